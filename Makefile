@@ -1,0 +1,32 @@
+# Targets are one line each; everything they need is created in .venv from PyPI.
+PYTHON ?= python3
+BIN := .venv/bin
+JOBS ?= 2
+
+.PHONY: demo test lint types imports pytest schemas fmt bench clean
+
+.venv/ready: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "dbc-iac needs Python 3.11 or newer: make PYTHON=python3.11 ..."; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[emulator,mnemonic,dev]'
+	touch $@
+
+demo: .venv/ready          ## the main job on the embedded emulator
+	$(BIN)/dbc-iac demo
+test: lint types imports pytest  ## everything that must pass
+lint: .venv/ready
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+types: .venv/ready
+	$(BIN)/mypy
+imports: .venv/ready
+	$(BIN)/lint-imports --no-cache
+pytest: .venv/ready
+	$(BIN)/pytest -n $(JOBS)
+schemas: .venv/ready       ## write specs/ anew
+	$(BIN)/dbc-iac schema --output specs
+fmt: .venv/ready
+	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+bench: .venv/ready
+	$(BIN)/python -m benchmarks.fleet
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache dist build

@@ -1,0 +1,1 @@
+"""Declarative infrastructure for DeepBrainChain GPU rentals."""
