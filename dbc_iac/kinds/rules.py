@@ -1,0 +1,111 @@
+"""How a field behaves when desired and observed differ: the vocabulary of the field tables in docs/kinds.md.
+
+A `Rule` stands beside its field in the spec. It is a function of the *facts*: the same field can be changed in place
+on a whole-machine order and be refused on a partial one. `Rule.under(facts)` gives the rule that holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+
+class Behaviour(StrEnum):
+    """What a difference leads to."""
+
+    ONLINE = "online"
+    OFFLINE = "offline"
+    COLD_BOOT = "cold-boot"
+    RUNNING = "running"
+    REPLACE = "replace"
+    CREATE_ONLY = "create-only"
+    ONCE = "once"
+    ACCESS = "access"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What decides which rule holds. `whole_machine` is None where it could not be read."""
+
+    whole_machine: bool | None = None
+    pxe: bool = False
+    windows: bool = False
+    attached_file: bool = False
+
+
+Condition = Callable[["Rule", Facts], "Rule"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Behaviour and modifiers of one field.
+
+    `grow_only`: a target that may only grow. `not_reported`: the API never shows it, so it is compared with what was
+    applied. `inferred`: shown indirectly, and not always. `secret`: compared in memory only. `no_clear`: can be set,
+    never emptied. `whole_list`: the whole list is sent. `unreliable`: what is read can differ from the truth, so it is
+    never drift. `loss`: what is lost when the field forces a replacement. `remedy`: what to do when refused.
+    """
+
+    behaviour: Behaviour
+    grow_only: bool = False
+    not_reported: bool = False
+    inferred: bool = False
+    secret: bool = False
+    no_clear: bool = False
+    whole_list: bool = False
+    unreliable: bool = False
+    loss: str = ""
+    remedy: str = ""
+    given: tuple[Condition, ...] = ()
+
+    def under(self, facts: Facts) -> Rule:
+        rule = self
+        for condition in self.given:
+            rule = condition(rule, facts)
+        return rule
+
+
+def whole_machine(rule: Rule, facts: Facts) -> Rule:
+    """In place only while the VM's order covers every GPU of the machine; the node refuses it otherwise."""
+    if facts.whole_machine is False:
+        return replace(
+            rule,
+            behaviour=Behaviour.REFUSED,
+            remedy="The rent order covers only a part of the machine, where the node changes neither GPUs, CPUs nor memory "
+            "in place. Set the old value again, or make the VM anew with --replace ADDRESS.",
+        )
+    return rule
+
+
+def no_pxe(rule: Rule, facts: Facts) -> Rule:
+    """A pxe VM has no port forwards, filter or LAN that the node could change: only a new VM gets another value."""
+    return replace(rule, behaviour=Behaviour.REPLACE) if facts.pxe else rule
+
+
+def reported_on_linux(rule: Rule, facts: Facts) -> Rule:
+    """Details show the ssh port only of a VM whose os has no `win` in it."""
+    return replace(rule, not_reported=True) if facts.windows else rule
+
+
+def reported_on_windows(rule: Rule, facts: Facts) -> Rule:
+    """Details show the rdp port only of a VM whose os has `win` in it."""
+    return rule if facts.windows else replace(rule, not_reported=True)
+
+
+def attached_is_create_only(rule: Rule, facts: Facts) -> Rule:
+    """With a file of the user's own, the size shown is the one asked for, not the file's."""
+    if facts.attached_file:
+        return replace(rule, behaviour=Behaviour.CREATE_ONLY, unreliable=True)
+    return rule
+
+
+online = Rule(Behaviour.ONLINE)
+offline = Rule(Behaviour.OFFLINE)
+cold_boot = Rule(Behaviour.COLD_BOOT)
+running = Rule(Behaviour.RUNNING)
+replaced = Rule(Behaviour.REPLACE)
+create_only = Rule(Behaviour.CREATE_ONLY)
+once = Rule(Behaviour.ONCE, not_reported=True)
+access = Rule(Behaviour.ACCESS)

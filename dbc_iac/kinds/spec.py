@@ -1,0 +1,136 @@
+"""What every spec has, and how its annotated fields are read as a flat table.
+
+A kind's spec is a frozen pydantic model with camelCase keys. Each field carries a `Rule`, and a `Reference` where it
+names another document. Nested parts are flattened: `ports.ssh` is one field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+from pydantic.fields import FieldInfo
+
+from dbc_iac.kinds.rules import Rule, access
+from dbc_iac.kinds.types import AddressText, Seconds
+from dbc_iac.values import Json
+
+_Mark = TypeVar("_Mark")
+
+
+class Part(BaseModel):
+    """A nested piece of a spec."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, extra="forbid", frozen=True, populate_by_name=False, hide_input_in_errors=True
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Marks a field that holds the name of a document of another kind."""
+
+    kind: str
+
+
+class BeforeOffline(Part):
+    """A command that is run before a VM is powered off, such as a graceful shutdown in the guest."""
+
+    command: tuple[str, ...] = Field(min_length=1, description="program and arguments; no shell")
+    timeout: Seconds = 120
+    force: bool = Field(default=True, description="power off even when the command fails or times out")
+
+
+class Lifecycle(Part):
+    """How a resource may be treated. `preventDestroy` is kept in state: removing the document does not lift it."""
+
+    prevent_destroy: bool | None = Field(default=None, description="refuse to delete or replace it")
+    ignore_changes: tuple[str, ...] = Field(default=(), description="field paths whose differences are left alone")
+    replace_on: tuple[AddressText, ...] = Field(default=(), description="replace when one of these is replaced")
+    replace: Literal["parkFirst", "deleteFirst"] = "parkFirst"
+    offline: Literal["allow", "never"] = Field(default="allow", description="never: refuse what needs a power-off")
+    before_offline: BeforeOffline | None = None
+
+
+class Timeouts(Part):
+    """How long to wait for an effect. A time-out destroys nothing; the next run goes on."""
+
+    create: Seconds | None = None
+    update: Seconds | None = None
+    delete: Seconds | None = None
+
+
+class Spec(Part):
+    """The common part of every kind."""
+
+    depends_on: Annotated[tuple[AddressText, ...], access] = Field(default=(), description="addresses that come first")
+    lifecycle: Annotated[Lifecycle, access] = Field(default_factory=Lifecycle)
+    timeouts: Annotated[Timeouts, access] = Field(default_factory=Timeouts)
+
+
+@dataclass(frozen=True, slots=True)
+class SpecField:
+    """One leaf of a spec: its dotted camelCase path, the attributes that lead to it, its rule, what it refers to."""
+
+    path: str
+    attributes: tuple[str, ...]
+    rule: Rule
+    reference: Reference | None
+
+    def read(self, spec: BaseModel) -> Any:
+        """The value in a spec, None where a nested part is absent."""
+        value: Any = spec
+        for attribute in self.attributes:
+            if value is None:
+                return None
+            value = getattr(value, attribute)
+        return value
+
+
+@cache
+def spec_fields(model: type[BaseModel]) -> tuple[SpecField, ...]:
+    """All leaves of a spec with a rule, in the order in which they are written down."""
+    return tuple(_walk(model, "", ()))
+
+
+def _walk(model: type[BaseModel], prefix: str, attributes: tuple[str, ...]) -> Iterator[SpecField]:
+    for name, field in model.model_fields.items():
+        path = f"{prefix}{field.alias or to_camel(name)}"
+        part = _part(field.annotation)
+        rule = _marked(field, Rule)
+        if rule is None and part is not None:
+            yield from _walk(part, f"{path}.", (*attributes, name))
+        elif rule is not None:
+            yield SpecField(path, (*attributes, name), rule, _marked(field, Reference))
+        else:
+            raise TypeError(f"{model.__name__}.{name} has no rule")
+
+
+def _part(annotation: Any) -> type[BaseModel] | None:
+    options = get_args(annotation) if get_origin(annotation) in {Union, UnionType} else (annotation,)
+    for option in options:
+        if isinstance(option, type) and issubclass(option, Part):
+            return option
+    return None
+
+
+def _marked(field: FieldInfo, kind: type[_Mark]) -> _Mark | None:
+    return next((m for m in field.metadata if isinstance(m, kind)), None)
+
+
+def json_value(value: Any) -> Json:
+    """A field's value as plain JSON: tuples as lists, parts as objects."""
+    if isinstance(value, BaseModel):
+        return {k: json_value(v) for k, v in value.model_dump(by_alias=True, mode="json").items()}
+    if isinstance(value, tuple | list):
+        return [json_value(v) for v in value]
+    if isinstance(value, dict):
+        return {str(k): json_value(v) for k, v in value.items()}
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return str(value)

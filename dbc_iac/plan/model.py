@@ -1,0 +1,193 @@
+"""The plan as a value: what differs, why, what will be called in which order, and what it disturbs.
+
+Frozen, without secrets, with one canonical JSON form (`Plan.to_json`). Everything that is shown (text, JSON, later
+Markdown and HTML) is made from these values and from nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from enum import StrEnum
+from typing import Any
+
+from dbc_iac.diagnostics import Diagnostic
+from dbc_iac.values import Json
+
+FORMAT_VERSION = 1
+
+
+class Action(StrEnum):
+    """What happens to one resource."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    REPLACE = "replace"
+    DELETE = "delete"
+    ADOPT = "adopt"
+    FORGET = "forget"
+    NO_OP = "no-op"
+    UNKNOWN = "unknown"
+    """The API could not be read: nothing is decided, nothing is done."""
+
+
+class Presence(StrEnum):
+    """Whether the API shows an object. Unknown is never taken for absent."""
+
+    PRESENT = "present"
+    ABSENT = "absent"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """One field that differs. `before` and `after` never hold a secret: a secret reads `(secret)`.
+
+    `behaviour` is the rule that applied (`online`, `offline`, `cold-boot`, `running`, `replace`, `once`, ...);
+    `drift` tells that the world moved, not the manifest.
+    """
+
+    path: str
+    before: Json
+    after: Json
+    behaviour: str
+    drift: bool = False
+    secret: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What happens to one resource, with its reasons.
+
+    `id` is the identity it has or will get (VM: task id, Disk: file, Network: name, BareMetalServer: node id), empty
+    when it is known only after the call. `holder` is the address of the VM it lives and dies with, if any.
+    `losses` names what is irreversibly gone (one sentence each); `power_off` tells that the VM is powered off for it.
+    """
+
+    address: str
+    kind: str
+    action: Action
+    reasons: tuple[str, ...] = ()
+    fields: tuple[FieldChange, ...] = ()
+    notes: tuple[str, ...] = ()
+    losses: tuple[str, ...] = ()
+    id: str = ""
+    old_id: str = ""
+    generation: int = 0
+    node: str = ""
+    holder: str = ""
+    power_off: bool = False
+    desired: Mapping[str, Json] = field(default_factory=dict)
+    applied: Mapping[str, Json] = field(default_factory=dict)
+    observed: Mapping[str, Json] = field(default_factory=dict)
+
+    @property
+    def pending(self) -> bool:
+        return self.action not in {Action.NO_OP, Action.UNKNOWN}
+
+
+@dataclass(frozen=True, slots=True)
+class GoalLine:
+    """One goal as the plan shows it: what is to hold, by which call, and what that call needs of the VM."""
+
+    address: str
+    goal: str
+    text: str
+    call: str
+    needs: str = "any"
+
+
+class StepKind(StrEnum):
+    """A step changes one resource, or opens one offline window of one VM for the goals of several resources."""
+
+    CHANGE = "change"
+    WINDOW = "window"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A unit of the schedule. `after` names the steps that must be done before; `seconds` is the expected downtime."""
+
+    key: str
+    kind: StepKind
+    address: str
+    goals: tuple[GoalLine, ...]
+    after: tuple[str, ...] = ()
+    node: str = ""
+    seconds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that an apply will do, in its order.
+
+    `serial` and `lineage` are those of the state it was made from; `configuration` and `observation` are digests
+    (BLAKE2b-256, hex) of the rendered manifests and of the stable part of what was read. `documents` holds the
+    rendered specs (secret references, never values) of every resource, so that the plan can be run on its own.
+    """
+
+    project: str
+    stack: str
+    environment: str
+    lineage: str
+    serial: int
+    configuration: str
+    observation: str
+    changes: tuple[Change, ...]
+    steps: tuple[Step, ...]
+    documents: Mapping[str, Json] = field(default_factory=dict)
+    diagnostics: tuple[Diagnostic, ...] = ()
+    recovery: tuple[str, ...] = ()
+    calls: int = 0
+    destroy: bool = False
+    targets: tuple[str, ...] = ()
+    format_version: int = FORMAT_VERSION
+
+    @property
+    def pending(self) -> tuple[Change, ...]:
+        """The changes that lead to something; a plan without any is empty."""
+        return tuple(c for c in self.changes if c.pending)
+
+    @property
+    def empty(self) -> bool:
+        return not self.pending
+
+    def count(self, action: Action) -> int:
+        return sum(1 for c in self.changes if c.action is action)
+
+    def to_json(self) -> dict[str, Any]:
+        """The canonical JSON form: camelCase keys, enums as text. Stable for a given plan."""
+        encoded = _encode(self)
+        assert isinstance(encoded, dict)  # noqa: S101 - a dataclass always encodes to an object
+        encoded["digest"] = self.digest
+        return encoded
+
+    @property
+    def digest(self) -> str:
+        """BLAKE2b-256 over the canonical form (without the digest itself), hex."""
+        return canonical_digest(_encode(self))
+
+
+def canonical_digest(value: Any) -> str:
+    """BLAKE2b-256, hex, over the sorted, separator-free JSON text of a JSON value."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.blake2b(text.encode(), digest_size=32).hexdigest()
+
+
+def _camel(name: str) -> str:
+    head, *tail = name.split("_")
+    return head + "".join(part.title() for part in tail)
+
+
+def _encode(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return {_camel(f.name): _encode(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, StrEnum):
+        return value.value
+    if isinstance(value, Mapping):
+        return {str(k): _encode(v) for k, v in value.items()}
+    if isinstance(value, tuple | list):
+        return [_encode(v) for v in value]
+    return value
