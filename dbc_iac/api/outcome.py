@@ -1,0 +1,209 @@
+"""What became of one call: the four outcomes, and the table that a reply is classified by. Pure; no I/O.
+
+The HTTP status does not tell success: every answer of a GPU node or manager is HTTP 200, its refusals included, and one
+errcode means different things at different layers. So a reply is classified by status, errcode *and* text.
+
+    Done       the node answered that it did or accepted it; the value is its message, decoded
+    Refused    the target or the client node answered that it will not; `effect` is what may have changed all the same
+    NotSent    the request has certainly not reached the target
+    Unknown    it may have been carried out, or may still be: never to be read as "not done", nor as "absent"
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, NoReturn, TypeVar
+
+from dbc_iac.api.refusals import AUTHORITY_PREFIX, Effect, RefusalKind, effect_of, is_transient, kind_of
+
+__all__ = [
+    "Done",
+    "Effect",
+    "NotSent",
+    "Outcome",
+    "RefusalKind",
+    "Refused",
+    "ShapeError",
+    "Unknown",
+    "classify",
+    "decoded",
+]
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+BROADCAST_REST = 60.0
+"""Seconds that a client node is left alone after `broadcast request failed`: it probably crashes 30 s later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done(Generic[T]):
+    value: T
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An answer that says no. `errcode` is 0 where the reply carried none (an HTML page, or no request was made)."""
+
+    message: str
+    errcode: int
+    status: int
+    effect: Effect
+    transient: bool
+    kind: RefusalKind
+
+    @property
+    def authority(self) -> bool:
+        return self.kind is RefusalKind.AUTHORITY
+
+    @property
+    def reason(self) -> str:
+        """The part after `check authority failed:`, else the whole message."""
+        return self.message.removeprefix(AUTHORITY_PREFIX).strip()
+
+    @property
+    def not_rented(self) -> bool:
+        """The machine is not rented at all, or not by this wallet under this order."""
+        return self.authority and self.reason in {"machine is not be rented", "wallet not rented"}
+
+    @property
+    def session_invalid(self) -> bool:
+        return self.authority and self.reason == "session_id is invalid"
+
+    @property
+    def expired(self) -> bool:
+        """The rental that the session belongs to has ended."""
+        return self.authority and self.reason == "machine has already expired"
+
+    @property
+    def chain_unreachable(self) -> bool:
+        """The node could not ask the chain: says nothing about the rental."""
+        return self.authority and self.reason == "query machine_status failed"
+
+
+@dataclass(frozen=True, slots=True)
+class NotSent:
+    """`rest_seconds`: how long to leave the client node alone. `target_unknown`: it has not heard of the target."""
+
+    message: str
+    rest_seconds: float | None = None
+    target_unknown: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """`maybe`: no answer came. `handled`: the target answered, but whether yes or no cannot be read."""
+
+    message: str
+    executed: Literal["maybe", "handled"] = "maybe"
+
+
+Outcome = Done[T] | Refused | NotSent | Unknown
+
+
+class ShapeError(ValueError):
+    """A reply that is not shaped as the API's. Decoders raise it; `decoded` turns it into `Unknown`."""
+
+
+def decoded(outcome: Outcome[Any], decode: Callable[[object], T]) -> Outcome[T]:
+    """The outcome with its value decoded; a value of an unexpected shape is `Unknown`, never an exception."""
+    if not isinstance(outcome, Done):
+        return outcome
+    try:
+        return Done(decode(outcome.value))
+    except ShapeError as error:
+        return Unknown(f"unexpected reply: {error}", "handled")
+
+
+def classify(status: int, content_type: str, body: bytes, operation: str) -> Outcome[object]:
+    """The outcome of one HTTP reply.
+
+    `operation` is the first two segments of the path below `/api/v1`, such as `tasks/modify`: what a refusal left
+    behind depends on it. `content_type` is not trusted: the node sends `application/json` with broken JSON too.
+    """
+    envelope = _envelope(body)
+    if envelope is None:
+        return _without_envelope(status, content_type, body)
+    errcode, message = envelope
+    if status == 200:
+        return _from_target(errcode, message, operation)
+    return _from_client_node(status, errcode, plain(message) if isinstance(message, str) else "", operation)
+
+
+def _from_target(errcode: int, message: object, operation: str) -> Outcome[object]:
+    """HTTP 200: answered by a GPU node or a manager, or by the client node for itself."""
+    if errcode == 0:
+        return Done(message)
+    if not isinstance(message, str):
+        return Unknown(f"errcode {errcode} without a text", "handled")
+    text = plain(message)
+    return Refused(text, errcode, 200, effect_of(text, operation), is_transient(text), kind_of(text, operation))
+
+
+def _from_client_node(status: int, errcode: int, text: str, operation: str) -> Outcome[object]:
+    """Any other status: the client node itself (or a manager on its own port), which has not forwarded the request,
+    or has and did not get an answer that it could read."""
+    if (status, errcode) == (500, -1):
+        return Unknown(text, "handled" if _HANDLED.search(text) else "maybe")
+    if (status, errcode) == (400, -32701) and text in _NOT_FORWARDED:
+        rest = BROADCAST_REST if text == "broadcast request failed" else None
+        return NotSent(text, rest, target_unknown=text == "create node request failed")
+    if status in {400, 404} or (status, errcode) == (500, -32701):
+        kind = kind_of(text, operation)
+        if kind is RefusalKind.OTHER or errcode == -32701:
+            # Of -32701: a LAN that the client node has not heard of itself tells nothing about the machine room.
+            kind = RefusalKind.LOCAL
+        return Refused(text, errcode, status, Effect.NONE, False, kind)
+    return Unknown(f"HTTP {status}, errcode {errcode}: {text}")
+
+
+_NOT_FORWARDED = frozenset(
+    {"create node request failed", "add timer failed", "create request session failed", "broadcast request failed"}
+)
+_HANDLED = re.compile(r"parse error|decrypt error|pub_key or priv_key is empty")
+"""500/-1 texts of replies that did arrive but could not be read."""
+
+_LIBEVENT_PAGE = b"<HTML><HEAD>\n<TITLE>"
+_LIBEVENT_STATUS = frozenset({400, 413, 501, 503})
+
+
+def _without_envelope(status: int, content_type: str, body: bytes) -> Outcome[object]:
+    """A reply that is no `{errcode, message}`: broken JSON, a page of the HTTP library, or of a proxy in front."""
+    if status == 200:
+        # Unescaped quotes break the JSON of a request that *was* carried out.
+        return Unknown("the reply is not the JSON of the API", "handled")
+    page = f"HTTP {status} ({plain(content_type) or 'no content type'})"
+    if status in _LIBEVENT_STATUS and body.startswith(_LIBEVENT_PAGE):
+        # 503 is a node that is going down.
+        return Refused(page, 0, status, Effect.NONE, status == 503, RefusalKind.LOCAL)
+    if 300 <= status < 500 and status != 408:
+        return Refused(page, 0, status, Effect.NONE, status == 429, RefusalKind.LOCAL)
+    return Unknown(page)
+
+
+def _envelope(body: bytes) -> tuple[int, object] | None:
+    try:
+        # The node passes invalid UTF-8 through; such a byte must not make a whole list unreadable.
+        reply = json.loads(body.decode("utf-8", "replace"), parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(reply, dict) or "message" not in reply:
+        return None
+    errcode = reply.get("errcode")
+    if not isinstance(errcode, int) or isinstance(errcode, bool):
+        return None
+    return errcode, reply["message"]
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
+def plain(text: str) -> str:
+    """A text of the node as it may be shown: one line, bounded, without control characters and stray surrogates."""
+    text = text.encode("utf-8", "replace").decode()
+    text = "".join(c if c.isprintable() else " " for c in text)
+    return text if len(text) <= 500 else f"{text[:499]}…"

@@ -1,0 +1,118 @@
+"""The texts that nodes refuse with, and what each means: one table, read from top to bottom. Pure.
+
+`operation` is the first two segments of the path below `/api/v1`. The texts are those of version
+0.4.1.8, spelling included.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+
+
+class Effect(StrEnum):
+    """What a refused call left behind."""
+
+    NONE = "none"
+    PARTIAL = "partial"
+    UNKNOWN = "unknown"
+
+
+class RefusalKind(StrEnum):
+    """Why a call was refused, as far as an engine needs to know."""
+
+    LOCAL = "local"
+    """Malformed: a bug of ours or of the input; a repeat gives the same."""
+    AUTHORITY = "authority"
+    """Credentials, rental or role."""
+    EXISTS = "exists"
+    """What was to be made is there already (whose, the answer does not tell)."""
+    ABSENT = "absent"
+    """The object that was addressed is not there."""
+    STATE = "state"
+    """The object is in a state in which this is not done, perhaps the wanted one."""
+    RESOURCES = "resources"
+    """GPUs, cores, memory, disk, ports or addresses are taken."""
+    OTHER = "other"
+
+
+AUTHORITY_PREFIX = "check authority failed:"
+
+_ANY = r".*"
+_KINDS: tuple[tuple[RefusalKind, str, str], ...] = (
+    # kind, operation, text (both matched in full)
+    (RefusalKind.AUTHORITY, _ANY, r"check authority failed.*"),
+    (RefusalKind.AUTHORITY, _ANY, r"verify sign failed|invalid wallet sign|no session id"),
+    (RefusalKind.AUTHORITY, _ANY, r"wallet_sign and multisig_wallets all invalid|session_id and wallet all invalid"),
+    (RefusalKind.AUTHORITY, _ANY, r"wallet error, you are not the owner of the network"),
+    (RefusalKind.EXISTS, _ANY, r"task id already existed|network name already existed"),
+    (RefusalKind.EXISTS, _ANY, r"bare metal node uuid \S* already existed"),
+    (RefusalKind.ABSENT, _ANY, r"task not exist(ed)?|task_id not exist|task:\S+ not exist"),
+    (RefusalKind.ABSENT, _ANY, r"network name not exist|snapshot_name not exist"),
+    (RefusalKind.ABSENT, _ANY, r"node id not existed|bare metal node id \S* not existed"),
+    (RefusalKind.ABSENT, r"disk/.*", r"task have no disk:\S+"),
+    (RefusalKind.ABSENT, r"snapshot/delete", r"\S+ not exist"),
+    (RefusalKind.ABSENT, r"images/delete", r"image file:.* is not exist"),
+    (RefusalKind.STATE, _ANY, r"task is (none|paused|running|shut_off|blocked|being shutdown|crashed|suspended)"),
+    (RefusalKind.STATE, _ANY, r"please close task first and try again"),
+    (RefusalKind.STATE, _ANY, r"Only the running task can change the password"),
+    (RefusalKind.STATE, _ANY, r"network is in used, please delete task in the network first"),
+    (RefusalKind.STATE, _ANY, r"image.* in (downloading|uploading).*"),
+    (RefusalKind.STATE, _ANY, r"deeplink service not connected"),
+    (RefusalKind.RESOURCES, _ANY, r"allocate (gpu|cpu|mem|memory|disk) failed"),
+    (RefusalKind.RESOURCES, _ANY, r"port conflict, exist .*|new_\w+_port \S+ has been used!|public ip being used"),
+    (RefusalKind.RESOURCES, _ANY, r"mount directory:.* have no enough space"),
+)
+_KIND_TABLE = tuple((kind, re.compile(operation), re.compile(text)) for kind, operation, text in _KINDS)
+
+_TRANSIENT = re.compile(
+    r".*query machine_status failed"  # the chain did not answer the node
+    r"|.*please try again in a minute"
+    r"|image.* in (downloading|uploading).*"
+    r"|allocate mem failed"  # the memory of a VM that has just been stopped is not free at once
+)
+
+_STORAGE_ERROR = re.compile(r"(write|update) .*db (error|failed)|delete bare metal node db failed")
+"""The node keeps the change in memory and could not write it down."""
+
+_SCRIPT_ERROR = re.compile(
+    r"(create|up|add) (vxlan|bridge|netns|veth).* failed|netns .* failed|parse shell result error|up veth failed"
+)
+"""Texts of the scripts that build a LAN's bridge: some of it is left behind."""
+
+_LAN_CHECKS = re.compile(
+    r"network name .*|network vni is full|ip cidr .*|invalid ip cidr|invalid additional param"
+    r"|bare metal nodes are not supported|check authority failed.*|.*pub_key.*"
+)
+"""What `/lan/create` refuses with before it touches the host."""
+
+_MODIFY_CHECKS = re.compile(
+    r"task not exist|gpu rent order is empty|invalid public ip|public ip being used"
+    r"|can not find iptable info when modify public ip"
+    r"|bare metal nodes are not supported|check authority failed.*|.*pub_key.*"
+)
+"""What `/tasks/modify` refuses with before its first step has changed anything; every later step leaves the earlier
+ones applied, and the four deferred keys changed in memory."""
+
+
+def kind_of(text: str, operation: str) -> RefusalKind:
+    for kind, operations, texts in _KIND_TABLE:
+        if operations.fullmatch(operation) and texts.fullmatch(text):
+            return kind
+    return RefusalKind.OTHER
+
+
+def is_transient(text: str) -> bool:
+    """Whether the same request may succeed later without anything done about it."""
+    return _TRANSIENT.fullmatch(text) is not None
+
+
+def effect_of(text: str, operation: str) -> Effect:
+    """What a refusal by the target (HTTP 200) left behind."""
+    if operation == "tasks/modify":
+        return Effect.NONE if _MODIFY_CHECKS.fullmatch(text) else Effect.PARTIAL
+    if operation == "lan/create":
+        return Effect.NONE if _LAN_CHECKS.fullmatch(text) else Effect.PARTIAL
+    if _STORAGE_ERROR.fullmatch(text) or _SCRIPT_ERROR.fullmatch(text):
+        return Effect.PARTIAL
+    return Effect.NONE

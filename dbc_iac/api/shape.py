@@ -1,0 +1,101 @@
+"""Taking replies apart: small decoders that either give a value of the right type or raise `ShapeError`. Pure.
+
+What is required is asked for by `text`, `members`, `rows`; what may be missing by the `maybe_...` of the same name,
+which give None for a value of another type too: one odd field must not make a whole list unreadable.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from fractions import Fraction
+
+from dbc_iac.api.outcome import ShapeError
+from dbc_iac.api.secret import SecretText
+
+_SIZE = re.compile(r"([0-9]{1,20})(?:\.([0-9]{1,6}))?([KMGTP])")
+_POWER = {"K": -2, "M": -1, "G": 0, "T": 1, "P": 2}
+_NUMBER = re.compile(r"-?[0-9]{1,18}")
+
+Members = Mapping[str, object]
+
+
+def members(value: object, what: str = "reply") -> Members:
+    """An object. Its keys are text: it comes from JSON."""
+    if not isinstance(value, dict):
+        raise ShapeError(f"{what} is not an object")
+    return value
+
+
+def rows(value: object, what: str = "reply") -> list[Members]:
+    """An array of objects."""
+    if not isinstance(value, list):
+        raise ShapeError(f"{what} is not an array")
+    return [members(item, f"an item of {what}") for item in value]
+
+
+def text(source: Members, key: str) -> str:
+    value = maybe_text(source, key)
+    if value is None:
+        raise ShapeError(f"{key} is missing or not text")
+    return value
+
+
+def maybe_text(source: Members, key: str) -> str | None:
+    value = source.get(key)
+    # A stray surrogate from a \u escape has no UTF-8 and would fail wherever it is written.
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else None
+
+
+def maybe_secret(source: Members, key: str) -> SecretText | None:
+    value = maybe_text(source, key)
+    return None if value is None else SecretText(value)
+
+
+def texts(source: Members, key: str) -> tuple[str, ...]:
+    """The texts of an array; empty where the key is missing, for the node leaves empty lists out."""
+    value = source.get(key, [])
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise ShapeError(f"{key} is not an array of texts")
+    return tuple(item.encode("utf-8", "replace").decode() for item in value)
+
+
+def maybe_number(source: Members, key: str) -> int | None:
+    """An integer, given as a number or, as most of the API does, as text."""
+    value = source.get(key)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    return int(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else None
+
+
+def number(source: Members, key: str) -> int:
+    value = maybe_number(source, key)
+    if value is None:
+        raise ShapeError(f"{key} is missing or not an integer")
+    return value
+
+
+def maybe_size(source: Members, key: str) -> Fraction | None:
+    """GiB from text such as `7.81G`, `812.5M`, `1T`; exact, but only as exact as the node printed it."""
+    value = source.get(key)
+    try:
+        return parse_size(value) if isinstance(value, str) else None
+    except ShapeError:
+        return None
+
+
+def size(source: Members, key: str) -> Fraction:
+    value = maybe_size(source, key)
+    if value is None:
+        raise ShapeError(f"{key} is missing or not a size")
+    return value
+
+
+def parse_size(value: str) -> Fraction:
+    """GiB. Units are binary: K, M, G, T, P. Raises ShapeError."""
+    match = _SIZE.fullmatch(value)
+    if not match:
+        raise ShapeError("not a size")
+    decimals = match[2] or ""
+    amount = Fraction(int(match[1] + decimals), 10 ** len(decimals))
+    return amount * Fraction(1024) ** _POWER[match[3]]
