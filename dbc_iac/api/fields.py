@@ -181,15 +181,9 @@ def check_json(key: str, value: object) -> Json:
     raise UnsafeWireValue(f"{key}: {type(value).__name__} has no meaning to a node")
 
 
-def segment(name: str, value: str, pattern: str = r"[A-Za-z0-9_.-]{1,64}") -> str:
-    """A path segment. The node decodes no percent signs, and `start` and the like name other calls."""
+def segment(name: str, value: str) -> str:
+    """A path segment. The node decodes no percent signs, so what needs them cannot be named."""
     check_text(name, value)
-    if not re.fullmatch(pattern, value) or value.lower() in _VERBS:
+    if not re.fullmatch(r"(?!\.+$)[A-Za-z0-9_.-]{1,64}", value):
         raise UnsafeWireValue(f"{name}: cannot be part of a path")
     return value
-
-
-_VERBS = frozenset(
-    {"start", "add", "delete", "create", "modify", "power", "bootdev", "list", "set", "session_id", "free_memory", ".."}
-) | {"."}
-"""`/tasks/start` creates a VM, `/lan/create` a network: no id may be taken for one of these."""

@@ -1,0 +1,265 @@
+"""The way to one target: through which client nodes, with whose authority, under which rent order, in which lane.
+
+A `Channel` sends one request at a time to its target's process, takes the next client node where one certainly did not
+pass the request on, and turns every end into an `Outcome`. It never repeats what may have been carried out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass, field
+from types import TracebackType
+from uuid import UUID
+
+from dbc_iac.api.base58 import nonce
+from dbc_iac.api.calls import CallClass, CallEvent
+from dbc_iac.api.credentials import (
+    Credentials,
+    MultisigCredentials,
+    NodeKeyCredentials,
+    NoSignatureLeft,
+    SessionCredentials,
+    SessionOwner,
+    WalletCredentials,
+)
+from dbc_iac.api.fields import UnsafeWireValue, check_json
+from dbc_iac.api.outcome import Done, Effect, NotSent, Outcome, RefusalKind, Refused, Unknown, classify, decoded
+from dbc_iac.api.sessions import SessionStore
+from dbc_iac.api.shape import members, text
+from dbc_iac.api.transport import ClientNode, Reply
+from dbc_iac.values import Json
+
+Envelope = dict[str, Json]
+Authority = Callable[[], Envelope]
+"""Makes the credentials of one attempt: fresh each time, for a nonce may be used up by a failed one."""
+
+
+class Connections:
+    """What channels share: client nodes, lanes, sessions, the source of randomness, and who looks on."""
+
+    def __init__(
+        self,
+        nodes: Iterable[ClientNode],
+        sessions: SessionStore,
+        uuids: Callable[[], UUID],
+        observer: Callable[[CallEvent], None] | None = None,
+    ) -> None:
+        self.nodes: Mapping[str, ClientNode] = {node.name: node for node in nodes}
+        self.sessions = sessions
+        self._uuids = uuids
+        self._observer = observer
+        self._lanes: dict[str, asyncio.Lock] = {}
+
+    def lane(self, name: str) -> asyncio.Lock:
+        """One request at a time to one target process, through whichever client node."""
+        return self._lanes.setdefault(name, asyncio.Lock())
+
+    def nonce(self) -> str:
+        return nonce(self._uuids())
+
+    def report(self, event: CallEvent) -> None:
+        if self._observer is not None:
+            self._observer(event)
+
+    async def aclose(self) -> None:
+        for node in self.nodes.values():
+            await node.aclose()
+
+    async def __aenter__(self) -> Connections:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    path: str
+    additional: Mapping[str, object]
+    call_class: CallClass
+    peers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """`target` is a node id; `clients` are tried in order. `lane` is the process behind the target where that is
+    another one: a manager serves all its servers. All methods raise UnsafeWireValue before anything is sent."""
+
+    connections: Connections = field(repr=False)
+    target: str
+    credentials: Credentials | None
+    clients: Sequence[str]
+    rent_order: str | None = None
+    lane: str | None = None
+
+    async def read(self, path: str, additional: Mapping[str, object] | None = None) -> Outcome[object]:
+        """Ask the target with credentials."""
+        return await self.act(path, additional or {}, CallClass.READ)
+
+    async def look(self, path: str, additional: Mapping[str, object] | None = None) -> Outcome[object]:
+        """Ask the target for what it shows to anyone."""
+        return await self._send(_Request(path, additional or {}, CallClass.READ, self._peers()), Envelope)
+
+    async def ask_client(self, path: str, additional: Mapping[str, object] | None = None) -> Outcome[object]:
+        """Ask the client node itself, naming no target."""
+        return await self._send(_Request(path, additional or {}, CallClass.READ, ()), Envelope)
+
+    async def act(self, path: str, additional: Mapping[str, object], call_class: CallClass) -> Outcome[object]:
+        """Make a call with credentials. Through another client node only where the last one did not pass it on."""
+        request = _Request(path, additional, call_class, self._peers())
+        match self.credentials:
+            case None:
+                return await self._send(request, Envelope)
+            case SessionCredentials() as session:
+                return await self._send(request, session.envelope)
+            case NodeKeyCredentials() as owner:
+                return await self._send(request, lambda: owner.signed(self.connections.nonce))
+            case WalletCredentials() | MultisigCredentials() as owner:
+                return await self._as_renter(request, owner)
+
+    async def signed(self, path: str, additional: Mapping[str, object], call_class: CallClass) -> Outcome[object]:
+        """Make a call with a fresh signature in place of a session. For the few calls that cannot use one."""
+        credentials = self.credentials
+        if credentials is None or isinstance(credentials, SessionCredentials):
+            return _local_refusal("this call needs a wallet's signature; a session will not do")
+        request = _Request(path, additional, call_class, self._peers())
+        return await self._send(request, lambda: credentials.signed(self.connections.nonce))
+
+    async def session(self) -> Outcome[SessionCredentials]:
+        """The session of this wallet at the target: kept, or obtained now."""
+        credentials = self.credentials
+        if isinstance(credentials, SessionCredentials):
+            return Done(credentials)
+        if credentials is None or isinstance(credentials, NodeKeyCredentials):
+            return _local_refusal("only a wallet can obtain a session")
+        return await self._session(credentials)
+
+    async def _session(self, owner: SessionOwner) -> Outcome[SessionCredentials]:
+        store = self.connections.sessions
+        async with store.lock(self.target, owner):
+            kept = store.load(self.target, owner)
+            if kept is not None:
+                return Done(kept)
+            reply = await self.signed("/mining_nodes/session_id", {}, CallClass.IDEMPOTENT)
+            obtained = decoded(reply, lambda message: owner.session(text(members(message), "session_id")))
+            if isinstance(obtained, Done):
+                store.save(self.target, owner, obtained.value)
+            return obtained
+
+    async def _as_renter(self, request: _Request, owner: SessionOwner) -> Outcome[object]:
+        if isinstance(owner, MultisigCredentials) and not owner.signs_sessions:
+            return await self._send(request, lambda: owner.signed(self.connections.nonce))
+        outcome = await self._with_session(request, owner)
+        if isinstance(outcome, Refused) and outcome.session_invalid:
+            # The target has lost its sessions: the kept one was dropped, so this obtains another, once.
+            outcome = await self._with_session(request, owner)
+        return outcome
+
+    async def _with_session(self, request: _Request, owner: SessionOwner) -> Outcome[object]:
+        session = await self._session(owner)
+        if isinstance(session, Unknown):
+            return NotSent(f"no session could be obtained: {session.message}")  # the call itself was not made
+        if not isinstance(session, Done):
+            return session
+        outcome = await self._send(request, session.value.envelope)
+        if isinstance(outcome, Refused) and outcome.session_invalid:
+            self.connections.sessions.drop(self.target, owner, session.value)
+        return outcome
+
+    async def _send(self, request: _Request, authority: Authority) -> Outcome[object]:
+        """Through the first client node that passes the request on."""
+        missed: list[NotSent] = []
+        additional = check_json("additional", request.additional)
+        async with self._lane(request):
+            for name in self.clients:
+                try:
+                    outcome = await self._attempt(self.connections.nodes[name], request, additional, authority())
+                except NoSignatureLeft as error:
+                    return _local_refusal(str(error))
+                if not isinstance(outcome, NotSent):
+                    return outcome
+                missed.append(outcome)
+        return _none_sent(missed)
+
+    async def _attempt(
+        self, node: ClientNode, request: _Request, additional: Json, authority: Envelope
+    ) -> Outcome[object]:
+        envelope: Envelope = {"peer_nodes_list": list(request.peers), "additional": additional, **authority}
+        if self.rent_order:
+            envelope["rent_order"] = _digits(self.rent_order)
+        body = json.dumps(envelope, ensure_ascii=False).encode()
+        clock = asyncio.get_running_loop().time
+        async with node.turn:
+            started = clock()
+            reply = await node.post(request.path, body, request.call_class)
+        outcome = _classified(reply, request.path)
+        if isinstance(outcome, NotSent) and isinstance(reply, Reply) and outcome.rest_seconds:
+            node.rest(outcome.rest_seconds)
+        self.connections.report(
+            CallEvent(
+                method="POST",
+                path=request.path,
+                target=self.target,
+                client=node.name,
+                call_class=request.call_class,
+                started=started,
+                ended=clock(),
+                outcome=_KIND_OF[type(outcome)],
+            )
+        )
+        return outcome
+
+    def _peers(self) -> tuple[str, ...]:
+        # Anything but one lower-case hexadecimal id is unknown to every node; what is no text at all ends the process.
+        if not isinstance(self.target, str) or len(self.target) != 64 or set(self.target) - set("0123456789abcdef"):
+            raise UnsafeWireValue("a target is a node id of 64 lower-case hexadecimal digits")
+        return (self.target,)
+
+    def _lane(self, request: _Request) -> AbstractAsyncContextManager[None]:
+        if not request.peers:
+            return nullcontext()  # the client node's own limit is all that counts
+        return self.connections.lane(self.lane or self.target)
+
+
+_KIND_OF: Mapping[type, str] = {Done: "done", Refused: "refused", NotSent: "notSent", Unknown: "unknown"}
+
+
+def operation_of(path: str) -> str:
+    """What a call does, as outcomes are classified: `/tasks/modify/7a7F...` is `tasks/modify`."""
+    return "/".join(path.split("?", maxsplit=1)[0].strip("/").split("/")[:2])
+
+
+def _classified(reply: Reply | NotSent | Unknown, path: str) -> Outcome[object]:
+    if isinstance(reply, Reply):
+        return classify(reply.status, reply.content_type, reply.body, operation_of(path))
+    return reply
+
+
+def _none_sent(missed: Sequence[NotSent]) -> NotSent:
+    """The sum of all client nodes that did not pass a request on."""
+    if not missed:
+        return NotSent("no client node is configured")
+    rests = [one.rest_seconds for one in missed]
+    return NotSent(
+        "; ".join(dict.fromkeys(one.message for one in missed)),
+        # Worth waiting for only when every one of them rests.
+        min((rest for rest in rests if rest is not None), default=None) if None not in rests else None,
+        target_unknown=any(one.target_unknown for one in missed),
+    )
+
+
+def _digits(rent_order: str) -> str:
+    # The node pastes it, unquoted, into its question to the chain.
+    if not (rent_order.isascii() and rent_order.isdigit() and len(rent_order) <= 20):
+        raise UnsafeWireValue("a rent order is 1 to 20 digits")
+    return rent_order
+
+
+def _local_refusal(message: str) -> Refused:
+    """Refused by ourselves: nothing was sent."""
+    return Refused(message, 0, 0, Effect.NONE, False, RefusalKind.AUTHORITY)

@@ -1,0 +1,69 @@
+"""Bare-metal servers as their owner's manager keeps them: `/bare_metal`. Credentials: the manager's node key."""
+
+from __future__ import annotations
+
+import re
+
+from dbc_iac.api import reading
+from dbc_iac.api.calls import CallClass
+from dbc_iac.api.endpoints.endpoint import Call, endpoint, exactly
+from dbc_iac.api.fields import TextList
+from dbc_iac.api.outcome import Outcome, ShapeError, decoded
+from dbc_iac.api.reading import ServerView
+from dbc_iac.api.wire import BareMetalChange, BareMetalEntry
+
+LIST_CAP = 51
+"""The manager lists no more, sorted by node id, and does not say so: ask for each one."""
+
+_DELETED = re.compile(r"([0-9]+) were successfully deleted, ([0-9]+) failed")
+
+
+@endpoint("/bare_metal", CallClass.READ)
+async def list_servers(call: Call) -> Outcome[tuple[ServerView, ...]]:
+    """The manager's servers. Bad credentials are not refused, but mask the secrets: see `ServerView.masked`."""
+    return decoded(await call(), reading.server_views)
+
+
+@endpoint("/bare_metal/{node_id_or_uuid}", CallClass.READ)
+async def server(call: Call, node_id_or_uuid: str) -> Outcome[ServerView | None]:
+    """One server; None where the manager has none of that id. Slow: the manager asks the server's BMC."""
+
+    def decode(value: object) -> ServerView | None:
+        found = reading.server_views(value)
+        if any(node_id_or_uuid not in {one.node_id, one.uuid} for one in found) or len(found) > 1:
+            raise ShapeError("other servers than the one asked for")
+        return found[0] if found else None
+
+    return decoded(await call(node_id_or_uuid=node_id_or_uuid), decode)
+
+
+@endpoint("/bare_metal/add", CallClass.KEYED)
+async def add_server(call: Call, body: BareMetalEntry) -> Outcome[str]:
+    """Add a server; gives the node id that the manager made for it, with a private key, for good."""
+
+    def decode(value: object) -> str:
+        added = {uuid: node_id for node_id, uuid in reading.added_servers(value)}
+        if body.uuid not in added:
+            raise ShapeError("the added server is not in the reply")
+        return added[body.uuid]
+
+    return decoded(await call({"bare_metal_nodes": [body.additional()]}), decode)
+
+
+@endpoint("/bare_metal/modify/{node_id}", CallClass.IDEMPOTENT)
+async def modify_server(call: Call, node_id: str, body: BareMetalChange) -> Outcome[None]:
+    """Change what `body` names. Answers with an empty text."""
+    return decoded(await call(body, node_id=node_id), exactly(""))
+
+
+@endpoint("/bare_metal/delete", CallClass.KEYED)
+async def delete_server(call: Call, node_id: str) -> Outcome[None]:
+    """Delete a server and its on-chain identity, irreversibly. Absent is a refusal: the engine judges it."""
+
+    def decode(value: object) -> None:
+        match = _DELETED.fullmatch(value) if isinstance(value, str) else None
+        if not match or (int(match[1]), int(match[2])) != (1, 0):
+            raise ShapeError("not the acknowledgement of one deletion")
+
+    ids = TextList("bare_metal_node_ids", r"[0-9a-f]{64}").encode((node_id,))
+    return decoded(await call({"bare_metal_node_ids": ids}), decode)

@@ -1,0 +1,34 @@
+"""Disks of a VM: `/disk`. Changes need the VM off, are accepted before they are done, and never report a failure."""
+
+from __future__ import annotations
+
+from dbc_iac.api import reading
+from dbc_iac.api.calls import CallClass
+from dbc_iac.api.endpoints.endpoint import Call, acknowledged, endpoint
+from dbc_iac.api.outcome import Outcome, decoded
+from dbc_iac.api.reading import DiskEntry
+from dbc_iac.api.wire import DiskAdd, DiskDelete, DiskResize
+
+
+@endpoint("/disk/list/{task_id}", CallClass.READ)
+async def list_disks(call: Call, task_id: str) -> Outcome[tuple[DiskEntry, ...]]:
+    """All disks of a VM, with sizes that are rounded above 1 TiB. Does not check whose VM it is."""
+    return decoded(await call(task_id=task_id), reading.disk_entries)
+
+
+@endpoint("/disk/resize/{task_id}", CallClass.BLIND)
+async def resize_disk(call: Call, task_id: str, body: DiskResize) -> Outcome[None]:
+    """Grow a disk *by* so many GiB. A repeat grows it again."""
+    return decoded(await call(body, task_id=task_id), acknowledged)
+
+
+@endpoint("/disk/add/{task_id}", CallClass.BLIND)
+async def add_disk(call: Call, task_id: str, body: DiskAdd) -> Outcome[None]:
+    """Add a disk. The reply does not name it: it is found as the file that was not there before."""
+    return decoded(await call(body, task_id=task_id), acknowledged)
+
+
+@endpoint("/disk/delete/{task_id}", CallClass.KEYED)
+async def delete_disk(call: Call, task_id: str, body: DiskDelete) -> Outcome[None]:
+    """Delete a disk and its file. Names are reused: read which file has the name right before."""
+    return decoded(await call(body, task_id=task_id), acknowledged)

@@ -1,0 +1,114 @@
+"""An endpoint as a value that can be called: its path, its call class, whom it asks; and the table of all of them.
+
+@endpoint("/tasks/start/{task_id}", CallClass.STATE_CONDITIONED)
+async def start_vm(call: Call, task_id: str) -> Outcome[None]: ...
+
+await start_vm(channel, "7a7F4y4wjLSDUtK7nKQNNG")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
+
+from dbc_iac.api.calls import CallClass
+from dbc_iac.api.channel import Channel
+from dbc_iac.api.fields import Body, UnsafeWireValue, segment
+from dbc_iac.api.outcome import Outcome, ShapeError
+
+_OTHER_CALLS = frozenset(
+    {"/tasks/start", "/lan/create", "/lan/delete", *(f"/bare_metal/{v}" for v in ("add", "delete", "power", "bootdev"))}
+) | {"/bare_metal/modify"}
+"""`/tasks/<id>` shows a VM, `/tasks/start` creates one: an id of the user's may not turn one call into another."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Asks(StrEnum):
+    """Whom an endpoint asks, and with what."""
+
+    CLIENT_NODE = "client node"
+    """The client node itself; no target, no credentials."""
+    ANYONE = "anyone"
+    """The target, which answers without credentials."""
+    AUTHORISED = "authorised"
+    """The target, with the channel's credentials."""
+    SIGNED = "signed"
+    """The target, with a fresh signature: a session will not do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An endpoint bound to a channel. Called with the request's body and the path's segments, it sends the request."""
+
+    channel: Channel
+    endpoint: Endpoint[Any, Any]
+
+    async def __call__(
+        self, body: Body | Mapping[str, object] | None = None, *, query: str = "", **segments: str
+    ) -> Outcome[object]:
+        path = self.endpoint.path.format(**{name: segment(name, value) for name, value in segments.items()})
+        if segments and path.lower() in _OTHER_CALLS:
+            raise UnsafeWireValue(f"{' and '.join(segments)}: the path would be that of another call")
+        path += query
+        additional = body.additional() if isinstance(body, Body) else body or {}
+        match self.endpoint.asks:
+            case Asks.CLIENT_NODE:
+                return await self.channel.ask_client(path, additional)
+            case Asks.ANYONE:
+                return await self.channel.look(path, additional)
+            case Asks.AUTHORISED:
+                return await self.channel.act(path, additional, self.endpoint.call_class)
+            case Asks.SIGNED:
+                return await self.channel.signed(path, additional, self.endpoint.call_class)
+
+
+class Endpoint(Generic[P, T]):
+    """One endpoint. `path` is below `/api/v1`, with its variable segments in braces."""
+
+    def __init__(
+        self,
+        path: str,
+        call_class: CallClass,
+        asks: Asks,
+        function: Callable[Concatenate[Call, P], Awaitable[Outcome[T]]],
+    ) -> None:
+        self.path = path
+        self.call_class = call_class
+        self.asks = asks
+        self._function = function
+        self.name: str = function.__name__
+        self.__doc__ = function.__doc__
+
+    async def __call__(self, channel: Channel, *args: P.args, **kwargs: P.kwargs) -> Outcome[T]:
+        return await self._function(Call(channel, self), *args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"Endpoint({self.name}, {self.path}, {self.call_class.value})"
+
+
+def endpoint(
+    path: str, call_class: CallClass, asks: Asks = Asks.AUTHORISED
+) -> Callable[[Callable[Concatenate[Call, P], Awaitable[Outcome[T]]]], Endpoint[P, T]]:
+    """Make an endpoint of the function that sends its request and decodes its reply."""
+
+    def mark(function: Callable[Concatenate[Call, P], Awaitable[Outcome[T]]]) -> Endpoint[P, T]:
+        return Endpoint(path, call_class, asks, function)
+
+    return mark
+
+
+def exactly(*texts: str) -> Callable[[object], None]:
+    """Decodes the acknowledgement of a call that answers with one fixed text; any other proves nothing."""
+
+    def decode(value: object) -> None:
+        if value not in texts:
+            raise ShapeError("another text than the acknowledgement of this call")
+
+    return decode
+
+
+acknowledged = exactly("ok")

@@ -1,0 +1,47 @@
+"""Virtual LANs: `/lan`. Names are global in a machine room; what a node knows is what it heard of the others."""
+
+from __future__ import annotations
+
+from dbc_iac.api import reading
+from dbc_iac.api.calls import CallClass
+from dbc_iac.api.endpoints.endpoint import Asks, Call, acknowledged, endpoint
+from dbc_iac.api.outcome import Done, Outcome, RefusalKind, Refused, ShapeError, decoded
+from dbc_iac.api.reading import LanView
+from dbc_iac.api.wire import LanCreate
+
+LIST_CAP = 31
+"""A node lists no more, sorted by name, and does not say so: read by name."""
+
+
+@endpoint("/lan", CallClass.READ, Asks.ANYONE)
+async def list_networks(call: Call) -> Outcome[tuple[LanView, ...]]:
+    """The LANs that the target knows, of all tenants. See LIST_CAP."""
+    return decoded(await call(), reading.lan_views)
+
+
+@endpoint("/lan/{name}", CallClass.READ, Asks.ANYONE)
+async def network(call: Call, name: str) -> Outcome[LanView | None]:
+    """One LAN as the target knows it; None where it does not know it."""
+    outcome = await call(name=name)
+    if isinstance(outcome, Refused) and outcome.kind is RefusalKind.ABSENT:
+        return Done(None)
+
+    def decode(value: object) -> LanView | None:
+        lan = reading.lan_view(value)
+        if lan.network_name != name:
+            raise ShapeError("details of another network")
+        return lan
+
+    return decoded(outcome, decode)
+
+
+@endpoint("/lan/create", CallClass.KEYED)
+async def create_network(call: Call, body: LanCreate) -> Outcome[None]:
+    """Create a LAN on the target, owned by the wallet. A refusal may leave parts of a bridge behind (`effect`)."""
+    return decoded(await call(body), acknowledged)
+
+
+@endpoint("/lan/delete/{name}", CallClass.KEYED)
+async def delete_network(call: Call, name: str) -> Outcome[None]:
+    """Delete a LAN of the wallet. The node refuses only for members it has heard of: know them from elsewhere."""
+    return decoded(await call(name=name), acknowledged)
