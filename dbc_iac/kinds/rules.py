@@ -73,8 +73,8 @@ def whole_machine(rule: Rule, facts: Facts) -> Rule:
         return replace(
             rule,
             behaviour=Behaviour.REFUSED,
-            remedy="The rent order covers only a part of the machine, where the node changes neither GPUs, CPUs nor memory "
-            "in place. Set the old value again, or make the VM anew with --replace ADDRESS.",
+            remedy="The rent order covers only a part of the machine: there the node changes neither GPUs, CPUs nor "
+            "memory in place. Set the old value again, or make the VM anew with --replace ADDRESS.",
         )
     return rule
 

@@ -6,7 +6,7 @@ names another document. Nested parts are flattened: `ports.ssh` is one field.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import UnionType
@@ -123,14 +123,12 @@ def _marked(field: FieldInfo, kind: type[_Mark]) -> _Mark | None:
     return next((m for m in field.metadata if isinstance(m, kind)), None)
 
 
-def json_value(value: Any) -> Json:
-    """A field's value as plain JSON: tuples as lists, parts as objects."""
-    if isinstance(value, BaseModel):
-        return {k: json_value(v) for k, v in value.model_dump(by_alias=True, mode="json").items()}
-    if isinstance(value, tuple | list):
-        return [json_value(v) for v in value]
-    if isinstance(value, dict):
-        return {str(k): json_value(v) for k, v in value.items()}
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    return str(value)
+def lookup(dumped: Mapping[str, Any], path: str) -> Json:
+    """The value at a dotted path of a dumped spec; None where it or a part above it is absent."""
+    value: Any = dumped
+    for key in path.split("."):
+        if not isinstance(value, Mapping) or key not in value:
+            return None
+        value = value[key]
+    found: Json = value
+    return found

@@ -107,7 +107,7 @@ def forward_ranges(value: str) -> tuple[str, range, range]:
         guest = range(guest_first, (guest_last if guest_last is not None else guest_first) + 1)
     if not host or not guest or len(host) != len(guest):
         raise ValueError("both ranges must be ascending and of equal length")
-    if not (1 <= host[0] and host[-1] <= 65535 and 1 <= guest[0] and guest[-1] <= 65535):
+    if min(host[0], guest[0]) < 1 or max(host[-1], guest[-1]) > 65535:
         raise ValueError("ports are 1 to 65535")
     return match[1], host, guest
 

@@ -78,10 +78,25 @@ class Change:
     generation: int = 0
     node: str = ""
     holder: str = ""
+    holder_id: str = ""
     power_off: bool = False
     desired: Mapping[str, Json] = field(default_factory=dict)
     applied: Mapping[str, Json] = field(default_factory=dict)
     observed: Mapping[str, Json] = field(default_factory=dict)
+    resolved: Mapping[str, Json] = field(default_factory=dict)
+    reach: Mapping[str, Json] = field(default_factory=dict)
+    old_reach: Mapping[str, Json] = field(default_factory=dict)
+    secrets: Mapping[str, Json] = field(default_factory=dict)
+    """Secret references (never values) by field path."""
+    marker: str = ""
+    known: tuple[str, ...] = ()
+    dependencies: tuple[str, ...] = ()
+    protected: bool = False
+    delete_first: bool = False
+    unsettled: bool = False
+    """An earlier blind call on its VM has no certain outcome: it is proved before another is sent."""
+    patience: int = 0
+    authority: bool = False
 
     @property
     def pending(self) -> bool:
@@ -117,6 +132,8 @@ class Step:
     after: tuple[str, ...] = ()
     node: str = ""
     seconds: int = 0
+    power: str = ""
+    """Of a window: how the VM is left (`on`, `off`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +170,11 @@ class Plan:
     @property
     def empty(self) -> bool:
         return not self.pending
+
+    @property
+    def powered_off(self) -> tuple[str, ...]:
+        """The addresses of VMs that a window powers off."""
+        return tuple(s.address for s in self.steps if s.kind is StepKind.WINDOW)
 
     def count(self, action: Action) -> int:
         return sum(1 for c in self.changes if c.action is action)

@@ -1,0 +1,202 @@
+"""Achieving one goal: look, act, wait, repeat or prove, by its call class and nothing else.
+
+The intent is on disk before a call is made. An outcome that is not known is never read as done, nor as not done: a
+repeatable call is repeated, a blind one is left to the barrier.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from dbc_iac.api.calls import CallClass
+from dbc_iac.api.outcome import Done, Effect, NotSent, RefusalKind, Refused, Unknown
+from dbc_iac.apply.recorder import Recorder
+from dbc_iac.apply.watch import Watch
+from dbc_iac.diagnostics import ExitCode
+from dbc_iac.kinds.goal import Goal, Hands, Seen, Sight
+from dbc_iac.kinds.reader import Reader
+
+TRIES = 6
+"""How often a call is made that was not sent, was refused for a passing reason, or has no known outcome."""
+UNREADABLE_FOR = 600.0
+"""Seconds that a look may stay without an answer before the goal is given up (it stays in the journal)."""
+
+
+class Verdict(StrEnum):
+    MET = "met"
+    FAILED = "failed"
+    WAITING = "waiting"
+    UNPROVEN = "unproven"
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How the pursuit of a goal ended. `broken`: the object exists, and is of no use (a failed creation)."""
+
+    verdict: Verdict
+    text: str = ""
+    exit_code: ExitCode = ExitCode.ERROR
+    broken: bool = False
+    remedy: str = ""
+
+
+Tell = Callable[[str, str, str], None]
+"""(event kind, address, text)"""
+
+
+@dataclass(slots=True)
+class Pursuit:
+    """What the pursuit of goals works with. `stopped` tells that nothing new may be started."""
+
+    reader: Reader
+    watch: Watch
+    recorder: Recorder
+    hands: Callable[[Goal], Hands]
+    tell: Tell
+    now: Callable[[], float]
+    stopped: Callable[[], bool]
+    wait_timeout: float | None = None
+
+    async def achieve(self, goal: Goal, barrier: Callable[[Goal], Awaitable[bool]] | None = None) -> Ending:
+        """Bring a goal about. `barrier` proves that a blind call did not and will not happen; True: it is met."""
+        return await _Chase(self, goal, barrier).run()
+
+
+class _Chase:
+    """The state of one pursuit."""
+
+    def __init__(self, pursuit: Pursuit, goal: Goal, barrier: Callable[[Goal], Awaitable[bool]] | None) -> None:
+        self.by = pursuit
+        self.goal = goal
+        self.barrier = barrier
+        self.accepted = False
+        self.tries = 0
+        self.started = pursuit.now()
+        self.unreadable_since: float | None = None
+        self.said = ""
+
+    @property
+    def target(self) -> str:
+        return self.goal.reach.target
+
+    async def run(self) -> Ending:
+        while True:
+            if self.goal.acknowledged and self.accepted:
+                return self._met(Seen(Sight.MET))
+            seen = await self.goal.look(self.by.reader)
+            ending = await self._step(seen)
+            if ending is not None:
+                return ending
+
+    async def _step(self, seen: Seen) -> Ending | None:
+        if seen.sight is not Sight.UNKNOWN:
+            self.unreadable_since = None
+        match seen.sight:
+            case Sight.MET:
+                return self._met(seen)
+            case Sight.FAILED:
+                return Ending(Verdict.FAILED, seen.text, broken=self.goal.creates and bool(self.goal.id))
+            case Sight.BROKEN if self.accepted:
+                return Ending(Verdict.FAILED, seen.text)
+            case Sight.WAITING:
+                return await self._wait(seen.text or "under way")
+            case Sight.UNKNOWN:
+                return await self._unreadable(seen)
+            case _ if self.accepted:
+                return await self._wait("accepted, not seen yet")
+            case _:
+                return await self._act()
+
+    def _met(self, seen: Seen) -> Ending:
+        self.by.recorder.met(self.goal, seen)
+        self.by.watch.hurry(self.target)
+        self.by.tell("goal-met", self.goal.address, self.goal.text)
+        return Ending(Verdict.MET, seen.text)
+
+    async def _wait(self, text: str) -> Ending | None:
+        patience = min(self.goal.patience, self.by.wait_timeout or self.goal.patience)
+        if self.by.now() - self.started >= patience:
+            return Ending(Verdict.WAITING, f"still {text}", ExitCode.PARTIAL)
+        if text != self.said:
+            self.said = text
+            self.by.tell("waiting", self.goal.address, f"{self.goal.text}: {text}")
+        await self.by.watch.tick(self.target)
+        return None
+
+    async def _unreadable(self, seen: Seen) -> Ending | None:
+        now = self.by.now()
+        self.unreadable_since = now if self.unreadable_since is None else self.unreadable_since
+        if now - self.unreadable_since >= UNREADABLE_FOR:
+            return Ending(Verdict.WAITING if self.accepted else Verdict.FAILED, f"cannot be read: {seen.text}")
+        await self.by.watch.tick(self.target)
+        return None
+
+    async def _act(self) -> Ending | None:
+        """Make the call, once. A blind one only on what has been read right before."""
+        if self.by.stopped() and self.goal.powers != "on":  # what we powered off is started again all the same
+            return Ending(Verdict.FAILED, "interrupted before it was started", ExitCode.INTERRUPTED)
+        if self.goal.call_class is CallClass.BLIND:
+            self.by.watch.hurry(self.target)
+            fresh = await self.goal.look(self.by.reader)
+            if fresh.sight is not Sight.UNMET:
+                return await self._step(fresh)
+        detail = await self.goal.before(self.by.reader)
+        self.goal = self.goal.primed(detail)
+        self.tries += 1
+        number = self.by.recorder.intent(self.goal, detail)
+        self.by.tell("call", self.goal.address, f"{self.goal.name}: {self.goal.text}")
+        outcome = await self.goal.act(self.by.hands(self.goal), self.by.reader)
+        self.by.recorder.result(number, outcome)
+        self.by.watch.hurry(self.target)
+        match outcome:
+            case Done():
+                self.accepted = True
+                return None
+            case Refused():
+                return await self._refused(outcome)
+            case NotSent():
+                return await self._again(f"not sent: {outcome.message}", outcome.rest_seconds)
+            case Unknown():
+                return await self._unknown(outcome)
+
+    async def _refused(self, refused: Refused) -> Ending | None:
+        if refused.effect is Effect.PARTIAL:
+            self.by.recorder.uncertain(self.goal)
+        if refused.transient:
+            return await self._again(refused.message, None)
+        if (refused.kind is RefusalKind.EXISTS and self.goal.creates) or (
+            refused.kind in {RefusalKind.ABSENT, RefusalKind.STATE}
+            and (self.goal.deletes or self.goal.call_class is CallClass.STATE_CONDITIONED)
+            and self.tries < TRIES
+        ):
+            seen = await self.goal.look(self.by.reader)
+            if seen.sight in {Sight.UNMET, Sight.BROKEN}:
+                return await self._again(refused.message, None)
+            return await self._step(seen)
+        code = ExitCode.AUTHORISATION if refused.authority else ExitCode.ERROR
+        return Ending(Verdict.FAILED, f"the node refused it: {refused.message}", code)
+
+    async def _again(self, text: str, rest: float | None) -> Ending | None:
+        if self.tries >= TRIES:
+            return Ending(Verdict.FAILED, f"{text} (tried {self.tries} times)")
+        self.by.tell("waiting", self.goal.address, text)
+        if rest:
+            await asyncio.sleep(rest)
+        await self.by.watch.tick(self.target)
+        return None
+
+    async def _unknown(self, unknown: Unknown) -> Ending | None:
+        """No certain answer. What may be repeated is repeated; what may not is proved first."""
+        self.by.recorder.uncertain(self.goal)
+        text = f"no certain answer: {unknown.message}"
+        if self.goal.call_class is not CallClass.BLIND:
+            return Ending(Verdict.FAILED, text) if self.tries >= TRIES else None
+        if self.barrier is None:
+            return Ending(Verdict.UNPROVEN, text)
+        self.by.tell("barrier", self.goal.address, f"{text}; proving whether it happened")
+        if not await self.barrier(self.goal) and self.tries >= TRIES:
+            return Ending(Verdict.FAILED, text)
+        return None

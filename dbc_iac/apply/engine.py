@@ -1,0 +1,262 @@
+"""The engine: runs a plan's steps by their order, independent branches at once, and says what became of each.
+
+It knows goals, needs, steps and gates; it knows no kind. A step that fails stops only what needs it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from dbc_iac.api.channel import Channel
+from dbc_iac.api.secret import SecretText
+from dbc_iac.apply.achieve import Ending, Pursuit, Verdict
+from dbc_iac.apply.gate import Gate
+from dbc_iac.apply.recorder import Recorder
+from dbc_iac.apply.report import Event, Report
+from dbc_iac.apply.watch import Watch
+from dbc_iac.apply.window import Hook, Window
+from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
+from dbc_iac.kinds import kind_of
+from dbc_iac.kinds.goal import Goal, Hands
+from dbc_iac.kinds.kind import Task
+from dbc_iac.kinds.reach import Reach
+from dbc_iac.kinds.reader import Reader
+from dbc_iac.plan.model import Action, Change, Plan, StepKind
+from dbc_iac.plan.steps import Draft, compile_steps, removal_key
+from dbc_iac.plan.tasks import task_of
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What an apply works with. `connect` gives channels that may act; `secret` a resource's secret by its path."""
+
+    connect: Callable[[Reach], Channel]
+    secret: Callable[[str, str], SecretText | None]
+    recorder: Recorder
+    tell: Callable[[Event], None]
+    hooks: Mapping[str, Hook] = field(default_factory=dict)
+    wait_timeout: float | None = None
+    stopped: Callable[[], bool] = lambda: False
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What became of each address, while the apply runs."""
+
+    failed: dict[str, str] = field(default_factory=dict)
+    waiting: dict[str, str] = field(default_factory=dict)
+    not_started: dict[str, str] = field(default_factory=dict)
+    powered_off: dict[str, str] = field(default_factory=dict)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+
+
+async def run(plan: Plan, with_: Run) -> Report:
+    """Apply a plan, whole. Never raises for what the API does; it is in the report."""
+    return await _Engine(plan, with_).run()
+
+
+class _Engine:
+    def __init__(self, plan: Plan, with_: Run) -> None:
+        self.plan = plan
+        self.run_ = with_
+        self.changes: dict[str, Change] = {c.address: c for c in plan.changes}
+        self.drafts = compile_steps(self.changes)
+        self.loop = asyncio.get_running_loop()
+        self.began = self.loop.time()
+        self.reader = Reader(with_.connect)
+        self.watch = Watch(self.reader)
+        self.gates: defaultdict[str, Gate] = defaultdict(Gate)
+        self.ledger = Ledger()
+        self.finished: dict[str, asyncio.Event] = {k: asyncio.Event() for k in self.drafts}
+        self.broken: dict[str, str] = {}
+        self.announced = {k for k, d in self.drafts.items() if self._goes_first(d)}
+
+    def now(self) -> float:
+        return self.loop.time() - self.began
+
+    def tell(self, kind: str, address: str, text: str) -> None:
+        self.run_.tell(Event(kind, address, text, self.now()))
+
+    async def run(self) -> Report:
+        for key in self.announced:
+            self._gate(self.drafts[key]).announce()
+        async with asyncio.TaskGroup() as group:
+            for draft in self.drafts.values():
+                group.create_task(self._step(draft))
+        return self._report()
+
+    def _goes_first(self, draft: Draft) -> bool:
+        """A window that waits for no creation on its node: nothing is queued there before it."""
+        if draft.kind is not StepKind.WINDOW:
+            return False
+        todo, seen = list(draft.after), set(draft.after)
+        while todo:
+            before = self.drafts[todo.pop()]
+            if any(g.creates for g in before.goals):
+                return False
+            todo += [k for k in before.after if k not in seen]
+            seen |= before.after
+        return True
+
+    def _gate(self, draft: Draft) -> Gate:
+        change = self.changes[draft.address]
+        return self.gates[str((change.reach or change.old_reach).get("target"))]
+
+    async def _step(self, draft: Draft) -> None:
+        """Wait for what it needs, run it, and let go what waits for it."""
+        try:
+            for key in sorted(draft.after):
+                await self.finished[key].wait()
+            cause = next((k for k in sorted(draft.after) if k in self.broken), None)
+            if cause is not None:
+                self._skip(draft, f"it needs {self.drafts[cause].address}, which {self.broken[cause]}")
+            elif self.run_.stopped():
+                self._skip(draft, "the run was interrupted")
+            else:
+                await self._run_step(draft)
+        finally:
+            if draft.key in self.announced:
+                await self._gate(draft).withdraw()
+            self.finished[draft.key].set()
+
+    def _skip(self, draft: Draft, why: str) -> None:
+        self.broken[draft.key] = "was not started"
+        addresses = {draft.address} if draft.kind is StepKind.CHANGE else {g.address for g in draft.goals}
+        for address in addresses - set(self.ledger.failed):
+            self.ledger.not_started.setdefault(address, why)
+        self.tell("step-skipped", draft.address, why)
+
+    async def _run_step(self, draft: Draft) -> None:
+        if draft.goals:
+            self.tell("step-started", draft.address, draft.kind.value)
+        ok = await (self._window(draft) if draft.kind is StepKind.WINDOW else self._change(draft))
+        if not ok:
+            self.broken[draft.key] = "failed"
+            self.tell("step-failed", draft.address, self.ledger.failed.get(draft.address, "failed"))
+        elif draft.goals:
+            self.tell("step-done", draft.address, draft.kind.value)
+
+    async def _change(self, draft: Draft) -> bool:
+        """The goals of one resource, one after another; on a failed replacement the old machine is started again."""
+        if any(g.creates and kind_of(self.changes[g.address].kind).host for g in draft.goals):
+            async with self._gate(draft).creation():
+                return await self._goals(draft)
+        return await self._goals(draft)
+
+    async def _goals(self, draft: Draft) -> bool:
+        change = self.changes[draft.address]
+        parked = False
+        for goal in draft.goals:
+            ending = await self._pursuit().achieve(goal)
+            parked = parked or (goal.powers == "off" and goal.id == change.old_id != change.id)
+            if ending.verdict is not Verdict.MET:
+                self._failed(goal, ending)
+                if goal.creates and parked:
+                    await self._unpark(change, goal, ending)
+                elif ending.broken and change.action is Action.CREATE:
+                    self.run_.recorder.bind_broken(change, goal)
+                return False
+            if ending.text and goal.creates:
+                self.tell("note", goal.address, ending.text)
+        if draft.key == removal_key(draft.address) or change.action in {Action.DELETE, Action.FORGET}:
+            self.run_.recorder.unbind(change)
+        else:
+            self.run_.recorder.settle(change)
+        return True
+
+    async def _unpark(self, change: Change, goal: Goal, ending: Ending) -> None:
+        """The new machine could not be made: take it away where it is of no use, and start the old one again."""
+        kind, task = kind_of(change.kind), task_of(change)
+        if ending.verdict is Verdict.WAITING:
+            self.ledger.powered_off[change.address] = "its replacement is still being created"
+            return
+        if ending.broken:
+            for removal in kind.delete(replace(task, old_id=change.id, old_reach=task.reach)):
+                await self._pursuit().achieve(removal)
+        old = kind.power(_as_old(change), to="on")
+        again = await self._pursuit().achieve(old)
+        if again.verdict is not Verdict.MET:
+            self.ledger.powered_off[change.address] = f"the old one could not be started again: {again.text}"
+
+    async def _window(self, draft: Draft) -> bool:
+        change = self.changes[draft.address]
+        window = Window(
+            draft, change, self.changes, self._pursuit(), self.run_.hooks.get(draft.address), self._failed, self.ledger
+        )
+        async with self._gate(draft).window():
+            ok = await window.run()
+        for address in {g.address for g in draft.goals} - set(self.ledger.failed):
+            touched = self.changes[address]
+            if touched.action is Action.DELETE:
+                self.run_.recorder.unbind(touched)
+            else:
+                self.run_.recorder.settle(touched)
+        return ok
+
+    def _pursuit(self) -> Pursuit:
+        return Pursuit(
+            self.reader, self.watch, self.run_.recorder, self._hands, self.tell, self.now, self.run_.stopped,
+            self.run_.wait_timeout,
+        )  # fmt: skip
+
+    def _hands(self, goal: Goal) -> Hands:
+        found: dict[str, SecretText] = {}
+        for path in self.changes[goal.address].secrets:
+            value = self.run_.secret(goal.address, path)
+            if value is not None:
+                found[path] = value
+        return Hands(self.run_.connect, found)
+
+    def _failed(self, goal: Goal, ending: Ending) -> None:
+        if ending.verdict is Verdict.WAITING:
+            self.ledger.waiting[goal.address] = ending.text
+            return
+        self.ledger.failed[goal.address] = ending.text
+        self.ledger.diagnostics.append(
+            Diagnostic(
+                "goal-failed",
+                Severity.ERROR,
+                f"{goal.address}: {ending.text}",
+                f"The goal was: {goal.text}.",
+                ending.remedy or "See what the message says, and apply again: what is done is not repeated.",
+                address=goal.address,
+                exit_code=ending.exit_code,
+            )
+        )
+
+    def _report(self) -> Report:
+        ledger = self.ledger
+        bad = set(ledger.failed) | set(ledger.not_started) | set(ledger.waiting)
+        unknown = [c for c in self.plan.changes if c.action is Action.UNKNOWN]
+        for change in unknown:
+            if change.authority:
+                ledger.diagnostics.append(_unreadable(change))
+        return Report(
+            done=tuple(sorted(c.address for c in self.plan.pending if c.address not in bad)),
+            failed=dict(sorted(ledger.failed.items())),
+            not_started=dict(sorted(ledger.not_started.items())),
+            waiting=dict(sorted(ledger.waiting.items())),
+            powered_off=dict(sorted(ledger.powered_off.items())),
+            diagnostics=tuple(ledger.diagnostics),
+            interrupted=self.run_.stopped(),
+            seconds=self.now(),
+            calls=self.reader.calls,
+        )
+
+
+def _as_old(change: Change) -> Task:
+    task = task_of(change)
+    return replace(task, id=change.old_id, reach=task.old_reach or task.reach)
+
+
+def _unreadable(change: Change) -> Diagnostic:
+    return Diagnostic(
+        "unreadable",
+        Severity.WARNING,
+        f"{change.address} cannot be read: {'; '.join(change.reasons)}",
+        address=change.address,
+        exit_code=ExitCode.AUTHORISATION,
+    )

@@ -1,0 +1,147 @@
+"""What an apply writes down: intents before calls, results after them, and what came to be bound to what.
+
+Everything goes to the journal as it happens; the state document is written once, at the end, from the same records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from dbc_iac.api.outcome import Done, NotSent, Outcome, Refused
+from dbc_iac.kinds.goal import Goal, Seen
+from dbc_iac.plan.model import Change
+from dbc_iac.state.document import Binding, Intent
+from dbc_iac.values import Json
+
+
+class Ledger(Protocol):
+    """Where records go: the journal of a store. Intents are on disk when `intent` returns."""
+
+    def intent(self, intent: Intent) -> None: ...
+    def result(self, number: int, outcome: str, message: str) -> None: ...
+    def bind(self, binding: Binding) -> None: ...
+    def unbind(self, address: str) -> None: ...
+    def applied(self, address: str, fields: Mapping[str, Json], uncertain: tuple[str, ...]) -> None: ...
+
+
+class Recorder:
+    """Turns what the engine does into records. Keeps the bindings as they are now, without reading the disk."""
+
+    def __init__(
+        self, ledger: Ledger, changes: Mapping[str, Change], bindings: Mapping[str, Binding], number: int
+    ) -> None:
+        self._ledger = ledger
+        self._changes = changes
+        self._bindings = dict(bindings)
+        self._number = number
+
+    def intent(self, goal: Goal, detail: Mapping[str, Json]) -> int:
+        """Write down that a call is about to be made; it is on disk when this returns."""
+        self._number += 1
+        change = self._changes[goal.address]
+        kept: dict[str, Json] = {**detail, "where": dict(change.reach), "kind": change.kind, "vm": goal.vm}
+        identity = goal.id or change.id
+        self._ledger.intent(
+            Intent(
+                number=self._number,
+                address=goal.address,
+                goal=goal.name,
+                id=identity,
+                generation=goal.generation or change.generation,
+                call_class=goal.call_class.value,
+                detail=kept,
+                creates=goal.creates,
+            )
+        )
+        return self._number
+
+    def result(self, number: int, outcome: Outcome[Any]) -> None:
+        match outcome:
+            case Done():
+                self._ledger.result(number, "done", "")
+            case Refused(message=message):
+                self._ledger.result(number, "refused", message)
+            case NotSent(message=message):
+                self._ledger.result(number, "not-sent", message)
+            case _:
+                self._ledger.result(number, "unknown", getattr(outcome, "message", ""))
+
+    def met(self, goal: Goal, seen: Seen) -> None:
+        """A goal holds: what it made is bound, what it changed is known, what it removed is unbound."""
+        change = self._changes[goal.address]
+        if goal.creates:
+            self._bind(change, seen.id or goal.id, goal.generation or change.generation, goal.fields, seen.resolved)
+        elif goal.deletes:
+            bound = self._bindings.get(goal.address)
+            if bound is not None and bound.id == goal.id:
+                self.unbind(change)
+        elif goal.fields:
+            self._applied(goal.address, goal.fields, ())
+
+    def uncertain(self, goal: Goal) -> None:
+        """A call had no certain answer, or was carried out in part: its fields are sent again by the next run."""
+        if goal.fields and not goal.creates and goal.address in self._bindings:
+            self._applied(goal.address, {}, tuple(goal.fields))
+
+    def bind_broken(self, change: Change, goal: Goal) -> None:
+        """A creation that failed on the node has left an object: it is ours, and the next plan takes it away."""
+        self._bind(change, goal.id, goal.generation, goal.fields, {})
+
+    def unbind(self, change: Change) -> None:
+        if change.address in self._bindings:
+            del self._bindings[change.address]
+            self._ledger.unbind(change.address)
+
+    def settle(self, change: Change) -> None:
+        """All of a change is done: its protection and its ways are kept as its document has them now."""
+        bound = self._bindings.get(change.address)
+        if bound is None or not change.desired:
+            return
+        matching = {p: v for p, v in change.desired.items() if change.observed.get(p) == v}
+        after = bound.model_copy(
+            update={
+                "where": dict(change.reach),
+                "dependencies": change.dependencies,
+                "protected": change.protected,
+                "applied": {**bound.applied, **matching},
+            }
+        )
+        if after != bound:
+            self._put(after)
+
+    def _bind(
+        self,
+        change: Change,
+        identity: str,
+        generation: int,
+        fields: Mapping[str, Json],
+        resolved: Mapping[str, Json],
+    ) -> None:
+        self._put(
+            Binding(
+                address=change.address,
+                kind=change.kind,
+                id=identity,
+                generation=generation,
+                where=dict(change.reach),
+                applied=dict(fields),
+                uncertain=(),
+                dependencies=change.dependencies,
+                protected=change.protected,
+                holder=change.holder,
+                resolved=dict(resolved),
+            )
+        )
+
+    def _put(self, binding: Binding) -> None:
+        self._bindings[binding.address] = binding
+        self._ledger.bind(binding)
+
+    def _applied(self, address: str, fields: Mapping[str, Json], uncertain: tuple[str, ...]) -> None:
+        bound = self._bindings.get(address)
+        if bound is None:
+            return
+        still = tuple(p for p in dict.fromkeys((*bound.uncertain, *uncertain)) if p not in fields)
+        self._bindings[address] = bound.model_copy(update={"applied": {**bound.applied, **fields}, "uncertain": still})
+        self._ledger.applied(address, fields, still)

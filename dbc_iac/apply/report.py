@@ -1,0 +1,55 @@
+"""What an apply tells: events while it runs, a report at its end. Values; no I/O and never a secret."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
+from dbc_iac.values import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened. `at` is in seconds since the apply began.
+
+    Kinds: `step-started`, `step-done`, `step-failed`, `step-skipped`, `call`, `waiting`, `goal-met`, `window-opened`,
+    `window-closed`, `barrier`, `note`.
+    """
+
+    kind: str
+    address: str
+    text: str
+    at: float
+    detail: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The end of an apply. Addresses; the mappings give the reason.
+
+    `waiting` are those whose effect had been asked for and had not been seen when patience ended; `powered_off` are VMs
+    that are off because of this run.
+    """
+
+    done: tuple[str, ...] = ()
+    failed: Mapping[str, str] = field(default_factory=dict)
+    not_started: Mapping[str, str] = field(default_factory=dict)
+    waiting: Mapping[str, str] = field(default_factory=dict)
+    powered_off: Mapping[str, str] = field(default_factory=dict)
+    diagnostics: tuple[Diagnostic, ...] = ()
+    interrupted: bool = False
+    seconds: float = 0.0
+    calls: int = 0
+
+    @property
+    def exit_code(self) -> ExitCode:
+        if self.interrupted:
+            return ExitCode.INTERRUPTED
+        if self.waiting or (self.done and (self.failed or self.not_started)):
+            return ExitCode.PARTIAL
+        if self.failed or self.not_started:
+            codes = [d.exit_code for d in self.diagnostics if d.severity is Severity.ERROR]
+            return max(codes, default=ExitCode.ERROR)
+        authority = any(d.exit_code is ExitCode.AUTHORISATION for d in self.diagnostics)
+        return ExitCode.AUTHORISATION if authority else ExitCode.OK

@@ -1,0 +1,38 @@
+"""Waiting: one poll of a target serves everyone who waits for something there, from 10 s up to one a minute."""
+
+from __future__ import annotations
+
+import asyncio
+
+from dbc_iac.kinds.reader import Reader
+
+FLOOR, CEILING, GROWTH = 10.0, 60.0, 1.5
+"""Seconds between two polls of one target: at first, at most, and how it grows while nothing happens."""
+
+
+class Watch:
+    """Coalesced polling over a reader."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._ticks: dict[str, asyncio.Task[None]] = {}
+        self._pauses: dict[str, float] = {}
+
+    def hurry(self, target: str) -> None:
+        """Something happened at the target: look again soon."""
+        self._pauses.pop(target, None)
+        self._reader.forget(target=target)
+
+    async def tick(self, target: str) -> None:
+        """Wait for the next look at the target. What was read of it is forgotten then."""
+        waiting = self._ticks.get(target)
+        if waiting is None or waiting.done():
+            waiting = asyncio.ensure_future(self._after_pause(target))
+            self._ticks[target] = waiting
+        await asyncio.shield(waiting)
+
+    async def _after_pause(self, target: str) -> None:
+        pause = self._pauses.get(target, FLOOR)
+        self._pauses[target] = min(pause * GROWTH, CEILING)
+        await asyncio.sleep(pause)
+        self._reader.forget(target=target)

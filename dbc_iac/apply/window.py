@@ -1,0 +1,172 @@
+"""An offline window: the span in which one VM is powered off, for the goals of several resources. One power cycle.
+
+    the hook, if any -> power off -> each goal -> look at all of them again -> start
+
+Whatever happens in it, the VM is started again if it is to run; if the node refuses, the report says what is off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from dbc_iac.apply.achieve import Ending, Pursuit, Verdict
+from dbc_iac.diagnostics import ExitCode
+from dbc_iac.kinds import kind_of
+from dbc_iac.kinds.goal import Goal, Sight
+from dbc_iac.plan.model import Action, Change
+from dbc_iac.plan.steps import Draft
+from dbc_iac.plan.tasks import task_of
+
+SETTLE_SECONDS = 60.0
+"""How long the effect of a blind call of unknown outcome is looked for before it is proved."""
+START_TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """A command that is run before the plug is pulled. `timeout` in seconds; `force`: go on when it fails."""
+
+    command: tuple[str, ...]
+    timeout: float
+    force: bool
+
+
+class OffLedger(Protocol):
+    powered_off: dict[str, str]
+
+
+class Window:
+    """One window of one VM."""
+
+    def __init__(
+        self,
+        draft: Draft,
+        host: Change,
+        changes: Mapping[str, Change],
+        pursuit: Pursuit,
+        hook: Hook | None,
+        failed: Callable[[Goal, Ending], None],
+        ledger: OffLedger,
+    ) -> None:
+        self.draft = draft
+        self.host = host
+        self.changes = changes
+        self.by = pursuit
+        self.hook = hook
+        self.failed = failed
+        self.ledger = ledger
+        kind, task = kind_of(host.kind), task_of(host)
+        if host.action is Action.NO_OP:
+            task = replace(task, id=host.id)
+        self.off = replace(kind.power(task, to="off"), fields={})
+        self.on = replace(kind.power(task, to="on"), fields={})
+
+    async def run(self) -> bool:
+        """Whether every goal is met and the VM is as it should be."""
+        was_off = (await self.off.look(self.by.reader)).sight is Sight.MET
+        if not was_off and not await self._prepared():
+            return False
+        self.by.tell("window-opened", self.draft.address, f"powered off for {len(self.draft.goals)} goals")
+        ending = await self.by.achieve(self.off)
+        ok = ending.verdict is Verdict.MET
+        if ok:
+            if was_off and any(self.changes[g.address].unsettled for g in self.draft.goals):
+                await self._cycle()
+            ok = await self._goals()
+        else:
+            for goal in self.draft.goals:
+                self.failed(goal, ending)
+        if self.draft.power == "on":
+            ok = await self._start() and ok
+        self.by.tell("window-closed", self.draft.address, "")
+        return ok
+
+    async def _prepared(self) -> bool:
+        """Run the hook. Without `force` a failure leaves everything as it is."""
+        if self.hook is None:
+            return True
+        problem = await run_hook(self.hook)
+        if problem is None:
+            return True
+        self.by.tell("note", self.draft.address, f"beforeOffline: {problem}")
+        if self.hook.force:
+            return True
+        for goal in self.draft.goals:
+            self.failed(goal, Ending(Verdict.FAILED, f"beforeOffline: {problem}", ExitCode.ERROR))
+        return False
+
+    async def _goals(self) -> bool:
+        met: list[Goal] = []
+        for goal in self.draft.goals:
+            ending = await self.by.achieve(goal, self._barrier)
+            if ending.verdict is Verdict.MET:
+                met.append(goal)
+            else:
+                self.failed(goal, ending)
+        await self._verify(met)
+        return len(met) == len(self.draft.goals)
+
+    async def _verify(self, met: list[Goal]) -> None:
+        """Look once more before the window closes: a late call of an earlier run may have changed something."""
+        self.by.watch.hurry(self.off.reach.target)
+        for goal in met:
+            if goal.acknowledged or goal.creates:
+                continue
+            seen = await goal.look(self.by.reader)
+            if seen.sight is Sight.UNMET:
+                self.failed(goal, Ending(Verdict.FAILED, "it held, and did not when the window closed"))
+
+    async def _start(self) -> bool:
+        """Start the VM. A refusal may pass: its resources can have been taken by others for a while."""
+        ending = Ending(Verdict.FAILED)
+        for _ in range(START_TRIES):
+            ending = await self.by.achieve(self.on)
+            if ending.verdict is Verdict.MET:
+                return True
+            if ending.verdict is Verdict.WAITING:
+                break
+            await self.by.watch.tick(self.on.reach.target)
+        self.ledger.powered_off[self.draft.address] = f"changed, could not be started: {ending.text}"
+        self.failed(self.on, replace(ending, text=f"changed, could not be started: {ending.text}"))
+        return False
+
+    async def _barrier(self, goal: Goal) -> bool:
+        """Prove what became of a blind call: whatever was accepted while the VM was off lies before its next shutdown.
+
+        True: it happened. False: it did not and will not, and may be sent again.
+        """
+        until = self.by.now() + SETTLE_SECONDS
+        while self.by.now() < until:
+            await self.by.watch.tick(goal.reach.target)
+            if (await goal.look(self.by.reader)).sight is Sight.MET:
+                return True
+        await self._cycle()
+        return (await goal.look(self.by.reader)).sight is Sight.MET
+
+    async def _cycle(self) -> None:
+        """Start, then power off: jobs accepted before have run, and calls that come while it runs are refused."""
+        self.by.tell("barrier", self.draft.address, "one more boot proves what became of an earlier call")
+        await self.by.achieve(self.on)
+        await self.by.achieve(self.off)
+
+
+async def run_hook(hook: Hook) -> str | None:
+    """Run a command; what went wrong, or None. Its output is not shown: it may hold anything."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *hook.command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+    except OSError as error:
+        return f"could not be started ({error.strerror})"
+    try:
+        code = await asyncio.wait_for(process.wait(), hook.timeout)
+    except TimeoutError:
+        process.kill()
+        return f"was ended after {hook.timeout:g} s"
+    return None if code == 0 else f"ended with {code}"

@@ -1,0 +1,232 @@
+"""BareMetalServer: an owner's entry at a bare-metal manager. API: /bare_metal/{add,modify,delete}.
+
+Deleting an entry destroys the server's on-chain identity for ever, so nothing here is ever replaced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from dbc_iac.api import wire
+from dbc_iac.api.calls import CallClass
+from dbc_iac.api.endpoints import bare_metal
+from dbc_iac.api.outcome import Outcome
+from dbc_iac.api.secret import SecretText
+from dbc_iac.diagnostics import Diagnostic
+from dbc_iac.kinds.bare_metal_manager import BareMetalManager
+from dbc_iac.kinds.goal import Goal, Hands, Seen, Sight
+from dbc_iac.kinds.kind import Kind, Observation, Sought, Task, register
+from dbc_iac.kinds.reach import Reach
+from dbc_iac.kinds.reader import Known, Reader, Unreadable
+from dbc_iac.kinds.resource import Inventory, Resource
+from dbc_iac.kinds.rules import Behaviour, Rule
+from dbc_iac.kinds.spec import Part, Reference, Spec
+from dbc_iac.kinds.types import Host, IpmiUser, Port, ServerUuid, Text
+from dbc_iac.manifest.secret import SecretRef
+from dbc_iac.values import Json
+
+CAP = 51
+"""The manager lists at most this many servers; beyond it each is asked for by uuid."""
+
+_set = Rule(Behaviour.ONLINE, no_clear=True)
+
+
+class Ipmi(Part):
+    """How the manager reaches the server's BMC. The manager pastes these into a shell command."""
+
+    host: Annotated[Host, _set] = Field(description="IP address or host name of the BMC")
+    port: Annotated[Port | None, _set] = Field(default=None, description="UDP port of the BMC; usually 623")
+    username: Annotated[IpmiUser, _set]
+    password: Annotated[SecretRef, Rule(Behaviour.ONLINE, secret=True, no_clear=True)] = Field(
+        description="1-16 characters, safe in a shell"
+    )
+
+
+class BareMetalServerSpec(Spec):
+    """A server as its owner registers it with the manager."""
+
+    manager: Annotated[
+        str,
+        Rule(
+            Behaviour.REFUSED,
+            remedy="A server cannot move: its on-chain identity stays with the manager. Set the old manager again.",
+        ),
+        Reference("BareMetalManager"),
+    ] = Field(description="name of the BareMetalManager")
+    uuid: Annotated[ServerUuid, _set] = Field(description="letters, digits and -; unique at the manager")
+    ip: Annotated[Host, _set] = Field(description="must be the source address of the server's DeepLink")
+    os: Annotated[Text | None, _set] = None
+    description: Annotated[Text | None, _set] = None
+    ipmi: Ipmi
+
+
+_WIRE = {
+    "uuid": "uuid",
+    "ip": "ip",
+    "os": "os",
+    "description": "desc",
+    "ipmi.host": "ipmi_hostname",
+    "ipmi.port": "ipmi_port",
+    "ipmi.username": "ipmi_username",
+}
+
+
+def _entry(values: Mapping[str, Json], password: SecretText | None) -> dict[str, Any]:
+    """Fields by their names on the wire."""
+    entry: dict[str, Any] = {_WIRE[path]: value for path, value in values.items() if path in _WIRE}
+    if password is not None:
+        entry["ipmi_password"] = password
+    return entry
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerExists(Goal):
+    """The manager has an entry with this uuid."""
+
+    name = "server-exists"
+    call_class = CallClass.KEYED
+    creates = True
+    uuid: str
+
+    @property
+    def text(self) -> str:
+        return f"is registered with uuid {self.uuid}"
+
+    async def look(self, reader: Reader) -> Seen:
+        server = await find_server(reader, self.reach, uuid=self.uuid)
+        if isinstance(server, Unreadable):
+            return Seen(Sight.UNKNOWN, server.reason)
+        return Seen(Sight.UNMET) if server.value is None else Seen(Sight.MET, id=server.value.node_id)
+
+    async def act(self, hands: Hands, reader: Reader) -> Outcome[Any]:
+        entry = _entry(self.fields, hands.secrets["ipmi.password"])
+        return await bare_metal.add_server(hands.connect(self.reach), wire.BareMetalEntry(**entry))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerModified(Goal):
+    """Fields of the entry have these values. Empty and absent mean unchanged, so only changed ones are sent."""
+
+    name = "server-modified"
+    call_class = CallClass.IDEMPOTENT
+    acknowledged = True
+    password: bool
+
+    @property
+    def text(self) -> str:
+        said = [f"{path} {value}" for path, value in self.fields.items()]
+        return "has " + ", ".join([*said, *(["the password of ipmi.password"] if self.password else [])])
+
+    async def look(self, reader: Reader) -> Seen:
+        return Seen(Sight.UNMET)
+
+    async def act(self, hands: Hands, reader: Reader) -> Outcome[Any]:
+        entry = _entry(self.fields, hands.secrets["ipmi.password"] if self.password else None)
+        return await bare_metal.modify_server(hands.connect(self.reach), self.id, wire.BareMetalChange(**entry))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerAbsent(Goal):
+    """The entry, and with it the server's on-chain identity, is gone."""
+
+    name = "server-absent"
+    call_class = CallClass.KEYED
+    deletes = True
+
+    @property
+    def text(self) -> str:
+        return f"entry {self.id} does not exist any more"
+
+    async def look(self, reader: Reader) -> Seen:
+        server = await find_server(reader, self.reach, node_id=self.id)
+        if isinstance(server, Unreadable):
+            return Seen(Sight.UNKNOWN, server.reason)
+        return Seen(Sight.MET if server.value is None else Sight.UNMET)
+
+    async def act(self, hands: Hands, reader: Reader) -> Outcome[Any]:
+        return await bare_metal.delete_server(hands.connect(self.reach), self.id)
+
+
+async def find_server(reader: Reader, reach: Reach, *, node_id: str = "", uuid: str = "") -> Any:
+    """A server by node id or uuid: from the list, beyond its cap by name. Known(None) where there is none."""
+    servers = await reader.servers(reach)
+    if isinstance(servers, Unreadable):
+        return servers
+    for server in servers.value.values():
+        if server.node_id == node_id or (uuid and server.uuid == uuid):
+            return Known(server)
+    if len(servers.value) < CAP:
+        return Known(None)
+    return await reader.server(reach, node_id or uuid)
+
+
+@register
+class BareMetalServer(Kind[BareMetalServerSpec]):
+    name = "BareMetalServer"
+    spec = BareMetalServerSpec
+    irreplaceable = True
+
+    def reach(self, resource: Resource[BareMetalServerSpec], inventory: Inventory) -> Reach:
+        manager = inventory.resources[f"BareMetalManager/{resource.spec.manager}"]
+        return BareMetalManager().reach(manager, inventory)  # type: ignore[arg-type]
+
+    def desired(self, resource: Resource[BareMetalServerSpec], inventory: Inventory) -> dict[str, Json]:
+        return super().desired(resource, inventory) | {"manager": self.reach(resource, inventory).target}
+
+    def check(self, resource: Resource[BareMetalServerSpec], inventory: Inventory) -> Iterable[Diagnostic]:
+        spec = resource.spec
+        for other in inventory.of(self.name):
+            same = getattr(other.spec, "uuid", None) == spec.uuid and getattr(other.spec, "manager", "") == spec.manager
+            if same and other.address < resource.address:
+                yield resource.problem(
+                    "duplicate-identity",
+                    "uuid",
+                    f"{other.address} has the uuid {spec.uuid} already",
+                    remedy="Give one of them another uuid.",
+                )
+
+    async def observe(self, sought: Sought, reader: Reader) -> Observation:
+        found = await find_server(reader, sought.reach, node_id=sought.id, uuid="" if sought.id else sought.key)
+        if isinstance(found, Unreadable):
+            return Observation(None, id=sought.id, reason=found.reason, authority=found.authority)
+        server = found.value
+        if server is None:
+            return Observation(False, id=sought.id)
+        if server.masked:
+            reason = "the manager shows masked values: it did not accept the owner's key"
+            return Observation(None, id=server.node_id, reason=reason, authority=True)
+        values: dict[str, Json] = {
+            "uuid": server.uuid,
+            "ip": server.ip,
+            "os": server.os or None,
+            "description": server.description or None,
+            "ipmi.host": server.ipmi_hostname,
+            "ipmi.port": server.ipmi_port,
+            "ipmi.username": server.ipmi_username,
+        }
+        return Observation(True, id=server.node_id, values=values, secrets={"ipmi.password": server.ipmi_password})
+
+    def natural_key(self, resource: Resource[BareMetalServerSpec], inventory: Inventory) -> str:
+        return resource.spec.uuid
+
+    def create(self, task: Task) -> Iterator[Goal]:
+        yield ServerExists(
+            address=task.address, reach=task.reach, generation=task.generation, fields=task.desired,
+            uuid=str(task.desired["uuid"]), patience=task.patience or 900.0,
+        )  # fmt: skip
+
+    def update(self, task: Task) -> Iterator[Goal]:
+        fields = {path: task.desired.get(path) for path in _WIRE if path in task.changed}
+        yield ServerModified(
+            address=task.address, reach=task.reach, id=task.id, fields=fields,
+            password="ipmi.password" in task.changed, patience=task.patience or 900.0,
+        )  # fmt: skip
+
+    def delete(self, task: Task) -> Iterator[Goal]:
+        yield ServerAbsent(
+            address=task.address, reach=task.old_reach or task.reach, id=task.old_id, patience=task.patience or 900.0
+        )

@@ -1,0 +1,202 @@
+"""Disk: a further data disk of a VM, kept by the node as a file on its host. API: /disk/*."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from dbc_iac.api import wire
+from dbc_iac.api.calls import CallClass
+from dbc_iac.api.endpoints import disks
+from dbc_iac.api.outcome import Outcome
+from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
+from dbc_iac.kinds.goal import Goal, Hands, Needs, Seen, Sight
+from dbc_iac.kinds.kind import Kind, Machine, Observation, Sought, Task, register
+from dbc_iac.kinds.node import node_reach
+from dbc_iac.kinds.reach import Reach
+from dbc_iac.kinds.reader import Reader, Unreadable
+from dbc_iac.kinds.resource import Inventory, Resource
+from dbc_iac.kinds.rules import Behaviour, Rule
+from dbc_iac.kinds.spec import Reference, Spec
+from dbc_iac.kinds.types import GiB, HostDir, gib_text, parse_gib
+from dbc_iac.kinds.virtual_machine.goals import DiskHasSize
+from dbc_iac.kinds.virtual_machine.reading import size_text
+from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
+from dbc_iac.values import Json
+
+_lost = Rule(Behaviour.REPLACE, loss="all data on the disk is lost")
+
+
+class DiskSpec(Spec):
+    """A data disk. It may grow in place; another VM or directory makes a new, empty one."""
+
+    vm: Annotated[str, _lost, Reference("VirtualMachine")] = Field(description="name of the VM")
+    size: Annotated[GiB, Rule(Behaviour.OFFLINE, grow_only=True)] = Field(description="size in GiB; may grow")
+    host_dir: Annotated[HostDir, _lost] = Field(default="/data", description="directory on the host, not in the guest")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiskExists(Goal):
+    """One more disk file of this size. Blind: told by the files that were not there before, never by a name."""
+
+    name = "disk-exists"
+    call_class = CallClass.BLIND
+    needs = Needs.OFF
+    creates = True
+    size: int
+    host_dir: str
+    known: frozenset[str]
+    """Files that belong to other resources, or were there before the call."""
+
+    @property
+    def text(self) -> str:
+        return f"a disk of {self.size} GiB exists in {self.host_dir}"
+
+    async def look(self, reader: Reader) -> Seen:
+        details = await reader.vm(self.reach, self.vm)
+        if isinstance(details, Unreadable) or details.value is None:
+            return Seen(Sight.UNKNOWN, "the VM's disks cannot be read")
+        for disk in details.value.disks:
+            fits = disk.size_gib == self.size and str(PurePosixPath(disk.source_file).parent) == self.host_dir
+            if fits and disk.name not in {"vda", "vdb"} and disk.source_file not in self.known:
+                return Seen(Sight.MET, disk.source_file, id=disk.source_file)
+        return Seen(Sight.UNMET)
+
+    async def before(self, reader: Reader) -> dict[str, Json]:
+        details = await reader.vm(self.reach, self.vm)
+        there = details.value.disks if not isinstance(details, Unreadable) and details.value else ()
+        known: list[Json] = [*sorted(self.known | {d.source_file for d in there})]
+        return {"known": known}
+
+    def primed(self, detail: Mapping[str, Json]) -> DiskExists:
+        known = detail.get("known")
+        return replace(self, known=self.known | {str(f) for f in known}) if isinstance(known, list) else self
+
+    async def act(self, hands: Hands, reader: Reader) -> Outcome[Any]:
+        body = wire.DiskAdd(size_gib=self.size, mount_dir=self.host_dir)
+        return await disks.add_disk(hands.connect(self.reach), self.vm, body)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiskAbsent(Goal):
+    """The disk file is gone. The device name that is sent is looked up right before, by file: names are reused."""
+
+    name = "disk-absent"
+    call_class = CallClass.KEYED
+    needs = Needs.OFF
+    deletes = True
+
+    @property
+    def text(self) -> str:
+        return f"disk {self.id} does not exist any more"
+
+    async def look(self, reader: Reader) -> Seen:
+        details = await reader.vm(self.reach, self.vm)
+        if isinstance(details, Unreadable):
+            return Seen(Sight.UNKNOWN, details.reason)
+        files = {d.source_file for d in details.value.disks} if details.value else set()
+        return Seen(Sight.UNMET if self.id in files else Sight.MET)
+
+    async def act(self, hands: Hands, reader: Reader) -> Outcome[Any]:
+        details = await reader.vm(self.reach, self.vm)
+        found = details.value.disks if not isinstance(details, Unreadable) and details.value else ()
+        device = next(d.name for d in found if d.source_file == self.id)
+        return await disks.delete_disk(hands.connect(self.reach), self.vm, wire.DiskDelete(disk=device))
+
+
+@register
+class Disk(Kind[DiskSpec]):
+    name = "Disk"
+    spec = DiskSpec
+    holder = "vm"
+    on_a_machine = True
+
+    def reach(self, resource: Resource[DiskSpec], inventory: Inventory) -> Reach:
+        vm = self._vm(resource, inventory)
+        return node_reach(vm.node, inventory, vm.rent_order)
+
+    def _vm(self, resource: Resource[DiskSpec], inventory: Inventory) -> VirtualMachineSpec:
+        vm = inventory.resources[f"VirtualMachine/{resource.spec.vm}"].spec
+        assert isinstance(vm, VirtualMachineSpec)  # noqa: S101 - the reference was checked
+        return vm
+
+    def check(self, resource: Resource[DiskSpec], inventory: Inventory) -> Iterable[Diagnostic]:
+        vm = self._vm(resource, inventory)
+        if vm.pxe:
+            yield resource.problem(
+                "ignored-by-node",
+                "vm",
+                "a VM with biosMode pxe has no disks",
+                remedy="Remove the Disk, or use another boot mode.",
+            )
+
+    def preflight(
+        self, resource: Resource[DiskSpec], desired: Mapping[str, Json], changed: frozenset[str], machine: Machine
+    ) -> Iterable[Diagnostic]:
+        if machine.hardware is None or not changed:
+            return
+        host_dir, size = resource.spec.host_dir, resource.spec.size
+        roots = [d for d in machine.hardware.disks if host_dir == d.path or host_dir.startswith(f"{d.path}/")]
+        if not roots:
+            known = ", ".join(d.path for d in machine.hardware.disks)
+            yield resource.problem(
+                "node-would-refuse",
+                "hostDir",
+                f"{host_dir} is not below a data directory of the node",
+                detail=f"The node tells of: {known}.",
+                remedy="Use one of them.",
+                exit_code=ExitCode.REFUSED,
+            )
+        elif "size" in changed and size > max(roots, key=lambda d: len(d.path)).free_gib:
+            yield resource.problem(
+                "thin-space",
+                "size",
+                f"{size} GiB is more than is free in {host_dir}",
+                detail="Disk files are thin: the node accepts it, and writes fail once the host is full.",
+                severity=Severity.WARNING,
+            )
+
+    async def observe(self, sought: Sought, reader: Reader) -> Observation:
+        if not sought.holder_id:
+            return Observation(False, id=sought.id)
+        listing = await reader.vms(sought.reach)
+        if isinstance(listing, Unreadable):
+            return Observation(None, id=sought.id, reason=listing.reason, authority=listing.authority)
+        if sought.holder_id not in listing.value:
+            return Observation(False, id=sought.id)
+        details = await reader.vm(sought.reach, sought.holder_id)
+        if isinstance(details, Unreadable) or details.value is None:
+            return Observation(None, id=sought.id, reason="the VM's disks cannot be read")
+        disk = next((d for d in details.value.disks if d.source_file == sought.id), None)
+        if disk is None or disk.size_gib is None:
+            return Observation(False, id=sought.id)
+        values: dict[str, Json] = {
+            "size": size_text(disk.size_gib),
+            "hostDir": str(PurePosixPath(disk.source_file).parent),
+        }
+        return Observation(True, id=sought.id, values=values, resolved={"device": disk.name})
+
+    def create(self, task: Task) -> Iterator[Goal]:
+        yield DiskExists(
+            address=task.address, reach=task.reach, generation=task.generation, vm=task.holder_id,
+            fields=task.desired, size=parse_gib(task.desired["size"]), host_dir=str(task.desired["hostDir"]),
+            known=task.known, patience=task.patience or 1800.0,
+        )  # fmt: skip
+
+    def update(self, task: Task) -> Iterator[Goal]:
+        if "size" in task.changed:
+            size = parse_gib(task.desired["size"])
+            yield DiskHasSize(
+                address=task.address, reach=task.reach, id=task.id, vm=task.holder_id, file=task.id, size=size,
+                fields={"size": gib_text(size)}, patience=task.patience or 1800.0,
+            )  # fmt: skip
+
+    def delete(self, task: Task) -> Iterator[Goal]:
+        yield DiskAbsent(
+            address=task.address, reach=task.old_reach or task.reach, id=task.old_id, vm=task.holder_id,
+            patience=task.patience or 1800.0,
+        )  # fmt: skip

@@ -1,0 +1,110 @@
+"""Goals: what is to hold, how that is seen, and the one call that brings it about. Never a delta.
+
+A kind yields goals; the engine (`dbc_iac.apply`) achieves them: it looks, acts, waits, repeats or proves, by the call
+class and nothing else. `needs` says what an act requires of a VM; from it the plan builds offline windows.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from dbc_iac.api.calls import CallClass
+from dbc_iac.api.channel import Channel
+from dbc_iac.api.outcome import Outcome
+from dbc_iac.api.secret import SecretText
+from dbc_iac.kinds.reach import Reach
+from dbc_iac.kinds.reader import Reader
+from dbc_iac.values import Json
+
+
+class Needs(StrEnum):
+    """What an act requires of the VM it concerns."""
+
+    ANY = "any"
+    OFF = "off"
+    RUNNING = "running"
+
+
+class Sight(StrEnum):
+    """What a look at a goal tells."""
+
+    MET = "met"
+    UNMET = "unmet"
+    WAITING = "waiting"
+    BROKEN = "broken"
+    """An error status: an act may mend it; after ours it is a failure."""
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The result of looking: `text` for people, `id` where the object's identity came to be known."""
+
+    sight: Sight
+    text: str = ""
+    id: str = ""
+    resolved: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """What an act may use: channels to targets, and secrets by field path of its own resource."""
+
+    connect: Callable[[Reach], Channel]
+    secrets: Mapping[str, SecretText]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Goal(ABC):
+    """One thing that is to hold.
+
+    `vm` is the task id of the VM concerned, where one is. `fields` is what is recorded as applied once it holds;
+    `creates` and `deletes` tell that the resource's binding begins or ends with it. `patience` is in seconds.
+    """
+
+    name: ClassVar[str]
+    call_class: ClassVar[CallClass]
+    needs: ClassVar[Needs] = Needs.ANY
+    creates: ClassVar[bool] = False
+    deletes: ClassVar[bool] = False
+    acknowledged: ClassVar[bool] = False
+    """The API does not show the effect: the goal holds when the node has said ok to the act."""
+
+    address: str
+    reach: Reach
+    id: str = ""
+    generation: int = 0
+    vm: str = ""
+    fields: Mapping[str, Json] = field(default_factory=dict)
+    patience: float = 3600.0
+
+    @property
+    def powers(self) -> str:
+        """`on` or `off` where the goal is a machine's power itself; else empty."""
+        return ""
+
+    @property
+    @abstractmethod
+    def text(self) -> str:
+        """The goal in words, for the plan: what holds afterwards. Never a secret."""
+
+    @abstractmethod
+    async def look(self, reader: Reader) -> Seen:
+        """Whether it holds now."""
+
+    @abstractmethod
+    async def act(self, hands: Hands, reader: Reader) -> Outcome[Any]:
+        """Make the one call."""
+
+    async def before(self, reader: Reader) -> dict[str, Json]:
+        """What the journal keeps before a blind call, so that its effect can be told later (a pre-image)."""
+        return {}
+
+    def primed(self, detail: Mapping[str, Json]) -> Goal:
+        """The goal with a pre-image from the journal."""
+        return self

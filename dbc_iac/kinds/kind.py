@@ -1,0 +1,216 @@
+"""What a kind is to the planner and the engine: six questions. Kinds register themselves; nothing else names them.
+
+A kind decides and reads; it never writes: the calls are in the goals that it yields.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, TypeVar
+
+from dbc_iac.api.reading import NodeHardware, RentOrder
+from dbc_iac.api.secret import SecretText
+from dbc_iac.diagnostics import Diagnostic
+from dbc_iac.kinds.goal import Goal
+from dbc_iac.kinds.reach import Reach
+from dbc_iac.kinds.reader import Reader
+from dbc_iac.kinds.resource import Inventory, Resource
+from dbc_iac.kinds.rules import Behaviour, Facts
+from dbc_iac.kinds.spec import Spec, SpecField, lookup, spec_fields
+from dbc_iac.state.document import Binding
+from dbc_iac.values import Json
+
+S = TypeVar("S", bound=Spec)
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What the API shows of one object.
+
+    `present` is None where it could not be read (then `reason` says why). `values` are field paths with plain values;
+    `secrets` are compared in memory only; `busy` is a transitional status that has to end first, `fault` an
+    error status.
+    """
+
+    present: bool | None
+    id: str = ""
+    values: Mapping[str, Json] = field(default_factory=dict)
+    secrets: Mapping[str, SecretText] = field(default_factory=dict)
+    status: str = ""
+    busy: bool = False
+    fault: str = ""
+    reason: str = ""
+    authority: bool = False
+    marker: str = ""
+    owner: str = ""
+    members: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    resolved: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """Where an object is looked for: its id as far as known, the way to it, and what state keeps of it."""
+
+    address: str
+    reach: Reach
+    id: str
+    generation: int
+    binding: Binding | None = None
+    key: str = ""
+    holder_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What goals are to be made for: one change of one resource, as the plan froze it."""
+
+    address: str
+    reach: Reach
+    id: str
+    old_id: str
+    generation: int
+    holder_id: str
+    desired: Mapping[str, Json]
+    applied: Mapping[str, Json]
+    observed: Mapping[str, Json]
+    changed: tuple[str, ...]
+    secrets: frozenset[str] = frozenset()
+    old_reach: Reach | None = None
+    marker: str = ""
+    known: frozenset[str] = frozenset()
+    patience: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A GPU node as preflight sees it; None where it could not be read. `whole`: the order covers every GPU."""
+
+    reach: Reach
+    hardware: NodeHardware | None
+    orders: tuple[RentOrder, ...] | None
+    whole: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What a resource takes of its machine. Memory and disk in GiB; `ports` as (protocol, host port)."""
+
+    gpus: int = 0
+    cpus: int = 0
+    memory: int = 0
+    disk: int = 0
+    ports: frozenset[tuple[str, int]] = frozenset()
+
+
+class Kind(ABC, Generic[S]):
+    """One kind of resource."""
+
+    name: ClassVar[str]
+    spec: type[S]
+    looked_at: ClassVar[bool] = False
+    """Only read: never created, changed or deleted."""
+    holder: ClassVar[str] = ""
+    """The spec field that names the VM it lives and dies with."""
+    parks: ClassVar[bool] = False
+    """Replaced by park, create, delete: the old one is powered off, and comes back if the new one fails."""
+    irreplaceable: ClassVar[bool] = False
+    """Protected from destruction unless the manifest says `preventDestroy: false`."""
+    host: ClassVar[bool] = False
+    """Is a machine that others live on, and that can be powered off and on: offline windows are its own."""
+
+    on_a_machine: ClassVar[bool] = False
+    """Takes something of a GPU node, which preflight then looks at."""
+
+    @property
+    def fields(self) -> tuple[SpecField, ...]:
+        return spec_fields(self.spec)
+
+    @property
+    def secret_fields(self) -> tuple[SpecField, ...]:
+        return tuple(f for f in self.fields if f.rule.secret)
+
+    @abstractmethod
+    def reach(self, resource: Resource[S], inventory: Inventory) -> Reach:
+        """How the target is reached. References are known to be good."""
+
+    def facts(self, resource: Resource[S], whole_machine: bool | None) -> Facts:
+        return Facts(whole_machine=whole_machine)
+
+    def desired(self, resource: Resource[S], inventory: Inventory) -> dict[str, Json]:
+        """The fields that the document manages, by path, as plain values. Secrets are left out; `auto` stays."""
+        dumped = resource.spec.model_dump(mode="json", by_alias=True, exclude_none=True)
+        values: dict[str, Json] = {}
+        for field_ in self.fields:
+            value = lookup(dumped, field_.path)
+            if value is not None and not field_.rule.secret and field_.rule.behaviour is not Behaviour.ACCESS:
+                values[field_.path] = value
+        return values
+
+    def identity(self, resource: Resource[S], inventory: Inventory, generation: int) -> str:
+        """The id that the object will have, empty where the node chooses it."""
+        return ""
+
+    def marker(self, resource: Resource[S], inventory: Inventory, generation: int) -> str:
+        """The birth certificate that the object carries where the API lets it; empty otherwise."""
+        return ""
+
+    def natural_key(self, resource: Resource[S], inventory: Inventory) -> str:
+        """What finds an object that state does not know, where the API has such a key (a name, a uuid); else empty."""
+        return ""
+
+    def holds(self, desired: Mapping[str, Json]) -> Holding:
+        """What a resource takes of its machine, for the books."""
+        return Holding()
+
+    def check(self, resource: Resource[S], inventory: Inventory) -> Iterable[Diagnostic]:
+        """What can be decided from the manifests alone."""
+        return ()
+
+    def preflight(
+        self, resource: Resource[S], desired: Mapping[str, Json], changed: frozenset[str], machine: Machine
+    ) -> Iterable[Diagnostic]:
+        """What the machine would refuse, of fields that are new or changed."""
+        return ()
+
+    @abstractmethod
+    async def observe(self, sought: Sought, reader: Reader) -> Observation:
+        """What the API shows of the object now."""
+
+    def create(self, task: Task) -> Iterable[Goal]:
+        return ()
+
+    def update(self, task: Task) -> Iterable[Goal]:
+        return ()
+
+    def delete(self, task: Task) -> Iterable[Goal]:
+        return ()
+
+    def power(self, task: Task, *, to: str) -> Goal:
+        """The goal that a host is `on` or `off`. Only hosts have one."""
+        raise NotImplementedError(f"{self.name} has no power")
+
+
+_KINDS: dict[str, Kind[Any]] = {}
+
+
+def register(kind: type[Kind[Any]]) -> type[Kind[Any]]:
+    """Class decorator: makes a kind known under its name."""
+    _KINDS[kind.name] = kind()
+    return kind
+
+
+def kind_of(name: str) -> Kind[Any]:
+    """The kind of that name. Raises KeyError where there is none."""
+    return _KINDS[name]
+
+
+def kinds() -> Mapping[str, Kind[Any]]:
+    return dict(_KINDS)
+
+
+def models() -> dict[str, type[Spec]]:
+    """The spec model of every kind, for the manifest loader and the JSON Schemas."""
+    return {name: kind.spec for name, kind in sorted(_KINDS.items())}

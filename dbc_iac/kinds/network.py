@@ -1,0 +1,187 @@
+"""Network: a virtual LAN of one machine room, shared by name. API: /lan/*."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from dbc_iac.api import wire
+from dbc_iac.api.calls import CallClass
+from dbc_iac.api.endpoints import networks
+from dbc_iac.api.outcome import Outcome
+from dbc_iac.diagnostics import Diagnostic, Severity
+from dbc_iac.kinds.goal import Goal, Hands, Seen, Sight
+from dbc_iac.kinds.kind import Kind, Observation, Sought, Task, register
+from dbc_iac.kinds.node import node_reach
+from dbc_iac.kinds.reach import Reach
+from dbc_iac.kinds.reader import Reader, Unreadable
+from dbc_iac.kinds.resource import Inventory, Resource
+from dbc_iac.kinds.rules import access, replaced
+from dbc_iac.kinds.spec import Reference, Spec
+from dbc_iac.kinds.types import Cidr, LanName
+from dbc_iac.values import Json
+
+
+class NetworkSpec(Spec):
+    """A LAN. Its name is its identity in the whole machine room; nothing of it can be changed in place."""
+
+    name: Annotated[LanName | None, replaced] = Field(default=None, description="default: metadata.name")
+    via: Annotated[str, access, Reference("Node")] = Field(description="a Node of the same machine room")
+    cidr: Annotated[Cidr | None, replaced] = Field(default=None, description="IPv4 network, such as 192.168.66.0/24")
+    external: Annotated[bool, access] = Field(default=False, description="must exist; is never created or deleted")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkExists(Goal):
+    """The LAN exists, with this range. Creation is never retried through another node."""
+
+    name = "network-exists"
+    call_class = CallClass.KEYED
+    creates = True
+    cidr: str
+    owners: frozenset[str] = frozenset()
+
+    @property
+    def text(self) -> str:
+        return f"LAN {self.id} exists with {self.cidr}"
+
+    async def look(self, reader: Reader) -> Seen:
+        lan = await reader.network(self.reach, self.id)
+        if isinstance(lan, Unreadable):
+            return Seen(Sight.UNKNOWN, lan.reason)
+        if lan.value is None:
+            return Seen(Sight.UNMET)
+        if lan.value.ip_cidr != self.cidr:
+            return Seen(Sight.FAILED, f"a LAN of that name exists with {lan.value.ip_cidr}")
+        return Seen(Sight.MET, id=self.id)
+
+    async def act(self, hands: Hands, reader: Reader) -> Outcome[Any]:
+        return await networks.create_network(
+            hands.connect(self.reach), wire.LanCreate(network_name=self.id, ip_cidr=self.cidr)
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkAbsent(Goal):
+    """The LAN is gone. The node refuses while any VM, also a foreign one, is a member."""
+
+    name = "network-absent"
+    call_class = CallClass.KEYED
+    deletes = True
+
+    @property
+    def text(self) -> str:
+        return f"LAN {self.id} does not exist any more"
+
+    async def look(self, reader: Reader) -> Seen:
+        lan = await reader.network(self.reach, self.id)
+        if isinstance(lan, Unreadable):
+            return Seen(Sight.UNKNOWN, lan.reason)
+        return Seen(Sight.MET) if lan.value is None else Seen(Sight.UNMET, f"{len(lan.value.members)} members")
+
+    async def act(self, hands: Hands, reader: Reader) -> Outcome[Any]:
+        return await networks.delete_network(hands.connect(self.reach), self.id)
+
+
+@register
+class Network(Kind[NetworkSpec]):
+    name = "Network"
+    spec = NetworkSpec
+
+    def reach(self, resource: Resource[NetworkSpec], inventory: Inventory) -> Reach:
+        return node_reach(resource.spec.via, inventory, None)
+
+    def identity(self, resource: Resource[NetworkSpec], inventory: Inventory, generation: int) -> str:
+        return resource.spec.name or resource.name
+
+    def desired(self, resource: Resource[NetworkSpec], inventory: Inventory) -> dict[str, Json]:
+        return super().desired(resource, inventory) | {"name": self.identity(resource, inventory, 0)}
+
+    def check(self, resource: Resource[NetworkSpec], inventory: Inventory) -> Iterable[Diagnostic]:
+        spec, name = resource.spec, resource.spec.name or resource.name
+        if not (name.isascii() and name.isalnum() and 6 <= len(name) <= 10):
+            yield resource.problem(
+                "invalid-name", "name", f"{name} is not 6 to 10 letters and digits", remedy="Add `name:` to the spec."
+            )
+        if name.lower() in {"create", "delete"}:
+            yield resource.problem(
+                "reserved-name",
+                "name",
+                f"a LAN cannot be called {name}",
+                detail="Its path would be read as that operation.",
+                remedy="Choose another name.",
+            )
+        twins = [r for r in inventory.of(self.name) if self._name(r) == name and r.address < resource.address]
+        for twin in twins:
+            yield resource.problem(
+                "duplicate-identity",
+                "name",
+                f"{twin.address} has the LAN name {name} already",
+                detail="A LAN's name is its identity in the whole machine room.",
+                remedy="Give one of them another name.",
+            )
+        if spec.external:
+            return
+        if spec.cidr is None:
+            yield resource.problem("missing-field", "", "cidr is required", remedy="Add `cidr: 192.168.66.0/24`.")
+            return
+        yield from self._ranges(resource, ipaddress.IPv4Network(spec.cidr), inventory)
+
+    def _ranges(
+        self, resource: Resource[NetworkSpec], own: ipaddress.IPv4Network, inventory: Inventory
+    ) -> Iterator[Diagnostic]:
+        if not own.is_private:
+            yield resource.problem(
+                "public-range",
+                "cidr",
+                f"{own} is not a private range",
+                detail="The node accepts it; guests then cannot reach the real addresses of that range.",
+                severity=Severity.WARNING,
+            )
+        for other in inventory.of(self.name):
+            cidr = getattr(other.spec, "cidr", None)
+            if other.address < resource.address and cidr and own.overlaps(ipaddress.IPv4Network(cidr)):
+                yield resource.problem(
+                    "overlapping-range",
+                    "cidr",
+                    f"{own} overlaps {other.address} ({cidr})",
+                    detail="The node accepts overlapping LANs.",
+                    severity=Severity.WARNING,
+                )
+
+    def natural_key(self, resource: Resource[NetworkSpec], inventory: Inventory) -> str:
+        return self.identity(resource, inventory, 0)
+
+    def _name(self, resource: Resource[Any]) -> str:
+        return str(resource.spec.name or resource.name)
+
+    async def observe(self, sought: Sought, reader: Reader) -> Observation:
+        lan = await reader.network(sought.reach, sought.id)
+        if isinstance(lan, Unreadable):
+            return Observation(None, id=sought.id, reason=lan.reason, authority=lan.authority)
+        if lan.value is None:
+            return Observation(False, id=sought.id)
+        view = lan.value
+        values: dict[str, Json] = {"name": view.network_name, "cidr": view.ip_cidr}
+        return Observation(True, id=sought.id, values=values, owner=view.rent_wallet, members=tuple(view.members))
+
+    def create(self, task: Task) -> Iterator[Goal]:
+        yield NetworkExists(
+            address=task.address, reach=task.reach, id=task.id, generation=task.generation,
+            fields=task.desired, cidr=str(task.desired["cidr"]), patience=task.patience or 300.0,
+        )  # fmt: skip
+
+    def delete(self, task: Task) -> Iterator[Goal]:
+        yield NetworkAbsent(
+            address=task.address, reach=task.old_reach or task.reach, id=task.old_id, patience=task.patience or 300.0
+        )
+
+
+def lan_name(document: str, inventory: Inventory) -> str:
+    """The name on the wire of the Network document `document`."""
+    network = inventory.resources[f"Network/{document}"]
+    return str(getattr(network.spec, "name", None) or network.name)

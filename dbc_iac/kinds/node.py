@@ -1,0 +1,69 @@
+"""Node: a GPU machine that is rented and looked at, never created. API: /mining_nodes, /rent_orders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated
+
+from pydantic import Field
+
+from dbc_iac.diagnostics import Diagnostic
+from dbc_iac.kinds.kind import Kind, Observation, Sought, register
+from dbc_iac.kinds.reach import Reach
+from dbc_iac.kinds.reader import Reader, Unreadable
+from dbc_iac.kinds.resource import Inventory, Resource
+from dbc_iac.kinds.rules import access
+from dbc_iac.kinds.spec import Spec
+from dbc_iac.kinds.types import Hex64, Order, PortRange
+
+
+class NodeSpec(Spec):
+    """A GPU node: how it is reached, under which rent order, and which host ports `auto` may take."""
+
+    id: Annotated[Hex64, access] = Field(description="node id, 64 lower-case hex digits")
+    identity: Annotated[str, access] = Field(description="name of one of the project's identities")
+    rent_order: Annotated[Order, access] = Field(description="rent order id, or none")
+    clients: Annotated[tuple[str, ...], access] = Field(default=(), description="client nodes to ask; default: all")
+    port_range: Annotated[PortRange | None, access] = Field(default=None, description="host ports for `auto`")
+
+    def ports(self) -> range:
+        """The host ports that `auto` may take; empty without a `portRange`."""
+        if self.port_range is None:
+            return range(0)
+        first, _, last = self.port_range.partition("-")
+        return range(int(first), int(last) + 1)
+
+
+@register
+class Node(Kind[NodeSpec]):
+    name = "Node"
+    spec = NodeSpec
+    looked_at = True
+
+    def reach(self, resource: Resource[NodeSpec], inventory: Inventory) -> Reach:
+        spec = resource.spec
+        return Reach(resource.address, spec.id, spec.identity, spec.clients or inventory.clients).under(spec.rent_order)
+
+    def check(self, resource: Resource[NodeSpec], inventory: Inventory) -> Iterable[Diagnostic]:
+        for name in resource.spec.clients:
+            if name not in inventory.clients:
+                yield resource.problem(
+                    "unknown-client",
+                    "clients",
+                    f"there is no client node named {name}",
+                    remedy=f"Use one of: {', '.join(inventory.clients)}.",
+                )
+
+    async def observe(self, sought: Sought, reader: Reader) -> Observation:
+        hardware = await reader.hardware(sought.reach)
+        if isinstance(hardware, Unreadable):
+            return Observation(None, reason=hardware.reason, authority=hardware.authority)
+        return Observation(True, id=sought.reach.target)
+
+
+def node_reach(name: str, inventory: Inventory, rent_order: str | None) -> Reach:
+    """The way to the Node document `name`, under a VM's own rent order where it has one."""
+    node = inventory.resources[f"Node/{name}"]
+    assert isinstance(node.spec, NodeSpec)  # noqa: S101 - the reference was checked
+    reach = Node().reach(Resource(node.address, node.kind, node.name, node.spec), inventory)
+    return reach if rent_order is None else reach.under(rent_order)

@@ -1,0 +1,143 @@
+"""What the API shows, read once and kept: the only eyes of planning, and of the engine while it waits.
+
+A `Reader` asks for a thing the first time it is wanted and remembers the answer until it is told to `forget`. It can
+only read. What cannot be read is `Unreadable`, which is never the same as absent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from dbc_iac.api.channel import Channel
+from dbc_iac.api.endpoints import bare_metal, disks, networks, nodes, vms
+from dbc_iac.api.outcome import Done, NotSent, Outcome, Refused, Unknown
+from dbc_iac.api.reading import (
+    DiskEntry,
+    LanView,
+    NodeHardware,
+    RentOrder,
+    ServerView,
+    VmDetails,
+    VmSummary,
+)
+from dbc_iac.kinds.reach import Reach
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Known(Generic[T]):
+    value: T
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A read without an answer that can be used. `reason` is for people; `authority` tells that we were turned away."""
+
+    reason: str
+    authority: bool = False
+    not_rented: bool = False
+
+
+Reading = Known[T] | Unreadable
+
+
+def _reading(outcome: Outcome[T]) -> Known[T] | Unreadable:
+    match outcome:
+        case Done(value):
+            return Known(value)
+        case Refused() as refused:
+            return Unreadable(refused.message, authority=refused.authority, not_rented=refused.not_rented)
+        case NotSent(message=message) | Unknown(message=message):
+            return Unreadable(message)
+
+
+class Reader:
+    """Memoised reads over channels. `calls` counts what was asked of the API."""
+
+    def __init__(self, connect: Callable[[Reach], Channel]) -> None:
+        self._connect = connect
+        self._answers: dict[tuple[Any, ...], asyncio.Future[Any]] = {}
+        self.calls = 0
+
+    async def vms(self, reach: Reach) -> Known[Mapping[str, VmSummary]] | Unreadable:
+        """All VMs of the wallet on the target, by task id, from one list call."""
+
+        async def ask() -> Known[Mapping[str, VmSummary]] | Unreadable:
+            listing = _reading(await vms.list_vms(self._connect(reach)))
+            return Known({vm.task_id: vm for vm in listing.value}) if isinstance(listing, Known) else listing
+
+        return await self._once(("vms", reach), ask)
+
+    async def vm(self, reach: Reach, task_id: str) -> Known[VmDetails | None] | Unreadable:
+        """Details of one VM; None where the node says that it does not exist for this wallet."""
+
+        async def ask() -> Known[VmDetails | None] | Unreadable:
+            return _reading(await vms.vm_details(self._connect(reach), task_id))
+
+        return await self._once(("vm", reach, task_id), ask)
+
+    async def disks(self, reach: Reach, task_id: str) -> Known[tuple[DiskEntry, ...]] | Unreadable:
+        async def ask() -> Known[tuple[DiskEntry, ...]] | Unreadable:
+            listing = _reading(await disks.list_disks(self._connect(reach), task_id))
+            return Known(tuple(listing.value)) if isinstance(listing, Known) else listing
+
+        return await self._once(("disks", reach, task_id), ask)
+
+    async def hardware(self, reach: Reach) -> Known[NodeHardware] | Unreadable:
+        async def ask() -> Known[NodeHardware] | Unreadable:
+            return _reading(await nodes.node_hardware(self._connect(reach)))
+
+        return await self._once(("hardware", reach.target, reach.clients), ask)
+
+    async def orders(self, reach: Reach) -> Known[tuple[RentOrder, ...]] | Unreadable:
+        """Rent orders as the target has them cached: filled by authorised calls, at most 51."""
+
+        async def ask() -> Known[tuple[RentOrder, ...]] | Unreadable:
+            await self.vms(reach)  # an authorised call fills the node's cache
+            listing = _reading(await nodes.rent_orders(self._connect(reach)))
+            return Known(tuple(listing.value)) if isinstance(listing, Known) else listing
+
+        return await self._once(("orders", reach), ask)
+
+    async def network(self, reach: Reach, name: str) -> Known[LanView | None] | Unreadable:
+        async def ask() -> Known[LanView | None] | Unreadable:
+            return _reading(await networks.network(self._connect(reach), name))
+
+        return await self._once(("network", reach.target, reach.clients, name), ask)
+
+    async def servers(self, reach: Reach) -> Known[Mapping[str, ServerView]] | Unreadable:
+        """The manager's servers by node id (its list is capped at 51)."""
+
+        async def ask() -> Known[Mapping[str, ServerView]] | Unreadable:
+            listing = _reading(await bare_metal.list_servers(self._connect(reach)))
+            return Known({s.node_id: s for s in listing.value}) if isinstance(listing, Known) else listing
+
+        return await self._once(("servers", reach), ask)
+
+    async def server(self, reach: Reach, key: str) -> Known[ServerView | None] | Unreadable:
+        """One server by node id or uuid. Slow: the manager asks the BMC."""
+
+        async def ask() -> Known[ServerView | None] | Unreadable:
+            return _reading(await bare_metal.server(self._connect(reach), key))
+
+        return await self._once(("server", reach, key), ask)
+
+    def forget(self, *, target: str = "") -> None:
+        """Forget what was read (of one target), so that it is asked anew."""
+        for key in list(self._answers):
+            if not target or target in {key[1], getattr(key[1], "target", None)}:
+                del self._answers[key]
+
+    async def _once(self, key: tuple[Any, ...], ask: Callable[[], Awaitable[R]]) -> R:
+        waiting = self._answers.get(key)
+        if waiting is None:
+            self.calls += 1
+            waiting = asyncio.ensure_future(ask())
+            self._answers[key] = waiting
+        answer: R = await asyncio.shield(waiting)
+        return answer

@@ -1,0 +1,63 @@
+"""A document with its checked spec, and the set of them that one run is about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity, SourceRange
+from dbc_iac.kinds.spec import Spec
+
+S_co = TypeVar("S_co", bound=Spec, covariant=True)
+
+
+def _nowhere(path: str) -> SourceRange | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Resource(Generic[S_co]):
+    """One document (or one instance of a `forEach`). `where` gives the source range of a dotted path in its spec."""
+
+    address: str
+    kind: str
+    name: str
+    spec: S_co
+    labels: Mapping[str, str] = field(default_factory=dict)
+    where: Callable[[str], SourceRange | None] = _nowhere
+
+    def problem(
+        self,
+        code: str,
+        path: str,
+        summary: str,
+        *,
+        detail: str = "",
+        remedy: str = "",
+        severity: Severity = Severity.ERROR,
+        exit_code: ExitCode = ExitCode.CONFIGURATION,
+    ) -> Diagnostic:
+        """A diagnostic at a field of this document."""
+        source = self.where(path) or self.where("")
+        return Diagnostic(code, severity, summary, detail, remedy, source, (), self.address, exit_code)
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """All resources of a run by address, with the names that identities are derived from.
+
+    `uid` (32 hex) keys the task ids of VMs.
+    """
+
+    project: str
+    uid: str
+    stack: str
+    resources: Mapping[str, Resource[Spec]]
+    clients: tuple[str, ...] = ()
+
+    def find(self, kind: str, name: str) -> Resource[Spec] | None:
+        return self.resources.get(f"{kind}/{name}")
+
+    def of(self, kind: str) -> Iterator[Resource[Spec]]:
+        return (r for r in self.resources.values() if r.kind == kind)

@@ -1,0 +1,133 @@
+"""What the manifests alone tell of a VirtualMachine: above all what the node would silently ignore."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dbc_iac.diagnostics import Diagnostic
+from dbc_iac.kinds.resource import Resource
+from dbc_iac.kinds.types import forward_ranges
+from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
+
+VmResource = Resource[VirtualMachineSpec]
+
+
+def check(vm: VmResource) -> Iterator[Diagnostic]:
+    """Every problem of one VM document on its own."""
+    spec = vm.spec
+    if spec.external:
+        return
+    yield from _image(vm)
+    yield from _ports(vm)
+    yield from _forwards(vm)
+    if spec.bios_mode == "uefi" and not spec.windows:
+        yield vm.problem(
+            "ignored-by-node",
+            "biosMode",
+            "uefi has no effect with linux",
+            detail="The node accepts biosMode uefi for a linux VM and boots it in legacy mode all the same.",
+            remedy="Remove biosMode, or set os: windows.",
+        )
+    yield from _pxe(vm) if spec.pxe else _not_pxe(vm)
+    if "[dbc-iac:" in spec.description:
+        yield vm.problem(
+            "reserved-text", "description", "a description must not contain [dbc-iac:", remedy="Remove that text."
+        )
+
+
+def _image(vm: VmResource) -> Iterator[Diagnostic]:
+    image = vm.spec.image
+    if not image.endswith(".qcow2"):
+        yield vm.problem(
+            "invalid-image",
+            "image",
+            f"{image} is not a *.qcow2 file name",
+            detail="An image is a file in the node's /data; its name must end with exactly .qcow2.",
+            remedy="Write the file's name, such as ubuntu.qcow2.",
+        )
+    elif "/" in image or not image[0].isalnum() or any(not (c.isalnum() or c in "_.-") for c in image):
+        yield vm.problem(
+            "invalid-image",
+            "image",
+            "an image name is made of letters, digits, _ . and - only",
+            detail="The node pastes the name into shell commands.",
+            remedy="Rename the image file.",
+        )
+
+
+def _ports(vm: VmResource) -> Iterator[Diagnostic]:
+    spec, ports = vm.spec, vm.spec.ports
+    needed, port = ("rdp", ports.rdp) if spec.windows else ("ssh", ports.ssh)
+    if port is None and not spec.public_ip:
+        yield vm.problem(
+            "missing-field",
+            "ports",
+            f"ports.{needed} is required for {spec.os} without publicIp",
+            remedy=f"Add `{needed}: auto` (needs portRange on the Node) or a port number.",
+        )
+    chosen: dict[int, str] = {}
+    for name, value in (("ssh", ports.ssh), ("rdp", ports.rdp), ("vnc", ports.vnc)):
+        if isinstance(value, int) and value in chosen:
+            yield vm.problem(
+                "port-conflict",
+                f"ports.{name}",
+                f"ports.{name} and ports.{chosen[value]} are both {value}",
+                detail="The node does not compare the ports of one VM with each other.",
+                remedy="Choose different ports, or `auto`.",
+            )
+        elif isinstance(value, int):
+            chosen[value] = name
+
+
+def _forwards(vm: VmResource) -> Iterator[Diagnostic]:
+    taken: dict[tuple[str, int], str] = {}
+    ports = vm.spec.ports
+    for name, value in (("ports.ssh", ports.ssh), ("ports.rdp", ports.rdp), ("ports.vnc", ports.vnc)):
+        if isinstance(value, int):
+            taken[("tcp", value)] = name
+    for index, text in enumerate(ports.forward):
+        protocol, host, _ = forward_ranges(text)
+        clash = next((taken[(protocol, p)] for p in host if (protocol, p) in taken), None)
+        if clash:
+            yield vm.problem(
+                "port-conflict",
+                f"ports.forward.{index}",
+                f"{text} takes a host port that {clash} has already",
+                remedy="Choose another host port.",
+            )
+        taken.update({(protocol, p): text for p in host})
+
+
+def _pxe(vm: VmResource) -> Iterator[Diagnostic]:
+    spec = vm.spec
+    given: tuple[tuple[str, object], ...] = (
+        ("dataDisk", spec.data_disk),
+        ("publicIp", spec.public_ip),
+        ("network", spec.network),
+        ("multicast", spec.multicast),
+        ("firewall", spec.firewall),
+        ("ports.forward", spec.ports.forward),
+        ("login.password", spec.login.password),
+    )
+    for path, value in given:
+        if value:
+            yield vm.problem(
+                "ignored-by-node",
+                path,
+                f"{path} has no effect with biosMode pxe",
+                detail="The node checks it and then makes a VM without it.",
+                remedy=f"Remove {path}.",
+            )
+
+
+def _not_pxe(vm: VmResource) -> Iterator[Diagnostic]:
+    spec = vm.spec
+    if spec.data_disk is None:
+        yield vm.problem("missing-field", "", "dataDisk is required", remedy="Add `dataDisk: {size: 100Gi}`.")
+    if spec.nic_model != "virtio":
+        yield vm.problem(
+            "ignored-by-node",
+            "nicModel",
+            "nicModel has an effect only with biosMode pxe",
+            remedy="Remove nicModel.",
+        )

@@ -1,0 +1,202 @@
+"""The goals of a VM's life but its power: it exists, its fields hold, its first data disk has its size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dbc_iac.api import wire
+from dbc_iac.api.calls import CallClass
+from dbc_iac.api.endpoints import disks, vms
+from dbc_iac.api.outcome import Outcome
+from dbc_iac.api.secret import SecretText
+from dbc_iac.kinds.goal import Goal, Hands, Needs, Seen, Sight
+from dbc_iac.kinds.reader import Reader, Unreadable
+from dbc_iac.kinds.types import parse_gib
+from dbc_iac.kinds.virtual_machine.power import TRANSITIONAL, status_of
+from dbc_iac.values import Json
+
+
+def _texts(value: Json) -> tuple[str, ...]:
+    return tuple(str(item) for item in value) if isinstance(value, list) else ()
+
+
+def _number(value: Json) -> int:
+    if not isinstance(value, int):
+        raise TypeError(f"expected a number, not {value!r}")
+    return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class VmExists(Goal):
+    """A VM with this task id has been created and runs. `desired` holds every field as plain values."""
+
+    name = "vm-exists"
+    call_class = CallClass.KEYED
+    creates = True
+    desired: Mapping[str, Json]
+    network_name: str = ""
+    marker: str
+
+    @property
+    def text(self) -> str:
+        return f"exists as {self.id} (generation {self.generation}) and runs"
+
+    async def look(self, reader: Reader) -> Seen:
+        status, problem = await status_of(reader, self)
+        if problem:
+            return problem
+        if status is None:
+            return Seen(Sight.UNMET)
+        if status in TRANSITIONAL:
+            return Seen(Sight.WAITING, status)
+        if status == "create error":
+            return Seen(Sight.FAILED, "create error: see the reason with the VM's log on the node")
+        details = await reader.vm(self.reach, self.id)
+        if isinstance(details, Unreadable) or details.value is None:
+            return Seen(Sight.UNKNOWN, "the VM is listed, but its details cannot be read")
+        path = next((d.source_file for d in details.value.disks if d.name == "vdb"), "")
+        note = "" if details.value.user_name != "N/A" else "the guest has no agent: no account could be set"
+        return Seen(Sight.MET, note, id=self.id, resolved={"dataDisk.path": path} if path else {})
+
+    async def act(self, hands: Hands, reader: Reader) -> Outcome[Any]:
+        return await vms.create_vm(hands.connect(self.reach), self.body())
+
+    def body(self) -> wire.CreateVm:
+        """The request, every field in its wire type."""
+        want = self.desired
+        data_size, description = want.get("dataDisk.size"), str(want.get("description") or "")
+        nic = str(want["nicModel"])
+        return wire.CreateVm(
+            task_id=self.id,
+            image_name=str(want["image"]),
+            desc=f"{description} [{self.marker}]" if description else f"[{self.marker}]",
+            operation_system=str(want["os"]),
+            bios_mode=str(want["biosMode"]),
+            gpu_count=_number(want["gpus"]),
+            cpu_cores=_number(want["cpus"]),
+            mem_size=parse_gib(want["memory"]),
+            disk_size=parse_gib(data_size) if data_size is not None else None,
+            data_file_name=str(want["dataDisk.file"]) if want.get("dataDisk.file") else None,
+            ssh_port=_number(want["ports.ssh"]) if "ports.ssh" in want else None,
+            rdp_port=_number(want["ports.rdp"]) if "ports.rdp" in want else None,
+            vnc_port=_number(want["ports.vnc"]),
+            custom_port=_texts(want.get("ports.forward")),
+            public_ip=str(want.get("publicIp") or ""),
+            network_name=self.network_name,
+            multicast=_texts(want.get("multicast")),
+            network_filters=_texts(want.get("firewall")),
+            interface_model_type=None if nic == "virtio" else nic,  # the node refuses the literal virtio
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class VmModified(Goal):
+    """Fields that one modify call changes. The public IP is repeated in every one: without it the node drops it."""
+
+    name = "vm-modified"
+    call_class = CallClass.IDEMPOTENT
+    acknowledged = True
+    change: Mapping[str, Json]
+    public_ip: str
+
+    @property
+    def text(self) -> str:
+        return "has " + ", ".join(f"{path} {shown(value)}" for path, value in self.change.items())
+
+    async def look(self, reader: Reader) -> Seen:
+        return Seen(Sight.UNMET)  # several fields are never reported: the node's ok is all there is
+
+    async def act(self, hands: Hands, reader: Reader) -> Outcome[Any]:
+        return await vms.modify_vm(hands.connect(self.reach), self.id, self.body())
+
+    def body(self) -> wire.ModifyVm:
+        change = self.change
+        memory = change.get("memory")
+        return wire.ModifyVm(
+            new_public_ip=self.public_ip,
+            new_ssh_port=_number(change["ports.ssh"]) if "ports.ssh" in change else None,
+            new_rdp_port=_number(change["ports.rdp"]) if "ports.rdp" in change else None,
+            new_custom_port=_texts(change["ports.forward"]) if "ports.forward" in change else None,
+            new_network_filters=_texts(change["firewall"]) if "firewall" in change else None,
+            new_vnc_port=_number(change["ports.vnc"]) if "ports.vnc" in change else None,
+            new_gpu_count=_number(change["gpus"]) if "gpus" in change else None,
+            new_cpu_cores=_number(change["cpus"]) if "cpus" in change else None,
+            new_mem_size=parse_gib(memory) if memory is not None else None,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class VmColdModified(VmModified):
+    """One field that works only after a cold start, changed while the VM is off: one such key a call."""
+
+    name = "vm-cold-modified"
+    needs = Needs.OFF
+
+
+@dataclass(frozen=True, kw_only=True)
+class VmPassword(Goal):
+    """The account has the password. Works only while the VM runs and its guest has an agent."""
+
+    name = "vm-password"
+    call_class = CallClass.IDEMPOTENT
+    needs = Needs.RUNNING
+    acknowledged = True
+    username: str
+
+    @property
+    def text(self) -> str:
+        return f"account {self.username} has the password of login.password"
+
+    async def look(self, reader: Reader) -> Seen:
+        return Seen(Sight.UNMET)
+
+    async def act(self, hands: Hands, reader: Reader) -> Outcome[Any]:
+        password: SecretText = hands.secrets["login.password"]
+        return await vms.set_password(
+            hands.connect(self.reach), self.id, wire.SetPassword(username=self.username, password=password)
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiskHasSize(Goal):
+    """The disk file has at least this many GiB. A target: what to add is computed from what is read before sending."""
+
+    name = "disk-has-size"
+    call_class = CallClass.BLIND
+    needs = Needs.OFF
+    file: str
+    size: int
+
+    @property
+    def text(self) -> str:
+        return f"disk {self.file} has {self.size} GiB"
+
+    async def look(self, reader: Reader) -> Seen:
+        details = await reader.vm(self.reach, self.vm)
+        if isinstance(details, Unreadable):
+            return Seen(Sight.UNKNOWN, details.reason)
+        disk = next((d for d in details.value.disks if d.source_file == self.file), None) if details.value else None
+        if disk is None:
+            return Seen(Sight.FAILED, f"the VM has no disk {self.file} any more")
+        if disk.size_gib is None:
+            return Seen(Sight.UNKNOWN, "the size of the disk cannot be read")
+        return Seen(
+            Sight.MET if disk.size_gib >= self.size else Sight.UNMET, f"{float(disk.size_gib):g} GiB", self.file
+        )
+
+    async def act(self, hands: Hands, reader: Reader) -> Outcome[Any]:
+        details = await reader.vm(self.reach, self.vm)
+        found = details.value.disks if not isinstance(details, Unreadable) and details.value else ()
+        disk = next(d for d in found if d.source_file == self.file)
+        assert disk.size_gib is not None  # noqa: S101 - looked at right before
+        add = wire.DiskResize(disk=disk.name, add_gib=self.size - int(disk.size_gib))
+        return await disks.resize_disk(hands.connect(self.reach), self.vm, add)
+
+
+def shown(value: Json) -> str:
+    """A value as a goal's text shows it."""
+    if isinstance(value, list):
+        return f"[{', '.join(str(v) for v in value)}]"
+    return str(value)

@@ -1,0 +1,38 @@
+"""What a VM takes of its machine, computed from its fields."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from dbc_iac.kinds.kind import Holding
+from dbc_iac.kinds.types import forward_ranges, parse_gib
+from dbc_iac.values import Json
+
+
+def holding(fields: Mapping[str, Json]) -> Holding:
+    """From desired or applied fields. With a public IP only the screen's port is on the host."""
+    ports: set[tuple[str, int]] = set()
+    for path in ("ports.ssh", "ports.rdp", "ports.vnc"):
+        port = fields.get(path)
+        if isinstance(port, int) and (path == "ports.vnc" or not fields.get("publicIp")):
+            ports.add(("tcp", port))
+    forward = fields.get("ports.forward")
+    if isinstance(forward, list) and not fields.get("publicIp"):
+        for text in forward:
+            protocol, host, _ = forward_ranges(str(text))
+            ports.update((protocol, port) for port in host)
+    return Holding(
+        gpus=_int(fields.get("gpus")),
+        cpus=_int(fields.get("cpus")),
+        memory=_gib(fields.get("memory")),
+        disk=0 if fields.get("dataDisk.file") else _gib(fields.get("dataDisk.size")),
+        ports=frozenset(ports),
+    )
+
+
+def _int(value: Json) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _gib(value: Json) -> int:
+    return parse_gib(value) if isinstance(value, str) else 0

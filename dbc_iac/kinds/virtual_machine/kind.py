@@ -1,0 +1,152 @@
+"""VirtualMachine as a kind: its identity, how it is found, and which goals make a difference go away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Literal
+
+from dbc_iac.diagnostics import Diagnostic
+from dbc_iac.kinds.goal import Goal
+from dbc_iac.kinds.kind import Holding, Kind, Machine, Observation, Sought, Task, register
+from dbc_iac.kinds.network import lan_name
+from dbc_iac.kinds.node import node_reach
+from dbc_iac.kinds.reach import Reach
+from dbc_iac.kinds.reader import Reader
+from dbc_iac.kinds.resource import Inventory, Resource
+from dbc_iac.kinds.rules import Facts
+from dbc_iac.kinds.types import parse_gib
+from dbc_iac.kinds.virtual_machine import checks, reading
+from dbc_iac.kinds.virtual_machine.goals import DiskHasSize, VmColdModified, VmExists, VmModified, VmPassword
+from dbc_iac.kinds.virtual_machine.holding import holding
+from dbc_iac.kinds.virtual_machine.identity import Marker, hidden_digest, task_id
+from dbc_iac.kinds.virtual_machine.power import VmAbsent, VmPower, VmRestarted
+from dbc_iac.kinds.virtual_machine.preflight import preflight
+from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
+from dbc_iac.values import Json
+
+ONLINE = ("ports.ssh", "ports.rdp", "ports.forward", "publicIp", "firewall")
+COLD = ("gpus", "cpus", "memory", "ports.vnc")
+
+
+@register
+class VirtualMachine(Kind[VirtualMachineSpec]):
+    name = "VirtualMachine"
+    spec = VirtualMachineSpec
+    parks = True
+    host = True
+    on_a_machine = True
+
+    def reach(self, resource: Resource[VirtualMachineSpec], inventory: Inventory) -> Reach:
+        return node_reach(resource.spec.node, inventory, resource.spec.rent_order)
+
+    def facts(self, resource: Resource[VirtualMachineSpec], whole_machine: bool | None) -> Facts:
+        spec = resource.spec
+        attached = spec.data_disk is not None and spec.data_disk.file is not None
+        return Facts(whole_machine, spec.pxe, spec.windows, attached)
+
+    def desired(self, resource: Resource[VirtualMachineSpec], inventory: Inventory) -> dict[str, Json]:
+        """With the defaults that depend on other fields filled in, so that what is sent is what is compared."""
+        spec, values = resource.spec, super().desired(resource, inventory)
+        values["biosMode"] = spec.firmware
+        values["node"] = self.reach(resource, inventory).target
+        if spec.network and not spec.pxe:
+            values["network"] = lan_name(spec.network, inventory)
+        values["rentOrder"] = self.reach(resource, inventory).rent_order or "none"
+        values["login.username"] = spec.account
+        remote = "rdp" if spec.windows else "ssh"
+        if spec.public_ip and f"ports.{remote}" not in values:
+            values[f"ports.{remote}"] = 3389 if spec.windows else 22
+        if spec.power == "unmanaged":
+            del values["power"]
+        if spec.pxe:
+            for path in ("ports.forward", "firewall", "multicast", "login.username"):
+                values.pop(path, None)
+        return values
+
+    def identity(self, resource: Resource[VirtualMachineSpec], inventory: Inventory, generation: int) -> str:
+        if resource.spec.external:
+            return resource.spec.id or ""
+        return task_id(inventory.uid, inventory.stack, resource.address, generation)
+
+    def marker(self, resource: Resource[VirtualMachineSpec], inventory: Inventory, generation: int) -> str:
+        digest = hidden_digest(self.desired(resource, inventory))
+        return str(Marker(inventory.project, inventory.stack, resource.name, generation, digest))
+
+    def check(self, resource: Resource[VirtualMachineSpec], inventory: Inventory) -> Iterable[Diagnostic]:
+        yield from checks.check(resource)
+        if resource.spec.external and not resource.spec.id:
+            yield resource.problem(
+                "missing-field", "external", "an external VM needs its task id", remedy="Add `id: TASK_ID`."
+            )
+
+    def holds(self, desired: Mapping[str, Json]) -> Holding:
+        return holding(desired)
+
+    def preflight(
+        self,
+        resource: Resource[VirtualMachineSpec],
+        desired: Mapping[str, Json],
+        changed: frozenset[str],
+        machine: Machine,
+    ) -> Iterable[Diagnostic]:
+        return preflight(resource, desired, changed, machine)
+
+    async def observe(self, sought: Sought, reader: Reader) -> Observation:
+        return await reading.observe(sought, reader)
+
+    def create(self, task: Task) -> Iterator[Goal]:
+        network = str(task.desired.get("network") or "")
+        patience = task.patience or 5400.0  # a create may wait 50 minutes for an address, and longer in the queue
+        kept = {k: v for k, v in task.desired.items() if k != "power"}
+        yield VmExists(
+            address=task.address, reach=task.reach, id=task.id, generation=task.generation, vm=task.id,
+            fields={**kept, "power": "on"}, desired=task.desired, network_name=network, marker=task.marker,
+            patience=patience,
+        )  # fmt: skip
+        if "login.password" in task.secrets:
+            yield self._password(task)
+        if task.desired.get("power") == "off":
+            yield self.power(task, to="off")
+
+    def update(self, task: Task) -> Iterator[Goal]:
+        public_ip = str(task.desired.get("publicIp") or "")
+        online = {path: task.desired.get(path) for path in ONLINE if path in task.changed}
+        if online:
+            yield VmModified(
+                address=task.address, reach=task.reach, id=task.id, vm=task.id, fields=online, change=online,
+                public_ip=public_ip,
+            )  # fmt: skip
+        for path in COLD:
+            if path in task.changed:
+                value = {path: task.desired[path]}
+                yield VmColdModified(
+                    address=task.address, reach=task.reach, id=task.id, vm=task.id, fields=value, change=value,
+                    public_ip=public_ip,
+                )  # fmt: skip
+        if "dataDisk.size" in task.changed:
+            yield DiskHasSize(
+                address=task.address, reach=task.reach, id=task.id, vm=task.id,
+                fields={"dataDisk.size": task.desired["dataDisk.size"]},
+                file=str(task.observed.get("dataDisk.path") or ""), size=parse_gib(task.desired["dataDisk.size"]),
+            )  # fmt: skip
+        if {"restartOn", "rentOrder"} & set(task.changed):
+            fields: dict[str, Json] = {p: task.desired.get(p) for p in ("restartOn", "rentOrder") if p in task.changed}
+            yield VmRestarted(address=task.address, reach=task.reach, id=task.id, vm=task.id, fields=fields)
+        if {"login.password", "login.username"} & set(task.changed):
+            yield self._password(task)
+        if "power" in task.changed:
+            yield self.power(task, to="on" if task.desired["power"] == "on" else "off")
+
+    def delete(self, task: Task) -> Iterator[Goal]:
+        yield VmAbsent(address=task.address, reach=task.old_reach or task.reach, id=task.old_id, vm=task.old_id)
+
+    def power(self, task: Task, *, to: Literal["on", "off"] | str) -> Goal:
+        side: Literal["on", "off"] = "on" if to == "on" else "off"
+        return VmPower(address=task.address, reach=task.reach, id=task.id, vm=task.id, fields={"power": side}, to=side)
+
+    def _password(self, task: Task) -> Goal:
+        username = str(task.desired["login.username"])
+        fields: dict[str, Json] = {"login.username": username}
+        return VmPassword(
+            address=task.address, reach=task.reach, id=task.id, vm=task.id, fields=fields, username=username
+        )

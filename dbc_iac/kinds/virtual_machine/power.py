@@ -1,0 +1,105 @@
+"""A VM's power as a goal, and its removal: what its statuses mean to the engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from dbc_iac.api.calls import CallClass
+from dbc_iac.api.endpoints import vms
+from dbc_iac.api.outcome import Done, Outcome
+from dbc_iac.kinds.goal import Goal, Hands, Needs, Seen, Sight
+from dbc_iac.kinds.reader import Reader, Unreadable
+
+TRANSITIONAL = frozenset(
+    {"creating", "starting", "being shutdown", "being poweroff", "restarting", "resetting", "deleting"}
+)
+"""Statuses of an operation that is queued or under way: nothing can be said until it has ended."""
+
+POWER = {"running": "on", "closed": "off", "pmsuspend": "suspended"}
+
+
+async def status_of(reader: Reader, goal: Goal) -> tuple[str | None, Seen | None]:
+    """A VM's status from the list (None: not in it), or what to report instead where the list cannot be read."""
+    listing = await reader.vms(goal.reach)
+    if isinstance(listing, Unreadable):
+        return None, Seen(Sight.UNKNOWN, listing.reason)
+    summary = listing.value.get(goal.id)
+    return (summary.status if summary else None), None
+
+
+@dataclass(frozen=True, kw_only=True)
+class VmPower(Goal):
+    """The VM is running, or closed. `shutdown` pulls the plug; `start` also wakes a suspended VM."""
+
+    name = "vm-power"
+    call_class = CallClass.STATE_CONDITIONED
+    to: Literal["on", "off"]
+
+    @property
+    def powers(self) -> str:
+        return self.to
+
+    @property
+    def text(self) -> str:
+        return "is running" if self.to == "on" else "is powered off"
+
+    async def look(self, reader: Reader) -> Seen:
+        status, problem = await status_of(reader, self)
+        if problem:
+            return problem
+        if status is None:
+            return Seen(Sight.FAILED, "the node does not list the VM any more")
+        if status in TRANSITIONAL:
+            return Seen(Sight.WAITING, status)
+        if POWER.get(status) == self.to:
+            return Seen(Sight.MET, status)
+        return Seen(Sight.BROKEN if status.endswith("error") else Sight.UNMET, status)
+
+    async def act(self, hands: Hands, reader: Reader) -> Outcome[Any]:
+        channel = hands.connect(self.reach)
+        return await (vms.start_vm if self.to == "on" else vms.shutdown_vm)(channel, self.id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VmRestarted(Goal):
+    """`restartOn` changed: the offline window that it needs is all that it asks for."""
+
+    name = "vm-restarted"
+    call_class = CallClass.IDEMPOTENT
+    needs = Needs.OFF
+    acknowledged = True
+
+    @property
+    def text(self) -> str:
+        return "has been powered off and on once"
+
+    async def look(self, reader: Reader) -> Seen:
+        return Seen(Sight.UNMET)
+
+    async def act(self, hands: Hands, reader: Reader) -> Outcome[Any]:
+        return Done("ok")  # no call: the window around it is the effect
+
+
+@dataclass(frozen=True, kw_only=True)
+class VmAbsent(Goal):
+    """The VM is gone, with all its disks. Only absence from a readable list proves it."""
+
+    name = "vm-absent"
+    call_class = CallClass.KEYED
+    deletes = True
+
+    @property
+    def text(self) -> str:
+        return "does not exist any more"
+
+    async def look(self, reader: Reader) -> Seen:
+        status, problem = await status_of(reader, self)
+        if problem:
+            return problem
+        if status is None:
+            return Seen(Sight.MET)
+        return Seen(Sight.WAITING if status == "deleting" else Sight.UNMET, status)
+
+    async def act(self, hands: Hands, reader: Reader) -> Outcome[Any]:
+        return await vms.delete_vm(hands.connect(self.reach), self.id)

@@ -1,0 +1,153 @@
+"""What a node would refuse, or would do wrong, told before it is asked: order, topology, image, memory, disk."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+
+from dbc_iac.api.reading import NodeHardware, RentOrder
+from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
+from dbc_iac.kinds.kind import Machine
+from dbc_iac.kinds.types import parse_gib
+from dbc_iac.kinds.virtual_machine.checks import VmResource
+from dbc_iac.values import Json
+
+
+def preflight(
+    vm: VmResource, desired: Mapping[str, Json], changed: frozenset[str], machine: Machine
+) -> Iterator[Diagnostic]:
+    """Problems of a VM that is to be created (then `changed` has every field) or changed."""
+    order = next((o for o in machine.orders or () if o.id == machine.reach.rent_order), None)
+    yield from _rental(vm, changed, machine, order)
+    hardware = machine.hardware
+    if hardware is None:
+        return
+    if "image" in changed:
+        yield from _image(vm, hardware)
+    share = _share(machine, order, hardware)
+    if "gpus" in changed:
+        yield from _gpus(vm, desired, machine, order, hardware)
+    if "cpus" in changed:
+        yield from _cpus(vm, desired, hardware, share)
+    if "memory" in changed:
+        yield from _memory(vm, desired, hardware, share)
+
+
+def _error(vm: VmResource, path: str, summary: str, detail: str, remedy: str) -> Diagnostic:
+    return vm.problem("node-would-refuse", path, summary, detail=detail, remedy=remedy, exit_code=ExitCode.REFUSED)
+
+
+def _warning(vm: VmResource, path: str, summary: str, detail: str, remedy: str = "") -> Diagnostic:
+    return vm.problem("node-may-refuse", path, summary, detail=detail, remedy=remedy, severity=Severity.WARNING)
+
+
+def _rental(vm: VmResource, changed: frozenset[str], machine: Machine, order: RentOrder | None) -> Iterator[Diagnostic]:
+    if not machine.reach.rent_order or machine.orders is None or not changed:
+        return
+    if order is None:
+        yield _warning(
+            vm,
+            "rentOrder",
+            f"order {machine.reach.rent_order} is not among the orders that the node knows",
+            "The node tells at most 51 orders, and only those that it has been asked under.",
+            "Check the order id.",
+        )
+    elif not order.renting:
+        yield _error(
+            vm,
+            "rentOrder",
+            f"order {order.id} is {order.rent_status}",
+            "The node works only for an order that is renting.",
+            "Renew the rental and write the new order's id.",
+        )
+
+
+def _image(vm: VmResource, hardware: NodeHardware) -> Iterator[Diagnostic]:
+    image = vm.spec.image
+    if any(i.name == image for i in hardware.images):
+        return
+    yield _warning(
+        vm,
+        "image",
+        f"{image} is not listed on {vm.spec.node}",
+        "The node does not list images with `data` in the name, with a base image, or in use by a running VM; "
+        "without the file creation is refused.",
+        "Check the name; listed are: " + (", ".join(sorted(i.name for i in hardware.images)) or "none") + ".",
+    )
+
+
+def _share(machine: Machine, order: RentOrder | None, hardware: NodeHardware) -> float:
+    """The part of the machine's cores and memory that a partial order may take."""
+    if machine.whole is not False or order is None or not hardware.gpu_count:
+        return 1.0
+    return len(order.gpu_index) / hardware.gpu_count
+
+
+def _gpus(
+    vm: VmResource, desired: Mapping[str, Json], machine: Machine, order: RentOrder | None, hardware: NodeHardware
+) -> Iterator[Diagnostic]:
+    gpus = desired.get("gpus")
+    if machine.whole is False and order is not None and gpus != len(order.gpu_index):
+        yield _error(
+            vm,
+            "gpus",
+            f"order {order.id} covers {len(order.gpu_index)} GPUs, and this VM asks for {gpus}",
+            "A VM of an order for a part of the machine must take exactly the GPUs of that order.",
+            f"Write gpus: {len(order.gpu_index)}.",
+        )
+    elif isinstance(gpus, int) and gpus > hardware.gpu_count:
+        yield _error(
+            vm, "gpus", f"the machine has {hardware.gpu_count} GPUs, and this VM asks for {gpus}", "", "Ask for fewer."
+        )
+
+
+def _cpus(vm: VmResource, desired: Mapping[str, Json], hardware: NodeHardware, share: float) -> Iterator[Diagnostic]:
+    cpus, cores, sockets = desired.get("cpus"), hardware.cpu_cores, max(hardware.physical_cpus, 1)
+    if not isinstance(cpus, int):
+        return
+    limit = math.floor(cores * share)
+    if cpus > limit:
+        part = "" if share == 1.0 else f" ({share:.0%} of {cores}, by the order's share of the GPUs)"
+        yield _error(
+            vm,
+            "cpus",
+            f"{limit} CPU cores can be had{part}, and this VM asks for {cpus}",
+            "",
+            f"Ask for {limit} or fewer.",
+        )
+        return
+    a_socket = cores // sockets
+    threads = 1 if a_socket % 2 else 2
+    if cpus > a_socket and cpus % sockets:
+        yield _error(
+            vm,
+            "cpus",
+            f"{cpus} cores do not fit the {sockets} sockets of {a_socket} cores",
+            "The VM would run once, and every later start would be refused with `check cpu failed`.",
+            f"Use a multiple of {sockets * threads}, or at most {a_socket}.",
+        )
+    elif threads == 2 and cpus % 2 and cpus > a_socket // 2:
+        yield _warning(
+            vm,
+            "cpus",
+            f"{cpus} cores may not fit a socket of {a_socket}",
+            "An odd number gets one thread a core. If the machine has two threads a core, later starts are refused.",
+            "Use an even number.",
+        )
+    elif threads == 2 and cpus > a_socket and cpus % (2 * sockets):
+        yield _warning(
+            vm,
+            "cpus",
+            f"{cpus} cores may not fit the {sockets} sockets of {a_socket}",
+            "If the machine has two threads a core, later starts are refused.",
+            f"Use a multiple of {2 * sockets}.",
+        )
+
+
+def _memory(vm: VmResource, desired: Mapping[str, Json], hardware: NodeHardware, share: float) -> Iterator[Diagnostic]:
+    memory = parse_gib(desired["memory"])
+    limit = math.floor(float(hardware.mem_size_gib) * share)
+    if memory > limit:
+        yield _error(
+            vm, "memory", f"{limit} GiB can be had, and this VM asks for {memory}", "", f"Ask for {limit}Gi or less."
+        )

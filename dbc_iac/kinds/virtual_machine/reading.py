@@ -1,0 +1,105 @@
+"""A VM as the API shows it: details turned into field values, with every caveat of what is shown."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from dbc_iac.api.reading import VmDetails, VmSummary
+from dbc_iac.kinds.kind import Observation, Sought
+from dbc_iac.kinds.reader import Known, Reader, Unreadable
+from dbc_iac.kinds.virtual_machine.identity import read_marker
+from dbc_iac.kinds.virtual_machine.power import POWER, TRANSITIONAL
+from dbc_iac.values import Json
+
+
+async def observe(sought: Sought, reader: Reader) -> Observation:
+    """List first (its absence is the one proof), details where the list has the VM."""
+    listing = await reader.vms(sought.reach)
+    if isinstance(listing, Unreadable):
+        return Observation(None, reason=listing.reason, authority=listing.authority)
+    summary = listing.value.get(sought.id)
+    if summary is None:
+        return Observation(False, id=sought.id)
+    details = await reader.vm(sought.reach, sought.id)
+    if isinstance(details, Unreadable):
+        return Observation(None, id=sought.id, reason=details.reason, authority=details.authority)
+    if details.value is None:
+        return Observation(None, id=sought.id, reason="the node lists the VM, but says that it does not exist")
+    hardware = await reader.hardware(sought.reach)
+    machine_ip = hardware.value.ip if isinstance(hardware, Known) else None
+    return seen(sought, summary, details.value, machine_ip)
+
+
+def seen(sought: Sought, summary: VmSummary, details: VmDetails, machine_ip: str | None) -> Observation:
+    """The observation of a VM that exists. `machine_ip` is the node's address as masked (`*.51.*.142`), if known."""
+    status = summary.status
+    description, marker = read_marker(details.desc)
+    values: dict[str, Json] = {
+        "description": description,
+        "os": "windows" if "win" in details.os else "linux",
+        "gpus": details.gpu_count,
+        "cpus": details.cpu_cores,
+        "firewall": list(details.network_filters),
+        "rentOrder": details.rent_order or "none",
+        "network": details.network_name or None,
+        "login.username": details.user_name,
+    }
+    if details.mem_gib is not None:
+        values["memory"] = size_text(details.mem_gib)
+    for path, port in (
+        ("ports.ssh", details.ssh_port),
+        ("ports.rdp", details.rdp_port),
+        ("ports.vnc", details.vnc_port),
+    ):
+        if port is not None:
+            values[path] = port
+    _data_disk(sought, details, values)
+    _public_ip(sought, details, machine_ip, values)
+    if status in POWER:
+        values["power"] = POWER[status]
+    notes: tuple[str, ...] = ()
+    if details.user_name == "N/A" and status not in TRANSITIONAL:
+        notes = ("the guest has no agent: its account and password are unknown and cannot be set",)
+    return Observation(
+        True,
+        id=sought.id,
+        values=values,
+        secrets={"login.password": details.login_password} if details.user_name != "N/A" else {},
+        status=status,
+        busy=status in TRANSITIONAL,
+        fault=status if status.endswith("error") else "",
+        marker=str(marker) if marker else "",
+        notes=notes,
+    )
+
+
+def size_text(gib: Fraction) -> str:
+    """GiB as the manifest writes them; what is not whole keeps its fraction, and so differs from any manifest."""
+    return f"{int(gib)}Gi" if gib.denominator == 1 else f"{float(gib):.2f}Gi"
+
+
+def _data_disk(sought: Sought, details: VmDetails, values: dict[str, Json]) -> None:
+    bound = sought.binding.resolved.get("dataDisk.path") if sought.binding else None
+    names = {"name": "vdb"} if bound is None else {"source_file": bound}
+    disk = next((d for d in details.disks if all(getattr(d, k) == v for k, v in names.items())), None)
+    if disk is not None and disk.size_gib is not None:
+        values["dataDisk.size"] = size_text(disk.size_gib)
+    elif bound is not None:
+        values["dataDisk.size"] = "0Gi"  # its file is gone: visible drift
+
+
+def _public_ip(sought: Sought, details: VmDetails, machine_ip: str | None, values: dict[str, Json]) -> None:
+    """`ssh_ip` is the public IP where there is one, else the machine's own: decidable only when they differ."""
+    applied = sought.binding.applied.get("publicIp") if sought.binding else None
+    if (details.ssh_ip and details.ssh_ip == applied) or (
+        details.ssh_ip and machine_ip and "." in machine_ip and not matches_mask(details.ssh_ip, machine_ip)
+    ):
+        values["publicIp"] = details.ssh_ip
+    elif details.ssh_ip and machine_ip and "." in machine_ip:
+        values["publicIp"] = None
+
+
+def matches_mask(address: str, mask: str) -> bool:
+    """Whether an address fits one whose octets are partly `*`."""
+    parts, masks = address.split("."), mask.split(".")
+    return len(parts) == len(masks) and all(m in {"*", p} for p, m in zip(parts, masks, strict=True))

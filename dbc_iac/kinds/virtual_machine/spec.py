@@ -1,0 +1,134 @@
+"""What a user writes for a VirtualMachine, and how each field behaves. Checked against docs/kinds.md line by line."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from dbc_iac.kinds.rules import (
+    Behaviour,
+    Rule,
+    access,
+    attached_is_create_only,
+    cold_boot,
+    create_only,
+    no_pxe,
+    offline,
+    once,
+    online,
+    replaced,
+    reported_on_linux,
+    reported_on_windows,
+    whole_machine,
+)
+from dbc_iac.kinds.spec import Part, Reference, Spec
+from dbc_iac.kinds.types import (
+    Auto,
+    Count,
+    Description,
+    FileName,
+    FirewallRule,
+    Forward,
+    GiB,
+    IpAddress,
+    MulticastGroup,
+    Order,
+    Port,
+    Positive,
+    Token,
+    UserName,
+    VncPort,
+)
+from dbc_iac.manifest.secret import SecretRef
+
+_sized = Rule(Behaviour.COLD_BOOT, given=(whole_machine,))
+_hidden = Rule(Behaviour.REPLACE, not_reported=True)
+
+
+class DataDisk(Part):
+    """The first data disk. With `file` an existing file in /data is attached, and deleted with the VM."""
+
+    size: Annotated[GiB, Rule(Behaviour.OFFLINE, grow_only=True, given=(attached_is_create_only,))] = Field(
+        description="size in GiB; may grow"
+    )
+    file: Annotated[FileName | None, Rule(Behaviour.REPLACE, loss="the attached data file {value} is deleted")] = Field(
+        default=None, description="an existing file in /data; deleted together with the VM"
+    )
+
+
+class Ports(Part):
+    """Host ports. `auto` takes one from the node's `portRange` and keeps it."""
+
+    ssh: Annotated[Port | Auto | None, Rule(Behaviour.ONLINE, no_clear=True, given=(no_pxe, reported_on_linux))] = (
+        Field(default=None, description="host port that leads to ssh in the guest")
+    )
+    rdp: Annotated[Port | Auto | None, Rule(Behaviour.ONLINE, no_clear=True, given=(no_pxe, reported_on_windows))] = (
+        Field(default=None, description="host port that leads to rdp in the guest")
+    )
+    vnc: Annotated[VncPort | Auto, cold_boot] = Field(description="host port of the VM's screen, 5900-65535")
+    forward: Annotated[
+        tuple[Forward, ...], Rule(Behaviour.ONLINE, whole_list=True, not_reported=True, given=(no_pxe,))
+    ] = Field(default=(), description="further forwards: tcp,8080:80")
+
+
+class Login(Part):
+    """The account that is set through the guest agent."""
+
+    username: Annotated[UserName | None, Rule(Behaviour.RUNNING, unreliable=True, not_reported=True, no_clear=True)] = (
+        Field(default=None, description="default: dbc, or Administrator on windows")
+    )
+    password: Annotated[SecretRef | None, Rule(Behaviour.RUNNING, secret=True, no_clear=True)] = Field(
+        default=None, description="1-128 printable ASCII characters without quote and backslash"
+    )
+
+
+class VirtualMachineSpec(Spec):
+    """A virtual machine."""
+
+    node: Annotated[str, replaced, Reference("Node")] = Field(description="name of the Node it runs on")
+    rent_order: Annotated[Order | None, offline] = Field(default=None, description="default: the Node's")
+    description: Annotated[Description, create_only] = Field(default="", description="free text")
+    image: Annotated[str, _hidden] = Field(description="a *.qcow2 file in the node's /data, or the name of an Image")
+    os: Annotated[Literal["linux", "windows"], replaced] = "linux"
+    bios_mode: Annotated[Literal["legacy", "uefi", "pxe"] | None, _hidden] = Field(
+        default=None, description="default: legacy on linux, uefi on windows"
+    )
+    gpus: Annotated[Count, _sized] = Field(description="number of GPUs")
+    cpus: Annotated[Positive, _sized] = Field(description="number of CPU cores")
+    memory: Annotated[GiB, _sized] = Field(description="memory in GiB")
+    data_disk: DataDisk | None = Field(default=None, description="required unless biosMode is pxe")
+    ports: Ports
+    public_ip: Annotated[IpAddress | None, Rule(Behaviour.ONLINE, inferred=True, given=(no_pxe,))] = None
+    network: Annotated[str | None, Rule(Behaviour.REPLACE), Reference("Network")] = Field(
+        default=None, description="name of a Network"
+    )
+    multicast: Annotated[tuple[MulticastGroup, ...], _hidden] = ()
+    firewall: Annotated[tuple[FirewallRule, ...], Rule(Behaviour.ONLINE, whole_list=True, given=(no_pxe,))] = ()
+    nic_model: Annotated[Literal["virtio", "e1000", "rtl8139"], _hidden] = Field(
+        default="virtio", description="only with biosMode pxe"
+    )
+    login: Login = Field(default_factory=Login)
+    power: Annotated[Literal["on", "off", "unmanaged"], online] = "on"
+    restart_on: Annotated[Token | dict[str, Token] | None, once] = Field(
+        default=None, description="a changed value powers the VM off and on once"
+    )
+    external: Annotated[bool, access] = Field(default=False, description="must exist; is never changed")
+    id: Annotated[str | None, access] = Field(default=None, description="task id of an external VM")
+
+    @property
+    def firmware(self) -> str:
+        """The boot mode that is sent: it is always sent, since the node's default does not depend on the system."""
+        return self.bios_mode or ("uefi" if self.os == "windows" else "legacy")
+
+    @property
+    def pxe(self) -> bool:
+        return self.firmware == "pxe"
+
+    @property
+    def windows(self) -> bool:
+        return self.os == "windows"
+
+    @property
+    def account(self) -> str:
+        return self.login.username or ("Administrator" if self.windows else "dbc")

@@ -1,0 +1,100 @@
+"""The books: what the resources of a machine take of it, also those that are powered off. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
+from dbc_iac.kinds import kind_of
+from dbc_iac.kinds.kind import Holding, Machine
+from dbc_iac.plan.model import Action, Change
+from dbc_iac.plan.session import Session
+
+_STAYS = frozenset({Action.NO_OP, Action.UPDATE, Action.UNKNOWN, Action.ADOPT})
+_COMES = frozenset({Action.CREATE, Action.REPLACE})
+
+
+def check_books(session: Session, target: str, machine: Machine, changes: Mapping[str, Change]) -> Iterator[Diagnostic]:
+    """Problems of all changes on one machine taken together."""
+    here = {a: c for a, c in changes.items() if (c.reach or c.old_reach).get("target") == target}
+    yield from _ports(session, here)
+    if machine.hardware is not None:
+        yield from _gpus(session, machine, here)
+        yield from _one_vm_an_order(session, machine, here)
+
+
+def wanted(change: Change) -> Holding:
+    """What a resource takes once the plan is done."""
+    if change.action in {Action.DELETE, Action.FORGET}:
+        return Holding()
+    return kind_of(change.kind).holds(change.desired or change.applied)
+
+
+def _ports(session: Session, here: Mapping[str, Change]) -> Iterator[Diagnostic]:
+    """The node does not compare the ports of stopped VMs, nor forwarded ones: both would clash later."""
+    taken: dict[tuple[str, int], str] = {}
+    for address, change in here.items():
+        for port in sorted(wanted(change).ports):
+            if port in taken and {change.action, here[taken[port]].action} != {Action.NO_OP}:
+                yield _problem(
+                    session, address, "ports", "port-conflict",
+                    f"{port[0]} port {port[1]} is taken by {taken[port]} on the same machine",
+                    "The node does not compare ports of powered-off VMs, nor forwarded ports.",
+                    "Choose another port, or `auto`.",
+                )  # fmt: skip
+                break
+            taken.setdefault(port, address)
+
+
+def _gpus(session: Session, machine: Machine, here: Mapping[str, Change]) -> Iterator[Diagnostic]:
+    """GPUs that come must be free, or be given up by what goes or shrinks in the same plan."""
+    hardware = machine.hardware
+    assert hardware is not None  # noqa: S101 - the caller looked
+    comes, goes = 0, 0
+    last = ""
+    for address, change in here.items():
+        before = kind_of(change.kind).holds(change.applied).gpus if change.applied else 0
+        holds_now = before if change.observed.get("power") == "on" else 0
+        after = wanted(change).gpus
+        if change.action in _COMES | {Action.UPDATE} and after > holds_now:
+            comes += after - holds_now
+            last = address
+        elif change.action in {Action.DELETE, Action.REPLACE, Action.UPDATE}:
+            goes += holds_now - after if holds_now > after else 0
+    free = hardware.gpu_count - hardware.gpu_used
+    if comes > free + goes:
+        yield _problem(
+            session, last, "gpus", "node-would-refuse",
+            f"{comes} GPUs are asked for, and {free + goes} of {hardware.gpu_count} are free",
+            f"{hardware.gpu_used} are held by running VMs, by VMs under creation and by failed ones.",
+            "Ask for fewer, or power off what holds them.",
+        )  # fmt: skip
+
+
+def _one_vm_an_order(session: Session, machine: Machine, here: Mapping[str, Change]) -> Iterator[Diagnostic]:
+    """An order for a part of the machine is used up by one VM."""
+    used: dict[str, str] = {}
+    hardware = machine.hardware
+    assert hardware is not None  # noqa: S101 - the caller looked
+    partial = {o.id for o in machine.orders or () if len(o.gpu_index) < hardware.gpu_count}
+    for address, change in here.items():
+        order = str(change.desired.get("rentOrder") or "")
+        if order not in partial or not kind_of(change.kind).host or wanted(change).gpus == 0:
+            continue
+        if order in used and change.action in _COMES:
+            yield _problem(
+                session, address, "rentOrder", "node-would-refuse",
+                f"order {order} is used by {used[order]} already",
+                "An order for a part of the machine has GPUs for one VM.",
+                "Rent another order, and name it in rentOrder.",
+            )  # fmt: skip
+        used.setdefault(order, address)
+
+
+def _problem(
+    session: Session, address: str, path: str, code: str, summary: str, detail: str, remedy: str
+) -> Diagnostic:
+    resource = session.inventory.resources.get(address)
+    if resource is None:
+        return Diagnostic(code, Severity.ERROR, summary, detail, remedy, None, (), address or None, ExitCode.REFUSED)
+    return resource.problem(code, path, summary, detail=detail, remedy=remedy, exit_code=ExitCode.REFUSED)

@@ -1,0 +1,85 @@
+"""What changes with what: disks with their VM, a LAN with its members, all with what cannot be read. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
+from dbc_iac.kinds import kind_of
+from dbc_iac.plan.decide import Decisions
+from dbc_iac.plan.model import Action, Change
+
+_NEW = frozenset({Action.CREATE, Action.REPLACE})
+_GOING = frozenset({Action.DELETE, Action.REPLACE, Action.FORGET})
+
+
+def cascade(decisions: Decisions) -> None:
+    """Change the decisions in place until nothing follows from anything any more."""
+    changes = decisions.changes
+    for address, change in changes.items():
+        changes[address] = _with_holder(change, changes)
+    _same_name_networks(changes, decisions.problems)
+    while [a for a in changes if _unknown_from(changes, a)]:
+        pass  # each round spreads it by one edge
+
+
+def _with_holder(change: Change, changes: Mapping[str, Change]) -> Change:
+    """A disk goes with its VM, and comes anew on the VM that takes its place."""
+    holder = changes.get(change.holder)
+    if holder is None:
+        return change
+    vm_gone = holder.action in _GOING or (holder.action is Action.CREATE and bool(holder.old_id))
+    host = replace(change, holder_id=holder.id if change.action is not Action.DELETE else holder.old_id or holder.id)
+    if change.action is Action.DELETE:
+        return replace(host, reasons=(*change.reasons, f"it goes with {change.holder}")) if vm_gone else host
+    if not vm_gone or change.action is Action.UNKNOWN:
+        return host
+    if change.action in {Action.NO_OP, Action.UPDATE} or (change.action is Action.CREATE and change.old_id):
+        return replace(
+            host,
+            action=Action.REPLACE if change.action is not Action.CREATE else Action.CREATE,
+            reasons=(*change.reasons, f"it goes with {change.holder}, which is made anew"),
+            losses=(*change.losses, f"{change.address}: all data on the disk is lost"),
+            id="",
+            old_id=change.old_id or change.id,
+            generation=change.generation + 1,
+        )
+    return host
+
+
+def _same_name_networks(changes: dict[str, Change], problems: Diagnostics) -> None:
+    """A LAN that keeps its name must go before it comes: every member has to go with it."""
+    for network in [c for c in changes.values() if c.action is Action.REPLACE and c.id and c.id == c.old_id]:
+        for member in [c for c in changes.values() if network.address in c.dependencies]:
+            if kind_of(member.kind).holder:
+                continue
+            if member.action is Action.REPLACE:
+                changes[member.address] = replace(member, delete_first=True)
+            elif member.action not in {Action.CREATE, Action.DELETE, Action.FORGET}:
+                problems.add(
+                    Diagnostic(
+                        "members-stay",
+                        Severity.ERROR,
+                        f"{network.address} cannot be made anew while {member.address} is a member",
+                        "Its range cannot be changed in place, and a LAN with members cannot be deleted.",
+                        f"Make the member anew with it: --replace {member.address}.",
+                        address=network.address,
+                        exit_code=ExitCode.REFUSED,
+                    )
+                )
+
+
+def _unknown_from(changes: dict[str, Change], address: str) -> bool:
+    """What needs something unknown is not started."""
+    change = changes[address]
+    if not change.pending or change.action in {Action.DELETE, Action.FORGET}:
+        return False
+    cause = next((d for d in change.dependencies if d in changes and changes[d].action is Action.UNKNOWN), None)
+    if cause is None:
+        return False
+    changes[address] = replace(
+        change, action=Action.UNKNOWN, reasons=(f"it needs {cause}, which cannot be read",),
+        authority=changes[cause].authority,
+    )  # fmt: skip
+    return True

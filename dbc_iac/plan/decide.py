@@ -1,0 +1,306 @@
+"""From what is desired, applied and observed to one change per resource. Pure, but for secrets compared in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
+from dbc_iac.kinds import Observation, Resource, kind_of
+from dbc_iac.kinds.rules import Behaviour
+from dbc_iac.kinds.spec import Spec
+from dbc_iac.plan.diff import Difference, Sides, difference, initial
+from dbc_iac.plan.graph import dependencies
+from dbc_iac.plan.model import Action, Change, FieldChange
+from dbc_iac.plan.refresh import Candidate, World, external, holder_address
+from dbc_iac.plan.session import Options, Session
+from dbc_iac.values import Json
+
+
+@dataclass(slots=True)
+class Decisions:
+    """The changes by address, and the problems found on the way."""
+
+    changes: dict[str, Change] = field(default_factory=dict)
+    problems: Diagnostics = field(default_factory=Diagnostics)
+
+
+def decide(session: Session, world: World, desired: Mapping[str, dict[str, Json]], options: Options) -> Decisions:
+    """One change for every candidate, before cascades."""
+    made = Decisions()
+    for address, candidate in world.candidates.items():
+        observation = world.observations[address]
+        resource = None if options.destroy else candidate.resource
+        if candidate.resource is not None and external(candidate.resource):
+            made.problems.extend(_external(candidate.resource, observation))
+        elif resource is None:
+            if candidate.binding is not None:
+                made.changes[address] = _removal(candidate, observation, options)
+        else:
+            want = desired[address]
+            base = _base(session, candidate, resource, want)
+            change = _wanted(session, world, candidate, resource, observation, base, made.problems, options)
+            made.changes[address] = change
+    return made
+
+
+def _external(resource: Resource[Spec], observation: Observation) -> list[Diagnostic]:
+    if observation.present is False:
+        return [
+            resource.problem(
+                "external-absent",
+                "external",
+                f"{resource.address} is external and does not exist",
+                remedy="Create it, or remove `external: true`.",
+                exit_code=ExitCode.ERROR,
+            )
+        ]
+    return []
+
+
+def _base(session: Session, candidate: Candidate, resource: Resource[Spec], want: dict[str, Json]) -> Change:
+    """The parts of a change that do not depend on what differs."""
+    kind, binding = kind_of(resource.kind), candidate.binding
+    dumped = resource.spec.model_dump(mode="json", by_alias=True)
+    refs: dict[str, Json] = {}
+    for field_ in kind.secret_fields:
+        if field_.read(resource.spec) is not None:
+            value: object = dumped
+            for key in field_.path.split("."):
+                value = value[key] if isinstance(value, dict) else None
+            refs[field_.path] = value  # type: ignore[assignment]
+    timeouts = resource.spec.timeouts
+    lifecycle = resource.spec.lifecycle
+    return Change(
+        candidate.address,
+        candidate.kind,
+        Action.NO_OP,
+        id=candidate.id,
+        generation=candidate.generation,
+        node=candidate.reach.name,
+        holder=holder_address(resource),
+        desired=want,
+        applied=dict(binding.applied) if binding else {},
+        resolved=dict(binding.resolved) if binding else {},
+        reach=candidate.reach.to_json(),
+        old_reach=dict(binding.where) if binding else {},
+        secrets=refs,
+        marker=kind.marker(resource, session.inventory, candidate.generation),
+        dependencies=dependencies(resource, session.inventory),
+        protected=_protected(resource),
+        delete_first=lifecycle.replace == "deleteFirst" or not kind.parks,
+        patience=(timeouts.update if binding else timeouts.create) or 0,
+    )
+
+
+def _protected(resource: Resource[Spec]) -> bool:
+    """`preventDestroy`, with its default: on for what cannot be had again."""
+    explicit = resource.spec.lifecycle.prevent_destroy
+    if explicit is not None:
+        return explicit
+    disk = getattr(resource.spec, "data_disk", None)
+    return kind_of(resource.kind).irreplaceable or bool(getattr(disk, "file", None))
+
+
+def _wanted(
+    session: Session,
+    world: World,
+    candidate: Candidate,
+    resource: Resource[Spec],
+    observation: Observation,
+    base: Change,
+    problems: Diagnostics,
+    options: Options,
+) -> Change:
+    """The change of a resource that the manifests want."""
+    if observation.present is None:
+        return replace(base, action=Action.UNKNOWN, reasons=(observation.reason,), authority=observation.authority)
+    if candidate.binding is None:
+        return _unbound(session, candidate, resource, observation, base, problems)
+    if not observation.present:
+        reason = f"{candidate.id} does not exist any more: it was deleted by something else"
+        return _anew(session, candidate, resource, base, Action.CREATE, (reason,))
+    seen = replace(base, observed=dict(observation.values), notes=observation.notes)
+    if problem := _moved_node(candidate, resource):
+        problems.add(problem)
+        return seen
+    if observation.fault == "create error":
+        return _anew(session, candidate, resource, seen, Action.REPLACE, ("its creation failed on the node",))
+    facts = kind_of(resource.kind).facts(resource, world.whole.get(candidate.reach))
+    found = difference(
+        Sides(
+            kind_of(resource.kind),
+            resource,
+            facts,
+            base.desired,
+            candidate.binding,
+            observation,
+            lambda path: session.secret(resource.address, path),
+        )
+    )
+    problems.extend(found.refusals)
+    asked = () if resource.address not in options.replace else (f"asked for with --replace {resource.address}",)
+    return _compared(session, candidate, resource, seen, found, asked)
+
+
+def _compared(
+    session: Session,
+    candidate: Candidate,
+    resource: Resource[Spec],
+    seen: Change,
+    found: Difference,
+    asked: tuple[str, ...],
+) -> Change:
+    assert candidate.binding is not None  # noqa: S101 - only bound resources are compared
+    fields = list(found.changes)
+    if candidate.binding.protected != seen.protected:
+        before, after = candidate.binding.protected, seen.protected
+        fields.append(FieldChange("lifecycle.preventDestroy", before, after, Behaviour.ACCESS.value))
+    notes = (*seen.notes, *found.notes)
+    changed = replace(seen, fields=tuple(fields), notes=notes, losses=tuple(found.losses))
+    if found.replaces or asked:
+        forced = tuple(f"{c.path} can only be had by a new one" for c in fields if c.behaviour == Behaviour.REPLACE)
+        return _anew(session, candidate, resource, changed, Action.REPLACE, (*asked, *forced))
+    if fields:
+        reason = "it drifted from what was applied" if all(c.drift for c in fields) else "the manifest differs"
+        return replace(changed, action=Action.UPDATE, reasons=(reason,))
+    return changed
+
+
+def _unbound(
+    session: Session,
+    candidate: Candidate,
+    resource: Resource[Spec],
+    observation: Observation,
+    base: Change,
+    problems: Diagnostics,
+) -> Change:
+    """Not in state: created, unless the API shows that it is ours already."""
+    kind = kind_of(resource.kind)
+    if observation.present:
+        seen = replace(base, observed=dict(observation.values), id=observation.id, fields=())
+        if owned := _foreign(session, candidate, resource, observation, base):
+            problems.add(owned)
+            return seen
+        reason = (
+            "an earlier run created it and could not say so" if candidate.intent else "it exists already and is ours"
+        )
+        return replace(seen, action=Action.ADOPT, reasons=(reason,))
+    fields = tuple(initial(kind, base.desired))
+    reason = "it is new" if candidate.intent is None else "an earlier run could not finish its creation"
+    known: tuple[str, ...] = ()
+    if candidate.intent is not None and isinstance(listed := candidate.intent.detail.get("known"), list):
+        known = tuple(str(k) for k in listed)
+    unsettled = candidate.intent is not None and candidate.intent.call_class == "blind"
+    return replace(base, action=Action.CREATE, reasons=(reason,), fields=fields, known=known, unsettled=unsettled)
+
+
+def _foreign(
+    session: Session, candidate: Candidate, resource: Resource[Spec], observation: Observation, base: Change
+) -> Diagnostic | None:
+    wallets = session.wallets(candidate.reach.identity)
+    if observation.owner and wallets and observation.owner not in wallets:
+        return resource.problem(
+            "foreign-owner",
+            "name",
+            f"{observation.id} exists and belongs to {observation.owner}",
+            remedy="Choose another name, or declare it with `external: true`.",
+            exit_code=ExitCode.REFUSED,
+        )
+    if base.marker and observation.marker != base.marker:
+        return resource.problem(
+            "foreign-owner",
+            "",
+            f"{observation.id} exists with another marker: {observation.marker or 'none'}",
+            remedy="Is the uid of the project file copied from another project? Each project needs its own.",
+            exit_code=ExitCode.REFUSED,
+        )
+    return None
+
+
+def _moved_node(candidate: Candidate, resource: Resource[Spec]) -> Diagnostic | None:
+    """A Node document whose id changed moves nothing: the VMs are still on the old machine."""
+    assert candidate.binding is not None  # noqa: S101 - only bound resources are compared
+    where = candidate.binding.where
+    if where.get("name") != candidate.reach.name or where.get("target") == candidate.reach.target:
+        return None
+    return resource.problem(
+        "node-id-changed",
+        "",
+        f"{candidate.reach.name} has another id now, but {resource.address} is on the old machine",
+        remedy="Set the old id again, destroy what is there, and then change the id; or add a second Node document.",
+        exit_code=ExitCode.REFUSED,
+    )
+
+
+def _anew(
+    session: Session,
+    candidate: Candidate,
+    resource: Resource[Spec],
+    base: Change,
+    action: Action,
+    reasons: tuple[str, ...],
+) -> Change:
+    """A change that makes a new object: the next generation, with the id and marker that go with it."""
+    kind = kind_of(resource.kind)
+    generation = max(session.state.generations.get(candidate.address, 0), candidate.generation) + 1
+    intent = candidate.intent
+    if intent is not None and intent.generation > candidate.generation:
+        generation = intent.generation  # only a retry of the same intent repeats the id
+    fields = base.fields if action is Action.REPLACE else tuple(initial(kind, base.desired))
+    return replace(
+        base,
+        action=action,
+        reasons=reasons,
+        fields=fields,
+        id=kind.identity(resource, session.inventory, generation),
+        old_id=candidate.id,
+        generation=generation,
+        marker=kind.marker(resource, session.inventory, generation),
+        resolved={k: v for k, v in base.resolved.items() if k.startswith("ports.")},
+        patience=resource.spec.timeouts.create or 0,
+    )
+
+
+def _removal(candidate: Candidate, observation: Observation, options: Options) -> Change:
+    """The change of a resource that is in state, and that nothing wants any more."""
+    binding = candidate.binding
+    assert binding is not None  # noqa: S101 - a removal is of something bound
+    change = Change(
+        candidate.address,
+        candidate.kind,
+        Action.DELETE,
+        reasons=("destroy was asked for" if options.destroy else "its document is gone",),
+        id=binding.id,
+        old_id=binding.id,
+        generation=binding.generation,
+        node=candidate.reach.name,
+        holder=binding.holder,
+        holder_id=candidate.holder_id,
+        applied=dict(binding.applied),
+        resolved=dict(binding.resolved),
+        reach=candidate.reach.to_json(),
+        old_reach=dict(binding.where),
+        dependencies=binding.dependencies,
+        protected=binding.protected,
+    )
+    if observation.present is None:
+        return replace(change, action=Action.UNKNOWN, reasons=(observation.reason,), authority=observation.authority)
+    if not observation.present:
+        return replace(change, action=Action.FORGET, reasons=("it does not exist any more",))
+    return replace(change, observed=dict(observation.values))
+
+
+def unreadable(change: Change) -> Diagnostic:
+    """The warning that goes with an unknown resource."""
+    return Diagnostic(
+        "unreadable",
+        Severity.WARNING,
+        f"{change.address} cannot be read: {'; '.join(change.reasons)}",
+        "Unknown is not absent: nothing is created, changed or forgotten.",
+        "Check that the machine is rented by this identity under this order."
+        if change.authority
+        else "Try again later.",
+        address=change.address,
+        exit_code=ExitCode.AUTHORISATION if change.authority else ExitCode.OK,
+    )

@@ -1,0 +1,167 @@
+"""The three-way diff: desired, applied, observed, field by field, by the rule that the facts give. Pure.
+
+A default that the server fills in is no change; a secret is compared in memory and never shown; what the API does not
+report is compared with what was applied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from dbc_iac.api.secret import SecretText
+from dbc_iac.diagnostics import Diagnostic, ExitCode
+from dbc_iac.kinds import Kind, Observation, Resource
+from dbc_iac.kinds.rules import Behaviour, Facts, Rule
+from dbc_iac.kinds.spec import Spec, SpecField
+from dbc_iac.kinds.types import parse_gib
+from dbc_iac.plan.model import FieldChange
+from dbc_iac.state.document import Binding
+from dbc_iac.values import Json
+
+SECRET = "(secret)"  # noqa: S105 - what is shown in place of one
+
+
+@dataclass(slots=True)
+class Difference:
+    """What differs in one resource: changes to make, notes that lead to nothing, refusals that stop the run."""
+
+    changes: list[FieldChange] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    refusals: list[Diagnostic] = field(default_factory=list)
+    losses: list[str] = field(default_factory=list)
+
+    @property
+    def replaces(self) -> bool:
+        return any(c.behaviour == Behaviour.REPLACE for c in self.changes)
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """The three sides of one resource. `secret` gives a desired secret, or None where it is not at hand."""
+
+    kind: Kind[Spec]
+    resource: Resource[Spec]
+    facts: Facts
+    desired: Mapping[str, Json]
+    binding: Binding
+    observation: Observation
+    secret: Callable[[str], SecretText | None]
+
+
+def difference(sides: Sides) -> Difference:
+    """Everything that differs, in the order of the spec's fields."""
+    found = Difference()
+    ignored = sides.resource.spec.lifecycle.ignore_changes
+    for field_ in sides.kind.fields:
+        rule = field_.rule.under(sides.facts)
+        if rule.behaviour is Behaviour.ACCESS or any(_within(field_.path, i) for i in ignored):
+            continue
+        if rule.secret:
+            _compare_secret(sides, field_, rule, found)
+        else:
+            _compare(sides, field_, rule, found)
+    return found
+
+
+def _within(path: str, above: str) -> bool:
+    return path == above or path.startswith(f"{above}.")
+
+
+def _compare(sides: Sides, field_: SpecField, rule: Rule, found: Difference) -> None:
+    path = field_.path
+    want, applied = sides.desired.get(path), sides.binding.applied.get(path)
+    shown = not rule.not_reported and path in sides.observation.values
+    have = sides.observation.values[path] if shown else applied
+    if path not in sides.desired and not _cleared_by_absence(rule, have):
+        return
+    if rule.unreliable and want == applied:
+        return
+    uncertain = path in sides.binding.uncertain
+    if want == have and not uncertain:
+        return
+    drift = shown and want == applied
+    change = FieldChange(path, have, want, rule.behaviour.value, drift)
+    if rule.grow_only and (problem := _shrinks(sides, path, have, want)):
+        found.refusals.append(problem)
+    elif rule.behaviour is Behaviour.REFUSED:
+        found.refusals.append(_refused(sides, change, rule))
+    elif rule.behaviour is Behaviour.CREATE_ONLY:
+        found.notes.append(
+            f"{path} is set only at creation: it stays {_text(have)} (manifest: {_text(want)}); "
+            f"--replace {sides.resource.address} makes the resource anew"
+        )
+    elif rule.behaviour is Behaviour.RUNNING and not _will_run(sides):
+        found.notes.append(f"{path} can be set only while the VM runs; it is powered off and stays so")
+    elif rule.behaviour is Behaviour.RUNNING and sides.observation.values.get("login.username") == "N/A":
+        found.notes.append(f"{path} cannot be set: the guest has no agent")
+    else:
+        found.changes.append(change)
+        if rule.behaviour is Behaviour.REPLACE and rule.loss:
+            found.losses.append(f"{sides.resource.address}: {rule.loss.format(value=have)}")
+
+
+def _cleared_by_absence(rule: Rule, have: Json) -> bool:
+    """A field that is absent in the manifest is left alone, unless removing it is how it is cleared."""
+    clearable = rule.inferred or rule.behaviour is Behaviour.REPLACE
+    return clearable and not rule.no_clear and have not in (None, "", [])
+
+
+def _compare_secret(sides: Sides, field_: SpecField, rule: Rule, found: Difference) -> None:
+    path = field_.path
+    if field_.read(sides.resource.spec) is None:
+        return
+    wanted = sides.secret(path)
+    shown = sides.observation.secrets.get(path)
+    if wanted is None:
+        found.notes.append(f"{path}: (secret, not compared): its value is not at hand")
+    elif shown is None and sides.observation.values.get("login.username") == "N/A":
+        found.notes.append(f"{path} cannot be set: the guest has no agent")
+    elif shown is None or shown.reveal() != wanted.reveal():
+        if rule.behaviour is Behaviour.RUNNING and not _will_run(sides):
+            found.notes.append(f"{path} differs and can be set only while the VM runs; it is powered off and stays so")
+        else:
+            found.changes.append(FieldChange(path, SECRET, SECRET, rule.behaviour.value, drift=False, secret=True))
+
+
+def _will_run(sides: Sides) -> bool:
+    return sides.desired.get("power", sides.observation.values.get("power")) == "on"
+
+
+def _shrinks(sides: Sides, path: str, have: Json, want: Json) -> Diagnostic | None:
+    if not isinstance(have, str) or not isinstance(want, str) or "." in have:
+        return None
+    if have == "0Gi" or parse_gib(have) <= parse_gib(want):
+        return None
+    return sides.resource.problem(
+        "cannot-shrink",
+        path,
+        f"{path} is {have} and cannot shrink to {want}",
+        detail="A disk can only grow.",
+        remedy=f"Write {have}, or make it anew with --replace {sides.resource.address} (its data is lost).",
+        exit_code=ExitCode.REFUSED,
+    )
+
+
+def _refused(sides: Sides, change: FieldChange, rule: Rule) -> Diagnostic:
+    return sides.resource.problem(
+        "cannot-change",
+        change.path,
+        f"{change.path} cannot change from {_text(change.before)} to {_text(change.after)}",
+        detail="It differs from the manifest on the node." if change.drift else "",
+        remedy=rule.remedy.replace("ADDRESS", sides.resource.address),
+        exit_code=ExitCode.REFUSED,
+    )
+
+
+def _text(value: Json) -> str:
+    return "(none)" if value in (None, "", []) else str(value)
+
+
+def initial(kind: Kind[Spec], desired: Mapping[str, Json]) -> Iterator[FieldChange]:
+    """The fields of a resource that is to be created, as a plan shows them."""
+    for field_ in kind.fields:
+        if field_.path in desired and desired[field_.path] not in (None, "", []):
+            yield FieldChange(field_.path, None, desired[field_.path], field_.rule.behaviour.value)
+        elif field_.rule.secret:
+            continue

@@ -1,0 +1,114 @@
+"""References between documents: they exist, are of the right kind, and make no cycle. Pure."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
+
+from dbc_iac.diagnostics import Diagnostic, Diagnostics, Related
+from dbc_iac.kinds import Inventory, Resource, kind_of
+from dbc_iac.kinds.spec import Spec
+
+
+def references(resource: Resource[Spec]) -> Iterator[tuple[str, str]]:
+    """The documents that a resource refers to, as (path in its spec, address), its `dependsOn` included."""
+    for field in kind_of(resource.kind).fields:
+        if field.reference is not None and (name := field.read(resource.spec)) is not None:
+            yield field.path, f"{field.reference.kind}/{name}"
+    for index, address in enumerate(resource.spec.depends_on):
+        yield f"dependsOn.{index}", address
+
+
+def dependencies(resource: Resource[Spec], inventory: Inventory) -> tuple[str, ...]:
+    """The addresses that must stand before a resource, each once, in order."""
+    return tuple(dict.fromkeys(a for _, a in references(resource) if a in inventory.resources))
+
+
+def check_inventory(inventory: Inventory, identities: frozenset[str]) -> Diagnostics:
+    """Everything that can be decided without the API: references, cycles, and each kind's own rules."""
+    found = Diagnostics()
+    sound: set[str] = set()
+    for resource in inventory.resources.values():
+        problems = [*_dangling(resource, inventory), *_identity(resource, identities)]
+        found.extend(problems)
+        if not problems:
+            sound.add(resource.address)
+    found.extend(_cycles(inventory))
+    reachable = {a for a in sound if all(r in sound for r in _closure(a, inventory))}
+    for resource in inventory.resources.values():
+        if resource.address in reachable:
+            found.extend(kind_of(resource.kind).check(resource, inventory))
+    return found
+
+
+def _dangling(resource: Resource[Spec], inventory: Inventory) -> Iterator[Diagnostic]:
+    for path, address in references(resource):
+        if address in inventory.resources:
+            continue
+        kind, _, name = address.partition("/")
+        same_kind = [r.address for r in inventory.of(kind)]
+        close = difflib.get_close_matches(address, same_kind, 1)
+        named = [r.address for r in inventory.resources.values() if r.name == name]
+        remedy = f"Did you mean {close[0]}?" if close else f"Add a document of kind {kind} with that name."
+        detail = f"{named[0]} has that name, but is of another kind." if named else ""
+        yield resource.problem("unknown-reference", path, f"there is no {address}", detail=detail, remedy=remedy)
+
+
+def _identity(resource: Resource[Spec], identities: frozenset[str]) -> Iterator[Diagnostic]:
+    name = getattr(resource.spec, "identity", None)
+    if name is not None and name not in identities:
+        close = difflib.get_close_matches(name, identities, 1)
+        known = ", ".join(sorted(identities)) or "none"
+        yield resource.problem(
+            "unknown-identity",
+            "identity",
+            f"the project has no identity named {name}",
+            remedy=f"Did you mean {close[0]}?"
+            if close
+            else f"Add it to identities of the project file (now: {known}).",
+        )
+
+
+def _cycles(inventory: Inventory) -> Iterator[Diagnostic]:
+    edges = {a: dependencies(r, inventory) for a, r in inventory.resources.items()}
+    try:
+        TopologicalSorter(edges).prepare()
+    except CycleError as error:
+        ring: list[str] = list(reversed(error.args[1]))
+        first = inventory.resources[ring[0]]
+        related = []
+        for here, there in pairwise(ring):
+            resource = inventory.resources[here]
+            path = next(p for p, a in references(resource) if a == there)
+            if source := resource.where(path):
+                related.append(Related(f"{here} needs {there}", source))
+        yield replace(
+            first.problem(
+                "reference-cycle",
+                next(p for p, a in references(first) if a == ring[1]),
+                "documents depend on each other in a ring",
+                detail=" -> ".join(ring),
+                remedy="Remove one of the references.",
+            ),
+            related=tuple(related),
+        )
+
+
+def _closure(address: str, inventory: Inventory) -> set[str]:
+    seen: set[str] = set()
+    todo = [address]
+    while todo:
+        here = todo.pop()
+        for there in dependencies(inventory.resources[here], inventory):
+            if there not in seen:
+                seen.add(there)
+                todo.append(there)
+    return seen
+
+
+def order(edges: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """Keys so that each comes after what it needs; ties in the order given."""
+    return list(TopologicalSorter({k: [e for e in v if e in edges] for k, v in edges.items()}).static_order())

@@ -1,0 +1,152 @@
+"""Planning, from beginning to end: check, look, compare, cascade, preflight, rails, steps. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from graphlib import CycleError
+
+from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
+from dbc_iac.kinds.reader import Reader
+from dbc_iac.plan.cascade import cascade
+from dbc_iac.plan.decide import Decisions, decide, unreadable
+from dbc_iac.plan.graph import check_inventory
+from dbc_iac.plan.model import Action, Change, Plan, canonical_digest
+from dbc_iac.plan.ports import choose_ports
+from dbc_iac.plan.preflight import preflight
+from dbc_iac.plan.rails import rails
+from dbc_iac.plan.refresh import World, refresh
+from dbc_iac.plan.session import Options, Session
+from dbc_iac.plan.steps import Draft, compile_steps
+from dbc_iac.values import Json
+
+
+async def make_plan(session: Session, options: Options) -> Plan:
+    """The plan that leads from what is to what is wanted.
+
+    Raises DiagnosticError with every problem found: of the manifests, of what cannot be done, of a rail.
+    """
+    problems = Diagnostics()
+    if not options.destroy:
+        problems.extend(check_inventory(session.inventory, session.identities))
+        problems.raise_errors()
+    reader = Reader(session.connect)
+    world = await refresh(session, reader)
+    desired = choose_ports(session.inventory, world.candidates, problems)
+    decisions = _decided(session, world, desired, options)
+    problems.extend(decisions.problems)
+    changes = _targeted(decisions.changes, options)
+    for change in changes.values():
+        if change.action is Action.UNKNOWN:
+            problems.add(unreadable(change))
+    problems.extend(await preflight(session, world, changes))
+    problems.extend(rails(session, changes, options))
+    problems.raise_errors()
+    drafts = _steps(changes)
+    return _plan(session, world, options, changes, drafts, problems)
+
+
+def _decided(session: Session, world: World, desired: Mapping[str, dict[str, Json]], options: Options) -> Decisions:
+    """Decide, and again for as long as `replaceOn` makes one replacement follow from another."""
+    while True:
+        decisions = decide(session, world, desired, options)
+        cascade(decisions)
+        replaced = {a for a, c in decisions.changes.items() if c.action is Action.REPLACE}
+        following = {
+            r.address
+            for r in session.inventory.resources.values()
+            if replaced & set(r.spec.lifecycle.replace_on) and r.address not in replaced | options.replace
+        }
+        if not following:
+            return decisions
+        options = replace(options, replace=options.replace | following)
+
+
+def _targeted(changes: Mapping[str, Change], options: Options) -> dict[str, Change]:
+    """With --target, only the resources named, what they need, and what goes with them."""
+    if not options.targets:
+        return dict(changes)
+    wanted: set[str] = set()
+    todo = [a for a in changes if a in options.targets or a.partition(".")[0] in options.targets]
+    while todo:
+        address = todo.pop()
+        if address in wanted:
+            continue
+        wanted.add(address)
+        change = changes[address]
+        removal = change.action in {Action.DELETE, Action.REPLACE}
+        todo += [d for d in change.dependencies if d in changes and change.action is not Action.DELETE]
+        todo += [c.address for c in changes.values() if removal and address in c.dependencies and c.pending]
+    missing = sorted(t for t in options.targets if t not in changes and not any(a.startswith(f"{t}.") for a in changes))
+    found = Diagnostics()
+    for address in missing:
+        found.add(
+            Diagnostic(
+                "unknown-target",
+                Severity.ERROR,
+                f"--target {address}: there is no such resource",
+                remedy="Use Kind/name, or Kind/name.key for one instance of a forEach.",
+            )
+        )
+    found.raise_errors()
+    return {a: c for a, c in changes.items() if a in wanted}
+
+
+def _steps(changes: Mapping[str, Change]) -> dict[str, Draft]:
+    try:
+        return compile_steps(changes)
+    except CycleError as error:
+        ring = " -> ".join(reversed(error.args[1]))
+        problems = Diagnostics()
+        problems.add(
+            Diagnostic(
+                "no-order",
+                Severity.ERROR,
+                "there is no order in which this could be done",
+                f"A VM's disks are added in one offline window, and the steps around it wait for each other: {ring}.",
+                "Remove a `dependsOn`, or apply in two runs with --target.",
+                exit_code=ExitCode.CONFIGURATION,
+            )
+        )
+        problems.raise_errors()
+        raise
+
+
+def _plan(
+    session: Session,
+    world: World,
+    options: Options,
+    changes: Mapping[str, Change],
+    drafts: Mapping[str, Draft],
+    problems: Diagnostics,
+) -> Plan:
+    steps = tuple(d.step() for d in drafts.values())
+    off = {s.address for s in steps if s.kind == "window"}
+    shown = tuple(replace(c, power_off=a in off or (c.holder in off and c.pending)) for a, c in sorted(changes.items()))
+    documents: dict[str, Json] = {
+        a: {"kind": r.kind, "spec": r.spec.model_dump(mode="json", by_alias=True, exclude_none=True)}
+        for a, r in sorted(session.inventory.resources.items())
+    }
+    seen: dict[str, Json] = {
+        a: {"present": o.present, "id": o.id, "values": dict(o.values)} for a, o in sorted(world.observations.items())
+    }
+    state = session.state
+    recovery = tuple(
+        f"{i.address}: the outcome of an earlier {i.goal} is not certain; it is looked at first" for i in state.pending
+    )
+    return Plan(
+        project=session.inventory.project,
+        stack=session.inventory.stack,
+        environment=session.environment,
+        lineage=state.lineage,
+        serial=state.serial,
+        configuration=canonical_digest(documents),
+        observation=canonical_digest(seen),
+        changes=shown,
+        steps=steps,
+        diagnostics=tuple(problems),
+        recovery=recovery,
+        calls=world.reader.calls,
+        destroy=options.destroy,
+        targets=tuple(sorted(options.targets)),
+    )

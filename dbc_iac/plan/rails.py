@@ -1,0 +1,99 @@
+"""Rails: what a plan refuses unless it is said twice. A refusal names the flag or field that lifts it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
+from dbc_iac.kinds import kind_of
+from dbc_iac.plan.model import Action, Change
+from dbc_iac.plan.session import Options, Session
+
+SMALL = 5
+"""Resources in state up to which no share of removals is refused."""
+
+
+def rails(session: Session, changes: Mapping[str, Change], options: Options) -> Iterator[Diagnostic]:
+    removals = [c for c in changes.values() if c.action in {Action.DELETE, Action.REPLACE}]
+    yield from _empty(session, removals, options)
+    yield from _share(session, removals, options)
+    for change in removals:
+        yield from _protection(session, change, options)
+        yield from _offline(session, change)
+    for change in changes.values():
+        if change.action is Action.UPDATE:
+            yield from _offline(session, change)
+
+
+def _refusal(code: str, summary: str, detail: str, remedy: str, address: str | None = None) -> Diagnostic:
+    return Diagnostic(code, Severity.ERROR, summary, detail, remedy, None, (), address, ExitCode.REFUSED)
+
+
+def _empty(session: Session, removals: list[Change], options: Options) -> Iterator[Diagnostic]:
+    managed = [r for r in session.inventory.resources.values() if not kind_of(r.kind).looked_at]
+    if removals and not managed and not options.destroy and not options.allow_empty:
+        yield _refusal(
+            "empty-manifests",
+            f"the manifests hold nothing, and the state holds {len(session.state.bindings)} resources",
+            "An empty set of manifests is more often a mistake than a wish.",
+            "Use `dbc-iac destroy`, or --allow-empty.",
+        )
+
+
+def _share(session: Session, removals: list[Change], options: Options) -> Iterator[Diagnostic]:
+    total = len(session.state.bindings)
+    if options.destroy or total <= SMALL:
+        return
+    share = 100 * len(removals) // total
+    if share > options.max_removals:
+        yield _refusal(
+            "too-many-removals",
+            f"{len(removals)} of {total} resources ({share} %) would be deleted or replaced",
+            f"More than {options.max_removals} % at once is refused.",
+            f"Use --max-removals {share} if this is meant.",
+        )
+
+
+def _protection(session: Session, change: Change, options: Options) -> Iterator[Diagnostic]:
+    binding = session.state.bindings.get(change.address)
+    irreplaceable = kind_of(change.kind).irreplaceable
+    if irreplaceable and change.address in options.destroy_identity:
+        return
+    if binding is None or not (binding.protected or (change.protected and change.action is Action.REPLACE)):
+        return
+    if irreplaceable:
+        yield _refusal(
+            "protected",
+            f"{change.address} is protected: deleting it destroys its on-chain identity for ever",
+            "Adding the same server again gives it another node id; a running rental is not seen from here.",
+            f"Use --destroy-identity {change.address} if this is meant.",
+            change.address,
+        )
+        return
+    yield _refusal(
+        "protected",
+        f"{change.address} is protected by preventDestroy and would be {_done(change.action)}",
+        "; ".join(change.reasons),
+        "Set `lifecycle: {preventDestroy: false}` in its document, apply that, and try again.",
+        change.address,
+    )
+
+
+def _done(action: Action) -> str:
+    return "replaced" if action is Action.REPLACE else "deleted"
+
+
+def _offline(session: Session, change: Change) -> Iterator[Diagnostic]:
+    resource = session.inventory.resources.get(change.address)
+    host = session.inventory.resources.get(change.holder) or resource
+    if resource is None or host is None or host.spec.lifecycle.offline != "never":
+        return
+    cause = next((f.path for f in change.fields if f.behaviour in {"offline", "cold-boot"}), None)
+    if cause is not None:
+        yield resource.problem(
+            "offline-never",
+            cause,
+            f"{cause} needs {host.address} to be powered off, and its lifecycle.offline is never",
+            remedy="Set `offline: allow`, or set the old value again.",
+            exit_code=ExitCode.REFUSED,
+        )

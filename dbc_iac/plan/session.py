@@ -1,0 +1,42 @@
+"""What one run of planning works on, and what it may choose. Built by the command line; values but for the readers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dbc_iac.api.channel import Channel
+from dbc_iac.api.secret import SecretText
+from dbc_iac.kinds import Inventory
+from dbc_iac.kinds.reach import Reach
+from dbc_iac.state.document import State
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the user chose for this run. Addresses are `Kind/name`; shares are whole percents."""
+
+    destroy: bool = False
+    targets: frozenset[str] = frozenset()
+    replace: frozenset[str] = frozenset()
+    destroy_identity: frozenset[str] = frozenset()
+    allow_empty: bool = False
+    max_removals: int = 50
+    """How many percent of the resources in state may be deleted or replaced at once, from five resources on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The manifests, the state, and the way to the API (reads only while planning).
+
+    `secret` gives the value of a resource's secret field, or None where it is not at hand.
+    """
+
+    inventory: Inventory
+    state: State
+    connect: Callable[[Reach], Channel]
+    secret: Callable[[str, str], SecretText | None]
+    environment: str = ""
+    identities: frozenset[str] = frozenset()
+    wallets: Callable[[str], frozenset[str]] = lambda identity: frozenset()
+    """The SS58 addresses that an identity may own things under; empty where unknown."""

@@ -1,0 +1,74 @@
+"""The state document: which address is bound to which object, and what the last apply set. Frozen values; no I/O.
+
+Never holds a secret. `generations` outlives its bindings: an id is never used twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+FORMAT_VERSION = 1
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Intent(_Document):
+    """A call that was about to be made, and whose outcome is not known for certain."""
+
+    number: int
+    address: str
+    goal: str
+    id: str
+    generation: int
+    call_class: str
+    creates: bool = False
+    detail: dict[str, Any] = Field(default_factory=dict)
+
+
+class Binding(_Document):
+    """One object that is ours."""
+
+    address: str
+    kind: str
+    id: str
+    generation: int
+    where: dict[str, Any] = Field(default_factory=dict)
+    applied: dict[str, Any] = Field(default_factory=dict)
+    uncertain: tuple[str, ...] = ()
+    dependencies: tuple[str, ...] = ()
+    protected: bool = False
+    holder: str = ""
+    resolved: dict[str, Any] = Field(default_factory=dict)
+
+
+class State(_Document):
+    """All of one stack."""
+
+    format_version: int = FORMAT_VERSION
+    lineage: str
+    serial: int = 0
+    project: str
+    uid: str
+    stack: str
+    bindings: dict[str, Binding] = Field(default_factory=dict)
+    generations: dict[str, int] = Field(default_factory=dict)
+    pending: tuple[Intent, ...] = ()
+
+    def with_binding(self, binding: Binding) -> State:
+        generation = max(self.generations.get(binding.address, 0), binding.generation)
+        return self.model_copy(
+            update={
+                "bindings": {**self.bindings, binding.address: binding},
+                "generations": {**self.generations, binding.address: generation},
+            }
+        )
+
+    def without_binding(self, address: str) -> State:
+        kept: Mapping[str, Binding] = {a: b for a, b in self.bindings.items() if a != address}
+        return self.model_copy(update={"bindings": dict(kept)})
