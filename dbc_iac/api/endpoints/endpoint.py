@@ -19,8 +19,9 @@ from dbc_iac.api.fields import Body, UnsafeWireValue, segment
 from dbc_iac.api.outcome import Outcome, ShapeError
 
 _OTHER_CALLS = frozenset(
-    {"/tasks/start", "/lan/create", "/lan/delete", *(f"/bare_metal/{v}" for v in ("add", "delete", "power", "bootdev"))}
-) | {"/bare_metal/modify"}
+    ["/tasks/start", "/lan/create", "/lan/delete"]
+    + [f"/bare_metal/{verb}" for verb in ("add", "delete", "modify", "power", "bootdev")]
+)
 """`/tasks/<id>` shows a VM, `/tasks/start` creates one: an id of the user's may not turn one call into another."""
 
 P = ParamSpec("P")

@@ -1,0 +1,128 @@
+"""What the tests of the API client share: a virtual clock, made-up identities, a scripted client node, recordings."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID
+
+import httpx
+import looptime
+import pytest
+
+from dbc_iac.api.calls import CallEvent
+from dbc_iac.api.channel import Channel, Connections
+from dbc_iac.api.credentials import Credentials
+from dbc_iac.api.keys import Sr25519Key
+from dbc_iac.api.secret import SecretText
+from dbc_iac.api.sessions import SessionStore
+from dbc_iac.api.transport import ClientNode
+
+T = TypeVar("T")
+RECORDINGS = Path(__file__).parents[3] / "shared" / "recordings"
+TARGET = "58fb618aa482c41114eb3cfdaefd3ba183172da9e25251449d045043fbd37f45"
+TASK = "7a7F4y4wjLSDUtK7nKQNNG"
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run on a loop whose clock jumps over every sleep."""
+    loop = looptime.new_event_loop(start=1000.0)
+    try:
+        return loop.run_until_complete(work)
+    finally:
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+
+
+def key(name: str) -> Sr25519Key:
+    """The key of a made-up wallet of the recordings."""
+    return Sr25519Key.from_seed(SecretText(hashlib.sha256(f"made-up-{name}".encode()).hexdigest()))
+
+
+def ok(message: Any, errcode: int = 0, status: int = 200) -> httpx.Response:
+    return httpx.Response(status, json={"errcode": errcode, "message": message})
+
+
+Handler = Callable[[httpx.Request], Any]
+
+
+class Script:
+    """A client node that answers by a list of responses or callables, the last of them for ever; keeps the requests.
+
+    An entry may be a response, an exception to raise, or a coroutine function of the request.
+    """
+
+    def __init__(self, *answers: Any) -> None:
+        self.answers = list(answers)
+        self.requests: list[httpx.Request] = []
+        self.in_flight = 0
+        self.most_in_flight = 0
+
+    @property
+    def bodies(self) -> list[dict[str, Any]]:
+        return [json.loads(request.content) for request in self.requests]
+
+    @property
+    def paths(self) -> list[str]:
+        return [request.url.raw_path.decode().removeprefix("/api/v1") for request in self.requests]
+
+    async def handle(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        try:
+            answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+            if isinstance(answer, Exception):
+                raise answer
+            if isinstance(answer, httpx.Response):
+                return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
+            found = answer(request)
+            return await found if asyncio.iscoroutine(found) else found  # type: ignore[no-any-return]
+        finally:
+            self.in_flight -= 1
+
+    def node(self, name: str = "client", **options: Any) -> ClientNode:
+        return ClientNode(name, "http://127.0.0.1:5050", transport=httpx.MockTransport(self.handle), **options)
+
+
+def uuids() -> Callable[[], UUID]:
+    """Random enough for a test, and the same in every run."""
+    numbers: Iterator[int] = iter(range(1, 1_000_000))
+    return lambda: UUID(int=next(numbers) << 64 | 0x4000_8000)
+
+
+def connections(
+    *nodes: ClientNode, sessions: SessionStore | None = None, events: list[CallEvent] | None = None
+) -> Connections:
+    return Connections(nodes, sessions or SessionStore(), uuids(), events.append if events is not None else None)
+
+
+def channel(
+    *scripts: Script,
+    credentials: Credentials | None = None,
+    rent_order: str | None = None,
+    sessions: SessionStore | None = None,
+    events: list[CallEvent] | None = None,
+) -> Channel:
+    nodes = [script.node(f"client{number}") for number, script in enumerate(scripts)]
+    shared = connections(*nodes, sessions=sessions, events=events)
+    return Channel(shared, TARGET, credentials, [node.name for node in nodes], rent_order)
+
+
+def exchanges(*files: str) -> list[dict[str, Any]]:
+    """The exchanges of recordings, each with its `file`. Skips the test where there are none."""
+    if not RECORDINGS.is_dir():
+        pytest.skip("the recordings of running nodes are not part of the repository")
+    found = []
+    for path in sorted(RECORDINGS.glob("*.jsonl")):
+        if files and path.stem not in files:
+            continue
+        for line in path.read_text(encoding="utf-8").splitlines():
+            entry = json.loads(line)
+            if "i" in entry and entry.get("request"):
+                found.append({**entry, "file": path.stem})
+    return found
