@@ -1,0 +1,389 @@
+"""The way to a target: envelopes, client nodes in order, lanes, sessions, events."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from dbc_iac.api.calls import CallClass, CallEvent
+from dbc_iac.api.channel import Channel, operation_of
+from dbc_iac.api.credentials import (
+    CollectedSignature,
+    MultisigCredentials,
+    NodeKeyCredentials,
+    SessionCredentials,
+    WalletCredentials,
+)
+from dbc_iac.api.fields import UnsafeWireValue
+from dbc_iac.api.keys import verify
+from dbc_iac.api.outcome import Done, NotSent, RefusalKind, Refused, Unknown
+from dbc_iac.api.secret import SecretText
+from dbc_iac.api.sessions import SessionStore
+from tests.api.support import TARGET, Script, channel, connections, key, ok, run
+
+RENTER = WalletCredentials(key("renter"))
+SESSION = SessionCredentials(SecretText("the-id"), SecretText("the-sign"))
+SESSION_ID = "3bRdLmvPMrHVBBL97N8Qpceq3DnziLNAaDJzfpsayiqXN3bHpeW2ANv"
+OK = ok("ok")
+OBTAINED = ok({"session_id": SESSION_ID})
+INVALID = ok("check authority failed: session_id is invalid", -3)
+UNKNOWN_TARGET = ok("create node request failed", -32701, 400)
+NO_PEERS = ok("broadcast request failed", -32701, 400)
+TIMEOUT = ok("start task timeout", -1, 500)
+
+
+# Envelopes
+
+
+def test_a_session_is_put_into_the_envelope_with_the_rent_order() -> None:
+    script = Script(OK)
+    run(channel(script, credentials=SESSION, rent_order="112").read("/tasks"))
+    assert script.bodies == [
+        {
+            "peer_nodes_list": [TARGET],
+            "additional": {},
+            "session_id": "the-id",
+            "session_id_sign": "the-sign",
+            "rent_order": "112",
+        }
+    ]
+
+
+def test_what_anyone_may_see_is_asked_without_credentials() -> None:
+    script = Script(OK)
+    run(channel(script, credentials=RENTER, rent_order="112").look("/mining_nodes"))
+    assert script.bodies == [{"peer_nodes_list": [TARGET], "additional": {}, "rent_order": "112"}]
+
+
+def test_the_client_node_itself_is_asked_with_an_empty_list() -> None:
+    script = Script(OK)
+    run(channel(script).ask_client("/mining_nodes"))
+    assert script.bodies == [{"peer_nodes_list": [], "additional": {}}]
+
+
+def test_text_beyond_ascii_is_sent_as_json() -> None:
+    script = Script(OK)
+    run(channel(script, credentials=SESSION).act("/tasks/start", {"desc": "在 ü"}, CallClass.KEYED))
+    assert script.bodies[0]["additional"] == {"desc": "在 ü"}
+    json.loads(script.requests[0].content)
+
+
+@pytest.mark.parametrize("target", ["", "abc", TARGET.upper(), TARGET + "0", 5, None])
+def test_a_target_that_is_no_node_id_is_never_sent(target: Any) -> None:
+    script = Script(OK)
+    way = channel(script, credentials=SESSION)
+    with pytest.raises(UnsafeWireValue):
+        run(Channel(way.connections, target, SESSION, way.clients).read("/tasks"))
+    assert script.requests == []
+
+
+@pytest.mark.parametrize("rent_order", ["none", "1 or 2", "-1", "1" * 21, "١"])
+def test_a_rent_order_that_is_no_number_is_never_sent(rent_order: str) -> None:
+    script = Script(OK)
+    with pytest.raises(UnsafeWireValue):
+        run(channel(script, credentials=SESSION, rent_order=rent_order).read("/tasks"))
+    assert script.requests == []
+
+
+@pytest.mark.parametrize(
+    "additional", [{"a": True}, {"a": 1.5}, {"a": None}, {"a": 'x"'}, {"a": [2**31]}, {"a\n": "b"}]
+)
+def test_an_unsafe_value_is_never_sent(additional: dict[str, Any]) -> None:
+    script = Script(OK)
+    with pytest.raises(UnsafeWireValue):
+        run(channel(script, credentials=SESSION).act("/tasks/start", additional, CallClass.KEYED))
+    assert script.requests == []
+
+
+# Client nodes in order
+
+
+@pytest.mark.parametrize(
+    "missed", [UNKNOWN_TARGET, NO_PEERS, httpx.ConnectError("refused")], ids=["id", "peers", "tcp"]
+)
+def test_the_next_client_node_is_taken_where_one_did_not_pass_it_on(missed: Any) -> None:
+    first, second = Script(missed), Script(OK)
+    outcome = run(channel(first, second, credentials=SESSION).act("/lan/create", {}, CallClass.KEYED))
+    assert outcome == Done("ok")
+    assert (len(first.requests), len(second.requests)) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [TIMEOUT, httpx.ReadError("reset"), ok("task is running", 1), ok("bad", -25, 400), httpx.Response(200, text="?")],
+    ids=["timeout", "broken", "refused", "local", "nonsense"],
+)
+def test_no_other_client_node_is_taken_when_the_target_may_have_heard(answer: Any) -> None:
+    first, second = Script(answer), Script(OK)
+    outcome = run(channel(first, second, credentials=SESSION).act("/tasks/start", {}, CallClass.KEYED))
+    assert isinstance(outcome, Unknown | Refused)
+    assert second.requests == []
+
+
+def test_when_no_client_node_passes_it_on_the_sum_is_told() -> None:
+    outcome = run(channel(Script(UNKNOWN_TARGET), Script(httpx.ConnectError("x")), credentials=SESSION).read("/tasks"))
+    assert isinstance(outcome, NotSent)
+    assert outcome.target_unknown
+    assert outcome.rest_seconds is None
+    assert run(channel().read("/tasks")) == NotSent("no client node is configured")
+
+
+def test_a_client_node_without_peers_rests_and_the_others_do_not() -> None:
+    async def work() -> None:
+        first, second = Script(NO_PEERS, OK), Script(OK)
+        way = channel(first, second, credentials=SESSION)
+        await way.read("/tasks")
+        await way.read("/tasks")
+        assert (len(first.requests), len(second.requests)) == (1, 2)
+        await asyncio.sleep(60.1)
+        await way.read("/tasks")
+        assert (len(first.requests), len(second.requests)) == (2, 2)
+
+    run(work())
+
+
+def test_when_all_rest_the_shortest_rest_is_told() -> None:
+    async def work() -> None:
+        way = channel(Script(NO_PEERS), Script(NO_PEERS), credentials=SESSION)
+        assert await way.read("/tasks") == NotSent("broadcast request failed", 60.0)
+        await asyncio.sleep(10)
+        again = await way.read("/tasks")
+        assert isinstance(again, NotSent)
+        assert again.rest_seconds == pytest.approx(50, abs=0.1)
+
+    run(work())
+
+
+# Lanes
+
+
+async def slowly(request: httpx.Request) -> httpx.Response:
+    await asyncio.sleep(5)
+    return OK
+
+
+def test_one_request_at_a_time_through_a_client_node() -> None:
+    async def work(places: int) -> int:
+        script = Script(slowly)
+        shared = connections(script.node("a", max_in_flight=places))
+        ways = [Channel(shared, f"{n:064x}", SESSION, ["a"]) for n in range(6)]
+        await asyncio.gather(*(way.read("/tasks") for way in ways))
+        return script.most_in_flight
+
+    assert run(work(1)) == 1
+    assert run(work(3)) == 3
+
+
+def test_one_request_at_a_time_to_a_target_through_any_client_node() -> None:
+    async def work(lanes: tuple[str | None, str | None]) -> float:
+        scripts = [Script(slowly), Script(slowly)]
+        shared = connections(*(script.node(name) for script, name in zip(scripts, "ab", strict=True)))
+        targets = ("0" * 64, "1" * 64) if lanes[0] else (TARGET, TARGET)
+        ways = [Channel(shared, targets[i], SESSION, ["ab"[i]], lane=lanes[i]) for i in range(2)]
+        started = asyncio.get_running_loop().time()
+        await asyncio.gather(*(way.read("/tasks") for way in ways))
+        return asyncio.get_running_loop().time() - started
+
+    assert run(work((None, None))) == pytest.approx(10, abs=0.1)
+    # two servers of one manager are one process, two managers are two
+    assert run(work(("manager", "manager"))) == pytest.approx(10, abs=0.1)
+    assert run(work(("manager", "other"))) == pytest.approx(5, abs=0.1)
+
+
+def test_waiting_for_a_turn_does_not_count_against_the_deadline() -> None:
+    async def nearly(request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(30)
+        return OK
+
+    async def work() -> None:
+        way = channel(Script(nearly), credentials=SESSION)
+        outcomes = await asyncio.gather(*(way.read("/tasks") for _ in range(3)))
+        assert outcomes == [Done("ok")] * 3
+
+    run(work())
+
+
+def test_a_cancelled_call_gives_its_places_back() -> None:
+    async def hang(request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(1000)
+        return OK
+
+    async def work() -> None:
+        way = channel(Script(hang, OK), credentials=SESSION)
+        stuck = asyncio.create_task(way.read("/tasks"))
+        await asyncio.sleep(1)
+        stuck.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await stuck
+        assert await way.read("/tasks") == Done("ok")
+
+    run(work())
+
+
+# Sessions
+
+
+def test_a_wallet_obtains_its_session_once_and_uses_it_from_then_on() -> None:
+    script = Script(OBTAINED, OK)
+    way = channel(script, credentials=RENTER, rent_order="7")
+
+    async def work() -> None:
+        await asyncio.gather(*(way.read("/tasks") for _ in range(3)))
+
+    run(work())
+    assert script.paths == ["/mining_nodes/session_id", "/tasks", "/tasks", "/tasks"]
+    obtain, use = script.bodies[:2]
+    assert obtain["wallet"] == RENTER.account
+    assert obtain["rent_order"] == "7"
+    assert verify(RENTER.key.public_key, obtain["nonce"], obtain["sign"])
+    assert use["session_id"] == SESSION_ID
+    assert verify(RENTER.key.public_key, SESSION_ID, use["session_id_sign"])
+    assert "wallet" not in use
+
+
+def test_a_kept_session_is_used_by_the_next_process(tmp_path: Path) -> None:
+    first = Script(OBTAINED, OK)
+    run(channel(first, credentials=RENTER, sessions=SessionStore(tmp_path / "s")).read("/tasks"))
+    second = Script(OK)
+    run(channel(second, credentials=RENTER, sessions=SessionStore(tmp_path / "s")).read("/tasks"))
+    assert second.paths == ["/tasks"]
+
+
+@pytest.mark.parametrize("call_class", [CallClass.READ, CallClass.BLIND])
+def test_an_invalid_session_is_dropped_and_obtained_again_once(call_class: CallClass) -> None:
+    script = Script(OBTAINED, INVALID, ok({"session_id": "another"}), OK)
+    way = channel(script, credentials=RENTER)
+    assert run(way.act("/tasks", {}, call_class)) == Done("ok")
+    assert [body.get("session_id") for body in script.bodies] == [None, SESSION_ID, None, "another"]
+
+
+def test_a_session_that_stays_invalid_is_refused() -> None:
+    script = Script(OBTAINED, INVALID, OBTAINED, INVALID)
+    outcome = run(channel(script, credentials=RENTER).read("/tasks"))
+    assert isinstance(outcome, Refused)
+    assert outcome.session_invalid
+    assert len(script.requests) == 4
+
+
+def test_somebody_else_s_invalid_session_is_not_replaced() -> None:
+    script = Script(INVALID)
+    outcome = run(channel(script, credentials=SESSION).read("/tasks"))
+    assert isinstance(outcome, Refused)
+    assert len(script.requests) == 1
+
+
+def test_without_a_session_the_call_was_not_made() -> None:
+    outcome = run(channel(Script(TIMEOUT, OK), credentials=RENTER).act("/disk/add/x", {}, CallClass.BLIND))
+    assert isinstance(outcome, NotSent)
+    outcome = run(channel(Script(ok({"session": 1})), credentials=RENTER).act("/disk/add/x", {}, CallClass.BLIND))
+    assert isinstance(outcome, NotSent)
+
+
+def test_a_wallet_that_does_not_rent_is_told_so() -> None:
+    script = Script(ok("check authority failed: wallet not rented", -3))
+    outcome = run(channel(script, credentials=RENTER).read("/tasks"))
+    assert isinstance(outcome, Refused)
+    assert outcome.not_rented
+    assert script.paths == ["/mining_nodes/session_id"]
+
+
+def test_each_attempt_has_a_nonce_of_its_own() -> None:
+    first, second = Script(UNKNOWN_TARGET), Script(OBTAINED, OK)
+    run(channel(first, second, credentials=RENTER).read("/tasks"))
+    nonces = [body["nonce"] for body in first.bodies + second.bodies if "nonce" in body]
+    assert len(nonces) == 2
+    assert len(set(nonces)) == 2
+
+
+def test_an_owner_signs_every_call() -> None:
+    owner = NodeKeyCredentials(key("renter"))
+    script = Script(OK)
+    way = channel(script, credentials=owner)
+    run(way.read("/bare_metal"))
+    run(way.act("/bare_metal/add", {}, CallClass.KEYED))
+    assert len({body["nonce"] for body in script.bodies}) == 2
+    assert {body["wallet"] for body in script.bodies} == {owner.key.node_id}
+
+
+def test_a_multisig_obtains_a_session_that_one_member_signs() -> None:
+    members = [key(name) for name in ("ms1", "ms2", "ms3")]
+    multisig = MultisigCredentials([m.address for m in members], 2, members[:2])
+    script = Script(OBTAINED, OK)
+    run(channel(script, credentials=multisig).read("/tasks"))
+    obtain, use = script.bodies
+    assert obtain["multisig_accounts"]["threshold"] == "2"
+    assert verify(members[0].public_key, SESSION_ID, use["session_id_sign"])
+
+
+def test_collected_signatures_are_spent_call_by_call_and_then_it_is_said() -> None:
+    members = [key(name) for name in ("ms1", "ms2")]
+    wallets = [m.address for m in members]
+    signatures = [CollectedSignature(m.address, "n", m.sign("n")) for m in members]
+    way = channel(Script(OK), credentials=MultisigCredentials(wallets, 2, [], signatures))
+    assert run(way.read("/tasks")) == Done("ok")
+    outcome = run(way.read("/tasks"))
+    assert isinstance(outcome, Refused)
+    assert outcome.kind is RefusalKind.AUTHORITY
+
+
+@pytest.mark.parametrize("credentials", [None, NodeKeyCredentials(key("renter"))])
+def test_only_a_wallet_obtains_a_session(credentials: Any) -> None:
+    script = Script(OK)
+    outcome = run(channel(script, credentials=credentials).session())
+    assert isinstance(outcome, Refused)
+    assert script.requests == []
+
+
+# Events
+
+
+def test_every_attempt_is_reported_without_any_secret() -> None:
+    events: list[CallEvent] = []
+    first, second = Script(UNKNOWN_TARGET), Script(OBTAINED, ok("canary-reply"))
+    way = channel(first, second, credentials=RENTER, events=events)
+    outcome = run(way.act("/tasks/passwd/abc", {"password": "canary-password"}, CallClass.IDEMPOTENT))
+    assert outcome == Done("canary-reply")
+    assert [(event.client, event.path, event.outcome) for event in events] == [
+        ("client0", "/mining_nodes/session_id", "notSent"),
+        ("client1", "/mining_nodes/session_id", "done"),
+        ("client0", "/tasks/passwd/abc", "notSent"),
+        ("client1", "/tasks/passwd/abc", "done"),
+    ]
+    assert {event.target for event in events} == {TARGET}
+    bodies = json.dumps(second.bodies)
+    shown = repr(events)
+    secrets = [SESSION_ID, *(body.get("session_id_sign") or body["sign"] for body in second.bodies), "canary"]
+    assert not [secret for secret in secrets if secret in shown]
+    assert "canary-password" in bodies
+
+
+def test_events_tell_when_and_how_long() -> None:
+    events: list[CallEvent] = []
+    run(channel(Script(slowly), credentials=SESSION, events=events).read("/tasks"))
+    (event,) = events
+    assert event.ended - event.started == pytest.approx(5, abs=0.1)
+    assert (event.method, event.call_class) == ("POST", CallClass.READ)
+
+
+def test_a_channel_shows_no_secret() -> None:
+    way = channel(Script(OK), credentials=SESSION)
+    assert "the-id" not in repr(way)
+    assert "the-sign" not in repr(way)
+
+
+@pytest.mark.parametrize(
+    ("path", "operation"),
+    [
+        ("/tasks/modify/7a7F", "tasks/modify"),
+        ("/tasks", "tasks"),
+        ("/tasks/logs/7a?flag=tail&line_num=9", "tasks/logs"),
+        ("/lan/create", "lan/create"),
+    ],
+)
+def test_the_operation_of_a_path(path: str, operation: str) -> None:
+    assert operation_of(path) == operation
