@@ -24,6 +24,7 @@ from dbc_iac.api.shape import (
     size,
     text,
     texts,
+    texts_if_any,
 )
 
 
@@ -219,12 +220,12 @@ def vm_details(value: object) -> VmDetails:
         mem_gib=maybe_size(vm, "mem_size"),
         network_name=maybe_text(vm, "network_name") or None,
         rent_order=maybe_text(vm, "rent_order") or None,
-        local_address=texts(vm, "local_address"),
+        local_address=texts_if_any(vm, "local_address"),
         disks=tuple(
             VmDisk(text(disk, "name"), maybe_size(disk, "size"), text(disk, "source_file"))
             for disk in rows(vm.get("disks", []), "disks")
         ),
-        network_filters=texts(vm, "network_filters"),
+        network_filters=texts_if_any(vm, "network_filters"),
         mac_address=maybe_text(interfaces[0], "mac_address") if interfaces else None,
     )
 

@@ -53,11 +53,16 @@ def maybe_secret(source: Members, key: str) -> SecretText | None:
 
 
 def texts(source: Members, key: str) -> tuple[str, ...]:
-    """The texts of an array; empty where the key is missing, for the node leaves empty lists out."""
-    value = source.get(key, [])
+    """The texts of an array."""
+    value = source.get(key)
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise ShapeError(f"{key} is not an array of texts")
     return tuple(item.encode("utf-8", "replace").decode() for item in value)
+
+
+def texts_if_any(source: Members, key: str) -> tuple[str, ...]:
+    """The texts of an array that the node leaves out when it is empty."""
+    return texts(source, key) if key in source else ()
 
 
 def maybe_number(source: Members, key: str) -> int | None:

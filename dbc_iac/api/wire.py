@@ -17,16 +17,25 @@ __all__ = [
     "BareMetalChange",
     "BareMetalEntry",
     "CreateVm",
+    "DeeplinkPassword",
     "DiskAdd",
     "DiskDelete",
     "DiskResize",
+    "ImageCentre",
+    "ImageDelete",
+    "ImageDownload",
+    "ImageTransfer",
+    "ImageUpload",
     "LanCreate",
     "ModifyVm",
     "SetPassword",
+    "SnapshotCreate",
     "UnsafeWireValue",
 ]
 
+_NAME = r"[A-Za-z0-9_.-]{1,64}"
 _FILE = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
+_IMAGE = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,121}\.qcow2"
 _HOST_DIR = r"(/(?!\.{1,2}(/|$))[A-Za-z0-9_.-]+)+"
 _FORWARD = r"(tcp|udp),[0-9]{1,5}(-[0-9]{1,5})?(:[0-9]{1,5}(-[0-9]{1,5})?)?"
 _FILTER = (
@@ -45,7 +54,7 @@ class CreateVm(Body):
     """`/tasks/start`. `ssh_port` and `rdp_port` may both be given; the node checks only the one of the VM's system."""
 
     task_id: Annotated[str, Text("task_id", r"[A-Za-z0-9]{20,22}")]
-    image_name: Annotated[str, Text("image_name", _FILE.replace("{0,127}", r"{0,121}\.qcow2"))]
+    image_name: Annotated[str, Text("image_name", _IMAGE)]
     gpu_count: Annotated[int, StringInt("gpu_count", 0)]
     cpu_cores: Annotated[int, StringInt("cpu_cores", 1)]
     mem_size: Annotated[int, StringInt("mem_size", 1)]
@@ -176,6 +185,60 @@ class BareMetalChange(Body):
     ipmi_port: Annotated[int | None, JsonInt("ipmi_port", 1, 65535)] = None
     os: Annotated[str | None, Text("os", r".+", 500)] = None
     desc: Annotated[str | None, Text("desc", r".+", 500)] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SnapshotCreate(Body):
+    """`/snapshot/create/<id>`: exports `vda` to an image centre."""
+
+    snapshot_name: Annotated[str, Text("snapshot_name", _NAME)]
+    image_server: Annotated[str, Text("image_server", _NAME)]
+    desc: Annotated[str, Text("desc")] = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageCentre(Body):
+    """`/images`: the centre whose files are listed."""
+
+    image_server: Annotated[str, Text("image_server", _NAME)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageDownload(Body):
+    """`/images/download`. Only files in `/data` can be used, listed and deleted."""
+
+    image_filename: Annotated[str, Text("image_filename", _IMAGE)]
+    image_server: Annotated[str, Text("image_server", _NAME)]
+    local_dir: Annotated[str, Text("local_dir", _HOST_DIR)] = "/data"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageUpload(Body):
+    """`/images/upload`. By its absolute path: by a file name its progress could not be asked for."""
+
+    image_filename: Annotated[str, Text("image_filename", _HOST_DIR)]
+    image_server: Annotated[str, Text("image_server", _NAME)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageTransfer(Body):
+    """The file of a download, or the absolute path of an upload, that is asked about or stopped."""
+
+    image_filename: Annotated[str, Text("image_filename", rf"{_IMAGE}|{_HOST_DIR}")]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageDelete(Body):
+    """`/images/delete`: a file in `/data`."""
+
+    image_filename: Annotated[str, Text("image_filename", _IMAGE)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeeplinkPassword(Body):
+    """`/deeplink/set`. A longer one overruns a buffer of the manager and ends it."""
+
+    device_password: Annotated[SecretText, HiddenText("device_password", r".+", 400)]
 
 
 def _check_public_ip(key: str, value: str) -> None:

@@ -1,0 +1,44 @@
+"""Snapshots: `/snapshot`. Exports of the system disk to an image centre; names are not unique to the node."""
+
+from __future__ import annotations
+
+from dbc_iac.api import storage
+from dbc_iac.api.calls import CallClass
+from dbc_iac.api.endpoints.endpoint import Call, acknowledged, endpoint
+from dbc_iac.api.outcome import Done, Outcome, RefusalKind, Refused, ShapeError, decoded
+from dbc_iac.api.storage import SnapshotView
+from dbc_iac.api.wire import SnapshotCreate
+
+
+@endpoint("/snapshot/list/{task_id}", CallClass.READ)
+async def list_snapshots(call: Call, task_id: str) -> Outcome[tuple[SnapshotView, ...]]:
+    """A VM's snapshots in order of creation; none for a VM that does not exist."""
+    return decoded(await call(task_id=task_id), storage.snapshot_views)
+
+
+@endpoint("/snapshot/list/{task_id}/{name}", CallClass.READ)
+async def snapshot(call: Call, task_id: str, name: str) -> Outcome[SnapshotView | None]:
+    """The oldest snapshot of that name, or None."""
+    outcome = await call(task_id=task_id, name=name)
+    if isinstance(outcome, Refused) and outcome.kind is RefusalKind.ABSENT:
+        return Done(None)
+
+    def decode(value: object) -> SnapshotView | None:
+        view = storage.snapshot_view(value)
+        if view.name != name:
+            raise ShapeError("details of another snapshot")
+        return view
+
+    return decoded(outcome, decode)
+
+
+@endpoint("/snapshot/create/{task_id}", CallClass.BLIND)
+async def create_snapshot(call: Call, task_id: str, body: SnapshotCreate) -> Outcome[None]:
+    """Begin a snapshot of a VM that is off. A second one of the same name is made without a word."""
+    return decoded(await call(body, task_id=task_id), acknowledged)
+
+
+@endpoint("/snapshot/delete/{task_id}/{name}", CallClass.KEYED)
+async def delete_snapshot(call: Call, task_id: str, name: str) -> Outcome[None]:
+    """Delete the oldest of that name; the copy in the centre stays. While one is `creating` it ends the node."""
+    return decoded(await call(task_id=task_id, name=name), acknowledged)
