@@ -247,3 +247,22 @@ def test_one_odd_field_never_raises_anything_else(key: str, odd: Any) -> None:
 )
 def test_no_reply_makes_a_decoder_fail_otherwise(decode: Callable[[object], Any], value: Any) -> None:
     assert isinstance(decoded(Done(value), decode), Done | Unknown)
+
+
+def test_no_password_of_a_recorded_vm_is_left_in_its_recorded_log() -> None:
+    shown: dict[str, set[str]] = {}
+    logs: list[str] = []
+    for exchange in exchanges("06_gpu_vm_lifecycle_clean", "06b_gpu_vm_many_requests_one_after_another"):
+        path, response = exchange["request"]["path"], exchange["response"]
+        if response.get("status") != 200 or not path.startswith("/api/v1/tasks/"):
+            continue
+        message = json.loads(response["body"])["message"]
+        if isinstance(message, dict) and "log_content" in message:
+            assert message["task_id"] in path
+            shown.setdefault("raw", set()).update(message["log_content"])
+            logs.extend(reading.log_lines(message))
+        elif isinstance(message, dict) and "vnc_password" in message:
+            shown.setdefault("passwords", set()).update({message["vnc_password"], message["login_password"]} - {"N/A"})
+    leaks = [secret for secret in shown["passwords"] if any(secret in line for line in shown["raw"])]
+    assert leaks, "the recorded logs do hold passwords"
+    assert not [secret for secret in shown["passwords"] if any(secret in line for line in logs)]
