@@ -22,7 +22,7 @@ from dbc_iac.api.secret import SecretText
 _FORMAT = 1
 _MOST = 64 * 1024
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL  # exclusive: follows no symbolic link either
 
 
 def cache_directory(environment: Mapping[str, str]) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -173,6 +174,34 @@ def test_proxies_of_the_environment_are_ignored(monkeypatch: pytest.MonkeyPatch)
             server.close()
 
     assert isinstance(asyncio.run(work()), Reply)
+
+
+def test_on_the_network_a_blind_call_opens_a_connection_and_others_share_one() -> None:
+    used: list[int] = []
+    opened: list[int] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        opened.append(number := len(opened) + 1)
+        with suppress(asyncio.IncompleteReadError):
+            while True:
+                await reader.readuntil(b"\r\n\r\n")
+                await reader.readexactly(len(BODY))
+                used.append(number)
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+                await writer.drain()
+        writer.close()
+
+    async def work() -> None:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        node = ClientNode("a", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        for call_class in (CallClass.READ, CallClass.KEYED, CallClass.BLIND, CallClass.BLIND, CallClass.READ):
+            assert isinstance(await node.post("/tasks", BODY, call_class), Reply)
+        await node.aclose()
+        server.close()
+        await server.wait_closed()
+
+    asyncio.run(work())
+    assert used == [1, 1, 2, 3, 1]
 
 
 @pytest.mark.parametrize(
