@@ -1,0 +1,8 @@
+"""State: bindings, journal, lock, local store."""
+
+from dbc_iac.state.document import Binding, Intent, State
+from dbc_iac.state.journal import Journal, fold
+from dbc_iac.state.lock import lock, owner
+from dbc_iac.state.store import LocalStore
+
+__all__ = ["Binding", "Intent", "Journal", "LocalStore", "State", "fold", "lock", "owner"]

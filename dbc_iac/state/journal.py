@@ -1,0 +1,145 @@
+"""The journal: what an apply was about to do and what came of it, one JSON object a line; and the fold into the state.
+
+An intent is on disk before its call is made. Results are not synced: what they say can be asked of the API again.
+A last line that was cut short is no record; a line in the middle that cannot be read stops everything.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.state.document import Binding, Intent, State
+from dbc_iac.state.guard import refuse_secrets
+from dbc_iac.values import Json
+
+Record = dict[str, Any]
+
+
+class Journal:
+    """An append-only file. `number` is the highest intent number in it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def begin(self, *, serial: int, plan: str, owner: Mapping[str, Json]) -> None:
+        """The first record of an apply: which state it starts from, and the digest of its plan."""
+        self._append({"type": "begin", "serial": serial, "plan": plan, "owner": dict(owner)}, sync=True)
+
+    def intent(self, intent: Intent) -> None:
+        """On disk when this returns."""
+        self._append({"type": "intent", "intent": intent.model_dump(mode="json", by_alias=True)}, sync=True)
+
+    def result(self, number: int, outcome: str, message: str) -> None:
+        self._append({"type": "result", "number": number, "outcome": outcome, "message": message}, sync=False)
+
+    def bind(self, binding: Binding) -> None:
+        self._append({"type": "bind", "binding": binding.model_dump(mode="json", by_alias=True)}, sync=False)
+
+    def unbind(self, address: str) -> None:
+        self._append({"type": "unbind", "address": address}, sync=False)
+
+    def applied(self, address: str, fields: Mapping[str, Json], uncertain: tuple[str, ...]) -> None:
+        record = {"type": "applied", "address": address, "fields": dict(fields), "uncertain": list(uncertain)}
+        self._append(record, sync=False)
+
+    def clear(self) -> None:
+        """Empty the journal: everything in it is in the state document."""
+        with self.path.open("wb") as file:
+            os.fsync(file.fileno())
+
+    def read(self) -> list[Record]:
+        """All records. Raises DiagnosticError where a line other than the last cannot be read."""
+        try:
+            lines = self.path.read_bytes().split(b"\n")
+        except FileNotFoundError:
+            return []
+        records: list[Record] = []
+        for number, line in enumerate(lines, 1):
+            if not line:
+                continue
+            try:
+                record = json.loads(line)
+            except ValueError:
+                if number == len(lines):
+                    break  # the process ended while it wrote this one: no call was made after it
+                raise DiagnosticError(_broken(self.path, number)) from None
+            records.append(record)
+        return records
+
+    def _append(self, record: Record, *, sync: bool) -> None:
+        refuse_secrets(record)
+        data = json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            os.write(descriptor, data)
+            if sync:
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _broken(path: Path, number: int) -> Diagnostic:
+    return Diagnostic(
+        "journal-corrupt",
+        Severity.ERROR,
+        f"line {number} of {path} cannot be read",
+        "The journal says what an apply did; without it a call could be made twice.",
+        "Restore the file, or remove the line if you know what it said.",
+        exit_code=ExitCode.ERROR,
+    )
+
+
+def fold(state: State, records: Iterable[Record]) -> State:
+    """The state after the records. Pure; records of an older serial have been folded already and are passed over."""
+    bindings, generations = dict(state.bindings), dict(state.generations)
+    pending = {i.number: i for i in state.pending}
+    current = True
+    for record in records:
+        kind = record["type"]
+        if kind == "begin":
+            current = int(record["serial"]) >= state.serial
+        elif not current:
+            continue
+        elif kind == "intent":
+            _open(Intent.model_validate(record["intent"]), pending, generations)
+        elif kind == "result":
+            if record["outcome"] in {"refused", "not-sent"}:
+                pending.pop(int(record["number"]), None)
+        elif kind == "bind":
+            binding = Binding.model_validate(record["binding"])
+            bindings[binding.address] = binding
+            generations[binding.address] = max(generations.get(binding.address, 0), binding.generation)
+            _close(binding.address, pending)
+        elif kind == "unbind":
+            bindings.pop(record["address"], None)
+            _close(record["address"], pending)
+        elif kind == "applied" and record["address"] in bindings:
+            bound = bindings[record["address"]]
+            fields = {**bound.applied, **record["fields"]}
+            bindings[bound.address] = bound.model_copy(
+                update={"applied": fields, "uncertain": tuple(record["uncertain"])}
+            )
+            if record["fields"]:
+                _close(bound.address, pending)
+    return state.model_copy(
+        update={"bindings": bindings, "generations": generations, "pending": tuple(pending.values())}
+    )
+
+
+def _open(intent: Intent, pending: dict[int, Intent], generations: dict[str, int]) -> None:
+    """A later intent for the same address takes the place of an earlier one: it looked before it was written."""
+    for number in [n for n, i in pending.items() if i.address == intent.address and i.goal == intent.goal]:
+        del pending[number]
+    pending[intent.number] = intent
+    if intent.creates:
+        generations[intent.address] = max(generations.get(intent.address, 0), intent.generation)
+
+
+def _close(address: str, pending: dict[int, Intent]) -> None:
+    for number in [n for n, i in pending.items() if i.address == address]:
+        del pending[number]

@@ -1,0 +1,66 @@
+"""The lock of a stack: one apply at a time. The kernel frees it when its holder ends, however that happens."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.values import Json
+
+
+def owner(environ: Mapping[str, str], command: str, now: datetime) -> dict[str, Json]:
+    """Who holds a lock, for people: host, pid, user, command, since when (UTC), and the CI run where there is one."""
+    run = environ.get("CI_JOB_URL", "")
+    if "GITHUB_RUN_ID" in environ:
+        parts = (environ.get(k, "") for k in ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY"))
+        run = "/".join((*parts, "actions/runs", environ["GITHUB_RUN_ID"]))
+    return {
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "user": environ.get("USER", ""),
+        "command": command,
+        "since": now.isoformat(timespec="seconds"),
+        "run": run,
+    }
+
+
+@contextmanager
+def lock(directory: Path, stack: str, holder: Mapping[str, Json]) -> Iterator[None]:
+    """Hold the stack's lock. Raises DiagnosticError (exit code LOCKED) that says who holds it."""
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / f"{stack}.lock"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DiagnosticError(_held(path, os.read(descriptor, 65536))) from None
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, json.dumps(dict(holder)).encode())
+        yield
+        os.ftruncate(descriptor, 0)
+    finally:
+        os.close(descriptor)
+
+
+def _held(path: Path, text: bytes) -> Diagnostic:
+    try:
+        who = json.loads(text)
+    except ValueError:
+        who = {}
+    said = ", ".join(f"{k} {who[k]}" for k in ("command", "host", "pid", "user", "since", "run") if who.get(k))
+    return Diagnostic(
+        "state-locked",
+        Severity.ERROR,
+        "the state is locked by another run",
+        f"Held by: {said or 'unknown'}. Lock file: {path}.",
+        "Wait for it to end. The lock goes with its process.",
+        exit_code=ExitCode.LOCKED,
+    )
