@@ -188,8 +188,8 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """BLAKE2b-256 over the canonical form (without the digest itself), hex."""
-        return canonical_digest(_encode(self))
+        """BLAKE2b-256 over the canonical form (without the digest itself, and what was said about it), hex."""
+        return canonical_digest({k: v for k, v in _encode(self).items() if k != "diagnostics"})
 
 
 def canonical_digest(value: Any) -> str:

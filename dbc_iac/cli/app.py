@@ -1,0 +1,113 @@
+"""What every command has: the global options, the runtime, and one way out for problems. No command's own work."""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dbc_iac.cli.runtime import Runtime
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+
+
+@dataclass
+class App:
+    """The global options of one invocation."""
+
+    runtime: Runtime
+    directory: Path = field(default_factory=Path)
+    environment: str = ""
+    stack: str = "main"
+    variables: dict[str, str] = field(default_factory=dict)
+    variable_files: tuple[Path, ...] = ()
+    json: bool = False
+    sources: dict[str, str] = field(default_factory=dict)
+
+    def show(self, text: str, value: Any) -> None:
+        """The result of a command: text for people, or JSON."""
+        self.runtime.say(json.dumps(value, indent=2, ensure_ascii=False) if self.json else text)
+
+    def report(self, diagnostics: Iterable[Diagnostic]) -> None:
+        """Problems, all of them, on standard error; with --json as JSON."""
+        from dbc_iac.report.diagnostics import diagnostics_json, render
+
+        found = list(diagnostics)
+        if not found:
+            return
+        if self.json:
+            self.runtime.tell(json.dumps({"diagnostics": diagnostics_json(found)}, indent=2, ensure_ascii=False))
+        else:
+            self.runtime.tell(render(found, self.sources))
+
+
+class Exit(Exception):  # noqa: N818 - the end of a command, not a fault
+    """Ends a command with an exit code."""
+
+    def __init__(self, code: ExitCode) -> None:
+        super().__init__(str(code))
+        self.code = code
+
+
+def run_command(group: click.Command, arguments: Sequence[str], runtime: Runtime) -> ExitCode:
+    """Run one command line. Never raises: every end is an exit code, and a problem is told once."""
+    app = App(runtime, json="--json" in arguments)
+    try:
+        group.main(args=list(arguments), prog_name="dbc-iac", standalone_mode=False, obj=app)
+    except Exit as end:
+        return end.code
+    except DiagnosticError as error:
+        app.report(error.diagnostics)
+        return error.exit_code
+    except click.exceptions.Exit as end:
+        return ExitCode(end.exit_code)
+    except click.ClickException as error:
+        app.report([_usage(error)])
+        return ExitCode.CONFIGURATION
+    except (KeyboardInterrupt, click.Abort):
+        runtime.tell("interrupted")
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        return ExitCode.ERROR
+    except Exception as error:
+        return _bug(app, error)
+    return ExitCode.OK
+
+
+def _usage(error: click.ClickException) -> Diagnostic:
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "dbc-iac"
+    return Diagnostic("usage", Severity.ERROR, error.format_message(), remedy=f"See `{command} --help`.")
+
+
+def _bug(app: App, error: Exception) -> ExitCode:
+    """A fault of ours. The message of the exception is not shown: it could hold anything."""
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{Path(where.filename).name}:{where.lineno}"
+    app.report(
+        [
+            Diagnostic(
+                "bug",
+                Severity.ERROR,
+                f"this is a bug in dbc-iac ({type(error).__name__} at {place})",
+                "What was done so far is in the state and its journal.",
+                "Please report it, with the command. DBC_IAC_DEBUG=1 shows where it happened.",
+                exit_code=ExitCode.BUG,
+            )
+        ]
+    )
+    if app.runtime.environ.get("DBC_IAC_DEBUG"):
+        app.runtime.tell("".join(traceback.format_exception(error)))
+    return ExitCode.BUG
+
+
+def main() -> None:
+    """The entry point of the `dbc-iac` command."""
+    from dbc_iac.cli.commands import dbc_iac
+
+    sys.exit(int(run_command(dbc_iac, sys.argv[1:], Runtime())))

@@ -1,0 +1,308 @@
+"""The commands and their options. Each reads its arguments, makes one call, and reports."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dbc_iac.cli.app import App, Exit
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+
+if TYPE_CHECKING:
+    from dbc_iac.apply import Report
+    from dbc_iac.cli.workspace import Workspace
+    from dbc_iac.plan import Options, Plan
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result and all problems as JSON.")
+target_option = click.option("--target", "targets", multiple=True, metavar="ADDRESS", help="Only this, and what it needs.")
+yes_option = click.option("--yes", is_flag=True, help="Do not ask. Required without a terminal.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("-C", "directory", default=".", type=click.Path(path_type=Path, file_okay=False), help="Project directory.")
+@click.option("-e", "--environment", default="", help="Environment whose variable files are used, such as prod.")
+@click.option("--stack", default="main", show_default=True, help="Name of the stack: one state, one lock.")
+@click.option("--var", "variables", multiple=True, metavar="NAME=VALUE", help="Value of a variable.")
+@click.option("--var-file", "files", multiple=True, type=click.Path(path_type=Path, dir_okay=False), help="YAML file of variables.")  # noqa: E501
+@click.version_option(package_name="dbc-iac")
+@click.pass_obj
+def dbc_iac(
+    app: App, directory: Path, environment: str, stack: str, variables: tuple[str, ...], files: tuple[Path, ...]
+) -> None:
+    """Declarative infrastructure on DeepBrainChain GPU machines.
+
+    Write manifests, look at the plan, apply it: `dbc-iac init`, `dbc-iac plan`, `dbc-iac apply`.
+    """
+    app.directory, app.environment, app.stack, app.variable_files = directory, environment, stack, files
+    for text in variables:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise click.UsageError(f"--var {text}: expected NAME=VALUE")
+        app.variables[name] = value
+
+
+@dbc_iac.command()
+@click.option("--name", default="", help="Name of the project; default: the directory's.")
+@json_option
+@click.pass_obj
+def init(app: App, name: str, as_json: bool) -> None:
+    """Write a new project: project file, an example manifest, git-ignore rules."""
+    from dbc_iac.cli.workspace import write_project
+
+    app.json = as_json
+    written = write_project(app, name)
+    app.show("\n".join([*(f"wrote {p}" for p in written), "Next: edit the files, then `dbc-iac validate`."]), written)
+
+
+@dbc_iac.command()
+@json_option
+@click.pass_obj
+def validate(app: App, as_json: bool) -> None:
+    """Check the manifests. Needs no credentials and no network."""
+    from dbc_iac.cli.workspace import Workspace
+
+    app.json = as_json
+    workspace = Workspace.load(app)
+    found = workspace.check()
+    app.report(found)
+    if found.errors:
+        raise Exit(max(d.exit_code for d in found.errors))
+    count = len(workspace.inventory.resources)
+    app.show(f"{count} documents are valid.", {"valid": True, "documents": count})
+
+
+@dbc_iac.command()
+@click.option("--output", default="specs", type=click.Path(path_type=Path, file_okay=False), help="Where to write them.")
+@click.option("--check", is_flag=True, help="Write nothing; fail where a file differs.")
+@json_option
+@click.pass_obj
+def schema(app: App, output: Path, check: bool, as_json: bool) -> None:
+    """Write the JSON Schemas of manifests, which make editors complete and check."""
+    from dbc_iac.cli.contracts import contracts
+
+    app.json = as_json
+    stale: list[str] = []
+    for name, text in sorted(contracts().items()):
+        path = app.directory / output / name
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            continue
+        stale.append(str(path))
+        if not check:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    verb = "differs" if check else "wrote"
+    app.show("\n".join(f"{verb} {p}" for p in stale) or "All schemas are up to date.", stale)
+    if check and stale:
+        raise Exit(ExitCode.ERROR)
+
+
+def _options(destroy: bool, targets: tuple[str, ...], rails: dict[str, object]) -> Options:
+    from dbc_iac.plan import Options
+
+    replace, identities = rails.get("replace"), rails.get("destroy_identity")
+    return Options(
+        destroy=destroy,
+        targets=frozenset(targets),
+        replace=frozenset(replace if isinstance(replace, tuple) else ()),
+        destroy_identity=frozenset(identities if isinstance(identities, tuple) else ()),
+        allow_empty=bool(rails.get("allow_empty")),
+        max_removals=int(str(rails.get("max_removals") or 50)),
+    )
+
+
+def _rail_options(command: click.Command) -> click.Command:
+    """The options that lift a rail, the same for plan, apply and destroy."""
+    command.params += [
+        click.Option(["--replace"], multiple=True, metavar="ADDRESS", help="Make this resource anew."),
+        click.Option(["--destroy-identity"], multiple=True, metavar="ADDRESS", help="Delete this server's identity."),
+        click.Option(["--allow-empty"], is_flag=True, help="Allow manifests that hold nothing."),
+        click.Option(["--max-removals"], type=int, default=50, show_default=True, help="Percent that may go at once."),
+    ]
+    return command
+
+
+@_rail_options
+@dbc_iac.command()
+@click.option("-o", "file", type=click.Path(path_type=Path, dir_okay=False), help="Write the plan to a file.")
+@click.option("--destroy", is_flag=True, help="Plan the removal of everything.")
+@click.option("--detailed-exitcode", is_flag=True, help="End with 2 where changes are pending.")
+@target_option
+@json_option
+@click.pass_obj
+def plan(
+    app: App,
+    file: Path | None,
+    destroy: bool,
+    detailed_exitcode: bool,
+    targets: tuple[str, ...],
+    as_json: bool,
+    **rails: object,
+) -> None:
+    """Show what differs, what would be called, and what it disturbs."""
+    from dbc_iac.cli.workspace import Workspace
+    from dbc_iac.report.plan_text import plan_text
+
+    app.json = as_json
+    workspace = Workspace.load(app)
+    with workspace.locked("plan"):
+        made = workspace.plan(_options(destroy, targets, rails))
+    app.report(made.diagnostics)
+    if file is not None:
+        file.write_text(json.dumps(made.to_json(), indent=1) + "\n", encoding="utf-8")
+        file.chmod(0o600)
+    app.show(plan_text(made), made.to_json())
+    if any(c.authority for c in made.changes):
+        raise Exit(ExitCode.AUTHORISATION)
+    if detailed_exitcode and not made.empty:
+        raise Exit(ExitCode.CHANGES_PENDING)
+
+
+@_rail_options
+@dbc_iac.command()
+@click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@target_option
+@yes_option
+@click.option("--wait-timeout", type=float, metavar="SECONDS", help="Wait no longer than this for one effect.")
+@json_option
+@click.pass_obj
+def apply(
+    app: App,
+    file: Path | None,
+    targets: tuple[str, ...],
+    yes: bool,
+    wait_timeout: float | None,
+    as_json: bool,
+    **rails: object,
+) -> None:
+    """Make it so: plan, ask, apply. With FILE, apply exactly that plan."""
+    from dbc_iac.cli.workspace import Workspace
+
+    app.json = as_json
+    workspace = Workspace.load(app)
+    with workspace.locked("apply"):
+        made = workspace.plan(_options(False, targets, rails)) if file is None else workspace.planned(file)
+        _confirm_and_apply(app, workspace, made, yes, wait_timeout)
+
+
+@_rail_options
+@dbc_iac.command()
+@target_option
+@yes_option
+@click.option("--wait-timeout", type=float, metavar="SECONDS", help="Wait no longer than this for one effect.")
+@json_option
+@click.pass_obj
+def destroy(
+    app: App, targets: tuple[str, ...], yes: bool, wait_timeout: float | None, as_json: bool, **rails: object
+) -> None:
+    """Remove everything that is in the state."""
+    from dbc_iac.cli.workspace import Workspace
+
+    app.json = as_json
+    workspace = Workspace.load(app)
+    with workspace.locked("destroy"):
+        made = workspace.plan(_options(True, targets, rails))
+        _confirm_and_apply(app, workspace, made, yes, wait_timeout)
+
+
+def _confirm_and_apply(app: App, workspace: Workspace, made: Plan, yes: bool, wait_timeout: float | None) -> None:
+    from dbc_iac.report.apply_text import report_text
+    from dbc_iac.report.plan_text import plan_text
+
+    app.report(made.diagnostics)
+    if not app.json:
+        app.runtime.say(plan_text(made))
+    if made.empty:
+        if app.json:
+            app.show("", {"plan": made.to_json(), "report": None})
+        if any(c.authority for c in made.changes):
+            raise Exit(ExitCode.AUTHORISATION)
+        return
+    if not yes:
+        _ask(app)
+    report = workspace.apply(made, wait_timeout)
+    app.report(report.diagnostics)
+    app.show(report_text(report), {"plan": made.to_json(), "report": _report_json(report)})
+    raise Exit(report.exit_code)
+
+
+def _ask(app: App) -> None:
+    if not app.runtime.terminal:
+        raise DiagnosticError(
+            Diagnostic(
+                "needs-yes", Severity.ERROR, "there is no terminal to ask on", remedy="Use --yes, or apply a plan FILE."
+            )
+        )
+    if not click.confirm("Apply this?"):
+        raise Exit(ExitCode.REFUSED)
+
+
+def _report_json(report: Report) -> dict[str, object]:
+    return {
+        "done": list(report.done),
+        "failed": dict(report.failed),
+        "notStarted": dict(report.not_started),
+        "waiting": dict(report.waiting),
+        "poweredOff": dict(report.powered_off),
+        "interrupted": report.interrupted,
+        "exitCode": int(report.exit_code),
+    }
+
+
+@dbc_iac.command()
+@click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@json_option
+@click.pass_obj
+def show(app: App, file: Path | None, as_json: bool) -> None:
+    """Show a plan FILE, or the state."""
+    from dbc_iac.cli.workspace import Workspace, read_plan_file
+    from dbc_iac.report.plan_text import plan_text
+    from dbc_iac.report.state_text import binding_lines
+
+    app.json = as_json
+    if file is not None:
+        made = read_plan_file(file)
+        app.show(plan_text(made), made.to_json())
+        return
+    state = Workspace.load(app).state()
+    blocks = ["\n".join(binding_lines(b)) for _, b in sorted(state.bindings.items())]
+    app.show("\n\n".join(blocks) or "The state is empty.", state.model_dump(mode="json", by_alias=True))
+
+
+@dbc_iac.group()
+def state() -> None:
+    """Look at the state."""
+
+
+@state.command("list")
+@json_option
+@click.pass_obj
+def state_list(app: App, as_json: bool) -> None:
+    """One line for each resource that is in the state."""
+    from dbc_iac.cli.workspace import Workspace
+    from dbc_iac.report.state_text import state_lines
+
+    app.json = as_json
+    found = Workspace.load(app).state()
+    app.show("\n".join(state_lines(found)) or "The state is empty.", sorted(found.bindings))
+
+
+@state.command("show")
+@click.argument("address")
+@json_option
+@click.pass_obj
+def state_show(app: App, address: str, as_json: bool) -> None:
+    """All that the state holds of one resource."""
+    from dbc_iac.cli.workspace import Workspace
+    from dbc_iac.report.state_text import binding_lines
+
+    app.json = as_json
+    bindings = Workspace.load(app).state().bindings
+    if address not in bindings:
+        raise DiagnosticError(
+            Diagnostic("not-in-state", Severity.ERROR, f"{address} is not in the state", remedy="See `state list`.")
+        )
+    binding = bindings[address]
+    app.show("\n".join(binding_lines(binding)), binding.model_dump(mode="json", by_alias=True))

@@ -1,0 +1,22 @@
+"""The published contracts as texts: JSON Schemas of manifests, plan and state. What `specs/` holds."""
+
+from __future__ import annotations
+
+import json
+
+from dbc_iac.kinds import models
+from dbc_iac.manifest.schema import schemas
+from dbc_iac.state.document import State
+
+
+def contracts() -> dict[str, str]:
+    """File name -> text, for every contract. Deterministic."""
+    documents = dict(schemas(models()))
+    documents["state.schema.json"] = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **State.model_json_schema(by_alias=True),
+    }
+    return {
+        name: json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+        for name, document in documents.items()
+    }

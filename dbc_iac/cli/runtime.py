@@ -1,0 +1,53 @@
+"""What a command may use of the world outside: injected, so that tests and the demo run the same commands in process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import uuid
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+
+if TYPE_CHECKING:
+    import httpx
+
+T = TypeVar("T")
+
+
+def _run(coroutine: Coroutine[Any, Any, T]) -> T:
+    return asyncio.run(coroutine)
+
+
+def _network(name: str) -> httpx.AsyncBaseTransport | None:
+    return None
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Streams, environment, clock, randomness, and how coroutines are run.
+
+    `transport` gives what stands in for the network towards a client node by its name, or None for the real one.
+    `run` drives a coroutine to its end; a demo or a test gives one persistent event loop with a virtual clock.
+    """
+
+    environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    out: TextIO = field(default_factory=lambda: sys.stdout)
+    err: TextIO = field(default_factory=lambda: sys.stderr)
+    terminal: bool = field(default_factory=lambda: sys.stdin.isatty() and sys.stdout.isatty())
+    run: Callable[[Coroutine[Any, Any, Any]], Any] = _run
+    transport: Callable[[str], httpx.AsyncBaseTransport | None] = _network
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    uuid: Callable[[], uuid.UUID] = uuid.uuid4
+
+    def say(self, text: str) -> None:
+        """A line on standard output."""
+        self.out.write(text if text.endswith("\n") else f"{text}\n")
+        self.out.flush()
+
+    def tell(self, text: str) -> None:
+        """A line on standard error: progress and problems."""
+        self.err.write(text if text.endswith("\n") else f"{text}\n")
+        self.err.flush()

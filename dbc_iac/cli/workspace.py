@@ -1,0 +1,245 @@
+"""A project that has been loaded, its state, and its ways to the API: what commands work on."""
+
+from __future__ import annotations
+
+import json
+import secrets as random
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from dbc_iac.api.channel import Channel, Connections
+from dbc_iac.api.secret import SecretText
+from dbc_iac.apply import Event, Hook, Recorder, Report, Run, run
+from dbc_iac.cli.app import App
+from dbc_iac.cli.identities import Identities
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, Severity
+from dbc_iac.kinds import Inventory, Resource, models
+from dbc_iac.kinds.reach import Reach
+from dbc_iac.kinds.spec import Spec
+from dbc_iac.manifest.load import LoadedProject, load_project
+from dbc_iac.manifest.secret import SecretRef, SecretResolver
+from dbc_iac.plan import Options, Plan, Session, check_inventory, make_plan
+from dbc_iac.plan.file import read_plan
+from dbc_iac.plan.fit import check_fit
+from dbc_iac.report.apply_text import event_line
+from dbc_iac.state import LocalStore, State, lock, owner
+
+
+@dataclass
+class Workspace:
+    """One stack of one project."""
+
+    app: App
+    loaded: LoadedProject
+    resolver: SecretResolver
+    problems: Diagnostics = field(default_factory=Diagnostics)
+
+    @classmethod
+    def load(cls, app: App) -> Workspace:
+        """Load the project of the global options. Raises DiagnosticError with every problem."""
+        loaded = load_project(
+            app.directory,
+            environment=app.environment or None,
+            variables=app.variables,
+            variable_files=app.variable_files,
+            environ=app.runtime.environ,
+            models=models(),
+        )
+        app.sources.update(loaded.sources)
+        return cls(app, loaded, SecretResolver(app.runtime.environ, app.directory))
+
+    @cached_property
+    def inventory(self) -> Inventory:
+        spec = self.loaded.project
+        resources: dict[str, Resource[Spec]] = {}
+        for parsed in self.loaded.resources:
+            assert isinstance(parsed.spec, Spec)  # noqa: S101 - the loader was given these models
+            resources[parsed.address] = Resource(
+                parsed.address, parsed.kind, parsed.name, parsed.spec, parsed.labels, parsed.where
+            )
+        return Inventory(self.loaded.name, spec.uid, self.app.stack, resources, tuple(spec.clients))
+
+    def check(self) -> Diagnostics:
+        """All problems that need no API."""
+        found = Diagnostics()
+        found.extend(self.loaded.diagnostics)
+        found.extend(check_inventory(self.inventory, frozenset(self.loaded.project.identities)))
+        return found
+
+    @cached_property
+    def store(self) -> LocalStore:
+        path = Path(self.loaded.project.state.path)
+        return LocalStore(self.app.directory / path, self.app.stack)
+
+    def state(self) -> State:
+        return self.store.open(
+            project=self.loaded.name, uid=self.loaded.project.uid, lineage=self.app.runtime.uuid().hex
+        )
+
+    @contextmanager
+    def locked(self, command: str) -> Iterator[None]:
+        holder = owner(self.app.runtime.environ, command, self.app.runtime.now())
+        with lock(self.store.directory, self.app.stack, holder):
+            yield
+
+    def plan(self, options: Options) -> Plan:
+        """Plan. The state is locked."""
+        if not options.destroy:
+            self.check().raise_errors()
+        plan: Plan = self.app.runtime.run(self._plan(options))
+        return plan
+
+    async def _plan(self, options: Options) -> Plan:
+        async with self.identities.connections() as connections:
+            return await make_plan(self._session(connections), options)
+
+    def planned(self, file: Path) -> Plan:
+        """A plan from a file, if it still fits. Raises DiagnosticError that names what moved."""
+        plan = read_plan_file(file)
+        self.app.runtime.run(self._check_fit(plan))
+        return plan
+
+    async def _check_fit(self, plan: Plan) -> None:
+        async with self.identities.connections() as connections:
+            await check_fit(plan, self._session(connections))
+
+    def apply(self, plan: Plan, wait_timeout: float | None) -> Report:
+        """Apply a plan, and write the state. The state is locked."""
+        report: Report = self.app.runtime.run(self._apply(plan, wait_timeout))
+        return report
+
+    async def _apply(self, plan: Plan, wait_timeout: float | None) -> Report:
+        state = self.state()
+        holder = owner(self.app.runtime.environ, "apply", self.app.runtime.now())
+        self._require_secrets(plan)
+        self.store.journal.begin(serial=state.serial, plan=plan.digest, owner=holder)
+        number = max((i.number for i in state.pending), default=0)
+        recorder = Recorder(self.store.journal, {c.address: c for c in plan.changes}, state.bindings, number)
+        async with self.identities.connections() as connections:
+            report = await run(
+                plan,
+                Run(
+                    self._connect(connections),
+                    self._plan_secret(plan),
+                    recorder,
+                    self._tell,
+                    self._hooks(),
+                    wait_timeout,
+                ),
+            )
+        self.store.commit(self.state())
+        return report
+
+    def _tell(self, event: Event) -> None:
+        line = event_line(event)
+        if line is not None and not self.app.json:
+            self.app.runtime.tell(line)
+
+    @cached_property
+    def identities(self) -> Identities:
+        return Identities(self.loaded.project, self.resolver, self.app.runtime)
+
+    def _session(self, connections: Connections) -> Session:
+        return Session(
+            self.inventory,
+            self.state(),
+            self._connect(connections),
+            self._secret,
+            self.app.environment,
+            frozenset(self.loaded.project.identities),
+            self.identities.wallets,
+        )
+
+    def _connect(self, connections: Connections) -> Callable[[Reach], Channel]:
+        def connect(reach: Reach) -> Channel:
+            return Channel(
+                connections,
+                reach.target,
+                self.identities.credentials(reach.identity, reach),
+                reach.clients or tuple(self.loaded.project.clients),
+                reach.rent_order or None,
+                reach.target,
+            )
+
+        return connect
+
+    def _secret(self, address: str, path: str) -> SecretText | None:
+        """A secret of a document, None where it is not at hand."""
+        resource = self.inventory.resources.get(address)
+        value: object = resource.spec if resource is not None else None
+        for key in path.split("."):
+            value = getattr(value, key, None)
+        return self._resolved(value) if isinstance(value, SecretRef) else None
+
+    def _resolved(self, ref: SecretRef) -> SecretText | None:
+        try:
+            return self.resolver.resolve(ref)
+        except DiagnosticError:
+            return None
+
+    def _plan_secret(self, plan: Plan) -> Callable[[str, str], SecretText | None]:
+        refs = {c.address: c.secrets for c in plan.changes}
+
+        def secret(address: str, path: str) -> SecretText | None:
+            ref = refs.get(address, {}).get(path)
+            return self._resolved(SecretRef.model_validate(ref)) if ref is not None else None
+
+        return secret
+
+    def _require_secrets(self, plan: Plan) -> None:
+        """What a creation or a change will send must be at hand before anything is sent."""
+        problems = Diagnostics()
+        for change in plan.pending:
+            for ref in change.secrets.values() if change.action != "delete" else ():
+                try:
+                    self.resolver.resolve(SecretRef.model_validate(ref))
+                except DiagnosticError as error:
+                    problems.extend(error.diagnostics)
+        problems.raise_errors()
+
+    def _hooks(self) -> Mapping[str, Hook]:
+        found: dict[str, Hook] = {}
+        for address, resource in self.inventory.resources.items():
+            hook = resource.spec.lifecycle.before_offline
+            if hook is not None:
+                found[address] = Hook(hook.command, hook.timeout, hook.force)
+        return found
+
+
+def read_plan_file(file: Path) -> Plan:
+    """A plan from a file. Raises DiagnosticError."""
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DiagnosticError(
+            Diagnostic("plan-unreadable", Severity.ERROR, f"{file} cannot be read ({error.strerror})")
+        ) from None
+    except ValueError:
+        value = None
+    return read_plan(value)
+
+
+def write_project(app: App, name: str) -> list[str]:
+    """Write a new project into the directory. Raises DiagnosticError where a file is there already."""
+    from dbc_iac.manifest.scaffold import scaffold
+
+    chosen = name or app.directory.resolve().name.lower()
+    files = scaffold(chosen, random.token_hex(16))
+    present = [p for p in files if (app.directory / p).exists()]
+    if present:
+        raise DiagnosticError(
+            Diagnostic(
+                "project-exists",
+                Severity.ERROR,
+                f"{', '.join(present)} is there already",
+                remedy="Choose an empty directory with -C, or remove it.",
+            )
+        )
+    for path, text in files.items():
+        target = app.directory / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+    return sorted(files)

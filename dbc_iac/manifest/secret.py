@@ -1,0 +1,114 @@
+"""Secrets in manifests: always a reference, never a value; resolved late, and never shown.
+
+{env: DBC_WALLET_SEED}     an environment variable
+{file: ./secrets/key}      a file, relative to the project; surrounding white space is dropped
+{exec: [pass, show, x]}    what a program prints; no shell
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
+
+from dbc_iac.api.secret import SecretText
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+
+EXEC_SECONDS = 30.0
+"""How long a program may take to print a secret."""
+
+
+class SecretRef(BaseModel):
+    """Where a secret is: exactly one of `env`, `file` and `exec`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, hide_input_in_errors=True)
+
+    env: str | None = Field(default=None, description="name of an environment variable", min_length=1)
+    file: str | None = Field(default=None, description="path of a file, relative to the project", min_length=1)
+    command: tuple[str, ...] | None = Field(
+        default=None, alias="exec", description="program and arguments that print it", min_length=1
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_literal(cls, value: Any) -> Any:
+        if isinstance(value, str | int | float):
+            raise ValueError("a secret must not stand in a manifest: write {env: NAME}, {file: PATH} or {exec: [..]}")
+        return value
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if sum(v is not None for v in (self.env, self.file, self.command)) != 1:
+            raise ValueError("expected exactly one of env, file and exec")
+        return self
+
+    @model_serializer
+    def _dump(self) -> dict[str, Any]:
+        if self.command is not None:
+            return {"exec": list(self.command)}
+        return {"env": self.env} if self.env is not None else {"file": self.file}
+
+    def __str__(self) -> str:
+        """Where the secret is, for people."""
+        if self.command is not None:
+            return f"exec {self.command[0]}"
+        return f"environment variable {self.env}" if self.env is not None else f"file {self.file}"
+
+
+class SecretResolver:
+    """Resolves references once each. `base` is what relative file names are relative to."""
+
+    def __init__(self, environ: Mapping[str, str], base: Path, exec_seconds: float = EXEC_SECONDS) -> None:
+        self._environ = environ
+        self._base = base
+        self._exec_seconds = exec_seconds
+        self._known: dict[SecretRef, SecretText] = {}
+
+    def resolve(self, ref: SecretRef) -> SecretText:
+        """The secret. Raises DiagnosticError that names the place, never a value."""
+        if ref not in self._known:
+            self._known[ref] = SecretText(self._read(ref))
+        return self._known[ref]
+
+    def _read(self, ref: SecretRef) -> str:
+        if ref.env is not None:
+            if ref.env not in self._environ:
+                raise _missing(f"environment variable {ref.env} is not set", f"Set {ref.env}.")
+            return self._environ[ref.env]
+        if ref.file is not None:
+            try:
+                return (self._base / ref.file).read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError):
+                raise _missing(f"secret file {ref.file} cannot be read", "Write it, with mode 0600.") from None
+        assert ref.command is not None  # noqa: S101 - one of the three is set
+        return self._printed(ref.command)
+
+    def _printed(self, command: tuple[str, ...]) -> str:
+        """What a program prints. What it says on standard error is not shown: it may hold anything."""
+        try:
+            done = subprocess.run(
+                command,
+                cwd=self._base,
+                env={**os.environ, **self._environ},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=self._exec_seconds,
+                check=False,
+            )
+        except OSError:
+            raise _missing(f"secret program {command[0]} could not be started", "Check its name.") from None
+        except subprocess.TimeoutExpired:
+            raise _missing(f"secret program {command[0]} took more than {self._exec_seconds:g} s", "") from None
+        if done.returncode != 0:
+            raise _missing(f"secret program {command[0]} ended with {done.returncode}", "Run it by hand to see why.")
+        return done.stdout.decode("utf-8", "surrogateescape").strip()
+
+
+def _missing(summary: str, remedy: str) -> DiagnosticError:
+    return DiagnosticError(
+        Diagnostic("secret-missing", Severity.ERROR, summary, remedy=remedy, exit_code=ExitCode.CONFIGURATION)
+    )

@@ -1,0 +1,66 @@
+"""Whether a plan made earlier still fits: same state, and nothing that it is about has moved. Reads only."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.kinds import Observation, kind_of
+from dbc_iac.kinds.kind import Sought
+from dbc_iac.kinds.reach import Reach
+from dbc_iac.kinds.reader import Reader
+from dbc_iac.plan.model import Action, Change, Plan
+from dbc_iac.plan.session import Session
+
+
+async def check_fit(plan: Plan, session: Session) -> None:
+    """Raises DiagnosticError that names everything that moved since the plan was made."""
+    state = session.state
+    if (plan.lineage, plan.serial, plan.stack) != (state.lineage, state.serial, state.stack):
+        raise DiagnosticError(
+            _stale(
+                None, f"the state has moved on: the plan was made from serial {plan.serial}, it is {state.serial} now"
+            )
+        )
+    reader = Reader(session.connect)
+    pending = [c for c in plan.pending if c.action is not Action.CREATE]
+    seen = await asyncio.gather(*(_look(c, session, reader) for c in pending))
+    problems = [p for c, o in zip(pending, seen, strict=True) for p in _moved(c, o)]
+    if problems:
+        raise DiagnosticError(*problems)
+
+
+async def _look(change: Change, session: Session, reader: Reader) -> Observation:
+    identity = change.old_id or change.id
+    reach = Reach.from_json(change.old_reach or change.reach)
+    binding = session.state.bindings.get(change.address)
+    holder = session.state.bindings.get(change.holder)
+    sought = Sought(
+        change.address, reach, identity, change.generation, binding, holder_id=holder.id if holder else change.holder_id
+    )
+    return await kind_of(change.kind).observe(sought, reader)
+
+
+def _moved(change: Change, seen: Observation) -> Iterator[Diagnostic]:
+    if seen.present is None:
+        yield _stale(change, f"{change.address} cannot be read now: {seen.reason}")
+    elif bool(seen.present) != (change.action is not Action.FORGET):
+        now = "exists again" if seen.present else "does not exist any more"
+        yield _stale(change, f"{change.address} {now}")
+    else:
+        for path, value in seen.values.items():
+            if path in change.observed and change.observed[path] != value:
+                yield _stale(change, f"{change.address}: {path} was {change.observed[path]}, and is {value} now")
+
+
+def _stale(change: Change | None, summary: str) -> Diagnostic:
+    return Diagnostic(
+        "plan-stale",
+        Severity.ERROR,
+        summary,
+        "A plan is applied exactly as it was made, or not at all.",
+        "Plan again.",
+        address=change.address if change else None,
+        exit_code=ExitCode.REFUSED,
+    )
