@@ -1,0 +1,152 @@
+"""Loading a project: its file, variables, all its manifests. All or nothing: one bad file stops everything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+from pydantic import BaseModel
+
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, Severity
+from dbc_iac.manifest.document import API_VERSION, NAME, ParsedResource, Reader, parked
+from dbc_iac.manifest.project import FILE, EnvironmentSpec, ProjectSpec
+from dbc_iac.manifest.validate import parse
+from dbc_iac.manifest.variables import resolve, settings
+from dbc_iac.manifest.yaml import YamlDocument, read_yaml
+
+__all__ = ["LoadedProject", "ParsedResource", "load_project"]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedProject:
+    """A project as its files say. `sources` holds the texts of all files read, by name, for showing problems."""
+
+    name: str
+    project: ProjectSpec
+    resources: tuple[ParsedResource, ...]
+    diagnostics: Diagnostics
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+
+def load_project(
+    directory: Path,
+    *,
+    environment: str | None,
+    variables: Mapping[str, str],
+    variable_files: Sequence[Path],
+    environ: Mapping[str, str],
+    models: Mapping[str, type[BaseModel]],
+) -> LoadedProject:
+    """Load everything. Raises DiagnosticError with all problems found."""
+    loader = _Loader(directory)
+    name, project, rest = loader.project()
+    context = loader.context(name, project, environment, variables, variable_files, environ)
+    reader = Reader(models, context, loader.found)
+    resources = [r for d in (*rest, *loader.manifests(project)) for r in reader.read(d)]
+    loader.found.raise_errors()
+    return LoadedProject(name, project, tuple(resources), loader.found, loader.sources)
+
+
+class _Loader:
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.found = Diagnostics()
+        self.sources: dict[str, str] = {}
+
+    def read(self, path: Path) -> list[YamlDocument]:
+        """The documents of a file; problems are collected."""
+        name = str(path)
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            self.found.add(Diagnostic("unreadable-file", Severity.ERROR, f"{name} cannot be read ({error.strerror})"))
+            return []
+        self.sources[name] = data.decode("utf-8", "replace")
+        try:
+            return read_yaml(data, name)
+        except DiagnosticError as error:
+            self.found.extend(error.diagnostics)
+            return []
+
+    def project(self) -> tuple[str, ProjectSpec, list[YamlDocument]]:
+        """The project's name, its spec, and the documents that stand in the same file."""
+        path = self.directory / FILE
+        if not path.exists():
+            self._stop(
+                "no-project", f"there is no {FILE} in {self.directory}", "Use -C DIR, or make one with `dbc-iac init`."
+            )
+        documents = self.read(path)
+        self.found.raise_errors()
+        projects = [d for d in documents if isinstance(d.value, dict) and d.value.get("kind") == "Project"]
+        if len(projects) != 1:
+            self._stop("no-project", f"{path} must hold one document of kind Project", "See `dbc-iac init`.")
+        document = projects[0]
+        value = parked(document.value)
+        if value.get("apiVersion") != API_VERSION:
+            self._stop("api-version", f"{path}: apiVersion must be {API_VERSION}", f"Write apiVersion: {API_VERSION}.")
+        metadata = value.get("metadata")
+        name = metadata.get("name") if isinstance(metadata, dict) else None
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            self._stop("invalid-name", f"{path}: metadata.name must be lower-case letters, digits and -", "Name it.")
+        spec = parse(ProjectSpec, parked(value.get("spec") or {}), document.marks, ("spec",), self.found)
+        if spec is None:
+            self.found.raise_errors()
+            raise AssertionError("a spec that was refused has problems")
+        return name, spec, [d for d in documents if d is not document]
+
+    def context(
+        self,
+        name: str,
+        project: ProjectSpec,
+        environment: str | None,
+        variables: Mapping[str, str],
+        variable_files: Sequence[Path],
+        environ: Mapping[str, str],
+    ) -> dict[str, Any]:
+        """What templates can name."""
+        chosen = EnvironmentSpec()
+        if environment is not None:
+            if environment not in project.environments:
+                known = ", ".join(sorted(project.environments)) or "none"
+                self._stop("unknown-environment", f"there is no environment {environment}", f"Known: {known}.")
+            chosen = project.environments[environment]
+        files = [self.directory / f for f in chosen.variables]
+        for path in (*files, *variable_files):
+            if not path.is_file():
+                self._stop("unreadable-file", f"variable file {path} cannot be read", "A missing file means no plan.")
+        found, texts = settings(files, environ, variables, variable_files)
+        self.sources.update(texts)
+        values = resolve(project.variables, found, self.found)
+        return {"var": values, "env": environment or "", "project": name}
+
+    def manifests(self, project: ProjectSpec) -> list[YamlDocument]:
+        """The documents of all manifests, by file name. A glob that matches nothing is a mistake."""
+        documents: list[YamlDocument] = []
+        seen: set[Path] = set()
+        for pattern in project.manifests:
+            try:
+                paths = sorted(self.directory.glob(pattern))
+            except (ValueError, NotImplementedError):
+                paths = []
+            if not paths:
+                self.found.add(
+                    Diagnostic(
+                        "empty-glob",
+                        Severity.ERROR,
+                        f"manifests: {pattern} matches no file",
+                        "A missing file would look like a wish to delete everything in it.",
+                        "Add a manifest, or correct the glob in the project file.",
+                    )
+                )
+            for path in paths:
+                if path.is_file() and path not in seen:
+                    seen.add(path)
+                    documents += self.read(path)
+        return documents
+
+    def _stop(self, code: str, summary: str, remedy: str) -> NoReturn:
+        self.found.add(Diagnostic(code, Severity.ERROR, summary, remedy=remedy))
+        self.found.raise_errors()
+        raise AssertionError("an error was added")

@@ -1,0 +1,173 @@
+"""The project file, `dbc-iac.yaml`: client nodes, identities, variables, where state and manifests are."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic.alias_generators import to_camel
+
+from dbc_iac.api.keys import public_key_of
+from dbc_iac.manifest.secret import SecretRef
+from dbc_iac.manifest.variables import VariableSpec
+
+FILE = "dbc-iac.yaml"
+Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?$")]
+
+
+def _address(value: str) -> str:
+    """An SS58 address of prefix 42, checksum and all."""
+    if not value.startswith("5"):
+        raise ValueError("expected an SS58 address of network 42: it begins with 5")
+    try:
+        public_key_of(value)
+    except ValueError:
+        raise ValueError("this is not an SS58 address: its checksum does not fit") from None
+    return value
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class ClientSpec(_Part):
+    """A client node: the process with the HTTP API."""
+
+    url: str = Field(description="such as http://127.0.0.1:5050")
+    headers: dict[str, SecretRef] = Field(default_factory=dict, description="headers for a gateway; secret values")
+    max_in_flight: int = Field(default=1, ge=1, le=64, description="requests at once; the real software takes one")
+    insecure_http: bool = Field(default=False, description="allow plain http to another machine")
+
+    @model_validator(mode="after")
+    def _checked(self) -> Self:
+        parts = urlsplit(self.url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("url: expected http://HOST:PORT or https://HOST")
+        if parts.scheme == "http" and not self.insecure_http and not _loopback(parts.hostname):
+            raise ValueError(
+                "url: plain http to another machine shows everyone on the way a session that never expires; "
+                "use https or a tunnel to 127.0.0.1, or set insecureHttp: true"
+            )
+        return self
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class KeystoreSpec(_Part):
+    """A polkadot-js keystore file."""
+
+    file: str
+    password: SecretRef
+
+
+class WalletSpec(_Part):
+    """A wallet's key: exactly one of seed, mnemonic and keystore."""
+
+    seed: SecretRef | None = Field(default=None, description="64 hex digits, 0x allowed")
+    mnemonic: SecretRef | None = None
+    path: str = Field(default="", description="derivation path of a mnemonic, such as //hard/soft")
+    keystore: KeystoreSpec | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if sum(v is not None for v in (self.seed, self.mnemonic, self.keystore)) != 1:
+            raise ValueError("expected exactly one of seed, mnemonic and keystore")
+        return self
+
+
+class SignaturesSpec(_Part):
+    """Signatures of members that were collected elsewhere: a JSON list of {wallet, nonce, sign}."""
+
+    file: str
+
+
+class MultisigSpec(_Part):
+    """A multisig account."""
+
+    wallets: tuple[str, ...] = Field(min_length=1, description="addresses of all members")
+    threshold: int = Field(ge=1)
+    signers: tuple[WalletSpec, ...] = Field(default=(), description="members whose keys are at hand")
+    signs: SignaturesSpec | None = None
+
+    @model_validator(mode="after")
+    def _checked(self) -> Self:
+        for wallet in self.wallets:
+            _address(wallet)
+        if self.threshold > len(self.wallets):
+            raise ValueError("threshold: more than there are wallets")
+        if self.signs is None and self.threshold > len(self.signers):
+            raise ValueError("threshold: more than there are signers")
+        return self
+
+
+class SessionSpec(_Part):
+    """A session id and its signature, given by whoever rents the machine."""
+
+    id: SecretRef
+    sign: SecretRef
+
+
+class IdentitySpec(_Part):
+    """Who asks: exactly one of wallet, multisig, sessions and nodeKey."""
+
+    wallet: WalletSpec | None = None
+    multisig: MultisigSpec | None = None
+    sessions: dict[str, SessionSpec] | None = Field(default=None, description="by Node name or node id")
+    node_key: SecretRef | None = Field(default=None, description="private key of a bare-metal manager, 64 hex digits")
+    address: str | None = Field(default=None, description="SS58 address; required for multisig, and to own a Network")
+
+    @model_validator(mode="after")
+    def _checked(self) -> Self:
+        if sum(v is not None for v in (self.wallet, self.multisig, self.sessions, self.node_key)) != 1:
+            raise ValueError("expected exactly one of wallet, multisig, sessions and nodeKey")
+        if self.address is not None:
+            _address(self.address)
+        elif self.multisig is not None:
+            raise ValueError("address: required with multisig, to check the account that is derived")
+        return self
+
+
+class StateSpec(_Part):
+    """Where the state is kept."""
+
+    backend: Literal["local"] = "local"
+    path: str = "state"
+
+
+class EnvironmentSpec(_Part):
+    """What `-e NAME` adds."""
+
+    variables: tuple[str, ...] = Field(default=(), description="YAML files of variables, relative to the project")
+
+
+class ProjectSpec(_Part):
+    """A project."""
+
+    uid: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] = Field(
+        description="random; the ids of VMs are derived from it; never copy it from another project"
+    )
+    clients: dict[Name, ClientSpec] = Field(min_length=1, description="client nodes by name")
+    image_client: str | None = Field(default=None, description="client node for image calls; default: the first")
+    identities: dict[Name, IdentitySpec] = Field(min_length=1)
+    state: StateSpec = Field(default_factory=StateSpec)
+    variables: dict[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")], VariableSpec] = Field(
+        default_factory=dict
+    )
+    environments: dict[Name, EnvironmentSpec] = Field(default_factory=dict)
+    manifests: tuple[str, ...] = Field(default=("manifests/**/*.yaml",), min_length=1, description="globs")
+    thresholds: dict[str, Any] = Field(default_factory=dict)
+    policies: tuple[Any, ...] = ()
+    outputs: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _checked(self) -> Self:
+        if self.image_client is not None and self.image_client not in self.clients:
+            raise ValueError(f"imageClient: there is no client named {self.image_client}")
+        return self

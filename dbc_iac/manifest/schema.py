@@ -1,0 +1,92 @@
+"""JSON Schemas of the manifest language, made from the models. A template may stand wherever a scalar is expected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from dbc_iac.manifest.document import API_VERSION, NAME
+from dbc_iac.manifest.project import ProjectSpec
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+TEMPLATE = {"type": "string", "pattern": r"\{\{|\{%"}
+
+
+def schemas(models: Mapping[str, type[BaseModel]]) -> dict[str, dict[str, Any]]:
+    """File name -> schema: `manifest.schema.json` for any document, `project.schema.json` for the project file."""
+    definitions: dict[str, Any] = {}
+    for kind, model in sorted(models.items()):
+        schema = model.model_json_schema(by_alias=True, ref_template=f"#/$defs/{kind}.{{model}}")
+        for name, inner in schema.pop("$defs", {}).items():
+            definitions[f"{kind}.{name}"] = _templated(inner)
+        definitions[kind] = _templated(schema)
+    project = ProjectSpec.model_json_schema(by_alias=True)
+    project_definitions = project.pop("$defs", {})
+    kinds = [_document(kind, {"$ref": f"#/$defs/{kind}"}) for kind in sorted(models)]
+    return {
+        "manifest.schema.json": {
+            "$schema": DIALECT,
+            "title": "A dbc-iac document",
+            "oneOf": kinds,
+            "$defs": definitions,
+        },
+        "project.schema.json": {
+            "$schema": DIALECT,
+            "title": "A dbc-iac project file",
+            **_document("Project", project),
+            "$defs": project_definitions,
+        },
+    }
+
+
+def _document(kind: str, spec: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "required": ["apiVersion", "kind", "metadata", "spec"],
+        "additionalProperties": False,
+        "patternProperties": {"^x-": True},
+        "properties": {
+            "apiVersion": {"const": API_VERSION},
+            "kind": {"const": kind},
+            "metadata": {
+                "type": "object",
+                "required": ["name"],
+                "additionalProperties": False,
+                "properties": {
+                    "name": {"type": "string", "pattern": f"^{NAME.pattern}$"},
+                    "labels": {"type": "object", "additionalProperties": {"type": "string"}},
+                },
+            },
+            "forEach": {"type": ["object", "array", "string"]},
+            "spec": spec,
+        },
+    }
+
+
+def _templated(schema: Any) -> Any:
+    """A schema that also takes a template in place of any scalar."""
+    if isinstance(schema, list):
+        return [_templated(s) for s in schema]
+    if not isinstance(schema, dict):
+        return schema
+    result = {
+        k: _templated(v) if k in {"properties", "items", "anyOf", "additionalProperties"} else v
+        for k, v in schema.items()
+    }
+    if "properties" in schema:
+        result["properties"] = {k: _scalar_or_template(v) for k, v in schema["properties"].items()}
+        if schema.get("additionalProperties") is False:
+            result["patternProperties"] = {"^x-": True}
+    if "items" in schema:
+        result["items"] = _scalar_or_template(schema["items"])
+    return result
+
+
+def _scalar_or_template(schema: Any) -> Any:
+    inner = _templated(schema)
+    if not isinstance(inner, dict) or inner.get("type") in {"object"} or "$ref" in inner:
+        return inner
+    described = {k: inner.pop(k) for k in ("title", "description", "default") if k in inner}
+    return {**described, "anyOf": [*inner.pop("anyOf", [inner]), TEMPLATE]}

@@ -1,0 +1,147 @@
+"""Pydantic's errors as diagnostics: at the value's place, in readable words, with a remedy. Knows no kind."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from dbc_iac.diagnostics import Diagnostic, Diagnostics, Severity
+from dbc_iac.manifest.marks import Marks, Path
+from dbc_iac.manifest.yaml import NumberText
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def parse(
+    model: type[M], value: Any, marks: Marks, at: Path, found: Diagnostics, address: str | None = None
+) -> M | None:
+    """A model from a plain tree that stands at `at` in its document; None where there are problems."""
+    try:
+        return model.model_validate(_texts(value))
+    except ValidationError as error:
+        for details in _worth_saying(error.errors(include_url=False, include_input=False)):
+            found.add(_diagnostic(model, details, value, marks, at, address))
+        return None
+
+
+def _texts(value: Any) -> Any:
+    """Numbers that were written with a fraction are given as text: no field takes one, and many take text."""
+    if isinstance(value, NumberText):
+        return value.text
+    if isinstance(value, dict):
+        return {k: _texts(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_texts(v) for v in value]
+    return value
+
+
+def _worth_saying(errors: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Of a union's errors, one for each place: the one that goes deepest."""
+    best: dict[Path, ErrorDetails] = {}
+    for error in errors:
+        path = _path(error["loc"])
+        known = best.get(path)
+        if known is None or len(error["loc"]) > len(known["loc"]):
+            best[path] = error
+    return list(best.values())
+
+
+def _path(loc: tuple[int | str, ...]) -> Path:
+    """Without the names that pydantic adds for the branches of a union."""
+    return tuple(p for p in loc if isinstance(p, int) or not _is_branch(p))
+
+
+def _is_branch(part: str) -> bool:
+    return "[" in part or part in {
+        "int",
+        "str",
+        "bool",
+        "float",
+        "none",
+        "list",
+        "dict",
+        "constrained-int",
+        "constrained-str",
+    }
+
+
+def _diagnostic(
+    model: type[BaseModel], error: ErrorDetails, value: Any, marks: Marks, at: Path, address: str | None
+) -> Diagnostic:
+    path = _path(error["loc"])
+    here = (*at, *path)
+    dotted = ".".join(str(p) for p in path)
+    kind, context = error["type"], error.get("ctx", {})
+    if kind == "extra_forbidden":
+        return _unknown(model, path, marks, here, address)
+    if kind == "missing":
+        source = marks.key(here[:-1]) if len(here) > 1 else marks.value(())
+        return Diagnostic(
+            "missing-field", Severity.ERROR, f"{dotted} is required", remedy=f"Add `{path[-1]}:`.", source=source,
+            address=address,
+        )  # fmt: skip
+    if kind == "literal_error":
+        allowed = str(context.get("expected", "")).replace("'", "")
+        close = difflib.get_close_matches(
+            str(_at(value, path)), [a.strip() for a in allowed.replace(" or ", ",").split(",")], 1
+        )
+        remedy = f"Did you mean {close[0]}?" if close else f"Use {allowed}."
+        return Diagnostic(
+            "invalid-value", Severity.ERROR, f"{dotted} must be {allowed}", remedy=remedy, source=marks.value(here),
+            address=address,
+        )  # fmt: skip
+    message = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    if kind == "string_pattern_mismatch":
+        message = f"it must match {context.get('pattern', '')}"
+    elif kind == "string_type":
+        message = "expected text; put it in quotes"
+    elif kind in {"int_type", "int_parsing"}:
+        message = "expected a whole number"
+    elif kind in {"bool_type", "bool_parsing"}:
+        message = "expected true or false"
+    return Diagnostic(
+        "invalid-value", Severity.ERROR, f"{dotted or 'this'}: {message}", source=marks.value(here), address=address
+    )
+
+
+def _unknown(model: type[BaseModel], path: Path, marks: Marks, here: Path, address: str | None) -> Diagnostic:
+    known = _fields(model, path[:-1])
+    close = difflib.get_close_matches(str(path[-1]), known, 1)
+    remedy = f"Did you mean {close[0]}?" if close else f"Known fields: {', '.join(sorted(known))}."
+    return Diagnostic(
+        "unknown-field", Severity.ERROR, f"there is no field {path[-1]}", remedy=remedy, source=marks.key(here),
+        address=address,
+    )  # fmt: skip
+
+
+def _fields(model: type[BaseModel], path: Path) -> list[str]:
+    """The names of the fields of the part at a path."""
+    here: Any = model
+    for part in path:
+        field = next((f for n, f in here.model_fields.items() if (f.alias or n) == part), None)
+        inner = _model(field.annotation) if field is not None else None
+        if inner is None:
+            return []
+        here = inner
+    return [f.alias or n for n, f in here.model_fields.items()]
+
+
+def _model(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((m for a in getattr(annotation, "__args__", ()) if (m := _model(a)) is not None), None)
+
+
+def _at(value: Any, path: Path) -> Any:
+    for part in path:
+        if isinstance(value, Mapping):
+            value = value.get(str(part))
+        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+            value = value[part]
+        else:
+            return None
+    return value

@@ -1,0 +1,151 @@
+"""Typed variables: declared in the project file; set by default, environment file, DBC_VAR_*, --var-file or --var.
+
+Later sources win in that order. A value that was never declared is refused: it is a typing error more often than not.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from dbc_iac.diagnostics import Diagnostic, Diagnostics, Severity, SourceRange
+from dbc_iac.manifest.marks import Marks
+from dbc_iac.manifest.yaml import NumberText, read_yaml, scalar
+
+PREFIX = "DBC_VAR_"
+Type = Literal["string", "integer", "number", "boolean", "list", "map"]
+
+
+class VariableSpec(BaseModel):
+    """A variable that manifests may use as `{{ var.name }}`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    type: Type = "string"
+    default: Any = Field(default=None, description="used where nothing sets it; without one it must be set")
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A value for a variable, and where it was set."""
+
+    name: str
+    value: Any
+    origin: str
+    source: SourceRange | None = None
+    text: bool = False
+    """Set as text, outside YAML: to be read as the declared type."""
+
+
+def settings(
+    files: Sequence[Path], environ: Mapping[str, str], given: Mapping[str, str], extra: Sequence[Path]
+) -> tuple[list[Setting], dict[str, str]]:
+    """All settings, weakest first, and the texts of the files read. Raises DiagnosticError where a file is bad."""
+    found: list[Setting] = []
+    texts: dict[str, str] = {}
+    for path in files:
+        found += _from_file(path, texts)
+    found += [
+        Setting(k.removeprefix(PREFIX), v, f"environment variable {k}", text=True)
+        for k, v in sorted(environ.items())
+        if k.startswith(PREFIX)
+    ]
+    for path in extra:
+        found += _from_file(path, texts)
+    found += [Setting(k, v, f"--var {k}", text=True) for k, v in given.items()]
+    return found, texts
+
+
+def _from_file(path: Path, texts: dict[str, str]) -> list[Setting]:
+    data = path.read_bytes()
+    texts[str(path)] = data.decode("utf-8", "replace")
+    result: list[Setting] = []
+    for document in read_yaml(data, str(path)):
+        if isinstance(document.value, dict):
+            marks: Marks = document.marks
+            result += [Setting(k, v, str(path), marks.key((k,))) for k, v in document.value.items()]
+    return result
+
+
+def resolve(declared: Mapping[str, VariableSpec], found: Sequence[Setting], problems: Diagnostics) -> dict[str, Any]:
+    """The value of every declared variable."""
+    values: dict[str, Any] = {k: v.default for k, v in declared.items() if v.default is not None}
+    for setting in found:
+        if setting.name not in declared:
+            problems.add(_undeclared(setting, declared))
+            continue
+        try:
+            values[setting.name] = _typed(setting, declared[setting.name].type)
+        except ValueError as error:
+            problems.add(
+                Diagnostic(
+                    "variable-type",
+                    Severity.ERROR,
+                    f"variable {setting.name}: {error}",
+                    f"It is set by {setting.origin}.",
+                    source=setting.source,
+                )
+            )
+            values[setting.name] = None
+    for name in declared:
+        if name not in values:
+            problems.add(
+                Diagnostic(
+                    "variable-missing",
+                    Severity.ERROR,
+                    f"variable {name} is not set",
+                    declared[name].description,
+                    f"Use --var {name}=VALUE, {PREFIX}{name}, a variable file, or give it a default.",
+                )
+            )
+    return values
+
+
+def _undeclared(setting: Setting, declared: Mapping[str, VariableSpec]) -> Diagnostic:
+    close = difflib.get_close_matches(setting.name, declared, 1)
+    remedy = f"Did you mean {close[0]}?" if close else "Declare it under variables in the project file."
+    summary = f"variable {setting.name} is not declared"
+    return Diagnostic(
+        "variable-undeclared", Severity.ERROR, summary, f"It is set by {setting.origin}.", remedy, setting.source
+    )
+
+
+def _typed(setting: Setting, kind: Type) -> Any:
+    """A value as its declared type. Raises ValueError."""
+    value = setting.value
+    if kind == "string":
+        return value.text if isinstance(value, NumberText) else _text(value)
+    if setting.text:
+        value = scalar(value) if kind in {"integer", "number", "boolean"} else _structure(value)
+    expected: dict[str, tuple[type, ...]] = {
+        "integer": (int,),
+        "number": (int, float),
+        "boolean": (bool,),
+        "list": (list,),
+        "map": (dict,),
+    }
+    if not isinstance(value, expected[kind]) or (isinstance(value, bool) and kind != "boolean"):
+        raise ValueError(f"expected type {kind}")
+    return value
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    raise ValueError("expected text")
+
+
+def _structure(text: str) -> Any:
+    if re.fullmatch(r"\s*[\[{].*", text, re.DOTALL):
+        documents = read_yaml(text.encode(), "value")
+        return documents[0].value if documents else None
+    return [part.strip() for part in text.split(",")] if text else []

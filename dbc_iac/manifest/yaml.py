@@ -1,0 +1,223 @@
+"""YAML files as plain trees with marks: PyYAML's C parser, YAML 1.2 scalars, and limits. Reads text; runs nothing.
+
+What a scalar looks like is what it is: `no`, `022`, a MAC address, a date and `1:30` are text. `1.10` is a number that
+remembers its text, for fields that want text.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, Related, Severity, SourceRange
+from dbc_iac.manifest.marks import Marks, Path
+
+MOST_BYTES = 4 * 1024 * 1024
+MOST_VALUES = 100_000
+"""Values of one file after aliases are expanded."""
+MOST_DEPTH = 64
+
+_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
+_OTHER_BASE = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_WORDS: dict[str, bool | None] = {
+    "": None, "~": None, "null": None, "Null": None, "NULL": None,
+    "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
+}  # fmt: skip
+_PLAIN_TAGS = frozenset({"str", "int", "float", "bool", "null", "map", "seq", "merge", "timestamp", "value", "binary"})
+_PREFIX = "tag:yaml.org,2002:"
+
+
+class NumberText(float):
+    """A number with a fraction that remembers how it was written: `1.10` is not `1.1` where text is wanted."""
+
+    text: str
+
+    def __new__(cls, text: str) -> NumberText:
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+
+@dataclass(frozen=True, slots=True)
+class YamlDocument:
+    """One document of a file: plain values (dict, list, str, int, float, bool, None) and where they stand."""
+
+    file: str
+    value: Any
+    marks: Marks
+
+
+def read_yaml(data: bytes, file: str) -> list[YamlDocument]:
+    """All documents of a file. `file` is the name for people. Raises DiagnosticError with what is wrong."""
+    text = _decoded(data, file)
+    found = Diagnostics()
+    documents: list[YamlDocument] = []
+    loader = yaml.CSafeLoader(text)
+    try:
+        while loader.check_node():
+            node = loader.get_node()
+            if node is not None:
+                documents.append(_Builder(file, found).document(node))
+    except yaml.YAMLError as error:
+        found.add(_syntax(error, file))
+    except RecursionError:
+        found.add(_limit(file, None, f"nested deeper than {MOST_DEPTH} levels"))
+    finally:
+        loader.dispose()
+    found.raise_errors()
+    return [d for d in documents if d.value is not None]
+
+
+def _decoded(data: bytes, file: str) -> str:
+    if len(data) > MOST_BYTES:
+        raise DiagnosticError(_limit(file, None, f"larger than {MOST_BYTES // 1024 // 1024} MiB"))
+    try:
+        return data.decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        column = error.start - data.rfind(b"\n", 0, error.start)
+        where = SourceRange(file, line, column, line, column + 1)
+        raise DiagnosticError(
+            Diagnostic("not-utf8", Severity.ERROR, "the file is not UTF-8", remedy="Save it as UTF-8.", source=where)
+        ) from None
+
+
+def _limit(file: str, source: SourceRange | None, what: str) -> Diagnostic:
+    where = source or SourceRange(file, 1, 1, 1, 1)
+    return Diagnostic("too-large", Severity.ERROR, f"the file is {what}", remedy="Split it.", source=where)
+
+
+def _syntax(error: yaml.YAMLError, file: str) -> Diagnostic:
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
+    problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be read as YAML"
+    tab = "found character that cannot start any token" in str(problem) or "\t" in str(problem)
+    return Diagnostic(
+        "yaml-syntax",
+        Severity.ERROR,
+        f"this is not YAML: {problem}",
+        str(getattr(error, "context", None) or ""),
+        "Indent with spaces, not tabs; quote texts that begin with a special character." if tab else "Check this line.",
+        SourceRange(file, line, column, line, column + 1),
+    )
+
+
+class _Builder:
+    """Builds one document from PyYAML's nodes."""
+
+    def __init__(self, file: str, found: Diagnostics) -> None:
+        self.file = file
+        self.found = found
+        self.marks = Marks()
+        self.count = 0
+
+    def document(self, node: yaml.Node) -> YamlDocument:
+        return YamlDocument(self.file, self._build(node, ()), self.marks)
+
+    def _range(self, node: yaml.Node) -> SourceRange:
+        start, end = node.start_mark, node.end_mark
+        return SourceRange(self.file, start.line + 1, start.column + 1, end.line + 1, end.column + 1)
+
+    def _build(self, node: yaml.Node, path: Path) -> Any:
+        self.count += 1
+        where = self._range(node)
+        if self.count > MOST_VALUES:
+            raise DiagnosticError(_limit(self.file, where, f"of more than {MOST_VALUES} values"))
+        if len(path) > MOST_DEPTH:
+            raise DiagnosticError(_limit(self.file, where, f"nested deeper than {MOST_DEPTH} levels"))
+        self.marks.values[path] = where
+        self._check_tag(node, where)
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, path)
+        if isinstance(node, yaml.SequenceNode):
+            return [self._build(item, (*path, index)) for index, item in enumerate(node.value)]
+        assert isinstance(node, yaml.ScalarNode)  # noqa: S101 - there is no fourth kind
+        return node.value if node.style else scalar(node.value)  # a plain scalar has no style
+
+    def _check_tag(self, node: yaml.Node, where: SourceRange) -> None:
+        if not node.tag.startswith(_PREFIX) or node.tag.removeprefix(_PREFIX) not in _PLAIN_TAGS:
+            self.found.add(
+                Diagnostic(
+                    "unknown-tag", Severity.ERROR, f"the tag {node.tag} is not known", remedy="Remove it.", source=where
+                )
+            )
+
+    def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        merged: list[tuple[yaml.Node, yaml.Node]] = []
+        for key_node, value_node in node.value:
+            if key_node.tag == f"{_PREFIX}merge" and key_node.value == "<<":
+                merged += self._merged(value_node)
+                continue
+            if not isinstance(key_node, yaml.ScalarNode):
+                self.found.add(
+                    Diagnostic("key-not-text", Severity.ERROR, "a key must be plain text", source=self._range(key_node))
+                )
+                continue
+            key = key_node.value
+            here = (*path, key)
+            if key in result:
+                self._duplicate(key, self._range(key_node), here)
+                continue
+            self.marks.keys[here] = self._range(key_node)
+            result[key] = self._build(value_node, here)
+        for key_node, value_node in merged:
+            key = key_node.value
+            if key not in result:
+                here = (*path, key)
+                self.marks.keys[here] = self._range(key_node)
+                result[key] = self._build(value_node, here)
+        return result
+
+    def _merged(self, node: yaml.Node) -> Iterator[tuple[yaml.Node, yaml.Node]]:
+        """The pairs that `<<` brings in, nearest first."""
+        if isinstance(node, yaml.MappingNode):
+            nested: list[tuple[yaml.Node, yaml.Node]] = []
+            for key, value in node.value:
+                if key.tag == f"{_PREFIX}merge":
+                    nested += self._merged(value)
+                else:
+                    yield key, value
+            yield from nested
+        elif isinstance(node, yaml.SequenceNode):
+            for item in node.value:
+                yield from self._merged(item)
+        else:
+            self.found.add(
+                Diagnostic(
+                    "bad-merge", Severity.ERROR, "<< takes a mapping, or a list of them", source=self._range(node)
+                )
+            )
+
+    def _duplicate(self, key: str, second: SourceRange, path: Path) -> None:
+        first = self.marks.keys[path]
+        self.found.add(
+            Diagnostic(
+                "duplicate-key",
+                Severity.ERROR,
+                f"the key {key} stands here twice",
+                "YAML would silently keep one of them.",
+                "Remove one.",
+                second,
+                (Related("the first one is here", first),),
+            )
+        )
+
+
+def scalar(text: str) -> str | int | float | bool | None:
+    """A plain scalar by the core schema of YAML 1.2."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if _INTEGER.fullmatch(text):
+        return int(text) if len(text) < 64 else text
+    if _OTHER_BASE.fullmatch(text):
+        return int(text, 0)
+    if _FLOAT.fullmatch(text) and math.isfinite(float(text)):
+        return NumberText(text)
+    return text
