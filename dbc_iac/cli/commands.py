@@ -17,16 +17,26 @@ if TYPE_CHECKING:
     from dbc_iac.plan import Options, Plan
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result and all problems as JSON.")
-target_option = click.option("--target", "targets", multiple=True, metavar="ADDRESS", help="Only this, and what it needs.")
+target_option = click.option(
+    "--target", "targets", multiple=True, metavar="ADDRESS", help="Only this, and what it needs."
+)
 yes_option = click.option("--yes", is_flag=True, help="Do not ask. Required without a terminal.")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("-C", "directory", default=".", type=click.Path(path_type=Path, file_okay=False), help="Project directory.")
+@click.option(
+    "-C", "directory", default=".", type=click.Path(path_type=Path, file_okay=False), help="Project directory."
+)
 @click.option("-e", "--environment", default="", help="Environment whose variable files are used, such as prod.")
 @click.option("--stack", default="main", show_default=True, help="Name of the stack: one state, one lock.")
 @click.option("--var", "variables", multiple=True, metavar="NAME=VALUE", help="Value of a variable.")
-@click.option("--var-file", "files", multiple=True, type=click.Path(path_type=Path, dir_okay=False), help="YAML file of variables.")  # noqa: E501
+@click.option(
+    "--var-file",
+    "files",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="YAML file of variables.",
+)
 @click.version_option(package_name="dbc-iac")
 @click.pass_obj
 def dbc_iac(
@@ -75,7 +85,9 @@ def validate(app: App, as_json: bool) -> None:
 
 
 @dbc_iac.command()
-@click.option("--output", default="specs", type=click.Path(path_type=Path, file_okay=False), help="Where to write them.")
+@click.option(
+    "--output", default="specs", type=click.Path(path_type=Path, file_okay=False), help="Where to write them."
+)
 @click.option("--check", is_flag=True, help="Write nothing; fail where a file differs.")
 @json_option
 @click.pass_obj
@@ -134,6 +146,7 @@ def _rail_options(command: click.Command) -> click.Command:
 @click.pass_obj
 def plan(
     app: App,
+    /,
     file: Path | None,
     destroy: bool,
     detailed_exitcode: bool,
@@ -170,6 +183,7 @@ def plan(
 @click.pass_obj
 def apply(
     app: App,
+    /,
     file: Path | None,
     targets: tuple[str, ...],
     yes: bool,
@@ -195,7 +209,7 @@ def apply(
 @json_option
 @click.pass_obj
 def destroy(
-    app: App, targets: tuple[str, ...], yes: bool, wait_timeout: float | None, as_json: bool, **rails: object
+    app: App, /, targets: tuple[str, ...], yes: bool, wait_timeout: float | None, as_json: bool, **rails: object
 ) -> None:
     """Remove everything that is in the state."""
     from dbc_iac.cli.workspace import Workspace

@@ -1,4 +1,4 @@
-"""What a command may use of the world outside: injected, so that tests and the demo run the same commands in process."""
+"""What a command may use of the world outside: injected, so that tests and the demo run the same commands."""
 
 from __future__ import annotations
 

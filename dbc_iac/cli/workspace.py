@@ -47,8 +47,8 @@ class Workspace:
             variable_files=app.variable_files,
             environ=app.runtime.environ,
             models=models(),
+            sources=app.sources,
         )
-        app.sources.update(loaded.sources)
         return cls(app, loaded, SecretResolver(app.runtime.environ, app.directory))
 
     @cached_property
@@ -140,7 +140,7 @@ class Workspace:
 
     @cached_property
     def identities(self) -> Identities:
-        return Identities(self.loaded.project, self.resolver, self.app.runtime)
+        return Identities(self.loaded.project, self.resolver, self.app.runtime, self.app.directory)
 
     def _session(self, connections: Connections) -> Session:
         return Session(

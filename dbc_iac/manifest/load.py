@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -21,13 +21,12 @@ __all__ = ["LoadedProject", "ParsedResource", "load_project"]
 
 @dataclass(frozen=True, slots=True)
 class LoadedProject:
-    """A project as its files say. `sources` holds the texts of all files read, by name, for showing problems."""
+    """A project as its files say."""
 
     name: str
     project: ProjectSpec
     resources: tuple[ParsedResource, ...]
     diagnostics: Diagnostics
-    sources: Mapping[str, str] = field(default_factory=dict)
 
 
 def load_project(
@@ -38,22 +37,26 @@ def load_project(
     variable_files: Sequence[Path],
     environ: Mapping[str, str],
     models: Mapping[str, type[BaseModel]],
+    sources: dict[str, str],
 ) -> LoadedProject:
-    """Load everything. Raises DiagnosticError with all problems found."""
-    loader = _Loader(directory)
+    """Load everything. Raises DiagnosticError with all problems found.
+
+    `sources` is filled with the texts of all files read, by name: they are wanted above all when this raises.
+    """
+    loader = _Loader(directory, sources)
     name, project, rest = loader.project()
     context = loader.context(name, project, environment, variables, variable_files, environ)
     reader = Reader(models, context, loader.found)
     resources = [r for d in (*rest, *loader.manifests(project)) for r in reader.read(d)]
     loader.found.raise_errors()
-    return LoadedProject(name, project, tuple(resources), loader.found, loader.sources)
+    return LoadedProject(name, project, tuple(resources), loader.found)
 
 
 class _Loader:
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, sources: dict[str, str]) -> None:
         self.directory = directory
         self.found = Diagnostics()
-        self.sources: dict[str, str] = {}
+        self.sources = sources
 
     def read(self, path: Path) -> list[YamlDocument]:
         """The documents of a file; problems are collected."""

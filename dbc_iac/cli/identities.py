@@ -1,0 +1,124 @@
+"""From the project's identities to credentials, as they are needed: no key is read for what is not asked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from dbc_iac.api.channel import Connections
+from dbc_iac.api.credentials import (
+    CollectedSignature,
+    Credentials,
+    MultisigCredentials,
+    NodeKeyCredentials,
+    SessionCredentials,
+    WalletCredentials,
+)
+from dbc_iac.api.keys import KeyMaterialError, Sr25519Key
+from dbc_iac.api.keystore import open_keystore
+from dbc_iac.api.sessions import SessionStore, cache_directory
+from dbc_iac.api.transport import ClientNode
+from dbc_iac.cli.runtime import Runtime
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.kinds.reach import Reach
+from dbc_iac.manifest.project import IdentitySpec, MultisigSpec, ProjectSpec, WalletSpec
+from dbc_iac.manifest.secret import SecretResolver
+
+
+class Identities:
+    """Credentials by identity name, made once each."""
+
+    def __init__(self, project: ProjectSpec, resolver: SecretResolver, runtime: Runtime, base: Path) -> None:
+        self._project = project
+        self._resolver = resolver
+        self._runtime = runtime
+        self._base = base
+        self._made: dict[str, Credentials] = {}
+
+    def connections(self) -> Connections:
+        """Fresh connections to all client nodes, with the sessions that are kept on this machine."""
+        clients = [
+            ClientNode(
+                name,
+                spec.url,
+                {k: self._resolver.resolve(v) for k, v in spec.headers.items()},
+                spec.max_in_flight,
+                self._runtime.transport(name),
+                insecure_http=spec.insecure_http,
+            )
+            for name, spec in self._project.clients.items()
+        ]
+        sessions = SessionStore(cache_directory(self._runtime.environ))
+        return Connections(clients, sessions, self._runtime.uuid)
+
+    def credentials(self, name: str, reach: Reach) -> Credentials | None:
+        """What an identity shows to a target. Raises DiagnosticError where a key cannot be had or does not fit."""
+        spec = self._project.identities.get(name)
+        if spec is None:
+            raise _problem(name, "the project has no such identity", "Add it to the project file.")
+        if spec.sessions is not None:
+            return self._session(name, spec, reach)
+        if name not in self._made:
+            try:
+                self._made[name] = self._make(name, spec)
+            except (KeyMaterialError, ValueError, OSError) as error:
+                raise _problem(name, str(error), "Check the key material.") from None
+        return self._made[name]
+
+    def _session(self, name: str, spec: IdentitySpec, reach: Reach) -> SessionCredentials:
+        sessions = spec.sessions or {}
+        node = reach.name.partition("/")[2]
+        pair = sessions.get(node) or sessions.get(reach.target)
+        if pair is None:
+            raise _problem(name, f"no session for {reach.name}", f"Add `{node}: {{id: ..., sign: ...}}` to it.")
+        return SessionCredentials(self._resolver.resolve(pair.id), self._resolver.resolve(pair.sign))
+
+    def _make(self, name: str, spec: IdentitySpec) -> Credentials:
+        if spec.node_key is not None:
+            return NodeKeyCredentials(Sr25519Key.from_seed(self._resolver.resolve(spec.node_key)))
+        if spec.multisig is not None:
+            made = self._multisig(spec.multisig)
+            self._check_address(name, spec, made.account)
+            return made
+        assert spec.wallet is not None  # noqa: S101 - exactly one form was given
+        key = self._key(spec.wallet)
+        self._check_address(name, spec, key.address)
+        return WalletCredentials(key)
+
+    def _check_address(self, name: str, spec: IdentitySpec, address: str) -> None:
+        if spec.address is not None and spec.address != address:
+            raise _problem(name, f"its key is that of {address}, not of {spec.address}", "Correct address, or the key.")
+
+    def _key(self, spec: WalletSpec) -> Sr25519Key:
+        if spec.seed is not None:
+            return Sr25519Key.from_seed(self._resolver.resolve(spec.seed))
+        if spec.mnemonic is not None:
+            return Sr25519Key.from_mnemonic(self._resolver.resolve(spec.mnemonic), spec.path)
+        assert spec.keystore is not None  # noqa: S101 - exactly one form was given
+        exported = (self._base / spec.keystore.file).read_text(encoding="utf-8")
+        return open_keystore(exported, self._resolver.resolve(spec.keystore.password))
+
+    def _multisig(self, spec: MultisigSpec) -> MultisigCredentials:
+        collected: list[CollectedSignature] = []
+        if spec.signs is not None:
+            entries = json.loads((self._base / spec.signs.file).read_text(encoding="utf-8"))
+            collected = [CollectedSignature(e["wallet"], e["nonce"], e["sign"]) for e in entries]
+        return MultisigCredentials(spec.wallets, spec.threshold, [self._key(s) for s in spec.signers], collected)
+
+    def wallets(self, name: str) -> frozenset[str]:
+        """The addresses under which an identity owns things; empty where that is not known."""
+        spec = self._project.identities.get(name)
+        if spec is None:
+            return frozenset()
+        if spec.address is not None:
+            return frozenset({spec.address})
+        made = self._made.get(name)
+        return frozenset({made.account}) if isinstance(made, WalletCredentials | MultisigCredentials) else frozenset()
+
+
+def _problem(name: str, summary: str, remedy: str) -> DiagnosticError:
+    return DiagnosticError(
+        Diagnostic(
+            "identity", Severity.ERROR, f"identity {name}: {summary}", remedy=remedy, exit_code=ExitCode.CONFIGURATION
+        )
+    )
