@@ -1,0 +1,166 @@
+"""Wrong manifests through the command line: each gets its diagnostic, with a place and a remedy, and nothing more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.projects import document, project, vm
+
+LAN = document("Network", "training", {"via": "gpu-a", "cidr": "192.168.66.0/24"})
+
+
+def with_vm(**changed: Any) -> list[str]:
+    return [vm(**changed)]
+
+
+CASES: list[tuple[str, list[str], str]] = [
+    ("unknown field", with_vm(memori="8Gi"), "unknown-field"),
+    ("size without a unit", with_vm(memory=8), "invalid-value"),
+    ("size of zero", with_vm(memory="0Gi"), "invalid-value"),
+    ("unknown node", with_vm(node="gpu-b"), "unknown-reference"),
+    ("unknown network", with_vm(network="nowhere"), "unknown-reference"),
+    ("unknown dependsOn", with_vm(dependsOn=["VirtualMachine/none"]), "unknown-reference"),
+    ("image that is no qcow2", with_vm(image="ubuntu.img"), "invalid-image"),
+    ("image with a path", with_vm(image="../x.qcow2"), "invalid-image"),
+    ("uefi on linux", with_vm(biosMode="uefi"), "ignored-by-node"),
+    ("no ssh port", with_vm(ports={"vnc": "auto"}), "missing-field"),
+    ("no rdp port on windows", with_vm(os="windows"), "missing-field"),
+    ("equal ports", with_vm(ports={"ssh": 6000, "vnc": 6000}), "port-conflict"),
+    ("vnc below 5900", with_vm(ports={"ssh": 22, "vnc": 5000}), "invalid-value"),
+    ("forward that does nothing", with_vm(ports={"ssh": 22, "vnc": 5901, "forward": ["tcp/udp,123"]}), "invalid-value"),
+    ("forward onto the ssh port", with_vm(ports={"ssh": 22, "vnc": 5901, "forward": ["tcp,20-30"]}), "port-conflict"),
+    ("forward of unequal ranges", with_vm(ports={"ssh": 22, "vnc": 5901, "forward": ["tcp,1-5:1-4"]}), "invalid-value"),
+    ("filter with a mask", with_vm(firewall=["in,tcp,22,10.0.0.0/8,accept"]), "invalid-value"),
+    ("filter that the node rejects", with_vm(firewall=["in,tcp,all,0.0.0.0/0,accept"]), "invalid-value"),
+    ("filter that ends the node", with_vm(firewall=["in,ftp,21,1.2.3.4/32,drop"]), "invalid-value"),
+    ("multicast that ends the node", with_vm(multicast=["abc:1"]), "invalid-value"),
+    ("multicast group of DBC", with_vm(multicast=["239.0.0.8:4789"]), "invalid-value"),
+    ("nic model without pxe", with_vm(nicModel="e1000"), "ignored-by-node"),
+    ("pxe with a firewall", with_vm(biosMode="pxe", dataDisk=None, firewall=["in,all,all,0.0.0.0/0,drop"]), "ignored-by-node"),
+    ("no data disk", with_vm(dataDisk=None), "missing-field"),
+    ("text that breaks JSON", with_vm(description='say "hi"'), "invalid-value"),
+    ("reserved description", with_vm(description="[dbc-iac:x]"), "reserved-text"),
+    ("literal password", with_vm(login={"password": "hunter2"}), "invalid-value"),
+    ("power of another name", with_vm(power="onn"), "invalid-value"),
+    ("external without id", with_vm(external=True), "missing-field"),
+    ("public ip that is not canonical", with_vm(publicIp="1.2.3.04"), "invalid-value"),
+    ("two of one name", [vm(), vm()], "duplicate-document"),
+    ("lan prefix that makes nonsense", [document("Network", "training", {"via": "gpu-a", "cidr": "10.0.0.0/31"})], "invalid-value"),
+    ("lan with host bits", [document("Network", "training", {"via": "gpu-a", "cidr": "10.0.0.1/24"})], "invalid-value"),
+    ("lan of the node's own range", [document("Network", "training", {"via": "gpu-a", "cidr": "192.168.122.0/24"})], "invalid-value"),
+    ("lan name too short", [document("Network", "lan", {"via": "gpu-a", "cidr": "10.0.0.0/24"})], "invalid-name"),
+    ("lan called create", [document("Network", "create", {"via": "gpu-a", "cidr": "10.0.0.0/24"})], "reserved-name"),
+    ("lan without cidr", [document("Network", "training", {"via": "gpu-a"})], "missing-field"),
+    ("disk on no vm", [document("Disk", "d", {"vm": "none", "size": "1Gi"})], "unknown-reference"),
+    ("disk in a relative folder", [vm(), document("Disk", "d", {"vm": "trainer", "size": "1Gi", "hostDir": "data"})], "invalid-value"),
+    ("unknown kind", [document("VirtualMachin", "x", {})], "unknown-kind"),
+    ("name in capitals", [document("VirtualMachine", "Trainer", {})], "invalid-name"),
+    ("template that is not defined", with_vm(description="{{ var.nothing }}"), "template"),
+    ("template of the interpreter", with_vm(description="{{ ''.__class__.__mro__ }}"), "template"),
+    ("unknown identity", [document("Node", "gpu-c", {"id": "0" * 64, "identity": "tennant", "rentOrder": "1"})], "unknown-identity"),
+    ("unknown client", [document("Node", "gpu-c", {"id": "0" * 64, "identity": "tenant", "rentOrder": "1", "clients": ["x"]})], "unknown-client"),
+    ("order in words", [document("Node", "gpu-c", {"id": "0" * 64, "identity": "tenant", "rentOrder": "one"})], "invalid-value"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("documents", "code"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
+def test_a_wrong_manifest_gets_its_diagnostic(tmp_path: Path, documents: list[str], code: str) -> None:
+    result = project(tmp_path, *documents).run("validate", "--json")
+    assert result.codes == [code], result.err
+    assert result.code == 3
+
+
+def test_a_diagnostic_shows_file_line_column_and_the_line(tmp_path: Path) -> None:
+    made = project(tmp_path)
+    made.write(
+        {"manifests/vm.yaml": "apiVersion: dbc-iac/v1\nkind: Disk\nmetadata: {name: d}\nspec:\n  sizes: 5Gi\n  vm: a\n"}
+    )
+    result = made.run("validate")
+    path = tmp_path / "manifests/vm.yaml"
+    assert f"  --> {path}:5:3" in result.err
+    assert "  5 |   sizes: 5Gi\n    |   ^^^^^\n  help: Did you mean size?" in result.err
+
+
+def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
+    result = project(tmp_path, vm(memory=8, cpus=0, biosMode="x")).run("validate", "--json")
+    assert len(result.codes) == 3
+
+
+def test_good_manifests_are_valid_without_credentials(tmp_path: Path) -> None:
+    result = project(
+        tmp_path, LAN, vm(network="training"), document("Disk", "d", {"vm": "trainer", "size": "2Ti"})
+    ).run("validate")
+    assert (result.code, result.err) == (0, "")
+
+
+def test_a_ring_of_references_is_told_with_its_places(tmp_path: Path) -> None:
+    made = project(tmp_path, vm("a", dependsOn=["VirtualMachine/b"]), vm("b", dependsOn=["VirtualMachine/a"]))
+    result = made.run("validate", "--json")
+    assert result.codes == ["reference-cycle"]
+    assert "VirtualMachine/a needs VirtualMachine/b" in result.err
+
+
+def test_for_each_and_variables(tmp_path: Path) -> None:
+    spec = {
+        "node": "gpu-a", "image": "u.qcow2", "gpus": "{{ var.count }}", "cpus": "{{ each.value }}", "memory": "8Gi",
+        "dataDisk": {"size": "20Gi"}, "ports": {"ssh": "auto", "vnc": "auto"}, "description": "{{ each.key }} of {{ var.team }}",
+    }  # fmt: skip
+    made = project(tmp_path, document("VirtualMachine", "w", spec, forEach={"one": 1, "two": 2}))
+    made.write({"prod.yaml": "count: 4\n"})
+    from dbc_iac.kinds import models
+    from dbc_iac.manifest.load import load_project
+
+    loaded = load_project(
+        tmp_path,
+        environment="prod",
+        variables={"team": "audio"},
+        variable_files=(),
+        environ={},
+        models=models(),
+        sources={},
+    )
+    machines = [r for r in loaded.resources if r.kind == "VirtualMachine"]
+    assert [r.address for r in machines] == ["VirtualMachine/w.one", "VirtualMachine/w.two"]
+    assert [(r.spec.gpus, r.spec.cpus, r.spec.description) for r in machines] == [  # type: ignore[attr-defined]
+        (4, 1, "one of audio"),
+        (4, 2, "two of audio"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "code"),
+    [
+        (["--var", "cuont=3"], {}, "variable-undeclared"),
+        (["--var", "count=three"], {}, "variable-type"),
+        ([], {"DBC_VAR_count": "x"}, "variable-type"),
+        (["-e", "prod"], {}, "unreadable-file"),
+        (["-e", "staging"], {}, "unknown-environment"),
+    ],
+)
+def test_variables_are_declared_and_typed(
+    tmp_path: Path, arguments: list[str], environ: dict[str, str], code: str
+) -> None:
+    result = project(tmp_path, vm(), environ=environ).run(*arguments, "validate", "--json")
+    assert result.codes == [code]
+
+
+def test_a_glob_without_files_means_no_plan(tmp_path: Path) -> None:
+    made = project(tmp_path)
+    (tmp_path / "manifests/all.yaml").unlink()
+    assert made.run("validate", "--json").codes == ["empty-glob"]
+
+
+def test_init_writes_a_project_that_validates(tmp_path: Path) -> None:
+    from tests.projects import Project
+
+    made = Project(tmp_path)
+    assert made.run("init", "--name", "lab").code == 0
+    assert made.run("validate").code == 0
+    assert made.run("init", "--name", "lab", "--json").codes == ["project-exists"]
+
+
+def test_usage_errors_end_with_3(tmp_path: Path) -> None:
+    assert project(tmp_path).run("plan", "--no-such-option").code == 3

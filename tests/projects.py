@@ -1,0 +1,100 @@
+"""Small projects for tests, written to a directory and driven through the command line in process."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dbc_iac.cli import Runtime, run_command
+from dbc_iac.cli.commands import dbc_iac
+
+UID = "00112233445566778899aabbccddeeff"
+NODE_ID = "58fb618aa482c41114eb3cfdaefd3ba183172da9e25251449d045043fbd37f45"
+
+PROJECT = f"""apiVersion: dbc-iac/v1
+kind: Project
+metadata: {{name: lab}}
+spec:
+  uid: {UID}
+  clients: {{default: {{url: "http://127.0.0.1:5050"}}}}
+  identities:
+    tenant: {{wallet: {{seed: {{env: SEED}}}}}}
+  variables:
+    count: {{type: integer, default: 2}}
+    team: {{default: vision}}
+  environments:
+    prod: {{variables: [prod.yaml]}}
+"""
+
+NODE = f"""apiVersion: dbc-iac/v1
+kind: Node
+metadata: {{name: gpu-a}}
+spec: {{id: {NODE_ID}, identity: tenant, rentOrder: "112", portRange: 20000-29999}}
+"""
+
+
+@dataclass
+class Result:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def codes(self) -> list[str]:
+        """The codes of all problems told (of a run with --json)."""
+        return [d["code"] for d in json.loads(self.err)["diagnostics"]]
+
+
+@dataclass
+class Project:
+    """A project in a directory, and the runtime that its commands get."""
+
+    directory: Path
+    environ: dict[str, str] = field(default_factory=dict)
+
+    def write(self, files: Mapping[str, str]) -> Project:
+        for name, text in files.items():
+            path = self.directory / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        return self
+
+    def run(self, *arguments: str, **runtime: Any) -> Result:
+        out, err = io.StringIO(), io.StringIO()
+        made = Runtime(environ=self.environ, out=out, err=err, terminal=False, **runtime)
+        code = run_command(dbc_iac, ["-C", str(self.directory), *arguments], made)
+        return Result(int(code), out.getvalue(), err.getvalue())
+
+
+def project(directory: Path, *documents: str, environ: Mapping[str, str] | None = None) -> Project:
+    """A project with one Node and the given documents in `manifests/all.yaml`."""
+    made = Project(directory, dict(environ or {}))
+    return made.write({"dbc-iac.yaml": PROJECT, "manifests/all.yaml": "---\n".join([NODE, *documents])})
+
+
+def vm(name: str = "trainer", **changed: Any) -> str:
+    """A VirtualMachine document (JSON is YAML). A value of None removes a field."""
+    spec: dict[str, Any] = {
+        "node": "gpu-a",
+        "image": "ubuntu.qcow2",
+        "gpus": 1,
+        "cpus": 4,
+        "memory": "8Gi",
+        "dataDisk": {"size": "20Gi"},
+        "ports": {"ssh": "auto", "vnc": "auto"},
+        **changed,
+    }
+    return document("VirtualMachine", name, {k: v for k, v in spec.items() if v is not None})
+
+
+def document(kind: str, name: str, spec: Mapping[str, Any], **more: Any) -> str:
+    value = {"apiVersion": "dbc-iac/v1", "kind": kind, "metadata": {"name": name}, "spec": spec, **more}
+    return json.dumps(value) + "\n"
