@@ -1,0 +1,93 @@
+"""How the node reads the texts of a request: C integers, the splitter that drops empty parts, strict addresses.
+
+Only pure functions. A JSON value of the wrong type counts as absent, a text ends at its first NUL, and numbers are read
+the way `atoi` reads them: that is where most of the node's surprises come from.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+
+_LEADING_INTEGER = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)")
+_INT64_MAX = 2**63 - 1
+_INT64_MIN = -(2**63)
+
+
+def text_of(values: Mapping[str, object], key: str) -> str:
+    """The text under `key`; `""` when it is missing or not a text."""
+    value = values.get(key)
+    return value.split("\0", 1)[0] if isinstance(value, str) else ""
+
+
+def texts_of(values: Mapping[str, object], key: str) -> list[str] | None:
+    """The texts of the array under `key`, other items dropped; None when there is no array."""
+    value = values.get(key)
+    if not isinstance(value, list):
+        return None
+    return [item.split("\0", 1)[0] for item in value if isinstance(item, str)]
+
+
+def int32_of(values: Mapping[str, object], key: str) -> int | None:
+    """A JSON integer that fits 32 signed bits; None for anything else, `20.0` and `"20"` included."""
+    value = values.get(key)
+    if isinstance(value, int) and not isinstance(value, bool) and -(2**31) <= value < 2**31:
+        return value
+    return None
+
+
+def atoi(text: str) -> int:
+    """The leading integer as glibc's `atoi` gives it: 64 bits read with saturation, the low 32 kept."""
+    found = _LEADING_INTEGER.match(text)
+    if found is None:
+        return 0
+    wide = max(_INT64_MIN, min(_INT64_MAX, int(found[1])))
+    return (wide + 2**31) % 2**32 - 2**31
+
+
+def port_number(text: str) -> int:
+    """A port as the node stores it: taken modulo 65536, whatever was sent."""
+    return atoi(text) % 65536
+
+
+def is_digits(text: str) -> bool:
+    """True for a non-empty text of ASCII digits only."""
+    return text.isascii() and text.isdigit()
+
+
+def split(text: str, separator: str) -> list[str]:
+    """The non-empty parts between separators."""
+    return [part for part in text.split(separator) if part]
+
+
+def is_alphanumeric(text: str) -> bool:
+    """True when every character is an ASCII letter or digit."""
+    return all(character.isascii() and character.isalnum() for character in text)
+
+
+def is_ip(text: str) -> bool:
+    """True for an IPv4 or IPv6 address in its canonical spelling."""
+    try:
+        return str(ipaddress.ip_address(text)) == text
+    except ValueError:
+        return False
+
+
+def is_ipv4(text: str) -> bool:
+    """True for a dotted quad that `boost::asio` reads; anything else makes it throw."""
+    try:
+        ipaddress.IPv4Address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def is_linux(operation_system: str) -> bool:
+    """The node's own test for a Linux guest."""
+    return "linux" in operation_system or "ubuntu" in operation_system
+
+
+def is_windows(operation_system: str) -> bool:
+    """The node's own test for a Windows guest (true for `darwin` as well)."""
+    return "win" in operation_system
