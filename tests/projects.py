@@ -11,6 +11,8 @@ from typing import Any
 
 from dbc_iac.cli import Runtime, run_command
 from dbc_iac.cli.commands import dbc_iac
+from dbc_iac.cli.virtual import virtual_loop
+from dbc_iac.sim import Emulator, WorldSpec
 
 UID = "00112233445566778899aabbccddeeff"
 NODE_ID = "58fb618aa482c41114eb3cfdaefd3ba183172da9e25251449d045043fbd37f45"
@@ -98,3 +100,42 @@ def vm(name: str = "trainer", **changed: Any) -> str:
 def document(kind: str, name: str, spec: Mapping[str, Any], **more: Any) -> str:
     value = {"apiVersion": "dbc-iac/v1", "kind": kind, "metadata": {"name": name}, "spec": spec, **more}
     return json.dumps(value) + "\n"
+
+
+SEED = "e5be9a5092b81bca64be81d212e7f2f9eba183bb7a90954f7b76361f6edb5c0a"
+"""Of a wallet made up for tests."""
+
+
+class Emulated:
+    """A project on an emulated world, on one event loop with a virtual clock that outlives its commands."""
+
+    def __init__(self, made: Project, world: Mapping[str, Any] | None = None) -> None:
+        self.project = made
+        made.environ.setdefault("SEED", SEED)
+        made.environ.setdefault("XDG_CACHE_HOME", str(made.directory / ".cache"))
+        spec = {
+            "gpuNodes": [{"id": NODE_ID}],
+            "wallets": [{"name": "tenant", "seed": SEED}],
+            "orders": {"112": {"renter": "tenant", "machine": NODE_ID}},
+            **(world or {}),
+        }
+        self.emulator = Emulator(WorldSpec.model_validate(spec))
+        self.loop = virtual_loop()
+
+    def run(self, *arguments: str) -> Result:
+        return self.project.run(*arguments, transport=self.emulator.transport, run=self.loop.run_until_complete)
+
+    def settle(self, seconds: float = 3600.0) -> None:
+        """Let emulated time pass."""
+        import asyncio
+
+        self.loop.run_until_complete(asyncio.sleep(seconds))
+
+    @property
+    def vms(self) -> dict[str, Any]:
+        """The truth about the VMs of the one node, by task id."""
+        truth: dict[str, Any] = self.emulator.nodes[NODE_ID].truth()
+        return truth
+
+    def close(self) -> None:
+        self.loop.close()

@@ -22,6 +22,7 @@ class Ledger(Protocol):
     def result(self, number: int, outcome: str, message: str) -> None: ...
     def bind(self, binding: Binding) -> None: ...
     def unbind(self, address: str) -> None: ...
+    def met(self, address: str, goal: str) -> None: ...
     def applied(self, address: str, fields: Mapping[str, Json], uncertain: tuple[str, ...]) -> None: ...
 
 
@@ -78,6 +79,7 @@ class Recorder:
                 self.unbind(change)
         elif goal.fields:
             self._applied(goal.address, goal.fields, ())
+        self._ledger.met(goal.address, goal.name)
 
     def uncertain(self, goal: Goal) -> None:
         """A call had no certain answer, or was carried out in part: its fields are sent again by the next run."""
@@ -89,7 +91,9 @@ class Recorder:
         self._bind(change, goal.id, goal.generation, goal.fields, {})
 
     def unbind(self, change: Change) -> None:
-        if change.address in self._bindings:
+        """What the change removes is gone. What came in its place stays bound."""
+        bound = self._bindings.get(change.address)
+        if bound is not None and bound.id == change.old_id:
             del self._bindings[change.address]
             self._ledger.unbind(change.address)
 

@@ -49,8 +49,8 @@ class DiskExists(Goal):
     creates = True
     size: int
     host_dir: str
-    known: frozenset[str]
-    """Files that belong to other resources, or were there before the call."""
+    known: frozenset[str] | None
+    """The pre-image: files that were there before the call. None until one is about to be made: nothing is ours yet."""
 
     @property
     def text(self) -> str:
@@ -60,21 +60,21 @@ class DiskExists(Goal):
         details = await reader.vm(self.reach, self.vm)
         if isinstance(details, Unreadable) or details.value is None:
             return Seen(Sight.UNKNOWN, "the VM's disks cannot be read")
-        for disk in details.value.disks:
+        for disk in details.value.disks if self.known is not None else ():
             fits = disk.size_gib == self.size and str(PurePosixPath(disk.source_file).parent) == self.host_dir
-            if fits and disk.name not in {"vda", "vdb"} and disk.source_file not in self.known:
+            if fits and disk.name not in {"vda", "vdb"} and disk.source_file not in (self.known or ()):
                 return Seen(Sight.MET, disk.source_file, id=disk.source_file)
         return Seen(Sight.UNMET)
 
     async def before(self, reader: Reader) -> dict[str, Json]:
         details = await reader.vm(self.reach, self.vm)
         there = details.value.disks if not isinstance(details, Unreadable) and details.value else ()
-        known: list[Json] = [*sorted(self.known | {d.source_file for d in there})]
+        known: list[Json] = [*sorted({d.source_file for d in there})]
         return {"known": known}
 
     def primed(self, detail: Mapping[str, Json]) -> DiskExists:
         known = detail.get("known")
-        return replace(self, known=self.known | {str(f) for f in known}) if isinstance(known, list) else self
+        return replace(self, known=frozenset(str(f) for f in known)) if isinstance(known, list) else self
 
     async def act(self, hands: Hands, reader: Reader) -> Outcome[Any]:
         body = wire.DiskAdd(size_gib=self.size, mount_dir=self.host_dir)
@@ -184,7 +184,7 @@ class Disk(Kind[DiskSpec]):
         yield DiskExists(
             address=task.address, reach=task.reach, generation=task.generation, vm=task.holder_id,
             fields=task.desired, size=parse_gib(task.desired["size"]), host_dir=str(task.desired["hostDir"]),
-            known=task.known, patience=task.patience or 1800.0,
+            known=task.known or None, patience=task.patience or 1800.0,
         )  # fmt: skip
 
     def update(self, task: Task) -> Iterator[Goal]:

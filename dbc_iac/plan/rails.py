@@ -59,7 +59,9 @@ def _protection(session: Session, change: Change, options: Options) -> Iterator[
     irreplaceable = kind_of(change.kind).irreplaceable
     if irreplaceable and change.address in options.destroy_identity:
         return
-    if binding is None or not (binding.protected or (change.protected and change.action is Action.REPLACE)):
+    resource = session.inventory.resources.get(change.address)
+    said_now = resource is not None and resource.spec.lifecycle.prevent_destroy is True
+    if binding is None or not (binding.protected or (said_now and change.action is Action.REPLACE)):
         return
     if irreplaceable:
         yield _refusal(

@@ -47,6 +47,10 @@ class Journal:
         record = {"type": "applied", "address": address, "fields": dict(fields), "uncertain": list(uncertain)}
         self._append(record, sync=False)
 
+    def met(self, address: str, goal: str) -> None:
+        """A goal has been seen to hold: what was pending about it is settled."""
+        self._append({"type": "met", "address": address, "goal": goal}, sync=False)
+
     def clear(self) -> None:
         """Empty the journal: everything in it is in the state document."""
         with self.path.open("wb") as file:
@@ -124,8 +128,9 @@ def fold(state: State, records: Iterable[Record]) -> State:
             bindings[bound.address] = bound.model_copy(
                 update={"applied": fields, "uncertain": tuple(record["uncertain"])}
             )
-            if record["fields"]:
-                _close(bound.address, pending)
+        elif kind == "met":
+            for number in [n for n, i in pending.items() if (i.address, i.goal) == (record["address"], record["goal"])]:
+                del pending[number]
     return state.model_copy(
         update={"bindings": bindings, "generations": generations, "pending": tuple(pending.values())}
     )

@@ -1,0 +1,387 @@
+"""For each field of a VirtualMachine, Disk, Network and BareMetalServer: what a change of it leads to.
+
+Changed in place, refused with its remedy, noted, or replaced; and then an empty plan. On an order for the whole machine
+and on one for a part of it. And the drift of each field that the API reports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.projects import NODE_ID, SEED, Emulated, document, project, vm
+
+LAN = document("Network", "training", {"via": "gpu-a", "cidr": "192.168.66.0/24"})
+LAN_TWO = document("Network", "second", {"via": "gpu-a", "cidr": "192.168.67.0/24"})
+PARTIAL = {"orders": {"112": {"renter": "tenant", "machine": NODE_ID, "gpus": [0]}}}
+BASE: dict[str, Any] = {
+    "gpus": 1,
+    "description": "first",
+    "ports": {"ssh": 20001, "vnc": 20002, "rdp": 20003, "forward": ["tcp,8080:80"]},
+    "firewall": ["in,tcp,22,0.0.0.0/0,accept"],
+    "login": {"username": "dbc", "password": {"env": "PW"}},
+    "restartOn": "one",
+}
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[Callable[..., Emulated]]:
+    made: list[Emulated] = []
+
+    def make(*documents: str, **world: Any) -> Emulated:
+        environ = {"PW": "canary-login-one", "PW2": "canary-login-two"}
+        emulated = Emulated(project(tmp_path, *documents, environ=environ), world)
+        made.append(emulated)
+        return emulated
+
+    yield make
+    for emulated in made:
+        emulated.close()
+
+
+def write(emulated: Emulated, *documents: str) -> None:
+    project(emulated.project.directory, *documents, environ=emulated.project.environ)
+
+
+def applied(emulated: Emulated, *arguments: str) -> None:
+    result = emulated.run("apply", "--yes", *arguments)
+    assert result.code == 0, result.out + result.err
+
+
+def assert_empty(emulated: Emulated) -> None:
+    result = emulated.run("plan", "--detailed-exitcode")
+    assert result.code == 0, result.out + result.err
+
+
+def the_change(emulated: Emulated, address: str = "VirtualMachine/trainer") -> dict[str, Any]:
+    result = emulated.run("plan", "--json")
+    assert result.code == 0, result.err
+    change: dict[str, Any] = next(c for c in result.json["changes"] if c["address"] == address)
+    return change
+
+
+def windows(emulated: Emulated) -> int:
+    return sum(1 for s in emulated.run("plan", "--json").json["steps"] if s["kind"] == "window")
+
+
+def ports(**changed: Any) -> dict[str, Any]:
+    return {"ports": {**BASE["ports"], **changed}}
+
+
+IN_PLACE: list[tuple[str, dict[str, Any], int]] = [
+    ("ports.ssh", ports(ssh=20011), 0),
+    ("ports.rdp", ports(rdp=20013), 0),
+    ("ports.forward", ports(forward=["udp,53:53", "tcp,100-102"]), 0),
+    ("ports.vnc", ports(vnc=20012), 1),
+    ("publicIp", {"publicIp": "198.51.100.9"}, 0),
+    ("firewall", {"firewall": ["in,udp,53,0.0.0.0/0,accept"]}, 0),
+    ("firewall", {"firewall": []}, 0),
+    ("gpus", {"gpus": 2}, 1),
+    ("gpus", {"gpus": 0}, 1),
+    ("cpus", {"cpus": 8}, 1),
+    ("memory", {"memory": "16Gi"}, 1),
+    ("dataDisk.size", {"dataDisk": {"size": "30Gi"}}, 1),
+    ("login.password", {"login": {"username": "dbc", "password": {"env": "PW2"}}}, 0),
+    ("login.username", {"login": {"username": "root", "password": {"env": "PW"}}}, 0),
+    ("power", {"power": "off"}, 0),
+    ("restartOn", {"restartOn": "two"}, 1),
+]
+SIZED = {"gpus", "cpus", "memory"}
+
+
+@pytest.mark.parametrize(("path", "changed", "cycles"), IN_PLACE, ids=[f"{i}-{c[0]}" for i, c in enumerate(IN_PLACE)])
+def test_a_change_in_place_converges(
+    world: Callable[..., Emulated], path: str, changed: dict[str, Any], cycles: int
+) -> None:
+    emulated = world(vm(**BASE))
+    applied(emulated)
+    assert_empty(emulated)
+    [before] = emulated.vms
+    write(emulated, vm(**{**BASE, **changed}))
+    change = the_change(emulated)
+    assert change["action"] == "update"
+    assert path in [f["path"] for f in change["fields"]]
+    assert windows(emulated) == cycles
+    applied(emulated)
+    assert_empty(emulated)
+    assert list(emulated.vms) == [before]
+
+
+@pytest.mark.parametrize("path", sorted({p for p, _, _ in IN_PLACE} - SIZED))
+def test_on_a_partial_order_the_rest_changes_in_place_too(world: Callable[..., Emulated], path: str) -> None:
+    changed = next(c for p, c, _ in IN_PLACE if p == path)
+    emulated = world(vm(**BASE), **PARTIAL)
+    applied(emulated)
+    write(emulated, vm(**{**BASE, **changed}))
+    applied(emulated)
+    assert_empty(emulated)
+
+
+@pytest.mark.parametrize("changed", [{"gpus": 2}, {"cpus": 8}, {"memory": "16Gi"}], ids=lambda c: next(iter(c)))
+def test_on_a_partial_order_sizes_are_refused_with_a_remedy(
+    world: Callable[..., Emulated], changed: dict[str, Any]
+) -> None:
+    emulated = world(vm(**BASE), **PARTIAL)
+    applied(emulated)
+    write(emulated, vm(**{**BASE, **changed}))
+    result = emulated.run("plan", "--json")
+    assert result.code == 5
+    assert "cannot-change" in result.codes
+    assert "--replace VirtualMachine/trainer" in result.err
+
+
+REPLACED: list[tuple[str, dict[str, Any]]] = [
+    ("image", {"image": "win10.qcow2"}),
+    ("os", {"os": "windows", "biosMode": "legacy", "login": {}}),
+    (
+        "biosMode",
+        {
+            "os": "linux",
+            "biosMode": "pxe",
+            "dataDisk": None,
+            "firewall": [],
+            "login": {},
+            "ports": {"ssh": 20001, "vnc": 20002},
+        },
+    ),
+    ("network", {"network": "training"}),
+    ("multicast", {"multicast": ["230.0.0.1:5558"]}),
+    ("dataDisk.file", {"dataDisk": {"size": "20Gi", "file": "old.qcow2"}}),
+]
+
+
+@pytest.mark.parametrize(("path", "changed"), REPLACED, ids=[r[0] for r in REPLACED])
+def test_a_replacement_parks_creates_deletes_and_converges(
+    world: Callable[..., Emulated], path: str, changed: dict[str, Any]
+) -> None:
+    spec = {"id": NODE_ID, "files": ["old.qcow2"]}
+    emulated = world(LAN, vm(**BASE), gpuNodes=[spec])
+    applied(emulated)
+    [before] = emulated.vms
+    merged = {k: v for k, v in {**BASE, **changed}.items() if k != "login" or v}
+    write(emulated, LAN, vm(**merged))
+    change = the_change(emulated)
+    assert change["action"] == "replace"
+    assert path in [f["path"] for f in change["fields"]]
+    applied(emulated)
+    assert_empty(emulated)
+    [after] = emulated.vms
+    assert after != before
+
+
+def test_a_description_is_noted_only(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(**BASE))
+    applied(emulated)
+    write(emulated, vm(**{**BASE, "description": "second"}))
+    change = the_change(emulated)
+    assert change["action"] == "no-op"
+    assert "--replace VirtualMachine/trainer" in change["notes"][0]
+    applied(emulated, "--replace", "VirtualMachine/trainer")
+    assert_empty(emulated)
+
+
+def test_a_disk_cannot_shrink(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(**BASE))
+    applied(emulated)
+    write(emulated, vm(**{**BASE, "dataDisk": {"size": "10Gi"}}))
+    result = emulated.run("plan", "--json")
+    assert (result.code, result.codes) == (5, ["cannot-shrink"])
+
+
+def test_the_rent_order_changes_by_one_power_cycle(world: Callable[..., Emulated]) -> None:
+    orders = {k: {"renter": "tenant", "machine": NODE_ID} for k in ("112", "113")}
+    emulated = world(vm(**BASE), orders=orders)
+    applied(emulated)
+    emulated.emulator.chain.orders["112"].status = "rentExpired"
+    write(emulated, vm(**{**BASE, "rentOrder": "113"}))
+    assert windows(emulated) == 1
+    applied(emulated)
+    assert_empty(emulated)
+
+
+def change_truth(emulated: Emulated, **values: Any) -> None:
+    [machine] = emulated.emulator.nodes[NODE_ID].vms.values()
+    for name, value in values.items():
+        setattr(machine, name, value)
+
+
+DRIFTS: list[tuple[str, dict[str, Any]]] = [
+    ("power", {"domain": "off"}),
+    ("power", {"domain": "suspended"}),
+    ("gpus", {"gpus": [0, 1]}),
+    ("cpus", {"cores": 2}),
+    ("memory", {"memory": 4 * 1024 * 1024}),
+    ("ports.ssh", {"ssh_port": 30000}),
+    ("ports.vnc", {"vnc_port": 30001}),
+    ("firewall", {"filters": []}),
+    ("publicIp", {"public_ip": "198.51.100.20"}),
+    ("login.password", {"password": "somebody-elses"}),
+]
+
+
+@pytest.mark.parametrize(("path", "values"), DRIFTS, ids=[f"{i}-{d[0]}" for i, d in enumerate(DRIFTS)])
+def test_drift_is_shown_and_repaired(world: Callable[..., Emulated], path: str, values: dict[str, Any]) -> None:
+    emulated = world(vm(**BASE))
+    applied(emulated)
+    change_truth(emulated, **values)
+    change = the_change(emulated)
+    assert change["action"] == "update"
+    [field] = [f for f in change["fields"] if f["path"] == path]
+    assert field["drift"] or field["secret"]
+    applied(emulated)
+    assert_empty(emulated)
+
+
+def test_a_vm_that_vanished_is_made_anew_under_a_new_id(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(**BASE))
+    applied(emulated)
+    [before] = emulated.vms
+    emulated.emulator.nodes[NODE_ID].vms.clear()
+    applied(emulated)
+    assert_empty(emulated)
+    assert before not in emulated.vms
+
+
+DISK = {"vm": "trainer", "size": "50Gi"}
+NODE_WITH_SCRATCH = {"gpuNodes": [{"id": NODE_ID, "directories": ["/data", "/data1"]}]}
+
+
+@pytest.mark.parametrize(
+    ("changed", "action", "new_file"),
+    [({"size": "70Gi"}, "update", False), ({"hostDir": "/data1"}, "replace", True)],
+    ids=["size", "hostDir"],
+)
+def test_disk_fields(world: Callable[..., Emulated], changed: dict[str, Any], action: str, new_file: bool) -> None:
+    emulated = world(vm(**BASE), document("Disk", "scratch", DISK), **NODE_WITH_SCRATCH)
+    applied(emulated)
+    assert_empty(emulated)
+    [before] = emulated.vms.values()
+    write(emulated, vm(**BASE), document("Disk", "scratch", {**DISK, **changed}))
+    assert the_change(emulated, "Disk/scratch")["action"] == action
+    assert windows(emulated) == 1
+    applied(emulated)
+    assert_empty(emulated)
+    [after] = emulated.vms.values()
+    assert (set(before["disks"]) != set(after["disks"])) is new_file
+    assert len(after["disks"]) == 3
+
+
+def test_a_disk_goes_when_its_document_goes(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(**BASE), document("Disk", "scratch", DISK))
+    applied(emulated)
+    write(emulated, vm(**BASE))
+    applied(emulated)
+    assert_empty(emulated)
+    [after] = emulated.vms.values()
+    assert len(after["disks"]) == 2
+
+
+def test_one_power_cycle_for_everything_at_once(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(**BASE), document("Disk", "scratch", DISK))
+    applied(emulated)
+    changed = {**BASE, "gpus": 2, "cpus": 8, "memory": "16Gi", "dataDisk": {"size": "40Gi"}}
+    write(
+        emulated, vm(**changed), document("Disk", "scratch", {**DISK, "size": "80Gi"}), document("Disk", "more", DISK)
+    )
+    assert windows(emulated) == 1
+    applied(emulated)
+    assert_empty(emulated)
+    [after] = emulated.vms.values()
+    assert sorted(after["disks"].values()) == [20, 40, 50, 80]
+    assert (after["gpus"], after["cores"], after["domain"]) == ([0, 1], 8, "running")
+
+
+def test_a_network_with_another_range_takes_its_members_along(world: Callable[..., Emulated]) -> None:
+    emulated = world(LAN, vm(**BASE, network="training"))
+    applied(emulated)
+    other = document("Network", "training", {"via": "gpu-a", "cidr": "192.168.99.0/24"})
+    write(emulated, other, vm(**BASE, network="training"))
+    result = emulated.run("plan", "--json")
+    assert (result.code, result.codes) == (5, ["members-stay"])
+    applied(emulated, "--replace", "VirtualMachine/trainer")
+    assert_empty(emulated)
+
+
+def test_a_network_with_another_name_is_made_first_and_the_old_one_deleted_last(world: Callable[..., Emulated]) -> None:
+    emulated = world(LAN, vm(**BASE, network="training"))
+    applied(emulated)
+    other = document("Network", "training", {"via": "gpu-a", "cidr": "192.168.66.0/24", "name": "renamed"})
+    write(emulated, other, vm(**BASE, network="training"))
+    applied(emulated)
+    assert_empty(emulated)
+    assert list(emulated.emulator.nodes[NODE_ID].room.lans) == ["renamed"]
+
+
+MANAGER_SEED = "4308b3d08b1d1b247051f7e6fffe3edacf316d0f133ab3d42a07a2089b493e55"
+MANAGER_ID = "ce8658d8ec4502b708e2b5157271a4793b14b9b64eea369b429c8d2321116833"
+SERVER: dict[str, Any] = {
+    "manager": "rack",
+    "uuid": "3156995b",
+    "ip": "198.51.100.1",
+    "os": "Debian 12",
+    "description": "rack 1",
+    "ipmi": {"host": "192.168.0.1", "port": 623, "username": "admin", "password": {"env": "IPMI"}},
+}
+MANAGER = document("BareMetalManager", "rack", {"id": MANAGER_ID, "identity": "owner"})
+
+
+def bare_metal(tmp_path: Path, server: dict[str, Any]) -> Emulated:
+    environ = {"KEY": MANAGER_SEED, "IPMI": "canaryipmi", "IPMI2": "canaryipmi2"}
+    made = project(tmp_path, MANAGER, document("BareMetalServer", "one", server), environ=environ)
+    text = (tmp_path / "dbc-iac.yaml").read_text()
+    (tmp_path / "dbc-iac.yaml").write_text(text.replace("identities:", "identities:\n    owner: {nodeKey: {env: KEY}}"))
+    return Emulated(made, {"managers": [{"seed": MANAGER_SEED}]})
+
+
+SERVER_CHANGES: list[tuple[str, dict[str, Any]]] = [
+    ("uuid", {"uuid": "4156995b"}),
+    ("ip", {"ip": "198.51.100.2"}),
+    ("os", {"os": "Debian 13"}),
+    ("description", {"description": "rack 2"}),
+    ("ipmi.host", {"ipmi": {**SERVER["ipmi"], "host": "192.168.0.2"}}),
+    ("ipmi.port", {"ipmi": {**SERVER["ipmi"], "port": 624}}),
+    ("ipmi.username", {"ipmi": {**SERVER["ipmi"], "username": "root"}}),
+    ("ipmi.password", {"ipmi": {**SERVER["ipmi"], "password": {"env": "IPMI2"}}}),
+]
+
+
+@pytest.mark.parametrize(("path", "changed"), SERVER_CHANGES, ids=[c[0] for c in SERVER_CHANGES])
+def test_server_fields_change_in_place_and_keep_the_identity(
+    tmp_path: Path, path: str, changed: dict[str, Any]
+) -> None:
+    emulated = bare_metal(tmp_path, SERVER)
+    applied(emulated)
+    assert_empty(emulated)
+    [manager] = emulated.emulator.managers.values()
+    [before] = manager.servers
+    made = document("BareMetalServer", "one", {**SERVER, **changed})
+    (tmp_path / "manifests/all.yaml").write_text(MANAGER + "---\n" + made)
+    assert [f["path"] for f in the_change(emulated, "BareMetalServer/one")["fields"]] == [path]
+    applied(emulated)
+    assert_empty(emulated)
+    assert list(manager.servers) == [before]
+    emulated.close()
+
+
+def test_a_server_is_deleted_only_when_its_identity_is_named(tmp_path: Path) -> None:
+    emulated = bare_metal(tmp_path, SERVER)
+    applied(emulated)
+    result = emulated.run("destroy", "--yes", "--json")
+    assert (result.code, result.codes) == (5, ["protected"])
+    result = emulated.run("destroy", "--yes", "--destroy-identity", "BareMetalServer/one")
+    assert result.code == 0, result.err
+    assert emulated.emulator.truth()[MANAGER_ID] == {}
+    emulated.close()
+
+
+def test_a_wrong_owner_key_is_told_and_changes_nothing(tmp_path: Path) -> None:
+    emulated = bare_metal(tmp_path, SERVER)
+    applied(emulated)
+    emulated.project.environ["KEY"] = SEED
+    result = emulated.run("plan", "--json")
+    assert result.code == 4
+    assert result.json["changes"][0]["action"] == "unknown"
+    emulated.close()
