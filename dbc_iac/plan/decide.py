@@ -125,7 +125,8 @@ def _wanted(
         problems.add(problem)
         return seen
     if observation.fault == "create error":
-        return _anew(session, candidate, resource, seen, Action.REPLACE, ("its creation failed on the node",))
+        failed = replace(seen, delete_first=True)  # it is of no use, and holds what the new one needs
+        return _anew(session, candidate, resource, failed, Action.REPLACE, ("its creation failed on the node",))
     facts = kind_of(resource.kind).facts(resource, world.whole.get(candidate.reach))
     found = difference(
         Sides(

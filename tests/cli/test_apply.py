@@ -1,0 +1,266 @@
+"""Plans across commands, faults of the network, secrets in every sink, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dbc_iac.sim import FaultSpec
+from tests.projects import NODE_ID, Emulated, document, project, vm
+
+CANARIES = {"PW": "canary-login-secret", "HEADER": "canary-header-secret"}
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Callable[..., Emulated]]:
+    made: list[Emulated] = []
+
+    def build(*documents: str, **world: Any) -> Emulated:
+        emulated = Emulated(project(tmp_path, *documents, environ=CANARIES), world)
+        made.append(emulated)
+        return emulated
+
+    yield build
+    for emulated in made:
+        emulated.close()
+
+
+LOGIN = {"login": {"password": {"env": "PW"}}}
+DISK = document("Disk", "scratch", {"vm": "trainer", "size": "50Gi"})
+
+
+def test_a_plan_file_is_applied_exactly_and_once(make: Callable[..., Emulated], tmp_path: Path) -> None:
+    emulated = make(vm(**LOGIN), DISK)
+    file = str(tmp_path / "the.plan")
+    assert emulated.run("plan", "-o", file).code == 0
+    assert "2 to create" in emulated.run("show", file).out
+    assert emulated.run("apply", file, "--yes").code == 0
+    assert emulated.run("plan", "--detailed-exitcode").code == 0
+    stale = emulated.run("apply", file, "--yes", "--json")
+    assert (stale.code, stale.codes) == (5, ["plan-stale"])
+
+
+def test_an_altered_plan_is_refused(make: Callable[..., Emulated], tmp_path: Path) -> None:
+    emulated = make(vm())
+    file = tmp_path / "the.plan"
+    emulated.run("plan", "-o", str(file))
+    file.write_text(file.read_text().replace('"gpus": 1', '"gpus": 4'))
+    assert emulated.run("apply", str(file), "--yes", "--json").codes == ["plan-altered"]
+    assert emulated.vms == {}
+
+
+def test_a_plan_whose_world_moved_is_refused_and_names_it(make: Callable[..., Emulated], tmp_path: Path) -> None:
+    emulated = make(vm(power="off"))
+    emulated.run("apply", "--yes")
+    project(tmp_path, vm(power="on"), environ=CANARIES)
+    file = str(tmp_path / "the.plan")
+    emulated.run("plan", "-o", file)
+    [machine] = emulated.emulator.nodes[NODE_ID].vms.values()
+    machine.cores = 2
+    result = emulated.run("apply", file, "--yes", "--json")
+    assert result.codes == ["plan-stale"]
+    assert "cpus was 4, and is 2 now" in result.err
+
+
+def test_detailed_exit_code_and_yes(make: Callable[..., Emulated]) -> None:
+    emulated = make(vm())
+    assert emulated.run("plan", "--detailed-exitcode").code == 2
+    result = emulated.run("apply", "--json")
+    assert (result.code, result.codes) == (3, ["needs-yes"])
+    assert emulated.vms == {}
+
+
+OPERATIONS = [
+    "tasks.create",
+    "tasks.shutdown",
+    "tasks.start",
+    "tasks.modify",
+    "tasks.passwd",
+    "disk.add",
+    "disk.resize",
+]
+KINDS = ["time-out", "lost-reply", "drop", "late", "offline"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("op", OPERATIONS)
+def test_a_fault_at_any_call_never_doubles_and_the_next_run_converges(
+    make: Callable[..., Emulated], tmp_path: Path, op: str, kind: str
+) -> None:
+    emulated = make(vm(**LOGIN), DISK)
+    if op in {"disk.resize", "tasks.modify"}:
+        assert emulated.run("apply", "--yes").code == 0
+        changed = {**LOGIN, "gpus": 2, "dataDisk": {"size": "30Gi"}}
+        grown = document("Disk", "scratch", {"vm": "trainer", "size": "90Gi"})
+        project(tmp_path, vm(**changed), grown, environ=emulated.project.environ)
+    emulated.emulator.faults.add(FaultSpec(op=op, kind=kind, seconds=45.0))  # type: ignore[arg-type]
+    first = emulated.run("apply", "--yes")
+    emulated.settle()
+    if first.code != 0:
+        again = emulated.run("apply", "--yes")
+        assert again.code == 0, again.out + again.err
+    last = emulated.run("plan", "--detailed-exitcode")
+    assert last.code == 0, first.out + first.err + last.out + last.err
+    [machine] = emulated.vms.values()
+    wanted = [20, 30, 90] if op in {"disk.resize", "tasks.modify"} else [20, 20, 50]
+    assert sorted(machine["disks"].values()) == wanted
+    assert machine["domain"] == "running"
+
+
+def test_an_unreadable_node_makes_its_resources_unknown_and_the_rest_goes_on(
+    make: Callable[..., Emulated], tmp_path: Path
+) -> None:
+    other = "441f631da912b2186a3ef0452430f139cf01641bf4e2dce07e06103d8d70e533"
+    second = document(
+        "Node", "gpu-b", {"id": other, "identity": "tenant", "rentOrder": "113", "portRange": "20000-20010"}
+    )
+    orders = {"112": {"renter": "tenant", "machine": NODE_ID}, "113": {"renter": "tenant", "machine": other}}
+    emulated = make(
+        vm("one"), second, vm("two", node="gpu-b"), gpuNodes=[{"id": NODE_ID}, {"id": other}], orders=orders
+    )
+    assert emulated.run("apply", "--yes").code == 0
+    emulated.emulator.chain.statuses[other] = "online"
+    project(
+        tmp_path,
+        vm("one", firewall=["in,all,all,0.0.0.0/0,drop"]),
+        second,
+        vm("two", node="gpu-b"),
+        environ=emulated.project.environ,
+    )
+    result = emulated.run("apply", "--yes", "--json")
+    assert result.code == 4
+    actions = {c["address"]: c["action"] for c in result.json["plan"]["changes"]}
+    assert actions == {"VirtualMachine/one": "update", "VirtualMachine/two": "unknown"}
+    assert result.json["report"]["done"] == ["VirtualMachine/one"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "world", "code"),
+    [
+        ({"gpus": 5}, {}, "node-would-refuse"),
+        ({"cpus": 63}, {}, "node-would-refuse"),
+        ({"cpus": 33}, {}, "node-would-refuse"),
+        ({"memory": "999Gi"}, {}, "node-would-refuse"),
+        ({"gpus": 2}, {"orders": {"112": {"renter": "tenant", "machine": NODE_ID, "gpus": [0]}}}, "node-would-refuse"),
+        ({}, {"orders": {"112": {"renter": "tenant", "machine": NODE_ID, "status": "rentExpired"}}}, "unreadable"),
+    ],
+    ids=["gpus", "cpus", "topology", "memory", "partial", "expired"],
+)
+def test_what_the_node_would_refuse_is_told_before_anything_is_sent(
+    make: Callable[..., Emulated], changed: dict[str, Any], world: dict[str, Any], code: str
+) -> None:
+    emulated = make(vm(**changed), **world)
+    result = emulated.run("plan", "--json")
+    assert code in result.codes
+    assert result.code in {4, 5}
+    assert emulated.vms == {}
+
+
+def test_ports_of_stopped_vms_are_in_the_books(make: Callable[..., Emulated], tmp_path: Path) -> None:
+    emulated = make(vm("one", ports={"ssh": 20001, "vnc": 20002}, power="off"))
+    emulated.run("apply", "--yes")
+    documents = (
+        vm("one", ports={"ssh": 20001, "vnc": 20002}, power="off"),
+        vm("two", ports={"ssh": 20001, "vnc": 20003}),
+    )
+    project(tmp_path, *documents, environ=emulated.project.environ)
+    result = emulated.run("plan", "--json")
+    assert (result.code, result.codes) == (5, ["port-conflict"])
+
+
+def test_rails(make: Callable[..., Emulated], tmp_path: Path) -> None:
+    emulated = make(*(vm(f"vm{n}", gpus=0) for n in range(6)), vm("kept", gpus=0, lifecycle={"preventDestroy": True}))
+    assert emulated.run("apply", "--yes").code == 0
+    project(tmp_path, vm("vm0", gpus=0), environ=emulated.project.environ)
+    result = emulated.run("plan", "--json")
+    assert result.code == 5
+    assert set(result.codes) == {"too-many-removals", "protected"}
+    (tmp_path / "manifests/all.yaml").write_text(
+        document("Node", "gpu-a", {"id": NODE_ID, "identity": "tenant", "rentOrder": "112"})
+    )
+    assert "empty-manifests" in emulated.run("plan", "--json").codes
+
+
+def test_protection_is_lifted_by_applying_it(make: Callable[..., Emulated], tmp_path: Path) -> None:
+    emulated = make(vm(lifecycle={"preventDestroy": True}))
+    emulated.run("apply", "--yes")
+    project(tmp_path, vm(lifecycle={"preventDestroy": False}), environ=emulated.project.environ)
+    assert emulated.run("apply", "--yes").code == 0
+    assert emulated.run("destroy", "--yes").code == 0
+    assert emulated.vms == {}
+
+
+def test_no_secret_is_in_any_sink(make: Callable[..., Emulated], tmp_path: Path) -> None:
+    emulated = make(vm(**LOGIN), DISK)
+    said: list[str] = []
+    file = str(tmp_path / "the.plan")
+    for arguments in (
+        ["plan", "-o", file], ["plan", "--json"], ["apply", file, "--yes"], ["apply", "--yes", "--json"], ["show"],
+        ["show", file], ["state", "list"], ["state", "show", "VirtualMachine/trainer"], ["destroy", "--yes", "--json"],
+    ):  # fmt: skip
+        result = emulated.run(*arguments)
+        said += [result.out, result.err]
+    vm_passwords = {m["password"] for m in emulated.vms.values()}
+    written = [p.read_text() for p in tmp_path.rglob("*") if p.is_file() and ".cache" not in p.parts]
+    secrets = {*CANARIES.values(), emulated.project.environ["SEED"], *vm_passwords}
+    for text in (*said, *written):
+        assert not any(s in text for s in secrets)
+    for session in (tmp_path / ".cache").rglob("*"):
+        assert session.is_dir() or session.stat().st_mode & 0o077 == 0
+
+
+def test_a_missing_secret_stops_before_anything_is_sent(make: Callable[..., Emulated]) -> None:
+    emulated = make(vm(login={"password": {"env": "NOT_SET"}}))
+    result = emulated.run("apply", "--yes", "--json")
+    assert result.codes == ["secret-missing"]
+    assert emulated.vms == {}
+
+
+def test_a_guest_without_an_agent_is_told_and_counts_as_created(make: Callable[..., Emulated]) -> None:
+    emulated = make(vm(), gpuNodes=[{"id": NODE_ID, "guest": {"agent": False}}])
+    result = emulated.run("apply", "--yes")
+    assert result.code == 0
+    assert "the guest has no agent" in result.err
+    assert emulated.run("plan", "--detailed-exitcode").code == 0
+
+
+def test_a_failed_creation_is_taken_away_and_tried_again_under_a_new_id(make: Callable[..., Emulated]) -> None:
+    emulated = make(vm(), gpuNodes=[{"id": NODE_ID, "guest": {"dhcp": False}}])
+    result = emulated.run("apply", "--yes")
+    assert result.code == 1
+    assert "create error" in result.err
+    [failed] = emulated.vms
+    emulated.emulator.nodes[NODE_ID].spec.guest.dhcp = True
+    result = emulated.run("apply", "--yes")
+    assert result.code == 0, result.out + result.err
+    assert failed not in emulated.vms
+    assert emulated.run("plan", "--detailed-exitcode").code == 0
+
+
+def test_a_wait_that_is_too_long_ends_with_7_and_the_next_run_adopts(make: Callable[..., Emulated]) -> None:
+    emulated = make(vm(), gpuNodes=[{"id": NODE_ID, "durations": {"create": 3000}}])
+    result = emulated.run("apply", "--yes", "--wait-timeout", "60", "--json")
+    assert result.code == 7
+    [created] = emulated.vms
+    emulated.settle()
+    result = emulated.run("apply", "--yes", "--json")
+    assert result.code == 0, result.err
+    assert result.json["plan"]["changes"][0]["action"] == "adopt"
+    assert list(emulated.vms) == [created]
+
+
+def test_the_session_is_obtained_once_and_kept(make: Callable[..., Emulated], tmp_path: Path) -> None:
+    emulated = make(vm())
+    emulated.run("plan")
+    emulated.run("plan")
+    assert len(emulated.emulator.nodes[NODE_ID].authority.nonces) == 1
+
+
+def test_the_json_of_a_plan_is_stable(make: Callable[..., Emulated]) -> None:
+    emulated = make(vm(), DISK)
+    first, second = emulated.run("plan", "--json").json, emulated.run("plan", "--json").json
+    assert json.dumps(first) == json.dumps(second)
