@@ -320,3 +320,58 @@ def state_show(app: App, address: str, as_json: bool) -> None:
         )
     binding = bindings[address]
     app.show("\n".join(binding_lines(binding)), binding.model_dump(mode="json", by_alias=True))
+
+
+@dbc_iac.command()
+@json_option
+@click.pass_obj
+def demo(app: App, as_json: bool) -> None:
+    """Run the main job on the embedded emulator, and tell what happens."""
+    from dbc_iac.cli.demo import run_demo
+
+    app.json = as_json
+    _need_emulator()
+    run_demo(app, dbc_iac)
+
+
+@dbc_iac.command()
+@click.option("--world", required=True, type=click.Path(path_type=Path, dir_okay=False), help="World file.")
+@click.option("--listen", default="127.0.0.1:5050", show_default=True, metavar="HOST:PORT", help="Loopback only.")
+@click.option("--client", default="", help="Which client node is served; default: the first.")
+@click.option("--admin", default="", metavar="HOST:PORT", help="Port of the admin door.")
+@click.option("--admin-token", default="", envvar="DBC_IAC_ADMIN_TOKEN", help="Its token; better in the environment.")
+@click.option("--time-scale", type=float, help="Emulated seconds in one real second; default: the world's.")
+@json_option
+@click.pass_obj
+def emulator(
+    app: App,
+    /,
+    world: Path,
+    listen: str,
+    client: str,
+    admin: str,
+    admin_token: str,
+    time_scale: float | None,
+    as_json: bool,
+) -> None:
+    """Serve an emulated DBC network on a loopback port."""
+    app.json = as_json
+    _need_emulator()
+    from dbc_iac.cli.serving import serve_world
+
+    serve_world(app, world, listen, client, admin, admin_token, time_scale)
+
+
+def _need_emulator() -> None:
+    """The emulator comes with an extra."""
+    from importlib.util import find_spec
+
+    if find_spec("looptime") is None or find_spec("uvicorn") is None:
+        raise DiagnosticError(
+            Diagnostic(
+                "extra-missing",
+                Severity.ERROR,
+                "the emulator is not installed",
+                remedy="Install it with: pip install 'dbc-iac[emulator]'",
+            )
+        )

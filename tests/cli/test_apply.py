@@ -29,7 +29,7 @@ def make(tmp_path: Path) -> Iterator[Callable[..., Emulated]]:
         emulated.close()
 
 
-LOGIN = {"login": {"password": {"env": "PW"}}}
+LOGIN: dict[str, Any] = {"login": {"password": {"env": "PW"}}}
 DISK = document("Disk", "scratch", {"vm": "trainer", "size": "50Gi"})
 
 
@@ -94,7 +94,7 @@ def test_a_fault_at_any_call_never_doubles_and_the_next_run_converges(
     emulated = make(vm(**LOGIN), DISK)
     if op in {"disk.resize", "tasks.modify"}:
         assert emulated.run("apply", "--yes").code == 0
-        changed = {**LOGIN, "gpus": 2, "dataDisk": {"size": "30Gi"}}
+        changed: dict[str, Any] = {**LOGIN, "gpus": 2, "dataDisk": {"size": "30Gi"}}
         grown = document("Disk", "scratch", {"vm": "trainer", "size": "90Gi"})
         project(tmp_path, vm(**changed), grown, environ=emulated.project.environ)
     emulated.emulator.faults.add(FaultSpec(op=op, kind=kind, seconds=45.0))  # type: ignore[arg-type]
