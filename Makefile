@@ -22,8 +22,8 @@ imports: .venv/ready
 	$(BIN)/lint-imports --no-cache
 pytest: .venv/ready
 	$(BIN)/pytest -n $(JOBS)
-schemas: .venv/ready       ## write specs/ anew
-	$(BIN)/dbc-iac schema --output specs
+schemas: .venv/ready       ## write specs/ and docs/ anew
+	$(BIN)/dbc-iac schema --output specs --docs docs
 fmt: .venv/ready
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 bench: .venv/ready

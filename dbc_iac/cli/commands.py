@@ -88,17 +88,22 @@ def validate(app: App, as_json: bool) -> None:
 @click.option(
     "--output", default="specs", type=click.Path(path_type=Path, file_okay=False), help="Where to write them."
 )
+@click.option("--docs", type=click.Path(path_type=Path, file_okay=False), help="Write the reference pages here too.")
 @click.option("--check", is_flag=True, help="Write nothing; fail where a file differs.")
 @json_option
 @click.pass_obj
-def schema(app: App, output: Path, check: bool, as_json: bool) -> None:
+def schema(app: App, /, output: Path, docs: Path | None, check: bool, as_json: bool) -> None:
     """Write the JSON Schemas of manifests, which make editors complete and check."""
     from dbc_iac.cli.contracts import contracts
+    from dbc_iac.cli.reference import pages
 
     app.json = as_json
     stale: list[str] = []
-    for name, text in sorted(contracts().items()):
-        path = app.directory / output / name
+    files = {output / n: t for n, t in contracts().items()}
+    if docs is not None:
+        files.update({docs / n: t for n, t in pages().items()})
+    for name, text in sorted(files.items()):
+        path = app.directory / name
         if path.exists() and path.read_text(encoding="utf-8") == text:
             continue
         stale.append(str(path))

@@ -1,0 +1,42 @@
+"""What is published is what the code says; and every example is valid by the published schemas."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from tests.projects import Project
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_schemas_and_reference_pages_are_fresh() -> None:
+    result = Project(ROOT).run("schema", "--output", "specs", "--docs", "docs", "--check")
+    assert result.code == 0, f"run `make schemas`:\n{result.out}"
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("examples/*/manifests/*.yaml")), ids=lambda p: p.parts[-3])
+def test_examples_are_valid_by_the_manifest_schema(path: Path) -> None:
+    schema = json.loads((ROOT / "specs/manifest.schema.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(schema)
+    for document in yaml.load_all(path.read_text(), Loader=yaml.CSafeLoader):
+        problems = [e.message for e in validator.iter_errors(document)]
+        assert problems == []
+
+
+def test_the_schema_refuses_what_validate_refuses() -> None:
+    validator = jsonschema.Draft202012Validator(json.loads((ROOT / "specs/manifest.schema.json").read_text()))
+    good = {
+        "apiVersion": "dbc-iac/v1",
+        "kind": "Disk",
+        "metadata": {"name": "d"},
+        "spec": {"vm": "a", "size": "5Gi"},
+    }
+    assert validator.is_valid(good)
+    for spec in ({"vm": "a"}, {"vm": "a", "size": 5}, {"vm": "a", "size": "5Gi", "sizes": 1}):
+        assert not validator.is_valid({**good, "spec": spec})
