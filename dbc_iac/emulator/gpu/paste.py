@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from dbc_iac.emulator.reply import RefusedError, Reply
+from dbc_iac.emulator.reply import Reply
 
 OK = '"ok"'
 
 
-class Refused(RefusedError):
+class Refused(Exception):  # noqa: N818 - the word of the wire documents
     """The node refuses, errcode 1 unless told. `separator` is what that writer puts before the message."""
 
     def __init__(self, text: str, errcode: int = 1, separator: str = ", ") -> None:
-        super().__init__(errcode, text)
+        super().__init__(text)
         self.errcode = errcode
         self.text = text
         self.reply = Reply(f'{{"errcode":{errcode}{separator}"message":{quoted(text)}}}')

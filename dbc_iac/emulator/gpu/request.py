@@ -1,9 +1,21 @@
-"""A request as the GPU node gets it, and who may send which. The client node has done its own checks before."""
+"""A request as the GPU node gets it, and who sends it. The client node has done its own checks before."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
+
+
+class Caller(Protocol):
+    """Whoever passed the authority check. `role`: wallet, session or verifier; `rent_order`: as sent, may be empty."""
+
+    @property
+    def wallet(self) -> str: ...
+    @property
+    def role(self) -> str: ...
+    @property
+    def rent_order(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)

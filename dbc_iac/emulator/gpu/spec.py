@@ -62,7 +62,7 @@ class GuestSpec(Part):
     )
     defines: bool = Field(default=True, description="false: libvirt refuses the definition; create leaves no domain")
     dhcp: bool = Field(default=True, description="false: the guest never gets an address (50 minutes, create error)")
-    boot_seconds: float = Field(default=12.0, description="from power-on until the address is known")
+    boot_seconds: float = Field(default=9.0, description="from power-on until the host knows its address")
     agent: bool = Field(default=True, description="false: no guest agent; the account reads N/A after 5 minutes")
     sets_password: bool = Field(default=True, description="false: the agent fails to set passwords")
     users: tuple[str, ...] | None = Field(default=None, description="accounts with passwords; default: any")

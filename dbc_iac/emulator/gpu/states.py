@@ -1,6 +1,6 @@
 """The two vocabularies of a VM: the status its record shows, and the state of its libvirt domain.
 
-They differ on purpose (`closed` is `shut_off`); what is a legal operation is decided by the domain, never by the status.
+They differ on purpose (`closed` is `shut_off`). Which operation is legal is decided by the domain, not by the status.
 """
 
 from __future__ import annotations

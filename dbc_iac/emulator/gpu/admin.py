@@ -1,0 +1,205 @@
+"""Behind everybody's back: the truth about a node, and hands that change it without the API. For tests and demos.
+
+Every method acts at once and tells nobody, as a crash, an administrator or another tenant would.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from dbc_iac.emulator.gpu import ids
+from dbc_iac.emulator.gpu.capacity import host_cpus
+from dbc_iac.emulator.gpu.domain import Definition
+from dbc_iac.emulator.gpu.files import EMPTY_QCOW2, HostFile
+from dbc_iac.emulator.gpu.forwarding import forwarded_ports
+from dbc_iac.emulator.gpu.machine import Machine
+from dbc_iac.emulator.gpu.node import GpuNode
+from dbc_iac.emulator.gpu.pruning import prune
+from dbc_iac.emulator.gpu.record import Record
+from dbc_iac.emulator.gpu.setup import place_vm
+from dbc_iac.emulator.gpu.spec import GIB, GuestSpec, VmSpec
+from dbc_iac.emulator.gpu.states import DomainState, Status, reconciled
+
+
+class GpuAdmin:
+    """The hands. Unknown task ids raise KeyError."""
+
+    def __init__(self, node: GpuNode) -> None:
+        self._node = node
+
+    @property
+    def _machine(self) -> Machine:
+        return self._node.machine
+
+    # -- the truth ---------------------------------------------------------------------------------
+
+    def truth(self) -> dict[str, Any]:
+        """Everything that can be known, as JSON values. Sizes in bytes where no unit is named."""
+        machine = self._machine
+        return {
+            "id": machine.spec.id,
+            "alive": self._node.alive,
+            "gpus": list(machine.gpus),
+            "vms": {task_id: self._vm(record) for task_id, record in machine.records.items()},
+            "strangers": sorted(set(machine.libvirt.domains) - set(machine.records)),
+            "queue": [{"kind": job.kind, "taskId": job.task_id} for job in machine.worker.queued],
+            "working": self._working(),
+            "files": {path: file.size for path, file in sorted(machine.files.files.items())},
+            "downloads": sorted(machine.transfers.downloads),
+            "uploads": sorted(machine.transfers.uploads),
+            "snapshots": {
+                task_id: [
+                    asdict(one) | {"status": machine.snapshots.status(task_id, one.name).value} for one in snapshots
+                ]
+                for task_id, snapshots in machine.snapshots.snapshots.items()
+                if snapshots
+            },
+            "lans": {
+                lan.name: {
+                    "cidr": lan.cidr,
+                    "members": list(lan.members),
+                    "host": lan.machine_id,
+                    "wallet": lan.wallet,
+                    "flags": lan.flags,
+                }
+                for lan in machine.lan.sorted()
+            },
+            "monitors": {wallet: list(servers) for wallet, servers in machine.monitors.items()},
+            "freeMemoryKib": machine.libvirt.free_memory(),
+        }
+
+    def _working(self) -> dict[str, str] | None:
+        job = self._machine.worker.current
+        return None if job is None else {"kind": job.kind, "taskId": job.task_id}
+
+    def _vm(self, record: Record) -> dict[str, Any]:
+        machine = self._machine
+        domain = machine.libvirt.domains.get(record.task_id)
+        values = asdict(record)
+        values["status"] = record.status.value
+        values["shown_status"] = reconciled(record.status, machine.libvirt.state(record.task_id)).value
+        values["forwards"] = [asdict(one) for one in forwarded_ports(record)] if record.forwards is not None else None
+        values["disks"] = {
+            name: {"file": disk.file, "told": disk.told_size, "real": _real_size(machine, disk.file)}
+            for name, disk in record.disks.items()
+        }
+        values["domain"] = None
+        if domain is not None:
+            values["domain"] = {
+                "state": domain.state.value,
+                "mac": domain.mac,
+                "address": domain.address,
+                "next": asdict(domain.definition),
+                "live": None if domain.live is None else asdict(domain.live),
+            }
+        return values
+
+    # -- VMs ---------------------------------------------------------------------------------------
+
+    def set_domain(self, task_id: str, state: DomainState) -> None:
+        """The guest powers off, crashes, sleeps; or somebody uses virsh. The record learns of it by being asked."""
+        machine = self._machine
+        machine.libvirt.set_state(machine.libvirt.domains[task_id], state)
+
+    def remove_domain(self, task_id: str) -> None:
+        """libvirt forgets the domain; the record stays."""
+        self._machine.libvirt.undefine(self._machine.libvirt.domains[task_id].name)
+
+    def remove_vm(self, task_id: str) -> None:
+        """Another operator deletes it: domain, record, disks."""
+        machine = self._machine
+        record = machine.records.pop(task_id)
+        machine.libvirt.undefine(task_id)
+        machine.lan.leave(record.network_name, task_id)
+        for disk in record.disks.values():
+            machine.files.remove(disk.file)
+        for snapshot in machine.snapshots.remove_all(task_id):
+            machine.files.remove(snapshot.file)
+
+    def change_vm(self, task_id: str, **values: Any) -> None:
+        """Sets fields of the record, and rewrites its domain: `desc`, `ssh_port`, `network_filters`, `memory` (KiB).
+
+        Raises AttributeError for a field that a record does not have.
+        """
+        machine = self._machine
+        record = machine.records[task_id]
+        for name, value in values.items():
+            if not hasattr(record, name):
+                raise AttributeError(name)
+            setattr(record, name, Status(value) if name == "status" else value)
+        domain = machine.libvirt.domains.get(task_id)
+        if domain is not None:
+            machine.libvirt.define(task_id, record.definition(), domain.guest)
+
+    def set_guest(self, task_id: str, guest: GuestSpec) -> None:
+        """From now on the guest behaves like this; one that gets an address now has it at once."""
+        machine = self._machine
+        domain = machine.libvirt.domains[task_id]
+        domain.guest = guest
+        if domain.is_active:
+            domain.address_at = machine.clock.now() if guest.dhcp else None
+            domain.has_lease = domain.has_lease and guest.dhcp
+        domain.changed.set()
+
+    def grow_disk(self, task_id: str, name: str, gib: int) -> None:
+        """Somebody resizes the file; the node goes on telling the old size until it looks."""
+        machine = self._machine
+        file = machine.files.get(machine.records[task_id].disks[name].file)
+        if file is not None:
+            file.virtual_size += gib * GIB
+
+    # -- other tenants -----------------------------------------------------------------------------
+
+    def occupy(self, *, wallet: str = "another-renter", **vm: Any) -> str:
+        """A running VM of somebody else, that holds `gpus`, `cpus`, `memory` (GiB), ports ...: fields of `VmSpec`."""
+        task_id = vm.pop("task_id", "") or ids.task_id(self._machine.clock, self._machine.random)
+        place_vm(self._machine, VmSpec(task_id=task_id, wallet=wallet, **vm))
+        self._node.pruning.keep_running()
+        return task_id
+
+    def occupy_gpus(self, indexes: list[int], *, wallet: str = "another-renter") -> str:
+        """A running VM of somebody else on certain cards, held or not."""
+        task_id = self.occupy(wallet=wallet, vnc_port=60000 + len(self._machine.records))
+        record = self._machine.records[task_id]
+        record.gpus = [self._machine.gpus[index] for index in indexes]
+        domain = self._machine.libvirt.domains[task_id]
+        domain.definition = domain.live = record.definition()
+        return task_id
+
+    def stranger(self, name: str, *, survives: bool) -> None:
+        """A running domain that the node does not know; `survives`: it comes back when it is destroyed."""
+        machine = self._machine
+        host = host_cpus(machine.spec)
+        definition = Definition(1, 1, host.threads, 1024**2, 65535, "", (), {}, "", "", True)
+        domain = machine.libvirt.define(name, definition, GuestSpec())
+        domain.survives_destroy = survives
+        machine.libvirt.set_state(domain, DomainState.RUNNING)
+
+    # -- the host ----------------------------------------------------------------------------------
+
+    def set_gpus(self, gpus: list[str]) -> None:
+        """The cards found at the daemon's last start."""
+        self._machine.gpus[:] = sorted(gpus)
+
+    def set_passthrough(self, works: bool) -> None:
+        self._machine.libvirt.passthrough = works
+
+    def put_file(self, path: str, size: int = EMPTY_QCOW2) -> None:
+        self._machine.files.put(path, HostFile(size, 20 * GIB))
+
+    def remove_file(self, path: str) -> None:
+        self._machine.files.remove(path)
+
+    def break_network_scripts(self, errcode: int, text: str) -> None:
+        """From now on LAN scripts fail like this; errcode 0 mends them."""
+        self._machine.lan.script_error = (errcode, text) if errcode else None
+
+    async def prune_now(self) -> None:
+        """A pass of the pruning loop, without waiting for it."""
+        await prune(self._machine)
+
+
+def _real_size(machine: Machine, path: str) -> int:
+    file = machine.files.get(path)
+    return file.virtual_size if file is not None else 0

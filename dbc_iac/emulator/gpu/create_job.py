@@ -1,0 +1,142 @@
+"""The create job: filter, disks, domain, address, forwards, password. What goes wrong is told only in the log.
+
+A domain that cannot be *defined* leaves a record that no operation reaches; one that cannot be *started* stays defined.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from dbc_iac.emulator.gpu.domain import LibvirtError
+from dbc_iac.emulator.gpu.files import EMPTY_QCOW2, HostFile
+from dbc_iac.emulator.gpu.filters import apply_filters
+from dbc_iac.emulator.gpu.guest import set_password, wait_for_address
+from dbc_iac.emulator.gpu.logs import Place
+from dbc_iac.emulator.gpu.machine import Machine
+from dbc_iac.emulator.gpu.record import NOT_AVAILABLE, Forwards, Record
+from dbc_iac.emulator.gpu.spec import GIB
+from dbc_iac.emulator.gpu.states import Status
+
+_CLIENT = "vm_client.cpp"
+_MANAGER = "TaskManager.cpp"
+_QCOW2 = "fmt=qcow2 cluster_size=65536 extended_l2=off compression_type=zlib"
+
+
+async def run_create(machine: Machine, task_id: str) -> None:
+    record = machine.records.get(task_id)
+    if record is None:
+        return
+    if not apply_filters(record.network_filters):
+        _fail(machine, record, 2853, "create network filter failed")
+        return
+    if not await _create_domain(machine, record):
+        _fail(machine, record, 2861, "create domain failed")
+        return
+    if not record.is_pxe:
+        if not await make_forwards(machine, record):
+            settle_status(record, Status.CREATING, Status.CREATE_ERROR)
+            machine.logs.error(task_id, Place(_MANAGER, 2875, "process_create_task"), "create task failed")
+            return
+        await _first_password(machine, record)
+    settle_status(record, Status.CREATING, Status.RUNNING)
+    machine.logs.info(task_id, Place(_MANAGER, 2923, "process_create_task"), "create task successful")
+    machine.remember_running()
+
+
+async def make_forwards(machine: Machine, record: Record) -> bool:
+    """Waits for the guest's address and makes the port forwards. False: the domain was destroyed instead."""
+    task_id = record.task_id
+    address = await wait_for_address(machine, task_id)
+    problem = ""
+    if not address:
+        problem = "get domain local ip failed"
+    elif not machine.spec.host_ip:
+        problem = "create task iptable failed"
+    if problem:
+        domain = machine.libvirt.domains.get(task_id)
+        if domain is not None:
+            await machine.libvirt.destroy(domain)
+        machine.logs.error(task_id, Place(_MANAGER, 2873, "process_create_task"), problem)
+        return False
+    record.forwards = Forwards(address)
+    machine.logs.info(
+        task_id,
+        Place(_MANAGER, 2945, "create_task_iptable"),
+        f"create iptable successful, host_ip:{machine.spec.host_ip} ssh_port:{record.ssh_port} "
+        f"rdp_port:{record.rdp_port} custom_port.size:{len(record.custom_ports)} "
+        f"task_local_ip:{address} public_ip:{record.public_ip}",
+    )
+    return True
+
+
+def settle_status(record: Record, own: Status, outcome: Status) -> None:
+    """A job writes its result only if the status is still its own."""
+    if record.status is own:
+        record.status = outcome
+
+
+async def _first_password(machine: Machine, record: Record) -> None:
+    """Failure is no error: the account becomes N/A, in memory only."""
+    tries = machine.spec.durations.password_polls
+    user = record.default_user
+    if await set_password(machine, record.task_id, user, record.login_password, tries):
+        record.login_user = record.login_password = NOT_AVAILABLE
+    else:
+        record.login_user = user
+
+
+async def _create_domain(machine: Machine, record: Record) -> bool:
+    task_id, logs = record.task_id, machine.logs
+    name = str(uuid.UUID(int=machine.random.getrandbits(128), version=4))
+    for line, text in (
+        (863, "vga_pci: " + "".join(f"{gpu}|" for gpu in record.gpus)),
+        (870, f"vcpus: {record.cpus}, sockets: {record.sockets}, cores: {record.cores}, threads: {record.threads}"),
+        (875, f"mem: {record.memory}KB"),
+        (882, f"uuid: {name}"),
+        (884, f"bios mode: {record.bios_mode}, operation system: {record.operation_system}"),
+    ):
+        logs.info(task_id, _in_create(line), text)
+    await machine.clock.sleep(machine.spec.durations.define)
+    _make_disks(machine, record)
+    logs.info(task_id, _in_create(927), f"vnc port: {record.vnc_port}, password: {record.vnc_password}")
+    try:
+        domain = machine.libvirt.define(task_id, record.definition(), machine.guest_of(record.image_name))
+    except LibvirtError as error:
+        logs.error(task_id, _in_create(948), f"virDomainDefineXML error: {error}")
+        return False
+    try:
+        await machine.libvirt.start(domain)
+    except LibvirtError as error:
+        logs.error(task_id, _in_create(954), f"virDomainCreate error: {error}")
+        return False
+    return True
+
+
+def _make_disks(machine: Machine, record: Record) -> None:
+    if record.is_pxe:
+        return
+    image, system_disk, data_disk = f"/data/{record.image_name}", record.disks["vda"], record.disks["vdb"]
+    base = machine.files.get(image)
+    size = base.virtual_size if base is not None else 0
+    machine.files.put(system_disk.file, HostFile(EMPTY_QCOW2, size, image))
+    command = f"qemu-img create -f qcow2 -F qcow2 -b {image} {system_disk.file}"
+    made = (
+        f"Formatting '{system_disk.file}', {_QCOW2} size={size} backing_file={image} "
+        "backing_fmt=qcow2 lazy_refcounts=off refcount_bits=16"
+    )
+    machine.logs.info(record.task_id, _in_create(896), f"create vm, cmd: {command}, result: {made}")
+    if machine.files.exists(data_disk.file):
+        return
+    machine.files.put(data_disk.file, HostFile(EMPTY_QCOW2, data_disk.told_size))
+    command = f"qemu-img create -f qcow2 {data_disk.file} {data_disk.told_size // GIB}G"
+    made = f"Formatting '{data_disk.file}', {_QCOW2} size={data_disk.told_size} lazy_refcounts=off refcount_bits=16"
+    machine.logs.info(record.task_id, _in_create(905), f"create data: {command}, result: {made}")
+
+
+def _fail(machine: Machine, record: Record, line: int, text: str) -> None:
+    settle_status(record, Status.CREATING, Status.CREATE_ERROR)
+    machine.logs.error(record.task_id, Place(_MANAGER, line, "process_create_task"), text)
+
+
+def _in_create(line: int) -> Place:
+    return Place(_CLIENT, line, "CreateDomain")

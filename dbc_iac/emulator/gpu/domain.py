@@ -1,0 +1,252 @@
+"""libvirt on the host: domains, their states, and how long it takes to start or destroy one.
+
+A domain is known by its VM's id. While one is being started or destroyed, whoever asks about it waits: that is why a
+request sent right after a shutdown may see the state afterwards. Nothing here knows records or statuses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from dbc_iac.emulator.gpu.files import HostFiles
+from dbc_iac.emulator.gpu.spec import GpuNodeSpec, GuestSpec
+from dbc_iac.emulator.gpu.states import DomainState
+from dbc_iac.emulator.gpu.timing import Clock
+
+
+class LibvirtError(Exception):
+    """libvirt refuses; the text is its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """What a domain's XML holds. `disks`: file by device name; `network`: LAN by name; memory in KiB."""
+
+    sockets: int
+    cores: int
+    threads: int
+    memory: int
+    vnc_port: int
+    vnc_password: str
+    gpus: tuple[str, ...]
+    disks: dict[str, str]
+    network: str
+    image: str
+    is_pxe: bool
+
+    @property
+    def cpus(self) -> int:
+        return self.sockets * self.cores * self.threads
+
+
+@dataclass(slots=True)
+class Domain:
+    """A domain. `definition` is for the next start, `live` what runs. `address_at`: when its address is known."""
+
+    name: str
+    definition: Definition
+    mac: str
+    guest: GuestSpec
+    state: DomainState = DomainState.SHUTOFF
+    live: Definition | None = None
+    address: str = ""
+    address_at: float | None = None
+    has_lease: bool = False
+    survives_destroy: bool = False
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def is_active(self) -> bool:
+        return self.state is not DomainState.SHUTOFF
+
+
+@dataclass(slots=True)
+class _Pending:
+    """What libvirt is in the middle of; it finishes even when the daemon dies meanwhile."""
+
+    domain: Domain
+    outcome: DomainState
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Hypervisor:
+    """All domains of a host, those of strangers included."""
+
+    def __init__(self, spec: GpuNodeSpec, files: HostFiles, clock: Clock, source: random.Random) -> None:
+        self.domains: dict[str, Domain] = {}
+        self.connected = True
+        self.bridges: set[str] = set()
+        self.passthrough = spec.passthrough
+        self.passthrough_error = spec.passthrough_error
+        self._spec = spec
+        self._files = files
+        self._clock = clock
+        self._random = source
+        self._pending: dict[str, _Pending] = {}
+
+    def state(self, name: str) -> DomainState:
+        """`none` for a domain that is not there."""
+        domain = self.find(name)
+        return DomainState.NONE if domain is None else domain.state
+
+    def exists(self, name: str) -> bool:
+        return self.find(name) is not None
+
+    def find(self, name: str) -> Domain | None:
+        """The domain, if libvirt can be asked for it."""
+        return self.domains.get(name) if self.connected else None
+
+    def lose(self) -> None:
+        """libvirtd died; the daemon does not connect again before its own restart."""
+        self.connected = False
+
+    async def settled(self, names: Iterable[str]) -> None:
+        """Waits while libvirt is busy with one of these domains."""
+        if not self._pending:
+            return
+        for name in list(names):
+            while (pending := self._pending.get(name)) is not None:
+                await pending.done.wait()
+
+    def free_memory(self) -> int:
+        """KiB free on the host. Only guests with a passed-through card pin their memory at once."""
+        pinned = sum(d.live.memory for d in self.domains.values() if d.live is not None and d.live.gpus)
+        return max(0, self.total_memory() - round(self._spec.memory_used * 1024**2) - pinned)
+
+    def total_memory(self) -> int:
+        """KiB offered."""
+        host = self._spec.host_memory
+        offered = self._spec.memory if host is None else host - (32 if host > 64 else 0)
+        return round(offered * 1024**2)
+
+    def define(self, name: str, definition: Definition, guest: GuestSpec) -> Domain:
+        """Defines a domain, or defines it anew for its next start. Raises LibvirtError."""
+        if not guest.defines:
+            raise LibvirtError("unsupported configuration: the host cannot run this domain")
+        for what, count in (("sockets", definition.sockets), ("cores", definition.cores)):
+            if count == 0:
+                raise LibvirtError(
+                    f"XML error: Invalid value for attribute '{what}' in element 'topology': Zero is not permitted"
+                )
+        domain = self.domains.get(name)
+        if domain is None:
+            domain = Domain(name, definition, self._new_mac(), guest)
+            self.domains[name] = domain
+        domain.definition = definition
+        return domain
+
+    def undefine(self, name: str) -> None:
+        domain = self.domains.pop(name, None)
+        if domain is not None:
+            domain.changed.set()
+
+    async def start(self, domain: Domain) -> None:
+        """Starts a domain that is off, or wakes a suspended one. Raises LibvirtError."""
+        await self.settled([domain.name])
+        durations = self._spec.durations
+        if domain.state is DomainState.PMSUSPENDED:
+            await self._busy(domain, DomainState.RUNNING, durations.wake)
+        elif domain.state in {DomainState.SHUTOFF, DomainState.NONE}:
+            problem = self._obstacle(domain)
+            if problem:
+                await self._clock.sleep(durations.start_failure)
+                raise LibvirtError(problem)
+            await self._busy(domain, DomainState.RUNNING, durations.start)
+
+    async def destroy(self, domain: Domain) -> None:
+        """The hard power-off."""
+        await self.settled([domain.name])
+        if domain.state is not DomainState.SHUTOFF:
+            await self._busy(domain, DomainState.SHUTOFF, self._spec.durations.stop)
+
+    def set_state(self, domain: Domain, state: DomainState) -> None:
+        """Puts a domain into a state at once, as libvirt, the guest or an administrator may do it."""
+        starts = state is DomainState.RUNNING and domain.live is None
+        domain.state = state
+        if state is DomainState.SHUTOFF:
+            domain.live = None
+            domain.address_at = None
+        elif domain.live is None:
+            domain.live = domain.definition
+        if starts:
+            domain.address_at = self._clock.now() + domain.guest.boot_seconds if domain.guest.dhcp else None
+        domain.changed.set()
+        domain.changed = asyncio.Event()
+
+    def finish_pending(self) -> None:
+        """The daemon is gone, libvirt finishes alone."""
+        for pending in list(self._pending.values()):
+            self._finish(pending)
+
+    def has_address(self, domain: Domain) -> bool:
+        """Whether the DHCP server of the host has a lease for the running guest."""
+        if domain.state is DomainState.SHUTOFF or domain.live is None or domain.live.is_pxe:
+            return False
+        known = domain.has_lease or (domain.address_at is not None and domain.address_at <= self._clock.now() + 1e-6)
+        if known and not domain.address:
+            domain.address = f"192.168.122.{self._random.randint(2, 254)}"
+        domain.has_lease = domain.has_lease or known
+        return known
+
+    async def _busy(self, domain: Domain, outcome: DomainState, seconds: float) -> None:
+        pending = _Pending(domain, outcome)
+        self._pending[domain.name] = pending
+        await self._clock.sleep(seconds)
+        if self._pending.get(domain.name) is pending:
+            self._finish(pending)
+
+    def _finish(self, pending: _Pending) -> None:
+        del self._pending[pending.domain.name]
+        self.set_state(pending.domain, pending.outcome)
+        pending.done.set()
+
+    def _obstacle(self, domain: Domain) -> str:
+        """Why libvirt or QEMU will not start this domain; empty when it will."""
+        wanted = domain.definition
+        if not domain.guest.starts:
+            return domain.guest.start_error
+        if wanted.gpus and not self.passthrough:
+            return self.passthrough_error
+        for other in self.domains.values():
+            if other is domain or other.live is None:
+                continue
+            shared = sorted(set(wanted.gpus) & set(other.live.gpus))
+            if shared:
+                return (
+                    "Requested operation is not valid: PCI device "
+                    f"0000:{shared[0]} is in use by driver QEMU, domain {other.name}"
+                )
+            if other.live.vnc_port == wanted.vnc_port:
+                return (
+                    "internal error: process exited while connecting to monitor: qemu-system-x86_64: "
+                    f"-vnc 0.0.0.0:{wanted.vnc_port - 5900}: Failed to find an available port: Address already in use"
+                )
+        return self._missing_file(wanted) or self._missing_bridge(wanted) or self._too_big(wanted)
+
+    def _missing_file(self, wanted: Definition) -> str:
+        for device, file in sorted(wanted.disks.items()):
+            missing = self._files.missing_base(file)
+            if missing == file:
+                return f"Cannot access storage file '{file}': No such file or directory"
+            if missing:
+                return (
+                    f"Cannot access backing file '{missing}' of storage file '{file}' (as uid:64055, gid:108): "
+                    f"No such file or directory (disk {device})"
+                )
+        return ""
+
+    def _missing_bridge(self, wanted: Definition) -> str:
+        if wanted.network and not wanted.is_pxe and wanted.network not in self.bridges:
+            return f"Cannot get interface MTU on 'br{wanted.network}': No such device"
+        return ""
+
+    def _too_big(self, wanted: Definition) -> str:
+        if wanted.gpus and wanted.memory > self.free_memory():
+            return "internal error: qemu unexpectedly closed the monitor: cannot set up guest memory 'pc.ram'"
+        return ""
+
+    def _new_mac(self) -> str:
+        return "52:54:00:" + ":".join(f"{self._random.randrange(256):02x}" for _ in range(3))

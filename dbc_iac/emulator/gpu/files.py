@@ -1,0 +1,93 @@
+"""The host's file system as far as the node touches it: directories, and files with sizes and base files.
+
+No real file is ever read or written.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from dbc_iac.emulator.gpu.spec import GIB, GpuNodeSpec, GuestSpec
+
+EMPTY_QCOW2 = 196_656  # bytes of a new qcow2 file, or of an overlay nothing was written to
+
+
+@dataclass(slots=True)
+class HostFile:
+    """A file. `size`: bytes on disk; `virtual_size`: bytes of the disk in it; `base`: path of its backing file."""
+
+    size: int
+    virtual_size: int
+    base: str = ""
+    guest: GuestSpec | None = None
+
+
+@dataclass(slots=True)
+class HostFiles:
+    """Files and directories by normalised path."""
+
+    files: dict[str, HostFile] = field(default_factory=dict)
+    directories: set[str] = field(default_factory=lambda: {"/", "/tmp", "/data"})  # noqa: S108 - of an emulated host
+
+    @classmethod
+    def of(cls, spec: GpuNodeSpec) -> HostFiles:
+        host = cls()
+        host.directories.update(disk.path for disk in spec.data)
+        host.directories.update(spec.directories)
+        for image in spec.images:
+            host.files[_normal(f"/data/{image.name}")] = HostFile(
+                image.size, image.virtual_size, image.base, image.guest
+            )
+        for name in spec.files:
+            host.files[_normal(name if name.startswith("/") else f"/data/{name}")] = HostFile(EMPTY_QCOW2, 10 * GIB)
+        return host
+
+    def get(self, path: str) -> HostFile | None:
+        return self.files.get(_normal(path))
+
+    def exists(self, path: str) -> bool:
+        """True for a file or a directory."""
+        return _normal(path) in self.files or self.is_directory(path)
+
+    def is_directory(self, path: str) -> bool:
+        return _normal(path) in self.directories
+
+    def put(self, path: str, file: HostFile) -> None:
+        self.files[_normal(path)] = file
+
+    def remove(self, path: str) -> None:
+        """Removes a file; a missing one is no error."""
+        self.files.pop(_normal(path), None)
+
+    def in_directory(self, directory: str) -> Iterator[tuple[str, HostFile]]:
+        """Names and files directly in a directory, sorted (the node lists them in directory order)."""
+        prefix = _normal(directory).rstrip("/") + "/"
+        for path in sorted(self.files):
+            name = path.removeprefix(prefix)
+            if path.startswith(prefix) and "/" not in name:
+                yield name, self.files[path]
+
+    def root_of(self, path: str) -> str:
+        """The file at the bottom of a chain of base files."""
+        seen = {path}
+        while (file := self.get(path)) is not None and file.base and file.base not in seen:
+            path = file.base
+            seen.add(path)
+        return path
+
+    def missing_base(self, path: str) -> str:
+        """The first file of the chain that is not there; empty when all are."""
+        seen: set[str] = set()
+        while path and path not in seen:
+            seen.add(path)
+            file = self.get(path)
+            if file is None:
+                return path
+            path = file.base
+        return ""
+
+
+def _normal(path: str) -> str:
+    return posixpath.normpath(path)

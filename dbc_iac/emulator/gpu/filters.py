@@ -1,0 +1,42 @@
+"""Network filters: how the node turns five comma fields into a libvirt filter, and when that goes wrong.
+
+Wrong items are dropped without a word. Not so two kinds: an unknown protocol with an address ends the process, and a
+port that is no number makes libvirt refuse the whole filter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from dbc_iac.emulator.gpu.ctext import is_digits, is_ip, split
+from dbc_iac.emulator.reply import ProcessDied
+
+_PROTOCOLS = frozenset({"all", "tcp", "udp", "ssh", "rdp", "http", "https", "icmp", "ftp", "dns(udp)", "dns(tcp)"})
+
+
+def apply_filters(filters: Iterable[str]) -> bool:
+    """Whether libvirt takes the filter. Raises ProcessDied where the node dereferences nothing."""
+    accepted = [_accepted(entry) for entry in filters]  # every item is looked at: one of them may end the process
+    return all(accepted)
+
+
+def _accepted(entry: str) -> bool:
+    parts = split(entry, ",")
+    if len(parts) != 5:
+        return True
+    direction, protocol, port, network, action = parts
+    addresses = split(network, "/")
+    if direction not in {"in", "out", "inout"} or action not in {"accept", "drop"}:
+        return True
+    if not addresses or not is_ip(addresses[0]):
+        return True
+    if protocol not in _PROTOCOLS:
+        if addresses[0] != "0.0.0.0":  # noqa: S104 - "any" in a filter
+            raise ProcessDied(f"filter with unknown protocol and an address: {entry}")
+        return True
+    return protocol not in {"tcp", "udp"} or _is_range(port)
+
+
+def _is_range(port: str) -> bool:
+    ends = split(port, "-")
+    return bool(ends) and all(is_digits(end) and int(end) <= 65535 for end in ends[:2])

@@ -1,0 +1,217 @@
+"""Virtual LANs: every node of a machine room keeps its own table, told by unacknowledged multicast.
+
+A table may be wrong: its node does not hear, was down, or missed an announcement longer than a datagram. Only what the
+table says counts for requests. The requests themselves are in `lan_requests.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from dbc_iac.emulator.gpu.timing import Clock
+
+DEVICE = 1  # the bridge exists on the node
+DHCP = 2  # the node runs the DHCP server
+DATAGRAM = 1024  # bytes; longer ones are dropped as unparsable
+IDLE_SECONDS = 259_200.0  # three days without members
+FIRST_TICK = 90.0
+TICK = 120.0
+TAKE_OVER = 1.0
+
+
+@dataclass(slots=True)
+class Lan:
+    """One node's copy. `used`: date of the last join, leave or creation; `heard`: emulated seconds."""
+
+    name: str
+    vni: int
+    cidr: str
+    ip_start: str
+    ip_end: str
+    dhcp_interface: str
+    machine_id: str
+    wallet: str
+    used: datetime
+    heard: float
+    members: list[str] = field(default_factory=list)
+    flags: int = 0
+
+
+class LanTable:
+    """What one node knows of the LANs. `bridges`: names of the LANs whose bridge really exists on its host."""
+
+    def __init__(self, room: LanRoom, node_id: str, *, hears: bool, bridges: set[str]) -> None:
+        self.node_id = node_id
+        self.hears = hears
+        self.bridges = bridges
+        self.networks: dict[str, Lan] = {}
+        self.alive = True
+        self.script_error: tuple[int, str] | None = None
+        self.room = room
+        self._started = 0.0
+        self._left: set[tuple[str, str]] = set()
+        self._ticking: asyncio.Task[None] | None = None
+        self.taking_over: asyncio.Task[None] | None = None
+
+    def sorted(self) -> list[Lan]:
+        return [self.networks[name] for name in sorted(self.networks)]
+
+    def host(self, lan: Lan) -> None:
+        """A LAN made here: bridge and DHCP server are up, the others are told."""
+        self.bridges.add(lan.name)
+        self.networks[lan.name] = lan
+        self.keep_ticking()
+        self.room.tell(self, lambda table: table.add_heard(lan))
+
+    def drop(self, name: str) -> None:
+        """A LAN deleted here; the others are told."""
+        self.forget(name)
+        self.room.tell(self, lambda table: table.forget(name))
+
+    def forget(self, name: str) -> None:
+        self.networks.pop(name, None)
+        self.bridges.discard(name)
+
+    def join(self, name: str, task_id: str) -> None:
+        """Tells everybody that a VM joined. This node itself knows it only if it hears its own voice."""
+        if name:
+            self.room.tell(self, lambda table: table.heard_join(name, task_id))
+
+    def leave(self, name: str, task_id: str) -> None:
+        if name:
+            self._left.add((name, task_id))
+            self.room.tell(self, lambda table: table.heard_leave(name, task_id))
+
+    def heard_join(self, name: str, task_id: str) -> None:
+        lan = self.networks.get(name)
+        if lan is not None:
+            lan.members.append(task_id)
+            lan.used = self.room.clock.wall()
+
+    def heard_leave(self, name: str, task_id: str) -> None:
+        lan = self.networks.get(name)
+        if lan is not None:
+            lan.members = [member for member in lan.members if member != task_id]
+            lan.used = self.room.clock.wall()
+
+    def add_heard(self, lan: Lan) -> None:
+        """Another node's LAN. The announcement clears the flag of a bridge that may well exist here."""
+        if lan.machine_id != self.node_id:
+            self.networks[lan.name] = replace(lan, members=list(lan.members), flags=0, heard=self.room.clock.now())
+            self.keep_ticking()
+
+    # -- time --------------------------------------------------------------------------------------
+
+    def keep_ticking(self) -> None:
+        if self._ticking is None or self._ticking.done():
+            self._ticking = asyncio.get_running_loop().create_task(self._tick())
+
+    async def _tick(self) -> None:
+        while self.networks and self.alive:
+            since = self.room.clock.now() - self._started
+            rounds = max(0, int((since - FIRST_TICK) // TICK) + 1)
+            await self.room.clock.sleep(FIRST_TICK + rounds * TICK - since)
+            self.pass_by()
+
+    def pass_by(self) -> None:
+        """One round: idle LANs go, what is hosted here is announced, copies nobody speaks of go, leaves repeated."""
+        now, wall = self.room.clock.now(), self.room.clock.wall()
+        for lan in self.sorted():
+            if lan.members:
+                continue
+            if lan.machine_id == self.node_id:
+                if (wall - lan.used).total_seconds() > IDLE_SECONDS:
+                    self.drop(lan.name)
+            elif now - lan.heard > IDLE_SECONDS:
+                self.forget(lan.name)
+        self._announce()
+        for name, task_id in self._left:
+            if name in self.networks and task_id in self.networks[name].members:
+                self.room.tell(self, lambda table, n=name, t=task_id: table.heard_leave(n, t))  # type: ignore[misc]
+
+    def _announce(self) -> None:
+        hosted = [lan for lan in self.sorted() if lan.machine_id == self.node_id]
+        if sum(310 + 28 * len(lan.members) for lan in hosted) + 100 >= DATAGRAM:
+            return
+        for lan in hosted:
+            self.room.tell(self, lambda table, lan=lan: table.add_heard(lan))  # type: ignore[misc]
+
+    # -- life of the daemon ------------------------------------------------------------------------
+
+    def leave_cleanly(self) -> None:
+        """The daemon exits in good order: its LANs move to another node of the room, if one hears it."""
+        for lan in self.sorted():
+            if lan.machine_id == self.node_id:
+                lan.machine_id = ""
+                lan.flags &= ~DHCP
+                self.room.move(self, lan.name)
+        self.stop()
+
+    def stop(self) -> None:
+        """The daemon is gone. Bridges stay, the table is on disk."""
+        self.alive = False
+        if self._ticking is not None:
+            self._ticking.cancel()
+            self._ticking = None
+
+    def restart(self) -> None:
+        """Back again. Of a bridge made for somebody else's LAN the flag was never saved."""
+        self.alive = True
+        self._started = self.room.clock.now()
+        for lan in self.networks.values():
+            if lan.machine_id in {"", self.node_id}:
+                lan.machine_id = self.node_id
+                lan.flags = DEVICE | DHCP
+                self.bridges.add(lan.name)
+            else:
+                lan.flags = 0
+        if self.networks:
+            self.keep_ticking()
+
+
+class LanRoom:
+    """The nodes that share a network segment."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.tables: list[LanTable] = []
+
+    def table(self, node_id: str, *, hears: bool = True, bridges: set[str] | None = None) -> LanTable:
+        """A new node of the room (a client node has a table too)."""
+        table = LanTable(self, node_id, hears=hears, bridges=set() if bridges is None else bridges)
+        self.tables.append(table)
+        return table
+
+    def tell(self, sender: LanTable, change: Callable[[LanTable], None]) -> None:
+        """Multicast: reaches every node that hears, the sender included."""
+        if not sender.hears:
+            return
+        for table in self.tables:
+            if table.alive and table.hears:
+                change(table)
+
+    def move(self, sender: LanTable, name: str) -> None:
+        """Another node takes over the DHCP server of a LAN."""
+        heirs = [
+            t for t in self.tables if t is not sender and t.alive and t.hears and sender.hears and name in t.networks
+        ]
+        for table in heirs:
+            table.networks[name].machine_id = ""
+        heir = min(heirs, key=lambda table: table.node_id, default=None)
+        if heir is not None:
+            heir.taking_over = asyncio.get_running_loop().create_task(self._take_over(heir, name))
+
+    async def _take_over(self, heir: LanTable, name: str) -> None:
+        await self.clock.sleep(TAKE_OVER)
+        if not heir.alive or name not in heir.networks:
+            return
+        lan = heir.networks[name]
+        lan.machine_id, lan.flags = heir.node_id, DEVICE | DHCP
+        heir.bridges.add(name)
+        for table in self.tables:
+            if table is not heir and table.hears and name in table.networks:
+                table.networks[name].machine_id = heir.node_id
+                table.networks[name].flags &= ~DHCP

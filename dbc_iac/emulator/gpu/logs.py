@@ -1,0 +1,74 @@
+"""The node's own notes about a VM: one file a VM, lines with microseconds, passwords in clear text.
+
+Not the guest's console. The file outlives its VM.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from dbc_iac.emulator.gpu.ctext import atoi
+from dbc_iac.emulator.gpu.paste import quoted
+from dbc_iac.emulator.gpu.timing import Clock
+
+MOST_CONTENT = 8192  # bytes of one answer
+MOST_LINES = 2000  # kept of one VM; the real one rotates its files
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in the original a line is written."""
+
+    file: str
+    line: int
+    function: str
+
+
+@dataclass(slots=True)
+class TaskLogs:
+    """All log files of a node, by task id."""
+
+    clock: Clock
+    lines: dict[str, deque[str]] = field(default_factory=dict)
+
+    def open(self, task_id: str) -> None:
+        self.lines.setdefault(task_id, deque(maxlen=MOST_LINES))
+
+    def info(self, task_id: str, place: Place, text: str) -> None:
+        self._write(task_id, "info", place, text)
+
+    def error(self, task_id: str, place: Place, text: str) -> None:
+        self._write(task_id, "error", place, text)
+
+    def _write(self, task_id: str, level: Literal["info", "error"], place: Place, text: str) -> None:
+        lines = self.lines.get(task_id)
+        if lines is None:
+            return
+        moment = self.clock.wall().strftime("%Y-%m-%d %H:%M:%S.%f")
+        where = f"{place.file} | {place.line} | {place.function}"
+        lines.append(f"{moment} | {task_id} | {level:<7} | {where} | {text}")
+
+
+def wanted_lines(query: Mapping[str, str]) -> tuple[bool, int]:
+    """Whether the head is wanted, and how many lines; the client node has refused what is wrong."""
+    flag = query.get("flag", "")
+    if not flag:
+        return False, 100
+    number = query.get("line_num", "")
+    count = atoi(number) if number else 100
+    return flag == "head", 99 if count > 100 else count
+
+
+def log_content(lines: deque[str], query: Mapping[str, str]) -> str:
+    """The pasted array; what is too much is cut at the end, so a tail loses its newest lines."""
+    head, count = wanted_lines(query)
+    chosen = list(lines)[:count] if head else list(lines)[-count:]
+    content = ""
+    for line in chosen:
+        if len((content + line).encode()) >= MOST_CONTENT:
+            break
+        content += f"{',' if content else ''}{quoted(line)}"
+    return f"[{content}]"

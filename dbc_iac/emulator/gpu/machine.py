@@ -1,0 +1,121 @@
+"""Everything that one GPU node has: hardware, host, records, worker, caches. The operations work on it.
+
+It keeps, it looks up, it says who is in the way; it answers no request and runs no job itself.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from dbc_iac.emulator.gpu.centres import ImageCentres
+from dbc_iac.emulator.gpu.domain import Domain, Hypervisor
+from dbc_iac.emulator.gpu.files import HostFiles
+from dbc_iac.emulator.gpu.lan import LanTable
+from dbc_iac.emulator.gpu.logs import Place, TaskLogs
+from dbc_iac.emulator.gpu.paste import Refused
+from dbc_iac.emulator.gpu.record import Record
+from dbc_iac.emulator.gpu.rental import Rentals
+from dbc_iac.emulator.gpu.snapshot_records import SnapshotBook
+from dbc_iac.emulator.gpu.spec import GpuNodeSpec, GuestSpec
+from dbc_iac.emulator.gpu.states import DomainState, reconciled
+from dbc_iac.emulator.gpu.timing import Clock
+from dbc_iac.emulator.gpu.transfers import Transfers
+from dbc_iac.emulator.gpu.worker import Worker
+
+_LOOKUP = Place("vm_client.cpp", 1669, "GetDomainStatus")
+
+
+@dataclass(slots=True)
+class Machine:
+    """State of a node. `rent_ends`: last known end of each wallet's rental (a block), by wallet."""
+
+    spec: GpuNodeSpec
+    clock: Clock
+    random: random.Random
+    rentals: Rentals
+    lan: LanTable
+    centres: ImageCentres
+    files: HostFiles
+    libvirt: Hypervisor
+    worker: Worker
+    transfers: Transfers
+    logs: TaskLogs
+    die: Callable[[], None]
+    gpus: list[str]
+    records: dict[str, Record] = field(default_factory=dict)
+    snapshots: SnapshotBook = field(default_factory=SnapshotBook)
+    rent_ends: dict[str, int] = field(default_factory=dict)
+    monitors: dict[str, list[str]] = field(default_factory=dict)
+    last_running: set[str] = field(default_factory=set)
+
+    # -- looking things up -------------------------------------------------------------------------
+
+    def look(self, task_id: str) -> DomainState:
+        """The domain's state; a look at one that is not there leaves a line in the VM's log."""
+        if not self.libvirt.exists(task_id):
+            self.logs.error(task_id, _LOOKUP, f"lookup domain:{task_id} is nullptr")
+        return self.libvirt.state(task_id)
+
+    async def settled(self, task_id: str) -> DomainState:
+        """The domain's state once libvirt is not busy with it."""
+        await self.libvirt.settled([task_id])
+        return self.look(task_id)
+
+    async def settle(self) -> None:
+        """Waits until libvirt is busy with no domain: for requests that look at all of them."""
+        await self.libvirt.settled(self.records)
+
+    def existing(self, task_id: str, errcode: int = 1) -> Record:
+        """The record of a VM that has a domain. Raises Refused."""
+        record = self.records.get(task_id)
+        if record is None or not self.libvirt.exists(task_id):
+            raise Refused("task not exist", errcode)
+        return record
+
+    def domain(self, task_id: str) -> Domain:
+        return self.libvirt.domains[task_id]
+
+    async def shown_status(self, record: Record) -> str:
+        """The status, corrected by the domain. It is read *before* the wait for libvirt."""
+        status = record.status
+        state = await self.settled(record.task_id)
+        if reconciled(status, state) is not status and record.status is status:
+            record.status = reconciled(status, state)
+            return record.status
+        return status
+
+    def owned_by(self, wallet: str) -> Iterator[Record]:
+        """In order of creation."""
+        return (record for record in self.records.values() if record.wallet == wallet)
+
+    def guest_of(self, image_name: str) -> GuestSpec:
+        file = self.files.get(f"/data/{image_name}")
+        return file.guest if file is not None and file.guest is not None else self.spec.guest
+
+    # -- what other VMs hold -----------------------------------------------------------------------
+
+    def others(self, task_id: str) -> Iterator[tuple[Record, DomainState]]:
+        for record in self.records.values():
+            if record.task_id != task_id:
+                yield record, self.look(record.task_id)
+
+    def held_gpus(self, task_id: str) -> set[str]:
+        """By records whose domain is not shut off; one without a domain counts."""
+        return {
+            gpu for record, state in self.others(task_id) if state is not DomainState.SHUTOFF for gpu in record.gpus
+        }
+
+    def running_cpus(self, task_id: str) -> int:
+        return sum(record.cpus for record, state in self.others(task_id) if state is DomainState.RUNNING)
+
+    def running_memory(self, task_id: str) -> int:
+        """KiB."""
+        return sum(record.memory for record, state in self.others(task_id) if state is DomainState.RUNNING)
+
+    # -- running jobs ------------------------------------------------------------------------------
+
+    def remember_running(self) -> None:
+        """What the daemon would start again after its own restart."""
+        self.last_running = {task_id for task_id in self.records if self.libvirt.state(task_id) is DomainState.RUNNING}

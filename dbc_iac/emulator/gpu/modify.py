@@ -1,0 +1,252 @@
+"""Modify: synchronous, step by step, and not atomic. A step that refuses leaves the earlier ones done.
+
+Address, ports, forwards and filters are saved at once. Screen port, cards, cores and memory change in memory only until
+the domain is rewritten at the end: refused in between, details show the new value and a repeat finds nothing to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dbc_iac.emulator.gpu.capacity import (
+    Topology,
+    allocate_cpus,
+    allocate_gpus,
+    allocate_memory,
+    check_public_ip,
+    port_conflict,
+    share_of,
+)
+from dbc_iac.emulator.gpu.create import KIB_IN_GIB
+from dbc_iac.emulator.gpu.ctext import atoi, port_number, text_of, texts_of
+from dbc_iac.emulator.gpu.domain import LibvirtError
+from dbc_iac.emulator.gpu.filters import apply_filters
+from dbc_iac.emulator.gpu.logs import Place
+from dbc_iac.emulator.gpu.machine import Machine
+from dbc_iac.emulator.gpu.paste import OK, Refused, quoted, spaced
+from dbc_iac.emulator.gpu.record import Record
+from dbc_iac.emulator.gpu.rental import rented_indexes
+from dbc_iac.emulator.gpu.request import Caller, NodeRequest
+from dbc_iac.emulator.reply import ProcessDied, Reply
+
+_PLACE = Place("TaskManager.cpp", 2187, "modifyTask")
+
+
+@dataclass(frozen=True, slots=True)
+class _Rented:
+    """The cards of the VM's own order. `whole`: they are all of the machine."""
+
+    indexes: list[int]
+    whole: bool
+    share: float
+
+
+async def modify(machine: Machine, caller: Caller, request: NodeRequest) -> Reply:
+    record = machine.existing(request.task_id)
+    await machine.settle()
+    rented = _rented(machine, record, caller)
+    wanted = request.additional
+    await _change_forwards(machine, record, wanted)
+    _change_filters(machine, record, wanted)
+    changes = [
+        _change_vnc_port(machine, record, text_of(wanted, "new_vnc_port")),
+        _change_gpus(machine, record, text_of(wanted, "new_gpu_count"), rented),
+        _change_cpus(machine, record, text_of(wanted, "new_cpu_cores"), rented),
+        _change_memory(machine, record, text_of(wanted, "new_mem_size"), rented),
+    ]
+    if any(changes):
+        _rewrite(machine, record)
+    machine.logs.info(record.task_id, _PLACE, "modify task successful")
+    return spaced(quoted("some changes will take effect on the next boot") if any(changes) else OK)
+
+
+def _rented(machine: Machine, record: Record, caller: Caller) -> _Rented:
+    indexes = rented_indexes(machine.rentals, record.rent_order, caller.wallet)
+    cards = len(machine.gpus)
+    if not record.rent_order or len(indexes) == cards:
+        return _Rented(indexes, True, 1.0)
+    if not indexes:
+        raise Refused("gpu rent order is empty")
+    return _Rented(indexes, False, share_of(len(indexes), cards))
+
+
+# -- at once ---------------------------------------------------------------------------------------
+
+
+async def _change_forwards(machine: Machine, record: Record, wanted: Mapping[str, object]) -> None:
+    """Public address, ports, custom ports; then the forwards are made anew. An absent address is an empty one."""
+    changes = [_change_public_ip(machine, record, text_of(wanted, "new_public_ip"))]
+    ssh, rdp = text_of(wanted, "new_ssh_port"), text_of(wanted, "new_rdp_port")
+    if ssh:
+        changes.append(_change_ssh_port(machine, record, ssh))
+    if rdp:
+        changes.append(_change_rdp_port(machine, record, rdp))
+    if ssh and rdp and port_number(ssh) == port_number(rdp):
+        raise Refused("new_ssh_port and new_rdp_port are the same!")  # both are saved already
+    changes.append(_change_custom_ports(record, wanted))
+    if any(changes):
+        await machine.clock.sleep(machine.spec.durations.forwards)
+        machine.logs.info(record.task_id, _PLACE, "reset iptables successful")
+
+
+def _change_public_ip(machine: Machine, record: Record, address: str) -> bool:
+    check_public_ip(machine, address, record.task_id)
+    if address == record.public_ip:
+        return False
+    _need_forwards(record, "public ip")
+    machine.logs.info(
+        record.task_id, _PLACE, f"modify task old public ip: {record.public_ip}, new public ip: {address}"
+    )
+    record.public_ip = address
+    record.save()
+    return True
+
+
+def _change_ssh_port(machine: Machine, record: Record, text: str) -> bool:
+    port = _free_port(machine, record, "new_ssh_port", text)
+    if port == record.ssh_port:
+        return False
+    _need_forwards(record, "ssh port")
+    machine.logs.info(record.task_id, _PLACE, f"modify task old ssh port: {record.ssh_port}, new ssh port: {port}")
+    record.ssh_port = port
+    record.save()
+    return True
+
+
+def _change_rdp_port(machine: Machine, record: Record, text: str) -> bool:
+    port = _free_port(machine, record, "new_rdp_port", text)
+    if port == record.rdp_port:
+        return False
+    _need_forwards(record, "rdp port")
+    machine.logs.info(record.task_id, _PLACE, f"modify task old rdp port: {record.rdp_port}, new rdp port: {port}")
+    record.rdp_port = port
+    record.save()
+    return True
+
+
+def _free_port(machine: Machine, record: Record, key: str, text: str) -> int:
+    port = port_number(text)
+    if not port:
+        raise Refused(f"{key} {text} is invalid! (usage: > 0)")
+    if not record.public_ip and port_conflict(machine, port, record.task_id):
+        raise Refused(f"{key} {text} has been used!")
+    return port
+
+
+def _change_custom_ports(record: Record, wanted: Mapping[str, object]) -> bool:
+    items = wanted.get("new_custom_port")
+    if not isinstance(items, list):
+        return False
+    if not all(isinstance(item, str) for item in items):
+        raise ProcessDied("an item of new_custom_port is no text")
+    ports = texts_of(wanted, "new_custom_port") or []
+    if ports == record.custom_ports:
+        return False
+    _need_forwards(record, "custom port")
+    record.custom_ports = ports
+    record.save()
+    return True
+
+
+def _need_forwards(record: Record, what: str) -> None:
+    if record.forwards is None:
+        raise Refused(f"can not find iptable info when modify {what}")
+
+
+def _change_filters(machine: Machine, record: Record, wanted: Mapping[str, object]) -> None:
+    filters = texts_of(wanted, "new_network_filters")
+    if filters is None or filters == record.network_filters:
+        return
+    machine.logs.info(record.task_id, _PLACE, "modify task network filter")
+    record.network_filters = filters  # saved before libvirt is asked
+    record.save()
+    if not apply_filters(filters):
+        raise Refused("modify network filter error")
+
+
+# -- at the next boot ------------------------------------------------------------------------------
+
+
+def _change_vnc_port(machine: Machine, record: Record, text: str) -> bool:
+    if not text:
+        return False
+    port = port_number(text)
+    if port < 5900:
+        raise Refused(f"new_vnc_port {text} is invalid! (usage: 5900 =< port <= 65535)")
+    if port_conflict(machine, port, record.task_id):
+        raise Refused(f"new_vnc_port {text} has been used!")
+    if port == record.vnc_port:
+        return False
+    machine.logs.info(record.task_id, _PLACE, f"modify task old vnc port: {record.vnc_port}, new vnc port: {port}")
+    record.vnc_port = port
+    return True
+
+
+def _change_gpus(machine: Machine, record: Record, text: str, rented: _Rented) -> bool:
+    if not text:
+        return False
+    if not rented.whole:
+        raise Refused("can not modify gpu count")
+    count = port_number(text)  # cut to 16 bits like a port: -1 is 65535
+    if count == len(record.gpus):
+        return False
+    gpus = allocate_gpus(machine, count, rented.indexes, record.task_id)
+    if gpus is None:
+        raise Refused("allocate gpu failed")
+    machine.logs.info(record.task_id, _PLACE, f"modify task new gpu count: {text}, old gpu count {len(record.gpus)}")
+    record.gpus = gpus
+    return True
+
+
+def _change_cpus(machine: Machine, record: Record, text: str, rented: _Rented) -> bool:
+    if not text:
+        return False
+    if not rented.whole:
+        raise Refused("can not modify cpu cores")
+    cpus = atoi(text)
+    topology = Topology(1, cpus, 1) if cpus < 0 else allocate_cpus(machine, cpus, rented.share, record.task_id)
+    if topology is None:
+        raise Refused("allocate cpu failed")
+    if topology == Topology(record.sockets, record.cores, record.threads):
+        return False
+    machine.logs.info(
+        record.task_id,
+        _PLACE,
+        f"modify task new cpu cores: {text}, sockets: {topology.sockets}, "
+        f"cores per socket: {topology.cores}, threads per core: {topology.threads}",
+    )
+    record.sockets, record.cores, record.threads = topology.sockets, topology.cores, topology.threads
+    return True
+
+
+def _change_memory(machine: Machine, record: Record, text: str, rented: _Rented) -> bool:
+    if not text:
+        return False
+    if not rented.whole:
+        raise Refused("can not modify mem size")
+    kib = atoi(text) * KIB_IN_GIB
+    if not allocate_memory(machine, kib, rented.share, record.task_id):
+        raise Refused("allocate memory failed")
+    if kib == record.memory:
+        return False
+    machine.logs.info(record.task_id, _PLACE, f"modify task old mem size: {record.memory}, new mem size: {text}")
+    record.memory = kib
+    return True
+
+
+def _rewrite(machine: Machine, record: Record) -> None:
+    """The new domain always carries all four values, those left pending by an earlier refusal too."""
+    if record.cores < 0:
+        machine.libvirt.lose()
+        raise Refused("defineXML failed: End of file while reading data: Input/output error")
+    domain = machine.libvirt.find(record.task_id)
+    if domain is None:
+        raise Refused(f"task:{record.task_id} not exist")
+    try:
+        machine.libvirt.define(record.task_id, record.definition(), domain.guest)
+    except LibvirtError as error:
+        machine.logs.error(record.task_id, _PLACE, f"modify task error: defineXML failed: {error}")
+        raise Refused(f"defineXML failed: {error}") from None
+    record.save()
+    machine.logs.info(record.task_id, _PLACE, "redefine task sucessful")

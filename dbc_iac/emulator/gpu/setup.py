@@ -1,0 +1,171 @@
+"""Builds a node's machine from its world-file part, and puts the VMs and LANs there that exist at the beginning."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from dbc_iac.emulator.gpu import ids
+from dbc_iac.emulator.gpu.capacity import Topology, host_cpus
+from dbc_iac.emulator.gpu.centres import ImageCentres
+from dbc_iac.emulator.gpu.create import KIB_IN_GIB
+from dbc_iac.emulator.gpu.domain import Hypervisor
+from dbc_iac.emulator.gpu.files import EMPTY_QCOW2, HostFile, HostFiles
+from dbc_iac.emulator.gpu.lan import DEVICE, DHCP, Lan, LanRoom
+from dbc_iac.emulator.gpu.lan_requests import address_range
+from dbc_iac.emulator.gpu.logs import TaskLogs
+from dbc_iac.emulator.gpu.machine import Machine
+from dbc_iac.emulator.gpu.record import SYSTEM_DISK_BYTES, Disk, Forwards, Record
+from dbc_iac.emulator.gpu.rental import Rentals
+from dbc_iac.emulator.gpu.spec import GIB, GpuNodeSpec, LanSpec, VmSpec
+from dbc_iac.emulator.gpu.states import DomainState, Status
+from dbc_iac.emulator.gpu.timing import Clock, stamp
+from dbc_iac.emulator.gpu.transfers import Transfers
+from dbc_iac.emulator.gpu.worker import Worker
+
+_NEVER_FORWARDED = {Status.CREATING, Status.CREATE_ERROR}
+
+
+def build_machine(
+    spec: GpuNodeSpec,
+    *,
+    clock: Clock,
+    source: random.Random,
+    rentals: Rentals,
+    room: LanRoom,
+    centres: ImageCentres,
+    die: Callable[[], None],
+) -> Machine:
+    """An empty machine: hardware and files, no VM."""
+    files = HostFiles.of(spec)
+    libvirt = Hypervisor(spec, files, clock, source)
+    return Machine(
+        spec=spec,
+        clock=clock,
+        random=source,
+        rentals=rentals,
+        lan=room.table(spec.id, hears=spec.hears_lan, bridges=libvirt.bridges),
+        centres=centres,
+        files=files,
+        libvirt=libvirt,
+        worker=Worker(die),
+        transfers=Transfers(spec, clock, files, die),
+        logs=TaskLogs(clock),
+        die=die,
+        gpus=sorted(spec.gpu_pci) or [f"{index + 1:02x}:00.0" for index in range(spec.gpus)],
+    )
+
+
+def place_initial(machine: Machine) -> None:
+    for lan in machine.spec.lans:
+        place_lan(machine, lan)
+    for vm in machine.spec.vms:
+        place_vm(machine, vm)
+    machine.remember_running()
+
+
+def place_vm(machine: Machine, spec: VmSpec) -> Record:
+    """A VM as if it had been made some time ago."""
+    record = _record(machine, spec)
+    machine.logs.open(record.task_id)
+    machine.records[record.task_id] = record
+    if spec.network_name:
+        machine.lan.join(spec.network_name, record.task_id)
+    if spec.domain is None:
+        return record
+    _place_disks(machine, record)
+    domain = machine.libvirt.define(record.task_id, record.definition(), machine.guest_of(record.image_name))
+    if spec.domain is not DomainState.SHUTOFF:
+        machine.libvirt.set_state(domain, DomainState.RUNNING)
+        domain.address_at = machine.clock.now() if domain.guest.dhcp else None
+        machine.libvirt.has_address(domain)
+        machine.libvirt.set_state(domain, spec.domain)
+    if spec.status not in _NEVER_FORWARDED and not record.is_pxe:
+        record.forwards = Forwards(domain.address or "192.168.122.2")
+    return record
+
+
+def place_lan(machine: Machine, spec: LanSpec) -> None:
+    """A LAN hosted by this node."""
+    first, last = address_range(spec.ip_cidr)
+    tap = spec.dhcp_interface or "tap" + "".join(machine.random.choices("0123456789abcdefghijklmnopqrstuvwxyz", k=10))
+    machine.lan.host(
+        Lan(
+            name=spec.network_name,
+            vni=machine.random.randrange(2**24) if spec.vni is None else spec.vni,
+            cidr=spec.ip_cidr,
+            ip_start=first,
+            ip_end=last,
+            dhcp_interface=tap,
+            machine_id=machine.spec.id,
+            wallet=spec.wallet,
+            used=_date(spec.last_use_time) or machine.clock.wall(),
+            heard=machine.clock.now(),
+            members=list(spec.members),
+            flags=DEVICE | DHCP,
+        )
+    )
+
+
+def topology_for(spec: GpuNodeSpec, cpus: int) -> Topology:
+    """A topology that has so many cores, without asking whether they are free."""
+    host = host_cpus(spec)
+    threads = host.threads if cpus % host.threads == 0 else 1
+    return Topology(1, max(1, cpus // threads), threads)
+
+
+def _record(machine: Machine, spec: VmSpec) -> Record:
+    topology = topology_for(machine.spec, spec.cpus)
+    is_pxe = spec.bios_mode == "pxe"
+    disks = {
+        "vda": Disk("vda", ids.vm_file("/data", "vm", machine.clock, machine.random), SYSTEM_DISK_BYTES),
+        "vdb": Disk("vdb", ids.vm_file("/data", "data", machine.clock, machine.random), spec.disk * GIB),
+    }
+    return Record(
+        task_id=spec.task_id,
+        wallet=spec.wallet or machine.rentals.current_renter()[0],
+        rent_order=spec.rent_order,
+        image_name=spec.image,
+        desc=spec.desc,
+        operation_system=spec.operation_system,
+        bios_mode=spec.bios_mode,
+        create_time=spec.create_time or stamp(machine.clock),
+        sockets=topology.sockets,
+        cores=topology.cores,
+        threads=topology.threads,
+        memory=spec.memory * KIB_IN_GIB,
+        gpus=_free_gpus(machine)[: spec.gpus],
+        ssh_port=spec.ssh_port,
+        rdp_port=spec.rdp_port,
+        vnc_port=spec.vnc_port,
+        vnc_password=spec.password[:8],
+        login_password=spec.password,
+        root_image=machine.files.root_of(f"/data/{spec.image}"),
+        login_user=spec.user,
+        custom_ports=list(spec.custom_port),
+        multicast=list(spec.multicast),
+        network_name=spec.network_name,
+        public_ip=spec.public_ip,
+        network_filters=list(spec.network_filters),
+        status=spec.status,
+        disks={} if is_pxe else disks,
+    )
+
+
+def _free_gpus(machine: Machine) -> list[str]:
+    held = {gpu for record in machine.records.values() for gpu in record.gpus}
+    return [gpu for gpu in machine.gpus if gpu not in held]
+
+
+def _place_disks(machine: Machine, record: Record) -> None:
+    image = f"/data/{record.image_name}"
+    base = machine.files.get(image)
+    for name, disk in record.disks.items():
+        system = name == "vda"
+        size = (base.virtual_size if base is not None else 20 * GIB) if system else disk.told_size
+        machine.files.put(disk.file, HostFile(EMPTY_QCOW2, size, image if system and base is not None else ""))
+
+
+def _date(text: str) -> datetime | None:
+    return datetime.strptime(text, "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC) if text else None

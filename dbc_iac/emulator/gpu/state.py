@@ -1,0 +1,125 @@
+"""Saving a node and loading it again: what its disks and libvirt keep. Jobs, transfers and nonces are not kept."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from dbc_iac.emulator.gpu.domain import Definition, Domain
+from dbc_iac.emulator.gpu.files import HostFile
+from dbc_iac.emulator.gpu.lan import Lan
+from dbc_iac.emulator.gpu.logs import MOST_LINES
+from dbc_iac.emulator.gpu.machine import Machine
+from dbc_iac.emulator.gpu.record import Record
+from dbc_iac.emulator.gpu.snapshot_records import Snapshot
+from dbc_iac.emulator.gpu.spec import GuestSpec
+from dbc_iac.emulator.gpu.states import DomainState
+
+
+@dataclass(slots=True)
+class SavedDomain:
+    name: str
+    definition: Definition
+    live: Definition | None
+    mac: str
+    guest: GuestSpec
+    state: DomainState
+    address: str
+    survives_destroy: bool
+
+
+@dataclass(slots=True)
+class SavedNode:
+    """Emulated seconds are not kept: a guest that was booting has booted."""
+
+    records: list[Record]
+    domains: list[SavedDomain]
+    files: dict[str, HostFile]
+    directories: list[str]
+    bridges: list[str]
+    lans: list[Lan]
+    snapshots: dict[str, list[Snapshot]]
+    rent_ends: dict[str, int]
+    monitors: dict[str, list[str]]
+    gpus: list[str]
+    passthrough: bool
+    logs: dict[str, list[str]] = field(default_factory=dict)
+
+
+def save_state(machine: Machine) -> dict[str, Any]:
+    saved = SavedNode(
+        records=list(machine.records.values()),
+        domains=[_saved(domain) for domain in machine.libvirt.domains.values()],
+        files=machine.files.files,
+        directories=sorted(machine.files.directories),
+        bridges=sorted(machine.libvirt.bridges),
+        lans=machine.lan.sorted(),
+        snapshots=machine.snapshots.snapshots,
+        rent_ends=machine.rent_ends,
+        monitors=machine.monitors,
+        gpus=machine.gpus,
+        passthrough=machine.libvirt.passthrough,
+        logs={task_id: list(lines) for task_id, lines in machine.logs.lines.items() if task_id in machine.records},
+    )
+    dumped: dict[str, Any] = _adapter().dump_python(saved, mode="json")
+    return dumped
+
+
+def load_state(machine: Machine, state: dict[str, Any]) -> None:
+    """Raises pydantic.ValidationError for what was not saved by `save_state`."""
+    saved = _adapter().validate_python(state)
+    machine.records = {record.task_id: record for record in saved.records}
+    machine.libvirt.domains = {one.name: _loaded(machine, one) for one in saved.domains}
+    machine.files.files = saved.files
+    machine.files.directories = set(saved.directories)
+    machine.libvirt.bridges.clear()
+    machine.libvirt.bridges.update(saved.bridges)
+    machine.lan.networks = {lan.name: lan for lan in saved.lans}
+    machine.snapshots.snapshots = saved.snapshots
+    machine.rent_ends = saved.rent_ends
+    machine.monitors = saved.monitors
+    machine.gpus = saved.gpus
+    machine.libvirt.passthrough = saved.passthrough
+    for task_id, lines in saved.logs.items():
+        machine.logs.lines[task_id] = deque(lines, maxlen=MOST_LINES)
+    if machine.lan.networks:
+        machine.lan.keep_ticking()
+    machine.remember_running()
+
+
+def _saved(domain: Domain) -> SavedDomain:
+    return SavedDomain(
+        name=domain.name,
+        definition=domain.definition,
+        live=domain.live,
+        mac=domain.mac,
+        guest=domain.guest,
+        state=domain.state,
+        address=domain.address,
+        survives_destroy=domain.survives_destroy,
+    )
+
+
+def _loaded(machine: Machine, saved: SavedDomain) -> Domain:
+    runs = saved.state is not DomainState.SHUTOFF
+    return Domain(
+        name=saved.name,
+        definition=saved.definition,
+        mac=saved.mac,
+        guest=saved.guest,
+        state=saved.state,
+        live=saved.live,
+        address=saved.address,
+        address_at=machine.clock.now() if runs and saved.guest.dhcp else None,
+        has_lease=bool(saved.address),
+        survives_destroy=saved.survives_destroy,
+    )
+
+
+@cache
+def _adapter() -> TypeAdapter[SavedNode]:
+    return TypeAdapter(SavedNode)

@@ -1,0 +1,59 @@
+"""The node's one worker: a queue in memory for the jobs of all its VMs, first in, first out.
+
+It runs only while there is work. When the daemon ends, what is queued is lost without a trace.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from dbc_iac.emulator.reply import ProcessDied
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """`kind` and `task_id` are only for those who watch."""
+
+    kind: str
+    task_id: str
+    run: Callable[[], Awaitable[None]]
+
+
+class Worker:
+    """`on_death` is called when a job ends the whole process."""
+
+    def __init__(self, on_death: Callable[[], None]) -> None:
+        self.current: Job | None = None
+        self._queue: deque[Job] = deque()
+        self._task: asyncio.Task[None] | None = None
+        self._on_death = on_death
+
+    @property
+    def queued(self) -> tuple[Job, ...]:
+        """Accepted jobs that have not begun."""
+        return tuple(self._queue)
+
+    def push(self, job: Job) -> None:
+        self._queue.append(job)
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._work())
+
+    def stop(self) -> None:
+        """The process ends: nothing of the queue remains."""
+        self._queue.clear()
+        self.current = None
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    async def _work(self) -> None:
+        try:
+            while self._queue:
+                self.current = self._queue.popleft()
+                await self.current.run()
+                self.current = None
+        except ProcessDied:
+            self._on_death()
