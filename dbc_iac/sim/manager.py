@@ -11,7 +11,7 @@ from dbc_iac.sim.authority import Authority, Credentials
 from dbc_iac.sim.chain import Chain
 from dbc_iac.sim.crypto import new_key, node_id_of
 from dbc_iac.sim.reply import ProcessDiedError, RefusedError, Reply, done, pasted
-from dbc_iac.sim.world import ManagerSpec
+from dbc_iac.sim.world import BmcSpec, ManagerSpec
 
 CAP = 51
 _REQUIRED = ("uuid", "ip", "ipmi_hostname", "ipmi_username", "ipmi_password")
@@ -48,10 +48,11 @@ class Server:
 class Manager:
     """One manager process with all its servers."""
 
-    def __init__(self, spec: ManagerSpec, source: random.Random, chain: Chain) -> None:
+    def __init__(self, spec: ManagerSpec, source: random.Random, chain: Chain, bmcs: tuple[BmcSpec, ...] = ()) -> None:
         self.id = node_id_of(spec.seed)
         self.spec = spec
         self.random = source
+        self.bmcs = {(b.host, b.port): b for b in bmcs}
         self.authority = Authority(chain, source)
         self.servers: dict[str, Server] = {}
         for known in spec.servers:
@@ -72,6 +73,8 @@ class Manager:
             case "bare_metal.add" | "bare_metal.delete" | "bare_metal.modify":
                 if not self._owner(credentials):
                     raise RefusedError(-3, "verify sign failed")
+            case "session_id":
+                raise ProcessDiedError("a manager's id: nobody ever answers")
             case "mining_nodes":
                 raise RefusedError(-3, "bare metal node has no machine info for now")
             case _:
@@ -88,9 +91,15 @@ class Manager:
         found = sorted(self.servers.values(), key=lambda s: s.node_id)
         if path:
             found = [s for s in found if path[0] in {s.node_id, s.uuid}]
-        power = "Chassis Power is on" if len(found) == 1 else None
+        power = self._power(found[0]) if len(found) == 1 else None
         rows = ",".join(s.text(shown=shown, power=power) for s in found[:CAP])
         return done(f'{{"bare_metal_nodes":[{rows}]}}')
+
+    def _power(self, server: Server) -> str | None:
+        """What the BMC of a single server says; nothing where it does not answer to the credentials."""
+        bmc = self.bmcs.get((server.ipmi_hostname, server.ipmi_port or 623))
+        good = bmc is not None and (bmc.user, bmc.password) == (server.ipmi_username, server.ipmi_password)
+        return f"Chassis Power is {bmc.power}" if bmc is not None and good else None
 
     def _add(self, additional: dict[str, Any]) -> Reply:
         entries = additional.get("bare_metal_nodes")

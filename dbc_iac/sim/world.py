@@ -33,7 +33,7 @@ class Durations(_Part):
     forced_restart: float = 8.0
     reset: float = 3.0
     delete: float = 1.0
-    disk: float = 2.0
+    disk: float = 0.5
     passwd: float = 3.0
 
 
@@ -63,12 +63,15 @@ class GpuNodeSpec(_Part):
     cpus: int = 62
     sockets: int = 2
     threads: int = 2
-    memory: int = 256
+    memory: float = 256
     disk: int = 4000
     directories: tuple[str, ...] = Field(default=("/data",), description="data directories of the host")
     ip: str = "203.0.113.7"
     os: str = "Ubuntu 20.04.3 LTS (Focal Fossa) 5.4.0-121-generic GNU/Linux"
     cpu_type: str = "AMD EPYC 7302"
+    cpu_hz: str = "2600MHz"
+    host_ip: str = Field(default="10.0.0.2", description="address of the host's own network card")
+    system_disk: float = Field(default=20.0, description="real size of a system disk, in GiB")
     room: str = Field(default="room", description="machine room: LANs are seen within it")
     hears_lan: bool = Field(default=True, description="false: members of LANs stay empty")
     images: tuple[ImageSpec, ...] = (ImageSpec(name="ubuntu.qcow2"), ImageSpec(name="win10.qcow2"))
@@ -101,6 +104,9 @@ class MachineSpec(_Part):
 
     status: str = "rented"
     renter: str = Field(default="", description="renter of the machine-level order")
+    rent_status: str = "renting"
+    orders: tuple[str, ...] = Field(default=(), description="order ids that the chain lists for it")
+    end: int = 2_000_000
 
 
 class ServerSpec(_Part):
@@ -135,6 +141,15 @@ class ManagerSpec(_Part):
     servers: tuple[ServerSpec, ...] = ()
 
 
+class SessionSpec(_Part):
+    """A session id that a target gives to a wallet, or has given before the world begins."""
+
+    target: str = Field(description="node id of the machine or manager")
+    wallet: str = Field(description="address")
+    id: str
+    issued: bool = False
+
+
 class FaultSpec(_Part):
     """Something that goes wrong with the n-th matching request."""
 
@@ -156,9 +171,10 @@ class WorldSpec(_Part):
     wallets: tuple[WalletSpec, ...] = ()
     gpu_nodes: tuple[GpuNodeSpec, ...] = ()
     orders: dict[str, OrderSpec] = Field(default_factory=dict)
-    machines: dict[str, MachineSpec] = Field(default_factory=dict)
+    machines: dict[str, MachineSpec] | None = Field(default=None, description="default: rented, where it has an order")
     managers: tuple[ManagerSpec, ...] = ()
     bmcs: tuple[BmcSpec, ...] = ()
+    sessions: tuple[SessionSpec, ...] = ()
     faults: tuple[FaultSpec, ...] = ()
     gossip_seconds: float = Field(default=10.0, description="until a new node is known to clients")
 

@@ -31,7 +31,7 @@ def new_vm(node: GpuNode, caller: Caller, request: Request) -> Vm:
     ssh, rdp = _remote_ports(request, os, public_ip, others)
     vnc = _vnc_port(request, others)
     cores, memory = _cores_and_memory(node, caller, request, others)
-    size = _disk_size(request, bios)
+    size = _disk_size(node, request, bios)
     data_file = _data_file(node, request, bios)
     network = request.text("network_name") or ""
     if network and network not in node.room.lans:
@@ -52,7 +52,7 @@ def new_vm(node: GpuNode, caller: Caller, request: Request) -> Vm:
     )  # fmt: skip
     if not vm.pxe:
         vm.disks = [
-            Disk("vda", node.new_file("/data", "vm"), gib(20), gib(SYSTEM_DISK_GIB)),
+            Disk("vda", node.new_file("/data", "vm"), gib(node.spec.system_disk), gib(SYSTEM_DISK_GIB)),
             Disk("vdb", f"/data/{data_file}" if data_file else node.new_file("/data", "data"), gib(size)),
         ]
     return vm
@@ -122,7 +122,7 @@ def check_public_ip(node: GpuNode, text: str, own: Vm | None) -> str:
         canonical = ""
     if canonical != text:
         raise RefusedError(1, "invalid public ip")
-    if text == node.spec.ip or any(vm.public_ip == text for vm in node.vms.values() if vm is not own):
+    if text == node.spec.host_ip or any(vm.public_ip == text for vm in node.vms.values() if vm is not own):
         raise RefusedError(1, "public ip being used")
     return text
 
@@ -169,12 +169,14 @@ def _cores_and_memory(node: GpuNode, caller: Caller, request: Request, others: l
     return cores, gib(memory)
 
 
-def _disk_size(request: Request, bios: str) -> int:
+def _disk_size(node: GpuNode, request: Request, bios: str) -> int:
     if bios == "pxe":
         return 0
     size = leading_int(request.text("disk_size") or "")
     if size <= 0:
         raise RefusedError(1, "disk_size is invalid (usage: disk_size > 0)")
+    if size > node.spec.disk - SYSTEM_DISK_GIB:
+        raise RefusedError(1, "allocate disk failed")
     return size
 
 

@@ -116,7 +116,8 @@ def _cores(node: GpuNode, caller: Caller, vm: Vm, request: Request, others: list
         raise RefusedError(1, "allocate cpu failed")
     vm.cores = cores  # it is spoilt in memory already when the rewrite refuses
     if cores <= 0:
-        raise RefusedError(1, "defineXML failed: XML error: Invalid CPU topology")
+        reason = "Invalid value for attribute 'cores' in element 'topology': Zero is not permitted"
+        raise RefusedError(1, f"defineXML failed: XML error: {reason}")
     return True
 
 

@@ -155,11 +155,10 @@ class GpuNode:
         free = gib(spec.memory) - sum(v.memory for v in self.vms.values() if v.runs)
         octets = spec.ip.split(".")
         masked = f"*.{octets[1]}.*.{octets[3]}" if len(octets) == 4 else "*"
-        running = {v.image for v in self.vms.values() if v.runs}
         images = ", ".join(
             pasted(image_name=i.name, image_size=size_text(i.size // 1024))
             for i in spec.images
-            if "data" not in i.name and not i.base and i.name not in running
+            if "data" not in i.name and not i.base
         )
         data = ", ".join(
             pasted(
@@ -169,7 +168,7 @@ class GpuNode:
             for d in spec.directories
         )  # fmt: skip
         cpu = pasted(
-            type=spec.cpu_type, hz="2600MHz", cores=str(spec.cpus), used_usage="1.5%", physical_cpus=str(spec.sockets)
+            type=spec.cpu_type, hz=spec.cpu_hz, cores=str(spec.cpus), used_usage="1.5%", physical_cpus=str(spec.sockets)
         )
         gpu = pasted(gpu_count=str(spec.gpus), gpu_used=str(used + len(self.taken_gpus)))
         mem = pasted(size=size_text(gib(spec.memory)), free=size_text(free), used_usage="10%")
@@ -180,7 +179,8 @@ class GpuNode:
 
     def _orders(self) -> str:
         rows: list[str] = []
-        for order in list(self.authority.orders.values())[:51]:
+        kept = {k: self.chain.orders[k] for k in self.chain.listed.get(self.id, ()) if k in self.chain.orders}
+        for order in list({**kept, **self.authority.orders}.values())[:51]:
             indexes = ", ".join(str(g) for g in order.gpus)
             head = pasted(
                 id=order.key, renter=order.renter, rent_end=str(order.end), rent_status=order.status,

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 DHCP_SECONDS = 3000.0
 """How long a create waits for an address before it gives up."""
+DEFINE_SECONDS = 0.5
+"""From the worker's start until the hypervisor has the domain."""
 PASSWORD_SECONDS = 300.0
 """100 tries of 3 s to set a password in a guest without an agent."""
 
@@ -30,6 +32,7 @@ def create_job(node: GpuNode, vm: Vm) -> None:
     async def job() -> None:
         times, guest = node.spec.durations, node.spec.guest
         vm.log.append("create task begin")
+        await node.clock.sleep(DEFINE_SECONDS)
         if any(f.split(",")[1:3] in (["tcp", "all"], ["udp", "all"]) for f in vm.filters):
             vm.status = "create error"
             vm.log.append("create network filter failed")
@@ -49,7 +52,7 @@ def create_job(node: GpuNode, vm: Vm) -> None:
             vm.log.append("get domain local ip failed")
             return
         vm.forwarded = not vm.pxe
-        if not vm.pxe and not guest.agent:
+        if not vm.pxe and not (guest.agent and guest.sets_password):
             await node.clock.sleep(PASSWORD_SECONDS)
             vm.user = vm.password = "N/A"  # noqa: S105 - what the node shows
         _finish(vm, "creating", "running")

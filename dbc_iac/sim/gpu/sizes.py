@@ -18,8 +18,8 @@ def size_text(kib: int, units: str = "KMG") -> str:
     return f"{whole + rest / divisor:.2f}".rstrip("0").rstrip(".") + units[index]
 
 
-def gib(amount: int) -> int:
-    return amount * KIB_PER_GIB
+def gib(amount: float) -> int:
+    return int(amount * KIB_PER_GIB)
 
 
 def leading_int(text: str) -> int:

@@ -1,0 +1,101 @@
+"""The process ends before or after any journal record; the next run goes on, with nothing twice and nothing forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dbc_iac.state.journal import Journal
+from tests.projects import Emulated, document, project, vm
+
+LAN = document("Network", "training", {"via": "gpu-a", "cidr": "192.168.66.0/24"})
+DISK = document("Disk", "scratch", {"vm": "trainer", "size": "50Gi"})
+LOGIN: dict[str, Any] = {"login": {"password": {"env": "PW"}}, "network": "training"}
+BEFORE = (LAN, vm(**LOGIN), DISK)
+AFTER = (
+    LAN,
+    vm(**{**LOGIN, "gpus": 2, "dataDisk": {"size": "30Gi"}, "firewall": ["in,all,all,0.0.0.0/0,drop"]}),
+    document("Disk", "scratch", {"vm": "trainer", "size": "90Gi"}),
+    document("Disk", "more", {"vm": "trainer", "size": "10Gi"}),
+)
+REPLACED = (LAN, vm(**{**LOGIN, "image": "win10.qcow2"}), DISK)
+
+
+class ProcessEndedError(Exception):
+    """Stands for the end of the process."""
+
+
+@contextmanager
+def ends_at(monkeypatch: pytest.MonkeyPatch, record: int, *, written: bool) -> Iterator[list[int]]:
+    """The process ends when the n-th record is about to be written, or when it has been."""
+    count = [0]
+    whole = Journal._append
+
+    def append(self: Journal, made: dict[str, Any], *, sync: bool) -> None:
+        count[0] += 1
+        if count[0] > record or (count[0] == record and not written):
+            raise ProcessEndedError
+        whole(self, made, sync=sync)
+        if count[0] == record:
+            raise ProcessEndedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "_append", append)
+        yield count
+
+
+def records_of(emulated: Emulated, monkeypatch: pytest.MonkeyPatch) -> int:
+    with ends_at(monkeypatch, 10_000, written=True) as count:
+        assert emulated.run("apply", "--yes").code == 0
+    return count[0]
+
+
+def build(directory: Path, *documents: str) -> Emulated:
+    directory.mkdir()
+    return Emulated(project(directory, *documents, environ={"PW": "made-up"}))
+
+
+def converged(emulated: Emulated, disks: list[int]) -> None:
+    emulated.settle(600)
+    result = emulated.run("apply", "--yes")
+    assert result.code == 0, result.out + result.err
+    emulated.settle(600)
+    last = emulated.run("plan", "--detailed-exitcode")
+    assert last.code == 0, last.out + last.err
+    [machine] = emulated.vms.values()
+    assert sorted(machine["disks"].values()) == disks
+    assert machine["domain"] == "running"
+
+
+SCENARIOS = {
+    "create": (None, BEFORE, [20, 20, 50]),
+    "change": (BEFORE, AFTER, [10, 20, 30, 90]),
+}
+
+
+@pytest.mark.parametrize("written", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("name", sorted(SCENARIOS))
+def test_the_next_run_converges_wherever_the_process_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, written: bool
+) -> None:
+    first, then, disks = SCENARIOS[name]
+
+    def prepared(directory: Path) -> Emulated:
+        emulated = build(directory, *(first or then))
+        if first is not None:
+            assert emulated.run("apply", "--yes").code == 0
+            project(directory, *then, environ=emulated.project.environ)
+        return emulated
+
+    total = records_of(prepared(tmp_path / "whole"), monkeypatch)
+    assert total > 10
+    for record in range(1, total + 1):
+        emulated = prepared(tmp_path / f"{record}")
+        with ends_at(monkeypatch, record, written=written):
+            assert emulated.run("apply", "--yes").code == 70
+        converged(emulated, disks)
+        emulated.close()
