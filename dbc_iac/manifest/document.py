@@ -86,7 +86,7 @@ class Reader:
                 "api-version", f"apiVersion {said}", marks, ("apiVersion",), f"Write `apiVersion: {API_VERSION}`."
             )
         kind = value.get("kind")
-        if kind not in self._models:
+        if not isinstance(kind, str) or kind not in self._models:
             close = difflib.get_close_matches(str(kind), self._models, 1)
             remedy = f"Did you mean {close[0]}?" if close else f"Kinds: {', '.join(sorted(self._models))}."
             said = "kind is missing" if kind is None else f"there is no kind {kind}"
@@ -96,17 +96,15 @@ class Reader:
             self._problem("missing-field", "metadata is required", marks, ("metadata",), "Add `metadata: {name: ...}`.")
         else:
             self._unknown_keys(parked(metadata), _METADATA, marks, ("metadata",))
-            self._labels(metadata.get("labels"), marks)
         if not isinstance(value.get("spec"), dict):
             self._problem("missing-field", "spec is required, a mapping", marks, ("spec",), "Add `spec:`.")
         return len(self._found.errors) == before
 
-    def _labels(self, labels: Any, marks: Marks) -> None:
-        if labels is None:
-            return
+    def _labels(self, written: Any, context: Mapping[str, Any], marks: Marks) -> dict[str, str]:
+        labels = {} if written is None else render(written, context, marks, self._found, ("metadata", "labels"))
         if not isinstance(labels, dict):
             self._problem("invalid-value", "labels are a mapping of text to text", marks, ("metadata", "labels"))
-            return
+            return {}
         for key, value in labels.items():
             if not TOKEN.fullmatch(str(key)) or not isinstance(value, str) or not TOKEN.fullmatch(value):
                 self._problem(
@@ -115,6 +113,7 @@ class Reader:
                     marks,
                     ("metadata", "labels", key),
                 )
+        return labels
 
     def _unknown_keys(self, value: dict[str, Any], known: tuple[str, ...], marks: Marks, at: Path) -> None:
         for key in value:
@@ -161,7 +160,7 @@ class Reader:
         context = self._context if each is None else {**self._context, "each": each}
         before = len(self._found.errors)
         spec = parked(render(value["spec"], context, marks, self._found, ("spec",)))
-        labels = render(metadata.get("labels") or {}, context, marks, self._found, ("metadata", "labels"))
+        labels = self._labels(metadata.get("labels"), context, marks)
         place = marks.value(("metadata", "name"))
         if address in self._places:
             first = self._places[address]
@@ -201,5 +200,5 @@ class _Where:
     def __call__(self, path: str) -> SourceRange | None:
         if not path:
             return self.marks.value(("metadata", "name"))
-        parts: Path = tuple(int(p) if p.isdigit() else p for p in path.split("."))
+        parts: Path = tuple(int(p) if p.isdecimal() else p for p in path.split("."))
         return self.marks.value(("spec", *parts))

@@ -12,9 +12,11 @@ from pydantic import BaseModel
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, Severity
 from dbc_iac.manifest.document import API_VERSION, NAME, ParsedResource, Reader, parked
 from dbc_iac.manifest.project import FILE, EnvironmentSpec, ProjectSpec
-from dbc_iac.manifest.validate import parse
+from dbc_iac.manifest.validate import hide_literals, parse
 from dbc_iac.manifest.variables import resolve, settings
 from dbc_iac.manifest.yaml import YamlDocument, read_yaml
+
+_ENVELOPE = ("apiVersion", "kind", "metadata", "spec")
 
 __all__ = ["LoadedProject", "ParsedResource", "load_project"]
 
@@ -48,6 +50,7 @@ def load_project(
     context = loader.context(name, project, environment, variables, variable_files, environ)
     reader = Reader(models, context, loader.found)
     resources = [r for d in (*rest, *loader.manifests(project)) for r in reader.read(d)]
+    hide_literals(loader.found, sources)
     loader.found.raise_errors()
     return LoadedProject(name, project, tuple(resources), loader.found)
 
@@ -87,6 +90,9 @@ class _Loader:
             self._stop("no-project", f"{path} must hold one document of kind Project", "See `dbc-iac init`.")
         document = projects[0]
         value = parked(document.value)
+        unknown = [k for k in value if k not in _ENVELOPE]
+        if unknown:
+            self._stop("unknown-field", f"{path}: there is no field {unknown[0]}", f"Fields: {', '.join(_ENVELOPE)}.")
         if value.get("apiVersion") != API_VERSION:
             self._stop("api-version", f"{path}: apiVersion must be {API_VERSION}", f"Write apiVersion: {API_VERSION}.")
         metadata = value.get("metadata")
@@ -95,6 +101,7 @@ class _Loader:
             self._stop("invalid-name", f"{path}: metadata.name must be lower-case letters, digits and -", "Name it.")
         spec = parse(ProjectSpec, parked(value.get("spec") or {}), document.marks, ("spec",), self.found)
         if spec is None:
+            hide_literals(self.found, self.sources)
             self.found.raise_errors()
             raise AssertionError("a spec that was refused has problems")
         return name, spec, [d for d in documents if d is not document]
@@ -119,8 +126,7 @@ class _Loader:
         for path in (*files, *variable_files):
             if not path.is_file():
                 self._stop("unreadable-file", f"variable file {path} cannot be read", "A missing file means no plan.")
-        found, texts = settings(files, environ, variables, variable_files)
-        self.sources.update(texts)
+        found = settings(files, environ, variables, variable_files, self.sources)
         values = resolve(project.variables, found, self.found)
         return {"var": values, "env": environment or "", "project": name}
 
@@ -144,7 +150,7 @@ class _Loader:
                     )
                 )
             for path in paths:
-                if path.is_file() and path not in seen:
+                if path.is_file() and path not in seen and path != self.directory / FILE:
                     seen.add(path)
                     documents += self.read(path)
         return documents

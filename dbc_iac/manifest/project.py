@@ -45,6 +45,9 @@ class ClientSpec(_Part):
         parts = urlsplit(self.url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError("url: expected http://HOST:PORT or https://HOST")
+        if parts.username is not None or parts.password is not None:
+            raise ValueError("url: must not hold a name or password; use headers, whose values are secrets")
+        _ = parts.port  # raises ValueError where it is no port
         if parts.scheme == "http" and not self.insecure_http and not _loopback(parts.hostname):
             raise ValueError(
                 "url: plain http to another machine shows everyone on the way a session that never expires; "

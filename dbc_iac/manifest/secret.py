@@ -8,16 +8,20 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
+from pydantic_core import PydanticCustomError
 
 from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 
+LITERAL = "literal_secret"
+"""Type of the pydantic error where a value stands in the place of a reference."""
 EXEC_SECONDS = 30.0
 """How long a program may take to print a secret."""
 
@@ -36,8 +40,11 @@ class SecretRef(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _no_literal(cls, value: Any) -> Any:
-        if isinstance(value, str | int | float):
-            raise ValueError("a secret must not stand in a manifest: write {env: NAME}, {file: PATH} or {exec: [..]}")
+        unknown = isinstance(value, Mapping) and not set(value) <= {"env", "file", "exec"}
+        if isinstance(value, str | int | float) or unknown:
+            raise PydanticCustomError(
+                LITERAL, "a secret must not stand in a manifest: write {{env: NAME}}, {{file: PATH}} or {{exec: [..]}}"
+            )
         return value
 
     @model_validator(mode="after")
@@ -82,7 +89,7 @@ class SecretResolver:
         if ref.file is not None:
             try:
                 return (self._base / ref.file).read_text(encoding="utf-8").strip()
-            except (OSError, UnicodeDecodeError):
+            except (OSError, ValueError):  # also: not UTF-8, a NUL in the name
                 raise _missing(f"secret file {ref.file} cannot be read", "Write it, with mode 0600.") from None
         assert ref.command is not None  # noqa: S101 - one of the three is set
         return self._printed(ref.command)
@@ -90,22 +97,28 @@ class SecretResolver:
     def _printed(self, command: tuple[str, ...]) -> str:
         """What a program prints. What it says on standard error is not shown: it may hold anything."""
         try:
-            done = subprocess.run(
+            child = subprocess.Popen(
                 command,
                 cwd=self._base,
                 env={**os.environ, **self._environ},
                 stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=self._exec_seconds,
-                check=False,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
             )
-        except OSError:
+        except (OSError, ValueError):
             raise _missing(f"secret program {command[0]} could not be started", "Check its name.") from None
+        try:
+            printed, _ = child.communicate(timeout=self._exec_seconds)
         except subprocess.TimeoutExpired:
-            raise _missing(f"secret program {command[0]} took more than {self._exec_seconds:g} s", "") from None
-        if done.returncode != 0:
-            raise _missing(f"secret program {command[0]} ended with {done.returncode}", "Run it by hand to see why.")
-        return done.stdout.decode("utf-8", "surrogateescape").strip()
+            # The whole group: a grandchild that keeps the pipe open would be waited for without end.
+            os.killpg(child.pid, signal.SIGKILL)
+            child.communicate()
+            what = f"secret program {command[0]} took more than {self._exec_seconds:g} s"
+            raise _missing(what, "Run it by hand: it gets no terminal here, so it cannot ask.") from None
+        if child.returncode != 0:
+            raise _missing(f"secret program {command[0]} ended with {child.returncode}", "Run it by hand to see why.")
+        return printed.decode("utf-8", "surrogateescape").strip()
 
 
 def _missing(summary: str, remedy: str) -> DiagnosticError:

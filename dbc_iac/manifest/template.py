@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import cache
+from itertools import islice
 from typing import Any
 
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, Severity, SourceRange
@@ -18,6 +19,11 @@ _MARKUP = re.compile(r"\{\{|\{%|\{#")
 _ONE = re.compile(r"\s*\{\{((?:(?!\{\{|\}\}).)*)\}\}\s*", re.DOTALL)
 MOST_TEXT = 100_000
 """Characters that one rendered scalar may have."""
+MOST_VALUES = 10_000
+"""Values of one list that an expression gives."""
+_MOST_REPEATED = 1_000_000
+_UNREPEATABLE = ("random", "lipsum", "cycler", "joiner")
+"""What a template must not have: the same manifests give the same plan."""
 
 
 def render(value: Any, context: Mapping[str, Any], marks: Marks, found: Diagnostics, path: Path = ()) -> Any:
@@ -45,7 +51,7 @@ def _rendered(text: str, context: Mapping[str, Any], source: SourceRange | None,
     except TemplateError as error:
         found.add(_problem(error.message or "it cannot be rendered", source))
         return None
-    except (TypeError, ValueError, ArithmeticError, LookupError, RecursionError, MemoryError) as error:
+    except Exception as error:  # an expression of the user's can raise anything
         found.add(_problem(f"{type(error).__name__}: {error}", source))
         return None
     if len(rendered) > MOST_TEXT:
@@ -62,14 +68,25 @@ def _refuse_undefined(result: Any) -> None:
 
 
 def _plain(result: Any) -> Any:
-    """What a template may give: plain values. Anything else becomes text."""
-    if result is None or isinstance(result, bool | int | float | str):
+    """What an expression may give: plain values, and iterators as lists. Raises for anything else.
+
+    The text of a function or a generator holds its address in memory: no plan could be made twice from it.
+    """
+    if result is None or isinstance(result, bool | int | float):
         return result
+    if isinstance(result, str):
+        if len(result) > MOST_TEXT:
+            raise ValueError(f"it gives more than {MOST_TEXT} characters")
+        return str(result)
     if isinstance(result, Mapping):
         return {str(k): _plain(v) for k, v in result.items()}
-    if isinstance(result, list | tuple | range | set):
-        return [_plain(v) for v in result]
-    return str(result)
+    if isinstance(result, list | tuple | range) or hasattr(result, "__next__"):
+        items = list(islice(result, MOST_VALUES + 1))
+        if len(items) > MOST_VALUES:
+            raise ValueError(f"it gives more than {MOST_VALUES} values")
+        return [_plain(v) for v in items]
+    _refuse_undefined(result)
+    raise TypeError(f"it gives a {type(result).__name__}, not a plain value")
 
 
 def _problem(message: str, source: SourceRange | None) -> Diagnostic:
@@ -82,9 +99,39 @@ def _problem(message: str, source: SourceRange | None) -> Diagnostic:
     )
 
 
+def _refuse_huge(operator: str, left: Any, right: Any) -> None:
+    """Raises ValueError where a product or power would fill the memory."""
+    if operator == "**":
+        if not isinstance(left, int | float) or not isinstance(right, int | float):
+            return
+        if abs(left) > 2**64 or right > 64:
+            raise ValueError("the power is too large")
+    for value, times in ((left, right), (right, left)):
+        if isinstance(value, str | list | tuple) and isinstance(times, int) and len(value) * times > _MOST_REPEATED:
+            raise ValueError("the text or list is too large")
+
+
 @cache
 def _environment() -> Any:
     from jinja2 import StrictUndefined
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    return ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)
+    class Sandbox(ImmutableSandboxedEnvironment):
+        """A sandbox in which `var.items` is the variable of that name, and no small text asks for a huge value."""
+
+        intercepted_binops = frozenset({"*", "**"})
+
+        def getattr(self, obj: Any, attribute: str) -> Any:
+            if isinstance(obj, Mapping) and attribute in obj:
+                return obj[attribute]
+            return super().getattr(obj, attribute)
+
+        def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+            _refuse_huge(operator, left, right)
+            return super().call_binop(context, operator, left, right)
+
+    sandbox = Sandbox(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)
+    for name in _UNREPEATABLE:
+        sandbox.filters.pop(name, None)
+        sandbox.globals.pop(name, None)
+    return sandbox

@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, Severity
 from dbc_iac.manifest.marks import Marks, Path
+from dbc_iac.manifest.secret import LITERAL
 from dbc_iac.manifest.yaml import NumberText
 
 M = TypeVar("M", bound=BaseModel)
@@ -103,9 +104,36 @@ def _diagnostic(
         message = "expected a whole number"
     elif kind in {"bool_type", "bool_parsing"}:
         message = "expected true or false"
+    elif kind in {"model_type", "model_attributes_type", "dict_type"}:
+        message = "expected a mapping"
+    elif kind in {"tuple_type", "list_type"}:
+        message = "expected a list"
+    elif kind in {"greater_than_equal", "less_than_equal"}:
+        message = f"must be {message}"
+    elif kind == LITERAL:
+        return Diagnostic(
+            "literal-secret", Severity.ERROR, f"{dotted}: a secret must not stand in a manifest",
+            "It may already be in the history of a repository: change it there where it is used.",
+            "Write {env: NAME}, {file: PATH} or {exec: [PROGRAM, ...]}.", marks.value(here), address=address,
+        )  # fmt: skip
     return Diagnostic(
         "invalid-value", Severity.ERROR, f"{dotted or 'this'}: {message}", source=marks.value(here), address=address
     )
+
+
+def hide_literals(found: Diagnostics, sources: dict[str, str]) -> None:
+    """Blank literal secrets in the texts that diagnostics are shown with: any problem of that line shows the line."""
+    for diagnostic in found:
+        if diagnostic.code == "literal-secret" and diagnostic.source is not None:
+            place = diagnostic.source
+            lines = sources.get(place.file, "").splitlines(keepends=True)
+            for number in range(place.line, min(place.end_line, len(lines)) + 1):
+                line = lines[number - 1]
+                text = line.rstrip("\r\n")
+                start = place.column - 1 if number == place.line else 0
+                end = place.end_column - 1 if number == place.end_line else len(text)
+                lines[number - 1] = text[:start] + "*" * len(text[start:end]) + text[end:] + line[len(text) :]
+            sources[place.file] = "".join(lines)
 
 
 def _unknown(model: type[BaseModel], path: Path, marks: Marks, here: Path, address: str | None) -> Diagnostic:
@@ -121,12 +149,15 @@ def _unknown(model: type[BaseModel], path: Path, marks: Marks, here: Path, addre
 def _fields(model: type[BaseModel], path: Path) -> list[str]:
     """The names of the fields of the part at a path."""
     here: Any = model
+    fields = {f.alias or n: f for n, f in here.model_fields.items()}
     for part in path:
-        field = next((f for n, f in here.model_fields.items() if (f.alias or n) == part), None)
-        inner = _model(field.annotation) if field is not None else None
+        if part not in fields:  # a key of a mapping or an index of a list, whose model is reached already
+            continue
+        inner = _model(fields[str(part)].annotation)
         if inner is None:
             return []
         here = inner
+        fields = {f.alias or n: f for n, f in here.model_fields.items()}
     return [f.alias or n for n, f in here.model_fields.items()]
 
 

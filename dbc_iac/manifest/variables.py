@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from dbc_iac.diagnostics import Diagnostic, Diagnostics, Severity, SourceRange
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, Severity, SourceRange
 from dbc_iac.manifest.marks import Marks
 from dbc_iac.manifest.yaml import NumberText, read_yaml, scalar
 
@@ -45,11 +45,14 @@ class Setting:
 
 
 def settings(
-    files: Sequence[Path], environ: Mapping[str, str], given: Mapping[str, str], extra: Sequence[Path]
-) -> tuple[list[Setting], dict[str, str]]:
-    """All settings, weakest first, and the texts of the files read. Raises DiagnosticError where a file is bad."""
+    files: Sequence[Path],
+    environ: Mapping[str, str],
+    given: Mapping[str, str],
+    extra: Sequence[Path],
+    texts: dict[str, str],
+) -> list[Setting]:
+    """All settings, weakest first; `texts` gets the files read. Raises DiagnosticError where one is bad."""
     found: list[Setting] = []
-    texts: dict[str, str] = {}
     for path in files:
         found += _from_file(path, texts)
     found += [
@@ -60,7 +63,7 @@ def settings(
     for path in extra:
         found += _from_file(path, texts)
     found += [Setting(k, v, f"--var {k}", text=True) for k, v in given.items()]
-    return found, texts
+    return found
 
 
 def _from_file(path: Path, texts: dict[str, str]) -> list[Setting]:
@@ -71,13 +74,24 @@ def _from_file(path: Path, texts: dict[str, str]) -> list[Setting]:
         if isinstance(document.value, dict):
             marks: Marks = document.marks
             result += [Setting(k, v, str(path), marks.key((k,))) for k, v in document.value.items()]
+        else:
+            place = document.marks.value(())
+            raise DiagnosticError(
+                Diagnostic("variable-file", Severity.ERROR, "a variable file is a mapping of names", source=place)
+            )
     return result
 
 
 def resolve(declared: Mapping[str, VariableSpec], found: Sequence[Setting], problems: Diagnostics) -> dict[str, Any]:
     """The value of every declared variable."""
-    values: dict[str, Any] = {k: v.default for k, v in declared.items() if v.default is not None}
-    for setting in found:
+    values: dict[str, Any] = {}
+    defaults = [
+        # The project file has been read by now: a number with a fraction stands there as its text.
+        Setting(k, v.default, "its default", text=v.type == "number" and isinstance(v.default, str))
+        for k, v in declared.items()
+        if v.default is not None
+    ]
+    for setting in (*defaults, *found):
         if setting.name not in declared:
             problems.add(_undeclared(setting, declared))
             continue

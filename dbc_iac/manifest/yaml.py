@@ -29,8 +29,10 @@ _WORDS: dict[str, bool | None] = {
     "": None, "~": None, "null": None, "Null": None, "NULL": None,
     "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
 }  # fmt: skip
-_PLAIN_TAGS = frozenset({"str", "int", "float", "bool", "null", "map", "seq", "merge", "timestamp", "value", "binary"})
 _PREFIX = "tag:yaml.org,2002:"
+_PLAIN = "plain"
+"""Stands in the place of a tag where a scalar has neither tag nor quotes."""
+_KNOWN_TAGS = frozenset({_PLAIN, f"{_PREFIX}str", f"{_PREFIX}map", f"{_PREFIX}seq"})
 
 
 class NumberText(float):
@@ -42,6 +44,9 @@ class NumberText(float):
         number = super().__new__(cls, text)
         number.text = text
         return number
+
+    def __str__(self) -> str:
+        return self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +63,9 @@ def read_yaml(data: bytes, file: str) -> list[YamlDocument]:
     text = _decoded(data, file)
     found = Diagnostics()
     documents: list[YamlDocument] = []
-    loader = yaml.CSafeLoader(text)
+    loader = _Loader(text)
     try:
+        _check_depth(text, file)
         while loader.check_node():
             node = loader.get_node()
             if node is not None:
@@ -72,6 +78,38 @@ def read_yaml(data: bytes, file: str) -> list[YamlDocument]:
         loader.dispose()
     found.raise_errors()
     return [d for d in documents if d.value is not None]
+
+
+class _Loader(yaml.CSafeLoader):
+    """PyYAML's C parser, with plain scalars left unresolved: YAML 1.1 would take `no` and `022` for something else."""
+
+    def resolve(self, kind: type[yaml.Node], value: str | None, implicit: Any) -> str:
+        if kind is yaml.ScalarNode:
+            return _PLAIN if implicit[0] else f"{_PREFIX}str"
+        return f"{_PREFIX}seq" if kind is yaml.SequenceNode else f"{_PREFIX}map"
+
+
+def _check_depth(text: str, file: str) -> None:
+    """Refuse deep nesting from the events, before nodes are made of them.
+
+    The C parser makes nodes by recursion and does not look at the stack: it would end the process.
+    """
+    events = yaml.CSafeLoader(text)
+    depth = 0
+    try:
+        while events.check_event():
+            event = events.get_event()
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+                if depth > MOST_DEPTH:
+                    mark = event.start_mark
+                    line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
+                    where = SourceRange(file, line, column, line, column + 1)
+                    raise DiagnosticError(_limit(file, where, f"nested deeper than {MOST_DEPTH} levels"))
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+    finally:
+        events.dispose()
 
 
 def _decoded(data: bytes, file: str) -> str:
@@ -138,13 +176,14 @@ class _Builder:
         if isinstance(node, yaml.SequenceNode):
             return [self._build(item, (*path, index)) for index, item in enumerate(node.value)]
         assert isinstance(node, yaml.ScalarNode)  # noqa: S101 - there is no fourth kind
-        return node.value if node.style else scalar(node.value)  # a plain scalar has no style
+        return scalar(node.value) if node.tag == _PLAIN else node.value
 
     def _check_tag(self, node: yaml.Node, where: SourceRange) -> None:
-        if not node.tag.startswith(_PREFIX) or node.tag.removeprefix(_PREFIX) not in _PLAIN_TAGS:
+        if node.tag not in _KNOWN_TAGS:
+            tag = node.tag.replace(_PREFIX, "!!")
             self.found.add(
                 Diagnostic(
-                    "unknown-tag", Severity.ERROR, f"the tag {node.tag} is not known", remedy="Remove it.", source=where
+                    "unknown-tag", Severity.ERROR, f"the tag {tag} is not known", remedy="Remove it.", source=where
                 )
             )
 
@@ -152,13 +191,11 @@ class _Builder:
         result: dict[str, Any] = {}
         merged: list[tuple[yaml.Node, yaml.Node]] = []
         for key_node, value_node in node.value:
-            if key_node.tag == f"{_PREFIX}merge" and key_node.value == "<<":
+            if _is_merge(key_node):
                 merged += self._merged(value_node)
                 continue
             if not isinstance(key_node, yaml.ScalarNode):
-                self.found.add(
-                    Diagnostic("key-not-text", Severity.ERROR, "a key must be plain text", source=self._range(key_node))
-                )
+                self._not_text(key_node)
                 continue
             key = key_node.value
             here = (*path, key)
@@ -168,6 +205,9 @@ class _Builder:
             self.marks.keys[here] = self._range(key_node)
             result[key] = self._build(value_node, here)
         for key_node, value_node in merged:
+            if not isinstance(key_node, yaml.ScalarNode):
+                self._not_text(key_node)
+                continue
             key = key_node.value
             if key not in result:
                 here = (*path, key)
@@ -176,13 +216,17 @@ class _Builder:
         return result
 
     def _merged(self, node: yaml.Node) -> Iterator[tuple[yaml.Node, yaml.Node]]:
-        """The pairs that `<<` brings in, nearest first."""
+        """The pairs that `<<` brings in, nearest first. They count: merges of merges grow as aliases do."""
+        self.count += 1
+        if self.count > MOST_VALUES:
+            raise DiagnosticError(_limit(self.file, self._range(node), f"of more than {MOST_VALUES} values"))
         if isinstance(node, yaml.MappingNode):
             nested: list[tuple[yaml.Node, yaml.Node]] = []
             for key, value in node.value:
-                if key.tag == f"{_PREFIX}merge":
+                if _is_merge(key):
                     nested += self._merged(value)
                 else:
+                    self.count += 1
                     yield key, value
             yield from nested
         elif isinstance(node, yaml.SequenceNode):
@@ -194,6 +238,9 @@ class _Builder:
                     "bad-merge", Severity.ERROR, "<< takes a mapping, or a list of them", source=self._range(node)
                 )
             )
+
+    def _not_text(self, key: yaml.Node) -> None:
+        self.found.add(Diagnostic("key-not-text", Severity.ERROR, "a key must be plain text", source=self._range(key)))
 
     def _duplicate(self, key: str, second: SourceRange, path: Path) -> None:
         first = self.marks.keys[path]
@@ -210,6 +257,10 @@ class _Builder:
         )
 
 
+def _is_merge(key: yaml.Node) -> bool:
+    return isinstance(key, yaml.ScalarNode) and key.tag == _PLAIN and key.value == "<<"
+
+
 def scalar(text: str) -> str | int | float | bool | None:
     """A plain scalar by the core schema of YAML 1.2."""
     if text in _WORDS:
@@ -217,7 +268,7 @@ def scalar(text: str) -> str | int | float | bool | None:
     if _INTEGER.fullmatch(text):
         return int(text) if len(text) < 64 else text
     if _OTHER_BASE.fullmatch(text):
-        return int(text, 0)
+        return int(text, 0) if len(text) < 64 else text
     if _FLOAT.fullmatch(text) and math.isfinite(float(text)):
         return NumberText(text)
     return text

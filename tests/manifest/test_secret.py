@@ -1,0 +1,80 @@
+"""Secrets: a reference is read late, a value is refused, and neither is shown."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from dbc_iac.diagnostics import DiagnosticError
+from dbc_iac.manifest.secret import SecretRef, SecretResolver
+from tests.projects import project, vm
+
+PYTHON = sys.executable
+
+
+def ref(**written: object) -> SecretRef:
+    return SecretRef.model_validate(written)
+
+
+@pytest.mark.parametrize("written", [{"env": "X"}, {"file": "a/b"}, {"exec": ["pass", "show", "x"]}])
+def test_a_reference_is_dumped_as_it_was_written(written: dict[str, object]) -> None:
+    assert ref(**written).model_dump(mode="json") == written
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["hunter2", 5, {}, {"env": "A", "file": "b"}, {"exec": []}, {"env": ""}, {"value": "hunter2"}, ["hunter2"]],
+)
+def test_anything_but_one_reference_is_refused_and_not_repeated(written: object) -> None:
+    with pytest.raises(ValidationError) as caught:
+        SecretRef.model_validate(written)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_each_kind_of_reference_gives_its_secret(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("from file\n")
+    resolver = SecretResolver({"X": "from env"}, tmp_path)
+    wanted = [ref(env="X"), ref(file="key"), ref(exec=[PYTHON, "-c", "print('from program')"])]
+    assert [resolver.resolve(r).reveal() for r in wanted] == ["from env", "from file", "from program"]
+
+
+@pytest.mark.parametrize(
+    ("reference", "said"),
+    [
+        (ref(env="NONE"), "environment variable NONE is not set"),
+        (ref(file="none"), "secret file none cannot be read"),
+        (ref(file="a\0b"), "cannot be read"),
+        (ref(file="binary"), "secret file binary cannot be read"),
+        (ref(exec=["no-such-program"]), "could not be started"),
+        (ref(exec=["a\0b"]), "could not be started"),
+        (ref(exec=[PYTHON, "-c", "import sys; print('hunter2'); sys.exit('hunter2')"]), "ended with 1"),
+    ],
+)
+def test_a_missing_secret_is_told_without_a_value(tmp_path: Path, reference: SecretRef, said: str) -> None:
+    (tmp_path / "binary").write_bytes(b"hunter2\xff")
+    with pytest.raises(DiagnosticError) as caught:
+        SecretResolver({}, tmp_path).resolve(reference)
+    [told] = caught.value.diagnostics
+    assert told.code == "secret-missing"
+    assert said in told.summary
+    assert "hunter2" not in repr(told)
+
+
+def test_a_program_whose_child_keeps_the_pipe_open_is_ended_in_time(tmp_path: Path) -> None:
+    child = f"import subprocess; subprocess.run([{PYTHON!r}, '-c', 'input_ = __import__(\"time\").sleep(600)'])"
+    with pytest.raises(DiagnosticError, match=r"took more than 0\.2 s"):
+        SecretResolver({}, tmp_path, exec_seconds=0.2).resolve(ref(exec=[PYTHON, "-c", child]))
+
+
+@pytest.mark.parametrize("json_flag", [[], ["--json"]], ids=["text", "json"])
+def test_a_literal_secret_is_not_shown_even_by_another_problem_of_its_line(
+    tmp_path: Path, json_flag: list[str]
+) -> None:
+    made = project(tmp_path, vm(login={"usernam": "dbc", "password": "hunter2"}))
+    result = made.run("validate", *json_flag)
+    assert result.code == 3
+    assert "literal-secret" in result.err
+    assert "hunter2" not in result.err + result.out
