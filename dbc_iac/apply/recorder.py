@@ -10,9 +10,12 @@ from typing import Any, Protocol
 
 from dbc_iac.api.outcome import Done, NotSent, Outcome, Refused
 from dbc_iac.kinds.goal import Goal, Seen
-from dbc_iac.plan.model import Change
+from dbc_iac.plan.model import Action, Change
 from dbc_iac.state.document import Binding, Intent
 from dbc_iac.values import Json
+
+LEFT = "~"
+"""Between an address and the generation of an object that was replaced and is not gone yet."""
 
 
 class Ledger(Protocol):
@@ -20,7 +23,8 @@ class Ledger(Protocol):
 
     def intent(self, intent: Intent) -> None: ...
     def result(self, number: int, outcome: str, message: str) -> None: ...
-    def bind(self, binding: Binding) -> None: ...
+    def bind(self, binding: Binding, left_behind: Binding | None = None) -> None: ...
+    def gone(self, address: str, identity: str) -> None: ...
     def unbind(self, address: str) -> None: ...
     def met(self, address: str, goal: str) -> None: ...
     def applied(self, address: str, fields: Mapping[str, Json], uncertain: tuple[str, ...]) -> None: ...
@@ -74,9 +78,8 @@ class Recorder:
         if goal.creates:
             self._bind(change, seen.id or goal.id, goal.generation or change.generation, goal.fields, seen.resolved)
         elif goal.deletes:
-            bound = self._bindings.get(goal.address)
-            if bound is not None and bound.id == goal.id:
-                self.unbind(change)
+            self._ledger.gone(goal.address, goal.id)
+            self._forget(goal.address, goal.id)
         elif goal.fields:
             self._applied(goal.address, goal.fields, ())
         self._ledger.met(goal.address, goal.name)
@@ -92,10 +95,13 @@ class Recorder:
 
     def unbind(self, change: Change) -> None:
         """What the change removes is gone. What came in its place stays bound."""
-        bound = self._bindings.get(change.address)
-        if bound is not None and bound.id == change.old_id:
-            del self._bindings[change.address]
-            self._ledger.unbind(change.address)
+        self._forget(change.address, change.old_id)
+
+    def _forget(self, address: str, identity: str) -> None:
+        places = [a for a in self._bindings if a == address or a.partition(LEFT)[0] == address]
+        for bound in [self._bindings[a] for a in places if self._bindings[a].id == identity]:
+            del self._bindings[bound.address]
+            self._ledger.unbind(bound.address)
 
     def settle(self, change: Change) -> None:
         """All of a change is done: its protection and its ways are kept as its document has them now."""
@@ -122,6 +128,13 @@ class Recorder:
         fields: Mapping[str, Json],
         resolved: Mapping[str, Json],
     ) -> None:
+        before = self._bindings.get(change.address)
+        left = None
+        replaced = change.action is Action.REPLACE
+        if before is not None and replaced and before.id != identity and before.id == change.old_id:
+            place = f"{change.address}{LEFT}{before.generation}"
+            left = before.model_copy(update={"address": place, "protected": False})
+            self._bindings[place] = left
         self._put(
             Binding(
                 address=change.address,
@@ -135,12 +148,13 @@ class Recorder:
                 protected=change.protected,
                 holder=change.holder,
                 resolved=dict(resolved),
-            )
+            ),
+            left,
         )
 
-    def _put(self, binding: Binding) -> None:
+    def _put(self, binding: Binding, left: Binding | None = None) -> None:
         self._bindings[binding.address] = binding
-        self._ledger.bind(binding)
+        self._ledger.bind(binding, left)
 
     def _applied(self, address: str, fields: Mapping[str, Json], uncertain: tuple[str, ...]) -> None:
         bound = self._bindings.get(address)

@@ -14,6 +14,7 @@ from dbc_iac.plan.graph import dependencies
 from dbc_iac.plan.model import Action, Change, FieldChange
 from dbc_iac.plan.refresh import Candidate, World, external, holder_address
 from dbc_iac.plan.session import Options, Session
+from dbc_iac.state.document import Intent
 from dbc_iac.values import Json
 
 
@@ -189,11 +190,16 @@ def _unbound(
         return replace(seen, action=Action.ADOPT, reasons=(reason,))
     fields = tuple(initial(kind, base.desired))
     reason = "it is new" if candidate.intent is None else "an earlier run could not finish its creation"
-    known: tuple[str, ...] = ()
-    if candidate.intent is not None and isinstance(listed := candidate.intent.detail.get("known"), list):
-        known = tuple(str(k) for k in listed)
-    unsettled = candidate.intent is not None and candidate.intent.call_class == "blind"
+    known, unsettled = _pre_image(candidate.intent)
     return replace(base, action=Action.CREATE, reasons=(reason,), fields=fields, known=known, unsettled=unsettled)
+
+
+def _pre_image(intent: Intent | None) -> tuple[tuple[str, ...], bool]:
+    """What was there before a blind creation whose outcome is not known, and whether there is such a one."""
+    if intent is None or intent.call_class != "blind" or not intent.creates:
+        return (), False
+    listed = intent.detail.get("known")
+    return tuple(str(k) for k in listed) if isinstance(listed, list) else (), True
 
 
 def _foreign(
@@ -246,8 +252,11 @@ def _anew(
     kind = kind_of(resource.kind)
     generation = max(session.state.generations.get(candidate.address, 0), candidate.generation) + 1
     intent = candidate.intent
+    known: tuple[str, ...] = ()
+    unsettled = False
     if intent is not None and intent.generation > candidate.generation:
         generation = intent.generation  # only a retry of the same intent repeats the id
+        known, unsettled = _pre_image(intent)
     fields = base.fields if action is Action.REPLACE else tuple(initial(kind, base.desired))
     return replace(
         base,
@@ -260,6 +269,8 @@ def _anew(
         marker=kind.marker(resource, session.inventory, generation),
         resolved={k: v for k, v in base.resolved.items() if k.startswith("ports.")},
         patience=resource.spec.timeouts.create or 0,
+        known=known,
+        unsettled=unsettled,
     )
 
 
@@ -271,7 +282,7 @@ def _removal(candidate: Candidate, observation: Observation, options: Options) -
         candidate.address,
         candidate.kind,
         Action.DELETE,
-        reasons=("destroy was asked for" if options.destroy else "its document is gone",),
+        reasons=(_why_removed(candidate.address, options),),
         id=binding.id,
         old_id=binding.id,
         generation=binding.generation,
@@ -290,6 +301,12 @@ def _removal(candidate: Candidate, observation: Observation, options: Options) -
     if not observation.present:
         return replace(change, action=Action.FORGET, reasons=("it does not exist any more",))
     return replace(change, observed=dict(observation.values))
+
+
+def _why_removed(address: str, options: Options) -> str:
+    if "~" in address:
+        return "another took its place, and an earlier run could not take it away"
+    return "destroy was asked for" if options.destroy else "its document is gone"
 
 
 def unreadable(change: Change) -> Diagnostic:

@@ -37,8 +37,13 @@ class Journal:
     def result(self, number: int, outcome: str, message: str) -> None:
         self._append({"type": "result", "number": number, "outcome": outcome, "message": message}, sync=False)
 
-    def bind(self, binding: Binding) -> None:
-        self._append({"type": "bind", "binding": binding.model_dump(mode="json", by_alias=True)}, sync=False)
+    def bind(self, binding: Binding, left_behind: Binding | None = None) -> None:
+        """An address is bound. `left_behind` is what it was bound to before, under an address of its own, until it is
+        gone: both in one record, so that no moment forgets either."""
+        record: Record = {"type": "bind", "binding": binding.model_dump(mode="json", by_alias=True)}
+        if left_behind is not None:
+            record["leftBehind"] = left_behind.model_dump(mode="json", by_alias=True)
+        self._append(record, sync=False)
 
     def unbind(self, address: str) -> None:
         self._append({"type": "unbind", "address": address}, sync=False)
@@ -50,6 +55,10 @@ class Journal:
     def met(self, address: str, goal: str) -> None:
         """A goal has been seen to hold: what was pending about it is settled."""
         self._append({"type": "met", "address": address, "goal": goal}, sync=False)
+
+    def gone(self, address: str, identity: str) -> None:
+        """An object has been seen to be gone: nothing can be pending about it, and its id is not used again."""
+        self._append({"type": "gone", "address": address, "id": identity}, sync=False)
 
     def clear(self) -> None:
         """Empty the journal: everything in it is in the state document."""
@@ -98,7 +107,7 @@ def _broken(path: Path, number: int) -> Diagnostic:
     )
 
 
-def fold(state: State, records: Iterable[Record]) -> State:
+def fold(state: State, records: Iterable[Record]) -> State:  # noqa: PLR0912 - one branch a record type
     """The state after the records. Pure; records of an older serial have been folded already and are passed over."""
     bindings, generations = dict(state.bindings), dict(state.generations)
     pending = {i.number: i for i in state.pending}
@@ -119,6 +128,9 @@ def fold(state: State, records: Iterable[Record]) -> State:
             bindings[binding.address] = binding
             generations[binding.address] = max(generations.get(binding.address, 0), binding.generation)
             _close(binding.address, pending)
+            if "leftBehind" in record:
+                left = Binding.model_validate(record["leftBehind"])
+                bindings[left.address] = left
         elif kind == "unbind":
             bindings.pop(record["address"], None)
             _close(record["address"], pending)
@@ -128,6 +140,9 @@ def fold(state: State, records: Iterable[Record]) -> State:
             bindings[bound.address] = bound.model_copy(
                 update={"applied": fields, "uncertain": tuple(record["uncertain"])}
             )
+        elif kind == "gone":
+            for number in [n for n, i in pending.items() if (i.address, i.id) == (record["address"], record["id"])]:
+                del pending[number]
         elif kind == "met":
             for number in [n for n, i in pending.items() if (i.address, i.goal) == (record["address"], record["goal"])]:
                 del pending[number]

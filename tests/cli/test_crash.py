@@ -74,6 +74,7 @@ def converged(emulated: Emulated, disks: list[int]) -> None:
 SCENARIOS = {
     "create": (None, BEFORE, [20, 20, 50]),
     "change": (BEFORE, AFTER, [10, 20, 30, 90]),
+    "replace": (BEFORE, REPLACED, [20, 20, 50]),
 }
 
 
