@@ -241,6 +241,7 @@ class _Engine:
             waiting=dict(sorted(ledger.waiting.items())),
             powered_off=dict(sorted(ledger.powered_off.items())),
             diagnostics=tuple(ledger.diagnostics),
+            unknown=tuple(c.address for c in unknown),
             interrupted=self.run_.stopped(),
             seconds=self.now(),
             calls=self.reader.calls,

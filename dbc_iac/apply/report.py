@@ -38,6 +38,8 @@ class Report:
     waiting: Mapping[str, str] = field(default_factory=dict)
     powered_off: Mapping[str, str] = field(default_factory=dict)
     diagnostics: tuple[Diagnostic, ...] = ()
+    unknown: tuple[str, ...] = ()
+    """What could not be read when the plan was made, and so was left alone."""
     interrupted: bool = False
     seconds: float = 0.0
     calls: int = 0
@@ -51,5 +53,6 @@ class Report:
         if self.failed or self.not_started:
             codes = [d.exit_code for d in self.diagnostics if d.severity is Severity.ERROR]
             return max(codes, default=ExitCode.ERROR)
-        authority = any(d.exit_code is ExitCode.AUTHORISATION for d in self.diagnostics)
-        return ExitCode.AUTHORISATION if authority else ExitCode.OK
+        if any(d.exit_code is ExitCode.AUTHORISATION for d in self.diagnostics):
+            return ExitCode.AUTHORISATION
+        return ExitCode.PARTIAL if self.unknown else ExitCode.OK

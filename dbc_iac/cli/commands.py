@@ -172,8 +172,8 @@ def plan(
         file.write_text(json.dumps(made.to_json(), indent=1) + "\n", encoding="utf-8")
         file.chmod(0o600)
     app.show(plan_text(made), made.to_json())
-    if any(c.authority for c in made.changes):
-        raise Exit(ExitCode.AUTHORISATION)
+    if made.exit_code is not ExitCode.OK:
+        raise Exit(made.exit_code)
     if detailed_exitcode and not made.empty:
         raise Exit(ExitCode.CHANGES_PENDING)
 
@@ -236,9 +236,7 @@ def _confirm_and_apply(app: App, workspace: Workspace, made: Plan, yes: bool, wa
     if made.empty:
         if app.json:
             app.show("", {"plan": made.to_json(), "report": None})
-        if any(c.authority for c in made.changes):
-            raise Exit(ExitCode.AUTHORISATION)
-        return
+        raise Exit(made.exit_code)
     if not yes:
         _ask(app)
     report = workspace.apply(made, wait_timeout)

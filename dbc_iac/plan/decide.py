@@ -318,7 +318,7 @@ def unreadable(change: Change) -> Diagnostic:
         "Unknown is not absent: nothing is created, changed or forgotten.",
         "Check that the machine is rented by this identity under this order."
         if change.authority
-        else "Try again later.",
+        else "Check that the client node runs and is reached (clients in the project file), or try again later.",
         address=change.address,
         exit_code=ExitCode.AUTHORISATION if change.authority else ExitCode.OK,
     )

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from enum import StrEnum
 from typing import Any
 
-from dbc_iac.diagnostics import Diagnostic
+from dbc_iac.diagnostics import Diagnostic, ExitCode
 from dbc_iac.values import Json
 
 FORMAT_VERSION = 1
@@ -170,6 +170,14 @@ class Plan:
     @property
     def empty(self) -> bool:
         return not self.pending
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What a command that only plans ends with: not to have seen everything is no success."""
+        unknown = [c for c in self.changes if c.action is Action.UNKNOWN]
+        if any(c.authority for c in unknown):
+            return ExitCode.AUTHORISATION
+        return ExitCode.ERROR if unknown else ExitCode.OK
 
     @property
     def powered_off(self) -> tuple[str, ...]:

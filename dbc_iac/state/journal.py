@@ -62,8 +62,9 @@ class Journal:
 
     def clear(self) -> None:
         """Empty the journal: everything in it is in the state document."""
-        with self.path.open("wb") as file:
-            os.fsync(file.fileno())
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        os.fsync(descriptor)
+        os.close(descriptor)
 
     def read(self) -> list[Record]:
         """All records. Raises DiagnosticError where a line other than the last cannot be read."""

@@ -264,3 +264,20 @@ def test_the_json_of_a_plan_is_stable(make: Callable[..., Emulated]) -> None:
     emulated = make(vm(), DISK)
     first, second = emulated.run("plan", "--json").json, emulated.run("plan", "--json").json
     assert json.dumps(first) == json.dumps(second)
+
+
+def test_a_client_that_cannot_be_reached_is_no_success(make: Callable[..., Emulated]) -> None:
+    emulated = make(vm())
+    emulated.emulator.faults.add(FaultSpec(op="*", kind="offline", times=10_000))
+    for arguments in (["plan", "--detailed-exitcode"], ["apply", "--yes"]):
+        result = emulated.run(*arguments)
+        assert result.code == 1
+        assert "? VirtualMachine/trainer  unknown" in result.out
+    assert emulated.vms == {}
+
+
+def test_state_files_are_for_their_owner_only(make: Callable[..., Emulated], tmp_path: Path) -> None:
+    make(vm()).run("apply", "--yes")
+    files = [p for p in (tmp_path / "state").rglob("*") if p.is_file()]
+    assert len(files) >= 3
+    assert not any(p.stat().st_mode & 0o077 for p in files)
