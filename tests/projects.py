@@ -69,8 +69,8 @@ class Project:
             path.write_text(text, encoding="utf-8")
         return self
 
-    def run(self, *arguments: str, **runtime: Any) -> Result:
-        out, err = io.StringIO(), io.StringIO()
+    def run(self, *arguments: str, err: io.StringIO | None = None, **runtime: Any) -> Result:
+        out, err = io.StringIO(), err or io.StringIO()
         made = Runtime(environ=self.environ, out=out, err=err, terminal=False, **runtime)
         code = run_command(dbc_iac, ["-C", str(self.directory), *arguments], made)
         return Result(int(code), out.getvalue(), err.getvalue())
@@ -122,8 +122,9 @@ class Emulated:
         self.emulator = Emulator(WorldSpec.model_validate(spec))
         self.loop = virtual_loop()
 
-    def run(self, *arguments: str) -> Result:
-        return self.project.run(*arguments, transport=self.emulator.transport, run=self.loop.run_until_complete)
+    def run(self, *arguments: str, err: io.StringIO | None = None) -> Result:
+        run = self.loop.run_until_complete
+        return self.project.run(*arguments, err=err, transport=self.emulator.transport, run=run)
 
     def settle(self, seconds: float = 3600.0) -> None:
         """Let emulated time pass."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 import traceback
@@ -69,7 +70,7 @@ def run_command(group: click.Command, arguments: Sequence[str], runtime: Runtime
     except click.ClickException as error:
         app.report([_usage(error)])
         return ExitCode.CONFIGURATION
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, asyncio.CancelledError, click.Abort):
         runtime.tell("interrupted")
         return ExitCode.INTERRUPTED
     except BrokenPipeError:

@@ -15,6 +15,7 @@ from dbc_iac.api.secret import SecretText
 from dbc_iac.apply import Event, Hook, Recorder, Report, Run, run
 from dbc_iac.cli.app import App
 from dbc_iac.cli.identities import Identities
+from dbc_iac.cli.interrupt import stop_on_signal
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, Severity
 from dbc_iac.kinds import Inventory, Resource, models
 from dbc_iac.kinds.reach import Reach
@@ -118,8 +119,16 @@ class Workspace:
         self.store.journal.begin(serial=state.serial, plan=plan.digest, owner=holder)
         number = max((i.number for i in state.pending), default=0)
         recorder = Recorder(self.store.journal, {c.address: c for c in plan.changes}, state.bindings, number)
+        with stop_on_signal(self.app.runtime.tell) as stopped:
+            report = await self._run(plan, recorder, wait_timeout, stopped)
+        self.store.commit(self.state())
+        return report
+
+    async def _run(
+        self, plan: Plan, recorder: Recorder, wait_timeout: float | None, stopped: Callable[[], bool]
+    ) -> Report:
         async with self.identities.connections() as connections:
-            report = await run(
+            return await run(
                 plan,
                 Run(
                     self._connect(connections),
@@ -128,10 +137,9 @@ class Workspace:
                     self._tell,
                     self._hooks(),
                     wait_timeout,
+                    stopped,
                 ),
             )
-        self.store.commit(self.state())
-        return report
 
     def _tell(self, event: Event) -> None:
         line = event_line(event)
