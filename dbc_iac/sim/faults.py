@@ -24,6 +24,10 @@ class Faults:
     def add(self, fault: Fault) -> None:
         self._rules.append(_Rule(fault))
 
+    def clear(self) -> None:
+        """Nothing goes wrong any more."""
+        self._rules.clear()
+
     def next(self, op: str) -> Fault | None:
         """What happens to this request, which counts for every rule that it matches."""
         chosen: Fault | None = None
