@@ -136,7 +136,7 @@ class _Loader:
         seen: set[Path] = set()
         for pattern in project.manifests:
             try:
-                paths = sorted(self.directory.glob(pattern))
+                paths = sorted(p for p in self.directory.glob(pattern) if not p.is_dir())
             except (ValueError, NotImplementedError):
                 paths = []
             if not paths:
@@ -150,10 +150,22 @@ class _Loader:
                     )
                 )
             for path in paths:
-                if path.is_file() and path not in seen and path != self.directory / FILE:
+                if path not in seen and path != self.directory / FILE:
                     seen.add(path)
-                    documents += self.read(path)
+                    documents += self._manifest(path)
         return documents
+
+    def _manifest(self, path: Path) -> list[YamlDocument]:
+        """A file that a glob names. One that cannot be had is a problem: its resources must not seem unwanted."""
+        if not path.resolve().is_relative_to(self.directory.resolve()):
+            remedy = "Copy it into the project; only --var-file may name files elsewhere."
+            summary = f"{path} leads out of the project"
+            self.found.add(Diagnostic("outside-project", Severity.ERROR, summary, remedy=remedy))
+            return []
+        if path.exists() and not path.is_file():  # to read from a pipe could take for ever
+            self.found.add(Diagnostic("unreadable-file", Severity.ERROR, f"{path} is not a file"))
+            return []
+        return self.read(path)
 
     def _stop(self, code: str, summary: str, remedy: str) -> NoReturn:
         self.found.add(Diagnostic(code, Severity.ERROR, summary, remedy=remedy))

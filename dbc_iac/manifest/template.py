@@ -15,8 +15,10 @@ from typing import Any
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, Severity, SourceRange
 from dbc_iac.manifest.marks import Marks, Path
 
-_MARKUP = re.compile(r"\{\{|\{%|\{#")
-_ONE = re.compile(r"\s*\{\{((?:(?!\{\{|\}\}).)*)\}\}\s*", re.DOTALL)
+_MARKUP = re.compile(r"\{\{|\{%")
+_ONE = re.compile(r"\s*\{\{[-+]?((?:(?!\{\{|\}\}).)*?)[-+]?\}\}\s*", re.DOTALL)
+MOST_NESTED_LOOPS = 2
+MOST_RANGE = 1_000
 MOST_TEXT = 100_000
 """Characters that one rendered scalar may have."""
 MOST_VALUES = 10_000
@@ -47,6 +49,7 @@ def _rendered(text: str, context: Mapping[str, Any], source: SourceRange | None,
             result = environment.compile_expression(one[1], undefined_to_none=False)(**context)
             _refuse_undefined(result)
             return _plain(result)
+        _refuse_endless(environment.parse(text))
         rendered = environment.from_string(text).render(**context)
     except TemplateError as error:
         found.add(_problem(error.message or "it cannot be rendered", source))
@@ -99,6 +102,30 @@ def _problem(message: str, source: SourceRange | None) -> Diagnostic:
     )
 
 
+def _refuse_endless(template: Any) -> None:
+    """Raises ValueError for what outgrows its length: `set` doubles a text line by line, loops multiply."""
+    from jinja2 import nodes
+
+    if template.find((nodes.Assign, nodes.AssignBlock, nodes.Macro, nodes.CallBlock)):
+        raise ValueError("only if and for are offered, not set, macro or call")
+    if _loops(template) > MOST_NESTED_LOOPS:
+        raise ValueError(f"loops may be nested {MOST_NESTED_LOOPS} deep")
+
+
+def _loops(node: Any) -> int:
+    from jinja2 import nodes
+
+    inner = max((_loops(child) for child in node.iter_child_nodes()), default=0)
+    return inner + isinstance(node, nodes.For)
+
+
+def _range(*arguments: int) -> range:
+    numbers = range(*arguments)
+    if len(numbers) > MOST_RANGE:
+        raise ValueError(f"a range may have {MOST_RANGE} numbers at most")
+    return numbers
+
+
 def _refuse_huge(operator: str, left: Any, right: Any) -> None:
     """Raises ValueError where a product or power would fill the memory."""
     if operator == "**":
@@ -134,4 +161,5 @@ def _environment() -> Any:
     for name in _UNREPEATABLE:
         sandbox.filters.pop(name, None)
         sandbox.globals.pop(name, None)
+    sandbox.globals["range"] = _range
     return sandbox

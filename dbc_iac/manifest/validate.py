@@ -24,7 +24,7 @@ def parse(
     try:
         return model.model_validate(_texts(value))
     except ValidationError as error:
-        for details in _worth_saying(error.errors(include_url=False, include_input=False)):
+        for details in _worth_saying(error.errors(include_url=False, include_input=False), value):
             found.add(_diagnostic(model, details, value, marks, at, address))
         return None
 
@@ -40,40 +40,38 @@ def _texts(value: Any) -> Any:
     return value
 
 
-def _worth_saying(errors: list[ErrorDetails]) -> list[ErrorDetails]:
+def _worth_saying(errors: list[ErrorDetails], value: Any) -> list[ErrorDetails]:
     """Of a union's errors, one for each place: the one that goes deepest."""
     best: dict[Path, ErrorDetails] = {}
     for error in errors:
-        path = _path(error["loc"])
+        path = _path(error, value)
         known = best.get(path)
         if known is None or len(error["loc"]) > len(known["loc"]):
             best[path] = error
     return list(best.values())
 
 
-def _path(loc: tuple[int | str, ...]) -> Path:
-    """Without the names that pydantic adds for the branches of a union."""
-    return tuple(p for p in loc if isinstance(p, int) or not _is_branch(p))
+def _path(error: ErrorDetails, value: Any) -> Path:
+    """Where an error is, without the names that pydantic adds for the branches of a union.
 
-
-def _is_branch(part: str) -> bool:
-    return "[" in part or part in {
-        "int",
-        "str",
-        "bool",
-        "float",
-        "none",
-        "list",
-        "dict",
-        "constrained-int",
-        "constrained-str",
-    }
+    What leads on in the value is a key, whatever it is called; of the rest only a missing field's name counts.
+    """
+    path: list[int | str] = []
+    loc = error["loc"]
+    for index, part in enumerate(loc):
+        below = value if isinstance(value, dict) else dict(enumerate(value)) if isinstance(value, list) else {}
+        if part in below:
+            value = below[part]
+        elif error["type"] != "missing" or index < len(loc) - 1:
+            continue
+        path.append(part)
+    return tuple(path)
 
 
 def _diagnostic(
     model: type[BaseModel], error: ErrorDetails, value: Any, marks: Marks, at: Path, address: str | None
 ) -> Diagnostic:
-    path = _path(error["loc"])
+    path = _path(error, value)
     here = (*at, *path)
     dotted = ".".join(str(p) for p in path)
     kind, context = error["type"], error.get("ctx", {})

@@ -67,13 +67,19 @@ def settings(
 
 
 def _from_file(path: Path, texts: dict[str, str]) -> list[Setting]:
-    data = path.read_bytes()
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        summary = f"variable file {path} cannot be read ({error.strerror})"
+        raise DiagnosticError(Diagnostic("unreadable-file", Severity.ERROR, summary)) from None
     texts[str(path)] = data.decode("utf-8", "replace")
     result: list[Setting] = []
     for document in read_yaml(data, str(path)):
         if isinstance(document.value, dict):
             marks: Marks = document.marks
-            result += [Setting(k, v, str(path), marks.key((k,))) for k, v in document.value.items()]
+            result += [
+                Setting(k, v, str(path), marks.key((k,))) for k, v in document.value.items() if not k.startswith("x-")
+            ]
         else:
             place = document.marks.value(())
             raise DiagnosticError(
@@ -160,6 +166,9 @@ def _text(value: Any) -> str:
 
 def _structure(text: str) -> Any:
     if re.fullmatch(r"\s*[\[{].*", text, re.DOTALL):
-        documents = read_yaml(text.encode(), "value")
+        try:
+            documents = read_yaml(text.encode("utf-8", "surrogateescape"), "value")
+        except DiagnosticError as error:
+            raise ValueError(f"expected a list or a map; {error}") from None
         return documents[0].value if documents else None
     return [part.strip() for part in text.split(",")] if text else []

@@ -21,6 +21,8 @@ MOST_BYTES = 4 * 1024 * 1024
 MOST_VALUES = 100_000
 """Values of one file after aliases are expanded."""
 MOST_DEPTH = 64
+MOST_PROBLEMS = 20
+"""Problems of one file after which nothing more is read of it."""
 
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _OTHER_BASE = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
@@ -178,10 +180,15 @@ class _Builder:
         assert isinstance(node, yaml.ScalarNode)  # noqa: S101 - there is no fourth kind
         return scalar(node.value) if node.tag == _PLAIN else node.value
 
+    def _problem(self, diagnostic: Diagnostic) -> None:
+        self.found.add(diagnostic)
+        if len(self.found) >= MOST_PROBLEMS:
+            raise DiagnosticError(*self.found)
+
     def _check_tag(self, node: yaml.Node, where: SourceRange) -> None:
         if node.tag not in _KNOWN_TAGS:
             tag = node.tag.replace(_PREFIX, "!!")
-            self.found.add(
+            self._problem(
                 Diagnostic(
                     "unknown-tag", Severity.ERROR, f"the tag {tag} is not known", remedy="Remove it.", source=where
                 )
@@ -197,6 +204,7 @@ class _Builder:
             if not isinstance(key_node, yaml.ScalarNode):
                 self._not_text(key_node)
                 continue
+            self._check_tag(key_node, self._range(key_node))
             key = key_node.value
             here = (*path, key)
             if key in result:
@@ -233,18 +241,18 @@ class _Builder:
             for item in node.value:
                 yield from self._merged(item)
         else:
-            self.found.add(
+            self._problem(
                 Diagnostic(
                     "bad-merge", Severity.ERROR, "<< takes a mapping, or a list of them", source=self._range(node)
                 )
             )
 
     def _not_text(self, key: yaml.Node) -> None:
-        self.found.add(Diagnostic("key-not-text", Severity.ERROR, "a key must be plain text", source=self._range(key)))
+        self._problem(Diagnostic("key-not-text", Severity.ERROR, "a key must be plain text", source=self._range(key)))
 
     def _duplicate(self, key: str, second: SourceRange, path: Path) -> None:
         first = self.marks.keys[path]
-        self.found.add(
+        self._problem(
             Diagnostic(
                 "duplicate-key",
                 Severity.ERROR,

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from dbc_iac.diagnostics import Diagnostic, SourceRange
 
+_BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_WIDEST = 120
+"""Characters of a source line that are shown."""
+_LINE = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # what the YAML parser counts as the end of a line
+
 
 def render(diagnostics: Iterable[Diagnostic], sources: Mapping[str, str]) -> str:
     """Text for people. `sources` gives the text of each file by its name; without it the line is left out."""
     ordered = sorted(diagnostics, key=lambda d: (d.source is None, d.source or SourceRange("", 0, 0, 0, 0)))
-    return "\n\n".join("\n".join(_lines(d, sources)) for d in ordered) + "\n"
+    return "\n\n".join("\n".join(map(_escaped, _lines(d, sources))) for d in ordered) + "\n"
+
+
+def _escaped(line: str) -> str:
+    """Control and direction characters as escapes: a key or a name must not steer the reader's terminal."""
+    return "".join(f"\\u{ord(c):04x}" if unicodedata.category(c) == "Cc" or c in _BIDI else c for c in line)
 
 
 def _lines(diagnostic: Diagnostic, sources: Mapping[str, str]) -> Iterator[str]:
@@ -30,21 +41,24 @@ def _lines(diagnostic: Diagnostic, sources: Mapping[str, str]) -> Iterator[str]:
 
 
 def _excerpt(source: SourceRange, sources: Mapping[str, str]) -> Iterator[str]:
-    lines = sources.get(source.file, "").splitlines()
+    lines = _LINE.split(sources.get(source.file, ""))
     if not 0 < source.line <= len(lines):
         return
     text = lines[source.line - 1]
     end = source.end_column if source.end_line == source.line else len(text) + 1
-    before = _width(text[: source.column - 1])
-    length = max(1, _width(text[source.column - 1 : max(end - 1, source.column)].rstrip()))
+    start = max(0, source.column - 1 - _WIDEST // 2) if len(text) > _WIDEST else 0
+    window = text[start : start + _WIDEST]
+    ahead, behind = "..." if start else "", "..." if start + _WIDEST < len(text) else ""
+    before = len(ahead) + _width(text[start : source.column - 1])
+    length = max(1, _width(text[source.column - 1 : min(max(end - 1, source.column), start + _WIDEST)].rstrip()))
     number = str(source.line)
-    yield f"  {number} | {_shown(text)}"
+    yield f"  {number} | {ahead}{_shown(window)}{behind}"
     yield f"  {' ' * len(number)} | {' ' * before}{'^' * length}"
 
 
 def _shown(text: str) -> str:
-    """Without tabs and control characters, which would shift or break the line."""
-    return "".join(" " if unicodedata.category(c) == "Cc" else c for c in text)
+    """Without tabs, control and direction characters, which would shift or turn the line."""
+    return "".join(" " if unicodedata.category(c) == "Cc" or c in _BIDI else c for c in text)
 
 
 def _width(text: str) -> int:
@@ -53,7 +67,9 @@ def _width(text: str) -> int:
 
 
 def _cell(character: str) -> int:
-    if unicodedata.combining(character) or unicodedata.category(character) == "Cf":
+    if character in _BIDI:
+        return 1  # shown as a space
+    if unicodedata.category(character) in {"Mn", "Me", "Cf"}:
         return 0
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 

@@ -1,0 +1,77 @@
+"""Manifests and files that must be refused, and were taken, crashed or hung once."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from dbc_iac.diagnostics import DiagnosticError
+from dbc_iac.manifest.yaml import read_yaml
+from tests.projects import project, vm
+
+
+@pytest.mark.parametrize(
+    ("changed", "code"),
+    [
+        ({"a[b": 1}, "unknown-field"),
+        ({"description": "{% for a in range(9) %}" * 3 + "{% endfor %}" * 3}, "template"),
+        ({"description": "{% set a = 'x' %}" + "{% set a = a ~ a %}" * 20}, "template"),
+        ({"description": "{% for a in range(100000) %}{% endfor %}"}, "template"),
+    ],
+)
+def test_a_wrong_spec_gets_its_diagnostic(tmp_path: Path, changed: dict[str, str], code: str) -> None:
+    assert project(tmp_path, vm(**changed)).run("validate", "--json").codes == [code]
+
+
+@pytest.mark.parametrize(("text", "value"), [("{{- 5 }}", 5), ("{{ -5 }}", -5), ("a {# b", "a {# b")])
+def test_templates_mean_what_jinja_says(text: str, value: object) -> None:
+    from dbc_iac.diagnostics import Diagnostics
+    from dbc_iac.manifest.marks import Marks
+    from dbc_iac.manifest.template import render
+
+    assert render(text, {}, Marks(), Diagnostics()) == value
+
+
+def test_a_variable_file_has_a_place_for_anchors(tmp_path: Path) -> None:
+    made = project(tmp_path)
+    made.write({"prod.yaml": "x-note: {a: 1}\ncount: 3\n"})
+    assert made.run("-e", "prod", "validate").code == 0
+
+
+def test_a_file_that_cannot_be_had_is_a_problem_and_never_skipped(tmp_path: Path) -> None:
+    made = project(tmp_path / "project")
+    (tmp_path / "outside.yaml").write_text(vm(), encoding="utf-8")
+    (tmp_path / "project/manifests/gone.yaml").symlink_to("nothing.yaml")
+    (tmp_path / "project/manifests/out.yaml").symlink_to(tmp_path / "outside.yaml")
+    os.mkfifo(tmp_path / "project/manifests/pipe.yaml")
+    assert sorted(made.run("validate", "--json").codes) == ["outside-project", "unreadable-file", "unreadable-file"]
+
+
+def test_a_glob_that_matches_only_directories_matches_nothing(tmp_path: Path) -> None:
+    made = project(tmp_path)
+    text = (tmp_path / "dbc-iac.yaml").read_text(encoding="utf-8")
+    made.write({"dbc-iac.yaml": text + "  manifests: ['manif*']\n"})
+    assert made.run("validate", "--json").codes == ["empty-glob"]
+
+
+SLY: dict[str, str] = {"a\x1b[31m\u202eb": "x"}
+
+
+def test_a_key_cannot_steer_the_terminal(tmp_path: Path) -> None:
+    result = project(tmp_path, vm(**SLY)).run("validate")
+    assert result.code == 3
+    assert not {"\x1b", "\u202e"} & set(result.err)
+
+
+def test_a_tag_on_a_key_is_refused() -> None:
+    with pytest.raises(DiagnosticError) as caught:
+        read_yaml(b"!q a: 1\n", "m.yaml")
+    assert [d.code for d in caught.value.diagnostics] == ["unknown-tag"]
+
+
+def test_a_file_full_of_problems_is_given_up() -> None:
+    with pytest.raises(DiagnosticError) as caught:
+        read_yaml(b"".join(b"- !t%d x\n" % n for n in range(2_000)), "m.yaml")
+    assert len(caught.value.diagnostics) == 20
