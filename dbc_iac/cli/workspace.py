@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets as random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -234,9 +235,12 @@ def write_project(app: App, name: str) -> list[str]:
     """Write a new project into the directory. Raises DiagnosticError where a file is there already."""
     from dbc_iac.manifest.scaffold import scaffold
 
-    chosen = name or app.directory.resolve().name.lower()
-    files = scaffold(chosen, random.token_hex(16))
-    present = [p for p in files if (app.directory / p).exists()]
+    own = re.sub(r"[^a-z0-9-]+", "-", app.directory.resolve().name.lower()).strip("-")[:42].strip("-")
+    files = scaffold(name or own or "project", random.token_hex(16))
+    ignore = app.directory / ".gitignore"
+    if ignore.exists():  # a git repository has one: its rules stay, ours are added
+        files[".gitignore"] = f"{ignore.read_text(encoding='utf-8').rstrip()}\n\n{files['.gitignore']}"
+    present = [p for p in files if p != ".gitignore" and (app.directory / p).exists()]
     if present:
         raise DiagnosticError(
             Diagnostic(

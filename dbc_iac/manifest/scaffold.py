@@ -9,7 +9,7 @@ apiVersion: dbc-iac/v1
 kind: Project
 metadata: {{name: {name}}}
 spec:
-  uid: {uid}   # the ids of your VMs are derived from it: keep it, and never copy it into another project
+  uid: "{uid}"   # the ids of your VMs are derived from it: keep it, and never copy it into another project
   clients: {{default: {{url: "http://127.0.0.1:5050"}}}}
   identities:
     tenant: {{wallet: {{seed: {{env: DBC_WALLET_SEED}}}}}}   # or mnemonic, keystore; a guest has sessions

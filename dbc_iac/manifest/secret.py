@@ -85,6 +85,8 @@ class SecretResolver:
         if ref.env is not None:
             if ref.env not in self._environ:
                 raise _missing(f"environment variable {ref.env} is not set", f"Set {ref.env}.")
+            if not self._environ[ref.env]:  # what CI gives for a secret that it withholds
+                raise _missing(f"environment variable {ref.env} is empty", f"Set {ref.env}.")
             return self._environ[ref.env]
         if ref.file is not None:
             try:

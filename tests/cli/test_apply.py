@@ -213,8 +213,10 @@ def test_no_secret_is_in_any_sink(make: Callable[..., Emulated], tmp_path: Path)
         assert session.is_dir() or session.stat().st_mode & 0o077 == 0
 
 
-def test_a_missing_secret_stops_before_anything_is_sent(make: Callable[..., Emulated]) -> None:
+@pytest.mark.parametrize("environ", [{}, {"NOT_SET": ""}], ids=["absent", "empty"])
+def test_a_missing_secret_stops_before_anything_is_sent(make: Callable[..., Emulated], environ: dict[str, str]) -> None:
     emulated = make(vm(login={"password": {"env": "NOT_SET"}}))
+    emulated.project.environ.update(environ)
     result = emulated.run("apply", "--yes", "--json")
     assert result.codes == ["secret-missing"]
     assert emulated.vms == {}

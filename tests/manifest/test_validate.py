@@ -162,5 +162,20 @@ def test_init_writes_a_project_that_validates(tmp_path: Path) -> None:
     assert made.run("init", "--name", "lab", "--json").codes == ["project-exists"]
 
 
+def test_init_in_a_repository_adds_to_its_ignore_rules_and_makes_a_name(tmp_path: Path) -> None:
+    from tests.projects import Project
+
+    folder = tmp_path / "My_Project"
+    folder.mkdir()
+    (folder / ".gitignore").write_text("*.log\n")
+    made = Project(folder)
+    assert made.run("init").code == 0
+    rules = (folder / ".gitignore").read_text()
+    assert rules.startswith("*.log\n")
+    assert "/state/" in rules
+    assert "metadata: {name: my-project}" in (folder / "dbc-iac.yaml").read_text()
+    assert made.run("validate").code == 0
+
+
 def test_usage_errors_end_with_3(tmp_path: Path) -> None:
     assert project(tmp_path).run("plan", "--no-such-option").code == 3
