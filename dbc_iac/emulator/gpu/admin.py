@@ -152,8 +152,13 @@ class GpuAdmin:
     # -- other tenants -----------------------------------------------------------------------------
 
     def occupy(self, *, wallet: str = "another-renter", **vm: Any) -> str:
-        """A running VM of somebody else, that holds `gpus`, `cpus`, `memory` (GiB), ports ...: fields of `VmSpec`."""
+        """A running VM of somebody else, that holds `gpus`, `cpus`, `memory` (GiB), ports ...: fields of `VmSpec`.
+
+        Without a `rent_order` it needs no rental to go on running.
+        """
         task_id = vm.pop("task_id", "") or ids.task_id(self._machine.clock, self._machine.random)
+        if not vm.get("rent_order"):
+            self._machine.undisturbed.add(wallet)
         place_vm(self._machine, VmSpec(task_id=task_id, wallet=wallet, **vm))
         self._node.pruning.keep_running()
         return task_id

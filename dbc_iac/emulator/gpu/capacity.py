@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dbc_iac.emulator.gpu.ctext import is_ip, is_linux, is_windows
@@ -37,6 +38,42 @@ class HostCpus:
     threads: int
 
 
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """What the other VMs of the machine hold, at one moment. `ports`: what each taken port is used for.
+
+    Cards are held by records whose domain is not shut off (one without a domain counts); cores and memory (KiB) by
+    running domains; ports by running, blocked and paused ones, those of VMs with a public address not being the host's.
+    """
+
+    gpus: frozenset[str]
+    cpus: int
+    memory: int
+    ports: Mapping[int, str]
+
+
+def neighbours(machine: Machine, task_id: str = "") -> Neighbours:
+    """All VMs but one."""
+    gpus: set[str] = set()
+    cpus = memory = 0
+    ports: dict[int, str] = {}
+    for record in machine.records.values():
+        if record.task_id == task_id:
+            continue
+        state = machine.look(record.task_id)
+        if state is not DomainState.SHUTOFF:
+            gpus.update(record.gpus)
+        if state is DomainState.RUNNING:
+            cpus += record.cpus
+            memory += record.memory
+        if state in _PORT_HOLDERS:
+            ports.setdefault(record.vnc_port, "vnc_port")
+            if not record.public_ip:
+                ports.setdefault(record.ssh_port, "ssh_port")
+                ports.setdefault(record.rdp_port, "rdp_port")
+    return Neighbours(frozenset(gpus), cpus, memory, ports)
+
+
 def host_cpus(spec: GpuNodeSpec) -> HostCpus:
     threads = spec.threads or (2 if spec.cpus % (2 * spec.sockets) == 0 else 1)
     return HostCpus(spec.cpus, spec.sockets, max(1, spec.cpus // (spec.sockets * threads)), threads)
@@ -47,7 +84,7 @@ def share_of(rented: int, cards: int) -> float:
     return _float32(rented / cards)
 
 
-def allocate_gpus(machine: Machine, count: int, indexes: list[int], task_id: str = "") -> list[str] | None:
+def allocate_gpus(machine: Machine, others: Neighbours, count: int, indexes: list[int]) -> list[str] | None:
     """Free cards of the order, in bus order; None when there are not so many.
 
     None at all can only be asked for when the order covers the machine.
@@ -56,15 +93,14 @@ def allocate_gpus(machine: Machine, count: int, indexes: list[int], task_id: str
         return None
     if count == 0:
         return [] if len(indexes) == len(machine.gpus) else None
-    held = machine.held_gpus(task_id)
-    free = [gpu for index, gpu in enumerate(machine.gpus) if index in indexes and gpu not in held]
+    free = [gpu for index, gpu in enumerate(machine.gpus) if index in indexes and gpu not in others.gpus]
     return free[:count] if 0 < count <= len(free) else None
 
 
-def allocate_cpus(machine: Machine, cpus: int, share: float, task_id: str = "") -> Topology | None:
+def allocate_cpus(machine: Machine, others: Neighbours, cpus: int, share: float) -> Topology | None:
     """The topology for a number of cores; None when they are too many. It need not fit a socket: start checks that."""
     host = host_cpus(machine.spec)
-    if cpus > math.floor(_float32(host.total * share)) or cpus + machine.running_cpus(task_id) > host.total:
+    if cpus > math.floor(_float32(host.total * share)) or cpus + others.cpus > host.total:
         return None
     spread = cpus % (host.threads * host.sockets) == 0 and cpus > host.cores * host.threads
     sockets = host.sockets if spread else 1
@@ -72,11 +108,11 @@ def allocate_cpus(machine: Machine, cpus: int, share: float, task_id: str = "") 
     return Topology(sockets, cpus // (sockets * threads), threads)
 
 
-def allocate_memory(machine: Machine, kib: int, share: float, task_id: str = "") -> bool:
+def allocate_memory(machine: Machine, others: Neighbours, kib: int, share: float) -> bool:
     total = machine.libvirt.total_memory()
     if kib <= 0 or kib > machine.libvirt.free_memory() or kib > math.floor(_float32(total * share)):
         return False
-    return kib + machine.running_memory(task_id) <= total
+    return kib + others.memory <= total
 
 
 def free_disk(spec: GpuNodeSpec) -> float:
@@ -88,25 +124,9 @@ def free_disk(spec: GpuNodeSpec) -> float:
     return max(0.0, spec.disk - SYSTEM_DISK_GIB)
 
 
-def port_conflict(machine: Machine, port: int, task_id: str = "") -> str | None:
-    """What another running VM uses this port for. Ports of VMs with a public address are not on the host."""
-    for record, state in machine.others(task_id):
-        if state not in _PORT_HOLDERS:
-            continue
-        if record.vnc_port == port:
-            return "vnc_port"
-        if record.public_ip:
-            continue
-        if record.ssh_port == port:
-            return "ssh_port"
-        if record.rdp_port == port:
-            return "rdp_port"
-    return None
-
-
-def check_port(machine: Machine, port: int, task_id: str = "") -> None:
+def check_port(others: Neighbours, port: int) -> None:
     """Raises Refused in the words of create."""
-    use = port_conflict(machine, port, task_id)
+    use = others.ports.get(port)
     if use is not None:
         raise Refused(f"port conflict, exist {use} = {port}")
 
@@ -124,24 +144,24 @@ def check_public_ip(machine: Machine, address: str, task_id: str = "") -> None:
 
 def check_resources(machine: Machine, record: Record) -> None:
     """What start and restart check before they look at the state, in this order. Raises Refused."""
-    _check_cpus(machine, record)
-    free_gpus = set(machine.gpus) - machine.held_gpus(record.task_id)
-    if not set(record.gpus) <= free_gpus:
+    others = neighbours(machine, record.task_id)
+    _check_cpus(machine, others, record)
+    if not set(record.gpus) <= set(machine.gpus) - others.gpus:
         raise Refused("check gpu failed")
     running = machine.look(record.task_id) is DomainState.RUNNING
     if not running and not 0 < record.memory <= machine.libvirt.free_memory():
         raise Refused("check memory failed")
     if is_linux(record.operation_system):
-        if port_conflict(machine, record.ssh_port, record.task_id):
+        if record.ssh_port in others.ports:
             raise Refused("check ssh_port failed")
-    elif is_windows(record.operation_system) and port_conflict(machine, record.rdp_port, record.task_id):
+    elif is_windows(record.operation_system) and record.rdp_port in others.ports:
         raise Refused("check rdp_port failed")
-    if port_conflict(machine, record.vnc_port, record.task_id):
+    if record.vnc_port in others.ports:
         raise Refused("check vnc_port failed")
     check_public_ip(machine, record.public_ip, record.task_id)
 
 
-def _check_cpus(machine: Machine, record: Record) -> None:
+def _check_cpus(machine: Machine, others: Neighbours, record: Record) -> None:
     host = host_cpus(machine.spec)
     fits = (
         0 < record.cpus <= host.total
@@ -151,7 +171,7 @@ def _check_cpus(machine: Machine, record: Record) -> None:
     )
     if not fits:
         raise Refused("check cpu failed")
-    if machine.running_cpus(record.task_id) + record.cpus > host.total:
+    if others.cpus + record.cpus > host.total:
         raise Refused("cpu count exceeds the maximum")
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from dbc_iac.emulator.gpu import ids
 from dbc_iac.emulator.gpu.capacity import (
     SYSTEM_DISK_GIB,
+    Neighbours,
     Topology,
     allocate_cpus,
     allocate_gpus,
@@ -19,6 +20,7 @@ from dbc_iac.emulator.gpu.capacity import (
     check_public_ip,
     free_disk,
     host_cpus,
+    neighbours,
     share_of,
 )
 from dbc_iac.emulator.gpu.create_job import run_create
@@ -67,6 +69,7 @@ class _Ports:
 async def create(machine: Machine, caller: Caller, request: NodeRequest) -> Reply:
     await machine.settle()
     record = _new_record(machine, caller, request.additional)
+    await machine.clock.sleep(machine.spec.durations.create_answer)
     machine.logs.open(record.task_id)
     machine.records[record.task_id] = record
     machine.rent_ends[caller.wallet] = max(
@@ -82,11 +85,12 @@ def _new_record(machine: Machine, caller: Caller, wanted: Mapping[str, object]) 
     """The record of a VM that may be created. Raises Refused."""
     verifies = caller.role == _VERIFIER
     task_id = _task_id(machine, wanted, verifies=verifies)
-    gpus, share = _gpus(machine, caller, wanted)
+    others = neighbours(machine)
+    gpus, share = _gpus(machine, others, caller, wanted)
     system = _system(machine, wanted)
-    ports = _ports(machine, wanted, system.operation_system)
-    topology = _topology(machine, wanted, share, verifies=verifies)
-    memory = _memory(machine, wanted, share, verifies=verifies)
+    ports = _ports(machine, others, wanted, system.operation_system)
+    topology = _topology(machine, others, wanted, share, verifies=verifies)
+    memory = _memory(machine, others, wanted, share, verifies=verifies)
     disks = _disks(machine, wanted, system, verifies=verifies)
     network_name = text_of(wanted, "network_name")
     if network_name:
@@ -140,7 +144,9 @@ def _task_id(machine: Machine, wanted: Mapping[str, object], *, verifies: bool) 
     return chosen
 
 
-def _gpus(machine: Machine, caller: Caller, wanted: Mapping[str, object]) -> tuple[list[str], float]:
+def _gpus(
+    machine: Machine, others: Neighbours, caller: Caller, wanted: Mapping[str, object]
+) -> tuple[list[str], float]:
     """Bus ids of the cards, and the share of cores and memory that goes with them."""
     cards = len(machine.gpus)
     verifies = caller.role == _VERIFIER
@@ -162,7 +168,7 @@ def _gpus(machine: Machine, caller: Caller, wanted: Mapping[str, object]) -> tup
             if count != len(indexes):
                 raise Refused("only use the number what you exactly rented")
             share = share_of(count, cards)
-    gpus = allocate_gpus(machine, count, indexes)
+    gpus = allocate_gpus(machine, others, count, indexes)
     if gpus is None:
         raise Refused("allocate gpu failed")
     return gpus, share
@@ -196,19 +202,19 @@ def _check_image(machine: Machine, name: str) -> None:
         raise Refused(f"'image_name':{name} in downloading or uploading, please try again later")
 
 
-def _ports(machine: Machine, wanted: Mapping[str, object], operation_system: str) -> _Ports:
+def _ports(machine: Machine, others: Neighbours, wanted: Mapping[str, object], operation_system: str) -> _Ports:
     public_ip = text_of(wanted, "public_ip")
     check_public_ip(machine, public_ip)
     ssh_text, rdp_text = text_of(wanted, "ssh_port"), text_of(wanted, "rdp_port")
     ssh, rdp = port_number(ssh_text), port_number(rdp_text)
     if is_linux(operation_system):
-        ssh = _remote_port(machine, "ssh_port", ssh_text, public_ip, 22)
+        ssh = _remote_port(others, "ssh_port", ssh_text, public_ip, 22)
     if is_windows(operation_system):
-        rdp = _remote_port(machine, "rdp_port", rdp_text, public_ip, 3389)
-    return _Ports(public_ip, ssh, rdp, _vnc_port(machine, text_of(wanted, "vnc_port")))
+        rdp = _remote_port(others, "rdp_port", rdp_text, public_ip, 3389)
+    return _Ports(public_ip, ssh, rdp, _vnc_port(others, text_of(wanted, "vnc_port")))
 
 
-def _remote_port(machine: Machine, key: str, text: str, public_ip: str, default: int) -> int:
+def _remote_port(others: Neighbours, key: str, text: str, public_ip: str, default: int) -> int:
     """With a public address anything goes, without one the port must be free on the host. There is no range check."""
     if public_ip:
         return port_number(text) if is_digits(text) else default
@@ -216,11 +222,11 @@ def _remote_port(machine: Machine, key: str, text: str, public_ip: str, default:
         raise Refused(f"{key} is empty")
     if not is_digits(text):
         raise Refused(f"{key} is not digit")
-    check_port(machine, port_number(text))
+    check_port(others, port_number(text))
     return port_number(text)
 
 
-def _vnc_port(machine: Machine, text: str) -> int:
+def _vnc_port(others: Neighbours, text: str) -> int:
     if not text:
         raise Refused("vnc_port is empty")
     if not is_digits(text):
@@ -228,27 +234,29 @@ def _vnc_port(machine: Machine, text: str) -> int:
     port = port_number(text)
     if port < 5900:
         raise Refused("vnc_port is invalid (usage: [5900, 65535])")
-    check_port(machine, port)
+    check_port(others, port)
     return port
 
 
-def _topology(machine: Machine, wanted: Mapping[str, object], share: float, *, verifies: bool) -> Topology:
+def _topology(
+    machine: Machine, others: Neighbours, wanted: Mapping[str, object], share: float, *, verifies: bool
+) -> Topology:
     cpus = atoi(text_of(wanted, "cpu_cores"))
     if cpus <= 0:
         raise Refused("cpu_cores is invalid")
-    topology = allocate_cpus(machine, host_cpus(machine.spec).total if verifies else cpus, share)
+    topology = allocate_cpus(machine, others, host_cpus(machine.spec).total if verifies else cpus, share)
     if topology is None:
         raise Refused("allocate cpu failed")
     return topology
 
 
-def _memory(machine: Machine, wanted: Mapping[str, object], share: float, *, verifies: bool) -> int:
+def _memory(machine: Machine, others: Neighbours, wanted: Mapping[str, object], share: float, *, verifies: bool) -> int:
     kib = atoi(text_of(wanted, "mem_size")) * KIB_IN_GIB
     if kib <= 0:
         raise Refused("mem_size is invalid")
     if verifies:
         kib = machine.libvirt.free_memory()
-    if not allocate_memory(machine, kib, share):
+    if not allocate_memory(machine, others, kib, share):
         raise Refused("allocate mem failed")
     return kib
 

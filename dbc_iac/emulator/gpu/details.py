@@ -52,7 +52,9 @@ async def logs(machine: Machine, caller: Caller, request: NodeRequest) -> Reply:
     lines = machine.logs.lines.get(record.task_id)
     if not lines:
         raise Refused("task log not exist")
-    return spaced(f'{{"task_id":{quoted(record.task_id)}, "log_content":{log_content(lines, request.query)}}}')
+    return spaced(
+        f'{{"task_id":{quoted(record.task_id)}, "log_content":{log_content(record.task_id, lines, request.query)}}}'
+    )
 
 
 async def passwd(machine: Machine, caller: Caller, request: NodeRequest) -> Reply:

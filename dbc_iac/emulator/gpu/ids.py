@@ -13,9 +13,12 @@ _PASSWORD = string.ascii_uppercase + string.ascii_lowercase + string.digits + "_
 
 
 def task_id(clock: Clock, source: random.Random) -> str:
-    """Base58Check of up to twelve digits: a random number and the clock's microseconds. Usually 22 characters."""
-    digits = f"{source.randrange(1_000_000)}{clock.wall().microsecond ^ source.randrange(1 << 19)}"[:12]
-    text = digits.encode()
+    """Base58Check of twelve digits, a random number and the clock's microseconds: 22 characters.
+
+    (The original's numbers are not padded; now and then an id of its is shorter.)
+    """
+    microseconds = (clock.wall().microsecond + source.randrange(1_000_000)) % 1_000_000
+    text = f"{source.randrange(100_000, 1_000_000)}{microseconds:06}".encode()
     checked = text + hashlib.sha256(hashlib.sha256(text).digest()).digest()[:4]
     number, letters = int.from_bytes(checked, "big"), ""
     while number:

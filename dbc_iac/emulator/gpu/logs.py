@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal
 
 from dbc_iac.emulator.gpu.ctext import atoi
@@ -27,12 +28,27 @@ class Place:
     function: str
 
 
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """Written down as it is, made into text only for a reader: most lines are never read."""
+
+    at: datetime
+    level: Literal["info", "error"]
+    place: Place
+    text: str
+
+    def full(self, task_id: str) -> str:
+        moment = self.at.strftime("%Y-%m-%d %H:%M:%S.%f")
+        where = f"{self.place.file} | {self.place.line} | {self.place.function}"
+        return f"{moment} | {task_id} | {self.level:<7} | {where} | {self.text}"
+
+
 @dataclass(slots=True)
 class TaskLogs:
     """All log files of a node, by task id."""
 
     clock: Clock
-    lines: dict[str, deque[str]] = field(default_factory=dict)
+    lines: dict[str, deque[LogLine]] = field(default_factory=dict)
 
     def open(self, task_id: str) -> None:
         self.lines.setdefault(task_id, deque(maxlen=MOST_LINES))
@@ -45,11 +61,8 @@ class TaskLogs:
 
     def _write(self, task_id: str, level: Literal["info", "error"], place: Place, text: str) -> None:
         lines = self.lines.get(task_id)
-        if lines is None:
-            return
-        moment = self.clock.wall().strftime("%Y-%m-%d %H:%M:%S.%f")
-        where = f"{place.file} | {place.line} | {place.function}"
-        lines.append(f"{moment} | {task_id} | {level:<7} | {where} | {text}")
+        if lines is not None:
+            lines.append(LogLine(self.clock.wall(), level, place, text))
 
 
 def wanted_lines(query: Mapping[str, str]) -> tuple[bool, int]:
@@ -62,12 +75,13 @@ def wanted_lines(query: Mapping[str, str]) -> tuple[bool, int]:
     return flag == "head", 99 if count > 100 else count
 
 
-def log_content(lines: deque[str], query: Mapping[str, str]) -> str:
+def log_content(task_id: str, lines: deque[LogLine], query: Mapping[str, str]) -> str:
     """The pasted array; what is too much is cut at the end, so a tail loses its newest lines."""
     head, count = wanted_lines(query)
     chosen = list(lines)[:count] if head else list(lines)[-count:]
     content = ""
-    for line in chosen:
+    for one in chosen:
+        line = one.full(task_id)
         if len((content + line).encode()) >= MOST_CONTENT:
             break
         content += f"{',' if content else ''}{quoted(line)}"

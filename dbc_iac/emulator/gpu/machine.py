@@ -29,7 +29,10 @@ _LOOKUP = Place("vm_client.cpp", 1669, "GetDomainStatus")
 
 @dataclass(slots=True)
 class Machine:
-    """State of a node. `rent_ends`: last known end of each wallet's rental (a block), by wallet."""
+    """State of a node. `rent_ends`: last known end of each wallet's rental (a block), by wallet.
+
+    `undisturbed`: wallets put there by an administrator, whose VMs are never stopped for a rental that ended.
+    """
 
     spec: GpuNodeSpec
     clock: Clock
@@ -49,14 +52,17 @@ class Machine:
     rent_ends: dict[str, int] = field(default_factory=dict)
     monitors: dict[str, list[str]] = field(default_factory=dict)
     last_running: set[str] = field(default_factory=set)
+    undisturbed: set[str] = field(default_factory=set)
 
     # -- looking things up -------------------------------------------------------------------------
 
     def look(self, task_id: str) -> DomainState:
         """The domain's state; a look at one that is not there leaves a line in the VM's log."""
-        if not self.libvirt.exists(task_id):
+        domain = self.libvirt.find(task_id)
+        if domain is None:
             self.logs.error(task_id, _LOOKUP, f"lookup domain:{task_id} is nullptr")
-        return self.libvirt.state(task_id)
+            return DomainState.NONE
+        return domain.state
 
     async def settled(self, task_id: str) -> DomainState:
         """The domain's state once libvirt is not busy with it."""
@@ -93,26 +99,6 @@ class Machine:
     def guest_of(self, image_name: str) -> GuestSpec:
         file = self.files.get(f"/data/{image_name}")
         return file.guest if file is not None and file.guest is not None else self.spec.guest
-
-    # -- what other VMs hold -----------------------------------------------------------------------
-
-    def others(self, task_id: str) -> Iterator[tuple[Record, DomainState]]:
-        for record in self.records.values():
-            if record.task_id != task_id:
-                yield record, self.look(record.task_id)
-
-    def held_gpus(self, task_id: str) -> set[str]:
-        """By records whose domain is not shut off; one without a domain counts."""
-        return {
-            gpu for record, state in self.others(task_id) if state is not DomainState.SHUTOFF for gpu in record.gpus
-        }
-
-    def running_cpus(self, task_id: str) -> int:
-        return sum(record.cpus for record, state in self.others(task_id) if state is DomainState.RUNNING)
-
-    def running_memory(self, task_id: str) -> int:
-        """KiB."""
-        return sum(record.memory for record, state in self.others(task_id) if state is DomainState.RUNNING)
 
     # -- running jobs ------------------------------------------------------------------------------
 

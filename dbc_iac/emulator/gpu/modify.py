@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dbc_iac.emulator.gpu.capacity import (
+    Neighbours,
     Topology,
     allocate_cpus,
     allocate_gpus,
     allocate_memory,
     check_public_ip,
-    port_conflict,
+    neighbours,
     share_of,
 )
 from dbc_iac.emulator.gpu.create import KIB_IN_GIB
@@ -47,13 +48,14 @@ async def modify(machine: Machine, caller: Caller, request: NodeRequest) -> Repl
     await machine.settle()
     rented = _rented(machine, record, caller)
     wanted = request.additional
-    await _change_forwards(machine, record, wanted)
+    others = neighbours(machine, record.task_id)
+    await _change_forwards(machine, others, record, wanted)
     _change_filters(machine, record, wanted)
     changes = [
-        _change_vnc_port(machine, record, text_of(wanted, "new_vnc_port")),
-        _change_gpus(machine, record, text_of(wanted, "new_gpu_count"), rented),
-        _change_cpus(machine, record, text_of(wanted, "new_cpu_cores"), rented),
-        _change_memory(machine, record, text_of(wanted, "new_mem_size"), rented),
+        _change_vnc_port(machine, others, record, text_of(wanted, "new_vnc_port")),
+        _change_gpus(machine, others, record, text_of(wanted, "new_gpu_count"), rented),
+        _change_cpus(machine, others, record, text_of(wanted, "new_cpu_cores"), rented),
+        _change_memory(machine, others, record, text_of(wanted, "new_mem_size"), rented),
     ]
     if any(changes):
         _rewrite(machine, record)
@@ -74,14 +76,14 @@ def _rented(machine: Machine, record: Record, caller: Caller) -> _Rented:
 # -- at once ---------------------------------------------------------------------------------------
 
 
-async def _change_forwards(machine: Machine, record: Record, wanted: Mapping[str, object]) -> None:
+async def _change_forwards(machine: Machine, others: Neighbours, record: Record, wanted: Mapping[str, object]) -> None:
     """Public address, ports, custom ports; then the forwards are made anew. An absent address is an empty one."""
     changes = [_change_public_ip(machine, record, text_of(wanted, "new_public_ip"))]
     ssh, rdp = text_of(wanted, "new_ssh_port"), text_of(wanted, "new_rdp_port")
     if ssh:
-        changes.append(_change_ssh_port(machine, record, ssh))
+        changes.append(_change_ssh_port(machine, others, record, ssh))
     if rdp:
-        changes.append(_change_rdp_port(machine, record, rdp))
+        changes.append(_change_rdp_port(machine, others, record, rdp))
     if ssh and rdp and port_number(ssh) == port_number(rdp):
         raise Refused("new_ssh_port and new_rdp_port are the same!")  # both are saved already
     changes.append(_change_custom_ports(record, wanted))
@@ -103,8 +105,8 @@ def _change_public_ip(machine: Machine, record: Record, address: str) -> bool:
     return True
 
 
-def _change_ssh_port(machine: Machine, record: Record, text: str) -> bool:
-    port = _free_port(machine, record, "new_ssh_port", text)
+def _change_ssh_port(machine: Machine, others: Neighbours, record: Record, text: str) -> bool:
+    port = _free_port(others, record, "new_ssh_port", text)
     if port == record.ssh_port:
         return False
     _need_forwards(record, "ssh port")
@@ -114,8 +116,8 @@ def _change_ssh_port(machine: Machine, record: Record, text: str) -> bool:
     return True
 
 
-def _change_rdp_port(machine: Machine, record: Record, text: str) -> bool:
-    port = _free_port(machine, record, "new_rdp_port", text)
+def _change_rdp_port(machine: Machine, others: Neighbours, record: Record, text: str) -> bool:
+    port = _free_port(others, record, "new_rdp_port", text)
     if port == record.rdp_port:
         return False
     _need_forwards(record, "rdp port")
@@ -125,11 +127,11 @@ def _change_rdp_port(machine: Machine, record: Record, text: str) -> bool:
     return True
 
 
-def _free_port(machine: Machine, record: Record, key: str, text: str) -> int:
+def _free_port(others: Neighbours, record: Record, key: str, text: str) -> int:
     port = port_number(text)
     if not port:
         raise Refused(f"{key} {text} is invalid! (usage: > 0)")
-    if not record.public_ip and port_conflict(machine, port, record.task_id):
+    if not record.public_ip and port in others.ports:
         raise Refused(f"{key} {text} has been used!")
     return port
 
@@ -168,13 +170,13 @@ def _change_filters(machine: Machine, record: Record, wanted: Mapping[str, objec
 # -- at the next boot ------------------------------------------------------------------------------
 
 
-def _change_vnc_port(machine: Machine, record: Record, text: str) -> bool:
+def _change_vnc_port(machine: Machine, others: Neighbours, record: Record, text: str) -> bool:
     if not text:
         return False
     port = port_number(text)
     if port < 5900:
         raise Refused(f"new_vnc_port {text} is invalid! (usage: 5900 =< port <= 65535)")
-    if port_conflict(machine, port, record.task_id):
+    if port in others.ports:
         raise Refused(f"new_vnc_port {text} has been used!")
     if port == record.vnc_port:
         return False
@@ -183,7 +185,7 @@ def _change_vnc_port(machine: Machine, record: Record, text: str) -> bool:
     return True
 
 
-def _change_gpus(machine: Machine, record: Record, text: str, rented: _Rented) -> bool:
+def _change_gpus(machine: Machine, others: Neighbours, record: Record, text: str, rented: _Rented) -> bool:
     if not text:
         return False
     if not rented.whole:
@@ -191,7 +193,7 @@ def _change_gpus(machine: Machine, record: Record, text: str, rented: _Rented) -
     count = port_number(text)  # cut to 16 bits like a port: -1 is 65535
     if count == len(record.gpus):
         return False
-    gpus = allocate_gpus(machine, count, rented.indexes, record.task_id)
+    gpus = allocate_gpus(machine, others, count, rented.indexes)
     if gpus is None:
         raise Refused("allocate gpu failed")
     machine.logs.info(record.task_id, _PLACE, f"modify task new gpu count: {text}, old gpu count {len(record.gpus)}")
@@ -199,13 +201,13 @@ def _change_gpus(machine: Machine, record: Record, text: str, rented: _Rented) -
     return True
 
 
-def _change_cpus(machine: Machine, record: Record, text: str, rented: _Rented) -> bool:
+def _change_cpus(machine: Machine, others: Neighbours, record: Record, text: str, rented: _Rented) -> bool:
     if not text:
         return False
     if not rented.whole:
         raise Refused("can not modify cpu cores")
     cpus = atoi(text)
-    topology = Topology(1, cpus, 1) if cpus < 0 else allocate_cpus(machine, cpus, rented.share, record.task_id)
+    topology = Topology(1, cpus, 1) if cpus < 0 else allocate_cpus(machine, others, cpus, rented.share)
     if topology is None:
         raise Refused("allocate cpu failed")
     if topology == Topology(record.sockets, record.cores, record.threads):
@@ -220,13 +222,13 @@ def _change_cpus(machine: Machine, record: Record, text: str, rented: _Rented) -
     return True
 
 
-def _change_memory(machine: Machine, record: Record, text: str, rented: _Rented) -> bool:
+def _change_memory(machine: Machine, others: Neighbours, record: Record, text: str, rented: _Rented) -> bool:
     if not text:
         return False
     if not rented.whole:
         raise Refused("can not modify mem size")
     kib = atoi(text) * KIB_IN_GIB
-    if not allocate_memory(machine, kib, rented.share, record.task_id):
+    if not allocate_memory(machine, others, kib, rented.share):
         raise Refused("allocate memory failed")
     if kib == record.memory:
         return False

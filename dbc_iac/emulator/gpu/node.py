@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ from dbc_iac.emulator.gpu.state import load_state, save_state
 from dbc_iac.emulator.gpu.states import DomainState, Status, rebuilt
 from dbc_iac.emulator.gpu.strangers import clear_strangers, stop_ended_rentals
 from dbc_iac.emulator.gpu.timing import Clock
-from dbc_iac.emulator.reply import Reply
+from dbc_iac.emulator.reply import ProcessDied, Reply
 
 Access = Literal["none", "optional", "renter", "any"]
 """Who must be behind a request: nobody, anybody (seen if known), the renter, the renter or a verifier."""
@@ -108,6 +109,8 @@ class GpuNode:
     ) -> None:
         self.alive = True
         self._on_death = on_death
+        self._lives = 0
+        self._answering: asyncio.Task[Reply] | None = None
         self.machine = build_machine(
             spec, clock=clock, source=source, rentals=rentals, room=room, centres=centres, die=self.die
         )
@@ -120,10 +123,23 @@ class GpuNode:
         self.pruning.keep_running()
 
     async def handle(self, op: str, caller: Caller | None, request: NodeRequest) -> Reply:
-        """The answer. Raises KeyError for an unknown operation, ProcessDied when the process ends over it."""
+        """The answer. Raises KeyError for an unknown operation, ProcessDied when the process ends meanwhile."""
+        lives = self._lives
+        self._answering = answering = asyncio.ensure_future(self._answer(op, caller, request))
+        try:
+            return await answering
+        except ProcessDied:
+            self.die()
+            raise
+        except asyncio.CancelledError:
+            if self._lives == lives:
+                raise
+            raise ProcessDied(f"ended during {op}") from None
+
+    async def _answer(self, op: str, caller: Caller | None, request: NodeRequest) -> Reply:
         operation = OPERATIONS[op]
         machine = self.machine
-        await machine.clock.sleep(_seconds(op, operation, machine.spec.durations))
+        await machine.clock.sleep(_seconds(operation, machine.spec.durations))
         try:
             if operation.after_strangers:
                 await clear_strangers(machine, operation.after_strangers)
@@ -178,6 +194,9 @@ class GpuNode:
 
     def _end(self) -> None:
         self.alive = False
+        self._lives += 1
+        if self._answering is not None:
+            self._answering.cancel()
         self.machine.libvirt.finish_pending()
         self.machine.worker.stop()
         self.machine.transfers.end()
@@ -213,8 +232,6 @@ def _reload(machine: Machine, task_id: str) -> None:
     record.status = rebuilt(domain.state)
 
 
-def _seconds(op: str, operation: Operation, durations: Durations) -> float:
+def _seconds(operation: Operation, durations: Durations) -> float:
     """How long the node needs for a request besides what the handler waits for."""
-    if op == "tasks.create":
-        return durations.create_answer
     return durations.look if operation.access == "none" else durations.answer

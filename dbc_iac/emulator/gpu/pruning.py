@@ -57,6 +57,8 @@ async def prune(machine: Machine) -> None:
     refresh_orders(machine)
     renter, end = rentals.current_renter()
     for wallet in {record.wallet: None for record in machine.records.values()}:
+        if wallet in machine.undisturbed:
+            continue
         records = list(machine.owned_by(wallet))
         await _by_machine_status(machine, records, status)
         if status in _VERIFYING:

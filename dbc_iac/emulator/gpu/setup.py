@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from dbc_iac.emulator.gpu import ids
-from dbc_iac.emulator.gpu.capacity import Topology, host_cpus
+from dbc_iac.emulator.gpu.capacity import Topology, host_cpus, neighbours
 from dbc_iac.emulator.gpu.centres import ImageCentres
 from dbc_iac.emulator.gpu.create import KIB_IN_GIB
 from dbc_iac.emulator.gpu.domain import Hypervisor
@@ -135,7 +135,7 @@ def _record(machine: Machine, spec: VmSpec) -> Record:
         cores=topology.cores,
         threads=topology.threads,
         memory=spec.memory * KIB_IN_GIB,
-        gpus=_free_gpus(machine)[: spec.gpus],
+        gpus=[gpu for gpu in machine.gpus if gpu not in neighbours(machine).gpus][: spec.gpus],
         ssh_port=spec.ssh_port,
         rdp_port=spec.rdp_port,
         vnc_port=spec.vnc_port,
@@ -151,11 +151,6 @@ def _record(machine: Machine, spec: VmSpec) -> Record:
         status=spec.status,
         disks={} if is_pxe else disks,
     )
-
-
-def _free_gpus(machine: Machine) -> list[str]:
-    held = {gpu for record in machine.records.values() for gpu in record.gpus}
-    return [gpu for gpu in machine.gpus if gpu not in held]
 
 
 def _place_disks(machine: Machine, record: Record) -> None:

@@ -74,7 +74,9 @@ async def _run_create(machine: Machine, task_id: str, snapshot: Snapshot) -> Non
     was_known = any(snapshot is one for one in machine.snapshots.of(task_id))
     record = machine.records.get(task_id)
     disk = machine.files.get(record.disks["vda"].file) if record is not None and "vda" in record.disks else None
-    await machine.clock.sleep(machine.spec.durations.snapshot)
+    durations = machine.spec.durations
+    size = disk.size if disk is not None else 0
+    await machine.clock.sleep(durations.snapshot + size / durations.snapshot_rate)
     is_known = any(snapshot is one for one in machine.snapshots.of(task_id))
     if disk is None or record is None or (was_known and not is_known):
         raise ProcessDied(f"no snapshot file {snapshot.file}")

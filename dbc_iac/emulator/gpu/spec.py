@@ -27,7 +27,7 @@ class Durations(Part):
 
     answer: float = Field(default=0.01, description="a request with a chain check")
     look: float = Field(default=0.003, description="a request without one: LAN lists, node information, orders")
-    create_answer: float = Field(default=0.035, description="the create request itself")
+    create_answer: float = Field(default=0.025, description="what a create request takes longer, after its checks")
     forwards: float = Field(default=0.2, description="rebuilding port forwards inside a modify")
     define: float = Field(default=0.02, description="from a create job's begin until its domain is defined")
     start: float = Field(default=1.8, description="starting a domain; requests about it wait meanwhile")
@@ -42,7 +42,8 @@ class Durations(Part):
     password_polls: int = Field(default=100, description="tries to set the first password")
     forced_pause: float = Field(default=3.0, description="between the stop and the start of a forced restart")
     disk: float = Field(default=0.15, description="adding, growing or removing a disk")
-    snapshot: float = Field(default=0.4, description="converting the system disk")
+    snapshot: float = Field(default=0.02, description="converting an empty system disk")
+    snapshot_rate: float = Field(default=200_000_000.0, description="bytes of the system disk converted in a second")
     centre: float = Field(default=0.19, description="one listing of an image centre")
     transfer_minimum: float = Field(default=0.25, description="the shortest image transfer")
     transfer_failure: float = Field(default=0.05, description="a transfer that cannot work")

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from dbc_iac.emulator.gpu.domain import Definition, Domain
 from dbc_iac.emulator.gpu.files import HostFile
 from dbc_iac.emulator.gpu.lan import Lan
-from dbc_iac.emulator.gpu.logs import MOST_LINES
+from dbc_iac.emulator.gpu.logs import MOST_LINES, LogLine
 from dbc_iac.emulator.gpu.machine import Machine
 from dbc_iac.emulator.gpu.record import Record
 from dbc_iac.emulator.gpu.snapshot_records import Snapshot
@@ -47,7 +47,8 @@ class SavedNode:
     monitors: dict[str, list[str]]
     gpus: list[str]
     passthrough: bool
-    logs: dict[str, list[str]] = field(default_factory=dict)
+    undisturbed: list[str] = field(default_factory=list)
+    logs: dict[str, list[LogLine]] = field(default_factory=dict)
 
 
 def save_state(machine: Machine) -> dict[str, Any]:
@@ -63,6 +64,7 @@ def save_state(machine: Machine) -> dict[str, Any]:
         monitors=machine.monitors,
         gpus=machine.gpus,
         passthrough=machine.libvirt.passthrough,
+        undisturbed=sorted(machine.undisturbed),
         logs={task_id: list(lines) for task_id, lines in machine.logs.lines.items() if task_id in machine.records},
     )
     dumped: dict[str, Any] = _adapter().dump_python(saved, mode="json")
@@ -84,6 +86,7 @@ def load_state(machine: Machine, state: dict[str, Any]) -> None:
     machine.monitors = saved.monitors
     machine.gpus = saved.gpus
     machine.libvirt.passthrough = saved.passthrough
+    machine.undisturbed = set(saved.undisturbed)
     for task_id, lines in saved.logs.items():
         machine.logs.lines[task_id] = deque(lines, maxlen=MOST_LINES)
     if machine.lan.networks:

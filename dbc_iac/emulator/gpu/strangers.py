@@ -34,6 +34,8 @@ async def stop_ended_rentals(machine: Machine) -> None:
     """Hard-stops every running VM whose order is not renting any more. Part of every create."""
     for record in list(machine.records.values()):
         runs = machine.libvirt.state(record.task_id) is DomainState.RUNNING
+        if record.wallet in machine.undisturbed:
+            continue
         if runs and not is_renting(machine.rentals, record.rent_order, record.wallet):
             await close_task(machine, record.task_id)
 
