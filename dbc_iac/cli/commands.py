@@ -126,7 +126,7 @@ def _options(destroy: bool, targets: tuple[str, ...], rails: dict[str, object]) 
         replace=frozenset(replace if isinstance(replace, tuple) else ()),
         destroy_identity=frozenset(identities if isinstance(identities, tuple) else ()),
         allow_empty=bool(rails.get("allow_empty")),
-        max_removals=int(str(rails.get("max_removals") or 50)),
+        max_removals=None if rails.get("max_removals") is None else int(str(rails["max_removals"])),
     )
 
 
@@ -136,7 +136,7 @@ def _rail_options(command: click.Command) -> click.Command:
         click.Option(["--replace"], multiple=True, metavar="ADDRESS", help="Make this resource anew."),
         click.Option(["--destroy-identity"], multiple=True, metavar="ADDRESS", help="Delete this server's identity."),
         click.Option(["--allow-empty"], is_flag=True, help="Allow manifests that hold nothing."),
-        click.Option(["--max-removals"], type=int, default=50, show_default=True, help="Percent that may go at once."),
+        click.Option(["--max-removals"], type=int, help="Percent that may go at once; default: the project's."),
     ]
     return command
 

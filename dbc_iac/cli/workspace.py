@@ -159,6 +159,7 @@ class Workspace:
             self._secret,
             self.app.environment,
             frozenset(self.loaded.project.identities),
+            self.loaded.project.thresholds.max_removals,
             self.identities.wallets,
         )
 

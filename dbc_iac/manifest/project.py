@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -150,6 +150,12 @@ class EnvironmentSpec(_Part):
     variables: tuple[str, ...] = Field(default=(), description="YAML files of variables, relative to the project")
 
 
+class ThresholdsSpec(_Part):
+    """How much may go at once without being said."""
+
+    max_removals: int = Field(default=50, ge=0, le=100, description="percent of the resources in state")
+
+
 class ProjectSpec(_Part):
     """A project."""
 
@@ -157,7 +163,6 @@ class ProjectSpec(_Part):
         description="random; the ids of VMs are derived from it; never copy it from another project"
     )
     clients: dict[Name, ClientSpec] = Field(min_length=1, description="client nodes by name")
-    image_client: str | None = Field(default=None, description="client node for image calls; default: the first")
     identities: dict[Name, IdentitySpec] = Field(min_length=1)
     state: StateSpec = Field(default_factory=StateSpec)
     variables: dict[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")], VariableSpec] = Field(
@@ -165,12 +170,4 @@ class ProjectSpec(_Part):
     )
     environments: dict[Name, EnvironmentSpec] = Field(default_factory=dict)
     manifests: tuple[str, ...] = Field(default=("manifests/**/*.yaml",), min_length=1, description="globs")
-    thresholds: dict[str, Any] = Field(default_factory=dict)
-    policies: tuple[Any, ...] = ()
-    outputs: dict[str, Any] = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _checked(self) -> Self:
-        if self.image_client is not None and self.image_client not in self.clients:
-            raise ValueError(f"imageClient: there is no client named {self.image_client}")
-        return self
+    thresholds: ThresholdsSpec = Field(default_factory=ThresholdsSpec)

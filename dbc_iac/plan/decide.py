@@ -295,6 +295,7 @@ def _removal(candidate: Candidate, observation: Observation, options: Options) -
         old_reach=dict(binding.where),
         dependencies=binding.dependencies,
         protected=binding.protected,
+        patience=(candidate.resource.spec.timeouts.delete or 0) if candidate.resource is not None else 0,
     )
     if observation.present is None:
         return replace(change, action=Action.UNKNOWN, reasons=(observation.reason,), authority=observation.authority)

@@ -45,11 +45,12 @@ def _share(session: Session, removals: list[Change], options: Options) -> Iterat
     if options.destroy or total <= SMALL:
         return
     share = 100 * len(removals) // total
-    if share > options.max_removals:
+    allowed = session.max_removals if options.max_removals is None else options.max_removals
+    if share > allowed:
         yield _refusal(
             "too-many-removals",
             f"{len(removals)} of {total} resources ({share} %) would be deleted or replaced",
-            f"More than {options.max_removals} % at once is refused.",
+            f"More than {allowed} % at once is refused.",
             f"Use --max-removals {share} if this is meant.",
         )
 

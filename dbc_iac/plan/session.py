@@ -21,8 +21,8 @@ class Options:
     replace: frozenset[str] = frozenset()
     destroy_identity: frozenset[str] = frozenset()
     allow_empty: bool = False
-    max_removals: int = 50
-    """How many percent of the resources in state may be deleted or replaced at once, from five resources on."""
+    max_removals: int | None = None
+    """How many percent of the resources in state may be deleted or replaced at once; None: what the project says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,5 +38,6 @@ class Session:
     secret: Callable[[str, str], SecretText | None]
     environment: str = ""
     identities: frozenset[str] = frozenset()
+    max_removals: int = 50
     wallets: Callable[[str], frozenset[str]] = lambda identity: frozenset()
     """The SS58 addresses that an identity may own things under; empty where unknown."""

@@ -138,7 +138,10 @@ class VirtualMachine(Kind[VirtualMachineSpec]):
             yield self.power(task, to="on" if task.desired["power"] == "on" else "off")
 
     def delete(self, task: Task) -> Iterator[Goal]:
-        yield VmAbsent(address=task.address, reach=task.old_reach or task.reach, id=task.old_id, vm=task.old_id)
+        yield VmAbsent(
+            address=task.address, reach=task.old_reach or task.reach, id=task.old_id, vm=task.old_id,
+            patience=task.patience or 3600.0,
+        )  # fmt: skip
 
     def power(self, task: Task, *, to: Literal["on", "off"] | str) -> Goal:
         side: Literal["on", "off"] = "on" if to == "on" else "off"
