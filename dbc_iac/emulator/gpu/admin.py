@@ -140,7 +140,7 @@ class GpuAdmin:
         if domain.is_active:
             domain.address_at = machine.clock.now() if guest.dhcp else None
             domain.has_lease = domain.has_lease and guest.dhcp
-        domain.changed.set()
+        domain.notify()
 
     def grow_disk(self, task_id: str, name: str, gib: int) -> None:
         """Somebody resizes the file; the node goes on telling the old size until it looks."""

@@ -81,10 +81,11 @@ async def _run_resize(machine: Machine, task_id: str, name: str, gib: int) -> No
     await machine.clock.sleep(machine.spec.durations.disk)
     disk = _disk(machine, task_id, name)
     file = machine.files.get(disk.file) if disk is not None else None
-    if disk is None or file is None or machine.libvirt.state(task_id) is not DomainState.SHUTOFF:
-        return  # qemu-img fails, nobody is told
-    machine.files.put(disk.file, replace(file, virtual_size=file.virtual_size + gib * GIB))
-    disk.told_size = file.virtual_size + gib * GIB
+    if disk is None:
+        return
+    if file is not None and machine.libvirt.state(task_id) is DomainState.SHUTOFF:
+        file.virtual_size += gib * GIB  # else qemu-img fails, and nobody is told
+    disk.told_size = file.virtual_size if file is not None else 0
 
 
 async def _run_add(machine: Machine, task_id: str, directory: str, gib: int) -> None:

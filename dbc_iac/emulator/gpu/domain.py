@@ -62,6 +62,11 @@ class Domain:
     def is_active(self) -> bool:
         return self.state is not DomainState.SHUTOFF
 
+    def notify(self) -> None:
+        """Wakes whoever waits for something to happen to the domain."""
+        self.changed.set()
+        self.changed = asyncio.Event()
+
 
 @dataclass(slots=True)
 class _Pending:
@@ -141,7 +146,7 @@ class Hypervisor:
     def undefine(self, name: str) -> None:
         domain = self.domains.pop(name, None)
         if domain is not None:
-            domain.changed.set()
+            domain.notify()
 
     async def start(self, domain: Domain) -> None:
         """Starts a domain that is off, or wakes a suspended one. Raises LibvirtError."""
@@ -173,8 +178,7 @@ class Hypervisor:
             domain.live = domain.definition
         if starts:
             domain.address_at = self._clock.now() + domain.guest.boot_seconds if domain.guest.dhcp else None
-        domain.changed.set()
-        domain.changed = asyncio.Event()
+        domain.notify()
 
     def finish_pending(self) -> None:
         """The daemon is gone, libvirt finishes alone."""

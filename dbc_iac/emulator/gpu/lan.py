@@ -162,14 +162,18 @@ class LanTable:
         self.alive = True
         self._started = self.room.clock.now()
         for lan in self.networks.values():
-            if lan.machine_id in {"", self.node_id}:
-                lan.machine_id = self.node_id
-                lan.flags = DEVICE | DHCP
-                self.bridges.add(lan.name)
-            else:
-                lan.flags = 0
+            lan.flags = DEVICE | DHCP if lan.machine_id == self.node_id else 0
         if self.networks:
             self.keep_ticking()
+        if any(not lan.machine_id for lan in self.networks.values()):
+            self.taking_over = asyncio.get_running_loop().create_task(self._reclaim())
+
+    async def _reclaim(self) -> None:
+        """LANs that nobody took while this node was away come back two minutes later."""
+        await self.room.clock.sleep(TICK)
+        for lan in self.sorted():
+            if self.alive and not lan.machine_id:
+                self.room.host_at(self, lan.name)
 
 
 class LanRoom:
@@ -208,10 +212,14 @@ class LanRoom:
         await self.clock.sleep(TAKE_OVER)
         if not heir.alive or name not in heir.networks:
             return
+        self.host_at(heir, name)
+
+    def host_at(self, heir: LanTable, name: str) -> None:
+        """A node runs the DHCP server of a LAN from now on; those who hear it write that down."""
         lan = heir.networks[name]
         lan.machine_id, lan.flags = heir.node_id, DEVICE | DHCP
         heir.bridges.add(name)
         for table in self.tables:
-            if table is not heir and table.hears and name in table.networks:
+            if table is not heir and table.hears and heir.hears and name in table.networks:
                 table.networks[name].machine_id = heir.node_id
                 table.networks[name].flags &= ~DHCP

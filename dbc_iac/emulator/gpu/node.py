@@ -109,6 +109,7 @@ class GpuNode:
     ) -> None:
         self.alive = True
         self._on_death = on_death
+        self._begun = False
         self._lives = 0
         self._answering: asyncio.Task[Reply] | None = None
         self.machine = build_machine(
@@ -117,13 +118,18 @@ class GpuNode:
         self.pruning = Pruning(self.machine)
 
     def begin(self) -> None:
-        """Puts what exists at the beginning in its place; call it once, on the running loop."""
+        """Puts what exists at the beginning in its place, on the running loop. The first request does it else."""
+        self._begun = True
         refresh_orders(self.machine)
         place_initial(self.machine)
         self.pruning.keep_running()
 
     async def handle(self, op: str, caller: Caller | None, request: NodeRequest) -> Reply:
         """The answer. Raises KeyError for an unknown operation, ProcessDied when the process ends meanwhile."""
+        if not self.alive:
+            raise ProcessDied("not running")
+        if not self._begun:
+            self.begin()
         lives = self._lives
         self._answering = answering = asyncio.ensure_future(self._answer(op, caller, request))
         try:
@@ -211,6 +217,7 @@ class GpuNode:
 
     def from_state(self, state: dict[str, Any]) -> None:
         """Takes the place of `begin`. What was queued is lost, as after a restart."""
+        self._begun = True
         load_state(self.machine, state)
         self.pruning.keep_running()
 

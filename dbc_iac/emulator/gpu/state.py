@@ -17,7 +17,7 @@ from dbc_iac.emulator.gpu.machine import Machine
 from dbc_iac.emulator.gpu.record import Record
 from dbc_iac.emulator.gpu.snapshot_records import Snapshot
 from dbc_iac.emulator.gpu.spec import GuestSpec
-from dbc_iac.emulator.gpu.states import DomainState
+from dbc_iac.emulator.gpu.states import TRANSITIONAL, DomainState, rebuilt
 
 
 @dataclass(slots=True)
@@ -89,9 +89,19 @@ def load_state(machine: Machine, state: dict[str, Any]) -> None:
     machine.undisturbed = set(saved.undisturbed)
     for task_id, lines in saved.logs.items():
         machine.logs.lines[task_id] = deque(lines, maxlen=MOST_LINES)
+    _forget_jobs(machine)
     if machine.lan.networks:
         machine.lan.keep_ticking()
     machine.remember_running()
+
+
+def _forget_jobs(machine: Machine) -> None:
+    """What was going on is not: a VM in between shows its domain, one that has none yet is gone."""
+    for record in [r for r in machine.records.values() if r.status in TRANSITIONAL]:
+        if machine.libvirt.exists(record.task_id):
+            record.status = rebuilt(machine.libvirt.state(record.task_id))
+        else:
+            del machine.records[record.task_id]
 
 
 def _saved(domain: Domain) -> SavedDomain:

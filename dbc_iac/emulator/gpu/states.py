@@ -43,6 +43,19 @@ class DomainState(StrEnum):
     PMSUSPENDED = "suspended"
 
 
+TRANSITIONAL = frozenset(
+    {
+        Status.CREATING,
+        Status.STARTING,
+        Status.BEING_SHUTDOWN,
+        Status.BEING_POWEROFF,
+        Status.RESTARTING,
+        Status.RESETTING,
+        Status.DELETING,
+    }
+)
+"""Set when an operation is accepted; its job, or another operation, ends it."""
+
 _CORRECTABLE = {
     Status.CLOSED: DomainState.SHUTOFF,
     Status.RUNNING: DomainState.RUNNING,

@@ -105,6 +105,20 @@ def test_a_saved_world_is_loaded_as_it_was() -> None:
     run(test)
 
 
+def test_a_saved_world_has_lost_its_queue() -> None:
+    async def test() -> None:
+        node = Node(spec(), machine_rental())
+        task_id = await node.created()
+        await node.ask("tasks.restart", task_id)
+        await node.ask("tasks.shutdown", task_id)
+        lost = await node.create(ssh_port="1", vnc_port="6000")
+        again = Node(spec(), machine_rental())
+        again.node.from_state(node.node.to_state())
+        assert [await again.status(one) for one in (task_id, lost)] == ["running", "gone"]
+
+    run(test)
+
+
 # -- pruning ---------------------------------------------------------------------------------------
 
 

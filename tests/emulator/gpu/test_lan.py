@@ -214,6 +214,20 @@ def test_a_clean_exit_moves_the_lans_and_a_crash_does_not() -> None:
     run(test)
 
 
+def test_a_lan_that_nobody_took_comes_back_after_two_minutes() -> None:
+    async def test() -> None:
+        node = Node(spec(), machine_rental())
+        await _make(node)
+        node.node.stop()
+        node.node.restart()
+        assert (await node.ask("lan.list", "testnet"))["machine_id"] == ""
+        await node.clock.sleep(121)
+        shown = await node.ask("lan.list", "testnet")
+        assert (shown["machine_id"], shown["native_flags"]) == ("ab" * 32, "3")
+
+    run(test)
+
+
 def test_a_failed_vm_is_a_member_for_ever() -> None:
     async def test() -> None:
         node = Node(spec(guest={"defines": False}), machine_rental())

@@ -118,10 +118,6 @@ def test_a_disk_call_behind_a_start_is_carried_out_on_a_running_vm() -> None:
     async def test() -> None:
         node = _node()
         task_id = await node.closed()
-        await node.ask("tasks.restart", task_id)
-        await node.idle()
-        await node.ask("tasks.shutdown", task_id)
-        await node.until(task_id, "closed")
         blocker = await node.create(ssh_port="1", vnc_port="6000")
         assert await node.ask("tasks.start", task_id) == OK
         assert await node.ask("disk.add", task_id, size=1) == OK
@@ -129,6 +125,8 @@ def test_a_disk_call_behind_a_start_is_carried_out_on_a_running_vm() -> None:
         await node.until(blocker, "running")
         await node.idle()
         assert await _sizes(node, task_id) == {"vda": "350G", "vdb": "10G", "vdc": "1G"}
+        live = node.admin.truth()["vms"][task_id]["domain"]["live"]["disks"]
+        assert sorted(live) == ["vda", "vdb"]  # the new disk waits for the next boot, the old one did not grow
 
     run(test)
 
