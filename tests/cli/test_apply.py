@@ -283,3 +283,74 @@ def test_state_files_are_for_their_owner_only(make: Callable[..., Emulated], tmp
     files = [p for p in (tmp_path / "state").rglob("*") if p.is_file()]
     assert len(files) >= 3
     assert not any(p.stat().st_mode & 0o077 for p in files)
+
+
+def test_delete_first_frees_what_the_new_one_needs(make: Callable[..., Emulated], tmp_path: Path) -> None:
+    first: dict[str, Any] = {"lifecycle": {"replace": "deleteFirst"}, "gpus": 4}
+    emulated = make(vm(**first))
+    emulated.run("apply", "--yes")
+    project(tmp_path, vm(**first, image="win10.qcow2"), environ=emulated.project.environ)
+    goals = [g["goal"] for s in emulated.run("plan", "--json").json["steps"] for g in s["goals"]]
+    assert goals == ["vm-absent", "vm-exists"]
+    assert emulated.run("apply", "--yes").code == 0
+    assert emulated.run("plan", "--detailed-exitcode").code == 0
+    assert len(emulated.vms) == 1
+
+
+def test_offline_never_refuses_what_needs_a_power_off(make: Callable[..., Emulated], tmp_path: Path) -> None:
+    emulated = make(vm(lifecycle={"offline": "never"}))
+    emulated.run("apply", "--yes")
+    project(tmp_path, vm(lifecycle={"offline": "never"}, cpus=8), environ=emulated.project.environ)
+    result = emulated.run("plan", "--json")
+    assert (result.code, result.codes) == (5, ["offline-never"])
+
+
+def test_ignored_changes_are_left_alone(make: Callable[..., Emulated], tmp_path: Path) -> None:
+    emulated = make(vm())
+    emulated.run("apply", "--yes")
+    project(
+        tmp_path,
+        vm(lifecycle={"ignoreChanges": ["cpus", "ports"]}, cpus=8, ports={"ssh": 1, "vnc": 5999}),
+        environ=emulated.project.environ,
+    )
+    assert emulated.run("plan", "--detailed-exitcode").code == 0
+
+
+def test_replace_on_follows_a_replacement(make: Callable[..., Emulated], tmp_path: Path) -> None:
+    follows = vm("second", lifecycle={"replaceOn": ["VirtualMachine/first"]})
+    emulated = make(vm("first"), follows)
+    emulated.run("apply", "--yes")
+    project(tmp_path, vm("first", image="win10.qcow2"), follows, environ=emulated.project.environ)
+    changes = emulated.run("plan", "--json").json["changes"]
+    assert [c["action"] for c in changes] == ["replace", "replace"]
+    assert emulated.run("apply", "--yes").code == 0
+    assert emulated.run("plan", "--detailed-exitcode").code == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "problem"),
+    [
+        (["true"], None),
+        (["false"], "ended with 1"),
+        (["no-such-program-here"], "could not be started"),
+        (["sleep", "60"], "was ended after 0.1 s"),
+    ],
+)
+def test_a_hook_is_run_and_its_failure_told(command: list[str], problem: str | None) -> None:
+    import asyncio
+
+    from dbc_iac.apply.window import Hook, run_hook
+
+    said = asyncio.run(run_hook(Hook(tuple(command), 0.1 if command[0] == "sleep" else 10.0, force=False)))
+    assert (said is None) is (problem is None)
+    assert problem is None or problem in (said or "")
+
+
+def test_targets_take_what_they_need_along_and_leave_the_rest(make: Callable[..., Emulated]) -> None:
+    lan = document("Network", "training", {"via": "gpu-a", "cidr": "192.168.66.0/24"})
+    emulated = make(lan, vm("one", network="training"), vm("two"), document("Disk", "d", {"vm": "one", "size": "5Gi"}))
+    assert emulated.run("apply", "--yes", "--target", "VirtualMachine/one").code == 0
+    assert emulated.run("state", "list", "--json").json == ["Network/training", "VirtualMachine/one"]
+    result = emulated.run("destroy", "--yes", "--target", "Network/training")
+    assert result.code == 0, result.err
+    assert emulated.run("state", "list", "--json").json == []

@@ -385,3 +385,23 @@ def test_a_wrong_owner_key_is_told_and_changes_nothing(tmp_path: Path) -> None:
     assert result.code == 4
     assert result.json["changes"][0]["action"] == "unknown"
     emulated.close()
+
+
+def test_no_owner_secret_is_in_any_sink(tmp_path: Path) -> None:
+    emulated = bare_metal(tmp_path, SERVER)
+    said: list[str] = []
+    for arguments in (["plan"], ["apply", "--yes", "--json"], ["show"], ["state", "show", "BareMetalServer/one"]):
+        result = emulated.run(*arguments)
+        said += [result.out, result.err]
+    changed = {**SERVER, "ipmi": {**SERVER["ipmi"], "password": {"env": "IPMI2"}}}
+    (tmp_path / "manifests/all.yaml").write_text(MANAGER + "---\n" + document("BareMetalServer", "one", changed))
+    for arguments in (["plan"], ["plan", "--json"], ["apply", "--yes"]):
+        result = emulated.run(*arguments)
+        said += [result.out, result.err]
+    assert "ipmi.password: (secret, differs)" in said[-6]
+    [server] = emulated.emulator.truth()[MANAGER_ID].values()
+    assert server["ipmi_password"] == "canaryipmi2"
+    written = [p.read_text() for p in tmp_path.rglob("*") if p.is_file()]
+    for text in (*said, *written):
+        assert not any(s in text for s in ("canaryipmi", MANAGER_SEED, server["node_private_key"]))
+    emulated.close()
