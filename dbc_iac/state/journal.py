@@ -1,34 +1,40 @@
 """The journal: what an apply was about to do and what came of it, one JSON object a line; and the fold into the state.
 
 An intent is on disk before its call is made. Results are not synced: what they say can be asked of the API again.
-A last line that was cut short is no record; a line in the middle that cannot be read stops everything.
+A last line that was cut short is no record; a line in the middle that cannot be read stops everything. The state's
+lock is held while anything is written: there is one writer.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
-from dbc_iac.state.document import Binding, Intent, State
+from dbc_iac.state.document import FORMAT_VERSION, Binding, Intent, State
+from dbc_iac.state.files import FILES, Files
 from dbc_iac.state.guard import refuse_secrets
+from dbc_iac.state.records import RECORD
 from dbc_iac.values import Json
 
 Record = dict[str, Any]
 
 
 class Journal:
-    """An append-only file. `number` is the highest intent number in it."""
+    """An append-only file. Where the disk does not take a record, DiagnosticError (exit code PARTIAL) is raised."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, files: Files = FILES) -> None:
         self.path = path
+        self._files = files
 
     def begin(self, *, serial: int, plan: str, owner: Mapping[str, Json]) -> None:
         """The first record of an apply: which state it starts from, and the digest of its plan."""
-        self._append({"type": "begin", "serial": serial, "plan": plan, "owner": dict(owner)}, sync=True)
+        record = {"type": "begin", "formatVersion": FORMAT_VERSION, "serial": serial, "plan": plan}
+        self._append({**record, "owner": dict(owner)}, sync=True)
 
     def intent(self, intent: Intent) -> None:
         """On disk when this returns."""
@@ -61,40 +67,42 @@ class Journal:
         self._append({"type": "gone", "address": address, "id": identity}, sync=False)
 
     def clear(self) -> None:
-        """Empty the journal: everything in it is in the state document."""
-        descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        os.fsync(descriptor)
-        os.close(descriptor)
+        """Empty the journal: everything in it is in the state document. Raises OSError."""
+        self._files.empty(self.path)
 
     def read(self) -> list[Record]:
-        """All records. Raises DiagnosticError where a line other than the last cannot be read."""
+        """All records. Raises DiagnosticError where one cannot be read, or is of a newer dbc-iac."""
         try:
-            lines = self.path.read_bytes().split(b"\n")
+            # What follows the last line break is nothing, or what a process was writing when it ended. No call was
+            # made on the strength of it, and the next append cuts it off.
+            *lines, _ = self.path.read_bytes().split(b"\n")
         except FileNotFoundError:
             return []
-        records: list[Record] = []
-        for number, line in enumerate(lines, 1):
-            if not line:
-                continue
-            try:
-                record = json.loads(line)
-            except ValueError:
-                if number == len(lines):
-                    break  # the process ended while it wrote this one: no call was made after it
-                raise DiagnosticError(_broken(self.path, number)) from None
-            records.append(record)
-        return records
+        except OSError as error:
+            raise DiagnosticError(_unreadable(self.path, error)) from None
+        return [self._record(number, line) for number, line in enumerate(lines, 1)]
+
+    def _record(self, number: int, line: bytes) -> Record:
+        try:
+            record = json.loads(line)
+        except ValueError:
+            raise DiagnosticError(_broken(self.path, number)) from None
+        version = record.get("formatVersion") if isinstance(record, dict) else None
+        if isinstance(version, int) and version > FORMAT_VERSION:
+            raise DiagnosticError(_newer(self.path, version))
+        try:
+            RECORD.validate_python(record)
+        except ValidationError:
+            raise DiagnosticError(_broken(self.path, number)) from None
+        return dict(record)
 
     def _append(self, record: Record, *, sync: bool) -> None:
         refuse_secrets(record)
-        data = json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
-        descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        line = json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
         try:
-            os.write(descriptor, data)
-            if sync:
-                os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+            self._files.append(self.path, line, sync=sync)
+        except OSError as error:
+            raise DiagnosticError(_not_written(self.path, error)) from error
 
 
 def _broken(path: Path, number: int) -> Diagnostic:
@@ -105,6 +113,33 @@ def _broken(path: Path, number: int) -> Diagnostic:
         "The journal says what an apply did; without it a call could be made twice.",
         "Restore the file, or remove the line if you know what it said.",
         exit_code=ExitCode.ERROR,
+    )
+
+
+def _unreadable(path: Path, error: OSError) -> Diagnostic:
+    summary = f"{path} cannot be read ({error.strerror})"
+    remedy = "Check the file and its permissions."
+    return Diagnostic("journal-unreadable", Severity.ERROR, summary, remedy=remedy, exit_code=ExitCode.ERROR)
+
+
+def _newer(path: Path, version: int) -> Diagnostic:
+    return Diagnostic(
+        "journal-newer",
+        Severity.ERROR,
+        f"{path} has format {version}, and this dbc-iac knows up to {FORMAT_VERSION}",
+        remedy="Use the newer dbc-iac that wrote it. Nothing was changed.",
+        exit_code=ExitCode.ERROR,
+    )
+
+
+def _not_written(path: Path, error: OSError) -> Diagnostic:
+    return Diagnostic(
+        "journal-not-written",
+        Severity.ERROR,
+        f"{path} could not be written ({error.strerror})",
+        "Nothing is sent that is not in the journal first. What was sent before is in it.",
+        "Make room or mend the permissions, and apply again: it goes on from the journal.",
+        exit_code=ExitCode.PARTIAL,
     )
 
 
@@ -122,19 +157,19 @@ def fold(state: State, records: Iterable[Record]) -> State:  # noqa: PLR0912 - o
         elif kind == "intent":
             _open(Intent.model_validate(record["intent"]), pending, generations)
         elif kind == "result":
-            if record["outcome"] in {"refused", "not-sent"}:
-                pending.pop(int(record["number"]), None)
+            _answer(int(record["number"]), record["outcome"], pending)
         elif kind == "bind":
             binding = Binding.model_validate(record["binding"])
             bindings[binding.address] = binding
             generations[binding.address] = max(generations.get(binding.address, 0), binding.generation)
-            _close(binding.address, pending)
+            _close(binding.address, binding.generation, pending)
             if "leftBehind" in record:
                 left = Binding.model_validate(record["leftBehind"])
                 bindings[left.address] = left
         elif kind == "unbind":
-            bindings.pop(record["address"], None)
-            _close(record["address"], pending)
+            lost = bindings.pop(record["address"], None)
+            if lost is not None:
+                _close(lost.address, lost.generation, pending)
         elif kind == "applied" and record["address"] in bindings:
             bound = bindings[record["address"]]
             fields = {**bound.applied, **record["fields"]}
@@ -153,14 +188,31 @@ def fold(state: State, records: Iterable[Record]) -> State:  # noqa: PLR0912 - o
 
 
 def _open(intent: Intent, pending: dict[int, Intent], generations: dict[str, int]) -> None:
-    """A later intent for the same address takes the place of an earlier one: it looked before it was written."""
-    for number in [n for n, i in pending.items() if i.address == intent.address and i.goal == intent.goal]:
-        del pending[number]
     pending[intent.number] = intent
     if intent.creates:
         generations[intent.address] = max(generations.get(intent.address, 0), intent.generation)
 
 
-def _close(address: str, pending: dict[int, Intent]) -> None:
-    for number in [n for n, i in pending.items() if i.address == address]:
+def _answer(number: int, outcome: str, pending: dict[int, Intent]) -> None:
+    """What a result settles.
+
+    A call that was refused or not sent is settled, and says nothing about an earlier try whose outcome is not known:
+    that one may be carried out yet, minutes later. A call that may have got through stands for its earlier tries too.
+    """
+    intent = pending.get(number)
+    if intent is None:
+        return
+    if outcome in {"refused", "not-sent"}:
+        del pending[number]
+        return
+    tried = (intent.address, intent.goal, intent.id)
+    for earlier in [n for n, i in pending.items() if n < number and (i.address, i.goal, i.id) == tried]:
+        del pending[earlier]
+
+
+def _close(address: str, generation: int, pending: dict[int, Intent]) -> None:
+    """What a binding settles: all of its address, but not the creation of a later generation, which may exist too."""
+    for number in [
+        n for n, i in pending.items() if i.address == address and not (i.creates and i.generation > generation)
+    ]:
         del pending[number]

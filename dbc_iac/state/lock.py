@@ -34,8 +34,21 @@ def owner(environ: Mapping[str, str], command: str, now: datetime) -> dict[str, 
 @contextmanager
 def lock(directory: Path, stack: str, holder: Mapping[str, Json]) -> Iterator[None]:
     """Hold the stack's lock. Raises DiagnosticError (exit code LOCKED) that says who holds it."""
-    directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"{stack}.lock"
+    try:
+        descriptor = _taken(path, holder)
+    except OSError as error:  # a disk that is read-only or full, a file system without locks
+        raise DiagnosticError(_impossible(path, error)) from error
+    try:
+        yield
+        os.ftruncate(descriptor, 0)
+    finally:
+        os.close(descriptor)
+
+
+def _taken(path: Path, holder: Mapping[str, Json]) -> int:
+    """The descriptor that holds the lock while it is open. Raises OSError; DiagnosticError where another holds it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         try:
@@ -44,10 +57,10 @@ def lock(directory: Path, stack: str, holder: Mapping[str, Json]) -> Iterator[No
             raise DiagnosticError(_held(path, os.read(descriptor, 65536))) from None
         os.ftruncate(descriptor, 0)
         os.write(descriptor, json.dumps(dict(holder)).encode())
-        yield
-        os.ftruncate(descriptor, 0)
-    finally:
+    except BaseException:
         os.close(descriptor)
+        raise
+    return descriptor
 
 
 def _held(path: Path, text: bytes) -> Diagnostic:
@@ -63,4 +76,15 @@ def _held(path: Path, text: bytes) -> Diagnostic:
         f"Held by: {said or 'unknown'}. Lock file: {path}.",
         "Wait for it to end. The lock goes with its process.",
         exit_code=ExitCode.LOCKED,
+    )
+
+
+def _impossible(path: Path, error: OSError) -> Diagnostic:
+    return Diagnostic(
+        "state-not-lockable",
+        Severity.ERROR,
+        f"{path} cannot be locked ({error.strerror})",
+        "Without a lock two runs could create everything twice.",
+        "Make room, mend the permissions, or keep the state on a local disk.",
+        exit_code=ExitCode.ERROR,
     )

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import json
-import os
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.state.document import FORMAT_VERSION, State
+from dbc_iac.state.files import FILES, Files
 from dbc_iac.state.guard import refuse_secrets
 from dbc_iac.state.journal import Journal, fold
 
@@ -26,21 +27,61 @@ KEPT = 10
 class LocalStore:
     """State of one stack in a directory."""
 
-    def __init__(self, directory: Path, stack: str) -> None:
+    def __init__(self, directory: Path, stack: str, files: Files = FILES) -> None:
         self.directory = directory
         self.stack = stack
         self.path = directory / f"{stack}.json"
-        self.journal = Journal(directory / f"{stack}.journal.jsonl")
+        self.journal = Journal(directory / f"{stack}.journal.jsonl", files)
+        self._files = files
 
     def read(self) -> State | None:
         """The state with its journal folded in; None where there is none yet. Raises DiagnosticError."""
+        written = self._written()
+        records = self.journal.read()
+        begun = max((int(r["serial"]) for r in records if r["type"] == "begin"), default=-1)
+        if written is None:
+            self._refuse_if_lost(begun)
+            return None
+        if begun > written.serial:
+            _fail(
+                "state-behind",
+                f"{self.path} has serial {written.serial}, and its journal goes on from serial {begun}",
+                f"Restore {self._version(begun)} as {self.path}: the journal fits that one only.",
+            )
+        return fold(written, records)
+
+    def _written(self) -> State | None:
+        """The document as it is on disk, without the journal."""
         try:
             text = self.path.read_text(encoding="utf-8")
         except FileNotFoundError:
             return None
-        except (OSError, UnicodeDecodeError) as error:
-            _fail("state-unreadable", f"{self.path} cannot be read ({error})", "Check the file and its permissions.")
-        return fold(self._parse(text), self.journal.read())
+        except UnicodeDecodeError:
+            self._corrupt()
+        except OSError as error:
+            reason = f"{self.path} cannot be read ({error.strerror})"
+            _fail("state-unreadable", reason, "Check the file and its permissions.")
+        return self._parse(text)
+
+    def _refuse_if_lost(self, begun: int) -> None:
+        """No state is a new project, unless something is left of an older one: then VMs may run that it knew."""
+        kept = self._serials()
+        if begun < 0 and max(kept, default=0) == 0:
+            return
+        last = self._version(begun if begun >= 0 else kept[-1])
+        _fail(
+            "state-lost",
+            f"{self.path} is gone, and there was one: {last.parent} or the journal says so",
+            f"Restore {last} as {self.path}. To begin anew, and forget what is rented, remove {self.directory} whole.",
+        )
+
+    def _version(self, serial: int) -> Path:
+        return self.directory / "history" / f"{self.stack}.{serial}.json"
+
+    def _serials(self) -> list[int]:
+        """The serials of the versions that are kept, in order."""
+        names = (p.name.removeprefix(f"{self.stack}.").removesuffix(".json") for p in self._version(0).parent.glob("*"))
+        return sorted(int(n) for n in names if n.isdecimal())
 
     def _parse(self, text: str) -> State:
         try:
@@ -48,7 +89,9 @@ class LocalStore:
         except ValueError:
             self._corrupt()
         version = value.get("formatVersion") if isinstance(value, dict) else None
-        if isinstance(version, int) and version > FORMAT_VERSION:
+        if type(version) is not int:
+            self._corrupt()
+        if version > FORMAT_VERSION:
             _fail(
                 "state-newer",
                 f"{self.path} has format {version}, and this dbc-iac knows up to {FORMAT_VERSION}",
@@ -75,7 +118,6 @@ class LocalStore:
         if state is None:
             state = State(lineage=lineage, project=project, uid=uid, stack=self.stack)
             self._write(state)
-            self.journal.clear()
             return state
         for name, mine, theirs in (
             ("project", project, state.project),
@@ -91,24 +133,33 @@ class LocalStore:
         return state
 
     def commit(self, state: State) -> State:
-        """Write the next version and empty the journal. A crash between the two is harmless: the serial tells."""
+        """Write the next version and empty the journal. A crash between the two is harmless: the serial tells.
+
+        Raises DiagnosticError where the file is not the one that `state` was made from.
+        """
+        there = self._written()
+        if there is None or (there.lineage, there.serial) != (state.lineage, state.serial):
+            _fail(
+                "state-moved",
+                f"{self.path} is not the one that was read: something else has changed it",
+                "Nothing was written; what was done is in the journal. Find out what wrote it, and plan again.",
+                ExitCode.PARTIAL,
+            )
         following = state.model_copy(update={"serial": state.serial + 1})
         self._write(following)
-        self.journal.clear()
+        with suppress(OSError):  # its records are of an older serial now, and are passed over
+            self.journal.clear()
         return following
 
     def _write(self, state: State) -> None:
         value = state.model_dump(mode="json", by_alias=True)
         refuse_secrets(value)
-        data = (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+        content = (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+        version = self._version(state.serial)
         try:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            history = self.directory / "history"
-            history.mkdir(exist_ok=True)
-            _replace(history / f"{self.stack}.{state.serial}.json", data)
-            _replace(self.path, data)
-            old = history / f"{self.stack}.{state.serial - KEPT}.json"
-            old.unlink(missing_ok=True)
+            version.parent.mkdir(parents=True, exist_ok=True)
+            self._files.replace(version, content)
+            self._files.replace(self.path, content)
         except OSError as error:
             raise DiagnosticError(
                 Diagnostic(
@@ -120,24 +171,9 @@ class LocalStore:
                     exit_code=ExitCode.PARTIAL,
                 )
             ) from error
+        with suppress(OSError):  # one version too many does no harm
+            self._version(state.serial - KEPT).unlink(missing_ok=True)
 
 
-def _replace(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all; it survives a power failure once this returns."""
-    temporary = path.with_name(f".{path.name}.new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        os.write(descriptor, data)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    temporary.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
-
-
-def _fail(code: str, summary: str, remedy: str) -> NoReturn:
-    raise DiagnosticError(Diagnostic(code, Severity.ERROR, summary, remedy=remedy, exit_code=ExitCode.ERROR)) from None
+def _fail(code: str, summary: str, remedy: str, exit_code: ExitCode = ExitCode.ERROR) -> NoReturn:
+    raise DiagnosticError(Diagnostic(code, Severity.ERROR, summary, remedy=remedy, exit_code=exit_code)) from None

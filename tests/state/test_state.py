@@ -172,6 +172,7 @@ def test_another_project_or_uid_is_refused(tmp_path: Path, changed: dict[str, st
 
 def test_a_secret_cannot_be_written(tmp_path: Path) -> None:
     store = opened(tmp_path)
+    store.journal.begin(serial=0, plan="", owner={})
     with pytest.raises(TypeError):
         store.journal.applied("VirtualMachine/a", {"login.password": SecretText("canary")}, ())  # type: ignore[dict-item]
     assert "canary" not in store.journal.path.read_text()
