@@ -6,7 +6,7 @@ import asyncio
 import json
 import sys
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,9 +75,24 @@ def run_command(group: click.Command, arguments: Sequence[str], runtime: Runtime
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
         return ExitCode.ERROR
+    except ExceptionGroup as failed:  # of an apply's branches
+        problems, rest = failed.split(DiagnosticError)
+        if problems is None or rest is not None:
+            return _bug(app, rest or failed)
+        told = DiagnosticError(*(d for error in _single(problems) for d in error.diagnostics))
+        app.report(dict.fromkeys(told.diagnostics))
+        return told.exit_code
     except Exception as error:
         return _bug(app, error)
     return ExitCode.OK
+
+
+def _single(group: ExceptionGroup[DiagnosticError]) -> Iterator[DiagnosticError]:
+    for error in group.exceptions:
+        if isinstance(error, ExceptionGroup):
+            yield from _single(error)
+        else:
+            yield error
 
 
 def _usage(error: click.ClickException) -> Diagnostic:
