@@ -1,4 +1,4 @@
-"""The published contracts as texts: JSON Schemas of manifests, plan and state. What `specs/` holds."""
+"""The published contracts as texts: JSON Schemas of manifests, state and journal. What `specs/` holds."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 from dbc_iac.kinds import models
 from dbc_iac.manifest.schema import schemas
 from dbc_iac.state.document import State
+from dbc_iac.state.records import journal_schema
 
 
 def contracts() -> dict[str, str]:
@@ -16,6 +17,7 @@ def contracts() -> dict[str, str]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **State.model_json_schema(by_alias=True),
     }
+    documents["journal.schema.json"] = journal_schema()
     return {
         name: json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
         for name, document in documents.items()
