@@ -12,7 +12,7 @@ from dbc_iac.kinds.spec import Spec
 from dbc_iac.plan.diff import Difference, Sides, difference, initial
 from dbc_iac.plan.graph import dependencies
 from dbc_iac.plan.model import Action, Change, FieldChange
-from dbc_iac.plan.refresh import Candidate, World, external, holder_address
+from dbc_iac.plan.refresh import Candidate, World, external, holder_address, tentative
 from dbc_iac.plan.session import Options, Session
 from dbc_iac.state.document import Intent
 from dbc_iac.values import Json
@@ -35,8 +35,12 @@ def decide(session: Session, world: World, desired: Mapping[str, dict[str, Json]
         if candidate.resource is not None and external(candidate.resource):
             made.problems.extend(_external(candidate.resource, observation))
         elif resource is None:
+            begun = tentative(candidate.intent) if candidate.binding is None and candidate.intent is not None else None
             if candidate.binding is not None:
                 made.changes[address] = _removal(candidate, observation, options)
+            elif begun is not None and observation.present is not False:
+                # An earlier creation came late, and nothing wants it: absent is left pending, for it may come still.
+                made.changes[address] = _removal(replace(candidate, binding=begun), observation, options)
         else:
             want = desired[address]
             base = _base(session, candidate, resource, want)

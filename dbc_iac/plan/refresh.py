@@ -73,7 +73,20 @@ def find_candidates(session: Session) -> dict[str, Candidate]:
             found[address] = Candidate(
                 address, binding.kind, None, binding, intents.get(address), reach, binding.id, binding.generation
             )
+    for address, intent in intents.items():
+        if address not in found and (begun := tentative(intent)) is not None:
+            reach = Reach.from_json(begun.where)
+            found[address] = Candidate(address, begun.kind, None, None, intent, reach, begun.id, begun.generation)
     return {a: _with_holder(c, session, found) for a, c in found.items()}
+
+
+def tentative(intent: Intent) -> Binding | None:
+    """What a creation of unknown outcome may have made, where its id was chosen by us; else None."""
+    where = intent.detail.get("where")
+    if not intent.creates or not intent.id or not isinstance(where, dict) or not where:
+        return None
+    kind = str(intent.detail.get("kind") or intent.address.partition("/")[0])
+    return Binding(address=intent.address, kind=kind, id=intent.id, generation=intent.generation, where=where)
 
 
 def _with_holder(candidate: Candidate, session: Session, found: Mapping[str, Candidate]) -> Candidate:

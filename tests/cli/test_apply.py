@@ -354,3 +354,21 @@ def test_targets_take_what_they_need_along_and_leave_the_rest(make: Callable[...
     result = emulated.run("destroy", "--yes", "--target", "Network/training")
     assert result.code == 0, result.err
     assert emulated.run("state", "list", "--json").json == []
+
+
+@pytest.mark.parametrize("document_stays", [True, False], ids=["destroy", "document gone"])
+def test_a_creation_that_came_late_is_taken_away_when_nothing_wants_it(
+    make: Callable[..., Emulated], tmp_path: Path, document_stays: bool
+) -> None:
+    emulated = make(vm())
+    emulated.emulator.faults.add(FaultSpec(op="tasks.create", kind="late", seconds=600.0))
+    emulated.emulator.faults.add(FaultSpec(op="tasks.create", kind="time-out", nth=2, times=10))
+    assert emulated.run("apply", "--yes").code != 0
+    emulated.settle()
+    emulated.emulator.faults.clear()
+    assert len(emulated.vms) == 1
+    if not document_stays:
+        project(tmp_path, environ=emulated.project.environ)
+    result = emulated.run(*(["destroy"] if document_stays else ["apply", "--allow-empty"]), "--yes")
+    assert result.code == 0, result.err
+    assert emulated.vms == {}
