@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dbc_iac.cli import Runtime, run_command
 from dbc_iac.cli.commands import dbc_iac
-from dbc_iac.cli.virtual import virtual_loop
-from dbc_iac.sim import Emulator, WorldSpec
+from dbc_iac.cli.virtual import close_loop, virtual_loop
+from dbc_iac.emulator import Network, WorldSpec
+from dbc_iac.emulator.gpu.admin import GpuAdmin
 
 UID = "00112233445566778899aabbccddeeff"
 NODE_ID = "58fb618aa482c41114eb3cfdaefd3ba183172da9e25251449d045043fbd37f45"
@@ -119,24 +121,51 @@ class Emulated:
             "orders": {"112": {"renter": "tenant", "machine": NODE_ID}},
             **(world or {}),
         }
-        self.emulator = Emulator(WorldSpec.model_validate(spec))
+        self.network = Network(WorldSpec.model_validate(spec))
         self.loop = virtual_loop()
 
     def run(self, *arguments: str, err: io.StringIO | None = None) -> Result:
         run = self.loop.run_until_complete
-        return self.project.run(*arguments, err=err, transport=self.emulator.transport, run=run)
+        return self.project.run(*arguments, err=err, transport=self.network.transport, run=run)
 
     def settle(self, seconds: float = 3600.0) -> None:
         """Let emulated time pass."""
-        import asyncio
-
         self.loop.run_until_complete(asyncio.sleep(seconds))
 
     @property
-    def vms(self) -> dict[str, Any]:
-        """The truth about the VMs of the one node, by task id."""
-        truth: dict[str, Any] = self.emulator.nodes[NODE_ID].truth()
-        return truth
+    def vms(self) -> dict[str, dict[str, Any]]:
+        """The truth about the VMs of the one node, by task id; `disks` are GiB by file, `gpus` indexes."""
+        truth = self.network.nodes[NODE_ID].truth()
+        return {task_id: _shown(vm, truth["gpus"]) for task_id, vm in truth["vms"].items()}
+
+    @property
+    def left(self) -> int:
+        """How many VMs, LANs and servers there are."""
+        gpu = [n.truth() for n in self.network.nodes.values()]
+        return sum(len(n["vms"]) + len(n["lans"]) for n in gpu) + sum(
+            len(m.truth()) for m in self.network.managers.values()
+        )
+
+    @property
+    def admin(self) -> GpuAdmin:
+        """Hands behind the back of the one node."""
+        return self.network.nodes[NODE_ID].admin
 
     def close(self) -> None:
-        self.loop.close()
+        close_loop(self.loop)
+
+
+_DOMAINS = {"shut_off": "off", None: "none"}
+
+
+def _shown(vm: Mapping[str, Any], cards: Sequence[str]) -> dict[str, Any]:
+    domain = vm["domain"]
+    state = domain and domain["state"]
+    return {
+        "domain": _DOMAINS.get(state, state),
+        "disks": {d["file"]: d["real"] // 1024**3 for d in vm["disks"].values()},
+        "gpus": [cards.index(card) for card in vm["gpus"]],
+        "cores": vm["sockets"] * vm["cores"] * vm["threads"],
+        "password": vm["login_password"],
+        "status": vm["shown_status"],
+    }

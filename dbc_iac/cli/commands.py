@@ -339,22 +339,29 @@ def demo(app: App, as_json: bool) -> None:
 
 @dbc_iac.command()
 @click.option("--world", required=True, type=click.Path(path_type=Path, dir_okay=False), help="World file.")
-@click.option("--listen", default="127.0.0.1:5050", show_default=True, metavar="HOST:PORT", help="Loopback only.")
-@click.option("--client", default="", help="Which client node is served; default: the first.")
+@click.option(
+    "--listen",
+    multiple=True,
+    default=("127.0.0.1:5050",),
+    show_default=True,
+    metavar="[NODE=]HOST:PORT",
+    help="A port of a client node, GPU node or manager (default: the first client); repeatable, loopback only.",
+)
 @click.option("--admin", default="", metavar="HOST:PORT", help="Port of the admin door.")
 @click.option("--admin-token", default="", envvar="DBC_IAC_ADMIN_TOKEN", help="Its token; better in the environment.")
 @click.option("--time-scale", type=float, help="Emulated seconds in one real second; default: the world's.")
+@click.option("--keep", type=click.Path(path_type=Path, file_okay=False), help="Folder that the world is kept in.")
 @json_option
 @click.pass_obj
 def emulator(
     app: App,
     /,
     world: Path,
-    listen: str,
-    client: str,
+    listen: tuple[str, ...],
     admin: str,
     admin_token: str,
     time_scale: float | None,
+    keep: Path | None,
     as_json: bool,
 ) -> None:
     """Serve an emulated DBC network on a loopback port."""
@@ -362,7 +369,7 @@ def emulator(
     _need_emulator()
     from dbc_iac.cli.serving import serve_world
 
-    serve_world(app, world, listen, client, admin, admin_token, time_scale)
+    serve_world(app, world, listen, admin, admin_token, time_scale, keep)
 
 
 def _need_emulator() -> None:

@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-import yaml
 
 from dbc_iac.cli.app import App, run_command
 from dbc_iac.cli.runtime import Runtime
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 
 if TYPE_CHECKING:
-    from dbc_iac.sim import Emulator
+    from dbc_iac.emulator import Network
 
 EXAMPLE = "training-cluster"
 
@@ -31,25 +30,25 @@ def example_directory(name: str) -> Path:
 
 def run_demo(app: App, group: click.Command) -> None:
     """Raises DiagnosticError where a step does not end as it must."""
-    from dbc_iac.cli.virtual import virtual_loop
-    from dbc_iac.sim import Emulator, WorldSpec
+    from dbc_iac.cli.virtual import close_loop, virtual_loop
+    from dbc_iac.emulator import Network, load_world
 
     with tempfile.TemporaryDirectory() as folder:
         project = Path(folder) / EXAMPLE
         shutil.copytree(example_directory(EXAMPLE), project)
-        world = WorldSpec.model_validate(yaml.safe_load((project / "world.yaml").read_text(encoding="utf-8")))
-        emulator, loop = Emulator(world), virtual_loop()
+        world = load_world(project / "world.yaml")
+        network, loop = Network(world), virtual_loop()
         environ = {"DBC_WALLET_SEED": world.wallets[0].seed, "XDG_CACHE_HOME": str(Path(folder) / "cache")}
         runtime = replace(
-            app.runtime, environ=environ, transport=emulator.transport, run=loop.run_until_complete, terminal=False
+            app.runtime, environ=environ, transport=network.transport, run=loop.run_until_complete, terminal=False
         )
         try:
-            _story(app.runtime, lambda *a: _step(group, runtime, project, *a), emulator)
+            _story(app.runtime, lambda *a: _step(group, runtime, project, *a), network)
         finally:
-            loop.close()
+            close_loop(loop)
 
 
-def _story(runtime: Runtime, step: Callable[..., None], emulator: Emulator) -> None:
+def _story(runtime: Runtime, step: Callable[..., None], network: Network) -> None:
     say = runtime.say
     say("Three GPU nodes, a LAN, three VMs and three disks, on an emulated DBC network with a virtual clock.\n")
     step(ExitCode.CHANGES_PENDING, "plan", "--detailed-exitcode")
@@ -57,14 +56,14 @@ def _story(runtime: Runtime, step: Callable[..., None], emulator: Emulator) -> N
     say("# Nothing is left to do:")
     step(ExitCode.OK, "plan", "--detailed-exitcode")
     say("# Somebody powers off one VM and opens another one's firewall, behind our back.\n")
-    first, second, _ = (next(iter(n.vms.values())) for n in emulator.nodes.values())
-    first.domain = "off"
-    second.filters = ["in,all,all,0.0.0.0/0,accept"]
+    first, second, _ = network.nodes.values()
+    first.admin.power_off(next(iter(first.truth()["vms"])))
+    second.admin.change_vm(next(iter(second.truth()["vms"])), network_filters=["in,all,all,0.0.0.0/0,accept"])
     step(ExitCode.CHANGES_PENDING, "plan", "--detailed-exitcode")
     step(ExitCode.OK, "apply", "--yes")
     step(ExitCode.OK, "plan", "--detailed-exitcode")
     step(ExitCode.OK, "destroy", "--yes")
-    left = sum(len(n.vms) + len(n.room.lans) for n in emulator.nodes.values())
+    left = sum(len(n.truth()["vms"]) + len(n.truth()["lans"]) for n in network.nodes.values())
     if left:
         raise _failed(f"{left} objects are left on the emulated nodes")
     say("Nothing is left on the emulated nodes. That was the main job.")

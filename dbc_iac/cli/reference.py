@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from enum import Enum
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 
@@ -75,23 +76,16 @@ def _description(spec: type[BaseModel], field: SpecField) -> str:
 
 
 def _world() -> Iterator[str]:
-    from dbc_iac.sim import world
+    from dbc_iac.emulator import world
 
     yield "# The emulator's world file"
     yield ""
     yield (world.__doc__ or "").strip()
     yield ""
-    for name in dir(world):
-        model = getattr(world, name)
-        if (
-            not (isinstance(model, type) and issubclass(model, BaseModel))
-            or name.startswith("_")
-            or name == "BaseModel"
-        ):
-            continue
-        yield f"## {name.removesuffix('Spec')}"
+    for model in _parts_of(world.WorldSpec):
+        yield f"## {model.__name__.removesuffix('Spec')}"
         yield ""
-        yield (model.__doc__ or "").strip()
+        yield inspect.cleandoc(model.__doc__ or "")
         yield ""
         yield "| field | default | |"
         yield "|---|---|---|"
@@ -99,5 +93,26 @@ def _world() -> Iterator[str]:
             default = (
                 "required" if field.is_required() else f"`{field.default!r}`" if field.default_factory is None else ""
             )
-            yield f"| `{field.alias or key}` | {default[:60]} | {field.description or ''} |"
+            shown = default if len(default) <= 60 else f"{default[:58]}…`"
+            yield f"| `{field.alias or key}` | {shown} | {field.description or ''} |"
         yield ""
+
+
+def _parts_of(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    """A model and those of its fields, each once, in the order in which they appear."""
+    waiting, seen = [model], {model}
+    while waiting:
+        current = waiting.pop(0)
+        yield current
+        for field in current.model_fields.values():
+            for found in _models_in(field.annotation):
+                if found not in seen:
+                    seen.add(found)
+                    waiting.append(found)
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models_in(argument)

@@ -9,38 +9,55 @@ from pydantic import ValidationError
 
 from dbc_iac.cli.app import App
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
-from dbc_iac.sim import Emulator, WorldSpec
-from dbc_iac.sim.server import serve
+from dbc_iac.emulator import Network, WorldSpec, load_world
+from dbc_iac.emulator.server import CannotServe, serve
 
 
 def serve_world(
-    app: App, world: Path, listen: str, client: str, admin: str, token: str, time_scale: float | None
+    app: App,
+    world: Path,
+    listen: tuple[str, ...],
+    admin: str,
+    token: str,
+    time_scale: float | None,
+    keep: Path | None,
 ) -> None:
     """Serve until interrupted. Raises DiagnosticError."""
     spec = _world(world)
     if time_scale is not None:
         spec = spec.model_copy(update={"time_scale": time_scale})
-    chosen = client or spec.clients[0]
-    if chosen not in spec.clients:
-        raise _problem(f"the world has no client {chosen}", f"Clients: {', '.join(spec.clients)}.")
+    network = Network(spec)
+    ports = dict(_port(network, text) for text in listen)
     if admin and not token:
         raise _problem("the admin door needs a token", "Set DBC_IAC_ADMIN_TOKEN.")
     door = _address(admin) if admin else None
-    app.runtime.tell(f"client node {chosen} listens on http://{listen}/api/v1/ (Ctrl-C ends it)")
+    for name, (host, number) in ports.items():
+        app.runtime.tell(f"{name} listens on http://{host}:{number}/api/v1/ (Ctrl-C ends it)")
     try:
-        app.runtime.run(serve(Emulator(spec), chosen, _address(listen), door, token))
-    except ValueError as error:
-        raise _problem(str(error), "Use 127.0.0.1.") from None
+        app.runtime.run(serve(network, ports, door, token, keep))
+    except CannotServe as error:
+        raise _problem(str(error), "Use 127.0.0.1, and a folder of an emulator's own for --keep.") from None
     except SystemExit:
-        raise _problem(f"{listen} cannot be listened on", "Is another process there? Choose another port.") from None
+        addresses = ", ".join(text for text in (*listen, admin) if text)
+        raise _problem(f"{addresses} cannot be listened on", "Is another process there? Choose another port.") from None
+
+
+def _port(network: Network, text: str) -> tuple[str, tuple[str, int]]:
+    """`[NODE=]HOST:PORT`: a client node by its name, a GPU node or manager by name or id; default: the first client."""
+    name, equals, address = text.rpartition("=")
+    name = name if equals else network.spec.clients[0].name
+    if name not in network.ports:
+        known = ", ".join(sorted(n for n in network.ports if len(n) < 64))
+        raise _problem(f"the world has no node {name}", f"Nodes: {known}, and ids of GPU nodes and managers.")
+    return name, _address(address)
 
 
 def _world(path: Path) -> WorldSpec:
     try:
-        return WorldSpec.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+        return load_world(path)
     except OSError as error:
         raise _problem(f"{path} cannot be read ({error.strerror})", "Name a world file with --world.") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise _problem(f"{path} is not YAML", str(error).replace("\n", " ")) from None
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
@@ -50,7 +67,7 @@ def _world(path: Path) -> WorldSpec:
 
 def _address(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
-    if not host or not port.isdigit():
+    if not host or not port.isdigit() or int(port) > 65535:
         raise _problem(f"{text} is not HOST:PORT", "Write 127.0.0.1:5050.")
     return host, int(port)
 

@@ -11,3 +11,11 @@ def virtual_loop() -> asyncio.AbstractEventLoop:
 
     loop: asyncio.AbstractEventLoop = new_event_loop(start=0.0, idle_step=None, end=None)
     return loop
+
+
+def close_loop(loop: asyncio.AbstractEventLoop) -> None:
+    """Ends what an emulated world still does by itself, and the loop."""
+    for task in asyncio.all_tasks(loop):
+        task.cancel()
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()

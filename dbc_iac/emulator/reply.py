@@ -22,5 +22,17 @@ def refused(errcode: int, text: str) -> Reply:
     return Reply(f'{{"errcode":{errcode}, "message":"{text}"}}')
 
 
+class RefusedError(Exception):
+    """Ends a request at the target with a refusal."""
+
+    def __init__(self, errcode: int, text: str) -> None:
+        super().__init__(text)
+        self.reply = refused(errcode, text)
+
+
 class ProcessDied(Exception):  # noqa: N818 - what happened, not an error of the caller
     """The real process would have ended here. Nobody gets an answer."""
+
+
+class NeverAnswered(Exception):  # noqa: N818 - what happens, not an error of the caller
+    """The target takes the request and says nothing, ever."""

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from dbc_iac.sim import FaultSpec
+from dbc_iac.emulator import FaultSpec
+from dbc_iac.emulator.gpu.spec import GuestSpec
 from tests.projects import NODE_ID, Emulated, document, project, vm
 
 CANARIES = {"PW": "canary-login-secret", "HEADER": "canary-header-secret"}
@@ -59,8 +60,8 @@ def test_a_plan_whose_world_moved_is_refused_and_names_it(make: Callable[..., Em
     project(tmp_path, vm(power="on"), environ=CANARIES)
     file = str(tmp_path / "the.plan")
     emulated.run("plan", "-o", file)
-    [machine] = emulated.emulator.nodes[NODE_ID].vms.values()
-    machine.cores = 2
+    [task_id] = emulated.vms
+    emulated.admin.change_vm(task_id, sockets=1, cores=1, threads=2)
     result = emulated.run("apply", file, "--yes", "--json")
     assert result.codes == ["plan-stale"]
     assert "cpus was 4, and is 2 now" in result.err
@@ -97,7 +98,7 @@ def test_a_fault_at_any_call_never_doubles_and_the_next_run_converges(
         changed: dict[str, Any] = {**LOGIN, "gpus": 2, "dataDisk": {"size": "30Gi"}}
         grown = document("Disk", "scratch", {"vm": "trainer", "size": "90Gi"})
         project(tmp_path, vm(**changed), grown, environ=emulated.project.environ)
-    emulated.emulator.faults.add(FaultSpec(op=op, kind=kind, seconds=45.0))  # type: ignore[arg-type]
+    emulated.network.faults.add(FaultSpec(op=op, kind=kind, seconds=45.0))  # type: ignore[arg-type]
     first = emulated.run("apply", "--yes")
     emulated.settle()
     if first.code != 0:
@@ -123,7 +124,7 @@ def test_an_unreadable_node_makes_its_resources_unknown_and_the_rest_goes_on(
         vm("one"), second, vm("two", node="gpu-b"), gpuNodes=[{"id": NODE_ID}, {"id": other}], orders=orders
     )
     assert emulated.run("apply", "--yes").code == 0
-    emulated.emulator.chain.statuses[other] = "online"
+    emulated.network.chain.statuses[other] = "online"
     project(
         tmp_path,
         vm("one", firewall=["in,all,all,0.0.0.0/0,drop"]),
@@ -143,7 +144,7 @@ def test_an_unreadable_node_makes_its_resources_unknown_and_the_rest_goes_on(
     [
         ({"gpus": 5}, {}, "node-would-refuse"),
         ({"cpus": 63}, {}, "node-would-refuse"),
-        ({"cpus": 33}, {}, "node-would-refuse"),
+        ({"cpus": 33}, {"gpuNodes": [{"id": NODE_ID, "sockets": 2}]}, "node-would-refuse"),
         ({"memory": "999Gi"}, {}, "node-would-refuse"),
         ({"gpus": 2}, {"orders": {"112": {"renter": "tenant", "machine": NODE_ID, "gpus": [0]}}}, "node-would-refuse"),
         ({}, {"orders": {"112": {"renter": "tenant", "machine": NODE_ID, "status": "rentExpired"}}}, "unreadable"),
@@ -236,7 +237,7 @@ def test_a_failed_creation_is_taken_away_and_tried_again_under_a_new_id(make: Ca
     assert result.code == 1
     assert "create error" in result.err
     [failed] = emulated.vms
-    emulated.emulator.nodes[NODE_ID].spec.guest.dhcp = True
+    emulated.admin.set_image_guest("ubuntu.qcow2", GuestSpec())
     result = emulated.run("apply", "--yes")
     assert result.code == 0, result.out + result.err
     assert failed not in emulated.vms
@@ -244,7 +245,7 @@ def test_a_failed_creation_is_taken_away_and_tried_again_under_a_new_id(make: Ca
 
 
 def test_a_wait_that_is_too_long_ends_with_7_and_the_next_run_adopts(make: Callable[..., Emulated]) -> None:
-    emulated = make(vm(), gpuNodes=[{"id": NODE_ID, "durations": {"create": 3000}}])
+    emulated = make(vm(), gpuNodes=[{"id": NODE_ID, "guest": {"bootSeconds": 800}}])
     result = emulated.run("apply", "--yes", "--wait-timeout", "60", "--json")
     assert result.code == 7
     [created] = emulated.vms
@@ -259,7 +260,7 @@ def test_the_session_is_obtained_once_and_kept(make: Callable[..., Emulated], tm
     emulated = make(vm())
     emulated.run("plan")
     emulated.run("plan")
-    assert len(emulated.emulator.nodes[NODE_ID].authority.nonces) == 1
+    assert len(emulated.network.nodes[NODE_ID].authority.nonces) == 1
 
 
 def test_the_json_of_a_plan_is_stable(make: Callable[..., Emulated]) -> None:
@@ -270,7 +271,7 @@ def test_the_json_of_a_plan_is_stable(make: Callable[..., Emulated]) -> None:
 
 def test_a_client_that_cannot_be_reached_is_no_success(make: Callable[..., Emulated]) -> None:
     emulated = make(vm())
-    emulated.emulator.faults.add(FaultSpec(op="*", kind="offline", times=10_000))
+    emulated.network.faults.add(FaultSpec(op="*", kind="offline", times=10_000))
     for arguments in (["plan", "--detailed-exitcode"], ["apply", "--yes"]):
         result = emulated.run(*arguments)
         assert result.code == 1
@@ -361,11 +362,11 @@ def test_a_creation_that_came_late_is_taken_away_when_nothing_wants_it(
     make: Callable[..., Emulated], tmp_path: Path, document_stays: bool
 ) -> None:
     emulated = make(vm())
-    emulated.emulator.faults.add(FaultSpec(op="tasks.create", kind="late", seconds=600.0))
-    emulated.emulator.faults.add(FaultSpec(op="tasks.create", kind="time-out", nth=2, times=10))
+    emulated.network.faults.add(FaultSpec(op="tasks.create", kind="late", seconds=600.0))
+    emulated.network.faults.add(FaultSpec(op="tasks.create", kind="time-out", nth=2, times=10))
     assert emulated.run("apply", "--yes").code != 0
     emulated.settle()
-    emulated.emulator.faults.clear()
+    emulated.network.faults.clear()
     assert len(emulated.vms) == 1
     if not document_stays:
         project(tmp_path, environ=emulated.project.environ)

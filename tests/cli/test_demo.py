@@ -9,8 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from dbc_iac.sim import Emulator, WorldSpec
-from dbc_iac.sim.server import admin_app, client_app
+from dbc_iac.emulator import Network, WorldSpec
+from dbc_iac.emulator.http.asgi import port_app
+from dbc_iac.emulator.server import admin_app
 from tests.projects import NODE_ID, SEED, Project
 
 WORLD = {
@@ -38,7 +39,7 @@ def ask(app: object, method: str, path: str, **more: object) -> httpx.Response:
 
 
 def test_a_served_client_node_answers_like_the_one_in_process() -> None:
-    app = client_app(Emulator(WorldSpec.model_validate(WORLD)).clients["default"])
+    app = port_app(Network(WorldSpec.model_validate(WORLD)), "default")
     version = ask(app, "GET", "/api/v1/")
     assert (version.status_code, version.json()["message"]) == (200, {"client_version": "0.4.1.8"})
     assert version.text.endswith("\r\n")
@@ -50,10 +51,10 @@ def test_a_served_client_node_answers_like_the_one_in_process() -> None:
 
 
 def test_the_admin_door_needs_its_token() -> None:
-    app = admin_app(Emulator(WorldSpec.model_validate(WORLD)), "door-token")
+    app = admin_app(Network(WorldSpec.model_validate(WORLD)), "door-token")
     assert ask(app, "GET", "/truth").status_code == 401
     shown = ask(app, "GET", "/truth", headers={"Authorization": "Bearer door-token"})
-    assert json.loads(shown.text) == {NODE_ID: {}}
+    assert json.loads(shown.text)[NODE_ID]["vms"] == {}
 
 
 @pytest.mark.parametrize(
@@ -64,7 +65,7 @@ def test_the_admin_door_needs_its_token() -> None:
         (["--world", "world.yaml", "--listen", "0.0.0.0:5050"], "0.0.0.0 is not a loopback address"),
         (["--world", "world.yaml", "--listen", "5050"], "5050 is not HOST:PORT"),
         (["--world", "world.yaml", "--admin", "127.0.0.1:5051"], "the admin door needs a token"),
-        (["--world", "world.yaml", "--client", "x"], "the world has no client x"),
+        (["--world", "world.yaml", "--listen", "x=127.0.0.1:5050"], "the world has no node x"),
     ],
 )
 def test_bad_arguments_of_the_emulator_are_told(

@@ -47,5 +47,5 @@ def test_an_example_converges_and_goes(tmp_path: Path, name: str, options: tuple
     servers = [f"--destroy-identity=BareMetalServer/rack1.{n}" for n in ("07", "08") if name.startswith("bare")]
     result = emulated.run(*options, "destroy", "--yes", *servers)
     assert result.code == 0, result.out + result.err
-    assert not any(emulated.emulator.truth().values())
+    assert not emulated.left
     emulated.close()

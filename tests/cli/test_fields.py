@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from dbc_iac.emulator.gpu.states import DomainState
 from tests.projects import NODE_ID, SEED, Emulated, document, project, vm
 
 LAN = document("Network", "training", {"via": "gpu-a", "cidr": "192.168.66.0/24"})
@@ -195,7 +196,8 @@ def test_the_rent_order_changes_by_one_power_cycle(world: Callable[..., Emulated
     orders = {k: {"renter": "tenant", "machine": NODE_ID} for k in ("112", "113")}
     emulated = world(vm(**BASE), orders=orders)
     applied(emulated)
-    emulated.emulator.chain.orders["112"].status = "rentExpired"
+    emulated.network.chain.orders["112"].status = "rentExpired"
+    emulated.settle(1000)  # the node looks at its old orders every 15 minutes
     write(emulated, vm(**{**BASE, "rentOrder": "113"}))
     assert windows(emulated) == 1
     applied(emulated)
@@ -203,22 +205,27 @@ def test_the_rent_order_changes_by_one_power_cycle(world: Callable[..., Emulated
 
 
 def change_truth(emulated: Emulated, **values: Any) -> None:
-    [machine] = emulated.emulator.nodes[NODE_ID].vms.values()
-    for name, value in values.items():
-        setattr(machine, name, value)
+    [task_id] = emulated.vms
+    state = values.pop("domain", None)
+    if state is not None:
+        emulated.admin.set_domain(task_id, state)
+    if "gpus" in values:
+        cards = emulated.network.nodes[NODE_ID].truth()["gpus"]
+        values["gpus"] = [cards[index] for index in values["gpus"]]
+    emulated.admin.change_vm(task_id, **values)
 
 
 DRIFTS: list[tuple[str, dict[str, Any]]] = [
-    ("power", {"domain": "off"}),
-    ("power", {"domain": "suspended"}),
+    ("power", {"domain": DomainState.SHUTOFF}),
+    ("power", {"domain": DomainState.PMSUSPENDED}),
     ("gpus", {"gpus": [0, 1]}),
-    ("cpus", {"cores": 2}),
+    ("cpus", {"sockets": 1, "cores": 1, "threads": 2}),
     ("memory", {"memory": 4 * 1024 * 1024}),
     ("ports.ssh", {"ssh_port": 30000}),
     ("ports.vnc", {"vnc_port": 30001}),
-    ("firewall", {"filters": []}),
+    ("firewall", {"network_filters": []}),
     ("publicIp", {"public_ip": "198.51.100.20"}),
-    ("login.password", {"password": "somebody-elses"}),
+    ("login.password", {"login_password": "somebody-elses"}),
 ]
 
 
@@ -239,14 +246,14 @@ def test_a_vm_that_vanished_is_made_anew_under_a_new_id(world: Callable[..., Emu
     emulated = world(vm(**BASE))
     applied(emulated)
     [before] = emulated.vms
-    emulated.emulator.nodes[NODE_ID].vms.clear()
+    emulated.admin.remove_vm(before)
     applied(emulated)
     assert_empty(emulated)
     assert before not in emulated.vms
 
 
 DISK = {"vm": "trainer", "size": "50Gi"}
-NODE_WITH_SCRATCH = {"gpuNodes": [{"id": NODE_ID, "directories": ["/data", "/data1"]}]}
+NODE_WITH_SCRATCH = {"gpuNodes": [{"id": NODE_ID, "data": [{"path": "/data"}, {"path": "/data1"}]}]}
 
 
 @pytest.mark.parametrize(
@@ -312,7 +319,7 @@ def test_a_network_with_another_name_is_made_first_and_the_old_one_deleted_last(
     write(emulated, other, vm(**BASE, network="training"))
     applied(emulated)
     assert_empty(emulated)
-    assert list(emulated.emulator.nodes[NODE_ID].room.lans) == ["renamed"]
+    assert list(emulated.network.nodes[NODE_ID].truth()["lans"]) == ["renamed"]
 
 
 MANAGER_SEED = "4308b3d08b1d1b247051f7e6fffe3edacf316d0f133ab3d42a07a2089b493e55"
@@ -355,14 +362,14 @@ def test_server_fields_change_in_place_and_keep_the_identity(
     emulated = bare_metal(tmp_path, SERVER)
     applied(emulated)
     assert_empty(emulated)
-    [manager] = emulated.emulator.managers.values()
-    [before] = manager.servers
+    [manager] = emulated.network.managers.values()
+    [before] = manager.servers.by_id
     made = document("BareMetalServer", "one", {**SERVER, **changed})
     (tmp_path / "manifests/all.yaml").write_text(MANAGER + "---\n" + made)
     assert [f["path"] for f in the_change(emulated, "BareMetalServer/one")["fields"]] == [path]
     applied(emulated)
     assert_empty(emulated)
-    assert list(manager.servers) == [before]
+    assert list(manager.servers.by_id) == [before]
     emulated.close()
 
 
@@ -373,7 +380,7 @@ def test_a_server_is_deleted_only_when_its_identity_is_named(tmp_path: Path) -> 
     assert (result.code, result.codes) == (5, ["protected"])
     result = emulated.run("destroy", "--yes", "--destroy-identity", "BareMetalServer/one")
     assert result.code == 0, result.err
-    assert emulated.emulator.truth()[MANAGER_ID] == {}
+    assert emulated.network.truth()[MANAGER_ID] == {}
     emulated.close()
 
 
@@ -399,7 +406,7 @@ def test_no_owner_secret_is_in_any_sink(tmp_path: Path) -> None:
         result = emulated.run(*arguments)
         said += [result.out, result.err]
     assert "ipmi.password: (secret, differs)" in said[-6]
-    [server] = emulated.emulator.truth()[MANAGER_ID].values()
+    [server] = emulated.network.truth()[MANAGER_ID].values()
     assert server["ipmi_password"] == "canaryipmi2"
     written = [p.read_text() for p in tmp_path.rglob("*") if p.is_file()]
     for text in (*said, *written):

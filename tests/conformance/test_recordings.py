@@ -1,4 +1,4 @@
-"""Recordings of real nodes, replayed. A floor per file: matched must not fall, differing must not grow."""
+"""Recordings of real nodes, replayed: everything that they say may be compared must match."""
 
 from __future__ import annotations
 
@@ -9,22 +9,15 @@ import pytest
 from tests.conformance.replay import Replay
 
 RECORDINGS = Path(__file__).parents[3] / "shared" / "recordings"
-FLOOR = {
-    "01_basics_client": (71, 0),
-    "02_bare_metal_owner": (81, 9),
-    "05_gpu_auth_and_create": (85, 0),
-    "06_gpu_vm_lifecycle_clean": (70, 0),
-    "08_lan_and_monitor": (33, 2),
-}
-"""File -> (matched at least, differing at most). 02: the list holds servers that were added at the manager's own port,
-which the emulator does not have yet. 08: orders that the node's maintenance has cached."""
+LEFT_OUT = {"03_bare_metal_power_renter": 2, "06b_gpu_vm_many_requests_one_after_another": 15}
+"""How many exchanges of a file are not compared, because the recording says so. (09 also has lines without a request.)"""
 
 
 @pytest.mark.skipif(not RECORDINGS.is_dir(), reason="the recordings are not beside this checkout")
-@pytest.mark.parametrize("name", sorted(FLOOR))
-def test_a_recording_replays(name: str) -> None:
-    outcome = Replay(RECORDINGS / f"{name}.jsonl").run()
-    matched, differing = FLOOR[name]
-    told = "\n".join(str(d) for found in outcome.differing.values() for d in found)
-    assert len(outcome.differing) <= differing, told
-    assert outcome.matched >= matched
+@pytest.mark.parametrize("file", sorted(RECORDINGS.glob("*.jsonl")), ids=lambda f: f.stem)
+def test_a_recording_replays(file: Path) -> None:
+    outcome = Replay(file).run()
+    assert not outcome.differing, "\n".join(str(d) for found in outcome.differing.values() for d in found)
+    assert outcome.matched >= 8
+    left = {reason: count for reason, count in outcome.left_out.items() if reason != "not a request"}
+    assert sum(left.values()) == LEFT_OUT.get(file.stem, 0)

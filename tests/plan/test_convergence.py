@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dbc_iac.sim import FaultSpec
+from dbc_iac.emulator import FaultSpec
 from tests.projects import NODE_ID, Emulated, document, project, vm
 
 MACHINE = st.fixed_dictionaries(
@@ -61,10 +61,10 @@ def test_every_run_converges(steps: list[Any]) -> None:
             made = documents(machines, disks, sizes)
             project(Path(folder), *made, environ=emulated.project.environ)
             if fault is not None:
-                emulated.emulator.faults.add(fault)
+                emulated.network.faults.add(fault)
             first = emulated.run("apply", "--yes", "--max-removals", "100")
             emulated.settle(4000)
-            emulated.emulator.faults.clear()
+            emulated.network.faults.clear()
             second = emulated.run("apply", "--yes", "--max-removals", "100")
             assert second.code == 0, first.out + first.err + second.out + second.err
             emulated.settle(4000)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dbc_iac.sim import FaultSpec
+from dbc_iac.emulator import FaultSpec
 from dbc_iac.state import Binding, Intent, State, fold
 from tests.projects import Emulated, project, vm
 

@@ -5,7 +5,7 @@ Every method acts at once and tells nobody, as a crash, an administrator or anot
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from dbc_iac.emulator.gpu import ids
@@ -102,6 +102,10 @@ class GpuAdmin:
         machine = self._machine
         machine.libvirt.set_state(machine.libvirt.domains[task_id], state)
 
+    def power_off(self, task_id: str) -> None:
+        """The guest powers itself off."""
+        self.set_domain(task_id, DomainState.SHUTOFF)
+
     def remove_domain(self, task_id: str) -> None:
         """libvirt forgets the domain; the record stays."""
         self._machine.libvirt.undefine(self._machine.libvirt.domains[task_id].name)
@@ -141,6 +145,11 @@ class GpuAdmin:
             domain.address_at = machine.clock.now() if guest.dhcp else None
             domain.has_lease = domain.has_lease and guest.dhcp
         domain.notify()
+
+    def set_image_guest(self, image: str, guest: GuestSpec) -> None:
+        """Guests that are made from an image of `/data` from now on behave like this."""
+        path = f"/data/{image}"
+        self._machine.files.files[path] = replace(self._machine.files.files[path], guest=guest)
 
     def grow_disk(self, task_id: str, name: str, gib: int) -> None:
         """Somebody resizes the file; the node goes on telling the old size until it looks."""

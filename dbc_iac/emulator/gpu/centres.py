@@ -19,6 +19,7 @@ class ImageCentre:
     files: dict[str, HostFile] = field(default_factory=dict)
     reachable: bool = True
     bytes_per_second: float = 450_000_000.0
+    fail_seconds: float = 0.2
 
     def listing(self) -> list[tuple[str, int]]:
         """Names (cut at the first space) and bytes of its qcow2 files; nothing when it cannot be reached."""
@@ -49,6 +50,7 @@ class ImageCentres:
             centre.id: {
                 "reachable": centre.reachable,
                 "bytesPerSecond": centre.bytes_per_second,
+                "failSeconds": centre.fail_seconds,
                 "images": [
                     {"name": name, "size": file.size, "virtualSize": file.virtual_size, "base": file.base}
                     for name, file in centre.files.items()
@@ -71,7 +73,7 @@ def centre_reply(centre: ImageCentre) -> str:
 
 def _centre(spec: ImageCentreSpec) -> ImageCentre:
     files = {image.name: HostFile(image.size, image.virtual_size, image.base, image.guest) for image in spec.images}
-    return ImageCentre(spec.id, files, spec.reachable, spec.bytes_per_second)
+    return ImageCentre(spec.id, files, spec.reachable, spec.bytes_per_second, spec.fail_seconds)
 
 
 def _mapping(value: object) -> dict[str, object]:

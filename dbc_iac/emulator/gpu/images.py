@@ -40,7 +40,7 @@ async def share_images(machine: Machine, centre_id: str) -> list[tuple[str, int]
     centre = machine.centres.get(centre_id) if centre_id else None
     if centre is None:
         return plain
-    await machine.clock.sleep(machine.spec.durations.centre)
+    await _ask(machine, centre)
     return plain + [(name, size) for name, size in centre.listing() if name in based]
 
 
@@ -131,8 +131,13 @@ async def _listed(machine: Machine, request: NodeRequest) -> ImageCentre:
     centre = machine.centres.get(request.image_server)
     if centre is None:
         raise Refused("no image_server")
-    await machine.clock.sleep(machine.spec.durations.centre)
+    await _ask(machine, centre)
     return centre
+
+
+async def _ask(machine: Machine, centre: ImageCentre) -> None:
+    """How long a list takes. One that cannot be reached holds up the node's one thread."""
+    await machine.clock.sleep(machine.spec.durations.centre if centre.reachable else centre.fail_seconds)
 
 
 def _file_name(request: NodeRequest) -> str:

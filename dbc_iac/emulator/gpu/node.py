@@ -119,6 +119,8 @@ class GpuNode:
 
     def begin(self) -> None:
         """Puts what exists at the beginning in its place, on the running loop. The first request does it else."""
+        if self._begun:
+            return
         self._begun = True
         refresh_orders(self.machine)
         place_initial(self.machine)

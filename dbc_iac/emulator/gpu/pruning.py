@@ -74,7 +74,7 @@ async def prune(machine: Machine) -> None:
 
 
 def refresh_orders(machine: Machine) -> None:
-    """Fills the cache: the machine's orders, and those that were renting when last seen."""
+    """Fills the cache: the machine's orders, those that were renting when last seen, and the machine-level one."""
     rentals = machine.rentals
     listed = rentals.listed_orders()
     if listed is None:
@@ -84,6 +84,7 @@ def refresh_orders(machine: Machine) -> None:
     for order in [o.key for o in rentals.cached().values() if o.status in RENTING and o.key.isdigit()]:
         if order not in listed:
             rentals.refresh(order)
+    rentals.refresh("")
 
 
 async def _by_machine_status(machine: Machine, records: list[Record], status: str) -> None:

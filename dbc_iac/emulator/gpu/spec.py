@@ -181,4 +181,7 @@ class ImageCentreSpec(Part):
     id: str
     images: tuple[ImageSpec, ...] = ()
     reachable: bool = Field(default=True, description="false: lists are empty, with errcode 0")
+    fail_seconds: float = Field(
+        default=0.2, description="until a list of one that cannot be reached is given up; up to 600 on real nodes"
+    )
     bytes_per_second: float = 450_000_000.0

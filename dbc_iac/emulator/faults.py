@@ -4,35 +4,40 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dbc_iac.sim.world import FaultSpec as Fault
-
-__all__ = ["Fault", "Faults"]
+from dbc_iac.emulator.world import FaultSpec
 
 
 @dataclass(slots=True)
 class _Rule:
-    fault: Fault
+    fault: FaultSpec
     seen: int = 0
+
+    def fits(self, op: str, target: str, client: str) -> bool:
+        fault = self.fault
+        return fault.op in {op, "*"} and fault.target in {target, ""} and fault.client in {client, ""}
 
 
 class Faults:
     """The rules that are in force."""
 
-    def __init__(self, rules: tuple[Fault, ...] = ()) -> None:
+    def __init__(self, rules: tuple[FaultSpec, ...] = ()) -> None:
         self._rules = [_Rule(r) for r in rules]
 
-    def add(self, fault: Fault) -> None:
+    def add(self, fault: FaultSpec) -> None:
         self._rules.append(_Rule(fault))
 
     def clear(self) -> None:
         """Nothing goes wrong any more."""
         self._rules.clear()
 
-    def next(self, op: str) -> Fault | None:
+    def all(self) -> list[FaultSpec]:
+        return [rule.fault for rule in self._rules]
+
+    def next(self, op: str, target: str = "", client: str = "") -> FaultSpec | None:
         """What happens to this request, which counts for every rule that it matches."""
-        chosen: Fault | None = None
+        chosen: FaultSpec | None = None
         for rule in self._rules:
-            if rule.fault.op not in {op, "*"}:
+            if not rule.fits(op, target, client):
                 continue
             rule.seen += 1
             if rule.fault.nth <= rule.seen < rule.fault.nth + rule.fault.times:

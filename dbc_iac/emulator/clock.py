@@ -7,18 +7,26 @@ from datetime import UTC, datetime, timedelta
 
 
 class Clock:
-    """Seconds since the world began. `scale`: emulated seconds that pass in one of the loop's."""
+    """Seconds since the world began. `scale`: emulated seconds that pass in one of the loop's; `passed`: seconds of
+    earlier lives of a kept world."""
 
-    def __init__(self, scale: float = 1.0, start: datetime | None = None) -> None:
+    def __init__(self, scale: float = 1.0, start: datetime | None = None, passed: float = 0.0) -> None:
         self.scale = scale
         self.start = start or datetime(2026, 1, 1, tzinfo=UTC)
+        self.passed = passed
         self._began: float | None = None
+        self._last = passed
 
     def now(self) -> float:
-        time = asyncio.get_running_loop().time()
+        """Outside of a running loop, where no time passes, what it was last."""
+        try:
+            time = asyncio.get_running_loop().time()
+        except RuntimeError:
+            return self._last
         if self._began is None:
             self._began = time
-        return (time - self._began) * self.scale
+        self._last = (time - self._began) * self.scale + self.passed
+        return self._last
 
     async def sleep(self, seconds: float) -> None:
         if seconds > 0:
@@ -26,7 +34,3 @@ class Clock:
 
     def wall(self) -> datetime:
         return self.start + timedelta(seconds=self.now())
-
-    def stamp(self) -> str:
-        """`YYYY-MM-DD hh:mm:ss`, as nodes write it."""
-        return self.wall().strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,157 @@
+"""Who may act on a machine: evaluated by the target on every request, from the chain, nonces and sessions."""
+
+from __future__ import annotations
+
+import random
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from dbc_iac.emulator.chain import RENTED, UNRENTED, VERIFYING, OrderCache
+from dbc_iac.emulator.crypto import multisig_account, session_id, verifies
+from dbc_iac.emulator.reply import RefusedError
+
+MOST_NONCES = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whoever passed: their wallet, how, and the order they named (may be empty)."""
+
+    wallet: str
+    role: Literal["wallet", "session", "verifier"]
+    rent_order: str
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a request carries. `multisig`: (wallets, threshold, signs)."""
+
+    session: tuple[str, str] = ("", "")
+    wallet: tuple[str, str, str] = ("", "", "")
+    multisig: tuple[list[str], int, list[tuple[str, str, str]]] | None = None
+    rent_order: str = ""
+
+    def without_session(self) -> Credentials:
+        return Credentials(("", ""), self.wallet, self.multisig, self.rent_order)
+
+
+@dataclass(slots=True)
+class Session:
+    """A session id, and the wallets whose signature over it counts."""
+
+    id: str
+    signers: frozenset[str]
+
+
+@dataclass(slots=True)
+class Authority:
+    """One target process's memory of nonces, sessions and orders. Sessions outlive a restart, nonces do not."""
+
+    cache: OrderCache
+    random: random.Random
+    sessions: dict[str, Session] = field(default_factory=dict)
+    nonces: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    planned: dict[str, str] = field(default_factory=dict)
+    """Session ids that the world file chose, by account."""
+
+    def authorise(self, machine: str, credentials: Credentials) -> Caller:
+        """The caller. Raises RefusedError with the node's own words."""
+        status = self.cache.chain.status(machine)
+        self.cache.refresh(machine, credentials.rent_order)
+        if status in UNRENTED:
+            raise refusal("machine is not be rented")
+        if status in VERIFYING:
+            return self._verifier(machine, credentials)
+        if status not in RENTED:
+            raise refusal("query machine_status failed")
+        return self._renter(credentials)
+
+    def is_unrented(self, machine: str) -> bool:
+        return self.cache.chain.status(machine) in UNRENTED | RENTED
+
+    def session_of(self, caller: Caller) -> str:
+        session = self.sessions.get(caller.wallet)
+        return session.id if session is not None else ""
+
+    def fresh(self, wallet: str, nonce: str, sign: str) -> bool:
+        """Whether a signature over a nonce is good and the nonce new; it is used up then."""
+        if nonce in self.nonces or not verifies(wallet, nonce, sign):
+            return False
+        self.nonces[nonce] = None
+        if len(self.nonces) > MOST_NONCES:
+            self.nonces.popitem(last=False)
+        return True
+
+    def restart(self) -> None:
+        """The process begins anew: nonces and orders were in its memory only."""
+        self.nonces.clear()
+        self.cache.orders.clear()
+
+    def _verifier(self, machine: str, credentials: Credentials) -> Caller:
+        """Sessions are not looked at."""
+        signer = self._signer(credentials)
+        if signer is None:
+            raise refusal("nonce check failed")
+        if not self.cache.chain.verifies_now(machine, signer[0]):
+            raise refusal("not in verify time")
+        return Caller(signer[0], "verifier", credentials.rent_order)
+
+    def _renter(self, credentials: Credentials) -> Caller:
+        """A bad session falls through to the wallet; a good one of an order that ended does not."""
+        by_session = self._session(credentials.session)
+        if by_session is not None:
+            if self.cache.renting(by_session, credentials.rent_order) is None:
+                raise refusal("machine has already expired")
+            return Caller(by_session, "session", credentials.rent_order)
+        signer = self._signer(credentials)
+        if signer is None:
+            raise refusal("session_id is invalid" if all(credentials.session) else "nonce check failed")
+        account, members = signer
+        if self.cache.renting(account, credentials.rent_order) is None:
+            raise refusal("wallet not rented")
+        if account not in self.sessions:
+            self.sessions[account] = Session(self.planned.get(account) or session_id(self.random), members)
+        return Caller(account, "wallet", credentials.rent_order)
+
+    def _session(self, pair: tuple[str, str]) -> str | None:
+        session, sign = pair
+        if not session or not sign:
+            return None
+        for wallet, known in self.sessions.items():
+            if known.id == session and any(verifies(s, session, sign) for s in known.signers):
+                return wallet
+        return None
+
+    def _signer(self, credentials: Credentials) -> tuple[str, frozenset[str]] | None:
+        """The account that signed a fresh nonce, and whose signatures its session takes."""
+        if credentials.multisig is not None and credentials.multisig[2]:
+            wallets, threshold, signs = credentials.multisig
+            if all(w in wallets and self.fresh(w, n, s) for w, n, s in signs):
+                account = multisig_account(wallets, threshold)
+                if account is not None:
+                    return account, frozenset(w for w, _, _ in signs)
+        wallet, nonce, sign = credentials.wallet
+        if wallet and nonce and sign and self.fresh(wallet, nonce, sign):
+            return wallet, frozenset({wallet})
+        return None
+
+    # -- keeping a world ---------------------------------------------------------------------------
+
+    def to_state(self) -> dict[str, Any]:
+        return {
+            "sessions": {w: {"id": s.id, "signers": sorted(s.signers)} for w, s in self.sessions.items()},
+            "nonces": list(self.nonces),
+            "orders": self.cache.to_state(),
+        }
+
+    def from_state(self, state: Mapping[str, Any]) -> None:
+        self.sessions = {w: Session(s["id"], frozenset(s["signers"])) for w, s in state["sessions"].items()}
+        self.nonces = OrderedDict.fromkeys(state["nonces"])
+        self.cache.from_state(state["orders"])
+
+
+def refusal(reason: str) -> RefusedError:
+    """With an empty reason: known, but not allowed to do this."""
+    return RefusedError(-3, f"check authority failed: {reason}")

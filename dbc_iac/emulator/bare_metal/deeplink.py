@@ -1,0 +1,64 @@
+"""DeepLink programs: each keeps a connection to its manager, which knows it by the address it comes from."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from dbc_iac.emulator.clock import Clock
+from dbc_iac.emulator.reply import ProcessDied
+from dbc_iac.emulator.world import DeepLinkSpec
+
+BUFFER = 440
+"""Bytes of a password that fit the manager's buffer of 512 together with what is around them."""
+_REPORT_SECONDS = 0.1
+
+
+@dataclass(slots=True)
+class Device:
+    id: str
+    password: str
+
+
+class DeepLinks:
+    """The connected programs by the address they come from. In memory only."""
+
+    def __init__(self, clock: Clock, connected: Iterable[DeepLinkSpec] = ()) -> None:
+        self._clock = clock
+        self._reports: set[asyncio.Task[None]] = set()
+        self.devices = {spec.ip: Device(spec.device_id, spec.device_password) for spec in connected}
+
+    def connect(self, ip: str, device_id: str, password: str) -> None:
+        self.devices[ip] = Device(device_id, password)
+
+    def disconnect(self, ip: str) -> None:
+        self.devices.pop(ip, None)
+
+    def set_password(self, ip: str, password: str) -> None:
+        """Sends it to the program, which reports back a moment later. An id is never sent; a text that breaks the
+        JSON, or an empty one, changes nothing that is seen. Raises ProcessDied, KeyError when not connected."""
+        device = self.devices[ip]
+        if len(password.encode()) > BUFFER:
+            raise ProcessDied("a password over the buffer")
+        try:
+            told = json.loads(f'{{"device_password":"{password}"}}')["device_password"]
+        except ValueError:
+            return
+        if told:
+            report = asyncio.get_running_loop().create_task(self._report(ip, device, told))
+            self._reports.add(report)
+            report.add_done_callback(self._reports.discard)
+
+    async def _report(self, ip: str, device: Device, password: str) -> None:
+        await self._clock.sleep(_REPORT_SECONDS)
+        if self.devices.get(ip) is device:
+            device.password = password
+
+    def to_state(self) -> dict[str, Any]:
+        return {ip: asdict(device) for ip, device in self.devices.items()}
+
+    def from_state(self, state: dict[str, Any]) -> None:
+        self.devices = {ip: Device(**device) for ip, device in state.items()}

@@ -1,0 +1,144 @@
+"""A GPU node's process: one request at a time, who sends it, then the node itself; and its end and new beginning."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Any
+
+from dbc_iac.emulator.authority import Authority, Caller, Credentials, refusal
+from dbc_iac.emulator.chain import Chain, MachineRentals, OrderCache
+from dbc_iac.emulator.clock import Clock
+from dbc_iac.emulator.gossip import Entry, Gossip
+from dbc_iac.emulator.gpu.admin import GpuAdmin
+from dbc_iac.emulator.gpu.centres import ImageCentres
+from dbc_iac.emulator.gpu.lan import LanRoom
+from dbc_iac.emulator.gpu.node import OPERATIONS, Access, GpuNode
+from dbc_iac.emulator.gpu.request import NodeRequest
+from dbc_iac.emulator.gpu.spec import GpuNodeSpec
+from dbc_iac.emulator.reply import ProcessDied, RefusedError, Reply, done
+
+_NOT_HERE = "Not supported"
+
+
+class GpuProcess:
+    """A GPU machine's daemon as the network sees it. `restart_after`: seconds until a dead one is started; 0: never."""
+
+    def __init__(
+        self,
+        spec: GpuNodeSpec,
+        *,
+        clock: Clock,
+        source: random.Random,
+        chain: Chain,
+        room: LanRoom,
+        centres: ImageCentres,
+        gossip: Gossip,
+        restart_after: float,
+    ) -> None:
+        self.id = spec.id
+        self.spec = spec
+        self.clock = clock
+        self.authority = Authority(OrderCache(chain), source)
+        self.gossip = gossip
+        rentals = MachineRentals(spec.id, self.authority.cache)
+        self.node = GpuNode(
+            spec,
+            clock=clock,
+            source=source,
+            rentals=rentals,
+            room=room,
+            centres=centres,
+            on_death=self._died,
+        )
+        self.admin = GpuAdmin(self.node)
+        self._restart_after = restart_after
+        self._turn = asyncio.Lock()
+        self._coming_back: asyncio.Task[None] | None = None
+        gossip.announce(Entry(spec.id, "gpu", spec.name, self, clients=spec.client_nodes))
+
+    def begin(self) -> None:
+        """Puts what exists at the beginning in its place, on the running loop."""
+        self.node.begin()
+
+    async def ask(self, target: str, op: str, credentials: Credentials, request: NodeRequest) -> Reply:
+        """The answer. Raises ProcessDied."""
+        async with self._turn:
+            try:
+                return await self._answer(op, credentials, request)
+            except RefusedError as refused:
+                return refused.reply
+
+    async def _answer(self, op: str, credentials: Credentials, request: NodeRequest) -> Reply:
+        if not self.node.alive:
+            raise ProcessDied("not running")
+        if op.startswith(("bare_metal", "deeplink")):
+            raise RefusedError(-3, _NOT_HERE)
+        if op == "mining_nodes.session_id":
+            return await self._session(credentials)
+        access = OPERATIONS[op].access
+        caller = None if access == "none" else await self._caller(access, credentials)
+        return await self.node.handle(op, caller, request)
+
+    async def _session(self, credentials: Credentials) -> Reply:
+        """Only for a renter who signs with a wallet; a verifier is refused without a reason."""
+        caller = await self._authorise(credentials.without_session())
+        if caller.role != "wallet":
+            raise RefusedError(-3, "check authority failed")
+        return done(f'{{"session_id":"{self.authority.session_of(caller)}"}}')
+
+    async def _caller(self, access: Access, credentials: Credentials) -> Caller | None:
+        try:
+            caller = await self._authorise(credentials)
+        except RefusedError:
+            if access == "optional":
+                return None
+            raise
+        if access == "renter" and caller.role == "verifier":
+            raise refusal("")
+        return caller
+
+    async def _authorise(self, credentials: Credentials) -> Caller:
+        """Even a request that is refused makes VMs of verifiers go."""
+        if self.authority.is_unrented(self.id):
+            await self.node.drop_check_vms()
+        caller = self.authority.authorise(self.id, credentials)
+        if caller.role == "verifier":
+            await self.node.drop_check_vms(keep_wallet=caller.wallet)
+        return caller
+
+    # -- life of the process -----------------------------------------------------------------------
+
+    def _died(self) -> None:
+        self.gossip.withdraw(self.id)
+        if self._restart_after:
+            self._coming_back = asyncio.get_running_loop().create_task(self._come_back())
+
+    async def _come_back(self) -> None:
+        await self.clock.sleep(self._restart_after)
+        if not self.node.alive:
+            self.restart()
+
+    def stop(self) -> None:
+        """In good order, and for good."""
+        self.node.stop()
+        self.gossip.withdraw(self.id)
+
+    def die(self) -> None:
+        self.node.die()
+
+    def restart(self) -> None:
+        """Ends the process, if it runs, and starts it again."""
+        self.node.restart()
+        self.authority.restart()
+        self.gossip.back(self.id)
+
+    def truth(self) -> dict[str, Any]:
+        return self.admin.truth()
+
+    def to_state(self) -> dict[str, Any]:
+        return {"node": self.node.to_state(), "authority": self.authority.to_state()}
+
+    def from_state(self, state: dict[str, Any]) -> None:
+        self.node.from_state(state["node"])
+        self.authority.from_state(state["authority"])

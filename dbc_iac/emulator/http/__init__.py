@@ -1,0 +1,5 @@
+"""The HTTP face of a node: routing, checks of the body, what it answers itself, and passing on to others.
+
+`node.HttpNode` is one port, of a client node, a GPU node or a manager; `asgi` serves it. The order of a request:
+`routes`, `envelope`, `local` (answered here) or `relay` (answered elsewhere).
+"""

@@ -1,0 +1,34 @@
+"""A port as an httpx transport: what a client meets on the wire, without one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import httpx
+
+from dbc_iac.emulator.http.answer import Dropped
+
+if TYPE_CHECKING:
+    from dbc_iac.emulator.network import Network
+
+
+class InProcess(httpx.AsyncBaseTransport):
+    """Asks one port of a network in this process."""
+
+    def __init__(self, network: Network, port: str) -> None:
+        self._network = network
+        self._port = port
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        header_bytes = sum(len(name) + len(value) + 4 for name, value in request.headers.raw)
+        uri, body = request.url.raw_path.decode(), await request.aread()
+        try:
+            answer = await self._network.ask(self._port, request.method, uri, body, header_bytes)
+        except Dropped as dropped:
+            if dropped.refused:
+                raise httpx.ConnectError("connection refused", request=request) from None
+            raise httpx.RemoteProtocolError("the server closed the connection", request=request) from None
+        if answer.broken is not None:
+            raise httpx.RemoteProtocolError("the connection ended inside the body", request=request)
+        content = answer.body.encode("utf-8", "surrogateescape")
+        return httpx.Response(answer.status, headers={"Content-Type": answer.content_type}, content=content)

@@ -1,0 +1,149 @@
+"""One HTTP port: of a client node, a GPU node or a manager. A request goes through the checks in the real order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING, Any, Literal
+
+from dbc_iac.emulator.bare_metal.manager import ManagerProcess
+from dbc_iac.emulator.gossip import Entry, Kind, Listener
+from dbc_iac.emulator.gpu.lan import LanTable
+from dbc_iac.emulator.gpu.request import NodeRequest
+from dbc_iac.emulator.gpu_process import GpuProcess
+from dbc_iac.emulator.http import envelope as body_of
+from dbc_iac.emulator.http import local
+from dbc_iac.emulator.http.answer import INVALID_REQUEST, Answer, Dropped, Response, Told, page
+from dbc_iac.emulator.http.relay import Relay
+from dbc_iac.emulator.http.routes import check_query, route
+from dbc_iac.emulator.reply import ProcessDied
+
+if TYPE_CHECKING:
+    from dbc_iac.emulator.network import Network
+
+METHODS = frozenset({"GET", "POST", "HEAD", "PUT", "DELETE"})
+MOST_HEADER_BYTES = 8192
+MOST_BODY_BYTES = 0x02000000
+_UNREAD = frozenset({"GET", "HEAD", "DELETE"})
+
+
+class HttpNode:
+    """A port. `process`: the GPU node or manager that it belongs to; None for a client node, which is only a port.
+
+    `host`: a GPU node on the same machine, whose disk it shares."""
+
+    def __init__(
+        self,
+        name: str,
+        node_id: str,
+        world: Network,
+        lan: LanTable,
+        centre_ids: Collection[str],
+        process: GpuProcess | ManagerProcess | None = None,
+        host: GpuProcess | None = None,
+    ) -> None:
+        self.name = name
+        self.id = node_id
+        self.world = world
+        self.lan = lan
+        self.centre_ids = sorted(centre_ids)
+        self.process = process
+        self.listener = Listener(name, process)
+        self.relay = Relay(self)
+        self.turn = asyncio.Lock()
+        self.alive = True
+        self._host = process if isinstance(process, GpuProcess) else host
+
+    @property
+    def kind(self) -> Literal["client", "gpu", "manager"]:
+        if self.process is None:
+            return "client"
+        return "manager" if isinstance(self.process, ManagerProcess) else "gpu"
+
+    @property
+    def manager(self) -> ManagerProcess | None:
+        return self.process if isinstance(self.process, ManagerProcess) else None
+
+    def files(self) -> Collection[str]:
+        """Paths on this node's disk."""
+        return self._host.node.machine.files.files if self._host is not None else ()
+
+    def heard(self, kind: Kind) -> Iterator[Entry]:
+        return self.world.gossip.known(self.listener, kind)
+
+    # -- requests ----------------------------------------------------------------------------------
+
+    async def handle(self, method: str, uri: str, body: bytes, header_bytes: int = 0) -> Response:
+        """The answer. Raises Dropped where the connection ends without one."""
+        if not self._runs():
+            raise Dropped("the process does not run", refused=True)
+        if method not in METHODS:
+            return page(501)
+        if max(len(uri), header_bytes) > MOST_HEADER_BYTES:
+            return page(400)
+        if len(body) > MOST_BODY_BYTES:
+            return page(413)
+        async with self.turn:
+            pass  # The one thread that serves HTTP may be busy with a list of an image centre.
+        try:
+            return await self._answer(method, uri, b"" if method in _UNREAD else body)
+        except (Answer, Told) as made:
+            return made.response
+        except ProcessDied as death:
+            self.die()
+            raise Dropped(str(death)) from None
+
+    async def _answer(self, method: str, uri: str, body: bytes) -> Response:
+        found = route(uri)
+        if method != "POST":
+            raise Answer(400, INVALID_REQUEST, "only support POST request")
+        check_query(found)
+        if found.wrong:
+            raise Answer(400, -25, found.wrong)
+        op, path = found.op, found.path
+        local.before_body(self, op, path)
+        value = body_of.read_json(body, op)
+        local.before_envelope(self, op, value)
+        envelope = body_of.read_envelope(value, op)
+        await local.answer(self, op, path, envelope)
+        centre = local.image_server(self, op, envelope.additional)
+        body_of.check_credentials(envelope, op)
+        local.check_additional(op, envelope.additional)
+        request = NodeRequest(path, found.query, envelope.additional, centre)
+        return await self.relay.send(op, envelope.target or "", envelope.credentials, request)
+
+    # -- life of the process -----------------------------------------------------------------------
+
+    def _runs(self) -> bool:
+        if isinstance(self.process, GpuProcess):
+            return self.process.node.alive
+        return self.process.alive if self.process is not None else self.alive
+
+    def die(self) -> None:
+        """The process ends by its own fault."""
+        if self.process is not None:
+            self.process.die()
+            return
+        self.alive = False
+        if self.world.spec.restart_seconds:
+            self.world.keep(asyncio.ensure_future(self._come_back()))
+
+    async def _come_back(self) -> None:
+        await self.world.clock.sleep(self.world.spec.restart_seconds)
+        if not self.alive:
+            self.restart()
+
+    def restart(self) -> None:
+        """Begins anew: it has heard of nobody, and no request is pending."""
+        if self.process is not None:
+            self.process.restart()
+        self.alive = True
+        self.listener.since = self.world.clock.now()
+        self.relay = Relay(self)
+
+    def leak(self, slots: int) -> None:
+        """Slots of requests that will never be answered."""
+        self.relay.pending += slots
+
+    def truth(self) -> dict[str, Any]:
+        return {"name": self.name, "alive": self._runs(), "pending": self.relay.pending}

@@ -1,0 +1,195 @@
+"""The whole network in one process: clients, GPU nodes, managers, chain, centres, clock. And doors to it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from dbc_iac.emulator.authority import Session
+from dbc_iac.emulator.bare_metal.deeplink import DeepLinks
+from dbc_iac.emulator.bare_metal.manager import ManagerProcess
+from dbc_iac.emulator.bare_metal.power import Bmcs
+from dbc_iac.emulator.chain import Chain, wallet_address
+from dbc_iac.emulator.clock import Clock
+from dbc_iac.emulator.faults import Faults
+from dbc_iac.emulator.gossip import Gossip
+from dbc_iac.emulator.gpu.centres import ImageCentre, ImageCentres
+from dbc_iac.emulator.gpu.lan import LanRoom
+from dbc_iac.emulator.gpu_process import GpuProcess
+from dbc_iac.emulator.http.answer import Dropped, Response
+from dbc_iac.emulator.http.node import HttpNode
+from dbc_iac.emulator.world import ClientSpec, WorldSpec
+
+if TYPE_CHECKING:
+    import httpx
+
+_LIST_SECONDS = 0.19
+STATE_FORMAT = 1
+
+
+class Network:
+    """A world that runs."""
+
+    def __init__(self, spec: WorldSpec, passed: float = 0.0) -> None:
+        self.spec = spec
+        self._source = random.Random(spec.seed)  # noqa: S311 - reproducible worlds, no secrets
+        start = datetime.strptime(spec.start, "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
+        self.clock = Clock(spec.time_scale, start, passed)
+        self.chain = Chain.of(spec, self.clock)
+        self.wallets = {w.name: wallet_address(w.seed, w.address) for w in spec.wallets}
+        self.faults = Faults(spec.faults)
+        self.gossip = Gossip(self.clock, spec.gossip)
+        self.centres = ImageCentres(spec.image_centres)
+        self.bmcs = Bmcs(self.clock, spec.bmcs)
+        self.deeplinks = DeepLinks(self.clock, spec.deeplinks)
+        self._rooms: dict[str, LanRoom] = {}
+        self.nodes = {n.id: self._gpu(n.id) for n in spec.gpu_nodes}
+        managers = [self._manager(index) for index in range(len(spec.managers))]
+        self.managers = {m.id: m for m in managers}
+        self._plan_sessions()
+        self.clients = {c.name: self._client(c) for c in spec.clients}
+        self.ports = self._ports()
+        self._tasks: set[asyncio.Future[Any]] = set()
+        self._begun = False
+
+    def _gpu(self, node_id: str) -> GpuProcess:
+        spec = next(n for n in self.spec.gpu_nodes if n.id == node_id)
+        return GpuProcess(
+            spec,
+            clock=self.clock,
+            source=self._source_of(node_id),
+            chain=self.chain,
+            room=self._room(spec.room),
+            centres=self.centres,
+            gossip=self.gossip,
+            restart_after=self.spec.restart_seconds,
+        )
+
+    def _manager(self, index: int) -> ManagerProcess:
+        return ManagerProcess(
+            self.spec.managers[index],
+            clock=self.clock,
+            source=self._source_of(f"manager {index}"),
+            chain=self.chain,
+            gossip=self.gossip,
+            bmcs=self.bmcs,
+            deeplinks=self.deeplinks,
+            restart_after=self.spec.restart_seconds,
+        )
+
+    def _client(self, spec: ClientSpec) -> HttpNode:
+        node_id = spec.id or hashlib.sha256(f"client {spec.name}".encode()).hexdigest()
+        table = self._room(spec.room).table(node_id, hears=bool(spec.room))
+        known = spec.image_centres if spec.image_centres is not None else tuple(self.centres.centres)
+        return HttpNode(spec.name, node_id, self, table, known, host=self.nodes.get(spec.host_of))
+
+    def _ports(self) -> dict[str, HttpNode]:
+        """Every HTTP port by the name of its node: clients, and GPU nodes and managers by name (where it is the only
+        one of that name) and by id."""
+        ports = dict(self.clients)
+        centres = tuple(self.centres.centres)
+        for process in self._processes():
+            if isinstance(process, GpuProcess):
+                lan = process.node.machine.lan
+            else:
+                lan = self._room("").table(process.id, hears=False)
+            port = HttpNode(process.spec.name, process.id, self, lan, centres, process)
+            ports[process.id] = port
+            ports.setdefault(process.spec.name, port)
+        return ports
+
+    def _room(self, name: str) -> LanRoom:
+        return self._rooms.setdefault(name, LanRoom(self.clock))
+
+    def _source_of(self, name: str) -> random.Random:
+        """Randomness of its own for each process, so that what one does changes nothing for the others."""
+        return random.Random(f"{self.spec.seed} {name}")  # noqa: S311
+
+    def _plan_sessions(self) -> None:
+        for session in self.spec.sessions:
+            process = self.nodes.get(session.target) or self.managers[session.target]
+            process.authority.planned[session.wallet] = session.id
+            if session.issued:
+                process.authority.sessions[session.wallet] = Session(session.id, frozenset({session.wallet}))
+
+    # -- running -----------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Puts in its place what exists at the beginning, on the running loop. The first request does it else."""
+        if self._begun:
+            return
+        self._begun = True
+        self.clock.now()
+        for process in self._processes():
+            process.begin()
+
+    def keep(self, task: asyncio.Future[Any]) -> None:
+        """Holds on to what goes on by itself until it is done."""
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def ask(self, port: str, method: str, uri: str, body: bytes, header_bytes: int = 0) -> Response:
+        """A request at an HTTP port, by the name or id of its node. Raises KeyError, Dropped."""
+        self.begin()
+        return await self.ports[port].handle(method, uri, body, header_bytes)
+
+    def process(self, node_id: str) -> GpuProcess | ManagerProcess:
+        """Raises KeyError."""
+        return self.nodes[node_id] if node_id in self.nodes else self.managers[node_id]
+
+    def centre_seconds(self, centre: ImageCentre) -> float:
+        """How long a list takes; one that cannot be reached may take very long."""
+        return _LIST_SECONDS if centre.reachable else centre.fail_seconds
+
+    def transport(self, port: str) -> httpx.AsyncBaseTransport:
+        """A port as a transport for httpx, without a network."""
+        from dbc_iac.emulator.http.in_process import InProcess
+
+        return InProcess(self, port)
+
+    def truth(self) -> dict[str, Any]:
+        """What really is, by node id."""
+        return {process.id: process.truth() for process in self._processes()}
+
+    def _processes(self) -> list[GpuProcess | ManagerProcess]:
+        return [*self.nodes.values(), *self.managers.values()]
+
+    # -- keeping a world ---------------------------------------------------------------------------
+
+    def to_state(self) -> dict[str, Any]:
+        """Everything that survives an end of the emulator, as JSON values."""
+        return {
+            "format": STATE_FORMAT,
+            "passed": self.clock.now(),
+            "chain": self.chain.to_state(),
+            "centres": self.centres.to_state(),
+            "bmcs": self.bmcs.to_state(),
+            "deeplinks": self.deeplinks.to_state(),
+            "nodes": {node.id: node.to_state() for node in self.nodes.values()},
+            "managers": {manager.id: manager.to_state() for manager in self.managers.values()},
+        }
+
+    def from_state(self, state: dict[str, Any]) -> None:
+        """Takes the place of the world file's beginning. A node that is not in the state begins as the file says.
+
+        On the running loop. Raises ValueError, KeyError, TypeError for what was not saved by `to_state`.
+        """
+        if state.get("format") != STATE_FORMAT:
+            raise ValueError(f"format {state.get('format')} is not {STATE_FORMAT}")
+        self.clock.passed = float(state["passed"])
+        self.chain.from_state(state["chain"])
+        self.centres.from_state(state["centres"])
+        self.bmcs.from_state(state["bmcs"])
+        self.deeplinks.from_state(state["deeplinks"])
+        for node in self.nodes.values():
+            if node.id in state["nodes"]:
+                node.from_state(state["nodes"][node.id])
+        for manager in self.managers.values():
+            if manager.id in state["managers"]:
+                manager.from_state(state["managers"][manager.id])
+
+
+__all__ = ["Dropped", "Network"]
