@@ -177,8 +177,8 @@ class Network:
 
         On the running loop. Raises ValueError, KeyError, TypeError for what was not saved by `to_state`.
         """
-        if state.get("format") != STATE_FORMAT:
-            raise ValueError(f"format {state.get('format')} is not {STATE_FORMAT}")
+        if not isinstance(state, dict) or state.get("format") != STATE_FORMAT:
+            raise ValueError(f"it has not the format {STATE_FORMAT}")
         self.clock.passed = float(state["passed"])
         self.chain.from_state(state["chain"])
         self.centres.from_state(state["centres"])
