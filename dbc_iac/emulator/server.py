@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
 import ipaddress
 import json
-from collections.abc import Mapping, MutableMapping
+import signal
+from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +47,10 @@ async def serve(
         load(network, keep)
     network.begin()
     saving = asyncio.ensure_future(_save_often(network, keep)) if keep is not None else None
+    servers = [_server(app, address) for app, address in doors]
+    _end_on_signals(servers)
     try:
-        await asyncio.gather(*(_server(app, address).serve() for app, address in doors))
+        await asyncio.gather(*(server.serve() for server in servers))
     finally:
         if saving is not None and keep is not None:
             saving.cancel()
@@ -73,6 +77,7 @@ def save(network: Network, folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part")
+        part.touch(mode=0o600)
         part.write_text(json.dumps(network.to_state()), encoding="utf-8")
         part.replace(path)
     except OSError as error:
@@ -94,8 +99,28 @@ def _check_loopback(host: str) -> None:
         raise CannotServe(f"{host} is not a loopback address")
 
 
+def _end_on_signals(servers: list[Any]) -> None:
+    """The first interrupt ends all of them in good order, so that the world is kept."""
+
+    def end() -> None:
+        for server in servers:
+            server.should_exit = True
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # not in the main thread
+            loop.add_signal_handler(number, end)
+
+
 def _server(app: App, address: Address) -> Any:
     import uvicorn
+
+    class Server(uvicorn.Server):
+        """Signals are not its own: there are several servers."""
+
+        @contextlib.contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            yield
 
     config = uvicorn.Config(
         app,
@@ -109,7 +134,7 @@ def _server(app: App, address: Address) -> Any:
         timeout_graceful_shutdown=1,
         h11_max_incomplete_event_size=_MOST_HEADER_BYTES,
     )
-    return uvicorn.Server(config)
+    return Server(config)
 
 
 def admin_app(network: Network, token: str) -> App:
