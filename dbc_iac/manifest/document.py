@@ -1,8 +1,7 @@
-"""The envelope of a document: apiVersion, kind, metadata, spec, forEach; and its instances. No I/O."""
+"""From a YAML document to resources: one, or one for each instance of its `forEach`. No I/O."""
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,16 +10,13 @@ from typing import Any
 from pydantic import BaseModel
 
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, Related, Severity, SourceRange
+from dbc_iac.manifest.envelope import FIELDS, NAME, checked_name, parked
 from dbc_iac.manifest.marks import Marks, Path
 from dbc_iac.manifest.template import render
 from dbc_iac.manifest.validate import parse
 from dbc_iac.manifest.yaml import YamlDocument
 
-API_VERSION = "dbc-iac/v1"
-NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?")
 TOKEN = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_ENVELOPE = ("apiVersion", "kind", "metadata", "spec", "forEach")
-_METADATA = ("name", "labels")
 MOST_INSTANCES = 10_000
 
 
@@ -34,11 +30,6 @@ class ParsedResource:
     spec: BaseModel
     labels: Mapping[str, str]
     where: Callable[[str], SourceRange | None]
-
-
-def parked(value: Any) -> Any:
-    """A mapping without its `x-` keys, which are a place for anchors."""
-    return {k: v for k, v in value.items() if not k.startswith("x-")} if isinstance(value, dict) else value
 
 
 class Reader:
@@ -59,46 +50,14 @@ class Reader:
                 "not-a-document", "a document is a mapping with apiVersion, kind, metadata and spec", marks, ()
             )
             return
-        if not self._envelope(value, marks):
+        name = checked_name(value, marks, self._models, (*FIELDS, "forEach"), self._found)
+        if name is None:
             return
         kind = value["kind"]
         metadata = parked(value["metadata"])
-        name = metadata.get("name")
-        if not isinstance(name, str) or not NAME.fullmatch(name):
-            self._problem(
-                "invalid-name",
-                "metadata.name must be lower-case letters, digits and -, at most 42",
-                marks,
-                ("metadata", "name"),
-            )
-            return
         for key, each in self._instances(value, marks):
             instance = name if key is None else f"{name}.{key}"
             yield from self._resource(kind, instance, metadata, value, marks, each)
-
-    def _envelope(self, value: dict[str, Any], marks: Marks) -> bool:
-        before = len(self._found.errors)
-        self._unknown_keys(value, _ENVELOPE, marks, ())
-        version = value.get("apiVersion")
-        if version != API_VERSION:
-            said = "is missing" if version is None else f"is {version}"
-            self._problem(
-                "api-version", f"apiVersion {said}", marks, ("apiVersion",), f"Write `apiVersion: {API_VERSION}`."
-            )
-        kind = value.get("kind")
-        if not isinstance(kind, str) or kind not in self._models:
-            close = difflib.get_close_matches(str(kind), self._models, 1)
-            remedy = f"Did you mean {close[0]}?" if close else f"Kinds: {', '.join(sorted(self._models))}."
-            said = "kind is missing" if kind is None else f"there is no kind {kind}"
-            self._problem("unknown-kind", said, marks, ("kind",), remedy)
-        metadata = value.get("metadata")
-        if not isinstance(metadata, dict):
-            self._problem("missing-field", "metadata is required", marks, ("metadata",), "Add `metadata: {name: ...}`.")
-        else:
-            self._unknown_keys(parked(metadata), _METADATA, marks, ("metadata",))
-        if not isinstance(value.get("spec"), dict):
-            self._problem("missing-field", "spec is required, a mapping", marks, ("spec",), "Add `spec:`.")
-        return len(self._found.errors) == before
 
     def _labels(self, written: Any, context: Mapping[str, Any], marks: Marks) -> dict[str, str]:
         labels = {} if written is None else render(written, context, marks, self._found, ("metadata", "labels"))
@@ -114,13 +73,6 @@ class Reader:
                     ("metadata", "labels", key),
                 )
         return labels
-
-    def _unknown_keys(self, value: dict[str, Any], known: tuple[str, ...], marks: Marks, at: Path) -> None:
-        for key in value:
-            if key not in known:
-                close = difflib.get_close_matches(key, known, 1)
-                remedy = f"Did you mean {close[0]}?" if close else f"Known fields: {', '.join(known)}."
-                self._problem("unknown-field", f"there is no field {key}", marks, (*at, key), remedy, at_key=True)
 
     def _instances(self, value: dict[str, Any], marks: Marks) -> Iterator[tuple[str | None, dict[str, Any] | None]]:
         if "forEach" not in value:
@@ -184,11 +136,8 @@ class Reader:
         if parsed is not None:
             yield ParsedResource(address, kind, name, parsed, labels, _Where(marks))
 
-    def _problem(
-        self, code: str, summary: str, marks: Marks, path: Path, remedy: str = "", *, at_key: bool = False
-    ) -> None:
-        source = marks.key(path) if at_key else marks.value(path)
-        self._found.add(Diagnostic(code, Severity.ERROR, summary, remedy=remedy, source=source))
+    def _problem(self, code: str, summary: str, marks: Marks, path: Path) -> None:
+        self._found.add(Diagnostic(code, Severity.ERROR, summary, source=marks.value(path)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,14 +9,14 @@ from typing import Any, NoReturn
 
 from pydantic import BaseModel
 
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, Severity
-from dbc_iac.manifest.document import API_VERSION, NAME, ParsedResource, Reader, parked
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, Severity, SourceRange
+from dbc_iac.manifest.document import ParsedResource, Reader
+from dbc_iac.manifest.envelope import FIELDS, checked_name, parked
+from dbc_iac.manifest.globs import matching
 from dbc_iac.manifest.project import FILE, EnvironmentSpec, ProjectSpec
 from dbc_iac.manifest.validate import hide_literals, parse
 from dbc_iac.manifest.variables import resolve, settings
 from dbc_iac.manifest.yaml import YamlDocument, read_yaml
-
-_ENVELOPE = ("apiVersion", "kind", "metadata", "spec")
 
 __all__ = ["LoadedProject", "ParsedResource", "load_project"]
 
@@ -87,23 +87,19 @@ class _Loader:
         self.found.raise_errors()
         projects = [d for d in documents if isinstance(d.value, dict) and d.value.get("kind") == "Project"]
         if len(projects) != 1:
-            self._stop("no-project", f"{path} must hold one document of kind Project", "See `dbc-iac init`.")
+            places = [d.marks.value(("kind",)) for d in projects or documents]
+            source = places[-1] if places else None
+            self._stop("no-project", f"{path} must hold one document of kind Project", "See `dbc-iac init`.", source)
         document = projects[0]
         value = parked(document.value)
-        unknown = [k for k in value if k not in _ENVELOPE]
-        if unknown:
-            self._stop("unknown-field", f"{path}: there is no field {unknown[0]}", f"Fields: {', '.join(_ENVELOPE)}.")
-        if value.get("apiVersion") != API_VERSION:
-            self._stop("api-version", f"{path}: apiVersion must be {API_VERSION}", f"Write apiVersion: {API_VERSION}.")
-        metadata = value.get("metadata")
-        name = metadata.get("name") if isinstance(metadata, dict) else None
-        if not isinstance(name, str) or not NAME.fullmatch(name):
-            self._stop("invalid-name", f"{path}: metadata.name must be lower-case letters, digits and -", "Name it.")
-        spec = parse(ProjectSpec, parked(value.get("spec") or {}), document.marks, ("spec",), self.found)
-        if spec is None:
+        name = checked_name(value, document.marks, ("Project",), FIELDS, self.found)
+        written = value.get("spec")
+        given = isinstance(written, dict)
+        spec = parse(ProjectSpec, written, document.marks, ("spec",), self.found) if given else None
+        if name is None or spec is None:
             hide_literals(self.found, self.sources)
             self.found.raise_errors()
-            raise AssertionError("a spec that was refused has problems")
+            raise AssertionError("what was refused has problems")
         return name, spec, [d for d in documents if d is not document]
 
     def context(
@@ -135,10 +131,7 @@ class _Loader:
         documents: list[YamlDocument] = []
         seen: set[Path] = set()
         for pattern in project.manifests:
-            try:
-                paths = sorted(p for p in self.directory.glob(pattern) if not p.is_dir())
-            except (ValueError, NotImplementedError):
-                paths = []
+            paths = matching(self.directory, pattern, self.found)
             if not paths:
                 self.found.add(
                     Diagnostic(
@@ -167,7 +160,7 @@ class _Loader:
             return []
         return self.read(path)
 
-    def _stop(self, code: str, summary: str, remedy: str) -> NoReturn:
-        self.found.add(Diagnostic(code, Severity.ERROR, summary, remedy=remedy))
+    def _stop(self, code: str, summary: str, remedy: str, source: SourceRange | None = None) -> NoReturn:
+        self.found.add(Diagnostic(code, Severity.ERROR, summary, remedy=remedy, source=source))
         self.found.raise_errors()
         raise AssertionError("an error was added")

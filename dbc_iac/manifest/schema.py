@@ -7,8 +7,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from dbc_iac.manifest.document import API_VERSION, NAME
+from dbc_iac.manifest.envelope import API_VERSION, NAME
 from dbc_iac.manifest.project import ProjectSpec
+from dbc_iac.manifest.secret import SecretRef
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 TEMPLATE = {"type": "string", "pattern": r"\{\{|\{%"}
@@ -18,11 +19,11 @@ def schemas(models: Mapping[str, type[BaseModel]]) -> dict[str, dict[str, Any]]:
     """File name -> schema: `manifest.schema.json` for any document, `project.schema.json` for the project file."""
     definitions: dict[str, Any] = {}
     for kind, model in sorted(models.items()):
-        schema = model.model_json_schema(by_alias=True, ref_template=f"#/$defs/{kind}.{{model}}")
+        schema = _with_anchors(model.model_json_schema(by_alias=True, ref_template=f"#/$defs/{kind}.{{model}}"))
         for name, inner in schema.pop("$defs", {}).items():
             definitions[f"{kind}.{name}"] = _templated(inner)
         definitions[kind] = _templated(schema)
-    project = ProjectSpec.model_json_schema(by_alias=True)
+    project = _with_anchors(ProjectSpec.model_json_schema(by_alias=True))
     project_definitions = project.pop("$defs", {})
     kinds = [_document(kind, {"$ref": f"#/$defs/{kind}"}) for kind in sorted(models)]
     return {
@@ -54,6 +55,7 @@ def _document(kind: str, spec: dict[str, Any]) -> dict[str, Any]:
                 "type": "object",
                 "required": ["name"],
                 "additionalProperties": False,
+                "patternProperties": {"^x-": True},
                 "properties": {
                     "name": {"type": "string", "pattern": f"^{NAME.pattern}$"},
                     "labels": {"type": "object", "additionalProperties": {"type": "string"}},
@@ -63,6 +65,21 @@ def _document(kind: str, spec: dict[str, Any]) -> dict[str, Any]:
             "spec": spec,
         },
     }
+
+
+def _with_anchors(schema: Any) -> Any:
+    """A schema in which every mapping of fields takes `x-` keys, as the loader does; but not where a secret is."""
+    if isinstance(schema, list):
+        return [_with_anchors(s) for s in schema]
+    if not isinstance(schema, dict):
+        return schema
+    result = {k: _with_anchors(v) for k, v in schema.items()}
+    if schema.get("type") == "object" and schema.get("title") != SecretRef.__name__:
+        if "patternProperties" in schema:  # names that the user chooses
+            result["additionalProperties"] = False
+        elif schema.get("additionalProperties") is False:
+            result["patternProperties"] = {"^x-": True}
+    return result
 
 
 def _templated(schema: Any) -> Any:
@@ -77,8 +94,6 @@ def _templated(schema: Any) -> Any:
     }
     if "properties" in schema:
         result["properties"] = {k: _scalar_or_template(v) for k, v in schema["properties"].items()}
-        if schema.get("additionalProperties") is False:
-            result["patternProperties"] = {"^x-": True}
     if "items" in schema:
         result["items"] = _scalar_or_template(schema["items"])
     return result

@@ -6,6 +6,7 @@ markup becomes text. Structure cannot be templated, so no template can break the
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Mapping
 from functools import cache
@@ -24,6 +25,8 @@ MOST_TEXT = 100_000
 MOST_VALUES = 10_000
 """Values of one list that an expression gives."""
 _MOST_REPEATED = 1_000_000
+_NAMES = ("var", "env", "project", "each")
+_CLOSE = "; did you mean "
 _UNREPEATABLE = ("random", "lipsum", "cycler", "joiner")
 """What a template must not have: the same manifests give the same plan."""
 
@@ -93,11 +96,13 @@ def _plain(result: Any) -> Any:
 
 
 def _problem(message: str, source: SourceRange | None) -> Diagnostic:
+    what, _, close = message.partition(_CLOSE)
+    known = "Known names: var, env, project, and each in a document with forEach."
     return Diagnostic(
         "template",
         Severity.ERROR,
-        f"the template cannot be rendered: {message}",
-        remedy="Known names: var, env, project, and each in a document with forEach.",
+        f"the template cannot be rendered: {what}",
+        remedy=f"Did you mean {close}" if close else known,
         source=source,
     )
 
@@ -138,10 +143,28 @@ def _refuse_huge(operator: str, left: Any, right: Any) -> None:
             raise ValueError("the text or list is too large")
 
 
+def _not_defined(name: str, owner: Any) -> str:
+    """What is said of a name that means nothing. `owner` is what it was looked for in, None at the top."""
+    known = _NAMES if owner is None else [str(k) for k in owner] if isinstance(owner, Mapping) else ()
+    close = difflib.get_close_matches(name, known, 1)
+    return f"{name} is not defined" + (f"{_CLOSE}{close[0]}?" if close else "")
+
+
 @cache
 def _environment() -> Any:
     from jinja2 import StrictUndefined
     from jinja2.sandbox import ImmutableSandboxedEnvironment
+    from jinja2.utils import missing
+
+    class NotDefined(StrictUndefined):
+        """Undefined, with the name that was meant perhaps."""
+
+        @property
+        def _undefined_message(self) -> str:
+            if self._undefined_hint or not isinstance(self._undefined_name, str):
+                return super()._undefined_message
+            owner = None if self._undefined_obj is missing else self._undefined_obj
+            return _not_defined(self._undefined_name, owner)
 
     class Sandbox(ImmutableSandboxedEnvironment):
         """A sandbox in which `var.items` is the variable of that name, and no small text asks for a huge value."""
@@ -157,7 +180,7 @@ def _environment() -> Any:
             _refuse_huge(operator, left, right)
             return super().call_binop(context, operator, left, right)
 
-    sandbox = Sandbox(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)
+    sandbox = Sandbox(undefined=NotDefined, autoescape=False, keep_trailing_newline=True)
     for name in _UNREPEATABLE:
         sandbox.filters.pop(name, None)
         sandbox.globals.pop(name, None)

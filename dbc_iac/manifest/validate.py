@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -20,13 +21,32 @@ M = TypeVar("M", bound=BaseModel)
 def parse(
     model: type[M], value: Any, marks: Marks, at: Path, found: Diagnostics, address: str | None = None
 ) -> M | None:
-    """A model from a plain tree that stands at `at` in its document; None where there are problems."""
+    """A model from a plain tree that stands at `at` in its document; None where there are problems.
+
+    Wherever keys are the names of fields, `x-` keys are a place for anchors.
+    """
     try:
         return model.model_validate(_texts(value))
     except ValidationError as error:
-        for details in _worth_saying(error.errors(include_url=False, include_input=False), value):
+        problems = error.errors(include_url=False, include_input=False)
+        if anchors := [p for p in (_path(e, value) for e in problems if e["type"] == "extra_forbidden") if _parked(p)]:
+            return parse(model, _without(value, anchors), marks, at, found, address)
+        for details in _worth_saying(problems, value):
             found.add(_diagnostic(model, details, value, marks, at, address))
         return None
+
+
+def _parked(path: Path) -> bool:
+    return str(path[-1]).startswith("x-")
+
+
+def _without(value: Any, paths: list[Path], here: Path = ()) -> Any:
+    """A tree without the keys at these paths."""
+    if isinstance(value, dict):
+        return {k: _without(v, paths, (*here, k)) for k, v in value.items() if (*here, k) not in paths}
+    if isinstance(value, list):
+        return [_without(v, paths, (*here, i)) for i, v in enumerate(value)]
+    return value
 
 
 def _texts(value: Any) -> Any:
@@ -41,13 +61,15 @@ def _texts(value: Any) -> Any:
 
 
 def _worth_saying(errors: list[ErrorDetails], value: Any) -> list[ErrorDetails]:
-    """Of a union's errors, one for each place: the one that goes deepest."""
+    """Of a union's errors, one for each place: the one that goes deepest; of a text, the words it could have been."""
     best: dict[Path, ErrorDetails] = {}
     for error in errors:
         path = _path(error, value)
         known = best.get(path)
         if known is None or len(error["loc"]) > len(known["loc"]):
             best[path] = error
+        elif error["type"] == "literal_error" and known["type"] == "int_type" and isinstance(_at(value, path), str):
+            best[path] = {**error, "ctx": {"expected": f"a whole number or {error['ctx']['expected']}"}}
     return list(best.values())
 
 
@@ -147,22 +169,31 @@ def _unknown(model: type[BaseModel], path: Path, marks: Marks, here: Path, addre
 def _fields(model: type[BaseModel], path: Path) -> list[str]:
     """The names of the fields of the part at a path."""
     here: Any = model
-    fields = {f.alias or n: f for n, f in here.model_fields.items()}
     for part in path:
-        if part not in fields:  # a key of a mapping or an index of a list, whose model is reached already
-            continue
-        inner = _model(fields[str(part)].annotation)
-        if inner is None:
-            return []
-        here = inner
-        fields = {f.alias or n: f for n, f in here.model_fields.items()}
-    return [f.alias or n for n, f in here.model_fields.items()]
+        inside = _model(here)
+        if inside is not None:
+            here = {f.alias or n: f.annotation for n, f in inside.model_fields.items()}.get(str(part))
+        else:  # a key of a mapping, or an index of a list
+            here = _element(here)
+    inside = _model(here)
+    return [] if inside is None else [f.alias or n for n, f in inside.model_fields.items()]
 
 
 def _model(annotation: Any) -> type[BaseModel] | None:
+    """The model that an annotation stands for itself: `Part` and `Part | None`, not `dict[str, Part]`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return next((m for a in getattr(annotation, "__args__", ()) if (m := _model(a)) is not None), None)
+    if get_origin(annotation) not in {Union, UnionType, Annotated}:
+        return None
+    return next((m for a in get_args(annotation) if (m := _model(a)) is not None), None)
+
+
+def _element(annotation: Any) -> Any:
+    """What a mapping or list holds, None of anything else."""
+    if get_origin(annotation) in {Union, UnionType, Annotated}:
+        return next((e for a in get_args(annotation) if (e := _element(a)) is not None), None)
+    arguments = [a for a in get_args(annotation) if a is not Ellipsis]
+    return arguments[-1] if arguments else None
 
 
 def _at(value: Any, path: Path) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,65 @@ def test_a_glob_that_matches_only_directories_matches_nothing(tmp_path: Path) ->
     text = (tmp_path / "dbc-iac.yaml").read_text(encoding="utf-8")
     made.write({"dbc-iac.yaml": text + "  manifests: ['manif*']\n"})
     assert made.run("validate", "--json").codes == ["empty-glob"]
+
+
+def test_a_directory_behind_a_link_is_entered_once(tmp_path: Path) -> None:
+    made = project(tmp_path)
+    made.write({"shared/deep/vm.yaml": vm("linked")})
+    (tmp_path / "manifests/shared").symlink_to("../shared")
+    (tmp_path / "manifests/again").symlink_to("../shared")
+    (tmp_path / "shared/deep/ring").symlink_to("..")
+    (tmp_path / "shared/up").symlink_to("../manifests")
+    result = made.run("validate", "--json")
+    assert (result.code, result.json["documents"]) == (0, 2), result.err
+
+
+def test_a_directory_behind_a_link_out_of_the_project_is_a_problem_and_not_entered(tmp_path: Path) -> None:
+    made = project(tmp_path / "project")
+    (tmp_path / "else/where").mkdir(parents=True)
+    (tmp_path / "else/where/vm.yaml").write_text(vm(), encoding="utf-8")
+    (tmp_path / "project/manifests/away").symlink_to(tmp_path / "else")
+    result = made.run("validate", "--json")
+    assert result.codes == ["outside-project"]
+    assert "manifests/away leads out of the project" in result.err
+
+
+def test_a_directory_that_cannot_be_entered_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = project(tmp_path)
+    made.write({"manifests/locked/vm.yaml": vm()})
+    (tmp_path / "manifests/gone").symlink_to("nowhere")
+    whole = Path.iterdir
+
+    def iterdir(path: Path) -> Iterator[Path]:
+        if path.name == "locked":
+            raise PermissionError(13, "Permission denied")
+        return whole(path)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    result = made.run("validate", "--json")
+    assert result.codes == ["unreadable-file", "unreadable-file"]
+    assert "manifests/gone is a symbolic link that leads to nothing" in result.err
+    assert "manifests/locked cannot be read (Permission denied)" in result.err
+
+
+@pytest.mark.parametrize(
+    ("pattern", "documents"),
+    [
+        ("manifests/all.yaml", 1),
+        ("manifests/a*.yaml", 1),
+        ("**/*.yaml", 3),
+        ("manifests/**/[a-b]*.yaml", 2),
+        ("manifests/*/b.yaml", 1),
+        ("manifests/./**/deep/../deep/b.yaml", 1),
+    ],
+)
+def test_globs(tmp_path: Path, pattern: str, documents: int) -> None:
+    made = project(tmp_path)
+    text = (tmp_path / "dbc-iac.yaml").read_text(encoding="utf-8")
+    node = (tmp_path / "manifests/all.yaml").read_text(encoding="utf-8")
+    made.write({"dbc-iac.yaml": text + f"  manifests: ['{pattern}']\n"})
+    made.write({"manifests/deep/b.yaml": node.replace("gpu-a", "gpu-b"), "c.yaml": node.replace("gpu-a", "gpu-c")})
+    assert made.run("validate", "--json").json["documents"] == documents
 
 
 SLY: dict[str, str] = {"a\x1b[31m\u202eb": "x"}

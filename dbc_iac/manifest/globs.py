@@ -1,0 +1,84 @@
+"""The files that a glob of the project file names. Reads directories; opens no file.
+
+Unlike pathlib's, `**` goes behind symbolic links: a directory that is passed over would look like a wish to delete
+everything in it. Each real directory is entered once, so links in a ring end; what cannot be entered is a problem.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePath
+
+from dbc_iac.diagnostics import Diagnostic, Diagnostics, Severity
+
+_MAGIC = frozenset("*?[")
+
+
+def matching(project: Path, pattern: str, found: Diagnostics) -> list[Path]:
+    """The files, and whatever else is no directory, that a pattern names below a project, in order."""
+    parts = PurePath(pattern).parts
+    if not parts or PurePath(pattern).is_absolute():
+        return []
+    walk = _Walk(project, found)
+    files = {p for p in walk.matches(project, parts) if not p.is_dir()}
+    for link in sorted(walk.dangling - files):  # it may have led to a directory of manifests
+        walk.problem("unreadable-file", f"{link} is a symbolic link that leads to nothing", "Remove or mend it.")
+    return sorted(files)
+
+
+class _Walk:
+    def __init__(self, project: Path, found: Diagnostics) -> None:
+        self._root = project.resolve()
+        self._found = found
+        self.dangling: set[Path] = set()
+
+    def matches(self, directory: Path, parts: tuple[str, ...]) -> Iterator[Path]:
+        if not parts:
+            yield directory
+            return
+        first, *rest = parts
+        if first == "**":
+            for below in self._below(directory, set()):
+                yield from self.matches(below, tuple(rest))
+        elif _MAGIC & set(first):
+            for entry in self._entries(directory):
+                if fnmatchcase(entry.name, first) and (not rest or entry.is_dir()):
+                    yield from self.matches(entry, tuple(rest))
+        elif os.path.lexists(directory / first):
+            yield from self.matches(directory / first, tuple(rest))
+
+    def _below(self, directory: Path, entered: set[Path]) -> Iterator[Path]:
+        """A directory and all below it, each once, under the first name that leads to it."""
+        real = directory.resolve()
+        if real in entered or not self._inside(directory, real):
+            return
+        entered.add(real)
+        yield directory
+        entries = self._entries(directory)
+        self.dangling |= {e for e in entries if e.is_symlink() and not e.exists()}
+        # What has a name of its own goes before what a link leads to.
+        for entry in sorted((e for e in entries if e.is_dir()), key=lambda e: (e.is_symlink(), e)):
+            yield from self._below(entry, entered)
+
+    def _entries(self, directory: Path) -> list[Path]:
+        try:
+            return sorted(directory.iterdir())
+        except NotADirectoryError:
+            return []
+        except OSError as error:
+            self.problem(
+                "unreadable-file", f"{directory} cannot be read ({error.strerror})", "Check it and its permissions."
+            )
+            return []
+
+    def _inside(self, directory: Path, real: Path) -> bool:
+        inside = real.is_relative_to(self._root)
+        if not inside:
+            remedy = "Copy it into the project; only --var-file may name files elsewhere."
+            self.problem("outside-project", f"{directory} leads out of the project", remedy)
+        return inside
+
+    def problem(self, code: str, summary: str, remedy: str) -> None:
+        self._found.add(Diagnostic(code, Severity.ERROR, summary, remedy=remedy))

@@ -1,0 +1,64 @@
+"""Nearly right words: each is told with its place and with the word that was meant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.projects import PROJECT, project, vm
+
+MEANT: list[tuple[str, dict[str, Any], str, str]] = [
+    ("a port that is a word", {"ports": {"ssh": "aut", "vnc": "auto"}}, "a whole number or auto", "auto"),
+    ("a variable", {"gpus": "{{ var.cout }}"}, "cout is not defined", "count"),
+    ("a variable within a text", {"description": "of {{ var.taem }}"}, "taem is not defined", "team"),
+    ("a name at the top", {"gpus": "{{ vra.count }}"}, "vra is not defined", "var"),
+    ("a field of a nested part", {"login": {"usrname": "x"}}, "there is no field usrname", "username"),
+    ("a field of a part in a part", {"lifecycle": {"beforeOffline": {"comand": ["x"]}}}, "comand", "command"),
+]
+
+
+@pytest.mark.parametrize(("changed", "said", "meant"), [m[1:] for m in MEANT], ids=[m[0] for m in MEANT])
+def test_the_word_that_was_meant_is_named(tmp_path: Path, changed: dict[str, Any], said: str, meant: str) -> None:
+    result = project(tmp_path, vm(**changed)).run("validate")
+    assert said in result.err
+    assert f"help: Did you mean {meant}?" in result.err
+
+
+def test_a_name_that_nothing_is_like_gets_the_known_names(tmp_path: Path) -> None:
+    result = project(tmp_path, vm(gpus="{{ zzz }}")).run("validate")
+    assert "zzz is not defined" in result.err
+    assert "help: Known names: var, env, project" in result.err
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "code", "column", "meant"),
+    [
+        ("{url:", "{ulr:", "unknown-field", "6:23", "url"),
+        ("clients: {default: {url:", "clients: {url: {ulr:", "unknown-field", "6:19", "url"),
+        ("  count: {type:", "  count: {tpye:", "unknown-field", "10:13", "type"),
+        ("  environments:", "  enviroments:", "unknown-field", "12:3", "environments"),
+        ("apiVersion: dbc-iac/v1", "apiVersion: dbc-iac/v2", "api-version", "1:13", ""),
+        ("{name: lab}", "{name: Lab}", "invalid-name", "3:18", ""),
+        ("{name: lab}", "{nam: lab}", "unknown-field", "3:12", "name"),
+        ("metadata: {name: lab}", "metadta: {name: lab}", "unknown-field", "3:1", "metadata"),
+        ("kind: Project", "kind: Projct", "no-project", "2:7", ""),
+    ],
+)
+def test_problems_of_the_project_file_have_their_place(
+    tmp_path: Path, right: str, wrong: str, code: str, column: str, meant: str
+) -> None:
+    made = project(tmp_path).write({"dbc-iac.yaml": PROJECT.replace(right, wrong)})
+    assert code in made.run("validate", "--json").codes
+    result = made.run("validate")
+    assert result.code == 3
+    assert f"--> {tmp_path / 'dbc-iac.yaml'}:{column}" in result.err
+    assert f" | {wrong.strip()}" in result.err or wrong.strip() in result.err
+    assert f"help: Did you mean {meant}?" in result.err or not meant
+
+
+def test_all_problems_of_the_project_file_are_told_at_once(tmp_path: Path) -> None:
+    text = PROJECT.replace("dbc-iac/v1", "v1").replace("lab", "Lab").replace("uid:", "uidd:")
+    codes = project(tmp_path).write({"dbc-iac.yaml": text}).run("validate", "--json").codes
+    assert codes == ["api-version", "invalid-name", "missing-field", "unknown-field"]
