@@ -62,7 +62,7 @@ class Pursuit:
 
     async def achieve(self, goal: Goal, barrier: Callable[[Goal], Awaitable[bool]] | None = None) -> Ending:
         """Bring a goal about. `barrier` proves that a blind call did not and will not happen; True: it is met."""
-        return await _Chase(self, goal, barrier).run()
+        return await _Chase(self, goal.informed(self.recorder.known), barrier).run()
 
 
 class _Chase:
@@ -154,6 +154,7 @@ class _Chase:
         match outcome:
             case Done():
                 self.accepted = True
+                self.goal = self.goal.begins()
                 return None
             case Refused():
                 return await self._refused(outcome)

@@ -41,6 +41,11 @@ class Recorder:
         self._bindings = dict(bindings)
         self._number = number
 
+    def known(self, address: str) -> dict[str, Json]:
+        """What an address is bound to now: `id`, and what was resolved. Empty where it is not bound."""
+        bound = self._bindings.get(address)
+        return {} if bound is None else {"id": bound.id, **bound.resolved}
+
     def intent(self, goal: Goal, detail: Mapping[str, Json]) -> int:
         """Write down that a call is about to be made; it is on disk when this returns."""
         self._number += 1

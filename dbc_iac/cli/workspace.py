@@ -62,7 +62,9 @@ class Workspace:
             resources[parsed.address] = Resource(
                 parsed.address, parsed.kind, parsed.name, parsed.spec, parsed.labels, parsed.where
             )
-        return Inventory(self.loaded.name, spec.uid, self.app.stack, resources, tuple(spec.clients))
+        clients = tuple(spec.clients)
+        centre = spec.image_client or clients[0]
+        return Inventory(self.loaded.name, spec.uid, self.app.stack, resources, clients, centre)
 
     def check(self) -> Diagnostics:
         """All problems that need no API."""

@@ -72,6 +72,8 @@ class Goal(ABC):
     needs: ClassVar[Needs] = Needs.ANY
     creates: ClassVar[bool] = False
     deletes: ClassVar[bool] = False
+    late: ClassVar[bool] = False
+    """Pursued after the window of its VM, not before."""
     acknowledged: ClassVar[bool] = False
     """The API does not show the effect: the goal holds when the node has said ok to the act."""
 
@@ -104,6 +106,14 @@ class Goal(ABC):
     async def before(self, reader: Reader) -> dict[str, Json]:
         """What the journal keeps before a blind call, so that its effect can be told later (a pre-image)."""
         return {}
+
+    def informed(self, known: Callable[[str], Mapping[str, Json]]) -> Goal:
+        """The goal with what other addresses came to be in this apply (`id`, and what was resolved), by address."""
+        return self
+
+    def begins(self) -> Goal:
+        """The goal once its call has been accepted: what is seen from then on is the outcome."""
+        return self
 
     def primed(self, detail: Mapping[str, Json]) -> Goal:
         """The goal with a pre-image from the journal."""

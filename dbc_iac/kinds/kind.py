@@ -48,6 +48,8 @@ class Observation:
     members: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     resolved: Mapping[str, Json] = field(default_factory=dict)
+    hidden: frozenset[str] = frozenset()
+    """Paths of secrets that are not shown just now, and so not compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,9 @@ class Machine:
     hardware: NodeHardware | None
     orders: tuple[RentOrder, ...] | None
     whole: bool | None
+    centres: tuple[str, ...] | None = None
+    """Ids of the image centres that the client node for them knows; None where not asked or not told."""
+    inventory: Inventory | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +126,13 @@ class Kind(ABC, Generic[S]):
     host: ClassVar[bool] = False
     """Is a machine that others live on, and that can be powered off and on: offline windows are its own."""
 
+    outlives_holder: ClassVar[bool] = False
+    """What it made stays when its VM goes: it is kept as it was, and made anew only when its own fields change."""
+
     on_a_machine: ClassVar[bool] = False
     """Takes something of a GPU node, which preflight then looks at."""
+    uses_centres: ClassVar[bool] = False
+    """Names an image centre, which preflight then looks for."""
 
     @property
     def fields(self) -> tuple[SpecField, ...]:
@@ -187,6 +197,10 @@ class Kind(ABC, Generic[S]):
 
     def delete(self, task: Task) -> Iterable[Goal]:
         return ()
+
+    def left_behind(self, applied: Mapping[str, Json]) -> str:
+        """What stays where the object is, when its document goes without a call; empty where it is deleted."""
+        return ""
 
     def power(self, task: Task, *, to: str) -> Goal:
         """The goal that a host is `on` or `off`. Only hosts have one."""

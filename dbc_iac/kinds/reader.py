@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from dbc_iac.api.channel import Channel
-from dbc_iac.api.endpoints import bare_metal, disks, networks, nodes, vms
+from dbc_iac.api.endpoints import bare_metal, disks, images, instances, networks, nodes, snapshots, vms
 from dbc_iac.api.outcome import Done, NotSent, Outcome, Refused, Unknown
 from dbc_iac.api.reading import (
     DiskEntry,
@@ -23,6 +23,8 @@ from dbc_iac.api.reading import (
     VmDetails,
     VmSummary,
 )
+from dbc_iac.api.storage import DeeplinkView, Progress, SnapshotView, StoredImage
+from dbc_iac.api.wire import ImageCentre, ImageTransfer
 from dbc_iac.kinds.reach import Reach
 
 T = TypeVar("T")
@@ -126,6 +128,68 @@ class Reader:
             return _reading(await bare_metal.server(self._connect(reach), key))
 
         return await self._once(("server", reach, key), ask)
+
+    async def image_servers(self, reach: Reach) -> Known[tuple[str, ...]] | Unreadable:
+        """Ids of the image centres that the client node knows. `reach`: through the client node for images."""
+
+        async def ask() -> Known[tuple[str, ...]] | Unreadable:
+            return _reading(await images.list_image_servers(self._connect(reach)))
+
+        return await self._once(("image servers", reach.clients), ask)
+
+    async def centre(self, reach: Reach, server: str) -> Known[Mapping[str, StoredImage]] | Unreadable:
+        """A centre's files by name. An empty list is unreadable: one that cannot be reached gives that too."""
+
+        async def ask() -> Known[Mapping[str, StoredImage]] | Unreadable:
+            listing = _reading(await images.list_centre_images(self._connect(reach), ImageCentre(image_server=server)))
+            return Known({i.name: i for i in listing.value}) if isinstance(listing, Known) else listing
+
+        return await self._once(("centre", reach, server), ask)
+
+    async def node_images(self, reach: Reach, server: str) -> Known[Mapping[str, StoredImage]] | Unreadable:
+        """A node's image files by name; those made from another image only where the centre has them too."""
+
+        async def ask() -> Known[Mapping[str, StoredImage]] | Unreadable:
+            listing = _reading(await images.list_node_images(self._connect(reach), ImageCentre(image_server=server)))
+            return Known({i.name: i for i in listing.value}) if isinstance(listing, Known) else listing
+
+        return await self._once(("node images", reach, server), ask)
+
+    async def download(self, reach: Reach, file: str) -> Known[Progress] | Unreadable:
+        async def ask() -> Known[Progress] | Unreadable:
+            return _reading(await images.download_progress(self._connect(reach), ImageTransfer(image_filename=file)))
+
+        return await self._once(("download", reach, file), ask)
+
+    async def upload(self, reach: Reach, path: str) -> Known[Progress] | Unreadable:
+        """By the absolute path."""
+
+        async def ask() -> Known[Progress] | Unreadable:
+            return _reading(await images.upload_progress(self._connect(reach), ImageTransfer(image_filename=path)))
+
+        return await self._once(("upload", reach, path), ask)
+
+    async def snapshots(self, reach: Reach, task_id: str) -> Known[tuple[SnapshotView, ...]] | Unreadable:
+        """A VM's snapshots in order of creation; none of a VM that does not exist."""
+
+        async def ask() -> Known[tuple[SnapshotView, ...]] | Unreadable:
+            return _reading(await snapshots.list_snapshots(self._connect(reach), task_id))
+
+        return await self._once(("snapshots", reach, task_id), ask)
+
+    async def power(self, reach: Reach) -> Known[Literal["on", "off"]] | Unreadable:
+        """`on` or `off` of a rented server, as its BMC says."""
+
+        async def ask() -> Known[Literal["on", "off"]] | Unreadable:
+            return _reading(await instances.power_status(self._connect(reach)))
+
+        return await self._once(("power", reach), ask)
+
+    async def deeplink(self, reach: Reach) -> Known[DeeplinkView] | Unreadable:
+        async def ask() -> Known[DeeplinkView] | Unreadable:
+            return _reading(await instances.deeplink(self._connect(reach)))
+
+        return await self._once(("deeplink", reach), ask)
 
     def forget(self, *, target: str = "") -> None:
         """Forget what was read (of one target), so that it is asked anew."""

@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity, SourceRange
 from dbc_iac.kinds.spec import Spec
+from dbc_iac.values import Json
 
 S_co = TypeVar("S_co", bound=Spec, covariant=True)
 
@@ -47,7 +48,8 @@ class Resource(Generic[S_co]):
 class Inventory:
     """All resources of a run by address, with the names that identities are derived from.
 
-    `uid` (32 hex) keys the task ids of VMs.
+    `uid` (32 hex) keys the task ids of VMs; `image_client` is the client node that all calls about image centres go to,
+    for their ids are its own.
     """
 
     project: str
@@ -55,6 +57,9 @@ class Inventory:
     stack: str
     resources: Mapping[str, Resource[Spec]]
     clients: tuple[str, ...] = ()
+    image_client: str = ""
+    known: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
+    """What the state tells of addresses that stay as they are: `id`, and what was resolved (a snapshot's `file`)."""
 
     def find(self, kind: str, name: str) -> Resource[Spec] | None:
         return self.resources.get(f"{kind}/{name}")

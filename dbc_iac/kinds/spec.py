@@ -33,9 +33,13 @@ class Part(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Marks a field that holds the name of a document of another kind."""
+    """Marks a field that holds the name of a document of another kind; `unless`: not where it ends like this."""
 
     kind: str
+    unless: str = ""
+
+    def names_document(self, value: str) -> bool:
+        return not self.unless or not value.endswith(self.unless)
 
 
 class BeforeOffline(Part):

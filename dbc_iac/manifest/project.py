@@ -171,3 +171,12 @@ class ProjectSpec(_Part):
     environments: dict[Name, EnvironmentSpec] = Field(default_factory=dict)
     manifests: tuple[str, ...] = Field(default=("manifests/**/*.yaml",), min_length=1, description="globs")
     thresholds: ThresholdsSpec = Field(default_factory=ThresholdsSpec)
+    image_client: Name | None = Field(
+        default=None, description="the client node for image centres, whose ids are its own; default: the first"
+    )
+
+    @model_validator(mode="after")
+    def _known_client(self) -> Self:
+        if self.image_client is not None and self.image_client not in self.clients:
+            raise ValueError(f"imageClient: there is no client {self.image_client}; one of: {', '.join(self.clients)}")
+        return self

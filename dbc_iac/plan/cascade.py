@@ -25,7 +25,7 @@ def cascade(decisions: Decisions) -> None:
 
 
 def _with_holder(change: Change, changes: Mapping[str, Change]) -> Change:
-    """A disk goes with its VM, and comes anew on the VM that takes its place."""
+    """A disk goes with its VM, and comes anew on the VM that takes its place; a snapshot is kept as it is."""
     holder = changes.get(change.holder)
     if holder is None:
         return change
@@ -35,6 +35,10 @@ def _with_holder(change: Change, changes: Mapping[str, Change]) -> Change:
         return replace(host, reasons=(*change.reasons, f"it goes with {change.holder}")) if vm_gone else host
     if not vm_gone or change.action is Action.UNKNOWN:
         return host
+    if kind_of(change.kind).outlives_holder:
+        kept = change.action is Action.NO_OP or (change.action is Action.CREATE and bool(change.old_id))
+        note = f"it stays as it is: its record goes with {change.holder}"
+        return replace(host, action=Action.NO_OP, fields=(), notes=(*change.notes, note)) if kept else host
     if change.action in {Action.NO_OP, Action.UPDATE} or (change.action is Action.CREATE and change.old_id):
         return replace(
             host,

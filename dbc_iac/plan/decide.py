@@ -123,7 +123,7 @@ def _wanted(
     if candidate.binding is None:
         return _unbound(session, candidate, resource, observation, base, problems)
     if not observation.present:
-        reason = f"{candidate.id} does not exist any more: it was deleted by something else"
+        reason = observation.reason or f"{candidate.id} does not exist any more: it was deleted by something else"
         return _anew(session, candidate, resource, base, Action.CREATE, (reason,))
     seen = replace(base, observed=dict(observation.values), notes=observation.notes)
     if problem := _moved_node(candidate, resource):
@@ -305,6 +305,8 @@ def _removal(candidate: Candidate, observation: Observation, options: Options) -
         return replace(change, action=Action.UNKNOWN, reasons=(observation.reason,), authority=observation.authority)
     if not observation.present:
         return replace(change, action=Action.FORGET, reasons=("it does not exist any more",))
+    if left := kind_of(candidate.kind).left_behind(binding.applied):
+        return replace(change, action=Action.FORGET, reasons=(*change.reasons, left))
     return replace(change, observed=dict(observation.values))
 
 

@@ -113,7 +113,9 @@ def _compare_secret(sides: Sides, field_: SpecField, rule: Rule, found: Differen
         return
     wanted = sides.secret(path)
     shown = sides.observation.secrets.get(path)
-    if wanted is None:
+    if path in sides.observation.hidden:
+        found.notes.append(f"{path}: (secret, not compared): it is not shown now")
+    elif wanted is None:
         found.notes.append(f"{path}: (secret, not compared): its value is not at hand")
     elif shown is None and sides.observation.values.get("login.username") == "N/A":
         found.notes.append(f"{path} cannot be set: the guest has no agent")

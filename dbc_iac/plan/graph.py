@@ -16,8 +16,9 @@ from dbc_iac.kinds.spec import Spec
 def references(resource: Resource[Spec]) -> Iterator[tuple[str, str]]:
     """The documents that a resource refers to, as (path in its spec, address), its `dependsOn` included."""
     for field in kind_of(resource.kind).fields:
-        if field.reference is not None and (name := field.read(resource.spec)) is not None:
-            yield field.path, f"{field.reference.kind}/{name}"
+        reference, name = field.reference, field.read(resource.spec)
+        if reference is not None and name is not None and reference.names_document(name):
+            yield field.path, f"{reference.kind}/{name}"
     for index, address in enumerate(resource.spec.depends_on):
         yield f"dependsOn.{index}", address
 
@@ -53,8 +54,14 @@ def _dangling(resource: Resource[Spec], inventory: Inventory) -> Iterator[Diagno
         close = difflib.get_close_matches(address, same_kind, 1)
         named = [r.address for r in inventory.resources.values() if r.name == name]
         remedy = f"Did you mean {close[0]}?" if close else f"Add a document of kind {kind} with that name."
-        detail = f"{named[0]} has that name, but is of another kind." if named else ""
+        detail = f"{named[0]} has that name, but is of another kind." if named else _or_a_file(resource, path)
         yield resource.problem("unknown-reference", path, f"there is no {address}", detail=detail, remedy=remedy)
+
+
+def _or_a_file(resource: Resource[Spec], path: str) -> str:
+    """Where the field may also hold a file name: how that is told from a document's name."""
+    reference = next((f.reference for f in kind_of(resource.kind).fields if f.path == path), None)
+    return f"A file name would end in {reference.unless}." if reference is not None and reference.unless else ""
 
 
 def _identity(resource: Resource[Spec], identities: frozenset[str]) -> Iterator[Diagnostic]:

@@ -27,14 +27,13 @@ async def make_plan(session: Session, options: Options) -> Plan:
     Raises DiagnosticError with every problem found: of the manifests, of what cannot be done, of a rail.
     """
     problems = Diagnostics()
+    session = _with_known(session, frozenset())
     if not options.destroy:
         problems.extend(check_inventory(session.inventory, session.identities))
         problems.raise_errors()
     reader = Reader(session.connect)
     world = await refresh(session, reader)
-    desired = choose_ports(session.inventory, world.candidates, problems)
-    decisions = _decided(session, world, desired, options)
-    problems.extend(decisions.problems)
+    session, decisions = _decided(session, world, problems, options)
     changes = _targeted(decisions.changes, options)
     for change in changes.values():
         if change.action is Action.UNKNOWN:
@@ -46,19 +45,33 @@ async def make_plan(session: Session, options: Options) -> Plan:
     return _plan(session, world, options, changes, drafts, problems)
 
 
-def _decided(session: Session, world: World, desired: Mapping[str, dict[str, Json]], options: Options) -> Decisions:
-    """Decide, and again for as long as `replaceOn` makes one replacement follow from another."""
+def _with_known(session: Session, moving: frozenset[str]) -> Session:
+    """The session whose inventory knows what the state tells of all but the addresses that are made anew."""
+    known = {a: {"id": b.id, **b.resolved} for a, b in session.state.bindings.items() if a not in moving}
+    return replace(session, inventory=replace(session.inventory, known=known))
+
+
+def _decided(session: Session, world: World, problems: Diagnostics, options: Options) -> tuple[Session, Decisions]:
+    """Decide, and again for as long as one replacement follows from another: by `replaceOn`, or since what another
+    document refers to will be known only when it is made."""
+    moving: frozenset[str] = frozenset()
     while True:
-        decisions = decide(session, world, desired, options)
+        found = Diagnostics()
+        decisions = decide(session, world, choose_ports(session.inventory, world.candidates, found), options)
         cascade(decisions)
-        replaced = {a for a, c in decisions.changes.items() if c.action is Action.REPLACE}
+        made = {a for a, c in decisions.changes.items() if c.action in {Action.CREATE, Action.REPLACE}}
+        replaced = {a for a in made if decisions.changes[a].action is Action.REPLACE}
         following = {
             r.address
             for r in session.inventory.resources.values()
             if replaced & set(r.spec.lifecycle.replace_on) and r.address not in replaced | options.replace
         }
-        if not following:
-            return decisions
+        if not following and made <= moving:
+            problems.extend(found)
+            problems.extend(decisions.problems)
+            return session, decisions
+        moving |= made
+        session = _with_known(session, moving)
         options = replace(options, replace=options.replace | following)
 
 

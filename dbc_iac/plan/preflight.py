@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from dbc_iac.diagnostics import Diagnostics
 from dbc_iac.kinds import kind_of
+from dbc_iac.kinds.centre import through_image_client
 from dbc_iac.kinds.kind import Machine
 from dbc_iac.kinds.reach import Reach
 from dbc_iac.kinds.reader import Known, Reader
@@ -23,7 +24,9 @@ async def preflight(session: Session, world: World, changes: Mapping[str, Change
     found = Diagnostics()
     checked = {a: c for a, c in changes.items() if c.action in _CHECKED}
     ways = {Reach.from_json(c.reach) for c in checked.values() if kind_of(c.kind).on_a_machine}
-    machines = dict(zip(ways, await asyncio.gather(*(_machine(world.reader, w) for w in ways)), strict=True))
+    centred = {Reach.from_json(c.reach) for c in checked.values() if kind_of(c.kind).uses_centres}
+    looks = (_machine(world.reader, w, session, centres=w in centred) for w in ways)
+    machines = dict(zip(ways, await asyncio.gather(*looks), strict=True))
     for address, change in checked.items():
         resource, machine = session.inventory.resources.get(address), machines.get(Reach.from_json(change.reach))
         if resource is not None and machine is not None:
@@ -37,11 +40,14 @@ async def preflight(session: Session, world: World, changes: Mapping[str, Change
     return found
 
 
-async def _machine(reader: Reader, reach: Reach) -> Machine:
+async def _machine(reader: Reader, reach: Reach, session: Session, *, centres: bool) -> Machine:
     hardware, orders = await reader.hardware(reach), await reader.orders(reach)
+    known = await reader.image_servers(through_image_client(reach, session.inventory)) if centres else None
     return Machine(
         reach,
         hardware.value if isinstance(hardware, Known) else None,
         orders.value if isinstance(orders, Known) else None,
         await whole_machine(reader, reach),
+        known.value if isinstance(known, Known) else None,
+        session.inventory,
     )

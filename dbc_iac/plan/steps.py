@@ -120,7 +120,7 @@ def _draft_after(change: Change, goals: Goals, drafts: dict[str, Draft]) -> None
         return
     key = f"{change.address}#running"
     draft = Draft(key, StepKind.CHANGE, change.address, list(goals.after), node=change.node)
-    draft.after = {change.address, window_key(change.address)}
+    draft.after = {change.address, window_key(change.holder or change.address)}
     drafts[key] = draft
 
 
@@ -168,7 +168,7 @@ def _order_replacement(change: Change, drafts: dict[str, Draft]) -> None:
 def _order_removal(change: Change, changes: Mapping[str, Change], drafts: dict[str, Draft]) -> None:
     """What goes waits for all that needed it to be gone, or to need it no more."""
     removal = drafts.get(removal_key(change.address))
-    if removal is None:
+    if removal is None or kind_of(change.kind).outlives_holder:  # what others took from it stays
         return
     for other in changes.values():
         if change.address not in other.dependencies and other.holder != change.address:

@@ -64,7 +64,7 @@ def goals_of(change: Change, *, holder_goes: bool = False) -> Goals:
         case _:
             pass
     offline = [g for g in making if g.needs is Needs.OFF]
-    running = [g for g in making if g.needs is Needs.RUNNING and change.action is Action.UPDATE]
+    running = [g for g in making if g.late or (g.needs is Needs.RUNNING and change.action is Action.UPDATE)]
     before = [g for g in making if g not in offline and g not in running]
     return Goals(tuple(before), tuple(offline), tuple(running), tuple(removal))
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dbc_iac.api import wire
@@ -59,6 +59,13 @@ class VmExists(Goal):
         path = next((d.source_file for d in details.value.disks if d.name == "vdb"), "")
         note = "" if details.value.user_name != "N/A" else "the guest has no agent: no account could be set"
         return Seen(Sight.MET, note, id=self.id, resolved={"dataDisk.path": path} if path else {})
+
+    def informed(self, known: Callable[[str], Mapping[str, Json]]) -> Goal:
+        image = str(self.desired["image"])
+        file = known(image).get("id") if image.startswith("Image/") else None
+        if not file:
+            return self
+        return replace(self, desired={**self.desired, "image": file}, fields={**self.fields, "image": file})
 
     async def act(self, hands: Hands, reader: Reader) -> Outcome[Any]:
         return await vms.create_vm(hands.connect(self.reach), self.body())

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 
 from dbc_iac.diagnostics import Diagnostic
+from dbc_iac.kinds.centre import image_file
 from dbc_iac.kinds.goal import Goal
 from dbc_iac.kinds.kind import Holding, Kind, Machine, Observation, Sought, Task, register
 from dbc_iac.kinds.network import lan_name
@@ -48,6 +49,7 @@ class VirtualMachine(Kind[VirtualMachineSpec]):
         """With the defaults that depend on other fields filled in, so that what is sent is what is compared."""
         spec, values = resource.spec, super().desired(resource, inventory)
         values["biosMode"] = spec.firmware
+        values["image"] = image_file(spec.image, inventory)
         values["node"] = self.reach(resource, inventory).target
         if spec.network and not spec.pxe:
             values["network"] = lan_name(spec.network, inventory)
@@ -69,14 +71,26 @@ class VirtualMachine(Kind[VirtualMachineSpec]):
         return task_id(inventory.uid, inventory.stack, resource.address, generation)
 
     def marker(self, resource: Resource[VirtualMachineSpec], inventory: Inventory, generation: int) -> str:
-        digest = hidden_digest(self.desired(resource, inventory))
+        # An Image may be known by its file only later: its document's name is the same before and after.
+        digest = hidden_digest({**self.desired(resource, inventory), "image": resource.spec.image})
         return str(Marker(inventory.project, inventory.stack, resource.name, generation, digest))
 
     def check(self, resource: Resource[VirtualMachineSpec], inventory: Inventory) -> Iterable[Diagnostic]:
         yield from checks.check(resource)
+        yield from self._image_node(resource, inventory)
         if resource.spec.external and not resource.spec.id:
             yield resource.problem(
                 "missing-field", "external", "an external VM needs its task id", remedy="Add `id: TASK_ID`."
+            )
+
+    def _image_node(self, resource: Resource[VirtualMachineSpec], inventory: Inventory) -> Iterator[Diagnostic]:
+        image = inventory.find("Image", resource.spec.image)
+        if image is not None and getattr(image.spec, "node", "") != resource.spec.node:
+            yield resource.problem(
+                "wrong-node",
+                "image",
+                f"{image.address} is a file on {getattr(image.spec, 'node', '')}, not on {resource.spec.node}",
+                remedy="Add an Image for this node.",
             )
 
     def holds(self, desired: Mapping[str, Json]) -> Holding:

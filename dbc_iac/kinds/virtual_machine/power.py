@@ -99,7 +99,17 @@ class VmAbsent(Goal):
             return problem
         if status is None:
             return Seen(Sight.MET)
-        return Seen(Sight.WAITING if status == "deleting" else Sight.UNMET, status)
+        if status == "deleting":
+            return Seen(Sight.WAITING, status)
+        return await self._busy_snapshot(reader) or Seen(Sight.UNMET, status)
+
+    async def _busy_snapshot(self, reader: Reader) -> Seen | None:
+        """Deleting a VM while a snapshot of it is converted or uploaded ends the node's process."""
+        listed = await reader.snapshots(self.reach, self.id)
+        if isinstance(listed, Unreadable):
+            return Seen(Sight.UNKNOWN, listed.reason)
+        busy = next((s for s in listed.value if s.status != "none"), None)
+        return None if busy is None else Seen(Sight.WAITING, f"snapshot {busy.name} is {busy.status}")
 
     async def act(self, hands: Hands, reader: Reader) -> Outcome[Any]:
         return await vms.delete_vm(hands.connect(self.reach), self.id)

@@ -64,7 +64,7 @@ def _rental(vm: VmResource, changed: frozenset[str], machine: Machine, order: Re
 
 def _image(vm: VmResource, hardware: NodeHardware) -> Iterator[Diagnostic]:
     image = vm.spec.image
-    if any(i.name == image for i in hardware.images):
+    if any(i.name == image for i in hardware.images) or not image.endswith(".qcow2"):
         return
     yield _warning(
         vm,

@@ -89,7 +89,9 @@ class VirtualMachineSpec(Spec):
     node: Annotated[str, replaced, Reference("Node")] = Field(description="name of the Node it runs on")
     rent_order: Annotated[Order | None, offline] = Field(default=None, description="default: the Node's")
     description: Annotated[Description, create_only] = Field(default="", description="free text")
-    image: Annotated[str, _hidden] = Field(description="a *.qcow2 file in the node's /data, or the name of an Image")
+    image: Annotated[str, _hidden, Reference("Image", unless=".qcow2")] = Field(
+        description="a *.qcow2 file in the node's /data, or the name of an Image"
+    )
     os: Annotated[Literal["linux", "windows"], replaced] = "linux"
     bios_mode: Annotated[Literal["legacy", "uefi", "pxe"] | None, _hidden] = Field(
         default=None, description="default: legacy on linux, uefi on windows"

@@ -1,0 +1,243 @@
+"""Snapshot: an export of a VM's system disk to an image centre. API: /snapshot/*, /images.
+
+Its record lives on the node with the VM, its file in the centre for good: nothing deletes it there. The record's status
+only says whether something goes on; that the file is in the centre is the proof.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from dbc_iac.api import wire
+from dbc_iac.api.calls import CallClass
+from dbc_iac.api.endpoints import snapshots
+from dbc_iac.api.outcome import Done, Outcome
+from dbc_iac.api.storage import SnapshotView
+from dbc_iac.diagnostics import Diagnostic
+from dbc_iac.kinds.centre import check_centre, through_image_client
+from dbc_iac.kinds.goal import Goal, Hands, Needs, Seen, Sight
+from dbc_iac.kinds.kind import Kind, Machine, Observation, Sought, Task, register
+from dbc_iac.kinds.node import node_reach
+from dbc_iac.kinds.reach import Reach
+from dbc_iac.kinds.reader import Known, Reader, Unreadable
+from dbc_iac.kinds.resource import Inventory, Resource
+from dbc_iac.kinds.rules import Behaviour, Rule, replaced
+from dbc_iac.kinds.spec import Reference, Spec
+from dbc_iac.kinds.types import Description, Token
+from dbc_iac.kinds.virtual_machine.identity import Marker, read_marker
+from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
+from dbc_iac.values import Json
+
+CREATING, UPLOADING = "creating", "uploading"
+_ARCHIVED = "it is of an earlier VM: its record went with that, its file is in the image centre"
+_sent_once = Rule(Behaviour.CREATE_ONLY, not_reported=True)
+
+
+class SnapshotSpec(Spec):
+    """A snapshot of a VM's system disk. It is taken in an offline window of the VM."""
+
+    vm: Annotated[str, replaced, Reference("VirtualMachine")] = Field(description="name of the VM")
+    name: Annotated[Token | None, replaced] = Field(default=None, description="default: metadata.name")
+    description: Annotated[Description | None, Rule(Behaviour.CREATE_ONLY)] = None
+    image_server: Annotated[Token, _sent_once] = Field(description="id of the image centre that it is uploaded to")
+    trigger: Annotated[Token | None, Rule(Behaviour.REPLACE, not_reported=True)] = Field(
+        default=None, description="any text; when it changes, a new snapshot is taken and the old record deleted"
+    )
+
+
+async def find_snapshot(reader: Reader, reach: Reach, vm: str, name: str) -> Known[SnapshotView | None] | Unreadable:
+    """The oldest snapshot of that name, as the node finds it."""
+    listed = await reader.snapshots(reach, vm)
+    if isinstance(listed, Unreadable):
+        return listed
+    return Known(next((s for s in listed.value if s.name == name), None))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SnapshotTaken(Goal):
+    """The system disk has been converted: from now on the VM may run. Blind, but seen by its name at once."""
+
+    name = "snapshot-taken"
+    call_class = CallClass.BLIND
+    needs = Needs.OFF
+    creates = True
+    description: str
+    image_server: str
+
+    @property
+    def text(self) -> str:
+        return f"snapshot {self.id} is taken for {self.image_server}"
+
+    async def look(self, reader: Reader) -> Seen:
+        found = await find_snapshot(reader, self.reach, self.vm, self.id)
+        if isinstance(found, Unreadable):
+            return Seen(Sight.UNKNOWN, found.reason)
+        if found.value is None:
+            return Seen(Sight.UNMET)
+        if found.value.status == CREATING:
+            return Seen(Sight.WAITING, "the disk is being converted")
+        resolved: dict[str, Json] = {"file": PurePosixPath(found.value.file).name, "vm": self.vm}
+        return Seen(Sight.MET, id=self.id, resolved=resolved)
+
+    async def act(self, hands: Hands, reader: Reader) -> Outcome[Any]:
+        body = wire.SnapshotCreate(snapshot_name=self.id, image_server=self.image_server, desc=self.description)
+        return await snapshots.create_snapshot(hands.connect(self.reach), self.vm, body)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SnapshotArrived(Goal):
+    """Its file is in the image centre. Only the centre's list proves it."""
+
+    name = "snapshot-arrived"
+    call_class = CallClass.READ
+    late = True
+    image_server: str
+
+    @property
+    def text(self) -> str:
+        return f"the file of snapshot {self.id} is in {self.image_server}"
+
+    async def look(self, reader: Reader) -> Seen:
+        found = await find_snapshot(reader, self.reach, self.vm, self.id)
+        if isinstance(found, Unreadable) or found.value is None:
+            return Seen(Sight.UNKNOWN, "the snapshot is not listed")
+        file = found.value.file
+        if found.value.status != "none":
+            progress = await reader.upload(self.reach, file)
+            percent = f" ({progress.value.percent}%)" if isinstance(progress, Known) and progress.value.active else ""
+            return Seen(Sight.WAITING, f"is {found.value.status}{percent}")
+        listed = await reader.centre(self.reach, self.image_server)
+        if isinstance(listed, Unreadable):
+            return Seen(Sight.UNKNOWN, listed.reason)
+        stored = listed.value.get(PurePosixPath(file).name)
+        if stored is None or not stored.size_gib:
+            return Seen(Sight.FAILED, f"its upload ended, and {PurePosixPath(file).name} is not in the image centre")
+        return Seen(Sight.MET)
+
+    async def act(self, hands: Hands, reader: Reader) -> Outcome[Any]:
+        return Done(None)  # the upload goes on by itself
+
+
+@dataclass(frozen=True, kw_only=True)
+class SnapshotAbsent(Goal):
+    """Its record is gone. Never asked for while the disk is being converted: that ends the node's process."""
+
+    name = "snapshot-absent"
+    call_class = CallClass.KEYED
+    deletes = True
+
+    @property
+    def text(self) -> str:
+        return f"the record of snapshot {self.id} is gone (its file stays in the image centre)"
+
+    async def look(self, reader: Reader) -> Seen:
+        found = await find_snapshot(reader, self.reach, self.vm, self.id)
+        if isinstance(found, Unreadable):
+            return Seen(Sight.UNKNOWN, found.reason)
+        if found.value is None:
+            return Seen(Sight.MET)
+        return Seen(Sight.WAITING if found.value.status == CREATING else Sight.UNMET, found.value.status)
+
+    async def act(self, hands: Hands, reader: Reader) -> Outcome[Any]:
+        return await snapshots.delete_snapshot(hands.connect(self.reach), self.vm, self.id)
+
+
+@register
+class Snapshot(Kind[SnapshotSpec]):
+    name = "Snapshot"
+    spec = SnapshotSpec
+    holder = "vm"
+    outlives_holder = True
+    on_a_machine = True
+    uses_centres = True
+
+    def reach(self, resource: Resource[SnapshotSpec], inventory: Inventory) -> Reach:
+        vm = self._vm(resource, inventory)
+        return through_image_client(node_reach(vm.node, inventory, vm.rent_order), inventory)
+
+    def _vm(self, resource: Resource[SnapshotSpec], inventory: Inventory) -> VirtualMachineSpec:
+        vm = inventory.resources[f"VirtualMachine/{resource.spec.vm}"].spec
+        assert isinstance(vm, VirtualMachineSpec)  # noqa: S101 - the reference was checked
+        return vm
+
+    def identity(self, resource: Resource[SnapshotSpec], inventory: Inventory, generation: int) -> str:
+        return resource.spec.name or resource.name.replace(".", "-")
+
+    def desired(self, resource: Resource[SnapshotSpec], inventory: Inventory) -> dict[str, Json]:
+        return super().desired(resource, inventory) | {"name": self.identity(resource, inventory, 0)}
+
+    def marker(self, resource: Resource[SnapshotSpec], inventory: Inventory, generation: int) -> str:
+        return str(Marker(inventory.project, inventory.stack, resource.name, generation, "0"))
+
+    def check(self, resource: Resource[SnapshotSpec], inventory: Inventory) -> Iterable[Diagnostic]:
+        if self._vm(resource, inventory).pxe:
+            yield resource.problem(
+                "ignored-by-node",
+                "vm",
+                "a VM with biosMode pxe has no disk to take a snapshot of",
+                remedy="Remove the Snapshot, or use another boot mode.",
+            )
+        name = self.identity(resource, inventory, 0)
+        for other in inventory.of(self.name):
+            assert isinstance(other.spec, SnapshotSpec)  # noqa: S101 - of this kind
+            same = other.spec.vm == resource.spec.vm and (other.spec.name or other.name.replace(".", "-")) == name
+            if same and other.address < resource.address:
+                yield resource.problem(
+                    "duplicate-identity",
+                    "name",
+                    f"{other.address} has the name {name} on this VM already",
+                    detail="The node takes a second snapshot of that name without a word, and then deletes the oldest.",
+                    remedy="Give one of them another name.",
+                )
+
+    def preflight(
+        self, resource: Resource[SnapshotSpec], desired: Mapping[str, Json], changed: frozenset[str], machine: Machine
+    ) -> Iterable[Diagnostic]:
+        yield from check_centre(resource, resource.spec.image_server, machine)
+
+    async def observe(self, sought: Sought, reader: Reader) -> Observation:
+        taken_of = str(sought.binding.resolved.get("vm", "")) if sought.binding is not None else ""
+        if sought.binding is not None and taken_of and taken_of != sought.holder_id:
+            return Observation(True, id=sought.id, notes=(_ARCHIVED,))
+        if not sought.holder_id:
+            return Observation(False, id=sought.id)
+        found = await find_snapshot(reader, sought.reach, sought.holder_id, sought.id)
+        if isinstance(found, Unreadable):
+            return Observation(None, id=sought.id, reason=found.reason, authority=found.authority)
+        snapshot = found.value
+        if snapshot is None:
+            return Observation(False, id=sought.id)
+        text, marker = read_marker(snapshot.description)
+        values: dict[str, Json] = {"name": snapshot.name, "description": text or None}
+        return Observation(
+            True, id=snapshot.name, values=values, status=snapshot.status, marker=str(marker or ""),
+            resolved={"file": PurePosixPath(snapshot.file).name, "vm": sought.holder_id},
+        )  # fmt: skip
+
+    def create(self, task: Task) -> Iterator[Goal]:
+        text = str(task.desired.get("description") or "")
+        server = str(task.desired["imageServer"])
+        taken = SnapshotTaken(
+            address=task.address, reach=task.reach, id=task.id, generation=task.generation, vm=task.holder_id,
+            fields=task.desired, image_server=server, patience=task.patience or 7200.0,
+            description=f"{text} [{task.marker}]" if text else f"[{task.marker}]",
+        )  # fmt: skip
+        yield taken
+        yield SnapshotArrived(
+            address=task.address, reach=task.reach, id=task.id, vm=task.holder_id, image_server=server,
+            patience=task.patience or 7200.0,
+        )  # fmt: skip
+
+    def delete(self, task: Task) -> Iterator[Goal]:
+        yield SnapshotAbsent(
+            address=task.address, reach=task.old_reach or task.reach, id=task.old_id, vm=task.holder_id,
+            patience=task.patience or 3600.0,
+        )  # fmt: skip
+
+
+__all__ = ["CREATING", "UPLOADING", "Snapshot", "SnapshotAbsent", "SnapshotTaken", "find_snapshot"]

@@ -1,0 +1,254 @@
+"""The life of images, exports and snapshots, through the command line against the emulated network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dbc_iac.emulator import FaultSpec
+from tests.projects import NODE_ID, Emulated, document, project, vm
+
+OTHER = "441f631da912b2186a3ef0452430f139cf01641bf4e2dce07e06103d8d70e533"
+SECOND = document("Node", "gpu-b", {"id": OTHER, "identity": "tenant", "rentOrder": "113", "portRange": "20000-20010"})
+ORDERS = {"112": {"renter": "tenant", "machine": NODE_ID}, "113": {"renter": "tenant", "machine": OTHER}}
+CENTRES = [
+    {"id": "ID_1", "images": [{"name": "ubuntu.qcow2"}, {"name": "torch.qcow2", "size": 9_000_000_000}]},
+    {"id": "ID_2", "images": [{"name": "old.qcow2"}]},
+]
+IMAGE = {"node": "gpu-a", "file": "torch.qcow2", "imageServer": "ID_1"}
+SNAPSHOT = {"vm": "trainer", "imageServer": "ID_2"}
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[Callable[..., Emulated]]:
+    made: list[Emulated] = []
+
+    def build(*documents: str) -> Emulated:
+        nodes = [{"id": NODE_ID, "name": "a"}, {"id": OTHER, "name": "b"}]
+        worlds: dict[str, Any] = {"gpuNodes": nodes, "orders": ORDERS, "imageCentres": CENTRES}
+        made.append(Emulated(project(tmp_path, *documents), worlds))
+        return made[-1]
+
+    yield build
+    for emulated in made:
+        emulated.close()
+
+
+def write(emulated: Emulated, *documents: str) -> None:
+    project(emulated.project.directory, *documents, environ=emulated.project.environ)
+
+
+def converges(emulated: Emulated, *options: str) -> str:
+    result = emulated.run("apply", "--yes", *options)
+    assert result.code == 0, result.out + result.err
+    last = emulated.run("plan", "--detailed-exitcode")
+    assert last.code == 0, last.out + last.err
+    return result.out + result.err
+
+
+def files(emulated: Emulated, node: str = NODE_ID) -> dict[str, int]:
+    found: dict[str, int] = emulated.network.nodes[node].truth()["files"]
+    return found
+
+
+def centre(emulated: Emulated, name: str) -> set[str]:
+    found = emulated.network.centres.get(name)
+    assert found is not None
+    return set(found.files)
+
+
+def test_an_image_is_fetched_with_its_progress_and_stays_when_its_document_goes(world: Callable[..., Emulated]) -> None:
+    emulated = world(document("Image", "torch", IMAGE))
+    said = converges(emulated)
+    assert "is downloading (" in said
+    assert files(emulated)["/data/torch.qcow2"] == 9_000_000_000
+    write(emulated)
+    plan = emulated.run("plan", "--json").json
+    assert [(c["action"], c["reasons"][-1]) for c in plan["changes"]] == [
+        ("forget", "the file stays on the node (retain: true)")
+    ]
+    assert emulated.run("apply", "--yes", "--allow-empty").code == 0
+    assert "/data/torch.qcow2" in files(emulated)
+
+
+def test_an_image_that_is_not_retained_goes_with_its_document(world: Callable[..., Emulated]) -> None:
+    emulated = world(document("Image", "torch", IMAGE))
+    converges(emulated)
+    write(emulated, document("Image", "torch", {**IMAGE, "retain": False}))
+    converges(emulated)
+    write(emulated)
+    assert emulated.run("apply", "--yes", "--allow-empty").code == 0
+    assert "/data/torch.qcow2" not in files(emulated)
+
+
+def test_a_vm_waits_for_its_image_and_goes_before_it(world: Callable[..., Emulated]) -> None:
+    image = document("Image", "torch", {**IMAGE, "retain": False})
+    emulated = world(image, vm(image="torch"))
+    converges(emulated)
+    truth = emulated.network.nodes[NODE_ID].truth()["vms"]
+    assert {m["image_name"] for m in truth.values()} == {"torch.qcow2"}
+    assert emulated.run("destroy", "--yes").code == 0
+    assert emulated.left == 0
+    assert "/data/torch.qcow2" not in files(emulated)
+
+
+def test_a_vanished_image_is_fetched_again(world: Callable[..., Emulated]) -> None:
+    emulated = world(document("Image", "torch", IMAGE))
+    converges(emulated)
+    emulated.admin.remove_file("/data/torch.qcow2")
+    converges(emulated)
+    assert "/data/torch.qcow2" in files(emulated)
+
+
+def test_refresh_fetches_again_and_is_refused_while_a_vm_uses_the_file(world: Callable[..., Emulated]) -> None:
+    emulated = world(document("Image", "torch", IMAGE))
+    converges(emulated)
+    emulated.network.centres.centres["ID_1"].files["torch.qcow2"].size = 8_000_000_000
+    write(emulated, document("Image", "torch", {**IMAGE, "refresh": "2"}))
+    converges(emulated)
+    assert files(emulated)["/data/torch.qcow2"] == 8_000_000_000
+    write(emulated, document("Image", "torch", {**IMAGE, "refresh": "3"}), vm(image="torch"))
+    result = emulated.run("plan", "--json")
+    assert (result.code, result.codes) == (5, ["image-in-use"])
+
+
+@pytest.mark.parametrize(
+    ("changed", "code"),
+    [
+        ({"file": "mydata.qcow2"}, "invalid-image"),
+        ({"file": "torch.img"}, "invalid-image"),
+        ({"file": "vm_1.qcow2"}, "invalid-image"),
+        ({"snapshot": "s"}, "unknown-reference"),
+        ({"file": None}, "missing-field"),
+        ({"imageServer": "ID_9"}, "unknown-image-server"),
+    ],
+)
+def test_what_cannot_be_an_image_is_told_before_anything_is_sent(
+    world: Callable[..., Emulated], changed: dict[str, Any], code: str
+) -> None:
+    spec = {k: v for k, v in {**IMAGE, **changed}.items() if v is not None}
+    emulated = world(document("Image", "torch", spec))
+    result = emulated.run("plan", "--json")
+    assert code in result.codes
+
+
+def test_a_file_that_the_centre_has_not_is_a_failure(world: Callable[..., Emulated]) -> None:
+    emulated = world(document("Image", "torch", {**IMAGE, "file": "none.qcow2"}))
+    result = emulated.run("apply", "--yes")
+    assert result.code == 1
+    assert "none.qcow2 is not in image centre ID_1" in result.err
+
+
+def test_an_empty_centre_is_unknown_not_absent(world: Callable[..., Emulated]) -> None:
+    export = document("ImageExport", "copy", {"node": "gpu-a", "file": "ubuntu.qcow2", "imageServer": "ID_2"})
+    emulated = world(export)
+    converges(emulated)
+    emulated.network.centres.centres["ID_2"].reachable = False
+    result = emulated.run("plan", "--detailed-exitcode")
+    assert result.code == 1
+    assert "? ImageExport/copy  unknown" in result.out
+
+
+def test_an_export_outlives_the_nodes_end_and_is_never_deleted(world: Callable[..., Emulated]) -> None:
+    export = document("ImageExport", "copy", {"node": "gpu-a", "file": "ubuntu.qcow2", "imageServer": "ID_2"})
+    emulated = world(export, vm())
+    said = converges(emulated)
+    assert "process ends when the upload ends" in said
+    assert "ubuntu.qcow2" in centre(emulated, "ID_2")
+    [machine] = emulated.vms.values()
+    assert machine["domain"] == "running"
+    write(emulated, vm())
+    plan = emulated.run("plan", "--json").json
+    assert [c["reasons"][-1] for c in plan["changes"] if c["action"] == "forget"] == [
+        "the file stays in the image centre: nothing can delete it there"
+    ]
+
+
+def test_the_whole_life_of_a_snapshot(world: Callable[..., Emulated]) -> None:
+    """Taken in the VM's one window, proved in the centre, cloned on another node, archived, taken anew by its trigger."""
+    emulated = world(vm())
+    converges(emulated)
+    clone = {"node": "gpu-b", "snapshot": "base", "imageServer": "ID_2"}
+    everything = [
+        SECOND,
+        document("Snapshot", "base", SNAPSHOT),
+        document("Image", "clone", clone),
+        vm("second", node="gpu-b", image="clone"),
+    ]
+    changed = vm(gpus=2)
+    write(emulated, changed, *everything)
+    plan = emulated.run("plan", "--json").json
+    assert [s["address"] for s in plan["steps"] if s["kind"] == "window"] == ["VirtualMachine/trainer"]
+    converges(emulated)
+    [taken] = centre(emulated, "ID_2") - {"old.qcow2"}
+    assert f"/data/{taken}" in files(emulated, OTHER)
+    [cloned] = emulated.network.nodes[OTHER].truth()["vms"].values()
+    assert cloned["image_name"] == taken
+    # The VM is replaced: its snapshot's record goes, the file stays, nothing else changes.
+    write(emulated, vm(gpus=2, image="win10.qcow2", os="windows", ports={"rdp": "auto", "vnc": "auto"}), *everything)
+    converges(emulated)
+    assert centre(emulated, "ID_2") == {"old.qcow2", taken}
+    # A new trigger: a new snapshot of the new VM, a new clone, and the VM made from it is made anew.
+    everything[1] = document("Snapshot", "base", {**SNAPSHOT, "trigger": "2"})
+    write(emulated, vm(gpus=2, image="win10.qcow2", os="windows", ports={"rdp": "auto", "vnc": "auto"}), *everything)
+    converges(emulated)
+    [again] = centre(emulated, "ID_2") - {"old.qcow2", taken}
+    [cloned] = emulated.network.nodes[OTHER].truth()["vms"].values()
+    assert cloned["image_name"] == again
+    assert emulated.run("destroy", "--yes").code == 0
+    assert emulated.left == 0
+    assert centre(emulated, "ID_2") == {"old.qcow2", taken, again}
+
+
+@pytest.mark.parametrize("kind", ["time-out", "lost-reply", "drop", "late"])
+@pytest.mark.parametrize("op", ["snapshot.create", "images.download"])
+def test_faults_neither_double_nor_lose(world: Callable[..., Emulated], op: str, kind: str) -> None:
+    emulated = world(vm())
+    converges(emulated)
+    emulated.network.faults.add(FaultSpec.model_validate({"op": op, "kind": kind, "seconds": 45.0}))
+    write(emulated, vm(), document("Snapshot", "base", SNAPSHOT), document("Image", "torch", IMAGE))
+    if emulated.run("apply", "--yes").code != 0:
+        emulated.settle()
+    converges(emulated)
+    [taken] = emulated.network.nodes[NODE_ID].truth()["snapshots"].values()
+    assert len(taken) == 1
+    assert "/data/torch.qcow2" in files(emulated)
+    [machine] = emulated.vms.values()
+    assert machine["domain"] == "running"
+
+
+def test_a_vm_whose_snapshot_is_uploading_is_deleted_only_after_it(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm())
+    converges(emulated)
+    emulated.network.centres.centres["ID_2"].bytes_per_second = 1000.0
+    write(emulated, vm(), document("Snapshot", "base", SNAPSHOT))
+    first = emulated.run("apply", "--yes", "--wait-timeout", "60")
+    assert first.code == 7, first.out + first.err
+    result = emulated.run("destroy", "--yes")
+    assert result.code == 0, result.out + result.err
+    assert "snapshot base is uploading" in result.err
+    assert emulated.left == 0
+    assert emulated.network.nodes[NODE_ID].node.alive
+
+
+def test_a_snapshot_of_that_name_that_is_not_ours_is_refused(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(power="off"))
+    converges(emulated)
+    write(emulated, vm(power="off"), document("Snapshot", "base", SNAPSHOT))
+    converges(emulated)
+    [task_id] = emulated.vms
+    [taken] = emulated.network.nodes[NODE_ID].node.machine.snapshots.snapshots[task_id]
+    taken.name, taken.description = "other", "somebody's"
+    write(emulated, vm(power="off"), document("Snapshot", "other", SNAPSHOT))
+    result = emulated.run("plan", "--json")
+    assert "foreign-owner" in result.codes
+
+
+def test_two_snapshots_of_one_name_are_refused(world: Callable[..., Emulated]) -> None:
+    one = document("Snapshot", "one", {**SNAPSHOT, "name": "same"})
+    two = document("Snapshot", "two", {**SNAPSHOT, "name": "same"})
+    result = world(vm(), one, two).run("validate", "--json")
+    assert (result.code, result.codes) == (3, ["duplicate-identity"])
