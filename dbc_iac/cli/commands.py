@@ -283,7 +283,7 @@ def show(app: App, file: Path | None, as_json: bool) -> None:
         made = read_plan_file(file)
         app.show(plan_text(made), made.to_json())
         return
-    state = Workspace.load(app).state()
+    state = Workspace.load(app).recorded()
     blocks = ["\n".join(binding_lines(b)) for _, b in sorted(state.bindings.items())]
     app.show("\n\n".join(blocks) or "The state is empty.", state.model_dump(mode="json", by_alias=True))
 
@@ -302,7 +302,7 @@ def state_list(app: App, as_json: bool) -> None:
     from dbc_iac.report.state_text import state_lines
 
     app.json = as_json
-    found = Workspace.load(app).state()
+    found = Workspace.load(app).recorded()
     app.show("\n".join(state_lines(found)) or "The state is empty.", sorted(found.bindings))
 
 
@@ -316,7 +316,7 @@ def state_show(app: App, address: str, as_json: bool) -> None:
     from dbc_iac.report.state_text import binding_lines
 
     app.json = as_json
-    bindings = Workspace.load(app).state().bindings
+    bindings = Workspace.load(app).recorded().bindings
     if address not in bindings:
         raise DiagnosticError(
             Diagnostic("not-in-state", Severity.ERROR, f"{address} is not in the state", remedy="See `state list`.")

@@ -83,6 +83,12 @@ class Workspace:
             project=self.loaded.name, uid=self.loaded.project.uid, lineage=self.app.runtime.uuid().hex
         )
 
+    def recorded(self) -> State:
+        """The state, to be shown: nothing is written, and an apply may be under way."""
+        project, uid = self.loaded.name, self.loaded.project.uid
+        found = self.store.look(project=project, uid=uid)
+        return found or State(lineage="", project=project, uid=uid, stack=self.app.stack)
+
     @contextmanager
     def locked(self, command: str) -> Iterator[None]:
         holder = owner(self.app.runtime.environ, command, self.app.runtime.now())

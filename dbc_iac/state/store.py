@@ -36,8 +36,8 @@ class LocalStore:
 
     def read(self) -> State | None:
         """The state with its journal folded in; None where there is none yet. Raises DiagnosticError."""
+        records = self.journal.read()  # first: without the lock, an apply may be writing the next state just now
         written = self._written()
-        records = self.journal.read()
         begun = max((int(r["serial"]) for r in records if r["type"] == "begin"), default=-1)
         if written is None:
             self._refuse_if_lost(begun)
@@ -110,24 +110,25 @@ class LocalStore:
         )
 
     def open(self, *, project: str, uid: str, lineage: str) -> State:
-        """The state of this project; a fresh one, written at once, where there is none.
+        """The state of this project; a fresh one, written at once, where there is none. The lock is held.
 
         Raises DiagnosticError where the state belongs to another project, uid or stack.
         """
-        state = self.read()
+        state = self.look(project=project, uid=uid)
         if state is None:
             state = State(lineage=lineage, project=project, uid=uid, stack=self.stack)
             self._write(state)
-            return state
-        for name, mine, theirs in (
-            ("project", project, state.project),
-            ("uid", uid, state.uid),
-            ("stack", self.stack, state.stack),
-        ):
-            if mine != theirs:
+        return state
+
+    def look(self, *, project: str, uid: str) -> State | None:
+        """The state of this project, None where there is none yet. Writes nothing, and needs no lock."""
+        state = self.read()
+        mine = (("project", project), ("uid", uid), ("stack", self.stack))
+        for name, expected in mine if state is not None else ():
+            if expected != (theirs := getattr(state, name)):
                 _fail(
                     "state-foreign",
-                    f"{self.path} belongs to {name} {theirs}, not {mine}",
+                    f"{self.path} belongs to {name} {theirs}, not {expected}",
                     f"The ids of VMs are derived from it: set {name} back to {theirs}, or use another state directory.",
                 )
         return state
