@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from dbc_iac.api.outcome import Done, NotSent, Outcome, Refused
+from dbc_iac.api.outcome import Done, Effect, NotSent, Outcome, Refused
 from dbc_iac.kinds.goal import Goal, Seen
 from dbc_iac.plan.model import Action, Change
 from dbc_iac.state.document import Binding, Intent
@@ -70,8 +70,10 @@ class Recorder:
         match outcome:
             case Done():
                 self._ledger.result(number, "done", "")
-            case Refused(message=message):
+            case Refused(message=message, effect=Effect.NONE):
                 self._ledger.result(number, "refused", message)
+            case Refused(message=message):
+                self._ledger.result(number, "partial", message)
             case NotSent(message=message):
                 self._ledger.result(number, "not-sent", message)
             case _:

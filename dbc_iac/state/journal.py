@@ -198,11 +198,12 @@ def _answer(number: int, outcome: str, pending: dict[int, Intent]) -> None:
 
     A call that was refused or not sent is settled, and says nothing about an earlier try whose outcome is not known:
     that one may be carried out yet, minutes later. A call that may have got through stands for its earlier tries too.
+    A creation that was refused after part of it had been done may have made something; a change says so by its fields.
     """
     intent = pending.get(number)
     if intent is None:
         return
-    if outcome in {"refused", "not-sent"}:
+    if outcome in {"refused", "not-sent"} or (outcome == "partial" and not intent.creates):
         del pending[number]
         return
     tried = (intent.address, intent.goal, intent.id)

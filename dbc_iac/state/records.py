@@ -36,7 +36,9 @@ class Result(_Record):
 
     type: Literal["result"]
     number: int = Field(description="of the intent")
-    outcome: Literal["done", "refused", "not-sent", "unknown"]
+    outcome: Literal["done", "refused", "partial", "not-sent", "unknown"] = Field(
+        description="partial: refused, and some of it may have been done all the same"
+    )
     message: str
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dbc_iac.emulator import FaultSpec
 from dbc_iac.state import Binding, Intent, State, fold
-from tests.projects import Emulated, project, vm
+from tests.projects import Emulated, document, project, vm
 
 EMPTY = State(lineage="l", project="lab", uid="0" * 32, stack="main")
 BEGIN = {"type": "begin", "serial": 0, "plan": "", "owner": {}}
@@ -52,6 +52,9 @@ UNBIND = {"type": "unbind", "address": "VirtualMachine/a"}
         ([intent(1, 1), result(1, "unknown"), intent(2, 1), result(2, "unknown")], [2]),
         ([intent(1, 1), result(1, "unknown"), intent(2, 1), result(2, "done"), bind(1)], []),
         ([intent(1, 1), result(1, "refused")], []),
+        ([intent(1, 1), result(1, "partial")], [1]),
+        ([intent(1, 1), result(1, "unknown"), intent(2, 1), result(2, "partial")], [2]),
+        ([bind(1), intent(1, 1, creates=False), result(1, "partial")], []),
         ([bind(1), intent(1, 2), result(1, "unknown"), bind(1)], [1]),
         ([bind(1), intent(1, 2), result(1, "unknown"), UNBIND], [1]),
         ([bind(1), intent(1, 1, creates=False), result(1, "unknown"), UNBIND], []),
@@ -63,6 +66,9 @@ UNBIND = {"type": "unbind", "address": "VirtualMachine/a"}
         "the later of two stands for both",
         "seen",
         "refused at once",
+        "refused when part of it was done",
+        "the same after a try without an answer",
+        "a change that was refused when part of it was done: its fields say so",
         "the old machine was seen, not the new one",
         "the old machine is gone, the new one was not seen",
         "what is gone needs no answer",
@@ -83,7 +89,7 @@ def histories(draw: st.DrawFn) -> list[dict[str, Any]]:
         if draw(st.booleans()):
             answered = draw(st.sampled_from(unanswered))
             unanswered.remove(answered)
-            made.append(result(answered, draw(st.sampled_from(["done", "unknown", "refused", "not-sent"]))))
+            made.append(result(answered, draw(st.sampled_from(["done", "unknown", "refused", "partial", "not-sent"]))))
         if draw(st.integers(0, 4)) == 0:
             made.append(bind(draw(st.integers(1, 3))))
     return made
@@ -97,7 +103,7 @@ def carried_out_perhaps(records: list[dict[str, Any]]) -> Iterator[tuple[str, st
         made, later = record["intent"], records[place:]
         answers = [r["outcome"] for r in later if r["type"] == "result" and r["number"] == made["number"]]
         seen = [r["binding"]["generation"] for r in later if r["type"] == "bind"]
-        settled = answers and answers[0] in {"refused", "not-sent"}
+        settled = answers and answers[0] in {"refused", "not-sent", *(() if made["creates"] else ("partial",))}
         if not settled and not (seen and (not made["creates"] or max(seen) >= made["generation"])):
             yield made["goal"], made["id"]
 
@@ -126,4 +132,25 @@ def test_a_creation_that_runs_late_is_adopted_though_its_repeat_was_refused(tmp_
     assert again.code == 0, again.out + again.err
     assert list(emulated.vms) == [created]
     assert emulated.run("plan", "--detailed-exitcode").code == 0
+    emulated.close()
+
+
+LAN = document("Network", "training", {"via": "gpu-a", "cidr": "192.168.66.0/24"})
+
+
+def test_what_a_refused_creation_has_made_all_the_same_is_taken_away_when_nothing_wants_it(tmp_path: Path) -> None:
+    """The node wrote the LAN to memory, could not write it to its disk, and said no. It is there at the next look."""
+    text = "write network db failed"
+    emulated = Emulated(
+        project(tmp_path / "own", LAN), {"faults": [FaultSpec(op="lan.create", kind="refuse", text=text)]}
+    )
+    assert emulated.run("apply", "--yes").code == 1
+    by_other_hands = project(tmp_path / "other", LAN, environ=emulated.project.environ)
+    run = emulated.loop.run_until_complete
+    assert by_other_hands.run("apply", "--yes", transport=emulated.network.transport, run=run).code == 0
+    assert emulated.left == 1
+    project(tmp_path / "own", environ=emulated.project.environ)
+    result = emulated.run("apply", "--yes", "--allow-empty")
+    assert result.code == 0, result.out + result.err
+    assert emulated.left == 0
     emulated.close()
