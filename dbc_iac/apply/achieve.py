@@ -28,6 +28,7 @@ UNREADABLE_FOR = 600.0
 class Verdict(StrEnum):
     MET = "met"
     FAILED = "failed"
+    NOT_STARTED = "not-started"
     WAITING = "waiting"
     UNPROVEN = "unproven"
 
@@ -49,7 +50,7 @@ Tell = Callable[[str, str, str], None]
 
 @dataclass(slots=True)
 class Pursuit:
-    """What the pursuit of goals works with. `stopped` tells that nothing new may be started."""
+    """What the pursuit of goals works with. `halted` tells why nothing new may be started; empty: it may."""
 
     reader: Reader
     watch: Watch
@@ -57,7 +58,7 @@ class Pursuit:
     hands: Callable[[Goal], Hands]
     tell: Tell
     now: Callable[[], float]
-    stopped: Callable[[], bool]
+    halted: Callable[[], str]
     wait_timeout: float | None = None
 
     async def achieve(self, goal: Goal, barrier: Callable[[Goal], Awaitable[bool]] | None = None) -> Ending:
@@ -136,8 +137,8 @@ class _Chase:
 
     async def _act(self) -> Ending | None:
         """Make the call, once. A blind one only on what has been read right before."""
-        if self.by.stopped() and self.goal.powers != "on":  # what we powered off is started again all the same
-            return Ending(Verdict.FAILED, "interrupted before it was started", ExitCode.INTERRUPTED)
+        if halted := self._halted():
+            return halted
         if self.goal.call_class is CallClass.BLIND:
             self.by.watch.hurry(self.target)
             fresh = await self.goal.look(self.by.reader)
@@ -147,6 +148,8 @@ class _Chase:
         self.goal = self.goal.primed(detail)
         self.tries += 1
         number = self.by.recorder.intent(self.goal, detail)
+        if halted := self._halted():  # the intent could not be written
+            return halted
         self.by.tell("call", self.goal.address, f"{self.goal.name}: {self.goal.text}")
         outcome = await self.goal.act(self.by.hands(self.goal), self.by.reader)
         self.by.recorder.result(number, outcome)
@@ -162,6 +165,11 @@ class _Chase:
                 return await self._again(f"not sent: {outcome.message}", outcome.rest_seconds)
             case Unknown():
                 return await self._unknown(outcome)
+
+    def _halted(self) -> Ending | None:
+        """Nothing new is started any more; but what we powered off is started again all the same."""
+        why = self.by.halted()
+        return Ending(Verdict.NOT_STARTED, why) if why and self.goal.powers != "on" else None
 
     async def _refused(self, refused: Refused) -> Ending | None:
         if refused.effect is Effect.PARTIAL:

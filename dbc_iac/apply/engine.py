@@ -25,7 +25,7 @@ from dbc_iac.kinds.kind import Task
 from dbc_iac.kinds.reach import Reach
 from dbc_iac.kinds.reader import Reader
 from dbc_iac.plan.model import Action, Change, Plan, StepKind
-from dbc_iac.plan.steps import Draft, compile_steps, removal_key
+from dbc_iac.plan.steps import Draft, compile_steps, removal_key, wanted_power
 from dbc_iac.plan.tasks import task_of
 
 
@@ -51,6 +51,16 @@ class Ledger:
     not_started: dict[str, str] = field(default_factory=dict)
     powered_off: dict[str, str] = field(default_factory=dict)
     diagnostics: list[Diagnostic] = field(default_factory=list)
+
+    @property
+    def bad(self) -> set[str]:
+        """The addresses of which something is left to do."""
+        return {*self.failed, *self.waiting, *self.not_started}
+
+    def why(self, address: str) -> str:
+        """What is to be said of an address of which something is left to do."""
+        found = (said.get(address) for said in (self.failed, self.not_started, self.waiting))
+        return next((text for text in found if text), "failed")
 
 
 async def run(plan: Plan, with_: Run) -> Report:
@@ -113,14 +123,20 @@ class _Engine:
             cause = next((k for k in sorted(draft.after) if k in self.broken), None)
             if cause is not None:
                 self._skip(draft, f"it needs {self.drafts[cause].address}, which {self.broken[cause]}")
-            elif self.run_.stopped():
-                self._skip(draft, "the run was interrupted")
+            elif why := self._halted():
+                self._skip(draft, why)
             else:
                 await self._run_step(draft)
         finally:
             if draft.key in self.announced:
                 await self._gate(draft).withdraw()
             self.finished[draft.key].set()
+
+    def _halted(self) -> str:
+        """Why nothing new may be started; empty where it may."""
+        if self.run_.recorder.unwritten is not None:
+            return "what is done could not be written down any more"
+        return "the run was interrupted" if self.run_.stopped() else ""
 
     def _skip(self, draft: Draft, why: str) -> None:
         self.broken[draft.key] = "was not started"
@@ -135,7 +151,7 @@ class _Engine:
         ok = await (self._window(draft) if draft.kind is StepKind.WINDOW else self._change(draft))
         if not ok:
             self.broken[draft.key] = "failed"
-            self.tell("step-failed", draft.address, self.ledger.failed.get(draft.address, "failed"))
+            self.tell("step-failed", draft.address, self.ledger.why(draft.address))
         elif draft.goals:
             self.tell("step-done", draft.address, draft.kind.value)
 
@@ -154,8 +170,12 @@ class _Engine:
             parked = parked or (goal.powers == "off" and goal.id == change.old_id != change.id)
             if ending.verdict is not Verdict.MET:
                 self._failed(goal, ending)
-                if goal.creates and parked:
+                if parked and (goal.creates or goal.powers == "off"):
                     await self._unpark(change, goal, ending)
+                elif parked:
+                    self.ledger.powered_off[change.address] = (
+                        "the old one; the new one stands, and the next apply goes on"
+                    )
                 elif ending.broken and change.action is Action.CREATE:
                     self.run_.recorder.bind_broken(change, goal)
                 return False
@@ -170,14 +190,15 @@ class _Engine:
     async def _unpark(self, change: Change, goal: Goal, ending: Ending) -> None:
         """The new machine could not be made: take it away where it is of no use, and start the old one again."""
         kind, task = kind_of(change.kind), task_of(change)
-        if ending.verdict is Verdict.WAITING:
+        if goal.creates and ending.verdict is Verdict.WAITING:
             self.ledger.powered_off[change.address] = "its replacement is still being created"
             return
         if ending.broken:
             for removal in kind.delete(replace(task, old_id=change.id, old_reach=task.reach)):
                 await self._pursuit().achieve(removal)
-        old = kind.power(_as_old(change), to="on")
-        again = await self._pursuit().achieve(old)
+        if wanted_power(change) == "off":
+            return
+        again = await self._pursuit().achieve(kind.power(_as_old(change), to="on"))
         if again.verdict is not Verdict.MET:
             self.ledger.powered_off[change.address] = f"the old one could not be started again: {again.text}"
 
@@ -188,7 +209,7 @@ class _Engine:
         )
         async with self._gate(draft).window():
             ok = await window.run()
-        for address in {g.address for g in draft.goals} - set(self.ledger.failed):
+        for address in {g.address for g in draft.goals} - self.ledger.bad:
             touched = self.changes[address]
             if touched.action is Action.DELETE:
                 self.run_.recorder.unbind(touched)
@@ -198,7 +219,7 @@ class _Engine:
 
     def _pursuit(self) -> Pursuit:
         return Pursuit(
-            self.reader, self.watch, self.run_.recorder, self._hands, self.tell, self.now, self.run_.stopped,
+            self.reader, self.watch, self.run_.recorder, self._hands, self.tell, self.now, self._halted,
             self.run_.wait_timeout,
         )  # fmt: skip
 
@@ -213,6 +234,9 @@ class _Engine:
     def _failed(self, goal: Goal, ending: Ending) -> None:
         if ending.verdict is Verdict.WAITING:
             self.ledger.waiting[goal.address] = ending.text
+            return
+        if ending.verdict is Verdict.NOT_STARTED:
+            self.ledger.not_started.setdefault(goal.address, ending.text)
             return
         self.ledger.failed[goal.address] = ending.text
         self.ledger.diagnostics.append(
@@ -229,13 +253,14 @@ class _Engine:
 
     def _report(self) -> Report:
         ledger = self.ledger
-        bad = set(ledger.failed) | set(ledger.not_started) | set(ledger.waiting)
         unknown = [c for c in self.plan.changes if c.action is Action.UNKNOWN]
         for change in unknown:
             if change.authority:
                 ledger.diagnostics.append(_unreadable(change))
+        if (unwritten := self.run_.recorder.unwritten) is not None:
+            ledger.diagnostics.extend(unwritten.diagnostics)
         return Report(
-            done=tuple(sorted(c.address for c in self.plan.pending if c.address not in bad)),
+            done=tuple(sorted(c.address for c in self.plan.pending if c.address not in ledger.bad)),
             failed=dict(sorted(ledger.failed.items())),
             not_started=dict(sorted(ledger.not_started.items())),
             waiting=dict(sorted(ledger.waiting.items())),

@@ -5,15 +5,17 @@ Everything goes to the journal as it happens; the state document is written once
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, ParamSpec, Protocol
 
 from dbc_iac.api.outcome import Done, Effect, NotSent, Outcome, Refused
+from dbc_iac.diagnostics import DiagnosticError
 from dbc_iac.kinds.goal import Goal, Seen
 from dbc_iac.plan.model import Action, Change
 from dbc_iac.state.document import Binding, Intent
 from dbc_iac.values import Json
 
+P = ParamSpec("P")
 LEFT = "~"
 """Between an address and the generation of an object that was replaced and is not gone yet."""
 
@@ -31,11 +33,16 @@ class Ledger(Protocol):
 
 
 class Recorder:
-    """Turns what the engine does into records. Keeps the bindings as they are now, without reading the disk."""
+    """Turns what the engine does into records. Keeps the bindings as they are now, without reading the disk.
+
+    Where a record could not be written, none is after it: the next run finds the journal as if the process had ended
+    there. `unwritten` tells why, and then nothing may be sent any more but what starts a VM that we powered off.
+    """
 
     def __init__(
         self, ledger: Ledger, changes: Mapping[str, Change], bindings: Mapping[str, Binding], number: int
     ) -> None:
+        self.unwritten: DiagnosticError | None = None
         self._ledger = ledger
         self._changes = changes
         self._bindings = dict(bindings)
@@ -47,37 +54,36 @@ class Recorder:
         return {} if bound is None else {"id": bound.id, **bound.resolved}
 
     def intent(self, goal: Goal, detail: Mapping[str, Json]) -> int:
-        """Write down that a call is about to be made; it is on disk when this returns."""
+        """Write down that a call is about to be made; it is on disk when this returns, unless `unwritten` is set."""
         self._number += 1
         change = self._changes[goal.address]
         kept: dict[str, Json] = {**detail, "where": dict(change.reach), "kind": change.kind, "vm": goal.vm}
         identity = goal.id or change.id
-        self._ledger.intent(
-            Intent(
-                number=self._number,
-                address=goal.address,
-                goal=goal.name,
-                id=identity,
-                generation=goal.generation or change.generation,
-                call_class=goal.call_class.value,
-                detail=kept,
-                creates=goal.creates,
-            )
+        intent = Intent(
+            number=self._number,
+            address=goal.address,
+            goal=goal.name,
+            id=identity,
+            generation=goal.generation or change.generation,
+            call_class=goal.call_class.value,
+            detail=kept,
+            creates=goal.creates,
         )
+        self._write(self._ledger.intent, intent)
         return self._number
 
     def result(self, number: int, outcome: Outcome[Any]) -> None:
         match outcome:
             case Done():
-                self._ledger.result(number, "done", "")
+                self._write(self._ledger.result, number, "done", "")
             case Refused(message=message, effect=Effect.NONE):
-                self._ledger.result(number, "refused", message)
+                self._write(self._ledger.result, number, "refused", message)
             case Refused(message=message):
-                self._ledger.result(number, "partial", message)
+                self._write(self._ledger.result, number, "partial", message)
             case NotSent(message=message):
-                self._ledger.result(number, "not-sent", message)
+                self._write(self._ledger.result, number, "not-sent", message)
             case _:
-                self._ledger.result(number, "unknown", getattr(outcome, "message", ""))
+                self._write(self._ledger.result, number, "unknown", getattr(outcome, "message", ""))
 
     def met(self, goal: Goal, seen: Seen) -> None:
         """A goal holds: what it made is bound, what it changed is known, what it removed is unbound."""
@@ -85,11 +91,11 @@ class Recorder:
         if goal.creates:
             self._bind(change, seen.id or goal.id, goal.generation or change.generation, goal.fields, seen.resolved)
         elif goal.deletes:
-            self._ledger.gone(goal.address, goal.id)
+            self._write(self._ledger.gone, goal.address, goal.id)
             self._forget(goal.address, goal.id)
         elif goal.fields:
             self._applied(goal.address, goal.fields, ())
-        self._ledger.met(goal.address, goal.name)
+        self._write(self._ledger.met, goal.address, goal.name)
 
     def uncertain(self, goal: Goal) -> None:
         """A call had no certain answer, or was carried out in part: its fields are sent again by the next run."""
@@ -108,7 +114,7 @@ class Recorder:
         places = [a for a in self._bindings if a == address or a.partition(LEFT)[0] == address]
         for bound in [self._bindings[a] for a in places if self._bindings[a].id == identity]:
             del self._bindings[bound.address]
-            self._ledger.unbind(bound.address)
+            self._write(self._ledger.unbind, bound.address)
 
     def settle(self, change: Change) -> None:
         """All of a change is done: its protection and its ways are kept as its document has them now."""
@@ -161,7 +167,7 @@ class Recorder:
 
     def _put(self, binding: Binding, left: Binding | None = None) -> None:
         self._bindings[binding.address] = binding
-        self._ledger.bind(binding, left)
+        self._write(self._ledger.bind, binding, left)
 
     def _applied(self, address: str, fields: Mapping[str, Json], uncertain: tuple[str, ...]) -> None:
         bound = self._bindings.get(address)
@@ -169,4 +175,11 @@ class Recorder:
             return
         still = tuple(p for p in dict.fromkeys((*bound.uncertain, *uncertain)) if p not in fields)
         self._bindings[address] = bound.model_copy(update={"applied": {**bound.applied, **fields}, "uncertain": still})
-        self._ledger.applied(address, fields, still)
+        self._write(self._ledger.applied, address, fields, still)
+
+    def _write(self, record: Callable[P, None], *given: P.args, **named: P.kwargs) -> None:
+        if self.unwritten is None:
+            try:
+                record(*given, **named)
+            except DiagnosticError as error:
+                self.unwritten = error

@@ -50,8 +50,8 @@ class Report:
             return ExitCode.INTERRUPTED
         if self.waiting or (self.done and (self.failed or self.not_started)):
             return ExitCode.PARTIAL
-        if self.failed or self.not_started:
-            codes = [d.exit_code for d in self.diagnostics if d.severity is Severity.ERROR]
+        codes = [d.exit_code for d in self.diagnostics if d.severity is Severity.ERROR]
+        if codes or self.failed or self.not_started:
             return max(codes, default=ExitCode.ERROR)
         if any(d.exit_code is ExitCode.AUTHORISATION for d in self.diagnostics):
             return ExitCode.AUTHORISATION

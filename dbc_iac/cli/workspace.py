@@ -7,7 +7,7 @@ import re
 import secrets as random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -130,7 +130,14 @@ class Workspace:
         recorder = Recorder(self.store.journal, {c.address: c for c in plan.changes}, state.bindings, number)
         with stop_on_signal(self.app.runtime.tell) as stopped:
             report = await self._run(plan, recorder, wait_timeout, stopped)
-        self.store.commit(self.state())
+        return report if recorder.unwritten is not None else self._committed(report)
+
+    def _committed(self, report: Report) -> Report:
+        """Write the state. What became of everything is told all the same where that cannot be done."""
+        try:
+            self.store.commit(self.state())
+        except DiagnosticError as error:
+            return replace(report, diagnostics=(*report.diagnostics, *error.diagnostics))
         return report
 
     async def _run(

@@ -104,14 +104,19 @@ def _draft_windows(change: Change, goals: Goals, changes: Mapping[str, Change], 
         return
     host = changes.get(change.holder, change)
     key = window_key(host.address)
-    power = str(host.desired.get("power") or host.observed.get("power") or "on")
-    window = drafts.setdefault(key, Draft(key, StepKind.WINDOW, host.address, node=host.node, power=power))
+    new = Draft(key, StepKind.WINDOW, host.address, node=host.node, power=wanted_power(host))
+    window = drafts.setdefault(key, new)
     window.goals.extend(offline)
     window.after.add(host.address)
     # The window leaves the VM as it is wanted: started by its own step, it would be powered off once more.
     if host.address in drafts:
         own = drafts[host.address]
         own.goals = [g for g in own.goals if g.powers != "on"]
+
+
+def wanted_power(host: Change) -> str:
+    """How a machine is to be left: as its document says, else as it was found."""
+    return str(host.desired.get("power") or host.observed.get("power") or "on")
 
 
 def _draft_after(change: Change, goals: Goals, drafts: dict[str, Draft]) -> None:

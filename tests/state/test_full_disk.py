@@ -1,37 +1,96 @@
-"""The disk fills up during an apply: exit code 7 and one problem, and the next run goes on from the journal."""
+"""The disk fills up during an apply: it ends with 7 and one problem, no VM is left off, and the next run goes on."""
 
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from dbc_iac.emulator import FaultSpec
 from dbc_iac.state.files import Files
-from tests.projects import Emulated, project, vm
+from tests.projects import Emulated, document, project, vm
+
+DISK = document("Disk", "scratch", {"vm": "trainer", "size": "50Gi"})
+GROWN = document("Disk", "scratch", {"vm": "trainer", "size": "90Gi"})
+SCENARIOS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "create": ((), (vm(), DISK)),
+    "window": ((vm(), DISK), (vm(gpus=2, cpus=8), GROWN)),
+    "replace": ((vm(), DISK), (vm(image="win10.qcow2"), DISK)),
+    "delete": ((vm(), DISK), (vm(),)),
+}
 
 
-@pytest.mark.parametrize("step", [3, 4, 5, 6, 7])
-def test_a_full_disk_is_told_and_the_next_run_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
-) -> None:
-    emulated = Emulated(project(tmp_path, vm()))
-    assert emulated.run("plan").code == 0
+@contextmanager
+def full_from(monkeypatch: pytest.MonkeyPatch, write: int) -> Iterator[list[int]]:
+    """The disk takes nothing from the n-th write on. Counts the writes."""
     count = [0]
     whole = Files.write
 
-    def write(self: Files, descriptor: int, content: bytes) -> None:
+    def writing(self: Files, descriptor: int, content: bytes) -> None:
         count[0] += 1
-        if count[0] >= step:
+        if count[0] >= write:
             raise OSError(errno.ENOSPC, "No space left on device")
         whole(self, descriptor, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Files, "write", write)
-        result = emulated.run("apply", "--yes", "--json")
-    assert (result.code, result.codes) in [(7, ["journal-not-written"]), (7, ["state-not-written"])], result.err
-    emulated.settle()
+        patch.setattr(Files, "write", writing)
+        yield count
+
+
+def prepared(directory: Path, name: str) -> Emulated:
+    before, after = SCENARIOS[name]
+    emulated = Emulated(project(directory, *before))
     assert emulated.run("apply", "--yes").code == 0
-    assert len(emulated.vms) == 1
-    assert emulated.run("plan", "--detailed-exitcode").code == 0
-    emulated.close()
+    assert emulated.run("plan").code == 0
+    project(directory, *after, environ=emulated.project.environ)
+    return emulated
+
+
+@pytest.mark.parametrize("name", sorted(SCENARIOS))
+def test_a_full_disk_is_told_no_vm_is_left_off_and_the_next_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    whole = prepared(tmp_path / "whole", name)
+    with full_from(monkeypatch, 10_000) as count:
+        assert whole.run("apply", "--yes").code == 0
+    whole.close()
+    assert count[0] > 5
+    for write in range(1, count[0] + 1):
+        emulated = prepared(tmp_path / f"{write}", name)
+        with full_from(monkeypatch, write):
+            result = emulated.run("apply", "--yes", "--json")
+        assert (result.code, result.codes) in [(7, ["journal-not-written"]), (7, ["state-not-written"])], result.err
+        off = [m for m in emulated.vms.values() if m["domain"] == "off"]
+        if off:  # it has been replaced, and is only to be taken away
+            assert len(emulated.vms) == 2
+            assert "the new one stands" in result.json["report"]["poweredOff"]["VirtualMachine/trainer"]
+        emulated.settle()
+        again = emulated.run("apply", "--yes")
+        assert again.code == 0, again.out + again.err
+        assert emulated.run("plan", "--detailed-exitcode").code == 0
+        [machine] = emulated.vms.values()
+        assert machine["domain"] == "running"
+        emulated.close()
+
+
+@pytest.mark.parametrize("name", ["window", "replace"])
+def test_the_report_says_which_vm_is_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    off: list[dict[str, Any]] = []
+    for write in range(4, 10):
+        emulated = prepared(tmp_path / f"{write}", name)
+        refusal = FaultSpec(op="tasks.start", kind="refuse", times=1000, text="allocate gpu failed")
+        emulated.network.faults.add(refusal)
+        with full_from(monkeypatch, write):
+            result = emulated.run("apply", "--yes", "--json")
+        report = result.json["report"] if result.out else {"poweredOff": {}}
+        machines = list(emulated.vms.values())
+        is_off = any(m["domain"] == "off" for m in machines)
+        assert bool(report["poweredOff"]) is is_off
+        off += [report["poweredOff"]] if is_off else []
+        emulated.close()
+    assert off
+    assert {a for told in off for a in told} == {"VirtualMachine/trainer"}
