@@ -12,12 +12,10 @@ from dbc_iac.api.outcome import Done, Effect, NotSent, Outcome, Refused
 from dbc_iac.diagnostics import DiagnosticError
 from dbc_iac.kinds.goal import Goal, Seen
 from dbc_iac.plan.model import Action, Change
-from dbc_iac.state.document import Binding, Intent
+from dbc_iac.state.document import LEFT, Binding, Intent
 from dbc_iac.values import Json
 
 P = ParamSpec("P")
-LEFT = "~"
-"""Between an address and the generation of an object that was replaced and is not gone yet."""
 
 
 class Ledger(Protocol):
@@ -58,6 +56,8 @@ class Recorder:
         self._number += 1
         change = self._changes[goal.address]
         kept: dict[str, Json] = {**detail, "where": dict(change.reach), "kind": change.kind, "vm": goal.vm}
+        if goal.creates:
+            kept |= {"marker": change.marker, "fields": dict(goal.fields)}
         identity = goal.id or change.id
         intent = Intent(
             number=self._number,
@@ -89,7 +89,9 @@ class Recorder:
         """A goal holds: what it made is bound, what it changed is known, what it removed is unbound."""
         change = self._changes[goal.address]
         if goal.creates:
-            self._bind(change, seen.id or goal.id, goal.generation or change.generation, goal.fields, seen.resolved)
+            # What an earlier run made has the fields that were sent then; the next plan tells what differs by now.
+            fields = change.applied if change.action is Action.ADOPT and change.applied else goal.fields
+            self._bind(change, seen.id or goal.id, goal.generation or change.generation, fields, seen.resolved)
         elif goal.deletes:
             self._write(self._ledger.gone, goal.address, goal.id)
             self._forget(goal.address, goal.id)

@@ -14,7 +14,7 @@ from dbc_iac.plan.graph import dependencies
 from dbc_iac.plan.model import Action, Change, FieldChange
 from dbc_iac.plan.refresh import Candidate, World, external, holder_address, tentative
 from dbc_iac.plan.session import Options, Session
-from dbc_iac.state.document import Intent
+from dbc_iac.state.document import LEFT, Binding, Intent
 from dbc_iac.values import Json
 
 
@@ -38,7 +38,7 @@ def decide(session: Session, world: World, desired: Mapping[str, dict[str, Json]
             begun = tentative(candidate.intent) if candidate.binding is None and candidate.intent is not None else None
             if candidate.binding is not None:
                 made.changes[address] = _removal(candidate, observation, options)
-            elif begun is not None and observation.present is not False:
+            elif begun is not None and observation.present is not False and not _still_wanted(begun, made.changes):
                 # An earlier creation came late, and nothing wants it: absent is left pending, for it may come still.
                 made.changes[address] = _removal(replace(candidate, binding=begun), observation, options)
         else:
@@ -47,6 +47,12 @@ def decide(session: Session, world: World, desired: Mapping[str, dict[str, Json]
             change = _wanted(session, world, candidate, resource, observation, base, made.problems, options)
             made.changes[address] = change
     return made
+
+
+def _still_wanted(begun: Binding, changes: Mapping[str, Change]) -> bool:
+    """Whether the change of its address makes what was begun, or cannot tell."""
+    change = changes.get(begun.address.partition(LEFT)[0])
+    return change is not None and (change.id == begun.id or change.action is Action.UNKNOWN)
 
 
 def _external(resource: Resource[Spec], observation: Observation) -> list[Diagnostic]:
@@ -188,10 +194,11 @@ def _unbound(
         if owned := _foreign(session, candidate, resource, observation, base):
             problems.add(owned)
             return seen
-        reason = (
-            "an earlier run created it and could not say so" if candidate.intent else "it exists already and is ours"
-        )
-        return replace(seen, action=Action.ADOPT, reasons=(reason,))
+        if candidate.intent is None:
+            return replace(seen, action=Action.ADOPT, reasons=("it exists already and is ours",))
+        begun = tentative(candidate.intent)
+        reason = "an earlier run created it and could not say so"
+        return replace(seen, action=Action.ADOPT, reasons=(reason,), applied=begun.applied if begun else {})
     fields = tuple(initial(kind, base.desired))
     reason = "it is new" if candidate.intent is None else "an earlier run could not finish its creation"
     known, unsettled = _pre_image(candidate.intent)
@@ -286,7 +293,7 @@ def _removal(candidate: Candidate, observation: Observation, options: Options) -
         candidate.address,
         candidate.kind,
         Action.DELETE,
-        reasons=(_why_removed(candidate.address, options),),
+        reasons=(_why_removed(candidate, options),),
         id=binding.id,
         old_id=binding.id,
         generation=binding.generation,
@@ -310,8 +317,10 @@ def _removal(candidate: Candidate, observation: Observation, options: Options) -
     return replace(change, observed=dict(observation.values))
 
 
-def _why_removed(address: str, options: Options) -> str:
-    if "~" in address:
+def _why_removed(candidate: Candidate, options: Options) -> str:
+    if candidate.intent is not None and candidate.intent.creates and candidate.intent.id == candidate.id:
+        return "an earlier run began it, and nothing wants it any more"
+    if LEFT in candidate.address:
         return "another took its place, and an earlier run could not take it away"
     return "destroy was asked for" if options.destroy else "its document is gone"
 

@@ -18,6 +18,7 @@ from dbc_iac.plan.rails import rails
 from dbc_iac.plan.refresh import World, refresh
 from dbc_iac.plan.session import Options, Session
 from dbc_iac.plan.steps import Draft, compile_steps
+from dbc_iac.state.document import LEFT
 from dbc_iac.values import Json
 
 
@@ -80,7 +81,7 @@ def _targeted(changes: Mapping[str, Change], options: Options) -> dict[str, Chan
     if not options.targets:
         return dict(changes)
     wanted: set[str] = set()
-    todo = [a for a in changes if a in options.targets or a.partition(".")[0] in options.targets]
+    todo = [a for a in changes if {a, a.partition(LEFT)[0], a.partition(".")[0]} & options.targets]
     while todo:
         address = todo.pop()
         if address in wanted:

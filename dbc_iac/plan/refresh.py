@@ -12,7 +12,7 @@ from dbc_iac.kinds.reach import Reach
 from dbc_iac.kinds.reader import Known, Reader
 from dbc_iac.kinds.spec import Spec
 from dbc_iac.plan.session import Session
-from dbc_iac.state.document import Binding, Intent
+from dbc_iac.state.document import LEFT, Binding, Intent
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,25 +59,41 @@ def find_candidates(session: Session) -> dict[str, Candidate]:
         kind = kind_of(resource.kind)
         if kind.looked_at:
             continue
+        reach = kind.reach(resource, inventory)
         binding, intent = state.bindings.get(address), intents.get(address)
+        if intent is not None and not _same_wish(intent, resource, inventory, reach):
+            intent = None
         generation = binding.generation if binding else state.generations.get(address, 0) + 1
         identity = binding.id if binding else kind.identity(resource, inventory, generation)
         if binding is None and intent is not None:
             generation, identity = intent.generation, intent.id
-        found[address] = Candidate(
-            address, resource.kind, resource, binding, intent, kind.reach(resource, inventory), identity, generation
-        )
+        found[address] = Candidate(address, resource.kind, resource, binding, intent, reach, identity, generation)
     for address, binding in state.bindings.items():
         if address not in found:
             reach = Reach.from_json(binding.where)
             found[address] = Candidate(
                 address, binding.kind, None, binding, intents.get(address), reach, binding.id, binding.generation
             )
-    for address, intent in intents.items():
-        if address not in found and (begun := tentative(intent)) is not None:
+    known = {c.id for c in found.values()}
+    for intent in state.pending:
+        begun = tentative(intent)
+        if begun is not None and begun.id not in known:
+            address = f"{intent.address}{LEFT}{begun.generation}"
             reach = Reach.from_json(begun.where)
             found[address] = Candidate(address, begun.kind, None, None, intent, reach, begun.id, begun.generation)
     return {a: _with_holder(c, session, found) for a, c in found.items()}
+
+
+def _same_wish(intent: Intent, resource: Resource[Spec], inventory: Inventory, reach: Reach) -> bool:
+    """Whether a call that is pending was made for what the document says now: only then may it be repeated.
+
+    A creation for another machine, or with other hidden fields, makes something that this document does not want.
+    """
+    where = intent.detail.get("where")
+    if not intent.creates or not isinstance(where, dict):
+        return True
+    marker = kind_of(resource.kind).marker(resource, inventory, intent.generation)
+    return where.get("target") == reach.target and intent.detail.get("marker", marker) == marker
 
 
 def tentative(intent: Intent) -> Binding | None:
@@ -86,7 +102,11 @@ def tentative(intent: Intent) -> Binding | None:
     if not intent.creates or not intent.id or not isinstance(where, dict) or not where:
         return None
     kind = str(intent.detail.get("kind") or intent.address.partition("/")[0])
-    return Binding(address=intent.address, kind=kind, id=intent.id, generation=intent.generation, where=where)
+    fields = intent.detail.get("fields")
+    return Binding(
+        address=intent.address, kind=kind, id=intent.id, generation=intent.generation, where=where,
+        applied=fields if isinstance(fields, dict) else {},
+    )  # fmt: skip
 
 
 def _with_holder(candidate: Candidate, session: Session, found: Mapping[str, Candidate]) -> Candidate:

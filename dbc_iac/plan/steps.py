@@ -14,6 +14,7 @@ from dbc_iac.kinds.goal import Goal, Needs
 from dbc_iac.plan.graph import order
 from dbc_iac.plan.model import Action, Change, Step, StepKind
 from dbc_iac.plan.tasks import Goals, goals_of, line, task_of
+from dbc_iac.state.document import LEFT
 
 _GOING = frozenset({Action.DELETE, Action.REPLACE, Action.FORGET})
 OFF_ON_SECONDS = 30
@@ -150,6 +151,8 @@ def _order_creation(change: Change, changes: Mapping[str, Change], drafts: dict[
             own.after.add(needed)
         else:
             own.after |= ends(cause, drafts)
+    if not change.holder:  # what is left of an earlier try holds what the new one needs
+        own.after |= {removal_key(a) for a in changes if a.partition(LEFT)[0] == change.address != a}
     window = window_key(change.holder) if change.holder else ""
     if window in drafts and change.address in drafts:
         drafts[window].after.add(change.address)

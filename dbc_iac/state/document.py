@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 FORMAT_VERSION = 1
+LEFT = "~"
+"""Between an address and the generation of an object that is not the one of its document, and is not gone yet."""
 
 
 class _Document(BaseModel):

@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
-from dbc_iac.state.document import FORMAT_VERSION, Binding, Intent, State
+from dbc_iac.state.document import FORMAT_VERSION, LEFT, Binding, Intent, State
 from dbc_iac.state.files import FILES, Files
 from dbc_iac.state.guard import refuse_secrets
 from dbc_iac.state.records import RECORD
@@ -162,14 +162,14 @@ def fold(state: State, records: Iterable[Record]) -> State:  # noqa: PLR0912 - o
             binding = Binding.model_validate(record["binding"])
             bindings[binding.address] = binding
             generations[binding.address] = max(generations.get(binding.address, 0), binding.generation)
-            _close(binding.address, binding.generation, pending)
+            _close(binding, pending)
             if "leftBehind" in record:
                 left = Binding.model_validate(record["leftBehind"])
                 bindings[left.address] = left
         elif kind == "unbind":
             lost = bindings.pop(record["address"], None)
             if lost is not None:
-                _close(lost.address, lost.generation, pending)
+                _close(lost, pending)
         elif kind == "applied" and record["address"] in bindings:
             bound = bindings[record["address"]]
             fields = {**bound.applied, **record["fields"]}
@@ -177,11 +177,15 @@ def fold(state: State, records: Iterable[Record]) -> State:  # noqa: PLR0912 - o
                 update={"applied": fields, "uncertain": tuple(record["uncertain"])}
             )
         elif kind == "gone":
-            for number in [n for n, i in pending.items() if (i.address, i.id) == (record["address"], record["id"])]:
+            address = record["address"].partition(LEFT)[0]
+            for number in [
+                n for n, i in pending.items() if (i.address.partition(LEFT)[0], i.id) == (address, record["id"])
+            ]:
                 del pending[number]
         elif kind == "met":
-            for number in [n for n, i in pending.items() if (i.address, i.goal) == (record["address"], record["goal"])]:
-                del pending[number]
+            made = (record["address"], record["goal"])
+            for number in [n for n, i in pending.items() if (i.address, i.goal) == made and not i.creates]:
+                del pending[number]  # a creation is settled by the binding of what it made
     return state.model_copy(
         update={"bindings": bindings, "generations": generations, "pending": tuple(pending.values())}
     )
@@ -211,9 +215,12 @@ def _answer(number: int, outcome: str, pending: dict[int, Intent]) -> None:
         del pending[earlier]
 
 
-def _close(address: str, generation: int, pending: dict[int, Intent]) -> None:
-    """What a binding settles: all of its address, but not the creation of a later generation, which may exist too."""
-    for number in [
-        n for n, i in pending.items() if i.address == address and not (i.creates and i.generation > generation)
-    ]:
+def _close(bound: Binding, pending: dict[int, Intent]) -> None:
+    """What a binding settles: all of its address, but not the creation of another object, which may exist too."""
+
+    def other(intent: Intent) -> bool:
+        another = intent.id != bound.id if intent.id else intent.generation > bound.generation
+        return intent.creates and another
+
+    for number in [n for n, i in pending.items() if i.address == bound.address and not other(i)]:
         del pending[number]

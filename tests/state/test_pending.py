@@ -57,6 +57,7 @@ UNBIND = {"type": "unbind", "address": "VirtualMachine/a"}
         ([bind(1), intent(1, 1, creates=False), result(1, "partial")], []),
         ([bind(1), intent(1, 2), result(1, "unknown"), bind(1)], [1]),
         ([bind(1), intent(1, 2), result(1, "unknown"), UNBIND], [1]),
+        ([intent(1, 1), result(1, "unknown"), intent(2, 2), bind(2)], [1]),
         ([bind(1), intent(1, 1, creates=False), result(1, "unknown"), UNBIND], []),
     ],
     ids=[
@@ -71,6 +72,7 @@ UNBIND = {"type": "unbind", "address": "VirtualMachine/a"}
         "a change that was refused when part of it was done: its fields say so",
         "the old machine was seen, not the new one",
         "the old machine is gone, the new one was not seen",
+        "another try was seen, under its own id",
         "what is gone needs no answer",
     ],
 )
@@ -104,7 +106,7 @@ def carried_out_perhaps(records: list[dict[str, Any]]) -> Iterator[tuple[str, st
         answers = [r["outcome"] for r in later if r["type"] == "result" and r["number"] == made["number"]]
         seen = [r["binding"]["generation"] for r in later if r["type"] == "bind"]
         settled = answers and answers[0] in {"refused", "not-sent", *(() if made["creates"] else ("partial",))}
-        if not settled and not (seen and (not made["creates"] or max(seen) >= made["generation"])):
+        if not settled and not (made["generation"] in seen if made["creates"] else seen):
             yield made["goal"], made["id"]
 
 
