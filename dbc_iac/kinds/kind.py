@@ -94,6 +94,8 @@ class Machine:
     hardware: NodeHardware | None
     orders: tuple[RentOrder, ...] | None
     whole: bool | None
+    observed: Mapping[str, Json] = field(default_factory=dict)
+    """What the API shows of the resource that is asked about."""
     centres: tuple[str, ...] | None = None
     """Ids of the image centres that the client node for them knows; None where not asked or not told."""
     inventory: Inventory | None = None

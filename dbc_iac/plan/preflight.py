@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 
 from dbc_iac.diagnostics import Diagnostics
 from dbc_iac.kinds import kind_of
@@ -31,7 +32,8 @@ async def preflight(session: Session, world: World, changes: Mapping[str, Change
         resource, machine = session.inventory.resources.get(address), machines.get(Reach.from_json(change.reach))
         if resource is not None and machine is not None:
             changed = frozenset(f.path for f in change.fields)
-            found.extend(kind_of(change.kind).preflight(resource, change.desired, changed, machine))
+            seen = replace(machine, observed=change.observed)
+            found.extend(kind_of(change.kind).preflight(resource, change.desired, changed, seen))
     for target in sorted({w.target for w in ways}):
         of_target = [m for w, m in machines.items() if w.target == target]
         orders = {o.id: o for m in of_target for o in m.orders or ()}
@@ -48,6 +50,6 @@ async def _machine(reader: Reader, reach: Reach, session: Session, *, centres: b
         hardware.value if isinstance(hardware, Known) else None,
         orders.value if isinstance(orders, Known) else None,
         await whole_machine(reader, reach),
-        known.value if isinstance(known, Known) else None,
-        session.inventory,
+        centres=known.value if isinstance(known, Known) else None,
+        inventory=session.inventory,
     )

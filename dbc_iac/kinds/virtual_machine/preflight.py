@@ -60,6 +60,31 @@ def _rental(vm: VmResource, changed: frozenset[str], machine: Machine, order: Re
             "The node works only for an order that is renting.",
             "Renew the rental and write the new order's id.",
         )
+    elif "rentOrder" in changed:
+        yield from _order_change(vm, machine, order)
+
+
+def _order_change(vm: VmResource, machine: Machine, order: RentOrder) -> Iterator[Diagnostic]:
+    """A start moves a VM to another order only when the node knows that the old one has ended, and both are alike."""
+    old = next((o for o in machine.orders or () if o.id == machine.observed.get("rentOrder")), None)
+    if old is None or old.id == order.id:
+        return
+    if old.renting:
+        yield _error(
+            vm,
+            "rentOrder",
+            f"the node still takes order {old.id} for {old.rent_status}, and keeps the VM under it",
+            "It moves a VM to another order when the old one has ended. It looks at its orders every 15 minutes.",
+            f"Wait until the node knows that order {old.id} has ended, and plan again.",
+        )
+    elif len(old.gpu_index) != len(order.gpu_index):
+        yield _error(
+            vm,
+            "rentOrder",
+            f"order {order.id} has {len(order.gpu_index)} GPUs, the VM's order {old.id} has {len(old.gpu_index)}",
+            "A VM moves only between orders of as many GPUs.",
+            f"Make the VM anew under the new order: --replace {vm.address}.",
+        )
 
 
 def _image(vm: VmResource, hardware: NodeHardware) -> Iterator[Diagnostic]:
