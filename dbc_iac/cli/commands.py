@@ -8,19 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dbc_iac.cli import recovery
 from dbc_iac.cli.app import App, Exit
+from dbc_iac.cli.options import json_option, target_option, yes_option
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 
 if TYPE_CHECKING:
     from dbc_iac.apply import Report
     from dbc_iac.cli.workspace import Workspace
     from dbc_iac.plan import Options, Plan
-
-json_option = click.option("--json", "as_json", is_flag=True, help="Print the result and all problems as JSON.")
-target_option = click.option(
-    "--target", "targets", multiple=True, metavar="ADDRESS", help="Only this, and what it needs."
-)
-yes_option = click.option("--yes", is_flag=True, help="Do not ask. Required without a terminal.")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -119,21 +115,29 @@ def schema(app: App, /, output: Path, docs: Path | None, check: bool, as_json: b
 def _options(destroy: bool, targets: tuple[str, ...], rails: dict[str, object]) -> Options:
     from dbc_iac.plan import Options
 
-    replace, identities = rails.get("replace"), rails.get("destroy_identity")
     return Options(
         destroy=destroy,
         targets=frozenset(targets),
-        replace=frozenset(replace if isinstance(replace, tuple) else ()),
-        destroy_identity=frozenset(identities if isinstance(identities, tuple) else ()),
+        excludes=_addresses(rails.get("exclude")),
+        offline=rails.get("refresh") is False,
+        forget_expired=bool(rails.get("forget_expired")),
+        replace=_addresses(rails.get("replace")),
+        destroy_identity=_addresses(rails.get("destroy_identity")),
         allow_empty=bool(rails.get("allow_empty")),
         max_removals=None if rails.get("max_removals") is None else int(str(rails["max_removals"])),
     )
 
 
+def _addresses(value: object) -> frozenset[str]:
+    return frozenset(value if isinstance(value, tuple) else ())
+
+
 def _rail_options(command: click.Command) -> click.Command:
     """The options that lift a rail, the same for plan, apply and destroy."""
     command.params += [
+        click.Option(["--exclude"], multiple=True, metavar="ADDRESS", help="Leave this, and what needs it."),
         click.Option(["--replace"], multiple=True, metavar="ADDRESS", help="Make this resource anew."),
+        click.Option(["--forget-expired"], is_flag=True, help="Forget what is on machines not rented any more."),
         click.Option(["--destroy-identity"], multiple=True, metavar="ADDRESS", help="Delete this server's identity."),
         click.Option(["--allow-empty"], is_flag=True, help="Allow manifests that hold nothing."),
         click.Option(["--max-removals"], type=int, help="Percent that may go at once; default: the project's."),
@@ -146,6 +150,9 @@ def _rail_options(command: click.Command) -> click.Command:
 @click.option("-o", "file", type=click.Path(path_type=Path, dir_okay=False), help="Write the plan to a file.")
 @click.option("--destroy", is_flag=True, help="Plan the removal of everything.")
 @click.option("--detailed-exitcode", is_flag=True, help="End with 2 where changes are pending.")
+@click.option(
+    "--refresh", type=bool, default=True, metavar="BOOLEAN", help="false: plan from the state, without asking the API."
+)
 @target_option
 @json_option
 @click.pass_obj
@@ -155,6 +162,7 @@ def plan(
     file: Path | None,
     destroy: bool,
     detailed_exitcode: bool,
+    refresh: bool,
     targets: tuple[str, ...],
     as_json: bool,
     **rails: object,
@@ -166,8 +174,17 @@ def plan(
     app.json = as_json
     workspace = Workspace.load(app)
     with workspace.locked("plan"):
-        made = workspace.plan(_options(destroy, targets, rails))
+        made = workspace.plan(_options(destroy, targets, {**rails, "refresh": refresh}))
     app.report(made.diagnostics)
+    if file is not None and not refresh:
+        raise DiagnosticError(
+            Diagnostic(
+                "plan-not-fresh",
+                Severity.ERROR,
+                "a plan that was made from the state alone cannot be kept for an apply",
+                remedy="Leave out -o, or --refresh=false.",
+            )
+        )
     if file is not None:
         file.write_text(json.dumps(made.to_json(), indent=1) + "\n", encoding="utf-8")
         file.chmod(0o600)
@@ -385,3 +402,9 @@ def _need_emulator() -> None:
                 remedy="Install it with: pip install 'dbc-iac[emulator]'",
             )
         )
+
+
+for _command in recovery.COMMANDS:
+    dbc_iac.add_command(_command)
+for _command in recovery.STATE_COMMANDS:
+    state.add_command(_command)

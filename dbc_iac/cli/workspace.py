@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import re
 import secrets as random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any, TypeVar
 
 from dbc_iac.api.channel import Channel, Connections
 from dbc_iac.api.secret import SecretText
@@ -28,6 +29,8 @@ from dbc_iac.plan.file import read_plan
 from dbc_iac.plan.fit import check_fit
 from dbc_iac.report.apply_text import event_line
 from dbc_iac.state import LocalStore, State, lock, owner
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -104,7 +107,17 @@ class Workspace:
 
     async def _plan(self, options: Options) -> Plan:
         async with self.identities.connections() as connections:
-            return await make_plan(self._session(connections), options)
+            return await make_plan(self._session(connections, self.state()), options)
+
+    def work(self, task: Callable[[Session], Coroutine[Any, Any, T]], state: State) -> T:
+        """Let something look at the API, on this state."""
+
+        async def go() -> T:
+            async with self.identities.connections() as connections:
+                return await task(self._session(connections, state))
+
+        result: T = self.app.runtime.run(go())
+        return result
 
     def planned(self, file: Path) -> Plan:
         """A plan from a file, if it still fits. Raises DiagnosticError that names what moved."""
@@ -114,7 +127,7 @@ class Workspace:
 
     async def _check_fit(self, plan: Plan) -> None:
         async with self.identities.connections() as connections:
-            await check_fit(plan, self._session(connections))
+            await check_fit(plan, self._session(connections, self.state()))
 
     def apply(self, plan: Plan, wait_timeout: float | None) -> Report:
         """Apply a plan, and write the state. The state is locked."""
@@ -166,10 +179,10 @@ class Workspace:
     def identities(self) -> Identities:
         return Identities(self.loaded.project, self.resolver, self.app.runtime, self.app.directory)
 
-    def _session(self, connections: Connections) -> Session:
+    def _session(self, connections: Connections, state: State) -> Session:
         return Session(
             self.inventory,
-            self.state(),
+            state,
             self._connect(connections),
             self._secret,
             self.app.environment,

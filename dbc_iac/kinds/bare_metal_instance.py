@@ -19,7 +19,7 @@ from dbc_iac.api.endpoints import instances
 from dbc_iac.api.outcome import Done, Outcome
 from dbc_iac.diagnostics import Diagnostic
 from dbc_iac.kinds.goal import Goal, Hands, Seen, Sight
-from dbc_iac.kinds.kind import Kind, Observation, Sought, Task, register
+from dbc_iac.kinds.kind import Kind, Observation, Sought, Task, register, unread
 from dbc_iac.kinds.reach import Reach
 from dbc_iac.kinds.reader import Reader, Unreadable
 from dbc_iac.kinds.resource import Inventory, Resource
@@ -218,7 +218,7 @@ class BareMetalInstance(Kind[BareMetalInstanceSpec]):
         if isinstance(power, Unreadable):
             if power.not_rented:
                 return Observation(True, id=sought.id, notes=(NOT_RENTED,))
-            return Observation(None, id=sought.id, reason=power.reason, authority=power.authority)
+            return unread(sought.id, power)
         device = await reader.deeplink(sought.reach)
         seen: dict[str, Json] = {"power": power.value}
         if isinstance(device, Unreadable):

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from dbc_iac.diagnostics import Diagnostic
-from dbc_iac.kinds.kind import Kind, Observation, Sought, register
+from dbc_iac.kinds.kind import Kind, Observation, Sought, register, unread
 from dbc_iac.kinds.reach import Reach
 from dbc_iac.kinds.reader import Reader, Unreadable
 from dbc_iac.kinds.resource import Inventory, Resource
@@ -43,5 +43,5 @@ class BareMetalManager(Kind[BareMetalManagerSpec]):
     async def observe(self, sought: Sought, reader: Reader) -> Observation:
         servers = await reader.servers(sought.reach)
         if isinstance(servers, Unreadable):
-            return Observation(None, reason=servers.reason, authority=servers.authority)
+            return unread("", servers)
         return Observation(True, id=sought.reach.target)

@@ -19,7 +19,7 @@ from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import Diagnostic
 from dbc_iac.kinds.bare_metal_manager import BareMetalManager
 from dbc_iac.kinds.goal import Goal, Hands, Seen, Sight
-from dbc_iac.kinds.kind import Kind, Observation, Sought, Task, register
+from dbc_iac.kinds.kind import Kind, Observation, Sought, Task, register, unread
 from dbc_iac.kinds.reach import Reach
 from dbc_iac.kinds.reader import Known, Reader, Unreadable
 from dbc_iac.kinds.resource import Inventory, Resource
@@ -192,7 +192,7 @@ class BareMetalServer(Kind[BareMetalServerSpec]):
     async def observe(self, sought: Sought, reader: Reader) -> Observation:
         found = await find_server(reader, sought.reach, node_id=sought.id, uuid="" if sought.id else sought.key)
         if isinstance(found, Unreadable):
-            return Observation(None, id=sought.id, reason=found.reason, authority=found.authority)
+            return unread(sought.id, found)
         server = found.value
         if server is None:
             return Observation(False, id=sought.id)

@@ -15,7 +15,7 @@ from dbc_iac.api.endpoints import disks
 from dbc_iac.api.outcome import Outcome
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.kinds.goal import Goal, Hands, Needs, Seen, Sight
-from dbc_iac.kinds.kind import Kind, Machine, Observation, Sought, Task, register
+from dbc_iac.kinds.kind import Kind, Machine, Observation, Sought, Task, register, unread
 from dbc_iac.kinds.node import node_reach
 from dbc_iac.kinds.reach import Reach
 from dbc_iac.kinds.reader import Reader, Unreadable
@@ -165,7 +165,7 @@ class Disk(Kind[DiskSpec]):
             return Observation(False, id=sought.id)
         listing = await reader.vms(sought.reach)
         if isinstance(listing, Unreadable):
-            return Observation(None, id=sought.id, reason=listing.reason, authority=listing.authority)
+            return unread(sought.id, listing)
         if sought.holder_id not in listing.value:
             return Observation(False, id=sought.id)
         details = await reader.vm(sought.reach, sought.holder_id)

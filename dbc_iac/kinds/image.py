@@ -19,7 +19,7 @@ from dbc_iac.api.outcome import Outcome
 from dbc_iac.diagnostics import Diagnostic, ExitCode
 from dbc_iac.kinds.centre import check_centre, check_file, through_image_client, unknown_centre
 from dbc_iac.kinds.goal import Goal, Hands, Seen, Sight
-from dbc_iac.kinds.kind import Kind, Machine, Observation, Sought, Task, register
+from dbc_iac.kinds.kind import Kind, Machine, Observation, Sought, Task, register, unread
 from dbc_iac.kinds.node import node_reach
 from dbc_iac.kinds.reach import Reach
 from dbc_iac.kinds.reader import Known, Reader, Unreadable
@@ -200,7 +200,7 @@ class Image(Kind[ImageSpec]):
         if isinstance(there, Unreadable):
             if sought.binding is None and unknown_centre(there):
                 return Observation(False, id=sought.id)
-            return Observation(None, id=sought.id, reason=there.reason, authority=there.authority)
+            return unread(sought.id, there)
         if sought.id not in there.value:
             return Observation(False, id=sought.id)
         values: dict[str, Json] = {"file": sought.id, "node": sought.reach.target}

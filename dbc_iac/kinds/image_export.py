@@ -19,7 +19,7 @@ from dbc_iac.api.outcome import Outcome
 from dbc_iac.diagnostics import Diagnostic, Severity
 from dbc_iac.kinds.centre import check_centre, check_file, image_file, through_image_client
 from dbc_iac.kinds.goal import Goal, Hands, Seen, Sight
-from dbc_iac.kinds.kind import Kind, Machine, Observation, Sought, Task, register
+from dbc_iac.kinds.kind import Kind, Machine, Observation, Sought, Task, register, unread
 from dbc_iac.kinds.node import node_reach
 from dbc_iac.kinds.reach import Reach
 from dbc_iac.kinds.reader import Known, Reader, Unreadable
@@ -155,7 +155,7 @@ class ImageExport(Kind[ImageExportSpec]):
         if isinstance(stored, Unreadable):
             if sought.binding is None:
                 return Observation(False, id=sought.id)
-            return Observation(None, id=sought.id, reason=stored.reason, authority=stored.authority)
+            return unread(sought.id, stored)
         if sought.id not in stored.value:
             return Observation(False, id=sought.id)
         values: dict[str, Json] = {"file": sought.id, "imageServer": server}

@@ -15,7 +15,7 @@ from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import Diagnostic
 from dbc_iac.kinds.goal import Goal
 from dbc_iac.kinds.reach import Reach
-from dbc_iac.kinds.reader import Reader
+from dbc_iac.kinds.reader import Reader, Unreadable
 from dbc_iac.kinds.resource import Inventory, Resource
 from dbc_iac.kinds.rules import Behaviour, Facts
 from dbc_iac.kinds.spec import Spec, SpecField, lookup, spec_fields
@@ -43,6 +43,7 @@ class Observation:
     fault: str = ""
     reason: str = ""
     authority: bool = False
+    not_rented: bool = False
     marker: str = ""
     owner: str = ""
     members: tuple[str, ...] = ()
@@ -50,6 +51,13 @@ class Observation:
     resolved: Mapping[str, Json] = field(default_factory=dict)
     hidden: frozenset[str] = frozenset()
     """Paths of secrets that are not shown just now, and so not compared."""
+
+
+def unread(identity: str, reading: Unreadable) -> Observation:
+    """What is seen of an object that could not be read: nothing, and why."""
+    return Observation(
+        None, id=identity, reason=reading.reason, authority=reading.authority, not_rented=reading.not_rented
+    )
 
 
 @dataclass(frozen=True, slots=True)

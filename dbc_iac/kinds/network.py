@@ -15,7 +15,7 @@ from dbc_iac.api.endpoints import networks
 from dbc_iac.api.outcome import Outcome
 from dbc_iac.diagnostics import Diagnostic, Severity
 from dbc_iac.kinds.goal import Goal, Hands, Seen, Sight
-from dbc_iac.kinds.kind import Kind, Observation, Sought, Task, register
+from dbc_iac.kinds.kind import Kind, Observation, Sought, Task, register, unread
 from dbc_iac.kinds.node import node_reach
 from dbc_iac.kinds.reach import Reach
 from dbc_iac.kinds.reader import Reader, Unreadable
@@ -162,7 +162,7 @@ class Network(Kind[NetworkSpec]):
     async def observe(self, sought: Sought, reader: Reader) -> Observation:
         lan = await reader.network(sought.reach, sought.id)
         if isinstance(lan, Unreadable):
-            return Observation(None, id=sought.id, reason=lan.reason, authority=lan.authority)
+            return unread(sought.id, lan)
         if lan.value is None:
             return Observation(False, id=sought.id)
         view = lan.value

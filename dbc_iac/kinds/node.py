@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from dbc_iac.diagnostics import Diagnostic
-from dbc_iac.kinds.kind import Kind, Observation, Sought, register
+from dbc_iac.kinds.kind import Kind, Observation, Sought, register, unread
 from dbc_iac.kinds.reach import Reach
 from dbc_iac.kinds.reader import Reader, Unreadable
 from dbc_iac.kinds.resource import Inventory, Resource
@@ -57,7 +57,7 @@ class Node(Kind[NodeSpec]):
     async def observe(self, sought: Sought, reader: Reader) -> Observation:
         hardware = await reader.hardware(sought.reach)
         if isinstance(hardware, Unreadable):
-            return Observation(None, reason=hardware.reason, authority=hardware.authority)
+            return unread("", hardware)
         return Observation(True, id=sought.reach.target)
 
 

@@ -112,6 +112,14 @@ class Reader:
 
         return await self._once(("network", reach.target, reach.clients, name), ask)
 
+    async def networks(self, reach: Reach) -> Known[tuple[LanView, ...]] | Unreadable:
+        """The LANs that the target knows, of all tenants; at most 31."""
+
+        async def ask() -> Known[tuple[LanView, ...]] | Unreadable:
+            return _reading(await networks.list_networks(self._connect(reach)))
+
+        return await self._once(("networks", reach.target, reach.clients), ask)
+
     async def servers(self, reach: Reach) -> Known[Mapping[str, ServerView]] | Unreadable:
         """The manager's servers by node id (its list is capped at 51)."""
 

@@ -21,7 +21,7 @@ from dbc_iac.api.storage import SnapshotView
 from dbc_iac.diagnostics import Diagnostic
 from dbc_iac.kinds.centre import check_centre, through_image_client
 from dbc_iac.kinds.goal import Goal, Hands, Needs, Seen, Sight
-from dbc_iac.kinds.kind import Kind, Machine, Observation, Sought, Task, register
+from dbc_iac.kinds.kind import Kind, Machine, Observation, Sought, Task, register, unread
 from dbc_iac.kinds.node import node_reach
 from dbc_iac.kinds.reach import Reach
 from dbc_iac.kinds.reader import Known, Reader, Unreadable
@@ -208,7 +208,7 @@ class Snapshot(Kind[SnapshotSpec]):
             return Observation(False, id=sought.id)
         found = await find_snapshot(reader, sought.reach, sought.holder_id, sought.id)
         if isinstance(found, Unreadable):
-            return Observation(None, id=sought.id, reason=found.reason, authority=found.authority)
+            return unread(sought.id, found)
         snapshot = found.value
         if snapshot is None:
             return Observation(False, id=sought.id)

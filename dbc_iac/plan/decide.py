@@ -17,6 +17,9 @@ from dbc_iac.plan.session import Options, Session
 from dbc_iac.state.document import LEFT, Binding, Intent
 from dbc_iac.values import Json
 
+GONE = "it does not exist any more"
+_EXPIRED = "its machine is not rented any more (--forget-expired)"
+
 
 @dataclass(slots=True)
 class Decisions:
@@ -125,6 +128,8 @@ def _wanted(
 ) -> Change:
     """The change of a resource that the manifests want."""
     if observation.present is None:
+        if observation.not_rented and options.forget_expired and candidate.binding is not None:
+            return replace(base, action=Action.FORGET, old_id=candidate.id, reasons=(_EXPIRED,))
         return replace(base, action=Action.UNKNOWN, reasons=(observation.reason,), authority=observation.authority)
     if candidate.binding is None:
         return _unbound(session, candidate, resource, observation, base, problems)
@@ -309,9 +314,11 @@ def _removal(candidate: Candidate, observation: Observation, options: Options) -
         patience=(candidate.resource.spec.timeouts.delete or 0) if candidate.resource is not None else 0,
     )
     if observation.present is None:
+        if observation.not_rented and options.forget_expired:
+            return replace(change, action=Action.FORGET, reasons=(_EXPIRED,))
         return replace(change, action=Action.UNKNOWN, reasons=(observation.reason,), authority=observation.authority)
     if not observation.present:
-        return replace(change, action=Action.FORGET, reasons=("it does not exist any more",))
+        return replace(change, action=Action.FORGET, reasons=(GONE,))
     if left := kind_of(candidate.kind).left_behind(binding.applied):
         return replace(change, action=Action.FORGET, reasons=(*change.reasons, left))
     return replace(change, observed=dict(observation.values))

@@ -15,7 +15,7 @@ from dbc_iac.plan.model import Action, Change, Plan, canonical_digest
 from dbc_iac.plan.ports import choose_ports
 from dbc_iac.plan.preflight import preflight
 from dbc_iac.plan.rails import rails
-from dbc_iac.plan.refresh import World, refresh
+from dbc_iac.plan.refresh import World, refresh, remembered
 from dbc_iac.plan.session import Options, Session
 from dbc_iac.plan.steps import Draft, compile_steps
 from dbc_iac.state.document import LEFT
@@ -28,31 +28,32 @@ async def make_plan(session: Session, options: Options) -> Plan:
     Raises DiagnosticError with every problem found: of the manifests, of what cannot be done, of a rail.
     """
     problems = Diagnostics()
-    session = _with_known(session, frozenset())
+    session = with_known(session, frozenset())
     if not options.destroy:
         problems.extend(check_inventory(session.inventory, session.identities))
         problems.raise_errors()
     reader = Reader(session.connect)
-    world = await refresh(session, reader)
-    session, decisions = _decided(session, world, problems, options)
+    world = remembered(session, reader) if options.offline else await refresh(session, reader)
+    session, decisions = decided(session, world, problems, options)
     changes = _targeted(decisions.changes, options)
     for change in changes.values():
         if change.action is Action.UNKNOWN:
             problems.add(unreadable(change))
-    problems.extend(await preflight(session, world, changes))
+    if not options.offline:
+        problems.extend(await preflight(session, world, changes))
     problems.extend(rails(session, changes, options))
     problems.raise_errors()
     drafts = _steps(changes)
     return _plan(session, world, options, changes, drafts, problems)
 
 
-def _with_known(session: Session, moving: frozenset[str]) -> Session:
+def with_known(session: Session, moving: frozenset[str]) -> Session:
     """The session whose inventory knows what the state tells of all but the addresses that are made anew."""
     known = {a: {"id": b.id, **b.resolved} for a, b in session.state.bindings.items() if a not in moving}
     return replace(session, inventory=replace(session.inventory, known=known))
 
 
-def _decided(session: Session, world: World, problems: Diagnostics, options: Options) -> tuple[Session, Decisions]:
+def decided(session: Session, world: World, problems: Diagnostics, options: Options) -> tuple[Session, Decisions]:
     """Decide, and again for as long as one replacement follows from another: by `replaceOn`, or since what another
     document refers to will be known only when it is made."""
     moving: frozenset[str] = frozenset()
@@ -72,12 +73,13 @@ def _decided(session: Session, world: World, problems: Diagnostics, options: Opt
             problems.extend(decisions.problems)
             return session, decisions
         moving |= made
-        session = _with_known(session, moving)
+        session = with_known(session, moving)
         options = replace(options, replace=options.replace | following)
 
 
 def _targeted(changes: Mapping[str, Change], options: Options) -> dict[str, Change]:
     """With --target, only the resources named, what they need, and what goes with them."""
+    changes = _without_excluded(changes, options.excludes)
     if not options.targets:
         return dict(changes)
     wanted: set[str] = set()
@@ -94,16 +96,44 @@ def _targeted(changes: Mapping[str, Change], options: Options) -> dict[str, Chan
     missing = sorted(t for t in options.targets if t not in changes and not any(a.startswith(f"{t}.") for a in changes))
     found = Diagnostics()
     for address in missing:
-        found.add(
-            Diagnostic(
-                "unknown-target",
-                Severity.ERROR,
-                f"--target {address}: there is no such resource",
-                remedy="Use Kind/name, or Kind/name.key for one instance of a forEach.",
-            )
-        )
+        found.add(_no_such("target", address))
     found.raise_errors()
     return {a: c for a, c in changes.items() if a in wanted}
+
+
+def _without_excluded(changes: Mapping[str, Change], excluded: frozenset[str]) -> dict[str, Change]:
+    """All but what is excluded, what needs that, and (of what goes) what that needs. Raises DiagnosticError."""
+    left = {a for a in changes if a in excluded or a.partition(".")[0] in excluded}
+    unknown = sorted(e for e in excluded if e not in changes and not any(a.startswith(f"{e}.") for a in changes))
+    found = Diagnostics()
+    for address in unknown:
+        found.add(_no_such("exclude", address))
+    found.raise_errors()
+    while True:
+        more = {
+            c.address
+            for c in changes.values()
+            if c.address not in left
+            and (left & {*c.dependencies, c.holder} or any(_goes_under(c, changes[other]) for other in left))
+        }
+        if not more:
+            return {a: c for a, c in changes.items() if a not in left}
+        left |= more
+
+
+def _goes_under(change: Change, other: Change) -> bool:
+    """Whether a change takes away what another resource needs."""
+    going = change.action in {Action.DELETE, Action.REPLACE}
+    return going and change.address in {*other.dependencies, other.holder}
+
+
+def _no_such(option: str, address: str) -> Diagnostic:
+    return Diagnostic(
+        "unknown-target",
+        Severity.ERROR,
+        f"--{option} {address}: there is no such resource",
+        remedy="Use Kind/name, or Kind/name.key for one instance of a forEach.",
+    )
 
 
 def _steps(changes: Mapping[str, Change]) -> dict[str, Draft]:

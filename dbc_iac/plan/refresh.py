@@ -50,6 +50,22 @@ async def refresh(session: Session, reader: Reader) -> World:
     return World(candidates, observations, reader, dict(zip(ways, covered, strict=True)))
 
 
+def remembered(session: Session, reader: Reader) -> World:
+    """What state keeps of every candidate, as if it was seen just now. Nothing is asked."""
+    candidates = find_candidates(session)
+    observations = {a: _as_applied(c) for a, c in candidates.items()}
+    return World(candidates, observations, reader)
+
+
+def _as_applied(candidate: Candidate) -> Observation:
+    binding = candidate.binding
+    if binding is None:
+        return Observation(False, id=candidate.id)
+    secrets = frozenset(f.path for f in kind_of(candidate.kind).secret_fields)
+    values = {p: v for p, v in binding.applied.items() if p not in binding.uncertain}
+    return Observation(True, id=binding.id, values=values, hidden=secrets)
+
+
 def find_candidates(session: Session) -> dict[str, Candidate]:
     """The objects to look at, by address: those of the manifests first."""
     inventory, state = session.inventory, session.state

@@ -18,6 +18,12 @@ class Options:
 
     destroy: bool = False
     targets: frozenset[str] = frozenset()
+    excludes: frozenset[str] = frozenset()
+    """Addresses that are left as they are, with all that needs them."""
+    offline: bool = False
+    """Plan from what state keeps, without asking the API."""
+    forget_expired: bool = False
+    """Forget what is on machines that are not rented any more."""
     replace: frozenset[str] = frozenset()
     destroy_identity: frozenset[str] = frozenset()
     allow_empty: bool = False

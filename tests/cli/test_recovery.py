@@ -1,34 +1,29 @@
-"""The manifest changes before the next run has learned what became of a creation: nothing is doubled or left behind."""
+"""Drift, orphans, import, state mv, rm, rebuild, and the options that leave things alone."""
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dbc_iac.emulator import FaultSpec
-from dbc_iac.emulator.gpu.spec import GuestSpec
-from tests.projects import NODE_ID, Emulated, project, vm
+from dbc_iac.emulator.gpu.states import DomainState
+from tests.projects import NODE_ID, Emulated, document, project, vm
 
-LATE = (
-    FaultSpec(op="tasks.create", kind="late", seconds=600.0),
-    FaultSpec(op="tasks.create", kind="time-out", nth=2, times=20),
-)
-"""The first try is carried out ten minutes later, and no try is answered."""
-OTHER: dict[str, Any] = {"image": "win10.qcow2", "ports": {"ssh": 20011, "vnc": 20012}}
-"""With the ports of the old machine, which runs again, the late creation would be refused."""
+LAN = document("Network", "training", {"via": "gpu-a", "cidr": "192.168.66.0/24"})
+DISK = document("Disk", "scratch", {"vm": "trainer", "size": "50Gi"})
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Iterator[Callable[..., Emulated]]:
+def world(tmp_path: Path) -> Iterator[Callable[..., Emulated]]:
     made: list[Emulated] = []
 
-    def build(*documents: str, **world: Any) -> Emulated:
-        emulated = Emulated(project(tmp_path, *documents), world)
-        made.append(emulated)
-        return emulated
+    def build(*documents: str, **more: Any) -> Emulated:
+        made.append(Emulated(project(tmp_path, *documents), more))
+        return made[-1]
 
     yield build
     for emulated in made:
@@ -39,94 +34,263 @@ def write(emulated: Emulated, *documents: str) -> None:
     project(emulated.project.directory, *documents, environ=emulated.project.environ)
 
 
-def fails_late(emulated: Emulated) -> None:
-    """An apply of which a creation has no certain outcome."""
-    for fault in LATE:
-        emulated.network.faults.add(fault)
-    assert emulated.run("apply", "--yes").code != 0
-    emulated.network.faults.clear()
-
-
-def converged(emulated: Emulated, applies: int = 1) -> dict[str, Any]:
-    """The one VM that there is, after so many applies."""
-    for _ in range(applies):
-        result = emulated.run("apply", "--yes")
-        assert result.code == 0, result.out + result.err
-    last = emulated.run("plan", "--detailed-exitcode")
-    assert last.code == 0, last.out + last.err
-    [task_id] = emulated.vms
-    assert emulated.vms[task_id]["domain"] == "running"
-    found: dict[str, Any] = emulated.network.nodes[NODE_ID].truth()["vms"][task_id]
-    return {"id": task_id, **found}
-
-
-@pytest.mark.parametrize("seen", ["before it comes", "after it came"])
-def test_a_replacement_that_is_taken_back_leaves_the_old_machine_alone(
-    make: Callable[..., Emulated], seen: str
-) -> None:
-    emulated = make(vm())
-    before = (emulated.run("apply", "--yes"), list(emulated.vms))[1]
-    write(emulated, vm(**OTHER))
-    fails_late(emulated)
-    write(emulated, vm())
-    if seen == "before it comes":
-        assert emulated.run("plan", "--detailed-exitcode").code == 0
-        assert emulated.run("apply", "--yes").code == 0
-    emulated.settle()
-    assert len(emulated.vms) == 2
-    plan = emulated.run("plan", "--json").json
-    actions = {c["address"]: c["action"] for c in plan["changes"]}
-    assert actions == {"VirtualMachine/trainer": "no-op", "VirtualMachine/trainer~2": "delete"}
-    assert [converged(emulated)["id"]] == before
-
-
-def test_a_replacement_that_was_only_not_waited_for_is_taken_back_too(make: Callable[..., Emulated]) -> None:
-    emulated = make(vm())
-    before = (emulated.run("apply", "--yes"), list(emulated.vms))[1]
-    emulated.admin.set_image_guest("win10.qcow2", GuestSpec.model_validate({"bootSeconds": 800}))
-    write(emulated, vm(**OTHER))
-    result = emulated.run("apply", "--yes", "--wait-timeout", "60", "--json")
-    assert result.code == 7
-    assert result.json["report"]["poweredOff"]
-    write(emulated, vm())
-    assert [converged(emulated)["id"]] == before
-
-
-def test_the_same_wish_is_made_under_the_same_id(make: Callable[..., Emulated]) -> None:
-    emulated = make(vm())
-    before = (emulated.run("apply", "--yes"), list(emulated.vms))[1]
-    write(emulated, vm(**OTHER))
-    fails_late(emulated)
-    emulated.settle()
-    [late] = [i for i in emulated.vms if i not in before]
-    assert converged(emulated)["id"] == late
-
-
-@pytest.mark.parametrize("first", [True, False], ids=["replacement", "creation"])
-@pytest.mark.parametrize("settled", [True, False], ids=["after it came", "before it comes"])
-@pytest.mark.parametrize("gpus", [1, 3], ids=["room for both", "room for one"])
-def test_another_wish_is_made_under_another_id_and_the_first_goes(
-    make: Callable[..., Emulated], first: bool, settled: bool, gpus: int
-) -> None:
-    emulated = make(vm(gpus=gpus))
-    if first:
-        assert emulated.run("apply", "--yes").code == 0
-    write(emulated, vm(**OTHER, gpus=gpus, cpus=2))
-    fails_late(emulated)
-    write(emulated, vm(dataDisk={"size": "20Gi"}, multicast=["230.0.0.1:5558"], gpus=gpus))
-    if settled:
-        emulated.settle()
-    result = emulated.run("apply", "--yes")
+def applied(emulated: Emulated, *options: str) -> None:
+    result = emulated.run("apply", "--yes", *options)
     assert result.code == 0, result.out + result.err
-    emulated.settle()
-    found = converged(emulated)
-    assert found["multicast"] == ["230.0.0.1:5558"]
 
 
-def test_what_changed_meanwhile_of_what_the_api_never_shows_is_sent(make: Callable[..., Emulated]) -> None:
-    emulated = make(vm())
-    fails_late(emulated)
-    emulated.settle()
-    write(emulated, vm(ports={"ssh": "auto", "vnc": "auto", "forward": ["tcp,8080:80"]}))
-    found = converged(emulated, applies=2)
-    assert "tcp,8080:80" in str(found)
+def assert_empty(emulated: Emulated) -> None:
+    result = emulated.run("plan", "--detailed-exitcode")
+    assert result.code == 0, result.out + result.err
+
+
+def state_files(emulated: Emulated) -> dict[str, str]:
+    folder = emulated.project.directory / "state"
+    return {str(p): p.read_text() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_no_drift_ends_with_0_and_writes_nothing(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm())
+    applied(emulated)
+    before = state_files(emulated)
+    result = emulated.run("drift")
+    assert (result.code, result.out) == (0, "No drift: what is there is as it was applied.\n")
+    assert state_files(emulated) == before
+
+
+def test_drift_is_told_apart_from_what_the_manifests_ask_for(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(), DISK)
+    applied(emulated)
+    [task_id] = emulated.vms
+    emulated.admin.change_vm(task_id, network_filters=["in,all,all,0.0.0.0/0,accept"])
+    write(emulated, vm(gpus=2), DISK, vm("second"))
+    result = emulated.run("drift")
+    assert result.code == 2
+    assert "VirtualMachine/trainer" in result.out
+    assert "firewall: (none) -> [in,all,all,0.0.0.0/0,accept]" in result.out
+    assert "gpus" not in result.out
+    assert "The manifests ask for changes of 2 besides" in result.out
+    report = emulated.run("drift", "--json").json
+    assert [d["address"] for d in report["drifts"]] == ["VirtualMachine/trainer"]
+    assert report["pending"] == ["VirtualMachine/second", "VirtualMachine/trainer"]
+
+
+def test_a_vanished_vm_is_drift_and_its_disk_with_it(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(), DISK)
+    applied(emulated)
+    [task_id] = emulated.vms
+    emulated.admin.remove_vm(task_id)
+    result = emulated.run("drift")
+    assert result.code == 2
+    assert "VirtualMachine/trainer  does not exist any more" in result.out
+
+
+def test_many_vms_that_stopped_together_are_one_event(world: Callable[..., Emulated]) -> None:
+    emulated = world(*(vm(f"vm{i}") for i in range(4)))
+    applied(emulated)
+    for task_id in emulated.vms:
+        emulated.admin.set_domain(task_id, DomainState.SHUTOFF)
+    result = emulated.run("drift")
+    assert result.code == 2
+    assert result.out.count("powered off") == 1
+    assert "4 VMs of Node/gpu-a are powered off: likely one event" in result.out
+
+
+def test_drift_that_is_ignored_is_no_drift(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(lifecycle={"ignoreChanges": ["firewall"]}))
+    applied(emulated)
+    [task_id] = emulated.vms
+    emulated.admin.change_vm(task_id, network_filters=["in,all,all,0.0.0.0/0,accept"])
+    assert emulated.run("drift").code == 0
+
+
+def test_what_cannot_be_read_is_no_drift_and_no_success(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm())
+    applied(emulated)
+    emulated.network.chain.statuses[NODE_ID] = "online"
+    result = emulated.run("drift")
+    assert result.code == 4
+    assert "? VirtualMachine/trainer  cannot be read" in result.out
+
+
+def test_orphans_tell_whose_they_are(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(), DISK, LAN)
+    applied(emulated)
+    assert emulated.run("orphans").out == "Everything is in the state.\n"
+    for address in ("Disk/scratch", "VirtualMachine/trainer"):
+        assert emulated.run("state", "rm", address, "--yes").code == 0
+    found = emulated.run("orphans", "--json").json["found"]
+    assert [(f["kind"], f["whose"]) for f in found] == [("Disk", "ours"), ("VirtualMachine", "ours")]
+    assert found[1]["marker"].startswith("dbc-iac:lab/main/trainer/1/")
+
+
+def test_one_object_is_imported_and_what_differs_is_a_change(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(), DISK)
+    applied(emulated)
+    [task_id] = emulated.vms
+    [file] = [f for f, size in emulated.vms[task_id]["disks"].items() if size == 50]
+    assert emulated.run("state", "rm", "Disk/scratch", "VirtualMachine/trainer", "--yes").code == 0
+    early = emulated.run("import", "Disk/scratch", file, "--json")
+    assert (early.code, early.codes) == (5, ["cannot-import"])
+    assert emulated.run("import", "VirtualMachine/trainer", task_id).code == 0
+    assert emulated.run("import", "Disk/scratch", file).code == 0
+    assert_empty(emulated)
+    again = emulated.run("import", "Disk/scratch", file, "--json")
+    assert (again.code, again.codes) == (5, ["cannot-import"])
+    write(emulated, vm(gpus=2), DISK)
+    applied(emulated)
+    assert list(emulated.vms) == [task_id]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["VirtualMachine/trainer", "nosuchtask"], "cannot-import"),
+        (["VirtualMachine/none", "x"], "cannot-import"),
+        (["Node/gpu-a", "x"], "cannot-import"),
+    ],
+)
+def test_what_cannot_be_imported_is_told(world: Callable[..., Emulated], arguments: list[str], code: str) -> None:
+    result = world(vm()).run("import", *arguments, "--json")
+    assert (result.code, result.codes) == (5, [code])
+
+
+def test_everything_is_imported_with_manifests_that_a_plan_finds_equal(
+    world: Callable[..., Emulated], tmp_path: Path
+) -> None:
+    emulated = world(
+        LAN, vm(network="training"), DISK, vm("second", power="off", firewall=["in,all,all,0.0.0.0/0,drop"])
+    )
+    applied(emulated)
+    before = set(emulated.vms)
+    for folder in ("state", "manifests"):
+        shutil.rmtree(tmp_path / folder)
+    write(emulated)
+    result = emulated.run("import", "--all", "--generate", "manifests/imported")
+    assert result.code == 0, result.err
+    text = (tmp_path / "manifests/imported/gpu-a.yaml").read_text()
+    assert "name: trainer" in text
+    assert "password" not in text.replace("Passwords", "")
+    assert_empty(emulated)
+    assert set(emulated.vms) == before
+    assert emulated.run("orphans").out == "Everything is in the state.\n"
+
+
+def test_an_import_into_a_folder_that_is_not_read_binds_nothing(world: Callable[..., Emulated], tmp_path: Path) -> None:
+    emulated = world(vm())
+    applied(emulated)
+    for folder in ("state", "manifests"):
+        shutil.rmtree(tmp_path / folder)
+    write(emulated)
+    result = emulated.run("import", "--all", "--generate", "elsewhere", "--json")
+    assert result.codes == ["not-in-globs"]
+    assert emulated.run("state", "list", "--json").json == []
+
+
+def test_other_projects_vms_and_those_of_verifiers_are_left(world: Callable[..., Emulated], tmp_path: Path) -> None:
+    emulated = world(vm())
+    applied(emulated)
+    [task_id] = emulated.vms
+    emulated.admin.change_vm(task_id, desc="[dbc-iac:other/main/trainer/1/000000000000]")
+    assert emulated.run("state", "rm", "VirtualMachine/trainer", "--yes").code == 0
+    assert [f["whose"] for f in emulated.run("orphans", "--json").json["found"]] == ["another project's"]
+    write(emulated)
+    result = emulated.run("import", "--all", "--generate", "manifests/imported")
+    assert result.out == "There is nothing to import.\n"
+
+
+def test_a_lost_state_is_rebuilt_from_proofs_and_asks_for_the_rest(
+    world: Callable[..., Emulated], tmp_path: Path
+) -> None:
+    twins = [document("Disk", f"twin-{n}", {"vm": "trainer", "size": "30Gi"}) for n in "ab"]
+    emulated = world(LAN, vm(network="training"), DISK, *twins)
+    applied(emulated)
+    [task_id] = emulated.vms
+    files = [f for f, size in emulated.vms[task_id]["disks"].items() if size == 30]
+    shutil.rmtree(tmp_path / "state")
+    first = emulated.run("state", "rebuild", "--yes")
+    assert first.code == 2
+    assert f"VirtualMachine/trainer  is {task_id}: its id and its marker are of generation 1" in first.out
+    assert "Disk/scratch  is " in first.out
+    assert "? Disk/twin-a  one of " in first.out
+    maps = [f"--map=Disk/twin-{n}={file}" for n, file in zip("ab", files, strict=True)]
+    second = emulated.run("state", "rebuild", "--yes", *maps)
+    assert second.code == 0, second.out + second.err
+    assert_empty(emulated)
+    assert list(emulated.vms) == [task_id]
+
+
+def test_a_renamed_document_keeps_its_vm_by_state_mv(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(), DISK)
+    applied(emulated)
+    [task_id] = emulated.vms
+    assert emulated.run("state", "mv", "VirtualMachine/trainer", "VirtualMachine/renamed").code == 0
+    write(emulated, vm("renamed"), document("Disk", "scratch", {"vm": "renamed", "size": "50Gi"}))
+    assert_empty(emulated)
+    assert list(emulated.vms) == [task_id]
+    wrong = emulated.run("state", "mv", "VirtualMachine/renamed", "Disk/x", "--json")
+    assert (wrong.code, wrong.codes) == (5, ["cannot-move"])
+
+
+def test_a_vm_cannot_be_forgotten_without_what_lives_on_it(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(), DISK)
+    applied(emulated)
+    result = emulated.run("state", "rm", "VirtualMachine/trainer", "--yes", "--json")
+    assert result.codes == ["has-others"]
+    assert emulated.run("state", "rm", "VirtualMachine/trainer", "--json").codes == ["has-others"]
+    assert emulated.run("state", "rm", "Disk/scratch", "--json").codes == ["needs-yes"]
+
+
+def test_what_is_excluded_stays_with_all_that_needs_it(world: Callable[..., Emulated]) -> None:
+    emulated = world(LAN, vm("one", network="training"), vm("two"), document("Disk", "d", {"vm": "one", "size": "5Gi"}))
+    applied(emulated, "--exclude", "Network/training")
+    assert emulated.run("state", "list", "--json").json == ["VirtualMachine/two"]
+    applied(emulated)
+    result = emulated.run("destroy", "--yes", "--exclude", "VirtualMachine/one")
+    assert result.code == 0, result.err
+    assert emulated.run("state", "list", "--json").json == ["Disk/d", "Network/training", "VirtualMachine/one"]
+    unknown = emulated.run("plan", "--exclude", "VirtualMachine/none", "--json")
+    assert (unknown.code, unknown.codes) == (3, ["unknown-target"])
+
+
+def test_a_plan_without_refresh_asks_nobody(world: Callable[..., Emulated], tmp_path: Path) -> None:
+    emulated = world(vm())
+    applied(emulated)
+    [task_id] = emulated.vms
+    emulated.admin.change_vm(task_id, network_filters=["in,all,all,0.0.0.0/0,accept"])
+    write(emulated, vm(gpus=2))
+    asked = len(emulated.network.nodes[NODE_ID].authority.nonces)
+    emulated.network.clients["default"].alive = False
+    result = emulated.run("plan", "--refresh=false", "--json")
+    assert result.code == 0, result.err
+    [change] = result.json["changes"]
+    assert [f["path"] for f in change["fields"]] == ["gpus"]
+    assert len(emulated.network.nodes[NODE_ID].authority.nonces) == asked
+    kept = emulated.run("plan", "--refresh=false", "-o", str(tmp_path / "a.plan"), "--json")
+    assert kept.codes == ["plan-not-fresh"]
+
+
+def test_what_is_on_a_machine_that_is_not_rented_can_be_forgotten(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(), DISK)
+    applied(emulated)
+    emulated.network.chain.statuses[NODE_ID] = "online"
+    assert emulated.run("apply", "--yes").code == 4
+    write(emulated)
+    result = emulated.run("apply", "--yes", "--allow-empty", "--forget-expired")
+    assert result.code == 0, result.out + result.err
+    assert "is not rented any more (--forget-expired)" in result.out
+    assert emulated.run("state", "list", "--json").json == []
+    assert len(emulated.vms) == 1
+
+
+def test_recovery_needs_no_secret_in_any_sink(world: Callable[..., Emulated], tmp_path: Path) -> None:
+    emulated = world(vm(login={"password": {"env": "PW"}}))
+    emulated.project.environ["PW"] = "canarypw"
+    applied(emulated)
+    said = "".join(emulated.run(*a).out for a in (["drift", "--json"], ["orphans", "--json"]))
+    emulated.run("state", "rm", "VirtualMachine/trainer", "--yes")
+    write(emulated)
+    emulated.run("import", "--all", "--generate", "manifests/imported")
+    written = [p.read_text() for p in tmp_path.rglob("*") if p.is_file()]
+    assert not any("canarypw" in text for text in (said, *written))
+    assert json.loads(emulated.run("drift", "--json").out)["drifts"] == []

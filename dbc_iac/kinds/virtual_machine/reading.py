@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from dbc_iac.api.reading import VmDetails, VmSummary
-from dbc_iac.kinds.kind import Observation, Sought
+from dbc_iac.kinds.kind import Observation, Sought, unread
 from dbc_iac.kinds.reader import Known, Reader, Unreadable
 from dbc_iac.kinds.virtual_machine.identity import read_marker
 from dbc_iac.kinds.virtual_machine.power import POWER, TRANSITIONAL
@@ -16,13 +16,13 @@ async def observe(sought: Sought, reader: Reader) -> Observation:
     """List first (its absence is the one proof), details where the list has the VM."""
     listing = await reader.vms(sought.reach)
     if isinstance(listing, Unreadable):
-        return Observation(None, reason=listing.reason, authority=listing.authority)
+        return unread("", listing)
     summary = listing.value.get(sought.id)
     if summary is None:
         return Observation(False, id=sought.id)
     details = await reader.vm(sought.reach, sought.id)
     if isinstance(details, Unreadable):
-        return Observation(None, id=sought.id, reason=details.reason, authority=details.authority)
+        return unread(sought.id, details)
     if details.value is None:
         return Observation(None, id=sought.id, reason="the node lists the VM, but says that it does not exist")
     hardware = await reader.hardware(sought.reach)
@@ -70,7 +70,12 @@ def seen(sought: Sought, summary: VmSummary, details: VmDetails, machine_ip: str
         fault=status if status.endswith("error") else "",
         marker=str(marker) if marker else "",
         notes=notes,
+        resolved={"dataDisk.path": path} if (path := _first_data_file(details)) else {},
     )
+
+
+def _first_data_file(details: VmDetails) -> str:
+    return next((d.source_file for d in details.disks if d.name == "vdb"), "")
 
 
 def size_text(gib: Fraction) -> str:

@@ -1,0 +1,83 @@
+"""Taking an object in: the document says how it is to be, the API how it is, the binding that it is ours."""
+
+from __future__ import annotations
+
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, ExitCode, Severity
+from dbc_iac.kinds import Observation, Resource, kind_of
+from dbc_iac.kinds.kind import Sought
+from dbc_iac.kinds.reader import Reader
+from dbc_iac.kinds.spec import Spec
+from dbc_iac.kinds.virtual_machine.identity import read_marker
+from dbc_iac.plan.graph import dependencies
+from dbc_iac.plan.ports import choose_ports
+from dbc_iac.plan.refresh import find_candidates, holder_address
+from dbc_iac.plan.session import Session
+from dbc_iac.state.document import Binding
+from dbc_iac.values import Json
+
+
+async def adopt(session: Session, address: str, identity: str, reader: Reader) -> Binding:
+    """The binding of a document to the object with that id. Raises DiagnosticError where it cannot be."""
+    resource = _document(session, address)
+    holder = holder_address(resource)
+    holder_id = session.state.bindings[holder].id if holder in session.state.bindings else ""
+    if holder and not holder_id:
+        raise _problem(address, f"{holder} is not in the state", f"Import {holder} first.")
+    kind = kind_of(resource.kind)
+    reach = kind.reach(resource, session.inventory)
+    key = kind.natural_key(resource, session.inventory)
+    sought = Sought(address, reach, identity, 1, None, key, holder_id)
+    seen = await kind.observe(sought, reader)
+    if seen.present is None:
+        raise _problem(address, f"{identity} cannot be read: {seen.reason}", "Try again when it can.")
+    if not seen.present or seen.id != identity:
+        raise _problem(address, f"there is no {kind.name} {identity} at {reach.name}", "See `dbc-iac orphans`.")
+    wallets = session.wallets(reach.identity)
+    if seen.owner and wallets and seen.owner not in wallets:
+        raise _problem(address, f"{identity} belongs to {seen.owner}", "Declare it with `external: true`.")
+    return bound(session, resource, identity, seen, holder)
+
+
+def bound(session: Session, resource: Resource[Spec], identity: str, seen: Observation, holder: str) -> Binding:
+    """What differs from the document is left to the next plan; what the API does not show is believed."""
+    address, kind = resource.address, kind_of(resource.kind)
+    candidates = find_candidates(session)
+    wanted = choose_ports(session.inventory, candidates, Diagnostics())[address]
+    applied = {path: seen.values.get(path, value) for path, value in wanted.items()}
+    _, marker = read_marker(f"[{seen.marker}]") if seen.marker else ("", None)
+    known = session.state.generations.get(address, 0)
+    generation = marker.generation if marker is not None and marker.generation > known else known + 1
+    resolved: dict[str, Json] = dict(seen.resolved)
+    return Binding(
+        address=address,
+        kind=kind.name,
+        id=identity,
+        generation=generation,
+        where=kind.reach(resource, session.inventory).to_json(),
+        applied=applied,
+        dependencies=dependencies(resource, session.inventory),
+        protected=bool(resource.spec.lifecycle.prevent_destroy) or kind.irreplaceable,
+        holder=holder,
+        resolved=resolved,
+    )
+
+
+def _document(session: Session, address: str) -> Resource[Spec]:
+    resource = session.inventory.resources.get(address)
+    if resource is None:
+        raise _problem(address, f"there is no document {address}", "Write it first, or use --all --generate DIR.")
+    if kind_of(resource.kind).looked_at:
+        raise _problem(address, f"a {resource.kind} is only looked at", "There is nothing to import.")
+    if address in session.state.bindings:
+        raise _problem(
+            address,
+            f"{address} is bound to {session.state.bindings[address].id} already",
+            f"`dbc-iac state rm {address}` forgets that, without touching it.",
+        )
+    return resource
+
+
+def _problem(address: str, summary: str, remedy: str) -> DiagnosticError:
+    return DiagnosticError(
+        Diagnostic("cannot-import", Severity.ERROR, summary, remedy=remedy, address=address, exit_code=ExitCode.REFUSED)
+    )

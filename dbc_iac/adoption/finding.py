@@ -1,0 +1,156 @@
+"""What lives on the machines of a project and is bound to nothing: VMs, disks, LANs, bare-metal servers.
+
+VMs of verifiers are passed over. The marker in a VM's description tells whose it is, as far as anything does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Literal
+
+from dbc_iac.api.reading import VmDetails
+from dbc_iac.kinds.kind import Sought, kind_of
+from dbc_iac.kinds.node import node_reach
+from dbc_iac.kinds.reach import Reach
+from dbc_iac.kinds.reader import Known, Reader, Unreadable
+from dbc_iac.kinds.resource import Inventory, Resource
+from dbc_iac.kinds.spec import Spec
+from dbc_iac.kinds.types import gib_text
+from dbc_iac.kinds.virtual_machine import reading
+from dbc_iac.kinds.virtual_machine.identity import Marker, read_marker
+from dbc_iac.plan.session import Session
+from dbc_iac.values import Json
+
+CHECK_VM = "vm_check_"
+SYSTEM_DISKS = frozenset({"vda", "vdb"})
+
+Whose = Literal["ours", "another project's", "nobody's"]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An object without a binding. `fields` are as the API shows them; `place` is the document it is reached by."""
+
+    kind: str
+    id: str
+    place: str
+    reach: Reach
+    whose: Whose
+    marker: str = ""
+    status: str = ""
+    holder_id: str = ""
+    fields: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """All that was found, and why some places could not be looked at."""
+
+    found: tuple[Found, ...]
+    unread: Mapping[str, str]
+
+
+async def find_unbound(session: Session, reader: Reader) -> Findings:
+    """Look at every Node and BareMetalManager of the manifests."""
+    inventory = session.inventory
+    places = [*inventory.of("Node"), *inventory.of("BareMetalManager")]
+    looks = (_of_node(r, session, reader) if r.kind == "Node" else _of_manager(r, session, reader) for r in places)
+    results = await asyncio.gather(*looks)
+    found: dict[tuple[str, str], Found] = {}
+    unread: dict[str, str] = {}
+    for place, result in zip(places, results, strict=True):
+        if isinstance(result, str):
+            unread[place.address] = result
+            continue
+        for one in result:
+            found.setdefault((one.kind, one.id), one)
+    return Findings(tuple(sorted(found.values(), key=lambda f: (f.kind, f.place, f.id))), unread)
+
+
+async def _of_node(resource: Resource[Spec], session: Session, reader: Reader) -> list[Found] | str:
+    reach = node_reach(resource.name, session.inventory, None)
+    listing = await reader.vms(reach)
+    if isinstance(listing, Unreadable):
+        return listing.reason
+    found: list[Found] = []
+    bound = {b.id for b in session.state.bindings.values()}
+    for task_id in sorted(t for t in listing.value if not t.startswith(CHECK_VM)):
+        details = await reader.vm(reach, task_id)
+        if isinstance(details, Unreadable) or details.value is None:
+            continue
+        if not _is_here(details.value, reach, session.inventory):
+            continue
+        marker = read_marker(details.value.desc)[1]
+        if task_id not in bound:
+            sought = Sought(resource.address, reach, task_id, 1)
+            seen = reading.seen(sought, listing.value[task_id], details.value, None)
+            found.append(
+                Found(
+                    "VirtualMachine", task_id, resource.address, reach, whose(marker, session), str(marker or ""),
+                    details.value.status, fields=seen.values,
+                )
+            )  # fmt: skip
+        found += _disks(details.value, resource.address, reach, bound, whose(marker, session))
+    return found + await _lans(resource.address, reach, session, reader, bound)
+
+
+def _is_here(details: VmDetails, reach: Reach, inventory: Inventory) -> bool:
+    """Of several Nodes on one machine, the one whose order the VM is under has it; without one the first."""
+    orders = {
+        node_reach(r.name, inventory, None).rent_order
+        for r in inventory.of("Node")
+        if getattr(r.spec, "id", "") == reach.target
+    }
+    order = details.rent_order or ""
+    return order == reach.rent_order or order not in orders
+
+
+def whose(marker: Marker | None, session: Session) -> Whose:
+    if marker is None:
+        return "nobody's"
+    mine = (session.inventory.project, session.inventory.stack)
+    return "ours" if (marker.project, marker.stack) == mine else "another project's"
+
+
+def _disks(details: VmDetails, place: str, reach: Reach, bound: set[str], whose_: Whose) -> Iterable[Found]:
+    for disk in details.disks:
+        if disk.name in SYSTEM_DISKS or disk.source_file in bound:
+            continue
+        size = gib_text(int(disk.size_gib)) if disk.size_gib is not None and disk.size_gib.denominator == 1 else ""
+        fields: dict[str, Json] = {"size": size, "hostDir": str(PurePosixPath(disk.source_file).parent)}
+        yield Found("Disk", disk.source_file, place, reach, whose_, holder_id=details.task_id, fields=fields)
+
+
+async def _lans(place: str, reach: Reach, session: Session, reader: Reader, bound: set[str]) -> list[Found]:
+    """LANs that our wallet owns, as far as that is known."""
+    listing, wallets = await reader.networks(reach), session.wallets(reach.identity)
+    if not isinstance(listing, Known):
+        return []
+    return [
+        Found("Network", lan.network_name, place, reach, "nobody's", fields={"cidr": lan.ip_cidr})
+        for lan in listing.value
+        if lan.rent_wallet in wallets and lan.network_name not in bound
+    ]
+
+
+async def _of_manager(resource: Resource[Spec], session: Session, reader: Reader) -> list[Found] | str:
+    reach = kind_of("BareMetalManager").reach(resource, session.inventory)
+    servers = await reader.servers(reach)
+    if isinstance(servers, Unreadable):
+        return servers.reason
+    bound = {b.id for b in session.state.bindings.values()}
+    return [
+        Found(
+            "BareMetalServer", s.node_id, resource.address, reach, "nobody's",
+            fields={
+                "uuid": s.uuid, "ip": s.ip, "os": s.os or None, "description": s.description or None,
+                "ipmi.host": s.ipmi_hostname, "ipmi.port": s.ipmi_port,
+                "ipmi.username": None if s.masked else s.ipmi_username,
+            },
+        )
+        for s in servers.value.values()
+        if s.node_id not in bound
+    ]  # fmt: skip

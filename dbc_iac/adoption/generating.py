@@ -1,0 +1,102 @@
+"""Manifests for what lives on the machines: documents that a plan finds equal; what the API hides is the user's.
+
+Secrets become references. What is never shown (a VM's image) gets a value that says so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import yaml
+
+from dbc_iac.adoption.finding import Found
+from dbc_iac.kinds.virtual_machine.identity import Marker, read_marker
+
+UNKNOWN_IMAGE = "not-shown.qcow2"
+_HEADER = """# Written by `dbc-iac import --all --generate`. Everything is as the API shows it.
+# A VM's image is never shown: write the real one before the VM is replaced. Passwords are not managed until you say so.
+"""
+
+
+def name_documents(found: Iterable[Found], taken: frozenset[str]) -> dict[str, Found]:
+    """An address for each: the name in its marker, else one made of its id; never one that is taken."""
+    addresses: dict[str, Found] = {}
+    for one in found:
+        base, number = _name(one), 1
+        address = f"{one.kind}/{base}"
+        while address in addresses or address in taken:
+            number += 1
+            address = f"{one.kind}/{base}-{number}"
+        addresses[address] = one
+    return addresses
+
+
+def manifests(documents: Mapping[str, Found], bound: Mapping[str, str]) -> dict[str, str]:
+    """File name -> text. `bound`: addresses of VMs by task id, for the disks of those that have documents already."""
+    vms = {f.id: a for a, f in documents.items() if f.kind == "VirtualMachine"} | dict(bound)
+    lans = {f.id: a.partition("/")[2] for a, f in documents.items() if f.kind == "Network"}
+    files: dict[str, list[dict[str, Any]]] = {}
+    for address, one in documents.items():
+        spec = _SPECS[one.kind](one, vms, lans)
+        name = address.partition("/")[2]
+        document = {"apiVersion": "dbc-iac/v1", "kind": one.kind, "metadata": {"name": name}, "spec": spec}
+        files.setdefault(f"{one.place.partition('/')[2]}.yaml", []).append(document)
+    return {
+        file: _HEADER + yaml.safe_dump_all(found, sort_keys=False, allow_unicode=True)
+        for file, found in sorted(files.items())
+    }
+
+
+def _name(one: Found) -> str:
+    marker: Marker | None = read_marker(f"[{one.marker}]")[1] if one.marker else None
+    text = marker.name if marker is not None else one.id.rpartition("/")[2].removesuffix(".qcow2")
+    plain = re.sub(r"[^a-z0-9-]+", "-", text.lower()).strip("-")[:40].strip("-") or "imported"
+    if marker is not None or one.kind == "Network":
+        return plain
+    return f"{_SHORT[one.kind]}-{plain}"[:40].strip("-")
+
+
+_SHORT = {"VirtualMachine": "vm", "Disk": "disk", "BareMetalServer": "server"}
+
+
+def _vm(one: Found, vms: Mapping[str, str], lans: Mapping[str, str]) -> dict[str, Any]:
+    shown = {k: v for k, v in one.fields.items() if v not in (None, "", [])}
+    spec: dict[str, Any] = {"node": one.place.partition("/")[2], "image": UNKNOWN_IMAGE}
+    for key in ("os", "gpus", "cpus", "memory", "firewall", "publicIp", "description"):
+        if key in shown:
+            spec[key] = shown[key]
+    if "dataDisk.size" in shown:
+        spec["dataDisk"] = {"size": shown["dataDisk.size"]}
+    else:
+        spec["biosMode"] = "pxe"
+    spec["ports"] = {p.partition(".")[2]: v for p, v in shown.items() if p.startswith("ports.")}
+    if (lan := str(shown.get("network", ""))) in lans:
+        spec["network"] = lans[lan]
+    if shown.get("power") in {"on", "off"}:
+        spec["power"] = shown["power"]
+    if shown.get("login.username") not in {None, "N/A"}:
+        spec["login"] = {"username": shown["login.username"]}
+    return spec
+
+
+def _disk(one: Found, vms: Mapping[str, str], lans: Mapping[str, str]) -> dict[str, Any]:
+    return {"vm": vms[one.holder_id].partition("/")[2], **one.fields}
+
+
+def _network(one: Found, vms: Mapping[str, str], lans: Mapping[str, str]) -> dict[str, Any]:
+    return {"name": one.id, "via": one.place.partition("/")[2], **one.fields}
+
+
+def _server(one: Found, vms: Mapping[str, str], lans: Mapping[str, str]) -> dict[str, Any]:
+    shown = {k: v for k, v in one.fields.items() if v not in (None, "")}
+    spec: dict[str, Any] = {"manager": one.place.partition("/")[2]}
+    spec |= {k: v for k, v in shown.items() if not k.startswith("ipmi.")}
+    spec["ipmi"] = {k.partition(".")[2]: v for k, v in shown.items() if k.startswith("ipmi.")}
+    variable = re.sub(r"[^A-Z0-9]+", "_", f"IPMI_{shown['uuid']}".upper())
+    spec["ipmi"]["password"] = {"env": variable}
+    return spec
+
+
+_SPECS = {"VirtualMachine": _vm, "Disk": _disk, "Network": _network, "BareMetalServer": _server}

@@ -1,0 +1,116 @@
+"""A lost state, built anew from what can be proved: markers, derived ids, names, sizes and files.
+
+What cannot be proved is asked for: an object is bound to a document without proof only by `--map ADDRESS=ID`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from dbc_iac.adoption.binding import adopt
+from dbc_iac.adoption.finding import Found, find_unbound
+from dbc_iac.diagnostics import DiagnosticError
+from dbc_iac.kinds import Resource, kind_of
+from dbc_iac.kinds.reader import Reader
+from dbc_iac.kinds.spec import Spec
+from dbc_iac.kinds.virtual_machine.identity import read_marker
+from dbc_iac.plan.refresh import holder_address
+from dbc_iac.plan.session import Session
+from dbc_iac.state.document import State
+
+GENERATIONS = 200
+"""How far derived ids of a VM are looked for."""
+
+
+@dataclass(slots=True)
+class Rebuilt:
+    """The state, what each binding was proved by, what needs an answer, and why some could not be bound."""
+
+    state: State
+    proofs: dict[str, str] = field(default_factory=dict)
+    open_questions: dict[str, str] = field(default_factory=dict)
+
+
+async def rebuild(session: Session, mapped: Mapping[str, str]) -> Rebuilt:
+    """Bind what is not bound. VMs come first, for disks and snapshots live on them."""
+    reader = Reader(session.connect)
+    made = Rebuilt(session.state)
+    resources = [r for r in session.inventory.resources.values() if not kind_of(r.kind).looked_at]
+    for resource in sorted(resources, key=lambda r: bool(kind_of(r.kind).holder)):
+        if resource.address in made.state.bindings or getattr(resource.spec, "external", False):
+            continue
+        now = replace(session, state=made.state)
+        found = await find_unbound(now, reader)
+        identity, proof = _match(resource, now, found.found, mapped)
+        if not identity:
+            made.open_questions[resource.address] = proof
+            continue
+        try:
+            binding = await adopt(now, resource.address, identity, reader)
+        except DiagnosticError as error:
+            made.open_questions[resource.address] = error.diagnostics[0].summary
+            continue
+        made.state = made.state.with_binding(binding)
+        made.proofs[resource.address] = f"{identity}: {proof}"
+    return made
+
+
+def _match(
+    resource: Resource[Spec], session: Session, found: tuple[Found, ...], mapped: Mapping[str, str]
+) -> tuple[str, str]:
+    """The id and what proves it; without an id why there is none."""
+    if resource.address in mapped:
+        return mapped[resource.address], "you said so"
+    kind = kind_of(resource.kind)
+    mine = [f for f in found if f.kind == resource.kind]
+    if kind.host:
+        return _vm(resource, session, mine)
+    if kind.holder and resource.kind == "Disk":
+        return _disk(resource, session, mine)
+    if identity := kind.identity(resource, session.inventory, 1):
+        return identity, "its name is its identity"
+    key = kind.natural_key(resource, session.inventory)
+    named = [f for f in mine if key and key in {f.id, f.fields.get("uuid")}]
+    return (named[0].id, f"its uuid is {key}") if len(named) == 1 else ("", "it is not there")
+
+
+def _vm(resource: Resource[Spec], session: Session, found: list[Found]) -> tuple[str, str]:
+    """By its derived id, and its marker."""
+    kind, ids = kind_of(resource.kind), {f.id: f for f in found}
+    for generation in range(GENERATIONS, 0, -1):
+        identity = kind.identity(resource, session.inventory, generation)
+        if identity not in ids:
+            continue
+        _, marker = read_marker(f"[{ids[identity].marker}]")
+        expected = kind.marker(resource, session.inventory, generation)
+        if marker is not None and str(marker) == expected:
+            return identity, f"its id and its marker are of generation {generation}, and its hidden fields as written"
+        return identity, f"its id is of generation {generation}; what the API never shows may differ from the document"
+    return "", "no VM has one of its ids: it is not there, or was imported"
+
+
+def _disk(resource: Resource[Spec], session: Session, found: list[Found]) -> tuple[str, str]:
+    """The only file of that size and folder on its VM, where it is the only Disk like that."""
+    holder = session.state.bindings.get(holder_address(resource))
+    if holder is None:
+        return "", "its VM is not bound"
+    wanted = kind_of("Disk").desired(resource, session.inventory)
+    fits = [
+        f
+        for f in found
+        if f.holder_id == holder.id and (f.fields["size"], f.fields["hostDir"]) == (wanted["size"], wanted["hostDir"])
+    ]
+    alike = [
+        r
+        for r in session.inventory.of("Disk")
+        if holder_address(r) == holder.address
+        and r.address not in session.state.bindings
+        and all(kind_of("Disk").desired(r, session.inventory)[k] == wanted[k] for k in ("size", "hostDir"))
+    ]
+    if len(fits) == 1 and len(alike) == 1:
+        return fits[0].id, "it is the only disk of that size and folder"
+    if not fits:
+        return "", "no disk of its VM has its size and folder"
+    names = ", ".join(f.id for f in fits)
+    return "", f"one of {names}: say which with --map {resource.address}=FILE"

@@ -1,0 +1,36 @@
+"""What was found without a binding, and what a rebuilt state was proved by, as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dbc_iac.adoption.finding import Findings
+from dbc_iac.adoption.rebuilding import Rebuilt
+
+
+def findings_text(findings: Findings) -> str:
+    return "\n".join(_findings(findings)) + "\n"
+
+
+def _findings(findings: Findings) -> Iterator[str]:
+    if not findings.found:
+        yield "Nothing that could be read is without a binding." if findings.unread else "Everything is in the state."
+    for one in findings.found:
+        marker = f"  marker {one.marker}" if one.marker else ""
+        status = f"  {one.status}" if one.status else ""
+        yield f"{one.kind:<16} {one.id}  on {one.place}{status}  ({one.whose}){marker}"
+    for place, why in findings.unread.items():
+        yield f"? {place} cannot be read: {why}"
+
+
+def rebuilt_text(rebuilt: Rebuilt) -> str:
+    return "\n".join(_rebuilt(rebuilt)) + "\n"
+
+
+def _rebuilt(rebuilt: Rebuilt) -> Iterator[str]:
+    for address, proof in rebuilt.proofs.items():
+        yield f"{address}  is {proof}"
+    for address, question in rebuilt.open_questions.items():
+        yield f"? {address}  {question}"
+    if not rebuilt.proofs and not rebuilt.open_questions:
+        yield "Every document is in the state already."

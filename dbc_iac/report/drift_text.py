@@ -1,0 +1,47 @@
+"""Drift as text: events first, then each resource with what moved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dbc_iac.plan.drift import DriftReport
+from dbc_iac.values import Json
+
+
+def drift_text(report: DriftReport) -> str:
+    return "\n".join(_lines(report)) + "\n"
+
+
+def _lines(report: DriftReport) -> Iterator[str]:
+    if not report.drifts:
+        yield (
+            "No drift: what is there is as it was applied." if not report.unknown else "No drift in what could be read."
+        )
+    else:
+        yield f"Drift in {len(report.drifts)} {'resource' if len(report.drifts) == 1 else 'resources'}."
+    told = {a for event in report.events for a in event.addresses}
+    for event in report.events:
+        yield ""
+        yield f"  ! {event.text}"
+        yield f"    {', '.join(event.addresses)}"
+    for drift in report.drifts:
+        fields = [f for f in drift.fields if not (drift.address in told and f.path == "power")]
+        if not fields and not drift.vanished:
+            continue
+        yield ""
+        yield f"  {drift.address}" + ("  does not exist any more" if drift.vanished else "")
+        for field in fields:
+            shown = "(secret, differs)" if field.secret else f"{_text(field.after)} -> {_text(field.before)}"
+            yield f"      {field.path}: {shown}"
+    for address, why in report.unknown.items():
+        yield ""
+        yield f"  ? {address}  cannot be read: {why}"
+    if report.pending:
+        yield ""
+        yield f"The manifests ask for changes of {len(report.pending)} besides: see `dbc-iac plan`."
+
+
+def _text(value: Json) -> str:
+    if value in (None, "", []):
+        return "(none)"
+    return "[" + ", ".join(str(v) for v in value) + "]" if isinstance(value, list) else str(value)
