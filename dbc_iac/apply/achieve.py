@@ -14,13 +14,15 @@ from enum import StrEnum
 from dbc_iac.api.calls import CallClass
 from dbc_iac.api.outcome import Done, Effect, NotSent, RefusalKind, Refused, Unknown
 from dbc_iac.apply.recorder import Recorder
-from dbc_iac.apply.watch import Watch
+from dbc_iac.apply.watch import FLOOR, Watch
 from dbc_iac.diagnostics import ExitCode
 from dbc_iac.kinds.goal import Goal, Hands, Seen, Sight
 from dbc_iac.kinds.reader import Reader
 
 TRIES = 6
 """How often a call is made that was not sent, was refused for a passing reason, or has no known outcome."""
+UNSEEN = 3
+"""How many looks an accepted change of state may stay unseen before it is asked for again: a repeat does no harm."""
 UNREADABLE_FOR = 600.0
 """Seconds that a look may stay without an answer before the goal is given up (it stays in the journal)."""
 
@@ -35,13 +37,15 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How the pursuit of a goal ended. `broken`: the object exists, and is of no use (a failed creation)."""
+    """How the pursuit of a goal ended. `broken`: the object exists, and is of no use (a failed creation). `doubtful`: a
+    call for it got no certain answer, and may be carried out yet, though the goal has been seen to hold."""
 
     verdict: Verdict
     text: str = ""
     exit_code: ExitCode = ExitCode.ERROR
     broken: bool = False
     remedy: str = ""
+    doubtful: bool = False
 
 
 Tell = Callable[[str, str, str], None]
@@ -78,6 +82,8 @@ class _Chase:
         self.started = pursuit.now()
         self.unreadable_since: float | None = None
         self.said = ""
+        self.doubtful = False
+        self.unseen = 0
 
     @property
     def target(self) -> str:
@@ -103,19 +109,28 @@ class _Chase:
             case Sight.BROKEN if self.accepted:
                 return Ending(Verdict.FAILED, seen.text)
             case Sight.WAITING:
+                self.unseen = 0
                 return await self._wait(seen.text or "under way")
             case Sight.UNKNOWN:
                 return await self._unreadable(seen)
-            case _ if self.accepted:
+            case _ if self.accepted and not self._undone():
                 return await self._wait("accepted, not seen yet")
             case _:
                 return await self._act()
+
+    def _undone(self) -> bool:
+        """Whether an accepted change of state has been undone meanwhile, as by a call of ours that came late."""
+        self.unseen += 1
+        undone = self.unseen > UNSEEN and self.tries < TRIES and self.goal.call_class is CallClass.STATE_CONDITIONED
+        if undone:
+            self.accepted, self.unseen = False, 0
+        return undone
 
     def _met(self, seen: Seen) -> Ending:
         self.by.recorder.met(self.goal, seen)
         self.by.watch.hurry(self.target)
         self.by.tell("goal-met", self.goal.address, self.goal.text)
-        return Ending(Verdict.MET, seen.text)
+        return Ending(Verdict.MET, seen.text, doubtful=self.doubtful)
 
     async def _wait(self, text: str) -> Ending | None:
         patience = min(self.goal.patience, self.by.wait_timeout or self.goal.patience)
@@ -192,13 +207,13 @@ class _Chase:
         if self.tries >= TRIES:
             return Ending(Verdict.FAILED, f"{text} (tried {self.tries} times)")
         self.by.tell("waiting", self.goal.address, text)
-        if rest:
-            await asyncio.sleep(rest)
-        await self.by.watch.tick(self.target)
+        await asyncio.sleep(rest or FLOOR)
+        self.by.watch.hurry(self.target)
         return None
 
     async def _unknown(self, unknown: Unknown) -> Ending | None:
         """No certain answer. What may be repeated is repeated; what may not is proved first."""
+        self.doubtful = True
         self.by.recorder.uncertain(self.goal)
         text = f"no certain answer: {unknown.message}"
         if self.goal.call_class is not CallClass.BLIND:

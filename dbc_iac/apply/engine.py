@@ -14,13 +14,14 @@ from dbc_iac.api.channel import Channel
 from dbc_iac.api.secret import SecretText
 from dbc_iac.apply.achieve import Ending, Pursuit, Verdict
 from dbc_iac.apply.gate import Gate
+from dbc_iac.apply.hook import Hook, keeps_on
 from dbc_iac.apply.recorder import Recorder
 from dbc_iac.apply.report import Event, Report
 from dbc_iac.apply.watch import Watch
-from dbc_iac.apply.window import Hook, Window
+from dbc_iac.apply.window import Window
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.kinds import kind_of
-from dbc_iac.kinds.goal import Goal, Hands
+from dbc_iac.kinds.goal import Goal, Hands, Sight
 from dbc_iac.kinds.kind import Task
 from dbc_iac.kinds.reach import Reach
 from dbc_iac.kinds.reader import Reader
@@ -166,6 +167,9 @@ class _Engine:
         change = self.changes[draft.address]
         parked = False
         for goal in draft.goals:
+            if goal.powers == "off" and (why := await self._kept_on(goal)):
+                self._failed(goal, Ending(Verdict.FAILED, why))
+                return False
             ending = await self._pursuit().achieve(goal)
             parked = parked or (goal.powers == "off" and goal.id == change.old_id != change.id)
             if ending.verdict is not Verdict.MET:
@@ -186,6 +190,13 @@ class _Engine:
         else:
             self.run_.recorder.settle(change)
         return True
+
+    async def _kept_on(self, goal: Goal) -> str:
+        """Why a VM must not be powered off now, by its hook; empty where it may."""
+        hook = self.run_.hooks.get(goal.address)
+        if hook is None or self._halted() or (await goal.look(self.reader)).sight is Sight.MET:
+            return ""
+        return await keeps_on(hook, lambda text: self.tell("note", goal.address, text))
 
     async def _unpark(self, change: Change, goal: Goal, ending: Ending) -> None:
         """The new machine could not be made: take it away where it is of no use, and start the old one again."""

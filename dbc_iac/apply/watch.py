@@ -1,13 +1,20 @@
-"""Waiting: one poll of a target serves everyone who waits for something there, from 10 s up to one a minute."""
+"""Waiting: one poll of a target serves everyone who waits for something there, from 10 s up to one a minute.
+
+While a VM is powered off the first polls come sooner: what is waited for takes seconds, and the VM is down as long.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from dbc_iac.kinds.reader import Reader
 
 FLOOR, CEILING, GROWTH = 10.0, 60.0, 1.5
 """Seconds between two polls of one target: at first, at most, and how it grows while nothing happens."""
+SOON = 2.0
+"""Seconds until the first poll while a VM is powered off there."""
 
 
 class Watch:
@@ -17,6 +24,18 @@ class Watch:
         self._reader = reader
         self._ticks: dict[str, asyncio.Task[None]] = {}
         self._pauses: dict[str, float] = {}
+        self._close: set[str] = set()
+
+    @contextmanager
+    def closely(self, target: str) -> Iterator[None]:
+        """A VM is powered off at the target: who begins to wait there does not join a poll that is far off."""
+        self._close.add(target)
+        self._ticks.pop(target, None)
+        self.hurry(target)
+        try:
+            yield
+        finally:
+            self._close.discard(target)
 
     def hurry(self, target: str) -> None:
         """Something happened at the target: look again soon."""
@@ -32,7 +51,7 @@ class Watch:
         await asyncio.shield(waiting)
 
     async def _after_pause(self, target: str) -> None:
-        pause = self._pauses.get(target, FLOOR)
+        pause = self._pauses.get(target, SOON if target in self._close else FLOOR)
         self._pauses[target] = min(pause * GROWTH, CEILING)
         await asyncio.sleep(pause)
         self._reader.forget(target=target)

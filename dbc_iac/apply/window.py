@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 from dbc_iac.apply.achieve import Ending, Pursuit, Verdict
-from dbc_iac.diagnostics import ExitCode
+from dbc_iac.apply.hook import Hook, keeps_on
+from dbc_iac.apply.watch import FLOOR
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.goal import Goal, Sight
 from dbc_iac.plan.model import Action, Change
@@ -21,17 +22,8 @@ from dbc_iac.plan.steps import Draft
 from dbc_iac.plan.tasks import task_of
 
 SETTLE_SECONDS = 60.0
-"""How long the effect of a blind call of unknown outcome is looked for before it is proved."""
+"""How long the effect of a call of unknown outcome is looked for, before it is proved or taken not to come."""
 START_TRIES = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Hook:
-    """A command that is run before the plug is pulled. `timeout` in seconds; `force`: go on when it fails."""
-
-    command: tuple[str, ...]
-    timeout: float
-    force: bool
 
 
 class OffLedger(Protocol):
@@ -69,6 +61,10 @@ class Window:
         was_off = (await self.off.look(self.by.reader)).sight is Sight.MET
         if not was_off and not await self._prepared():
             return False
+        with self.by.watch.closely(self.off.reach.target):
+            return await self._opened(was_off=was_off)
+
+    async def _opened(self, *, was_off: bool) -> bool:
         self.by.tell("window-opened", self.draft.address, f"powered off for {len(self.draft.goals)} goals")
         ending = await self.by.achieve(self.off)
         ok = ending.verdict is Verdict.MET
@@ -81,22 +77,19 @@ class Window:
                 self.failed(goal, ending)
         if self.draft.power == "on":
             ok = await self._start() and ok
+            if ending.doubtful:
+                ok = await self._stays_on() and ok
         self.by.tell("window-closed", self.draft.address, "")
         return ok
 
     async def _prepared(self) -> bool:
         """Run the hook. Without `force` a failure leaves everything as it is."""
-        if self.hook is None:
+        if self.hook is None or self.by.halted():
             return True
-        problem = await run_hook(self.hook)
-        if problem is None:
-            return True
-        self.by.tell("note", self.draft.address, f"beforeOffline: {problem}")
-        if self.hook.force:
-            return True
-        for goal in self.draft.goals:
-            self.failed(goal, Ending(Verdict.FAILED, f"beforeOffline: {problem}", ExitCode.ERROR))
-        return False
+        why = await keeps_on(self.hook, lambda text: self.by.tell("note", self.draft.address, text))
+        for goal in self.draft.goals if why else ():
+            self.failed(goal, Ending(Verdict.FAILED, why))
+        return not why
 
     async def _goals(self) -> bool:
         met: list[Goal] = []
@@ -128,10 +121,22 @@ class Window:
                 return True
             if ending.verdict is Verdict.WAITING:
                 break
-            await self.by.watch.tick(self.on.reach.target)
+            await asyncio.sleep(FLOOR)
         self.ledger.powered_off[self.draft.address] = f"changed, could not be started: {ending.text}"
         self.failed(self.on, replace(ending, text=f"changed, could not be started: {ending.text}"))
         return False
+
+    async def _stays_on(self) -> bool:
+        """A shutdown that got no answer may be carried out late, after the start: then the VM is started once more."""
+        until = self.by.now() + SETTLE_SECONDS
+        while self.by.now() < until:
+            await self.by.watch.tick(self.on.reach.target)
+            sight = (await self.on.look(self.by.reader)).sight
+            if sight is Sight.WAITING:  # being shut down just now
+                until = max(until, self.by.now() + SETTLE_SECONDS)
+            elif sight is Sight.UNMET and not await self._start():
+                return False
+        return True
 
     async def _barrier(self, goal: Goal) -> bool:
         """Prove what became of a blind call: whatever was accepted while the VM was off lies before its next shutdown.
@@ -151,22 +156,3 @@ class Window:
         self.by.tell("barrier", self.draft.address, "one more boot proves what became of an earlier call")
         await self.by.achieve(self.on)
         await self.by.achieve(self.off)
-
-
-async def run_hook(hook: Hook) -> str | None:
-    """Run a command; what went wrong, or None. Its output is not shown: it may hold anything."""
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *hook.command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
-    except OSError as error:
-        return f"could not be started ({error.strerror})"
-    try:
-        code = await asyncio.wait_for(process.wait(), hook.timeout)
-    except TimeoutError:
-        process.kill()
-        return f"was ended after {hook.timeout:g} s"
-    return None if code == 0 else f"ended with {code}"

@@ -243,7 +243,7 @@ class Workspace:
         for address, resource in self.inventory.resources.items():
             hook = resource.spec.lifecycle.before_offline
             if hook is not None:
-                found[address] = Hook(hook.command, hook.timeout, hook.force)
+                found[address] = Hook(hook.command, hook.timeout, hook.force, self.app.directory)
         return found
 
 

@@ -340,9 +340,9 @@ def test_replace_on_follows_a_replacement(make: Callable[..., Emulated], tmp_pat
 def test_a_hook_is_run_and_its_failure_told(command: list[str], problem: str | None) -> None:
     import asyncio
 
-    from dbc_iac.apply.window import Hook, run_hook
+    from dbc_iac.apply.hook import Hook, run_hook
 
-    said = asyncio.run(run_hook(Hook(tuple(command), 0.1 if command[0] == "sleep" else 10.0, force=False)))
+    said = asyncio.run(run_hook(Hook(tuple(command), 0.1 if command[0] == "sleep" else 10.0, False, Path())))
     assert (said is None) is (problem is None)
     assert problem is None or problem in (said or "")
 

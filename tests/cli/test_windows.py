@@ -1,4 +1,4 @@
-"""Offline windows through the command line: what is left when one does not go to its end."""
+"""Offline windows through the command line: how long, what `beforeOffline` decides, what is left when one fails."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from dbc_iac.emulator import FaultSpec
 from tests.projects import Emulated, document, project, vm
 
 DISK = document("Disk", "scratch", {"vm": "trainer", "size": "50Gi"})
@@ -45,3 +46,87 @@ def test_a_disk_whose_removal_was_not_waited_for_stays_in_the_state(
     converges(emulated)
     [machine] = emulated.vms.values()
     assert (len(machine["disks"]), machine["domain"]) == (2, "running")
+
+
+@pytest.mark.parametrize(("changed", "seconds"), [({"cpus": 8}, 15), ({"gpus": 2, "cpus": 8, "memory": "16Gi"}, 20)])
+def test_a_short_window_is_short(
+    make: Callable[..., Emulated], tmp_path: Path, changed: dict[str, Any], seconds: int
+) -> None:
+    """The node needs 2 s to power a VM off, and 2 s to start it."""
+    emulated = make(vm())
+    project(tmp_path, vm(**changed), environ=emulated.project.environ)
+    result = emulated.run("apply", "--yes")
+    opened, closed = (
+        next(line for line in result.err.splitlines() if said in line)[:7]
+        for said in ("powered off  ", "window closed")
+    )
+    minutes, rest = closed.split(":")
+    assert opened.strip() == "0:00"
+    assert int(minutes) * 60 + int(rest) <= seconds
+
+
+def hook(*command: str, force: bool = False) -> dict[str, Any]:
+    return {"lifecycle": {"beforeOffline": {"command": list(command), "timeout": "30s", "force": force}}}
+
+
+RAN = ("sh", "-c", "echo ran >> hook.log")
+OFFLINE: list[dict[str, Any]] = [{"cpus": 8}, {"image": "win10.qcow2"}, {"power": "off"}]
+WAYS = ["window", "replacement", "power"]
+
+
+@pytest.mark.parametrize("changed", OFFLINE, ids=WAYS)
+def test_the_hook_is_run_once_in_the_project_before_the_vm_is_powered_off(
+    make: Callable[..., Emulated], tmp_path: Path, changed: dict[str, Any]
+) -> None:
+    emulated = make(vm(**hook(*RAN)))
+    assert not (tmp_path / "hook.log").exists()
+    project(tmp_path, vm(**hook(*RAN), **changed), environ=emulated.project.environ)
+    converges(emulated)
+    assert (tmp_path / "hook.log").read_text() == "ran\n"
+
+
+@pytest.mark.parametrize("changed", OFFLINE, ids=WAYS)
+def test_a_hook_that_fails_leaves_the_vm_running_and_the_next_run_tries_again(
+    make: Callable[..., Emulated], tmp_path: Path, changed: dict[str, Any]
+) -> None:
+    emulated = make(vm())
+    before = emulated.vms
+    project(tmp_path, vm(**hook("false"), **changed), environ=emulated.project.environ)
+    result = emulated.run("apply", "--yes", "--json")
+    assert (result.code, result.codes) == (1, ["goal-failed"])
+    assert result.json["report"]["failed"] == {"VirtualMachine/trainer": "beforeOffline: ended with 1"}
+    assert result.json["report"]["poweredOff"] == {}
+    assert emulated.vms == before
+    project(tmp_path, vm(**hook(*RAN), **changed), environ=emulated.project.environ)
+    converges(emulated)
+    assert (tmp_path / "hook.log").read_text() == "ran\n"
+
+
+def test_a_hook_that_fails_is_told_before_the_vm_is_powered_off_by_force(
+    make: Callable[..., Emulated], tmp_path: Path
+) -> None:
+    emulated = make(vm())
+    project(tmp_path, vm(**hook("false", force=True), cpus=8), environ=emulated.project.environ)
+    result = emulated.run("apply", "--yes")
+    assert result.code == 0, result.err
+    assert result.err.index("beforeOffline: ended with 1") < result.err.index("powered off  ")
+
+
+def test_a_vm_that_is_off_already_needs_no_hook(make: Callable[..., Emulated], tmp_path: Path) -> None:
+    emulated = make(vm(power="off"))
+    project(tmp_path, vm(**hook(*RAN), power="off", cpus=8), environ=emulated.project.environ)
+    converges(emulated)
+    assert not (tmp_path / "hook.log").exists()
+
+
+@pytest.mark.parametrize("seconds", [31.0, 34.0, 35.0, 36.0, 38.0, 45.0, 80.0])
+def test_a_shutdown_that_is_carried_out_late_does_not_leave_the_vm_off(
+    make: Callable[..., Emulated], tmp_path: Path, seconds: float
+) -> None:
+    emulated = make(vm())
+    emulated.network.faults.add(FaultSpec(op="tasks.shutdown", kind="late", seconds=seconds))
+    project(tmp_path, vm(cpus=8), environ=emulated.project.environ)
+    assert emulated.run("apply", "--yes").code == 0
+    emulated.settle()
+    assert emulated.run("plan", "--detailed-exitcode").code == 0
+    assert [m["domain"] for m in emulated.vms.values()] == ["running"]

@@ -1,0 +1,63 @@
+"""The command of `lifecycle.beforeOffline`: run before the plug of a VM is pulled. Knows no VM, and shows no output."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """A command and where it is run. `timeout` in seconds; `force`: power off also when it fails."""
+
+    command: tuple[str, ...]
+    timeout: float
+    force: bool
+    directory: Path
+
+
+async def keeps_on(hook: Hook, note: Callable[[str], None]) -> str:
+    """Run a hook; why the VM must not be powered off now, empty where it may."""
+    problem = await run_hook(hook)
+    if problem is None:
+        return ""
+    note(f"beforeOffline: {problem}")
+    return "" if hook.force else f"beforeOffline: {problem}"
+
+
+async def run_hook(hook: Hook) -> str | None:
+    """Run a command; what went wrong, or None. Its output is not shown: it may hold anything."""
+    try:
+        process = subprocess.Popen(  # noqa: ASYNC220 - it only starts; the waiting is done in a thread
+            hook.command,
+            cwd=hook.directory,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is for us: a shutdown that has begun goes to its end
+        )
+    except (OSError, ValueError) as error:
+        return f"could not be started ({getattr(error, 'strerror', None) or error})"
+    try:
+        # Of real time, whatever clock the engine goes by.
+        code = await asyncio.to_thread(process.wait, hook.timeout)
+    except subprocess.TimeoutExpired:
+        _end(process)
+        await asyncio.to_thread(process.wait)
+        return f"was ended after {hook.timeout:g} s"
+    except asyncio.CancelledError:
+        _end(process)
+        raise
+    return None if code == 0 else f"ended with {code}"
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """The whole group: what a shell has started goes with it."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
