@@ -197,6 +197,6 @@ class Disk(Kind[DiskSpec]):
 
     def delete(self, task: Task) -> Iterator[Goal]:
         yield DiskAbsent(
-            address=task.address, reach=task.old_reach or task.reach, id=task.old_id, vm=task.holder_id,
+            address=task.address, reach=task.old_reach or task.reach, id=task.old_id, vm=task.old_holder_id,
             patience=task.patience or 1800.0,
         )  # fmt: skip

@@ -83,6 +83,7 @@ class Task:
     old_id: str
     generation: int
     holder_id: str
+    old_holder_id: str
     desired: Mapping[str, Json]
     applied: Mapping[str, Json]
     observed: Mapping[str, Json]
@@ -139,6 +140,8 @@ class Kind(ABC, Generic[S]):
     outlives_holder: ClassVar[bool] = False
     """What it made stays when its VM goes: it is kept as it was, and made anew only when its own fields change."""
 
+    roams: ClassVar[bool] = False
+    """Is the same object whichever machine it is asked through, not only on the one where it was made."""
     on_a_machine: ClassVar[bool] = False
     """Takes something of a GPU node, which preflight then looks at."""
     uses_centres: ClassVar[bool] = False

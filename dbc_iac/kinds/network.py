@@ -91,6 +91,7 @@ class NetworkAbsent(Goal):
 class Network(Kind[NetworkSpec]):
     name = "Network"
     spec = NetworkSpec
+    roams = True
 
     def reach(self, resource: Resource[NetworkSpec], inventory: Inventory) -> Reach:
         return node_reach(resource.spec.via, inventory, None)

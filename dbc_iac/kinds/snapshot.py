@@ -235,7 +235,7 @@ class Snapshot(Kind[SnapshotSpec]):
 
     def delete(self, task: Task) -> Iterator[Goal]:
         yield SnapshotAbsent(
-            address=task.address, reach=task.old_reach or task.reach, id=task.old_id, vm=task.holder_id,
+            address=task.address, reach=task.old_reach or task.reach, id=task.old_id, vm=task.old_holder_id,
             patience=task.patience or 3600.0,
         )  # fmt: skip
 

@@ -85,6 +85,7 @@ def _base(session: Session, candidate: Candidate, resource: Resource[Spec], want
             refs[field_.path] = value  # type: ignore[assignment]
     timeouts = resource.spec.timeouts
     lifecycle = resource.spec.lifecycle
+    holder = holder_address(resource)
     return Change(
         candidate.address,
         candidate.kind,
@@ -92,7 +93,9 @@ def _base(session: Session, candidate: Candidate, resource: Resource[Spec], want
         id=candidate.id,
         generation=candidate.generation,
         node=candidate.reach.name,
-        holder=holder_address(resource),
+        holder=holder,
+        old_holder=binding.holder if binding is not None and binding.holder != holder else "",
+        old_holder_id=candidate.holder_id if binding is not None and binding.holder != holder else "",
         desired=want,
         applied=dict(binding.applied) if binding else {},
         resolved=dict(binding.resolved) if binding else {},
@@ -302,12 +305,12 @@ def _removal(candidate: Candidate, observation: Observation, options: Options) -
         id=binding.id,
         old_id=binding.id,
         generation=binding.generation,
-        node=candidate.reach.name,
+        node=candidate.place.name,
         holder=binding.holder,
         holder_id=candidate.holder_id,
         applied=dict(binding.applied),
         resolved=dict(binding.resolved),
-        reach=candidate.reach.to_json(),
+        reach=candidate.place.to_json(),
         old_reach=dict(binding.where),
         dependencies=binding.dependencies,
         protected=binding.protected,

@@ -35,7 +35,7 @@ async def _look(change: Change, session: Session, reader: Reader) -> Observation
     identity = change.old_id or change.id
     reach = Reach.from_json(change.old_reach or change.reach)
     binding = session.state.bindings.get(change.address)
-    holder = session.state.bindings.get(change.holder)
+    holder = session.state.bindings.get(change.old_holder or change.holder)
     sought = Sought(
         change.address, reach, identity, change.generation, binding, holder_id=holder.id if holder else change.holder_id
     )

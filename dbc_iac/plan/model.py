@@ -62,7 +62,8 @@ class Change:
     """What happens to one resource, with its reasons.
 
     `id` is the identity it has or will get (VM: task id, Disk: file, Network: name, BareMetalServer: node id), empty
-    when it is known only after the call. `holder` is the address of the VM it lives and dies with, if any.
+    when it is known only after the call. `holder` is the address of the VM it lives and dies with, if any;
+    `old_holder` the one that what it replaces lives with, where that is another.
     `losses` names what is irreversibly gone (one sentence each); `power_off` tells that the VM is powered off for it.
     """
 
@@ -79,6 +80,8 @@ class Change:
     node: str = ""
     holder: str = ""
     holder_id: str = ""
+    old_holder: str = ""
+    old_holder_id: str = ""
     power_off: bool = False
     desired: Mapping[str, Json] = field(default_factory=dict)
     applied: Mapping[str, Json] = field(default_factory=dict)

@@ -91,7 +91,9 @@ def _targeted(changes: Mapping[str, Change], options: Options) -> dict[str, Chan
         wanted.add(address)
         change = changes[address]
         removal = change.action in {Action.DELETE, Action.REPLACE}
-        todo += [d for d in change.dependencies if d in changes and change.action is not Action.DELETE]
+        todo += [
+            d for d in (*change.dependencies, change.old_holder) if d in changes and change.action is not Action.DELETE
+        ]
         todo += [c.address for c in changes.values() if removal and address in c.dependencies and c.pending]
     missing = sorted(t for t in options.targets if t not in changes and not any(a.startswith(f"{t}.") for a in changes))
     found = Diagnostics()
@@ -166,7 +168,10 @@ def _plan(
 ) -> Plan:
     steps = tuple(d.step() for d in drafts.values())
     off = {s.address for s in steps if s.kind == "window"}
-    shown = tuple(replace(c, power_off=a in off or (c.holder in off and c.pending)) for a, c in sorted(changes.items()))
+    shown = tuple(
+        replace(c, power_off=a in off or (c.pending and bool({c.holder, c.old_holder} & off)))
+        for a, c in sorted(changes.items())
+    )
     documents: dict[str, Json] = {
         a: {"kind": r.kind, "spec": r.spec.model_dump(mode="json", by_alias=True, exclude_none=True)}
         for a, r in sorted(session.inventory.resources.items())

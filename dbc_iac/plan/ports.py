@@ -26,7 +26,7 @@ def choose_ports(
     }
     taken: dict[str, set[int]] = {}
     for address, candidate in candidates.items():
-        if candidate.binding is not None:
+        if candidate.binding is not None and candidate.place.target == candidate.reach.target:
             _keep(desired.get(address, {}), candidate.binding)
         fields = {k: v for k, v in desired.get(address, {}).items() if v != AUTO}
         held = kind_of(candidate.kind).holds(fields).ports
@@ -48,7 +48,7 @@ def choose_ports(
 
 
 def _keep(fields: dict[str, Json], binding: Binding) -> None:
-    """An `auto` port stays what it was."""
+    """An `auto` port stays what it was, as long as the machine does."""
     for path, value in fields.items():
         if value == AUTO and isinstance(kept := binding.applied.get(path), int):
             fields[path] = kept

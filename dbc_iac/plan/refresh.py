@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dbc_iac.kinds import Inventory, Observation, Resource, kind_of
 from dbc_iac.kinds.kind import Sought
@@ -17,7 +17,10 @@ from dbc_iac.state.document import LEFT, Binding, Intent
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One object that is looked at: a resource with or without a binding, or a binding without a resource."""
+    """One object that is looked at: a resource with or without a binding, or a binding without a resource.
+
+    `reach` leads to the machine that its document names, `place` to the one on which it is now.
+    """
 
     address: str
     kind: str
@@ -27,6 +30,7 @@ class Candidate:
     reach: Reach
     id: str
     generation: int
+    place: Reach
     holder_id: str = ""
 
 
@@ -83,12 +87,22 @@ def find_candidates(session: Session) -> dict[str, Candidate]:
         identity = binding.id if binding else kind.identity(resource, inventory, generation)
         if binding is None and intent is not None:
             generation, identity = intent.generation, intent.id
-        found[address] = Candidate(address, resource.kind, resource, binding, intent, reach, identity, generation)
+        found[address] = Candidate(
+            address,
+            resource.kind,
+            resource,
+            binding,
+            intent,
+            reach,
+            identity,
+            generation,
+            _place(resource, reach, binding),
+        )
     for address, binding in state.bindings.items():
         if address not in found:
             reach = Reach.from_json(binding.where)
             found[address] = Candidate(
-                address, binding.kind, None, binding, intents.get(address), reach, binding.id, binding.generation
+                address, binding.kind, None, binding, intents.get(address), reach, binding.id, binding.generation, reach
             )
     known = {c.id for c in found.values()}
     for intent in state.pending:
@@ -96,8 +110,17 @@ def find_candidates(session: Session) -> dict[str, Candidate]:
         if begun is not None and begun.id not in known:
             address = f"{intent.address}{LEFT}{begun.generation}"
             reach = Reach.from_json(begun.where)
-            found[address] = Candidate(address, begun.kind, None, None, intent, reach, begun.id, begun.generation)
+            found[address] = Candidate(
+                address, begun.kind, None, None, intent, reach, begun.id, begun.generation, reach
+            )
     return {a: _with_holder(c, session, found) for a, c in found.items()}
+
+
+def _place(resource: Resource[Spec], reach: Reach, binding: Binding | None) -> Reach:
+    """Where an object is: on the machine on which it was made, whatever its document says by now."""
+    if binding is None or not binding.where or kind_of(resource.kind).roams:
+        return reach
+    return reach if binding.where.get("target") == reach.target else Reach.from_json(binding.where)
 
 
 def _same_wish(intent: Intent, resource: Resource[Spec], inventory: Inventory, reach: Reach) -> bool:
@@ -133,11 +156,10 @@ def _with_holder(candidate: Candidate, session: Session, found: Mapping[str, Can
     holder = found.get(address)
     if holder is None:
         return candidate
-    reach = candidate.reach if candidate.binding is None else holder.reach
-    return Candidate(
-        candidate.address, candidate.kind, candidate.resource, candidate.binding, candidate.intent, reach,
-        candidate.id, candidate.generation, holder.id,
-    )  # fmt: skip
+    if candidate.binding is None:
+        return replace(candidate, holder_id=holder.id)
+    reach = holder.reach if candidate.resource is None else candidate.reach
+    return replace(candidate, reach=reach, place=holder.place, holder_id=holder.id)
 
 
 def holder_address(resource: Resource[Spec]) -> str:
@@ -153,7 +175,7 @@ async def _observe(candidate: Candidate, session: Session, reader: Reader) -> Ob
     kind = kind_of(candidate.kind)
     key = "" if candidate.resource is None else kind.natural_key(candidate.resource, session.inventory)
     sought = Sought(
-        candidate.address, candidate.reach, candidate.id, candidate.generation, candidate.binding, key,
+        candidate.address, candidate.place, candidate.id, candidate.generation, candidate.binding, key,
         candidate.holder_id,
     )  # fmt: skip
     return await kind.observe(sought, reader)

@@ -64,7 +64,7 @@ def compile_steps(changes: Mapping[str, Change]) -> dict[str, Draft]:
 
 
 def _holder_goes(change: Change, changes: Mapping[str, Change]) -> bool:
-    holder = changes.get(change.holder)
+    holder = changes.get(change.old_holder or change.holder)
     if holder is None:
         return False
     return holder.action in _GOING or (holder.action is Action.CREATE and bool(holder.old_id))
@@ -100,10 +100,14 @@ def _parked(change: Change) -> list[Goal]:
 
 def _draft_windows(change: Change, goals: Goals, changes: Mapping[str, Change], drafts: dict[str, Draft]) -> None:
     """Goals that need the VM off go into its window, together with those of all other resources."""
-    offline = [*goals.offline, *(g for g in goals.removal if g.needs is Needs.OFF)]
+    _join_window(changes.get(change.holder, change), list(goals.offline), drafts)
+    removal = [g for g in goals.removal if g.needs is Needs.OFF]
+    _join_window(changes.get(change.old_holder or change.holder, change), removal, drafts)
+
+
+def _join_window(host: Change, offline: list[Goal], drafts: dict[str, Draft]) -> None:
     if not offline:
         return
-    host = changes.get(change.holder, change)
     key = window_key(host.address)
     new = Draft(key, StepKind.WINDOW, host.address, node=host.node, power=wanted_power(host))
     window = drafts.setdefault(key, new)
@@ -168,7 +172,7 @@ def _order_replacement(change: Change, drafts: dict[str, Draft]) -> None:
     if same or (change.delete_first and kind_of(change.kind).parks):
         drafts[change.address].after.add(removal.key)
     elif hosted:
-        removal.after |= {change.address, window_key(change.holder)}
+        removal.after |= {change.address, window_key(change.holder), window_key(change.old_holder)}
     else:
         removal.after.add(change.address)
 

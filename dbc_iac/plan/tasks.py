@@ -21,6 +21,7 @@ def task_of(change: Change) -> Task:
         old_id=change.old_id,
         generation=change.generation,
         holder_id=change.holder_id,
+        old_holder_id=change.old_holder_id or change.holder_id,
         desired=change.desired,
         applied=change.applied,
         observed={**change.resolved, **change.observed},

@@ -22,6 +22,8 @@ AFTER = (
     document("Disk", "scratch", {"vm": "trainer", "size": "90Gi"}),
     document("Disk", "more", {"vm": "trainer", "size": "10Gi"}),
 )
+TWO = (vm("other", gpus=0), vm(), DISK)
+MOVED = (vm("other", gpus=0), vm(), document("Disk", "scratch", {"vm": "other", "size": "50Gi"}))
 REPLACED = (LAN, vm(**{**LOGIN, "image": "win10.qcow2"}), DISK)
 
 
@@ -66,14 +68,15 @@ def converged(emulated: Emulated, disks: list[int]) -> None:
     emulated.settle(600)
     last = emulated.run("plan", "--detailed-exitcode")
     assert last.code == 0, last.out + last.err
-    [machine] = emulated.vms.values()
-    assert sorted(machine["disks"].values()) == disks
-    assert machine["domain"] == "running"
+    machines = list(emulated.vms.values())
+    assert sorted(size for m in machines for size in m["disks"].values()) == disks
+    assert {m["domain"] for m in machines} == {"running"}
 
 
 SCENARIOS = {
     "create": (None, BEFORE, [20, 20, 50]),
     "change": (BEFORE, AFTER, [10, 20, 30, 90]),
+    "move": (TWO, MOVED, [20, 20, 20, 20, 50]),
     "replace": (BEFORE, REPLACED, [20, 20, 50]),
 }
 

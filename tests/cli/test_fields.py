@@ -173,6 +173,73 @@ def test_a_replacement_parks_creates_deletes_and_converges(
     assert after != before
 
 
+PXE: dict[str, Any] = {"biosMode": "pxe", "dataDisk": None}
+
+
+def test_another_nic_model_makes_a_new_vm(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(**PXE))
+    applied(emulated)
+    assert_empty(emulated)
+    [before] = emulated.vms
+    write(emulated, vm(**PXE, nicModel="e1000"))
+    change = the_change(emulated)
+    assert (change["action"], [f["path"] for f in change["fields"]]) == ("replace", ["nicModel"])
+    applied(emulated)
+    assert_empty(emulated)
+    truth = emulated.network.nodes[NODE_ID].truth()["vms"]
+    assert before not in truth
+    assert [m["interface_model_type"] for m in truth.values()] == ["e1000"]
+
+
+def test_a_nic_model_without_pxe_is_refused(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(**BASE))
+    applied(emulated)
+    write(emulated, vm(**BASE, nicModel="e1000"))
+    result = emulated.run("plan", "--json")
+    assert (result.code, result.codes) == (3, ["ignored-by-node"])
+    assert "Remove nicModel." in result.err
+
+
+OTHER_ID = "9b1d" * 16
+OTHER_NODE = document(
+    "Node", "gpu-b", {"id": OTHER_ID, "identity": "tenant", "rentOrder": "113", "portRange": "20000-29999"}
+)
+TWO_NODES: dict[str, Any] = {
+    "gpuNodes": [{"id": NODE_ID}, {"id": OTHER_ID}],
+    "orders": {k: {"renter": "tenant", "machine": m} for k, m in (("112", NODE_ID), ("113", OTHER_ID))},
+}
+
+
+def test_a_vm_moves_to_another_node_as_a_new_one_with_new_disks(world: Callable[..., Emulated]) -> None:
+    disk = document("Disk", "scratch", DISK)
+    emulated = world(OTHER_NODE, vm(**BASE), disk, **TWO_NODES)
+    applied(emulated)
+    assert_empty(emulated)
+    [before] = emulated.vms
+    write(emulated, OTHER_NODE, vm(**BASE, node="gpu-b"), disk)
+    change = the_change(emulated)
+    assert (change["action"], change["fields"][0]["path"]) == ("replace", "node")
+    disk_change = the_change(emulated, "Disk/scratch")
+    assert disk_change["action"] == "replace"
+    assert disk_change["losses"] == ["Disk/scratch: all data on the disk is lost"]
+    applied(emulated)
+    assert_empty(emulated)
+    assert emulated.vms == {}
+    there = emulated.network.nodes[OTHER_ID].truth()["vms"]
+    assert before not in there
+    assert [len(m["disks"]) for m in there.values()] == [3]
+
+
+def test_another_id_of_a_node_moves_nothing_and_is_refused(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(**BASE), **TWO_NODES)
+    applied(emulated)
+    manifests = emulated.project.directory / "manifests/all.yaml"
+    manifests.write_text(manifests.read_text().replace(NODE_ID, OTHER_ID).replace('"112"', '"113"'))
+    result = emulated.run("plan", "--json")
+    assert (result.code, result.codes) == (5, ["node-id-changed"])
+    assert "add a second Node document" in result.err
+
+
 def test_a_description_is_noted_only(world: Callable[..., Emulated]) -> None:
     emulated = world(vm(**BASE))
     applied(emulated)
@@ -245,6 +312,23 @@ def test_drift_is_shown_and_repaired(world: Callable[..., Emulated], path: str, 
     assert_empty(emulated)
 
 
+def test_drift_of_the_rdp_port_of_a_windows_vm_is_shown_and_repaired(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(os="windows", image="win10.qcow2", ports={"rdp": 20003, "vnc": 20002}))
+    applied(emulated)
+    assert_empty(emulated)
+    change_truth(emulated, rdp_port=30003)
+    change = the_change(emulated)
+    assert change["action"] == "update"
+    assert [(f["path"], f["before"], f["after"], f["drift"]) for f in change["fields"]] == [
+        ("ports.rdp", 30003, 20003, True)
+    ]
+    assert windows(emulated) == 0
+    applied(emulated)
+    assert_empty(emulated)
+    [truth] = emulated.network.nodes[NODE_ID].truth()["vms"].values()
+    assert truth["rdp_port"] == 20003
+
+
 def test_a_vm_that_vanished_is_made_anew_under_a_new_id(world: Callable[..., Emulated]) -> None:
     emulated = world(vm(**BASE))
     applied(emulated)
@@ -277,6 +361,46 @@ def test_disk_fields(world: Callable[..., Emulated], changed: dict[str, Any], ac
     [after] = emulated.vms.values()
     assert (set(before["disks"]) != set(after["disks"])) is new_file
     assert len(after["disks"]) == 3
+
+
+def test_a_disk_of_another_vm_is_a_new_one(world: Callable[..., Emulated]) -> None:
+    documents = (vm(**BASE), vm("second"))
+    emulated = world(*documents, document("Disk", "scratch", DISK))
+    applied(emulated)
+    assert_empty(emulated)
+    before = {task_id: set(machine["disks"]) for task_id, machine in emulated.vms.items()}
+    write(emulated, *documents, document("Disk", "scratch", {**DISK, "vm": "second"}))
+    change = the_change(emulated, "Disk/scratch")
+    assert (change["action"], [f["path"] for f in change["fields"]]) == ("replace", ["vm"])
+    assert change["losses"] == ["Disk/scratch: all data on the disk is lost"]
+    assert windows(emulated) == 2
+    applied(emulated)
+    assert_empty(emulated)
+    after = {task_id: set(machine["disks"]) for task_id, machine in emulated.vms.items()}
+    assert set(after) == set(before)
+    assert {len(files) - len(before[i]) for i, files in after.items()} == {-1, 1}
+    assert {m["domain"] for m in emulated.vms.values()} == {"running"}
+
+
+def test_two_disks_change_places(world: Callable[..., Emulated]) -> None:
+    documents = (vm(**BASE), vm("second"))
+    emulated = world(*documents, document("Disk", "one", DISK), document("Disk", "two", {**DISK, "vm": "second"}))
+    applied(emulated)
+    write(emulated, *documents, document("Disk", "one", {**DISK, "vm": "second"}), document("Disk", "two", DISK))
+    assert windows(emulated) == 2
+    applied(emulated)
+    assert_empty(emulated)
+    assert [len(m["disks"]) for m in emulated.vms.values()] == [3, 3]
+
+
+def test_a_disk_leaves_a_vm_that_goes(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(**BASE), vm("second"), document("Disk", "scratch", DISK))
+    applied(emulated)
+    write(emulated, vm("second"), document("Disk", "scratch", {**DISK, "vm": "second"}))
+    applied(emulated, "--target", "Disk/scratch")
+    applied(emulated)
+    assert_empty(emulated)
+    assert [len(m["disks"]) for m in emulated.vms.values()] == [3]
 
 
 def test_a_disk_goes_when_its_document_goes(world: Callable[..., Emulated]) -> None:
