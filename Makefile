@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 JOBS ?= 2
 
-.PHONY: demo test lint types imports pytest schemas fmt bench clean
+.PHONY: demo test lint types imports pytest conformance schemas fmt bench clean
 
 .venv/ready: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "dbc-iac needs Python 3.11 or newer: make PYTHON=python3.11 ..."; exit 1; }
@@ -22,6 +22,8 @@ imports: .venv/ready
 	$(BIN)/lint-imports --no-cache
 pytest: .venv/ready
 	$(BIN)/pytest -n $(JOBS)
+conformance: .venv/ready   ## replay recordings of real nodes: RECORDINGS=directory or files
+	@$(BIN)/python -m tests.conformance $(RECORDINGS)
 schemas: .venv/ready       ## write specs/ and docs/ anew
 	$(BIN)/dbc-iac schema --output specs --docs docs
 fmt: .venv/ready

@@ -1,25 +1,52 @@
-"""`python -m tests.conformance FILE...`: what matched, what differs, and what was left out, per file."""
+"""`python -m tests.conformance DIRECTORY or FILE...`: what matched, what differs and what is excused, per file."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-from tests.conformance.replay import Replay
+from tests.conformance.excuses import listed
+from tests.conformance.recording import recordings_in
+from tests.conformance.replay import Outcome, Replay
+
+USAGE = """no recordings given: say where they are, as in
+    make conformance RECORDINGS=../recordings
+    python -m tests.conformance ../recordings/01_basics_client.jsonl"""
 
 
-def main(files: list[str]) -> int:
-    differing = 0
-    for name in files:
-        outcome = Replay(Path(name)).run()
-        differing += len(outcome.differing)
-        print(f"{Path(name).name}: matched {outcome.matched}, differing {len(outcome.differing)}")
-        for reason, count in sorted(outcome.left_out.items()):
-            print(f"     left out {count}: {reason}")
-        for found in outcome.differing.values():
-            for difference in found:
-                print(f"  {difference}")
+def main(places: list[str]) -> int:
+    """0 when nothing differs, 1 when something does, 2 when there is nothing to compare."""
+    if not places:
+        print(USAGE, file=sys.stderr)
+        return 2
+    files = [file for place in places for file in recordings_in(Path(place))]
+    if not files or not all(file.is_file() for file in files):
+        print(f"there are no recordings (*.jsonl) at {', '.join(places)}", file=sys.stderr)
+        return 2
+    outcomes = {file.stem: Replay(file).run() for file in files}
+    for name, outcome in outcomes.items():
+        tell(name, outcome)
+    matched, differing, excused = (
+        sum(count)
+        for count in zip(*((o.matched, len(o.differing), len(o.excused)) for o in outcomes.values()), strict=True)
+    )
+    print(
+        f"{len(files)} files: matched {matched}, differing {differing}, excused {excused} "
+        f"({len(listed())} excuses are listed)"
+    )
     return 1 if differing else 0
+
+
+def tell(name: str, outcome: Outcome) -> None:
+    print(f"{name}: matched {outcome.matched}, differing {len(outcome.differing)}, excused {len(outcome.excused)}")
+    for number, excuse in outcome.excused.items():
+        print(f"{number:6d} excused ({excuse.compare}): {excuse.reason}")
+    reasons = list(outcome.skipped.values())
+    for reason in sorted(set(reasons)):
+        print(f"       skipped {reasons.count(reason)}: {reason}")
+    for found in outcome.differing.values():
+        for difference in found:
+            print(f"  {difference}")
 
 
 if __name__ == "__main__":

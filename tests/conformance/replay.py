@@ -1,15 +1,12 @@
-"""Replays recordings of real nodes against the emulator, in order, on a virtual clock, and compares what it answers.
+"""Replays a recording of real nodes against the emulator, in order, on a virtual clock, and compares what it answers.
 
-HTTP status, content type, errcode and message are compared as data. Values that a recording marks as volatile are bound
-at first sight and must be consistent from then on. Events of a recording change the emulated world.
+Events of the recording change the emulated world. A request goes out with the replay's own names in it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-import re
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,14 +15,17 @@ from dbc_iac.cli.virtual import close_loop, virtual_loop
 from dbc_iac.emulator import Network, WorldSpec
 from dbc_iac.emulator.http.answer import Dropped, Response
 from dbc_iac.emulator.world import MachineSpec, OrderSpec
+from tests.conformance.bindings import Bindings
+from tests.conformance.compare import differences, read_body, value_at
+from tests.conformance.excuses import Excuse, excuse_for, holds
+from tests.conformance.recording import Event, Exchange, groups, read_recording, sent
 from tests.conformance.worlds import chain_of, world_of
 
 POLL_SECONDS = 0.25
-_HEX_64 = re.compile(r"[0-9a-f]{64}")
-_DATE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
+_VERBS = {"start": "restart", "stop": "stop", "died": "die"}
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
 class Difference:
     exchange: int
     name: str
@@ -39,21 +39,22 @@ class Difference:
 
 @dataclass
 class Outcome:
-    """`left_out`: exchanges that are not compared, by reason."""
+    """`excused`: exchanges that differ in what an excuse leaves open; `skipped`: those that cannot be compared."""
 
     matched: int = 0
     differing: dict[int, list[Difference]] = field(default_factory=dict)
-    left_out: dict[str, int] = field(default_factory=dict)
+    excused: dict[int, Excuse] = field(default_factory=dict)
+    skipped: dict[int, str] = field(default_factory=dict)
 
 
 class Replay:
     """One file against one fresh world."""
 
     def __init__(self, file: Path) -> None:
-        self.lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-        self.world = self.lines[0]
+        self.recording = read_recording(file)
+        self.world = self.recording.world
         self.network = Network(WorldSpec.model_validate(world_of(self.world)))
-        self.bound: dict[str, str] = {}
+        self.bindings = Bindings()
         self.outcome = Outcome()
 
     def run(self) -> Outcome:
@@ -67,16 +68,13 @@ class Replay:
     async def _all(self) -> None:
         self.network.begin()
         await self._set_states()
-        lines = self.lines[1:]
-        while lines:
-            together = _at_the_same_time(lines)
-            if together > 1:
-                await asyncio.gather(*(self._exchange(line) for line in lines[:together]))
-            elif "i" in lines[0]:
-                await self._exchange(lines[0])
-            else:
-                await self._event(lines[0])
-            lines = lines[together:]
+        for group in groups(self.recording):
+            await asyncio.gather(*(self._one(line) for line in group))
+
+    async def _one(self, line: Event | Exchange) -> None:
+        await (self._event(line) if isinstance(line, Event) else self._exchange(line))
+
+    # -- the world ---------------------------------------------------------------------------------
 
     async def _set_states(self) -> None:
         """A node that does not run at the beginning is gone, and forgotten unless the world says otherwise."""
@@ -86,189 +84,98 @@ class Replay:
         if any("still known" not in node["state"] for node in gone):
             await asyncio.sleep(self.network.spec.gossip.expiry + 1)
 
-    async def _event(self, event: dict[str, Any]) -> None:
-        network = self.network
-        match event["event"]:
+    async def _event(self, event: Event) -> None:
+        values = event.values
+        match event.kind:
             case "chain":
-                chain = chain_of(self.world, event)
-                orders = {k: OrderSpec.model_validate(o) for k, o in chain["orders"].items()}
-                machines = {k: MachineSpec.model_validate(m) for k, m in chain["machines"].items()}
-                network.chain.set(orders, machines, network.wallets)
-            case "node" if event["node"] != "client":
-                process = network.process(self.world["nodes"][event["node"]]["node_id"])
-                {"start": process.restart, "stop": process.stop, "died": process.die}[event["state"]]()
+                self._change_chain(values)
+            case "node":
+                self._change_node(values["node"], values["state"])
             case "deeplink":
-                server = self._server(event)
-                if event["state"] == "connected":
-                    network.deeplinks.connect(server, event["device_id"], event["device_password"])
-                else:
-                    network.deeplinks.disconnect(server)
+                self._change_deeplink(values)
             case "maintenance":
-                manager = network.managers[self.world["nodes"]["bare_metal"]["node_id"]]
-                network.keep(asyncio.ensure_future(manager.be_busy(float(event["seconds"]))))
+                manager = self.network.managers[self.world["nodes"]["bare_metal"]["node_id"]]
+                self.network.keep(asyncio.ensure_future(manager.be_busy(float(values["seconds"]))))
                 await asyncio.sleep(0)
             case "wait":
-                await asyncio.sleep(float(event.get("seconds", 1)))
+                await asyncio.sleep(float(values.get("seconds", 1)))
+            case unknown:
+                raise ValueError(f"{self.recording.name}: no such event: {unknown}")
 
-    def _server(self, event: dict[str, Any]) -> str:
-        """The address that a DeepLink program comes from."""
+    def _change_chain(self, values: Mapping[str, Any]) -> None:
+        chain = chain_of(self.world, values)
+        orders = {k: OrderSpec.model_validate(o) for k, o in chain["orders"].items()}
+        machines = {k: MachineSpec.model_validate(m) for k, m in chain["machines"].items()}
+        self.network.chain.set(orders, machines, self.network.wallets)
+
+    def _change_node(self, name: str, state: str) -> None:
+        """A client node that is said to run, and does, is left alone: a new start would make it forget its gossip."""
+        if name != "client":
+            process = self.network.process(self.world["nodes"][name]["node_id"])
+            getattr(process, _VERBS[state])()
+            return
+        client = self.network.clients["client"]
+        if state != "start":
+            client.die()
+        elif not client.alive:
+            client.restart()
+
+    def _change_deeplink(self, values: Mapping[str, Any]) -> None:
+        """The address that the program comes from, or else the one of the server it belongs to."""
         manager = self.network.managers[self.world["nodes"]["bare_metal"]["node_id"]]
-        return str(event.get("source_ip") or manager.servers.by_id[event["server"]].ip)
-
-    async def _exchange(self, line: dict[str, Any]) -> None:
-        if line["request"] is None:
-            self._leave_out("not a request")
-            return
-        answer = await self._ask(line)
-        poll = line.get("poll")
-        if poll:
-            for _ in range(int(poll.get("seconds", 60) / POLL_SECONDS)):
-                if _at(_json(_text(answer)), poll["path"]) == poll["until"]:
-                    break
-                await asyncio.sleep(POLL_SECONDS)
-                answer = await self._ask(line)
-            else:
-                if poll.get("optional"):
-                    self._leave_out("a passing status that is not met")
-                    return
-        if line.get("compare") == "no":
-            self._leave_out("the recording says not to compare")
-            return
-        found = list(self._compare(line, answer))
-        if found:
-            self.outcome.differing[line["i"]] = found
+        ip = str(values.get("source_ip") or manager.servers.by_id[self.bindings.renamed(values["server"])].ip)
+        if values["state"] == "connected":
+            self.network.deeplinks.connect(ip, values["device_id"], values["device_password"])
         else:
-            self.outcome.matched += 1
+            self.network.deeplinks.disconnect(ip)
 
-    def _leave_out(self, reason: str) -> None:
-        self.outcome.left_out[reason] = self.outcome.left_out.get(reason, 0) + 1
+    # -- exchanges ---------------------------------------------------------------------------------
 
-    async def _ask(self, line: dict[str, Any]) -> Response | None:
-        request = line["request"]
-        port = "client" if line["node"] == "client" else self.world["nodes"][line["node"]]["node_id"]
-        path, body = self._renamed(request["path"]), self._renamed(_body(request))
-        header_bytes = sum(len(name) + len(str(value)) + 4 for name, value in request["headers"].items())
+    async def _exchange(self, line: Exchange) -> None:
+        if not line.is_request:
+            self.outcome.skipped[line.number] = "not a request"
+            return
         try:
-            return await self.network.ask(port, request["method"], path, _bytes(body), header_bytes)
+            answer = await self._ask(line)
+            answer, met = await self._polled(line, answer)
+        except Exception as error:  # whatever it is, this exchange shows it, and the others are to be seen too
+            self._differ(line, [("emulator", line.response["status"], repr(error))])
+            return
+        if not met and line.values["poll"].get("optional"):
+            self.outcome.skipped[line.number] = "a passing status that is not met"
+            return
+        found = list(differences(line, answer, self.bindings))
+        if not found:
+            self.outcome.matched += 1
+            return
+        excuse = excuse_for(self.recording.name, line)
+        if excuse is not None and holds(excuse, line, answer):
+            self.outcome.excused[line.number] = excuse
+        else:
+            self._differ(line, found)
+
+    def _differ(self, line: Exchange, found: list[tuple[str, Any, Any]]) -> None:
+        self.outcome.differing[line.number] = [Difference(line.number, line.name, *one) for one in found]
+
+    async def _polled(self, line: Exchange, answer: Response | None) -> tuple[Response | None, bool]:
+        """The last answer, and whether what was waited for came."""
+        poll = line.values.get("poll")
+        if not poll:
+            return answer, True
+        for _ in range(int(poll.get("seconds", 60) / POLL_SECONDS)):
+            if value_at(read_body(answer.body) if answer else None, poll["path"]) == poll["until"]:
+                return answer, True
+            await asyncio.sleep(POLL_SECONDS)
+            answer = await self._ask(line)
+        return answer, False
+
+    async def _ask(self, line: Exchange) -> Response | None:
+        port = "client" if line.node == "client" else self.world["nodes"][line.node]["node_id"]
+        path, body = self.bindings.renamed(line.request["path"]), self.bindings.renamed(line.body)
+        try:
+            return await self.network.ask(port, line.request["method"], path, sent(body), line.header_bytes)
         except Dropped:
             return None
-
-    def _renamed(self, text: str) -> str:
-        for recorded, replayed in self.bound.items():
-            text = text.replace(recorded, replayed)
-        return text
-
-    def _compare(self, line: dict[str, Any], answer: Response | None) -> Iterator[Difference]:
-        response, text = line["response"], _text(answer)
-        for path, mine, theirs in self._parts(line, response, answer, text):
-            yield Difference(line["i"], line["name"], path, mine, theirs)
-
-    def _parts(
-        self, line: dict[str, Any], response: dict[str, Any], answer: Response | None, text: str
-    ) -> Iterator[tuple[str, Any, Any]]:
-        if response["status"] is None or answer is None:
-            if response["status"] is not None or answer is not None:
-                yield "answer", response["status"] or response.get("error"), text[:120] if answer else "none"
-            return
-        if response["status"] != answer.status:
-            yield "status", response["status"], f"{answer.status} {text[:120]}"
-            return
-        if not response["headers"].get("Content-Type", "application/json").startswith(answer.content_type):
-            yield "content type", response["headers"].get("Content-Type"), answer.content_type
-        if line["request"]["method"] == "HEAD":
-            return
-        if line.get("not_json"):
-            if not self._pattern(response["body"], line.get("volatile_text", ())).fullmatch(text.strip()):
-                yield "text", response["body"], text
-            return
-        recorded, replayed = _json(response["body"]), _json(text)
-        if line.get("compare") == "status and errcode only":
-            recorded, replayed = recorded["errcode"], replayed["errcode"]
-        order = line.get("any_order", {})
-        yield from self._walk("", recorded, replayed, set(line.get("volatile", ())), order)
-
-    def _pattern(self, text: str, volatile: list[str]) -> re.Pattern[str]:
-        """A text that is no JSON, with its volatile parts left open."""
-        masked = re.escape(self._renamed(text.strip()))
-        for part in volatile:
-            masked = masked.replace(re.escape(self._renamed(part)), ".+?", 1)
-        return re.compile(masked, re.DOTALL)
-
-    def _walk(
-        self, path: str, recorded: Any, replayed: Any, volatile: set[str], order: dict[str, str]
-    ) -> Iterator[tuple[str, Any, Any]]:
-        generic = re.sub(r"\[[0-9]+\]", "[*]", path)
-        if path in volatile or generic in volatile:
-            yield from self._bind(path, recorded, replayed)
-        elif isinstance(recorded, dict) and isinstance(replayed, dict):
-            for key in sorted(recorded.keys() | replayed.keys()):
-                inner = f"{path}.{key}".lstrip(".")
-                pair = recorded.get(key, "(absent)"), replayed.get(key, "(absent)")
-                yield from self._walk(inner, *pair, volatile, order)
-        elif isinstance(recorded, list) and isinstance(replayed, list) and len(recorded) == len(replayed):
-            if path in order:
-                recorded, replayed = (
-                    sorted(items, key=lambda i: str(i[order[path]])) for items in (recorded, replayed)
-                )
-            for index, pair in enumerate(zip(recorded, replayed, strict=True)):
-                yield from self._walk(f"{path}[{index}]", *pair, volatile, order)
-        elif (self._renamed(recorded) if isinstance(recorded, str) else recorded) != replayed:
-            yield path, recorded, replayed
-
-    def _bind(self, path: str, recorded: Any, replayed: Any) -> Iterator[tuple[str, Any, Any]]:
-        """The same kind of value; a text that was seen before is the same one again."""
-        if type(recorded) is not type(replayed):
-            yield path, recorded, replayed
-            return
-        if not isinstance(recorded, str):
-            return
-        for shape in (_HEX_64, _DATE):
-            if shape.fullmatch(recorded) and not shape.fullmatch(replayed):
-                yield path, recorded, replayed
-        if len(recorded) > 5 and recorded != replayed and not _DATE.fullmatch(recorded):
-            self.bound.setdefault(recorded, replayed)
-
-
-def _at_the_same_time(lines: list[dict[str, Any]]) -> int:
-    """How many of the next exchanges were sent together: those that all took the whole time-out, of one node."""
-    count = 0
-    for line in lines:
-        if "i" not in line or "a moment ago" not in line["name"]:
-            break
-        count += 1
-    return max(1, count)
-
-
-def _body(request: dict[str, Any]) -> str:
-    spec = request.get("body_spec")
-    if spec:
-        return str(spec["prefix"] + spec["repeat"] * spec["times"] + spec["suffix"])
-    body = request.get("body") or ""
-    if request["headers"].get("Transfer-Encoding") == "chunked":
-        return "".join(body.split("\r\n")[1:-2:2])
-    return str(body)
-
-
-def _bytes(text: str) -> bytes:
-    """A recorded body: bytes that are no UTF-8 stand in it as the text \\xNN."""
-    return re.sub(rb"\\x([0-9a-f]{2})", lambda m: bytes.fromhex(m[1].decode()), text.encode())
-
-
-def _text(answer: Response | None) -> str:
-    return "" if answer is None else answer.body
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return " ".join(text.split())
-
-
-def _at(value: Any, path: str) -> Any:
-    for key in path.split("."):
-        value = value.get(key) if isinstance(value, dict) else None
-    return value
 
 
 __all__ = ["Difference", "Outcome", "Replay"]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 
-def world_of(line: dict[str, Any]) -> dict[str, Any]:
+def world_of(line: Mapping[str, Any]) -> dict[str, Any]:
     """What the recording says of the world; what it does not say about timing is a quiet world: no maintenance, no
     restarts by themselves (both are events of the recordings)."""
     nodes = line["nodes"]
@@ -55,7 +56,7 @@ def world_of(line: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def chain_of(line: dict[str, Any], chain: dict[str, Any]) -> dict[str, Any]:
+def chain_of(line: Mapping[str, Any], chain: Mapping[str, Any]) -> dict[str, Any]:
     """`orders` and `machines` of a world or of a chain event."""
     address = {name: w["ss58"] for name, w in line["wallets"].items()}
     machine = line["nodes"]["gpu"]["node_id"]
@@ -85,7 +86,7 @@ def chain_of(line: dict[str, Any], chain: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _gpu_node(line: dict[str, Any]) -> dict[str, Any]:
+def _gpu_node(line: Mapping[str, Any]) -> dict[str, Any]:
     gpu, hardware, guest = line["nodes"]["gpu"], line["hardware"]["gpu"], line.get("guest") or {}
     note = hardware.get("note", "")
     memory = float(hardware["mem"]["size"].rstrip("G"))
@@ -158,5 +159,5 @@ _SERVER = {
 }
 
 
-def _image(image: dict[str, Any]) -> dict[str, Any]:
+def _image(image: Mapping[str, Any]) -> dict[str, Any]:
     return {"name": image["name"], "size": image["bytes"], "virtualSize": image.get("virtual_bytes", 20 << 30)}
