@@ -27,6 +27,7 @@ from dbc_iac.manifest.secret import SecretRef, SecretResolver
 from dbc_iac.plan import Options, Plan, Session, check_inventory, make_plan
 from dbc_iac.plan.file import read_plan
 from dbc_iac.plan.fit import check_fit
+from dbc_iac.plan.moves import moved
 from dbc_iac.report.apply_text import event_line
 from dbc_iac.state import LocalStore, State, lock, owner
 
@@ -74,6 +75,16 @@ class Workspace:
         found = Diagnostics()
         found.extend(self.loaded.diagnostics)
         found.extend(check_inventory(self.inventory, frozenset(self.loaded.project.identities)))
+        for address in self.loaded.project.removed:
+            if address in self.inventory.resources:
+                resource = self.inventory.resources[address]
+                remedy = "Remove the document, or take it off the list."
+                told = f"`removed` names {address}, which has a document"
+                found.add(
+                    resource.problem(
+                        "still-there", "", f"`removed` names {address}, which has a document", remedy=remedy
+                    )
+                )
         return found
 
     @cached_property
@@ -82,15 +93,29 @@ class Workspace:
         return LocalStore(self.app.directory / path, self.app.stack)
 
     def state(self) -> State:
-        return self.store.open(
-            project=self.loaded.name, uid=self.loaded.project.uid, lineage=self.app.runtime.uuid().hex
+        """The state, under the names that documents have now."""
+        return self._renamed(
+            self.store.open(project=self.loaded.name, uid=self.loaded.project.uid, lineage=self.app.runtime.uuid().hex)
         )
+
+    def moves(self, state: State) -> tuple[tuple[str, str], ...]:
+        """Renames of the project file that the state on disk has not seen yet."""
+        known = self.store.look(project=self.loaded.name, uid=self.loaded.project.uid)
+        before = frozenset() if known is None else frozenset(known.bindings)
+        found = ((m.from_, m.to) for m in self.loaded.project.moved)
+        return tuple((old, new) for old, new in found if old in before and new in state.bindings)
+
+    def _renamed(self, state: State) -> State:
+        for move in self.loaded.project.moved:
+            if move.from_ in state.bindings and move.from_ not in self.inventory.resources:
+                state = moved(state, move.from_, move.to)
+        return state
 
     def recorded(self) -> State:
         """The state, to be shown: nothing is written, and an apply may be under way."""
         project, uid = self.loaded.name, self.loaded.project.uid
         found = self.store.look(project=project, uid=uid)
-        return found or State(lineage="", project=project, uid=uid, stack=self.app.stack)
+        return self._renamed(found or State(lineage="", project=project, uid=uid, stack=self.app.stack))
 
     @contextmanager
     def locked(self, command: str) -> Iterator[None]:
@@ -136,6 +161,8 @@ class Workspace:
 
     async def _apply(self, plan: Plan, wait_timeout: float | None) -> Report:
         state = self.state()
+        if plan.moves:
+            state = self.store.commit(state)
         holder = owner(self.app.runtime.environ, "apply", self.app.runtime.now())
         self._require_secrets(plan)
         self.store.journal.begin(serial=state.serial, plan=plan.digest, owner=holder)
@@ -188,6 +215,8 @@ class Workspace:
             self.app.environment,
             frozenset(self.loaded.project.identities),
             self.loaded.project.thresholds.max_removals,
+            self.moves(state),
+            frozenset(self.loaded.project.removed),
             self.identities.wallets,
         )
 

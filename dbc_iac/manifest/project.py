@@ -156,6 +156,16 @@ class ThresholdsSpec(_Part):
     max_removals: int = Field(default=50, ge=0, le=100, description="percent of the resources in state")
 
 
+ResourceAddress = Annotated[str, Field(pattern=r"^[A-Z][A-Za-z]+/[a-z0-9-]+(\.[a-z0-9-]+)?$")]
+
+
+class MoveSpec(_Part):
+    """A document that was renamed: what is bound to the old address is that of the new one."""
+
+    from_: ResourceAddress = Field(alias="from", description="the address before, such as VirtualMachine/old")
+    to: ResourceAddress
+
+
 class ProjectSpec(_Part):
     """A project."""
 
@@ -170,6 +180,10 @@ class ProjectSpec(_Part):
     )
     environments: dict[Name, EnvironmentSpec] = Field(default_factory=dict)
     manifests: tuple[str, ...] = Field(default=("manifests/**/*.yaml",), min_length=1, description="globs")
+    moved: tuple[MoveSpec, ...] = Field(default=(), description="renamed documents; may stay when it is done")
+    removed: tuple[ResourceAddress, ...] = Field(
+        default=(), description="addresses without a document whose objects are forgotten, not deleted"
+    )
     thresholds: ThresholdsSpec = Field(default_factory=ThresholdsSpec)
     image_client: Name | None = Field(
         default=None, description="the client node for image centres, whose ids are its own; default: the first"

@@ -40,7 +40,7 @@ def decide(session: Session, world: World, desired: Mapping[str, dict[str, Json]
         elif resource is None:
             begun = tentative(candidate.intent) if candidate.binding is None and candidate.intent is not None else None
             if candidate.binding is not None:
-                made.changes[address] = _removal(candidate, observation, options)
+                made.changes[address] = _forgotten(_removal(candidate, observation, options), session, options)
             elif begun is not None and observation.present is not False and not _still_wanted(begun, made.changes):
                 # An earlier creation came late, and nothing wants it: absent is left pending, for it may come still.
                 made.changes[address] = _removal(replace(candidate, binding=begun), observation, options)
@@ -325,6 +325,13 @@ def _removal(candidate: Candidate, observation: Observation, options: Options) -
     if left := kind_of(candidate.kind).left_behind(binding.applied):
         return replace(change, action=Action.FORGET, reasons=(*change.reasons, left))
     return replace(change, observed=dict(observation.values))
+
+
+def _forgotten(change: Change, session: Session, options: Options) -> Change:
+    """`removed` of the project file: the object is let go, not deleted."""
+    if change.action is not Action.DELETE or change.address not in session.removed or options.destroy:
+        return change
+    return replace(change, action=Action.FORGET, reasons=("`removed` says to let it go: it stays where it is",))
 
 
 def _why_removed(candidate: Candidate, options: Options) -> str:

@@ -160,6 +160,8 @@ class Plan:
     documents: Mapping[str, Json] = field(default_factory=dict)
     diagnostics: tuple[Diagnostic, ...] = ()
     recovery: tuple[str, ...] = ()
+    moves: tuple[str, ...] = ()
+    """Bindings that get another address, one sentence each."""
     calls: int = 0
     destroy: bool = False
     targets: tuple[str, ...] = ()
@@ -172,7 +174,7 @@ class Plan:
 
     @property
     def empty(self) -> bool:
-        return not self.pending
+        return not self.pending and not self.moves
 
     @property
     def exit_code(self) -> ExitCode:

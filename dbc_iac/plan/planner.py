@@ -16,6 +16,7 @@ from dbc_iac.plan.ports import choose_ports
 from dbc_iac.plan.preflight import preflight
 from dbc_iac.plan.rails import rails
 from dbc_iac.plan.refresh import World, refresh, remembered
+from dbc_iac.plan.renames import likely_renames
 from dbc_iac.plan.session import Options, Session
 from dbc_iac.plan.steps import Draft, compile_steps
 from dbc_iac.state.document import LEFT
@@ -42,6 +43,7 @@ async def make_plan(session: Session, options: Options) -> Plan:
     if not options.offline:
         problems.extend(await preflight(session, world, changes))
     problems.extend(rails(session, changes, options))
+    problems.extend(likely_renames(changes))
     problems.raise_errors()
     drafts = _steps(changes)
     return _plan(session, world, options, changes, drafts, problems)
@@ -195,6 +197,7 @@ def _plan(
         steps=steps,
         diagnostics=tuple(problems),
         recovery=recovery,
+        moves=tuple(f"{now} has what {before} had" for before, now in session.moves),
         calls=world.reader.calls,
         destroy=options.destroy,
         targets=tuple(sorted(options.targets)),

@@ -45,5 +45,9 @@ class Session:
     environment: str = ""
     identities: frozenset[str] = frozenset()
     max_removals: int = 50
+    moves: tuple[tuple[str, str], ...] = ()
+    """Addresses that `state` has under a new name already, and the document on disk not yet: (before, now)."""
+    removed: frozenset[str] = frozenset()
+    """Addresses whose objects are forgotten when their documents are gone."""
     wallets: Callable[[str], frozenset[str]] = lambda identity: frozenset()
     """The SS58 addresses that an identity may own things under; empty where unknown."""

@@ -31,7 +31,7 @@ def summary(plan: Plan) -> str:
     counts = [f"{plan.count(a)} to {a.value}" for a in _ORDER if a is not Action.UNKNOWN and plan.count(a)]
     if unknown := plan.count(Action.UNKNOWN):
         counts.append(f"{unknown} unknown")
-    text = f"Plan: {', '.join(counts)}."
+    text = f"Plan: {', '.join(counts)}." if counts else "Plan: nothing is changed but names."
     if off := len(plan.powered_off):
         text += f" {off} VM{'s are' if off > 1 else ' is'} powered off for it."
     return text
@@ -41,6 +41,8 @@ def _lines(plan: Plan) -> Iterator[str]:
     yield summary(plan)
     for line in plan.recovery:
         yield f"Recovery: {line}"
+    for line in plan.moves:
+        yield f"Moved: {line}"
     losses = [loss for c in plan.changes if c.pending for loss in (*c.losses, *_destroyed(c))]
     if losses:
         yield ""

@@ -1,0 +1,38 @@
+"""A delete and a create that look alike: likely a renamed document, and a VM that nobody wanted to lose. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from dbc_iac.diagnostics import Diagnostic, Severity
+from dbc_iac.plan.model import Action, Change
+
+ALIKE = 0.8
+"""Share of fields that are equal from which on a rename is likely."""
+_ALWAYS_DIFFER = ("ports.",)
+
+
+def likely_renames(changes: Mapping[str, Change]) -> Iterator[Diagnostic]:
+    """One warning for each resource that goes while a like one comes."""
+    coming = [c for c in changes.values() if c.action is Action.CREATE and not c.old_id]
+    for going in changes.values():
+        if going.action is not Action.DELETE:
+            continue
+        alike = [c for c in coming if c.kind == going.kind and _likeness(going, c) >= ALIKE]
+        if alike:
+            best = max(alike, key=lambda c: _likeness(going, c))
+            yield Diagnostic(
+                "likely-rename",
+                Severity.WARNING,
+                f"{going.address} would be deleted, and {best.address}, which is like it, created",
+                "A document that gets another name is another resource.",
+                f"If it was renamed, add `moved: [{{from: {going.address}, to: {best.address}}}]` to the project file.",
+                address=going.address,
+            )
+
+
+def _likeness(going: Change, coming: Change) -> float:
+    if going.node != coming.node:
+        return 0.0
+    paths = [p for p in coming.desired if p in going.applied and not p.startswith(_ALWAYS_DIFFER)]
+    return sum(coming.desired[p] == going.applied[p] for p in paths) / len(paths) if paths else 0.0
