@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from dbc_iac.api.calls import CallClass
@@ -25,6 +25,20 @@ UNSEEN = 3
 """How many looks an accepted change of state may stay unseen before it is asked for again: a repeat does no harm."""
 UNREADABLE_FOR = 600.0
 """Seconds that a look may stay without an answer before the goal is given up (it stays in the journal)."""
+
+
+SETTLE = (
+    "Apply again with --settle: it boots the VM once, which proves what became of the call. "
+    'Or write `power: "on"`, and the next offline window proves it.'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """How far an apply goes. `wait_timeout` in seconds; `settle`: a VM that is to stay off is booted for a proof."""
+
+    wait_timeout: float | None = None
+    settle: bool = False
 
 
 class Verdict(StrEnum):
@@ -63,17 +77,18 @@ class Pursuit:
     tell: Tell
     now: Callable[[], float]
     halted: Callable[[], str]
-    wait_timeout: float | None = None
+    choices: Choices = field(default_factory=Choices)
 
-    async def achieve(self, goal: Goal, barrier: Callable[[Goal], Awaitable[bool]] | None = None) -> Ending:
-        """Bring a goal about. `barrier` proves that a blind call did not and will not happen; True: it is met."""
+    async def achieve(self, goal: Goal, barrier: Callable[[Goal], Awaitable[bool | None]] | None = None) -> Ending:
+        """Bring a goal about. `barrier` proves what became of a blind call: True: it is met, False: it
+        did not and will not happen, None: there is no proof without booting a VM that is to stay off."""
         return await _Chase(self, goal.informed(self.recorder.known), barrier).run()
 
 
 class _Chase:
     """The state of one pursuit."""
 
-    def __init__(self, pursuit: Pursuit, goal: Goal, barrier: Callable[[Goal], Awaitable[bool]] | None) -> None:
+    def __init__(self, pursuit: Pursuit, goal: Goal, barrier: Callable[[Goal], Awaitable[bool | None]] | None) -> None:
         self.by = pursuit
         self.goal = goal
         self.barrier = barrier
@@ -133,7 +148,7 @@ class _Chase:
         return Ending(Verdict.MET, seen.text, doubtful=self.doubtful)
 
     async def _wait(self, text: str) -> Ending | None:
-        patience = min(self.goal.patience, self.by.wait_timeout or self.goal.patience)
+        patience = min(self.goal.patience, self.by.choices.wait_timeout or self.goal.patience)
         if self.by.now() - self.started >= patience:
             return Ending(Verdict.WAITING, f"still {text}", ExitCode.PARTIAL)
         if text != self.said:
@@ -221,6 +236,7 @@ class _Chase:
         if self.barrier is None:
             return Ending(Verdict.UNPROVEN, text)
         self.by.tell("barrier", self.goal.address, f"{text}; proving whether it happened")
-        if not await self.barrier(self.goal) and self.tries >= TRIES:
-            return Ending(Verdict.FAILED, text)
-        return None
+        proved = await self.barrier(self.goal)
+        if proved is None:
+            return Ending(Verdict.UNPROVEN, text, ExitCode.PARTIAL, remedy=SETTLE)
+        return Ending(Verdict.FAILED, text) if not proved and self.tries >= TRIES else None

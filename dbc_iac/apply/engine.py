@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from dbc_iac.api.channel import Channel
 from dbc_iac.api.secret import SecretText
-from dbc_iac.apply.achieve import Ending, Pursuit, Verdict
+from dbc_iac.apply.achieve import Choices, Ending, Pursuit, Verdict
 from dbc_iac.apply.gate import Gate
 from dbc_iac.apply.hook import Hook, keeps_on
 from dbc_iac.apply.recorder import Recorder
@@ -39,7 +39,7 @@ class Run:
     recorder: Recorder
     tell: Callable[[Event], None]
     hooks: Mapping[str, Hook] = field(default_factory=dict)
-    wait_timeout: float | None = None
+    choices: Choices = field(default_factory=Choices)
     stopped: Callable[[], bool] = lambda: False
 
 
@@ -231,7 +231,7 @@ class _Engine:
     def _pursuit(self) -> Pursuit:
         return Pursuit(
             self.reader, self.watch, self.run_.recorder, self._hands, self.tell, self.now, self._halted,
-            self.run_.wait_timeout,
+            self.run_.choices,
         )  # fmt: skip
 
     def _hands(self, goal: Goal) -> Hands:

@@ -12,9 +12,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Protocol
 
-from dbc_iac.apply.achieve import Ending, Pursuit, Verdict
+from dbc_iac.apply.achieve import SETTLE, Ending, Pursuit, Verdict
 from dbc_iac.apply.hook import Hook, keeps_on
 from dbc_iac.apply.watch import FLOOR
+from dbc_iac.diagnostics import ExitCode
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.goal import Goal, Sight
 from dbc_iac.plan.model import Action, Change
@@ -69,9 +70,10 @@ class Window:
         ending = await self.by.achieve(self.off)
         ok = ending.verdict is Verdict.MET
         if ok:
-            if was_off and any(self.changes[g.address].unsettled for g in self.draft.goals):
+            unsettled = [g for g in self.draft.goals if was_off and self.changes[g.address].unsettled]
+            if unsettled and self._may_boot:
                 await self._cycle()
-            ok = await self._goals()
+            ok = await self._goals([] if self._may_boot else unsettled)
         else:
             for goal in self.draft.goals:
                 self.failed(goal, ending)
@@ -91,10 +93,19 @@ class Window:
             self.failed(goal, Ending(Verdict.FAILED, why))
         return not why
 
-    async def _goals(self) -> bool:
+    @property
+    def _may_boot(self) -> bool:
+        """A VM that is to stay off is not booted for a proof, unless that was said."""
+        return self.draft.power == "on" or self.by.choices.settle
+
+    async def _goals(self, unsettled: list[Goal]) -> bool:
         met: list[Goal] = []
         for goal in self.draft.goals:
-            ending = await self.by.achieve(goal, self._barrier)
+            if goal in unsettled and (await goal.look(self.by.reader)).sight is not Sight.MET:
+                text = "no certain answer to an earlier call"
+                ending = Ending(Verdict.UNPROVEN, text, ExitCode.PARTIAL, remedy=SETTLE)
+            else:
+                ending = await self.by.achieve(goal, self._barrier)
             if ending.verdict is Verdict.MET:
                 met.append(goal)
             else:
@@ -138,16 +149,19 @@ class Window:
                 return False
         return True
 
-    async def _barrier(self, goal: Goal) -> bool:
+    async def _barrier(self, goal: Goal) -> bool | None:
         """Prove what became of a blind call: whatever was accepted while the VM was off lies before its next shutdown.
 
-        True: it happened. False: it did not and will not, and may be sent again.
+        True: it happened. False: it did not and will not, and may be sent again. None: that cannot be proved, for the
+        VM is to stay off.
         """
         until = self.by.now() + SETTLE_SECONDS
         while self.by.now() < until:
             await self.by.watch.tick(goal.reach.target)
             if (await goal.look(self.by.reader)).sight is Sight.MET:
                 return True
+        if not self._may_boot:
+            return None
         await self._cycle()
         return (await goal.look(self.by.reader)).sight is Sight.MET
 

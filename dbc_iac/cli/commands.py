@@ -10,11 +10,11 @@ import click
 
 from dbc_iac.cli import recovery
 from dbc_iac.cli.app import App, Exit
-from dbc_iac.cli.options import json_option, target_option, yes_option
+from dbc_iac.cli.options import choice_options, json_option, target_option, yes_option
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 
 if TYPE_CHECKING:
-    from dbc_iac.apply import Report
+    from dbc_iac.apply import Choices, Report
     from dbc_iac.cli.workspace import Workspace
     from dbc_iac.plan import Options, Plan
 
@@ -200,7 +200,7 @@ def plan(
 @click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
 @target_option
 @yes_option
-@click.option("--wait-timeout", type=float, metavar="SECONDS", help="Wait no longer than this for one effect.")
+@choice_options
 @json_option
 @click.pass_obj
 def apply(
@@ -210,40 +210,50 @@ def apply(
     targets: tuple[str, ...],
     yes: bool,
     wait_timeout: float | None,
+    settle: bool,
     as_json: bool,
     **rails: object,
 ) -> None:
     """Make it so: plan, ask, apply. With FILE, apply exactly that plan."""
+    from dbc_iac.apply import Choices
     from dbc_iac.cli.workspace import Workspace
 
     app.json = as_json
     workspace = Workspace.load(app)
     with workspace.locked("apply"):
         made = workspace.plan(_options(False, targets, rails)) if file is None else workspace.planned(file)
-        _confirm_and_apply(app, workspace, made, yes, wait_timeout)
+        _confirm_and_apply(app, workspace, made, yes, Choices(wait_timeout, settle))
 
 
 @_rail_options
 @dbc_iac.command()
 @target_option
 @yes_option
-@click.option("--wait-timeout", type=float, metavar="SECONDS", help="Wait no longer than this for one effect.")
+@choice_options
 @json_option
 @click.pass_obj
 def destroy(
-    app: App, /, targets: tuple[str, ...], yes: bool, wait_timeout: float | None, as_json: bool, **rails: object
+    app: App,
+    /,
+    targets: tuple[str, ...],
+    yes: bool,
+    wait_timeout: float | None,
+    settle: bool,
+    as_json: bool,
+    **rails: object,
 ) -> None:
     """Remove everything that is in the state."""
+    from dbc_iac.apply import Choices
     from dbc_iac.cli.workspace import Workspace
 
     app.json = as_json
     workspace = Workspace.load(app)
     with workspace.locked("destroy"):
         made = workspace.plan(_options(True, targets, rails))
-        _confirm_and_apply(app, workspace, made, yes, wait_timeout)
+        _confirm_and_apply(app, workspace, made, yes, Choices(wait_timeout, settle))
 
 
-def _confirm_and_apply(app: App, workspace: Workspace, made: Plan, yes: bool, wait_timeout: float | None) -> None:
+def _confirm_and_apply(app: App, workspace: Workspace, made: Plan, yes: bool, choices: Choices) -> None:
     from dbc_iac.report.apply_text import report_text
     from dbc_iac.report.plan_text import plan_text
 
@@ -256,7 +266,7 @@ def _confirm_and_apply(app: App, workspace: Workspace, made: Plan, yes: bool, wa
         raise Exit(made.exit_code)
     if not yes:
         _ask(app)
-    report = workspace.apply(made, wait_timeout)
+    report = workspace.apply(made, choices)
     app.report(report.diagnostics)
     app.show(report_text(report), {"plan": made.to_json(), "report": _report_json(report)})
     raise Exit(report.exit_code)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from dbc_iac.api.channel import Channel, Connections
 from dbc_iac.api.secret import SecretText
-from dbc_iac.apply import Event, Hook, Recorder, Report, Run, run
+from dbc_iac.apply import Choices, Event, Hook, Recorder, Report, Run, run
 from dbc_iac.cli.app import App
 from dbc_iac.cli.identities import Identities
 from dbc_iac.cli.interrupt import stop_on_signal
@@ -80,11 +80,7 @@ class Workspace:
                 resource = self.inventory.resources[address]
                 remedy = "Remove the document, or take it off the list."
                 told = f"`removed` names {address}, which has a document"
-                found.add(
-                    resource.problem(
-                        "still-there", "", f"`removed` names {address}, which has a document", remedy=remedy
-                    )
-                )
+                found.add(resource.problem("still-there", "", told, remedy=remedy))
         return found
 
     @cached_property
@@ -154,12 +150,12 @@ class Workspace:
         async with self.identities.connections() as connections:
             await check_fit(plan, self._session(connections, self.state()))
 
-    def apply(self, plan: Plan, wait_timeout: float | None) -> Report:
+    def apply(self, plan: Plan, choices: Choices) -> Report:
         """Apply a plan, and write the state. The state is locked."""
-        report: Report = self.app.runtime.run(self._apply(plan, wait_timeout))
+        report: Report = self.app.runtime.run(self._apply(plan, choices))
         return report
 
-    async def _apply(self, plan: Plan, wait_timeout: float | None) -> Report:
+    async def _apply(self, plan: Plan, choices: Choices) -> Report:
         state = self.state()
         if plan.moves:
             state = self.store.commit(state)
@@ -169,7 +165,7 @@ class Workspace:
         number = max((i.number for i in state.pending), default=0)
         recorder = Recorder(self.store.journal, {c.address: c for c in plan.changes}, state.bindings, number)
         with stop_on_signal(self.app.runtime.tell) as stopped:
-            report = await self._run(plan, recorder, wait_timeout, stopped)
+            report = await self._run(plan, recorder, choices, stopped)
         return report if recorder.unwritten is not None else self._committed(report)
 
     def _committed(self, report: Report) -> Report:
@@ -180,9 +176,7 @@ class Workspace:
             return replace(report, diagnostics=(*report.diagnostics, *error.diagnostics))
         return report
 
-    async def _run(
-        self, plan: Plan, recorder: Recorder, wait_timeout: float | None, stopped: Callable[[], bool]
-    ) -> Report:
+    async def _run(self, plan: Plan, recorder: Recorder, choices: Choices, stopped: Callable[[], bool]) -> Report:
         async with self.identities.connections() as connections:
             return await run(
                 plan,
@@ -192,7 +186,7 @@ class Workspace:
                     recorder,
                     self._tell,
                     self._hooks(),
-                    wait_timeout,
+                    choices,
                     stopped,
                 ),
             )

@@ -130,3 +130,37 @@ def test_a_shutdown_that_is_carried_out_late_does_not_leave_the_vm_off(
     emulated.settle()
     assert emulated.run("plan", "--detailed-exitcode").code == 0
     assert [m["domain"] for m in emulated.vms.values()] == ["running"]
+
+
+def test_a_vm_that_is_to_stay_off_is_booted_for_a_proof_only_with_settle(
+    make: Callable[..., Emulated], tmp_path: Path
+) -> None:
+    disk = document("Disk", "scratch", {"vm": "trainer", "size": "50Gi"})
+    emulated = make(vm(power="off"))
+    assert emulated.run("apply", "--yes").code == 0
+    emulated.network.faults.add(FaultSpec(op="disk.add", kind="time-out"))
+    project(tmp_path, vm(power="off"), disk, environ=emulated.project.environ)
+    for _ in range(2):
+        result = emulated.run("apply", "--yes")
+        assert result.code == 7, result.out + result.err
+        assert "Apply again with --settle" in result.err
+        assert "one more boot" not in result.err
+    result = emulated.run("apply", "--yes", "--settle")
+    assert result.code == 0, result.out + result.err
+    assert "one more boot proves" in result.err
+    [machine] = emulated.vms.values()
+    assert (sorted(machine["disks"].values()), machine["domain"]) == ([20, 20, 50], "off")
+    assert emulated.run("plan", "--detailed-exitcode").code == 0
+
+
+def test_an_effect_that_shows_late_needs_no_proof(make: Callable[..., Emulated], tmp_path: Path) -> None:
+    disk = document("Disk", "scratch", {"vm": "trainer", "size": "50Gi"})
+    emulated = make(vm(power="off"))
+    assert emulated.run("apply", "--yes").code == 0
+    emulated.network.faults.add(FaultSpec(op="disk.add", kind="late", seconds=300.0))
+    project(tmp_path, vm(power="off"), disk, environ=emulated.project.environ)
+    assert emulated.run("apply", "--yes").code == 7
+    emulated.settle(600)
+    assert emulated.run("apply", "--yes").code == 0
+    [machine] = emulated.vms.values()
+    assert sorted(machine["disks"].values()) == [20, 20, 50]
