@@ -47,7 +47,7 @@ class Connections:
         uuids: Callable[[], UUID],
         observer: Callable[[CallEvent], None] | None = None,
     ) -> None:
-        self.nodes: Mapping[str, ClientNode] = {node.name: node for node in nodes}
+        self.nodes: dict[str, ClientNode] = {node.name: node for node in nodes}
         self.sessions = sessions
         self._uuids = uuids
         self._observer = observer

@@ -29,7 +29,8 @@ def _network(name: str) -> httpx.AsyncBaseTransport | None:
 class Runtime:
     """Streams, environment, clock, randomness, and how coroutines are run.
 
-    `transport` gives what stands in for the network towards a client node by its name, or None for the real one.
+    `transport` gives what stands in for the network towards a node that is asked, by its name: a client node's, or the
+    address of a document whose `url` is asked. None for the real one.
     `run` drives a coroutine to its end; a demo or a test gives one persistent event loop with a virtual clock.
     """
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from dbc_iac.api.channel import Channel, Connections
 from dbc_iac.api.secret import SecretText
+from dbc_iac.api.transport import ClientNode
 from dbc_iac.apply import Choices, Event, Hook, Recorder, Report, Run, run
 from dbc_iac.cli.app import App
 from dbc_iac.cli.identities import Identities
@@ -220,12 +221,23 @@ class Workspace:
                 connections,
                 reach.target,
                 self.identities.credentials(reach.identity, reach),
-                reach.clients or tuple(self.loaded.project.clients),
+                self._asked(connections, reach),
                 reach.rent_order or None,
                 reach.target,
             )
 
         return connect
+
+    def _asked(self, connections: Connections, reach: Reach) -> tuple[str, ...]:
+        """The names of the nodes that are asked: client nodes, or the target itself at a port of its own."""
+        if not reach.url:
+            known = tuple(c for c in reach.clients if c in connections.nodes)  # the state may name one that is gone
+            return known or tuple(self.loaded.project.clients)
+        if reach.name not in connections.nodes:
+            port = self.app.runtime.transport(reach.name)
+            # Whether plain http is meant has been checked with the document.
+            connections.nodes[reach.name] = ClientNode(reach.name, reach.url, transport=port, insecure_http=True)
+        return (reach.name,)
 
     def _secret(self, address: str, path: str) -> SecretText | None:
         """A secret of a document, None where it is not at hand."""

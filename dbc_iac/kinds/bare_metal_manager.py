@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dbc_iac.diagnostics import Diagnostic
 from dbc_iac.kinds.kind import Kind, Observation, Sought, register, unread
@@ -15,6 +15,7 @@ from dbc_iac.kinds.resource import Inventory, Resource
 from dbc_iac.kinds.rules import access
 from dbc_iac.kinds.spec import Spec
 from dbc_iac.kinds.types import Hex64
+from dbc_iac.manifest.project import Url, check_url
 
 
 class BareMetalManagerSpec(Spec):
@@ -23,6 +24,19 @@ class BareMetalManagerSpec(Spec):
     id: Annotated[Hex64, access] = Field(description="the manager's node id, 64 lower-case hex digits")
     identity: Annotated[str, access] = Field(description="an identity with the manager's nodeKey")
     clients: Annotated[tuple[str, ...], access] = Field(default=(), description="client nodes to ask; default: all")
+    url: Annotated[Url | None, access] = Field(
+        default=None, description="the manager's own port, such as https://rack1:5051: asked in place of client nodes"
+    )
+    insecure_http: Annotated[bool, access] = Field(default=False, description="allow plain http to another machine")
+
+    @model_validator(mode="after")
+    def _checked(self) -> Self:
+        if self.url is not None:
+            # Unlike a client node, the manager does not look at its own port whether a signature was used before.
+            check_url(self.url, "signatures that stay good, and the keys of BMCs", insecure_http=self.insecure_http)
+            if self.clients:
+                raise ValueError("expected one of clients and url")
+        return self
 
 
 @register
@@ -33,6 +47,8 @@ class BareMetalManager(Kind[BareMetalManagerSpec]):
 
     def reach(self, resource: Resource[BareMetalManagerSpec], inventory: Inventory) -> Reach:
         spec = resource.spec
+        if spec.url is not None:
+            return Reach(resource.address, spec.id, spec.identity, url=spec.url)
         return Reach(resource.address, spec.id, spec.identity, spec.clients or inventory.clients)
 
     def check(self, resource: Resource[BareMetalManagerSpec], inventory: Inventory) -> Iterable[Diagnostic]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dbc_iac.values import Json
 
@@ -12,7 +12,8 @@ from dbc_iac.values import Json
 class Reach:
     """A way to one target. Two nodes may share a `target` (two orders on one machine).
 
-    `name` is the address of the Node or BareMetalManager document, for people. `rent_order` is empty without one.
+    `name` is the address of the Node or BareMetalManager document, for people. `rent_order` is empty without one. With
+    `url` the target is asked at its own port, and through no client node.
     """
 
     name: str
@@ -20,11 +21,12 @@ class Reach:
     identity: str
     clients: tuple[str, ...] = ()
     rent_order: str = ""
+    url: str = ""
 
     def under(self, rent_order: str) -> Reach:
         """The same way under another rent order; `none` and empty text mean without one."""
         order = "" if rent_order == "none" else rent_order
-        return Reach(self.name, self.target, self.identity, self.clients, order)
+        return replace(self, rent_order=order)
 
     def to_json(self) -> dict[str, Json]:
         return {
@@ -33,6 +35,7 @@ class Reach:
             "identity": self.identity,
             "clients": list(self.clients),
             "rentOrder": self.rent_order,
+            **({"url": self.url} if self.url else {}),
         }
 
     @classmethod
@@ -41,5 +44,6 @@ class Reach:
         clients = value["clients"]
         names = tuple(str(c) for c in clients) if isinstance(clients, list) else ()
         return cls(
-            str(value["name"]), str(value["target"]), str(value["identity"]), names, str(value.get("rentOrder") or "")
-        )
+            str(value["name"]), str(value["target"]), str(value["identity"]), names,
+            str(value.get("rentOrder") or ""), str(value.get("url") or ""),
+        )  # fmt: skip

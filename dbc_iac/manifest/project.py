@@ -6,11 +6,12 @@ import ipaddress
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
 from dbc_iac.api.keys import public_key_of
-from dbc_iac.manifest.secret import SecretRef
+from dbc_iac.manifest.secret import LITERAL, SecretRef
 from dbc_iac.manifest.variables import VariableSpec
 
 FILE = "dbc-iac.yaml"
@@ -32,28 +33,42 @@ class _Part(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
+def _without_login(url: str) -> str:
+    """The text of a URL, which is shown: a name and password in it would be, too."""
+    if "@" in url.partition("://")[2].partition("/")[0]:
+        remedy = "Remove the part before @; the headers of a client can hold secrets."
+        raise PydanticCustomError(LITERAL, "a URL must not hold a name or password", {"remedy": remedy})
+    return url
+
+
+Url = Annotated[str, AfterValidator(_without_login)]
+
+
 class ClientSpec(_Part):
     """A client node: the process with the HTTP API."""
 
-    url: str = Field(description="such as http://127.0.0.1:5050")
+    url: Url = Field(description="such as http://127.0.0.1:5050")
     headers: dict[str, SecretRef] = Field(default_factory=dict, description="headers for a gateway; secret values")
     max_in_flight: int = Field(default=1, ge=1, le=64, description="requests at once; the real software takes one")
     insecure_http: bool = Field(default=False, description="allow plain http to another machine")
 
     @model_validator(mode="after")
     def _checked(self) -> Self:
-        parts = urlsplit(self.url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ValueError("url: expected http://HOST:PORT or https://HOST")
-        if parts.username is not None or parts.password is not None:
-            raise ValueError("url: must not hold a name or password; use headers, whose values are secrets")
-        _ = parts.port  # raises ValueError where it is no port
-        if parts.scheme == "http" and not self.insecure_http and not _loopback(parts.hostname):
-            raise ValueError(
-                "url: plain http to another machine shows everyone on the way a session that never expires; "
-                "use https or a tunnel to 127.0.0.1, or set insecureHttp: true"
-            )
+        check_url(self.url, "a session that never expires", insecure_http=self.insecure_http)
         return self
+
+
+def check_url(url: str, shown: str, *, insecure_http: bool) -> None:
+    """Raises ValueError for what is no URL of a node, or shows what is sent to it to everyone on the way."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("url: expected http://HOST:PORT or https://HOST")
+    _ = parts.port  # raises ValueError where it is no port
+    if parts.scheme == "http" and not insecure_http and not _loopback(parts.hostname):
+        raise ValueError(
+            f"url: plain http to another machine shows everyone on the way {shown}; "
+            "use https or a tunnel to 127.0.0.1, or set insecureHttp: true"
+        )
 
 
 def _loopback(host: str) -> bool:

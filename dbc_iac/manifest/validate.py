@@ -134,7 +134,8 @@ def _diagnostic(
         return Diagnostic(
             "literal-secret", Severity.ERROR, f"{dotted}: a secret must not stand in a manifest",
             "It may already be in the history of a repository: change it there where it is used.",
-            "Write {env: NAME}, {file: PATH} or {exec: [PROGRAM, ...]}.", marks.value(here), address=address,
+            str(context.get("remedy", "Write {env: NAME}, {file: PATH} or {exec: [PROGRAM, ...]}.")), marks.value(here),
+            address=address,
         )  # fmt: skip
     return Diagnostic(
         "invalid-value", Severity.ERROR, f"{dotted or 'this'}: {message}", source=marks.value(here), address=address

@@ -125,7 +125,7 @@ def test_any_document_gives_resources_or_diagnostics(value: dict[str, Any], kind
         (PROJECT.replace("url:", "urll:"), "unknown-field"),
         (PROJECT + "other: 1\n", "unknown-field"),
         (PROJECT.replace("default: 2", "default: two"), "variable-type"),
-        (PROJECT.replace("http://127", "http://user:word@127"), "invalid-value"),
+        (PROJECT.replace("http://127", "http://user:word@127"), "literal-secret"),
         (PROJECT.replace("5050", "port"), "invalid-value"),
     ],
     ids=["client", "top level", "default of another type", "password in a url", "port in words"],
