@@ -94,7 +94,7 @@ class _Reader:
             if self.take(b"}"):
                 return result
             if not self.take(b","):
-                raise JsonError("Missing a comma or } after an object member.", self.at)
+                raise JsonError("Missing a comma or '}' after an object member.", self.at)
             self.space()
 
     def _array(self) -> list[Any]:
@@ -109,7 +109,7 @@ class _Reader:
             if self.take(b"]"):
                 return result
             if not self.take(b","):
-                raise JsonError("Missing a comma or ] after an array element.", self.at)
+                raise JsonError("Missing a comma or ']' after an array element.", self.at)
             self.space()
 
     def _string(self) -> str:
