@@ -44,10 +44,8 @@ def route(uri: str) -> Route:
     for prefix, find in _FAMILIES.items():
         if rest.startswith(prefix):
             path, _, text = rest.removeprefix(prefix).partition("?")
-            parts = tuple(path.removeprefix("/").removesuffix("/").split("/")) if path.strip("/") else ()
-            query = dict(p.partition("=")[::2] for p in text.split("&")) if text else {}
-            found = find(parts)
-            return Route(found.op, found.path, query, found.wrong)
+            found = find(tuple(_split(path.removeprefix("/"), "/")))
+            return Route(found.op, found.path, _query(text), found.wrong)
     raise Answer(404, -32601, f"not support uri:{uri}")
 
 
@@ -64,6 +62,18 @@ def check_query(found: Route) -> None:
         raise invalid("invalid line num")
 
 
+def _query(text: str) -> dict[str, str]:
+    """Only what is exactly a name and a value counts; of one name the last."""
+    pairs = (_split(item, "=") for item in _split(text, "&"))
+    return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
+
+
+def _split(text: str, separator: str) -> list[str]:
+    """An empty part at the end is none; one elsewhere is."""
+    parts = text.split(separator)
+    return parts if parts[-1] else parts[:-1]
+
+
 def _leading_digits(text: str) -> str:
     end = next((i for i, c in enumerate(text) if not c.isascii() or not c.isdigit()), len(text))
     return text[:end]
@@ -78,7 +88,7 @@ def _invalid(text: str = "invalid requests uri") -> Answer:
 
 
 def _tasks(parts: Parts) -> Route:
-    if not parts:
+    if parts in {(), ("",)}:
         return Route("tasks.list")
     if len(parts) == 1:
         return Route("tasks.create") if parts[0] == "start" else Route("tasks.details", parts)
@@ -154,7 +164,7 @@ def _lan(parts: Parts) -> Route:
         if parts[0] != "delete":
             raise _unhandled()
         return Route("lan.delete", parts[1:])
-    return Route("lan.create") if parts == ("create",) else Route("lan.list", parts)
+    return Route("lan.create") if parts == ("create",) else Route("lan.list", () if parts == ("",) else parts)
 
 
 def _bare_metal(parts: Parts) -> Route:
