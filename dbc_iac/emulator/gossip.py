@@ -10,7 +10,7 @@ from dbc_iac.emulator.authority import Credentials
 from dbc_iac.emulator.clock import Clock
 from dbc_iac.emulator.gpu.request import NodeRequest
 from dbc_iac.emulator.reply import Reply
-from dbc_iac.emulator.world import GossipSpec
+from dbc_iac.emulator.world import VERSION, GossipSpec
 
 Kind = Literal["gpu", "manager", "server"]
 ALWAYS = float("-inf")
@@ -37,6 +37,7 @@ class Entry:
     gone: float | None = None
     keyed: float = ALWAYS
     clients: tuple[str, ...] = ()
+    version: str = VERSION
 
 
 @dataclass(slots=True)

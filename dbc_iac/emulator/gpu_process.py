@@ -55,7 +55,7 @@ class GpuProcess:
         self._restart_after = restart_after
         self._turn = asyncio.Lock()
         self._coming_back: asyncio.Task[None] | None = None
-        gossip.announce(Entry(spec.id, "gpu", spec.name, self, clients=spec.client_nodes))
+        gossip.announce(Entry(spec.id, "gpu", spec.name, self, clients=spec.client_nodes, version=spec.version))
 
     def begin(self) -> None:
         """Puts what exists at the beginning in its place, on the running loop."""

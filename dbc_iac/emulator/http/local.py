@@ -12,14 +12,15 @@ from dbc_iac.emulator.gpu.lan_requests import lan_text, own_view
 from dbc_iac.emulator.http.answer import CANNOT_FORWARD, INVALID_REQUEST, Answer, Told, invalid
 from dbc_iac.emulator.http.envelope import OWNERS, Envelope
 from dbc_iac.emulator.reply import ProcessDied
-from dbc_iac.emulator.world import VERSION
 
 if TYPE_CHECKING:
     from dbc_iac.emulator.bare_metal.manager import ManagerProcess
     from dbc_iac.emulator.http.node import HttpNode
 
 _CENTRE_NEEDED = frozenset({"images.download", "images.upload", "snapshot.create"})
-_EMPTY_IS_UNKNOWN = frozenset({"mining_nodes", "lan.list", "bare_metal.list", "bare_metal.delete", "bare_metal.modify"})
+_EMPTY_IS_UNKNOWN = frozenset(
+    {"mining_nodes", "lan.list", "lan.delete", "bare_metal.list", "bare_metal.delete", "bare_metal.modify"}
+)
 """Operations for which an empty id is an id that nobody has."""
 _POWER_COMMANDS = frozenset({"status", "on", "off", "reset"})
 _BOOT_DEVICES = frozenset({"none", "pxe", "disk", "cdrom", "bios"})
@@ -60,7 +61,7 @@ async def answer(node: HttpNode, op: str, path: tuple[str, ...], envelope: Envel
     if family == "bare_metal":
         _bare_metal(node, op, path, envelope)
     elif op == "mining_nodes" and envelope.target is None:
-        rows = ",".join(pasted(node_id=e.id, name=e.name, version=VERSION) for e in node.heard("gpu"))
+        rows = ",".join(pasted(node_id=e.id, name=e.name, version=e.version) for e in node.heard("gpu"))
         raise Told(ok(f'{{"mining_nodes":[{rows}]}}'))
     elif op == "lan.list" and envelope.target is None:
         _own_lans(node, path)
@@ -68,7 +69,7 @@ async def answer(node: HttpNode, op: str, path: tuple[str, ...], envelope: Envel
         await _images(node, op, envelope)
     elif family == "deeplink":
         _own_deeplink(node, op, envelope)
-    if not envelope.target and op not in _EMPTY_IS_UNKNOWN:
+    if envelope.target is None or (not envelope.target and op not in _EMPTY_IS_UNKNOWN):
         raise invalid("peer_nodeid is empty")
 
 
@@ -174,7 +175,7 @@ def _list(node: HttpNode, path: tuple[str, ...], envelope: Envelope) -> None:
     if node.kind == "gpu":
         raise Answer(400, INVALID_REQUEST, "not support")
     if node.manager is None:
-        rows = ",".join(pasted(node_id=e.id, name=e.name, version=VERSION) for e in node.heard("server"))
+        rows = ",".join(pasted(node_id=e.id, name=e.name, version=e.version) for e in node.heard("server"))
         raise Told(ok(f'{{"bare_metal_nodes":[{rows}]}}'))
     found = node.manager.servers.find(path[0] if path else "")
     raise Told(ok(node.manager.list_text(found, None, shown=_owner(node.manager, envelope))))

@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dbc_iac.emulator.authority import Credentials
 from dbc_iac.emulator.gossip import Entry
 from dbc_iac.emulator.gpu.request import NodeRequest
 from dbc_iac.emulator.http.answer import CANNOT_FORWARD, Answer, Dropped, Response
+from dbc_iac.emulator.http.system_names import for_version
 from dbc_iac.emulator.reply import NeverAnswered, ProcessDied, Reply
 from dbc_iac.emulator.world import FaultSpec
 
@@ -76,6 +78,8 @@ class Relay:
             raise Answer(400, CANNOT_FORWARD, "create request session failed")
         if _is(fault, "reset"):
             raise Dropped("the connection broke before the request was read")
+        if op == "tasks.create":
+            request = replace(request, additional=for_version(request.additional, entry.version))
         self.pending += 1
         endpoint = _ONE_ENDPOINT.get(op, op)
         self._armed.add(endpoint)
