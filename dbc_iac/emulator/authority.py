@@ -91,12 +91,13 @@ class Authority:
 
     def _verifier(self, machine: str, credentials: Credentials) -> Caller:
         """Sessions are not looked at."""
-        signer = self._signer(credentials)
-        if signer is None:
+        signers = self._signers(credentials)
+        if not signers:
             raise refusal("nonce check failed")
-        if not self.cache.chain.verifies_now(machine, signer[0]):
-            raise refusal("not in verify time")
-        return Caller(signer[0], "verifier", credentials.rent_order)
+        for account in signers:
+            if self.cache.chain.verifies_now(machine, account):
+                return Caller(account, "verifier", credentials.rent_order)
+        raise refusal("not in verify time")
 
     def _renter(self, credentials: Credentials) -> Caller:
         """A bad session falls through to the wallet; a good one of an order that ended does not."""
@@ -105,15 +106,16 @@ class Authority:
             if self.cache.renting(by_session, credentials.rent_order) is None:
                 raise refusal("machine has already expired")
             return Caller(by_session, "session", credentials.rent_order)
-        signer = self._signer(credentials)
-        if signer is None:
+        signers = self._signers(credentials)
+        if not signers:
             raise refusal("session_id is invalid" if all(credentials.session) else "nonce check failed")
-        account, members = signer
-        if self.cache.renting(account, credentials.rent_order) is None:
-            raise refusal("wallet not rented")
-        if account not in self.sessions:
-            self.sessions[account] = Session(self.planned.get(account) or session_id(self.random), members)
-        return Caller(account, "wallet", credentials.rent_order)
+        for account, members in signers.items():
+            if self.cache.renting(account, credentials.rent_order) is None:
+                continue
+            if account not in self.sessions:
+                self.sessions[account] = Session(self.planned.get(account) or session_id(self.random), members)
+            return Caller(account, "wallet", credentials.rent_order)
+        raise refusal("wallet not rented")
 
     def _session(self, pair: tuple[str, str]) -> str | None:
         session, sign = pair
@@ -124,18 +126,19 @@ class Authority:
                 return wallet
         return None
 
-    def _signer(self, credentials: Credentials) -> tuple[str, frozenset[str]] | None:
-        """The account that signed a fresh nonce, and whose signatures its session takes."""
+    def _signers(self, credentials: Credentials) -> dict[str, frozenset[str]]:
+        """The accounts that signed fresh nonces, the multisig first, and whose signatures their sessions take."""
+        found: dict[str, frozenset[str]] = {}
         if credentials.multisig is not None and credentials.multisig[2]:
             wallets, threshold, signs = credentials.multisig
             if all(w in wallets and self.fresh(w, n, s) for w, n, s in signs):
                 account = multisig_account(wallets, threshold)
                 if account is not None:
-                    return account, frozenset(w for w, _, _ in signs)
+                    found[account] = frozenset(w for w, _, _ in signs)
         wallet, nonce, sign = credentials.wallet
         if wallet and nonce and sign and self.fresh(wallet, nonce, sign):
-            return wallet, frozenset({wallet})
-        return None
+            found.setdefault(wallet, frozenset({wallet}))
+        return found
 
     # -- keeping a world ---------------------------------------------------------------------------
 

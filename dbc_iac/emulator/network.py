@@ -113,7 +113,9 @@ class Network:
             process = self.nodes.get(session.target) or self.managers[session.target]
             process.authority.planned[session.wallet] = session.id
             if session.issued:
-                process.authority.sessions[session.wallet] = Session(session.id, frozenset({session.wallet}))
+                process.authority.sessions[session.wallet] = Session(
+                    session.id, frozenset(session.signers or {session.wallet})
+                )
 
     # -- running -----------------------------------------------------------------------------------
 

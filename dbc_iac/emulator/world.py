@@ -125,6 +125,9 @@ class SessionSpec(Part):
     wallet: str = Field(description="address")
     id: str
     issued: bool = False
+    signers: tuple[str, ...] = Field(
+        default=(), description="addresses whose signature over it counts; default: the wallet. Of a multisig: members"
+    )
 
 
 FaultKind = Literal[
