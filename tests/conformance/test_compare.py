@@ -187,7 +187,7 @@ WORLD = {
         "gpu": {
             "mem": {"size": "16G", "free": "about 12G"},
             "cpu": {"cores": "4", "physical_cpus": "1", "type": "x", "hz": ""},
-            "disk_data": [{"path": "/data", "size": "1000G"}],
+            "disk_data": [{"path": "/data", "type": "SSD", "size": "1000G"}],
             "gpu_pci": [],
             "os": "x",
         }

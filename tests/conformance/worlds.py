@@ -13,6 +13,8 @@ def world_of(line: Mapping[str, Any]) -> dict[str, Any]:
     nodes = line["nodes"]
     manager = nodes["bare_metal"]
     ids = {name: node["node_id"] for name, node in nodes.items()}
+    multisig = line.get("multisig") or {}
+    members = [line["wallets"][name]["ss58"] for name in multisig.get("members", []) if name in line["wallets"]]
     return {
         "start": line["recorded"],
         "block": line["chain"].get("block", 1_000_000),
@@ -49,6 +51,7 @@ def world_of(line: Mapping[str, Any]) -> dict[str, Any]:
                 "wallet": s["wallet"],
                 "id": s["session_id"],
                 "issued": s["issued_before_the_first_line"],
+                "signers": members if s["wallet"] == multisig.get("account") else [],
             }
             for s in line.get("sessions", [])
         ],
@@ -61,6 +64,7 @@ def chain_of(line: Mapping[str, Any], chain: Mapping[str, Any]) -> dict[str, Any
     address = {name: w["ss58"] for name, w in line["wallets"].items()}
     machine = line["nodes"]["gpu"]["node_id"]
     end = line["chain"].get("block", 1_000_000) + 100_000
+    windows = tuple(line["chain"].get("verify_time_of_everyone", ()))
     return {
         "orders": {
             key: {
@@ -80,6 +84,7 @@ def chain_of(line: Mapping[str, Any], chain: Mapping[str, Any]) -> dict[str, Any
                 "renter": (s.get("order") or {}).get("renter", ""),
                 "end": (s.get("order") or {}).get("rentEnd", end),
                 "rentStatus": (s.get("order") or {}).get("rentStatus", "renting"),
+                "verifiers": dict.fromkeys(address.values(), windows),
             }
             for m, s in chain.get("machines", {}).items()
         },
@@ -87,11 +92,9 @@ def chain_of(line: Mapping[str, Any], chain: Mapping[str, Any]) -> dict[str, Any
 
 
 def _gpu_node(line: Mapping[str, Any]) -> dict[str, Any]:
-    gpu, hardware, guest = line["nodes"]["gpu"], line["hardware"]["gpu"], line.get("guest") or {}
+    gpu, hardware = line["nodes"]["gpu"], line["hardware"]["gpu"]
     note = hardware.get("note", "")
-    memory = float(hardware["mem"]["size"].rstrip("G"))
-    free = float(hardware["mem"]["free"].removeprefix("about ").rstrip("G"))
-    disk = next(d for d in hardware["disk_data"] if d["path"] == "/data")
+    memory = _gib(hardware["mem"]["size"])
     prefix = "gpu:/data"
     return {
         "id": gpu["node_id"],
@@ -100,8 +103,8 @@ def _gpu_node(line: Mapping[str, Any]) -> dict[str, Any]:
         "cpus": int(hardware["cpu"]["cores"]),
         "sockets": int(hardware["cpu"]["physical_cpus"]),
         "memory": memory,
-        "memoryUsed": max(0.0, memory - free),
-        "disk": float(disk["size"].rstrip("G")),
+        "memoryUsed": max(0.0, memory - _gib(hardware["mem"]["free"])),
+        "data": [_data(disk) for disk in hardware["disk_data"]],
         "ip": gpu.get("public_ip", ""),
         "hostIp": gpu.get("host_ip", ""),
         "os": hardware["os"],
@@ -117,21 +120,8 @@ def _gpu_node(line: Mapping[str, Any]) -> dict[str, Any]:
             if key.startswith(f"{prefix}/")
             for image in images
         ],
-        "guest": {
-            "agent": guest.get("guest_agent", True),
-            "setsPassword": guest.get("password_can_be_set", True),
-            "starts": guest.get("starts", True),
-        },
-        "vms": [
-            {
-                "taskId": vm["task_id"],
-                "createTime": vm["create_time"],
-                "desc": vm["desc"],
-                "status": vm["status"],
-                "domain": "shut_off",
-            }
-            for vm in line.get("vms", [])
-        ],
+        "guest": _given(line.get("guest") or {}, _GUEST),
+        "vms": [_vm(vm) for vm in line.get("vms", [])],
         "lans": [
             {
                 "networkName": lan["network_name"],
@@ -140,12 +130,73 @@ def _gpu_node(line: Mapping[str, Any]) -> dict[str, Any]:
                 "vni": int(lan["vxlan_vni"]),
                 "dhcpInterface": lan["dhcp_interface"],
                 "lastUseTime": lan["lastUseTime"],
+                "members": lan.get("members", []),
             }
             for lan in line.get("lans", [])
         ],
     }
 
 
+def _vm(vm: Mapping[str, Any]) -> dict[str, Any]:
+    """A VM in the words of its details. Its domain is told in words, or follows from the status."""
+    told = str(vm.get("domain", "running" if vm["status"] == "running" else "off"))
+    domain = next((state for word, state in _DOMAINS.items() if word in told), "shut_off")
+    counts = {
+        "gpus": int(vm.get("gpu_count", 0)),
+        "cpus": int(vm.get("cpu_cores", 1)),
+        "memory": int(_gib(str(vm.get("mem_size", "1")))),
+    }
+    return {**_given(vm, _VM), **counts, "domain": domain}
+
+
+def _given(values: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """Those that a recording tells, by the emulator's names."""
+    return {mine: values[theirs] for theirs, mine in names.items() if values.get(theirs) is not None}
+
+
+def _data(disk: Mapping[str, Any]) -> dict[str, Any]:
+    free = {"free": _gib(disk["free"])} if disk.get("free") else {}
+    return {"path": disk["path"], "type": disk["type"], "size": _gib(disk["size"]), **free}
+
+
+def _gib(size: str) -> float:
+    """A size such as `about 22.5G`; a bare number is GiB already."""
+    number, unit = size.removeprefix("about ").rstrip("KMGTP"), size[-1]
+    return float(number) * {"K": 1 / 1024**2, "M": 1 / 1024, "T": 1024, "P": 1024**2}.get(unit, 1)
+
+
+_GUEST = {
+    "guest_agent": "agent",
+    "password_can_be_set": "setsPassword",
+    "starts": "starts",
+    "start_error": "startError",
+    "agent_error": "agentError",
+    "dhcp": "dhcp",
+    "users": "users",
+}
+_VM = {
+    "task_id": "taskId",
+    "create_time": "createTime",
+    "desc": "desc",
+    "status": "status",
+    "wallet": "wallet",
+    "rent_order": "rentOrder",
+    "image_name": "image",
+    "os": "operationSystem",
+    "operation_system": "operationSystem",
+    "bios_mode": "biosMode",
+    "ssh_port": "sshPort",
+    "rdp_port": "rdpPort",
+    "vnc_port": "vncPort",
+    "public_ip": "publicIp",
+    "network_name": "networkName",
+    "network_filters": "networkFilters",
+    "custom_port": "customPort",
+    "multicast": "multicast",
+    "user_name": "user",
+    "login_password": "password",
+}
+_DOMAINS = {"no domain": None, "none": None, "running": "running", "paused": "paused"}
 _SERVER = {
     "uuid": "uuid",
     "ip": "ip",
@@ -160,4 +211,9 @@ _SERVER = {
 
 
 def _image(image: Mapping[str, Any]) -> dict[str, Any]:
-    return {"name": image["name"], "size": image["bytes"], "virtualSize": image.get("virtual_bytes", 20 << 30)}
+    return {
+        "name": image["name"],
+        "size": image["bytes"],
+        "virtualSize": image.get("virtual_bytes", 20 << 30),
+        "base": image.get("base", ""),
+    }
