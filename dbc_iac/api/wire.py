@@ -235,6 +235,18 @@ class ImageDelete(Body):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class MonitorServers(Body):
+    """`/monitor/set`: at most two."""
+
+    servers: Annotated[tuple[str, ...], TextList("servers", r"[A-Za-z0-9.-]{1,253}:[1-9][0-9]{0,4}")]
+
+    def __post_init__(self) -> None:
+        Body.__post_init__(self)
+        if len(self.servers) > 2:
+            raise UnsafeWireValue("servers: at most two")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class DeeplinkPassword(Body):
     """`/deeplink/set`. A longer one overruns a buffer of the manager and ends it."""
 

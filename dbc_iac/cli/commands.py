@@ -10,6 +10,7 @@ import click
 
 from dbc_iac.cli import recovery
 from dbc_iac.cli.app import App, Exit
+from dbc_iac.cli.lazy import LazyGroup
 from dbc_iac.cli.options import choice_options, json_option, target_option, yes_option
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from dbc_iac.plan import Options, Plan
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "-C", "directory", default=".", type=click.Path(path_type=Path, file_okay=False), help="Project directory."
 )
