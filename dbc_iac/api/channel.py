@@ -130,29 +130,6 @@ class Channel:
         request = _Request(path, additional, call_class, self._peers())
         return await self._send(request, lambda: credentials.signed(self.connections.nonce))
 
-    async def raw(
-        self, path: str, additional: Mapping[str, object], call_class: CallClass, *, signed: bool
-    ) -> Reply | NotSent | Unknown | Refused:
-        """Any path, answered as it is, through the first client node; without a target that node itself is asked."""
-        envelope: Envelope = {}
-        credentials = self.credentials if signed else None
-        if isinstance(credentials, SessionCredentials):
-            envelope = credentials.envelope()
-        elif isinstance(credentials, NodeKeyCredentials):
-            envelope = credentials.signed(self.connections.nonce)
-        elif credentials is not None:
-            session = await self.session()
-            if not isinstance(session, Done):
-                return session
-            envelope = session.value.envelope()
-        peers = self._peers() if self.target else ()
-        request: Envelope = {"peer_nodes_list": list(peers), "additional": check_json("additional", additional)}
-        if self.rent_order:
-            request["rent_order"] = _digits(self.rent_order)
-        node = self.connections.nodes[self.clients[0]]
-        async with node.turn:
-            return await node.post(path, json.dumps({**request, **envelope}).encode(), call_class)
-
     async def session(self) -> Outcome[SessionCredentials]:
         """The session of this wallet at the target: kept, or obtained now."""
         credentials = self.credentials

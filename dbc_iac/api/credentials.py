@@ -108,6 +108,11 @@ class MultisigCredentials:
         """Whether a member's key is at hand: any one member's signature makes a session usable."""
         return bool(self._signers)
 
+    @property
+    def signers(self) -> tuple[Sr25519Key, ...]:
+        """The members' keys that are at hand."""
+        return tuple(self._signers.values())
+
     def signed(self, nonces: NonceSource) -> dict[str, Json]:
         """Raises NoSignatureLeft."""
         at_hand = list(self._signers.items())[: self.threshold]

@@ -72,6 +72,11 @@ class Sr25519Key:
         mini = bytes(bip39.bip39_to_mini_secret(words, password.reveal() if password else ""))
         return cls(*sr25519.pair_from_seed(mini)).derive(path)
 
+    @staticmethod
+    def new_mnemonic(words: int) -> SecretText:
+        """A new phrase of 12 or 24 English words. Needs the extra `mnemonic`."""
+        return SecretText(_bip39().bip39_generate(words))
+
     def derive(self, path: str) -> Sr25519Key:
         """The key at `path`: `//name` is a hard step, `/name` a soft one; a decimal name is a number."""
         if not _PATH.fullmatch(path):

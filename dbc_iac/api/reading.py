@@ -132,6 +132,14 @@ class NodeListing:
 
 
 @dataclass(frozen=True, slots=True)
+class Peer:
+    """A node that another one talks to; `address` is host and port."""
+
+    node_id: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
 class RentOrder:
     """An order in the target's cache. `gpu_count` is 0 where the node did not tell; `rent_end` is a block number."""
 
@@ -270,6 +278,11 @@ def node_listings(value: object, key: str) -> tuple[NodeListing, ...]:
     )
 
 
+def peers(value: object) -> tuple[Peer, ...]:
+    found = rows(members(value).get("peer_nodes"), "peer_nodes")
+    return tuple(Peer(text(row, "node_id"), maybe_text(row, "addr") or "") for row in found)
+
+
 def rent_orders(value: object) -> tuple[RentOrder, ...]:
     return tuple(_rent_order(row) for row in rows(members(value).get("rent_orders"), "rent_orders"))
 
@@ -344,7 +357,8 @@ def added_servers(value: object) -> tuple[tuple[str, str], ...]:
 
 def log_lines(value: object) -> tuple[str, ...]:
     """The node's notes about a VM, with the passwords in them (in clear on the node) taken out."""
-    return tuple(_LOGGED_PASSWORD.sub(r"\1***", line) for line in texts(members(value), "log_content"))
+    return tuple(_LOGGED_PASSWORD.sub(r"\1\2***", line) for line in texts(members(value), "log_content"))
 
 
-_LOGGED_PASSWORD = re.compile(r"((?:pwd:|password: ?)).*?(?=, error:|$)")
+# A password may hold `, error:` itself: only what stands after the last one, and only after a failure, is shown.
+_LOGGED_PASSWORD = re.compile(r"(failed, .*?pwd:).*(?=, error:)|(pwd:|password: ?).*", re.DOTALL)

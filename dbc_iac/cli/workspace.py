@@ -182,7 +182,7 @@ class Workspace:
             return await run(
                 plan,
                 Run(
-                    self._connect(connections),
+                    self.connect(connections),
                     self._plan_secret(plan),
                     recorder,
                     self._tell,
@@ -205,7 +205,7 @@ class Workspace:
         return Session(
             self.inventory,
             state,
-            self._connect(connections),
+            self.connect(connections),
             self._secret,
             self.app.environment,
             frozenset(self.loaded.project.identities),
@@ -215,7 +215,9 @@ class Workspace:
             self.identities.wallets,
         )
 
-    def _connect(self, connections: Connections) -> Callable[[Reach], Channel]:
+    def connect(self, connections: Connections) -> Callable[[Reach], Channel]:
+        """Gives the way to a target, with its identity's credentials."""
+
         def connect(reach: Reach) -> Channel:
             return Channel(
                 connections,

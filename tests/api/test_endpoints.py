@@ -14,6 +14,7 @@ from dbc_iac.api.credentials import SessionCredentials, WalletCredentials
 from dbc_iac.api.endpoints import ALL, Asks, bare_metal, disks, images, instances, networks, nodes, snapshots, vms
 from dbc_iac.api.fields import UnsafeWireValue
 from dbc_iac.api.outcome import Done, NotSent, Outcome, RefusalKind, Refused, Unknown
+from dbc_iac.api.reading import Peer
 from dbc_iac.api.secret import SecretText
 from dbc_iac.api.storage import Progress, StoredImage
 from tests.api.support import TARGET, TASK, Script, channel, key, ok, run
@@ -27,6 +28,7 @@ ENTRY = wire.BareMetalEntry(
 LAN = {"network_name": "trainnet", "ip_cidr": "192.168.66.0/24", "rent_wallet": "5x", "members": []}
 SNAPSHOT = {"snapshot_name": "s1", "snapshot_file": "/tmp/x.qcow2", "create_time": "", "status": "none"}
 NODE = "ab" * 32
+PEERS = [{"node_id": NODE, "addr": "1.2.3.4:10001"}]
 
 
 def ask(endpoint: Any, reply: Any, *args: Any, credentials: Any = SESSION) -> tuple[Outcome[Any], Script]:
@@ -46,12 +48,26 @@ class Case:
 
 CASES = [
     Case(nodes.list_nodes, (), "/mining_nodes", {"mining_nodes": []}, ()),
+    Case(nodes.client_version, (), "/", {"client_version": "0.4.1.8"}, "0.4.1.8"),
+    Case(nodes.active_peers, (), "/peers/active", {"peer_nodes": PEERS}, (Peer(NODE, "1.2.3.4:10001"),)),
+    Case(nodes.global_peers, (), "/peers/global", {"peer_nodes": []}, ()),
+    Case(nodes.lan_peers, (), "/peers/lan", {"peer_nodes": []}, ()),
+    Case(nodes.monitor_servers, (), "/monitor", {"servers": ["1.2.3.4:10051"]}, ("1.2.3.4:10051",)),
+    Case(
+        nodes.set_monitor_servers,
+        (wire.MonitorServers(servers=("1.2.3.4:10051",)),),
+        "/monitor/set",
+        "ok",
+        None,
+        {"servers": ["1.2.3.4:10051"]},
+    ),
     Case(nodes.free_memory, (), "/mining_nodes/free_memory", "ok"),
     Case(nodes.rent_orders, (), "/rent_orders", {"rent_orders": []}, ()),
     Case(vms.list_vms, (), "/tasks", [], ()),
     Case(vms.create_vm, (CREATE,), "/tasks/start", {"task_id": TASK}, TASK, CREATE.additional()),
     Case(vms.start_vm, (TASK,), f"/tasks/start/{TASK}", "ok"),
     Case(vms.shutdown_vm, (TASK,), f"/tasks/shutdown/{TASK}", "ok"),
+    Case(vms.stop_vm, (TASK,), f"/tasks/stop/{TASK}", "ok"),
     Case(vms.poweroff_vm, (TASK,), f"/tasks/poweroff/{TASK}", "ok"),
     Case(vms.restart_vm, (TASK,), f"/tasks/restart/{TASK}", "ok"),
     Case(vms.force_restart_vm, (TASK,), f"/tasks/restart/{TASK}?force_reboot=true", "ok"),
@@ -111,6 +127,7 @@ CASES = [
         {"network_name": "trainnet", "ip_cidr": "192.168.66.0/24"},
     ),
     Case(networks.delete_network, ("trainnet",), "/lan/delete/trainnet", "ok"),
+    Case(bare_metal.list_heard_servers, (), "/bare_metal", {"bare_metal_nodes": []}, ()),
     Case(bare_metal.list_servers, (), "/bare_metal", {"bare_metal_nodes": []}, ()),
     Case(bare_metal.server, ("ab-1",), "/bare_metal/ab-1", {"bare_metal_nodes": []}, None),
     Case(
@@ -234,13 +251,14 @@ CLASSES = {
     CallClass.READ: """
         list_nodes node_hardware rent_orders list_vms vm_details vm_logs list_disks list_snapshots snapshot
         list_image_servers list_centre_images list_node_images download_progress upload_progress list_networks network
-        list_servers server instance power_status deeplink""",
+        list_servers server instance power_status deeplink list_heard_servers client_version active_peers
+        global_peers lan_peers monitor_servers""",
     CallClass.IDEMPOTENT: """
-        obtain_session free_memory modify_vm set_password download_image stop_download upload_image stop_upload
-        delete_image modify_server set_boot_device set_deeplink_password""",
+        obtain_session session_id free_memory modify_vm set_password download_image stop_download upload_image stop_upload
+        delete_image modify_server set_boot_device set_deeplink_password set_monitor_servers""",
     CallClass.KEYED: """
         create_vm delete_vm delete_disk delete_snapshot create_network delete_network add_server delete_server""",
-    CallClass.STATE_CONDITIONED: "start_vm shutdown_vm poweroff_vm power_on power_off",
+    CallClass.STATE_CONDITIONED: "start_vm shutdown_vm poweroff_vm stop_vm power_on power_off",
     CallClass.BLIND: "restart_vm force_restart_vm reset_vm resize_disk add_disk create_snapshot power_reset",
 }
 

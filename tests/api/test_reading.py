@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dbc_iac.api import reading
@@ -186,6 +186,31 @@ def test_passwords_are_taken_out_of_the_log() -> None:
     assert "Canary" not in " ".join(shown)
     assert shown[1].endswith("error:no agent")
     assert shown[3] == lines[3]
+
+
+PRINTABLE = st.text(
+    st.characters(min_codepoint=32, max_codepoint=126, exclude_characters='"\\\\'), min_size=1, max_size=40
+)
+
+
+@given(PRINTABLE, st.sampled_from(["no agent", "c, error:d"]))
+@example("a, error:b", "c, error:d")
+@example("x, pwd:y", "no agent")
+def test_no_password_that_the_node_takes_is_seen_in_its_log(password: str, error: str) -> None:
+    user = "2026 | x | info | vm_client.cpp | 1 | f | set vm user password"
+    shown = reading.log_lines(
+        {
+            "log_content": [
+                f"{user} successful, user:dbc, pwd:{password}",
+                f"{user} failed, user:dbc, pwd:{password}, error:{error}",
+                f"vnc port: 5904, password: {password}",
+            ]
+        }
+    )
+    assert shown[0] == f"{user} successful, user:dbc, pwd:***"
+    assert shown[1].startswith(f"{user} failed, user:dbc, pwd:***, error:")
+    assert f", error:{error}".endswith(shown[1].partition("***")[2])
+    assert shown[2] == "vnc port: 5904, password: ***"
 
 
 DECODERS: list[tuple[str, Callable[[object], Any]]] = [

@@ -6,16 +6,22 @@ import re
 
 from dbc_iac.api import reading
 from dbc_iac.api.calls import CallClass
-from dbc_iac.api.endpoints.endpoint import Call, endpoint, exactly
+from dbc_iac.api.endpoints.endpoint import Asks, Call, endpoint, exactly
 from dbc_iac.api.fields import TextList
 from dbc_iac.api.outcome import Outcome, ShapeError, decoded
-from dbc_iac.api.reading import ServerView
+from dbc_iac.api.reading import NodeListing, ServerView
 from dbc_iac.api.wire import BareMetalChange, BareMetalEntry
 
 LIST_CAP = 51
 """The manager lists no more, sorted by node id, and does not say so: ask for each one."""
 
 _DELETED = re.compile(r"([0-9]+) were successfully deleted, ([0-9]+) failed")
+
+
+@endpoint("/bare_metal", CallClass.READ, Asks.CLIENT_NODE)
+async def list_heard_servers(call: Call) -> Outcome[tuple[NodeListing, ...]]:
+    """The servers that the client node has heard of, each by the name of its manager."""
+    return decoded(await call(), lambda value: reading.node_listings(value, "bare_metal_nodes"))
 
 
 @endpoint("/bare_metal", CallClass.READ)

@@ -1,4 +1,4 @@
-"""Nodes and rentals: `/mining_nodes`, `/rent_orders`."""
+"""Nodes and rentals: `/mining_nodes`, `/rent_orders`, `/monitor`; and the client node itself: `/`, `/peers`."""
 
 from __future__ import annotations
 
@@ -7,10 +7,37 @@ from dbc_iac.api.calls import CallClass
 from dbc_iac.api.credentials import SessionCredentials
 from dbc_iac.api.endpoints.endpoint import Asks, Call, acknowledged, endpoint
 from dbc_iac.api.outcome import Outcome, decoded
-from dbc_iac.api.reading import NodeHardware, NodeListing, RentOrder
+from dbc_iac.api.reading import NodeHardware, NodeListing, Peer, RentOrder
+from dbc_iac.api.secret import SecretText
+from dbc_iac.api.shape import members, text, texts
+from dbc_iac.api.wire import MonitorServers
 
 RENT_ORDERS_CAP = 51
 """The target shows no more, and does not say so."""
+
+
+@endpoint("/", CallClass.READ, Asks.CLIENT_NODE)
+async def client_version(call: Call) -> Outcome[str]:
+    """The version of the client node."""
+    return decoded(await call(), lambda value: text(members(value), "client_version"))
+
+
+@endpoint("/peers/active", CallClass.READ, Asks.CLIENT_NODE)
+async def active_peers(call: Call) -> Outcome[tuple[Peer, ...]]:
+    """At most 50 of the peers that the client node is connected to."""
+    return decoded(await call(), reading.peers)
+
+
+@endpoint("/peers/global", CallClass.READ, Asks.CLIENT_NODE)
+async def global_peers(call: Call) -> Outcome[tuple[Peer, ...]]:
+    """At most 50 of the peers that the client node knows."""
+    return decoded(await call(), reading.peers)
+
+
+@endpoint("/peers/lan", CallClass.READ, Asks.CLIENT_NODE)
+async def lan_peers(call: Call) -> Outcome[tuple[Peer, ...]]:
+    """At most 51 of the peers in the client node's own network."""
+    return decoded(await call(), reading.peers)
 
 
 @endpoint("/mining_nodes", CallClass.READ, Asks.CLIENT_NODE)
@@ -31,6 +58,12 @@ async def obtain_session(call: Call) -> Outcome[SessionCredentials]:
     return await call.channel.session()
 
 
+@endpoint("/mining_nodes/session_id", CallClass.IDEMPOTENT, Asks.SIGNED)
+async def session_id(call: Call) -> Outcome[SecretText]:
+    """The id alone, for a multisig whose members sign elsewhere: any one of them signs it."""
+    return decoded(await call(), lambda value: SecretText(text(members(value), "session_id")))
+
+
 @endpoint("/mining_nodes/free_memory", CallClass.IDEMPOTENT)
 async def free_memory(call: Call) -> Outcome[None]:
     """Have the node drop its page cache."""
@@ -41,3 +74,15 @@ async def free_memory(call: Call) -> Outcome[None]:
 async def rent_orders(call: Call) -> Outcome[tuple[RentOrder, ...]]:
     """The orders in the target's cache, which only authorised calls fill: list VMs first. See RENT_ORDERS_CAP."""
     return decoded(await call(), reading.rent_orders)
+
+
+@endpoint("/monitor", CallClass.READ)
+async def monitor_servers(call: Call) -> Outcome[tuple[str, ...]]:
+    """The Zabbix servers of the renter."""
+    return decoded(await call(), lambda value: texts(members(value), "servers"))
+
+
+@endpoint("/monitor/set", CallClass.IDEMPOTENT)
+async def set_monitor_servers(call: Call, body: MonitorServers) -> Outcome[None]:
+    """Replace the whole list; an empty one clears it. A refused one leaves the old."""
+    return decoded(await call(body), acknowledged)

@@ -71,6 +71,12 @@ async def poweroff_vm(call: Call, task_id: str) -> Outcome[None]:
     return decoded(await call(task_id=task_id), acknowledged)
 
 
+@endpoint("/tasks/stop/{task_id}", CallClass.STATE_CONDITIONED)
+async def stop_vm(call: Call, task_id: str) -> Outcome[None]:
+    """Another name of poweroff."""
+    return decoded(await call(task_id=task_id), acknowledged)
+
+
 @endpoint("/tasks/restart/{task_id}", CallClass.BLIND)
 async def restart_vm(call: Call, task_id: str) -> Outcome[None]:
     """Ask the guest to reboot. Pending changes do not take effect."""

@@ -1,4 +1,4 @@
-"""`node`: what the rented machines have, what of it is free, and under which orders."""
+"""`node`: what GPU nodes have, what of it is free, who rents it; and what the client nodes know."""
 
 from __future__ import annotations
 
@@ -7,154 +7,213 @@ from typing import Any
 
 import click
 
-from dbc_iac.api.endpoints import nodes, vms
-from dbc_iac.api.outcome import Done, Outcome
-from dbc_iac.cli.app import App
-from dbc_iac.cli.day2.answers import done, seen, table
-from dbc_iac.cli.day2.scope import Scope
-from dbc_iac.cli.options import json_option
+from dbc_iac.api.endpoints import nodes
+from dbc_iac.api.outcome import Done
+from dbc_iac.api.reading import NodeHardware, NodeListing, RentOrder
+from dbc_iac.cli.app import App, Exit
+from dbc_iac.cli.day2 import names
+from dbc_iac.cli.day2.console import Console, run
+from dbc_iac.cli.day2.ends import accepted, read
+from dbc_iac.cli.day2.names import Where, identity_options
+from dbc_iac.cli.options import json_option, yes_option
+from dbc_iac.diagnostics import ExitCode
 from dbc_iac.kinds.reach import Reach
-from dbc_iac.plan import Session
+from dbc_iac.kinds.reader import Reading, Unreadable
+from dbc_iac.report.views import card, gib, members, plain_json, table
+from dbc_iac.values import Json
 
 
 @click.group()
-def node() -> None:
-    """Look at GPU nodes."""
+def command() -> None:
+    """GPU nodes: capacity, images, free GPUs, orders."""
 
 
-@node.command("list")
-@click.option("--all", "everyone", is_flag=True, help="All nodes that the client node has heard of, not only ours.")
+@command.command("list")
+@click.option("--all", "everyone", is_flag=True, help="Also nodes that no manifest names: all that clients know.")
 @json_option
 @click.pass_obj
-def node_list(app: App, everyone: bool, as_json: bool) -> None:
-    """The project's nodes, with what is free."""
-    app.json = as_json
-    scope = Scope(app)
-    if everyone:
-        reach = scope.client()
+def list_nodes(app: App, everyone: bool, as_json: bool) -> None:
+    """One line for each node: what it has, and what of it is free."""
 
-        async def ask(session: Session) -> Any:
-            return seen(await nodes.list_nodes(session.connect(reach)), "nodes")
+    async def work(console: Console) -> list[dict[str, Json]]:
+        documents = sorted(r.name for r in console.inventory.of("Node"))
+        reaches = {name: names.node(console, Where(name)) for name in documents}
+        rows = await asyncio.gather(*(_row(console, name, reach) for name, reach in reaches.items()))
+        known = {reach.target for reach in reaches.values()}
+        heard = await _heard(console) if everyone else {}
+        return rows + [_listed(one) for node_id, one in sorted(heard.items()) if node_id not in known]
 
-        found = scope.work(ask)
-        rows = [{"id": n.node_id, "name": n.name, "version": n.version} for n in found]
-        app.show(table(("NODE ID", "NAME", "VERSION"), [tuple(r.values()) for r in rows]), rows)
-        return
-    rows = scope.work(lambda session: _summaries(session, scope.nodes()))
-    heads = ("NODE", "GPUS FREE", "GPUS", "CPUS", "MEMORY FREE", "ORDER", "VMS", "PROBLEM")
-    keys = ("name", "gpusFree", "gpus", "cpus", "memoryFree", "order", "vms", "problem")
-    app.show(table(heads, [[r.get(k) for k in keys] for r in rows]), rows)
+    rows = run(app, as_json, work)
+    header = ("NAME", "VERSION", "GPUS FREE", "CORES", "MEMORY FREE", "DISK FREE", "ORDER", "ID")
+    app.show(table(header, map(_columns, rows)) if rows else "There is no Node.", rows)
+    if any("unreadable" in row for row in rows):
+        raise Exit(ExitCode.ERROR)
 
 
-async def _summaries(session: Session, reaches: list[Reach]) -> list[dict[str, Any]]:
-    return list(await asyncio.gather(*(_summary(session, r) for r in reaches)))
+async def _row(console: Console, name: str, reach: Reach) -> dict[str, Json]:
+    outcome = await nodes.node_hardware(console.public(reach))
+    row: dict[str, Json] = {"name": name, "id": reach.target, "rentOrder": reach.rent_order or "none"}
+    if not isinstance(outcome, Done):
+        console.warn("unreadable", f"Node/{name} cannot be read: {outcome.message}", address=f"Node/{name}")
+        return {**row, "unreadable": outcome.message}
+    return {**row, **_capacity(outcome.value)}
 
 
-async def _summary(session: Session, reach: Reach) -> dict[str, Any]:
-    channel = session.connect(reach)
-    hardware, listing = await nodes.node_hardware(channel), await vms.list_vms(channel)
-    row: dict[str, Any] = {"name": reach.name, "id": reach.target, "order": reach.rent_order or "none"}
-    if isinstance(hardware, Done):
-        have = hardware.value
-        row |= {"gpus": have.gpu_count, "gpusFree": have.gpu_count - have.gpu_used, "cpus": have.cpu_cores}
-        row["memoryFree"] = f"{float(have.mem_free_gib):.4g}Gi"
-    if isinstance(listing, Done):
-        row["vms"] = len(listing.value)
-    row["problem"] = _why(hardware) or _why(listing)
-    return row
+def _capacity(has: NodeHardware) -> dict[str, Json]:
+    return members(has, gpuFree=has.gpu_count - has.gpu_used)
 
 
-def _why(outcome: Outcome[Any]) -> str:
-    return "" if isinstance(outcome, Done) else outcome.message
+async def _heard(console: Console) -> dict[str, NodeListing]:
+    heard: dict[str, NodeListing] = {}
+    for client in console.inventory.clients:
+        listed = read(await nodes.list_nodes(console.client(client)), f"the nodes that {client} has heard of")
+        heard.update({one.node_id: one for one in listed})
+    return heard
 
 
-@node.command("show")
-@click.argument("name", metavar="NODE")
+def _listed(one: NodeListing) -> dict[str, Json]:
+    return {"name": "", "id": one.node_id, "host": one.name, "version": one.version}
+
+
+def _columns(row: dict[str, Any]) -> tuple[object, ...]:
+    if "gpuCount" not in row:
+        state = "unreadable" if "unreadable" in row else row["version"]
+        return row["name"] or "-", state, "", "", "", "", row.get("rentOrder", ""), row["id"]
+    return (
+        row["name"], row["version"], f"{row['gpuFree']}/{row['gpuCount']}", row["cpuCores"],
+        f"{row['memFreeGib']}/{row['memSizeGib']}Gi", ", ".join(f"{d['path']} {d['freeGib']}Gi" for d in row["disks"]),
+        row["rentOrder"], row["id"],
+    )  # fmt: skip
+
+
+@command.command("show")
+@click.argument("name", metavar="NODE", default="")
+@identity_options
 @json_option
 @click.pass_obj
-def node_show(app: App, name: str, as_json: bool) -> None:
-    """One node: hardware, data directories, images, orders."""
-    app.json = as_json
-    scope = Scope(app)
-    reach = scope.node(name)
+def show_node(app: App, /, name: str, identity: str, order: str, as_json: bool) -> None:
+    """All of one node: hardware, image files, rent orders. NODE is a document's name or a node id."""
 
-    async def ask(session: Session) -> dict[str, Any]:
-        channel = session.connect(reach)
-        have = seen(await nodes.node_hardware(channel), reach.name)
-        await vms.list_vms(channel)  # an authorised call fills the node's cache of orders
-        orders = await nodes.rent_orders(channel)
-        return {
-            "name": reach.name,
+    async def work(console: Console) -> tuple[Reach, NodeHardware, Reading[tuple[RentOrder, ...]] | None]:
+        reach = names.node(console, Where(name, identity, order))
+        has = read(await nodes.node_hardware(console.public(reach)), f"node {reach.name}")
+        orders = await console.reader.orders(reach) if reach.identity else None
+        if isinstance(orders, Unreadable):
+            console.warn("unreadable", f"the orders of {reach.name} cannot be read: {orders.reason}")
+        return reach, has, orders
+
+    reach, has, found = run(app, as_json, work)
+    orders = None if found is None or isinstance(found, Unreadable) else found.value
+    shown: dict[str, Json] = {"name": reach.name, "id": reach.target, **_capacity(has), "orders": plain_json(orders)}
+    app.show(_text(reach, has, orders), shown)
+
+
+def _text(reach: Reach, has: NodeHardware, orders: tuple[RentOrder, ...] | None) -> str:
+    head = card(
+        reach.name,
+        {
             "id": reach.target,
-            "version": have.version,
-            "os": have.os,
-            "ip": have.ip,
-            "cpu": have.cpu_type,
-            "cpus": have.cpu_cores,
-            "sockets": have.physical_cpus,
-            "gpus": have.gpu_count,
-            "gpusFree": have.gpu_count - have.gpu_used,
-            "memory": f"{float(have.mem_size_gib):.4g}Gi",
-            "memoryFree": f"{float(have.mem_free_gib):.4g}Gi",
-            "directories": [{"path": d.path, "freeGib": round(float(d.free_gib), 1)} for d in have.disks],
-            "images": [i.name for i in have.images],
-            "orders": [
-                {"id": o.id, "renter": o.renter, "status": o.rent_status, "end": o.rent_end, "gpus": list(o.gpu_index)}
-                for o in (orders.value if isinstance(orders, Done) else ())
-            ],
-        }
-
-    value = scope.work(ask)
-    app.show(_page(value), value)
+            "version": has.version,
+            "address": has.ip,
+            "system": has.os,
+            "cpu": f"{has.cpu_cores} cores for rent on {has.physical_cpus} sockets ({has.cpu_type})",
+            "gpus": f"{has.gpu_count - has.gpu_used} of {has.gpu_count} free",
+            "memory": f"{gib(has.mem_free_gib)} of {gib(has.mem_size_gib)} free",
+            **{f"disk {d.path}": f"{gib(d.free_gib)} of {gib(d.size_gib)} free" for d in has.disks},
+        },
+    )
+    images = table(("IMAGE", "SIZE"), ((i.name, gib(i.size_gib)) for i in has.images))
+    if orders is None:
+        return f"{head}\n\n{images}"
+    rows = ((o.id, o.rent_status, o.gpu_count, o.gpu_index, o.rent_end, o.renter) for o in orders)
+    return f"{head}\n\n{images}\n\n{table(('ORDER', 'STATUS', 'GPUS', 'CARDS', 'ENDS AT BLOCK', 'RENTER'), rows)}"
 
 
-def _page(value: dict[str, Any]) -> str:
-    lines = [f"{k:<12} {v}" for k, v in value.items() if not isinstance(v, list)]
-    lines += [f"{'directory':<12} {d['path']}  {d['freeGib']} GiB free" for d in value["directories"]]
-    lines += [f"{'image':<12} {name}" for name in value["images"]]
-    lines += [
-        f"{'order':<12} {o['id']}  {o['status']}  until block {o['end']}  GPUs {o['gpus']}" for o in value["orders"]
-    ]
-    return "\n".join(lines)
-
-
-@node.command("free-memory")
-@click.argument("name", metavar="NODE")
+@command.command("clients")
 @json_option
 @click.pass_obj
-def node_free_memory(app: App, name: str, as_json: bool) -> None:
-    """Have the node drop its page cache."""
-    app.json = as_json
-    scope = Scope(app)
-    reach = scope.node(name)
+def clients(app: App, as_json: bool) -> None:
+    """One line for each client node: its version, and how many nodes, peers and image centres it knows."""
 
-    async def ask(session: Session) -> None:
-        done(await nodes.free_memory(session.connect(reach)), reach.name)
+    async def work(console: Console) -> list[dict[str, Json]]:
+        return list(await asyncio.gather(*(_client(console, name) for name in console.inventory.clients)))
 
-    scope.work(ask)
-    app.show(f"{reach.name} drops its page cache.", {"node": reach.name})
+    rows = run(app, as_json, work)
+    header = ("NAME", "VERSION", "GPU NODES", "SERVERS", "PEERS", "IMAGE CENTRES")
+    app.show(table(header, [tuple(row.get(k) for k in _CLIENT) for row in rows]), rows)
+    if any("unreadable" in row for row in rows):
+        raise Exit(ExitCode.ERROR)
 
 
-@node.command("monitor")
+_CLIENT = ("name", "version", "gpuNodes", "servers", "peers", "imageCentres")
+
+
+async def _client(console: Console, name: str) -> dict[str, Json]:
+    from dbc_iac.api.endpoints import bare_metal, images
+
+    way = console.client(name)
+    version = await nodes.client_version(way)
+    if not isinstance(version, Done):
+        console.warn("unreadable", f"client node {name} cannot be read: {version.message}")
+        return {"name": name, "unreadable": version.message}
+    heard = [await ask(way) for ask in (nodes.list_nodes, bare_metal.list_heard_servers, nodes.active_peers)]
+    centres = await images.list_image_servers(way)
+    counts: list[Json] = [len(one.value) if isinstance(one, Done) else None for one in heard]
+    known: Json = [*centres.value] if isinstance(centres, Done) else None
+    return dict(zip(_CLIENT, (name, version.value, *counts, known), strict=True))
+
+
+@command.command("free-memory")
+@click.argument("name", metavar="NODE", default="")
+@identity_options
+@yes_option
+@json_option
+@click.pass_obj
+def free_memory(app: App, /, name: str, identity: str, order: str, yes: bool, as_json: bool) -> None:
+    """Have a node drop its page cache, where `allocate mem failed` stands in the way of a VM."""
+
+    async def work(console: Console) -> str:
+        reach = names.node(console, Where(name, identity, order))
+        with console.changing(f"Have {reach.name} drop its page cache?", "node free-memory"):
+            accepted(
+                await nodes.free_memory(console.channel(reach)), "dropping the page cache", f"node show {reach.name}"
+            )
+        return reach.name
+
+    done = run(app, as_json, work, yes=yes)
+    app.show(f"{done}: the page cache was dropped", {"node": done, "outcome": "done"})
+
+
+@command.command("monitor")
 @click.argument("name", metavar="NODE")
 @click.argument("servers", nargs=-1, metavar="[HOST:PORT]...")
-@click.option("--clear", is_flag=True, help="Report to nobody.")
+@click.option("--clear", is_flag=True, help="Send to none.")
+@identity_options
+@yes_option
 @json_option
 @click.pass_obj
-def node_monitor(app: App, name: str, servers: tuple[str, ...], clear: bool, as_json: bool) -> None:
-    """Show, or set, the zabbix servers that the node reports our VMs to (two at most)."""
-    from dbc_iac.api.endpoints import monitors
+def monitor(
+    app: App,
+    /,
+    name: str,
+    servers: tuple[str, ...],
+    clear: bool,
+    identity: str,
+    order: str,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """The Zabbix servers that a node sends the measurements of your VMs to; or others instead, at most two."""
     from dbc_iac.api.wire import MonitorServers
 
-    app.json = as_json
-    scope = Scope(app)
-    reach = scope.node(name)
-
-    async def ask(session: Session) -> tuple[str, ...]:
-        channel = session.connect(reach)
+    async def work(console: Console) -> tuple[str, ...]:
+        reach = names.node(console, Where(name, identity, order))
         if servers or clear:
-            done(await monitors.set_monitors(channel, MonitorServers(servers=servers)), reach.name)
-        return seen(await monitors.list_monitors(channel), reach.name)
+            body = MonitorServers(servers=servers)
+            look = f"node monitor {reach.name}"
+            with console.changing(f"Change the monitor servers of {reach.name}?", "node monitor"):
+                accepted(await nodes.set_monitor_servers(console.channel(reach), body), "setting them", look)
+        return read(await nodes.monitor_servers(console.channel(reach)), "the monitor servers")
 
-    found = scope.work(ask)
-    app.show("\n".join(found) or "none", list(found))
+    found = run(app, as_json, work, yes=yes)
+    app.show("\n".join(found) or "No monitor server is set.", {"servers": list(found)})

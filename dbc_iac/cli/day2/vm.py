@@ -1,309 +1,339 @@
-"""`vm`: look at VMs, power them by hand, set a password, find the way in. Their documents stay as they are."""
+"""`vm`: VMs as they run now: list, look, log, power, password, ssh."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import re
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Literal
 
 import click
 
-from dbc_iac.api import wire
 from dbc_iac.api.channel import Channel
 from dbc_iac.api.endpoints import vms
 from dbc_iac.api.outcome import Done, Outcome
 from dbc_iac.api.reading import VmDetails
-from dbc_iac.api.secret import SecretText
-from dbc_iac.cli.app import App
-from dbc_iac.cli.day2.answers import HIDDEN, done, gib, problem, seen, table
-from dbc_iac.cli.day2.scope import POLL_SECONDS, Place, Scope, wait_option
+from dbc_iac.cli.app import App, Exit
+from dbc_iac.cli.day2 import names
+from dbc_iac.cli.day2.console import Console, run
+from dbc_iac.cli.day2.ends import accepted, bring_about, failed, read
+from dbc_iac.cli.day2.names import Found, Where, where_options
+from dbc_iac.cli.day2.options import patience, reveal_option, wait_options
+from dbc_iac.cli.day2.passwords import password_options, the_password
+from dbc_iac.cli.day2.ssh import ssh_line
 from dbc_iac.cli.options import json_option, yes_option
 from dbc_iac.diagnostics import ExitCode
-from dbc_iac.kinds.virtual_machine.identity import read_marker
-from dbc_iac.kinds.virtual_machine.power import TRANSITIONAL
-from dbc_iac.plan import Session
-
-PATIENCE = 600.0
-"""Seconds that --wait waits."""
-_SECRET_IN_LOG = re.compile(r"(?i)(password|passwd|pwd)(\s*[:=]\s*)(\S+?)(?=[,;\s]|$)")
+from dbc_iac.kinds.goal import Sight
+from dbc_iac.kinds.reach import Reach
+from dbc_iac.kinds.virtual_machine.power import VmPower
+from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
+from dbc_iac.report.views import card, gib, harmless, plain_json, table
+from dbc_iac.values import Json
 
 
 @click.group()
-def vm() -> None:
-    """Look at VMs and handle them."""
+def command() -> None:
+    """Virtual machines: list, show, logs, power, password, ssh."""
 
 
-@vm.command("list")
-@click.option("--node", default="", metavar="NODE", help="Only of this node.")
+@command.command("list")
+@where_options
 @json_option
 @click.pass_obj
-def vm_list(app: App, node: str, as_json: bool) -> None:
-    """All VMs of our wallets on the project's nodes, with the documents that manage them."""
-    app.json = as_json
-    scope = Scope(app)
-    bound = {b.id: a for a, b in scope.state.bindings.items() if b.kind == "VirtualMachine"}
+def list_vms(app: App, /, node: str, identity: str, order: str, as_json: bool) -> None:
+    """One line for each VM on all nodes, or on --node: also those that no manifest manages."""
 
-    async def ask(session: Session) -> dict[str, dict[str, Any]]:
-        rows: dict[str, dict[str, Any]] = {}
-        for reach in scope.nodes(node):
-            for one in seen(await vms.list_vms(session.connect(reach)), reach.name):
-                text, marker = read_marker(one.desc)
-                row = {
-                    "id": one.task_id,
-                    "node": reach.name,
-                    "status": one.status,
-                    "address": bound.get(one.task_id, ""),
-                }
-                rows.setdefault(one.task_id, row | {"description": text, "marker": str(marker or "")})
-        return rows
+    async def work(console: Console) -> list[dict[str, Json]]:
+        given = Where(node, identity, order)
+        wanted = (
+            [names.node(console, given)]
+            if node
+            else [names.node(console, Where(r.name, identity, order)) for r in console.inventory.of("Node")]
+        )
+        # Two Nodes on one machine are two orders: the list is the wallet's, over all of them.
+        machines = {(reach.target, reach.identity): reach for reach in wanted}
+        found = await asyncio.gather(*(_listed(console, reach) for reach in machines.values()))
+        return [row for rows in found for row in rows]
 
-    rows = list(scope.work(ask).values())
-    heads, keys = (
-        ("ID", "NODE", "STATUS", "DOCUMENT", "DESCRIPTION"),
-        ("id", "node", "status", "address", "description"),
-    )
-    app.show(table(heads, [[r[k] for k in keys] for r in rows]), rows)
+    rows = run(app, as_json, work)
+    columns = ("name", "status", "node", "created", "id")
+    lines = [tuple(row.get(k) or "-" for k in columns) for row in rows]
+    app.show(table([c.upper() for c in columns], lines) if rows else "There is no VM.", rows)
+    if any("unreadable" in row for row in rows):
+        raise Exit(ExitCode.ERROR)
 
 
-@vm.command("show")
-@click.argument("name", metavar="VM")
-@click.option("--reveal", is_flag=True, help="Show its passwords, too.")
+async def _listed(console: Console, reach: Reach) -> list[dict[str, Json]]:
+    outcome = await vms.list_vms(console.channel(reach))
+    if not isinstance(outcome, Done):
+        console.warn("unreadable", f"the VMs on {reach.name} cannot be read: {outcome.message}")
+        return [{"node": reach.name, "unreadable": outcome.message}]
+    rows: list[dict[str, Json]] = []
+    for one in outcome.value:
+        document = names.owned(console, "VirtualMachine", Found(one.task_id, reach)).address.partition("/")[2]
+        rows.append({"name": document, "id": one.task_id, "status": one.status, "node": reach.name,
+                     "created": one.create_time, "description": one.desc})  # fmt: skip
+    return rows
+
+
+@command.command("show")
+@click.argument("vm")
+@where_options
+@reveal_option
 @json_option
 @click.pass_obj
-def vm_show(app: App, name: str, reveal: bool, as_json: bool) -> None:
-    """One VM as the node tells it."""
-    app.json = as_json
-    scope = Scope(app)
-    place = scope.vm(name)
-    value = _shown(scope.work(lambda session: _details(session, place)), place, reveal=reveal)
-    lines = [f"{k:<14} {v}" for k, v in value.items() if k != "disks" and v not in ("", [], None)]
-    lines += [f"{'disk':<14} {d['name']}  {d['size']}  {d['file']}" for d in value["disks"]]
-    app.show("\n".join(lines), value)
+def show_vm(app: App, /, vm: str, node: str, identity: str, order: str, reveal: bool, as_json: bool) -> None:
+    """All that the node tells of one VM. VM is a document's name or a task id."""
+
+    async def work(console: Console) -> tuple[Found, VmDetails]:
+        found = await names.vm(console, vm, Where(node, identity, order))
+        return found, await details_of(console, found)
+
+    found, details = run(app, as_json, work)
+    shown = plain_json(details, reveal=reveal)
+    app.show(_text(found, details, reveal), {"document": found.address, **(shown if isinstance(shown, dict) else {})})
 
 
-async def _details(session: Session, place: Place) -> VmDetails:
-    found = seen(await vms.vm_details(session.connect(place.reach), place.id), place.id)
-    if found is None:
-        raise problem("gone", f"VM {place.id} does not exist any more", "See `dbc-iac plan`.")
-    return found
+async def details_of(console: Console, found: Found) -> VmDetails:
+    """Details of a VM that exists. Raises DiagnosticError."""
+    details = read(await vms.vm_details(console.channel(found.reach), found.id), found.label)
+    if details is None:
+        raise failed("not-found", f"{found.label} does not exist on {found.reach.name}, or belongs to another wallet")
+    return details
 
 
-def _shown(details: VmDetails, place: Place, *, reveal: bool) -> dict[str, Any]:
-    text, marker = read_marker(details.desc)
-    return {
-        "id": details.task_id,
-        "document": place.address,
-        "node": place.reach.name,
-        "status": details.status,
-        "description": text,
-        "marker": str(marker or ""),
-        "os": details.os,
-        "gpus": details.gpu_count,
-        "cpus": details.cpu_cores,
-        "memory": gib(details.mem_gib),
-        "address": details.ssh_ip,
-        "ssh": details.ssh_port,
-        "rdp": details.rdp_port,
-        "vnc": details.vnc_port,
-        "user": details.user_name,
-        "password": details.login_password.reveal() if reveal else HIDDEN,
-        "vncPassword": details.vnc_password.reveal() if reveal else HIDDEN,
-        "network": details.network_name or "",
-        "rentOrder": details.rent_order or "",
-        "localAddresses": list(details.local_address),
-        "firewall": list(details.network_filters),
-        "created": details.create_time,
-        "disks": [
-            {
-                "name": d.name,
-                "size": f"{float(d.size_gib):g}Gi" if d.size_gib is not None else "?",
-                "file": d.source_file,
-            }
-            for d in details.disks
-        ],
+def _text(found: Found, vm: VmDetails, reveal: bool) -> str:
+    hidden = "*** (--reveal shows it)"
+    lines: dict[str, object] = {
+        "id": vm.task_id,
+        "status": vm.status,
+        "node": found.reach.name,
+        "order": vm.rent_order,
+        "created": vm.create_time,
+        "description": vm.desc,
+        "system": vm.os,
+        "gpus": vm.gpu_count,
+        "cores": vm.cpu_cores,
+        "memory": gib(vm.mem_gib),
+        "address": vm.ssh_ip,
+        "ssh port": vm.ssh_port,
+        "rdp port": vm.rdp_port,
+        "vnc port": vm.vnc_port,
+        "account": vm.user_name,
+        "password": vm.login_password.reveal() if reveal else hidden,
+        "vnc password": vm.vnc_password.reveal() if reveal else hidden,
+        "network": vm.network_name,
+        "local address": vm.local_address,
+        "mac": vm.mac_address,
+        "firewall": vm.network_filters,
     }
+    disks = "".join(f"\n  disk {d.name}  {gib(d.size_gib)}  {harmless(d.source_file)}" for d in vm.disks)
+    return card(found.label, lines) + disks
 
 
-@vm.command("logs")
-@click.argument("name", metavar="VM")
-@click.option("--head", is_flag=True, help="The first lines, not the last.")
-@click.option("-n", "lines", default=99, show_default=True, type=click.IntRange(1, 99), help="How many.")
+@command.command("logs")
+@click.argument("vm")
+@click.option("--head", "end", flag_value="head", help="The oldest lines.")
+@click.option("--tail", "end", flag_value="tail", default="tail", help="The newest lines (default).")
+@click.option("-n", "lines", type=click.IntRange(1, 99), default=50, show_default=True, help="How many; at most 99.")
+@where_options
 @json_option
 @click.pass_obj
-def vm_logs(app: App, name: str, head: bool, lines: int, as_json: bool) -> None:
-    """The node's own notes on a VM. It writes passwords there: they are taken out."""
-    app.json = as_json
-    scope = Scope(app)
-    place = scope.vm(name)
-
-    async def ask(session: Session) -> list[str]:
-        channel = session.connect(place.reach)
-        found = seen(await vms.vm_logs(channel, place.id, "head" if head else "tail", lines), place.id)
-        details = await vms.vm_details(channel, place.id)
-        known = details.value if isinstance(details, Done) else None
-        return [_clean(line, known) for line in found]
-
-    found = scope.work(ask)
-    app.show("\n".join(found) or "no notes", found)
-
-
-def _clean(line: str, details: VmDetails | None) -> str:
-    line = _SECRET_IN_LOG.sub(rf"\1\2{HIDDEN}", line)
-    secrets = (details.login_password.reveal(), details.vnc_password.reveal()) if details is not None else ()
-    for secret in secrets:
-        line = line.replace(secret, HIDDEN) if len(secret) >= 4 else line
-    return line
-
-
-Operation = Callable[[Channel, str], Awaitable[Outcome[None]]]
-
-
-def _operation(
-    app: App, name: str, verb: str, call: Operation, ends: str, *, yes: bool, wait: bool, drifts: str = ""
+def logs(
+    app: App, /, vm: str, end: Literal["head", "tail"], lines: int, node: str, identity: str, order: str, as_json: bool
 ) -> None:
-    """One call on one VM, and with `wait` until its status is the one it leads to."""
-    scope = Scope(app)
-    place = scope.vm(name)
-    scope.consent(yes, f"{verb.capitalize()} {place.address or place.id}?")
-    if drifts:
-        scope.warn_managed(place.address, drifts)
+    """The node's own notes on a VM, without the passwords that it writes there."""
 
-    async def ask(session: Session) -> str:
-        channel = session.connect(place.reach)
-        done(await call(channel, place.id), f"{verb} {place.id}")
-        return await _until(channel, place.id, ends) if wait else ""
+    async def work(console: Console) -> tuple[str, ...]:
+        found = await names.vm(console, vm, Where(node, identity, order))
+        # Noted first: a password that is set between the two calls is not in what is known of the VM yet.
+        noted = read(await vms.vm_logs(console.channel(found.reach), found.id, end, lines), f"the log of {found.label}")
+        details = await vms.vm_details(console.channel(found.reach), found.id)
+        return _without_passwords(noted, details)
 
-    status = scope.work(ask)
-    text = (
-        f"{place.address or place.id} is {status}." if wait else f"{verb} of {place.address or place.id} is accepted."
-    )
-    app.show(text, {"id": place.id, "address": place.address, "accepted": verb, "status": status})
+    shown = run(app, as_json, work)
+    app.show("\n".join(map(harmless, shown)) or "The log is empty.", {"lines": list(shown)})
 
 
-async def _until(channel: Channel, task_id: str, wanted: str) -> str:
-    loop = asyncio.get_running_loop()
-    end = loop.time() + PATIENCE
-    while True:
-        await asyncio.sleep(POLL_SECONDS)
-        listing = seen(await vms.list_vms(channel), task_id)
-        status = next((v.status for v in listing if v.task_id == task_id), "gone")
-        if status == wanted:
-            return status
-        if status not in TRANSITIONAL and status != "none":
-            raise problem("not-reached", f"VM {task_id} is {status}, not {wanted}", "See `dbc-iac vm logs`.")
-        if loop.time() >= end:
-            raise problem("still-waiting", f"VM {task_id} is still {status}", "Look again later.", ExitCode.PARTIAL)
+def _without_passwords(lines: tuple[str, ...], details: Outcome[VmDetails | None]) -> tuple[str, ...]:
+    """Where the node is known to write passwords they are blank already; this also finds their values elsewhere."""
+    if not isinstance(details, Done) or details.value is None:
+        return lines
+    for secret in (details.value.login_password.reveal(), details.value.vnc_password.reveal()):
+        if len(secret) >= 4 and secret != details.value.user_name:  # a shorter one would take the log apart
+            lines = tuple(line.replace(secret, "***") for line in lines)
+    return lines
 
 
-@vm.command("start")
-@click.argument("name", metavar="VM")
-@wait_option
-@yes_option
-@json_option
-@click.pass_obj
-def vm_start(app: App, name: str, wait: bool, yes: bool, as_json: bool) -> None:
+Press = Callable[[Channel, str], Awaitable[Outcome[None]]]
+
+
+def _power_options(function: Any) -> Any:
+    for option in (click.argument("vm"), where_options, wait_options, yes_option, json_option, click.pass_obj):
+        function = option(function)
+    return function
+
+
+@command.command("start")
+@_power_options
+def start(app: App, /, vm: str, wait: bool, timeout: float, yes: bool, as_json: bool, **where: str) -> None:
     """Start a VM, or wake a suspended one."""
-    app.json = as_json
-    _operation(app, name, "start", vms.start_vm, "running", yes=yes, wait=wait)
+    _power(app, as_json, yes, vm, Where(**where), "on", vms.start_vm, patience(wait, timeout))
 
 
-@vm.command("stop")
-@click.argument("name", metavar="VM")
-@wait_option
-@yes_option
-@json_option
-@click.pass_obj
-def vm_stop(app: App, name: str, wait: bool, yes: bool, as_json: bool) -> None:
-    """Power a VM off, at once: the guest is not asked."""
-    app.json = as_json
-    drifts = "an apply starts it again, unless its manifest says power: off"
-    _operation(app, name, "power off", vms.poweroff_vm, "closed", yes=yes, wait=wait, drifts=drifts)
+@command.command("stop")
+@click.option("--force", is_flag=True, help="Also while the guest is shutting down by itself.")
+@_power_options
+def stop(app: App, /, vm: str, force: bool, wait: bool, timeout: float, yes: bool, as_json: bool, **where: str) -> None:
+    """Power a VM off. The node pulls the plug: the guest is not asked."""
+    press = vms.poweroff_vm if force else vms.shutdown_vm
+    _power(app, as_json, yes, vm, Where(**where), "off", press, patience(wait, timeout))
 
 
-@vm.command("restart")
-@click.argument("name", metavar="VM")
-@click.option("--force", is_flag=True, help="Power off and on; else the guest is asked.")
-@wait_option
-@yes_option
-@json_option
-@click.pass_obj
-def vm_restart(app: App, name: str, force: bool, wait: bool, yes: bool, as_json: bool) -> None:
-    """Restart a VM. Changes that wait for a cold start take effect only with --force."""
-    app.json = as_json
-    call = vms.force_restart_vm if force else vms.restart_vm
-    _operation(app, name, "restart", call, "running", yes=yes, wait=wait)
+def _power(
+    app: App,
+    as_json: bool,
+    yes: bool,
+    vm: str,
+    where: Where,
+    to: Literal["on", "off"],
+    press: Press,
+    wait: float | None,
+) -> None:
+    async def work(console: Console) -> tuple[Found, str]:
+        found = await names.vm(console, vm, where)
+        goal = VmPower(address=found.label, reach=found.reach, id=found.id, to=to)
+        seen = await goal.look(console.reader)
+        if seen.sight in {Sight.MET, Sight.FAILED, Sight.UNKNOWN}:
+            if seen.sight is not Sight.MET:
+                raise failed("unreadable", f"{found.label}: {seen.text}")
+            return found, f"{seen.text} already"
+        _warn_power(console, found, to)
+        with console.changing(f"{'Start' if to == 'on' else 'Pull the plug of'} {found.label}?", f"vm {to}"):
+            outcome = await press(console.channel(found.reach), found.id)
+        return found, await bring_about(console, goal, outcome, f"dbc-iac vm show {found.label}", wait)
+
+    found, status = run(app, as_json, work, yes=yes)
+    app.show(f"{found.label}: {status}", {"vm": found.id, "document": found.address, "status": status})
 
 
-@vm.command("reset")
-@click.argument("name", metavar="VM")
-@wait_option
-@yes_option
-@json_option
-@click.pass_obj
-def vm_reset(app: App, name: str, wait: bool, yes: bool, as_json: bool) -> None:
+def _warn_power(console: Console, found: Found, to: str) -> None:
+    """Says so where the manifest wants the other state: the next apply brings it back."""
+    spec = found.spec
+    if isinstance(spec, VirtualMachineSpec) and not spec.external and spec.power not in {to, "unmanaged"}:
+        console.warn(
+            "drift",
+            f"the manifest of {found.address} says power: {spec.power}",
+            detail="The next plan shows a drift, and the next apply undoes this.",
+            remedy=f'Write power: "{to}", or power: unmanaged.',
+            address=found.address,
+        )
+
+
+@command.command("restart")
+@click.option("--force", is_flag=True, help="Power off and on, instead of asking the guest.")
+@_power_options
+def restart(
+    app: App, /, vm: str, force: bool, wait: bool, timeout: float, yes: bool, as_json: bool, **where: str
+) -> None:
+    """Ask the guest to reboot. What needs a cold start (`plan` says so) takes effect only with --force."""
+    press = vms.force_restart_vm if force else vms.restart_vm
+    _again(app, as_json, yes, vm, Where(**where), "Restart", press, patience(wait, timeout))
+
+
+@command.command("reset")
+@_power_options
+def reset(app: App, /, vm: str, wait: bool, timeout: float, yes: bool, as_json: bool, **where: str) -> None:
     """Press the reset button of a running VM."""
-    app.json = as_json
-    _operation(app, name, "reset", vms.reset_vm, "running", yes=yes, wait=wait)
+    _again(app, as_json, yes, vm, Where(**where), "Reset", vms.reset_vm, patience(wait, timeout))
 
 
-@vm.command("passwd")
-@click.argument("name", metavar="VM")
-@click.option("--user", default="", help="Account; default: the one that the node shows.")
-@click.option("--password-env", metavar="NAME", help="Variable with the password; default: it is asked for.")
+def _again(
+    app: App, as_json: bool, yes: bool, vm: str, where: Where, verb: str, press: Press, wait: float | None
+) -> None:
+    """A call whose repeat does it twice, and whose effect nothing shows: an unknown outcome stays unknown."""
+
+    async def work(console: Console) -> tuple[Found, str]:
+        found = await names.vm(console, vm, where)
+        with console.changing(f"{verb} {found.label}?", f"vm {verb.lower()}"):
+            outcome = await press(console.channel(found.reach), found.id)
+        look = f"dbc-iac vm show {found.label}"
+        accepted(outcome, f"the {verb.lower()} of {found.label}", look)
+        goal = VmPower(address=found.label, reach=found.reach, id=found.id, to="on")
+        return found, await bring_about(console, goal, outcome, look, wait)
+
+    found, status = run(app, as_json, work, yes=yes)
+    app.show(f"{found.label}: {status}", {"vm": found.id, "document": found.address, "status": status})
+
+
+@command.command("passwd")
+@click.argument("vm")
+@click.option("--username", default="", help="The account in the guest; default: the manifest's, or the VM's first.")
+@password_options
+@where_options
 @yes_option
 @json_option
 @click.pass_obj
-def vm_passwd(app: App, name: str, user: str, password_env: str | None, yes: bool, as_json: bool) -> None:
-    """Set an account's password in a running guest that has the agent."""
-    app.json = as_json
-    scope = Scope(app)
-    place = scope.vm(name)
-    password = _password(app, password_env)
-    scope.consent(yes, f"Set a password in {place.address or place.id}?")
-    scope.warn_managed(place.address, "where its manifest has login.password, an apply sets that again")
+def passwd(
+    app: App,
+    /,
+    vm: str,
+    username: str,
+    password_env: str,
+    password_file: str,
+    yes: bool,
+    as_json: bool,
+    **where: str,
+) -> None:
+    """Set an account's password in a running guest that has the agent. The VNC password stays as it is."""
+    from dbc_iac.api.wire import SetPassword
 
-    async def ask(session: Session) -> str:
-        account = user or (await _details(session, place)).user_name
-        body = wire.SetPassword(username=account, password=password)
-        done(await vms.set_password(session.connect(place.reach), place.id, body), place.id)
-        return account
+    async def work(console: Console) -> tuple[Found, str]:
+        found = await names.vm(console, vm, Where(**where))
+        password = the_password(app, password_env, password_file)
+        account = username or (await details_of(console, found)).user_name
+        body = SetPassword(username=account, password=password)
+        if isinstance(found.spec, VirtualMachineSpec) and found.spec.login.password is not None:
+            console.warn(
+                "drift",
+                f"{found.address} has a login.password in its manifest",
+                detail="If this is another one, the next plan shows a drift, and the next apply undoes this.",
+                remedy="Change the secret that the manifest names, too.",
+                address=found.address,
+            )
+        with console.changing(f"Set the password of {account} on {found.label}?", "vm passwd"):
+            outcome = await vms.set_password(console.channel(found.reach), found.id, body)
+        accepted(outcome, f"the password of {account} on {found.label}", f"dbc-iac vm show {found.label} --reveal")
+        return found, account
 
-    account = scope.work(ask)
-    app.show(f"{account} on {place.address or place.id} has the password.", {"id": place.id, "user": account})
+    found, account = run(app, as_json, work, yes=yes)
+    app.show(
+        f"{found.label}: the password of {account} is set", {"vm": found.id, "username": account, "outcome": "done"}
+    )
 
 
-def _password(app: App, variable: str | None) -> SecretText:
-    """From the environment, or asked for on a terminal: never an argument, which everyone on the machine can read."""
-    if variable is not None:
-        value = app.runtime.environ.get(variable, "")
-        if not value:
-            raise problem("secret-missing", f"environment variable {variable} is not set", f"Set {variable}.")
-        return SecretText(value)
-    if not app.runtime.terminal:
-        raise problem("secret-missing", "there is no terminal to ask for a password", "Use --password-env NAME.")
-    return SecretText(click.prompt("Password", hide_input=True, confirmation_prompt=True))
-
-
-@vm.command("ssh", context_settings={"ignore_unknown_options": True})
-@click.argument("name", metavar="VM")
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[-- SSH ARGUMENTS]")
-@click.option("--print", "only_print", is_flag=True, help="Print the command, do not run it.")
+@command.command("ssh", context_settings={"ignore_unknown_options": True})
+@click.argument("vm")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.option("--print", "only_print", is_flag=True, help="Print the command line instead of running it.")
+@where_options
 @json_option
 @click.pass_obj
-def vm_ssh(app: App, name: str, arguments: tuple[str, ...], only_print: bool, as_json: bool) -> None:
-    """Log in over ssh: the node's address and the VM's forwarded port. The password is asked for by ssh."""
-    app.json = as_json
-    scope = Scope(app)
-    place = scope.vm(name)
-    details = scope.work(lambda session: _details(session, place))
-    if details.ssh_port is None or not details.ssh_ip:
-        raise problem("no-ssh", f"{place.address or place.id} has no ssh port", "A Windows VM has rdp: see `vm show`.")
-    if details.user_name == "N/A":
-        raise problem("no-account", "the guest has no agent: the node knows no account", "Give it: ssh -l USER ...")
-    command = ["ssh", "-p", str(details.ssh_port), f"{details.user_name}@{details.ssh_ip}", *arguments]
-    if only_print or app.json or not app.runtime.terminal:
-        app.show(" ".join(command), {"command": command})
-        return
-    os.execvp(command[0], command)  # noqa: S606 - the user asked for this program
+def ssh(app: App, /, vm: str, arguments: tuple[str, ...], only_print: bool, as_json: bool, **where: str) -> None:
+    """Log in to a VM by ssh. Without a terminal, or with --print, the command line is printed.
+
+    ARGUMENTS are a command to run there. ssh itself asks for a password: none is ever put on its command line.
+    """
+    import os
+    import shlex
+
+    async def work(console: Console) -> list[str]:
+        found = await names.vm(console, vm, Where(**where))
+        return ssh_line(found.label, await details_of(console, found), arguments)
+
+    line = run(app, as_json, work)
+    if app.runtime.terminal and not only_print and not as_json:
+        try:
+            os.execvp(line[0], line)  # noqa: S606 - ssh is to take the place of this process
+        except OSError as error:
+            raise failed("no-ssh", f"ssh could not be started ({error.strerror})") from None
+    app.show(shlex.join(line), {"command": [*line]})

@@ -1,173 +1,224 @@
-"""`wallet`: keys, addresses, signatures for others, sessions for guests. Replaces the vendor's sign_tool.
+"""`wallet`: keys, addresses, signatures and sessions: what the vendor's sign tool gives, without showing a key.
 
-A signature covers only a nonce: whoever has one can make one call with it. A session never expires: it is as good as
-the key for as long as the rental runs.
+`new`, and `address` and `sign` with --seed-env or --seed-file, need no project and no network: for members of a
+multisig who sign on a machine of their own.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import secrets
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import click
 
 from dbc_iac.api.base58 import nonce
-from dbc_iac.api.credentials import NodeKeyCredentials, WalletCredentials
-from dbc_iac.api.keys import KeyMaterialError, Sr25519Key
-from dbc_iac.api.secret import SecretText
+from dbc_iac.api.credentials import MultisigCredentials, NodeKeyCredentials, WalletCredentials
+from dbc_iac.api.endpoints import nodes
+from dbc_iac.api.keys import Sr25519Key, multisig_address
 from dbc_iac.cli.app import App
-from dbc_iac.cli.day2.answers import done, problem
-from dbc_iac.cli.day2.scope import Scope
+from dbc_iac.cli.day2 import names
+from dbc_iac.cli.day2.console import Console, run
+from dbc_iac.cli.day2.ends import failed, read
+from dbc_iac.cli.day2.keyring import collected, key_options, keys_of, new_key, the_key, write_private
+from dbc_iac.cli.day2.names import Where, identity_options
+from dbc_iac.cli.day2.renting import instance
 from dbc_iac.cli.options import json_option
+from dbc_iac.cli.workspace import Workspace
+from dbc_iac.diagnostics import DiagnosticError, ExitCode
 from dbc_iac.kinds.reach import Reach
-from dbc_iac.plan import Session
+from dbc_iac.report.views import table
+from dbc_iac.values import Json
 
 
 @click.group()
-def wallet() -> None:
-    """Keys, signatures and sessions."""
+def command() -> None:
+    """Wallets: new, address, sign, session."""
 
 
-def _key_options(command: Any) -> Any:
-    for option in (
-        click.option("--identity", default="", help="Identity of the project; default: its only wallet."),
-        click.option("--seed-env", default="", metavar="NAME", help="Variable with the seed: no project needed."),
-        click.option("--seed-file", type=click.Path(path_type=Path, dir_okay=False), help="File with the seed."),
-    ):
-        command = option(command)
-    return command
-
-
-@wallet.command("new")
-@click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="File for the seed (0600).")
+@command.command("new")
+@click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="File for the key.")
+@click.option("--mnemonic", is_flag=True, help="As a phrase of words, instead of a seed of 64 hexadecimal digits.")
+@click.option("--words", type=click.Choice(["12", "24"]), default="12", show_default=True, help="Of the phrase.")
 @json_option
 @click.pass_obj
-def wallet_new(app: App, out: Path, as_json: bool) -> None:
-    """Make a wallet. Its seed goes to a file that only you can read, and is shown nowhere."""
+def new(app: App, /, out: Path, mnemonic: bool, words: Literal["12", "24"], as_json: bool) -> None:
+    """Make a wallet: its key goes to a new file, readable by you only, and is shown nowhere. Keep a copy of it."""
     app.json = as_json
-    path = app.directory / out
-    seed = secrets.token_hex(32)
-    try:
-        with open(path, "x", encoding="ascii", opener=_private) as file:
-            file.write(f"{seed}\n")
-    except FileExistsError:
-        raise problem("exists", f"{out} exists already", "Name another file: a seed that is lost is lost.") from None
-    except OSError as error:
-        raise problem("not-written", f"{out} cannot be written ({error.strerror})", "Name another file.") from None
-    key = Sr25519Key.from_seed(SecretText(seed))
-    app.show(f"{key.address}\nseed in {out}", {"address": key.address, "publicKey": key.node_id, "file": str(out)})
+    secret, key = new_key(int(words) if mnemonic else 0)
+    write_private(app.directory / out, secret.reveal() + "\n")
+    form = "mnemonic" if mnemonic else "seed"
+    text = (
+        f"{key.address}\nwrote {out}\n"
+        f"Keep it out of git. In the project file:\n  NAME: {{wallet: {{{form}: {{file: {out}}}}}}}"
+    )
+    app.show(text, {"address": key.address, "publicKey": key.node_id, "file": str(out)})
 
 
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
-@wallet.command("address")
-@_key_options
+@command.command("address")
+@click.option("--identity", default="", metavar="NAME", help="Of the project; default: all.")
+@key_options
+@click.option("--member", "members", multiple=True, metavar="ADDRESS", help="Of a multisig: each of its wallets.")
+@click.option("--threshold", type=int, default=0, help="Of a multisig: how many have to sign.")
 @json_option
 @click.pass_obj
-def wallet_address(app: App, identity: str, seed_env: str, seed_file: Path | None, as_json: bool) -> None:
-    """Address (SS58, prefix 42) and public key, which is also the node id of a manager's key."""
-    app.json = as_json
-    key = _key(app, identity, seed_env, seed_file)
-    app.show(f"{key.address}\n{key.node_id}", {"address": key.address, "publicKey": key.node_id})
-
-
-@wallet.command("sign")
-@click.argument("text", required=False)
-@click.option("--count", default=1, show_default=True, type=click.IntRange(1, 1000), help="So many fresh nonces.")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write them to a file (0600).")
-@_key_options
-@json_option
-@click.pass_obj
-def wallet_sign(
+def address(
     app: App,
-    text: str | None,
-    count: int,
-    out: Path | None,
+    /,
     identity: str,
     seed_env: str,
-    seed_file: Path | None,
+    seed_file: str,
+    members: tuple[str, ...],
+    threshold: int,
     as_json: bool,
 ) -> None:
-    """Sign fresh nonces, or TEXT (a session id): a JSON list of {wallet, nonce, sign}.
-
-    A member of a multisig makes such a list on a machine without network; it is the project's `signs: {file: ...}`.
-    """
+    """The address of an identity (of all without one), of a key, or of the multisig of --member and --threshold."""
     app.json = as_json
-    key = _key(app, identity, seed_env, seed_file)
-    texts = [text] if text is not None else [nonce(app.runtime.uuid()) for _ in range(count)]
-    made = [{"wallet": key.address, "nonce": t, "sign": key.sign(t)} for t in texts]
-    if out is None:
-        app.runtime.say(json.dumps(made, indent=2))
+    if members or threshold:
+        try:
+            account = multisig_address(members, threshold)
+        except ValueError as error:
+            raise failed("multisig", str(error), exit_code=ExitCode.CONFIGURATION) from None
+        app.show(account, {"kind": "multisig", "address": account, "members": list(members), "threshold": threshold})
         return
-    path = app.directory / out
-    try:
-        with open(path, "x", encoding="ascii", opener=_private) as file:
-            json.dump(made, file, indent=2)
-    except OSError as error:
-        raise problem("not-written", f"{out} cannot be written ({error.strerror})", "Name another file.") from None
-    app.show(f"{len(made)} signatures of {key.address} in {out}", {"file": str(out), "count": len(made)})
+    key = the_key(app, seed_env, seed_file)
+    if key is not None:
+        app.show(key.address, {"kind": "wallet", "address": key.address, "publicKey": key.node_id})
+        return
+    _identities(app, identity)
 
 
-@wallet.command("session")
-@click.argument("name", metavar="NODE")
-@click.option("--print", "shown", is_flag=True, help="Print the session, to give it to a guest.")
+def _identities(app: App, identity: str) -> None:
+    workspace = Workspace.load(app)
+    known = workspace.loaded.project.identities
+    if identity and identity not in known:
+        raise names.unknown("identity", identity, known, f"It is one of: {', '.join(known)}.")
+    rows: list[dict[str, Json]] = []
+    problems: list[DiagnosticError] = []
+    for name in [identity] if identity else sorted(known):
+        try:
+            rows.append({"name": name, **_account(workspace, name)})
+        except DiagnosticError as error:
+            problems.append(error)
+    columns = ("name", "kind", "address", "publicKey")
+    lines = [[row.get(c) or "-" for c in columns] for row in rows]
+    if rows:
+        app.show(table([c.upper() for c in ("name", "kind", "address", "public key")], lines), rows)
+    if problems:
+        raise DiagnosticError(*dict.fromkeys(d for error in problems for d in error.diagnostics))
+
+
+def _account(workspace: Workspace, name: str) -> dict[str, Json]:
+    """What an identity is known by: a manager's owner by the node id, everyone else by an address."""
+    spec = workspace.loaded.project.identities[name]
+    if spec.sessions is not None:
+        return {"kind": "sessions", "address": spec.address}
+    match workspace.identities.credentials(name, Reach(name, "", name)):
+        case WalletCredentials(key):
+            return {"kind": "wallet", "address": key.address, "publicKey": key.node_id}
+        case NodeKeyCredentials(key):
+            return {"kind": "nodeKey", "publicKey": key.node_id}
+        case MultisigCredentials() as owner:
+            wallets: Json = [*owner.wallets]
+            return {"kind": "multisig", "address": owner.account, "members": wallets, "threshold": owner.threshold}
+        case _:
+            return {"kind": "none"}
+
+
+@command.command("sign")
+@click.option("--identity", default="", metavar="NAME", help="Of the project; default: the only one.")
+@key_options
+@click.option("--count", type=click.IntRange(1, 1000), default=1, show_default=True, help="How many fresh nonces.")
+@click.argument("text", default="")
+@click.option(
+    "--with", "others", multiple=True, type=click.Path(path_type=Path), help="Add what other members signed; checked."
+)
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file, and show nothing.")
 @json_option
 @click.pass_obj
-def wallet_session(app: App, name: str, shown: bool, as_json: bool) -> None:
-    """Obtain our session at a node. Whoever has it can do all that the renter can, until the rental ends."""
+def sign(
+    app: App,
+    /,
+    identity: str,
+    seed_env: str,
+    seed_file: str,
+    count: int,
+    text: str,
+    others: tuple[Path, ...],
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Sign fresh nonces, as a JSON list of {wallet, nonce, sign}: the form of `multisig.signs`.
+
+    Each is good for one call to one target: sign as many as calls are to be made. Of TEXT, such as a session id, one
+    signature is made. A multisig identity signs with each of the keys that are at hand.
+    """
     app.json = as_json
-    scope = Scope(app)
-    reach = _target(scope, name)
-
-    async def ask(session: Session) -> Any:
-        return done(await session.connect(reach).session(), reach.name)
-
-    pair = scope.work(ask)
-    if not shown:
-        app.show(f"There is a session at {reach.name}. --print shows it.", {"node": reach.target, "obtained": True})
+    found = [s for file in others for s in collected(app.directory / file)]
+    key = the_key(app, seed_env, seed_file)
+    keys: tuple[Sr25519Key, ...] = (key,) if key is not None else ()
+    if not keys and (identity or not others):
+        keys = keys_of(Workspace.load(app), identity)
+    signed: list[dict[str, str]] = (
+        [{"wallet": key.address, "nonce": text, "sign": key.sign(text)} for key in keys]
+        if text
+        else [
+            *({"wallet": s.wallet, "nonce": s.nonce, "sign": s.sign} for s in dict.fromkeys(found)),
+            *(_signed(key, nonce(app.runtime.uuid())) for key in keys for _ in range(count)),
+        ]
+    )
+    if out is not None:
+        write_private(app.directory / out, json.dumps(signed, indent=1) + "\n")
+        app.show(f"wrote {len(signed)} signatures to {out}", {"signatures": len(signed), "file": str(out)})
         return
-    value = {"session_id": pair.id.reveal(), "session_id_sign": pair.sign.reveal()}
-    app.show("\n".join(f"{k}: {v}" for k, v in value.items()), value)
+    app.json = True  # people paste it into a file: it is the same either way
+    app.show("", signed)
 
 
-def _target(scope: Scope, name: str) -> Reach:
-    resource = scope.workspace.inventory.find("BareMetalInstance", name.removeprefix("BareMetalInstance/"))
-    return scope.instance(name) if resource is not None else scope.node(name)
+def _signed(key: Sr25519Key, fresh: str) -> dict[str, str]:
+    return {"wallet": key.address, "nonce": fresh, "sign": key.sign(fresh)}
 
 
-def _key(app: App, identity: str, seed_env: str, seed_file: Path | None) -> Sr25519Key:
-    """A key from a variable, a file, or the project. Raises DiagnosticError."""
-    if seed_env or seed_file is not None:
-        text = app.runtime.environ.get(seed_env, "") if seed_env else _read(app, seed_file)
-        try:
-            return Sr25519Key.from_seed(SecretText(text.strip()))
-        except KeyMaterialError as error:
-            raise problem("key-invalid", str(error), "A seed is 64 hex digits.") from None
-    return _project_key(Scope(app), identity)
+@command.command("session")
+@click.argument("name", metavar="NODE", default="")
+@identity_options
+@click.option("--print", "reveal", is_flag=True, help="Show it.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write it to this file, as JSON.")
+@json_option
+@click.pass_obj
+def session(app: App, /, name: str, reveal: bool, out: Path | None, as_json: bool, identity: str, order: str) -> None:
+    """Obtain what a third party needs to use your VMs on NODE: a session id and its signature.
 
+    It never expires and cannot be revoked: it is good as long as the rental is, and opens all of the wallet's VMs
+    there. NODE is a Node, a BareMetalInstance, or a node id.
+    """
 
-def _read(app: App, path: Path | None) -> str:
-    assert path is not None  # noqa: S101 - one of both is given
-    try:
-        return (app.directory / path).read_text(encoding="ascii")
-    except (OSError, UnicodeDecodeError):
-        raise problem("key-invalid", f"{path} cannot be read as a seed", "A seed is 64 hex digits.") from None
+    async def work(console: Console) -> dict[str, str]:
+        given = Where(name, identity, order)
+        rented = console.inventory.find("BareMetalInstance", name) if name else None
+        reach = instance(console, name, given).reach if rented is not None else names.node(console, given)
+        channel = console.channel(reach)
+        owner = channel.credentials
+        if isinstance(owner, MultisigCredentials) and not owner.signs_sessions:
+            found = read(await nodes.session_id(channel), f"the session at {reach.name}")
+            console.warn(
+                "unsigned", "no member's key is at hand: the session is not signed",
+                remedy="Have one member run `dbc-iac wallet sign SESSION_ID` with the key.",
+            )  # fmt: skip
+            return {"target": reach.target, "session_id": found.reveal()}
+        got = read(await nodes.obtain_session(channel), f"the session at {reach.name}")
+        return {"target": reach.target, "session_id": got.id.reveal(), "session_id_sign": got.sign.reveal()}
 
-
-def _project_key(scope: Scope, identity: str) -> Sr25519Key:
-    project = scope.workspace.loaded.project
-    names = [n for n, spec in project.identities.items() if spec.wallet is not None or spec.node_key is not None]
-    if not identity and len(names) != 1:
-        raise problem(
-            "which-identity", "the project has not exactly one wallet", f"Use --identity: {', '.join(names)}."
-        )
-    chosen = identity or names[0]
-    credentials = scope.workspace.identities.credentials(chosen, Reach(chosen, "", chosen))
-    if not isinstance(credentials, WalletCredentials | NodeKeyCredentials):
-        raise problem("no-key", f"identity {chosen} has no key of its own", "Use one with a wallet or a nodeKey.")
-    return credentials.key
+    got = run(app, as_json, work)
+    use = (
+        f"In the third party's project file:\n  NAME: {{sessions: {{{got['target']}: "
+        "{id: {env: DBC_SESSION_ID}, sign: {env: DBC_SESSION_SIGN}}}}"
+    )
+    if out is not None:
+        write_private(app.directory / out, json.dumps(got, indent=1) + "\n")
+        app.show(f"wrote {out}\n{use}", {"target": got["target"], "file": str(out)})
+    elif reveal:
+        app.show("\n".join([*(f"{k}: {v}" for k, v in got.items()), use]), got)
+    else:
+        text = f"There is a session at {got['target']}. --print shows it, --out writes it to a file."
+        app.show(text, {"target": got["target"], "obtained": True})

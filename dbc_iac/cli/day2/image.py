@@ -1,0 +1,337 @@
+"""`image`: image files of centres and nodes, and moving them between the two. "Done" proves nothing: the lists do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import click
+
+from dbc_iac.api import wire
+from dbc_iac.api.calls import CallClass
+from dbc_iac.api.endpoints import images
+from dbc_iac.api.outcome import Done, Outcome
+from dbc_iac.api.storage import StoredImage
+from dbc_iac.cli.app import App
+from dbc_iac.cli.day2 import names
+from dbc_iac.cli.day2.console import Console, run
+from dbc_iac.cli.day2.ends import accepted, bring_about, failed, read
+from dbc_iac.cli.day2.names import Where, where_options
+from dbc_iac.cli.day2.options import patience, wait_options
+from dbc_iac.cli.day2.progress import progress
+from dbc_iac.cli.options import json_option, yes_option
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.kinds.centre import image_file, through_image_client
+from dbc_iac.kinds.goal import Goal, Hands, Seen, Sight
+from dbc_iac.kinds.image import ImageExists, ImageSpec
+from dbc_iac.kinds.image_export import ExportExists
+from dbc_iac.kinds.node import NodeSpec
+from dbc_iac.kinds.reach import Reach
+from dbc_iac.kinds.reader import Known, Reader, Unreadable
+from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
+from dbc_iac.report.views import members, table
+from dbc_iac.values import Json
+
+centre_option = click.option("--centre", default="", metavar="ID", help="Image centre; default: the only one.")
+overwrite_option = click.option("--overwrite", is_flag=True, help="Also where a file of that name is there already.")
+DATA = "/data"
+
+
+@click.group()
+def command() -> None:
+    """Image files: list, download, upload, stop."""
+
+
+@command.command("list")
+@centre_option
+@where_options
+@json_option
+@click.pass_obj
+def list_images(app: App, /, centre: str, node: str, as_json: bool, **where: str) -> None:
+    """The files of the image centres; with --node those of a node.
+
+    A node hides files with `data` in the name and those of running VMs; those that were made from another image it
+    lists only when the centre of --centre has them, too.
+    """
+
+    async def work(console: Console) -> list[dict[str, Json]]:
+        if node:
+            reach = through_image_client(names.node(console, Where(node, **where)), console.inventory)
+            body = wire.ImageCentre(image_server=centre) if centre else None
+            found = read(await images.list_node_images(console.public(reach), body), f"the images of {reach.name}")
+            return [_row(reach.name, one) for one in found]
+        rows: list[dict[str, Json]] = []
+        for one in [centre] if centre else await _centres(console):
+            listed = await images.list_centre_images(_client(console), wire.ImageCentre(image_server=one))
+            if isinstance(listed, Done):
+                rows += [_row(one, image) for image in listed.value]
+            else:
+                console.warn("unreadable", f"image centre {one} cannot be read: {listed.message}")
+        return rows
+
+    rows = run(app, as_json, work)
+    lines = [(r["where"], r["name"], f"{r['sizeGib']}Gi") for r in rows]
+    app.show(table(("WHERE", "FILE", "SIZE"), lines) if rows else "No image file is listed.", rows)
+
+
+def _row(where: str, image: StoredImage) -> dict[str, Json]:
+    return members(image, where=where)
+
+
+def _client(console: Console) -> Any:
+    """The one client node whose ids of image centres are meant."""
+    return console.client(console.inventory.image_client)
+
+
+async def _centres(console: Console) -> tuple[str, ...]:
+    return read(await images.list_image_servers(_client(console)), "the image centres")
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """A file between a node and a centre. `address` is that of the Image document, where one is meant."""
+
+    file: str
+    reach: Reach
+    centre: str
+    address: str = ""
+
+    @property
+    def label(self) -> str:
+        return self.address or self.file
+
+
+async def _transfer(console: Console, name: str, centre: str, where: Where) -> Transfer:
+    """A file by its name, or by that of an Image, which says node and centre, too. Raises DiagnosticError."""
+    document = console.inventory.find("Image", name.removeprefix("Image/"))
+    spec = document.spec if document is not None else None
+    file = name
+    if document is not None and isinstance(spec, ImageSpec):
+        binding = console.state.bindings.get(document.address)
+        file = spec.file or (binding.id if binding is not None else "")
+        if not file:
+            raise failed("not-applied", f"the file of {document.address} is not known yet", remedy="Apply it first.")
+        where, centre = replace(where, node=where.node or spec.node), centre or spec.image_server
+    reach = through_image_client(names.node(console, where), console.inventory)
+    known = await _centres(console)
+    if not centre and len(known) == 1:
+        centre = known[0]
+    if centre not in known:
+        raise DiagnosticError(
+            Diagnostic(
+                "unknown-image-server", Severity.ERROR,
+                f"the client node knows no image centre {centre}" if centre else "which image centre is not said",
+                remedy=f"Use --centre with one of: {', '.join(known) or 'none is configured'}.",
+            )
+        )  # fmt: skip
+    return Transfer(file, reach, centre, document.address if document is not None else "")
+
+
+@command.command("download")
+@click.argument("name", metavar="IMAGE")
+@click.option("--dir", "directory", default=DATA, show_default=True, help="Directory on the host.")
+@overwrite_option
+@centre_option
+@where_options
+@wait_options
+@yes_option
+@json_option
+@click.pass_obj
+def download(
+    app: App,
+    /,
+    name: str,
+    directory: str,
+    overwrite: bool,
+    centre: str,
+    wait: bool,
+    timeout: float,
+    yes: bool,
+    as_json: bool,
+    **where: str,
+) -> None:
+    """Fetch a file of an image centre to a node. IMAGE is a file name, or the name of an Image.
+
+    With --wait until the node lists it with the centre's size. Outside of /data a file can be neither listed nor
+    deleted through the API, and no VM can be made from it.
+    """
+
+    async def work(console: Console) -> tuple[Transfer, str]:
+        of = await _transfer(console, name, centre, Where(**where))
+        body = wire.ImageDownload(image_filename=of.file, image_server=of.centre, local_dir=directory)
+        goal: Goal
+        if directory == DATA:
+            goal = ImageExists(address=of.label, reach=of.reach, id=of.file, image_server=of.centre)
+            if not overwrite:
+                done = await _there(console, goal, of)
+                if done:
+                    return of, done
+        else:
+            goal = DownloadEnded(address=of.label, reach=of.reach, id=of.file)
+        with console.changing(f"Fetch {of.file} from {of.centre} to {of.reach.name}?", "image download"):
+            outcome = await images.download_image(console.channel(of.reach), body)
+        return of, await _followed(app, console, goal, of, outcome, patience(wait, timeout))
+
+    of, status = run(app, as_json, work, yes=yes)
+    app.show(f"{of.label}: {status}", {"file": of.file, "imageServer": of.centre, "status": status})
+
+
+async def _there(console: Console, goal: Goal, of: Transfer) -> str:
+    """What to say where nothing is to be done. Raises DiagnosticError where a download would overwrite something."""
+    seen = await goal.look(console.reader)
+    if seen.sight is Sight.MET:
+        return "is there already, as it is in the image centre"
+    if seen.sight in {Sight.FAILED, Sight.UNKNOWN}:
+        raise failed("unreadable", f"{of.label}: {seen.text}", "Nothing was sent.")
+    if seen.sight is Sight.WAITING:
+        return seen.text
+    listed = await console.reader.node_images(of.reach, of.centre)
+    users = [*_users(console, of)]
+    if users or (isinstance(listed, Known) and of.file in listed.value):
+        raise failed(
+            "would-overwrite",
+            f"another {of.file} is on {of.reach.name} already" if not users else f"{users[0]} is made from {of.file}",
+            "A download overwrites a file of the same name, whoever uses it.",
+            "Use --overwrite if that is meant.",
+            ExitCode.REFUSED,
+        )
+    return ""
+
+
+def _users(console: Console, of: Transfer) -> list[str]:
+    """The VMs that were made from this file on this node: a node does not list the images of running VMs."""
+    found: list[str] = []
+    for vm in console.inventory.of("VirtualMachine"):
+        if vm.address not in console.state.bindings or not isinstance(vm.spec, VirtualMachineSpec):
+            continue
+        node = console.inventory.find("Node", vm.spec.node)
+        same = node is not None and isinstance(node.spec, NodeSpec) and node.spec.id == of.reach.target
+        if same and image_file(vm.spec.image, console.inventory) in {of.file, of.address}:
+            found.append(vm.address)
+    return found
+
+
+async def _followed(
+    app: App, console: Console, goal: Goal, of: Transfer, outcome: Outcome[None], wait: float | None
+) -> str:
+    """What became of a transfer; its progress is shown while it is waited for."""
+    up = isinstance(goal, ExportExists)
+    look = f"dbc-iac image list --centre {of.centre}" + ("" if up else f" --node {of.reach.name}")
+    with progress(app, f"{'upload' if up else 'download'} of {of.file}") as moved:
+
+        async def told(seen: Seen) -> None:
+            # Both have been read by the look already.
+            reader = console.reader
+            found = await (reader.upload(of.reach, f"{DATA}/{of.file}") if up else reader.download(of.reach, of.file))
+            if isinstance(found, Known) and found.value.active:
+                moved(found.value.percent)
+            elif seen.sight is Sight.MET:
+                moved(100)
+
+        end = await bring_about(console, goal, outcome, look, wait, told)
+    return end if wait is None or isinstance(goal, DownloadEnded) else goal.text
+
+
+@dataclass(frozen=True, kw_only=True)
+class DownloadEnded(Goal):
+    """Nothing is transferred any more. Whether the file is there cannot be seen outside of /data."""
+
+    name = "download-ended"
+    call_class = CallClass.IDEMPOTENT
+
+    @property
+    def text(self) -> str:
+        return f"the download of {self.id} has ended"
+
+    async def look(self, reader: Reader) -> Seen:
+        found = await reader.download(self.reach, self.id)
+        if isinstance(found, Unreadable):
+            return Seen(Sight.UNKNOWN, found.reason)
+        if found.value.active:
+            return Seen(Sight.WAITING, f"is downloading ({found.value.percent}%)")
+        return Seen(Sight.MET, "the download has ended; the API cannot show whether the file is there")
+
+    async def act(self, hands: Hands, reader: Reader) -> Outcome[Any]:
+        raise AssertionError("the command makes the call")
+
+
+@command.command("upload")
+@click.argument("name", metavar="IMAGE")
+@overwrite_option
+@centre_option
+@where_options
+@wait_options
+@yes_option
+@json_option
+@click.pass_obj
+def upload(
+    app: App,
+    /,
+    name: str,
+    overwrite: bool,
+    centre: str,
+    wait: bool,
+    timeout: float,
+    yes: bool,
+    as_json: bool,
+    **where: str,
+) -> None:
+    """Send a file in a node's /data to an image centre. IMAGE is a file name, or the name of an Image.
+
+    With --wait until the centre lists it with the node's size.
+    """
+
+    async def work(console: Console) -> tuple[Transfer, str]:
+        of = await _transfer(console, name, centre, Where(**where))
+        goal = ExportExists(address=of.label, reach=of.reach, id=of.file, image_server=of.centre)
+        if not overwrite:
+            seen = await goal.look(console.reader)
+            if seen.sight is Sight.MET:
+                return of, "is there already, as it is on the node"
+            stored = await console.reader.centre(of.reach, of.centre)
+            if isinstance(stored, Known) and of.file in stored.value and seen.sight is Sight.UNMET:
+                raise failed(
+                    "would-overwrite", f"another {of.file} is in {of.centre} already",
+                    remedy="Use --overwrite if that is meant.", exit_code=ExitCode.REFUSED,
+                )  # fmt: skip
+        console.warn(
+            "node-ends",
+            f"{of.reach.name}'s process ends when the upload ends, and is started again",
+            detail="So did version 0.4.1.8. VMs run on; what other tenants have queued on the node is lost.",
+        )
+        body = wire.ImageUpload(image_filename=f"{DATA}/{of.file}", image_server=of.centre)
+        with console.changing(f"Send {of.file} from {of.reach.name} to {of.centre}?", "image upload"):
+            outcome = await images.upload_image(console.channel(of.reach), body)
+        return of, await _followed(app, console, goal, of, outcome, patience(wait, timeout))
+
+    of, status = run(app, as_json, work, yes=yes)
+    app.show(f"{of.label}: {status}", {"file": of.file, "imageServer": of.centre, "status": status})
+
+
+@command.command("stop")
+@click.argument("file")
+@click.option("--upload", "up", is_flag=True, help="An upload; default: a download.")
+@where_options
+@yes_option
+@json_option
+@click.pass_obj
+def stop(app: App, /, file: str, up: bool, yes: bool, as_json: bool, **where: str) -> None:
+    """Stop a transfer of FILE. What has arrived of a download stays as a broken file of that name."""
+
+    async def work(console: Console) -> str:
+        reach = through_image_client(names.node(console, Where(**where)), console.inventory)
+        path = file if file.startswith("/") or not up else f"{DATA}/{file}"
+        body = wire.ImageTransfer(image_filename=path)
+        ask, press = (
+            (images.upload_progress, images.stop_upload) if up else (images.download_progress, images.stop_download)
+        )
+        if not read(await ask(console.channel(reach), body), f"the progress of {file}").active:
+            return "nothing is transferred"
+        with console.changing(f"Stop the transfer of {file}?", "image stop"):
+            accepted(
+                await press(console.channel(reach), body), f"stopping {file}", f"dbc-iac image list --node {reach.name}"
+            )
+        return "stopped"
+
+    status = run(app, as_json, work, yes=yes)
+    app.show(f"{file}: {status}", {"file": file, "status": status})

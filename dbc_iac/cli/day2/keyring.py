@@ -1,0 +1,127 @@
+"""Keys that commands of `wallet` work with: new ones, those of options and identities; signatures made elsewhere.
+
+No key leaves here but into a private file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from dbc_iac.api.credentials import CollectedSignature, MultisigCredentials, NodeKeyCredentials, WalletCredentials
+from dbc_iac.api.keys import AddressError, KeyMaterialError, Sr25519Key, public_key_of, verify
+from dbc_iac.api.secret import SecretText
+from dbc_iac.cli.app import App
+from dbc_iac.cli.day2.ends import failed
+from dbc_iac.cli.workspace import Workspace
+from dbc_iac.diagnostics import DiagnosticError, ExitCode
+from dbc_iac.kinds.reach import Reach
+from dbc_iac.manifest.secret import SecretRef, SecretResolver
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def key_options(command: F) -> F:
+    """--seed-env and --seed-file."""
+    command = click.option("--seed-file", default="", metavar="FILE", help="It is in a file.")(command)
+    return click.option(
+        "--seed-env",
+        default="",
+        metavar="NAME",
+        help="A seed or phrase is in this variable: no project is needed.",
+    )(command)
+
+
+def new_key(words: int) -> tuple[SecretText, Sr25519Key]:
+    """A new key: a phrase of so many words, or a seed where that is 0. Raises DiagnosticError without the extra."""
+    try:
+        if not words:
+            seed = SecretText(secrets.token_hex(32))
+            return seed, Sr25519Key.from_seed(seed)
+        phrase = Sr25519Key.new_mnemonic(words)
+        return phrase, Sr25519Key.from_mnemonic(phrase)
+    except KeyMaterialError as error:
+        raise _wrong(str(error)) from None
+
+
+def the_key(app: App, variable: str, file: str) -> Sr25519Key | None:
+    """The key of the options: a seed, or a phrase of words. None without them. Raises DiagnosticError."""
+    if variable and file:
+        raise click.UsageError("--seed-env and --seed-file exclude each other")
+    if not variable and not file:
+        return None
+    ref = SecretRef(env=variable) if variable else SecretRef(file=file)
+    secret = SecretResolver(app.runtime.environ, app.directory).resolve(ref)
+    try:
+        if len(secret.reveal().split()) > 1:
+            return Sr25519Key.from_mnemonic(secret)
+        return Sr25519Key.from_seed(secret)
+    except KeyMaterialError as error:
+        raise _wrong(str(error)) from None
+
+
+def keys_of(workspace: Workspace, identity: str) -> tuple[Sr25519Key, ...]:
+    """The keys that an identity (the only one without a name) has at hand. Raises DiagnosticError."""
+    known = workspace.loaded.project.identities
+    if not identity and len(known) == 1:
+        identity = next(iter(known))
+    if identity not in known:
+        summary = f"there is no identity {identity}" if identity else "whose key is to sign is not said"
+        raise failed("unknown-name", summary, remedy=f"It is one of: {', '.join(known)}.", exit_code=_CONFIGURATION)
+    if known[identity].sessions is not None:
+        raise _wrong(f"identity {identity} has sessions, and no key")
+    match workspace.identities.credentials(identity, Reach(identity, "", identity)):
+        case WalletCredentials(key) | NodeKeyCredentials(key):
+            return (key,)
+        case MultisigCredentials() as owner:
+            return owner.signers
+        case _:
+            return ()
+
+
+def collected(file: Path) -> list[CollectedSignature]:
+    """Signatures of others, each verified. Raises DiagnosticError."""
+    try:
+        entries = json.loads(file.read_text(encoding="utf-8"))
+        found = [CollectedSignature(str(e["wallet"]), str(e["nonce"]), str(e["sign"])) for e in entries]
+    except OSError as error:
+        raise _wrong(f"{file} cannot be read ({error.strerror})") from None
+    except (ValueError, KeyError, TypeError):
+        raise _wrong(f"{file} is not a JSON list of {{wallet, nonce, sign}}") from None
+    for one in found:
+        if not _verifies(one):
+            raise _wrong(f"a signature in {file} is not one of {one.wallet[:60]} over its nonce")
+    return found
+
+
+def _verifies(one: CollectedSignature) -> bool:
+    try:
+        return verify(public_key_of(one.wallet), one.nonce, one.sign)
+    except AddressError:
+        return False
+
+
+def write_private(path: Path, text: str) -> None:
+    """A new file that only its owner can read. Raises DiagnosticError; what is there is never overwritten."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise failed("file-exists", f"{path} is there already", remedy="Choose another name.") from None
+    except OSError as error:
+        raise failed("file-unwritable", f"{path} cannot be written ({error.strerror})") from None
+
+
+_CONFIGURATION = ExitCode.CONFIGURATION
+
+
+def _wrong(summary: str) -> DiagnosticError:
+    return failed("key-material", summary, exit_code=_CONFIGURATION)

@@ -1,0 +1,44 @@
+"""Passwords that a command is given: from the environment, from a file, or typed. Never an argument: those are seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from dbc_iac.api.secret import SecretText
+from dbc_iac.cli.app import App
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
+from dbc_iac.manifest.secret import SecretRef, SecretResolver
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def password_options(command: F) -> F:
+    """--password-env and --password-file."""
+    command = click.option("--password-file", default="", metavar="FILE", help="Read the new password from a file.")(
+        command
+    )
+    return click.option(
+        "--password-env", default="", metavar="NAME", help="Read it from an environment variable; default: ask."
+    )(command)
+
+
+def the_password(app: App, variable: str, file: str) -> SecretText:
+    """The password of the options, or as it is typed, twice. Raises DiagnosticError without a terminal."""
+    if variable and file:
+        raise click.UsageError("--password-env and --password-file exclude each other")
+    if variable or file:
+        ref = SecretRef(env=variable) if variable else SecretRef(file=file)
+        return SecretResolver(app.runtime.environ, app.directory).resolve(ref)
+    if not app.runtime.terminal:
+        raise DiagnosticError(
+            Diagnostic(
+                "secret-missing",
+                Severity.ERROR,
+                "there is no terminal to ask for the password on",
+                remedy="Use --password-env or --password-file.",
+            )
+        )
+    return SecretText(click.prompt("New password", hide_input=True, confirmation_prompt=True, type=str))
