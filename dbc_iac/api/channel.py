@@ -1,7 +1,8 @@
 """The way to one target: through which client nodes, with whose authority, under which rent order, in which lane.
 
 A `Channel` sends one request at a time to its target's process, takes the next client node where one certainly did not
-pass the request on, and turns every end into an `Outcome`. It never repeats what may have been carried out.
+pass the request on, and turns every end into an `Outcome`. It never repeats what may have been carried out; what only
+looks is sent once more when its connection breaks.
 """
 
 from __future__ import annotations
@@ -77,12 +78,20 @@ class Connections:
         await self.aclose()
 
 
+_SESSION = "/mining_nodes/session_id"
+
+
 @dataclass(frozen=True, slots=True)
 class _Request:
     path: str
     additional: Mapping[str, object]
     call_class: CallClass
     peers: tuple[str, ...]
+
+    @property
+    def only_looks(self) -> bool:
+        """It may be sent again at once where a connection broke; a session is the same one every time."""
+        return self.call_class is CallClass.READ or self.path == _SESSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +154,7 @@ class Channel:
             kept = store.load(self.target, owner)
             if kept is not None:
                 return Done(kept)
-            reply = await self.signed("/mining_nodes/session_id", {}, CallClass.IDEMPOTENT)
+            reply = await self.signed(_SESSION, {}, CallClass.IDEMPOTENT)
             obtained = decoded(reply, lambda message: owner.session(text(members(message), "session_id")))
             if isinstance(obtained, Done):
                 store.save(self.target, owner, obtained.value)
@@ -177,8 +186,12 @@ class Channel:
         additional = check_json("additional", request.additional)
         async with self._lane(request):
             for name in self.clients:
+                node = self.connections.nodes[name]
                 try:
-                    outcome = await self._attempt(self.connections.nodes[name], request, additional, authority())
+                    outcome = await self._attempt(node, request, additional, authority())
+                    if isinstance(outcome, Unknown) and outcome.broke and request.only_looks:
+                        # A kept connection may have been closed by the node, whatever it promised.
+                        outcome = await self._attempt(node, request, additional, authority())
                 except NoSignatureLeft as error:
                     return _local_refusal(str(error))
                 if not isinstance(outcome, NotSent):

@@ -99,6 +99,8 @@ class Unknown:
 
     message: str
     executed: Literal["maybe", "handled"] = "maybe"
+    broke: bool = False
+    """The connection ended before the answer had come: what only looks may look again at once."""
 
 
 Outcome = Done[T] | Refused | NotSent | Unknown

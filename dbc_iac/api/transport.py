@@ -101,7 +101,7 @@ class ClientNode:
         except TimeoutError:
             return Unknown(f"client node {self.name} gave no answer within {self._deadline:g} s")
         except Exception as error:  # whatever broke after the first byte: the request may have been read
-            return Unknown(f"the connection to client node {self.name} broke ({type(error).__name__})")
+            return Unknown(f"the connection to client node {self.name} broke ({type(error).__name__})", broke=True)
 
     def _client(self, keep_alive: float) -> httpx.AsyncClient:
         if keep_alive not in self._clients:

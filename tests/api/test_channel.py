@@ -125,6 +125,34 @@ def test_no_other_client_node_is_taken_when_the_target_may_have_heard(answer: An
     assert second.requests == []
 
 
+@pytest.mark.parametrize(
+    ("call_class", "broken", "sent"),
+    [
+        (CallClass.READ, [httpx.ReadError("reset")], 2),
+        (CallClass.READ, [httpx.ReadError("reset"), httpx.RemoteProtocolError("gone")], 2),
+        (CallClass.READ, [TIMEOUT], 1),
+        (CallClass.READ, [httpx.ConnectError("refused")], 1),
+        (CallClass.IDEMPOTENT, [httpx.ReadError("reset")], 1),
+        (CallClass.KEYED, [httpx.ReadError("reset")], 1),
+        (CallClass.BLIND, [httpx.ReadError("reset")], 1),
+    ],
+)
+def test_only_what_looks_is_sent_once_more_when_its_connection_broke(
+    call_class: CallClass, broken: list[Any], sent: int
+) -> None:
+    script = Script(*broken, OK)
+    outcome = run(channel(script, credentials=SESSION).act("/tasks", {}, call_class))
+    assert len(script.requests) == sent
+    assert (outcome == Done("ok")) is (sent > len(broken))
+
+
+def test_a_session_is_asked_for_once_more_with_a_fresh_nonce_when_the_connection_broke() -> None:
+    script = Script(httpx.ReadError("reset"), ok({"session_id": "5" * 55}), OK)
+    assert run(channel(script, credentials=WalletCredentials(key("tenant"))).read("/tasks")) == Done("ok")
+    assert script.paths == ["/mining_nodes/session_id", "/mining_nodes/session_id", "/tasks"]
+    assert script.bodies[0]["nonce"] != script.bodies[1]["nonce"]
+
+
 def test_when_no_client_node_passes_it_on_the_sum_is_told() -> None:
     outcome = run(channel(Script(UNKNOWN_TARGET), Script(httpx.ConnectError("x")), credentials=SESSION).read("/tasks"))
     assert isinstance(outcome, NotSent)
