@@ -83,6 +83,14 @@ class Reader:
 
         return await self._once(("vm", reach, task_id), ask)
 
+    async def vm_notes(self, reach: Reach, task_id: str) -> Known[tuple[str, ...]] | Unreadable:
+        """The node's own notes about a VM, without passwords, oldest first."""
+
+        async def ask() -> Known[tuple[str, ...]] | Unreadable:
+            return _reading(await vms.vm_logs(self._connect(reach), task_id))
+
+        return await self._once(("notes", reach, task_id), ask)
+
     async def disks(self, reach: Reach, task_id: str) -> Known[tuple[DiskEntry, ...]] | Unreadable:
         async def ask() -> Known[tuple[DiskEntry, ...]] | Unreadable:
             listing = _reading(await disks.list_disks(self._connect(reach), task_id))

@@ -292,7 +292,7 @@ def test_delete_first_frees_what_the_new_one_needs(make: Callable[..., Emulated]
     emulated.run("apply", "--yes")
     project(tmp_path, vm(**first, image="win10.qcow2"), environ=emulated.project.environ)
     goals = [g["goal"] for s in emulated.run("plan", "--json").json["steps"] for g in s["goals"]]
-    assert goals == ["vm-absent", "vm-exists"]
+    assert goals == ["vm-absent", "vm-exists", "vm-finished"]
     assert emulated.run("apply", "--yes").code == 0
     assert emulated.run("plan", "--detailed-exitcode").code == 0
     assert len(emulated.vms) == 1

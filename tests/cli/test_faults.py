@@ -12,15 +12,16 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from dbc_iac.emulator import Network, WorldSpec
+from dbc_iac.emulator.admin import Admin
 from dbc_iac.emulator.crypto import address, node_id_of
 from dbc_iac.emulator.server import serve
 from dbc_iac.emulator.world import FaultKind
-from tests.cli.trials import MANAGER_SEED, Action, Trial
+from tests.cli.trials import MANAGER_SEED, Action, Trial, converges, write
 from tests.emulator.test_doors import free_ports
 from tests.projects import NODE_ID, PROJECT, SEED, document, project, vm
 
@@ -204,6 +205,13 @@ def test_a_fault_is_survived(trial: Trial, tmp_path: Path) -> None:
         emulated.close()
 
 
+def test_every_switch_is_written_down() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "faults.md").read_text(encoding="utf-8")
+    doors = Admin(Network(WorldSpec()))._actions
+    assert [kind for kind in get_args(FaultKind) if f"`{kind}`" not in text] == []
+    assert [path for path in doors if f"`{path}" not in text] == []
+
+
 ENDS = [node("restart"), node("die"), client("die")]
 
 
@@ -224,6 +232,39 @@ def test_the_end_of_a_process_is_survived_at_any_moment(
         trial.run(emulated)
         [machine] = emulated.vms.values()
         assert sorted(machine["disks"].values()) == ([20, 20, 90] if before else [20, 20, 50])
+    finally:
+        emulated.close()
+
+
+@pytest.mark.parametrize("moment", [1, 3, 6, 12, 16, 25])
+@pytest.mark.parametrize("power", ["on", "off"])
+def test_a_vm_that_the_node_did_not_finish_gets_its_forwards_by_one_power_cycle(
+    moment: int, power: str, tmp_path: Path
+) -> None:
+    trial = Trial("", (vm(power=power),), 0, strikes=(node("restart"),), after=moment)
+    emulated = trial.emulated(tmp_path)
+    try:
+        trial.run(emulated)
+        [made] = emulated.network.nodes[NODE_ID].truth()["vms"].values()
+        assert made["forwards"]
+        assert made["shown_status"] == ("running" if power == "on" else "closed")
+    finally:
+        emulated.close()
+
+
+def test_a_vm_whose_notes_prove_nothing_is_left_alone(tmp_path: Path) -> None:
+    emulated = Trial("", (vm(),), 0, world=gpu_node(guest={"bootSeconds": 60})).emulated(tmp_path)
+    try:
+        write(emulated, (vm(),))
+        assert emulated.run("apply", "--yes", "--wait-timeout", "20").code == 7
+        emulated.settle(120)
+        [task_id] = emulated.vms
+        notes = emulated.network.nodes[NODE_ID].node.machine.logs.lines[task_id]
+        begun = len(notes)
+        notes.clear()
+        converges(emulated)
+        assert begun > 8
+        assert not [line for line in notes if "shutdown" in line.text]
     finally:
         emulated.close()
 

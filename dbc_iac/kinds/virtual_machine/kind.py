@@ -17,6 +17,7 @@ from dbc_iac.kinds.resource import Inventory, Resource
 from dbc_iac.kinds.rules import Facts
 from dbc_iac.kinds.types import parse_gib
 from dbc_iac.kinds.virtual_machine import checks, reading
+from dbc_iac.kinds.virtual_machine.finished import VmFinished
 from dbc_iac.kinds.virtual_machine.goals import DiskHasSize, VmColdModified, VmExists, VmModified, VmPassword
 from dbc_iac.kinds.virtual_machine.holding import holding
 from dbc_iac.kinds.virtual_machine.identity import Marker, hidden_digest, task_id
@@ -117,6 +118,8 @@ class VirtualMachine(Kind[VirtualMachineSpec]):
             fields={**kept, "power": "on"}, desired=task.desired, network_name=network, marker=task.marker,
             patience=patience,
         )  # fmt: skip
+        if task.desired.get("biosMode") != "pxe":  # pxe gets no forwards
+            yield VmFinished(address=task.address, reach=task.reach, id=task.id, vm=task.id)
         if "login.password" in task.secrets:
             yield self._password(task)
         if task.desired.get("power") == "off":

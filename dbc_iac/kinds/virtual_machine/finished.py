@@ -1,0 +1,66 @@
+"""A creation that the node did not finish: its process ended meanwhile, and the VM reads `running`, without forwards.
+
+Only the node's notes tell it. A start completes what is missing, so the VM is powered off and on, once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from dbc_iac.api.calls import CallClass
+from dbc_iac.api.endpoints import vms
+from dbc_iac.api.outcome import Outcome
+from dbc_iac.kinds.goal import Goal, Hands, Seen, Sight
+from dbc_iac.kinds.reader import Reader, Unreadable
+from dbc_iac.kinds.virtual_machine.power import TRANSITIONAL, status_of
+
+_BEGUN, _FORWARDED = "create vm, cmd:", "create iptable successful"
+_MOST_LINES, _MOST_BYTES = 90, 7000
+"""Of notes that are whole: longer ones are cut, and what is missing there proves nothing."""
+_ONE_CYCLE = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class VmFinished(Goal):
+    """A new VM has its port forwards. Holds wherever the notes do not prove the contrary, and after one power cycle.
+
+    `calls`: how many of that cycle have been accepted.
+    """
+
+    name = "vm-finished"
+    call_class = CallClass.STATE_CONDITIONED
+    calls: int = 0
+
+    @property
+    def text(self) -> str:
+        return "has its port forwards"
+
+    async def look(self, reader: Reader) -> Seen:
+        status, problem = await status_of(reader, self)
+        if problem:
+            return problem
+        if status is None:
+            return Seen(Sight.FAILED, "the node does not list the VM any more")
+        if status in TRANSITIONAL:
+            return Seen(Sight.WAITING, status)
+        if status == "running" and self.calls >= _ONE_CYCLE:
+            return Seen(Sight.MET)
+        notes = await reader.vm_notes(self.reach, self.id)
+        if isinstance(notes, Unreadable) or not _is_unfinished(notes.value):
+            return Seen(Sight.MET)
+        return Seen(Sight.BROKEN if status.endswith("error") else Sight.UNMET, "the node ended while it made this VM")
+
+    async def act(self, hands: Hands, reader: Reader) -> Outcome[Any]:
+        status, _ = await status_of(reader, self)
+        channel = hands.connect(self.reach)
+        return await (vms.shutdown_vm if status == "running" else vms.start_vm)(channel, self.id)
+
+    def begins(self) -> Goal:
+        return replace(self, calls=self.calls + 1)
+
+
+def _is_unfinished(notes: tuple[str, ...]) -> bool:
+    whole = len(notes) < _MOST_LINES and sum(len(line.encode()) for line in notes) < _MOST_BYTES
+    begun, forwarded = (any(text in line for line in notes) for text in (_BEGUN, _FORWARDED))
+    return whole and begun and not forwarded
