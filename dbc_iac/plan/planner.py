@@ -19,7 +19,7 @@ from dbc_iac.plan.refresh import World, refresh, remembered
 from dbc_iac.plan.renames import likely_renames
 from dbc_iac.plan.session import Options, Session
 from dbc_iac.plan.steps import Draft, compile_steps
-from dbc_iac.state.document import LEFT
+from dbc_iac.plan.targets import leave_holders, targeted
 from dbc_iac.values import Json
 
 
@@ -36,7 +36,7 @@ async def make_plan(session: Session, options: Options) -> Plan:
     reader = Reader(session.connect)
     world = remembered(session, reader) if options.offline else await refresh(session, reader)
     session, decisions = decided(session, world, problems, options)
-    changes = _targeted(decisions.changes, options)
+    changes = targeted(decisions.changes, options)
     for change in changes.values():
         if change.action is Action.UNKNOWN:
             problems.add(unreadable(change))
@@ -62,6 +62,7 @@ def decided(session: Session, world: World, problems: Diagnostics, options: Opti
     while True:
         found = Diagnostics()
         decisions = decide(session, world, choose_ports(session.inventory, world.candidates, found), options)
+        leave_holders(decisions.changes, options)
         cascade(decisions)
         made = {a for a, c in decisions.changes.items() if c.action in {Action.CREATE, Action.REPLACE}}
         replaced = {a for a in made if decisions.changes[a].action is Action.REPLACE}
@@ -77,67 +78,6 @@ def decided(session: Session, world: World, problems: Diagnostics, options: Opti
         moving |= made
         session = with_known(session, moving)
         options = replace(options, replace=options.replace | following)
-
-
-def _targeted(changes: Mapping[str, Change], options: Options) -> dict[str, Change]:
-    """With --target, only the resources named, what they need, and what goes with them."""
-    changes = _without_excluded(changes, options.excludes)
-    if not options.targets:
-        return dict(changes)
-    wanted: set[str] = set()
-    todo = [a for a in changes if {a, a.partition(LEFT)[0], a.partition(".")[0]} & options.targets]
-    while todo:
-        address = todo.pop()
-        if address in wanted:
-            continue
-        wanted.add(address)
-        change = changes[address]
-        removal = change.action in {Action.DELETE, Action.REPLACE}
-        todo += [
-            d for d in (*change.dependencies, change.old_holder) if d in changes and change.action is not Action.DELETE
-        ]
-        todo += [c.address for c in changes.values() if removal and address in c.dependencies and c.pending]
-    missing = sorted(t for t in options.targets if t not in changes and not any(a.startswith(f"{t}.") for a in changes))
-    found = Diagnostics()
-    for address in missing:
-        found.add(_no_such("target", address))
-    found.raise_errors()
-    return {a: c for a, c in changes.items() if a in wanted}
-
-
-def _without_excluded(changes: Mapping[str, Change], excluded: frozenset[str]) -> dict[str, Change]:
-    """All but what is excluded, what needs that, and (of what goes) what that needs. Raises DiagnosticError."""
-    left = {a for a in changes if a in excluded or a.partition(".")[0] in excluded}
-    unknown = sorted(e for e in excluded if e not in changes and not any(a.startswith(f"{e}.") for a in changes))
-    found = Diagnostics()
-    for address in unknown:
-        found.add(_no_such("exclude", address))
-    found.raise_errors()
-    while True:
-        more = {
-            c.address
-            for c in changes.values()
-            if c.address not in left
-            and (left & {*c.dependencies, c.holder} or any(_goes_under(c, changes[other]) for other in left))
-        }
-        if not more:
-            return {a: c for a, c in changes.items() if a not in left}
-        left |= more
-
-
-def _goes_under(change: Change, other: Change) -> bool:
-    """Whether a change takes away what another resource needs."""
-    going = change.action in {Action.DELETE, Action.REPLACE}
-    return going and change.address in {*other.dependencies, other.holder}
-
-
-def _no_such(option: str, address: str) -> Diagnostic:
-    return Diagnostic(
-        "unknown-target",
-        Severity.ERROR,
-        f"--{option} {address}: there is no such resource",
-        remedy="Use Kind/name, or Kind/name.key for one instance of a forEach.",
-    )
 
 
 def _steps(changes: Mapping[str, Change]) -> dict[str, Draft]:

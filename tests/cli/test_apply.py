@@ -357,6 +357,26 @@ def test_targets_take_what_they_need_along_and_leave_the_rest(make: Callable[...
     assert emulated.run("state", "list", "--json").json == []
 
 
+@pytest.mark.parametrize("command", [["destroy"], ["apply", "--allow-empty"]], ids=["destroy", "documents gone"])
+def test_a_disk_alone_can_be_taken_from_its_vm(
+    make: Callable[..., Emulated], tmp_path: Path, command: list[str]
+) -> None:
+    """Also where the VM would go too, were it a target: it stays, and its disk is deleted, not forgotten."""
+    emulated = make(vm("one"), *(document("Disk", n, {"vm": "one", "size": "5Gi"}) for n in ("d", "e")))
+    assert emulated.run("apply", "--yes").code == 0
+    (before,) = emulated.vms.values()
+    assert len(before["disks"]) == 4
+    if command != ["destroy"]:
+        project(tmp_path, environ=emulated.project.environ)
+    result = emulated.run(*command, "--yes", "--target", "Disk/d")
+    assert result.code == 0, result.err
+    assert "it goes with" not in result.out
+    emulated.settle()
+    (after,) = emulated.vms.values()
+    assert (len(after["disks"]), after["status"]) == (3, "running")
+    assert emulated.run("state", "list", "--json").json == ["Disk/e", "VirtualMachine/one"]
+
+
 @pytest.mark.parametrize("document_stays", [True, False], ids=["destroy", "document gone"])
 def test_a_creation_that_came_late_is_taken_away_when_nothing_wants_it(
     make: Callable[..., Emulated], tmp_path: Path, document_stays: bool

@@ -1,0 +1,108 @@
+"""What `--target` takes and `--exclude` leaves: the resources named, what they need, what goes with them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from dbc_iac.diagnostics import Diagnostic, Diagnostics, Severity
+from dbc_iac.plan.model import Action, Change
+from dbc_iac.plan.session import Options
+from dbc_iac.state.document import LEFT
+
+
+def targeted(changes: Mapping[str, Change], options: Options) -> dict[str, Change]:
+    """The changes that the options ask for. Raises DiagnosticError for a name that is none.
+
+    The VM of a disk is always there too, if only as it is: the disk's window is opened on it.
+    """
+    _known("exclude", options.excludes, changes)
+    _known("target", options.targets, changes)
+    changes = _without(changes, options.excludes)
+    if not options.targets:
+        return changes
+    wanted = _reached(changes, options.targets)
+    wanted |= {changes[a].holder for a in wanted} & set(changes)
+    return {a: c for a, c in changes.items() if a in wanted}
+
+
+def leave_holders(changes: dict[str, Change], options: Options) -> None:
+    """Leave the VM alone whose disk is to go and which is not itself a target.
+
+    Before cascades: a disk whose VM would go too would be taken for gone with it, and no call would be made for it.
+    """
+    if not options.targets:
+        return
+    wanted = _reached(changes, options.targets)
+    for address in [changes[a].holder for a in wanted if changes[a].action is Action.DELETE]:
+        if address in changes and address not in wanted:
+            changes[address] = _as_it_is(changes[address])
+
+
+def _as_it_is(change: Change) -> Change:
+    if change.action in {Action.UNKNOWN, Action.FORGET}:
+        return change
+    return replace(
+        change,
+        action=Action.NO_OP,
+        reasons=(),
+        fields=(),
+        notes=(),
+        losses=(),
+        id=change.old_id or change.id,
+        old_id="",
+        reach=change.old_reach or change.reach,
+    )
+
+
+def _reached(changes: Mapping[str, Change], targets: frozenset[str]) -> set[str]:
+    """The targets (an address, or all instances of a `forEach`), what they need, and what goes with them."""
+    wanted: set[str] = set()
+    todo = [a for a in changes if {a, a.partition(LEFT)[0], a.partition(".")[0]} & targets]
+    while todo:
+        address = todo.pop()
+        if address in wanted:
+            continue
+        wanted.add(address)
+        change = changes[address]
+        if change.action is not Action.DELETE:
+            todo += [d for d in (*change.dependencies, change.old_holder) if d in changes]
+        if change.action in {Action.DELETE, Action.REPLACE}:
+            todo += [c.address for c in changes.values() if address in c.dependencies and c.pending]
+    return wanted
+
+
+def _without(changes: Mapping[str, Change], excluded: frozenset[str]) -> dict[str, Change]:
+    """All but what is excluded, what needs that, and (of what goes) what that needs."""
+    left = {a for a in changes if a in excluded or a.partition(".")[0] in excluded}
+    while True:
+        more = {
+            c.address
+            for c in changes.values()
+            if c.address not in left
+            and (left & {*c.dependencies, c.holder} or any(_goes_under(c, changes[other]) for other in left))
+        }
+        if not more:
+            return {a: c for a, c in changes.items() if a not in left}
+        left |= more
+
+
+def _goes_under(change: Change, other: Change) -> bool:
+    """Whether a change takes away what another resource needs."""
+    going = change.action in {Action.DELETE, Action.REPLACE}
+    return going and change.address in {*other.dependencies, other.holder}
+
+
+def _known(option: str, addresses: frozenset[str], changes: Mapping[str, Change]) -> None:
+    found = Diagnostics()
+    for address in sorted(addresses):
+        if address not in changes and not any(a.startswith(f"{address}.") for a in changes):
+            found.add(
+                Diagnostic(
+                    "unknown-target",
+                    Severity.ERROR,
+                    f"--{option} {address}: there is no such resource",
+                    remedy="Use Kind/name, or Kind/name.key for one instance of a forEach.",
+                )
+            )
+    found.raise_errors()
