@@ -23,6 +23,8 @@ def rails(session: Session, changes: Mapping[str, Change], options: Options) -> 
     for change in changes.values():
         if change.action is Action.UPDATE:
             yield from _offline(session, change)
+        if change.pending and change.action is not Action.FORGET and change.holder and change.holder not in changes:
+            yield _not_ours(session, change)
 
 
 def _refusal(code: str, summary: str, detail: str, remedy: str, address: str | None = None) -> Diagnostic:
@@ -80,6 +82,18 @@ def _protection(session: Session, change: Change, options: Options) -> Iterator[
         "Set `lifecycle: {preventDestroy: false}` in its document, apply that, and try again.",
         change.address,
     )
+
+
+def _not_ours(session: Session, change: Change) -> Diagnostic:
+    """A disk comes and goes while its VM is off, and a VM that is looked at only is never powered off."""
+    summary = f"{change.address} needs {change.holder} to be powered off, and that VM is not managed here"
+    detail = "A disk is added, grown and deleted while its VM is off; an external VM is never changed."
+    remedy = f"Manage {change.holder} here (without `external: true`), or remove {change.address}."
+    resource = session.inventory.resources.get(change.address)
+    if resource is None:
+        remedy = f"Manage {change.holder} here again, without `external: true`."
+        return _refusal("external-holder", summary, detail, remedy, change.address)
+    return resource.problem("external-holder", "vm", summary, detail=detail, remedy=remedy, exit_code=ExitCode.REFUSED)
 
 
 def _done(action: Action) -> str:

@@ -377,6 +377,21 @@ def test_a_disk_alone_can_be_taken_from_its_vm(
     assert emulated.run("state", "list", "--json").json == ["Disk/e", "VirtualMachine/one"]
 
 
+@pytest.mark.parametrize("documents", [["Disk"], []], ids=["it grows", "its document is gone"])
+def test_a_disk_is_not_changed_on_a_vm_that_became_external(
+    make: Callable[..., Emulated], tmp_path: Path, documents: list[str]
+) -> None:
+    """It would have to be powered off."""
+    emulated = make(vm("one"), document("Disk", "d", {"vm": "one", "size": "5Gi"}))
+    assert emulated.run("apply", "--yes").code == 0
+    (task,) = emulated.vms
+    disks = [document(kind, "d", {"vm": "one", "size": "6Gi"}) for kind in documents]
+    project(tmp_path, vm("one", external=True, id=task), *disks, environ=emulated.project.environ)
+    refused = emulated.run("apply", "--yes", "--json")
+    assert (refused.code, refused.codes) == (5, ["external-holder"])
+    assert emulated.run("state", "list", "--json").json == ["Disk/d", "VirtualMachine/one"]
+
+
 @pytest.mark.parametrize("document_stays", [True, False], ids=["destroy", "document gone"])
 def test_a_creation_that_came_late_is_taken_away_when_nothing_wants_it(
     make: Callable[..., Emulated], tmp_path: Path, document_stays: bool
