@@ -158,8 +158,9 @@ def _wanted(
             lambda path: session.secret(resource.address, path),
         )
     )
-    problems.extend(found.refusals)
     asked = () if resource.address not in options.replace else (f"asked for with --replace {resource.address}",)
+    if kind_of(resource.kind).irreplaceable or not (asked or found.replaces):
+        problems.extend(found.refusals)  # a new object has what this one cannot get
     return _compared(session, candidate, resource, seen, found, asked)
 
 
@@ -179,6 +180,7 @@ def _compared(
     notes = (*seen.notes, *found.notes)
     changed = replace(seen, fields=tuple(fields), notes=notes, losses=tuple(found.losses))
     if found.replaces or asked:
+        changed = replace(changed, fields=(*fields, *found.only_anew), notes=seen.notes)
         forced = tuple(f"{c.path} can only be had by a new one" for c in fields if c.behaviour == Behaviour.REPLACE)
         return _anew(session, candidate, resource, changed, Action.REPLACE, (*asked, *forced))
     if fields:

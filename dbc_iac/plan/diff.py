@@ -24,12 +24,16 @@ SECRET = "(secret)"  # noqa: S105 - what is shown in place of one
 
 @dataclass(slots=True)
 class Difference:
-    """What differs in one resource: changes to make, notes that lead to nothing, refusals that stop the run."""
+    """What differs in one resource: changes to make, notes that lead to nothing, refusals that stop the run.
+
+    `only_anew` is what the notes and refusals are about: what a new object has, and this one cannot get.
+    """
 
     changes: list[FieldChange] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     refusals: list[Diagnostic] = field(default_factory=list)
     losses: list[str] = field(default_factory=list)
+    only_anew: list[FieldChange] = field(default_factory=list)
 
     @property
     def replaces(self) -> bool:
@@ -99,6 +103,8 @@ def _compare(sides: Sides, field_: SpecField, rule: Rule, found: Difference) -> 
         found.changes.append(change)
         if rule.behaviour is Behaviour.REPLACE and rule.loss:
             found.losses.append(f"{sides.resource.address}: {rule.loss.format(value=have)}")
+        return
+    found.only_anew.append(change)
 
 
 def _cleared_by_absence(rule: Rule, have: Json) -> bool:

@@ -57,8 +57,8 @@ def assert_empty(emulated: Emulated) -> None:
     assert result.code == 0, result.out + result.err
 
 
-def the_change(emulated: Emulated, address: str = "VirtualMachine/trainer") -> dict[str, Any]:
-    result = emulated.run("plan", "--json")
+def the_change(emulated: Emulated, *options: str, address: str = "VirtualMachine/trainer") -> dict[str, Any]:
+    result = emulated.run("plan", "--json", *options)
     assert result.code == 0, result.err
     change: dict[str, Any] = next(c for c in result.json["changes"] if c["address"] == address)
     return change
@@ -132,6 +132,29 @@ def test_on_a_partial_order_sizes_are_refused_with_a_remedy(
     assert result.code == 5
     assert "cannot-change" in result.codes
     assert "--replace VirtualMachine/trainer" in result.err
+
+
+@pytest.mark.parametrize(("changed", "of_a_part"), [({"cpus": 8}, PARTIAL), ({"dataDisk": {"size": "10Gi"}}, {})])
+def test_the_remedy_of_a_refused_change_helps(
+    world: Callable[..., Emulated], changed: dict[str, Any], of_a_part: dict[str, Any]
+) -> None:
+    emulated = world(vm(**BASE), **of_a_part)
+    applied(emulated)
+    write(emulated, vm(**{**BASE, **changed, "description": "second"}))
+    assert emulated.run("plan", "--json").code == 5
+    change = the_change(emulated, "--replace", "VirtualMachine/trainer")
+    assert {"description", "cpus" if of_a_part else "dataDisk.size"} <= {f["path"] for f in change["fields"]}
+    assert change["notes"] == []
+    applied(emulated, "--replace", "VirtualMachine/trainer")
+    assert_empty(emulated)
+
+
+def test_a_smaller_data_disk_comes_with_a_new_image(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(**BASE))
+    applied(emulated)
+    write(emulated, vm(**{**BASE, "image": "win10.qcow2", "dataDisk": {"size": "10Gi"}}))
+    applied(emulated)
+    assert_empty(emulated)
 
 
 REPLACED: list[tuple[str, dict[str, Any]]] = [
@@ -354,7 +377,7 @@ def test_disk_fields(world: Callable[..., Emulated], changed: dict[str, Any], ac
     assert_empty(emulated)
     [before] = emulated.vms.values()
     write(emulated, vm(**BASE), document("Disk", "scratch", {**DISK, **changed}))
-    assert the_change(emulated, "Disk/scratch")["action"] == action
+    assert the_change(emulated, address="Disk/scratch")["action"] == action
     assert windows(emulated) == 1
     applied(emulated)
     assert_empty(emulated)
@@ -493,7 +516,7 @@ def test_server_fields_change_in_place_and_keep_the_identity(
     [before] = manager.servers.by_id
     made = document("BareMetalServer", "one", {**SERVER, **changed})
     (tmp_path / "manifests/all.yaml").write_text(MANAGER + "---\n" + made)
-    assert [f["path"] for f in the_change(emulated, "BareMetalServer/one")["fields"]] == [path]
+    assert [f["path"] for f in the_change(emulated, address="BareMetalServer/one")["fields"]] == [path]
     applied(emulated)
     assert_empty(emulated)
     assert list(manager.servers.by_id) == [before]
