@@ -19,7 +19,7 @@ from dbc_iac.plan.refresh import World, refresh, remembered
 from dbc_iac.plan.renames import likely_renames
 from dbc_iac.plan.session import Options, Session
 from dbc_iac.plan.steps import Draft, compile_steps
-from dbc_iac.plan.targets import leave_holders, targeted
+from dbc_iac.plan.targets import check_named, leave_holders, targeted
 from dbc_iac.values import Json
 
 
@@ -36,6 +36,7 @@ async def make_plan(session: Session, options: Options) -> Plan:
     reader = Reader(session.connect)
     world = remembered(session, reader) if options.offline else await refresh(session, reader)
     session, decisions = decided(session, world, problems, options)
+    check_named(decisions.changes, options).raise_errors()
     changes = targeted(decisions.changes, options)
     for change in changes.values():
         if change.action is Action.UNKNOWN:

@@ -1,7 +1,8 @@
-"""What `--target` takes and `--exclude` leaves: the resources named, what they need, what goes with them. Pure."""
+"""The addresses named on the command line; what `--target` takes of them, and `--exclude` leaves. Pure."""
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -12,12 +13,10 @@ from dbc_iac.state.document import LEFT
 
 
 def targeted(changes: Mapping[str, Change], options: Options) -> dict[str, Change]:
-    """The changes that the options ask for. Raises DiagnosticError for a name that is none.
+    """The changes that the options ask for: the targets, what they need, and what goes with them.
 
     The VM of a disk is always there too, if only as it is: the disk's window is opened on it.
     """
-    _known("exclude", options.excludes, changes)
-    _known("target", options.targets, changes)
     changes = _without(changes, options.excludes)
     if not options.targets:
         return changes
@@ -93,16 +92,21 @@ def _goes_under(change: Change, other: Change) -> bool:
     return going and change.address in {*other.dependencies, other.holder}
 
 
-def _known(option: str, addresses: frozenset[str], changes: Mapping[str, Change]) -> None:
+def check_named(changes: Mapping[str, Change], options: Options) -> Diagnostics:
+    """A mistyped address would otherwise do nothing, without a word."""
     found = Diagnostics()
-    for address in sorted(addresses):
-        if address not in changes and not any(a.startswith(f"{address}.") for a in changes):
-            found.add(
-                Diagnostic(
-                    "unknown-target",
-                    Severity.ERROR,
-                    f"--{option} {address}: there is no such resource",
-                    remedy="Use Kind/name, or Kind/name.key for one instance of a forEach.",
-                )
-            )
-    found.raise_errors()
+    instances = {a.partition(".")[0] for a in changes}
+    for flag, named, known in (
+        ("--target", options.targets, changes.keys() | instances),
+        ("--exclude", options.excludes, changes.keys() | instances),
+        ("--replace", options.replace, changes.keys()),
+        ("--destroy-identity", options.destroy_identity, changes.keys()),
+    ):
+        for address in sorted(named - known):
+            close = difflib.get_close_matches(address, known, 1)
+            remedy = "Use Kind/name, or Kind/name.key for one instance of a forEach."
+            if close:
+                remedy = f"Did you mean {close[0]}? {remedy}"
+            summary = f"{flag} {address}: there is no such resource that is managed here"
+            found.add(Diagnostic("unknown-target", Severity.ERROR, summary, remedy=remedy))
+    return found

@@ -392,6 +392,15 @@ def test_a_disk_is_not_changed_on_a_vm_that_became_external(
     assert emulated.run("state", "list", "--json").json == ["Disk/d", "VirtualMachine/one"]
 
 
+@pytest.mark.parametrize("flag", ["--target", "--replace", "--destroy-identity"])
+@pytest.mark.parametrize("address", ["VirtualMachine/on", "Node/gpu-a"])
+def test_an_address_that_is_not_managed_here_is_told(make: Callable[..., Emulated], flag: str, address: str) -> None:
+    emulated = make(vm("one"))
+    result = emulated.run("plan", "--json", flag, address)
+    assert (result.code, result.codes) == (3, ["unknown-target"])
+    assert ("Did you mean VirtualMachine/one?" in result.err) is (address == "VirtualMachine/on")
+
+
 @pytest.mark.parametrize("document_stays", [True, False], ids=["destroy", "document gone"])
 def test_a_creation_that_came_late_is_taken_away_when_nothing_wants_it(
     make: Callable[..., Emulated], tmp_path: Path, document_stays: bool
