@@ -28,7 +28,8 @@ from dbc_iac.kinds.virtual_machine.reading import size_text
 from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
 from dbc_iac.values import Json
 
-_lost = Rule(Behaviour.REPLACE, loss="all data on the disk is lost")
+LOSS = "all data on the disk is lost"
+_lost = Rule(Behaviour.REPLACE, loss=LOSS)
 
 
 class DiskSpec(Spec):
@@ -113,6 +114,7 @@ class Disk(Kind[DiskSpec]):
     name = "Disk"
     spec = DiskSpec
     holder = "vm"
+    loss = LOSS
     on_a_machine = True
 
     def reach(self, resource: Resource[DiskSpec], inventory: Inventory) -> Reach:

@@ -147,6 +147,9 @@ class Kind(ABC, Generic[S]):
     uses_centres: ClassVar[bool] = False
     """Names an image centre, which preflight then looks for."""
 
+    loss: ClassVar[str] = ""
+    """What is irreversibly gone with an object. A plan says it first."""
+
     @property
     def fields(self) -> tuple[SpecField, ...]:
         return spec_fields(self.spec)

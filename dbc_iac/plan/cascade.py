@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
 from dbc_iac.kinds import kind_of
-from dbc_iac.plan.decide import Decisions
+from dbc_iac.plan.decide import Decisions, lost
 from dbc_iac.plan.model import Action, Change
 
 _NEW = frozenset({Action.CREATE, Action.REPLACE})
@@ -44,7 +44,7 @@ def _with_holder(change: Change, changes: Mapping[str, Change]) -> Change:
             host,
             action=Action.REPLACE if change.action is not Action.CREATE else Action.CREATE,
             reasons=(*change.reasons, f"it goes with {change.holder}, which is made anew"),
-            losses=(*change.losses, f"{change.address}: all data on the disk is lost"),
+            losses=tuple(dict.fromkeys((*change.losses, *lost(change)))),
             id="",
             old_id=change.old_id or change.id,
             generation=change.generation + 1,

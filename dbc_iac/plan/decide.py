@@ -180,7 +180,8 @@ def _compared(
     notes = (*seen.notes, *found.notes)
     changed = replace(seen, fields=tuple(fields), notes=notes, losses=tuple(found.losses))
     if found.replaces or asked:
-        changed = replace(changed, fields=(*fields, *found.only_anew), notes=seen.notes)
+        losses = tuple(dict.fromkeys((*found.losses, *lost(changed))))
+        changed = replace(changed, fields=(*fields, *found.only_anew), notes=seen.notes, losses=losses)
         forced = tuple(f"{c.path} can only be had by a new one" for c in fields if c.behaviour == Behaviour.REPLACE)
         return _anew(session, candidate, resource, changed, Action.REPLACE, (*asked, *forced))
     if fields:
@@ -326,7 +327,13 @@ def _removal(candidate: Candidate, observation: Observation, options: Options) -
         return replace(change, action=Action.FORGET, reasons=(GONE,))
     if left := kind_of(candidate.kind).left_behind(binding.applied):
         return replace(change, action=Action.FORGET, reasons=(*change.reasons, left))
-    return replace(change, observed=dict(observation.values))
+    return replace(change, observed=dict(observation.values), losses=lost(change))
+
+
+def lost(change: Change) -> tuple[str, ...]:
+    """What is irreversibly gone when the object of a change goes."""
+    loss = kind_of(change.kind).loss
+    return (f"{change.address}: {loss}",) if loss else ()
 
 
 def _forgotten(change: Change, session: Session, options: Options) -> Change:

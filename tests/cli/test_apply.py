@@ -392,6 +392,20 @@ def test_a_disk_is_not_changed_on_a_vm_that_became_external(
     assert emulated.run("state", "list", "--json").json == ["Disk/d", "VirtualMachine/one"]
 
 
+@pytest.mark.parametrize("options", [["--replace", "Disk/d"], ["--destroy"], []], ids=["replace", "destroy", "gone"])
+def test_the_data_of_a_disk_that_goes_is_named(
+    make: Callable[..., Emulated], tmp_path: Path, options: list[str]
+) -> None:
+    emulated = make(vm("one"), document("Disk", "d", {"vm": "one", "size": "5Gi"}))
+    assert emulated.run("apply", "--yes").code == 0
+    if not options:
+        project(tmp_path, vm("one"), environ=emulated.project.environ)
+    result = emulated.run("plan", *options)
+    assert result.code == 0, result.err
+    lost = result.out.partition("What is lost for ever:")[2]
+    assert lost.count("Disk/d: all data on the disk is lost") == 1
+
+
 @pytest.mark.parametrize("flag", ["--target", "--replace", "--destroy-identity"])
 @pytest.mark.parametrize("address", ["VirtualMachine/on", "Node/gpu-a"])
 def test_an_address_that_is_not_managed_here_is_told(make: Callable[..., Emulated], flag: str, address: str) -> None:
