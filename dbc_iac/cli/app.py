@@ -7,6 +7,7 @@ import json
 import sys
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,17 @@ class App:
             self.runtime.tell(render(found, self.sources))
 
 
+@contextmanager
+def writing() -> Iterator[None]:
+    """Around files that a user asked for: a place that cannot be written is a problem of the place, not a bug."""
+    try:
+        yield
+    except OSError as error:
+        summary = f"{error.filename or 'the file'} cannot be written ({error.strerror})"
+        remedy = "Choose another place, or allow writing there."
+        raise DiagnosticError(Diagnostic("unwritable-file", Severity.ERROR, summary, remedy=remedy)) from None
+
+
 class Exit(Exception):  # noqa: N818 - the end of a command, not a fault
     """Ends a command with an exit code."""
 
@@ -67,6 +79,9 @@ def run_command(group: click.Command, arguments: Sequence[str], runtime: Runtime
         return error.exit_code
     except click.exceptions.Exit as end:
         return ExitCode(end.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        runtime.tell(error.format_message())
+        return ExitCode.CONFIGURATION
     except click.ClickException as error:
         app.report([_usage(error)])
         return ExitCode.CONFIGURATION

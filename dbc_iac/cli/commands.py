@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dbc_iac.cli import recovery
-from dbc_iac.cli.app import App, Exit
+from dbc_iac.cli.app import App, Exit, writing
 from dbc_iac.cli.lazy import LazyGroup
 from dbc_iac.cli.options import choice_options, json_option, target_option, yes_option
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
@@ -60,7 +60,8 @@ def init(app: App, name: str, as_json: bool) -> None:
     from dbc_iac.cli.workspace import write_project
 
     app.json = as_json
-    written = write_project(app, name)
+    with writing():
+        written = write_project(app, name)
     app.show("\n".join([*(f"wrote {p}" for p in written), "Next: edit the files, then `dbc-iac validate`."]), written)
 
 
@@ -105,8 +106,9 @@ def schema(app: App, /, output: Path, docs: Path | None, check: bool, as_json: b
             continue
         stale.append(str(path))
         if not check:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+            with writing():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text, encoding="utf-8")
     verb = "differs" if check else "wrote"
     app.show("\n".join(f"{verb} {p}" for p in stale) or "All schemas are up to date.", stale)
     if check and stale:
@@ -187,8 +189,9 @@ def plan(
             )
         )
     if file is not None:
-        file.write_text(json.dumps(made.to_json(), indent=1) + "\n", encoding="utf-8")
-        file.chmod(0o600)
+        with writing():
+            file.write_text(json.dumps(made.to_json(), indent=1) + "\n", encoding="utf-8")
+            file.chmod(0o600)
     app.show(plan_text(made), made.to_json())
     if made.exit_code is not ExitCode.OK:
         raise Exit(made.exit_code)
