@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,12 +21,21 @@ if TYPE_CHECKING:
     from dbc_iac.plan import Options, Plan
 
 
+def _stack_name(context: click.Context, option: click.Parameter, name: str) -> str:
+    """It becomes a file name and a part of the marker of each VM."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,41}", name):
+        raise click.BadParameter("a stack is named with letters, digits, _ and -, at most 42", context, option)
+    return name
+
+
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "-C", "directory", default=".", type=click.Path(path_type=Path, file_okay=False), help="Project directory."
 )
 @click.option("-e", "--environment", default="", help="Environment whose variable files are used, such as prod.")
-@click.option("--stack", default="main", show_default=True, help="Name of the stack: one state, one lock.")
+@click.option(
+    "--stack", default="main", show_default=True, callback=_stack_name, help="Name of the stack: one state, one lock."
+)
 @click.option("--var", "variables", multiple=True, metavar="NAME=VALUE", help="Value of a variable.")
 @click.option(
     "--var-file",

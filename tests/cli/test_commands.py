@@ -33,3 +33,13 @@ def test_a_plan_file_that_cannot_be_written_is_no_bug(tmp_path: Path) -> None:
     result = emulated.run("plan", "--json", "-o", str(tmp_path / "nowhere" / "plan.json"))
     emulated.close()
     assert (result.code, result.codes) == (3, ["unwritable-file"])
+
+
+@pytest.mark.parametrize("stack", ["", "a/../../b", "..", ".hidden", "a.b", "a b", "x" * 43])
+def test_a_stack_cannot_be_a_path(tmp_path: Path, stack: str) -> None:
+    """Its name becomes a file name: state must not be written outside its directory."""
+    emulated = Emulated(project(tmp_path / "project", vm("one")))
+    result = emulated.run("--stack", stack, "plan", "--json")
+    emulated.close()
+    assert (result.code, result.codes) == (3, ["usage"])
+    assert [p.name for p in tmp_path.iterdir()] == ["project"]
