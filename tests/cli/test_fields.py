@@ -242,7 +242,7 @@ def test_a_vm_moves_to_another_node_as_a_new_one_with_new_disks(world: Callable[
     write(emulated, OTHER_NODE, vm(**BASE, node="gpu-b"), disk)
     change = the_change(emulated)
     assert (change["action"], change["fields"][0]["path"]) == ("replace", "node")
-    disk_change = the_change(emulated, "Disk/scratch")
+    disk_change = the_change(emulated, address="Disk/scratch")
     assert disk_change["action"] == "replace"
     assert disk_change["losses"] == ["Disk/scratch: all data on the disk is lost"]
     applied(emulated)
@@ -295,6 +295,18 @@ def test_the_rent_order_changes_by_one_power_cycle(world: Callable[..., Emulated
     assert windows(emulated) == 1
     applied(emulated)
     assert_empty(emulated)
+
+
+def test_a_rent_order_of_another_size_is_refused(world: Callable[..., Emulated]) -> None:
+    order = {"renter": "tenant", "machine": NODE_ID}
+    emulated = world(vm(**BASE), orders={"112": {**order, "gpus": [0]}, "113": {**order, "gpus": [1, 2]}})
+    applied(emulated)
+    emulated.network.chain.orders["112"].status = "rentExpired"
+    emulated.settle(1000)
+    write(emulated, vm(**{**BASE, "rentOrder": "113"}))
+    result = emulated.run("plan", "--json")
+    assert result.code == 5, result.err
+    assert "order 113 covers 2 GPUs" in result.err
 
 
 def change_truth(emulated: Emulated, **values: Any) -> None:
@@ -393,7 +405,7 @@ def test_a_disk_of_another_vm_is_a_new_one(world: Callable[..., Emulated]) -> No
     assert_empty(emulated)
     before = {task_id: set(machine["disks"]) for task_id, machine in emulated.vms.items()}
     write(emulated, *documents, document("Disk", "scratch", {**DISK, "vm": "second"}))
-    change = the_change(emulated, "Disk/scratch")
+    change = the_change(emulated, address="Disk/scratch")
     assert (change["action"], [f["path"] for f in change["fields"]]) == ("replace", ["vm"])
     assert change["losses"] == ["Disk/scratch: all data on the disk is lost"]
     assert windows(emulated) == 2

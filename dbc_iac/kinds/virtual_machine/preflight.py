@@ -25,7 +25,7 @@ def preflight(
     if "image" in changed:
         yield from _image(vm, hardware)
     share = _share(machine, order, hardware)
-    if "gpus" in changed:
+    if changed & {"gpus", "rentOrder"}:
         yield from _gpus(vm, desired, machine, order, hardware)
     if "cpus" in changed:
         yield from _cpus(vm, desired, hardware, share)
