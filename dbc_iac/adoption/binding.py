@@ -5,12 +5,13 @@ from __future__ import annotations
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, ExitCode, Severity
 from dbc_iac.kinds import Observation, Resource, kind_of
 from dbc_iac.kinds.kind import Sought
+from dbc_iac.kinds.marker import parse_marker
 from dbc_iac.kinds.reader import Reader
 from dbc_iac.kinds.spec import Spec
-from dbc_iac.kinds.virtual_machine.identity import read_marker
+from dbc_iac.plan.candidates import find_candidates, holder_address
 from dbc_iac.plan.graph import dependencies
 from dbc_iac.plan.ports import choose_ports
-from dbc_iac.plan.refresh import find_candidates, holder_address
+from dbc_iac.plan.refresh import World
 from dbc_iac.plan.session import Session
 from dbc_iac.state.document import Binding
 from dbc_iac.values import Json
@@ -35,16 +36,18 @@ async def adopt(session: Session, address: str, identity: str, reader: Reader) -
     wallets = session.wallets(reach.identity)
     if seen.owner and wallets and seen.owner not in wallets:
         raise _problem(address, f"{identity} belongs to {seen.owner}", "Declare it with `external: true`.")
-    return bound(session, resource, identity, seen, holder)
+    return bound(session, resource, identity, seen, holder, reader)
 
 
-def bound(session: Session, resource: Resource[Spec], identity: str, seen: Observation, holder: str) -> Binding:
+def bound(
+    session: Session, resource: Resource[Spec], identity: str, seen: Observation, holder: str, reader: Reader
+) -> Binding:
     """What differs from the document is left to the next plan; what the API does not show is believed."""
     address, kind = resource.address, kind_of(resource.kind)
-    candidates = find_candidates(session)
-    wanted = choose_ports(session.inventory, candidates, Diagnostics())[address]
+    world = World(find_candidates(session), {address: seen}, reader)
+    wanted = choose_ports(session.inventory, world, Diagnostics())[address]
     applied = {path: seen.values.get(path, value) for path, value in wanted.items()}
-    _, marker = read_marker(f"[{seen.marker}]") if seen.marker else ("", None)
+    marker = parse_marker(seen.marker)
     known = session.state.generations.get(address, 0)
     generation = marker.generation if marker is not None and marker.generation > known else known + 1
     resolved: dict[str, Json] = dict(seen.resolved)

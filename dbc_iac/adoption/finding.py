@@ -13,6 +13,7 @@ from typing import Literal
 
 from dbc_iac.api.reading import VmDetails
 from dbc_iac.kinds.kind import Sought, kind_of
+from dbc_iac.kinds.marker import Marker, read_marker
 from dbc_iac.kinds.node import node_reach
 from dbc_iac.kinds.reach import Reach
 from dbc_iac.kinds.reader import Known, Reader, Unreadable
@@ -20,7 +21,6 @@ from dbc_iac.kinds.resource import Inventory, Resource
 from dbc_iac.kinds.spec import Spec
 from dbc_iac.kinds.types import gib_text
 from dbc_iac.kinds.virtual_machine import reading
-from dbc_iac.kinds.virtual_machine.identity import Marker, read_marker
 from dbc_iac.plan.session import Session
 from dbc_iac.values import Json
 

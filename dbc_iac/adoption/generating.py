@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from dbc_iac.adoption.finding import Found
-from dbc_iac.kinds.virtual_machine.identity import Marker, read_marker
+from dbc_iac.kinds.marker import Marker, parse_marker
 
 UNKNOWN_IMAGE = "not-shown.qcow2"
 _HEADER = """# Written by `dbc-iac import --all --generate`. Everything is as the API shows it.
@@ -50,7 +50,7 @@ def manifests(documents: Mapping[str, Found], bound: Mapping[str, str]) -> dict[
 
 
 def _name(one: Found) -> str:
-    marker: Marker | None = read_marker(f"[{one.marker}]")[1] if one.marker else None
+    marker: Marker | None = parse_marker(one.marker)
     text = marker.name if marker is not None else one.id.rpartition("/")[2].removesuffix(".qcow2")
     plain = re.sub(r"[^a-z0-9-]+", "-", text.lower()).strip("-")[:40].strip("-") or "imported"
     if marker is not None or one.kind == "Network":

@@ -12,10 +12,10 @@ from dbc_iac.adoption.binding import adopt
 from dbc_iac.adoption.finding import Found, find_unbound
 from dbc_iac.diagnostics import DiagnosticError
 from dbc_iac.kinds import Resource, kind_of
+from dbc_iac.kinds.marker import parse_marker
 from dbc_iac.kinds.reader import Reader
 from dbc_iac.kinds.spec import Spec
-from dbc_iac.kinds.virtual_machine.identity import read_marker
-from dbc_iac.plan.refresh import holder_address
+from dbc_iac.plan.candidates import holder_address
 from dbc_iac.plan.session import Session
 from dbc_iac.state.document import State
 
@@ -82,7 +82,7 @@ def _vm(resource: Resource[Spec], session: Session, found: list[Found]) -> tuple
         identity = kind.identity(resource, session.inventory, generation)
         if identity not in ids:
             continue
-        _, marker = read_marker(f"[{ids[identity].marker}]")
+        marker = parse_marker(ids[identity].marker)
         expected = kind.marker(resource, session.inventory, generation)
         if marker is not None and str(marker) == expected:
             return identity, f"its id and its marker are of generation {generation}, and its hidden fields as written"

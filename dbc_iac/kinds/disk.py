@@ -12,7 +12,8 @@ from pydantic import Field
 from dbc_iac.api import wire
 from dbc_iac.api.calls import CallClass
 from dbc_iac.api.endpoints import disks
-from dbc_iac.api.outcome import Outcome
+from dbc_iac.api.outcome import Done, Outcome
+from dbc_iac.api.reading import VmDisk
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.kinds.goal import Goal, Hands, Needs, Seen, Sight
 from dbc_iac.kinds.kind import Kind, Machine, Observation, Sought, Task, register, unread
@@ -29,6 +30,7 @@ from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
 from dbc_iac.values import Json
 
 LOSS = "all data on the disk is lost"
+_OF_THE_VM = frozenset({"vda", "vdb"})
 _lost = Rule(Behaviour.REPLACE, loss=LOSS)
 
 
@@ -63,7 +65,7 @@ class DiskExists(Goal):
             return Seen(Sight.UNKNOWN, "the VM's disks cannot be read")
         for disk in details.value.disks if self.known is not None else ():
             fits = disk.size_gib == self.size and str(PurePosixPath(disk.source_file).parent) == self.host_dir
-            if fits and disk.name not in {"vda", "vdb"} and disk.source_file not in (self.known or ()):
+            if fits and disk.name not in _OF_THE_VM and disk.source_file not in (self.known or ()):
                 return Seen(Sight.MET, disk.source_file, id=disk.source_file)
         return Seen(Sight.UNMET)
 
@@ -80,6 +82,29 @@ class DiskExists(Goal):
     async def act(self, hands: Hands, reader: Reader) -> Outcome[Any]:
         body = wire.DiskAdd(size_gib=self.size, mount_dir=self.host_dir)
         return await disks.add_disk(hands.connect(self.reach), self.vm, body)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiskKnown(Goal):
+    """A disk file that is there already is taken for ours. No call is made."""
+
+    name = "disk-known"
+    call_class = CallClass.READ
+    creates = True
+
+    @property
+    def text(self) -> str:
+        return f"disk {self.id} is there already"
+
+    async def look(self, reader: Reader) -> Seen:
+        details = await reader.vm(self.reach, self.vm)
+        if isinstance(details, Unreadable) or details.value is None:
+            return Seen(Sight.UNKNOWN, "the VM's disks cannot be read")
+        there = self.id in {d.source_file for d in details.value.disks}
+        return Seen(Sight.MET, id=self.id) if there else Seen(Sight.FAILED, "it is not there any more")
+
+    async def act(self, hands: Hands, reader: Reader) -> Outcome[Any]:
+        return Done(None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +132,11 @@ class DiskAbsent(Goal):
         found = details.value.disks if not isinstance(details, Unreadable) and details.value else ()
         device = next(d.name for d in found if d.source_file == self.id)
         return await disks.delete_disk(hands.connect(self.reach), self.vm, wire.DiskDelete(disk=device))
+
+
+def _shown(disk: VmDisk) -> dict[str, Json]:
+    assert disk.size_gib is not None  # noqa: S101 - the caller looked
+    return {"size": size_text(disk.size_gib), "hostDir": str(PurePosixPath(disk.source_file).parent)}
 
 
 @register
@@ -162,6 +192,11 @@ class Disk(Kind[DiskSpec]):
                 severity=Severity.WARNING,
             )
 
+    async def strays(self, sought: Sought, reader: Reader) -> Mapping[str, Mapping[str, Json]]:
+        details = await reader.vm(sought.reach, sought.holder_id)
+        disks_ = details.value.disks if not isinstance(details, Unreadable) and details.value else ()
+        return {d.source_file: _shown(d) for d in disks_ if d.name not in _OF_THE_VM and d.size_gib is not None}
+
     async def observe(self, sought: Sought, reader: Reader) -> Observation:
         if not sought.holder_id:
             return Observation(False, id=sought.id)
@@ -176,11 +211,7 @@ class Disk(Kind[DiskSpec]):
         disk = next((d for d in details.value.disks if d.source_file == sought.id), None)
         if disk is None or disk.size_gib is None:
             return Observation(False, id=sought.id)
-        values: dict[str, Json] = {
-            "size": size_text(disk.size_gib),
-            "hostDir": str(PurePosixPath(disk.source_file).parent),
-        }
-        return Observation(True, id=sought.id, values=values, resolved={"device": disk.name})
+        return Observation(True, id=sought.id, values=_shown(disk), resolved={"device": disk.name})
 
     def create(self, task: Task) -> Iterator[Goal]:
         yield DiskExists(
@@ -188,6 +219,9 @@ class Disk(Kind[DiskSpec]):
             fields=task.desired, size=parse_gib(task.desired["size"]), host_dir=str(task.desired["hostDir"]),
             known=task.known or None, patience=task.patience or 1800.0,
         )  # fmt: skip
+
+    def adopt(self, task: Task) -> Iterator[Goal]:
+        yield DiskKnown(address=task.address, reach=task.reach, id=task.id, vm=task.holder_id, fields=task.desired)
 
     def update(self, task: Task) -> Iterator[Goal]:
         if "size" in task.changed:

@@ -187,6 +187,18 @@ class Kind(ABC, Generic[S]):
         """What finds an object that state does not know, where the API has such a key (a name, a uuid); else empty."""
         return ""
 
+    async def generations(self, resource: Resource[S], inventory: Inventory, reader: Reader) -> Mapping[int, str]:
+        """The objects that the API shows of a resource which state does not know, by generation: for derived ids."""
+        return {}
+
+    async def others(self, reach: Reach, ours: frozenset[str], reader: Reader) -> Mapping[str, Holding]:
+        """What is visible on a machine besides `ours`, by id, and what it takes there. Only hosts are looked for."""
+        return {}
+
+    async def strays(self, sought: Sought, reader: Reader) -> Mapping[str, Mapping[str, Json]]:
+        """What lives on `sought.holder_id` and carries no name of ours: id to what is shown of it."""
+        return {}
+
     def holds(self, desired: Mapping[str, Json]) -> Holding:
         """What a resource takes of its machine, for the books."""
         return Holding()
@@ -207,6 +219,10 @@ class Kind(ABC, Generic[S]):
 
     def create(self, task: Task) -> Iterable[Goal]:
         return ()
+
+    def adopt(self, task: Task) -> Iterable[Goal]:
+        """For what exists already: goals that bind it, and finish what its creation left open."""
+        return self.create(task)
 
     def update(self, task: Task) -> Iterable[Goal]:
         return ()

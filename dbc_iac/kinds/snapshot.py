@@ -7,7 +7,7 @@ only says whether something goes on; that the file is in the centre is the proof
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 
@@ -22,6 +22,7 @@ from dbc_iac.diagnostics import Diagnostic
 from dbc_iac.kinds.centre import check_centre, through_image_client
 from dbc_iac.kinds.goal import Goal, Hands, Needs, Seen, Sight
 from dbc_iac.kinds.kind import Kind, Machine, Observation, Sought, Task, register, unread
+from dbc_iac.kinds.marker import Marker, read_marker
 from dbc_iac.kinds.node import node_reach
 from dbc_iac.kinds.reach import Reach
 from dbc_iac.kinds.reader import Known, Reader, Unreadable
@@ -29,7 +30,6 @@ from dbc_iac.kinds.resource import Inventory, Resource
 from dbc_iac.kinds.rules import Behaviour, Rule, replaced
 from dbc_iac.kinds.spec import Reference, Spec
 from dbc_iac.kinds.types import Description, Token
-from dbc_iac.kinds.virtual_machine.identity import Marker, read_marker
 from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
 from dbc_iac.values import Json
 
@@ -87,6 +87,22 @@ class SnapshotTaken(Goal):
     async def act(self, hands: Hands, reader: Reader) -> Outcome[Any]:
         body = wire.SnapshotCreate(snapshot_name=self.id, image_server=self.image_server, desc=self.description)
         return await snapshots.create_snapshot(hands.connect(self.reach), self.vm, body)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SnapshotKnown(SnapshotTaken):
+    """A snapshot that is there already is taken for ours. No call is made."""
+
+    name = "snapshot-known"
+    call_class = CallClass.READ
+    needs = Needs.ANY
+
+    @property
+    def text(self) -> str:
+        return f"snapshot {self.id} is there already"
+
+    async def act(self, hands: Hands, reader: Reader) -> Outcome[Any]:
+        return Done(None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,6 +248,13 @@ class Snapshot(Kind[SnapshotSpec]):
             address=task.address, reach=task.reach, id=task.id, vm=task.holder_id, image_server=server,
             patience=task.patience or 7200.0,
         )  # fmt: skip
+
+    def adopt(self, task: Task) -> Iterator[Goal]:
+        """One that state does not know needs no window; one that an earlier run began may still be converted."""
+        taken, *later = self.create(task)
+        assert isinstance(taken, SnapshotTaken)  # noqa: S101 - the first is always that
+        yield taken if task.applied else SnapshotKnown(**{f.name: getattr(taken, f.name) for f in fields(taken)})
+        yield from later
 
     def delete(self, task: Task) -> Iterator[Goal]:
         yield SnapshotAbsent(

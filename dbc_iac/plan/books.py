@@ -14,10 +14,16 @@ _STAYS = frozenset({Action.NO_OP, Action.UPDATE, Action.UNKNOWN, Action.ADOPT})
 _COMES = frozenset({Action.CREATE, Action.REPLACE})
 
 
-def check_books(session: Session, target: str, machine: Machine, changes: Mapping[str, Change]) -> Iterator[Diagnostic]:
-    """Problems of all changes on one machine taken together."""
+def check_books(
+    session: Session,
+    target: str,
+    machine: Machine,
+    changes: Mapping[str, Change],
+    strangers: Mapping[str, Holding],
+) -> Iterator[Diagnostic]:
+    """Problems of all changes on one machine taken together, and with what is not ours there (by id)."""
     here = {a: c for a, c in changes.items() if (c.reach or c.old_reach).get("target") == target}
-    yield from _ports(session, here)
+    yield from _ports(session, here, strangers)
     if machine.hardware is not None:
         yield from _gpus(session, machine, here)
         yield from _one_vm_an_order(session, machine, here)
@@ -30,12 +36,13 @@ def wanted(change: Change) -> Holding:
     return kind_of(change.kind).holds(change.desired or change.applied)
 
 
-def _ports(session: Session, here: Mapping[str, Change]) -> Iterator[Diagnostic]:
+def _ports(session: Session, here: Mapping[str, Change], strangers: Mapping[str, Holding]) -> Iterator[Diagnostic]:
     """The node does not compare the ports of stopped VMs, nor forwarded ones: both would clash later."""
-    taken: dict[tuple[str, int], str] = {}
+    taken = {port: f"VM {identity}, which is not ours," for identity, h in strangers.items() for port in h.ports}
     for address, change in here.items():
         for port in sorted(wanted(change).ports):
-            if port in taken and {change.action, here[taken[port]].action} != {Action.NO_OP}:
+            holder = here.get(taken.get(port, ""))
+            if port in taken and {change.action, holder.action if holder else Action.NO_OP} != {Action.NO_OP}:
                 yield _problem(
                     session, address, "ports", "port-conflict",
                     f"{port[0]} port {port[1]} is taken by {taken[port]} on the same machine",

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field, replace
 
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
 from dbc_iac.kinds import Observation, Resource, kind_of
+from dbc_iac.kinds.marker import parse_marker
 from dbc_iac.kinds.rules import Behaviour
 from dbc_iac.kinds.spec import Spec
+from dbc_iac.plan.candidates import Candidate, holder_address, tentative
 from dbc_iac.plan.diff import Difference, Sides, difference, initial
 from dbc_iac.plan.graph import dependencies
 from dbc_iac.plan.model import Action, Change, FieldChange
-from dbc_iac.plan.refresh import Candidate, World, external, holder_address, tentative
+from dbc_iac.plan.refresh import World, external
 from dbc_iac.plan.session import Options, Session
 from dbc_iac.state.document import LEFT, Binding, Intent
 from dbc_iac.values import Json
@@ -49,6 +51,8 @@ def decide(session: Session, world: World, desired: Mapping[str, dict[str, Json]
             base = _base(session, candidate, resource, want)
             change = _wanted(session, world, candidate, resource, observation, base, made.problems, options)
             made.changes[address] = change
+    if not options.destroy:
+        made.problems.extend(world.problems)
     return made
 
 
@@ -201,6 +205,7 @@ def _unbound(
     """Not in state: created, unless the API shows that it is ours already."""
     kind = kind_of(resource.kind)
     if observation.present:
+        base = _with_born(base, observation)
         seen = replace(base, observed=dict(observation.values), id=observation.id, fields=())
         if owned := _foreign(session, candidate, resource, observation, base):
             problems.add(owned)
@@ -224,6 +229,14 @@ def _pre_image(intent: Intent | None) -> tuple[tuple[str, ...], bool]:
     return tuple(str(k) for k in listed) if isinstance(listed, list) else (), True
 
 
+def _with_born(base: Change, observation: Observation) -> Change:
+    """The change with the generation in which what exists was born, where its marker is ours but for that."""
+    wanted, born = parse_marker(base.marker), parse_marker(observation.marker)
+    if wanted is None or born is None or replace(wanted, generation=born.generation) != born:
+        return base
+    return replace(base, generation=born.generation, marker=str(born))
+
+
 def _foreign(
     session: Session, candidate: Candidate, resource: Resource[Spec], observation: Observation, base: Change
 ) -> Diagnostic | None:
@@ -234,6 +247,16 @@ def _foreign(
             "name",
             f"{observation.id} exists and belongs to {observation.owner}",
             remedy="Choose another name, or declare it with `external: true`.",
+            exit_code=ExitCode.REFUSED,
+        )
+    wanted, born = parse_marker(base.marker), parse_marker(observation.marker)
+    if wanted is not None and born is not None and wanted != born == replace(wanted, digest=born.digest):
+        return resource.problem(
+            "made-otherwise",
+            "",
+            f"{observation.id} is ours, and was made from another document: what the API never shows differs",
+            detail="That is image, biosMode, multicast, nicModel or dataDisk.file. State, which would tell, was lost.",
+            remedy=f"Write them as they were, or take it as it is: `dbc-iac import {base.address} {observation.id}`.",
             exit_code=ExitCode.REFUSED,
         )
     if base.marker and observation.marker != base.marker:

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode
+from dbc_iac.diagnostics import Diagnostic, ExitCode
 from dbc_iac.kinds.reader import Reader
 from dbc_iac.plan.decide import GONE, Decisions, unreadable
 from dbc_iac.plan.model import Action, Change, FieldChange
@@ -83,8 +83,7 @@ async def find_drift(session: Session) -> DriftReport:
     """Look at everything that is bound. Raises DiagnosticError where the manifests themselves are wrong."""
     session = with_known(session, frozenset())
     world = await refresh(session, Reader(session.connect))
-    problems = Diagnostics()
-    _, decisions = decided(session, world, problems, Options())
+    _, decisions = decided(session, world, Options())
     drifts = tuple(d for c in decisions.changes.values() if (d := _drift(c)) is not None)
     drifted = {d.address for d in drifts}
     unknown = [c for c in decisions.changes.values() if c.action is Action.UNKNOWN]

@@ -35,9 +35,10 @@ async def make_plan(session: Session, options: Options) -> Plan:
         problems.raise_errors()
     reader = Reader(session.connect)
     world = remembered(session, reader) if options.offline else await refresh(session, reader)
-    session, decisions = decided(session, world, problems, options)
+    session, decisions = decided(session, world, options)
     check_named(decisions.changes, options).raise_errors()
     changes = targeted(decisions.changes, options)
+    problems.extend(p for p in decisions.problems if p.address is None or p.address in changes)
     for change in changes.values():
         if change.action is Action.UNKNOWN:
             problems.add(unreadable(change))
@@ -56,13 +57,13 @@ def with_known(session: Session, moving: frozenset[str]) -> Session:
     return replace(session, inventory=replace(session.inventory, known=known))
 
 
-def decided(session: Session, world: World, problems: Diagnostics, options: Options) -> tuple[Session, Decisions]:
+def decided(session: Session, world: World, options: Options) -> tuple[Session, Decisions]:
     """Decide, and again for as long as one replacement follows from another: by `replaceOn`, or since what another
     document refers to will be known only when it is made."""
     moving: frozenset[str] = frozenset()
     while True:
         found = Diagnostics()
-        decisions = decide(session, world, choose_ports(session.inventory, world.candidates, found), options)
+        decisions = decide(session, world, choose_ports(session.inventory, world, found), options)
         leave_holders(decisions.changes, options)
         cascade(decisions)
         made = {a for a, c in decisions.changes.items() if c.action in {Action.CREATE, Action.REPLACE}}
@@ -73,8 +74,7 @@ def decided(session: Session, world: World, problems: Diagnostics, options: Opti
             if replaced & set(r.spec.lifecycle.replace_on) and r.address not in replaced | options.replace
         }
         if not following and made <= moving:
-            problems.extend(found)
-            problems.extend(decisions.problems)
+            decisions.problems.extend(found)
             return session, decisions
         moving |= made
         session = with_known(session, moving)

@@ -1,4 +1,4 @@
-"""`auto` ports, chosen at plan time from the node's range and kept: never one that anything of ours uses. Pure."""
+"""`auto` ports, chosen at plan time from the node's range and kept: never one that anything in sight uses. Pure."""
 
 from __future__ import annotations
 
@@ -8,26 +8,33 @@ from dbc_iac.diagnostics import Diagnostic, Diagnostics
 from dbc_iac.kinds import Inventory, Resource, kind_of
 from dbc_iac.kinds.node import NodeSpec
 from dbc_iac.kinds.spec import Spec
-from dbc_iac.plan.refresh import Candidate
-from dbc_iac.state.document import Binding
+from dbc_iac.plan.candidates import Candidate
+from dbc_iac.plan.refresh import World
 from dbc_iac.values import Json
 
 AUTO = "auto"
 SCREEN = "ports.vnc"
 FIRST_SCREEN_PORT = 5900
+STRIDE = 16
+"""How far on `auto` goes when a creation was refused: a VM that we cannot see may hold the ports from there."""
 
 
-def choose_ports(
-    inventory: Inventory, candidates: Mapping[str, Candidate], problems: Diagnostics
-) -> dict[str, dict[str, Json]]:
+def choose_ports(inventory: Inventory, world: World, problems: Diagnostics) -> dict[str, dict[str, Json]]:
     """The desired fields of every resource, with each `auto` replaced by the port it has or gets."""
+    candidates = world.candidates
     desired = {
         a: kind_of(c.kind).desired(c.resource, inventory) for a, c in candidates.items() if c.resource is not None
     }
-    taken: dict[str, set[int]] = {}
+    taken = {
+        target: {port for holding in others.values() for _, port in holding.ports}
+        for target, others in world.strangers.items()
+    }
     for address, candidate in candidates.items():
+        seen = world.observations.get(address)
         if candidate.binding is not None and candidate.place.target == candidate.reach.target:
-            _keep(desired.get(address, {}), candidate.binding)
+            _keep(desired.get(address, {}), candidate.binding.applied)
+        elif candidate.binding is None and seen is not None and seen.present:
+            _keep(desired.get(address, {}), seen.values)
         fields = {k: v for k, v in desired.get(address, {}).items() if v != AUTO}
         held = kind_of(candidate.kind).holds(fields).ports
         if candidate.binding is not None:
@@ -47,10 +54,10 @@ def choose_ports(
     return desired
 
 
-def _keep(fields: dict[str, Json], binding: Binding) -> None:
+def _keep(fields: dict[str, Json], had: Mapping[str, Json]) -> None:
     """An `auto` port stays what it was, as long as the machine does."""
     for path, value in fields.items():
-        if value == AUTO and isinstance(kept := binding.applied.get(path), int):
+        if value == AUTO and isinstance(kept := had.get(path), int):
             fields[path] = kept
 
 
@@ -59,7 +66,9 @@ def _free(inventory: Inventory, candidate: Candidate, path: str, used: set[int])
     spec = node.spec if node is not None else None
     ports = spec.ports() if isinstance(spec, NodeSpec) else range(0)
     lowest = FIRST_SCREEN_PORT if path == SCREEN else 1
-    return next((p for p in ports if p >= lowest and p not in used), None)
+    free = [p for p in ports if p >= lowest and p not in used]
+    tried = candidate.generation - 1 if candidate.binding is None else 0
+    return free[tried * STRIDE % len(free)] if free else None
 
 
 def _none_left(resource: Resource[Spec], candidate: Candidate, path: str) -> Diagnostic:

@@ -38,7 +38,7 @@ async def preflight(session: Session, world: World, changes: Mapping[str, Change
         of_target = [m for w, m in machines.items() if w.target == target]
         orders = {o.id: o for m in of_target for o in m.orders or ()}
         merged = Machine(of_target[0].reach, of_target[0].hardware, tuple(orders.values()), None)
-        found.extend(check_books(session, target, merged, changes))
+        found.extend(check_books(session, target, merged, changes, world.strangers.get(target, {})))
     return found
 
 

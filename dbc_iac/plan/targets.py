@@ -15,13 +15,15 @@ from dbc_iac.state.document import LEFT
 def targeted(changes: Mapping[str, Change], options: Options) -> dict[str, Change]:
     """The changes that the options ask for: the targets, what they need, and what goes with them.
 
-    The VM of a disk is always there too, if only as it is: the disk's window is opened on it.
+    The VM of a disk is always there too, if only as it is: the disk's window is opened on it. What lives on a VM that
+    is taken in is taken in with it, or the next plan would make it a second time.
     """
     changes = _without(changes, options.excludes)
     if not options.targets:
         return changes
     wanted = _reached(changes, options.targets)
     wanted |= {changes[a].holder for a in wanted} & set(changes)
+    wanted |= {a for a, c in changes.items() if c.action is Action.ADOPT and c.holder in wanted}
     return {a: c for a, c in changes.items() if a in wanted}
 
 

@@ -54,8 +54,10 @@ def goals_of(change: Change, *, holder_goes: bool = False) -> Goals:
     making: list[Goal] = []
     removal: list[Goal] = []
     match change.action:
-        case Action.CREATE | Action.ADOPT:
+        case Action.CREATE:
             making = list(kind.create(task))
+        case Action.ADOPT:
+            making = list(kind.adopt(task))
         case Action.UPDATE:
             making = list(kind.update(task))
         case Action.REPLACE:

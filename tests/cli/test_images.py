@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -252,3 +253,19 @@ def test_two_snapshots_of_one_name_are_refused(world: Callable[..., Emulated]) -
     two = document("Snapshot", "two", {**SNAPSHOT, "name": "same"})
     result = world(vm(), one, two).run("validate", "--json")
     assert (result.code, result.codes) == (3, ["duplicate-identity"])
+
+
+def test_a_snapshot_that_was_taken_again_is_found_when_state_is_lost(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(), document("Snapshot", "golden", {**SNAPSHOT, "trigger": "one"}))
+    converges(emulated)
+    write(emulated, vm(), document("Snapshot", "golden", {**SNAPSHOT, "trigger": "two"}))
+    converges(emulated)
+    shutil.rmtree(emulated.project.directory / "state")
+    plan = emulated.run("plan", "--json").json
+    assert [(c["address"], c["action"]) for c in plan["changes"]] == [
+        ("Snapshot/golden", "adopt"),
+        ("VirtualMachine/trainer", "adopt"),
+    ]
+    assert [s for s in plan["steps"] if s["kind"] == "window"] == []
+    converges(emulated)
+    assert len(centre(emulated, "ID_2")) == 3

@@ -1,4 +1,4 @@
-"""Task ids that nobody can guess, and the marker that a VM is born with.
+"""Task ids that nobody can guess, and the digest that goes into the marker of a VM.
 
 A node checks no ownership: whoever knows a task id can delete the VM. So ids are derived from a keyed hash, are never
 reused (each creation takes the next generation), and need no lookup to be found again.
@@ -7,16 +7,12 @@ reused (each creation takes the next generation), and need no lookup to be found
 from __future__ import annotations
 
 import hashlib
-import re
-from dataclasses import dataclass
 
 from dbc_iac.values import Json
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 LENGTH = 22
 """Of a task id; the node takes 20 to 22 letters and digits."""
-
-_MARKER = re.compile(r"\[(dbc-iac:([A-Za-z0-9._@-]+)/([A-Za-z0-9._@-]+)/([a-z0-9.-]+)/([0-9]+)/([0-9a-f]+))\]$")
 
 
 def task_id(uid: str, stack: str, address: str, generation: int) -> str:
@@ -28,29 +24,6 @@ def task_id(uid: str, stack: str, address: str, generation: int) -> str:
         number, index = divmod(number, len(_ALPHABET))
         letters.append(_ALPHABET[index])
     return "".join(letters)
-
-
-@dataclass(frozen=True, slots=True)
-class Marker:
-    """A birth certificate in a VM's description: whose it is, which try, and a digest of what the API never shows."""
-
-    project: str
-    stack: str
-    name: str
-    generation: int
-    digest: str
-
-    def __str__(self) -> str:
-        return f"dbc-iac:{self.project}/{self.stack}/{self.name}/{self.generation}/{self.digest}"
-
-
-def read_marker(description: str) -> tuple[str, Marker | None]:
-    """A `desc` as (the user's text, the marker); without a marker the whole is the user's."""
-    match = _MARKER.search(description)
-    if not match:
-        return description, None
-    marker = Marker(match[2], match[3], match[4], int(match[5]), match[6])
-    return description[: match.start()].removesuffix(" "), marker
 
 
 def hidden_digest(desired: dict[str, Json]) -> str:

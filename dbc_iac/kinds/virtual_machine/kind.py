@@ -9,10 +9,11 @@ from dbc_iac.diagnostics import Diagnostic
 from dbc_iac.kinds.centre import image_file
 from dbc_iac.kinds.goal import Goal
 from dbc_iac.kinds.kind import Holding, Kind, Machine, Observation, Sought, Task, register
+from dbc_iac.kinds.marker import Marker, read_marker
 from dbc_iac.kinds.network import lan_name
 from dbc_iac.kinds.node import node_reach
 from dbc_iac.kinds.reach import Reach
-from dbc_iac.kinds.reader import Reader
+from dbc_iac.kinds.reader import Known, Reader
 from dbc_iac.kinds.resource import Inventory, Resource
 from dbc_iac.kinds.rules import Facts
 from dbc_iac.kinds.types import parse_gib
@@ -20,7 +21,7 @@ from dbc_iac.kinds.virtual_machine import checks, reading
 from dbc_iac.kinds.virtual_machine.finished import VmFinished
 from dbc_iac.kinds.virtual_machine.goals import DiskHasSize, VmColdModified, VmExists, VmModified, VmPassword
 from dbc_iac.kinds.virtual_machine.holding import holding
-from dbc_iac.kinds.virtual_machine.identity import Marker, hidden_digest, task_id
+from dbc_iac.kinds.virtual_machine.identity import hidden_digest, task_id
 from dbc_iac.kinds.virtual_machine.power import VmAbsent, VmPower, VmRestarted
 from dbc_iac.kinds.virtual_machine.preflight import preflight
 from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
@@ -105,6 +106,29 @@ class VirtualMachine(Kind[VirtualMachineSpec]):
         machine: Machine,
     ) -> Iterable[Diagnostic]:
         return preflight(resource, desired, changed, machine)
+
+    async def generations(
+        self, resource: Resource[VirtualMachineSpec], inventory: Inventory, reader: Reader
+    ) -> Mapping[int, str]:
+        """The marker tells which generation to derive the id of; the id is the proof."""
+        listing = await reader.vms(self.reach(resource, inventory))
+        found: dict[int, str] = {}
+        for vm in listing.value.values() if isinstance(listing, Known) else ():
+            marker = read_marker(vm.desc)[1]
+            generation = marker.generation if marker is not None and marker.name == resource.name else 1
+            if vm.task_id == task_id(inventory.uid, inventory.stack, resource.address, generation):
+                found[generation] = vm.task_id
+        return found
+
+    async def others(self, reach: Reach, ours: frozenset[str], reader: Reader) -> Mapping[str, Holding]:
+        listing = await reader.vms(reach)
+        found: dict[str, Holding] = {}
+        for identity, summary in listing.value.items() if isinstance(listing, Known) else ():
+            details = None if identity in ours else await reader.vm(reach, identity)
+            if isinstance(details, Known) and details.value is not None:
+                shown = reading.seen(Sought("", reach, identity, 0), summary, details.value, None)
+                found[identity] = holding(shown.values)
+        return found
 
     async def observe(self, sought: Sought, reader: Reader) -> Observation:
         return await reading.observe(sought, reader)

@@ -6,8 +6,8 @@ from fractions import Fraction
 
 from dbc_iac.api.reading import VmDetails, VmSummary
 from dbc_iac.kinds.kind import Observation, Sought, unread
+from dbc_iac.kinds.marker import read_marker
 from dbc_iac.kinds.reader import Known, Reader, Unreadable
-from dbc_iac.kinds.virtual_machine.identity import read_marker
 from dbc_iac.kinds.virtual_machine.power import POWER, TRANSITIONAL
 from dbc_iac.values import Json
 

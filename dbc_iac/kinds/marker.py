@@ -1,0 +1,36 @@
+"""The marker: a birth certificate in the description of what is made. Read only where state has no binding."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_MARKER = re.compile(r"\[(dbc-iac:([A-Za-z0-9._@-]+)/([A-Za-z0-9._@-]+)/([a-z0-9.-]+)/([0-9]+)/([0-9a-f]+))\]$")
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """A birth certificate in a VM's description: whose it is, which try, and a digest of what the API never shows."""
+
+    project: str
+    stack: str
+    name: str
+    generation: int
+    digest: str
+
+    def __str__(self) -> str:
+        return f"dbc-iac:{self.project}/{self.stack}/{self.name}/{self.generation}/{self.digest}"
+
+
+def read_marker(description: str) -> tuple[str, Marker | None]:
+    """A `desc` as (the user's text, the marker); without a marker the whole is the user's."""
+    match = _MARKER.search(description)
+    if not match:
+        return description, None
+    marker = Marker(match[2], match[3], match[4], int(match[5]), match[6])
+    return description[: match.start()].removesuffix(" "), marker
+
+
+def parse_marker(text: str) -> Marker | None:
+    """A marker from its own text, as an observation has it."""
+    return read_marker(f"[{text}]")[1]

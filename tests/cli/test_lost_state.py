@@ -1,0 +1,179 @@
+"""State was lost: what is there is found again, nothing is made twice, and what cannot be told is asked for."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dbc_iac.emulator.gpu.states import DomainState
+from tests.projects import Emulated, document, project, vm
+
+AUTO: dict[str, Any] = {"ports": {"ssh": "auto", "vnc": "auto", "rdp": "auto"}}
+
+
+def disk(name: str = "scratch", **changed: Any) -> str:
+    return document("Disk", name, {"vm": "trainer", "size": "50Gi", **changed})
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[Callable[..., Emulated]]:
+    made: list[Emulated] = []
+
+    def build(*documents: str, directory: str = "lab", **more: Any) -> Emulated:
+        (tmp_path / directory).mkdir()
+        made.append(Emulated(project(tmp_path / directory, *documents), more))
+        return made[-1]
+
+    yield build
+    for emulated in made:
+        emulated.close()
+
+
+def applied(emulated: Emulated, *options: str) -> None:
+    result = emulated.run("apply", "--yes", *options)
+    assert result.code == 0, result.out + result.err
+
+
+def lose_state(emulated: Emulated) -> None:
+    shutil.rmtree(emulated.project.directory / "state")
+
+
+def write(emulated: Emulated, *documents: str) -> None:
+    project(emulated.project.directory, *documents, environ=emulated.project.environ)
+
+
+def assert_nothing_is_made(emulated: Emulated) -> None:
+    """One apply takes all in without a change, and the plan after it is empty."""
+    before = emulated.vms
+    planned = emulated.run("plan", "--json")
+    assert planned.code == 0, planned.err
+    plan = planned.json
+    assert {c["action"] for c in plan["changes"] if c["action"] != "no-op"} == {"adopt"}
+    assert [s for s in plan["steps"] if s["kind"] == "window"] == []
+    applied(emulated)
+    assert emulated.vms == before
+    result = emulated.run("plan", "--detailed-exitcode")
+    assert result.code == 0, result.out + result.err
+
+
+def test_a_vm_is_found_in_whatever_generation_it_is(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm())
+    applied(emulated)
+    applied(emulated, "--replace", "VirtualMachine/trainer")
+    lose_state(emulated)
+    assert_nothing_is_made(emulated)
+
+
+def test_a_vm_that_is_off_is_found_too(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm())
+    applied(emulated)
+    applied(emulated, "--replace", "VirtualMachine/trainer")
+    [task_id] = emulated.vms
+    emulated.admin.set_domain(task_id, DomainState.SHUTOFF)
+    lose_state(emulated)
+    applied(emulated)
+    assert list(emulated.vms) == [task_id]
+
+
+def test_disks_are_told_by_size_and_folder(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(), disk(), disk("large", size="60Gi"))
+    applied(emulated)
+    lose_state(emulated)
+    assert_nothing_is_made(emulated)
+
+
+def test_disks_that_cannot_be_told_apart_are_asked_for(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(), disk(), disk("twin"))
+    applied(emulated)
+    lose_state(emulated)
+    before = emulated.vms
+    result = emulated.run("apply", "--yes", "--json")
+    assert (result.code, result.codes) == (5, ["may-exist", "may-exist"])
+    assert "state rebuild --map Disk/scratch=/data/" in result.err
+    assert emulated.vms == before
+
+
+def test_a_disk_that_may_be_an_old_one_is_not_made_beside_it(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(), disk())
+    applied(emulated)
+    lose_state(emulated)
+    write(emulated, vm(), disk(size="70Gi"))
+    result = emulated.run("plan", "--json")
+    assert (result.code, result.codes) == (5, ["may-exist"])
+    applied(emulated, "--target", "VirtualMachine/trainer")
+    assert emulated.run("plan").code == 0  # the VM is taken in, and the disk is a new one by the user's word
+
+
+def test_a_vm_is_taken_in_with_its_disks(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(), disk())
+    applied(emulated)
+    before = emulated.vms
+    lose_state(emulated)
+    applied(emulated, "--target", "VirtualMachine/trainer")
+    assert emulated.run("plan", "--detailed-exitcode").code == 0
+    assert emulated.vms == before
+
+
+def test_a_file_that_fits_a_new_disk_is_told_of(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(), disk())
+    applied(emulated)
+    assert emulated.run("state", "rm", "--yes", "Disk/scratch").code == 0
+    result = emulated.run("plan", "--json")
+    assert (result.code, result.codes) == (0, ["fitting-stray"])
+    assert "dbc-iac import Disk/scratch /data/" in result.err
+
+
+def test_auto_ports_stay_what_they_are(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm("first", **AUTO), vm(**AUTO))
+    applied(emulated)
+    write(emulated, vm(**AUTO))
+    applied(emulated)  # the second has the higher ports, and the lower ones are free now
+    lose_state(emulated)
+    assert_nothing_is_made(emulated)
+
+
+def test_hidden_fields_that_changed_meanwhile_are_not_taken_for_those_that_were_applied(
+    world: Callable[..., Emulated],
+) -> None:
+    emulated = world(vm())
+    applied(emulated)
+    lose_state(emulated)
+    write(emulated, vm(multicast=["230.0.0.1:5558"]))
+    result = emulated.run("plan", "--json")
+    assert (result.code, result.codes) == (5, ["made-otherwise"])
+    assert "dbc-iac import VirtualMachine/trainer" in result.err
+
+
+def test_an_auto_port_is_none_that_another_vm_of_the_wallet_has(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm("other"))
+    applied(emulated)
+    lose_state(emulated)
+    write(emulated, vm())  # the other one belongs to nobody now
+    applied(emulated)
+    assert len(emulated.vms) == 2
+
+
+def test_a_port_that_another_vm_of_the_wallet_has_is_refused(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm("other", ports={"ssh": 25900, "vnc": 25901}))
+    applied(emulated)
+    lose_state(emulated)
+    write(emulated, vm(ports={"ssh": 25900, "vnc": 25902}))
+    result = emulated.run("plan", "--json")
+    assert (result.code, result.codes) == (5, ["port-conflict"])
+    assert "which is not ours" in result.err
+
+
+def test_auto_goes_on_from_a_port_that_is_held_out_of_sight(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm("other", **AUTO))
+    applied(emulated)  # the API does not show the rdp port of a Linux VM
+    lose_state(emulated)
+    write(emulated, vm(**AUTO))
+    refused = emulated.run("apply", "--yes")
+    assert refused.code == 1
+    assert "port conflict" in refused.err
+    applied(emulated)
+    assert len(emulated.vms) == 2
