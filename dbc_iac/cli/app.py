@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,6 +15,8 @@ import click
 
 from dbc_iac.cli.runtime import Runtime
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.report.lines import Line, json_text
+from dbc_iac.report.redaction import Redaction
 
 
 @dataclass
@@ -30,20 +31,26 @@ class App:
     variable_files: tuple[Path, ...] = ()
     json: bool = False
     sources: dict[str, str] = field(default_factory=dict)
+    redaction: Redaction = field(default_factory=Redaction)
 
     def show(self, text: str, value: Any) -> None:
         """The result of a command: text for people, or JSON."""
-        self.runtime.say(json.dumps(value, indent=2, ensure_ascii=False) if self.json else text)
+        self.runtime.say(json_text(value) if self.json else text)
+
+    def show_lines(self, lines: Iterable[Line], value: Any) -> None:
+        """The result of a command: lines in the colours and the width of the terminal, if it is one, or JSON."""
+        self.runtime.say(json_text(value) if self.json else self.runtime.screen(self.runtime.out).render(lines))
 
     def report(self, diagnostics: Iterable[Diagnostic]) -> None:
         """Problems, all of them, on standard error; with --json as JSON."""
         from dbc_iac.report.diagnostics import diagnostics_json, render
+        from dbc_iac.report.node_words import explained
 
-        found = list(diagnostics)
+        found = [explained(d) for d in self.redaction(list(diagnostics))]
         if not found:
             return
         if self.json:
-            self.runtime.tell(json.dumps({"diagnostics": diagnostics_json(found)}, indent=2, ensure_ascii=False))
+            self.runtime.tell(json_text({"diagnostics": diagnostics_json(found)}))
         else:
             self.runtime.tell(render(found, self.sources))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,12 +12,13 @@ import click
 
 from dbc_iac.cli import recovery
 from dbc_iac.cli.app import App, Exit, writing
+from dbc_iac.cli.faces import face_options, show_plan
 from dbc_iac.cli.lazy import LazyGroup
 from dbc_iac.cli.options import choice_options, json_option, target_option, yes_option
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 
 if TYPE_CHECKING:
-    from dbc_iac.apply import Choices, Report
+    from dbc_iac.apply import Choices
     from dbc_iac.cli.workspace import Workspace
     from dbc_iac.plan import Options, Plan
 
@@ -158,6 +160,7 @@ def _rail_options(command: click.Command) -> click.Command:
     return command
 
 
+@face_options
 @_rail_options
 @dbc_iac.command()
 @click.option("-o", "file", type=click.Path(path_type=Path, dir_okay=False), help="Write the plan to a file.")
@@ -182,7 +185,6 @@ def plan(
 ) -> None:
     """Show what differs, what would be called, and what it disturbs."""
     from dbc_iac.cli.workspace import Workspace
-    from dbc_iac.report.plan_text import plan_text
 
     app.json = as_json
     workspace = Workspace.load(app)
@@ -202,13 +204,14 @@ def plan(
         with writing():
             file.write_text(json.dumps(made.to_json(), indent=1) + "\n", encoding="utf-8")
             file.chmod(0o600)
-    app.show(plan_text(made), made.to_json())
+    show_plan(app, made, rails, app.redaction(made).to_json())
     if made.exit_code is not ExitCode.OK:
         raise Exit(made.exit_code)
     if detailed_exitcode and not made.empty:
         raise Exit(ExitCode.CHANGES_PENDING)
 
 
+@face_options
 @_rail_options
 @dbc_iac.command()
 @click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
@@ -236,9 +239,10 @@ def apply(
     workspace = Workspace.load(app)
     with workspace.locked("apply"):
         made = workspace.plan(_options(False, targets, rails)) if file is None else workspace.planned(file)
-        _confirm_and_apply(app, workspace, made, yes, Choices(wait_timeout, settle))
+        _confirm_and_apply(app, workspace, made, yes, Choices(wait_timeout, settle), rails)
 
 
+@face_options
 @_rail_options
 @dbc_iac.command()
 @target_option
@@ -264,25 +268,27 @@ def destroy(
     workspace = Workspace.load(app)
     with workspace.locked("destroy"):
         made = workspace.plan(_options(True, targets, rails))
-        _confirm_and_apply(app, workspace, made, yes, Choices(wait_timeout, settle))
+        _confirm_and_apply(app, workspace, made, yes, Choices(wait_timeout, settle), rails)
 
 
-def _confirm_and_apply(app: App, workspace: Workspace, made: Plan, yes: bool, choices: Choices) -> None:
-    from dbc_iac.report.apply_text import report_text
-    from dbc_iac.report.plan_text import plan_text
+def _confirm_and_apply(
+    app: App, workspace: Workspace, made: Plan, yes: bool, choices: Choices, chosen: Mapping[str, object]
+) -> None:
+    from dbc_iac.report.apply_text import report_json, report_lines
 
     app.report(made.diagnostics)
     if not app.json:
-        app.runtime.say(plan_text(made))
+        show_plan(app, made, chosen, None)
+    shown = app.redaction(made).to_json()
     if made.empty:
         if app.json:
-            app.show("", {"plan": made.to_json(), "report": None})
+            app.show("", {"plan": shown, "report": None})
         raise Exit(made.exit_code)
     if not yes:
         _ask(app)
-    report = workspace.apply(made, choices)
+    report = app.redaction(workspace.apply(made, choices))
     app.report(report.diagnostics)
-    app.show(report_text(report), {"plan": made.to_json(), "report": _report_json(report)})
+    app.show_lines(report_lines(report), {"plan": shown, "report": report_json(report)})
     raise Exit(report.exit_code)
 
 
@@ -297,36 +303,23 @@ def _ask(app: App) -> None:
         raise Exit(ExitCode.REFUSED)
 
 
-def _report_json(report: Report) -> dict[str, object]:
-    return {
-        "done": list(report.done),
-        "failed": dict(report.failed),
-        "notStarted": dict(report.not_started),
-        "waiting": dict(report.waiting),
-        "poweredOff": dict(report.powered_off),
-        "interrupted": report.interrupted,
-        "exitCode": int(report.exit_code),
-    }
-
-
+@face_options
 @dbc_iac.command()
 @click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
 @json_option
 @click.pass_obj
-def show(app: App, file: Path | None, as_json: bool) -> None:
+def show(app: App, /, file: Path | None, as_json: bool, **chosen: object) -> None:
     """Show a plan FILE, or the state."""
     from dbc_iac.cli.workspace import Workspace, read_plan_file
-    from dbc_iac.report.plan_text import plan_text
-    from dbc_iac.report.state_text import binding_lines
+    from dbc_iac.report.state_text import state_pages
 
     app.json = as_json
     if file is not None:
         made = read_plan_file(file)
-        app.show(plan_text(made), made.to_json())
+        show_plan(app, made, chosen, made.to_json())
         return
     state = Workspace.load(app).recorded()
-    blocks = ["\n".join(binding_lines(b)) for _, b in sorted(state.bindings.items())]
-    app.show("\n\n".join(blocks) or "The state is empty.", state.model_dump(mode="json", by_alias=True))
+    app.show_lines(state_pages(state), state.model_dump(mode="json", by_alias=True))
 
 
 @dbc_iac.group()
@@ -344,7 +337,7 @@ def state_list(app: App, as_json: bool) -> None:
 
     app.json = as_json
     found = Workspace.load(app).recorded()
-    app.show("\n".join(state_lines(found)) or "The state is empty.", sorted(found.bindings))
+    app.show_lines(state_lines(found), sorted(found.bindings))
 
 
 @state.command("show")
@@ -363,7 +356,7 @@ def state_show(app: App, address: str, as_json: bool) -> None:
             Diagnostic("not-in-state", Severity.ERROR, f"{address} is not in the state", remedy="See `state list`.")
         )
     binding = bindings[address]
-    app.show("\n".join(binding_lines(binding)), binding.model_dump(mode="json", by_alias=True))
+    app.show_lines(binding_lines(binding), binding.model_dump(mode="json", by_alias=True))
 
 
 @dbc_iac.command()

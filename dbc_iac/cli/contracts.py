@@ -1,4 +1,7 @@
-"""The published contracts as texts: JSON Schemas of manifests, state and journal. What `specs/` holds."""
+"""The published contracts as texts: JSON Schemas of manifests, state, journal, plan and the end of an apply.
+
+What `specs/` holds.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import json
 
 from dbc_iac.kinds import models
 from dbc_iac.manifest.schema import schemas
+from dbc_iac.report.contract import plan_schema, report_schema
 from dbc_iac.state.document import State
 from dbc_iac.state.records import journal_schema
 
@@ -17,6 +21,8 @@ def contracts() -> dict[str, str]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **State.model_json_schema(by_alias=True),
     }
+    documents["plan.schema.json"] = plan_schema()
+    documents["report.schema.json"] = report_schema()
     documents["journal.schema.json"] = journal_schema()
     return {
         name: json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"

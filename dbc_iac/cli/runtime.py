@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
+from dbc_iac.report.lines import PAPER, Screen
+
 if TYPE_CHECKING:
     import httpx
 
@@ -23,6 +25,13 @@ def _run(coroutine: Coroutine[Any, Any, T]) -> T:
 
 def _network(name: str) -> httpx.AsyncBaseTransport | None:
     return None
+
+
+def _columns(stream: TextIO) -> int:
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or 80
+    except (OSError, ValueError):
+        return 80
 
 
 @dataclass(frozen=True)
@@ -42,6 +51,13 @@ class Runtime:
     transport: Callable[[str], httpx.AsyncBaseTransport | None] = _network
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     uuid: Callable[[], uuid.UUID] = uuid.uuid4
+
+    def screen(self, stream: TextIO) -> Screen:
+        """What a stream is shown on: folded lines only on a terminal, colours only where they are wanted."""
+        if not stream.isatty():
+            return PAPER
+        plain = self.environ.get("NO_COLOR") or self.environ.get("TERM") == "dumb"
+        return Screen(colours=not plain, columns=_columns(stream))
 
     def say(self, text: str) -> None:
         """A line on standard output."""

@@ -29,7 +29,9 @@ from dbc_iac.plan import Options, Plan, Session, check_inventory, make_plan
 from dbc_iac.plan.file import read_plan
 from dbc_iac.plan.fit import check_fit
 from dbc_iac.plan.moves import moved
-from dbc_iac.report.apply_text import event_line
+from dbc_iac.report.lines import PAPER
+from dbc_iac.report.progress import event_line
+from dbc_iac.report.redaction import Redaction
 from dbc_iac.state import LocalStore, State, lock, owner
 
 T = TypeVar("T")
@@ -56,7 +58,9 @@ class Workspace:
             models=models(),
             sources=app.sources,
         )
-        return cls(app, loaded, SecretResolver(app.runtime.environ, app.directory))
+        resolver = SecretResolver(app.runtime.environ, app.directory)
+        app.redaction = Redaction(resolver.known)
+        return cls(app, loaded, resolver)
 
     @cached_property
     def inventory(self) -> Inventory:
@@ -193,9 +197,9 @@ class Workspace:
             )
 
     def _tell(self, event: Event) -> None:
-        line = event_line(event)
+        line = event_line(self.app.redaction(event))
         if line is not None and not self.app.json:
-            self.app.runtime.tell(line)
+            self.app.runtime.tell(PAPER.render([line]))
 
     @cached_property
     def identities(self) -> Identities:

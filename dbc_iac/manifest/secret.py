@@ -81,6 +81,10 @@ class SecretResolver:
             self._known[ref] = SecretText(self._read(ref))
         return self._known[ref]
 
+    def known(self) -> tuple[SecretText, ...]:
+        """All that have been read so far."""
+        return tuple(self._known.values())
+
     def _read(self, ref: SecretRef) -> str:
         if ref.env is not None:
             if ref.env not in self._environ:

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 from dbc_iac.adoption.finding import Findings
 from dbc_iac.adoption.rebuilding import Rebuilt
+from dbc_iac.report.lines import PAPER, Line
 
 
 def findings_text(findings: Findings) -> str:
-    return "\n".join(_findings(findings)) + "\n"
+    return PAPER.render(map(Line, _findings(findings)))
 
 
 def _findings(findings: Findings) -> Iterator[str]:
@@ -24,7 +25,7 @@ def _findings(findings: Findings) -> Iterator[str]:
 
 
 def rebuilt_text(rebuilt: Rebuilt) -> str:
-    return "\n".join(_rebuilt(rebuilt)) + "\n"
+    return PAPER.render(map(Line, _rebuilt(rebuilt)))
 
 
 def _rebuilt(rebuilt: Rebuilt) -> Iterator[str]:

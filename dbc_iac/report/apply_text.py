@@ -1,55 +1,63 @@
-"""An apply as text: lines while it runs, and what became of everything at its end."""
+"""The end of an apply as text and JSON: what is done, what failed, what waits, which VM is off because of us.
+
+What the failures mean is told by their diagnostics, see `node_words`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from dbc_iac.apply.report import Event, Report
-
-_SILENT = frozenset({"step-done"})
-_SAID = {
-    "step-started": "started",
-    "step-failed": "FAILED",
-    "step-skipped": "not started",
-    "call": "call",
-    "waiting": "waiting",
-    "goal-met": "done",
-    "window-opened": "powered off",
-    "window-closed": "window closed",
-    "barrier": "proof",
-    "note": "note",
-}
-
-
-def event_line(event: Event) -> str | None:
-    """One plain line for an event; None for one that says nothing new."""
-    if event.kind in _SILENT or (event.kind == "step-started" and event.text == "change"):
-        return None
-    minutes, seconds = divmod(int(event.at), 60)
-    text = f": {event.text}" if event.text and event.kind != "step-started" else ""
-    return f"{minutes:3d}:{seconds:02d}  {_SAID.get(event.kind, event.kind):<13} {event.address}{text}"
+from dbc_iac.apply.report import Report
+from dbc_iac.report.lines import PAPER, Line, Tone
+from dbc_iac.values import Json
 
 
 def report_text(report: Report) -> str:
-    """The end report: done, failed, not started because of what, still waiting, and which VM is off because of us."""
-    return "\n".join(_lines(report)) + "\n"
+    """The end report, plain."""
+    return PAPER.render(report_lines(report))
 
 
-def _lines(report: Report) -> Iterator[str]:
-    bad = len(report.failed) + len(report.not_started) + len(report.waiting)
+def report_lines(report: Report) -> Iterator[Line]:
+    """One line of counts, then each address that is not done, with its reason."""
+    yield Line(_counts(report), Tone.ADDED if _whole(report) else Tone.LOSS)
+    yield from _listed("Failed:", report.failed, Tone.LOSS)
+    yield from _listed("Not started:", report.not_started, Tone.CHANGED)
+    yield from _listed("Still under way (the next apply goes on):", report.waiting, Tone.CHANGED)
+    yield from _listed("Powered off because of this run:", report.powered_off, Tone.LOSS)
+    unread = dict.fromkeys(report.unknown, "could not be read when the plan was made, and was left alone")
+    yield from _listed("Not looked at:", unread, Tone.UNSEEN)
+
+
+def report_json(report: Report) -> dict[str, Json]:
+    """The same as a JSON value."""
+    return {
+        "done": list(report.done),
+        "failed": dict(report.failed),
+        "notStarted": dict(report.not_started),
+        "waiting": dict(report.waiting),
+        "poweredOff": dict(report.powered_off),
+        "unknown": list(report.unknown),
+        "interrupted": report.interrupted,
+        "seconds": round(report.seconds, 1),
+        "exitCode": int(report.exit_code),
+    }
+
+
+def _whole(report: Report) -> bool:
+    return not (report.failed or report.not_started or report.waiting or report.powered_off or report.interrupted)
+
+
+def _counts(report: Report) -> str:
     minutes, seconds = divmod(int(report.seconds), 60)
-    yield f"Apply {'interrupted' if report.interrupted else 'ended'} after {minutes} min {seconds} s: " + (
-        f"{len(report.done)} done, {len(report.failed)} failed, {len(report.not_started)} not started, "
+    begin = f"Apply {'interrupted' if report.interrupted else 'ended'} after {minutes} min {seconds} s: "
+    if not (report.failed or report.not_started or report.waiting):
+        return f"{begin}{len(report.done)} done."
+    return (
+        f"{begin}{len(report.done)} done, {len(report.failed)} failed, {len(report.not_started)} not started, "
         f"{len(report.waiting)} still under way."
-        if bad
-        else f"{len(report.done)} done."
     )
-    for title, found in (
-        ("Failed", report.failed),
-        ("Not started", report.not_started),
-        ("Still under way (the next apply goes on)", report.waiting),
-        ("Powered off because of this run", report.powered_off),
-    ):
-        if found:
-            yield f"{title}:"
-            yield from (f"  {address}: {why}" for address, why in found.items())
+
+
+def _listed(title: str, found: Mapping[str, str], tone: Tone) -> Iterator[Line]:
+    if found:
+        yield Line(title, tone)
+        yield from (Line(f"  {address}: {why}") for address, why in found.items())

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from dbc_iac.diagnostics import Diagnostic, SourceRange
+from dbc_iac.report.lines import escaped
 
 _BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _WIDEST = 120
@@ -18,12 +19,7 @@ _LINE = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # what the YAML parser counts
 def render(diagnostics: Iterable[Diagnostic], sources: Mapping[str, str]) -> str:
     """Text for people. `sources` gives the text of each file by its name; without it the line is left out."""
     ordered = sorted(diagnostics, key=lambda d: (d.source is None, d.source or SourceRange("", 0, 0, 0, 0)))
-    return "\n\n".join("\n".join(map(_escaped, _lines(d, sources))) for d in ordered) + "\n"
-
-
-def _escaped(line: str) -> str:
-    """Control and direction characters as escapes: a key or a name must not steer the reader's terminal."""
-    return "".join(f"\\u{ord(c):04x}" if unicodedata.category(c) == "Cc" or c in _BIDI else c for c in line)
+    return "\n\n".join("\n".join(map(escaped, _lines(d, sources))) for d in ordered) + "\n"
 
 
 def _lines(diagnostic: Diagnostic, sources: Mapping[str, str]) -> Iterator[str]:

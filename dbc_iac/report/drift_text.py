@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dbc_iac.plan.drift import DriftReport
+from dbc_iac.report.lines import PAPER, Line
 from dbc_iac.values import Json
 
 
 def drift_text(report: DriftReport) -> str:
-    return "\n".join(_lines(report)) + "\n"
+    return PAPER.render(map(Line, _lines(report)))
 
 
 def _lines(report: DriftReport) -> Iterator[str]:

@@ -1,28 +1,53 @@
-"""The state as text: a line a resource, or all that is known of one."""
+"""The state as text: a line a resource, or all that is known of one. State never holds a secret."""
 
 from __future__ import annotations
 
-from dbc_iac.report.plan_text import value_text
-from dbc_iac.state.document import Binding, State
+from collections.abc import Iterator
+
+from dbc_iac.report.field_text import value_text
+from dbc_iac.report.lines import Line, Tone
+from dbc_iac.state.document import Binding, Intent, State
+
+EMPTY = Line("The state is empty.")
 
 
-def state_lines(state: State) -> list[str]:
-    """One line a binding: address, id, where it is."""
+def state_lines(state: State) -> Iterator[Line]:
+    """One line a binding: address, id, where it is; then what an apply left open."""
+    if not state.bindings and not state.pending:
+        yield EMPTY
     width = max((len(a) for a in state.bindings), default=0)
-    return [f"{a:<{width}}  {b.id}  ({b.where.get('name', '')})" for a, b in sorted(state.bindings.items())]
+    for address, binding in sorted(state.bindings.items()):
+        yield Line(f"{address:<{width}}  {binding.id}  ({binding.where.get('name', '')})")
+    yield from _open_lines(state.pending)
 
 
-def binding_lines(binding: Binding) -> list[str]:
-    """All of one binding. State never holds a secret."""
-    head = [
-        binding.address,
-        f"  id: {binding.id}",
-        f"  generation: {binding.generation}",
-        f"  on: {binding.where.get('name', '')} ({binding.where.get('target', '')})",
-        f"  protected: {value_text(binding.protected)}",
-    ]
+def state_pages(state: State) -> Iterator[Line]:
+    """All of all bindings; then what an apply left open."""
+    if not state.bindings and not state.pending:
+        yield EMPTY
+    for number, (_, binding) in enumerate(sorted(state.bindings.items())):
+        if number:
+            yield Line()
+        yield from binding_lines(binding)
+    yield from _open_lines(state.pending)
+
+
+def binding_lines(binding: Binding) -> Iterator[Line]:
+    """All of one binding."""
+    yield Line(binding.address, Tone.HEAD)
+    yield Line(f"  id: {binding.id}")
+    yield Line(f"  generation: {binding.generation}")
+    yield Line(f"  on: {binding.where.get('name', '')} ({binding.where.get('target', '')})")
+    yield Line(f"  protected: {value_text(binding.protected)}")
     if binding.holder:
-        head.append(f"  lives with: {binding.holder}")
-    fields = {**binding.applied, **binding.resolved}
-    uncertain = set(binding.uncertain)
-    return head + [f"  {p}: {value_text(v)}{' (uncertain)' if p in uncertain else ''}" for p, v in fields.items()]
+        yield Line(f"  lives with: {binding.holder}")
+    for path, value in {**binding.applied, **binding.resolved}.items():
+        doubt = " (uncertain)" if path in binding.uncertain else ""
+        yield Line(f"  {path}: {value_text(value)}{doubt}", Tone.CHANGED if doubt else Tone.PLAIN)
+
+
+def _open_lines(pending: tuple[Intent, ...]) -> Iterator[Line]:
+    if pending:
+        yield Line()
+        yield Line("Calls of an earlier apply whose outcome is not known (the next plan finds out):", Tone.CHANGED)
+        yield from (Line(f"  {i.address}: {i.goal}", Tone.CHANGED) for i in pending)

@@ -1,0 +1,54 @@
+"""In what forms a plan is shown, and the end of an apply: options that several commands share, and the writing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dbc_iac.cli.app import App, writing
+
+if TYPE_CHECKING:
+    from dbc_iac.plan import Plan
+    from dbc_iac.report.grouping import Detail
+
+
+def face_options(command: click.Command) -> click.Command:
+    """The options about how a plan is shown; a command gets them by their names, and gives them on to `show_plan`."""
+    file = click.Path(path_type=Path, dir_okay=False)
+    command.params += [
+        click.Option(["--full"], is_flag=True, help="Tell every resource, also those that are alike."),
+        click.Option(["--markdown"], type=file, help="Write the plan here too, for a pull request."),
+    ]
+    return command
+
+
+def show_plan(app: App, made: Plan, chosen: Mapping[str, object], value: Any) -> None:
+    """The plan on standard output (with --json: `value`), and in the files that were asked for."""
+    from dbc_iac.report.plan_markdown import plan_markdown
+    from dbc_iac.report.plan_text import plan_lines
+
+    shown, detail = app.redaction(made), _detail(chosen)
+    if isinstance(markdown := chosen.get("markdown"), Path):
+        write_parts(markdown, plan_markdown(shown, detail))
+    app.show_lines(plan_lines(shown, detail), value)
+
+
+def _detail(chosen: Mapping[str, object]) -> Detail:
+    from dbc_iac.report.grouping import Detail
+
+    return Detail.FULL if chosen.get("full") else Detail.GROUPED
+
+
+def write_parts(file: Path, parts: Iterable[str]) -> None:
+    """The first part into the file, the others beside it: `plan.md`, `plan-2.md`, and so on."""
+    for number, text in enumerate(parts, 1):
+        write_face(file if number == 1 else file.with_name(f"{file.stem}-{number}{file.suffix}"), text)
+
+
+def write_face(file: Path, text: str) -> None:
+    """Raises DiagnosticError where the file cannot be written."""
+    with writing():
+        file.write_text(text, encoding="utf-8")

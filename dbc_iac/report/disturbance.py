@@ -1,0 +1,93 @@
+"""Which machine a plan disturbs, how, why, and for about how long. Pure; made from the plan's steps and changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from dbc_iac.kinds import kind_of
+from dbc_iac.plan.model import Action, Change, Plan, Step, StepKind
+
+
+class Effect(StrEnum):
+    """What happens to a machine that runs, in the words that are shown after its address."""
+
+    DELETED = "is deleted"
+    REPLACED = "is made anew: off from the beginning until the new one runs"
+    STAYS_OFF = "is powered off and stays off"
+    CYCLED = "is powered off and started again"
+    STARTED = "is started"
+
+
+@dataclass(frozen=True, slots=True)
+class Disturbance:
+    """One machine. `seconds` is how long it is off, 0 where that is not known; `step` is the number of the step in the
+    list that is shown, 0 where it has none; `causes` say what is done meanwhile."""
+
+    address: str
+    node: str
+    effect: Effect
+    seconds: int = 0
+    step: int = 0
+    causes: tuple[str, ...] = ()
+
+
+def shown_steps(plan: Plan) -> tuple[Step, ...]:
+    """The steps that do something, in the order in which they are shown and numbered (from 1)."""
+    return tuple(s for s in plan.steps if s.goals)
+
+
+def expected_calls(plan: Plan) -> int:
+    """About how many changing calls an apply makes: one a goal, and two for a VM that is powered off and on."""
+    windows = sum(2 if s.power == "on" else 1 for s in plan.steps if s.kind is StepKind.WINDOW)
+    return windows + sum(len(s.goals) for s in plan.steps)
+
+
+def disturbances(plan: Plan) -> tuple[Disturbance, ...]:
+    """One for each machine that is disturbed: what is gone first, then in the order of the steps."""
+    changes = {c.address: c for c in plan.changes}
+    numbers = {s.address: n for n, s in reversed(list(enumerate(shown_steps(plan), 1)))}
+    found: dict[str, Disturbance] = {}
+    for change in plan.pending:
+        effect = _of_change(change)
+        if effect is not None:
+            causes = change.reasons if change.action is not Action.UPDATE else ()
+            number = numbers.get(change.address, 0)
+            found[change.address] = Disturbance(change.address, change.node, effect, step=number, causes=causes)
+    for number, step in enumerate(shown_steps(plan), 1):
+        if step.kind is StepKind.WINDOW:
+            whole = found.get(step.address)
+            if whole is None or whole.effect not in {Effect.DELETED, Effect.REPLACED}:
+                found[step.address] = _of_window(number, step, changes)
+    order = list(Effect)
+    return tuple(sorted(found.values(), key=lambda d: (order.index(d.effect) > 1, d.step, d.address)))
+
+
+def _of_window(number: int, step: Step, changes: dict[str, Change]) -> Disturbance:
+    causes = tuple(dict.fromkeys(_causes(step, changes)))
+    effect = Effect.CYCLED if step.power == "on" else Effect.STAYS_OFF
+    return Disturbance(step.address, step.node, effect, step.seconds, number, causes)
+
+
+def _causes(step: Step, changes: dict[str, Change]) -> Iterator[str]:
+    """In few words: fields of the machine itself, and what else is done in its window."""
+    for goal in step.goals:
+        change = changes.get(goal.address)
+        if goal.address != step.address:
+            yield goal.address
+        elif change is not None and change.fields:
+            yield from (f.path for f in change.fields if f.behaviour in {"offline", "cold-boot"})
+        else:
+            yield goal.text
+
+
+def _of_change(change: Change) -> Effect | None:
+    if kind_of(change.kind).host and change.action in {Action.DELETE, Action.REPLACE}:
+        return Effect.DELETED if change.action is Action.DELETE else Effect.REPLACED
+    if change.action is not Action.UPDATE:
+        return None
+    after = {f.path: f.after for f in change.fields}
+    if "power" in after:
+        return Effect.STAYS_OFF if after["power"] == "off" else Effect.STARTED
+    return Effect.CYCLED if "restart" in after else None

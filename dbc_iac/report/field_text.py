@@ -1,0 +1,84 @@
+"""One field of a change as text: what it was, what it becomes, by which rule, and whether the world moved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import SequenceMatcher
+
+from dbc_iac.plan.model import Action, FieldChange
+from dbc_iac.report.grouping import some
+from dbc_iac.report.lines import Line, Tone
+from dbc_iac.values import Json
+
+_WIDEST = 100
+"""Characters of a list on one line; a longer one has an entry a line."""
+_INDENT = " " * 6
+
+
+def value_text(value: Json) -> str:
+    """A field's value on one line."""
+    if value is None or value == []:
+        return "(none)"
+    if isinstance(value, list):
+        return "[" + ", ".join(value_text(v) for v in value) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{k}: {value_text(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f'"{value}"' if value == "" else str(value)
+
+
+def new_field_lines(field: FieldChange) -> Iterator[Line]:
+    """A field of what is created: there is nothing that it was before."""
+    short = "(secret)" if field.secret else value_text(field.after)
+    if len(short) <= _WIDEST or not isinstance(field.after, list):
+        yield Line(f"{_INDENT}{field.path}: {short}")
+        return
+    entries = _entries(field.after)
+    yield Line(f"{_INDENT}{field.path}: {_count(entries)}")
+    yield from (Line(f"{_INDENT}  - {entry}") for entry in entries)
+
+
+def changed_field_lines(field: FieldChange) -> Iterator[Line]:
+    """A field that changes, with its rule. Of a long list only the entries that go and come, in their order."""
+    short = step_text(field)
+    if field.secret or len(short) <= _WIDEST or not isinstance(field.after or field.before, list):
+        yield Line(f"{_INDENT}{field.path}: {short}  {marks(field)}")
+        return
+    before, after = _entries(field.before), _entries(field.after)
+    yield Line(f"{_INDENT}{field.path}: {_count(before)} -> {_count(after)}  {marks(field)}")
+    for kind, i, j, k, m in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+        if kind != "equal":
+            yield from (Line(f"{_INDENT}  - {entry}", Tone.REMOVED) for entry in before[i:j])
+            yield from (Line(f"{_INDENT}  + {entry}", Tone.ADDED) for entry in after[k:m])
+
+
+def common_field_lines(alike: tuple[FieldChange, ...], action: Action) -> Iterator[Line]:
+    """The same field of many changes: whole where its values are the same, else some of them."""
+    first = alike[0]
+    if len({step_text(f) for f in alike}) == 1:
+        yield from (new_field_lines if action is Action.CREATE else changed_field_lines)(first)
+    elif action is Action.CREATE:
+        values = list(dict.fromkeys(value_text(f.after) for f in alike))
+        yield Line(f"{_INDENT}{first.path}: {len(values):,} different: {some(values)}")
+    else:
+        steps = list(dict.fromkeys(map(step_text, alike)))
+        yield Line(f"{_INDENT}{first.path}: {len(steps):,} different: {some(steps)}  {marks(first)}")
+
+
+def step_text(field: FieldChange) -> str:
+    """What it was and what it becomes, on one line."""
+    return "(secret, differs)" if field.secret else f"{value_text(field.before)} -> {value_text(field.after)}"
+
+
+def marks(field: FieldChange) -> str:
+    """By which rule it changes, and whether the world moved."""
+    return f"[{field.behaviour}{', drift' if field.drift else ''}]"
+
+
+def _entries(value: Json) -> list[str]:
+    return [value_text(v) for v in value] if isinstance(value, list) else []
+
+
+def _count(entries: list[str]) -> str:
+    return f"{len(entries)} {'entry' if len(entries) == 1 else 'entries'}"

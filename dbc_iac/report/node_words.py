@@ -1,0 +1,120 @@
+"""What a node's words mean to the person who reads them, and what can be done. Only for people: decisions are made
+from `api.refusals`, never from here. A text that is not known stays as it is."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from dbc_iac.diagnostics import Diagnostic
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """In full sentences."""
+
+    means: str
+    help: str
+
+
+def _row(text: str, means: str, help_: str) -> tuple[re.Pattern[str], Meaning]:
+    return re.compile(text), Meaning(means, help_)
+
+
+_WORDS = (
+    _row(
+        r"machine is not be rented|wallet not rented",
+        "The machine is not rented, or not by this wallet under this order.",
+        "Look at the rental on the chain; correct `rentOrder` or `identity` of the Node.",
+    ),
+    _row(r"machine has already expired", "The rental has ended.", "Renew it, and set the new `rentOrder`."),
+    _row(
+        r"nonce check failed|verify sign failed|invalid wallet sign|session_id is invalid|all invalid",
+        "The node does not accept the credentials.",
+        "Check the key or the session of the identity; a session is good for one node only.",
+    ),
+    _row(
+        r"query machine_status failed",
+        "The node could not ask the chain; this says nothing about the rental.",
+        "Apply again in some minutes.",
+    ),
+    _row(
+        r"only use the number what you exactly rented|gpu_count exceeds number of leases",
+        "A VM on this order takes exactly the GPUs of the order.",
+        "Set `gpus` to the number that the order has.",
+    ),
+    _row(
+        r"allocate gpu failed",
+        "Not enough GPUs are free on the node: running VMs, VMs under creation and failed ones hold them.",
+        "Power off or destroy what holds them, and apply again.",
+    ),
+    _row(
+        r"allocate (cpu|mem|memory|disk) failed|have no enough space",
+        "The node has not enough of it free.",
+        "Ask for less, or power off or destroy what holds it, and apply again.",
+    ),
+    _row(
+        r"port conflict|_port \S+ has been used",
+        "Another VM of the node has this port; ports of VMs that are off count too.",
+        "Write `auto`, or another port.",
+    ),
+    _row(r"public ip being used", "Another VM of the node, or its host, has this address.", "Choose another one."),
+    _row(
+        r"image_name' is not exist|image backfile not exist|data_file_name is not exist",
+        "The node does not have this file.",
+        "Bring it to the node first, or name a file that is there.",
+    ),
+    _row(
+        r"in downloading or uploading",
+        "The file is being transferred.",
+        "Apply again when the transfer has ended.",
+    ),
+    _row(
+        r"can not find network info|network name not exist",
+        "The node does not know this LAN: LANs are seen within one machine room only.",
+        "Choose a node of the same room, or another network.",
+    ),
+    _row(
+        r"network is in used",
+        "VMs are still members of the LAN, perhaps of others.",
+        "Take them out of it first, and apply again.",
+    ),
+    _row(
+        r"you are not the owner of the network",
+        "Another wallet made this LAN.",
+        "Let its owner do it, or declare it with `external: true`.",
+    ),
+    _row(
+        r"create node request failed",
+        "The client node has not heard of the target, or has no way to it.",
+        "Is the node online? Try again, or through another client node.",
+    ),
+    _row(
+        r"create request session failed",
+        "The client node has run out of slots for requests, and does not get them back.",
+        "Restart your client node.",
+    ),
+    _row(
+        r"create error",
+        "The node gave the creation up; what it had begun holds resources until it is deleted.",
+        "Apply again: it is taken away and made anew.",
+    ),
+    _row(
+        r"agent is not connected|Only the running task can change the password",
+        "The password is set by an agent inside the running guest, which does not answer.",
+        "Use an image with the qemu guest agent, or set the password by hand.",
+    ),
+)
+
+
+def meaning(text: str) -> Meaning | None:
+    """What is known of a text that holds words of a node; the first row that fits."""
+    return next((known for words, known in _WORDS if words.search(text)), None)
+
+
+def explained(diagnostic: Diagnostic) -> Diagnostic:
+    """A problem whose summary quotes a node, with what the quoted words mean and what helps."""
+    known = meaning(diagnostic.summary)
+    if known is None:
+        return diagnostic
+    return replace(diagnostic, detail=f"{known.means} {diagnostic.detail}".strip(), remedy=known.help)

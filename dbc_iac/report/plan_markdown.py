@@ -1,0 +1,138 @@
+"""A plan as Markdown for a pull request: what it amounts to on top, each change folded, no part too long for a comment.
+
+Whatever comes from manifests or nodes stands in code blocks, or with its markup taken out: it must not be able to make
+links, images or mentions in somebody's pull request.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from dbc_iac.plan.model import Action, Change, Plan
+from dbc_iac.report.grouping import Detail, grouped, likeness
+from dbc_iac.report.lines import PAPER, Line, Tone, escaped
+from dbc_iac.report.plan_text import (
+    ORDER,
+    SIGNS,
+    disturbance_texts,
+    group_lines,
+    losses,
+    schedule_lines,
+    summary,
+    told_apart,
+)
+
+MOST = 65_000
+"""Bytes of one part: the forges take comments of 65,536 and more, and other text may stand around."""
+_MOST_BLOCK = 20_000
+"""Bytes of one code block: a single change must not fill a comment."""
+_MARKUP = re.compile(r"([\\`*_{}\[\]()#+!|<>~$&^]|:(?=[\w/]))")
+_MENTION = re.compile(r"@(?=\w)")
+_DIFF = {Tone.ADDED: "+", Tone.REMOVED: "-", Tone.LOSS: "-", Tone.CHANGED: "!"}
+"""How a line is marked in a block of language `diff`, by which it gets its colour."""
+
+
+def plan_markdown(plan: Plan, detail: Detail = Detail.GROUPED, most: int = MOST) -> tuple[str, ...]:
+    """The parts of a plan, each of `most` bytes at the most; they are cut between resources. One part mostly."""
+    parts: list[list[str]] = [[]]
+    room = most - 200  # for the line that numbers the parts
+    for block in _blocks(plan, detail):
+        if parts[-1] and sum(_size(b) for b in parts[-1]) + _size(block) > room:
+            parts.append([])
+        parts[-1].append(block)
+    texts = ["\n".join(part) for part in parts]
+    if len(texts) == 1:
+        return tuple(texts)
+    return tuple(f"{text}\n*Part {number} of {len(texts)}.*\n" for number, text in enumerate(texts, 1))
+
+
+def _size(text: str) -> int:
+    return len(text.encode()) + 1
+
+
+def _blocks(plan: Plan, detail: Detail) -> Iterator[str]:
+    """Pieces that must not be cut, in their order."""
+    yield f"## {_title(plan)}\n\n{plain(summary(plan))}\n"
+    if plan.pending:
+        yield _counts(plan)
+    lost = losses(plan)
+    if lost:
+        yield from _alert("CAUTION", "What is lost for ever", lost)
+    yield from _alert("WARNING", "What is disturbed", [t.strip() for t in disturbance_texts(plan, detail)])
+    for title, lines in (("Recovery", plan.recovery), ("Moved", plan.moves)):
+        if lines:
+            yield f"**{title}**\n\n" + "".join(f"- {plain(line)}\n" for line in lines)
+    intended, drifted = told_apart(plan)
+    if intended:
+        yield "### What the manifests ask for\n"
+        yield from _folded(intended, detail)
+    if drifted:
+        yield "### What moved since it was applied, and is put back\n"
+        yield from _folded(drifted, detail)
+    notes = [f"{c.address}: {n}" for c in plan.changes if c.action is Action.NO_OP for n in c.notes]
+    if notes:
+        yield _details(f"{len(notes):,} notes", _fence([Line(n) for n in notes]))
+    steps = list(schedule_lines(plan, detail))
+    if steps:
+        yield _details("Steps, in their order", _fence(steps))
+
+
+def _title(plan: Plan) -> str:
+    where = f" on `{plan.environment}`" if plan.environment else ""
+    return f"dbc-iac: {'removal' if plan.destroy else 'plan'} of `{plan.project}/{plan.stack}`{where}"
+
+
+def _counts(plan: Plan) -> str:
+    actions = [a for a in ORDER if plan.count(a)]
+    head = " | ".join(f"{SIGNS[a]} {a.value}" for a in actions).replace("~", r"\~").replace("+", r"\+")
+    return f"| {head} |\n|{'---|' * len(actions)}\n| {' | '.join(f'{plan.count(a):,}' for a in actions)} |\n"
+
+
+def _alert(kind: str, title: str, lines: Sequence[str]) -> Iterator[str]:
+    if lines:
+        shown = [*lines[:50], *([f"... and {len(lines) - 50:,} more"] if len(lines) > 50 else [])]
+        yield f"> [!{kind}]\n> **{title}**\n" + "".join(f"> - {plain(_cut(line, 500))}\n" for line in shown)
+
+
+def _folded(changes: Iterable[Change], detail: Detail) -> Iterator[str]:
+    for members in grouped(changes, likeness, detail):
+        first = members[0]
+        who = first.address if len(members) == 1 else f"{len(members):,} x {first.kind}"
+        why = "; ".join(first.reasons) if len({m.reasons for m in members}) == 1 else ""
+        text = f"<code>{SIGNS[first.action]}</code> <b>{_html(who)}</b> {first.action.value}"
+        text += f": <code>{_html(_cut(why, 300))}</code>" if why else ""
+        grave = first.action in {Action.DELETE, Action.REPLACE}
+        yield _details(text, _fence(group_lines(members)), opened=" open" if grave else "")
+
+
+def _details(summary_html: str, body: str, opened: str = "") -> str:
+    return f"<details{opened}><summary>{summary_html}</summary>\n\n{body}\n</details>\n"
+
+
+def _fence(lines: Iterable[Line]) -> str:
+    """A code block that its content cannot leave, with the colours of a diff."""
+    marked = (Line(f"{_DIFF.get(line.tone, ' ')} {line.text}".rstrip()) for line in lines)
+    text = _cut(PAPER.render(marked), _MOST_BLOCK)
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}diff\n{text.rstrip()}\n{fence}\n"
+
+
+def _cut(text: str, most: int) -> str:
+    """The text, or its beginning and how much is missing."""
+    if len(text.encode()) <= most:
+        return text
+    kept = text.encode()[:most].decode(errors="ignore")
+    return f"{kept}\n... {len(text) - len(kept):,} more characters, see `dbc-iac plan --full`"
+
+
+def plain(text: str) -> str:
+    """Text outside a code block, in which nothing is markup, and nobody is called by `@name`."""
+    return _MENTION.sub("@\u200b", _MARKUP.sub(r"\\\1", escaped(text)))
+
+
+def _html(text: str) -> str:
+    """The same inside a tag, where Markdown's own escapes do not count."""
+    return _MENTION.sub("@\u200b", html.escape(escaped(text)))

@@ -1,0 +1,52 @@
+"""Takes secrets out of what is shown, before any face of it is made.
+
+Plans, events and reports hold no secret by construction. But a node may say a password back, in an error, a name or a
+description, and this is the last place where that can be noticed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from enum import Enum
+from typing import Any, TypeVar
+
+from dbc_iac.api.secret import SecretText
+
+T = TypeVar("T")
+SHORTEST = 6
+"""Characters; a shorter secret is part of too many words to be looked for."""
+HIDDEN = "***"
+
+
+@dataclass(frozen=True, slots=True)
+class Redaction:
+    """`secrets` gives those that have been read so far."""
+
+    secrets: Callable[[], Iterable[SecretText]] = tuple
+
+    def __call__(self, shown: T) -> T:
+        """The same value without secrets: of texts, lists, mappings and dataclasses, however deep."""
+        words = [s.reveal() for s in self.secrets()]
+        hidden = sorted((w for w in words if len(w) >= SHORTEST), key=len, reverse=True)
+        result: T = _without(shown, hidden) if hidden else shown
+        return result
+
+
+def _without(value: Any, hidden: list[str]) -> Any:
+    if isinstance(value, str):
+        return value if isinstance(value, Enum) else _text(value, hidden)
+    if isinstance(value, Mapping):
+        return {_without(k, hidden): _without(v, hidden) for k, v in value.items()}
+    if isinstance(value, tuple | list):
+        return type(value)(_without(v, hidden) for v in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{f.name: _without(getattr(value, f.name), hidden) for f in fields(value) if f.init})
+    return value
+
+
+def _text(text: str, hidden: list[str]) -> str:
+    for word in hidden:
+        if word in text:
+            text = text.replace(word, HIDDEN)
+    return text

@@ -1,0 +1,75 @@
+"""The same plan in all its forms, through the command line: options, files, and what a terminal gets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from dbc_iac.emulator import FaultSpec
+from dbc_iac.report.contract import plan_schema, report_schema
+from tests.projects import Emulated, document, project, vm
+
+CANARY = "canary-of-a-login"
+LOGIN: dict[str, Any] = {"login": {"password": {"env": "PW"}}}
+DISK = document("Disk", "scratch", {"vm": "trainer", "size": "50Gi"})
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Callable[..., Emulated]]:
+    made: list[Emulated] = []
+
+    def build(*documents: str) -> Emulated:
+        emulated = Emulated(project(tmp_path, *documents, environ={"PW": CANARY}))
+        made.append(emulated)
+        return emulated
+
+    yield build
+    for emulated in made:
+        emulated.close()
+
+
+def test_one_plan_in_all_its_forms(make: Callable[..., Emulated], tmp_path: Path) -> None:
+    emulated = make(vm(**LOGIN), DISK)
+    emulated.run("apply", "--yes")
+    project(tmp_path, vm(**LOGIN, memory="16Gi"), DISK, environ=emulated.project.environ)
+    kept, markdown = tmp_path / "the.plan", tmp_path / "plan.md"
+    text = emulated.run("plan", "-o", str(kept), "--markdown", str(markdown))
+    asked = emulated.run("plan", "--json").json
+    jsonschema.validate(asked, plan_schema())
+    assert json.loads(kept.read_text()) == asked
+    for shown in (text.out, markdown.read_text(), emulated.run("show", str(kept)).out):
+        assert "Plan: 1 to update. 1 VM is powered off for it. About 3 calls." in shown
+        assert "VirtualMachine/trainer (on Node/gpu-a) is powered off and started again" in shown.replace("\\", "")
+        assert "memory: 8Gi -> 16Gi  [cold-boot]" in shown
+    assert CANARY not in text.out + text.err + markdown.read_text() + kept.read_text()
+
+
+def test_full_tells_every_resource(make: Callable[..., Emulated]) -> None:
+    emulated = make(*(vm(f"w-{n}", gpus=0, cpus=1, memory="1Gi") for n in range(5)))
+    assert "5 x VirtualMachine  create" in emulated.run("plan").out
+    assert "VirtualMachine/w-4  create" in emulated.run("plan", "--full").out
+
+
+def test_the_end_of_an_apply_in_json_fits_its_schema_and_is_redacted(make: Callable[..., Emulated]) -> None:
+    emulated = make(vm(**LOGIN))
+    said = f"image_name' is not exist, pwd:{CANARY}"
+    emulated.network.faults.add(FaultSpec(op="tasks.create", kind="refuse", text=said, times=9))
+    result = emulated.run("apply", "--yes", "--json")
+    jsonschema.validate(result.json["report"], report_schema())
+    assert result.code == 1
+    [told] = json.loads(result.err)["diagnostics"]
+    assert told["summary"] == "VirtualMachine/trainer: the node refused it: image_name' is not exist, pwd:***"
+    assert told["detail"].startswith("The node does not have this file.")
+    assert told["remedy"] == "Bring it to the node first, or name a file that is there."
+    text = emulated.run("apply", "--yes")
+    assert CANARY not in result.out + result.err + text.out + text.err
+
+
+def test_a_file_that_cannot_be_written_is_a_problem(make: Callable[..., Emulated], tmp_path: Path) -> None:
+    result = make(vm(**LOGIN)).run("plan", "--markdown", str(tmp_path / "no" / "plan.md"), "--json")
+    assert (result.code, result.codes) == (3, ["unwritable-file"])

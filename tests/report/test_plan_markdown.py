@@ -1,0 +1,81 @@
+"""A plan in a pull request: what it looks like to a parser, that nothing in it is markup of others, and its size."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from dbc_iac.plan.model import Action, FieldChange
+from dbc_iac.report.grouping import Detail
+from dbc_iac.report.plan_markdown import MOST, plain, plan_markdown
+from tests.report.plans import HOSTILE, change, everything, fleet, plan
+
+PARSER = MarkdownIt("gfm-like", {"linkify": False, "html": True})
+
+
+def test_it_says_what_the_text_says() -> None:
+    [text] = plan_markdown(everything())
+    order = [
+        "## dbc-iac: plan of `lab/main` on `prod`",
+        "Plan: 1 to delete",
+        r"| - delete | -/\+ replace |",
+        "[!CAUTION]",
+        "[!WARNING]",
+        "### What the manifests ask for",
+        "<details open><summary><code>-</code> <b>VirtualMachine/old</b> delete",
+        "<b>VirtualMachine/new</b> create",
+        "### What moved since it was applied",
+        "<b>VirtualMachine/stopped</b>",
+    ]
+    places = [text.find(part) for part in order]
+    assert -1 not in places, order[places.index(-1)]
+    assert places == sorted(places)
+    assert text.count("<details") == text.count("</details>\n")
+
+
+@pytest.mark.parametrize("text", [HOSTILE, "`" * 7, "# head", "> quote", "<b>", "*x*", "![i](u)", "| a | b |"])
+def test_words_of_others_are_no_markup(text: str) -> None:
+    made = plan(
+        change("x", Action.UPDATE, FieldChange("desc", text, f"{text} more", "online"), reasons=(text,), notes=(text,)),
+        change("lost", Action.DELETE, losses=(text,)),
+        recovery=(text,),
+    )
+    [shown] = plan_markdown(made)
+    page = PARSER.render(shown)
+    assert not re.search(r"<(img|script|a )", page)
+    outside = re.sub(r"<pre>.*?</pre>", "", page, flags=re.DOTALL)
+    assert "<blockquote>\n<blockquote>" not in outside
+    assert page.count("<details") == 2
+    assert "@everyone" not in re.sub(r"<(pre|code)>.*?</\1>", "", page, flags=re.DOTALL)
+    assert outside.count("</details>") == 2
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=80))
+@settings(max_examples=50)
+def test_any_text_is_shown_as_it_is(text: str) -> None:
+    page = PARSER.render(f"x{plain(text)}x")
+    assert not re.search(r"<(?!/?p>)", page.replace("&lt;", ""))
+
+
+@pytest.mark.parametrize(("count", "detail"), [(5_000, Detail.GROUPED), (5_000, Detail.FULL), (3, Detail.FULL)])
+def test_every_part_fits_a_comment_and_is_whole(count: int, detail: Detail) -> None:
+    parts = plan_markdown(fleet(count), detail)
+    assert all(len(part.encode()) <= MOST for part in parts)
+    for part in parts:
+        assert part.count("<details") == part.count("</details>")
+        assert part.count("```") % 2 == 0
+    if detail is Detail.FULL:
+        assert all(any(f"VirtualMachine/w-{n}</b>" in p for p in parts) for n in range(0, count, 97))
+    if len(parts) > 1:
+        assert parts[0].rstrip().endswith(f"*Part 1 of {len(parts)}.*")
+
+
+def test_one_huge_change_is_cut_and_says_so() -> None:
+    huge = change("x", Action.UPDATE, FieldChange("userData", "a", "b" * 300_000, "replace"))
+    [text] = plan_markdown(plan(huge))
+    assert len(text) <= MOST
+    assert "more characters, see `dbc-iac plan --full`" in text
