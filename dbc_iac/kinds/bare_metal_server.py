@@ -226,6 +226,10 @@ class BareMetalServer(Kind[BareMetalServerSpec]):
             password="ipmi.password" in task.changed, patience=task.patience or 900.0,
         )  # fmt: skip
 
+    def loss(self, had: Mapping[str, Json]) -> str:
+        # The wallets of its users pay for the chain, so nobody can give it back.
+        return "its identity on the chain is destroyed"
+
     def delete(self, task: Task) -> Iterator[Goal]:
         yield ServerAbsent(
             address=task.address, reach=task.old_reach or task.reach, id=task.old_id, patience=task.patience or 900.0

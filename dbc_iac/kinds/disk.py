@@ -21,7 +21,7 @@ from dbc_iac.kinds.node import node_reach
 from dbc_iac.kinds.reach import Reach
 from dbc_iac.kinds.reader import Reader, Unreadable
 from dbc_iac.kinds.resource import Inventory, Resource
-from dbc_iac.kinds.rules import Behaviour, Rule
+from dbc_iac.kinds.rules import Behaviour, Rule, replaced
 from dbc_iac.kinds.spec import Reference, Spec
 from dbc_iac.kinds.types import GiB, HostDir, gib_text, parse_gib
 from dbc_iac.kinds.virtual_machine.goals import DiskHasSize
@@ -29,17 +29,17 @@ from dbc_iac.kinds.virtual_machine.reading import size_text
 from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
 from dbc_iac.values import Json
 
-LOSS = "all data on the disk is lost"
 _OF_THE_VM = frozenset({"vda", "vdb"})
-_lost = Rule(Behaviour.REPLACE, loss=LOSS)
 
 
 class DiskSpec(Spec):
     """A data disk. It may grow in place; another VM or directory makes a new, empty one."""
 
-    vm: Annotated[str, _lost, Reference("VirtualMachine")] = Field(description="name of the VM")
+    vm: Annotated[str, replaced, Reference("VirtualMachine")] = Field(description="name of the VM")
     size: Annotated[GiB, Rule(Behaviour.OFFLINE, grow_only=True)] = Field(description="size in GiB; may grow")
-    host_dir: Annotated[HostDir, _lost] = Field(default="/data", description="directory on the host, not in the guest")
+    host_dir: Annotated[HostDir, replaced] = Field(
+        default="/data", description="directory on the host, not in the guest"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +144,6 @@ class Disk(Kind[DiskSpec]):
     name = "Disk"
     spec = DiskSpec
     holder = "vm"
-    loss = LOSS
     on_a_machine = True
 
     def reach(self, resource: Resource[DiskSpec], inventory: Inventory) -> Reach:
@@ -230,6 +229,9 @@ class Disk(Kind[DiskSpec]):
                 address=task.address, reach=task.reach, id=task.id, vm=task.holder_id, file=task.id, size=size,
                 fields={"size": gib_text(size)}, patience=task.patience or 1800.0,
             )  # fmt: skip
+
+    def loss(self, had: Mapping[str, Json]) -> str:
+        return f"all data on the disk is lost ({had.get('size')})"
 
     def delete(self, task: Task) -> Iterator[Goal]:
         yield DiskAbsent(

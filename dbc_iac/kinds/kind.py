@@ -147,9 +147,6 @@ class Kind(ABC, Generic[S]):
     uses_centres: ClassVar[bool] = False
     """Names an image centre, which preflight then looks for."""
 
-    loss: ClassVar[str] = ""
-    """What is irreversibly gone with an object. A plan says it first."""
-
     @property
     def fields(self) -> tuple[SpecField, ...]:
         return spec_fields(self.spec)
@@ -229,6 +226,10 @@ class Kind(ABC, Generic[S]):
 
     def delete(self, task: Task) -> Iterable[Goal]:
         return ()
+
+    def loss(self, had: Mapping[str, Json]) -> str:
+        """What is irreversibly gone with an object that has these fields; a plan says it first. Empty: nothing is."""
+        return ""
 
     def left_behind(self, applied: Mapping[str, Json]) -> str:
         """What stays where the object is, when its document goes without a call; empty where it is deleted."""

@@ -45,7 +45,7 @@ class Rule:
     `grow_only`: a target that may only grow. `not_reported`: the API never shows it, so it is compared with what was
     applied. `inferred`: shown indirectly, and not always. `secret`: compared in memory only. `no_clear`: can be set,
     never emptied. `whole_list`: the whole list is sent. `unreliable`: what is read can differ from the truth, so it is
-    never drift. `loss`: what is lost when the field forces a replacement. `remedy`: what to do when refused.
+    never drift. `remedy`: what to do when refused.
     """
 
     behaviour: Behaviour
@@ -56,7 +56,6 @@ class Rule:
     no_clear: bool = False
     whole_list: bool = False
     unreliable: bool = False
-    loss: str = ""
     remedy: str = ""
     given: tuple[Condition, ...] = ()
 

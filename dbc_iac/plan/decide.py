@@ -182,9 +182,9 @@ def _compared(
         before, after = candidate.binding.protected, seen.protected
         fields.append(FieldChange("lifecycle.preventDestroy", before, after, Behaviour.ACCESS.value))
     notes = (*seen.notes, *found.notes)
-    changed = replace(seen, fields=tuple(fields), notes=notes, losses=tuple(found.losses))
+    changed = replace(seen, fields=tuple(fields), notes=notes)
     if found.replaces or asked:
-        losses = tuple(dict.fromkeys((*found.losses, *lost(changed))))
+        losses = lost(changed)
         changed = replace(changed, fields=(*fields, *found.only_anew), notes=seen.notes, losses=losses)
         forced = tuple(f"{c.path} can only be had by a new one" for c in fields if c.behaviour == Behaviour.REPLACE)
         return _anew(session, candidate, resource, changed, Action.REPLACE, (*asked, *forced))
@@ -215,7 +215,7 @@ def _unbound(
         begun = tentative(candidate.intent)
         reason = "an earlier run created it and could not say so"
         return replace(seen, action=Action.ADOPT, reasons=(reason,), applied=begun.applied if begun else {})
-    fields = tuple(initial(kind, base.desired))
+    fields = tuple(initial(kind, base.desired, base.secrets))
     reason = "it is new" if candidate.intent is None else "an earlier run could not finish its creation"
     known, unsettled = _pre_image(candidate.intent)
     return replace(base, action=Action.CREATE, reasons=(reason,), fields=fields, known=known, unsettled=unsettled)
@@ -302,7 +302,7 @@ def _anew(
     if intent is not None and intent.generation > candidate.generation:
         generation = intent.generation  # only a retry of the same intent repeats the id
         known, unsettled = _pre_image(intent)
-    fields = base.fields if action is Action.REPLACE else tuple(initial(kind, base.desired))
+    fields = base.fields if action is Action.REPLACE else tuple(initial(kind, base.desired, base.secrets))
     return replace(
         base,
         action=action,
@@ -355,7 +355,7 @@ def _removal(candidate: Candidate, observation: Observation, options: Options) -
 
 def lost(change: Change) -> tuple[str, ...]:
     """What is irreversibly gone when the object of a change goes."""
-    loss = kind_of(change.kind).loss
+    loss = kind_of(change.kind).loss({**change.applied, **change.observed})
     return (f"{change.address}: {loss}",) if loss else ()
 
 

@@ -32,7 +32,6 @@ class Difference:
     changes: list[FieldChange] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     refusals: list[Diagnostic] = field(default_factory=list)
-    losses: list[str] = field(default_factory=list)
     only_anew: list[FieldChange] = field(default_factory=list)
 
     @property
@@ -101,8 +100,6 @@ def _compare(sides: Sides, field_: SpecField, rule: Rule, found: Difference) -> 
         found.notes.append(f"{path} cannot be set: the guest has no agent")
     else:
         found.changes.append(change)
-        if rule.behaviour is Behaviour.REPLACE and rule.loss:
-            found.losses.append(f"{sides.resource.address}: {rule.loss.format(value=have)}")
         return
     found.only_anew.append(change)
 
@@ -166,10 +163,10 @@ def _text(value: Json) -> str:
     return "(none)" if value in (None, "", []) else str(value)
 
 
-def initial(kind: Kind[Spec], desired: Mapping[str, Json]) -> Iterator[FieldChange]:
-    """The fields of a resource that is to be created, as a plan shows them."""
+def initial(kind: Kind[Spec], desired: Mapping[str, Json], secrets: Mapping[str, Json]) -> Iterator[FieldChange]:
+    """The fields of a resource that is to be created, as a plan shows them. `secrets`: references by path."""
     for field_ in kind.fields:
         if field_.path in desired and desired[field_.path] not in (None, "", []):
             yield FieldChange(field_.path, None, desired[field_.path], field_.rule.behaviour.value)
-        elif field_.rule.secret:
-            continue
+        elif field_.path in secrets:
+            yield FieldChange(field_.path, None, SECRET, field_.rule.behaviour.value, secret=True)

@@ -99,7 +99,7 @@ def _tell_fitting(
                 candidate.resource.problem(
                     "fitting-stray",
                     "",
-                    f"{fitting[0]}, which no state knows, is on {holder_address(candidate.resource)} and fits {address}",
+                    f"{fitting[0]} of {holder_address(candidate.resource)}, which no state knows, fits {address}",
                     detail="A new one is made beside it.",
                     remedy=f"To take it instead: `dbc-iac import {address} {fitting[0]}`.",
                     severity=Severity.WARNING,

@@ -95,7 +95,7 @@ def only_drift(change: Change) -> bool:
 
 def losses(plan: Plan) -> tuple[str, ...]:
     """A sentence for everything that is irreversibly gone."""
-    return tuple(loss for c in plan.changes if c.pending for loss in (*c.losses, *_destroyed(c)))
+    return tuple(loss for c in plan.changes if c.pending for loss in c.losses)
 
 
 def disturbance_texts(plan: Plan, detail: Detail) -> Iterator[str]:
@@ -130,16 +130,6 @@ def _section(title: str, tone: Tone, lines: Iterable[str], detail: Detail) -> It
     yield from (Line(text, tone if tone is Tone.LOSS else Tone.PLAIN) for text in found[:most])
     if most < len(found):
         yield Line(f"  ... and {len(found) - most:,} more (--full shows them)", tone)
-
-
-def _destroyed(change: Change) -> list[str]:
-    if change.action not in {Action.DELETE, Action.REPLACE} or change.losses:
-        return []
-    size = change.applied.get("dataDisk.size") or change.observed.get("dataDisk.size")
-    if change.action is Action.DELETE and change.kind == "BareMetalServer":
-        # The wallets of its users pay for the chain, so nobody can give it back.
-        return [f"{change.address}: its identity on the chain is destroyed"]
-    return [f"{change.address}: its disks are deleted ({size} of data)"] if size else []
 
 
 def group_lines(members: tuple[Change, ...]) -> Iterator[Line]:

@@ -406,6 +406,32 @@ def test_the_data_of_a_disk_that_goes_is_named(
     assert lost.count("Disk/d: all data on the disk is lost") == 1
 
 
+def test_the_disks_that_go_with_a_vm_are_named_in_every_face(make: Callable[..., Emulated], tmp_path: Path) -> None:
+    emulated = make(vm("one", dataDisk={"size": "300Gi"}))
+    assert emulated.run("apply", "--yes").code == 0
+    loss = "VirtualMachine/one: its system disk and its data disk (300Gi) are deleted"
+    for document_ in (vm("one", dataDisk={"size": "300Gi", "file": "mine.qcow2"}), ""):
+        project(tmp_path, *([document_] if document_ else []), environ=emulated.project.environ)
+        result = emulated.run("plan", "--json", "--allow-empty")
+        [change] = result.json["changes"]
+        assert change["losses"] == [loss]
+        assert loss in emulated.run("plan", "--allow-empty").out
+
+
+def test_an_external_vm_needs_its_node_and_its_id_only(make: Callable[..., Emulated], tmp_path: Path) -> None:
+    emulated = make(vm("one"))
+    assert emulated.run("apply", "--yes").code == 0
+    [task] = emulated.vms
+    other = tmp_path / "other"
+    looked_at = document("VirtualMachine", "seen", {"node": "gpu-a", "external": True, "id": task})
+    other.mkdir()
+    emulated.project = project(other, looked_at, environ=emulated.project.environ)
+    plan = emulated.run("plan", "--json")
+    assert (plan.code, plan.json["changes"]) == (0, [])
+    project(other, looked_at.replace(task, "x" * 22), environ=emulated.project.environ)
+    assert emulated.run("plan", "--json").codes == ["external-absent"]
+
+
 @pytest.mark.parametrize("flag", ["--target", "--replace", "--destroy-identity"])
 @pytest.mark.parametrize("address", ["VirtualMachine/on", "Node/gpu-a"])
 def test_an_address_that_is_not_managed_here_is_told(make: Callable[..., Emulated], flag: str, address: str) -> None:

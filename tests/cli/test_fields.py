@@ -244,7 +244,7 @@ def test_a_vm_moves_to_another_node_as_a_new_one_with_new_disks(world: Callable[
     assert (change["action"], change["fields"][0]["path"]) == ("replace", "node")
     disk_change = the_change(emulated, address="Disk/scratch")
     assert disk_change["action"] == "replace"
-    assert disk_change["losses"] == ["Disk/scratch: all data on the disk is lost"]
+    assert disk_change["losses"] == ["Disk/scratch: all data on the disk is lost (50Gi)"]
     applied(emulated)
     assert_empty(emulated)
     assert emulated.vms == {}
@@ -407,7 +407,7 @@ def test_a_disk_of_another_vm_is_a_new_one(world: Callable[..., Emulated]) -> No
     write(emulated, *documents, document("Disk", "scratch", {**DISK, "vm": "second"}))
     change = the_change(emulated, address="Disk/scratch")
     assert (change["action"], [f["path"] for f in change["fields"]]) == ("replace", ["vm"])
-    assert change["losses"] == ["Disk/scratch: all data on the disk is lost"]
+    assert change["losses"] == ["Disk/scratch: all data on the disk is lost (50Gi)"]
     assert windows(emulated) == 2
     applied(emulated)
     assert_empty(emulated)

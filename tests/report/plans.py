@@ -48,7 +48,12 @@ def everything() -> Plan:
         change("bigger", Action.UPDATE, MEMORY, PASSWORD, wall, reasons=("the manifest differs",), power_off=True),
         change("other", Action.REPLACE, IMAGE, reasons=("image differs",), old_id="id-before",
                losses=("VirtualMachine/other: its 200Gi of data are lost",)),
-        change("old", Action.DELETE, reasons=("its document is gone",), applied={"dataDisk.size": "100Gi"}),
+        change(
+            "old",
+            Action.DELETE,
+            reasons=("its document is gone",),
+            losses=("VirtualMachine/old: its disks are deleted (100Gi of data)",),
+        ),
         change("stopped", Action.UPDATE, POWER, reasons=("the world moved",)),
         change("taken", Action.ADOPT, reasons=("it is there",)),
         change("gone", Action.FORGET, reasons=("it is gone",)),

@@ -50,6 +50,8 @@ class VirtualMachine(Kind[VirtualMachineSpec]):
     def desired(self, resource: Resource[VirtualMachineSpec], inventory: Inventory) -> dict[str, Json]:
         """With the defaults that depend on other fields filled in, so that what is sent is what is compared."""
         spec, values = resource.spec, super().desired(resource, inventory)
+        if spec.external:
+            return {}
         values["biosMode"] = spec.firmware
         values["image"] = image_file(spec.image, inventory)
         values["node"] = self.reach(resource, inventory).target
@@ -177,6 +179,13 @@ class VirtualMachine(Kind[VirtualMachineSpec]):
             yield self._password(task)
         if "power" in task.changed:
             yield self.power(task, to="on" if task.desired["power"] == "on" else "off")
+
+    def loss(self, had: Mapping[str, Json]) -> str:
+        if had.get("biosMode") == "pxe":
+            return ""
+        file, size = had.get("dataDisk.file"), had.get("dataDisk.size")
+        attached = f"the attached data file {file}" if file else f"its data disk ({size})"
+        return f"its system disk and {attached} are deleted"
 
     def delete(self, task: Task) -> Iterator[Goal]:
         yield VmAbsent(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, model_validator
 
 from dbc_iac.kinds.rules import (
     Behaviour,
@@ -41,6 +41,7 @@ from dbc_iac.kinds.types import (
     VncPort,
 )
 from dbc_iac.manifest.secret import SecretRef
+from dbc_iac.values import Json
 
 _sized = Rule(Behaviour.COLD_BOOT, given=(whole_machine,))
 _hidden = Rule(Behaviour.REPLACE, not_reported=True)
@@ -52,7 +53,7 @@ class DataDisk(Part):
     size: Annotated[GiB, Rule(Behaviour.OFFLINE, grow_only=True, given=(attached_is_create_only,))] = Field(
         description="size in GiB; may grow"
     )
-    file: Annotated[FileName | None, Rule(Behaviour.REPLACE, loss="the attached data file {value} is deleted")] = Field(
+    file: Annotated[FileName | None, replaced] = Field(
         default=None, description="an existing file in /data; deleted together with the VM"
     )
 
@@ -83,8 +84,21 @@ class Login(Part):
     )
 
 
+_MADE_OF = ("image", "gpus", "cpus", "memory", "ports")
+_UNTOLD: dict[str, Json] = {"image": "untold.qcow2", "gpus": 0, "cpus": 1, "memory": "1Gi", "ports": {"vnc": "auto"}}
+
+
+def _required_unless_external(schema: dict[str, Any]) -> None:
+    """JSON Schema: what a VM is made of is required, or it is external and has an id."""
+    schema["required"] = [name for name in schema["required"] if name not in _MADE_OF]
+    external = {"properties": {"external": {"const": True}}, "required": ["external", "id"]}
+    schema["anyOf"] = [{"required": list(_MADE_OF)}, external]
+
+
 class VirtualMachineSpec(Spec):
     """A virtual machine."""
+
+    model_config = ConfigDict(json_schema_extra=_required_unless_external)
 
     node: Annotated[str, replaced, Reference("Node")] = Field(description="name of the Node it runs on")
     rent_order: Annotated[Order | None, offline] = Field(default=None, description="default: the Node's")
@@ -117,6 +131,14 @@ class VirtualMachineSpec(Spec):
     )
     external: Annotated[bool, access] = Field(default=False, description="must exist; is never changed")
     id: Annotated[str | None, access] = Field(default=None, description="task id of an external VM")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _external_is_only_looked_at(cls, given: object) -> object:
+        """Of a VM that is never changed, what it is made of need not be written."""
+        if isinstance(given, dict) and given.get("external") is True:
+            return {**_UNTOLD, **given}
+        return given
 
     @property
     def firmware(self) -> str:
