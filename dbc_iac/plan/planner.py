@@ -19,7 +19,7 @@ from dbc_iac.plan.refresh import World, refresh, remembered
 from dbc_iac.plan.renames import likely_renames
 from dbc_iac.plan.session import Options, Session
 from dbc_iac.plan.steps import Draft, compile_steps
-from dbc_iac.plan.targets import check_named, leave_holders, targeted
+from dbc_iac.plan.targets import check_named, leave_holders, left_out, targeted
 from dbc_iac.values import Json
 
 
@@ -38,7 +38,7 @@ async def make_plan(session: Session, options: Options) -> Plan:
     session, decisions = decided(session, world, options)
     check_named(decisions.changes, options).raise_errors()
     changes = targeted(decisions.changes, options)
-    problems.extend(p for p in decisions.problems if p.address is None or p.address in changes)
+    problems.extend(p for p in decisions.problems if not left_out(p.address, changes, options))
     for change in changes.values():
         if change.action is Action.UNKNOWN:
             problems.add(unreadable(change))

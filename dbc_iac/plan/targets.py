@@ -27,6 +27,13 @@ def targeted(changes: Mapping[str, Change], options: Options) -> dict[str, Chang
     return {a: c for a, c in changes.items() if a in wanted}
 
 
+def left_out(address: str | None, changes: Mapping[str, Change], options: Options) -> bool:
+    """Whether what is wrong with an address is no matter of this run: it is not a target, and no target needs it."""
+    if not (options.targets or options.excludes) or address is None:
+        return False
+    return address not in changes and all(address not in c.dependencies for c in changes.values())
+
+
 def leave_holders(changes: dict[str, Change], options: Options) -> None:
     """Leave the VM alone whose disk is to go and which is not itself a target.
 

@@ -427,7 +427,8 @@ def test_an_external_vm_needs_its_node_and_its_id_only(make: Callable[..., Emula
     other.mkdir()
     emulated.project = project(other, looked_at, environ=emulated.project.environ)
     plan = emulated.run("plan", "--json")
-    assert (plan.code, plan.json["changes"]) == (0, [])
+    assert plan.code == 0, plan.err
+    assert plan.json["changes"] == []
     project(other, looked_at.replace(task, "x" * 22), environ=emulated.project.environ)
     assert emulated.run("plan", "--json").codes == ["external-absent"]
 
@@ -457,3 +458,14 @@ def test_a_creation_that_came_late_is_taken_away_when_nothing_wants_it(
     result = emulated.run(*(["destroy"] if document_stays else ["apply", "--allow-empty"]), "--yes")
     assert result.code == 0, result.err
     assert emulated.vms == {}
+
+
+def test_what_is_wrong_elsewhere_does_not_stop_a_target(make: Callable[..., Emulated], tmp_path: Path) -> None:
+    emulated = make(vm("one"), vm("two"))
+    assert emulated.run("apply", "--yes").code == 0
+    documents = (vm("one", gpus=2), vm("two", dataDisk={"size": "1Gi"}))
+    project(tmp_path, *documents, environ=emulated.project.environ)
+    assert emulated.run("plan", "--json").codes == ["cannot-shrink"]
+    for options in (["--target", "VirtualMachine/one"], ["--exclude", "VirtualMachine/two"]):
+        assert emulated.run("plan", *options).code == 0
+    assert emulated.run("plan", "--json", "--target", "VirtualMachine/two").codes == ["cannot-shrink"]
