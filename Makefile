@@ -3,12 +3,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 JOBS ?= 2
 
-.PHONY: demo test lint types imports pytest conformance schemas fmt bench clean
+.PHONY: demo test lint types imports pytest conformance schemas fmt browser bench clean
 
 .venv/ready: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "dbc-iac needs Python 3.11 or newer: make PYTHON=python3.11 ..."; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[emulator,mnemonic,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[emulator,graph,mnemonic,dev]'
 	touch $@
 
 demo: .venv/ready          ## the main job on the embedded emulator
@@ -28,6 +28,8 @@ schemas: .venv/ready       ## write specs/ and docs/ anew
 	$(BIN)/dbc-iac schema --output specs --docs docs
 fmt: .venv/ready
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+browser: .venv/ready       ## a Chromium for the tests of pages, where there is none; they are skipped without
+	command -v chromium >/dev/null || $(BIN)/playwright install chromium || apt-get install -qq -y chromium
 bench: .venv/ready
 	$(BIN)/python -m benchmarks.fleet
 clean:

@@ -21,6 +21,7 @@ def face_options(command: click.Command) -> click.Command:
     command.params += [
         click.Option(["--full"], is_flag=True, help="Tell every resource, also those that are alike."),
         click.Option(["--markdown"], type=file, help="Write the plan here too, for a pull request."),
+        click.Option(["--html"], type=file, help="Write the plan here too, as a page that needs nothing else."),
     ]
     return command
 
@@ -33,6 +34,10 @@ def show_plan(app: App, made: Plan, chosen: Mapping[str, object], value: Any) ->
     shown, detail = app.redaction(made), _detail(chosen)
     if isinstance(markdown := chosen.get("markdown"), Path):
         write_parts(markdown, plan_markdown(shown, detail))
+    if isinstance(page := chosen.get("html"), Path):
+        from dbc_iac.report.plan_html import plan_html
+
+        write_face(page, plan_html(shown, detail))
     app.show_lines(plan_lines(shown, detail), value)
 
 

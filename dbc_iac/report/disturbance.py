@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from dbc_iac.kinds import kind_of
@@ -22,8 +22,12 @@ class Effect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Disturbance:
-    """One machine. `seconds` is how long it is off, 0 where that is not known; `step` is the number of the step in the
-    list that is shown, 0 where it has none; `causes` say what is done meanwhile."""
+    """One machine.
+
+    `seconds` is how long it is off, 0 where that is not known; `begins` about how many seconds after the beginning, as
+    far as windows alone tell; `step` the number of its step in the list that is shown, 0 where it has none;
+    `causes` say what is done meanwhile.
+    """
 
     address: str
     node: str
@@ -31,6 +35,18 @@ class Disturbance:
     seconds: int = 0
     step: int = 0
     causes: tuple[str, ...] = ()
+    begins: int = 0
+
+    @property
+    def lasting(self) -> str:
+        """In words, where the length is not known; empty for what only ends a time of being off."""
+        lengths = {
+            Effect.DELETED: "for ever",
+            Effect.STAYS_OFF: "until it is started again",
+            Effect.REPLACED: "until the new one runs: not known",
+            Effect.CYCLED: "not known",
+        }
+        return "" if self.seconds else lengths.get(self.effect, "")
 
 
 def shown_steps(plan: Plan) -> tuple[Step, ...]:
@@ -48,6 +64,7 @@ def disturbances(plan: Plan) -> tuple[Disturbance, ...]:
     """One for each machine that is disturbed: what is gone first, then in the order of the steps."""
     changes = {c.address: c for c in plan.changes}
     numbers = {s.address: n for n, s in reversed(list(enumerate(shown_steps(plan), 1)))}
+    begins = _begins(plan)
     found: dict[str, Disturbance] = {}
     for change in plan.pending:
         effect = _of_change(change)
@@ -59,9 +76,23 @@ def disturbances(plan: Plan) -> tuple[Disturbance, ...]:
         if step.kind is StepKind.WINDOW:
             whole = found.get(step.address)
             if whole is None or whole.effect not in {Effect.DELETED, Effect.REPLACED}:
-                found[step.address] = _of_window(number, step, changes)
+                found[step.address] = replace(_of_window(number, step, changes), begins=begins[step.key])
     order = list(Effect)
     return tuple(sorted(found.values(), key=lambda d: (order.index(d.effect) > 1, d.step, d.address)))
+
+
+def _begins(plan: Plan) -> dict[str, int]:
+    """Key of a step -> about when it begins. A node has one window at a time; other steps count as instant."""
+    begins: dict[str, int] = {}
+    ends: dict[str, int] = {}
+    free: dict[str, int] = {}
+    for step in plan.steps:
+        at = max((ends.get(key, 0) for key in step.after), default=0)
+        if step.kind is StepKind.WINDOW:
+            at = max(at, free.get(step.node, 0))
+            free[step.node] = at + step.seconds
+        begins[step.key], ends[step.key] = at, at + step.seconds
+    return begins
 
 
 def _of_window(number: int, step: Step, changes: dict[str, Change]) -> Disturbance:

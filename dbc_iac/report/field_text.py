@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from dbc_iac.plan.model import Action, FieldChange
@@ -41,16 +42,13 @@ def new_field_lines(field: FieldChange) -> Iterator[Line]:
 
 def changed_field_lines(field: FieldChange) -> Iterator[Line]:
     """A field that changes, with its rule. Of a long list only the entries that go and come, in their order."""
-    short = step_text(field)
-    if field.secret or len(short) <= _WIDEST or not isinstance(field.after or field.before, list):
-        yield Line(f"{_INDENT}{field.path}: {short}  {marks(field)}")
+    if not is_long_list(field):
+        yield Line(f"{_INDENT}{field.path}: {step_text(field)}  {marks(field)}")
         return
-    before, after = _entries(field.before), _entries(field.after)
-    yield Line(f"{_INDENT}{field.path}: {_count(before)} -> {_count(after)}  {marks(field)}")
-    for kind, i, j, k, m in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
-        if kind != "equal":
-            yield from (Line(f"{_INDENT}  - {entry}", Tone.REMOVED) for entry in before[i:j])
-            yield from (Line(f"{_INDENT}  + {entry}", Tone.ADDED) for entry in after[k:m])
+    parts = list_difference(field)
+    yield Line(f"{_INDENT}{field.path}: {parts.before} -> {parts.after}  {marks(field)}")
+    for sign, entry in parts.entries:
+        yield Line(f"{_INDENT}  {sign} {entry}", Tone.REMOVED if sign == "-" else Tone.ADDED)
 
 
 def common_field_lines(alike: tuple[FieldChange, ...], action: Action) -> Iterator[Line]:
@@ -74,6 +72,38 @@ def step_text(field: FieldChange) -> str:
 def marks(field: FieldChange) -> str:
     """By which rule it changes, and whether the world moved."""
     return f"[{field.behaviour}{', drift' if field.drift else ''}]"
+
+
+@dataclass(frozen=True, slots=True)
+class ListDifference:
+    """How many entries a list has before and after, and those that go (`-`) and come (`+`), in their order."""
+
+    before: str
+    after: str
+    entries: tuple[tuple[str, str], ...]
+
+    @property
+    def gone(self) -> tuple[str, ...]:
+        return tuple(entry for sign, entry in self.entries if sign == "-")
+
+    @property
+    def come(self) -> tuple[str, ...]:
+        return tuple(entry for sign, entry in self.entries if sign == "+")
+
+
+def is_long_list(field: FieldChange) -> bool:
+    """Whether a field holds a list that is too long for one line."""
+    return not field.secret and isinstance(field.after or field.before, list) and len(step_text(field)) > _WIDEST
+
+
+def list_difference(field: FieldChange) -> ListDifference:
+    """Of a field that holds lists."""
+    before, after = _entries(field.before), _entries(field.after)
+    found: list[tuple[str, str]] = []
+    for kind, i, j, k, m in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+        if kind != "equal":
+            found += [("-", entry) for entry in before[i:j]] + [("+", entry) for entry in after[k:m]]
+    return ListDifference(_count(before), _count(after), tuple(found))
 
 
 def _entries(value: Json) -> list[str]:

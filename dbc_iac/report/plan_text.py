@@ -95,7 +95,12 @@ def only_drift(change: Change) -> bool:
 
 def losses(plan: Plan) -> tuple[str, ...]:
     """A sentence for everything that is irreversibly gone."""
-    return tuple(loss for c in plan.changes if c.pending for loss in c.losses)
+    return tuple(loss for c in plan.changes for loss in losses_of(c))
+
+
+def losses_of(change: Change) -> tuple[str, ...]:
+    """A sentence for everything that is irreversibly gone with one change."""
+    return change.losses if change.pending else ()
 
 
 def disturbance_texts(plan: Plan, detail: Detail) -> Iterator[str]:

@@ -37,8 +37,8 @@ def test_one_plan_in_all_its_forms(make: Callable[..., Emulated], tmp_path: Path
     emulated = make(vm(**LOGIN), DISK)
     emulated.run("apply", "--yes")
     project(tmp_path, vm(**LOGIN, memory="16Gi"), DISK, environ=emulated.project.environ)
-    kept, markdown = tmp_path / "the.plan", tmp_path / "plan.md"
-    text = emulated.run("plan", "-o", str(kept), "--markdown", str(markdown))
+    kept, markdown, page = tmp_path / "the.plan", tmp_path / "plan.md", tmp_path / "plan.html"
+    text = emulated.run("plan", "-o", str(kept), "--markdown", str(markdown), "--html", str(page))
     asked = emulated.run("plan", "--json").json
     jsonschema.validate(asked, plan_schema())
     assert json.loads(kept.read_text()) == asked
@@ -46,7 +46,10 @@ def test_one_plan_in_all_its_forms(make: Callable[..., Emulated], tmp_path: Path
         assert "Plan: 1 to update. 1 VM is powered off for it. About 3 calls." in shown
         assert "VirtualMachine/trainer (on Node/gpu-a) is powered off and started again" in shown.replace("\\", "")
         assert "memory: 8Gi -> 16Gi  [cold-boot]" in shown
-    assert CANARY not in text.out + text.err + markdown.read_text() + kept.read_text()
+    assert "is powered off and started again: memory" in page.read_text()
+    assert "off for about 45 s" in page.read_text()
+    for shown in (text.out, text.err, markdown.read_text(), kept.read_text(), page.read_text()):
+        assert CANARY not in shown
 
 
 def test_full_tells_every_resource(make: Callable[..., Emulated]) -> None:
