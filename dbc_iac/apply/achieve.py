@@ -22,7 +22,7 @@ from dbc_iac.kinds.reader import Reader
 TRIES = 6
 """How often a call is made that was not sent, was refused for a passing reason, or has no known outcome."""
 UNSEEN = 3
-"""How many looks an accepted change of state may stay unseen before it is asked for again: a repeat does no harm."""
+"""How many looks what was accepted, and would be seen in a queue, may stay unseen before it is asked for again."""
 UNREADABLE_FOR = 600.0
 """Seconds that a look may stay without an answer before the goal is given up (it stays in the journal)."""
 
@@ -134,9 +134,9 @@ class _Chase:
                 return await self._act()
 
     def _undone(self) -> bool:
-        """Whether an accepted change of state has been undone meanwhile, as by a call of ours that came late."""
+        """Whether what was accepted has been undone since, by a call of ours that came late, or lost with the queue."""
         self.unseen += 1
-        undone = self.unseen > UNSEEN and self.tries < TRIES and self.goal.call_class is CallClass.STATE_CONDITIONED
+        undone = self.unseen > UNSEEN and self.tries < TRIES and self.goal.queued_visibly
         if undone:
             self.accepted, self.unseen = False, 0
         return undone

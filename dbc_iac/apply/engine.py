@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 
 from dbc_iac.api.channel import Channel
@@ -158,18 +159,21 @@ class _Engine:
 
     async def _change(self, draft: Draft) -> bool:
         """The goals of one resource, one after another; on a failed replacement the old machine is started again."""
-        if any(g.creates and kind_of(self.changes[g.address].kind).host for g in draft.goals):
-            async with self._gate(draft).creation():
-                return await self._goals(draft)
-        return await self._goals(draft)
+        async with AsyncExitStack() as gate:
+            if any(g.creates and kind_of(self.changes[g.address].kind).host for g in draft.goals):
+                await gate.enter_async_context(self._gate(draft).creation())
+            return await self._goals(draft, gate)
 
-    async def _goals(self, draft: Draft) -> bool:
+    async def _goals(self, draft: Draft, gate: AsyncExitStack) -> bool:
         change = self.changes[draft.address]
         parked = False
         for goal in draft.goals:
             if goal.powers == "off" and (why := await self._kept_on(goal)):
                 self._failed(goal, Ending(Verdict.FAILED, why))
                 return False
+            if goal.power_cycles and (await goal.look(self.reader)).sight is not Sight.MET:
+                await gate.aclose()
+                await gate.enter_async_context(self._gate(draft).window())
             ending = await self._pursuit().achieve(goal)
             parked = parked or (goal.powers == "off" and goal.id == change.old_id != change.id)
             if ending.verdict is not Verdict.MET:

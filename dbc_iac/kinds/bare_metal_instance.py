@@ -95,6 +95,7 @@ class InstancePower(Goal):
 
     name = "instance-power"
     call_class = CallClass.STATE_CONDITIONED
+    queued_visibly = True
     to: Literal["on", "off"]
 
     @property

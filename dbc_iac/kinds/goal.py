@@ -74,6 +74,12 @@ class Goal(ABC):
     deletes: ClassVar[bool] = False
     late: ClassVar[bool] = False
     """Pursued after the window of its VM, not before."""
+    power_cycles: ClassVar[bool] = False
+    """Where it does not hold already its VM is powered off and on: no other window is open on the machine then, and no
+    creation of ours is queued."""
+    queued_visibly: ClassVar[bool] = False
+    """While its call is queued a status tells so. Accepted and not told, it was lost with the node's queue, or undone:
+    a repeat does no harm."""
     acknowledged: ClassVar[bool] = False
     """The API does not show the effect: the goal holds when the node has said ok to the act."""
 

@@ -111,6 +111,7 @@ class ImageExport(Kind[ImageExportSpec]):
     spec = ImageExportSpec
     on_a_machine = True
     uses_centres = True
+    ends_process = True
 
     def reach(self, resource: Resource[ImageExportSpec], inventory: Inventory) -> Reach:
         return through_image_client(node_reach(resource.spec.node, inventory, None), inventory)

@@ -144,6 +144,8 @@ class Kind(ABC, Generic[S]):
     """Is the same object whichever machine it is asked through, not only on the one where it was made."""
     on_a_machine: ClassVar[bool] = False
     """Takes something of a GPU node, which preflight then looks at."""
+    ends_process: ClassVar[bool] = False
+    """Making one ends the node's process, and loses what is queued there: it comes after all else on its machine."""
     uses_centres: ClassVar[bool] = False
     """Names an image centre, which preflight then looks for."""
 

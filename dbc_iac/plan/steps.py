@@ -15,6 +15,7 @@ from dbc_iac.plan.graph import order
 from dbc_iac.plan.model import Action, Change, Step, StepKind
 from dbc_iac.plan.tasks import Goals, goals_of, line, task_of
 from dbc_iac.state.document import LEFT
+from dbc_iac.values import Json
 
 _GOING = frozenset({Action.DELETE, Action.REPLACE, Action.FORGET})
 OFF_ON_SECONDS = 30
@@ -59,6 +60,7 @@ def compile_steps(changes: Mapping[str, Change]) -> dict[str, Draft]:
         _order_removal(change, changes, drafts)
     for draft in drafts.values():
         draft.after = {k for k in draft.after if k in drafts and k != draft.key}
+    _order_process_ends(pending, drafts)
     keys = order({k: tuple(sorted(d.after)) for k, d in drafts.items()})
     return {k: drafts[k] for k in keys}
 
@@ -162,6 +164,31 @@ def _order_creation(change: Change, changes: Mapping[str, Change], drafts: dict[
         drafts[window].after.add(change.address)
     if change.action is Action.REPLACE and removal_key(change.address) in drafts:
         _order_replacement(change, drafts)
+
+
+def _order_process_ends(changes: Mapping[str, Change], drafts: dict[str, Draft]) -> None:
+    """What ends the node's process waits for everything on that machine but what needs it."""
+    for change in changes.values():
+        if not kind_of(change.kind).ends_process or change.address not in drafts:
+            continue
+        needing = _following(change.address, drafts)
+        drafts[change.address].after |= {
+            key
+            for key, draft in drafts.items()
+            if key not in needing and _target(changes[draft.address]) == _target(change)
+        }
+
+
+def _target(change: Change) -> Json:
+    return (change.reach or change.old_reach).get("target")
+
+
+def _following(key: str, drafts: Mapping[str, Draft]) -> set[str]:
+    """A step, and every step that comes after it, however indirectly."""
+    found = {key}
+    while more := {k for k, d in drafts.items() if k not in found and d.after & found}:
+        found |= more
+    return found
 
 
 def _order_replacement(change: Change, drafts: dict[str, Draft]) -> None:

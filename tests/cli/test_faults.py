@@ -315,3 +315,17 @@ def test_connections_that_break_are_survived_on_the_wire(tmp_path: Path, kind: F
         result = made.run("plan", "--detailed-exitcode")
     assert result.code == code, result.out + result.err
     assert "Traceback" not in result.err
+
+
+@pytest.mark.parametrize("moment", [3, 8, 15, 25])
+def test_what_was_queued_on_a_node_that_restarts_is_asked_for_again_at_once(moment: int, tmp_path: Path) -> None:
+    """Not after an hour of patience: a record that is not there any more is seen for what it is."""
+    trial = Trial("", (vm("one"), vm("two"), vm("three")), 0, strikes=(node("restart"),), after=moment, wait=0.0)
+    emulated = trial.emulated(tmp_path)
+    try:
+        started = emulated.loop.time()
+        trial.run(emulated)
+        assert emulated.loop.time() - started < 900
+        assert sorted(one["domain"] for one in emulated.vms.values()) == ["running"] * 3
+    finally:
+        emulated.close()

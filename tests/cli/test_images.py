@@ -269,3 +269,15 @@ def test_a_snapshot_that_was_taken_again_is_found_when_state_is_lost(world: Call
     assert [s for s in plan["steps"] if s["kind"] == "window"] == []
     converges(emulated)
     assert len(centre(emulated, "ID_2")) == 3
+
+
+def test_an_export_waits_for_all_else_on_its_machine_since_the_node_ends_with_it(
+    world: Callable[..., Emulated],
+) -> None:
+    export = document("ImageExport", "copy", {"node": "gpu-a", "file": "ubuntu.qcow2", "imageServer": "ID_2"})
+    emulated = world(export, vm("one"), vm("two"))
+    steps = [s["key"] for s in emulated.run("plan", "--json").json["steps"]]
+    assert steps[-1] == "ImageExport/copy"
+    started = emulated.loop.time()
+    converges(emulated)
+    assert emulated.loop.time() - started < 900

@@ -30,6 +30,8 @@ class VmFinished(Goal):
 
     name = "vm-finished"
     call_class = CallClass.STATE_CONDITIONED
+    queued_visibly = True
+    power_cycles = True
     calls: int = 0
 
     @property

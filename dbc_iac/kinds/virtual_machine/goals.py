@@ -35,6 +35,7 @@ class VmExists(Goal):
     name = "vm-exists"
     call_class = CallClass.KEYED
     creates = True
+    queued_visibly = True
     desired: Mapping[str, Json]
     network_name: str = ""
     marker: str

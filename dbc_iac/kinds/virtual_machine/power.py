@@ -34,6 +34,7 @@ class VmPower(Goal):
 
     name = "vm-power"
     call_class = CallClass.STATE_CONDITIONED
+    queued_visibly = True
     to: Literal["on", "off"]
 
     @property
@@ -88,6 +89,7 @@ class VmAbsent(Goal):
     name = "vm-absent"
     call_class = CallClass.KEYED
     deletes = True
+    queued_visibly = True
 
     @property
     def text(self) -> str:
