@@ -60,7 +60,11 @@ class Workspace:
         )
         resolver = SecretResolver(app.runtime.environ, app.directory)
         app.redaction = Redaction(resolver.known)
-        return cls(app, loaded, resolver)
+        workspace = cls(app, loaded, resolver)
+        if loaded.diagnostics.errors:
+            # What is sound is checked all the same, unless it may refer to what could not be read.
+            (workspace.check() if loaded.whole else loaded.diagnostics).raise_errors()
+        return workspace
 
     @cached_property
     def inventory(self) -> Inventory:
@@ -79,7 +83,7 @@ class Workspace:
         """All problems that need no API."""
         found = Diagnostics()
         found.extend(self.loaded.diagnostics)
-        found.extend(check_inventory(self.inventory, frozenset(self.loaded.project.identities)))
+        found.extend(check_inventory(self.inventory, self.loaded.project.identity_types(), self.loaded.broken))
         for address in self.loaded.project.removed:
             if address in self.inventory.resources:
                 resource = self.inventory.resources[address]
@@ -212,7 +216,7 @@ class Workspace:
             self.connect(connections),
             self._secret,
             self.app.environment,
-            frozenset(self.loaded.project.identities),
+            self.loaded.project.identity_types(),
             self.loaded.project.thresholds.max_removals,
             self.moves(state),
             frozenset(self.loaded.project.removed),

@@ -14,7 +14,7 @@ from dbc_iac.kinds.reader import Reader, Unreadable
 from dbc_iac.kinds.resource import Inventory, Resource
 from dbc_iac.kinds.rules import access
 from dbc_iac.kinds.spec import Spec
-from dbc_iac.kinds.types import Hex64
+from dbc_iac.kinds.types import Flag, Hex64
 from dbc_iac.manifest.project import Url, check_url
 
 
@@ -27,7 +27,7 @@ class BareMetalManagerSpec(Spec):
     url: Annotated[Url | None, access] = Field(
         default=None, description="the manager's own port, such as https://rack1:5051: asked in place of client nodes"
     )
-    insecure_http: Annotated[bool, access] = Field(default=False, description="allow plain http to another machine")
+    insecure_http: Annotated[Flag, access] = Field(default=False, description="allow plain http to another machine")
 
     @model_validator(mode="after")
     def _checked(self) -> Self:
@@ -44,6 +44,7 @@ class BareMetalManager(Kind[BareMetalManagerSpec]):
     name = "BareMetalManager"
     spec = BareMetalManagerSpec
     looked_at = True
+    identified_by = ("nodeKey",)
 
     def reach(self, resource: Resource[BareMetalManagerSpec], inventory: Inventory) -> Reach:
         spec = resource.spec

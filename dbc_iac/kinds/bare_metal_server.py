@@ -60,7 +60,7 @@ class BareMetalServerSpec(Spec):
     uuid: Annotated[ServerUuid, _set] = Field(description="letters, digits and -; unique at the manager")
     ip: Annotated[Host, _set] = Field(description="must be the source address of the server's DeepLink")
     os: Annotated[Text | None, _set] = None
-    description: Annotated[Text | None, _set] = None
+    description: Annotated[Annotated[Text, Field(min_length=1)] | None, _set] = None
     ipmi: Ipmi
 
 

@@ -26,7 +26,7 @@ from dbc_iac.kinds.reader import Known, Reader, Unreadable
 from dbc_iac.kinds.resource import Inventory, Resource
 from dbc_iac.kinds.rules import Behaviour, Rule, access, once, replaced
 from dbc_iac.kinds.spec import Reference, Spec
-from dbc_iac.kinds.types import FileName, Token
+from dbc_iac.kinds.types import FileName, Flag, Token
 from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
 from dbc_iac.values import Json
 
@@ -45,10 +45,10 @@ class ImageSpec(Spec):
     refresh: Annotated[Token | None, once] = Field(
         default=None, description="any text; when it changes, the file is fetched again"
     )
-    retain: Annotated[bool, Rule(Behaviour.ONLINE, not_reported=True)] = Field(
+    retain: Annotated[Flag, Rule(Behaviour.ONLINE, not_reported=True)] = Field(
         default=True, description="false: the file is deleted when the document goes"
     )
-    external: Annotated[bool, access] = Field(default=False, description="must exist; is never fetched or deleted")
+    external: Annotated[Flag, access] = Field(default=False, description="must exist; is never fetched or deleted")
 
 
 @dataclass(frozen=True, kw_only=True)

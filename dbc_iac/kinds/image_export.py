@@ -131,6 +131,16 @@ class ImageExport(Kind[ImageExportSpec]):
     def check(self, resource: Resource[ImageExportSpec], inventory: Inventory) -> Iterable[Diagnostic]:
         file = resource.spec.file
         yield from check_file(resource, "file", file if file.endswith(".qcow2") else None)
+        key = (resource.spec.node, file, resource.spec.image_server)
+        for other in inventory.of(self.name):
+            assert isinstance(other.spec, ImageExportSpec)  # noqa: S101 - of this kind
+            if other.address < resource.address and key == (other.spec.node, other.spec.file, other.spec.image_server):
+                yield resource.problem(
+                    "duplicate-identity",
+                    "file",
+                    f"{other.address} sends this file of this node to the same image centre already",
+                    remedy="Remove one of them.",
+                )
 
     def preflight(
         self,

@@ -126,6 +126,8 @@ class Kind(ABC, Generic[S]):
 
     name: ClassVar[str]
     spec: type[S]
+    identified_by: ClassVar[tuple[str, ...]] = ("wallet", "multisig", "sessions")
+    """What its `identity` may be made of, where it has one."""
     looked_at: ClassVar[bool] = False
     """Only read: never created, changed or deleted."""
     holder: ClassVar[str] = ""

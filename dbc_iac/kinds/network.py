@@ -22,7 +22,7 @@ from dbc_iac.kinds.reader import Reader, Unreadable
 from dbc_iac.kinds.resource import Inventory, Resource
 from dbc_iac.kinds.rules import access, replaced
 from dbc_iac.kinds.spec import Reference, Spec
-from dbc_iac.kinds.types import Cidr, LanName
+from dbc_iac.kinds.types import Cidr, Flag, LanName
 from dbc_iac.values import Json
 
 
@@ -32,7 +32,7 @@ class NetworkSpec(Spec):
     name: Annotated[LanName | None, replaced] = Field(default=None, description="default: metadata.name")
     via: Annotated[str, access, Reference("Node")] = Field(description="a Node of the same machine room")
     cidr: Annotated[Cidr | None, replaced] = Field(default=None, description="IPv4 network, such as 192.168.66.0/24")
-    external: Annotated[bool, access] = Field(default=False, description="must exist; is never created or deleted")
+    external: Annotated[Flag, access] = Field(default=False, description="must exist; is never created or deleted")
 
 
 @dataclass(frozen=True, kw_only=True)

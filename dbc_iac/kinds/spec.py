@@ -17,7 +17,7 @@ from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 
 from dbc_iac.kinds.rules import Rule, access
-from dbc_iac.kinds.types import AddressText, Seconds
+from dbc_iac.kinds.types import AddressText, Flag, Seconds
 from dbc_iac.values import Json
 
 _Mark = TypeVar("_Mark")
@@ -47,13 +47,13 @@ class BeforeOffline(Part):
 
     command: tuple[str, ...] = Field(min_length=1, description="program and arguments; no shell")
     timeout: Seconds = 120
-    force: bool = Field(default=True, description="power off even when the command fails or times out")
+    force: Flag = Field(default=True, description="power off even when the command fails or times out")
 
 
 class Lifecycle(Part):
     """How a resource may be treated. `preventDestroy` is kept in state: removing the document does not lift it."""
 
-    prevent_destroy: bool | None = Field(default=None, description="refuse to delete or replace it")
+    prevent_destroy: Flag | None = Field(default=None, description="refuse to delete or replace it")
     ignore_changes: tuple[str, ...] = Field(default=(), description="field paths whose differences are left alone")
     replace_on: tuple[AddressText, ...] = Field(default=(), description="replace when one of these is replaced")
     replace: Literal["parkFirst", "deleteFirst"] = "parkFirst"

@@ -181,6 +181,8 @@ Hex64 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$")]
 HostDir = Annotated[str, AfterValidator(_host_dir)]
 Text = Annotated[str, AfterValidator(_text)]
+Flag = Annotated[bool, Field(strict=True)]
+"""True or false, not a word for it: `no` is text in YAML 1.2."""
 Description = Annotated[Text, Field(max_length=200)]
 Token = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 Order = Annotated[str, Field(pattern=r"^([0-9]{1,20}|none)$")]

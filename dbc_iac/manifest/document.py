@@ -40,6 +40,10 @@ class Reader:
         self._context = context
         self._found = found
         self._places: dict[str, SourceRange | None] = {}
+        self.broken: set[str] = set()
+        """Addresses, also of all instances of a `forEach`, that documents with problems would have had."""
+        self.whole = True
+        """Whether every document could be told at least by its address."""
 
     def read(self, document: YamlDocument) -> Iterator[ParsedResource]:
         """The resources of one document: one, or one per key of its `forEach`."""
@@ -49,15 +53,20 @@ class Reader:
             self._problem(
                 "not-a-document", "a document is a mapping with apiVersion, kind, metadata and spec", marks, ()
             )
+            self.whole = False
             return
         name = checked_name(value, marks, self._models, (*FIELDS, "forEach"), self._found)
         if name is None:
+            self.whole = False
             return
         kind = value["kind"]
+        before = len(self._found.errors)
         metadata = parked(value["metadata"])
         for key, each in self._instances(value, marks):
             instance = name if key is None else f"{name}.{key}"
             yield from self._resource(kind, instance, metadata, value, marks, each)
+        if len(self._found.errors) > before:
+            self.broken.add(f"{kind}/{name}")
 
     def _labels(self, written: Any, context: Mapping[str, Any], marks: Marks) -> dict[str, str]:
         labels = {} if written is None else render(written, context, marks, self._found, ("metadata", "labels"))

@@ -14,6 +14,7 @@ API_VERSION = "dbc-iac/v1"
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?")
 FIELDS = ("apiVersion", "kind", "metadata", "spec")
 _METADATA = ("name", "labels")
+_IN_SPEC = ("dependsOn", "lifecycle", "timeouts", "external")
 
 
 def parked(value: Any) -> Any:
@@ -71,6 +72,8 @@ class _Envelope:
             if key not in known:
                 close = difflib.get_close_matches(key, known, 1)
                 remedy = f"Did you mean {close[0]}?" if close else f"Known fields: {', '.join(known)}."
+                if not at and key in _IN_SPEC:
+                    remedy = f"Write {key} below `spec:`."
                 self.problem("unknown-field", f"there is no field {key}", (*at, key), remedy, at_key=True)
 
     def problem(self, code: str, summary: str, path: Path, remedy: str, *, at_key: bool = False) -> None:

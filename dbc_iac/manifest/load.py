@@ -9,14 +9,14 @@ from typing import Any, NoReturn
 
 from pydantic import BaseModel
 
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, Severity, SourceRange
+from dbc_iac.diagnostics import Diagnostic, Diagnostics, Severity, SourceRange
 from dbc_iac.manifest.document import ParsedResource, Reader
 from dbc_iac.manifest.envelope import FIELDS, checked_name, parked
 from dbc_iac.manifest.globs import matching
 from dbc_iac.manifest.project import FILE, EnvironmentSpec, ProjectSpec
 from dbc_iac.manifest.validate import hide_literals, parse
 from dbc_iac.manifest.variables import resolve, settings
-from dbc_iac.manifest.yaml import YamlDocument, read_yaml
+from dbc_iac.manifest.yaml import YamlDocument, scan_yaml
 
 __all__ = ["LoadedProject", "ParsedResource", "load_project"]
 
@@ -29,6 +29,10 @@ class LoadedProject:
     project: ProjectSpec
     resources: tuple[ParsedResource, ...]
     diagnostics: Diagnostics
+    broken: frozenset[str]
+    """Addresses of documents with problems: they are not among the resources."""
+    whole: bool
+    """Whether every document could be told at least by its address."""
 
 
 def load_project(
@@ -41,9 +45,9 @@ def load_project(
     models: Mapping[str, type[BaseModel]],
     sources: dict[str, str],
 ) -> LoadedProject:
-    """Load everything. Raises DiagnosticError with all problems found.
+    """Load everything. Raises DiagnosticError where the project file is wrong; problems of manifests are in the result.
 
-    `sources` is filled with the texts of all files read, by name: they are wanted above all when this raises.
+    `sources` is filled with the texts of all files read, by name: they are wanted above all when something is wrong.
     """
     loader = _Loader(directory, sources)
     name, project, rest = loader.project()
@@ -51,8 +55,8 @@ def load_project(
     reader = Reader(models, context, loader.found)
     resources = [r for d in (*rest, *loader.manifests(project)) for r in reader.read(d)]
     hide_literals(loader.found, sources)
-    loader.found.raise_errors()
-    return LoadedProject(name, project, tuple(resources), loader.found)
+    whole = reader.whole and loader.whole
+    return LoadedProject(name, project, tuple(resources), loader.found, frozenset(reader.broken), whole)
 
 
 class _Loader:
@@ -60,6 +64,7 @@ class _Loader:
         self.directory = directory
         self.found = Diagnostics()
         self.sources = sources
+        self.whole = True
 
     def read(self, path: Path) -> list[YamlDocument]:
         """The documents of a file; problems are collected."""
@@ -68,13 +73,12 @@ class _Loader:
             data = path.read_bytes()
         except OSError as error:
             self.found.add(Diagnostic("unreadable-file", Severity.ERROR, f"{name} cannot be read ({error.strerror})"))
+            self.whole = False
             return []
         self.sources[name] = data.decode("utf-8", "replace")
-        try:
-            return read_yaml(data, name)
-        except DiagnosticError as error:
-            self.found.extend(error.diagnostics)
-            return []
+        documents, whole = scan_yaml(data, name, self.found)
+        self.whole = self.whole and whole
+        return documents
 
     def project(self) -> tuple[str, ProjectSpec, list[YamlDocument]]:
         """The project's name, its spec, and the documents that stand in the same file."""
@@ -133,6 +137,7 @@ class _Loader:
         for pattern in project.manifests:
             paths = matching(self.directory, pattern, self.found)
             if not paths:
+                self.whole = False
                 self.found.add(
                     Diagnostic(
                         "empty-glob",
@@ -154,9 +159,11 @@ class _Loader:
             remedy = "Copy it into the project; only --var-file may name files elsewhere."
             summary = f"{path} leads out of the project"
             self.found.add(Diagnostic("outside-project", Severity.ERROR, summary, remedy=remedy))
+            self.whole = False
             return []
         if path.exists() and not path.is_file():  # to read from a pipe could take for ever
             self.found.add(Diagnostic("unreadable-file", Severity.ERROR, f"{path} is not a file"))
+            self.whole = False
             return []
         return self.read(path)
 

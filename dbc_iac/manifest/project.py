@@ -141,6 +141,14 @@ class IdentitySpec(_Part):
     node_key: SecretRef | None = Field(default=None, description="private key of a bare-metal manager, 64 hex digits")
     address: str | None = Field(default=None, description="SS58 address; required for multisig, and to own a Network")
 
+    @property
+    def made_of(self) -> str:
+        """`wallet`, `multisig`, `sessions` or `nodeKey`."""
+        parts = {
+            "wallet": self.wallet, "multisig": self.multisig, "sessions": self.sessions, "nodeKey": self.node_key
+        }  # fmt: skip
+        return next(name for name, part in parts.items() if part is not None)
+
     @model_validator(mode="after")
     def _checked(self) -> Self:
         if sum(v is not None for v in (self.wallet, self.multisig, self.sessions, self.node_key)) != 1:
@@ -203,6 +211,10 @@ class ProjectSpec(_Part):
     image_client: Name | None = Field(
         default=None, description="the client node for image centres, whose ids are its own; default: the first"
     )
+
+    def identity_types(self) -> dict[str, str]:
+        """What each identity is made of, by name."""
+        return {name: identity.made_of for name, identity in self.identities.items()}
 
     @model_validator(mode="after")
     def _known_client(self) -> Self:

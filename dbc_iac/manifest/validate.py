@@ -115,31 +115,46 @@ def _diagnostic(
             "invalid-value", Severity.ERROR, f"{dotted} must be {allowed}", remedy=remedy, source=marks.value(here),
             address=address,
         )  # fmt: skip
-    message = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    if kind == "string_pattern_mismatch":
-        message = f"it must match {context.get('pattern', '')}"
-    elif kind == "string_type":
-        message = "expected text; put it in quotes"
-    elif kind in {"int_type", "int_parsing"}:
-        message = "expected a whole number"
-    elif kind in {"bool_type", "bool_parsing"}:
-        message = "expected true or false"
-    elif kind in {"model_type", "model_attributes_type", "dict_type"}:
-        message = "expected a mapping"
-    elif kind in {"tuple_type", "list_type"}:
-        message = "expected a list"
-    elif kind in {"greater_than_equal", "less_than_equal"}:
-        message = f"must be {message}"
-    elif kind == LITERAL:
+    if kind == LITERAL:
         return Diagnostic(
             "literal-secret", Severity.ERROR, f"{dotted}: a secret must not stand in a manifest",
             "It may already be in the history of a repository: change it there where it is used.",
             str(context.get("remedy", "Write {env: NAME}, {file: PATH} or {exec: [PROGRAM, ...]}.")), marks.value(here),
             address=address,
         )  # fmt: skip
+    message = _message(error, _at(value, path))
     return Diagnostic(
         "invalid-value", Severity.ERROR, f"{dotted or 'this'}: {message}", source=marks.value(here), address=address
     )
+
+
+_MESSAGES = {
+    "string_type": "expected text; put it in quotes",
+    "int_type": "expected a whole number",
+    "int_parsing": "expected a whole number",
+    "bool_type": "expected true or false",
+    "bool_parsing": "expected true or false",
+    "model_type": "expected a mapping",
+    "model_attributes_type": "expected a mapping",
+    "dict_type": "expected a mapping",
+    "tuple_type": "expected a list",
+    "list_type": "expected a list",
+}
+
+
+def _message(error: ErrorDetails, given: Any) -> str:
+    """What is wrong with a value, in our words where pydantic's are about Python."""
+    kind, context = error["type"], error.get("ctx", {})
+    message = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    if kind == "string_pattern_mismatch":
+        return f"it must match {context.get('pattern', '')}"
+    if kind in {"too_long", "string_too_long"} and isinstance(given, str):
+        return f"at most {context.get('max_length')} characters, and this has {len(given)}"
+    if kind in {"too_short", "string_too_short"} and given == "":
+        return "must not be empty; leave it out instead"
+    if kind in {"greater_than_equal", "less_than_equal"}:
+        return f"must be {message}"
+    return _MESSAGES.get(kind, message)
 
 
 def hide_literals(found: Diagnostics, sources: dict[str, str]) -> None:

@@ -62,24 +62,37 @@ class YamlDocument:
 
 def read_yaml(data: bytes, file: str) -> list[YamlDocument]:
     """All documents of a file. `file` is the name for people. Raises DiagnosticError with what is wrong."""
-    text = _decoded(data, file)
     found = Diagnostics()
-    documents: list[YamlDocument] = []
-    loader = _Loader(text)
-    try:
-        _check_depth(text, file)
-        while loader.check_node():
-            node = loader.get_node()
-            if node is not None:
-                documents.append(_Builder(file, found).document(node))
-    except yaml.YAMLError as error:
-        found.add(_syntax(error, file))
-    except RecursionError:
-        found.add(_limit(file, None, f"nested deeper than {MOST_DEPTH} levels"))
-    finally:
-        loader.dispose()
+    documents, _ = scan_yaml(data, file, found)
     found.raise_errors()
-    return [d for d in documents if d.value is not None]
+    return documents
+
+
+def scan_yaml(data: bytes, file: str, found: Diagnostics) -> tuple[list[YamlDocument], bool]:
+    """The documents of a file as far as they can be had, and whether these are all. Problems are collected."""
+    mine = Diagnostics()
+    documents: list[YamlDocument] = []
+    whole = False
+    try:
+        text = _decoded(data, file)
+        _check_depth(text, file)
+        loader = _Loader(text)
+        try:
+            while loader.check_node():
+                node = loader.get_node()
+                if node is not None:
+                    documents.append(_Builder(file, mine).document(node))
+            whole = True
+        finally:
+            loader.dispose()
+    except yaml.YAMLError as error:
+        mine.add(_syntax(error, file))
+    except RecursionError:
+        mine.add(_limit(file, None, f"nested deeper than {MOST_DEPTH} levels"))
+    except DiagnosticError as error:
+        mine.extend(error.diagnostics)
+    found.extend(mine)
+    return [d for d in documents if d.value is not None], whole
 
 
 class _Loader(yaml.CSafeLoader):

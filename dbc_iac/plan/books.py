@@ -26,6 +26,7 @@ def check_books(
     yield from _ports(session, here, strangers)
     if machine.hardware is not None:
         yield from _gpus(session, machine, here)
+        yield from _memory(session, machine, here)
         yield from _one_vm_an_order(session, machine, here)
 
 
@@ -76,6 +77,26 @@ def _gpus(session: Session, machine: Machine, here: Mapping[str, Change]) -> Ite
             f"{hardware.gpu_used} are held by running VMs, by VMs under creation and by failed ones.",
             "Ask for fewer, or power off what holds them.",
         )  # fmt: skip
+
+
+def _memory(session: Session, machine: Machine, here: Mapping[str, Change]) -> Iterator[Diagnostic]:
+    """Each VM fits alone, and together they may not: the last ones could not be started."""
+    hardware = machine.hardware
+    assert hardware is not None  # noqa: S101 - the caller looked
+    running = {a: wanted(c).memory for a, c in here.items() if c.desired.get("power", "on") == "on"}
+    grows = [a for a, c in here.items() if running.get(a, 0) and (c.action in _COMES or _grows(c))]
+    if grows and sum(running.values()) > hardware.mem_size_gib:
+        yield _problem(
+            session, grows[-1], "memory", "node-would-refuse",
+            f"{sum(running.values())} GiB of memory are asked for together, and the machine has "
+            f"{int(hardware.mem_size_gib)}",
+            "Each VM can be had alone; the last of them could not be started.",
+            'Ask for less, or write power: "off" for some.',
+        )  # fmt: skip
+
+
+def _grows(change: Change) -> bool:
+    return change.action is Action.UPDATE and any(f.path in {"memory", "power"} for f in change.fields)
 
 
 def _one_vm_an_order(session: Session, machine: Machine, here: Mapping[str, Change]) -> Iterator[Diagnostic]:

@@ -28,14 +28,21 @@ def dependencies(resource: Resource[Spec], inventory: Inventory) -> tuple[str, .
     return tuple(dict.fromkeys(a for _, a in references(resource) if a in inventory.resources))
 
 
-def check_inventory(inventory: Inventory, identities: frozenset[str]) -> Diagnostics:
-    """Everything that can be decided without the API: references, cycles, and each kind's own rules."""
+def check_inventory(
+    inventory: Inventory, identities: Mapping[str, str], broken: frozenset[str] = frozenset()
+) -> Diagnostics:
+    """Everything that can be decided without the API: references, cycles, and each kind's own rules.
+
+    `identities`: what each is made of, by name. `broken`: addresses of documents that have problems of their own; what
+    refers to them is not judged.
+    """
     found = Diagnostics()
     sound: set[str] = set()
     for resource in inventory.resources.values():
-        problems = [*_dangling(resource, inventory), *_identity(resource, identities)]
+        found.extend(_ignored(resource))
+        problems = [*_dangling(resource, inventory, broken), *_identity(resource, identities)]
         found.extend(problems)
-        if not problems:
+        if not problems and not any(_is_broken(address, broken) for _, address in references(resource)):
             sound.add(resource.address)
     found.extend(_cycles(inventory))
     reachable = {a for a in sound if all(r in sound for r in _closure(a, inventory))}
@@ -45,13 +52,32 @@ def check_inventory(inventory: Inventory, identities: frozenset[str]) -> Diagnos
     return found
 
 
-def _dangling(resource: Resource[Spec], inventory: Inventory) -> Iterator[Diagnostic]:
+def _ignored(resource: Resource[Spec]) -> Iterator[Diagnostic]:
+    """`ignoreChanges` names fields, or parts that hold fields."""
+    fields = {f.path for f in kind_of(resource.kind).fields}
+    known = fields | {path.rpartition(".")[0] for path in fields if "." in path}
+    for index, path in enumerate(resource.spec.lifecycle.ignore_changes):
+        if path not in known:
+            close = difflib.get_close_matches(path, known, 1)
+            yield resource.problem(
+                "unknown-field",
+                f"lifecycle.ignoreChanges.{index}",
+                f"a {resource.kind} has no field {path}",
+                remedy=f"Did you mean {close[0]}?" if close else f"Fields: {', '.join(sorted(fields))}.",
+            )
+
+
+def _is_broken(address: str, broken: frozenset[str]) -> bool:
+    return bool({address, address.partition(".")[0]} & broken)
+
+
+def _dangling(resource: Resource[Spec], inventory: Inventory, broken: frozenset[str]) -> Iterator[Diagnostic]:
     for path, address in references(resource):
-        if address in inventory.resources:
+        if address in inventory.resources or _is_broken(address, broken):
             continue
         kind, _, name = address.partition("/")
-        same_kind = [r.address for r in inventory.of(kind)]
-        close = difflib.get_close_matches(address, same_kind, 1)
+        same_kind = [r.name for r in inventory.of(kind)]
+        close = [f"{kind}/{n}" for n in difflib.get_close_matches(name, same_kind, 1)]
         named = [r.address for r in inventory.resources.values() if r.name == name]
         remedy = f"Did you mean {close[0]}?" if close else f"Add a document of kind {kind} with that name."
         detail = f"{named[0]} has that name, but is of another kind." if named else _or_a_file(resource, path)
@@ -64,9 +90,19 @@ def _or_a_file(resource: Resource[Spec], path: str) -> str:
     return f"A file name would end in {reference.unless}." if reference is not None and reference.unless else ""
 
 
-def _identity(resource: Resource[Spec], identities: frozenset[str]) -> Iterator[Diagnostic]:
+def _identity(resource: Resource[Spec], identities: Mapping[str, str]) -> Iterator[Diagnostic]:
     name = getattr(resource.spec, "identity", None)
-    if name is not None and name not in identities:
+    if name is None:
+        return
+    fitting = kind_of(resource.kind).identified_by
+    if name in identities and identities[name] not in fitting:
+        yield resource.problem(
+            "wrong-identity",
+            "identity",
+            f"{name} is a {identities[name]}, and a {resource.kind} is asked with a {' or '.join(fitting)}",
+            remedy=f"Name an identity of the project file that has a {' or '.join(fitting)}.",
+        )
+    if name not in identities:
         close = difflib.get_close_matches(name, identities, 1)
         known = ", ".join(sorted(identities)) or "none"
         yield resource.problem(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from dbc_iac.api.channel import Channel
 from dbc_iac.api.secret import SecretText
@@ -43,7 +43,8 @@ class Session:
     connect: Callable[[Reach], Channel]
     secret: Callable[[str, str], SecretText | None]
     environment: str = ""
-    identities: frozenset[str] = frozenset()
+    identities: Mapping[str, str] = field(default_factory=dict)
+    """What each identity is made of (wallet, multisig, sessions, nodeKey), by name."""
     max_removals: int = 50
     moves: tuple[tuple[str, str], ...] = ()
     """Addresses that `state` has under a new name already, and the document on disk not yet: (before, now)."""

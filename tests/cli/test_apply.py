@@ -469,3 +469,15 @@ def test_what_is_wrong_elsewhere_does_not_stop_a_target(make: Callable[..., Emul
     for options in (["--target", "VirtualMachine/one"], ["--exclude", "VirtualMachine/two"]):
         assert emulated.run("plan", *options).code == 0
     assert emulated.run("plan", "--json", "--target", "VirtualMachine/two").codes == ["cannot-shrink"]
+
+
+def test_vms_that_fit_alone_and_not_together_are_refused(make: Callable[..., Emulated]) -> None:
+    emulated = make(*(vm(name, memory="200Gi") for name in ("one", "two")))
+    result = emulated.run("plan", "--json")
+    assert (result.code, result.codes) == (5, ["node-would-refuse"])
+    assert "400 GiB of memory are asked for together" in result.err
+
+
+def test_a_data_disk_that_the_host_has_no_room_for_is_told(make: Callable[..., Emulated]) -> None:
+    result = make(vm("one", dataDisk={"size": "99Ti"})).run("plan", "--json")
+    assert (result.code, result.codes) == (0, ["thin-space"])

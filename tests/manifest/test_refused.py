@@ -10,7 +10,7 @@ import pytest
 
 from dbc_iac.diagnostics import DiagnosticError
 from dbc_iac.manifest.yaml import read_yaml
-from tests.projects import project, vm
+from tests.projects import NODE_ID, document, project, vm
 
 
 @pytest.mark.parametrize(
@@ -135,3 +135,44 @@ def test_a_file_full_of_problems_is_given_up() -> None:
     with pytest.raises(DiagnosticError) as caught:
         read_yaml(b"".join(b"- !t%d x\n" % n for n in range(2_000)), "m.yaml")
     assert len(caught.value.diagnostics) == 20
+
+
+EXPORT = {"node": "gpu-a", "file": "ubuntu.qcow2", "imageServer": "ID_2"}
+SERVER = {"manager": "m", "uuid": "a", "ip": "192.0.2.1", "description": ""}
+
+
+@pytest.mark.parametrize(
+    ("documents", "code", "said"),
+    [
+        ([vm(lifecycle={"ignoreChanges": ["memroy"]})], "unknown-field", "Did you mean memory?"),
+        ([vm(lifecycle={"preventDestroy": "no"})], "invalid-value", "expected true or false"),
+        ([vm(description="x" * 201)], "invalid-value", "at most 200 characters, and this has 201"),
+        ([document("BareMetalManager", "m", {"id": NODE_ID, "identity": "tenant"})], "wrong-identity", "a nodeKey"),
+        ([document("BareMetalServer", "s", SERVER)], "invalid-value", "must not be empty; leave it out"),
+        ([document("ImageExport", n, EXPORT) for n in "ab"], "duplicate-identity", "ImageExport/a sends this file"),
+        ([vm(n, publicIp="198.51.100.9") for n in "ab"], "duplicate-identity", "has the public address"),
+        ([document("Disk", "d", {"vm": "x", "size": "5Gi"}, dependsOn=["Disk/e"])], "unknown-field", "below `spec:`"),
+    ],
+)
+def test_what_can_be_decided_without_the_network_is(tmp_path: Path, documents: list[str], code: str, said: str) -> None:
+    result = project(tmp_path, *documents).run("validate", "--json")
+    assert result.code == 3
+    assert code in result.codes
+    assert said in result.err
+
+
+def test_one_bad_document_hides_no_other(tmp_path: Path) -> None:
+    """Also references and rules of the sound ones; what refers to a bad one is not judged."""
+    twice = '{"apiVersion": "dbc-iac/v1", "kind": "Network", "kind": "Network"}\n'
+    documents = [
+        vm("bad", gpus="many"),
+        vm("sound", network="nope"),
+        document("Disk", "of-bad", {"vm": "bad", "size": "5Gi"}),
+        document("Disk", "lost", {"vm": "nowhere", "size": "5Gi"}),
+        vm("ring", image="plain"),
+    ]
+    result = project(tmp_path, *documents).run("validate", "--json")
+    assert sorted(result.codes) == ["invalid-value", *["unknown-reference"] * 3]
+    broken = project(tmp_path, vm("bad", gpus="many"), twice, vm("worse", cpus=0)).run("validate", "--json")
+    assert {"duplicate-key", "invalid-value"} <= set(broken.codes)
+    assert broken.codes.count("invalid-value") == 2

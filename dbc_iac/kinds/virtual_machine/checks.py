@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dbc_iac.diagnostics import Diagnostic
-from dbc_iac.kinds.resource import Resource
+from dbc_iac.kinds.resource import Inventory, Resource
 from dbc_iac.kinds.types import forward_ranges
 from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
 
@@ -33,6 +33,20 @@ def check(vm: VmResource) -> Iterator[Diagnostic]:
         yield vm.problem(
             "reserved-text", "description", "a description must not contain [dbc-iac:", remedy="Remove that text."
         )
+
+
+def same_public_ip(vm: VmResource, inventory: Inventory) -> Iterator[Diagnostic]:
+    """The node compares it with those of all its VMs; elsewhere it leads to one of them at most."""
+    if vm.spec.public_ip is None:
+        return
+    for other in inventory.of(vm.kind):
+        if other.address < vm.address and getattr(other.spec, "public_ip", None) == vm.spec.public_ip:
+            yield vm.problem(
+                "duplicate-identity",
+                "publicIp",
+                f"{other.address} has the public address {vm.spec.public_ip} already",
+                remedy="Give each VM its own.",
+            )
 
 
 def _image(vm: VmResource) -> Iterator[Diagnostic]:

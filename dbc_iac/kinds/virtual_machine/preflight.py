@@ -31,6 +31,8 @@ def preflight(
         yield from _cpus(vm, desired, hardware, share)
     if "memory" in changed:
         yield from _memory(vm, desired, hardware, share)
+    if "dataDisk.size" in changed and not desired.get("dataDisk.file"):
+        yield from _thin(vm, desired, hardware)
 
 
 def _error(vm: VmResource, path: str, summary: str, detail: str, remedy: str) -> Diagnostic:
@@ -175,4 +177,16 @@ def _memory(vm: VmResource, desired: Mapping[str, Json], hardware: NodeHardware,
     if memory > limit:
         yield _error(
             vm, "memory", f"{limit} GiB can be had, and this VM asks for {memory}", "", f"Ask for {limit}Gi or less."
+        )
+
+
+def _thin(vm: VmResource, desired: Mapping[str, Json], hardware: NodeHardware) -> Iterator[Diagnostic]:
+    size, data = parse_gib(desired["dataDisk.size"]), next((d for d in hardware.disks if d.path == "/data"), None)
+    if data is not None and size > data.free_gib:
+        yield vm.problem(
+            "thin-space",
+            "dataDisk.size",
+            f"{size} GiB is more than is free in /data",
+            detail="Disk files are thin: the node may accept it, and writes fail once the host is full.",
+            severity=Severity.WARNING,
         )

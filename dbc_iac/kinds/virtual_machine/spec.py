@@ -29,6 +29,7 @@ from dbc_iac.kinds.types import (
     Description,
     FileName,
     FirewallRule,
+    Flag,
     Forward,
     GiB,
     IpAddress,
@@ -129,7 +130,7 @@ class VirtualMachineSpec(Spec):
     restart_on: Annotated[Token | dict[str, Token] | None, once] = Field(
         default=None, description="a changed value powers the VM off and on once"
     )
-    external: Annotated[bool, access] = Field(default=False, description="must exist; is never changed")
+    external: Annotated[Flag, access] = Field(default=False, description="must exist; is never changed")
     id: Annotated[str | None, access] = Field(default=None, description="task id of an external VM")
 
     @model_validator(mode="before")
