@@ -12,7 +12,7 @@ import click
 
 from dbc_iac.cli import recovery
 from dbc_iac.cli.app import App, Exit, writing
-from dbc_iac.cli.faces import face_options, show_plan
+from dbc_iac.cli.faces import face_options, follow_options, show_plan
 from dbc_iac.cli.lazy import LazyGroup
 from dbc_iac.cli.options import choice_options, json_option, target_option, yes_option
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
@@ -211,6 +211,7 @@ def plan(
         raise Exit(ExitCode.CHANGES_PENDING)
 
 
+@follow_options
 @face_options
 @_rail_options
 @dbc_iac.command()
@@ -242,6 +243,7 @@ def apply(
         _confirm_and_apply(app, workspace, made, yes, Choices(wait_timeout, settle), rails)
 
 
+@follow_options
 @face_options
 @_rail_options
 @dbc_iac.command()
@@ -274,8 +276,10 @@ def destroy(
 def _confirm_and_apply(
     app: App, workspace: Workspace, made: Plan, yes: bool, choices: Choices, chosen: Mapping[str, object]
 ) -> None:
+    from dbc_iac.cli.following import Following, write_report
     from dbc_iac.report.apply_text import report_json, report_lines
 
+    following = Following.of(app, chosen)
     app.report(made.diagnostics)
     if not app.json:
         show_plan(app, made, chosen, None)
@@ -286,8 +290,10 @@ def _confirm_and_apply(
         raise Exit(made.exit_code)
     if not yes:
         _ask(app)
-    report = app.redaction(workspace.apply(made, choices))
+    report = app.redaction(workspace.apply(made, choices, following))
+    following.end(report)
     app.report(report.diagnostics)
+    write_report(app, report, chosen)
     app.show_lines(report_lines(report), {"plan": shown, "report": report_json(report)})
     raise Exit(report.exit_code)
 

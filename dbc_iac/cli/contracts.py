@@ -1,4 +1,4 @@
-"""The published contracts as texts: JSON Schemas of manifests, state, journal, plan and the end of an apply.
+"""The published contracts as texts: JSON Schemas of manifests, state, journal, plan, events and the end of an apply.
 
 What `specs/` holds.
 """
@@ -10,6 +10,7 @@ import json
 from dbc_iac.kinds import models
 from dbc_iac.manifest.schema import schemas
 from dbc_iac.report.contract import plan_schema, report_schema
+from dbc_iac.report.events import event_schema
 from dbc_iac.state.document import State
 from dbc_iac.state.records import journal_schema
 
@@ -23,6 +24,7 @@ def contracts() -> dict[str, str]:
     }
     documents["plan.schema.json"] = plan_schema()
     documents["report.schema.json"] = report_schema()
+    documents["event.schema.json"] = event_schema()
     documents["journal.schema.json"] = journal_schema()
     return {
         name: json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"

@@ -38,7 +38,8 @@ def run_demo(app: App, group: click.Command) -> None:
         shutil.copytree(example_directory(EXAMPLE), project)
         world = load_world(project / "world.yaml")
         network, loop = Network(world), virtual_loop()
-        environ = {"DBC_WALLET_SEED": world.wallets[0].seed, "XDG_CACHE_HOME": str(Path(folder) / "cache")}
+        screen = {k: v for k, v in app.runtime.environ.items() if k in {"NO_COLOR", "TERM"}}
+        environ = {**screen, "DBC_WALLET_SEED": world.wallets[0].seed, "XDG_CACHE_HOME": str(Path(folder) / "cache")}
         runtime = replace(
             app.runtime, environ=environ, transport=network.transport, run=loop.run_until_complete, terminal=False
         )

@@ -26,6 +26,18 @@ def face_options(command: click.Command) -> click.Command:
     return command
 
 
+def follow_options(command: click.Command) -> click.Command:
+    """The options about how an apply is followed, the same for apply and destroy."""
+    file = click.Path(path_type=Path, dir_okay=False)
+    command.params += [
+        click.Option(
+            ["--events"], metavar="FILE|-", help="Write events here, a JSON value a line; -: standard output."
+        ),
+        click.Option(["--report"], type=file, help="Write the end report too: Markdown (.md), JSON (.json) or text."),
+    ]
+    return command
+
+
 def show_plan(app: App, made: Plan, chosen: Mapping[str, object], value: Any) -> None:
     """The plan on standard output (with --json: `value`), and in the files that were asked for."""
     from dbc_iac.report.plan_markdown import plan_markdown

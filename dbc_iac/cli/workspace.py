@@ -17,6 +17,7 @@ from dbc_iac.api.secret import SecretText
 from dbc_iac.api.transport import ClientNode
 from dbc_iac.apply import Choices, Event, Hook, Recorder, Report, Run, run
 from dbc_iac.cli.app import App
+from dbc_iac.cli.following import Following
 from dbc_iac.cli.identities import Identities
 from dbc_iac.cli.interrupt import stop_on_signal
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, Severity
@@ -29,8 +30,6 @@ from dbc_iac.plan import Options, Plan, Session, check_inventory, make_plan
 from dbc_iac.plan.file import read_plan
 from dbc_iac.plan.fit import check_fit
 from dbc_iac.plan.moves import moved
-from dbc_iac.report.lines import PAPER
-from dbc_iac.report.progress import event_line
 from dbc_iac.report.redaction import Redaction
 from dbc_iac.state import LocalStore, State, lock, owner
 
@@ -159,12 +158,12 @@ class Workspace:
         async with self.identities.connections() as connections:
             await check_fit(plan, self._session(connections, self.state()))
 
-    def apply(self, plan: Plan, choices: Choices) -> Report:
+    def apply(self, plan: Plan, choices: Choices, following: Following) -> Report:
         """Apply a plan, and write the state. The state is locked."""
-        report: Report = self.app.runtime.run(self._apply(plan, choices))
+        report: Report = self.app.runtime.run(self._apply(plan, choices, following))
         return report
 
-    async def _apply(self, plan: Plan, choices: Choices) -> Report:
+    async def _apply(self, plan: Plan, choices: Choices, following: Following) -> Report:
         state = self.state()
         if plan.moves:
             state = self.store.commit(state)
@@ -173,8 +172,9 @@ class Workspace:
         self.store.journal.begin(serial=state.serial, plan=plan.digest, owner=holder)
         number = max((i.number for i in state.pending), default=0)
         recorder = Recorder(self.store.journal, {c.address: c for c in plan.changes}, state.bindings, number)
-        with stop_on_signal(self.app.runtime.tell) as stopped:
-            report = await self._run(plan, recorder, choices, stopped)
+        async with following.watching(plan):
+            with stop_on_signal(following.progress.say) as stopped:
+                report = await self._run(plan, recorder, choices, stopped, following.tell)
         return report if recorder.unwritten is not None else self._committed(report)
 
     def _committed(self, report: Report) -> Report:
@@ -185,7 +185,14 @@ class Workspace:
             return replace(report, diagnostics=(*report.diagnostics, *error.diagnostics))
         return report
 
-    async def _run(self, plan: Plan, recorder: Recorder, choices: Choices, stopped: Callable[[], bool]) -> Report:
+    async def _run(
+        self,
+        plan: Plan,
+        recorder: Recorder,
+        choices: Choices,
+        stopped: Callable[[], bool],
+        tell: Callable[[Event], None],
+    ) -> Report:
         async with self.identities.connections() as connections:
             return await run(
                 plan,
@@ -193,17 +200,12 @@ class Workspace:
                     self.connect(connections),
                     self._plan_secret(plan),
                     recorder,
-                    self._tell,
+                    tell,
                     self._hooks(),
                     choices,
                     stopped,
                 ),
             )
-
-    def _tell(self, event: Event) -> None:
-        line = event_line(self.app.redaction(event))
-        if line is not None and not self.app.json:
-            self.app.runtime.tell(PAPER.render([line]))
 
     @cached_property
     def identities(self) -> Identities:

@@ -18,7 +18,7 @@ def report_text(report: Report) -> str:
 
 def report_lines(report: Report) -> Iterator[Line]:
     """One line of counts, then each address that is not done, with its reason."""
-    yield Line(_counts(report), Tone.ADDED if _whole(report) else Tone.LOSS)
+    yield Line(counts(report), Tone.ADDED if _whole(report) else Tone.LOSS)
     yield from _listed("Failed:", report.failed, Tone.LOSS)
     yield from _listed("Not started:", report.not_started, Tone.CHANGED)
     yield from _listed("Still under way (the next apply goes on):", report.waiting, Tone.CHANGED)
@@ -46,7 +46,8 @@ def _whole(report: Report) -> bool:
     return not (report.failed or report.not_started or report.waiting or report.powered_off or report.interrupted)
 
 
-def _counts(report: Report) -> str:
+def counts(report: Report) -> str:
+    """One line: how it ended, after how long, how many of each."""
     minutes, seconds = divmod(int(report.seconds), 60)
     begin = f"Apply {'interrupted' if report.interrupted else 'ended'} after {minutes} min {seconds} s: "
     if not (report.failed or report.not_started or report.waiting):

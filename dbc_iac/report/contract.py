@@ -12,7 +12,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from dbc_iac.plan.model import FORMAT_VERSION, Plan
 from dbc_iac.values import Json
 
-_DRAFT = "https://json-schema.org/draft/2020-12/schema"
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _PLAIN = {str: "string", int: "integer", float: "number", bool: "boolean", NoneType: "null"}
 
 
@@ -25,7 +25,7 @@ def plan_schema() -> dict[str, Json]:
     properties["formatVersion"] = {"const": FORMAT_VERSION}
     properties["digest"] = {"type": "string", "pattern": "^[0-9a-f]{64}$", "description": "over all but diagnostics"}
     root["required"].append("digest")
-    return {"$schema": _DRAFT, "title": "A plan of dbc-iac", **root, "$defs": made.definitions}
+    return {"$schema": DRAFT, "title": "A plan of dbc-iac", **root, "$defs": made.definitions}
 
 
 def report_schema() -> dict[str, Json]:
@@ -44,7 +44,7 @@ def report_schema() -> dict[str, Json]:
         "exitCode": {"type": "integer"},
     }
     return {
-        "$schema": _DRAFT,
+        "$schema": DRAFT,
         "title": "The end of an apply of dbc-iac",
         "type": "object",
         "properties": properties,

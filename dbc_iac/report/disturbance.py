@@ -65,6 +65,7 @@ def disturbances(plan: Plan) -> tuple[Disturbance, ...]:
     changes = {c.address: c for c in plan.changes}
     numbers = {s.address: n for n, s in reversed(list(enumerate(shown_steps(plan), 1)))}
     begins = _begins(plan)
+    new = {c.address for c in plan.changes if c.action is Action.CREATE}  # nobody uses it yet
     found: dict[str, Disturbance] = {}
     for change in plan.pending:
         effect = _of_change(change)
@@ -73,7 +74,7 @@ def disturbances(plan: Plan) -> tuple[Disturbance, ...]:
             number = numbers.get(change.address, 0)
             found[change.address] = Disturbance(change.address, change.node, effect, step=number, causes=causes)
     for number, step in enumerate(shown_steps(plan), 1):
-        if step.kind is StepKind.WINDOW:
+        if step.kind is StepKind.WINDOW and step.address not in new:
             whole = found.get(step.address)
             if whole is None or whole.effect not in {Effect.DELETED, Effect.REPLACED}:
                 found[step.address] = replace(_of_window(number, step, changes), begins=begins[step.key])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from dbc_iac.plan.model import Action, Change, Plan, Step, StepKind
-from dbc_iac.report.disturbance import Disturbance, disturbances, expected_calls, shown_steps
+from dbc_iac.report.disturbance import Disturbance, Effect, disturbances, expected_calls, shown_steps
 from dbc_iac.report.field_text import changed_field_lines, common_field_lines, new_field_lines
 from dbc_iac.report.grouping import Detail, grouped, likeness, some
 from dbc_iac.report.lines import PAPER, Line, Tone
@@ -46,7 +46,7 @@ def summary(plan: Plan) -> str:
     if unknown := plan.count(Action.UNKNOWN):
         counts.append(f"{unknown:,} unknown")
     text = f"Plan: {', '.join(counts)}." if counts else "Plan: nothing is changed but names."
-    if off := len(plan.powered_off):
+    if off := sum(1 for d in disturbances(plan) if d.effect in {Effect.CYCLED, Effect.STAYS_OFF} and d.step):
         text += f" {off:,} VM{'s are' if off > 1 else ' is'} powered off for it."
     if calls := expected_calls(plan):
         text += f" About {calls:,} call{'s' if calls > 1 else ''}."

@@ -1,19 +1,13 @@
-"""An apply while it runs: a plain line an event, or, on a terminal, those lines above a list of what is under way.
-
-Both show the same words. Nothing here decides anything, and no event holds a secret.
-"""
+"""An apply while it runs: a plain line an event, for files and CI. Nothing here decides anything."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self, TextIO
+from typing import Protocol, Self
 
 from dbc_iac.apply.report import Event
-from dbc_iac.report.lines import PAPER, Line, Screen, Tone, escaped
-
-if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+from dbc_iac.report.lines import PAPER, Line, Screen, Tone
 
 _SAID = {
     "step-failed": ("FAILED", Tone.LOSS),
@@ -51,8 +45,16 @@ class UnderWay:
     def __init__(self) -> None:
         self.since: dict[str, float] = {}
         self.said: dict[str, str] = {}
+        self._ended: set[str] = set()
+
+    @property
+    def ended(self) -> int:
+        """How many addresses of which nothing is left to do, or nothing is done any more."""
+        return len(self._ended)
 
     def follow(self, event: Event) -> None:
+        if event.kind in {"step-done", "step-failed", "step-skipped"}:
+            self._ended.add(event.address)
         if event.kind in _ENDS:
             self.since.pop(event.address, None)
             self.said.pop(event.address, None)
@@ -101,8 +103,9 @@ class PlainProgress:
         if at - self._last < REMIND_SECONDS or not self._under_way.said:
             return
         self._last = at
-        lines = [Line(f"{clock(at)}  under way     {a}: {t}", Tone.ASIDE) for a, t in self._under_way.said.items()]
-        self._write(self._screen.render(lines))
+        under_way = self._under_way
+        told = [f"{a}: {text}, for {clock(at - under_way.since[a]).strip()}" for a, text in under_way.said.items()]
+        self._write(self._screen.render(Line(f"{clock(at)}  under way     {text}", Tone.ASIDE) for text in told))
 
     def __enter__(self) -> Self:
         return self
@@ -118,56 +121,3 @@ class SilentProgress(PlainProgress):
 
     def __init__(self) -> None:
         super().__init__(lambda text: None)
-
-
-class LiveProgress:
-    """Lines scroll by, below them stands what is under way and for how long. `now` in seconds since the apply began."""
-
-    def __init__(self, stream: TextIO, screen: Screen, now: Callable[[], float]) -> None:
-        from rich.console import Console
-        from rich.live import Live
-
-        self._screen = screen
-        self._now = now
-        self._under_way = UnderWay()
-        self._console: Console = Console(
-            file=stream, force_terminal=True, no_color=not screen.colours, width=screen.columns, highlight=False
-        )
-        self._live = Live(
-            console=self._console, get_renderable=self._drawn, refresh_per_second=2, transient=True,
-            redirect_stdout=False, redirect_stderr=False,
-        )  # fmt: skip
-
-    def tell(self, event: Event) -> None:
-        self._under_way.follow(event)
-        line = event_line(event)
-        if line is not None and event.kind != "waiting":
-            self._print(line)
-
-    def say(self, text: str) -> None:
-        self._print(Line(text, Tone.CHANGED))
-
-    def remind(self, at: float) -> None:
-        """The list is always there."""
-
-    def _print(self, line: Line) -> None:
-        from rich.text import Text
-
-        self._console.print(Text(escaped(line.text), style=line.tone.value), soft_wrap=True)
-
-    def _drawn(self) -> RenderableType:
-        from rich.text import Text
-
-        now = self._now()
-        since = list(self._under_way.since.items())  # a copy: it is drawn by a thread of rich's
-        rows = [f"{clock(now - at)}  {a}: {self._under_way.said.get(a, '')}" for a, at in since]
-        return Text("\n".join(escaped(row) for row in rows), style=Tone.ASIDE.value, no_wrap=True, overflow="ellipsis")
-
-    def __enter__(self) -> Self:
-        self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._live.stop()

@@ -12,6 +12,7 @@ import pytest
 
 from dbc_iac.emulator import FaultSpec
 from dbc_iac.report.contract import plan_schema, report_schema
+from dbc_iac.report.events import event_schema
 from tests.projects import Emulated, document, project, vm
 
 CANARY = "canary-of-a-login"
@@ -76,3 +77,52 @@ def test_the_end_of_an_apply_in_json_fits_its_schema_and_is_redacted(make: Calla
 def test_a_file_that_cannot_be_written_is_a_problem(make: Callable[..., Emulated], tmp_path: Path) -> None:
     result = make(vm(**LOGIN)).run("plan", "--markdown", str(tmp_path / "no" / "plan.md"), "--json")
     assert (result.code, result.codes) == (3, ["unwritable-file"])
+
+
+def test_an_apply_is_followed_by_lines_and_by_events_at_the_same_time(
+    make: Callable[..., Emulated], tmp_path: Path
+) -> None:
+    events, report = tmp_path / "events.ndjson", tmp_path / "report.md"
+    result = make(vm(**LOGIN), DISK).run("apply", "--yes", "--events", str(events), "--report", str(report))
+    assert result.code == 0
+    assert "done          Disk/scratch" in result.err
+    assert "## dbc-iac: Apply ended after" in report.read_text()
+    lines = [json.loads(line) for line in events.read_text().splitlines()]
+    for line in lines:
+        jsonschema.validate(line, event_schema())
+    assert (lines[0]["event"], lines[0]["changes"], lines[-1]["event"]) == ("begin", 2, "end")
+    assert lines[-1]["report"]["done"] == ["Disk/scratch", "VirtualMachine/trainer"]
+    assert [line["at"] for line in lines[1:]] == sorted(line["at"] for line in lines[1:])
+    seen = {line["event"] for line in lines}
+    assert {"call", "goal-met", "window-opened", "window-closed", "step-started", "step-done"} <= seen
+
+
+def test_events_on_standard_output_stand_alone_there(make: Callable[..., Emulated]) -> None:
+    emulated = make(vm(**LOGIN))
+    result = emulated.run("apply", "--yes", "--events", "-")
+    lines = [json.loads(line) for line in result.out.splitlines()]
+    assert (lines[0]["event"], lines[-1]["event"]) == ("begin", "end")
+    assert "Plan: 1 to create" in result.err
+    assert "Apply ended" in result.err
+    refused = emulated.run("apply", "--yes", "--events", "-", "--json")
+    assert (refused.code, refused.codes) == (3, ["usage"])
+
+
+def test_an_apply_outlives_its_log_of_events(make: Callable[..., Emulated]) -> None:
+    result = make(vm(**LOGIN)).run("apply", "--yes", "--events", "/dev/full")
+    assert result.code == 0
+    assert result.err.count("events cannot be written any more") == 1
+
+
+def test_what_a_node_says_is_redacted_in_events_and_in_the_report(
+    make: Callable[..., Emulated], tmp_path: Path
+) -> None:
+    emulated = make(vm(**LOGIN))
+    emulated.network.faults.add(FaultSpec(op="tasks.create", kind="refuse", text=f"no {CANARY}", times=9))
+    written = [tmp_path / n for n in ("events", "report.json", "report.md", "report.txt")]
+    for report in written[1:]:
+        assert emulated.run("apply", "--yes", "--events", str(written[0]), "--report", str(report)).code == 1
+    for file in written:
+        assert "the node refused it: no ***" in file.read_text().replace("\\", "")
+        assert CANARY not in file.read_text()
+    jsonschema.validate(json.loads(written[1].read_text()), report_schema())

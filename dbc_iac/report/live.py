@@ -1,0 +1,103 @@
+"""An apply on a terminal: lines scroll by, and below them stands a tree of what is under way, by machine.
+
+It says what is waited for, since when, and, of transfers, how far they are. At its end the tree is gone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TextIO
+
+from dbc_iac.apply.report import Event
+from dbc_iac.report.lines import Line, Screen, Tone, escaped, fold
+from dbc_iac.report.progress import UnderWay, clock, event_line
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+_PERCENT = re.compile(r"\((\d{1,3})%\)")
+_MOST = 20
+"""Rows of the tree; a terminal is not much higher."""
+_BAR = 20
+
+
+class LiveProgress:
+    """`now` in seconds since the apply began; `machines` gives the machine of an address; `total` how many changes."""
+
+    def __init__(
+        self, stream: TextIO, screen: Screen, now: Callable[[], float], machines: Mapping[str, str], total: int
+    ) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        self._now = now
+        self._machines = machines
+        self._total = total
+        self._under_way = UnderWay()
+        self._colours = screen.colours
+        self._console = Console(file=stream, force_terminal=True, width=screen.columns, highlight=False, no_color=False)
+        self._live = Live(
+            console=self._console, get_renderable=self.drawn, refresh_per_second=2, transient=True,
+            redirect_stdout=False, redirect_stderr=False,
+        )  # fmt: skip
+
+    def tell(self, event: Event) -> None:
+        self._under_way.follow(event)
+        line = event_line(event)
+        if line is not None and event.kind != "waiting":
+            self._print(line)
+
+    def say(self, text: str) -> None:
+        self._print(Line(text, Tone.CHANGED))
+
+    def remind(self, at: float) -> None:
+        """The tree is always there."""
+
+    def _style(self, tone: Tone) -> str:
+        return tone.value if self._colours else ""
+
+    def _print(self, line: Line) -> None:
+        from rich.text import Text
+
+        for part in fold(escaped(line.text), self._console.width):
+            self._console.print(Text(part, style=self._style(line.tone)), soft_wrap=True)
+
+    def drawn(self) -> RenderableType:
+        """The tree as it is now. Called by a thread of rich's, so it works on copies."""
+        from rich.text import Text
+        from rich.tree import Tree
+
+        since, said = dict(self._under_way.since), dict(self._under_way.said)
+        head = f"{clock(self._now())}  {self._under_way.ended} of {self._total} changes ended, {len(since)} under way"
+        tree = Tree(Text(head, style=self._style(Tone.HEAD)), guide_style=self._style(Tone.ASIDE))
+        branches: dict[str, Tree] = {}
+        for number, (address, at) in enumerate(since.items()):
+            if number == _MOST:
+                tree.add(Text(f"... and {len(since) - _MOST} more", style=self._style(Tone.ASIDE)))
+                break
+            machine = self._machines.get(address, "")
+            if machine not in branches:
+                branches[machine] = tree.add(Text(escaped(machine), style=self._style(Tone.ASIDE))) if machine else tree
+            branches[machine].add(self._row(address, self._now() - at, said.get(address, "")))
+        return tree
+
+    def _row(self, address: str, seconds: float, said: str) -> RenderableType:
+        from rich.text import Text
+
+        aside, head, done = (self._style(tone) for tone in (Tone.ASIDE, Tone.HEAD, Tone.ADDED))
+        row = Text(f"{clock(seconds).strip()} ", no_wrap=True, overflow="ellipsis")
+        if (percent := _PERCENT.search(said)) is not None:
+            full = min(int(percent[1]), 100) * _BAR // 100
+            row.append("━" * full, style=done).append("─" * (_BAR - full) + " ", style=aside)
+        return row.append(escaped(address), style=head).append(f"  {escaped(said)}", style=aside)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()

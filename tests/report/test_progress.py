@@ -1,0 +1,118 @@
+"""An apply while it runs: lines, the tree on a terminal, events for programs, and the end report in its forms."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import jsonschema
+import pytest
+from rich.console import Console
+
+from dbc_iac.apply.report import Event, Report
+from dbc_iac.diagnostics import Diagnostic, Severity
+from dbc_iac.report.apply_markdown import report_markdown
+from dbc_iac.report.apply_text import report_text
+from dbc_iac.report.events import KINDS, begin_json, end_json, event_json, event_schema
+from dbc_iac.report.lines import Screen
+from dbc_iac.report.live import LiveProgress
+from dbc_iac.report.progress import REMIND_SECONDS, PlainProgress
+from tests.report.plans import HOSTILE, everything
+
+VM = "VirtualMachine/a"
+WAITING = Event("waiting", "Image/big", "big.qcow2 is on gpu-b: is downloading (42%)", 70.0)
+REPORT = Report(
+    done=("Disk/d", "Network/n"),
+    failed={VM: f"the node refused it: allocate gpu failed {HOSTILE}"},
+    not_started={"Disk/e": f"it needs {VM}, which failed"},
+    waiting={"Image/big": "still is downloading (42%)"},
+    powered_off={VM: "its replacement is still being created"},
+    unknown=("VirtualMachine/u",),
+    diagnostics=(Diagnostic("goal-failed", Severity.ERROR, f"{VM}: allocate gpu failed", remedy="See."),),
+    seconds=125.4,
+)
+
+
+def lines(*events: Event) -> list[str]:
+    said: list[str] = []
+    progress = PlainProgress(said.append)
+    for event in events:
+        progress.tell(event)
+    return said
+
+
+def test_a_line_says_when_what_and_whom_it_is_about() -> None:
+    assert lines(Event("call", VM, "create: exists", 61.4), WAITING, Event("step-done", VM, "change", 80.0)) == [
+        "  1:01  call          VirtualMachine/a: create: exists\n",
+        "  1:10  waiting       Image/big: big.qcow2 is on gpu-b: is downloading (42%)\n",
+    ]
+
+
+def test_silence_is_broken_by_what_is_waited_for_and_since_when() -> None:
+    said: list[str] = []
+    progress = PlainProgress(said.append)
+    progress.tell(WAITING)
+    said.clear()
+    progress.remind(70.0 + REMIND_SECONDS - 1)
+    assert said == []
+    progress.remind(70.0 + REMIND_SECONDS)
+    assert said == ["  5:10  under way     Image/big: big.qcow2 is on gpu-b: is downloading (42%), for 4:00\n"]
+    progress.remind(70.0 + REMIND_SECONDS + 10)
+    assert len(said) == 1
+    progress.tell(Event("goal-met", "Image/big", "is there", 400.0))
+    said.clear()
+    progress.remind(9_000.0)
+    assert said == []
+
+
+def test_the_tree_shows_what_is_under_way_by_machine_how_far_and_since_when() -> None:
+    live = LiveProgress(io.StringIO(), Screen(colours=False, columns=80), lambda: 100.0, {"Image/big": "Node/gpu-b"}, 7)
+    live.tell(Event("call", VM, f"create: {HOSTILE}", 40.0))
+    live.tell(WAITING)
+    live.tell(Event("step-done", "Disk/d", "change", 71.0))
+    shown = Console(file=io.StringIO(), width=100, record=True)
+    shown.print(live.drawn())
+    text = shown.export_text()
+    assert "1:40  1 of 7 changes ended, 2 under way" in text
+    assert "Node/gpu-b" in text
+    assert "0:30 ━━━━━━━━──────────── Image/big" in text
+    assert "1:00 VirtualMachine/a  create: </details>" in text
+    assert "\x1b" not in text
+
+
+def test_a_tree_of_many_is_no_higher_than_a_terminal() -> None:
+    live = LiveProgress(io.StringIO(), Screen(columns=80), lambda: 1.0, {}, 500)
+    for n in range(500):
+        live.tell(Event("call", f"VirtualMachine/w-{n}", "create", 0.0))
+    shown = Console(file=io.StringIO(), width=80, record=True)
+    shown.print(live.drawn())
+    text = shown.export_text()
+    assert len(text.splitlines()) <= 23
+    assert "... and 480 more" in text
+
+
+@pytest.mark.parametrize("value", [
+    begin_json(everything()), end_json(REPORT), *(event_json(Event(k, VM, "x", 1.23456, {"a": 1})) for k in KINDS),
+])  # fmt: skip
+def test_every_event_fits_its_schema(value: dict[str, object]) -> None:
+    schema = event_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    line = json.loads(json.dumps({**value, "time": "2026-01-01T00:00:00.000+00:00"}))
+    jsonschema.validate(line, schema)
+    assert not jsonschema.Draft202012Validator(schema).is_valid({**line, "event": "other"})
+
+
+def test_the_end_report_as_text_says_everything() -> None:
+    text = report_text(REPORT)
+    assert text.startswith("Apply ended after 2 min 5 s: 2 done, 1 failed, 1 not started, 1 still under way.\n")
+    for part in ("Failed:", "Not started:", "Still under way", "Powered off because of this run:", "Not looked at:"):
+        assert part in text
+
+
+def test_the_end_report_as_markdown_says_everything_and_nothing_of_others_is_markup() -> None:
+    text = report_markdown(REPORT)
+    assert "## dbc-iac: Apply ended after 2 min 5 s: 2 done, 1 failed" in text
+    assert "**What helps**" in text
+    assert "Power off or destroy what holds them" in text
+    assert "<img" not in text.replace("\\<img", "")
+    assert "<details><summary>2 done</summary>" in text
