@@ -153,9 +153,15 @@ class _Engine:
         ok = await (self._window(draft) if draft.kind is StepKind.WINDOW else self._change(draft))
         if not ok:
             self.broken[draft.key] = "failed"
-            self.tell("step-failed", draft.address, self.ledger.why(draft.address))
+            self._tell_broken(draft)
         elif draft.goals:
             self.tell("step-done", draft.address, draft.kind.value)
+
+    def _tell_broken(self, draft: Draft) -> None:
+        """What of a step is left to do: a window has goals of several resources, and some of them may be done."""
+        for address in sorted({draft.address, *(g.address for g in draft.goals)} & self.ledger.bad):
+            kind = "step-failed" if address in self.ledger.failed else "step-skipped"
+            self.tell(kind, address, self.ledger.why(address))
 
     async def _change(self, draft: Draft) -> bool:
         """The goals of one resource, one after another; on a failed replacement the old machine is started again."""

@@ -10,7 +10,7 @@ from typing import Any, ParamSpec, Protocol
 
 from dbc_iac.api.outcome import Done, Effect, NotSent, Outcome, Refused
 from dbc_iac.diagnostics import DiagnosticError
-from dbc_iac.kinds.goal import Goal, Seen
+from dbc_iac.kinds.goal import DOWN, Goal, Seen
 from dbc_iac.plan.model import Action, Change
 from dbc_iac.state.document import LEFT, Binding, Intent
 from dbc_iac.values import Json
@@ -45,11 +45,17 @@ class Recorder:
         self._changes = changes
         self._bindings = dict(bindings)
         self._number = number
+        self._going_down: set[str] = set()
 
     def known(self, address: str) -> dict[str, Json]:
         """What an address is bound to now: `id`, and what was resolved. Empty where it is not bound."""
         bound = self._bindings.get(address)
         return {} if bound is None else {"id": bound.id, **bound.resolved}
+
+    def down(self) -> tuple[str, ...]:
+        """The addresses of machines that were powered off only to be changed, and are not started again yet."""
+        off = {a for a, b in self._bindings.items() if b.applied.get("power") == DOWN and LEFT not in a}
+        return tuple(sorted(off | self._going_down))
 
     def intent(self, goal: Goal, detail: Mapping[str, Json]) -> int:
         """Write down that a call is about to be made; it is on disk when this returns, unless `unwritten` is set."""
@@ -58,6 +64,9 @@ class Recorder:
         kept: dict[str, Json] = {**detail, "where": dict(change.reach), "kind": change.kind, "vm": goal.vm}
         if goal.creates:
             kept |= {"marker": change.marker, "fields": dict(goal.fields)}
+        if goal.fields.get("power") == DOWN:
+            kept["power"] = DOWN
+            self._going_down.add(goal.address)
         identity = goal.id or change.id
         intent = Intent(
             number=self._number,
@@ -87,6 +96,8 @@ class Recorder:
 
     def met(self, goal: Goal, seen: Seen) -> None:
         """A goal holds: what it made is bound, what it changed is known, what it removed is unbound."""
+        if goal.powers:
+            self._going_down.discard(goal.address)
         change = self._changes[goal.address]
         if goal.creates:
             # What an earlier run made has the fields that were sent then; the next plan tells what differs by now.

@@ -17,7 +17,7 @@ from dbc_iac.apply.hook import Hook, keeps_on
 from dbc_iac.apply.watch import FLOOR
 from dbc_iac.diagnostics import ExitCode
 from dbc_iac.kinds import kind_of
-from dbc_iac.kinds.goal import Goal, Sight
+from dbc_iac.kinds.goal import DOWN, Goal, Sight
 from dbc_iac.plan.model import Action, Change
 from dbc_iac.plan.steps import Draft
 from dbc_iac.plan.tasks import task_of
@@ -54,8 +54,9 @@ class Window:
         kind, task = kind_of(host.kind), task_of(host)
         if host.action is Action.NO_OP:
             task = replace(task, id=host.id)
-        self.off = replace(kind.power(task, to="off"), fields={})
-        self.on = replace(kind.power(task, to="on"), fields={})
+        comes_back = draft.power == "on"
+        self.off = replace(kind.power(task, to="off"), fields={"power": DOWN} if comes_back else {})
+        self.on = replace(kind.power(task, to="on"), fields={"power": "on"} if comes_back else {})
 
     async def run(self) -> bool:
         """Whether every goal is met and the VM is as it should be."""

@@ -232,15 +232,25 @@ def apply(
     as_json: bool,
     **rails: object,
 ) -> None:
-    """Make it so: plan, ask, apply. With FILE, apply exactly that plan."""
+    """Make it so: plan, ask, apply. With FILE, apply exactly that plan, without a question."""
     from dbc_iac.apply import Choices
     from dbc_iac.cli.workspace import Workspace
 
     app.json = as_json
+    options = _options(False, targets, rails)
+    if file is not None and options != _options(False, (), {}):
+        raise DiagnosticError(
+            Diagnostic(
+                "plan-is-made",
+                Severity.ERROR,
+                "a plan FILE is applied as it is, with what was chosen when it was made",
+                remedy="Give the options to `dbc-iac plan -o FILE`.",
+            )
+        )
     workspace = Workspace.load(app)
     with workspace.locked("apply"):
-        made = workspace.plan(_options(False, targets, rails)) if file is None else workspace.planned(file)
-        _confirm_and_apply(app, workspace, made, yes, Choices(wait_timeout, settle), rails)
+        made = workspace.plan(options) if file is None else workspace.planned(file)
+        _confirm_and_apply(app, workspace, made, yes or file is not None, Choices(wait_timeout, settle), rails)
 
 
 @follow_options

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import secrets as random
@@ -174,7 +175,12 @@ class Workspace:
         recorder = Recorder(self.store.journal, {c.address: c for c in plan.changes}, state.bindings, number)
         async with following.watching(plan):
             with stop_on_signal(following.progress.say) as stopped:
-                report = await self._run(plan, recorder, choices, stopped, following.tell)
+                try:
+                    report = await self._run(plan, recorder, choices, stopped, following.tell)
+                except asyncio.CancelledError:
+                    for address in recorder.down():
+                        following.progress.say(f"{address} is down because of us: the next apply starts it again")
+                    raise
         return report if recorder.unwritten is not None else self._committed(report)
 
     def _committed(self, report: Report) -> Report:

@@ -20,6 +20,9 @@ from dbc_iac.kinds.reach import Reach
 from dbc_iac.kinds.reader import Reader
 from dbc_iac.values import Json
 
+DOWN = "off (for a while)"
+"""Kept as the applied `power` of a machine that was powered off only to be changed: who finds it starts it again."""
+
 
 class Needs(StrEnum):
     """What an act requires of the VM it concerns."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
 from dbc_iac.kinds import Observation, Resource, kind_of
+from dbc_iac.kinds.goal import DOWN
 from dbc_iac.kinds.marker import parse_marker
 from dbc_iac.kinds.rules import Behaviour
 from dbc_iac.kinds.spec import Spec
@@ -20,6 +21,7 @@ from dbc_iac.state.document import LEFT, Binding, Intent
 from dbc_iac.values import Json
 
 GONE = "it does not exist any more"
+DOWN_REASON = "it is down because of us: an earlier run powered it off to change it, and could not start it again"
 _EXPIRED = "its machine is not rented any more (--forget-expired)"
 
 
@@ -48,12 +50,25 @@ def decide(session: Session, world: World, desired: Mapping[str, dict[str, Json]
                 made.changes[address] = _removal(replace(candidate, binding=begun), observation, options)
         else:
             want = desired[address]
+            if _down_because_of_us(candidate, observation):
+                want = {"power": "on", **want}
             base = _base(session, candidate, resource, want)
             change = _wanted(session, world, candidate, resource, observation, base, made.problems, options)
             made.changes[address] = change
     if not options.destroy:
         made.problems.extend(world.problems)
     return made
+
+
+def _down_because_of_us(candidate: Candidate, observation: Observation) -> bool:
+    """Also where nobody manages its power: it was found running, and is to be left so."""
+    return observation.values.get("power") == "off" and _was_to_come_back(candidate)
+
+
+def _was_to_come_back(candidate: Candidate) -> bool:
+    bound, intent = candidate.binding, candidate.intent
+    said = intent is not None and intent.detail.get("power") == DOWN
+    return bound is not None and (said or bound.applied.get("power") == DOWN)
 
 
 def _still_wanted(begun: Binding, changes: Mapping[str, Change]) -> bool:
@@ -183,14 +198,16 @@ def _compared(
         fields.append(FieldChange("lifecycle.preventDestroy", before, after, Behaviour.ACCESS.value))
     notes = (*seen.notes, *found.notes)
     changed = replace(seen, fields=tuple(fields), notes=notes)
+    down = (DOWN_REASON,) if changed.observed.get("power") == "off" and _was_to_come_back(candidate) else ()
     if found.replaces or asked:
         losses = lost(changed)
         changed = replace(changed, fields=(*fields, *found.only_anew), notes=seen.notes, losses=losses)
         forced = tuple(f"{c.path} can only be had by a new one" for c in fields if c.behaviour == Behaviour.REPLACE)
-        return _anew(session, candidate, resource, changed, Action.REPLACE, (*asked, *forced))
+        return _anew(session, candidate, resource, changed, Action.REPLACE, (*down, *asked, *forced))
     if fields:
         reason = "it drifted from what was applied" if all(c.drift for c in fields) else "the manifest differs"
-        return replace(changed, action=Action.UPDATE, reasons=(reason,))
+        only_down = bool(down) and [c.path for c in fields] == ["power"]
+        return replace(changed, action=Action.UPDATE, reasons=down if only_down else (*down, reason))
     return changed
 
 

@@ -9,7 +9,7 @@ from graphlib import CycleError
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
 from dbc_iac.kinds.reader import Reader
 from dbc_iac.plan.cascade import cascade
-from dbc_iac.plan.decide import Decisions, decide, unreadable
+from dbc_iac.plan.decide import DOWN_REASON, Decisions, decide, unreadable
 from dbc_iac.plan.graph import check_inventory
 from dbc_iac.plan.model import Action, Change, Plan, canonical_digest
 from dbc_iac.plan.ports import choose_ports
@@ -123,7 +123,8 @@ def _plan(
         a: {"present": o.present, "id": o.id, "values": dict(o.values)} for a, o in sorted(world.observations.items())
     }
     state = session.state
-    recovery = tuple(
+    down = tuple(f"{c.address}: {DOWN_REASON}" for c in shown if DOWN_REASON in c.reasons)
+    recovery = down + tuple(
         f"{i.address}: the outcome of an earlier {i.goal} is not certain; it is looked at first" for i in state.pending
     )
     return Plan(

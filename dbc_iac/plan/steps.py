@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from dbc_iac.kinds import kind_of
-from dbc_iac.kinds.goal import Goal, Needs
+from dbc_iac.kinds.goal import DOWN, Goal, Needs
 from dbc_iac.plan.graph import order
 from dbc_iac.plan.model import Action, Change, Step, StepKind
 from dbc_iac.plan.tasks import Goals, goals_of, line, task_of
@@ -97,7 +97,8 @@ def _draft_change(change: Change, goals: Goals, drafts: dict[str, Draft]) -> Non
 def _parked(change: Change) -> list[Goal]:
     """The old machine is powered off first: the new one takes its GPUs and ports."""
     task = task_of(change)
-    return [kind_of(change.kind).power(replace(task, id=task.old_id, reach=task.old_reach or task.reach), to="off")]
+    off = kind_of(change.kind).power(replace(task, id=task.old_id, reach=task.old_reach or task.reach), to="off")
+    return [replace(off, fields={"power": DOWN})]
 
 
 def _draft_windows(change: Change, goals: Goals, changes: Mapping[str, Change], drafts: dict[str, Draft]) -> None:

@@ -481,3 +481,14 @@ def test_vms_that_fit_alone_and_not_together_are_refused(make: Callable[..., Emu
 def test_a_data_disk_that_the_host_has_no_room_for_is_told(make: Callable[..., Emulated]) -> None:
     result = make(vm("one", dataDisk={"size": "99Ti"})).run("plan", "--json")
     assert (result.code, result.codes) == (0, ["thin-space"])
+
+
+def test_a_plan_file_is_applied_without_a_question_and_as_it_is(make: Callable[..., Emulated], tmp_path: Path) -> None:
+    emulated = make(vm("one"))
+    file = str(tmp_path / "reviewed.plan")
+    assert emulated.run("plan", "-o", file).code == 0
+    changed = emulated.run("apply", file, "--json", "--replace", "VirtualMachine/one")
+    assert (changed.code, changed.codes) == (3, ["plan-is-made"])
+    assert emulated.run("apply", "--json").codes == ["needs-yes"]
+    assert emulated.run("apply", file).code == 0
+    assert len(emulated.vms) == 1
