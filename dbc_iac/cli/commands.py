@@ -111,7 +111,7 @@ def schema(app: App, /, output: Path, docs: Path | None, check: bool, as_json: b
     stale: list[str] = []
     files = {output / n: t for n, t in contracts().items()}
     if docs is not None:
-        files.update({docs / n: t for n, t in pages().items()})
+        files.update({docs / n: t for n, t in pages(dbc_iac).items()})
     for name, text in sorted(files.items()):
         path = app.directory / name
         if path.exists() and path.read_text(encoding="utf-8") == text:
@@ -373,68 +373,6 @@ def state_show(app: App, address: str, as_json: bool) -> None:
         )
     binding = bindings[address]
     app.show_lines(binding_lines(binding), binding.model_dump(mode="json", by_alias=True))
-
-
-@dbc_iac.command()
-@json_option
-@click.pass_obj
-def demo(app: App, as_json: bool) -> None:
-    """Run the main job on the embedded emulator, and tell what happens."""
-    from dbc_iac.cli.demo import run_demo
-
-    app.json = as_json
-    _need_emulator()
-    run_demo(app, dbc_iac)
-
-
-@dbc_iac.command()
-@click.option("--world", required=True, type=click.Path(path_type=Path, dir_okay=False), help="World file.")
-@click.option(
-    "--listen",
-    multiple=True,
-    default=("127.0.0.1:5050",),
-    show_default=True,
-    metavar="[NODE=]HOST:PORT",
-    help="A port of a client node, GPU node or manager (default: the first client); repeatable, loopback only.",
-)
-@click.option("--admin", default="", metavar="HOST:PORT", help="Port of the admin door.")
-@click.option("--admin-token", default="", envvar="DBC_IAC_ADMIN_TOKEN", help="Its token; better in the environment.")
-@click.option("--time-scale", type=float, help="Emulated seconds in one real second; default: the world's.")
-@click.option("--keep", type=click.Path(path_type=Path, file_okay=False), help="Folder that the world is kept in.")
-@json_option
-@click.pass_obj
-def emulator(
-    app: App,
-    /,
-    world: Path,
-    listen: tuple[str, ...],
-    admin: str,
-    admin_token: str,
-    time_scale: float | None,
-    keep: Path | None,
-    as_json: bool,
-) -> None:
-    """Serve an emulated DBC network on a loopback port."""
-    app.json = as_json
-    _need_emulator()
-    from dbc_iac.cli.serving import serve_world
-
-    serve_world(app, world, listen, admin, admin_token, time_scale, keep)
-
-
-def _need_emulator() -> None:
-    """The emulator comes with an extra."""
-    from importlib.util import find_spec
-
-    if find_spec("looptime") is None or find_spec("uvicorn") is None:
-        raise DiagnosticError(
-            Diagnostic(
-                "extra-missing",
-                Severity.ERROR,
-                "the emulator is not installed",
-                remedy="Install it with: pip install 'dbc-iac[emulator]'",
-            )
-        )
 
 
 for _command in recovery.COMMANDS:

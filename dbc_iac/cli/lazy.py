@@ -1,4 +1,4 @@
-"""Commands that are imported when they are used, so that the others start fast."""
+"""Commands that are imported when they are used, so that the others start fast; and the examples of all of them."""
 
 from __future__ import annotations
 
@@ -8,16 +8,42 @@ import click
 
 DAY2 = ("api", "deeplink", "disk", "image", "network", "node", "server", "snapshot", "vm", "wallet")
 """Each is `command` in the module of that name in `dbc_iac.cli.day2`."""
+_PLACES = {
+    **{name: (f"dbc_iac.cli.day2.{name}", "command") for name in DAY2},
+    "completion": ("dbc_iac.cli.completing", "command"),
+    "demo": ("dbc_iac.cli.emulating", "demo"),
+    "emulator": ("dbc_iac.cli.emulating", "emulator"),
+    "fmt": ("dbc_iac.cli.formatting", "command"),
+    "graph": ("dbc_iac.cli.graphs", "command"),
+    "output": ("dbc_iac.cli.outputs", "command"),
+}
+"""Module and name of each."""
 
 
 class LazyGroup(click.Group):
-    """A group that has the day-2 commands, too."""
+    """A group that has these commands, too, and whose help shows examples."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted({*super().list_commands(ctx), *DAY2})
+        return sorted({*super().list_commands(ctx), *_PLACES})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in DAY2:
-            return super().get_command(ctx, cmd_name)
-        command: click.Command = import_module(f"dbc_iac.cli.day2.{cmd_name}").command
-        return command
+        if cmd_name in _PLACES:
+            module, attribute = _PLACES[cmd_name]
+            found: click.Command | None = getattr(import_module(module), attribute)
+        else:
+            found = super().get_command(ctx, cmd_name)
+        if found is not None:
+            _with_examples(found, cmd_name)
+        return found
+
+
+def _with_examples(command: click.Command, path: str) -> None:
+    """Examples below the help of a command, and of those in it."""
+    from dbc_iac.cli.usage import EXAMPLES
+
+    if isinstance(command, click.Group):
+        for name, inner in command.commands.items():
+            _with_examples(inner, f"{path} {name}")
+    elif path in EXAMPLES:
+        lines = "\n".join(f"  dbc-iac {line}" for line in EXAMPLES[path])
+        command.epilog = f"\b\nExamples:\n{lines}"

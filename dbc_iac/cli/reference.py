@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import Any, get_args
 
+import click
 from pydantic import BaseModel
 
+from dbc_iac.cli.command_reference import commands
 from dbc_iac.kinds import kinds
 from dbc_iac.kinds.rules import Rule
 from dbc_iac.kinds.spec import SpecField
@@ -28,9 +30,10 @@ _RULES = """
 """
 
 
-def pages() -> dict[str, str]:
-    """File name below docs/ -> text. Deterministic."""
-    return {"kinds.md": "\n".join(_kinds()) + "\n", "world.md": "\n".join(_world()) + "\n"}
+def pages(root: click.Command) -> dict[str, str]:
+    """File name below docs/ -> text. Deterministic. `root` is the command with all others in it."""
+    made = {"commands.md": commands(root), "kinds.md": _kinds(), "world.md": _world()}
+    return {name: "\n".join(lines) + "\n" for name, lines in made.items()}
 
 
 def _kinds() -> Iterator[str]:

@@ -182,6 +182,9 @@ class ThresholdsSpec(_Part):
 ResourceAddress = Annotated[str, Field(pattern=r"^[A-Z][A-Za-z]+/[a-z0-9-]+(\.[a-z0-9-]+)?$")]
 
 
+OutputName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$")]
+
+
 class MoveSpec(_Part):
     """A document that was renamed: what is bound to the old address is that of the new one."""
 
@@ -206,6 +209,9 @@ class ProjectSpec(_Part):
     moved: tuple[MoveSpec, ...] = Field(default=(), description="renamed documents; may stay when it is done")
     removed: tuple[ResourceAddress, ...] = Field(
         default=(), description="addresses without a document whose objects are forgotten, not deleted"
+    )
+    outputs: dict[OutputName, str] = Field(
+        default_factory=dict, description="what `output` prints: templates over `resource[ADDRESS]`, `project`, `env`"
     )
     thresholds: ThresholdsSpec = Field(default_factory=ThresholdsSpec)
     image_client: Name | None = Field(

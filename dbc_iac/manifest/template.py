@@ -186,3 +186,17 @@ def _environment() -> Any:
         sandbox.globals.pop(name, None)
     sandbox.globals["range"] = _range
     return sandbox
+
+
+def evaluated(text: str, context: Mapping[str, Any]) -> Any:
+    """The value of a text with markup, by itself: a plain value. Raises ValueError that says what is wrong with it."""
+    from jinja2 import TemplateError
+
+    found = Diagnostics()
+    try:
+        value = _rendered(text, context, None, found) if _MARKUP.search(text) else text
+    except TemplateError as error:
+        raise ValueError(str(error)) from None
+    for problem in found:
+        raise ValueError(problem.summary.removeprefix("the template cannot be rendered: "))
+    return value

@@ -1,0 +1,77 @@
+"""`fmt`: files of a project in one way of writing; also the pre-commit hook."""
+
+from __future__ import annotations
+
+import difflib
+from contextlib import suppress
+from pathlib import Path
+
+import click
+
+from dbc_iac.cli.app import App, Exit, writing
+from dbc_iac.cli.options import json_option
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, ExitCode, Severity
+
+
+@click.command("fmt")
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--check", is_flag=True, help="Write nothing; end with 1 where a file would change.")
+@click.option("--diff", is_flag=True, help="Write nothing; show what would change.")
+@json_option
+@click.pass_obj
+def command(app: App, /, files: tuple[Path, ...], check: bool, diff: bool, as_json: bool) -> None:
+    """Tidy spacing and quoting of FILES, or of all files of the project. Comments, order and meaning stay."""
+    from dbc_iac.manifest.formatting import formatted
+
+    app.json = as_json
+    problems = Diagnostics()
+    changed: dict[str, tuple[str, str]] = {}
+    for path in files or _of_project(app):
+        try:
+            text = path.read_bytes().decode("utf-8")
+            app.sources[str(path)] = text
+            tidy = formatted(text, str(path))
+        except DiagnosticError as error:
+            problems.extend(error.diagnostics)
+            continue
+        except (OSError, UnicodeDecodeError) as error:
+            problems.add(_unreadable(path, error))
+            continue
+        if tidy != text:
+            changed[str(path)] = (text, tidy)
+    if not check and not diff:
+        for name, (_, tidy) in changed.items():
+            with writing():
+                Path(name).write_text(tidy, encoding="utf-8", newline="")
+    app.report(problems)
+    app.show("".join(_told(changed, check=check, diff=diff)) or "All files are tidy.", {"changed": list(changed)})
+    if problems.errors:
+        raise Exit(ExitCode.CONFIGURATION)
+    if check and changed:
+        raise Exit(ExitCode.ERROR)
+
+
+def _of_project(app: App) -> list[Path]:
+    """Every file that a project is read from, also where what stands in them is wrong."""
+    from dbc_iac.cli.workspace import Workspace
+
+    with suppress(DiagnosticError):
+        Workspace.load(app)
+    if not app.sources:
+        Workspace.load(app)  # tells why
+    return [Path(name) for name in app.sources]
+
+
+def _told(changed: dict[str, tuple[str, str]], *, check: bool, diff: bool) -> list[str]:
+    if not diff:
+        return [f"{'would change' if check else 'wrote'} {name}\n" for name in changed]
+    return [
+        line if line.endswith("\n") else f"{line}\n"
+        for name, (text, tidy) in changed.items()
+        for line in difflib.unified_diff(text.splitlines(True), tidy.splitlines(True), name, name)
+    ]
+
+
+def _unreadable(path: Path, error: OSError | UnicodeDecodeError) -> Diagnostic:
+    why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+    return Diagnostic("unreadable-file", Severity.ERROR, f"{path} cannot be read ({why})")

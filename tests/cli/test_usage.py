@@ -1,0 +1,84 @@
+"""Every command has help and examples whose options exist; completion works in a real shell."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from dbc_iac.cli.app import App
+from dbc_iac.cli.commands import dbc_iac
+from dbc_iac.cli.runtime import Runtime
+from dbc_iac.cli.usage import EXAMPLES
+from tests.projects import Project
+
+
+def leaves(command: click.Command, path: str = "") -> Iterator[tuple[str, click.Command]]:
+    if not isinstance(command, click.Group):
+        yield path, command
+        return
+    context = click.Context(command)
+    for name in command.list_commands(context):
+        inner = command.get_command(context, name)
+        assert inner is not None
+        yield from leaves(inner, f"{path} {name}".strip())
+
+
+COMMANDS = dict(leaves(dbc_iac))
+
+
+def test_every_command_has_examples_and_no_example_is_left_over() -> None:
+    assert set(EXAMPLES) == set(COMMANDS)
+
+
+@pytest.mark.parametrize("path", COMMANDS)
+def test_every_command_explains_itself(path: str, tmp_path: Path) -> None:
+    result = Project(tmp_path).run(*path.split(), "--help")
+    assert result.code == 0
+    assert "Examples:" in result.out or "Examples:" in (COMMANDS[path].epilog or "")
+    assert "--json" in {o for p in COMMANDS[path].params for o in p.opts}
+    for option in COMMANDS[path].params:
+        assert not isinstance(option, click.Option) or option.help or option.opts == ["--format"], option.name
+
+
+@pytest.mark.parametrize("line", [line for lines in EXAMPLES.values() for line in lines])
+def test_examples_can_be_parsed(line: str) -> None:
+    words = shlex.split(line.partition(" | ")[0].partition(" > ")[0])
+    context = dbc_iac.make_context("dbc-iac", words, obj=App(Runtime()))
+    command, rest = dbc_iac, [*context._protected_args, *context.args]
+    while isinstance(command, click.Group):
+        inner = command.get_command(context, rest[0])
+        assert inner is not None, line
+        command, rest = inner, rest[1:]  # type: ignore[assignment]
+        context = (
+            command.make_context(rest[0] if rest else "", list(rest), parent=context)
+            if not isinstance(command, click.Group)
+            else context
+        )
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_completion_script_is_printed(shell: str, tmp_path: Path) -> None:
+    result = Project(tmp_path).run("completion", shell)
+    assert result.code == 0
+    assert "_DBC_IAC_COMPLETE" in result.out
+    if program := shutil.which(shell):
+        file = tmp_path / "script"
+        file.write_text(result.out)
+        subprocess.run([program, "-n", str(file)], check=True)
+
+
+def test_words_are_completed() -> None:
+    asked = {"COMP_WORDS": "dbc-iac state ", "COMP_CWORD": "2", "_DBC_IAC_COMPLETE": "bash_complete"}
+    code = "import sys; sys.argv[0] = 'dbc-iac'; from dbc_iac.cli import main; main()"
+    found = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **asked}, check=True, capture_output=True, text=True
+    ).stdout.splitlines()
+    assert {"plain,list", "plain,mv", "plain,rebuild", "plain,rm", "plain,show"} <= set(found)
