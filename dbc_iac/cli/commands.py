@@ -12,7 +12,7 @@ import click
 
 from dbc_iac.cli import recovery
 from dbc_iac.cli.app import App, Exit, writing
-from dbc_iac.cli.faces import face_options, follow_options, show_plan
+from dbc_iac.cli.faces import face_options, follow_options, refuse, show_plan
 from dbc_iac.cli.lazy import LazyGroup
 from dbc_iac.cli.options import choice_options, json_option, target_option, yes_option
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
@@ -205,6 +205,7 @@ def plan(
             file.write_text(json.dumps(made.to_json(), indent=1) + "\n", encoding="utf-8")
             file.chmod(0o600)
     show_plan(app, made, rails, app.redaction(made).to_json())
+    refuse(made)
     if made.exit_code is not ExitCode.OK:
         raise Exit(made.exit_code)
     if detailed_exitcode and not made.empty:
@@ -294,6 +295,7 @@ def _confirm_and_apply(
     if not app.json:
         show_plan(app, made, chosen, None)
     shown = app.redaction(made).to_json()
+    refuse(made)
     if made.empty:
         if app.json:
             app.show("", {"plan": shown, "report": None})

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dbc_iac.cli.app import App, writing
+from dbc_iac.cli.app import App, Exit, writing
+from dbc_iac.diagnostics import ExitCode, Severity
 
 if TYPE_CHECKING:
     from dbc_iac.plan import Plan
@@ -51,6 +52,12 @@ def show_plan(app: App, made: Plan, chosen: Mapping[str, object], value: Any) ->
 
         write_face(page, plan_html(shown, detail))
     app.show_lines(plan_lines(shown, detail), value)
+
+
+def refuse(made: Plan) -> None:
+    """Ends the command where a policy refuses the plan; its problems have been told with the plan."""
+    if any(d.severity is Severity.ERROR for d in made.diagnostics):
+        raise Exit(ExitCode.REFUSED)
 
 
 def _detail(chosen: Mapping[str, object]) -> Detail:

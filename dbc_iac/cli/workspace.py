@@ -31,6 +31,7 @@ from dbc_iac.plan import Options, Plan, Session, check_inventory, make_plan
 from dbc_iac.plan.file import read_plan
 from dbc_iac.plan.fit import check_fit
 from dbc_iac.plan.moves import moved
+from dbc_iac.policy import evaluate, unsound
 from dbc_iac.report.redaction import Redaction
 from dbc_iac.state import LocalStore, State, lock, owner
 
@@ -83,6 +84,7 @@ class Workspace:
         """All problems that need no API."""
         found = Diagnostics()
         found.extend(self.loaded.diagnostics)
+        found.extend(unsound(self.loaded.project.policies))
         found.extend(check_inventory(self.inventory, self.loaded.project.identity_types(), self.loaded.broken))
         for address in self.loaded.project.removed:
             if address in self.inventory.resources:
@@ -133,7 +135,13 @@ class Workspace:
         if not options.destroy:
             self.check().raise_errors()
         plan: Plan = self.app.runtime.run(self._plan(options))
-        return plan
+        return self._judged(plan)
+
+    def _judged(self, plan: Plan) -> Plan:
+        """The plan with what the project's policies object to."""
+        labels = {a: r.labels for a, r in self.inventory.resources.items()}
+        found = evaluate(self.loaded.project.policies, plan, labels, self.app.runtime.now())
+        return replace(plan, diagnostics=(*plan.diagnostics, *found)) if found else plan
 
     async def _plan(self, options: Options) -> Plan:
         async with self.identities.connections() as connections:
@@ -153,7 +161,7 @@ class Workspace:
         """A plan from a file, if it still fits. Raises DiagnosticError that names what moved."""
         plan = read_plan_file(file)
         self.app.runtime.run(self._check_fit(plan))
-        return plan
+        return self._judged(plan)
 
     async def _check_fit(self, plan: Plan) -> None:
         async with self.identities.connections() as connections:

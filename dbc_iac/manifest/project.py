@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
@@ -192,6 +193,38 @@ class MoveSpec(_Part):
     to: ResourceAddress
 
 
+def _zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("expected a time zone such as Europe/Berlin") from None
+    return value
+
+
+class PolicySpec(_Part):
+    """What is not to be done, or not without a warning. Checked with every plan, and again before it is applied."""
+
+    name: Name
+    deny: str | None = Field(default=None, description="Jinja expression, without braces: true refuses the plan")
+    warn: str | None = Field(default=None, description="the same: true warns")
+    each: Literal["change", "plan"] = Field(
+        default="change", description="asked for each pending `change`, or once for the `plan`"
+    )
+    message: str = Field(description="what is told; a template over the same names")
+    remedy: str = Field(default="", description="what can be done about it")
+    time_zone: Annotated[str, AfterValidator(_zone)] = Field(default="UTC", description="of `now`")
+
+    @property
+    def expression(self) -> str:
+        return self.deny or self.warn or "false"
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.deny is None) == (self.warn is None):
+            raise ValueError("expected exactly one of deny and warn")
+        return self
+
+
 class ProjectSpec(_Part):
     """A project."""
 
@@ -210,6 +243,7 @@ class ProjectSpec(_Part):
     removed: tuple[ResourceAddress, ...] = Field(
         default=(), description="addresses without a document whose objects are forgotten, not deleted"
     )
+    policies: tuple[PolicySpec, ...] = Field(default=(), description="what plans are held to")
     outputs: dict[OutputName, str] = Field(
         default_factory=dict, description="what `output` prints: templates over `resource[ADDRESS]`, `project`, `env`"
     )

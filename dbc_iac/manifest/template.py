@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from itertools import islice
 from typing import Any
@@ -200,3 +200,22 @@ def evaluated(text: str, context: Mapping[str, Any]) -> Any:
     for problem in found:
         raise ValueError(problem.summary.removeprefix("the template cannot be rendered: "))
     return value
+
+
+def expression(text: str) -> Callable[[Mapping[str, Any]], Any]:
+    """An expression without braces, ready to be evaluated many times. Raises ValueError where it is none; so does the
+    evaluation, where it cannot be made."""
+    from jinja2 import TemplateError
+
+    try:
+        compiled = _environment().compile_expression(text, undefined_to_none=False)
+    except TemplateError as error:
+        raise ValueError(error.message or "it cannot be read") from None
+
+    def evaluate(context: Mapping[str, Any]) -> Any:
+        try:
+            return _plain(compiled(**context))
+        except Exception as error:  # an expression of the user's can raise anything
+            raise ValueError(str(error) or type(error).__name__) from None
+
+    return evaluate
