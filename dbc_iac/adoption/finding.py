@@ -86,7 +86,7 @@ async def _of_node(resource: Resource[Spec], session: Session, reader: Reader) -
         marker = read_marker(details.value.desc)[1]
         if task_id not in bound:
             sought = Sought(resource.address, reach, task_id, 1)
-            seen = reading.seen(sought, listing.value[task_id], details.value, None)
+            seen = reading.seen(sought, listing.value[task_id].status, details.value, None)
             found.append(
                 Found(
                     "VirtualMachine", task_id, resource.address, reach, whose(marker, session), str(marker or ""),

@@ -199,10 +199,10 @@ class Disk(Kind[DiskSpec]):
     async def observe(self, sought: Sought, reader: Reader) -> Observation:
         if not sought.holder_id:
             return Observation(False, id=sought.id)
-        listing = await reader.vms(sought.reach)
-        if isinstance(listing, Unreadable):
-            return unread(sought.id, listing)
-        if sought.holder_id not in listing.value:
+        status = await reader.vm_status(sought.reach, sought.holder_id)
+        if isinstance(status, Unreadable):
+            return unread(sought.id, status)
+        if status.value is None:
             return Observation(False, id=sought.id)
         details = await reader.vm(sought.reach, sought.holder_id)
         if isinstance(details, Unreadable) or details.value is None:

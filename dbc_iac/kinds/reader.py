@@ -38,11 +38,15 @@ class Known(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A read without an answer that can be used. `reason` is for people; `authority` tells that we were turned away."""
+    """A read without an answer that can be used. `reason` is for people; `authority` tells that we were turned away.
+
+    `garbled`: the target answered, and what it said cannot be read, as a list that a description has broken.
+    """
 
     reason: str
     authority: bool = False
     not_rented: bool = False
+    garbled: bool = False
 
 
 Reading = Known[T] | Unreadable
@@ -54,8 +58,10 @@ def _reading(outcome: Outcome[T]) -> Known[T] | Unreadable:
             return Known(value)
         case Refused() as refused:
             return Unreadable(refused.message, authority=refused.authority, not_rented=refused.not_rented)
-        case NotSent(message=message) | Unknown(message=message):
+        case NotSent(message=message):
             return Unreadable(message)
+        case Unknown(message=message, executed=executed):
+            return Unreadable(message, garbled=executed == "handled")
 
 
 class Reader:
@@ -82,6 +88,20 @@ class Reader:
             return _reading(await vms.vm_details(self._connect(reach), task_id))
 
         return await self._once(("vm", reach, task_id), ask)
+
+    async def vm_status(self, reach: Reach, task_id: str) -> Known[str | None] | Unreadable:
+        """One VM's status; None where the list, and nothing but the list, proves that it does not exist.
+
+        A list that a foreign description has broken is passed by: details know every VM whose id we know.
+        """
+        listing = await self.vms(reach)
+        if isinstance(listing, Known):
+            summary = listing.value.get(task_id)
+            return Known(summary.status if summary else None)
+        details = await self.vm(reach, task_id) if listing.garbled and task_id else listing
+        if isinstance(details, Known) and details.value is not None:
+            return Known(details.value.status)
+        return listing
 
     async def vm_notes(self, reach: Reach, task_id: str) -> Known[tuple[str, ...]] | Unreadable:
         """The node's own notes about a VM, without passwords, oldest first."""

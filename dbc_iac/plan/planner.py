@@ -110,7 +110,8 @@ def _plan(
     problems: Diagnostics,
 ) -> Plan:
     steps = tuple(d.step() for d in drafts.values())
-    off = {s.address for s in steps if s.kind == "window"}
+    running = {a for a, c in changes.items() if c.observed.get("power") != "off"}
+    off = {s.address for s in steps if s.kind == "window"} & running
     shown = tuple(
         replace(c, power_off=a in off or (c.pending and bool({c.holder, c.old_holder} & off)))
         for a, c in sorted(changes.items())

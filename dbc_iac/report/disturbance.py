@@ -74,7 +74,7 @@ def disturbances(plan: Plan) -> tuple[Disturbance, ...]:
             number = numbers.get(change.address, 0)
             found[change.address] = Disturbance(change.address, change.node, effect, step=number, causes=causes)
     for number, step in enumerate(shown_steps(plan), 1):
-        if step.kind is StepKind.WINDOW and step.address not in new:
+        if step.kind is StepKind.WINDOW and step.address not in new and not is_off_all_along(step, changes):
             whole = found.get(step.address)
             if whole is None or whole.effect not in {Effect.DELETED, Effect.REPLACED}:
                 found[step.address] = replace(_of_window(number, step, changes), begins=begins[step.key])
@@ -99,7 +99,19 @@ def _begins(plan: Plan) -> dict[str, int]:
 def _of_window(number: int, step: Step, changes: dict[str, Change]) -> Disturbance:
     causes = tuple(dict.fromkeys(_causes(step, changes)))
     effect = Effect.CYCLED if step.power == "on" else Effect.STAYS_OFF
+    if _was_off(step, changes):
+        return Disturbance(step.address, step.node, Effect.STARTED, 0, number, causes)
     return Disturbance(step.address, step.node, effect, step.seconds, number, causes)
+
+
+def is_off_all_along(step: Step, changes: dict[str, Change]) -> bool:
+    """Whether the VM of a window is off already, and is to stay so: nobody is disturbed."""
+    return step.power == "off" and _was_off(step, changes)
+
+
+def _was_off(step: Step, changes: dict[str, Change]) -> bool:
+    host = changes.get(step.address)
+    return host is not None and host.observed.get("power") == "off"
 
 
 def _causes(step: Step, changes: dict[str, Change]) -> Iterator[str]:

@@ -27,6 +27,11 @@ _WORDS = (
         "The machine is not rented, or not by this wallet under this order.",
         "Look at the rental on the chain; correct `rentOrder` or `identity` of the Node.",
     ),
+    _row(
+        r"response parse error",
+        "What the node sent is broken JSON, most likely by a quote in the description of a VM of this wallet.",
+        "Read by their ids your VMs are all right; new ones wait until that VM is gone.",
+    ),
     _row(r"machine has already expired", "The rental has ended.", "Renew it, and set the new `rentOrder`."),
     _row(
         r"nonce check failed|verify sign failed|invalid wallet sign|session_id is invalid|all invalid",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from dbc_iac.plan.model import Action, Change, Plan, Step, StepKind
-from dbc_iac.report.disturbance import Disturbance, Effect, disturbances, expected_calls, shown_steps
+from dbc_iac.report.disturbance import Disturbance, Effect, disturbances, expected_calls, is_off_all_along, shown_steps
 from dbc_iac.report.field_text import changed_field_lines, common_field_lines, new_field_lines
 from dbc_iac.report.grouping import Detail, grouped, likeness, some
 from dbc_iac.report.lines import PAPER, Line, Tone
@@ -177,13 +177,15 @@ def schedule_lines(plan: Plan, detail: Detail) -> Iterator[Line]:
     if detail is Detail.GROUPED and len(steps) > _MOST:
         yield Line(f"  {len(steps):,} (--full lists them)")
         return
+    changes = {c.address: c for c in plan.changes}
     for number, step in enumerate(steps, 1):
-        yield from _step(number, step)
+        yield from _step(number, step, changes)
 
 
-def _step(number: int, step: Step) -> Iterator[Line]:
+def _step(number: int, step: Step, changes: dict[str, Change]) -> Iterator[Line]:
     if step.kind is StepKind.WINDOW:
-        yield Line(f"{number:>3}. {step.address} is powered off {window_length(step)}", Tone.CHANGED)
+        what = "is off" if is_off_all_along(step, changes) else f"is powered off {window_length(step)}"
+        yield Line(f"{number:>3}. {step.address} {what}", Tone.CHANGED)
         yield from (Line(f"       {_owner(g.address, step)}{g.text}") for g in step.goals)
     elif len(step.goals) == 1:
         yield Line(f"{number:>3}. {step.address}: {step.goals[0].text}")

@@ -492,3 +492,14 @@ def test_a_plan_file_is_applied_without_a_question_and_as_it_is(make: Callable[.
     assert emulated.run("apply", "--json").codes == ["needs-yes"]
     assert emulated.run("apply", file).code == 0
     assert len(emulated.vms) == 1
+
+
+def test_a_restart_of_a_vm_that_is_off_disturbs_nobody(make: Callable[..., Emulated], tmp_path: Path) -> None:
+    emulated = make(vm("one", power="off", restartOn="a"))
+    assert emulated.run("apply", "--yes").code == 0
+    project(tmp_path, vm("one", power="off", restartOn="b"), environ=emulated.project.environ)
+    told = emulated.run("plan").out
+    assert "powered off" not in told
+    assert "is off: it starts anew when it is started" in told
+    assert emulated.run("apply", "--yes").code == 0
+    assert emulated.run("plan", "--detailed-exitcode").code == 0

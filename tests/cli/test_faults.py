@@ -21,7 +21,7 @@ from dbc_iac.emulator.admin import Admin
 from dbc_iac.emulator.crypto import address, node_id_of
 from dbc_iac.emulator.server import serve
 from dbc_iac.emulator.world import FaultKind
-from tests.cli.trials import MANAGER_SEED, Action, Trial, converges, write
+from tests.cli.trials import MANAGER_SEED, Action, Trial, act, converges, write
 from tests.emulator.test_doors import free_ports
 from tests.projects import NODE_ID, PROJECT, SEED, document, project, vm
 
@@ -327,5 +327,23 @@ def test_what_was_queued_on_a_node_that_restarts_is_asked_for_again_at_once(mome
         trial.run(emulated)
         assert emulated.loop.time() - started < 900
         assert sorted(one["domain"] for one in emulated.vms.values()) == ["running"] * 3
+    finally:
+        emulated.close()
+
+
+def test_a_poisoned_list_hides_no_vm_whose_id_is_known(tmp_path: Path) -> None:
+    """Details know it: plans are whole, windows work, and only what is new has to wait."""
+    emulated = Trial("", SMALL, 0).emulated(tmp_path)
+    try:
+        write(emulated, SMALL)
+        converges(emulated)
+        emulated.loop.run_until_complete(act(emulated, hand("occupy", **POISON)))
+        assert emulated.run("plan", "--detailed-exitcode").code == 0
+        write(emulated, GROWN)
+        converges(emulated)
+        write(emulated, (*GROWN, vm("new", ports={"ssh": 20700, "vnc": 20701})))
+        waits = emulated.run("plan")
+        assert "? VirtualMachine/new  unknown" in waits.out, waits.out + waits.err
+        assert "response parse error" in waits.err
     finally:
         emulated.close()

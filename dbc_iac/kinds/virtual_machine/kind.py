@@ -22,7 +22,7 @@ from dbc_iac.kinds.virtual_machine.finished import VmFinished
 from dbc_iac.kinds.virtual_machine.goals import DiskHasSize, VmColdModified, VmExists, VmModified, VmPassword
 from dbc_iac.kinds.virtual_machine.holding import holding
 from dbc_iac.kinds.virtual_machine.identity import hidden_digest, task_id
-from dbc_iac.kinds.virtual_machine.power import VmAbsent, VmPower, VmRestarted
+from dbc_iac.kinds.virtual_machine.power import VmAbsent, VmPower, VmRestarted, VmUnderOrder
 from dbc_iac.kinds.virtual_machine.preflight import preflight
 from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
 from dbc_iac.values import Json
@@ -129,7 +129,7 @@ class VirtualMachine(Kind[VirtualMachineSpec]):
         for identity, summary in listing.value.items() if isinstance(listing, Known) else ():
             details = None if identity in ours else await reader.vm(reach, identity)
             if isinstance(details, Known) and details.value is not None:
-                shown = reading.seen(Sought("", reach, identity, 0), summary, details.value, None)
+                shown = reading.seen(Sought("", reach, identity, 0), summary.status, details.value, None)
                 found[identity] = holding(shown.values)
         return found
 
@@ -174,8 +174,17 @@ class VirtualMachine(Kind[VirtualMachineSpec]):
                 file=str(task.observed.get("dataDisk.path") or ""), size=parse_gib(task.desired["dataDisk.size"]),
             )  # fmt: skip
         if {"restartOn", "rentOrder"} & set(task.changed):
-            fields: dict[str, Json] = {p: task.desired.get(p) for p in ("restartOn", "rentOrder") if p in task.changed}
-            yield VmRestarted(address=task.address, reach=task.reach, id=task.id, vm=task.id, fields=fields)
+            fields = {"restartOn": task.desired.get("restartOn")} if "restartOn" in task.changed else {}
+            stays_off = task.desired.get("power") == "off"
+            yield VmRestarted(
+                address=task.address, reach=task.reach, id=task.id, vm=task.id, fields=fields, stays_off=stays_off
+            )  # fmt: skip
+        if "rentOrder" in task.changed:
+            order = str(task.desired["rentOrder"])
+            yield VmUnderOrder(
+                address=task.address, reach=task.reach, id=task.id, vm=task.id, fields={"rentOrder": order},
+                order=order,
+            )  # fmt: skip
         if {"login.password", "login.username"} & set(task.changed):
             yield self._password(task)
         if "power" in task.changed:

@@ -20,12 +20,11 @@ POWER = {"running": "on", "closed": "off", "pmsuspend": "suspended"}
 
 
 async def status_of(reader: Reader, goal: Goal) -> tuple[str | None, Seen | None]:
-    """A VM's status from the list (None: not in it), or what to report instead where the list cannot be read."""
-    listing = await reader.vms(goal.reach)
-    if isinstance(listing, Unreadable):
-        return None, Seen(Sight.UNKNOWN, listing.reason)
-    summary = listing.value.get(goal.id)
-    return (summary.status if summary else None), None
+    """A VM's status (None: it does not exist), or what to report instead where it cannot be read."""
+    status = await reader.vm_status(goal.reach, goal.id)
+    if isinstance(status, Unreadable):
+        return None, Seen(Sight.UNKNOWN, status.reason)
+    return status.value, None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,22 +63,47 @@ class VmPower(Goal):
 
 @dataclass(frozen=True, kw_only=True)
 class VmRestarted(Goal):
-    """`restartOn` changed: the offline window that it needs is all that it asks for."""
+    """`restartOn` or the order changed: the offline window that it needs is all that it asks for."""
 
     name = "vm-restarted"
     call_class = CallClass.IDEMPOTENT
     needs = Needs.OFF
     acknowledged = True
+    stays_off: bool = False
 
     @property
     def text(self) -> str:
-        return "has been powered off and on once"
+        return "is off: it starts anew when it is started" if self.stays_off else "has been powered off and on once"
 
     async def look(self, reader: Reader) -> Seen:
         return Seen(Sight.UNMET)
 
     async def act(self, hands: Hands, reader: Reader) -> Outcome[Any]:
         return Done("ok")  # no call: the window around it is the effect
+
+
+@dataclass(frozen=True, kw_only=True)
+class VmUnderOrder(Goal):
+    """The node has put the VM under this order. It does so when it starts a VM the order of which has ended."""
+
+    name = "vm-under-order"
+    call_class = CallClass.READ
+    late = True
+    order: str
+
+    @property
+    def text(self) -> str:
+        return f"is under order {self.order}"
+
+    async def look(self, reader: Reader) -> Seen:
+        details = await reader.vm(self.reach, self.id)
+        if isinstance(details, Unreadable) or details.value is None:
+            return Seen(Sight.UNKNOWN, "the VM's order cannot be read")
+        now = details.value.rent_order or "none"
+        return Seen(Sight.MET) if now == self.order else Seen(Sight.FAILED, f"the node kept it under order {now}")
+
+    async def act(self, hands: Hands, reader: Reader) -> Outcome[Any]:
+        return Done(None)  # the start in the window was the act
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from dbc_iac.api.reading import VmDetails, VmSummary
+from dbc_iac.api.reading import VmDetails
 from dbc_iac.kinds.kind import Observation, Sought, unread
 from dbc_iac.kinds.marker import read_marker
 from dbc_iac.kinds.reader import Known, Reader, Unreadable
@@ -14,11 +14,10 @@ from dbc_iac.values import Json
 
 async def observe(sought: Sought, reader: Reader) -> Observation:
     """List first (its absence is the one proof), details where the list has the VM."""
-    listing = await reader.vms(sought.reach)
-    if isinstance(listing, Unreadable):
-        return unread("", listing)
-    summary = listing.value.get(sought.id)
-    if summary is None:
+    status = await reader.vm_status(sought.reach, sought.id)
+    if isinstance(status, Unreadable):
+        return unread("", status)
+    if status.value is None:
         return Observation(False, id=sought.id)
     details = await reader.vm(sought.reach, sought.id)
     if isinstance(details, Unreadable):
@@ -27,12 +26,11 @@ async def observe(sought: Sought, reader: Reader) -> Observation:
         return Observation(None, id=sought.id, reason="the node lists the VM, but says that it does not exist")
     hardware = await reader.hardware(sought.reach)
     machine_ip = hardware.value.ip if isinstance(hardware, Known) else None
-    return seen(sought, summary, details.value, machine_ip)
+    return seen(sought, status.value, details.value, machine_ip)
 
 
-def seen(sought: Sought, summary: VmSummary, details: VmDetails, machine_ip: str | None) -> Observation:
+def seen(sought: Sought, status: str, details: VmDetails, machine_ip: str | None) -> Observation:
     """The observation of a VM that exists. `machine_ip` is the node's address as masked (`*.51.*.142`), if known."""
-    status = summary.status
     description, marker = read_marker(details.desc)
     values: dict[str, Json] = {
         "description": description,
