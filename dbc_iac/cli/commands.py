@@ -65,15 +65,16 @@ def dbc_iac(
 
 @dbc_iac.command()
 @click.option("--name", default="", help="Name of the project; default: the directory's.")
+@click.option("--ci", type=click.Choice(["github", "gitlab"]), help="Write its pipeline, too, or only that, later.")
 @json_option
 @click.pass_obj
-def init(app: App, name: str, as_json: bool) -> None:
+def init(app: App, name: str, ci: str | None, as_json: bool) -> None:
     """Write a new project: project file, an example manifest, git-ignore rules."""
     from dbc_iac.cli.workspace import write_project
 
     app.json = as_json
     with writing():
-        written = write_project(app, name)
+        written = write_project(app, name, ci)
     app.show("\n".join([*(f"wrote {p}" for p in written), "Next: edit the files, then `dbc-iac validate`."]), written)
 
 

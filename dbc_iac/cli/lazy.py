@@ -10,6 +10,7 @@ DAY2 = ("api", "deeplink", "disk", "image", "network", "node", "server", "snapsh
 """Each is `command` in the module of that name in `dbc_iac.cli.day2`."""
 _PLACES = {
     **{name: (f"dbc_iac.cli.day2.{name}", "command") for name in DAY2},
+    "comment": ("dbc_iac.cli.commenting", "command"),
     "completion": ("dbc_iac.cli.completing", "command"),
     "demo": ("dbc_iac.cli.emulating", "demo"),
     "emulator": ("dbc_iac.cli.emulating", "emulator"),

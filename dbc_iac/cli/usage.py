@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 EXAMPLES: dict[str, tuple[str, ...]] = {
-    "init": ("init --name lab",),
+    "init": ("init --name lab", "init --ci github"),
     "validate": ("validate", "-e prod validate --json"),
     "schema": ("schema --output specs", "schema --output specs --docs docs --check"),
     "plan": (
@@ -23,6 +23,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "graph": ("graph | dot -Tpng -o graph.png", "graph --format mermaid", "graph the.plan --format svg -o graph.svg"),
     "output": ("output", "output address --json", "output --ssh-config > ~/.ssh/config.d/lab"),
     "fmt": ("fmt", "fmt --check", "fmt --diff manifests/vm.yaml"),
+    "comment": ("comment plan.md", "-e prod comment plan.md"),
     "completion": (
         "completion bash > ~/.bash_completion.d/dbc-iac",
         "completion fish > ~/.config/fish/completions/dbc-iac.fish",

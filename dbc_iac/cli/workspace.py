@@ -26,6 +26,7 @@ from dbc_iac.kinds import Inventory, Resource, models
 from dbc_iac.kinds.reach import Reach
 from dbc_iac.kinds.spec import Spec
 from dbc_iac.manifest.load import LoadedProject, load_project
+from dbc_iac.manifest.project import FILE
 from dbc_iac.manifest.secret import SecretRef, SecretResolver
 from dbc_iac.plan import Options, Plan, Session, check_inventory, make_plan
 from dbc_iac.plan.file import read_plan
@@ -321,14 +322,18 @@ def read_plan_file(file: Path) -> Plan:
     return read_plan(value)
 
 
-def write_project(app: App, name: str) -> list[str]:
-    """Write a new project into the directory. Raises DiagnosticError where a file is there already."""
+def write_project(app: App, name: str, ci: str | None) -> list[str]:
+    """Write a new project into the directory, and its pipeline; where there is a project, the pipeline alone. Raises
+    DiagnosticError where a file is there already."""
+    from dbc_iac.cli.pipelines import pipeline
     from dbc_iac.manifest.scaffold import scaffold
 
     own = re.sub(r"[^a-z0-9-]+", "-", app.directory.resolve().name.lower()).strip("-")[:42].strip("-")
     files = scaffold(name or own or "project", random.token_hex(16))
+    if ci is not None:
+        files = pipeline(ci) if (app.directory / FILE).exists() else {**files, **pipeline(ci)}
     ignore = app.directory / ".gitignore"
-    if ignore.exists():  # a git repository has one: its rules stay, ours are added
+    if ".gitignore" in files and ignore.exists():  # a git repository has one: its rules stay, ours are added
         files[".gitignore"] = f"{ignore.read_text(encoding='utf-8').rstrip()}\n\n{files['.gitignore']}"
     present = [p for p in files if p != ".gitignore" and (app.directory / p).exists()]
     if present:

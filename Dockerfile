@@ -1,0 +1,16 @@
+# dbc-iac in a small image, as a user without rights:  docker run --rm -v "$PWD:/work" dbc-iac plan
+FROM python:3.12-slim AS build
+WORKDIR /src
+COPY pyproject.toml README.md LICENSE action.yml ./
+COPY dbc_iac dbc_iac
+COPY examples examples
+RUN python -m venv /opt/dbc-iac && /opt/dbc-iac/bin/pip install --no-cache-dir '.[graph,mnemonic]'
+
+FROM python:3.12-slim
+COPY --from=build /opt/dbc-iac /opt/dbc-iac
+RUN useradd --create-home --uid 10001 dbc
+ENV PATH=/opt/dbc-iac/bin:$PATH PYTHONDONTWRITEBYTECODE=1
+USER 10001
+WORKDIR /work
+ENTRYPOINT ["dbc-iac"]
+CMD ["--help"]
