@@ -12,7 +12,7 @@ import click
 
 from dbc_iac.cli import recovery
 from dbc_iac.cli.app import App, Exit, writing
-from dbc_iac.cli.faces import face_options, follow_options, refuse, show_plan
+from dbc_iac.cli.faces import face_options, follow_options, refuse, show_plan, write_faces
 from dbc_iac.cli.lazy import LazyGroup
 from dbc_iac.cli.options import choice_options, json_option, target_option, yes_option
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
@@ -293,7 +293,9 @@ def _confirm_and_apply(
 
     following = Following.of(app, chosen)
     app.report(made.diagnostics)
-    if not app.json:
+    if app.json:
+        write_faces(app, made, chosen)
+    else:
         show_plan(app, made, chosen, None)
     shown = app.redaction(made).to_json()
     refuse(made)
@@ -328,16 +330,18 @@ def _ask(app: App) -> None:
 @json_option
 @click.pass_obj
 def show(app: App, /, file: Path | None, as_json: bool, **chosen: object) -> None:
-    """Show a plan FILE, or the state."""
+    """Show the state, or what is in FILE: a plan, or a copy of a state."""
+    from dbc_iac.cli.faces import state_file
     from dbc_iac.cli.workspace import Workspace, read_plan_file
     from dbc_iac.report.state_text import state_pages
 
     app.json = as_json
-    if file is not None:
+    state = state_file(file) if file is not None else Workspace.load(app).recorded()
+    if file is not None and state is None:
         made = read_plan_file(file)
         show_plan(app, made, chosen, made.to_json())
         return
-    state = Workspace.load(app).recorded()
+    assert state is not None  # noqa: S101 - it is a plan, or a state
     app.show_lines(state_pages(state), state.model_dump(mode="json", by_alias=True))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dbc_iac.cli.app import App, Exit, writing
-from dbc_iac.diagnostics import ExitCode, Severity
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 
 if TYPE_CHECKING:
     from dbc_iac.plan import Plan
     from dbc_iac.report.grouping import Detail
+    from dbc_iac.state import State
 
 
 def face_options(command: click.Command) -> click.Command:
@@ -41,8 +43,15 @@ def follow_options(command: click.Command) -> click.Command:
 
 def show_plan(app: App, made: Plan, chosen: Mapping[str, object], value: Any) -> None:
     """The plan on standard output (with --json: `value`), and in the files that were asked for."""
-    from dbc_iac.report.plan_markdown import plan_markdown
     from dbc_iac.report.plan_text import plan_lines
+
+    write_faces(app, made, chosen)
+    app.show_lines(plan_lines(app.redaction(made), _detail(chosen)), value)
+
+
+def write_faces(app: App, made: Plan, chosen: Mapping[str, object]) -> None:
+    """The plan in the files that were asked for."""
+    from dbc_iac.report.plan_markdown import plan_markdown
 
     shown, detail = app.redaction(made), _detail(chosen)
     if isinstance(markdown := chosen.get("markdown"), Path):
@@ -51,7 +60,6 @@ def show_plan(app: App, made: Plan, chosen: Mapping[str, object], value: Any) ->
         from dbc_iac.report.plan_html import plan_html
 
         write_face(page, plan_html(shown, detail))
-    app.show_lines(plan_lines(shown, detail), value)
 
 
 def refuse(made: Plan) -> None:
@@ -76,3 +84,22 @@ def write_face(file: Path, text: str) -> None:
     """Raises DiagnosticError where the file cannot be written."""
     with writing():
         file.write_text(text, encoding="utf-8")
+
+
+def state_file(file: Path) -> State | None:
+    """The state that a file holds; None where it holds something else. Raises DiagnosticError where it is damaged."""
+    from pydantic import ValidationError
+
+    from dbc_iac.state import State
+
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(value, dict) or "bindings" not in value:
+        return None
+    try:
+        return State.model_validate(value)
+    except ValidationError:
+        summary = f"{file} is a state that this version cannot read"
+        raise DiagnosticError(Diagnostic("not-a-state", Severity.ERROR, summary, remedy="Use a newer one.")) from None

@@ -126,3 +126,21 @@ def test_what_a_node_says_is_redacted_in_events_and_in_the_report(
         assert "the node refused it: no ***" in file.read_text().replace("\\", "")
         assert CANARY not in file.read_text()
     jsonschema.validate(json.loads(written[1].read_text()), report_schema())
+
+
+def test_a_copy_of_a_state_is_shown_as_the_state_is(make: Callable[..., Emulated], tmp_path: Path) -> None:
+    emulated = make(vm(**LOGIN))
+    emulated.run("apply", "--yes")
+    copy = tmp_path / "copy.json"
+    copy.write_text((tmp_path / "state/main.json").read_text())
+    assert emulated.run("show", str(copy)).out == emulated.run("show").out
+    copy.write_text('{"bindings": 1}')
+    assert emulated.run("show", str(copy), "--json").codes == ["not-a-state"]
+    copy.write_text("{}")
+    assert emulated.run("show", str(copy), "--json").codes == ["not-a-plan"]
+
+
+def test_files_are_written_with_json_too(make: Callable[..., Emulated], tmp_path: Path) -> None:
+    page = tmp_path / "plan.html"
+    assert make(vm(**LOGIN)).run("apply", "--yes", "--json", "--html", str(page)).code == 0
+    assert "VirtualMachine/trainer" in page.read_text()

@@ -1,0 +1,93 @@
+"""A canary in every secret field of every kind and of the project, looked for in every face, log, event, state, error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dbc_iac.emulator import FaultSpec
+from dbc_iac.kinds import kinds
+from tests.cli.test_instances import MANAGER_SEED, SERVER_ID, WORLD
+from tests.projects import NODE_ID, PROJECT, SEED, Emulated, document, project, vm
+
+CANARIES = {
+    "LOGIN": "canary-of-login",
+    "IPMI": "canary-of-ipmi",
+    "LINK": "canarylink",
+    "HEADER": "canary-of-header",
+}
+MANAGER = "ce8658d8ec4502b708e2b5157271a4793b14b9b64eea369b429c8d2321116833"
+DOCUMENTS = {
+    "VirtualMachine": vm(login={"password": {"env": "LOGIN"}}),
+    "Disk": document("Disk", "scratch", {"vm": "trainer", "size": "50Gi"}),
+    "BareMetalManager": document("BareMetalManager", "rack", {"id": MANAGER, "identity": "owner"}),
+    "BareMetalServer": document(
+        "BareMetalServer", "two",
+        {"manager": "rack", "uuid": "two", "ip": "198.51.100.2",
+         "ipmi": {"host": "192.168.0.2", "port": 623, "username": "admin", "password": {"env": "IPMI"}}},
+    ),
+    "BareMetalInstance": document(
+        "BareMetalInstance", "box",
+        {"nodeId": SERVER_ID, "identity": "tenant", "power": "on", "deeplink": {"password": {"env": "LINK"}}},
+    ),
+}  # fmt: skip
+IDENTITIES = "    owner: {nodeKey: {env: MANAGER}}\n  variables:\n"
+
+
+@pytest.fixture
+def emulated(tmp_path: Path) -> Iterator[Emulated]:
+    environ = {**CANARIES, "MANAGER": MANAGER_SEED}
+    one = project(tmp_path / "lab", *DOCUMENTS.values(), environ=environ)
+    text = PROJECT.replace("  variables:\n", IDENTITIES).replace(
+        'url: "http://127.0.0.1:5050"', 'url: "http://127.0.0.1:5050", headers: {x-key: {env: HEADER}}'
+    )
+    one.write({"dbc-iac.yaml": text})
+    made = Emulated(one, {**WORLD, "machines": {SERVER_ID: {"renter": "tenant"}, NODE_ID: {"renter": "tenant"}}})
+    yield made
+    made.close()
+
+
+def test_every_kind_that_has_a_secret_is_tried() -> None:
+    assert {name for name, kind in kinds().items() if kind.secret_fields} <= set(DOCUMENTS)
+
+
+def test_no_canary_is_in_any_face(emulated: Emulated, tmp_path: Path) -> None:
+    def files(name: str) -> list[str]:
+        return ["--markdown", str(tmp_path / f"{name}.md"), "--html", str(tmp_path / f"{name}.html"), "--full"]
+
+    def followed(name: str) -> list[str]:
+        return ["--events", str(tmp_path / f"{name}.ndjson"), "--report", str(tmp_path / f"{name}-report.md")]
+
+    kept = str(tmp_path / "the.plan")
+    echo = " ".join([*CANARIES.values(), SEED, MANAGER_SEED])
+    said: list[tuple[tuple[str, ...], str]] = []
+
+    def run(*arguments: str, code: int | None = 0) -> None:
+        result = emulated.run(*arguments)
+        assert code is None or result.code == code, result.err + result.out
+        said.append((arguments, result.out + result.err))
+
+    run("plan", "-o", kept, *files("plan"))
+    run("plan", "--json")
+    run("show", kept, *files("show"))
+    for op in ("tasks.create", "server.add", "deeplink.set"):
+        emulated.network.faults.add(FaultSpec(op=op, kind="refuse", text=f"no: {echo}", times=50))
+    run("apply", "--yes", *files("failed"), *followed("failed"), code=None)
+    run("apply", "--yes", "--json", *followed("failed-json"), code=None)
+    emulated.network.faults.clear()
+    run("apply", "--yes", *followed("applied"), code=None)
+    for looked in (["drift"], ["drift", "--json"], ["show"], ["show", "--json"], ["output", "--json"], ["graph"],
+                      ["state", "list"], ["state", "show", "VirtualMachine/trainer"], ["orphans"], ["validate"]):  # fmt: skip
+        run(*looked, code=None)
+    run("destroy", "--yes", "--destroy-identity", "BareMetalServer/two", *followed("destroyed"), code=None)
+
+    secrets = {*CANARIES.values(), SEED, MANAGER_SEED}
+    for arguments, text in said:
+        assert not [s for s in secrets if s in text], arguments
+    written = [p for p in tmp_path.rglob("*") if p.is_file() and ".cache" not in p.parts]
+    assert len(written) > 15
+    for path in written:
+        assert not [s for s in secrets if s in path.read_text()], path
+    assert any("***" in text for _, text in said), "what the nodes echoed was met, and taken out"
