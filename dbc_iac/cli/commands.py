@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -165,6 +164,10 @@ def _rail_options(command: click.Command) -> click.Command:
 @_rail_options
 @dbc_iac.command()
 @click.option("-o", "file", type=click.Path(path_type=Path, dir_okay=False), help="Write the plan to a file.")
+@click.option(
+    "--signing-key", "key", type=click.Path(path_type=Path, dir_okay=False),
+    help="Sign the plan file with this private key; default: the key in DBC_IAC_SIGNING_KEY, if set.",
+)  # fmt: skip
 @click.option("--destroy", is_flag=True, help="Plan the removal of everything.")
 @click.option("--detailed-exitcode", is_flag=True, help="End with 2 where changes are pending.")
 @click.option(
@@ -177,6 +180,7 @@ def plan(
     app: App,
     /,
     file: Path | None,
+    key: Path | None,
     destroy: bool,
     detailed_exitcode: bool,
     refresh: bool,
@@ -202,9 +206,9 @@ def plan(
             )
         )
     if file is not None:
-        with writing():
-            file.write_text(json.dumps(made.to_json(), indent=1) + "\n", encoding="utf-8")
-            file.chmod(0o600)
+        from dbc_iac.cli.plan_files import signing_key, write_plan_file
+
+        write_plan_file(made, file, signing_key(key, app.runtime.environ))
     show_plan(app, made, rails, app.redaction(made).to_json())
     refuse(made)
     if made.exit_code is not ExitCode.OK:
@@ -218,6 +222,10 @@ def plan(
 @_rail_options
 @dbc_iac.command()
 @click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--expect", "reviewed", type=click.Path(path_type=Path, dir_okay=False),
+    help="Plan anew, and go on only if that is the reviewed plan of this file.",
+)  # fmt: skip
 @target_option
 @yes_option
 @choice_options
@@ -227,6 +235,7 @@ def apply(
     app: App,
     /,
     file: Path | None,
+    reviewed: Path | None,
     targets: tuple[str, ...],
     yes: bool,
     wait_timeout: float | None,
@@ -240,7 +249,9 @@ def apply(
 
     app.json = as_json
     options = _options(False, targets, rails)
-    if file is not None and options != _options(False, (), {}):
+    if file is not None and reviewed is not None:
+        raise click.UsageError("FILE is applied as it is; --expect plans anew: give one of them")
+    if (file or reviewed) and options != _options(False, (), {}):
         raise DiagnosticError(
             Diagnostic(
                 "plan-is-made",
@@ -251,7 +262,10 @@ def apply(
         )
     workspace = Workspace.load(app)
     with workspace.locked("apply"):
-        made = workspace.plan(options) if file is None else workspace.planned(file)
+        if reviewed is not None:
+            made = workspace.expected(reviewed)
+        else:
+            made = workspace.plan(options) if file is None else workspace.planned(file)
         _confirm_and_apply(app, workspace, made, yes or file is not None, Choices(wait_timeout, settle), rails)
 
 
@@ -332,7 +346,8 @@ def _ask(app: App) -> None:
 def show(app: App, /, file: Path | None, as_json: bool, **chosen: object) -> None:
     """Show the state, or what is in FILE: a plan, or a copy of a state."""
     from dbc_iac.cli.faces import state_file
-    from dbc_iac.cli.workspace import Workspace, read_plan_file
+    from dbc_iac.cli.plan_files import read_plan_file
+    from dbc_iac.cli.workspace import Workspace
     from dbc_iac.report.state_text import state_pages
 
     app.json = as_json

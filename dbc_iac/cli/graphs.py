@@ -39,7 +39,7 @@ def command(app: App, /, file: Path | None, form: str, output: Path | None, full
 
 
 def _of_plan(file: Path) -> Graph:
-    from dbc_iac.cli.workspace import read_plan_file
+    from dbc_iac.cli.plan_files import read_plan_file
     from dbc_iac.report.graph import plan_graph
 
     return plan_graph(read_plan_file(file))

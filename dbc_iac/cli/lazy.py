@@ -16,6 +16,7 @@ _PLACES = {
     "emulator": ("dbc_iac.cli.emulating", "emulator"),
     "fmt": ("dbc_iac.cli.formatting", "command"),
     "graph": ("dbc_iac.cli.graphs", "command"),
+    "signing-key": ("dbc_iac.cli.plan_files", "command"),
     "output": ("dbc_iac.cli.outputs", "command"),
 }
 """Module and name of each."""

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 EXAMPLES: dict[str, tuple[str, ...]] = {
+    "signing-key new": ("signing-key new ~/.config/dbc-iac/plans.key",),
+    "signing-key show": ("signing-key show ~/.config/dbc-iac/plans.key",),
     "init": ("init --name lab", "init --ci github"),
     "validate": ("validate", "-e prod validate --json"),
     "schema": ("schema --output specs", "schema --output specs --docs docs --check"),
     "plan": (
         "plan",
         "-e prod plan -o the.plan --html plan.html --markdown plan.md",
+        "plan -o the.plan --signing-key ~/.config/dbc-iac/plans.key",
         "plan --detailed-exitcode --target VirtualMachine/trainer",
         "plan --json | conftest test -",
     ),
     "apply": (
         "apply",
-        "apply the.plan --yes",
+        "apply the.plan",
+        "apply --yes --expect the.plan",
         "apply --yes --events events.ndjson --report report.md",
         "apply --replace Disk/scratch",
     ),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import secrets as random
 from collections.abc import Callable, Coroutine, Iterator, Mapping
@@ -21,7 +20,8 @@ from dbc_iac.cli.app import App
 from dbc_iac.cli.following import Following
 from dbc_iac.cli.identities import Identities
 from dbc_iac.cli.interrupt import stop_on_signal
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, Severity
+from dbc_iac.cli.plan_files import read_plan_file
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, ExitCode, Severity
 from dbc_iac.kinds import Inventory, Resource, models
 from dbc_iac.kinds.reach import Reach
 from dbc_iac.kinds.spec import Spec
@@ -29,9 +29,9 @@ from dbc_iac.manifest.load import LoadedProject, load_project
 from dbc_iac.manifest.project import FILE
 from dbc_iac.manifest.secret import SecretRef, SecretResolver
 from dbc_iac.plan import Options, Plan, Session, check_inventory, make_plan
-from dbc_iac.plan.file import read_plan
 from dbc_iac.plan.fit import check_fit
 from dbc_iac.plan.moves import moved
+from dbc_iac.plan.review import not_as_reviewed, not_its_rest
 from dbc_iac.policy import evaluate, unsound
 from dbc_iac.report.redaction import Redaction
 from dbc_iac.state import LocalStore, State, lock, owner
@@ -47,6 +47,8 @@ class Workspace:
     loaded: LoadedProject
     resolver: SecretResolver
     problems: Diagnostics = field(default_factory=Diagnostics)
+    _origin: str = ""
+    """Digest of the reviewed plan that is applied, where that is another than the one made now."""
 
     @classmethod
     def load(cls, app: App) -> Workspace:
@@ -159,10 +161,52 @@ class Workspace:
         return result
 
     def planned(self, file: Path) -> Plan:
-        """A plan from a file, if it still fits. Raises DiagnosticError that names what moved."""
-        plan = read_plan_file(file)
-        self.app.runtime.run(self._check_fit(plan))
-        return self._judged(plan)
+        """A plan from a file, if it still fits; after an end of its own apply, what that left to do.
+
+        Raises DiagnosticError that names what moved.
+        """
+        reviewed = read_plan_file(file, self.loaded.project.trusted_plan_keys)
+        begun = self.store.under_way()
+        if begun == reviewed.digest:
+            return self._rest_of(reviewed)
+        if begun:
+            raise DiagnosticError(
+                Diagnostic(
+                    "plan-stale",
+                    Severity.ERROR,
+                    "an apply of another plan was ended in the middle",
+                    "What it did is in the journal only, and this plan does not know of it.",
+                    "Apply that plan again, or plan again.",
+                    exit_code=ExitCode.REFUSED,
+                )
+            )
+        self.app.runtime.run(self._check_fit(reviewed))
+        return self._judged(reviewed)
+
+    def expected(self, file: Path) -> Plan:
+        """A plan made now, if it is the reviewed one of the file (or what an ended apply of that left to do).
+
+        Raises DiagnosticError that names the first difference.
+        """
+        reviewed = read_plan_file(file, self.loaded.project.trusted_plan_keys)
+        if self.store.under_way() == reviewed.digest:
+            return self._rest_of(reviewed)
+        now = self.plan(Options.from_json(reviewed.chosen))
+        return self._accepted(reviewed, now, not_as_reviewed(reviewed, now))
+
+    def _rest_of(self, reviewed: Plan) -> Plan:
+        """What an ended apply of a plan left to do. What it made anew already is not made anew again."""
+        options = Options.from_json(reviewed.chosen)
+        bindings = self.state().bindings
+        made = {c.address for c in reviewed.pending if c.address in bindings and bindings[c.address].id == c.id}
+        now = self.plan(replace(options, replace=options.replace - made))
+        return self._accepted(reviewed, now, not_its_rest(reviewed, now))
+
+    def _accepted(self, reviewed: Plan, now: Plan, problem: Diagnostic | None) -> Plan:
+        if problem is not None:
+            raise DiagnosticError(problem)
+        self._origin = reviewed.digest
+        return now
 
     async def _check_fit(self, plan: Plan) -> None:
         async with self.identities.connections() as connections:
@@ -179,7 +223,7 @@ class Workspace:
             state = self.store.commit(state)
         holder = owner(self.app.runtime.environ, "apply", self.app.runtime.now())
         self._require_secrets(plan)
-        self.store.journal.begin(serial=state.serial, plan=plan.digest, owner=holder)
+        self.store.journal.begin(serial=state.serial, plan=self._origin or plan.digest, owner=holder)
         number = max((i.number for i in state.pending), default=0)
         recorder = Recorder(self.store.journal, {c.address: c for c in plan.changes}, state.bindings, number)
         async with following.watching(plan):
@@ -307,19 +351,6 @@ class Workspace:
             if hook is not None:
                 found[address] = Hook(hook.command, hook.timeout, hook.force, self.app.directory)
         return found
-
-
-def read_plan_file(file: Path) -> Plan:
-    """A plan from a file. Raises DiagnosticError."""
-    try:
-        value = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DiagnosticError(
-            Diagnostic("plan-unreadable", Severity.ERROR, f"{file} cannot be read ({error.strerror})")
-        ) from None
-    except ValueError:
-        value = None
-    return read_plan(value)
 
 
 def write_project(app: App, name: str, ci: str | None) -> list[str]:

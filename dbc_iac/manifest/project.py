@@ -248,6 +248,10 @@ class ProjectSpec(_Part):
         default_factory=dict, description="what `output` prints: templates over `resource[ADDRESS]`, `project`, `env`"
     )
     thresholds: ThresholdsSpec = Field(default_factory=ThresholdsSpec)
+    trusted_plan_keys: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")], ...] = Field(
+        default=(),
+        description="public keys (see `signing-key`); with any, only plan files signed by one are applied",
+    )
     image_client: Name | None = Field(
         default=None, description="the client node for image centres, whose ids are its own; default: the first"
     )

@@ -165,6 +165,8 @@ class Plan:
     calls: int = 0
     destroy: bool = False
     targets: tuple[str, ...] = ()
+    chosen: Mapping[str, Json] = field(default_factory=dict)
+    """The options that it was made with: one that continues it is made with the same."""
     format_version: int = FORMAT_VERSION
 
     @property

@@ -144,4 +144,5 @@ def _plan(
         calls=world.reader.calls,
         destroy=options.destroy,
         targets=tuple(sorted(options.targets)),
+        chosen=options.to_json(),
     )

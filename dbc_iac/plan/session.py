@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 from dbc_iac.api.channel import Channel
 from dbc_iac.api.secret import SecretText
 from dbc_iac.kinds import Inventory
 from dbc_iac.kinds.reach import Reach
 from dbc_iac.state.document import State
+from dbc_iac.values import Json
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,17 @@ class Options:
     allow_empty: bool = False
     max_removals: int | None = None
     """How many percent of the resources in state may be deleted or replaced at once; None: what the project says."""
+
+    def to_json(self) -> dict[str, Json]:
+        """As a plan keeps them, by field name; sets are sorted."""
+        values = ((f.name, getattr(self, f.name)) for f in fields(self))
+        return {name: sorted(value) if isinstance(value, frozenset) else value for name, value in values}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Options:
+        """The inverse of `to_json`."""
+        read: dict[str, Any] = {k: frozenset(v) if isinstance(v, list | tuple) else v for k, v in value.items()}
+        return cls(**read)
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,6 +133,11 @@ class LocalStore:
                 )
         return state
 
+    def under_way(self) -> str:
+        """The digest of the plan of an apply that was ended; empty where none was."""
+        begun = [r for r in self.journal.read() if r["type"] == "begin"]
+        return str(begun[-1]["plan"]) if begun else ""
+
     def commit(self, state: State) -> State:
         """Write the next version and empty the journal. A crash between the two is harmless: the serial tells.
 

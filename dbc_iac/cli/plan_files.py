@@ -1,0 +1,90 @@
+"""Plan files: written, signed, read back, and the keys that sign them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import click
+
+from dbc_iac.api.secret import SecretText
+from dbc_iac.cli.app import App, writing
+from dbc_iac.cli.options import json_option
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
+from dbc_iac.plan import Plan
+from dbc_iac.plan.file import read_plan
+from dbc_iac.plan.signature import new_key, public_key, sign, verified
+
+KEY_VARIABLE = "DBC_IAC_SIGNING_KEY"
+
+
+def write_plan_file(made: Plan, file: Path, key: SecretText | None) -> None:
+    """For its owner's eyes only; signed where there is a key. Raises DiagnosticError."""
+    text = json.dumps(made.to_json(), indent=1).encode() + b"\n"
+    signed = text if key is None else sign(text, key)
+    with writing():
+        file.write_bytes(signed)
+        file.chmod(0o600)
+
+
+def read_plan_file(file: Path, trusted: Sequence[str] = ()) -> Plan:
+    """A plan from a file; what is signed is checked before it is read. Raises DiagnosticError."""
+    plan = verified(_read(file, "plan-unreadable"), trusted)
+    try:
+        value = json.loads(plan)
+    except ValueError:
+        value = None
+    return read_plan(value)
+
+
+def signing_key(file: Path | None, environ: Mapping[str, str]) -> SecretText | None:
+    """The key of a file, else that of the environment; None where there is neither. Raises DiagnosticError."""
+    if file is not None:
+        return SecretText(_read(file, "signing-key").decode("utf-8", "replace").strip())
+    text = environ.get(KEY_VARIABLE, "")
+    return SecretText(text) if text else None
+
+
+def _read(file: Path, code: str) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise DiagnosticError(Diagnostic(code, Severity.ERROR, f"{file} cannot be read ({error.strerror})")) from None
+
+
+@click.group("signing-key")
+def command() -> None:
+    """Keys that sign plan files."""
+
+
+@command.command("new")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@json_option
+@click.pass_obj
+def new(app: App, /, file: Path, as_json: bool) -> None:
+    """Write a new private key to FILE, and show the public one for `trustedPlanKeys`."""
+    app.json = as_json
+    key = new_key()
+    with writing():
+        number = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(number, "w", encoding="ascii") as stream:
+            stream.write(key.reveal() + "\n")
+    _tell(app, public_key(key))
+
+
+@command.command("show")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@json_option
+@click.pass_obj
+def show(app: App, /, file: Path, as_json: bool) -> None:
+    """Show the public key that belongs to the private key in FILE."""
+    app.json = as_json
+    key = signing_key(file, {})
+    assert key is not None  # noqa: S101 - a file was given
+    _tell(app, public_key(key))
+
+
+def _tell(app: App, key: str) -> None:
+    app.show(f"{key}\n", {"publicKey": key})

@@ -1,0 +1,102 @@
+"""A plan that somebody reviewed, and the one that is made now: are they the same? Pure.
+
+What is volatile may differ: the state's serial, when things were read, what was read of fields that do not change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from deepdiff import DeepDiff
+from deepdiff.path import parse_path
+
+from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
+from dbc_iac.plan.model import Action, Change, Plan
+from dbc_iac.state.document import LEFT
+
+_CONTINUES = {
+    Action.CREATE: {Action.CREATE, Action.ADOPT, Action.UPDATE},
+    Action.UPDATE: {Action.UPDATE},
+    Action.REPLACE: {Action.REPLACE, Action.CREATE, Action.ADOPT, Action.UPDATE, Action.DELETE, Action.FORGET},
+    Action.DELETE: {Action.DELETE, Action.FORGET},
+    Action.ADOPT: {Action.ADOPT},
+    Action.FORGET: {Action.FORGET},
+}
+"""What may be left of a reviewed action when an apply of it was ended."""
+
+
+def not_as_reviewed(reviewed: Plan, now: Plan) -> Diagnostic | None:
+    """The first difference in addresses, actions, fields and goals; None where there is none."""
+    found = DeepDiff(_essence(reviewed), _essence(now), view="tree")
+    places = sorted((n.path() or "", kind, n.t1, n.t2) for kind, nodes in found.items() for n in nodes)
+    if not places:
+        return None
+    path, _, before, after = min(places, key=lambda p: p[0])
+    keys = [str(key) for key in parse_path(path)]  # type: ignore[no-untyped-call]
+    return _refusal(f"{': '.join(keys)}: reviewed was {_text(before)}, it is {_text(after)} now")
+
+
+def not_its_rest(reviewed: Plan, now: Plan) -> Diagnostic | None:
+    """The first change that is more than what an ended apply of the reviewed plan left to do, if there is one."""
+    intended = {c.address: c for c in reviewed.pending}
+    for change in now.pending:
+        origin = intended.get(change.address.partition(LEFT)[0])
+        if origin is None:
+            return _refusal(f"{change.address} is to be changed ({change.action.value}), and was not")
+        if LEFT in change.address:
+            continue
+        if change.action not in _CONTINUES[origin.action]:
+            return _refusal(f"{change.address}: reviewed was {origin.action.value}, it is {change.action.value} now")
+        if change.action is Action.UPDATE and (more := next(_more(origin, change), "")):
+            return _refusal(f"{change.address}: {more}")
+    return None
+
+
+def _more(origin: Change, now: Change) -> Iterator[str]:
+    """Fields that become something else than what was reviewed; starting what we powered off is always meant."""
+    for field in now.fields:
+        ours = field.secret or field.path.startswith("lifecycle.") or (field.path, field.after) == ("power", "on")
+        if not ours and origin.desired.get(field.path) != field.after:
+            wanted = _text(origin.desired.get(field.path))
+            yield f"{field.path}: reviewed was {wanted}, it is {_text(field.after)} now"
+
+
+def _essence(plan: Plan) -> dict[str, Any]:
+    """What a reviewer has looked at."""
+    goals: dict[str, list[str]] = {}
+    for step in plan.steps:
+        for goal in step.goals:
+            goals.setdefault(goal.address, []).append(f"{goal.text} ({goal.needs})")
+    return {
+        "stack": plan.stack,
+        "environment": plan.environment,
+        **{c.address: _change(c, sorted(goals.get(c.address, ()))) for c in plan.changes if c.pending},
+    }
+
+
+def _change(change: Change, goals: Iterable[str]) -> dict[str, Any]:
+    return {
+        "action": change.action.value,
+        "fields": {f.path: {"before": f.before, "after": f.after, "how": f.behaviour} for f in change.fields},
+        "losses": list(change.losses),
+        "goals": list(goals),
+    }
+
+
+def _text(value: Any) -> str:
+    """A side of a difference, short: an action stands for a whole change, and what is not there for nothing."""
+    if isinstance(value, dict):
+        return str(value.get("action") or value.get("after") or "there")
+    return "nothing" if type(value).__name__ == "NotPresent" else str(value)
+
+
+def _refusal(summary: str) -> Diagnostic:
+    return Diagnostic(
+        "not-as-reviewed",
+        Severity.ERROR,
+        f"this is not the plan that was reviewed. {summary}",
+        "Nothing was changed.",
+        "Plan and review anew.",
+        exit_code=ExitCode.REFUSED,
+    )

@@ -1,0 +1,88 @@
+"""Signed plan files: Ed25519 over the bytes of a plan, checked before anything of it is read. Pure.
+
+The first line of a signed file is a JSON object with the public key and the signature (hex); the plan is all that
+follows it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+
+from nacl.encoding import HexEncoder
+from nacl.exceptions import BadSignatureError
+from nacl.signing import SigningKey, VerifyKey
+
+from dbc_iac.api.secret import SecretText
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+
+_MARK = "dbcIacSignedPlan"
+_HEX = re.compile(r"[0-9a-f]{64}")
+_CONTEXT = b"dbc-iac plan\x00"
+"""Signed with it, so that a signature for something else is none for a plan."""
+
+
+def new_key() -> SecretText:
+    """A new private key: 64 hex digits."""
+    return SecretText(SigningKey.generate().encode(HexEncoder).decode())
+
+
+def public_key(key: SecretText) -> str:
+    """Of a private key, as `trustedPlanKeys` has it. Raises DiagnosticError where it is none."""
+    return _signing_key(key).verify_key.encode(HexEncoder).decode()
+
+
+def sign(plan: bytes, key: SecretText) -> bytes:
+    """The signed file. Raises DiagnosticError where the key is none."""
+    signature = _signing_key(key).sign(_CONTEXT + plan).signature.hex()
+    head = {_MARK: 1, "key": public_key(key), "signature": signature}
+    return json.dumps(head).encode() + b"\n" + plan
+
+
+def verified(file: bytes, trusted: Sequence[str]) -> bytes:
+    """The plan in a file. Raises DiagnosticError where its signature is wrong, or not by a trusted key.
+
+    Without trusted keys an unsigned file is taken; one that is signed has to be right all the same.
+    """
+    head, _, plan = file.partition(b"\n")
+    if f'"{_MARK}"'.encode() not in head:
+        if trusted:
+            raise _refused("plan-unsigned", "the plan is not signed, and the project trusts signed plans only")
+        return file
+    try:
+        said = json.loads(head)
+        key, signature = str(said["key"]), bytes.fromhex(said["signature"])
+        VerifyKey(key.encode(), HexEncoder).verify(_CONTEXT + plan, signature)
+    except (BadSignatureError, ValueError, KeyError, TypeError):
+        raise _refused("plan-altered", "the plan's signature does not fit it: one of them was altered") from None
+    if trusted and key not in trusted:
+        raise _refused("plan-untrusted", f"the plan is signed with {key}, which is not among trustedPlanKeys")
+    return plan
+
+
+def _signing_key(key: SecretText) -> SigningKey:
+    text = key.reveal().strip()
+    if not _HEX.fullmatch(text):
+        raise DiagnosticError(
+            Diagnostic(
+                "signing-key",
+                Severity.ERROR,
+                "the signing key is not 64 hex digits",
+                remedy="Make one with `dbc-iac signing-key new FILE`.",
+            )
+        )
+    return SigningKey(text.encode(), HexEncoder)
+
+
+def _refused(code: str, summary: str) -> DiagnosticError:
+    return DiagnosticError(
+        Diagnostic(
+            code,
+            Severity.ERROR,
+            summary,
+            "Nothing of it was read.",
+            "Plan again with `-o FILE` and a signing key that the project file trusts (trustedPlanKeys).",
+            exit_code=ExitCode.REFUSED,
+        )
+    )

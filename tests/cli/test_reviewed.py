@@ -1,0 +1,182 @@
+"""Plans across jobs: made in one, reviewed, signed, applied in another; and what must stop them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.test_signals import SignalAt
+from tests.projects import PROJECT, Emulated, document, project, vm
+
+DISK = document("Disk", "scratch", {"vm": "trainer", "size": "50Gi"})
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[Callable[..., Emulated]]:
+    made: list[Emulated] = []
+
+    def build(*documents: str, **more: Any) -> Emulated:
+        made.append(Emulated(project(tmp_path / "one", *documents), more))
+        return made[-1]
+
+    yield build
+    for emulated in made:
+        emulated.close()
+
+
+def write(emulated: Emulated, *documents: str) -> None:
+    project(emulated.project.directory, *documents, environ=emulated.project.environ)
+
+
+def planned(emulated: Emulated, *options: str) -> str:
+    file = str(emulated.project.directory.parent / "the.plan")
+    result = emulated.run("plan", "-o", file, *options)
+    assert result.code == 0, result.err
+    return file
+
+
+def another_job(emulated: Emulated) -> None:
+    """The same commit and state, checked out in another directory."""
+    other = emulated.project.directory.parent / "two"
+    shutil.copytree(emulated.project.directory, other)
+    emulated.project.directory = other
+
+
+def test_the_reviewed_plan_is_applied_by_another_job(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(), DISK)
+    file = planned(emulated)
+    another_job(emulated)
+    result = emulated.run("apply", "--yes", "--expect", file)
+    assert result.code == 0, result.err
+    assert emulated.run("plan", "--detailed-exitcode").code == 0
+
+
+def test_what_is_volatile_may_differ(world: Callable[..., Emulated]) -> None:
+    """The serial has moved on, though what is to be done is the same."""
+    emulated = world(vm())
+    file = planned(emulated)
+    assert emulated.run("apply", "--yes").code == 0
+    write(emulated, vm(memory="16Gi"))
+    file = planned(emulated)
+    assert emulated.run("apply", "--yes", "--target", "Node/gpu-a").code in {0, 3}
+    assert emulated.run("apply", "--yes", "--expect", file).code == 0
+
+
+@pytest.mark.parametrize(
+    ("now", "said"),
+    [
+        ([vm(memory="32Gi")], "VirtualMachine/trainer: fields: memory: after: reviewed was 16Gi, it is 32Gi now"),
+        ([vm(memory="16Gi"), DISK], "Disk/scratch: reviewed was nothing, it is create now"),
+        ([vm(memory="16Gi", os="windows")], "VirtualMachine/trainer: action: reviewed was update, it is replace now"),
+        ([vm()], "VirtualMachine/trainer: reviewed was update, it is nothing now"),
+    ],
+    ids=["field", "resource", "action", "nothing left"],
+)
+def test_another_plan_than_the_reviewed_one_is_refused_with_the_first_difference(
+    world: Callable[..., Emulated], now: list[str], said: str
+) -> None:
+    emulated = world(vm())
+    assert emulated.run("apply", "--yes").code == 0
+    write(emulated, vm(memory="16Gi"))
+    file = planned(emulated)
+    write(emulated, *now)
+    before = emulated.vms
+    result = emulated.run("apply", "--yes", "--json", "--expect", file)
+    assert result.code in {3, 5}
+    if result.code == 5:
+        assert result.codes == ["not-as-reviewed"]
+        assert said in result.err
+    assert emulated.vms == before
+
+
+@pytest.mark.parametrize("how", [(), ("--expect",)], ids=["FILE", "--expect FILE"])
+@pytest.mark.parametrize("moment", ["vm-exists", "powered off for", "disk-exists", "is running"])
+def test_an_apply_of_a_plan_that_was_ended_is_continued_by_the_same_command(
+    world: Callable[..., Emulated], how: tuple[str, ...], moment: str
+) -> None:
+    emulated = world(vm(), DISK)
+    file = planned(emulated)
+    left = emulated.run("apply", "--yes", *how, file, err=SignalAt(moment, 2, at_once=2))
+    assert left.code == 8
+    emulated.settle(60)
+    again = emulated.run("apply", "--yes", *how, file)
+    assert again.code == 0, again.err
+    [machine] = emulated.vms.values()
+    assert sorted(machine["disks"].values()) == [20, 20, 50]
+    assert emulated.run("plan", "--detailed-exitcode").code == 0
+
+
+def test_a_replacement_that_was_done_is_not_done_again(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(), vm("other"))
+    assert emulated.run("apply", "--yes").code == 0
+    file = planned(emulated, "--replace", "VirtualMachine/trainer", "--replace", "VirtualMachine/other")
+    left = emulated.run("apply", file, err=SignalAt("does not exist any more", 2, at_once=2))
+    assert left.code == 8
+    emulated.settle(600)
+    assert emulated.run("apply", file).code == 0
+    assert len(emulated.vms) == 2
+    state = emulated.run("show", "--json").json
+    assert {b["generation"] for b in state["bindings"].values()} == {2}
+
+
+def test_a_plan_does_not_go_on_where_another_apply_was_ended(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(), DISK)
+    file = planned(emulated)
+    write(emulated, vm(), DISK, vm("other"))
+    assert emulated.run("apply", "--yes", err=SignalAt("disk-exists", 2, at_once=2)).code == 8
+    write(emulated, vm(), DISK)
+    emulated.settle(60)
+    refused = emulated.run("apply", "--json", file)
+    assert (refused.code, refused.codes) == (5, ["plan-stale"])
+
+
+def test_only_plans_signed_by_a_trusted_key_are_applied(world: Callable[..., Emulated], tmp_path: Path) -> None:
+    emulated = world(vm())
+    keys = {name: str(tmp_path / name) for name in ("ours", "theirs")}
+    public = {name: emulated.run("signing-key", "new", "--json", file).json["publicKey"] for name, file in keys.items()}
+    assert emulated.run("signing-key", "show", keys["ours"]).out.strip() == public["ours"]
+    trusting = PROJECT + f"  trustedPlanKeys: [{public['ours']}]\n"
+    emulated.project.write({"dbc-iac.yaml": trusting})
+    refusals = {
+        (): "plan-unsigned",
+        ("--signing-key", keys["theirs"]): "plan-untrusted",
+    }
+    for options, code in refusals.items():
+        file = planned(emulated, *options)
+        for command in (["apply", file], ["apply", "--yes", "--expect", file]):
+            refused = emulated.run(*command, "--json")
+            assert (refused.code, refused.codes) == (5, [code])
+    file = planned(emulated, "--signing-key", keys["ours"])
+    whole = Path(file).read_bytes()
+    for altered in (whole.replace(b'"cpus": 4', b'"cpus": 8'), whole.replace(b'"signature": "', b'"signature": "00')):
+        Path(file).write_bytes(altered)
+        assert emulated.run("apply", file, "--json").codes == ["plan-altered"]
+    Path(file).write_bytes(whole)
+    assert emulated.run("show", file).code == 0
+    assert emulated.run("apply", file).code == 0
+
+
+def test_a_signing_key_of_the_environment_is_used_and_never_shown(
+    world: Callable[..., Emulated], tmp_path: Path
+) -> None:
+    emulated = world(vm())
+    made = emulated.run("signing-key", "new", str(tmp_path / "key"))
+    secret = (tmp_path / "key").read_text().strip()
+    assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600
+    assert emulated.run("signing-key", "new", "--json", str(tmp_path / "key")).codes == ["unwritable-file"]
+    emulated.project.environ["DBC_IAC_SIGNING_KEY"] = secret
+    file = planned(emulated)
+    assert made.out.strip() in Path(file).read_text()
+    applied = emulated.run("apply", file)
+    assert applied.code == 0
+    everything = made.out + applied.out + applied.err + Path(file).read_text()
+    everything += "".join(p.read_text() for p in (emulated.project.directory / "state").rglob("*") if p.is_file())
+    assert secret not in everything
+    emulated.project.environ["DBC_IAC_SIGNING_KEY"] = "canary-not-a-key"
+    wrong = emulated.run("plan", "--json", "-o", file)
+    assert (wrong.code, wrong.codes) == (3, ["signing-key"])
+    assert "canary" not in wrong.err
