@@ -91,7 +91,9 @@ def validate(app: App, as_json: bool) -> None:
     if found.errors:
         raise Exit(max(d.exit_code for d in found.errors))
     count = len(workspace.inventory.resources)
-    app.show(f"{count} documents are valid.", {"valid": True, "documents": count})
+    app.show(
+        "1 document is valid." if count == 1 else f"{count} documents are valid.", {"valid": True, "documents": count}
+    )
 
 
 @dbc_iac.command()

@@ -337,11 +337,13 @@ class Workspace:
         """What a creation or a change will send must be at hand before anything is sent."""
         problems = Diagnostics()
         for change in plan.pending:
-            for ref in change.secrets.values() if change.action != "delete" else ():
+            resource = self.inventory.resources.get(change.address)
+            for path, ref in change.secrets.items() if change.action != "delete" else ():
                 try:
                     self.resolver.resolve(SecretRef.model_validate(ref))
                 except DiagnosticError as error:
-                    problems.extend(error.diagnostics)
+                    place = resource.where(path) if resource is not None else None
+                    problems.extend(replace(d, address=change.address, source=place) for d in error.diagnostics)
         problems.raise_errors()
 
     def _hooks(self) -> Mapping[str, Hook]:
@@ -356,11 +358,15 @@ class Workspace:
 def write_project(app: App, name: str, ci: str | None) -> list[str]:
     """Write a new project into the directory, and its pipeline; where there is a project, the pipeline alone. Raises
     DiagnosticError where a file is there already."""
+    from dbc_iac.cli.contracts import contracts
     from dbc_iac.cli.pipelines import pipeline
     from dbc_iac.manifest.scaffold import scaffold
 
     own = re.sub(r"[^a-z0-9-]+", "-", app.directory.resolve().name.lower()).strip("-")[:42].strip("-")
-    files = scaffold(name or own or "project", random.token_hex(16))
+    schemas = {
+        f"specs/{n}": text for n, text in contracts().items() if n in {"project.schema.json", "manifest.schema.json"}
+    }
+    files = {**scaffold(name or own or "project", random.token_hex(16)), **schemas}
     if ci is not None:
         files = pipeline(ci) if (app.directory / FILE).exists() else {**files, **pipeline(ci)}
     ignore = app.directory / ".gitignore"

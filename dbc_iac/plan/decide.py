@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
 from dbc_iac.kinds import Observation, Resource, kind_of
 from dbc_iac.kinds.goal import DOWN
-from dbc_iac.kinds.marker import parse_marker
 from dbc_iac.kinds.rules import Behaviour
 from dbc_iac.kinds.spec import Spec
 from dbc_iac.plan.candidates import Candidate, holder_address, tentative
 from dbc_iac.plan.diff import Difference, Sides, difference, initial
 from dbc_iac.plan.graph import dependencies
 from dbc_iac.plan.model import Action, Change, FieldChange
+from dbc_iac.plan.ownership import foreign, moved_node, with_birth
 from dbc_iac.plan.refresh import World, external
 from dbc_iac.plan.session import Options, Session
 from dbc_iac.state.document import LEFT, Binding, Intent
@@ -159,7 +159,7 @@ def _wanted(
         reason = observation.reason or f"{candidate.id} does not exist any more: it was deleted by something else"
         return _anew(session, candidate, resource, base, Action.CREATE, (reason,))
     seen = replace(base, observed=dict(observation.values), notes=observation.notes)
-    if problem := _moved_node(candidate, resource):
+    if problem := moved_node(candidate, resource):
         problems.add(problem)
         return seen
     if observation.fault == "create error":
@@ -222,9 +222,9 @@ def _unbound(
     """Not in state: created, unless the API shows that it is ours already."""
     kind = kind_of(resource.kind)
     if observation.present:
-        base = _with_born(base, observation)
+        base = with_birth(base, observation)
         seen = replace(base, observed=dict(observation.values), id=observation.id, fields=())
-        if owned := _foreign(session, candidate, resource, observation, base):
+        if owned := foreign(session, candidate, resource, observation, base):
             problems.add(owned)
             return seen
         if candidate.intent is None:
@@ -244,62 +244,6 @@ def _pre_image(intent: Intent | None) -> tuple[tuple[str, ...], bool]:
         return (), False
     listed = intent.detail.get("known")
     return tuple(str(k) for k in listed) if isinstance(listed, list) else (), True
-
-
-def _with_born(base: Change, observation: Observation) -> Change:
-    """The change with the generation in which what exists was born, where its marker is ours but for that."""
-    wanted, born = parse_marker(base.marker), parse_marker(observation.marker)
-    if wanted is None or born is None or replace(wanted, generation=born.generation) != born:
-        return base
-    return replace(base, generation=born.generation, marker=str(born))
-
-
-def _foreign(
-    session: Session, candidate: Candidate, resource: Resource[Spec], observation: Observation, base: Change
-) -> Diagnostic | None:
-    wallets = session.wallets(candidate.reach.identity)
-    if observation.owner and wallets and observation.owner not in wallets:
-        return resource.problem(
-            "foreign-owner",
-            "name",
-            f"{observation.id} exists and belongs to {observation.owner}",
-            remedy="Choose another name, or declare it with `external: true`.",
-            exit_code=ExitCode.REFUSED,
-        )
-    wanted, born = parse_marker(base.marker), parse_marker(observation.marker)
-    if wanted is not None and born is not None and wanted != born == replace(wanted, digest=born.digest):
-        return resource.problem(
-            "made-otherwise",
-            "",
-            f"{observation.id} is ours, and was made from another document: what the API never shows differs",
-            detail="That is image, biosMode, multicast, nicModel or dataDisk.file. State, which would tell, was lost.",
-            remedy=f"Write them as they were, or take it as it is: `dbc-iac import {base.address} {observation.id}`.",
-            exit_code=ExitCode.REFUSED,
-        )
-    if base.marker and observation.marker != base.marker:
-        return resource.problem(
-            "foreign-owner",
-            "",
-            f"{observation.id} exists with another marker: {observation.marker or 'none'}",
-            remedy="Is the uid of the project file copied from another project? Each project needs its own.",
-            exit_code=ExitCode.REFUSED,
-        )
-    return None
-
-
-def _moved_node(candidate: Candidate, resource: Resource[Spec]) -> Diagnostic | None:
-    """A Node document whose id changed moves nothing: the VMs are still on the old machine."""
-    assert candidate.binding is not None  # noqa: S101 - only bound resources are compared
-    where = candidate.binding.where
-    if where.get("name") != candidate.reach.name or where.get("target") == candidate.reach.target:
-        return None
-    return resource.problem(
-        "node-id-changed",
-        "",
-        f"{candidate.reach.name} has another id now, but {resource.address} is on the old machine",
-        remedy="Set the old id again, destroy what is there, and then change the id; or add a second Node document.",
-        exit_code=ExitCode.REFUSED,
-    )
 
 
 def _anew(

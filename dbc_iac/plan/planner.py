@@ -46,9 +46,21 @@ async def make_plan(session: Session, options: Options) -> Plan:
         problems.extend(await preflight(session, world, changes))
     problems.extend(rails(session, changes, options))
     problems.extend(likely_renames(changes))
+    problems = _placed(problems, session)
     problems.raise_errors()
     drafts = _steps(changes)
     return _plan(session, world, options, changes, drafts, problems)
+
+
+def _placed(problems: Diagnostics, session: Session) -> Diagnostics:
+    """Every problem of a resource that has a document points into it."""
+    found = Diagnostics()
+    for problem in problems:
+        resource = session.inventory.resources.get(problem.address or "")
+        if resource is not None and problem.source is None:
+            problem = replace(problem, source=resource.where(""))  # noqa: PLW2901 - the same one, with its place
+        found.add(problem)
+    return found
 
 
 def with_known(session: Session, moving: frozenset[str]) -> Session:

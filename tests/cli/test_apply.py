@@ -503,3 +503,17 @@ def test_a_restart_of_a_vm_that_is_off_disturbs_nobody(make: Callable[..., Emula
     assert "is off: it starts anew when it is started" in told
     assert emulated.run("apply", "--yes").code == 0
     assert emulated.run("plan", "--detailed-exitcode").code == 0
+
+
+def test_every_problem_of_a_plan_points_into_its_document(make: Callable[..., Emulated], tmp_path: Path) -> None:
+    emulated = make(vm("one", lifecycle={"preventDestroy": True}, login={"password": {"env": "PW"}}))
+    emulated.project.environ["PW"] = "canary-of-one"
+    assert emulated.run("apply", "--yes").code == 0
+    protected = emulated.run("plan", "--json", "--replace", "VirtualMachine/one")
+    [problem] = json.loads(protected.err)["diagnostics"]
+    assert (problem["code"], problem["source"]["file"].endswith("manifests/all.yaml")) == ("protected", True)
+    del emulated.project.environ["PW"]
+    project(tmp_path, vm("two", login={"password": {"env": "PW"}}), environ=emulated.project.environ)
+    missing = emulated.run("apply", "--yes", "--json", "--target", "VirtualMachine/two")
+    [problem] = json.loads(missing.err)["diagnostics"]
+    assert (problem["code"], problem["address"], problem["source"]["line"]) == ("secret-missing", "VirtualMachine/two", 6)

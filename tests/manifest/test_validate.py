@@ -158,6 +158,8 @@ def test_init_writes_a_project_that_validates(tmp_path: Path) -> None:
 
     made = Project(tmp_path)
     assert made.run("init", "--name", "lab").code == 0
+    for schema in ("project", "manifest"):  # what the modelines name is there: editors complete and check at once
+        assert (tmp_path / f"specs/{schema}.schema.json").is_file()
     assert made.run("validate").code == 0
     assert made.run("init", "--name", "lab", "--json").codes == ["project-exists"]
 

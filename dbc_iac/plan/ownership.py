@@ -1,0 +1,70 @@
+"""Whose an object is that the API shows: by its owner's wallet, by its marker, by the machine that it is on. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from dbc_iac.diagnostics import Diagnostic, ExitCode
+from dbc_iac.kinds import Observation, Resource
+from dbc_iac.kinds.marker import parse_marker
+from dbc_iac.kinds.spec import Spec
+from dbc_iac.plan.candidates import Candidate
+from dbc_iac.plan.model import Change
+from dbc_iac.plan.session import Session
+
+
+def with_birth(base: Change, observation: Observation) -> Change:
+    """The change with the generation in which what exists was born, where its marker is ours but for that."""
+    wanted, born = parse_marker(base.marker), parse_marker(observation.marker)
+    if wanted is None or born is None or replace(wanted, generation=born.generation) != born:
+        return base
+    return replace(base, generation=born.generation, marker=str(born))
+
+
+def foreign(
+    session: Session, candidate: Candidate, resource: Resource[Spec], observation: Observation, base: Change
+) -> Diagnostic | None:
+    """Why an object that exists is not taken for ours; None where it is."""
+    wallets = session.wallets(candidate.reach.identity)
+    if observation.owner and wallets and observation.owner not in wallets:
+        return resource.problem(
+            "foreign-owner",
+            "name",
+            f"{observation.id} exists and belongs to {observation.owner}",
+            remedy="Choose another name, or declare it with `external: true`.",
+            exit_code=ExitCode.REFUSED,
+        )
+    wanted, born = parse_marker(base.marker), parse_marker(observation.marker)
+    if wanted is not None and born is not None and wanted != born == replace(wanted, digest=born.digest):
+        return resource.problem(
+            "made-otherwise",
+            "",
+            f"{observation.id} is ours, and was made from another document: what the API never shows differs",
+            detail="That is image, biosMode, multicast, nicModel or dataDisk.file. State, which would tell, was lost.",
+            remedy=f"Write them as they were, or take it as it is: `dbc-iac import {base.address} {observation.id}`.",
+            exit_code=ExitCode.REFUSED,
+        )
+    if base.marker and observation.marker != base.marker:
+        return resource.problem(
+            "foreign-owner",
+            "",
+            f"{observation.id} exists with another marker: {observation.marker or 'none'}",
+            remedy="Is the uid of the project file copied from another project? Each project needs its own.",
+            exit_code=ExitCode.REFUSED,
+        )
+    return None
+
+
+def moved_node(candidate: Candidate, resource: Resource[Spec]) -> Diagnostic | None:
+    """A Node document whose id changed moves nothing: the VMs are still on the old machine."""
+    assert candidate.binding is not None  # noqa: S101 - only bound resources are compared
+    where = candidate.binding.where
+    if where.get("name") != candidate.reach.name or where.get("target") == candidate.reach.target:
+        return None
+    return resource.problem(
+        "node-id-changed",
+        "",
+        f"{candidate.reach.name} has another id now, but {resource.address} is on the old machine",
+        remedy="Set the old id again, destroy what is there, and then change the id; or add a second Node document.",
+        exit_code=ExitCode.REFUSED,
+    )
