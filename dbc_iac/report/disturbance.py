@@ -17,7 +17,7 @@ class Effect(StrEnum):
     REPLACED = "is made anew: off from the beginning until the new one runs"
     STAYS_OFF = "is powered off and stays off"
     CYCLED = "is powered off and started again"
-    STARTED = "is started"
+    STARTED = "is off now, and is started"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +98,9 @@ def _begins(plan: Plan) -> dict[str, int]:
 
 def _of_window(number: int, step: Step, changes: dict[str, Change]) -> Disturbance:
     causes = tuple(dict.fromkeys(_causes(step, changes)))
+    change = changes.get(step.address)
+    if change is not None and change.observed.get("power") == "off" and step.power == "on":
+        return Disturbance(step.address, step.node, Effect.STARTED, 0, number, causes)
     effect = Effect.CYCLED if step.power == "on" else Effect.STAYS_OFF
     if _was_off(step, changes):
         return Disturbance(step.address, step.node, Effect.STARTED, 0, number, causes)

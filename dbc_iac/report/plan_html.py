@@ -13,6 +13,9 @@ from dbc_iac.report.layout import can_lay_out
 from dbc_iac.report.pages import anchor, asset, environment, source_hash
 from dbc_iac.report.plan_text import ORDER, SIGNS, losses, losses_of, summary, told_apart, window_length
 
+_FEW = 8
+"""Changes up to which all are open from the beginning."""
+
 
 def plan_html(plan: Plan, detail: Detail = Detail.GROUPED) -> str:
     """The page. In it alike changes are one table; every one of them can be searched."""
@@ -21,6 +24,7 @@ def plan_html(plan: Plan, detail: Detail = Detail.GROUPED) -> str:
     style, script = asset("plan.css"), asset("plan.js")
     intended, drifted = told_apart(plan)
     found = disturbances(plan)
+    groups = [list(grouped(changes, likeness, detail)) for changes in (intended, drifted)]
     whole = plan_graph(plan)
     drawn = by_machine(whole)
     page = environment(_FILTERS)
@@ -38,8 +42,9 @@ def plan_html(plan: Plan, detail: Detail = Detail.GROUPED) -> str:
         losses=losses(plan),
         disturbed=found,
         length=_length(found),
-        intended=list(grouped(intended, likeness, detail)),
-        drifted=list(grouped(drifted, likeness, detail)),
+        intended=groups[0],
+        drifted=groups[1],
+        few=sum(map(len, groups)) <= _FEW,
         graph=_graph(drawn, intended + drifted),
         machines=drawn is not whole,
         notes=[(c.address, n) for c in plan.changes if c.action is Action.NO_OP for n in c.notes],

@@ -31,6 +31,7 @@ _MOST_BLOCK = 20_000
 _MARKUP = re.compile(r"([\\`*_{}\[\]()#+!|<>~$&^]|:(?=[\w/]))")
 _MENTION = re.compile(r"@(?=\w)")
 _DIFF = {Tone.ADDED: "+", Tone.REMOVED: "-", Tone.LOSS: "-", Tone.CHANGED: "!"}
+_MARKS = {Action.CREATE: "+", Action.UPDATE: "!", Action.REPLACE: "!", Action.DELETE: "-"}
 """How a line is marked in a block of language `diff`, by which it gets its colour."""
 
 
@@ -104,16 +105,22 @@ def _folded(changes: Iterable[Change], detail: Detail) -> Iterator[str]:
         text = f"<code>{SIGNS[first.action]}</code> <b>{_html(who)}</b> {first.action.value}"
         text += f": <code>{_html(_cut(why, 300))}</code>" if why else ""
         grave = first.action in {Action.DELETE, Action.REPLACE}
-        yield _details(text, _fence(group_lines(members)), opened=" open" if grave else "")
+        body = list(group_lines(members))[1:]  # the first says what the summary says
+        if body:
+            yield _details(text, _fence(body, _MARKS.get(first.action, " ")), opened=" open" if grave else "")
+        else:
+            yield f"<p>{text}</p>\n"  # a block, in which nothing is Markdown
 
 
 def _details(summary_html: str, body: str, opened: str = "") -> str:
     return f"<details{opened}><summary>{summary_html}</summary>\n\n{body}\n</details>\n"
 
 
-def _fence(lines: Iterable[Line]) -> str:
-    """A code block that its content cannot leave, with the colours of a diff."""
-    marked = (Line(f"{_DIFF.get(line.tone, ' ')} {line.text}".rstrip()) for line in lines)
+def _fence(lines: Iterable[Line], mark: str = " ") -> str:
+    """A code block that its content cannot leave, with the colours of a diff; `mark` for lines that have none."""
+    found = list(lines)
+    indent = min((len(line.text) - len(line.text.lstrip(" ")) for line in found if line.text), default=0)
+    marked = (Line(f"{_DIFF.get(line.tone, mark)} {line.text[indent:]}".rstrip()) for line in found)
     text = _cut(PAPER.render(marked), _MOST_BLOCK)
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)

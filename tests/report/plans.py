@@ -55,6 +55,7 @@ def everything() -> Plan:
             losses=("VirtualMachine/old: its disks are deleted (100Gi of data)",),
         ),
         change("stopped", Action.UPDATE, POWER, reasons=("the world moved",)),
+        change("resting", Action.UPDATE, MEMORY, POWER, reasons=("the manifest differs",), observed={"power": "off"}),
         change("taken", Action.ADOPT, reasons=("it is there",)),
         change("gone", Action.FORGET, reasons=("it is gone",)),
         change("unread", Action.UNKNOWN, reasons=(f"the node said: {HOSTILE}",)),
@@ -64,6 +65,7 @@ def everything() -> Plan:
                holder="VirtualMachine/bigger", dependencies=("VirtualMachine/bigger",)),
         steps=(
             window("bigger", goal("VirtualMachine/bigger", "has memory 64Gi"), goal("Disk/scratch", "has 200 GiB")),
+            window("resting", goal("VirtualMachine/resting", "has memory 64Gi")),
             step("Network/lan", "exists"),
             step("VirtualMachine/new", "exists", after=("Network/lan",)),
             step("VirtualMachine/old", "is gone"),

@@ -18,8 +18,8 @@ from tests.report.plans import HOSTILE, MEMORY, change, everything, fleet, plan
 def test_what_is_grave_stands_above_what_is_not() -> None:
     text = plan_text(everything())
     order = [
-        "Plan: 1 to delete, 1 to replace, 3 to update, 2 to create, 1 to adopt, 1 to forget, 1 unknown. "
-        "1 VM is powered off for it. About 7 calls.",
+        "Plan: 1 to delete, 1 to replace, 4 to update, 2 to create, 1 to adopt, 1 to forget, 1 unknown. "
+        "1 VM is powered off for it. About 10 calls.",
         "Recovery: VirtualMachine/x",
         "What is lost for ever:",
         "VirtualMachine/other: its 200Gi of data are lost",
@@ -27,14 +27,14 @@ def test_what_is_grave_stands_above_what_is_not() -> None:
         "What is disturbed:",
         "VirtualMachine/old (on Node/gpu-a) is deleted: its document is gone",
         "VirtualMachine/bigger (on Node/gpu-a) is powered off and started again, off for about 60 s: memory, Disk/scratch",
+        "VirtualMachine/resting (on Node/gpu-a) is off now, and is started: memory",
         "  - VirtualMachine/old  delete: its document is gone",
         "-/+ VirtualMachine/other  replace: image differs",
         "memory: 32Gi -> 64Gi  [cold-boot]",
         "login.password: (secret, differs)  [running]",
         "  + VirtualMachine/new  create: it is new",
         "Moved since it was applied, and is put back:",
-        "  ~ VirtualMachine/stopped  update: the world moved",
-        "power: off -> on  [online, drift]",
+        "  ~ VirtualMachine/stopped  update: the world moved\n      power: off -> on  [online, drift]",
         "Notes:",
         "Steps:",
         "  1. VirtualMachine/bigger is powered off for about 60 s",
