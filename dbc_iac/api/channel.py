@@ -137,7 +137,17 @@ class Channel:
         if credentials is None or isinstance(credentials, SessionCredentials):
             return _local_refusal("this call needs a wallet's signature; a session will not do")
         request = _Request(path, additional, call_class, self._peers())
-        return await self._send(request, lambda: credentials.signed(self.connections.nonce))
+        return await self._freshly_signed(request, credentials)
+
+    async def _freshly_signed(
+        self, request: _Request, owner: WalletCredentials | MultisigCredentials | NodeKeyCredentials
+    ) -> Outcome[object]:
+        """Collected signatures may have been used up by an earlier process: then the next ones are taken."""
+        while True:
+            outcome = await self._send(request, lambda: owner.signed(self.connections.nonce))
+            used = isinstance(outcome, Refused) and _USED_NONCE in outcome.message
+            if not used or not isinstance(owner, MultisigCredentials) or not owner.collects:
+                return outcome
 
     async def session(self) -> Outcome[SessionCredentials]:
         """The session of this wallet at the target: kept, or obtained now."""
@@ -162,7 +172,7 @@ class Channel:
 
     async def _as_renter(self, request: _Request, owner: SessionOwner) -> Outcome[object]:
         if isinstance(owner, MultisigCredentials) and not owner.signs_sessions:
-            return await self._send(request, lambda: owner.signed(self.connections.nonce))
+            return await self._freshly_signed(request, owner)
         outcome = await self._with_session(request, owner)
         if isinstance(outcome, Refused) and outcome.session_invalid:
             # The target has lost its sessions: the kept one was dropped, so this obtains another, once.
@@ -239,6 +249,7 @@ class Channel:
         return self.connections.lane(self.lane or self.target)
 
 
+_USED_NONCE = "nonce check failed"
 _KIND_OF: Mapping[type, str] = {Done: "done", Refused: "refused", NotSent: "notSent", Unknown: "unknown"}
 
 

@@ -94,6 +94,7 @@ class MultisigCredentials:
         self.account = multisig_address(wallets, threshold)
         self._signers = {key.address: key for key in signers}
         self._unused = [s for s in signatures if s.wallet not in self._signers]
+        self._collects = bool(self._unused)
         members = self._signers.keys() | {s.wallet for s in self._unused}
         if not members <= set(self.wallets):
             raise ValueError("a signer is not among the wallets of the multisig")
@@ -107,6 +108,11 @@ class MultisigCredentials:
     def signs_sessions(self) -> bool:
         """Whether a member's key is at hand: any one member's signature makes a session usable."""
         return bool(self._signers)
+
+    @property
+    def collects(self) -> bool:
+        """Whether it works with signatures that were made elsewhere."""
+        return self._collects
 
     @property
     def signers(self) -> tuple[Sr25519Key, ...]:

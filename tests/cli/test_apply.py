@@ -516,4 +516,8 @@ def test_every_problem_of_a_plan_points_into_its_document(make: Callable[..., Em
     project(tmp_path, vm("two", login={"password": {"env": "PW"}}), environ=emulated.project.environ)
     missing = emulated.run("apply", "--yes", "--json", "--target", "VirtualMachine/two")
     [problem] = json.loads(missing.err)["diagnostics"]
-    assert (problem["code"], problem["address"], problem["source"]["line"]) == ("secret-missing", "VirtualMachine/two", 6)
+    assert (problem["code"], problem["address"], problem["source"]["line"]) == (
+        "secret-missing",
+        "VirtualMachine/two",
+        6,
+    )

@@ -108,6 +108,11 @@ def test_signatures_of_two_members_open_a_machine(emulated: Emulated, alone: Pro
     try:
         got = world.run("wallet", "session", "gpu-a", "--identity", "board", "--print", "--json")
         assert (got.code, got.codes) == (0, ["unsigned"])
+        for _ in range(2):  # each process begins with the first signatures, and goes on to those that are not used up
+            assert world.run("wallet", "session", "gpu-a", "--identity", "board", "--print").code == 0
+        none_left = world.run("wallet", "session", "gpu-a", "--identity", "board", "--print")
+        assert none_left.code != 0
+        assert "the collected signatures of the multisig are used up" in none_left.err
         signed = alone.run("wallet", "sign", "--seed-env", "TWO", got.json["session_id"]).json
         pair = {"id": {"env": "ID"}, "sign": {"env": "SIGN"}}
         identities(made, guest={"sessions": {"gpu-a": pair}})
