@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 JOBS ?= 2
 
-.PHONY: demo test lint types imports pytest conformance schemas fmt browser bench clean
+.PHONY: demo test lint types imports pytest conformance schemas fmt browser bench prove clean
 
 .venv/ready: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "dbc-iac needs Python 3.11 or newer: make PYTHON=python3.11 ..."; exit 1; }
@@ -32,5 +32,7 @@ browser: .venv/ready       ## a Chromium for the tests of pages, where there is 
 	command -v chromium >/dev/null || $(BIN)/playwright install chromium || apt-get install -qq -y chromium
 bench: .venv/ready
 	$(BIN)/python -m benchmarks.fleet
+prove: .venv/ready         ## every crash point of the lab, on and on; about a quarter of an hour
+	$(BIN)/python -m tests.proof.sweep
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache dist build

@@ -1,0 +1,183 @@
+"""The end of a process at one exact moment, and requests that arrive late or whose answer is lost.
+
+A run goes through `Interposed`: its transport and its files count what passes, and strike at one `Point`. A process that
+was ended writes nothing and sends nothing any more, whatever its `finally` clauses try. Knows no kind and no scenario.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import httpx
+import pytest
+
+from dbc_iac.state.files import Files
+from tests.projects import Emulated, Result
+
+_MUTATING = re.compile(
+    r"/api/v1/(tasks/(create|start|restart|shutdown|poweroff|stop|reset|delete|modify|passwd)"
+    r"|disk/(add|resize|delete)|snapshot/(create|delete)|images/(download|upload|delete)(/|$)|lan/(create|delete)"
+    r"|bare_metal/(add|modify|delete|power|bootdev)|deeplink/set)"
+)
+FOR_EVER = 2 * 86_400.0
+TIMED_OUT = b'{"errcode":-1,"message":"list task timeout"}'
+
+Late = Literal["", "step", "end"]
+"""When a request that was sent is carried out: at once, right before the next call, after the end of the next run."""
+
+
+class KilledError(BaseException):
+    """The process has ended. No clause of the product may catch it."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """The `number`-th record or mutating call, and what happens there: the process ends `before`, when it is `sent`, or
+    `after` the answer or the write; or the answer is `lost` and the process lives on."""
+
+    of: Literal["record", "call"]
+    number: int
+    when: Literal["before", "sent", "after", "lost"]
+    late: Late = ""
+
+    def __str__(self) -> str:
+        return f"{self.of} {self.number} {self.when} {self.late}".strip()
+
+
+class Interposed:
+    """Stands between a run and the world. One object serves all runs of a trial; `point` strikes once."""
+
+    def __init__(self, emulated: Emulated, point: Point | None = None) -> None:
+        self.emulated = emulated
+        self.point = point
+        self.records: list[str] = []
+        self.calls: list[str] = []
+        self.held: list[Callable[[], Coroutine[Any, Any, Any]]] = []
+        self._alive = True
+        self._died = asyncio.Event()
+
+    def run(self, *arguments: str) -> Result | None:
+        """A command; None where its process was ended."""
+        self._alive, self._died = True, asyncio.Event()
+        with pytest.MonkeyPatch.context() as patch:
+            for name in ("append", "replace", "empty"):
+                patch.setattr(Files, name, self._file(getattr(Files, name)))
+            try:
+                return self.emulated.project.run(*arguments, transport=self._transport, run=self._run)
+            except (KilledError, BaseExceptionGroup):
+                if self._alive:
+                    raise
+                return None
+
+    def release(self) -> None:
+        """What was held back is carried out now."""
+        for send in self.held:
+            self.emulated.loop.run_until_complete(send())
+        self.held.clear()
+
+    def _run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        async def go() -> Any:
+            main, died = asyncio.ensure_future(coroutine), asyncio.ensure_future(self._died.wait())
+            await asyncio.wait({main, died}, return_when=asyncio.FIRST_COMPLETED, timeout=FOR_EVER)
+            if self._alive and main.done():
+                died.cancel()
+                return main.result()
+            was_alive, self._alive = self._alive, False
+            main.cancel()
+            await asyncio.wait({main, died}, timeout=1)
+            assert not was_alive, "the run never ends"
+            (main.done() and main.cancelled()) or main.exception()
+            raise KilledError
+
+        return self.emulated.loop.run_until_complete(go())
+
+    def _die(self) -> None:
+        self._alive = False
+        self._died.set()
+
+    def _strikes(self, of: str, number: int) -> Point | None:
+        point = self.point
+        return point if point is not None and (point.of, point.number) == (of, number) else None
+
+    # -- files -------------------------------------------------------------------------------------
+
+    def _file(self, really: Callable[..., None]) -> Callable[..., None]:
+        def write(files: Files, path: Path, *given: Any, **named: Any) -> None:
+            if not self._alive:
+                raise KilledError
+            self.records.append(path.name)
+            point = self._strikes("record", len(self.records))
+            if point is not None and point.when == "before":
+                self._end()
+            really(files, path, *given, **named)
+            if point is not None:
+                self._end()
+
+        return write
+
+    def _end(self) -> None:
+        self.point = None
+        self._die()
+        raise KilledError
+
+    # -- the network -------------------------------------------------------------------------------
+
+    def _transport(self, name: str) -> httpx.AsyncBaseTransport:
+        return _Wire(self, self.emulated.network.transport(name))
+
+    async def pass_on(self, inner: httpx.AsyncBaseTransport, request: httpx.Request) -> httpx.Response:
+        if not self._alive:
+            await asyncio.Event().wait()
+        if not _MUTATING.match(request.url.path) or request.url.path.endswith("status"):
+            return await inner.handle_async_request(request)
+        held, self.held = self.held, [] if self.point is None and self._at_next_step else self.held
+        if not self.held:
+            for send in held:
+                await send()
+        self.calls.append(request.url.path)
+        point = self._strikes("call", len(self.calls))
+        if point is None:
+            return await inner.handle_async_request(request)
+        self.point, self._late = None, point.late
+        return await self._strike(point, inner, request)
+
+    _late: Late = ""
+
+    @property
+    def _at_next_step(self) -> bool:
+        return self._late == "step"
+
+    async def _strike(self, point: Point, inner: httpx.AsyncBaseTransport, request: httpx.Request) -> httpx.Response:
+        async def send() -> Any:
+            try:
+                return await inner.handle_async_request(request)
+            except httpx.TransportError:  # nobody is there any more to be told
+                return None
+
+        if point.when in {"sent", "lost"}:
+            if point.late:
+                self.held.append(send)
+            else:
+                self.emulated.network.keep(asyncio.ensure_future(send()))
+        if point.when == "lost":
+            await asyncio.sleep(30)
+            return httpx.Response(500, content=TIMED_OUT)
+        if point.when == "after":
+            await inner.handle_async_request(request)
+        self._die()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+class _Wire(httpx.AsyncBaseTransport):
+    def __init__(self, interposed: Interposed, inner: httpx.AsyncBaseTransport) -> None:
+        self._interposed = interposed
+        self._inner = inner
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return await self._interposed.pass_on(self._inner, request)

@@ -1,0 +1,166 @@
+"""A small lab with a resource of every kind, another tenant beside it, and the edits that lead through every action.
+
+Says what the truth is to be in the end: what is ours, by name and size, and that what belongs to others is as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dbc_iac.emulator.admin import Admin
+from dbc_iac.emulator.crypto import node_id_of
+from tests.projects import NODE_ID, PROJECT, Emulated, document, project, vm
+
+MANAGER_SEED = "4308b3d08b1d1b247051f7e6fffe3edacf316d0f133ab3d42a07a2089b493e55"
+MANAGER_ID = node_id_of(MANAGER_SEED)
+SERVER_KEY = "11" * 32
+SERVER_ID = node_id_of(SERVER_KEY)
+FOREIGN = "7otherotherotherother1"
+SECRETS = {"KEY": MANAGER_SEED, "IPMI": "canaryipmi", "PW": "canarylogin", "LINK": "canarylink"}
+OTHER_SERVER = {
+    "uuid": "theirs", "ip": "198.51.100.1", "ipmiHostname": "192.168.0.1", "ipmiUsername": "admin",
+    "ipmiPassword": "admin", "nodePrivateKey": SERVER_KEY,
+}  # fmt: skip
+WORLD: dict[str, Any] = {
+    "gpuNodes": [
+        {
+            "id": NODE_ID,
+            "gpus": 6,
+            "vms": [
+                {
+                    "task_id": FOREIGN,
+                    "wallet": "another-renter",
+                    "status": "closed",
+                    "domain": "shut_off",
+                    "gpus": 1,
+                    "vnc_port": 5999,
+                }
+            ],
+            "lans": [{"networkName": "theirs1", "ipCidr": "10.9.0.0/24", "wallet": "another-renter"}],
+        }
+    ],
+    "imageCentres": [{"id": "ID_1", "images": [{"name": "ubuntu.qcow2"}, {"name": "torch.qcow2"}]}, {"id": "ID_2"}],
+    "managers": [{"seed": MANAGER_SEED, "servers": [OTHER_SERVER], "maintenance": {"every": 0, "first": 1e9}}],
+    "machines": {NODE_ID: {"renter": "tenant"}, SERVER_ID: {"renter": "tenant"}},
+    "bmcs": [{"host": "192.168.0.1"}, {"host": "192.168.0.9", "password": "canaryipmi"}],
+    "deeplinks": [{"ip": "198.51.100.1"}],
+}
+
+_LAN = document("Network", "training", {"via": "gpu-a", "cidr": "192.168.66.0/24"})
+_MANAGER = document("BareMetalManager", "rack", {"id": MANAGER_ID, "identity": "owner"})
+
+
+def _server(ip: str) -> str:
+    bmc = {"host": "192.168.0.9", "username": "admin", "password": {"env": "IPMI"}}
+    lifecycle = {"preventDestroy": False}
+    return document(
+        "BareMetalServer", "new", {"manager": "rack", "uuid": "new-1", "ip": ip, "ipmi": bmc, "lifecycle": lifecycle}
+    )
+
+
+def _instance(**spec: Any) -> str:
+    return document("BareMetalInstance", "box", {"nodeId": SERVER_ID, "identity": "tenant", **spec})
+
+
+def _image(**spec: Any) -> str:
+    return document("Image", "torch", {"node": "gpu-a", "file": "torch.qcow2", "imageServer": "ID_1", **spec})
+
+
+def _export(**spec: Any) -> str:
+    return document("ImageExport", "copy", {"node": "gpu-a", "file": "win10.qcow2", "imageServer": "ID_2", **spec})
+
+
+def _snapshot(name: str) -> str:
+    return document("Snapshot", name, {"vm": "trainer", "imageServer": "ID_2"})
+
+
+def _disk(name: str, size: int) -> str:
+    return document("Disk", name, {"vm": "trainer", "size": f"{size}Gi"})
+
+
+_LOGIN = {"username": "dbc", "password": {"env": "PW"}}
+
+STAGES: Mapping[str, tuple[str, ...]] = {
+    "nothing": (),
+    "created": (
+        _LAN, _MANAGER, _server("198.51.100.9"), _instance(power="off"), _image(retain=False),
+        vm(network="training", ports={"ssh": 20010, "vnc": 20011}, login=_LOGIN),
+        vm("worker", gpus=0, ports={"ssh": 20020, "vnc": 20021}), _disk("scratch", 50), _disk("extra", 30), _snapshot("first"),
+    ),
+    "changed": (
+        _LAN, _MANAGER, _server("198.51.100.19"), _export(),
+        _instance(power="on", nextBoot={"device": "pxe", "trigger": "1"}, deeplink={"password": {"env": "LINK"}}),
+        vm(network="training", gpus=2, cpus=8, memory="16Gi", dataDisk={"size": "40Gi"}, login=_LOGIN,
+           ports={"ssh": 20012, "vnc": 20013}, firewall=["in,tcp,22,0.0.0.0/0,accept"]),
+        vm("worker", gpus=0, image="win10.qcow2", ports={"ssh": 20022, "vnc": 20023}),
+        _disk("scratch", 90), _disk("third", 10), _snapshot("second"),
+    ),
+}  # fmt: skip
+"""Documents by what they lead to. From one to the next and back to nothing every kind is created, changed and deleted,
+a VM is replaced, and in one window disks come, grow and go while a snapshot is taken."""
+
+DISKS = {"created": [[20, 20], [20, 20, 30, 50]]}
+
+
+def lab(directory: Path, stage: str = "nothing", world: Mapping[str, Any] | None = None) -> Emulated:
+    """The world with the project, and `stage` written."""
+    emulated = Emulated(project(directory, environ=dict(SECRETS)), {**WORLD, **(world or {})})
+    owner = PROJECT.replace("identities:", "identities:\n    owner: {nodeKey: {env: KEY}}")
+    emulated.project.write({"dbc-iac.yaml": owner})
+    write(emulated, stage)
+    emulated.loop.run_until_complete(Admin(emulated.network).look("/truth"))  # the world begins
+    return emulated
+
+
+def write(emulated: Emulated, stage: str) -> None:
+    project_file = emulated.project.directory / "dbc-iac.yaml"
+    kept = project_file.read_text(encoding="utf-8")
+    project(emulated.project.directory, *STAGES[stage], environ=emulated.project.environ)
+    project_file.write_text(kept, encoding="utf-8")
+
+
+_APPLY = ("apply", "--yes", "--allow-empty", "--max-removals", "100")
+
+
+def apply_command(emulated: Emulated) -> tuple[str, ...]:
+    """Removes what the documents do not name any more, the server's identity too, as long as the state has it."""
+    held = "BareMetalServer/new" in emulated.run("state", "list", "--json").json
+    return (*_APPLY, "--destroy-identity", "BareMetalServer/new") if held else _APPLY
+
+
+def ours(emulated: Emulated) -> dict[str, Any]:
+    """What is there now and ours, by names and sizes. Ids, dates and the order of things are left out."""
+    truth = emulated.network.truth()
+    node = truth[NODE_ID]
+    vms = {task_id: shown for task_id, shown in emulated.vms.items() if task_id != FOREIGN}
+    names = {task_id: _name(node["vms"][task_id]) for task_id in vms}
+    return {
+        "vms": sorted(
+            (names[i], v["domain"], sorted(v["disks"].values()), len(v["gpus"]), v["cores"]) for i, v in vms.items()
+        ),
+        "snapshots": sorted((names[i], [s["name"] for s in of]) for i, of in node["snapshots"].items() if i in names),
+        "lans": sorted(n for n, lan in node["lans"].items() if lan["wallet"] != "another-renter"),
+        "servers": sorted(
+            (s["uuid"], s["ip"], s["ipmi_hostname"], s["ipmi_password"]) for s in truth[MANAGER_ID].values()
+        ),
+        "images": "/data/torch.qcow2" in node["files"],
+        "power": sorted(str(bmc) for bmc in emulated.network.bmcs.to_state()),
+    }
+
+
+def theirs(emulated: Emulated) -> dict[str, Any]:
+    """What belongs to the other tenant."""
+    truth = emulated.network.truth()
+    node = truth[NODE_ID]
+    machine = node["vms"][FOREIGN]
+    shown = {
+        k: v for k, v in machine.items() if k not in {"forwards", "disks", "status"}
+    }  # these a node's restart changes
+    disks = {name: disk["real"] for name, disk in machine["disks"].items()}
+    return {"vm": shown, "disks": disks, "lan": node["lans"]["theirs1"], "server": truth[MANAGER_ID]["theirs"]}
+
+
+def _name(record: Mapping[str, Any]) -> str:
+    return str(record["desc"]).partition("dbc-iac:")[2].split("/")[2]
