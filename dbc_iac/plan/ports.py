@@ -66,9 +66,11 @@ def _free(inventory: Inventory, candidate: Candidate, path: str, used: set[int])
     spec = node.spec if node is not None else None
     ports = spec.ports() if isinstance(spec, NodeSpec) else range(0)
     lowest = FIRST_SCREEN_PORT if path == SCREEN else 1
-    free = [p for p in ports if p >= lowest and p not in used]
-    tried = candidate.generation - 1 if candidate.binding is None else 0
-    return free[tried * STRIDE % len(free)] if free else None
+    free = (p for p in ports if p >= lowest and p not in used)
+    if candidate.binding is not None or candidate.generation == 1:
+        return next(free, None)
+    left = list(free)
+    return left[(candidate.generation - 1) * STRIDE % len(left)] if left else None
 
 
 def _none_left(resource: Resource[Spec], candidate: Candidate, path: str) -> Diagnostic:

@@ -41,9 +41,13 @@ async def rediscover(session: Session, reader: Reader, candidates: Mapping[str, 
             _tell_older(made, candidate, {g: i for g, i in existing.items() if g != newest})
     if hosts:
         made.candidates = {a: with_holder(c, session, made.candidates) for a, c in made.candidates.items()}
-    bound = {a for a, c in candidates.items() if c.binding is not None and kind_of(c.kind).host}
-    for host in sorted(hosts | bound):
-        await _held(host, session, reader, made, known=host not in hosts)
+    waiting: dict[str, dict[str, Candidate]] = {}
+    for address, candidate in made.candidates.items():
+        if _forgotten(candidate) and candidate.resource is not None and (holder := holder_address(candidate.resource)):
+            waiting.setdefault(holder, {})[address] = candidate
+    for host in sorted(waiting.keys() & made.candidates.keys()):
+        if host in hosts or made.candidates[host].binding is not None:
+            await _held(waiting[host], session, reader, made, known=host not in hosts)
     return made
 
 
@@ -67,16 +71,13 @@ def _tell_older(made: Rediscovered, candidate: Candidate, older: Mapping[int, st
         )
 
 
-async def _held(host: str, session: Session, reader: Reader, made: Rediscovered, *, known: bool) -> None:
+async def _held(
+    waiting: Mapping[str, Candidate], session: Session, reader: Reader, made: Rediscovered, *, known: bool
+) -> None:
     """Tell the documents of what lives on one VM from each other by what they ask for.
 
     On a VM that state knows (`known`), a document without a binding is new: what fits it is only told of.
     """
-    waiting = {
-        a: c
-        for a, c in made.candidates.items()
-        if _forgotten(c) and c.resource is not None and holder_address(c.resource) == host
-    }
     for name in sorted({c.kind for c in waiting.values()}):
         alike = {a: c for a, c in waiting.items() if c.kind == name}
         first = next(iter(alike.values()))
