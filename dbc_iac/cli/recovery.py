@@ -30,7 +30,7 @@ def drift(app: App, as_json: bool) -> None:
     app.json = as_json
     workspace = Workspace.load(app)
     workspace.check().raise_errors()
-    report = workspace.work(find_drift, workspace.recorded())
+    report = app.redaction(workspace.work(find_drift, workspace.recorded()))
     app.report(report.diagnostics)
     app.show(drift_text(report), report.to_json())
     if report.exit_code is not ExitCode.OK:
@@ -48,7 +48,7 @@ def orphans(app: App, as_json: bool) -> None:
     app.json = as_json
     workspace = Workspace.load(app)
     workspace.check().raise_errors()
-    findings = workspace.work(_find, workspace.recorded())
+    findings = app.redaction(workspace.work(_find, workspace.recorded()))
     rows = [
         {"kind": f.kind, "id": f.id, "place": f.place, "whose": f.whose, "marker": f.marker, "status": f.status}
         for f in findings.found

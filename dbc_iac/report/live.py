@@ -91,7 +91,9 @@ class LiveProgress:
         if (percent := _PERCENT.search(said)) is not None:
             full = min(int(percent[1]), 100) * _BAR // 100
             row.append("━" * full, style=done).append("─" * (_BAR - full) + " ", style=aside)
-        return row.append(escaped(address), style=head).append(f"  {escaped(said)}", style=aside)
+        row.append(escaped(address), style=head)
+        what, _, now = escaped(said).rpartition(": ")  # how it is now comes first: the end may be cut off
+        return row.append(f"  {now}", style=aside).append(f" ({what})" if what else "", style=aside)
 
     def __enter__(self) -> Self:
         self._live.start()

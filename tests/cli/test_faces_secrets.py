@@ -78,6 +78,8 @@ def test_no_canary_is_in_any_face(emulated: Emulated, tmp_path: Path) -> None:
     run("apply", "--yes", "--json", *followed("failed-json"), code=None)
     emulated.network.faults.clear()
     run("apply", "--yes", *followed("applied"), code=None)
+    emulated.admin.change_vm(next(iter(emulated.vms)), network_filters=[f"in,tcp,22,{CANARIES['LOGIN']},accept"])
+    run("plan", *files("drifted"), code=None)
     for looked in (["drift"], ["drift", "--json"], ["show"], ["show", "--json"], ["output", "--json"], ["graph"],
                       ["state", "list"], ["state", "show", "VirtualMachine/trainer"], ["orphans"], ["validate"]):  # fmt: skip
         run(*looked, code=None)
@@ -90,4 +92,5 @@ def test_no_canary_is_in_any_face(emulated: Emulated, tmp_path: Path) -> None:
     assert len(written) > 15
     for path in written:
         assert not [s for s in secrets if s in path.read_text()], path
+    assert "in,tcp,22,***,accept" in dict(said)["drift",]
     assert any("***" in text for _, text in said), "what the nodes echoed was met, and taken out"

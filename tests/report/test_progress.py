@@ -76,7 +76,8 @@ def test_the_tree_shows_what_is_under_way_by_machine_how_far_and_since_when() ->
     assert "1:40  1 of 7 changes ended, 2 under way" in text
     assert "Node/gpu-b" in text
     assert "0:30 ━━━━━━━━──────────── Image/big" in text
-    assert "1:00 VirtualMachine/a  create: </details>" in text
+    assert "is downloading (42%) (big.qcow2 is on gpu-b)" in text
+    assert "1:00 VirtualMachine/a  </details>" in text
     assert "\x1b" not in text
 
 
