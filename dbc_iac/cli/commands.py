@@ -13,7 +13,7 @@ from dbc_iac.cli import recovery
 from dbc_iac.cli.app import App, Exit, writing
 from dbc_iac.cli.faces import face_options, follow_options, refuse, show_plan, write_faces
 from dbc_iac.cli.lazy import LazyGroup
-from dbc_iac.cli.options import choice_options, json_option, target_option, yes_option
+from dbc_iac.cli.options import addresses, choice_options, json_option, target_option, yes_option
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 
 if TYPE_CHECKING:
@@ -149,13 +149,17 @@ def _addresses(value: object) -> frozenset[str]:
     return frozenset(value if isinstance(value, tuple) else ())
 
 
+def _addressed(name: str, told: str) -> click.Option:
+    return click.Option([name], multiple=True, metavar="ADDRESS", help=told, shell_complete=addresses)
+
+
 def _rail_options(command: click.Command) -> click.Command:
     """The options that lift a rail, the same for plan, apply and destroy."""
     command.params += [
-        click.Option(["--exclude"], multiple=True, metavar="ADDRESS", help="Leave this, and what needs it."),
-        click.Option(["--replace"], multiple=True, metavar="ADDRESS", help="Make this resource anew."),
+        _addressed("--exclude", "Leave this, and what needs it."),
+        _addressed("--replace", "Make this resource anew."),
         click.Option(["--forget-expired"], is_flag=True, help="Forget what is on machines not rented any more."),
-        click.Option(["--destroy-identity"], multiple=True, metavar="ADDRESS", help="Delete this server's identity."),
+        _addressed("--destroy-identity", "Delete this server's identity."),
         click.Option(["--allow-empty"], is_flag=True, help="Allow manifests that hold nothing."),
         click.Option(["--max-removals"], type=int, help="Percent that may go at once; default: the project's."),
     ]
@@ -381,7 +385,7 @@ def state_list(app: App, as_json: bool) -> None:
 
 
 @state.command("show")
-@click.argument("address")
+@click.argument("address", shell_complete=addresses)
 @json_option
 @click.pass_obj
 def state_show(app: App, address: str, as_json: bool) -> None:

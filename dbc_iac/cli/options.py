@@ -7,9 +7,32 @@ from typing import Any
 
 import click
 
+
+def addresses(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """What a shell completes an address with: the project's documents and what is in its state; nothing where it is
+    broken."""
+    from dbc_iac.cli.app import App
+    from dbc_iac.cli.workspace import Workspace
+
+    given, app = context.find_root().params, context.find_object(App)
+    try:
+        assert app is not None  # noqa: S101 - every command has one
+        app.directory, app.environment, app.stack = given["directory"], given["environment"], given["stack"]
+        workspace = Workspace.load(app)
+        known = {*workspace.inventory.resources, *workspace.recorded().bindings}
+    except Exception:  # a shell that waits for words has no place for problems
+        return []
+    return sorted(address for address in known if address.startswith(incomplete))
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result and all problems as JSON.")
 target_option = click.option(
-    "--target", "targets", multiple=True, metavar="ADDRESS", help="Only this, and what it needs."
+    "--target",
+    "targets",
+    multiple=True,
+    metavar="ADDRESS",
+    shell_complete=addresses,
+    help="Only this, and what it needs.",
 )
 yes_option = click.option("--yes", is_flag=True, help="Do not ask. Required without a terminal.")
 

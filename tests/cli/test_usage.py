@@ -17,7 +17,7 @@ from dbc_iac.cli.app import App
 from dbc_iac.cli.commands import dbc_iac
 from dbc_iac.cli.runtime import Runtime
 from dbc_iac.cli.usage import EXAMPLES
-from tests.projects import Project
+from tests.projects import Project, project, vm
 
 
 def leaves(command: click.Command, path: str = "") -> Iterator[tuple[str, click.Command]]:
@@ -75,10 +75,27 @@ def test_a_completion_script_is_printed(shell: str, tmp_path: Path) -> None:
         subprocess.run([program, "-n", str(file)], check=True)
 
 
-def test_words_are_completed() -> None:
-    asked = {"COMP_WORDS": "dbc-iac state ", "COMP_CWORD": "2", "_DBC_IAC_COMPLETE": "bash_complete"}
+def completed(words: str) -> list[str]:
+    """What bash is told for the last of the words, which is not finished."""
+    asked = {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split(" ")) - 1), "_DBC_IAC_COMPLETE": "bash_complete"}
     code = "import sys; sys.argv[0] = 'dbc-iac'; from dbc_iac.cli import main; main()"
-    found = subprocess.run(
+    told = subprocess.run(
         [sys.executable, "-c", code], env={**os.environ, **asked}, check=True, capture_output=True, text=True
-    ).stdout.splitlines()
-    assert {"plain,list", "plain,mv", "plain,rebuild", "plain,rm", "plain,show"} <= set(found)
+    )
+    assert told.stderr == ""
+    return [line.removeprefix("plain,") for line in told.stdout.splitlines() if line]
+
+
+def test_words_are_completed() -> None:
+    assert {"list", "mv", "rebuild", "rm", "show"} <= set(completed("dbc-iac state "))
+    assert completed("dbc-iac completion z") == ["zsh"]
+
+
+def test_addresses_are_completed_from_the_project(tmp_path: Path) -> None:
+    project(tmp_path, vm("trainer"), vm("other"))
+    assert completed(f"dbc-iac -C {tmp_path} plan --target VirtualMachine/t") == ["VirtualMachine/trainer"]
+    assert completed(f"dbc-iac -C {tmp_path} apply --replace Virt") == [
+        "VirtualMachine/other",
+        "VirtualMachine/trainer",
+    ]
+    assert completed(f"dbc-iac -C {tmp_path}/nowhere plan --target ") == []

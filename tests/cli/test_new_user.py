@@ -1,0 +1,62 @@
+"""The steps of a new user, from a fresh clone to a pipeline, each as it is typed, as far as one machine goes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.cli.forge import DBC_IAC, served
+
+ROOT = Path(__file__).parents[2]
+WORLD = ROOT / "examples/one-gpu-vm/world.yaml"
+
+
+def test_from_nothing_to_a_pipeline(tmp_path: Path) -> None:
+    world = yaml.safe_load(WORLD.read_text())
+    environ = {**os.environ, "DBC_WALLET_SEED": world["wallets"][0]["seed"], "HOME": str(tmp_path)}
+    lab = tmp_path / "lab"
+    lab.mkdir()
+
+    def typed(line: str, code: int = 0) -> str:
+        words = [*DBC_IAC, *line.split()[1:]] if line.startswith("dbc-iac ") else line.split()
+        ran = subprocess.run(words, cwd=lab, env=environ, capture_output=True, text=True, check=False)
+        assert ran.returncode == code, f"{line}\n{ran.stdout}{ran.stderr}"
+        return ran.stdout
+
+    typed("git init -q .")
+    typed("dbc-iac init --name lab --ci github")
+    with served(WORLD) as address:
+        project, example = lab / "dbc-iac.yaml", lab / "manifests/example.yaml"
+        project.write_text(project.read_text().replace("127.0.0.1:5050", address))
+        node = world["gpuNodes"][0]["id"]
+        order = next(iter(world["orders"]))
+        text = example.read_text().replace("0" * 64, node).replace('rentOrder: "1"', f'rentOrder: "{order}"')
+        example.write_text(text.replace("ubuntu-2204.qcow2", "ubuntu.qcow2"))
+        typed("dbc-iac validate")
+        typed("dbc-iac fmt --check")
+        assert "VirtualMachine/trainer  create" in typed("dbc-iac plan --html plan.html --markdown plan.md")
+        typed("dbc-iac apply --yes --report report.md")
+        typed("dbc-iac plan --detailed-exitcode")
+        assert "ssh -p " in typed("dbc-iac output")
+        typed("dbc-iac drift")
+        typed("git add -A")
+        staged = typed("git status --porcelain")
+        for path in ("dbc-iac.yaml", "manifests/example.yaml", ".github/workflows/dbc-iac.yaml"):
+            assert f"A  {path}" in staged
+        assert "state/" not in staged
+        typed("dbc-iac destroy --yes")
+
+
+@pytest.mark.parametrize("command", ["dbc-iac plan", "dbc-iac apply --yes"])
+def test_what_is_missing_is_said_before_anything_is_asked(command: str, tmp_path: Path) -> None:
+    environ = {k: v for k, v in os.environ.items() if k != "DBC_WALLET_SEED"}
+    subprocess.run([*DBC_IAC, "init"], cwd=tmp_path, env=environ, check=True, capture_output=True)
+    ran = subprocess.run(
+        [*DBC_IAC, *command.split()[1:]], cwd=tmp_path, env=environ, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 3
+    assert "DBC_WALLET_SEED" in ran.stderr
