@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Protocol
 
+from dbc_iac.api.calls import CallClass
 from dbc_iac.apply.achieve import SETTLE, Ending, Pursuit, Verdict
 from dbc_iac.apply.hook import Hook, keeps_on
 from dbc_iac.apply.watch import FLOOR
@@ -71,7 +72,8 @@ class Window:
         ending = await self.by.achieve(self.off)
         ok = ending.verdict is Verdict.MET
         if ok:
-            unsettled = [g for g in self.draft.goals if was_off and self.changes[g.address].unsettled]
+            blind = [g for g in self.draft.goals if g.call_class is CallClass.BLIND]
+            unsettled = [g for g in blind if was_off and self.changes[g.address].unsettled]
             if unsettled and self._may_boot:
                 await self._cycle()
             ok = await self._goals([] if self._may_boot else unsettled)

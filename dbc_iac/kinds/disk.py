@@ -19,7 +19,7 @@ from dbc_iac.kinds.goal import Goal, Hands, Needs, Seen, Sight
 from dbc_iac.kinds.kind import Kind, Machine, Observation, Sought, Task, register, unread
 from dbc_iac.kinds.node import node_reach
 from dbc_iac.kinds.reach import Reach
-from dbc_iac.kinds.reader import Reader, Unreadable
+from dbc_iac.kinds.reader import Known, Reader, Unreadable
 from dbc_iac.kinds.resource import Inventory, Resource
 from dbc_iac.kinds.rules import Behaviour, Rule, replaced
 from dbc_iac.kinds.spec import Reference, Spec
@@ -206,6 +206,8 @@ class Disk(Kind[DiskSpec]):
             return Observation(False, id=sought.id)
         details = await reader.vm(sought.reach, sought.holder_id)
         if isinstance(details, Unreadable) or details.value is None:
+            if isinstance(details, Known) and await reader.vm_went(sought.reach, sought.holder_id):
+                return Observation(False, id=sought.id)
             return Observation(None, id=sought.id, reason="the VM's disks cannot be read")
         disk = next((d for d in details.value.disks if d.source_file == sought.id), None)
         if disk is None or disk.size_gib is None:

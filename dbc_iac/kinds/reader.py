@@ -103,6 +103,16 @@ class Reader:
             return Known(details.value.status)
         return listing
 
+    async def vm_went(self, reach: Reach, task_id: str) -> bool:
+        """Whether a VM that was listed, and of which the details know nothing, is not listed any more: it has been
+        deleted between the two. Only another list proves it."""
+
+        async def ask() -> bool:
+            listing = _reading(await vms.list_vms(self._connect(reach)))
+            return isinstance(listing, Known) and task_id not in {vm.task_id for vm in listing.value}
+
+        return await self._once(("went", reach, task_id), ask)
+
     async def vm_notes(self, reach: Reach, task_id: str) -> Known[tuple[str, ...]] | Unreadable:
         """The node's own notes about a VM, without passwords, oldest first."""
 

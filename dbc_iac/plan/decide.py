@@ -207,7 +207,9 @@ def _compared(
     if fields:
         reason = "it drifted from what was applied" if all(c.drift for c in fields) else "the manifest differs"
         only_down = bool(down) and [c.path for c in fields] == ["power"]
-        return replace(changed, action=Action.UPDATE, reasons=down if only_down else (*down, reason))
+        unsettled = any(i.address == changed.address and i.call_class == "blind" for i in session.state.pending)
+        reasons = down if only_down else (*down, reason)
+        return replace(changed, action=Action.UPDATE, reasons=reasons, unsettled=unsettled)
     return changed
 
 

@@ -139,15 +139,13 @@ def course_of(stage: Stage) -> Course:
             prepared.emulated.close()
 
 
-def sweep(stage: Stage, chosen: Callable[[int], bool] = lambda index: True) -> tuple[int, dict[Point, str]]:
+def sweep(stage: Stage, chosen: Callable[[Point], bool] = lambda point: True) -> tuple[int, dict[Point, str]]:
     """How many points of a stage were tried, and which failed."""
     course, failed, count = course_of(stage), {}, 0
     with tempfile.TemporaryDirectory() as directory:
         prepared = Prepared(Path(directory), stage)
         try:
-            for index, point in enumerate(course.points()):
-                if not chosen(index):
-                    continue
+            for point in filter(chosen, course.points()):
                 count += 1
                 said = forked(prepared.emulated, partial(prepared.trial, point, course))
                 if said:

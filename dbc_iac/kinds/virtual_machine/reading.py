@@ -23,6 +23,8 @@ async def observe(sought: Sought, reader: Reader) -> Observation:
     if isinstance(details, Unreadable):
         return unread(sought.id, details)
     if details.value is None:
+        if await reader.vm_went(sought.reach, sought.id):
+            return Observation(False, id=sought.id)
         return Observation(None, id=sought.id, reason="the node lists the VM, but says that it does not exist")
     hardware = await reader.hardware(sought.reach)
     machine_ip = hardware.value.ip if isinstance(hardware, Known) else None

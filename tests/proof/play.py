@@ -1,0 +1,145 @@
+"""Scenarios as data: a world, and a course of steps through the command line with what each is to say. No scenario here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.cli.trials import MANAGER_SEED, Action, act
+from tests.cli.trials import write as write_documents
+from tests.proof.ends import Interposed, Point
+from tests.projects import PROJECT, Emulated, project
+
+OWNED = PROJECT.replace("identities:", "identities:\n    owner: {nodeKey: {env: KEY}}")
+
+
+@dataclass(frozen=True)
+class Write:
+    """The manifests from now on."""
+
+    documents: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Put:
+    """A file of the project is changed: another text in the place of one that is there, or after its end."""
+
+    file: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True)
+class Act:
+    """Something happens behind the back of the API."""
+
+    action: Action
+
+
+@dataclass(frozen=True)
+class Wait:
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Run:
+    """A command, what it ends with, and what it says (or does not). `ended`: where its process is ended instead."""
+
+    line: str
+    code: int = 0
+    said: tuple[str, ...] = ()
+    never: tuple[str, ...] = ()
+    ended: Point | None = None
+
+
+@dataclass(frozen=True)
+class Unset:
+    """A variable of the environment is gone."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class There:
+    """What is really there. `disks`: GiB of all disks of our VMs."""
+
+    vms: int
+    domain: str = "running"
+    disks: tuple[int, ...] | None = None
+
+
+Step = Write | Put | Act | Wait | Run | Unset | There
+APPLIED = Run("apply --yes")
+EMPTY = Run("plan --detailed-exitcode")
+CONVERGES = (APPLIED, EMPTY)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A row of the table of failure scenarios: its number, what happens, and the course that proves it; or the test
+    elsewhere that does, `module:function`."""
+
+    row: int
+    name: str
+    steps: tuple[Step, ...] = ()
+    world: Mapping[str, Any] = field(default_factory=dict)
+    elsewhere: tuple[str, ...] = ()
+
+    def play(self, directory: Path) -> None:
+        """Raises AssertionError where the course is another one."""
+        emulated = Emulated(project(directory, environ={"KEY": MANAGER_SEED, "IPMI": "canaryipmi"}), self.world)
+        emulated.project.write({"dbc-iac.yaml": OWNED})
+        try:
+            for step in self.steps:
+                take(emulated, step)
+        finally:
+            emulated.close()
+
+
+def take(emulated: Emulated, step: Step) -> None:
+    match step:
+        case Write(documents):
+            write_documents(emulated, documents)
+        case Put(file, old, new):
+            path = emulated.project.directory / file
+            text = path.read_text(encoding="utf-8")
+            assert old in text
+            path.write_text(text.replace(old, new) if old else text + new, encoding="utf-8")
+        case Act(action):
+            emulated.loop.run_until_complete(act(emulated, _numbered(emulated, action)))
+        case Wait(seconds):
+            emulated.settle(seconds)
+        case Unset(name):
+            del emulated.project.environ[name]
+        case There(vms, domain, disks):
+            there = list(emulated.vms.values())
+            assert [one["domain"] for one in there] == [domain] * vms
+            found = tuple(sorted(size for one in there for size in one["disks"].values()))
+            assert disks is None or found == disks, found
+        case Run():
+            _run(emulated, step)
+
+
+def _run(emulated: Emulated, step: Run) -> None:
+    if step.ended is not None:
+        assert Interposed(emulated, step.ended).run(*step.line.split()) is None
+        return
+    result = emulated.run(*step.line.split())
+    told = result.out + result.err
+    assert result.code == step.code, told
+    assert "Traceback" not in told
+    assert [text for text in step.said if text not in told] == [], told
+    assert [text for text in step.never if text in told] == [], told
+
+
+
+def _numbered(emulated: Emulated, action: Action) -> Action:
+    """`$vm0` is the id of the first VM, `$vm1` of the second."""
+    path, values = action
+    given = values.get("with", {})
+    name = str(given.get("task_id", "")) if isinstance(given, Mapping) else ""
+    if not name.startswith("$vm") or name == "$vm":
+        return action
+    return path, {**values, "with": {**given, "task_id": list(emulated.vms)[int(name[3:])]}}
