@@ -216,7 +216,8 @@ class _Chase:
                 return await self._again(refused.message, None)
             return await self._step(seen)
         code = ExitCode.AUTHORISATION if refused.authority else ExitCode.ERROR
-        return Ending(Verdict.FAILED, f"the node refused it: {refused.message}", code)
+        why = f" ({seen.text})" if self.goal.deletes and (seen := await self.goal.look(self.by.reader)).text else ""
+        return Ending(Verdict.FAILED, f"the node refused it: {refused.message}{why}", code)
 
     async def _again(self, text: str, rest: float | None) -> Ending | None:
         if self.tries >= TRIES:

@@ -81,7 +81,8 @@ class NetworkAbsent(Goal):
         lan = await reader.network(self.reach, self.id)
         if isinstance(lan, Unreadable):
             return Seen(Sight.UNKNOWN, lan.reason)
-        return Seen(Sight.MET) if lan.value is None else Seen(Sight.UNMET, f"{len(lan.value.members)} members")
+        members = ", ".join(str(m) for m in lan.value.members) if lan.value is not None else ""
+        return Seen(Sight.MET) if lan.value is None else Seen(Sight.UNMET, f"members: {members}" if members else "")
 
     async def act(self, hands: Hands, reader: Reader) -> Outcome[Any]:
         return await networks.delete_network(hands.connect(self.reach), self.id)

@@ -9,8 +9,8 @@ from typing import Any
 
 from tests.cli.trials import MANAGER_SEED, Action, act
 from tests.cli.trials import write as write_documents
-from tests.proof.ends import Interposed, Point
 from tests.projects import PROJECT, Emulated, project
+from tests.proof.ends import Interposed, Point
 
 OWNED = PROJECT.replace("identities:", "identities:\n    owner: {nodeKey: {env: KEY}}")
 
@@ -132,7 +132,6 @@ def _run(emulated: Emulated, step: Run) -> None:
     assert "Traceback" not in told
     assert [text for text in step.said if text not in told] == [], told
     assert [text for text in step.never if text in told] == [], told
-
 
 
 def _numbered(emulated: Emulated, action: Action) -> Action:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dbc_iac.diagnostics import Diagnostic
+from dbc_iac.diagnostics import Diagnostic, Severity
 from dbc_iac.kinds.resource import Inventory, Resource
 from dbc_iac.kinds.types import forward_ranges
 from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
@@ -47,6 +47,36 @@ def same_public_ip(vm: VmResource, inventory: Inventory) -> Iterator[Diagnostic]
                 f"{other.address} has the public address {vm.spec.public_ip} already",
                 remedy="Give each VM its own.",
             )
+
+
+def cut_off_by_lan(vm: VmResource, inventory: Inventory) -> Iterator[Diagnostic]:
+    """A node that does not host a LAN forgets that it has the LAN's bridge: the next VM there takes it away."""
+    host = inventory.find("Network", vm.spec.network or "")
+    if host is None or _machine(getattr(host.spec, "via", ""), inventory) == (
+        here := _machine(vm.spec.node, inventory)
+    ):
+        return
+    others = [
+        other.address
+        for other in inventory.of(vm.kind)
+        if getattr(other.spec, "network", None) == vm.spec.network
+        and other.address < vm.address
+        and _machine(getattr(other.spec, "node", ""), inventory) == here
+    ]
+    if others:
+        yield vm.problem(
+            "cuts-lan",
+            "network",
+            f"starting it can cut {', '.join(others)} off {host.address}",
+            detail="On a node that is not the LAN's own, its second VM fails and takes the first one's bridge along.",
+            remedy=f"Put them on the node of {host.address}, one on each other node, or into LANs of their own.",
+            severity=Severity.WARNING,
+        )
+
+
+def _machine(node: str, inventory: Inventory) -> str:
+    found = inventory.find("Node", node)
+    return str(getattr(found.spec, "id", "")) if found is not None else ""
 
 
 def _image(vm: VmResource) -> Iterator[Diagnostic]:
