@@ -1,0 +1,83 @@
+"""Commands on the files of a project, which need no credentials and no network: init, validate, schema."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from dbc_iac.cli.app import App, Exit, writing
+from dbc_iac.cli.options import json_option
+from dbc_iac.diagnostics import ExitCode
+
+
+@click.command()
+@click.option("--name", default="", help="Name of the project; default: the directory's.")
+@click.option("--ci", type=click.Choice(["github", "gitlab"]), help="Write its pipeline, too, or only that, later.")
+@json_option
+@click.pass_obj
+def init(app: App, name: str, ci: str | None, as_json: bool) -> None:
+    """Write a new project: project file, an example manifest, git-ignore rules."""
+    from dbc_iac.cli.workspace import write_project
+
+    app.json = as_json
+    with writing():
+        written = write_project(app, name, ci)
+    app.show("\n".join([*(f"wrote {p}" for p in written), "Next: edit the files, then `dbc-iac validate`."]), written)
+
+
+@click.command()
+@json_option
+@click.pass_obj
+def validate(app: App, as_json: bool) -> None:
+    """Check the manifests. Needs no credentials and no network."""
+    from dbc_iac.cli.workspace import Workspace
+
+    app.json = as_json
+    workspace = Workspace.load(app)
+    found = workspace.check()
+    app.report(found)
+    if found.errors:
+        raise Exit(max(d.exit_code for d in found.errors))
+    count = len(workspace.inventory.resources)
+    app.show(
+        "1 document is valid." if count == 1 else f"{count} documents are valid.", {"valid": True, "documents": count}
+    )
+
+
+@click.command()
+@click.option(
+    "--output", default="specs", type=click.Path(path_type=Path, file_okay=False), help="Where to write them."
+)
+@click.option("--docs", type=click.Path(path_type=Path, file_okay=False), help="Write the reference pages here too.")
+@click.option("--check", is_flag=True, help="Write nothing; fail where a file differs.")
+@json_option
+@click.pass_context
+def schema(context: click.Context, /, output: Path, docs: Path | None, check: bool, as_json: bool) -> None:
+    """Write the JSON Schemas of manifests, which make editors complete and check."""
+    from dbc_iac.cli.contracts import contracts
+    from dbc_iac.cli.reference import pages
+
+    app = context.find_object(App)
+    assert app is not None  # noqa: S101 - every command has one
+    app.json = as_json
+    stale: list[str] = []
+    files = {output / n: t for n, t in contracts().items()}
+    if docs is not None:
+        files.update({docs / n: t for n, t in pages(context.find_root().command).items()})
+    for name, text in sorted(files.items()):
+        path = app.directory / name
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            continue
+        stale.append(str(path))
+        if not check:
+            with writing():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text, encoding="utf-8")
+    verb = "differs" if check else "wrote"
+    app.show("\n".join(f"{verb} {p}" for p in stale) or "All schemas are up to date.", stale)
+    if check and stale:
+        raise Exit(ExitCode.ERROR)
+
+
+COMMANDS = (init, validate, schema)
