@@ -144,7 +144,11 @@ class Workspace:
         """The plan with what the project's policies object to."""
         labels = {a: r.labels for a, r in self.inventory.resources.items()}
         found = evaluate(self.loaded.project.policies, plan, labels, self.app.runtime.now())
-        return replace(plan, diagnostics=(*plan.diagnostics, *found)) if found else plan
+        placed = [
+            replace(d, source=self.inventory.resources[d.address].where("")) if d.address in labels else d
+            for d in found
+        ]
+        return replace(plan, diagnostics=(*plan.diagnostics, *placed)) if found else plan
 
     async def _plan(self, options: Options) -> Plan:
         async with self.identities.connections() as connections:

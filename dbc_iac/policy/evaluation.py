@@ -41,9 +41,12 @@ def evaluate(
     policies: Iterable[PolicySpec], plan: Plan, labels: Mapping[str, Mapping[str, str]], now: datetime
 ) -> tuple[Diagnostic, ...]:
     """What the policies object to. `labels` by address: a plan does not hold them."""
-    sound = [_Policy(spec, expression(spec.expression)) for spec in policies]
-    if not sound:
+    asked = tuple(policies)
+    if wrong := tuple(unsound(asked)):
+        return wrong
+    if not asked:
         return ()
+    sound = [_Policy(spec, expression(spec.expression)) for spec in asked]
     context = plan_context(plan, labels)
     return tuple(found for policy in sound for found in _objections(policy, context, now))
 

@@ -88,10 +88,17 @@ def test_a_denied_plan_is_shown_and_not_applied(emulated: Callable[[str], Emulat
     result = one.run("plan", "--html", str(page))
     assert result.code == 5
     assert "Plan: 1 to create" in result.out
-    assert "error[policy-denied]: VirtualMachine/trainer: GPUs: 1" in result.err
+    assert "error[policy-denied]: VirtualMachine/trainer: GPUs: 1\n  --> " in result.err
+    assert "manifests/all.yaml:" in result.err
     assert "VirtualMachine/trainer: GPUs: 1" in page.read_text()
     assert one.run("apply", "--yes").code == 5
     assert one.vms == {}
+
+
+def test_a_policy_that_is_none_refuses_a_destroy_too(emulated: Callable[[str], Emulated]) -> None:
+    one = emulated("  - {name: a, deny: 'x ==', message: m}\n")
+    result = one.run("destroy", "--yes", "--json")
+    assert (result.code, result.codes) == (5, ["policy-expression"])
 
 
 def test_a_plan_file_is_held_to_the_policies_of_today(emulated: Callable[[str], Emulated], tmp_path: Path) -> None:
