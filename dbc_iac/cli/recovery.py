@@ -141,7 +141,7 @@ def _import_all(app: App, folder: Path) -> None:
                 "Add it to `manifests` of the project file, or use a folder below them, and import again.",
             )
         again.check().raise_errors()
-        again.store.commit(_adopted(again, before, {a: f.id for a, f in documents.items()}))
+        workspace.store.commit(_adopted(again, before, {a: f.id for a, f in documents.items()}))
     text = "".join(f"{a}  is {f.id}\n" for a, f in documents.items()) or "There is nothing to import.\n"
     app.show(text, {a: f.id for a, f in documents.items()})
 

@@ -34,7 +34,7 @@ from dbc_iac.plan.moves import moved
 from dbc_iac.plan.review import not_as_reviewed, not_its_rest
 from dbc_iac.policy import evaluate, unsound
 from dbc_iac.report.redaction import Redaction
-from dbc_iac.state import LocalStore, State, lock, owner
+from dbc_iac.state import LocalStore, State, Store, owner
 
 T = TypeVar("T")
 
@@ -98,7 +98,7 @@ class Workspace:
         return found
 
     @cached_property
-    def store(self) -> LocalStore:
+    def store(self) -> Store:
         path = Path(self.loaded.project.state.path)
         return LocalStore(self.app.directory / path, self.app.stack)
 
@@ -130,7 +130,7 @@ class Workspace:
     @contextmanager
     def locked(self, command: str) -> Iterator[None]:
         holder = owner(self.app.runtime.environ, command, self.app.runtime.now())
-        with lock(self.store.directory, self.app.stack, holder):
+        with self.store.locked(holder):
             yield
 
     def plan(self, options: Options) -> Plan:

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.state.backends.backend import Backend
 from dbc_iac.state.document import FORMAT_VERSION, LEFT, Binding, Intent, State
-from dbc_iac.state.files import FILES, Files
 from dbc_iac.state.guard import refuse_secrets
 from dbc_iac.state.records import RECORD
 from dbc_iac.values import Json
@@ -25,11 +24,10 @@ Record = dict[str, Any]
 
 
 class Journal:
-    """An append-only file. Where the disk does not take a record, DiagnosticError (exit code PARTIAL) is raised."""
+    """Lines of a backend. Where it does not take a record, DiagnosticError (exit code PARTIAL) is raised."""
 
-    def __init__(self, path: Path, files: Files = FILES) -> None:
-        self.path = path
-        self._files = files
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
 
     def begin(self, *, serial: int, plan: str, owner: Mapping[str, Json]) -> None:
         """The first record of an apply: which state it starts from, and the digest of its plan."""
@@ -68,75 +66,75 @@ class Journal:
 
     def clear(self) -> None:
         """Empty the journal: everything in it is in the state document. Raises OSError."""
-        self._files.empty(self.path)
+        self._backend.clear()
 
     def read(self) -> list[Record]:
         """All records. Raises DiagnosticError where one cannot be read, or is of a newer dbc-iac."""
         try:
-            # What follows the last line break is nothing, or what a process was writing when it ended. No call was
-            # made on the strength of it, and the next append cuts it off.
-            *lines, _ = self.path.read_bytes().split(b"\n")
-        except FileNotFoundError:
-            return []
+            lines = self._backend.lines()
         except OSError as error:
-            raise DiagnosticError(_unreadable(self.path, error)) from None
+            raise DiagnosticError(_unreadable(self._place, error)) from None
         return [self._record(number, line) for number, line in enumerate(lines, 1)]
+
+    @property
+    def _place(self) -> str:
+        return self._backend.journal_place
 
     def _record(self, number: int, line: bytes) -> Record:
         try:
             record = json.loads(line)
         except ValueError:
-            raise DiagnosticError(_broken(self.path, number)) from None
+            raise DiagnosticError(_broken(self._place, number)) from None
         version = record.get("formatVersion") if isinstance(record, dict) else None
         if isinstance(version, int) and version > FORMAT_VERSION:
-            raise DiagnosticError(_newer(self.path, version))
+            raise DiagnosticError(_newer(self._place, version))
         try:
             RECORD.validate_python(record)
         except ValidationError:
-            raise DiagnosticError(_broken(self.path, number)) from None
+            raise DiagnosticError(_broken(self._place, number)) from None
         return dict(record)
 
     def _append(self, record: Record, *, sync: bool) -> None:
         refuse_secrets(record)
-        line = json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+        line = json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode()
         try:
-            self._files.append(self.path, line, sync=sync)
+            self._backend.append(line, sync=sync)
         except OSError as error:
-            raise DiagnosticError(_not_written(self.path, error)) from error
+            raise DiagnosticError(_not_written(self._place, error)) from error
 
 
-def _broken(path: Path, number: int) -> Diagnostic:
+def _broken(place: str, number: int) -> Diagnostic:
     return Diagnostic(
         "journal-corrupt",
         Severity.ERROR,
-        f"line {number} of {path} cannot be read",
+        f"line {number} of {place} cannot be read",
         "The journal says what an apply did; without it a call could be made twice.",
         "Restore the file, or remove the line if you know what it said.",
         exit_code=ExitCode.ERROR,
     )
 
 
-def _unreadable(path: Path, error: OSError) -> Diagnostic:
-    summary = f"{path} cannot be read ({error.strerror})"
+def _unreadable(place: str, error: OSError) -> Diagnostic:
+    summary = f"{place} cannot be read ({error.strerror})"
     remedy = "Check the file and its permissions."
     return Diagnostic("journal-unreadable", Severity.ERROR, summary, remedy=remedy, exit_code=ExitCode.ERROR)
 
 
-def _newer(path: Path, version: int) -> Diagnostic:
+def _newer(place: str, version: int) -> Diagnostic:
     return Diagnostic(
         "journal-newer",
         Severity.ERROR,
-        f"{path} has format {version}, and this dbc-iac knows up to {FORMAT_VERSION}",
+        f"{place} has format {version}, and this dbc-iac knows up to {FORMAT_VERSION}",
         remedy="Use the newer dbc-iac that wrote it. Nothing was changed.",
         exit_code=ExitCode.ERROR,
     )
 
 
-def _not_written(path: Path, error: OSError) -> Diagnostic:
+def _not_written(place: str, error: OSError) -> Diagnostic:
     return Diagnostic(
         "journal-not-written",
         Severity.ERROR,
-        f"{path} could not be written ({error.strerror})",
+        f"{place} could not be written ({error.strerror})",
         "Nothing is sent that is not in the journal first. What was sent before is in it.",
         "Make room or mend the permissions, and apply again: it goes on from the journal.",
         exit_code=ExitCode.PARTIAL,

@@ -46,6 +46,38 @@ def lock(directory: Path, stack: str, holder: Mapping[str, Json]) -> Iterator[No
         os.close(descriptor)
 
 
+def holder_of(directory: Path, stack: str) -> Mapping[str, Json] | None:
+    """Who holds the stack's lock; None where nobody does. Raises OSError."""
+    path = directory / f"{stack}.lock"
+    if not path.exists():
+        return None
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _read_holder(_text(descriptor))
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def _text(descriptor: int) -> bytes:
+    """What is in a lock file that is held. Its holder writes its name right after it got the lock."""
+    for _ in range(10_000):
+        if found := os.pread(descriptor, 65536, 0):
+            return found
+        os.sched_yield()
+    return b""
+
+
+def _read_holder(text: bytes) -> Mapping[str, Json]:
+    try:
+        who = json.loads(text)
+    except ValueError:
+        who = None
+    return who if isinstance(who, dict) else {}
+
+
 def _taken(path: Path, holder: Mapping[str, Json]) -> int:
     """The descriptor that holds the lock while it is open. Raises OSError; DiagnosticError where another holds it."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -54,7 +86,7 @@ def _taken(path: Path, holder: Mapping[str, Json]) -> int:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise DiagnosticError(_held(path, os.read(descriptor, 65536))) from None
+            raise DiagnosticError(_held(path, _text(descriptor))) from None
         os.ftruncate(descriptor, 0)
         os.write(descriptor, json.dumps(dict(holder)).encode())
     except BaseException:
@@ -63,20 +95,21 @@ def _taken(path: Path, holder: Mapping[str, Json]) -> int:
     return descriptor
 
 
-def _held(path: Path, text: bytes) -> Diagnostic:
-    try:
-        who = json.loads(text)
-    except ValueError:
-        who = {}
+def held(who: Mapping[str, object], where: str, remedy: str) -> Diagnostic:
+    """That a lock is held, by whom, since when, and where that is written."""
     said = ", ".join(f"{k} {who[k]}" for k in ("command", "host", "pid", "user", "since", "run") if who.get(k))
     return Diagnostic(
         "state-locked",
         Severity.ERROR,
         "the state is locked by another run",
-        f"Held by: {said or 'unknown'}. Lock file: {path}.",
-        "Wait for it to end. The lock goes with its process.",
+        f"Held by: {said or 'unknown'}. {where}",
+        remedy,
         exit_code=ExitCode.LOCKED,
     )
+
+
+def _held(path: Path, text: bytes) -> Diagnostic:
+    return held(_read_holder(text), f"Lock file: {path}.", "Wait for it to end. The lock goes with its process.")
 
 
 def _impossible(path: Path, error: OSError) -> Diagnostic:

@@ -1,38 +1,46 @@
-"""The local store: a state document written whole and atomically, its last ten versions, and the journal beside it.
-
-<directory>/<stack>.json                 the state
-<directory>/<stack>.journal.jsonl        what has happened since
-<directory>/history/<stack>.<serial>.json
-"""
+"""The store: the state document and its journal on a backend, read and written as one. Knows no protocol."""
 
 from __future__ import annotations
 
 import json
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
 from pydantic import ValidationError
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.state.backends.backend import Backend, MovedError
+from dbc_iac.state.backends.local import LocalBackend
 from dbc_iac.state.document import FORMAT_VERSION, State
 from dbc_iac.state.files import FILES, Files
 from dbc_iac.state.guard import refuse_secrets
+from dbc_iac.state.heartbeat import kept_alive
 from dbc_iac.state.journal import Journal, fold
-
-KEPT = 10
-"""Versions that are kept."""
+from dbc_iac.values import Json
 
 
-class LocalStore:
-    """State of one stack in a directory."""
+class Store:
+    """State of one stack on a backend."""
 
-    def __init__(self, directory: Path, stack: str, files: Files = FILES) -> None:
-        self.directory = directory
+    def __init__(self, backend: Backend, stack: str) -> None:
+        self.backend = backend
         self.stack = stack
-        self.path = directory / f"{stack}.json"
-        self.journal = Journal(directory / f"{stack}.journal.jsonl", files)
-        self._files = files
+        self.journal = Journal(backend)
+        self._version: str | None = None
+
+    @contextmanager
+    def locked(self, holder: Mapping[str, Json]) -> Iterator[None]:
+        """Hold the stack's lock. Raises DiagnosticError (exit code LOCKED) that says who holds it."""
+        with ExitStack() as held:
+            try:
+                held.enter_context(self.backend.lock(holder))
+            except OSError as error:
+                reason = f"{self.backend.place} cannot be locked ({error.strerror})"
+                _fail("state-not-lockable", reason, "Check that it can be reached. Nothing was sent or written.")
+            held.enter_context(kept_alive(self.backend))
+            yield
 
     def read(self) -> State | None:
         """The state with its journal folded in; None where there is none yet. Raises DiagnosticError."""
@@ -45,43 +53,43 @@ class LocalStore:
         if begun > written.serial:
             _fail(
                 "state-behind",
-                f"{self.path} has serial {written.serial}, and its journal goes on from serial {begun}",
-                f"Restore {self._version(begun)} as {self.path}: the journal fits that one only.",
+                f"{self.backend.place} has serial {written.serial}, and its journal goes on from serial {begun}",
+                f"Restore {self.backend.version_place(begun)} as {self.backend.place}: the journal fits that one only.",
             )
         return fold(written, records)
 
     def _written(self) -> State | None:
-        """The document as it is on disk, without the journal."""
+        """The document as it is there, without the journal. Keeps its version for the next write."""
         try:
-            text = self.path.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return None
+            stored = self.backend.read()
+            text = None if stored is None else stored.content.decode()
         except UnicodeDecodeError:
             self._corrupt()
         except OSError as error:
-            reason = f"{self.path} cannot be read ({error.strerror})"
-            _fail("state-unreadable", reason, "Check the file and its permissions.")
-        return self._parse(text)
+            reason = f"{self.backend.place} cannot be read ({error.strerror})"
+            _fail("state-unreadable", reason, "Check that it can be reached, and its permissions.")
+        self._version = None if stored is None else stored.version
+        return None if text is None else self._parse(text)
 
     def _refuse_if_lost(self, begun: int) -> None:
         """No state is a new project, unless something is left of an older one: then VMs may run that it knew."""
-        kept = self._serials()
+        kept = self._kept()
         if begun < 0 and max(kept, default=0) == 0:
             return
-        last = self._version(begun if begun >= 0 else kept[-1])
+        last = self.backend.version_place(begun if begun >= 0 else kept[-1])
         _fail(
             "state-lost",
-            f"{self.path} is gone, and there was one: {last.parent} or the journal says so",
-            f"Restore {last} as {self.path}. To begin anew, and forget what is rented, remove {self.directory} whole.",
+            f"{self.backend.place} is gone, and there was one: its journal or an older version says so",
+            f"Restore {last} as {self.backend.place}. "
+            f"To begin anew, and forget what is rented, remove {self.backend.whole_place}.",
         )
 
-    def _version(self, serial: int) -> Path:
-        return self.directory / "history" / f"{self.stack}.{serial}.json"
-
-    def _serials(self) -> list[int]:
-        """The serials of the versions that are kept, in order."""
-        names = (p.name.removeprefix(f"{self.stack}.").removesuffix(".json") for p in self._version(0).parent.glob("*"))
-        return sorted(int(n) for n in names if n.isdecimal())
+    def _kept(self) -> list[int]:
+        try:
+            return self.backend.kept()
+        except OSError as error:
+            reason = f"{self.backend.place} cannot be read ({error.strerror})"
+            _fail("state-unreadable", reason, "Check that it can be reached, and its permissions.")
 
     def _parse(self, text: str) -> State:
         try:
@@ -94,7 +102,7 @@ class LocalStore:
         if version > FORMAT_VERSION:
             _fail(
                 "state-newer",
-                f"{self.path} has format {version}, and this dbc-iac knows up to {FORMAT_VERSION}",
+                f"{self.backend.place} has format {version}, and this dbc-iac knows up to {FORMAT_VERSION}",
                 "Use the newer dbc-iac that wrote it. Nothing was changed.",
             )
         try:
@@ -103,10 +111,11 @@ class LocalStore:
             self._corrupt()
 
     def _corrupt(self) -> NoReturn:
+        older = [self.backend.version_place(serial) for serial in self._kept()]
         _fail(
             "state-corrupt",
-            f"{self.path} is not a state document",
-            f"Restore it from {self.directory / 'history'} or from a backup.",
+            f"{self.backend.place} is not a state document",
+            f"Restore it from {older[-1] if older else 'an older version'} or from a backup.",
         )
 
     def open(self, *, project: str, uid: str, lineage: str) -> State:
@@ -128,7 +137,7 @@ class LocalStore:
             if expected != (theirs := getattr(state, name)):
                 _fail(
                     "state-foreign",
-                    f"{self.path} belongs to {name} {theirs}, not {expected}",
+                    f"{self.backend.place} belongs to {name} {theirs}, not {expected}",
                     f"The ids of VMs are derived from it: set {name} back to {theirs}, or use another state directory.",
                 )
         return state
@@ -145,40 +154,48 @@ class LocalStore:
         """
         there = self._written()
         if there is None or (there.lineage, there.serial) != (state.lineage, state.serial):
-            _fail(
-                "state-moved",
-                f"{self.path} is not the one that was read: something else has changed it",
-                "Nothing was written; what was done is in the journal. Find out what wrote it, and plan again.",
-                ExitCode.PARTIAL,
-            )
+            self._moved()
         following = state.model_copy(update={"serial": state.serial + 1})
         self._write(following)
         with suppress(OSError):  # its records are of an older serial now, and are passed over
             self.journal.clear()
         return following
 
+    def _moved(self) -> NoReturn:
+        _fail(
+            "state-moved",
+            f"{self.backend.place} is not the one that was read: something else has changed it",
+            "Nothing was written; what was done is in the journal. Find out what wrote it, and plan again.",
+            ExitCode.PARTIAL,
+        )
+
     def _write(self, state: State) -> None:
         value = state.model_dump(mode="json", by_alias=True)
         refuse_secrets(value)
         content = (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
-        version = self._version(state.serial)
         try:
-            version.parent.mkdir(parents=True, exist_ok=True)
-            self._files.replace(version, content)
-            self._files.replace(self.path, content)
+            self.backend.write(content, state.serial, self._version)
+        except MovedError:
+            self._moved()
         except OSError as error:
             raise DiagnosticError(
                 Diagnostic(
                     "state-not-written",
                     Severity.ERROR,
-                    f"{self.path} could not be written ({error.strerror})",
+                    f"{self.backend.place} could not be written ({error.strerror})",
                     "What was done is in the journal as far as that could be written.",
                     "Make room or mend the permissions, and apply again: it goes on from the journal.",
                     exit_code=ExitCode.PARTIAL,
                 )
             ) from error
-        with suppress(OSError):  # one version too many does no harm
-            self._version(state.serial - KEPT).unlink(missing_ok=True)
+
+
+class LocalStore(Store):
+    """State of one stack in a directory."""
+
+    def __init__(self, directory: Path, stack: str, files: Files = FILES) -> None:
+        super().__init__(LocalBackend(directory, stack, files), stack)
+        self.directory = directory
 
 
 def _fail(code: str, summary: str, remedy: str, exit_code: ExitCode = ExitCode.ERROR) -> NoReturn:

@@ -99,6 +99,9 @@ def test_generations_never_fall(records: list[dict[str, Any]]) -> None:
         state = after
 
 
+JOURNAL = "main.journal.jsonl"
+
+
 def opened(directory: Path) -> LocalStore:
     store = LocalStore(directory, "main")
     store.open(project="lab", uid="0" * 32, lineage="l")
@@ -112,9 +115,10 @@ def test_a_journal_that_was_folded_already_is_passed_over(tmp_path: Path) -> Non
     store.journal.bind(binding())
     state = store.read()
     assert state is not None
-    text = store.journal.path.read_bytes()
+    journal = tmp_path / JOURNAL
+    text = journal.read_bytes()
     store.commit(state.without_binding("VirtualMachine/a"))
-    store.journal.path.write_bytes(text)
+    journal.write_bytes(text)
     again = store.read()
     assert again is not None
     assert again.bindings == {}
@@ -134,12 +138,13 @@ def test_a_torn_last_line_is_no_record_and_a_torn_middle_stops(tmp_path: Path) -
     store = opened(tmp_path)
     store.journal.begin(serial=0, plan="", owner={})
     store.journal.bind(binding())
-    whole = store.journal.path.read_bytes()
-    store.journal.path.write_bytes(whole[:-10])
+    journal = tmp_path / JOURNAL
+    whole = journal.read_bytes()
+    journal.write_bytes(whole[:-10])
     state = store.read()
     assert state is not None
     assert state.bindings == {}
-    store.journal.path.write_bytes(whole[:40] + b"\n" + whole)
+    journal.write_bytes(whole[:40] + b"\n" + whole)
     with pytest.raises(DiagnosticError) as caught:
         store.read()
     assert caught.value.diagnostics[0].code == "journal-corrupt"
@@ -175,7 +180,7 @@ def test_a_secret_cannot_be_written(tmp_path: Path) -> None:
     store.journal.begin(serial=0, plan="", owner={})
     with pytest.raises(TypeError):
         store.journal.applied("VirtualMachine/a", {"login.password": SecretText("canary")}, ())  # type: ignore[dict-item]
-    assert "canary" not in store.journal.path.read_text()
+    assert "canary" not in (tmp_path / JOURNAL).read_text()
 
 
 def test_the_second_one_is_told_who_holds_the_lock(tmp_path: Path) -> None:

@@ -1,0 +1,102 @@
+"""A directory: the document written whole and atomically, its last ten versions, the journal, and the kernel's lock.
+
+<directory>/<stack>.json                 the document
+<directory>/<stack>.journal.jsonl        what has happened since
+<directory>/<stack>.lock
+<directory>/history/<stack>.<serial>.json
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path
+
+from dbc_iac.state.backends.backend import MovedError, Stored
+from dbc_iac.state.files import FILES, Files
+from dbc_iac.state.lock import holder_of, lock
+from dbc_iac.values import Json
+
+KEPT = 10
+"""Versions that are kept."""
+
+
+class LocalBackend:
+    """State of one stack in a directory. Its lock goes with its process, so there is no lease."""
+
+    lease = None
+
+    def __init__(self, directory: Path, stack: str, files: Files = FILES) -> None:
+        self.directory = directory
+        self.stack = stack
+        self._path = directory / f"{stack}.json"
+        self._journal = directory / f"{stack}.journal.jsonl"
+        self._files = files
+
+    @property
+    def place(self) -> str:
+        return str(self._path)
+
+    @property
+    def journal_place(self) -> str:
+        return str(self._journal)
+
+    @property
+    def whole_place(self) -> str:
+        return f"{self.directory} whole"
+
+    def read(self) -> Stored | None:
+        try:
+            content = self._path.read_bytes()
+        except FileNotFoundError:
+            return None
+        return Stored(content, hashlib.sha256(content).hexdigest())
+
+    def write(self, content: bytes, serial: int, expected: str | None) -> None:
+        there = self.read()
+        if (there and there.version) != expected:
+            raise MovedError
+        version = self._version(serial)
+        version.parent.mkdir(parents=True, exist_ok=True)
+        self._files.replace(version, content)
+        self._files.replace(self._path, content)
+        with suppress(OSError):  # one version too many does no harm
+            self._version(serial - KEPT).unlink(missing_ok=True)
+
+    def kept(self) -> list[int]:
+        names = (p.name.removeprefix(f"{self.stack}.").removesuffix(".json") for p in self._version(0).parent.glob("*"))
+        return sorted(int(n) for n in names if n.isdecimal())
+
+    def version_place(self, serial: int) -> str:
+        return str(self._version(serial))
+
+    def _version(self, serial: int) -> Path:
+        return self.directory / "history" / f"{self.stack}.{serial}.json"
+
+    def lines(self) -> list[bytes]:
+        try:
+            # What follows the last line break is nothing, or what a process was writing when it ended. No call was
+            # made on the strength of it, and the next append cuts it off.
+            *lines, _ = self._journal.read_bytes().split(b"\n")
+        except FileNotFoundError:
+            return []
+        return lines
+
+    def append(self, line: bytes, *, sync: bool) -> None:
+        self._files.append(self._journal, line + b"\n", sync=sync)
+
+    def clear(self) -> None:
+        self._files.empty(self._journal)
+
+    def lock(self, holder: Mapping[str, Json]) -> AbstractContextManager[None]:
+        return lock(self.directory, self.stack, holder)
+
+    def holder(self) -> Mapping[str, Json] | None:
+        return holder_of(self.directory, self.stack)
+
+    def break_lock(self) -> None:
+        """Nothing to do: only the end of its process frees it."""
+
+    def renew(self) -> None:
+        """Nothing to do: the kernel knows whether the process lives."""
