@@ -40,6 +40,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "state list": ("state list",),
     "state show": ("state show VirtualMachine/trainer",),
+    "state pull": ("state pull > copy.json",),
+    "state unlock": ("state unlock --yes",),
     "state mv": ("state mv VirtualMachine/old VirtualMachine/new",),
     "state rm": ("state rm Disk/scratch",),
     "state rebuild": ("state rebuild", "state rebuild --map Disk/scratch=/data/disk_vdc.qcow2"),

@@ -21,6 +21,7 @@ from dbc_iac.cli.following import Following
 from dbc_iac.cli.identities import Identities
 from dbc_iac.cli.interrupt import stop_on_signal
 from dbc_iac.cli.plan_files import read_plan_file
+from dbc_iac.cli.state_places import backend_of
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, ExitCode, Severity
 from dbc_iac.kinds import Inventory, Resource, models
 from dbc_iac.kinds.reach import Reach
@@ -34,7 +35,7 @@ from dbc_iac.plan.moves import moved
 from dbc_iac.plan.review import not_as_reviewed, not_its_rest
 from dbc_iac.policy import evaluate, unsound
 from dbc_iac.report.redaction import Redaction
-from dbc_iac.state import LocalStore, State, Store, owner
+from dbc_iac.state import State, Store, owner
 
 T = TypeVar("T")
 
@@ -99,8 +100,7 @@ class Workspace:
 
     @cached_property
     def store(self) -> Store:
-        path = Path(self.loaded.project.state.path)
-        return LocalStore(self.app.directory / path, self.app.stack)
+        return Store(backend_of(self.loaded.project.state, self.app, self.resolver), self.app.stack)
 
     def state(self) -> State:
         """The state, under the names that documents have now."""

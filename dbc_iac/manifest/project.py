@@ -164,8 +164,32 @@ class IdentitySpec(_Part):
 class StateSpec(_Part):
     """Where the state is kept."""
 
-    backend: Literal["local"] = "local"
-    path: str = "state"
+    backend: Literal["local", "http"] = "local"
+    path: str = Field(default="state", description="local: directory, relative to the project")
+    address: Url = Field(default="", description="http: address of a server of Terraform's HTTP backend protocol")
+    username: str = Field(default="", description="http: name of basic authentication")
+    password: SecretRef | None = Field(default=None, description="http: password of basic authentication")
+    headers: dict[str, SecretRef] = Field(default_factory=dict, description="http: headers; secret values")
+    lock_path: str = Field(default="", description="http: where locks are, below each address; GitLab: /lock")
+    lock_method: Literal["LOCK", "POST", "PUT"] = Field(default="LOCK", description="http: GitLab: POST")
+    unlock_method: Literal["UNLOCK", "DELETE"] = Field(default="UNLOCK", description="http: GitLab: DELETE")
+    insecure_http: bool = Field(default=False, description="http: allow plain http to another machine")
+
+    @model_validator(mode="after")
+    def _checked(self) -> Self:
+        wrong = self.model_fields_set & ({"path"} if self.backend == "http" else _HTTP_FIELDS)
+        if wrong:
+            raise ValueError(f"{to_camel(min(wrong))}: not a field of the backend {self.backend}")
+        if self.backend == "http":
+            check_url(self.address, "all that the state knows, and the password", insecure_http=self.insecure_http)
+            if bool(self.username) != (self.password is not None):
+                raise ValueError("username and password belong together")
+        return self
+
+
+_HTTP_FIELDS = frozenset(
+    {"address", "username", "password", "headers", "lock_path", "lock_method", "unlock_method", "insecure_http"}
+)
 
 
 class EnvironmentSpec(_Part):

@@ -70,6 +70,15 @@ def test_a_journal_keeps_its_order_over_many_runs(place: Place) -> None:
     assert place.open().lines() == [b"after"]
 
 
+def test_a_run_reads_what_it_has_appended_itself_synced_or_not(place: Place) -> None:
+    backend = place.open()
+    with backend.lock(HOLDER):
+        backend.append(b"intent", sync=True)
+        backend.append(b"result", sync=False)
+        assert backend.lines() == [b"intent", b"result"]
+    assert place.open().lines() == [b"intent", b"result"]
+
+
 def test_a_synced_line_is_there_and_so_are_all_before_it(place: Place) -> None:
     backend = place.open()
     with backend.lock(HOLDER):

@@ -71,7 +71,7 @@ class RemoteBackend(ABC):
             if not self._token:
                 return found
             self._known = found
-        return list(self._known)
+        return [*self._known, *self._unsent]
 
     def append(self, line: bytes, *, sync: bool) -> None:
         self._require_lock()

@@ -1,0 +1,83 @@
+"""The place of a stack's state, as the project file says it; and the commands that free its lock or copy it out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from dbc_iac.cli.app import App
+from dbc_iac.cli.options import json_option, yes_option
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.state.backends.backend import Backend
+from dbc_iac.state.backends.local import LocalBackend
+
+if TYPE_CHECKING:
+    from dbc_iac.manifest.project import StateSpec
+    from dbc_iac.manifest.secret import SecretResolver
+
+
+def backend_of(spec: StateSpec, app: App, resolver: SecretResolver) -> Backend:
+    """Where the state of the stack is kept. Raises DiagnosticError where a secret that opens it is not at hand."""
+    if spec.backend == "local":
+        return LocalBackend(app.directory / spec.path, app.stack)
+    from dbc_iac.state.backends.http import HttpBackend
+    from dbc_iac.state.backends.http_client import HttpDocuments, Protocol
+
+    headers = {name: resolver.resolve(ref) for name, ref in spec.headers.items()}
+    login = None if spec.password is None else (spec.username, resolver.resolve(spec.password))
+    protocol = Protocol(spec.lock_path, spec.lock_method, spec.unlock_method)
+    documents = HttpDocuments(spec.address.rstrip("/"), app.stack, protocol, headers, login)
+    return HttpBackend(documents, app.runtime.now, lambda: app.runtime.uuid().hex)
+
+
+@click.command("pull")
+@json_option
+@click.pass_obj
+def state_pull(app: App, as_json: bool) -> None:
+    """Print the state document, with its journal folded in. Nothing is written."""
+    from dbc_iac.cli.workspace import Workspace
+
+    app.json = as_json
+    state = Workspace.load(app).recorded()
+    app.show(state.model_dump_json(by_alias=True, indent=1) + "\n", state.model_dump(mode="json", by_alias=True))
+
+
+@click.command("unlock")
+@yes_option
+@json_option
+@click.pass_obj
+def state_unlock(app: App, yes: bool, as_json: bool) -> None:
+    """Free the lock of a run that is known to have ended. If it lives, it can write nothing any more."""
+    from dbc_iac.cli.recovery import confirm
+    from dbc_iac.cli.workspace import Workspace
+
+    app.json = as_json
+    backend = Workspace.load(app).store.backend
+    try:
+        holder = backend.holder()
+        if holder is None:
+            app.show("The state is not locked.\n", {"freed": None})
+            return
+        if backend.lease is None:
+            raise _problem(
+                "lock-of-a-process",
+                f"the lock of {backend.place} is held by a process",
+                "End that process: the lock goes with it.",
+                ExitCode.LOCKED,
+            )
+        said = ", ".join(f"{name} {value}" for name, value in holder.items() if value)
+        if not yes:
+            confirm(app, f"Free the lock of {said}?")
+        backend.break_lock()
+    except OSError as error:
+        summary = f"{backend.place} cannot be reached ({error.strerror})"
+        raise _problem("state-unreadable", summary, "Check that it can be reached.", ExitCode.ERROR) from None
+    app.show(f"Freed. It was held by: {said}.\n", {"freed": dict(holder)})
+
+
+def _problem(code: str, summary: str, remedy: str, exit_code: ExitCode) -> DiagnosticError:
+    return DiagnosticError(Diagnostic(code, Severity.ERROR, summary, remedy=remedy, exit_code=exit_code))
+
+
+COMMANDS = (state_pull, state_unlock)
