@@ -32,7 +32,9 @@ browser: .venv/ready       ## a Chromium for the tests of pages, where there is 
 	command -v chromium >/dev/null || $(BIN)/playwright install chromium || apt-get install -qq -y chromium
 bench: .venv/ready
 	$(BIN)/python -m benchmarks.fleet
-prove: .venv/ready         ## every crash point of the lab, on and on; about a quarter of an hour
+prove: .venv/ready         ## every crash point, many random courses, real processes killed; about half an hour
 	$(BIN)/python -m tests.proof.sweep
+	PROVE_EXAMPLES=500 $(BIN)/pytest tests/proof/test_random.py
+	$(BIN)/python -m tests.proof.kills 7 3
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache dist build

@@ -1,0 +1,58 @@
+"""GPUs, memory, data disk, extra disk and a snapshot of one VM in one change: one window, one power cycle."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tests.projects import Emulated, document, project, vm
+from tests.proof.ends import Interposed
+
+WINDOW = r"""  1\. VirtualMachine/trainer is powered off for about \d+ s
+       has gpus 2
+       has memory 16Gi
+       disk \S+ has 40 GiB
+       Disk/scratch: disk \S+ has 90 GiB
+       Disk/extra: a disk of 30 GiB exists in /data
+       Snapshot/first: snapshot first is taken for ID_2
+  2\. Snapshot/first: the file of snapshot first is in ID_2
+"""
+BEFORE = (vm(), document("Disk", "scratch", {"vm": "trainer", "size": "50Gi"}))
+AFTER = (
+    vm(gpus=2, memory="16Gi", dataDisk={"size": "40Gi"}),
+    document("Disk", "scratch", {"vm": "trainer", "size": "90Gi"}),
+    document("Disk", "extra", {"vm": "trainer", "size": "30Gi"}),
+    document("Snapshot", "first", {"vm": "trainer", "imageServer": "ID_2"}),
+)
+SLACK = 14.0
+"""Seconds that looking takes: two for each of the six goals whose effect has to be seen, and two for the power."""
+
+
+def test_five_changes_of_one_vm_are_one_power_cycle(tmp_path: Path) -> None:
+    emulated = Emulated(project(tmp_path, *BEFORE))
+    try:
+        assert emulated.run("apply", "--yes").code == 0
+        project(tmp_path, *AFTER, environ=emulated.project.environ)
+        plan = emulated.run("plan").out
+        assert re.search(WINDOW, plan), plan
+        interposed = Interposed(emulated)
+        result = interposed.run("apply", "--yes")
+        assert result is not None and result.code == 0, result
+        power = [path.split("/")[4] for path in interposed.calls if "/start/" in path or "/shutdown/" in path]
+        assert power == ["shutdown", "start"]
+        off, on = (seconds(result.err, said) for said in ("powered off  ", "window closed"))
+        durations = emulated.network.spec.gpu_nodes[0].durations
+        jobs = 3 * durations.disk + durations.snapshot + 2 * durations.answer
+        alone = durations.stop + jobs + durations.start
+        assert on - off <= alone + SLACK, (on - off, alone)
+        [machine] = emulated.vms.values()
+        assert (machine["domain"], sorted(machine["disks"].values())) == ("running", [20, 30, 40, 90])
+        assert emulated.run("plan", "--detailed-exitcode").code == 0
+    finally:
+        emulated.close()
+
+
+def seconds(told: str, said: str) -> float:
+    line = next(line for line in told.splitlines() if said in line)
+    minutes, _, rest = line.split()[0].partition(":")
+    return int(minutes) * 60 + int(rest)

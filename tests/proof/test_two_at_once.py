@@ -1,0 +1,75 @@
+"""Two applies at once on one state, and two states that claim one object: one wins, the other says why."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.projects import Emulated, Result, document, project, vm
+
+LAN = document("Network", "training", {"via": "gpu-a", "cidr": "192.168.66.0/24"})
+FIXED = vm(ports={"ssh": 20100, "vnc": 20101})
+
+
+class Meanwhile(io.StringIO):
+    """Does something once, in the middle of a run: when a text is told."""
+
+    def __init__(self, text: str, does: Callable[[], Result]) -> None:
+        super().__init__()
+        self.text, self.does = text, does
+        self.result: Result | None = None
+
+    def write(self, text: str) -> int:
+        if self.text in text and self.result is None:
+            self.result = self.does()
+        return super().write(text)
+
+
+def never(coroutine: Any) -> Any:
+    coroutine.close()
+    raise AssertionError("the second one asks the network")
+
+
+@pytest.mark.parametrize("command", [("apply", "--yes"), ("destroy", "--yes")], ids=lambda command: command[0])
+def test_a_second_run_on_a_state_is_told_who_holds_it(tmp_path: Path, command: tuple[str, ...]) -> None:
+    emulated = Emulated(project(tmp_path, vm()))
+    try:
+        other = Meanwhile("creating", lambda: emulated.project.run(*command, run=never))
+        first = emulated.run("apply", "--yes", err=other)
+        assert first.code == 0
+        assert other.result is not None
+        assert other.result.code == 6
+        assert "the state is locked by another run" in other.result.err
+        assert "Held by: command apply" in other.result.err
+        assert len(emulated.vms) == 1
+    finally:
+        emulated.close()
+
+
+def test_of_two_states_that_want_one_port_the_second_is_refused(tmp_path: Path) -> None:
+    emulated = Emulated(project(tmp_path, FIXED))
+    try:
+        assert emulated.run("apply", "--yes").code == 0
+        before = emulated.vms
+        second = emulated.run("--stack", "other", "apply", "--yes")
+        assert second.code == 5
+        assert f"tcp port 20100 is taken by VM {next(iter(before))}, which is not ours" in second.err
+        assert emulated.vms == before
+        assert emulated.run("plan", "--detailed-exitcode").code == 0
+    finally:
+        emulated.close()
+
+
+@pytest.mark.xfail(strict=True, reason="a LAN has no marker: the second state adopts it without a word")
+def test_of_two_states_that_claim_one_lan_the_second_says_so(tmp_path: Path) -> None:
+    emulated = Emulated(project(tmp_path, LAN))
+    try:
+        assert emulated.run("apply", "--yes").code == 0
+        second = emulated.run("--stack", "other", "apply", "--yes")
+        assert second.code == 5
+    finally:
+        emulated.close()
