@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -49,6 +50,8 @@ class SavedNode:
     passthrough: bool
     undisturbed: list[str] = field(default_factory=list)
     logs: dict[str, list[LogLine]] = field(default_factory=dict)
+    at_work: list[str] = field(default_factory=list)
+    """VMs with a job. A status in between that no job will ever end stays: the real node keeps showing it."""
 
 
 def save_state(machine: Machine) -> dict[str, Any]:
@@ -66,6 +69,7 @@ def save_state(machine: Machine) -> dict[str, Any]:
         passthrough=machine.libvirt.passthrough,
         undisturbed=sorted(machine.undisturbed),
         logs={task_id: list(lines) for task_id, lines in machine.logs.lines.items() if task_id in machine.records},
+        at_work=sorted({job.task_id for job in machine.worker.jobs}),
     )
     dumped: dict[str, Any] = _adapter().dump_python(saved, mode="json")
     return dumped
@@ -89,15 +93,15 @@ def load_state(machine: Machine, state: dict[str, Any]) -> None:
     machine.undisturbed = set(saved.undisturbed)
     for task_id, lines in saved.logs.items():
         machine.logs.lines[task_id] = deque(lines, maxlen=MOST_LINES)
-    _forget_jobs(machine)
+    _forget_jobs(machine, saved.at_work)
     if machine.lan.networks:
         machine.lan.keep_ticking()
     machine.remember_running()
 
 
-def _forget_jobs(machine: Machine) -> None:
+def _forget_jobs(machine: Machine, at_work: Collection[str]) -> None:
     """What was going on is not: a VM in between shows its domain, one that has none yet is gone."""
-    for record in [r for r in machine.records.values() if r.status in TRANSITIONAL]:
+    for record in [r for r in machine.records.values() if r.status in TRANSITIONAL and r.task_id in at_work]:
         if machine.libvirt.exists(record.task_id):
             record.status = rebuilt(machine.libvirt.state(record.task_id))
         else:

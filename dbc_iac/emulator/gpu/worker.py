@@ -36,6 +36,11 @@ class Worker:
         """Accepted jobs that have not begun."""
         return tuple(self._queue)
 
+    @property
+    def jobs(self) -> tuple[Job, ...]:
+        """Those that have not ended."""
+        return (*([] if self.current is None else [self.current]), *self._queue)
+
     def push(self, job: Job) -> None:
         self._queue.append(job)
         if self._task is None or self._task.done():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dbc_iac.emulator.gpu.states import TRANSITIONAL, DomainState, Status
@@ -46,6 +46,7 @@ async def _do(node: Node, kind: str, task_id: str, value: str) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(_STEP, max_size=25))
+@example([("create", IDS[1], "0"), ("wait", "", "0.1"), ("restart", IDS[1], ""), ("crash", IDS[1], "")])
 def test_no_card_is_shared_and_the_queue_always_drains(steps: list[tuple[str, str, str]]) -> None:
     async def test() -> None:
         node = Node(spec(), machine_rental())
