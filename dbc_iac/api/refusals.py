@@ -70,6 +70,7 @@ _TRANSIENT = re.compile(
     r"|.*please try again in a minute"
     r"|image.* in (downloading|uploading).*"
     r"|allocate mem failed"  # the memory of a VM that has just been stopped is not free at once
+    r"|can not find network info"  # other nodes of the room hear of a new LAN a little later
 )
 
 _STORAGE_ERROR = re.compile(r"(write|update) .*db (error|failed)|delete bare metal node db failed")

@@ -6,6 +6,7 @@ overwrites a file of the same name, whoever uses it.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
@@ -17,7 +18,7 @@ from dbc_iac.api.calls import CallClass
 from dbc_iac.api.endpoints import images
 from dbc_iac.api.outcome import Outcome
 from dbc_iac.diagnostics import Diagnostic, ExitCode
-from dbc_iac.kinds.centre import check_centre, check_file, through_image_client, unknown_centre
+from dbc_iac.kinds.centre import check_centre, check_file, image_file, through_image_client, unknown_centre
 from dbc_iac.kinds.goal import Goal, Hands, Seen, Sight
 from dbc_iac.kinds.kind import Kind, Machine, Observation, Sought, Task, register, unread
 from dbc_iac.kinds.node import node_reach
@@ -178,10 +179,15 @@ class Image(Kind[ImageSpec]):
                     remedy="Remove one of them.",
                 )
 
+    def fetched_from(self, desired: Mapping[str, Json]) -> str:
+        return "" if str(desired["file"]).startswith("Snapshot/") else str(desired["imageServer"])
+
     def preflight(
         self, resource: Resource[ImageSpec], desired: Mapping[str, Json], changed: frozenset[str], machine: Machine
     ) -> Iterable[Diagnostic]:
         yield from check_centre(resource, resource.spec.image_server, machine)
+        if changed & {"file", "refresh"}:
+            yield from _missing(resource, str(desired["file"]), machine)
         if "refresh" in changed and machine.inventory is not None:
             for vm in _users(resource, desired, machine.inventory):
                 yield resource.problem(
@@ -254,6 +260,24 @@ class ImageKept(Goal):
 
     async def act(self, hands: Hands, reader: Reader) -> Outcome[Any]:
         raise AssertionError("never needed: it holds when it is looked at")
+
+
+def _missing(resource: Resource[ImageSpec], file: str, machine: Machine) -> Iterator[Diagnostic]:
+    """The file is not in the centre, and nothing in these documents puts it there."""
+    server, there, inventory = resource.spec.image_server, machine.centre_files, machine.inventory
+    if there is None or file in there or inventory is None:
+        return
+    exports = ((getattr(r.spec, "image_server", ""), getattr(r.spec, "file", "")) for r in inventory.of("ImageExport"))
+    if any((to, image_file(name, inventory)) == (server, file) for to, name in exports):
+        return
+    close = difflib.get_close_matches(file, there, n=1)
+    yield resource.problem(
+        "node-would-refuse",
+        "file",
+        f"the image centre {server} has no {file}",
+        remedy=f"Did you mean {close[0]}?" if close else "Check the name: `dbc-iac image list --centre` lists them.",
+        exit_code=ExitCode.REFUSED,
+    )
 
 
 def _users(resource: Resource[ImageSpec], desired: Mapping[str, Json], inventory: Inventory) -> Iterator[str]:

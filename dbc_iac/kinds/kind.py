@@ -108,6 +108,10 @@ class Machine:
     centres: tuple[str, ...] | None = None
     """Ids of the image centres that the client node for them knows; None where not asked or not told."""
     inventory: Inventory | None = None
+    centre_files: frozenset[str] | None = None
+    """What the image centre has from which the resource is to be fetched; None where not asked or not told."""
+    unheard_lans: frozenset[str] = frozenset()
+    """Of the LANs that the resource joins those that exist and that this machine does not know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +154,14 @@ class Kind(ABC, Generic[S]):
     """Making one ends the node's process, and loses what is queued there: it comes after all else on its machine."""
     uses_centres: ClassVar[bool] = False
     """Names an image centre, which preflight then looks for."""
+
+    def fetched_from(self, desired: Mapping[str, Json]) -> str:
+        """The image centre that has its file already, when one is made; empty where none is to."""
+        return ""
+
+    def joins(self, desired: Mapping[str, Json]) -> frozenset[str]:
+        """Names of LANs that its machine must know before one is made."""
+        return frozenset()
 
     @property
     def fields(self) -> tuple[SpecField, ...]:

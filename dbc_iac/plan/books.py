@@ -26,7 +26,7 @@ def check_books(
     yield from _ports(session, here, strangers)
     if machine.hardware is not None:
         yield from _gpus(session, machine, here)
-        yield from _memory(session, machine, here)
+        yield from _together(session, machine, here)
         yield from _one_vm_an_order(session, machine, here)
 
 
@@ -79,24 +79,28 @@ def _gpus(session: Session, machine: Machine, here: Mapping[str, Change]) -> Ite
         )  # fmt: skip
 
 
-def _memory(session: Session, machine: Machine, here: Mapping[str, Change]) -> Iterator[Diagnostic]:
-    """Each VM fits alone, and together they may not: the last ones could not be started."""
+def _together(session: Session, machine: Machine, here: Mapping[str, Change]) -> Iterator[Diagnostic]:
+    """Each VM fits alone, and together they may not: the node counts what runs, so the last could not be started."""
     hardware = machine.hardware
     assert hardware is not None  # noqa: S101 - the caller looked
-    running = {a: wanted(c).memory for a, c in here.items() if c.desired.get("power", "on") == "on"}
-    grows = [a for a, c in here.items() if running.get(a, 0) and (c.action in _COMES or _grows(c))]
-    if grows and sum(running.values()) > hardware.mem_size_gib:
-        yield _problem(
-            session, grows[-1], "memory", "node-would-refuse",
-            f"{sum(running.values())} GiB of memory are asked for together, and the machine has "
-            f"{int(hardware.mem_size_gib)}",
-            "Each VM can be had alone; the last of them could not be started.",
-            'Ask for less, or write power: "off" for some.',
-        )  # fmt: skip
+    running = {a: wanted(c) for a, c in here.items() if c.desired.get("power", "on") == "on"}
+    has = (("cpus", "CPU cores", hardware.cpu_cores), ("memory", "GiB of memory", hardware.mem_size_gib))
+    for path, unit, there in has:
+        takes = {a: getattr(h, path) for a, h in running.items()}
+        grows = [a for a, taken in takes.items() if taken and _grows(here[a], path)]
+        if grows and sum(takes.values()) > there:
+            yield _problem(
+                session, grows[-1], path, "node-would-refuse",
+                f"{sum(takes.values())} {unit} are asked for together, and the machine has {int(there)}",
+                "Each VM can be had alone; the last of them could not be started.",
+                'Ask for less, or write power: "off" for some.',
+            )  # fmt: skip
 
 
-def _grows(change: Change) -> bool:
-    return change.action is Action.UPDATE and any(f.path in {"memory", "power"} for f in change.fields)
+def _grows(change: Change, path: str) -> bool:
+    return change.action in _COMES or (
+        change.action is Action.UPDATE and any(f.path in {path, "power"} for f in change.fields)
+    )
 
 
 def _one_vm_an_order(session: Session, machine: Machine, here: Mapping[str, Change]) -> Iterator[Diagnostic]:

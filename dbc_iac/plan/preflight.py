@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from dbc_iac.diagnostics import Diagnostics
+from dbc_iac.diagnostics import Diagnostic, Diagnostics, Severity
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.centre import through_image_client
 from dbc_iac.kinds.kind import Machine
@@ -17,6 +17,8 @@ from dbc_iac.plan.model import Action, Change
 from dbc_iac.plan.refresh import World, whole_machine
 from dbc_iac.plan.session import Session
 
+_COMES = frozenset({Action.CREATE, Action.REPLACE})
+_GOES = frozenset({Action.DELETE, Action.REPLACE})
 _CHECKED = frozenset({Action.CREATE, Action.UPDATE, Action.REPLACE})
 
 
@@ -32,14 +34,57 @@ async def preflight(session: Session, world: World, changes: Mapping[str, Change
         resource, machine = session.inventory.resources.get(address), machines.get(Reach.from_json(change.reach))
         if resource is not None and machine is not None:
             changed = frozenset(f.path for f in change.fields)
-            seen = replace(machine, observed=change.observed)
+            seen = replace(
+                machine,
+                observed=change.observed,
+                unheard_lans=await _unheard(world.reader, machine.reach, change, changes),
+                centre_files=await _centre_files(world.reader, machine, change),
+            )
             found.extend(kind_of(change.kind).preflight(resource, change.desired, changed, seen))
     for target in sorted({w.target for w in ways}):
         of_target = [m for w, m in machines.items() if w.target == target]
         orders = {o.id: o for m in of_target for o in m.orders or ()}
         merged = Machine(of_target[0].reach, of_target[0].hardware, tuple(orders.values()), None)
         found.extend(check_books(session, target, merged, changes, world.strangers.get(target, {})))
+    found.extend(_members_stay(world, changes))
     return found
+
+
+def _members_stay(world: World, changes: Mapping[str, Change]) -> Iterator[Diagnostic]:
+    """A LAN cannot be deleted while a VM, whoever's and in whatever state, is a member."""
+    leaving = {c.old_id or c.id for c in changes.values() if c.action in _GOES}
+    ours = {c.id: c.address for c in changes.values() if c.id}
+    for change in [c for c in changes.values() if c.action in _GOES]:
+        observed = world.observations.get(change.address)
+        stay = sorted(set(observed.members) - leaving) if observed is not None else []
+        if change.action is Action.REPLACE:  # members of ours were looked at: they go along, or it is refused
+            stay = [member for member in stay if member not in ours]
+        if stay:
+            who = ", ".join(ours.get(member, f"VM {member}, which is not ours") for member in stay)
+            yield Diagnostic(
+                "node-may-refuse",
+                Severity.WARNING,
+                f"{change.address} cannot be deleted while it has members: {who}",
+                "VMs leave a LAN when they are deleted, not when they are powered off.",
+                "Whoever owns them must delete them first; all else of the plan is done.",
+                address=change.address,
+            )
+
+
+async def _centre_files(reader: Reader, machine: Machine, change: Change) -> frozenset[str] | None:
+    server = kind_of(change.kind).fetched_from(change.desired)
+    if not server or machine.inventory is None or server not in (machine.centres or ()):
+        return None
+    stored = await reader.centre(through_image_client(machine.reach, machine.inventory), server)
+    return frozenset(stored.value) if isinstance(stored, Known) else None
+
+
+async def _unheard(reader: Reader, reach: Reach, change: Change, changes: Mapping[str, Change]) -> frozenset[str]:
+    """LANs that the change joins, that are to be there already, and of which its machine does not know."""
+    coming = {c.id for c in changes.values() if c.action in _COMES}
+    names = sorted(kind_of(change.kind).joins(change.desired) - coming)
+    found = await asyncio.gather(*(reader.network(reach, name) for name in names))
+    return frozenset(n for n, lan in zip(names, found, strict=True) if isinstance(lan, Known) and lan.value is None)
 
 
 async def _machine(reader: Reader, reach: Reach, session: Session, *, centres: bool) -> Machine:

@@ -91,7 +91,7 @@ ROWS = [
     Row("image:a.qcow2 not exist", K.OTHER, 1, "images/download"),
     Row("bare metal client not existed", K.OTHER, -3, "bare_metal/bootdev"),
     Row("additional bare_metal_nodes not existed", K.OTHER, -3, "bare_metal/add"),
-    Row("can not find network info", K.OTHER),
+    Row("can not find network info", K.OTHER, transient=True),
     # 200: state
     Row("task is running", K.STATE, 1, "tasks/start"),
     Row("task is shut_off", K.STATE, 1, "tasks/shutdown"),

@@ -478,11 +478,6 @@ def test_vms_that_fit_alone_and_not_together_are_refused(make: Callable[..., Emu
     assert "400 GiB of memory are asked for together" in result.err
 
 
-def test_a_data_disk_that_the_host_has_no_room_for_is_told(make: Callable[..., Emulated]) -> None:
-    result = make(vm("one", dataDisk={"size": "99Ti"})).run("plan", "--json")
-    assert (result.code, result.codes) == (0, ["thin-space"])
-
-
 def test_a_plan_file_is_applied_without_a_question_and_as_it_is(make: Callable[..., Emulated], tmp_path: Path) -> None:
     emulated = make(vm("one"))
     file = str(tmp_path / "reviewed.plan")

@@ -136,11 +136,16 @@ def test_what_cannot_be_an_image_is_told_before_anything_is_sent(
     assert code in result.codes
 
 
-def test_a_file_that_the_centre_has_not_is_a_failure(world: Callable[..., Emulated]) -> None:
-    emulated = world(document("Image", "torch", {**IMAGE, "file": "none.qcow2"}))
-    result = emulated.run("apply", "--yes")
+def test_a_file_that_leaves_the_centre_before_it_is_fetched_is_a_failure(
+    world: Callable[..., Emulated], tmp_path: Path
+) -> None:
+    emulated = world(document("Image", "torch", IMAGE))
+    file = str(tmp_path / "made.plan")
+    assert emulated.run("plan", "-o", file).code == 0
+    emulated.network.centres.centres["ID_1"].files.pop("torch.qcow2")
+    result = emulated.run("apply", file)
     assert result.code == 1
-    assert "none.qcow2 is not in image centre ID_1" in result.err
+    assert "torch.qcow2 is not in image centre ID_1" in result.err
 
 
 def test_an_empty_centre_is_unknown_not_absent(world: Callable[..., Emulated]) -> None:

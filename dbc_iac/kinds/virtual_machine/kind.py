@@ -47,6 +47,9 @@ class VirtualMachine(Kind[VirtualMachineSpec]):
         attached = spec.data_disk is not None and spec.data_disk.file is not None
         return Facts(whole_machine, spec.pxe, spec.windows, attached)
 
+    def joins(self, desired: Mapping[str, Json]) -> frozenset[str]:
+        return frozenset({str(desired["network"])} if desired.get("network") else ())
+
     def desired(self, resource: Resource[VirtualMachineSpec], inventory: Inventory) -> dict[str, Json]:
         """With the defaults that depend on other fields filled in, so that what is sent is what is compared."""
         spec, values = resource.spec, super().desired(resource, inventory)

@@ -19,6 +19,14 @@ def preflight(
     """Problems of a VM that is to be created (then `changed` has every field) or changed."""
     order = next((o for o in machine.orders or () if o.id == machine.reach.rent_order), None)
     yield from _rental(vm, changed, machine, order)
+    if "network" in changed and desired.get("network") in machine.unheard_lans:
+        yield _error(
+            vm,
+            "network",
+            f"{vm.spec.node} does not know the LAN {desired['network']}",
+            "A LAN is known within one machine room only.",
+            "Choose a node of the same room, or another network.",
+        )
     hardware = machine.hardware
     if hardware is None:
         return
@@ -31,8 +39,8 @@ def preflight(
         yield from _cpus(vm, desired, hardware, share)
     if "memory" in changed:
         yield from _memory(vm, desired, hardware, share)
-    if "dataDisk.size" in changed and not desired.get("dataDisk.file"):
-        yield from _thin(vm, desired, hardware)
+    if "dataDisk.size" in changed:
+        yield from _disk(vm, desired, hardware, created="image" in changed)
 
 
 def _error(vm: VmResource, path: str, summary: str, detail: str, remedy: str) -> Diagnostic:
@@ -180,13 +188,27 @@ def _memory(vm: VmResource, desired: Mapping[str, Json], hardware: NodeHardware,
         )
 
 
-def _thin(vm: VmResource, desired: Mapping[str, Json], hardware: NodeHardware) -> Iterator[Diagnostic]:
+def _disk(
+    vm: VmResource, desired: Mapping[str, Json], hardware: NodeHardware, *, created: bool
+) -> Iterator[Diagnostic]:
+    """Creation asks for the whole size to be free, though files are thin; growing asks for nothing."""
     size, data = parse_gib(desired["dataDisk.size"]), next((d for d in hardware.disks if d.path == "/data"), None)
-    if data is not None and size > data.free_gib:
+    if data is None or size <= data.free_gib:
+        return
+    if created:
+        free = math.floor(data.free_gib)
+        yield _error(
+            vm,
+            "dataDisk.size",
+            f"{free} GiB are free in /data, and this VM asks for {size}",
+            "The node makes no VM whose data disk could not be filled.",
+            f"Ask for {free}Gi or less; a disk may grow later.",
+        )
+    else:
         yield vm.problem(
             "thin-space",
             "dataDisk.size",
             f"{size} GiB is more than is free in /data",
-            detail="Disk files are thin: the node may accept it, and writes fail once the host is full.",
+            detail="Disk files are thin: the node accepts it, and writes fail once the host is full.",
             severity=Severity.WARNING,
         )
