@@ -8,7 +8,7 @@ JOBS ?= 2
 .venv/ready: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "dbc-iac needs Python 3.11 or newer: make PYTHON=python3.11 ..."; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[emulator,graph,mnemonic,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[emulator,graph,mnemonic,objectstore,postgres,dev]'
 	touch $@
 
 demo: .venv/ready          ## the main job on the embedded emulator

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
@@ -21,6 +22,18 @@ def backend_of(spec: StateSpec, app: App, resolver: SecretResolver) -> Backend:
     """Where the state of the stack is kept. Raises DiagnosticError where a secret that opens it is not at hand."""
     if spec.backend == "local":
         return LocalBackend(app.directory / spec.path, app.stack)
+    try:
+        return _REMOTE[spec.backend](spec, app, resolver)
+    except ImportError as error:
+        raise _problem(
+            "missing-extra",
+            f"the backend {spec.backend} needs {error.name}, which is not installed",
+            f"Install it with: pip install 'dbc-iac[{spec.backend}]'",
+            ExitCode.ERROR,
+        ) from None
+
+
+def _http(spec: StateSpec, app: App, resolver: SecretResolver) -> Backend:
     from dbc_iac.state.backends.http import HttpBackend
     from dbc_iac.state.backends.http_client import HttpDocuments, Protocol
 
@@ -28,7 +41,34 @@ def backend_of(spec: StateSpec, app: App, resolver: SecretResolver) -> Backend:
     login = None if spec.password is None else (spec.username, resolver.resolve(spec.password))
     protocol = Protocol(spec.lock_path, spec.lock_method, spec.unlock_method)
     documents = HttpDocuments(spec.address.rstrip("/"), app.stack, protocol, headers, login)
-    return HttpBackend(documents, app.runtime.now, lambda: app.runtime.uuid().hex)
+    return HttpBackend(documents, app.runtime.now, _tokens(app))
+
+
+def _postgres(spec: StateSpec, app: App, resolver: SecretResolver) -> Backend:
+    from dbc_iac.state.backends.postgres import Database, PostgresBackend
+
+    password = None if spec.password is None else resolver.resolve(spec.password)
+    database = Database(spec.address, spec.schema_name, spec.username, password)
+    return PostgresBackend(database, app.stack, _tokens(app))
+
+
+def _objectstore(spec: StateSpec, app: App, resolver: SecretResolver) -> Backend:
+    from dbc_iac.state.backends.objectstore import ObjectStoreBackend, object_store
+
+    credentials = {name: resolver.resolve(ref).reveal() for name, ref in spec.credentials.items()}
+    store = object_store(spec.address, spec.endpoint, spec.region, credentials)
+    return ObjectStoreBackend(store, spec.address, app.stack, app.runtime.now, _tokens(app))
+
+
+_REMOTE: dict[str, Callable[[StateSpec, App, SecretResolver], Backend]] = {
+    "http": _http,
+    "postgres": _postgres,
+    "objectstore": _objectstore,
+}
+
+
+def _tokens(app: App) -> Callable[[], str]:
+    return lambda: app.runtime.uuid().hex
 
 
 @click.command("pull")

@@ -164,32 +164,56 @@ class IdentitySpec(_Part):
 class StateSpec(_Part):
     """Where the state is kept."""
 
-    backend: Literal["local", "http"] = "local"
+    backend: Literal["local", "http", "postgres", "objectstore"] = "local"
     path: str = Field(default="state", description="local: directory, relative to the project")
-    address: Url = Field(default="", description="http: address of a server of Terraform's HTTP backend protocol")
-    username: str = Field(default="", description="http: name of basic authentication")
-    password: SecretRef | None = Field(default=None, description="http: password of basic authentication")
+    address: Url = Field(
+        default="",
+        description="http: of a server of Terraform's HTTP backend protocol; postgres: postgresql://HOST/DATABASE; "
+        "objectstore: s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX",
+    )
+    username: str = Field(default="", description="http, postgres: name to log in with")
+    password: SecretRef | None = Field(default=None, description="http, postgres: password to log in with")
     headers: dict[str, SecretRef] = Field(default_factory=dict, description="http: headers; secret values")
     lock_path: str = Field(default="", description="http: where locks are, below each address; GitLab: /lock")
     lock_method: Literal["LOCK", "POST", "PUT"] = Field(default="LOCK", description="http: GitLab: POST")
     unlock_method: Literal["UNLOCK", "DELETE"] = Field(default="UNLOCK", description="http: GitLab: DELETE")
-    insecure_http: bool = Field(default=False, description="http: allow plain http to another machine")
+    insecure_http: bool = Field(default=False, description="http, objectstore: allow plain http to another machine")
+    schema_name: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,62}$")] = Field(
+        default="dbc_iac", alias="schema", description="postgres: schema with the tables, one for each project"
+    )
+    endpoint: Url = Field(default="", description="objectstore: of a server that is not the cloud's own")
+    region: str = Field(default="", description="objectstore: region of an S3 bucket")
+    credentials: dict[str, SecretRef] = Field(
+        default_factory=dict,
+        description="objectstore: such as access_key_id and secret_access_key; default: as the cloud's tools find them",
+    )
 
     @model_validator(mode="after")
     def _checked(self) -> Self:
-        wrong = self.model_fields_set & ({"path"} if self.backend == "http" else _HTTP_FIELDS)
+        wrong = self.model_fields_set - {"backend"} - _FIELDS_OF[self.backend]
         if wrong:
-            raise ValueError(f"{to_camel(min(wrong))}: not a field of the backend {self.backend}")
-        if self.backend == "http":
-            check_url(self.address, "all that the state knows, and the password", insecure_http=self.insecure_http)
-            if bool(self.username) != (self.password is not None):
-                raise ValueError("username and password belong together")
+            name = min(self.__pydantic_fields__[field].alias or field for field in wrong)
+            raise ValueError(f"{name}: not a field of the backend {self.backend}")
+        if self.backend == "http" or self.endpoint:
+            url = self.endpoint or self.address
+            check_url(url, "all that the state knows, and the password", insecure_http=self.insecure_http)
+        schemes = _SCHEMES.get(self.backend)
+        if schemes and urlsplit(self.address).scheme not in schemes:
+            raise ValueError(f"address: expected {' or '.join(f'{s}://' for s in schemes)}")
+        if self.backend == "http" and bool(self.username) != (self.password is not None):
+            raise ValueError("username and password belong together")
         return self
 
 
-_HTTP_FIELDS = frozenset(
-    {"address", "username", "password", "headers", "lock_path", "lock_method", "unlock_method", "insecure_http"}
-)
+_FIELDS_OF = {
+    "local": {"path"},
+    "http": {
+        "address", "username", "password", "headers", "lock_path", "lock_method", "unlock_method", "insecure_http",
+    },
+    "postgres": {"address", "username", "password", "schema_name"},
+    "objectstore": {"address", "endpoint", "region", "credentials", "insecure_http"},
+}  # fmt: skip
+_SCHEMES = {"postgres": ("postgresql", "postgres"), "objectstore": ("s3", "gs", "az")}
 
 
 class EnvironmentSpec(_Part):

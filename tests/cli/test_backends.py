@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from dbc_iac.state.backends.http import HttpBackend
+from dbc_iac.state.backends.objectstore import ObjectStoreBackend
+from dbc_iac.state.backends.postgres import PostgresBackend
+from dbc_iac.state.backends.remote import RemoteBackend
 from tests.projects import PROJECT, Emulated, Project, project, vm
-from tests.state.servers import terraform_http
+from tests.proof.ends import Interposed, Point
+from tests.proof.test_two_at_once import Meanwhile, never
+from tests.state.servers import postgres, s3, terraform_http
 
 
 @pytest.fixture
@@ -21,8 +29,35 @@ def server() -> Iterator[tuple[str, terraform_http.Documents]]:
 
 @pytest.fixture
 def jobs(tmp_path: Path, server: tuple[str, terraform_http.Documents]) -> Iterator[tuple[Emulated, Project]]:
-    first = project(tmp_path / "first", vm())
-    first.write({"dbc-iac.yaml": f"{PROJECT}  state: {{backend: http, address: '{server[0]}'}}\n"})
+    yield from two(tmp_path, {"backend": "http", "address": server[0]}, {})
+
+
+KEPT_BY = ("http", "postgres", "objectstore")
+
+
+@pytest.fixture(params=KEPT_BY)
+def either(
+    request: pytest.FixtureRequest, tmp_path: Path, server: tuple[str, terraform_http.Documents]
+) -> Iterator[tuple[Emulated, Project]]:
+    """Two jobs on each backend beyond the machine."""
+    spec, environ = _kept_by(request.param, server[0])
+    yield from two(tmp_path, {"backend": request.param, **spec}, environ)
+
+
+def _kept_by(backend: str, http: str) -> tuple[dict[str, Any], dict[str, str]]:
+    name = uuid.uuid4().hex
+    if backend == "http":
+        return {"address": http}, {}
+    if backend == "postgres":
+        return {"address": postgres.address(), "schema": f"of_{name}"}, {}
+    credentials = {key: {"env": key.upper()} for key in s3.KEYS}
+    address = {"address": f"s3://{s3.BUCKET}/{name}", "endpoint": s3.endpoint(), "region": "us-east-1"}
+    return {**address, "credentials": credentials}, {key.upper(): value for key, value in s3.KEYS.items()}
+
+
+def two(tmp_path: Path, spec: Mapping[str, Any], environ: Mapping[str, str]) -> Iterator[tuple[Emulated, Project]]:
+    first = project(tmp_path / "first", vm(), environ=environ)
+    first.write({"dbc-iac.yaml": f"{PROJECT}  state: {json.dumps(spec)}\n"})
     emulated = Emulated(first)
     second = Project(tmp_path / "second", first.environ)
     shutil.copytree(first.directory, second.directory)
@@ -30,8 +65,8 @@ def jobs(tmp_path: Path, server: tuple[str, terraform_http.Documents]) -> Iterat
     emulated.close()
 
 
-def test_a_plan_of_one_job_is_applied_by_another(jobs: tuple[Emulated, Project], tmp_path: Path) -> None:
-    emulated, second = jobs
+def test_a_plan_of_one_job_is_applied_by_another(either: tuple[Emulated, Project], tmp_path: Path) -> None:
+    emulated, second = either
     assert emulated.run("plan", "-o", str(tmp_path / "the.plan")).code == 0
     first, emulated.project = emulated.project, second
     applied = emulated.run("apply", str(tmp_path / "the.plan"))
@@ -42,6 +77,43 @@ def test_a_plan_of_one_job_is_applied_by_another(jobs: tuple[Emulated, Project],
     pulled = json.loads(emulated.run("state", "pull").out)
     assert list(pulled["bindings"]) == ["VirtualMachine/trainer"]
     assert not (first.directory / "state").exists()
+
+
+def test_of_two_jobs_at_once_one_is_told_about_the_other(either: tuple[Emulated, Project]) -> None:
+    emulated, second = either
+    emulated.project.environ["CI_JOB_URL"] = "https://ci.example/jobs/7"
+    other = Meanwhile("creating", lambda: second.run("apply", "--yes", run=never))
+    first = emulated.run("apply", "--yes", err=other)
+    assert (first.code, len(emulated.vms)) == (0, 1), first.err
+    assert other.result is not None
+    assert other.result.code == 6
+    assert all(
+        said in other.result.err for said in ("command apply", "host ", "pid ", "https://ci.example/jobs/7", "since")
+    )
+    assert emulated.run("state", "unlock", "--yes").out == "The state is not locked.\n"
+
+
+def test_an_apply_that_was_killed_is_continued_by_another_job(
+    either: tuple[Emulated, Project], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emulated, second = either
+    file = str(tmp_path / "the.plan")
+    assert emulated.run("plan", "-o", file).code == 0
+    with monkeypatch.context() as patch:
+        for backend in (HttpBackend, PostgresBackend, ObjectStoreBackend):
+            patch.setattr(backend, "_release", _killed)
+        assert Interposed(emulated, Point("call", 1, "after")).run("apply", file) is None
+    emulated.project = second
+    held = emulated.run("apply", file)
+    assert (held.code, "command apply" in held.err) == (6, True)
+    assert emulated.run("state", "unlock", "--yes").code == 0
+    assert emulated.run("apply", file).code == 0
+    assert emulated.run("plan", "--detailed-exitcode").code == 0
+    assert len(emulated.vms) == 1
+
+
+def _killed(_: RemoteBackend) -> None:
+    raise OSError
 
 
 def test_a_run_is_told_who_holds_the_lock_and_unlock_frees_it(
@@ -73,6 +145,11 @@ def test_a_server_that_is_not_there_is_told_and_nothing_is_sent(jobs: tuple[Emul
         "{backend: local, address: 'http://127.0.0.1/x'}",
         "{backend: http}",
         "{backend: http, address: 'http://a.example/x'}",
+        "{backend: postgres, address: 'https://a.example/x'}",
+        "{backend: postgres, address: 'postgresql://ci:secret@a.example/x'}",
+        "{backend: postgres, address: 'postgresql://a.example/x', region: x}",
+        "{backend: objectstore, address: 'ftp://a/x'}",
+        "{backend: objectstore, address: 's3://a/x', endpoint: 'http://a.example'}",
     ],
 )
 def test_a_place_that_is_none_is_refused(tmp_path: Path, written: str) -> None:

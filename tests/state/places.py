@@ -9,11 +9,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psycopg
+from obstore.store import ObjectStore
+from psycopg import sql
+
 from dbc_iac.state.backends.backend import Backend
 from dbc_iac.state.backends.http import HttpBackend
 from dbc_iac.state.backends.http_client import HttpDocuments
 from dbc_iac.state.backends.local import LocalBackend
-from tests.state.servers import terraform_http
+from dbc_iac.state.backends.objectstore import ObjectStoreBackend, object_store
+from dbc_iac.state.backends.postgres import Database, PostgresBackend
+from tests.state.servers import postgres as postgres_server
+from tests.state.servers import s3, terraform_http
 
 
 @dataclass
@@ -55,4 +62,38 @@ def http(directory: Path) -> Iterator[Place]:
         yield Place(lambda stack, clock: HttpBackend(HttpDocuments(address, stack), clock, _token))
 
 
-PLACES: dict[str, Callable[[Path], AbstractContextManager[Place]]] = {"local": local, "http": http}
+@dataclass
+class ServerClock(Clock):
+    """The server's own clock counts: instead of it going on, what it compares itself with goes back."""
+
+    schema: str = ""
+
+    def advance(self, seconds: float) -> None:
+        with psycopg.connect(postgres_server.address()) as connection:
+            back = sql.SQL("update {} set until = until - make_interval(secs => %s)")
+            connection.execute(back.format(sql.Identifier(self.schema, "lease")), (seconds,))
+
+
+@contextmanager
+def postgres(directory: Path) -> Iterator[Place]:
+    schema = f"test_{uuid.uuid4().hex}"
+    database = Database(postgres_server.address(), schema)
+    yield Place(lambda stack, _: PostgresBackend(database, stack, _token), ServerClock(schema=schema))
+
+
+def bucket(prefix: str) -> ObjectStore:
+    return object_store(f"s3://{s3.BUCKET}/{prefix}", s3.endpoint(), "us-east-1", s3.KEYS)
+
+
+@contextmanager
+def objectstore(directory: Path) -> Iterator[Place]:
+    store = bucket(uuid.uuid4().hex)
+    yield Place(lambda stack, clock: ObjectStoreBackend(store, "s3://states/test", stack, clock, _token))
+
+
+PLACES: dict[str, Callable[[Path], AbstractContextManager[Place]]] = {
+    "local": local,
+    "http": http,
+    "postgres": postgres,
+    "objectstore": objectstore,
+}

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from dbc_iac.diagnostics import DiagnosticError
@@ -34,7 +34,8 @@ class HttpBackend(RemoteBackend):
     """State of one stack on a server of Terraform's HTTP backend protocol."""
 
     def __init__(self, documents: HttpDocuments, now: Callable[[], datetime], token: Callable[[], str]) -> None:
-        super().__init__(now, token)
+        super().__init__(token)
+        self._now = now
         self._documents = documents
         self._levels: Levels | None = None
         self._serials: dict[str, int] = {}
@@ -154,7 +155,8 @@ class HttpBackend(RemoteBackend):
         return age.total_seconds() >= self.lease
 
     def _renew(self) -> None:
-        self._put_document(LEASE_PART, {"id": self._token, "until": self._until().isoformat()})
+        until = self._now() + timedelta(seconds=self.lease)
+        self._put_document(LEASE_PART, {"id": self._token, "until": until.isoformat()})
 
     def _release(self) -> None:
         for part in (*reversed(PARTS), ""):  # the state's own lock last

@@ -1,7 +1,7 @@
 """What places beyond this machine have in common: a lock with a lease, and a journal that is sent when it must be.
 
-The lease is measured by the clock of whoever looks. A wrong clock lets a run take over too early; the place itself then
-refuses the run that was taken over: every write is sent as its holder's.
+Where the place has no clock that can be asked, the lease is measured by the clock of whoever looks. A wrong one lets a
+run take over too early; the place itself then refuses the run that was taken over: every write is sent as its holder's.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from datetime import datetime, timedelta
 
 from dbc_iac.diagnostics import Diagnostic
 from dbc_iac.state.backends.backend import LeaseLostError, Stored
@@ -32,8 +31,7 @@ class RemoteBackend(ABC):
 
     lease = LEASE
 
-    def __init__(self, now: Callable[[], datetime], token: Callable[[], str]) -> None:
-        self._now = now
+    def __init__(self, token: Callable[[], str]) -> None:
         self._new_token = token
         self._token = ""
         self._known: list[bytes] | None = None  # while the lock is held nobody else writes
@@ -116,10 +114,6 @@ class RemoteBackend(ABC):
     def _require_lock(self) -> None:
         if not self._token:
             raise LeaseLostError(self.place)
-
-    def _until(self) -> datetime:
-        """When a lease ends that begins now."""
-        return self._now() + timedelta(seconds=self.lease)
 
     @abstractmethod
     def _write(self, content: bytes, serial: int, expected: str | None) -> None: ...

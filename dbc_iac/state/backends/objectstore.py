@@ -1,0 +1,251 @@
+"""State in an object store that compares and swaps: S3 and what speaks like it, GCS, Azure.
+
+    <prefix>/<stack>/state, journal-<n>, lock        <prefix>/<stack>/history/<serial>
+
+Every object is replaced only as the version that its writer has seen. A store cannot look at the lock while it writes
+an object, so who takes the lock over from a run whose lease has ended writes all the objects anew, with its own token
+in their first line (also those that were not there): the run before it has not seen these versions, and can write none
+of them any more. Nothing is deleted but old versions of the state: a deletion cannot be made to depend on anything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import obstore
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    PermissionDeniedError,
+    PreconditionError,
+    UnauthenticatedError,
+)
+from obstore.store import ObjectStore, from_url
+
+from dbc_iac.diagnostics import DiagnosticError
+from dbc_iac.state.backends.backend import LeaseLostError, MovedError, Stored, unreachable
+from dbc_iac.state.backends.levels import DEPTH, Levels
+from dbc_iac.state.backends.remote import RemoteBackend, held_until
+from dbc_iac.values import Json
+
+KEPT = 10
+"""Versions that are kept besides the current one."""
+STATE, LOCK = "state", "lock"
+JOURNAL = tuple(f"journal-{n}" for n in range(DEPTH))
+TRIES = 5
+DEADLINE = timedelta(seconds=40)
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """An object: its first line, a JSON object, and what follows. `seen` is the version that was seen of it."""
+
+    head: dict[str, Any] = field(default_factory=dict)
+    content: bytes | None = None
+    seen: Any = None
+
+
+class ObjectStoreBackend(RemoteBackend):
+    """State of one stack below a prefix. `name` is for people."""
+
+    def __init__(
+        self, store: ObjectStore, name: str, stack: str, now: Callable[[], datetime], token: Callable[[], str]
+    ) -> None:
+        super().__init__(token)
+        self._store = store
+        self._name = name.rstrip("/")
+        self._stack = stack
+        self._now = now
+        self._levels: Levels | None = None
+        self._seen: dict[str, Any] = {}
+        """Versions of the objects, as this holder of the lock has seen or written them."""
+
+    @property
+    def place(self) -> str:
+        return f"{self._name}/{self._stack}/{STATE}"
+
+    def read(self) -> Stored | None:
+        content = self._get(STATE).content
+        return None if content is None else Stored(content, hashlib.sha256(content).hexdigest())
+
+    def _write(self, content: bytes, serial: int, expected: str | None) -> None:
+        there = self._get(STATE)
+        version = None if there.content is None else hashlib.sha256(there.content).hexdigest()
+        if version != expected:
+            raise MovedError
+        self._replace(STATE, content)
+        with suppress(OSError):  # the state is there; a version of it that is not kept does no harm
+            self._put(f"history/{serial}", Object({"by": self._token}, content), "overwrite")
+            for old in self.kept()[: -KEPT - 1]:
+                obstore.delete(self._store, self._path(f"history/{old}"))
+
+    def kept(self) -> list[int]:
+        with _told():
+            listed = obstore.list(self._store, self._path("history")).collect()
+        names = (str(one["path"]).rpartition("/")[2] for one in listed)
+        return sorted(int(name) for name in names if name.isdecimal())
+
+    def version_place(self, serial: int) -> str:
+        return f"{self._name}/{self._stack}/history/{serial}"
+
+    def _read_lines(self) -> list[bytes]:
+        found = [self._get(part) for part in JOURNAL]
+        try:
+            self._levels = Levels([json.loads(one.content or b"[]") for one in found])
+            return [line.encode() for line in self._levels.lines]
+        except (ValueError, TypeError, AttributeError):
+            raise unreachable("what is there is not a journal of dbc-iac") from None
+
+    def _append(self, lines: list[bytes]) -> None:
+        if self._levels is None:
+            self._read_lines()
+        levels = self._levels or Levels()
+        self._levels = None  # to be read again, unless all of it is written
+        for level in levels.add(line.decode() for line in lines):
+            self._put_level(level, levels.levels[level])
+        self._levels = levels
+
+    def _clear(self) -> None:
+        for level, lines in enumerate((self._levels or Levels()).levels):
+            if lines or self._levels is None:
+                self._put_level(level, {})
+        self._levels = Levels()
+
+    def _put_level(self, level: int, lines: Mapping[int, str]) -> None:
+        self._replace(JOURNAL[level], json.dumps(sorted(lines.items()), separators=(",", ":")).encode())
+
+    def _acquire(self, token: str, holder: Mapping[str, Json]) -> None:
+        there = self._get(LOCK)
+        held = bool(there.head.get("token"))
+        if held and not self._lapsed(there.head):
+            raise DiagnosticError(held_until(there.head["holder"], self.place))
+        self._token = token
+        mine = Object({"token": token, "holder": dict(holder), "until": self._until()}, b"", there.seen)
+        if not self._swap(LOCK, mine):
+            self._token = ""
+            raise DiagnosticError(held_until(self.holder() or {}, self.place))
+        if held:
+            for part in (*JOURNAL, STATE):
+                self._take(part)
+        else:
+            self._seen |= {part: self._get(part).seen for part in (*JOURNAL, STATE)}
+
+    def _take(self, part: str) -> None:
+        """Write an object as it is, so that who has seen it before cannot write it any more."""
+        for _ in range(TRIES):
+            there = self._get(part)
+            if self._swap(part, Object({"by": self._token}, there.content, there.seen)):
+                return
+        raise unreachable(f"{part} is still being written by another run")
+
+    def holder(self) -> Mapping[str, Json] | None:
+        head = self._get(LOCK).head
+        return head["holder"] if head.get("token") else None
+
+    def break_lock(self) -> None:
+        """As an end of the lease: who comes next takes the objects over."""
+        there = self._get(LOCK)
+        if there.head.get("token"):
+            self._swap(LOCK, Object({**there.head, "until": datetime.min.isoformat(), "broken": True}, b"", there.seen))
+
+    def _lapsed(self, head: Mapping[str, Any]) -> bool:
+        return bool(head.get("broken")) or self._now() >= datetime.fromisoformat(head["until"])
+
+    def _until(self) -> str:
+        return (self._now() + timedelta(seconds=self.lease)).isoformat()
+
+    def _renew(self) -> None:
+        self._hold(lambda head: {**head, "until": self._until()})
+
+    def _release(self) -> None:
+        self._seen.clear()
+        self._hold(lambda _: {})
+
+    def _hold(self, following: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+        there = self._get(LOCK)
+        if there.head.get("token") != self._token or there.head.get("broken"):
+            raise LeaseLostError(self.place)
+        if not self._swap(LOCK, Object(following(there.head), b"", there.seen)):
+            raise LeaseLostError(self.place)
+
+    def _replace(self, part: str, content: bytes) -> None:
+        if not self._swap(part, Object({"by": self._token}, content, self._seen.get(part))):
+            raise LeaseLostError(self.place)
+
+    def _swap(self, part: str, new: Object) -> bool:
+        """Write an object in place of the version that was seen of it. False where another is there."""
+        new = Object({**new.head, "n": self._new_token()}, new.content, new.seen)  # no two writes are alike
+        try:
+            self._seen[part] = self._put(part, new, "create" if new.seen is None else new.seen)
+        except (AlreadyExistsError, PreconditionError):
+            there = self._get(part)
+            if there.head != new.head:  # else it is ours after all: the request was repeated on the way
+                return False
+            self._seen[part] = there.seen
+        return True
+
+    def _put(self, part: str, new: Object, mode: Any) -> Any:
+        head = {**new.head, **({"absent": True} if new.content is None else {})}
+        with _told():
+            body = json.dumps(head).encode() + b"\n" + (new.content or b"")
+            return _version(obstore.put(self._store, self._path(part), body, mode=mode))
+
+    def _get(self, part: str) -> Object:
+        try:
+            with _told():
+                answer = obstore.get(self._store, self._path(part))
+                head, _, content = bytes(answer.bytes()).partition(b"\n")
+        except FileNotFoundError:
+            return Object()
+        seen = _version(answer.meta)
+        try:
+            said = dict(json.loads(head))
+        except (ValueError, TypeError):
+            raise unreachable(f"{self._name}/{self._stack}/{part} is not an object of dbc-iac") from None
+        return Object({k: v for k, v in said.items() if k != "absent"}, None if "absent" in said else content, seen)
+
+    def _path(self, part: str) -> str:
+        return f"{self._stack}/{part}"
+
+
+def _version(said: Mapping[str, Any]) -> dict[str, str]:
+    """What tells a version from every other: an etag, with GCS a generation."""
+    return {name: said[name] for name in ("e_tag", "version") if said[name] is not None}
+
+
+def object_store(address: str, endpoint: str, region: str, credentials: Mapping[str, str]) -> ObjectStore:
+    """The store at an address (s3://, gs://, az://). What is not given is found as the cloud's own tools find it.
+
+    Raises OSError where the address or a credential is none that the store knows.
+    """
+    plain = endpoint.startswith("http://")
+    given = {"endpoint": endpoint, "region": region, **credentials}
+    config: Any = {name: value for name, value in given.items() if value}
+    try:
+        return from_url(  # of another scheme it is not: the project file was checked
+            address,
+            config=config,
+            client_options={"allow_http": plain, "timeout": DEADLINE, "connect_timeout": DEADLINE},
+            retry_config={"max_retries": 3, "retry_timeout": DEADLINE},
+        )
+    except (BaseError, ValueError):
+        raise unreachable("the address, or a name of `credentials`, is not known to the store") from None
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What a store says can hold addresses that are credentials: its words are not repeated."""
+    try:
+        yield
+    except (AlreadyExistsError, PreconditionError, FileNotFoundError):
+        raise
+    except (PermissionDeniedError, UnauthenticatedError):
+        raise unreachable("the credentials are not good for it") from None
+    except BaseError as error:
+        raise unreachable(f"no answer, or not the one expected: {type(error).__name__}") from None

@@ -1,0 +1,223 @@
+"""State in a PostgreSQL database: versions, journal and lease in tables of one schema, a project's own.
+
+Each write is one transaction that locks the lease's row and finds its own token there: a run that was taken over writes
+nothing. The lease is measured by the server's clock. Tables are made where there are none.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, LiteralString, Protocol
+from urllib.parse import urlsplit
+
+import psycopg
+from psycopg import sql
+
+from dbc_iac.api.secret import SecretText
+from dbc_iac.diagnostics import DiagnosticError
+from dbc_iac.state.backends.backend import LeaseLostError, MovedError, Stored, unreachable
+from dbc_iac.state.backends.remote import RemoteBackend, held_until
+from dbc_iac.values import Json
+
+KEPT = 10
+"""Versions that are kept besides the current one."""
+DEADLINE = 40
+"""Seconds for a connection, and for a statement."""
+
+_TABLES = """
+create schema if not exists {schema};
+create table if not exists {versions} (
+  stack text not null, number bigint not null, serial bigint not null, content bytea not null,
+  written timestamptz not null default clock_timestamp(), primary key (stack, number));
+create table if not exists {journal} (
+  stack text not null, number bigint not null, line bytea not null, primary key (stack, number));
+create table if not exists {lease} (
+  stack text primary key, token text not null, holder text not null, until timestamptz not null);
+"""
+
+
+@dataclass(frozen=True)
+class Database:
+    """Where a schema is: a connection URL of libpq without a password, and the password."""
+
+    address: str
+    schema: str
+    username: str = ""
+    password: SecretText | None = None
+
+    def connect(self) -> psycopg.Connection[Any]:
+        """Raises OSError, without the password. What the URL does not say comes from libpq's own settings (PGHOST)."""
+        login: dict[str, Any] = {"user": self.username} if self.username else {}
+        if self.password is not None:
+            login["password"] = self.password.reveal()
+        if "sslmode" not in self.address and not self._local:
+            login["sslmode"] = "require"
+        try:
+            connection = psycopg.connect(self.address, connect_timeout=DEADLINE, autocommit=True, **login)
+            connection.execute("select set_config('statement_timeout', %s, false)", (f"{DEADLINE}s",))
+            self._make_tables(connection)
+        except psycopg.OperationalError as error:
+            raise unreachable(_first_line(error)) from None
+        except psycopg.Error:  # what it says of a URL that it cannot read may hold all of it
+            raise unreachable("the address is no connection URL of PostgreSQL") from None
+        return connection
+
+    def _make_tables(self, connection: psycopg.Connection[Any]) -> None:
+        """Where there are none yet: afterwards no right to make any is needed."""
+        there = connection.execute("select to_regclass(%s)", (f'"{self.schema}".lease',)).fetchone()
+        if there == (None,):
+            with connection.transaction():
+                connection.execute("select pg_advisory_xact_lock(hashtext('dbc-iac'))")  # one at a time
+                connection.execute(_named(_TABLES, self.schema))
+
+    @property
+    def _local(self) -> bool:
+        return (urlsplit(self.address).hostname or "localhost") in {"localhost", "127.0.0.1", "::1"}
+
+
+class PostgresBackend(RemoteBackend):
+    """State of one stack in a schema."""
+
+    def __init__(self, database: Database, stack: str, token: Callable[[], str]) -> None:
+        super().__init__(token)
+        self._database = database
+        self._stack = stack
+        self._using = threading.RLock()  # one transaction at a time on the one connection
+        self._connection: psycopg.Connection[Any] | None = None
+
+    @property
+    def place(self) -> str:
+        split = urlsplit(self._database.address)
+        return f"{split.scheme}://{split.hostname or ''}{split.path} ({self._database.schema}.versions, {self._stack})"
+
+    def read(self) -> Stored | None:
+        with self._transaction() as ask:
+            row = ask(
+                "select number, content from {versions} where stack = %(stack)s order by number desc limit 1"
+            ).fetchone()
+        return None if row is None else Stored(bytes(row[1]), str(row[0]))
+
+    def _write(self, content: bytes, serial: int, expected: str | None) -> None:
+        with self._transaction() as ask:
+            self._hold(ask)
+            [(there,)] = ask("select max(number) from {versions} where stack = %(stack)s").fetchall()
+            if (None if there is None else str(there)) != expected:
+                raise MovedError
+            number = 0 if there is None else there + 1
+            ask(
+                "insert into {versions} (stack, number, serial, content) "
+                "values (%(stack)s, %(number)s, %(serial)s, %(content)s)",
+                number=number, serial=serial, content=content,
+            )  # fmt: skip
+            ask("delete from {versions} where stack = %(stack)s and number < %(oldest)s", oldest=number - KEPT)
+
+    def kept(self) -> list[int]:
+        with self._transaction() as ask:
+            rows = ask("select distinct serial from {versions} where stack = %(stack)s order by serial").fetchall()
+        return [int(row[0]) for row in rows]
+
+    def version_place(self, serial: int) -> str:
+        return f"serial {serial} of {self.place}"
+
+    def _read_lines(self) -> list[bytes]:
+        with self._transaction() as ask:
+            rows = ask("select line from {journal} where stack = %(stack)s order by number").fetchall()
+        return [bytes(row[0]) for row in rows]
+
+    def _append(self, lines: list[bytes]) -> None:
+        with self._transaction() as ask:
+            self._hold(ask)
+            ask(
+                "insert into {journal} (stack, number, line) select %(stack)s, before.last + given.nth, given.line "
+                "from (select coalesce(max(number), 0) as last from {journal} where stack = %(stack)s) as before, "
+                "unnest(%(lines)s::bytea[]) with ordinality as given (line, nth)",
+                lines=lines,
+            )
+
+    def _clear(self) -> None:
+        with self._transaction() as ask:
+            self._hold(ask)
+            ask("delete from {journal} where stack = %(stack)s")
+
+    def _acquire(self, token: str, holder: Mapping[str, Json]) -> None:
+        with self._transaction() as ask:
+            taken = ask(
+                "insert into {lease} as held (stack, token, holder, until) "
+                "values (%(stack)s, %(token)s, %(holder)s, clock_timestamp() + make_interval(secs => %(lease)s)) "
+                "on conflict (stack) do update set token = excluded.token, holder = excluded.holder, "
+                "until = excluded.until where held.until <= clock_timestamp() returning token",
+                token=token, holder=json.dumps(dict(holder)), lease=self.lease,
+            ).fetchone()  # fmt: skip
+        if taken is None:
+            raise DiagnosticError(held_until(self.holder() or {}, self.place))
+
+    def holder(self) -> Mapping[str, Json] | None:
+        with self._transaction() as ask:
+            row = ask("select holder from {lease} where stack = %(stack)s").fetchone()
+        return None if row is None else dict(json.loads(row[0]))
+
+    def break_lock(self) -> None:
+        with self._transaction() as ask:
+            ask("delete from {lease} where stack = %(stack)s")
+
+    def _renew(self) -> None:
+        with self._transaction() as ask:
+            self._hold(ask)
+            ask(
+                "update {lease} set until = clock_timestamp() + make_interval(secs => %(lease)s) "
+                "where stack = %(stack)s",
+                lease=self.lease,
+            )
+
+    def _release(self) -> None:
+        with self._transaction() as ask:
+            ask("delete from {lease} where stack = %(stack)s and token = %(token)s", token=self._token)
+
+    def _hold(self, ask: Ask) -> None:
+        """Lock the lease's row until the transaction's end. Raises LeaseLostError where it is another's, or gone."""
+        own = ask(
+            "select 1 from {lease} where stack = %(stack)s and token = %(token)s for update", token=self._token
+        ).fetchone()
+        if own is None:
+            raise LeaseLostError(self.place)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Ask]:
+        """What asks, within one transaction. Raises OSError."""
+        with self._using:
+            if self._connection is None or self._connection.closed:
+                self._connection = self._database.connect()
+            try:
+                with self._connection.transaction():
+                    yield _Statements(self._connection, self._database.schema, self._stack)
+            except psycopg.Error as error:
+                raise unreachable(_first_line(error)) from None
+
+
+class Ask(Protocol):
+    def __call__(self, text: LiteralString, **values: object) -> psycopg.Cursor[Any]: ...
+
+
+@dataclass(frozen=True)
+class _Statements:
+    """Puts the names of the tables, and the stack, into statements."""
+
+    connection: psycopg.Connection[Any]
+    schema: str
+    stack: str
+
+    def __call__(self, text: LiteralString, **values: object) -> psycopg.Cursor[Any]:
+        return self.connection.execute(_named(text, self.schema), {"stack": self.stack, **values})
+
+
+def _named(text: LiteralString, schema: str) -> sql.Composed:
+    tables = {name: sql.Identifier(schema, name) for name in ("versions", "journal", "lease")}
+    return sql.SQL(text).format(schema=sql.Identifier(schema), **tables)
+
+
+def _first_line(error: psycopg.Error) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__

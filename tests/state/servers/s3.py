@@ -1,0 +1,24 @@
+"""A server that speaks S3 over HTTP, with conditional writes. Started once a process, and only when it is needed."""
+
+from __future__ import annotations
+
+import logging
+from functools import cache
+
+import httpx
+from moto.server import ThreadedMotoServer
+
+BUCKET = "states"
+KEYS = {"access_key_id": "canary-key-id", "secret_access_key": "canary-secret-key"}
+
+
+@cache
+def endpoint() -> str:
+    """Its address; it has one bucket. It ends with the process."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    address = f"http://{host}:{port}"
+    httpx.put(f"{address}/{BUCKET}", trust_env=False).raise_for_status()
+    return address
