@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dbc_iac.cli import projects, recovery, state_places
+from dbc_iac.cli import encryption, projects, recovery, state_places
 from dbc_iac.cli.app import App, Exit
 from dbc_iac.cli.faces import face_options, follow_options, refuse, show_plan, write_faces
 from dbc_iac.cli.lazy import LazyGroup
@@ -147,7 +147,7 @@ def plan(
     if file is not None:
         from dbc_iac.cli.plan_files import signing_key, write_plan_file
 
-        write_plan_file(made, file, signing_key(key, app.runtime.environ))
+        write_plan_file(made, file, signing_key(key, app.runtime.environ), workspace.keyring)
     show_plan(app, made, rails, app.redaction(made).to_json())
     refuse(made)
     if made.exit_code is not ExitCode.OK:
@@ -290,9 +290,9 @@ def show(app: App, /, file: Path | None, as_json: bool, **chosen: object) -> Non
     from dbc_iac.report.state_text import state_pages
 
     app.json = as_json
-    state = state_file(file) if file is not None else Workspace.load(app).recorded()
+    state = Workspace.load(app).recorded() if file is None else state_file(file, lambda: Workspace.load(app).keyring)
     if file is not None and state is None:
-        made = read_plan_file(file)
+        made = read_plan_file(file, keys=lambda: Workspace.load(app).keyring)
         show_plan(app, made, chosen, made.to_json())
         return
     assert state is not None  # noqa: S101 - it is a plan, or a state
@@ -338,5 +338,5 @@ def state_show(app: App, address: str, as_json: bool) -> None:
 
 for _command in (*projects.COMMANDS, *recovery.COMMANDS):
     dbc_iac.add_command(_command)
-for _command in (*recovery.STATE_COMMANDS, *state_places.COMMANDS):
+for _command in (*recovery.STATE_COMMANDS, *state_places.COMMANDS, *encryption.COMMANDS):
     state.add_command(_command)

@@ -13,6 +13,7 @@ from dbc_iac.cli.app import App, Exit, writing
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 
 if TYPE_CHECKING:
+    from dbc_iac.cli.encryption import Keys
     from dbc_iac.plan import Plan
     from dbc_iac.report.grouping import Detail
     from dbc_iac.state import State
@@ -86,14 +87,15 @@ def write_face(file: Path, text: str) -> None:
         file.write_text(text, encoding="utf-8")
 
 
-def state_file(file: Path) -> State | None:
+def state_file(file: Path, keys: Keys) -> State | None:
     """The state that a file holds; None where it holds something else. Raises DiagnosticError where it is damaged."""
     from pydantic import ValidationError
 
+    from dbc_iac.cli.encryption import opened
     from dbc_iac.state import State
 
     try:
-        value = json.loads(file.read_text(encoding="utf-8"))
+        value = json.loads(opened(file.read_bytes(), str(file), keys))
     except (OSError, ValueError):
         return None
     if not isinstance(value, dict) or "bindings" not in value:

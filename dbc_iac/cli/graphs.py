@@ -28,7 +28,7 @@ def command(app: App, /, file: Path | None, form: str, output: Path | None, full
     from dbc_iac.report.graph import by_machine
 
     app.json = as_json
-    whole = _of_plan(file) if file is not None else _of_documents(app)
+    whole = _of_plan(app, file) if file is not None else _of_documents(app)
     shown = whole if full else by_machine(whole)
     text = _drawn(shown, form)
     vertices = [{"address": v.key, "action": v.action, "machine": v.machine, "count": v.count} for v in shown.vertices]
@@ -38,11 +38,12 @@ def command(app: App, /, file: Path | None, form: str, output: Path | None, full
     app.show(text, {"vertices": vertices, "edges": [list(edge) for edge in shown.edges]})
 
 
-def _of_plan(file: Path) -> Graph:
+def _of_plan(app: App, file: Path) -> Graph:
     from dbc_iac.cli.plan_files import read_plan_file
+    from dbc_iac.cli.workspace import Workspace
     from dbc_iac.report.graph import plan_graph
 
-    return plan_graph(read_plan_file(file))
+    return plan_graph(read_plan_file(file, keys=lambda: Workspace.load(app).keyring))
 
 
 def _of_documents(app: App) -> Graph:

@@ -6,32 +6,42 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from dbc_iac.api.secret import SecretText
 from dbc_iac.cli.app import App, writing
+from dbc_iac.cli.encryption import Keys, opened, sealed_plan
 from dbc_iac.cli.options import json_option
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
 from dbc_iac.plan import Plan
 from dbc_iac.plan.file import read_plan
 from dbc_iac.plan.signature import new_key, public_key, sign, verified
 
+if TYPE_CHECKING:
+    from dbc_iac.state.encryption import Keyring
+
 KEY_VARIABLE = "DBC_IAC_SIGNING_KEY"
 
 
-def write_plan_file(made: Plan, file: Path, key: SecretText | None) -> None:
-    """For its owner's eyes only; signed where there is a key. Raises DiagnosticError."""
+def write_plan_file(made: Plan, file: Path, key: SecretText | None, keys: Keyring | None = None) -> None:
+    """For its owner's eyes only; encrypted where there is a keyring, and then signed where there is a key.
+
+    Raises DiagnosticError.
+    """
     text = json.dumps(made.to_json(), indent=1).encode() + b"\n"
+    if keys is not None:
+        text = sealed_plan(text, made, keys)
     signed = text if key is None else sign(text, key)
     with writing():
         file.write_bytes(signed)
         file.chmod(0o600)
 
 
-def read_plan_file(file: Path, trusted: Sequence[str] = ()) -> Plan:
-    """A plan from a file; what is signed is checked before it is read. Raises DiagnosticError."""
-    plan = verified(_read(file, "plan-unreadable"), trusted)
+def read_plan_file(file: Path, trusted: Sequence[str] = (), keys: Keys = lambda: None) -> Plan:
+    """A plan from a file; what is signed is checked before it is read, or opened. Raises DiagnosticError."""
+    plan = opened(verified(_read(file, "plan-unreadable"), trusted), str(file), keys)
     try:
         value = json.loads(plan)
     except ValueError:

@@ -10,13 +10,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dbc_iac.api.channel import Channel, Connections
 from dbc_iac.api.secret import SecretText
 from dbc_iac.api.transport import ClientNode
 from dbc_iac.apply import Choices, Event, Hook, Recorder, Report, Run, run
 from dbc_iac.cli.app import App
+from dbc_iac.cli.encryption import keyring_of, sealed
 from dbc_iac.cli.following import Following
 from dbc_iac.cli.identities import Identities
 from dbc_iac.cli.interrupt import stop_on_signal
@@ -36,6 +37,10 @@ from dbc_iac.plan.review import not_as_reviewed, not_its_rest
 from dbc_iac.policy import evaluate, unsound
 from dbc_iac.report.redaction import Redaction
 from dbc_iac.state import State, Store, owner
+from dbc_iac.state.backends.backend import Backend
+
+if TYPE_CHECKING:
+    from dbc_iac.state.encryption import Keyring
 
 T = TypeVar("T")
 
@@ -99,8 +104,19 @@ class Workspace:
         return found
 
     @cached_property
+    def place(self) -> Backend:
+        """Where the state is kept, as bytes."""
+        return backend_of(self.loaded.project.state, self.app, self.resolver)
+
+    @cached_property
+    def keyring(self) -> Keyring | None:
+        """Who may read what is written; None where the project does not encrypt."""
+        spec = self.loaded.project.encryption
+        return None if spec is None else keyring_of(spec, self.resolver)
+
+    @cached_property
     def store(self) -> Store:
-        return Store(backend_of(self.loaded.project.state, self.app, self.resolver), self.app.stack)
+        return Store(sealed(self.place, self.keyring, self.app.stack), self.app.stack)
 
     def state(self) -> State:
         """The state, under the names that documents have now."""
@@ -169,7 +185,7 @@ class Workspace:
 
         Raises DiagnosticError that names what moved.
         """
-        reviewed = read_plan_file(file, self.loaded.project.trusted_plan_keys)
+        reviewed = read_plan_file(file, self.loaded.project.trusted_plan_keys, lambda: self.keyring)
         begun = self.store.under_way()
         if begun == reviewed.digest:
             return self._rest_of(reviewed)
@@ -192,7 +208,7 @@ class Workspace:
 
         Raises DiagnosticError that names the first difference.
         """
-        reviewed = read_plan_file(file, self.loaded.project.trusted_plan_keys)
+        reviewed = read_plan_file(file, self.loaded.project.trusted_plan_keys, lambda: self.keyring)
         if self.store.under_way() == reviewed.digest:
             return self._rest_of(reviewed)
         now = self.plan(Options.from_json(reviewed.chosen))

@@ -216,6 +216,39 @@ _FIELDS_OF = {
 _SCHEMES = {"postgres": ("postgresql", "postgres"), "objectstore": ("s3", "gs", "az")}
 
 
+PublicKey = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class OlderKey(_Part):
+    """A key that opens what was written before: exactly one of these."""
+
+    passphrase: SecretRef | None = None
+    key: SecretRef | None = None
+    private_key: SecretRef | None = None
+
+    @model_validator(mode="after")
+    def _checked(self) -> Self:
+        if sum(v is not None for v in (self.passphrase, self.key, self.private_key)) != 1:
+            raise ValueError("expected exactly one of passphrase, key and privateKey")
+        return self
+
+
+class EncryptionSpec(_Part):
+    """State, journal and plan files are encrypted; each of these keys opens them."""
+
+    passphrase: SecretRef | None = Field(default=None, description="a text; the key is made of it by Argon2id")
+    key: SecretRef | None = Field(default=None, description="64 hex digits, as `state new-key` writes them")
+    recipients: tuple[PublicKey, ...] = Field(default=(), description="public keys, as `state new-key` shows them")
+    private_key: SecretRef | None = Field(default=None, description="opens what is for one of the recipients")
+    fallback: tuple[OlderKey, ...] = Field(default=(), description="open what was written with them; write nothing")
+
+    @model_validator(mode="after")
+    def _checked(self) -> Self:
+        if self.passphrase is None and self.key is None and not self.recipients:
+            raise ValueError("expected passphrase, key or recipients: what is written must be for somebody")
+        return self
+
+
 class EnvironmentSpec(_Part):
     """What `-e NAME` adds."""
 
@@ -282,6 +315,7 @@ class ProjectSpec(_Part):
     clients: dict[Name, ClientSpec] = Field(min_length=1, description="client nodes by name")
     identities: dict[Name, IdentitySpec] = Field(min_length=1)
     state: StateSpec = Field(default_factory=StateSpec)
+    encryption: EncryptionSpec | None = None
     variables: dict[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")], VariableSpec] = Field(
         default_factory=dict
     )

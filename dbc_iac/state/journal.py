@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.state.backends.backend import Backend
 from dbc_iac.state.document import FORMAT_VERSION, LEFT, Binding, Intent, State
+from dbc_iac.state.encryption.document import refuse_sealed
 from dbc_iac.state.guard import refuse_secrets
 from dbc_iac.state.records import RECORD
 from dbc_iac.values import Json
@@ -85,6 +86,7 @@ class Journal:
             record = json.loads(line)
         except ValueError:
             raise DiagnosticError(_broken(self._place, number)) from None
+        refuse_sealed(record, self._place)
         version = record.get("formatVersion") if isinstance(record, dict) else None
         if isinstance(version, int) and version > FORMAT_VERSION:
             raise DiagnosticError(_newer(self._place, version))

@@ -14,6 +14,7 @@ from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.state.backends.backend import Backend, MovedError
 from dbc_iac.state.backends.local import LocalBackend
 from dbc_iac.state.document import FORMAT_VERSION, State
+from dbc_iac.state.encryption.document import refuse_sealed
 from dbc_iac.state.files import FILES, Files
 from dbc_iac.state.guard import refuse_secrets
 from dbc_iac.state.heartbeat import kept_alive
@@ -96,6 +97,7 @@ class Store:
             value = json.loads(text)
         except ValueError:
             self._corrupt()
+        refuse_sealed(value, self.backend.place)
         version = value.get("formatVersion") if isinstance(value, dict) else None
         if type(version) is not int:
             self._corrupt()

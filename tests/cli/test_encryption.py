@@ -1,0 +1,149 @@
+"""Encryption as users meet it: the state of a project, its plan files, and the keys that change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dbc_iac.state.files import Files
+from tests.projects import PROJECT, Emulated, project, vm
+from tests.proof.ends import Interposed, Point
+
+KEYS = {"KEY": "ab" * 32, "OLD": "cd" * 32, "PHRASE": "correct horse canary"}
+CANARY = "canaryvm"
+BY_KEY = "{key: {env: KEY}}"
+BY_PHRASE = "{passphrase: {env: PHRASE}}"
+
+
+@pytest.fixture
+def encrypted(tmp_path: Path) -> Iterator[Callable[..., Emulated]]:
+    made: list[Emulated] = []
+
+    def make(encryption: str = BY_KEY) -> Emulated:
+        emulated = Emulated(project(tmp_path / "lab", vm(CANARY), environ=dict(KEYS)))
+        made.append(emulated)
+        write(emulated, encryption)
+        return emulated
+
+    yield make
+    for emulated in made:
+        emulated.close()
+
+
+def write(emulated: Emulated, encryption: str) -> None:
+    text = PROJECT + (f"  encryption: {encryption}\n" if encryption else "")
+    emulated.project.write({"dbc-iac.yaml": text})
+
+
+def kept(emulated: Emulated) -> bytes:
+    """All that was written but the manifests."""
+    directory = emulated.project.directory
+    return b"".join(p.read_bytes() for p in directory.rglob("*") if p.is_file() and "manifests" not in p.parts)
+
+
+def converges(emulated: Emulated) -> None:
+    assert emulated.run("apply", "--yes").code == 0
+    assert emulated.run("plan", "--detailed-exitcode").code == 0
+    assert len(emulated.vms) == 1
+
+
+@pytest.mark.parametrize("encryption", [BY_KEY, BY_PHRASE])
+def test_nothing_of_what_is_rented_is_kept_in_the_clear(encrypted: Callable[..., Emulated], encryption: str) -> None:
+    emulated = encrypted(encryption)
+    file = emulated.project.directory / "the.plan"
+    assert emulated.run("plan", "-o", str(file)).code == 0
+    assert emulated.run("apply", str(file)).code == 0
+    assert emulated.run("plan", "--detailed-exitcode").code == 0
+    [identity] = emulated.vms
+    assert [text for text in (CANARY, identity, *KEYS.values()) if text.encode() in kept(emulated)] == []
+    assert CANARY in emulated.run("state", "list").out
+    assert CANARY in emulated.run("show", str(file)).out
+    assert "is new" in emulated.run("show", str(file)).out
+
+
+def test_what_was_ended_is_continued_from_an_encrypted_journal(encrypted: Callable[..., Emulated]) -> None:
+    emulated = encrypted()
+    assert Interposed(emulated, Point("call", 1, "sent")).run("apply", "--yes") is None
+    assert CANARY.encode() not in kept(emulated)
+    converges(emulated)
+
+
+def test_a_key_is_changed(encrypted: Callable[..., Emulated]) -> None:
+    emulated = encrypted("{key: {env: OLD}}")
+    converges(emulated)
+    write(emulated, BY_KEY)
+    refused = emulated.run("plan", "--json")
+    assert (refused.code, refused.codes) == (3, ["wrong-key"])
+    write(emulated, "{key: {env: KEY}, fallback: [{key: {env: OLD}}]}")
+    assert emulated.run("plan", "--detailed-exitcode").code == 0
+    assert "new key" in emulated.run("state", "rotate-key").out
+    write(emulated, BY_KEY)
+    converges(emulated)
+    write(emulated, "{key: {env: OLD}}")
+    assert emulated.run("plan", "--json").codes == ["wrong-key"]
+
+
+def test_encryption_is_turned_on_and_off_by_commands_only(encrypted: Callable[..., Emulated]) -> None:
+    emulated = encrypted("")
+    converges(emulated)
+    write(emulated, BY_KEY)
+    assert emulated.run("apply", "--yes", "--json").codes == ["state-in-the-clear"]
+    told = emulated.run("state", "encrypt")
+    assert (told.code, "older versions are not" in told.out) == (0, True)
+    converges(emulated)
+    write(emulated, "")
+    assert emulated.run("plan", "--json").codes == ["state-encrypted"]
+    write(emulated, BY_KEY)
+    assert emulated.run("state", "decrypt").code == 0
+    assert emulated.run("plan", "--json").codes == ["state-in-the-clear"]
+    write(emulated, "")
+    converges(emulated)
+
+
+def test_a_crash_while_the_key_changes_leaves_the_old_or_the_new_one(
+    encrypted: Callable[..., Emulated], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emulated = encrypted("{key: {env: OLD}}")
+    converges(emulated)
+    write(emulated, "{key: {env: KEY}, fallback: [{key: {env: OLD}}]}")
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Files, "replace", full)
+        assert emulated.run("state", "rotate-key").code == 7
+    converges(emulated)
+
+
+@pytest.mark.parametrize(
+    ("encryption", "said"),
+    [
+        ("{}", "passphrase, key or recipients"),
+        ("{recipients: [xyz]}", "recipients"),
+        ("{key: secret}", "must not stand"),
+        ("{key: {env: KEY}, fallback: [{}]}", "exactly one of passphrase, key and privateKey"),
+    ],
+)
+def test_what_is_no_encryption_is_told(encrypted: Callable[..., Emulated], encryption: str, said: str) -> None:
+    refused = encrypted(encryption).run("validate")
+    assert (refused.code, said in refused.err) == (3, True), refused.err
+
+
+def test_a_new_key_is_for_its_owner_only(encrypted: Callable[..., Emulated], tmp_path: Path) -> None:
+    emulated = encrypted()
+    file = tmp_path / "lab.key"
+    public = emulated.run("state", "new-key", str(file)).out.strip()
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert emulated.run("state", "new-key", str(file)).code != 0
+    write(emulated, f"{{recipients: ['{public}'], privateKey: {{file: {file}}}}}")
+    converges(emulated)
+    assert file.read_text().strip().encode() not in kept(emulated)
+    write(emulated, BY_KEY)
+    assert emulated.run("plan", "--json").codes == ["wrong-key"]
+    emulated.project.environ["KEY"] = "not a key"
+    write(emulated, f"{{key: {{env: KEY}}, fallback: [{{privateKey: {{file: {file}}}}}]}}")
+    assert emulated.run("apply", "--yes", "--json").codes == ["encryption-key"]

@@ -1,0 +1,223 @@
+"""What is sealed opens for its readers, and only whole: flipped, cut, moved or swapped it does not open."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from nacl.public import PrivateKey
+
+from dbc_iac.api.secret import SecretText
+from dbc_iac.diagnostics import DiagnosticError
+from dbc_iac.state import Store
+from dbc_iac.state.backends.local import LocalBackend
+from dbc_iac.state.encryption import Keyring, Passphrase, Reader, Recipient, SealedBackend, SecretKey, Writes
+from tests.state.places import PLACES, Place
+
+KEY = SecretKey(SecretText("ab" * 32))
+OTHER = SecretKey(SecretText("cd" * 32))
+PRIVATE = SecretText("ef" * 32)
+PUBLIC = bytes(PrivateKey(bytes.fromhex("ef" * 32)).public_key).hex()
+CANARY = "canary-name"
+HOLDER = {"command": "apply"}
+
+
+def store(directory: Path, keys: Keyring | None = None, writes: Writes = Writes.SEALED, stack: str = "main") -> Store:
+    inner = LocalBackend(directory, stack)
+    return Store(SealedBackend(inner, keys or Keyring([KEY]), stack, writes), stack)
+
+
+def begun(directory: Path, keys: Keyring | None = None, stack: str = "main") -> Store:
+    """A state, and a journal of three records after it."""
+    made = store(directory, keys, stack=stack)
+    with made.locked(HOLDER):
+        made.open(project=CANARY, uid="0" * 32, lineage="l" + stack)
+        made.journal.begin(serial=0, plan="", owner={"host": CANARY})
+        made.journal.gone("VirtualMachine/" + CANARY, "7x")
+        made.journal.unbind("VirtualMachine/" + CANARY)
+    return made
+
+
+READERS: dict[str, tuple[Callable[[], Keyring], Callable[[], Keyring]]] = {
+    "key": (lambda: Keyring([KEY]), lambda: Keyring([KEY])),
+    "passphrase": (lambda: Keyring([Passphrase(SecretText("correct horse"))]),) * 2,
+    "recipient": (lambda: Keyring([Recipient(PUBLIC)], [Recipient(private=PRIVATE)]),) * 2,
+    "one of several": (lambda: Keyring([OTHER, Recipient(PUBLIC)]), lambda: Keyring([Recipient("11" * 32)], [Recipient(private=PRIVATE)])),
+    "an older key": (lambda: Keyring([OTHER]), lambda: Keyring([KEY], [OTHER])),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_its_readers_open_it(tmp_path: Path, name: str) -> None:
+    write, read = (make() for make in READERS[name])
+    begun(tmp_path, write)
+    state = store(tmp_path, read).read()
+    assert state is not None and state.project == CANARY
+    everything = b"".join(p.read_bytes() for p in tmp_path.rglob("*") if p.is_file())
+    assert CANARY.encode() not in everything.replace(b"lock", b"")
+
+
+def strangers() -> Iterator[tuple[str, Reader]]:
+    yield "key", OTHER
+    yield "passphrase", Passphrase(SecretText("wrong horse"))
+    yield "private key", Recipient("22" * 32, SecretText("33" * 32))
+
+
+@pytest.mark.parametrize("written", [KEY, Passphrase(SecretText("correct horse")), Recipient(PUBLIC, PRIVATE)])
+@pytest.mark.parametrize("name", [name for name, _ in strangers()])
+def test_nobody_else_does(tmp_path: Path, written: Reader, name: str) -> None:
+    begun(tmp_path, Keyring([written]))
+    with pytest.raises(DiagnosticError) as refused:
+        store(tmp_path, Keyring([dict(strangers())[name]])).read()
+    assert refused.value.diagnostics[0].code == "wrong-key"
+
+
+def refused(directory: Path) -> bool:
+    try:
+        store(directory).read()
+    except DiagnosticError as error:
+        assert error.diagnostics[0].code in {
+            "state-altered",
+            "wrong-key",
+            "state-newer",
+            "state-corrupt",
+            "state-encrypted",
+            "state-in-the-clear",
+        }
+        return True
+    return False
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_a_byte_that_is_changed_is_seen(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    directory = tmp_path_factory.mktemp("sealed")
+    begun(directory)
+    file = data.draw(st.sampled_from([directory / "main.json", directory / "main.journal.jsonl"]))
+    content = bytearray(file.read_bytes())
+    at = data.draw(st.integers(0, len(content) - 2))
+    content[at] ^= data.draw(st.integers(1, 255))
+    if content.count(b"\n") != file.read_bytes().count(b"\n") or bytes(content).split() == file.read_bytes().split():
+        return  # a journal without its last line end is one that a crash cut short
+    before = store(directory).read()
+    file.write_bytes(content)
+    if not refused(directory):  # JSON may be written in more than one way: then it says the same
+        assert store(directory).read() == before
+        assert _meant(bytes(content)) == _meant(bytes(content))
+
+
+def _meant(content: bytes) -> list[object]:
+    return [json.loads(line) for line in content.splitlines()]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_a_state_that_is_cut_short_is_seen(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    directory = tmp_path_factory.mktemp("sealed")
+    begun(directory)
+    file = directory / "main.json"
+    content = file.read_bytes()
+    file.write_bytes(content[: data.draw(st.integers(1, len(content) - 3))])
+    assert refused(directory)
+
+
+@pytest.mark.parametrize("order", [[1, 0, 2], [0, 2, 1], [0, 2], [1, 2], [0, 0, 1, 2], [0, 1, 1]])
+def test_lines_that_are_moved_missing_or_repeated_are_seen(tmp_path: Path, order: list[int]) -> None:
+    begun(tmp_path)
+    file = tmp_path / "main.journal.jsonl"
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join(lines[n] for n in order))
+    assert refused(tmp_path)
+
+
+def test_a_line_in_the_clear_takes_the_place_of_none(tmp_path: Path) -> None:
+    begun(tmp_path)
+    file = tmp_path / "main.journal.jsonl"
+    lines = file.read_bytes().splitlines(keepends=True)
+    for stale in (b'{"type":"unbind","address":"x"}\n', b'{"key":"00","serial":-1,"sealed":""}\n'):
+        file.write_bytes(lines[0] + stale + lines[2])
+        assert refused(tmp_path)
+
+
+def test_the_state_of_another_stack_or_an_older_one_is_seen(tmp_path: Path) -> None:
+    made = begun(tmp_path)
+    begun(tmp_path, stack="other")
+    mine = (tmp_path / "main.json").read_bytes()
+    (tmp_path / "main.json").write_bytes((tmp_path / "other.json").read_bytes())
+    assert refused(tmp_path)
+    (tmp_path / "main.json").write_bytes(mine)
+    with made.locked(HOLDER):
+        state = made.read()
+        assert state is not None
+        made.journal.begin(serial=made.commit(state).serial, plan="", owner={})
+    (tmp_path / "main.json").write_bytes(mine)
+    with pytest.raises(DiagnosticError) as behind:
+        store(tmp_path).read()
+    assert behind.value.diagnostics[0].code == "state-behind"
+
+
+def test_a_state_in_the_clear_is_not_taken_for_an_encrypted_one(tmp_path: Path) -> None:
+    clear = Store(LocalBackend(tmp_path, "main"), "main")
+    with clear.locked(HOLDER):
+        clear.open(project="lab", uid="0" * 32, lineage="l")
+    with pytest.raises(DiagnosticError) as refusal:
+        store(tmp_path).read()
+    assert refusal.value.diagnostics[0].code == "state-in-the-clear"
+
+
+@pytest.mark.parametrize("writes", [Writes.ANEW, Writes.CLEAR])
+def test_a_crash_before_the_journal_is_cleared_leaves_no_line_that_counts(tmp_path: Path, writes: Writes) -> None:
+    begun(tmp_path)
+    lines = (tmp_path / "main.journal.jsonl").read_bytes()
+    changing = store(tmp_path, writes=writes)
+    with changing.locked(HOLDER):
+        state = changing.read()
+        assert state is not None
+        following = changing.commit(state)
+    (tmp_path / "main.journal.jsonl").write_bytes(lines)
+    again = store(tmp_path, writes=writes)
+    assert again.read() == following
+    with again.locked(HOLDER):
+        again.journal.begin(serial=following.serial, plan="", owner={})
+    assert again.read() == following
+
+
+def test_a_header_cannot_ask_for_more_memory_than_there_is(tmp_path: Path) -> None:
+    phrase = Keyring([Passphrase(SecretText("correct horse"))])
+    begun(tmp_path, phrase)
+    file = tmp_path / "main.json"
+    said = json.loads(file.read_text())
+    said["keys"][0]["memory"] = 1 << 50
+    file.write_text(json.dumps(said))
+    with pytest.raises(DiagnosticError) as refusal:
+        store(tmp_path, phrase).read()
+    assert refusal.value.diagnostics[0].code == "wrong-key"
+
+
+@pytest.fixture(params=sorted(PLACES))
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    with PLACES[request.param](tmp_path) as made:
+        yield made
+
+
+def test_every_place_keeps_it(place: Place) -> None:
+    def sealed() -> Store:
+        return Store(SealedBackend(place.open(), Keyring([KEY]), "main"), "main")
+
+    first = sealed()
+    with first.locked(HOLDER):
+        first.open(project=CANARY, uid="0" * 32, lineage="l")
+        first.journal.begin(serial=0, plan="", owner={"host": CANARY})
+    second = sealed()
+    with second.locked(HOLDER):
+        state = second.read()
+        assert state is not None
+        assert second.under_way() == ""
+        second.commit(state)
+    stored = place.open().read()
+    assert stored is not None and CANARY.encode() not in stored.content
+    assert json.loads(stored.content)["serial"] == 1
