@@ -146,4 +146,5 @@ def test_a_new_key_is_for_its_owner_only(encrypted: Callable[..., Emulated], tmp
     assert emulated.run("plan", "--json").codes == ["wrong-key"]
     emulated.project.environ["KEY"] = "not a key"
     write(emulated, f"{{key: {{env: KEY}}, fallback: [{{privateKey: {{file: {file}}}}}]}}")
-    assert emulated.run("apply", "--yes", "--json").codes == ["encryption-key"]
+    refused = emulated.run("plan")
+    assert (refused.code, "is not 64 hex digits" in refused.err) == (3, True), refused

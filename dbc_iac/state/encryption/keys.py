@@ -46,6 +46,11 @@ class Reader(ABC):
 
     kind: ClassVar[str]
 
+    @property
+    def name(self) -> str:
+        """What an entry for this reader is known by; empty where only opening it tells."""
+        return ""
+
     @abstractmethod
     def wrap(self, key: bytes) -> dict[str, Json]:
         """An entry from which this reader gets the key back."""
@@ -85,23 +90,26 @@ class Passphrase(Reader):
 
 @dataclass(frozen=True)
 class SecretKey(Reader):
-    """A key of 32 bytes, as 64 hex digits."""
+    """A key of 32 bytes, as 64 hex digits. Raises DiagnosticError for what is none."""
 
     text: SecretText
     kind: ClassVar[str] = "key"
 
+    def __post_init__(self) -> None:
+        _bytes(self.text, "the encryption key")
+
     def wrap(self, key: bytes) -> dict[str, Json]:
-        return {"kind": self.kind, "id": self._id, "key": SecretBox(self._key).encrypt(key).hex()}
+        return {"kind": self.kind, "id": self.name, "key": SecretBox(self._key).encrypt(key).hex()}
 
     def unwrap(self, entry: Wrapped) -> bytes | None:
-        return _opened(SecretBox(self._key), entry) if entry["id"] == self._id else None
+        return _opened(SecretBox(self._key), entry) if entry["id"] == self.name else None
 
     @property
     def _key(self) -> bytes:
         return _bytes(self.text, "the encryption key")
 
     @property
-    def _id(self) -> str:
+    def name(self) -> str:
         return fingerprint(self._key)
 
 
@@ -113,17 +121,21 @@ class Recipient(Reader):
     private: SecretText | None = None
     kind: ClassVar[str] = "recipient"
 
+    def __post_init__(self) -> None:
+        if self.private is not None:
+            _bytes(self.private, "the private key")
+
     def wrap(self, key: bytes) -> dict[str, Json]:
-        box = SealedBox(PublicKey(self._public.encode(), HexEncoder))
-        return {"kind": self.kind, "publicKey": self._public, "key": box.encrypt(key).hex()}
+        box = SealedBox(PublicKey(self.name.encode(), HexEncoder))
+        return {"kind": self.kind, "publicKey": self.name, "key": box.encrypt(key).hex()}
 
     def unwrap(self, entry: Wrapped) -> bytes | None:
-        if self.private is None or entry["publicKey"] != self._public:
+        if self.private is None or entry["publicKey"] != self.name:
             return None
         return _opened(SealedBox(PrivateKey(_bytes(self.private, "the private key"))), entry)
 
     @property
-    def _public(self) -> str:
+    def name(self) -> str:
         if self.public or self.private is None:
             return self.public
         return bytes(PrivateKey(_bytes(self.private, "the private key")).public_key).hex()
@@ -153,8 +165,7 @@ class Keyring:
         if kinds != sorted(reader.kind for reader in self.readers):
             return False
         named = {str(entry[name]) for entry in entries for name in ("id", "publicKey") if name in entry}
-        ours = {str(e[n]) for r in self.readers if r.kind != "passphrase" for e in [r.wrap(b"\0" * SIZE)]
-                for n in ("id", "publicKey") if n in e}  # fmt: skip
+        ours = {reader.name for reader in self.readers if reader.name}
         phrases = [reader for reader in self.readers if reader.kind == "passphrase"]
         return named == ours and all(
             any(e["kind"] == r.kind and r.unwrap(e) is not None for e in entries) for r in phrases
