@@ -33,8 +33,9 @@ class Ledger(Protocol):
 class Recorder:
     """Turns what the engine does into records. Keeps the bindings as they are now, without reading the disk.
 
-    Where a record could not be written, none is after it: the next run finds the journal as if the process had ended
-    there. `unwritten` tells why, and then nothing may be sent any more but what starts a VM that we powered off.
+    Where a record could not be written, the ledger only remembers those after it: the next run finds the journal as if
+    the process had ended there. `unwritten` tells why, and then nothing may be sent any more but what starts a VM that
+    we powered off.
     """
 
     def __init__(
@@ -191,8 +192,7 @@ class Recorder:
         self._write(self._ledger.applied, address, fields, still)
 
     def _write(self, record: Callable[P, None], *given: P.args, **named: P.kwargs) -> None:
-        if self.unwritten is None:
-            try:
-                record(*given, **named)
-            except DiagnosticError as error:
-                self.unwritten = error
+        try:
+            record(*given, **named)
+        except DiagnosticError as error:
+            self.unwritten = self.unwritten or error

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dbc_iac.cli import encryption, projects, recovery, state_places
+from dbc_iac.cli import encryption, projects, recovery, state_copies, state_places
 from dbc_iac.cli.app import App, Exit
 from dbc_iac.cli.faces import face_options, follow_options, refuse, show_plan, write_faces
 from dbc_iac.cli.lazy import LazyGroup
@@ -338,5 +338,5 @@ def state_show(app: App, address: str, as_json: bool) -> None:
 
 for _command in (*projects.COMMANDS, *recovery.COMMANDS):
     dbc_iac.add_command(_command)
-for _command in (*recovery.STATE_COMMANDS, *state_places.COMMANDS, *encryption.COMMANDS):
+for _command in (*recovery.STATE_COMMANDS, *state_copies.COMMANDS, *state_places.COMMANDS, *encryption.COMMANDS):
     state.add_command(_command)

@@ -12,7 +12,7 @@ import click
 from dbc_iac.cli.app import App, writing
 from dbc_iac.cli.options import json_option
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
-from dbc_iac.state import Store
+from dbc_iac.state import State, Store
 
 if TYPE_CHECKING:
     from dbc_iac.cli.workspace import Workspace
@@ -66,10 +66,19 @@ def opened(content: bytes, place: str, keys: Keys) -> bytes:
 
 def sealed_plan(text: bytes, made: Plan, keys: Keyring) -> bytes:
     """A plan file's content, under a key of its own."""
+    return _sealed_anew(text, "plan", made, keys)
+
+
+def sealed_copy(text: bytes, state: State, keys: Keyring) -> bytes:
+    """The content of a copy of a state, under a key of its own."""
+    return _sealed_anew(text, "copy", state, keys)
+
+
+def _sealed_anew(text: bytes, of: str, about: Plan | State, keys: Keyring) -> bytes:
     from dbc_iac.state.encryption import Header, new_secret_key, seal
 
     key = bytes.fromhex(new_secret_key().reveal())
-    return seal(text, Header("plan", made.stack, made.lineage, made.serial, tuple(keys.wrap(key))), key)
+    return seal(text, Header(of, about.stack, about.lineage, about.serial, tuple(keys.wrap(key))), key)
 
 
 @click.command("new-key")

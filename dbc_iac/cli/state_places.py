@@ -1,4 +1,4 @@
-"""The place of a stack's state, as the project file says it; and the commands that free its lock or copy it out."""
+"""The place of a stack's state, as the project file says it; and the command that frees its lock."""
 
 from __future__ import annotations
 
@@ -71,18 +71,6 @@ def _tokens(app: App) -> Callable[[], str]:
     return lambda: app.runtime.uuid().hex
 
 
-@click.command("pull")
-@json_option
-@click.pass_obj
-def state_pull(app: App, as_json: bool) -> None:
-    """Print the state document, with its journal folded in. Nothing is written."""
-    from dbc_iac.cli.workspace import Workspace
-
-    app.json = as_json
-    state = Workspace.load(app).recorded()
-    app.show(state.model_dump_json(by_alias=True, indent=1) + "\n", state.model_dump(mode="json", by_alias=True))
-
-
 @click.command("unlock")
 @yes_option
 @json_option
@@ -120,4 +108,4 @@ def _problem(code: str, summary: str, remedy: str, exit_code: ExitCode) -> Diagn
     return DiagnosticError(Diagnostic(code, Severity.ERROR, summary, remedy=remedy, exit_code=exit_code))
 
 
-COMMANDS = (state_pull, state_unlock)
+COMMANDS = (state_unlock,)

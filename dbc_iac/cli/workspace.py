@@ -22,6 +22,7 @@ from dbc_iac.cli.following import Following
 from dbc_iac.cli.identities import Identities
 from dbc_iac.cli.interrupt import stop_on_signal
 from dbc_iac.cli.plan_files import read_plan_file
+from dbc_iac.cli.state_copies import keep_errored
 from dbc_iac.cli.state_places import backend_of
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, ExitCode, Severity
 from dbc_iac.kinds import Inventory, Resource, models
@@ -38,6 +39,7 @@ from dbc_iac.policy import evaluate, unsound
 from dbc_iac.report.redaction import Redaction
 from dbc_iac.state import State, Store, owner
 from dbc_iac.state.backends.backend import Backend
+from dbc_iac.state.copies import Copy
 
 if TYPE_CHECKING:
     from dbc_iac.state.encryption import Keyring
@@ -254,15 +256,22 @@ class Workspace:
                     for address in recorder.down():
                         following.progress.say(f"{address} is down because of us: the next apply starts it again")
                     raise
-        return report if recorder.unwritten is not None else self._committed(report)
+        done = Copy(state, self.store.journal.said)
+        return self._kept(report, done) if recorder.unwritten is not None else self._committed(report, done)
 
-    def _committed(self, report: Report) -> Report:
+    def _committed(self, report: Report, done: Copy) -> Report:
         """Write the state. What became of everything is told all the same where that cannot be done."""
         try:
             self.store.commit(self.state())
         except DiagnosticError as error:
-            return replace(report, diagnostics=(*report.diagnostics, *error.diagnostics))
+            return self._kept(replace(report, diagnostics=(*report.diagnostics, *error.diagnostics)), done)
         return report
+
+    def _kept(self, report: Report, done: Copy) -> Report:
+        """Keep what could not be written elsewhere in a file here. Where this machine is full there is no room."""
+        if self.store.backend.lease is None:
+            return report
+        return replace(report, diagnostics=(*report.diagnostics, keep_errored(self, done)))
 
     async def _run(
         self,

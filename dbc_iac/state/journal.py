@@ -25,10 +25,14 @@ Record = dict[str, Any]
 
 
 class Journal:
-    """Lines of a backend. Where it does not take a record, DiagnosticError (exit code PARTIAL) is raised."""
+    """Lines of a backend. Where it does not take a record, DiagnosticError (exit code PARTIAL) is raised, once: the
+    backend's journal ends there, as if the process had ended, and what comes after is only in `said`."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
+        self._broken = False
+        self.said: list[Record] = []
+        """All records of this run, in order, also those that could not be written."""
 
     def begin(self, *, serial: int, plan: str, owner: Mapping[str, Json]) -> None:
         """The first record of an apply: which state it starts from, and the digest of its plan."""
@@ -98,11 +102,18 @@ class Journal:
 
     def _append(self, record: Record, *, sync: bool) -> None:
         refuse_secrets(record)
+        self.said.append(record)
+        if self._broken:
+            return
         line = json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode()
         try:
             self._backend.append(line, sync=sync)
         except OSError as error:
+            self._broken = True
             raise DiagnosticError(_not_written(self._place, error)) from error
+        except DiagnosticError:  # the lease was lost
+            self._broken = True
+            raise
 
 
 def _broken(place: str, number: int) -> Diagnostic:

@@ -131,6 +131,13 @@ class Store:
             self._write(state)
         return state
 
+    def begin(self, state: State) -> State:
+        """A state where there is none yet. The lock is held."""
+        if self._written() is not None:
+            self._moved()
+        self._write(state)
+        return state
+
     def look(self, *, project: str, uid: str) -> State | None:
         """The state of this project, None where there is none yet. Writes nothing, and needs no lock."""
         state = self.read()

@@ -83,16 +83,20 @@ class Screen(io.StringIO):
         return True
 
 
-def test_a_terminal_gets_a_bar(world: Callable[..., Emulated], tmp_path: Path) -> None:
+@pytest.mark.parametrize(("terminal", "lines"), [("xterm", False), ("dumb", True)])
+def test_a_terminal_gets_a_bar_where_it_can_show_one(
+    world: Callable[..., Emulated], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, terminal: str, lines: bool
+) -> None:
     from dbc_iac.cli import Runtime, run_command
     from dbc_iac.cli.commands import dbc_iac
 
+    monkeypatch.setenv("TERM", terminal)
     emulated, out, err = world(), io.StringIO(), Screen()
     run = emulated.loop.run_until_complete
     runtime = Runtime(emulated.project.environ, out, err, True, run, emulated.network.transport)
     arguments = ["-C", str(tmp_path), "image", "download", "torch.qcow2", "--centre", "ID_1", "--yes", "--wait"]
     assert run_command(dbc_iac, arguments, runtime) == 0
-    assert "download of torch.qcow2: " not in err.getvalue()
+    assert ("download of torch.qcow2: " in err.getvalue()) is lines
     assert "download of torch.qcow2" in err.getvalue()
 
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from dbc_iac.cli.app import App
 from dbc_iac.report.views import harmless
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 Moved = Callable[[int], None]
 """Is told the percent that have been transferred."""
@@ -17,10 +21,16 @@ def progress(app: App, what: str) -> Iterator[Moved]:
     """What shows the progress of `what` while the block runs."""
     if app.json:
         yield lambda percent: None
-    elif app.runtime.terminal:
-        yield from _bar(app, what)
+    elif app.runtime.terminal and not (console := _console(app)).is_dumb_terminal:
+        yield from _bar(console, what)
     else:
         yield _lines(app, what)
+
+
+def _console(app: App) -> Console:
+    from rich.console import Console
+
+    return Console(file=app.runtime.err)
 
 
 def _lines(app: App, what: str) -> Moved:
@@ -34,11 +44,10 @@ def _lines(app: App, what: str) -> Moved:
     return moved
 
 
-def _bar(app: App, what: str) -> Iterator[Moved]:
-    from rich.console import Console
+def _bar(console: Console, what: str) -> Iterator[Moved]:
     from rich.markup import escape
     from rich.progress import Progress
 
-    with Progress(console=Console(file=app.runtime.err), transient=True) as shown:
+    with Progress(console=console, transient=True) as shown:
         task = shown.add_task(escape(harmless(what)), total=100)
         yield lambda percent: shown.update(task, completed=percent)

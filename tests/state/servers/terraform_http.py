@@ -19,10 +19,16 @@ class Documents:
     kept: dict[str, bytes] = field(default_factory=dict)
     locks: dict[str, dict[str, Any]] = field(default_factory=dict)
     written: int = 0
+    down_after: int | None = None
+    """How many more writes it takes before it answers all with 503."""
     guard: threading.Lock = field(default_factory=threading.Lock)
 
     def answer(self, method: str, path: str, token: str, body: bytes) -> tuple[int, bytes]:
         with self.guard:
+            if self.down_after is not None and self.down_after <= 0:
+                return 503, b""
+            if self.down_after is not None and method == "POST":
+                self.down_after -= 1
             held = self.locks.get(path)
             match method:
                 case "GET":

@@ -1,0 +1,169 @@
+"""Copies of a state in files: `state pull` and `push`, `state migrate`, and what an apply could not write."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dbc_iac.cli.app import App, writing
+from dbc_iac.cli.options import json_option
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+
+if TYPE_CHECKING:
+    from dbc_iac.cli.workspace import Workspace
+    from dbc_iac.state import Store
+    from dbc_iac.state.copies import Copy
+
+ERRORED = "errored.state.json"
+
+
+def keep_errored(workspace: Workspace, copy: Copy) -> Diagnostic:
+    """Write what an apply did, and could not write to its place, to a file beside the project file."""
+    file = workspace.app.directory / ERRORED
+    try:
+        _write(workspace, copy, file)
+    except OSError as error:
+        return Diagnostic(
+            "errored-state",
+            Severity.ERROR,
+            f"{file} could not be written either ({error.strerror})",
+            "What was done is on the nodes, and in the journal as far as that could be written.",
+            "Apply again: what is there is found by its markers and ids.",
+            exit_code=ExitCode.PARTIAL,
+        )
+    return Diagnostic(
+        "errored-state",
+        Severity.ERROR,
+        f"what was done is kept in {file}",
+        "The state does not know of it. The file is all that does.",
+        f"When {workspace.store.backend.place} can be written: dbc-iac state push {ERRORED}. Apply nothing before.",
+        exit_code=ExitCode.PARTIAL,
+    )
+
+
+def _write(workspace: Workspace, copy: Copy, file: Path) -> None:
+    content, keys = copy.text(), workspace.keyring
+    if keys is not None:
+        from dbc_iac.cli.encryption import sealed_copy
+
+        content = sealed_copy(content, copy.state, keys)
+    number = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(number, "wb") as stream:
+        stream.write(content)
+
+
+@click.command("pull")
+@click.option(
+    "-o", "file", type=click.Path(path_type=Path, dir_okay=False), help="Write it here, encrypted as the state is."
+)
+@json_option
+@click.pass_obj
+def state_pull(app: App, /, file: Path | None, as_json: bool) -> None:
+    """Print the state document, with its journal folded in. The state is only read."""
+    from dbc_iac.cli.workspace import Workspace
+    from dbc_iac.state.copies import Copy
+
+    app.json = as_json
+    workspace = Workspace.load(app)
+    state = workspace.recorded()
+    if file is not None:
+        with writing():
+            _write(workspace, Copy(state), file)
+        app.show(f"wrote {file}\n", {"file": str(file)})
+        return
+    app.show(state.model_dump_json(by_alias=True, indent=1) + "\n", state.model_dump(mode="json", by_alias=True))
+
+
+@click.command("push")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@json_option
+@click.pass_obj
+def state_push(app: App, /, file: Path, as_json: bool) -> None:
+    """Make FILE the state: a pulled copy, or the errored.state.json of an apply. Nothing is merged: where the state has
+    gone on since, it is refused."""
+    from dbc_iac.cli.encryption import opened
+    from dbc_iac.cli.workspace import Workspace
+    from dbc_iac.state.copies import push, read_copy
+
+    app.json = as_json
+    workspace = Workspace.load(app)
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise DiagnosticError(
+            Diagnostic("not-a-state", Severity.ERROR, f"{file} cannot be read ({error.strerror})")
+        ) from None
+    copy = read_copy(opened(content, str(file), lambda: workspace.keyring), str(file))
+    project = workspace.loaded
+    with workspace.locked("state push"):
+        state = push(copy, workspace.store, project=project.name, uid=project.project.uid)
+    app.show(f"The state has serial {state.serial} now.\n", {"serial": state.serial})
+
+
+@click.command("migrate")
+@click.argument("source", metavar="FROM")
+@click.argument("target", metavar="TO")
+@json_option
+@click.pass_obj
+def state_migrate(app: App, source: str, target: str, as_json: bool) -> None:
+    """Copy the state of the stack from one place to another, which is empty. FROM and TO are YAML files with what
+    stands under `state:`, or `project` for that of the project file. The old place is left as it is."""
+    from dbc_iac.cli.workspace import Workspace
+    from dbc_iac.state import owner
+
+    app.json = as_json
+    workspace = Workspace.load(app)
+    old, new = (_store(workspace, name) for name in (source, target))
+    holder = owner(app.runtime.environ, "state migrate", app.runtime.now())
+    project, uid = workspace.loaded.name, workspace.loaded.project.uid
+    with old.locked(holder), new.locked(holder):
+        state, there = old.look(project=project, uid=uid), new.look(project=project, uid=uid)
+        if state is None:
+            raise _refused("no-state", f"there is no state at {old.backend.place}", "Check FROM, and --stack.")
+        if there is not None:
+            raise _refused(
+                "not-empty",
+                f"{new.backend.place} has a state already, of serial {there.serial}",
+                "Choose an empty place, or remove that one.",
+            )
+        new.begin(state)
+    left = f"{old.backend.place} is left as it was: remove it, and use it no more."
+    told = f"The state is at {new.backend.place} now. {left}\n"
+    app.show(told, {"from": old.backend.place, "to": new.backend.place, "serial": state.serial})
+
+
+def _store(workspace: Workspace, name: str) -> Store:
+    import yaml
+    from pydantic import ValidationError
+
+    from dbc_iac.cli.encryption import sealed
+    from dbc_iac.cli.state_places import backend_of
+    from dbc_iac.manifest.project import StateSpec
+    from dbc_iac.state import Store
+
+    if name == "project":
+        return workspace.store
+    app = workspace.app
+    try:
+        value = yaml.safe_load(Path(name).read_text(encoding="utf-8"))
+        spec = StateSpec.model_validate(value.get("state", value) if isinstance(value, dict) else value)
+    except (OSError, yaml.YAMLError, UnicodeDecodeError):
+        raise _refused(
+            "no-place", f"{name} cannot be read as YAML", "Give a file with what stands under `state:`."
+        ) from None
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        summary = f"{name} is no place of a state: {where}: {first['msg']}".replace(": : ", ": ")
+        raise _refused("no-place", summary, "See docs/state.md.") from None
+    return Store(sealed(backend_of(spec, app, workspace.resolver), workspace.keyring, app.stack), app.stack)
+
+
+def _refused(code: str, summary: str, remedy: str) -> DiagnosticError:
+    return DiagnosticError(Diagnostic(code, Severity.ERROR, summary, remedy=remedy, exit_code=ExitCode.REFUSED))
+
+
+COMMANDS = (state_pull, state_push, state_migrate)

@@ -1,0 +1,122 @@
+"""Copies of a state: what could not be written, what is put back, and a state that moves to another place."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.projects import PROJECT, Emulated, project, vm
+from tests.state.servers import terraform_http
+
+KEY = "ab" * 32
+ERRORED = "errored.state.json"
+
+
+@pytest.fixture(params=["", "  encryption: {key: {env: KEY}}\n"], ids=["clear", "encrypted"])
+def served(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Emulated, terraform_http.Documents]]:
+    with terraform_http.served() as (address, documents):
+        emulated = Emulated(project(tmp_path / "lab", vm("one"), vm("two"), environ={"KEY": KEY}))
+        text = f"{PROJECT}  state: {{backend: http, address: '{address}'}}\n{request.param}"
+        emulated.project.write({"dbc-iac.yaml": text})
+        yield emulated, documents
+        emulated.close()
+
+
+@pytest.mark.parametrize("writes", [2, 3, 4])
+def test_what_could_not_be_written_is_kept_and_put_back(
+    served: tuple[Emulated, terraform_http.Documents], writes: int
+) -> None:
+    emulated, documents = served
+    assert emulated.run("plan").code == 0
+    documents.down_after = writes
+    result = emulated.run("apply", "--yes", "--json")
+    file = emulated.project.directory / ERRORED
+    made = dict(emulated.vms)
+    assert result.code == 7
+    assert "errored-state" in result.codes
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert ("VirtualMachine" in file.read_text()) is ("encryption" not in _project(emulated))
+    documents.down_after = None
+    emulated.settle()
+    assert emulated.run("state", "unlock", "--yes").code == 0
+    put = emulated.run("state", "push", str(file))
+    assert put.code == 0, put.err
+    assert emulated.run("apply", "--yes").code == 0
+    assert emulated.run("plan", "--detailed-exitcode").code == 0
+    assert len(emulated.vms) == 2
+    assert set(made) <= set(emulated.vms)
+    again = emulated.run("state", "push", str(file), "--json")
+    assert (again.code, again.codes) == (5, ["push-serial"])
+
+
+def _project(emulated: Emulated) -> str:
+    return (emulated.project.directory / "dbc-iac.yaml").read_text()
+
+
+def test_a_copy_is_put_back_only_where_nothing_has_happened(tmp_path: Path) -> None:
+    emulated = Emulated(project(tmp_path / "lab", vm()))
+    copy = tmp_path / "copy.json"
+    try:
+        assert emulated.run("apply", "--yes").code == 0
+        assert emulated.run("state", "pull", "-o", str(copy)).code == 0
+        assert emulated.run("state", "push", str(copy)).code == 0
+        stale = emulated.run("state", "push", str(copy), "--json")
+        assert (stale.code, stale.codes) == (5, ["push-serial"])
+        for changed, code in (({"lineage": "x"}, "push-lineage"), ({"project": "x"}, "state-foreign")):
+            value = json.loads(copy.read_text())
+            value["state"] |= changed
+            (tmp_path / "changed.json").write_text(json.dumps(value))
+            refused = emulated.run("state", "push", str(tmp_path / "changed.json"), "--json")
+            assert (refused.code, refused.codes) == (5, [code])
+        for text in ("", "{}", "[1]", '{"formatVersion": 99}'):
+            (tmp_path / "none.json").write_text(text)
+            refused = emulated.run("state", "push", str(tmp_path / "none.json"), "--json")
+            assert (refused.code, len(refused.codes)) == (5, 1)
+        assert emulated.run("plan", "--detailed-exitcode").code == 0
+    finally:
+        emulated.close()
+
+
+def test_a_copy_does_not_undo_what_an_ended_apply_has_written(tmp_path: Path) -> None:
+    from tests.proof.ends import Interposed, Point
+
+    emulated = Emulated(project(tmp_path / "lab", vm("one")))
+    copy = tmp_path / "copy.json"
+    try:
+        assert emulated.run("apply", "--yes").code == 0
+        assert emulated.run("state", "pull", "-o", str(copy)).code == 0
+        project(tmp_path / "lab", vm("one"), vm("two"), environ=emulated.project.environ)
+        assert Interposed(emulated, Point("call", 1, "after")).run("apply", "--yes") is None
+        refused = emulated.run("state", "push", str(copy), "--json")
+        assert (refused.code, refused.codes) == (5, ["push-journal"])
+        assert emulated.run("apply", "--yes").code == 0
+        assert len(emulated.vms) == 2
+    finally:
+        emulated.close()
+
+
+def test_a_state_moves_to_another_place(tmp_path: Path) -> None:
+    emulated = Emulated(project(tmp_path / "lab", vm()))
+    try:
+        assert emulated.run("apply", "--yes").code == 0
+        with terraform_http.served() as (address, _):
+            old = tmp_path / "old.yaml"
+            old.write_text("state: {backend: local, path: state}\n")
+            emulated.project.write({"dbc-iac.yaml": f"{PROJECT}  state: {{backend: http, address: '{address}'}}\n"})
+            moved = emulated.run("state", "migrate", str(old), "project")
+            assert (moved.code, "is left as it was" in moved.out) == (0, True), moved.err
+            assert emulated.run("plan", "--detailed-exitcode").code == 0
+            again = emulated.run("state", "migrate", str(old), "project", "--json")
+            assert (again.code, again.codes) == (5, ["not-empty"])
+            (tmp_path / "new.yaml").write_text("{backend: local, path: elsewhere}\n")
+            assert emulated.run("state", "migrate", "project", str(tmp_path / "new.yaml")).code == 0
+            assert (emulated.project.directory / "elsewhere" / "main.json").exists()
+            for text in ("{backend: nowhere}", "[", "path: 7"):
+                old.write_text(text)
+                wrong = emulated.run("state", "migrate", str(old), "project", "--json")
+                assert (wrong.code, wrong.codes) == (5, ["no-place"])
+    finally:
+        emulated.close()
