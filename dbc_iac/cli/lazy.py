@@ -17,6 +17,7 @@ _PLACES = {
     "fmt": ("dbc_iac.cli.formatting", "command"),
     "graph": ("dbc_iac.cli.graphs", "command"),
     "signing-key": ("dbc_iac.cli.plan_files", "command"),
+    "stack": ("dbc_iac.cli.stacks", "command"),
     "output": ("dbc_iac.cli.outputs", "command"),
 }
 """Module and name of each."""

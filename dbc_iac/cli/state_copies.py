@@ -159,7 +159,7 @@ def _store(workspace: Workspace, name: str) -> Store:
         where = ".".join(str(part) for part in first["loc"])
         summary = f"{name} is no place of a state: {where}: {first['msg']}".replace(": : ", ": ")
         raise _refused("no-place", summary, "See docs/state.md.") from None
-    return Store(sealed(backend_of(spec, app, workspace.resolver), workspace.keyring, app.stack), app.stack)
+    return Store(sealed(backend_of(spec, app, workspace.resolver, app.stack), workspace.keyring, app.stack), app.stack)
 
 
 def _refused(code: str, summary: str, remedy: str) -> DiagnosticError:

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from dbc_iac.manifest.secret import SecretResolver
 
 
-def backend_of(spec: StateSpec, app: App, resolver: SecretResolver) -> Backend:
+def backend_of(spec: StateSpec, app: App, resolver: SecretResolver, stack: str) -> Backend:
     """Where the state of the stack is kept. Raises DiagnosticError where a secret that opens it is not at hand."""
     if spec.backend == "local":
-        return LocalBackend(app.directory / spec.path, app.stack)
+        return LocalBackend(app.directory / spec.path, stack)
     try:
-        return _REMOTE[spec.backend](spec, app, resolver)
+        return _REMOTE[spec.backend](spec, app, resolver, stack)
     except ImportError as error:
         raise _problem(
             "missing-extra",
@@ -33,34 +33,34 @@ def backend_of(spec: StateSpec, app: App, resolver: SecretResolver) -> Backend:
         ) from None
 
 
-def _http(spec: StateSpec, app: App, resolver: SecretResolver) -> Backend:
+def _http(spec: StateSpec, app: App, resolver: SecretResolver, stack: str) -> Backend:
     from dbc_iac.state.backends.http import HttpBackend
     from dbc_iac.state.backends.http_client import HttpDocuments, Protocol
 
     headers = {name: resolver.resolve(ref) for name, ref in spec.headers.items()}
     login = None if spec.password is None else (spec.username, resolver.resolve(spec.password))
     protocol = Protocol(spec.lock_path, spec.lock_method, spec.unlock_method)
-    documents = HttpDocuments(spec.address.rstrip("/"), app.stack, protocol, headers, login)
+    documents = HttpDocuments(spec.address.rstrip("/"), stack, protocol, headers, login)
     return HttpBackend(documents, app.runtime.now, _tokens(app))
 
 
-def _postgres(spec: StateSpec, app: App, resolver: SecretResolver) -> Backend:
+def _postgres(spec: StateSpec, app: App, resolver: SecretResolver, stack: str) -> Backend:
     from dbc_iac.state.backends.postgres import Database, PostgresBackend
 
     password = None if spec.password is None else resolver.resolve(spec.password)
     database = Database(spec.address, spec.schema_name, spec.username, password)
-    return PostgresBackend(database, app.stack, _tokens(app))
+    return PostgresBackend(database, stack, _tokens(app))
 
 
-def _objectstore(spec: StateSpec, app: App, resolver: SecretResolver) -> Backend:
+def _objectstore(spec: StateSpec, app: App, resolver: SecretResolver, stack: str) -> Backend:
     from dbc_iac.state.backends.objectstore import ObjectStoreBackend, object_store
 
     credentials = {name: resolver.resolve(ref).reveal() for name, ref in spec.credentials.items()}
     store = object_store(spec.address, spec.endpoint, spec.region, credentials)
-    return ObjectStoreBackend(store, spec.address, app.stack, app.runtime.now, _tokens(app))
+    return ObjectStoreBackend(store, spec.address, stack, app.runtime.now, _tokens(app))
 
 
-_REMOTE: dict[str, Callable[[StateSpec, App, SecretResolver], Backend]] = {
+_REMOTE: dict[str, Callable[[StateSpec, App, SecretResolver, str], Backend]] = {
     "http": _http,
     "postgres": _postgres,
     "objectstore": _objectstore,

@@ -38,6 +38,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "import VirtualMachine/trainer 4mfLoURZ1zk2Yl1tgXcaY7",
         "import --all --generate manifests/found",
     ),
+    "stack list": ("stack list",),
     "state list": ("state list",),
     "state show": ("state show VirtualMachine/trainer",),
     "state pull": ("state pull > copy.json", "state pull -o copy.json"),

@@ -22,6 +22,7 @@ from dbc_iac.cli.following import Following
 from dbc_iac.cli.identities import Identities
 from dbc_iac.cli.interrupt import stop_on_signal
 from dbc_iac.cli.plan_files import read_plan_file
+from dbc_iac.cli.stacks import claimed_elsewhere
 from dbc_iac.cli.state_copies import keep_errored
 from dbc_iac.cli.state_places import backend_of
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, ExitCode, Severity
@@ -108,7 +109,10 @@ class Workspace:
     @cached_property
     def place(self) -> Backend:
         """Where the state is kept, as bytes."""
-        return backend_of(self.loaded.project.state, self.app, self.resolver)
+        return self._place_of(self.app.stack)
+
+    def _place_of(self, stack: str) -> Backend:
+        return backend_of(self.loaded.project.state, self.app, self.resolver, stack)
 
     @cached_property
     def keyring(self) -> Keyring | None:
@@ -119,6 +123,10 @@ class Workspace:
     @cached_property
     def store(self) -> Store:
         return Store(sealed(self.place, self.keyring, self.app.stack), self.app.stack)
+
+    def store_of(self, stack: str) -> Store:
+        """The state of another stack, to be looked at."""
+        return Store(sealed(self._place_of(stack), self.keyring, stack), stack)
 
     def state(self) -> State:
         """The state, under the names that documents have now."""
@@ -159,14 +167,15 @@ class Workspace:
         return self._judged(plan)
 
     def _judged(self, plan: Plan) -> Plan:
-        """The plan with what the project's policies object to."""
+        """The plan with what the project's policies object to, and with what is another stack's."""
         labels = {a: r.labels for a, r in self.inventory.resources.items()}
         found = evaluate(self.loaded.project.policies, plan, labels, self.app.runtime.now())
         placed = [
             replace(d, source=self.inventory.resources[d.address].where("")) if d.address in labels else d
             for d in found
         ]
-        return replace(plan, diagnostics=(*plan.diagnostics, *placed)) if found else plan
+        placed += claimed_elsewhere(self, plan)
+        return replace(plan, diagnostics=(*plan.diagnostics, *placed)) if placed else plan
 
     async def _plan(self, options: Options) -> Plan:
         async with self.identities.connections() as connections:

@@ -64,12 +64,25 @@ def test_of_two_states_that_want_one_port_the_second_is_refused(tmp_path: Path) 
         emulated.close()
 
 
-@pytest.mark.xfail(strict=True, reason="a LAN has no marker: the second state adopts it without a word")
-def test_of_two_states_that_claim_one_lan_the_second_says_so(tmp_path: Path) -> None:
-    emulated = Emulated(project(tmp_path, LAN))
+IMAGE = document("Image", "torch", {"node": "gpu-a", "file": "torch.qcow2", "imageServer": "ID_1"})
+CENTRE = {"imageCentres": [{"id": "ID_1", "images": [{"name": "torch.qcow2"}]}]}
+
+
+@pytest.mark.parametrize(("claimed", "world"), [(LAN, {}), (IMAGE, CENTRE)], ids=["lan", "image"])
+def test_of_two_states_that_claim_one_object_the_second_says_so(
+    tmp_path: Path, claimed: str, world: dict[str, Any]
+) -> None:
+    emulated = Emulated(project(tmp_path, claimed), world)
     try:
         assert emulated.run("apply", "--yes").code == 0
         second = emulated.run("--stack", "other", "apply", "--yes")
-        assert second.code == 5
+        assert (second.code, "is the stack main's already" in second.err) == (5, True)
+        assert "all.yaml:" in second.err
+        assert emulated.run("plan", "--detailed-exitcode").code == 0
+        rows = emulated.run("stack", "list", "--json").json["stacks"]
+        assert [(row["stack"], row["resources"]) for row in rows] == [("main", 1), ("other", 0)]
+        address = next(iter(emulated.run("state", "list", "--json").json))
+        assert emulated.run("state", "rm", address, "--yes").code == 0
+        assert emulated.run("--stack", "other", "apply", "--yes").code == 0
     finally:
         emulated.close()

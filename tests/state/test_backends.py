@@ -12,6 +12,7 @@ import pytest
 from dbc_iac.diagnostics import DiagnosticError, ExitCode
 from dbc_iac.state import State, Store
 from dbc_iac.state.backends.backend import Backend, LeaseLostError, MovedError
+from dbc_iac.state.backends.http import HttpBackend
 from dbc_iac.values import Json
 from tests.state.places import PLACES, Place
 
@@ -243,3 +244,12 @@ def test_stacks_do_not_see_each_other(place: Place) -> None:
         main.write(b"main", 0, None)
         other.append(b"other", sync=True)
         assert (other.read(), main.lines()) == (None, [])
+
+
+def test_the_stacks_of_a_place_are_told_where_it_can_be_asked(place: Place) -> None:
+    for stack in ("main", "other"):
+        backend = place.open(stack)
+        with backend.lock(HOLDER):
+            backend.write(b"{}", 0, None)
+    assert place.open("third").stacks() in (["main", "other"], None)
+    assert (place.open().stacks() is None) is isinstance(place.open(), HttpBackend)

@@ -72,6 +72,9 @@ class Backend(Protocol):
         Keeps it as the version of its serial, too, where the place keeps versions. Raises MovedError, LeaseLostError.
         """
 
+    def stacks(self) -> list[str] | None:
+        """The stacks that have a state in this place, in order; None where it cannot be asked."""
+
     def kept(self) -> list[int]:
         """Serials of the versions that are kept, in order."""
 

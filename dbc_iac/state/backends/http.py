@@ -54,6 +54,9 @@ class HttpBackend(RemoteBackend):
             raise MovedError
         self._put("", content)
 
+    def stacks(self) -> None:
+        """The protocol has no way to ask."""
+
     def kept(self) -> list[int]:
         """What a server keeps cannot be asked for."""
         return []

@@ -64,6 +64,9 @@ class LocalBackend:
         with suppress(OSError):  # one version too many does no harm
             self._version(serial - KEPT).unlink(missing_ok=True)
 
+    def stacks(self) -> list[str] | None:
+        return sorted(path.stem for path in self.directory.glob("*.json"))
+
     def kept(self) -> list[int]:
         names = (p.name.removeprefix(f"{self.stack}.").removesuffix(".json") for p in self._version(0).parent.glob("*"))
         return sorted(int(n) for n in names if n.isdecimal())

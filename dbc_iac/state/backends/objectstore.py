@@ -85,6 +85,11 @@ class ObjectStoreBackend(RemoteBackend):
             for old in self.kept()[: -KEPT - 1]:
                 obstore.delete(self._store, self._path(f"history/{old}"))
 
+    def stacks(self) -> list[str] | None:
+        with _told():
+            found = obstore.list_with_delimiter(self._store)["common_prefixes"]
+        return sorted(str(prefix).rstrip("/").rpartition("/")[2] for prefix in found)
+
     def kept(self) -> list[int]:
         with _told():
             listed = obstore.list(self._store, self._path("history")).collect()

@@ -115,6 +115,11 @@ class PostgresBackend(RemoteBackend):
             )  # fmt: skip
             ask("delete from {versions} where stack = %(stack)s and number < %(oldest)s", oldest=number - KEPT)
 
+    def stacks(self) -> list[str] | None:
+        with self._transaction() as ask:
+            rows = ask("select distinct stack from {versions} order by stack").fetchall()
+        return [str(row[0]) for row in rows]
+
     def kept(self) -> list[int]:
         with self._transaction() as ask:
             rows = ask("select distinct serial from {versions} where stack = %(stack)s order by serial").fetchall()

@@ -58,6 +58,9 @@ class RemoteBackend(ABC):
         self._write(content, serial, expected)
 
     @abstractmethod
+    def stacks(self) -> list[str] | None: ...
+
+    @abstractmethod
     def kept(self) -> list[int]: ...
 
     @abstractmethod

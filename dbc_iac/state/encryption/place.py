@@ -112,6 +112,9 @@ class SealedBackend:
         self._inner.write(seal(content, header, key), serial, expected)
         self._opened = _Opened(header, key)
 
+    def stacks(self) -> list[str] | None:
+        return self._inner.stacks()
+
     def kept(self) -> list[int]:
         return self._inner.kept()
 

@@ -1,0 +1,97 @@
+"""The stacks of a project: which there are, and what is another one's already."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from dbc_iac.cli.app import App
+from dbc_iac.cli.options import json_option
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+
+if TYPE_CHECKING:
+    from dbc_iac.cli.workspace import Workspace
+    from dbc_iac.plan import Plan
+    from dbc_iac.state import State
+
+
+@click.group("stack")
+def command() -> None:
+    """Stacks: each has one state, one lock, and its own variables."""
+
+
+@command.command("list")
+@json_option
+@click.pass_obj
+def stack_list(app: App, as_json: bool) -> None:
+    """List the stacks that have a state, with its serial and how many resources it knows."""
+    from dbc_iac.cli.workspace import Workspace
+    from dbc_iac.report.views import table
+
+    app.json = as_json
+    workspace = Workspace.load(app)
+    names = _names(workspace)
+    if names is None:
+        raise DiagnosticError(
+            Diagnostic(
+                "not-listed",
+                Severity.ERROR,
+                f"{workspace.place.place} cannot be asked for its stacks",
+                remedy="Terraform's HTTP protocol has no way to. Ask for each with --stack.",
+                exit_code=ExitCode.ERROR,
+            )
+        )
+    states = [(name, _state(workspace, name)) for name in names]
+    rows = [{"stack": n, "serial": s.serial, "resources": len(s.bindings)} for n, s in states if s is not None]
+    lines = table(("stack", "serial", "resources"), [tuple(row.values()) for row in rows])
+    app.show(lines + "\n", {"stacks": rows})
+
+
+def claimed_elsewhere(workspace: Workspace, plan: Plan) -> Iterator[Diagnostic]:
+    """What this stack would adopt, and another one has. Where stacks cannot be listed nothing is told."""
+    from dbc_iac.plan.model import Action
+
+    adopted = [change for change in plan.changes if change.action is Action.ADOPT and change.id]
+    names = [name for name in _names(workspace) or () if name != workspace.app.stack] if adopted else []
+    held = {
+        (bound.kind, bound.id, str(bound.where.get("target", "")) if not _roams(bound.kind) else ""): name
+        for name in names
+        if (state := _state(workspace, name)) is not None
+        for bound in state.bindings.values()
+    }
+    for change in adopted:
+        target = "" if _roams(change.kind) else str(change.reach.get("target", ""))
+        if name := held.get((change.kind, change.id, target)):
+            resource = workspace.inventory.resources[change.address]
+            yield resource.problem(
+                "of-another-stack",
+                "",
+                f"{change.id} is the stack {name}'s already",
+                detail="What two stacks have, each would change and delete under the other.",
+                remedy=f"Declare it in one of them, or take it from {name} first: --stack {name} state rm.",
+                exit_code=ExitCode.REFUSED,
+            )
+
+
+def _roams(kind: str) -> bool:
+    from dbc_iac.kinds import kind_of
+
+    return kind_of(kind).roams
+
+
+def _names(workspace: Workspace) -> list[str] | None:
+    try:
+        return workspace.place.stacks()
+    except OSError as error:
+        summary = f"{workspace.place.place} cannot be asked for its stacks ({error.strerror})"
+        raise DiagnosticError(
+            Diagnostic("state-unreadable", Severity.ERROR, summary, exit_code=ExitCode.ERROR)
+        ) from None
+
+
+def _state(workspace: Workspace, stack: str) -> State | None:
+    """The state of another stack, only read. It may be another project's where they share a place."""
+    state = workspace.store_of(stack).read()
+    return state if state is not None and state.uid == workspace.loaded.project.uid else None
