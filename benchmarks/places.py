@@ -1,0 +1,81 @@
+"""What an apply costs on each place that keeps states: seconds, and bytes written there, by the number of VMs.
+
+    python -m benchmarks.places [VMS ...]
+
+The places are real servers on this machine, as in the tests. What the apply itself takes is the row of `local`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import obstore
+
+from benchmarks.fleet import fleet
+from dbc_iac.state.backends.postgres import _Statements
+from dbc_iac.state.files import Files
+from tests.projects import PROJECT
+from tests.state.servers import postgres, s3, terraform_http
+
+PLACES = ("local", "local, encrypted", "http", "postgres", "objectstore")
+
+
+@contextmanager
+def counted() -> Iterator[list[int]]:
+    """Bytes that are given to files, statements and objects while the block runs."""
+    total = [0]
+
+    def counting(really: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*given: Any, **named: Any) -> Any:
+            values = [*given, *named.values()]
+            parts = [v for v in values if isinstance(v, bytes)] + [b for v in values if isinstance(v, list) for b in v]
+            total[0] += sum(len(p) for p in parts if isinstance(p, bytes))
+            return really(*given, **named)
+
+        return call
+
+    with ExitStack() as patches:
+        for owner, name in ((Files, "write"), (_Statements, "__call__"), (obstore, "put")):
+            patches.enter_context(patch.object(owner, name, counting(getattr(owner, name))))
+        yield total
+
+
+def measure(place: str, count: int) -> None:
+    with tempfile.TemporaryDirectory() as folder, terraform_http.served() as (address, documents), counted() as total:
+        emulated = fleet(Path(folder), count)
+        spec: dict[str, Any] = {
+            "http": {"backend": "http", "address": address},
+            "postgres": {"backend": "postgres", "address": postgres.address(), "schema": f"b_{uuid.uuid4().hex}"},
+            "objectstore": {
+                "backend": "objectstore",
+                "address": f"s3://{s3.BUCKET}/{uuid.uuid4().hex}",
+                "endpoint": s3.endpoint(),
+                "region": "us-east-1",
+                "credentials": {key: {"env": key.upper()} for key in s3.KEYS},
+            },
+        }.get(place, {"backend": "local"})
+        emulated.project.environ |= {key.upper(): value for key, value in s3.KEYS.items()} | {"KEY": "ab" * 32}
+        encryption = "  encryption: {key: {env: KEY}}\n" if "encrypted" in place else ""
+        emulated.project.write({"dbc-iac.yaml": f"{PROJECT}  state: {json.dumps(spec)}\n{encryption}"})
+        began = time.perf_counter()
+        result = emulated.run("apply", "--yes", "--json")
+        seconds = time.perf_counter() - began
+        assert result.code == 0, result.err[-2000:]
+        written = documents.written if place == "http" else total[0]
+        print(f"{place:<18} {count:6d} VMs {seconds:8.1f} s {written / 1e6:8.2f} MB {written / count:8.0f} bytes a VM")
+        emulated.close()
+
+
+if __name__ == "__main__":
+    for number in [int(a) for a in sys.argv[1:]] or [250, 500, 1000]:
+        for name in PLACES:
+            measure(name, number)
