@@ -44,6 +44,9 @@ class Done(Generic[T]):
     value: T
 
 
+_NOT_RENTED = frozenset({"machine is not be rented", "wallet not rented", "machine has already expired"})
+
+
 @dataclass(frozen=True, slots=True)
 class Refused:
     """An answer that says no. `errcode` is 0 where the reply carried none (an HTML page, or no request was made)."""
@@ -66,8 +69,8 @@ class Refused:
 
     @property
     def not_rented(self) -> bool:
-        """The machine is not rented at all, or not by this wallet under this order."""
-        return self.authority and self.reason in {"machine is not be rented", "wallet not rented"}
+        """The machine is not rented at all, or not by this wallet under this order, or its rental has ended."""
+        return self.authority and self.reason in _NOT_RENTED
 
     @property
     def session_invalid(self) -> bool:

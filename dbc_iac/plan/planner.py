@@ -36,7 +36,9 @@ async def make_plan(session: Session, options: Options) -> Plan:
     reader = Reader(session.connect)
     world = remembered(session, reader) if options.offline else await refresh(session, reader)
     session, decisions = decided(session, world, options)
-    check_named(decisions.changes, options).raise_errors()
+    named = check_named(decisions.changes, options)
+    named.raise_errors()
+    problems.extend(named)
     changes = targeted(decisions.changes, options)
     problems.extend(p for p in decisions.problems if not left_out(p.address, changes, options))
     for change in changes.values():

@@ -111,11 +111,13 @@ def check_named(changes: Mapping[str, Change], options: Options) -> Diagnostics:
         ("--replace", options.replace, changes.keys()),
         ("--destroy-identity", options.destroy_identity, changes.keys()),
     ):
+        # What was destroyed is not there any more, and the same command, repeated, has nothing to do.
+        severity = Severity.WARNING if flag == "--destroy-identity" else Severity.ERROR
         for address in sorted(named - known):
             close = difflib.get_close_matches(address, known, 1)
             remedy = "Use Kind/name, or Kind/name.key for one instance of a forEach."
             if close:
                 remedy = f"Did you mean {close[0]}? {remedy}"
             summary = f"{flag} {address}: there is no such resource that is managed here"
-            found.add(Diagnostic("unknown-target", Severity.ERROR, summary, remedy=remedy))
+            found.add(Diagnostic("unknown-target", severity, summary, remedy=remedy))
     return found

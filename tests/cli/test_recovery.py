@@ -270,10 +270,15 @@ def test_a_plan_without_refresh_asks_nobody(world: Callable[..., Emulated], tmp_
     assert kept.codes == ["plan-not-fresh"]
 
 
-def test_what_is_on_a_machine_that_is_not_rented_can_be_forgotten(world: Callable[..., Emulated]) -> None:
+@pytest.mark.parametrize("ended", ["the machine is free again", "the order has expired"])
+def test_what_is_on_a_machine_that_is_not_rented_can_be_forgotten(world: Callable[..., Emulated], ended: str) -> None:
     emulated = world(vm(), DISK)
     applied(emulated)
-    emulated.network.chain.statuses[NODE_ID] = "online"
+    if ended == "the order has expired":
+        [order] = emulated.network.chain.orders.values()
+        order.status = "rentExpired"
+    else:
+        emulated.network.chain.statuses[NODE_ID] = "online"
     assert emulated.run("apply", "--yes").code == 4
     write(emulated)
     result = emulated.run("apply", "--yes", "--allow-empty", "--forget-expired")
