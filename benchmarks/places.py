@@ -52,7 +52,7 @@ def counted() -> Iterator[list[int]]:
 def measure(place: str, count: int) -> None:
     with tempfile.TemporaryDirectory() as folder, terraform_http.served() as (address, documents), counted() as total:
         emulated = fleet(Path(folder), count)
-        spec: dict[str, Any] = {
+        specs: dict[str, dict[str, Any]] = {
             "http": {"backend": "http", "address": address},
             "postgres": {"backend": "postgres", "address": postgres.address(), "schema": f"b_{uuid.uuid4().hex}"},
             "objectstore": {
@@ -62,7 +62,8 @@ def measure(place: str, count: int) -> None:
                 "region": "us-east-1",
                 "credentials": {key: {"env": key.upper()} for key in s3.KEYS},
             },
-        }.get(place, {"backend": "local"})
+        }
+        spec = specs.get(place, {"backend": "local"})
         emulated.project.environ |= {key.upper(): value for key, value in s3.KEYS.items()} | {"KEY": "ab" * 32}
         encryption = "  encryption: {key: {env: KEY}}\n" if "encrypted" in place else ""
         emulated.project.write({"dbc-iac.yaml": f"{PROJECT}  state: {json.dumps(spec)}\n{encryption}"})
