@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import secrets as random
 from pathlib import Path
 
 import click
 
 from dbc_iac.cli.app import App, Exit, writing
 from dbc_iac.cli.options import json_option
-from dbc_iac.diagnostics import ExitCode
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 
 
 @click.command()
@@ -18,12 +20,45 @@ from dbc_iac.diagnostics import ExitCode
 @click.pass_obj
 def init(app: App, name: str, ci: str | None, as_json: bool) -> None:
     """Write a new project: project file, an example manifest, git-ignore rules."""
-    from dbc_iac.cli.workspace import write_project
-
     app.json = as_json
     with writing():
-        written = write_project(app, name, ci)
+        written = _write_project(app, name, ci)
     app.show("\n".join([*(f"wrote {p}" for p in written), "Next: edit the files, then `dbc-iac validate`."]), written)
+
+
+def _write_project(app: App, name: str, ci: str | None) -> list[str]:
+    """Write a new project into the directory, and its pipeline; where there is a project, the pipeline alone. Raises
+    DiagnosticError where a file is there already."""
+    from dbc_iac.cli.contracts import contracts
+    from dbc_iac.cli.pipelines import pipeline
+    from dbc_iac.manifest.project import FILE
+    from dbc_iac.manifest.scaffold import scaffold
+
+    own = re.sub(r"[^a-z0-9-]+", "-", app.directory.resolve().name.lower()).strip("-")[:42].strip("-")
+    schemas = {
+        f"specs/{n}": text for n, text in contracts().items() if n in {"project.schema.json", "manifest.schema.json"}
+    }
+    files = {**scaffold(name or own or "project", random.token_hex(16)), **schemas}
+    if ci is not None:
+        files = pipeline(ci) if (app.directory / FILE).exists() else {**files, **pipeline(ci)}
+    ignore = app.directory / ".gitignore"
+    if ".gitignore" in files and ignore.exists():  # a git repository has one: its rules stay, ours are added
+        files[".gitignore"] = f"{ignore.read_text(encoding='utf-8').rstrip()}\n\n{files['.gitignore']}"
+    present = [p for p in files if p != ".gitignore" and (app.directory / p).exists()]
+    if present:
+        raise DiagnosticError(
+            Diagnostic(
+                "project-exists",
+                Severity.ERROR,
+                f"{', '.join(present)} is there already",
+                remedy="Choose an empty directory with -C, or remove it.",
+            )
+        )
+    for path, text in files.items():
+        target = app.directory / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+    return sorted(files)
 
 
 @click.command()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
-import secrets as random
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -30,7 +28,6 @@ from dbc_iac.kinds import Inventory, Resource, models
 from dbc_iac.kinds.reach import Reach
 from dbc_iac.kinds.spec import Spec
 from dbc_iac.manifest.load import LoadedProject, load_project
-from dbc_iac.manifest.project import FILE
 from dbc_iac.manifest.secret import SecretRef, SecretResolver
 from dbc_iac.plan import Options, Plan, Session, check_inventory, make_plan
 from dbc_iac.plan.fit import check_fit
@@ -391,37 +388,3 @@ class Workspace:
             if hook is not None:
                 found[address] = Hook(hook.command, hook.timeout, hook.force, self.app.directory)
         return found
-
-
-def write_project(app: App, name: str, ci: str | None) -> list[str]:
-    """Write a new project into the directory, and its pipeline; where there is a project, the pipeline alone. Raises
-    DiagnosticError where a file is there already."""
-    from dbc_iac.cli.contracts import contracts
-    from dbc_iac.cli.pipelines import pipeline
-    from dbc_iac.manifest.scaffold import scaffold
-
-    own = re.sub(r"[^a-z0-9-]+", "-", app.directory.resolve().name.lower()).strip("-")[:42].strip("-")
-    schemas = {
-        f"specs/{n}": text for n, text in contracts().items() if n in {"project.schema.json", "manifest.schema.json"}
-    }
-    files = {**scaffold(name or own or "project", random.token_hex(16)), **schemas}
-    if ci is not None:
-        files = pipeline(ci) if (app.directory / FILE).exists() else {**files, **pipeline(ci)}
-    ignore = app.directory / ".gitignore"
-    if ".gitignore" in files and ignore.exists():  # a git repository has one: its rules stay, ours are added
-        files[".gitignore"] = f"{ignore.read_text(encoding='utf-8').rstrip()}\n\n{files['.gitignore']}"
-    present = [p for p in files if p != ".gitignore" and (app.directory / p).exists()]
-    if present:
-        raise DiagnosticError(
-            Diagnostic(
-                "project-exists",
-                Severity.ERROR,
-                f"{', '.join(present)} is there already",
-                remedy="Choose an empty directory with -C, or remove it.",
-            )
-        )
-    for path, text in files.items():
-        target = app.directory / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text, encoding="utf-8")
-    return sorted(files)
