@@ -79,6 +79,7 @@ def test_of_two_states_that_claim_one_object_the_second_says_so(
         assert (second.code, "is the stack main's already" in second.err) == (5, True)
         assert "all.yaml:" in second.err
         assert emulated.run("plan", "--detailed-exitcode").code == 0
+        assert emulated.run("state", "pull", "-o", str(tmp_path / "state" / "copy.json")).code == 0
         rows = emulated.run("stack", "list", "--json").json["stacks"]
         assert [(row["stack"], row["resources"]) for row in rows] == [("main", 1), ("other", 0)]
         address = next(iter(emulated.run("state", "list", "--json").json))

@@ -65,7 +65,10 @@ class LocalBackend:
             self._version(serial - KEPT).unlink(missing_ok=True)
 
     def stacks(self) -> list[str] | None:
-        return sorted(path.stem for path in self.directory.glob("*.json"))
+        """Those with older versions: another JSON file that lies there is none."""
+        names = {path.stem for path in self.directory.glob("*.json")}
+        written = {path.name.rsplit(".", 2)[0] for path in self._version(0).parent.glob("*.json")}
+        return sorted(names & written)
 
     def kept(self) -> list[int]:
         names = (p.name.removeprefix(f"{self.stack}.").removesuffix(".json") for p in self._version(0).parent.glob("*"))
