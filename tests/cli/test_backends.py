@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from dbc_iac.api.secret import SecretText
+from dbc_iac.plan.signature import public_key
 from dbc_iac.state.backends.http import HttpBackend
 from dbc_iac.state.backends.objectstore import ObjectStoreBackend
 from dbc_iac.state.backends.postgres import PostgresBackend
@@ -32,20 +34,31 @@ def jobs(tmp_path: Path, server: tuple[str, terraform_http.Documents]) -> Iterat
     yield from two(tmp_path, {"backend": "http", "address": server[0]}, {})
 
 
-KEPT_BY = ("http", "postgres", "objectstore")
+KEPT_BY = ("local", "http", "postgres", "objectstore")
+SIGNING = SecretText("5e" * 32)
+SEALED = {
+    "encryption": {"key": {"env": "STATE_KEY"}, "passphrase": {"env": "STATE_PHRASE"}},
+    "trustedPlanKeys": [public_key(SIGNING)],
+}
+KEYS = {"STATE_KEY": "ab" * 32, "STATE_PHRASE": "a long enough phrase", "DBC_IAC_SIGNING_KEY": SIGNING.reveal()}
 
 
-@pytest.fixture(params=KEPT_BY)
+@pytest.fixture(params=[(name, sealed) for sealed in ("clear", "sealed and signed") for name in KEPT_BY], ids=" ".join)
 def either(
     request: pytest.FixtureRequest, tmp_path: Path, server: tuple[str, terraform_http.Documents]
 ) -> Iterator[tuple[Emulated, Project]]:
-    """Two jobs on each backend beyond the machine."""
-    spec, environ = _kept_by(request.param, server[0])
-    yield from two(tmp_path, {"backend": request.param, **spec}, environ)
+    """Two jobs on each backend, in the clear, and with encryption and signed plans."""
+    backend, sealed = request.param
+    spec, environ = _kept_by(backend, server[0], tmp_path)
+    more = {} if sealed == "clear" else SEALED
+    keys = {} if sealed == "clear" else KEYS
+    yield from two(tmp_path, {"backend": backend, **spec}, {**environ, **keys}, more)
 
 
-def _kept_by(backend: str, http: str) -> tuple[dict[str, Any], dict[str, str]]:
+def _kept_by(backend: str, http: str, directory: Path) -> tuple[dict[str, Any], dict[str, str]]:
     name = uuid.uuid4().hex
+    if backend == "local":
+        return {"path": str(directory / "shared")}, {}
     if backend == "http":
         return {"address": http}, {}
     if backend == "postgres":
@@ -55,9 +68,14 @@ def _kept_by(backend: str, http: str) -> tuple[dict[str, Any], dict[str, str]]:
     return {**address, "credentials": credentials}, {key.upper(): value for key, value in s3.KEYS.items()}
 
 
-def two(tmp_path: Path, spec: Mapping[str, Any], environ: Mapping[str, str]) -> Iterator[tuple[Emulated, Project]]:
+def two(
+    tmp_path: Path, spec: Mapping[str, Any], environ: Mapping[str, str], more: Mapping[str, Any] | None = None
+) -> Iterator[tuple[Emulated, Project]]:
     first = project(tmp_path / "first", vm(), environ=environ)
-    first.write({"dbc-iac.yaml": f"{PROJECT}  state: {json.dumps(spec)}\n"})
+    fields = {"state": spec, **(more or {})}
+    first.write(
+        {"dbc-iac.yaml": PROJECT + "".join(f"  {name}: {json.dumps(value)}\n" for name, value in fields.items())}
+    )
     emulated = Emulated(first)
     second = Project(tmp_path / "second", first.environ)
     shutil.copytree(first.directory, second.directory)
@@ -77,6 +95,7 @@ def test_a_plan_of_one_job_is_applied_by_another(either: tuple[Emulated, Project
     pulled = json.loads(emulated.run("state", "pull").out)
     assert list(pulled["bindings"]) == ["VirtualMachine/trainer"]
     assert not (first.directory / "state").exists()
+    assert not (second.directory / "state").exists()
 
 
 def test_of_two_jobs_at_once_one_is_told_about_the_other(either: tuple[Emulated, Project]) -> None:
@@ -94,9 +113,10 @@ def test_of_two_jobs_at_once_one_is_told_about_the_other(either: tuple[Emulated,
 
 
 def test_an_apply_that_was_killed_is_continued_by_another_job(
-    either: tuple[Emulated, Project], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    either: tuple[Emulated, Project], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     emulated, second = either
+    leased = "local" not in request.node.name  # a killed process takes its lock along, but not its lease
     file = str(tmp_path / "the.plan")
     assert emulated.run("plan", "-o", file).code == 0
     with monkeypatch.context() as patch:
@@ -104,11 +124,32 @@ def test_an_apply_that_was_killed_is_continued_by_another_job(
             patch.setattr(backend, "_release", _killed)
         assert Interposed(emulated, Point("call", 1, "after")).run("apply", file) is None
     emulated.project = second
-    held = emulated.run("apply", file)
-    assert (held.code, "command apply" in held.err) == (6, True)
-    assert emulated.run("state", "unlock", "--yes").code == 0
+    if leased:
+        held = emulated.run("apply", file)
+        assert (held.code, "command apply" in held.err) == (6, True)
+        assert emulated.run("state", "unlock", "--yes").code == 0
     assert emulated.run("apply", file).code == 0
     assert emulated.run("plan", "--detailed-exitcode").code == 0
+    assert len(emulated.vms) == 1
+
+
+def test_a_plan_that_was_altered_or_overtaken_is_refused(either: tuple[Emulated, Project], tmp_path: Path) -> None:
+    emulated, second = either
+    file = tmp_path / "the.plan"
+    assert emulated.run("plan", "-o", str(file)).code == 0
+    content = file.read_bytes()
+    at = len(content) * 3 // 4
+    file.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+    altered = emulated.run("apply", str(file), "--json")
+    assert altered.code in {3, 5}
+    assert altered.codes[0] in {"plan-altered", "not-a-plan"}  # in the clear it may not even be JSON any more
+    assert emulated.vms == {}
+    file.write_bytes(content)
+    first, emulated.project = emulated.project, second
+    assert emulated.run("apply", "--yes").code == 0
+    emulated.project = first
+    stale = emulated.run("apply", str(file), "--json")
+    assert (stale.code, stale.codes) == (5, ["plan-stale"])
     assert len(emulated.vms) == 1
 
 
