@@ -2,13 +2,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 JOBS ?= 2
+EXTRAS := emulator,graph,mnemonic,objectstore,postgres,dev
 
-.PHONY: demo test lint types imports pytest conformance schemas fmt browser bench prove clean
+.PHONY: demo test lint types imports pytest conformance schemas fmt browser bench prove upgrade clean
 
-.venv/ready: pyproject.toml
+.venv/ready: pyproject.toml tests/constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "dbc-iac needs Python 3.11 or newer: make PYTHON=python3.11 ..."; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[emulator,graph,mnemonic,objectstore,postgres,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c tests/constraints.txt -e '.[$(EXTRAS)]'
 	touch $@
 
 demo: .venv/ready          ## the main job on the embedded emulator
@@ -37,5 +38,9 @@ prove: .venv/ready         ## every crash point, many random courses, real proce
 	$(BIN)/python -m tests.proof.sweep
 	PROVE_EXAMPLES=500 $(BIN)/pytest tests/proof/test_random.py
 	$(BIN)/python -m tests.proof.kills 7 3
+upgrade:                   ## newest versions of all libraries into tests/constraints.txt; then make test
+	rm -rf .venv && $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -e '.[$(EXTRAS)]'
+	$(BIN)/python -m pip freeze --exclude-editable > tests/constraints.txt
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache dist build

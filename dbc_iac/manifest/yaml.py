@@ -21,6 +21,8 @@ MOST_BYTES = 4 * 1024 * 1024
 MOST_VALUES = 100_000
 """Values of one file after aliases are expanded."""
 MOST_DEPTH = 64
+_PARSERS_LIMIT = "exceeded maximum nesting depth"
+"""What libyaml says since 0.2.6 of a thousand levels; its scanner, which reads ahead, is there before the first event."""
 MOST_PROBLEMS = 20
 """Problems of one file after which nothing more is read of it."""
 
@@ -117,12 +119,13 @@ def _check_depth(text: str, file: str) -> None:
             if isinstance(event, yaml.CollectionStartEvent):
                 depth += 1
                 if depth > MOST_DEPTH:
-                    mark = event.start_mark
-                    line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
-                    where = SourceRange(file, line, column, line, column + 1)
-                    raise DiagnosticError(_limit(file, where, f"nested deeper than {MOST_DEPTH} levels"))
+                    raise DiagnosticError(_too_deep(file, event.start_mark))
             elif isinstance(event, yaml.CollectionEndEvent):
                 depth -= 1
+    except yaml.MarkedYAMLError as error:
+        if error.problem == _PARSERS_LIMIT:
+            raise DiagnosticError(_too_deep(file, error.problem_mark)) from None
+        raise
     finally:
         events.dispose()
 
@@ -139,6 +142,12 @@ def _decoded(data: bytes, file: str) -> str:
         raise DiagnosticError(
             Diagnostic("not-utf8", Severity.ERROR, "the file is not UTF-8", remedy="Save it as UTF-8.", source=where)
         ) from None
+
+
+def _too_deep(file: str, mark: yaml.Mark | None) -> Diagnostic:
+    line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
+    where = SourceRange(file, line, column, line, column + 1)
+    return _limit(file, where, f"nested deeper than {MOST_DEPTH} levels")
 
 
 def _limit(file: str, source: SourceRange | None, what: str) -> Diagnostic:
