@@ -22,7 +22,7 @@ MOST_VALUES = 100_000
 """Values of one file after aliases are expanded."""
 MOST_DEPTH = 64
 _PARSERS_LIMIT = "exceeded maximum nesting depth"
-"""What libyaml says since 0.2.6 of a thousand levels; its scanner, which reads ahead, is there before the first event."""
+"""What libyaml says of a thousand levels since 0.2.6. Its scanner reads ahead and is there before the first event."""
 MOST_PROBLEMS = 20
 """Problems of one file after which nothing more is read of it."""
 
@@ -144,10 +144,14 @@ def _decoded(data: bytes, file: str) -> str:
         ) from None
 
 
-def _too_deep(file: str, mark: yaml.Mark | None) -> Diagnostic:
+def _too_deep(file: str, mark: Any) -> Diagnostic:
+    return _limit(file, _at(file, mark), f"nested deeper than {MOST_DEPTH} levels")
+
+
+def _at(file: str, mark: Any) -> SourceRange:
+    """The place of a mark of the C parser or of the Python one; the file's beginning where there is none."""
     line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
-    where = SourceRange(file, line, column, line, column + 1)
-    return _limit(file, where, f"nested deeper than {MOST_DEPTH} levels")
+    return SourceRange(file, line, column, line, column + 1)
 
 
 def _limit(file: str, source: SourceRange | None, what: str) -> Diagnostic:
@@ -157,7 +161,6 @@ def _limit(file: str, source: SourceRange | None, what: str) -> Diagnostic:
 
 def _syntax(error: yaml.YAMLError, file: str) -> Diagnostic:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
     problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be read as YAML"
     tab = "found character that cannot start any token" in str(problem) or "\t" in str(problem)
     return Diagnostic(
@@ -166,7 +169,7 @@ def _syntax(error: yaml.YAMLError, file: str) -> Diagnostic:
         f"this is not YAML: {problem}",
         str(getattr(error, "context", None) or ""),
         "Indent with spaces, not tabs; quote texts that begin with a special character." if tab else "Check this line.",
-        SourceRange(file, line, column, line, column + 1),
+        _at(file, mark),
     )
 
 
