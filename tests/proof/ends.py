@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import httpx
 import pytest
@@ -49,12 +49,21 @@ class Point:
         return f"{self.of} {self.number} {self.when} {self.late}".strip()
 
 
+class Watching(Protocol):
+    """Looks at mutating calls: when one is about to be sent, and when it is answered or given up."""
+
+    def asked(self, request: httpx.Request) -> str: ...
+
+    def answered(self, key: str) -> None: ...
+
+
 class Interposed:
     """Stands between a run and the world. One object serves all runs of a trial; `point` strikes once."""
 
-    def __init__(self, emulated: Emulated, point: Point | None = None) -> None:
+    def __init__(self, emulated: Emulated, point: Point | None = None, watch: Watching | None = None) -> None:
         self.emulated = emulated
         self.point = point
+        self._watch = watch
         self.records: list[str] = []
         self.calls: list[str] = []
         self.held: list[Callable[[], Coroutine[Any, Any, Any]]] = []
@@ -140,6 +149,15 @@ class Interposed:
             for send in held:
                 await send()
         self.calls.append(request.url.path)
+        if self._watch is None:
+            return await self._send(inner, request)
+        key = self._watch.asked(request)
+        try:
+            return await self._send(inner, request)
+        finally:
+            self._watch.answered(key)
+
+    async def _send(self, inner: httpx.AsyncBaseTransport, request: httpx.Request) -> httpx.Response:
         point = self._strikes("call", len(self.calls))
         if point is None:
             return await inner.handle_async_request(request)

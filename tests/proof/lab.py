@@ -49,10 +49,10 @@ WORLD: dict[str, Any] = {
 }
 
 _LAN = document("Network", "training", {"via": "gpu-a", "cidr": "192.168.66.0/24"})
-_MANAGER = document("BareMetalManager", "rack", {"id": MANAGER_ID, "identity": "owner"})
+MANAGER = document("BareMetalManager", "rack", {"id": MANAGER_ID, "identity": "owner"})
 
 
-def _server(ip: str) -> str:
+def server(ip: str) -> str:
     bmc = {"host": "192.168.0.9", "username": "admin", "password": {"env": "IPMI"}}
     lifecycle = {"preventDestroy": False}
     return document(
@@ -85,12 +85,12 @@ _LOGIN = {"username": "dbc", "password": {"env": "PW"}}
 STAGES: Mapping[str, tuple[str, ...]] = {
     "nothing": (),
     "created": (
-        _LAN, _MANAGER, _server("198.51.100.9"), _instance(power="off"), _image(retain=False),
+        _LAN, MANAGER, server("198.51.100.9"), _instance(power="off"), _image(retain=False),
         vm(network="training", ports={"ssh": 20010, "vnc": 20011}, login=_LOGIN),
         vm("worker", gpus=0, ports={"ssh": 20020, "vnc": 20021}), _disk("scratch", 50), _disk("extra", 30), _snapshot("first"),
     ),
     "changed": (
-        _LAN, _MANAGER, _server("198.51.100.19"), _export(),
+        _LAN, MANAGER, server("198.51.100.19"), _export(),
         _instance(power="on", nextBoot={"device": "pxe", "trigger": "1"}, deeplink={"password": {"env": "LINK"}}),
         vm(network="training", gpus=2, cpus=8, memory="16Gi", dataDisk={"size": "40Gi"}, login=_LOGIN,
            ports={"ssh": 20012, "vnc": 20013}, firewall=["in,tcp,22,0.0.0.0/0,accept"]),

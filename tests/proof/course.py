@@ -1,0 +1,232 @@
+"""One world and one project led through steps: edits, runs, faults, ends of the process. Then all is as the documents say.
+
+Steps are data (a name and values), so that a course which failed is kept as a file and played again.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dbc_iac.emulator import FaultSpec
+from dbc_iac.emulator.admin import Admin
+from tests.projects import NODE_ID, document, project, vm
+from tests.proof.ends import Interposed, Point
+from tests.proof.lab import FOREIGN, MANAGER, SECRETS, SERVER_ID, WORLD, apply_command, lab, ours, server, theirs
+from tests.proof.watch import SECONDS_OFF, Wanted, Watch, extra, mine, named
+
+LAN = document("Network", "training", {"via": "gpu-a", "cidr": "192.168.66.0/24"})
+IMAGE = document("Image", "torch", {"node": "gpu-a", "file": "torch.qcow2", "imageServer": "ID_1", "retain": False})
+EXPORT = document("ImageExport", "copy", {"node": "gpu-a", "file": "win10.qcow2", "imageServer": "ID_2"})
+FILES = [{"name": n} for n in ("ubuntu.qcow2", "win10.qcow2", "debian.qcow2")]
+PORTS = {"a": {"ssh": 20100, "vnc": 20101}, "b": {"ssh": 20200, "vnc": 20201}}
+Step = tuple[str, Mapping[str, Any]]
+
+
+def world(*, running: bool, durations: Mapping[str, float], agent: bool) -> dict[str, Any]:
+    """The lab's world with room for two VMs and their successors, and a second tenant whose VM runs or not."""
+    [node] = WORLD["gpuNodes"]
+    changed = {"gpus": 8, "images": FILES, "durations": dict(durations), "guest": {"agent": agent}}
+    return {"gpuNodes": [{**node, **changed, **({"vms": []} if running else {})}]}
+
+
+class Course:
+    """`world`: arguments of `world` above."""
+
+    def __init__(self, given: Mapping[str, Any]) -> None:
+        self._folder = tempfile.TemporaryDirectory()
+        self.emulated = lab(Path(self._folder.name), world=world(**given))
+        if given["running"]:
+            vm_ = {"task_id": FOREIGN, "gpus": 1, "vnc_port": 5999}
+            admin = Admin(self.emulated.network)
+            self.emulated.loop.run_until_complete(admin.act("/vm", {"id": NODE_ID, "do": "occupy", "with": vm_}))
+            self.emulated.settle(60)
+        self.foreign = theirs(self.emulated)
+        self.watch = Watch(self.emulated)
+        self.wanted = Wanted()
+        self.sizes: dict[str, int] = {}
+        self.held: list[Interposed] = []
+        self.told = ""
+        self.replaced: set[str] = set()
+
+    def take(self, step: Step) -> None:
+        name, values = step
+        getattr(self, name)(**values)
+
+    def play(self, steps: Sequence[Step]) -> None:
+        try:
+            for step in steps:
+                self.take(step)
+                self.check()
+            self.finish()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        self.emulated.close()
+        self._folder.cleanup()
+
+    # -- edits -------------------------------------------------------------------------------------
+
+    def want_vm(self, name: str, gpus: int, cpus: int, image: str, network: bool) -> None:
+        """A VM in another LAN or of another image is another VM."""
+        before = self.wanted.vms.get(name)
+        network = network and self.wanted.lan
+        self.wanted.vms[name] = {"gpus": gpus, "cpus": cpus, "image": image, "network": network}
+        if before is not None and (before["image"], before["network"]) != (image, network):
+            self.replaced.add(name)
+
+    def drop_vm(self, name: str) -> None:
+        self.wanted.vms.pop(name, None)
+        self.replaced.add(name)
+        self.wanted.disks = {d: (of, size) for d, (of, size) in self.wanted.disks.items() if of != name}
+        self.wanted.snapshots = {s: of for s, of in self.wanted.snapshots.items() if of != name}
+
+    def want_disk(self, name: str, of: str, more: int) -> None:
+        """Disks only grow, also one that comes back under its old name."""
+        if of in self.wanted.vms:
+            of, _ = self.wanted.disks.get(name, (of, 0))
+            self.sizes[name] = self.sizes.get(name, 10) + more
+            self.wanted.disks[name] = (of, self.sizes[name])
+
+    def drop_disk(self, name: str) -> None:
+        self.wanted.disks.pop(name, None)
+
+    def want_snapshot(self, name: str, of: str) -> None:
+        if of in self.wanted.vms and name not in self.wanted.snapshots:
+            self.wanted.snapshots[name] = of
+
+    def drop_snapshot(self, name: str) -> None:
+        self.wanted.snapshots.pop(name, None)
+
+    def want_others(self, image: bool, export: bool, server: str, power: str) -> None:
+        self.wanted.image, self.wanted.export, self.wanted.server, self.wanted.power = image, export, server, power
+
+    def want_lan(self, there: bool) -> None:
+        self.wanted.lan = there
+        if not there:
+            for name, fields in self.wanted.vms.items():
+                if fields["network"]:
+                    self.want_vm(name, **{**fields, "network": False})
+
+    # -- the world ---------------------------------------------------------------------------------
+
+    def fault(self, op: str, kind: Any, nth: int, seconds: int) -> None:
+        self.emulated.network.faults.add(FaultSpec(op=op, kind=kind, nth=nth, seconds=seconds))
+
+    def wait(self, seconds: int) -> None:
+        self.emulated.settle(seconds)
+
+    # -- runs --------------------------------------------------------------------------------------
+
+    def struck(self, of: Any, number: int, when: Any, late: Any = "") -> None:
+        """An apply that is struck at a point."""
+        self._write()
+        interposed = Interposed(self.emulated, Point(of, number, when, late), self.watch)
+        self._run(interposed)
+        self.held.append(interposed)
+
+    def apply(self) -> None:
+        """One that is not; afterwards what was held back is carried out."""
+        self._write()
+        self._run(Interposed(self.emulated, watch=self.watch))
+        self._release()
+
+    def check(self) -> None:
+        """What holds after every step."""
+        assert theirs(self.emulated) == self.foreign
+        assert self.watch.breaches == []
+        for vm_ in self._mine().values():
+            assert max(extra(vm_), default=0) <= max(self.sizes.values(), default=0)
+
+    def finish(self) -> None:
+        """Late calls land, faults end, and within two applies everything is as the documents say."""
+        self.emulated.network.faults.clear()
+        self._release()
+        self.emulated.settle(1200)
+        self._write()
+        self._run(Interposed(self.emulated, watch=self.watch))
+        assert self.watch.longest_off <= SECONDS_OFF, self.watch.longest_off
+        self.emulated.settle(1200)
+        result = self._run(Interposed(self.emulated, watch=self.watch))
+        assert result is not None and result.code == 0, result
+        plan = self.emulated.run("plan", "--detailed-exitcode")
+        assert plan.code == 0, plan
+        self.check()
+        self._is_as_wanted()
+        orphans = self.emulated.run("orphans", "--json").json["found"]
+        assert [one for one in orphans if one["whose"] == "ours"] == []
+
+    def _is_as_wanted(self) -> None:
+        truth, wanted = ours(self.emulated), self.wanted
+        assert truth["vms"] == sorted(
+            (name, "running", sorted([20, 20, *wanted.of(name)]), m["gpus"], m["cpus"])
+            for name, m in wanted.vms.items()
+        )
+        assert {named(v["desc"]): (v["image_name"], v["network_name"]) for v in self._mine().values()} == {
+            name: (m["image"], "training" if m["network"] else "") for name, m in wanted.vms.items()
+        }
+        assert truth["lans"] == (["training"] if wanted.lan else [])
+        assert truth["images"] == wanted.image
+        assert [(s[0], s[1]) for s in truth["servers"] if s[0] != "theirs"] == (
+            [("new-1", wanted.server)] if wanted.server else []
+        )
+        for name, there in truth["snapshots"]:
+            asked = sorted(s for s, of in wanted.snapshots.items() if of == name)
+            assert set(there) <= set(asked) if name in self.replaced else sorted(there) == asked
+        centre = self.emulated.network.centres.get("ID_2")
+        assert centre is not None
+        assert not wanted.export or "win10.qcow2" in centre.files
+
+    def _release(self) -> None:
+        for one in self.held:
+            one.release()
+        self.held.clear()
+
+    def _mine(self) -> dict[str, Mapping[str, Any]]:
+        return mine(self.emulated.network.truth())
+
+    def _run(self, interposed: Interposed) -> Any:
+        self.watch.begin(self.wanted)
+        result = interposed.run(*apply_command(self.emulated))
+        kept = "".join(p.read_text() for p in (self.emulated.project.directory / "state").rglob("*") if p.is_file())
+        assert [task_id for task_id in self._mine() if task_id not in kept] == [], "forgotten"
+        told = result.out + result.err if result is not None else ""
+        assert not [secret for secret in SECRETS.values() if secret in told + kept]
+        if result is not None:
+            assert result.code in {0, 1, 5, 7}, told
+            assert "Traceback" not in told
+        if result is not None and result.code != 5:
+            off = [named(v["desc"]) for v in self._mine().values() if v["domain"] and v["domain"]["state"] != "running"]
+            assert [name for name in off if name in self.wanted.vms and f"VirtualMachine/{name}" not in told] == [], (
+                told
+            )
+            assert result.code or not off, (off, told)
+        return result
+
+    def _write(self) -> None:
+        wanted = self.wanted
+        machines = [
+            vm(name, ports=PORTS[name], **{**m, "network": "training" if m["network"] else None})
+            for name, m in wanted.vms.items()
+        ]
+        disks = [document("Disk", d, {"vm": of, "size": f"{size}Gi"}) for d, (of, size) in wanted.disks.items()]
+        snapshots = [document("Snapshot", s, {"vm": of, "imageServer": "ID_2"}) for s, of in wanted.snapshots.items()]
+        folder = self.emulated.project.directory
+        kept = (folder / "dbc-iac.yaml").read_text(encoding="utf-8")
+        project(folder, *machines, *disks, *snapshots, *_others(wanted))
+        (folder / "dbc-iac.yaml").write_text(kept, encoding="utf-8")
+
+
+def _others(wanted: Wanted) -> list[str]:
+    asked = ((True, MANAGER), (wanted.lan, LAN), (wanted.image, IMAGE), (wanted.export, EXPORT))
+    documents = [one for there, one in asked if there]
+    if wanted.server:
+        documents.append(server(wanted.server))
+    if wanted.power:
+        documents.append(
+            document("BareMetalInstance", "box", {"nodeId": SERVER_ID, "identity": "tenant", "power": wanted.power})
+        )
+    return documents
