@@ -9,9 +9,11 @@ of these texts.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
+from pathlib import PurePath
 
 
 class ExitCode(IntEnum):
@@ -91,6 +93,16 @@ class DiagnosticError(Exception):
     def exit_code(self) -> ExitCode:
         errors = [d.exit_code for d in self.diagnostics if d.severity is Severity.ERROR]
         return max(errors, default=ExitCode.ERROR)
+
+
+REPORT = "Please report it, with the command. DBC_IAC_DEBUG=1 shows where it happened."
+"""The remedy of a fault of ours."""
+
+
+def place_of(error: BaseException) -> str:
+    """The type of an exception and where it was raised. Not its message, which could hold anything."""
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} at {PurePath(where.filename).name}:{where.lineno}"
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ repeatable call is repeated, a blind one is left to the barrier.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -15,8 +15,8 @@ from dbc_iac.api.calls import CallClass
 from dbc_iac.api.outcome import Done, Effect, NotSent, RefusalKind, Refused, Unknown
 from dbc_iac.apply.recorder import Recorder
 from dbc_iac.apply.watch import FLOOR, Watch
-from dbc_iac.diagnostics import ExitCode
-from dbc_iac.kinds.goal import Goal, Hands, Seen, Sight
+from dbc_iac.diagnostics import REPORT, ExitCode, place_of
+from dbc_iac.kinds.goal import Goal, Hands, Needs, Seen, Sight
 from dbc_iac.kinds.reader import Reader
 
 TRIES = 6
@@ -31,13 +31,16 @@ SETTLE = (
     "Apply again with --settle: it boots the VM once, which proves what became of the call. "
     'Or write `power: "on"`, and the next offline window proves it.'
 )
+AGAIN = "Apply again when the VM can be started: its next boot proves what became of the call, before it is repeated."
 
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """How far an apply goes. `wait_timeout` in seconds; `settle`: a VM that is to stay off is booted for a proof."""
+    """How far an apply goes. `wait_timeout` in seconds; `wait`: whether what has been asked to be created is waited
+    for; `settle`: a VM that is to stay off is booted for a proof."""
 
     wait_timeout: float | None = None
+    wait: bool = True
     settle: bool = False
 
 
@@ -62,8 +65,29 @@ class Ending:
     doubtful: bool = False
 
 
+class Proof(StrEnum):
+    """What a barrier tells of a blind call without a certain answer."""
+
+    HAPPENED = "happened"
+    NEVER = "never"
+    """It did not happen and will not: it may be sent again."""
+    NOT_ALLOWED = "not-allowed"
+    """Only a boot would tell, and the VM is to stay off."""
+    NOT_POSSIBLE = "not-possible"
+    """Only a boot would tell, and the VM could not be started, or not powered off again."""
+
+
+UNPROVEN: Mapping[Proof, str] = {Proof.NOT_ALLOWED: SETTLE, Proof.NOT_POSSIBLE: AGAIN}
+"""What is to be done where there is no proof."""
+
 Tell = Callable[[str, str, str], None]
 """(event kind, address, text)"""
+Barrier = Callable[[Goal], Awaitable[Proof]]
+
+
+def bug(error: Exception) -> Ending:
+    """The ending of a goal whose code, or ours, is wrong."""
+    return Ending(Verdict.FAILED, f"this is a bug in dbc-iac ({place_of(error)})", ExitCode.BUG, remedy=REPORT)
 
 
 @dataclass(slots=True)
@@ -79,16 +103,21 @@ class Pursuit:
     halted: Callable[[], str]
     choices: Choices = field(default_factory=Choices)
 
-    async def achieve(self, goal: Goal, barrier: Callable[[Goal], Awaitable[bool | None]] | None = None) -> Ending:
-        """Bring a goal about. `barrier` proves what became of a blind call: True: it is met, False: it
-        did not and will not happen, None: there is no proof without booting a VM that is to stay off."""
-        return await _Chase(self, goal.informed(self.recorder.known), barrier).run()
+    async def achieve(self, goal: Goal, barrier: Barrier | None = None) -> Ending:
+        """Bring a goal about. `barrier` proves what became of a blind call.
+
+        Whatever a kind's code raises ends this goal and nothing else: windows are closed, other branches go on.
+        """
+        try:
+            return await _Chase(self, goal.informed(self.recorder.known), barrier).run()
+        except Exception as error:
+            return bug(error)
 
 
 class _Chase:
     """The state of one pursuit."""
 
-    def __init__(self, pursuit: Pursuit, goal: Goal, barrier: Callable[[Goal], Awaitable[bool | None]] | None) -> None:
+    def __init__(self, pursuit: Pursuit, goal: Goal, barrier: Barrier | None) -> None:
         self.by = pursuit
         self.goal = goal
         self.barrier = barrier
@@ -148,7 +177,10 @@ class _Chase:
         return Ending(Verdict.MET, seen.text, doubtful=self.doubtful)
 
     async def _wait(self, text: str) -> Ending | None:
-        patience = min(self.goal.patience, self.by.choices.wait_timeout or self.goal.patience)
+        limit = self.by.choices.wait_timeout
+        patience = self.goal.patience if limit is None else min(self.goal.patience, limit)
+        if self.goal.creates and self.goal.needs is not Needs.OFF and self.accepted and not self.by.choices.wait:
+            patience = 0
         if self.by.now() - self.started >= patience:
             return Ending(Verdict.WAITING, f"still {text}", ExitCode.PARTIAL)
         if text != self.said:
@@ -238,6 +270,6 @@ class _Chase:
             return Ending(Verdict.UNPROVEN, text)
         self.by.tell("barrier", self.goal.address, f"{text}; proving whether it happened")
         proved = await self.barrier(self.goal)
-        if proved is None:
-            return Ending(Verdict.UNPROVEN, text, ExitCode.PARTIAL, remedy=SETTLE)
-        return Ending(Verdict.FAILED, text) if not proved and self.tries >= TRIES else None
+        if proved in UNPROVEN:
+            return Ending(Verdict.UNPROVEN, text, ExitCode.PARTIAL, remedy=UNPROVEN[proved])
+        return Ending(Verdict.FAILED, text) if proved is Proof.NEVER and self.tries >= TRIES else None

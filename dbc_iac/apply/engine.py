@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from dbc_iac.api.channel import Channel
 from dbc_iac.api.secret import SecretText
-from dbc_iac.apply.achieve import Choices, Ending, Pursuit, Verdict
+from dbc_iac.apply.achieve import Choices, Ending, Pursuit, Verdict, bug
 from dbc_iac.apply.gate import Gate
 from dbc_iac.apply.hook import Hook, keeps_on
 from dbc_iac.apply.recorder import Recorder
@@ -58,6 +58,18 @@ class Ledger:
     def bad(self) -> set[str]:
         """The addresses of which something is left to do."""
         return {*self.failed, *self.waiting, *self.not_started}
+
+    def word(self, address: str) -> str:
+        """What became of an address, for what needs it."""
+        if address in self.failed:
+            return "failed"
+        return "is not finished yet" if address in self.waiting else "was not started"
+
+    def event(self, address: str) -> str:
+        """The kind of event that tells of it."""
+        if address in self.failed:
+            return "step-failed"
+        return "step-waiting" if address in self.waiting else "step-skipped"
 
     def why(self, address: str) -> str:
         """What is to be said of an address of which something is left to do."""
@@ -104,13 +116,13 @@ class _Engine:
         """A window that waits for no creation on its node: nothing is queued there before it."""
         if draft.kind is not StepKind.WINDOW:
             return False
-        todo, seen = list(draft.after), set(draft.after)
+        todo, seen = list(draft.first), set(draft.first)
         while todo:
             before = self.drafts[todo.pop()]
             if any(g.creates for g in before.goals):
                 return False
-            todo += [k for k in before.after if k not in seen]
-            seen |= before.after
+            todo += [k for k in before.first if k not in seen]
+            seen |= before.first
         return True
 
     def _gate(self, draft: Draft) -> Gate:
@@ -120,7 +132,7 @@ class _Engine:
     async def _step(self, draft: Draft) -> None:
         """Wait for what it needs, run it, and let go what waits for it."""
         try:
-            for key in sorted(draft.after):
+            for key in sorted(draft.first):
                 await self.finished[key].wait()
             cause = next((k for k in sorted(draft.after) if k in self.broken), None)
             if cause is not None:
@@ -141,27 +153,36 @@ class _Engine:
         return "the run was interrupted" if self.run_.stopped() else ""
 
     def _skip(self, draft: Draft, why: str) -> None:
+        """Nothing of a step is begun. What has been said of an address is not said again for its other steps."""
         self.broken[draft.key] = "was not started"
         addresses = {draft.address} if draft.kind is StepKind.CHANGE else {g.address for g in draft.goals}
-        for address in addresses - set(self.ledger.failed):
-            self.ledger.not_started.setdefault(address, why)
-        self.tell("step-skipped", draft.address, why)
+        for address in sorted(addresses - self.ledger.bad):
+            self.ledger.not_started[address] = why
+            self.tell("step-skipped", address, why)
 
     async def _run_step(self, draft: Draft) -> None:
         if draft.goals:
             self.tell("step-started", draft.address, draft.kind.value)
-        ok = await (self._window(draft) if draft.kind is StepKind.WINDOW else self._change(draft))
+        try:
+            ok = await (self._window(draft) if draft.kind is StepKind.WINDOW else self._change(draft))
+        except Exception as error:  # ends this branch and no other
+            ok = self._broke(draft, bug(error))
         if not ok:
-            self.broken[draft.key] = "failed"
+            self.broken[draft.key] = self.ledger.word(draft.address)
             self._tell_broken(draft)
         elif draft.goals:
             self.tell("step-done", draft.address, draft.kind.value)
 
+    def _broke(self, draft: Draft, ending: Ending) -> bool:
+        for goal in draft.goals:
+            if goal.address not in self.ledger.bad:
+                self._failed(goal, ending)
+        return False
+
     def _tell_broken(self, draft: Draft) -> None:
         """What of a step is left to do: a window has goals of several resources, and some of them may be done."""
         for address in sorted({draft.address, *(g.address for g in draft.goals)} & self.ledger.bad):
-            kind = "step-failed" if address in self.ledger.failed else "step-skipped"
-            self.tell(kind, address, self.ledger.why(address))
+            self.tell(self.ledger.event(address), address, self.ledger.why(address))
 
     async def _change(self, draft: Draft) -> bool:
         """The goals of one resource, one after another; on a failed replacement the old machine is started again."""

@@ -13,8 +13,8 @@ from dbc_iac.values import Json
 class Event:
     """Something that happened. `at` is in seconds since the apply began.
 
-    Kinds: `step-started`, `step-done`, `step-failed`, `step-skipped`, `call`, `waiting`, `goal-met`, `window-opened`,
-    `window-closed`, `barrier`, `note`.
+    Kinds: `step-started`, `step-done`, `step-failed`, `step-waiting`, `step-skipped`, `call`, `waiting`, `goal-met`,
+    `window-opened`, `window-closed`, `barrier`, `note`.
     """
 
     kind: str

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from dbc_iac.api.calls import CallClass
-from dbc_iac.apply.achieve import SETTLE, Ending, Pursuit, Verdict
+from dbc_iac.apply.achieve import UNPROVEN, Ending, Proof, Pursuit, Verdict, bug
 from dbc_iac.apply.hook import Hook, keeps_on
 from dbc_iac.apply.watch import FLOOR
 from dbc_iac.diagnostics import ExitCode
@@ -30,6 +30,9 @@ START_TRIES = 5
 
 class OffLedger(Protocol):
     powered_off: dict[str, str]
+
+    @property
+    def bad(self) -> set[str]: ...
 
 
 class Window:
@@ -74,9 +77,10 @@ class Window:
         if ok:
             blind = [g for g in self.draft.goals if g.call_class is CallClass.BLIND]
             unsettled = [g for g in blind if was_off and self.changes[g.address].unsettled]
-            if unsettled and self._may_boot:
-                await self._cycle()
-            ok = await self._goals([] if self._may_boot else unsettled)
+            try:
+                ok = await self._goals(unsettled, await self._proof() if unsettled else Proof.NEVER)
+            except Exception as error:  # whatever is wrong, the VM is started again
+                ok = self._broke(error)
         else:
             for goal in self.draft.goals:
                 self.failed(goal, ending)
@@ -86,6 +90,12 @@ class Window:
                 ok = await self._stays_on() and ok
         self.by.tell("window-closed", self.draft.address, "")
         return ok
+
+    def _broke(self, error: Exception) -> bool:
+        for goal in self.draft.goals:
+            if goal.address not in self.ledger.bad:
+                self.failed(goal, bug(error))
+        return False
 
     async def _prepared(self) -> bool:
         """Run the hook. Without `force` a failure leaves everything as it is."""
@@ -101,12 +111,15 @@ class Window:
         """A VM that is to stay off is not booted for a proof, unless that was said."""
         return self.draft.power == "on" or self.by.choices.settle
 
-    async def _goals(self, unsettled: list[Goal]) -> bool:
+    async def _goals(self, unsettled: list[Goal], proof: Proof) -> bool:
+        """`proof`: what is known by now of calls of earlier runs for the `unsettled` goals."""
         met: list[Goal] = []
         for goal in self.draft.goals:
-            if goal in unsettled and (await goal.look(self.by.reader)).sight is not Sight.MET:
+            if goal.deletes and goal.address in self.ledger.bad:
+                continue  # what was to take its place does not stand
+            if goal in unsettled and proof in UNPROVEN and (await goal.look(self.by.reader)).sight is not Sight.MET:
                 text = "no certain answer to an earlier call"
-                ending = Ending(Verdict.UNPROVEN, text, ExitCode.PARTIAL, remedy=SETTLE)
+                ending = Ending(Verdict.UNPROVEN, text, ExitCode.PARTIAL, remedy=UNPROVEN[proof])
             else:
                 ending = await self.by.achieve(goal, self._barrier)
             if ending.verdict is Verdict.MET:
@@ -152,24 +165,26 @@ class Window:
                 return False
         return True
 
-    async def _barrier(self, goal: Goal) -> bool | None:
-        """Prove what became of a blind call: whatever was accepted while the VM was off lies before its next shutdown.
-
-        True: it happened. False: it did not and will not, and may be sent again. None: that cannot be proved, for the
-        VM is to stay off.
-        """
+    async def _barrier(self, goal: Goal) -> Proof:
+        """Prove what became of a blind call: what was accepted while the VM was off lies before its next shutdown."""
         until = self.by.now() + SETTLE_SECONDS
         while self.by.now() < until:
             await self.by.watch.tick(goal.reach.target)
             if (await goal.look(self.by.reader)).sight is Sight.MET:
-                return True
-        if not self._may_boot:
-            return None
-        await self._cycle()
-        return (await goal.look(self.by.reader)).sight is Sight.MET
+                return Proof.HAPPENED
+        proof = await self._proof()
+        seen = await goal.look(self.by.reader)
+        return Proof.HAPPENED if seen.sight is Sight.MET else proof
 
-    async def _cycle(self) -> None:
-        """Start, then power off: jobs accepted before have run, and calls that come while it runs are refused."""
+    async def _proof(self) -> Proof:
+        """Start, then power off: jobs accepted before have run, and calls that come while it runs are refused.
+
+        Only a VM that has really run, and was really shut down after, proves anything.
+        """
+        if not self._may_boot:
+            return Proof.NOT_ALLOWED
         self.by.tell("barrier", self.draft.address, "one more boot proves what became of an earlier call")
-        await self.by.achieve(self.on)
-        await self.by.achieve(self.off)
+        for goal in (self.on, self.off):
+            if (await self.by.achieve(goal)).verdict is not Verdict.MET:
+                return Proof.NOT_POSSIBLE
+        return Proof.NEVER

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from dbc_iac.cli.runtime import Runtime
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.diagnostics import REPORT, Diagnostic, DiagnosticError, ExitCode, Severity, place_of
 from dbc_iac.report.lines import Line, json_text
 from dbc_iac.report.redaction import Redaction
 
@@ -125,16 +125,14 @@ def _usage(error: click.ClickException) -> Diagnostic:
 
 def _bug(app: App, error: Exception) -> ExitCode:
     """A fault of ours. The message of the exception is not shown: it could hold anything."""
-    where = traceback.extract_tb(error.__traceback__)[-1]
-    place = f"{Path(where.filename).name}:{where.lineno}"
     app.report(
         [
             Diagnostic(
                 "bug",
                 Severity.ERROR,
-                f"this is a bug in dbc-iac ({type(error).__name__} at {place})",
+                f"this is a bug in dbc-iac ({place_of(error)})",
                 "What was done so far is in the state and its journal.",
-                "Please report it, with the command. DBC_IAC_DEBUG=1 shows where it happened.",
+                REPORT,
                 exit_code=ExitCode.BUG,
             )
         ]

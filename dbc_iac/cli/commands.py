@@ -178,6 +178,7 @@ def apply(
     targets: tuple[str, ...],
     yes: bool,
     wait_timeout: float | None,
+    no_wait: bool,
     settle: bool,
     as_json: bool,
     **rails: object,
@@ -205,7 +206,9 @@ def apply(
             made = workspace.expected(reviewed)
         else:
             made = workspace.plan(options) if file is None else workspace.planned(file)
-        _confirm_and_apply(app, workspace, made, yes or file is not None, Choices(wait_timeout, settle), rails)
+        _confirm_and_apply(
+            app, workspace, made, yes or file is not None, Choices(wait_timeout, not no_wait, settle), rails
+        )
 
 
 @follow_options
@@ -223,6 +226,7 @@ def destroy(
     targets: tuple[str, ...],
     yes: bool,
     wait_timeout: float | None,
+    no_wait: bool,
     settle: bool,
     as_json: bool,
     **rails: object,
@@ -235,7 +239,7 @@ def destroy(
     workspace = Workspace.load(app)
     with workspace.locked("destroy"):
         made = workspace.plan(_options(True, targets, rails))
-        _confirm_and_apply(app, workspace, made, yes, Choices(wait_timeout, settle), rails)
+        _confirm_and_apply(app, workspace, made, yes, Choices(wait_timeout, not no_wait, settle), rails)
 
 
 def _confirm_and_apply(

@@ -39,10 +39,14 @@ yes_option = click.option("--yes", is_flag=True, help="Do not ask. Required with
 
 def choice_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """How far an apply goes: the same for apply and destroy."""
+    patience = click.FloatRange(min=0)
     waiting = click.option(
-        "--wait-timeout", type=float, metavar="SECONDS", help="Wait no longer than this for one effect."
+        "--wait-timeout", type=patience, metavar="SECONDS", help="Wait no longer than this for one effect."
+    )
+    leaving = click.option(
+        "--no-wait", is_flag=True, help="Do not wait for what has been asked to be created: the next apply goes on."
     )
     proving = click.option(
         "--settle", is_flag=True, help="Boot a VM that is to stay off, where only that proves what became of a call."
     )
-    return waiting(proving(command))
+    return waiting(leaving(proving(command)))

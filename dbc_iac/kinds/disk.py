@@ -12,7 +12,7 @@ from pydantic import Field
 from dbc_iac.api import wire
 from dbc_iac.api.calls import CallClass
 from dbc_iac.api.endpoints import disks
-from dbc_iac.api.outcome import Done, Outcome
+from dbc_iac.api.outcome import Done, NotSent, Outcome
 from dbc_iac.api.reading import VmDisk
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.kinds.goal import Goal, Hands, Needs, Seen, Sight
@@ -130,7 +130,9 @@ class DiskAbsent(Goal):
     async def act(self, hands: Hands, reader: Reader) -> Outcome[Any]:
         details = await reader.vm(self.reach, self.vm)
         found = details.value.disks if not isinstance(details, Unreadable) and details.value else ()
-        device = next(d.name for d in found if d.source_file == self.id)
+        device = next((d.name for d in found if d.source_file == self.id), None)
+        if device is None:
+            return NotSent("the VM does not show the disk just now")
         return await disks.delete_disk(hands.connect(self.reach), self.vm, wire.DiskDelete(disk=device))
 
 

@@ -25,21 +25,28 @@ JOB_SECONDS = 15
 
 @dataclass(slots=True)
 class Draft:
-    """A step that is being put together, with the goals themselves."""
+    """A step that is being put together, with the goals themselves. `after` are the steps that it needs done; `behind`
+    those that come first, whatever becomes of them."""
 
     key: str
     kind: StepKind
     address: str
     goals: list[Goal] = field(default_factory=list)
     after: set[str] = field(default_factory=set)
+    behind: set[str] = field(default_factory=set)
     node: str = ""
     power: str = ""
+
+    @property
+    def first(self) -> set[str]:
+        """The steps that it waits for."""
+        return self.after | self.behind
 
     def step(self) -> Step:
         off = self.kind is StepKind.WINDOW
         seconds = OFF_ON_SECONDS + JOB_SECONDS * len(self.goals) if off and self.power == "on" else 0
         return Step(
-            self.key, self.kind, self.address, tuple(line(g) for g in self.goals), tuple(sorted(self.after)),
+            self.key, self.kind, self.address, tuple(line(g) for g in self.goals), tuple(sorted(self.first)),
             self.node, seconds, self.power,
         )  # fmt: skip
 
@@ -60,8 +67,9 @@ def compile_steps(changes: Mapping[str, Change]) -> dict[str, Draft]:
         _order_removal(change, changes, drafts)
     for draft in drafts.values():
         draft.after = {k for k in draft.after if k in drafts and k != draft.key}
-    _order_process_ends(pending, drafts)
-    keys = order({k: tuple(sorted(d.after)) for k, d in drafts.items()})
+    _order_process_ends(changes, drafts)
+    _order_moves(pending, drafts)
+    keys = order({k: tuple(sorted(d.first)) for k, d in drafts.items()})
     return {k: drafts[k] for k in keys}
 
 
@@ -169,7 +177,7 @@ def _order_creation(change: Change, changes: Mapping[str, Change], drafts: dict[
 
 def _order_process_ends(changes: Mapping[str, Change], drafts: dict[str, Draft]) -> None:
     """What ends the node's process waits for everything on that machine but what needs it."""
-    for change in changes.values():
+    for change in [c for c in changes.values() if c.pending]:
         if not kind_of(change.kind).ends_process or change.address not in drafts:
             continue
         needing = _following(change.address, drafts)
@@ -180,6 +188,14 @@ def _order_process_ends(changes: Mapping[str, Change], drafts: dict[str, Draft])
         }
 
 
+def _order_moves(pending: Mapping[str, Change], drafts: dict[str, Draft]) -> None:
+    """What comes anew on another VM is made there before the old one goes, unless two VMs swap."""
+    for change in pending.values():
+        made, left = window_key(change.holder), window_key(change.old_holder)
+        if change.old_holder and made != left and {made, left} <= set(drafts) and made not in _following(left, drafts):
+            drafts[left].behind.add(made)
+
+
 def _target(change: Change) -> Json:
     return (change.reach or change.old_reach).get("target")
 
@@ -187,7 +203,7 @@ def _target(change: Change) -> Json:
 def _following(key: str, drafts: Mapping[str, Draft]) -> set[str]:
     """A step, and every step that comes after it, however indirectly."""
     found = {key}
-    while more := {k for k, d in drafts.items() if k not in found and d.after & found}:
+    while more := {k for k, d in drafts.items() if k not in found and d.first & found}:
         found |= more
     return found
 

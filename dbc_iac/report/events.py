@@ -19,8 +19,8 @@ from dbc_iac.values import Json
 
 FORMAT_VERSION = 1
 KINDS = (
-    "step-started", "step-done", "step-failed", "step-skipped", "call", "waiting", "goal-met", "window-opened",
-    "window-closed", "barrier", "note",
+    "step-started", "step-done", "step-failed", "step-waiting", "step-skipped", "call", "waiting", "goal-met",
+    "window-opened", "window-closed", "barrier", "note",
 )  # fmt: skip
 
 

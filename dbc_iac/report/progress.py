@@ -11,6 +11,7 @@ from dbc_iac.report.lines import PAPER, Line, Screen, Tone
 
 _SAID = {
     "step-failed": ("FAILED", Tone.LOSS),
+    "step-waiting": ("not yet", Tone.UNSEEN),
     "step-skipped": ("not started", Tone.REMOVED),
     "call": ("call", Tone.PLAIN),
     "waiting": ("waiting", Tone.ASIDE),
@@ -21,7 +22,7 @@ _SAID = {
     "note": ("note", Tone.CHANGED),
 }
 """What is told of; a kind that is not here says nothing new (a step starts with a call or a window)."""
-_ENDS = frozenset({"goal-met", "step-done", "step-failed", "step-skipped"})
+_ENDS = frozenset({"goal-met", "step-done", "step-failed", "step-waiting", "step-skipped"})
 REMIND_SECONDS = 240.0
 """How long nothing may be said: CI ends jobs that are silent for some minutes, and a creation takes up to 50."""
 
@@ -53,7 +54,7 @@ class UnderWay:
         return len(self._ended)
 
     def follow(self, event: Event) -> None:
-        if event.kind in {"step-done", "step-failed", "step-skipped"}:
+        if event.kind in {"step-done", "step-failed", "step-waiting", "step-skipped"}:
             self._ended.add(event.address)
         if event.kind in _ENDS:
             self.since.pop(event.address, None)

@@ -9,7 +9,7 @@ from typing import Any
 from dbc_iac.api import wire
 from dbc_iac.api.calls import CallClass
 from dbc_iac.api.endpoints import disks, vms
-from dbc_iac.api.outcome import Outcome
+from dbc_iac.api.outcome import NotSent, Outcome
 from dbc_iac.api.secret import SecretText
 from dbc_iac.kinds.goal import Goal, Hands, Needs, Seen, Sight
 from dbc_iac.kinds.reader import Reader, Unreadable
@@ -197,8 +197,9 @@ class DiskHasSize(Goal):
     async def act(self, hands: Hands, reader: Reader) -> Outcome[Any]:
         details = await reader.vm(self.reach, self.vm)
         found = details.value.disks if not isinstance(details, Unreadable) and details.value else ()
-        disk = next(d for d in found if d.source_file == self.file)
-        assert disk.size_gib is not None  # noqa: S101 - looked at right before
+        disk = next((d for d in found if d.source_file == self.file), None)
+        if disk is None or disk.size_gib is None:
+            return NotSent("the VM does not show the disk just now")
         add = wire.DiskResize(disk=disk.name, add_gib=self.size - int(disk.size_gib))
         return await disks.resize_disk(hands.connect(self.reach), self.vm, add)
 

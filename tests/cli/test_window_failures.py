@@ -1,0 +1,131 @@
+"""What goes wrong inside an offline window, and what must not follow from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dbc_iac.kinds.virtual_machine.goals import DiskHasSize
+from tests.cli.trials import act, converges, write
+from tests.projects import NODE_ID, Emulated, document, project, vm
+
+NO_SPACE = "mount directory:/mnt have no enough space"
+WORLD: dict[str, Any] = {
+    "gpuNodes": [{"id": NODE_ID, "data": [{"path": "/data"}, {"path": "/mnt"}]}],
+    "imageCentres": [{"id": "ID_1", "images": [{"name": "ubuntu.qcow2"}]}, {"id": "ID_2"}],
+}
+PORTS = {"ssh": 20100, "vnc": 20101}
+
+
+@pytest.fixture
+def emulated(tmp_path: Path) -> Iterator[Emulated]:
+    made = Emulated(project(tmp_path), WORLD)
+    yield made
+    made.close()
+
+
+def disk(size: int = 50, name: str = "scratch", **changed: Any) -> str:
+    return document("Disk", name, {"vm": "trainer", "size": f"{size}Gi", **changed})
+
+
+def applied(emulated: Emulated, *documents: str) -> None:
+    write(emulated, documents)
+    converges(emulated)
+
+
+def faults(emulated: Emulated, *given: dict[str, Any]) -> None:
+    for fault in given:
+        emulated.loop.run_until_complete(act(emulated, ("/faults", fault)))
+
+
+def mended(emulated: Emulated) -> None:
+    emulated.loop.run_until_complete(act(emulated, ("/faults/clear", {})))
+
+
+def sizes(emulated: Emulated) -> list[list[int]]:
+    return [sorted(machine["disks"].values()) for machine in emulated.vms.values()]
+
+
+@pytest.mark.parametrize("again", [(), ("--settle",)], ids=["at once", "with --settle"])
+@pytest.mark.parametrize(("before", "wanted", "op"), [((), 50, "disk.add"), ((disk(50),), 90, "disk.resize")])
+def test_a_proof_whose_boot_is_refused_proves_nothing(
+    emulated: Emulated, before: tuple[str, ...], wanted: int, op: str, again: tuple[str, ...]
+) -> None:
+    """The call without an answer is not repeated before a boot has really proved what became of it."""
+    applied(emulated, vm(), *before)
+    write(emulated, (vm(), disk(wanted)))
+    refused = {"op": "tasks.start", "kind": "refuse", "text": "allocate gpu failed", "times": 999}
+    faults(emulated, {"op": op, "kind": "late", "seconds": 240}, refused)
+    first = emulated.run("apply", "--yes")
+    assert (first.code, "Apply again when the VM can be started" in first.err) == (7, True), first.err
+    second = emulated.run("apply", "--yes", *again)
+    assert second.code == 7, second.err
+    mended(emulated)
+    emulated.settle()
+    converges(emulated)
+    assert sizes(emulated) == [[20, 20, wanted]]
+    assert [m["domain"] for m in emulated.vms.values()] == ["running"]
+
+
+@pytest.mark.parametrize("changed", [{"hostDir": "/mnt"}, {"hostDir": "/mnt", "vm": "other"}], ids=["folder", "vm"])
+def test_a_disk_is_not_deleted_before_the_one_in_its_place_stands(emulated: Emulated, changed: dict[str, Any]) -> None:
+    machines = (vm(), vm("other", gpus=0))
+    applied(emulated, *machines, disk())
+    write(emulated, (*machines, disk(**changed)))
+    faults(emulated, {"op": "disk.add", "kind": "refuse", "text": NO_SPACE, "times": 99})
+    failed = emulated.run("apply", "--yes")
+    assert (failed.code, failed.err.count("Disk/scratch, which")) == (1, 0), failed.err
+    assert sizes(emulated) == [[20, 20, 50], [20, 20]]
+    mended(emulated)
+    converges(emulated)
+    assert sorted(sizes(emulated)) == [[20, 20], [20, 20, 50]]
+
+
+def test_two_disks_swap_their_vms(emulated: Emulated) -> None:
+    machines = (vm(), vm("other", gpus=0))
+    applied(emulated, *machines, disk(50, "one"), disk(60, "two", vm="other"))
+    write(emulated, (*machines, disk(50, "one", vm="other"), disk(60, "two")))
+    converges(emulated)
+    assert sizes(emulated) == [[20, 20, 60], [20, 20, 50]]
+
+
+def test_an_export_waits_for_the_window_of_a_vm_that_does_not_change_itself(emulated: Emulated) -> None:
+    machine = vm(ports=PORTS)
+    applied(emulated, machine, disk(50))
+    export = document("ImageExport", "copy", {"node": "gpu-a", "file": "win10.qcow2", "imageServer": "ID_2"})
+    write(emulated, (machine, disk(60), export))
+    steps = {s["address"]: s for s in emulated.run("plan", "--json").json["steps"]}
+    assert "VirtualMachine/trainer#window" in steps["ImageExport/copy"]["after"]
+    converges(emulated)
+
+
+def test_a_fault_of_ours_ends_its_branch_only_and_leaves_no_vm_off(
+    emulated: Emulated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    applied(emulated, vm(), disk(50))
+
+    async def broken(*given: object) -> None:
+        raise RuntimeError("canary")
+
+    write(emulated, (vm(gpus=2), disk(90), vm("other", gpus=0)))
+    with monkeypatch.context() as patch:
+        patch.setattr(DiskHasSize, "act", broken)
+        failed = emulated.run("apply", "--yes")
+    assert failed.code == 7, failed.err
+    assert "this is a bug in dbc-iac (RuntimeError at" in failed.err
+    assert "canary" not in failed.out + failed.err
+    assert [(m["domain"], len(m["gpus"])) for m in emulated.vms.values()] == [("running", 2), ("running", 0)]
+    converges(emulated)
+
+
+def test_a_creation_can_be_left_to_the_next_apply(emulated: Emulated) -> None:
+    write(emulated, (vm(), disk()))
+    left = emulated.run("apply", "--yes", "--no-wait")
+    assert (left.code, "not yet       VirtualMachine/trainer: still" in left.err) == (7, True), left.err
+    assert "Disk/scratch: it needs VirtualMachine/trainer, which is not finished yet" in left.err
+    emulated.settle()
+    converges(emulated)
+    assert sizes(emulated) == [[20, 20, 50]]
