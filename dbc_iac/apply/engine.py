@@ -195,7 +195,7 @@ class _Engine:
         change = self.changes[draft.address]
         parked = False
         for goal in draft.goals:
-            if goal.powers == "off" and (why := await self._kept_on(goal)):
+            if not parked and (why := await self._kept_on(goal)):
                 self._failed(goal, Ending(Verdict.FAILED, why))
                 return False
             if goal.power_cycles and (await goal.look(self.reader)).sight is not Sight.MET:
@@ -224,8 +224,12 @@ class _Engine:
 
     async def _kept_on(self, goal: Goal) -> str:
         """Why a VM must not be powered off now, by its hook; empty where it may."""
-        hook = self.run_.hooks.get(goal.address)
-        if hook is None or self._halted() or (await goal.look(self.reader)).sight is Sight.MET:
+        hook, change = self.run_.hooks.get(goal.address), self.changes[goal.address]
+        kind = kind_of(change.kind)
+        if hook is None or self._halted() or not (goal.powers == "off" or (goal.deletes and kind.host)):
+            return ""
+        off = goal if goal.powers else kind.power(_as_old(change), to="off")
+        if (await off.look(self.reader)).sight is Sight.MET or (await goal.look(self.reader)).sight is Sight.MET:
             return ""
         return await keeps_on(hook, lambda text: self.tell("note", goal.address, text))
 

@@ -217,11 +217,11 @@ class Snapshot(Kind[SnapshotSpec]):
         yield from check_centre(resource, resource.spec.image_server, machine)
 
     async def observe(self, sought: Sought, reader: Reader) -> Observation:
+        if not sought.holder_id:  # its VM is gone, and the record with it
+            return Observation(False, id=sought.id)
         taken_of = str(sought.binding.resolved.get("vm", "")) if sought.binding is not None else ""
         if sought.binding is not None and taken_of and taken_of != sought.holder_id:
             return Observation(True, id=sought.id, notes=(_ARCHIVED,))
-        if not sought.holder_id:
-            return Observation(False, id=sought.id)
         found = await find_snapshot(reader, sought.reach, sought.holder_id, sought.id)
         if isinstance(found, Unreadable):
             return unread(sought.id, found)

@@ -31,6 +31,9 @@ def _with_holder(change: Change, changes: Mapping[str, Change]) -> Change:
         return change
     vm_gone = holder.action in _GOING or (holder.action is Action.CREATE and bool(holder.old_id))
     host = replace(change, holder_id=holder.id if change.action is not Action.DELETE else holder.old_id or holder.id)
+    if change.action is Action.DELETE and holder.action is Action.FORGET:
+        reason = f"it stays on {change.holder}, which is let go"
+        return replace(host, action=Action.FORGET, losses=(), reasons=(*change.reasons, reason))
     if change.action is Action.DELETE:
         return replace(host, reasons=(*change.reasons, f"it goes with {change.holder}")) if vm_gone else host
     if not vm_gone or change.action is Action.UNKNOWN:
@@ -75,15 +78,20 @@ def _same_name_networks(changes: dict[str, Change], problems: Diagnostics) -> No
 
 
 def _unknown_from(changes: dict[str, Change], address: str) -> bool:
-    """What needs something unknown is not started."""
+    """What needs something unknown is not started, and a VM does not go under something that cannot be read: a snapshot
+    that uploads would end the node's process."""
     change = changes[address]
-    if not change.pending or change.action in {Action.DELETE, Action.FORGET}:
+    if not change.pending or change.action is Action.FORGET:
         return False
-    cause = next((d for d in change.dependencies if d in changes and changes[d].action is Action.UNKNOWN), None)
-    if cause is None:
+    unknown = {a for a, c in changes.items() if c.action is Action.UNKNOWN}
+    needed = sorted(unknown & {*change.dependencies}) if change.action is not Action.DELETE else []
+    carried = sorted(a for a in unknown if address in {changes[a].holder, changes[a].old_holder})
+    if needed:
+        reason = f"it needs {needed[0]}, which cannot be read"
+    elif carried and change.action in {Action.DELETE, Action.REPLACE}:
+        reason = f"{carried[0]} lives on it, and cannot be read"
+    else:
         return False
-    changes[address] = replace(
-        change, action=Action.UNKNOWN, reasons=(f"it needs {cause}, which cannot be read",),
-        authority=changes[cause].authority,
-    )  # fmt: skip
+    authority = changes[(needed or carried)[0]].authority
+    changes[address] = replace(change, action=Action.UNKNOWN, reasons=(reason,), losses=(), authority=authority)
     return True

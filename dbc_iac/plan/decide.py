@@ -326,7 +326,8 @@ def _forgotten(change: Change, session: Session, options: Options) -> Change:
     """`removed` of the project file: the object is let go, not deleted."""
     if change.action is not Action.DELETE or change.address not in session.removed or options.destroy:
         return change
-    return replace(change, action=Action.FORGET, reasons=("`removed` says to let it go: it stays where it is",))
+    reason = "`removed` says to let it go: it stays where it is"
+    return replace(change, action=Action.FORGET, losses=(), reasons=(reason,))
 
 
 def _why_removed(candidate: Candidate, options: Options) -> str:

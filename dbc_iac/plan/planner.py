@@ -14,7 +14,7 @@ from dbc_iac.plan.graph import check_inventory
 from dbc_iac.plan.model import Action, Change, Plan, canonical_digest
 from dbc_iac.plan.ports import choose_ports
 from dbc_iac.plan.preflight import preflight
-from dbc_iac.plan.rails import rails
+from dbc_iac.plan.rails import rails, stays_on
 from dbc_iac.plan.refresh import World, refresh, remembered
 from dbc_iac.plan.renames import likely_renames
 from dbc_iac.plan.session import Options, Session
@@ -51,6 +51,8 @@ async def make_plan(session: Session, options: Options) -> Plan:
     problems = _placed(problems, session)
     problems.raise_errors()
     drafts = _steps(changes)
+    problems.extend(stays_on(session, changes, drafts))
+    problems.raise_errors()
     return _plan(session, world, options, changes, drafts, problems)
 
 

@@ -8,6 +8,7 @@ from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.kinds import kind_of
 from dbc_iac.plan.model import Action, Change
 from dbc_iac.plan.session import Options, Session
+from dbc_iac.plan.steps import Draft
 
 SMALL = 5
 """Resources in state up to which no share of removals is refused."""
@@ -19,10 +20,7 @@ def rails(session: Session, changes: Mapping[str, Change], options: Options) -> 
     yield from _share(session, removals, options)
     for change in removals:
         yield from _protection(session, change, options)
-        yield from _offline(session, change)
     for change in changes.values():
-        if change.action is Action.UPDATE:
-            yield from _offline(session, change)
         if change.pending and change.action is not Action.FORGET and change.holder and change.holder not in changes:
             yield _not_ours(session, change)
 
@@ -100,17 +98,30 @@ def _done(action: Action) -> str:
     return "replaced" if action is Action.REPLACE else "deleted"
 
 
-def _offline(session: Session, change: Change) -> Iterator[Diagnostic]:
+def stays_on(session: Session, changes: Mapping[str, Change], drafts: Mapping[str, Draft]) -> Iterator[Diagnostic]:
+    """`lifecycle.offline: never`: a VM that runs is powered off for nothing, whichever resource would need it.
+
+    That it is new, goes, or is to be off by its own document is another matter.
+    """
+    told: set[str] = set()
+    for draft in drafts.values():
+        host = session.inventory.resources.get(draft.address)
+        runs = changes[draft.address].observed.get("power") not in {None, "off"}
+        if not runs or host is None or host.spec.lifecycle.offline != "never" or not draft.powers_off:
+            continue
+        anew = changes[draft.address].action is Action.REPLACE  # what lives on it follows from that
+        needing = {draft.address} if anew else {g.address for g in draft.goals}
+        for address in sorted(needing - told):
+            told.add(address)
+            yield _needs_off(session, changes[address], host.address)
+
+
+def _needs_off(session: Session, change: Change, host: str) -> Diagnostic:
+    causes = (f.path for f in change.fields if f.behaviour in {"offline", "cold-boot", "replace", "once"})
+    cause = next(causes, "") if change.action in {Action.UPDATE, Action.REPLACE} else ""
+    summary = f"{cause or change.address} needs {host} to be powered off, and its lifecycle.offline is never"
+    remedy = f"Set `offline: allow` in {host}, or take this change back."
     resource = session.inventory.resources.get(change.address)
-    host = session.inventory.resources.get(change.holder) or resource
-    if resource is None or host is None or host.spec.lifecycle.offline != "never":
-        return
-    cause = next((f.path for f in change.fields if f.behaviour in {"offline", "cold-boot"}), None)
-    if cause is not None:
-        yield resource.problem(
-            "offline-never",
-            cause,
-            f"{cause} needs {host.address} to be powered off, and its lifecycle.offline is never",
-            remedy="Set `offline: allow`, or set the old value again.",
-            exit_code=ExitCode.REFUSED,
-        )
+    if resource is None:
+        return _refusal("offline-never", summary, "; ".join(change.reasons), remedy, change.address)
+    return resource.problem("offline-never", cause, summary, remedy=remedy, exit_code=ExitCode.REFUSED)

@@ -42,6 +42,11 @@ class Draft:
         """The steps that it waits for."""
         return self.after | self.behind
 
+    @property
+    def powers_off(self) -> bool:
+        """Whether a machine that runs is powered off on the way."""
+        return self.kind is StepKind.WINDOW or any(g.fields.get("power") == DOWN for g in self.goals)
+
     def step(self) -> Step:
         off = self.kind is StepKind.WINDOW
         seconds = OFF_ON_SECONDS + JOB_SECONDS * len(self.goals) if off and self.power == "on" else 0

@@ -298,14 +298,6 @@ def test_delete_first_frees_what_the_new_one_needs(make: Callable[..., Emulated]
     assert len(emulated.vms) == 1
 
 
-def test_offline_never_refuses_what_needs_a_power_off(make: Callable[..., Emulated], tmp_path: Path) -> None:
-    emulated = make(vm(lifecycle={"offline": "never"}))
-    emulated.run("apply", "--yes")
-    project(tmp_path, vm(lifecycle={"offline": "never"}, cpus=8), environ=emulated.project.environ)
-    result = emulated.run("plan", "--json")
-    assert (result.code, result.codes) == (5, ["offline-never"])
-
-
 def test_ignored_changes_are_left_alone(make: Callable[..., Emulated], tmp_path: Path) -> None:
     emulated = make(vm())
     emulated.run("apply", "--yes")

@@ -344,3 +344,20 @@ def test_removed_lets_go_without_deleting(world: Callable[..., Emulated]) -> Non
     assert_empty(emulated)
     assert len(emulated.vms) == 2
     assert emulated.run("state", "list", "--json").json == ["VirtualMachine/other"]
+
+
+def test_what_lives_on_a_vm_that_is_let_go_is_let_go_with_it(world: Callable[..., Emulated]) -> None:
+    """Nothing is called for it, and so nothing is lost, and nothing is said to be deleted."""
+    emulated = world(vm(), DISK)
+    applied(emulated)
+    write(emulated)
+    with_project(emulated, "  removed: [VirtualMachine/trainer]\n")
+    plan = emulated.run("plan", "--json").json
+    assert {c["address"]: (c["action"], c["losses"]) for c in plan["changes"]} == {
+        "VirtualMachine/trainer": ("forget", []),
+        "Disk/scratch": ("forget", []),
+    }
+    assert "lost for ever" not in emulated.run("plan").out
+    applied(emulated, "--allow-empty")
+    assert [len(m["disks"]) for m in emulated.vms.values()] == [3]
+    assert_empty(emulated)

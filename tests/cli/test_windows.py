@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,15 @@ def test_a_hook_that_fails_is_told_before_the_vm_is_powered_off_by_force(
     assert result.err.index("beforeOffline: ended with 1") < result.err.index("powered off  ")
 
 
+def test_a_vm_that_is_deleted_is_warned_by_its_hook(make: Callable[..., Emulated], tmp_path: Path) -> None:
+    emulated = make(vm(**hook("false")))
+    refused = emulated.run("destroy", "--yes")
+    assert (refused.code, len(emulated.vms)) == (1, 1), refused.err
+    project(tmp_path, vm(**hook(*RAN)), environ=emulated.project.environ)
+    assert emulated.run("destroy", "--yes").code == 0
+    assert (tmp_path / "hook.log").read_text() == "ran\n"
+
+
 def test_a_vm_that_is_off_already_needs_no_hook(make: Callable[..., Emulated], tmp_path: Path) -> None:
     emulated = make(vm(power="off"))
     project(tmp_path, vm(**hook(*RAN), power="off", cpus=8), environ=emulated.project.environ)
@@ -164,3 +174,33 @@ def test_an_effect_that_shows_late_needs_no_proof(make: Callable[..., Emulated],
     assert emulated.run("apply", "--yes").code == 0
     [machine] = emulated.vms.values()
     assert sorted(machine["disks"].values()) == [20, 20, 50]
+
+
+NEVER = vm(lifecycle={"offline": "never"}, power="on")
+SNAPSHOT = document("Snapshot", "first", {"vm": "trainer", "imageServer": "ID_2"})
+
+
+@pytest.mark.parametrize(
+    ("documents", "place"),
+    [
+        ([vm(lifecycle={"offline": "never"}, cpus=8), DISK], "VirtualMachine/trainer"),
+        ([vm(lifecycle={"offline": "never"}, image="win10.qcow2"), DISK], "VirtualMachine/trainer"),
+        ([vm(lifecycle={"offline": "never"}, restartOn="1"), DISK], "VirtualMachine/trainer"),
+        ([NEVER, DISK, document("Disk", "more", {"vm": "trainer", "size": "10Gi"})], "Disk/more"),
+        ([NEVER, document("Disk", "scratch", {"vm": "trainer", "size": "60Gi"})], "Disk/scratch"),
+        ([NEVER], "Disk/scratch"),
+        ([NEVER, DISK, SNAPSHOT], "Snapshot/first"),
+    ],
+    ids=["cpus", "image", "restartOn", "a new disk", "a larger disk", "a disk that goes", "a snapshot"],
+)
+def test_a_vm_that_is_never_to_be_offline_is_powered_off_for_nothing(
+    make: Callable[..., Emulated], tmp_path: Path, documents: list[str], place: str
+) -> None:
+    emulated = make(NEVER, DISK, imageCentres=[{"id": "ID_1"}, {"id": "ID_2"}])
+    project(tmp_path, *documents, environ=emulated.project.environ)
+    result = emulated.run("plan", "--json")
+    assert (result.code, result.codes) == (5, ["offline-never"]), result.err
+    [problem] = json.loads(result.err)["diagnostics"]
+    assert problem["address"] == place
+    project(tmp_path, vm(lifecycle={"offline": "never"}, power="off"), DISK, environ=emulated.project.environ)
+    converges(emulated)
