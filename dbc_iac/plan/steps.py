@@ -241,9 +241,10 @@ def _order_removal(change: Change, changes: Mapping[str, Change], drafts: dict[s
             removal.after.add(going)
         if other.action is Action.REPLACE and other.address in drafts and not _waits_for(other, change):
             removal.after.add(other.address)
-    holder = changes.get(change.holder)
-    if holder is not None and removal_key(holder.address) in drafts and not removal.goals:
-        removal.after.add(removal_key(holder.address))
+    holder = changes.get(change.old_holder or change.holder)
+    if holder is not None and not removal.goals:  # it goes when its VM does: in a step of its own, or with parking
+        key = removal_key(holder.address)
+        removal.after.add(key if key in drafts else holder.address)
     if window_key(change.holder) in drafts and change.action is Action.DELETE:
         removal.after.add(window_key(change.holder))
 

@@ -129,3 +129,17 @@ def test_a_creation_can_be_left_to_the_next_apply(emulated: Emulated) -> None:
     emulated.settle()
     converges(emulated)
     assert sizes(emulated) == [[20, 20, 50]]
+
+
+@pytest.mark.parametrize("disks", [(), (disk(),)], ids=["its document gone, too", "kept"])
+def test_a_disk_that_goes_with_its_vm_is_gone_only_when_that_is(emulated: Emulated, disks: tuple[str, ...]) -> None:
+    applied(emulated, vm(), disk())
+    write(emulated, (vm(image="win10.qcow2"), *disks))
+    faults(emulated, {"op": "tasks.create", "kind": "refuse", "text": "no enough space", "times": 99})
+    failed = emulated.run("apply", "--yes", "--json")
+    assert (failed.code, failed.json["report"]["done"]) == (1, []), failed.out
+    assert "Disk/scratch" in emulated.run("state", "list", "--json").json
+    assert "Disk/scratch: all data on the disk is lost (50Gi)" in emulated.run("plan").out
+    mended(emulated)
+    converges(emulated)
+    assert sizes(emulated) == [[20, 20, *[50 for _ in disks]]]
