@@ -109,7 +109,8 @@ class Pursuit:
         Whatever a kind's code raises ends this goal and nothing else: windows are closed, other branches go on.
         """
         try:
-            return await _Chase(self, goal.informed(self.recorder.known), barrier).run()
+            informed = goal.informed(self.recorder.known).excluding(self.recorder.taken)
+            return await _Chase(self, informed, barrier).run()
         except Exception as error:
             return bug(error)
 

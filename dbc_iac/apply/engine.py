@@ -18,6 +18,7 @@ from dbc_iac.apply.gate import Gate
 from dbc_iac.apply.hook import Hook, keeps_on
 from dbc_iac.apply.recorder import Recorder
 from dbc_iac.apply.report import Event, Report
+from dbc_iac.apply.starting import TRIES, Starter
 from dbc_iac.apply.watch import Watch
 from dbc_iac.apply.window import Window
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
@@ -26,8 +27,9 @@ from dbc_iac.kinds.goal import Goal, Hands, Sight
 from dbc_iac.kinds.kind import Task
 from dbc_iac.kinds.reach import Reach
 from dbc_iac.kinds.reader import Reader
+from dbc_iac.plan.draft import Draft, removal_key
 from dbc_iac.plan.model import Action, Change, Plan, StepKind
-from dbc_iac.plan.steps import Draft, compile_steps, removal_key, wanted_power
+from dbc_iac.plan.steps import compile_steps, wanted_power
 from dbc_iac.plan.tasks import task_of
 
 
@@ -52,29 +54,32 @@ class Ledger:
     waiting: dict[str, str] = field(default_factory=dict)
     not_started: dict[str, str] = field(default_factory=dict)
     powered_off: dict[str, str] = field(default_factory=dict)
+    unstarted: dict[str, tuple[Starter, Ending]] = field(default_factory=dict)
+    """VMs that are off because of us and could not be started yet."""
     diagnostics: list[Diagnostic] = field(default_factory=list)
 
     @property
     def bad(self) -> set[str]:
         """The addresses of which something is left to do."""
-        return {*self.failed, *self.waiting, *self.not_started}
+        return {*self.failed, *self.waiting, *self.not_started, *self.unstarted}
 
     def word(self, address: str) -> str:
         """What became of an address, for what needs it."""
-        if address in self.failed:
+        if address in {*self.failed, *self.unstarted}:
             return "failed"
         return "is not finished yet" if address in self.waiting else "was not started"
 
     def event(self, address: str) -> str:
         """The kind of event that tells of it."""
-        if address in self.failed:
+        if address in {*self.failed, *self.unstarted}:
             return "step-failed"
         return "step-waiting" if address in self.waiting else "step-skipped"
 
     def why(self, address: str) -> str:
         """What is to be said of an address of which something is left to do."""
         found = (said.get(address) for said in (self.failed, self.not_started, self.waiting))
-        return next((text for text in found if text), "failed")
+        unstarted = self.unstarted.get(address)
+        return next((text for text in found if text), _not_started(unstarted[1]) if unstarted else "failed")
 
 
 async def run(plan: Plan, with_: Run) -> Report:
@@ -96,6 +101,7 @@ class _Engine:
         self.ledger = Ledger()
         self.finished: dict[str, asyncio.Event] = {k: asyncio.Event() for k in self.drafts}
         self.broken: dict[str, str] = {}
+        self._starting = asyncio.Lock()
         self.announced = {k for k, d in self.drafts.items() if self._goes_first(d)}
 
     def now(self) -> float:
@@ -110,7 +116,27 @@ class _Engine:
         async with asyncio.TaskGroup() as group:
             for draft in self.drafts.values():
                 group.create_task(self._step(draft))
+        await self._last_starts()
         return self._report()
+
+    async def _retry_starts(self, *, tries: int = 1) -> None:
+        """Whenever something has ended, and once more at the end: what the VM lacks may have become free."""
+        async with self._starting:
+            for address, (starter, _) in list(self.ledger.unstarted.items()):
+                ending = await starter.start(self._pursuit(), tries=tries)
+                self.ledger.unstarted[address] = (starter, ending)
+                if ending.verdict is Verdict.MET:
+                    del self.ledger.unstarted[address]
+                    self.tell("note", address, "runs again")
+
+    async def _last_starts(self) -> None:
+        if self.ledger.unstarted and {d.address for d in self.drafts.values()} - self.ledger.unstarted.keys():
+            await self._retry_starts(tries=TRIES)
+        for address, (starter, ending) in list(self.ledger.unstarted.items()):
+            told = await starter.lacking(self._pursuit(), ending)
+            del self.ledger.unstarted[address]
+            self.ledger.powered_off[address] = _not_started(told)
+            self._failed(starter.on, replace(told, text=_not_started(told)))
 
     def _goes_first(self, draft: Draft) -> bool:
         """A window that waits for no creation on its node: nothing is queued there before it."""
@@ -141,6 +167,8 @@ class _Engine:
                 self._skip(draft, why)
             else:
                 await self._run_step(draft)
+                if set(self.ledger.unstarted) - {draft.address}:
+                    await self._retry_starts()
         finally:
             if draft.key in self.announced:
                 await self._gate(draft).withdraw()
@@ -201,7 +229,10 @@ class _Engine:
             if goal.power_cycles and (await goal.look(self.reader)).sight is not Sight.MET:
                 await gate.aclose()
                 await gate.enter_async_context(self._gate(draft).window())
-            ending = await self._pursuit().achieve(goal)
+            if goal.powers == "on":
+                ending = await Starter(change.kind, task_of(change), goal).start(self._pursuit())
+            else:
+                ending = await self._pursuit().achieve(goal)
             parked = parked or (goal.powers == "off" and goal.id == change.old_id != change.id)
             if ending.verdict is not Verdict.MET:
                 self._failed(goal, ending)
@@ -244,7 +275,8 @@ class _Engine:
                 await self._pursuit().achieve(removal)
         if wanted_power(change) == "off":
             return
-        again = await self._pursuit().achieve(kind.power(_as_old(change), to="on"))
+        old = _as_old(change)
+        again = await Starter(change.kind, old, kind.power(old, to="on")).start(self._pursuit())
         if again.verdict is not Verdict.MET:
             self.ledger.powered_off[change.address] = f"the old one could not be started again: {again.text}"
 
@@ -317,6 +349,10 @@ class _Engine:
             seconds=self.now(),
             calls=self.reader.calls,
         )
+
+
+def _not_started(ending: Ending) -> str:
+    return f"changed, could not be started: {ending.text}"
 
 
 def _as_old(change: Change) -> Task:

@@ -6,12 +6,13 @@ Everything goes to the journal as it happens; the state document is written once
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, ParamSpec, Protocol
 
 from dbc_iac.api.outcome import Done, Effect, NotSent, Outcome, Refused
 from dbc_iac.diagnostics import DiagnosticError
 from dbc_iac.kinds.goal import DOWN, Goal, Seen
-from dbc_iac.plan.model import Action, Change
+from dbc_iac.plan.model import Action, Change, Plan
 from dbc_iac.state.document import LEFT, Binding, Intent
 from dbc_iac.values import Json
 
@@ -53,6 +54,23 @@ class Recorder:
         bound = self._bindings.get(address)
         return {} if bound is None else {"id": bound.id, **bound.resolved}
 
+    @property
+    def taken(self) -> frozenset[str]:
+        """All ids that are bound now."""
+        return frozenset(b.id for b in self._bindings.values())
+
+    def takes_over(self, plan: Plan) -> None:
+        """Write down what the plan has found out of calls that an ended run made: what they left is bound, to be taken
+        away or made anew, and what can come no more is settled."""
+        for change in plan.pending:
+            going = change.action in {Action.DELETE, Action.REPLACE}
+            if going and change.old_id and change.address not in self._bindings:
+                old = replace(change, reach=change.old_reach or change.reach)
+                generation = change.generation if change.action is Action.DELETE else max(change.generation - 1, 0)
+                self._bind(old, change.old_id, generation, change.applied, change.resolved)
+        for number in plan.settled:
+            self._write(self._ledger.result, number, "refused", "it can come no more")
+
     def down(self) -> tuple[str, ...]:
         """The addresses of machines that were powered off only to be changed, and are not started again yet."""
         off = {a for a, b in self._bindings.items() if b.applied.get("power") == DOWN and LEFT not in a}
@@ -65,6 +83,8 @@ class Recorder:
         kept: dict[str, Json] = {**detail, "where": dict(change.reach), "kind": change.kind, "vm": goal.vm}
         if goal.creates:
             kept |= {"marker": change.marker, "fields": dict(goal.fields)}
+        else:
+            kept["sent"] = [*sorted(goal.fields)]
         if goal.fields.get("power") == DOWN:
             kept["power"] = DOWN
             self._going_down.add(goal.address)

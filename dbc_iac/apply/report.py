@@ -48,7 +48,7 @@ class Report:
     def exit_code(self) -> ExitCode:
         if self.interrupted:
             return ExitCode.INTERRUPTED
-        if self.waiting or (self.done and (self.failed or self.not_started)):
+        if self.waiting or self.powered_off or (self.done and (self.failed or self.not_started)):
             return ExitCode.PARTIAL
         codes = [d.exit_code for d in self.diagnostics if d.severity is Severity.ERROR]
         if codes or self.failed or self.not_started:

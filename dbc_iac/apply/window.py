@@ -7,7 +7,6 @@ Whatever happens in it, the VM is started again if it is to run; if the node ref
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Protocol
@@ -15,21 +14,20 @@ from typing import Protocol
 from dbc_iac.api.calls import CallClass
 from dbc_iac.apply.achieve import UNPROVEN, Ending, Proof, Pursuit, Verdict, bug
 from dbc_iac.apply.hook import Hook, keeps_on
-from dbc_iac.apply.watch import FLOOR
+from dbc_iac.apply.starting import Starter
 from dbc_iac.diagnostics import ExitCode
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.goal import DOWN, Goal, Sight
+from dbc_iac.plan.draft import Draft
 from dbc_iac.plan.model import Action, Change
-from dbc_iac.plan.steps import Draft
 from dbc_iac.plan.tasks import task_of
 
 SETTLE_SECONDS = 60.0
 """How long the effect of a call of unknown outcome is looked for, before it is proved or taken not to come."""
-START_TRIES = 5
 
 
 class OffLedger(Protocol):
-    powered_off: dict[str, str]
+    unstarted: dict[str, tuple[Starter, Ending]]
 
     @property
     def bad(self) -> set[str]: ...
@@ -61,6 +59,7 @@ class Window:
         comes_back = draft.power == "on"
         self.off = replace(kind.power(task, to="off"), fields={"power": DOWN} if comes_back else {})
         self.on = replace(kind.power(task, to="on"), fields={"power": "on"} if comes_back else {})
+        self.starter = Starter(host.kind, task, self.on)
 
     async def run(self) -> bool:
         """Whether every goal is met and the VM is as it should be."""
@@ -140,18 +139,10 @@ class Window:
                 self.failed(goal, Ending(Verdict.FAILED, "it held, and did not when the window closed"))
 
     async def _start(self) -> bool:
-        """Start the VM. A refusal may pass: its resources can have been taken by others for a while."""
-        ending = Ending(Verdict.FAILED)
-        for _ in range(START_TRIES):
-            ending = await self.by.achieve(self.on)
-            if ending.verdict is Verdict.MET:
-                return True
-            if ending.verdict is Verdict.WAITING:
-                break
-            await asyncio.sleep(FLOOR)
-        self.ledger.powered_off[self.draft.address] = f"changed, could not be started: {ending.text}"
-        self.failed(self.on, replace(ending, text=f"changed, could not be started: {ending.text}"))
-        return False
+        ending = await self.starter.start(self.by)
+        if ending.verdict is not Verdict.MET:
+            self.ledger.unstarted[self.draft.address] = (self.starter, ending)
+        return ending.verdict is Verdict.MET
 
     async def _stays_on(self) -> bool:
         """A shutdown that got no answer may be carried out late, after the start: then the VM is started once more."""

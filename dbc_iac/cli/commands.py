@@ -257,6 +257,7 @@ def _confirm_and_apply(
     shown = app.redaction(made).to_json()
     refuse(made)
     if made.empty:
+        workspace.settle(made)
         if app.json:
             app.show("", {"plan": shown, "report": None})
         raise Exit(made.exit_code)

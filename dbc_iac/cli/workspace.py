@@ -254,6 +254,7 @@ class Workspace:
         self.store.journal.begin(serial=state.serial, plan=self._origin or plan.digest, owner=holder)
         number = max((i.number for i in state.pending), default=0)
         recorder = Recorder(self.store.journal, {c.address: c for c in plan.changes}, state.bindings, number)
+        recorder.takes_over(plan)
         async with following.watching(plan):
             with stop_on_signal(following.progress.say) as stopped:
                 try:
@@ -264,6 +265,14 @@ class Workspace:
                     raise
         done = Copy(state, self.store.journal.said)
         return self._kept(report, done) if recorder.unwritten is not None else self._committed(report, done)
+
+    def settle(self, plan: Plan) -> None:
+        """Nothing is to be done; what earlier runs left open, and can come no more, is closed. The state is locked."""
+        if plan.settled:
+            state = self.state()
+            self.store.journal.begin(serial=state.serial, plan=plan.digest, owner={})
+            Recorder(self.store.journal, {}, state.bindings, 0).takes_over(plan)
+            self.store.commit(self.state())
 
     def _committed(self, report: Report, done: Copy) -> Report:
         """Write the state. What became of everything is told all the same where that cannot be done."""

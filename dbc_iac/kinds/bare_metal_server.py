@@ -6,7 +6,7 @@ Deleting an entry destroys the server's on-chain identity for ever, so nothing h
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -27,6 +27,7 @@ from dbc_iac.kinds.rules import Behaviour, Rule
 from dbc_iac.kinds.spec import Part, Reference, Spec
 from dbc_iac.kinds.types import Host, IpmiUser, Port, ServerUuid, Text
 from dbc_iac.manifest.secret import SecretRef
+from dbc_iac.state.document import Binding
 from dbc_iac.values import Json
 
 CAP = 51
@@ -209,6 +210,11 @@ class BareMetalServer(Kind[BareMetalServerSpec]):
             "ipmi.username": server.ipmi_username,
         }
         return Observation(True, id=server.node_id, values=values, secrets={"ipmi.password": server.ipmi_password})
+
+    async def trace(
+        self, sought: Sought, begun: Binding, detail: Mapping[str, Json], taken: frozenset[str], reader: Reader
+    ) -> Observation:
+        return await self.observe(replace(sought, key=str(begun.applied["uuid"])), reader)
 
     def natural_key(self, resource: Resource[BareMetalServerSpec], inventory: Inventory) -> str:
         return resource.spec.uuid

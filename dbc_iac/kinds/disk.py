@@ -27,6 +27,7 @@ from dbc_iac.kinds.types import GiB, HostDir, gib_text, parse_gib
 from dbc_iac.kinds.virtual_machine.goals import DiskHasSize
 from dbc_iac.kinds.virtual_machine.reading import size_text
 from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
+from dbc_iac.state.document import Binding
 from dbc_iac.values import Json
 
 _OF_THE_VM = frozenset({"vda", "vdb"})
@@ -68,6 +69,9 @@ class DiskExists(Goal):
             if fits and disk.name not in _OF_THE_VM and disk.source_file not in (self.known or ()):
                 return Seen(Sight.MET, disk.source_file, id=disk.source_file)
         return Seen(Sight.UNMET)
+
+    def excluding(self, taken: frozenset[str]) -> DiskExists:
+        return self if self.known is None else replace(self, known=self.known | taken)
 
     async def before(self, reader: Reader) -> dict[str, Json]:
         details = await reader.vm(self.reach, self.vm)
@@ -197,6 +201,17 @@ class Disk(Kind[DiskSpec]):
         details = await reader.vm(sought.reach, sought.holder_id)
         disks_ = details.value.disks if not isinstance(details, Unreadable) and details.value else ()
         return {d.source_file: _shown(d) for d in disks_ if d.name not in _OF_THE_VM and d.size_gib is not None}
+
+    async def trace(
+        self, sought: Sought, begun: Binding, detail: Mapping[str, Json], taken: frozenset[str], reader: Reader
+    ) -> Observation:
+        """The file that was not there before, of the size and in the folder that were asked for."""
+        listed = detail.get("known")
+        known = taken | {str(f) for f in listed} if isinstance(listed, list) else taken
+        strays = await self.strays(sought, reader) if sought.holder_id else {}
+        fits = (f for f, shown in strays.items() if all(begun.applied.get(path) == v for path, v in shown.items()))
+        file = next((f for f in fits if f not in known), "")
+        return await self.observe(replace(sought, id=file), reader)
 
     async def observe(self, sought: Sought, reader: Reader) -> Observation:
         if not sought.holder_id:

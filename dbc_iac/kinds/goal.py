@@ -120,6 +120,10 @@ class Goal(ABC):
         """The goal with what other addresses came to be in this apply (`id`, and what was resolved), by address."""
         return self
 
+    def excluding(self, taken: frozenset[str]) -> Goal:
+        """The goal that takes nothing for its own that is bound already (`taken`: ids)."""
+        return self
+
     def begins(self) -> Goal:
         """The goal once its call has been accepted: what is seen from then on is the outcome."""
         return self

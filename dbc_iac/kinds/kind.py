@@ -208,6 +208,15 @@ class Kind(ABC, Generic[S]):
         """What is visible on a machine besides `ours`, by id, and what it takes there. Only hosts are looked for."""
         return {}
 
+    async def trace(
+        self, sought: Sought, begun: Binding, detail: Mapping[str, Json], taken: frozenset[str], reader: Reader
+    ) -> Observation:
+        """What a creation has made whose id only its answer would have told.
+
+        `begun`: what was sent; `detail`: what was written down before (a pre-image); `taken`: ids that are others'.
+        """
+        return await self.observe(sought, reader)
+
     async def strays(self, sought: Sought, reader: Reader) -> Mapping[str, Mapping[str, Json]]:
         """What lives on `sought.holder_id` and carries no name of ours: id to what is shown of it."""
         return {}
@@ -249,6 +258,14 @@ class Kind(ABC, Generic[S]):
 
     def left_behind(self, applied: Mapping[str, Json]) -> str:
         """What stays where the object is, when its document goes without a call; empty where it is deleted."""
+        return ""
+
+    def mends(self, task: Task, refused: str) -> Iterable[Goal]:
+        """What may help a host that was not started for what the node said, before it is tried again."""
+        return ()
+
+    async def lacks(self, task: Task, refused: str, reader: Reader) -> str:
+        """Who has what a host lacks that was not started for what the node said; empty where nothing tells."""
         return ""
 
     def power(self, task: Task, *, to: str) -> Goal:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from dbc_iac.kinds import Inventory, Resource, kind_of
+from dbc_iac.kinds import Resource, kind_of
 from dbc_iac.kinds.reach import Reach
 from dbc_iac.kinds.spec import Spec
+from dbc_iac.plan.begun import begun_by, left_address, same_wish, unsure
 from dbc_iac.plan.session import Session
-from dbc_iac.state.document import LEFT, Binding, Intent
+from dbc_iac.state.document import Binding, Intent, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,8 @@ class Candidate:
     generation: int
     place: Reach
     holder_id: str = ""
+    begun: Binding | None = None
+    """What a creation without a certain answer may have made, where there is no binding."""
 
 
 def find_candidates(session: Session) -> dict[str, Candidate]:
@@ -42,10 +45,14 @@ def find_candidates(session: Session) -> dict[str, Candidate]:
             continue
         reach = kind.reach(resource, inventory)
         binding, intent = state.bindings.get(address), intents.get(address)
-        if intent is not None and not _same_wish(intent, resource, inventory, reach):
+        if binding is not None:
+            binding = unsure(binding, state.pending)
+        holder = state.bindings.get(holder_address(resource))
+        if intent is not None and not same_wish(intent, resource, inventory, reach, holder.id if holder else ""):
             intent = None
         generation = binding.generation if binding else state.generations.get(address, 0) + 1
-        identity = binding.id if binding else kind.identity(resource, inventory, generation)
+        bound = binding is not None and not getattr(resource.spec, "external", False)  # that names what it looks at
+        identity = binding.id if binding and bound else kind.identity(resource, inventory, generation)
         if binding is None and intent is not None:
             generation, identity = intent.generation, intent.id
         found[address] = Candidate(
@@ -58,6 +65,7 @@ def find_candidates(session: Session) -> dict[str, Candidate]:
             identity,
             generation,
             _place(resource, reach, binding),
+            begun=begun_by(intent, state) if intent is not None and binding is None else None,
         )
     for address, binding in state.bindings.items():
         if address not in found:
@@ -65,16 +73,36 @@ def find_candidates(session: Session) -> dict[str, Candidate]:
             found[address] = Candidate(
                 address, binding.kind, None, binding, intents.get(address), reach, binding.id, binding.generation, reach
             )
-    known = {c.id for c in found.values()}
+    made = {a: with_holder(c, session, found) for a, c in found.items()}
+    for candidate in _left(state, made):
+        made.setdefault(candidate.address, candidate)
+    return made
+
+
+def _left(state: State, found: Mapping[str, Candidate]) -> Iterator[Candidate]:
+    """What was begun, and nothing asks for any more."""
+    known = {(c.kind, c.id, c.holder_id or c.place.target) for c in found.values() if c.id}
+    taken_up = {c.intent.number for c in found.values() if c.begun is not None and c.intent is not None}
     for intent in state.pending:
-        begun = tentative(intent)
-        if begun is not None and begun.id not in known:
-            address = f"{intent.address}{LEFT}{begun.generation}"
-            reach = Reach.from_json(begun.where)
-            found[address] = Candidate(
-                address, begun.kind, None, None, intent, reach, begun.id, begun.generation, reach
+        begun = begun_by(intent, state)
+        if begun is None or intent.number in taken_up:
+            continue
+        reach = Reach.from_json(begun.where)
+        vm = str(intent.detail.get("vm") or "") if kind_of(begun.kind).holder else ""
+        if (begun.kind, begun.id, vm or reach.target) not in known:
+            yield Candidate(
+                left_address(intent),
+                begun.kind,
+                None,
+                None,
+                intent,
+                reach,
+                begun.id,
+                begun.generation,
+                reach,
+                vm,
+                begun,
             )
-    return {a: with_holder(c, session, found) for a, c in found.items()}
 
 
 def _place(resource: Resource[Spec], reach: Reach, binding: Binding | None) -> Reach:
@@ -82,31 +110,6 @@ def _place(resource: Resource[Spec], reach: Reach, binding: Binding | None) -> R
     if binding is None or not binding.where or kind_of(resource.kind).roams:
         return reach
     return reach if binding.where.get("target") == reach.target else Reach.from_json(binding.where)
-
-
-def _same_wish(intent: Intent, resource: Resource[Spec], inventory: Inventory, reach: Reach) -> bool:
-    """Whether a call that is pending was made for what the document says now: only then may it be repeated.
-
-    A creation for another machine, or with other hidden fields, makes something that this document does not want.
-    """
-    where = intent.detail.get("where")
-    if not intent.creates or not isinstance(where, dict):
-        return True
-    marker = kind_of(resource.kind).marker(resource, inventory, intent.generation)
-    return where.get("target") == reach.target and intent.detail.get("marker", marker) == marker
-
-
-def tentative(intent: Intent) -> Binding | None:
-    """What a creation of unknown outcome may have made, where its id was chosen by us; else None."""
-    where = intent.detail.get("where")
-    if not intent.creates or not intent.id or not isinstance(where, dict) or not where:
-        return None
-    kind = str(intent.detail.get("kind") or intent.address.partition("/")[0])
-    fields = intent.detail.get("fields")
-    return Binding(
-        address=intent.address, kind=kind, id=intent.id, generation=intent.generation, where=where,
-        applied=fields if isinstance(fields, dict) else {},
-    )  # fmt: skip
 
 
 def with_holder(candidate: Candidate, session: Session, found: Mapping[str, Candidate]) -> Candidate:

@@ -31,13 +31,18 @@ def _with_holder(change: Change, changes: Mapping[str, Change]) -> Change:
         return change
     vm_gone = holder.action in _GOING or (holder.action is Action.CREATE and bool(holder.old_id))
     host = replace(change, holder_id=holder.id if change.action is not Action.DELETE else holder.old_id or holder.id)
-    if change.action is Action.DELETE and holder.action is Action.FORGET:
+    if change.action is Action.DELETE and holder.action is Action.FORGET and not holder.desired:
         reason = f"it stays on {change.holder}, which is let go"
         return replace(host, action=Action.FORGET, losses=(), reasons=(*change.reasons, reason))
     if change.action is Action.DELETE:
-        return replace(host, reasons=(*change.reasons, f"it goes with {change.holder}")) if vm_gone else host
-    if not vm_gone or change.action is Action.UNKNOWN:
+        goes = vm_gone and holder.action is not Action.FORGET
+        return replace(host, reasons=(*change.reasons, f"it goes with {change.holder}")) if goes else host
+    if not vm_gone or change.action is Action.UNKNOWN or holder.action is Action.FORGET:
         return host
+    if change.action is Action.ADOPT:
+        reason = f"what an earlier run made goes with {change.holder}, which is made anew"
+        named = change.id if kind_of(change.kind).outlives_holder else ""
+        return replace(host, action=Action.CREATE, id=named, reasons=(reason,), generation=change.generation + 1)
     if kind_of(change.kind).outlives_holder:
         kept = change.action is Action.NO_OP or (change.action is Action.CREATE and bool(change.old_id))
         note = f"it stays as it is: its record goes with {change.holder}"

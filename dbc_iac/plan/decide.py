@@ -10,7 +10,8 @@ from dbc_iac.kinds import Observation, Resource, kind_of
 from dbc_iac.kinds.goal import DOWN
 from dbc_iac.kinds.rules import Behaviour
 from dbc_iac.kinds.spec import Spec
-from dbc_iac.plan.candidates import Candidate, holder_address, tentative
+from dbc_iac.plan.begun import made_otherwise
+from dbc_iac.plan.candidates import Candidate, holder_address
 from dbc_iac.plan.diff import Difference, Sides, difference, initial
 from dbc_iac.plan.graph import dependencies
 from dbc_iac.plan.model import Action, Change, FieldChange
@@ -41,13 +42,14 @@ def decide(session: Session, world: World, desired: Mapping[str, dict[str, Json]
         resource = None if options.destroy else candidate.resource
         if candidate.resource is not None and external(candidate.resource):
             made.problems.extend(_external(candidate.resource, observation))
+            if candidate.binding is not None:
+                made.changes[address] = _let_go(candidate)
         elif resource is None:
-            begun = tentative(candidate.intent) if candidate.binding is None and candidate.intent is not None else None
             if candidate.binding is not None:
                 made.changes[address] = _forgotten(_removal(candidate, observation, options), session, options)
-            elif begun is not None and observation.present is not False and not _still_wanted(begun, made.changes):
-                # An earlier creation came late, and nothing wants it: absent is left pending, for it may come still.
-                made.changes[address] = _removal(replace(candidate, binding=begun), observation, options)
+            elif candidate.begun is not None and observation.present is not False:
+                # An earlier creation came late: absent is left pending, for it may come still.
+                _unwanted(candidate, observation, options, made)
         else:
             want = desired[address]
             if _down_because_of_us(candidate, observation):
@@ -57,7 +59,27 @@ def decide(session: Session, world: World, desired: Mapping[str, dict[str, Json]
             made.changes[address] = change
     if not options.destroy:
         made.problems.extend(world.problems)
+        _keep_claimed(session, world, made)
     return made
+
+
+def _keep_claimed(session: Session, world: World, made: Decisions) -> None:
+    """An object that is bound to one document and claimed by another is neither adopted nor deleted: it has a new name,
+    or two documents."""
+    owners = {(b.kind, b.id, b.where.get("target")): a for a, b in session.state.bindings.items()}
+    for address, change in [(a, c) for a, c in made.changes.items() if c.action is Action.ADOPT]:
+        owner = owners.get((change.kind, change.id, change.reach.get("target")), address)
+        resource = world.candidates[address].resource
+        if owner == address or resource is None:
+            continue
+        made.changes[address] = replace(change, action=Action.NO_OP)
+        if owner in made.changes:
+            made.changes[owner] = replace(made.changes[owner], action=Action.NO_OP, fields=(), losses=())
+        remedy = f"If it was renamed, add `moved: [{{from: {owner}, to: {address}}}]` to the project file."
+        if owner in session.inventory.resources:
+            remedy = "Remove one of the documents."
+        told = f"{change.id} is {owner} in the state, and {address} would be the same object"
+        made.problems.add(resource.problem("already-managed", "", told, remedy=remedy, exit_code=ExitCode.REFUSED))
 
 
 def _down_because_of_us(candidate: Candidate, observation: Observation) -> bool:
@@ -71,10 +93,46 @@ def _was_to_come_back(candidate: Candidate) -> bool:
     return bound is not None and (said or bound.applied.get("power") == DOWN)
 
 
+def _unwanted(candidate: Candidate, observation: Observation, options: Options, made: Decisions) -> None:
+    """What an ended run began goes, unless the change of its address makes it; what cannot be had again is told of."""
+    begun = candidate.begun
+    assert begun is not None  # noqa: S101 - the caller looked
+    if _still_wanted(begun, made.changes):
+        return
+    if kind_of(begun.kind).irreplaceable and candidate.address not in options.destroy_identity:
+        made.problems.add(
+            Diagnostic(
+                "begun-and-left",
+                Severity.WARNING,
+                f"an earlier run made {observation.id} for {begun.address}, and nothing asks for it any more",
+                "It is not in the state, and is left as it is: what is destroyed of it cannot be had again.",
+                f"Write its document again, or use --destroy-identity {candidate.address}.",
+                address=candidate.address,
+                exit_code=ExitCode.OK,
+            )
+        )
+        return
+    bound = begun.model_copy(update={"address": candidate.address, "id": begun.id or observation.id})
+    made.changes[candidate.address] = _removal(replace(candidate, id=bound.id, binding=bound), observation, options)
+
+
 def _still_wanted(begun: Binding, changes: Mapping[str, Change]) -> bool:
     """Whether the change of its address makes what was begun, or cannot tell."""
     change = changes.get(begun.address.partition(LEFT)[0])
-    return change is not None and (change.id == begun.id or change.action is Action.UNKNOWN)
+    if change is None or change.action is Action.UNKNOWN:
+        return change is not None
+    if begun.id:
+        return change.id == begun.id
+    alike = all(change.desired.get(path) == value for path, value in begun.applied.items())
+    return alike and change.generation == begun.generation and change.action in {Action.CREATE, Action.REPLACE}
+
+
+def _let_go(candidate: Candidate) -> Change:
+    """Its document has become external: what was ours is looked at from now on, and never deleted."""
+    seen = Observation(None, reason="")
+    change = _removal(candidate, seen, Options())
+    reason = "its document is external now: it stays where it is"
+    return replace(change, action=Action.FORGET, reasons=(reason,), desired={"external": True})
 
 
 def _external(resource: Resource[Spec], observation: Observation) -> list[Diagnostic]:
@@ -153,6 +211,11 @@ def _wanted(
         if observation.not_rented and options.forget_expired and candidate.binding is not None:
             return replace(base, action=Action.FORGET, old_id=candidate.id, reasons=(_EXPIRED,))
         return replace(base, action=Action.UNKNOWN, reasons=(observation.reason,), authority=observation.authority)
+    begun = candidate.begun
+    if begun is not None and observation.present and made_otherwise(begun, base.desired):
+        bound = begun.model_copy(update={"id": observation.id})
+        candidate = replace(candidate, binding=bound, id=observation.id)
+        base = replace(base, id=observation.id, applied=dict(bound.applied), old_reach=dict(bound.where))
     if candidate.binding is None:
         return _unbound(session, candidate, resource, observation, base, problems)
     if not observation.present:
@@ -231,7 +294,7 @@ def _unbound(
             return seen
         if candidate.intent is None:
             return replace(seen, action=Action.ADOPT, reasons=("it exists already and is ours",))
-        begun = tentative(candidate.intent)
+        begun = candidate.begun
         reason = "an earlier run created it and could not say so"
         return replace(seen, action=Action.ADOPT, reasons=(reason,), applied=begun.applied if begun else {})
     fields = tuple(initial(kind, base.desired, base.secrets))

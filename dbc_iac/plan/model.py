@@ -162,6 +162,8 @@ class Plan:
     recovery: tuple[str, ...] = ()
     moves: tuple[str, ...] = ()
     """Bindings that get another address, one sentence each."""
+    settled: tuple[int, ...] = ()
+    """The numbers of pending calls of earlier runs of which nothing can come any more."""
     calls: int = 0
     destroy: bool = False
     targets: tuple[str, ...] = ()

@@ -7,9 +7,12 @@ from dataclasses import replace
 from graphlib import CycleError
 
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
+from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.reader import Reader
+from dbc_iac.plan.begun import settled
 from dbc_iac.plan.cascade import cascade
 from dbc_iac.plan.decide import DOWN_REASON, Decisions, decide, unreadable
+from dbc_iac.plan.draft import Draft
 from dbc_iac.plan.graph import check_inventory
 from dbc_iac.plan.model import Action, Change, Plan, canonical_digest
 from dbc_iac.plan.ports import choose_ports
@@ -18,7 +21,7 @@ from dbc_iac.plan.rails import rails, stays_on
 from dbc_iac.plan.refresh import World, refresh, remembered
 from dbc_iac.plan.renames import likely_renames
 from dbc_iac.plan.session import Options, Session
-from dbc_iac.plan.steps import Draft, compile_steps
+from dbc_iac.plan.steps import compile_steps
 from dbc_iac.plan.targets import check_named, leave_holders, left_out, targeted
 from dbc_iac.values import Json
 
@@ -140,9 +143,16 @@ def _plan(
         a: {"present": o.present, "id": o.id, "values": dict(o.values)} for a, o in sorted(world.observations.items())
     }
     state = session.state
+    waiting = frozenset(
+        o.id for a, o in world.observations.items()
+        if kind_of(world.candidates[a].kind).host and o.values.get("power") != "on"
+    )  # fmt: skip
+    closed = tuple(settled(state, changes, world.observations, waiting)) if not options.offline else ()
     down = tuple(f"{c.address}: {DOWN_REASON}" for c in shown if DOWN_REASON in c.reasons)
     recovery = down + tuple(
-        f"{i.address}: the outcome of an earlier {i.goal} is not certain; it is looked at first" for i in state.pending
+        f"{i.address}: the outcome of an earlier {i.goal} is not certain; it is looked at first"
+        for i in state.pending
+        if i.number not in closed
     )
     return Plan(
         project=session.inventory.project,
@@ -157,6 +167,7 @@ def _plan(
         diagnostics=tuple(problems),
         recovery=recovery,
         moves=tuple(f"{now} has what {before} had" for before, now in session.moves),
+        settled=closed,
         calls=world.reader.calls,
         destroy=options.destroy,
         targets=tuple(sorted(options.targets)),

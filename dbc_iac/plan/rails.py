@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.kinds import kind_of
+from dbc_iac.plan.draft import Draft
 from dbc_iac.plan.model import Action, Change
 from dbc_iac.plan.session import Options, Session
-from dbc_iac.plan.steps import Draft
 
 SMALL = 5
 """Resources in state up to which no share of removals is refused."""
@@ -21,7 +21,12 @@ def rails(session: Session, changes: Mapping[str, Change], options: Options) -> 
     for change in removals:
         yield from _protection(session, change, options)
     for change in changes.values():
-        if change.pending and change.action is not Action.FORGET and change.holder and change.holder not in changes:
+        if (
+            change.pending
+            and change.action is not Action.FORGET
+            and change.holder
+            and _is_foreign(session, change, changes)
+        ):
             yield _not_ours(session, change)
 
 
@@ -80,6 +85,12 @@ def _protection(session: Session, change: Change, options: Options) -> Iterator[
         "Set `lifecycle: {preventDestroy: false}` in its document, apply that, and try again.",
         change.address,
     )
+
+
+def _is_foreign(session: Session, change: Change, changes: Mapping[str, Change]) -> bool:
+    """Whether the VM that something lives on is only looked at."""
+    holder = session.inventory.resources.get(change.holder)
+    return change.holder not in changes or bool(getattr(getattr(holder, "spec", None), "external", False))
 
 
 def _not_ours(session: Session, change: Change) -> Diagnostic:

@@ -30,10 +30,12 @@ async def rediscover(session: Session, reader: Reader, candidates: Mapping[str, 
     """Look for what state does not know and the ids of which can be told."""
     made = Rediscovered(dict(candidates))
     hosts: set[str] = set()
+    known = {c.id for c in candidates.values() if c.begun is not None or c.binding is not None}
     for address, candidate in candidates.items():
         if not _forgotten(candidate) or candidate.resource is None or not kind_of(candidate.kind).host:
             continue
         existing = await kind_of(candidate.kind).generations(candidate.resource, session.inventory, reader)
+        existing = {g: i for g, i in existing.items() if i not in known}
         if existing:
             newest = max(existing)
             made.candidates[address] = replace(candidate, id=existing[newest], generation=newest)

@@ -81,12 +81,15 @@ def _as_applied(candidate: Candidate) -> Observation:
 
 
 async def _observe(candidate: Candidate, session: Session, reader: Reader) -> Observation:
-    kind = kind_of(candidate.kind)
+    kind, intent = kind_of(candidate.kind), candidate.intent
     key = "" if candidate.resource is None else kind.natural_key(candidate.resource, session.inventory)
+    binding = candidate.binding if candidate.resource is not None else candidate.binding or candidate.begun
     sought = Sought(
-        candidate.address, candidate.place, candidate.id, candidate.generation, candidate.binding, key,
-        candidate.holder_id,
-    )  # fmt: skip
+        candidate.address, candidate.place, candidate.id, candidate.generation, binding, key, candidate.holder_id
+    )
+    if candidate.begun is not None and intent is not None and not candidate.id:
+        taken = frozenset(b.id for b in session.state.bindings.values())
+        return await kind.trace(sought, candidate.begun, intent.detail, taken, reader)
     return await kind.observe(sought, reader)
 
 

@@ -7,53 +7,18 @@ window, whichever resource it belongs to.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.goal import DOWN, Goal, Needs
+from dbc_iac.plan.draft import Draft, removal_key, window_key
 from dbc_iac.plan.graph import order
-from dbc_iac.plan.model import Action, Change, Step, StepKind
-from dbc_iac.plan.tasks import Goals, goals_of, line, task_of
+from dbc_iac.plan.machine_order import order_machines
+from dbc_iac.plan.model import Action, Change, StepKind
+from dbc_iac.plan.tasks import Goals, goals_of, task_of
 from dbc_iac.state.document import LEFT
-from dbc_iac.values import Json
 
 _GOING = frozenset({Action.DELETE, Action.REPLACE, Action.FORGET})
-OFF_ON_SECONDS = 30
-"""Expected length of powering a VM off and on, and of one job in between (s). Only for people."""
-JOB_SECONDS = 15
-
-
-@dataclass(slots=True)
-class Draft:
-    """A step that is being put together, with the goals themselves. `after` are the steps that it needs done; `behind`
-    those that come first, whatever becomes of them."""
-
-    key: str
-    kind: StepKind
-    address: str
-    goals: list[Goal] = field(default_factory=list)
-    after: set[str] = field(default_factory=set)
-    behind: set[str] = field(default_factory=set)
-    node: str = ""
-    power: str = ""
-
-    @property
-    def first(self) -> set[str]:
-        """The steps that it waits for."""
-        return self.after | self.behind
-
-    @property
-    def powers_off(self) -> bool:
-        """Whether a machine that runs is powered off on the way."""
-        return self.kind is StepKind.WINDOW or any(g.fields.get("power") == DOWN for g in self.goals)
-
-    def step(self) -> Step:
-        off = self.kind is StepKind.WINDOW
-        seconds = OFF_ON_SECONDS + JOB_SECONDS * len(self.goals) if off and self.power == "on" else 0
-        return Step(
-            self.key, self.kind, self.address, tuple(line(g) for g in self.goals), tuple(sorted(self.first)),
-            self.node, seconds, self.power,
-        )  # fmt: skip
 
 
 def compile_steps(changes: Mapping[str, Change]) -> dict[str, Draft]:
@@ -72,8 +37,7 @@ def compile_steps(changes: Mapping[str, Change]) -> dict[str, Draft]:
         _order_removal(change, changes, drafts)
     for draft in drafts.values():
         draft.after = {k for k in draft.after if k in drafts and k != draft.key}
-    _order_process_ends(changes, drafts)
-    _order_moves(pending, drafts)
+    order_machines(changes, drafts)
     keys = order({k: tuple(sorted(d.first)) for k, d in drafts.items()})
     return {k: drafts[k] for k in keys}
 
@@ -83,14 +47,6 @@ def _holder_goes(change: Change, changes: Mapping[str, Change]) -> bool:
     if holder is None:
         return False
     return holder.action in _GOING or (holder.action is Action.CREATE and bool(holder.old_id))
-
-
-def removal_key(address: str) -> str:
-    return f"{address}#old"
-
-
-def window_key(address: str) -> str:
-    return f"{address}#window"
 
 
 def _draft_change(change: Change, goals: Goals, drafts: dict[str, Draft]) -> None:
@@ -178,39 +134,6 @@ def _order_creation(change: Change, changes: Mapping[str, Change], drafts: dict[
         drafts[window].after.add(change.address)
     if change.action is Action.REPLACE and removal_key(change.address) in drafts:
         _order_replacement(change, drafts)
-
-
-def _order_process_ends(changes: Mapping[str, Change], drafts: dict[str, Draft]) -> None:
-    """What ends the node's process waits for everything on that machine but what needs it."""
-    for change in [c for c in changes.values() if c.pending]:
-        if not kind_of(change.kind).ends_process or change.address not in drafts:
-            continue
-        needing = _following(change.address, drafts)
-        drafts[change.address].after |= {
-            key
-            for key, draft in drafts.items()
-            if key not in needing and _target(changes[draft.address]) == _target(change)
-        }
-
-
-def _order_moves(pending: Mapping[str, Change], drafts: dict[str, Draft]) -> None:
-    """What comes anew on another VM is made there before the old one goes, unless two VMs swap."""
-    for change in pending.values():
-        made, left = window_key(change.holder), window_key(change.old_holder)
-        if change.old_holder and made != left and {made, left} <= set(drafts) and made not in _following(left, drafts):
-            drafts[left].behind.add(made)
-
-
-def _target(change: Change) -> Json:
-    return (change.reach or change.old_reach).get("target")
-
-
-def _following(key: str, drafts: Mapping[str, Draft]) -> set[str]:
-    """A step, and every step that comes after it, however indirectly."""
-    found = {key}
-    while more := {k for k, d in drafts.items() if k not in found and d.first & found}:
-        found |= more
-    return found
 
 
 def _order_replacement(change: Change, drafts: dict[str, Draft]) -> None:

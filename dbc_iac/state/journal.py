@@ -230,7 +230,7 @@ def _close(bound: Binding, pending: dict[int, Intent]) -> None:
     """What a binding settles: all of its address, but not the creation of another object, which may exist too."""
 
     def other(intent: Intent) -> bool:
-        another = intent.id != bound.id if intent.id else intent.generation > bound.generation
+        another = intent.id != bound.id if intent.id else intent.generation != bound.generation
         return intent.creates and another
 
     for number in [n for n, i in pending.items() if i.address == bound.address and not other(i)]:

@@ -1,16 +1,14 @@
-"""The process ends before or after any journal record; the next run goes on, with nothing twice and nothing forgotten."""
+"""The process ends before or after any write to its files; the next run goes on, with nothing twice, nothing forgotten."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
-from dbc_iac.state.journal import Journal
 from tests.projects import Emulated, document, project, vm
+from tests.proof.ends import Interposed, Point
 
 LAN = document("Network", "training", {"via": "gpu-a", "cidr": "192.168.66.0/24"})
 DISK = document("Disk", "scratch", {"vm": "trainer", "size": "50Gi"})
@@ -25,35 +23,6 @@ AFTER = (
 TWO = (vm("other", gpus=0), vm(), DISK)
 MOVED = (vm("other", gpus=0), vm(), document("Disk", "scratch", {"vm": "other", "size": "50Gi"}))
 REPLACED = (LAN, vm(**{**LOGIN, "image": "win10.qcow2"}), DISK)
-
-
-class ProcessEndedError(Exception):
-    """Stands for the end of the process."""
-
-
-@contextmanager
-def ends_at(monkeypatch: pytest.MonkeyPatch, record: int, *, written: bool) -> Iterator[list[int]]:
-    """The process ends when the n-th record is about to be written, or when it has been."""
-    count = [0]
-    whole = Journal._append
-
-    def append(self: Journal, made: dict[str, Any], *, sync: bool) -> None:
-        count[0] += 1
-        if count[0] > record or (count[0] == record and not written):
-            raise ProcessEndedError
-        whole(self, made, sync=sync)
-        if count[0] == record:
-            raise ProcessEndedError
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Journal, "_append", append)
-        yield count
-
-
-def records_of(emulated: Emulated, monkeypatch: pytest.MonkeyPatch) -> int:
-    with ends_at(monkeypatch, 10_000, written=True) as count:
-        assert emulated.run("apply", "--yes").code == 0
-    return count[0]
 
 
 def build(directory: Path, *documents: str) -> Emulated:
@@ -81,10 +50,10 @@ SCENARIOS = {
 }
 
 
-@pytest.mark.parametrize("written", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("name", sorted(SCENARIOS))
 def test_the_next_run_converges_wherever_the_process_ended(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, written: bool
+    tmp_path: Path, name: str, when: Literal["before", "after"]
 ) -> None:
     first, then, disks = SCENARIOS[name]
 
@@ -95,11 +64,12 @@ def test_the_next_run_converges_wherever_the_process_ended(
             project(directory, *then, environ=emulated.project.environ)
         return emulated
 
-    total = records_of(prepared(tmp_path / "whole"), monkeypatch)
+    whole = Interposed(prepared(tmp_path / "whole"))
+    whole.run("apply", "--yes")
+    total = len(whole.records)
     assert total > 10
     for record in range(1, total + 1):
         emulated = prepared(tmp_path / f"{record}")
-        with ends_at(monkeypatch, record, written=written):
-            assert emulated.run("apply", "--yes").code == 70
+        assert Interposed(emulated, Point("record", record, when)).run("apply", "--yes") is None
         converged(emulated, disks)
         emulated.close()

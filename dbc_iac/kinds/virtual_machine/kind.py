@@ -25,6 +25,7 @@ from dbc_iac.kinds.virtual_machine.identity import hidden_digest, task_id
 from dbc_iac.kinds.virtual_machine.power import VmAbsent, VmPower, VmRestarted, VmUnderOrder
 from dbc_iac.kinds.virtual_machine.preflight import preflight
 from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
+from dbc_iac.kinds.virtual_machine.starting import cards_in_use, other_cards
 from dbc_iac.values import Json
 
 ONLINE = ("ports.ssh", "ports.rdp", "ports.forward", "publicIp", "firewall")
@@ -206,6 +207,15 @@ class VirtualMachine(Kind[VirtualMachineSpec]):
             address=task.address, reach=task.old_reach or task.reach, id=task.old_id, vm=task.old_id,
             patience=task.patience or 3600.0,
         )  # fmt: skip
+
+    def mends(self, task: Task, refused: str) -> Iterator[Goal]:
+        return other_cards(task, refused)
+
+    async def lacks(self, task: Task, refused: str, reader: Reader) -> str:
+        if "gpu" not in refused:
+            return ""
+        others = await self.others(task.reach, frozenset({task.id}), reader)
+        return await cards_in_use(task.reach, dict(others), reader)
 
     def power(self, task: Task, *, to: Literal["on", "off"] | str) -> Goal:
         side: Literal["on", "off"] = "on" if to == "on" else "off"

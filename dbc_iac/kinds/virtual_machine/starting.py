@@ -1,0 +1,37 @@
+"""What helps a VM that the node will not start, and what it lacks: cards that others have taken meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dbc_iac.kinds.goal import Goal
+from dbc_iac.kinds.kind import Holding, Task
+from dbc_iac.kinds.reach import Reach
+from dbc_iac.kinds.reader import Known, Reader
+from dbc_iac.kinds.virtual_machine.goals import VmColdModified
+
+CARDS_TAKEN = "check gpu failed"
+"""The node keeps the very cards of a VM that is off, lends them to others, and then wants those and no others."""
+
+
+def other_cards(task: Task, refused: str) -> Iterator[Goal]:
+    """Another number of cards and then the wanted one: what is given is what is free then."""
+    cards = task.desired.get("gpus") or task.applied.get("gpus")
+    if CARDS_TAKEN not in refused or not isinstance(cards, int):
+        return
+    for number in (0, cards):
+        fields = {"gpus": number}
+        yield VmColdModified(
+            address=task.address, reach=task.reach, id=task.id, vm=task.id, fields=fields, change=fields,
+            public_ip=str(task.desired.get("publicIp") or ""),
+        )  # fmt: skip
+
+
+async def cards_in_use(reach: Reach, seen: dict[str, Holding], reader: Reader) -> str:
+    """Who has the machine's cards, as far as it is shown: other wallets' VMs are not. `seen`: what ours hold."""
+    hardware = await reader.hardware(reach)
+    if not isinstance(hardware, Known):
+        return ""
+    held = [f"VM {identity} holds {h.gpus}" for identity, h in sorted(seen.items()) if h.gpus]
+    told = f" ({', '.join(held)})" if held else ""
+    return f"{hardware.value.gpu_used} of {hardware.value.gpu_count} GPUs are in use{told}"

@@ -1,0 +1,139 @@
+"""What an ended run had begun, and what becomes of it when the documents are edited before the next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.trials import write
+from tests.projects import NODE_ID, Emulated, document, project, vm
+from tests.proof.ends import Interposed, Late, Point
+from tests.proof.lab import MANAGER, SERVER_ID, WORLD, lab, server
+
+RUN = ("apply", "--yes", "--allow-empty", "--max-removals", "100")
+PORTS = {"ssh": 20100, "vnc": 20101}
+VM, OTHER = vm(ports=PORTS), vm("other", gpus=0)
+
+
+@pytest.fixture
+def emulated(tmp_path: Path) -> Iterator[Emulated]:
+    made = lab(tmp_path, world=WORLD)
+    yield made
+    made.close()
+
+
+def disk(size: int = 50, name: str = "scratch", **changed: Any) -> str:
+    return document("Disk", name, {"vm": "trainer", "size": f"{size}Gi", **changed})
+
+
+def lan(cidr: str) -> str:
+    return document("Network", "training", {"via": "gpu-a", "cidr": cidr})
+
+
+def image(**spec: Any) -> str:
+    return document("Image", "torch", {"node": "gpu-a", "file": "torch.qcow2", "imageServer": "ID_1", **spec})
+
+
+SNAPSHOT = {"vm": "trainer", "imageServer": "ID_2"}
+BASE = (VM, OTHER)
+EDITS: dict[str, tuple[tuple[str, ...], int, tuple[str, ...]]] = {
+    "disk, its document removed": ((disk(),), 2, ()),
+    "disk, another size": ((disk(),), 2, (disk(60),)),
+    "disk, smaller": ((disk(),), 2, (disk(40),)),
+    "disk, renamed": ((disk(),), 2, (disk(name="renamed"),)),
+    "disk, on another VM": ((disk(),), 2, (disk(vm="other"),)),
+    "snapshot, removed": ((document("Snapshot", "first", SNAPSHOT),), 2, ()),
+    "snapshot, another name": ((document("Snapshot", "first", SNAPSHOT),), 2,
+                               (document("Snapshot", "first", {**SNAPSHOT, "name": "zwei"}),)),
+    "LAN, removed": ((lan("192.168.66.0/24"),), 1, ()),
+    "LAN, another range": ((lan("192.168.66.0/24"),), 1, (lan("192.168.77.0/24"),)),
+    "image, removed": ((image(retain=False),), 1, ()),
+    "VM, removed": ((vm("third", gpus=0),), 1, ()),
+    "VM, another image": ((vm("third", gpus=0),), 1, (vm("third", gpus=0, image="win10.qcow2"),)),
+    "VM, replaced while its disk is begun": ((disk(),), 2, ()),
+}  # fmt: skip
+"""What an ended run was about, the number of the call that it ended at, and the documents of the next."""
+
+
+@pytest.mark.parametrize("late", ["", "end"], ids=["carried out", "carried out late"])
+@pytest.mark.parametrize("case", EDITS)
+def test_what_was_begun_is_neither_doubled_nor_left(emulated: Emulated, case: str, late: Late) -> None:
+    begun, number, edited = EDITS[case]
+    base = (vm(ports=PORTS, image="win10.qcow2"), OTHER, disk()) if case.startswith("VM, replaced") else BASE
+    write(emulated, BASE)
+    assert emulated.run("apply", "--yes").code == 0
+    write(emulated, (*BASE, *begun))
+    ended = Interposed(emulated, Point("call", number, "sent", late))
+    assert ended.run(*RUN) is None
+    emulated.settle(5)
+    write(emulated, (*base, *edited))
+    ended.run(*RUN)
+    ended.release()
+    emulated.settle(1200)
+    last = emulated.run(*RUN)
+    assert last.code == 0, last.out + last.err
+    assert emulated.run("plan", "--detailed-exitcode").code == 0
+    assert "Recovery" not in emulated.run("plan").out
+    assert [f for f in emulated.run("orphans", "--json").json["found"] if f["whose"] == "ours"] == []
+    _is_as_written(emulated, (*base, *edited))
+
+
+def _is_as_written(emulated: Emulated, documents: tuple[str, ...]) -> None:
+    """Every kind of thing is there as often as it is written, and nothing besides."""
+    truth = emulated.network.truth()[NODE_ID]
+    mine = {i: v for i, v in truth["vms"].items() if v["wallet"] != "another-renter"}
+    count = {
+        kind: sum(f'"kind": "{kind}"' in d for d in documents)
+        for kind in ("VirtualMachine", "Disk", "Network", "Snapshot")
+    }
+    assert len(mine) == count["VirtualMachine"]
+    assert sum(len(v["disks"]) - 2 for v in mine.values()) == count["Disk"]
+    assert sum(lan_["wallet"] != "another-renter" for lan_ in truth["lans"].values()) == count["Network"]
+    assert sum(len(of) for i, of in truth["snapshots"].items() if i in mine) == count["Snapshot"]
+    assert "/data/torch.qcow2" not in truth["files"]
+
+
+def test_a_server_that_was_begun_and_is_not_wanted_is_told_of_and_not_destroyed(emulated: Emulated) -> None:
+    write(emulated, (MANAGER, server("198.51.100.9")))
+    assert Interposed(emulated, Point("call", 1, "sent")).run(*RUN) is None
+    emulated.settle(5)
+    write(emulated, (MANAGER,))
+    left = emulated.run(*RUN)
+    assert (left.code, "begun-and-left" in left.err) == (0, True), left.err
+    assert "--destroy-identity BareMetalServer/new~1" in left.err
+    assert emulated.run(*RUN, "--destroy-identity", "BareMetalServer/new~1").code == 0
+    assert SERVER_ID in str(emulated.network.truth())
+    assert "new-1" not in str(emulated.network.truth())
+    assert "begun-and-left" not in emulated.run("plan").err
+
+
+def test_a_hidden_field_that_an_ended_run_sent_is_sent_again(tmp_path: Path) -> None:
+    """The API never shows forwarded ports: after a change back nobody knows which of them the node has."""
+    made = Emulated(project(tmp_path, vm(ports={**PORTS, "forward": ["tcp,8080:80"]})))
+    assert made.run("apply", "--yes").code == 0
+    project(tmp_path, vm(ports={**PORTS, "forward": ["tcp,9090:90"]}), environ=made.project.environ)
+    assert Interposed(made, Point("call", 1, "sent")).run("apply", "--yes") is None
+    made.settle(5)
+    project(tmp_path, vm(ports={**PORTS, "forward": ["tcp,8080:80"]}), environ=made.project.environ)
+    assert made.run("apply", "--yes").code == 0
+    [machine] = made.network.truth()[NODE_ID]["vms"].values()
+    assert machine["custom_ports"] == ["tcp,8080:80"]
+    assert made.run("plan", "--detailed-exitcode").code == 0
+    made.close()
+
+
+def test_calls_that_can_come_no_more_are_looked_at_no_more(emulated: Emulated) -> None:
+    """Their VM runs: what was accepted while it was off has run, and what comes now is refused."""
+    write(emulated, BASE)
+    emulated.run("apply", "--yes")
+    write(emulated, (*BASE, disk()))
+    assert Interposed(emulated, Point("call", 2, "before")).run(*RUN) is None
+    write(emulated, BASE)
+    assert emulated.run(*RUN).code == 0  # starts the VM that is down because of us
+    assert emulated.run(*RUN).code == 0
+    assert "Recovery" not in emulated.run("plan").out
+    assert emulated.run("state", "pull").out.count('"pending":') in {0, 1}
+    assert "disk-exists" not in emulated.run("state", "pull").out
