@@ -11,6 +11,7 @@ import click
 
 from dbc_iac.cli import encryption, projects, recovery, state_copies, state_places
 from dbc_iac.cli.app import App, Exit
+from dbc_iac.cli.consent import Consent, consented
 from dbc_iac.cli.faces import face_options, follow_options, refuse, show_plan, write_faces
 from dbc_iac.cli.lazy import LazyGroup
 from dbc_iac.cli.options import addresses, choice_options, json_option, target_option, yes_option
@@ -73,6 +74,7 @@ def _options(destroy: bool, targets: tuple[str, ...], rails: dict[str, object]) 
         forget_expired=bool(rails.get("forget_expired")),
         replace=_addresses(rails.get("replace")),
         destroy_identity=_addresses(rails.get("destroy_identity")),
+        unprotect=_addresses(rails.get("unprotect")),
         allow_empty=bool(rails.get("allow_empty")),
         max_removals=None if rails.get("max_removals") is None else int(str(rails["max_removals"])),
     )
@@ -93,6 +95,7 @@ def _rail_options(command: click.Command) -> click.Command:
         _addressed("--replace", "Make this resource anew."),
         click.Option(["--forget-expired"], is_flag=True, help="Forget what is on machines not rented any more."),
         _addressed("--destroy-identity", "Delete this server's identity."),
+        _addressed("--unprotect", "Delete or replace this though preventDestroy protects it."),
         click.Option(["--allow-empty"], is_flag=True, help="Allow manifests that hold nothing."),
         click.Option(["--max-removals"], type=int, help="Percent that may go at once; default: the project's."),
     ]
@@ -165,6 +168,7 @@ def plan(
     "--expect", "reviewed", type=click.Path(path_type=Path, dir_okay=False),
     help="Plan anew, and go on only if that is the reviewed plan of this file.",
 )  # fmt: skip
+@click.option("--allow-data-loss", "lossy", is_flag=True, help="With --yes: disks and data files may go, too.")
 @target_option
 @yes_option
 @choice_options
@@ -175,6 +179,7 @@ def apply(
     /,
     file: Path | None,
     reviewed: Path | None,
+    lossy: bool,
     targets: tuple[str, ...],
     yes: bool,
     wait_timeout: float | None,
@@ -206,9 +211,8 @@ def apply(
             made = workspace.expected(reviewed)
         else:
             made = workspace.plan(options) if file is None else workspace.planned(file)
-        _confirm_and_apply(
-            app, workspace, made, yes or file is not None, Choices(wait_timeout, not no_wait, settle), rails
-        )
+        consent = Consent.of(yes=yes or file is not None, losses=lossy or bool(file or reviewed))
+        _confirm_and_apply(app, workspace, made, consent, Choices(wait_timeout, not no_wait, settle), rails)
 
 
 @follow_options
@@ -239,11 +243,12 @@ def destroy(
     workspace = Workspace.load(app)
     with workspace.locked("destroy"):
         made = workspace.plan(_options(True, targets, rails))
-        _confirm_and_apply(app, workspace, made, yes, Choices(wait_timeout, not no_wait, settle), rails)
+        consent = Consent.of(yes=yes, losses=True)
+        _confirm_and_apply(app, workspace, made, consent, Choices(wait_timeout, not no_wait, settle), rails)
 
 
 def _confirm_and_apply(
-    app: App, workspace: Workspace, made: Plan, yes: bool, choices: Choices, chosen: Mapping[str, object]
+    app: App, workspace: Workspace, made: Plan, consent: Consent, choices: Choices, chosen: Mapping[str, object]
 ) -> None:
     from dbc_iac.cli.following import Following, write_report
     from dbc_iac.report.apply_text import report_json, report_lines
@@ -261,25 +266,13 @@ def _confirm_and_apply(
         if app.json:
             app.show("", {"plan": shown, "report": None})
         raise Exit(made.exit_code)
-    if not yes:
-        _ask(app)
+    consented(app, made, consent)
     report = app.redaction(workspace.apply(made, choices, following))
     following.end(report)
     app.report(report.diagnostics)
     write_report(app, report, chosen)
     app.show_lines(report_lines(report), {"plan": shown, "report": report_json(report)})
     raise Exit(report.exit_code)
-
-
-def _ask(app: App) -> None:
-    if not app.runtime.terminal:
-        raise DiagnosticError(
-            Diagnostic(
-                "needs-yes", Severity.ERROR, "there is no terminal to ask on", remedy="Use --yes, or apply a plan FILE."
-            )
-        )
-    if not click.confirm("Apply this?"):
-        raise Exit(ExitCode.REFUSED)
 
 
 @face_options

@@ -252,6 +252,9 @@ class Disk(Kind[DiskSpec]):
     def loss(self, had: Mapping[str, Json]) -> str:
         return f"all data on the disk is lost ({had.get('size')})"
 
+    def keeps_data(self, had: Mapping[str, Json]) -> bool:
+        return True
+
     def delete(self, task: Task) -> Iterator[Goal]:
         yield DiskAbsent(
             address=task.address, reach=task.old_reach or task.reach, id=task.old_id, vm=task.old_holder_id,

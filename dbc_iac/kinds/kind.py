@@ -256,6 +256,10 @@ class Kind(ABC, Generic[S]):
         """What is irreversibly gone with an object that has these fields; a plan says it first. Empty: nothing is."""
         return ""
 
+    def keeps_data(self, had: Mapping[str, Json]) -> bool:
+        """Whether an object with these fields is there for data that nothing makes anew."""
+        return False
+
     def left_behind(self, applied: Mapping[str, Json]) -> str:
         """What stays where the object is, when its document goes without a call; empty where it is deleted."""
         return ""

@@ -17,7 +17,7 @@ from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 
 from dbc_iac.kinds.rules import Rule, access
-from dbc_iac.kinds.types import AddressText, Flag, Seconds
+from dbc_iac.kinds.types import AddressText, FieldOrAddress, Flag, Seconds
 from dbc_iac.values import Json
 
 _Mark = TypeVar("_Mark")
@@ -55,7 +55,9 @@ class Lifecycle(Part):
 
     prevent_destroy: Flag | None = Field(default=None, description="refuse to delete or replace it")
     ignore_changes: tuple[str, ...] = Field(default=(), description="field paths whose differences are left alone")
-    replace_on: tuple[AddressText, ...] = Field(default=(), description="replace when one of these is replaced")
+    replace_on: tuple[FieldOrAddress, ...] = Field(
+        default=(), description="addresses: replace when one of them is replaced; field paths: when one of them changes"
+    )
     replace: Literal["parkFirst", "deleteFirst"] = "parkFirst"
     offline: Literal["allow", "never"] = Field(default="allow", description="never: refuse what needs a power-off")
     before_offline: BeforeOffline | None = None

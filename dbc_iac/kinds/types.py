@@ -200,3 +200,7 @@ Host = Annotated[str, Field(pattern=rf"^{_HOST.pattern}$")]
 IpmiUser = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.@-]{1,16}$")]
 ServerUuid = Annotated[str, Field(pattern=r"^[0-9A-Za-z-]{1,64}$")]
 AddressText = Annotated[str, Field(pattern=r"^[A-Z][A-Za-z]+/[a-z0-9-]+(\.[a-z0-9-]+)?$")]
+FieldOrAddress = Annotated[
+    str, Field(pattern=r"^([A-Z][A-Za-z]+/[a-z0-9-]+(\.[a-z0-9-]+)?|[a-z][A-Za-z]*(\.[a-z][A-Za-z]*)*)$")
+]
+"""What `replaceOn` names: a field of the resource itself, or another resource."""

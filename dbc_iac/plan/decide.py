@@ -408,7 +408,8 @@ def unreadable(change: Change) -> Diagnostic:
         Severity.WARNING,
         f"{change.address} cannot be read: {'; '.join(change.reasons)}",
         "Unknown is not absent: nothing is created, changed or forgotten.",
-        "Check that the machine is rented by this identity under this order."
+        "Check that the machine is rented by this identity under this order. If its rental has ended, and the node "
+        "does not tell so, `dbc-iac state rm` forgets what was on it."
         if change.authority
         else "Check that the client node runs and is reached (clients in the project file), or try again later.",
         address=change.address,

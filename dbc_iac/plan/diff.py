@@ -7,7 +7,7 @@ report is compared with what was applied.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import Diagnostic, ExitCode
@@ -64,7 +64,24 @@ def difference(sides: Sides) -> Difference:
             _compare_secret(sides, field_, rule, found)
         else:
             _compare(sides, field_, rule, found)
-    return found
+    return _by_wish(found, [p for p in sides.resource.spec.lifecycle.replace_on if "/" not in p])
+
+
+def _by_wish(found: Difference, paths: list[str]) -> Difference:
+    """Fields that `replaceOn` names: whatever could be done about a difference, a new one is made."""
+
+    def forces(change: FieldChange) -> bool:
+        return any(_within(change.path, path) for path in paths)
+
+    forced = [c for c in (*found.changes, *found.only_anew) if forces(c)]
+    if not forced:
+        return found
+    anew = [replace(c, behaviour=Behaviour.REPLACE.value) for c in forced]
+    return replace(
+        found,
+        changes=[c for c in found.changes if not forces(c)] + anew,
+        only_anew=[c for c in found.only_anew if not forces(c)],
+    )
 
 
 def _within(path: str, above: str) -> bool:

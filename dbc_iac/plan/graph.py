@@ -39,7 +39,7 @@ def check_inventory(
     found = Diagnostics()
     sound: set[str] = set()
     for resource in inventory.resources.values():
-        found.extend(_ignored(resource))
+        found.extend(_fields_of_lifecycle(resource))
         problems = [*_dangling(resource, inventory, broken), *_identity(resource, identities)]
         found.extend(problems)
         if not problems and not any(_is_broken(address, broken) for _, address in references(resource)):
@@ -52,16 +52,19 @@ def check_inventory(
     return found
 
 
-def _ignored(resource: Resource[Spec]) -> Iterator[Diagnostic]:
-    """`ignoreChanges` names fields, or parts that hold fields."""
+def _fields_of_lifecycle(resource: Resource[Spec]) -> Iterator[Diagnostic]:
+    """`ignoreChanges` and `replaceOn` name fields, or parts that hold fields."""
+    lifecycle = resource.spec.lifecycle
     fields = {f.path for f in kind_of(resource.kind).fields}
     known = fields | {path.rpartition(".")[0] for path in fields if "." in path}
-    for index, path in enumerate(resource.spec.lifecycle.ignore_changes):
+    named = [(f"lifecycle.ignoreChanges.{i}", path) for i, path in enumerate(lifecycle.ignore_changes)]
+    named += [(f"lifecycle.replaceOn.{i}", path) for i, path in enumerate(lifecycle.replace_on) if "/" not in path]
+    for place, path in named:
         if path not in known:
             close = difflib.get_close_matches(path, known, 1)
             yield resource.problem(
                 "unknown-field",
-                f"lifecycle.ignoreChanges.{index}",
+                place,
                 f"a {resource.kind} has no field {path}",
                 remedy=f"Did you mean {close[0]}?" if close else f"Fields: {', '.join(sorted(fields))}.",
             )
@@ -72,7 +75,8 @@ def _is_broken(address: str, broken: frozenset[str]) -> bool:
 
 
 def _dangling(resource: Resource[Spec], inventory: Inventory, broken: frozenset[str]) -> Iterator[Diagnostic]:
-    for path, address in references(resource):
+    follows = ((f"lifecycle.replaceOn.{i}", a) for i, a in enumerate(resource.spec.lifecycle.replace_on) if "/" in a)
+    for path, address in (*references(resource), *follows):
         if address in inventory.resources or _is_broken(address, broken):
             continue
         kind, _, name = address.partition("/")

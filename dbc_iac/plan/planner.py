@@ -22,7 +22,7 @@ from dbc_iac.plan.refresh import World, refresh, remembered
 from dbc_iac.plan.renames import likely_renames
 from dbc_iac.plan.session import Options, Session
 from dbc_iac.plan.steps import compile_steps
-from dbc_iac.plan.targets import check_named, leave_holders, left_out, targeted
+from dbc_iac.plan.targets import check_named, leave_holders, left_out, left_with, targeted
 from dbc_iac.values import Json
 
 
@@ -43,6 +43,7 @@ async def make_plan(session: Session, options: Options) -> Plan:
     named.raise_errors()
     problems.extend(named)
     changes = targeted(decisions.changes, options)
+    problems.extend(left_with(decisions.changes, changes, options))
     problems.extend(p for p in decisions.problems if not left_out(p.address, changes, options))
     for change in changes.values():
         if change.action is Action.UNKNOWN:

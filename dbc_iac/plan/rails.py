@@ -63,7 +63,7 @@ def _share(session: Session, removals: list[Change], options: Options) -> Iterat
 def _protection(session: Session, change: Change, options: Options) -> Iterator[Diagnostic]:
     binding = session.state.bindings.get(change.address)
     irreplaceable = kind_of(change.kind).irreplaceable
-    if irreplaceable and change.address in options.destroy_identity:
+    if change.address in (options.destroy_identity if irreplaceable else options.unprotect):
         return
     resource = session.inventory.resources.get(change.address)
     said_now = resource is not None and resource.spec.lifecycle.prevent_destroy is True
@@ -82,7 +82,7 @@ def _protection(session: Session, change: Change, options: Options) -> Iterator[
         "protected",
         f"{change.address} is protected by preventDestroy and would be {_done(change.action)}",
         "; ".join(change.reasons),
-        "Set `lifecycle: {preventDestroy: false}` in its document, apply that, and try again.",
+        f"Use --unprotect {change.address} if this is meant.",
         change.address,
     )
 

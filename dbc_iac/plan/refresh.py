@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dbc_iac.diagnostics import Diagnostic
 from dbc_iac.kinds import Inventory, Observation, Resource, kind_of
@@ -15,6 +15,8 @@ from dbc_iac.kinds.spec import Spec
 from dbc_iac.plan.candidates import Candidate, find_candidates
 from dbc_iac.plan.rediscovery import rediscover
 from dbc_iac.plan.session import Session
+
+_NOBODY_RENTS = ("machine is not be rented", "machine has already expired")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ async def refresh(session: Session, reader: Reader) -> World:
     """Look at every candidate, and at the orders of every node that holds VMs."""
     rediscovered = await rediscover(session, reader, find_candidates(session))
     candidates = rediscovered.candidates
-    found = await asyncio.gather(*(_observe(c, session, reader) for c in candidates.values()))
+    found = await asyncio.gather(*(_seen(c, session, reader) for c in candidates.values()))
     observations = dict(zip(candidates, found, strict=True))
     ways = {c.reach for c in candidates.values() if c.resource is not None and kind_of(c.kind).host}
     covered = await asyncio.gather(*(whole_machine(reader, way) for way in ways))
@@ -91,6 +93,20 @@ async def _observe(candidate: Candidate, session: Session, reader: Reader) -> Ob
         taken = frozenset(b.id for b in session.state.bindings.values())
         return await kind.trace(sought, candidate.begun, intent.detail, taken, reader)
     return await kind.observe(sought, reader)
+
+
+async def _seen(candidate: Candidate, session: Session, reader: Reader) -> Observation:
+    """What is seen of it. That this wallet does not rent the machine is no proof that its rental ended, for it may be
+    the wrong wallet: only the order itself tells, or that nobody rents the machine."""
+    seen = await _observe(candidate, session, reader)
+    if not seen.not_rented or seen.reason.endswith(_NOBODY_RENTS):
+        return seen
+    reach, orders = candidate.place, await reader.orders(candidate.place)
+    wallets = session.wallets(reach.identity)
+    ended = isinstance(orders, Known) and any(
+        o.id == reach.rent_order and not o.renting and (not wallets or o.renter in wallets) for o in orders.value
+    )
+    return replace(seen, not_rented=ended)
 
 
 async def whole_machine(reader: Reader, reach: Reach) -> bool | None:

@@ -28,6 +28,8 @@ class Options:
     """Forget what is on machines that are not rented any more."""
     replace: frozenset[str] = frozenset()
     destroy_identity: frozenset[str] = frozenset()
+    unprotect: frozenset[str] = frozenset()
+    """Addresses whose `preventDestroy` does not hold for this run."""
     allow_empty: bool = False
     max_removals: int | None = None
     """How many percent of the resources in state may be deleted or replaced at once; None: what the project says."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from dbc_iac.diagnostics import Diagnostic, Diagnostics, Severity
+from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
 from dbc_iac.plan.model import Action, Change
 from dbc_iac.plan.session import Options
 from dbc_iac.state.document import LEFT
@@ -25,6 +25,20 @@ def targeted(changes: Mapping[str, Change], options: Options) -> dict[str, Chang
     wanted |= {changes[a].holder for a in wanted} & set(changes)
     wanted |= {a for a, c in changes.items() if c.action is Action.ADOPT and c.holder in wanted}
     return {a: c for a, c in changes.items() if a in wanted}
+
+
+def left_with(decided: Mapping[str, Change], changes: Mapping[str, Change], options: Options) -> Iterator[Diagnostic]:
+    """What `--exclude` leaves out without having named it."""
+    for address, change in decided.items():
+        named = {address, address.partition(".")[0]} & options.excludes
+        if options.excludes and not options.targets and change.pending and address not in changes and not named:
+            yield Diagnostic(
+                "left-out",
+                Severity.WARNING,
+                f"{address} is left out too ({change.action.value}): it cannot be done without what --exclude leaves",
+                address=address,
+                exit_code=ExitCode.OK,
+            )
 
 
 def left_out(address: str | None, changes: Mapping[str, Change], options: Options) -> bool:
@@ -110,6 +124,7 @@ def check_named(changes: Mapping[str, Change], options: Options) -> Diagnostics:
         ("--exclude", options.excludes, changes.keys() | instances),
         ("--replace", options.replace, changes.keys()),
         ("--destroy-identity", options.destroy_identity, changes.keys()),
+        ("--unprotect", options.unprotect, changes.keys()),
     ):
         # What was destroyed is not there any more, and the same command, repeated, has nothing to do.
         severity = Severity.WARNING if flag == "--destroy-identity" else Severity.ERROR

@@ -288,6 +288,16 @@ def test_what_is_on_a_machine_that_is_not_rented_can_be_forgotten(world: Callabl
     assert len(emulated.vms) == 1
 
 
+def test_a_wrong_wallet_forgets_nothing(world: Callable[..., Emulated]) -> None:
+    """The node says that this wallet does not rent the machine, not that nobody does."""
+    emulated = world(vm(), DISK)
+    applied(emulated)
+    emulated.project.environ["SEED"] = "11" * 32
+    result = emulated.run("apply", "--yes", "--forget-expired")
+    assert (result.code, "wallet not rented" in result.err) == (4, True), result.err
+    assert emulated.run("state", "list", "--json").json == ["Disk/scratch", "VirtualMachine/trainer"]
+
+
 def test_recovery_needs_no_secret_in_any_sink(world: Callable[..., Emulated], tmp_path: Path) -> None:
     emulated = world(vm(login={"password": {"env": "PW"}}))
     emulated.project.environ["PW"] = "canarypw"

@@ -202,6 +202,9 @@ class VirtualMachine(Kind[VirtualMachineSpec]):
         attached = f"the attached data file {file}" if file else f"its data disk ({size})"
         return f"its system disk and {attached} are deleted"
 
+    def keeps_data(self, had: Mapping[str, Json]) -> bool:
+        return bool(had.get("dataDisk.file"))
+
     def delete(self, task: Task) -> Iterator[Goal]:
         yield VmAbsent(
             address=task.address, reach=task.old_reach or task.reach, id=task.old_id, vm=task.old_id,

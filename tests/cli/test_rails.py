@@ -1,0 +1,113 @@
+"""What a plan or an apply refuses unless it is said twice, and the flag that says it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.projects import Emulated, document, project, vm
+
+DISK = document("Disk", "scratch", {"vm": "trainer", "size": "50Gi"})
+PROTECTED = vm("kept", gpus=0, lifecycle={"preventDestroy": True})
+WORLD: dict[str, Any] = {"gpuNodes": [{"id": "58fb618aa482c41114eb3cfdaefd3ba183172da9e25251449d045043fbd37f45",
+                                       "files": ["mine.qcow2"], "data": [{"path": "/data"}, {"path": "/mnt"}]}]}  # fmt: skip
+FILE = vm("filed", gpus=0, dataDisk={"file": "mine.qcow2", "size": "20Gi"}, lifecycle={"preventDestroy": False})
+
+
+@pytest.fixture
+def applied(tmp_path: Path) -> Iterator[Callable[..., Emulated]]:
+    made: list[Emulated] = []
+
+    def build(*documents: str) -> Emulated:
+        emulated = Emulated(project(tmp_path, *documents), WORLD)
+        made.append(emulated)
+        result = emulated.run("apply", "--yes")
+        assert result.code == 0, result.err
+        return emulated
+
+    yield build
+    for emulated in made:
+        emulated.close()
+
+
+def write(emulated: Emulated, *documents: str) -> None:
+    project(emulated.project.directory, *documents, environ=emulated.project.environ)
+
+
+LOSSES = {
+    "a disk's document is gone": ((vm(), DISK), (vm(),)),
+    "a disk in another folder": ((vm(), DISK), (vm(), document("Disk", "scratch", {"vm": "trainer", "size": "50Gi", "hostDir": "/mnt"}))),
+    "a disk goes with its VM": ((vm(), DISK), (vm(image="win10.qcow2"), DISK)),
+    "a data file of the user's": ((vm(), FILE), (vm(),)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", LOSSES)
+def test_users_data_goes_only_where_that_is_said(applied: Callable[..., Emulated], case: str) -> None:
+    before, after = LOSSES[case]
+    emulated = applied(*before)
+    write(emulated, *after)
+    there = emulated.vms
+    refused = emulated.run("apply", "--yes", "--json")
+    assert (refused.code, refused.codes[-1]) == (5, "data-loss"), refused.err
+    assert "--allow-data-loss" in refused.err
+    assert emulated.vms == there
+    assert emulated.run("apply", "--yes", "--allow-data-loss").code == 0
+    assert emulated.run("plan", "--detailed-exitcode").code == 0
+
+
+def test_a_reviewed_plan_and_destroy_say_it(applied: Callable[..., Emulated], tmp_path: Path) -> None:
+    emulated = applied(vm(), DISK)
+    write(emulated, vm())
+    assert emulated.run("plan", "-o", str(tmp_path / "a.plan")).code == 0
+    assert emulated.run("apply", "--yes", "--expect", str(tmp_path / "a.plan")).code == 0
+    write(emulated, vm(), DISK)
+    assert emulated.run("apply", "--yes").code == 0
+    assert emulated.run("destroy", "--yes").code == 0
+
+
+@pytest.mark.parametrize("documents", [(), (vm("kept", gpus=0, image="win10.qcow2"),)], ids=["gone", "anew"])
+def test_what_is_protected_goes_only_with_a_flag_of_its_own(
+    applied: Callable[..., Emulated], documents: tuple[str, ...]
+) -> None:
+    """Also where its document, which could lift it, is gone."""
+    emulated = applied(vm(), PROTECTED)
+    write(emulated, vm(), *documents)
+    refused = emulated.run("plan", "--json")
+    assert (refused.code, refused.codes) == (5, ["protected"])
+    assert "--unprotect VirtualMachine/kept" in refused.err
+    assert emulated.run("apply", "--yes", "--unprotect", "VirtualMachine/other").code == 3
+    assert emulated.run("apply", "--yes", "--unprotect", "VirtualMachine/kept").code == 0
+    assert emulated.run("plan", "--detailed-exitcode").code == 0
+
+
+@pytest.mark.parametrize("field", ["cpus", "memory", "description"])
+def test_replace_on_a_field_makes_a_new_one_where_that_changes(applied: Callable[..., Emulated], field: str) -> None:
+    """Also of a field that is set only at creation, of which a difference is a note otherwise."""
+    wish = {"replaceOn": ["cpus", "memory", "description"]}
+    emulated = applied(vm(lifecycle=wish))
+    [before] = emulated.vms
+    write(emulated, vm(lifecycle=wish, **{field: {"cpus": 8, "memory": "16Gi", "description": "new"}[field]}))
+    [change] = emulated.run("plan", "--json").json["changes"]
+    assert change["action"] == "replace"
+    assert emulated.run("apply", "--yes").code == 0
+    [after] = emulated.vms
+    assert before != after
+    assert emulated.run("plan", "--detailed-exitcode").code == 0
+
+
+@pytest.mark.parametrize(("named", "code"), [("memroy", "unknown-field"), ("VirtualMachine/nope", "unknown-reference")])
+def test_replace_on_what_is_not_there_is_told(tmp_path: Path, named: str, code: str) -> None:
+    made = project(tmp_path, vm(lifecycle={"replaceOn": [named]}))
+    result = made.run("validate", "--json")
+    assert (result.code, result.codes) == (3, [code])
+
+
+def test_what_is_left_out_without_having_been_named_is_told(applied: Callable[..., Emulated]) -> None:
+    emulated = applied(vm(), DISK)
+    write(emulated, vm(image="win10.qcow2"), DISK)
+    result = emulated.run("plan", "--exclude", "Disk/scratch")
+    assert (result.code, "VirtualMachine/trainer is left out too (replace)" in result.err) == (0, True), result.err
