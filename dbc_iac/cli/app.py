@@ -13,7 +13,8 @@ from typing import Any
 
 import click
 
-from dbc_iac.cli.lasting import Lasting, let_go
+from dbc_iac.cli.interrupt import end_on_signals, end_with
+from dbc_iac.cli.lasting import Lasting, present
 from dbc_iac.cli.runtime import Runtime
 from dbc_iac.diagnostics import REPORT, Diagnostic, DiagnosticError, ExitCode, Severity, place_of
 from dbc_iac.report.lines import Line, json_text
@@ -145,9 +146,12 @@ def _bug(app: App, error: Exception) -> ExitCode:
 
 
 def main() -> None:
-    """The entry point of the `dbc-iac` command."""
+    """One command in a process of its own."""
     from dbc_iac.cli.commands import dbc_iac
 
+    end_on_signals()
+    sys.stderr = Lasting(present(sys.stderr))  # click writes there, too
     code = run_command(dbc_iac, sys.argv[1:], Runtime())
-    let_go()
+    end_with(code)
+    sys.stdout = Lasting(present(sys.stdout))  # Python has a code of its own for what it cannot write at its end
     sys.exit(int(code))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
@@ -52,15 +51,3 @@ class Lasting(io.TextIOBase, TextIO):
 def present(stream: TextIO | None) -> TextIO:
     """A standard stream; nowhere, where the process was started without it."""
     return stream if stream is not None else Path(os.devnull).open("r+", encoding="utf-8")
-
-
-def let_go() -> None:
-    """At the end of the process: what can be written no more is dropped, or Python would end with a code of its own."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            if stream is not None:
-                stream.flush()
-        except (OSError, ValueError):
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, stream.fileno())
-            os.close(nowhere)
