@@ -88,7 +88,8 @@ class Task:
     applied: Mapping[str, Json]
     observed: Mapping[str, Json]
     changed: tuple[str, ...]
-    secrets: frozenset[str] = frozenset()
+    secrets: Mapping[str, Json] = field(default_factory=dict)
+    """References of secrets by path, never values. State keeps what was set: with the same one, no document moved."""
     old_reach: Reach | None = None
     marker: str = ""
     known: frozenset[str] = frozenset()

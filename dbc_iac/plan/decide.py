@@ -270,12 +270,18 @@ def _compared(
         forced = tuple(f"{c.path} can only be had by a new one" for c in fields if c.behaviour == Behaviour.REPLACE)
         return _anew(session, candidate, resource, changed, Action.REPLACE, (*down, *asked, *forced))
     if fields:
-        reason = "it drifted from what was applied" if all(c.drift for c in fields) else "the manifest differs"
+        reason = _drifted(fields) if all(c.drift for c in fields) else "the manifest differs"
         only_down = bool(down) and [c.path for c in fields] == ["power"]
         unsettled = any(i.address == changed.address and i.call_class == "blind" for i in session.state.pending)
         reasons = down if only_down else (*down, reason)
         return replace(changed, action=Action.UPDATE, reasons=reasons, unsettled=unsettled)
     return changed
+
+
+def _drifted(fields: list[FieldChange]) -> str:
+    """Of a secret it is not known which side moved: only that its document did not."""
+    reason = "it drifted from what was applied"
+    return f"{reason}, or its secret has another value now" if any(f.secret for f in fields) else reason
 
 
 def _unbound(

@@ -8,6 +8,8 @@ from dbc_iac.plan.drift import Drift, DriftReport
 from dbc_iac.report.lines import PAPER, Line
 from dbc_iac.values import Json
 
+_SECRET = "(secret, differs: it was changed there, or the value behind its reference was)"  # noqa: S105 - none
+
 
 def drift_text(report: DriftReport) -> str:
     return PAPER.render(map(Line, _lines(report)))
@@ -43,7 +45,7 @@ def _drift_lines(drift: Drift, *, told: bool) -> Iterator[str]:
     yield ""
     yield f"  {drift.address}" + ("  does not exist any more" if drift.vanished else "")
     for field in fields:
-        shown = "(secret, differs)" if field.secret else f"{_text(field.after)} -> {_text(field.before)}"
+        shown = _SECRET if field.secret else f"{_text(field.after)} -> {_text(field.before)}"
         stays = "  (no apply takes it back)" if field in drift.stays else ""
         yield f"      {field.path}: {shown}{stays}"
 

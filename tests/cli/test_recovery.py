@@ -136,6 +136,38 @@ def test_what_a_plan_refuses_is_drift_where_it_was_not_asked_for(world: Callable
     assert "The manifests ask for changes of 1 besides" in asked.out
 
 
+def login(reference: str) -> str:
+    return vm(login={"username": "dbc", "password": {"env": reference}})
+
+
+def test_a_password_that_was_changed_behind_is_drift_and_one_of_another_reference_is_not(
+    world: Callable[..., Emulated],
+) -> None:
+    """State keeps the reference that was applied, and nothing of the value."""
+    emulated = world(login("PW"))
+    emulated.project.environ |= {"PW": "canaryone", "PW2": "canarytwo"}
+    applied(emulated)
+    assert_empty(emulated)
+    assert emulated.run("drift").code == 0
+    [task_id] = emulated.vms
+    emulated.admin.change_vm(task_id, login_password="somebodyelses")
+    moved = emulated.run("drift")
+    assert moved.code == 2
+    assert "login.password: (secret, differs: it was changed there, or the value behind its reference was)" in moved.out
+    assert "The manifests ask" not in moved.out
+    assert "it drifted from what was applied, or its secret has another value now" in emulated.run("plan").out
+    write(emulated, login("PW2"))
+    asked = emulated.run("drift")
+    assert (asked.code, "The manifests ask for changes of 1 besides" in asked.out) == (0, True)
+    assert "the manifest differs" in emulated.run("plan").out
+    applied(emulated)
+    assert emulated.vms[task_id]["password"] == "canarytwo"
+    emulated.admin.change_vm(task_id, login_password="somebodyelses")
+    assert emulated.run("drift").code == 2
+    kept = "".join(state_files(emulated).values())
+    assert not [word for word in ("canaryone", "canarytwo", "somebodyelses") if word in kept]
+
+
 def test_drift_that_is_ignored_is_no_drift(world: Callable[..., Emulated]) -> None:
     emulated = world(vm(lifecycle={"ignoreChanges": ["firewall"]}))
     applied(emulated)
