@@ -117,12 +117,13 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """What a resource takes of its machine. Memory and disk in GiB; `ports` as (protocol, host port)."""
+    """What a resource takes of its machine. Memory in GiB; `space` too, of directories of the host, as disk files may
+    grow; `ports` as (protocol, host port)."""
 
     gpus: int = 0
     cpus: int = 0
     memory: int = 0
-    disk: int = 0
+    space: Mapping[str, int] = field(default_factory=dict)
     ports: frozenset[tuple[str, int]] = frozenset()
 
 
