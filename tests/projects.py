@@ -71,8 +71,10 @@ class Project:
             path.write_text(text, encoding="utf-8")
         return self
 
-    def run(self, *arguments: str, err: io.StringIO | None = None, **runtime: Any) -> Result:
-        out, err = io.StringIO(), err or io.StringIO()
+    def run(
+        self, *arguments: str, err: io.StringIO | None = None, out: io.StringIO | None = None, **runtime: Any
+    ) -> Result:
+        out, err = out or io.StringIO(), err or io.StringIO()
         made = Runtime(environ=self.environ, out=out, err=err, terminal=False, **runtime)
         code = run_command(dbc_iac, ["-C", str(self.directory), *arguments], made)
         return Result(int(code), out.getvalue(), err.getvalue())
@@ -124,9 +126,9 @@ class Emulated:
         self.network = Network(WorldSpec.model_validate(spec))
         self.loop = virtual_loop()
 
-    def run(self, *arguments: str, err: io.StringIO | None = None) -> Result:
+    def run(self, *arguments: str, err: io.StringIO | None = None, out: io.StringIO | None = None) -> Result:
         run = self.loop.run_until_complete
-        return self.project.run(*arguments, err=err, transport=self.network.transport, run=run)
+        return self.project.run(*arguments, err=err, out=out, transport=self.network.transport, run=run)
 
     def settle(self, seconds: float = 3600.0) -> None:
         """Let emulated time pass."""

@@ -121,6 +121,11 @@ class NodeHardware:
     disks: tuple[NodeDisk, ...]
     images: tuple[NodeImage, ...]
 
+    def holding(self, directory: str) -> NodeDisk | None:
+        """The one of its directories that a path is, or lies below."""
+        above = [d for d in self.disks if directory == d.path or directory.startswith(f"{d.path}/")]
+        return max(above, key=lambda d: len(d.path), default=None)
+
 
 @dataclass(frozen=True, slots=True)
 class NodeListing:

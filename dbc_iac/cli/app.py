@@ -7,12 +7,14 @@ import sys
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import click
 
+from dbc_iac.cli.interrupt import end_on_signals, end_with
+from dbc_iac.cli.lasting import Lasting, present
 from dbc_iac.cli.runtime import Runtime
 from dbc_iac.diagnostics import REPORT, Diagnostic, DiagnosticError, ExitCode, Severity, place_of
 from dbc_iac.report.lines import Line, json_text
@@ -76,6 +78,7 @@ class Exit(Exception):  # noqa: N818 - the end of a command, not a fault
 
 def run_command(group: click.Command, arguments: Sequence[str], runtime: Runtime) -> ExitCode:
     """Run one command line. Never raises: every end is an exit code, and a problem is told once."""
+    runtime = replace(runtime, err=Lasting(runtime.err))
     app = App(runtime, json="--json" in arguments)
     try:
         group.main(args=list(arguments), prog_name="dbc-iac", standalone_mode=False, obj=app)
@@ -143,7 +146,12 @@ def _bug(app: App, error: Exception) -> ExitCode:
 
 
 def main() -> None:
-    """The entry point of the `dbc-iac` command."""
+    """One command in a process of its own."""
     from dbc_iac.cli.commands import dbc_iac
 
-    sys.exit(int(run_command(dbc_iac, sys.argv[1:], Runtime())))
+    end_on_signals()
+    sys.stderr = Lasting(present(sys.stderr))  # click writes there, too
+    code = run_command(dbc_iac, sys.argv[1:], Runtime())
+    end_with(code)
+    sys.stdout = Lasting(present(sys.stdout))  # Python has a code of its own for what it cannot write at its end
+    sys.exit(int(code))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 import click
 
 from dbc_iac.cli.app import App, writing
+from dbc_iac.cli.lasting import Lasting
 from dbc_iac.diagnostics import DiagnosticError
 from dbc_iac.report.events import begin_json, end_json, event_json
 from dbc_iac.report.progress import PlainProgress, Progress, SilentProgress
@@ -63,14 +64,19 @@ class Following:
 
     @classmethod
     def of(cls, app: App, chosen: Mapping[str, object]) -> Following:
-        """By the options. Raises DiagnosticError where the file of events cannot be written."""
+        """By the options. Raises DiagnosticError where the file of events cannot be written.
+
+        From now on no stream of the command fails any more.
+        """
+        raw = app.runtime.out
+        app.runtime = replace(app.runtime, out=_lasting(app, raw))
         wanted = chosen.get("events")
         if not isinstance(wanted, str):
             return cls(app)
         if wanted == "-":
             if app.json:
                 raise click.UsageError("--events - and --json both want standard output: give --events a FILE")
-            log = EventLog(app.runtime.out, app, ours=False)
+            log = EventLog(raw, app, ours=False)
             app.runtime = replace(app.runtime, out=app.runtime.err)  # what people read goes there
             return cls(app, log)
         with writing():
@@ -124,6 +130,11 @@ class Following:
 
         machines = {c.address: c.node for c in plan.changes}
         return LiveProgress(runtime.err, screen, now, machines, len(plan.pending))
+
+
+def _lasting(app: App, out: TextIO) -> Lasting:
+    """Standard output of an apply: whoever started it wants it done, also where nobody reads on."""
+    return Lasting(out, lambda: app.runtime.tell("standard output cannot be written any more; the apply goes on"))
 
 
 def write_report(app: App, report: Report, chosen: Mapping[str, object]) -> None:

@@ -1,17 +1,45 @@
-"""Ctrl-C and SIGTERM during an apply: the first stops what is not started, the second ends at once.
+"""Ctrl-C, SIGTERM and the end of the terminal (SIGHUP): every command ends with exit code 8 and one line.
 
-After the first, what is in flight is finished, open windows are closed, the state is written, the lock is let go.
+During an apply the first stops what is not started: what is in flight is finished, open windows are closed, the state
+is written, the lock is let go. The second ends at once.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from dbc_iac.diagnostics import ExitCode
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def heeded() -> tuple[signal.Signals, ...]:
+    """All of them; but who was started to outlive its terminal (`nohup`) goes on."""
+    return tuple(n for n in SIGNALS if n is not signal.SIGHUP or signal.getsignal(n) is not signal.SIG_IGN)
+
+
+def end_on_signals() -> None:
+    """For the process: each of them does what Ctrl-C does. Outside an apply that is to end what runs, and let go."""
+    for number in heeded():
+        signal.signal(number, signal.default_int_handler if number is signal.SIGINT else _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """As Ctrl-C, for which asyncio has a handler of its own while it runs: it ends the task in order."""
+    handler = signal.getsignal(signal.SIGINT)
+    (handler if callable(handler) else signal.default_int_handler)(number, frame)
+
+
+def end_with(code: ExitCode) -> None:
+    """For the end of the process: what it ends with is decided, and a signal only makes it quicker."""
+    for number in heeded():
+        signal.signal(number, lambda *_: os._exit(int(code)))
 
 
 @contextmanager
@@ -28,13 +56,16 @@ def stop_on_signal(tell: Callable[[str], None]) -> Iterator[Callable[[], bool]]:
         came.append(number)
         if len(came) == 1:
             tell("stopping: nothing new is started, what is in flight is finished; once more to leave at once")
-        elif task is not None:
+        # The end of a terminal is told by the kernel and by the shell: nobody asks twice by it.
+        elif task is not None and number != signal.SIGHUP and sum(n != signal.SIGHUP for n in came) > 1:
             task.cancel()
 
-    for number in SIGNALS:
+    before = {number: signal.getsignal(number) for number in heeded()}
+    for number in before:
         loop.add_signal_handler(number, handle, number)
     try:
         yield lambda: bool(came)
     finally:
-        for number in SIGNALS:
+        for number, handler in before.items():
             loop.remove_signal_handler(number)
+            signal.signal(number, handler)

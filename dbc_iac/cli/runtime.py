@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
+from dbc_iac.cli.lasting import present
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.report.lines import PAPER, Screen
 
 if TYPE_CHECKING:
@@ -44,9 +46,9 @@ class Runtime:
     """
 
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
-    out: TextIO = field(default_factory=lambda: sys.stdout)
-    err: TextIO = field(default_factory=lambda: sys.stderr)
-    terminal: bool = field(default_factory=lambda: sys.stdin.isatty() and sys.stdout.isatty())
+    out: TextIO = field(default_factory=lambda: present(sys.stdout))
+    err: TextIO = field(default_factory=lambda: present(sys.stderr))
+    terminal: bool = field(default_factory=lambda: present(sys.stdin).isatty() and present(sys.stdout).isatty())
     run: Callable[[Coroutine[Any, Any, Any]], Any] = _run
     transport: Callable[[str], httpx.AsyncBaseTransport | None] = _network
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -60,9 +62,17 @@ class Runtime:
         return Screen(colours=not plain, columns=_columns(stream))
 
     def say(self, text: str) -> None:
-        """A line on standard output."""
-        self.out.write(text if text.endswith("\n") else f"{text}\n")
-        self.out.flush()
+        """A line on standard output. Raises BrokenPipeError where nobody reads, DiagnosticError without room."""
+        try:
+            self.out.write(text if text.endswith("\n") else f"{text}\n")
+            self.out.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            summary = f"standard output cannot be written ({error.strerror})"
+            remedy = "Let it go where there is room."
+            problem = Diagnostic("unwritable-output", Severity.ERROR, summary, remedy=remedy, exit_code=ExitCode.ERROR)
+            raise DiagnosticError(problem) from None
 
     def tell(self, text: str) -> None:
         """A line on standard error: progress and problems."""

@@ -119,7 +119,7 @@ class ServerModified(Goal):
 
     @property
     def text(self) -> str:
-        said = [f"{path} {value}" for path, value in self.fields.items()]
+        said = [f"{path} {value}" for path, value in self.fields.items() if path in _WIRE]
         return "has " + ", ".join([*said, *(["the password of ipmi.password"] if self.password else [])])
 
     async def look(self, reader: Reader) -> Seen:
@@ -221,12 +221,14 @@ class BareMetalServer(Kind[BareMetalServerSpec]):
 
     def create(self, task: Task) -> Iterator[Goal]:
         yield ServerExists(
-            address=task.address, reach=task.reach, generation=task.generation, fields=task.desired,
+            address=task.address, reach=task.reach, generation=task.generation,
+            fields={**task.desired, **task.secrets},
             uuid=str(task.desired["uuid"]), patience=task.patience or 900.0,
         )  # fmt: skip
 
     def update(self, task: Task) -> Iterator[Goal]:
-        fields = {path: task.desired.get(path) for path in _WIRE if path in task.changed}
+        has = {**task.desired, **task.secrets}
+        fields = {path: has.get(path) for path in (*_WIRE, "ipmi.password") if path in task.changed}
         yield ServerModified(
             address=task.address, reach=task.reach, id=task.id, fields=fields,
             password="ipmi.password" in task.changed, patience=task.patience or 900.0,

@@ -16,7 +16,7 @@ from dbc_iac.api.outcome import Done, NotSent, Outcome
 from dbc_iac.api.reading import VmDisk
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.kinds.goal import Goal, Hands, Needs, Seen, Sight
-from dbc_iac.kinds.kind import Kind, Machine, Observation, Sought, Task, register, unread
+from dbc_iac.kinds.kind import Holding, Kind, Machine, Observation, Sought, Task, register, unread
 from dbc_iac.kinds.node import node_reach
 from dbc_iac.kinds.reach import Reach
 from dbc_iac.kinds.reader import Known, Reader, Unreadable
@@ -171,14 +171,17 @@ class Disk(Kind[DiskSpec]):
                 remedy="Remove the Disk, or use another boot mode.",
             )
 
+    def holds(self, desired: Mapping[str, Json]) -> Holding:
+        return Holding(space={str(desired["hostDir"]): parse_gib(desired["size"])}) if "size" in desired else Holding()
+
     def preflight(
         self, resource: Resource[DiskSpec], desired: Mapping[str, Json], changed: frozenset[str], machine: Machine
     ) -> Iterable[Diagnostic]:
         if machine.hardware is None or not changed:
             return
         host_dir, size = resource.spec.host_dir, resource.spec.size
-        roots = [d for d in machine.hardware.disks if host_dir == d.path or host_dir.startswith(f"{d.path}/")]
-        if not roots:
+        root = machine.hardware.holding(host_dir)
+        if root is None:
             known = ", ".join(d.path for d in machine.hardware.disks)
             yield resource.problem(
                 "node-would-refuse",
@@ -188,7 +191,7 @@ class Disk(Kind[DiskSpec]):
                 remedy="Use one of them.",
                 exit_code=ExitCode.REFUSED,
             )
-        elif "size" in changed and size > max(roots, key=lambda d: len(d.path)).free_gib:
+        elif "size" in changed and size > root.free_gib:
             yield resource.problem(
                 "thin-space",
                 "size",

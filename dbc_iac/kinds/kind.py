@@ -88,7 +88,8 @@ class Task:
     applied: Mapping[str, Json]
     observed: Mapping[str, Json]
     changed: tuple[str, ...]
-    secrets: frozenset[str] = frozenset()
+    secrets: Mapping[str, Json] = field(default_factory=dict)
+    """References of secrets by path, never values. State keeps what was set: with the same one, no document moved."""
     old_reach: Reach | None = None
     marker: str = ""
     known: frozenset[str] = frozenset()
@@ -116,12 +117,13 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """What a resource takes of its machine. Memory and disk in GiB; `ports` as (protocol, host port)."""
+    """What a resource takes of its machine. Memory in GiB; `space` too, of directories of the host, as disk files may
+    grow; `ports` as (protocol, host port)."""
 
     gpus: int = 0
     cpus: int = 0
     memory: int = 0
-    disk: int = 0
+    space: Mapping[str, int] = field(default_factory=dict)
     ports: frozenset[tuple[str, int]] = frozenset()
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
+from dbc_iac.api.reading import NodeHardware
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.kind import Holding, Machine
@@ -28,6 +31,7 @@ def check_books(
         yield from _gpus(session, machine, here)
         yield from _together(session, machine, here)
         yield from _one_vm_an_order(session, machine, here)
+        yield from _space(session, machine.hardware, here)
 
 
 def wanted(change: Change) -> Holding:
@@ -101,6 +105,42 @@ def _grows(change: Change, path: str) -> bool:
     return change.action in _COMES or (
         change.action is Action.UPDATE and any(f.path in {path, "power"} for f in change.fields)
     )
+
+
+def _space(session: Session, hardware: NodeHardware, here: Mapping[str, Change]) -> Iterator[Diagnostic]:
+    """Each disk may fit alone, and all that come or grow may not: files are thin, and what is free is told as if the
+    files that are there were never to be filled."""
+    grows: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    free: dict[str, int] = {}
+    for address, change in here.items():
+        for directory, more in _grown(change).items():
+            root = hardware.holding(directory)
+            if root is not None and more > 0:
+                grows[root.path][address] = more
+                free[root.path] = math.floor(root.free_gib)
+    for path, disks in grows.items():
+        last = session.inventory.resources.get([*disks][-1])
+        if len(disks) > 1 and sum(disks.values()) > free[path] and last is not None:
+            yield last.problem(
+                "thin-space",
+                "",
+                f"{sum(disks.values())} GiB are asked for together in {path}, and {free[path]} are free",
+                detail=f"{len(disks)} disks come or grow there. Their files are thin: the node accepts them, and writes"
+                " fail once the host is full.",
+                remedy="Ask for less, or use another directory of the host (hostDir).",
+                severity=Severity.WARNING,
+            )
+
+
+def _grown(change: Change) -> Mapping[str, int]:
+    """GiB that a change adds, by directory of the host. What makes room is not counted: it goes only afterwards."""
+    space = wanted(change).space
+    if change.action in _COMES:
+        return space
+    if change.action is not Action.UPDATE:
+        return {}
+    had = kind_of(change.kind).holds({**change.applied, **change.observed}).space
+    return {directory: size - had.get(directory, 0) for directory, size in space.items()}
 
 
 def _one_vm_an_order(session: Session, machine: Machine, here: Mapping[str, Change]) -> Iterator[Diagnostic]:

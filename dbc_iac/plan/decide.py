@@ -28,9 +28,10 @@ _EXPIRED = "its machine is not rented any more (--forget-expired)"
 
 @dataclass(slots=True)
 class Decisions:
-    """The changes by address, and the problems found on the way."""
+    """The changes by address, what differs and cannot be changed in place, and the problems found on the way."""
 
     changes: dict[str, Change] = field(default_factory=dict)
+    stays: dict[str, tuple[FieldChange, ...]] = field(default_factory=dict)
     problems: Diagnostics = field(default_factory=Diagnostics)
 
 
@@ -55,7 +56,7 @@ def decide(session: Session, world: World, desired: Mapping[str, dict[str, Json]
             if _down_because_of_us(candidate, observation):
                 want = {"power": "on", **want}
             base = _base(session, candidate, resource, want)
-            change = _wanted(session, world, candidate, resource, observation, base, made.problems, options)
+            change = _wanted(session, world, candidate, resource, observation, base, made, options)
             made.changes[address] = change
     if not options.destroy:
         made.problems.extend(world.problems)
@@ -203,7 +204,7 @@ def _wanted(
     resource: Resource[Spec],
     observation: Observation,
     base: Change,
-    problems: Diagnostics,
+    made: Decisions,
     options: Options,
 ) -> Change:
     """The change of a resource that the manifests want."""
@@ -217,13 +218,13 @@ def _wanted(
         candidate = replace(candidate, binding=bound, id=observation.id)
         base = replace(base, id=observation.id, applied=dict(bound.applied), old_reach=dict(bound.where))
     if candidate.binding is None:
-        return _unbound(session, candidate, resource, observation, base, problems)
+        return _unbound(session, candidate, resource, observation, base, made.problems)
     if not observation.present:
         reason = observation.reason or f"{candidate.id} does not exist any more: it was deleted by something else"
         return _anew(session, candidate, resource, base, Action.CREATE, (reason,))
     seen = replace(base, observed=dict(observation.values), notes=observation.notes)
     if problem := moved_node(candidate, resource):
-        problems.add(problem)
+        made.problems.add(problem)
         return seen
     if observation.fault == "create error":
         failed = replace(seen, delete_first=True)  # it is of no use, and holds what the new one needs
@@ -240,9 +241,10 @@ def _wanted(
             lambda path: session.secret(resource.address, path),
         )
     )
+    made.stays[resource.address] = tuple(found.only_anew)
     asked = () if resource.address not in options.replace else (f"asked for with --replace {resource.address}",)
     if kind_of(resource.kind).irreplaceable or not (asked or found.replaces):
-        problems.extend(found.refusals)  # a new object has what this one cannot get
+        made.problems.extend(found.refusals)  # a new object has what this one cannot get
     return _compared(session, candidate, resource, seen, found, asked)
 
 
@@ -268,12 +270,18 @@ def _compared(
         forced = tuple(f"{c.path} can only be had by a new one" for c in fields if c.behaviour == Behaviour.REPLACE)
         return _anew(session, candidate, resource, changed, Action.REPLACE, (*down, *asked, *forced))
     if fields:
-        reason = "it drifted from what was applied" if all(c.drift for c in fields) else "the manifest differs"
+        reason = _drifted(fields) if all(c.drift for c in fields) else "the manifest differs"
         only_down = bool(down) and [c.path for c in fields] == ["power"]
         unsettled = any(i.address == changed.address and i.call_class == "blind" for i in session.state.pending)
         reasons = down if only_down else (*down, reason)
         return replace(changed, action=Action.UPDATE, reasons=reasons, unsettled=unsettled)
     return changed
+
+
+def _drifted(fields: list[FieldChange]) -> str:
+    """Of a secret it is not known which side moved: only that its document did not."""
+    reason = "it drifted from what was applied"
+    return f"{reason}, or its secret has another value now" if any(f.secret for f in fields) else reason
 
 
 def _unbound(

@@ -15,6 +15,7 @@ from dbc_iac.kinds import Kind, Observation, Resource
 from dbc_iac.kinds.rules import Behaviour, Facts, Rule
 from dbc_iac.kinds.spec import Spec, SpecField
 from dbc_iac.kinds.types import parse_gib
+from dbc_iac.manifest.secret import SecretRef
 from dbc_iac.plan.model import FieldChange
 from dbc_iac.state.document import Binding
 from dbc_iac.values import Json
@@ -143,7 +144,16 @@ def _compare_secret(sides: Sides, field_: SpecField, rule: Rule, found: Differen
         if rule.behaviour is Behaviour.RUNNING and not _will_run(sides):
             found.notes.append(f"{path} differs and can be set only while the VM runs; it is powered off and stays so")
         else:
-            found.changes.append(FieldChange(path, SECRET, SECRET, rule.behaviour.value, drift=False, secret=True))
+            drift = _same_reference(sides, path, field_.read(sides.resource.spec))
+            found.changes.append(FieldChange(path, SECRET, SECRET, rule.behaviour.value, drift, secret=True))
+
+
+def _same_reference(sides: Sides, path: str, reference: object) -> bool:
+    """Whether no document moved since the secret was set. The value that was set is kept nowhere, nor a digest of it:
+    so it is not known whether it was changed behind our back, or what the reference gives has another value now."""
+    if not isinstance(reference, SecretRef) or path in sides.binding.uncertain:
+        return False
+    return sides.binding.applied.get(path) == reference.model_dump(mode="json", by_alias=True)
 
 
 def _will_run(sides: Sides) -> bool:

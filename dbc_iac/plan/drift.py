@@ -1,7 +1,7 @@
 """Drift: where the world moved and the manifests did not. Read-only: nothing here can make a plan that is applied.
 
-Told apart from what the manifests ask for; many VMs of one machine that stopped together are one event, for one cause
-is likelier than thirty.
+Told apart from what the manifests ask for; many VMs of one machine that stopped or went together are one event, for one
+cause is likelier than thirty. What no apply can take back is drift all the same: a plan refuses it, or leaves it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from dbc_iac.diagnostics import Diagnostic, ExitCode
+from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
+from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.reader import Reader
 from dbc_iac.plan.decide import GONE, Decisions, unreadable
 from dbc_iac.plan.model import Action, Change, FieldChange
@@ -20,18 +21,32 @@ from dbc_iac.plan.session import Options, Session
 from dbc_iac.values import Json
 
 TOGETHER = 3
-"""VMs of one machine that stopped alike from which on that is told as one event."""
+"""VMs of one machine that stopped or went alike from which on that is told as one event."""
+
+_STOPPED = (
+    "are powered off: likely one event. The node itself destroys all running domains when it finds one that it does not"
+    " know; a reboot of the host does the same."
+)
+_WENT = (
+    "do not exist any more: likely one event. A node deletes what belongs to an order some days after that has ended;"
+    " or somebody who knows their ids deleted them."
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """One resource that is not as it was applied. `vanished`: it is not there any more."""
+    """One resource that is not as it was applied. `vanished`: it is not there any more.
+
+    `stays` are those of `fields` that no apply takes back. `holder` is the VM it lives and dies with, if any.
+    """
 
     address: str
     node: str
     vanished: bool
     fields: tuple[FieldChange, ...]
     reasons: tuple[str, ...] = ()
+    stays: tuple[FieldChange, ...] = ()
+    holder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +83,14 @@ class DriftReport:
                     "node": d.node,
                     "vanished": d.vanished,
                     "fields": [
-                        {"path": f.path, "applied": f.after, "observed": f.before, "secret": f.secret} for f in d.fields
+                        {
+                            "path": f.path,
+                            "applied": f.after,
+                            "observed": f.before,
+                            "secret": f.secret,
+                            "stays": f in d.stays,
+                        }
+                        for f in d.fields
                     ],
                 }
                 for d in self.drifts
@@ -84,44 +106,54 @@ async def find_drift(session: Session) -> DriftReport:
     session = with_known(session, frozenset())
     world = await refresh(session, Reader(session.connect))
     _, decisions = decided(session, world, Options())
-    drifts = tuple(d for c in decisions.changes.values() if (d := _drift(c)) is not None)
-    drifted = {d.address for d in drifts}
+    drifts = tuple(d for c in decisions.changes.values() if (d := _drift(c, decisions)) is not None)
     unknown = [c for c in decisions.changes.values() if c.action is Action.UNKNOWN]
     return DriftReport(
         drifts,
         tuple(_events(drifts)),
-        tuple(sorted(_pending(decisions, drifted))),
+        tuple(sorted(_pending(decisions, drifts))),
         {c.address: "; ".join(c.reasons) for c in unknown},
         tuple(unreadable(c) for c in unknown),
     )
 
 
-def _drift(change: Change) -> Drift | None:
-    if change.action is Action.CREATE and change.old_id:
-        return Drift(change.address, change.node, vanished=True, fields=(), reasons=change.reasons)
-    if change.action is Action.FORGET and GONE in change.reasons:
-        return Drift(change.address, change.node, vanished=True, fields=(), reasons=change.reasons)
-    moved = tuple(f for f in change.fields if f.drift)
-    return Drift(change.address, change.node, vanished=False, fields=moved) if moved else None
+def _drift(change: Change, decisions: Decisions) -> Drift | None:
+    vanished = (change.action is Action.CREATE and bool(change.old_id)) or (
+        change.action is Action.FORGET and GONE in change.reasons
+    )
+    stays = tuple(f for f in decisions.stays.get(change.address, ()) if f.drift)
+    moved = () if vanished else (*(f for f in change.fields if f.drift and f not in stays), *stays)
+    if not moved and not vanished:
+        return None
+    return Drift(change.address, change.node, vanished, moved, change.reasons, stays, change.holder)
 
 
-def _pending(decisions: Decisions, drifted: set[str]) -> Iterable[str]:
-    """What the manifests ask for: whatever is to be done that is not drift alone."""
+def _pending(decisions: Decisions, drifts: Iterable[Drift]) -> Iterable[str]:
+    """What the manifests ask for: whatever is to be done that is not drift alone, and what cannot be done."""
+    vanished = {d.address: d.vanished for d in drifts}  # what is to come again is all drift: its fields are not new
+    refused = {p.address for p in decisions.problems if p.severity is Severity.ERROR}
     for change in decisions.changes.values():
-        asked = any(not f.drift for f in change.fields)
-        if change.pending and (asked or change.address not in drifted):
+        asked = change.pending and any(not f.drift for f in change.fields)
+        if change.address not in vanished:
+            asked = change.pending or change.address in refused
+        if asked and not vanished.get(change.address):
             yield change.address
 
 
-def _events(drifts: Iterable[Drift]) -> Iterable[Event]:
-    stopped: defaultdict[str, list[str]] = defaultdict(list)
+def _events(drifts: tuple[Drift, ...]) -> Iterable[Event]:
+    """What happened to many VMs of one machine alike, with what lives on them."""
+    stopped = [d for d in drifts if any(f.path == "power" and f.before == "off" for f in d.fields)]
+    gone = [d for d in drifts if d.vanished and kind_of(d.address.partition("/")[0]).host]
+    yield from _together(stopped, _STOPPED)
+    for event in _together(gone, _WENT):
+        taken = (d.address for d in drifts if d.vanished and d.holder in event.addresses)
+        yield Event(event.text, tuple(sorted((*event.addresses, *taken))))
+
+
+def _together(drifts: Iterable[Drift], what: str) -> Iterable[Event]:
+    by_node: defaultdict[str, list[str]] = defaultdict(list)
     for drift in drifts:
-        if any(f.path == "power" and f.before == "off" for f in drift.fields):
-            stopped[drift.node].append(drift.address)
-    for node, addresses in sorted(stopped.items()):
+        by_node[drift.node].append(drift.address)
+    for node, addresses in sorted(by_node.items()):
         if len(addresses) >= TOGETHER:
-            text = (
-                f"{len(addresses)} VMs of {node} are powered off: likely one event. The node itself destroys all "
-                "running domains when it finds one that it does not know; a reboot of the host does the same."
-            )
-            yield Event(text, tuple(sorted(addresses)))
+            yield Event(f"{len(addresses)} VMs of {node} {what}", tuple(sorted(addresses)))

@@ -26,7 +26,7 @@ def task_of(change: Change) -> Task:
         applied=change.applied,
         observed={**change.resolved, **change.observed},
         changed=tuple(f.path for f in change.fields),
-        secrets=frozenset(change.secrets),
+        secrets=change.secrets,
         old_reach=Reach.from_json(change.old_reach) if change.old_reach else None,
         marker=change.marker,
         known=frozenset(change.known),

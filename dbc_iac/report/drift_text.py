@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dbc_iac.plan.drift import DriftReport
+from dbc_iac.plan.drift import Drift, DriftReport
 from dbc_iac.report.lines import PAPER, Line
 from dbc_iac.values import Json
+
+_SECRET = "(secret, differs: it was changed there, or the value behind its reference was)"  # noqa: S105 - none
 
 
 def drift_text(report: DriftReport) -> str:
@@ -26,20 +28,26 @@ def _lines(report: DriftReport) -> Iterator[str]:
         yield f"  ! {event.text}"
         yield f"    {', '.join(event.addresses)}"
     for drift in report.drifts:
-        fields = [f for f in drift.fields if not (drift.address in told and f.path == "power")]
-        if not fields and not drift.vanished:
-            continue
-        yield ""
-        yield f"  {drift.address}" + ("  does not exist any more" if drift.vanished else "")
-        for field in fields:
-            shown = "(secret, differs)" if field.secret else f"{_text(field.after)} -> {_text(field.before)}"
-            yield f"      {field.path}: {shown}"
+        yield from _drift_lines(drift, told=drift.address in told)
     for address, why in report.unknown.items():
         yield ""
         yield f"  ? {address}  cannot be read: {why}"
     if report.pending:
         yield ""
         yield f"The manifests ask for changes of {len(report.pending)} besides: see `dbc-iac plan`."
+
+
+def _drift_lines(drift: Drift, *, told: bool) -> Iterator[str]:
+    """What moved of one resource, but for what was told as an event."""
+    fields = [f for f in drift.fields if not (told and f.path == "power")]
+    if not fields and (told or not drift.vanished):
+        return
+    yield ""
+    yield f"  {drift.address}" + ("  does not exist any more" if drift.vanished else "")
+    for field in fields:
+        shown = _SECRET if field.secret else f"{_text(field.after)} -> {_text(field.before)}"
+        stays = "  (no apply takes it back)" if field in drift.stays else ""
+        yield f"      {field.path}: {shown}{stays}"
 
 
 def _text(value: Json) -> str:

@@ -96,6 +96,78 @@ def test_many_vms_that_stopped_together_are_one_event(world: Callable[..., Emula
     assert "4 VMs of Node/gpu-a are powered off: likely one event" in result.out
 
 
+def test_many_vms_that_vanished_together_are_one_event_and_nothing_besides(world: Callable[..., Emulated]) -> None:
+    disk = document("Disk", "scratch", {"vm": "vm0", "size": "50Gi"})
+    emulated = world(*(vm(f"vm{i}") for i in range(4)), disk)
+    applied(emulated)
+    for task_id in emulated.vms:
+        emulated.admin.remove_vm(task_id)
+    write(emulated, *(vm(f"vm{i}") for i in range(4)), disk, vm("new"))
+    result = emulated.run("drift")
+    assert result.code == 2
+    assert result.out.count("do not exist any more") == 1
+    assert "does not exist any more" not in result.out
+    assert "4 VMs of Node/gpu-a do not exist any more: likely one event" in result.out
+    assert "The manifests ask for changes of 1 besides" in result.out
+    report = emulated.run("drift", "--json").json
+    assert report["pending"] == ["VirtualMachine/new"]
+    [event] = report["events"]
+    assert event["addresses"] == ["Disk/scratch", *(f"VirtualMachine/vm{i}" for i in range(4))]
+
+
+def test_what_a_plan_refuses_is_drift_where_it_was_not_asked_for(world: Callable[..., Emulated]) -> None:
+    """A disk that was grown behind our back cannot shrink again; one that the manifests want smaller has not moved."""
+    emulated = world(vm(), DISK)
+    applied(emulated)
+    for line in (("vm", "stop", "trainer"), ("disk", "grow", "trainer", "vdc", "+5Gi"), ("vm", "start", "trainer")):
+        assert emulated.run(*line, "--yes", "--wait").code == 0
+    result = emulated.run("drift")
+    assert result.code == 2, result.out
+    assert "Disk/scratch\n      size: 50Gi -> 55Gi  (no apply takes it back)" in result.out
+    assert "The manifests ask" not in result.out
+    assert emulated.run("plan").code == 5
+    [drift] = emulated.run("drift", "--json").json["drifts"]
+    assert drift["fields"] == [{"path": "size", "applied": "50Gi", "observed": "55Gi", "secret": False, "stays": True}]
+    write(emulated, vm(), DISK.replace("50Gi", "55Gi"))
+    assert emulated.run("drift").out == "No drift: what is there is as it was applied.\n"
+    write(emulated, vm(), DISK.replace("50Gi", "40Gi"))
+    asked = emulated.run("drift")
+    assert asked.code == 0
+    assert "The manifests ask for changes of 1 besides" in asked.out
+
+
+def login(reference: str) -> str:
+    return vm(login={"username": "dbc", "password": {"env": reference}})
+
+
+def test_a_password_that_was_changed_behind_is_drift_and_one_of_another_reference_is_not(
+    world: Callable[..., Emulated],
+) -> None:
+    """State keeps the reference that was applied, and nothing of the value."""
+    emulated = world(login("PW"))
+    emulated.project.environ |= {"PW": "canaryone", "PW2": "canarytwo"}
+    applied(emulated)
+    assert_empty(emulated)
+    assert emulated.run("drift").code == 0
+    [task_id] = emulated.vms
+    emulated.admin.change_vm(task_id, login_password="somebodyelses")
+    moved = emulated.run("drift")
+    assert moved.code == 2
+    assert "login.password: (secret, differs: it was changed there, or the value behind its reference was)" in moved.out
+    assert "The manifests ask" not in moved.out
+    assert "it drifted from what was applied, or its secret has another value now" in emulated.run("plan").out
+    write(emulated, login("PW2"))
+    asked = emulated.run("drift")
+    assert (asked.code, "The manifests ask for changes of 1 besides" in asked.out) == (0, True)
+    assert "the manifest differs" in emulated.run("plan").out
+    applied(emulated)
+    assert emulated.vms[task_id]["password"] == "canarytwo"
+    emulated.admin.change_vm(task_id, login_password="somebodyelses")
+    assert emulated.run("drift").code == 2
+    kept = "".join(state_files(emulated).values())
+    assert not [word for word in ("canaryone", "canarytwo", "somebodyelses") if word in kept]
+
+
 def test_drift_that_is_ignored_is_no_drift(world: Callable[..., Emulated]) -> None:
     emulated = world(vm(lifecycle={"ignoreChanges": ["firewall"]}))
     applied(emulated)

@@ -1,4 +1,5 @@
-"""Ctrl-C in the middle of an apply, sent at the moment at which a line is told."""
+"""Ctrl-C, SIGTERM and SIGHUP: in the middle of an apply, sent at the moment at which a line is told; and, sent to real
+processes, while they start, and while they look at a node that does not answer."""
 
 from __future__ import annotations
 
@@ -6,14 +7,22 @@ import io
 import json
 import os
 import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.projects import Emulated, document, project, vm
+from dbc_iac.__main__ import INTERRUPTED
+from dbc_iac.diagnostics import ExitCode
+from tests.projects import PROJECT, SEED, Emulated, document, project, vm
 
 DISK = document("Disk", "scratch", {"vm": "trainer", "size": "50Gi"})
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 
 class SignalAt(io.StringIO):
@@ -31,7 +40,7 @@ class SignalAt(io.StringIO):
         return super().write(text)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize("moment", ["vm-exists", "powered off for", "disk-exists", "is powered off: being shutdown"])
 def test_the_first_signal_finishes_what_is_in_flight_and_closes_windows(
     tmp_path: Path, moment: str, number: int
@@ -87,3 +96,110 @@ def test_a_vm_that_is_down_because_of_us_is_told_and_started_again(
     assert machine["domain"] == "running"
     assert emulated.run("plan", "--detailed-exitcode").code == 0
     emulated.close()
+
+
+def test_a_terminal_that_is_closed_says_so_twice_and_is_no_second_signal(tmp_path: Path) -> None:
+    """The kernel tells the process group, and the shell tells its jobs. A session's end adds SIGTERM before it."""
+    emulated = Emulated(project(tmp_path, vm()))
+    assert emulated.run("apply", "--yes").code == 0
+    project(tmp_path, vm(memory="16Gi"), environ=emulated.project.environ)
+    result = emulated.run("apply", "--yes", err=SignalAt("being shutdown", signal.SIGHUP, times=3, at_once=2))
+    assert result.code == 8
+    [machine] = emulated.vms.values()
+    assert machine["domain"] == "running"
+    emulated.close()
+
+
+def test_who_is_to_outlive_its_terminal_goes_on(tmp_path: Path) -> None:
+    """As `nohup` starts it."""
+    emulated = Emulated(project(tmp_path, vm()))
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        result = emulated.run("apply", "--yes", err=SignalAt("vm-exists", signal.SIGHUP))
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert (result.code, "stopping" in result.err) == (0, False)
+    emulated.close()
+
+
+def test_what_signals_did_before_an_apply_they_do_after_it(tmp_path: Path) -> None:
+    def handle(number: int, frame: object) -> None: ...
+
+    emulated = Emulated(project(tmp_path, vm()))
+    before = {number: signal.signal(number, handle) for number in SIGNALS}
+    try:
+        assert emulated.run("apply", "--yes").code == 0
+        assert [signal.getsignal(number) for number in SIGNALS] == [handle] * 3
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    emulated.close()
+
+
+MAIN = "from dbc_iac.__main__ import main; main()"
+AT_IMPORT = """
+import os, sys
+module, number = sys.argv[1], int(sys.argv[2])
+del sys.argv[1:3]
+class Finder:
+    def find_spec(self, name, path, target=None):
+        if name == module:
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), number)
+sys.meta_path.insert(0, Finder())
+"""
+
+
+def process(directory: Path, *arguments: str, code: str = MAIN, err: Any = subprocess.PIPE) -> subprocess.Popen[str]:
+    environ = {**os.environ, "SEED": SEED, "XDG_CACHE_HOME": str(directory / "cache")}
+    line = [sys.executable, "-c", code, *arguments]
+    return subprocess.Popen(line, env=environ, stdout=subprocess.PIPE, stderr=err, text=True)
+
+
+@contextmanager
+def silent_node(directory: Path) -> Iterator[socket.socket]:
+    """A project whose client node takes connections and answers nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as node:
+        made = project(directory, vm())
+        made.write({"dbc-iac.yaml": PROJECT.replace("5050", str(node.getsockname()[1]))})
+        yield node
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize(
+    "command", [("plan",), ("apply", "--yes"), ("orphans",), ("vm", "list")], ids=lambda command: command[0]
+)
+def test_a_command_that_looks_ends_with_one_line(tmp_path: Path, command: tuple[str, ...], number: int) -> None:
+    with silent_node(tmp_path) as node:
+        child = process(tmp_path, "-C", str(tmp_path), *command)
+        connection, _ = node.accept()
+        child.send_signal(number)
+        out, err = child.communicate(timeout=60)
+        connection.close()
+    assert (child.returncode, out, err.strip()) == (8, "", "interrupted")
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("module", ["dbc_iac.cli", "click", "dbc_iac.cli.commands", "pydantic", "httpx"])
+def test_a_command_that_starts_ends_with_one_line(tmp_path: Path, module: str, number: int) -> None:
+    """Sent at the import of a module: of those that every command needs, and of those of this one."""
+    project(tmp_path, vm())
+    child = process(tmp_path, module, str(int(number)), "-C", str(tmp_path), "plan", code=AT_IMPORT + MAIN)
+    out, err = child.communicate(timeout=60)
+    assert (child.returncode, out, err.strip()) == (8, "", "interrupted")
+
+
+def test_the_exit_code_of_the_start_is_that_of_the_rest() -> None:
+    assert ExitCode.INTERRUPTED == INTERRUPTED
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_terminal_that_is_gone_changes_no_exit_code(tmp_path: Path, number: int) -> None:
+    """As SIGHUP tells it: nothing can be written there any more."""
+    with silent_node(tmp_path) as node, Path("/dev/full").open("w") as full:
+        child = process(tmp_path, "-C", str(tmp_path), "plan", err=full)
+        connection, _ = node.accept()
+        child.send_signal(number)
+        assert (child.wait(60), child.communicate()[0]) == (8, "")
+        connection.close()

@@ -56,7 +56,7 @@ def emulator(directory: Path) -> Iterator[tuple[str, str]]:
 
 def start(*arguments: str, **environ: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", "from dbc_iac.cli import main; main()", *arguments],
+        [sys.executable, "-m", "dbc_iac", *arguments],
         env={**os.environ, **environ},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

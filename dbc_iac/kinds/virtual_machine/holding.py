@@ -25,7 +25,7 @@ def holding(fields: Mapping[str, Json]) -> Holding:
         gpus=_int(fields.get("gpus")),
         cpus=_int(fields.get("cpus")),
         memory=_gib(fields.get("memory")),
-        disk=0 if fields.get("dataDisk.file") else _gib(fields.get("dataDisk.size")),
+        space={} if fields.get("dataDisk.file") else {"/data": _gib(fields.get("dataDisk.size"))},
         ports=frozenset(ports),
     )
 

@@ -226,7 +226,8 @@ class VirtualMachine(Kind[VirtualMachineSpec]):
 
     def _password(self, task: Task) -> Goal:
         username = str(task.desired["login.username"])
-        fields: dict[str, Json] = {"login.username": username}
+        said = {path: task.secrets[path] for path in ("login.password",) if path in task.secrets}
+        fields: dict[str, Json] = {"login.username": username, **said}
         return VmPassword(
             address=task.address, reach=task.reach, id=task.id, vm=task.id, fields=fields, username=username
         )

@@ -1,0 +1,35 @@
+"""The `dbc-iac` command, also `python -m dbc_iac`: a signal ends it with one line from its first moment on.
+
+While the program is loaded nothing is held and nothing is begun, so it ends at once. It imports little: a signal before
+its handlers ends with a traceback.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from types import FrameType
+
+INTERRUPTED = 8
+"""`ExitCode.INTERRUPTED`, which takes long to import."""
+
+
+def main() -> None:
+    """The entry point."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _leave)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as `nohup` has it
+        signal.signal(signal.SIGHUP, _leave)
+    from dbc_iac.cli import main as command
+
+    command()
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    """Not by an exception: there are libraries that lose one that is raised while they are imported."""
+    os.write(2, b"interrupted\n")
+    os._exit(INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

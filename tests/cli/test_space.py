@@ -1,0 +1,78 @@
+"""Disks that fit into a directory of the host each alone, and not together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.projects import NODE_ID, Emulated, document, project, vm
+
+WORLD = {
+    "gpuNodes": [
+        {"id": NODE_ID, "disk": 4000, "data": [{"path": "/data", "size": 4000}, {"path": "/data2", "size": 6000}]}
+    ]
+}
+VM = vm()
+
+
+def disk(name: str, size: str, host_dir: str = "/data") -> str:
+    return document("Disk", name, {"vm": "trainer", "size": size, "hostDir": host_dir})
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Callable[..., Emulated]]:
+    made: list[Emulated] = []
+
+    def build(*documents: str) -> Emulated:
+        made.append(Emulated(project(tmp_path, *documents), WORLD))
+        return made[-1]
+
+    yield build
+    for emulated in made:
+        emulated.close()
+
+
+def warned(emulated: Emulated, *documents: str) -> list[str]:
+    """What a plan of these documents warns of."""
+    project(emulated.project.directory, *documents, environ=emulated.project.environ)
+    result = emulated.run("plan", "--json")
+    assert result.code == 0, result.err
+    return result.codes if result.err else []
+
+
+@pytest.mark.parametrize(
+    ("documents", "codes"),
+    [
+        ((VM, disk("a", "1500Gi"), disk("b", "1500Gi")), []),
+        ((VM, disk("a", "2500Gi"), disk("b", "2500Gi"), disk("c", "2500Gi")), ["thin-space"]),
+        ((VM, disk("a", "2500Gi"), disk("b", "2500Gi", "/data2")), []),
+        ((VM, disk("a", "2500Gi"), disk("b", "2500Gi", "/data/mine")), ["thin-space"]),
+        ((VM, disk("a", "3500Gi", "/data2"), disk("b", "3500Gi", "/data2")), ["thin-space"]),
+        ((VM, vm("other", dataDisk={"size": "2000Gi"}), disk("a", "2000Gi")), ["thin-space"]),
+        ((vm(dataDisk={"size": "2500Gi"}), vm("other", dataDisk={"size": "2500Gi"})), ["thin-space"]),
+        ((vm("pxe", biosMode="pxe", dataDisk=None), VM), []),
+    ],
+    ids=["fits", "disks", "elsewhere", "below", "second", "both", "vms", "without"],
+)
+def test_what_comes_is_counted_together(
+    make: Callable[..., Emulated], documents: tuple[str, ...], codes: list[str]
+) -> None:
+    assert warned(make(VM), *documents) == codes
+
+
+def test_the_sum_and_what_is_free_are_told(make: Callable[..., Emulated]) -> None:
+    emulated = make(VM, disk("a", "2500Gi"), disk("b", "2500Gi"))
+    result = emulated.run("plan")
+    assert "5020 GiB are asked for together in /data" in result.err
+    assert "3 disks come or grow there" in result.err
+    assert "all.yaml" in result.err
+
+
+def test_of_what_is_there_only_the_growth_is_counted(make: Callable[..., Emulated]) -> None:
+    """Its files are in what is not free, as far as they are filled."""
+    emulated = make(VM, disk("a", "1500Gi"), disk("b", "1500Gi"))
+    assert emulated.run("apply", "--yes").code == 0
+    assert warned(emulated, VM, disk("a", "3000Gi"), disk("b", "3000Gi")) == []
+    assert warned(emulated, VM, disk("a", "3600Gi"), disk("b", "3600Gi")) == ["thin-space"]
