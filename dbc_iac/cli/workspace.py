@@ -323,6 +323,7 @@ class Workspace:
             self.app.environment,
             self.loaded.project.identity_types(),
             self.loaded.project.thresholds.max_removals,
+            frozenset(self.loaded.project.thresholds.refuse),
             self.moves(state),
             frozenset(self.loaded.project.removed),
             self.identities.wallets,

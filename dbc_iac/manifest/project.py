@@ -256,9 +256,12 @@ class EnvironmentSpec(_Part):
 
 
 class ThresholdsSpec(_Part):
-    """How much may go at once without being said."""
+    """How much may go at once without being said, and which warnings stop a plan."""
 
     max_removals: int = Field(default=50, ge=0, le=100, description="percent of the resources in state")
+    refuse: tuple[Annotated[str, Field(pattern=r"^[a-z][a-z-]*$")], ...] = Field(
+        default=(), description="codes of warnings that refuse a plan, such as cuts-lan"
+    )
 
 
 ResourceAddress = Annotated[str, Field(pattern=r"^[A-Z][A-Za-z]+/[a-z0-9-]+(\.[a-z0-9-]+)?$")]

@@ -67,8 +67,16 @@ def _placed(problems: Diagnostics, session: Session) -> Diagnostics:
         resource = session.inventory.resources.get(problem.address or "")
         if resource is not None and problem.source is None:
             problem = replace(problem, source=resource.where(""))  # noqa: PLW2901 - the same one, with its place
-        found.add(problem)
+        found.add(_weighed(problem, session))
     return found
+
+
+def _weighed(problem: Diagnostic, session: Session) -> Diagnostic:
+    """A warning that the project refuses is an error."""
+    if problem.severity is not Severity.WARNING or problem.code not in session.refused:
+        return problem
+    remedy = f"{problem.remedy} `thresholds.refuse` of the project file refuses {problem.code}.".strip()
+    return replace(problem, severity=Severity.ERROR, remedy=remedy, exit_code=ExitCode.REFUSED)
 
 
 def with_known(session: Session, moving: frozenset[str]) -> Session:

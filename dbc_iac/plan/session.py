@@ -61,6 +61,8 @@ class Session:
     identities: Mapping[str, str] = field(default_factory=dict)
     """What each identity is made of (wallet, multisig, sessions, nodeKey), by name."""
     max_removals: int = 50
+    refused: frozenset[str] = frozenset()
+    """Codes of warnings that stop the run."""
     moves: tuple[tuple[str, str], ...] = ()
     """Addresses that `state` has under a new name already, and the document on disk not yet: (before, now)."""
     removed: frozenset[str] = frozenset()

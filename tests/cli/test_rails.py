@@ -90,7 +90,8 @@ def test_replace_on_a_field_makes_a_new_one_where_that_changes(applied: Callable
     wish = {"replaceOn": ["cpus", "memory", "description"]}
     emulated = applied(vm(lifecycle=wish))
     [before] = emulated.vms
-    write(emulated, vm(lifecycle=wish, **{field: {"cpus": 8, "memory": "16Gi", "description": "new"}[field]}))
+    changed: dict[str, Any] = {field: {"cpus": 8, "memory": "16Gi", "description": "new"}[field]}
+    write(emulated, vm(lifecycle=wish, **changed))
     [change] = emulated.run("plan", "--json").json["changes"]
     assert change["action"] == "replace"
     assert emulated.run("apply", "--yes").code == 0

@@ -116,6 +116,11 @@ class Course:
     def fault(self, op: str, kind: Any, nth: int, seconds: int) -> None:
         self.emulated.network.faults.add(FaultSpec(op=op, kind=kind, nth=nth, seconds=seconds))
 
+    def refuse_starts(self, times: int) -> None:
+        """Others take the cards while a VM is off."""
+        refused = FaultSpec(op="tasks.start", kind="refuse", text="allocate gpu failed", times=times)
+        self.emulated.network.faults.add(refused)
+
     def wait(self, seconds: int) -> None:
         self.emulated.settle(seconds)
 

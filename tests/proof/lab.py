@@ -121,7 +121,7 @@ def write(emulated: Emulated, stage: str) -> None:
     project_file.write_text(kept, encoding="utf-8")
 
 
-_APPLY = ("apply", "--yes", "--allow-empty", "--max-removals", "100")
+_APPLY = ("apply", "--yes", "--allow-empty", "--allow-data-loss", "--max-removals", "100")
 
 
 def apply_command(emulated: Emulated) -> tuple[str, ...]:

@@ -45,6 +45,7 @@ BOTH = {"112": {"renter": "tenant", "machine": NODE_ID}, "113": {"renter": "tena
 TWO_NODES: dict[str, Any] = {"gpuNodes": [{"id": NODE_ID}, {"id": SECOND_ID}], "orders": BOTH}
 ONLINE = {NODE_ID: {"renter": "tenant"}, SECOND_ID: {"status": "online"}}
 ON_SECOND = vm("two", node="gpu-b")
+MANY_ORDERS = {str(n): {"renter": "tenant", "machine": NODE_ID} for n in (*range(1, 61), 112)}
 LAN = document("Network", "training", {"via": "gpu-a", "cidr": "192.168.66.0/24"})
 SNAPSHOT = document("Snapshot", "first", {"vm": "trainer", "imageServer": "ID_2"})
 FOUR = tuple(vm(f"vm{n}") for n in range(4))
@@ -83,6 +84,11 @@ SCENARIOS = [
             Run("orphans", 1, said=("response parse error",)), Act(hand("remove_vm", task_id=OTHER)), *CONVERGES, There(1)),
     row(8, "more than 51 servers", Write(REGISTERED), *CONVERGES, world=RACK),
     row(8, "more than 31 LANs", Write((LAN, vm(network="training"))), *CONVERGES, There(1), world=gpu_node(lans=LANS)),
+    row(8, "more than 51 orders, ours not among those that are told", Write((vm(),)), *CONVERGES, There(1),
+            Write((vm(cpus=8),)), Run("plan", 0), world={"orders": MANY_ORDERS}),
+    row(9, "the image centre freezes whoever asks", Write((IMAGE, vm())), Act(centre(reachable=False, fail_seconds=600)),
+            Run("apply --yes", 7, said=("VirtualMachine/trainer",)), There(1), Act(centre(reachable=True)), Wait(1200),
+            *CONVERGES, world=CENTRES),
     row(9, "the image centre is down", Write((IMAGE, vm())), Act(centre(reachable=False)),
             Run("apply --yes", 7, said=("the image centre is empty, or cannot be reached", "VirtualMachine/trainer")),
             There(1), Act(centre(reachable=True)), *CONVERGES, world=CENTRES),
@@ -116,6 +122,10 @@ SCENARIOS = [
     row(20, "a second VM of a LAN on a node that is not the LAN's own",
             Write((FIRST, SECOND, LAN, vm("one", node="gpu-b", network="training"), vm("two", node="gpu-b", network="training"))),
             Run("plan", 0, said=("warning[cuts-lan]", "starting it can cut VirtualMachine/one off Network/training")), world=TWO_NODES),
+    row(20, "the project refuses that risk",
+            Write((FIRST, SECOND, LAN, vm("one", node="gpu-b", network="training"), vm("two", node="gpu-b", network="training"))),
+            Put("dbc-iac.yaml", "", "  thresholds: {refuse: [cuts-lan]}\n"), Run("apply --yes", 5, said=("error[cuts-lan]",)), There(0),
+            world=TWO_NODES),
     row(20, "one VM of a LAN on each node", Write((FIRST, SECOND, LAN, vm("one", network="training"), vm("two", node="gpu-b", network="training"))),
             Run("plan", 0, never=("cuts-lan",)), world=TWO_NODES),
     row(21, "a document is renamed", Write(SMALL), APPLIED,
@@ -124,16 +134,24 @@ SCENARIOS = [
             There(1, disks=(20, 20, 50))),
     row(21, "the uid is changed", Write((vm(),)), APPLIED, Put("dbc-iac.yaml", UID, "f" * 32),
             Run("apply --yes", 1, said=("set uid back",)), There(1)),
+    row(21, "the project is renamed", Write((vm(),)), APPLIED, Put("dbc-iac.yaml", "name: lab", "name: another"),
+            Run("apply --yes", 1, said=("another",)), There(1)),
     row(22, "a manifest cannot be read", Write((vm(),)), APPLIED, Put("manifests/all.yaml", "", "---\n: [\n"), Run("apply --yes", 3), There(1)),
     row(22, "a variable file is missing", Write((vm(),)), Run("-e prod plan", 3, said=("prod.yaml",)), There(0)),
     row(22, "a glob matches nothing", Write((vm(),)), Put("dbc-iac.yaml", "", "  manifests: [\"none/*.yaml\"]\n"), Run("plan", 3), There(0)),
     row(23, "the secret of a VM is not at hand when it goes",
             Write((vm(login={"password": {"env": "IPMI"}}),)), APPLIED, Unset("IPMI"), Run("destroy --yes", 0, never=("canary",)), There(0)),
+    row(23, "a secret provider fails, and says why on standard error",
+            Write((vm(login={"password": {"exec": ["sh", "-c", "echo cana''ryword >&2; exit 3"]}}),)),
+            Run("apply --yes", 3, said=("exec",), never=("canaryword",)), There(0)),
+    row(23, "a secret provider is slow", elsewhere=("tests.manifest.test_secret:test_a_program_whose_child_keeps_the_pipe_open_is_ended_in_time",)),
     row(24, "the state cannot be written after a call", elsewhere=("tests.state.test_full_disk:test_a_full_disk_is_told_no_vm_is_left_off_and_the_next_run_goes_on",)),
     row(25, "an older binary meets a newer state", Write((vm(),)), APPLIED, Put("state/main.json", '"formatVersion": 1', '"formatVersion": 999'),
             Run("apply --yes", 1, said=("has format 999", "Nothing was changed")), There(1)),
     row(26, "a job's time ends while a VM is made", Write((vm(),)), Run("apply --yes --wait-timeout 5", 7), *CONVERGES, There(1),
             world=gpu_node(guest={"bootSeconds": 600})),
+    row(26, "a job does not wait for what is made", Write(SMALL), Run("apply --yes --no-wait", 7, said=("still",)), Wait(900),
+            *CONVERGES, There(1, disks=(20, 20, 50)), world=gpu_node(guest={"bootSeconds": 600})),
     row(27, "the clock of the runner jumps", elsewhere=("tests.state.test_lock:test_of_two_processes_one_holds_it_and_a_killed_one_frees_it",)),
     row(28, "a session is for ever", elsewhere=("tests.cli.test_day2_wallet:test_a_third_party_can_use_the_session",)),
     row(29, "another stops our VM", Write((vm(),)), APPLIED, Act(hand("power_off", task_id="$vm")), Run("drift", 2, said=("power: on -> off",)),

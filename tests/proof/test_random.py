@@ -103,6 +103,10 @@ class RandomCourse(RuleBasedStateMachine):
     def go_wrong(self, **values: Any) -> None:
         self._take("fault", **values)
 
+    @rule(times=st.sampled_from([1, 6, 99]))
+    def refuse_starts(self, times: int) -> None:
+        self._take("refuse_starts", times=times)
+
     @rule(seconds=st.sampled_from([5, 60, 1000]))
     def wait(self, seconds: int) -> None:
         self._take("wait", seconds=seconds)
