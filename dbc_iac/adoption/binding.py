@@ -59,7 +59,7 @@ def bound(
         where=kind.reach(resource, session.inventory).to_json(),
         applied=applied,
         dependencies=dependencies(resource, session.inventory),
-        protected=bool(resource.spec.lifecycle.prevent_destroy) or kind.irreplaceable,
+        protected=kind.protected(resource),
         holder=holder,
         resolved=resolved,
     )

@@ -90,11 +90,17 @@ async def _of_node(resource: Resource[Spec], session: Session, reader: Reader) -
             found.append(
                 Found(
                     "VirtualMachine", task_id, resource.address, reach, whose(marker, session), str(marker or ""),
-                    details.value.status, fields=seen.values,
+                    details.value.status, fields={**seen.values, **_attached(details.value)},
                 )
             )  # fmt: skip
         found += _disks(details.value, resource.address, reach, bound, whose(marker, session))
     return found + await _lans(resource.address, reach, session, reader, bound)
+
+
+def _attached(details: VmDetails) -> dict[str, Json]:
+    """Not among what a plan compares: from its name alone a VM is never made anew."""
+    file = reading.attached_file(details)
+    return {"dataDisk.file": file} if file else {}
 
 
 def _is_here(details: VmDetails, reach: Reach, inventory: Inventory) -> bool:

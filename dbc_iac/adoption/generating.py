@@ -68,7 +68,7 @@ def _vm(one: Found, vms: Mapping[str, str], lans: Mapping[str, str]) -> dict[str
         if key in shown:
             spec[key] = shown[key]
     if "dataDisk.size" in shown:
-        spec["dataDisk"] = {"size": shown["dataDisk.size"]}
+        spec["dataDisk"] = {key: shown[f"dataDisk.{key}"] for key in ("size", "file") if f"dataDisk.{key}" in shown}
     else:
         spec["biosMode"] = "pxe"
     spec["ports"] = {p.partition(".")[2]: v for p, v in shown.items() if p.startswith("ports.")}

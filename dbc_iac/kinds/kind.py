@@ -141,7 +141,7 @@ class Kind(ABC, Generic[S]):
     parks: ClassVar[bool] = False
     """Replaced by park, create, delete: the old one is powered off, and comes back if the new one fails."""
     irreplaceable: ClassVar[bool] = False
-    """Protected from destruction unless the manifest says `preventDestroy: false`."""
+    """Destroying one takes what no money gives back: it is never replaced, and protected by default."""
     host: ClassVar[bool] = False
     """Is a machine that others live on, and that can be powered off and on: offline windows are its own."""
 
@@ -176,6 +176,15 @@ class Kind(ABC, Generic[S]):
     @abstractmethod
     def reach(self, resource: Resource[S], inventory: Inventory) -> Reach:
         """How the target is reached. References are known to be good."""
+
+    def precious(self, spec: S) -> bool:
+        """Whether it is protected where its document says nothing about that: what cannot be had again."""
+        return self.irreplaceable
+
+    def protected(self, resource: Resource[S]) -> bool:
+        """`preventDestroy`, with its default. The one rule: for what is planned, and for what is taken in."""
+        said = resource.spec.lifecycle.prevent_destroy
+        return self.precious(resource.spec) if said is None else said
 
     def facts(self, resource: Resource[S], whole_machine: bool | None) -> Facts:
         return Facts(whole_machine=whole_machine)

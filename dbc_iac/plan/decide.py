@@ -182,19 +182,10 @@ def _base(session: Session, candidate: Candidate, resource: Resource[Spec], want
         secrets=refs,
         marker=kind.marker(resource, session.inventory, candidate.generation),
         dependencies=dependencies(resource, session.inventory),
-        protected=_protected(resource),
+        protected=kind.protected(resource),
         delete_first=lifecycle.replace == "deleteFirst" or not kind.parks,
         patience=(timeouts.update if binding else timeouts.create) or 0,
     )
-
-
-def _protected(resource: Resource[Spec]) -> bool:
-    """`preventDestroy`, with its default: on for what cannot be had again."""
-    explicit = resource.spec.lifecycle.prevent_destroy
-    if explicit is not None:
-        return explicit
-    disk = getattr(resource.spec, "data_disk", None)
-    return kind_of(resource.kind).irreplaceable or bool(getattr(disk, "file", None))
 
 
 def _wanted(

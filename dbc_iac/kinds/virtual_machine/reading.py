@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from datetime import datetime
 from fractions import Fraction
+from pathlib import PurePosixPath
 
 from dbc_iac.api.reading import VmDetails
 from dbc_iac.kinds.kind import Observation, Sought, unread
@@ -76,6 +79,35 @@ def seen(sought: Sought, status: str, details: VmDetails, machine_ip: str | None
 
 def _first_data_file(details: VmDetails) -> str:
     return next((d.source_file for d in details.disks if d.name == "vdb"), "")
+
+
+_OWN = re.compile(r"/data/(?:vm|data)_[0-9]{1,5}_([0-9]{14})\.qcow2")
+_TOGETHER = 60
+"""Seconds within which a node names the two files of one creation."""
+
+
+def attached_file(details: VmDetails) -> str:
+    """The name of the user's own file that is the data disk; empty where the node made it.
+
+    A node makes up both names in one go: `vm_N_STAMP` and `data_N_STAMP`. A data file with a name of that form and
+    another stamp was there before: it is the data disk of an earlier VM, attached by its name.
+    """
+    named = {d.name: d.source_file for d in details.disks}
+    path = PurePosixPath(named.get("vdb", ""))
+    if str(path.parent) != "/data":
+        return ""  # only files of /data can be attached: what has this name elsewhere was added later
+    system, data = (_OWN.fullmatch(named.get(name, "")) for name in ("vda", "vdb"))
+    if data is None:
+        return path.name
+    return "" if system is None or _seconds_between(system[1], data[1]) <= _TOGETHER else path.name
+
+
+def _seconds_between(one: str, other: str) -> float:
+    try:
+        first, second = (datetime.strptime(stamp, "%Y%m%d%H%M%S") for stamp in (one, other))
+    except ValueError:
+        return 0.0  # no date at all: told by nothing but its form
+    return abs((first - second).total_seconds())
 
 
 def size_text(gib: Fraction) -> str:
