@@ -10,6 +10,7 @@ from dbc_iac.kinds.reader import Reader
 from dbc_iac.kinds.spec import Spec
 from dbc_iac.plan.candidates import find_candidates, holder_address
 from dbc_iac.plan.graph import dependencies
+from dbc_iac.plan.ownership import object_of, objects
 from dbc_iac.plan.ports import choose_ports
 from dbc_iac.plan.refresh import World
 from dbc_iac.plan.session import Session
@@ -33,6 +34,12 @@ async def adopt(session: Session, address: str, identity: str, reader: Reader) -
         raise _problem(address, f"{identity} cannot be read: {seen.reason}", "Try again when it can.")
     if not seen.present or seen.id != identity:
         raise _problem(address, f"there is no {kind.name} {identity} at {reach.name}", "See `dbc-iac orphans`.")
+    if part := kind.part_of(seen):
+        raise _problem(address, f"{identity} is {part} of {holder}", "It is managed with its VM, by `dataDisk`.")
+    holding = objects(session.state).get(object_of(kind.name, identity, reach.target, holder_id))
+    if holding is not None:
+        remedy = f"Where the document was renamed: `dbc-iac state mv {holding} {address}`."
+        raise _problem(address, f"{identity} is bound to {holding} already", remedy)
     wallets = session.wallets(reach.identity)
     if seen.owner and wallets and seen.owner not in wallets:
         raise _problem(address, f"{identity} belongs to {seen.owner}", "Declare it with `external: true`.")

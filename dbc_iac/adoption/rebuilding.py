@@ -5,12 +5,13 @@ What cannot be proved is asked for: an object is bound to a document without pro
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from dbc_iac.adoption.binding import adopt
 from dbc_iac.adoption.finding import Found, find_unbound
-from dbc_iac.diagnostics import DiagnosticError
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, ExitCode, Severity
 from dbc_iac.kinds import Resource, kind_of
 from dbc_iac.kinds.marker import parse_marker
 from dbc_iac.kinds.reader import Reader
@@ -33,12 +34,16 @@ class Rebuilt:
 
 
 async def rebuild(session: Session, mapped: Mapping[str, str]) -> Rebuilt:
-    """Bind what is not bound. VMs come first, for disks and snapshots live on them."""
+    """Bind what is not bound. VMs come first, for disks and snapshots live on them, and then what was said.
+
+    Raises DiagnosticError where what was said cannot be: an answer that is not taken is not passed over.
+    """
+    _check(mapped, session)
     reader = Reader(session.connect)
     made = Rebuilt(session.state)
-    resources = [r for r in session.inventory.resources.values() if not kind_of(r.kind).looked_at]
-    for resource in sorted(resources, key=lambda r: bool(kind_of(r.kind).holder)):
-        if resource.address in made.state.bindings or getattr(resource.spec, "external", False):
+    resources = [r for r in session.inventory.resources.values() if _bindable(r)]
+    for resource in sorted(resources, key=lambda r: (bool(kind_of(r.kind).holder), r.address not in mapped)):
+        if resource.address in made.state.bindings:
             continue
         now = replace(session, state=made.state)
         found = await find_unbound(now, reader)
@@ -49,11 +54,37 @@ async def rebuild(session: Session, mapped: Mapping[str, str]) -> Rebuilt:
         try:
             binding = await adopt(now, resource.address, identity, reader)
         except DiagnosticError as error:
+            if resource.address in mapped:
+                raise
             made.open_questions[resource.address] = error.diagnostics[0].summary
             continue
         made.state = made.state.with_binding(binding)
         made.proofs[resource.address] = f"{identity}: {proof}"
     return made
+
+
+def _check(mapped: Mapping[str, str], session: Session) -> None:
+    """Raises DiagnosticError with every answer to a question that nobody asks."""
+    known = [a for a, r in session.inventory.resources.items() if _bindable(r)]
+    found = Diagnostics()
+    for address, identity in mapped.items():
+        if address not in known:
+            close = difflib.get_close_matches(address, known, 1)
+            remedy = f"Did you mean {close[0]}?" if close else "Use Kind/name, as in the documents."
+            found.add(_wrong(address, f"--map {address}: there is no such document", remedy))
+        elif address in session.state.bindings:
+            bound = session.state.bindings[address].id
+            remedy = f"`dbc-iac state rm {address}` forgets that, without touching it."
+            found.add(_wrong(address, f"--map {address}={identity}: it is bound to {bound} already", remedy))
+    found.raise_errors()
+
+
+def _wrong(address: str, summary: str, remedy: str) -> Diagnostic:
+    return Diagnostic("cannot-map", Severity.ERROR, summary, remedy=remedy, address=address, exit_code=ExitCode.REFUSED)
+
+
+def _bindable(resource: Resource[Spec]) -> bool:
+    return not kind_of(resource.kind).looked_at and not getattr(resource.spec, "external", False)
 
 
 def _match(

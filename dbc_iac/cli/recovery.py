@@ -222,6 +222,8 @@ def state_rebuild(app: App, mapped: tuple[str, ...], yes: bool, as_json: bool) -
     answers = dict(text.partition("=")[::2] for text in mapped)
     if any(not v for v in answers.values()):
         raise click.UsageError("--map: expected ADDRESS=ID")
+    if len(answers) < len(mapped):
+        raise click.UsageError("--map: one ID for an ADDRESS")
     workspace = Workspace.load(app)
     workspace.check().raise_errors()
     with workspace.locked("state rebuild"):

@@ -271,6 +271,10 @@ class Kind(ABC, Generic[S]):
         """Whether an object with these fields is there for data that nothing makes anew."""
         return False
 
+    def part_of(self, seen: Observation) -> str:
+        """What it is of something else, where it is no object of its own and cannot be taken in; empty otherwise."""
+        return ""
+
     def left_behind(self, applied: Mapping[str, Json]) -> str:
         """What stays where the object is, when its document goes without a call; empty where it is deleted."""
         return ""

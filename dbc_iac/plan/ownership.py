@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dbc_iac.diagnostics import Diagnostic, ExitCode
-from dbc_iac.kinds import Observation, Resource
+from dbc_iac.kinds import Observation, Resource, kind_of
 from dbc_iac.kinds.marker import parse_marker
 from dbc_iac.kinds.spec import Spec
 from dbc_iac.plan.candidates import Candidate
 from dbc_iac.plan.model import Change
 from dbc_iac.plan.session import Session
+from dbc_iac.state.document import Binding, State
 
 
 def with_birth(base: Change, observation: Observation) -> Change:
@@ -19,6 +20,22 @@ def with_birth(base: Change, observation: Observation) -> Change:
     if wanted is None or born is None or replace(wanted, generation=born.generation) != born:
         return base
     return replace(base, generation=born.generation, marker=str(born))
+
+
+def object_of(kind: str, identity: str, target: str, holder_id: str) -> tuple[str, str, str, str]:
+    """What is equal for two bindings of one object. `holder_id`: of the VM that it lives on, where it lives on one."""
+    return (kind, identity, "" if kind_of(kind).roams else target, holder_id)
+
+
+def objects(state: State) -> dict[tuple[str, str, str, str], str]:
+    """The address that each object of a state is bound to."""
+    return {_object(bound, state): address for address, bound in state.bindings.items()}
+
+
+def _object(bound: Binding, state: State) -> tuple[str, str, str, str]:
+    holder = state.bindings.get(bound.holder)
+    holder_id = str(bound.resolved.get("vm", "")) or (holder.id if holder is not None else "")
+    return object_of(bound.kind, bound.id, str(bound.where.get("target", "")), holder_id)
 
 
 def foreign(

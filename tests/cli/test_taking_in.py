@@ -106,3 +106,62 @@ def test_a_generated_manifest_names_the_users_own_file(world: Callable[..., Emul
     shutil.rmtree(emulated.project.directory / "manifests/found")
     gone = emulated.run("plan", "--allow-empty", "--json")
     assert gone.code == (5 if file else 0), gone.err
+
+
+def files_of(emulated: Emulated, task_id: str) -> list[str]:
+    """The system disk, the data disk, and then what was added."""
+    return list(emulated.vms[task_id]["disks"])
+
+
+def lost_with_twins(world: Callable[..., Emulated]) -> tuple[Emulated, str, list[str]]:
+    emulated = world(vm(ports=PORTS), disk(), disk("twin"))
+    applied(emulated)
+    lose_state(emulated)
+    [task_id] = emulated.vms
+    return emulated, task_id, files_of(emulated, task_id)
+
+
+WRONG_ANSWERS: dict[str, tuple[list[str], str]] = {
+    "no such document": (["Disk/scrath={2}"], "Did you mean Disk/scratch?"),
+    "only looked at": (["Node/gpu-a={2}"], "there is no such document"),
+    "no such file": (["Disk/scratch=/data/none.qcow2"], "there is no Disk /data/none.qcow2"),
+    "one file for two": (["Disk/scratch={2}", "Disk/twin={2}"], "is bound to Disk/scratch already"),
+    "the system disk": (["Disk/scratch={0}"], "is the system disk of VirtualMachine/trainer"),
+    "the data disk": (["Disk/scratch={1}"], "is the data disk of VirtualMachine/trainer"),
+}
+
+
+@pytest.mark.parametrize(("answers", "said"), WRONG_ANSWERS.values(), ids=WRONG_ANSWERS)
+def test_a_wrong_answer_to_a_rebuild_is_told_and_nothing_is_written(
+    world: Callable[..., Emulated], answers: list[str], said: str
+) -> None:
+    emulated, _, files = lost_with_twins(world)
+    result = emulated.run("state", "rebuild", "--yes", *(f"--map={a.format(*files)}" for a in answers))
+    assert result.code == 5, result.out
+    assert said in result.err
+    assert emulated.run("state", "list", "--json").json == []
+
+
+def test_an_answer_for_what_is_bound_is_told(world: Callable[..., Emulated]) -> None:
+    emulated, _, files = lost_with_twins(world)
+    answers = [f"--map=Disk/scratch={files[2]}", f"--map=Disk/twin={files[3]}"]
+    assert emulated.run("state", "rebuild", "--yes", answers[0]).code == 0  # the other one can be told then
+    again = emulated.run("state", "rebuild", "--yes", *answers, "--json")
+    assert (again.code, again.codes) == (5, ["cannot-map", "cannot-map"])
+
+
+def test_one_object_is_bound_to_one_address(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(ports=PORTS), disk())
+    applied(emulated)
+    [task_id] = emulated.vms
+    files = files_of(emulated, task_id)
+    write(emulated, vm(ports=PORTS), disk(), disk("twin"), vm("two", ports={"ssh": 20200, "vnc": 20201}))
+    for address, identity, said in (
+        ("VirtualMachine/two", task_id, "is bound to VirtualMachine/trainer already"),
+        ("Disk/twin", files[2], "is bound to Disk/scratch already"),
+        ("Disk/twin", files[0], "is the system disk of VirtualMachine/trainer"),
+        ("Disk/twin", files[1], "is the data disk of VirtualMachine/trainer"),
+    ):
+        result = emulated.run("import", address, identity, "--json")
+        assert (result.code, result.codes) == (5, ["cannot-import"])
+        assert said in result.err
