@@ -1,6 +1,7 @@
 """A lost state, built anew from what can be proved: markers, derived ids, names, sizes and files.
 
-What cannot be proved is asked for: an object is bound to a document without proof only by `--map ADDRESS=ID`.
+What cannot be proved is asked for: an object is bound to a document without proof only by `--map ADDRESS=ID`. Of a
+document for which there is nothing yet that can be said too: then a plan makes it, whatever else is there.
 """
 
 from __future__ import annotations
@@ -31,19 +32,25 @@ class Rebuilt:
     state: State
     proofs: dict[str, str] = field(default_factory=dict)
     open_questions: dict[str, str] = field(default_factory=dict)
+    new: tuple[str, ...] = ()
+    """What is to be made, by the user's word."""
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.proofs or self.new)
 
 
-async def rebuild(session: Session, mapped: Mapping[str, str]) -> Rebuilt:
+async def rebuild(session: Session, mapped: Mapping[str, str], new: frozenset[str]) -> Rebuilt:
     """Bind what is not bound. VMs come first, for disks and snapshots live on them, and then what was said.
 
     Raises DiagnosticError where what was said cannot be: an answer that is not taken is not passed over.
     """
-    _check(mapped, session)
+    _check(mapped, new, session)
     reader = Reader(session.connect)
-    made = Rebuilt(session.state)
+    made = Rebuilt(_with_new(session.state, new), new=tuple(sorted(new)))
     resources = [r for r in session.inventory.resources.values() if _bindable(r)]
     for resource in sorted(resources, key=lambda r: (bool(kind_of(r.kind).holder), r.address not in mapped)):
-        if resource.address in made.state.bindings:
+        if resource.address in made.state.bindings or resource.address in new:
             continue
         now = replace(session, state=made.state)
         found = await find_unbound(now, reader)
@@ -63,19 +70,25 @@ async def rebuild(session: Session, mapped: Mapping[str, str]) -> Rebuilt:
     return made
 
 
-def _check(mapped: Mapping[str, str], session: Session) -> None:
+def _with_new(state: State, new: frozenset[str]) -> State:
+    """The state that knows of these addresses: as if they had been made once, and that first one was gone."""
+    return state.model_copy(update={"generations": {**dict.fromkeys(sorted(new), 1), **state.generations}})
+
+
+def _check(mapped: Mapping[str, str], new: frozenset[str], session: Session) -> None:
     """Raises DiagnosticError with every answer to a question that nobody asks."""
     known = [a for a, r in session.inventory.resources.items() if _bindable(r)]
     found = Diagnostics()
-    for address, identity in mapped.items():
+    said = {address: f"--map {address}={identity}" for address, identity in mapped.items()}
+    for address, option in [*said.items(), *((a, f"--new {a}") for a in sorted(new))]:
         if address not in known:
             close = difflib.get_close_matches(address, known, 1)
             remedy = f"Did you mean {close[0]}?" if close else "Use Kind/name, as in the documents."
-            found.add(_wrong(address, f"--map {address}: there is no such document", remedy))
+            found.add(_wrong(address, f"{option}: there is no such document", remedy))
         elif address in session.state.bindings:
             bound = session.state.bindings[address].id
             remedy = f"`dbc-iac state rm {address}` forgets that, without touching it."
-            found.add(_wrong(address, f"--map {address}={identity}: it is bound to {bound} already", remedy))
+            found.add(_wrong(address, f"{option}: it is bound to {bound} already", remedy))
     found.raise_errors()
 
 
@@ -127,11 +140,8 @@ def _disk(resource: Resource[Spec], session: Session, found: list[Found]) -> tup
     if holder is None:
         return "", "its VM is not bound"
     wanted = kind_of("Disk").desired(resource, session.inventory)
-    fits = [
-        f
-        for f in found
-        if f.holder_id == holder.id and (f.fields["size"], f.fields["hostDir"]) == (wanted["size"], wanted["hostDir"])
-    ]
+    there = [f for f in found if f.holder_id == holder.id]
+    fits = [f for f in there if (f.fields["size"], f.fields["hostDir"]) == (wanted["size"], wanted["hostDir"])]
     alike = [
         r
         for r in session.inventory.of("Disk")
@@ -141,7 +151,8 @@ def _disk(resource: Resource[Spec], session: Session, found: list[Found]) -> tup
     ]
     if len(fits) == 1 and len(alike) == 1:
         return fits[0].id, "it is the only disk of that size and folder"
-    if not fits:
-        return "", "no disk of its VM has its size and folder"
-    names = ", ".join(f.id for f in fits)
-    return "", f"one of {names}: say which with --map {resource.address}=FILE"
+    if not there:
+        return "", "it is not there"
+    names = ", ".join(f.id for f in fits or there)
+    question = f"one of {names}: say which with --map {resource.address}=FILE, or --new {resource.address}"
+    return "", question if fits else f"none has its size and folder; it may be {question}"

@@ -209,10 +209,11 @@ def state_rm(app: App, addresses: tuple[str, ...], yes: bool, as_json: bool) -> 
 
 @click.command("rebuild")
 @click.option("--map", "mapped", multiple=True, metavar="ADDRESS=ID", help="What cannot be proved: say it.")
+@click.option("--new", multiple=True, metavar="ADDRESS", help="There is nothing yet that this document describes.")
 @yes_option
 @json_option
 @click.pass_obj
-def state_rebuild(app: App, mapped: tuple[str, ...], yes: bool, as_json: bool) -> None:
+def state_rebuild(app: App, mapped: tuple[str, ...], new: tuple[str, ...], yes: bool, as_json: bool) -> None:
     """Build a lost state anew, from what the API proves. What it cannot prove is asked for."""
     from dbc_iac.adoption.rebuilding import Rebuilt, rebuild
     from dbc_iac.cli.workspace import Workspace
@@ -222,18 +223,19 @@ def state_rebuild(app: App, mapped: tuple[str, ...], yes: bool, as_json: bool) -
     answers = dict(text.partition("=")[::2] for text in mapped)
     if any(not v for v in answers.values()):
         raise click.UsageError("--map: expected ADDRESS=ID")
-    if len(answers) < len(mapped):
-        raise click.UsageError("--map: one ID for an ADDRESS")
+    if len(answers) < len(mapped) or answers.keys() & set(new):
+        raise click.UsageError("one answer for an ADDRESS")
     workspace = Workspace.load(app)
     workspace.check().raise_errors()
     with workspace.locked("state rebuild"):
 
         async def build(session: Session) -> Rebuilt:
-            return await rebuild(session, answers)
+            return await rebuild(session, answers, frozenset(new))
 
         rebuilt = workspace.work(build, workspace.state())
-        app.show(rebuilt_text(rebuilt), {"proofs": rebuilt.proofs, "open": rebuilt.open_questions})
-        if rebuilt.proofs:
+        shown = {"proofs": rebuilt.proofs, "open": rebuilt.open_questions, "new": list(rebuilt.new)}
+        app.show(rebuilt_text(rebuilt), shown)
+        if rebuilt.changed:
             if not yes:
                 confirm(app, "Write this state?")
             workspace.store.commit(rebuilt.state)

@@ -78,18 +78,28 @@ async def _held(
 ) -> None:
     """Tell the documents of what lives on one VM from each other by what they ask for.
 
-    On a VM that state knows (`known`), a document without a binding is new: what fits it is only told of.
+    On a VM that state knows (`known`) nothing is taken by its looks. A document that this state has begun or forgotten
+    before is made anew, and what fits it is told of; another one is new, or state was lost: only the user can tell.
     """
     for name in sorted({c.kind for c in waiting.values()}):
         alike = {a: c for a, c in waiting.items() if c.kind == name}
         first = next(iter(alike.values()))
         sought = Sought(first.address, first.place, "", 1, None, "", first.holder_id)
         strays = await kind_of(name).strays(sought, reader)
-        unclaimed = {i: v for i, v in strays.items() if i not in {b.id for b in session.state.bindings.values()}}
+        unclaimed = {i: v for i, v in strays.items() if not _explained(i, first.holder_id, session)}
         if known:
-            _tell_fitting(alike, unclaimed, session, made)
+            handled = {a: c for a, c in alike.items() if a in session.state.generations}
+            _tell_fitting(handled, unclaimed, session, made)
+            _ask({a: c for a, c in alike.items() if a not in handled}, sorted(unclaimed), made)
         else:
             _match(alike, unclaimed, session, made)
+
+
+def _explained(identity: str, holder_id: str, session: Session) -> bool:
+    """Whether state knows it: it is bound, or a creation of unknown outcome on its VM may have made it."""
+    begun = (i.detail for i in session.state.pending if i.creates and i.detail.get("vm") == holder_id)
+    before = [known for detail in begun if isinstance(known := detail.get("known"), list)]
+    return identity in {b.id for b in session.state.bindings.values()} or any(identity not in b for b in before)
 
 
 def _tell_fitting(
@@ -119,9 +129,12 @@ def _match(
     for address, identity in sure.items():
         made.candidates[address] = replace(waiting[address], id=identity)
     left = sorted(strays.keys() - set(sure.values()))
-    if not left:
-        return
-    for address in sorted(waiting.keys() - sure.keys()):
+    _ask({a: c for a, c in waiting.items() if a not in sure}, left, made)
+
+
+def _ask(waiting: Mapping[str, Candidate], left: list[str], made: Rediscovered) -> None:
+    """Refuse to make what may be one of these already. Its size tells nothing: the document may have been edited."""
+    for address in sorted(waiting) if left else ():
         resource = waiting[address].resource
         assert resource is not None  # noqa: S101 - only documents wait
         made.problems.add(
@@ -129,9 +142,9 @@ def _match(
                 "may-exist",
                 "",
                 f"{address} may exist already: {holder_address(resource)} has {', '.join(left)}, which no state knows",
-                detail="State was lost, and a disk carries no name of ours.",
-                remedy=f"Say which with `dbc-iac state rebuild --map {address}={left[0]}`; if it is none of them, take "
-                f"{holder_address(resource)} in first with --target.",
+                detail="State was lost, or somebody added it by hand, and a disk carries no name of ours.",
+                remedy=f"Say which with `dbc-iac state rebuild --map {address}={left[0]}`, or that it is none of them "
+                f"with `dbc-iac state rebuild --new {address}`.",
                 exit_code=ExitCode.REFUSED,
             )
         )
