@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from dbc_iac.diagnostics import Diagnostics, ExitCode, Severity
+from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.kind import Sought
 from dbc_iac.kinds.reader import Reader
@@ -50,7 +50,21 @@ async def rediscover(session: Session, reader: Reader, candidates: Mapping[str, 
     for host in sorted(waiting.keys() & made.candidates.keys()):
         if host in hosts or made.candidates[host].binding is not None:
             await _held(waiting[host], session, reader, made, known=host not in hosts)
+    if hosts and not session.state.bindings and not made.problems.errors:
+        made.problems.add(_lost(sorted(hosts)))
     return made
+
+
+def _lost(found: list[str]) -> Diagnostic:
+    who = f"{found[0]} exists" if len(found) == 1 else f"{found[0]} and {len(found) - 1} more exist"
+    return Diagnostic(
+        "state-empty",
+        Severity.WARNING,
+        f"{who} already, and the state knows of nothing",
+        "The state was lost, or this is not the one in which they are kept.",
+        "Check `state` of the project file and --stack. Where it is lost, `dbc-iac state rebuild` binds what is proved "
+        "to be ours, and does nothing else.",
+    )
 
 
 def _forgotten(candidate: Candidate) -> bool:

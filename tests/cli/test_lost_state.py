@@ -194,6 +194,22 @@ def test_a_file_that_fits_a_new_disk_is_told_of(world: Callable[..., Emulated]) 
     assert "dbc-iac import Disk/scratch /data/" in result.err
 
 
+def test_a_lost_state_leads_to_its_rebuilding(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(), disk())
+    applied(emulated)
+    (emulated.project.directory / "state/main.json").unlink()
+    for command in (["plan"], ["state", "rebuild", "--yes"]):
+        refused = emulated.run(*command, "--json")
+        assert (refused.code, refused.codes) == (1, ["state-lost"])
+        assert "`dbc-iac state rebuild`" in refused.err
+    lose_state(emulated)
+    planned = emulated.run("plan", "--json")
+    assert (planned.code, planned.codes) == (0, ["state-empty"])
+    assert "`dbc-iac state rebuild`" in planned.err
+    assert emulated.run("state", "rebuild", "--yes").code == 0
+    assert_nothing_is_pending(emulated)
+
+
 def test_auto_ports_stay_what_they_are(world: Callable[..., Emulated]) -> None:
     emulated = world(vm("first", **AUTO), vm(**AUTO))
     applied(emulated)
@@ -211,7 +227,7 @@ def test_hidden_fields_that_changed_meanwhile_are_not_taken_for_those_that_were_
     lose_state(emulated)
     write(emulated, vm(multicast=["230.0.0.1:5558"]))
     result = emulated.run("plan", "--json")
-    assert (result.code, result.codes) == (5, ["made-otherwise"])
+    assert (result.code, result.codes) == (5, ["made-otherwise", "state-empty"])
     assert "dbc-iac import VirtualMachine/trainer" in result.err
 
 
