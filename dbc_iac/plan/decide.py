@@ -15,7 +15,7 @@ from dbc_iac.plan.candidates import Candidate, holder_address
 from dbc_iac.plan.diff import Difference, Sides, difference, initial
 from dbc_iac.plan.graph import dependencies
 from dbc_iac.plan.model import Action, Change, FieldChange
-from dbc_iac.plan.ownership import foreign, moved_node, with_birth
+from dbc_iac.plan.ownership import foreign, moved_node, unproved, with_birth
 from dbc_iac.plan.refresh import World, external
 from dbc_iac.plan.session import Options, Session
 from dbc_iac.state.document import LEFT, Binding, Intent
@@ -292,6 +292,8 @@ def _unbound(
             problems.add(owned)
             return seen
         if candidate.intent is None:
+            if warned := unproved(session, resource, seen):
+                problems.add(warned)
             return replace(seen, action=Action.ADOPT, reasons=("it exists already and is ours",))
         begun = candidate.begun
         reason = "an earlier run created it and could not say so"

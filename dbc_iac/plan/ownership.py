@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dbc_iac.diagnostics import Diagnostic, ExitCode
+from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.kinds import Observation, Resource, kind_of
 from dbc_iac.kinds.marker import parse_marker
 from dbc_iac.kinds.spec import Spec
@@ -70,6 +70,26 @@ def foreign(
             exit_code=ExitCode.REFUSED,
         )
     return None
+
+
+def unproved(session: Session, resource: Resource[Spec], base: Change) -> Diagnostic | None:
+    """The warning that goes with what is taken for ours by its name alone, and would be deleted with its document.
+
+    What lives on a VM is that VM's, and what this state once began to make is likely its own.
+    """
+    kind = kind_of(base.kind)
+    if base.marker or base.holder or base.address in session.state.generations or kind.left_behind(base.desired):
+        return None
+    other = "declare it with `external: true`" if hasattr(resource.spec, "external") else "remove the document here"
+    return resource.problem(
+        "adopted",
+        "",
+        f"{base.id} exists already, and nothing tells who made it: from now on it is {base.address}",
+        detail="Its owner is ours, but it carries no mark of a project. What two projects manage, each changes and "
+        "deletes under the other.",
+        remedy=f"If another project manages it, {other}.",
+        severity=Severity.WARNING,
+    )
 
 
 def moved_node(candidate: Candidate, resource: Resource[Spec]) -> Diagnostic | None:
