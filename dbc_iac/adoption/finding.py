@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Literal
 
@@ -21,13 +21,15 @@ from dbc_iac.kinds.resource import Inventory, Resource
 from dbc_iac.kinds.spec import Spec
 from dbc_iac.kinds.types import gib_text
 from dbc_iac.kinds.virtual_machine import reading
+from dbc_iac.plan.ownership import Object, object_of, objects
 from dbc_iac.plan.session import Session
 from dbc_iac.values import Json
 
 CHECK_VM = "vm_check_"
 SYSTEM_DISKS = frozenset({"vda", "vdb"})
 
-Whose = Literal["ours", "another project's", "nobody's"]
+Whose = Literal["ours", "another project's", "another stack's", "nobody's"]
+MAY_BE_TAKEN: frozenset[Whose] = frozenset({"ours", "nobody's"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +55,23 @@ class Findings:
     unread: Mapping[str, str]
 
 
-async def find_unbound(session: Session, reader: Reader) -> Findings:
-    """Look at every Node and BareMetalManager of the manifests."""
+async def find_unbound(session: Session, reader: Reader, held: Mapping[Object, str]) -> Findings:
+    """Look at every Node and BareMetalManager of the manifests. `held`: what other stacks have."""
     inventory = session.inventory
     places = [*inventory.of("Node"), *inventory.of("BareMetalManager")]
     looks = (_of_node(r, session, reader) if r.kind == "Node" else _of_manager(r, session, reader) for r in places)
     results = await asyncio.gather(*looks)
-    found: dict[tuple[str, str], Found] = {}
+    found: dict[Object, Found] = {}
+    bound = objects(session.state)
     unread: dict[str, str] = {}
     for place, result in zip(places, results, strict=True):
         if isinstance(result, str):
             unread[place.address] = result
             continue
         for one in result:
-            found.setdefault((one.kind, one.id), one)
+            key = object_of(one.kind, one.id, one.reach.target, one.holder_id)
+            if key not in bound:
+                found.setdefault(key, replace(one, whose="another stack's") if key in held else one)
     return Findings(tuple(sorted(found.values(), key=lambda f: (f.kind, f.place, f.id))), unread)
 
 
@@ -76,7 +81,6 @@ async def _of_node(resource: Resource[Spec], session: Session, reader: Reader) -
     if isinstance(listing, Unreadable):
         return listing.reason
     found: list[Found] = []
-    bound = {b.id for b in session.state.bindings.values()}
     for task_id in sorted(t for t in listing.value if not t.startswith(CHECK_VM)):
         details = await reader.vm(reach, task_id)
         if isinstance(details, Unreadable) or details.value is None:
@@ -84,17 +88,16 @@ async def _of_node(resource: Resource[Spec], session: Session, reader: Reader) -
         if not _is_here(details.value, reach, session.inventory):
             continue
         marker = read_marker(details.value.desc)[1]
-        if task_id not in bound:
-            sought = Sought(resource.address, reach, task_id, 1)
-            seen = reading.seen(sought, listing.value[task_id].status, details.value, None)
-            found.append(
-                Found(
-                    "VirtualMachine", task_id, resource.address, reach, whose(marker, session), str(marker or ""),
-                    details.value.status, fields={**seen.values, **_attached(details.value)},
-                )
-            )  # fmt: skip
-        found += _disks(details.value, resource.address, reach, bound, whose(marker, session))
-    return found + await _lans(resource.address, reach, session, reader, bound)
+        sought = Sought(resource.address, reach, task_id, 1)
+        seen = reading.seen(sought, listing.value[task_id].status, details.value, None)
+        found.append(
+            Found(
+                "VirtualMachine", task_id, resource.address, reach, whose(marker, session), str(marker or ""),
+                details.value.status, fields={**seen.values, **_attached(details.value)},
+            )
+        )  # fmt: skip
+        found += _disks(details.value, resource.address, reach, whose(marker, session))
+    return found + await _lans(resource.address, reach, session, reader)
 
 
 def _attached(details: VmDetails) -> dict[str, Json]:
@@ -115,22 +118,24 @@ def _is_here(details: VmDetails, reach: Reach, inventory: Inventory) -> bool:
 
 
 def whose(marker: Marker | None, session: Session) -> Whose:
+    """By its marker alone."""
     if marker is None:
         return "nobody's"
-    mine = (session.inventory.project, session.inventory.stack)
-    return "ours" if (marker.project, marker.stack) == mine else "another project's"
+    if marker.project != session.inventory.project:
+        return "another project's"
+    return "ours" if marker.stack == session.inventory.stack else "another stack's"
 
 
-def _disks(details: VmDetails, place: str, reach: Reach, bound: set[str], whose_: Whose) -> Iterable[Found]:
+def _disks(details: VmDetails, place: str, reach: Reach, whose_: Whose) -> Iterable[Found]:
     for disk in details.disks:
-        if disk.name in SYSTEM_DISKS or disk.source_file in bound:
+        if disk.name in SYSTEM_DISKS:
             continue
         size = gib_text(int(disk.size_gib)) if disk.size_gib is not None and disk.size_gib.denominator == 1 else ""
         fields: dict[str, Json] = {"size": size, "hostDir": str(PurePosixPath(disk.source_file).parent)}
         yield Found("Disk", disk.source_file, place, reach, whose_, holder_id=details.task_id, fields=fields)
 
 
-async def _lans(place: str, reach: Reach, session: Session, reader: Reader, bound: set[str]) -> list[Found]:
+async def _lans(place: str, reach: Reach, session: Session, reader: Reader) -> list[Found]:
     """LANs that our wallet owns, as far as that is known."""
     listing, wallets = await reader.networks(reach), session.wallets(reach.identity)
     if not isinstance(listing, Known):
@@ -138,7 +143,7 @@ async def _lans(place: str, reach: Reach, session: Session, reader: Reader, boun
     return [
         Found("Network", lan.network_name, place, reach, "nobody's", fields={"cidr": lan.ip_cidr})
         for lan in listing.value
-        if lan.rent_wallet in wallets and lan.network_name not in bound
+        if lan.rent_wallet in wallets
     ]
 
 
@@ -147,7 +152,6 @@ async def _of_manager(resource: Resource[Spec], session: Session, reader: Reader
     servers = await reader.servers(reach)
     if isinstance(servers, Unreadable):
         return servers.reason
-    bound = {b.id for b in session.state.bindings.values()}
     return [
         Found(
             "BareMetalServer", s.node_id, resource.address, reach, "nobody's",
@@ -158,5 +162,4 @@ async def _of_manager(resource: Resource[Spec], session: Session, reader: Reader
             },
         )
         for s in servers.value.values()
-        if s.node_id not in bound
     ]  # fmt: skip

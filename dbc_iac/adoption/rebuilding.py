@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from dbc_iac.adoption.binding import adopt
+from dbc_iac.adoption.binding import Others, adopt
 from dbc_iac.adoption.finding import Found, find_unbound
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, ExitCode, Severity
 from dbc_iac.kinds import Resource, kind_of
@@ -18,6 +18,7 @@ from dbc_iac.kinds.marker import parse_marker
 from dbc_iac.kinds.reader import Reader
 from dbc_iac.kinds.spec import Spec
 from dbc_iac.plan.candidates import holder_address
+from dbc_iac.plan.ownership import Object
 from dbc_iac.plan.session import Session
 from dbc_iac.state.document import State
 
@@ -40,7 +41,9 @@ class Rebuilt:
         return bool(self.proofs or self.new)
 
 
-async def rebuild(session: Session, mapped: Mapping[str, str], new: frozenset[str]) -> Rebuilt:
+async def rebuild(
+    session: Session, mapped: Mapping[str, str], new: frozenset[str], held: Mapping[Object, str]
+) -> Rebuilt:
     """Bind what is not bound. VMs come first, for disks and snapshots live on them, and then what was said.
 
     Raises DiagnosticError where what was said cannot be: an answer that is not taken is not passed over.
@@ -53,13 +56,13 @@ async def rebuild(session: Session, mapped: Mapping[str, str], new: frozenset[st
         if resource.address in made.state.bindings or resource.address in new:
             continue
         now = replace(session, state=made.state)
-        found = await find_unbound(now, reader)
-        identity, proof = _match(resource, now, found.found, mapped)
+        found = [f for f in (await find_unbound(now, reader, held)).found if f.whose != "another stack's"]
+        identity, proof = _match(resource, now, found, mapped)
         if not identity:
             made.open_questions[resource.address] = proof
             continue
         try:
-            binding = await adopt(now, resource.address, identity, reader)
+            binding = await adopt(now, resource.address, identity, reader, Others(held))
         except DiagnosticError as error:
             if resource.address in mapped:
                 raise
@@ -101,7 +104,7 @@ def _bindable(resource: Resource[Spec]) -> bool:
 
 
 def _match(
-    resource: Resource[Spec], session: Session, found: tuple[Found, ...], mapped: Mapping[str, str]
+    resource: Resource[Spec], session: Session, found: list[Found], mapped: Mapping[str, str]
 ) -> tuple[str, str]:
     """The id and what proves it; without an id why there is none."""
     if resource.address in mapped:

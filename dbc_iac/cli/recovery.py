@@ -48,7 +48,7 @@ def orphans(app: App, as_json: bool) -> None:
     app.json = as_json
     workspace = Workspace.load(app)
     workspace.check().raise_errors()
-    findings = app.redaction(workspace.work(_find, workspace.recorded()))
+    findings = app.redaction(_found(workspace, workspace.recorded()))
     rows = [
         {"kind": f.kind, "id": f.id, "place": f.place, "whose": f.whose, "marker": f.marker, "status": f.status}
         for f in findings.found
@@ -58,11 +58,17 @@ def orphans(app: App, as_json: bool) -> None:
         raise Exit(ExitCode.ERROR)
 
 
-async def _find(session: Session) -> Findings:
+def _found(workspace: Workspace, state: State) -> Findings:
     from dbc_iac.adoption.finding import find_unbound
+    from dbc_iac.cli.stacks import held_elsewhere
     from dbc_iac.kinds.reader import Reader
 
-    return await find_unbound(session, Reader(session.connect))
+    held = held_elsewhere(workspace)
+
+    async def find(session: Session) -> Findings:
+        return await find_unbound(session, Reader(session.connect), held)
+
+    return workspace.work(find, state)
 
 
 @click.command("import")
@@ -72,10 +78,17 @@ async def _find(session: Session) -> Findings:
 @click.option(
     "--generate", type=click.Path(path_type=Path, file_okay=False), help="With --all: write manifests for it into here."
 )
+@click.option("--foreign", is_flag=True, help="Take over what another project or stack made, and manages no more.")
 @json_option
 @click.pass_obj
 def import_(
-    app: App, address: str | None, identity: str | None, everything: bool, generate: Path | None, as_json: bool
+    app: App,
+    address: str | None,
+    identity: str | None,
+    everything: bool,
+    generate: Path | None,
+    foreign: bool,
+    as_json: bool,
 ) -> None:
     """Take an object in: bind the document ADDRESS to what has ID (VM: task id, Disk: file, server: node id).
 
@@ -85,8 +98,8 @@ def import_(
 
     app.json = as_json
     if everything:
-        if generate is None or address is not None:
-            raise click.UsageError("--all needs --generate DIR, and no ADDRESS")
+        if generate is None or address is not None or foreign:
+            raise click.UsageError("--all needs --generate DIR, and neither ADDRESS nor --foreign")
         _import_all(app, generate)
         return
     if address is None or identity is None or generate is not None:
@@ -94,31 +107,37 @@ def import_(
     workspace = Workspace.load(app)
     workspace.check().raise_errors()
     with workspace.locked("import"):
-        after = _adopted(workspace, workspace.state(), {address: identity})
+        after = _adopted(workspace, workspace.state(), {address: identity}, taken_over=foreign)
         workspace.store.commit(after)
     app.show(f"{address} is {identity} now. See what differs with `dbc-iac plan`.\n", {address: identity})
 
 
-def _adopted(workspace: Workspace, before: State, wanted: dict[str, str]) -> State:
+def _adopted(workspace: Workspace, before: State, wanted: dict[str, str], *, taken_over: bool) -> State:
     """The state with each document bound to its object: VMs first. Raises DiagnosticError."""
     from dataclasses import replace
 
-    from dbc_iac.adoption.binding import adopt
+    from dbc_iac.adoption.binding import Others, adopt
+    from dbc_iac.cli.stacks import held_elsewhere
     from dbc_iac.kinds import kind_of
     from dbc_iac.kinds.reader import Reader
+
+    others = Others(held_elsewhere(workspace), taken_over)
 
     async def bind(session: Session) -> State:
         state, reader = before, Reader(session.connect)
         for address, identity in sorted(wanted.items(), key=lambda w: bool(kind_of(w[0].partition("/")[0]).holder)):
-            binding = await adopt(replace(session, state=state), address, identity, reader)
+            binding = await adopt(replace(session, state=state), address, identity, reader, others)
             state = state.with_binding(binding)
         return state
 
-    return workspace.work(bind, before)
+    after = workspace.work(bind, before)
+    workspace.app.report(others.told)
+    return after
 
 
 def _import_all(app: App, folder: Path) -> None:
     """Write manifests, read them back as the project does, and bind what they describe."""
+    from dbc_iac.adoption.finding import MAY_BE_TAKEN
     from dbc_iac.adoption.generating import manifests, name_documents
     from dbc_iac.cli.workspace import Workspace
 
@@ -127,8 +146,8 @@ def _import_all(app: App, folder: Path) -> None:
     target = app.directory / folder
     with workspace.locked("import"):
         before = workspace.state()
-        findings = workspace.work(_find, before)
-        wanted = [f for f in findings.found if f.whose != "another project's" and _has_host(f, findings, before)]
+        findings = _found(workspace, before)
+        wanted = [f for f in findings.found if f.whose in MAY_BE_TAKEN and _has_host(f, findings, before)]
         documents = name_documents(wanted, frozenset(workspace.inventory.resources))
         files = manifests(documents, {b.id: a for a, b in before.bindings.items() if b.kind == "VirtualMachine"})
         _write_new(target, files)
@@ -141,16 +160,18 @@ def _import_all(app: App, folder: Path) -> None:
                 "Add it to `manifests` of the project file, or use a folder below them, and import again.",
             )
         again.check().raise_errors()
-        workspace.store.commit(_adopted(again, before, {a: f.id for a, f in documents.items()}))
+        workspace.store.commit(_adopted(again, before, {a: f.id for a, f in documents.items()}, taken_over=False))
     text = "".join(f"{a}  is {f.id}\n" for a, f in documents.items()) or "There is nothing to import.\n"
     app.show(text, {a: f.id for a, f in documents.items()})
 
 
 def _has_host(one: Found, findings: Findings, before: State) -> bool:
     """A disk can be taken in only with its VM."""
-    if one.kind != "Disk":
+    from dbc_iac.adoption.finding import MAY_BE_TAKEN
+
+    if not one.holder_id:
         return True
-    ours = {f.id for f in findings.found if f.whose != "another project's"}
+    ours = {f.id for f in findings.found if f.whose in MAY_BE_TAKEN}
     return one.holder_id in ours | {b.id for b in before.bindings.values()}
 
 
@@ -216,6 +237,7 @@ def state_rm(app: App, addresses: tuple[str, ...], yes: bool, as_json: bool) -> 
 def state_rebuild(app: App, mapped: tuple[str, ...], new: tuple[str, ...], yes: bool, as_json: bool) -> None:
     """Build a lost state anew, from what the API proves. What it cannot prove is asked for."""
     from dbc_iac.adoption.rebuilding import Rebuilt, rebuild
+    from dbc_iac.cli.stacks import held_elsewhere
     from dbc_iac.cli.workspace import Workspace
     from dbc_iac.report.adoption_text import rebuilt_text
 
@@ -228,9 +250,10 @@ def state_rebuild(app: App, mapped: tuple[str, ...], new: tuple[str, ...], yes: 
     workspace = Workspace.load(app)
     workspace.check().raise_errors()
     with workspace.locked("state rebuild"):
+        held = held_elsewhere(workspace)
 
         async def build(session: Session) -> Rebuilt:
-            return await rebuild(session, answers, frozenset(new))
+            return await rebuild(session, answers, frozenset(new), held)
 
         rebuilt = workspace.work(build, workspace.state())
         shown = {"proofs": rebuilt.proofs, "open": rebuilt.open_questions, "new": list(rebuilt.new)}

@@ -22,17 +22,21 @@ def with_birth(base: Change, observation: Observation) -> Change:
     return replace(base, generation=born.generation, marker=str(born))
 
 
-def object_of(kind: str, identity: str, target: str, holder_id: str) -> tuple[str, str, str, str]:
+Object = tuple[str, str, str, str]
+"""One object, wherever it is bound: see `object_of`."""
+
+
+def object_of(kind: str, identity: str, target: str, holder_id: str) -> Object:
     """What is equal for two bindings of one object. `holder_id`: of the VM that it lives on, where it lives on one."""
     return (kind, identity, "" if kind_of(kind).roams else target, holder_id)
 
 
-def objects(state: State) -> dict[tuple[str, str, str, str], str]:
+def objects(state: State) -> dict[Object, str]:
     """The address that each object of a state is bound to."""
     return {_object(bound, state): address for address, bound in state.bindings.items()}
 
 
-def _object(bound: Binding, state: State) -> tuple[str, str, str, str]:
+def _object(bound: Binding, state: State) -> Object:
     holder = state.bindings.get(bound.holder)
     holder_id = str(bound.resolved.get("vm", "")) or (holder.id if holder is not None else "")
     return object_of(bound.kind, bound.id, str(bound.where.get("target", "")), holder_id)

@@ -165,3 +165,54 @@ def test_one_object_is_bound_to_one_address(world: Callable[..., Emulated]) -> N
         result = emulated.run("import", address, identity, "--json")
         assert (result.code, result.codes) == (5, ["cannot-import"])
         assert said in result.err
+
+
+def test_what_another_stack_made_or_has_is_not_taken_from_it(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(ports=PORTS), disk())
+    applied(emulated)
+    [task_id] = emulated.vms
+    take = ["--stack", "other", "import", "VirtualMachine/trainer", task_id]
+    held = emulated.run(*take, "--foreign", "--json")
+    assert (held.code, held.codes) == (5, ["cannot-import"])
+    assert "is the stack main's already" in held.err
+    assert {f["whose"] for f in emulated.run("--stack", "other", "orphans", "--json").json["found"]} == {
+        "another stack's"
+    }
+    assert emulated.run("state", "rm", "Disk/scratch", "VirtualMachine/trainer", "--yes").code == 0
+    made = emulated.run(*take, "--json")
+    assert (made.code, made.codes) == (5, ["cannot-import"])
+    assert "was made by the stack main of the project lab, as trainer" in made.err
+    assert f"dbc-iac import --foreign VirtualMachine/trainer {task_id}" in made.err
+    over = emulated.run(*take, "--foreign")
+    assert over.code == 0
+    assert "warning[taken-over]" in over.err
+    assert emulated.run("--stack", "other", "import", "Disk/scratch", files_of(emulated, task_id)[2]).code == 0
+    assert emulated.run("--stack", "other", "plan", "--detailed-exitcode").code == 0
+
+
+def test_what_another_project_made_is_taken_over_only_by_the_users_word(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(ports=PORTS))
+    applied(emulated)
+    [task_id] = emulated.vms
+    emulated.admin.change_vm(task_id, desc="[dbc-iac:other/prod/thing/1/000000000000]")
+    lose_state(emulated)
+    for command in (
+        ["import", "VirtualMachine/trainer", task_id],
+        ["state", "rebuild", f"--map=VirtualMachine/trainer={task_id}"],
+    ):
+        refused = emulated.run(*command, "--json")
+        assert (refused.code, refused.codes) == (5, ["cannot-import"])
+        assert "was made by the stack prod of the project other, as thing" in refused.err
+    assert emulated.run("import", "--foreign", "VirtualMachine/trainer", task_id).code == 0
+    assert_empty(emulated)
+
+
+def test_a_rebuild_leaves_other_stacks_what_they_have(world: Callable[..., Emulated]) -> None:
+    lan = document("Network", "training", {"via": "gpu-a", "cidr": "192.168.66.0/24"})
+    emulated = world(lan)
+    applied(emulated)
+    result = emulated.run("--stack", "other", "state", "rebuild", "--yes")
+    assert (result.code, "is the stack main's already" in result.out) == (2, True)
+    assert emulated.run("--stack", "other", "state", "list", "--json").json == []
+    assert emulated.run("--stack", "other", "import", "--all", "--generate", "manifests/found").code == 0
+    assert emulated.run("--stack", "other", "state", "list", "--json").json == []
