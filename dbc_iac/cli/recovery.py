@@ -92,7 +92,8 @@ def import_(
 ) -> None:
     """Take an object in: bind the document ADDRESS to what has ID (VM: task id, Disk: file, server: node id).
 
-    With --all --generate DIR manifests are written for everything that is there; then a plan is empty.
+    With --all --generate DIR manifests are written for everything that is there; then a plan is empty. Image files are
+    left: nothing tells whose they are.
     """
     from dbc_iac.cli.workspace import Workspace
 
@@ -138,7 +139,7 @@ def _adopted(workspace: Workspace, before: State, wanted: dict[str, str], *, tak
 def _import_all(app: App, folder: Path) -> None:
     """Write manifests, read them back as the project does, and bind what they describe."""
     from dbc_iac.adoption.finding import MAY_BE_TAKEN
-    from dbc_iac.adoption.generating import manifests, name_documents
+    from dbc_iac.adoption.generating import describable, manifests, name_documents
     from dbc_iac.cli.workspace import Workspace
 
     workspace = Workspace.load(app)
@@ -147,7 +148,8 @@ def _import_all(app: App, folder: Path) -> None:
     with workspace.locked("import"):
         before = workspace.state()
         findings = _found(workspace, before)
-        wanted = [f for f in findings.found if f.whose in MAY_BE_TAKEN and _has_host(f, findings, before)]
+        ours = [f for f in findings.found if f.whose in MAY_BE_TAKEN and describable(f)]
+        wanted = [f for f in ours if _has_host(f, findings, before)]
         documents = name_documents(wanted, frozenset(workspace.inventory.resources))
         files = manifests(documents, {b.id: a for a, b in before.bindings.items() if b.kind == "VirtualMachine"})
         _write_new(target, files)
@@ -166,7 +168,7 @@ def _import_all(app: App, folder: Path) -> None:
 
 
 def _has_host(one: Found, findings: Findings, before: State) -> bool:
-    """A disk can be taken in only with its VM."""
+    """What lives on a VM can be taken in only with that."""
     from dbc_iac.adoption.finding import MAY_BE_TAKEN
 
     if not one.holder_id:

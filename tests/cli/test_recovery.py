@@ -242,7 +242,8 @@ def test_everything_is_imported_with_manifests_that_a_plan_finds_equal(
     assert result.code == 0, result.err
     text = (tmp_path / "manifests/imported/gpu-a.yaml").read_text()
     assert "name: trainer" in text
-    assert "password" not in text.replace("Passwords", "")
+    assert "env: TRAINER_PASSWORD" in text
+    assert not any(found["password"] in text for found in emulated.vms.values())
     assert_empty(emulated)
     assert set(emulated.vms) == before
     assert emulated.run("orphans").out == "Everything is in the state.\n"

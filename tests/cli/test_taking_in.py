@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.test_fields import SERVER, bare_metal
+from tests.cli.test_fields import MANAGER, SERVER, bare_metal
 from tests.projects import NODE_ID, Emulated, document, project, vm
 
 PORTS = {"ssh": 20100, "vnc": 20101}
@@ -216,3 +216,69 @@ def test_a_rebuild_leaves_other_stacks_what_they_have(world: Callable[..., Emula
     assert emulated.run("--stack", "other", "state", "list", "--json").json == []
     assert emulated.run("--stack", "other", "import", "--all", "--generate", "manifests/found").code == 0
     assert emulated.run("--stack", "other", "state", "list", "--json").json == []
+
+
+CENTRES = {"imageCentres": [{"id": "ID_1", "images": [{"name": "ubuntu.qcow2"}]}, {"id": "ID_2"}]}
+EVERYTHING = (
+    document("Network", "training", {"via": "gpu-a", "cidr": "192.168.66.0/24"}),
+    vm(network="training", publicIp="203.0.113.50", description="my vm", ports={**PORTS, "forward": ["tcp,8080:80"]}),
+    disk(),
+    document("Snapshot", "first", {"vm": "trainer", "imageServer": "ID_2", "description": "of the beginning"}),
+    vm("net", gpus=0, biosMode="pxe", dataDisk=None, ports={"ssh": 20300, "vnc": 20301}),
+    vm("win", gpus=0, os="windows", ports={"rdp": 20401, "vnc": 20402}, power="off"),
+)
+
+
+def test_manifests_are_generated_for_whatever_the_api_shows_in_whole(world: Callable[..., Emulated]) -> None:
+    emulated = world(*EVERYTHING, **CENTRES)
+    applied(emulated)
+    known = emulated.run("state", "list", "--json").json
+    before = emulated.vms
+    text = generated(emulated)
+    assert emulated.run("state", "list", "--json").json[1:] == known[1:]  # a disk carries no name
+    for line in ("publicIp: 203.0.113.50", "env: TRAINER_PASSWORD", "imageServer: ID_2", "of the beginning"):
+        assert line in text
+    assert text.count("env:") == 2  # not of a VM that boots from the network
+    assert before[next(iter(before))]["password"] not in text
+    assert_empty(emulated)
+    applied(emulated)
+    assert emulated.vms == before
+    assert emulated.run("orphans").out == "Everything is in the state.\n"
+
+
+def test_a_password_by_reference_is_compared_where_it_is_at_hand(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(ports=PORTS))
+    applied(emulated)
+    generated(emulated)
+    [found] = emulated.vms.values()
+    untold = emulated.run("plan", "--detailed-exitcode")
+    assert (untold.code, "its value is not at hand" in untold.out) == (0, True)
+    emulated.project.environ["TRAINER_PASSWORD"] = found["password"]
+    told = emulated.run("plan", "--detailed-exitcode")
+    assert (told.code, "its value is not at hand" in told.out) == (0, False)
+    emulated.project.environ["TRAINER_PASSWORD"] = "another"
+    assert emulated.run("plan", "--detailed-exitcode").code == 2
+
+
+def test_a_snapshot_without_a_file_in_a_centre_is_an_orphan_only(world: Callable[..., Emulated]) -> None:
+    emulated = world(
+        vm(ports=PORTS), document("Snapshot", "first", {"vm": "trainer", "imageServer": "ID_2"}), **CENTRES
+    )
+    applied(emulated)
+    emulated.network.centres.centres["ID_2"].files.clear()
+    generated(emulated)
+    assert emulated.run("state", "list", "--json").json == ["VirtualMachine/trainer"]
+    assert [f["kind"] for f in emulated.run("orphans", "--json").json["found"]] == ["Snapshot"]
+
+
+def test_servers_are_generated_with_references(tmp_path: Path) -> None:
+    emulated = bare_metal(tmp_path, SERVER)
+    applied(emulated)
+    lose_state(emulated)
+    (tmp_path / "manifests/all.yaml").write_text(MANAGER)
+    assert emulated.run("import", "--all", "--generate", "manifests/found").code == 0
+    text = (tmp_path / "manifests/found/rack.yaml").read_text()
+    assert "env: IPMI_3156995B" in text
+    assert "canaryipmi" not in text
+    assert_empty(emulated)
+    emulated.close()

@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from dbc_iac.api.reading import VmDetails
 from dbc_iac.kinds.kind import Observation, Sought, unread
 from dbc_iac.kinds.marker import read_marker
+from dbc_iac.kinds.reach import Reach
 from dbc_iac.kinds.reader import Known, Reader, Unreadable
 from dbc_iac.kinds.virtual_machine.power import POWER, TRANSITIONAL
 from dbc_iac.values import Json
@@ -29,13 +30,17 @@ async def observe(sought: Sought, reader: Reader) -> Observation:
         if await reader.vm_went(sought.reach, sought.id):
             return Observation(False, id=sought.id)
         return Observation(None, id=sought.id, reason="the node lists the VM, but says that it does not exist")
-    hardware = await reader.hardware(sought.reach)
-    machine_ip = hardware.value.ip if isinstance(hardware, Known) else None
-    return seen(sought, status.value, details.value, machine_ip)
+    return seen(sought, status.value, details.value, await machine_ip(reader, sought.reach))
 
 
-def seen(sought: Sought, status: str, details: VmDetails, machine_ip: str | None) -> Observation:
-    """The observation of a VM that exists. `machine_ip` is the node's address as masked (`*.51.*.142`), if known."""
+async def machine_ip(reader: Reader, reach: Reach) -> str | None:
+    """The node's own address as masked, which tells a public IP of a VM from it."""
+    hardware = await reader.hardware(reach)
+    return hardware.value.ip if isinstance(hardware, Known) else None
+
+
+def seen(sought: Sought, status: str, details: VmDetails, masked_ip: str | None) -> Observation:
+    """The observation of a VM that exists. `masked_ip` is the node's address as masked (`*.51.*.142`), if known."""
     description, marker = read_marker(details.desc)
     values: dict[str, Json] = {
         "description": description,
@@ -57,7 +62,7 @@ def seen(sought: Sought, status: str, details: VmDetails, machine_ip: str | None
         if port is not None:
             values[path] = port
     _data_disk(sought, details, values)
-    _public_ip(sought, details, machine_ip, values)
+    _public_ip(sought, details, masked_ip, values)
     if status in POWER:
         values["power"] = POWER[status]
     notes: tuple[str, ...] = ()
