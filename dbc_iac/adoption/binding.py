@@ -63,7 +63,18 @@ async def adopt(session: Session, address: str, identity: str, reader: Reader, o
     wallets = session.wallets(reach.identity)
     if seen.owner and wallets and seen.owner not in wallets:
         raise _problem(address, f"{identity} belongs to {seen.owner}", "Declare it with `external: true`.")
+    _check_made_with(session, resource, seen)
     return bound(session, resource, identity, seen, holder, reader)
+
+
+def _check_made_with(session: Session, resource: Resource[Spec], seen: Observation) -> None:
+    """What is believed where the API does not show it: a user's own file would be deleted without being named."""
+    wanted = kind_of(resource.kind).desired(resource, session.inventory)
+    for path, value in seen.made_with.items():
+        if wanted.get(path) != value:
+            said = f"{seen.id} has the {path} {value}" if value else f"{seen.id} has no {path}"
+            remedy = f"Write `{path}: {value}` in its document." if value else f"Take `{path}` out of its document."
+            raise _problem(resource.address, f"{said}, and the document says otherwise", remedy)
 
 
 def _check_marker(session: Session, address: str, identity: str, marker: Marker | None, others: Others) -> None:

@@ -94,18 +94,12 @@ async def _of_node(resource: Resource[Spec], session: Session, reader: Reader, u
         seen = reading.seen(Sought(resource.address, reach, task_id, 1), summary.status, details.value, machine_ip)
         vm = Found(
             "VirtualMachine", task_id, resource.address, reach, whose(parse_marker(seen.marker), session), seen.marker,
-            details.value.status, fields={**seen.values, **_attached(details.value)},
+            details.value.status, fields={**seen.values, **seen.made_with},
             secrets=frozenset(p for p, secret in seen.secrets.items() if secret.reveal()),
         )  # fmt: skip
         found += [vm, *_disks(details.value, vm)]
         found += await _snapshots(vm, session, reader, unread) if details.value.disks else []
     return found + await _lans(resource.address, reach, session, reader)
-
-
-def _attached(details: VmDetails) -> dict[str, Json]:
-    """Not among what a plan compares: from its name alone a VM is never made anew."""
-    file = reading.attached_file(details)
-    return {"dataDisk.file": file} if file else {}
 
 
 def _is_here(details: VmDetails, reach: Reach, inventory: Inventory) -> bool:

@@ -49,6 +49,8 @@ class Observation:
     members: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     resolved: Mapping[str, Json] = field(default_factory=dict)
+    made_with: Mapping[str, Json] = field(default_factory=dict)
+    """Fields that are told from names: enough to ask about when it is taken in, not to make it anew for."""
     hidden: frozenset[str] = frozenset()
     """Paths of secrets that are not shown just now, and so not compared."""
 

@@ -85,6 +85,22 @@ def test_a_vm_with_the_users_own_file_is_taken_in_as_protected_as_it_is_planned(
     assert gone.code == (0 if said else 5), gone.err
 
 
+@pytest.mark.parametrize("file", ["mydata.qcow2", None])
+def test_a_vm_is_taken_in_only_with_the_users_own_file_named(world: Callable[..., Emulated], file: str | None) -> None:
+    wanted = {"size": "20Gi", "file": file} if file else {"size": "20Gi"}
+    other = {"size": "20Gi"} if file else {"size": "20Gi", "file": "mydata.qcow2"}
+    emulated = world(vm(dataDisk=wanted, ports=PORTS), **OWN_FILE)
+    applied(emulated)
+    [task_id] = emulated.vms
+    lose_state(emulated)
+    write(emulated, vm(dataDisk=other, ports=PORTS))
+    refused = emulated.run("import", "VirtualMachine/trainer", task_id, "--json")
+    assert (refused.code, refused.codes) == (5, ["cannot-import"])
+    assert ("Write `dataDisk.file: mydata.qcow2`" if file else "Take `dataDisk.file` out") in refused.err
+    assert emulated.run("state", "rebuild", "--yes").code == 2
+    assert emulated.run("state", "list", "--json").json == []
+
+
 def test_a_server_that_may_be_destroyed_stays_so(tmp_path: Path) -> None:
     emulated = bare_metal(tmp_path, {**SERVER, "lifecycle": {"preventDestroy": False}})
     applied(emulated)

@@ -78,6 +78,7 @@ def seen(sought: Sought, status: str, details: VmDetails, masked_ip: str | None)
         fault=status if status.endswith("error") else "",
         marker=str(marker) if marker else "",
         notes=notes,
+        made_with={"dataDisk.file": attached_file(details) or None} if details.disks else {},
         resolved={"dataDisk.path": path} if (path := _first_data_file(details)) else {},
     )
 
