@@ -31,7 +31,7 @@ from dbc_iac.manifest.load import LoadedProject, load_project
 from dbc_iac.manifest.secret import SecretRef, SecretResolver
 from dbc_iac.plan import Options, Plan, Session, check_inventory, make_plan
 from dbc_iac.plan.fit import check_fit
-from dbc_iac.plan.moves import check_lists, mistyped, renamed
+from dbc_iac.plan.moves import check_lists, mistyped, renamed, still_there
 from dbc_iac.plan.review import not_as_reviewed, not_its_rest
 from dbc_iac.policy import evaluate, unsound
 from dbc_iac.report.redaction import Redaction
@@ -96,12 +96,7 @@ class Workspace:
         found.extend(unsound(self.loaded.project.policies))
         found.extend(check_inventory(self.inventory, self.loaded.project.identity_types(), self.loaded.broken))
         found.extend(check_lists(self._moved, self.loaded.project.removed, self.loaded.where))
-        for address in self.loaded.project.removed:
-            if address in self.inventory.resources:
-                resource = self.inventory.resources[address]
-                remedy = "Remove the document, or take it off the list."
-                told = f"`removed` names {address}, which has a document"
-                found.add(resource.problem("still-there", "", told, remedy=remedy))
+        found.extend(still_there(self.loaded.project.removed, self.inventory))
         return found
 
     @cached_property

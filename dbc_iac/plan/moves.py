@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity, SourceRange
-from dbc_iac.kinds import kind_of, kinds
+from dbc_iac.kinds import Inventory, kind_of, kinds
 from dbc_iac.plan.model import Action, Change
 from dbc_iac.state.document import Binding, State
 
@@ -48,6 +48,14 @@ def check_lists(moves: Sequence[tuple[str, str]], removed: Sequence[str], where:
     for index, address in enumerate(removed):
         if wrong := _malformed(address):
             yield _wrong("invalid-address", f"removed.{index}: {wrong[0]}", wrong[1], where(("spec", "removed", index)))
+
+
+def still_there(removed: Sequence[str], inventory: Inventory) -> Iterator[Diagnostic]:
+    """Entries of `removed` whose document is there all the same."""
+    for address in removed:
+        if resource := inventory.resources.get(address):
+            remedy = "Remove the document, or take it off the list."
+            yield resource.problem("still-there", "", f"`removed` names {address}, which has a document", remedy=remedy)
 
 
 def mistyped(removed: Sequence[str], state: State, changes: Iterable[Change], where: Where) -> Iterator[Diagnostic]:
