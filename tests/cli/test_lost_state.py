@@ -135,7 +135,7 @@ def test_a_rebuild_with_open_questions_makes_nothing_a_second_time(
     assert rebuilt.code == 0, rebuilt.out + rebuilt.err
     if not edited:
         assert_nothing_is_pending(emulated)
-    applied(emulated)
+    applied(emulated, "--allow-data-loss")  # another folder is another disk
     assert_nothing_is_pending(emulated)
     assert len(next(iter(emulated.vms.values()))["disks"]) == 4
 
