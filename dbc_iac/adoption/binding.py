@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from dbc_iac.adoption.finding import whose
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, ExitCode, Severity
 from dbc_iac.kinds import Observation, Resource, kind_of
 from dbc_iac.kinds.kind import Sought
-from dbc_iac.kinds.marker import parse_marker
+from dbc_iac.kinds.marker import Marker, parse_marker
 from dbc_iac.kinds.reader import Reader
 from dbc_iac.kinds.spec import Spec
 from dbc_iac.plan.candidates import find_candidates, holder_address
 from dbc_iac.plan.graph import dependencies
+from dbc_iac.plan.ownership import Object, object_of, objects
 from dbc_iac.plan.ports import choose_ports
 from dbc_iac.plan.refresh import World
 from dbc_iac.plan.session import Session
@@ -17,7 +22,19 @@ from dbc_iac.state.document import Binding
 from dbc_iac.values import Json
 
 
-async def adopt(session: Session, address: str, identity: str, reader: Reader) -> Binding:
+@dataclass(frozen=True, slots=True)
+class Others:
+    """What is another's: what other stacks have, by their states, and which; and whether its marker may be passed over.
+
+    `told` collects the warnings that go with that.
+    """
+
+    held: Mapping[Object, str] = field(default_factory=dict)
+    taken_over: bool = False
+    told: Diagnostics = field(default_factory=Diagnostics)
+
+
+async def adopt(session: Session, address: str, identity: str, reader: Reader, others: Others) -> Binding:
     """The binding of a document to the object with that id. Raises DiagnosticError where it cannot be."""
     resource = _document(session, address)
     holder = holder_address(resource)
@@ -33,10 +50,45 @@ async def adopt(session: Session, address: str, identity: str, reader: Reader) -
         raise _problem(address, f"{identity} cannot be read: {seen.reason}", "Try again when it can.")
     if not seen.present or seen.id != identity:
         raise _problem(address, f"there is no {kind.name} {identity} at {reach.name}", "See `dbc-iac orphans`.")
+    if part := kind.part_of(seen):
+        raise _problem(address, f"{identity} is {part} of {holder}", "It is managed with its VM, by `dataDisk`.")
+    holding = objects(session.state).get(object_of(kind.name, identity, reach.target, holder_id))
+    if holding is not None:
+        remedy = f"Where the document was renamed: `dbc-iac state mv {holding} {address}`."
+        raise _problem(address, f"{identity} is bound to {holding} already", remedy)
+    if stack := others.held.get(object_of(kind.name, identity, reach.target, holder_id)):
+        remedy = f"Declare it in one of them; or take it from {stack} first: --stack {stack} state rm."
+        raise _problem(address, f"{identity} is the stack {stack}'s already", remedy)
+    _check_marker(session, address, identity, parse_marker(seen.marker), others)
     wallets = session.wallets(reach.identity)
     if seen.owner and wallets and seen.owner not in wallets:
         raise _problem(address, f"{identity} belongs to {seen.owner}", "Declare it with `external: true`.")
+    _check_made_with(session, resource, seen)
     return bound(session, resource, identity, seen, holder, reader)
+
+
+def _check_made_with(session: Session, resource: Resource[Spec], seen: Observation) -> None:
+    """What is believed where the API does not show it: a user's own file would be deleted without being named."""
+    wanted = kind_of(resource.kind).desired(resource, session.inventory)
+    for path, value in seen.made_with.items():
+        if wanted.get(path) != value:
+            said = f"{seen.id} has the {path} {value}" if value else f"{seen.id} has no {path}"
+            remedy = f"Write `{path}: {value}` in its document." if value else f"Take `{path}` out of its document."
+            raise _problem(resource.address, f"{said}, and the document says otherwise", remedy)
+
+
+def _check_marker(session: Session, address: str, identity: str, marker: Marker | None, others: Others) -> None:
+    """A marker is a birth certificate: it may be stale, but whoever it names may still manage what carries it."""
+    if marker is None or whose(marker, session) == "ours":
+        return
+    owner = f"the stack {marker.stack} of the project {marker.project}"
+    summary = f"{identity} was made by {owner}, as {marker.name}"
+    if not others.taken_over:
+        remedy = f"If that manages it no more: `dbc-iac import --foreign {address} {identity}`."
+        raise _problem(address, summary, remedy)
+    detail = "What two projects or stacks manage, each changes and deletes under the other."
+    remedy = f"Let {owner} forget it (`state rm`), and take its document away there."
+    others.told.add(Diagnostic("taken-over", Severity.WARNING, summary, detail, remedy, address=address))
 
 
 def bound(
@@ -59,7 +111,7 @@ def bound(
         where=kind.reach(resource, session.inventory).to_json(),
         applied=applied,
         dependencies=dependencies(resource, session.inventory),
-        protected=bool(resource.spec.lifecycle.prevent_destroy) or kind.irreplaceable,
+        protected=kind.protected(resource),
         holder=holder,
         resolved=resolved,
     )

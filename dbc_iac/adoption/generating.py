@@ -1,6 +1,7 @@
 """Manifests for what lives on the machines: documents that a plan finds equal; what the API hides is the user's.
 
-Secrets become references. What is never shown (a VM's image) gets a value that says so.
+Secrets become references: a plan finds them equal, or cannot compare them where their values are not at hand. What is
+never shown (a VM's image) gets a value that says so.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from dbc_iac.kinds.marker import Marker, parse_marker
 
 UNKNOWN_IMAGE = "not-shown.qcow2"
 _HEADER = """# Written by `dbc-iac import --all --generate`. Everything is as the API shows it.
-# A VM's image is never shown: write the real one before the VM is replaced. Passwords are not managed until you say so.
+# A VM's image, its port forwards and its multicast groups are never shown: write the real ones before it is replaced.
+# Passwords are references: put them where these lead (`dbc-iac vm show NAME --reveal` has them), or take them out.
 """
 
 
@@ -39,14 +41,19 @@ def manifests(documents: Mapping[str, Found], bound: Mapping[str, str]) -> dict[
     lans = {f.id: a.partition("/")[2] for a, f in documents.items() if f.kind == "Network"}
     files: dict[str, list[dict[str, Any]]] = {}
     for address, one in documents.items():
-        spec = _SPECS[one.kind](one, vms, lans)
         name = address.partition("/")[2]
+        spec = _SPECS[one.kind](name, one, vms, lans)
         document = {"apiVersion": "dbc-iac/v1", "kind": one.kind, "metadata": {"name": name}, "spec": spec}
         files.setdefault(f"{one.place.partition('/')[2]}.yaml", []).append(document)
     return {
         file: _HEADER + yaml.safe_dump_all(found, sort_keys=False, allow_unicode=True)
         for file, found in sorted(files.items())
     }
+
+
+def describable(one: Found) -> bool:
+    """Whether the API shows all that a document of it must say. Of a snapshot without a file it hides the centre."""
+    return one.kind != "Snapshot" or bool(one.fields["imageServer"])
 
 
 def _name(one: Found) -> str:
@@ -58,17 +65,17 @@ def _name(one: Found) -> str:
     return f"{_SHORT[one.kind]}-{plain}"[:40].strip("-")
 
 
-_SHORT = {"VirtualMachine": "vm", "Disk": "disk", "BareMetalServer": "server"}
+_SHORT = {"VirtualMachine": "vm", "Disk": "disk", "Snapshot": "snapshot", "BareMetalServer": "server"}
 
 
-def _vm(one: Found, vms: Mapping[str, str], lans: Mapping[str, str]) -> dict[str, Any]:
+def _vm(name: str, one: Found, vms: Mapping[str, str], lans: Mapping[str, str]) -> dict[str, Any]:
     shown = {k: v for k, v in one.fields.items() if v not in (None, "", [])}
     spec: dict[str, Any] = {"node": one.place.partition("/")[2], "image": UNKNOWN_IMAGE}
     for key in ("os", "gpus", "cpus", "memory", "firewall", "publicIp", "description"):
         if key in shown:
             spec[key] = shown[key]
     if "dataDisk.size" in shown:
-        spec["dataDisk"] = {"size": shown["dataDisk.size"]}
+        spec["dataDisk"] = {key: shown[f"dataDisk.{key}"] for key in ("size", "file") if f"dataDisk.{key}" in shown}
     else:
         spec["biosMode"] = "pxe"
     spec["ports"] = {p.partition(".")[2]: v for p, v in shown.items() if p.startswith("ports.")}
@@ -78,25 +85,35 @@ def _vm(one: Found, vms: Mapping[str, str], lans: Mapping[str, str]) -> dict[str
         spec["power"] = shown["power"]
     if shown.get("login.username") not in {None, "N/A"}:
         spec["login"] = {"username": shown["login.username"]}
+        if "login.password" in one.secrets and "biosMode" not in spec:
+            spec["login"]["password"] = {"env": _variable(f"{name}_PASSWORD")}
     return spec
 
 
-def _disk(one: Found, vms: Mapping[str, str], lans: Mapping[str, str]) -> dict[str, Any]:
+def _disk(name: str, one: Found, vms: Mapping[str, str], lans: Mapping[str, str]) -> dict[str, Any]:
     return {"vm": vms[one.holder_id].partition("/")[2], **one.fields}
 
 
-def _network(one: Found, vms: Mapping[str, str], lans: Mapping[str, str]) -> dict[str, Any]:
+def _snapshot(name: str, one: Found, vms: Mapping[str, str], lans: Mapping[str, str]) -> dict[str, Any]:
+    shown = {k: v for k, v in one.fields.items() if v and k != "file"}
+    return {"vm": vms[one.holder_id].partition("/")[2], "name": one.id, **shown}
+
+
+def _network(name: str, one: Found, vms: Mapping[str, str], lans: Mapping[str, str]) -> dict[str, Any]:
     return {"name": one.id, "via": one.place.partition("/")[2], **one.fields}
 
 
-def _server(one: Found, vms: Mapping[str, str], lans: Mapping[str, str]) -> dict[str, Any]:
+def _server(name: str, one: Found, vms: Mapping[str, str], lans: Mapping[str, str]) -> dict[str, Any]:
     shown = {k: v for k, v in one.fields.items() if v not in (None, "")}
     spec: dict[str, Any] = {"manager": one.place.partition("/")[2]}
     spec |= {k: v for k, v in shown.items() if not k.startswith("ipmi.")}
     spec["ipmi"] = {k.partition(".")[2]: v for k, v in shown.items() if k.startswith("ipmi.")}
-    variable = re.sub(r"[^A-Z0-9]+", "_", f"IPMI_{shown['uuid']}".upper())
-    spec["ipmi"]["password"] = {"env": variable}
+    spec["ipmi"]["password"] = {"env": _variable(f"IPMI_{shown['uuid']}")}
     return spec
 
 
-_SPECS = {"VirtualMachine": _vm, "Disk": _disk, "Network": _network, "BareMetalServer": _server}
+def _variable(text: str) -> str:
+    return re.sub(r"[^A-Z0-9]+", "_", text.upper())
+
+
+_SPECS = {"VirtualMachine": _vm, "Disk": _disk, "Snapshot": _snapshot, "Network": _network, "BareMetalServer": _server}

@@ -1,21 +1,24 @@
 """A lost state, built anew from what can be proved: markers, derived ids, names, sizes and files.
 
-What cannot be proved is asked for: an object is bound to a document without proof only by `--map ADDRESS=ID`.
+What cannot be proved is asked for: an object is bound to a document without proof only by `--map ADDRESS=ID`. Of a
+document for which there is nothing yet that can be said too: then a plan makes it, whatever else is there.
 """
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from dbc_iac.adoption.binding import adopt
+from dbc_iac.adoption.binding import Others, adopt
 from dbc_iac.adoption.finding import Found, find_unbound
-from dbc_iac.diagnostics import DiagnosticError
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, ExitCode, Severity
 from dbc_iac.kinds import Resource, kind_of
 from dbc_iac.kinds.marker import parse_marker
 from dbc_iac.kinds.reader import Reader
 from dbc_iac.kinds.spec import Spec
 from dbc_iac.plan.candidates import holder_address
+from dbc_iac.plan.ownership import Object
 from dbc_iac.plan.session import Session
 from dbc_iac.state.document import State
 
@@ -30,25 +33,39 @@ class Rebuilt:
     state: State
     proofs: dict[str, str] = field(default_factory=dict)
     open_questions: dict[str, str] = field(default_factory=dict)
+    new: tuple[str, ...] = ()
+    """What is to be made, by the user's word."""
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.proofs or self.new)
 
 
-async def rebuild(session: Session, mapped: Mapping[str, str]) -> Rebuilt:
-    """Bind what is not bound. VMs come first, for disks and snapshots live on them."""
+async def rebuild(
+    session: Session, mapped: Mapping[str, str], new: frozenset[str], held: Mapping[Object, str]
+) -> Rebuilt:
+    """Bind what is not bound. VMs come first, for disks and snapshots live on them, and then what was said.
+
+    Raises DiagnosticError where what was said cannot be: an answer that is not taken is not passed over.
+    """
+    _check(mapped, new, session)
     reader = Reader(session.connect)
-    made = Rebuilt(session.state)
-    resources = [r for r in session.inventory.resources.values() if not kind_of(r.kind).looked_at]
-    for resource in sorted(resources, key=lambda r: bool(kind_of(r.kind).holder)):
-        if resource.address in made.state.bindings or getattr(resource.spec, "external", False):
+    made = Rebuilt(_with_new(session.state, new), new=tuple(sorted(new)))
+    resources = [r for r in session.inventory.resources.values() if _bindable(r)]
+    for resource in sorted(resources, key=lambda r: (bool(kind_of(r.kind).holder), r.address not in mapped)):
+        if resource.address in made.state.bindings or resource.address in new:
             continue
         now = replace(session, state=made.state)
-        found = await find_unbound(now, reader)
-        identity, proof = _match(resource, now, found.found, mapped)
+        found = [f for f in (await find_unbound(now, reader, held)).found if f.whose != "another stack's"]
+        identity, proof = _match(resource, now, found, mapped)
         if not identity:
             made.open_questions[resource.address] = proof
             continue
         try:
-            binding = await adopt(now, resource.address, identity, reader)
+            binding = await adopt(now, resource.address, identity, reader, Others(held))
         except DiagnosticError as error:
+            if resource.address in mapped:
+                raise
             made.open_questions[resource.address] = error.diagnostics[0].summary
             continue
         made.state = made.state.with_binding(binding)
@@ -56,8 +73,38 @@ async def rebuild(session: Session, mapped: Mapping[str, str]) -> Rebuilt:
     return made
 
 
+def _with_new(state: State, new: frozenset[str]) -> State:
+    """The state that knows of these addresses: as if they had been made once, and that first one was gone."""
+    return state.model_copy(update={"generations": {**dict.fromkeys(sorted(new), 1), **state.generations}})
+
+
+def _check(mapped: Mapping[str, str], new: frozenset[str], session: Session) -> None:
+    """Raises DiagnosticError with every answer to a question that nobody asks."""
+    known = [a for a, r in session.inventory.resources.items() if _bindable(r)]
+    found = Diagnostics()
+    said = {address: f"--map {address}={identity}" for address, identity in mapped.items()}
+    for address, option in [*said.items(), *((a, f"--new {a}") for a in sorted(new))]:
+        if address not in known:
+            close = difflib.get_close_matches(address, known, 1)
+            remedy = f"Did you mean {close[0]}?" if close else "Use Kind/name, as in the documents."
+            found.add(_wrong(address, f"{option}: there is no such document", remedy))
+        elif address in session.state.bindings:
+            bound = session.state.bindings[address].id
+            remedy = f"`dbc-iac state rm {address}` forgets that, without touching it."
+            found.add(_wrong(address, f"{option}: it is bound to {bound} already", remedy))
+    found.raise_errors()
+
+
+def _wrong(address: str, summary: str, remedy: str) -> Diagnostic:
+    return Diagnostic("cannot-map", Severity.ERROR, summary, remedy=remedy, address=address, exit_code=ExitCode.REFUSED)
+
+
+def _bindable(resource: Resource[Spec]) -> bool:
+    return not kind_of(resource.kind).looked_at and not getattr(resource.spec, "external", False)
+
+
 def _match(
-    resource: Resource[Spec], session: Session, found: tuple[Found, ...], mapped: Mapping[str, str]
+    resource: Resource[Spec], session: Session, found: list[Found], mapped: Mapping[str, str]
 ) -> tuple[str, str]:
     """The id and what proves it; without an id why there is none."""
     if resource.address in mapped:
@@ -96,11 +143,8 @@ def _disk(resource: Resource[Spec], session: Session, found: list[Found]) -> tup
     if holder is None:
         return "", "its VM is not bound"
     wanted = kind_of("Disk").desired(resource, session.inventory)
-    fits = [
-        f
-        for f in found
-        if f.holder_id == holder.id and (f.fields["size"], f.fields["hostDir"]) == (wanted["size"], wanted["hostDir"])
-    ]
+    there = [f for f in found if f.holder_id == holder.id]
+    fits = [f for f in there if (f.fields["size"], f.fields["hostDir"]) == (wanted["size"], wanted["hostDir"])]
     alike = [
         r
         for r in session.inventory.of("Disk")
@@ -110,7 +154,8 @@ def _disk(resource: Resource[Spec], session: Session, found: list[Found]) -> tup
     ]
     if len(fits) == 1 and len(alike) == 1:
         return fits[0].id, "it is the only disk of that size and folder"
-    if not fits:
-        return "", "no disk of its VM has its size and folder"
-    names = ", ".join(f.id for f in fits)
-    return "", f"one of {names}: say which with --map {resource.address}=FILE"
+    if not there:
+        return "", "it is not there"
+    names = ", ".join(f.id for f in fits or there)
+    question = f"one of {names}: say which with --map {resource.address}=FILE, or --new {resource.address}"
+    return "", question if fits else f"none has its size and folder; it may be {question}"

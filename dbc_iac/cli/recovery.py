@@ -48,7 +48,7 @@ def orphans(app: App, as_json: bool) -> None:
     app.json = as_json
     workspace = Workspace.load(app)
     workspace.check().raise_errors()
-    findings = app.redaction(workspace.work(_find, workspace.recorded()))
+    findings = app.redaction(_found(workspace, workspace.recorded()))
     rows = [
         {"kind": f.kind, "id": f.id, "place": f.place, "whose": f.whose, "marker": f.marker, "status": f.status}
         for f in findings.found
@@ -58,11 +58,17 @@ def orphans(app: App, as_json: bool) -> None:
         raise Exit(ExitCode.ERROR)
 
 
-async def _find(session: Session) -> Findings:
+def _found(workspace: Workspace, state: State) -> Findings:
     from dbc_iac.adoption.finding import find_unbound
+    from dbc_iac.cli.stacks import held_elsewhere
     from dbc_iac.kinds.reader import Reader
 
-    return await find_unbound(session, Reader(session.connect))
+    held = held_elsewhere(workspace)
+
+    async def find(session: Session) -> Findings:
+        return await find_unbound(session, Reader(session.connect), held)
+
+    return workspace.work(find, state)
 
 
 @click.command("import")
@@ -72,21 +78,29 @@ async def _find(session: Session) -> Findings:
 @click.option(
     "--generate", type=click.Path(path_type=Path, file_okay=False), help="With --all: write manifests for it into here."
 )
+@click.option("--foreign", is_flag=True, help="Take over what another project or stack made, and manages no more.")
 @json_option
 @click.pass_obj
 def import_(
-    app: App, address: str | None, identity: str | None, everything: bool, generate: Path | None, as_json: bool
+    app: App,
+    address: str | None,
+    identity: str | None,
+    everything: bool,
+    generate: Path | None,
+    foreign: bool,
+    as_json: bool,
 ) -> None:
     """Take an object in: bind the document ADDRESS to what has ID (VM: task id, Disk: file, server: node id).
 
-    With --all --generate DIR manifests are written for everything that is there; then a plan is empty.
+    With --all --generate DIR manifests are written for everything that is there; then a plan is empty. Image files are
+    left: nothing tells whose they are.
     """
     from dbc_iac.cli.workspace import Workspace
 
     app.json = as_json
     if everything:
-        if generate is None or address is not None:
-            raise click.UsageError("--all needs --generate DIR, and no ADDRESS")
+        if generate is None or address is not None or foreign:
+            raise click.UsageError("--all needs --generate DIR, and neither ADDRESS nor --foreign")
         _import_all(app, generate)
         return
     if address is None or identity is None or generate is not None:
@@ -94,32 +108,38 @@ def import_(
     workspace = Workspace.load(app)
     workspace.check().raise_errors()
     with workspace.locked("import"):
-        after = _adopted(workspace, workspace.state(), {address: identity})
+        after = _adopted(workspace, workspace.state(), {address: identity}, taken_over=foreign)
         workspace.store.commit(after)
     app.show(f"{address} is {identity} now. See what differs with `dbc-iac plan`.\n", {address: identity})
 
 
-def _adopted(workspace: Workspace, before: State, wanted: dict[str, str]) -> State:
+def _adopted(workspace: Workspace, before: State, wanted: dict[str, str], *, taken_over: bool) -> State:
     """The state with each document bound to its object: VMs first. Raises DiagnosticError."""
     from dataclasses import replace
 
-    from dbc_iac.adoption.binding import adopt
+    from dbc_iac.adoption.binding import Others, adopt
+    from dbc_iac.cli.stacks import held_elsewhere
     from dbc_iac.kinds import kind_of
     from dbc_iac.kinds.reader import Reader
+
+    others = Others(held_elsewhere(workspace), taken_over)
 
     async def bind(session: Session) -> State:
         state, reader = before, Reader(session.connect)
         for address, identity in sorted(wanted.items(), key=lambda w: bool(kind_of(w[0].partition("/")[0]).holder)):
-            binding = await adopt(replace(session, state=state), address, identity, reader)
+            binding = await adopt(replace(session, state=state), address, identity, reader, others)
             state = state.with_binding(binding)
         return state
 
-    return workspace.work(bind, before)
+    after = workspace.work(bind, before)
+    workspace.app.report(others.told)
+    return after
 
 
 def _import_all(app: App, folder: Path) -> None:
     """Write manifests, read them back as the project does, and bind what they describe."""
-    from dbc_iac.adoption.generating import manifests, name_documents
+    from dbc_iac.adoption.finding import MAY_BE_TAKEN
+    from dbc_iac.adoption.generating import describable, manifests, name_documents
     from dbc_iac.cli.workspace import Workspace
 
     workspace = Workspace.load(app)
@@ -127,8 +147,9 @@ def _import_all(app: App, folder: Path) -> None:
     target = app.directory / folder
     with workspace.locked("import"):
         before = workspace.state()
-        findings = workspace.work(_find, before)
-        wanted = [f for f in findings.found if f.whose != "another project's" and _has_host(f, findings, before)]
+        findings = _found(workspace, before)
+        ours = [f for f in findings.found if f.whose in MAY_BE_TAKEN and describable(f)]
+        wanted = [f for f in ours if _has_host(f, findings, before)]
         documents = name_documents(wanted, frozenset(workspace.inventory.resources))
         files = manifests(documents, {b.id: a for a, b in before.bindings.items() if b.kind == "VirtualMachine"})
         _write_new(target, files)
@@ -141,16 +162,18 @@ def _import_all(app: App, folder: Path) -> None:
                 "Add it to `manifests` of the project file, or use a folder below them, and import again.",
             )
         again.check().raise_errors()
-        workspace.store.commit(_adopted(again, before, {a: f.id for a, f in documents.items()}))
+        workspace.store.commit(_adopted(again, before, {a: f.id for a, f in documents.items()}, taken_over=False))
     text = "".join(f"{a}  is {f.id}\n" for a, f in documents.items()) or "There is nothing to import.\n"
     app.show(text, {a: f.id for a, f in documents.items()})
 
 
 def _has_host(one: Found, findings: Findings, before: State) -> bool:
-    """A disk can be taken in only with its VM."""
-    if one.kind != "Disk":
+    """What lives on a VM can be taken in only with that."""
+    from dbc_iac.adoption.finding import MAY_BE_TAKEN
+
+    if not one.holder_id:
         return True
-    ours = {f.id for f in findings.found if f.whose != "another project's"}
+    ours = {f.id for f in findings.found if f.whose in MAY_BE_TAKEN}
     return one.holder_id in ours | {b.id for b in before.bindings.values()}
 
 
@@ -209,12 +232,14 @@ def state_rm(app: App, addresses: tuple[str, ...], yes: bool, as_json: bool) -> 
 
 @click.command("rebuild")
 @click.option("--map", "mapped", multiple=True, metavar="ADDRESS=ID", help="What cannot be proved: say it.")
+@click.option("--new", multiple=True, metavar="ADDRESS", help="There is nothing yet that this document describes.")
 @yes_option
 @json_option
 @click.pass_obj
-def state_rebuild(app: App, mapped: tuple[str, ...], yes: bool, as_json: bool) -> None:
+def state_rebuild(app: App, mapped: tuple[str, ...], new: tuple[str, ...], yes: bool, as_json: bool) -> None:
     """Build a lost state anew, from what the API proves. What it cannot prove is asked for."""
     from dbc_iac.adoption.rebuilding import Rebuilt, rebuild
+    from dbc_iac.cli.stacks import held_elsewhere
     from dbc_iac.cli.workspace import Workspace
     from dbc_iac.report.adoption_text import rebuilt_text
 
@@ -222,16 +247,20 @@ def state_rebuild(app: App, mapped: tuple[str, ...], yes: bool, as_json: bool) -
     answers = dict(text.partition("=")[::2] for text in mapped)
     if any(not v for v in answers.values()):
         raise click.UsageError("--map: expected ADDRESS=ID")
+    if len(answers) < len(mapped) or answers.keys() & set(new):
+        raise click.UsageError("one answer for an ADDRESS")
     workspace = Workspace.load(app)
     workspace.check().raise_errors()
     with workspace.locked("state rebuild"):
+        held = held_elsewhere(workspace)
 
         async def build(session: Session) -> Rebuilt:
-            return await rebuild(session, answers)
+            return await rebuild(session, answers, frozenset(new), held)
 
         rebuilt = workspace.work(build, workspace.state())
-        app.show(rebuilt_text(rebuilt), {"proofs": rebuilt.proofs, "open": rebuilt.open_questions})
-        if rebuilt.proofs:
+        shown = {"proofs": rebuilt.proofs, "open": rebuilt.open_questions, "new": list(rebuilt.new)}
+        app.show(rebuilt_text(rebuilt), shown)
+        if rebuilt.changed:
             if not yes:
                 confirm(app, "Write this state?")
             workspace.store.commit(rebuilt.state)

@@ -14,6 +14,7 @@ from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 if TYPE_CHECKING:
     from dbc_iac.cli.workspace import Workspace
     from dbc_iac.plan import Plan
+    from dbc_iac.plan.ownership import Object
     from dbc_iac.state import State
 
 
@@ -52,18 +53,14 @@ def stack_list(app: App, as_json: bool) -> None:
 def claimed_elsewhere(workspace: Workspace, plan: Plan) -> Iterator[Diagnostic]:
     """What this stack would adopt, and another one has. Where stacks cannot be listed nothing is told."""
     from dbc_iac.plan.model import Action
+    from dbc_iac.plan.ownership import object_of
 
     adopted = [change for change in plan.changes if change.action is Action.ADOPT and change.id]
-    names = [name for name in _names(workspace) or () if name != workspace.app.stack] if adopted else []
-    held = {
-        (bound.kind, bound.id, str(bound.where.get("target", "")) if not _roams(bound.kind) else ""): name
-        for name in names
-        if (state := _state(workspace, name)) is not None
-        for bound in state.bindings.values()
-    }
+    held = held_elsewhere(workspace) if adopted else {}
+    ids = {change.address: change.id for change in plan.changes}
     for change in adopted:
-        target = "" if _roams(change.kind) else str(change.reach.get("target", ""))
-        if name := held.get((change.kind, change.id, target)):
+        target, holder_id = str(change.reach.get("target", "")), ids.get(change.holder, "")
+        if name := held.get(object_of(change.kind, change.id, target, holder_id)):
             resource = workspace.inventory.resources[change.address]
             yield resource.problem(
                 "of-another-stack",
@@ -75,10 +72,13 @@ def claimed_elsewhere(workspace: Workspace, plan: Plan) -> Iterator[Diagnostic]:
             )
 
 
-def _roams(kind: str) -> bool:
-    from dbc_iac.kinds import kind_of
+def held_elsewhere(workspace: Workspace) -> dict[Object, str]:
+    """The objects that other stacks have, and which has each. Where stacks cannot be listed there are none."""
+    from dbc_iac.plan.ownership import objects
 
-    return kind_of(kind).roams
+    names = [name for name in _names(workspace) or () if name != workspace.app.stack]
+    states = {name: state for name in names if (state := _state(workspace, name)) is not None}
+    return {one: name for name, state in states.items() for one in objects(state)}
 
 
 def _names(workspace: Workspace) -> list[str] | None:

@@ -51,7 +51,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "state decrypt": ("state decrypt",),
     "state mv": ("state mv VirtualMachine/old VirtualMachine/new",),
     "state rm": ("state rm Disk/scratch",),
-    "state rebuild": ("state rebuild", "state rebuild --map Disk/scratch=/data/disk_vdc.qcow2"),
+    "state rebuild": (
+        "state rebuild",
+        "state rebuild --map Disk/scratch=/data/disk_vdc.qcow2",
+        "state rebuild --new Disk/scratch",
+    ),
     "demo": ("demo",),
     "emulator": ("emulator --world world.yaml --listen 127.0.0.1:5050 --time-scale 60",),
     "api": ("api tasks --node gpu-a", "api machine_info --node gpu-a --json"),

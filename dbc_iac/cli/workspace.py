@@ -31,7 +31,7 @@ from dbc_iac.manifest.load import LoadedProject, load_project
 from dbc_iac.manifest.secret import SecretRef, SecretResolver
 from dbc_iac.plan import Options, Plan, Session, check_inventory, make_plan
 from dbc_iac.plan.fit import check_fit
-from dbc_iac.plan.moves import moved
+from dbc_iac.plan.moves import check_lists, mistyped, renamed, still_there
 from dbc_iac.plan.review import not_as_reviewed, not_its_rest
 from dbc_iac.policy import evaluate, unsound
 from dbc_iac.report.redaction import Redaction
@@ -95,12 +95,8 @@ class Workspace:
         found.extend(self.loaded.diagnostics)
         found.extend(unsound(self.loaded.project.policies))
         found.extend(check_inventory(self.inventory, self.loaded.project.identity_types(), self.loaded.broken))
-        for address in self.loaded.project.removed:
-            if address in self.inventory.resources:
-                resource = self.inventory.resources[address]
-                remedy = "Remove the document, or take it off the list."
-                told = f"`removed` names {address}, which has a document"
-                found.add(resource.problem("still-there", "", told, remedy=remedy))
+        found.extend(check_lists(self._moved, self.loaded.project.removed, self.loaded.where))
+        found.extend(still_there(self.loaded.project.removed, self.inventory))
         return found
 
     @cached_property
@@ -134,15 +130,15 @@ class Workspace:
     def moves(self, state: State) -> tuple[tuple[str, str], ...]:
         """Renames of the project file that the state on disk has not seen yet."""
         known = self.store.look(project=self.loaded.name, uid=self.loaded.project.uid)
-        before = frozenset() if known is None else frozenset(known.bindings)
-        found = ((m.from_, m.to) for m in self.loaded.project.moved)
-        return tuple((old, new) for old, new in found if old in before and new in state.bindings)
+        found = () if known is None else renamed(known, self._moved, self.inventory.resources)[1]
+        return tuple((old, new) for old, new in found if new in state.bindings)
+
+    @property
+    def _moved(self) -> tuple[tuple[str, str], ...]:
+        return tuple((m.from_, m.to) for m in self.loaded.project.moved)
 
     def _renamed(self, state: State) -> State:
-        for move in self.loaded.project.moved:
-            if move.from_ in state.bindings and move.from_ not in self.inventory.resources:
-                state = moved(state, move.from_, move.to)
-        return state
+        return renamed(state, self._moved, self.inventory.resources)[0]
 
     def recorded(self) -> State:
         """The state, to be shown: nothing is written, and an apply may be under way."""
@@ -172,6 +168,8 @@ class Workspace:
             for d in found
         ]
         placed += claimed_elsewhere(self, plan)
+        if self.loaded.project.removed and not plan.destroy:
+            placed += mistyped(self.loaded.project.removed, self.recorded(), plan.changes, self.loaded.where)
         return replace(plan, diagnostics=(*plan.diagnostics, *placed)) if placed else plan
 
     async def _plan(self, options: Options) -> Plan:

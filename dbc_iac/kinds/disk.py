@@ -30,7 +30,7 @@ from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
 from dbc_iac.state.document import Binding
 from dbc_iac.values import Json
 
-_OF_THE_VM = frozenset({"vda", "vdb"})
+_OF_THE_VM = {"vda": "the system disk", "vdb": "the data disk"}
 
 
 class DiskSpec(Spec):
@@ -233,6 +233,9 @@ class Disk(Kind[DiskSpec]):
         if disk is None or disk.size_gib is None:
             return Observation(False, id=sought.id)
         return Observation(True, id=sought.id, values=_shown(disk), resolved={"device": disk.name})
+
+    def part_of(self, seen: Observation) -> str:
+        return _OF_THE_VM.get(str(seen.resolved.get("device", "")), "")
 
     def create(self, task: Task) -> Iterator[Goal]:
         yield DiskExists(

@@ -49,6 +49,8 @@ class Observation:
     members: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     resolved: Mapping[str, Json] = field(default_factory=dict)
+    made_with: Mapping[str, Json] = field(default_factory=dict)
+    """Fields that are told from names: enough to ask about when it is taken in, not to make it anew for."""
     hidden: frozenset[str] = frozenset()
     """Paths of secrets that are not shown just now, and so not compared."""
 
@@ -141,7 +143,7 @@ class Kind(ABC, Generic[S]):
     parks: ClassVar[bool] = False
     """Replaced by park, create, delete: the old one is powered off, and comes back if the new one fails."""
     irreplaceable: ClassVar[bool] = False
-    """Protected from destruction unless the manifest says `preventDestroy: false`."""
+    """Destroying one takes what no money gives back: it is never replaced, and protected by default."""
     host: ClassVar[bool] = False
     """Is a machine that others live on, and that can be powered off and on: offline windows are its own."""
 
@@ -176,6 +178,15 @@ class Kind(ABC, Generic[S]):
     @abstractmethod
     def reach(self, resource: Resource[S], inventory: Inventory) -> Reach:
         """How the target is reached. References are known to be good."""
+
+    def precious(self, spec: S) -> bool:
+        """Whether it is protected where its document says nothing about that: what cannot be had again."""
+        return self.irreplaceable
+
+    def protected(self, resource: Resource[S]) -> bool:
+        """`preventDestroy`, with its default. The one rule: for what is planned, and for what is taken in."""
+        said = resource.spec.lifecycle.prevent_destroy
+        return self.precious(resource.spec) if said is None else said
 
     def facts(self, resource: Resource[S], whole_machine: bool | None) -> Facts:
         return Facts(whole_machine=whole_machine)
@@ -261,6 +272,10 @@ class Kind(ABC, Generic[S]):
     def keeps_data(self, had: Mapping[str, Json]) -> bool:
         """Whether an object with these fields is there for data that nothing makes anew."""
         return False
+
+    def part_of(self, seen: Observation) -> str:
+        """What it is of something else, where it is no object of its own and cannot be taken in; empty otherwise."""
+        return ""
 
     def left_behind(self, applied: Mapping[str, Json]) -> str:
         """What stays where the object is, when its document goes without a call; empty where it is deleted."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -13,6 +13,7 @@ from dbc_iac.diagnostics import Diagnostic, Diagnostics, Severity, SourceRange
 from dbc_iac.manifest.document import ParsedResource, Reader
 from dbc_iac.manifest.envelope import FIELDS, checked_name, parked
 from dbc_iac.manifest.globs import matching
+from dbc_iac.manifest.marks import Marks
 from dbc_iac.manifest.project import FILE, EnvironmentSpec, ProjectSpec
 from dbc_iac.manifest.validate import hide_literals, parse
 from dbc_iac.manifest.variables import resolve, settings
@@ -33,6 +34,8 @@ class LoadedProject:
     """Addresses of documents with problems: they are not among the resources."""
     whole: bool
     """Whether every document could be told at least by its address."""
+    where: Callable[[tuple[str | int, ...]], SourceRange | None]
+    """The place of a value of the project file, by its path from the root of that document."""
 
 
 def load_project(
@@ -56,7 +59,8 @@ def load_project(
     resources = [r for d in (*rest, *loader.manifests(project)) for r in reader.read(d)]
     hide_literals(loader.found, sources)
     whole = reader.whole and loader.whole
-    return LoadedProject(name, project, tuple(resources), loader.found, frozenset(reader.broken), whole)
+    broken = frozenset(reader.broken)
+    return LoadedProject(name, project, tuple(resources), loader.found, broken, whole, loader.marks.value)
 
 
 class _Loader:
@@ -65,6 +69,7 @@ class _Loader:
         self.found = Diagnostics()
         self.sources = sources
         self.whole = True
+        self.marks = Marks()
 
     def read(self, path: Path) -> list[YamlDocument]:
         """The documents of a file; problems are collected."""
@@ -95,6 +100,7 @@ class _Loader:
             source = places[-1] if places else None
             self._stop("no-project", f"{path} must hold one document of kind Project", "See `dbc-iac init`.", source)
         document = projects[0]
+        self.marks = document.marks
         value = parked(document.value)
         name = checked_name(value, document.marks, ("Project",), FIELDS, self.found)
         written = value.get("spec")

@@ -15,7 +15,7 @@ from dbc_iac.plan.candidates import Candidate, holder_address
 from dbc_iac.plan.diff import Difference, Sides, difference, initial
 from dbc_iac.plan.graph import dependencies
 from dbc_iac.plan.model import Action, Change, FieldChange
-from dbc_iac.plan.ownership import foreign, moved_node, with_birth
+from dbc_iac.plan.ownership import foreign, moved_node, unproved, with_birth
 from dbc_iac.plan.refresh import World, external
 from dbc_iac.plan.session import Options, Session
 from dbc_iac.state.document import LEFT, Binding, Intent
@@ -182,19 +182,10 @@ def _base(session: Session, candidate: Candidate, resource: Resource[Spec], want
         secrets=refs,
         marker=kind.marker(resource, session.inventory, candidate.generation),
         dependencies=dependencies(resource, session.inventory),
-        protected=_protected(resource),
+        protected=kind.protected(resource),
         delete_first=lifecycle.replace == "deleteFirst" or not kind.parks,
         patience=(timeouts.update if binding else timeouts.create) or 0,
     )
-
-
-def _protected(resource: Resource[Spec]) -> bool:
-    """`preventDestroy`, with its default: on for what cannot be had again."""
-    explicit = resource.spec.lifecycle.prevent_destroy
-    if explicit is not None:
-        return explicit
-    disk = getattr(resource.spec, "data_disk", None)
-    return kind_of(resource.kind).irreplaceable or bool(getattr(disk, "file", None))
 
 
 def _wanted(
@@ -301,6 +292,8 @@ def _unbound(
             problems.add(owned)
             return seen
         if candidate.intent is None:
+            if warned := unproved(session, resource, seen):
+                problems.add(warned)
             return replace(seen, action=Action.ADOPT, reasons=("it exists already and is ours",))
         begun = candidate.begun
         reason = "an earlier run created it and could not say so"

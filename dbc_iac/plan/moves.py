@@ -1,10 +1,92 @@
-"""Renames: what is bound to one address is given to another. Pure; the object itself is not touched."""
+"""Renames, and what is let go: the lists of the project file, and `state mv`. Pure; no object is touched."""
 
 from __future__ import annotations
 
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
-from dbc_iac.kinds import kind_of
+import difflib
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity, SourceRange
+from dbc_iac.kinds import Inventory, kind_of, kinds
+from dbc_iac.plan.model import Action, Change
 from dbc_iac.state.document import Binding, State
+
+Where = Callable[[tuple[str | int, ...]], SourceRange | None]
+_PART = r"[a-z0-9](?:[a-z0-9-]{0,40}[a-z0-9])?"
+_NAME = re.compile(rf"{_PART}(?:\.{_PART})?")
+
+
+def renamed(
+    state: State, moves: Iterable[tuple[str, str]], documents: Collection[str]
+) -> tuple[State, tuple[tuple[str, str], ...]]:
+    """The state under the names that documents have now, and what got another: (before, now).
+
+    A move of an address that has a document is none. Of a chain each link is taken, in whatever order they stand.
+    """
+    left, done = list(moves), dict[str, str]()
+    while move := next((m for m in left if m[0] in state.bindings and m[0] not in documents), None):
+        left.remove(move)
+        before, now = move
+        state = moved(state, before, now)
+        done[now] = done.pop(before, before)
+    return state, tuple((before, now) for now, before in done.items())
+
+
+def check_lists(moves: Sequence[tuple[str, str]], removed: Sequence[str], where: Where) -> Iterator[Diagnostic]:
+    """What is wrong with `moved` and `removed` of the project file themselves."""
+    for index, (before, now) in enumerate(moves):
+        at = where(("spec", "moved", index))
+        for name, address in (("from", before), ("to", now)):
+            if wrong := _malformed(address):
+                yield _wrong("invalid-address", f"moved.{index}.{name}: {wrong[0]}", wrong[1], at)
+        if before == now:
+            yield _wrong("cannot-move", f"moved.{index}: {before} is to become itself", "Remove the entry.", at)
+        elif before.partition("/")[0] != now.partition("/")[0]:
+            yield _wrong(
+                "cannot-move", f"moved.{index}: {before} cannot become {now}", "A resource keeps its kind.", at
+            )
+    for index, address in enumerate(removed):
+        if wrong := _malformed(address):
+            yield _wrong("invalid-address", f"removed.{index}: {wrong[0]}", wrong[1], where(("spec", "removed", index)))
+
+
+def still_there(removed: Sequence[str], inventory: Inventory) -> Iterator[Diagnostic]:
+    """Entries of `removed` whose document is there all the same."""
+    for address in removed:
+        if resource := inventory.resources.get(address):
+            remedy = "Remove the document, or take it off the list."
+            yield resource.problem("still-there", "", f"`removed` names {address}, which has a document", remedy=remedy)
+
+
+def mistyped(removed: Sequence[str], state: State, changes: Iterable[Change], where: Where) -> Iterator[Diagnostic]:
+    """Entries of `removed` that the state has never known, and that are like something that would be deleted."""
+    going = [c.address for c in changes if c.action is Action.DELETE]
+    for index, address in enumerate(removed):
+        if address in state.bindings or address in state.generations:
+            continue
+        if close := difflib.get_close_matches(address, going, 1, cutoff=0.8):
+            at = where(("spec", "removed", index))
+            summary = f"`removed` names {address}, which nothing is bound to, and {close[0]} would be deleted"
+            remedy = f"Did you mean {close[0]}? If that is to be deleted, take the entry off the list."
+            yield _wrong("removed-mistyped", summary, remedy, at, ExitCode.REFUSED)
+
+
+def _malformed(address: str) -> tuple[str, str] | None:
+    """Why no document can have an address, and what could be meant; None where one can."""
+    kind, _, name = address.partition("/")
+    if kind not in kinds():
+        close = difflib.get_close_matches(kind, kinds(), 1)
+        known = f"Did you mean {close[0]}?" if close else f"Kinds: {', '.join(sorted(kinds()))}."
+        return f"there is no kind {kind}", known
+    if not _NAME.fullmatch(name):
+        return f"{name or 'nothing'} is no name of a document", "Use Kind/name or Kind/name.key, in a-z, 0-9 and -."
+    return None
+
+
+def _wrong(
+    code: str, summary: str, remedy: str, at: SourceRange | None, exit_code: ExitCode = ExitCode.CONFIGURATION
+) -> Diagnostic:
+    return Diagnostic(code, Severity.ERROR, summary, remedy=remedy, source=at, exit_code=exit_code)
 
 
 def moved(state: State, source: str, destination: str) -> State:
@@ -15,7 +97,11 @@ def moved(state: State, source: str, destination: str) -> State:
     """
     binding = state.bindings.get(source)
     if binding is None:
-        raise _problem(f"{source} is not in the state", "See `dbc-iac state list`.")
+        close = difflib.get_close_matches(source, state.bindings, 1)
+        remedy = f"Did you mean {close[0]}?" if close else "See `dbc-iac state list`."
+        raise _problem(f"{source} is not in the state", remedy)
+    if wrong := _malformed(destination):
+        raise _problem(f"{source} cannot become {destination}: {wrong[0]}", wrong[1])
     if destination in state.bindings:
         raise _problem(f"{destination} is in the state already", f"It is bound to {state.bindings[destination].id}.")
     if source.partition("/")[0] != destination.partition("/")[0]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dbc_iac.diagnostics import Diagnostic, ExitCode
-from dbc_iac.kinds import Observation, Resource
+from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
+from dbc_iac.kinds import Observation, Resource, kind_of
 from dbc_iac.kinds.marker import parse_marker
 from dbc_iac.kinds.spec import Spec
 from dbc_iac.plan.candidates import Candidate
 from dbc_iac.plan.model import Change
 from dbc_iac.plan.session import Session
+from dbc_iac.state.document import Binding, State
 
 
 def with_birth(base: Change, observation: Observation) -> Change:
@@ -19,6 +20,26 @@ def with_birth(base: Change, observation: Observation) -> Change:
     if wanted is None or born is None or replace(wanted, generation=born.generation) != born:
         return base
     return replace(base, generation=born.generation, marker=str(born))
+
+
+Object = tuple[str, str, str, str]
+"""One object, wherever it is bound: see `object_of`."""
+
+
+def object_of(kind: str, identity: str, target: str, holder_id: str) -> Object:
+    """What is equal for two bindings of one object. `holder_id`: of the VM that it lives on, where it lives on one."""
+    return (kind, identity, "" if kind_of(kind).roams else target, holder_id)
+
+
+def objects(state: State) -> dict[Object, str]:
+    """The address that each object of a state is bound to."""
+    return {_object(bound, state): address for address, bound in state.bindings.items()}
+
+
+def _object(bound: Binding, state: State) -> Object:
+    holder = state.bindings.get(bound.holder)
+    holder_id = str(bound.resolved.get("vm", "")) or (holder.id if holder is not None else "")
+    return object_of(bound.kind, bound.id, str(bound.where.get("target", "")), holder_id)
 
 
 def foreign(
@@ -53,6 +74,26 @@ def foreign(
             exit_code=ExitCode.REFUSED,
         )
     return None
+
+
+def unproved(session: Session, resource: Resource[Spec], base: Change) -> Diagnostic | None:
+    """The warning that goes with what is taken for ours by its name alone, and would be deleted with its document.
+
+    What lives on a VM is that VM's, and what this state once began to make is likely its own.
+    """
+    kind = kind_of(base.kind)
+    if base.marker or base.holder or base.address in session.state.generations or kind.left_behind(base.desired):
+        return None
+    other = "declare it with `external: true`" if hasattr(resource.spec, "external") else "remove the document here"
+    return resource.problem(
+        "adopted",
+        "",
+        f"{base.id} exists already, and nothing tells who made it: from now on it is {base.address}",
+        detail="Its owner is ours, but it carries no mark of a project. What two projects manage, each changes and "
+        "deletes under the other.",
+        remedy=f"If another project manages it, {other}.",
+        severity=Severity.WARNING,
+    )
 
 
 def moved_node(candidate: Candidate, resource: Resource[Spec]) -> Diagnostic | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from dbc_iac.diagnostics import Diagnostics, ExitCode, Severity
+from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.kind import Sought
 from dbc_iac.kinds.reader import Reader
@@ -50,7 +50,21 @@ async def rediscover(session: Session, reader: Reader, candidates: Mapping[str, 
     for host in sorted(waiting.keys() & made.candidates.keys()):
         if host in hosts or made.candidates[host].binding is not None:
             await _held(waiting[host], session, reader, made, known=host not in hosts)
+    if hosts and not session.state.bindings and not made.problems.errors:
+        made.problems.add(_lost(sorted(hosts)))
     return made
+
+
+def _lost(found: list[str]) -> Diagnostic:
+    who = f"{found[0]} exists" if len(found) == 1 else f"{found[0]} and {len(found) - 1} more exist"
+    return Diagnostic(
+        "state-empty",
+        Severity.WARNING,
+        f"{who} already, and the state knows of nothing",
+        "The state was lost, or this is not the one in which they are kept.",
+        "Check `state` of the project file and --stack. Where it is lost, `dbc-iac state rebuild` binds what is proved "
+        "to be ours, and does nothing else.",
+    )
 
 
 def _forgotten(candidate: Candidate) -> bool:
@@ -78,18 +92,28 @@ async def _held(
 ) -> None:
     """Tell the documents of what lives on one VM from each other by what they ask for.
 
-    On a VM that state knows (`known`), a document without a binding is new: what fits it is only told of.
+    On a VM that state knows (`known`) nothing is taken by its looks. A document that this state has begun or forgotten
+    before is made anew, and what fits it is told of; another one is new, or state was lost: only the user can tell.
     """
     for name in sorted({c.kind for c in waiting.values()}):
         alike = {a: c for a, c in waiting.items() if c.kind == name}
         first = next(iter(alike.values()))
         sought = Sought(first.address, first.place, "", 1, None, "", first.holder_id)
         strays = await kind_of(name).strays(sought, reader)
-        unclaimed = {i: v for i, v in strays.items() if i not in {b.id for b in session.state.bindings.values()}}
+        unclaimed = {i: v for i, v in strays.items() if not _explained(i, first.holder_id, session)}
         if known:
-            _tell_fitting(alike, unclaimed, session, made)
+            handled = {a: c for a, c in alike.items() if a in session.state.generations}
+            _tell_fitting(handled, unclaimed, session, made)
+            _ask({a: c for a, c in alike.items() if a not in handled}, sorted(unclaimed), made)
         else:
             _match(alike, unclaimed, session, made)
+
+
+def _explained(identity: str, holder_id: str, session: Session) -> bool:
+    """Whether state knows it: it is bound, or a creation of unknown outcome on its VM may have made it."""
+    begun = (i.detail for i in session.state.pending if i.creates and i.detail.get("vm") == holder_id)
+    before = [known for detail in begun if isinstance(known := detail.get("known"), list)]
+    return identity in {b.id for b in session.state.bindings.values()} or any(identity not in b for b in before)
 
 
 def _tell_fitting(
@@ -119,9 +143,12 @@ def _match(
     for address, identity in sure.items():
         made.candidates[address] = replace(waiting[address], id=identity)
     left = sorted(strays.keys() - set(sure.values()))
-    if not left:
-        return
-    for address in sorted(waiting.keys() - sure.keys()):
+    _ask({a: c for a, c in waiting.items() if a not in sure}, left, made)
+
+
+def _ask(waiting: Mapping[str, Candidate], left: list[str], made: Rediscovered) -> None:
+    """Refuse to make what may be one of these already. Its size tells nothing: the document may have been edited."""
+    for address in sorted(waiting) if left else ():
         resource = waiting[address].resource
         assert resource is not None  # noqa: S101 - only documents wait
         made.problems.add(
@@ -129,9 +156,9 @@ def _match(
                 "may-exist",
                 "",
                 f"{address} may exist already: {holder_address(resource)} has {', '.join(left)}, which no state knows",
-                detail="State was lost, and a disk carries no name of ours.",
-                remedy=f"Say which with `dbc-iac state rebuild --map {address}={left[0]}`; if it is none of them, take "
-                f"{holder_address(resource)} in first with --target.",
+                detail="State was lost, or somebody added it by hand, and a disk carries no name of ours.",
+                remedy=f"Say which with `dbc-iac state rebuild --map {address}={left[0]}`, or that it is none of them "
+                f"with `dbc-iac state rebuild --new {address}`.",
                 exit_code=ExitCode.REFUSED,
             )
         )

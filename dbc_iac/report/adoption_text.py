@@ -31,7 +31,9 @@ def rebuilt_text(rebuilt: Rebuilt) -> str:
 def _rebuilt(rebuilt: Rebuilt) -> Iterator[str]:
     for address, proof in rebuilt.proofs.items():
         yield f"{address}  is {proof}"
+    for address in rebuilt.new:
+        yield f"{address}  is new: a plan makes it"
     for address, question in rebuilt.open_questions.items():
         yield f"? {address}  {question}"
-    if not rebuilt.proofs and not rebuilt.open_questions:
+    if not rebuilt.changed and not rebuilt.open_questions:
         yield "Every document is in the state already."

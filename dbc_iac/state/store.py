@@ -82,7 +82,8 @@ class Store:
             "state-lost",
             f"{self.backend.place} is gone, and there was one: its journal or an older version says so",
             f"Restore {last} as {self.backend.place}. "
-            f"To begin anew, and forget what is rented, remove {self.backend.whole_place}.",
+            f"Where that is gone, too, remove {self.backend.whole_place}: then `dbc-iac state rebuild` finds again "
+            "what the machines prove to be ours.",
         )
 
     def _kept(self) -> list[int]:

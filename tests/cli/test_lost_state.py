@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from dbc_iac.emulator.gpu.states import DomainState
-from tests.projects import Emulated, document, project, vm
+from tests.cli.test_faults import fault
+from tests.cli.trials import act
+from tests.projects import NODE_ID, Emulated, document, project, vm
 
 AUTO: dict[str, Any] = {"ports": {"ssh": "auto", "vnc": "auto", "rdp": "auto"}}
 
@@ -104,8 +106,73 @@ def test_a_disk_that_may_be_an_old_one_is_not_made_beside_it(world: Callable[...
     write(emulated, vm(), disk(size="70Gi"))
     result = emulated.run("plan", "--json")
     assert (result.code, result.codes) == (5, ["may-exist"])
-    applied(emulated, "--target", "VirtualMachine/trainer")
-    assert emulated.run("plan").code == 0  # the VM is taken in, and the disk is a new one by the user's word
+    applied(emulated, "--target", "VirtualMachine/trainer")  # that the VM is taken in says nothing of the disk
+    asked = emulated.run("plan", "--json")
+    assert (asked.code, asked.codes) == (5, ["may-exist"])
+    assert "state rebuild --new Disk/scratch" in asked.err
+    assert emulated.run("state", "rebuild", "--yes", "--new", "Disk/scratch").code == 0
+    applied(emulated)
+    [found] = emulated.vms.values()
+    assert list(found["disks"].values())[1:] == [20, 50, 70]
+
+
+@pytest.mark.parametrize("edited", [{}, {"size": "60Gi"}, {"hostDir": "/data/more"}], ids=str)
+def test_a_rebuild_with_open_questions_makes_nothing_a_second_time(
+    world: Callable[..., Emulated], edited: dict[str, Any]
+) -> None:
+    emulated = world(vm(), disk(), disk("twin"), gpuNodes=[{"id": NODE_ID, "directories": ["/data/more"]}])
+    applied(emulated)
+    lose_state(emulated)
+    write(emulated, vm(), disk(**edited), disk("twin"))
+    [before] = emulated.vms.values()
+    assert emulated.run("state", "rebuild", "--yes").code == 2
+    result = emulated.run("apply", "--yes", "--json")
+    assert (result.code, set(result.codes)) == (5, {"may-exist"})
+    assert emulated.vms == {next(iter(emulated.vms)): before}
+    scratch, twin = list(before["disks"])[2:]
+    answers = [f"--map=Disk/scratch={scratch}", f"--map=Disk/twin={twin}"]
+    rebuilt = emulated.run("state", "rebuild", "--yes", *answers)
+    assert rebuilt.code == 0, rebuilt.out + rebuilt.err
+    if not edited:
+        assert_nothing_is_pending(emulated)
+    applied(emulated, "--allow-data-loss")  # another folder is another disk
+    assert_nothing_is_pending(emulated)
+    assert len(next(iter(emulated.vms.values()))["disks"]) == 4
+
+
+def test_a_disk_that_somebody_added_by_hand_stops_a_new_one_until_it_is_told_apart(
+    world: Callable[..., Emulated],
+) -> None:
+    emulated = world(vm(), disk("by-hand", size="30Gi"))
+    applied(emulated)
+    assert emulated.run("state", "rm", "Disk/by-hand", "--yes").code == 0
+    write(emulated, vm(), disk())
+    result = emulated.run("plan", "--json")
+    assert (result.code, result.codes) == (5, ["may-exist"])
+    assert emulated.run("state", "rebuild", "--yes", "--new", "Disk/scratch", "--json").json["new"] == ["Disk/scratch"]
+    applied(emulated)
+    assert_nothing_is_pending(emulated)
+    [found] = emulated.vms.values()
+    assert list(found["disks"].values())[1:] == [20, 30, 50]
+
+
+def test_a_creation_that_was_refused_is_tried_again_beside_a_stranger(world: Callable[..., Emulated]) -> None:
+    """The state knows that it made none: nobody is asked."""
+    emulated = world(vm(), disk())
+    refusal = fault("disk.add", "refuse", text="mount directory:/data have no enough space", times=1)
+    emulated.loop.run_until_complete(act(emulated, refusal))
+    assert emulated.run("apply", "--yes").code == 7
+    write(emulated, vm(), disk("by-hand", size="30Gi"))
+    applied(emulated)
+    assert emulated.run("state", "rm", "Disk/by-hand", "--yes").code == 0
+    write(emulated, vm(), disk())
+    applied(emulated)
+    assert_nothing_is_pending(emulated)
+
+
+def assert_nothing_is_pending(emulated: Emulated) -> None:
+    result = emulated.run("plan", "--detailed-exitcode")
+    assert result.code == 0, result.out + result.err
 
 
 def test_a_vm_is_taken_in_with_its_disks(world: Callable[..., Emulated]) -> None:
@@ -127,6 +194,22 @@ def test_a_file_that_fits_a_new_disk_is_told_of(world: Callable[..., Emulated]) 
     assert "dbc-iac import Disk/scratch /data/" in result.err
 
 
+def test_a_lost_state_leads_to_its_rebuilding(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(), disk())
+    applied(emulated)
+    (emulated.project.directory / "state/main.json").unlink()
+    for command in (["plan"], ["state", "rebuild", "--yes"]):
+        refused = emulated.run(*command, "--json")
+        assert (refused.code, refused.codes) == (1, ["state-lost"])
+        assert "`dbc-iac state rebuild`" in refused.err
+    lose_state(emulated)
+    planned = emulated.run("plan", "--json")
+    assert (planned.code, planned.codes) == (0, ["state-empty"])
+    assert "`dbc-iac state rebuild`" in planned.err
+    assert emulated.run("state", "rebuild", "--yes").code == 0
+    assert_nothing_is_pending(emulated)
+
+
 def test_auto_ports_stay_what_they_are(world: Callable[..., Emulated]) -> None:
     emulated = world(vm("first", **AUTO), vm(**AUTO))
     applied(emulated)
@@ -144,7 +227,7 @@ def test_hidden_fields_that_changed_meanwhile_are_not_taken_for_those_that_were_
     lose_state(emulated)
     write(emulated, vm(multicast=["230.0.0.1:5558"]))
     result = emulated.run("plan", "--json")
-    assert (result.code, result.codes) == (5, ["made-otherwise"])
+    assert (result.code, result.codes) == (5, ["made-otherwise", "state-empty"])
     assert "dbc-iac import VirtualMachine/trainer" in result.err
 
 

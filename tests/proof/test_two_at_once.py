@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.projects import Emulated, Result, document, project, vm
+from tests.projects import UID, Emulated, Result, document, project, vm
 
 LAN = document("Network", "training", {"via": "gpu-a", "cidr": "192.168.66.0/24"})
 FIXED = vm(ports={"ssh": 20100, "vnc": 20101})
@@ -87,3 +87,51 @@ def test_of_two_states_that_claim_one_object_the_second_says_so(
         assert emulated.run("--stack", "other", "apply", "--yes").code == 0
     finally:
         emulated.close()
+
+
+LENT = document("Image", "torch", {"node": "gpu-a", "file": "torch.qcow2", "imageServer": "ID_1", "retain": False})
+EXTERNAL = document("Network", "training", {"via": "gpu-a", "external": True})
+CLAIMED: dict[str, tuple[str, dict[str, Any], list[str]]] = {
+    "lan": (LAN, {}, ["adopted"]),
+    "image that goes with its document": (LENT, CENTRE, ["adopted"]),
+    "image that stays": (IMAGE, CENTRE, []),
+}
+
+
+@pytest.mark.parametrize(("claimed", "world", "codes"), CLAIMED.values(), ids=CLAIMED)
+def test_of_two_projects_the_second_is_warned_of_what_it_takes(
+    tmp_path: Path, claimed: str, world: dict[str, Any], codes: list[str]
+) -> None:
+    emulated = Emulated(project(tmp_path / "one", claimed), world)
+    second = other_project(emulated, tmp_path / "two", claimed)
+    try:
+        assert emulated.run("plan", "--json").err == ""
+        assert emulated.run("apply", "--yes").code == 0
+        told = second("plan", "--json")
+        assert (told.code, told.codes if told.err else []) == (0, codes)
+        assert "external: true" in told.err or not codes
+        assert second("apply", "--yes").code == 0
+        assert second("plan", "--json").err == ""
+    finally:
+        emulated.close()
+
+
+def test_what_another_project_manages_is_declared_external(tmp_path: Path) -> None:
+    emulated = Emulated(project(tmp_path / "one", LAN))
+    second = other_project(emulated, tmp_path / "two", EXTERNAL)
+    try:
+        assert emulated.run("apply", "--yes").code == 0
+        assert second("apply", "--yes", "--json").err == ""
+        assert second("destroy", "--yes").code == 0
+        assert emulated.run("plan", "--detailed-exitcode").code == 0
+    finally:
+        emulated.close()
+
+
+def other_project(emulated: Emulated, directory: Path, *documents: str) -> Callable[..., Result]:
+    """Commands of another project with the same wallet in the same world."""
+    made = project(directory, *documents, environ=emulated.project.environ)
+    text = (directory / "dbc-iac.yaml").read_text()
+    made.write({"dbc-iac.yaml": text.replace(UID, UID[::-1]).replace("{name: lab}", "{name: other}")})
+    network, loop = emulated.network, emulated.loop
+    return lambda *line: made.run(*line, transport=network.transport, run=loop.run_until_complete)

@@ -43,6 +43,10 @@ class VirtualMachine(Kind[VirtualMachineSpec]):
     def reach(self, resource: Resource[VirtualMachineSpec], inventory: Inventory) -> Reach:
         return node_reach(resource.spec.node, inventory, resource.spec.rent_order)
 
+    def precious(self, spec: VirtualMachineSpec) -> bool:
+        """The node deletes a user's own file together with the VM."""
+        return spec.data_disk is not None and spec.data_disk.file is not None
+
     def facts(self, resource: Resource[VirtualMachineSpec], whole_machine: bool | None) -> Facts:
         spec = resource.spec
         attached = spec.data_disk is not None and spec.data_disk.file is not None

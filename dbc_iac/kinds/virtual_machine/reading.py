@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from datetime import datetime
 from fractions import Fraction
+from pathlib import PurePosixPath
 
 from dbc_iac.api.reading import VmDetails
 from dbc_iac.kinds.kind import Observation, Sought, unread
 from dbc_iac.kinds.marker import read_marker
+from dbc_iac.kinds.reach import Reach
 from dbc_iac.kinds.reader import Known, Reader, Unreadable
 from dbc_iac.kinds.virtual_machine.power import POWER, TRANSITIONAL
 from dbc_iac.values import Json
@@ -26,13 +30,17 @@ async def observe(sought: Sought, reader: Reader) -> Observation:
         if await reader.vm_went(sought.reach, sought.id):
             return Observation(False, id=sought.id)
         return Observation(None, id=sought.id, reason="the node lists the VM, but says that it does not exist")
-    hardware = await reader.hardware(sought.reach)
-    machine_ip = hardware.value.ip if isinstance(hardware, Known) else None
-    return seen(sought, status.value, details.value, machine_ip)
+    return seen(sought, status.value, details.value, await machine_ip(reader, sought.reach))
 
 
-def seen(sought: Sought, status: str, details: VmDetails, machine_ip: str | None) -> Observation:
-    """The observation of a VM that exists. `machine_ip` is the node's address as masked (`*.51.*.142`), if known."""
+async def machine_ip(reader: Reader, reach: Reach) -> str | None:
+    """The node's own address as masked, which tells a public IP of a VM from it."""
+    hardware = await reader.hardware(reach)
+    return hardware.value.ip if isinstance(hardware, Known) else None
+
+
+def seen(sought: Sought, status: str, details: VmDetails, masked_ip: str | None) -> Observation:
+    """The observation of a VM that exists. `masked_ip` is the node's address as masked (`*.51.*.142`), if known."""
     description, marker = read_marker(details.desc)
     values: dict[str, Json] = {
         "description": description,
@@ -54,7 +62,7 @@ def seen(sought: Sought, status: str, details: VmDetails, machine_ip: str | None
         if port is not None:
             values[path] = port
     _data_disk(sought, details, values)
-    _public_ip(sought, details, machine_ip, values)
+    _public_ip(sought, details, masked_ip, values)
     if status in POWER:
         values["power"] = POWER[status]
     notes: tuple[str, ...] = ()
@@ -70,12 +78,42 @@ def seen(sought: Sought, status: str, details: VmDetails, machine_ip: str | None
         fault=status if status.endswith("error") else "",
         marker=str(marker) if marker else "",
         notes=notes,
+        made_with={"dataDisk.file": attached_file(details) or None} if details.disks else {},
         resolved={"dataDisk.path": path} if (path := _first_data_file(details)) else {},
     )
 
 
 def _first_data_file(details: VmDetails) -> str:
     return next((d.source_file for d in details.disks if d.name == "vdb"), "")
+
+
+_OWN = re.compile(r"/data/(?:vm|data)_[0-9]{1,5}_([0-9]{14})\.qcow2")
+_TOGETHER = 60
+"""Seconds within which a node names the two files of one creation."""
+
+
+def attached_file(details: VmDetails) -> str:
+    """The name of the user's own file that is the data disk; empty where the node made it.
+
+    A node makes up both names in one go: `vm_N_STAMP` and `data_N_STAMP`. A data file with a name of that form and
+    another stamp was there before: it is the data disk of an earlier VM, attached by its name.
+    """
+    named = {d.name: d.source_file for d in details.disks}
+    path = PurePosixPath(named.get("vdb", ""))
+    if str(path.parent) != "/data":
+        return ""  # only files of /data can be attached: what has this name elsewhere was added later
+    system, data = (_OWN.fullmatch(named.get(name, "")) for name in ("vda", "vdb"))
+    if data is None:
+        return path.name
+    return "" if system is None or _seconds_between(system[1], data[1]) <= _TOGETHER else path.name
+
+
+def _seconds_between(one: str, other: str) -> float:
+    try:
+        first, second = (datetime.strptime(stamp, "%Y%m%d%H%M%S") for stamp in (one, other))
+    except ValueError:
+        return 0.0  # no date at all: told by nothing but its form
+    return abs((first - second).total_seconds())
 
 
 def size_text(gib: Fraction) -> str:

@@ -214,6 +214,7 @@ def _without_state(place: str) -> Diagnostic:
         "state-lost",
         Severity.ERROR,
         f"{place} is gone, and its journal is encrypted with the key that it had",
-        remedy=f"Restore {place} from an older version or a backup.",
+        remedy=f"Restore {place} from an older version or a backup. Where there is none, remove its journal, too: then "
+        "`dbc-iac state rebuild` finds again what the machines prove to be ours.",
         exit_code=ExitCode.ERROR,
     )

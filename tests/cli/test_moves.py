@@ -1,0 +1,194 @@
+"""Renames, and what is let go: `state mv`, and the lists `moved` and `removed` of the project file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.projects import Emulated, document, project, vm
+
+DISK = document("Disk", "scratch", {"vm": "trainer", "size": "50Gi"})
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[Callable[..., Emulated]]:
+    made: list[Emulated] = []
+
+    def build(*documents: str, **more: Any) -> Emulated:
+        made.append(Emulated(project(tmp_path, *documents), more))
+        return made[-1]
+
+    yield build
+    for emulated in made:
+        emulated.close()
+
+
+def write(emulated: Emulated, *documents: str) -> None:
+    project(emulated.project.directory, *documents, environ=emulated.project.environ)
+
+
+def applied(emulated: Emulated, *options: str) -> None:
+    result = emulated.run("apply", "--yes", *options)
+    assert result.code == 0, result.out + result.err
+
+
+def assert_empty(emulated: Emulated) -> None:
+    result = emulated.run("plan", "--detailed-exitcode")
+    assert result.code == 0, result.out + result.err
+
+
+def test_a_renamed_document_keeps_its_vm_by_state_mv(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(), DISK)
+    applied(emulated)
+    [task_id] = emulated.vms
+    assert emulated.run("state", "mv", "VirtualMachine/trainer", "VirtualMachine/renamed").code == 0
+    write(emulated, vm("renamed"), document("Disk", "scratch", {"vm": "renamed", "size": "50Gi"}))
+    assert_empty(emulated)
+    assert list(emulated.vms) == [task_id]
+    wrong = emulated.run("state", "mv", "VirtualMachine/renamed", "Disk/x", "--json")
+    assert (wrong.code, wrong.codes) == (5, ["cannot-move"])
+
+
+def test_an_address_that_no_document_can_have_is_not_moved_to(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm())
+    applied(emulated)
+    for source, destination, said in (
+        ("VirtualMachine/trainer", "VirtualMachine/BAD name", "Use Kind/name or Kind/name.key"),
+        ("VirtualMachine/trainer", "VirtualMachine/-x", "Use Kind/name or Kind/name.key"),
+        ("VirtualMachine/trainer", "VirtualMachin/x", "Did you mean VirtualMachine?"),
+        ("VirtualMachine/trainer", "VirtualMachine/a.b.c", "is no name of a document"),
+        ("VirtualMachine/trainer", "VirtualMachine/trainer", "is in the state already"),
+        ("VirtualMachine/trainr", "VirtualMachine/x", "Did you mean VirtualMachine/trainer?"),
+    ):
+        result = emulated.run("state", "mv", source, destination, "--json")
+        assert (result.code, result.codes) == (5, ["cannot-move"])
+        assert said in result.err
+    assert emulated.run("state", "mv", "VirtualMachine/trainer", "VirtualMachine/x.y").code == 0
+
+
+def with_project(emulated: Emulated, text: str) -> None:
+    file = emulated.project.directory / "dbc-iac.yaml"
+    file.write_text(file.read_text() + text)
+
+
+def test_a_rename_is_suspected_and_moved_keeps_the_vm(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(), DISK)
+    applied(emulated)
+    [task_id] = emulated.vms
+    renamed = (vm("renamed"), document("Disk", "scratch", {"vm": "renamed", "size": "50Gi"}))
+    write(emulated, *renamed)
+    result = emulated.run("plan")
+    assert "add `moved: [{from: VirtualMachine/trainer, to: VirtualMachine/renamed}]`" in result.err
+    with_project(emulated, "  moved: [{from: VirtualMachine/trainer, to: VirtualMachine/renamed}]\n")
+    result = emulated.run("plan", "--detailed-exitcode")
+    assert (result.code, result.err) == (2, "")
+    assert "Moved: VirtualMachine/renamed has what VirtualMachine/trainer had" in result.out
+    applied(emulated)
+    assert_empty(emulated)
+    assert list(emulated.vms) == [task_id]
+    assert emulated.run("state", "list", "--json").json == ["Disk/scratch", "VirtualMachine/renamed"]
+
+
+def test_a_move_onto_something_that_is_bound_is_refused(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm("one"), vm("two"))
+    applied(emulated)
+    write(emulated, vm("two"))
+    with_project(emulated, "  moved: [{from: VirtualMachine/one, to: VirtualMachine/two}]\n")
+    result = emulated.run("plan", "--json")
+    assert (result.code, result.codes) == (5, ["cannot-move"])
+
+
+def test_removed_lets_go_without_deleting(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(), vm("other"))
+    applied(emulated)
+    with_project(emulated, "  removed: [VirtualMachine/trainer]\n")
+    assert emulated.run("plan", "--json").codes == ["still-there"]
+    write(emulated, vm("other"))
+    with_project(emulated, "  removed: [VirtualMachine/trainer]\n")
+    applied(emulated)
+    assert_empty(emulated)
+    assert len(emulated.vms) == 2
+    assert emulated.run("state", "list", "--json").json == ["VirtualMachine/other"]
+
+
+def test_what_lives_on_a_vm_that_is_let_go_is_let_go_with_it(world: Callable[..., Emulated]) -> None:
+    """Nothing is called for it, and so nothing is lost, and nothing is said to be deleted."""
+    emulated = world(vm(), DISK)
+    applied(emulated)
+    write(emulated)
+    with_project(emulated, "  removed: [VirtualMachine/trainer]\n")
+    plan = emulated.run("plan", "--json").json
+    assert {c["address"]: (c["action"], c["losses"]) for c in plan["changes"]} == {
+        "VirtualMachine/trainer": ("forget", []),
+        "Disk/scratch": ("forget", []),
+    }
+    assert "lost for ever" not in emulated.run("plan").out
+    applied(emulated, "--allow-empty")
+    assert [len(m["disks"]) for m in emulated.vms.values()] == [3]
+    assert_empty(emulated)
+
+
+WRONG_LISTS: dict[str, tuple[str, str, int, str]] = {
+    "another kind": ("moved: [{from: VirtualMachine/a, to: Disk/a}]", "cannot-move", 11, "A resource keeps its kind."),
+    "itself": ("moved: [{from: VirtualMachine/a, to: VirtualMachine/a}]", "cannot-move", 11, "Remove the entry."),
+    "no kind": ("moved: [{from: VirtualMachin/a, to: VirtualMachin/b}]", "invalid-address", 11, "Did you mean"),
+    "no name": ("moved: [{from: VirtualMachine/a, to: VirtualMachine/-}]", "invalid-address", 11, "Use Kind/name"),
+    "no address": ("moved: [{from: VirtualMachine, to: VirtualMachine/b}]", "invalid-value", 18, ""),
+    "let go: no kind": ("removed: [Network/lan, Disc/a]", "invalid-address", 26, "Did you mean Disk?"),
+    "let go: no address": ("removed: [Network/lan, Disk]", "invalid-value", 26, ""),
+}
+
+
+@pytest.mark.parametrize(("text", "code", "column", "said"), WRONG_LISTS.values(), ids=WRONG_LISTS)
+def test_wrong_entries_of_moved_and_removed_are_told_where_they_stand(
+    world: Callable[..., Emulated], text: str, code: str, column: int, said: str
+) -> None:
+    emulated = world(vm())
+    with_project(emulated, f"  {text}\n")
+    result = emulated.run("validate", "--json")
+    first = json.loads(result.err)["diagnostics"][0]
+    assert (result.code, first["code"]) == (3, code)
+    assert (first["source"]["line"], first["source"]["column"]) == (14, column)
+    assert said in first["remedy"]
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_chain_of_renames_is_followed_to_its_end(world: Callable[..., Emulated], *, backwards: bool) -> None:
+    emulated = world(vm("one"), vm("other"))
+    applied(emulated)
+    before = set(emulated.vms)
+    write(emulated, vm("three"), vm("another"))
+    links = [f"{{from: VirtualMachine/{a}, to: VirtualMachine/{b}}}" for a, b in (("one", "two"), ("two", "three"))]
+    moves = [*(reversed(links) if backwards else links), "{from: VirtualMachine/other, to: VirtualMachine/another}"]
+    with_project(emulated, f"  moved: [{', '.join(moves)}]\n")
+    result = emulated.run("plan", "--detailed-exitcode")
+    assert (result.code, result.err) == (2, "")
+    assert "Moved: VirtualMachine/three has what VirtualMachine/one had" in result.out
+    assert "Moved: VirtualMachine/another has what VirtualMachine/other had" in result.out
+    applied(emulated)
+    assert_empty(emulated)
+    assert set(emulated.vms) == before
+    assert emulated.run("state", "list", "--json").json == ["VirtualMachine/another", "VirtualMachine/three"]
+
+
+def test_a_mistyped_entry_of_removed_deletes_nothing(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(), vm("other"))
+    applied(emulated)
+    write(emulated, vm("other"))
+    with_project(emulated, "  removed: [VirtualMachine/trianer]\n")
+    result = emulated.run("apply", "--yes", "--json")
+    assert (result.code, result.codes) == (5, ["removed-mistyped"])
+    assert "Did you mean VirtualMachine/trainer?" in result.err
+    assert emulated.run("plan", "--json").code == 5
+    assert len(emulated.vms) == 2
+    write(emulated, vm("other"))
+    with_project(emulated, "  removed: [VirtualMachine/trainer]\n")
+    applied(emulated)
+    write(emulated)
+    with_project(emulated, "  removed: [VirtualMachine/trainer, VirtualMachine/unlike-all]\n")
+    applied(emulated, "--allow-empty")  # an entry that has done its work stops nothing
+    assert len(emulated.vms) == 1
