@@ -221,7 +221,7 @@ class _Engine:
 
     async def _goals(self, draft: Draft, gate: AsyncExitStack) -> bool:
         change = self.changes[draft.address]
-        parked = False
+        parked, done = False, ""
         for goal in draft.goals:
             if not parked and (why := await self._kept_on(goal)):
                 self._failed(goal, Ending(Verdict.FAILED, why))
@@ -235,7 +235,7 @@ class _Engine:
                 ending = await self._pursuit().achieve(goal)
             parked = parked or (goal.powers == "off" and goal.id == change.old_id != change.id)
             if ending.verdict is not Verdict.MET:
-                self._failed(goal, ending)
+                self._failed(goal, _in_part(goal, ending, done))
                 if parked and (goal.creates or goal.powers == "off"):
                     await self._unpark(change, goal, ending)
                 elif parked:
@@ -245,6 +245,7 @@ class _Engine:
                 elif ending.broken and change.action is Action.CREATE:
                     self.run_.recorder.bind_broken(change, goal)
                 return False
+            done = goal.text
             if ending.text and goal.creates:
                 self.tell("note", goal.address, ending.text)
         if draft.key == removal_key(draft.address) or change.action in {Action.DELETE, Action.FORGET}:
@@ -349,6 +350,13 @@ class _Engine:
             seconds=self.now(),
             calls=self.reader.calls,
         )
+
+
+def _in_part(goal: Goal, ending: Ending, done: str) -> Ending:
+    """What was begun and not ended has been started, whatever stopped it."""
+    if ending.verdict is not Verdict.NOT_STARTED or not done:
+        return ending
+    return replace(ending, verdict=Verdict.WAITING, text=f"done: {done}; left to do: {goal.text} ({ending.text})")
 
 
 def _not_started(ending: Ending) -> str:
