@@ -19,16 +19,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.cli.test_faults import DISK
 from tests.emulator.test_doors import free_ports
-from tests.projects import NODE_ID, PROJECT, SEED, project, vm
+from tests.projects import NODE_ID, PROJECT, SEED, project
+from tests.proof.lab import FOREIGN, SECRETS, STAGES, WORLD
 
 TOKEN = "made-up"
-WORLD = {
-    "gpuNodes": [{"id": NODE_ID}],
+WALLET = {
     "wallets": [{"name": "tenant", "seed": SEED}],
     "orders": {"112": {"renter": "tenant", "machine": NODE_ID}},
 }
+DISKS = {"created": [[20, 20], [20, 20, 30, 50]], "changed": [[20, 20], [10, 20, 40, 90]], "nothing": []}
+"""GiB of the disks of each VM of ours, by the lab's stage."""
 
 
 @contextmanager
@@ -36,7 +37,7 @@ def emulator(directory: Path) -> Iterator[tuple[str, str]]:
     """A served world; the URLs of its client node and of its admin door."""
     port, door = free_ports(2)
     world = directory / "world.json"
-    world.write_text(json.dumps(WORLD), encoding="utf-8")
+    world.write_text(json.dumps({**WORLD, **WALLET}), encoding="utf-8")
     line = ["emulator", "--world", str(world), "--listen", f"127.0.0.1:{port}", "--admin", f"127.0.0.1:{door}"]
     process = start(*line, "--time-scale", "8", "--keep", str(directory / "kept"), DBC_IAC_ADMIN_TOKEN=TOKEN)
     try:
@@ -71,37 +72,52 @@ def truth(door: str) -> Any:
 
 
 def survive(seed: int, kills: int, number: int = signal.SIGKILL) -> int:
-    """How many applies were ended before one came to its end. Raises AssertionError where something is lost or doubled."""
+    """Leads the lab through its stages, each apply ended so many times before one may come to its end; how many were
+    ended. Raises AssertionError where something is lost or doubled."""
     source = random.Random(seed)
+    ended = 0
     with tempfile.TemporaryDirectory() as folder, emulator(Path(folder)) as (url, door):
         directory = Path(folder) / "lab"
-        for documents, disks in (
-            ((vm(), DISK), [20, 20, 50]),
-            ((vm(cpus=8), DISK.replace("50Gi", "90Gi")), [20, 20, 90]),
-        ):
-            project(directory, *documents)
-            (directory / "dbc-iac.yaml").write_text(PROJECT.replace("http://127.0.0.1:5050", url), encoding="utf-8")
-            done = 0
-            while (code := apply(directory, number, source.uniform(1.2, 9.0) if done < kills else 600)) != 0:
-                done += 1
-                assert done <= kills + 2, f"it does not converge: exit code {code}"
-            [machine] = truth(door)[NODE_ID]["vms"].values()
-            assert machine["domain"]["state"] == "running"
-            assert sorted(disk["real"] // 1024**3 for disk in machine["disks"].values()) == disks
-    return done
+        for stage, disks in DISKS.items():
+            project(directory, *STAGES[stage])
+            owner = PROJECT.replace("identities:", "identities:\n    owner: {nodeKey: {env: KEY}}")
+            (directory / "dbc-iac.yaml").write_text(owner.replace("http://127.0.0.1:5050", url), encoding="utf-8")
+            tried = 0
+            while apply(directory, number, source.uniform(1.5, 30.0) if tried < kills else 900) != 0:
+                tried += 1
+                assert tried <= kills + 2, f"{stage}: it does not converge"
+            ended += tried
+            machines = [vm for vm in truth(door)[NODE_ID]["vms"].values() if vm["task_id"] != FOREIGN]
+            assert {vm["domain"]["state"] for vm in machines} <= {"running"}
+            sizes = (sorted(disk["real"] // 1024**3 for disk in vm["disks"].values()) for vm in machines)
+            assert sorted(sizes, key=len) == disks
+            assert run(directory, 300, "plan", "--detailed-exitcode")[0] == 0
+            _, told = run(directory, 300, "orphans", "--json")
+            assert [one for one in json.loads(told)["found"] if one["whose"] == "ours"] == []
+    return ended
 
 
 def apply(directory: Path, number: int, seconds: float) -> int:
     """The exit code of an apply that is ended after so many seconds if it has not ended by then."""
-    process = start("-C", str(directory), "apply", "--yes", SEED=SEED, XDG_CACHE_HOME=str(directory / ".cache"))
+    _, listed = run(directory, 60, "state", "list", "--json")
+    gone = ["--destroy-identity", "BareMetalServer/new"] if "BareMetalServer/new" in listed else []
+    options = ["--yes", "--allow-empty", "--allow-data-loss", "--max-removals", "100", *gone]
+    code, told = run(directory, seconds, "apply", *options, number=number)
+    assert "Traceback" not in told, told
+    assert not [secret for secret in SECRETS.values() if secret in told]
+    print(f"  after {seconds:.1f} s: {code}", flush=True)
+    return code
+
+
+def run(directory: Path, seconds: float, *arguments: str, number: int = signal.SIGKILL) -> tuple[int, str]:
+    """A command, and the signal that it gets when it has not ended in time; its exit code, and what it said."""
+    process = start("-C", str(directory), *arguments, SEED=SEED, XDG_CACHE_HOME=str(directory / ".cache"), **SECRETS)
     try:
         told, _ = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
         process.send_signal(number)
         told, _ = process.communicate(timeout=120)
-    assert "Traceback" not in told, told
-    print(f"  after {seconds:.1f} s: {process.returncode}", flush=True)
-    return process.returncode
+    return process.returncode, told
 
 
 if __name__ == "__main__":
