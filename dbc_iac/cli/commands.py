@@ -12,9 +12,9 @@ import click
 from dbc_iac.cli import encryption, projects, recovery, state_copies, state_places
 from dbc_iac.cli.app import App, Exit
 from dbc_iac.cli.consent import Consent, consented
-from dbc_iac.cli.faces import face_options, follow_options, refuse, show_plan, write_faces
+from dbc_iac.cli.faces import face_options, failure_told, follow_options, refuse, show_plan, write_faces
 from dbc_iac.cli.lazy import LazyGroup
-from dbc_iac.cli.options import addresses, choice_options, json_option, target_option, yes_option
+from dbc_iac.cli.options import addresses, choice_options, json_option, lock_option, target_option, yes_option
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 
 if TYPE_CHECKING:
@@ -116,6 +116,7 @@ def _rail_options(command: click.Command) -> click.Command:
     "--refresh", type=bool, default=True, metavar="BOOLEAN", help="false: plan from the state, without asking the API."
 )
 @target_option
+@lock_option
 @json_option
 @click.pass_obj
 def plan(
@@ -127,6 +128,7 @@ def plan(
     detailed_exitcode: bool,
     refresh: bool,
     targets: tuple[str, ...],
+    lock_timeout: float,
     as_json: bool,
     **rails: object,
 ) -> None:
@@ -134,9 +136,10 @@ def plan(
     from dbc_iac.cli.workspace import Workspace
 
     app.json = as_json
-    workspace = Workspace.load(app)
-    with workspace.locked("plan"):
-        made = workspace.plan(_options(destroy, targets, {**rails, "refresh": refresh}))
+    with failure_told(app, rails):
+        workspace = Workspace.load(app)
+        with workspace.locked("plan", lock_timeout):
+            made = workspace.plan(_options(destroy, targets, {**rails, "refresh": refresh}))
     app.report(made.diagnostics)
     if file is not None and not refresh:
         raise DiagnosticError(
@@ -171,6 +174,7 @@ def plan(
 @click.option("--allow-data-loss", "lossy", is_flag=True, help="With --yes: disks and data files may go, too.")
 @target_option
 @yes_option
+@lock_option
 @choice_options
 @json_option
 @click.pass_obj
@@ -182,6 +186,7 @@ def apply(
     lossy: bool,
     targets: tuple[str, ...],
     yes: bool,
+    lock_timeout: float,
     wait_timeout: float | None,
     no_wait: bool,
     settle: bool,
@@ -206,7 +211,7 @@ def apply(
             )
         )
     workspace = Workspace.load(app)
-    with workspace.locked("apply"):
+    with workspace.locked("apply", lock_timeout):
         if reviewed is not None:
             made = workspace.expected(reviewed)
         else:
@@ -221,6 +226,7 @@ def apply(
 @dbc_iac.command()
 @target_option
 @yes_option
+@lock_option
 @choice_options
 @json_option
 @click.pass_obj
@@ -229,6 +235,7 @@ def destroy(
     /,
     targets: tuple[str, ...],
     yes: bool,
+    lock_timeout: float,
     wait_timeout: float | None,
     no_wait: bool,
     settle: bool,
@@ -241,7 +248,7 @@ def destroy(
 
     app.json = as_json
     workspace = Workspace.load(app)
-    with workspace.locked("destroy"):
+    with workspace.locked("destroy", lock_timeout):
         made = workspace.plan(_options(True, targets, rails))
         consent = Consent.of(yes=yes, losses=True)
         _confirm_and_apply(app, workspace, made, consent, Choices(wait_timeout, not no_wait, settle), rails)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +62,20 @@ def write_faces(app: App, made: Plan, chosen: Mapping[str, object]) -> None:
         from dbc_iac.report.plan_html import plan_html
 
         write_face(page, plan_html(shown, detail))
+
+
+@contextmanager
+def failure_told(app: App, chosen: Mapping[str, object]) -> Iterator[None]:
+    """Around the making of a plan: where there is none, the Markdown that was asked for says so, and why."""
+    try:
+        yield
+    except DiagnosticError as error:
+        if isinstance(markdown := chosen.get("markdown"), Path):
+            from dbc_iac.report.failed_markdown import failed_markdown
+
+            problems = app.redaction(list(error.diagnostics))
+            write_face(markdown, failed_markdown(problems, app.sources, error.exit_code))
+        raise
 
 
 def refuse(made: Plan) -> None:

@@ -34,6 +34,13 @@ target_option = click.option(
     shell_complete=addresses,
     help="Only this, and what it needs.",
 )
+lock_option = click.option(
+    "--lock-timeout",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    metavar="SECONDS",
+    help="Wait so long where another run has the state; default: not at all.",
+)
 yes_option = click.option("--yes", is_flag=True, help="Do not ask. Required without a terminal.")
 
 

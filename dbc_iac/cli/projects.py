@@ -23,14 +23,19 @@ def init(app: App, name: str, ci: str | None, as_json: bool) -> None:
     app.json = as_json
     with writing():
         written = _write_project(app, name, ci)
-    app.show("\n".join([*(f"wrote {p}" for p in written), "Next: edit the files, then `dbc-iac validate`."]), written)
+    told = [*(f"wrote {p}" for p in sorted(written)), "Next: edit the files, then `dbc-iac validate`."]
+    if ci is not None:
+        from dbc_iac.cli.pipelines import to_do
+
+        told += to_do(written, shared=not _forgets(app))
+    app.show("\n".join(told), sorted(written))
 
 
-def _write_project(app: App, name: str, ci: str | None) -> list[str]:
+def _write_project(app: App, name: str, ci: str | None) -> dict[str, str]:
     """Write a new project into the directory, and its pipeline; where there is a project, the pipeline alone. Raises
-    DiagnosticError where a file is there already."""
+    DiagnosticError where a file is there already. Path -> text of what was written."""
     from dbc_iac.cli.contracts import contracts
-    from dbc_iac.cli.pipelines import pipeline
+    from dbc_iac.cli.pipelines import pipeline_for
     from dbc_iac.manifest.project import FILE
     from dbc_iac.manifest.scaffold import scaffold
 
@@ -40,7 +45,8 @@ def _write_project(app: App, name: str, ci: str | None) -> list[str]:
     }
     files = {**scaffold(name or own or "project", random.token_hex(16)), **schemas}
     if ci is not None:
-        files = pipeline(ci) if (app.directory / FILE).exists() else {**files, **pipeline(ci)}
+        made = pipeline_for(ci, app.directory)
+        files = made if (app.directory / FILE).exists() else {**files, **made}
     ignore = app.directory / ".gitignore"
     if ".gitignore" in files and ignore.exists():  # a git repository has one: its rules stay, ours are added
         files[".gitignore"] = f"{ignore.read_text(encoding='utf-8').rstrip()}\n\n{files['.gitignore']}"
@@ -58,7 +64,18 @@ def _write_project(app: App, name: str, ci: str | None) -> list[str]:
         target = app.directory / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
-    return sorted(files)
+    return files
+
+
+def _forgets(app: App) -> bool:
+    """Whether a runner would forget the project's state; True where the project cannot be read."""
+    from dbc_iac.cli.pipelines import forgotten
+    from dbc_iac.cli.workspace import Workspace
+
+    try:
+        return any(forgotten(Workspace.load(app).loaded.project.state, {"CI": "true"}))
+    except DiagnosticError:
+        return True
 
 
 @click.command()

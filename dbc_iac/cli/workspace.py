@@ -19,6 +19,8 @@ from dbc_iac.cli.encryption import keyring_of, sealed
 from dbc_iac.cli.following import Following
 from dbc_iac.cli.identities import Identities
 from dbc_iac.cli.interrupt import stop_on_signal
+from dbc_iac.cli.patience import patiently
+from dbc_iac.cli.pipelines import forgotten
 from dbc_iac.cli.plan_files import read_plan_file
 from dbc_iac.cli.stacks import claimed_elsewhere
 from dbc_iac.cli.state_copies import keep_errored
@@ -147,9 +149,9 @@ class Workspace:
         return self._renamed(found or State(lineage="", project=project, uid=uid, stack=self.app.stack))
 
     @contextmanager
-    def locked(self, command: str) -> Iterator[None]:
-        holder = owner(self.app.runtime.environ, command, self.app.runtime.now())
-        with self.store.locked(holder):
+    def locked(self, command: str, patience: float = 0.0) -> Iterator[None]:
+        """Hold the lock; wait so many seconds for a run that has it."""
+        with patiently(self.app.runtime, self.store.locked, command, patience):
             yield
 
     def plan(self, options: Options) -> Plan:
@@ -170,6 +172,7 @@ class Workspace:
         placed += claimed_elsewhere(self, plan)
         if self.loaded.project.removed and not plan.destroy:
             placed += mistyped(self.loaded.project.removed, self.recorded(), plan.changes, self.loaded.where)
+        placed += forgotten(self.loaded.project.state, self.app.runtime.environ)
         return replace(plan, diagnostics=(*plan.diagnostics, *placed)) if placed else plan
 
     async def _plan(self, options: Options) -> Plan:
