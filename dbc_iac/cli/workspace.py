@@ -25,7 +25,7 @@ from dbc_iac.cli.plan_files import read_plan_file
 from dbc_iac.cli.stacks import claimed_elsewhere
 from dbc_iac.cli.state_copies import keep_errored
 from dbc_iac.cli.state_places import backend_of
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, ExitCode, Severity
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, ExitCode, Severity, SourceRange
 from dbc_iac.kinds import Inventory, Resource, models
 from dbc_iac.kinds.reach import Reach
 from dbc_iac.kinds.spec import Spec
@@ -95,7 +95,7 @@ class Workspace:
         """All problems that need no API."""
         found = Diagnostics()
         found.extend(self.loaded.diagnostics)
-        found.extend(unsound(self.loaded.project.policies))
+        found.extend(unsound(self.loaded.project.policies, self._policy_place))
         found.extend(check_inventory(self.inventory, self.loaded.project.identity_types(), self.loaded.broken))
         found.extend(check_lists(self._moved, self.loaded.project.removed, self.loaded.where))
         found.extend(still_there(self.loaded.project.removed, self.inventory))
@@ -161,12 +161,17 @@ class Workspace:
         plan: Plan = self.app.runtime.run(self._plan(options))
         return self._judged(plan)
 
+    def _policy_place(self, number: int, field: str) -> SourceRange | None:
+        return self.loaded.where(("spec", "policies", number, field))
+
     def _judged(self, plan: Plan) -> Plan:
         """The plan with what the project's policies object to, and with what is another stack's."""
         labels = {a: r.labels for a, r in self.inventory.resources.items()}
-        found = evaluate(self.loaded.project.policies, plan, labels, self.app.runtime.now())
+        found = evaluate(self.loaded.project.policies, plan, labels, self.app.runtime.now(), self._policy_place)
         placed = [
-            replace(d, source=self.inventory.resources[d.address].where("")) if d.address in labels else d
+            replace(d, source=self.inventory.resources[d.address].where(""))
+            if d.address in labels and not d.source
+            else d
             for d in found
         ]
         placed += claimed_elsewhere(self, plan)
