@@ -13,8 +13,16 @@ from dbc_iac.cli import encryption, projects, recovery, state_copies, state_plac
 from dbc_iac.cli.app import App, Exit
 from dbc_iac.cli.consent import Consent, consented
 from dbc_iac.cli.faces import face_options, failure_told, follow_options, refuse, show_plan, write_faces
-from dbc_iac.cli.lazy import LazyGroup
-from dbc_iac.cli.options import addresses, choice_options, json_option, lock_option, target_option, yes_option
+from dbc_iac.cli.lazy import LazyGroup, epilog
+from dbc_iac.cli.options import (
+    addresses,
+    choice_options,
+    environments,
+    json_option,
+    lock_option,
+    target_option,
+    yes_option,
+)
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 
 if TYPE_CHECKING:
@@ -30,11 +38,21 @@ def _stack_name(context: click.Context, option: click.Parameter, name: str) -> s
     return name
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=epilog(("init --name lab", "plan", "-e prod --stack blue apply --yes", "-C infra drift --json")),
+)
 @click.option(
     "-C", "directory", default=".", type=click.Path(path_type=Path, file_okay=False), help="Project directory."
 )
-@click.option("-e", "--environment", default="", help="Environment whose variable files are used, such as prod.")
+@click.option(
+    "-e",
+    "--environment",
+    default="",
+    shell_complete=environments,
+    help="Environment whose variable files are used, such as prod.",
+)
 @click.option(
     "--stack", default="main", show_default=True, callback=_stack_name, help="Name of the stack: one state, one lock."
 )

@@ -134,10 +134,18 @@ def test_a_copy_of_a_state_is_shown_as_the_state_is(make: Callable[..., Emulated
     copy = tmp_path / "copy.json"
     copy.write_text((tmp_path / "state/main.json").read_text())
     assert emulated.run("show", str(copy)).out == emulated.run("show").out
+    kept = json.loads(copy.read_text())
+    copy.write_text(json.dumps({"formatVersion": 1, "state": kept, "journal": []}))
+    assert emulated.run("show", str(copy)).out == emulated.run("show").out, "what an apply could not write"
+    copy.write_text(json.dumps({**kept, "formatVersion": 99}))
+    newer = emulated.run("show", str(copy), "--json")
+    assert (newer.code, newer.codes, newer.out) == (5, ["state-newer"], "")
     copy.write_text('{"bindings": 1}')
     assert emulated.run("show", str(copy), "--json").codes == ["not-a-state"]
-    copy.write_text("{}")
-    assert emulated.run("show", str(copy), "--json").codes == ["not-a-plan"]
+    for text in ("{}", "[1]", "garbage", json.dumps(kept)[:-9]):
+        copy.write_text(text)
+        neither = emulated.run("show", str(copy), "--json")
+        assert (neither.code, neither.codes) == (3, ["not-shown"])
 
 
 def test_files_are_written_with_json_too(make: Callable[..., Emulated], tmp_path: Path) -> None:

@@ -43,11 +43,35 @@ def test_the_hooks_are_hooks_and_their_entries_are_commands() -> None:
     file = ROOT / ".pre-commit-hooks.yaml"
     subprocess.run([sys.executable, "-m", "pre_commit", "validate-manifest", str(file)], check=True)
     for hook in yaml.safe_load(file.read_text()):
-        program, command = hook["entry"].split()
+        program, command, *_ = hook["entry"].split()
         assert (program, command in dbc_iac.list_commands(dbc_iac.make_context("x", ["validate"]))) == ("dbc-iac", True)
-        assert re.search(hook["files"], "manifests/vm.yaml")
-        assert re.search(hook["files"], "dbc-iac.yaml")
-        assert not re.search(hook["files"], "values.yaml")
+        for name in ("manifests/vm.yaml", "infra/dbc-iac.yaml", "env/prod.yml"):
+            assert re.search(hook["files"], name)
+
+
+@pytest.mark.parametrize("broken", ["manifests/all.yaml", "dbc-iac.yaml"])
+def test_the_hooks_look_at_projects_anywhere_and_at_nothing_else(
+    broken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    project(Path("infra"), vm()).write({"prod.yaml": "count:  3\n"})
+    project(Path("other"), vm())
+    repository = Project(Path()).write(
+        {"manifests/deployment.yaml": "kind:  Deployment\n", "infra/k8s.yaml": "a:  1\n"}
+    )
+    _, fmt = (hook["entry"].split()[1:] for hook in yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text()))
+    files = ["manifests/deployment.yaml", "infra/k8s.yaml", "infra/prod.yaml", "other/manifests/all.yaml"]
+    assert "4 documents are valid." in repository.run("validate", *files).out
+    repository.run(*fmt, *files)
+    changed = [n for n in files if "  " not in Path(n).read_text()]
+    assert {"infra/prod.yaml"} <= set(changed)
+    assert Path("manifests/deployment.yaml").read_text() == "kind:  Deployment\n"
+    assert Path("infra/k8s.yaml").read_text() == "a:  1\n"
+    assert repository.run("validate", files[0]).out == "None of the files lies in a project.\n"
+    Path("infra", broken).write_text("kind: [")
+    assert repository.run("validate", files[3]).code == 0
+    assert repository.run("validate", *files, "--json").codes == ["yaml-syntax"]
+    assert f"infra/{broken}:2:1" in repository.run("validate", "infra/prod.yaml").err
 
 
 def test_the_image_runs_without_rights_and_copies_what_is_there() -> None:
@@ -55,6 +79,10 @@ def test_the_image_runs_without_rights_and_copies_what_is_there() -> None:
     assert [line for line in lines if line.startswith("USER ")] == ["USER 10001"]
     sources = [s for line in lines if re.match(r"COPY (?!--from)", line) for s in line.split()[1:-1]]
     assert all((ROOT / source).exists() for source in sources)
+    [install] = [line for line in lines if "pip install" in line]
+    assert "'.[graph,mnemonic,objectstore,postgres]'" in install
+    assert "ENV HOME=/tmp" in lines, "whoever --user names, has a place for sessions"
+    assert '--user "$(id -u):$(id -g)"' in lines[0] + (ROOT / "README.md").read_text()
     assert lines.index("USER 10001") < lines.index('ENTRYPOINT ["dbc-iac"]')
 
 
