@@ -17,11 +17,11 @@ from dbc_iac.policy.exposure import open_to_world
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
-Place = Callable[[int, str], SourceRange | None]
-"""Where a field of a policy stands, by the policy's number and the field's name."""
+Place = Callable[[tuple[str | int, ...]], SourceRange | None]
+"""Where a value of the project file stands, by its path."""
 
 
-def nowhere(number: int, field: str) -> SourceRange | None:
+def nowhere(path: tuple[str | int, ...]) -> SourceRange | None:
     return None
 
 
@@ -49,7 +49,7 @@ def unsound(policies: Iterable[PolicySpec], place: Place = nowhere) -> Iterator[
 
 
 def _place(number: int, spec: PolicySpec, place: Place) -> SourceRange | None:
-    return place(number, "warn" if spec.deny is None else "deny")
+    return place(("spec", "policies", number, "warn" if spec.deny is None else "deny"))
 
 
 def evaluate(
