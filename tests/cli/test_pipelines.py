@@ -74,6 +74,12 @@ def test_the_hooks_look_at_projects_anywhere_and_at_nothing_else(
     assert f"infra/{broken}:2:1" in repository.run("validate", "infra/prod.yaml").err
 
 
+def test_nothing_of_the_package_is_kept_from_the_image() -> None:
+    kept_out = (ROOT / ".dockerignore").read_text().split()
+    lost = [p for pattern in kept_out for p in ROOT.glob(pattern.lstrip("/")) if p.is_relative_to(ROOT / "dbc_iac")]
+    assert {path.name for path in lost} <= {"__pycache__"}
+
+
 def test_the_image_runs_without_rights_and_copies_what_is_there() -> None:
     lines = (ROOT / "Dockerfile").read_text().splitlines()
     assert [line for line in lines if line.startswith("USER ")] == ["USER 10001"]
