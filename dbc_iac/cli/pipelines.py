@@ -23,9 +23,11 @@ INCLUDED = ".gitlab/dbc-iac.yml"
 """Where the GitLab pipeline goes in a project that has one of its own."""
 
 
-def pipeline(forge: str, source: str = UNKNOWN, *, beside: bool = False) -> dict[str, str]:
-    """Path -> text, for `github` or `gitlab`; `source`: what pip installs; `beside` a pipeline that is there."""
+def pipeline(forge: str, source: str = UNKNOWN, place: str = ".", *, beside: bool = False) -> dict[str, str]:
+    """Path -> text, for `github` or `gitlab`; `source`: what pip installs; `place`: the project's directory in its
+    repository; `beside` a pipeline that is there."""
     main = (_HERE / f"{forge}.yaml").read_text(encoding="utf-8").replace(UNKNOWN, source)
+    main = main.replace('DIRECTORY: "."', f"DIRECTORY: {json.dumps(place)}")
     if forge == "gitlab":
         return {INCLUDED if beside else _GITLAB: main}
     return {
@@ -36,13 +38,29 @@ def pipeline(forge: str, source: str = UNKNOWN, *, beside: bool = False) -> dict
 
 def pipeline_for(forge: str, directory: Path) -> dict[str, str]:
     """The pipeline for a project; beside its own one, which is to include it."""
-    present = directory / _GITLAB
+    present = _root(directory) / _GITLAB
     theirs = present.is_file() and _WRITTEN not in present.read_text(encoding="utf-8", errors="replace")
-    return pipeline(forge, own_source(), beside=theirs)
+    return pipeline(forge, own_source(), _place(directory), beside=theirs)
 
 
-def to_do(written: Mapping[str, str], *, shared: bool) -> Iterator[str]:
+def _place(directory: Path) -> str:
+    """Where a directory lies in its git repository."""
+    return directory.resolve().relative_to(_root(directory)).as_posix()
+
+
+def _root(directory: Path) -> Path:
+    """Of the git repository that a directory lies in; where there is none, the directory."""
+    whole = directory.resolve()
+    return next((p for p in (whole, *whole.parents) if (p / ".git").exists()), whole)
+
+
+def to_do(written: Mapping[str, str], directory: Path, *, shared: bool) -> Iterator[str]:
     """What somebody has to do before the pipelines that were written can work. `shared`: all reach the state."""
+    if _place(directory) != ".":
+        moved = sorted(
+            {PurePath(p).parts[0] for p in written if p == _GITLAB or p.startswith((".github/", ".gitlab/"))}
+        )
+        yield f"Move {' and '.join(moved)} to the root of the repository: forges look only there."
     for path, text in written.items():
         if UNKNOWN in text:
             yield f"In {path}, put for OWNER and COMMIT where your dbc-iac comes from: nothing else is installed."

@@ -27,7 +27,7 @@ def init(app: App, name: str, ci: str | None, as_json: bool) -> None:
     if ci is not None:
         from dbc_iac.cli.pipelines import to_do
 
-        told += to_do(written, shared=not _forgets(app))
+        told += to_do(written, app.directory, shared=not _forgets(app))
     app.show("\n".join(told), sorted(written))
 
 

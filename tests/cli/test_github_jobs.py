@@ -168,7 +168,7 @@ def test_what_was_done_is_kept_where_the_state_could_not_be_written(job: Job) ->
     assert (applied.returncode, job.output("exit-code")) == (7, "7")
     assert (job.folder / "temp/dbc-iac/errored.state.json").exists()
     assert "dbc-iac state push" in applied.stdout
-    assert "errored.state.json" in GITLAB["apply"]["artifacts"]["paths"]
+    assert "$DBC_IAC_DIRECTORY/errored.state.json" in GITLAB["apply"]["artifacts"]["paths"]
 
 
 def test_on_github_drift_fails_the_job_and_is_told(job: Job) -> None:

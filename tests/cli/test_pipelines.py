@@ -108,6 +108,20 @@ def test_init_writes_a_pipeline_with_a_project_or_into_one(name: str, tmp_path: 
         assert (tmp_path / path).read_text() == text
 
 
+@pytest.mark.parametrize(("name", "moved"), [("github", ".github"), ("gitlab", ".gitlab-ci.yml")])
+def test_a_project_below_the_root_of_a_repository_is_found_by_its_pipeline(
+    name: str, moved: str, tmp_path: Path
+) -> None:
+    (tmp_path / ".git").mkdir()
+    below = Project(tmp_path / "infra/gpu")
+    below.directory.mkdir(parents=True)
+    told = below.run("init", "--ci", name).out
+    assert f"Move {moved} to the root of the repository" in told
+    main = next(iter(pipeline(name)))
+    assert 'DBC_IAC_DIRECTORY: "infra/gpu"' in (below.directory / main).read_text()
+    assert "Move" not in Project(tmp_path).run("init", "--ci", name).out
+
+
 def test_what_is_to_be_done_before_a_pipeline_works_is_told(tmp_path: Path) -> None:
     told = Project(tmp_path).run("init", "--ci", "github").out
     assert "In .github/workflows/dbc-iac.yaml, put for OWNER and COMMIT where your dbc-iac comes from" in told
