@@ -12,9 +12,17 @@ import click
 from dbc_iac.cli import encryption, projects, recovery, state_copies, state_places
 from dbc_iac.cli.app import App, Exit
 from dbc_iac.cli.consent import Consent, consented
-from dbc_iac.cli.faces import face_options, follow_options, refuse, show_plan, write_faces
-from dbc_iac.cli.lazy import LazyGroup
-from dbc_iac.cli.options import addresses, choice_options, json_option, target_option, yes_option
+from dbc_iac.cli.faces import face_options, failure_told, follow_options, refuse, show_plan, write_faces
+from dbc_iac.cli.lazy import LazyGroup, epilog
+from dbc_iac.cli.options import (
+    addresses,
+    choice_options,
+    environments,
+    json_option,
+    lock_option,
+    target_option,
+    yes_option,
+)
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 
 if TYPE_CHECKING:
@@ -30,11 +38,21 @@ def _stack_name(context: click.Context, option: click.Parameter, name: str) -> s
     return name
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=epilog(("init --name lab", "plan", "-e prod --stack blue apply --yes", "-C infra drift --json")),
+)
 @click.option(
     "-C", "directory", default=".", type=click.Path(path_type=Path, file_okay=False), help="Project directory."
 )
-@click.option("-e", "--environment", default="", help="Environment whose variable files are used, such as prod.")
+@click.option(
+    "-e",
+    "--environment",
+    default="",
+    shell_complete=environments,
+    help="Environment whose variable files are used, such as prod.",
+)
 @click.option(
     "--stack", default="main", show_default=True, callback=_stack_name, help="Name of the stack: one state, one lock."
 )
@@ -116,6 +134,7 @@ def _rail_options(command: click.Command) -> click.Command:
     "--refresh", type=bool, default=True, metavar="BOOLEAN", help="false: plan from the state, without asking the API."
 )
 @target_option
+@lock_option
 @json_option
 @click.pass_obj
 def plan(
@@ -127,6 +146,7 @@ def plan(
     detailed_exitcode: bool,
     refresh: bool,
     targets: tuple[str, ...],
+    lock_timeout: float,
     as_json: bool,
     **rails: object,
 ) -> None:
@@ -134,9 +154,10 @@ def plan(
     from dbc_iac.cli.workspace import Workspace
 
     app.json = as_json
-    workspace = Workspace.load(app)
-    with workspace.locked("plan"):
-        made = workspace.plan(_options(destroy, targets, {**rails, "refresh": refresh}))
+    with failure_told(app, rails):
+        workspace = Workspace.load(app)
+        with workspace.locked("plan", lock_timeout):
+            made = workspace.plan(_options(destroy, targets, {**rails, "refresh": refresh}))
     app.report(made.diagnostics)
     if file is not None and not refresh:
         raise DiagnosticError(
@@ -171,6 +192,7 @@ def plan(
 @click.option("--allow-data-loss", "lossy", is_flag=True, help="With --yes: disks and data files may go, too.")
 @target_option
 @yes_option
+@lock_option
 @choice_options
 @json_option
 @click.pass_obj
@@ -182,6 +204,7 @@ def apply(
     lossy: bool,
     targets: tuple[str, ...],
     yes: bool,
+    lock_timeout: float,
     wait_timeout: float | None,
     no_wait: bool,
     settle: bool,
@@ -206,7 +229,7 @@ def apply(
             )
         )
     workspace = Workspace.load(app)
-    with workspace.locked("apply"):
+    with workspace.locked("apply", lock_timeout):
         if reviewed is not None:
             made = workspace.expected(reviewed)
         else:
@@ -221,6 +244,7 @@ def apply(
 @dbc_iac.command()
 @target_option
 @yes_option
+@lock_option
 @choice_options
 @json_option
 @click.pass_obj
@@ -229,6 +253,7 @@ def destroy(
     /,
     targets: tuple[str, ...],
     yes: bool,
+    lock_timeout: float,
     wait_timeout: float | None,
     no_wait: bool,
     settle: bool,
@@ -241,7 +266,7 @@ def destroy(
 
     app.json = as_json
     workspace = Workspace.load(app)
-    with workspace.locked("destroy"):
+    with workspace.locked("destroy", lock_timeout):
         made = workspace.plan(_options(True, targets, rails))
         consent = Consent.of(yes=yes, losses=True)
         _confirm_and_apply(app, workspace, made, consent, Choices(wait_timeout, not no_wait, settle), rails)

@@ -6,10 +6,12 @@ The token comes from the environment, as every forge gives it to its jobs; it go
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import click
 
@@ -34,6 +36,12 @@ class Thread:
     change: str
     """The method that changes one."""
     headers: Mapping[str, str]
+    whoami: Callable[[httpx.Client], str]
+    """Whose the token is. Only a comment of that one is ours: anybody can write what ours begins with."""
+    author: tuple[str, str]
+    """Where a comment names its author."""
+    made_for: str
+    """The commit and the run, as Markdown: whoever reads an old comment sees that it is old."""
 
 
 @click.command("comment")
@@ -43,37 +51,87 @@ class Thread:
 def command(app: App, /, file: Path, as_json: bool) -> None:
     """Make FILE the one comment of dbc-iac on the pull or merge request that this CI job is for.
 
-    In GitHub Actions GITHUB_TOKEN must be set (pull-requests: write), in GitLab CI GITLAB_TOKEN (scope api).
+    Each project directory, stack and environment has one of its own. In GitHub Actions GITHUB_TOKEN must be set
+    (pull-requests: write), in GitLab CI GITLAB_TOKEN (scope api).
     """
     app.json = as_json
-    thread = _thread(app.runtime.environ)
-    marker = f"<!-- dbc-iac {app.stack}/{app.environment} -->"
+    environ = app.runtime.environ
+    thread = _github(environ) if environ.get("GITHUB_ACTIONS") else _gitlab(environ)
+    marker = f"<!-- dbc-iac {quote(_place(app))} {app.stack}/{quote(app.environment)} -->"
     try:
         text = file.read_text(encoding="utf-8")
-    except OSError as error:
-        raise _problem("unreadable-file", f"{file} cannot be read ({error.strerror})", "") from None
-    done = _put(thread, marker, f"{marker}\n{text}")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise _problem("unreadable-file", f"{file} cannot be read ({why})", "") from None
+    done = _put(thread, marker, f"{marker}\n{text.rstrip()}\n\n{thread.made_for}\n")
     app.show(f"The comment was {done}.", {"comment": done})
 
 
-def _thread(environ: Mapping[str, str]) -> Thread:
-    if environ.get("GITHUB_ACTIONS"):
-        token = _needed(environ, "GITHUB_TOKEN")
-        event = json.loads(Path(_needed(environ, "GITHUB_EVENT_PATH")).read_text(encoding="utf-8"))
-        number = (event.get("pull_request") or {}).get("number")
-        if not isinstance(number, int):
-            raise _problem("no-request", "this job is not for a pull request", "Run it on pull_request.")
-        api = environ.get("GITHUB_API_URL", "https://api.github.com")
-        issues = f"{api}/repos/{_needed(environ, 'GITHUB_REPOSITORY')}/issues"
-        headers = {"Authorization": f"Bearer {token}", "Accept": "application/vnd.github+json"}
-        return Thread(f"{issues}/{number}/comments", f"{issues}/comments/{{}}", "PATCH", headers)
-    if environ.get("GITLAB_CI"):
-        token = _needed(environ, "GITLAB_TOKEN")
-        request = _needed(environ, "CI_MERGE_REQUEST_IID")
-        project = f"{_needed(environ, 'CI_API_V4_URL')}/projects/{_needed(environ, 'CI_PROJECT_ID')}"
-        notes = f"{project}/merge_requests/{request}/notes"
-        return Thread(notes, f"{notes}/{{}}", "PUT", {"PRIVATE-TOKEN": token})
-    raise _problem("no-ci", "this is neither a job of GitHub Actions nor of GitLab CI", "Run it in CI.")
+def _place(app: App) -> str:
+    """The project's directory in the repository: it tells projects apart, also those whose files are broken."""
+    root = app.runtime.environ.get("GITHUB_WORKSPACE") or app.runtime.environ.get("CI_PROJECT_DIR") or "."
+    return os.path.relpath(app.directory.resolve(), Path(root).resolve())
+
+
+def _github(environ: Mapping[str, str]) -> Thread:
+    token = _needed(environ, "GITHUB_TOKEN")
+    request = _event(Path(_needed(environ, "GITHUB_EVENT_PATH"))).get("pull_request") or {}
+    number = request.get("number")
+    if not isinstance(number, int):
+        raise _problem("no-request", "this job is not for a pull request", "Run it on pull_request.")
+    repository = _needed(environ, "GITHUB_REPOSITORY")
+    issues = f"{environ.get('GITHUB_API_URL', 'https://api.github.com')}/repos/{repository}/issues"
+    run = f"{environ.get('GITHUB_SERVER_URL', '')}/{repository}/actions/runs/{environ.get('GITHUB_RUN_ID', '')}"
+    commit = (request.get("head") or {}).get("sha") or environ.get("GITHUB_SHA", "")
+    graphql = environ.get("GITHUB_GRAPHQL_URL", "https://api.github.com/graphql")
+
+    def whoami(client: httpx.Client) -> str:
+        # `/user` is refused to the token of a job; this is answered to every token.
+        answer = _checked(client.post(graphql, json={"query": "{viewer{login}}"})).json()
+        return str(answer["data"]["viewer"]["login"])
+
+    return Thread(
+        f"{issues}/{number}/comments",
+        f"{issues}/comments/{{}}",
+        "PATCH",
+        {"Authorization": f"Bearer {token}", "Accept": "application/vnd.github+json"},
+        whoami,
+        ("user", "login"),
+        _made_for(commit, run),
+    )
+
+
+def _gitlab(environ: Mapping[str, str]) -> Thread:
+    if not environ.get("GITLAB_CI"):
+        raise _problem("no-ci", "this is neither a job of GitHub Actions nor of GitLab CI", "Run it in CI.")
+    token, api = _needed(environ, "GITLAB_TOKEN"), _needed(environ, "CI_API_V4_URL")
+    request = _needed(environ, "CI_MERGE_REQUEST_IID")
+    notes = f"{api}/projects/{_needed(environ, 'CI_PROJECT_ID')}/merge_requests/{request}/notes"
+    return Thread(
+        notes,
+        f"{notes}/{{}}",
+        "PUT",
+        {"PRIVATE-TOKEN": token},
+        lambda client: str(_checked(client.get(f"{api}/user")).json()["username"]),
+        ("author", "username"),
+        _made_for(environ.get("CI_COMMIT_SHA", ""), environ.get("CI_JOB_URL", "")),
+    )
+
+
+def _made_for(commit: str, run: str) -> str:
+    return f"*Of commit {commit[:12] or 'unknown'}, by [this run]({run}): its artifacts have the whole plan.*"
+
+
+def _event(file: Path) -> dict[str, Any]:
+    """What GitHub tells a job about why it runs."""
+    try:
+        event = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        event = None
+    if not isinstance(event, dict):
+        summary = f"GITHUB_EVENT_PATH names {file}, which cannot be read as JSON"
+        raise _problem("no-ci", summary, "In a container, mount the runner's files.")
+    return event
 
 
 def _needed(environ: Mapping[str, str], name: str) -> str:
@@ -88,25 +146,29 @@ def _put(thread: Thread, marker: str, body: str) -> str:
 
     try:
         with httpx.Client(headers=thread.headers, timeout=30.0) as client:
-            ours = _ours(client, thread, marker)
+            ours = _ours(client, thread, marker, thread.whoami(client))
             if ours is None:
                 _checked(client.post(thread.comments, json={"body": body}))
                 return "created"
             _checked(client.request(thread.change, thread.comment.format(ours), json={"body": body}))
             return "updated"
     except httpx.HTTPError as error:
-        raise _problem(
-            "comment-failed", f"the forge cannot be reached ({type(error).__name__})", "Try again."
-        ) from None
+        summary = f"the forge cannot be reached ({type(error).__name__})"
+    except (ValueError, KeyError, TypeError):
+        summary = "the forge's answer is not what its API says"
+    raise _problem("comment-failed", summary, "Try again.", ExitCode.ERROR)
 
 
-def _ours(client: httpx.Client, thread: Thread, marker: str) -> int | None:
+def _ours(client: httpx.Client, thread: Thread, marker: str, me: str) -> int | None:
+    """The comment that begins with our marker and is by the one whose token we have."""
+    who, name = thread.author
     for page in range(1, _PAGES + 1):
         found: list[dict[str, Any]] = _checked(
             client.get(thread.comments, params={"per_page": 100, "page": page})
         ).json()
         for comment in found:
-            if str(comment.get("body", "")).startswith(marker):
+            by_me = (comment.get(who) or {}).get(name) == me
+            if by_me and str(comment.get("body", "")).startswith(marker):
                 return int(comment["id"])
         if len(found) < 100:
             break

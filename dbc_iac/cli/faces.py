@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +64,20 @@ def write_faces(app: App, made: Plan, chosen: Mapping[str, object]) -> None:
         write_face(page, plan_html(shown, detail))
 
 
+@contextmanager
+def failure_told(app: App, chosen: Mapping[str, object]) -> Iterator[None]:
+    """Around the making of a plan: where there is none, the Markdown that was asked for says so, and why."""
+    try:
+        yield
+    except DiagnosticError as error:
+        if isinstance(markdown := chosen.get("markdown"), Path):
+            from dbc_iac.report.failed_markdown import failed_markdown
+
+            problems = app.redaction(list(error.diagnostics))
+            write_face(markdown, failed_markdown(problems, app.sources, error.exit_code))
+        raise
+
+
 def refuse(made: Plan) -> None:
     """Ends the command where a policy refuses the plan; its problems have been told with the plan."""
     if any(d.severity is Severity.ERROR for d in made.diagnostics):
@@ -88,20 +103,29 @@ def write_face(file: Path, text: str) -> None:
 
 
 def state_file(file: Path, keys: Keys) -> State | None:
-    """The state that a file holds; None where it holds something else. Raises DiagnosticError where it is damaged."""
-    from pydantic import ValidationError
-
+    """The state that a file holds; None where it holds a plan. Raises DiagnosticError where it is neither, damaged, or
+    of a newer format."""
     from dbc_iac.cli.encryption import opened
-    from dbc_iac.state import State
+    from dbc_iac.state.copies import read_copy
 
     try:
-        value = json.loads(opened(file.read_bytes(), str(file), keys))
-    except (OSError, ValueError):
+        content = opened(file.read_bytes(), str(file), keys)
+    except OSError:
+        return None  # whoever reads plans tells why
+    value = _json(content)
+    if isinstance(value, dict) and {"bindings", "state"} & set(value):
+        return read_copy(content, str(file)).folded
+    if isinstance(value, dict) and "changes" in value:
         return None
-    if not isinstance(value, dict) or "bindings" not in value:
-        return None
+    if value is None and isinstance(_json(content.partition(b"\n")[0]), dict):
+        return None  # signed
+    summary = f"{file} is neither a plan nor a state"
+    remedy = "Give what `plan -o`, `state pull` or an apply wrote, as a whole."
+    raise DiagnosticError(Diagnostic("not-shown", Severity.ERROR, summary, remedy=remedy))
+
+
+def _json(content: bytes) -> Any:
     try:
-        return State.model_validate(value)
-    except ValidationError:
-        summary = f"{file} is a state that this version cannot read"
-        raise DiagnosticError(Diagnostic("not-a-state", Severity.ERROR, summary, remedy="Use a newer one.")) from None
+        return json.loads(content)
+    except ValueError:
+        return None

@@ -14,19 +14,24 @@ from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, ExitCo
 
 
 @click.command("fmt")
-@click.argument("files", nargs=-1, type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--check", is_flag=True, help="Write nothing; end with 1 where a file would change.")
+@click.option("--of-projects", is_flag=True, help="Pass over FILES that no project above them is read from: for hooks.")
 @click.option("--diff", is_flag=True, help="Write nothing; show what would change.")
 @json_option
 @click.pass_obj
-def command(app: App, /, files: tuple[Path, ...], check: bool, diff: bool, as_json: bool) -> None:
-    """Tidy spacing and quoting of FILES, or of all files of the project. Comments, order and meaning stay."""
+def command(app: App, /, files: tuple[Path, ...], check: bool, of_projects: bool, diff: bool, as_json: bool) -> None:
+    """Tidy spacing and quoting of FILES, or of all files of the project. Comments, order and meaning stay.
+
+    Of a directory among FILES all .yaml and .yml files are taken, but those that are hidden.
+    """
     from dbc_iac.manifest.formatting import formatted
 
     app.json = as_json
     problems = Diagnostics()
     changed: dict[str, tuple[str, str]] = {}
-    for path in files or _of_project(app):
+    given = _in(files) if files else _of_project(app)
+    for path in _owned(app, given) if of_projects else given:
         try:
             text = path.read_bytes().decode("utf-8")
             app.sources[str(path)] = text
@@ -44,11 +49,29 @@ def command(app: App, /, files: tuple[Path, ...], check: bool, diff: bool, as_js
             with writing():
                 Path(name).write_text(tidy, encoding="utf-8", newline="")
     app.report(problems)
-    app.show("".join(_told(changed, check=check, diff=diff)) or "All files are tidy.", {"changed": list(changed)})
+    if changed or app.json or not problems.errors:
+        app.show("".join(_told(changed, check=check, diff=diff)) or "All files are tidy.", {"changed": list(changed)})
     if problems.errors:
         raise Exit(ExitCode.CONFIGURATION)
     if check and changed:
         raise Exit(ExitCode.ERROR)
+
+
+def _in(files: tuple[Path, ...]) -> list[Path]:
+    """The files that are meant: those named, and those in directories."""
+    return [found for path in files for found in (_inside(path) if path.is_dir() else (path,))]
+
+
+def _owned(app: App, files: list[Path]) -> list[Path]:
+    from dbc_iac.cli.owning import projects_of, read_by
+
+    ours = {path for project in projects_of(app, files) for path in read_by(project)}
+    return [path for path in files if path.resolve() in ours]
+
+
+def _inside(directory: Path) -> list[Path]:
+    found = (p for p in sorted(directory.rglob("*")) if p.suffix in {".yaml", ".yml"} and p.is_file())
+    return [p for p in found if not any(part.startswith(".") for part in p.relative_to(directory).parts)]
 
 
 def _of_project(app: App) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib import import_module
 
 import click
@@ -41,12 +42,17 @@ class LazyGroup(click.Group):
 
 
 def _with_examples(command: click.Command, path: str) -> None:
-    """Examples below the help of a command, and of those in it."""
+    """Examples below the help of a command; below that of a group one of each in it."""
     from dbc_iac.cli.usage import EXAMPLES
 
+    lines = EXAMPLES.get(path, ())
     if isinstance(command, click.Group):
         for name, inner in command.commands.items():
             _with_examples(inner, f"{path} {name}")
-    elif path in EXAMPLES:
-        lines = "\n".join(f"  dbc-iac {line}" for line in EXAMPLES[path])
-        command.epilog = f"\b\nExamples:\n{lines}"
+        lines = tuple(EXAMPLES[f"{path} {name}"][0] for name in command.list_commands(click.Context(command)))
+    command.epilog = epilog(lines)
+
+
+def epilog(lines: Iterable[str]) -> str:
+    """Examples as click shows them: not folded."""
+    return "\n".join(("\b", "Examples:", *(f"  dbc-iac {line}" for line in lines)))

@@ -3,26 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+if TYPE_CHECKING:
+    from dbc_iac.cli.workspace import Workspace
+
 
 def addresses(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    """What a shell completes an address with: the project's documents and what is in its state; nothing where it is
-    broken."""
+    """What a shell completes an address with: the project's documents and what is in its state."""
+    return _completed(
+        context, incomplete, lambda workspace: {*workspace.inventory.resources, *workspace.recorded().bindings}
+    )
+
+
+def environments(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """What a shell completes the name of an environment with."""
+    return _completed(context, incomplete, lambda workspace: set(workspace.loaded.project.environments))
+
+
+def _completed(context: click.Context, incomplete: str, known: Callable[[Workspace], set[str]]) -> list[str]:
+    """The words of the project that begin so; none where it is broken."""
     from dbc_iac.cli.app import App
     from dbc_iac.cli.workspace import Workspace
 
     given, app = context.find_root().params, context.find_object(App)
     try:
         assert app is not None  # noqa: S101 - every command has one
-        app.directory, app.environment, app.stack = given["directory"], given["environment"], given["stack"]
-        workspace = Workspace.load(app)
-        known = {*workspace.inventory.resources, *workspace.recorded().bindings}
+        app.directory = given.get("directory") or app.directory
+        app.environment, app.stack = given.get("environment") or "", given.get("stack") or app.stack
+        words = known(Workspace.load(app))
     except Exception:  # a shell that waits for words has no place for problems
         return []
-    return sorted(address for address in known if address.startswith(incomplete))
+    return sorted(word for word in words if word.startswith(incomplete))
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result and all problems as JSON.")
@@ -33,6 +47,13 @@ target_option = click.option(
     metavar="ADDRESS",
     shell_complete=addresses,
     help="Only this, and what it needs.",
+)
+lock_option = click.option(
+    "--lock-timeout",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    metavar="SECONDS",
+    help="Wait so long where another run has the state; default: not at all.",
 )
 yes_option = click.option("--yes", is_flag=True, help="Do not ask. Required without a terminal.")
 

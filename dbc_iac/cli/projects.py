@@ -23,14 +23,19 @@ def init(app: App, name: str, ci: str | None, as_json: bool) -> None:
     app.json = as_json
     with writing():
         written = _write_project(app, name, ci)
-    app.show("\n".join([*(f"wrote {p}" for p in written), "Next: edit the files, then `dbc-iac validate`."]), written)
+    told = [*(f"wrote {p}" for p in sorted(written)), "Next: edit the files, then `dbc-iac validate`."]
+    if ci is not None:
+        from dbc_iac.cli.pipelines import to_do
+
+        told += to_do(written, app.directory, shared=not _forgets(app))
+    app.show("\n".join(told), sorted(written))
 
 
-def _write_project(app: App, name: str, ci: str | None) -> list[str]:
+def _write_project(app: App, name: str, ci: str | None) -> dict[str, str]:
     """Write a new project into the directory, and its pipeline; where there is a project, the pipeline alone. Raises
-    DiagnosticError where a file is there already."""
+    DiagnosticError where a file is there already. Path -> text of what was written."""
     from dbc_iac.cli.contracts import contracts
-    from dbc_iac.cli.pipelines import pipeline
+    from dbc_iac.cli.pipelines import pipeline_for
     from dbc_iac.manifest.project import FILE
     from dbc_iac.manifest.scaffold import scaffold
 
@@ -40,7 +45,8 @@ def _write_project(app: App, name: str, ci: str | None) -> list[str]:
     }
     files = {**scaffold(name or own or "project", random.token_hex(16)), **schemas}
     if ci is not None:
-        files = pipeline(ci) if (app.directory / FILE).exists() else {**files, **pipeline(ci)}
+        made = pipeline_for(ci, app.directory)
+        files = made if (app.directory / FILE).exists() else {**files, **made}
     ignore = app.directory / ".gitignore"
     if ".gitignore" in files and ignore.exists():  # a git repository has one: its rules stay, ours are added
         files[".gitignore"] = f"{ignore.read_text(encoding='utf-8').rstrip()}\n\n{files['.gitignore']}"
@@ -58,26 +64,51 @@ def _write_project(app: App, name: str, ci: str | None) -> list[str]:
         target = app.directory / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
-    return sorted(files)
+    return files
+
+
+def _forgets(app: App) -> bool:
+    """Whether a runner would forget the project's state; True where the project cannot be read."""
+    from dbc_iac.cli.pipelines import forgotten
+    from dbc_iac.cli.workspace import Workspace
+
+    try:
+        return any(forgotten(Workspace.load(app).loaded.project.state, {"CI": "true"}))
+    except DiagnosticError:
+        return True
 
 
 @click.command()
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path, dir_okay=False))
 @json_option
 @click.pass_obj
-def validate(app: App, as_json: bool) -> None:
-    """Check the manifests. Needs no credentials and no network."""
-    from dbc_iac.cli.workspace import Workspace
+def validate(app: App, /, files: tuple[Path, ...], as_json: bool) -> None:
+    """Check the manifests. Needs no credentials and no network.
+
+    With FILES, check each project that one of them lies in: what hooks call.
+    """
+    from dbc_iac.cli.owning import projects_of
 
     app.json = as_json
-    workspace = Workspace.load(app)
-    found = workspace.check()
-    app.report(found)
-    if found.errors:
-        raise Exit(max(d.exit_code for d in found.errors))
-    count = len(workspace.inventory.resources)
-    app.show(
-        "1 document is valid." if count == 1 else f"{count} documents are valid.", {"valid": True, "documents": count}
-    )
+    checked = [_checked(project) for project in (projects_of(app, files) if files else [app])]
+    problems = [d for _, found in checked for d in found]
+    app.report(problems)
+    if errors := [d.exit_code for d in problems if d.severity is Severity.ERROR]:
+        raise Exit(max(errors))
+    count = sum(number for number, _ in checked)
+    told = "1 document is valid." if count == 1 else f"{count} documents are valid."
+    app.show(told if checked else "None of the files lies in a project.", {"valid": True, "documents": count})
+
+
+def _checked(app: App) -> tuple[int, tuple[Diagnostic, ...]]:
+    """How many documents a project has, and its problems. No secret is known yet that would have to be taken out."""
+    from dbc_iac.cli.workspace import Workspace
+
+    try:
+        workspace = Workspace.load(app)
+    except DiagnosticError as error:
+        return 0, error.diagnostics
+    return len(workspace.inventory.resources), tuple(workspace.check())
 
 
 @click.command()

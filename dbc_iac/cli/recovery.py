@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 def drift(app: App, as_json: bool) -> None:
     """Show what moved since it was applied. Ends with 2 where something did; never changes anything."""
+    from dbc_iac.cli.pipelines import forgotten
     from dbc_iac.cli.workspace import Workspace
     from dbc_iac.plan.drift import find_drift
     from dbc_iac.report.drift_text import drift_text
@@ -31,7 +32,7 @@ def drift(app: App, as_json: bool) -> None:
     workspace = Workspace.load(app)
     workspace.check().raise_errors()
     report = app.redaction(workspace.work(find_drift, workspace.recorded()))
-    app.report(report.diagnostics)
+    app.report((*report.diagnostics, *forgotten(workspace.loaded.project.state, app.runtime.environ)))
     app.show(drift_text(report), report.to_json())
     if report.exit_code is not ExitCode.OK:
         raise Exit(report.exit_code)

@@ -19,8 +19,9 @@ from dbc_iac.cli.encryption import keyring_of, sealed
 from dbc_iac.cli.following import Following
 from dbc_iac.cli.identities import Identities
 from dbc_iac.cli.interrupt import stop_on_signal
+from dbc_iac.cli.judging import judged
+from dbc_iac.cli.patience import patiently
 from dbc_iac.cli.plan_files import read_plan_file
-from dbc_iac.cli.stacks import claimed_elsewhere
 from dbc_iac.cli.state_copies import keep_errored
 from dbc_iac.cli.state_places import backend_of
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, ExitCode, Severity
@@ -31,9 +32,9 @@ from dbc_iac.manifest.load import LoadedProject, load_project
 from dbc_iac.manifest.secret import SecretRef, SecretResolver
 from dbc_iac.plan import Options, Plan, Session, check_inventory, make_plan
 from dbc_iac.plan.fit import check_fit
-from dbc_iac.plan.moves import check_lists, mistyped, renamed, still_there
+from dbc_iac.plan.moves import check_lists, renamed, still_there
 from dbc_iac.plan.review import not_as_reviewed, not_its_rest
-from dbc_iac.policy import evaluate, unsound
+from dbc_iac.policy import unsound
 from dbc_iac.report.redaction import Redaction
 from dbc_iac.state import State, Store, owner
 from dbc_iac.state.backends.backend import Backend
@@ -93,7 +94,7 @@ class Workspace:
         """All problems that need no API."""
         found = Diagnostics()
         found.extend(self.loaded.diagnostics)
-        found.extend(unsound(self.loaded.project.policies))
+        found.extend(unsound(self.loaded.project.policies, self.loaded.where))
         found.extend(check_inventory(self.inventory, self.loaded.project.identity_types(), self.loaded.broken))
         found.extend(check_lists(self._moved, self.loaded.project.removed, self.loaded.where))
         found.extend(still_there(self.loaded.project.removed, self.inventory))
@@ -147,9 +148,9 @@ class Workspace:
         return self._renamed(found or State(lineage="", project=project, uid=uid, stack=self.app.stack))
 
     @contextmanager
-    def locked(self, command: str) -> Iterator[None]:
-        holder = owner(self.app.runtime.environ, command, self.app.runtime.now())
-        with self.store.locked(holder):
+    def locked(self, command: str, patience: float = 0.0) -> Iterator[None]:
+        """Hold the lock; wait so many seconds for a run that has it."""
+        with patiently(self.app.runtime, self.store.locked, command, patience):
             yield
 
     def plan(self, options: Options) -> Plan:
@@ -157,20 +158,7 @@ class Workspace:
         if not options.destroy:
             self.check().raise_errors()
         plan: Plan = self.app.runtime.run(self._plan(options))
-        return self._judged(plan)
-
-    def _judged(self, plan: Plan) -> Plan:
-        """The plan with what the project's policies object to, and with what is another stack's."""
-        labels = {a: r.labels for a, r in self.inventory.resources.items()}
-        found = evaluate(self.loaded.project.policies, plan, labels, self.app.runtime.now())
-        placed = [
-            replace(d, source=self.inventory.resources[d.address].where("")) if d.address in labels else d
-            for d in found
-        ]
-        placed += claimed_elsewhere(self, plan)
-        if self.loaded.project.removed and not plan.destroy:
-            placed += mistyped(self.loaded.project.removed, self.recorded(), plan.changes, self.loaded.where)
-        return replace(plan, diagnostics=(*plan.diagnostics, *placed)) if placed else plan
+        return judged(self, plan)
 
     async def _plan(self, options: Options) -> Plan:
         async with self.identities.connections() as connections:
@@ -207,7 +195,7 @@ class Workspace:
                 )
             )
         self.app.runtime.run(self._check_fit(reviewed))
-        return self._judged(reviewed)
+        return judged(self, reviewed)
 
     def expected(self, file: Path) -> Plan:
         """A plan made now, if it is the reviewed one of the file (or what an ended apply of that left to do).

@@ -1,11 +1,13 @@
 """`fmt`: spacing and quoting of a YAML file, by edits between the tokens that YAML's own scanner finds. Pure.
 
-Comments, order, line breaks and indentation stay. What the text means must not change: that is checked, not believed.
+Comments, order, lines and indentation stay; lines go on to end as the first one does. What the text means must not
+change: that is checked, not believed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import yaml
@@ -15,6 +17,8 @@ from dbc_iac.manifest.yaml import read_yaml
 
 _OPENS = (yaml.FlowMappingStartToken, yaml.FlowSequenceStartToken)
 _CLOSES = (yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
+_BLOCKS = ("|", ">")
+_BREAK = re.compile("\r\n|\r|\n")
 _MOST_BLANK = 2
 """Blank lines in a row."""
 
@@ -31,14 +35,18 @@ class _Piece:
 def formatted(text: str, file: str) -> str:
     """The text as it should be written. Raises DiagnosticError where it is no YAML that can be read."""
     before = [d.value for d in read_yaml(text.encode(), file)]
-    tidy = text.removeprefix("\ufeff").replace("\r\n", "\n")
-    tidy = _edited(tidy)
-    tidy = _spaced(tidy)
-    if [d.value for d in read_yaml(tidy.encode(), file)] != before:
+    first = _BREAK.search(text)
+    tidy = _BREAK.sub("\n", text.removeprefix("\ufeff"))
+    try:
+        tidy = _spaced(_edited(tidy))
+        same = [d.value for d in read_yaml(tidy.encode(), file)] == before
+    except (yaml.YAMLError, DiagnosticError):
+        same = False
+    if not same:
         where = SourceRange(file, 1, 1, 1, 1)
         summary = "the file was left as it is: spacing would change what it means"
         raise DiagnosticError(Diagnostic("not-formatted", Severity.ERROR, summary, remedy="Report it.", source=where))
-    return tidy
+    return tidy.replace("\n", "\r\n") if first and first[0] == "\r\n" else tidy
 
 
 def _pieces(text: str) -> list[_Piece]:
@@ -58,27 +66,44 @@ def _edited(text: str) -> str:
     return "".join([*result, text[at:]])
 
 
-def _edits(text: str, pieces: list[_Piece]) -> Iterator[tuple[int, int, str]]:
-    for one, next_ in zip(pieces, [*pieces[1:], None], strict=True):
+def _edits(text: str, pieces: Sequence[_Piece]) -> Iterator[tuple[int, int, str]]:
+    for number, one in enumerate(pieces):
         if (quoted := _requoted(text, one)) is not None:
             yield one.start, one.end, quoted
-        if next_ is None:
-            continue
+        if number + 1 == len(pieces):
+            return
+        next_ = pieces[number + 1]
         gap = text[one.end : next_.start]
-        wanted = _wanted(one.token, next_.token)
+        wanted = _after_dash(pieces, number + 1) if _is_dash(one) else _wanted(one.token, next_.token)
         if wanted is not None and not gap.strip(" ") and gap != wanted:
             yield one.end, next_.start, wanted
 
 
+def _is_dash(piece: _Piece) -> bool:
+    return isinstance(piece.token, yaml.BlockEntryToken)
+
+
+def _after_dash(pieces: Sequence[_Piece], number: int) -> str | None:
+    """One space, unless what comes is the beginning of a block: then the lines below stand under it."""
+    depth = 0
+    for piece in pieces[number:]:
+        depth += isinstance(piece.token, _OPENS)
+        depth -= isinstance(piece.token, _CLOSES)
+        number += 1
+        if depth == 0 and not isinstance(piece.token, yaml.AnchorToken | yaml.TagToken):
+            break
+    node = isinstance(piece.token, (yaml.ScalarToken, yaml.AliasToken, *_CLOSES))
+    key = number < len(pieces) and isinstance(pieces[number].token, yaml.ValueToken)
+    return " " if node and not key else None
+
+
 def _wanted(one: yaml.Token, next_: yaml.Token) -> str | None:
     """What is to stand between two tokens on one line; None: whatever stands there."""
-    if isinstance(next_, _CLOSES):
-        return "" if not isinstance(one, yaml.AliasToken | yaml.ValueToken) else None
     if isinstance(one, _OPENS):
         return ""
-    if isinstance(next_, yaml.FlowEntryToken):
-        return "" if not isinstance(one, yaml.ValueToken) else None
-    if isinstance(one, yaml.FlowEntryToken | yaml.ValueToken):
+    if isinstance(next_, (*_CLOSES, yaml.FlowEntryToken)):  # of an empty value its tag or anchor would run into it
+        return "" if not isinstance(one, yaml.ValueToken | yaml.AnchorToken | yaml.TagToken) else None
+    if isinstance(one, yaml.FlowEntryToken | yaml.ValueToken | yaml.AnchorToken | yaml.TagToken):
         return " "
     if isinstance(next_, yaml.ValueToken) and isinstance(one, yaml.ScalarToken):
         return ""
@@ -97,18 +122,20 @@ def _requoted(text: str, piece: _Piece) -> str | None:
 
 def _spaced(text: str) -> str:
     """No white space at the ends of lines, few blank lines, one line end at the end; inside of scalars nothing."""
-    kept = {
-        line
-        for p in _pieces(text)
-        if isinstance(p.token, yaml.ScalarToken)
-        for line in range(p.token.start_mark.line, p.token.end_mark.line)
-    }
+    kept: set[int] = set()
+    for piece in _pieces(text):
+        if isinstance(piece.token, yaml.ScalarToken):
+            kept.update(range(piece.token.start_mark.line, piece.token.end_mark.line))
+            if piece.token.style in _BLOCKS and piece.end == len(text):
+                kept.add(piece.token.end_mark.line)  # no line end closes it: to add one would add it to the text
     lines: list[str] = []
     blank = 0
-    for number, line in enumerate(text.split("\n")):
+    given = text.split("\n")
+    for number, line in enumerate(given):
         shown = line if number in kept else line.rstrip(" \t")
         blank = 0 if shown or number in kept else blank + 1
         if blank <= _MOST_BLANK:
             lines.append(shown)
-    inside = len(text.split("\n")) - 2 in kept
-    return "\n".join(lines) if inside else "\n".join(lines).strip("\n") + "\n"
+    inside = not kept.isdisjoint({len(given) - 2, len(given) - 1})
+    whole = "\n".join(lines)
+    return whole if inside or not whole.strip("\n") else whole.strip("\n") + "\n"

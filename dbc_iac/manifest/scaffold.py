@@ -13,7 +13,7 @@ spec:
   clients: {{default: {{url: "http://127.0.0.1:5050"}}}}
   identities:
     tenant: {{wallet: {{seed: {{env: DBC_WALLET_SEED}}}}}}   # or mnemonic, keystore; a guest has sessions
-  state: {{backend: local, path: state}}
+  state: {{backend: local, path: state}}   # on this machine; a team and CI need a place that all reach: docs/state.md
   manifests: ["manifests/**/*.yaml"]
 """
 
@@ -46,6 +46,14 @@ _IGNORE = """# what dbc-iac must keep out of git
 /secrets/
 *.key
 .env
+# what plans and applies leave behind
+*.plan
+/plan.md
+/plan-[0-9]*.md
+/plan.html
+/report.md
+/events.ndjson
+/errored.state.json
 """
 
 

@@ -6,29 +6,22 @@ markup becomes text. Structure cannot be templated, so no template can break the
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Callable, Mapping
-from functools import cache
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Any
 
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, Severity, SourceRange
 from dbc_iac.manifest.marks import Marks, Path
+from dbc_iac.manifest.sandbox import CLOSE, sandbox
 
 _MARKUP = re.compile(r"\{\{|\{%")
 _ONE = re.compile(r"\s*\{\{[-+]?((?:(?!\{\{|\}\}).)*?)[-+]?\}\}\s*", re.DOTALL)
 MOST_NESTED_LOOPS = 2
-MOST_RANGE = 1_000
 MOST_TEXT = 100_000
 """Characters that one rendered scalar may have."""
 MOST_VALUES = 10_000
 """Values of one list that an expression gives."""
-_MOST_REPEATED = 1_000_000
-_NAMES = ("var", "env", "project", "each")
-_CLOSE = "; did you mean "
-_UNREPEATABLE = ("random", "lipsum", "cycler", "joiner")
-"""What a template must not have: the same manifests give the same plan."""
 
 
 def render(value: Any, context: Mapping[str, Any], marks: Marks, found: Diagnostics, path: Path = ()) -> Any:
@@ -45,7 +38,8 @@ def render(value: Any, context: Mapping[str, Any], marks: Marks, found: Diagnost
 def _rendered(text: str, context: Mapping[str, Any], source: SourceRange | None, found: Diagnostics) -> Any:
     from jinja2 import TemplateError
 
-    environment = _environment()
+    environment = sandbox()
+    environment.begin()
     try:
         one = _ONE.fullmatch(text)
         if one is not None:
@@ -53,17 +47,26 @@ def _rendered(text: str, context: Mapping[str, Any], source: SourceRange | None,
             _refuse_undefined(result)
             return _plain(result)
         _refuse_endless(environment.parse(text))
-        rendered = environment.from_string(text).render(**context)
+        return _whole(environment.from_string(text).generate(**context))
     except TemplateError as error:
         found.add(_problem(error.message or "it cannot be rendered", source))
         return None
     except Exception as error:  # an expression of the user's can raise anything
-        found.add(_problem(f"{type(error).__name__}: {error}", source))
+        named = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        found.add(_problem(f"{named}{error}", source))
         return None
-    if len(rendered) > MOST_TEXT:
-        found.add(_problem(f"it renders to more than {MOST_TEXT} characters", source))
-        return None
-    return rendered
+
+
+def _whole(parts: Iterable[str]) -> str:
+    """A text from its parts. Raises ValueError before it is longer than it may be."""
+    kept: list[str] = []
+    length = 0
+    for part in parts:
+        length += len(part)
+        if length > MOST_TEXT:
+            raise ValueError(f"it renders to more than {MOST_TEXT} characters")
+        kept.append(part)
+    return "".join(kept)
 
 
 def _refuse_undefined(result: Any) -> None:
@@ -96,7 +99,7 @@ def _plain(result: Any) -> Any:
 
 
 def _problem(message: str, source: SourceRange | None) -> Diagnostic:
-    what, _, close = message.partition(_CLOSE)
+    what, _, close = message.partition(CLOSE)
     known = "Known names: var, env, project, and each in a document with forEach."
     return Diagnostic(
         "template",
@@ -124,70 +127,6 @@ def _loops(node: Any) -> int:
     return inner + isinstance(node, nodes.For)
 
 
-def _range(*arguments: int) -> range:
-    numbers = range(*arguments)
-    if len(numbers) > MOST_RANGE:
-        raise ValueError(f"a range may have {MOST_RANGE} numbers at most")
-    return numbers
-
-
-def _refuse_huge(operator: str, left: Any, right: Any) -> None:
-    """Raises ValueError where a product or power would fill the memory."""
-    if operator == "**":
-        if not isinstance(left, int | float) or not isinstance(right, int | float):
-            return
-        if abs(left) > 2**64 or right > 64:
-            raise ValueError("the power is too large")
-    for value, times in ((left, right), (right, left)):
-        if isinstance(value, str | list | tuple) and isinstance(times, int) and len(value) * times > _MOST_REPEATED:
-            raise ValueError("the text or list is too large")
-
-
-def _not_defined(name: str, owner: Any) -> str:
-    """What is said of a name that means nothing. `owner` is what it was looked for in, None at the top."""
-    known = _NAMES if owner is None else [str(k) for k in owner] if isinstance(owner, Mapping) else ()
-    close = difflib.get_close_matches(name, known, 1)
-    return f"{name} is not defined" + (f"{_CLOSE}{close[0]}?" if close else "")
-
-
-@cache
-def _environment() -> Any:
-    from jinja2 import StrictUndefined
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-    from jinja2.utils import missing
-
-    class NotDefined(StrictUndefined):
-        """Undefined, with the name that was meant perhaps."""
-
-        @property
-        def _undefined_message(self) -> str:
-            if self._undefined_hint or not isinstance(self._undefined_name, str):
-                return super()._undefined_message
-            owner = None if self._undefined_obj is missing else self._undefined_obj
-            return _not_defined(self._undefined_name, owner)
-
-    class Sandbox(ImmutableSandboxedEnvironment):
-        """A sandbox in which `var.items` is the variable of that name, and no small text asks for a huge value."""
-
-        intercepted_binops = frozenset({"*", "**"})
-
-        def getattr(self, obj: Any, attribute: str) -> Any:
-            if isinstance(obj, Mapping) and attribute in obj:
-                return obj[attribute]
-            return super().getattr(obj, attribute)
-
-        def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-            _refuse_huge(operator, left, right)
-            return super().call_binop(context, operator, left, right)
-
-    sandbox = Sandbox(undefined=NotDefined, autoescape=False, keep_trailing_newline=True)
-    for name in _UNREPEATABLE:
-        sandbox.filters.pop(name, None)
-        sandbox.globals.pop(name, None)
-    sandbox.globals["range"] = _range
-    return sandbox
-
-
 def evaluated(text: str, context: Mapping[str, Any]) -> Any:
     """The value of a text with markup, by itself: a plain value. Raises ValueError that says what is wrong with it."""
     from jinja2 import TemplateError
@@ -208,11 +147,12 @@ def expression(text: str) -> Callable[[Mapping[str, Any]], Any]:
     from jinja2 import TemplateError
 
     try:
-        compiled = _environment().compile_expression(text, undefined_to_none=False)
+        compiled = sandbox().compile_expression(text, undefined_to_none=False)
     except TemplateError as error:
         raise ValueError(error.message or "it cannot be read") from None
 
     def evaluate(context: Mapping[str, Any]) -> Any:
+        sandbox().begin()
         try:
             return _plain(compiled(**context))
         except Exception as error:  # an expression of the user's can raise anything

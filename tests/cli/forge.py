@@ -18,12 +18,18 @@ from urllib.parse import parse_qs, urlsplit
 DBC_IAC = [sys.executable, "-c", "from dbc_iac.cli import main; main()"]
 
 
+ME = "github-actions[bot]"
+"""Whose the tokens are."""
+
+
 class Forge(ThreadingHTTPServer):
-    """`bodies` by id; `seen` holds method, path and token of each request; `refuse` is a status to answer with."""
+    """`bodies` and `authors` by id; `seen` holds method, path and token of each request; `refuse` is a status to answer
+    with."""
 
     def __init__(self, bodies: dict[int, str]) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.bodies = bodies
+        self.authors = dict.fromkeys(bodies, "somebody")
         self.seen: list[tuple[str, str, str]] = []
         self.refuse = 0
 
@@ -42,9 +48,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(text)
 
-    def _body(self) -> str:
-        body: str = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["body"]
-        return body
+    def _sent(self) -> dict[str, str]:
+        sent: dict[str, str] = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        return sent
 
     def _allowed(self) -> bool:
         token = self.headers.get("Authorization", "").removeprefix("Bearer ") or self.headers.get("PRIVATE-TOKEN", "")
@@ -54,20 +60,38 @@ class _Handler(BaseHTTPRequestHandler):
         return not self.server.refuse
 
     def do_GET(self) -> None:
-        if self._allowed():
+        if not self._allowed():
+            return
+        if self.path == "/api/v4/user":
+            self._answer(200, {"id": 1, "username": ME})
+        else:
             page = int(parse_qs(urlsplit(self.path).query)["page"][0])
-            rows = [{"id": i, "body": b} for i, b in self.server.bodies.items()]
+            rows = [
+                {
+                    "id": i,
+                    "body": b,
+                    "user": {"login": self.server.authors[i]},
+                    "author": {"username": self.server.authors[i]},
+                }
+                for i, b in self.server.bodies.items()
+            ]
             self._answer(200, rows[(page - 1) * 100 : page * 100])
 
     def do_POST(self) -> None:
-        if self._allowed():
-            number = max(self.server.bodies, default=0) + 1
-            self.server.bodies[number] = self._body()
-            self._answer(201, {"id": number})
+        if not self._allowed():
+            return
+        sent = self._sent()
+        if self.path == "/graphql":
+            self._answer(200, {"data": {"viewer": {"login": ME}}} if sent == {"query": "{viewer{login}}"} else {})
+            return
+        number = max(self.server.bodies, default=0) + 1
+        self.server.bodies[number] = sent["body"]
+        self.server.authors[number] = ME
+        self._answer(201, {"id": number})
 
     def _change(self) -> None:
         if self._allowed():
-            self.server.bodies[int(self.path.rpartition("/")[2])] = self._body()
+            self.server.bodies[int(self.path.rpartition("/")[2])] = self._sent()["body"]
             self._answer(200, {})
 
     do_PATCH = _change  # noqa: N815 - the base class's way

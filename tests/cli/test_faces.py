@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from dbc_iac.emulator import FaultSpec
 from dbc_iac.report.contract import plan_schema, report_schema
 from dbc_iac.report.events import event_schema
-from tests.projects import Emulated, document, project, vm
+from tests.projects import NODE, Emulated, document, project, vm
 
 CANARY = "canary-of-a-login"
 LOGIN: dict[str, Any] = {"login": {"password": {"env": "PW"}}}
@@ -134,13 +135,34 @@ def test_a_copy_of_a_state_is_shown_as_the_state_is(make: Callable[..., Emulated
     copy = tmp_path / "copy.json"
     copy.write_text((tmp_path / "state/main.json").read_text())
     assert emulated.run("show", str(copy)).out == emulated.run("show").out
+    kept = json.loads(copy.read_text())
+    copy.write_text(json.dumps({"formatVersion": 1, "state": kept, "journal": []}))
+    assert emulated.run("show", str(copy)).out == emulated.run("show").out, "what an apply could not write"
+    copy.write_text(json.dumps({**kept, "formatVersion": 99}))
+    newer = emulated.run("show", str(copy), "--json")
+    assert (newer.code, newer.codes, newer.out) == (5, ["state-newer"], "")
     copy.write_text('{"bindings": 1}')
     assert emulated.run("show", str(copy), "--json").codes == ["not-a-state"]
-    copy.write_text("{}")
-    assert emulated.run("show", str(copy), "--json").codes == ["not-a-plan"]
+    for text in ("{}", "[1]", "garbage", json.dumps(kept)[:-9]):
+        copy.write_text(text)
+        neither = emulated.run("show", str(copy), "--json")
+        assert (neither.code, neither.codes) == (3, ["not-shown"])
 
 
 def test_files_are_written_with_json_too(make: Callable[..., Emulated], tmp_path: Path) -> None:
     page = tmp_path / "plan.html"
     assert make(vm(**LOGIN)).run("apply", "--yes", "--json", "--html", str(page)).code == 0
     assert "VirtualMachine/trainer" in page.read_text()
+
+
+def test_the_markdown_says_why_there_is_no_plan(make: Callable[..., Emulated], tmp_path: Path) -> None:
+    emulated = make(vm(**LOGIN))
+    emulated.run("apply", "--yes")
+    emulated.project.write({"manifests/all.yaml": NODE})
+    page = tmp_path / "plan.md"
+    page.write_text("an older plan")
+    refused = emulated.run("plan", "--markdown", str(page))
+    assert refused.code == 5
+    text = page.read_text()
+    assert text.startswith("## dbc-iac: the plan failed\n\nIt ended with exit code 5: there is no plan.\n\n<pre>\n")
+    assert html.escape(refused.err.strip()) in text

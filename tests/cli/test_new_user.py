@@ -47,7 +47,10 @@ def test_from_nothing_to_a_pipeline(tmp_path: Path) -> None:
         staged = typed("git status --porcelain")
         for path in ("dbc-iac.yaml", "manifests/example.yaml", ".github/workflows/dbc-iac.yaml"):
             assert f"A  {path}" in staged
-        assert "state/" not in staged
+        for made in ("plan.html", "plan.md", "report.md"):
+            assert (lab / made).exists()
+        for left in ("state/", "plan.html", "plan.md", "report.md"):
+            assert f" {left}" not in staged
         typed("dbc-iac destroy --yes")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from dbc_iac.kinds.reader import Reader, Unreadable
 from tests.projects import PROJECT, Emulated, document, project, vm
 
 LAN = document("Network", "lan", {"name": "trainnet", "via": "gpu-a", "cidr": "192.168.66.0/24"})
@@ -49,6 +50,41 @@ def test_without_outputs_it_says_how_to_log_in(emulated: Emulated) -> None:
     config = emulated.run("output", "--ssh-config").out
     assert config.startswith("Host trainer\n  HostName ")
     assert "\n  Port " in config
+
+
+def test_what_cannot_be_read_is_not_taken_for_absent(emulated: Emulated, monkeypatch: pytest.MonkeyPatch) -> None:
+    emulated.project.write({"dbc-iac.yaml": PROJECT + OUTPUTS})
+    emulated.run("apply", "--yes")
+
+    async def unread(*_: object) -> Unreadable:
+        return Unreadable("no answer")
+
+    monkeypatch.setattr(Reader, "vm", unread)
+    one = emulated.run("output", "login")
+    assert (one.code, one.out) == (1, "")
+    assert "error[unreadable]: VirtualMachine/trainer cannot be read: no answer" in one.err
+    assert "Apply first" not in one.err
+    every = emulated.run("output", "--json")
+    assert (every.code, every.json["login"], len(every.json["ids"])) == (1, None, 2)
+    assert set(every.codes) == {"unreadable", "no-output"}
+    config = emulated.run("output", "--ssh-config")
+    assert (config.code, config.out) == (1, "")
+    assert "No VM that was read has an ssh port." in config.err
+
+
+def test_one_output_that_cannot_be_told_is_an_error(emulated: Emulated) -> None:
+    emulated.project.write({"dbc-iac.yaml": PROJECT + OUTPUTS})
+    one = emulated.run("output", "login")
+    assert (one.code, one.out) == (1, "")
+    assert "error[no-output]" in one.err
+    told = emulated.run("output", "login", "--json")
+    assert (told.code, told.json, told.codes) == (1, None, ["no-output"])
+
+
+def test_a_configuration_for_ssh_holds_no_remarks(emulated: Emulated) -> None:
+    config = emulated.run("output", "--ssh-config")
+    assert (config.code, config.out) == (0, "")
+    assert emulated.run("output", "--ssh-config", "login", "--json").codes == ["usage"]
 
 
 def test_graphs_of_documents_and_of_plans(emulated: Emulated, tmp_path: Path) -> None:

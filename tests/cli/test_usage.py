@@ -48,6 +48,25 @@ def test_every_command_explains_itself(path: str, tmp_path: Path) -> None:
         assert not isinstance(option, click.Option) or option.help or option.opts == ["--format"], option.name
 
 
+def groups(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    if isinstance(command, click.Group):
+        yield path
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            inner = command.get_command(context, name)
+            assert inner is not None
+            yield from groups(inner, (*path, name))
+
+
+@pytest.mark.parametrize("path", list(groups(dbc_iac)), ids=" ".join)
+def test_every_group_has_examples(path: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert Project(tmp_path).run(*path, "--help").code == 0
+    shown = capsys.readouterr().out.partition("Examples:\n")[2].splitlines()
+    assert shown
+    words = " ".join(("dbc-iac", *path))
+    assert all(line.startswith(f"    {words} ") for line in shown)
+
+
 @pytest.mark.parametrize("line", [line for lines in EXAMPLES.values() for line in lines])
 def test_examples_can_be_parsed(line: str) -> None:
     words = shlex.split(line.partition(" | ")[0].partition(" > ")[0])
@@ -89,6 +108,14 @@ def completed(words: str) -> list[str]:
 def test_words_are_completed() -> None:
     assert {"list", "mv", "rebuild", "rm", "show"} <= set(completed("dbc-iac state "))
     assert completed("dbc-iac completion z") == ["zsh"]
+
+
+def test_environments_are_completed_from_the_project(tmp_path: Path) -> None:
+    project(tmp_path, vm()).write({"prod.yaml": "count: 3\n"})
+    assert completed(f"dbc-iac -C {tmp_path} -e p") == ["prod"]
+    assert completed(f"dbc-iac -C {tmp_path} -e ") == ["prod"]
+    assert completed(f"dbc-iac -C {tmp_path} -e x") == []
+    assert completed(f"dbc-iac -C {tmp_path}/nowhere -e ") == []
 
 
 def test_addresses_are_completed_from_the_project(tmp_path: Path) -> None:

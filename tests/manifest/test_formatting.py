@@ -29,12 +29,28 @@ ROOT = Path(__file__).parents[2]
         ("a: 1   \n\n\n\n\nb: 2", "a: 1\n\n\nb: 2\n"),
         ("a: 1 # why   \n#  because\n", "a: 1 # why\n#  because\n"),
         ("a: |\n  x  \n\n\n\n\n  y \nb: 1\n", "a: |\n  x  \n\n\n\n\n  y \nb: 1\n"),
-        ("a: 1\r\nb: 2\r\n", "a: 1\nb: 2\n"),
+        ("a:  1\r\nb: 2  \r\n", "a: 1\r\nb: 2\r\n"),
+        ("a: 1\nb:  2\r\n", "a: 1\nb: 2\n"),
+        ("a:  1\rb: 2\r", "a: 1\nb: 2\n"),
+        ("a: |\n  x  ", "a: |\n  x  "),
+        ("a:  |\r\n  x  \r\n  y", "a: |\r\n  x  \r\n  y"),
+        ("a: >-\n  x  ", "a: >-\n  x  "),
+        ("a: 'x'\nb:   |+\n  x\n\n\n\n", 'a: "x"\nb: |+\n  x\n\n\n\n'),
+        ("", ""),
+        ("# only this  \n\n\n\n\n# and this", "# only this\n\n\n# and this\n"),
+        ("---\n# nothing\n", "---\n# nothing\n"),
+        ("a: &x 1\nb: [ *x , *x ]\n", "a: &x 1\nb: [*x, *x]\n"),
+        ("a: &x   1\nb: !!str   2\n", "a: &x 1\nb: !!str 2\n"),
+        ("-   x\n-  'y'\n-   [ 1 ]\n-   &z   2\n-  *z\n", '- x\n- "y"\n- [1]\n- &z 2\n- *z\n'),
+        ("-   'a' : 2\n    b: 3\n", '-   "a": 2\n    b: 3\n'),
+        ("-   - x\n    - y\n", "-   - x\n    - y\n"),
+        ("-   |\n    x\n", "- |\n    x\n"),
+        ("-   &x a: 1\n    b: 2\n", "-   &x a: 1\n    b: 2\n"),
         ("\ufeffa: 1\n", "a: 1\n"),
         ("a: [x,  # first\n  y ,\n  ]\n", "a: [x,  # first\n  y,\n  ]\n"),
         ("-   a: 1\n    b: 2\n", "-   a: 1\n    b: 2\n"),
         ("? a\n: 1\n", "? a\n: 1\n"),
-        ("a: &x 1\nb: {c: *x , d: *x }\n", "a: &x 1\nb: {c: *x, d: *x }\n"),
+        ("a: &x 1\nb: {c: *x , d: *x }\n", "a: &x 1\nb: {c: *x, d: *x}\n"),
         ("键:   '值 🚀'\nb:  1\n", '键: "值 🚀"\nb: 1\n'),
         ("a: '{{ var.x }}'\n", 'a: "{{ var.x }}"\n'),
         ("---\na:  1\n---\nb:  2\n", "---\na: 1\n---\nb: 2\n"),
@@ -70,6 +86,17 @@ def test_no_meaning_is_changed_and_twice_is_once(
     assert formatted(tidy, "f") == tidy
 
 
+@given(st.text("ab:-[]{}&*|>'\"# \n\r!,?", max_size=24))
+def test_whatever_is_yaml_keeps_its_meaning_and_twice_is_once(text: str) -> None:
+    try:
+        before = [d.value for d in read_yaml(text.encode(), "f")]
+    except DiagnosticError:
+        return
+    tidy = formatted(text, "f")
+    assert [d.value for d in read_yaml(tidy.encode(), "f")] == before
+    assert formatted(tidy, "f") == tidy
+
+
 @pytest.mark.parametrize("path", sorted(ROOT.glob("examples/**/*.yaml")), ids=lambda p: "/".join(p.parts[-3:]))
 def test_the_examples_are_tidy(path: Path) -> None:
     assert formatted(path.read_text(), str(path)) == path.read_text()
@@ -84,6 +111,21 @@ def test_files_of_a_project_are_checked_shown_and_written(tmp_path: Path) -> Non
     assert made.run("fmt").code == 0
     assert file.read_text() == '# kept\nkind: "Node"\n'
     assert made.run("fmt", "--check", "--json").json == {"changed": []}
+
+
+def test_directories_are_looked_through(tmp_path: Path) -> None:
+    names = ("a.yaml", "deep/b.yml", ".hidden/c.yaml", "deep/.d.yaml", "e.txt")
+    made = Project(tmp_path).write(dict.fromkeys(names, "a:  1\n"))
+    assert made.run("fmt", str(tmp_path)).code == 0
+    assert [n for n in names if (tmp_path / n).read_text() == "a: 1\n"] == ["a.yaml", "deep/b.yml"]
+    assert made.run("fmt", str(tmp_path)).out == "All files are tidy.\n"
+
+
+def test_nothing_is_called_tidy_beside_an_error(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("a: [")
+    result = Project(tmp_path).run("fmt", str(bad))
+    assert (result.code, result.out) == (3, "")
 
 
 def test_what_is_no_yaml_is_told_and_the_rest_is_done(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +73,51 @@ def test_a_template_that_gives_no_plain_repeatable_value_is_refused(text: str) -
 
 
 @pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("{{ 'a'.ljust(1900000000) | length }}", "too large"),
+        ("{{ 'a' | attr('ljust')(1900000000) | length }}", "too large"),
+        ("{{ 'a'.encode().zfill(1900000000) | length }}", "too large"),
+        ("{{ 'a' | center(2000000000) | length }}", "too large"),
+        ("{{ ['a'] | map('center', 2000000000) | list | length }}", "too large"),
+        ("{{ '\t'.expandtabs(2000000000) | length }}", "too large"),
+        ("{{ ('a' * 100000) | replace('a', 'b' * 100000) | length }}", "too large"),
+        ("{{ (range(1000) | map('string')) | join('a' * 1000000) | length }}", "too large"),
+        ("{{ [1] | batch(2000000000, 0) | list | length }}", "too large"),
+        ("{{ [1] | tojson(indent=2000000000) | length }}", "too large"),
+        ("{{ (1).to_bytes(1900000000, 'big') | length }}", "too large"),
+        ("{{ (" + " ~ ".join(["'a' * 1000000"] * 30) + ") | length }}", "too large"),
+        ("{{ (" + " ~ ".join(["var.long"] * 200) + ") | length }}", "too large"),
+        ("{{ (" + " + ".join(["var.long"] * 50) + ") | length }}", "too large"),
+        ("x {{ [" + ", ".join(["var.long"] * 200) + "] }}", "too large"),
+        ("x{% for a in range(1000) %}{% for b in range(1000) %}{{ var.long }}{% endfor %}{% endfor %}", "renders to more"),
+        ("{{ '%1000000000d' | format(1) | length }}", "a width in a format"),
+        ("{{ '%1000000000d' % 1 }}", "a width in a format"),
+        ("{{ '%1000000000d'.encode() % 1 }}", "a width in a format"),
+        ("{{ '%*d' % (1000000000, 1) }}", "a width in a format"),
+        ("{{ '{:{}}'.format(1, 1000000000) | length }}", "a width in a format"),
+    ],
+)  # fmt: skip
+def test_a_small_text_cannot_ask_for_a_huge_value(text: str, why: str) -> None:
+    found = Diagnostics()
+    tracemalloc.start()
+    try:
+        assert render(text, {"var": {"long": "a" * 90_000}}, Marks(), found) is None
+        assert tracemalloc.get_traced_memory()[1] < 100_000_000
+    finally:
+        tracemalloc.stop()
+    [problem] = found
+    assert why in problem.summary
+
+
+@pytest.mark.parametrize(
     ("text", "value"),
     [
+        ("{{ '%s-%05d' % ('in 2026', 7) }}", "in 2026-00007"),
+        ("{{ '{} in 2026: {:>5}'.format('a', 3) }}", "a in 2026:     3"),
+        ("{{ var.none | default(5000000000) }}", 5000000000),
+        ("{{ ['a', 'b'] | join(', ') | replace('a', 'x') | center(8) }}", "  x, b  "),
+        ("{{ 'a' ~ 1 ~ none }}", "a1None"),
         ("{{ var.items }}", "mine"),
         ("{{ var.count + 1 }}", 3),
         ("n{{ var.count }}", "n2"),

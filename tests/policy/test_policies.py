@@ -15,6 +15,7 @@ from dbc_iac.diagnostics import ExitCode, Severity
 from dbc_iac.manifest.project import PolicySpec
 from dbc_iac.plan.model import Action, Change
 from dbc_iac.policy import evaluate, unsound
+from dbc_iac.policy.exposure import open_to_world
 from tests.projects import PROJECT, Emulated, project, vm
 from tests.report.plans import plan
 
@@ -65,6 +66,36 @@ def test_what_cannot_be_evaluated_is_refused(text: str) -> None:
         assert found.address == "Disk/d"
 
 
+@pytest.mark.parametrize(
+    ("firewall", "port", "protocol", "open_"),
+    [
+        (["in,tcp,1-65535,0.0.0.0/0,drop"], 3389, "tcp", False),
+        (["in,tcp,1-65535,0.0.0.0/0,drop"], 53, "udp", True),
+        (["in,dns(udp),all,0.0.0.0/0,accept", "in,all,all,0.0.0.0/0,drop"], 53, "udp", True),
+        (["in,rdp,all,0.0.0.0/0,accept", "in,all,all,0.0.0.0/0,drop"], 3389, "tcp", True),
+        (["in,icmp,all,0.0.0.0/0,drop"], 22, "tcp", True),
+        (["in,tcp,22,0.0.0.0/0,drop", "in,all,all,0.0.0.0/0,accept"], 22, "tcp", False),
+        (["in,tcp,22,0.0.0.0/0,drop", "in,tcp,20-30,0.0.0.0/0,accept"], 22, "tcp", False),
+    ],
+)
+def test_a_port_is_open_as_the_node_reads_its_rules(firewall: list[str], port: int, protocol: str, open_: bool) -> None:
+    assert open_to_world({"firewall": firewall}, port, protocol) is open_
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "open_to_world(change.desired, '22')",
+        "open_to_world(change.desired, true)",
+        "open_to_world({'firewall': 'in'}, 22)",
+        "open_to_world({'firewall': ['in']}, 22)",
+    ],
+)
+def test_what_is_no_question_about_a_port_is_refused(text: str) -> None:
+    [found] = evaluate([policy(deny=text)], plan(made({"address": "VirtualMachine/a"})), {}, NOON)
+    assert (found.code, "open_to_world: " in found.summary) == ("policy-unclear", True)
+
+
 @pytest.fixture
 def emulated(tmp_path: Path) -> Iterator[Callable[[str], Emulated]]:
     kept: list[Emulated] = []
@@ -99,6 +130,16 @@ def test_a_policy_that_is_none_refuses_a_destroy_too(emulated: Callable[[str], E
     one = emulated("  - {name: a, deny: 'x ==', message: m}\n")
     result = one.run("destroy", "--yes", "--json")
     assert (result.code, result.codes) == (5, ["policy-expression"])
+
+
+def test_a_problem_of_a_policy_has_its_place(emulated: Callable[[str], Emulated]) -> None:
+    lines = PROJECT.count("\n") + 2
+    one = emulated("  - {name: a, deny: 'x ==', message: m}\n")
+    assert f"dbc-iac.yaml:{lines}:21\n" in one.run("validate").err
+    one = emulated("  - {name: b, warn: change.nothing.more, message: m}\n")
+    assert f"dbc-iac.yaml:{lines}:21 (VirtualMachine/trainer)" in one.run("plan").err
+    one = emulated("  - {name: c, each: plan, deny: 'true', message: m}\n")
+    assert f"dbc-iac.yaml:{lines}:33\n" in one.run("plan").err
 
 
 def test_a_plan_file_is_held_to_the_policies_of_today(emulated: Callable[[str], Emulated], tmp_path: Path) -> None:

@@ -1,0 +1,193 @@
+"""The steps of the action, run as GitHub's runner runs them, on an emulated network."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from dbc_iac.cli.pipelines import pipeline
+from tests.cli.forge import DBC_IAC, forge, served
+from tests.cli.jobs import EXAMPLE, GITLAB, ROOT, Job
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Iterator[Job]:
+    with served(EXAMPLE / "world.yaml") as address:
+        yield Job(tmp_path, address)
+
+
+def test_on_github_a_plan_is_made_and_told_in_one_comment(job: Job) -> None:
+    planned = job.step("Plan")
+    assert planned.returncode == 0, planned.stderr
+    assert (job.output("exit-code"), job.output("changes")) == ("2", "true")
+    made = job.folder / "temp/dbc-iac"
+    assert {p.name for p in made.iterdir()} == {"the.plan", "plan.md", "plan.html"}
+    assert "### What the manifests ask for" in (job.folder / "summary").read_text()
+    with forge(
+        {1: "<!-- dbc-iac project main/ -->\nlooks good"}
+    ) as hub:  # somebody's, who would like to be overwritten
+        job.pull_request(hub)
+        for _ in range(2):
+            told = job.step("Comment", token="canary-of-a-token")
+            assert told.returncode == 0, told.stderr
+            assert "canary" not in told.stdout + told.stderr
+        assert hub.bodies[1].endswith("looks good")
+        assert hub.bodies[2].startswith("<!-- dbc-iac project main/ -->\n## dbc-iac: plan of")
+        assert f"Of commit feedbeef, by [this run]({hub.url}/me/lab/actions/runs/12)" in hub.bodies[2]
+        assert len(hub.bodies) == 2
+        assert [(m, p) for m, p, _ in hub.seen if m != "GET" and p != "/graphql"] == [
+            ("POST", "/repos/me/lab/issues/7/comments"), ("PATCH", "/repos/me/lab/issues/comments/2"),
+        ]  # fmt: skip
+        assert {token for _, _, token in hub.seen} == {"canary-of-a-token"}
+
+
+def test_on_github_a_plan_that_fails_replaces_the_older_one_in_the_comment(job: Job) -> None:
+    with forge() as hub:
+        job.pull_request(hub)
+        job.step("Plan")
+        job.step("Comment")
+        assert "### What the manifests ask for" in hub.bodies[1]
+        (job.folder / "project/manifests/vm.yaml").write_text("kind: [<b>")
+        assert job.step("Plan").returncode == 3
+        assert (job.output("exit-code"), job.output("changes")) == ("3", "false")
+        assert not (job.folder / "temp/dbc-iac/the.plan").exists()
+        assert job.step("Comment").returncode == 0
+        assert "## dbc-iac: the plan failed\n\nIt ended with exit code 3" in hub.bodies[1]
+        assert "error[yaml-syntax]" in hub.bodies[1]
+        assert "What the manifests ask for" not in hub.bodies[1]
+        assert "<b>" not in hub.bodies[1]
+        job.program(
+            "dbc-iac", "case $* in *comment*) exec " + " ".join(map(repr, DBC_IAC)) + ' "$@" ;; *) exit 137 ;; esac\n'
+        )
+        assert job.step("Plan").returncode == 137
+        assert job.step("Comment").returncode == 0
+        assert "## dbc-iac: there is no plan\n\nIt ended with exit code 137" in hub.bodies[1]
+        assert len(hub.bodies) == 1
+
+
+def test_on_github_each_project_and_environment_has_its_own_comment(job: Job) -> None:
+    shutil.copytree(job.folder / "project", job.folder / "other place")
+    job.step("Plan")
+    with forge() as hub:
+        job.pull_request(hub)
+        assert job.step("Comment").returncode == 0
+        for name, value in (("directory", "other place"), ("environment", "prod"), ("stack", "second")):
+            assert job.step("Comment", fork=False, **{name: value}).returncode == 0
+        assert len(hub.bodies) == 4
+        assert hub.bodies[2].startswith("<!-- dbc-iac other%20place main/ -->\n")
+
+
+def test_on_github_a_fork_is_planned_without_any_secret(job: Job) -> None:
+    del job.environ["DBC_WALLET_SEED"], job.environ["TRAINER_PASSWORD"]
+    planned = job.step("Plan", fork=True)
+    assert planned.returncode == 0, planned.stderr
+    assert job.output("changes") == "true"
+    assert "VirtualMachine/trainer" in (job.folder / "summary").read_text()
+    assert not (job.folder / "temp/dbc-iac/the.plan").exists()
+
+
+def test_on_github_nothing_is_installed_whose_origin_nobody_chose(job: Job) -> None:
+    job.program("python", 'echo "$@" >> pip\n')
+    workflow = yaml.safe_load(pipeline("github")[".github/workflows/dbc-iac.yaml"])
+    refused = job.step("Install", package=workflow["env"]["DBC_IAC_PACKAGE"])
+    assert (refused.returncode, (job.folder / "pip").exists()) == (1, False)
+    assert "replace OWNER and COMMIT" in refused.stdout
+    job.environ["GITHUB_ACTION_PATH"] = str(job.folder)
+    copied = job.step("Install")
+    assert (copied.returncode, (job.folder / "pip").exists()) == (1, False)
+    job.environ["GITHUB_ACTION_PATH"] = str(ROOT)
+    assert job.step("Install").returncode == 0
+    assert job.step("Install", package="dbc-iac @ git+https://example.org/us/dbc-iac@0123").returncode == 0
+    own, chosen = (job.folder / "pip").read_text().splitlines()
+    assert own.endswith(f" {ROOT}[graph,mnemonic,objectstore,postgres]")
+    assert chosen.endswith(" dbc-iac @ git+https://example.org/us/dbc-iac@0123")
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert {"graph", "mnemonic", "objectstore", "postgres"} <= set(extras)
+    used = [s["with"]["package"] for j in workflow["jobs"].values() for s in j["steps"] if "dbc-iac" in s["uses"]]
+    assert used == ["${{ env.DBC_IAC_PACKAGE }}"] * 3
+
+
+HUB = """echo "$@" >> calls
+case "$1 $2" in
+  "api repos/me/lab/commits/abc/pulls") cat pulls.json | jq -r "$4" ;;
+  "api --paginate") cat artifacts.json | jq -r "$5" ;;
+  "run download") mkdir -p "${@: -1}"; echo '{}' > "${@: -1}/the.plan" ;;
+esac
+"""
+"""A `gh` that answers from files."""
+
+
+def artifact(number: int, head: str, at: str, *, home: int = 1, expired: bool = False) -> dict[str, Any]:
+    run = {"id": number, "head_sha": head, "repository_id": 1, "head_repository_id": home}
+    return {"expired": expired, "created_at": f"2026-01-0{at}T00:00:00Z", "workflow_run": run}
+
+
+@pytest.mark.skipif(not shutil.which("jq"), reason="gh's filters are tried with jq")
+def test_on_github_the_reviewed_plan_is_fetched_by_its_name_and_the_merged_commit(job: Job) -> None:
+    job.environ |= {"GITHUB_REPOSITORY": "me/lab", "GITHUB_SHA": "abc", "GITHUB_WORKFLOW": "dbc-iac"}
+    job.program("gh", HUB)
+    pulls = [
+        {"merged_at": None, "merge_commit_sha": "abc", "head": {"sha": "open"}},
+        {"merged_at": "x", "merge_commit_sha": "other", "head": {"sha": "backport"}},
+        {"merged_at": "x", "merge_commit_sha": "abc", "head": {"sha": "feed"}},
+    ]
+    (job.folder / "pulls.json").write_text(json.dumps(pulls))
+    made = [
+        artifact(1, "feed", "1"), artifact(2, "feed", "3"), artifact(3, "feed", "2"), artifact(4, "open", "4"),
+        artifact(5, "feed", "5", home=2), artifact(6, "feed", "6", expired=True),
+    ]  # fmt: skip
+    (job.folder / "artifacts.json").write_text(json.dumps({"artifacts": made}))
+    left = job.folder / "temp/dbc-iac/plan.md"
+    left.parent.mkdir(parents=True)
+    left.write_text("of another use of the action")
+    fetched = job.step("Fetch the plan that was reviewed")
+    assert fetched.returncode == 0, fetched.stderr
+    assert {p.name for p in (job.folder / "temp/dbc-iac").iterdir()} == {"the.plan"}
+    calls = (job.folder / "calls").read_text()
+    assert "actions/artifacts?name=dbc-iac-plan&per_page=100" in calls
+    assert "\nrun download 2 --repo me/lab --name dbc-iac-plan" in calls
+    for wrong in ([], [artifact(5, "feed", "5", home=2)]):
+        (job.folder / "artifacts.json").write_text(json.dumps({"artifacts": wrong}))
+        refused = job.step("Fetch the plan that was reviewed")
+        assert refused.returncode == 1
+        assert "there is no plan that somebody reviewed" in refused.stdout
+        assert not (job.folder / "temp/dbc-iac").exists()
+
+
+def test_what_was_done_is_kept_where_the_state_could_not_be_written(job: Job) -> None:
+    (job.folder / "temp/dbc-iac").mkdir(parents=True)
+    job.program("dbc-iac", "echo '{}' > project/errored.state.json; exit 7\n")
+    applied = job.step("Apply")
+    assert (applied.returncode, job.output("exit-code")) == (7, "7")
+    assert (job.folder / "temp/dbc-iac/errored.state.json").exists()
+    assert "dbc-iac state push" in applied.stdout
+    assert "$DBC_IAC_DIRECTORY/errored.state.json" in GITLAB["apply"]["artifacts"]["paths"]
+
+
+def test_on_github_drift_fails_the_job_and_is_told(job: Job) -> None:
+    assert job.step("Drift").returncode == 0
+    assert job.output("changes") == "false"
+
+
+def test_on_github_what_was_reviewed_is_applied_and_nothing_else(job: Job) -> None:
+    assert job.step("Plan").returncode == 0
+    applied = job.step("Apply")
+    assert applied.returncode == 0, applied.stderr
+    made = job.folder / "temp/dbc-iac"
+    events = [json.loads(line)["event"] for line in (made / "events.ndjson").read_text().splitlines()]
+    assert (events[0], events[-1]) == ("begin", "end")
+    assert "Apply ended" in (job.folder / "summary").read_text()
+    changed = job.folder / "project/manifests/vm.yaml"
+    changed.write_text(changed.read_text() + "# nothing else\n")
+    assert job.step("Plan").returncode == 0
+    assert job.output("changes") == "false"
+    for path in job.folder.rglob("*"):
+        if path.is_file() and path.name not in {"script"}:
+            assert b"canary" not in path.read_bytes(), path

@@ -1,0 +1,49 @@
+"""`--lock-timeout`: a run waits for the one that has the state, in the time of its own runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from dbc_iac.state.store import LocalStore
+from tests.projects import Emulated, project, vm
+
+HOLDER = {"host": "runner-7", "command": "apply"}
+
+
+@pytest.fixture
+def emulated(tmp_path: Path) -> Iterator[Emulated]:
+    made = Emulated(project(tmp_path, vm()))
+    yield made
+    made.close()
+
+
+def held(emulated: Emulated) -> ExitStack:
+    """The lock, in other hands."""
+    stack = ExitStack()
+    stack.enter_context(LocalStore(emulated.project.directory / "state", "main").locked(HOLDER))
+    return stack
+
+
+@pytest.mark.parametrize("command", [("plan",), ("apply", "--yes"), ("destroy", "--yes")])
+def test_a_run_waits_for_the_one_that_has_the_state(command: tuple[str, ...], emulated: Emulated) -> None:
+    other, before = held(emulated), emulated.loop.time()
+    emulated.loop.call_later(42, other.close)
+    result = emulated.run(*command, "--lock-timeout", "600")
+    assert result.code == 0, result.err
+    assert "waiting up to 600 s for the lock of the state. Held by: command apply, host runner-7" in result.err
+    assert result.err.count("waiting up to") == 1
+    assert emulated.loop.time() - before >= 42
+
+
+def test_it_waits_no_longer_than_that(emulated: Emulated) -> None:
+    before = emulated.loop.time()
+    with held(emulated):
+        assert emulated.run("plan", "--lock-timeout", "12", "--json").code == 6
+        assert emulated.loop.time() - before == pytest.approx(12)
+        at_once = emulated.run("plan", "--json")
+    assert (at_once.code, at_once.codes) == (6, ["state-locked"])
+    assert emulated.loop.time() - before == pytest.approx(12)
