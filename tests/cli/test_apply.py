@@ -360,7 +360,8 @@ def test_a_disk_alone_can_be_taken_from_its_vm(
     assert len(before["disks"]) == 4
     if command != ["destroy"]:
         project(tmp_path, environ=emulated.project.environ)
-    result = emulated.run(*command, "--yes", "--target", "Disk/d")
+    lossy = [] if command == ["destroy"] else ["--allow-data-loss"]
+    result = emulated.run(*command, *lossy, "--yes", "--target", "Disk/d")
     assert result.code == 0, result.err
     assert "it goes with" not in result.out
     emulated.settle()

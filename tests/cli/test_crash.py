@@ -32,7 +32,7 @@ def build(directory: Path, *documents: str) -> Emulated:
 
 def converged(emulated: Emulated, disks: list[int]) -> None:
     emulated.settle(600)
-    result = emulated.run("apply", "--yes")
+    result = emulated.run("apply", "--yes", "--allow-data-loss")
     assert result.code == 0, result.out + result.err
     emulated.settle(600)
     last = emulated.run("plan", "--detailed-exitcode")
@@ -60,16 +60,16 @@ def test_the_next_run_converges_wherever_the_process_ended(
     def prepared(directory: Path) -> Emulated:
         emulated = build(directory, *(first or then))
         if first is not None:
-            assert emulated.run("apply", "--yes").code == 0
+            assert emulated.run("apply", "--yes", "--allow-data-loss").code == 0
             project(directory, *then, environ=emulated.project.environ)
         return emulated
 
     whole = Interposed(prepared(tmp_path / "whole"))
-    whole.run("apply", "--yes")
+    whole.run("apply", "--yes", "--allow-data-loss")
     total = len(whole.records)
     assert total > 10
     for record in range(1, total + 1):
         emulated = prepared(tmp_path / f"{record}")
-        assert Interposed(emulated, Point("record", record, when)).run("apply", "--yes") is None
+        assert Interposed(emulated, Point("record", record, when)).run("apply", "--yes", "--allow-data-loss") is None
         converged(emulated, disks)
         emulated.close()

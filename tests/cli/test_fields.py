@@ -48,7 +48,7 @@ def write(emulated: Emulated, *documents: str) -> None:
 
 
 def applied(emulated: Emulated, *arguments: str) -> None:
-    result = emulated.run("apply", "--yes", *arguments)
+    result = emulated.run("apply", "--yes", "--allow-data-loss", *arguments)
     assert result.code == 0, result.out + result.err
 
 

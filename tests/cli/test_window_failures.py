@@ -76,7 +76,7 @@ def test_a_disk_is_not_deleted_before_the_one_in_its_place_stands(emulated: Emul
     applied(emulated, *machines, disk())
     write(emulated, (*machines, disk(**changed)))
     faults(emulated, {"op": "disk.add", "kind": "refuse", "text": NO_SPACE, "times": 99})
-    failed = emulated.run("apply", "--yes")
+    failed = emulated.run("apply", "--yes", "--allow-data-loss")
     assert (failed.code, failed.err.count("Disk/scratch, which")) == (1, 0), failed.err
     assert sizes(emulated) == [[20, 20, 50], [20, 20]]
     mended(emulated)
@@ -136,7 +136,7 @@ def test_a_disk_that_goes_with_its_vm_is_gone_only_when_that_is(emulated: Emulat
     applied(emulated, vm(), disk())
     write(emulated, (vm(image="win10.qcow2"), *disks))
     faults(emulated, {"op": "tasks.create", "kind": "refuse", "text": "no enough space", "times": 99})
-    failed = emulated.run("apply", "--yes", "--json")
+    failed = emulated.run("apply", "--yes", "--allow-data-loss", "--json")
     assert (failed.code, failed.json["report"]["done"]) == (1, []), failed.out
     assert "Disk/scratch" in emulated.run("state", "list", "--json").json
     assert "Disk/scratch: all data on the disk is lost (50Gi)" in emulated.run("plan").out

@@ -31,7 +31,7 @@ def make(tmp_path: Path) -> Iterator[Callable[..., Emulated]]:
 
 
 def converges(emulated: Emulated) -> None:
-    result = emulated.run("apply", "--yes")
+    result = emulated.run("apply", "--yes", "--allow-data-loss")
     assert result.code == 0, result.out + result.err
     assert emulated.run("plan", "--detailed-exitcode").code == 0
 
@@ -41,7 +41,7 @@ def test_a_disk_whose_removal_was_not_waited_for_stays_in_the_state(
 ) -> None:
     emulated = make(vm(), DISK)
     project(tmp_path, vm(), environ=emulated.project.environ)
-    assert emulated.run("apply", "--yes", "--wait-timeout", "1").code == 7
+    assert emulated.run("apply", "--yes", "--allow-data-loss", "--wait-timeout", "1").code == 7
     assert "Disk/scratch" in emulated.run("state", "list", "--json").json
     emulated.settle()
     converges(emulated)

@@ -91,7 +91,7 @@ async def act(emulated: Emulated, action: Action) -> None:
 
 
 def converges(emulated: Emulated) -> Result:
-    result = emulated.run("apply", "--yes")
+    result = emulated.run("apply", "--yes", "--allow-data-loss")
     assert result.code == 0, result.out + result.err
     last = emulated.run("plan", "--detailed-exitcode")
     assert last.code == 0, last.out + last.err

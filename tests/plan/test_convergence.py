@@ -62,10 +62,10 @@ def test_every_run_converges(steps: list[Any]) -> None:
             project(Path(folder), *made, environ=emulated.project.environ)
             if fault is not None:
                 emulated.network.faults.add(fault)
-            first = emulated.run("apply", "--yes", "--max-removals", "100", "--settle")
+            first = emulated.run("apply", "--yes", "--allow-data-loss", "--max-removals", "100", "--settle")
             emulated.settle(4000)
             emulated.network.faults.clear()
-            second = emulated.run("apply", "--yes", "--max-removals", "100", "--settle")
+            second = emulated.run("apply", "--yes", "--allow-data-loss", "--max-removals", "100", "--settle")
             assert second.code == 0, first.out + first.err + second.out + second.err
             emulated.settle(4000)
             last = emulated.run("plan", "--detailed-exitcode")
