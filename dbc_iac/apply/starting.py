@@ -33,9 +33,13 @@ class Starter:
             ending = await by.achieve(self.on)
             if ending.verdict is not Verdict.FAILED:
                 return ending
-            if not mended:
-                mended = await self._mended(by, ending.text)
-                ending = await by.achieve(self.on) if mended else ending
+            goals = [] if mended else list(await kind_of(self.kind).mends(self.task, ending.text, by.reader))
+            for goal in goals:
+                if (await by.achieve(goal)).verdict is not Verdict.MET:
+                    return ending  # mended by half, it would run as something else
+            if goals:
+                mended = True
+                ending = await by.achieve(self.on)
                 if ending.verdict is not Verdict.FAILED:
                     return ending
         return ending
@@ -45,10 +49,3 @@ class Starter:
         by.watch.hurry(self.on.reach.target)
         told = await kind_of(self.kind).lacks(self.task, ending.text, by.reader)
         return replace(ending, text=f"{ending.text}; {told}") if told else ending
-
-    async def _mended(self, by: Pursuit, refused: str) -> bool:
-        goals = list(kind_of(self.kind).mends(self.task, refused))
-        for goal in goals:
-            if (await by.achieve(goal)).verdict is not Verdict.MET:
-                return False
-        return bool(goals)

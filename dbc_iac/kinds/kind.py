@@ -281,7 +281,7 @@ class Kind(ABC, Generic[S]):
         """What stays where the object is, when its document goes without a call; empty where it is deleted."""
         return ""
 
-    def mends(self, task: Task, refused: str) -> Iterable[Goal]:
+    async def mends(self, task: Task, refused: str, reader: Reader) -> Iterable[Goal]:
         """What may help a host that was not started for what the node said, before it is tried again."""
         return ()
 

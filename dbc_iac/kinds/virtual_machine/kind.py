@@ -215,8 +215,8 @@ class VirtualMachine(Kind[VirtualMachineSpec]):
             patience=task.patience or 3600.0,
         )  # fmt: skip
 
-    def mends(self, task: Task, refused: str) -> Iterator[Goal]:
-        return other_cards(task, refused)
+    async def mends(self, task: Task, refused: str, reader: Reader) -> Iterable[Goal]:
+        return await other_cards(task, refused, reader)
 
     async def lacks(self, task: Task, refused: str, reader: Reader) -> str:
         if "gpu" not in refused:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from dbc_iac.kinds.goal import Goal
 from dbc_iac.kinds.kind import Holding, Task
 from dbc_iac.kinds.reach import Reach
@@ -14,17 +12,22 @@ CARDS_TAKEN = "check gpu failed"
 """The node keeps the very cards of a VM that is off, lends them to others, and then wants those and no others."""
 
 
-def other_cards(task: Task, refused: str) -> Iterator[Goal]:
-    """Another number of cards and then the wanted one: what is given is what is free then."""
+async def other_cards(task: Task, refused: str, reader: Reader) -> list[Goal]:
+    """Another number of cards and then the wanted one, if so many are free: what is given is what is free then."""
     cards = task.desired.get("gpus") or task.applied.get("gpus")
     if CARDS_TAKEN not in refused or not isinstance(cards, int):
-        return
-    for number in (0, cards):
-        fields = {"gpus": number}
-        yield VmColdModified(
-            address=task.address, reach=task.reach, id=task.id, vm=task.id, fields=fields, change=fields,
-            public_ip=str(task.desired.get("publicIp") or ""),
-        )  # fmt: skip
+        return []
+    reader.forget(target=task.reach.target)
+    hardware = await reader.hardware(task.reach)
+    if not isinstance(hardware, Known) or hardware.value.gpu_count - hardware.value.gpu_used < cards:
+        return []
+    return [
+        VmColdModified(
+            address=task.address, reach=task.reach, id=task.id, vm=task.id, fields={"gpus": number},
+            change={"gpus": number}, public_ip=str(task.desired.get("publicIp") or ""),
+        )
+        for number in (0, cards)
+    ]  # fmt: skip
 
 
 async def cards_in_use(reach: Reach, seen: dict[str, Holding], reader: Reader) -> str:
