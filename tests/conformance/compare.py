@@ -8,11 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dbc_iac.emulator.http.answer import Response
+from dbc_iac.emulator.http.answer import HTML, Response
 from tests.conformance.bindings import Bindings
 from tests.conformance.recording import Exchange
 
 ABSENT = "(absent)"
+_ORIGIN = "Access-Control-Allow-Origin"
 _INDEX = re.compile(r"\[\d+\]")
 
 Found = tuple[str, Any, Any]
@@ -74,6 +75,9 @@ def _head(exchange: Exchange, answer: Response) -> Iterator[Found]:
     recorded = headers.get("Content-Type")
     if recorded is not None and recorded.partition(";")[0].strip() != answer.content_type:
         yield "content type", recorded, answer.content_type
+    origin, allowed = headers.get(_ORIGIN), dict(answer.headers).get(_ORIGIN)
+    if origin != allowed and (origin is not None or recorded == HTML):
+        yield _ORIGIN, origin, allowed
     asked_to_close = exchange.request["headers"].get("Connection") == "close" or "version" in exchange.request
     closes = headers.get("Connection") == "close"
     if not asked_to_close and closes != answer.close:

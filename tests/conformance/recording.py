@@ -59,8 +59,10 @@ class Exchange:
         return body
 
     @property
-    def header_bytes(self) -> int:
-        return sum(len(name) + len(str(value)) + 4 for name, value in self.request["headers"].items())
+    def head_bytes(self) -> int:
+        """Of request line and headers, line ends not counted."""
+        headers = sum(len(f"{name}: {value}") for name, value in self.request["headers"].items())
+        return len(f"{self.request['method']} {self.request['path']} HTTP/1.1") + headers
 
 
 @dataclass(frozen=True, slots=True)

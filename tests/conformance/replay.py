@@ -173,7 +173,7 @@ class Replay:
         port = "client" if line.node == "client" else self.world["nodes"][line.node]["node_id"]
         path, body = self.bindings.renamed(line.request["path"]), self.bindings.renamed(line.body)
         try:
-            return await self.network.ask(port, line.request["method"], path, sent(body), line.header_bytes)
+            return await self.network.ask(port, line.request["method"], path, sent(body), line.head_bytes)
         except Dropped:
             return None
 

@@ -204,7 +204,7 @@ def test_real_ports_answer_and_break_connections(tmp_path: Path) -> None:
             assert await raw(one, request("POST", "/api/v1/mining_nodes", ask_node, "")) == expected
         network.faults.add(FaultSpec(op="mining_nodes", kind="cut"))
         cut = await raw(one, request("POST", "/api/v1/mining_nodes", ask_node, ""))
-        length = int(cut.partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        length = int(cut.partition(b"Content-Length: ")[2].partition(b"\r\n")[0])
         assert 0 < len(cut.partition(b"\r\n\r\n")[2]) < length
         network.faults.add(FaultSpec(op="mining_nodes", kind="close"))
         whole = await raw(one, request("POST", "/api/v1/mining_nodes", ask_node, ""))

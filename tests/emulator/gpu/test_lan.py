@@ -36,6 +36,9 @@ async def _make(node: Node, name: str = "testnet", cidr: str = "192.168.66.0/24"
         ("testnet", "", "ip cidr can not be empty"),
         ("testnet", "192.168.66.0", "invalid ip cidr"),
         ("testnet", "192.168.122.0/24", "ip cidr already exist"),
+        ("testnet", "fe80::1/64", "invalid ip cidr"),
+        ("testnet", "FE80::1/64", "invalid ip cidr"),
+        ("testnet", "0:0:0:0:0:0:0:1/64", "invalid ip cidr"),
     ],
 )
 def test_what_is_refused(name: Any, cidr: str, text: str) -> None:

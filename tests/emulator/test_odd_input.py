@@ -1,0 +1,162 @@
+"""Odd but legal input: what the node makes of it, and that the emulator has no errors of its own for it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from dbc_iac.emulator.gpu.ctext import atoi
+from dbc_iac.emulator.gpu.filters import apply_filters
+from dbc_iac.emulator.http.answer import Dropped
+from dbc_iac.emulator.http.rapidjson import parse
+from dbc_iac.emulator.http.system_names import for_version
+from tests.emulator.front import NODE_ID, OTHER_SEED, SEED, Front, run, signature
+from tests.emulator.test_wire_tables import OTHER, VM, multisig
+
+LONG = "9" * 5000
+BAD_MULTISIG = {"wallets": [OTHER], "threshold": "2", "signs": [{"wallet": OTHER, "nonce": "n", "sign": "s"}]}
+
+
+@pytest.mark.parametrize("number", ["--5", "+-5", "x", "0", "-3", "2147483648", "4294967296", "-" + LONG, LONG])
+def test_a_number_of_lines_that_is_none(number: str) -> None:
+    """What `atoi` reads of the last is -1."""
+
+    async def test() -> None:
+        front = Front()
+        said = await front.post(f"/tasks/logs/x?flag=head&line_num={number}", front.mine())
+        assert said == (400, (-25, "invalid line num"))
+
+    run(test)
+
+
+def test_digits_of_any_length_are_cut_to_the_nodes_integers() -> None:
+    assert (atoi(LONG), atoi("-" + LONG), atoi("0" * 5000 + "7")) == (-1, 0, 7)
+    assert apply_filters([f"in,tcp,{'0' * 5000}22,0.0.0.0/0,accept"])
+    assert not apply_filters([f"in,tcp,{LONG},0.0.0.0/0,accept"])
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        ({"cpu_cores": LONG}, "cpu_cores is invalid"),
+        ({"gpu_count": LONG}, "gpu_count is invalid (usage: gpu_count >= 0)"),
+        ({"multicast": [f"224.0.0.1:{LONG}"]}, "invalid multicast port"),
+        ({"vnc_port": "5" + "0" * 5000}, None),
+    ],
+)
+def test_a_create_with_endless_digits(wanted: dict[str, Any], said: str | None) -> None:
+    async def test() -> None:
+        front = Front()
+        status, (errcode, message) = await front.post("/tasks/start", front.mine(**{**VM, **wanted}))
+        assert (status, errcode) == (200, 1 if said else 0)
+        assert said is None or message == said
+
+    run(test)
+
+
+def test_a_body_may_be_nested_as_deep_as_it_is_long() -> None:
+    async def test() -> None:
+        front = Front()
+        for deep in ("[" * 100_000 + "]" * 100_000, '{"a":' * 50_000 + "1" + "}" * 50_000):
+            body = json.dumps(front.mine(**VM))[:-1] + f', "ignored": {deep}}}'
+            answer = await front.network.ask("default", "POST", "/api/v1/mining_nodes", body.encode())
+            assert json.loads(answer.body)["errcode"] == 0
+        deep = parse(b'["win"' + b',["win"' * 50_000 + b"]" * 50_001)
+        assert for_version({"x": deep}, "0.4.1.8")["x"][1][1][0] == "windows"
+
+    run(test)
+
+
+def test_a_text_ends_at_its_first_nul_wherever_it_stands() -> None:
+    async def test() -> None:
+        front = Front()
+        for key in ("rent_order", "wallet", "nonce", "sign"):
+            body = front.mine()
+            assert await front.post("/tasks", {**body, key: body[key] + "\0x"}) == (200, (0, []))
+        assert (await front.post("/tasks", {**front.mine(), "peer_nodes_list": [NODE_ID + "\0x"]}))[0] == 200
+        session = (await front.post("/mining_nodes/session_id", front.mine()))[1][1]["session_id"]
+        pair = {"session_id": session + "\0", "session_id_sign": signature(SEED, session)}
+        assert await front.post("/tasks", {**front.body(), **pair, "rent_order": "112"}) == (200, (0, []))
+        asked = {**front.body(None), "additional": {"image_server": "ID_1\0x"}}
+        assert (await front.post("/images", asked))[0] == 200
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"peer_nodes_list": [1]},
+        {"peer_nodes_list": [None], "additional": []},
+        {"peer_nodes_list": [], "additional": {}, "multisig_accounts": {"wallets": [1]}},
+        {"peer_nodes_list": [], "additional": {}, "multisig_accounts": {"wallets": [], "threshold": "1", "signs": [{}]}},
+        {"peer_nodes_list": [], "additional": {}, "multisig_accounts": {"wallets": [], "threshold": "1", "signs": ["x"]}},
+        {
+            "peer_nodes_list": [],
+            "additional": {},
+            "multisig_accounts": {"wallets": [], "threshold": "1", "signs": [{}]},
+            "session_id": 5,
+        },
+    ],
+)  # fmt: skip
+def test_an_item_that_is_no_text_ends_the_process_as_soon_as_it_is_read(body: dict[str, Any]) -> None:
+    async def test() -> None:
+        front = Front()
+        with pytest.raises(Dropped):
+            await front.post("/tasks", body)
+        assert not front.network.clients["default"].alive
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"peer_nodes_list": {}, "additional": 1}, "peer_nodes_list is not array"),
+        ({"peer_nodes_list": ["a", 1]}, "has no additional"),
+        ({"peer_nodes_list": [], "additional": {}, "wallet": 1, "multisig_accounts": {"wallets": [1]}}, "wallet is not string"),
+        ({"peer_nodes_list": [], "additional": {}, "multisig_accounts": {"wallets": {}}}, "multisig_accounts member wallets is not array"),
+    ],
+)  # fmt: skip
+def test_what_is_looked_at_before_it_is_refused_first(body: dict[str, Any], said: str) -> None:
+    async def test() -> None:
+        assert await Front().post("/tasks", body) == (400, (-25, said))
+
+    run(test)
+
+
+def test_a_session_is_no_credential_for_a_session() -> None:
+    async def test() -> None:
+        front = Front()
+        pair = {**front.body(), "session_id": "s", "session_id_sign": "t", "multisig_accounts": BAD_MULTISIG}
+        refused = (400, (-25, "wallet_sign and multisig_wallets all invalid"))
+        assert await front.post("/mining_nodes/session_id", pair) == refused
+        assert (await front.post("/tasks", pair))[0] == 200
+        good = {**front.body(), "multisig_accounts": multisig(OTHER_SEED, OTHER_SEED), "rent_order": "112"}
+        assert (await front.post("/mining_nodes/session_id", good))[0] == 200
+
+    run(test)
+
+
+def test_a_snapshot_request_is_read_before_its_missing_names_are_seen() -> None:
+    async def test() -> None:
+        front = Front()
+        for path in ("/snapshot/create//", "/snapshot/delete/t//", "/snapshot/list//"):
+            empty = await front.network.ask("default", "POST", f"/api/v1{path}", b"")
+            assert json.loads(empty.body)["message"] == "http request body is empty"
+            assert (await front.post(path, {}))[1][1].endswith("is empty")
+        vm = await front.network.ask("default", "POST", "/api/v1/tasks/delete//", b"")
+        assert json.loads(vm.body)["message"] == "task_id is empty"
+
+    run(test)
+
+
+def test_a_uri_comes_back_byte_for_byte() -> None:
+    async def test() -> None:
+        uri = b"/api/v1/\xff\xc3\xa9".decode("utf-8", "surrogateescape")
+        answer = await Front().network.ask("default", "POST", uri, b"")
+        assert b"not support uri:/api/v1/\xff\xc3\xa9" in answer.content
+
+    run(test)
