@@ -10,7 +10,7 @@ from typing import Any
 
 from dbc_iac.emulator.http.answer import HTML, Response
 from tests.conformance.bindings import Bindings
-from tests.conformance.recording import Exchange
+from tests.conformance.recording import LONG_MS, PAUSE_MS, Exchange
 
 ABSENT = "(absent)"
 _ORIGIN = "Access-Control-Allow-Origin"
@@ -49,6 +49,16 @@ def differences(exchange: Exchange, answer: Response | None, bindings: Bindings)
         return
     walk = _Walk(exchange, bindings)
     yield from walk.pair("", read_body(recorded["body"]), read_body(answer.body), {})
+
+
+def time_differences(exchange: Exchange, took: float) -> Iterator[Found]:
+    """Only what does not depend on the machine: time-outs, and the pause of a password. `took`: seconds here."""
+    if "elapsed_ms" not in exchange.values or exchange.values.get("poll"):
+        return
+    if exchange.timed_out is not (took * 1000 > LONG_MS):
+        yield "waited for the time-out", exchange.timed_out, f"{took:.1f} s"
+    elif exchange.paused and took * 1000 < PAUSE_MS:
+        yield "paused for three seconds", True, f"{took:.1f} s"
 
 
 def read_body(text: str) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 
 LONG_MS = 29_000
 """What took longer was answered by the 30 s time-out."""
+PAUSE_MS = 3_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,12 @@ class Exchange:
     @property
     def timed_out(self) -> bool:
         return float(self.values.get("elapsed_ms", 0)) > LONG_MS
+
+    @property
+    def paused(self) -> bool:
+        """Whether setting a password took its three seconds."""
+        took = float(self.values.get("elapsed_ms", 0))
+        return "/tasks/passwd/" in self.request["path"] and PAUSE_MS <= took <= PAUSE_MS + 100
 
     @property
     def body(self) -> str:

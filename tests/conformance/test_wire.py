@@ -14,7 +14,7 @@ from tests.conformance.bindings import Bindings
 from tests.conformance.compare import differences
 from tests.conformance.recording import Exchange, sent
 from tests.conformance.replay import Replay
-from tests.conformance.test_recordings import RECORDINGS, needs_recordings
+from tests.recordings import RECORDINGS, needs_recordings
 
 _COMPARED = ("Content-Type", "Access-Control-Allow-Origin", "Connection")
 

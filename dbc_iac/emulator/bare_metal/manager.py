@@ -42,7 +42,7 @@ class ManagerProcess:
         deeplinks: DeepLinks,
         restart_after: float,
     ) -> None:
-        self.id = node_id_of(spec.seed)
+        self.id = spec.id or node_id_of(spec.seed)
         self.spec = spec
         self.clock = clock
         self.gossip = gossip
