@@ -79,7 +79,12 @@ def test_the_hosts_own_address_may_stand_in_several_places(place: str) -> None:
     told = {"host_ip": "10.1.2.3"}
     nodes: Mapping[str, Any] = {**WORLD["nodes"], "gpu": {**WORLD["nodes"]["gpu"], **told}}
     hardware = {"gpu": {**WORLD["hardware"]["gpu"], **told}}
-    made = {"node": {"nodes": nodes}, "world": told, "hardware": {"hardware": hardware}}[place]
+    changes: dict[str, dict[str, Any]] = {
+        "node": {"nodes": nodes},
+        "world": {"host_ip": "10.1.2.3"},
+        "hardware": {"hardware": hardware},
+    }
+    made = changes[place]
     assert network(**made).nodes[GPU].spec.host_ip == "10.1.2.3"
 
 
