@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import json
+import random
 from typing import Any
 
 import pytest
@@ -12,7 +15,19 @@ from dbc_iac.emulator.gpu.filters import apply_filters
 from dbc_iac.emulator.http.answer import Dropped
 from dbc_iac.emulator.http.rapidjson import parse
 from dbc_iac.emulator.http.system_names import for_version
-from tests.emulator.front import NODE_ID, OTHER_SEED, SEED, Front, run, signature
+from tests.emulator.front import (
+    BARE_METAL,
+    NODE_ID,
+    OTHER_SEED,
+    SEED,
+    SERVER_ID,
+    WALLET,
+    WORLD,
+    Front,
+    passes,
+    run,
+    signature,
+)
 from tests.emulator.test_wire_tables import OTHER, VM, multisig
 
 LONG = "9" * 5000
@@ -160,3 +175,98 @@ def test_a_uri_comes_back_byte_for_byte() -> None:
         assert b"not support uri:/api/v1/\xff\xc3\xa9" in answer.content
 
     run(test)
+
+
+def test_bytes_that_are_no_text_go_through() -> None:
+    async def test() -> None:
+        front = Front({**BARE_METAL, "deeplinks": [{"ip": "198.51.100.1"}]})
+
+        async def ask(path: str, body: dict[str, Any]) -> bytes:
+            sent = json.dumps(body).encode().replace(b"ODD", b"\xff\xfe")
+            return (await front.network.ask("default", "POST", f"/api/v1{path}", sent)).content
+
+        assert b'"ok"' in await ask("/deeplink/set", front.mine(SERVER_ID, device_password="ODD"))
+        assert b'"message":""' in await ask(
+            f"/bare_metal/modify/{SERVER_ID}", front.owners(ipmi_password="ODD", desc="ODD")
+        )
+        assert b"Activate Session command failed" in await ask("/bare_metal/power", front.mine(SERVER_ID, command="on"))
+        assert b'"description":"\xff\xfe"' in await ask("/bare_metal", front.owners())
+        assert b"nonce check failed" in await ask("/deeplink", {**front.mine(SERVER_ID), "nonce": "ODD"})
+
+    run(test)
+
+
+ATOMS: list[Any] = [
+    "", "0", "-1", "5", "8G", "ubuntu.qcow2", "ID_1", "/data", "testnet", "10.0.0.0/24", "10.0.0.0/0", "1.2.3.4", "::1",
+    "vda", "vdb", "s", "true", "status", "off", "pxe", "x\0y", 'q"uote', "back\\slash", "new\nline", "é", "windows",
+    "224.0.0.1:5", "in,tcp,all,0.0.0.0/0,accept", "tcp,80", "9" * 4400, "a" * 300, "%20", "../x", "//", 0, 1, -1,
+    2**31, 2**63, 2**64, 1.5, True, None, [], {},
+]  # fmt: skip
+KEYS: dict[str, tuple[str, ...]] = {
+    "/tasks/start": ("task_id", "gpu_count", "operation_system", "bios_mode", "image_name", "public_ip", "ssh_port",
+                     "vnc_port", "cpu_cores", "mem_size", "disk_size", "data_file_name", "network_name", "custom_port",
+                     "multicast", "network_filters", "interface_model_type"),
+    "/tasks/modify/T": ("new_public_ip", "new_ssh_port", "new_rdp_port", "new_custom_port", "new_network_filters",
+                        "new_vnc_port", "new_gpu_count", "new_cpu_cores", "new_mem_size"),
+    "/tasks/passwd/T": ("username", "password"),
+    "/disk/resize/T": ("disk", "size"),
+    "/disk/add/T": ("size", "mount_dir"),
+    "/disk/delete/T": ("disk",),
+    "/snapshot/create/T": ("snapshot_name", "image_server", "desc"),
+    "/snapshot/delete/T/s": (),
+    "/images": ("image_server",),
+    "/images/download": ("image_server", "image_filename", "local_dir"),
+    "/images/upload": ("image_server", "image_filename"),
+    "/images/uploadprogress": ("image_filename",),
+    "/images/delete": ("image_filename",),
+    "/lan/create": ("network_name", "ip_cidr"),
+    "/lan": (),
+    "/monitor/set": ("servers",),
+    "/tasks/T": (), "/tasks/logs/T": (), "/tasks/start/T": (), "/tasks/restart/T": (), "/tasks/shutdown/T": (),
+}  # fmt: skip
+VMS = [
+    {"taskId": f"vm{number}", "wallet": WALLET, "rentOrder": "112", "domain": domain, "vncPort": 5900 + number, **more}
+    for number, (domain, more) in enumerate(
+        (
+            ("running", {}),
+            ("shut_off", {"status": "closed"}),
+            ("crashed", {}),
+            ("suspended", {"status": "pmsuspend"}),
+            (None, {"status": "create error"}),
+            ("running", {"biosMode": "pxe"}),
+        )
+    )
+]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_whatever_is_sent_the_emulator_has_no_errors_of_its_own(seed: int) -> None:
+    """An answer, or the end of a process that starts again. Nothing else, and time goes on."""
+    source = random.Random(seed)
+
+    async def test() -> None:
+        front = Front({**WORLD, "gpuNodes": [{"id": NODE_ID, "vms": VMS}], "restartSeconds": 1})
+        for _ in range(150):
+            path, keys = source.choice(list(KEYS.items()))
+            additional = dict(VM) if path == "/tasks/start" and source.random() < 0.7 else {}
+            for key in keys:
+                if source.random() < 0.6:
+                    value = source.choice(ATOMS)
+                    additional[key] = [value, source.choice(ATOMS)] if source.random() < 0.2 else value
+            uri = "/api/v1" + path.replace("/T", f"/vm{source.randrange(7)}")
+            try:
+                body = json.dumps(front.mine(**additional)).encode()
+                await asyncio.wait_for(front.network.ask("default", "POST", uri, body), 120)
+            except (Dropped, TimeoutError):
+                await passes(30)
+            await passes(source.choice([0, 1, 10, 300]))
+
+    problems: list[Any] = []
+
+    async def watched() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: problems.append(context))
+        await test()
+        gc.collect()
+
+    run(watched)
+    assert not problems

@@ -64,6 +64,11 @@ def is_digits(text: str) -> bool:
     return text.isascii() and text.isdigit()
 
 
+def byte_count(text: str) -> int:
+    """Bytes of a text as it was sent; what was no UTF-8 counts as it is."""
+    return len(text.encode("utf-8", "surrogateescape"))
+
+
 def split(text: str, separator: str) -> list[str]:
     """The non-empty parts between separators."""
     return [part for part in text.split(separator) if part]
