@@ -64,7 +64,8 @@ def verifies(wallet: str, text: str, sign: str) -> bool:
     key = public_key(wallet)
     try:
         signature = bytes.fromhex(sign.removeprefix("0x"))
-        return key is not None and len(signature) == 64 and bool(sr25519.verify(signature, text.encode("utf-8", "surrogateescape"), key))
+        message = text.encode("utf-8", "surrogateescape")
+        return key is not None and len(signature) == 64 and bool(sr25519.verify(signature, message, key))
     except ValueError:
         return False
 

@@ -99,6 +99,7 @@ def test_a_vm_of_the_beginning_has_what_is_told_of_it() -> None:
         ]
         assert record.vnc_password == "another1"
         assert domain.mac == "52:54:00:01:02:03"
+        assert len(machine.logs.lines[TASK]) == 11
         vda = machine.files.get(record.disks["vda"].file)
         assert vda is not None
         assert vda.virtual_size == record.disks["vda"].told_size

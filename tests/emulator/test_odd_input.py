@@ -248,7 +248,7 @@ def test_whatever_is_sent_the_emulator_has_no_errors_of_its_own(seed: int) -> No
         front = Front({**WORLD, "gpuNodes": [{"id": NODE_ID, "vms": VMS}], "restartSeconds": 1})
         for _ in range(150):
             path, keys = source.choice(list(KEYS.items()))
-            additional = dict(VM) if path == "/tasks/start" and source.random() < 0.7 else {}
+            additional: dict[str, Any] = dict(VM) if path == "/tasks/start" and source.random() < 0.7 else {}
             for key in keys:
                 if source.random() < 0.6:
                     value = source.choice(ATOMS)

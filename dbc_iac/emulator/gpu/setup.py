@@ -10,6 +10,7 @@ from dbc_iac.emulator.gpu import ids
 from dbc_iac.emulator.gpu.capacity import Topology, host_cpus, neighbours
 from dbc_iac.emulator.gpu.centres import ImageCentres
 from dbc_iac.emulator.gpu.create import KIB_IN_GIB
+from dbc_iac.emulator.gpu.create_job import note_creation
 from dbc_iac.emulator.gpu.domain import Hypervisor
 from dbc_iac.emulator.gpu.files import EMPTY_QCOW2, HostFile, HostFiles
 from dbc_iac.emulator.gpu.lan import DEVICE, DHCP, Lan, LanRoom
@@ -84,6 +85,7 @@ def place_vm(machine: Machine, spec: VmSpec) -> Record:
         machine.libvirt.set_state(domain, spec.domain)
     if spec.status not in _NEVER_FORWARDED and not record.is_pxe:
         record.forwards = Forwards(domain.address or "192.168.122.2")
+    note_creation(machine, record, _date(record.create_time) or machine.clock.wall())
     return record
 
 
