@@ -196,6 +196,32 @@ def test_bytes_that_are_no_text_go_through() -> None:
     run(test)
 
 
+@pytest.mark.parametrize("threshold", ["0", "-1", "abc", "70000", LONG])
+def test_a_multisig_that_can_be_none_leaves_the_wallet(threshold: str) -> None:
+    async def test() -> None:
+        front = Front()
+        both = {**front.mine(), "multisig_accounts": {**multisig(SEED, OTHER_SEED), "threshold": threshold}}
+        assert await front.post("/tasks", both) == (200, (0, []))
+
+    run(test)
+
+
+def test_a_signature_is_hex_and_nothing_else() -> None:
+    async def test() -> None:
+        front = Front()
+        for change, said in (
+            (str.upper, 0),
+            ("0x{}".format, 0),
+            (" ".join, -3),
+            ("{}00".format, -3),
+            (lambda s: "é", -3),
+        ):
+            body = front.mine()
+            assert (await front.post("/tasks", {**body, "sign": change(body["sign"])}))[1][0] == said
+
+    run(test)
+
+
 ATOMS: list[Any] = [
     "", "0", "-1", "5", "8G", "ubuntu.qcow2", "ID_1", "/data", "testnet", "10.0.0.0/24", "10.0.0.0/0", "1.2.3.4", "::1",
     "vda", "vdb", "s", "true", "status", "off", "pxe", "x\0y", 'q"uote', "back\\slash", "new\nline", "é", "windows",
