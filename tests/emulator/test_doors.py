@@ -225,7 +225,7 @@ def test_a_port_that_is_taken_is_told() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        with pytest.raises(CannotListen, match="127.0.0.1:"):
+        with pytest.raises(CannotListen, match=r"127\.0\.0\.1:"):
             asyncio.run(serve(Network(WorldSpec()), {"default": taken.getsockname()}))
 
 
