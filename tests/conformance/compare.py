@@ -53,7 +53,8 @@ def differences(exchange: Exchange, answer: Response | None, bindings: Bindings)
 
 def time_differences(exchange: Exchange, took: float) -> Iterator[Found]:
     """Only what does not depend on the machine: time-outs, and the pause of a password. `took`: seconds here."""
-    if "elapsed_ms" not in exchange.values or exchange.values.get("poll"):
+    values = exchange.values
+    if "elapsed_ms" not in values or values.get("poll") or values.get("compare") == "not the time":
         return
     if exchange.timed_out is not (took * 1000 > LONG_MS):
         yield "waited for the time-out", exchange.timed_out, f"{took:.1f} s"

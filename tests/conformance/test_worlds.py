@@ -178,6 +178,8 @@ def test_nonces_that_were_used_before_are_used(tmp_path: Path) -> None:
 def test_only_times_that_mean_something_are_compared(elapsed: int, path: str, took: float, differs: bool) -> None:
     line = exchange({}, elapsed_ms=elapsed, request={"method": "POST", "path": path, "headers": {}, "body": "{}"})
     assert bool(list(time_differences(line, took))) is differs
+    left_out = exchange({}, **{**line.values, "compare": "not the time"})
+    assert not list(time_differences(left_out, took))
 
 
 def test_the_recordings_may_be_anywhere(tmp_path: Path) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
-from tests.emulator.front import BARE_METAL, MANAGER_SEED, NODE_ID, SERVER, SERVER_ID, WORLD, Front, run
+from tests.emulator.front import BARE_METAL, MANAGER_SEED, NODE_ID, SERVER, SERVER_ID, WORLD, Front, passes, run
 
 VERIFYING = {
     **WORLD,
@@ -98,5 +99,22 @@ def test_fifty_one_servers_are_listed_and_a_hundred_and_one_told_of_an_add() -> 
         added = [{**keys, "uuid": f"v{n:03}"} for n in range(120)]
         rows = (await front.post("/bare_metal/add", front.owners(bare_metal_nodes=added)))[1][1]["bare_metal_nodes"]
         assert [row["uuid"] for row in rows] == [f"v{n:03}" for n in range(101)]
+
+    run(test)
+
+
+def test_of_a_server_that_was_deleted_nobody_hears_until_it_is_forgotten() -> None:
+    async def test() -> None:
+        front = Front(BARE_METAL)
+        queued = front.post("/bare_metal/power", front.mine(SERVER_ID, command="status"))
+        gone = asyncio.ensure_future(front.post("/bare_metal/delete", front.owners(bare_metal_node_ids=[SERVER_ID])))
+        await asyncio.sleep(0)
+        assert (await queued)[1] == (-3, "node id not existed")  # it waited behind the delete
+        assert (await gone)[1] == (0, "1 were successfully deleted, 0 failed")
+        for path in ("/bare_metal/power", "/mining_nodes", "/deeplink"):
+            status, (errcode, text) = await front.post(path, front.mine(SERVER_ID, command="status"))
+            assert (status, errcode, text.rpartition(" ")[2]) == (500, -1, "timeout")
+        await passes(301)
+        assert (await front.post("/mining_nodes", front.body(SERVER_ID)))[0] == 400
 
     run(test)
