@@ -23,7 +23,7 @@ imports: .venv/ready
 	$(BIN)/lint-imports --no-cache
 pytest: .venv/ready
 	$(BIN)/pytest -n $(JOBS)
-conformance: .venv/ready   ## replay recordings of real nodes: RECORDINGS=directory or files
+conformance: .venv/ready   ## replay recordings of real nodes, then plant mistakes: RECORDINGS=directory or files
 	@$(BIN)/python -m tests.conformance $(RECORDINGS)
 schemas: .venv/ready       ## write specs/ and docs/ anew
 	$(BIN)/dbc-iac schema --output specs --docs docs

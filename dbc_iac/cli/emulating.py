@@ -63,7 +63,7 @@ def emulator(
 
 def _need_emulator() -> None:
     """The emulator comes with an extra."""
-    if find_spec("looptime") is None or find_spec("uvicorn") is None:
+    if find_spec("looptime") is None:
         raise DiagnosticError(
             Diagnostic(
                 "extra-missing",

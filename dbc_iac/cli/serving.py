@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from dbc_iac.cli.app import App
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
 from dbc_iac.emulator import Network, WorldSpec, load_world
-from dbc_iac.emulator.server import CannotServe, serve
+from dbc_iac.emulator.server import CannotListen, CannotServe, serve
 
 
 def serve_world(
@@ -37,7 +37,7 @@ def serve_world(
         app.runtime.run(serve(network, ports, door, token, keep))
     except CannotServe as error:
         raise _problem(str(error), "Use 127.0.0.1, and a folder of an emulator's own for --keep.") from None
-    except SystemExit:
+    except CannotListen:
         addresses = ", ".join(text for text in (*listen, admin) if text)
         raise _problem(f"{addresses} cannot be listened on", "Is another process there? Choose another port.") from None
 

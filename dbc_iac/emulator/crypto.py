@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import binascii
 import hashlib
 import random
 
@@ -31,12 +32,12 @@ def base58check(data: bytes) -> str:
 
 
 def public_key(wallet: str) -> bytes | None:
-    """Of an SS58 address of network 42, or of 64 hex digits; None for anything else."""
+    """Of an SS58 address, or of 64 hex digits, with `0x` or without; None for anything else."""
     text = wallet.removeprefix("0x")
     if len(text) == 64 and all(c in "0123456789abcdefABCDEF" for c in text):
         return bytes.fromhex(text)
     try:
-        data = unbase58(wallet)
+        data = unbase58(text)
     except ValueError:
         return None
     if len(data) != 35 or hashlib.blake2b(b"SS58PRE" + data[:33]).digest()[:2] != data[33:]:
@@ -52,7 +53,7 @@ def address(key: bytes) -> str:
 def multisig_account(wallets: list[str], threshold: int) -> str | None:
     """The account of sorted members, by the derivation that Substrate publishes; None where a member is no address."""
     keys = [public_key(w) for w in wallets]
-    if threshold < 1 or len(wallets) > 63 or any(k is None for k in keys):
+    if not 1 <= threshold <= 0xFFFF or len(wallets) > 63 or any(k is None for k in keys):
         return None
     members = sorted(k for k in keys if k is not None)
     data = b"modlpy/utilisuba" + bytes([len(members) << 2]) + b"".join(members) + threshold.to_bytes(2, "little")
@@ -63,8 +64,9 @@ def verifies(wallet: str, text: str, sign: str) -> bool:
     """Whether `sign` (hex, `0x` allowed) is the wallet's signature over the text's bytes."""
     key = public_key(wallet)
     try:
-        signature = bytes.fromhex(sign.removeprefix("0x"))
-        return key is not None and len(signature) == 64 and bool(sr25519.verify(signature, text.encode(), key))
+        signature = binascii.unhexlify(sign.removeprefix("0x"))
+        message = text.encode("utf-8", "surrogateescape")
+        return key is not None and len(signature) == 64 and bool(sr25519.verify(signature, message, key))
     except ValueError:
         return False
 

@@ -133,10 +133,10 @@ class Network:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def ask(self, port: str, method: str, uri: str, body: bytes, header_bytes: int = 0) -> Response:
+    async def ask(self, port: str, method: str, uri: str, body: bytes, head_bytes: int = 0) -> Response:
         """A request at an HTTP port, by the name or id of its node. Raises KeyError, Dropped."""
         self.begin()
-        return await self.ports[port].handle(method, uri, body, header_bytes)
+        return await self.ports[port].handle(method, uri, body, head_bytes)
 
     def process(self, node_id: str) -> GpuProcess | ManagerProcess:
         """Raises KeyError."""

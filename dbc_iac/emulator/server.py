@@ -8,23 +8,27 @@ import hmac
 import ipaddress
 import json
 import signal
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from dbc_iac.emulator.admin import Admin, Mistake
-from dbc_iac.emulator.http.asgi import App, Receive, Send, port_app, read_body
+from dbc_iac.emulator.http.answer import Response
+from dbc_iac.emulator.http.evhttp import Asked
+from dbc_iac.emulator.http.listener import Door, Listener
 from dbc_iac.emulator.network import Network
 
 KEPT = "world.json"
 SAVE_SECONDS = 5.0
-_KEEP_ALIVE_SECONDS = 30
-_MOST_HEADER_BYTES = 256 * 1024
 Address = tuple[str, int]
 
 
 class CannotServe(ValueError):  # noqa: N818 - what is the matter
     """An address that is not loopback, or a kept world that cannot be read or written."""
+
+
+class CannotListen(ValueError):  # noqa: N818 - what is the matter
+    """A port that is taken, or not ours to take."""
 
 
 async def serve(
@@ -36,25 +40,46 @@ async def serve(
 ) -> None:
     """Serves nodes (by name or id), and the admin door where it is wanted, until interrupted.
 
-    With `keep` the world goes on where it was, and is saved there. Raises CannotServe, SystemExit when a port is taken.
+    With `keep` the world goes on where it was, and is saved there. Raises CannotServe, CannotListen.
     """
-    doors = [(port_app(network, name), address) for name, address in ports.items()]
+    doors = [(node_door(network, name), address) for name, address in ports.items()]
     if admin is not None:
-        doors.append((admin_app(network, token), admin))
+        doors.append((admin_door(network, token), admin))
     for _, (host, _port) in doors:
         _check_loopback(host)
     if keep is not None:
         load(network, keep)
     network.begin()
+    ended = asyncio.Event()
+    _end_on_signals(ended)
     saving = asyncio.ensure_future(_save_often(network, keep)) if keep is not None else None
-    servers = [_server(app, address) for app, address in doors]
-    _end_on_signals(servers)
+    listeners = [(Listener(door, network.clock.wall), address) for door, address in doors]
     try:
-        await asyncio.gather(*(server.serve() for server in servers))
+        for listener, address in listeners:
+            await _open(listener, address)
+        await ended.wait()
     finally:
+        for listener, _ in listeners:
+            await listener.close()
         if saving is not None and keep is not None:
             saving.cancel()
             save(network, keep)
+
+
+async def _open(listener: Listener, address: Address) -> None:
+    try:
+        await listener.open(*address)
+    except OSError as error:
+        raise CannotListen(f"{address[0]}:{address[1]}: {error.strerror}") from None
+
+
+def node_door(network: Network, port: str) -> Door:
+    """The HTTP port of a node, by its name or id."""
+
+    async def door(asked: Asked) -> Response:
+        return await network.ask(port, asked.method, asked.uri, asked.body, asked.head_bytes)
+
+    return door
 
 
 def load(network: Network, folder: Path) -> None:
@@ -99,67 +124,33 @@ def _check_loopback(host: str) -> None:
         raise CannotServe(f"{host} is not a loopback address")
 
 
-def _end_on_signals(servers: list[Any]) -> None:
+def _end_on_signals(ended: asyncio.Event) -> None:
     """The first interrupt ends all of them in good order, so that the world is kept."""
-
-    def end() -> None:
-        for server in servers:
-            server.should_exit = True
-
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # not in the main thread
-            loop.add_signal_handler(number, end)
+            loop.add_signal_handler(number, ended.set)
 
 
-def _server(app: App, address: Address) -> Any:
-    import uvicorn
-
-    class Server(uvicorn.Server):
-        """Signals are not its own: there are several servers."""
-
-        @contextlib.contextmanager
-        def capture_signals(self) -> Iterator[None]:
-            yield
-
-    config = uvicorn.Config(
-        app,
-        host=address[0],
-        port=address[1],
-        http="h11",
-        log_level="critical",
-        lifespan="off",
-        server_header=False,
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=1,
-        h11_max_incomplete_event_size=_MOST_HEADER_BYTES,
-    )
-    return Server(config)
-
-
-def admin_app(network: Network, token: str) -> App:
+def admin_door(network: Network, token: str) -> Door:
     """GET looks, POST acts, with `Authorization: Bearer TOKEN`."""
     admin = Admin(network)
 
-    async def app(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return
-        given = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
+    async def door(asked: Asked) -> Response:
+        given = asked.header("Authorization") or ""
         if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
-            await _answer(send, 401, {"error": "the token is missing or wrong"})
-            return
-        body, path = await read_body(receive), str(scope["path"])
+            return _told(401, {"error": "the token is missing or wrong"})
+        path = asked.uri.partition("?")[0]
         try:
-            if scope["method"] == "GET":
-                await _answer(send, 200, await admin.look(path))
-            else:
-                await _answer(send, 200, await admin.act(path, _object(body)))
+            if asked.method == "GET":
+                return _told(200, await admin.look(path))
+            return _told(200, await admin.act(path, _object(asked.body)))
         except KeyError:
-            await _answer(send, 404, {"error": f"there is no {path}", **await admin.look("/")})
+            return _told(404, {"error": f"there is no {path}", **await admin.look("/")})
         except Mistake as mistake:
-            await _answer(send, 400, {"error": str(mistake)})
+            return _told(400, {"error": str(mistake)})
 
-    return app
+    return door
 
 
 def _object(body: bytes) -> dict[str, Any]:
@@ -172,8 +163,5 @@ def _object(body: bytes) -> dict[str, Any]:
     return value
 
 
-async def _answer(send: Send, status: int, value: dict[str, Any]) -> None:
-    content = json.dumps(value).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": content})
+def _told(status: int, value: dict[str, Any]) -> Response:
+    return Response(status, json.dumps(value))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from dbc_iac.emulator.gpu.spec import GpuNodeSpec, ImageCentreSpec, ImageSpec, Part
 
@@ -76,6 +76,7 @@ class ServerSpec(Part):
     ipmi_password: str
     ipmi_port: int | None = None
     node_private_key: str = Field(default="", description="64 hex digits; default: made up")
+    node_id: str = Field(default="", description="where the private key is not known")
 
 
 class BmcSpec(Part):
@@ -104,10 +105,17 @@ class MaintenanceSpec(Part):
 class ManagerSpec(Part):
     """A bare-metal manager, by its private key."""
 
-    seed: str
+    seed: str = Field(default="", description="64 hex digits")
+    id: str = Field(default="", description="its node id, where the private key is not known")
     name: str = "manager"
     servers: tuple[ServerSpec, ...] = ()
     maintenance: MaintenanceSpec = Field(default_factory=MaintenanceSpec)
+
+    @model_validator(mode="after")
+    def _known(self) -> ManagerSpec:
+        if not self.seed and not self.id:
+            raise ValueError("a manager needs a seed, or an id where its private key is not known")
+        return self
 
 
 class DeepLinkSpec(Part):

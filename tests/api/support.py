@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Callable, Coroutine, Iterator
-from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -21,9 +20,9 @@ from dbc_iac.api.keys import Sr25519Key
 from dbc_iac.api.secret import SecretText
 from dbc_iac.api.sessions import SessionStore
 from dbc_iac.api.transport import ClientNode
+from tests.recordings import RECORDINGS
 
 T = TypeVar("T")
-RECORDINGS = Path(__file__).parents[3] / "shared" / "recordings"
 TARGET = "58fb618aa482c41114eb3cfdaefd3ba183172da9e25251449d045043fbd37f45"
 TASK = "7a7F4y4wjLSDUtK7nKQNNG"
 

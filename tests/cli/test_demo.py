@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 
-import httpx
 import pytest
 
 from dbc_iac.emulator import Network, WorldSpec
-from dbc_iac.emulator.http.asgi import port_app
-from dbc_iac.emulator.server import admin_app
+from dbc_iac.emulator.http.evhttp import Asked
+from dbc_iac.emulator.server import admin_door
 from tests.projects import NODE_ID, SEED, Project
 
 WORLD = {
@@ -29,32 +29,15 @@ def test_the_demo_runs_to_its_end(tmp_path: Path) -> None:
     assert result.out.endswith("That was the main job.\n")
 
 
-def ask(app: object, method: str, path: str, **more: object) -> httpx.Response:
-    async def go() -> httpx.Response:
-        transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]
-        async with httpx.AsyncClient(transport=transport, base_url="http://node") as client:
-            return await client.request(method, path, **more)  # type: ignore[arg-type]
-
-    return asyncio.run(go())
-
-
-def test_a_served_client_node_answers_like_the_one_in_process() -> None:
-    app = port_app(Network(WorldSpec.model_validate(WORLD)), "default")
-    version = ask(app, "GET", "/api/v1/")
-    assert (version.status_code, version.json()["message"]) == (200, {"client_version": "0.4.1.8"})
-    assert version.text.endswith("\r\n")
-    body = {"peer_nodes_list": [NODE_ID], "additional": {}}
-    assert ask(app, "POST", "/api/v1/mining_nodes", json=body).json()["message"]["gpu"]["gpu_count"] == "4"
-    refused = ask(app, "POST", "/api/v1/tasks", json=body)
-    assert refused.status_code == 200
-    assert refused.json() == {"errcode": -3, "message": "check authority failed: nonce check failed"}
-
-
 def test_the_admin_door_needs_its_token() -> None:
-    app = admin_app(Network(WorldSpec.model_validate(WORLD)), "door-token")
-    assert ask(app, "GET", "/truth").status_code == 401
-    shown = ask(app, "GET", "/truth", headers={"Authorization": "Bearer door-token"})
-    assert json.loads(shown.text)[NODE_ID]["vms"] == {}
+    async def test() -> None:
+        door = admin_door(Network(WorldSpec.model_validate(WORLD)), "door-token")
+        look = Asked("GET", "/truth", (1, 1), (), 0)
+        assert (await door(look)).status == 401
+        shown = await door(replace(look, headers=(("Authorization", "Bearer door-token"),)))
+        assert json.loads(shown.body)[NODE_ID]["vms"] == {}
+
+    asyncio.run(test())
 
 
 @pytest.mark.parametrize(

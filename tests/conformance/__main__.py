@@ -1,4 +1,7 @@
-"""`python -m tests.conformance DIRECTORY or FILE...`: what matched, what differs and what is excused, per file."""
+"""`python -m tests.conformance DIRECTORY or FILE...`: what matched, what differs and what is excused, per file.
+
+Then the negative control: emulators with one mistake each, which these recordings must notice.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import sys
 from pathlib import Path
 
 from tests.conformance.excuses import listed
+from tests.conformance.mutations import ALL, noticed
 from tests.conformance.recording import recordings_in
 from tests.conformance.replay import Outcome, Replay
 
@@ -34,7 +38,15 @@ def main(places: list[str]) -> int:
         f"{len(files)} files: matched {matched}, differing {differing}, excused {excused} "
         f"({len(listed())} excuses are listed)"
     )
-    return 1 if differing else 0
+    known = [one for one in ALL if {file.stem for file in files} >= set(one.files)]
+    missed = [one.name for one in known if not noticed(one, {file.stem: file for file in files})]
+    print(
+        f"negative control: {len(known) - len(missed)} of {len(known)} mistakes noticed"
+        + (f" ({len(ALL) - len(known)} need other recordings)" if len(known) < len(ALL) else "")
+    )
+    for name in missed:
+        print(f"  not noticed: {name}")
+    return 1 if differing or missed else 0
 
 
 def tell(name: str, outcome: Outcome) -> None:

@@ -8,11 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dbc_iac.emulator.http.answer import Response
+from dbc_iac.emulator.http.answer import HTML, Response
 from tests.conformance.bindings import Bindings
-from tests.conformance.recording import Exchange
+from tests.conformance.recording import LONG_MS, PAUSE_MS, Exchange
 
 ABSENT = "(absent)"
+_ORIGIN = "Access-Control-Allow-Origin"
 _INDEX = re.compile(r"\[\d+\]")
 
 Found = tuple[str, Any, Any]
@@ -50,6 +51,17 @@ def differences(exchange: Exchange, answer: Response | None, bindings: Bindings)
     yield from walk.pair("", read_body(recorded["body"]), read_body(answer.body), {})
 
 
+def time_differences(exchange: Exchange, took: float) -> Iterator[Found]:
+    """Only what does not depend on the machine: time-outs, and the pause of a password. `took`: seconds here."""
+    values = exchange.values
+    if "elapsed_ms" not in values or values.get("poll") or values.get("compare") == "not the time":
+        return
+    if exchange.timed_out is not (took * 1000 > LONG_MS):
+        yield "waited for the time-out", exchange.timed_out, f"{took:.1f} s"
+    elif exchange.paused and took * 1000 < PAUSE_MS:
+        yield "paused for three seconds", True, f"{took:.1f} s"
+
+
 def read_body(text: str) -> Any:
     """The JSON in it, or Broken."""
     try:
@@ -74,6 +86,9 @@ def _head(exchange: Exchange, answer: Response) -> Iterator[Found]:
     recorded = headers.get("Content-Type")
     if recorded is not None and recorded.partition(";")[0].strip() != answer.content_type:
         yield "content type", recorded, answer.content_type
+    origin, allowed = headers.get(_ORIGIN), dict(answer.headers).get(_ORIGIN)
+    if origin != allowed and (origin is not None or recorded == HTML):
+        yield _ORIGIN, origin, allowed
     asked_to_close = exchange.request["headers"].get("Connection") == "close" or "version" in exchange.request
     closes = headers.get("Connection") == "close"
     if not asked_to_close and closes != answer.close:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,6 +30,7 @@ from dbc_iac.emulator.gpu.spec import GIB
 from dbc_iac.emulator.gpu.states import DomainState
 from dbc_iac.emulator.http import answer, envelope, local, rapidjson, relay, routes
 from dbc_iac.emulator.reply import Reply
+from tests.conformance.replay import Replay
 
 BASICS, OWNER, RENTER, DEEPLINK = "01_basics_client", "02_bare_metal_owner", "03_bare_metal_power_renter", "04_deeplink"
 CREATE, LIFE, QUEUE = (
@@ -49,6 +51,13 @@ class Mutation:
 
 
 ALL: list[Mutation] = []
+
+
+def noticed(mistake: Mutation, recordings: Mapping[str, Path]) -> bool:
+    """Whether every recording that shows it differs then."""
+    with pytest.MonkeyPatch.context() as patch:
+        mistake.apply(patch)
+        return all(Replay(recordings[name]).run().differing for name in mistake.files)
 
 
 def mutation(name: str, *files: str) -> Callable[[Callable[[Patch], None]], Callable[[Patch], None]]:

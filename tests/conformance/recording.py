@@ -11,6 +11,7 @@ from typing import Any
 
 LONG_MS = 29_000
 """What took longer was answered by the 30 s time-out."""
+PAUSE_MS = 3_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,12 @@ class Exchange:
         return float(self.values.get("elapsed_ms", 0)) > LONG_MS
 
     @property
+    def paused(self) -> bool:
+        """Whether setting a password took its three seconds."""
+        took = float(self.values.get("elapsed_ms", 0))
+        return "/tasks/passwd/" in self.request["path"] and PAUSE_MS <= took <= PAUSE_MS + 100
+
+    @property
     def body(self) -> str:
         """Bytes that are no UTF-8 stand in it as the text \\xNN."""
         spec = self.request.get("body_spec")
@@ -59,8 +66,10 @@ class Exchange:
         return body
 
     @property
-    def header_bytes(self) -> int:
-        return sum(len(name) + len(str(value)) + 4 for name, value in self.request["headers"].items())
+    def head_bytes(self) -> int:
+        """Of request line and headers, line ends not counted."""
+        headers = sum(len(f"{name}: {value}") for name, value in self.request["headers"].items())
+        return len(f"{self.request['method']} {self.request['path']} HTTP/1.1") + headers
 
 
 @dataclass(frozen=True, slots=True)

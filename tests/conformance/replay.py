@@ -16,10 +16,10 @@ from dbc_iac.emulator import Network, WorldSpec
 from dbc_iac.emulator.http.answer import Dropped, Response
 from dbc_iac.emulator.world import MachineSpec, OrderSpec
 from tests.conformance.bindings import Bindings
-from tests.conformance.compare import differences, read_body, value_at
+from tests.conformance.compare import differences, read_body, time_differences, value_at
 from tests.conformance.excuses import Excuse, excuse_for, holds
 from tests.conformance.recording import Event, Exchange, groups, read_recording, sent
-from tests.conformance.worlds import chain_of, world_of
+from tests.conformance.worlds import chain_of, nodes_of, world_of
 
 POLL_SECONDS = 0.25
 _VERBS = {"start": "restart", "stop": "stop", "died": "die"}
@@ -78,11 +78,23 @@ class Replay:
 
     async def _set_states(self) -> None:
         """A node that does not run at the beginning is gone, and forgotten unless the world says otherwise."""
-        gone = [n for k, n in self.world["nodes"].items() if k != "client" and n["state"] != "running"]
+        clients = nodes_of(self.world, "client")
+        others = [node for key, node in self.world["nodes"].items() if key not in clients]
+        gone = [node for node in others if node.get("state", "running") != "running"]
         for node in gone:
             self.network.process(node["node_id"]).stop()
         if any("still known" not in node["state"] for node in gone):
             await asyncio.sleep(self.network.spec.gossip.expiry + 1)
+        for used in self.world.get("used_nonces") or []:
+            self._use_up(used)
+
+    def _use_up(self, used: str | Mapping[str, Any]) -> None:
+        """A nonce that was sent before the first line: to one node, or to nobody knows which."""
+        nonce = used if isinstance(used, str) else str(used["nonce"])
+        named = [] if isinstance(used, str) or "node" not in used else [self.world["nodes"][used["node"]]]
+        ids = [node["node_id"] for node in named] or [*self.network.nodes, *self.network.managers]
+        for node_id in ids:
+            self.network.process(node_id).authority.nonces[nonce] = None
 
     async def _event(self, event: Event) -> None:
         values = event.values
@@ -110,11 +122,11 @@ class Replay:
 
     def _change_node(self, name: str, state: str) -> None:
         """A client node that is said to run, and does, is left alone: a new start would make it forget its gossip."""
-        if name != "client":
+        if name not in self.network.clients:
             process = self.network.process(self.world["nodes"][name]["node_id"])
             getattr(process, _VERBS[state])()
             return
-        client = self.network.clients["client"]
+        client = self.network.clients[name]
         if state != "start":
             client.die()
         elif not client.alive:
@@ -125,7 +137,7 @@ class Replay:
         manager = self.network.managers[self.world["nodes"]["bare_metal"]["node_id"]]
         ip = str(values.get("source_ip") or manager.servers.by_id[self.bindings.renamed(values["server"])].ip)
         if values["state"] == "connected":
-            self.network.deeplinks.connect(ip, values["device_id"], values["device_password"])
+            self.network.deeplinks.connect(ip, values["device_id"], values.get("device_password") or "")
         else:
             self.network.deeplinks.disconnect(ip)
 
@@ -136,7 +148,9 @@ class Replay:
             self.outcome.skipped[line.number] = "not a request"
             return
         try:
+            began = asyncio.get_running_loop().time()
             answer = await self._ask(line)
+            took = asyncio.get_running_loop().time() - began
             answer, met = await self._polled(line, answer)
         except Exception as error:  # whatever it is, this exchange shows it, and the others are to be seen too
             self._differ(line, [("emulator", line.response["status"], repr(error))])
@@ -144,7 +158,7 @@ class Replay:
         if not met and line.values["poll"].get("optional"):
             self.outcome.skipped[line.number] = "a passing status that is not met"
             return
-        found = list(differences(line, answer, self.bindings))
+        found = [*differences(line, answer, self.bindings), *time_differences(line, took)]
         if not found:
             self.outcome.matched += 1
             return
@@ -170,10 +184,10 @@ class Replay:
         return answer, False
 
     async def _ask(self, line: Exchange) -> Response | None:
-        port = "client" if line.node == "client" else self.world["nodes"][line.node]["node_id"]
+        port = line.node if line.node in self.network.clients else self.world["nodes"][line.node]["node_id"]
         path, body = self.bindings.renamed(line.request["path"]), self.bindings.renamed(line.body)
         try:
-            return await self.network.ask(port, line.request["method"], path, sent(body), line.header_bytes)
+            return await self.network.ask(port, line.request["method"], path, sent(body), line.head_bytes)
         except Dropped:
             return None
 

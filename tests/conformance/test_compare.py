@@ -175,7 +175,7 @@ def test_paths_lead_into_lists() -> None:
     assert value_at({"message": []}, "message[0].status") is None
 
 
-WORLD = {
+WORLD: dict[str, Any] = {
     "event": "world",
     "replay_notes": "three requests were sent at the same time",
     "recorded": "2024-01-01 00:00:00",

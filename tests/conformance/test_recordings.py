@@ -11,9 +11,8 @@ import pytest
 from tests.conformance.excuses import listed
 from tests.conformance.recording import recordings_in
 from tests.conformance.replay import Replay
+from tests.recordings import RECORDINGS, needs_recordings
 
-RECORDINGS = Path(__file__).parents[3] / "shared" / "recordings"
-needs_recordings = pytest.mark.skipif(not RECORDINGS.is_dir(), reason="the recordings are not beside this checkout")
 MOST_EXCUSES = 1
 SKIPPED = {"09_requests_that_kill_the_node": 8}
 """Lines of a file that are no request."""

@@ -3,68 +3,55 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+_BLOCK = 1_000_000
+_OVERLAY = re.compile(r"(snap|vm)_\d+_\d{14}")
+
+_KINDS = {"client": "client node", "bare_metal": "bare metal manager", "gpu": "compute node"}
+
+
+def nodes_of(line: Mapping[str, Any], name: str) -> dict[str, Mapping[str, Any]]:
+    """The world's nodes of the kind that `name` stands for. A world need not have one of each."""
+    return {key: node for key, node in line["nodes"].items() if node.get("kind", _KINDS.get(key)) == _KINDS[name]}
 
 
 def world_of(line: Mapping[str, Any]) -> dict[str, Any]:
     """What the recording says of the world; what it does not say about timing is a quiet world: no maintenance, no
     restarts by themselves (both are events of the recordings)."""
-    nodes = line["nodes"]
-    manager = nodes["bare_metal"]
-    ids = {name: node["node_id"] for name, node in nodes.items()}
-    multisig = line.get("multisig") or {}
-    members = [line["wallets"][name]["ss58"] for name in multisig.get("members", []) if name in line["wallets"]]
+    clients, gpus = nodes_of(line, "client"), nodes_of(line, "gpu")
+    shares = "share one /data" in line.get("replay_notes", "")
+    host = next((node["node_id"] for node in gpus.values()), "") if shares else ""
     return {
         "start": line["recorded"],
-        "block": line["chain"].get("block", 1_000_000),
+        "block": _chain(line).get("block", _BLOCK),
         "restartSeconds": 0,
-        "clients": [
-            {
-                "name": "client",
-                "id": nodes["client"]["node_id"],
-                "hostOf": nodes["gpu"]["node_id"] if "share one /data" in line.get("replay_notes", "") else "",
-            }
-        ],
-        "wallets": [{"name": n, "seed": w["seed"]} for n, w in line["wallets"].items()],
+        "clients": [{"name": name, "id": node["node_id"], "hostOf": host} for name, node in clients.items()],
+        "wallets": [{"name": name, **_wallet(wallet)} for name, wallet in line.get("wallets", {}).items()],
         "imageCentres": [
-            {"id": key, "images": [_image(image) for image in line["images"].get(key, [])]}
+            {"id": key, "images": [_image(line, image) for image in _images(line).get(key, [])]}
             for key in line.get("image_servers_of_client", [])
         ],
-        "gpuNodes": [_gpu_node(line)],
-        "bmcs": [{k: b[k] for k in ("host", "port", "user", "password", "power")} for b in line["bmcs"]],
+        "gpuNodes": [_gpu_node(line, name, node) for name, node in gpus.items()],
+        "bmcs": [_given(bmc, _SAME_BMC) for bmc in line.get("bmcs") or []],
         "managers": [
-            {
-                "seed": manager["seed"],
-                "name": manager["name"],
-                "maintenance": {"every": 0},
-                "servers": [
-                    {_SERVER.get(k, k): v for k, v in s.items() if k in _SERVER and v is not None}
-                    for s in line["bare_metal_servers"]
-                ],
-            }
+            _manager(node, line.get("bare_metal_servers") or []) for node in nodes_of(line, "bare_metal").values()
         ],
-        **chain_of(line, line["chain"]),
-        "sessions": [
-            {
-                "target": ids[s["node"]],
-                "wallet": s["wallet"],
-                "id": s["session_id"],
-                "issued": s["issued_before_the_first_line"],
-                "signers": members if s["wallet"] == multisig.get("account") else [],
-            }
-            for s in line.get("sessions", [])
-        ],
+        **chain_of(line, _chain(line)),
+        "sessions": [_session(line, session) for session in line.get("sessions") or []],
         "seed": int(hashlib.sha256(line["recorded"].encode()).hexdigest()[:8], 16),
     }
 
 
 def chain_of(line: Mapping[str, Any], chain: Mapping[str, Any]) -> dict[str, Any]:
     """`orders` and `machines` of a world or of a chain event."""
-    address = {name: w["ss58"] for name, w in line["wallets"].items()}
-    machine = line["nodes"]["gpu"]["node_id"]
-    end = line["chain"].get("block", 1_000_000) + 100_000
-    windows = tuple(line["chain"].get("verify_time_of_everyone", ()))
+    address = addresses(line)
+    machine = next((node["node_id"] for node in nodes_of(line, "gpu").values()), "")
+    begun = _chain(line)
+    end = begun.get("block", _BLOCK) + 100_000
+    windows = tuple(chain.get("verify_time_of_everyone", begun.get("verify_time_of_everyone", ())))
     return {
         "orders": {
             key: {
@@ -75,66 +62,122 @@ def chain_of(line: Mapping[str, Any], chain: Mapping[str, Any]) -> dict[str, Any
                 "gpuNum": order.get("gpuNum", 0),
                 "end": order.get("rentEnd", end),
             }
-            for key, order in chain.get("orders", {}).items()
+            for key, order in (chain.get("orders") or {}).items()
         },
         "machines": {
             m: {
                 "status": s["status"],
                 "orders": [str(o) for o in s["orders"]] if "orders" in s else None,
-                "renter": (s.get("order") or {}).get("renter", ""),
+                "renter": address.get(
+                    (s.get("order") or {}).get("renter", ""), (s.get("order") or {}).get("renter", "")
+                ),
                 "end": (s.get("order") or {}).get("rentEnd", end),
                 "rentStatus": (s.get("order") or {}).get("rentStatus", "renting"),
                 "verifiers": dict.fromkeys(address.values(), windows),
             }
-            for m, s in chain.get("machines", {}).items()
+            for m, s in (chain.get("machines") or {}).items()
         },
     }
 
 
-def _gpu_node(line: Mapping[str, Any]) -> dict[str, Any]:
-    gpu, hardware = line["nodes"]["gpu"], line["hardware"]["gpu"]
+def addresses(line: Mapping[str, Any]) -> dict[str, str]:
+    """Of the wallets, by name."""
+    wallets = line.get("wallets", {})
+    return {name: str(wallet.get("ss58") or wallet.get("address") or "") for name, wallet in wallets.items()}
+
+
+def _chain(line: Mapping[str, Any]) -> Mapping[str, Any]:
+    return line.get("chain") or {}
+
+
+def _images(line: Mapping[str, Any]) -> Mapping[str, Any]:
+    return line.get("images") or {}
+
+
+def _wallet(wallet: Mapping[str, Any]) -> dict[str, Any]:
+    """By its seed, or by its address where nothing is to be signed with it."""
+    return {"seed": wallet["seed"]} if wallet.get("seed") else {"address": wallet["ss58"]}
+
+
+def _session(line: Mapping[str, Any], session: Mapping[str, Any]) -> dict[str, Any]:
+    """Any member's signature counts for a multisig's."""
+    multisig, address = line.get("multisig") or {}, addresses(line)
+    wallet = address.get(session["wallet"], session["wallet"])
+    members = [address[name] for name in multisig.get("members", []) if name in address]
+    return {
+        "target": line["nodes"][session["node"]]["node_id"],
+        "wallet": wallet,
+        "id": session["session_id"],
+        "issued": session.get("issued_before_the_first_line", False),
+        "signers": members if wallet == multisig.get("account") else [],
+    }
+
+
+def _manager(node: Mapping[str, Any], servers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Ids of servers follow from their keys, where those are told."""
+    key = {"seed": node["seed"]} if node.get("seed") else {"id": node["node_id"]}
+    shown = [
+        _given(one, _SERVER) | ({} if one.get("node_private_key") else _given(one, {"node_id": "nodeId"}))
+        for one in servers
+    ]
+    return {**key, **_given(node, {"name": "name"}), "maintenance": {"every": 0}, "servers": shown}
+
+
+def _gpu_node(line: Mapping[str, Any], name: str, gpu: Mapping[str, Any]) -> dict[str, Any]:
+    hardware = (line.get("hardware") or {}).get(name) or {}
     note = hardware.get("note", "")
-    memory = _gib(hardware["mem"]["size"])
-    prefix = "gpu:/data"
+    prefix = f"{name}:/data"
+    images = _images(line)
+    elsewhere = {key: found for key, found in images.items() if key.startswith(f"{prefix}/")}
+    mine = name == "gpu"
     return {
         "id": gpu["node_id"],
-        "name": gpu["name"],
-        "gpuPci": [card.split(" ")[0] for card in hardware["gpu_pci"]],
-        "cpus": int(hardware["cpu"]["cores"]),
-        "sockets": int(hardware["cpu"]["physical_cpus"]),
-        "memory": memory,
-        "memoryUsed": max(0.0, memory - _gib(hardware["mem"]["free"])),
-        "data": [_data(disk) for disk in hardware["disk_data"]],
-        "ip": gpu.get("public_ip", ""),
-        "hostIp": gpu.get("host_ip", ""),
-        "os": hardware["os"],
-        "cpuType": hardware["cpu"]["type"],
-        "cpuHz": hardware["cpu"]["hz"],
+        **_given(gpu, {"name": "name", "version": "version"}),
+        **_hardware(hardware),
+        "ip": gpu.get("public_ip") or str(hardware.get("ip", "")).replace("*", "0"),
+        **_given({**hardware, **line, **gpu}, {"host_ip": "hostIp"}),
         "hearsLan": "LAN multicast: heard" in note,
         "passthrough": "cannot be given" not in note,
-        "images": [_image(image) for image in line["images"].get(prefix, [])],
-        "directories": [key.removeprefix("gpu:") for key in line["images"] if key.startswith(f"{prefix}/")],
-        "files": [
-            f"{key.removeprefix('gpu:')}/{image['name']}"
-            for key, images in line["images"].items()
-            if key.startswith(f"{prefix}/")
-            for image in images
-        ],
-        "guest": _given(line.get("guest") or {}, _GUEST),
-        "vms": [_vm(vm) for vm in line.get("vms", [])],
-        "lans": [
-            {
-                "networkName": lan["network_name"],
-                "ipCidr": lan["ip_cidr"],
-                "wallet": lan["rent_wallet"],
-                "vni": int(lan["vxlan_vni"]),
-                "dhcpInterface": lan["dhcp_interface"],
-                "lastUseTime": lan["lastUseTime"],
-                "members": lan.get("members", []),
-            }
-            for lan in line.get("lans", [])
-        ],
+        "images": [_image(line, image) for image in images.get(prefix, [])],
+        "directories": [key.removeprefix(f"{name}:") for key in elsewhere],
+        "files": [f"{key.removeprefix(f'{name}:')}/{one['name']}" for key, found in elsewhere.items() for one in found],
+        "guest": _guest(line.get("guest") or {}),
+        "vms": [_vm(vm) for vm in line.get("vms") or []] if mine else [],
+        "lans": [_lan(lan) for lan in line.get("lans") or []] if mine else [],
     }
+
+
+def _hardware(hardware: Mapping[str, Any]) -> dict[str, Any]:
+    cpu, mem = hardware.get("cpu") or {}, hardware.get("mem") or {}
+    counts = {"cores": "cpus", "physical_cpus": "sockets"}
+    told: dict[str, Any] = {
+        **_given(hardware, {"os": "os"}),
+        **_given(cpu, {"type": "cpuType", "hz": "cpuHz"}),
+        **{mine: int(cpu[theirs]) for theirs, mine in counts.items() if theirs in cpu},
+    }
+    if "gpu_pci" in hardware:
+        told["gpuPci"] = [card.split(" ")[0] for card in hardware["gpu_pci"]]
+        told["gpus"] = len(told["gpuPci"])
+    if "size" in mem:
+        told["memory"] = _gib(mem["size"])
+        told["memoryUsed"] = max(0.0, told["memory"] - _gib(mem.get("free", mem["size"])))
+    if "disk_data" in hardware:
+        told["data"] = [_data(disk) for disk in hardware["disk_data"]]
+    return told
+
+
+def _guest(guest: Mapping[str, Any]) -> dict[str, Any]:
+    """The node tells that it has an address one look of three seconds later than it is there."""
+    told = _given(guest, _GUEST)
+    after = guest.get("dhcp_address_after_s")
+    if after is not None:
+        told["bootSeconds"] = max(0.0, float(str(after).removeprefix("about ")) - 3)
+    return told
+
+
+def _lan(lan: Mapping[str, Any]) -> dict[str, Any]:
+    vni = {"vni": int(lan["vxlan_vni"])} if lan.get("vxlan_vni") else {}
+    return {**_given(lan, _LAN), **vni}
 
 
 def _vm(vm: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,7 +189,16 @@ def _vm(vm: Mapping[str, Any]) -> dict[str, Any]:
         "cpus": int(vm.get("cpu_cores", 1)),
         "memory": int(_gib(str(vm.get("mem_size", "1")))),
     }
-    return {**_given(vm, _VM), **counts, "domain": domain}
+    cards = vm.get("interface") or [{}]
+    disks = {"disks": [_disk(disk) for disk in vm["disks"]]} if "disks" in vm else {}
+    mac = _given({"mac": vm.get("mac_address") or cards[0].get("mac_address")}, {"mac": "mac"})
+    return {**_given(vm, _VM), **counts, **disks, **mac, "domain": domain}
+
+
+def _disk(disk: Mapping[str, Any]) -> dict[str, Any]:
+    """As details tell it, or the disk list."""
+    size = {"size": _gib(str(disk["size"]))} if "size" in disk else {}
+    return {"name": disk["name"], "file": disk.get("source_file") or disk.get("file") or "", **size}
 
 
 def _given(values: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
@@ -195,8 +247,30 @@ _VM = {
     "multicast": "multicast",
     "user_name": "user",
     "login_password": "password",
+    "vnc_password": "vncPassword",
 }
-_DOMAINS = {"no domain": None, "none": None, "running": "running", "paused": "paused"}
+_DOMAINS = {
+    "no domain": None,
+    "none": None,
+    "shutting down": "being shutdown",
+    "being shutdown": "being shutdown",
+    "running": "running",
+    "paused": "paused",
+    "blocked": "blocked",
+    "crashed": "crashed",
+    "suspended": "suspended",
+}
+"""The first word that is found."""
+_LAN = {
+    "network_name": "networkName",
+    "ip_cidr": "ipCidr",
+    "rent_wallet": "wallet",
+    "machine_id": "machineId",
+    "dhcp_interface": "dhcpInterface",
+    "lastUseTime": "lastUseTime",
+    "members": "members",
+}
+_SAME_BMC = {key: key for key in ("host", "port", "user", "password", "power")}
 _SERVER = {
     "uuid": "uuid",
     "ip": "ip",
@@ -210,10 +284,15 @@ _SERVER = {
 }
 
 
-def _image(image: Mapping[str, Any]) -> dict[str, Any]:
+def _image(line: Mapping[str, Any], image: Mapping[str, Any]) -> dict[str, Any]:
+    """Files of the node's own making lie on an image; a file of another's size is a copy of it."""
+    named = [one for found in _images(line).values() for one in found]
+    copies = (one["virtual_bytes"] for one in named if "virtual_bytes" in one and one["bytes"] == image["bytes"])
+    bases = [one["name"] for one in named if one.get("virtual_bytes") and not _OVERLAY.match(one["name"])]
+    overlay = _OVERLAY.match(image["name"]) and bases
     return {
         "name": image["name"],
         "size": image["bytes"],
-        "virtualSize": image.get("virtual_bytes", 20 << 30),
-        "base": image.get("base", ""),
+        "virtualSize": image.get("virtual_bytes") or next(copies, 20 << 30),
+        "base": image.get("base") or (f"/data/{bases[0]}" if overlay else ""),
     }

@@ -13,7 +13,7 @@ import pytest
 from dbc_iac.emulator import FaultSpec, Network, WorldSpec
 from dbc_iac.emulator.admin import Admin, Mistake
 from dbc_iac.emulator.gpu.states import DomainState
-from dbc_iac.emulator.server import CannotServe, load, save, serve
+from dbc_iac.emulator.server import CannotListen, CannotServe, load, save, serve
 from tests.emulator.front import BARE_METAL, MANAGER_ID, NODE_ID, SERVER_ID, WALLET, WORLD, Front, passes, run
 
 VM = {"taskId": "vm1", "wallet": WALLET, "rentOrder": "112", "gpus": 1}
@@ -204,7 +204,7 @@ def test_real_ports_answer_and_break_connections(tmp_path: Path) -> None:
             assert await raw(one, request("POST", "/api/v1/mining_nodes", ask_node, "")) == expected
         network.faults.add(FaultSpec(op="mining_nodes", kind="cut"))
         cut = await raw(one, request("POST", "/api/v1/mining_nodes", ask_node, ""))
-        length = int(cut.partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        length = int(cut.partition(b"Content-Length: ")[2].partition(b"\r\n")[0])
         assert 0 < len(cut.partition(b"\r\n\r\n")[2]) < length
         network.faults.add(FaultSpec(op="mining_nodes", kind="close"))
         whole = await raw(one, request("POST", "/api/v1/mining_nodes", ask_node, ""))
@@ -219,3 +219,28 @@ def test_real_ports_answer_and_break_connections(tmp_path: Path) -> None:
 def test_only_loopback_is_served() -> None:
     with pytest.raises(CannotServe, match="not a loopback"):
         asyncio.run(serve(Network(WorldSpec()), {"default": ("0.0.0.0", 5050)}))  # noqa: S104 - to be refused
+
+
+def test_a_port_that_is_taken_is_told() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(CannotListen, match=r"127\.0\.0\.1:"):
+            asyncio.run(serve(Network(WorldSpec()), {"default": taken.getsockname()}))
+
+
+def test_an_end_does_not_wait_for_what_hangs() -> None:
+    async def test() -> None:
+        network = Network(WorldSpec.model_validate(WORLD))
+        network.faults.add(FaultSpec(op="mining_nodes", kind="hang"))
+        [port] = free_ports(1)
+        serving = asyncio.ensure_future(serve(network, {"default": ("127.0.0.1", port)}))
+        await asyncio.sleep(0.05)
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(request("POST", "/api/v1/mining_nodes", json.dumps(Front().body()).encode()))
+        await asyncio.sleep(0.05)
+        serving.cancel()
+        await asyncio.wait_for(asyncio.gather(serving, return_exceptions=True), 2)
+        writer.close()
+
+    asyncio.run(test())

@@ -33,10 +33,10 @@ from tests.api.support import run as run_loop
 from tests.conformance.compare import Broken, read_body
 from tests.conformance.recording import Exchange, read_recording, recordings_in
 from tests.conformance.replay import Replay
-from tests.conformance.test_recordings import RECORDINGS, needs_recordings
 from tests.openapi.contract import Operation, document, find, operations, wrong_answer, wrong_request
+from tests.recordings import RECORDINGS, needs_recordings
 
-SHARED = RECORDINGS.parent
+DOCUMENT = Path(__file__).parents[3] / "shared" / "api" / "dbc-http-client-api.txt"
 NODE = "ab" * 32
 PUBLIC_CALL = re.compile(r"/api/v1((?:/(?:[a-z_]+|[<{]+[a-z_ ]+[>}]+))+)")
 
@@ -293,9 +293,9 @@ _TEXTS = frozenset({"desc", "os", "new_ssh_port", "new_mem_size"})
 # The public document
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the public document is not beside this checkout")
+@pytest.mark.skipif(not DOCUMENT.is_file(), reason="the public document is not beside this checkout")
 def test_every_call_of_the_public_document_is_there_and_marked() -> None:
-    text = (SHARED / "api" / "dbc-http-client-api.txt").read_text(encoding="utf-8")
+    text = DOCUMENT.read_text(encoding="utf-8")
     told = {re.sub(r"[<{]+[^>}]+[>}]+", "x", found).rstrip("/") for found in PUBLIC_CALL.findall(text)}
     meant = {one.id for one in (find("POST", f"/api/v1{path}") for path in told) if one}
     assert len(told) >= 40

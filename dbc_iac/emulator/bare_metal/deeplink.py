@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from dbc_iac.emulator.clock import Clock
+from dbc_iac.emulator.gpu.ctext import byte_count
 from dbc_iac.emulator.reply import ProcessDied
 from dbc_iac.emulator.world import DeepLinkSpec
 
@@ -41,7 +42,7 @@ class DeepLinks:
         """Sends it to the program, which reports back a moment later. An id is never sent; a text that breaks the
         JSON, or an empty one, changes nothing that is seen. Raises ProcessDied, KeyError when not connected."""
         device = self.devices[ip]
-        if len(password.encode()) > BUFFER:
+        if byte_count(password) > BUFFER:
             raise ProcessDied("a password over the buffer")
         try:
             told = json.loads(f'{{"device_password":"{password}"}}')["device_password"]

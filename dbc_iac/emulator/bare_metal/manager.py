@@ -42,7 +42,7 @@ class ManagerProcess:
         deeplinks: DeepLinks,
         restart_after: float,
     ) -> None:
-        self.id = node_id_of(spec.seed)
+        self.id = spec.id or node_id_of(spec.seed)
         self.spec = spec
         self.clock = clock
         self.gossip = gossip
@@ -67,7 +67,13 @@ class ManagerProcess:
     # -- requests of other nodes -------------------------------------------------------------------
 
     async def ask(self, target: str, op: str, credentials: Credentials, request: NodeRequest) -> Reply:
-        """The answer about the manager (its own id) or a server. Raises ProcessDied and NeverAnswered."""
+        """The answer about the manager (its own id) or a server. Raises ProcessDied and NeverAnswered.
+
+        Of an id that is no longer a server of its a manager takes no notice; one that is deleted while the request
+        waits is told to be not there.
+        """
+        if self.alive and target != self.id and target not in self.servers.by_id:
+            raise NeverAnswered
         async with self._turn:
             if not self.alive:
                 raise ProcessDied("not running")

@@ -9,6 +9,7 @@ from typing import Any
 
 from dbc_iac.emulator.bare_metal.servers import Server
 from dbc_iac.emulator.clock import Clock
+from dbc_iac.emulator.gpu.ctext import byte_count
 from dbc_iac.emulator.world import BmcSpec
 
 DEFAULT_PORT = 623
@@ -51,7 +52,7 @@ class Bmcs:
 
     async def run(self, server: Server, *command: str) -> str:
         """What ipmitool writes, its lines joined, after the time it takes."""
-        if len(server.ipmi_password.encode()) > _LONGEST_PASSWORD:
+        if byte_count(server.ipmi_password) > _LONGEST_PASSWORD:
             return "lan: password is longer than 16 bytes."
         bmc = self.find(server.ipmi_hostname, server.ipmi_port or DEFAULT_PORT)
         if bmc is None or not bmc.reachable:

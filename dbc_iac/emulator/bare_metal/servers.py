@@ -81,6 +81,7 @@ class Servers:
         for spec in known:
             key = spec.node_private_key
             node, private = (node_id_of(key), key) if key else new_key(source)
+            node = spec.node_id or node
             self.by_id[node] = Server(
                 node, private, spec.uuid, spec.ip, spec.os, spec.description, spec.ipmi_hostname,
                 spec.ipmi_username, spec.ipmi_password, spec.ipmi_port,

@@ -26,6 +26,7 @@ from dbc_iac.emulator.gpu.capacity import (
 from dbc_iac.emulator.gpu.create_job import run_create
 from dbc_iac.emulator.gpu.ctext import (
     atoi,
+    digits_value,
     is_alphanumeric,
     is_digits,
     is_ipv4,
@@ -293,7 +294,7 @@ def _check_multicast(groups: list[str]) -> None:
             raise ProcessDied(f"not an IPv4 address: {address}")  # it throws, and nobody catches
         if not 224 <= int(address.split(".")[0]) <= 239:
             raise Refused("address is not a multicast address")
-        if not is_digits(port) or port.startswith("0") or not 1 <= int(port) <= 65535:
+        if not is_digits(port) or port.startswith("0") or not 1 <= digits_value(port) <= 65535:
             raise Refused("invalid multicast port")
 
 

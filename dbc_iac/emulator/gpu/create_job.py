@@ -6,12 +6,14 @@ A domain that cannot be *defined* leaves a record that no operation reaches; one
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
+from datetime import datetime
 
 from dbc_iac.emulator.gpu.domain import LibvirtError
 from dbc_iac.emulator.gpu.files import EMPTY_QCOW2, HostFile
 from dbc_iac.emulator.gpu.filters import apply_filters
-from dbc_iac.emulator.gpu.guest import set_password, wait_for_address
-from dbc_iac.emulator.gpu.logs import Place
+from dbc_iac.emulator.gpu.guest import SET_PASSWORD, set_password, wait_for_address
+from dbc_iac.emulator.gpu.logs import LogLine, Place
 from dbc_iac.emulator.gpu.machine import Machine
 from dbc_iac.emulator.gpu.record import NOT_AVAILABLE, Forwards, Record
 from dbc_iac.emulator.gpu.spec import GIB
@@ -19,6 +21,7 @@ from dbc_iac.emulator.gpu.states import Status
 
 _CLIENT = "vm_client.cpp"
 _MANAGER = "TaskManager.cpp"
+_FORWARDED = Place(_MANAGER, 2945, "create_task_iptable")
 _QCOW2 = "fmt=qcow2 cluster_size=65536 extended_l2=off compression_type=zlib"
 
 
@@ -61,12 +64,28 @@ async def make_forwards(machine: Machine, record: Record) -> bool:
     record.forwards = Forwards(address)
     machine.logs.info(
         task_id,
-        Place(_MANAGER, 2945, "create_task_iptable"),
-        f"create iptable successful, host_ip:{machine.spec.host_ip} ssh_port:{record.ssh_port} "
-        f"rdp_port:{record.rdp_port} custom_port.size:{len(record.custom_ports)} "
-        f"task_local_ip:{address} public_ip:{record.public_ip}",
+        _FORWARDED,
+        f"create iptable successful, {_ports(machine, record)}",
     )
     return True
+
+
+def note_creation(machine: Machine, record: Record, at: datetime) -> None:
+    """The lines that a creation some time ago has left in the VM's log."""
+    told = [*_plan(machine, record)]
+    if not record.is_pxe:
+        told += [(_in_create(896), f"create vm, cmd: qemu-img create -f qcow2 -F qcow2 -b /data/{record.image_name}")]
+        told += [(_in_create(905), "create data: qemu-img create -f qcow2")]
+    told.append((_in_create(927), _vnc(record)))
+    failed = record.status is Status.CREATE_ERROR
+    if not failed and not record.is_pxe:
+        account = f"user:{record.shown_user}, pwd:{record.login_password}"
+        told.append((_FORWARDED, f"create iptable successful, {_ports(machine, record)}"))
+        told.append((SET_PASSWORD, f"set vm user password successful, {account}"))
+    last = (2861, "create domain failed") if failed else (2923, "create task successful")
+    told.append((Place(_MANAGER, last[0], "process_create_task"), last[1]))
+    for place, text in told:
+        machine.logs.lines[record.task_id].append(LogLine(at, "info", place, text))
 
 
 def settle_status(record: Record, own: Status, outcome: Status) -> None:
@@ -87,18 +106,11 @@ async def _first_password(machine: Machine, record: Record) -> None:
 
 async def _create_domain(machine: Machine, record: Record) -> bool:
     task_id, logs = record.task_id, machine.logs
-    name = str(uuid.UUID(int=machine.random.getrandbits(128), version=4))
-    for line, text in (
-        (863, "vga_pci: " + "".join(f"{gpu}|" for gpu in record.gpus)),
-        (870, f"vcpus: {record.cpus}, sockets: {record.sockets}, cores: {record.cores}, threads: {record.threads}"),
-        (875, f"mem: {record.memory}KB"),
-        (882, f"uuid: {name}"),
-        (884, f"bios mode: {record.bios_mode}, operation system: {record.operation_system}"),
-    ):
-        logs.info(task_id, _in_create(line), text)
+    for place, text in _plan(machine, record):
+        logs.info(task_id, place, text)
     await machine.clock.sleep(machine.spec.durations.define)
     _make_disks(machine, record)
-    logs.info(task_id, _in_create(927), f"vnc port: {record.vnc_port}, password: {record.vnc_password}")
+    logs.info(task_id, _in_create(927), _vnc(record))
     try:
         domain = machine.libvirt.define(task_id, record.definition(), machine.guest_of(record.image_name))
     except LibvirtError as error:
@@ -140,3 +152,26 @@ def _fail(machine: Machine, record: Record, line: int, text: str) -> None:
 
 def _in_create(line: int) -> Place:
     return Place(_CLIENT, line, "CreateDomain")
+
+
+def _plan(machine: Machine, record: Record) -> Iterator[tuple[Place, str]]:
+    """What is written before anything is made."""
+    name = str(uuid.UUID(int=machine.random.getrandbits(128), version=4))
+    yield _in_create(863), "vga_pci: " + "".join(f"{gpu}|" for gpu in record.gpus)
+    topology = f"sockets: {record.sockets}, cores: {record.cores}, threads: {record.threads}"
+    yield _in_create(870), f"vcpus: {record.cpus}, {topology}"
+    yield _in_create(875), f"mem: {record.memory}KB"
+    yield _in_create(882), f"uuid: {name}"
+    yield _in_create(884), f"bios mode: {record.bios_mode}, operation system: {record.operation_system}"
+
+
+def _vnc(record: Record) -> str:
+    return f"vnc port: {record.vnc_port}, password: {record.vnc_password}"
+
+
+def _ports(machine: Machine, record: Record) -> str:
+    address = record.forwards.local_ip if record.forwards is not None else ""
+    return (
+        f"host_ip:{machine.spec.host_ip} ssh_port:{record.ssh_port} rdp_port:{record.rdp_port} "
+        f"custom_port.size:{len(record.custom_ports)} task_local_ip:{address} public_ip:{record.public_ip}"
+    )

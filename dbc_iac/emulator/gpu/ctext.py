@@ -10,9 +10,10 @@ import ipaddress
 import re
 from collections.abc import Mapping
 
-_LEADING_INTEGER = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)")
+_LEADING_INTEGER = re.compile(r"[ \t\n\v\f\r]*([+-]?)([0-9]+)")
 _INT64_MAX = 2**63 - 1
 _INT64_MIN = -(2**63)
+_SATURATED = 10**19
 
 
 def text_of(values: Mapping[str, object], key: str) -> str:
@@ -42,8 +43,15 @@ def atoi(text: str) -> int:
     found = _LEADING_INTEGER.match(text)
     if found is None:
         return 0
-    wide = max(_INT64_MIN, min(_INT64_MAX, int(found[1])))
+    size = digits_value(found[2])
+    wide = max(_INT64_MIN, min(_INT64_MAX, -size if found[1] == "-" else size))
     return (wide + 2**31) % 2**32 - 2**31
+
+
+def digits_value(digits: str) -> int:
+    """What so many digits mean, up to far more than any of the node's integers holds: texts may be of any length."""
+    found = digits.lstrip("0")
+    return int(found or "0") if len(found) < 20 else _SATURATED
 
 
 def port_number(text: str) -> int:
@@ -54,6 +62,11 @@ def port_number(text: str) -> int:
 def is_digits(text: str) -> bool:
     """True for a non-empty text of ASCII digits only."""
     return text.isascii() and text.isdigit()
+
+
+def byte_count(text: str) -> int:
+    """Bytes of a text as it was sent; what was no UTF-8 counts as it is."""
+    return len(text.encode("utf-8", "surrogateescape"))
 
 
 def split(text: str, separator: str) -> list[str]:
@@ -72,6 +85,15 @@ def is_ip(text: str) -> bool:
         return str(ipaddress.ip_address(text)) == text
     except ValueError:
         return False
+
+
+def is_ipv6(text: str) -> bool:
+    """True for whatever `boost::asio` reads as an IPv6 address, in any spelling."""
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def is_ipv4(text: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dbc_iac.emulator.gpu.ctext import is_digits, is_ip, split
+from dbc_iac.emulator.gpu.ctext import digits_value, is_digits, is_ip, split
 from dbc_iac.emulator.reply import ProcessDied
 
 _PROTOCOLS = frozenset({"all", "tcp", "udp", "ssh", "rdp", "http", "https", "icmp", "ftp", "dns(udp)", "dns(tcp)"})
@@ -39,4 +39,4 @@ def _accepted(entry: str) -> bool:
 
 def _is_range(port: str) -> bool:
     ends = split(port, "-")
-    return bool(ends) and all(is_digits(end) and int(end) <= 65535 for end in ends[:2])
+    return bool(ends) and all(is_digits(end) and digits_value(end) <= 65535 for end in ends[:2])

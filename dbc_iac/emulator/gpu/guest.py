@@ -13,7 +13,7 @@ from dbc_iac.emulator.gpu.machine import Machine
 from dbc_iac.emulator.gpu.states import DomainState
 from dbc_iac.emulator.gpu.timing import sleep_or
 
-_SET_PASSWORD = Place("vm_client.cpp", 1971, "SetDomainUserPassword")
+SET_PASSWORD = Place("vm_client.cpp", 1971, "SetDomainUserPassword")
 _NO_AGENT = "Guest agent is not responding: QEMU guest agent is not connected"
 
 
@@ -47,10 +47,10 @@ async def set_password(machine: Machine, task_id: str, user: str, password: str,
         hopeless = error and domain is not None and not _may_come_up(machine, domain)
         tries -= await _pass(machine, domain, tries if hopeless else 1)
         if not error:
-            machine.logs.info(task_id, _SET_PASSWORD, f"set vm user password successful, user:{user}, pwd:{password}")
+            machine.logs.info(task_id, SET_PASSWORD, f"set vm user password successful, user:{user}, pwd:{password}")
             return ""
     machine.logs.error(
-        task_id, _SET_PASSWORD, f"set vm user password failed, user:{user}, pwd:{password}, error:{error}"
+        task_id, SET_PASSWORD, f"set vm user password failed, user:{user}, pwd:{password}, error:{error}"
     )
     return error
 

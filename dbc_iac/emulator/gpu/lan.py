@@ -7,6 +7,7 @@ table says counts for requests. The requests themselves are in `lan_requests.py`
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -20,6 +21,8 @@ IDLE_SECONDS = 259_200.0  # three days without members
 FIRST_TICK = 90.0
 TICK = 120.0
 TAKE_OVER = 1.0
+_ROUNDING = 1e-9
+"""A clock that is a hair before a round is at it: else the wait for it would be too short to pass, for ever."""
 
 
 @dataclass(slots=True)
@@ -112,7 +115,7 @@ class LanTable:
     async def _tick(self) -> None:
         while self.networks and self.alive:
             since = self.room.clock.now() - self._started
-            rounds = max(0, int((since - FIRST_TICK) // TICK) + 1)
+            rounds = max(0, math.floor((since - FIRST_TICK) / TICK + _ROUNDING) + 1)
             await self.room.clock.sleep(FIRST_TICK + rounds * TICK - since)
             self.pass_by()
 

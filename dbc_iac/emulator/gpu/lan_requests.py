@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 
-from dbc_iac.emulator.gpu.ctext import atoi, is_alphanumeric, is_ip, is_ipv4, split, text_of
+from dbc_iac.emulator.gpu.ctext import atoi, is_alphanumeric, is_ipv4, is_ipv6, split, text_of
 from dbc_iac.emulator.gpu.lan import DEVICE, DHCP, Lan, LanTable
 from dbc_iac.emulator.gpu.machine import Machine
 from dbc_iac.emulator.gpu.paste import OK, Refused, array, quoted, spaced, texts
@@ -104,7 +104,7 @@ def address_range(cidr: str) -> tuple[str, str]:
     if len(parts) != 2:
         raise Refused("invalid ip cidr", _FAILED)
     if not is_ipv4(parts[0]):
-        if is_ip(parts[0]):
+        if is_ipv6(parts[0]):
             raise Refused("invalid ip cidr", _FAILED)
         raise ProcessDied(f"not an address: {parts[0]}")
     mask = 0xFFFFFFFF << (32 - atoi(parts[1])) % 32 & 0xFFFFFFFF

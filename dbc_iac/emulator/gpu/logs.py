@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from dbc_iac.emulator.gpu.ctext import atoi
+from dbc_iac.emulator.gpu.ctext import atoi, byte_count
 from dbc_iac.emulator.gpu.paste import quoted
 from dbc_iac.emulator.gpu.timing import Clock
 
@@ -82,7 +82,7 @@ def log_content(task_id: str, lines: deque[LogLine], query: Mapping[str, str]) -
     content = ""
     for one in chosen:
         line = one.full(task_id)
-        if len((content + line).encode()) >= MOST_CONTENT:
+        if byte_count(content + line) >= MOST_CONTENT:
             break
         content += f"{',' if content else ''}{quoted(line)}"
     return f"[{content}]"

@@ -10,6 +10,7 @@ from dbc_iac.emulator.gpu import ids
 from dbc_iac.emulator.gpu.capacity import Topology, host_cpus, neighbours
 from dbc_iac.emulator.gpu.centres import ImageCentres
 from dbc_iac.emulator.gpu.create import KIB_IN_GIB
+from dbc_iac.emulator.gpu.create_job import note_creation
 from dbc_iac.emulator.gpu.domain import Hypervisor
 from dbc_iac.emulator.gpu.files import EMPTY_QCOW2, HostFile, HostFiles
 from dbc_iac.emulator.gpu.lan import DEVICE, DHCP, Lan, LanRoom
@@ -18,7 +19,7 @@ from dbc_iac.emulator.gpu.logs import TaskLogs
 from dbc_iac.emulator.gpu.machine import Machine
 from dbc_iac.emulator.gpu.record import SYSTEM_DISK_BYTES, Disk, Forwards, Record
 from dbc_iac.emulator.gpu.rental import Rentals
-from dbc_iac.emulator.gpu.spec import GIB, GpuNodeSpec, LanSpec, VmSpec
+from dbc_iac.emulator.gpu.spec import GIB, GpuNodeSpec, LanSpec, VmDiskSpec, VmSpec
 from dbc_iac.emulator.gpu.states import DomainState, Status
 from dbc_iac.emulator.gpu.timing import Clock, stamp
 from dbc_iac.emulator.gpu.transfers import Transfers
@@ -76,6 +77,7 @@ def place_vm(machine: Machine, spec: VmSpec) -> Record:
         return record
     _place_disks(machine, record)
     domain = machine.libvirt.define(record.task_id, record.definition(), machine.guest_of(record.image_name))
+    domain.mac = spec.mac or domain.mac
     if spec.domain is not DomainState.SHUTOFF:
         machine.libvirt.set_state(domain, DomainState.RUNNING)
         domain.address_at = machine.clock.now() if domain.guest.dhcp else None
@@ -83,29 +85,33 @@ def place_vm(machine: Machine, spec: VmSpec) -> Record:
         machine.libvirt.set_state(domain, spec.domain)
     if spec.status not in _NEVER_FORWARDED and not record.is_pxe:
         record.forwards = Forwards(domain.address or "192.168.122.2")
+    note_creation(machine, record, _date(record.create_time) or machine.clock.wall())
     return record
 
 
 def place_lan(machine: Machine, spec: LanSpec) -> None:
-    """A LAN hosted by this node."""
+    """A LAN hosted by this node, or one that it heard of."""
     first, last = address_range(spec.ip_cidr)
     tap = spec.dhcp_interface or "tap" + "".join(machine.random.choices("0123456789abcdefghijklmnopqrstuvwxyz", k=10))
-    machine.lan.host(
-        Lan(
-            name=spec.network_name,
-            vni=machine.random.randrange(2**24) if spec.vni is None else spec.vni,
-            cidr=spec.ip_cidr,
-            ip_start=first,
-            ip_end=last,
-            dhcp_interface=tap,
-            machine_id=machine.spec.id,
-            wallet=spec.wallet,
-            used=_date(spec.last_use_time) or machine.clock.wall(),
-            heard=machine.clock.now(),
-            members=list(spec.members),
-            flags=DEVICE | DHCP,
-        )
+    here = spec.machine_id in {"", machine.spec.id}
+    lan = Lan(
+        name=spec.network_name,
+        vni=machine.random.randrange(2**24) if spec.vni is None else spec.vni,
+        cidr=spec.ip_cidr,
+        ip_start=first,
+        ip_end=last,
+        dhcp_interface=tap,
+        machine_id=spec.machine_id or machine.spec.id,
+        wallet=spec.wallet,
+        used=_date(spec.last_use_time) or machine.clock.wall(),
+        heard=machine.clock.now(),
+        members=list(spec.members),
+        flags=DEVICE | DHCP if here else 0,
     )
+    if here:
+        machine.lan.host(lan)
+    else:
+        machine.lan.add_heard(lan)
 
 
 def topology_for(spec: GpuNodeSpec, cpus: int) -> Topology:
@@ -117,11 +123,6 @@ def topology_for(spec: GpuNodeSpec, cpus: int) -> Topology:
 
 def _record(machine: Machine, spec: VmSpec) -> Record:
     topology = topology_for(machine.spec, spec.cpus)
-    is_pxe = spec.bios_mode == "pxe"
-    disks = {
-        "vda": Disk("vda", ids.vm_file("/data", "vm", machine.clock, machine.random), SYSTEM_DISK_BYTES),
-        "vdb": Disk("vdb", ids.vm_file("/data", "data", machine.clock, machine.random), spec.disk * GIB),
-    }
     return Record(
         task_id=spec.task_id,
         wallet=spec.wallet or machine.rentals.current_renter()[0],
@@ -139,7 +140,7 @@ def _record(machine: Machine, spec: VmSpec) -> Record:
         ssh_port=spec.ssh_port,
         rdp_port=spec.rdp_port,
         vnc_port=spec.vnc_port,
-        vnc_password=spec.password[:8],
+        vnc_password=spec.vnc_password or spec.password[:8],
         login_password=spec.password,
         root_image=machine.files.root_of(f"/data/{spec.image}"),
         login_user=spec.user,
@@ -149,16 +150,31 @@ def _record(machine: Machine, spec: VmSpec) -> Record:
         public_ip=spec.public_ip,
         network_filters=list(spec.network_filters),
         status=spec.status,
-        disks={} if is_pxe else disks,
+        disks={} if spec.bios_mode == "pxe" else _disks(machine, spec),
     )
 
 
+def _disks(machine: Machine, spec: VmSpec) -> dict[str, Disk]:
+    wanted = spec.disks
+    if wanted is None:
+        wanted = (VmDiskSpec(name="vda"), VmDiskSpec(name="vdb", size=spec.disk))
+    made = {}
+    for disk in wanted:
+        prefix = "vm" if disk.name == "vda" else "data"
+        file = disk.file or ids.vm_file("/data", prefix, machine.clock, machine.random)
+        made[disk.name] = Disk(disk.name, file, round(disk.size * GIB))
+    return made
+
+
 def _place_disks(machine: Machine, record: Record) -> None:
+    """The system disk's file has what the image has, unless the node tells another size: it was resized then."""
     image = f"/data/{record.image_name}"
     base = machine.files.get(image)
     for name, disk in record.disks.items():
         system = name == "vda"
-        size = (base.virtual_size if base is not None else 20 * GIB) if system else disk.told_size
+        size = disk.told_size
+        if system and size == SYSTEM_DISK_BYTES:
+            size = base.virtual_size if base is not None else 20 * GIB
         machine.files.put(disk.file, HostFile(EMPTY_QCOW2, size, image if system and base is not None else ""))
 
 

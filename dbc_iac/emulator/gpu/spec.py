@@ -94,6 +94,14 @@ class DataDirectory(Part):
     free: float | None = Field(default=None, description="default: all but the 350 GiB kept in /data")
 
 
+class VmDiskSpec(Part):
+    """A disk of a VM that exists at the beginning."""
+
+    name: str
+    file: str = Field(default="", description="full path on the host; default: made up")
+    size: float = Field(default=350.0, description="GiB that the node tells")
+
+
 class VmSpec(Part):
     """A VM that exists at the beginning."""
 
@@ -110,7 +118,9 @@ class VmSpec(Part):
     gpus: int = 0
     cpus: int = 1
     memory: int = 1
-    disk: int = 10
+    disk: int = Field(default=10, description="GiB of vdb")
+    disks: tuple[VmDiskSpec, ...] | None = Field(default=None, description="all; default: vda, and vdb of `disk`")
+    mac: str = Field(default="", description="of its network card; default: made up")
     ssh_port: int = 0
     rdp_port: int = 0
     vnc_port: int = 5900
@@ -121,14 +131,16 @@ class VmSpec(Part):
     multicast: tuple[str, ...] = ()
     user: str = ""
     password: str = "emulated1234567"  # noqa: S105 - of an emulated guest
+    vnc_password: str = Field(default="", description="default: the first eight letters of the password")
 
 
 class LanSpec(Part):
-    """A LAN that exists at the beginning, hosted by this node."""
+    """A LAN that this node knows at the beginning."""
 
     network_name: str
     ip_cidr: str
     wallet: str
+    machine_id: str = Field(default="", description="of the node that hosts it; default: this one")
     members: tuple[str, ...] = ()
     vni: int | None = None
     dhcp_interface: str = ""

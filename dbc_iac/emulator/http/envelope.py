@@ -70,14 +70,13 @@ def read_envelope(value: dict[str, Any], op: str) -> Envelope:
         _common(value)
     except Answer as answer:
         raise invalid((_FAMILY_PREFIX if _is_storage(op) else _PREFIXES.get(op, "")) + str(answer)) from None
-    _check_items(value)
     peers = value["peer_nodes_list"]
     return Envelope(peers[0] if peers else None, value["additional"], _credentials(value), value)
 
 
 def check_credentials(envelope: Envelope, op: str) -> None:
     """Whether there are credentials that look like some; nothing is verified here. Raises Answer."""
-    if op in OPEN or _well_shaped(envelope):
+    if op in OPEN or _well_shaped(envelope, op):
         return
     old = _is_storage(op) or op == "tasks.create"
     raise invalid(_NO_CREDENTIALS_OLD if old else _NO_CREDENTIALS)
@@ -93,6 +92,8 @@ def _common(value: dict[str, Any]) -> None:
             raise invalid(f"has no {key}")
         if not isinstance(value[key], kind):
             raise invalid(f"{key} is not {name}")
+        if key == "peer_nodes_list":
+            _assert_texts(value[key][:1])
     for key in ("wallet", "nonce", "sign"):
         _check_text(value, key)
     _check_multisig(value.get("multisig_accounts", {"wallets": [], "threshold": "0", "signs": []}))
@@ -106,6 +107,7 @@ def _check_text(value: dict[str, Any], key: str) -> None:
 
 
 def _check_multisig(value: Any) -> None:
+    """Each list is taken as soon as it is known to be one."""
     if not isinstance(value, dict):
         raise invalid("multisig_accounts is not object")
     for key, kind, name in (("wallets", list, "array"), ("threshold", str, "string"), ("signs", list, "array")):
@@ -113,28 +115,23 @@ def _check_multisig(value: Any) -> None:
             raise invalid(f"multisig_accounts has no member {key}")
         if not isinstance(value[key], kind):
             raise invalid(f"multisig_accounts member {key} is not {name}")
+        if key == "wallets":
+            _assert_texts(value[key])
+    for sign in value["signs"]:
+        _assert_texts([sign.get(key) for key in ("wallet", "nonce", "sign")] if isinstance(sign, dict) else [None])
 
 
-def _check_items(value: dict[str, Any]) -> None:
-    peers = value["peer_nodes_list"]
-    if peers and not isinstance(peers[0], str):
-        raise ProcessDied("a peer that is no text")
-    multisig = value.get("multisig_accounts")
-    if multisig is None:
-        return
-    good = all(isinstance(w, str) for w in multisig["wallets"]) and all(
-        isinstance(s, dict) and all(isinstance(s.get(k), str) for k in ("wallet", "nonce", "sign"))
-        for s in multisig["signs"]
-    )
-    if not good:
-        raise ProcessDied("an item of a multisig that is no text")
+def _assert_texts(items: list[Any]) -> None:
+    if not all(isinstance(item, str) for item in items):
+        raise ProcessDied("an item that is no text")
 
 
-def _well_shaped(envelope: Envelope) -> bool:
+def _well_shaped(envelope: Envelope, op: str) -> bool:
     """Without a multisig block the real check reads an uninitialised number, and lets everything pass: the target
-    refuses it then."""
+    refuses it then. A session does not help whoever asks for one."""
     fields, multisig = envelope.fields, envelope.fields.get("multisig_accounts")
-    if multisig is None or all(envelope.credentials.session) or all(envelope.credentials.wallet):
+    session = op != "mining_nodes.session_id" and all(envelope.credentials.session)
+    if multisig is None or session or all(envelope.credentials.wallet):
         return True
     threshold = atoi(multisig["threshold"])
     wallets, signs = multisig["wallets"], fields["multisig_accounts"]["signs"]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from dbc_iac.emulator.http.answer import Dropped
+from dbc_iac.emulator.http.answer import Dropped, head_size
 
 if TYPE_CHECKING:
     from dbc_iac.emulator.network import Network
@@ -20,15 +20,14 @@ class InProcess(httpx.AsyncBaseTransport):
         self._port = port
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        header_bytes = sum(len(name) + len(value) + 4 for name, value in request.headers.raw)
         uri, body = request.url.raw_path.decode(), await request.aread()
+        head_bytes = head_size(request.method, uri, request.headers.raw)
         try:
-            answer = await self._network.ask(self._port, request.method, uri, body, header_bytes)
+            answer = await self._network.ask(self._port, request.method, uri, body, head_bytes)
         except Dropped as dropped:
             if dropped.refused:
                 raise httpx.ConnectError("connection refused", request=request) from None
             raise httpx.RemoteProtocolError("the server closed the connection", request=request) from None
         if answer.broken is not None:
             raise httpx.RemoteProtocolError("the connection ended inside the body", request=request)
-        content = answer.body.encode("utf-8", "surrogateescape")
-        return httpx.Response(answer.status, headers={"Content-Type": answer.content_type}, content=content)
+        return httpx.Response(answer.status, headers=answer.headers, content=answer.content)

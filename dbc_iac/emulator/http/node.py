@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
 METHODS = frozenset({"GET", "POST", "HEAD", "PUT", "DELETE"})
 MOST_HEADER_BYTES = 8192
+"""Line ends not counted."""
 MOST_BODY_BYTES = 0x02000000
-_UNREAD = frozenset({"GET", "HEAD", "DELETE"})
+WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+"""Of other methods no body is read."""
 
 
 class HttpNode:
@@ -73,20 +75,21 @@ class HttpNode:
 
     # -- requests ----------------------------------------------------------------------------------
 
-    async def handle(self, method: str, uri: str, body: bytes, header_bytes: int = 0) -> Response:
-        """The answer. Raises Dropped where the connection ends without one."""
-        if not self._runs():
+    async def handle(self, method: str, uri: str, body: bytes, head_bytes: int = 0) -> Response:
+        """The answer. `head_bytes`: of request line and headers together. Raises Dropped where the connection ends
+        without an answer."""
+        if not self.runs:
             raise Dropped("the process does not run", refused=True)
+        if head_bytes > MOST_HEADER_BYTES:
+            return page(400)
+        if method in WITH_BODY and len(body) > MOST_BODY_BYTES:
+            return page(413)
         if method not in METHODS:
             return page(501)
-        if max(len(uri), header_bytes) > MOST_HEADER_BYTES:
-            return page(400)
-        if len(body) > MOST_BODY_BYTES:
-            return page(413)
         async with self.turn:
             pass  # The one thread that serves HTTP may be busy with a list of an image centre.
         try:
-            return await self._answer(method, uri, b"" if method in _UNREAD else body)
+            return await self._answer(method, uri, body if method in WITH_BODY else b"")
         except (Answer, Told) as made:
             return made.response
         except ProcessDied as death:
@@ -103,6 +106,8 @@ class HttpNode:
         op, path = found.op, found.path
         local.before_body(self, op, path)
         value = body_of.read_json(body, op)
+        if found.missing:
+            raise Answer(400, -25, found.missing)
         local.before_envelope(self, op, value)
         envelope = body_of.read_envelope(value, op)
         await local.answer(self, op, path, envelope)
@@ -114,7 +119,8 @@ class HttpNode:
 
     # -- life of the process -----------------------------------------------------------------------
 
-    def _runs(self) -> bool:
+    @property
+    def runs(self) -> bool:
         if isinstance(self.process, GpuProcess):
             return self.process.node.alive
         return self.process.alive if self.process is not None else self.alive
@@ -146,4 +152,4 @@ class HttpNode:
         self.relay.pending += slots
 
     def truth(self) -> dict[str, Any]:
-        return {"name": self.name, "alive": self._runs(), "pending": self.relay.pending}
+        return {"name": self.name, "alive": self.runs, "pending": self.relay.pending}

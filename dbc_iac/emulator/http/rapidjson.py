@@ -1,15 +1,18 @@
 """JSON as the node's parser reads it: strict, with its own words and byte offsets for what is wrong.
 
-The first of duplicate keys wins, invalid UTF-8 passes, and a number that no double can hold is refused.
+The first of duplicate keys wins, invalid UTF-8 passes, and a number that no double can hold is refused. A text is what
+the node takes out of it, a C string: it ends at its first NUL. Nesting may be as deep as a body is long.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 _SPACE = b" \n\r\t"
 _DIGITS = b"0123456789"
+_PLAIN = re.compile(rb'[^"\\\x00-\x1f]+')
 _ESCAPES = {b'"': '"', b"\\": "\\", b"/": "/", b"b": "\b", b"f": "\f", b"n": "\n", b"r": "\r", b"t": "\t"}
 
 
@@ -54,13 +57,35 @@ class _Reader:
             self.at += 1
 
     def value(self) -> Any:
+        """What is open stands on a stack of its own: containers that wait for the rest of their items."""
+        open_: list[tuple[dict[str, Any] | list[Any], str]] = []
+        while True:
+            value = self._begun()
+            if isinstance(value, dict | list) and not self._closes(value):
+                open_.append((value, self._name() if isinstance(value, dict) else ""))
+                continue
+            while open_:
+                owner, name = open_.pop()
+                _put(owner, name, value)
+                if not self._goes_on(owner):
+                    value = owner
+                    continue
+                open_.append((owner, self._name() if isinstance(owner, dict) else ""))
+                break
+            else:
+                return value
+
+    def _begun(self) -> Any:
+        """A plain value, or a container that has just been opened."""
         match self.peek():
             case b"{":
-                return self._object()
+                self.at += 1
+                return {}
             case b"[":
-                return self._array()
+                self.at += 1
+                return []
             case b'"':
-                return self._string()
+                return self._string().split("\0", 1)[0]
             case b"n":
                 return self._word(b"null", None)
             case b"t":
@@ -75,42 +100,31 @@ class _Reader:
                 raise JsonError("Invalid value.", self.at)
         return value
 
-    def _object(self) -> dict[str, Any]:
-        self.at += 1
-        result: dict[str, Any] = {}
+    def _closes(self, owner: dict[str, Any] | list[Any]) -> bool:
+        """Whether a container that was opened has no items."""
         self.space()
-        if self.take(b"}"):
-            return result
-        while True:
-            if self.peek() != b'"':
-                raise JsonError("Missing a name for object member.", self.at)
-            name = self._string()
-            self.space()
-            if not self.take(b":"):
-                raise JsonError("Missing a colon after a name of object member.", self.at)
-            self.space()
-            result.setdefault(name, self.value())
-            self.space()
-            if self.take(b"}"):
-                return result
-            if not self.take(b","):
-                raise JsonError("Missing a comma or '}' after an object member.", self.at)
-            self.space()
+        return self.take(b"}" if isinstance(owner, dict) else b"]")
 
-    def _array(self) -> list[Any]:
-        self.at += 1
-        result: list[Any] = []
+    def _goes_on(self, owner: dict[str, Any] | list[Any]) -> bool:
+        """Whether another item follows; else the container is closed."""
         self.space()
-        if self.take(b"]"):
-            return result
-        while True:
-            result.append(self.value())
-            self.space()
-            if self.take(b"]"):
-                return result
-            if not self.take(b","):
-                raise JsonError("Missing a comma or ']' after an array element.", self.at)
-            self.space()
+        if self.take(b"}" if isinstance(owner, dict) else b"]"):
+            return False
+        if not self.take(b","):
+            which = "'}' after an object member" if isinstance(owner, dict) else "']' after an array element"
+            raise JsonError(f"Missing a comma or {which}.", self.at)
+        self.space()
+        return True
+
+    def _name(self) -> str:
+        if self.peek() != b'"':
+            raise JsonError("Missing a name for object member.", self.at)
+        name = self._string()
+        self.space()
+        if not self.take(b":"):
+            raise JsonError("Missing a colon after a name of object member.", self.at)
+        self.space()
+        return name
 
     def _string(self) -> str:
         self.at += 1
@@ -127,8 +141,9 @@ class _Reader:
             if letter == b"\\":
                 parts.append(self._escape().encode("utf-8", "surrogatepass"))
             else:
-                parts.append(letter)
-                self.at += 1
+                plain = _PLAIN.match(self.data, self.at)
+                parts.append(plain[0] if plain is not None else b"")
+                self.at += len(parts[-1])
 
     def _escape(self) -> str:
         start = self.at
@@ -161,6 +176,7 @@ class _Reader:
         return int(digits, 16)
 
     def _number(self) -> int | float:
+        """Digits beyond what an integer holds make a double of it."""
         start = self.at
         self.take(b"-")
         if not self.take(b"0") and not self._run():
@@ -191,3 +207,10 @@ class _Reader:
         while self.peek() and self.peek() in _DIGITS:
             self.at += 1
         return self.at > start
+
+
+def _put(owner: dict[str, Any] | list[Any], name: str, value: Any) -> None:
+    if isinstance(owner, dict):
+        owner.setdefault(name, value)
+    else:
+        owner.append(value)

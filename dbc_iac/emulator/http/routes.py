@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from dbc_iac.emulator.gpu.ctext import atoi
 from dbc_iac.emulator.http.answer import CANNOT_FORWARD, INVALID_REQUEST, Answer, invalid
 from dbc_iac.emulator.world import VERSION
 
@@ -26,12 +27,14 @@ Parts = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`path`: segments after the operation's own. `wrong`: what the handler says of the path after its method check."""
+    """`path`: segments after the operation's own. `wrong`: what the handler says of the path after its method check;
+    `missing`: what it says of an empty segment once it has read the body."""
 
     op: str
     path: Parts = ()
     query: dict[str, str] = field(default_factory=dict)
     wrong: str = ""
+    missing: str = ""
 
 
 def route(uri: str) -> Route:
@@ -45,7 +48,7 @@ def route(uri: str) -> Route:
         if rest.startswith(prefix):
             path, _, text = rest.removeprefix(prefix).partition("?")
             found = find(tuple(_split(path.removeprefix("/"), "/")))
-            return Route(found.op, found.path, _query(text), found.wrong)
+            return replace(found, query=_query(text))
     raise Answer(404, -32601, f"not support uri:{uri}")
 
 
@@ -56,9 +59,7 @@ def check_query(found: Route) -> None:
     flag, number = found.query.get("flag", ""), found.query.get("line_num", "")
     if flag and flag not in {"head", "tail"}:
         raise invalid('head_or_tail is invalid"')
-    digits = number.lstrip("+-")
-    leading = number[: len(number) - len(digits)] + "".join(_leading_digits(digits))
-    if flag and number and (not _leading_digits(digits) or int(leading) <= 0):
+    if flag and number and atoi(number) <= 0:
         raise invalid("invalid line num")
 
 
@@ -72,11 +73,6 @@ def _split(text: str, separator: str) -> list[str]:
     """An empty part at the end is none; one elsewhere is."""
     parts = text.split(separator)
     return parts if parts[-1] else parts[:-1]
-
-
-def _leading_digits(text: str) -> str:
-    end = next((i for i, c in enumerate(text) if not c.isascii() or not c.isdigit()), len(text))
-    return text[:end]
 
 
 def _unhandled() -> Answer:
@@ -111,6 +107,7 @@ def _snapshot(parts: Parts) -> Route:
     if not 1 <= len(parts) <= 3 or parts[0] not in {"list", "create", "delete"}:
         raise _invalid("invalid uri")
     verb, rest = parts[0], parts[1:]
+    wrong = missing = ""
     if verb == "list" and not rest:
         wrong = "invalid uri, please use /snapshot/list/<task_id>[/snapshot_name]"
     elif verb == "create" and len(rest) != 1:
@@ -118,10 +115,10 @@ def _snapshot(parts: Parts) -> Route:
     elif verb == "delete" and len(rest) != 2:
         wrong = "invalid uri, please use /snapshot/<task_id>/delete/<snapshot_name>"
     elif not rest[0]:
-        wrong = "task_id is empty"
-    else:
-        wrong = "snapshot_name is empty" if verb == "delete" and not rest[1] else ""
-    return Route(f"snapshot.{verb}", rest, wrong=wrong)
+        missing = "task_id is empty"
+    elif verb == "delete" and not rest[1]:
+        missing = "snapshot_name is empty"
+    return Route(f"snapshot.{verb}", rest, wrong=wrong, missing=missing)
 
 
 def _disk(parts: Parts) -> Route:

@@ -1,6 +1,6 @@
 """Names of operating systems, as the asked node rewrites them in a create for the version of the GPU node.
 
-It replaces the quoted words wherever they stand, names of keys and descriptions too.
+It replaces the quoted words wherever they stand, names of keys and descriptions too, however deep.
 """
 
 from __future__ import annotations
@@ -16,12 +16,18 @@ _OLD = {new: old for old, new in _NEW.items()}
 def for_version(additional: Mapping[str, Any], version: str) -> dict[str, Any]:
     """Versions are compared as texts, as the original does."""
     names = _NEW if version > _LAST_OLD else _OLD
-    return {names.get(key, key): _renamed(value, names) for key, value in additional.items()}
+    renamed = _keys_renamed(additional, names)
+    open_: list[Any] = [renamed]
+    while open_:
+        owner = open_.pop()
+        for place, value in list(owner.items() if isinstance(owner, dict) else enumerate(owner)):
+            if isinstance(value, dict | list):
+                owner[place] = _keys_renamed(value, names) if isinstance(value, dict) else list(value)
+                open_.append(owner[place])
+            elif isinstance(value, str):
+                owner[place] = names.get(value, value)
+    return renamed
 
 
-def _renamed(value: Any, names: Mapping[str, str]) -> Any:
-    if isinstance(value, str):
-        return names.get(value, value)
-    if isinstance(value, Mapping):
-        return {names.get(key, key): _renamed(inner, names) for key, inner in value.items()}
-    return [_renamed(inner, names) for inner in value] if isinstance(value, list) else value
+def _keys_renamed(values: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    return {names.get(key, key): value for key, value in values.items()}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
-from dbc_iac.emulator.gpu.lan import LanRoom
+from dbc_iac.emulator.gpu.lan import LanRoom, LanTable
 from dbc_iac.emulator.gpu.lan_requests import own_view
 from dbc_iac.emulator.reply import ProcessDied
 from tests.emulator.gpu.harness import CREATE, Caller, Node, VirtualClock, machine_rental, run, spec
@@ -36,6 +37,9 @@ async def _make(node: Node, name: str = "testnet", cidr: str = "192.168.66.0/24"
         ("testnet", "", "ip cidr can not be empty"),
         ("testnet", "192.168.66.0", "invalid ip cidr"),
         ("testnet", "192.168.122.0/24", "ip cidr already exist"),
+        ("testnet", "fe80::1/64", "invalid ip cidr"),
+        ("testnet", "FE80::1/64", "invalid ip cidr"),
+        ("testnet", "0:0:0:0:0:0:0:1/64", "invalid ip cidr"),
     ],
 )
 def test_what_is_refused(name: Any, cidr: str, text: str) -> None:
@@ -248,5 +252,28 @@ def test_broken_scripts_say_so() -> None:
         assert await _make(node) == [-3, "add veth pair failed"]
         node.admin.break_network_scripts(0, "")
         assert await _make(node) == OK
+
+    run(test)
+
+
+def test_rounds_are_two_minutes_apart_whatever_a_clock_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A round that comes a hair too early must not be waited for again: such a wait is over at once, for ever."""
+    rounds: list[float] = []
+
+    def count(table: LanTable) -> None:
+        rounds.append(table.room.clock.now())
+        assert len(rounds) <= 40
+
+    monkeypatch.setattr(LanTable, "pass_by", count)
+
+    async def test() -> None:
+        for offset in range(20):
+            node = Node(spec(), machine_rental())
+            node.node.machine.lan._started = node.clock.now() + offset * 0.1 + 0.013
+            rounds.clear()
+            await _make(node)
+            await asyncio.sleep(3600)
+            node.node.stop()
+            assert len(rounds) == 30
 
     run(test)

@@ -1,0 +1,298 @@
+"""Odd but legal input: what the node makes of it, and that the emulator has no errors of its own for it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import random
+from typing import Any
+
+import pytest
+
+from dbc_iac.emulator.gpu.ctext import atoi
+from dbc_iac.emulator.gpu.filters import apply_filters
+from dbc_iac.emulator.http.answer import Dropped
+from dbc_iac.emulator.http.rapidjson import parse
+from dbc_iac.emulator.http.system_names import for_version
+from tests.emulator.front import (
+    BARE_METAL,
+    NODE_ID,
+    OTHER_SEED,
+    SEED,
+    SERVER_ID,
+    WALLET,
+    WORLD,
+    Front,
+    passes,
+    run,
+    signature,
+)
+from tests.emulator.test_wire_tables import OTHER, VM, multisig
+
+LONG = "9" * 5000
+BAD_MULTISIG = {"wallets": [OTHER], "threshold": "2", "signs": [{"wallet": OTHER, "nonce": "n", "sign": "s"}]}
+
+
+@pytest.mark.parametrize("number", ["--5", "+-5", "x", "0", "-3", "2147483648", "4294967296", "-" + LONG, LONG])
+def test_a_number_of_lines_that_is_none(number: str) -> None:
+    """What `atoi` reads of the last is -1."""
+
+    async def test() -> None:
+        front = Front()
+        said = await front.post(f"/tasks/logs/x?flag=head&line_num={number}", front.mine())
+        assert said == (400, (-25, "invalid line num"))
+
+    run(test)
+
+
+def test_digits_of_any_length_are_cut_to_the_nodes_integers() -> None:
+    assert (atoi(LONG), atoi("-" + LONG), atoi("0" * 5000 + "7")) == (-1, 0, 7)
+    assert apply_filters([f"in,tcp,{'0' * 5000}22,0.0.0.0/0,accept"])
+    assert not apply_filters([f"in,tcp,{LONG},0.0.0.0/0,accept"])
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        ({"cpu_cores": LONG}, "cpu_cores is invalid"),
+        ({"gpu_count": LONG}, "gpu_count is invalid (usage: gpu_count >= 0)"),
+        ({"multicast": [f"224.0.0.1:{LONG}"]}, "invalid multicast port"),
+        ({"vnc_port": "5" + "0" * 5000}, None),
+    ],
+)
+def test_a_create_with_endless_digits(wanted: dict[str, Any], said: str | None) -> None:
+    async def test() -> None:
+        front = Front()
+        status, (errcode, message) = await front.post("/tasks/start", front.mine(**{**VM, **wanted}))
+        assert (status, errcode) == (200, 1 if said else 0)
+        assert said is None or message == said
+
+    run(test)
+
+
+def test_a_body_may_be_nested_as_deep_as_it_is_long() -> None:
+    async def test() -> None:
+        front = Front()
+        for deep in ("[" * 20_000 + "]" * 20_000, '{"a":' * 20_000 + "1" + "}" * 20_000):
+            body = json.dumps(front.mine(**VM))[:-1] + f', "ignored": {deep}}}'
+            answer = await front.network.ask("default", "POST", "/api/v1/mining_nodes", body.encode())
+            assert json.loads(answer.body)["errcode"] == 0
+        deep = parse(b'["win"' + b',["win"' * 20_000 + b"]" * 20_001)
+        assert for_version({"x": deep}, "0.4.1.8")["x"][1][1][0] == "windows"
+
+    run(test)
+
+
+def test_a_text_ends_at_its_first_nul_wherever_it_stands() -> None:
+    async def test() -> None:
+        front = Front()
+        for key in ("rent_order", "wallet", "nonce", "sign"):
+            body = front.mine()
+            assert await front.post("/tasks", {**body, key: body[key] + "\0x"}) == (200, (0, []))
+        assert (await front.post("/tasks", {**front.mine(), "peer_nodes_list": [NODE_ID + "\0x"]}))[0] == 200
+        session = (await front.post("/mining_nodes/session_id", front.mine()))[1][1]["session_id"]
+        pair = {"session_id": session + "\0", "session_id_sign": signature(SEED, session)}
+        assert await front.post("/tasks", {**front.body(), **pair, "rent_order": "112"}) == (200, (0, []))
+        asked = {**front.body(None), "additional": {"image_server": "ID_1\0x"}}
+        assert (await front.post("/images", asked))[0] == 200
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"peer_nodes_list": [1]},
+        {"peer_nodes_list": [None], "additional": []},
+        {"peer_nodes_list": [], "additional": {}, "multisig_accounts": {"wallets": [1]}},
+        {"peer_nodes_list": [], "additional": {}, "multisig_accounts": {"wallets": [], "threshold": "1", "signs": [{}]}},
+        {"peer_nodes_list": [], "additional": {}, "multisig_accounts": {"wallets": [], "threshold": "1", "signs": ["x"]}},
+        {
+            "peer_nodes_list": [],
+            "additional": {},
+            "multisig_accounts": {"wallets": [], "threshold": "1", "signs": [{}]},
+            "session_id": 5,
+        },
+    ],
+)  # fmt: skip
+def test_an_item_that_is_no_text_ends_the_process_as_soon_as_it_is_read(body: dict[str, Any]) -> None:
+    async def test() -> None:
+        front = Front()
+        with pytest.raises(Dropped):
+            await front.post("/tasks", body)
+        assert not front.network.clients["default"].alive
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"peer_nodes_list": {}, "additional": 1}, "peer_nodes_list is not array"),
+        ({"peer_nodes_list": ["a", 1]}, "has no additional"),
+        ({"peer_nodes_list": [], "additional": {}, "wallet": 1, "multisig_accounts": {"wallets": [1]}}, "wallet is not string"),
+        ({"peer_nodes_list": [], "additional": {}, "multisig_accounts": {"wallets": {}}}, "multisig_accounts member wallets is not array"),
+    ],
+)  # fmt: skip
+def test_what_is_looked_at_before_it_is_refused_first(body: dict[str, Any], said: str) -> None:
+    async def test() -> None:
+        assert await Front().post("/tasks", body) == (400, (-25, said))
+
+    run(test)
+
+
+def test_a_session_is_no_credential_for_a_session() -> None:
+    async def test() -> None:
+        front = Front()
+        pair = {**front.body(), "session_id": "s", "session_id_sign": "t", "multisig_accounts": BAD_MULTISIG}
+        refused = (400, (-25, "wallet_sign and multisig_wallets all invalid"))
+        assert await front.post("/mining_nodes/session_id", pair) == refused
+        assert (await front.post("/tasks", pair))[0] == 200
+        good = {**front.body(), "multisig_accounts": multisig(OTHER_SEED, OTHER_SEED), "rent_order": "112"}
+        assert (await front.post("/mining_nodes/session_id", good))[0] == 200
+
+    run(test)
+
+
+def test_a_snapshot_request_is_read_before_its_missing_names_are_seen() -> None:
+    async def test() -> None:
+        front = Front()
+        for path in ("/snapshot/create//", "/snapshot/delete/t//", "/snapshot/list//"):
+            empty = await front.network.ask("default", "POST", f"/api/v1{path}", b"")
+            assert json.loads(empty.body)["message"] == "http request body is empty"
+            assert (await front.post(path, {}))[1][1].endswith("is empty")
+        vm = await front.network.ask("default", "POST", "/api/v1/tasks/delete//", b"")
+        assert json.loads(vm.body)["message"] == "task_id is empty"
+
+    run(test)
+
+
+def test_a_uri_comes_back_byte_for_byte() -> None:
+    async def test() -> None:
+        uri = b"/api/v1/\xff\xc3\xa9".decode("utf-8", "surrogateescape")
+        answer = await Front().network.ask("default", "POST", uri, b"")
+        assert b"not support uri:/api/v1/\xff\xc3\xa9" in answer.content
+
+    run(test)
+
+
+def test_bytes_that_are_no_text_go_through() -> None:
+    async def test() -> None:
+        front = Front({**BARE_METAL, "deeplinks": [{"ip": "198.51.100.1"}]})
+
+        async def ask(path: str, body: dict[str, Any]) -> bytes:
+            sent = json.dumps(body).encode().replace(b"ODD", b"\xff\xfe")
+            return (await front.network.ask("default", "POST", f"/api/v1{path}", sent)).content
+
+        assert b'"ok"' in await ask("/deeplink/set", front.mine(SERVER_ID, device_password="ODD"))
+        assert b'"message":""' in await ask(
+            f"/bare_metal/modify/{SERVER_ID}", front.owners(ipmi_password="ODD", desc="ODD")
+        )
+        assert b"Activate Session command failed" in await ask("/bare_metal/power", front.mine(SERVER_ID, command="on"))
+        assert b'"description":"\xff\xfe"' in await ask("/bare_metal", front.owners())
+        assert b"nonce check failed" in await ask("/deeplink", {**front.mine(SERVER_ID), "nonce": "ODD"})
+
+    run(test)
+
+
+@pytest.mark.parametrize("threshold", ["0", "-1", "abc", "70000", LONG])
+def test_a_multisig_that_can_be_none_leaves_the_wallet(threshold: str) -> None:
+    async def test() -> None:
+        front = Front()
+        both = {**front.mine(), "multisig_accounts": {**multisig(SEED, OTHER_SEED), "threshold": threshold}}
+        assert await front.post("/tasks", both) == (200, (0, []))
+
+    run(test)
+
+
+def test_a_signature_is_hex_and_nothing_else() -> None:
+    async def test() -> None:
+        front = Front()
+        for change, said in (
+            (str.upper, 0),
+            ("0x{}".format, 0),
+            (" ".join, -3),
+            ("{}00".format, -3),
+            (lambda s: "é", -3),
+        ):
+            body = front.mine()
+            assert (await front.post("/tasks", {**body, "sign": change(body["sign"])}))[1][0] == said
+
+    run(test)
+
+
+ATOMS: list[Any] = [
+    "", "0", "-1", "5", "8G", "ubuntu.qcow2", "ID_1", "/data", "testnet", "10.0.0.0/24", "10.0.0.0/0", "1.2.3.4", "::1",
+    "vda", "vdb", "s", "true", "status", "off", "pxe", "x\0y", 'q"uote', "back\\slash", "new\nline", "é", "windows",
+    "224.0.0.1:5", "in,tcp,all,0.0.0.0/0,accept", "tcp,80", "9" * 4400, "a" * 300, "%20", "../x", "//", 0, 1, -1,
+    2**31, 2**63, 2**64, 1.5, True, None, [], {},
+]  # fmt: skip
+KEYS: dict[str, tuple[str, ...]] = {
+    "/tasks/start": ("task_id", "gpu_count", "operation_system", "bios_mode", "image_name", "public_ip", "ssh_port",
+                     "vnc_port", "cpu_cores", "mem_size", "disk_size", "data_file_name", "network_name", "custom_port",
+                     "multicast", "network_filters", "interface_model_type"),
+    "/tasks/modify/T": ("new_public_ip", "new_ssh_port", "new_rdp_port", "new_custom_port", "new_network_filters",
+                        "new_vnc_port", "new_gpu_count", "new_cpu_cores", "new_mem_size"),
+    "/tasks/passwd/T": ("username", "password"),
+    "/disk/resize/T": ("disk", "size"),
+    "/disk/add/T": ("size", "mount_dir"),
+    "/disk/delete/T": ("disk",),
+    "/snapshot/create/T": ("snapshot_name", "image_server", "desc"),
+    "/snapshot/delete/T/s": (),
+    "/images": ("image_server",),
+    "/images/download": ("image_server", "image_filename", "local_dir"),
+    "/images/upload": ("image_server", "image_filename"),
+    "/images/uploadprogress": ("image_filename",),
+    "/images/delete": ("image_filename",),
+    "/lan/create": ("network_name", "ip_cidr"),
+    "/lan": (),
+    "/monitor/set": ("servers",),
+    "/tasks/T": (), "/tasks/logs/T": (), "/tasks/start/T": (), "/tasks/restart/T": (), "/tasks/shutdown/T": (),
+}  # fmt: skip
+VMS = [
+    {"taskId": f"vm{number}", "wallet": WALLET, "rentOrder": "112", "domain": domain, "vncPort": 5900 + number, **more}
+    for number, (domain, more) in enumerate(
+        (
+            ("running", {}),
+            ("shut_off", {"status": "closed"}),
+            ("crashed", {}),
+            ("suspended", {"status": "pmsuspend"}),
+            (None, {"status": "create error"}),
+            ("running", {"biosMode": "pxe"}),
+        )
+    )
+]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_whatever_is_sent_the_emulator_has_no_errors_of_its_own(seed: int) -> None:
+    """An answer, or the end of a process that starts again. Nothing else, and time goes on."""
+    source = random.Random(seed)
+
+    async def test() -> None:
+        front = Front({**WORLD, "gpuNodes": [{"id": NODE_ID, "vms": VMS}], "restartSeconds": 1})
+        for _ in range(150):
+            path, keys = source.choice(list(KEYS.items()))
+            additional: dict[str, Any] = dict(VM) if path == "/tasks/start" and source.random() < 0.7 else {}
+            for key in keys:
+                if source.random() < 0.6:
+                    value = source.choice(ATOMS)
+                    additional[key] = [value, source.choice(ATOMS)] if source.random() < 0.2 else value
+            uri = "/api/v1" + path.replace("/T", f"/vm{source.randrange(7)}")
+            try:
+                body = json.dumps(front.mine(**additional)).encode()
+                await asyncio.wait_for(front.network.ask("default", "POST", uri, body), 120)
+            except (Dropped, TimeoutError):
+                await passes(30)
+            await passes(source.choice([0, 1, 10, 300]))
+
+    problems: list[Any] = []
+
+    async def watched() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: problems.append(context))
+        await test()
+        gc.collect()
+
+    run(watched)
+    assert not problems
