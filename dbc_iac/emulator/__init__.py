@@ -5,7 +5,8 @@ that it tests. `network.Network` is a world that runs; `world.WorldSpec` is the 
 callers meet, `gpu` and `bare_metal` what is behind; `admin` looks behind everybody's back.
 """
 
+from dbc_iac.emulator.http.asgi import port_app
 from dbc_iac.emulator.network import Network
 from dbc_iac.emulator.world import FaultSpec, WorldSpec, load_world
 
-__all__ = ["FaultSpec", "Network", "WorldSpec", "load_world"]
+__all__ = ["FaultSpec", "Network", "WorldSpec", "load_world", "port_app"]
