@@ -29,6 +29,7 @@ def check(vm: VmResource) -> Iterator[Diagnostic]:
             remedy="Remove biosMode, or set os: windows.",
         )
     yield from _pxe(vm) if spec.pxe else _not_pxe(vm)
+    yield from _login(vm)
     if "[dbc-iac:" in spec.description:
         yield vm.problem(
             "reserved-text", "description", "a description must not contain [dbc-iac:", remedy="Remove that text."
@@ -138,13 +139,17 @@ def _forwards(vm: VmResource) -> Iterator[Diagnostic]:
 
 def _pxe(vm: VmResource) -> Iterator[Diagnostic]:
     spec = vm.spec
+    # The node asks for the port of its own system also here, though nothing leads there; the other one is for nothing.
+    other = ("ports.ssh", spec.ports.ssh) if spec.windows else ("ports.rdp", spec.ports.rdp)
     given: tuple[tuple[str, object], ...] = (
+        other,
         ("dataDisk", spec.data_disk),
         ("publicIp", spec.public_ip),
         ("network", spec.network),
         ("multicast", spec.multicast),
         ("firewall", spec.firewall),
         ("ports.forward", spec.ports.forward),
+        ("login.username", spec.login.username),
         ("login.password", spec.login.password),
     )
     for path, value in given:
@@ -156,6 +161,20 @@ def _pxe(vm: VmResource) -> Iterator[Diagnostic]:
                 detail="The node checks it and then makes a VM without it.",
                 remedy=f"Remove {path}.",
             )
+
+
+def _login(vm: VmResource) -> Iterator[Diagnostic]:
+    """The API has no way to name an account: one is named by the call that sets its password."""
+    login = vm.spec.login
+    if login.username not in (None, vm.spec.first_account) and login.password is None and not vm.spec.pxe:
+        yield vm.problem(
+            "missing-field",
+            "login.username",
+            f"login.username {login.username} has no effect without login.password",
+            detail=f"The image has the account {vm.spec.first_account}; another one is only named when its password is "
+            "set, and must exist in the image.",
+            remedy="Add `password: {env: NAME}` below login, or remove username.",
+        )
 
 
 def _not_pxe(vm: VmResource) -> Iterator[Diagnostic]:

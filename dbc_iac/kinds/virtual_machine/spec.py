@@ -63,10 +63,16 @@ class Ports(Part):
     """Host ports. `auto` takes one from the node's `portRange` and keeps it."""
 
     ssh: Annotated[Port | Auto | None, Rule(Behaviour.ONLINE, no_clear=True, given=(no_pxe, reported_on_linux))] = (
-        Field(default=None, description="host port that leads to ssh in the guest")
+        Field(
+            default=None,
+            description="host port that leads to ssh in the guest; on linux the node asks for one with pxe, too",
+        )
     )
     rdp: Annotated[Port | Auto | None, Rule(Behaviour.ONLINE, no_clear=True, given=(no_pxe, reported_on_windows))] = (
-        Field(default=None, description="host port that leads to rdp in the guest")
+        Field(
+            default=None,
+            description="host port that leads to rdp in the guest; on windows the node asks for one with pxe, too",
+        )
     )
     vnc: Annotated[VncPort | Auto, cold_boot] = Field(description="host port of the VM's screen, 5900-65535")
     forward: Annotated[
@@ -75,10 +81,10 @@ class Ports(Part):
 
 
 class Login(Part):
-    """The account that is set through the guest agent."""
+    """The account whose password is set through the guest agent. Without `password` neither is managed."""
 
     username: Annotated[UserName | None, Rule(Behaviour.RUNNING, unreliable=True, not_reported=True, no_clear=True)] = (
-        Field(default=None, description="default: dbc, or Administrator on windows")
+        Field(default=None, description="default: dbc, or Administrator on windows; another one needs `password`")
     )
     password: Annotated[SecretRef | None, Rule(Behaviour.RUNNING, secret=True, no_clear=True)] = Field(
         default=None, description="1-128 printable ASCII characters without quote and backslash"
@@ -156,4 +162,9 @@ class VirtualMachineSpec(Spec):
 
     @property
     def account(self) -> str:
-        return self.login.username or ("Administrator" if self.windows else "dbc")
+        return self.login.username or self.first_account
+
+    @property
+    def first_account(self) -> str:
+        """The one account that an image of this system has, and whose password the node makes up at creation."""
+        return "Administrator" if self.windows else "dbc"
