@@ -12,6 +12,7 @@ from dbc_iac.kinds.centre import through_image_client
 from dbc_iac.kinds.kind import Machine
 from dbc_iac.kinds.reach import Reach
 from dbc_iac.kinds.reader import Known, Reader
+from dbc_iac.kinds.resource import unusable_secret
 from dbc_iac.plan.books import check_books
 from dbc_iac.plan.model import Action, Change
 from dbc_iac.plan.refresh import World, whole_machine
@@ -19,6 +20,7 @@ from dbc_iac.plan.session import Session
 
 _COMES = frozenset({Action.CREATE, Action.REPLACE})
 _GOES = frozenset({Action.DELETE, Action.REPLACE})
+_SENT = frozenset({Action.CREATE, Action.UPDATE, Action.REPLACE, Action.ADOPT})
 _CHECKED = frozenset({Action.CREATE, Action.UPDATE, Action.REPLACE})
 
 
@@ -47,7 +49,18 @@ async def preflight(session: Session, world: World, changes: Mapping[str, Change
         merged = Machine(of_target[0].reach, of_target[0].hardware, tuple(orders.values()), None)
         found.extend(check_books(session, target, merged, changes, world.strangers.get(target, {})))
     found.extend(_members_stay(world, changes))
+    found.extend(_secrets(session, changes))
     return found
+
+
+def _secrets(session: Session, changes: Mapping[str, Change]) -> Iterator[Diagnostic]:
+    """The values of secrets, where they are at hand: one that cannot be sent would end an apply that has begun."""
+    for address, change in changes.items():
+        resource = session.inventory.resources.get(address)
+        if resource is None or change.action not in _SENT:
+            continue
+        for field in [f for f in kind_of(change.kind).secret_fields if f.path in change.secrets]:
+            yield from unusable_secret(resource, field, session.secret(address, field.path))
 
 
 def _members_stay(world: World, changes: Mapping[str, Change]) -> Iterator[Diagnostic]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,40 @@ def with_vm(**changed: Any) -> list[str]:
     return [vm(**changed)]
 
 
+PYDANTIC = (
+    "Input",
+    "tuple",
+    "Tuple",
+    "Dictionary",
+    "after validation",
+    "valid string",
+    "[A-Z",
+    "[a-z",
+    "[0-9",
+    "docs/kinds",
+)
 CASES: list[tuple[str, list[str], str]] = [
+    ("size beyond all machines", with_vm(memory="999999999Ti"), "invalid-value"),
+    ("disk beyond all machines", [vm(), document("Disk", "d", {"vm": "trainer", "size": "1025Ti"})], "invalid-value"),
+    ("more GPUs than there are", with_vm(gpus=10**26), "invalid-value"),
+    ("public ip with a shell command", with_vm(publicIp="fe80::1%$(reboot)"), "invalid-value"),
+    ("public ip of nobody", with_vm(publicIp="0.0.0.0"), "invalid-value"),  # noqa: S104
+    ("public ip of the machine itself", with_vm(publicIp="127.0.0.1"), "invalid-value"),
+    ("public ip of the machine itself, 6", with_vm(publicIp="::1"), "invalid-value"),
+    ("public ip of a group", with_vm(publicIp="224.0.0.1"), "invalid-value"),
+    ("image in letters of elsewhere", with_vm(image="\u00e9.qcow2"), "invalid-image"),
+    ("image with a long name", with_vm(image="a" * 200 + ".qcow2"), "invalid-image"),
+    ("order with a leading zero", with_vm(rentOrder="0112"), "invalid-value"),
+    ("time-out of nothing", with_vm(timeouts={"create": "0s"}), "invalid-value"),
+    ("account of null", with_vm(login={"username": None, "password": {"env": "PW"}}), "invalid-value"),
+    ("password of null", with_vm(login={"password": None}), "invalid-value"),
+    ("ssh port of null", with_vm(ports={"ssh": None, "vnc": "auto"}), "invalid-value"),
+    ("account of nothing", with_vm(login={"username": "", "password": {"env": "PW"}}), "invalid-value"),
+    ("number in a map of tokens", with_vm(restartOn={"a": 1}), "invalid-value"),
+    ("hook without a program", with_vm(lifecycle={"beforeOffline": {"command": []}}), "invalid-value"),
+    ("secret without a program", with_vm(login={"password": {"exec": []}}), "invalid-value"),
+    ("external vm with a path for an id", with_vm(external=True, id="../x"), "invalid-value"),
+    ("snapshot called ..", [vm(), document("Snapshot", "s", {"vm": "trainer", "name": "..", "imageServer": "ID"})], "invalid-value"),
     ("unknown field", with_vm(memori="8Gi"), "unknown-field"),
     ("size without a unit", with_vm(memory=8), "invalid-value"),
     ("size of zero", with_vm(memory="0Gi"), "invalid-value"),
@@ -69,11 +103,34 @@ CASES: list[tuple[str, list[str], str]] = [
 ]  # fmt: skip
 
 
+IPMI = {"host": "192.168.0.1", "username": "admin", "password": {"env": "IPMI"}}
+SERVER: dict[str, Any] = {"manager": "m", "uuid": "a", "ip": "192.0.2.1", "ipmi": IPMI}
+SERVERS: list[tuple[str, dict[str, Any]]] = [
+    ("system of nothing", {"os": ""}),
+    ("system of null", {"os": None}),
+    ("description of null", {"description": None}),
+    ("port of null", {"ipmi": {**IPMI, "port": None}}),
+    ("user that is an option", {"ipmi": {**IPMI, "username": "-U"}}),
+    ("host that is an option", {"ipmi": {**IPMI, "host": "-H"}}),
+    ("address of which a part is too large", {"ip": "999.1.1.1"}),
+    ("address of which a part is missing", {"ip": "1.2.3"}),
+    ("address of dots", {"ip": "...."}),
+    ("address that is an option", {"ip": "-x"}),
+    ("address of colons", {"ip": ":::"}),
+]
+CASES += [(f"server: {n}", [document("BareMetalServer", "s", {**SERVER, **c})], "invalid-value") for n, c in SERVERS]
+
+
 @pytest.mark.parametrize(("documents", "code"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
 def test_a_wrong_manifest_gets_its_diagnostic(tmp_path: Path, documents: list[str], code: str) -> None:
+    """One, with a place and with what to do, in words of ours."""
     result = project(tmp_path, *documents).run("validate", "--json")
     assert result.codes == [code], result.err
     assert result.code == 3
+    [told] = json.loads(result.err)["diagnostics"]
+    assert told["source"] is not None
+    assert told["remedy"]
+    assert not [word for word in PYDANTIC if word in told["summary"] + told["remedy"]]
 
 
 def test_a_diagnostic_shows_file_line_column_and_the_line(tmp_path: Path) -> None:

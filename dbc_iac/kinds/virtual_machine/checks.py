@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
+from dbc_iac.api import patterns
 from dbc_iac.diagnostics import Diagnostic, Severity
 from dbc_iac.kinds.resource import Inventory, Resource
 from dbc_iac.kinds.types import forward_ranges
@@ -84,11 +86,11 @@ def _image(vm: VmResource) -> Iterator[Diagnostic]:
     image = vm.spec.image
     if not image.endswith(".qcow2"):
         return  # the name of an Image: that there is one was checked
-    if "/" in image or not image[0].isalnum() or any(not (c.isalnum() or c in "_.-") for c in image):
+    if not re.fullmatch(patterns.IMAGE, image):
         yield vm.problem(
             "invalid-image",
             "image",
-            "an image name is made of letters, digits, _ . and - only",
+            "an image name is made of at most 128 letters, digits, _ . and -",
             detail="The node pastes the name into shell commands.",
             remedy="Rename the image file.",
         )
