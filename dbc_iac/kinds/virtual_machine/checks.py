@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from dbc_iac.api import patterns
 from dbc_iac.diagnostics import Diagnostic, Severity
+from dbc_iac.kinds.node import auto_ports, no_free_port
 from dbc_iac.kinds.resource import Inventory, Resource
 from dbc_iac.kinds.types import forward_ranges
 from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
@@ -50,6 +51,14 @@ def same_public_ip(vm: VmResource, inventory: Inventory) -> Iterator[Diagnostic]
                 f"{other.address} has the public address {vm.spec.public_ip} already",
                 remedy="Give each VM its own.",
             )
+
+
+def without_a_range(vm: VmResource, inventory: Inventory) -> Iterator[Diagnostic]:
+    """An `auto` takes a port of the Node's range: without one there is none to take."""
+    ports, node = vm.spec.ports, f"Node/{vm.spec.node}"
+    for path, value in (("ports.ssh", ports.ssh), ("ports.rdp", ports.rdp), ("ports.vnc", ports.vnc)):
+        if value == "auto" and not vm.spec.external and not auto_ports(node, inventory, path):
+            yield no_free_port(vm, node, path)
 
 
 def cut_off_by_lan(vm: VmResource, inventory: Inventory) -> Iterator[Diagnostic]:

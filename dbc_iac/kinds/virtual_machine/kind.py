@@ -91,6 +91,7 @@ class VirtualMachine(Kind[VirtualMachineSpec]):
     def check(self, resource: Resource[VirtualMachineSpec], inventory: Inventory) -> Iterable[Diagnostic]:
         yield from checks.check(resource)
         yield from checks.same_public_ip(resource, inventory)
+        yield from checks.without_a_range(resource, inventory)
         yield from checks.cut_off_by_lan(resource, inventory)
         yield from self._image_node(resource, inventory)
         if resource.spec.external and not resource.spec.id:
