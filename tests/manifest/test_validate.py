@@ -91,6 +91,7 @@ CASES: list[tuple[str, list[str], str]] = [
     ("lan name too short", [document("Network", "lan", {"via": "gpu-a", "cidr": "10.0.0.0/24"})], "invalid-name"),
     ("lan called create", [document("Network", "create", {"via": "gpu-a", "cidr": "10.0.0.0/24"})], "reserved-name"),
     ("lan without cidr", [document("Network", "training", {"via": "gpu-a"})], "missing-field"),
+    ("a 25th disk", [vm(), *(document("Disk", f"d{n}", {"vm": "trainer", "size": "1Gi"}) for n in range(25))], "too-many"),
     ("disk on no vm", [document("Disk", "d", {"vm": "none", "size": "1Gi"})], "unknown-reference"),
     ("disk in a relative folder", [vm(), document("Disk", "d", {"vm": "trainer", "size": "1Gi", "hostDir": "data"})], "invalid-value"),
     ("unknown kind", [document("VirtualMachin", "x", {})], "unknown-kind"),
