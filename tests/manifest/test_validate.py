@@ -134,6 +134,44 @@ def test_a_wrong_manifest_gets_its_diagnostic(tmp_path: Path, documents: list[st
     assert not [word for word in PYDANTIC if word in told["summary"] + told["remedy"]]
 
 
+TOLD: list[tuple[str, list[str], list[str], str]] = [
+    (
+        "drop before what it should spare",
+        with_vm(firewall=["in,all,all,0.0.0.0/0,drop", "in,tcp,22,0.0.0.0/0,accept"]),
+        ["firewall-order"],
+        "What works is: in,tcp,22,0.0.0.0/0,accept; in,all,all,0.0.0.0/0,drop.",
+    ),
+    (
+        "drop everything before accept everything",
+        with_vm(firewall=["in,all,all,0.0.0.0/0,drop", "out,all,all,0.0.0.0/0,accept"]),
+        ["firewall-order"],
+        "those that accept before those that drop",
+    ),
+    (
+        "the order that works",
+        with_vm(firewall=["in,tcp,22,0.0.0.0/0,accept", "out,all,all,0.0.0.0/0,accept", "in,all,all,0.0.0.0/0,drop"]),
+        [],
+        "",
+    ),
+    ("lan of the machine itself", [document("Network", "training", {"via": "gpu-a", "cidr": "127.0.0.0/24"})], ["public-range"], "10.0.0.0/8"),
+    ("lan of link-local", [document("Network", "training", {"via": "gpu-a", "cidr": "169.254.0.0/24"})], ["public-range"], "10.0.0.0/8"),
+    ("lan of everybody's", [document("Network", "training", {"via": "gpu-a", "cidr": "8.8.8.0/24"})], ["public-range"], "10.0.0.0/8"),
+    ("lan of RFC 1918", [document("Network", "training", {"via": "gpu-a", "cidr": "172.31.0.0/16"})], [], ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("documents", "codes", "said"), [t[1:] for t in TOLD], ids=[t[0] for t in TOLD])
+def test_what_can_be_done_and_is_not_meant_perhaps_is_told(
+    tmp_path: Path, documents: list[str], codes: list[str], said: str
+) -> None:
+    result = project(tmp_path, *documents).run("validate", "--json")
+    assert result.code == 0, result.err
+    told = json.loads(result.err)["diagnostics"] if result.err else []
+    assert [d["code"] for d in told] == codes
+    assert all(d["source"] and d["remedy"] for d in told)
+    assert said in result.err
+
+
 def test_a_diagnostic_shows_file_line_column_and_the_line(tmp_path: Path) -> None:
     made = project(tmp_path)
     made.write(

@@ -23,6 +23,7 @@ def check(vm: VmResource) -> Iterator[Diagnostic]:
     yield from _image(vm)
     yield from _ports(vm)
     yield from _forwards(vm)
+    yield from _firewall_order(vm)
     if spec.bios_mode == "uefi" and not spec.windows:
         yield vm.problem(
             "ignored-by-node",
@@ -146,6 +147,30 @@ def _forwards(vm: VmResource) -> Iterator[Diagnostic]:
                 remedy="Choose another host port.",
             )
         taken.update({(protocol, p): text for p in host})
+
+
+def _firewall_order(vm: VmResource) -> Iterator[Diagnostic]:
+    """The node puts the rules for everything last, those that accept first: which of two wins is then another."""
+    written = list(vm.spec.firewall)
+    works = sorted(written, key=_place)
+    if works != written:
+        first = next(i for i, (a, b) in enumerate(zip(written, works, strict=True)) if a != b)
+        yield vm.problem(
+            "firewall-order",
+            f"firewall.{first}",
+            "the node puts these rules into another order",
+            detail="Rules for all protocols and all addresses come last, those that accept before those that drop. "
+            f"What works is: {'; '.join(works)}.",
+            remedy="Write them in that order, so that what is read is what works.",
+            severity=Severity.NOTE,
+        )
+
+
+def _place(rule: str) -> int:
+    _, protocol, _, address, action = rule.split(",")
+    if protocol != "all" or address != "0.0.0.0/0":
+        return 0
+    return 1 if action == "accept" else 2
 
 
 def _pxe(vm: VmResource) -> Iterator[Diagnostic]:
