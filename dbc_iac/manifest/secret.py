@@ -12,13 +12,14 @@ import signal
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
 from pydantic_core import PydanticCustomError
 
 from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.manifest.forms import Form, wrong
 
 LITERAL = "literal_secret"
 """Type of the pydantic error where a value stands in the place of a reference."""
@@ -26,12 +27,18 @@ EXEC_SECONDS = 30.0
 """How long a program may take to print a secret."""
 
 
+EnvironmentName = Annotated[
+    str,
+    Form(r"[A-Za-z_][A-Za-z0-9_.-]*", "the name of an environment variable", "Write a name, such as DBC_WALLET_SEED."),
+]
+
+
 class SecretRef(BaseModel):
     """Where a secret is: exactly one of `env`, `file` and `exec`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, hide_input_in_errors=True)
 
-    env: str | None = Field(default=None, description="name of an environment variable", min_length=1)
+    env: EnvironmentName | None = Field(default=None, description="name of an environment variable")
     file: str | None = Field(default=None, description="path of a file, relative to the project", min_length=1)
     command: tuple[str, ...] | None = Field(
         default=None, alias="exec", description="program and arguments that print it", min_length=1
@@ -50,7 +57,7 @@ class SecretRef(BaseModel):
     @model_validator(mode="after")
     def _one(self) -> Self:
         if sum(v is not None for v in (self.env, self.file, self.command)) != 1:
-            raise ValueError("expected exactly one of env, file and exec")
+            raise wrong("expected exactly one of env, file and exec", "Leave one of them, such as {env: NAME}.")
         return self
 
     @model_serializer
