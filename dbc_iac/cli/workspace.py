@@ -30,7 +30,7 @@ from dbc_iac.kinds import Inventory, Resource, models
 from dbc_iac.kinds.reach import Reach
 from dbc_iac.kinds.spec import Spec
 from dbc_iac.manifest.load import LoadedProject, load_project
-from dbc_iac.manifest.secret import SecretRef, SecretResolver
+from dbc_iac.manifest.secret import SecretRef, SecretResolver, secret_places
 from dbc_iac.plan import Options, Plan, Session, check_inventory, make_plan
 from dbc_iac.plan.fit import check_fit
 from dbc_iac.plan.moves import check_lists, renamed, still_there
@@ -70,7 +70,8 @@ class Workspace:
             models=models(),
             sources=app.sources,
         )
-        resolver = SecretResolver(app.runtime.environ, app.directory)
+        places = secret_places(loaded.project, loaded.place)
+        resolver = SecretResolver(app.runtime.environ, app.directory, places=places)
         app.redaction = Redaction(resolver.known)
         workspace = cls(app, loaded, resolver)
         if loaded.diagnostics.errors:
@@ -299,7 +300,7 @@ class Workspace:
 
     @cached_property
     def identities(self) -> Identities:
-        return Identities(self.loaded.project, self.resolver, self.app.runtime, self.app.directory)
+        return Identities(self.loaded.project, self.resolver, self.app.runtime, self.app.directory, self.loaded.place)
 
     def _session(self, connections: Connections, state: State) -> Session:
         return Session(

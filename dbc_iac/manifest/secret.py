@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -18,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_valid
 from pydantic_core import PydanticCustomError
 
 from dbc_iac.api.secret import SecretText
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity, SourceRange
 from dbc_iac.manifest.forms import Form, wrong
 
 LITERAL = "literal_secret"
@@ -73,11 +74,42 @@ class SecretRef(BaseModel):
         return f"environment variable {self.env}" if self.env is not None else f"file {self.file}"
 
 
-class SecretResolver:
-    """Resolves references once each. `base` is what relative file names are relative to."""
+Places = Mapping[SecretRef, tuple[str, SourceRange | None]]
+"""Where references stand: the field, and its place in a file."""
 
-    def __init__(self, environ: Mapping[str, str], base: Path, exec_seconds: float = EXEC_SECONDS) -> None:
+
+def secret_places(part: Any, where: Callable[[str], SourceRange | None], path: str = "") -> Places:
+    """The references that a model holds, with the places that `where` gives for their paths."""
+    if isinstance(part, SecretRef):
+        return {part: (path, where(path))}
+    inner: Iterable[tuple[object, Any]] = ()
+    if isinstance(part, BaseModel):
+        inner = ((f.alias or name, getattr(part, name)) for name, f in type(part).model_fields.items())
+    elif isinstance(part, Mapping):
+        inner = part.items()
+    elif isinstance(part, tuple):
+        inner = enumerate(part)
+    found: dict[SecretRef, tuple[str, SourceRange | None]] = {}
+    for key, value in inner:
+        found.update(secret_places(value, where, f"{path}.{key}" if path else str(key)))
+    return found
+
+
+class SecretResolver:
+    """Resolves references once each. `base` is what relative file names are relative to.
+
+    `places`: of references that stand in the project file, to say where one is that cannot be resolved.
+    """
+
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        base: Path,
+        exec_seconds: float = EXEC_SECONDS,
+        places: Places | None = None,
+    ) -> None:
         self._environ = environ
+        self._places = places or {}
         self._base = base
         self._exec_seconds = exec_seconds
         self._known: dict[SecretRef, SecretText] = {}
@@ -85,8 +117,15 @@ class SecretResolver:
     def resolve(self, ref: SecretRef) -> SecretText:
         """The secret. Raises DiagnosticError that names the place, never a value."""
         if ref not in self._known:
-            self._known[ref] = SecretText(self._read(ref))
+            try:
+                self._known[ref] = SecretText(self._read(ref))
+            except DiagnosticError as error:
+                raise DiagnosticError(*(self._placed(ref, told) for told in error.diagnostics)) from None
         return self._known[ref]
+
+    def _placed(self, ref: SecretRef, told: Diagnostic) -> Diagnostic:
+        path, source = self._places.get(ref, ("", None))
+        return replace(told, summary=f"{path}: {told.summary}", source=source) if path else told
 
     def known(self) -> tuple[SecretText, ...]:
         """All that have been read so far."""

@@ -86,6 +86,8 @@ def _dangling(resource: Resource[Spec], inventory: Inventory, broken: frozenset[
         close = [f"{kind}/{n}" for n in difflib.get_close_matches(name, same_kind, 1)]
         named = [r.address for r in inventory.resources.values() if r.name == name]
         remedy = f"Did you mean {close[0]}?" if close else f"Add a document of kind {kind} with that name."
+        if name in inventory.resources:
+            remedy = f"Write only the name: {name.partition('/')[2]}."
         detail = f"{named[0]} has that name, but is of another kind." if named else _or_a_file(resource, path)
         yield resource.problem("unknown-reference", path, f"there is no {address}", detail=detail, remedy=remedy)
 
@@ -129,7 +131,7 @@ def _cycles(inventory: Inventory) -> Iterator[Diagnostic]:
         ring: list[str] = list(reversed(error.args[1]))
         first = inventory.resources[ring[0]]
         related = []
-        for here, there in pairwise(ring):
+        for here, there in list(pairwise(ring))[1:]:  # the first is where the problem itself is
             resource = inventory.resources[here]
             path = next(p for p, a in references(resource) if a == there)
             if source := resource.where(path):

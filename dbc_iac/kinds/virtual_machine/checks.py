@@ -40,6 +40,20 @@ def check(vm: VmResource) -> Iterator[Diagnostic]:
         )
 
 
+def task_id(vm: VmResource) -> Iterator[Diagnostic]:
+    """The id of a VM of ours is derived, and never chosen."""
+    if vm.spec.external and vm.spec.id is None:
+        yield vm.problem("missing-field", "external", "an external VM needs its task id", remedy="Add `id: TASK_ID`.")
+    if vm.spec.id is not None and not vm.spec.external:
+        yield vm.problem(
+            "ignored-field",
+            "id",
+            "only an external VM has an id that is written",
+            detail="That of a VM which is made here is derived; one that is there already comes in by `import`.",
+            remedy="Remove id, or write `external: true`.",
+        )
+
+
 def same_public_ip(vm: VmResource, inventory: Inventory) -> Iterator[Diagnostic]:
     """The node compares it with those of all its VMs; elsewhere it leads to one of them at most."""
     if vm.spec.public_ip is None:

@@ -94,10 +94,7 @@ class VirtualMachine(Kind[VirtualMachineSpec]):
         yield from checks.without_a_range(resource, inventory)
         yield from checks.cut_off_by_lan(resource, inventory)
         yield from self._image_node(resource, inventory)
-        if resource.spec.external and not resource.spec.id:
-            yield resource.problem(
-                "missing-field", "external", "an external VM needs its task id", remedy="Add `id: TASK_ID`."
-            )
+        yield from checks.task_id(resource)
 
     def _image_node(self, resource: Resource[VirtualMachineSpec], inventory: Inventory) -> Iterator[Diagnostic]:
         image = inventory.find("Image", resource.spec.image)
