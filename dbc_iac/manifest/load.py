@@ -63,9 +63,7 @@ def load_project(
     whole = reader.whole and loader.whole
     broken = frozenset(reader.broken)
     marks = loader.marks
-    return LoadedProject(
-        name, project, tuple(resources), loader.found, broken, whole, marks.value, Where(marks)
-    )
+    return LoadedProject(name, project, tuple(resources), loader.found, broken, whole, marks.value, Where(marks))
 
 
 class _Loader:
