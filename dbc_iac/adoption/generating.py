@@ -83,10 +83,11 @@ def _vm(name: str, one: Found, vms: Mapping[str, str], lans: Mapping[str, str]) 
         spec["network"] = lans[lan]
     if shown.get("power") in {"on", "off"}:
         spec["power"] = shown["power"]
-    if shown.get("login.username") not in {None, "N/A"}:
-        spec["login"] = {"username": shown["login.username"]}
-        if "login.password" in one.secrets and "biosMode" not in spec:
-            spec["login"]["password"] = {"env": _variable(f"{name}_PASSWORD")}
+    # An account is named only by the call that sets its password, and a pxe VM has neither.
+    known = shown.get("login.username") not in {None, "N/A"} and "login.password" in one.secrets
+    if known and "biosMode" not in spec:
+        password = {"env": _variable(f"{name}_PASSWORD")}
+        spec["login"] = {"username": shown["login.username"], "password": password}
     return spec
 
 

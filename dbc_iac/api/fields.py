@@ -17,6 +17,7 @@ from dataclasses import dataclass, fields
 from functools import cache
 from typing import get_type_hints
 
+from dbc_iac.api import patterns
 from dbc_iac.api.secret import SecretText
 from dbc_iac.values import Json
 
@@ -184,6 +185,6 @@ def check_json(key: str, value: object) -> Json:
 def segment(name: str, value: str) -> str:
     """A path segment. The node decodes no percent signs, so what needs them cannot be named."""
     check_text(name, value)
-    if not re.fullmatch(r"(?!\.+$)[A-Za-z0-9_.-]{1,64}", value):
+    if not re.fullmatch(patterns.SEGMENT, value):
         raise UnsafeWireValue(f"{name}: cannot be part of a path")
     return value

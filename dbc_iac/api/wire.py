@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated
 
+from dbc_iac.api import patterns
 from dbc_iac.api.fields import Body, HiddenText, JsonInt, StringInt, Text, TextList, UnsafeWireValue
 from dbc_iac.api.secret import SecretText
 
@@ -33,10 +34,6 @@ __all__ = [
     "UnsafeWireValue",
 ]
 
-_NAME = r"[A-Za-z0-9_.-]{1,64}"
-_FILE = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
-_IMAGE = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,121}\.qcow2"
-_HOST_DIR = r"(/(?!\.{1,2}(/|$))[A-Za-z0-9_.-]+)+"
 _FORWARD = r"(tcp|udp),[0-9]{1,5}(-[0-9]{1,5})?(:[0-9]{1,5}(-[0-9]{1,5})?)?"
 _FILTER = (
     r"(in|out|inout),(all|tcp|udp|icmp|ssh|rdp|http|https|dns\(udp\)|dns\(tcp\)),"
@@ -44,17 +41,14 @@ _FILTER = (
 )
 # An unknown protocol, or one of tcp and udp without a port number, ends the node's daemon or the VM's filter.
 _PORTLESS_FILTER = re.compile(r"\w+,(tcp|udp),all,.*")
-_IPMI_SECRET = r"(?!-)(?!\*+$)[A-Za-z0-9_.@%+=:,/^-]{1,16}"  # noqa: S105 - a pattern
-_HOST = r"[A-Za-z0-9.:-]{1,253}"
-_PASSWORD = r"[ !#-\[\]-~]{1,128}"  # noqa: S105 - a pattern: printable ASCII without " and \
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CreateVm(Body):
     """`/tasks/start`. `ssh_port` and `rdp_port` may both be given; the node checks only the one of the VM's system."""
 
-    task_id: Annotated[str, Text("task_id", r"[A-Za-z0-9]{20,22}")]
-    image_name: Annotated[str, Text("image_name", _IMAGE)]
+    task_id: Annotated[str, Text("task_id", patterns.TASK_ID)]
+    image_name: Annotated[str, Text("image_name", patterns.IMAGE)]
     gpu_count: Annotated[int, StringInt("gpu_count", 0)]
     cpu_cores: Annotated[int, StringInt("cpu_cores", 1)]
     mem_size: Annotated[int, StringInt("mem_size", 1)]
@@ -63,7 +57,7 @@ class CreateVm(Body):
     operation_system: Annotated[str, Text("operation_system", r"linux|windows")] = "linux"
     bios_mode: Annotated[str | None, Text("bios_mode", r"legacy|uefi|pxe")] = None
     disk_size: Annotated[int | None, StringInt("disk_size", 1)] = None
-    data_file_name: Annotated[str | None, Text("data_file_name", _FILE)] = None
+    data_file_name: Annotated[str | None, Text("data_file_name", patterns.FILE)] = None
     ssh_port: Annotated[int | None, StringInt("ssh_port", 1, 65535)] = None
     rdp_port: Annotated[int | None, StringInt("rdp_port", 1, 65535)] = None
     public_ip: Annotated[str, Text("public_ip")] = ""
@@ -115,8 +109,8 @@ class ModifyVm(Body):
 class SetPassword(Body):
     """`/tasks/passwd/<id>`."""
 
-    username: Annotated[str, Text("username", r"[A-Za-z0-9_.-]{1,32}")]
-    password: Annotated[SecretText, HiddenText("password", _PASSWORD, 128)]
+    username: Annotated[str, Text("username", patterns.USER)]
+    password: Annotated[SecretText, HiddenText("password", patterns.PASSWORD, 128)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,7 +126,7 @@ class DiskAdd(Body):
     """`/disk/add/<id>`: the file is made in `mount_dir` on the node's host."""
 
     size_gib: Annotated[int, JsonInt("size", 1)]
-    mount_dir: Annotated[str, Text("mount_dir", _HOST_DIR)]
+    mount_dir: Annotated[str, Text("mount_dir", patterns.HOST_DIR)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,7 +140,7 @@ class DiskDelete(Body):
 class LanCreate(Body):
     """`/lan/create`. An address that does not parse ends the node's process; any prefix length is taken."""
 
-    network_name: Annotated[str, Text("network_name", r"(?!(?i:create|delete)$)[A-Za-z0-9]{6,10}")]
+    network_name: Annotated[str, Text("network_name", patterns.LAN)]
     ip_cidr: Annotated[str, Text("ip_cidr", r"[0-9.]{7,15}/[0-9]{1,2}")]
 
     def __post_init__(self) -> None:
@@ -163,36 +157,36 @@ class LanCreate(Body):
 class BareMetalEntry(Body):
     """One server of `/bare_metal/add`. The `ipmi_*` texts are pasted into a shell command, unquoted."""
 
-    uuid: Annotated[str, Text("uuid", r"[0-9A-Za-z-]{1,64}")]
-    ip: Annotated[str, Text("ip", _HOST)]
-    ipmi_hostname: Annotated[str, Text("ipmi_hostname", _HOST)]
-    ipmi_username: Annotated[str, Text("ipmi_username", r"(?!-)[A-Za-z0-9_.@-]{1,16}")]
-    ipmi_password: Annotated[SecretText, HiddenText("ipmi_password", _IPMI_SECRET, 16)]
+    uuid: Annotated[str, Text("uuid", patterns.UUID)]
+    ip: Annotated[str, Text("ip", patterns.HOST)]
+    ipmi_hostname: Annotated[str, Text("ipmi_hostname", patterns.HOST)]
+    ipmi_username: Annotated[str, Text("ipmi_username", patterns.IPMI_USER)]
+    ipmi_password: Annotated[SecretText, HiddenText("ipmi_password", patterns.IPMI_PASSWORD, 16)]
     ipmi_port: Annotated[int | None, JsonInt("ipmi_port", 1, 65535)] = None
-    os: Annotated[str | None, Text("os", r".+", 500)] = None
-    desc: Annotated[str | None, Text("desc", r".+", 500)] = None
+    os: Annotated[str | None, Text("os", r".+", patterns.MOST_TEXT)] = None
+    desc: Annotated[str | None, Text("desc", r".+", patterns.MOST_TEXT)] = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BareMetalChange(Body):
     """`/bare_metal/modify/<node id>`: what is left out stays. An empty text changes nothing, so there is none."""
 
-    uuid: Annotated[str | None, Text("uuid", r"[0-9A-Za-z-]{1,64}")] = None
-    ip: Annotated[str | None, Text("ip", _HOST)] = None
-    ipmi_hostname: Annotated[str | None, Text("ipmi_hostname", _HOST)] = None
-    ipmi_username: Annotated[str | None, Text("ipmi_username", r"(?!-)[A-Za-z0-9_.@-]{1,16}")] = None
-    ipmi_password: Annotated[SecretText | None, HiddenText("ipmi_password", _IPMI_SECRET, 16)] = None
+    uuid: Annotated[str | None, Text("uuid", patterns.UUID)] = None
+    ip: Annotated[str | None, Text("ip", patterns.HOST)] = None
+    ipmi_hostname: Annotated[str | None, Text("ipmi_hostname", patterns.HOST)] = None
+    ipmi_username: Annotated[str | None, Text("ipmi_username", patterns.IPMI_USER)] = None
+    ipmi_password: Annotated[SecretText | None, HiddenText("ipmi_password", patterns.IPMI_PASSWORD, 16)] = None
     ipmi_port: Annotated[int | None, JsonInt("ipmi_port", 1, 65535)] = None
-    os: Annotated[str | None, Text("os", r".+", 500)] = None
-    desc: Annotated[str | None, Text("desc", r".+", 500)] = None
+    os: Annotated[str | None, Text("os", r".+", patterns.MOST_TEXT)] = None
+    desc: Annotated[str | None, Text("desc", r".+", patterns.MOST_TEXT)] = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SnapshotCreate(Body):
     """`/snapshot/create/<id>`: exports `vda` to an image centre."""
 
-    snapshot_name: Annotated[str, Text("snapshot_name", _NAME)]
-    image_server: Annotated[str, Text("image_server", _NAME)]
+    snapshot_name: Annotated[str, Text("snapshot_name", patterns.SEGMENT)]
+    image_server: Annotated[str, Text("image_server", patterns.NAME)]
     desc: Annotated[str, Text("desc")] = ""
 
 
@@ -200,38 +194,38 @@ class SnapshotCreate(Body):
 class ImageCentre(Body):
     """`/images`: the centre whose files are listed."""
 
-    image_server: Annotated[str, Text("image_server", _NAME)]
+    image_server: Annotated[str, Text("image_server", patterns.NAME)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageDownload(Body):
     """`/images/download`. Only files in `/data` can be used, listed and deleted."""
 
-    image_filename: Annotated[str, Text("image_filename", _IMAGE)]
-    image_server: Annotated[str, Text("image_server", _NAME)]
-    local_dir: Annotated[str, Text("local_dir", _HOST_DIR)] = "/data"
+    image_filename: Annotated[str, Text("image_filename", patterns.IMAGE)]
+    image_server: Annotated[str, Text("image_server", patterns.NAME)]
+    local_dir: Annotated[str, Text("local_dir", patterns.HOST_DIR)] = "/data"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageUpload(Body):
     """`/images/upload`. By its absolute path: by a file name its progress could not be asked for."""
 
-    image_filename: Annotated[str, Text("image_filename", _HOST_DIR)]
-    image_server: Annotated[str, Text("image_server", _NAME)]
+    image_filename: Annotated[str, Text("image_filename", patterns.HOST_DIR)]
+    image_server: Annotated[str, Text("image_server", patterns.NAME)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageTransfer(Body):
     """The file of a download, or the absolute path of an upload, that is asked about or stopped."""
 
-    image_filename: Annotated[str, Text("image_filename", rf"{_IMAGE}|{_HOST_DIR}")]
+    image_filename: Annotated[str, Text("image_filename", rf"{patterns.IMAGE}|{patterns.HOST_DIR}")]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageDelete(Body):
     """`/images/delete`: a file in `/data`."""
 
-    image_filename: Annotated[str, Text("image_filename", _IMAGE)]
+    image_filename: Annotated[str, Text("image_filename", patterns.IMAGE)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -250,16 +244,14 @@ class MonitorServers(Body):
 class DeeplinkPassword(Body):
     """`/deeplink/set`. A longer one overruns a buffer of the manager and ends it."""
 
-    device_password: Annotated[SecretText, HiddenText("device_password", r".+", 400)]
+    device_password: Annotated[
+        SecretText, HiddenText("device_password", patterns.DEEPLINK_PASSWORD, patterns.MOST_DEEPLINK)
+    ]
 
 
 def _check_public_ip(key: str, value: str) -> None:
-    try:
-        canonical = str(ipaddress.ip_address(value)) if value else ""
-    except ValueError:
-        canonical = None
-    if canonical != value:
-        raise UnsafeWireValue(f"{key}: expected a canonical IP address, or nothing")
+    if value and (problem := patterns.public_ip_problem(value)):
+        raise UnsafeWireValue(f"{key}: {problem}")
 
 
 def _check_filters(key: str, filters: tuple[str, ...]) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from dbc_iac.api.calls import CallClass
+from dbc_iac.api.fields import UnsafeWireValue
 from dbc_iac.api.outcome import Done, Effect, NotSent, RefusalKind, Refused, Unknown
 from dbc_iac.apply.recorder import Recorder
 from dbc_iac.apply.watch import FLOOR, Watch
@@ -77,6 +78,8 @@ class Proof(StrEnum):
     """Only a boot would tell, and the VM could not be started, or not powered off again."""
 
 
+UNSAFE = "Correct the value, or what the node told of it: what a node would misread, or die of, is never sent."
+
 UNPROVEN: Mapping[Proof, str] = {Proof.NOT_ALLOWED: SETTLE, Proof.NOT_POSSIBLE: AGAIN}
 """What is to be done where there is no proof."""
 
@@ -111,6 +114,8 @@ class Pursuit:
         try:
             informed = goal.informed(self.recorder.known).excluding(self.recorder.taken)
             return await _Chase(self, informed, barrier).run()
+        except UnsafeWireValue as error:
+            return Ending(Verdict.FAILED, f"it was not sent: {error}", ExitCode.CONFIGURATION, remedy=UNSAFE)
         except Exception as error:
             return bug(error)
 
@@ -214,7 +219,11 @@ class _Chase:
         if halted := self._halted():  # the intent could not be written
             return halted
         self.by.tell("call", self.goal.address, f"{self.goal.name}: {self.goal.text}")
-        outcome = await self.goal.act(self.by.hands(self.goal), self.by.reader)
+        try:
+            outcome = await self.goal.act(self.by.hands(self.goal), self.by.reader)
+        except UnsafeWireValue as error:
+            self.by.recorder.result(number, NotSent(str(error)))
+            raise
         self.by.recorder.result(number, outcome)
         self.by.watch.hurry(self.target)
         match outcome:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from dbc_iac.api.channel import Connections
@@ -19,7 +20,7 @@ from dbc_iac.api.keystore import open_keystore
 from dbc_iac.api.sessions import SessionStore, cache_directory
 from dbc_iac.api.transport import ClientNode
 from dbc_iac.cli.runtime import Runtime
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity, SourceRange
 from dbc_iac.kinds.reach import Reach
 from dbc_iac.manifest.project import IdentitySpec, MultisigSpec, ProjectSpec, WalletSpec
 from dbc_iac.manifest.secret import SecretResolver
@@ -28,7 +29,15 @@ from dbc_iac.manifest.secret import SecretResolver
 class Identities:
     """Credentials by identity name, made once each."""
 
-    def __init__(self, project: ProjectSpec, resolver: SecretResolver, runtime: Runtime, base: Path) -> None:
+    def __init__(
+        self,
+        project: ProjectSpec,
+        resolver: SecretResolver,
+        runtime: Runtime,
+        base: Path,
+        where: Callable[[str], SourceRange | None],
+    ) -> None:
+        self._where = where
         self._project = project
         self._resolver = resolver
         self._runtime = runtime
@@ -55,14 +64,14 @@ class Identities:
         """What an identity shows to a target. Raises DiagnosticError where a key cannot be had or does not fit."""
         spec = self._project.identities.get(name)
         if spec is None:
-            raise _problem(name, "the project has no such identity", "Add it to the project file.")
+            raise self._problem(name, "the project has no such identity", "Add it to the project file.")
         if spec.sessions is not None:
             return self._session(name, spec, reach)
         if name not in self._made:
             try:
                 self._made[name] = self._make(name, spec)
             except (KeyMaterialError, ValueError, OSError) as error:
-                raise _problem(name, str(error), "Check the key material.") from None
+                raise self._problem(name, str(error), "Check the key material.") from None
         return self._made[name]
 
     def _session(self, name: str, spec: IdentitySpec, reach: Reach) -> SessionCredentials:
@@ -70,7 +79,7 @@ class Identities:
         node = reach.name.partition("/")[2]
         pair = sessions.get(node) or sessions.get(reach.target)
         if pair is None:
-            raise _problem(name, f"no session for {reach.name}", f"Add `{node}: {{id: ..., sign: ...}}` to it.")
+            raise self._problem(name, f"no session for {reach.name}", f"Add `{node}: {{id: ..., sign: ...}}` to it.")
         return SessionCredentials(self._resolver.resolve(pair.id), self._resolver.resolve(pair.sign))
 
     def _make(self, name: str, spec: IdentitySpec) -> Credentials:
@@ -87,7 +96,9 @@ class Identities:
 
     def _check_address(self, name: str, spec: IdentitySpec, address: str) -> None:
         if spec.address is not None and spec.address != address:
-            raise _problem(name, f"its key is that of {address}, not of {spec.address}", "Correct address, or the key.")
+            raise self._problem(
+                name, f"its key is that of {address}, not of {spec.address}", "Correct address, or the key."
+            )
 
     def _key(self, spec: WalletSpec) -> Sr25519Key:
         if spec.seed is not None:
@@ -115,10 +126,7 @@ class Identities:
         made = self._made.get(name)
         return frozenset({made.account}) if isinstance(made, WalletCredentials | MultisigCredentials) else frozenset()
 
-
-def _problem(name: str, summary: str, remedy: str) -> DiagnosticError:
-    return DiagnosticError(
-        Diagnostic(
-            "identity", Severity.ERROR, f"identity {name}: {summary}", remedy=remedy, exit_code=ExitCode.CONFIGURATION
-        )
-    )
+    def _problem(self, name: str, summary: str, remedy: str) -> DiagnosticError:
+        place = self._where(f"identities.{name}")
+        told = Diagnostic("identity", Severity.ERROR, f"identity {name}: {summary}", remedy=remedy, source=place)
+        return DiagnosticError(told)

@@ -22,6 +22,7 @@ from dbc_iac.cli.interrupt import stop_on_signal
 from dbc_iac.cli.judging import judged
 from dbc_iac.cli.patience import patiently
 from dbc_iac.cli.plan_files import read_plan_file
+from dbc_iac.cli.secrets import require_secrets
 from dbc_iac.cli.state_copies import keep_errored
 from dbc_iac.cli.state_places import backend_of
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, ExitCode, Severity
@@ -29,7 +30,7 @@ from dbc_iac.kinds import Inventory, Resource, models
 from dbc_iac.kinds.reach import Reach
 from dbc_iac.kinds.spec import Spec
 from dbc_iac.manifest.load import LoadedProject, load_project
-from dbc_iac.manifest.secret import SecretRef, SecretResolver
+from dbc_iac.manifest.secret import SecretRef, SecretResolver, secret_places
 from dbc_iac.plan import Options, Plan, Session, check_inventory, make_plan
 from dbc_iac.plan.fit import check_fit
 from dbc_iac.plan.moves import check_lists, renamed, still_there
@@ -69,7 +70,8 @@ class Workspace:
             models=models(),
             sources=app.sources,
         )
-        resolver = SecretResolver(app.runtime.environ, app.directory)
+        places = secret_places(loaded.project, loaded.place)
+        resolver = SecretResolver(app.runtime.environ, app.directory, places=places)
         app.redaction = Redaction(resolver.known)
         workspace = cls(app, loaded, resolver)
         if loaded.diagnostics.errors:
@@ -236,7 +238,7 @@ class Workspace:
         if plan.moves:
             state = self.store.commit(state)
         holder = owner(self.app.runtime.environ, "apply", self.app.runtime.now())
-        self._require_secrets(plan)
+        require_secrets(plan, self.inventory, self.resolver)
         self.store.journal.begin(serial=state.serial, plan=self._origin or plan.digest, owner=holder)
         number = max((i.number for i in state.pending), default=0)
         recorder = Recorder(self.store.journal, {c.address: c for c in plan.changes}, state.bindings, number)
@@ -298,7 +300,7 @@ class Workspace:
 
     @cached_property
     def identities(self) -> Identities:
-        return Identities(self.loaded.project, self.resolver, self.app.runtime, self.app.directory)
+        return Identities(self.loaded.project, self.resolver, self.app.runtime, self.app.directory, self.loaded.place)
 
     def _session(self, connections: Connections, state: State) -> Session:
         return Session(
@@ -363,19 +365,6 @@ class Workspace:
             return self._resolved(SecretRef.model_validate(ref)) if ref is not None else None
 
         return secret
-
-    def _require_secrets(self, plan: Plan) -> None:
-        """What a creation or a change will send must be at hand before anything is sent."""
-        problems = Diagnostics()
-        for change in plan.pending:
-            resource = self.inventory.resources.get(change.address)
-            for path, ref in change.secrets.items() if change.action != "delete" else ():
-                try:
-                    self.resolver.resolve(SecretRef.model_validate(ref))
-                except DiagnosticError as error:
-                    place = resource.where(path) if resource is not None else None
-                    problems.extend(replace(d, address=change.address, source=place) for d in error.diagnostics)
-        problems.raise_errors()
 
     def _hooks(self) -> Mapping[str, Hook]:
         found: dict[str, Hook] = {}

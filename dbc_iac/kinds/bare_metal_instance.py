@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from dbc_iac.api import wire
+from dbc_iac.api import patterns, wire
 from dbc_iac.api.calls import CallClass
 from dbc_iac.api.endpoints import instances
 from dbc_iac.api.outcome import Done, Outcome
@@ -26,6 +26,7 @@ from dbc_iac.kinds.resource import Inventory, Resource
 from dbc_iac.kinds.rules import Behaviour, Rule, access, once
 from dbc_iac.kinds.spec import Part, Reference, Spec
 from dbc_iac.kinds.types import Hex64, Order, Token
+from dbc_iac.manifest.forms import SecretForm
 from dbc_iac.manifest.secret import SecretRef
 from dbc_iac.values import Json
 
@@ -33,6 +34,11 @@ REPORTS = 10
 """Seconds within which the DeepLink program reports a new password back; it works without that, too."""
 NOT_RENTED = "it is not rented: its power is neither compared nor changed"
 _UNMANAGED = "unmanaged"
+
+
+_PASSWORD = SecretForm(
+    patterns.DEEPLINK_PASSWORD, '1-400 bytes without " and \\', "Choose another one.", patterns.MOST_DEEPLINK
+)
 
 
 class NextBoot(Part):
@@ -45,8 +51,8 @@ class NextBoot(Part):
 class DeepLink(Part):
     """The DeepLink program on the server."""
 
-    password: Annotated[SecretRef, Rule(Behaviour.ONLINE, secret=True)] = Field(
-        description='1-400 bytes without " and \\; the program may change it at each boot'
+    password: Annotated[SecretRef, Rule(Behaviour.ONLINE, secret=True), _PASSWORD] = Field(
+        description=f"{_PASSWORD.words}; the program may change it at each boot"
     )
 
 

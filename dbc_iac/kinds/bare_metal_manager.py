@@ -15,6 +15,7 @@ from dbc_iac.kinds.resource import Inventory, Resource
 from dbc_iac.kinds.rules import access
 from dbc_iac.kinds.spec import Spec
 from dbc_iac.kinds.types import Flag, Hex64
+from dbc_iac.manifest.forms import wrong
 from dbc_iac.manifest.project import Url, check_url
 
 
@@ -35,7 +36,11 @@ class BareMetalManagerSpec(Spec):
             # Unlike a client node, the manager does not look at its own port whether a signature was used before.
             check_url(self.url, "signatures that stay good, and the keys of BMCs", insecure_http=self.insecure_http)
             if self.clients:
-                raise ValueError("expected one of clients and url")
+                raise wrong(
+                    "expected one of clients and url",
+                    "Remove one of them: with url no client node is asked.",
+                    at="clients",
+                )
         return self
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from dbc_iac.api import wire
+from dbc_iac.api import patterns, wire
 from dbc_iac.api.calls import CallClass
 from dbc_iac.api.endpoints import bare_metal
 from dbc_iac.api.outcome import Outcome
@@ -25,7 +25,8 @@ from dbc_iac.kinds.reader import Known, Reader, Unreadable
 from dbc_iac.kinds.resource import Inventory, Resource
 from dbc_iac.kinds.rules import Behaviour, Rule
 from dbc_iac.kinds.spec import Part, Reference, Spec
-from dbc_iac.kinds.types import Host, IpmiUser, Port, ServerUuid, Text
+from dbc_iac.kinds.types import Host, IpmiUser, Port, Said, ServerUuid
+from dbc_iac.manifest.forms import SecretForm
 from dbc_iac.manifest.secret import SecretRef
 from dbc_iac.state.document import Binding
 from dbc_iac.values import Json
@@ -34,6 +35,12 @@ CAP = 51
 """The manager lists at most this many servers; beyond it each is asked for by uuid."""
 
 _set = Rule(Behaviour.ONLINE, no_clear=True)
+_PASSWORD = SecretForm(
+    patterns.IPMI_PASSWORD,
+    "1-16 letters, digits and _ . @ % + = : , / ^ -, not - first, not only *",
+    "Choose another password of the BMC: the manager pastes it into a shell command.",
+    16,
+)
 
 
 class Ipmi(Part):
@@ -42,8 +49,8 @@ class Ipmi(Part):
     host: Annotated[Host, _set] = Field(description="IP address or host name of the BMC")
     port: Annotated[Port | None, _set] = Field(default=None, description="UDP port of the BMC; usually 623")
     username: Annotated[IpmiUser, _set]
-    password: Annotated[SecretRef, Rule(Behaviour.ONLINE, secret=True, no_clear=True)] = Field(
-        description="1-16 characters, safe in a shell"
+    password: Annotated[SecretRef, Rule(Behaviour.ONLINE, secret=True, no_clear=True), _PASSWORD] = Field(
+        description=_PASSWORD.words
     )
 
 
@@ -60,8 +67,8 @@ class BareMetalServerSpec(Spec):
     ] = Field(description="name of the BareMetalManager")
     uuid: Annotated[ServerUuid, _set] = Field(description="letters, digits and -; unique at the manager")
     ip: Annotated[Host, _set] = Field(description="must be the source address of the server's DeepLink")
-    os: Annotated[Text | None, _set] = None
-    description: Annotated[Annotated[Text, Field(min_length=1)] | None, _set] = None
+    os: Annotated[Said | None, _set] = None
+    description: Annotated[Said | None, _set] = None
     ipmi: Ipmi
 
 

@@ -30,6 +30,8 @@ from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
 from dbc_iac.state.document import Binding
 from dbc_iac.values import Json
 
+LAST_DEVICE = "vdz"
+"""What is added beyond it is accepted, never comes, and nobody says so."""
 _OF_THE_VM = {"vda": "the system disk", "vdb": "the data disk"}
 
 
@@ -150,6 +152,7 @@ class Disk(Kind[DiskSpec]):
     name = "Disk"
     spec = DiskSpec
     holder = "vm"
+    most_on_holder = 24  # vdc to vdz
     on_a_machine = True
 
     def reach(self, resource: Resource[DiskSpec], inventory: Inventory) -> Reach:
@@ -215,6 +218,13 @@ class Disk(Kind[DiskSpec]):
         fits = (f for f, shown in strays.items() if all(begun.applied.get(path) == v for path, v in shown.items()))
         file = next((f for f in fits if f not in known), "")
         return await self.observe(replace(sought, id=file), reader)
+
+    async def room(self, sought: Sought, reader: Reader) -> int | None:
+        """The node takes the letter after the highest, and fills no gaps."""
+        details = await reader.vm(sought.reach, sought.holder_id)
+        if isinstance(details, Unreadable) or details.value is None or not details.value.disks:
+            return None
+        return ord(LAST_DEVICE[-1]) - max(ord(d.name[-1]) for d in details.value.disks if d.name)
 
     async def observe(self, sought: Sought, reader: Reader) -> Observation:
         if not sought.holder_id:

@@ -140,6 +140,8 @@ class Kind(ABC, Generic[S]):
     """Only read: never created, changed or deleted."""
     holder: ClassVar[str] = ""
     """The spec field that names the VM it lives and dies with."""
+    most_on_holder: ClassVar[int] = 0
+    """How many of them one VM can have; 0: as many as may be. `room` tells of one that is there."""
     parks: ClassVar[bool] = False
     """Replaced by park, create, delete: the old one is powered off, and comes back if the new one fails."""
     irreplaceable: ClassVar[bool] = False
@@ -233,6 +235,10 @@ class Kind(ABC, Generic[S]):
     async def strays(self, sought: Sought, reader: Reader) -> Mapping[str, Mapping[str, Json]]:
         """What lives on `sought.holder_id` and carries no name of ours: id to what is shown of it."""
         return {}
+
+    async def room(self, sought: Sought, reader: Reader) -> int | None:
+        """How many more can be made on `sought.holder_id` as it is now; None where there is no limit, or none seen."""
+        return None
 
     def holds(self, desired: Mapping[str, Json]) -> Holding:
         """What a resource takes of its machine, for the books."""

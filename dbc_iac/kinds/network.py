@@ -25,6 +25,9 @@ from dbc_iac.kinds.spec import Reference, Spec
 from dbc_iac.kinds.types import Cidr, Flag, LanName
 from dbc_iac.values import Json
 
+_PRIVATE = tuple(ipaddress.IPv4Network(n) for n in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
+"""RFC 1918. Python's `is_private` also takes loopback, link-local and what is reserved."""
+
 
 class NetworkSpec(Spec):
     """A LAN. Its name is its identity in the whole machine room; nothing of it can be changed in place."""
@@ -136,12 +139,13 @@ class Network(Kind[NetworkSpec]):
     def _ranges(
         self, resource: Resource[NetworkSpec], own: ipaddress.IPv4Network, inventory: Inventory
     ) -> Iterator[Diagnostic]:
-        if not own.is_private:
+        if not any(own.subnet_of(private) for private in _PRIVATE):
             yield resource.problem(
                 "public-range",
                 "cidr",
                 f"{own} is not a private range",
                 detail="The node accepts it; guests then cannot reach the real addresses of that range.",
+                remedy="Use a part of 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16.",
                 severity=Severity.WARNING,
             )
         for other in inventory.of(self.name):
@@ -152,6 +156,7 @@ class Network(Kind[NetworkSpec]):
                     "cidr",
                     f"{own} overlaps {other.address} ({cidr})",
                     detail="The node accepts overlapping LANs.",
+                    remedy="Use different ranges if one VM or router is ever to reach both.",
                     severity=Severity.WARNING,
                 )
 

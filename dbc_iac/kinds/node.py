@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -15,6 +15,9 @@ from dbc_iac.kinds.resource import Inventory, Resource
 from dbc_iac.kinds.rules import access
 from dbc_iac.kinds.spec import Spec
 from dbc_iac.kinds.types import Hex64, Order, PortRange
+
+SCREEN = "ports.vnc"
+FIRST_SCREEN_PORT = 5900
 
 
 class NodeSpec(Spec):
@@ -67,3 +70,22 @@ def node_reach(name: str, inventory: Inventory, rent_order: str | None) -> Reach
     assert isinstance(node.spec, NodeSpec)  # noqa: S101 - the reference was checked
     reach = Node().reach(Resource(node.address, node.kind, node.name, node.spec), inventory)
     return reach if rent_order is None else reach.under(rent_order)
+
+
+def auto_ports(address: str, inventory: Inventory, path: str) -> range:
+    """The host ports of the Node document `address` that `auto` may take for a field of a VM; empty without a range."""
+    node = inventory.resources.get(address)
+    ports = node.spec.ports() if node is not None and isinstance(node.spec, NodeSpec) else range(0)
+    return range(max(ports.start, FIRST_SCREEN_PORT), ports.stop) if path == SCREEN else ports
+
+
+def no_free_port(vm: Resource[Any], node: str, path: str) -> Diagnostic:
+    """What is told of an `auto` for which the Node document `node` (an address) has no port."""
+    screen = f", for a screen from {FIRST_SCREEN_PORT} on" if path == SCREEN else ""
+    return vm.problem(
+        "no-free-port",
+        path,
+        f"there is no port for {path}: auto on {node}",
+        detail=f"`auto` takes a free port of the Node's portRange{screen}.",
+        remedy=f"Add or widen `portRange: 20000-29999` on {node}, or write a port.",
+    )

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity, SourceRange
-from dbc_iac.kinds.spec import Spec
+from dbc_iac.kinds.spec import Spec, SpecField
 from dbc_iac.values import Json
 
 S_co = TypeVar("S_co", bound=Spec, covariant=True)
@@ -42,6 +43,19 @@ class Resource(Generic[S_co]):
         """A diagnostic at a field of this document."""
         source = self.where(path) or self.where("")
         return Diagnostic(code, severity, summary, detail, remedy, source, (), self.address, exit_code)
+
+
+def unusable_secret(resource: Resource[Spec], field: SpecField, value: SecretText | None) -> Iterator[Diagnostic]:
+    """Why a secret that was read cannot be sent. Names where it was read from, and never what."""
+    if value is None or field.secret_form is None or field.secret_form.fits(value.reveal()):
+        return
+    yield resource.problem(
+        "unsafe-secret",
+        field.path,
+        f"{field.path}: what {field.read(resource.spec)} holds cannot be used",
+        detail=f"Expected are {field.secret_form.words}.",
+        remedy=field.secret_form.remedy,
+    )
 
 
 @dataclass(frozen=True, slots=True)

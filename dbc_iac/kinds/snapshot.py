@@ -29,10 +29,11 @@ from dbc_iac.kinds.reader import Known, Reader, Unreadable
 from dbc_iac.kinds.resource import Inventory, Resource
 from dbc_iac.kinds.rules import Behaviour, Rule, replaced
 from dbc_iac.kinds.spec import Reference, Spec
-from dbc_iac.kinds.types import Description, Token
+from dbc_iac.kinds.types import Description, SnapshotName, Token
 from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
 from dbc_iac.values import Json
 
+LONGEST = 64
 CREATING, UPLOADING = "creating", "uploading"
 _ARCHIVED = "it is of an earlier VM: its record went with that, its file is in the image centre"
 _sent_once = Rule(Behaviour.CREATE_ONLY, not_reported=True)
@@ -42,7 +43,7 @@ class SnapshotSpec(Spec):
     """A snapshot of a VM's system disk. It is taken in an offline window of the VM."""
 
     vm: Annotated[str, replaced, Reference("VirtualMachine")] = Field(description="name of the VM")
-    name: Annotated[Token | None, replaced] = Field(default=None, description="default: metadata.name")
+    name: Annotated[SnapshotName | None, replaced] = Field(default=None, description="default: metadata.name")
     description: Annotated[Description | None, Rule(Behaviour.CREATE_ONLY)] = None
     image_server: Annotated[Token, _sent_once] = Field(description="id of the image centre that it is uploaded to")
     trigger: Annotated[Token | None, Rule(Behaviour.REPLACE, not_reported=True)] = Field(
@@ -199,6 +200,14 @@ class Snapshot(Kind[SnapshotSpec]):
                 remedy="Remove the Snapshot, or use another boot mode.",
             )
         name = self.identity(resource, inventory, 0)
+        if len(name) > LONGEST:
+            yield resource.problem(
+                "invalid-name",
+                "name",
+                f"{name} has more than {LONGEST} characters",
+                detail="Without a name of its own a Snapshot is called as its document.",
+                remedy="Add a shorter `name:` to the spec.",
+            )
         for other in inventory.of(self.name):
             assert isinstance(other.spec, SnapshotSpec)  # noqa: S101 - of this kind
             same = other.spec.vm == resource.spec.vm and (other.spec.name or other.name.replace(".", "-")) == name

@@ -12,12 +12,13 @@ from functools import cache
 from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 
 from dbc_iac.kinds.rules import Rule, access
 from dbc_iac.kinds.types import AddressText, FieldOrAddress, Flag, Seconds
+from dbc_iac.manifest.forms import SecretForm, wrong
 from dbc_iac.values import Json
 
 _Mark = TypeVar("_Mark")
@@ -29,6 +30,16 @@ class Part(BaseModel):
     model_config = ConfigDict(
         alias_generator=to_camel, extra="forbid", frozen=True, populate_by_name=False, hide_input_in_errors=True
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _not_emptied(cls, value: Any, info: ValidationInfo) -> Any:
+        """What can be set and never emptied: null would look like a wish, and nothing would come of it."""
+        if value is None and info.field_name is not None:
+            rule = _marked(cls.model_fields[info.field_name], Rule)
+            if rule is not None and rule.no_clear:
+                raise wrong("cannot be emptied", "Leave it out: then it stays as it is and is not managed.")
+        return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +98,8 @@ class SpecField:
     attributes: tuple[str, ...]
     rule: Rule
     reference: Reference | None
+    secret_form: SecretForm | None = None
+    """What the value of a secret must look like."""
 
     def read(self, spec: BaseModel) -> Any:
         """The value in a spec, None where a nested part is absent."""
@@ -112,7 +125,7 @@ def _walk(model: type[BaseModel], prefix: str, attributes: tuple[str, ...]) -> I
         if rule is None and part is not None:
             yield from _walk(part, f"{path}.", (*attributes, name))
         elif rule is not None:
-            yield SpecField(path, (*attributes, name), rule, _marked(field, Reference))
+            yield SpecField(path, (*attributes, name), rule, _marked(field, Reference), _marked(field, SecretForm))
         else:
             raise TypeError(f"{model.__name__}.{name} has no rule")
 

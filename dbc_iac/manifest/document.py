@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, Related, Severity, SourceRange
 from dbc_iac.manifest.envelope import FIELDS, NAME, checked_name, parked
-from dbc_iac.manifest.marks import Marks, Path
+from dbc_iac.manifest.marks import Marks, Path, Where
 from dbc_iac.manifest.template import render
 from dbc_iac.manifest.validate import parse
 from dbc_iac.manifest.yaml import YamlDocument
@@ -57,7 +57,7 @@ class Reader:
             return
         name = checked_name(value, marks, self._models, (*FIELDS, "forEach"), self._found)
         if name is None:
-            self.whole = False
+            self._unsound(value)
             return
         kind = value["kind"]
         before = len(self._found.errors)
@@ -67,6 +67,16 @@ class Reader:
             yield from self._resource(kind, instance, metadata, value, marks, each)
         if len(self._found.errors) > before:
             self.broken.add(f"{kind}/{name}")
+
+    def _unsound(self, value: dict[str, Any]) -> None:
+        """A document that cannot be read: what it may have been called is not missed elsewhere."""
+        metadata, kind = value.get("metadata"), value.get("kind")
+        name = metadata.get("name") if isinstance(metadata, dict) else None
+        if not isinstance(name, str):
+            self.whole = False
+            return
+        known = isinstance(kind, str) and kind in self._models
+        self.broken |= {f"{k}/{name}" for k in ([kind] if known else self._models)}
 
     def _labels(self, written: Any, context: Mapping[str, Any], marks: Marks) -> dict[str, str]:
         labels = {} if written is None else render(written, context, marks, self._found, ("metadata", "labels"))
@@ -87,26 +97,35 @@ class Reader:
         if "forEach" not in value:
             yield None, None
             return
+        before = len(self._found.errors)
         each = render(value["forEach"], self._context, marks, self._found, ("forEach",))
-        items = {str(k): k for k in each} if isinstance(each, list) else each
+        if len(self._found.errors) > before:
+            return
+        items = self._keyed(each, marks) if isinstance(each, list) else each
         if not isinstance(items, dict):
             self._problem("for-each", "forEach takes a mapping, or a list of keys", marks, ("forEach",))
             return
         if len(items) > MOST_INSTANCES:
             self._problem("for-each", f"forEach has more than {MOST_INSTANCES} keys", marks, ("forEach",))
             return
-        if isinstance(each, list) and len(items) != len(each):
-            self._problem("for-each", "forEach has a key twice", marks, ("forEach",))
-        for key, item in items.items():
+        for index, (key, item) in enumerate(items.items()):
             if not NAME.fullmatch(key):
-                self._problem(
-                    "for-each",
-                    f"the key {key} is not lower-case letters, digits and -, at most 42",
-                    marks,
-                    ("forEach", key),
-                )
+                summary = f"the key {key} is not lower-case letters, digits and -, at most 42"
+                self._problem("for-each", summary, marks, ("forEach", index if isinstance(each, list) else key))
                 continue
             yield key, {"key": key, "value": item}
+
+    def _keyed(self, each: list[Any], marks: Marks) -> dict[str, Any]:
+        """A list of keys by the names that they give. Numbers may be keys; what is no text is no name."""
+        items: dict[str, Any] = {}
+        for index, key in enumerate(each):
+            if isinstance(key, bool) or not isinstance(key, str | int):
+                self._problem("for-each", "a key of forEach is text, such as worker-1", marks, ("forEach", index))
+            elif str(key) in items:
+                self._problem("for-each", f"forEach has the key {key} twice", marks, ("forEach", index))
+            else:
+                items[str(key)] = key
+        return items
 
     def _resource(
         self,
@@ -143,20 +162,18 @@ class Reader:
             return
         parsed = parse(self._models[kind], spec, marks, ("spec",), self._found, address)
         if parsed is not None:
-            yield ParsedResource(address, kind, name, parsed, labels, _Where(marks))
+            yield ParsedResource(address, kind, name, parsed, labels, Where(marks))
 
     def _problem(self, code: str, summary: str, marks: Marks, path: Path) -> None:
-        self._found.add(Diagnostic(code, Severity.ERROR, summary, source=marks.value(path)))
+        # Of a wrong name of a mapping the name is what is to be seen, not what it stands for.
+        place = (
+            marks.key(path) if code == "for-each" and len(path) > 1 and isinstance(path[-1], str) else marks.value(path)
+        )
+        self._found.add(Diagnostic(code, Severity.ERROR, summary, remedy=_REMEDIES[code], source=place))
 
 
-@dataclass(frozen=True, slots=True)
-class _Where:
-    """The source range of a dotted path in a spec."""
-
-    marks: Marks
-
-    def __call__(self, path: str) -> SourceRange | None:
-        if not path:
-            return self.marks.value(("metadata", "name"))
-        parts: Path = tuple(int(p) if p.isdecimal() else p for p in path.split("."))
-        return self.marks.value(("spec", *parts))
+_REMEDIES = {
+    "not-a-document": "Write these four, as in the examples. Several documents stand one after another, --- between.",
+    "invalid-value": "Write labels like this: {team: vision}.",
+    "for-each": "Write `forEach: {one: 1, two: 2}`, or `forEach: [one, two]`.",
+}

@@ -64,7 +64,9 @@ class _Envelope:
         if isinstance(name, str) and NAME.fullmatch(name):
             return name
         summary = "metadata.name must be lower-case letters, digits and -, at most 42"
-        self.problem("invalid-name", summary, ("metadata", "name"), "Name it." if name is None else "")
+        close = re.sub(r"[^a-z0-9]+", "-", str(name).lower()).strip("-")[:42].strip("-")
+        remedy = "Name it." if name is None or not close else f"Write {close}."
+        self.problem("invalid-name", summary, ("metadata", "name"), remedy)
         return None
 
     def unknown_keys(self, value: dict[str, Any], known: tuple[str, ...], at: Path) -> None:

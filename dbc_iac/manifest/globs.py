@@ -11,17 +11,20 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePath
 
-from dbc_iac.diagnostics import Diagnostic, Diagnostics, Severity
+from dbc_iac.diagnostics import Diagnostic, Diagnostics, Severity, SourceRange
 
 _MAGIC = frozenset("*?[")
 
 
-def matching(project: Path, pattern: str, found: Diagnostics) -> list[Path]:
-    """The files, and whatever else is no directory, that a pattern names below a project, in order."""
+def matching(project: Path, pattern: str, found: Diagnostics, place: SourceRange | None = None) -> list[Path]:
+    """The files, and whatever else is no directory, that a pattern names below a project, in order.
+
+    `place`: where the pattern stands, for problems.
+    """
     parts = PurePath(pattern).parts
     if not parts or PurePath(pattern).is_absolute():
         return []
-    walk = _Walk(project, found)
+    walk = _Walk(project, found, place)
     files = {p for p in walk.matches(project, parts) if not p.is_dir()}
     for link in sorted(walk.dangling - files):  # it may have led to a directory of manifests
         walk.problem("unreadable-file", f"{link} is a symbolic link that leads to nothing", "Remove or mend it.")
@@ -29,9 +32,10 @@ def matching(project: Path, pattern: str, found: Diagnostics) -> list[Path]:
 
 
 class _Walk:
-    def __init__(self, project: Path, found: Diagnostics) -> None:
+    def __init__(self, project: Path, found: Diagnostics, place: SourceRange | None) -> None:
         self._root = project.resolve()
         self._found = found
+        self._place = place
         self.dangling: set[Path] = set()
 
     def matches(self, directory: Path, parts: tuple[str, ...]) -> Iterator[Path]:
@@ -81,4 +85,4 @@ class _Walk:
         return inside
 
     def problem(self, code: str, summary: str, remedy: str) -> None:
-        self._found.add(Diagnostic(code, Severity.ERROR, summary, remedy=remedy))
+        self._found.add(Diagnostic(code, Severity.ERROR, summary, remedy=remedy, source=self._place))

@@ -13,7 +13,7 @@ from dbc_iac.diagnostics import Diagnostic, Diagnostics, Severity, SourceRange
 from dbc_iac.manifest.document import ParsedResource, Reader
 from dbc_iac.manifest.envelope import FIELDS, checked_name, parked
 from dbc_iac.manifest.globs import matching
-from dbc_iac.manifest.marks import Marks
+from dbc_iac.manifest.marks import Marks, Where
 from dbc_iac.manifest.project import FILE, EnvironmentSpec, ProjectSpec
 from dbc_iac.manifest.validate import hide_literals, parse
 from dbc_iac.manifest.variables import resolve, settings
@@ -36,6 +36,8 @@ class LoadedProject:
     """Whether every document could be told at least by its address."""
     where: Callable[[tuple[str | int, ...]], SourceRange | None]
     """The place of a value of the project file, by its path from the root of that document."""
+    place: Callable[[str], SourceRange | None]
+    """The same by a dotted path in its spec."""
 
 
 def load_project(
@@ -60,7 +62,8 @@ def load_project(
     hide_literals(loader.found, sources)
     whole = reader.whole and loader.whole
     broken = frozenset(reader.broken)
-    return LoadedProject(name, project, tuple(resources), loader.found, broken, whole, loader.marks.value)
+    marks = loader.marks
+    return LoadedProject(name, project, tuple(resources), loader.found, broken, whole, marks.value, Where(marks))
 
 
 class _Loader:
@@ -71,13 +74,18 @@ class _Loader:
         self.whole = True
         self.marks = Marks()
 
+    def where(self, path: str) -> SourceRange | None:
+        """The place of a dotted path in the spec of the project file."""
+        return Where(self.marks)(path)
+
     def read(self, path: Path) -> list[YamlDocument]:
         """The documents of a file; problems are collected."""
         name = str(path)
         try:
             data = path.read_bytes()
         except OSError as error:
-            self.found.add(Diagnostic("unreadable-file", Severity.ERROR, f"{name} cannot be read ({error.strerror})"))
+            summary, remedy = f"{name} cannot be read ({error.strerror})", "Check it and its permissions."
+            self.found.add(Diagnostic("unreadable-file", Severity.ERROR, summary, remedy=remedy))
             self.whole = False
             return []
         self.sources[name] = data.decode("utf-8", "replace")
@@ -126,22 +134,26 @@ class _Loader:
         if environment is not None:
             if environment not in project.environments:
                 known = ", ".join(sorted(project.environments)) or "none"
-                self._stop("unknown-environment", f"there is no environment {environment}", f"Known: {known}.")
+                summary, place = f"there is no environment {environment}", self.where("environments")
+                self._stop("unknown-environment", summary, f"Known: {known}.", place)
             chosen = project.environments[environment]
         files = [self.directory / f for f in chosen.variables]
-        for path in (*files, *variable_files):
+        for index, path in enumerate((*files, *variable_files)):
             if not path.is_file():
-                self._stop("unreadable-file", f"variable file {path} cannot be read", "A missing file means no plan.")
+                place = self.where(f"environments.{environment}.variables.{index}") if index < len(files) else None
+                summary = f"variable file {path} cannot be read"
+                self._stop("unreadable-file", summary, "Write it, or take it off the list: without it no plan.", place)
         found = settings(files, environ, variables, variable_files, self.sources)
-        values = resolve(project.variables, found, self.found)
+        values = resolve(project.variables, found, self.found, self.where)
         return {"var": values, "env": environment or "", "project": name}
 
     def manifests(self, project: ProjectSpec) -> list[YamlDocument]:
         """The documents of all manifests, by file name. A glob that matches nothing is a mistake."""
         documents: list[YamlDocument] = []
         seen: set[Path] = set()
-        for pattern in project.manifests:
-            paths = matching(self.directory, pattern, self.found)
+        for index, pattern in enumerate(project.manifests):
+            place = self.where(f"manifests.{index}")
+            paths = matching(self.directory, pattern, self.found, place)
             if not paths:
                 self.whole = False
                 self.found.add(
@@ -151,24 +163,26 @@ class _Loader:
                         f"manifests: {pattern} matches no file",
                         "A missing file would look like a wish to delete everything in it.",
                         "Add a manifest, or correct the glob in the project file.",
+                        place,
                     )
                 )
             for path in paths:
                 if path not in seen and path != self.directory / FILE:
                     seen.add(path)
-                    documents += self._manifest(path)
+                    documents += self._manifest(path, place)
         return documents
 
-    def _manifest(self, path: Path) -> list[YamlDocument]:
+    def _manifest(self, path: Path, place: SourceRange | None) -> list[YamlDocument]:
         """A file that a glob names. One that cannot be had is a problem: its resources must not seem unwanted."""
         if not path.resolve().is_relative_to(self.directory.resolve()):
             remedy = "Copy it into the project; only --var-file may name files elsewhere."
             summary = f"{path} leads out of the project"
-            self.found.add(Diagnostic("outside-project", Severity.ERROR, summary, remedy=remedy))
+            self.found.add(Diagnostic("outside-project", Severity.ERROR, summary, remedy=remedy, source=place))
             self.whole = False
             return []
         if path.exists() and not path.is_file():  # to read from a pipe could take for ever
-            self.found.add(Diagnostic("unreadable-file", Severity.ERROR, f"{path} is not a file"))
+            summary, remedy = f"{path} is not a file", "Remove it, or correct the glob in the project file."
+            self.found.add(Diagnostic("unreadable-file", Severity.ERROR, summary, remedy=remedy, source=place))
             self.whole = False
             return []
         return self.read(path)

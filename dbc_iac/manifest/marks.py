@@ -27,3 +27,16 @@ class Marks:
     def key(self, path: Path) -> SourceRange | None:
         """Of the key that leads to a path; where there is none, of the value."""
         return self.keys.get(path) or self.value(path)
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """The source range of a dotted path in a spec."""
+
+    marks: Marks
+
+    def __call__(self, path: str) -> SourceRange | None:
+        if not path:
+            return self.marks.value(("metadata", "name"))
+        parts: Path = tuple(int(p) if p.isdecimal() else p for p in path.split("."))
+        return self.marks.value(("spec", *parts))

@@ -12,21 +12,43 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 from dbc_iac.api.keys import public_key_of
+from dbc_iac.manifest.forms import Form, Whole, wrong
 from dbc_iac.manifest.secret import LITERAL, SecretRef
 from dbc_iac.manifest.variables import VariableSpec
 
 FILE = "dbc-iac.yaml"
-Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?$")]
+Name = Annotated[
+    str,
+    Form(r"[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?", "lower-case letters, digits and -, at most 42", "Choose another name."),
+]
+Flag = Annotated[bool, Field(strict=True)]
+"""True or false, not a word for it: `yes` is text in YAML 1.2."""
+
+
+_COPY = "Copy it whole from the wallet, or from `dbc-iac wallet address`."
+
+
+_LETTERS = "letters, digits and _, no digit first, at most"
+_OTHER = "Choose another name."
+Uid = Annotated[str, Form(r"[0-9a-f]{32}", "32 lower-case hex digits", "Copy the one that `dbc-iac init` wrote.")]
+PublicKey = Annotated[str, Form(r"[0-9a-f]{64}", "64 lower-case hex digits", "Copy the whole key, without 0x.")]
+SchemaName = Annotated[str, Form(r"[a-z_][a-z0-9_]{0,62}", f"lower-case {_LETTERS} 63", _OTHER)]
+VariableName = Annotated[str, Form(r"[A-Za-z_][A-Za-z0-9_]{0,63}", f"{_LETTERS} 64", _OTHER)]
+OutputName = Annotated[str, Form(r"[A-Za-z_][A-Za-z0-9_-]{0,63}", "letters, digits, _ and -, no digit first", _OTHER)]
+WarningCode = Annotated[str, Form(r"[a-z][a-z-]*", "the code of a warning", "Copy it from the warning: cuts-lan.")]
+ResourceAddress = Annotated[
+    str, Form(r"[A-Z][A-Za-z]+/[a-z0-9-]+(\.[a-z0-9-]+)?", "KIND/NAME", "Write it like VirtualMachine/trainer.")
+]
 
 
 def _address(value: str) -> str:
     """An SS58 address of prefix 42, checksum and all."""
     if not value.startswith("5"):
-        raise ValueError("expected an SS58 address of network 42: it begins with 5")
+        raise wrong("expected an SS58 address of network 42: it begins with 5", _COPY)
     try:
         public_key_of(value)
     except ValueError:
-        raise ValueError("this is not an SS58 address: its checksum does not fit") from None
+        raise wrong("this is not an SS58 address: its checksum does not fit", _COPY) from None
     return value
 
 
@@ -50,8 +72,10 @@ class ClientSpec(_Part):
 
     url: Url = Field(description="such as http://127.0.0.1:5050")
     headers: dict[str, SecretRef] = Field(default_factory=dict, description="headers for a gateway; secret values")
-    max_in_flight: int = Field(default=1, ge=1, le=64, description="requests at once; the real software takes one")
-    insecure_http: bool = Field(default=False, description="allow plain http to another machine")
+    max_in_flight: Annotated[int, Whole(1, 64)] = Field(
+        default=1, description="requests at once; the real software takes one"
+    )
+    insecure_http: Flag = Field(default=False, description="allow plain http to another machine")
 
     @model_validator(mode="after")
     def _checked(self) -> Self:
@@ -59,16 +83,26 @@ class ClientSpec(_Part):
         return self
 
 
-def check_url(url: str, shown: str, *, insecure_http: bool) -> None:
-    """Raises ValueError for what is no URL of a node, or shows what is sent to it to everyone on the way."""
-    parts = urlsplit(url)
+_URL = "Write it like http://127.0.0.1:5050."
+
+
+def check_url(url: str, shown: str, *, insecure_http: bool, at: str = "url") -> None:
+    """Raises ValueError for what is no URL of a node, or shows what is sent to it to everyone on the way.
+
+    `at`: the field that is meant.
+    """
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        raise wrong("this is no URL: its host or port cannot be read", _URL, at=at) from None
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError("url: expected http://HOST:PORT or https://HOST")
-    _ = parts.port  # raises ValueError where it is no port
+        raise wrong("expected http://HOST:PORT or https://HOST", _URL, at=at)
     if parts.scheme == "http" and not insecure_http and not _loopback(parts.hostname):
-        raise ValueError(
-            f"url: plain http to another machine shows everyone on the way {shown}; "
-            "use https or a tunnel to 127.0.0.1, or set insecureHttp: true"
+        raise wrong(
+            f"plain http to another machine shows everyone on the way {shown}",
+            "Use https or a tunnel to 127.0.0.1, or set insecureHttp: true.",
+            at=at,
         )
 
 
@@ -97,7 +131,7 @@ class WalletSpec(_Part):
     @model_validator(mode="after")
     def _one(self) -> Self:
         if sum(v is not None for v in (self.seed, self.mnemonic, self.keystore)) != 1:
-            raise ValueError("expected exactly one of seed, mnemonic and keystore")
+            raise wrong("expected exactly one of seed, mnemonic and keystore", "Leave one of them.")
         return self
 
 
@@ -110,19 +144,21 @@ class SignaturesSpec(_Part):
 class MultisigSpec(_Part):
     """A multisig account."""
 
-    wallets: tuple[str, ...] = Field(min_length=1, description="addresses of all members")
-    threshold: int = Field(ge=1)
+    wallets: tuple[Annotated[str, AfterValidator(_address)], ...] = Field(
+        min_length=1, description="addresses of all members"
+    )
+    threshold: Annotated[int, Whole(1, 1000)]
     signers: tuple[WalletSpec, ...] = Field(default=(), description="members whose keys are at hand")
     signs: SignaturesSpec | None = None
 
     @model_validator(mode="after")
     def _checked(self) -> Self:
-        for wallet in self.wallets:
-            _address(wallet)
         if self.threshold > len(self.wallets):
-            raise ValueError("threshold: more than there are wallets")
+            raise wrong("more than there are wallets", "Write how many must sign.", at="threshold")
         if self.signs is None and self.threshold > len(self.signers):
-            raise ValueError("threshold: more than there are signers")
+            raise wrong(
+                "more than there are signers", "Add signers, or `signs` with what others signed.", at="threshold"
+            )
         return self
 
 
@@ -140,7 +176,9 @@ class IdentitySpec(_Part):
     multisig: MultisigSpec | None = None
     sessions: dict[str, SessionSpec] | None = Field(default=None, description="by Node name or node id")
     node_key: SecretRef | None = Field(default=None, description="private key of a bare-metal manager, 64 hex digits")
-    address: str | None = Field(default=None, description="SS58 address; required for multisig, and to own a Network")
+    address: Annotated[str, AfterValidator(_address)] | None = Field(
+        default=None, description="SS58 address; required for multisig, and to own a Network"
+    )
 
     @property
     def made_of(self) -> str:
@@ -153,11 +191,11 @@ class IdentitySpec(_Part):
     @model_validator(mode="after")
     def _checked(self) -> Self:
         if sum(v is not None for v in (self.wallet, self.multisig, self.sessions, self.node_key)) != 1:
-            raise ValueError("expected exactly one of wallet, multisig, sessions and nodeKey")
-        if self.address is not None:
-            _address(self.address)
-        elif self.multisig is not None:
-            raise ValueError("address: required with multisig, to check the account that is derived")
+            raise wrong("expected exactly one of wallet, multisig, sessions and nodeKey", "Leave one of them.")
+        if self.address is None and self.multisig is not None:
+            raise wrong(
+                "address is required with multisig", "Add `address:`: the account that is derived is held to it."
+            )
         return self
 
 
@@ -177,8 +215,8 @@ class StateSpec(_Part):
     lock_path: str = Field(default="", description="http: where locks are, below each address; GitLab: /lock")
     lock_method: Literal["LOCK", "POST", "PUT"] = Field(default="LOCK", description="http: GitLab: POST")
     unlock_method: Literal["UNLOCK", "DELETE"] = Field(default="UNLOCK", description="http: GitLab: DELETE")
-    insecure_http: bool = Field(default=False, description="http, objectstore: allow plain http to another machine")
-    schema_name: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,62}$")] = Field(
+    insecure_http: Flag = Field(default=False, description="http, objectstore: allow plain http to another machine")
+    schema_name: SchemaName = Field(
         default="dbc_iac", alias="schema", description="postgres: schema with the tables, one for each project"
     )
     endpoint: Url = Field(default="", description="objectstore: of a server that is not the cloud's own")
@@ -190,18 +228,20 @@ class StateSpec(_Part):
 
     @model_validator(mode="after")
     def _checked(self) -> Self:
-        wrong = self.model_fields_set - {"backend"} - _FIELDS_OF[self.backend]
-        if wrong:
-            name = min(self.__pydantic_fields__[field].alias or field for field in wrong)
-            raise ValueError(f"{name}: not a field of the backend {self.backend}")
+        unknown = self.model_fields_set - {"backend"} - _FIELDS_OF[self.backend]
+        if unknown:
+            name = min(self.__pydantic_fields__[field].alias or field for field in unknown)
+            raise wrong(f"not a field of the backend {self.backend}", "Remove it, or choose another backend.", at=name)
         if self.backend == "http" or self.endpoint:
             url = self.endpoint or self.address
-            check_url(url, "all that the state knows, and the password", insecure_http=self.insecure_http)
+            shown, at = "all that the state knows, and the password", "endpoint" if self.endpoint else "address"
+            check_url(url, shown, insecure_http=self.insecure_http, at=at)
         schemes = _SCHEMES.get(self.backend)
-        if schemes and urlsplit(self.address).scheme not in schemes:
-            raise ValueError(f"address: expected {' or '.join(f'{s}://' for s in schemes)}")
+        if schemes and self.address.partition("://")[0] not in schemes:
+            expected = " or ".join(f"{s}://" for s in schemes)
+            raise wrong(f"expected {expected}", "Write where it is; docs/state.md has examples.", at="address")
         if self.backend == "http" and bool(self.username) != (self.password is not None):
-            raise ValueError("username and password belong together")
+            raise wrong("username and password belong together", "Add the other one.")
         return self
 
 
@@ -216,9 +256,6 @@ _FIELDS_OF = {
 _SCHEMES = {"postgres": ("postgresql", "postgres"), "objectstore": ("s3", "gs", "az")}
 
 
-PublicKey = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-
 class OlderKey(_Part):
     """A key that opens what was written before: exactly one of these."""
 
@@ -229,7 +266,7 @@ class OlderKey(_Part):
     @model_validator(mode="after")
     def _checked(self) -> Self:
         if sum(v is not None for v in (self.passphrase, self.key, self.private_key)) != 1:
-            raise ValueError("expected exactly one of passphrase, key and privateKey")
+            raise wrong("expected exactly one of passphrase, key and privateKey", "Leave one of them.")
         return self
 
 
@@ -245,7 +282,9 @@ class EncryptionSpec(_Part):
     @model_validator(mode="after")
     def _checked(self) -> Self:
         if self.passphrase is None and self.key is None and not self.recipients:
-            raise ValueError("expected passphrase, key or recipients: what is written must be for somebody")
+            raise wrong(
+                "expected passphrase, key or recipients: what is written must be for somebody", "Add one of them."
+            )
         return self
 
 
@@ -258,16 +297,10 @@ class EnvironmentSpec(_Part):
 class ThresholdsSpec(_Part):
     """How much may go at once without being said, and which warnings stop a plan."""
 
-    max_removals: int = Field(default=50, ge=0, le=100, description="percent of the resources in state")
-    refuse: tuple[Annotated[str, Field(pattern=r"^[a-z][a-z-]*$")], ...] = Field(
+    max_removals: Annotated[int, Whole(0, 100)] = Field(default=50, description="percent of the resources in state")
+    refuse: tuple[WarningCode, ...] = Field(
         default=(), description="codes of warnings that refuse a plan, such as cuts-lan"
     )
-
-
-ResourceAddress = Annotated[str, Field(pattern=r"^[A-Z][A-Za-z]+/[a-z0-9-]+(\.[a-z0-9-]+)?$")]
-
-
-OutputName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$")]
 
 
 class MoveSpec(_Part):
@@ -281,7 +314,7 @@ def _zone(value: str) -> str:
     try:
         ZoneInfo(value)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError("expected a time zone such as Europe/Berlin") from None
+        raise wrong("expected a time zone", "Write one of the IANA names, such as Europe/Berlin.") from None
     return value
 
 
@@ -305,23 +338,19 @@ class PolicySpec(_Part):
     @model_validator(mode="after")
     def _one(self) -> Self:
         if (self.deny is None) == (self.warn is None):
-            raise ValueError("expected exactly one of deny and warn")
+            raise wrong("expected exactly one of deny and warn", "Leave one of them.")
         return self
 
 
 class ProjectSpec(_Part):
     """A project."""
 
-    uid: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] = Field(
-        description="random; the ids of VMs are derived from it; never copy it from another project"
-    )
+    uid: Uid = Field(description="random; the ids of VMs are derived from it; never copy it from another project")
     clients: dict[Name, ClientSpec] = Field(min_length=1, description="client nodes by name")
     identities: dict[Name, IdentitySpec] = Field(min_length=1)
     state: StateSpec = Field(default_factory=StateSpec)
     encryption: EncryptionSpec | None = None
-    variables: dict[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")], VariableSpec] = Field(
-        default_factory=dict
-    )
+    variables: dict[VariableName, VariableSpec] = Field(default_factory=dict)
     environments: dict[Name, EnvironmentSpec] = Field(default_factory=dict)
     manifests: tuple[str, ...] = Field(default=("manifests/**/*.yaml",), min_length=1, description="globs")
     moved: tuple[MoveSpec, ...] = Field(default=(), description="renamed documents; may stay when it is done")
@@ -333,7 +362,7 @@ class ProjectSpec(_Part):
         default_factory=dict, description="what `output` prints: templates over `resource[ADDRESS]`, `project`, `env`"
     )
     thresholds: ThresholdsSpec = Field(default_factory=ThresholdsSpec)
-    trusted_plan_keys: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")], ...] = Field(
+    trusted_plan_keys: tuple[PublicKey, ...] = Field(
         default=(),
         description="public keys (see `signing-key`); with any, only plan files signed by one are applied",
     )
@@ -348,5 +377,6 @@ class ProjectSpec(_Part):
     @model_validator(mode="after")
     def _known_client(self) -> Self:
         if self.image_client is not None and self.image_client not in self.clients:
-            raise ValueError(f"imageClient: there is no client {self.image_client}; one of: {', '.join(self.clients)}")
+            known = ", ".join(self.clients)
+            raise wrong(f"there is no client {self.image_client}", f"Use one of: {known}.", at="imageClient")
         return self

@@ -17,6 +17,8 @@ _MOST_MADE = 10_000_000
 """Characters and values that one rendering may make in all, those in between too."""
 _NAMES = ("var", "env", "project", "each")
 CLOSE = "; did you mean "
+UNKNOWN = " is not defined"
+NO_EACH = "each is not defined: this document has no forEach"
 _UNREPEATABLE = ("random", "lipsum", "cycler", "joiner")
 """What a template must not have: the same manifests give the same plan."""
 _GROWING = frozenset({
@@ -94,8 +96,10 @@ def _made_with(operator: str, left: Any, right: Any) -> int:
 def _not_defined(name: str, owner: Any) -> str:
     """What is said of a name that means nothing. `owner` is what it was looked for in, None at the top."""
     known = _NAMES if owner is None else [str(k) for k in owner] if isinstance(owner, Mapping) else ()
+    if owner is None and name == "each":
+        return NO_EACH
     close = difflib.get_close_matches(name, known, 1)
-    return f"{name} is not defined" + (f"{CLOSE}{close[0]}?" if close else "")
+    return f"{name}{UNKNOWN}" + (f"{CLOSE}{close[0]}?" if close else "")
 
 
 def _measured(name: str, made: Callable[..., Any], charge: Callable[[int], None]) -> Callable[..., Any]:

@@ -10,15 +10,17 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
 from pydantic_core import PydanticCustomError
 
 from dbc_iac.api.secret import SecretText
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity, SourceRange
+from dbc_iac.manifest.forms import Form, wrong
 
 LITERAL = "literal_secret"
 """Type of the pydantic error where a value stands in the place of a reference."""
@@ -26,12 +28,18 @@ EXEC_SECONDS = 30.0
 """How long a program may take to print a secret."""
 
 
+EnvironmentName = Annotated[
+    str,
+    Form(r"[A-Za-z_][A-Za-z0-9_.-]*", "the name of an environment variable", "Write a name, such as DBC_WALLET_SEED."),
+]
+
+
 class SecretRef(BaseModel):
     """Where a secret is: exactly one of `env`, `file` and `exec`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, hide_input_in_errors=True)
 
-    env: str | None = Field(default=None, description="name of an environment variable", min_length=1)
+    env: EnvironmentName | None = Field(default=None, description="name of an environment variable")
     file: str | None = Field(default=None, description="path of a file, relative to the project", min_length=1)
     command: tuple[str, ...] | None = Field(
         default=None, alias="exec", description="program and arguments that print it", min_length=1
@@ -50,7 +58,7 @@ class SecretRef(BaseModel):
     @model_validator(mode="after")
     def _one(self) -> Self:
         if sum(v is not None for v in (self.env, self.file, self.command)) != 1:
-            raise ValueError("expected exactly one of env, file and exec")
+            raise wrong("expected exactly one of env, file and exec", "Leave one of them, such as {env: NAME}.")
         return self
 
     @model_serializer
@@ -66,11 +74,42 @@ class SecretRef(BaseModel):
         return f"environment variable {self.env}" if self.env is not None else f"file {self.file}"
 
 
-class SecretResolver:
-    """Resolves references once each. `base` is what relative file names are relative to."""
+Places = Mapping[SecretRef, tuple[str, SourceRange | None]]
+"""Where references stand: the field, and its place in a file."""
 
-    def __init__(self, environ: Mapping[str, str], base: Path, exec_seconds: float = EXEC_SECONDS) -> None:
+
+def secret_places(part: Any, where: Callable[[str], SourceRange | None], path: str = "") -> Places:
+    """The references that a model holds, with the places that `where` gives for their paths."""
+    if isinstance(part, SecretRef):
+        return {part: (path, where(path))}
+    inner: Iterable[tuple[object, Any]] = ()
+    if isinstance(part, BaseModel):
+        inner = ((f.alias or name, getattr(part, name)) for name, f in type(part).model_fields.items())
+    elif isinstance(part, Mapping):
+        inner = part.items()
+    elif isinstance(part, tuple):
+        inner = enumerate(part)
+    found: dict[SecretRef, tuple[str, SourceRange | None]] = {}
+    for key, value in inner:
+        found.update(secret_places(value, where, f"{path}.{key}" if path else str(key)))
+    return found
+
+
+class SecretResolver:
+    """Resolves references once each. `base` is what relative file names are relative to.
+
+    `places`: of references that stand in the project file, to say where one is that cannot be resolved.
+    """
+
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        base: Path,
+        exec_seconds: float = EXEC_SECONDS,
+        places: Places | None = None,
+    ) -> None:
         self._environ = environ
+        self._places = places or {}
         self._base = base
         self._exec_seconds = exec_seconds
         self._known: dict[SecretRef, SecretText] = {}
@@ -78,8 +117,15 @@ class SecretResolver:
     def resolve(self, ref: SecretRef) -> SecretText:
         """The secret. Raises DiagnosticError that names the place, never a value."""
         if ref not in self._known:
-            self._known[ref] = SecretText(self._read(ref))
+            try:
+                self._known[ref] = SecretText(self._read(ref))
+            except DiagnosticError as error:
+                raise DiagnosticError(*(self._placed(ref, told) for told in error.diagnostics)) from None
         return self._known[ref]
+
+    def _placed(self, ref: SecretRef, told: Diagnostic) -> Diagnostic:
+        path, source = self._places.get(ref, ("", None))
+        return replace(told, summary=f"{path}: {told.summary}", source=source) if path else told
 
     def known(self) -> tuple[SecretText, ...]:
         """All that have been read so far."""

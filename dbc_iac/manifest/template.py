@@ -13,9 +13,9 @@ from typing import Any
 
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, Severity, SourceRange
 from dbc_iac.manifest.marks import Marks, Path
-from dbc_iac.manifest.sandbox import CLOSE, sandbox
+from dbc_iac.manifest.sandbox import CLOSE, NO_EACH, UNKNOWN, sandbox
 
-_MARKUP = re.compile(r"\{\{|\{%")
+_MARKUP = re.compile(r"\{\{|\{%|\{#.*?#\}", re.DOTALL)
 _ONE = re.compile(r"\s*\{\{[-+]?((?:(?!\{\{|\}\}).)*?)[-+]?\}\}\s*", re.DOTALL)
 MOST_NESTED_LOOPS = 2
 MOST_TEXT = 100_000
@@ -100,12 +100,16 @@ def _plain(result: Any) -> Any:
 
 def _problem(message: str, source: SourceRange | None) -> Diagnostic:
     what, _, close = message.partition(CLOSE)
-    known = "Known names: var, env, project, and each in a document with forEach."
+    remedy = f"Did you mean {close}" if close else "Correct the expression."
+    if what == NO_EACH:
+        remedy = "Add `forEach:`, or name something of var."
+    elif what.endswith(UNKNOWN) and not close:
+        remedy = "Known names: var, env, project, and each in a document with forEach."
     return Diagnostic(
         "template",
         Severity.ERROR,
         f"the template cannot be rendered: {what}",
-        remedy=f"Did you mean {close}" if close else known,
+        remedy=remedy,
         source=source,
     )
 

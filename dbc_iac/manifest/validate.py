@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, Severity
+from dbc_iac.manifest.forms import WRONG
 from dbc_iac.manifest.marks import Marks, Path
 from dbc_iac.manifest.secret import LITERAL
 from dbc_iac.manifest.yaml import NumberText
@@ -61,7 +62,10 @@ def _texts(value: Any) -> Any:
 
 
 def _worth_saying(errors: list[ErrorDetails], value: Any) -> list[ErrorDetails]:
-    """Of a union's errors, one for each place: the one that goes deepest; of a text, the words it could have been."""
+    """Of a union's errors, one for each place: the one that goes deepest; of a text, the words it could have been.
+
+    Where a mapping or list was taken for what it is, the branches that wanted a scalar there have nothing to say.
+    """
     best: dict[Path, ErrorDetails] = {}
     for error in errors:
         path = _path(error, value)
@@ -70,7 +74,12 @@ def _worth_saying(errors: list[ErrorDetails], value: Any) -> list[ErrorDetails]:
             best[path] = error
         elif error["type"] == "literal_error" and known["type"] == "int_type" and isinstance(_at(value, path), str):
             best[path] = {**error, "ctx": {"expected": f"a whole number or {error['ctx']['expected']}"}}
-    return list(best.values())
+    inner = {path[:length] for path in best for length in range(len(path))}
+    return [e for p, e in best.items() if p not in inner or not _wanted_a_scalar(e, _at(value, p))]
+
+
+def _wanted_a_scalar(error: ErrorDetails, given: Any) -> bool:
+    return error["type"] in {"string_type", "int_type", "literal_error"} and isinstance(given, dict | list)
 
 
 def _path(error: ErrorDetails, value: Any) -> Path:
@@ -87,7 +96,8 @@ def _path(error: ErrorDetails, value: Any) -> Path:
         elif error["type"] != "missing" or index < len(loc) - 1:
             continue
         path.append(part)
-    return tuple(path)
+    meant = error.get("ctx", {}).get("at") if error["type"] == WRONG else None
+    return (*path, *str(meant).split(".")) if meant else tuple(path)
 
 
 def _diagnostic(
@@ -122,39 +132,39 @@ def _diagnostic(
             str(context.get("remedy", "Write {env: NAME}, {file: PATH} or {exec: [PROGRAM, ...]}.")), marks.value(here),
             address=address,
         )  # fmt: skip
-    message = _message(error, _at(value, path))
+    message, remedy = _said(error, _at(value, path))
     return Diagnostic(
-        "invalid-value", Severity.ERROR, f"{dotted or 'this'}: {message}", source=marks.value(here), address=address
-    )
+        "invalid-value", Severity.ERROR, f"{dotted or 'this'}: {message}", remedy=remedy, source=marks.value(here),
+        address=address,
+    )  # fmt: skip
 
 
-_MESSAGES = {
-    "string_type": "expected text; put it in quotes",
-    "int_type": "expected a whole number",
-    "int_parsing": "expected a whole number",
-    "bool_type": "expected true or false",
-    "bool_parsing": "expected true or false",
-    "model_type": "expected a mapping",
-    "model_attributes_type": "expected a mapping",
-    "dict_type": "expected a mapping",
-    "tuple_type": "expected a list",
-    "list_type": "expected a list",
-}
+_MAPPING = ("expected a mapping", "Write its fields below it, one `name: value` a line.")
+_LIST = ("expected a list", "Write [a, b], or one `- ` line for each.")
+_WHOLE = ("expected a whole number", "Write digits without quotes, such as 4.")
+_FLAG = ("expected true or false", "Write true or false, without quotes.")
+_SAID = {
+    "string_type": ("expected text", "Put it in quotes."),
+    "string_unicode": ("expected text", "Remove the halves of characters (surrogates) from it."),
+    "int_type": _WHOLE, "int_parsing": _WHOLE, "int_from_float": _WHOLE, "int_parsing_size": _WHOLE,
+    "finite_number": _WHOLE, "bool_type": _FLAG, "bool_parsing": _FLAG, "model_type": _MAPPING,
+    "model_attributes_type": _MAPPING, "dict_type": _MAPPING, "tuple_type": _LIST, "list_type": _LIST,
+    "too_short": ("must not be empty", "Write at least one."),
+    "string_too_short": ("must not be empty; leave it out instead", "Write something, or remove the line."),
+}  # fmt: skip
+_ANYWAY = "Correct the value; docs/kinds.md says what the field takes."
 
 
-def _message(error: ErrorDetails, given: Any) -> str:
-    """What is wrong with a value, in our words where pydantic's are about Python."""
+def _said(error: ErrorDetails, given: Any) -> tuple[str, str]:
+    """What is wrong with a value and what to write, in our words where pydantic's are about Python."""
     kind, context = error["type"], error.get("ctx", {})
-    message = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    if kind == "string_pattern_mismatch":
-        return f"it must match {context.get('pattern', '')}"
+    if kind == WRONG:
+        return error["msg"], str(context["remedy"])
+    if kind == "too_short" and given == "":
+        kind = "string_too_short"
     if kind in {"too_long", "string_too_long"} and isinstance(given, str):
-        return f"at most {context.get('max_length')} characters, and this has {len(given)}"
-    if kind in {"too_short", "string_too_short"} and given == "":
-        return "must not be empty; leave it out instead"
-    if kind in {"greater_than_equal", "less_than_equal"}:
-        return f"must be {message}"
-    return _MESSAGES.get(kind, message)
+        return f"at most {context.get('max_length')} characters, and this has {len(given)}", "Shorten it."
+    return _SAID.get(kind, (error["msg"].removeprefix("Value error, ").removeprefix("Input should be "), _ANYWAY))
 
 
 def hide_literals(found: Diagnostics, sources: dict[str, str]) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -88,12 +88,23 @@ def _from_file(path: Path, texts: dict[str, str]) -> list[Setting]:
     return result
 
 
-def resolve(declared: Mapping[str, VariableSpec], found: Sequence[Setting], problems: Diagnostics) -> dict[str, Any]:
-    """The value of every declared variable."""
+def resolve(
+    declared: Mapping[str, VariableSpec],
+    found: Sequence[Setting],
+    problems: Diagnostics,
+    where: Callable[[str], SourceRange | None],
+) -> dict[str, Any]:
+    """The value of every declared variable. `where`: the place of a path in the project file."""
     values: dict[str, Any] = {}
     defaults = [
         # The project file has been read by now: a number with a fraction stands there as its text.
-        Setting(k, v.default, "its default", text=v.type == "number" and isinstance(v.default, str))
+        Setting(
+            k,
+            v.default,
+            "its default",
+            where(f"variables.{k}.default"),
+            text=v.type == "number" and isinstance(v.default, str),
+        )
         for k, v in declared.items()
         if v.default is not None
     ]
@@ -110,7 +121,8 @@ def resolve(declared: Mapping[str, VariableSpec], found: Sequence[Setting], prob
                     Severity.ERROR,
                     f"variable {setting.name}: {error}",
                     f"It is set by {setting.origin}.",
-                    source=setting.source,
+                    _LIKE[declared[setting.name].type],
+                    setting.source or where(f"variables.{setting.name}"),
                 )
             )
             values[setting.name] = None
@@ -123,9 +135,20 @@ def resolve(declared: Mapping[str, VariableSpec], found: Sequence[Setting], prob
                     f"variable {name} is not set",
                     declared[name].description,
                     f"Use --var {name}=VALUE, {PREFIX}{name}, a variable file, or give it a default.",
+                    where(f"variables.{name}"),
                 )
             )
     return values
+
+
+_LIKE: Mapping[Type, str] = {
+    "string": "Write text, in quotes where it looks like something else.",
+    "integer": "Write digits, such as 4.",
+    "number": "Write a number, such as 1.5.",
+    "boolean": "Write true or false.",
+    "list": "Write [a, b].",
+    "map": "Write {a: 1, b: 2}.",
+}
 
 
 def _undeclared(setting: Setting, declared: Mapping[str, VariableSpec]) -> Diagnostic:

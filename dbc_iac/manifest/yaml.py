@@ -33,6 +33,7 @@ _WORDS: dict[str, bool | None] = {
     "": None, "~": None, "null": None, "Null": None, "NULL": None,
     "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
 }  # fmt: skip
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _PREFIX = "tag:yaml.org,2002:"
 _PLAIN = "plain"
 """Stands in the place of a tag where a scalar has neither tag nor quotes."""
@@ -75,6 +76,7 @@ def scan_yaml(data: bytes, file: str, found: Diagnostics) -> tuple[list[YamlDocu
     mine = Diagnostics()
     documents: list[YamlDocument] = []
     whole = False
+    text = ""
     try:
         text = _decoded(data, file)
         _check_depth(text, file)
@@ -88,7 +90,7 @@ def scan_yaml(data: bytes, file: str, found: Diagnostics) -> tuple[list[YamlDocu
         finally:
             loader.dispose()
     except yaml.YAMLError as error:
-        mine.add(_syntax(error, file))
+        mine.add(_syntax(error, text, file))
     except RecursionError:
         mine.add(_limit(file, None, f"nested deeper than {MOST_DEPTH} levels"))
     except DiagnosticError as error:
@@ -159,7 +161,9 @@ def _limit(file: str, source: SourceRange | None, what: str) -> Diagnostic:
     return Diagnostic("too-large", Severity.ERROR, f"the file is {what}", remedy="Split it.", source=where)
 
 
-def _syntax(error: yaml.YAMLError, file: str) -> Diagnostic:
+def _syntax(error: yaml.YAMLError, text: str, file: str) -> Diagnostic:
+    if isinstance(error, yaml.reader.ReaderError):
+        return _unprintable(text, file)
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be read as YAML"
     tab = "found character that cannot start any token" in str(problem) or "\t" in str(problem)
@@ -171,6 +175,19 @@ def _syntax(error: yaml.YAMLError, file: str) -> Diagnostic:
         "Indent with spaces, not tabs; quote texts that begin with a special character." if tab else "Check this line.",
         _at(file, mark),
     )
+
+
+def _unprintable(text: str, file: str) -> Diagnostic:
+    """The parser's reader tells a position, which it counts in its own way: so it is looked for again."""
+    found = _UNPRINTABLE.search(text)
+    start = found.start() if found is not None else 0
+    line, column = text.count("\n", 0, start) + 1, start - text.rfind("\n", 0, start)
+    what = f"the character U+{ord(found[0]):04X}" if found is not None else "a character"
+    return Diagnostic(
+        "yaml-syntax", Severity.ERROR, f"this is not YAML: it has {what}, which no text file has",
+        remedy="Remove it; in quotes it can be written as an escape.",
+        source=SourceRange(file, line, column, line, column + 1),
+    )  # fmt: skip
 
 
 class _Builder:
@@ -268,12 +285,24 @@ class _Builder:
         else:
             self._problem(
                 Diagnostic(
-                    "bad-merge", Severity.ERROR, "<< takes a mapping, or a list of them", source=self._range(node)
+                    "bad-merge",
+                    Severity.ERROR,
+                    "<< takes a mapping, or a list of them",
+                    remedy="Write `<<: *NAME`, of an anchor that is on a mapping.",
+                    source=self._range(node),
                 )
             )
 
     def _not_text(self, key: yaml.Node) -> None:
-        self._problem(Diagnostic("key-not-text", Severity.ERROR, "a key must be plain text", source=self._range(key)))
+        self._problem(
+            Diagnostic(
+                "key-not-text",
+                Severity.ERROR,
+                "a key must be plain text",
+                remedy="Write a name before the colon.",
+                source=self._range(key),
+            )
+        )
 
     def _duplicate(self, key: str, second: SourceRange, path: Path) -> None:
         first = self.marks.keys[path]

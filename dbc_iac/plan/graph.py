@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
@@ -45,6 +46,7 @@ def check_inventory(
         if not problems and not any(_is_broken(address, broken) for _, address in references(resource)):
             sound.add(resource.address)
     found.extend(_cycles(inventory))
+    found.extend(_crowded(inventory))
     reachable = {a for a in sound if all(r in sound for r in _closure(a, inventory))}
     for resource in inventory.resources.values():
         if resource.address in reachable:
@@ -84,6 +86,8 @@ def _dangling(resource: Resource[Spec], inventory: Inventory, broken: frozenset[
         close = [f"{kind}/{n}" for n in difflib.get_close_matches(name, same_kind, 1)]
         named = [r.address for r in inventory.resources.values() if r.name == name]
         remedy = f"Did you mean {close[0]}?" if close else f"Add a document of kind {kind} with that name."
+        if name in inventory.resources:
+            remedy = f"Write only the name: {name.partition('/')[2]}."
         detail = f"{named[0]} has that name, but is of another kind." if named else _or_a_file(resource, path)
         yield resource.problem("unknown-reference", path, f"there is no {address}", detail=detail, remedy=remedy)
 
@@ -127,7 +131,7 @@ def _cycles(inventory: Inventory) -> Iterator[Diagnostic]:
         ring: list[str] = list(reversed(error.args[1]))
         first = inventory.resources[ring[0]]
         related = []
-        for here, there in pairwise(ring):
+        for here, there in list(pairwise(ring))[1:]:  # the first is where the problem itself is
             resource = inventory.resources[here]
             path = next(p for p, a in references(resource) if a == there)
             if source := resource.where(path):
@@ -142,6 +146,24 @@ def _cycles(inventory: Inventory) -> Iterator[Diagnostic]:
             ),
             related=tuple(related),
         )
+
+
+def _crowded(inventory: Inventory) -> Iterator[Diagnostic]:
+    """No more on one VM than it can have."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for resource in inventory.resources.values():
+        kind = kind_of(resource.kind)
+        if kind.most_on_holder:
+            holder = str(getattr(resource.spec, kind.holder))
+            counts[resource.kind, holder] += 1
+            if counts[resource.kind, holder] == kind.most_on_holder + 1:
+                yield resource.problem(
+                    "too-many",
+                    kind.holder,
+                    f"{holder} has more than {kind.most_on_holder} documents of kind {resource.kind}",
+                    detail="The node would accept one more, and never make it.",
+                    remedy=f"Leave {resource.name} out, or put it on another VM.",
+                )
 
 
 def _closure(address: str, inventory: Inventory) -> set[str]:

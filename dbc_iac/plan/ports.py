@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dbc_iac.diagnostics import Diagnostic, Diagnostics
-from dbc_iac.kinds import Inventory, Resource, kind_of
-from dbc_iac.kinds.node import NodeSpec
-from dbc_iac.kinds.spec import Spec
+from dbc_iac.diagnostics import Diagnostics
+from dbc_iac.kinds import Inventory, kind_of
+from dbc_iac.kinds.node import auto_ports, no_free_port
+from dbc_iac.plan.auto import AUTO, kept
 from dbc_iac.plan.candidates import Candidate
 from dbc_iac.plan.refresh import World
 from dbc_iac.values import Json
 
-AUTO = "auto"
-SCREEN = "ports.vnc"
-FIRST_SCREEN_PORT = 5900
 STRIDE = 16
 """How far on `auto` goes when a creation was refused: a VM that we cannot see may hold the ports from there."""
 
@@ -32,9 +29,9 @@ def choose_ports(inventory: Inventory, world: World, problems: Diagnostics) -> d
     for address, candidate in candidates.items():
         seen = world.observations.get(address)
         if candidate.binding is not None and candidate.place.target == candidate.reach.target:
-            _keep(desired.get(address, {}), candidate.binding.applied)
+            _keep(inventory, candidate, desired.get(address, {}), candidate.binding.applied)
         elif candidate.binding is None and seen is not None and seen.present:
-            _keep(desired.get(address, {}), seen.values)
+            _keep(inventory, candidate, desired.get(address, {}), seen.values)
         fields = {k: v for k, v in desired.get(address, {}).items() if v != AUTO}
         held = kind_of(candidate.kind).holds(fields).ports
         if candidate.binding is not None:
@@ -46,7 +43,7 @@ def choose_ports(inventory: Inventory, world: World, problems: Diagnostics) -> d
             port = _free(inventory, candidate, path, used)
             if port is None:
                 assert candidate.resource is not None  # noqa: S101 - it has desired fields
-                problems.add(_none_left(candidate.resource, candidate, path))
+                problems.add(no_free_port(candidate.resource, candidate.reach.name, path))
                 del desired[address][path]
             else:
                 used.add(port)
@@ -54,30 +51,18 @@ def choose_ports(inventory: Inventory, world: World, problems: Diagnostics) -> d
     return desired
 
 
-def _keep(fields: dict[str, Json], had: Mapping[str, Json]) -> None:
+def _keep(inventory: Inventory, candidate: Candidate, fields: dict[str, Json], had: Mapping[str, Json]) -> None:
     """An `auto` port stays what it was, as long as the machine does."""
-    for path, value in fields.items():
-        if value == AUTO and isinstance(kept := had.get(path), int):
-            fields[path] = kept
+    kind = kind_of(candidate.kind)
+    for path in [p for p, v in fields.items() if v == AUTO]:
+        port = kept(kind, had, path, auto_ports(candidate.reach.name, inventory, path))
+        if port is not None:
+            fields[path] = port
 
 
 def _free(inventory: Inventory, candidate: Candidate, path: str, used: set[int]) -> int | None:
-    node = inventory.resources.get(candidate.reach.name)
-    spec = node.spec if node is not None else None
-    ports = spec.ports() if isinstance(spec, NodeSpec) else range(0)
-    lowest = FIRST_SCREEN_PORT if path == SCREEN else 1
-    free = (p for p in ports if p >= lowest and p not in used)
+    free = (p for p in auto_ports(candidate.reach.name, inventory, path) if p not in used)
     if candidate.binding is not None or candidate.generation == 1:
         return next(free, None)
     left = list(free)
     return left[(candidate.generation - 1) * STRIDE % len(left)] if left else None
-
-
-def _none_left(resource: Resource[Spec], candidate: Candidate, path: str) -> Diagnostic:
-    return resource.problem(
-        "no-free-port",
-        path,
-        f"there is no port for {path}: auto on {candidate.reach.name}",
-        detail="`auto` takes a free port of the Node's portRange.",
-        remedy=f"Add or widen `portRange: 20000-29999` on {candidate.reach.name}, or write a port.",
-    )

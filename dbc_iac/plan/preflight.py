@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from dbc_iac.diagnostics import Diagnostic, Diagnostics, Severity
-from dbc_iac.kinds import kind_of
+from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
+from dbc_iac.kinds import Resource, kind_of
 from dbc_iac.kinds.centre import through_image_client
-from dbc_iac.kinds.kind import Machine
+from dbc_iac.kinds.kind import Machine, Sought
 from dbc_iac.kinds.reach import Reach
 from dbc_iac.kinds.reader import Known, Reader
+from dbc_iac.kinds.resource import unusable_secret
+from dbc_iac.kinds.spec import Spec
 from dbc_iac.plan.books import check_books
 from dbc_iac.plan.model import Action, Change
 from dbc_iac.plan.refresh import World, whole_machine
@@ -19,6 +21,7 @@ from dbc_iac.plan.session import Session
 
 _COMES = frozenset({Action.CREATE, Action.REPLACE})
 _GOES = frozenset({Action.DELETE, Action.REPLACE})
+_SENT = frozenset({Action.CREATE, Action.UPDATE, Action.REPLACE, Action.ADOPT})
 _CHECKED = frozenset({Action.CREATE, Action.UPDATE, Action.REPLACE})
 
 
@@ -47,7 +50,48 @@ async def preflight(session: Session, world: World, changes: Mapping[str, Change
         merged = Machine(of_target[0].reach, of_target[0].hardware, tuple(orders.values()), None)
         found.extend(check_books(session, target, merged, changes, world.strangers.get(target, {})))
     found.extend(_members_stay(world, changes))
+    found.extend(_secrets(session, changes))
+    found.extend(await _room(session, world.reader, changes))
     return found
+
+
+async def _room(session: Session, reader: Reader, changes: Mapping[str, Change]) -> Diagnostics:
+    """What comes to a VM that stays has room beside what it has now, ours or not."""
+    found = Diagnostics()
+    coming: dict[tuple[str, str], list[Change]] = {}
+    for change in changes.values():
+        holder = changes.get(change.holder)
+        stays = change.holder_id and (holder is None or holder.action not in _COMES)
+        if stays and change.action in _COMES and kind_of(change.kind).most_on_holder:
+            coming.setdefault((change.kind, change.holder), []).append(change)
+    for (name, holder_address), new in coming.items():
+        where = Sought("", Reach.from_json(new[0].reach), "", 0, holder_id=new[0].holder_id)
+        room = await kind_of(name).room(where, reader)
+        if room is not None and len(new) > room:
+            resource = session.inventory.resources[new[max(room, 0)].address]
+            found.add(_no_room(resource, kind_of(name).holder, holder_address, len(new), max(room, 0)))
+    return found
+
+
+def _no_room(resource: Resource[Spec], path: str, holder: str, new: int, room: int) -> Diagnostic:
+    return resource.problem(
+        "node-would-refuse",
+        path,
+        f"{holder} can take {room} more of kind {resource.kind}, and is to get {new}",
+        detail="What it has now counts, also what no document names; the node fills no gaps, and tells nothing.",
+        remedy="Let those go first that were added last, in an apply of their own; or put it on another VM.",
+        exit_code=ExitCode.REFUSED,
+    )
+
+
+def _secrets(session: Session, changes: Mapping[str, Change]) -> Iterator[Diagnostic]:
+    """The values of secrets, where they are at hand: one that cannot be sent would end an apply that has begun."""
+    for address, change in changes.items():
+        resource = session.inventory.resources.get(address)
+        if resource is None or change.action not in _SENT:
+            continue
+        for field in [f for f in kind_of(change.kind).secret_fields if f.path in change.secrets]:
+            yield from unusable_secret(resource, field, session.secret(address, field.path))
 
 
 def _members_stay(world: World, changes: Mapping[str, Change]) -> Iterator[Diagnostic]:

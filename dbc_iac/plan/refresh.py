@@ -9,9 +9,11 @@ from dataclasses import dataclass, field, replace
 from dbc_iac.diagnostics import Diagnostic
 from dbc_iac.kinds import Inventory, Observation, Resource, kind_of
 from dbc_iac.kinds.kind import Holding, Sought
+from dbc_iac.kinds.node import auto_ports
 from dbc_iac.kinds.reach import Reach
 from dbc_iac.kinds.reader import Known, Reader
 from dbc_iac.kinds.spec import Spec
+from dbc_iac.plan.auto import AUTO, kept
 from dbc_iac.plan.candidates import Candidate, find_candidates
 from dbc_iac.plan.rediscovery import rediscover
 from dbc_iac.plan.session import Session
@@ -61,7 +63,9 @@ async def _strangers(
         desired = kind.desired(candidate.resource, session.inventory)
         applied = candidate.binding.applied if candidate.binding is not None else {}
         ports = {p: v for p, v in desired.items() if p.startswith("ports.")}
-        if any(v != applied.get(p) and not (v == "auto" and isinstance(applied.get(p), int)) for p, v in ports.items()):
+        ranges = {p: auto_ports(candidate.reach.name, session.inventory, p) for p in ports}
+        had = {p: kept(kind, applied, p, ranges[p]) if v == AUTO else applied.get(p) for p, v in ports.items()}
+        if any(had[p] is None or v not in (AUTO, had[p]) for p, v in ports.items()):
             found.setdefault(target, {}).update(await kind.others(candidate.reach, ours, reader))
     return found
 

@@ -90,6 +90,29 @@ IN_PLACE: list[tuple[str, dict[str, Any], int]] = [
     ("power", {"power": "off"}, 0),
     ("restartOn", {"restartOn": "two"}, 1),
 ]
+
+NO_LOGIN: list[tuple[dict[str, Any], dict[str, Any] | None]] = [
+    ({"username": "dbc", "password": {"env": "PW"}}, {"username": "dbc"}),
+    ({"username": "root", "password": {"env": "PW"}}, {}),
+    ({"username": "root", "password": {"env": "PW"}}, None),
+    ({"username": "root", "password": {"env": "PW"}}, {"password": {"env": "PW2"}}),
+]
+
+
+@pytest.mark.parametrize(("before", "after"), NO_LOGIN, ids=repr)
+def test_a_login_that_is_taken_out_is_left_as_it_is(
+    world: Callable[..., Emulated], before: dict[str, Any], after: dict[str, Any] | None
+) -> None:
+    """No call is made without a password: what is not written is not managed."""
+    emulated = world(vm(**{**BASE, "login": before}))
+    applied(emulated)
+    write(emulated, vm(**{**BASE, "login": after}))
+    changed = [f["path"] for f in the_change(emulated)["fields"]]
+    assert changed == (["login.username", "login.password"] if after and "password" in after else [])
+    applied(emulated)
+    assert_empty(emulated)
+
+
 SIZED = {"gpus", "cpus", "memory"}
 
 

@@ -26,7 +26,9 @@ def test_a_wrong_spec_gets_its_diagnostic(tmp_path: Path, changed: dict[str, str
     assert project(tmp_path, vm(**changed)).run("validate", "--json").codes == [code]
 
 
-@pytest.mark.parametrize(("text", "value"), [("{{- 5 }}", 5), ("{{ -5 }}", -5), ("a {# b", "a {# b")])
+@pytest.mark.parametrize(
+    ("text", "value"), [("{{- 5 }}", 5), ("{{ -5 }}", -5), ("a {# b", "a {# b"), ("{# c #}8", "8")]
+)
 def test_templates_mean_what_jinja_says(text: str, value: object) -> None:
     from dbc_iac.diagnostics import Diagnostics
     from dbc_iac.manifest.marks import Marks

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,40 @@ def with_vm(**changed: Any) -> list[str]:
     return [vm(**changed)]
 
 
+PYDANTIC = (
+    "Input",
+    "tuple",
+    "Tuple",
+    "Dictionary",
+    "after validation",
+    "valid string",
+    "[A-Z",
+    "[a-z",
+    "[0-9",
+    "docs/kinds",
+)
 CASES: list[tuple[str, list[str], str]] = [
+    ("size beyond all machines", with_vm(memory="999999999Ti"), "invalid-value"),
+    ("disk beyond all machines", [vm(), document("Disk", "d", {"vm": "trainer", "size": "1025Ti"})], "invalid-value"),
+    ("more GPUs than there are", with_vm(gpus=10**26), "invalid-value"),
+    ("public ip with a shell command", with_vm(publicIp="fe80::1%$(reboot)"), "invalid-value"),
+    ("public ip of nobody", with_vm(publicIp="0.0.0.0"), "invalid-value"),  # noqa: S104
+    ("public ip of the machine itself", with_vm(publicIp="127.0.0.1"), "invalid-value"),
+    ("public ip of the machine itself, 6", with_vm(publicIp="::1"), "invalid-value"),
+    ("public ip of a group", with_vm(publicIp="224.0.0.1"), "invalid-value"),
+    ("image in letters of elsewhere", with_vm(image="\u00e9.qcow2"), "invalid-image"),
+    ("image with a long name", with_vm(image="a" * 200 + ".qcow2"), "invalid-image"),
+    ("order with a leading zero", with_vm(rentOrder="0112"), "invalid-value"),
+    ("time-out of nothing", with_vm(timeouts={"create": "0s"}), "invalid-value"),
+    ("account of null", with_vm(login={"username": None, "password": {"env": "PW"}}), "invalid-value"),
+    ("password of null", with_vm(login={"password": None}), "invalid-value"),
+    ("ssh port of null", with_vm(ports={"ssh": None, "vnc": "auto"}), "invalid-value"),
+    ("account of nothing", with_vm(login={"username": "", "password": {"env": "PW"}}), "invalid-value"),
+    ("number in a map of tokens", with_vm(restartOn={"a": 1}), "invalid-value"),
+    ("hook without a program", with_vm(lifecycle={"beforeOffline": {"command": []}}), "invalid-value"),
+    ("secret without a program", with_vm(login={"password": {"exec": []}}), "invalid-value"),
+    ("external vm with a path for an id", with_vm(external=True, id="../x"), "invalid-value"),
+    ("snapshot called ..", [vm(), document("Snapshot", "s", {"vm": "trainer", "name": "..", "imageServer": "ID"})], "invalid-value"),
     ("unknown field", with_vm(memori="8Gi"), "unknown-field"),
     ("size without a unit", with_vm(memory=8), "invalid-value"),
     ("size of zero", with_vm(memory="0Gi"), "invalid-value"),
@@ -40,6 +74,9 @@ CASES: list[tuple[str, list[str], str]] = [
     ("multicast group of DBC", with_vm(multicast=["239.0.0.8:4789"]), "invalid-value"),
     ("nic model without pxe", with_vm(nicModel="e1000"), "ignored-by-node"),
     ("pxe with a firewall", with_vm(biosMode="pxe", dataDisk=None, firewall=["in,all,all,0.0.0.0/0,drop"]), "ignored-by-node"),
+    ("pxe with an account", with_vm(biosMode="pxe", dataDisk=None, login={"username": "dbc"}), "ignored-by-node"),
+    ("pxe with the other system's port", with_vm(biosMode="pxe", dataDisk=None, ports={"ssh": 22, "rdp": 23, "vnc": 5901}), "ignored-by-node"),
+    ("account without a password", with_vm(login={"username": "bob"}), "missing-field"),
     ("no data disk", with_vm(dataDisk=None), "missing-field"),
     ("text that breaks JSON", with_vm(description='say "hi"'), "invalid-value"),
     ("reserved description", with_vm(description="[dbc-iac:x]"), "reserved-text"),
@@ -54,6 +91,7 @@ CASES: list[tuple[str, list[str], str]] = [
     ("lan name too short", [document("Network", "lan", {"via": "gpu-a", "cidr": "10.0.0.0/24"})], "invalid-name"),
     ("lan called create", [document("Network", "create", {"via": "gpu-a", "cidr": "10.0.0.0/24"})], "reserved-name"),
     ("lan without cidr", [document("Network", "training", {"via": "gpu-a"})], "missing-field"),
+    ("a 25th disk", [vm(), *(document("Disk", f"d{n}", {"vm": "trainer", "size": "1Gi"}) for n in range(25))], "too-many"),
     ("disk on no vm", [document("Disk", "d", {"vm": "none", "size": "1Gi"})], "unknown-reference"),
     ("disk in a relative folder", [vm(), document("Disk", "d", {"vm": "trainer", "size": "1Gi", "hostDir": "data"})], "invalid-value"),
     ("unknown kind", [document("VirtualMachin", "x", {})], "unknown-kind"),
@@ -66,11 +104,72 @@ CASES: list[tuple[str, list[str], str]] = [
 ]  # fmt: skip
 
 
+IPMI = {"host": "192.168.0.1", "username": "admin", "password": {"env": "IPMI"}}
+SERVER: dict[str, Any] = {"manager": "m", "uuid": "a", "ip": "192.0.2.1", "ipmi": IPMI}
+SERVERS: list[tuple[str, dict[str, Any]]] = [
+    ("system of nothing", {"os": ""}),
+    ("system of null", {"os": None}),
+    ("description of null", {"description": None}),
+    ("port of null", {"ipmi": {**IPMI, "port": None}}),
+    ("user that is an option", {"ipmi": {**IPMI, "username": "-U"}}),
+    ("host that is an option", {"ipmi": {**IPMI, "host": "-H"}}),
+    ("address of which a part is too large", {"ip": "999.1.1.1"}),
+    ("address of which a part is missing", {"ip": "1.2.3"}),
+    ("address of dots", {"ip": "...."}),
+    ("address that is an option", {"ip": "-x"}),
+    ("address of colons", {"ip": ":::"}),
+]
+CASES += [(f"server: {n}", [document("BareMetalServer", "s", {**SERVER, **c})], "invalid-value") for n, c in SERVERS]
+
+
 @pytest.mark.parametrize(("documents", "code"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
 def test_a_wrong_manifest_gets_its_diagnostic(tmp_path: Path, documents: list[str], code: str) -> None:
+    """One, with a place and with what to do, in words of ours."""
     result = project(tmp_path, *documents).run("validate", "--json")
     assert result.codes == [code], result.err
     assert result.code == 3
+    [told] = json.loads(result.err)["diagnostics"]
+    assert told["source"] is not None
+    assert told["remedy"]
+    assert not [word for word in PYDANTIC if word in told["summary"] + told["remedy"]]
+
+
+TOLD: list[tuple[str, list[str], list[str], str]] = [
+    (
+        "drop before what it should spare",
+        with_vm(firewall=["in,all,all,0.0.0.0/0,drop", "in,tcp,22,0.0.0.0/0,accept"]),
+        ["firewall-order"],
+        "What works is: in,tcp,22,0.0.0.0/0,accept; in,all,all,0.0.0.0/0,drop.",
+    ),
+    (
+        "drop everything before accept everything",
+        with_vm(firewall=["in,all,all,0.0.0.0/0,drop", "out,all,all,0.0.0.0/0,accept"]),
+        ["firewall-order"],
+        "those that accept before those that drop",
+    ),
+    (
+        "the order that works",
+        with_vm(firewall=["in,tcp,22,0.0.0.0/0,accept", "out,all,all,0.0.0.0/0,accept", "in,all,all,0.0.0.0/0,drop"]),
+        [],
+        "",
+    ),
+    ("lan of the machine itself", [document("Network", "training", {"via": "gpu-a", "cidr": "127.0.0.0/24"})], ["public-range"], "10.0.0.0/8"),
+    ("lan of link-local", [document("Network", "training", {"via": "gpu-a", "cidr": "169.254.0.0/24"})], ["public-range"], "10.0.0.0/8"),
+    ("lan of everybody's", [document("Network", "training", {"via": "gpu-a", "cidr": "8.8.8.0/24"})], ["public-range"], "10.0.0.0/8"),
+    ("lan of RFC 1918", [document("Network", "training", {"via": "gpu-a", "cidr": "172.31.0.0/16"})], [], ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("documents", "codes", "said"), [t[1:] for t in TOLD], ids=[t[0] for t in TOLD])
+def test_what_can_be_done_and_is_not_meant_perhaps_is_told(
+    tmp_path: Path, documents: list[str], codes: list[str], said: str
+) -> None:
+    result = project(tmp_path, *documents).run("validate", "--json")
+    assert result.code == 0, result.err
+    told = json.loads(result.err)["diagnostics"] if result.err else []
+    assert [d["code"] for d in told] == codes
+    assert all(d["source"] and d["remedy"] for d in told)
+    assert said in result.err
 
 
 def test_a_diagnostic_shows_file_line_column_and_the_line(tmp_path: Path) -> None:
@@ -100,7 +199,7 @@ def test_a_ring_of_references_is_told_with_its_places(tmp_path: Path) -> None:
     made = project(tmp_path, vm("a", dependsOn=["VirtualMachine/b"]), vm("b", dependsOn=["VirtualMachine/a"]))
     result = made.run("validate", "--json")
     assert result.codes == ["reference-cycle"]
-    assert "VirtualMachine/a needs VirtualMachine/b" in result.err
+    assert "VirtualMachine/b needs VirtualMachine/a" in result.err or "VirtualMachine/a needs" in result.err
 
 
 def test_for_each_and_variables(tmp_path: Path) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
+from dbc_iac.api import patterns
 from dbc_iac.diagnostics import Diagnostic, Severity
+from dbc_iac.kinds.node import auto_ports, no_free_port
 from dbc_iac.kinds.resource import Inventory, Resource
 from dbc_iac.kinds.types import forward_ranges
 from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
@@ -20,6 +23,7 @@ def check(vm: VmResource) -> Iterator[Diagnostic]:
     yield from _image(vm)
     yield from _ports(vm)
     yield from _forwards(vm)
+    yield from _firewall_order(vm)
     if spec.bios_mode == "uefi" and not spec.windows:
         yield vm.problem(
             "ignored-by-node",
@@ -29,9 +33,24 @@ def check(vm: VmResource) -> Iterator[Diagnostic]:
             remedy="Remove biosMode, or set os: windows.",
         )
     yield from _pxe(vm) if spec.pxe else _not_pxe(vm)
+    yield from _login(vm)
     if "[dbc-iac:" in spec.description:
         yield vm.problem(
             "reserved-text", "description", "a description must not contain [dbc-iac:", remedy="Remove that text."
+        )
+
+
+def task_id(vm: VmResource) -> Iterator[Diagnostic]:
+    """The id of a VM of ours is derived, and never chosen."""
+    if vm.spec.external and vm.spec.id is None:
+        yield vm.problem("missing-field", "external", "an external VM needs its task id", remedy="Add `id: TASK_ID`.")
+    if vm.spec.id is not None and not vm.spec.external:
+        yield vm.problem(
+            "ignored-field",
+            "id",
+            "only an external VM has an id that is written",
+            detail="That of a VM which is made here is derived; one that is there already comes in by `import`.",
+            remedy="Remove id, or write `external: true`.",
         )
 
 
@@ -47,6 +66,14 @@ def same_public_ip(vm: VmResource, inventory: Inventory) -> Iterator[Diagnostic]
                 f"{other.address} has the public address {vm.spec.public_ip} already",
                 remedy="Give each VM its own.",
             )
+
+
+def without_a_range(vm: VmResource, inventory: Inventory) -> Iterator[Diagnostic]:
+    """An `auto` takes a port of the Node's range: without one there is none to take."""
+    ports, node = vm.spec.ports, f"Node/{vm.spec.node}"
+    for path, value in (("ports.ssh", ports.ssh), ("ports.rdp", ports.rdp), ("ports.vnc", ports.vnc)):
+        if value == "auto" and not vm.spec.external and not auto_ports(node, inventory, path):
+            yield no_free_port(vm, node, path)
 
 
 def cut_off_by_lan(vm: VmResource, inventory: Inventory) -> Iterator[Diagnostic]:
@@ -83,11 +110,11 @@ def _image(vm: VmResource) -> Iterator[Diagnostic]:
     image = vm.spec.image
     if not image.endswith(".qcow2"):
         return  # the name of an Image: that there is one was checked
-    if "/" in image or not image[0].isalnum() or any(not (c.isalnum() or c in "_.-") for c in image):
+    if not re.fullmatch(patterns.IMAGE, image):
         yield vm.problem(
             "invalid-image",
             "image",
-            "an image name is made of letters, digits, _ . and - only",
+            "an image name is made of at most 128 letters, digits, _ . and -",
             detail="The node pastes the name into shell commands.",
             remedy="Rename the image file.",
         )
@@ -136,15 +163,43 @@ def _forwards(vm: VmResource) -> Iterator[Diagnostic]:
         taken.update({(protocol, p): text for p in host})
 
 
+def _firewall_order(vm: VmResource) -> Iterator[Diagnostic]:
+    """The node puts the rules for everything last, those that accept first: which of two wins is then another."""
+    written = list(vm.spec.firewall)
+    works = sorted(written, key=_place)
+    if works != written:
+        first = next(i for i, (a, b) in enumerate(zip(written, works, strict=True)) if a != b)
+        yield vm.problem(
+            "firewall-order",
+            f"firewall.{first}",
+            "the node puts these rules into another order",
+            detail="Rules for all protocols and all addresses come last, those that accept before those that drop. "
+            f"What works is: {'; '.join(works)}.",
+            remedy="Write them in that order, so that what is read is what works.",
+            severity=Severity.NOTE,
+        )
+
+
+def _place(rule: str) -> int:
+    _, protocol, _, address, action = rule.split(",")
+    if protocol != "all" or address != "0.0.0.0/0":
+        return 0
+    return 1 if action == "accept" else 2
+
+
 def _pxe(vm: VmResource) -> Iterator[Diagnostic]:
     spec = vm.spec
+    # The node asks for the port of its own system also here, though nothing leads there; the other one is for nothing.
+    other = ("ports.ssh", spec.ports.ssh) if spec.windows else ("ports.rdp", spec.ports.rdp)
     given: tuple[tuple[str, object], ...] = (
+        other,
         ("dataDisk", spec.data_disk),
         ("publicIp", spec.public_ip),
         ("network", spec.network),
         ("multicast", spec.multicast),
         ("firewall", spec.firewall),
         ("ports.forward", spec.ports.forward),
+        ("login.username", spec.login.username),
         ("login.password", spec.login.password),
     )
     for path, value in given:
@@ -156,6 +211,20 @@ def _pxe(vm: VmResource) -> Iterator[Diagnostic]:
                 detail="The node checks it and then makes a VM without it.",
                 remedy=f"Remove {path}.",
             )
+
+
+def _login(vm: VmResource) -> Iterator[Diagnostic]:
+    """The API has no way to name an account: one is named by the call that sets its password."""
+    login = vm.spec.login
+    if login.username not in (None, vm.spec.first_account) and login.password is None and not vm.spec.pxe:
+        yield vm.problem(
+            "missing-field",
+            "login.username",
+            f"login.username {login.username} has no effect without login.password",
+            detail=f"The image has the account {vm.spec.first_account}; another one is only named when its password is "
+            "set, and must exist in the image.",
+            remedy="Add `password: {env: NAME}` below login, or remove username.",
+        )
 
 
 def _not_pxe(vm: VmResource) -> Iterator[Diagnostic]:

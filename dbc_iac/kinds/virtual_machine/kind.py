@@ -66,7 +66,8 @@ class VirtualMachine(Kind[VirtualMachineSpec]):
         if spec.network and not spec.pxe:
             values["network"] = lan_name(spec.network, inventory)
         values["rentOrder"] = self.reach(resource, inventory).rent_order or "none"
-        values["login.username"] = spec.account
+        if spec.login.password is not None:  # without one no call is made, and whose account it is is not managed
+            values["login.username"] = spec.account
         remote = "rdp" if spec.windows else "ssh"
         if spec.public_ip and f"ports.{remote}" not in values:
             values[f"ports.{remote}"] = 3389 if spec.windows else 22
@@ -90,12 +91,10 @@ class VirtualMachine(Kind[VirtualMachineSpec]):
     def check(self, resource: Resource[VirtualMachineSpec], inventory: Inventory) -> Iterable[Diagnostic]:
         yield from checks.check(resource)
         yield from checks.same_public_ip(resource, inventory)
+        yield from checks.without_a_range(resource, inventory)
         yield from checks.cut_off_by_lan(resource, inventory)
         yield from self._image_node(resource, inventory)
-        if resource.spec.external and not resource.spec.id:
-            yield resource.problem(
-                "missing-field", "external", "an external VM needs its task id", remedy="Add `id: TASK_ID`."
-            )
+        yield from checks.task_id(resource)
 
     def _image_node(self, resource: Resource[VirtualMachineSpec], inventory: Inventory) -> Iterator[Diagnostic]:
         image = inventory.find("Image", resource.spec.image)
@@ -194,7 +193,7 @@ class VirtualMachine(Kind[VirtualMachineSpec]):
                 address=task.address, reach=task.reach, id=task.id, vm=task.id, fields={"rentOrder": order},
                 order=order,
             )  # fmt: skip
-        if {"login.password", "login.username"} & set(task.changed):
+        if {"login.password", "login.username"} & set(task.changed) and "login.password" in task.secrets:
             yield self._password(task)
         if "power" in task.changed:
             yield self.power(task, to="on" if task.desired["power"] == "on" else "off")

@@ -32,6 +32,7 @@ def preflight(
         return
     if "image" in changed:
         yield from _image(vm, hardware)
+        yield from _attached(vm)
     share = _share(machine, order, hardware)
     if changed & {"gpus", "rentOrder"}:
         yield from _gpus(vm, desired, machine, order, hardware)
@@ -94,6 +95,21 @@ def _order_change(vm: VmResource, machine: Machine, order: RentOrder) -> Iterato
             f"order {order.id} has {len(order.gpu_index)} GPUs, the VM's order {old.id} has {len(old.gpu_index)}",
             "A VM moves only between orders of as many GPUs.",
             f"Make the VM anew under the new order: --replace {vm.address}.",
+        )
+
+
+def _attached(vm: VmResource) -> Iterator[Diagnostic]:
+    """What nobody can see before: the node tells of no data files."""
+    disk = vm.spec.data_disk
+    if disk is not None and disk.file is not None:
+        yield vm.problem(
+            "attached-file",
+            "dataDisk.file",
+            f"/data/{disk.file} is attached, and belongs to the VM from then on",
+            detail="The node does not tell whether it is there; without it the VM is not made. "
+            "Deleting the VM deletes the file, too.",
+            remedy="Keep a copy elsewhere; lifecycle.preventDestroy is on unless it is set to false.",
+            severity=Severity.NOTE,
         )
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
+from dbc_iac.api import patterns
 from dbc_iac.kinds.rules import (
     Behaviour,
     Rule,
@@ -25,25 +26,30 @@ from dbc_iac.kinds.rules import (
 from dbc_iac.kinds.spec import Part, Reference, Spec
 from dbc_iac.kinds.types import (
     Auto,
-    Count,
+    Cpus,
     Description,
     FileName,
     FirewallRule,
     Flag,
     Forward,
     GiB,
+    Gpus,
     IpAddress,
     MulticastGroup,
     Order,
     Port,
-    Positive,
+    TaskId,
     Token,
     UserName,
     VncPort,
 )
+from dbc_iac.manifest.forms import SecretForm
 from dbc_iac.manifest.secret import SecretRef
 from dbc_iac.values import Json
 
+_PASSWORD = SecretForm(
+    patterns.PASSWORD, '1-128 printable ASCII characters without " and \\', "Choose another password.", 128
+)
 _sized = Rule(Behaviour.COLD_BOOT, given=(whole_machine,))
 _hidden = Rule(Behaviour.REPLACE, not_reported=True)
 
@@ -63,10 +69,16 @@ class Ports(Part):
     """Host ports. `auto` takes one from the node's `portRange` and keeps it."""
 
     ssh: Annotated[Port | Auto | None, Rule(Behaviour.ONLINE, no_clear=True, given=(no_pxe, reported_on_linux))] = (
-        Field(default=None, description="host port that leads to ssh in the guest")
+        Field(
+            default=None,
+            description="host port that leads to ssh in the guest; on linux the node asks for one with pxe, too",
+        )
     )
     rdp: Annotated[Port | Auto | None, Rule(Behaviour.ONLINE, no_clear=True, given=(no_pxe, reported_on_windows))] = (
-        Field(default=None, description="host port that leads to rdp in the guest")
+        Field(
+            default=None,
+            description="host port that leads to rdp in the guest; on windows the node asks for one with pxe, too",
+        )
     )
     vnc: Annotated[VncPort | Auto, cold_boot] = Field(description="host port of the VM's screen, 5900-65535")
     forward: Annotated[
@@ -75,13 +87,13 @@ class Ports(Part):
 
 
 class Login(Part):
-    """The account that is set through the guest agent."""
+    """The account whose password is set through the guest agent. Without `password` neither is managed."""
 
     username: Annotated[UserName | None, Rule(Behaviour.RUNNING, unreliable=True, not_reported=True, no_clear=True)] = (
-        Field(default=None, description="default: dbc, or Administrator on windows")
+        Field(default=None, description="default: dbc, or Administrator on windows; another one needs `password`")
     )
-    password: Annotated[SecretRef | None, Rule(Behaviour.RUNNING, secret=True, no_clear=True)] = Field(
-        default=None, description="1-128 printable ASCII characters without quote and backslash"
+    password: Annotated[SecretRef | None, Rule(Behaviour.RUNNING, secret=True, no_clear=True), _PASSWORD] = Field(
+        default=None, description=_PASSWORD.words
     )
 
 
@@ -111,8 +123,8 @@ class VirtualMachineSpec(Spec):
     bios_mode: Annotated[Literal["legacy", "uefi", "pxe"] | None, _hidden] = Field(
         default=None, description="default: legacy on linux, uefi on windows"
     )
-    gpus: Annotated[Count, _sized] = Field(description="number of GPUs")
-    cpus: Annotated[Positive, _sized] = Field(description="number of CPU cores")
+    gpus: Annotated[Gpus, _sized] = Field(description="number of GPUs")
+    cpus: Annotated[Cpus, _sized] = Field(description="number of CPU cores")
     memory: Annotated[GiB, _sized] = Field(description="memory in GiB")
     data_disk: DataDisk | None = Field(default=None, description="required unless biosMode is pxe")
     ports: Ports
@@ -131,7 +143,7 @@ class VirtualMachineSpec(Spec):
         default=None, description="a changed value powers the VM off and on once"
     )
     external: Annotated[Flag, access] = Field(default=False, description="must exist; is never changed")
-    id: Annotated[str | None, access] = Field(default=None, description="task id of an external VM")
+    id: Annotated[TaskId | None, access] = Field(default=None, description="task id of an external VM")
 
     @model_validator(mode="before")
     @classmethod
@@ -156,4 +168,9 @@ class VirtualMachineSpec(Spec):
 
     @property
     def account(self) -> str:
-        return self.login.username or ("Administrator" if self.windows else "dbc")
+        return self.login.username or self.first_account
+
+    @property
+    def first_account(self) -> str:
+        """The one account that an image of this system has, and whose password the node makes up at creation."""
+        return "Administrator" if self.windows else "dbc"

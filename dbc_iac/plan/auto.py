@@ -1,0 +1,25 @@
+"""When an `auto` goes on standing for the port that there is. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dbc_iac.kinds.kind import Kind
+from dbc_iac.values import Json
+
+AUTO = "auto"
+_LOWEST = 1024
+"""No range of a Node begins below."""
+
+
+def kept(kind: Kind[Any], had: Mapping[str, Json], path: str, ports: range) -> int | None:
+    """The port that an `auto` keeps: one of the range, or of an earlier range of the Node. None: it gets another.
+
+    What was no host port, the 22 of a VM with a public address, is not kept when it would become one.
+    """
+    port = had.get(path)
+    if not isinstance(port, int):
+        return None
+    on_the_host = port >= _LOWEST and ("tcp", port) in kind.holds(had).ports
+    return port if port in ports or on_the_host else None
