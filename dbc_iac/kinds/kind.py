@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from dbc_iac.api.reading import NodeHardware, RentOrder
 from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import Diagnostic
+from dbc_iac.kinds.files import FileAt
 from dbc_iac.kinds.goal import Goal
 from dbc_iac.kinds.reach import Reach
 from dbc_iac.kinds.reader import Reader, Unreadable
@@ -96,6 +97,8 @@ class Task:
     marker: str = ""
     known: frozenset[str] = frozenset()
     patience: float | None = None
+    users: Mapping[str, str] = field(default_factory=dict)
+    """What is made from the file that it takes away, and goes before it: id by address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +165,18 @@ class Kind(ABC, Generic[S]):
     def fetched_from(self, desired: Mapping[str, Json]) -> str:
         """The image centre that has its file already, when one is made; empty where none is to."""
         return ""
+
+    def brings(self, values: Mapping[str, Json]) -> frozenset[FileAt]:
+        """Files that are there once one with these fields is, and that others may be made from."""
+        return frozenset()
+
+    def made_of(self, values: Mapping[str, Json]) -> frozenset[FileAt]:
+        """Files that have to be there when one with these fields is made."""
+        return self.stands_on(values)
+
+    def stands_on(self, values: Mapping[str, Json]) -> frozenset[FileAt]:
+        """Files without which one with these fields is broken, for as long as it is there."""
+        return frozenset()
 
     def joins(self, desired: Mapping[str, Json]) -> frozenset[str]:
         """Names of LANs that its machine must know before one is made."""

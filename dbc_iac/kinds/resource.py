@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Generic, TypeVar
 
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity, SourceRange
@@ -44,7 +45,7 @@ class Resource(Generic[S_co]):
         return Diagnostic(code, severity, summary, detail, remedy, source, (), self.address, exit_code)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Inventory:
     """All resources of a run by address, with the names that identities are derived from.
 
@@ -60,6 +61,12 @@ class Inventory:
     image_client: str = ""
     known: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
     """What the state tells of addresses that stay as they are: `id`, and what was resolved (a snapshot's `file`)."""
+
+    @cached_property
+    def bases(self) -> Mapping[str, str]:
+        """What files are made from, as far as state tells: the image at the root of each, by file name."""
+        kept = self.known.values()
+        return {str(k["file"]): str(k["base"]) for k in kept if k.get("file") and k.get("base")}
 
     def find(self, kind: str, name: str) -> Resource[Spec] | None:
         return self.resources.get(f"{kind}/{name}")

@@ -20,6 +20,7 @@ from dbc_iac.api.outcome import Done, Outcome
 from dbc_iac.api.storage import SnapshotView
 from dbc_iac.diagnostics import Diagnostic
 from dbc_iac.kinds.centre import check_centre, through_image_client
+from dbc_iac.kinds.files import BASE, root_of_snapshot, with_base
 from dbc_iac.kinds.goal import Goal, Hands, Needs, Seen, Sight
 from dbc_iac.kinds.kind import Kind, Machine, Observation, Sought, Task, register, unread
 from dbc_iac.kinds.marker import Marker, read_marker
@@ -68,6 +69,7 @@ class SnapshotTaken(Goal):
     creates = True
     description: str
     image_server: str
+    base: str = ""
 
     @property
     def text(self) -> str:
@@ -82,6 +84,7 @@ class SnapshotTaken(Goal):
         if found.value.status == CREATING:
             return Seen(Sight.WAITING, "the disk is being converted")
         resolved: dict[str, Json] = {"file": PurePosixPath(found.value.file).name, "vm": self.vm}
+        resolved |= {BASE: self.base} if self.base else {}
         return Seen(Sight.MET, id=self.id, resolved=resolved)
 
     async def act(self, hands: Hands, reader: Reader) -> Outcome[Any]:
@@ -185,7 +188,8 @@ class Snapshot(Kind[SnapshotSpec]):
         return resource.spec.name or resource.name.replace(".", "-")
 
     def desired(self, resource: Resource[SnapshotSpec], inventory: Inventory) -> dict[str, Json]:
-        return super().desired(resource, inventory) | {"name": self.identity(resource, inventory, 0)}
+        values = super().desired(resource, inventory) | {"name": self.identity(resource, inventory, 0)}
+        return with_base(values, root_of_snapshot(resource.name, inventory), None)
 
     def marker(self, resource: Resource[SnapshotSpec], inventory: Inventory, generation: int) -> str:
         return str(Marker(inventory.project, inventory.stack, resource.name, generation, "0"))
@@ -242,6 +246,7 @@ class Snapshot(Kind[SnapshotSpec]):
             address=task.address, reach=task.reach, id=task.id, generation=task.generation, vm=task.holder_id,
             fields=task.desired, image_server=server, patience=task.patience or 7200.0,
             description=f"{text} [{task.marker}]" if text else f"[{task.marker}]",
+            base=str(task.desired.get(BASE) or ""),
         )  # fmt: skip
         yield taken
         yield SnapshotArrived(

@@ -21,7 +21,8 @@ from dbc_iac.cli.day2.options import patience, wait_options
 from dbc_iac.cli.day2.progress import progress
 from dbc_iac.cli.options import json_option, yes_option
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
-from dbc_iac.kinds.centre import image_file, through_image_client
+from dbc_iac.kinds.centre import through_image_client
+from dbc_iac.kinds.files import image_file
 from dbc_iac.kinds.goal import Goal, Hands, Seen, Sight
 from dbc_iac.kinds.image import ImageExists, ImageSpec
 from dbc_iac.kinds.image_export import ExportExists
