@@ -87,6 +87,9 @@ class Goal(ABC):
     acknowledged: ClassVar[bool] = False
     """The API does not show the effect: the goal holds when the node has said ok to the act."""
 
+    ends_process: ClassVar[bool] = False
+    """Its call ends the node's process, and loses what is queued there: it comes after all else on its machine."""
+
     address: str
     reach: Reach
     id: str = ""

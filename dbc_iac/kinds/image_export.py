@@ -50,6 +50,7 @@ class ExportExists(Goal):
 
     name = "export-exists"
     call_class = CallClass.IDEMPOTENT
+    ends_process = True
     creates = True
     image_server: str
     source: str = ""
@@ -112,7 +113,6 @@ class ImageExport(Kind[ImageExportSpec]):
     spec = ImageExportSpec
     on_a_machine = True
     uses_centres = True
-    ends_process = True
 
     def reach(self, resource: Resource[ImageExportSpec], inventory: Inventory) -> Reach:
         return through_image_client(node_reach(resource.spec.node, inventory, None), inventory)

@@ -52,6 +52,8 @@ class Observation:
     resolved: Mapping[str, Json] = field(default_factory=dict)
     made_with: Mapping[str, Json] = field(default_factory=dict)
     """Fields that are told from names: enough to ask about when it is taken in, not to make it anew for."""
+    unfinished: str = ""
+    """What of its creation is left to prove or to do, though it is there; empty where nothing is."""
     hidden: frozenset[str] = frozenset()
     """Paths of secrets that are not shown just now, and so not compared."""
 
@@ -157,8 +159,6 @@ class Kind(ABC, Generic[S]):
     """Is the same object whichever machine it is asked through, not only on the one where it was made."""
     on_a_machine: ClassVar[bool] = False
     """Takes something of a GPU node, which preflight then looks at."""
-    ends_process: ClassVar[bool] = False
-    """Making one ends the node's process, and loses what is queued there: it comes after all else on its machine."""
     uses_centres: ClassVar[bool] = False
     """Names an image centre, which preflight then looks for."""
 

@@ -45,9 +45,12 @@ def _with_holder(change: Change, changes: Mapping[str, Change]) -> Change:
         named = change.id if kind_of(change.kind).outlives_holder else ""
         return replace(host, action=Action.CREATE, id=named, reasons=(reason,), generation=change.generation + 1)
     if kind_of(change.kind).outlives_holder:
-        kept = change.action is Action.NO_OP or (change.action is Action.CREATE and bool(change.old_id))
+        as_it_is = change.action in {Action.NO_OP, Action.UPDATE}
+        if not (as_it_is or (change.action is Action.CREATE and change.old_id)):
+            return host
         note = f"it stays as it is: its record goes with {change.holder}"
-        return replace(host, action=Action.NO_OP, fields=(), notes=(*change.notes, note)) if kept else host
+        notes = (*change.notes, *(change.reasons if as_it_is else ()), note)
+        return replace(host, action=Action.NO_OP, fields=(), notes=notes)
     if change.action in {Action.NO_OP, Action.UPDATE} or (change.action is Action.CREATE and change.old_id):
         return replace(
             host,

@@ -238,7 +238,14 @@ def _wanted(
     asked = () if resource.address not in options.replace else (f"asked for with --replace {resource.address}",)
     if kind_of(resource.kind).irreplaceable or not (asked or found.replaces):
         made.problems.extend(found.refusals)  # a new object has what this one cannot get
-    return _compared(session, candidate, resource, seen, found, asked)
+    return _to_finish(_compared(session, candidate, resource, seen, found, asked), observation)
+
+
+def _to_finish(change: Change, observation: Observation) -> Change:
+    """What is there as it is wanted, and of whose creation something is left to do."""
+    if change.action is not Action.NO_OP or not observation.unfinished:
+        return change
+    return replace(change, action=Action.UPDATE, reasons=(observation.unfinished,))
 
 
 def _compared(
