@@ -257,7 +257,7 @@ class Image(Kind[ImageSpec]):
 
     def adopt(self, task: Task) -> Iterator[Goal]:
         for goal in self.create(task):
-            yield replace(goal, overwrites=bool(task.observed.get(_OTHER)))
+            yield replace(goal, overwrites=True, users=task.users) if task.observed.get(_OTHER) else goal
 
     def create(self, task: Task) -> Iterator[ImageExists]:
         file = str(task.desired["file"])
@@ -265,7 +265,7 @@ class Image(Kind[ImageSpec]):
         yield ImageExists(
             address=task.address, reach=task.reach, id="" if later else file, generation=task.generation,
             fields=task.desired, image_server=str(task.desired["imageServer"]), source=file if later else "",
-            users=task.users, patience=task.patience or 7200.0,
+            patience=task.patience or 7200.0,
         )  # fmt: skip
 
     def update(self, task: Task) -> Iterator[Goal]:

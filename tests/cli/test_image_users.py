@@ -114,6 +114,18 @@ def test_an_image_goes_after_all_that_is_made_from_it(world: Callable[..., Emula
     assert not has_base(emulated)
 
 
+def test_a_clone_is_made_anew_with_the_vm_that_is_made_from_it(world: Callable[..., Emulated]) -> None:
+    clone = {"node": "gpu-b", "snapshot": "snap", "imageServer": "ID_1", "retain": False}
+    image = document("Image", "clone", clone)
+    emulated = world(base(), DIRECT, SNAPSHOT, image, TWIN)
+    converges(emulated)
+    again = document("Snapshot", "snap", {"vm": "direct", "imageServer": "ID_1", "trigger": "2"})
+    write(emulated, base(), DIRECT, again, image, TWIN)
+    converges(emulated, "--max-removals", "100")
+    snapshots = [f for f in emulated.network.nodes[OTHER].truth()["files"] if f.startswith("/data/snap_")]
+    assert len(snapshots) == 1
+
+
 def test_a_new_vm_cannot_use_an_image_that_goes(world: Callable[..., Emulated]) -> None:
     emulated = world(base())
     converges(emulated)
