@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from dbc_iac.api.calls import CallClass
 from dbc_iac.api.channel import Channel, operation_of
 from dbc_iac.api.credentials import SessionCredentials
-from dbc_iac.api.endpoints.endpoint import Endpoint
+from dbc_iac.api.endpoints.endpoint import Asks, Endpoint
 from dbc_iac.api.fields import UnsafeWireValue, check_json
 from dbc_iac.api.outcome import NotSent, Outcome, Unknown, classify
 from dbc_iac.api.transport import Reply
@@ -82,12 +82,22 @@ def _checked(body: Mapping[str, object]) -> dict[str, Json]:
 
 def class_of(path: str, endpoints: tuple[Endpoint[..., object], ...]) -> CallClass | None:
     """The call class of the endpoint that a path is of; None for one that is not known."""
+    found = [endpoint.call_class for endpoint in _at(path, endpoints)]
+    return next((c for c in found if c is not CallClass.READ), found[0] if found else None)
+
+
+def asks_of(path: str, endpoints: tuple[Endpoint[..., object], ...]) -> frozenset[Asks]:
+    """Whom the endpoint of a path asks, and as whom: the same path may do for a client node and for any node."""
+    return frozenset(endpoint.asks for endpoint in _at(path, endpoints))
+
+
+def _at(path: str, endpoints: tuple[Endpoint[..., object], ...]) -> list[Endpoint[..., object]]:
+    """The endpoints of a path, the most literal: /tasks/start is a creation, not the details of a VM named start."""
     wanted = path.partition("?")[0].strip("/").split("/")
-    found: list[tuple[int, CallClass]] = []
+    found: list[tuple[int, Endpoint[..., object]]] = []
     for endpoint in endpoints:
         parts = endpoint.path.partition("?")[0].strip("/").split("/")
         if len(parts) == len(wanted) and all(p.startswith("{") or p == w for p, w in zip(parts, wanted, strict=True)):
-            found.append((sum(p.startswith("{") for p in parts), endpoint.call_class))
-    # The most literal one: /tasks/start is a creation, not the details of a VM named start.
-    literal = [call_class for holes, call_class in found if holes == min(found)[0]]
-    return next((c for c in literal if c is not CallClass.READ), literal[0] if literal else None)
+            found.append((sum(p.startswith("{") for p in parts), endpoint))
+    fewest = min((holes for holes, _ in found), default=0)
+    return [endpoint for holes, endpoint in found if holes == fewest]

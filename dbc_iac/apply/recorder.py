@@ -126,7 +126,7 @@ class Recorder:
             self._bind(change, seen.id or goal.id, goal.generation or change.generation, fields, seen.resolved)
         elif goal.deletes:
             self._write(self._ledger.gone, goal.address, goal.id)
-            self._forget(goal.address, goal.id)
+            self._forget(goal.address, goal.id, change)
         elif goal.fields:
             self._applied(goal.address, goal.fields, ())
         self._write(self._ledger.met, goal.address, goal.name)
@@ -142,10 +142,12 @@ class Recorder:
 
     def unbind(self, change: Change) -> None:
         """What the change removes is gone. What came in its place stays bound."""
-        self._forget(change.address, change.old_id)
+        self._forget(change.address, change.old_id, change)
 
-    def _forget(self, address: str, identity: str) -> None:
-        places = [a for a in self._bindings if a == address or a.partition(LEFT)[0] == address]
+    def _forget(self, address: str, identity: str, change: Change) -> None:
+        """What came in its place stays, though it has the same name, on another machine."""
+        came = change.generation if change.action is Action.REPLACE else None
+        places = [a for a, b in self._bindings.items() if address in {a, a.partition(LEFT)[0]} and b.generation != came]
         for bound in [self._bindings[a] for a in places if self._bindings[a].id == identity]:
             del self._bindings[bound.address]
             self._write(self._ledger.unbind, bound.address)
@@ -178,7 +180,8 @@ class Recorder:
         before = self._bindings.get(change.address)
         left = None
         replaced = change.action is Action.REPLACE
-        if before is not None and replaced and before.id != identity and before.id == change.old_id:
+        other = before is not None and (before.id, before.where.get("target")) != (identity, change.reach.get("target"))
+        if before is not None and replaced and other and before.id == change.old_id:
             place = f"{change.address}{LEFT}{before.generation}"
             left = before.model_copy(update={"address": place, "protected": False})
             self._bindings[place] = left

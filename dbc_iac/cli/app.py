@@ -123,7 +123,8 @@ def _single(group: ExceptionGroup[DiagnosticError]) -> Iterator[DiagnosticError]
 def _usage(error: click.ClickException) -> Diagnostic:
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "dbc-iac"
-    return Diagnostic("usage", Severity.ERROR, error.format_message(), remedy=f"See `{command} --help`.")
+    text = " ".join(error.format_message().split())  # click breaks lines where it lists choices
+    return Diagnostic("usage", Severity.ERROR, text, remedy=f"See `{command} --help`.")
 
 
 def _bug(app: App, error: Exception) -> ExitCode:

@@ -50,6 +50,7 @@ def _of_documents(app: App) -> Graph:
     from dbc_iac.cli.workspace import Workspace
     from dbc_iac.kinds import kind_of
     from dbc_iac.plan.graph import dependencies
+    from dbc_iac.plan.standing import implied
     from dbc_iac.report.graph import documents_graph
 
     workspace = Workspace.load(app)
@@ -61,7 +62,9 @@ def _of_documents(app: App) -> Graph:
         for address, resource in found.items()
         if not kind_of(resource.kind).looked_at
     }
-    return documents_graph({a: dependencies(r, inventory) for a, r in found.items()}, machines)
+    files = implied(inventory)
+    edges = {a: (*dependencies(r, inventory), *sorted(files.get(a, ()))) for a, r in found.items()}
+    return documents_graph({a: tuple(dict.fromkeys(needed)) for a, needed in edges.items()}, machines)
 
 
 def _drawn(graph: Graph, form: str) -> str:

@@ -7,26 +7,16 @@ from dataclasses import replace
 from typing import Any
 
 from dbc_iac.diagnostics import Diagnostic, ExitCode
+from dbc_iac.kinds.files import SUFFIX, FileAt
 from dbc_iac.kinds.kind import Machine
 from dbc_iac.kinds.reach import Reach
 from dbc_iac.kinds.reader import Unreadable
 from dbc_iac.kinds.resource import Inventory, Resource
 
-SUFFIX = ".qcow2"
-
 
 def through_image_client(reach: Reach, inventory: Inventory) -> Reach:
     """The same target through the one client node whose ids of image centres are meant."""
     return replace(reach, clients=(inventory.image_client,)) if inventory.image_client else reach
-
-
-def image_file(name: str, inventory: Inventory) -> str:
-    """The file that is meant by a file name or by the name of an Image: `Image/NAME` where that is known later."""
-    if name.endswith(SUFFIX):
-        return name
-    image = inventory.find("Image", name)
-    named = getattr(image.spec, "file", None) if image is not None else None
-    return str(named or inventory.known.get(f"Image/{name}", {}).get("id") or f"Image/{name}")
 
 
 def check_file(resource: Resource[Any], path: str, file: str | None) -> Iterator[Diagnostic]:
@@ -45,6 +35,15 @@ def check_file(resource: Resource[Any], path: str, file: str | None) -> Iterator
             detail="It hides files with `data` in the name, and those that begin with vm_ are disks of VMs.",
             remedy="Use another file name.",
         )
+
+
+def is_fetched(file: FileAt, inventory: Inventory) -> bool:
+    """Whether an Image of these documents brings that file to that machine."""
+    for image in inventory.of("Image"):
+        node = inventory.find("Node", getattr(image.spec, "node", ""))
+        if getattr(image.spec, "file", None) == file.name and getattr(node and node.spec, "id", "") == file.place:
+            return True
+    return False
 
 
 def unknown_centre(reading: Unreadable) -> bool:

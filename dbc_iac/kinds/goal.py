@@ -16,6 +16,7 @@ from dbc_iac.api.calls import CallClass
 from dbc_iac.api.channel import Channel
 from dbc_iac.api.outcome import Outcome
 from dbc_iac.api.secret import SecretText
+from dbc_iac.kinds.files import FileAt
 from dbc_iac.kinds.reach import Reach
 from dbc_iac.kinds.reader import Reader
 from dbc_iac.values import Json
@@ -86,6 +87,9 @@ class Goal(ABC):
     acknowledged: ClassVar[bool] = False
     """The API does not show the effect: the goal holds when the node has said ok to the act."""
 
+    ends_process: ClassVar[bool] = False
+    """Its call ends the node's process, and loses what is queued there: it comes after all else on its machine."""
+
     address: str
     reach: Reach
     id: str = ""
@@ -98,6 +102,11 @@ class Goal(ABC):
     def powers(self) -> str:
         """`on` or `off` where the goal is a machine's power itself; else empty."""
         return ""
+
+    @property
+    def spoils(self) -> FileAt | None:
+        """The file that it deletes or overwrites, and with it whatever is made from that; None where it does not."""
+        return None
 
     @property
     @abstractmethod

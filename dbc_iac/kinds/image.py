@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -17,8 +17,10 @@ from dbc_iac.api import wire
 from dbc_iac.api.calls import CallClass
 from dbc_iac.api.endpoints import images
 from dbc_iac.api.outcome import Outcome
-from dbc_iac.diagnostics import Diagnostic, ExitCode
-from dbc_iac.kinds.centre import check_centre, check_file, image_file, through_image_client, unknown_centre
+from dbc_iac.api.storage import StoredImage
+from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
+from dbc_iac.kinds.centre import check_centre, check_file, is_fetched, through_image_client, unknown_centre
+from dbc_iac.kinds.files import BASE, FileAt, files_at, image_file, root_of_snapshot, with_base
 from dbc_iac.kinds.goal import Goal, Hands, Seen, Sight
 from dbc_iac.kinds.kind import Kind, Machine, Observation, Sought, Task, register, unread
 from dbc_iac.kinds.node import node_reach
@@ -28,9 +30,10 @@ from dbc_iac.kinds.resource import Inventory, Resource
 from dbc_iac.kinds.rules import Behaviour, Rule, access, once, replaced
 from dbc_iac.kinds.spec import Reference, Spec
 from dbc_iac.kinds.types import FileName, Flag, Token
-from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
 from dbc_iac.values import Json
 
+_OTHER = "other"
+"""Observed where a file of that name is there that is not the image centre's."""
 _sent_once = Rule(Behaviour.CREATE_ONLY, not_reported=True)
 
 
@@ -62,6 +65,13 @@ class ImageExists(Goal):
     image_server: str
     source: str = ""
     begun: bool = False
+    users: Mapping[str, str] = field(default_factory=dict)
+    """What goes before the file that is there is overwritten."""
+    overwrites: bool = False
+
+    @property
+    def spoils(self) -> FileAt | None:
+        return FileAt(self.reach.target, self.id) if self.overwrites else None
 
     @property
     def text(self) -> str:
@@ -88,7 +98,10 @@ class ImageExists(Goal):
         same = found is not None and found.size_gib == wanted.size_gib
         if not same and self.begun:
             return Seen(Sight.FAILED, f"the download ended, and {self.id} is not on the node as it is in the centre")
-        return Seen(Sight.MET, id=self.id) if same else Seen(Sight.UNMET)
+        if not same:
+            return await still_used(reader, self.reach, self.users) or Seen(Sight.UNMET)
+        base = self.fields.get(BASE)
+        return Seen(Sight.MET, id=self.id, resolved={"file": self.id, BASE: base} if base else {})
 
     def begins(self) -> Goal:
         return replace(self, begun=True)
@@ -104,13 +117,16 @@ class ImageFetched(ImageExists):
 
     name = "image-fetched"
     creates = False
+    overwrites: bool = True
 
     @property
     def text(self) -> str:
         return f"image {self.id} has been fetched again from {self.image_server}"
 
     async def look(self, reader: Reader) -> Seen:
-        return await super().look(reader) if self.begun else Seen(Sight.UNMET)
+        if self.begun:
+            return await super().look(reader)
+        return await still_used(reader, self.reach, self.users) or Seen(Sight.UNMET)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +137,12 @@ class ImageAbsent(Goal):
     call_class = CallClass.IDEMPOTENT
     deletes = True
     image_server: str
+    users: Mapping[str, str] = field(default_factory=dict)
+    """What goes before it, being made from it."""
+
+    @property
+    def spoils(self) -> FileAt | None:
+        return FileAt(self.reach.target, self.id)
 
     @property
     def text(self) -> str:
@@ -130,10 +152,21 @@ class ImageAbsent(Goal):
         there = await reader.node_images(self.reach, self.image_server)
         if isinstance(there, Unreadable):
             return Seen(Sight.UNKNOWN, there.reason)
-        return Seen(Sight.UNMET if self.id in there.value else Sight.MET)
+        if self.id not in there.value:
+            return Seen(Sight.MET)
+        return await still_used(reader, self.reach, self.users) or Seen(Sight.UNMET)
 
     async def act(self, hands: Hands, reader: Reader) -> Outcome[Any]:
         return await images.delete_image(hands.connect(self.reach), wire.ImageDelete(image_filename=self.id))
+
+
+async def still_used(reader: Reader, reach: Reach, users: Mapping[str, str]) -> Seen | None:
+    """What was to go before the file, and is there yet: looked for right before the call, which asks for nothing."""
+    listed = await reader.vms(reach) if users else Known({})
+    if isinstance(listed, Unreadable):
+        return Seen(Sight.UNKNOWN, listed.reason)
+    left = sorted(address for address, identity in users.items() if identity in listed.value)
+    return Seen(Sight.FAILED, f"{', '.join(left)} is made from it, and is still there") if left else None
 
 
 @register
@@ -153,7 +186,18 @@ class Image(Kind[ImageSpec]):
     def desired(self, resource: Resource[ImageSpec], inventory: Inventory) -> dict[str, Json]:
         file = self.identity(resource, inventory, 0) or f"Snapshot/{resource.spec.snapshot}"
         target = self.reach(resource, inventory).target
-        return super().desired(resource, inventory) | {"file": file, "node": target}
+        values = super().desired(resource, inventory) | {"file": file, "node": target}
+        snapshot = resource.spec.snapshot
+        return with_base(values, root_of_snapshot(snapshot, inventory) if snapshot else "", file)
+
+    def brings(self, values: Mapping[str, Json]) -> frozenset[FileAt]:
+        return files_at(values.get("node"), values.get("file"))
+
+    def made_of(self, values: Mapping[str, Json]) -> frozenset[FileAt]:
+        return self.stands_on(values) | files_at(values.get("imageServer"), values.get("file"))
+
+    def stands_on(self, values: Mapping[str, Json]) -> frozenset[FileAt]:
+        return files_at(values.get("node"), values.get(BASE))
 
     def left_behind(self, applied: Mapping[str, Json]) -> str:
         return "" if applied.get("retain") is False else "the file stays on the node (retain: true)"
@@ -188,15 +232,7 @@ class Image(Kind[ImageSpec]):
         yield from check_centre(resource, resource.spec.image_server, machine)
         if changed & {"file", "refresh"}:
             yield from _missing(resource, str(desired["file"]), machine)
-        if "refresh" in changed and machine.inventory is not None:
-            for vm in _users(resource, desired, machine.inventory):
-                yield resource.problem(
-                    "image-in-use",
-                    "refresh",
-                    f"{vm} is made from {desired['file']}: fetching it again overwrites the disk under it",
-                    remedy="Use another file name for the new image, and replace the VM.",
-                    exit_code=ExitCode.REFUSED,
-                )
+            yield from _without_base(resource, str(desired.get(BASE) or ""), machine)
 
     async def observe(self, sought: Sought, reader: Reader) -> Observation:
         if not sought.id:
@@ -210,13 +246,20 @@ class Image(Kind[ImageSpec]):
         if sought.id not in there.value:
             return Observation(False, id=sought.id)
         values: dict[str, Json] = {"file": sought.id, "node": sought.reach.target}
-        return Observation(True, id=sought.id, values=values)
+        if sought.binding is not None or not await _is_another(sought, there.value[sought.id], reader):
+            return Observation(True, id=sought.id, values=values)
+        note = f"another {sought.id} is there: it is overwritten with that of {server}"
+        return Observation(True, id=sought.id, values={**values, _OTHER: True}, notes=(note,))
 
     def natural_key(self, resource: Resource[ImageSpec], inventory: Inventory) -> str:
         """The image centre: files made from another image are listed only where it has them too."""
         return resource.spec.image_server
 
-    def create(self, task: Task) -> Iterator[Goal]:
+    def adopt(self, task: Task) -> Iterator[Goal]:
+        for goal in self.create(task):
+            yield replace(goal, overwrites=True, users=task.users) if task.observed.get(_OTHER) else goal
+
+    def create(self, task: Task) -> Iterator[ImageExists]:
         file = str(task.desired["file"])
         later = file.startswith("Snapshot/")
         yield ImageExists(
@@ -229,7 +272,7 @@ class Image(Kind[ImageSpec]):
         if "refresh" in task.changed:
             yield ImageFetched(
                 address=task.address, reach=task.reach, id=task.id, image_server=str(task.desired["imageServer"]),
-                fields={"refresh": task.desired.get("refresh")}, patience=task.patience or 7200.0,
+                fields={"refresh": task.desired.get("refresh")}, users=task.users, patience=task.patience or 7200.0,
             )  # fmt: skip
         if "retain" in task.changed:
             yield ImageKept(
@@ -240,7 +283,8 @@ class Image(Kind[ImageSpec]):
         if task.applied.get("retain") is False:
             yield ImageAbsent(
                 address=task.address, reach=task.old_reach or task.reach, id=task.old_id,
-                image_server=str(task.applied.get("imageServer", "")), patience=task.patience or 600.0,
+                image_server=str(task.applied.get("imageServer", "")), users=task.users,
+                patience=task.patience or 600.0,
             )  # fmt: skip
 
 
@@ -280,9 +324,27 @@ def _missing(resource: Resource[ImageSpec], file: str, machine: Machine) -> Iter
     )
 
 
-def _users(resource: Resource[ImageSpec], desired: Mapping[str, Json], inventory: Inventory) -> Iterator[str]:
-    """The VMs of the manifests that are made from this file on this node."""
-    for vm in inventory.of("VirtualMachine"):
-        assert isinstance(vm.spec, VirtualMachineSpec)  # noqa: S101 - of that kind
-        if vm.spec.node == resource.spec.node and vm.spec.image in {desired["file"], resource.name}:
-            yield vm.address
+async def _is_another(sought: Sought, there: StoredImage, reader: Reader) -> bool:
+    """Whether the centre has a file of that name with another size."""
+    stored = await reader.centre(sought.reach, sought.key)
+    wanted = stored.value.get(sought.id) if isinstance(stored, Known) else None
+    return wanted is not None and wanted.size_gib != there.size_gib
+
+
+def _without_base(resource: Resource[ImageSpec], base: str, machine: Machine) -> Iterator[Diagnostic]:
+    """The file of a snapshot is of no use on a machine that does not have the image it was made from."""
+    hardware, inventory = machine.hardware, machine.inventory
+    if not base or hardware is None or inventory is None or any(i.name == base for i in hardware.images):
+        return
+    if is_fetched(FileAt(machine.reach.target, base), inventory):
+        return
+    unlisted = "data" in base  # the node hides such names
+    yield resource.problem(
+        "node-may-refuse" if unlisted else "node-would-refuse",
+        "snapshot",
+        f"{base}, which {resource.spec.snapshot} was made from, is not listed on {resource.spec.node}",
+        detail="A snapshot holds only what differs from the image at the root of its VM; without that no VM starts.",
+        remedy=f"Add an Image with file: {base} on {resource.spec.node}.",
+        severity=Severity.WARNING if unlisted else Severity.ERROR,
+        exit_code=ExitCode.OK if unlisted else ExitCode.REFUSED,
+    )

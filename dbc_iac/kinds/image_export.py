@@ -17,7 +17,8 @@ from dbc_iac.api.calls import CallClass
 from dbc_iac.api.endpoints import images
 from dbc_iac.api.outcome import Outcome
 from dbc_iac.diagnostics import Diagnostic, Severity
-from dbc_iac.kinds.centre import check_centre, check_file, image_file, through_image_client
+from dbc_iac.kinds.centre import check_centre, check_file, through_image_client
+from dbc_iac.kinds.files import FileAt, files_at, image_file
 from dbc_iac.kinds.goal import Goal, Hands, Seen, Sight
 from dbc_iac.kinds.kind import Kind, Machine, Observation, Sought, Task, register, unread
 from dbc_iac.kinds.node import node_reach
@@ -49,6 +50,7 @@ class ExportExists(Goal):
 
     name = "export-exists"
     call_class = CallClass.IDEMPOTENT
+    ends_process = True
     creates = True
     image_server: str
     source: str = ""
@@ -111,7 +113,6 @@ class ImageExport(Kind[ImageExportSpec]):
     spec = ImageExportSpec
     on_a_machine = True
     uses_centres = True
-    ends_process = True
 
     def reach(self, resource: Resource[ImageExportSpec], inventory: Inventory) -> Reach:
         return through_image_client(node_reach(resource.spec.node, inventory, None), inventory)
@@ -124,6 +125,12 @@ class ImageExport(Kind[ImageExportSpec]):
         file = image_file(resource.spec.file, inventory)
         target = self.reach(resource, inventory).target
         return super().desired(resource, inventory) | {"file": file, "node": target}
+
+    def brings(self, values: Mapping[str, Json]) -> frozenset[FileAt]:
+        return files_at(values.get("imageServer"), values.get("file"))
+
+    def made_of(self, values: Mapping[str, Json]) -> frozenset[FileAt]:
+        return files_at(values.get("node"), values.get("file"))
 
     def left_behind(self, applied: Mapping[str, Json]) -> str:
         return "the file stays in the image centre: nothing can delete it there"

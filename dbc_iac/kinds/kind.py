@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from dbc_iac.api.reading import NodeHardware, RentOrder
 from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import Diagnostic
+from dbc_iac.kinds.files import FileAt
 from dbc_iac.kinds.goal import Goal
 from dbc_iac.kinds.reach import Reach
 from dbc_iac.kinds.reader import Reader, Unreadable
@@ -51,6 +52,8 @@ class Observation:
     resolved: Mapping[str, Json] = field(default_factory=dict)
     made_with: Mapping[str, Json] = field(default_factory=dict)
     """Fields that are told from names: enough to ask about when it is taken in, not to make it anew for."""
+    unfinished: str = ""
+    """What of its creation is left to prove or to do, though it is there; empty where nothing is."""
     hidden: frozenset[str] = frozenset()
     """Paths of secrets that are not shown just now, and so not compared."""
 
@@ -96,6 +99,8 @@ class Task:
     marker: str = ""
     known: frozenset[str] = frozenset()
     patience: float | None = None
+    users: Mapping[str, str] = field(default_factory=dict)
+    """What is made from the file that it takes away, and goes before it: id by address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,14 +161,24 @@ class Kind(ABC, Generic[S]):
     """Is the same object whichever machine it is asked through, not only on the one where it was made."""
     on_a_machine: ClassVar[bool] = False
     """Takes something of a GPU node, which preflight then looks at."""
-    ends_process: ClassVar[bool] = False
-    """Making one ends the node's process, and loses what is queued there: it comes after all else on its machine."""
     uses_centres: ClassVar[bool] = False
     """Names an image centre, which preflight then looks for."""
 
     def fetched_from(self, desired: Mapping[str, Json]) -> str:
         """The image centre that has its file already, when one is made; empty where none is to."""
         return ""
+
+    def brings(self, values: Mapping[str, Json]) -> frozenset[FileAt]:
+        """Files that are there once one with these fields is, and that others may be made from."""
+        return frozenset()
+
+    def made_of(self, values: Mapping[str, Json]) -> frozenset[FileAt]:
+        """Files that have to be there when one with these fields is made."""
+        return self.stands_on(values)
+
+    def stands_on(self, values: Mapping[str, Json]) -> frozenset[FileAt]:
+        """Files without which one with these fields is broken, for as long as it is there."""
+        return frozenset()
 
     def joins(self, desired: Mapping[str, Json]) -> frozenset[str]:
         """Names of LANs that its machine must know before one is made."""

@@ -25,6 +25,7 @@ from dbc_iac.api.reading import (
 )
 from dbc_iac.api.storage import DeeplinkView, Progress, SnapshotView, StoredImage
 from dbc_iac.api.wire import ImageCentre, ImageTransfer
+from dbc_iac.kinds.course import Course
 from dbc_iac.kinds.reach import Reach
 
 T = TypeVar("T")
@@ -71,6 +72,8 @@ class Reader:
         self._connect = connect
         self._answers: dict[tuple[Any, ...], asyncio.Future[Any]] = {}
         self.calls = 0
+        self.courses: dict[tuple[str, str, str], Course] = {}
+        """What has been seen of uploads, by target, VM and snapshot: kept when what was read is forgotten."""
 
     async def vms(self, reach: Reach) -> Known[Mapping[str, VmSummary]] | Unreadable:
         """All VMs of the wallet on the target, by task id, from one list call."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Generic, TypeVar
 
 from dbc_iac.api.secret import SecretText
@@ -58,7 +59,7 @@ def unusable_secret(resource: Resource[Spec], field: SpecField, value: SecretTex
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Inventory:
     """All resources of a run by address, with the names that identities are derived from.
 
@@ -74,6 +75,12 @@ class Inventory:
     image_client: str = ""
     known: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
     """What the state tells of addresses that stay as they are: `id`, and what was resolved (a snapshot's `file`)."""
+
+    @cached_property
+    def bases(self) -> Mapping[str, str]:
+        """What files are made from, as far as state tells: the image at the root of each, by file name."""
+        kept = self.known.values()
+        return {str(k["file"]): str(k["base"]) for k in kept if k.get("file") and k.get("base")}
 
     def find(self, kind: str, name: str) -> Resource[Spec] | None:
         return self.resources.get(f"{kind}/{name}")

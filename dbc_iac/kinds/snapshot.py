@@ -17,15 +17,25 @@ from dbc_iac.api import wire
 from dbc_iac.api.calls import CallClass
 from dbc_iac.api.endpoints import snapshots
 from dbc_iac.api.outcome import Done, Outcome
-from dbc_iac.api.storage import SnapshotView
-from dbc_iac.diagnostics import Diagnostic
+from dbc_iac.diagnostics import Diagnostic, Severity
+from dbc_iac.kinds.arrival import (
+    ARRIVED,
+    CREATING,
+    IDLE,
+    UNSEEN,
+    UPLOADING,
+    SnapshotArrived,
+    SnapshotSent,
+    find_snapshot,
+)
 from dbc_iac.kinds.centre import check_centre, through_image_client
+from dbc_iac.kinds.files import BASE, root_of_snapshot, with_base
 from dbc_iac.kinds.goal import Goal, Hands, Needs, Seen, Sight
 from dbc_iac.kinds.kind import Kind, Machine, Observation, Sought, Task, register, unread
 from dbc_iac.kinds.marker import Marker, read_marker
 from dbc_iac.kinds.node import node_reach
 from dbc_iac.kinds.reach import Reach
-from dbc_iac.kinds.reader import Known, Reader, Unreadable
+from dbc_iac.kinds.reader import Reader, Unreadable
 from dbc_iac.kinds.resource import Inventory, Resource
 from dbc_iac.kinds.rules import Behaviour, Rule, replaced
 from dbc_iac.kinds.spec import Reference, Spec
@@ -34,7 +44,7 @@ from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
 from dbc_iac.values import Json
 
 LONGEST = 64
-CREATING, UPLOADING = "creating", "uploading"
+_STATUS = "status"
 _ARCHIVED = "it is of an earlier VM: its record went with that, its file is in the image centre"
 _sent_once = Rule(Behaviour.CREATE_ONLY, not_reported=True)
 
@@ -51,14 +61,6 @@ class SnapshotSpec(Spec):
     )
 
 
-async def find_snapshot(reader: Reader, reach: Reach, vm: str, name: str) -> Known[SnapshotView | None] | Unreadable:
-    """The oldest snapshot of that name, as the node finds it."""
-    listed = await reader.snapshots(reach, vm)
-    if isinstance(listed, Unreadable):
-        return listed
-    return Known(next((s for s in listed.value if s.name == name), None))
-
-
 @dataclass(frozen=True, kw_only=True)
 class SnapshotTaken(Goal):
     """The system disk has been converted: from now on the VM may run. Blind, but seen by its name at once."""
@@ -69,6 +71,7 @@ class SnapshotTaken(Goal):
     creates = True
     description: str
     image_server: str
+    base: str = ""
 
     @property
     def text(self) -> str:
@@ -83,6 +86,7 @@ class SnapshotTaken(Goal):
         if found.value.status == CREATING:
             return Seen(Sight.WAITING, "the disk is being converted")
         resolved: dict[str, Json] = {"file": PurePosixPath(found.value.file).name, "vm": self.vm}
+        resolved |= {BASE: self.base} if self.base else {}
         return Seen(Sight.MET, id=self.id, resolved=resolved)
 
     async def act(self, hands: Hands, reader: Reader) -> Outcome[Any]:
@@ -104,40 +108,6 @@ class SnapshotKnown(SnapshotTaken):
 
     async def act(self, hands: Hands, reader: Reader) -> Outcome[Any]:
         return Done(None)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SnapshotArrived(Goal):
-    """Its file is in the image centre. Only the centre's list proves it."""
-
-    name = "snapshot-arrived"
-    call_class = CallClass.READ
-    late = True
-    image_server: str
-
-    @property
-    def text(self) -> str:
-        return f"the file of snapshot {self.id} is in {self.image_server}"
-
-    async def look(self, reader: Reader) -> Seen:
-        found = await find_snapshot(reader, self.reach, self.vm, self.id)
-        if isinstance(found, Unreadable) or found.value is None:
-            return Seen(Sight.UNKNOWN, "the snapshot is not listed")
-        file = found.value.file
-        if found.value.status != "none":
-            progress = await reader.upload(self.reach, file)
-            percent = f" ({progress.value.percent}%)" if isinstance(progress, Known) and progress.value.active else ""
-            return Seen(Sight.WAITING, f"is {found.value.status}{percent}")
-        listed = await reader.centre(self.reach, self.image_server)
-        if isinstance(listed, Unreadable):
-            return Seen(Sight.UNKNOWN, listed.reason)
-        stored = listed.value.get(PurePosixPath(file).name)
-        if stored is None or not stored.size_gib:
-            return Seen(Sight.FAILED, f"its upload ended, and {PurePosixPath(file).name} is not in the image centre")
-        return Seen(Sight.MET)
-
-    async def act(self, hands: Hands, reader: Reader) -> Outcome[Any]:
-        return Done(None)  # the upload goes on by itself
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,7 +156,9 @@ class Snapshot(Kind[SnapshotSpec]):
         return resource.spec.name or resource.name.replace(".", "-")
 
     def desired(self, resource: Resource[SnapshotSpec], inventory: Inventory) -> dict[str, Json]:
-        return super().desired(resource, inventory) | {"name": self.identity(resource, inventory, 0)}
+        values = super().desired(resource, inventory) | {"name": self.identity(resource, inventory, 0)}
+        values[ARRIVED] = True
+        return with_base(values, root_of_snapshot(resource.name, inventory), None)
 
     def marker(self, resource: Resource[SnapshotSpec], inventory: Inventory, generation: int) -> str:
         return str(Marker(inventory.project, inventory.stack, resource.name, generation, "0"))
@@ -224,13 +196,22 @@ class Snapshot(Kind[SnapshotSpec]):
         self, resource: Resource[SnapshotSpec], desired: Mapping[str, Json], changed: frozenset[str], machine: Machine
     ) -> Iterable[Diagnostic]:
         yield from check_centre(resource, resource.spec.image_server, machine)
+        if machine.observed.get(_STATUS) == IDLE:
+            yield resource.problem(
+                "node-ends",
+                "",
+                f"{resource.address} is sent again: the node's process ends when that ends, and is started again",
+                detail="So did version 0.4.1.8. VMs run on; what other tenants have queued on the node is lost.",
+                severity=Severity.WARNING,
+            )
 
     async def observe(self, sought: Sought, reader: Reader) -> Observation:
         if not sought.holder_id:  # its VM is gone, and the record with it
             return Observation(False, id=sought.id)
         taken_of = str(sought.binding.resolved.get("vm", "")) if sought.binding is not None else ""
+        unproven = sought.binding is None or not sought.binding.applied.get(ARRIVED)
         if sought.binding is not None and taken_of and taken_of != sought.holder_id:
-            return Observation(True, id=sought.id, notes=(_ARCHIVED,))
+            return Observation(True, id=sought.id, notes=(_ARCHIVED, *([UNSEEN] if unproven else [])))
         found = await find_snapshot(reader, sought.reach, sought.holder_id, sought.id)
         if isinstance(found, Unreadable):
             return unread(sought.id, found)
@@ -239,9 +220,12 @@ class Snapshot(Kind[SnapshotSpec]):
             return Observation(False, id=sought.id)
         text, marker = read_marker(snapshot.description)
         values: dict[str, Json] = {"name": snapshot.name, "description": text or None}
+        if unproven:
+            values[_STATUS] = snapshot.status
         return Observation(
             True, id=snapshot.name, values=values, status=snapshot.status, marker=str(marker or ""),
             resolved={"file": PurePosixPath(snapshot.file).name, "vm": sought.holder_id},
+            unfinished=(UNSEEN if snapshot.status == IDLE else "its upload has not ended yet") if unproven else "",
         )  # fmt: skip
 
     def create(self, task: Task) -> Iterator[Goal]:
@@ -249,14 +233,27 @@ class Snapshot(Kind[SnapshotSpec]):
         server = str(task.desired["imageServer"])
         taken = SnapshotTaken(
             address=task.address, reach=task.reach, id=task.id, generation=task.generation, vm=task.holder_id,
-            fields=task.desired, image_server=server, patience=task.patience or 7200.0,
+            fields={k: v for k, v in task.desired.items() if k != ARRIVED}, image_server=server,
+            patience=task.patience or 7200.0,
             description=f"{text} [{task.marker}]" if text else f"[{task.marker}]",
+            base=str(task.desired.get(BASE) or ""),
         )  # fmt: skip
         yield taken
-        yield SnapshotArrived(
-            address=task.address, reach=task.reach, id=task.id, vm=task.holder_id, image_server=server,
+        yield self._arrived(task)
+
+    def _arrived(self, task: Task) -> Goal:
+        """What an earlier run began, and nobody has watched since, is sent again."""
+        ended = task.observed.get(_STATUS) == IDLE
+        goal = SnapshotSent if ended and task.applied else SnapshotArrived
+        return goal(
+            address=task.address, reach=task.reach, id=task.id, vm=task.holder_id, believed=ended and not task.applied,
+            image_server=str(task.applied.get("imageServer") or task.desired["imageServer"]),
             patience=task.patience or 7200.0,
         )  # fmt: skip
+
+    def update(self, task: Task) -> Iterator[Goal]:
+        """Nothing of a snapshot can be changed: what is left to do is to prove that its file has arrived."""
+        yield self._arrived(task)
 
     def adopt(self, task: Task) -> Iterator[Goal]:
         """One that state does not know needs no window; one that an earlier run began may still be converted."""

@@ -9,6 +9,7 @@ from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
 from dbc_iac.kinds import kind_of
 from dbc_iac.plan.decide import Decisions, lost
 from dbc_iac.plan.model import Action, Change
+from dbc_iac.plan.tasks import same_again
 
 _NEW = frozenset({Action.CREATE, Action.REPLACE})
 _GOING = frozenset({Action.DELETE, Action.REPLACE, Action.FORGET})
@@ -44,9 +45,12 @@ def _with_holder(change: Change, changes: Mapping[str, Change]) -> Change:
         named = change.id if kind_of(change.kind).outlives_holder else ""
         return replace(host, action=Action.CREATE, id=named, reasons=(reason,), generation=change.generation + 1)
     if kind_of(change.kind).outlives_holder:
-        kept = change.action is Action.NO_OP or (change.action is Action.CREATE and bool(change.old_id))
+        as_it_is = change.action in {Action.NO_OP, Action.UPDATE}
+        if not (as_it_is or (change.action is Action.CREATE and change.old_id)):
+            return host
         note = f"it stays as it is: its record goes with {change.holder}"
-        return replace(host, action=Action.NO_OP, fields=(), notes=(*change.notes, note)) if kept else host
+        notes = (*change.notes, *(change.reasons if as_it_is else ()), note)
+        return replace(host, action=Action.NO_OP, fields=(), notes=notes)
     if change.action in {Action.NO_OP, Action.UPDATE} or (change.action is Action.CREATE and change.old_id):
         return replace(
             host,
@@ -62,7 +66,7 @@ def _with_holder(change: Change, changes: Mapping[str, Change]) -> Change:
 
 def _same_name_networks(changes: dict[str, Change], problems: Diagnostics) -> None:
     """A LAN that keeps its name must go before it comes: every member has to go with it."""
-    for network in [c for c in changes.values() if c.action is Action.REPLACE and c.id and c.id == c.old_id]:
+    for network in [c for c in changes.values() if c.action is Action.REPLACE and same_again(c)]:
         for member in [c for c in changes.values() if network.address in c.dependencies]:
             if kind_of(member.kind).holder:
                 continue
@@ -89,7 +93,7 @@ def _unknown_from(changes: dict[str, Change], address: str) -> bool:
     if not change.pending or change.action is Action.FORGET:
         return False
     unknown = {a for a, c in changes.items() if c.action is Action.UNKNOWN}
-    needed = sorted(unknown & {*change.dependencies}) if change.action is not Action.DELETE else []
+    needed = sorted(unknown & {*change.needed}) if change.action is not Action.DELETE else []
     carried = sorted(a for a in unknown if address in {changes[a].holder, changes[a].old_holder})
     if needed:
         reason = f"it needs {needed[0]}, which cannot be read"

@@ -18,6 +18,7 @@ from dbc_iac.plan.model import Action, Change, FieldChange
 from dbc_iac.plan.ownership import foreign, moved_node, unproved, with_birth
 from dbc_iac.plan.refresh import World, external
 from dbc_iac.plan.session import Options, Session
+from dbc_iac.plan.standing import implied
 from dbc_iac.state.document import LEFT, Binding, Intent
 from dbc_iac.values import Json
 
@@ -182,6 +183,7 @@ def _base(session: Session, candidate: Candidate, resource: Resource[Spec], want
         secrets=refs,
         marker=kind.marker(resource, session.inventory, candidate.generation),
         dependencies=dependencies(resource, session.inventory),
+        follows=tuple(sorted(implied(session.inventory).get(candidate.address, ()))),
         protected=kind.protected(resource),
         delete_first=lifecycle.replace == "deleteFirst" or not kind.parks,
         patience=(timeouts.update if binding else timeouts.create) or 0,
@@ -236,7 +238,14 @@ def _wanted(
     asked = () if resource.address not in options.replace else (f"asked for with --replace {resource.address}",)
     if kind_of(resource.kind).irreplaceable or not (asked or found.replaces):
         made.problems.extend(found.refusals)  # a new object has what this one cannot get
-    return _compared(session, candidate, resource, seen, found, asked)
+    return _to_finish(_compared(session, candidate, resource, seen, found, asked), observation)
+
+
+def _to_finish(change: Change, observation: Observation) -> Change:
+    """What is there as it is wanted, and of whose creation something is left to do."""
+    if change.action is not Action.NO_OP or not observation.unfinished:
+        return change
+    return replace(change, action=Action.UPDATE, reasons=(observation.unfinished,))
 
 
 def _compared(
@@ -287,7 +296,7 @@ def _unbound(
     kind = kind_of(resource.kind)
     if observation.present:
         base = with_birth(base, observation)
-        seen = replace(base, observed=dict(observation.values), id=observation.id, fields=())
+        seen = replace(base, observed=dict(observation.values), id=observation.id, fields=(), notes=observation.notes)
         if owned := foreign(session, candidate, resource, observation, base):
             problems.add(owned)
             return seen

@@ -24,15 +24,10 @@ def order_machines(changes: Mapping[str, Change], drafts: dict[str, Draft]) -> N
 
 def _order_process_ends(changes: Mapping[str, Change], drafts: dict[str, Draft]) -> None:
     """What ends the node's process waits for everything on that machine but what needs it."""
-    for change in [c for c in changes.values() if c.pending]:
-        if not kind_of(change.kind).ends_process or change.address not in drafts:
-            continue
-        needing = following(change.address, drafts)
-        drafts[change.address].after |= {
-            key
-            for key, draft in drafts.items()
-            if key not in needing and _target(changes[draft.address]) == _target(change)
-        }
+    for ending in [d for d in drafts.values() if any(g.ends_process for g in d.goals)]:
+        needing, machine = following(ending.key, drafts), _target(changes[ending.address])
+        there = {key for key, draft in drafts.items() if _target(changes[draft.address]) == machine}
+        ending.after |= there - needing
 
 
 def _order_moves(changes: Mapping[str, Change], drafts: dict[str, Draft]) -> None:

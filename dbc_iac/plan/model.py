@@ -94,12 +94,21 @@ class Change:
     marker: str = ""
     known: tuple[str, ...] = ()
     dependencies: tuple[str, ...] = ()
+    follows: tuple[str, ...] = ()
+    """Addresses that it does not name, and that must stand before it: they bring a file that it is made of."""
+    users: Mapping[str, str] = field(default_factory=dict)
+    """What is made from the file that it takes away, and goes before it: id by address."""
     protected: bool = False
     delete_first: bool = False
     unsettled: bool = False
     """An earlier blind call on its VM has no certain outcome: it is proved before another is sent."""
     patience: int = 0
     authority: bool = False
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """The addresses that must stand before it."""
+        return tuple(dict.fromkeys((*self.dependencies, *self.follows)))
 
     @property
     def pending(self) -> bool:

@@ -15,7 +15,7 @@ from dbc_iac.plan.draft import Draft, removal_key, window_key
 from dbc_iac.plan.graph import order
 from dbc_iac.plan.machine_order import order_machines
 from dbc_iac.plan.model import Action, Change, StepKind
-from dbc_iac.plan.tasks import Goals, goals_of, task_of
+from dbc_iac.plan.tasks import Goals, goals_of, same_again, task_of
 from dbc_iac.state.document import LEFT
 
 _GOING = frozenset({Action.DELETE, Action.REPLACE, Action.FORGET})
@@ -35,6 +35,7 @@ def compile_steps(changes: Mapping[str, Change]) -> dict[str, Draft]:
     for change in pending.values():
         _order_creation(change, changes, drafts)
         _order_removal(change, changes, drafts)
+        _order_users(change, changes, drafts)
     for draft in drafts.values():
         draft.after = {k for k in draft.after if k in drafts and k != draft.key}
     order_machines(changes, drafts)
@@ -119,7 +120,7 @@ def _order_creation(change: Change, changes: Mapping[str, Change], drafts: dict[
     if change.address not in drafts:
         return
     own = drafts[change.address]
-    for needed in change.dependencies:
+    for needed in change.needed:
         cause = changes.get(needed)
         if cause is None or not cause.pending:
             continue
@@ -139,7 +140,7 @@ def _order_creation(change: Change, changes: Mapping[str, Change], drafts: dict[
 def _order_replacement(change: Change, drafts: dict[str, Draft]) -> None:
     """Delete first where asked, or where both have the same identity; else the old goes when the new stands."""
     removal = drafts[removal_key(change.address)]
-    same = bool(change.id) and change.id == change.old_id
+    same = same_again(change)
     hosted = bool(change.holder)
     if same or (change.delete_first and kind_of(change.kind).parks):
         drafts[change.address].after.add(removal.key)
@@ -172,6 +173,19 @@ def _order_removal(change: Change, changes: Mapping[str, Change], drafts: dict[s
         removal.after.add(window_key(change.holder))
 
 
+def _order_users(change: Change, changes: Mapping[str, Change], drafts: dict[str, Draft]) -> None:
+    """A file goes, or is overwritten, when what was made from it is gone, and what needs it just now has been made."""
+    kind, removal = kind_of(change.kind), removal_key(change.address)
+    own = drafts.get(removal) or drafts.get(change.address)
+    if own is None:
+        return
+    own.after |= {removal_key(user) if removal_key(user) in drafts else user for user in change.users}
+    brought = kind.brings(change.applied) if removal in drafts else frozenset()
+    for other in changes.values() if brought else ():
+        if other is not change and other.address in drafts and brought & kind_of(other.kind).made_of(other.desired):
+            own.after |= ends(other, drafts)
+
+
 def _waits_for(other: Change, change: Change) -> bool:
     """A replacement that needs the new one of the same identity cannot come before the old one is gone."""
-    return bool(change.id) and change.id == change.old_id and change.address in other.dependencies
+    return same_again(change) and change.address in other.dependencies

@@ -45,7 +45,7 @@ def left_out(address: str | None, changes: Mapping[str, Change], options: Option
     """Whether what is wrong with an address is no matter of this run: it is not a target, and no target needs it."""
     if not (options.targets or options.excludes) or address is None:
         return False
-    return address not in changes and all(address not in c.dependencies for c in changes.values())
+    return address not in changes and all(address not in c.needed for c in changes.values())
 
 
 def leave_holders(changes: dict[str, Change], options: Options) -> None:
@@ -88,7 +88,7 @@ def _reached(changes: Mapping[str, Change], targets: frozenset[str]) -> set[str]
         wanted.add(address)
         change = changes[address]
         if change.action is not Action.DELETE:
-            todo += [d for d in (*change.dependencies, change.old_holder) if d in changes]
+            todo += [d for d in (*change.needed, change.old_holder) if d in changes]
         if change.action in {Action.DELETE, Action.REPLACE}:
             todo += [c.address for c in changes.values() if address in c.dependencies and c.pending]
     return wanted
@@ -102,7 +102,7 @@ def _without(changes: Mapping[str, Change], excluded: frozenset[str]) -> dict[st
             c.address
             for c in changes.values()
             if c.address not in left
-            and (left & {*c.dependencies, c.holder} or any(_goes_under(c, changes[other]) for other in left))
+            and (left & {*c.needed, c.holder} or any(_goes_under(c, changes[other]) for other in left))
         }
         if not more:
             return {a: c for a, c in changes.items() if a not in left}

@@ -31,7 +31,15 @@ def task_of(change: Change) -> Task:
         marker=change.marker,
         known=frozenset(change.known),
         patience=change.patience or None,
+        users=change.users,
     )
+
+
+def same_again(change: Change) -> bool:
+    """Whether what comes has the identity of what goes: the same name, at the same place where that matters."""
+    place, before = change.reach.get("target"), change.old_reach.get("target")
+    there = kind_of(change.kind).roams or before in {None, place}
+    return bool(change.id) and change.id == change.old_id and there
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,3 +128,29 @@ def test_unsigned_sends_no_credentials(emulated: Emulated) -> None:
     emulated.project.environ.pop("SEED")
     assert emulated.run("api", "/mining_nodes", "--unsigned").code == 0
     assert emulated.run("api", "/tasks", "--unsigned").code == 4
+
+
+def test_the_path_may_be_written_as_the_public_document_does(emulated: Emulated) -> None:
+    assert emulated.run("api", "/api/v1/tasks", "--json").json["outcome"] == "done"
+
+
+def test_what_needs_no_node_is_asked_without_one(tmp_path: Path) -> None:
+    second = document("Node", "gpu-b", {"id": OTHER, "identity": "tenant", "rentOrder": "none"})
+    made = Emulated(project(tmp_path, second), {"gpuNodes": [{"id": NODE_ID}, {"id": OTHER}]})
+    for path in ("/images/servers", "/bare_metal", "/mining_nodes", "/api/v1/peers/global"):
+        result = made.run("api", path, "--json")
+        assert (result.code, result.json["outcome"]) == (0, "done"), (path, result.err)
+    result = made.run("api", "/tasks", "--json")
+    assert (result.code, result.codes) == (3, ["unknown-name"]) or "not exactly one" in result.err
+    made.close()
+
+
+def test_what_anyone_is_told_needs_no_identity(tmp_path: Path) -> None:
+    made = Emulated(project(tmp_path))
+    path = made.project.directory / "dbc-iac.yaml"
+    text = path.read_text().replace("    tenant: {", "    owner: {nodeKey: {env: SEED}}\n    tenant: {")
+    path.write_text(text)
+    result = made.run("api", "/mining_nodes", "--node", OTHER, "--json")
+    assert "who asks" not in result.err
+    assert "who asks" in made.run("api", "/tasks", "--node", OTHER, "--json").err
+    made.close()

@@ -196,3 +196,29 @@ def test_a_wait_that_is_over_leaves_the_transfer_going_on(world: Callable[..., E
     arguments = ["torch.qcow2", "--centre", "ID_1", "--yes", "--wait", "--timeout", "1", "--json"]
     result = emulated.run("image", "download", *arguments)
     assert (result.code, result.codes) == (7, ["still-waiting"])
+
+
+def test_what_is_made_from_a_file_is_told_before_it_is_overwritten(world: Callable[..., Emulated]) -> None:
+    emulated = world(
+        vm(), document("Snapshot", "base", {"vm": "trainer", "imageServer": "ID_2"}),
+        document("Image", "clone", {"node": "gpu-a", "snapshot": "base", "imageServer": "ID_2"}),
+        vm("twin", image="clone"),
+    )  # fmt: skip
+    assert emulated.run("apply", "--yes").code == 0
+    emulated.network.centres.centres["ID_1"].files["ubuntu.qcow2"].size += 10 * 1024**3
+    command = ["image", "download", "ubuntu.qcow2", "--centre", "ID_1"]
+    refused = emulated.run(*command, "--yes")
+    assert refused.code == 5
+    assert "VirtualMachine/trainer, VirtualMachine/twin are made from" in refused.err
+    told = emulated.run(*command, "--overwrite", "--yes", "--json")
+    assert (told.code, told.codes) == (0, ["image-in-use"])
+    assert "VirtualMachine/twin" in told.err
+
+
+def test_a_small_file_has_a_size(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(), document("Snapshot", "base", {"vm": "trainer", "imageServer": "ID_2"}))
+    assert emulated.run("apply", "--yes").code == 0
+    shown = emulated.run("image", "list", "--centre", "ID_2").out
+    assert "0.0Gi" not in shown and "Ki" in shown
+    rows = emulated.run("image", "list", "--centre", "ID_2", "--json").json
+    assert all(row["sizeBytes"] > 0 for row in rows)

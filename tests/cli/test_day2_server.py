@@ -185,3 +185,9 @@ def test_a_bmc_that_only_says_that_it_did_is_not_believed(world: Callable[..., E
     bmc(emulated).failure = "Set Chassis Power Control to Up/On failed: busy"
     result = emulated.run("server", "power", "box", "on", "--yes", "--json")
     assert (result.code, result.codes) == (1, ["unreadable"])
+
+
+def test_a_missing_argument_is_told_in_one_line(tmp_path: Path) -> None:
+    result = project(tmp_path).run("server", "power", "box")
+    assert result.code == 3
+    assert "\\u000a" not in result.err and "status, on, off, reset" in result.err.replace(",  ", ", ")

@@ -45,7 +45,7 @@ def test_disks_are_listed_with_the_document_of_each(world: Callable[..., Emulate
     emulated = world(vm(), SCRATCH)
     rows = emulated.run("disk", "list", "trainer", "--json").json
     assert [(r["device"], r["sizeGib"], r["document"]) for r in rows] == [
-        ("vda", 350, ""),
+        ("vda", None, ""),  # 350 is what every one is said to have
         ("vdb", 20, "VirtualMachine/trainer"),
         ("vdc", 50, "Disk/scratch"),
     ]
@@ -197,3 +197,25 @@ def test_listing_needs_no_key(world: Callable[..., Emulated]) -> None:
     emulated = world(LAN)
     emulated.project.environ.pop("SEED")
     assert emulated.run("network", "list").code == 0
+
+
+def test_no_lan_is_not_said_of_nodes_that_cannot_be_read(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(), LAN)
+    emulated.network.faults.add(FaultSpec.model_validate({"op": "*", "kind": "time-out"}))
+    result = emulated.run("network", "list")
+    assert result.code == 1
+    assert "There is no LAN" not in result.out and "not every node could be read" in result.out
+
+
+def test_the_size_of_a_system_disk_is_not_told_before_it_is_known(world: Callable[..., Emulated]) -> None:
+    emulated = world(OFF)
+    assert "350" not in emulated.run("disk", "list", "trainer").out
+    assert emulated.run("disk", "grow", "trainer", "vda", "+20Gi", "--yes", "--wait").code == 0
+    [row] = [r for r in emulated.run("disk", "list", "trainer", "--json").json if r["device"] == "vda"]
+    assert row["sizeGib"] > 20
+
+
+def test_a_size_with_a_minus_is_told_to_be_one(world: Callable[..., Emulated]) -> None:
+    result = world(OFF).run("disk", "grow", "trainer", "vdb", "-5Gi")
+    assert result.code == 3
+    assert "a disk only grows" in result.err

@@ -192,3 +192,13 @@ def test_a_machine_that_is_not_rented_gives_no_session(tmp_path: Path) -> None:
     result = made.run("wallet", "session", "gpu-a", "--print", "--json")
     assert (result.code, result.codes) == (4, ["refused"])
     made.close()
+
+
+def test_an_identity_is_named_as_other_things_are(tmp_path: Path) -> None:
+    made = project(tmp_path, environ={"SEED": SEED})
+    assert (
+        made.run("wallet", "address", "tenant", "--json").json
+        == made.run("wallet", "address", "--identity", "tenant", "--json").json
+    )
+    result = made.run("wallet", "address", "tenant", "--identity", "other", "--json")
+    assert (result.code, result.codes) == (3, ["usage"])

@@ -112,6 +112,8 @@ def test_refresh_fetches_again_and_is_refused_while_a_vm_uses_the_file(world: Ca
     converges(emulated)
     assert files(emulated)["/data/torch.qcow2"] == 8_000_000_000
     write(emulated, document("Image", "torch", {**IMAGE, "refresh": "3"}), vm(image="torch"))
+    converges(emulated)  # what is new comes after it
+    write(emulated, document("Image", "torch", {**IMAGE, "refresh": "4"}), vm(image="torch"))
     result = emulated.run("plan", "--json")
     assert (result.code, result.codes) == (5, ["image-in-use"])
 

@@ -14,8 +14,9 @@ import click
 from dbc_iac.api.calls import CallClass
 from dbc_iac.api.channel import Channel
 from dbc_iac.api.endpoints import ALL
+from dbc_iac.api.endpoints.endpoint import Asks
 from dbc_iac.api.outcome import Done, NotSent, Refused, Unknown
-from dbc_iac.api.raw import CREDENTIALS, RawReply, class_of, exchange
+from dbc_iac.api.raw import CREDENTIALS, RawReply, asks_of, class_of, exchange
 from dbc_iac.cli.app import App, Exit
 from dbc_iac.cli.day2 import names
 from dbc_iac.cli.day2.console import Console, run
@@ -54,19 +55,22 @@ def command(
 ) -> None:
     """Send one request and print the answer. Passwords and keys in it are *** without --reveal.
 
-    PATH is below /api/v1, such as /tasks. The body is the JSON object of the API's documents, or what stands under
-    `additional` there; what it lacks of peer_nodes_list (--node), rent_order and credentials is put in.
+    PATH is below /api/v1, such as /tasks (or /api/v1/tasks). The body is the JSON object of the API's documents, or
+    what stands under `additional` there; what it lacks of peer_nodes_list (--node), rent_order and credentials is put
+    in. What a client node answers itself needs no --node.
     """
     app.json = as_json
     if not path.startswith("/"):
         raise click.UsageError(f"PATH {path}: expected one below /api/v1 that begins with /")
     if any(not c.isascii() or not c.isprintable() or c in ' #"\\' for c in path):
         raise click.UsageError("PATH: it holds a character that no endpoint has")
+    if path.startswith(f"{PREFIX}/"):  # as the public document writes it
+        path = path.removeprefix(PREFIX)
     body = _body(app, file)
     call_class = class_of(path, ALL) or CallClass.BLIND
 
     async def work(console: Console) -> RawReply:
-        channel = _channel(console, body, client, Where(**where), unsigned)
+        channel = _channel(console, path, body, client, Where(**where), unsigned)
         if call_class is CallClass.READ:
             return await exchange(channel, path, body, call_class)
         with console.changing(f"Send {path}?", "api"):
@@ -95,21 +99,33 @@ def _body(app: App, file: Path | None) -> dict[str, Any]:
 
 
 _WRONG = ExitCode.CONFIGURATION
+PREFIX = "/api/v1"
 
 
-def _channel(console: Console, body: dict[str, Any], client: str, where: Where, unsigned: bool) -> Channel:
-    """To the node that is meant; to the client node itself where the body or --client says so."""
+def _channel(console: Console, path: str, body: dict[str, Any], client: str, where: Where, unsigned: bool) -> Channel:
+    """To the node that is meant; to the client node itself where the body, --client, or the endpoint says so."""
     clients = console.inventory.clients
     if client and client not in clients:
         raise names.unknown("client node", client, clients, f"It is one of: {', '.join(clients)}.")
-    if (client and not where.node) or body.get("peer_nodes_list") == []:
+    asked = asks_of(path, ALL)
+    nobody = not where.node and "peer_nodes_list" not in body and _is_left_out(console, asked)
+    if (client and not where.node) or body.get("peer_nodes_list") == [] or nobody:
         return Channel(console.connections, "", None, (client,) if client else clients)
     reach = names.target(console, where)
-    channel = console.public(reach) if unsigned or CREDENTIALS & body.keys() else console.channel(reach)
+    open_to_all = Asks.AUTHORISED not in asked and Asks.SIGNED not in asked and bool(asked)
+    anyone = unsigned or CREDENTIALS & body.keys() or (open_to_all and not reach.identity)
+    channel = console.public(reach) if anyone else console.channel(reach)
     return Channel(
         channel.connections, channel.target, channel.credentials, (client,) if client else channel.clients,
         None if unsigned else reach.rent_order or None, channel.target,
     )  # fmt: skip
+
+
+def _is_left_out(console: Console, asked: frozenset[Asks]) -> bool:
+    """Whether a client node answers it itself, and no node is meant: always, or where which one cannot be told."""
+    if Asks.CLIENT_NODE not in asked:
+        return False
+    return asked == {Asks.CLIENT_NODE} or len([*console.inventory.of("Node")]) != 1
 
 
 def _show(app: App, reply: RawReply, call_class: CallClass) -> None:

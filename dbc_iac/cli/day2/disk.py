@@ -33,6 +33,8 @@ from dbc_iac.report.views import gib, plain_json, table
 from dbc_iac.values import Json
 
 SYSTEM = "vda"
+UNTOLD = 350
+"""GiB that the node tells of every system disk before its first resize, whatever it has."""
 _DEVICE = re.compile(r"vd[a-z]")
 
 
@@ -55,13 +57,19 @@ def list_disks(app: App, /, vm: str, as_json: bool, **where: str) -> None:
         return [_row(console, found, disk) for disk in details.disks]
 
     rows = run(app, as_json, work)
-    lines = [(r["device"], f"{r['sizeGib']}Gi", r["document"] or "-", r["file"]) for r in rows]
+    lines = [(r["device"], _size(r), r["document"] or "-", r["file"]) for r in rows]
     app.show(table(("DEVICE", "SIZE", "DOCUMENT", "FILE"), lines) if rows else "The VM has no disks.", rows)
 
 
 def _row(console: Console, found: Found, disk: VmDisk) -> dict[str, Json]:
     address = _document(console, found, disk)[0]
-    return {"device": disk.name, "sizeGib": plain_json(disk.size_gib), "file": disk.source_file, "document": address}
+    unknown = disk.name == SYSTEM and disk.size_gib == UNTOLD
+    size = None if unknown else plain_json(disk.size_gib)
+    return {"device": disk.name, "sizeGib": size, "file": disk.source_file, "document": address}
+
+
+def _size(row: dict[str, Json]) -> str:
+    return "?" if row["sizeGib"] is None else f"{row['sizeGib']}Gi"
 
 
 def _document(console: Console, found: Found, disk: VmDisk) -> tuple[str, int | None]:
@@ -75,7 +83,7 @@ def _document(console: Console, found: Found, disk: VmDisk) -> tuple[str, int | 
     return disk_document.address, size
 
 
-@command.command("grow")
+@command.command("grow", context_settings={"ignore_unknown_options": True})  # -5Gi is a size, if a wrong one
 @click.argument("vm")
 @click.argument("disk")
 @click.argument("size", metavar="SIZE|+SIZE")
@@ -146,6 +154,8 @@ async def _disk(console: Console, found: Found, name: str) -> tuple[VmDisk, Frac
 def _goal(found: Found, disk: VmDisk, before: Fraction, size: str) -> Goal:
     """What is to hold afterwards. Raises DiagnosticError on what is no size, or no growth."""
     add = size.startswith("+")
+    if size.startswith("-"):
+        raise click.UsageError(f"SIZE {size}: a disk only grows")
     try:
         amount = parse_gib(size.removeprefix("+"))
     except ValueError as error:

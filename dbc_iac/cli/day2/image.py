@@ -21,15 +21,15 @@ from dbc_iac.cli.day2.options import patience, wait_options
 from dbc_iac.cli.day2.progress import progress
 from dbc_iac.cli.options import json_option, yes_option
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
-from dbc_iac.kinds.centre import image_file, through_image_client
+from dbc_iac.kinds.centre import through_image_client
+from dbc_iac.kinds.files import FileAt
 from dbc_iac.kinds.goal import Goal, Hands, Seen, Sight
 from dbc_iac.kinds.image import ImageExists, ImageSpec
 from dbc_iac.kinds.image_export import ExportExists
-from dbc_iac.kinds.node import NodeSpec
 from dbc_iac.kinds.reach import Reach
 from dbc_iac.kinds.reader import Known, Reader, Unreadable
-from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
-from dbc_iac.report.views import members, table
+from dbc_iac.plan.standing import users_of
+from dbc_iac.report.views import members, stored_size, table
 from dbc_iac.values import Json
 
 centre_option = click.option("--centre", default="", metavar="ID", help="Image centre; default: the only one.")
@@ -54,28 +54,31 @@ def list_images(app: App, /, centre: str, node: str, as_json: bool, **where: str
     lists only when the centre of --centre has them, too.
     """
 
-    async def work(console: Console) -> list[dict[str, Json]]:
+    async def work(console: Console) -> list[tuple[str, StoredImage]]:
         if node:
             reach = through_image_client(names.node(console, Where(node, **where)), console.inventory)
             body = wire.ImageCentre(image_server=centre) if centre else None
             found = read(await images.list_node_images(console.public(reach), body), f"the images of {reach.name}")
-            return [_row(reach.name, one) for one in found]
-        rows: list[dict[str, Json]] = []
+            return [(reach.name, one) for one in found]
+        rows: list[tuple[str, StoredImage]] = []
         for one in [centre] if centre else await _centres(console):
             listed = await images.list_centre_images(_client(console), wire.ImageCentre(image_server=one))
             if isinstance(listed, Done):
-                rows += [_row(one, image) for image in listed.value]
+                rows += [(one, image) for image in listed.value]
             else:
                 console.warn("unreadable", f"image centre {one} cannot be read: {listed.message}")
         return rows
 
     rows = run(app, as_json, work)
-    lines = [(r["where"], r["name"], f"{r['sizeGib']}Gi") for r in rows]
-    app.show(table(("WHERE", "FILE", "SIZE"), lines) if rows else "No image file is listed.", rows)
+    shown = [_row(where, image) for where, image in rows]
+    lines = [(where, image.name, stored_size(image.size_gib)) for where, image in rows]
+    app.show(table(("WHERE", "FILE", "SIZE"), lines) if rows else "No image file is listed.", shown)
 
 
 def _row(where: str, image: StoredImage) -> dict[str, Json]:
-    return members(image, where=where)
+    """With the size in bytes, too, as far as the node's rounding tells: a small file has no GiB to speak of."""
+    size = None if image.size_gib is None else round(image.size_gib * 1024**3)
+    return members(image, where=where, sizeBytes=size)
 
 
 def _client(console: Console) -> Any:
@@ -162,10 +165,9 @@ def download(
         goal: Goal
         if directory == DATA:
             goal = ImageExists(address=of.label, reach=of.reach, id=of.file, image_server=of.centre)
-            if not overwrite:
-                done = await _there(console, goal, of)
-                if done:
-                    return of, done
+            if not overwrite and (done := await _there(console, goal, of)):
+                return of, done
+            _warn_of_users(console, of)
         else:
             goal = DownloadEnded(address=of.label, reach=of.reach, id=of.file)
         with console.changing(f"Fetch {of.file} from {of.centre} to {of.reach.name}?", "image download"):
@@ -186,11 +188,11 @@ async def _there(console: Console, goal: Goal, of: Transfer) -> str:
     if seen.sight is Sight.WAITING:
         return seen.text
     listed = await console.reader.node_images(of.reach, of.centre)
-    users = [*_users(console, of)]
+    users = users_of(FileAt(of.reach.target, of.file), console.inventory, console.state.bindings)
     if users or (isinstance(listed, Known) and of.file in listed.value):
         raise failed(
             "would-overwrite",
-            f"another {of.file} is on {of.reach.name} already" if not users else f"{users[0]} is made from {of.file}",
+            f"another {of.file} is on {of.reach.name} already" if not users else _made_from(users, of),
             "A download overwrites a file of the same name, whoever uses it.",
             "Use --overwrite if that is meant.",
             ExitCode.REFUSED,
@@ -198,17 +200,20 @@ async def _there(console: Console, goal: Goal, of: Transfer) -> str:
     return ""
 
 
-def _users(console: Console, of: Transfer) -> list[str]:
-    """The VMs that were made from this file on this node: a node does not list the images of running VMs."""
-    found: list[str] = []
-    for vm in console.inventory.of("VirtualMachine"):
-        if vm.address not in console.state.bindings or not isinstance(vm.spec, VirtualMachineSpec):
-            continue
-        node = console.inventory.find("Node", vm.spec.node)
-        same = node is not None and isinstance(node.spec, NodeSpec) and node.spec.id == of.reach.target
-        if same and image_file(vm.spec.image, console.inventory) in {of.file, of.address}:
-            found.append(vm.address)
-    return found
+def _made_from(users: list[str], of: Transfer) -> str:
+    return f"{', '.join(users)} {'is' if len(users) == 1 else 'are'} made from {of.file}"
+
+
+def _warn_of_users(console: Console, of: Transfer) -> None:
+    """Told before the question, and with --yes all the same."""
+    users = users_of(FileAt(of.reach.target, of.file), console.inventory, console.state.bindings)
+    if users:
+        console.warn(
+            "image-in-use",
+            f"{_made_from(users, of)}, which is overwritten under them",
+            detail="A disk holds only what differs from the image that it was made from: over another it is lost.",
+            remedy="Use another file name for the new image, and make them anew from that.",
+        )
 
 
 async def _followed(

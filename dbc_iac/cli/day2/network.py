@@ -46,10 +46,14 @@ def list_networks(app: App, /, node: str, as_json: bool) -> None:
     rows = run(app, as_json, work)
     lines = [(r["networkName"], r["ipCidr"], r["document"] or "-", r["members"], r["node"], r["rentWallet"])
              for r in rows if "networkName" in r]  # fmt: skip
+    unread = any("unreadable" in row for row in rows)
     header = ("NAME", "RANGE", "DOCUMENT", "MEMBERS", "NODE", "OWNER")
-    app.show(table(header, lines) if lines else "There is no LAN.", rows)
-    if any("unreadable" in row for row in rows):
+    app.show(table(header, lines) if lines else _NONE[unread], rows)
+    if unread:
         raise Exit(ExitCode.ERROR)
+
+
+_NONE = {False: "There is no LAN.", True: "No LAN is known: not every node could be read."}
 
 
 async def _listed(console: Console, reach: Reach) -> list[dict[str, Json]]:

@@ -53,10 +53,14 @@ def list_servers(app: App, /, manager: str, as_json: bool) -> None:
     rows = run(app, as_json, work)
     columns = ("document", "uuid", "ip", "ipmiHostname", "description", "manager", "nodeId")
     lines = [[row.get(column) or "-" for column in columns] for row in rows if "nodeId" in row]
+    unread = any("unreadable" in row for row in rows)
     header = ("DOCUMENT", "UUID", "IP", "BMC", "DESCRIPTION", "MANAGER", "NODE ID")
-    app.show(table(header, lines) if lines else "There is no server.", rows)
-    if any("unreadable" in row for row in rows):
+    app.show(table(header, lines) if lines else _NONE[unread], rows)
+    if unread:
         raise Exit(ExitCode.ERROR)
+
+
+_NONE = {False: "There is no server.", True: "No server is known: not every manager could be read."}
 
 
 def _managers(console: Console, name: str) -> dict[str, Reach]:

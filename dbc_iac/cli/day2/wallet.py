@@ -56,7 +56,8 @@ def new(app: App, /, out: Path, mnemonic: bool, words: Literal["12", "24"], as_j
 
 
 @command.command("address")
-@click.option("--identity", default="", metavar="NAME", help="Of the project; default: all.")
+@click.argument("name", metavar="IDENTITY", default="")
+@click.option("--identity", default="", metavar="NAME", help="The same: of the project; default: all.")
 @key_options
 @click.option("--member", "members", multiple=True, metavar="ADDRESS", help="Of a multisig: each of its wallets.")
 @click.option("--threshold", type=int, default=0, help="Of a multisig: how many have to sign.")
@@ -65,6 +66,7 @@ def new(app: App, /, out: Path, mnemonic: bool, words: Literal["12", "24"], as_j
 def address(
     app: App,
     /,
+    name: str,
     identity: str,
     seed_env: str,
     seed_file: str,
@@ -74,6 +76,8 @@ def address(
 ) -> None:
     """The address of an identity (of all without one), of a key, or of the multisig of --member and --threshold."""
     app.json = as_json
+    if name and identity not in {"", name}:
+        raise click.UsageError("IDENTITY and --identity name two: give one of them")
     if members or threshold:
         try:
             account = multisig_address(members, threshold)
@@ -85,7 +89,7 @@ def address(
     if key is not None:
         app.show(key.address, {"kind": "wallet", "address": key.address, "publicKey": key.node_id})
         return
-    _identities(app, identity)
+    _identities(app, identity or name)
 
 
 def _identities(app: App, identity: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 
 from dbc_iac.diagnostics import Diagnostic
-from dbc_iac.kinds.centre import image_file
+from dbc_iac.kinds.files import BASE, UNTOLD, FileAt, files_at, image_file, root_image, with_base
 from dbc_iac.kinds.goal import Goal
 from dbc_iac.kinds.kind import Holding, Kind, Machine, Observation, Sought, Task, register
 from dbc_iac.kinds.marker import Marker, read_marker
@@ -59,7 +59,7 @@ class VirtualMachine(Kind[VirtualMachineSpec]):
         """With the defaults that depend on other fields filled in, so that what is sent is what is compared."""
         spec, values = resource.spec, super().desired(resource, inventory)
         if spec.external:
-            return {}
+            return self._untouched(resource, inventory)
         values["biosMode"] = spec.firmware
         values["image"] = image_file(spec.image, inventory)
         values["node"] = self.reach(resource, inventory).target
@@ -76,7 +76,24 @@ class VirtualMachine(Kind[VirtualMachineSpec]):
         if spec.pxe:
             for path in ("ports.forward", "firewall", "multicast", "login.username"):
                 values.pop(path, None)
-        return values
+        return with_base(values, root_image(spec.image, inventory), values["image"])
+
+    def _untouched(self, resource: Resource[VirtualMachineSpec], inventory: Inventory) -> dict[str, Json]:
+        """Of a VM that is only looked at: what it is made from, as far as its document tells."""
+        image = resource.spec.image
+        if image == UNTOLD:
+            return {}
+        values: dict[str, Json] = {"image": image_file(image, inventory)}
+        values["node"] = self.reach(resource, inventory).target
+        return with_base(values, root_image(image, inventory), values["image"])
+
+    def made_of(self, values: Mapping[str, Json]) -> frozenset[FileAt]:
+        names = (values.get("image"), values.get(BASE), values.get("dataDisk.file"))
+        return files_at(values.get("node"), *names)
+
+    def stands_on(self, values: Mapping[str, Json]) -> frozenset[FileAt]:
+        """A VM that boots from the network has no disk that is made from its image."""
+        return frozenset() if values.get("biosMode") == "pxe" else self.made_of(values)
 
     def identity(self, resource: Resource[VirtualMachineSpec], inventory: Inventory, generation: int) -> str:
         if resource.spec.external:

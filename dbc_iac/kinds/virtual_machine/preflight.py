@@ -7,7 +7,10 @@ from collections.abc import Iterator, Mapping
 
 from dbc_iac.api.reading import NodeHardware, RentOrder
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
+from dbc_iac.kinds.centre import is_fetched
+from dbc_iac.kinds.files import SUFFIX, FileAt
 from dbc_iac.kinds.kind import Machine
+from dbc_iac.kinds.resource import Inventory
 from dbc_iac.kinds.types import parse_gib
 from dbc_iac.kinds.virtual_machine.checks import VmResource
 from dbc_iac.values import Json
@@ -31,7 +34,7 @@ def preflight(
     if hardware is None:
         return
     if "image" in changed:
-        yield from _image(vm, hardware)
+        yield from _image(vm, hardware, machine.reach.target, machine.inventory)
         yield from _attached(vm)
     share = _share(machine, order, hardware)
     if changed & {"gpus", "rentOrder"}:
@@ -113,9 +116,11 @@ def _attached(vm: VmResource) -> Iterator[Diagnostic]:
         )
 
 
-def _image(vm: VmResource, hardware: NodeHardware) -> Iterator[Diagnostic]:
+def _image(vm: VmResource, hardware: NodeHardware, target: str, inventory: Inventory | None) -> Iterator[Diagnostic]:
     image = vm.spec.image
-    if any(i.name == image for i in hardware.images) or not image.endswith(".qcow2"):
+    if any(i.name == image for i in hardware.images) or not image.endswith(SUFFIX):
+        return
+    if inventory is not None and is_fetched(FileAt(target, image), inventory):
         return
     yield _warning(
         vm,

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, model_validator
 
 from dbc_iac.api import patterns
+from dbc_iac.kinds.files import UNTOLD
 from dbc_iac.kinds.rules import (
     Behaviour,
     Rule,
@@ -98,7 +99,7 @@ class Login(Part):
 
 
 _MADE_OF = ("image", "gpus", "cpus", "memory", "ports")
-_UNTOLD: dict[str, Json] = {"image": "untold.qcow2", "gpus": 0, "cpus": 1, "memory": "1Gi", "ports": {"vnc": "auto"}}
+_UNTOLD: dict[str, Json] = {"image": UNTOLD, "gpus": 0, "cpus": 1, "memory": "1Gi", "ports": {"vnc": "auto"}}
 
 
 def _required_unless_external(schema: dict[str, Any]) -> None:

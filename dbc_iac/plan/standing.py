@@ -1,0 +1,167 @@
+"""What is made from what, without naming it: files on machines, which no API tells the users of. Pure.
+
+A file is not deleted or overwritten under something that stays, and what goes with it goes first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import lru_cache
+from graphlib import CycleError, TopologicalSorter
+
+from dbc_iac.diagnostics import Diagnostic, ExitCode, Related, Severity
+from dbc_iac.kinds import Inventory, Resource, kind_of
+from dbc_iac.kinds.files import FileAt
+from dbc_iac.kinds.goal import Goal
+from dbc_iac.kinds.spec import Spec
+from dbc_iac.plan.graph import dependencies
+from dbc_iac.plan.model import Action, Change
+from dbc_iac.plan.session import Session
+from dbc_iac.plan.tasks import goals_of
+from dbc_iac.state.document import Binding
+
+_GOES = frozenset({Action.DELETE, Action.REPLACE})
+
+
+@lru_cache(maxsize=4)
+def implied(inventory: Inventory) -> Mapping[str, frozenset[str]]:
+    """By address what must stand before it though it does not name it: what brings a file that it is made of.
+
+    An edge that would close a ring is left out: whoever wrote the documents has said another order.
+    """
+    sound = [r for r in inventory.resources.values() if _sound(r, inventory)]
+    fields = {r.address: kind_of(r.kind).desired(r, inventory) for r in sound if not kind_of(r.kind).looked_at}
+    brought: dict[FileAt, str] = {}
+    for address, values in fields.items():
+        for file in kind_of(inventory.resources[address].kind).brings(values):
+            brought.setdefault(file, address)
+    if not brought:
+        return {}
+    edges: dict[str, frozenset[str]] = {}
+    for address, values in fields.items():
+        needed = kind_of(inventory.resources[address].kind).made_of(values)
+        edges[address] = frozenset(brought[f] for f in needed & brought.keys()) - {address}
+    return _without_rings({a: e for a, e in edges.items() if e}, inventory)
+
+
+def _sound(resource: Resource[Spec], inventory: Inventory) -> bool:
+    """Whether its fields can be told: all that leads to its machine is there."""
+    try:
+        kind_of(resource.kind).reach(resource, inventory)
+    except KeyError:
+        return False
+    return True
+
+
+def _without_rings(edges: dict[str, frozenset[str]], inventory: Inventory) -> dict[str, frozenset[str]]:
+    named = {a: frozenset(dependencies(r, inventory)) for a, r in inventory.resources.items()}
+    while True:
+        try:
+            TopologicalSorter({a: needed | edges.get(a, frozenset()) for a, needed in named.items()}).prepare()
+        except CycleError as error:
+            ring = frozenset(error.args[1])
+            left = {a: needed - ring if a in ring else needed for a, needed in edges.items()}
+            if left == edges:  # of references alone, which has been told
+                return {}
+            edges = left
+        else:
+            return edges
+
+
+def users_of(file: FileAt, inventory: Inventory, bindings: Mapping[str, Binding]) -> list[str]:
+    """The addresses of what is made from a file now: by state, and by the documents of VMs that are never changed."""
+    bound = (a for a, b in bindings.items() if file in kind_of(b.kind).stands_on(b.applied))
+    return sorted({*bound, *(a for a, files in _external(inventory).items() if file in files)})
+
+
+def _external(inventory: Inventory) -> dict[str, frozenset[FileAt]]:
+    """What is made from what among the resources that are never changed."""
+    found = (r for r in inventory.resources.values() if getattr(r.spec, "external", False) and _sound(r, inventory))
+    return {r.address: kind_of(r.kind).stands_on(kind_of(r.kind).desired(r, inventory)) for r in found}
+
+
+def in_use(session: Session, everything: Mapping[str, Change], chosen: Mapping[str, Change]) -> Iterator[Diagnostic]:
+    """What takes a file away while something that stays is made from it. `chosen`: the changes that are to be made."""
+    external = _external(session.inventory)
+    for change, goal, file in _spoiling(chosen):
+        others = [c for c in everything.values() if c.address != change.address]
+        staying = {c.address for c in others if file in _left_on(c, chosen.get(c.address), goal)}
+        staying |= {a for a, files in external.items() if file in files}
+        if staying:
+            yield _refused(session, change, goal, file, sorted(staying))
+
+
+def with_users(changes: Mapping[str, Change]) -> dict[str, Change]:
+    """The changes with what goes before the file that each takes away."""
+    found = dict(changes)
+    for change, _, file in _spoiling(changes):
+        going = (c for c in changes.values() if c.address != change.address and c.action in _GOES)
+        users = {c.address: c.old_id for c in going if file in _now(c)}
+        found[change.address] = replace(found[change.address], users={**found[change.address].users, **users})
+    return found
+
+
+def _spoiling(changes: Mapping[str, Change]) -> Iterator[tuple[Change, Goal, FileAt]]:
+    for change in changes.values():
+        kind = kind_of(change.kind)
+        if change.pending and (kind.brings(change.applied) or kind.brings(change.desired)):
+            goals = goals_of(change)
+            for goal in (*goals.before, *goals.offline, *goals.after, *goals.removal):
+                if goal.spoils is not None:
+                    yield change, goal, goal.spoils
+
+
+def _now(change: Change) -> frozenset[FileAt]:
+    """What there is by that address stands on these files. What is gone, or is to come, stands on none."""
+    gone = change.action is Action.CREATE or (change.action is Action.FORGET and not change.observed)
+    return frozenset() if gone else kind_of(change.kind).stands_on(change.applied)
+
+
+def _left_on(change: Change, chosen: Change | None, goal: Goal) -> frozenset[FileAt]:
+    """The files that an address still stands on when the goal is pursued, as far as it may not be deprived of them."""
+    if chosen is None:
+        return _now(change)
+    if chosen.action is Action.DELETE:
+        return frozenset()
+    if not goal.deletes:  # what takes its place comes after the file has been overwritten
+        return _now(chosen)
+    kept = frozenset() if chosen.action is Action.REPLACE else _now(chosen)
+    return kept if chosen.action is Action.FORGET else kept | kind_of(chosen.kind).stands_on(chosen.desired)
+
+
+def _refused(session: Session, change: Change, goal: Goal, file: FileAt, users: list[str]) -> Diagnostic:
+    """It points to where its own document says so, else to where the first of the users does."""
+    documents = session.inventory.resources
+    verb = "deleted" if goal.deletes else "overwritten"
+    source, summary = None, f"{file.name} on {change.node} would be {verb}, and {', '.join(users)} "
+    summary += "is made from it" if len(users) == 1 else "are made from it"
+    if change.address in documents:
+        changed = [f.path for f in change.fields]
+        where = documents[change.address].where
+        source = next((s for path in changed if (s := where(path))), None) or where("")
+    places = [(a, documents[a].where("image") or documents[a].where("")) for a in users if a in documents]
+    related = tuple(Related(f"{a} is made from it", place) for a, place in places if place is not None)
+    if source is None and related:
+        source = related[0].source
+    return Diagnostic(
+        "image-in-use",
+        Severity.ERROR,
+        summary,
+        "A disk holds only what differs from the image that it was made from: without that it is lost.",
+        _remedy(change, goal, users),
+        source,
+        related,
+        change.address,
+        ExitCode.REFUSED,
+    )
+
+
+def _remedy(change: Change, goal: Goal, users: list[str]) -> str:
+    them = ", ".join(users)
+    if not goal.deletes:
+        return f"Use another file name for the new image, and make {them} anew from that."
+    return (
+        f"Let {them} go in the same run, or make them anew from another image. "
+        f"`removed` of the project file lets {change.address} go without deleting the file."
+    )
