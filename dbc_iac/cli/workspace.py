@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from dbc_iac.api.channel import Channel, Connections
 from dbc_iac.api.secret import SecretText
 from dbc_iac.api.transport import ClientNode
-from dbc_iac.apply import Choices, Event, Hook, Recorder, Report, Run, run
+from dbc_iac.apply import Choices, Event, Recorder, Report, Run, run
 from dbc_iac.cli.app import App
 from dbc_iac.cli.encryption import keyring_of, sealed
 from dbc_iac.cli.following import Following
@@ -21,7 +21,7 @@ from dbc_iac.cli.identities import Identities
 from dbc_iac.cli.interrupt import stop_on_signal
 from dbc_iac.cli.judging import judged
 from dbc_iac.cli.patience import patiently
-from dbc_iac.cli.plan_files import read_plan_file
+from dbc_iac.cli.plan_files import hooks_of, read_plan_file, ways_of
 from dbc_iac.cli.state_copies import keep_errored
 from dbc_iac.cli.state_places import backend_of
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, ExitCode, Severity
@@ -214,7 +214,7 @@ class Workspace:
         bindings = self.state().bindings
         made = {c.address for c in reviewed.pending if c.address in bindings and bindings[c.address].id == c.id}
         now = self.plan(replace(options, replace=options.replace - made))
-        return self._accepted(reviewed, now, not_its_rest(reviewed, now))
+        return self._accepted(reviewed, replace(now, hooks=reviewed.hooks), not_its_rest(reviewed, now))
 
     def _accepted(self, reviewed: Plan, now: Plan, problem: Diagnostic | None) -> Plan:
         if problem is not None:
@@ -237,6 +237,7 @@ class Workspace:
             state = self.store.commit(state)
         holder = owner(self.app.runtime.environ, "apply", self.app.runtime.now())
         self._require_secrets(plan)
+        written, records = self.store.unfolded
         self.store.journal.begin(serial=state.serial, plan=self._origin or plan.digest, owner=holder)
         number = max((i.number for i in state.pending), default=0)
         recorder = Recorder(self.store.journal, {c.address: c for c in plan.changes}, state.bindings, number)
@@ -249,7 +250,7 @@ class Workspace:
                     for address in recorder.down():
                         following.progress.say(f"{address} is down because of us: the next apply starts it again")
                     raise
-        done = Copy(state, self.store.journal.said)
+        done = Copy(written or state, (*records, *self.store.journal.said))
         return self._kept(report, done) if recorder.unwritten is not None else self._committed(report, done)
 
     def settle(self, plan: Plan) -> None:
@@ -290,7 +291,7 @@ class Workspace:
                     self._plan_secret(plan),
                     recorder,
                     tell,
-                    self._hooks(),
+                    hooks_of(plan, self.app.directory),
                     choices,
                     stopped,
                 ),
@@ -313,6 +314,7 @@ class Workspace:
             self.moves(state),
             frozenset(self.loaded.project.removed),
             self.identities.wallets,
+            ways_of(self.loaded.project),
         )
 
     def connect(self, connections: Connections) -> Callable[[Reach], Channel]:
@@ -376,11 +378,3 @@ class Workspace:
                     place = resource.where(path) if resource is not None else None
                     problems.extend(replace(d, address=change.address, source=place) for d in error.diagnostics)
         problems.raise_errors()
-
-    def _hooks(self) -> Mapping[str, Hook]:
-        found: dict[str, Hook] = {}
-        for address, resource in self.inventory.resources.items():
-            hook = resource.spec.lifecycle.before_offline
-            if hook is not None:
-                found[address] = Hook(hook.command, hook.timeout, hook.force, self.app.directory)
-        return found

@@ -8,7 +8,7 @@ lock is held while anything is written: there is one writer.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -200,6 +200,12 @@ def fold(state: State, records: Iterable[Record]) -> State:  # noqa: PLR0912 - o
     return state.model_copy(
         update={"bindings": bindings, "generations": generations, "pending": tuple(pending.values())}
     )
+
+
+def going_on(records: Sequence[Record], serial: int) -> Sequence[Record]:
+    """Those that go on from the state of a serial: what is older has been folded into it."""
+    begins = [n for n, r in enumerate(records) if r["type"] == "begin" and int(r["serial"]) >= serial]
+    return records[begins[0] :] if begins else ()
 
 
 def _open(intent: Intent, pending: dict[int, Intent], generations: dict[str, int]) -> None:

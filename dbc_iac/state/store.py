@@ -18,7 +18,7 @@ from dbc_iac.state.encryption.document import refuse_sealed
 from dbc_iac.state.files import FILES, Files
 from dbc_iac.state.guard import refuse_secrets
 from dbc_iac.state.heartbeat import kept_alive
-from dbc_iac.state.journal import Journal, fold
+from dbc_iac.state.journal import Journal, Record, fold, going_on
 from dbc_iac.values import Json
 
 
@@ -30,6 +30,8 @@ class Store:
         self.stack = stack
         self.journal = Journal(backend)
         self._version: str | None = None
+        self.unfolded: tuple[State | None, tuple[Record, ...]] = None, ()
+        """The document as it was read or written last, and the records that go on from it."""
 
     @contextmanager
     def locked(self, holder: Mapping[str, Json]) -> Iterator[None]:
@@ -57,6 +59,7 @@ class Store:
                 f"{self.backend.place} has serial {written.serial}, and its journal goes on from serial {begun}",
                 f"Restore {self.backend.version_place(begun)} as {self.backend.place}: the journal fits that one only.",
             )
+        self.unfolded = written, tuple(going_on(records, written.serial))
         return fold(written, records)
 
     def _written(self) -> State | None:
@@ -185,6 +188,7 @@ class Store:
         content = (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
         try:
             self.backend.write(content, state.serial, self._version)
+            self.unfolded = state, ()
         except MovedError:
             self._moved()
         except OSError as error:

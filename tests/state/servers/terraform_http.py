@@ -21,6 +21,8 @@ class Documents:
     written: int = 0
     down_after: int | None = None
     """How many more writes it takes before it answers all with 503."""
+    unanswered: str = ""
+    """A document whose writes are done, and answered with 503."""
     guard: threading.Lock = field(default_factory=threading.Lock)
 
     def answer(self, method: str, path: str, token: str, body: bytes) -> tuple[int, bytes]:
@@ -48,7 +50,7 @@ class Documents:
                         return 409, b""
                     self.kept[path] = body
                     self.written += len(body)
-                    return 200, b""
+                    return (503, b"") if path == self.unanswered else (200, b"")
         return 405, b""
 
 
