@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
@@ -48,16 +48,24 @@ class Store:
     def read(self) -> State | None:
         """The state with its journal folded in; None where there is none yet. Raises DiagnosticError."""
         records = self.journal.read()  # first: without the lock, an apply may be writing the next state just now
+        kept = self._kept()
         written = self._written()
         begun = max((int(r["serial"]) for r in records if r["type"] == "begin"), default=-1)
         if written is None:
-            self._refuse_if_lost(begun)
+            self._refuse_if_lost(begun, kept)
             return None
         if begun > written.serial:
             _fail(
                 "state-behind",
                 f"{self.backend.place} has serial {written.serial}, and its journal goes on from serial {begun}",
                 f"Restore {self.backend.version_place(begun)} as {self.backend.place}: the journal fits that one only.",
+            )
+        if kept and kept[-1] > written.serial:
+            _fail(
+                "state-older",
+                f"{self.backend.place} has serial {written.serial}, and a version of serial {kept[-1]} is kept beside it",
+                f"Somebody put an older one there: restore {self.backend.version_place(kept[-1])} as it. "
+                "Where the older one is meant, remove the newer versions.",
             )
         self.unfolded = written, tuple(going_on(records, written.serial))
         return fold(written, records)
@@ -75,9 +83,8 @@ class Store:
         self._version = None if stored is None else stored.version
         return None if text is None else self._parse(text)
 
-    def _refuse_if_lost(self, begun: int) -> None:
+    def _refuse_if_lost(self, begun: int, kept: Sequence[int]) -> None:
         """No state is a new project, unless something is left of an older one: then VMs may run that it knew."""
-        kept = self._kept()
         if begun < 0 and max(kept, default=0) == 0:
             return
         last = self.backend.version_place(begun if begun >= 0 else kept[-1])

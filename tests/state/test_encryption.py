@@ -160,6 +160,19 @@ def test_the_state_of_another_stack_or_an_older_one_is_seen(tmp_path: Path) -> N
     assert behind.value.diagnostics[0].code == "state-behind"
 
 
+def test_an_older_state_is_seen_by_the_versions_that_are_kept(tmp_path: Path) -> None:
+    made = begun(tmp_path)
+    with made.locked(HOLDER):
+        state = made.read()
+        assert state is not None
+        made.commit(made.commit(state))
+    for serial in (0, 1):
+        (tmp_path / "main.json").write_bytes((tmp_path / "history" / f"main.{serial}.json").read_bytes())
+        with pytest.raises(DiagnosticError) as older:
+            store(tmp_path).read()
+        assert older.value.diagnostics[0].code == "state-older"
+
+
 def test_a_state_in_the_clear_is_not_taken_for_an_encrypted_one(tmp_path: Path) -> None:
     clear = Store(LocalBackend(tmp_path, "main"), "main")
     with clear.locked(HOLDER):
