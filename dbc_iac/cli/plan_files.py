@@ -13,7 +13,7 @@ import click
 from dbc_iac.api.secret import SecretText
 from dbc_iac.apply import Hook
 from dbc_iac.cli.app import App, writing
-from dbc_iac.cli.encryption import Keys, opened, sealed_plan
+from dbc_iac.cli.encryption import Keys, opened, opened_here, sealed_plan
 from dbc_iac.cli.options import json_option
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
 from dbc_iac.kinds.spec import BeforeOffline
@@ -45,7 +45,19 @@ def write_plan_file(made: Plan, file: Path, key: SecretText | None, keys: Keyrin
 
 def read_plan_file(file: Path, trusted: Sequence[str] = (), keys: Keys = lambda: None) -> Plan:
     """A plan from a file; what is signed is checked before it is read, or opened. Raises DiagnosticError."""
-    plan = opened(verified(_read(file, "plan-unreadable"), trusted), str(file), keys)
+    return _parsed(opened(verified(_read(file, "plan-unreadable"), trusted), str(file), keys))
+
+
+def plan_to_apply(file: Path, trusted: Sequence[str], keys: Keys) -> Plan:
+    """The same, of a plan that is to be applied: where the project encrypts, it must have been written with its keys.
+
+    What a trusted key has signed may be in the clear.
+    """
+    content = verified(_read(file, "plan-unreadable"), trusted)
+    return _parsed((opened if trusted else opened_here)(content, str(file), keys))
+
+
+def _parsed(plan: bytes) -> Plan:
     try:
         value = json.loads(plan)
     except (ValueError, RecursionError):

@@ -132,7 +132,7 @@ def state_pull(app: App, /, file: Path | None, as_json: bool) -> None:
 def state_push(app: App, /, file: Path, as_json: bool) -> None:
     """Make FILE the state: a pulled copy, or the errored.*.state.json of an apply. Nothing is merged: where the state
     has gone on since, it is refused."""
-    from dbc_iac.cli.encryption import opened
+    from dbc_iac.cli.encryption import opened_here
     from dbc_iac.cli.workspace import Workspace
     from dbc_iac.state.copies import push, read_copy
 
@@ -144,7 +144,7 @@ def state_push(app: App, /, file: Path, as_json: bool) -> None:
         raise DiagnosticError(
             Diagnostic("not-a-state", Severity.ERROR, f"{file} cannot be read ({error.strerror})")
         ) from None
-    copy = read_copy(opened(content, str(file), lambda: workspace.keyring), str(file))
+    copy = read_copy(opened_here(content, str(file), lambda: workspace.keyring), str(file))
     project = workspace.loaded
     with workspace.locked("state push"):
         state = push(copy, workspace.store, project=project.name, uid=project.project.uid)

@@ -21,7 +21,7 @@ from dbc_iac.cli.identities import Identities
 from dbc_iac.cli.interrupt import stop_on_signal
 from dbc_iac.cli.judging import judged
 from dbc_iac.cli.patience import patiently
-from dbc_iac.cli.plan_files import hooks_of, read_plan_file, ways_of
+from dbc_iac.cli.plan_files import hooks_of, plan_to_apply, ways_of
 from dbc_iac.cli.state_copies import keep_errored
 from dbc_iac.cli.state_places import backend_of
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, ExitCode, Severity
@@ -179,7 +179,7 @@ class Workspace:
 
         Raises DiagnosticError that names what moved.
         """
-        reviewed = read_plan_file(file, self.loaded.project.trusted_plan_keys, lambda: self.keyring)
+        reviewed = plan_to_apply(file, self.loaded.project.trusted_plan_keys, lambda: self.keyring)
         begun = self.store.under_way()
         if begun == reviewed.digest:
             return self._rest_of(reviewed)
@@ -202,7 +202,7 @@ class Workspace:
 
         Raises DiagnosticError that names the first difference.
         """
-        reviewed = read_plan_file(file, self.loaded.project.trusted_plan_keys, lambda: self.keyring)
+        reviewed = plan_to_apply(file, self.loaded.project.trusted_plan_keys, lambda: self.keyring)
         if self.store.under_way() == reviewed.digest:
             return self._rest_of(reviewed)
         now = self.plan(Options.from_json(reviewed.chosen))
@@ -367,7 +367,9 @@ class Workspace:
         return secret
 
     def _require_secrets(self, plan: Plan) -> None:
-        """What a creation or a change will send must be at hand before anything is sent."""
+        """What a creation or a change will send must be at hand before anything is sent; what writes the state, too."""
+        if self.keyring is not None:
+            self.keyring.require_writable()
         problems = Diagnostics()
         for change in plan.pending:
             resource = self.inventory.resources.get(change.address)

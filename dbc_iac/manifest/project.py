@@ -225,11 +225,12 @@ class OlderKey(_Part):
     passphrase: SecretRef | None = None
     key: SecretRef | None = None
     private_key: SecretRef | None = None
+    recipient: PublicKey | None = Field(default=None, description="public key of one who wrote, and is not to any more")
 
     @model_validator(mode="after")
     def _checked(self) -> Self:
-        if sum(v is not None for v in (self.passphrase, self.key, self.private_key)) != 1:
-            raise ValueError("expected exactly one of passphrase, key and privateKey")
+        if sum(v is not None for v in (self.passphrase, self.key, self.private_key, self.recipient)) != 1:
+            raise ValueError("expected exactly one of passphrase, key, privateKey and recipient")
         return self
 
 
@@ -239,7 +240,9 @@ class EncryptionSpec(_Part):
     passphrase: SecretRef | None = Field(default=None, description="a text; the key is made of it by Argon2id")
     key: SecretRef | None = Field(default=None, description="64 hex digits, as `state new-key` writes them")
     recipients: tuple[PublicKey, ...] = Field(default=(), description="public keys, as `state new-key` shows them")
-    private_key: SecretRef | None = Field(default=None, description="opens what is for one of the recipients")
+    private_key: SecretRef | None = Field(
+        default=None, description="of one of the recipients: to read, and to write for all"
+    )
     fallback: tuple[OlderKey, ...] = Field(default=(), description="open what was written with them; write nothing")
 
     @model_validator(mode="after")

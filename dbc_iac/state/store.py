@@ -63,7 +63,7 @@ class Store:
         if kept and kept[-1] > written.serial:
             _fail(
                 "state-older",
-                f"{self.backend.place} has serial {written.serial}, and a version of serial {kept[-1]} is kept beside it",
+                f"{self.backend.place} has serial {written.serial}, and one of serial {kept[-1]} is kept beside it",
                 f"Somebody put an older one there: restore {self.backend.version_place(kept[-1])} as it. "
                 "Where the older one is meant, remove the newer versions.",
             )
