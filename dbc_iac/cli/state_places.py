@@ -57,7 +57,7 @@ def _objectstore(spec: StateSpec, app: App, resolver: SecretResolver, stack: str
 
     credentials = {name: resolver.resolve(ref).reveal() for name, ref in spec.credentials.items()}
     store = object_store(spec.address, spec.endpoint, spec.region, credentials)
-    return ObjectStoreBackend(store, spec.address, stack, app.runtime.now, _tokens(app))
+    return ObjectStoreBackend(store, spec.address, stack, _tokens(app))
 
 
 _REMOTE: dict[str, Callable[[StateSpec, App, SecretResolver, str], Backend]] = {

@@ -11,7 +11,7 @@ from typing import NoReturn
 from pydantic import ValidationError
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
-from dbc_iac.state.backends.backend import Backend, MovedError
+from dbc_iac.state.backends.backend import Backend, DeniedError, MovedError
 from dbc_iac.state.backends.local import LocalBackend
 from dbc_iac.state.document import FORMAT_VERSION, State
 from dbc_iac.state.encryption.document import refuse_sealed
@@ -41,7 +41,7 @@ class Store:
                 held.enter_context(self.backend.lock(holder))
             except OSError as error:
                 reason = f"{self.backend.place} cannot be locked ({error.strerror})"
-                _fail("state-not-lockable", reason, "Check that it can be reached. Nothing was sent or written.")
+                _not_there("state-not-lockable", reason, error, "Check that it can be reached.")
             held.enter_context(kept_alive(self.backend))
             yield
 
@@ -79,7 +79,7 @@ class Store:
             self._corrupt()
         except OSError as error:
             reason = f"{self.backend.place} cannot be read ({error.strerror})"
-            _fail("state-unreadable", reason, "Check that it can be reached, and its permissions.")
+            _not_there("state-unreadable", reason, error, "Check that it can be reached, and its permissions.")
         self._version = None if stored is None else stored.version
         return None if text is None else self._parse(text)
 
@@ -101,7 +101,7 @@ class Store:
             return self.backend.kept()
         except OSError as error:
             reason = f"{self.backend.place} cannot be read ({error.strerror})"
-            _fail("state-unreadable", reason, "Check that it can be reached, and its permissions.")
+            _not_there("state-unreadable", reason, error, "Check that it can be reached, and its permissions.")
 
     def _parse(self, text: str) -> State:
         try:
@@ -221,3 +221,10 @@ class LocalStore(Store):
 
 def _fail(code: str, summary: str, remedy: str, exit_code: ExitCode = ExitCode.ERROR) -> NoReturn:
     raise DiagnosticError(Diagnostic(code, Severity.ERROR, summary, remedy=remedy, exit_code=exit_code)) from None
+
+
+def _not_there(code: str, summary: str, error: OSError, remedy: str) -> NoReturn:
+    """Nothing was done at a place that does not let us, or is not there."""
+    if isinstance(error, DeniedError):
+        _fail(code, summary, "Check the credentials of `state`, and what they are good for.", ExitCode.AUTHORISATION)
+    _fail(code, summary, f"{remedy} Nothing was sent or written.")

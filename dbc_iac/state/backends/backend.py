@@ -106,6 +106,14 @@ class Backend(Protocol):
         """Begin the lease anew. Called from another thread while the lock is held. Raises LeaseLostError."""
 
 
+class DeniedError(OSError):
+    """The place is there, and does not know who asks, or does not let it."""
+
+
+def denied(words: str) -> OSError:
+    return DeniedError(errno.EACCES, words)
+
+
 def unreachable(words: str) -> OSError:
     """What a place raises that is no file system."""
     return OSError(errno.EIO, words)

@@ -149,6 +149,7 @@ class PostgresBackend(RemoteBackend):
             ask("delete from {journal} where stack = %(stack)s")
 
     def _acquire(self, token: str, holder: Mapping[str, Json]) -> None:
+        self._token = token
         with self._transaction() as ask:
             taken = ask(
                 "insert into {lease} as held (stack, token, holder, until) "
@@ -158,6 +159,7 @@ class PostgresBackend(RemoteBackend):
                 token=token, holder=json.dumps(dict(holder)), lease=self.lease,
             ).fetchone()  # fmt: skip
         if taken is None:
+            self._token = ""
             raise DiagnosticError(held_until(self.holder() or {}, self.place))
 
     def holder(self) -> Mapping[str, Json] | None:
