@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -198,6 +198,9 @@ class StateSpec(_Part):
             url = self.endpoint or self.address
             check_url(url, "all that the state knows, and the password", insecure_http=self.insecure_http)
         schemes = _SCHEMES.get(self.backend)
+        secret = {"password", "sslpassword"} & {name.lower() for name, _ in parse_qsl(urlsplit(self.address).query)}
+        if secret:
+            raise ValueError(f"address: must not hold a {min(secret)}; use the field password, or what libpq reads")
         if schemes and urlsplit(self.address).scheme not in schemes:
             raise ValueError(f"address: expected {' or '.join(f'{s}://' for s in schemes)}")
         if self.backend == "http" and bool(self.username) != (self.password is not None):

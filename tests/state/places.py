@@ -93,7 +93,8 @@ class ServerClock(Clock):
 @contextmanager
 def postgres(directory: Path) -> Iterator[Place]:
     schema = f"test_{uuid.uuid4().hex}"
-    database = Database(postgres_server.address(), schema)
+    password = SecretText(postgres_server.PASSWORD)
+    database = Database(postgres_server.by_network(), schema, postgres_server.USER, password)
     yield Place(lambda stack, _: PostgresBackend(database, stack, _token), ServerClock(schema=schema))
 
 

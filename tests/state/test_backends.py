@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Barrier
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -13,8 +15,10 @@ from dbc_iac.diagnostics import DiagnosticError, ExitCode
 from dbc_iac.state import State, Store
 from dbc_iac.state.backends.backend import Backend, LeaseLostError, MovedError
 from dbc_iac.state.backends.http import HttpBackend
+from dbc_iac.state.backends.objectstore import ObjectStoreBackend, object_store
 from dbc_iac.values import Json
 from tests.state.places import PLACES, Place
+from tests.state.servers import rclone, s3
 
 HOLDER: dict[str, Json] = {"command": "apply", "host": "ci-7", "pid": 42, "run": "https://ci.example/7"}
 
@@ -234,6 +238,16 @@ def test_a_lock_that_could_not_be_taken_whole_is_left_again(leased: Place, monke
             pass
     with leased.open().lock(HOLDER):
         pass
+
+
+def test_a_store_that_looks_at_no_condition_is_refused(tmp_path: Path) -> None:
+    with rclone.served(tmp_path / "served") as endpoint:
+        store = object_store(f"s3://{s3.BUCKET}/x", endpoint, "us-east-1", s3.KEYS)
+        for _ in range(2):  # with and without an object that was there before
+            backend = ObjectStoreBackend(store, "s3://states/x", "main", lambda: uuid4().hex)
+            with pytest.raises(DiagnosticError) as refusal, backend.lock(HOLDER):
+                pass
+            assert [d.code for d in refusal.value.diagnostics] == ["store-unconditional"]
 
 
 def test_without_the_lock_nothing_is_written(leased: Place) -> None:
