@@ -10,8 +10,8 @@ from graphlib import CycleError
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.reader import Reader
-from dbc_iac.plan.begun import settled
 from dbc_iac.kinds.spec import BeforeOffline
+from dbc_iac.plan.begun import settled
 from dbc_iac.plan.cascade import cascade
 from dbc_iac.plan.decide import DOWN_REASON, Decisions, decide, unreadable
 from dbc_iac.plan.draft import Draft
