@@ -138,17 +138,33 @@ def state_push(app: App, /, file: Path, as_json: bool) -> None:
 
     app.json = as_json
     workspace = Workspace.load(app)
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise DiagnosticError(
-            Diagnostic("not-a-state", Severity.ERROR, f"{file} cannot be read ({error.strerror})")
-        ) from None
-    copy = read_copy(opened_here(content, str(file), lambda: workspace.keyring), str(file))
+    copy = read_copy(opened_here(_read(file), str(file), lambda: workspace.keyring), str(file))
     project = workspace.loaded
     with workspace.locked("state push"):
         state = push(copy, workspace.store, project=project.name, uid=project.project.uid)
     app.show(f"The state has serial {state.serial} now.\n", {"serial": state.serial})
+
+
+def look_at(workspace: Workspace, file: Path, *, refresh: bool) -> None:
+    """Take a copy of the state for the state, to be looked at. Raises DiagnosticError where it is no copy."""
+    from dbc_iac.cli.encryption import opened
+    from dbc_iac.state import Store
+    from dbc_iac.state.backends.fixed import FixedBackend
+    from dbc_iac.state.copies import read_copy
+
+    if refresh:
+        raise click.UsageError("--state: a copy is no state to plan an apply from; give --refresh=false, too")
+    copy = read_copy(opened(_read(file), str(file), lambda: workspace.keyring), str(file))
+    workspace.store = Store(FixedBackend(copy, str(file)), workspace.app.stack)
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise DiagnosticError(
+            Diagnostic("not-a-state", Severity.ERROR, f"{file} cannot be read ({error.strerror})")
+        ) from None
 
 
 @click.command("migrate")

@@ -161,8 +161,9 @@ class Workspace:
         return judged(self, plan)
 
     async def _plan(self, options: Options) -> Plan:
-        async with self.identities.connections() as connections:
-            return await make_plan(self._session(connections, self.state()), options)
+        state = self.recorded() if options.offline else self.state()
+        async with self.identities.connections(nowhere=options.offline) as connections:
+            return await make_plan(self._session(connections, state), options)
 
     def work(self, task: Callable[[Session], Coroutine[Any, Any, T]], state: State) -> T:
         """Let something look at the API, on this state."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.projects import PROJECT, Emulated, project, vm
+from tests.projects import PROJECT, Emulated, Project, project, vm
 from tests.proof.ends import Interposed, Point
 from tests.state.servers import terraform_http
 
@@ -132,6 +132,41 @@ def test_a_write_that_was_done_and_not_answered_is_none_to_be_put_back(
     assert emulated.run("plan", "--detailed-exitcode").code == 0  # it is there already, and holds nobody up
     put = emulated.run("state", "push", str(emulated.project.directory / ERRORED))
     assert (put.code, "serial 1 now" in put.out) == (0, True), put.err
+
+
+def test_who_has_no_secret_plans_from_a_copy_of_the_state(served: tuple[Emulated, terraform_http.Documents]) -> None:
+    """A pull request of a fork: no key of the state, no wallet, and a server that would refuse it all."""
+    emulated, documents = served
+    directory = emulated.project.directory
+    assert emulated.run("apply", "--yes").code == 0
+    copy = directory / "copy.json"
+    copy.write_text(emulated.run("state", "pull").out)
+    gateway = _project(emulated).replace(':5050"', ':5050", headers: {X-Key: {env: GATEWAY}}')
+    emulated.project.write({"dbc-iac.yaml": gateway})
+    project(directory, vm("one", memory="16Gi"), environ={})
+    emulated.project.write({"dbc-iac.yaml": gateway})
+    fork = Project(directory, {})
+    before = documents.written
+    documents.down_after = 0
+    planned = fork.run("plan", "--refresh=false", "--state", str(copy), "--json")
+    assert planned.code == 0, planned.err
+    pending = {c["address"]: c["action"] for c in planned.json["changes"] if c["action"] != "no-op"}
+    assert pending == {"VirtualMachine/one": "update", "VirtualMachine/two": "delete"}
+    assert documents.written == before
+    assert fork.run("plan", "--state", str(copy), "--json").codes == ["usage"]
+    assert fork.run("--stack", "x", "plan", "--refresh=false", "--state", str(copy), "--json").codes == [
+        "state-foreign"
+    ]
+
+
+def test_a_plan_from_the_state_alone_needs_no_lock_and_writes_nothing(
+    served: tuple[Emulated, terraform_http.Documents],
+) -> None:
+    emulated, documents = served
+    assert emulated.run("plan", "--refresh=false", "--detailed-exitcode").code == 2
+    assert (documents.kept, documents.locks, documents.written) == ({}, {}, 0)
+    documents.locks["/state/lab-main"] = {"ID": "x", "Info": "{}"}
+    assert emulated.run("plan", "--refresh=false", "--detailed-exitcode").code == 2
 
 
 def test_what_is_nested_too_deeply_is_no_copy_and_no_plan(tmp_path: Path) -> None:
