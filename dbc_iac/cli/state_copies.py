@@ -12,7 +12,7 @@ import click
 
 from dbc_iac.cli.app import App, writing
 from dbc_iac.cli.options import json_option
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, ExitCode, Severity
 
 if TYPE_CHECKING:
     from dbc_iac.cli.workspace import Workspace
@@ -181,6 +181,8 @@ def state_migrate(app: App, source: str, target: str, as_json: bool) -> None:
     app.json = as_json
     workspace = Workspace.load(app)
     old, new = (_store(workspace, name) for name in (source, target))
+    if old.backend.place == new.backend.place:
+        raise _refused("same-place", f"FROM and TO are one place: {old.backend.place}", "Name two places.")
     holder = owner(app.runtime.environ, "state migrate", app.runtime.now())
     project, uid = workspace.loaded.name, workspace.loaded.project.uid
     with old.locked(holder), new.locked(holder):
@@ -200,29 +202,29 @@ def state_migrate(app: App, source: str, target: str, as_json: bool) -> None:
 
 
 def _store(workspace: Workspace, name: str) -> Store:
-    import yaml
-    from pydantic import ValidationError
-
     from dbc_iac.cli.encryption import sealed
     from dbc_iac.cli.state_places import backend_of
     from dbc_iac.manifest.project import StateSpec
+    from dbc_iac.manifest.validate import parse
+    from dbc_iac.manifest.yaml import read_yaml
     from dbc_iac.state import Store
 
     if name == "project":
         return workspace.store
     app = workspace.app
     try:
-        value = yaml.safe_load(Path(name).read_text(encoding="utf-8"))
-        spec = StateSpec.model_validate(value.get("state", value) if isinstance(value, dict) else value)
-    except (OSError, yaml.YAMLError, UnicodeDecodeError):
-        raise _refused(
-            "no-place", f"{name} cannot be read as YAML", "Give a file with what stands under `state:`."
-        ) from None
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        summary = f"{name} is no place of a state: {where}: {first['msg']}".replace(": : ", ": ")
-        raise _refused("no-place", summary, "See docs/state.md.") from None
+        content = Path(name).read_bytes()
+    except OSError as error:
+        remedy = "Give a file with what stands under `state:`, or `project`."
+        raise _refused("no-place", f"{name} cannot be read ({error.strerror})", remedy) from None
+    app.sources[name] = content.decode("utf-8", "replace")
+    documents, problems = read_yaml(content, name), Diagnostics()
+    if len(documents) != 1 or not isinstance(written := documents[0].value, dict):
+        raise _refused("no-place", f"{name} is no place of a state", "Give a file with what stands under `state:`.")
+    at = ("state",) if "state" in written else ()
+    spec = parse(StateSpec, written.get("state", written), documents[0].marks, at, problems)
+    if spec is None:
+        raise DiagnosticError(*problems)
     return Store(sealed(backend_of(spec, app, workspace.resolver, app.stack), workspace.keyring, app.stack), app.stack)
 
 

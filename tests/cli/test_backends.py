@@ -50,13 +50,13 @@ def either(
 ) -> Iterator[tuple[Emulated, Project]]:
     """Two jobs on each backend, in the clear, and with encryption and signed plans."""
     backend, sealed = request.param
-    spec, environ = _kept_by(backend, server[0], tmp_path)
+    spec, environ = kept_by(backend, server[0], tmp_path)
     more = {} if sealed == "clear" else SEALED
     keys = {} if sealed == "clear" else KEYS
     yield from two(tmp_path, {"backend": backend, **spec}, {**environ, **keys}, more)
 
 
-def _kept_by(backend: str, http: str, directory: Path) -> tuple[dict[str, Any], dict[str, str]]:
+def kept_by(backend: str, http: str, directory: Path) -> tuple[dict[str, Any], dict[str, str]]:
     name = uuid.uuid4().hex
     if backend == "local":
         return {"path": str(directory / "shared")}, {}
