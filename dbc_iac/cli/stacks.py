@@ -11,6 +11,7 @@ import click
 from dbc_iac.cli.app import App
 from dbc_iac.cli.options import json_option
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, ExitCode, Severity
+from dbc_iac.state.backends.backend import code_of
 
 if TYPE_CHECKING:
     from dbc_iac.cli.workspace import Workspace
@@ -97,7 +98,7 @@ def _names(workspace: Workspace) -> list[str] | None:
     except OSError as error:
         summary = f"{workspace.place.place} cannot be asked for its stacks ({error.strerror})"
         raise DiagnosticError(
-            Diagnostic("state-unreadable", Severity.ERROR, summary, exit_code=ExitCode.ERROR)
+            Diagnostic("state-unreadable", Severity.ERROR, summary, exit_code=code_of(error))
         ) from None
 
 

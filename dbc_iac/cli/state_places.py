@@ -10,7 +10,7 @@ import click
 from dbc_iac.cli.app import App
 from dbc_iac.cli.options import json_option, yes_option
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
-from dbc_iac.state.backends.backend import Backend
+from dbc_iac.state.backends.backend import Backend, code_of
 from dbc_iac.state.backends.local import LocalBackend
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def state_unlock(app: App, yes: bool, as_json: bool) -> None:
         backend.break_lock()
     except OSError as error:
         summary = f"{backend.place} cannot be reached ({error.strerror})"
-        raise _problem("state-unreadable", summary, "Check that it can be reached.", ExitCode.ERROR) from None
+        raise _problem("state-unreadable", summary, "Check that it can be reached.", code_of(error)) from None
     app.show(f"Freed. It was held by: {said}.\n", {"freed": dict(holder)})
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
-from dbc_iac.state.backends.backend import Backend
+from dbc_iac.state.backends.backend import Backend, code_of
 from dbc_iac.state.document import FORMAT_VERSION, LEFT, Binding, Intent, State
 from dbc_iac.state.encryption.document import refuse_sealed
 from dbc_iac.state.guard import refuse_secrets
@@ -129,8 +129,8 @@ def _broken(place: str, number: int) -> Diagnostic:
 
 def _unreadable(place: str, error: OSError) -> Diagnostic:
     summary = f"{place} cannot be read ({error.strerror})"
-    remedy = "Check the file and its permissions."
-    return Diagnostic("journal-unreadable", Severity.ERROR, summary, remedy=remedy, exit_code=ExitCode.ERROR)
+    remedy = "Check that it can be reached, and its permissions."
+    return Diagnostic("journal-unreadable", Severity.ERROR, summary, remedy=remedy, exit_code=code_of(error))
 
 
 def _newer(place: str, version: int) -> Diagnostic:

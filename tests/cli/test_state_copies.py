@@ -169,6 +169,17 @@ def test_a_plan_from_the_state_alone_needs_no_lock_and_writes_nothing(
     assert emulated.run("plan", "--refresh=false", "--detailed-exitcode").code == 2
 
 
+def test_a_stack_that_cannot_be_read_does_not_hide_the_others(tmp_path: Path) -> None:
+    emulated = Emulated(project(tmp_path / "lab", vm()))
+    for stack in ("main", "other"):
+        assert emulated.run("--stack", stack, "plan").code == 0
+    (tmp_path / "lab/state/other.json").write_text("{")
+    listed = emulated.run("stack", "list")
+    assert (listed.code, "main" in listed.out) == (1, True)
+    assert "stack other:" in listed.err
+    emulated.close()
+
+
 def test_what_is_nested_too_deeply_is_no_copy_and_no_plan(tmp_path: Path) -> None:
     made = project(tmp_path / "lab", vm())
     deep = tmp_path / "deep.json"

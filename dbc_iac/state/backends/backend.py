@@ -110,6 +110,11 @@ class DeniedError(OSError):
     """The place is there, and does not know who asks, or does not let it."""
 
 
+def code_of(error: OSError) -> ExitCode:
+    """What a command ends with that could not ask a place."""
+    return ExitCode.AUTHORISATION if isinstance(error, DeniedError) else ExitCode.ERROR
+
+
 def denied(words: str) -> OSError:
     return DeniedError(errno.EACCES, words)
 
