@@ -23,7 +23,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "apply --replace Disk/scratch",
     ),
     "destroy": ("destroy", "destroy --target VirtualMachine/trainer --yes"),
-    "show": ("show", "show the.plan --full", "show errored.state.json"),
+    "show": ("show", "show the.plan --full", "show errored.main.7.state.json"),
     "graph": ("graph | dot -Tpng -o graph.png", "graph --format mermaid", "graph the.plan --format svg -o graph.svg"),
     "output": ("output", "output address --json", "output --ssh-config > ~/.ssh/config.d/lab"),
     "fmt": ("fmt", "fmt --check", "fmt --diff manifests/vm.yaml", "fmt ."),
