@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -133,6 +134,10 @@ def _rail_options(command: click.Command) -> click.Command:
 @click.option(
     "--refresh", type=bool, default=True, metavar="BOOLEAN", help="false: plan from the state, without asking the API."
 )
+@click.option(
+    "--state", "copy", type=click.Path(path_type=Path, dir_okay=False),
+    help="With --refresh=false: plan from this copy of the state (of `state pull`), and look at no other.",
+)  # fmt: skip
 @target_option
 @lock_option
 @json_option
@@ -145,6 +150,7 @@ def plan(
     destroy: bool,
     detailed_exitcode: bool,
     refresh: bool,
+    copy: Path | None,
     targets: tuple[str, ...],
     lock_timeout: float,
     as_json: bool,
@@ -156,7 +162,9 @@ def plan(
     app.json = as_json
     with failure_told(app, rails):
         workspace = Workspace.load(app)
-        with workspace.locked("plan", lock_timeout):
+        if copy is not None:
+            state_copies.look_at(workspace, copy, refresh=refresh)
+        with workspace.locked("plan", lock_timeout) if refresh else nullcontext():  # else nothing is written
             made = workspace.plan(_options(destroy, targets, {**rails, "refresh": refresh}))
     app.report(made.diagnostics)
     if file is not None and not refresh:

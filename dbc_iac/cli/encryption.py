@@ -15,29 +15,42 @@ from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.state import State, Store
 
 if TYPE_CHECKING:
-    from dbc_iac.cli.workspace import Workspace
+    from dbc_iac.api.secret import SecretText
     from dbc_iac.manifest.project import EncryptionSpec, OlderKey
-    from dbc_iac.manifest.secret import SecretResolver
+    from dbc_iac.manifest.secret import SecretRef, SecretResolver
     from dbc_iac.plan import Plan
     from dbc_iac.state.backends.backend import Backend
     from dbc_iac.state.encryption import Keyring, Reader, Writes
 
 
 def keyring_of(spec: EncryptionSpec, resolver: SecretResolver) -> Keyring:
-    """Raises DiagnosticError where a secret is not at hand."""
-    from dbc_iac.state.encryption import Keyring, Passphrase, Recipient, SecretKey
+    """The keys that are at hand, and what is said of those that are not. Raises DiagnosticError for what is no key."""
+    from dbc_iac.state.encryption import Keyring, Passphrase, Private, Recipient, SecretKey, public_of
 
-    def readers(part: EncryptionSpec | OlderKey) -> Iterator[Reader]:
-        if part.passphrase is not None:
-            yield Passphrase(resolver.resolve(part.passphrase))
-        if part.key is not None:
-            yield SecretKey(resolver.resolve(part.key))
+    missing: list[Diagnostic] = []
 
-    private = None if spec.private_key is None else Recipient(private=resolver.resolve(spec.private_key))
-    recipients = [Recipient(public) for public in spec.recipients]
-    older = [reader for part in spec.fallback for reader in readers(part)]
-    older += [Recipient(private=resolver.resolve(p.private_key)) for p in spec.fallback if p.private_key is not None]
-    return Keyring([*readers(spec), *recipients], [*([] if private is None else [private]), *older])
+    def at_hand(ref: SecretRef | None, told: list[Diagnostic]) -> SecretText | None:
+        try:
+            return None if ref is None else resolver.resolve(ref)
+        except DiagnosticError as error:
+            told += error.diagnostics
+            return None
+
+    def readers(part: EncryptionSpec | OlderKey, told: list[Diagnostic]) -> Iterator[Reader]:
+        if (phrase := at_hand(part.passphrase, told)) is not None:
+            yield Passphrase(phrase)
+        if (key := at_hand(part.key, told)) is not None:
+            yield SecretKey(key)
+
+    private = at_hand(spec.private_key, missing)
+    retired = [part.recipient for part in spec.fallback if part.recipient is not None]
+    before = [key for part in spec.fallback if (key := at_hand(part.private_key, [])) is not None]
+    writers = frozenset([*spec.recipients, *retired, *map(public_of, before)])
+    mine = [Private(key, writers) for key in ([] if private is None else [private])]
+    older = [reader for part in spec.fallback for reader in readers(part, [])]
+    older += [Private(key, writers) for key in before]
+    made = [*readers(spec, missing), *(Recipient(public, private) for public in spec.recipients)]
+    return Keyring(made, [*mine, *older, *map(Recipient, retired)], missing)
 
 
 def sealed(backend: Backend, keys: Keyring | None, stack: str) -> Backend:
@@ -51,6 +64,24 @@ def sealed(backend: Backend, keys: Keyring | None, stack: str) -> Backend:
 
 Keys = Callable[[], "Keyring | None"]
 """The keyring of the project, where it is needed: a file in the clear needs none."""
+
+
+def opened_here(content: bytes, place: str, keys: Keys) -> bytes:
+    """What a file says that is to be acted on: sealed, where the project encrypts. Raises DiagnosticError."""
+    from dbc_iac.state.encryption import sealed_header
+
+    if sealed_header(content, place) is None and keys() is not None:
+        raise DiagnosticError(
+            Diagnostic(
+                "file-in-the-clear",
+                Severity.ERROR,
+                f"{place} is in the clear, and the project encrypts what it writes",
+                "Anybody could have written it.",
+                "Give the file that was written with the project's keys.",
+                exit_code=ExitCode.REFUSED,
+            )
+        )
+    return opened(content, place, keys)
 
 
 def opened(content: bytes, place: str, keys: Keys) -> bytes:
@@ -109,10 +140,9 @@ def encrypt(app: App, as_json: bool) -> None:
     from dbc_iac.state.encryption import Writes
 
     app.json = as_json
-    _rewrite(app, Writes.ANEW)
-    app.show(
-        "The state is encrypted. Its older versions are not: remove them where that matters.\n", {"state": "encrypted"}
-    )
+    changed = _rewrite(app, Writes.FIRST)
+    older = "is encrypted. Its older versions are not: remove them where that matters."
+    app.show(f"The state {older if changed else 'is encrypted already.'}\n", {"state": "encrypted"})
 
 
 @click.command("rotate-key")
@@ -131,33 +161,37 @@ def rotate_key(app: App, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def decrypt(app: App, as_json: bool) -> None:
-    """Put the state in the clear. Afterwards take `encryption` out of the project file."""
+    """Put the state in the clear: whoever can read its place then reads names, addresses and what is rented. Afterwards
+    take `encryption` out of the project file."""
     from dbc_iac.state.encryption import Writes
 
     app.json = as_json
-    _rewrite(app, Writes.CLEAR)
-    app.show("The state is in the clear. Take `encryption` out of the project file now.\n", {"state": "clear"})
+    changed = _rewrite(app, Writes.CLEAR)
+    told = "Whoever can read its place reads names, addresses and what is rented. "
+    said = f"now. {told}Take `encryption` out of the project file now." if changed else "already."
+    app.show(f"The state is in the clear {said}\n", {"state": "clear"})
 
 
-def _rewrite(app: App, writes: Writes) -> None:
+def _rewrite(app: App, writes: Writes) -> bool:
+    """Write the state as it is to be. False where it was so already: then only a journal that was left goes."""
     from dbc_iac.cli.workspace import Workspace
-    from dbc_iac.state.encryption import SealedBackend
+    from dbc_iac.state.encryption import SealedBackend, Writes
 
     workspace = Workspace.load(app)
     keys = workspace.keyring
     if keys is None:
         raise _problem("no-encryption", "the project file has no `encryption`", "Add it, with a key.")
-    workspace.store = Store(SealedBackend(workspace.place, keys, app.stack, writes), app.stack)
+    backend = SealedBackend(workspace.place, keys, app.stack, writes)
+    store = workspace.store = Store(backend, app.stack)
     with workspace.locked("state"):
-        _require_state(workspace)
-
-
-def _require_state(workspace: Workspace) -> None:
-    store, project = workspace.store, workspace.loaded
-    state = store.look(project=project.name, uid=project.project.uid)
-    if state is None:
-        raise _problem("no-state", f"there is no state at {store.backend.place}", "The first apply makes one.")
-    store.commit(state)
+        state = store.look(project=workspace.loaded.name, uid=workspace.loaded.project.uid)
+        if state is None:
+            raise _problem("no-state", f"there is no state at {store.backend.place}", "The first apply makes one.")
+        if writes is not Writes.ANEW and backend.is_sealed == (writes is Writes.FIRST):
+            backend.clear_stale()
+            return False
+        store.commit(state)
+    return True
 
 
 def _problem(code: str, summary: str, remedy: str) -> DiagnosticError:

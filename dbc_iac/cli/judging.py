@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from dbc_iac.cli.pipelines import forgotten
 from dbc_iac.cli.stacks import claimed_elsewhere
+from dbc_iac.cli.state_copies import still_errored
 from dbc_iac.plan.moves import mistyped
 from dbc_iac.policy import evaluate
 
@@ -28,4 +29,6 @@ def judged(workspace: Workspace, plan: Plan) -> Plan:
     if project.removed and not plan.destroy:
         placed += mistyped(project.removed, workspace.recorded(), plan.changes, workspace.loaded.where)
     placed += forgotten(project.state, runtime.environ)
+    if (waiting := still_errored(workspace, plan.serial)) is not None:
+        placed.append(waiting)
     return replace(plan, diagnostics=(*plan.diagnostics, *placed)) if placed else plan

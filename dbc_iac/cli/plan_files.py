@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING
 import click
 
 from dbc_iac.api.secret import SecretText
+from dbc_iac.apply import Hook
 from dbc_iac.cli.app import App, writing
-from dbc_iac.cli.encryption import Keys, opened, sealed_plan
+from dbc_iac.cli.encryption import Keys, opened, opened_here, sealed_plan
 from dbc_iac.cli.options import json_option
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
+from dbc_iac.kinds.spec import BeforeOffline
+from dbc_iac.manifest.project import ProjectSpec
 from dbc_iac.plan import Plan
 from dbc_iac.plan.file import read_plan
+from dbc_iac.plan.model import canonical_digest
 from dbc_iac.plan.signature import new_key, public_key, sign, verified
 
 if TYPE_CHECKING:
@@ -41,12 +45,42 @@ def write_plan_file(made: Plan, file: Path, key: SecretText | None, keys: Keyrin
 
 def read_plan_file(file: Path, trusted: Sequence[str] = (), keys: Keys = lambda: None) -> Plan:
     """A plan from a file; what is signed is checked before it is read, or opened. Raises DiagnosticError."""
-    plan = opened(verified(_read(file, "plan-unreadable"), trusted), str(file), keys)
+    return _parsed(opened(verified(_read(file, "plan-unreadable"), trusted), str(file), keys))
+
+
+def plan_to_apply(file: Path, trusted: Sequence[str], keys: Keys) -> Plan:
+    """The same, of a plan that is to be applied: where the project encrypts, it must have been written with its keys.
+
+    What a trusted key has signed may be in the clear.
+    """
+    content = verified(_read(file, "plan-unreadable"), trusted)
+    return _parsed((opened if trusted else opened_here)(content, str(file), keys))
+
+
+def _parsed(plan: bytes) -> Plan:
     try:
         value = json.loads(plan)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     return read_plan(value)
+
+
+def ways_of(project: ProjectSpec) -> dict[str, str]:
+    """What of the project file decides to whom, and as whom, things are sent, as a plan has it: digests by name.
+
+    Of references, never of secrets.
+    """
+    spec = project.model_dump(mode="json", by_alias=True)
+    return {
+        "clients": canonical_digest([spec["clients"], spec["imageClient"]]),
+        "identities": canonical_digest(spec["identities"]),
+    }
+
+
+def hooks_of(plan: Plan, directory: Path) -> dict[str, Hook]:
+    """Those of a plan: what was reviewed is run, whatever the manifests say now."""
+    said = {address: BeforeOffline.model_validate(hook) for address, hook in plan.hooks.items()}
+    return {a: Hook(hook.command, hook.timeout, hook.force, directory) for a, hook in said.items()}
 
 
 def signing_key(file: Path | None, environ: Mapping[str, str]) -> SecretText | None:

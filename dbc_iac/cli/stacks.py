@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
 from dbc_iac.cli.app import App
 from dbc_iac.cli.options import json_option
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, ExitCode, Severity
+from dbc_iac.state.backends.backend import code_of
 
 if TYPE_CHECKING:
     from dbc_iac.cli.workspace import Workspace
@@ -44,10 +46,19 @@ def stack_list(app: App, as_json: bool) -> None:
                 exit_code=ExitCode.ERROR,
             )
         )
-    states = [(name, _state(workspace, name)) for name in names]
-    rows = [{"stack": n, "serial": s.serial, "resources": len(s.bindings)} for n, s in states if s is not None]
+    rows: list[dict[str, object]] = []
+    unread = Diagnostics()
+    for name in names:
+        try:
+            state = _state(workspace, name)
+        except DiagnosticError as error:  # of another stack: the others are told all the same
+            unread.extend(replace(d, summary=f"stack {name}: {d.summary}") for d in error.diagnostics)
+            continue
+        if state is not None:
+            rows.append({"stack": name, "serial": state.serial, "resources": len(state.bindings)})
     lines = table(("stack", "serial", "resources"), [tuple(row.values()) for row in rows])
     app.show(lines + "\n", {"stacks": rows})
+    unread.raise_errors()
 
 
 def claimed_elsewhere(workspace: Workspace, plan: Plan) -> Iterator[Diagnostic]:
@@ -87,7 +98,7 @@ def _names(workspace: Workspace) -> list[str] | None:
     except OSError as error:
         summary = f"{workspace.place.place} cannot be asked for its stacks ({error.strerror})"
         raise DiagnosticError(
-            Diagnostic("state-unreadable", Severity.ERROR, summary, exit_code=ExitCode.ERROR)
+            Diagnostic("state-unreadable", Severity.ERROR, summary, exit_code=code_of(error))
         ) from None
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,26 +12,55 @@ import click
 
 from dbc_iac.cli.app import App, writing
 from dbc_iac.cli.options import json_option
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, ExitCode, Severity
 
 if TYPE_CHECKING:
     from dbc_iac.cli.workspace import Workspace
     from dbc_iac.state import Store
     from dbc_iac.state.copies import Copy
 
-ERRORED = "errored.state.json"
+_TRIES = 100
+
+
+def errored_files(workspace: Workspace, serial: int) -> list[Path]:
+    """The files of applies of this stack that went on from a state of this serial, or of a later one: nothing else
+    knows what they did."""
+    directory, stack = workspace.app.directory, workspace.app.stack
+    found = {
+        file: file.name.split(".")[-3].partition("-")[0] for file in directory.glob(f"errored.{stack}.*.state.json")
+    }
+    return sorted(file for file, said in found.items() if said.isdecimal() and int(said) >= serial)
+
+
+def still_errored(workspace: Workspace, serial: int) -> Diagnostic | None:
+    """That such a file waits to be put back. Nothing is to be done before: it would be done without what it tells."""
+    files = errored_files(workspace, serial)
+    if not files:
+        return None
+    named = ", ".join(str(file) for file in files)
+    return Diagnostic(
+        "errored-state-waits",
+        Severity.ERROR,
+        f"what an earlier apply did is only in {named}, and not in the state",
+        "What is planned without it may be done already.",
+        f"{_push(files[0])}. Where that is refused, and what it tells has been seen to otherwise: remove the file.",
+        exit_code=ExitCode.REFUSED,
+    )
+
+
+def _push(file: Path) -> str:
+    return f"dbc-iac state push {shlex.quote(str(file.absolute()))}"
 
 
 def keep_errored(workspace: Workspace, copy: Copy) -> Diagnostic:
     """Write what an apply did, and could not write to its place, to a file beside the project file."""
-    file = workspace.app.directory / ERRORED
     try:
-        _write(workspace, copy, file)
+        file = _write_beside(workspace, copy)
     except OSError as error:
         return Diagnostic(
             "errored-state",
             Severity.ERROR,
-            f"{file} could not be written either ({error.strerror})",
+            f"{error.filename or 'a copy'} could not be written either ({error.strerror})",
             "What was done is on the nodes, and in the journal as far as that could be written.",
             "Apply again: what is there is found by its markers and ids.",
             exit_code=ExitCode.PARTIAL,
@@ -39,20 +70,36 @@ def keep_errored(workspace: Workspace, copy: Copy) -> Diagnostic:
         Severity.ERROR,
         f"what was done is kept in {file}",
         "The state does not know of it. The file is all that does.",
-        f"When {workspace.store.backend.place} can be written: dbc-iac state push {ERRORED}. Apply nothing before.",
+        f"When {workspace.store.backend.place} can be written: {_push(file)}. Apply nothing before. "
+        f"Where it says that the state is locked by this run: `dbc-iac state unlock`, or wait for its lease to end.",
         exit_code=ExitCode.PARTIAL,
     )
 
 
-def _write(workspace: Workspace, copy: Copy, file: Path) -> None:
+def _write_beside(workspace: Workspace, copy: Copy) -> Path:
+    """Into a file of its own: one that is there is of another apply, and all that knows of it. Raises OSError."""
+    name = f"errored.{workspace.app.stack}.{copy.state.serial}"
+    for number in range(1, _TRIES):
+        file = workspace.app.directory / f"{name}{f'-{number}' if number > 1 else ''}.state.json"
+        try:
+            _write(workspace, copy, file, os.O_EXCL)
+        except FileExistsError:
+            continue
+        return file
+    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
+
+
+def _write(workspace: Workspace, copy: Copy, file: Path, how: int = os.O_TRUNC) -> None:
     content, keys = copy.text(), workspace.keyring
     if keys is not None:
         from dbc_iac.cli.encryption import sealed_copy
 
         content = sealed_copy(content, copy.state, keys)
-    number = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    number = os.open(file, os.O_WRONLY | os.O_CREAT | how, 0o600)
     with os.fdopen(number, "wb") as stream:
         stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
 
 
 @click.command("pull")
@@ -71,7 +118,8 @@ def state_pull(app: App, /, file: Path | None, as_json: bool) -> None:
     state = workspace.recorded()
     if file is not None:
         with writing():
-            _write(workspace, Copy(state), file)
+            written, records = workspace.store.unfolded
+            _write(workspace, Copy(written or state, records), file)
         app.show(f"wrote {file}\n", {"file": str(file)})
         return
     app.show(state.model_dump_json(by_alias=True, indent=1) + "\n", state.model_dump(mode="json", by_alias=True))
@@ -82,25 +130,41 @@ def state_pull(app: App, /, file: Path | None, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def state_push(app: App, /, file: Path, as_json: bool) -> None:
-    """Make FILE the state: a pulled copy, or the errored.state.json of an apply. Nothing is merged: where the state has
-    gone on since, it is refused."""
-    from dbc_iac.cli.encryption import opened
+    """Make FILE the state: a pulled copy, or the errored.*.state.json of an apply. Nothing is merged: where the state
+    has gone on since, it is refused."""
+    from dbc_iac.cli.encryption import opened_here
     from dbc_iac.cli.workspace import Workspace
     from dbc_iac.state.copies import push, read_copy
 
     app.json = as_json
     workspace = Workspace.load(app)
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise DiagnosticError(
-            Diagnostic("not-a-state", Severity.ERROR, f"{file} cannot be read ({error.strerror})")
-        ) from None
-    copy = read_copy(opened(content, str(file), lambda: workspace.keyring), str(file))
+    copy = read_copy(opened_here(_read(file), str(file), lambda: workspace.keyring), str(file))
     project = workspace.loaded
     with workspace.locked("state push"):
         state = push(copy, workspace.store, project=project.name, uid=project.project.uid)
     app.show(f"The state has serial {state.serial} now.\n", {"serial": state.serial})
+
+
+def look_at(workspace: Workspace, file: Path, *, refresh: bool) -> None:
+    """Take a copy of the state for the state, to be looked at. Raises DiagnosticError where it is no copy."""
+    from dbc_iac.cli.encryption import opened
+    from dbc_iac.state import Store
+    from dbc_iac.state.backends.fixed import FixedBackend
+    from dbc_iac.state.copies import read_copy
+
+    if refresh:
+        raise click.UsageError("--state: a copy is no state to plan an apply from; give --refresh=false, too")
+    copy = read_copy(opened(_read(file), str(file), lambda: workspace.keyring), str(file))
+    workspace.store = Store(FixedBackend(copy, str(file)), workspace.app.stack)
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise DiagnosticError(
+            Diagnostic("not-a-state", Severity.ERROR, f"{file} cannot be read ({error.strerror})")
+        ) from None
 
 
 @click.command("migrate")
@@ -117,6 +181,8 @@ def state_migrate(app: App, source: str, target: str, as_json: bool) -> None:
     app.json = as_json
     workspace = Workspace.load(app)
     old, new = (_store(workspace, name) for name in (source, target))
+    if old.backend.place == new.backend.place:
+        raise _refused("same-place", f"FROM and TO are one place: {old.backend.place}", "Name two places.")
     holder = owner(app.runtime.environ, "state migrate", app.runtime.now())
     project, uid = workspace.loaded.name, workspace.loaded.project.uid
     with old.locked(holder), new.locked(holder):
@@ -136,29 +202,29 @@ def state_migrate(app: App, source: str, target: str, as_json: bool) -> None:
 
 
 def _store(workspace: Workspace, name: str) -> Store:
-    import yaml
-    from pydantic import ValidationError
-
     from dbc_iac.cli.encryption import sealed
     from dbc_iac.cli.state_places import backend_of
     from dbc_iac.manifest.project import StateSpec
+    from dbc_iac.manifest.validate import parse
+    from dbc_iac.manifest.yaml import read_yaml
     from dbc_iac.state import Store
 
     if name == "project":
         return workspace.store
     app = workspace.app
     try:
-        value = yaml.safe_load(Path(name).read_text(encoding="utf-8"))
-        spec = StateSpec.model_validate(value.get("state", value) if isinstance(value, dict) else value)
-    except (OSError, yaml.YAMLError, UnicodeDecodeError):
-        raise _refused(
-            "no-place", f"{name} cannot be read as YAML", "Give a file with what stands under `state:`."
-        ) from None
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        summary = f"{name} is no place of a state: {where}: {first['msg']}".replace(": : ", ": ")
-        raise _refused("no-place", summary, "See docs/state.md.") from None
+        content = Path(name).read_bytes()
+    except OSError as error:
+        remedy = "Give a file with what stands under `state:`, or `project`."
+        raise _refused("no-place", f"{name} cannot be read ({error.strerror})", remedy) from None
+    app.sources[name] = content.decode("utf-8", "replace")
+    documents, problems = read_yaml(content, name), Diagnostics()
+    if len(documents) != 1 or not isinstance(written := documents[0].value, dict):
+        raise _refused("no-place", f"{name} is no place of a state", "Give a file with what stands under `state:`.")
+    at = ("state",) if "state" in written else ()
+    spec = parse(StateSpec, written.get("state", written), documents[0].marks, at, problems)
+    if spec is None:
+        raise DiagnosticError(*problems)
     return Store(sealed(backend_of(spec, app, workspace.resolver, app.stack), workspace.keyring, app.stack), app.stack)
 
 

@@ -10,10 +10,11 @@ import click
 from dbc_iac.cli.app import App
 from dbc_iac.cli.options import json_option, yes_option
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
-from dbc_iac.state.backends.backend import Backend
+from dbc_iac.state.backends.backend import Backend, code_of
 from dbc_iac.state.backends.local import LocalBackend
 
 if TYPE_CHECKING:
+    from dbc_iac.api.secret import SecretText
     from dbc_iac.manifest.project import StateSpec
     from dbc_iac.manifest.secret import SecretResolver
 
@@ -31,17 +32,31 @@ def backend_of(spec: StateSpec, app: App, resolver: SecretResolver, stack: str) 
             f"Install it with: pip install 'dbc-iac[{spec.backend}]'",
             ExitCode.ERROR,
         ) from None
+    except OSError as error:
+        summary = f"`state` of the project file is no place: {error.strerror}"
+        raise _problem("no-place", summary, "See docs/state.md.", ExitCode.CONFIGURATION) from None
 
 
 def _http(spec: StateSpec, app: App, resolver: SecretResolver, stack: str) -> Backend:
     from dbc_iac.state.backends.http import HttpBackend
     from dbc_iac.state.backends.http_client import HttpDocuments, Protocol
 
-    headers = {name: resolver.resolve(ref) for name, ref in spec.headers.items()}
+    headers = {name: _header(name, resolver.resolve(ref)) for name, ref in spec.headers.items()}
     login = None if spec.password is None else (spec.username, resolver.resolve(spec.password))
     protocol = Protocol(spec.lock_path, spec.lock_method, spec.unlock_method)
     documents = HttpDocuments(spec.address.rstrip("/"), stack, protocol, headers, login)
     return HttpBackend(documents, app.runtime.now, _tokens(app))
+
+
+def _header(name: str, value: SecretText) -> SecretText:
+    """Raises DiagnosticError for what cannot be sent in a header, without showing it."""
+    text = value.reveal()
+    if not (text.isascii() and text.isprintable()):
+        summary = f"the value of the header {name} of `state` has characters that a header cannot have"
+        raise _problem(
+            "no-header", summary, "Take line breaks and other letters than ASCII out.", ExitCode.CONFIGURATION
+        )
+    return value
 
 
 def _postgres(spec: StateSpec, app: App, resolver: SecretResolver, stack: str) -> Backend:
@@ -57,7 +72,7 @@ def _objectstore(spec: StateSpec, app: App, resolver: SecretResolver, stack: str
 
     credentials = {name: resolver.resolve(ref).reveal() for name, ref in spec.credentials.items()}
     store = object_store(spec.address, spec.endpoint, spec.region, credentials)
-    return ObjectStoreBackend(store, spec.address, stack, app.runtime.now, _tokens(app))
+    return ObjectStoreBackend(store, spec.address, stack, _tokens(app))
 
 
 _REMOTE: dict[str, Callable[[StateSpec, App, SecretResolver, str], Backend]] = {
@@ -100,7 +115,7 @@ def state_unlock(app: App, yes: bool, as_json: bool) -> None:
         backend.break_lock()
     except OSError as error:
         summary = f"{backend.place} cannot be reached ({error.strerror})"
-        raise _problem("state-unreadable", summary, "Check that it can be reached.", ExitCode.ERROR) from None
+        raise _problem("state-unreadable", summary, "Check that it can be reached.", code_of(error)) from None
     app.show(f"Freed. It was held by: {said}.\n", {"freed": dict(holder)})
 
 

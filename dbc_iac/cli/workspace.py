@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from dbc_iac.api.channel import Channel, Connections
 from dbc_iac.api.secret import SecretText
 from dbc_iac.api.transport import ClientNode
-from dbc_iac.apply import Choices, Event, Hook, Recorder, Report, Run, run
+from dbc_iac.apply import Choices, Event, Recorder, Report, Run, run
 from dbc_iac.cli.app import App
 from dbc_iac.cli.encryption import keyring_of, sealed
 from dbc_iac.cli.following import Following
@@ -21,7 +21,7 @@ from dbc_iac.cli.identities import Identities
 from dbc_iac.cli.interrupt import stop_on_signal
 from dbc_iac.cli.judging import judged
 from dbc_iac.cli.patience import patiently
-from dbc_iac.cli.plan_files import read_plan_file
+from dbc_iac.cli.plan_files import hooks_of, plan_to_apply, ways_of
 from dbc_iac.cli.secrets import require_secrets
 from dbc_iac.cli.state_copies import keep_errored
 from dbc_iac.cli.state_places import backend_of
@@ -163,8 +163,9 @@ class Workspace:
         return judged(self, plan)
 
     async def _plan(self, options: Options) -> Plan:
-        async with self.identities.connections() as connections:
-            return await make_plan(self._session(connections, self.state()), options)
+        state = self.recorded() if options.offline else self.state()
+        async with self.identities.connections(nowhere=options.offline) as connections:
+            return await make_plan(self._session(connections, state), options)
 
     def work(self, task: Callable[[Session], Coroutine[Any, Any, T]], state: State) -> T:
         """Let something look at the API, on this state."""
@@ -181,7 +182,7 @@ class Workspace:
 
         Raises DiagnosticError that names what moved.
         """
-        reviewed = read_plan_file(file, self.loaded.project.trusted_plan_keys, lambda: self.keyring)
+        reviewed = plan_to_apply(file, self.loaded.project.trusted_plan_keys, lambda: self.keyring)
         begun = self.store.under_way()
         if begun == reviewed.digest:
             return self._rest_of(reviewed)
@@ -204,7 +205,7 @@ class Workspace:
 
         Raises DiagnosticError that names the first difference.
         """
-        reviewed = read_plan_file(file, self.loaded.project.trusted_plan_keys, lambda: self.keyring)
+        reviewed = plan_to_apply(file, self.loaded.project.trusted_plan_keys, lambda: self.keyring)
         if self.store.under_way() == reviewed.digest:
             return self._rest_of(reviewed)
         now = self.plan(Options.from_json(reviewed.chosen))
@@ -216,7 +217,7 @@ class Workspace:
         bindings = self.state().bindings
         made = {c.address for c in reviewed.pending if c.address in bindings and bindings[c.address].id == c.id}
         now = self.plan(replace(options, replace=options.replace - made))
-        return self._accepted(reviewed, now, not_its_rest(reviewed, now))
+        return self._accepted(reviewed, replace(now, hooks=reviewed.hooks), not_its_rest(reviewed, now))
 
     def _accepted(self, reviewed: Plan, now: Plan, problem: Diagnostic | None) -> Plan:
         if problem is not None:
@@ -238,7 +239,10 @@ class Workspace:
         if plan.moves:
             state = self.store.commit(state)
         holder = owner(self.app.runtime.environ, "apply", self.app.runtime.now())
+        if self.keyring is not None:
+            self.keyring.require_writable()
         require_secrets(plan, self.inventory, self.resolver)
+        written, records = self.store.unfolded
         self.store.journal.begin(serial=state.serial, plan=self._origin or plan.digest, owner=holder)
         number = max((i.number for i in state.pending), default=0)
         recorder = Recorder(self.store.journal, {c.address: c for c in plan.changes}, state.bindings, number)
@@ -251,7 +255,7 @@ class Workspace:
                     for address in recorder.down():
                         following.progress.say(f"{address} is down because of us: the next apply starts it again")
                     raise
-        done = Copy(state, self.store.journal.said)
+        done = Copy(written or state, (*records, *self.store.journal.said))
         return self._kept(report, done) if recorder.unwritten is not None else self._committed(report, done)
 
     def settle(self, plan: Plan) -> None:
@@ -292,7 +296,7 @@ class Workspace:
                     self._plan_secret(plan),
                     recorder,
                     tell,
-                    self._hooks(),
+                    hooks_of(plan, self.app.directory),
                     choices,
                     stopped,
                 ),
@@ -315,6 +319,7 @@ class Workspace:
             self.moves(state),
             frozenset(self.loaded.project.removed),
             self.identities.wallets,
+            ways_of(self.loaded.project),
         )
 
     def connect(self, connections: Connections) -> Callable[[Reach], Channel]:
@@ -365,11 +370,3 @@ class Workspace:
             return self._resolved(SecretRef.model_validate(ref)) if ref is not None else None
 
         return secret
-
-    def _hooks(self) -> Mapping[str, Hook]:
-        found: dict[str, Hook] = {}
-        for address, resource in self.inventory.resources.items():
-            hook = resource.spec.lifecycle.before_offline
-            if hook is not None:
-                found[address] = Hook(hook.command, hook.timeout, hook.force, self.app.directory)
-        return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -237,7 +237,10 @@ class StateSpec(_Part):
             shown, at = "all that the state knows, and the password", "endpoint" if self.endpoint else "address"
             check_url(url, shown, insecure_http=self.insecure_http, at=at)
         schemes = _SCHEMES.get(self.backend)
-        if schemes and self.address.partition("://")[0] not in schemes:
+        secret = {"password", "sslpassword"} & {name.lower() for name, _ in parse_qsl(urlsplit(self.address).query)}
+        if secret:
+            raise wrong(f"must not hold a {min(secret)}", "Use the field password, or what libpq reads.", at="address")
+        if schemes and urlsplit(self.address).scheme not in schemes:
             expected = " or ".join(f"{s}://" for s in schemes)
             raise wrong(f"expected {expected}", "Write where it is; docs/state.md has examples.", at="address")
         if self.backend == "http" and bool(self.username) != (self.password is not None):
@@ -262,11 +265,12 @@ class OlderKey(_Part):
     passphrase: SecretRef | None = None
     key: SecretRef | None = None
     private_key: SecretRef | None = None
+    recipient: PublicKey | None = Field(default=None, description="public key of one who wrote, and is not to any more")
 
     @model_validator(mode="after")
     def _checked(self) -> Self:
-        if sum(v is not None for v in (self.passphrase, self.key, self.private_key)) != 1:
-            raise wrong("expected exactly one of passphrase, key and privateKey", "Leave one of them.")
+        if sum(v is not None for v in (self.passphrase, self.key, self.private_key, self.recipient)) != 1:
+            raise wrong("expected exactly one of passphrase, key, privateKey and recipient", "Leave one of them.")
         return self
 
 
@@ -276,7 +280,9 @@ class EncryptionSpec(_Part):
     passphrase: SecretRef | None = Field(default=None, description="a text; the key is made of it by Argon2id")
     key: SecretRef | None = Field(default=None, description="64 hex digits, as `state new-key` writes them")
     recipients: tuple[PublicKey, ...] = Field(default=(), description="public keys, as `state new-key` shows them")
-    private_key: SecretRef | None = Field(default=None, description="opens what is for one of the recipients")
+    private_key: SecretRef | None = Field(
+        default=None, description="of one of the recipients: to read, and to write for all"
+    )
     fallback: tuple[OlderKey, ...] = Field(default=(), description="open what was written with them; write nothing")
 
     @model_validator(mode="after")

@@ -53,7 +53,7 @@ _IGNORE = """# what dbc-iac must keep out of git
 /plan.html
 /report.md
 /events.ndjson
-/errored.state.json
+/errored.*.state.json
 """
 
 

@@ -11,24 +11,36 @@ from dbc_iac.kinds.kind import Sought
 from dbc_iac.kinds.reach import Reach
 from dbc_iac.kinds.reader import Reader
 from dbc_iac.plan.model import Action, Change, Plan
+from dbc_iac.plan.review import moved_way
 from dbc_iac.plan.session import Session
+from dbc_iac.state.document import State
 
 
 async def check_fit(plan: Plan, session: Session) -> None:
     """Raises DiagnosticError that names everything that moved since the plan was made."""
     state = session.state
-    if (plan.lineage, plan.serial, plan.stack) != (state.lineage, state.serial, state.stack):
-        raise DiagnosticError(
-            _stale(
-                None, f"the state has moved on: the plan was made from serial {plan.serial}, it is {state.serial} now"
-            )
-        )
+    if problem := _of_another(plan, state) or moved_way(plan, session.ways):
+        raise DiagnosticError(_stale(None, problem))
     reader = Reader(session.connect)
     pending = [c for c in plan.pending if c.action is not Action.CREATE]
     seen = await asyncio.gather(*(_look(c, session, reader) for c in pending))
     problems = [p for c, o in zip(pending, seen, strict=True) for p in _moved(c, o)]
     if problems:
         raise DiagnosticError(*problems)
+
+
+def _of_another(plan: Plan, state: State) -> str:
+    """Which other state than this one a plan was made from; empty where it is this one."""
+    for name, theirs, ours in (("project", plan.project, state.project), ("stack", plan.stack, state.stack)):
+        if theirs != ours:
+            return f"the plan is for the {name} {theirs}, and this is {ours}"
+    if plan.lineage != state.lineage:
+        return (
+            f"the plan was made from another state (lineage {plan.lineage or 'none'}) than this one ({state.lineage})"
+        )
+    if plan.serial != state.serial:
+        return f"the state has moved on: the plan was made from serial {plan.serial}, it is {state.serial} now"
+    return ""
 
 
 async def _look(change: Change, session: Session, reader: Reader) -> Observation:

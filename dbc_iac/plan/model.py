@@ -173,6 +173,10 @@ class Plan:
     """Bindings that get another address, one sentence each."""
     settled: tuple[int, ...] = ()
     """The numbers of pending calls of earlier runs of which nothing can come any more."""
+    hooks: Mapping[str, Json] = field(default_factory=dict)
+    """`beforeOffline` of each machine that a step touches, by address. These are run, whatever stands there then."""
+    ways: Mapping[str, str] = field(default_factory=dict)
+    """Digests of the project file's `clients` and `identities`: to whom, and as whom, an apply sends what it sends."""
     calls: int = 0
     destroy: bool = False
     targets: tuple[str, ...] = ()
@@ -207,15 +211,15 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         """The canonical JSON form: camelCase keys, enums as text. Stable for a given plan."""
-        encoded = _encode(self)
-        assert isinstance(encoded, dict)  # noqa: S101 - a dataclass always encodes to an object
-        encoded["digest"] = self.digest
-        return encoded
+        value = encoded(self)
+        assert isinstance(value, dict)  # noqa: S101 - a dataclass always encodes to an object
+        value["digest"] = self.digest
+        return value
 
     @property
     def digest(self) -> str:
         """BLAKE2b-256 over the canonical form (without the digest itself, and what was said about it), hex."""
-        return canonical_digest({k: v for k, v in _encode(self).items() if k != "diagnostics"})
+        return canonical_digest({k: v for k, v in encoded(self).items() if k != "diagnostics"})
 
 
 def canonical_digest(value: Any) -> str:
@@ -229,13 +233,14 @@ def _camel(name: str) -> str:
     return head + "".join(part.title() for part in tail)
 
 
-def _encode(value: Any) -> Any:
+def encoded(value: Any) -> Any:
+    """The canonical form of a value of a plan, of lists and mappings only."""
     if is_dataclass(value) and not isinstance(value, type):
-        return {_camel(f.name): _encode(getattr(value, f.name)) for f in fields(value)}
+        return {_camel(f.name): encoded(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, StrEnum):
         return value.value
     if isinstance(value, Mapping):
-        return {str(k): _encode(v) for k, v in value.items()}
+        return {str(k): encoded(v) for k, v in value.items()}
     if isinstance(value, tuple | list):
-        return [_encode(v) for v in value]
+        return [encoded(v) for v in value]
     return value

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from graphlib import CycleError
 
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.reader import Reader
+from dbc_iac.kinds.spec import BeforeOffline
 from dbc_iac.plan.begun import settled
 from dbc_iac.plan.cascade import cascade
 from dbc_iac.plan.decide import DOWN_REASON, Decisions, decide, unreadable
 from dbc_iac.plan.draft import Draft
 from dbc_iac.plan.graph import check_inventory
-from dbc_iac.plan.model import Action, Change, Plan, canonical_digest
+from dbc_iac.plan.model import Action, Change, Plan, Step, canonical_digest
 from dbc_iac.plan.ports import choose_ports
 from dbc_iac.plan.preflight import preflight
 from dbc_iac.plan.rails import rails, stays_on
@@ -132,6 +134,13 @@ def _steps(changes: Mapping[str, Change]) -> dict[str, Draft]:
         raise
 
 
+def _hooks(session: Session, steps: Iterable[Step]) -> dict[str, BeforeOffline]:
+    """What is run before machines of these steps are powered off, by their addresses."""
+    touched = {a for step in steps for a in (step.address, *(goal.address for goal in step.goals))}
+    resources = (r for a, r in sorted(session.inventory.resources.items()) if a in touched)
+    return {r.address: hook for r in resources if (hook := r.spec.lifecycle.before_offline) is not None}
+
+
 def _plan(
     session: Session,
     world: World,
@@ -143,8 +152,13 @@ def _plan(
     steps = tuple(d.step() for d in drafts.values())
     running = {a for a, c in changes.items() if c.observed.get("power") != "off"}
     off = {s.address for s in steps if s.kind == "window"} & running
+    hooks = _hooks(session, steps)
     shown = tuple(
-        replace(c, power_off=a in off or (c.pending and bool({c.holder, c.old_holder} & off)))
+        replace(
+            c,
+            power_off=a in off or (c.pending and bool({c.holder, c.old_holder} & off)),
+            notes=(*c.notes, f"before it is powered off: {shlex.join(hooks[a].command)}") if a in hooks else c.notes,
+        )
         for a, c in sorted(changes.items())
     )
     documents: dict[str, Json] = {
@@ -180,6 +194,8 @@ def _plan(
         recovery=recovery,
         moves=tuple(f"{now} has what {before} had" for before, now in session.moves),
         settled=closed,
+        hooks={a: hook.model_dump(mode="json", by_alias=True) for a, hook in hooks.items()},
+        ways=session.ways,
         calls=world.reader.calls,
         destroy=options.destroy,
         targets=tuple(sorted(options.targets)),

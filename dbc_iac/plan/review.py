@@ -5,14 +5,16 @@ What is volatile may differ: the state's serial, when things were read, what was
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from deepdiff import DeepDiff
 from deepdiff.path import parse_path
 
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
-from dbc_iac.plan.model import Action, Change, Plan
+from dbc_iac.plan.decide import DOWN_REASON
+from dbc_iac.plan.model import Action, Change, Plan, canonical_digest, encoded
 from dbc_iac.state.document import LEFT
 
 _CONTINUES = {
@@ -24,6 +26,7 @@ _CONTINUES = {
     Action.FORGET: {Action.FORGET},
 }
 """What may be left of a reviewed action when an apply of it was ended."""
+_SENDS = {Action.CREATE, Action.ADOPT, Action.UPDATE, Action.REPLACE}
 
 
 def not_as_reviewed(reviewed: Plan, now: Plan) -> Diagnostic | None:
@@ -39,27 +42,59 @@ def not_as_reviewed(reviewed: Plan, now: Plan) -> Diagnostic | None:
 
 def not_its_rest(reviewed: Plan, now: Plan) -> Diagnostic | None:
     """The first change that is more than what an ended apply of the reviewed plan left to do, if there is one."""
+    if part := moved_way(reviewed, now.ways):
+        return _refusal(part)
+    for address, hook in reviewed.hooks.items():
+        if not _same(now.hooks.get(address, hook), hook):
+            return _refusal(
+                f"beforeOffline of {address}: reviewed was {_text(hook)}, it is {_text(now.hooks[address])}"
+            )
     intended = {c.address: c for c in reviewed.pending}
     for change in now.pending:
         origin = intended.get(change.address.partition(LEFT)[0])
+        if origin is None and _is_only_started(change, reviewed):
+            continue
         if origin is None:
             return _refusal(f"{change.address} is to be changed ({change.action.value}), and was not")
         if LEFT in change.address:
             continue
         if change.action not in _CONTINUES[origin.action]:
             return _refusal(f"{change.address}: reviewed was {origin.action.value}, it is {change.action.value} now")
-        if change.action is Action.UPDATE and (more := next(_more(origin, change), "")):
+        if change.action in _SENDS and (more := next(_more(origin, change), "")):
             return _refusal(f"{change.address}: {more}")
     return None
 
 
+def moved_way(reviewed: Plan, ways: Mapping[str, str]) -> str:
+    """To whom, or as whom, things are sent now that was not so when a plan was made; empty where all is as it was."""
+    changed = [name for name in sorted(reviewed.ways.keys() | ways.keys()) if reviewed.ways.get(name) != ways.get(name)]
+    return f"{', '.join(changed)}: the project file says something else now" if changed else ""
+
+
+def _is_only_started(change: Change, reviewed: Plan) -> bool:
+    """Whether a machine is started again that the plan's own window powered off, and nothing else is done to it."""
+    ours = change.address in reviewed.powered_off and DOWN_REASON in change.reasons
+    return ours and change.action is Action.UPDATE and all((f.path, f.after) == ("power", "on") for f in change.fields)
+
+
 def _more(origin: Change, now: Change) -> Iterator[str]:
-    """Fields that become something else than what was reviewed; starting what we powered off is always meant."""
+    """What is sent that is something else than what was reviewed; starting what we powered off is always meant."""
+    if not (_same(now.reach, origin.reach) or _same(now.reach, origin.old_reach)):
+        yield f"reach: reviewed was {dict(origin.reach)}, it is {dict(now.reach)} now"
+    for path, ref in now.secrets.items():
+        if not _same(origin.secrets.get(path, ref), ref):
+            yield f"{path}: reviewed was {origin.secrets[path]}, it is {ref} now"
     for field in now.fields:
         ours = field.secret or field.path.startswith("lifecycle.") or (field.path, field.after) == ("power", "on")
-        if not ours and origin.desired.get(field.path) != field.after:
+        ours = ours or (now.action is not Action.UPDATE and field.path.startswith("ports."))  # chosen anew
+        if not ours and not _same(origin.desired.get(field.path), field.after):
             wanted = _text(origin.desired.get(field.path))
             yield f"{field.path}: reviewed was {wanted}, it is {_text(field.after)} now"
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two values are one, however they were read: a plan of a file has lists where others have tuples."""
+    return canonical_digest(encoded(one)) == canonical_digest(encoded(other))
 
 
 def _essence(plan: Plan) -> dict[str, Any]:
@@ -71,7 +106,9 @@ def _essence(plan: Plan) -> dict[str, Any]:
     return {
         "stack": plan.stack,
         "environment": plan.environment,
+        **plan.ways,
         **{c.address: _change(c, sorted(goals.get(c.address, ()))) for c in plan.changes if c.pending},
+        **{f"beforeOffline of {address}": hook for address, hook in plan.hooks.items()},
     }
 
 
@@ -79,13 +116,17 @@ def _change(change: Change, goals: Iterable[str]) -> dict[str, Any]:
     return {
         "action": change.action.value,
         "fields": {f.path: {"before": f.before, "after": f.after, "how": f.behaviour} for f in change.fields},
+        "secrets": dict(change.secrets),
         "losses": list(change.losses),
+        "reach": dict(change.reach),
         "goals": list(goals),
     }
 
 
 def _text(value: Any) -> str:
     """A side of a difference, short: an action stands for a whole change, and what is not there for nothing."""
+    if isinstance(value, dict) and "command" in value:
+        return shlex.join(value["command"])
     if isinstance(value, dict):
         return str(value.get("action") or value.get("after") or "there")
     return "nothing" if type(value).__name__ == "NotPresent" else str(value)

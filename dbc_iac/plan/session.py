@@ -69,3 +69,5 @@ class Session:
     """Addresses whose objects are forgotten when their documents are gone."""
     wallets: Callable[[str], frozenset[str]] = lambda identity: frozenset()
     """The SS58 addresses that an identity may own things under; empty where unknown."""
+    ways: Mapping[str, str] = field(default_factory=dict)
+    """As a plan has them: digests of what the project file says about client nodes and identities."""

@@ -11,11 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-from pydantic import ValidationError
-
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.state.document import FORMAT_VERSION, State
-from dbc_iac.state.journal import Record, fold
+from dbc_iac.state.journal import Record, fold, going_on
 from dbc_iac.state.records import RECORD
 from dbc_iac.state.store import Store
 
@@ -51,7 +49,7 @@ def read_copy(content: bytes, place: str) -> Copy:
         for record in value["journal"]:
             RECORD.validate_python(record)
         return Copy(State.model_validate(value["state"]), value["journal"])
-    except (ValueError, KeyError, TypeError, ValidationError):
+    except (ValueError, KeyError, TypeError, RecursionError):  # pydantic's is a ValueError
         _refuse("not-a-state", f"{place} is no state, and no copy of one", "Give what `state pull` or an apply wrote.")
 
 
@@ -74,6 +72,8 @@ def push(copy: Copy, store: Store, *, project: str, uid: str) -> State:
             f"{place} has another history (lineage {there.lineage}) than the copy ({state.lineage})",
             "It is not a copy of this state. Nothing was written.",
         )
+    if there.model_copy(update={"serial": state.serial}) == copy.folded and there.serial == state.serial + 1:
+        return there  # it was written after all, and only the answer to that was lost
     if there.serial != state.serial:
         newer = "a later apply has written it" if there.serial > state.serial else "an older one was put there"
         _refuse(
@@ -81,7 +81,7 @@ def push(copy: Copy, store: Store, *, project: str, uid: str) -> State:
             f"{place} has serial {there.serial}, and the copy goes on from serial {state.serial}: {newer}",
             "Plan: what the copy knows, and the state does not, is found as orphans or adopted.",
         )
-    written = _current(store.journal.read(), there.serial)
+    written = [*going_on(store.journal.read(), there.serial)]
     if written != list(copy.records)[: len(written)]:
         _refuse(
             "push-journal",
@@ -89,12 +89,6 @@ def push(copy: Copy, store: Store, *, project: str, uid: str) -> State:
             "Another apply was begun since. Apply that to its end; then plan.",
         )
     return store.commit(copy.folded)
-
-
-def _current(records: Sequence[Record], serial: int) -> list[Record]:
-    """Those that go on from the state: what is older has been folded into it."""
-    begins = [n for n, r in enumerate(records) if r["type"] == "begin" and int(r["serial"]) >= serial]
-    return list(records[begins[0] :]) if begins else []
 
 
 def _refuse(code: str, summary: str, remedy: str) -> NoReturn:

@@ -8,13 +8,13 @@ lock is held while anything is written: there is one writer.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
-from dbc_iac.state.backends.backend import Backend
+from dbc_iac.state.backends.backend import Backend, code_of
 from dbc_iac.state.document import FORMAT_VERSION, LEFT, Binding, Intent, State
 from dbc_iac.state.encryption.document import refuse_sealed
 from dbc_iac.state.guard import refuse_secrets
@@ -129,8 +129,8 @@ def _broken(place: str, number: int) -> Diagnostic:
 
 def _unreadable(place: str, error: OSError) -> Diagnostic:
     summary = f"{place} cannot be read ({error.strerror})"
-    remedy = "Check the file and its permissions."
-    return Diagnostic("journal-unreadable", Severity.ERROR, summary, remedy=remedy, exit_code=ExitCode.ERROR)
+    remedy = "Check that it can be reached, and its permissions."
+    return Diagnostic("journal-unreadable", Severity.ERROR, summary, remedy=remedy, exit_code=code_of(error))
 
 
 def _newer(place: str, version: int) -> Diagnostic:
@@ -200,6 +200,12 @@ def fold(state: State, records: Iterable[Record]) -> State:  # noqa: PLR0912 - o
     return state.model_copy(
         update={"bindings": bindings, "generations": generations, "pending": tuple(pending.values())}
     )
+
+
+def going_on(records: Sequence[Record], serial: int) -> Sequence[Record]:
+    """Those that go on from the state of a serial: what is older has been folded into it."""
+    begins = [n for n, r in enumerate(records) if r["type"] == "begin" and int(r["serial"]) >= serial]
+    return records[begins[0] :] if begins else ()
 
 
 def _open(intent: Intent, pending: dict[int, Intent], generations: dict[str, int]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
@@ -11,14 +11,14 @@ from typing import NoReturn
 from pydantic import ValidationError
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
-from dbc_iac.state.backends.backend import Backend, MovedError
+from dbc_iac.state.backends.backend import Backend, DeniedError, MovedError
 from dbc_iac.state.backends.local import LocalBackend
 from dbc_iac.state.document import FORMAT_VERSION, State
 from dbc_iac.state.encryption.document import refuse_sealed
 from dbc_iac.state.files import FILES, Files
 from dbc_iac.state.guard import refuse_secrets
 from dbc_iac.state.heartbeat import kept_alive
-from dbc_iac.state.journal import Journal, fold
+from dbc_iac.state.journal import Journal, Record, fold, going_on
 from dbc_iac.values import Json
 
 
@@ -30,6 +30,8 @@ class Store:
         self.stack = stack
         self.journal = Journal(backend)
         self._version: str | None = None
+        self.unfolded: tuple[State | None, tuple[Record, ...]] = None, ()
+        """The document as it was read or written last, and the records that go on from it."""
 
     @contextmanager
     def locked(self, holder: Mapping[str, Json]) -> Iterator[None]:
@@ -39,17 +41,18 @@ class Store:
                 held.enter_context(self.backend.lock(holder))
             except OSError as error:
                 reason = f"{self.backend.place} cannot be locked ({error.strerror})"
-                _fail("state-not-lockable", reason, "Check that it can be reached. Nothing was sent or written.")
+                _not_there("state-not-lockable", reason, error, "Check that it can be reached.")
             held.enter_context(kept_alive(self.backend))
             yield
 
     def read(self) -> State | None:
         """The state with its journal folded in; None where there is none yet. Raises DiagnosticError."""
         records = self.journal.read()  # first: without the lock, an apply may be writing the next state just now
+        kept = self._kept()
         written = self._written()
         begun = max((int(r["serial"]) for r in records if r["type"] == "begin"), default=-1)
         if written is None:
-            self._refuse_if_lost(begun)
+            self._refuse_if_lost(begun, kept)
             return None
         if begun > written.serial:
             _fail(
@@ -57,6 +60,14 @@ class Store:
                 f"{self.backend.place} has serial {written.serial}, and its journal goes on from serial {begun}",
                 f"Restore {self.backend.version_place(begun)} as {self.backend.place}: the journal fits that one only.",
             )
+        if kept and kept[-1] > written.serial:
+            _fail(
+                "state-older",
+                f"{self.backend.place} has serial {written.serial}, and one of serial {kept[-1]} is kept beside it",
+                f"Somebody put an older one there: restore {self.backend.version_place(kept[-1])} as it. "
+                "Where the older one is meant, remove the newer versions.",
+            )
+        self.unfolded = written, tuple(going_on(records, written.serial))
         return fold(written, records)
 
     def _written(self) -> State | None:
@@ -68,13 +79,12 @@ class Store:
             self._corrupt()
         except OSError as error:
             reason = f"{self.backend.place} cannot be read ({error.strerror})"
-            _fail("state-unreadable", reason, "Check that it can be reached, and its permissions.")
+            _not_there("state-unreadable", reason, error, "Check that it can be reached, and its permissions.")
         self._version = None if stored is None else stored.version
         return None if text is None else self._parse(text)
 
-    def _refuse_if_lost(self, begun: int) -> None:
+    def _refuse_if_lost(self, begun: int, kept: Sequence[int]) -> None:
         """No state is a new project, unless something is left of an older one: then VMs may run that it knew."""
-        kept = self._kept()
         if begun < 0 and max(kept, default=0) == 0:
             return
         last = self.backend.version_place(begun if begun >= 0 else kept[-1])
@@ -91,7 +101,7 @@ class Store:
             return self.backend.kept()
         except OSError as error:
             reason = f"{self.backend.place} cannot be read ({error.strerror})"
-            _fail("state-unreadable", reason, "Check that it can be reached, and its permissions.")
+            _not_there("state-unreadable", reason, error, "Check that it can be reached, and its permissions.")
 
     def _parse(self, text: str) -> State:
         try:
@@ -185,6 +195,7 @@ class Store:
         content = (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
         try:
             self.backend.write(content, state.serial, self._version)
+            self.unfolded = state, ()
         except MovedError:
             self._moved()
         except OSError as error:
@@ -210,3 +221,10 @@ class LocalStore(Store):
 
 def _fail(code: str, summary: str, remedy: str, exit_code: ExitCode = ExitCode.ERROR) -> NoReturn:
     raise DiagnosticError(Diagnostic(code, Severity.ERROR, summary, remedy=remedy, exit_code=exit_code)) from None
+
+
+def _not_there(code: str, summary: str, error: OSError, remedy: str) -> NoReturn:
+    """Nothing was done at a place that does not let us, or is not there."""
+    if isinstance(error, DeniedError):
+        _fail(code, summary, "Check the credentials of `state`, and what they are good for.", ExitCode.AUTHORISATION)
+    _fail(code, summary, f"{remedy} Nothing was sent or written.")

@@ -9,13 +9,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from dbc_iac.api.secret import SecretText
 from dbc_iac.plan.signature import public_key
 from dbc_iac.state.backends.http import HttpBackend
 from dbc_iac.state.backends.objectstore import ObjectStoreBackend
-from dbc_iac.state.backends.postgres import PostgresBackend
+from dbc_iac.state.backends.postgres import Database, PostgresBackend
 from dbc_iac.state.backends.remote import RemoteBackend
 from tests.projects import PROJECT, Emulated, Project, project, vm
 from tests.proof.ends import Interposed, Point
@@ -49,20 +50,23 @@ def either(
 ) -> Iterator[tuple[Emulated, Project]]:
     """Two jobs on each backend, in the clear, and with encryption and signed plans."""
     backend, sealed = request.param
-    spec, environ = _kept_by(backend, server[0], tmp_path)
+    spec, environ = kept_by(backend, server[0], tmp_path)
     more = {} if sealed == "clear" else SEALED
     keys = {} if sealed == "clear" else KEYS
     yield from two(tmp_path, {"backend": backend, **spec}, {**environ, **keys}, more)
 
 
-def _kept_by(backend: str, http: str, directory: Path) -> tuple[dict[str, Any], dict[str, str]]:
+def kept_by(backend: str, http: str, directory: Path) -> tuple[dict[str, Any], dict[str, str]]:
     name = uuid.uuid4().hex
     if backend == "local":
         return {"path": str(directory / "shared")}, {}
     if backend == "http":
         return {"address": http}, {}
     if backend == "postgres":
-        return {"address": postgres.address(), "schema": f"of_{name}"}, {}
+        login = {"username": postgres.USER, "password": {"env": "STATE_PASSWORD"}}
+        return {"address": postgres.by_network(), "schema": f"of_{name}", **login}, {
+            "STATE_PASSWORD": postgres.PASSWORD
+        }
     credentials = {key: {"env": key.upper()} for key in s3.KEYS}
     address = {"address": f"s3://{s3.BUCKET}/{name}", "endpoint": s3.endpoint(), "region": "us-east-1"}
     return {**address, "credentials": credentials}, {key.upper(): value for key, value in s3.KEYS.items()}
@@ -189,10 +193,84 @@ def test_a_server_that_is_not_there_is_told_and_nothing_is_sent(jobs: tuple[Emul
         "{backend: postgres, address: 'https://a.example/x'}",
         "{backend: postgres, address: 'postgresql://ci:secret@a.example/x'}",
         "{backend: postgres, address: 'postgresql://a.example/x', region: x}",
+        "{backend: postgres, address: 'postgresql://a.example/x?sslmode=verify-full&password=canary'}",
+        "{backend: objectstore, address: 's3://a/x', credentials: {acces_key: {env: SEED}}}",
         "{backend: objectstore, address: 'ftp://a/x'}",
         "{backend: objectstore, address: 's3://a/x', endpoint: 'http://a.example'}",
     ],
 )
 def test_a_place_that_is_none_is_refused(tmp_path: Path, written: str) -> None:
     made = project(tmp_path, vm()).write({"dbc-iac.yaml": f"{PROJECT}  state: {written}\n"})
-    assert made.run("validate").code == 3
+    made.environ["SEED"] = "canary"
+    refused = made.run("state", "list")
+    assert (refused.code, "canary" in refused.err.replace("password=canary", "")) == (3, False), refused
+
+
+@pytest.mark.parametrize("value", ["two\nlines", "\N{SNOWMAN}"])
+def test_what_cannot_be_a_header_is_told(tmp_path: Path, value: str) -> None:
+    there = "state: {backend: http, address: 'http://127.0.0.1:9/x', headers: {X-Key: {env: KEY}}}"
+    made = project(tmp_path, vm(), environ={"KEY": value}).write({"dbc-iac.yaml": f"{PROJECT}  {there}\n"})
+    refused = made.run("plan", "--json")
+    assert (refused.code, refused.codes, value in refused.err) == (3, ["no-header"], False)
+
+
+def test_a_place_that_knows_nobody_of_that_name_is_told(tmp_path: Path) -> None:
+    emulated = Emulated(project(tmp_path, vm(), environ={"WRONG": "canary"}))
+    login = {"username": "ci", "password": {"env": "WRONG"}}
+    with terraform_http.served(terraform_http.GITLAB) as (address, _):
+        gitlab = {"lockPath": "/lock", "lockMethod": "POST", "unlockMethod": "DELETE"}
+        bucket = {"address": "s3://none/x", "endpoint": s3.endpoint(), "region": "us-east-1"}
+        keys = {"credentials": {key: {"env": key.upper()} for key in s3.KEYS}}
+        emulated.project.environ |= {key.upper(): value for key, value in s3.KEYS.items()}
+        good = {"username": terraform_http.LOGIN[0], "password": {"env": "JOB"}}
+        emulated.project.environ["JOB"] = terraform_http.LOGIN[1]
+        for spec, code, said in (
+            ({"backend": "postgres", "address": postgres.by_network(), **login}, 4, "authentication failed"),
+            ({"backend": "http", "address": address, **gitlab, **login}, 4, "HTTP 401"),
+            ({"backend": "http", "address": address, **good}, 1, "lockPath"),
+            ({"backend": "objectstore", **bucket, **keys}, 1, "there is no such bucket"),
+        ):
+            emulated.project.write({"dbc-iac.yaml": f"{PROJECT}  state: {json.dumps(spec)}\n"})
+            for command in (["plan"], ["apply", "--yes"], ["state", "list"], ["state", "unlock", "--yes"]):
+                if code == 1 and command[0] == "state":
+                    continue  # reading is another matter
+                refused = emulated.run(*command)
+                assert (refused.code, said in refused.err, "canary" in refused.err) == (code, True, False), refused
+    emulated.close()
+
+
+@pytest.mark.parametrize(
+    ("address", "environ", "required"),
+    [
+        ("postgresql://db.example/x", {}, True),
+        ("postgresql://127.0.0.1/x", {}, False),
+        ("postgresql:///x", {}, False),
+        ("postgresql:///x?host=/run/postgres", {}, False),
+        ("postgresql:///x?host=db.example", {}, True),
+        ("postgresql://localhost,db.example/x", {}, True),
+        ("postgresql://localhost/x?hostaddr=192.0.2.1", {}, True),
+        ("postgresql:///x?service=lab", {}, True),
+        ("postgresql:///x", {"PGHOST": "db.example"}, True),
+        ("postgresql://localhost/x", {"PGHOSTADDR": "192.0.2.1"}, True),
+        ("postgresql://db.example/x?application_name=sslmode", {}, True),
+        ("postgresql://db.example/x?sslmode=verify-full", {}, False),
+        ("postgresql://db.example/x", {"PGSSLMODE": "verify-full"}, False),
+    ],
+)
+def test_a_database_beyond_this_machine_is_asked_with_tls(
+    monkeypatch: pytest.MonkeyPatch, address: str, environ: Mapping[str, str], required: bool
+) -> None:
+    said: dict[str, Any] = {}
+
+    def connect(_: str, **given: Any) -> None:
+        said.update(given)
+        raise psycopg.OperationalError("no")
+
+    monkeypatch.setattr(psycopg, "connect", connect)
+    for name in ("PGHOST", "PGHOSTADDR", "PGSSLMODE", "PGSERVICE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(OSError, match="no"):
+        Database(address, "lab").connect()
+    assert (said.get("sslmode") == "require") is required

@@ -97,10 +97,74 @@ def test_encryption_is_turned_on_and_off_by_commands_only(encrypted: Callable[..
     write(emulated, "")
     assert emulated.run("plan", "--json").codes == ["state-encrypted"]
     write(emulated, BY_KEY)
-    assert emulated.run("state", "decrypt").code == 0
+    serial = emulated.run("show", "--json").json["serial"]
+    assert "already" in emulated.run("state", "encrypt").out
+    assert "reads names" in emulated.run("state", "decrypt").out
+    assert emulated.run("state", "rotate-key", "--json").codes == ["state-in-the-clear"]
+    assert "already" in emulated.run("state", "decrypt").out
     assert emulated.run("plan", "--json").codes == ["state-in-the-clear"]
     write(emulated, "")
+    assert emulated.run("show", "--json").json["serial"] == serial + 1
     converges(emulated)
+
+
+BOTH = "{key: {env: KEY}, passphrase: {env: PHRASE}}"
+
+
+def test_one_of_the_keys_is_enough_to_read_and_all_are_needed_to_write(encrypted: Callable[..., Emulated]) -> None:
+    emulated = encrypted(BOTH)
+    converges(emulated)
+    project(emulated.project.directory, vm(CANARY, memory="16Gi"), environ=emulated.project.environ)
+    write(emulated, BOTH)
+    for name in ("KEY", "PHRASE"):
+        value = emulated.project.environ.pop(name)
+        assert CANARY in emulated.run("state", "list").out
+        assert emulated.run("plan", "--detailed-exitcode").code == 2
+        refused = emulated.run("apply", "--yes", "--json")
+        assert (refused.code, refused.codes[-1]) == (3, "secret-missing"), refused.err
+        emulated.project.environ[name] = value
+    for name in ("KEY", "PHRASE"):
+        del emulated.project.environ[name]
+    none = emulated.run("state", "list", "--json")
+    assert (none.code, none.codes) == (3, ["secret-missing", "secret-missing", "wrong-key"])
+
+
+def test_each_reader_has_a_key_of_its_own(encrypted: Callable[..., Emulated], tmp_path: Path) -> None:
+    emulated = encrypted()
+    names = ("ann", "bob", "eve")
+    public = {name: emulated.run("state", "new-key", str(tmp_path / name)).out.strip() for name in names}
+    environ = emulated.project.environ
+    readers = f"recipients: ['{public['ann']}', '{public['bob']}'], privateKey: {{env: MINE}}"
+    for memory, name in enumerate(("ann", "bob", "ann"), 1):
+        environ["MINE"] = (tmp_path / name).read_text()
+        project(emulated.project.directory, vm(CANARY, memory=f"{8 * memory}Gi"), environ=environ)
+        write(emulated, f"{{{readers}}}")
+        converges(emulated)
+    environ["MINE"] = (tmp_path / "eve").read_text()
+    assert emulated.run("plan", "--json").codes == ["wrong-key"]
+    environ["MINE"] = (tmp_path / "bob").read_text()
+    write(emulated, f"{{recipients: ['{public['bob']}'], privateKey: {{env: MINE}}}}")
+    assert emulated.run("plan", "--json").codes == ["wrong-key"]  # the last to write is not to be trusted any more
+    retired = f"fallback: [{{recipient: '{public['ann']}'}}]"
+    write(emulated, f"{{recipients: ['{public['bob']}'], privateKey: {{env: MINE}}, {retired}}}")
+    assert emulated.run("state", "rotate-key").code == 0
+    write(emulated, f"{{recipients: ['{public['bob']}'], privateKey: {{env: MINE}}}}")
+    converges(emulated)
+
+
+def test_files_in_the_clear_are_not_acted_on_where_a_project_encrypts(
+    encrypted: Callable[..., Emulated], tmp_path: Path
+) -> None:
+    emulated = encrypted("")
+    plan, copy = str(tmp_path / "the.plan"), str(tmp_path / "copy.json")
+    assert emulated.run("plan", "-o", plan).code == 0
+    assert emulated.run("state", "pull", "-o", copy).code == 0
+    write(emulated, BY_KEY)
+    assert emulated.run("state", "encrypt").code == 0
+    for command in (["apply", plan], ["apply", "--yes", "--expect", plan], ["state", "push", copy]):
+        refused = emulated.run(*command, "--json")
+        assert (refused.code, refused.codes, emulated.vms) == (5, ["file-in-the-clear"], {})
+    assert emulated.run("show", plan).code == 0
 
 
 def test_a_crash_while_the_key_changes_leaves_the_old_or_the_new_one(
@@ -125,7 +189,7 @@ def test_a_crash_while_the_key_changes_leaves_the_old_or_the_new_one(
         ("{}", "passphrase, key or recipients"),
         ("{recipients: [xyz]}", "recipients"),
         ("{key: secret}", "must not stand"),
-        ("{key: {env: KEY}, fallback: [{}]}", "exactly one of passphrase, key and privateKey"),
+        ("{key: {env: KEY}, fallback: [{}]}", "exactly one of passphrase, key, privateKey and recipient"),
     ],
 )
 def test_what_is_no_encryption_is_told(encrypted: Callable[..., Emulated], encryption: str, said: str) -> None:

@@ -163,12 +163,12 @@ def test_on_github_the_reviewed_plan_is_fetched_by_its_name_and_the_merged_commi
 
 def test_what_was_done_is_kept_where_the_state_could_not_be_written(job: Job) -> None:
     (job.folder / "temp/dbc-iac").mkdir(parents=True)
-    job.program("dbc-iac", "echo '{}' > project/errored.state.json; exit 7\n")
+    job.program("dbc-iac", "echo '{}' > project/errored.main.7.state.json; exit 7\n")
     applied = job.step("Apply")
     assert (applied.returncode, job.output("exit-code")) == (7, "7")
-    assert (job.folder / "temp/dbc-iac/errored.state.json").exists()
+    assert (job.folder / "temp/dbc-iac/errored.main.7.state.json").exists()
     assert "dbc-iac state push" in applied.stdout
-    assert "$DBC_IAC_DIRECTORY/errored.state.json" in GITLAB["apply"]["artifacts"]["paths"]
+    assert "$DBC_IAC_DIRECTORY/errored.*.state.json" in GITLAB["apply"]["artifacts"]["paths"]
 
 
 def test_on_github_drift_fails_the_job_and_is_told(job: Job) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.cli.test_signals import SignalAt
 from tests.projects import PROJECT, Emulated, document, project, vm
+from tests.proof.ends import Interposed, Point
 
 DISK = document("Disk", "scratch", {"vm": "trainer", "size": "50Gi"})
 
@@ -132,6 +133,103 @@ def test_a_plan_does_not_go_on_where_another_apply_was_ended(world: Callable[...
     emulated.settle(60)
     refused = emulated.run("apply", "--json", file)
     assert (refused.code, refused.codes) == (5, ["plan-stale"])
+
+
+def hooked(word: str, **more: Any) -> str:
+    """A VM whose hook leaves a file of this name in the project."""
+    return vm(lifecycle={"beforeOffline": {"command": ["touch", word]}}, **more)
+
+
+@pytest.mark.parametrize("how", [(), ("--expect",)], ids=["FILE", "--expect FILE"])
+def test_no_hook_is_run_that_was_not_reviewed(world: Callable[..., Emulated], how: tuple[str, ...]) -> None:
+    emulated = world(hooked("reviewed"))
+    assert emulated.run("apply", "--yes").code == 0
+    write(emulated, hooked("reviewed", memory="16Gi"))
+    file = planned(emulated)
+    assert "touch reviewed" in emulated.run("show", file).out
+    write(emulated, hooked("evil", memory="16Gi"))
+    applied = emulated.run("apply", "--yes", "--json", *how, file)
+    directory = emulated.project.directory
+    assert not (directory / "evil").exists()
+    if how:
+        assert (applied.code, applied.codes) == (5, ["not-as-reviewed"])
+        assert "beforeOffline of VirtualMachine/trainer" in applied.err
+        assert "evil now" in applied.err
+    else:
+        assert (applied.code, (directory / "reviewed").exists()) == (0, True)
+
+
+def test_a_secret_of_another_name_is_not_the_reviewed_one(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(login={"username": "dbc", "password": {"env": "PASSWORD"}}))
+    emulated.project.environ["PASSWORD"] = "long-enough-1"
+    file = planned(emulated)
+    for ref in ({"env": "SEED"}, {"exec": ["cat", "secret"]}):
+        write(emulated, vm(login={"username": "dbc", "password": ref}))
+        refused = emulated.run("apply", "--yes", "--json", "--expect", file)
+        assert (refused.code, refused.codes, emulated.vms) == (5, ["not-as-reviewed"], {})
+        assert "password" in refused.err
+
+
+@pytest.mark.parametrize("how", [(), ("--expect",)], ids=["FILE", "--expect FILE"])
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("127.0.0.1:5050", "127.0.0.1:5051"), ("env: SEED", "env: OTHER"), ("}}\n  identities", ", headers: {x: {env: SEED}}}}\n  identities")],
+    ids=["client", "identity", "header"],
+)  # fmt: skip
+def test_what_was_reviewed_is_sent_to_nobody_else_and_as_nobody_else(
+    world: Callable[..., Emulated], how: tuple[str, ...], before: str, after: str
+) -> None:
+    emulated = world(vm())
+    emulated.project.environ["OTHER"] = emulated.project.environ["SEED"]
+    file = planned(emulated)
+    assert before in PROJECT
+    emulated.project.write({"dbc-iac.yaml": PROJECT.replace(before, after, 1)})
+    refused = emulated.run("apply", "--yes", "--json", *how, file)
+    assert (refused.code, emulated.vms) == (5, {})
+    assert "clients" in refused.err or "identities" in refused.err
+
+
+@pytest.mark.parametrize("how", [(), ("--expect",)], ids=["FILE", "--expect FILE"])
+def test_a_vm_that_only_its_disk_s_window_powered_off_is_started_again(
+    world: Callable[..., Emulated], how: tuple[str, ...]
+) -> None:
+    emulated = world(vm())
+    assert emulated.run("apply", "--yes").code == 0
+    write(emulated, vm(), DISK)
+    file = planned(emulated)
+    left = Interposed(emulated, Point("call", 2, "after")).run("apply", "--yes", *how, file)
+    assert left is None
+    [machine] = emulated.vms.values()
+    assert machine["domain"] == "off"
+    again = emulated.run("apply", "--yes", *how, file)
+    assert again.code == 0, again.err
+    [machine] = emulated.vms.values()
+    assert (machine["domain"], sorted(machine["disks"].values())) == ("running", [20, 20, 50])
+
+
+def test_what_is_left_of_a_plan_is_done_with_what_was_reviewed_only(world: Callable[..., Emulated]) -> None:
+    """A power that was meant to stay off, another size, another secret: none of it came with the reviewed plan."""
+    secret = {"username": "dbc", "password": {"env": "PASSWORD"}}
+    emulated = world(vm(login=secret), vm("quiet", power="off"), DISK)
+    emulated.project.environ["PASSWORD"] = "long-enough-1"
+    file = planned(emulated)
+    assert Interposed(emulated, Point("call", 1, "before")).run("apply", file) is None
+    other = {"username": "dbc", "password": {"env": "SEED"}}
+    for machine, said in ((vm(login=other), "password"), (vm(login=secret, memory="16Gi"), "memory")):
+        write(emulated, machine, vm("quiet", power="off"), DISK)
+        refused = emulated.run("apply", "--json", file)
+        assert (refused.code, refused.codes, emulated.vms) == (5, ["not-as-reviewed"], {})
+        assert said in refused.err
+    write(emulated, vm(login=secret), vm("quiet", power="off"), DISK)
+    assert emulated.run("apply", file).code == 0
+
+
+def test_a_plan_of_another_stack_says_so(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm())
+    file = planned(emulated)
+    refused = emulated.run("--stack", "other", "apply", "--json", file)
+    assert (refused.code, refused.codes) == (5, ["plan-stale"])
+    assert "the plan is for the stack main, and this is other" in refused.err
 
 
 def test_only_plans_signed_by_a_trusted_key_are_applied(world: Callable[..., Emulated], tmp_path: Path) -> None:

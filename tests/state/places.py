@@ -13,9 +13,10 @@ import psycopg
 from obstore.store import ObjectStore
 from psycopg import sql
 
+from dbc_iac.api.secret import SecretText
 from dbc_iac.state.backends.backend import Backend
 from dbc_iac.state.backends.http import HttpBackend
-from dbc_iac.state.backends.http_client import HttpDocuments
+from dbc_iac.state.backends.http_client import HttpDocuments, Protocol
 from dbc_iac.state.backends.local import LocalBackend
 from dbc_iac.state.backends.objectstore import ObjectStoreBackend, object_store
 from dbc_iac.state.backends.postgres import Database, PostgresBackend
@@ -58,8 +59,23 @@ def local(directory: Path) -> Iterator[Place]:
 
 @contextmanager
 def http(directory: Path) -> Iterator[Place]:
-    with terraform_http.served() as (address, _):
-        yield Place(lambda stack, clock: HttpBackend(HttpDocuments(address, stack), clock, _token))
+    place = Place(lambda stack, _: HttpBackend(HttpDocuments(address, stack), _wrong, _token))
+    with terraform_http.served(now=place.clock) as (address, _):
+        yield place
+
+
+@contextmanager
+def gitlab(directory: Path) -> Iterator[Place]:
+    user, password = terraform_http.LOGIN
+    protocol, login = Protocol("/lock", "POST", "DELETE"), (user, SecretText(password))
+    place = Place(lambda stack, _: HttpBackend(HttpDocuments(address, stack, protocol, {}, login), _wrong, _token))
+    with terraform_http.served(terraform_http.GITLAB, place.clock) as (address, _):
+        yield place
+
+
+def _wrong() -> datetime:
+    """The clock of a machine that is years ahead: nothing may depend on it."""
+    return datetime(2036, 1, 1, tzinfo=UTC)
 
 
 @dataclass
@@ -77,8 +93,19 @@ class ServerClock(Clock):
 @contextmanager
 def postgres(directory: Path) -> Iterator[Place]:
     schema = f"test_{uuid.uuid4().hex}"
-    database = Database(postgres_server.address(), schema)
+    password = SecretText(postgres_server.PASSWORD)
+    database = Database(postgres_server.by_network(), schema, postgres_server.USER, password)
     yield Place(lambda stack, _: PostgresBackend(database, stack, _token), ServerClock(schema=schema))
+
+
+@dataclass
+class StoreClock(Clock):
+    """The store's own clock counts, as with a database: what it compares is made older."""
+
+    prefix: str = ""
+
+    def advance(self, seconds: float) -> None:
+        s3.age(self.prefix, seconds)
 
 
 def bucket(prefix: str) -> ObjectStore:
@@ -87,13 +114,17 @@ def bucket(prefix: str) -> ObjectStore:
 
 @contextmanager
 def objectstore(directory: Path) -> Iterator[Place]:
-    store = bucket(uuid.uuid4().hex)
-    yield Place(lambda stack, clock: ObjectStoreBackend(store, "s3://states/test", stack, clock, _token))
+    prefix = uuid.uuid4().hex
+    store = bucket(prefix)
+    yield Place(
+        lambda stack, _: ObjectStoreBackend(store, "s3://states/test", stack, _token), StoreClock(prefix=prefix)
+    )
 
 
 PLACES: dict[str, Callable[[Path], AbstractContextManager[Place]]] = {
     "local": local,
     "http": http,
+    "gitlab": gitlab,
     "postgres": postgres,
     "objectstore": objectstore,
 }

@@ -15,15 +15,31 @@ from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import DiagnosticError
 from dbc_iac.state import Store
 from dbc_iac.state.backends.local import LocalBackend
-from dbc_iac.state.encryption import Keyring, Passphrase, Reader, Recipient, SealedBackend, SecretKey, Writes
+from dbc_iac.state.encryption import (
+    Keyring,
+    Passphrase,
+    Private,
+    Reader,
+    Recipient,
+    SealedBackend,
+    SecretKey,
+    Writes,
+    public_of,
+)
 from tests.state.places import PLACES, Place
 
 KEY = SecretKey(SecretText("ab" * 32))
 OTHER = SecretKey(SecretText("cd" * 32))
 PRIVATE = SecretText("ef" * 32)
 PUBLIC = bytes(PrivateKey(bytes.fromhex("ef" * 32)).public_key).hex()
+WRITER = SecretText("77" * 32)
+WRITES = public_of(WRITER)
 CANARY = "canary-name"
 HOLDER = {"command": "apply"}
+
+
+def for_both(writer: SecretText) -> list[Reader]:
+    return [Recipient(WRITES, writer), Recipient(PUBLIC, writer)]
 
 
 def store(directory: Path, keys: Keyring | None = None, writes: Writes = Writes.SEALED, stack: str = "main") -> Store:
@@ -45,8 +61,9 @@ def begun(directory: Path, keys: Keyring | None = None, stack: str = "main") -> 
 READERS: dict[str, tuple[Callable[[], Keyring], Callable[[], Keyring]]] = {
     "key": (lambda: Keyring([KEY]), lambda: Keyring([KEY])),
     "passphrase": (lambda: Keyring([Passphrase(SecretText("correct horse"))]),) * 2,
-    "recipient": (lambda: Keyring([Recipient(PUBLIC)], [Recipient(private=PRIVATE)]),) * 2,
-    "one of several": (lambda: Keyring([OTHER, Recipient(PUBLIC)]), lambda: Keyring([Recipient("11" * 32)], [Recipient(private=PRIVATE)])),
+    "recipient": (lambda: Keyring([Recipient(PUBLIC, PRIVATE)], [Private(PRIVATE)]),) * 2,
+    "one of several": (lambda: Keyring([OTHER, Recipient(PUBLIC, PRIVATE)]), lambda: Keyring([Recipient("11" * 32)], [Private(PRIVATE)])),
+    "another recipient": (lambda: Keyring(for_both(WRITER), [Private(WRITER)]), lambda: Keyring(for_both(PRIVATE), [Private(PRIVATE, frozenset({WRITES}))])),
     "an older key": (lambda: Keyring([OTHER]), lambda: Keyring([KEY], [OTHER])),
 }  # fmt: skip
 
@@ -64,7 +81,7 @@ def test_its_readers_open_it(tmp_path: Path, name: str) -> None:
 def strangers() -> Iterator[tuple[str, Reader]]:
     yield "key", OTHER
     yield "passphrase", Passphrase(SecretText("wrong horse"))
-    yield "private key", Recipient("22" * 32, SecretText("33" * 32))
+    yield "private key", Private(SecretText("33" * 32))
 
 
 @pytest.mark.parametrize("written", [KEY, Passphrase(SecretText("correct horse")), Recipient(PUBLIC, PRIVATE)])
@@ -74,6 +91,77 @@ def test_nobody_else_does(tmp_path: Path, written: Reader, name: str) -> None:
     with pytest.raises(DiagnosticError) as refused:
         store(tmp_path, Keyring([dict(strangers())[name]])).read()
     assert refused.value.diagnostics[0].code == "wrong-key"
+
+
+def test_who_knows_only_public_keys_cannot_write_for_them(tmp_path: Path) -> None:
+    """Nor can somebody whose own key is none of the readers'."""
+    keys = Keyring([Recipient(PUBLIC, PRIVATE)], [Private(PRIVATE, frozenset({PUBLIC}))])
+    begun(tmp_path, keys)
+    forged = tmp_path / "forged"
+    begun(forged, Keyring([Recipient(PUBLIC, WRITER), Recipient(WRITES, WRITER)]))
+    for file in ("main.json", "main.journal.jsonl"):
+        (tmp_path / file).write_bytes((forged / file).read_bytes())
+    with pytest.raises(DiagnosticError) as refusal:
+        store(tmp_path, keys).read()
+    assert refusal.value.diagnostics[0].code == "wrong-key"
+    for ring in (Keyring([Recipient(PUBLIC)]), Keyring([KEY, Recipient(PUBLIC, WRITER)])):
+        with pytest.raises(DiagnosticError) as unwritten:
+            begun(tmp_path / "none", ring)
+        assert unwritten.value.diagnostics[0].code == "no-private-key"
+
+
+def test_what_somebody_wrote_who_is_no_reader_any_more_is_for_new_readers_only_anew(tmp_path: Path) -> None:
+    begun(tmp_path, Keyring(for_both(WRITER), [Private(WRITER)]))
+    left = Keyring([Recipient(PUBLIC, PRIVATE)], [Private(PRIVATE, frozenset({PUBLIC}))])
+    with pytest.raises(DiagnosticError):
+        store(tmp_path, left).read()
+    retired = Keyring(left.readers, [Private(PRIVATE, frozenset({PUBLIC, WRITES})), Recipient(WRITES)])
+    rotating = store(tmp_path, retired, Writes.ANEW)
+    with rotating.locked(HOLDER):
+        state = rotating.read()
+        assert state is not None
+        rotating.commit(state)
+    assert store(tmp_path, left).read() is not None
+
+
+def test_a_journal_that_is_labelled_as_an_older_one_is_seen(tmp_path: Path) -> None:
+    begun(tmp_path)
+    file = tmp_path / "main.journal.jsonl"
+    lines = [json.loads(line) for line in file.read_bytes().splitlines()]
+    relabelled = [json.dumps({**line, "key": "0" * 16, "serial": -1}) for line in lines]
+    in_the_clear = ['{"type":"unbind","address":"x"}'] * 3
+    for forged in (relabelled, in_the_clear):
+        file.write_text("".join(line + "\n" for line in forged))
+        assert refused(tmp_path)
+
+
+def test_only_the_very_journal_that_a_new_key_has_ended_is_passed_over(tmp_path: Path) -> None:
+    begun(tmp_path)
+    file = tmp_path / "main.journal.jsonl"
+    lines = file.read_bytes()
+    changing = store(tmp_path, writes=Writes.ANEW)
+    with changing.locked(HOLDER):
+        state = changing.read()
+        assert state is not None
+        changing.commit(state)
+    file.write_bytes(lines)
+    assert store(tmp_path).read() is not None
+    file.write_bytes(b"".join(lines.splitlines(keepends=True)[:2]))
+    assert refused(tmp_path)
+
+
+def test_a_key_is_not_changed_of_what_is_in_the_clear(tmp_path: Path) -> None:
+    clear = Store(LocalBackend(tmp_path, "main"), "main")
+    with clear.locked(HOLDER):
+        clear.open(project="lab", uid="0" * 32, lineage="l")
+    with pytest.raises(DiagnosticError) as refusal:
+        store(tmp_path, writes=Writes.ANEW).read()
+    assert refusal.value.diagnostics[0].code == "state-in-the-clear"
+    for text in (b"", b"garbage", b"[]", b'{"formatVersion": 1', b"[" * 100_000):
+        (tmp_path / "main.json").write_bytes(text)
+        with pytest.raises(DiagnosticError) as none:
+            store(tmp_path).read()
+        assert none.value.diagnostics[0].code == "state-altered"
 
 
 def refused(directory: Path) -> bool:
@@ -160,6 +248,19 @@ def test_the_state_of_another_stack_or_an_older_one_is_seen(tmp_path: Path) -> N
     assert behind.value.diagnostics[0].code == "state-behind"
 
 
+def test_an_older_state_is_seen_by_the_versions_that_are_kept(tmp_path: Path) -> None:
+    made = begun(tmp_path)
+    with made.locked(HOLDER):
+        state = made.read()
+        assert state is not None
+        made.commit(made.commit(state))
+    for serial in (0, 1):
+        (tmp_path / "main.json").write_bytes((tmp_path / "history" / f"main.{serial}.json").read_bytes())
+        with pytest.raises(DiagnosticError) as older:
+            store(tmp_path).read()
+        assert older.value.diagnostics[0].code == "state-older"
+
+
 def test_a_state_in_the_clear_is_not_taken_for_an_encrypted_one(tmp_path: Path) -> None:
     clear = Store(LocalBackend(tmp_path, "main"), "main")
     with clear.locked(HOLDER):
@@ -169,7 +270,7 @@ def test_a_state_in_the_clear_is_not_taken_for_an_encrypted_one(tmp_path: Path) 
     assert refusal.value.diagnostics[0].code == "state-in-the-clear"
 
 
-@pytest.mark.parametrize("writes", [Writes.ANEW, Writes.CLEAR])
+@pytest.mark.parametrize("writes", [Writes.ANEW, Writes.FIRST, Writes.CLEAR])
 def test_a_crash_before_the_journal_is_cleared_leaves_no_line_that_counts(tmp_path: Path, writes: Writes) -> None:
     begun(tmp_path)
     lines = (tmp_path / "main.journal.jsonl").read_bytes()

@@ -106,6 +106,19 @@ class Backend(Protocol):
         """Begin the lease anew. Called from another thread while the lock is held. Raises LeaseLostError."""
 
 
+class DeniedError(OSError):
+    """The place is there, and does not know who asks, or does not let it."""
+
+
+def code_of(error: OSError) -> ExitCode:
+    """What a command ends with that could not ask a place."""
+    return ExitCode.AUTHORISATION if isinstance(error, DeniedError) else ExitCode.ERROR
+
+
+def denied(words: str) -> OSError:
+    return DeniedError(errno.EACCES, words)
+
+
 def unreachable(words: str) -> OSError:
     """What a place raises that is no file system."""
     return OSError(errno.EIO, words)

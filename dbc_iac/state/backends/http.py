@@ -2,11 +2,12 @@
 
 The protocol knows one document at an address. So the journal and the lease are documents beside it:
     <address>-<stack>                 the state
-    <address>-<stack>_lease           until when the lock is held, unless it is renewed
+    <address>-<stack>_lease           whose the lock is, and until when, unless it is renewed
     <address>-<stack>_journal_<n>     the journal's levels
 Each has a `serial` that grows, as GitLab demands, and is locked with the state: a server that knows locks refuses a run
-that was taken over. The protocol has no conditional write: the lock is the guard, and the document
-is compared right before it is replaced.
+that was taken over. Many take a write where nobody holds a lock: so the lease is read right before each, too. The
+protocol has no conditional write: the lock is the guard, and the document is compared right before it is replaced. A
+lease is measured by the server's clock (`Date`); from a server that tells none, no lock is taken over.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ class HttpBackend(RemoteBackend):
         there = self.read()
         if (None if there is None else there.version) != expected:
             raise MovedError
+        self._require_lease()
         self._put("", content)
 
     def stacks(self) -> None:
@@ -75,6 +77,7 @@ class HttpBackend(RemoteBackend):
     def _append(self, lines: list[bytes]) -> None:
         if self._levels is None:
             self._read_lines()
+        self._require_lease()
         levels = self._levels or Levels()
         self._levels = None  # to be read again, unless all of it is written
         for level in levels.add(line.decode() for line in lines):
@@ -82,6 +85,7 @@ class HttpBackend(RemoteBackend):
         self._levels = levels
 
     def _clear(self) -> None:
+        self._require_lease()
         for level, part in enumerate(JOURNAL_PARTS):
             if self._document(part).get("lines"):
                 self._put_level(level, {})
@@ -110,19 +114,19 @@ class HttpBackend(RemoteBackend):
 
     def _acquire(self, token: str, holder: Mapping[str, Json]) -> None:
         record = self._lock_record(token, holder)
+        self._token = token
         other = self._documents.lock("", record)
-        if other is not None:
-            if not self._lapsed(other):
-                raise DiagnosticError(held_until(_holder(other), self.place))
+        if other is not None and self._lapsed(other):
             self._documents.unlock("", other)  # by its name: a lock that somebody took meanwhile stays
             other = self._documents.lock("", record)
         if other is not None:
-            raise DiagnosticError(held_until(_holder(other), self.place))
-        self._token = token
-        for part in PARTS:
-            self._lock_part(part, record)
+            self._token = ""
+            raise DiagnosticError(held_until(self._holder(other, record), self.place))
+        self._lock_part(LEASE_PART, record)
         self._document(LEASE_PART)
-        self._renew()
+        self._put_lease(token, holder)
+        for part in JOURNAL_PARTS:
+            self._lock_part(part, record)
 
     def _lock_part(self, part: str, record: Mapping[str, Json]) -> None:
         """Also from a run that ended without freeing it: whoever holds the state's lock may."""
@@ -138,28 +142,57 @@ class HttpBackend(RemoteBackend):
         if other is None:
             self._documents.unlock("", record)
             return None
-        return _holder(other)
+        return self._holder(other, record)
 
     def break_lock(self) -> None:
+        """The lease is nobody's then: also a server that takes every write gets none from who held it."""
         record = self._lock_record(self._new_token(), {})
-        other = self._documents.lock("", record)
-        self._documents.unlock("", record if other is None else other)
+        self._token = str(record["ID"])
+        for part in ("", LEASE_PART):
+            self._lock_part(part, record)
+        self._document(LEASE_PART)
+        self._put_lease("", {})
+        for part in (LEASE_PART, ""):
+            self._documents.unlock(part, record)
+        self._token = ""
 
     def _lapsed(self, other: Mapping[str, Any]) -> bool:
-        """Whether the lease of a lock has ended. One that cannot be read has not."""
+        """Whether the lease of a lock has ended, by the server's clock. One that says nothing has not: `state unlock`
+        frees it. When a lock was made says nothing either: GitLab tells when its state was made."""
         lease = self._document(LEASE_PART)
-        said = lease["until"] if lease.get("id") == other.get("ID") and other.get("ID") else None
+        if not other.get("ID") or lease.get("id") != other["ID"] or self._documents.time is None:
+            return False
         try:
-            if said is not None:
-                return self._now() >= datetime.fromisoformat(str(said))
-            age = self._now() - datetime.fromisoformat(str(other["Created"]))
+            return self._documents.time >= datetime.fromisoformat(str(lease["until"]))
         except (KeyError, ValueError, TypeError):
             return False
-        return age.total_seconds() >= self.lease
 
     def _renew(self) -> None:
-        until = self._now() + timedelta(seconds=self.lease)
-        self._put_document(LEASE_PART, {"id": self._token, "until": until.isoformat()})
+        lease = self._require_lease()
+        self._put_lease(self._token, lease.get("holder") or {})
+
+    def _require_lease(self) -> dict[str, Any]:
+        """The lease, right now. Raises LeaseLostError where it is not this run's."""
+        lease = self._document(LEASE_PART)
+        if lease.get("id") != self._token:
+            raise LeaseLostError(self.place)
+        return lease
+
+    def _put_lease(self, token: str, holder: Mapping[str, Json]) -> None:
+        """From the time of the answer before, which was to a request of just now."""
+        now = self._documents.time
+        until = "" if now is None else (now + timedelta(seconds=self.lease)).isoformat()
+        self._put_document(LEASE_PART, {"id": token, "until": until, "holder": dict(holder)})
+
+    def _holder(self, other: Mapping[str, Any], mine: Mapping[str, Json]) -> dict[str, Any]:
+        """Who holds a lock: as its lease says, or a dbc-iac said it, or as far as the server tells.
+
+        GitLab repeats what the one who asks has said of itself.
+        """
+        lease = self._document(LEASE_PART)
+        if other.get("ID") and lease.get("id") == other["ID"] and lease.get("holder"):
+            return dict(lease["holder"])
+        return _said_by({k: v for k, v in other.items() if k == "ID" or v != mine.get(k)})
 
     def _release(self) -> None:
         for part in (*reversed(PARTS), ""):  # the state's own lock last
@@ -177,8 +210,7 @@ class HttpBackend(RemoteBackend):
         }
 
 
-def _holder(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Who holds a lock: as a dbc-iac said it, or as far as the server tells."""
+def _said_by(record: Mapping[str, Any]) -> dict[str, Any]:
     try:
         said = json.loads(str(record.get("Info", "")))
     except ValueError:

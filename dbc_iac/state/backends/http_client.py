@@ -5,19 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
 from dbc_iac.api.secret import SecretText
-from dbc_iac.state.backends.backend import unreachable
+from dbc_iac.state.backends.backend import denied, unreachable
 from dbc_iac.values import Json
 
 DEADLINE = 40.0
 _HELD = frozenset({409, 412, 423})
 """What servers answer where a lock is another's: 423 by the protocol, 409 GitLab."""
 _ABSENT = frozenset({204, 404})
+_DENIED = frozenset({401, 403})
+_NO_SUCH_METHOD = frozenset({400, 404, 405, 501})
 
 
 @dataclass(frozen=True)
@@ -39,11 +43,18 @@ class HttpDocuments:
     headers: Mapping[str, SecretText] = field(default_factory=dict, repr=False)
     login: tuple[str, SecretText] | None = field(default=None, repr=False)
 
+    said: dict[str, datetime | None] = field(default_factory=dict, init=False, repr=False)
+
     def __post_init__(self) -> None:
         auth = None if self.login is None else httpx.BasicAuth(self.login[0], self.login[1].reveal())
         headers = {name: value.reveal() for name, value in self.headers.items()}
         client = httpx.Client(headers=headers, auth=auth, timeout=DEADLINE, trust_env=False)
         object.__setattr__(self, "_client", client)
+
+    @property
+    def time(self) -> datetime | None:
+        """When the server last answered, by its own clock; None where it does not tell."""
+        return self.said.get("time")
 
     def address(self, part: str) -> str:
         """The address of a document of this stack."""
@@ -98,10 +109,24 @@ class HttpDocuments:
     def _request(self, method: str, address: str, **sent: Any) -> httpx.Response:
         client: httpx.Client = self._client  # type: ignore[attr-defined]
         try:
-            return client.request(method, address, **sent)
+            answer = client.request(method, address, **sent)
         except httpx.HTTPError as error:
             raise unreachable(f"no answer: {type(error).__name__}") from None
+        self.said["time"] = _date(answer)
+        return answer
+
+
+def _date(answer: httpx.Response) -> datetime | None:
+    try:
+        return parsedate_to_datetime(answer.headers["date"]).astimezone(UTC)
+    except (KeyError, ValueError):
+        return None
 
 
 def _refused(what: str, answer: httpx.Response) -> OSError:
-    return unreachable(f"to {what} was answered with HTTP {answer.status_code}")
+    words = f"to {what} was answered with HTTP {answer.status_code}"
+    if answer.status_code in _DENIED:
+        return denied(words)
+    if what not in {"read", "write"} and answer.status_code in _NO_SUCH_METHOD:
+        return unreachable(f"{words}: it locks in another way, which lockPath, lockMethod and unlockMethod say")
+    return unreachable(words)

@@ -59,9 +59,11 @@ class LocalBackend:
             raise MovedError
         version = self._version(serial)
         version.parent.mkdir(parents=True, exist_ok=True)
-        self._files.replace(version, content)
         self._files.replace(self._path, content)
-        with suppress(OSError):  # one version too many does no harm
+        with suppress(
+            OSError
+        ):  # the document is there; a version of it that is not kept, or one too many, does no harm
+            self._files.replace(version, content)
             self._version(serial - KEPT).unlink(missing_ok=True)
 
     def stacks(self) -> list[str] | None:

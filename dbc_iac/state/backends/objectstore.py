@@ -1,6 +1,6 @@
 """State in an object store that compares and swaps: S3 and what speaks like it, GCS, Azure.
 
-    <prefix>/<stack>/state, journal-<n>, lock        <prefix>/<stack>/history/<serial>
+    <prefix>/<stack>/state, journal-<n>, lock, clock        <prefix>/<stack>/history/<serial>
 
 Every object is replaced only as the version that its writer has seen. A store cannot look at the lock while it writes
 an object, so who takes the lock over from a run whose lease has ended writes all the objects anew, with its own token
@@ -28,15 +28,15 @@ from obstore.exceptions import (
 )
 from obstore.store import ObjectStore, from_url
 
-from dbc_iac.diagnostics import DiagnosticError
-from dbc_iac.state.backends.backend import LeaseLostError, MovedError, Stored, unreachable
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.state.backends.backend import LeaseLostError, MovedError, Stored, denied, unreachable
 from dbc_iac.state.backends.levels import DEPTH, Levels
 from dbc_iac.state.backends.remote import RemoteBackend, held_until
 from dbc_iac.values import Json
 
 KEPT = 10
 """Versions that are kept besides the current one."""
-STATE, LOCK = "state", "lock"
+STATE, LOCK, CLOCK = "state", "lock", "clock"
 JOURNAL = tuple(f"journal-{n}" for n in range(DEPTH))
 TRIES = 5
 DEADLINE = timedelta(seconds=40)
@@ -49,19 +49,18 @@ class Object:
     head: dict[str, Any] = field(default_factory=dict)
     content: bytes | None = None
     seen: Any = None
+    written: datetime | None = None
+    """When, by the store's clock."""
 
 
 class ObjectStoreBackend(RemoteBackend):
     """State of one stack below a prefix. `name` is for people."""
 
-    def __init__(
-        self, store: ObjectStore, name: str, stack: str, now: Callable[[], datetime], token: Callable[[], str]
-    ) -> None:
+    def __init__(self, store: ObjectStore, name: str, stack: str, token: Callable[[], str]) -> None:
         super().__init__(token)
         self._store = store
         self._name = name.rstrip("/")
         self._stack = stack
-        self._now = now
         self._levels: Levels | None = None
         self._seen: dict[str, Any] = {}
         """Versions of the objects, as this holder of the lock has seen or written them."""
@@ -86,13 +85,19 @@ class ObjectStoreBackend(RemoteBackend):
                 obstore.delete(self._store, self._path(f"history/{old}"))
 
     def stacks(self) -> list[str] | None:
-        with _told():
-            found = obstore.list_with_delimiter(self._store)["common_prefixes"]
+        try:
+            with _told():
+                found = obstore.list_with_delimiter(self._store)["common_prefixes"]
+        except FileNotFoundError:
+            raise _no_bucket() from None
         return sorted(str(prefix).rstrip("/").rpartition("/")[2] for prefix in found)
 
     def kept(self) -> list[int]:
-        with _told():
-            listed = obstore.list(self._store, self._path("history")).collect()
+        try:
+            with _told():
+                listed = obstore.list(self._store, self._path("history")).collect()
+        except FileNotFoundError:
+            raise _no_bucket() from None
         names = (str(one["path"]).rpartition("/")[2] for one in listed)
         return sorted(int(name) for name in names if name.isdecimal())
 
@@ -128,18 +133,29 @@ class ObjectStoreBackend(RemoteBackend):
     def _acquire(self, token: str, holder: Mapping[str, Json]) -> None:
         there = self._get(LOCK)
         held = bool(there.head.get("token"))
-        if held and not self._lapsed(there.head):
+        if held and not self._lapsed(there):
             raise DiagnosticError(held_until(there.head["holder"], self.place))
         self._token = token
-        mine = Object({"token": token, "holder": dict(holder), "until": self._until()}, b"", there.seen)
+        mine = Object({"token": token, "holder": dict(holder)}, b"", there.seen)
         if not self._swap(LOCK, mine):
             self._token = ""
             raise DiagnosticError(held_until(self.holder() or {}, self.place))
+        self._require_conditions(mine)
         if held:
             for part in (*JOURNAL, STATE):
                 self._take(part)
         else:
             self._seen |= {part: self._get(part).seen for part in (*JOURNAL, STATE)}
+
+    def _require_conditions(self, mine: Object) -> None:
+        """Two writes that must be refused. There are stores that take them: there every run would have the lock."""
+        stale = self._seen[LOCK] if mine.seen is None else mine.seen
+        if mine.seen is None:
+            self._renew()
+        for mode in ("create", stale):
+            with suppress(AlreadyExistsError, PreconditionError):
+                self._seen[LOCK] = self._put(LOCK, mine, mode)
+                raise DiagnosticError(_unconditional(self._name))
 
     def _take(self, part: str) -> None:
         """Write an object as it is, so that who has seen it before cannot write it any more."""
@@ -154,19 +170,28 @@ class ObjectStoreBackend(RemoteBackend):
         return head["holder"] if head.get("token") else None
 
     def break_lock(self) -> None:
-        """As an end of the lease: who comes next takes the objects over."""
+        """As an end of the lease: the objects are taken over at once, by whoever comes next again."""
         there = self._get(LOCK)
-        if there.head.get("token"):
-            self._swap(LOCK, Object({**there.head, "until": datetime.min.isoformat(), "broken": True}, b"", there.seen))
+        if not there.head.get("token"):
+            return
+        if not self._swap(LOCK, Object({**there.head, "broken": True}, b"", there.seen)):
+            raise unreachable("the lock is in use: it was written just now")
+        for part in (*JOURNAL, STATE):
+            self._take(part)
 
-    def _lapsed(self, head: Mapping[str, Any]) -> bool:
-        return bool(head.get("broken")) or self._now() >= datetime.fromisoformat(head["until"])
-
-    def _until(self) -> str:
-        return (self._now() + timedelta(seconds=self.lease)).isoformat()
+    def _lapsed(self, there: Object) -> bool:
+        """Whether the lock was not written for as long as its lease, by the store's own clock: that of an object that
+        is written now."""
+        if there.head.get("broken"):
+            return True
+        self._put(CLOCK, Object(), "overwrite")
+        now = self._get(CLOCK).written
+        if now is None or there.written is None:
+            return False
+        return (now - there.written).total_seconds() >= self.lease
 
     def _renew(self) -> None:
-        self._hold(lambda head: {**head, "until": self._until()})
+        self._hold(lambda head: head)
 
     def _release(self) -> None:
         self._seen.clear()
@@ -197,23 +222,27 @@ class ObjectStoreBackend(RemoteBackend):
 
     def _put(self, part: str, new: Object, mode: Any) -> Any:
         head = {**new.head, **({"absent": True} if new.content is None else {})}
-        with _told():
-            body = json.dumps(head).encode() + b"\n" + (new.content or b"")
-            return _version(obstore.put(self._store, self._path(part), body, mode=mode))
+        try:
+            with _told():
+                body = json.dumps(head).encode() + b"\n" + (new.content or b"")
+                return _version(obstore.put(self._store, self._path(part), body, mode=mode))
+        except FileNotFoundError:
+            raise _no_bucket() from None
 
     def _get(self, part: str) -> Object:
         try:
             with _told():
                 answer = obstore.get(self._store, self._path(part))
-                head, _, content = bytes(answer.bytes()).partition(b"\n")
+                line, _, content = bytes(answer.bytes()).partition(b"\n")
         except FileNotFoundError:
             return Object()
         seen = _version(answer.meta)
         try:
-            said = dict(json.loads(head))
+            said = dict(json.loads(line))
         except (ValueError, TypeError):
             raise unreachable(f"{self._name}/{self._stack}/{part} is not an object of dbc-iac") from None
-        return Object({k: v for k, v in said.items() if k != "absent"}, None if "absent" in said else content, seen)
+        head = {k: v for k, v in said.items() if k != "absent"}
+        return Object(head, None if "absent" in said else content, seen, answer.meta["last_modified"])
 
     def _path(self, part: str) -> str:
         return f"{self._stack}/{part}"
@@ -243,6 +272,21 @@ def object_store(address: str, endpoint: str, region: str, credentials: Mapping[
         raise unreachable("the address, or a name of `credentials`, is not known to the store") from None
 
 
+def _no_bucket() -> OSError:
+    return unreachable("there is no such bucket")
+
+
+def _unconditional(name: str) -> Diagnostic:
+    return Diagnostic(
+        "store-unconditional",
+        Severity.ERROR,
+        f"{name} takes writes that it must refuse: it does not look at If-None-Match or If-Match",
+        "Without them there is no lock: two runs would not see each other, and could create everything twice.",
+        "Use a store that honours conditional writes, or another backend. See docs/state.md.",
+        exit_code=ExitCode.ERROR,
+    )
+
+
 @contextmanager
 def _told() -> Iterator[None]:
     """What a store says can hold addresses that are credentials: its words are not repeated."""
@@ -251,6 +295,6 @@ def _told() -> Iterator[None]:
     except (AlreadyExistsError, PreconditionError, FileNotFoundError):
         raise
     except (PermissionDeniedError, UnauthenticatedError):
-        raise unreachable("the credentials are not good for it") from None
+        raise denied("the credentials are not good for it") from None
     except BaseError as error:
         raise unreachable(f"no answer, or not the one expected: {type(error).__name__}") from None

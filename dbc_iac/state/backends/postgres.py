@@ -7,6 +7,7 @@ nothing. The lease is measured by the server's clock. Tables are made where ther
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,10 +17,12 @@ from urllib.parse import urlsplit
 
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import Conninfo
 
 from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import DiagnosticError
-from dbc_iac.state.backends.backend import LeaseLostError, MovedError, Stored, unreachable
+from dbc_iac.state.backends.backend import LeaseLostError, MovedError, Stored, denied, unreachable
 from dbc_iac.state.backends.remote import RemoteBackend, held_until
 from dbc_iac.values import Json
 
@@ -54,14 +57,15 @@ class Database:
         login: dict[str, Any] = {"user": self.username} if self.username else {}
         if self.password is not None:
             login["password"] = self.password.reveal()
-        if "sslmode" not in self.address and not self._local:
-            login["sslmode"] = "require"
         try:
+            if not self._says_tls and not self._local:
+                login["sslmode"] = "require"
             connection = psycopg.connect(self.address, connect_timeout=DEADLINE, autocommit=True, **login)
             connection.execute("select set_config('statement_timeout', %s, false)", (f"{DEADLINE}s",))
             self._make_tables(connection)
         except psycopg.OperationalError as error:
-            raise unreachable(_first_line(error)) from None
+            words = _first_line(error)
+            raise (denied if _DENIED.search(words) else unreachable)(words) from None
         except psycopg.Error:  # what it says of a URL that it cannot read may hold all of it
             raise unreachable("the address is no connection URL of PostgreSQL") from None
         return connection
@@ -75,8 +79,29 @@ class Database:
                 connection.execute(_named(_TABLES, self.schema))
 
     @property
+    def _says_tls(self) -> bool:
+        """Whether somebody has chosen how: in the address, or in libpq's own settings, other than their default."""
+        return "sslmode" in conninfo_to_dict(self.address) or _default("sslmode") not in {"", "prefer"}
+
+    @property
     def _local(self) -> bool:
-        return (urlsplit(self.address).hostname or "localhost") in {"localhost", "127.0.0.1", "::1"}
+        """Whether the server that libpq will ask, wherever its name comes from, is one of this machine.
+
+        Where a service of libpq is named, only its file knows.
+        """
+        said = conninfo_to_dict(self.address)
+        if said.get("service"):
+            return False
+        hosts = str(said.get("hostaddr") or _default("hostaddr") or said.get("host") or _default("host"))
+        return all(host in {"", "localhost", "127.0.0.1", "::1"} or host[0] in "/@" for host in hosts.split(","))
+
+
+def _default(name: str) -> str:
+    """What libpq takes where an address does not say: of the environment, or of a service that it names."""
+    return next(((o.val or b"").decode() for o in Conninfo.get_defaults() if o.keyword.decode() == name), "")
+
+
+_DENIED = re.compile("authentication failed|no password supplied|permission denied|no pg_hba.conf entry")
 
 
 class PostgresBackend(RemoteBackend):
@@ -92,7 +117,7 @@ class PostgresBackend(RemoteBackend):
     @property
     def place(self) -> str:
         split = urlsplit(self._database.address)
-        return f"{split.scheme}://{split.hostname or ''}{split.path} ({self._database.schema}.versions, {self._stack})"
+        return f"{split.scheme}://{split.netloc}{split.path} ({self._database.schema}.versions, {self._stack})"
 
     def read(self) -> Stored | None:
         with self._transaction() as ask:
@@ -149,6 +174,7 @@ class PostgresBackend(RemoteBackend):
             ask("delete from {journal} where stack = %(stack)s")
 
     def _acquire(self, token: str, holder: Mapping[str, Json]) -> None:
+        self._token = token
         with self._transaction() as ask:
             taken = ask(
                 "insert into {lease} as held (stack, token, holder, until) "
@@ -158,6 +184,7 @@ class PostgresBackend(RemoteBackend):
                 token=token, holder=json.dumps(dict(holder)), lease=self.lease,
             ).fetchone()  # fmt: skip
         if taken is None:
+            self._token = ""
             raise DiagnosticError(held_until(self.holder() or {}, self.place))
 
     def holder(self) -> Mapping[str, Json] | None:
@@ -199,6 +226,8 @@ class PostgresBackend(RemoteBackend):
             try:
                 with self._connection.transaction():
                     yield _Statements(self._connection, self._database.schema, self._stack)
+            except psycopg.errors.InsufficientPrivilege as error:
+                raise denied(_first_line(error)) from None
             except psycopg.Error as error:
                 raise unreachable(_first_line(error)) from None
 

@@ -1,7 +1,7 @@
 """What places beyond this machine have in common: a lock with a lease, and a journal that is sent when it must be.
 
-Where the place has no clock that can be asked, the lease is measured by the clock of whoever looks. A wrong one lets a
-run take over too early; the place itself then refuses the run that was taken over: every write is sent as its holder's.
+A lease is measured by the clock of the place, never by that of whoever looks: a wrong one would take over too early.
+Every write is sent as its holder's, and the place itself refuses the run that was taken over.
 """
 
 from __future__ import annotations
@@ -89,18 +89,21 @@ class RemoteBackend(ABC):
 
     @contextmanager
     def lock(self, holder: Mapping[str, Json]) -> Iterator[None]:
-        token = self._new_token()
-        self._acquire(token, holder)
-        self._token, self._known = token, None
+        self._known = None
         try:
+            self._acquire(self._new_token(), holder)
             yield
         finally:
-            with suppress(OSError, LeaseLostError):  # results: they can be asked for again
-                self._flush()
-            with self._held, suppress(OSError, LeaseLostError):  # it ends by itself
-                self._release()
-            self._token, self._known = "", None
-            self._unsent.clear()
+            if self._token:  # else somebody else has it
+                self._leave()
+
+    def _leave(self) -> None:
+        with suppress(OSError, LeaseLostError):  # results: they can be asked for again
+            self._flush()
+        with self._held, suppress(OSError, LeaseLostError):  # it ends by itself
+            self._release()
+        self._token, self._known = "", None
+        self._unsent.clear()
 
     def renew(self) -> None:
         with self._held:
@@ -130,7 +133,10 @@ class RemoteBackend(ABC):
     def _clear(self) -> None: ...
     @abstractmethod
     def _acquire(self, token: str, holder: Mapping[str, Json]) -> None:
-        """Take the lock, also from a holder whose lease has ended. Raises DiagnosticError where it is held."""
+        """Take the lock, also from a holder whose lease has ended. Raises DiagnosticError where it is held.
+
+        `_token` is set from the moment on at which the lock may be ours, also where this raises OSError.
+        """
 
     @abstractmethod
     def holder(self) -> Mapping[str, Json] | None: ...

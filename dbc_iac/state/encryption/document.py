@@ -35,12 +35,15 @@ class Header:
     lineage: str
     serial: int
     keys: tuple[Wrapped, ...] = ()
+    folded: str = ""
+    """Of a state: the digest of the whole journal that its last change of key has made good for nothing."""
 
     def text(self) -> bytes:
         """Canonical: these bytes are the associated data."""
         said = {
             MARK: FORMAT, "cipher": "XChaCha20-Poly1305", "of": self.of, "stack": self.stack, "lineage": self.lineage,
             "serial": self.serial, "keys": [dict(entry) for entry in self.keys],
+            **({"folded": self.folded} if self.folded else {}),
         }  # fmt: skip
         return json.dumps(said, sort_keys=True, separators=(",", ":")).encode()
 
@@ -67,13 +70,14 @@ def open_sealed(content: bytes, place: str, keys: Keyring) -> tuple[Header, byte
         altered(place)
     if key is None or len(key) != SIZE:
         raise DiagnosticError(
+            *keys.missing,
             Diagnostic(
                 "wrong-key",
                 Severity.ERROR,
                 f"none of the keys of this project opens {place}",
                 "It is encrypted for: " + ", ".join(_name(entry) for entry in header.keys) + ". Nothing was changed.",
                 "Give the key that it was written with, under `encryption.fallback` if it is an older one.",
-            )
+            ),
         )
     return header, decrypted(text, header.text(), key, place), key
 
@@ -130,12 +134,13 @@ def _parsed(content: bytes, place: str) -> tuple[Header, str]:
         if type(version) is int and version > FORMAT:
             _newer(place, version)
         header = Header(
-            str(said["of"]), str(said["stack"]), str(said["lineage"]), said["serial"], tuple(map(dict, said["keys"]))
-        )
+            str(said["of"]), str(said["stack"]), str(said["lineage"]), said["serial"],
+            tuple(map(dict, said["keys"])), str(said.get("folded", "")),
+        )  # fmt: skip
         if json.loads(header.text()) != {k: v for k, v in said.items() if k != "sealed"}:
             altered(place)
         return header, str(said["sealed"])
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         altered(place)
 
 

@@ -1,7 +1,8 @@
 """Who may read: each reader's own way to wrap the key of a document, and to unwrap it again. No document here.
 
 A document has a random key of its own. It is wrapped once for each reader: under a key that Argon2id makes of a
-passphrase, under a key of 32 bytes, or in a sealed box for a public key. Constructions and parameters are libsodium's.
+passphrase, under a key of 32 bytes, or in a box from a writer's private key to a reader's public one: a public key is
+known to many, so what is for it counts only if it is from somebody who is known. Constructions are libsodium's.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from nacl import pwhash
 from nacl.encoding import HexEncoder, RawEncoder
 from nacl.exceptions import CryptoError
 from nacl.hash import blake2b
-from nacl.public import PrivateKey, PublicKey, SealedBox
+from nacl.public import Box, PrivateKey, PublicKey
 from nacl.secret import SecretBox
 from nacl.utils import random
 
@@ -115,40 +116,77 @@ class SecretKey(Reader):
 
 @dataclass(frozen=True)
 class Recipient(Reader):
-    """A public key (64 hex digits): anybody can seal for it. Opens only where its private key is at hand."""
+    """A public key (64 hex digits), for which the holder of the private key `writer` writes."""
 
-    public: str = ""
-    private: SecretText | None = None
+    public: str
+    writer: SecretText | None = None
     kind: ClassVar[str] = "recipient"
 
-    def __post_init__(self) -> None:
-        if self.private is not None:
-            _bytes(self.private, "the private key")
-
     def wrap(self, key: bytes) -> dict[str, Json]:
-        box = SealedBox(PublicKey(self.name.encode(), HexEncoder))
-        return {"kind": self.kind, "publicKey": self.name, "key": box.encrypt(key).hex()}
+        """Raises DiagnosticError where there is no private key: nobody could tell who wrote it."""
+        if self.writer is None:
+            raise DiagnosticError(_no_writer())
+        box = _box(self.writer, self.public)
+        return {
+            "kind": self.kind, "publicKey": self.public, "from": public_of(self.writer), "key": box.encrypt(key).hex(),
+        }  # fmt: skip
 
     def unwrap(self, entry: Wrapped) -> bytes | None:
-        if self.private is None or entry["publicKey"] != self.name:
-            return None
-        return _opened(SealedBox(PrivateKey(_bytes(self.private, "the private key"))), entry)
+        return None
 
     @property
     def name(self) -> str:
-        if self.public or self.private is None:
-            return self.public
-        return bytes(PrivateKey(_bytes(self.private, "the private key")).public_key).hex()
+        return self.public
+
+
+@dataclass(frozen=True)
+class Private(Reader):
+    """A private key (64 hex digits). Opens what is for it, from one of the `writers` (public keys) or from itself."""
+
+    text: SecretText
+    writers: frozenset[str] = frozenset()
+    kind: ClassVar[str] = "recipient"
+
+    def __post_init__(self) -> None:
+        _bytes(self.text, "the private key")
+
+    def wrap(self, key: bytes) -> dict[str, Json]:
+        return Recipient(self.name, self.text).wrap(key)
+
+    def unwrap(self, entry: Wrapped) -> bytes | None:
+        sender = str(entry["from"])
+        if entry["publicKey"] != self.name or sender not in self.writers | {self.name}:
+            return None
+        return _opened(_box(self.text, sender), entry)
+
+    @property
+    def name(self) -> str:
+        return public_of(self.text)
 
 
 @dataclass(frozen=True)
 class Keyring:
-    """Who may read what is written, and who else is asked to open what is there."""
+    """Who may read what is written, and who else is asked to open what is there.
+
+    `missing` are the problems of keys that are not at hand: what the others open is read without them, not written.
+    """
 
     readers: Sequence[Reader]
     openers: Sequence[Reader] = ()
+    missing: Sequence[Diagnostic] = ()
+
+    def require_writable(self) -> None:
+        """Raises DiagnosticError where one who is to read what is written could not, or could not tell who wrote it."""
+        if self.missing:
+            raise DiagnosticError(*self.missing)
+        named = {reader.name for reader in self.readers}
+        writers = {r.writer and public_of(r.writer) for r in self.readers if isinstance(r, Recipient)}
+        if not writers <= named:
+            raise DiagnosticError(_no_writer())
 
     def wrap(self, key: bytes) -> list[dict[str, Json]]:
+        """Raises DiagnosticError as `require_writable` does."""
+        self.require_writable()
         return [reader.wrap(key) for reader in self.readers]
 
     def unwrap(self, entries: Sequence[Wrapped]) -> bytes | None:
@@ -161,6 +199,9 @@ class Keyring:
 
     def written_for(self, entries: Sequence[Wrapped]) -> bool:
         """Whether just these readers can open what has these entries."""
+        senders = {str(entry["from"]) for entry in entries if "from" in entry}
+        if self.missing or not senders <= self._known:
+            return False
         kinds = sorted(str(entry["kind"]) for entry in entries)
         if kinds != sorted(reader.kind for reader in self.readers):
             return False
@@ -170,6 +211,30 @@ class Keyring:
         return named == ours and all(
             any(e["kind"] == r.kind and r.unwrap(e) is not None for e in entries) for r in phrases
         )
+
+    @property
+    def _known(self) -> set[str]:
+        """The public keys of all whose private key is one of these readers'."""
+        return {reader.name for reader in (*self.readers, *self.openers) if reader.kind == Recipient.kind}
+
+
+def public_of(private: SecretText) -> str:
+    """The public key of a private one (64 hex digits). Raises DiagnosticError for what is none."""
+    return bytes(PrivateKey(_bytes(private, "the private key")).public_key).hex()
+
+
+def _box(private: SecretText, public: str) -> Box:
+    return Box(PrivateKey(_bytes(private, "the private key")), PublicKey(public.encode(), HexEncoder))
+
+
+def _no_writer() -> Diagnostic:
+    return Diagnostic(
+        "no-private-key",
+        Severity.ERROR,
+        "what is written for `recipients` is written with a private key, and there is none",
+        "Anybody who knows a public key could write for it: readers take what is from one of them only.",
+        "Give `encryption.privateKey`: the private key of one of the recipients.",
+    )
 
 
 def fingerprint(key: bytes) -> str:
@@ -183,7 +248,7 @@ def derived(key: bytes, purpose: bytes) -> bytes:
     return made
 
 
-def _opened(box: SecretBox | SealedBox[Any], entry: Wrapped) -> bytes | None:
+def _opened(box: SecretBox | Box, entry: Wrapped) -> bytes | None:
     try:
         return box.decrypt(bytes.fromhex(str(entry["key"])))
     except CryptoError:

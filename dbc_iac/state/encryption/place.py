@@ -2,18 +2,21 @@
 
 The state's header has the key, wrapped for each reader; the journal's lines are sealed with a key derived from it. A
 line says in the clear under which key and to which serial it was written, and is bound to that and to its position: one
-that is missing, moved or from elsewhere does not open. The end of a journal can be cut off, as by a crash.
+that is missing, moved or from elsewhere does not open. The end of a journal can be cut off, as by a crash. A state with
+another key says which journal it has taken up whole: that one alone may lie there unopened, until it is cleared.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from nacl.encoding import HexEncoder
+from nacl.hash import blake2b
 from nacl.utils import random
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
@@ -36,7 +39,9 @@ class Writes(StrEnum):
 
     SEALED = "sealed"
     ANEW = "anew"
-    """With a new key; also what was in the clear."""
+    """With a new key."""
+    FIRST = "first"
+    """Also what was in the clear, with a new key."""
     CLEAR = "clear"
 
 
@@ -86,7 +91,9 @@ class SealedBackend:
             self._opened = None
             return None
         if sealed_header(stored.content, self.place) is None:
-            if self._writes is Writes.SEALED:
+            if not _is_a_state(stored.content):
+                altered(self.place)
+            if self._writes in {Writes.SEALED, Writes.ANEW}:
                 raise DiagnosticError(_in_the_clear(self.place))
             self._opened = _Opened(None, b"")
             return stored
@@ -102,15 +109,20 @@ class SealedBackend:
             return
         said: dict[str, Any] = json.loads(content)
         before = self._opened
-        if before is None or before.header is None or self._writes is Writes.ANEW:
-            key, wrapped = random(SIZE), None
+        if before is None or before.header is None or self._writes in {Writes.ANEW, Writes.FIRST}:
+            key, wrapped, folded = random(SIZE), None, _digest(self._inner.lines())
         else:
-            key = before.key
+            key, folded = before.key, before.header.folded
             wrapped = before.header.keys if self._keys.written_for(before.header.keys) else None
         entries = tuple(self._keys.wrap(key)) if wrapped is None else wrapped
-        header = Header("state", self._stack, str(said["lineage"]), int(said["serial"]), entries)
+        header = Header("state", self._stack, str(said["lineage"]), int(said["serial"]), entries, folded)
         self._inner.write(seal(content, header, key), serial, expected)
         self._opened = _Opened(header, key)
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether what was read is."""
+        return self._opened is not None and self._opened.header is not None
 
     def stacks(self) -> list[str] | None:
         return self._inner.stacks()
@@ -131,21 +143,17 @@ class SealedBackend:
         opened = self._opened
         if opened is None:
             raise DiagnosticError(_without_state(self.place))
-        stale = [self._is_stale(line, opened) for line in found]
-        self._stale = all(stale)
+        self._stale = self._is_stale(found, opened)
         if self._stale:
             return []
-        if any(stale):  # nothing is written after them before they are gone
-            altered(self.journal_place)
         return found if opened.header is None else [self._line(n, line, opened) for n, line in enumerate(found)]
 
-    def _is_stale(self, line: bytes, opened: _Opened) -> bool:
-        """Whether a line is from before the state got another key, or was encrypted, or put in the clear: a crash came
-        between that and the end of the journal, and the state has all of it."""
-        sealed = _said_by(line)
-        if opened.header is None or sealed is None:
-            return (opened.header is None) != (sealed is None)
-        return sealed[0] != fingerprint(opened.key) and sealed[1] < opened.header.serial
+    def _is_stale(self, found: Sequence[bytes], opened: _Opened) -> bool:
+        """Whether a journal is from before the state got another key, or was encrypted, or put in the clear: a crash
+        came between that and the end of the journal, and the state has all of it."""
+        if opened.header is None:  # what is in the clear vouches for nothing
+            return all(_said_by(line) is not None for line in found)
+        return opened.header.folded == _digest(found)
 
     def _line(self, number: int, line: bytes, opened: _Opened) -> bytes:
         place = f"line {number + 1} of {self.journal_place}"
@@ -176,6 +184,11 @@ class SealedBackend:
         self._inner.clear()
         self._lines, self._stale = 0, False
 
+    def clear_stale(self) -> None:
+        """Clear a journal that the state has taken up before its key changed. The lock is held."""
+        if self.lines() == [] and self._stale:
+            self.clear()
+
     def lock(self, holder: Mapping[str, Json]) -> AbstractContextManager[None]:
         return self._inner.lock(holder)
 
@@ -187,6 +200,19 @@ class SealedBackend:
 
     def renew(self) -> None:
         self._inner.renew()
+
+
+def _is_a_state(content: bytes) -> bool:
+    """Whether it looks like a state in the clear, rather than like one that was cut short."""
+    try:
+        return "formatVersion" in json.loads(content)
+    except (ValueError, TypeError, RecursionError):
+        return False
+
+
+def _digest(lines: Sequence[bytes]) -> str:
+    """Of a whole journal, as it lies there; empty of an empty one."""
+    return blake2b(b"\n".join(lines), encoder=HexEncoder).decode() if lines else ""
 
 
 def _said_by(line: bytes) -> tuple[str, int, str] | None:

@@ -1,4 +1,4 @@
-"""A real PostgreSQL server on a socket in a directory of its own, started once a process and only when it is needed."""
+"""A real PostgreSQL server on a socket in a directory of its own and on a port, started once a process and only when it is needed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import atexit
 import os
 import pwd
 import shutil
+import socket
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+USER, PASSWORD = "postgres", "canary-of-a-database"
 _QUICK = ("-c", "fsync=off", "-c", "full_page_writes=off", "-c", "shared_buffers=16MB", "-c", "max_connections=40")
 
 
@@ -27,13 +29,30 @@ def address() -> str:
         with log.open("ab") as out:
             return subprocess.Popen(_found(programs, command), cwd="/", user=user, stdout=out, stderr=out)
 
-    assert begin("initdb", "-D", data, "-A", "trust", "-U", "postgres", "-N").wait() == 0, log.read_text()
-    server = begin("postgres", "-D", data, "-h", "", "-k", str(home), *_QUICK)
+    secret = home / "password"
+    secret.write_text(PASSWORD)
+    secret.chmod(0o644)
+    login = ("--auth-local=trust", "--auth-host=scram-sha-256", f"--pwfile={secret}", "-U", "postgres")
+    assert begin("initdb", "-D", data, *login, "-N").wait() == 0, log.read_text()
+    server = begin("postgres", "-D", data, "-h", "127.0.0.1", "-p", str(_port()), "-k", str(home), *_QUICK)
     atexit.register(_ended, server, home)
-    ready = _found(programs, ("pg_isready", "-q", "-h", str(home), "-t", "1"))
+    ready = _found(programs, ("pg_isready", "-q", "-h", str(home), "-p", str(_port()), "-t", "1"))
     while subprocess.run(ready, check=False).returncode:
         assert server.poll() is None, log.read_text()
-    return f"postgresql:///postgres?host={home}&user=postgres"
+    return f"postgresql:///postgres?host={home}&port={_port()}&user=postgres"
+
+
+def by_network() -> str:
+    """The same, by TCP: it asks for the password of the user `postgres`."""
+    address()
+    return f"postgresql://127.0.0.1:{_port()}/postgres"
+
+
+@cache
+def _port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def _found(programs: Path, command: Sequence[str]) -> list[str]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from functools import cache
 
 import httpx
+from moto.s3.models import s3_backends
 from moto.server import ThreadedMotoServer
 
 BUCKET = "states"
@@ -22,3 +24,10 @@ def endpoint() -> str:
     address = f"http://{host}:{port}"
     httpx.put(f"{address}/{BUCKET}", trust_env=False).raise_for_status()
     return address
+
+
+def age(prefix: str, seconds: float) -> None:
+    """As if the objects below a prefix had been written so long before."""
+    for name, key in s3_backends["123456789012"]["aws"].buckets[BUCKET].keys.items():
+        if name.startswith(prefix):
+            key.last_modified -= timedelta(seconds=seconds)
