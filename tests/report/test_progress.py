@@ -81,15 +81,30 @@ def test_the_tree_shows_what_is_under_way_by_machine_how_far_and_since_when() ->
     assert "\x1b" not in text
 
 
-def test_a_tree_of_many_is_no_higher_than_a_terminal() -> None:
-    live = LiveProgress(io.StringIO(), Screen(columns=80), lambda: 1.0, {}, 500)
+@pytest.mark.parametrize("machines", [0, 7, 500])
+def test_a_tree_of_many_leaves_room_for_what_is_said(monkeypatch: pytest.MonkeyPatch, machines: int) -> None:
+    monkeypatch.setenv("LINES", "24")
+    places = {f"VirtualMachine/w-{n}": f"Node/n-{n % machines}" for n in range(500)} if machines else {}
+    live = LiveProgress(io.StringIO(), Screen(columns=80), lambda: 1.0, places, 500)
     for n in range(500):
         live.tell(Event("call", f"VirtualMachine/w-{n}", "create", 0.0))
     shown = Console(file=io.StringIO(), width=80, record=True)
     shown.print(live.drawn())
-    text = shown.export_text()
-    assert len(text.splitlines()) <= 23
-    assert "... and 480 more" in text
+    rows = shown.export_text().splitlines()
+    assert len(rows) <= 16
+    told = sum("VirtualMachine/w-" in row for row in rows)
+    assert told >= 7
+    assert f"... and {500 - told} more" in rows[-1]
+
+
+def test_that_it_stops_stays_in_the_head_of_the_tree_and_no_row_reaches_the_edge() -> None:
+    live = LiveProgress(io.StringIO(), Screen(columns=80), lambda: 1.0, {}, 1)
+    live.tell(Event("call", VM, "x" * 200, 0.0))
+    written = io.StringIO()
+    live.say("stopping: nothing new is started")
+    Console(file=written, width=live.width).print(live.drawn())
+    assert "0 of 1 changes ended, 1 under way, stopping\n" in written.getvalue()
+    assert max(map(len, written.getvalue().splitlines())) < 80 - len("^C")
 
 
 @pytest.mark.parametrize("value", [
