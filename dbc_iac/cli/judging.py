@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from dbc_iac.cli.at_hand import in_the_clear
 from dbc_iac.cli.pipelines import forgotten
 from dbc_iac.cli.stacks import claimed_elsewhere
 from dbc_iac.plan.moves import mistyped
@@ -28,4 +29,5 @@ def judged(workspace: Workspace, plan: Plan) -> Plan:
     if project.removed and not plan.destroy:
         placed += mistyped(project.removed, workspace.recorded(), plan.changes, workspace.loaded.where)
     placed += forgotten(project.state, runtime.environ)
+    placed += in_the_clear(plan, workspace.resolver.known())
     return replace(plan, diagnostics=(*plan.diagnostics, *placed)) if placed else plan

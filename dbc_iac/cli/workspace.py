@@ -15,6 +15,7 @@ from dbc_iac.api.secret import SecretText
 from dbc_iac.api.transport import ClientNode
 from dbc_iac.apply import Choices, Event, Hook, Recorder, Report, Run, run
 from dbc_iac.cli.app import App
+from dbc_iac.cli.at_hand import read_at_hand
 from dbc_iac.cli.encryption import keyring_of, sealed
 from dbc_iac.cli.following import Following
 from dbc_iac.cli.identities import Identities
@@ -75,6 +76,7 @@ class Workspace:
         if loaded.diagnostics.errors:
             # What is sound is checked all the same, unless it may refer to what could not be read.
             (workspace.check() if loaded.whole else loaded.diagnostics).raise_errors()
+        read_at_hand(resolver, loaded.project, workspace.inventory.resources.values())
         return workspace
 
     @cached_property

@@ -106,9 +106,9 @@ def test_who_is_off_for_a_replacement_is_counted_too() -> None:
 
 
 def test_what_a_window_does_is_what_the_disturbance_says() -> None:
-    off = {"observed": {"power": "off"}}
     made = plan(
-        change("a", Action.UPDATE, MEMORY, POWER, **off), change("b", Action.UPDATE, MEMORY, **off),
+        change("a", Action.UPDATE, MEMORY, POWER, observed={"power": "off"}),
+        change("b", Action.UPDATE, MEMORY, observed={"power": "off"}),
         steps=(
             window("a", goal("VirtualMachine/a", "has memory 64Gi")),
             replace(window("b", goal("VirtualMachine/b", "has memory 64Gi"), seconds=0), power="off"),
