@@ -197,7 +197,7 @@ class Workspace:
                 )
             )
         self.app.runtime.run(self._check_fit(reviewed))
-        return judged(self, reviewed)
+        return judged(self, replace(reviewed, diagnostics=()))  # what was said of it is judged anew
 
     def expected(self, file: Path) -> Plan:
         """A plan made now, if it is the reviewed one of the file (or what an ended apply of that left to do).

@@ -132,3 +132,18 @@ def test_the_end_report_as_markdown_says_everything_and_nothing_of_others_is_mar
     assert "Power off or destroy what holds them" in text
     assert "<img" not in text.replace("\\<img", "")
     assert "<details><summary>2 done</summary>" in text
+
+
+def test_an_advice_is_told_once_with_whom_it_is_for_and_no_failure_twice() -> None:
+    failed = {f"VirtualMachine/w-{n}": "the node refused it: allocate gpu failed" for n in range(9)}
+    problems = tuple(
+        Diagnostic("goal-failed", Severity.ERROR, f"{a}: {why}", remedy="See.", address=a) for a, why in failed.items()
+    )
+    text = report_markdown(Report(failed=failed, diagnostics=problems))
+    assert text.count("allocate gpu failed") == 9
+    assert "- VirtualMachine/w-0, VirtualMachine/w-1, VirtualMachine/w-2 and 6 more: Power off" in text
+
+
+def test_what_is_none_is_not_counted() -> None:
+    assert "ended after 0 min 0 s: 1 done, 1 failed.\n" in report_text(Report(done=("A/b",), failed={"A/c": "why"}))
+    assert "ended after 0 min 0 s: 1 done.\n" in report_text(Report(done=("A/b",)))
