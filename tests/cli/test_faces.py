@@ -213,7 +213,11 @@ def test_the_lines_of_an_apply_say_what_is_done_and_no_word_of_ours(
 
 
 def test_every_goal_says_what_its_call_does() -> None:
-    named = [cls for cls in _goals(Goal) if "act" in vars(cls) and "name" in vars(cls)]
+    named = [
+        cls
+        for cls in _goals(Goal)
+        if cls.__module__.startswith("dbc_iac.") and "act" in vars(cls) and "name" in vars(cls)
+    ]
     silent = {cls.__name__ for cls in named if cls.deed is Goal.deed}
     assert len(named) > 15
     assert silent == {"VmUnderOrder", "SnapshotArrived", "InstanceBound", "DiskKnown", "ImageKept"}, (
