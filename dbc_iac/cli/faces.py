@@ -74,7 +74,7 @@ def failure_told(app: App, chosen: Mapping[str, object]) -> Iterator[None]:
             from dbc_iac.report.failed_markdown import failed_markdown
 
             problems = app.redaction(list(error.diagnostics))
-            write_face(markdown, failed_markdown(problems, app.sources, error.exit_code))
+            write_parts(markdown, [failed_markdown(problems, app.sources, error.exit_code)])
         raise
 
 
