@@ -218,7 +218,7 @@ class _Chase:
         number = self.by.recorder.intent(self.goal, detail)
         if halted := self._halted():  # the intent could not be written
             return halted
-        self.by.tell("call", self.goal.address, f"{self.goal.name}: {self.goal.text}")
+        self.by.tell("call", self.goal.address, self.goal.deed)
         try:
             outcome = await self.goal.act(self.by.hands(self.goal), self.by.reader)
         except UnsafeWireValue as error:

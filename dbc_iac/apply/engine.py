@@ -280,6 +280,8 @@ class _Engine:
         again = await Starter(change.kind, old, kind.power(old, to="on")).start(self._pursuit())
         if again.verdict is not Verdict.MET:
             self.ledger.powered_off[change.address] = f"the old one could not be started again: {again.text}"
+        elif why := self.ledger.failed.get(change.address):
+            self.ledger.failed[change.address] = f"{why}; the old one was started again"
 
     async def _window(self, draft: Draft) -> bool:
         change = self.changes[draft.address]

@@ -70,7 +70,8 @@ class Window:
             return await self._opened(was_off=was_off)
 
     async def _opened(self, *, was_off: bool) -> bool:
-        self.by.tell("window-opened", self.draft.address, f"powered off for {len(self.draft.goals)} goals")
+        goals = len(self.draft.goals)
+        self.by.tell("window-opened", self.draft.address, f"to be off for {goals} change{'s' if goals != 1 else ''}")
         ending = await self.by.achieve(self.off)
         ok = ending.verdict is Verdict.MET
         if ok:

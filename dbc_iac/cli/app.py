@@ -54,7 +54,7 @@ class App:
         if self.json:
             self.runtime.tell(json_text({"diagnostics": diagnostics_json(found)}))
         else:
-            self.runtime.tell(render(found, self.sources))
+            self.runtime.tell(render(found, self.sources, self.runtime.screen(self.runtime.err)))
 
 
 @contextmanager

@@ -324,10 +324,11 @@ def show(app: App, /, file: Path | None, as_json: bool, **chosen: object) -> Non
     state = Workspace.load(app).recorded() if file is None else state_file(file, lambda: Workspace.load(app).keyring)
     if file is not None and state is None:
         made = read_plan_file(file, keys=lambda: Workspace.load(app).keyring)
-        show_plan(app, made, chosen, made.to_json())
+        show_plan(app, made, chosen, app.redaction(made).to_json())
         return
     assert state is not None  # noqa: S101 - it is a plan, or a state
-    app.show_lines(state_pages(state), state.model_dump(mode="json", by_alias=True))
+    shown = app.redaction([*state_pages(state)])
+    app.show_lines(shown, app.redaction(state.model_dump(mode="json", by_alias=True)))
 
 
 @dbc_iac.group()
@@ -364,7 +365,8 @@ def state_show(app: App, address: str, as_json: bool) -> None:
             Diagnostic("not-in-state", Severity.ERROR, f"{address} is not in the state", remedy="See `state list`.")
         )
     binding = bindings[address]
-    app.show_lines(binding_lines(binding), binding.model_dump(mode="json", by_alias=True))
+    shown = app.redaction([*binding_lines(binding)])
+    app.show_lines(shown, app.redaction(binding.model_dump(mode="json", by_alias=True)))
 
 
 for _command in (*projects.COMMANDS, *recovery.COMMANDS):

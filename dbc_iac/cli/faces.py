@@ -74,7 +74,7 @@ def failure_told(app: App, chosen: Mapping[str, object]) -> Iterator[None]:
             from dbc_iac.report.failed_markdown import failed_markdown
 
             problems = app.redaction(list(error.diagnostics))
-            write_face(markdown, failed_markdown(problems, app.sources, error.exit_code))
+            write_parts(markdown, [failed_markdown(problems, app.sources, error.exit_code)])
         raise
 
 
@@ -91,9 +91,18 @@ def _detail(chosen: Mapping[str, object]) -> Detail:
 
 
 def write_parts(file: Path, parts: Iterable[str]) -> None:
-    """The first part into the file, the others beside it: `plan.md`, `plan-2.md`, and so on."""
+    """The first part into the file, the others beside it: `plan.md`, `plan-2.md`, and so on. What an earlier, larger
+    plan left beside it is taken away: it would be read as a part of this one."""
+    number = 0
     for number, text in enumerate(parts, 1):
-        write_face(file if number == 1 else file.with_name(f"{file.stem}-{number}{file.suffix}"), text)
+        write_face(_part(file, number), text)
+    with writing():
+        while (left := _part(file, number := number + 1)).exists():
+            left.unlink()
+
+
+def _part(file: Path, number: int) -> Path:
+    return file if number == 1 else file.with_name(f"{file.stem}-{number}{file.suffix}")
 
 
 def write_face(file: Path, text: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from dbc_iac.cli.at_hand import in_the_clear
 from dbc_iac.cli.pipelines import forgotten
 from dbc_iac.cli.stacks import claimed_elsewhere
 from dbc_iac.cli.state_copies import still_errored
@@ -31,4 +32,5 @@ def judged(workspace: Workspace, plan: Plan) -> Plan:
     placed += forgotten(project.state, runtime.environ)
     if (waiting := still_errored(workspace, plan.serial)) is not None:
         placed.append(waiting)
+    placed += in_the_clear(plan, workspace.resolver.known())
     return replace(plan, diagnostics=(*plan.diagnostics, *placed)) if placed else plan

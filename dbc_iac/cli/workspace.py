@@ -15,6 +15,7 @@ from dbc_iac.api.secret import SecretText
 from dbc_iac.api.transport import ClientNode
 from dbc_iac.apply import Choices, Event, Recorder, Report, Run, run
 from dbc_iac.cli.app import App
+from dbc_iac.cli.at_hand import read_at_hand
 from dbc_iac.cli.encryption import keyring_of, sealed
 from dbc_iac.cli.following import Following
 from dbc_iac.cli.identities import Identities
@@ -77,6 +78,7 @@ class Workspace:
         if loaded.diagnostics.errors:
             # What is sound is checked all the same, unless it may refer to what could not be read.
             (workspace.check() if loaded.whole else loaded.diagnostics).raise_errors()
+        read_at_hand(resolver, loaded.project, workspace.inventory.resources.values())
         return workspace
 
     @cached_property
@@ -198,7 +200,7 @@ class Workspace:
                 )
             )
         self.app.runtime.run(self._check_fit(reviewed))
-        return judged(self, reviewed)
+        return judged(self, replace(reviewed, diagnostics=()))  # what was said of it is judged anew
 
     def expected(self, file: Path) -> Plan:
         """A plan made now, if it is the reviewed one of the file (or what an ended apply of that left to do).

@@ -108,6 +108,10 @@ class InstancePower(Goal):
     def text(self) -> str:
         return f"is powered {self.to}"
 
+    @property
+    def deed(self) -> str:
+        return f"powers the server {self.to}"
+
     async def look(self, reader: Reader) -> Seen:
         power = await reader.power(self.reach)
         if isinstance(power, Unreadable):
@@ -132,6 +136,10 @@ class NextBootSet(Goal):
     def text(self) -> str:
         return f"boots from {self.device} the next time"
 
+    @property
+    def deed(self) -> str:
+        return f"sets the next boot to {self.device}"
+
     async def look(self, reader: Reader) -> Seen:
         power = await reader.power(self.reach)
         unrented = isinstance(power, Unreadable) and power.not_rented
@@ -152,6 +160,10 @@ class DeepLinkPassword(Goal):
     @property
     def text(self) -> str:
         return "DeepLink has the password of deeplink.password"
+
+    @property
+    def deed(self) -> str:
+        return "sets the password of DeepLink"
 
     async def look(self, reader: Reader) -> Seen:
         device = await reader.deeplink(self.reach)

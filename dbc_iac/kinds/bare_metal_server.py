@@ -104,6 +104,10 @@ class ServerExists(Goal):
     def text(self) -> str:
         return f"is registered with uuid {self.uuid}"
 
+    @property
+    def deed(self) -> str:
+        return f"registers the server with uuid {self.uuid}"
+
     async def look(self, reader: Reader) -> Seen:
         server = await find_server(reader, self.reach, uuid=self.uuid)
         if isinstance(server, Unreadable):
@@ -129,6 +133,11 @@ class ServerModified(Goal):
         said = [f"{path} {value}" for path, value in self.fields.items() if path in _WIRE]
         return "has " + ", ".join([*said, *(["the password of ipmi.password"] if self.password else [])])
 
+    @property
+    def deed(self) -> str:
+        said = [f"{path} to {value}" for path, value in self.fields.items()]
+        return "sets " + ", ".join([*said, *(["the password of IPMI"] if self.password else [])])
+
     async def look(self, reader: Reader) -> Seen:
         return Seen(Sight.UNMET)
 
@@ -148,6 +157,10 @@ class ServerAbsent(Goal):
     @property
     def text(self) -> str:
         return f"entry {self.id} does not exist any more"
+
+    @property
+    def deed(self) -> str:
+        return f"deletes entry {self.id}"
 
     async def look(self, reader: Reader) -> Seen:
         server = await find_server(reader, self.reach, node_id=self.id)

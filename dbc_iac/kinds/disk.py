@@ -62,6 +62,10 @@ class DiskExists(Goal):
     def text(self) -> str:
         return f"a disk of {self.size} GiB exists in {self.host_dir}"
 
+    @property
+    def deed(self) -> str:
+        return f"adds a disk of {self.size} GiB in {self.host_dir}"
+
     async def look(self, reader: Reader) -> Seen:
         details = await reader.vm(self.reach, self.vm)
         if isinstance(details, Unreadable) or details.value is None:
@@ -125,6 +129,10 @@ class DiskAbsent(Goal):
     @property
     def text(self) -> str:
         return f"disk {self.id} does not exist any more"
+
+    @property
+    def deed(self) -> str:
+        return f"deletes disk {self.id}"
 
     async def look(self, reader: Reader) -> Seen:
         details = await reader.vm(self.reach, self.vm)

@@ -113,6 +113,11 @@ class Goal(ABC):
     def text(self) -> str:
         """The goal in words, for the plan: what holds afterwards. Never a secret."""
 
+    @property
+    def deed(self) -> str:
+        """What its call does, in words, for the lines of an apply. Never a secret."""
+        return self.text
+
     @abstractmethod
     async def look(self, reader: Reader) -> Seen:
         """Whether it holds now."""

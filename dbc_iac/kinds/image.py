@@ -77,6 +77,10 @@ class ImageExists(Goal):
     def text(self) -> str:
         return f"image {self.id or f'of {self.source}'} is on the node, as in {self.image_server}"
 
+    @property
+    def deed(self) -> str:
+        return f"fetches image {self.id or f'of {self.source}'} from {self.image_server}"
+
     def informed(self, known: Callable[[str], Mapping[str, Json]]) -> Goal:
         file = str(known(self.source).get("file", "")) if self.source and not self.id else ""
         return replace(self, id=file, fields={**self.fields, "file": file}) if file else self
@@ -123,6 +127,10 @@ class ImageFetched(ImageExists):
     def text(self) -> str:
         return f"image {self.id} has been fetched again from {self.image_server}"
 
+    @property
+    def deed(self) -> str:
+        return f"fetches image {self.id} again from {self.image_server}"
+
     async def look(self, reader: Reader) -> Seen:
         if self.begun:
             return await super().look(reader)
@@ -147,6 +155,10 @@ class ImageAbsent(Goal):
     @property
     def text(self) -> str:
         return f"image {self.id} is deleted on the node (VMs of other tenants that use it are not seen)"
+
+    @property
+    def deed(self) -> str:
+        return f"deletes image {self.id} on the node"
 
     async def look(self, reader: Reader) -> Seen:
         there = await reader.node_images(self.reach, self.image_server)

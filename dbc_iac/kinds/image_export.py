@@ -60,6 +60,10 @@ class ExportExists(Goal):
     def text(self) -> str:
         return f"{self.id or f'the file of {self.source}'} is in {self.image_server}, as on the node"
 
+    @property
+    def deed(self) -> str:
+        return f"sends {self.id or f'the file of {self.source}'} to {self.image_server}"
+
     def informed(self, known: Callable[[str], Mapping[str, Json]]) -> Goal:
         file = str(known(self.source).get("id", "")) if self.source and not self.id else ""
         return replace(self, id=file, fields={**self.fields, "file": file}) if file else self
@@ -102,6 +106,10 @@ class ExportSent(ExportExists):
     @property
     def text(self) -> str:
         return f"{self.id} has been sent again to {self.image_server}"
+
+    @property
+    def deed(self) -> str:
+        return f"sends {self.id} again to {self.image_server}"
 
     async def look(self, reader: Reader) -> Seen:
         return await super().look(reader) if self.begun else Seen(Sight.UNMET)

@@ -52,6 +52,10 @@ class NetworkExists(Goal):
     def text(self) -> str:
         return f"LAN {self.id} exists with {self.cidr}"
 
+    @property
+    def deed(self) -> str:
+        return f"creates LAN {self.id} with {self.cidr}"
+
     async def look(self, reader: Reader) -> Seen:
         lan = await reader.network(self.reach, self.id)
         if isinstance(lan, Unreadable):
@@ -79,6 +83,10 @@ class NetworkAbsent(Goal):
     @property
     def text(self) -> str:
         return f"LAN {self.id} does not exist any more"
+
+    @property
+    def deed(self) -> str:
+        return f"deletes LAN {self.id}"
 
     async def look(self, reader: Reader) -> Seen:
         lan = await reader.network(self.reach, self.id)

@@ -77,6 +77,10 @@ class SnapshotTaken(Goal):
     def text(self) -> str:
         return f"snapshot {self.id} is taken for {self.image_server}"
 
+    @property
+    def deed(self) -> str:
+        return f"takes snapshot {self.id}"
+
     async def look(self, reader: Reader) -> Seen:
         found = await find_snapshot(reader, self.reach, self.vm, self.id)
         if isinstance(found, Unreadable):
@@ -121,6 +125,10 @@ class SnapshotAbsent(Goal):
     @property
     def text(self) -> str:
         return f"the record of snapshot {self.id} is gone (its file stays in the image centre)"
+
+    @property
+    def deed(self) -> str:
+        return f"deletes the record of snapshot {self.id}"
 
     async def look(self, reader: Reader) -> Seen:
         found = await find_snapshot(reader, self.reach, self.vm, self.id)

@@ -267,7 +267,7 @@ def _compared(
     if found.replaces or asked:
         losses = lost(changed)
         changed = replace(changed, fields=(*fields, *found.only_anew), notes=seen.notes, losses=losses)
-        forced = tuple(f"{c.path} can only be had by a new one" for c in fields if c.behaviour == Behaviour.REPLACE)
+        forced = tuple(f"{c.path} cannot be changed in place" for c in fields if c.behaviour == Behaviour.REPLACE)
         return _anew(session, candidate, resource, changed, Action.REPLACE, (*down, *asked, *forced))
     if fields:
         reason = _drifted(fields) if all(c.drift for c in fields) else "the manifest differs"

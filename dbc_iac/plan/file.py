@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Related, Severity, SourceRange
 from dbc_iac.plan.model import (
     FORMAT_VERSION,
     Action,
@@ -49,8 +49,22 @@ def _plan(value: Mapping[str, Any]) -> Plan:
     plain["steps"] = tuple(_step(s) for s in value["steps"])
     plain["targets"] = tuple(value["targets"])
     plain["recovery"] = tuple(value["recovery"])
-    plain["diagnostics"] = ()
+    plain["diagnostics"] = tuple(_diagnostic(d) for d in value.get("diagnostics", ()))
     return Plan(**plain)
+
+
+def _diagnostic(value: Mapping[str, Any]) -> Diagnostic:
+    """What was said about it when it was made: shown, and never acted on, for no digest is over it."""
+    plain = {_snake(k): v for k, v in value.items()}
+    plain["severity"] = Severity(value["severity"])
+    plain["source"] = _range(value["source"]) if value["source"] else None
+    plain["related"] = tuple(Related(r["message"], _range(r["source"])) for r in value["related"])
+    plain["exit_code"] = ExitCode(value["exitCode"])
+    return Diagnostic(**plain)
+
+
+def _range(value: Mapping[str, Any]) -> SourceRange:
+    return SourceRange(**{_snake(k): v for k, v in value.items()})
 
 
 def _change(value: Mapping[str, Any]) -> Change:

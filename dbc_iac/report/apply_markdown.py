@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from dbc_iac.apply.report import Report
 from dbc_iac.report.apply_text import counts
+from dbc_iac.report.grouping import some
 from dbc_iac.report.node_words import explained
 from dbc_iac.report.plan_markdown import plain
 
@@ -22,14 +23,7 @@ def _lines(report: Report) -> Iterator[str]:
     yield f"## dbc-iac: {plain(counts(report))}"
     yield ""
     yield from _listed("Failed", report.failed)
-    helps = dict.fromkeys(
-        f"{plain(d.summary)}: {plain(d.remedy)}" for d in map(explained, report.diagnostics) if d.remedy
-    )
-    if helps:
-        yield "**What helps**"
-        yield ""
-        yield from (f"- {text}" for text in helps)
-        yield ""
+    yield from _helps(report)
     yield from _listed("Powered off because of this run", report.powered_off)
     yield from _listed("Still under way (the next apply goes on)", report.waiting)
     yield from _listed("Not started", report.not_started)
@@ -42,6 +36,20 @@ def _lines(report: Report) -> Iterator[str]:
             yield f"- ... and {len(report.done) - _MOST:,} more"
         yield ""
         yield "</details>"
+
+
+def _helps(report: Report) -> Iterator[str]:
+    """Each advice once, with whom it is for: what failed has been told above it."""
+    helps: dict[str, list[str]] = {}
+    for problem in map(explained, report.diagnostics):
+        if problem.remedy:
+            helps.setdefault(problem.remedy, []).append(problem.address or problem.summary)
+    if not helps:
+        return
+    yield "**What helps**"
+    yield ""
+    yield from (f"- {plain(some(list(dict.fromkeys(whom))))}: {plain(remedy)}" for remedy, whom in helps.items())
+    yield ""
 
 
 def _listed(title: str, found: Mapping[str, str]) -> Iterator[str]:

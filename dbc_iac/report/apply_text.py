@@ -50,12 +50,8 @@ def counts(report: Report) -> str:
     """One line: how it ended, after how long, how many of each."""
     minutes, seconds = divmod(int(report.seconds), 60)
     begin = f"Apply {'interrupted' if report.interrupted else 'ended'} after {minutes} min {seconds} s: "
-    if not (report.failed or report.not_started or report.waiting):
-        return f"{begin}{len(report.done)} done."
-    return (
-        f"{begin}{len(report.done)} done, {len(report.failed)} failed, {len(report.not_started)} not started, "
-        f"{len(report.waiting)} still under way."
-    )
+    rest = ((report.failed, "failed"), (report.not_started, "not started"), (report.waiting, "still under way"))
+    return begin + ", ".join([f"{len(report.done)} done", *(f"{len(of)} {word}" for of, word in rest if of)]) + "."
 
 
 def _listed(title: str, found: Mapping[str, str], tone: Tone) -> Iterator[Line]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from dbc_iac.kinds import kind_of
 from dbc_iac.plan.model import Action, Change, Plan, Step, StepKind
+from dbc_iac.report.wording import duration
 
 
 class Effect(StrEnum):
@@ -105,6 +106,20 @@ def _of_window(number: int, step: Step, changes: dict[str, Change]) -> Disturban
     if _was_off(step, changes):
         return Disturbance(step.address, step.node, Effect.STARTED, 0, number, causes)
     return Disturbance(step.address, step.node, effect, step.seconds, number, causes)
+
+
+def window_text(step: Step, changes: dict[str, Change]) -> str:
+    """What an offline window does to its VM, in the words that are shown after its address."""
+    if _was_off(step, changes):
+        return "is off and stays off" if step.power == "off" else "is off now: it is changed, and started"
+    return (
+        f"is powered off for about {duration(step.seconds)}" if step.power == "on" else "is powered off and stays off"
+    )
+
+
+def length(found: Iterable[Disturbance]) -> int:
+    """Seconds from the beginning to the end of the last window."""
+    return max((d.begins + d.seconds for d in found if d.seconds), default=0)
 
 
 def is_off_all_along(step: Step, changes: dict[str, Change]) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from dbc_iac.plan.drift import Drift, DriftReport
 from dbc_iac.report.lines import PAPER, Line
+from dbc_iac.report.wording import count
 from dbc_iac.values import Json
 
 _SECRET = "(secret, differs: it was changed there, or the value behind its reference was)"  # noqa: S105 - none
@@ -21,7 +22,7 @@ def _lines(report: DriftReport) -> Iterator[str]:
             "No drift: what is there is as it was applied." if not report.unknown else "No drift in what could be read."
         )
     else:
-        yield f"Drift in {len(report.drifts)} {'resource' if len(report.drifts) == 1 else 'resources'}."
+        yield f"Drift in {count(len(report.drifts), 'resource')}."
     told = {a for event in report.events for a in event.addresses}
     for event in report.events:
         yield ""
@@ -34,7 +35,7 @@ def _lines(report: DriftReport) -> Iterator[str]:
         yield f"  ? {address}  cannot be read: {why}"
     if report.pending:
         yield ""
-        yield f"The manifests ask for changes of {len(report.pending)} besides: see `dbc-iac plan`."
+        yield f"The manifests ask for changes of {count(len(report.pending), 'resource')}: see `dbc-iac plan`."
 
 
 def _drift_lines(drift: Drift, *, told: bool) -> Iterator[str]:

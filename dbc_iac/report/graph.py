@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from dbc_iac.plan.model import Action, Plan
+from dbc_iac.report.wording import count
 
 MOST = 60
 """Resources of a graph from which on only machines are drawn, each with how much is on it."""
@@ -77,7 +78,9 @@ def by_machine(graph: Graph, most: int = MOST) -> Graph:
 
 def _machine(key: str, inside: list[Vertex]) -> Vertex:
     actions = Counter(v.action for v in inside if v.action)
-    told = ", ".join(f"{count:,} {action}" for action, count in actions.most_common()) or f"{len(inside):,} documents"
+    told = ", ".join(f"{number:,} {action}" for action, number in actions.most_common()) or count(
+        len(inside), "document"
+    )
     action = next(iter(actions)) if len(actions) == 1 else "several" if actions else ""
     return Vertex(key, key.removeprefix("Node/").replace("/*", ""), told, action, key, len(inside))
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 from dbc_iac.plan.model import Change
 
 T = TypeVar("T")
-LEAST = 4
+LEAST = 3
 """So many that are alike are one group; fewer are told one by one."""
 NAMED = 3
 """How many members of a group are named."""

@@ -11,15 +11,19 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
 from dbc_iac.apply.report import Event
-from dbc_iac.report.lines import Line, Screen, Tone, escaped, fold
+from dbc_iac.report.lines import NARROWEST, Line, Screen, Tone, escaped, fold
 from dbc_iac.report.progress import UnderWay, clock, event_line
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 _PERCENT = re.compile(r"\((\d{1,3})%\)")
-_MOST = 20
-"""Rows of the tree; a terminal is not much higher."""
+_KEPT = 8
+"""Rows of the terminal that the tree leaves to what has been said, and to what is answered to Ctrl-C."""
+_ECHO = 4
+"""Columns left for the `^C` that a terminal writes behind the last row: past the edge it would scroll the tree."""
+_LEAST = 4
+"""Rows that it has on the smallest terminal."""
 _BAR = 20
 
 
@@ -36,12 +40,20 @@ class LiveProgress:
         self._machines = machines
         self._total = total
         self._under_way = UnderWay()
+        self._notice = ""
+        self._columns = screen.columns or NARROWEST
         self._colours = screen.colours
-        self._console = Console(file=stream, force_terminal=True, width=screen.columns, highlight=False, no_color=False)
+        width = screen.columns and max(screen.columns - _ECHO, NARROWEST)
+        self._console = Console(file=stream, force_terminal=True, width=width, highlight=False, no_color=False)
         self._live = Live(
             console=self._console, get_renderable=self.drawn, refresh_per_second=2, transient=True,
             redirect_stdout=False, redirect_stderr=False,
         )  # fmt: skip
+
+    @property
+    def width(self) -> int:
+        """Columns of the tree."""
+        return self._console.width
 
     def tell(self, event: Event) -> None:
         self._under_way.follow(event)
@@ -50,6 +62,8 @@ class LiveProgress:
             self._print(line)
 
     def say(self, text: str) -> None:
+        """What it is about stays in the head of the tree: what scrolls by is soon gone."""
+        self._notice = escaped(text.partition(":")[0])
         self._print(Line(text, Tone.CHANGED))
 
     def remind(self, at: float) -> None:
@@ -61,7 +75,7 @@ class LiveProgress:
     def _print(self, line: Line) -> None:
         from rich.text import Text
 
-        for part in fold(escaped(line.text), self._console.width):
+        for part in fold(escaped(line.text), self._columns):
             self._console.print(Text(part, style=self._style(line.tone)), soft_wrap=True)
 
     def drawn(self) -> RenderableType:
@@ -71,16 +85,24 @@ class LiveProgress:
 
         since, said = dict(self._under_way.since), dict(self._under_way.said)
         head = f"{clock(self._now())}  {self._under_way.ended} of {self._total} changes ended, {len(since)} under way"
-        tree = Tree(Text(head, style=self._style(Tone.HEAD)), guide_style=self._style(Tone.ASIDE))
+        title = Text(head, style=self._style(Tone.HEAD))
+        if self._notice:
+            title.append(f", {self._notice}", style=self._style(Tone.CHANGED))
+        tree = Tree(title, guide_style=self._style(Tone.ASIDE))
         branches: dict[str, Tree] = {}
+        room = max(self._console.height - _KEPT, _LEAST) - 1
         for number, (address, at) in enumerate(since.items()):
-            if number == _MOST:
-                tree.add(Text(f"... and {len(since) - _MOST} more", style=self._style(Tone.ASIDE)))
-                break
             machine = self._machines.get(address, "")
-            if machine not in branches:
-                branches[machine] = tree.add(Text(escaped(machine), style=self._style(Tone.ASIDE))) if machine else tree
-            branches[machine].add(self._row(address, self._now() - at, said.get(address, "")))
+            new = bool(machine) and machine not in branches
+            last = number == len(since) - 1
+            if room < 1 + new + (not last):  # the row itself, its machine's, and the one of how many are not shown
+                tree.add(Text(f"... and {len(since) - number} more", style=self._style(Tone.ASIDE)))
+                break
+            if new:
+                told = Text(escaped(machine), style=self._style(Tone.ASIDE), no_wrap=True, overflow="ellipsis")
+                branches[machine] = tree.add(told)
+            branches.get(machine, tree).add(self._row(address, self._now() - at, said.get(address, "")))
+            room -= 1 + new
         return tree
 
     def _row(self, address: str, seconds: float, said: str) -> RenderableType:

@@ -48,5 +48,6 @@ def source_hash(text: str) -> str:
 
 
 def anchor(address: str) -> str:
-    """The id of an address in a page."""
-    return "r-" + re.sub(r"[^A-Za-z0-9.~-]+", "-", address)
+    """The id of an address in a page; no two have the same."""
+    kind, _, name = address.partition("/")
+    return f"r-{kind}-" + re.sub(r"[^A-Za-z0-9.~-]", lambda found: f"_{ord(found[0]):x}_", name)

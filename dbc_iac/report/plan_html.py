@@ -5,26 +5,47 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from dbc_iac.plan.model import Action, Change, FieldChange, Plan
-from dbc_iac.report.disturbance import Disturbance, disturbances, shown_steps
+from dbc_iac.report.disturbance import Disturbance, disturbances, length, shown_steps, window_text
 from dbc_iac.report.field_text import is_long_list, list_difference, step_text, value_text
 from dbc_iac.report.graph import Graph, by_machine, plan_graph
 from dbc_iac.report.grouping import Detail, grouped, likeness
 from dbc_iac.report.layout import can_lay_out
+from dbc_iac.report.naming import named
 from dbc_iac.report.pages import anchor, asset, environment, source_hash
-from dbc_iac.report.plan_text import ORDER, SIGNS, losses, losses_of, summary, told_apart, window_length
+from dbc_iac.report.plan_text import (
+    DRIFTED,
+    INTENDED,
+    ORDER,
+    SIGNS,
+    UNREAD,
+    losses_of,
+    only_drift,
+    summary,
+    told_apart,
+    whole_length,
+)
+from dbc_iac.report.problems import problems
+from dbc_iac.report.wording import count, duration
 
 _FEW = 8
-"""Changes up to which all are open from the beginning."""
+"""Resources up to which all are open from the beginning."""
+_MOST_OPEN = 25
+"""Grave changes up to which each is."""
+_MOST_LOSSES = 100
+_FIRST = 20
+"""Rows of a list that stand there at once: the others are unfolded."""
 
 
 def plan_html(plan: Plan, detail: Detail = Detail.GROUPED) -> str:
     """The page. In it alike changes are one table; every one of them can be searched."""
     from markupsafe import Markup
 
+    plan = named(plan)
     style, script = asset("plan.css"), asset("plan.js")
-    intended, drifted = told_apart(plan)
+    told = told_apart(plan)
+    shown = told.intended + told.drifted + told.unread
     found = disturbances(plan)
-    groups = [list(grouped(changes, likeness, detail)) for changes in (intended, drifted)]
+    changes = {c.address: c for c in plan.changes}
     whole = plan_graph(plan)
     drawn = by_machine(whole)
     page = environment(_FILTERS)
@@ -39,13 +60,23 @@ def plan_html(plan: Plan, detail: Detail = Detail.GROUPED) -> str:
         script_hash=Markup(source_hash(script)),  # noqa: S704 - base64
         counts=[(a.value, plan.count(a)) for a in ORDER if plan.count(a)],
         signs={a.value: s for a, s in SIGNS.items()},
-        losses=losses(plan),
+        problems=problems(plan.diagnostics, detail),
+        losses=[(c, loss) for c in plan.changes for loss in losses_of(c)],
         disturbed=found,
-        length=_length(found),
-        intended=groups[0],
-        drifted=groups[1],
-        few=sum(map(len, groups)) <= _FEW,
-        graph=_graph(drawn, intended + drifted),
+        disturbed_summary=_disturbed(found),
+        length=length(found),
+        sections=[
+            (key, title, tuple(grouped(members, likeness, detail)))
+            for key, title, members in (
+                ("changes", INTENDED, told.intended),
+                ("drift", DRIFTED, told.drifted),
+                ("unread", UNREAD, told.unread),
+            )
+        ],
+        first=_FIRST,
+        most_losses=_MOST_LOSSES,
+        opened=_opened(shown),
+        graph=_graph(drawn, shown),
         machines=drawn is not whole,
         notes=[(c.address, n) for c in plan.changes if c.action is Action.NO_OP for n in c.notes],
         steps=shown_steps(plan),
@@ -53,7 +84,9 @@ def plan_html(plan: Plan, detail: Detail = Detail.GROUPED) -> str:
         same=_same,
         shared_fields=_shared,
         differing_fields=_differing,
-        grave=lambda change: change.action in {Action.DELETE, Action.REPLACE},
+        own_fields=_own,
+        drifted_fields=_drifted,
+        window=lambda step: window_text(step, changes),
     )
 
 
@@ -62,9 +95,22 @@ def _title(plan: Plan) -> str:
     return f"{'Removal' if plan.destroy else 'Plan'} of {plan.project}/{plan.stack}{where}"
 
 
-def _length(found: Sequence[Disturbance]) -> int:
-    """Seconds from the beginning to the end of the last window."""
-    return max((d.begins + d.seconds for d in found if d.seconds), default=0)
+def _opened(shown: Sequence[Change]) -> frozenset[Action]:
+    """Of which actions the changes are open from the beginning."""
+    if len(shown) <= _FEW:
+        return frozenset(Action)
+    grave = frozenset({Action.DELETE, Action.REPLACE})
+    return grave if sum(c.action in grave for c in shown) <= _MOST_OPEN else frozenset()
+
+
+def _disturbed(found: Sequence[Disturbance]) -> str:
+    """Who is disturbed in one line: what happens to each where it is the same for all, and how long it takes."""
+    told = count(len(found), "VM")
+    if len(found) > 1 and len({(d.effect, d.seconds) for d in found}) == 1:
+        off = f", off for about {duration(found[0].seconds)}" if found[0].seconds else ""
+        told += f": each {found[0].effect.value}{off}"
+    whole = whole_length(found)
+    return f"{told}. {whole}" if whole else told
 
 
 def _graph(graph: Graph, shown: Sequence[Change]) -> str:
@@ -93,6 +139,19 @@ def _differing(members: Sequence[Change]) -> list[int]:
     return [i for i, column in enumerate(columns) if len({step_text(f) for f in column}) > 1]
 
 
+def _path(number: int, change: Change) -> str:
+    return change.fields[number].path
+
+
+def _own(change: Change) -> list[FieldChange]:
+    """The fields that are told first: all but those that the world changed, where it is not about them alone."""
+    return [f for f in change.fields if not f.drift or only_drift(change)]
+
+
+def _drifted(change: Change) -> list[FieldChange]:
+    return [f for f in change.fields if f.drift and not only_drift(change)]
+
+
 def _name(address: str) -> str:
     return address.partition("/")[2] or address
 
@@ -109,5 +168,5 @@ def _searched(change: Change) -> str:
 
 _FILTERS: Mapping[str, Callable[..., object]] = {
     "anchor": anchor, "name": _name, "value": value_text, "step": _step, "list_difference": list_difference,
-    "text": _searched, "window": window_length,
+    "text": _searched, "count": count, "duration": duration, "field_path": _path,
 }  # fmt: skip

@@ -10,12 +10,17 @@ import html
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from dbc_iac.diagnostics import Severity
 from dbc_iac.plan.model import Action, Change, Plan
 from dbc_iac.report.grouping import Detail, grouped, likeness
 from dbc_iac.report.lines import PAPER, Line, Tone, escaped
+from dbc_iac.report.naming import named
 from dbc_iac.report.plan_text import (
+    DRIFTED,
+    INTENDED,
     ORDER,
     SIGNS,
+    UNREAD,
     disturbance_texts,
     group_lines,
     losses,
@@ -23,14 +28,21 @@ from dbc_iac.report.plan_text import (
     summary,
     told_apart,
 )
+from dbc_iac.report.problems import problems
+from dbc_iac.report.wording import count
 
 MOST = 65_000
 """Bytes of one part: the forges take comments of 65,536 and more, and other text may stand around."""
 _MOST_BLOCK = 20_000
 """Bytes of one code block: a single change must not fill a comment."""
+_MOST_LINES, _MOST_LINE = 40, 400
+"""Of one list, and bytes of a line of it: some ten thousand moves must not fill comments either."""
+_LATER_PARTS = "the others stand in files beside the first, in CI among the artifacts of the job"
 _MARKUP = re.compile(r"([\\`*_{}\[\]()#+!|<>~$&^]|:(?=[\w/]))")
-_MENTION = re.compile(r"@(?=\w)")
+_MENTION = re.compile(r"(?<=@)(?=\w)|(?<=://)|(?<=www)(?=\.)", re.IGNORECASE)
+"""Where text is cut by a space of no width, so that nobody is called and nothing becomes a link."""
 _DIFF = {Tone.ADDED: "+", Tone.REMOVED: "-", Tone.LOSS: "-", Tone.CHANGED: "!"}
+_ALERTS = {Severity.ERROR: "CAUTION", Severity.WARNING: "WARNING", Severity.NOTE: "NOTE"}
 _MARKS = {Action.CREATE: "+", Action.UPDATE: "!", Action.REPLACE: "!", Action.DELETE: "-"}
 """How a line is marked in a block of language `diff`, by which it gets its colour."""
 
@@ -38,15 +50,18 @@ _MARKS = {Action.CREATE: "+", Action.UPDATE: "!", Action.REPLACE: "!", Action.DE
 def plan_markdown(plan: Plan, detail: Detail = Detail.GROUPED, most: int = MOST) -> tuple[str, ...]:
     """The parts of a plan, each of `most` bytes at the most; they are cut between resources. One part mostly."""
     parts: list[list[str]] = [[]]
-    room = most - 200  # for the line that numbers the parts
-    for block in _blocks(plan, detail):
+    room = most - 400  # for the line that numbers the parts
+    for block in _blocks(named(plan), detail):
         if parts[-1] and sum(_size(b) for b in parts[-1]) + _size(block) > room:
             parts.append([])
         parts[-1].append(block)
     texts = ["\n".join(part) for part in parts]
     if len(texts) == 1:
         return tuple(texts)
-    return tuple(f"{text}\n*Part {number} of {len(texts)}.*\n" for number, text in enumerate(texts, 1))
+    return tuple(
+        f"{text}\n*Part {number} of {len(texts)}{f': {_LATER_PARTS}' if number == 1 else ''}.*\n"
+        for number, text in enumerate(texts, 1)
+    )
 
 
 def _size(text: str) -> int:
@@ -58,23 +73,21 @@ def _blocks(plan: Plan, detail: Detail) -> Iterator[str]:
     yield f"## {_title(plan)}\n\n{plain(summary(plan))}\n"
     if plan.pending:
         yield _counts(plan)
-    lost = losses(plan)
-    if lost:
-        yield from _alert("CAUTION", "What is lost for ever", lost)
+    for found in problems(plan.diagnostics, detail):
+        yield from _alert(_ALERTS[found.severity], found.title.rstrip(":"), found.lines)
+    yield from _alert("CAUTION", "What is lost for ever", losses(plan))
     yield from _alert("WARNING", "What is disturbed", [t.strip() for t in disturbance_texts(plan, detail)])
     for title, lines in (("Recovery", plan.recovery), ("Moved", plan.moves)):
         if lines:
-            yield f"**{title}**\n\n" + "".join(f"- {plain(line)}\n" for line in lines)
-    intended, drifted = told_apart(plan)
-    if intended:
-        yield "### What the manifests ask for\n"
-        yield from _folded(intended, detail)
-    if drifted:
-        yield "### What moved since it was applied, and is put back\n"
-        yield from _folded(drifted, detail)
+            yield f"**{title}**\n\n" + "".join(f"- {line}\n" for line in _listed(lines))
+    told = told_apart(plan)
+    for title, changes in ((INTENDED, told.intended), (DRIFTED, told.drifted), (UNREAD, told.unread)):
+        if changes:
+            yield f"### {title}\n"
+            yield from _folded(changes, detail)
     notes = [f"{c.address}: {n}" for c in plan.changes if c.action is Action.NO_OP for n in c.notes]
     if notes:
-        yield _details(f"{len(notes):,} notes", _fence([Line(n) for n in notes]))
+        yield _details(count(len(notes), "note"), _fence([Line(n) for n in notes]))
     steps = list(schedule_lines(plan, detail))
     if steps:
         yield _details("Steps, in their order", _fence(steps))
@@ -93,8 +106,20 @@ def _counts(plan: Plan) -> str:
 
 def _alert(kind: str, title: str, lines: Sequence[str]) -> Iterator[str]:
     if lines:
-        shown = [*lines[:50], *([f"... and {len(lines) - 50:,} more"] if len(lines) > 50 else [])]
-        yield f"> [!{kind}]\n> **{title}**\n" + "".join(f"> - {plain(_cut(line, 500))}\n" for line in shown)
+        yield f"> [!{kind}]\n> **{title}**\n" + "".join(f"> - {line}\n" for line in _listed(lines))
+
+
+def _listed(lines: Sequence[str]) -> Iterator[str]:
+    """The lines of a list as Markdown: not too many, and none too long."""
+    most = _MOST_LINES if len(lines) > _MOST_LINES else len(lines)
+    yield from (plain(_short(line)) for line in lines[:most])
+    if rest := len(lines) - most:
+        yield f"... and {rest:,} more, see `dbc-iac plan --full`"
+
+
+def _short(line: str) -> str:
+    text = escaped(line)
+    return text if len(text) <= _MOST_LINE else f"{text[:_MOST_LINE].rstrip()} ... (cut)"
 
 
 def _folded(changes: Iterable[Change], detail: Detail) -> Iterator[str]:
@@ -103,7 +128,7 @@ def _folded(changes: Iterable[Change], detail: Detail) -> Iterator[str]:
         who = first.address if len(members) == 1 else f"{len(members):,} x {first.kind}"
         why = "; ".join(first.reasons) if len({m.reasons for m in members}) == 1 else ""
         text = f"<code>{SIGNS[first.action]}</code> <b>{_html(who)}</b> {first.action.value}"
-        text += f": <code>{_html(_cut(why, 300))}</code>" if why else ""
+        text += f": {_html(_short(why))}" if why else ""
         grave = first.action in {Action.DELETE, Action.REPLACE}
         body = list(group_lines(members))[1:]  # the first says what the summary says
         if body:
@@ -137,9 +162,9 @@ def _cut(text: str, most: int) -> str:
 
 def plain(text: str) -> str:
     """Text outside a code block, in which nothing is markup, and nobody is called by `@name`."""
-    return _MENTION.sub("@\u200b", _MARKUP.sub(r"\\\1", escaped(text)))
+    return _MARKUP.sub(r"\\\1", _MENTION.sub("\u200b", escaped(text)))
 
 
 def _html(text: str) -> str:
     """The same inside a tag, where Markdown's own escapes do not count."""
-    return _MENTION.sub("@\u200b", html.escape(escaped(text)))
+    return html.escape(_MENTION.sub("\u200b", escaped(text)))

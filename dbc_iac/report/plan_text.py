@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
+from dbc_iac.diagnostics import Severity
 from dbc_iac.plan.model import Action, Change, Plan, Step, StepKind
-from dbc_iac.report.disturbance import Disturbance, Effect, disturbances, expected_calls, is_off_all_along, shown_steps
+from dbc_iac.report.disturbance import (
+    Disturbance,
+    Effect,
+    disturbances,
+    expected_calls,
+    length,
+    shown_steps,
+    window_text,
+)
 from dbc_iac.report.field_text import changed_field_lines, common_field_lines, new_field_lines
 from dbc_iac.report.grouping import Detail, grouped, likeness, some
 from dbc_iac.report.lines import PAPER, Line, Tone
+from dbc_iac.report.naming import named
+from dbc_iac.report.problems import problems
+from dbc_iac.report.wording import count, duration
 
 SIGNS = {
     Action.CREATE: "+",
@@ -31,6 +44,11 @@ ORDER = (Action.DELETE, Action.REPLACE, Action.UPDATE, Action.CREATE, Action.ADO
 _LATER = "(known after apply)"
 _MOST = 40
 """Lines of one list, from which on only `--full` shows them all."""
+_MOST_ALIKE = 10
+"""The same of a list of sentences that are much alike."""
+_OFF = frozenset({Effect.CYCLED, Effect.STAYS_OFF, Effect.REPLACED})
+"""What a VM that runs is powered off for."""
+_PROBLEMS = {Severity.ERROR: Tone.LOSS, Severity.WARNING: Tone.CHANGED, Severity.NOTE: Tone.HEAD}
 
 
 def plan_text(plan: Plan, detail: Detail = Detail.GROUPED) -> str:
@@ -46,30 +64,45 @@ def summary(plan: Plan) -> str:
     if unknown := plan.count(Action.UNKNOWN):
         counts.append(f"{unknown:,} unknown")
     text = f"Plan: {', '.join(counts)}." if counts else "Plan: nothing is changed but names."
-    if off := sum(1 for d in disturbances(plan) if d.effect in {Effect.CYCLED, Effect.STAYS_OFF} and d.step):
-        text += f" {off:,} VM{'s are' if off > 1 else ' is'} powered off for it."
+    if off := [d for d in disturbances(plan) if d.effect in _OFF and d.step]:
+        text += f" {count(len(off), 'VM is', 'VMs are')} powered off for it{_until_replaced(off)}."
     if calls := expected_calls(plan):
-        text += f" About {calls:,} call{'s' if calls > 1 else ''}."
+        text += f" About {count(calls, 'call')}."
     return text
 
 
+def _until_replaced(off: Sequence[Disturbance]) -> str:
+    anew = sum(d.effect is Effect.REPLACED for d in off)
+    if not anew:
+        return ""
+    if anew == len(off):
+        return ", until its new one runs" if anew == 1 else ", each until its new one runs"
+    return f", {anew:,} of them until {'its new one runs' if anew == 1 else 'their new ones run'}"
+
+
+def scope(plan: Plan) -> str:
+    """What it is a plan of: told in every face, since a terminal is soon the wrong one."""
+    where = f", environment {plan.environment}" if plan.environment else ""
+    what = "Removal of all of project" if plan.destroy else "Project"
+    return f"{what} {plan.project}, stack {plan.stack}{where}."
+
+
 def plan_lines(plan: Plan, detail: Detail = Detail.GROUPED) -> Iterator[Line]:
-    """The lines of a plan: summary, losses, disturbances, changes, drift, notes, steps."""
+    """The lines of a plan: summary, problems, losses, disturbances, changes, drift, what is not known, notes, steps."""
+    plan = named(plan)
     yield Line(summary(plan), Tone.HEAD)
-    for line in plan.recovery:
-        yield Line(f"Recovery: {line}", Tone.CHANGED)
-    yield from (Line(f"Moved: {line}", Tone.CHANGED) for line in plan.moves)
+    yield Line(scope(plan), Tone.ASIDE)
+    for found in problems(plan.diagnostics, detail):
+        yield from _section(found.title, _PROBLEMS[found.severity], (f"  ! {line}" for line in found.lines), detail)
+    yield from _before(plan, detail)
     yield from _section("What is lost for ever:", Tone.LOSS, (f"  ! {loss}" for loss in losses(plan)), detail)
     yield from _section("What is disturbed:", Tone.CHANGED, disturbance_texts(plan, detail), detail)
-    intended, drifted = told_apart(plan)
-    for members in grouped(intended, likeness, detail):
+    told = told_apart(plan)
+    for members in grouped(told.intended, likeness, detail):
         yield Line()
         yield from group_lines(members)
-    if drifted:
-        yield Line()
-        yield Line("Moved since it was applied, and is put back:", Tone.HEAD)
-        for members in grouped(drifted, likeness, detail):
-            yield from group_lines(members)
+    yield from _changes(f"{DRIFTED}:", told.drifted, detail)
+    yield from _changes(f"{UNREAD}:", told.unread, detail)
     notes = [f"  {c.address}: {n}" for c in plan.changes if c.action is Action.NO_OP for n in c.notes]
     yield from _section("Notes:", Tone.HEAD, notes, detail)
     steps = list(schedule_lines(plan, detail))
@@ -79,13 +112,51 @@ def plan_lines(plan: Plan, detail: Detail = Detail.GROUPED) -> Iterator[Line]:
         yield from steps
 
 
-def told_apart(plan: Plan) -> tuple[tuple[Change, ...], tuple[Change, ...]]:
-    """What is shown of the changes, the gravest first: those that the manifests ask for, and those that only undo what
-    the world did."""
+def _before(plan: Plan, detail: Detail) -> Iterator[Line]:
+    """What was left by earlier runs, and what has got another name: many of them are much alike."""
+    for word, found in (("Recovery", plan.recovery), ("Moved", plan.moves)):
+        most = len(found) if detail is Detail.FULL else _MOST_ALIKE
+        yield from (Line(f"{word}: {line}", Tone.CHANGED) for line in found[:most])
+        if rest := len(found[most:]):
+            yield Line(f"{word}: ... and {rest:,} more (--full shows them)", Tone.CHANGED)
+
+
+def _changes(title: str, changes: tuple[Change, ...], detail: Detail) -> Iterator[Line]:
+    if not changes:
+        return
+    yield Line()
+    yield Line(title, Tone.HEAD)
+    for members in grouped(changes, likeness, detail):
+        yield from group_lines(members)
+
+
+INTENDED = "What the manifests ask for"
+DRIFTED = "Moved since it was applied, and is put back"
+UNREAD = "Could not be read, and is left alone"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The changes that are shown, the gravest first, and those alike in the order of the work: what the manifests ask
+    for, what only undoes what the world did, and what nothing can be said of."""
+
+    intended: tuple[Change, ...]
+    drifted: tuple[Change, ...]
+    unread: tuple[Change, ...]
+
+
+def told_apart(plan: Plan) -> Told:
+    """The changes of a plan by why they are there."""
     order = {action: rank for rank, action in enumerate(ORDER)}
-    shown = sorted((c for c in plan.changes if c.action is not Action.NO_OP), key=lambda c: order[c.action])
-    intended = tuple(c for c in shown if not only_drift(c))
-    return intended, tuple(c for c in shown if only_drift(c))
+    places: dict[str, int] = {}
+    for number, step in enumerate(plan.steps):
+        for address in (step.address, *(g.address for g in step.goals)):
+            places.setdefault(address, number)
+    found = (c for c in plan.changes if c.action is not Action.NO_OP)
+    shown = sorted(found, key=lambda c: (order[c.action], places.get(c.address, len(plan.steps))))
+    unread = tuple(c for c in shown if c.action is Action.UNKNOWN)
+    drifted = tuple(c for c in shown if only_drift(c))
+    return Told(tuple(c for c in shown if c.action is not Action.UNKNOWN and not only_drift(c)), drifted, unread)
 
 
 def only_drift(change: Change) -> bool:
@@ -111,17 +182,26 @@ def disturbance_texts(plan: Plan, detail: Detail) -> Iterator[str]:
             yield f"  {_disturbed(members[0])}"
             continue
         first = members[0]
-        length = f", each off for about {first.seconds} s" if first.seconds else ""
+        off = f", off for about {duration(first.seconds)}" if first.seconds else ""
         causes = {d.causes for d in members}
         why = f": {', '.join(first.causes)}" if first.causes and len(causes) == 1 else ""
-        yield f"  {len(members):,} VMs: each {first.effect.value}{length}{why}"
+        yield f"  {len(members):,} VMs: each {first.effect.value}{off}{why}"
         yield f"    {some([d.address for d in members])}"
+    if whole := whole_length(found):
+        yield f"  {whole}"
+
+
+def whole_length(found: Sequence[Disturbance]) -> str:
+    """How long it takes until all are back, where that is more than one window."""
+    if sum(bool(d.seconds) for d in found) < 2:  # one alone is its own length
+        return ""
+    return f"One after another on each machine: about {duration(length(found))} in all."
 
 
 def _disturbed(one: Disturbance) -> str:
     place = f" (on {one.node})" if one.node else ""
-    length = f", off for about {one.seconds} s" if one.seconds else ""
-    return f"{one.address}{place} {one.effect.value}{length}" + (f": {', '.join(one.causes)}" if one.causes else "")
+    off = f", off for about {duration(one.seconds)}" if one.seconds else ""
+    return f"{one.address}{place} {one.effect.value}{off}" + (f": {', '.join(one.causes)}" if one.causes else "")
 
 
 def _section(title: str, tone: Tone, lines: Iterable[str], detail: Detail) -> Iterator[Line]:
@@ -166,9 +246,21 @@ def change_lines(change: Change) -> Iterator[Line]:
         yield Line(f"      id: {change.id or _LATER}")
     field_lines = new_field_lines if change.action is Action.CREATE else changed_field_lines
     for field in change.fields:
-        yield from field_lines(field)
+        if not field.drift or only_drift(change):
+            yield from field_lines(field)
+    yield from _drift_lines(change)
     for note in change.notes:
         yield Line(f"      note: {note}", Tone.ASIDE)
+
+
+def _drift_lines(change: Change) -> Iterator[Line]:
+    """What the world did to a resource that the manifests change, too."""
+    drifted = [f for f in change.fields if f.drift]
+    if not drifted or only_drift(change):
+        return
+    yield Line(f"      {DRIFTED[0].lower()}{DRIFTED[1:]}:", Tone.UNSEEN)
+    for field in drifted:
+        yield from changed_field_lines(field)
 
 
 def schedule_lines(plan: Plan, detail: Detail) -> Iterator[Line]:
@@ -184,19 +276,13 @@ def schedule_lines(plan: Plan, detail: Detail) -> Iterator[Line]:
 
 def _step(number: int, step: Step, changes: dict[str, Change]) -> Iterator[Line]:
     if step.kind is StepKind.WINDOW:
-        what = "is off" if is_off_all_along(step, changes) else f"is powered off {window_length(step)}"
-        yield Line(f"{number:>3}. {step.address} {what}", Tone.CHANGED)
+        yield Line(f"{number:>3}. {step.address} {window_text(step, changes)}", Tone.CHANGED)
         yield from (Line(f"       {_owner(g.address, step)}{g.text}") for g in step.goals)
     elif len(step.goals) == 1:
         yield Line(f"{number:>3}. {step.address}: {step.goals[0].text}")
     else:
         yield Line(f"{number:>3}. {step.address}:")
         yield from (Line(f"       {g.text}") for g in step.goals)
-
-
-def window_length(step: Step) -> str:
-    """How long a VM is off, in words."""
-    return f"for about {step.seconds} s" if step.power == "on" else "and stays off"
 
 
 def _owner(address: str, step: Step) -> str:

@@ -16,7 +16,7 @@ _SAID = {
     "call": ("call", Tone.PLAIN),
     "waiting": ("waiting", Tone.ASIDE),
     "goal-met": ("done", Tone.ADDED),
-    "window-opened": ("powered off", Tone.CHANGED),
+    "window-opened": ("window opens", Tone.CHANGED),
     "window-closed": ("window closed", Tone.CHANGED),
     "barrier": ("proof", Tone.UNSEEN),
     "note": ("note", Tone.CHANGED),

@@ -25,6 +25,10 @@ class Redaction:
 
     secrets: Callable[[], Iterable[SecretText]] = tuple
 
+    def also(self, *secrets: SecretText) -> Redaction:
+        """One that looks for these, too."""
+        return Redaction(lambda: (*self.secrets(), *secrets))
+
     def __call__(self, shown: T) -> T:
         """The same value without secrets: of texts, lists, mappings and dataclasses, however deep."""
         words = [s.reveal() for s in self.secrets()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ from typing import Any
 import jsonschema
 import pytest
 
+from dbc_iac.cli.faces import write_parts
 from dbc_iac.emulator import FaultSpec
+from dbc_iac.kinds.goal import Goal
 from dbc_iac.report.contract import plan_schema, report_schema
 from dbc_iac.report.events import event_schema
 from tests.projects import NODE, Emulated, document, project, vm
@@ -166,3 +169,85 @@ def test_the_markdown_says_why_there_is_no_plan(make: Callable[..., Emulated], t
     text = page.read_text()
     assert text.startswith("## dbc-iac: the plan failed\n\nIt ended with exit code 5: there is no plan.\n\n<pre>\n")
     assert html.escape(refused.err.strip()) in text
+
+
+def test_a_replacement_tells_the_old_vm_from_the_new_one(make: Callable[..., Emulated], tmp_path: Path) -> None:
+    emulated = make(vm())
+    emulated.run("apply", "--yes")
+    [old] = emulated.vms
+    project(tmp_path, vm(multicast=["230.0.0.1:5558"]), environ=emulated.project.environ)
+    steps = emulated.run("plan").out.partition("Steps:")[2]
+    [new] = re.findall(r"exists as (\S+) \(generation 2\)", steps)
+    told = [f"old VM {old} is powered off", f"exists as {new}", "is set up completely", f"old VM {old} is deleted"]
+    places = [steps.find(text) for text in told]
+    assert -1 not in places
+    assert places == sorted(places)
+    emulated.network.faults.add(FaultSpec(op="tasks.create", kind="refuse", text="no room", times=9))
+    failed = emulated.run("apply", "--yes")
+    assert "the node refused it: no room; the old one was started again" in failed.out
+    emulated.network.faults.clear()
+    applied = emulated.run("apply", "--yes").err
+    for call in (f"powers old VM {old} off", "creates ", f"deletes old VM {old}"):
+        assert f"call          VirtualMachine/trainer: {call}" in applied
+
+
+def test_the_lines_of_an_apply_say_what_is_done_and_no_word_of_ours(
+    make: Callable[..., Emulated], tmp_path: Path
+) -> None:
+    emulated = make(vm())
+    created = emulated.run("apply", "--yes").err
+    project(tmp_path, vm(memory="16Gi"), environ=emulated.project.environ)
+    changed = emulated.run("apply", "--yes").err
+    words = [line.split(maxsplit=1)[1] for line in changed.splitlines() if "waiting" not in line]
+    assert words == [
+        "window opens  VirtualMachine/trainer: to be off for 1 change",
+        "call          VirtualMachine/trainer: powers it off",
+        "done          VirtualMachine/trainer: is powered off",
+        "call          VirtualMachine/trainer: sets memory to 16Gi",
+        "done          VirtualMachine/trainer: has memory 16Gi",
+        "call          VirtualMachine/trainer: starts it",
+        "done          VirtualMachine/trainer: is running",
+        "window closed VirtualMachine/trainer",
+    ]
+    assert not re.search(r"vm-|port forwards", created + changed)
+
+
+def test_every_goal_says_what_its_call_does() -> None:
+    named = [
+        cls
+        for cls in _goals(Goal)
+        if cls.__module__.startswith("dbc_iac.") and "act" in vars(cls) and "name" in vars(cls)
+    ]
+    silent = {cls.__name__ for cls in named if cls.deed is Goal.deed}
+    assert len(named) > 15
+    assert silent == {"VmUnderOrder", "SnapshotArrived", "InstanceBound", "DiskKnown", "ImageKept"}, (
+        "these call nothing"
+    )
+
+
+def _goals(cls: type[Any]) -> Iterator[type[Any]]:
+    for sub in cls.__subclasses__():
+        yield sub
+        yield from _goals(sub)
+
+
+def test_what_a_policy_refuses_is_told_by_show_and_in_the_comment(
+    make: Callable[..., Emulated], tmp_path: Path
+) -> None:
+    emulated = make(vm())
+    file, kept, markdown = tmp_path / "dbc-iac.yaml", tmp_path / "the.plan", tmp_path / "plan.md"
+    policy = "  policies: [{name: p, deny: 'change.action == \"create\"', message: objected-marker}]\n"
+    file.write_text(file.read_text() + policy)
+    planned = emulated.run("plan", "-o", str(kept), "--markdown", str(markdown))
+    assert planned.code == 5, planned.err
+    for text in (planned.out, markdown.read_text(), emulated.run("show", str(kept)).out):
+        assert "Refused" in text
+        assert "objected" in text
+    assert "> [!CAUTION]\n> **Refused**" in markdown.read_text()
+
+
+def test_parts_of_an_earlier_plan_do_not_stay_beside_a_smaller_one(tmp_path: Path) -> None:
+    file = tmp_path / "plan.md"
+    write_parts(file, ["one", "two", "three"])
+    write_parts(file, ["alone"])
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"plan.md": "alone"}

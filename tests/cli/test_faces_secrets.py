@@ -94,3 +94,21 @@ def test_no_canary_is_in_any_face(emulated: Emulated, tmp_path: Path) -> None:
         assert not [s for s in secrets if s in path.read_text()], path
     assert "in,tcp,22,***,accept" in dict(said)["drift",]
     assert any("***" in text for _, text in said), "what the nodes echoed was met, and taken out"
+
+
+def test_a_secret_that_a_document_repeats_is_hidden_before_it_is_ever_sent(tmp_path: Path) -> None:
+    told = vm(login={"password": {"env": "LOGIN"}}, description=f"log in with {CANARIES['LOGIN']}")
+    emulated = Emulated(project(tmp_path / "lab", told, environ=dict(CANARIES)))
+    markdown, page = tmp_path / "plan.md", tmp_path / "plan.html"
+    planned = emulated.run("plan", "--markdown", str(markdown), "--html", str(page))
+    asked = emulated.run("plan", "--json")
+    applied = emulated.run("apply", "--yes")
+    assert (planned.code, asked.code, applied.code) == (0, 0, 0)
+    shown = [planned.out, planned.err, markdown.read_text(), page.read_text(), asked.out, applied.out, applied.err]
+    shown += [emulated.run(*c).out for c in (["show"], ["show", "--json"], ["vm", "show", "trainer"])]
+    shown.append(emulated.run("state", "show", "VirtualMachine/trainer").out)
+    assert not [text for text in shown if CANARIES["LOGIN"] in text]
+    assert "log in with ***" in planned.out
+    assert "secret-in-the-clear" in asked.out
+    assert "description of VirtualMachine/trainer holds the value of a secret" in planned.err
+    emulated.close()

@@ -69,7 +69,7 @@ def test_drift_is_told_apart_from_what_the_manifests_ask_for(world: Callable[...
     assert "VirtualMachine/trainer" in result.out
     assert "firewall: (none) -> [in,all,all,0.0.0.0/0,accept]" in result.out
     assert "gpus" not in result.out
-    assert "The manifests ask for changes of 2 besides" in result.out
+    assert "The manifests ask for changes of 2 resources" in result.out
     report = emulated.run("drift", "--json").json
     assert [d["address"] for d in report["drifts"]] == ["VirtualMachine/trainer"]
     assert report["pending"] == ["VirtualMachine/second", "VirtualMachine/trainer"]
@@ -108,7 +108,7 @@ def test_many_vms_that_vanished_together_are_one_event_and_nothing_besides(world
     assert result.out.count("do not exist any more") == 1
     assert "does not exist any more" not in result.out
     assert "4 VMs of Node/gpu-a do not exist any more: likely one event" in result.out
-    assert "The manifests ask for changes of 1 besides" in result.out
+    assert "The manifests ask for changes of 1 resource" in result.out
     report = emulated.run("drift", "--json").json
     assert report["pending"] == ["VirtualMachine/new"]
     [event] = report["events"]
@@ -133,7 +133,7 @@ def test_what_a_plan_refuses_is_drift_where_it_was_not_asked_for(world: Callable
     write(emulated, vm(), DISK.replace("50Gi", "40Gi"))
     asked = emulated.run("drift")
     assert asked.code == 0
-    assert "The manifests ask for changes of 1 besides" in asked.out
+    assert "The manifests ask for changes of 1 resource" in asked.out
 
 
 def login(reference: str) -> str:
@@ -158,7 +158,7 @@ def test_a_password_that_was_changed_behind_is_drift_and_one_of_another_referenc
     assert "it drifted from what was applied, or its secret has another value now" in emulated.run("plan").out
     write(emulated, login("PW2"))
     asked = emulated.run("drift")
-    assert (asked.code, "The manifests ask for changes of 1 besides" in asked.out) == (0, True)
+    assert (asked.code, "The manifests ask for changes of 1 resource" in asked.out) == (0, True)
     assert "the manifest differs" in emulated.run("plan").out
     applied(emulated)
     assert emulated.vms[task_id]["password"] == "canarytwo"

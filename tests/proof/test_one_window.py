@@ -40,7 +40,7 @@ def test_five_changes_of_one_vm_are_one_power_cycle(tmp_path: Path) -> None:
         assert result is not None and result.code == 0, result
         power = [path.split("/")[4] for path in interposed.calls if "/start/" in path or "/shutdown/" in path]
         assert power == ["shutdown", "start"]
-        off, on = (seconds(result.err, said) for said in ("powered off  ", "window closed"))
+        off, on = (seconds(result.err, said) for said in ("window opens ", "window closed"))
         durations = emulated.network.spec.gpu_nodes[0].durations
         jobs = 3 * durations.disk + durations.snapshot + 2 * durations.answer
         alone = durations.stop + jobs + durations.start

@@ -13,8 +13,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
 
+from dbc_iac.diagnostics import Diagnostic, Severity
+from dbc_iac.plan.model import Action, FieldChange
 from dbc_iac.report.plan_html import plan_html
-from tests.report.plans import everything, fleet
+from tests.report.plans import change, everything, fleet, plan
 
 
 @pytest.fixture(scope="module")
@@ -164,3 +166,81 @@ def test_it_is_read_without_javascript_and_printed_whole(
     assert whole.locator("details:not([open])").count() == 0
     assert not whole.get_by_label("Search").is_visible()
     whole.close()
+
+
+def test_a_fleet_is_short_and_unfolds(page: Page, files: dict[str, str]) -> None:
+    page.goto(files["fleet"])
+    assert page.evaluate("document.documentElement.scrollHeight") < 2_000
+    page.locator("details.change.create > summary").click()
+    assert page.evaluate("document.documentElement.scrollHeight") < 4_000
+    assert page.get_by_text("4,480 more").is_visible()
+    page.get_by_label("Search").fill("w-4999")
+    expect(page.locator("#found")).to_have_text("1 of 5000 changes")
+    assert page.locator("#r-VirtualMachine-w-4999").is_visible()
+    expect(page.locator("details.rest:visible")).to_have_count(1)
+
+
+def test_what_fits_nothing_says_so_and_is_taken_back(page: Page, files: dict[str, str]) -> None:
+    page.goto(files["everything"])
+    page.get_by_label("Search").fill("no such thing")
+    expect(page.get_by_text("Nothing fits.")).to_be_visible()
+    for heading in ("What the manifests ask for", "What is lost for ever", "What is disturbed"):
+        assert not page.get_by_role("heading", name=heading).is_visible()
+    page.get_by_role("button", name="Show all again").click()
+    expect(page.get_by_text("Nothing fits.")).not_to_be_visible()
+    assert len(visible(page)) == 11
+    assert page.get_by_role("heading", name="What is disturbed").is_visible()
+
+
+def test_a_filter_is_about_timeline_losses_and_graph_too(page: Page, files: dict[str, str]) -> None:
+    page.goto(files["everything"])
+    page.get_by_role("button", name="delete 1").click()
+    expect(page.locator(".timeline tbody tr:visible")).to_have_count(1)
+    expect(page.locator(".loss li:visible")).to_have_count(1)
+    expect(page.locator(".graph a:not(.faint)")).to_have_count(1)
+
+
+def test_a_link_to_what_a_filter_hides_takes_the_filter_back(page: Page, files: dict[str, str]) -> None:
+    page.goto(f"{files['everything']}#r-VirtualMachine-bigger")
+    page.get_by_role("button", name="delete 1").click()
+    page.locator('svg.graph a[aria-label="VirtualMachine/bigger update"]').click()
+    assert page.locator("#r-VirtualMachine-bigger").is_visible()
+    assert page.locator("#found").inner_text() == ""
+    page.get_by_role("link", name="See the change of VirtualMachine/old").click()
+    assert page.url.endswith("#r-VirtualMachine-old")
+
+
+def test_a_narrow_page_breaks_no_word_and_hides_nothing(page: Page, files: dict[str, str]) -> None:
+    page.set_viewport_size({"width": 400, "height": 800})
+    page.goto(files["everything"])
+    page.get_by_role("button", name="Open all").click()
+    cut = "found => found.filter(n => n.checkVisibility() && n.scrollWidth > n.clientWidth + 1).length"
+    assert page.eval_on_selector_all(".scroll:not(.figure)", cut) == 0
+    lines = "found => found.map(n => n.getClientRects().length)"
+    assert set(page.eval_on_selector_all(".fields td[data-label=How]", lines)) == {1}
+    how = page.locator(".fields td[data-label=How]").first
+    assert how.evaluate("n => getComputedStyle(n, '::before').content") == '"How: "'
+
+
+@pytest.mark.parametrize("width", [400, 1400])
+def test_words_without_an_end_are_broken(page: Page, tmp_path: Path, width: int) -> None:
+    long = "x" * 3_000
+    field = FieldChange("desc", long, long, "online")
+    made = plan(
+        change("a", Action.UPDATE, field, reasons=(long,), notes=(long,), losses=(long,)),
+        recovery=(long,), moves=(long,), diagnostics=(Diagnostic("x", Severity.WARNING, long),),
+    )  # fmt: skip
+    (tmp_path / "long.html").write_text(plan_html(made), encoding="utf-8")
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto((tmp_path / "long.html").as_uri())
+    page.get_by_role("button", name="Open all").click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_printed_table_stays_on_its_sheet(page: Page, files: dict[str, str]) -> None:
+    page.set_viewport_size({"width": 700, "height": 1_000})  # A4 between its margins
+    page.goto(files["everything"])
+    page.emulate_media(media="print")
+    right = "getBoundingClientRect().right"
+    over = f"found => found.filter(n => n.{right} > n.closest('section').{right} + 1).length"
+    assert page.eval_on_selector_all("table", over) == 0

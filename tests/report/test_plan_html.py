@@ -14,7 +14,7 @@ from dbc_iac.report.graph import Graph, Vertex, by_machine, dot, mermaid, plan_g
 from dbc_iac.report.layout import BOX, lay_out
 from dbc_iac.report.pages import anchor
 from dbc_iac.report.plan_html import plan_html
-from tests.report.plans import HOSTILE, change, everything, fleet, plan
+from tests.report.plans import HOSTILE, MEMORY, change, everything, fleet, plan, step
 
 VOID = {"meta", "input", "br", "path", "rect", "img", "link", "hr"}
 
@@ -118,3 +118,24 @@ def test_graphs_as_text() -> None:
     quoted = Graph((Vertex('a"b', 'a"b\\'),))
     assert '"a\\"b" [label="a\\"b\\\\\\n"]' in dot(quoted)
     assert "a#quot;b" in mermaid(quoted)
+
+
+def test_no_two_addresses_lead_to_the_same_place() -> None:
+    names = ["x_y", "x-y", "x.y", "x y", "x__y", "x_5f_y", "x/y", "x"]
+    addresses = [f"{kind}/{name}" for kind in ("VirtualMachine", "Disk") for name in names]
+    assert len({anchor(a) for a in addresses}) == len(addresses)
+    assert not re.search(r"[^A-Za-z0-9._~-]", "".join(map(anchor, addresses)))
+
+
+def test_a_new_field_has_one_value_and_no_rule() -> None:
+    [table] = re.findall(r'<table class="fields new">.*?</table>', plan_html(everything()), re.DOTALL)
+    assert re.findall(r"<th[^>]*>([^<]+)</th>", table) == ["Field", "Value"]
+    assert "cold-boot" not in table
+    assert plan_html(everything()).count("5 steps, in their order") == 1
+
+
+def test_one_is_told_as_one() -> None:
+    made = plan(change("x", Action.UPDATE, MEMORY), steps=(step("VirtualMachine/x", "has memory 64Gi"),))
+    assert "<summary>1 step</summary>" in plan_html(made)
+    [vertex] = by_machine(Graph((Vertex("A/b", "b", machine="Node/n"),)), 0).vertices
+    assert vertex.detail == "1 document"

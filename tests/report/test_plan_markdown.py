@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from dbc_iac.diagnostics import Diagnostic, Severity
 from dbc_iac.plan.model import Action, FieldChange
 from dbc_iac.report.grouping import Detail
 from dbc_iac.report.plan_markdown import MOST, plain, plan_markdown
-from tests.report.plans import HOSTILE, change, everything, fleet, plan
+from tests.report.plans import HOSTILE, MEMORY, change, everything, fleet, plan
 
 PARSER = MarkdownIt("gfm-like", {"linkify": False, "html": True})
 
@@ -28,8 +29,9 @@ def test_it_says_what_the_text_says() -> None:
         "### What the manifests ask for",
         "<code>-</code> <b>VirtualMachine/old</b> delete",
         "<b>VirtualMachine/new</b> create",
-        "### What moved since it was applied",
+        "### Moved since it was applied, and is put back",
         "<b>VirtualMachine/stopped</b>",
+        "### Could not be read, and is left alone",
     ]
     places = [text.find(part) for part in order]
     assert -1 not in places, order[places.index(-1)]
@@ -71,7 +73,8 @@ def test_every_part_fits_a_comment_and_is_whole(count: int, detail: Detail) -> N
     if detail is Detail.FULL:
         assert all(any(f"VirtualMachine/w-{n}</b>" in p for p in parts) for n in range(0, count, 97))
     if len(parts) > 1:
-        assert parts[0].rstrip().endswith(f"*Part 1 of {len(parts)}.*")
+        assert f"*Part 1 of {len(parts)}: the others stand in files beside the first" in parts[0]
+        assert parts[1].rstrip().endswith(f"*Part 2 of {len(parts)}.*")
 
 
 def test_one_huge_change_is_cut_and_says_so() -> None:
@@ -79,3 +82,28 @@ def test_one_huge_change_is_cut_and_says_so() -> None:
     [text] = plan_markdown(plan(huge))
     assert len(text) <= MOST
     assert "more characters, see `dbc-iac plan --full`" in text
+
+
+@pytest.mark.parametrize(
+    "line", ["VirtualMachine/now has what VirtualMachine/before had", "@\x1b" * 5_000, "*" * 9_000]
+)
+def test_a_thousand_lines_of_a_list_fit_too_whatever_they_hold(line: str) -> None:
+    warned = tuple(Diagnostic("x", Severity.WARNING, f"{n} {line}") for n in range(1_000))
+    losses = change("x", Action.DELETE, losses=(line,) * 1_000)
+    made = plan(losses, recovery=(line,) * 3_000, moves=(line,) * 1_000, diagnostics=warned)
+    parts = plan_markdown(made)
+    assert all(len(part.encode()) <= MOST for part in parts)
+    assert "and 2,960 more, see `dbc-iac plan --full`" in "".join(parts)
+
+
+@pytest.mark.parametrize("text", ["see www.evil.example now", "ftp://evil.example", "https://evil.example"])
+def test_nothing_becomes_a_link_by_itself(text: str) -> None:
+    made = plan(change("x", Action.UPDATE, losses=(text,), reasons=(text,)), recovery=(text,))
+    [shown] = plan_markdown(made)
+    assert "www." not in shown
+    assert "://" not in re.sub(r"://\u200b", "", shown)
+
+
+def test_reasons_are_text() -> None:
+    [shown] = plan_markdown(plan(change("x", Action.UPDATE, MEMORY, reasons=("the manifest differs",))))
+    assert "<b>VirtualMachine/x</b> update: the manifest differs</summary>" in shown

@@ -81,15 +81,30 @@ def test_the_tree_shows_what_is_under_way_by_machine_how_far_and_since_when() ->
     assert "\x1b" not in text
 
 
-def test_a_tree_of_many_is_no_higher_than_a_terminal() -> None:
-    live = LiveProgress(io.StringIO(), Screen(columns=80), lambda: 1.0, {}, 500)
+@pytest.mark.parametrize("machines", [0, 7, 500])
+def test_a_tree_of_many_leaves_room_for_what_is_said(monkeypatch: pytest.MonkeyPatch, machines: int) -> None:
+    monkeypatch.setenv("LINES", "24")
+    places = {f"VirtualMachine/w-{n}": f"Node/n-{n % machines}" for n in range(500)} if machines else {}
+    live = LiveProgress(io.StringIO(), Screen(columns=80), lambda: 1.0, places, 500)
     for n in range(500):
         live.tell(Event("call", f"VirtualMachine/w-{n}", "create", 0.0))
     shown = Console(file=io.StringIO(), width=80, record=True)
     shown.print(live.drawn())
-    text = shown.export_text()
-    assert len(text.splitlines()) <= 23
-    assert "... and 480 more" in text
+    rows = shown.export_text().splitlines()
+    assert len(rows) <= 16
+    told = sum("VirtualMachine/w-" in row for row in rows)
+    assert told >= 7
+    assert f"... and {500 - told} more" in rows[-1]
+
+
+def test_that_it_stops_stays_in_the_head_of_the_tree_and_no_row_reaches_the_edge() -> None:
+    live = LiveProgress(io.StringIO(), Screen(columns=80), lambda: 1.0, {}, 1)
+    live.tell(Event("call", VM, "x" * 200, 0.0))
+    written = io.StringIO()
+    live.say("stopping: nothing new is started")
+    Console(file=written, width=live.width).print(live.drawn())
+    assert "0 of 1 changes ended, 1 under way, stopping\n" in written.getvalue()
+    assert max(map(len, written.getvalue().splitlines())) < 80 - len("^C")
 
 
 @pytest.mark.parametrize("value", [
@@ -117,3 +132,18 @@ def test_the_end_report_as_markdown_says_everything_and_nothing_of_others_is_mar
     assert "Power off or destroy what holds them" in text
     assert "<img" not in text.replace("\\<img", "")
     assert "<details><summary>2 done</summary>" in text
+
+
+def test_an_advice_is_told_once_with_whom_it_is_for_and_no_failure_twice() -> None:
+    failed = {f"VirtualMachine/w-{n}": "the node refused it: allocate gpu failed" for n in range(9)}
+    problems = tuple(
+        Diagnostic("goal-failed", Severity.ERROR, f"{a}: {why}", remedy="See.", address=a) for a, why in failed.items()
+    )
+    text = report_markdown(Report(failed=failed, diagnostics=problems))
+    assert text.count("allocate gpu failed") == 9
+    assert "- VirtualMachine/w-0, VirtualMachine/w-1, VirtualMachine/w-2 and 6 more: Power off" in text
+
+
+def test_what_is_none_is_not_counted() -> None:
+    assert "ended after 0 min 0 s: 1 done, 1 failed.\n" in report_text(Report(done=("A/b",), failed={"A/c": "why"}))
+    assert "ended after 0 min 0 s: 1 done.\n" in report_text(Report(done=("A/b",)))

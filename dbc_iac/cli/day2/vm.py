@@ -90,7 +90,10 @@ def show_vm(app: App, /, vm: str, node: str, identity: str, order: str, reveal: 
 
     found, details = run(app, as_json, work)
     shown = plain_json(details, reveal=reveal)
-    app.show(_text(found, details, reveal), {"document": found.address, **(shown if isinstance(shown, dict) else {})})
+    value: dict[str, Json] = {"document": found.address, **(shown if isinstance(shown, dict) else {})}
+    hiding = app.redaction.also(details.login_password, details.vnc_password)
+    text = _text(found, details, reveal)
+    app.show(text if reveal else hiding(text), value if reveal else hiding(value))
 
 
 async def details_of(console: Console, found: Found) -> VmDetails:

@@ -23,7 +23,8 @@ _ONE_CYCLE = 2
 
 @dataclass(frozen=True, kw_only=True)
 class VmFinished(Goal):
-    """A new VM has its port forwards. Holds wherever the notes do not prove the contrary, and after one power cycle.
+    """A new VM is set up completely, port forwards included. Holds wherever the notes do not prove the contrary, and
+    after one power cycle.
 
     `calls`: how many of that cycle have been accepted.
     """
@@ -36,7 +37,11 @@ class VmFinished(Goal):
 
     @property
     def text(self) -> str:
-        return "has its port forwards"
+        return "is set up completely"
+
+    @property
+    def deed(self) -> str:
+        return "powers it off and on once, since the node did not finish it"
 
     async def look(self, reader: Reader) -> Seen:
         status, problem = await status_of(reader, self)

@@ -44,6 +44,10 @@ class VmExists(Goal):
     def text(self) -> str:
         return f"exists as {self.id} (generation {self.generation}) and runs"
 
+    @property
+    def deed(self) -> str:
+        return f"creates {self.id}"
+
     async def look(self, reader: Reader) -> Seen:
         status, problem = await status_of(reader, self)
         if problem:
@@ -113,6 +117,10 @@ class VmModified(Goal):
     def text(self) -> str:
         return "has " + ", ".join(f"{path} {shown(value)}" for path, value in self.change.items())
 
+    @property
+    def deed(self) -> str:
+        return "sets " + ", ".join(f"{path} to {shown(value)}" for path, value in self.change.items())
+
     async def look(self, reader: Reader) -> Seen:
         return Seen(Sight.UNMET)  # several fields are never reported: the node's ok is all there is
 
@@ -157,6 +165,10 @@ class VmPassword(Goal):
     def text(self) -> str:
         return f"account {self.username} has the password of login.password"
 
+    @property
+    def deed(self) -> str:
+        return f"sets the password of account {self.username}"
+
     async def look(self, reader: Reader) -> Seen:
         return Seen(Sight.UNMET)
 
@@ -180,6 +192,10 @@ class DiskHasSize(Goal):
     @property
     def text(self) -> str:
         return f"disk {self.file} has {self.size} GiB"
+
+    @property
+    def deed(self) -> str:
+        return f"enlarges disk {self.file} to {self.size} GiB"
 
     async def look(self, reader: Reader) -> Seen:
         details = await reader.vm(self.reach, self.vm)

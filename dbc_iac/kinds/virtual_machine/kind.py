@@ -228,7 +228,7 @@ class VirtualMachine(Kind[VirtualMachineSpec]):
     def delete(self, task: Task) -> Iterator[Goal]:
         yield VmAbsent(
             address=task.address, reach=task.old_reach or task.reach, id=task.old_id, vm=task.old_id,
-            patience=task.patience or 3600.0,
+            patience=task.patience or 3600.0, old=task.id not in {"", task.old_id},
         )  # fmt: skip
 
     async def mends(self, task: Task, refused: str, reader: Reader) -> Iterable[Goal]:
@@ -242,7 +242,10 @@ class VirtualMachine(Kind[VirtualMachineSpec]):
 
     def power(self, task: Task, *, to: Literal["on", "off"] | str) -> Goal:
         side: Literal["on", "off"] = "on" if to == "on" else "off"
-        return VmPower(address=task.address, reach=task.reach, id=task.id, vm=task.id, fields={"power": side}, to=side)
+        return VmPower(
+            address=task.address, reach=task.reach, id=task.id, vm=task.id, fields={"power": side}, to=side,
+            old=task.id == task.old_id,
+        )  # fmt: skip
 
     def _password(self, task: Task) -> Goal:
         username = str(task.desired["login.username"])

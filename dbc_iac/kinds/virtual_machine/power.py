@@ -35,6 +35,8 @@ class VmPower(Goal):
     call_class = CallClass.STATE_CONDITIONED
     queued_visibly = True
     to: Literal["on", "off"]
+    old: bool = False
+    """It is the VM that another one takes the place of, under the same address."""
 
     @property
     def powers(self) -> str:
@@ -42,7 +44,13 @@ class VmPower(Goal):
 
     @property
     def text(self) -> str:
-        return "is running" if self.to == "on" else "is powered off"
+        whose = f"old VM {self.id} " if self.old else ""
+        return f"{whose}is running" if self.to == "on" else f"{whose}is powered off"
+
+    @property
+    def deed(self) -> str:
+        whom = f"old VM {self.id}" if self.old else "it"
+        return f"starts {whom}" if self.to == "on" else f"powers {whom} off"
 
     async def look(self, reader: Reader) -> Seen:
         status, problem = await status_of(reader, self)
@@ -74,6 +82,10 @@ class VmRestarted(Goal):
     @property
     def text(self) -> str:
         return "is off: it starts anew when it is started" if self.stays_off else "has been powered off and on once"
+
+    @property
+    def deed(self) -> str:
+        return "is powered off and on once, by its offline window"
 
     async def look(self, reader: Reader) -> Seen:
         return Seen(Sight.UNMET)
@@ -114,10 +126,16 @@ class VmAbsent(Goal):
     call_class = CallClass.KEYED
     deletes = True
     queued_visibly = True
+    old: bool = False
+    """Another VM has taken its place under the same address."""
 
     @property
     def text(self) -> str:
-        return "does not exist any more"
+        return f"old VM {self.id} is deleted" if self.old else "does not exist any more"
+
+    @property
+    def deed(self) -> str:
+        return f"deletes {'old ' if self.old else ''}VM {self.id}"
 
     async def look(self, reader: Reader) -> Seen:
         status, problem = await status_of(reader, self)

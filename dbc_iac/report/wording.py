@@ -1,0 +1,24 @@
+"""Numbers as people say them. Pure."""
+
+from __future__ import annotations
+
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+_SHORT = 120
+"""Seconds up to which a time is told in seconds."""
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """How many of what: `1 step`, `1,200 steps`."""
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
+def duration(seconds: int) -> str:
+    """About how long, in two units at the most: `60 s`, `25 min`, `8 h 20 min`, `2 d 3 h`."""
+    if seconds <= _SHORT:
+        return f"{seconds} s"
+    minutes = -(-seconds // _MINUTE) * _MINUTE
+    for size, name, less, small in ((_DAY, "d", _HOUR, "h"), (_HOUR, "h", _MINUTE, "min")):
+        if minutes >= size:
+            whole, rest = divmod(minutes, size)
+            return f"{whole} {name}" + (f" {rest // less} {small}" if rest // less else "")
+    return f"{minutes // _MINUTE} min"
