@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
 from dbc_iac.kinds import kind_of
-from dbc_iac.plan.decide import Decisions, lost
+from dbc_iac.plan.decide import Decisions
 from dbc_iac.plan.model import Action, Change
+from dbc_iac.plan.removal import lost
 from dbc_iac.plan.tasks import same_again
 
 _NEW = frozenset({Action.CREATE, Action.REPLACE})

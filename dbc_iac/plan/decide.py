@@ -17,14 +17,13 @@ from dbc_iac.plan.graph import dependencies
 from dbc_iac.plan.model import Action, Change, FieldChange
 from dbc_iac.plan.ownership import foreign, moved_node, unproved, with_birth
 from dbc_iac.plan.refresh import World, external
+from dbc_iac.plan.removal import EXPIRED, left_of, let_go, lost, removal, unless_let_go
 from dbc_iac.plan.session import Options, Session
 from dbc_iac.plan.standing import implied
-from dbc_iac.state.document import LEFT, Binding, Intent
+from dbc_iac.state.document import Intent
 from dbc_iac.values import Json
 
-GONE = "it does not exist any more"
 DOWN_REASON = "it is down because of us: an earlier run powered it off to change it, and could not start it again"
-_EXPIRED = "its machine is not rented any more (--forget-expired)"
 
 
 @dataclass(slots=True)
@@ -45,13 +44,17 @@ def decide(session: Session, world: World, desired: Mapping[str, dict[str, Json]
         if candidate.resource is not None and external(candidate.resource):
             made.problems.extend(_external(candidate.resource, observation))
             if candidate.binding is not None:
-                made.changes[address] = _let_go(candidate)
+                made.changes[address] = let_go(candidate)
         elif resource is None:
             if candidate.binding is not None:
-                made.changes[address] = _forgotten(_removal(candidate, observation, options), session, options)
+                made.changes[address] = unless_let_go(removal(candidate, observation, options), session, options)
             elif candidate.begun is not None and observation.present is not False:
                 # An earlier creation came late: absent is left pending, for it may come still.
-                _unwanted(candidate, observation, options, made)
+                left = left_of(candidate, observation, made.changes, options)
+                if isinstance(left, Change):
+                    made.changes[address] = left
+                elif left is not None:
+                    made.problems.add(left)
         else:
             want = desired[address]
             if _down_because_of_us(candidate, observation):
@@ -93,48 +96,6 @@ def _was_to_come_back(candidate: Candidate) -> bool:
     bound, intent = candidate.binding, candidate.intent
     said = intent is not None and intent.detail.get("power") == DOWN
     return bound is not None and (said or bound.applied.get("power") == DOWN)
-
-
-def _unwanted(candidate: Candidate, observation: Observation, options: Options, made: Decisions) -> None:
-    """What an ended run began goes, unless the change of its address makes it; what cannot be had again is told of."""
-    begun = candidate.begun
-    assert begun is not None  # noqa: S101 - the caller looked
-    if _still_wanted(begun, made.changes):
-        return
-    if kind_of(begun.kind).irreplaceable and candidate.address not in options.destroy_identity:
-        made.problems.add(
-            Diagnostic(
-                "begun-and-left",
-                Severity.WARNING,
-                f"an earlier run made {observation.id} for {begun.address}, and nothing asks for it any more",
-                "It is not in the state, and is left as it is: what is destroyed of it cannot be had again.",
-                f"Write its document again, or use --destroy-identity {candidate.address}.",
-                address=candidate.address,
-                exit_code=ExitCode.OK,
-            )
-        )
-        return
-    bound = begun.model_copy(update={"address": candidate.address, "id": begun.id or observation.id})
-    made.changes[candidate.address] = _removal(replace(candidate, id=bound.id, binding=bound), observation, options)
-
-
-def _still_wanted(begun: Binding, changes: Mapping[str, Change]) -> bool:
-    """Whether the change of its address makes what was begun, or cannot tell."""
-    change = changes.get(begun.address.partition(LEFT)[0])
-    if change is None or change.action is Action.UNKNOWN:
-        return change is not None
-    if begun.id:
-        return change.id == begun.id
-    alike = all(change.desired.get(path) == value for path, value in begun.applied.items())
-    return alike and change.generation == begun.generation and change.action in {Action.CREATE, Action.REPLACE}
-
-
-def _let_go(candidate: Candidate) -> Change:
-    """Its document has become external: what was ours is looked at from now on, and never deleted."""
-    seen = Observation(None, reason="")
-    change = _removal(candidate, seen, Options())
-    reason = "its document is external now: it stays where it is"
-    return replace(change, action=Action.FORGET, reasons=(reason,), desired={"external": True})
 
 
 def _external(resource: Resource[Spec], observation: Observation) -> list[Diagnostic]:
@@ -203,7 +164,7 @@ def _wanted(
     """The change of a resource that the manifests want."""
     if observation.present is None:
         if observation.not_rented and options.forget_expired and candidate.binding is not None:
-            return replace(base, action=Action.FORGET, old_id=candidate.id, reasons=(_EXPIRED,))
+            return replace(base, action=Action.FORGET, old_id=candidate.id, reasons=(EXPIRED,))
         return replace(base, action=Action.UNKNOWN, reasons=(observation.reason,), authority=observation.authority)
     begun = candidate.begun
     if begun is not None and observation.present and made_otherwise(begun, base.desired):
@@ -353,62 +314,6 @@ def _anew(
         known=known,
         unsettled=unsettled,
     )
-
-
-def _removal(candidate: Candidate, observation: Observation, options: Options) -> Change:
-    """The change of a resource that is in state, and that nothing wants any more."""
-    binding = candidate.binding
-    assert binding is not None  # noqa: S101 - a removal is of something bound
-    change = Change(
-        candidate.address,
-        candidate.kind,
-        Action.DELETE,
-        reasons=(_why_removed(candidate, options),),
-        id=binding.id,
-        old_id=binding.id,
-        generation=binding.generation,
-        node=candidate.place.name,
-        holder=binding.holder,
-        holder_id=candidate.holder_id,
-        applied=dict(binding.applied),
-        resolved=dict(binding.resolved),
-        reach=candidate.place.to_json(),
-        old_reach=dict(binding.where),
-        dependencies=binding.dependencies,
-        protected=binding.protected,
-        patience=(candidate.resource.spec.timeouts.delete or 0) if candidate.resource is not None else 0,
-    )
-    if observation.present is None:
-        if observation.not_rented and options.forget_expired:
-            return replace(change, action=Action.FORGET, reasons=(_EXPIRED,))
-        return replace(change, action=Action.UNKNOWN, reasons=(observation.reason,), authority=observation.authority)
-    if not observation.present:
-        return replace(change, action=Action.FORGET, reasons=(GONE,))
-    if left := kind_of(candidate.kind).left_behind(binding.applied):
-        return replace(change, action=Action.FORGET, reasons=(*change.reasons, left))
-    return replace(change, observed=dict(observation.values), losses=lost(change))
-
-
-def lost(change: Change) -> tuple[str, ...]:
-    """What is irreversibly gone when the object of a change goes."""
-    loss = kind_of(change.kind).loss({**change.applied, **change.observed})
-    return (f"{change.address}: {loss}",) if loss else ()
-
-
-def _forgotten(change: Change, session: Session, options: Options) -> Change:
-    """`removed` of the project file: the object is let go, not deleted."""
-    if change.action is not Action.DELETE or change.address not in session.removed or options.destroy:
-        return change
-    reason = "`removed` says to let it go: it stays where it is"
-    return replace(change, action=Action.FORGET, losses=(), reasons=(reason,))
-
-
-def _why_removed(candidate: Candidate, options: Options) -> str:
-    if candidate.intent is not None and candidate.intent.creates and candidate.intent.id == candidate.id:
-        return "an earlier run began it, and nothing wants it any more"
-    if LEFT in candidate.address:
-        return "another took its place, and an earlier run could not take it away"
-    return "destroy was asked for" if options.destroy else "its document is gone"
 
 
 def unreadable(change: Change) -> Diagnostic:

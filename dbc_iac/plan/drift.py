@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.reader import Reader
-from dbc_iac.plan.decide import GONE, Decisions, unreadable
+from dbc_iac.plan.decide import Decisions, unreadable
 from dbc_iac.plan.model import Action, Change, FieldChange
 from dbc_iac.plan.planner import decided, with_known
 from dbc_iac.plan.refresh import refresh
+from dbc_iac.plan.removal import GONE
 from dbc_iac.plan.session import Options, Session
 from dbc_iac.values import Json
 
