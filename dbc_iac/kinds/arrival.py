@@ -93,22 +93,31 @@ class SnapshotArrived(Goal):
 
 @dataclass(frozen=True, kw_only=True)
 class SnapshotSent(SnapshotArrived):
-    """Its file has been sent again, from the copy that the node keeps: that completes whatever is missing."""
+    """Its file is there whole, or has been sent again from the copy that the node keeps: that completes it.
+
+    For what an earlier run began, and nobody has watched since. `ended`: its upload had ended when the plan was made.
+    """
 
     name = "snapshot-sent"
     call_class = CallClass.IDEMPOTENT
     ends_process = True
+    ended: bool
     begun: bool = False
 
     @property
     def text(self) -> str:
-        return f"the file of snapshot {self.id} has been sent again to {self.image_server}, whole"
+        if self.ended:
+            return f"the file of snapshot {self.id} has been sent again to {self.image_server}, whole"
+        return f"the file of snapshot {self.id} is in {self.image_server}, sent once more if nobody saw it arrive"
+
+    @property
+    def deed(self) -> str:
+        return f"sends the file of snapshot {self.id} to {self.image_server} again"
 
     async def look(self, reader: Reader) -> Seen:
         if not self.begun:
-            found = await find_snapshot(reader, self.reach, self.vm, self.id)
-            busy = isinstance(found, Known) and found.value is not None and found.value.status != IDLE
-            return await super().look(reader) if busy else Seen(Sight.UNMET)
+            seen = await super().look(reader)
+            return replace(seen, sight=Sight.UNMET) if seen.sight is Sight.FAILED else seen
         listed = await reader.snapshots(self.reach, self.vm)
         found_ = next((s for s in listed.value if s.name == self.id), None) if isinstance(listed, Known) else None
         progress = await reader.upload(self.reach, found_.file) if found_ is not None else None

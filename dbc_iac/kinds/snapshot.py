@@ -250,13 +250,18 @@ class Snapshot(Kind[SnapshotSpec]):
         yield self._arrived(task)
 
     def _arrived(self, task: Task) -> Goal:
-        """What an earlier run began, and nobody has watched since, is sent again."""
+        """What an earlier run began, and nobody watched since, is watched, and sent again where that is too late."""
         ended = task.observed.get(_STATUS) == IDLE
-        goal = SnapshotSent if ended and task.applied else SnapshotArrived
-        return goal(
-            address=task.address, reach=task.reach, id=task.id, vm=task.holder_id, believed=ended and not task.applied,
-            image_server=str(task.applied.get("imageServer") or task.desired["imageServer"]),
-            patience=task.patience or 7200.0,
+        server = str(task.applied.get("imageServer") or task.desired["imageServer"])
+        patience = task.patience or 7200.0
+        if task.applied:
+            return SnapshotSent(
+                address=task.address, reach=task.reach, id=task.id, vm=task.holder_id, image_server=server,
+                patience=patience, ended=ended,
+            )  # fmt: skip
+        return SnapshotArrived(
+            address=task.address, reach=task.reach, id=task.id, vm=task.holder_id, image_server=server,
+            patience=patience, believed=ended,
         )  # fmt: skip
 
     def update(self, task: Task) -> Iterator[Goal]:

@@ -58,8 +58,7 @@ def test_a_short_window_is_short(
     project(tmp_path, vm(**changed), environ=emulated.project.environ)
     result = emulated.run("apply", "--yes")
     opened, closed = (
-        next(line for line in result.err.splitlines() if said in line)[:7]
-        for said in ("powered off  ", "window closed")
+        next(line for line in result.err.splitlines() if said in line)[:7] for said in ("window opens", "window closed")
     )
     minutes, rest = closed.split(":")
     assert opened.strip() == "0:00"
@@ -110,7 +109,7 @@ def test_a_hook_that_fails_is_told_before_the_vm_is_powered_off_by_force(
     project(tmp_path, vm(**hook("false", force=True), cpus=8), environ=emulated.project.environ)
     result = emulated.run("apply", "--yes")
     assert result.code == 0, result.err
-    assert result.err.index("beforeOffline: ended with 1") < result.err.index("powered off  ")
+    assert result.err.index("beforeOffline: ended with 1") < result.err.index("window opens")
 
 
 def test_a_vm_that_is_deleted_is_warned_by_its_hook(make: Callable[..., Emulated], tmp_path: Path) -> None:

@@ -174,7 +174,7 @@ class Hypervisor:
         if state is DomainState.SHUTOFF:
             domain.live = None
             domain.address_at = None
-        elif domain.live is None:
+        elif domain.live is None and state is not DomainState.CRASHED:  # what never ran holds nothing when it crashes
             domain.live = domain.definition
         if starts:
             domain.address_at = self._clock.now() + domain.guest.boot_seconds if domain.guest.dhcp else None

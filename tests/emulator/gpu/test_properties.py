@@ -47,6 +47,10 @@ async def _do(node: Node, kind: str, task_id: str, value: str) -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.lists(_STEP, max_size=25))
 @example([("create", IDS[1], "0"), ("wait", "", "0.1"), ("restart", IDS[1], ""), ("crash", IDS[1], "")])
+@example(
+    [("create", IDS[0], "2"), ("wait", "", "0.1"), ("modify", IDS[0], "1"), ("create", IDS[1], "1"), ("wait", "", "30"),
+     ("crash", IDS[1], "")]
+)  # fmt: skip
 def test_no_card_is_shared_and_the_queue_always_drains(steps: list[tuple[str, str, str]]) -> None:
     async def test() -> None:
         node = Node(spec(), machine_rental())
