@@ -3,42 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
-from tests.projects import Emulated, document, project, vm
+from tests.cli.runs import applied, assert_empty, write
+from tests.projects import Emulated, document, vm
 
 DISK = document("Disk", "scratch", {"vm": "trainer", "size": "50Gi"})
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[Callable[..., Emulated]]:
-    made: list[Emulated] = []
-
-    def build(*documents: str, **more: Any) -> Emulated:
-        made.append(Emulated(project(tmp_path, *documents), more))
-        return made[-1]
-
-    yield build
-    for emulated in made:
-        emulated.close()
-
-
-def write(emulated: Emulated, *documents: str) -> None:
-    project(emulated.project.directory, *documents, environ=emulated.project.environ)
-
-
-def applied(emulated: Emulated, *options: str) -> None:
-    result = emulated.run("apply", "--yes", *options)
-    assert result.code == 0, result.out + result.err
-
-
-def assert_empty(emulated: Emulated) -> None:
-    result = emulated.run("plan", "--detailed-exitcode")
-    assert result.code == 0, result.out + result.err
 
 
 def test_a_renamed_document_keeps_its_vm_by_state_mv(world: Callable[..., Emulated]) -> None:

@@ -3,45 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.cli.runs import applied, assert_empty, write
 from tests.cli.test_fields import MANAGER, SERVER, bare_metal
-from tests.projects import NODE_ID, Emulated, document, project, vm
+from tests.projects import NODE_ID, Emulated, document, vm
 
 PORTS = {"ssh": 20100, "vnc": 20101}
 OWN_FILE = {"gpuNodes": [{"id": NODE_ID, "files": ["mydata.qcow2", "data_7_20240101000000.qcow2"]}]}
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[Callable[..., Emulated]]:
-    made: list[Emulated] = []
-
-    def build(*documents: str, directory: str = "lab", **more: Any) -> Emulated:
-        (tmp_path / directory).mkdir()
-        made.append(Emulated(project(tmp_path / directory, *documents), more))
-        return made[-1]
-
-    yield build
-    for emulated in made:
-        emulated.close()
-
-
-def write(emulated: Emulated, *documents: str) -> None:
-    project(emulated.project.directory, *documents, environ=emulated.project.environ)
-
-
-def applied(emulated: Emulated, *options: str) -> None:
-    result = emulated.run("apply", "--yes", *options)
-    assert result.code == 0, result.out + result.err
-
-
-def assert_empty(emulated: Emulated) -> None:
-    result = emulated.run("plan", "--detailed-exitcode")
-    assert result.code == 0, result.out + result.err
 
 
 def lose_state(emulated: Emulated) -> None:

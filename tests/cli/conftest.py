@@ -1,0 +1,26 @@
+"""Fixtures that several tests of the command line share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.projects import Emulated, project
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[Callable[..., Emulated]]:
+    """Makes emulated worlds with a project of the given documents; further arguments are parts of the world."""
+    made: list[Emulated] = []
+
+    def build(*documents: str, directory: str = ".", **more: Any) -> Emulated:
+        (tmp_path / directory).mkdir(exist_ok=True)
+        made.append(Emulated(project(tmp_path / directory, *documents), more))
+        return made[-1]
+
+    yield build
+    for emulated in made:
+        emulated.close()
