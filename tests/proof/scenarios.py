@@ -152,7 +152,7 @@ SCENARIOS = [
             world=gpu_node(guest={"bootSeconds": 600})),
     row(26, "a job does not wait for what is made", Write(SMALL), Run("apply --yes --no-wait", 7, said=("still",)), Wait(900),
             *CONVERGES, There(1, disks=(20, 20, 50)), world=gpu_node(guest={"bootSeconds": 600})),
-    row(27, "the clock of the runner jumps", elsewhere=("tests.state.test_lock:test_of_two_processes_one_holds_it_and_a_killed_one_frees_it",)),
+    row(27, "the clock of the runner jumps", elsewhere=("tests.state.test_backends:test_a_lease_is_taken_over_after_its_end_only",)),
     row(28, "a session is for ever", elsewhere=("tests.cli.test_day2_wallet:test_a_third_party_can_use_the_session",)),
     row(29, "another stops our VM", Write((vm(),)), APPLIED, Act(hand("power_off", task_id="$vm")), Run("drift", 2, said=("power: on -> off",)),
             *CONVERGES, There(1)),
