@@ -90,6 +90,13 @@ def unsure(binding: Binding, intents: Iterable[Intent]) -> Binding:
     return binding if uncertain == binding.uncertain else binding.model_copy(update={"uncertain": uncertain})
 
 
+def _stays(intent: Intent, state: State, observations: Mapping[str, Observation]) -> bool:
+    """Whether nothing asks for what was begun, and nothing could take it away."""
+    begun = begun_by(intent, state)
+    alone = left_address(intent) in observations
+    return alone and begun is not None and bool(kind_of(begun.kind).left_behind(begun.applied))
+
+
 def settled(
     state: State, changes: Mapping[str, Change], observations: Mapping[str, Observation], waiting: frozenset[str]
 ) -> Iterator[int]:
@@ -104,7 +111,7 @@ def settled(
             seen = observations.get(left_address(intent)) or observations.get(intent.address)
             never = intent.call_class == CallClass.BLIND and not open_yet and seen is not None and seen.present is False
             taken_over = not intent.id and left_address(intent) in changes
-            if never or taken_over:
+            if never or taken_over or _stays(intent, state, observations):
                 yield intent.number
             continue
         change = changes.get(intent.address)

@@ -144,6 +144,7 @@ def _base(session: Session, candidate: Candidate, resource: Resource[Spec], want
         secrets=refs,
         marker=kind.marker(resource, session.inventory, candidate.generation),
         dependencies=dependencies(resource, session.inventory),
+        old_dependencies=binding.dependencies if binding else (),
         follows=tuple(sorted(implied(session.inventory).get(candidate.address, ()))),
         protected=kind.protected(resource),
         delete_first=lifecycle.replace == "deleteFirst" or not kind.parks,

@@ -11,6 +11,7 @@ from dbc_iac.kinds.kind import Sought
 from dbc_iac.kinds.reach import Reach
 from dbc_iac.kinds.reader import Reader
 from dbc_iac.plan.model import Action, Change, Plan
+from dbc_iac.plan.removal import GONE
 from dbc_iac.plan.review import moved_way
 from dbc_iac.plan.session import Session
 from dbc_iac.state.document import State
@@ -55,6 +56,8 @@ async def _look(change: Change, session: Session, reader: Reader) -> Observation
 
 
 def _moved(change: Change, seen: Observation) -> Iterator[Diagnostic]:
+    if change.action is Action.FORGET and GONE not in change.reasons:
+        return  # it is let go wherever it is, and nothing is called
     if seen.present is None:
         yield _stale(change, f"{change.address} cannot be read now: {seen.reason}")
     elif bool(seen.present) != (change.action is not Action.FORGET):

@@ -94,6 +94,8 @@ class Change:
     marker: str = ""
     known: tuple[str, ...] = ()
     dependencies: tuple[str, ...] = ()
+    old_dependencies: tuple[str, ...] = ()
+    """What the object that is there needed when it was made."""
     follows: tuple[str, ...] = ()
     """Addresses that it does not name, and that must stand before it: they bring a file that it is made of."""
     users: Mapping[str, str] = field(default_factory=dict)

@@ -76,10 +76,10 @@ def left_of(
     candidate: Candidate, observation: Observation, changes: Mapping[str, Change], options: Options
 ) -> Change | Diagnostic | None:
     """What an ended run began and nothing asks for goes; what cannot be had again is told of. None: the change of its
-    address makes it."""
+    address makes it, or it stays where it is whoever asks for it."""
     begun = candidate.begun
     assert begun is not None  # noqa: S101 - the caller looked
-    if _still_wanted(begun, changes):
+    if _still_wanted(begun, changes) or kind_of(begun.kind).left_behind(begun.applied):
         return None
     if kind_of(begun.kind).irreplaceable and candidate.address not in options.destroy_identity:
         return Diagnostic(

@@ -156,7 +156,8 @@ def _order_removal(change: Change, changes: Mapping[str, Change], drafts: dict[s
     if removal is None or kind_of(change.kind).outlives_holder:  # what others took from it stays
         return
     for other in changes.values():
-        if change.address not in other.dependencies and other.holder != change.address:
+        needed = {*other.dependencies, *other.old_dependencies}
+        if change.address not in needed and other.holder != change.address:
             continue
         if other.holder == change.address:
             continue  # its old disks go with it

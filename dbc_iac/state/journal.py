@@ -218,8 +218,9 @@ def _answer(number: int, outcome: str, pending: dict[int, Intent]) -> None:
     """What a result settles.
 
     A call that was refused or not sent is settled, and says nothing about an earlier try whose outcome is not known:
-    that one may be carried out yet, minutes later. A call that may have got through stands for its earlier tries too.
-    A creation that was refused after part of it had been done may have made something; a change says so by its fields.
+    that one may be carried out yet, minutes later. A call that may have got through stands for its earlier tries too,
+    not for those of another generation. A creation that was refused after part of it had been done may have made
+    something; a change says so by its fields.
     """
     intent = pending.get(number)
     if intent is None:
@@ -227,8 +228,8 @@ def _answer(number: int, outcome: str, pending: dict[int, Intent]) -> None:
     if outcome in {"refused", "not-sent"} or (outcome == "partial" and not intent.creates):
         del pending[number]
         return
-    tried = (intent.address, intent.goal, intent.id)
-    for earlier in [n for n, i in pending.items() if n < number and (i.address, i.goal, i.id) == tried]:
+    tried = (intent.address, intent.goal, intent.id, intent.generation)
+    for earlier in [n for n, i in pending.items() if n < number and (i.address, i.goal, i.id, i.generation) == tried]:
         del pending[earlier]
 
 

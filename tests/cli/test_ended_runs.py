@@ -37,6 +37,7 @@ def image(**spec: Any) -> str:
     return document("Image", "torch", {"node": "gpu-a", "file": "torch.qcow2", "imageServer": "ID_1", **spec})
 
 
+EXPORT = document("ImageExport", "copy", {"node": "gpu-a", "file": "win10.qcow2", "imageServer": "ID_2"})
 SNAPSHOT = {"vm": "trainer", "imageServer": "ID_2"}
 BASE = (VM, OTHER)
 EDITS: dict[str, tuple[tuple[str, ...], int, tuple[str, ...]]] = {
@@ -51,6 +52,7 @@ EDITS: dict[str, tuple[tuple[str, ...], int, tuple[str, ...]]] = {
     "LAN, removed": ((lan("192.168.66.0/24"),), 1, ()),
     "LAN, another range": ((lan("192.168.66.0/24"),), 1, (lan("192.168.77.0/24"),)),
     "image, removed": ((image(retain=False),), 1, ()),
+    "export, removed": ((EXPORT,), 1, ()),
     "VM, removed": ((vm("third", gpus=0),), 1, ()),
     "VM, another image": ((vm("third", gpus=0),), 1, (vm("third", gpus=0, image="win10.qcow2"),)),
     "VM, replaced while its disk is begun": ((disk(),), 2, ()),
@@ -58,9 +60,11 @@ EDITS: dict[str, tuple[tuple[str, ...], int, tuple[str, ...]]] = {
 """What an ended run was about, the number of the call that it ended at, and the documents of the next."""
 
 
-@pytest.mark.parametrize("late", ["", "end"], ids=["carried out", "carried out late"])
+@pytest.mark.parametrize(
+    ("late", "seconds"), [("", 5), ("", 0), ("end", 5)], ids=["carried out", "still queued", "carried out late"]
+)
 @pytest.mark.parametrize("case", EDITS)
-def test_what_was_begun_is_neither_doubled_nor_left(emulated: Emulated, case: str, late: Late) -> None:
+def test_what_was_begun_is_neither_doubled_nor_left(emulated: Emulated, case: str, late: Late, seconds: float) -> None:
     begun, number, edited = EDITS[case]
     base = (vm(ports=PORTS, image="win10.qcow2"), OTHER, disk()) if case.startswith("VM, replaced") else BASE
     write(emulated, BASE)
@@ -68,7 +72,7 @@ def test_what_was_begun_is_neither_doubled_nor_left(emulated: Emulated, case: st
     write(emulated, (*BASE, *begun))
     ended = Interposed(emulated, Point("call", number, "sent", late))
     assert ended.run(*RUN) is None
-    emulated.settle(5)
+    emulated.settle(seconds)
     write(emulated, (*base, *edited))
     ended.run(*RUN)
     ended.release()

@@ -56,6 +56,18 @@ def test_the_reviewed_plan_is_applied_by_another_job(world: Callable[..., Emulat
     assert emulated.run("plan", "--detailed-exitcode").code == 0
 
 
+def test_what_is_let_go_by_a_reviewed_plan_may_be_there(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm())
+    assert emulated.run("apply", "--yes").code == 0
+    write(emulated)
+    kept = emulated.project.directory / "dbc-iac.yaml"
+    kept.write_text(PROJECT + "  removed: [VirtualMachine/trainer]\n", encoding="utf-8")
+    file = planned(emulated, "--allow-empty")
+    result = emulated.run("apply", file)
+    assert result.code == 0, result.err
+    assert (len(emulated.vms), emulated.run("state", "list", "--json").json) == (1, [])
+
+
 def test_what_is_volatile_may_differ(world: Callable[..., Emulated]) -> None:
     """The serial has moved on, though what is to be done is the same."""
     emulated = world(vm())

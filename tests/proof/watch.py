@@ -127,7 +127,11 @@ def extra(vm: Mapping[str, Any]) -> list[int]:
 def _as_wanted(vm: Mapping[str, Any], wanted: Wanted) -> bool:
     """Whether nothing asks for this VM to be deleted or replaced."""
     name = named(vm["desc"])
-    return name in wanted.vms and vm["image_name"] == wanted.vms[name]["image"] and vm["domain"] is not None
+    asked = wanted.vms.get(name)
+    if asked is None or vm["domain"] is None:
+        return False
+    lan = "training" if asked["network"] else ""
+    return (vm["image_name"], vm["network_name"]) == (asked["image"], lan)
 
 
 def _create(call: Call, wanted: Wanted, truth: Mapping[str, Any]) -> str:
