@@ -58,7 +58,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "demo": ("demo",),
     "emulator": ("emulator --world world.yaml --listen 127.0.0.1:5050 --time-scale 60",),
-    "api": ("api tasks --node gpu-a", "api machine_info --node gpu-a --json"),
+    "api": ("api /tasks --node gpu-a", "api /rent_orders --node gpu-a --json"),
     "deeplink get": ("deeplink get rack1-07 --reveal",),
     "deeplink set": ("deeplink set rack1-07 --password-env DEEPLINK_PASSWORD --wait",),
     "disk grow": ("disk grow trainer vdb 300Gi", "disk grow trainer vdb +50Gi --wait"),

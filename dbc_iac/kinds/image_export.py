@@ -82,10 +82,11 @@ class ExportExists(Goal):
             return Seen(Sight.FAILED, f"{self.id} is not listed on the node")
         stored = await reader.centre(self.reach, self.image_server)
         found = stored.value.get(self.id) if isinstance(stored, Known) else None
-        if self.begun and found is None:
-            return Seen(Sight.FAILED, f"the upload ended, and {self.id} is not in the image centre")
         # An empty centre cannot be told from one that is not reached: a file is sent to it all the same.
         same = found is not None and found.size_gib == mine.size_gib
+        if self.begun and not same:
+            what = "is not in the image centre" if found is None else "is not whole in the image centre"
+            return Seen(Sight.FAILED, f"the upload ended, and {self.id} {what}")
         return Seen(Sight.MET, id=self.id) if same else Seen(Sight.UNMET)
 
     def begins(self) -> Goal:

@@ -14,7 +14,7 @@ from dbc_iac.plan.model import Action, Change, Plan
 from dbc_iac.plan.removal import GONE
 from dbc_iac.plan.review import moved_way
 from dbc_iac.plan.session import Session
-from dbc_iac.state.document import State
+from dbc_iac.state.document import Binding, State
 
 
 async def check_fit(plan: Plan, session: Session) -> None:
@@ -47,12 +47,18 @@ def _of_another(plan: Plan, state: State) -> str:
 async def _look(change: Change, session: Session, reader: Reader) -> Observation:
     identity = change.old_id or change.id
     reach = Reach.from_json(change.old_reach or change.reach)
+    resource, kind = session.inventory.resources.get(change.address), kind_of(change.kind)
     binding = session.state.bindings.get(change.address)
+    if binding is None and resource is None:  # left by an ended run
+        binding = Binding(
+            address=change.address, kind=change.kind, id=identity, generation=change.generation,
+            where=reach.to_json(), applied=dict(change.applied),
+        )  # fmt: skip
+    key = "" if resource is None else kind.natural_key(resource, session.inventory)
     holder = session.state.bindings.get(change.old_holder or change.holder)
-    sought = Sought(
-        change.address, reach, identity, change.generation, binding, holder_id=holder.id if holder else change.holder_id
-    )
-    return await kind_of(change.kind).observe(sought, reader)
+    holder_id = holder.id if holder else change.holder_id
+    sought = Sought(change.address, reach, identity, change.generation, binding, key, holder_id)
+    return await kind.observe(sought, reader)
 
 
 def _moved(change: Change, seen: Observation) -> Iterator[Diagnostic]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.conformance.excuses import listed
 from tests.conformance.mutations import ALL, noticed
 from tests.conformance.recording import recordings_in
-from tests.conformance.replay import Outcome, Replay
+from tests.conformance.replay import Outcome, replayed
 
 USAGE = """no recordings given: say where they are, as in
     make conformance RECORDINGS=../recordings
@@ -27,7 +27,7 @@ def main(places: list[str]) -> int:
     if not files or not all(file.is_file() for file in files):
         print(f"there are no recordings (*.jsonl) at {', '.join(places)}", file=sys.stderr)
         return 2
-    outcomes = {file.stem: Replay(file).run() for file in files}
+    outcomes = {file.stem: replayed(file) for file in files}
     for name, outcome in outcomes.items():
         tell(name, outcome)
     matched, differing, excused = (
@@ -46,7 +46,7 @@ def main(places: list[str]) -> int:
     )
     for name in missed:
         print(f"  not noticed: {name}")
-    return 1 if differing or missed else 0
+    return 1 if differing or missed or any(o.unhappened for o in outcomes.values()) else 0
 
 
 def tell(name: str, outcome: Outcome) -> None:
@@ -56,6 +56,8 @@ def tell(name: str, outcome: Outcome) -> None:
     reasons = list(outcome.skipped.values())
     for reason in sorted(set(reasons)):
         print(f"       skipped {reasons.count(reason)}: {reason}")
+    for told in outcome.unhappened:
+        print(f"  could not be brought about: {told}")
     for found in outcome.differing.values():
         for difference in found:
             print(f"  {difference}")

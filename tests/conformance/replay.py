@@ -13,6 +13,7 @@ from typing import Any
 
 from dbc_iac.cli.virtual import close_loop, virtual_loop
 from dbc_iac.emulator import Network, WorldSpec
+from dbc_iac.emulator.bare_metal.manager import ManagerProcess
 from dbc_iac.emulator.http.answer import Dropped, Response
 from dbc_iac.emulator.world import MachineSpec, OrderSpec
 from tests.conformance.bindings import Bindings
@@ -39,12 +40,22 @@ class Difference:
 
 @dataclass
 class Outcome:
-    """`excused`: exchanges that differ in what an excuse leaves open; `skipped`: those that cannot be compared."""
+    """`excused`: exchanges that differ in what an excuse leaves open; `skipped`: those that cannot be compared;
+    `unhappened`: what of the recording's world or events could not be brought about."""
 
     matched: int = 0
     differing: dict[int, list[Difference]] = field(default_factory=dict)
     excused: dict[int, Excuse] = field(default_factory=dict)
     skipped: dict[int, str] = field(default_factory=dict)
+    unhappened: list[str] = field(default_factory=list)
+
+
+def replayed(file: Path) -> Outcome:
+    """A recording replayed. One that no world can be made for is told of: the others are to be seen too."""
+    try:
+        return Replay(file).run()
+    except Exception as error:
+        return Outcome(unhappened=[f"the world: {type(error).__name__}: {error}"])
 
 
 class Replay:
@@ -97,6 +108,12 @@ class Replay:
             self.network.process(node_id).authority.nonces[nonce] = None
 
     async def _event(self, event: Event) -> None:
+        try:
+            await self._happen(event)
+        except Exception as error:  # the exchanges after it show what did not happen
+            self.outcome.unhappened.append(f"{event.kind}: {type(error).__name__}: {error}")
+
+    async def _happen(self, event: Event) -> None:
         values = event.values
         match event.kind:
             case "chain":
@@ -106,13 +123,19 @@ class Replay:
             case "deeplink":
                 self._change_deeplink(values)
             case "maintenance":
-                manager = self.network.managers[self.world["nodes"]["bare_metal"]["node_id"]]
+                manager = self._manager(values)
                 self.network.keep(asyncio.ensure_future(manager.be_busy(float(values["seconds"]))))
                 await asyncio.sleep(0)
             case "wait":
                 await asyncio.sleep(float(values.get("seconds", 1)))
             case unknown:
                 raise ValueError(f"{self.recording.name}: no such event: {unknown}")
+
+    def _manager(self, values: Mapping[str, Any]) -> ManagerProcess:
+        """The one that an event names; else the one that there is."""
+        named = self.world["nodes"].get(values.get("node") or "bare_metal", {}).get("node_id")
+        managers = self.network.managers
+        return managers[named] if named in managers else next(iter(managers.values()))
 
     def _change_chain(self, values: Mapping[str, Any]) -> None:
         chain = chain_of(self.world, values)
@@ -134,7 +157,7 @@ class Replay:
 
     def _change_deeplink(self, values: Mapping[str, Any]) -> None:
         """The address that the program comes from, or else the one of the server it belongs to."""
-        manager = self.network.managers[self.world["nodes"]["bare_metal"]["node_id"]]
+        manager = self._manager(values)
         ip = str(values.get("source_ip") or manager.servers.by_id[self.bindings.renamed(values["server"])].ip)
         if values["state"] == "connected":
             self.network.deeplinks.connect(ip, values["device_id"], values.get("device_password") or "")
