@@ -57,7 +57,7 @@ _KINDS: tuple[tuple[RefusalKind, str, str], ...] = (
     (RefusalKind.STATE, _ANY, r"please close task first and try again"),
     (RefusalKind.STATE, _ANY, r"Only the running task can change the password"),
     (RefusalKind.STATE, _ANY, r"network is in used, please delete task in the network first"),
-    (RefusalKind.STATE, _ANY, r"image.* in (downloading|uploading).*"),
+    (RefusalKind.STATE, _ANY, r"'?image.* in (downloading|uploading).*"),
     (RefusalKind.STATE, _ANY, r"deeplink service not connected"),
     (RefusalKind.RESOURCES, _ANY, r"allocate (gpu|cpu|mem|memory|disk) failed"),
     (RefusalKind.RESOURCES, _ANY, r"port conflict, exist .*|new_\w+_port \S+ has been used!|public ip being used"),
@@ -68,7 +68,7 @@ _KIND_TABLE = tuple((kind, re.compile(operation), re.compile(text)) for kind, op
 _TRANSIENT = re.compile(
     r".*query machine_status failed"  # the chain did not answer the node
     r"|.*please try again in a minute"
-    r"|image.* in (downloading|uploading).*"
+    r"|'?image.* in (downloading|uploading).*"
     r"|allocate mem failed"  # the memory of a VM that has just been stopped is not free at once
     r"|can not find network info"  # other nodes of the room hear of a new LAN a little later
 )

@@ -190,6 +190,7 @@ class _Chase:
         if self.by.now() - self.started >= patience:
             return Ending(Verdict.WAITING, f"still {text}", ExitCode.PARTIAL)
         if text != self.said:
+            self.by.watch.hurry(self.target)  # it goes on: whoever looks seldom cannot tell how it ended
             self.said = text
             self.by.tell("waiting", self.goal.address, f"{self.goal.text}: {text}")
         await self.by.watch.tick(self.target)

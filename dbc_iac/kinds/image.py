@@ -224,6 +224,15 @@ class Image(Kind[ImageSpec]):
                 remedy="Give the name of a file in the image centre, or of a Snapshot.",
             )
         yield from check_file(resource, "file", spec.file)
+        taken = inventory.resources.get(f"Snapshot/{spec.snapshot}")
+        sent_to = getattr(taken.spec, "image_server", None) if taken is not None else None
+        if sent_to is not None and sent_to != spec.image_server:
+            yield resource.problem(
+                "other-centre",
+                "imageServer",
+                f"Snapshot/{spec.snapshot} is sent to {sent_to}, and would be fetched from {spec.image_server}",
+                remedy=f"Write {sent_to} here, too; an ImageExport can send the file on from this node.",
+            )
         for other in inventory.of(self.name):
             assert isinstance(other.spec, ImageSpec)  # noqa: S101 - of this kind
             same = other.spec.node == spec.node and spec.file is not None and other.spec.file == spec.file

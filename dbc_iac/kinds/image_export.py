@@ -16,6 +16,7 @@ from dbc_iac.api import wire
 from dbc_iac.api.calls import CallClass
 from dbc_iac.api.endpoints import images
 from dbc_iac.api.outcome import Outcome
+from dbc_iac.api.storage import StoredImage
 from dbc_iac.diagnostics import Diagnostic, Severity
 from dbc_iac.kinds.centre import check_centre, check_file, through_image_client
 from dbc_iac.kinds.files import FileAt, files_at, image_file
@@ -74,10 +75,9 @@ class ExportExists(Goal):
         progress = await reader.upload(self.reach, f"/data/{self.id}")
         if isinstance(progress, Known) and progress.value.active:
             return Seen(Sight.WAITING, f"is uploading ({progress.value.percent}%)")
-        there = await reader.node_images(self.reach, self.image_server)
-        if isinstance(there, Unreadable):
-            return Seen(Sight.UNKNOWN, there.reason)
-        mine = there.value.get(self.id)
+        mine = await self._here(reader)
+        if isinstance(mine, Unreadable):
+            return Seen(Sight.UNKNOWN, mine.reason)
         if mine is None:
             return Seen(Sight.FAILED, f"{self.id} is not listed on the node")
         stored = await reader.centre(self.reach, self.image_server)
@@ -88,6 +88,18 @@ class ExportExists(Goal):
             what = "is not in the image centre" if found is None else "is not whole in the image centre"
             return Seen(Sight.FAILED, f"the upload ended, and {self.id} {what}")
         return Seen(Sight.MET, id=self.id) if same else Seen(Sight.UNMET)
+
+    async def _here(self, reader: Reader) -> StoredImage | Unreadable | None:
+        """The file on the node. One that is made from another is listed only with a centre that has it, too."""
+        centres = await reader.image_servers(self.reach)
+        others = centres.value if isinstance(centres, Known) else ()
+        for server in dict.fromkeys((self.image_server, *others)):
+            there = await reader.node_images(self.reach, server)
+            if isinstance(there, Unreadable):
+                return there
+            if self.id in there.value:
+                return there.value[self.id]
+        return None
 
     def begins(self) -> Goal:
         return replace(self, begun=True)

@@ -317,6 +317,14 @@ def _anew(
     )
 
 
+def _turned_away(reasons: tuple[str, ...]) -> str:
+    """What helps who is not let in: `state rm` only where the rental itself is in doubt."""
+    check = "Check that the machine is rented by this identity under this order, and the identity's keys or session."
+    if not any("rented" in reason or "expired" in reason for reason in reasons):
+        return check
+    return f"{check} If the rental has ended, and the node does not tell so, `dbc-iac state rm` forgets what was on it."
+
+
 def unreadable(change: Change) -> Diagnostic:
     """The warning that goes with an unknown resource."""
     return Diagnostic(
@@ -324,8 +332,7 @@ def unreadable(change: Change) -> Diagnostic:
         Severity.WARNING,
         f"{change.address} cannot be read: {'; '.join(change.reasons)}",
         "Unknown is not absent: nothing is created, changed or forgotten.",
-        "Check that the machine is rented by this identity under this order. If its rental has ended, and the node "
-        "does not tell so, `dbc-iac state rm` forgets what was on it."
+        _turned_away(change.reasons)
         if change.authority
         else "Check that the client node runs and is reached (clients in the project file), or try again later.",
         address=change.address,

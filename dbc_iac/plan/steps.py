@@ -153,13 +153,12 @@ def _order_replacement(change: Change, drafts: dict[str, Draft]) -> None:
 def _order_removal(change: Change, changes: Mapping[str, Change], drafts: dict[str, Draft]) -> None:
     """What goes waits for all that needed it to be gone, or to need it no more."""
     removal = drafts.get(removal_key(change.address))
-    if removal is None or kind_of(change.kind).outlives_holder:  # what others took from it stays
+    if removal is None:
         return
-    for other in changes.values():
+    stays = kind_of(change.kind).outlives_holder  # what others took from it
+    for other in changes.values() if not stays else ():
         needed = {*other.dependencies, *other.old_dependencies}
-        if change.address not in needed and other.holder != change.address:
-            continue
-        if other.holder == change.address:
+        if change.address not in needed or change.address in {other.holder, other.old_holder}:
             continue  # its old disks go with it
         going = removal_key(other.address)
         if going in drafts:

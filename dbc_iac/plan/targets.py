@@ -102,7 +102,7 @@ def _without(changes: Mapping[str, Change], excluded: frozenset[str]) -> dict[st
             c.address
             for c in changes.values()
             if c.address not in left
-            and (left & {*c.needed, c.holder} or any(_goes_under(c, changes[other]) for other in left))
+            and (left & {*c.needed, c.holder, c.old_holder} or any(_goes_under(c, changes[other]) for other in left))
         }
         if not more:
             return {a: c for a, c in changes.items() if a not in left}

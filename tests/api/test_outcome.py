@@ -106,6 +106,7 @@ ROWS = [
         "images/delete",
         transient=True,
     ),
+    Row("'image_name':a.qcow2 in downloading or uploading, please try again later", K.STATE, 1, transient=True),
     # 200: resources
     Row("allocate gpu failed", K.RESOURCES),
     Row("allocate mem failed", K.RESOURCES, transient=True),

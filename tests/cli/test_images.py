@@ -175,6 +175,26 @@ def test_an_export_outlives_the_nodes_end_and_is_never_deleted(world: Callable[.
     ]
 
 
+def test_a_clone_is_sent_on_to_another_centre(world: Callable[..., Emulated]) -> None:
+    """The node lists it only with the centre that it came from."""
+    emulated = world(vm())
+    converges(emulated)
+    clone = {"node": "gpu-b", "snapshot": "base", "imageServer": "ID_2"}
+    root = {"node": "gpu-b", "file": "ubuntu.qcow2", "imageServer": "ID_1"}
+    sent = {"node": "gpu-b", "file": "clone", "imageServer": "ID_1"}
+    kinds = (("Image", "root", root), ("Image", "clone", clone), ("ImageExport", "sent", sent))
+    write(emulated, SECOND, vm(), document("Snapshot", "base", SNAPSHOT), *(document(*one) for one in kinds))
+    converges(emulated)
+    assert centre(emulated, "ID_2") - {"old.qcow2"} <= centre(emulated, "ID_1")
+
+
+def test_a_snapshot_is_fetched_from_where_it_is_sent(world: Callable[..., Emulated]) -> None:
+    clone = {"node": "gpu-b", "snapshot": "base", "imageServer": "ID_1"}
+    emulated = world(SECOND, vm(), document("Snapshot", "base", SNAPSHOT), document("Image", "clone", clone))
+    result = emulated.run("validate", "--json")
+    assert (result.code, result.codes) == (3, ["other-centre"])
+
+
 def test_the_whole_life_of_a_snapshot(world: Callable[..., Emulated]) -> None:
     """Taken in the VM's one window, proved in the centre, cloned on another node, archived, taken anew by its trigger."""
     emulated = world(vm())

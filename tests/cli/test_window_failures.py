@@ -143,3 +143,26 @@ def test_a_disk_that_goes_with_its_vm_is_gone_only_when_that_is(emulated: Emulat
     mended(emulated)
     converges(emulated)
     assert sizes(emulated) == [[20, 20, *[50 for _ in disks]]]
+
+
+@pytest.mark.parametrize("documents", [(), (vm(image="win10.qcow2"),)], ids=["deleted", "replaced"])
+def test_a_snapshot_that_goes_with_its_vm_is_gone_only_when_that_is(
+    emulated: Emulated, documents: tuple[str, ...]
+) -> None:
+    taken = document("Snapshot", "first", {"vm": "trainer", "imageServer": "ID_2"})
+    applied(emulated, vm(), taken)
+    write(emulated, documents)
+    refused = {"kind": "refuse", "text": "no", "times": 99}
+    faults(emulated, {"op": "tasks.delete", **refused}, {"op": "tasks.create", **refused})
+    failed = emulated.run("apply", "--yes", "--allow-empty", "--max-removals", "100", "--json")
+    assert failed.json["report"]["done"] == [], failed.out
+    assert "Snapshot/first" in emulated.run("state", "list", "--json").json
+
+
+def test_a_disk_that_leaves_a_vm_that_is_left_out_is_left_out_too(emulated: Emulated) -> None:
+    machines = (vm(), vm("other", gpus=0))
+    applied(emulated, *machines, disk())
+    write(emulated, (*machines, disk(vm="other")))
+    result = emulated.run("apply", "--yes", "--allow-data-loss", "--exclude", "VirtualMachine/trainer")
+    assert (result.code, "Disk/scratch is left out too" in result.err) == (0, True), result.err
+    assert sizes(emulated) == [[20, 20, 50], [20, 20]]

@@ -6,6 +6,7 @@ Events of the recording change the emulated world. A request goes out with the r
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -138,6 +139,8 @@ class Replay:
         return managers[named] if named in managers else next(iter(managers.values()))
 
     def _change_chain(self, values: Mapping[str, Any]) -> None:
+        """What the recording names may have another name here: a server that was added."""
+        values = json.loads(self.bindings.renamed(json.dumps(values)))
         chain = chain_of(self.world, values)
         orders = {k: OrderSpec.model_validate(o) for k, o in chain["orders"].items()}
         machines = {k: MachineSpec.model_validate(m) for k, m in chain["machines"].items()}

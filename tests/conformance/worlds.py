@@ -183,7 +183,8 @@ def _lan(lan: Mapping[str, Any]) -> dict[str, Any]:
 def _vm(vm: Mapping[str, Any]) -> dict[str, Any]:
     """A VM in the words of its details. Its domain is told in words, or follows from the status."""
     told = str(vm.get("domain", "running" if vm["status"] == "running" else "off"))
-    domain = next((state for word, state in _DOMAINS.items() if word in told), "shut_off")
+    off = told.startswith(_OFF) or "not running" in told
+    domain = "shut_off" if off else next((state for word, state in _DOMAINS.items() if word in told), "shut_off")
     counts = {
         "gpus": int(vm.get("gpu_count", 0)),
         "cpus": int(vm.get("cpu_cores", 1)),
@@ -249,6 +250,7 @@ _VM = {
     "login_password": "password",
     "vnc_password": "vncPassword",
 }
+_OFF = ("off", "defined", "shut off", "shut_off", "closed")
 _DOMAINS = {
     "no domain": None,
     "none": None,
