@@ -333,7 +333,7 @@ def show(app: App, /, file: Path | None, as_json: bool, **chosen: object) -> Non
 
 @dbc_iac.group()
 def state() -> None:
-    """Look at the state."""
+    """Look at the state, mend, copy, move and encrypt it."""
 
 
 @state.command("list")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -9,12 +10,50 @@ from dbc_iac.cli.at_hand import in_the_clear
 from dbc_iac.cli.pipelines import forgotten
 from dbc_iac.cli.stacks import claimed_elsewhere
 from dbc_iac.cli.state_copies import still_errored
+from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
+from dbc_iac.manifest.template import flaw
 from dbc_iac.plan.moves import mistyped
 from dbc_iac.policy import evaluate
+from dbc_iac.policy.evaluation import Place
 
 if TYPE_CHECKING:
     from dbc_iac.cli.workspace import Workspace
     from dbc_iac.plan import Plan
+
+
+OUTPUT_NAMES = frozenset({"resource", "project", "env"})
+"""What an output can name."""
+
+
+def unsound_outputs(outputs: Mapping[str, str], place: Place) -> Iterator[Diagnostic]:
+    """Problems of outputs that no apply will take away."""
+    for name, text in outputs.items():
+        if problem := flaw(text, OUTPUT_NAMES):
+            yield Diagnostic(
+                "output-template",
+                Severity.ERROR,
+                f"the output {name} cannot be read: {problem}",
+                remedy="Write a Jinja template, such as {{ resource['VirtualMachine/trainer'].ssh }}.",
+                source=place(("spec", "outputs", name)),
+            )
+
+
+def _another_environment(workspace: Workspace) -> Iterator[Diagnostic]:
+    """Environments share the state of their stack: what one has made the other would change."""
+    state, now = workspace.recorded(), workspace.app.environment
+    if state.bindings and state.environment is not None and state.environment != now:
+        yield Diagnostic(
+            "other-environment",
+            Severity.WARNING,
+            f"what is in this state was applied with {_named(state.environment)}, and this is a plan {_named(now)}",
+            "An environment chooses values, not a state: this plan changes what the other one has made.",
+            f"Give each its state, if that is not meant: --stack {now or 'NAME'}.",
+            exit_code=ExitCode.OK,
+        )
+
+
+def _named(environment: str) -> str:
+    return f"-e {environment}" if environment else "without -e"
 
 
 def judged(workspace: Workspace, plan: Plan) -> Plan:
@@ -29,6 +68,7 @@ def judged(workspace: Workspace, plan: Plan) -> Plan:
     placed += claimed_elsewhere(workspace, plan)
     if project.removed and not plan.destroy:
         placed += mistyped(project.removed, workspace.recorded(), plan.changes, workspace.loaded.where)
+    placed += _another_environment(workspace)
     placed += forgotten(project.state, runtime.environ)
     if (waiting := still_errored(workspace, plan.serial)) is not None:
         placed.append(waiting)

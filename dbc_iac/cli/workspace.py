@@ -20,7 +20,7 @@ from dbc_iac.cli.encryption import keyring_of, sealed
 from dbc_iac.cli.following import Following
 from dbc_iac.cli.identities import Identities
 from dbc_iac.cli.interrupt import stop_on_signal
-from dbc_iac.cli.judging import judged
+from dbc_iac.cli.judging import judged, unsound_outputs
 from dbc_iac.cli.patience import patiently
 from dbc_iac.cli.plan_files import hooks_of, plan_to_apply, ways_of
 from dbc_iac.cli.secrets import require_secrets
@@ -99,6 +99,7 @@ class Workspace:
         found = Diagnostics()
         found.extend(self.loaded.diagnostics)
         found.extend(unsound(self.loaded.project.policies, self.loaded.where))
+        found.extend(unsound_outputs(self.loaded.project.outputs, self.loaded.where))
         found.extend(check_inventory(self.inventory, self.loaded.project.identity_types(), self.loaded.broken))
         found.extend(check_lists(self._moved, self.loaded.project.removed, self.loaded.where))
         found.extend(still_there(self.loaded.project.removed, self.inventory))
@@ -271,7 +272,7 @@ class Workspace:
     def _committed(self, report: Report, done: Copy) -> Report:
         """Write the state. What became of everything is told all the same where that cannot be done."""
         try:
-            self.store.commit(self.state())
+            self.store.commit(self.state().model_copy(update={"environment": self.app.environment}))
         except DiagnosticError as error:
             return self._kept(replace(report, diagnostics=(*report.diagnostics, *error.diagnostics)), done)
         return report

@@ -145,6 +145,19 @@ def evaluated(text: str, context: Mapping[str, Any]) -> Any:
     return value
 
 
+def flaw(text: str, known: frozenset[str]) -> str:
+    """What is wrong with a text with markup before anything is known of its values; empty where nothing is."""
+    from jinja2 import TemplateError, meta
+
+    try:
+        template = sandbox().parse(text)
+        _refuse_endless(template)
+    except (TemplateError, ValueError) as error:
+        return str(error)
+    unknown = sorted(meta.find_undeclared_variables(template) - known)
+    return f"there is no {unknown[0]}; there are {', '.join(sorted(known))}" if unknown else ""
+
+
 def expression(text: str) -> Callable[[Mapping[str, Any]], Any]:
     """An expression without braces, ready to be evaluated many times. Raises ValueError where it is none; so does the
     evaluation, where it cannot be made."""

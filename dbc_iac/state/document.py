@@ -61,6 +61,7 @@ class State(_Document):
     bindings: dict[str, Binding] = Field(default_factory=dict)
     generations: dict[str, int] = Field(default_factory=dict)
     pending: tuple[Intent, ...] = ()
+    environment: str | None = Field(default=None, description="that the last apply was made with; empty: none")
 
     def with_binding(self, binding: Binding) -> State:
         generation = max(self.generations.get(binding.address, 0), binding.generation)

@@ -97,3 +97,28 @@ def test_graphs_of_documents_and_of_plans(emulated: Emulated, tmp_path: Path) ->
     assert emulated.run("graph", str(kept), "--format", "svg", "-o", str(drawn)).code == 0
     assert "<title>VirtualMachine/trainer create</title>" in drawn.read_text()
     assert json.loads(emulated.run("graph", str(kept), "--json").out)["vertices"][0]["action"] == "create"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{{ nosuch }}", "there is no nosuch; there are env, project, resource"),
+        ("{{ 1 +", "the output b cannot be read"),
+        ("{% set x = 1 %}", "only if and for are offered"),
+    ],
+)
+def test_an_output_that_can_never_be_told_is_a_problem_of_the_project(emulated: Emulated, text: str, said: str) -> None:
+    emulated.project.write({"dbc-iac.yaml": PROJECT + f"  outputs:\n    a: fine\n    b: '{text}'\n"})
+    result = emulated.run("validate")
+    line = len((PROJECT + "  outputs:\n    a: fine\n").splitlines()) + 1
+    assert (result.code, said in result.err, f"dbc-iac.yaml:{line}:" in result.err) == (3, True, True), result.err
+
+
+def test_environments_share_a_state_and_are_told_so(emulated: Emulated) -> None:
+    prod = {"prod.yaml": "count: 3\n"}
+    emulated.project.write(prod)
+    assert emulated.run("apply", "--yes").code == 0
+    other = emulated.run("-e", "prod", "plan")
+    assert (other.code, "warning[other-environment]" in other.err) == (0, True), other.err
+    assert "--stack prod" in other.err
+    assert "other-environment" not in emulated.run("plan").err
