@@ -258,7 +258,8 @@ class Workspace:
                     for address in recorder.down():
                         following.progress.say(f"{address} is down because of us: the next apply starts it again")
                     raise
-        done = Copy(written or state, (*records, *self.store.journal.said))
+        made_with = {"environment": self.app.environment}
+        done = Copy((written or state).model_copy(update=made_with), (*records, *self.store.journal.said))
         return self._kept(report, done) if recorder.unwritten is not None else self._committed(report, done)
 
     def settle(self, plan: Plan) -> None:
