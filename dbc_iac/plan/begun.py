@@ -105,7 +105,7 @@ def settled(
     `waiting`: ids of the VMs that do not run. A blind call is accepted only while its VM is off, and whatever was
     accepted has run before the VM does: what is not seen on a VM that runs did not happen and will not.
     """
-    for intent in state.pending:
+    for intent in state.open:
         open_yet = intent.call_class == CallClass.BLIND and str(intent.detail.get("vm") or "") in waiting
         if intent.creates:
             seen = observations.get(left_address(intent)) or observations.get(intent.address)

@@ -37,7 +37,7 @@ class Candidate:
 def find_candidates(session: Session) -> dict[str, Candidate]:
     """The objects to look at, by address: those of the manifests first."""
     inventory, state = session.inventory, session.state
-    intents = {i.address: i for i in state.pending if i.id or i.detail}
+    intents = {i.address: i for i in state.open if i.id or i.detail}
     found: dict[str, Candidate] = {}
     for address, resource in inventory.resources.items():
         kind = kind_of(resource.kind)
@@ -46,7 +46,7 @@ def find_candidates(session: Session) -> dict[str, Candidate]:
         reach = kind.reach(resource, inventory)
         binding, intent = state.bindings.get(address), intents.get(address)
         if binding is not None:
-            binding = unsure(binding, state.pending)
+            binding = unsure(binding, state.open)
         holder = state.bindings.get(holder_address(resource))
         if intent is not None and not same_wish(intent, resource, inventory, reach, holder.id if holder else ""):
             intent = None
@@ -85,8 +85,8 @@ def _left(state: State, found: Mapping[str, Candidate]) -> Iterator[Candidate]:
     taken_up = {c.intent.number for c in found.values() if c.begun is not None and c.intent is not None}
     for intent in state.pending:
         begun = begun_by(intent, state)
-        if begun is None or intent.number in taken_up:
-            continue
+        if begun is None or intent.number in taken_up or (intent.late and not kind_of(begun.kind).host):
+            continue  # only the id of a host is never used again: another may have made what has this name by now
         reach = Reach.from_json(begun.where)
         vm = str(intent.detail.get("vm") or "") if kind_of(begun.kind).holder else ""
         if (begun.kind, begun.id, vm or reach.target) not in known:

@@ -48,7 +48,7 @@ def decide(session: Session, world: World, desired: Mapping[str, dict[str, Json]
         elif resource is None:
             if candidate.binding is not None:
                 made.changes[address] = unless_let_go(removal(candidate, observation, options), session, options)
-            elif candidate.begun is not None and observation.present is not False:
+            elif candidate.begun is not None and _has_come(candidate, observation):
                 # An earlier creation came late: absent is left pending, for it may come still.
                 left = left_of(candidate, observation, made.changes, options)
                 if isinstance(left, Change):
@@ -66,6 +66,12 @@ def decide(session: Session, world: World, desired: Mapping[str, dict[str, Json]
         made.problems.extend(world.problems)
         _keep_claimed(session, world, made)
     return made
+
+
+def _has_come(candidate: Candidate, observation: Observation) -> bool:
+    """Whether what was begun is there, or may be. A late one is looked for as long as anything is, and only that."""
+    late = candidate.intent is not None and candidate.intent.late
+    return bool(observation.present) if late else observation.present is not False
 
 
 def _keep_claimed(session: Session, world: World, made: Decisions) -> None:
@@ -234,7 +240,7 @@ def _compared(
     if fields:
         reason = _drifted(fields) if all(c.drift for c in fields) else "the manifest differs"
         only_down = bool(down) and [c.path for c in fields] == ["power"]
-        unsettled = any(i.address == changed.address and i.call_class == "blind" for i in session.state.pending)
+        unsettled = any(i.address == changed.address and i.call_class == "blind" for i in session.state.open)
         reasons = down if only_down else (*down, reason)
         return replace(changed, action=Action.UPDATE, reasons=reasons, unsettled=unsettled)
     return changed

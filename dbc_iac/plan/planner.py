@@ -177,7 +177,7 @@ def _plan(
     down = tuple(f"{c.address}: {DOWN_REASON}" for c in shown if DOWN_REASON in c.reasons)
     recovery = down + tuple(
         f"{i.address}: the outcome of an earlier {i.goal} is not certain; it is looked at first"
-        for i in state.pending
+        for i in state.open
         if i.number not in closed
     )
     return Plan(

@@ -13,23 +13,23 @@ EMPTY = Line("The state is empty.")
 
 def state_lines(state: State) -> Iterator[Line]:
     """One line a binding: address, id, where it is; then what an apply left open."""
-    if not state.bindings and not state.pending:
+    if not state.bindings and not state.open:
         yield EMPTY
     width = max((len(a) for a in state.bindings), default=0)
     for address, binding in sorted(state.bindings.items()):
         yield Line(f"{address:<{width}}  {binding.id}  ({binding.where.get('name', '')})")
-    yield from _open_lines(state.pending)
+    yield from _open_lines(state.open)
 
 
 def state_pages(state: State) -> Iterator[Line]:
     """All of all bindings; then what an apply left open."""
-    if not state.bindings and not state.pending:
+    if not state.bindings and not state.open:
         yield EMPTY
     for number, (_, binding) in enumerate(sorted(state.bindings.items())):
         if number:
             yield Line()
         yield from binding_lines(binding)
-    yield from _open_lines(state.pending)
+    yield from _open_lines(state.open)
 
 
 def binding_lines(binding: Binding) -> Iterator[Line]:

@@ -30,6 +30,8 @@ class Intent(_Document):
     generation: int
     call_class: str
     creates: bool = False
+    late: bool = False
+    """A creation without an answer whose repeat has made the object: it may be carried out yet, once that is gone."""
     detail: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -62,6 +64,11 @@ class State(_Document):
     generations: dict[str, int] = Field(default_factory=dict)
     pending: tuple[Intent, ...] = ()
     environment: str | None = Field(default=None, description="that the last apply was made with; empty: none")
+
+    @property
+    def open(self) -> tuple[Intent, ...]:
+        """The calls of which the outcome itself is not known."""
+        return tuple(i for i in self.pending if not i.late)
 
     def with_binding(self, binding: Binding) -> State:
         generation = max(self.generations.get(binding.address, 0), binding.generation)

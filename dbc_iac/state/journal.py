@@ -190,7 +190,9 @@ def fold(state: State, records: Iterable[Record]) -> State:  # noqa: PLR0912 - o
         elif kind == "gone":
             address = record["address"].partition(LEFT)[0]
             for number in [
-                n for n, i in pending.items() if (i.address.partition(LEFT)[0], i.id) == (address, record["id"])
+                n
+                for n, i in pending.items()
+                if not i.late and (i.address.partition(LEFT)[0], i.id) == (address, record["id"])
             ]:
                 del pending[number]
         elif kind == "met":
@@ -230,7 +232,10 @@ def _answer(number: int, outcome: str, pending: dict[int, Intent]) -> None:
         return
     tried = (intent.address, intent.goal, intent.id, intent.generation)
     for earlier in [n for n, i in pending.items() if n < number and (i.address, i.goal, i.id, i.generation) == tried]:
-        del pending[earlier]
+        if intent.creates and intent.id:
+            pending[earlier] = pending[earlier].model_copy(update={"late": True})
+        else:
+            del pending[earlier]
 
 
 def _close(bound: Binding, pending: dict[int, Intent]) -> None:
@@ -240,5 +245,5 @@ def _close(bound: Binding, pending: dict[int, Intent]) -> None:
         another = intent.id != bound.id if intent.id else intent.generation != bound.generation
         return intent.creates and another
 
-    for number in [n for n, i in pending.items() if i.address == bound.address and not other(i)]:
+    for number in [n for n, i in pending.items() if i.address == bound.address and not i.late and not other(i)]:
         del pending[number]

@@ -141,3 +141,23 @@ def test_calls_that_can_come_no_more_are_looked_at_no_more(emulated: Emulated) -
     assert "Recovery" not in emulated.run("plan").out
     assert emulated.run("state", "pull").out.count('"pending":') in {0, 1}
     assert "disk-exists" not in emulated.run("state", "pull").out
+
+
+def test_a_creation_that_comes_after_its_vm_was_deleted_is_seen_and_taken_away(emulated: Emulated) -> None:
+    """Its answer was lost and its repeat made the VM: the first call is under way as long as it likes."""
+    write(emulated, (VM,))
+    lost = Interposed(emulated, Point("call", 1, "lost", "end"))
+    first = lost.run(*RUN)
+    assert first is not None and first.code == 0, first
+    write(emulated, ())
+    assert emulated.run(*RUN).code == 0
+    assert emulated.run("plan", "--detailed-exitcode").code == 0
+    assert "Recovery" not in emulated.run("plan").out
+    lost.release()
+    emulated.settle(600)
+    late = emulated.run("plan", "--allow-empty", "--json").json["changes"]
+    assert [(c["address"], c["action"]) for c in late] == [("VirtualMachine/trainer~1", "delete")]
+    assert emulated.run(*RUN).code == 0
+    assert emulated.run("plan", "--detailed-exitcode").code == 0
+    assert emulated.run("state", "list", "--json").json == []
+    _is_as_written(emulated, ())

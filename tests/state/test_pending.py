@@ -77,7 +77,7 @@ UNBIND = {"type": "unbind", "address": "VirtualMachine/a"}
     ],
 )
 def test_what_stays_pending(records: list[dict[str, Any]], left: list[int]) -> None:
-    assert [i.number for i in fold(EMPTY, [BEGIN, *records]).pending] == left
+    assert [i.number for i in fold(EMPTY, [BEGIN, *records]).open] == left
 
 
 @st.composite
