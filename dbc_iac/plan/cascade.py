@@ -87,19 +87,24 @@ def _same_name_networks(changes: dict[str, Change], problems: Diagnostics) -> No
                 )
 
 
+def _stands_on(change: Change) -> set[str]:
+    """What a resource lives on or needs, or did when it was made."""
+    return {change.holder, change.old_holder, *change.dependencies, *change.old_dependencies}
+
+
 def _unknown_from(changes: dict[str, Change], address: str) -> bool:
-    """What needs something unknown is not started, and a VM does not go under something that cannot be read: a snapshot
-    that uploads would end the node's process."""
+    """What needs something unknown is not started, and nothing goes under something that cannot be read: a VM of whose
+    snapshots one may be uploading, a LAN that may have a member."""
     change = changes[address]
     if not change.pending or change.action is Action.FORGET:
         return False
     unknown = {a for a, c in changes.items() if c.action is Action.UNKNOWN}
     needed = sorted(unknown & {*change.needed}) if change.action is not Action.DELETE else []
-    carried = sorted(a for a in unknown if address in {changes[a].holder, changes[a].old_holder})
+    carried = sorted(a for a in unknown if address in _stands_on(changes[a]))
     if needed:
         reason = f"it needs {needed[0]}, which cannot be read"
     elif carried and change.action in {Action.DELETE, Action.REPLACE}:
-        reason = f"{carried[0]} lives on it, and cannot be read"
+        reason = f"{carried[0]} needs it perhaps, and cannot be read"
     else:
         return False
     authority = changes[(needed or carried)[0]].authority
