@@ -16,6 +16,7 @@ from dbc_iac.cli.consent import Consent, consented
 from dbc_iac.cli.faces import face_options, failure_told, follow_options, refuse, show_plan, write_faces
 from dbc_iac.cli.lazy import LazyGroup, epilog
 from dbc_iac.cli.options import (
+    PERCENT,
     addresses,
     choice_options,
     environments,
@@ -116,7 +117,12 @@ def _rail_options(command: click.Command) -> click.Command:
         _addressed("--destroy-identity", "Delete this server's identity."),
         _addressed("--unprotect", "Delete or replace this though preventDestroy protects it."),
         click.Option(["--allow-empty"], is_flag=True, help="Allow manifests that hold nothing."),
-        click.Option(["--max-removals"], type=int, help="Percent that may go at once; default: the project's."),
+        click.Option(
+            ["--max-removals"],
+            type=PERCENT,
+            metavar="PERCENT",
+            help="Maximum share of resources that may be removed, in percent; default: the project's.",
+        ),
     ]
     return command
 

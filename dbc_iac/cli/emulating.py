@@ -8,8 +8,10 @@ from pathlib import Path
 import click
 
 from dbc_iac.cli.app import App
-from dbc_iac.cli.options import json_option
+from dbc_iac.cli.options import Number, json_option
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
+
+TIME_SCALE = Number(min=0, min_open=True, max=1_000_000)
 
 
 @click.command()
@@ -38,7 +40,9 @@ def demo(context: click.Context, /, as_json: bool) -> None:
 )
 @click.option("--admin", default="", metavar="HOST:PORT", help="Port of the admin door.")
 @click.option("--admin-token", default="", envvar="DBC_IAC_ADMIN_TOKEN", help="Its token; better in the environment.")
-@click.option("--time-scale", type=float, help="Emulated seconds in one real second; default: the world's.")
+@click.option(
+    "--time-scale", type=TIME_SCALE, metavar="NUMBER", help="Emulated seconds in one real second; default: the world's."
+)
 @click.option("--keep", type=click.Path(path_type=Path, file_okay=False), help="Folder that the world is kept in.")
 @json_option
 @click.pass_obj

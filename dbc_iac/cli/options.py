@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,19 @@ def _completed(context: click.Context, incomplete: str, known: Callable[[Workspa
     return sorted(word for word in words if word.startswith(incomplete))
 
 
+class Number(click.FloatRange):
+    """A finite number: `nan` is neither below nor above any limit, and would pass every range."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
+
+
+SECONDS = Number(min=0)
+PERCENT = click.IntRange(0, 100)
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result and all problems as JSON.")
 target_option = click.option(
     "--target",
@@ -50,7 +64,7 @@ target_option = click.option(
 )
 lock_option = click.option(
     "--lock-timeout",
-    type=click.FloatRange(min=0),
+    type=SECONDS,
     default=0.0,
     metavar="SECONDS",
     help="Wait so long where another run has the state; default: not at all.",
@@ -60,9 +74,8 @@ yes_option = click.option("--yes", is_flag=True, help="Do not ask. Required with
 
 def choice_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """How far an apply goes: the same for apply and destroy."""
-    patience = click.FloatRange(min=0)
     waiting = click.option(
-        "--wait-timeout", type=patience, metavar="SECONDS", help="Wait no longer than this for one effect."
+        "--wait-timeout", type=SECONDS, metavar="SECONDS", help="Wait no longer than this for one effect."
     )
     leaving = click.option(
         "--no-wait", is_flag=True, help="Do not wait for what has been asked to be created: the next apply goes on."

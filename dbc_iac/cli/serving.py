@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import yaml
@@ -67,7 +68,7 @@ def _world(path: Path) -> WorldSpec:
 
 def _address(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
-    if not host or not port.isdigit() or int(port) > 65535:
+    if not host or not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
         raise _problem(f"{text} is not HOST:PORT", "Write 127.0.0.1:5050.")
     return host, int(port)
 

@@ -26,7 +26,7 @@ from dbc_iac.diagnostics import ExitCode
 from dbc_iac.kinds.disk import DiskSpec
 from dbc_iac.kinds.goal import Goal, Hands, Needs, Seen, Sight
 from dbc_iac.kinds.reader import Reader, Unreadable
-from dbc_iac.kinds.types import parse_gib
+from dbc_iac.kinds.types import MOST_GIB, parse_gib
 from dbc_iac.kinds.virtual_machine.goals import DiskHasSize
 from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
 from dbc_iac.report.views import gib, plain_json, table
@@ -160,6 +160,8 @@ def _goal(found: Found, disk: VmDisk, before: Fraction, size: str) -> Goal:
         amount = parse_gib(size.removeprefix("+"))
     except ValueError as error:
         raise click.UsageError(f"SIZE: {error}") from None
+    if amount > MOST_GIB:
+        raise click.UsageError(f"SIZE {size}: a disk has at most {MOST_GIB}Gi")
     of_vm: dict[str, Any] = {"address": found.label, "reach": found.reach, "id": disk.source_file, "vm": found.id}
     if disk.name == SYSTEM:
         if not add:

@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
+from dbc_iac.cli.options import SECONDS
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 reveal_option = click.option("--reveal", is_flag=True, help="Show passwords. Without it they are ***.")
@@ -15,7 +17,12 @@ reveal_option = click.option("--reveal", is_flag=True, help="Show passwords. Wit
 def wait_options(command: F) -> F:
     """--wait and --timeout."""
     command = click.option(
-        "--timeout", type=float, default=3600.0, show_default=True, metavar="SECONDS", help="Wait no longer than this."
+        "--timeout",
+        type=SECONDS,
+        default=3600.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="Wait no longer than this.",
     )(command)
     return click.option("--wait", is_flag=True, help="Wait until it is done, not only accepted.")(command)
 

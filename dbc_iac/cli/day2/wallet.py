@@ -60,7 +60,7 @@ def new(app: App, /, out: Path, mnemonic: bool, words: Literal["12", "24"], as_j
 @click.option("--identity", default="", metavar="NAME", help="The same: of the project; default: all.")
 @key_options
 @click.option("--member", "members", multiple=True, metavar="ADDRESS", help="Of a multisig: each of its wallets.")
-@click.option("--threshold", type=int, default=0, help="Of a multisig: how many have to sign.")
+@click.option("--threshold", type=click.IntRange(1, 63), metavar="NUMBER", help="Of a multisig: how many have to sign.")
 @json_option
 @click.pass_obj
 def address(
@@ -71,16 +71,16 @@ def address(
     seed_env: str,
     seed_file: str,
     members: tuple[str, ...],
-    threshold: int,
+    threshold: int | None,
     as_json: bool,
 ) -> None:
     """The address of an identity (of all without one), of a key, or of the multisig of --member and --threshold."""
     app.json = as_json
     if name and identity not in {"", name}:
         raise click.UsageError("IDENTITY and --identity name two: give one of them")
-    if members or threshold:
+    if members or threshold is not None:
         try:
-            account = multisig_address(members, threshold)
+            account = multisig_address(members, threshold or 0)
         except ValueError as error:
             raise failed("multisig", str(error), exit_code=ExitCode.CONFIGURATION) from None
         app.show(account, {"kind": "multisig", "address": account, "members": list(members), "threshold": threshold})

@@ -17,9 +17,11 @@ GIB = 1024**3
 
 
 class Part(BaseModel):
-    """Common rules: camelCase keys, unknown keys refused, values never change."""
+    """Common rules: camelCase keys, unknown keys refused, finite numbers, values never change."""
 
-    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", populate_by_name=True, frozen=True)
+    model_config = ConfigDict(
+        alias_generator=to_camel, extra="forbid", populate_by_name=True, frozen=True, allow_inf_nan=False
+    )
 
 
 class Durations(Part):
