@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dbc_iac.kinds.reader import Unreadable
     from dbc_iac.plan import Session
     from dbc_iac.state import State
+    from dbc_iac.state.document import Binding
 
 
 @click.command("output")
@@ -147,18 +148,20 @@ def _resource(workspace: Workspace, state: State, address: str, vm: VmDetails | 
         "labels": dict(document.labels) if document is not None else {},
         "fields": {**binding.applied, **binding.resolved},
     }
-    return known if vm is None else {**known, **_way_in(address, vm)}
+    return known if vm is None else {**known, **_way_in(binding, vm)}
 
 
-def _way_in(address: str, vm: VmDetails) -> dict[str, Any]:
+def _way_in(binding: Binding, vm: VmDetails) -> dict[str, Any]:
     """How to log in to a VM; nothing where it has no ssh, or where what the node tells is no address."""
     from dbc_iac.cli.day2.ssh import ssh_line
+    from dbc_iac.kinds.virtual_machine.reading import login_account
 
+    user = login_account(vm, binding.applied)
     try:
-        line = ssh_line(address, vm, ())
+        line = ssh_line(binding.address, vm, user, ())
     except DiagnosticError:
         return {}
-    return {"host": vm.ssh_ip, "sshPort": vm.ssh_port, "user": vm.user_name, "ssh": shlex.join(line)}
+    return {"host": vm.ssh_ip, "sshPort": vm.ssh_port, "user": user, "ssh": shlex.join(line)}
 
 
 def _ssh_config(found: dict[str, dict[str, Any]]) -> list[str]:

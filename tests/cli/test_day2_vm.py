@@ -217,6 +217,23 @@ def test_ssh_prints_a_command_line_without_a_password(world: Callable[..., Emula
     assert emulated.run("vm", "ssh", "trainer").out == "ssh -p 20000 -l dbc -- 203.0.113.7\n"
 
 
+def test_ssh_and_passwd_use_the_account_whose_password_is_managed(world: Callable[..., Emulated]) -> None:
+    """The node reports the image's own account, whichever one was set."""
+    emulated = world(login={"username": "alice", "password": {"env": "PASSWORD"}})
+    assert emulated.run("vm", "show", "trainer", "--json").json["userName"] == "dbc"
+    assert emulated.run("vm", "ssh", "trainer").out == "ssh -p 20000 -l alice -- 203.0.113.7\n"
+    emulated.project.environ["NEW"] = "another-one"
+    said = emulated.run("vm", "passwd", "trainer", "--password-env", "NEW", "--yes", "--json")
+    assert (said.code, said.json["username"]) == (0, "alice")
+
+
+def test_a_vm_of_nobody_is_logged_in_to_as_the_node_reports(world: Callable[..., Emulated]) -> None:
+    emulated = world(login={"username": "alice", "password": {"env": "PASSWORD"}})
+    [task_id] = emulated.vms
+    shutil.rmtree(emulated.project.directory / "state")
+    assert emulated.run("vm", "ssh", task_id).out == "ssh -p 20000 -l dbc -- 203.0.113.7\n"
+
+
 def test_a_change_waits_for_no_lock_but_never_runs_into_an_apply(world: Callable[..., Emulated]) -> None:
     from dbc_iac.state import lock
 

@@ -52,6 +52,18 @@ def test_without_outputs_it_says_how_to_log_in(emulated: Emulated) -> None:
     assert "\n  Port " in config
 
 
+def test_the_account_is_the_one_whose_password_is_managed(tmp_path: Path) -> None:
+    login = {"username": "alice", "password": {"env": "PW"}}
+    emulated = Emulated(project(tmp_path, vm(login=login), environ={"PW": "a-password"}))
+    outputs = OUTPUTS + """    user: '{{ resource["VirtualMachine/trainer"].user }}'\n"""
+    emulated.project.write({"dbc-iac.yaml": PROJECT + outputs})
+    emulated.run("apply", "--yes")
+    assert emulated.run("output", "user").out == "alice\n"
+    assert " -l alice -- " in emulated.run("output", "login").out
+    assert "\n  User alice\n" in emulated.run("output", "--ssh-config").out
+    emulated.close()
+
+
 def test_what_cannot_be_read_is_not_taken_for_absent(emulated: Emulated, monkeypatch: pytest.MonkeyPatch) -> None:
     emulated.project.write({"dbc-iac.yaml": PROJECT + OUTPUTS})
     emulated.run("apply", "--yes")

@@ -25,6 +25,7 @@ from dbc_iac.diagnostics import ExitCode
 from dbc_iac.kinds.goal import Sight
 from dbc_iac.kinds.reach import Reach
 from dbc_iac.kinds.virtual_machine.power import VmPower
+from dbc_iac.kinds.virtual_machine.reading import login_account
 from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
 from dbc_iac.report.views import card, gib, harmless, plain_json, table
 from dbc_iac.values import Json
@@ -102,6 +103,12 @@ async def details_of(console: Console, found: Found) -> VmDetails:
     if details is None:
         raise failed("not-found", f"{found.label} does not exist on {found.reach.name}, or belongs to another wallet")
     return details
+
+
+def _account(console: Console, found: Found, details: VmDetails) -> str:
+    """The account to log in with, managed or the image's own."""
+    binding = console.state.bindings.get(found.address)
+    return login_account(details, binding.applied if binding is not None else {})
 
 
 def _text(found: Found, vm: VmDetails, reveal: bool) -> str:
@@ -270,7 +277,7 @@ def _again(
 
 @command.command("passwd")
 @click.argument("vm")
-@click.option("--username", default="", help="The account in the guest; default: the manifest's, or the VM's first.")
+@click.option("--username", default="", help="The account in the guest; default: the managed one, or the VM's first.")
 @password_options
 @where_options
 @yes_option
@@ -293,7 +300,7 @@ def passwd(
     async def work(console: Console) -> tuple[Found, str]:
         found = await names.vm(console, vm, Where(**where))
         password = the_password(app, password_env, password_file)
-        account = username or (await details_of(console, found)).user_name
+        account = username or _account(console, found, await details_of(console, found))
         body = SetPassword(username=account, password=password)
         if isinstance(found.spec, VirtualMachineSpec) and found.spec.login.password is not None:
             console.warn(
@@ -331,7 +338,8 @@ def ssh(app: App, /, vm: str, arguments: tuple[str, ...], only_print: bool, as_j
 
     async def work(console: Console) -> list[str]:
         found = await names.vm(console, vm, Where(**where))
-        return ssh_line(found.label, await details_of(console, found), arguments)
+        details = await details_of(console, found)
+        return ssh_line(found.label, details, _account(console, found, details), arguments)
 
     line = run(app, as_json, work)
     if app.runtime.terminal and not only_print and not as_json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
 from fractions import Fraction
 from pathlib import PurePosixPath
@@ -81,6 +82,11 @@ def seen(sought: Sought, status: str, details: VmDetails, masked_ip: str | None)
         made_with={"dataDisk.file": attached_file(details) or None} if details.disks else {},
         resolved={"dataDisk.path": path} if (path := _first_data_file(details)) else {},
     )
+
+
+def login_account(details: VmDetails, applied: Mapping[str, Json]) -> str:
+    """The account to log in with: the one whose password is managed. The node only ever reports the image's own."""
+    return str(applied.get("login.username") or details.user_name)
 
 
 def _first_data_file(details: VmDetails) -> str:
