@@ -139,16 +139,17 @@ def test_nothing_of_a_node_becomes_an_option_of_ssh() -> None:
     from tests.api.test_reading import DETAILS
 
     good = vm_details(DETAILS)
-    assert ssh_line("x", good, ())[0] == "ssh"
+    assert ssh_line("x", good, "dbc", ())[0] == "ssh"
     for bad in (
-        replace(good, user_name="-oProxyCommand=x"),
-        replace(good, user_name="N/A"),
         replace(good, ssh_ip="-oProxyCommand=x"),
         replace(good, ssh_ip="*.51.*.142"),
         replace(good, ssh_port=None),
     ):
         with pytest.raises(DiagnosticError):
-            ssh_line("x", bad, ())
+            ssh_line("x", bad, "dbc", ())
+    for account in ("-oProxyCommand=x", "N/A"):
+        with pytest.raises(DiagnosticError):
+            ssh_line("x", good, account, ())
 
 
 def test_texts_of_a_node_do_not_steer_the_terminal(emulated: Emulated) -> None:
