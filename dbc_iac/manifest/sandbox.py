@@ -29,6 +29,8 @@ _GROWING = frozenset({
 _FORMATS = frozenset({"format", "format_map"})
 _WIDE = re.compile(r"%[^a-zA-Z%]*(\d{4,}|\*)|\{[^{}]*:[^{}]*(\d{4,}|\{)")
 """A width or precision in a format that is large, or given by a value."""
+_NO_COMMENTS = ("\0#", "#\0")
+"""Delimiters that no YAML text can hold: YAML has its own comments, and `${#x}` is a shell's."""
 
 
 def _range(*arguments: int) -> range:
@@ -181,7 +183,14 @@ def sandbox() -> Any:
             self.charge(_made_with(operator, left, right))
             return super().call_binop(context, operator, left, right)
 
-    made = Sandbox(undefined=NotDefined, autoescape=False, keep_trailing_newline=True)
+    start, end = _NO_COMMENTS
+    made = Sandbox(
+        undefined=NotDefined,
+        autoescape=False,
+        keep_trailing_newline=True,
+        comment_start_string=start,
+        comment_end_string=end,
+    )
     made.finalize = made.shown
     for name in _UNREPEATABLE:
         made.filters.pop(name, None)

@@ -1,7 +1,8 @@
 """Jinja2 inside scalars, rendered after YAML has been parsed: sandboxed and strict.
 
 A scalar that is exactly one `{{ expression }}` becomes the expression's value, with its type; any other text with
-markup becomes text. Structure cannot be templated, so no template can break the YAML.
+markup becomes text. Structure cannot be templated, so no template can break the YAML. There are no template comments:
+`{#` is text.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from dbc_iac.diagnostics import Diagnostic, Diagnostics, Severity, SourceRange
 from dbc_iac.manifest.marks import Marks, Path
 from dbc_iac.manifest.sandbox import CLOSE, NO_EACH, UNKNOWN, sandbox
 
-_MARKUP = re.compile(r"\{\{|\{%|\{#.*?#\}", re.DOTALL)
+_MARKUP = re.compile(r"\{\{|\{%")
 _ONE = re.compile(r"\s*\{\{[-+]?((?:(?!\{\{|\}\}).)*?)[-+]?\}\}\s*", re.DOTALL)
+_LITERAL = "Correct the template, or write {{ '{{' }} for a literal {{ and {{ '{%' }} for a literal {%."
 MOST_NESTED_LOOPS = 2
 MOST_TEXT = 100_000
 """Characters that one rendered scalar may have."""
@@ -36,7 +38,7 @@ def render(value: Any, context: Mapping[str, Any], marks: Marks, found: Diagnost
 
 
 def _rendered(text: str, context: Mapping[str, Any], source: SourceRange | None, found: Diagnostics) -> Any:
-    from jinja2 import TemplateError
+    from jinja2 import TemplateError, TemplateSyntaxError
 
     environment = sandbox()
     environment.begin()
@@ -48,6 +50,9 @@ def _rendered(text: str, context: Mapping[str, Any], source: SourceRange | None,
             return _plain(result)
         _refuse_endless(environment.parse(text))
         return _whole(environment.from_string(text).generate(**context))
+    except TemplateSyntaxError as error:
+        found.add(_problem(error.message or "it cannot be read", source, _LITERAL))
+        return None
     except TemplateError as error:
         found.add(_problem(error.message or "it cannot be rendered", source))
         return None
@@ -98,9 +103,9 @@ def _plain(result: Any) -> Any:
     raise TypeError(f"it gives a {type(result).__name__}, not a plain value")
 
 
-def _problem(message: str, source: SourceRange | None) -> Diagnostic:
+def _problem(message: str, source: SourceRange | None, remedy: str = "Correct the expression.") -> Diagnostic:
     what, _, close = message.partition(CLOSE)
-    remedy = f"Did you mean {close}" if close else "Correct the expression."
+    remedy = f"Did you mean {close}" if close else remedy
     if what == NO_EACH:
         remedy = "Add `forEach:`, or name something of var."
     elif what.endswith(UNKNOWN) and not close:

@@ -27,7 +27,12 @@ def test_a_wrong_spec_gets_its_diagnostic(tmp_path: Path, changed: dict[str, str
 
 
 @pytest.mark.parametrize(
-    ("text", "value"), [("{{- 5 }}", 5), ("{{ -5 }}", -5), ("a {# b", "a {# b"), ("{# c #}8", "8")]
+    ("text", "value"),
+    [
+        ("{{- 5 }}", 5),
+        ("{{ -5 }}", -5),
+        ("{{ '{{' }}.Names{{ '}}' }} {{ '{%' }}", "{{.Names}} {%"),
+    ],
 )
 def test_templates_mean_what_jinja_says(text: str, value: object) -> None:
     from dbc_iac.diagnostics import Diagnostics
@@ -35,6 +40,21 @@ def test_templates_mean_what_jinja_says(text: str, value: object) -> None:
     from dbc_iac.manifest.template import render
 
     assert render(text, {}, Marks(), Diagnostics()) == value
+
+
+@pytest.mark.parametrize("markup", ["", " {{ 'b' }}", " {% if true %}b{% endif %}"])
+@pytest.mark.parametrize("text", ["echo ${#HOME}", "echo ${#HOME} ${X%#}", "a {# b", "{# c #}8", "${#a[@]} #} {#"])
+def test_no_part_of_a_text_is_taken_for_a_comment(text: str, markup: str) -> None:
+    from dbc_iac.manifest.template import evaluated
+
+    assert evaluated(f"{text}{markup}", {}) == f"{text}{' b' if markup else ''}"
+
+
+@pytest.mark.parametrize("text", ["docker ps --format {{.Names}}", "{{ '1' ", "${x%%{%*}"])
+def test_braces_of_another_language_are_refused_with_how_to_write_them(text: str, tmp_path: Path) -> None:
+    result = project(tmp_path, vm(description=text)).run("validate")
+    assert result.code == 3
+    assert "Write {{ '{{' }} for a literal {{" in result.err
 
 
 def test_a_variable_file_has_a_place_for_anchors(tmp_path: Path) -> None:
