@@ -54,7 +54,7 @@ def test_no_part_of_a_text_is_taken_for_a_comment(text: str, markup: str) -> Non
 def test_braces_of_another_language_are_refused_with_how_to_write_them(text: str, tmp_path: Path) -> None:
     result = project(tmp_path, vm(description=text)).run("validate")
     assert result.code == 3
-    assert "Write {{ '{{' }} for a literal {{" in result.err
+    assert "write {{ '{{' }} for a literal {{" in result.err
 
 
 def test_a_variable_file_has_a_place_for_anchors(tmp_path: Path) -> None:
