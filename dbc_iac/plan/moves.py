@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity, SourceRange
 from dbc_iac.kinds import Inventory, kind_of, kinds
@@ -45,9 +45,43 @@ def check_lists(moves: Sequence[tuple[str, str]], removed: Sequence[str], where:
             yield _wrong(
                 "cannot-move", f"moved.{index}: {before} cannot become {now}", "A resource keeps its kind.", at
             )
+    yield from _conflicting(moves, where)
     for index, address in enumerate(removed):
         if wrong := _malformed(address):
             yield _wrong("invalid-address", f"removed.{index}: {wrong[0]}", wrong[1], where(("spec", "removed", index)))
+
+
+def _conflicting(moves: Sequence[tuple[str, str]], where: Where) -> Iterator[Diagnostic]:
+    """Entries that cannot all hold: one address with two destinations, two with one, and cycles.
+
+    What is left are chains, so that each address has at most one predecessor and one successor.
+    """
+    after, before = dict[str, str](), dict[str, str]()
+    for index, (source, destination) in enumerate(moves):
+        at = where(("spec", "moved", index))
+        if source == destination:
+            continue
+        if source in after:
+            summary = f"moved.{index}: {source} moves to {after[source]} already"
+            yield _wrong("cannot-move", summary, "Remove one of the two entries.", at)
+        elif destination in before:
+            summary = f"moved.{index}: {before[destination]} moves to {destination} already"
+            yield _wrong("cannot-move", summary, "Remove one of the two entries.", at)
+        elif destination in (chain := [*_chain(source, before)]):
+            ring = " -> ".join([*reversed(chain[: chain.index(destination) + 1]), destination])
+            remedy = "Remove one entry. Two names are exchanged by `dbc-iac state mv`, through a third one."
+            yield _wrong("cannot-move", f"moved.{index}: {source} cannot move back to {destination}", remedy, at, ring)
+        else:
+            after[source], before[destination] = destination, source
+
+
+def _chain(address: str, links: Mapping[str, str]) -> Iterator[str]:
+    """An address and what its links lead to, one after another."""
+    while True:
+        yield address
+        if address not in links:
+            return
+        address = links[address]
 
 
 def still_there(removed: Sequence[str], inventory: Inventory) -> Iterator[Diagnostic]:
@@ -68,7 +102,7 @@ def mistyped(removed: Sequence[str], state: State, changes: Iterable[Change], wh
             at = where(("spec", "removed", index))
             summary = f"`removed` names {address}, which nothing is bound to, and {close[0]} would be deleted"
             remedy = f"Did you mean {close[0]}? If that is to be deleted, take the entry off the list."
-            yield _wrong("removed-mistyped", summary, remedy, at, ExitCode.REFUSED)
+            yield _wrong("removed-mistyped", summary, remedy, at, exit_code=ExitCode.REFUSED)
 
 
 def _malformed(address: str) -> tuple[str, str] | None:
@@ -84,9 +118,14 @@ def _malformed(address: str) -> tuple[str, str] | None:
 
 
 def _wrong(
-    code: str, summary: str, remedy: str, at: SourceRange | None, exit_code: ExitCode = ExitCode.CONFIGURATION
+    code: str,
+    summary: str,
+    remedy: str,
+    at: SourceRange | None,
+    detail: str = "",
+    exit_code: ExitCode = ExitCode.CONFIGURATION,
 ) -> Diagnostic:
-    return Diagnostic(code, Severity.ERROR, summary, remedy=remedy, source=at, exit_code=exit_code)
+    return Diagnostic(code, Severity.ERROR, summary, detail, remedy, source=at, exit_code=exit_code)
 
 
 def moved(state: State, source: str, destination: str) -> State:
@@ -111,7 +150,7 @@ def moved(state: State, source: str, destination: str) -> State:
     }
     generation = max(state.generations.get(source, 0), state.generations.get(destination, 0), binding.generation)
     pending = tuple(i.model_copy(update={"address": destination}) if i.address == source else i for i in state.pending)
-    generations = {a: g for a, g in state.generations.items() if a != source} | {destination: generation}
+    generations = {**state.generations, destination: generation}  # a later document of the old name takes a new id
     return state.model_copy(update={"bindings": bindings, "generations": generations, "pending": pending})
 
 

@@ -107,6 +107,36 @@ def test_what_lives_on_a_vm_that_is_let_go_is_let_go_with_it(world: Callable[...
 WRONG_LISTS: dict[str, tuple[str, str, int, str]] = {
     "another kind": ("moved: [{from: VirtualMachine/a, to: Disk/a}]", "cannot-move", 11, "A resource keeps its kind."),
     "itself": ("moved: [{from: VirtualMachine/a, to: VirtualMachine/a}]", "cannot-move", 11, "Remove the entry."),
+    "one address, two destinations": (
+        "moved: [{from: Disk/a, to: Disk/b}, {from: Disk/a, to: Disk/c}]",
+        "cannot-move",
+        39,
+        "Remove one of the two entries.",
+    ),
+    "two addresses, one destination": (
+        "moved: [{from: Disk/a, to: Disk/c}, {from: Disk/b, to: Disk/c}]",
+        "cannot-move",
+        39,
+        "Remove one of the two entries.",
+    ),
+    "the same entry twice": (
+        "moved: [{from: Disk/a, to: Disk/b}, {from: Disk/a, to: Disk/b}]",
+        "cannot-move",
+        39,
+        "Remove one of the two entries.",
+    ),
+    "an exchange": (
+        "moved: [{from: Disk/a, to: Disk/b}, {from: Disk/b, to: Disk/a}]",
+        "cannot-move",
+        39,
+        "`dbc-iac state mv`, through a third one.",
+    ),
+    "a cycle of three": (
+        "moved: [{from: Disk/b, to: Disk/c}, {from: Disk/a, to: Disk/b}, {from: Disk/c, to: Disk/a}]",
+        "cannot-move",
+        67,
+        "`dbc-iac state mv`, through a third one.",
+    ),
     "no kind": ("moved: [{from: VirtualMachin/a, to: VirtualMachin/b}]", "invalid-address", 11, "Did you mean"),
     "no name": ("moved: [{from: VirtualMachine/a, to: VirtualMachine/-}]", "invalid-address", 11, "Use Kind/name"),
     "no address": ("moved: [{from: VirtualMachine, to: VirtualMachine/b}]", "invalid-value", 18, ""),
@@ -126,6 +156,30 @@ def test_wrong_entries_of_moved_and_removed_are_told_where_they_stand(
     assert (result.code, first["code"]) == (3, code)
     assert (first["source"]["line"], first["source"]["column"]) == (14, column)
     assert said in first["remedy"]
+
+
+def test_a_cycle_of_moves_names_its_addresses_in_order(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm())
+    with_project(
+        emulated, "  moved: [{from: Disk/b, to: Disk/c}, {from: Disk/a, to: Disk/b}, {from: Disk/c, to: Disk/a}]\n"
+    )
+    [told] = json.loads(emulated.run("plan", "--json").err)["diagnostics"]
+    assert told["detail"] == "Disk/a -> Disk/b -> Disk/c -> Disk/a"
+
+
+def test_a_name_is_free_for_another_resource_once_its_own_was_renamed(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm("one"))
+    applied(emulated)
+    [before] = emulated.vms
+    with_project(emulated, "  moved: [{from: VirtualMachine/one, to: VirtualMachine/two}]\n")
+    kept = (emulated.project.directory / "dbc-iac.yaml").read_text()
+    for documents in ([vm("two")], [vm("two"), vm("one")]):
+        write(emulated, *documents)
+        (emulated.project.directory / "dbc-iac.yaml").write_text(kept)
+        applied(emulated)
+        assert_empty(emulated)
+    assert len(emulated.vms) == 2
+    assert emulated.run("state", "show", "VirtualMachine/two", "--json").json["id"] == before
 
 
 @pytest.mark.parametrize("backwards", [False, True])
