@@ -14,7 +14,7 @@ from dbc_iac.diagnostics import Diagnostic, Diagnostics, Severity
 from dbc_iac.manifest.forms import WRONG
 from dbc_iac.manifest.marks import Marks, Path
 from dbc_iac.manifest.secret import LITERAL
-from dbc_iac.manifest.yaml import NumberText
+from dbc_iac.manifest.yaml import NumberText, TextOfNumber
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -53,7 +53,7 @@ def _without(value: Any, paths: list[Path], here: Path = ()) -> Any:
 def _texts(value: Any) -> Any:
     """Numbers that were written with a fraction are given as text: no field takes one, and many take text."""
     if isinstance(value, NumberText):
-        return value.text
+        return TextOfNumber(value)
     if isinstance(value, dict):
         return {k: _texts(v) for k, v in value.items()}
     if isinstance(value, list):

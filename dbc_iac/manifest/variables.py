@@ -10,16 +10,25 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, Severity, SourceRange
 from dbc_iac.manifest.marks import Marks
-from dbc_iac.manifest.yaml import NumberText, read_yaml, scalar
+from dbc_iac.manifest.yaml import IntegerText, NumberText, TextOfNumber, read_yaml, scalar
 
 PREFIX = "DBC_VAR_"
 Type = Literal["string", "integer", "number", "boolean", "list", "map"]
+
+
+def _numbers(value: Any) -> Any:
+    """A tree in which every number is one again, as in a variable file."""
+    if isinstance(value, TextOfNumber):
+        return value.number
+    if isinstance(value, dict):
+        return {k: _numbers(v) for k, v in value.items()}
+    return [_numbers(v) for v in value] if isinstance(value, list) else value
 
 
 class VariableSpec(BaseModel):
@@ -28,7 +37,9 @@ class VariableSpec(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     type: Type = "string"
-    default: Any = Field(default=None, description="used where nothing sets it; without one it must be set")
+    default: Annotated[Any, AfterValidator(_numbers)] = Field(
+        default=None, description="used where nothing sets it; without one it must be set"
+    )
     description: str = ""
 
 
@@ -97,14 +108,7 @@ def resolve(
     """The value of every declared variable. `where`: the place of a path in the project file."""
     values: dict[str, Any] = {}
     defaults = [
-        # The project file has been read by now: a number with a fraction stands there as its text.
-        Setting(
-            k,
-            v.default,
-            "its default",
-            where(f"variables.{k}.default"),
-            text=v.type == "number" and isinstance(v.default, str),
-        )
+        Setting(k, v.default, "its default", where(f"variables.{k}.default"))
         for k, v in declared.items()
         if v.default is not None
     ]
@@ -164,7 +168,7 @@ def _typed(setting: Setting, kind: Type) -> Any:
     """A value as its declared type. Raises ValueError."""
     value = setting.value
     if kind == "string":
-        return value.text if isinstance(value, NumberText) else _text(value)
+        return value.text if isinstance(value, NumberText | IntegerText) else _text(value)
     if setting.text:
         value = scalar(value) if kind in {"integer", "number", "boolean"} else _structure(value)
     expected: dict[str, tuple[type, ...]] = {
@@ -194,4 +198,7 @@ def _structure(text: str) -> Any:
         except DiagnosticError as error:
             raise ValueError(f"expected a list or a map; {error}") from None
         return documents[0].value if documents else None
-    return [part.strip() for part in text.split(",")] if text else []
+    parts = [part.strip() for part in text.split(",")] if text else []
+    if "" in parts:
+        raise ValueError(f"item {parts.index('') + 1} of the list is empty")
+    return [scalar(part) for part in parts]

@@ -54,6 +54,30 @@ class NumberText(float):
         return self.text
 
 
+class IntegerText(int):
+    """A whole number that is written in another way than it prints: `0x1F` is not `31` where text is wanted."""
+
+    text: str
+
+    def __new__(cls, text: str) -> IntegerText:
+        number = super().__new__(cls, text, 0)
+        number.text = text
+        return number
+
+
+class TextOfNumber(str):
+    """The text of a number with a fraction, for fields that want text."""
+
+    __slots__ = ("number",)
+
+    number: NumberText
+
+    def __new__(cls, number: NumberText) -> TextOfNumber:
+        text = super().__new__(cls, number.text)
+        text.number = number
+        return text
+
+
 @dataclass(frozen=True, slots=True)
 class YamlDocument:
     """One document of a file: plain values (dict, list, str, int, float, bool, None) and where they stand."""
@@ -327,10 +351,11 @@ def scalar(text: str) -> str | int | float | bool | None:
     """A plain scalar by the core schema of YAML 1.2."""
     if text in _WORDS:
         return _WORDS[text]
-    if _INTEGER.fullmatch(text):
-        return int(text) if len(text) < 64 else text
-    if _OTHER_BASE.fullmatch(text):
-        return int(text, 0) if len(text) < 64 else text
+    if _INTEGER.fullmatch(text) or _OTHER_BASE.fullmatch(text):
+        if len(text) >= 64:
+            return text
+        number = int(text, 0)
+        return number if str(number) == text else IntegerText(text)
     if _FLOAT.fullmatch(text) and math.isfinite(float(text)):
         return NumberText(text)
     return text

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dbc_iac.diagnostics import DiagnosticError
-from dbc_iac.manifest.yaml import NumberText, read_yaml
+from dbc_iac.manifest.yaml import IntegerText, NumberText, read_yaml
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ from dbc_iac.manifest.yaml import NumberText, read_yaml
 def test_plain_scalars_follow_yaml_1_2(text: str, value: object) -> None:
     [document] = read_yaml(f"a: {text}\n".encode(), "m.yaml")
     assert document.value == {"a": value}
-    assert type(document.value["a"]) is type(value) or isinstance(document.value["a"], NumberText)
+    assert type(document.value["a"]) is type(value) or isinstance(document.value["a"], NumberText | IntegerText)
 
 
 def test_a_fraction_remembers_its_text() -> None:
