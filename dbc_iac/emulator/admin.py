@@ -110,12 +110,14 @@ class Admin:
         chain.reachable = bool(values.get("reachable", chain.reachable))
 
     async def _process(self, values: Mapping[str, Any]) -> None:
-        """`id` of a GPU node or manager; `do`: restart, stop, die, maintenance, busy (`seconds`)."""
+        """`id` of a GPU node or manager; `do`: restart, stop, die, freeze, maintenance, busy (`seconds`)."""
         process, verb = self._network.process(str(values.get("id"))), values.get("do")
         if verb in {"restart", "stop", "die"}:
             getattr(process, str(verb))()
         elif isinstance(process, GpuProcess):
-            raise Mistake("a GPU node can restart, stop or die")
+            if verb != "freeze":
+                raise Mistake("a GPU node can restart, stop, die or freeze")
+            process.freeze(float(values.get("seconds", 33)))
         elif verb == "maintenance":
             await process.do_round()
         elif verb == "busy":

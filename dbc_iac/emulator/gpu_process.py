@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from dataclasses import replace
 from typing import Any
 
 from dbc_iac.emulator.authority import Authority, Caller, Credentials, refusal
@@ -19,6 +20,10 @@ from dbc_iac.emulator.gpu.spec import GpuNodeSpec
 from dbc_iac.emulator.reply import ProcessDied, RefusedError, Reply, done
 
 _NOT_HERE = "Not supported"
+KEEPALIVE = 30.0
+"""Seconds that the process may stand still before libvirt closes its connection."""
+RECONNECT = 60.0
+"""Seconds between two looks at whether there is a connection to libvirt."""
 
 
 class GpuProcess:
@@ -55,6 +60,7 @@ class GpuProcess:
         self._restart_after = restart_after
         self._turn = asyncio.Lock()
         self._coming_back: asyncio.Task[None] | None = None
+        self._frozen_until = 0.0
         gossip.announce(Entry(spec.id, "gpu", spec.name, self, clients=spec.client_nodes, version=spec.version))
 
     def begin(self) -> None:
@@ -64,6 +70,7 @@ class GpuProcess:
     async def ask(self, target: str, op: str, credentials: Credentials, request: NodeRequest) -> Reply:
         """The answer. Raises ProcessDied."""
         async with self._turn:
+            await self.clock.sleep(self._frozen_until - self.clock.now())
             try:
                 return await self._answer(op, credentials, request)
             except RefusedError as refused:
@@ -76,6 +83,9 @@ class GpuProcess:
             raise RefusedError(-3, _NOT_HERE)
         if op == "mining_nodes.session_id":
             return await self._session(credentials)
+        if op == "images.delete" and self.authority.cache.chain.order(self.id, "") is not None:
+            # Whatever order it names. What happens where the chain has none for the machine itself was never tried.
+            credentials = replace(credentials, rent_order="")
         access = OPERATIONS[op].access
         caller = None if access == "none" else await self._caller(access, credentials)
         return await self.node.handle(op, caller, request)
@@ -127,8 +137,16 @@ class GpuProcess:
     def die(self) -> None:
         self.node.die()
 
+    def freeze(self, seconds: float) -> None:
+        """The process stands still for so long. Too long for libvirt: jobs that come then find no domain, until the
+        process connects again by itself."""
+        self._frozen_until = self.clock.now() + seconds
+        if seconds >= KEEPALIVE:
+            self.node.machine.libvirt.lose(seconds + RECONNECT)
+
     def restart(self) -> None:
         """Ends the process, if it runs, and starts it again."""
+        self._frozen_until = 0.0
         self.node.restart()
         self.authority.restart()
         self.gossip.back(self.id)

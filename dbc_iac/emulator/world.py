@@ -139,7 +139,19 @@ class SessionSpec(Part):
 
 
 FaultKind = Literal[
-    "time-out", "lost-reply", "late", "slow", "hang", "offline", "refuse", "reset", "drop", "cut", "close"
+    "time-out",
+    "lost-reply",
+    "late",
+    "slow",
+    "hang",
+    "offline",
+    "refuse",
+    "reset",
+    "drop",
+    "cut",
+    "close",
+    "break",
+    "freeze",
 ]
 
 
@@ -150,13 +162,16 @@ class FaultSpec(Part):
     `seconds` later. `slow`: carried out, answered `seconds` later. `hang`: not carried out, never answered.
     `offline`: `create node request failed`. `refuse`: refused with `text`. The connection breaks: `reset` before it is
     carried out, `drop` before the answer, `cut` in the middle of it, `close` after it although it was to be kept.
+    `break`: the image transfer that it starts breaks off after `part` of the file. `freeze`: the GPU node's process
+    stands still for `seconds` after its answer; from 30 s on it has lost libvirt then, and what is queued fails.
     """
 
     op: str = Field(description="operation such as tasks.create, or * for any")
     kind: FaultKind
     nth: int = Field(default=1, ge=1, description="first matching request that it happens to")
     times: int = Field(default=1, ge=1)
-    seconds: float = Field(default=60.0, description="of late and slow")
+    seconds: float = Field(default=60.0, description="of late, slow and freeze")
+    part: float = Field(default=0.25, ge=0, lt=1, description="of break: how much of the file arrives")
     text: str = Field(default="", description="of refuse: the message; errcode 1")
     target: str = Field(default="", description="node id; default: any")
     client: str = Field(default="", description="client node; default: any")

@@ -1,7 +1,7 @@
 """ImageExport: a node's image file in an image centre. API: /images/{upload,uploadprogress}.
 
-Nothing deletes a file in a centre. When a plain upload ends, version 0.4.1.8 of the node ends with it: its process is
-started again some seconds later, and what was queued on it is lost.
+Nothing deletes a file in a centre. When a plain upload ends, the node's process may end with it (one build of 0.4.1.8
+did each time, another never): it is started again some seconds later, and what was queued on it is lost.
 """
 
 from __future__ import annotations
@@ -181,8 +181,8 @@ class ImageExport(Kind[ImageExportSpec]):
         yield resource.problem(
             "node-ends",
             "",
-            f"{resource.spec.node}'s process ends when the upload ends, and is started again",
-            detail="So did version 0.4.1.8. VMs run on; what other tenants have queued on the node is lost.",
+            f"{resource.spec.node}'s process may end when the upload ends, and is started again then",
+            detail="One build of 0.4.1.8 did, another not. VMs run on; what is queued on the node would be lost.",
             severity=Severity.WARNING,
         )
 

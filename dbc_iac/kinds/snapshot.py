@@ -208,8 +208,8 @@ class Snapshot(Kind[SnapshotSpec]):
             yield resource.problem(
                 "node-ends",
                 "",
-                f"{resource.address} is sent again: the node's process ends when that ends, and is started again",
-                detail="So did version 0.4.1.8. VMs run on; what other tenants have queued on the node is lost.",
+                f"{resource.address} is sent again: the node's process may end with that, and is started again then",
+                detail="One build of 0.4.1.8 did, another not. VMs run on; what is queued on the node would be lost.",
                 severity=Severity.WARNING,
             )
 

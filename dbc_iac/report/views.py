@@ -50,7 +50,7 @@ def gib(size: Fraction | None) -> str:
 
 
 def stored_size(size: Fraction | None) -> str:
-    """The size of a file, in the unit that says something of it: an empty disk's snapshot has 198Ki."""
+    """The size of a file, in the unit that says something of it: an empty disk's snapshot has 192Ki."""
     for unit, of_gib in (("Gi", 1), ("Mi", 1024), ("Ki", 1024**2)):
         if size is not None and size * of_gib >= 1:
             amount = size * of_gib

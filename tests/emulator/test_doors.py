@@ -82,7 +82,7 @@ def test_the_door_moves_bmcs_centres_deeplinks_and_processes() -> None:
     [
         ("/faults", {"op": "x", "kind": "odd"}, "kind: Input should be"),
         ("/node", {"id": "nobody", "do": "restart"}, "there is no nobody"),
-        ("/node", {"id": NODE_ID, "do": "dance"}, "a GPU node can restart, stop or die"),
+        ("/node", {"id": NODE_ID, "do": "dance"}, "a GPU node can restart, stop, die or freeze"),
         ("/client", {"name": "default", "do": "dance"}, "a client node can restart"),
         ("/vm", {"id": NODE_ID, "do": "die"}, "do: one of set_domain"),
         ("/vm", {"id": NODE_ID, "do": "change_vm", "with": {"task_id": "none"}}, "there is no none"),

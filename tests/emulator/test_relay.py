@@ -198,3 +198,40 @@ def _json(value: object) -> bytes:
     import json
 
     return json.dumps(value).encode()
+
+
+def test_a_process_that_stood_still_has_lost_libvirt_for_a_minute() -> None:
+    async def test() -> None:
+        front = Front()
+        wanted = {
+            "task_id": "1abcdefghijklmnopqrst", "image_name": "ubuntu.qcow2", "desc": "a vm", "ssh_port": "20000",
+            "vnc_port": "20001", "gpu_count": "4", "cpu_cores": "2", "mem_size": "4", "disk_size": "10",
+            "operation_system": "linux", "bios_mode": "legacy",
+        }  # fmt: skip
+        fault(front, "freeze", op="tasks.create", seconds=33.0)
+        assert (await front.post("/tasks/start", front.mine(**wanted)))[0] == 200
+        began = front.network.clock.now()
+        assert (await front.post("/tasks", front.mine()))[0] == 500  # it answers after 33 s: too late
+        await passes(60)
+        [listed] = (await front.post("/tasks", front.mine()))[1][1]
+        assert listed["status"] == "create error"
+        await passes(began + 120 - front.network.clock.now())
+        for call in ("delete", "logs"):
+            assert (await front.post(f"/tasks/{call}/{listed['task_id']}", front.mine()))[1] == (1, "task not exist")
+        front.network.nodes[NODE_ID].restart()
+        await passes(20)
+        assert (await front.post("/tasks", front.mine()))[1] == (0, [])
+
+    run(test)
+
+
+def test_a_short_freeze_loses_nothing() -> None:
+    async def test() -> None:
+        front = Front()
+        front.network.nodes[NODE_ID].freeze(10.0)
+        began = front.network.clock.now()
+        assert (await front.post("/tasks", front.mine()))[0] == 200
+        assert front.network.clock.now() - began >= 10
+        assert front.network.nodes[NODE_ID].node.machine.libvirt.connected
+
+    run(test)

@@ -118,3 +118,14 @@ def test_of_a_server_that_was_deleted_nobody_hears_until_it_is_forgotten() -> No
         assert (await front.post("/mining_nodes", front.body(SERVER_ID)))[0] == 400
 
     run(test)
+
+
+@pytest.mark.parametrize(("rent_status", "said"), [("renting", (0, "ok")), ("rentExpired", None)])
+def test_an_image_is_deleted_under_the_order_of_the_machine_whatever_it_names(rent_status: str, said: Any) -> None:
+    async def test() -> None:
+        machine = {"renter": "tenant", "rentStatus": rent_status, "orders": ["112"]}
+        front = Front({**WORLD, "machines": {NODE_ID: machine}})
+        told = (await front.post("/images/delete", front.mine(image_filename="ubuntu.qcow2")))[1]
+        assert told == (said or (-3, "check authority failed: wallet not rented"))
+
+    run(test)

@@ -301,8 +301,8 @@ def upload(
                 )  # fmt: skip
         console.warn(
             "node-ends",
-            f"{of.reach.name}'s process ends when the upload ends, and is started again",
-            detail="So did version 0.4.1.8. VMs run on; what other tenants have queued on the node is lost.",
+            f"{of.reach.name}'s process may end when the upload ends, and is started again then",
+            detail="One build of 0.4.1.8 did, another not. VMs run on; what is queued on the node would be lost.",
         )
         body = wire.ImageUpload(image_filename=f"{DATA}/{of.file}", image_server=of.centre)
         with console.changing(f"Send {of.file} from {of.reach.name} to {of.centre}?", "image upload"):
@@ -321,11 +321,12 @@ def upload(
 @json_option
 @click.pass_obj
 def stop(app: App, /, file: str, up: bool, yes: bool, as_json: bool, **where: str) -> None:
-    """Stop a transfer of FILE. What has arrived of a download stays as a broken file of that name."""
+    """Ask the node to stop a transfer of FILE. Version 0.4.1.8 answers ok, and the transfer goes on to its end."""
 
     async def work(console: Console) -> str:
         reach = through_image_client(names.node(console, Where(**where)), console.inventory)
         path = file if file.startswith("/") or not up else f"{DATA}/{file}"
+        look = "dbc-iac image list" if up else f"dbc-iac image list --node {reach.name}"
         body = wire.ImageTransfer(image_filename=path)
         ask, press = (
             (images.upload_progress, images.stop_upload) if up else (images.download_progress, images.stop_download)
@@ -333,10 +334,14 @@ def stop(app: App, /, file: str, up: bool, yes: bool, as_json: bool, **where: st
         if not read(await ask(console.channel(reach), body), f"the progress of {file}").active:
             return "nothing is transferred"
         with console.changing(f"Stop the transfer of {file}?", "image stop"):
-            accepted(
-                await press(console.channel(reach), body), f"stopping {file}", f"dbc-iac image list --node {reach.name}"
-            )
-        return "stopped"
+            accepted(await press(console.channel(reach), body), f"stopping {file}", look)
+        console.warn(
+            "transfer-goes-on",
+            f"the node has forgotten the transfer of {file}, which may go on to its end",
+            detail="Version 0.4.1.8 ends a shell, not the program that it has started: the whole file arrives.",
+            remedy=f"Look with `{look}` before the file is used or transferred again.",
+        )
+        return "accepted"
 
     status = run(app, as_json, work, yes=yes)
     app.show(f"{file}: {status}", {"file": file, "status": status})

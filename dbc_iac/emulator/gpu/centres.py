@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -13,13 +14,26 @@ from dbc_iac.emulator.gpu.spec import ImageCentreSpec
 
 @dataclass(slots=True)
 class ImageCentre:
-    """One centre. `files` by name, in the module's root."""
+    """One centre. `files` by name, in the module's root. `died` is set when it cannot be reached any more: what goes
+    on with it breaks off."""
 
     id: str
     files: dict[str, HostFile] = field(default_factory=dict)
-    reachable: bool = True
+    runs: bool = True
     bytes_per_second: float = 450_000_000.0
     fail_seconds: float = 0.2
+    died: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def reachable(self) -> bool:
+        return self.runs
+
+    @reachable.setter
+    def reachable(self, runs: bool) -> None:
+        if self.runs and not runs:
+            self.died.set()
+            self.died = asyncio.Event()
+        self.runs = runs
 
     def listing(self) -> list[tuple[str, int]]:
         """Names (cut at the first space) and bytes of its qcow2 files; nothing when it cannot be reached."""

@@ -29,7 +29,7 @@ async def run_create(machine: Machine, task_id: str) -> None:
     record = machine.records.get(task_id)
     if record is None:
         return
-    if not apply_filters(record.network_filters):
+    if not machine.libvirt.connected or not apply_filters(record.network_filters):
         _fail(machine, record, 2853, "create network filter failed")
         return
     if not await _create_domain(machine, record):
@@ -111,6 +111,9 @@ async def _create_domain(machine: Machine, record: Record) -> bool:
     await machine.clock.sleep(machine.spec.durations.define)
     _make_disks(machine, record)
     logs.info(task_id, _in_create(927), _vnc(record))
+    if not machine.libvirt.connected:
+        logs.error(task_id, _in_create(948), "virDomainDefineXML error: Cannot recv data: Connection reset by peer")
+        return False
     try:
         domain = machine.libvirt.define(task_id, record.definition(), machine.guest_of(record.image_name))
     except LibvirtError as error:

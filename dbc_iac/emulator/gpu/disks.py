@@ -11,6 +11,7 @@ from dbc_iac.emulator.gpu import ids
 from dbc_iac.emulator.gpu.capacity import SYSTEM_DISK_GIB
 from dbc_iac.emulator.gpu.ctext import int32_of, text_of
 from dbc_iac.emulator.gpu.files import EMPTY_QCOW2, HostFile
+from dbc_iac.emulator.gpu.logs import Place
 from dbc_iac.emulator.gpu.machine import Machine
 from dbc_iac.emulator.gpu.paste import OK, Refused, array, fields, refuse_tightly, tight
 from dbc_iac.emulator.gpu.record import Disk, Record
@@ -22,6 +23,9 @@ from dbc_iac.emulator.gpu.worker import Job
 from dbc_iac.emulator.reply import Reply
 
 _BAD_INPUT = -3
+_ATTACHED = Place("TaskDiskManager.cpp", 462, "process_add_disk")
+_DETACHED = Place("TaskDiskManager.cpp", 481, "process_delete_disk")
+_NO_DOMAIN = "task not exist"
 
 
 async def list_disks(machine: Machine, caller: Caller, request: NodeRequest) -> Reply:
@@ -78,21 +82,26 @@ async def delete(machine: Machine, caller: Caller, request: NodeRequest) -> Repl
 
 
 async def _run_resize(machine: Machine, task_id: str, name: str, gib: int) -> None:
+    """The file grows without libvirt; what libvirt does not tell the new size of reads 0 from then on."""
     await machine.clock.sleep(machine.spec.durations.disk)
     disk = _disk(machine, task_id, name)
     file = machine.files.get(disk.file) if disk is not None else None
     if disk is None:
         return
-    if file is not None and machine.libvirt.state(task_id) is DomainState.SHUTOFF:
+    domain = machine.libvirt.domains.get(task_id)
+    if file is not None and domain is not None and domain.state is DomainState.SHUTOFF:
         file.virtual_size += gib * GIB  # else qemu-img fails, and nobody is told
-    disk.told_size = file.virtual_size if file is not None else 0
+    disk.told_size = file.virtual_size if file is not None and machine.libvirt.connected else 0
 
 
 async def _run_add(machine: Machine, task_id: str, directory: str, gib: int) -> None:
     await machine.clock.sleep(machine.spec.durations.disk)
     record = machine.records.get(task_id)
     domain = machine.libvirt.find(task_id)
-    if record is None or domain is None or not record.disks:
+    if record is None or not record.disks:
+        return
+    if domain is None:
+        machine.logs.error(task_id, _ATTACHED, f"vm attach disk failed:{_NO_DOMAIN}")
         return
     name = f"vd{chr(ord(max(record.disks)[-1]) + 1)}"
     if not name.isalpha():
@@ -108,7 +117,10 @@ async def _run_delete(machine: Machine, task_id: str, name: str) -> None:
     record = machine.records.get(task_id)
     domain = machine.libvirt.find(task_id)
     disk = _disk(machine, task_id, name)
-    if record is None or domain is None or disk is None:
+    if record is None or disk is None:
+        return
+    if domain is None:
+        machine.logs.error(task_id, _DETACHED, f"detach disk failed:{_NO_DOMAIN}")
         return
     del record.disks[name]
     machine.files.remove(disk.file)

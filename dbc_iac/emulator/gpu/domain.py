@@ -7,6 +7,7 @@ request sent right after a shutdown may see the state afterwards. Nothing here k
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -82,7 +83,7 @@ class Hypervisor:
 
     def __init__(self, spec: GpuNodeSpec, files: HostFiles, clock: Clock, source: random.Random) -> None:
         self.domains: dict[str, Domain] = {}
-        self.connected = True
+        self._lost_until = 0.0
         self.bridges: set[str] = set()
         self.passthrough = spec.passthrough
         self.passthrough_error = spec.passthrough_error
@@ -104,9 +105,18 @@ class Hypervisor:
         """The domain, if libvirt can be asked for it."""
         return self.domains.get(name) if self.connected else None
 
-    def lose(self) -> None:
-        """libvirtd died; the daemon does not connect again before its own restart."""
-        self.connected = False
+    @property
+    def connected(self) -> bool:
+        """Whether the daemon has a connection to libvirt."""
+        return self._clock.now() >= self._lost_until
+
+    def lose(self, seconds: float = math.inf) -> None:
+        """The daemon's connection is gone for so long; where libvirtd died, until the daemon's own restart."""
+        self._lost_until = self._clock.now() + seconds
+
+    def connect(self) -> None:
+        """The daemon begins anew."""
+        self._lost_until = 0.0
 
     async def settled(self, names: Iterable[str]) -> None:
         """Waits while libvirt is busy with one of these domains."""

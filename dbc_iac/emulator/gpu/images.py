@@ -58,7 +58,7 @@ async def download(machine: Machine, caller: Caller, request: NodeRequest) -> Re
     expected = centre.listed_size(name)
     if expected is None:
         raise Refused("query image file size failed")
-    machine.transfers.download(centre, name, directory, expected)
+    machine.transfers.download(centre, name, directory, expected, request.breaks)
     return spaced(OK)
 
 
@@ -86,7 +86,7 @@ async def upload(machine: Machine, caller: Caller, request: NodeRequest) -> Repl
         raise Refused("image server is invalid")
     if machine.files.is_directory(path):
         raise ProcessDied(f"size of a directory: {path}")
-    machine.transfers.upload(centre, path)
+    machine.transfers.upload(centre, path, breaks=request.breaks)
     return spaced(OK)
 
 

@@ -60,7 +60,8 @@ class Machine:
         """The domain's state; a look at one that is not there leaves a line in the VM's log."""
         domain = self.libvirt.find(task_id)
         if domain is None:
-            self.logs.error(task_id, _LOOKUP, f"lookup domain:{task_id} is nullptr")
+            missing = f"lookup domain:{task_id}" if self.libvirt.connected else "connPtr"
+            self.logs.error(task_id, _LOOKUP, f"{missing} is nullptr")
             return DomainState.NONE
         return domain.state
 

@@ -189,7 +189,7 @@ class GpuNode:
             self._end()
         self.alive = True
         machine = self.machine
-        machine.libvirt.connected = True
+        machine.libvirt.connect()
         machine.lan.restart()
         machine.snapshots.forget_statuses()
         for task_id in list(machine.records):

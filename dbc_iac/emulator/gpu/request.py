@@ -23,12 +23,14 @@ class NodeRequest:
     """`path`: segments after the operation's own. `additional`: the JSON object as parsed.
 
     `image_server`: the centre's id when the client node resolved one; empty otherwise. Texts of the query are raw.
+    `breaks`: the part of the file after which the transfer that it starts breaks off.
     """
 
     path: tuple[str, ...] = ()
     query: Mapping[str, str] = field(default_factory=dict)
     additional: Mapping[str, object] = field(default_factory=dict)
     image_server: str = ""
+    breaks: float = 1.0
 
     @property
     def task_id(self) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dbc_iac.emulator.gpu import ids
 from dbc_iac.emulator.gpu.ctext import text_of
-from dbc_iac.emulator.gpu.files import HostFile
+from dbc_iac.emulator.gpu.files import EMPTY_QCOW2, HostFile
 from dbc_iac.emulator.gpu.machine import Machine
 from dbc_iac.emulator.gpu.paste import OK, Refused, array, fields, refuse_tightly, spaced, tight
 from dbc_iac.emulator.gpu.request import Caller, NodeRequest
@@ -16,8 +16,6 @@ from dbc_iac.emulator.gpu.states import DomainState
 from dbc_iac.emulator.gpu.timing import stamp
 from dbc_iac.emulator.gpu.worker import Job
 from dbc_iac.emulator.reply import ProcessDied, Reply
-
-_SNAPSHOT_BYTES = 203_016  # of a disk that nothing was written to
 
 
 async def show(machine: Machine, caller: Caller, request: NodeRequest) -> Reply:
@@ -53,7 +51,9 @@ async def create(machine: Machine, caller: Caller, request: NodeRequest) -> Repl
         centre=request.image_server,
     )
     machine.snapshots.add(task_id, snapshot)
-    machine.worker.push(Job("create snapshot", task_id, lambda: _run_create(machine, task_id, snapshot)))
+    machine.worker.push(
+        Job("create snapshot", task_id, lambda: _run_create(machine, task_id, snapshot, request.breaks))
+    )
     return tight(OK)
 
 
@@ -69,7 +69,7 @@ async def delete(machine: Machine, caller: Caller, request: NodeRequest) -> Repl
     return tight(OK)
 
 
-async def _run_create(machine: Machine, task_id: str, snapshot: Snapshot) -> None:
+async def _run_create(machine: Machine, task_id: str, snapshot: Snapshot, breaks: float) -> None:
     """Converts and uploads. Raises ProcessDied when there is no file in the end: deleted during the conversion."""
     was_known = any(snapshot is one for one in machine.snapshots.of(task_id))
     record = machine.records.get(task_id)
@@ -80,13 +80,13 @@ async def _run_create(machine: Machine, task_id: str, snapshot: Snapshot) -> Non
     is_known = any(snapshot is one for one in machine.snapshots.of(task_id))
     if disk is None or record is None or (was_known and not is_known):
         raise ProcessDied(f"no snapshot file {snapshot.file}")
-    machine.files.put(snapshot.file, HostFile(_SNAPSHOT_BYTES, disk.virtual_size, record.root_image, disk.guest))
+    machine.files.put(snapshot.file, HostFile(EMPTY_QCOW2, disk.virtual_size, record.root_image, disk.guest))
     centre = machine.centres.get(snapshot.centre)
     if centre is None:
         machine.snapshots.remove(task_id, snapshot)
         return
     machine.snapshots.set_status(task_id, snapshot.name, SnapshotStatus.UPLOADING)
-    machine.transfers.upload(centre, snapshot.file, lambda: _uploaded(machine, task_id, snapshot))
+    machine.transfers.upload(centre, snapshot.file, lambda: _uploaded(machine, task_id, snapshot), breaks)
 
 
 def _uploaded(machine: Machine, task_id: str, snapshot: Snapshot) -> None:

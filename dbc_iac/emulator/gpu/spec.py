@@ -181,7 +181,10 @@ class GpuNodeSpec(Part):
     files: tuple[str, ...] = Field(default=(), description="other files: names in /data, or full paths")
     passthrough: bool = Field(default=True, description="false: a domain with GPUs cannot be started")
     passthrough_error: str = "unsupported configuration: host doesn't support passthrough of host PCI devices"
-    uploads_end_process: bool = Field(default=True, description="the process ends when a plain image upload ends")
+    uploads_end_process: bool = Field(
+        default=True,
+        description="the process ends when a plain upload ends: of 0.4.1.8 one build did each time, another never",
+    )
     uninitialised_size: int = Field(default=32654, description="GiB of a disk added with a size that is no integer")
     guest: GuestSpec = Field(default_factory=GuestSpec)
     durations: Durations = Field(default_factory=Durations)

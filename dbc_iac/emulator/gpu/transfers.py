@@ -1,7 +1,8 @@
 """Image transfers: one rsync process each, and a watcher that looks at them every three seconds.
 
 A transfer whose process has ended counts as running until the watcher looks. Its exit code is never asked for.
-Downloads are known by the name that was sent, uploads by the absolute path.
+Downloads are known by the name that was sent, uploads by the absolute path. What is cut off leaves the part that has
+arrived under the final name, without a mark.
 """
 
 from __future__ import annotations
@@ -12,29 +13,36 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from dbc_iac.emulator.gpu.centres import ImageCentre
-from dbc_iac.emulator.gpu.files import HostFiles
+from dbc_iac.emulator.gpu.files import HostFile, HostFiles
 from dbc_iac.emulator.gpu.spec import GpuNodeSpec
-from dbc_iac.emulator.gpu.timing import Clock
+from dbc_iac.emulator.gpu.timing import Clock, sleep_or
 
 
-@dataclass(slots=True)
+SHELL = 0.05
+"""Seconds until a transfer's shell has started its rsync."""
+
+
+@dataclass(slots=True, eq=False)
 class Transfer:
-    """A running process: from `began` to `ends` (emulated seconds). `deliver` puts the file where it goes."""
+    """A process that began at `began` and needs `seconds` (emulated) for the whole file. `deliver` puts the part that
+    has arrived where it goes; `breaks`: the part at which the connection breaks off."""
 
     key: str
-    expected: int
-    began: float
-    ends: float
-    deliver: Callable[[], None]
+    died: asyncio.Event
+    seconds: float
+    deliver: Callable[[float], None]
     finished: Callable[[], None]
-    interrupted: Callable[[float], None]
+    breaks: float = 1.0
+    began: float = 0.0
+    ended: bool = False
     task: asyncio.Task[None] | None = None
+
+    def arrived(self, now: float) -> float:
+        return min(self.breaks, (now - self.began) / self.seconds)
 
     def progress(self, now: float) -> float:
         """The part that has arrived; 1 when the process is gone."""
-        if now >= self.ends:
-            return 1.0
-        return min(0.99, max(0.0, (now - self.began) / (self.ends - self.began)))
+        return 1.0 if self.ended else min(0.99, self.arrived(now))
 
 
 class Transfers:
@@ -47,52 +55,63 @@ class Transfers:
         self._clock = clock
         self._files = files
         self._die = die
+        self._running: list[Transfer] = []
+        """Their processes, also of those that were stopped."""
 
-    def download(self, centre: ImageCentre, name: str, directory: str, expected: int) -> None:
+    def download(self, centre: ImageCentre, name: str, directory: str, expected: int, breaks: float = 1.0) -> None:
         """Fetches `name` into a directory of the host; into one that is not there the transfer fails at once."""
         source = centre.files.get(name)
         works = source is not None and self._files.is_directory(directory)
 
-        def deliver() -> None:
-            if works and source is not None:
-                self._files.put(f"{directory}/{name}", replace(source))
+        def deliver(part: float) -> None:
+            if works and source is not None and part > 0:
+                self._files.put(f"{directory}/{name}", _part_of(source, part))
 
         seconds = self._seconds(centre, expected) if works else self._spec.durations.transfer_failure
-        self._begin(Transfer(name, expected, 0, seconds, deliver, _nothing, _nothing_left), self.downloads)
+        self._begin(Transfer(name, centre.died, seconds, deliver, _nothing, breaks), self.downloads)
 
-    def upload(self, centre: ImageCentre, path: str, finished: Callable[[], None] | None = None) -> None:
+    def upload(
+        self, centre: ImageCentre, path: str, finished: Callable[[], None] | None = None, breaks: float = 1.0
+    ) -> None:
         """Sends a file to a centre. Without `finished` it is a plain upload, whose end may end the process."""
         file = self._files.get(path)
         name = path.rsplit("/", 1)[-1]
+        reached = centre.reachable
 
-        def deliver() -> None:
-            if file is not None and centre.reachable:
-                centre.files[name] = replace(file)
+        def deliver(part: float) -> None:
+            if file is not None and reached and part > 0:
+                centre.files[name] = _part_of(file, part)
 
         def die() -> None:
             if self._spec.uploads_end_process:
                 self._die()
 
-        def interrupted(part: float) -> None:
-            if file is not None and centre.reachable and 0 < part < 1:
-                centre.files[name] = replace(file, size=int(file.size * part))
-
-        size = file.size if file is not None else 0
-        seconds = self._seconds(centre, size)
-        self._begin(Transfer(path, size, 0, seconds, deliver, finished or die, interrupted), self.uploads)
+        seconds = self._seconds(centre, file.size if file is not None else 0)
+        self._begin(Transfer(path, centre.died, seconds, deliver, finished or die, breaks), self.uploads)
 
     def stop_download(self, name: str) -> None:
-        self._drop(self.downloads, name)
+        self._stop(self.downloads.pop(name, None))
 
     def stop_upload(self, path: str) -> None:
-        """Kills the process; what was sent may stay in the centre under the final name."""
-        self._drop(self.uploads, path)
+        self._stop(self.uploads.pop(path, None))
+
+    def _stop(self, transfer: Transfer | None) -> None:
+        """The process that is ended is a shell: the rsync that it has started goes on to the end."""
+        early = transfer is not None and not transfer.ended and self._clock.now() - transfer.began < SHELL
+        if early and transfer is not None and transfer.task is not None:
+            transfer.task.cancel()
+            self._running.remove(transfer)
 
     def end(self) -> None:
-        """The daemon ends: its rsync processes end with it."""
-        for running in (self.downloads, self.uploads):
-            for key in list(running):
-                self._drop(running, key)
+        """The daemon ends: its rsync processes end with it. Of a download only a hidden file is left then."""
+        for transfer in self._running:
+            if transfer.task is not None:
+                transfer.task.cancel()
+            if transfer in self.uploads.values():
+                transfer.deliver(transfer.arrived(self._clock.now()))
+        self._running.clear()
+        self.downloads.clear()
+        self.uploads.clear()
 
     def progress(self, running: dict[str, Transfer], key: str) -> float:
         """1 for whatever is not known."""
@@ -106,32 +125,27 @@ class Transfers:
         return max(durations.transfer_minimum, size / centre.bytes_per_second)
 
     def _begin(self, transfer: Transfer, running: dict[str, Transfer]) -> None:
-        """`ends` is a duration until here."""
         transfer.began = self._clock.now()
-        transfer.ends += transfer.began
         running[transfer.key] = transfer
+        self._running.append(transfer)
         transfer.task = asyncio.get_running_loop().create_task(self._watch(running, transfer))
 
     async def _watch(self, running: dict[str, Transfer], transfer: Transfer) -> None:
-        await self._clock.sleep(transfer.ends - self._clock.now())
-        transfer.deliver()
+        await sleep_or(self._clock, transfer.seconds * transfer.breaks, transfer.died)
+        transfer.ended = True
+        self._running.remove(transfer)
+        transfer.deliver(transfer.arrived(self._clock.now()) if transfer.died.is_set() else transfer.breaks)
         tick = self._spec.durations.transfer_tick
         now = self._clock.now()
         await self._clock.sleep((math.floor(now / tick) + 1) * tick - now)
         if running.get(transfer.key) is transfer:
             del running[transfer.key]
-        transfer.finished()
+            transfer.finished()
 
-    def _drop(self, running: dict[str, Transfer], key: str) -> None:
-        transfer = running.pop(key, None)
-        if transfer is not None and transfer.task is not None:
-            transfer.task.cancel()
-            transfer.interrupted(transfer.progress(self._clock.now()))
+
+def _part_of(file: HostFile, part: float) -> HostFile:
+    return replace(file, size=int(file.size * part))
 
 
 def _nothing() -> None:
     """A download ends without any harm."""
-
-
-def _nothing_left(part: float) -> None:
-    """A stopped download leaves only a hidden file."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from dbc_iac.emulator.authority import Credentials
 from dbc_iac.emulator.gossip import Entry
 from dbc_iac.emulator.gpu.request import NodeRequest
+from dbc_iac.emulator.gpu_process import GpuProcess
 from dbc_iac.emulator.http.answer import CANNOT_FORWARD, Answer, Dropped, Response
 from dbc_iac.emulator.http.system_names import for_version
 from dbc_iac.emulator.reply import NeverAnswered, ProcessDied, Reply
@@ -131,9 +132,13 @@ class Relay:
             await clock.sleep(fault.seconds)
         if fault is not None and fault.kind == "refuse":
             return Reply(f'{{"errcode":1, "message":"{fault.text}"}}')
+        if fault is not None and fault.kind == "break":
+            request = replace(request, breaks=fault.part)
         reply = await entry.process.ask(entry.id, op, credentials, request)
         if fault is not None and fault.kind == "slow":
             await clock.sleep(fault.seconds)
+        if fault is not None and fault.kind == "freeze" and isinstance(entry.process, GpuProcess):
+            entry.process.freeze(fault.seconds)
         if _is(fault, "lost-reply"):
             raise NeverAnswered
         return reply

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from dbc_iac.emulator.gpu.centres import ImageCentres, centre_reply
+from dbc_iac.emulator.gpu.request import NodeRequest
 from dbc_iac.emulator.gpu.spec import ImageCentreSpec, ImageSpec
 from dbc_iac.emulator.reply import ProcessDied
 from tests.emulator.gpu.harness import Caller, Node, machine_rental, run, spec
@@ -226,6 +227,38 @@ def test_a_restart_of_the_daemon_forgets_what_was_going_on() -> None:
     run(test)
 
 
+def test_the_file_of_an_empty_disk_is_listed_as_192k() -> None:
+    async def test() -> None:
+        node = _node()
+        task_id = await node.closed()
+        await node.ask("snapshot.create", task_id, server="ID_1", snapshot_name="s")
+        await node.clock.sleep(60)
+        assert '"image_size":"192K"' in centre_reply(node.centres.centres["ID_1"])
+
+    run(test)
+
+
+def test_disk_jobs_without_libvirt_fail_and_only_the_log_says_so() -> None:
+    async def test() -> None:
+        node = _node()
+        task_id = await node.closed()
+        assert await node.ask("disk.add", task_id, size=5) == OK
+        assert await node.ask("disk.delete", task_id, disk="vdb") == OK
+        assert await node.ask("disk.resize", task_id, disk="vdb", size=5) == OK
+        node.node.machine.libvirt.lose(60)
+        await node.idle()
+        assert await node.ask("tasks.logs", task_id) == [1, "task not exist"]
+        assert await node.ask("tasks.start", task_id) == [1, "task not exist"]
+        assert await node.status(task_id) == "closed"
+        await node.clock.sleep(60)
+        assert await _sizes(node, task_id) == {"vda": "350G", "vdb": "0K"}  # it has grown: only its size is not read
+        notes = (await node.ask("tasks.logs", task_id))["log_content"]
+        assert any("vm attach disk failed:task not exist" in line for line in notes)
+        assert any("detach disk failed:task not exist" in line for line in notes)
+
+    run(test)
+
+
 # -- images ----------------------------------------------------------------------------------------
 
 
@@ -289,17 +322,57 @@ def test_downloads_that_do_nothing(server: str, name: str, directory: str, reply
     run(test)
 
 
-def test_a_stopped_download_leaves_nothing_to_see() -> None:
+def test_a_stopped_transfer_is_forgotten_and_goes_on_to_its_end() -> None:
+    async def test() -> None:
+        node = _node()
+        await _download(node)
+        await node.ask("images.upload", server="ID_1", image_filename="ubuntu.qcow2")
+        await node.clock.sleep(1)
+        assert await node.ask("images.download_stop", image_filename="big.qcow2") == OK
+        assert await node.ask("images.download_stop", image_filename="nosuch") == OK
+        assert (await _progress(node, "download", "big.qcow2"))["status"] == "done"
+        assert await node.ask("images.upload_stop", image_filename="/data/ubuntu.qcow2") == OK
+        await node.clock.sleep(3000)
+        assert node.node.machine.files.files["/data/big.qcow2"].size == BIG.size
+        assert node.centres.centres["ID_1"].files["ubuntu.qcow2"].size == 2_000_000_000
+        assert node.deaths == 0  # nothing is called back for what was forgotten
+
+    run(test)
+
+
+def test_a_transfer_that_is_stopped_before_it_has_begun_leaves_nothing() -> None:
     async def test() -> None:
         node = _node()
         await _download(node)
         assert await node.ask("images.download_stop", image_filename="big.qcow2") == OK
-        assert await node.ask("images.download_stop", image_filename="nosuch") == OK
         await node.clock.sleep(100)
-        assert await node.ask("images.delete", image_filename="big.qcow2") == [
-            1,
-            "image file:big.qcow2 is not exist",
-        ]
+        assert await node.ask("images.delete", image_filename="big.qcow2") == [1, "image file:big.qcow2 is not exist"]
+
+    run(test)
+
+
+@pytest.mark.parametrize("how", ["centre", "fault"])
+def test_a_transfer_that_breaks_off_leaves_a_part_under_the_final_name(how: str) -> None:
+    async def test() -> None:
+        node = _node(uploadsEndProcess=False)
+        centre = node.centres.centres["ID_1"]
+        breaks = 0.5 if how == "fault" else 1.0
+        wanted = {"image_filename": "big.qcow2", "local_dir": "/data"}
+        await node.node.handle("images.download", Caller(), NodeRequest((), {}, wanted, "ID_1", breaks))
+        await node.node.handle(
+            "images.upload", Caller(), NodeRequest((), {}, {"image_filename": "win10.qcow2"}, "ID_1")
+        )
+        await node.clock.sleep(30)
+        centre.reachable = how != "centre"
+        await node.clock.sleep(3)
+        assert await _progress(node, "download", "big.qcow2") == {"status": "done", "progress": "100%"}
+        assert node.node.machine.files.files["/data/big.qcow2"].size == pytest.approx(BIG.size / 2, rel=0.02)
+        if how == "centre":
+            assert centre.files["win10.qcow2"].size == pytest.approx(30 * SLOW, rel=0.02)
+        centre.reachable = True
+        assert await _download(node) == OK
+        await node.clock.sleep(70)
+        assert node.node.machine.files.files["/data/big.qcow2"].size == BIG.size
 
     run(test)
 
@@ -328,7 +401,7 @@ def test_an_interrupted_upload_leaves_part_of_a_file_under_its_name() -> None:
         node = _node()
         await node.ask("images.upload", server="ID_1", image_filename="ubuntu.qcow2")
         await node.clock.sleep(1000)
-        assert await node.ask("images.upload_stop", image_filename="/data/ubuntu.qcow2") == OK
+        node.node.restart()
         await node.clock.sleep(2000)
         assert node.centres.centres["ID_1"].files["ubuntu.qcow2"].size == pytest.approx(1_000_000_000, rel=0.01)
         assert node.deaths == 0
