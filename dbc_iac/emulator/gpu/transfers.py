@@ -17,7 +17,6 @@ from dbc_iac.emulator.gpu.files import HostFile, HostFiles
 from dbc_iac.emulator.gpu.spec import GpuNodeSpec
 from dbc_iac.emulator.gpu.timing import Clock, sleep_or
 
-
 SHELL = 0.05
 """Seconds until a transfer's shell has started its rsync."""
 
