@@ -65,7 +65,9 @@ class Lifecycle(Part):
     """How a resource may be treated. `preventDestroy` is kept in state: removing the document does not lift it."""
 
     prevent_destroy: Flag | None = Field(default=None, description="refuse to delete or replace it")
-    ignore_changes: tuple[str, ...] = Field(default=(), description="field paths whose differences are left alone")
+    ignore_changes: tuple[str, ...] = Field(
+        default=(), description="field paths whose differences are left alone while it stays; a new one gets them"
+    )
     replace_on: tuple[FieldOrAddress, ...] = Field(
         default=(), description="addresses: replace when one of them is replaced; field paths: when one of them changes"
     )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
 from dbc_iac.kinds import kind_of
-from dbc_iac.plan.decide import Decisions
+from dbc_iac.plan.decide import Decisions, not_ignored
+from dbc_iac.plan.diff import initial
 from dbc_iac.plan.model import Action, Change
 from dbc_iac.plan.removal import lost
 from dbc_iac.plan.tasks import same_again
@@ -20,15 +20,15 @@ def cascade(decisions: Decisions) -> None:
     """Change the decisions in place until nothing follows from anything any more."""
     changes = decisions.changes
     for address, change in changes.items():
-        changes[address] = _with_holder(change, changes)
+        changes[address] = _with_holder(change, decisions)
     _same_name_networks(changes, decisions.problems)
     while [a for a in changes if _unknown_from(changes, a)]:
         pass  # each round spreads it by one edge
 
 
-def _with_holder(change: Change, changes: Mapping[str, Change]) -> Change:
+def _with_holder(change: Change, decisions: Decisions) -> Change:
     """A disk goes with its VM, and comes anew on the VM that takes its place; a snapshot is kept as it is."""
-    holder = changes.get(change.holder)
+    holder = decisions.changes.get(change.holder)
     if holder is None:
         return change
     vm_gone = holder.action in _GOING or (holder.action is Action.CREATE and bool(holder.old_id))
@@ -44,7 +44,9 @@ def _with_holder(change: Change, changes: Mapping[str, Change]) -> Change:
     if change.action is Action.ADOPT:
         reason = f"what an earlier run made goes with {change.holder}, which is made anew"
         named = change.id if kind_of(change.kind).outlives_holder else ""
-        return replace(host, action=Action.CREATE, id=named, reasons=(reason,), generation=change.generation + 1)
+        fields = tuple(initial(kind_of(change.kind), change.desired, change.secrets))
+        generation = change.generation + 1
+        return replace(host, action=Action.CREATE, id=named, reasons=(reason,), fields=fields, generation=generation)
     if kind_of(change.kind).outlives_holder:
         as_it_is = change.action in {Action.NO_OP, Action.UPDATE}
         if not (as_it_is or (change.action is Action.CREATE and change.old_id)):
@@ -54,7 +56,7 @@ def _with_holder(change: Change, changes: Mapping[str, Change]) -> Change:
         return replace(host, action=Action.NO_OP, fields=(), notes=notes)
     if change.action in {Action.NO_OP, Action.UPDATE} or (change.action is Action.CREATE and change.old_id):
         return replace(
-            host,
+            _of_a_new_one(host, decisions),
             action=Action.REPLACE if change.action is not Action.CREATE else Action.CREATE,
             reasons=(*change.reasons, f"it goes with {change.holder}, which is made anew"),
             losses=tuple(dict.fromkeys((*change.losses, *lost(change)))),
@@ -63,6 +65,21 @@ def _with_holder(change: Change, changes: Mapping[str, Change]) -> Change:
             generation=change.generation + 1,
         )
     return host
+
+
+def _of_a_new_one(change: Change, decisions: Decisions) -> Change:
+    """The change with all that differs in a new object, which `ignoreChanges` does not apply to."""
+    if change.action is Action.CREATE:
+        return change
+    kind = kind_of(change.kind)
+    ignored = tuple(f for f in decisions.ignored.get(change.address, ()) if f.path != kind.holder)
+    desired = {**change.desired, **{f.path: f.after for f in ignored if not f.secret}}
+    return replace(
+        change,
+        fields=(*change.fields, *decisions.stays.get(change.address, ()), *ignored),
+        notes=(*change.notes, *not_ignored(ignored)),
+        desired={path: value for path, value in desired.items() if value is not None},
+    )
 
 
 def _same_name_networks(changes: dict[str, Change], problems: Diagnostics) -> None:

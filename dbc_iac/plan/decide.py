@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
@@ -10,12 +10,13 @@ from dbc_iac.kinds import Observation, Resource, kind_of
 from dbc_iac.kinds.goal import DOWN
 from dbc_iac.kinds.rules import Behaviour
 from dbc_iac.kinds.spec import Spec
+from dbc_iac.plan.auto import AUTO
 from dbc_iac.plan.begun import made_otherwise
 from dbc_iac.plan.candidates import Candidate, holder_address
 from dbc_iac.plan.diff import Difference, Sides, difference, initial
 from dbc_iac.plan.graph import dependencies
 from dbc_iac.plan.model import Action, Change, FieldChange
-from dbc_iac.plan.ownership import foreign, moved_node, unproved, with_birth
+from dbc_iac.plan.ownership import elsewhere, foreign, moved_node, unproved, with_birth
 from dbc_iac.plan.refresh import World, external
 from dbc_iac.plan.removal import EXPIRED, left_of, let_go, lost, removal, unless_let_go
 from dbc_iac.plan.session import Options, Session
@@ -28,10 +29,11 @@ DOWN_REASON = "it is down because of us: an earlier run powered it off to change
 
 @dataclass(slots=True)
 class Decisions:
-    """The changes by address, what differs and cannot be changed in place, and the problems found on the way."""
+    """The changes by address, what differs and cannot or is not to be changed in place, and the problems on the way."""
 
     changes: dict[str, Change] = field(default_factory=dict)
     stays: dict[str, tuple[FieldChange, ...]] = field(default_factory=dict)
+    ignored: dict[str, tuple[FieldChange, ...]] = field(default_factory=dict)
     problems: Diagnostics = field(default_factory=Diagnostics)
 
 
@@ -148,6 +150,7 @@ def _base(session: Session, candidate: Candidate, resource: Resource[Spec], want
         reach=candidate.reach.to_json(),
         old_reach=dict(binding.where) if binding else {},
         secrets=refs,
+        auto=tuple(path for path, value in kind.desired(resource, session.inventory).items() if value == AUTO),
         marker=kind.marker(resource, session.inventory, candidate.generation),
         dependencies=dependencies(resource, session.inventory),
         old_dependencies=binding.dependencies if binding else (),
@@ -187,9 +190,6 @@ def _wanted(
     if problem := moved_node(candidate, resource):
         made.problems.add(problem)
         return seen
-    if observation.fault == "create error":
-        failed = replace(seen, delete_first=True)  # it is of no use, and holds what the new one needs
-        return _anew(session, candidate, resource, failed, Action.REPLACE, ("its creation failed on the node",))
     facts = kind_of(resource.kind).facts(resource, world.whole.get(candidate.reach))
     found = difference(
         Sides(
@@ -203,9 +203,15 @@ def _wanted(
         )
     )
     made.stays[resource.address] = tuple(found.only_anew)
+    made.ignored[resource.address] = tuple(found.ignored)
+    if observation.fault == "create error":
+        # it is of no use, and holds what the new one needs
+        failed = replace(seen, delete_first=True, fields=found.of_a_new_one)
+        return _anew(session, candidate, resource, failed, Action.REPLACE, ("its creation failed on the node",))
     asked = () if resource.address not in options.replace else (f"asked for with --replace {resource.address}",)
     if kind_of(resource.kind).irreplaceable or not (asked or found.replaces):
         made.problems.extend(found.refusals)  # a new object has what this one cannot get
+        made.problems.extend(elsewhere(candidate, resource, found.ignored))
     return _to_finish(_compared(session, candidate, resource, seen, found, asked), observation)
 
 
@@ -234,9 +240,12 @@ def _compared(
     down = (DOWN_REASON,) if changed.observed.get("power") == "off" and _was_to_come_back(candidate) else ()
     if found.replaces or asked:
         losses = lost(changed)
-        changed = replace(changed, fields=(*fields, *found.only_anew), notes=seen.notes, losses=losses)
+        notes = (*seen.notes, *not_ignored(found.ignored))
+        whole = (*fields, *found.only_anew, *found.ignored)
+        changed = replace(changed, fields=whole, notes=notes, losses=losses)
         forced = tuple(f"{c.path} cannot be changed in place" for c in fields if c.behaviour == Behaviour.REPLACE)
         return _anew(session, candidate, resource, changed, Action.REPLACE, (*down, *asked, *forced))
+    changed = _left_alone(changed, found.ignored)
     if fields:
         reason = _drifted(fields) if all(c.drift for c in fields) else "the manifest differs"
         only_down = bool(down) and [c.path for c in fields] == ["power"]
@@ -244,6 +253,20 @@ def _compared(
         reasons = down if only_down else (*down, reason)
         return replace(changed, action=Action.UPDATE, reasons=reasons, unsettled=unsettled)
     return changed
+
+
+def not_ignored(ignored: Iterable[FieldChange]) -> tuple[str, ...]:
+    """The note on fields of `ignoreChanges` that a new object gets."""
+    paths = ", ".join(f.path for f in ignored)
+    return (f"ignoreChanges does not apply to a new object: it gets {paths} of the manifest",) if paths else ()
+
+
+def _left_alone(change: Change, ignored: Iterable[FieldChange]) -> Change:
+    """A change of an object that stays, with the values that it has in the fields of `ignoreChanges`: calls that send
+    more than what differs send those."""
+    has = {f.path: f.before for f in ignored if not f.secret}
+    desired = {path: value for path, value in {**change.desired, **has}.items() if value is not None}
+    return replace(change, desired=desired)
 
 
 def _drifted(fields: list[FieldChange]) -> str:

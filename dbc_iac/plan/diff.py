@@ -21,19 +21,27 @@ from dbc_iac.state.document import Binding
 from dbc_iac.values import Json
 
 SECRET = "(secret)"  # noqa: S105 - what is shown in place of one
+_NOTHING: tuple[Json, ...] = (None, "", [])
 
 
 @dataclass(slots=True)
 class Difference:
     """What differs in one resource: changes to make, notes that lead to nothing, refusals that stop the run.
 
-    `only_anew` is what the notes and refusals are about: what a new object has, and this one cannot get.
+    `only_anew` is what the notes and refusals are about: what a new object has, and this one cannot get. `ignored` is
+    what `ignoreChanges` leaves alone as long as the object stays; a new one is made as the manifest says.
     """
 
     changes: list[FieldChange] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     refusals: list[Diagnostic] = field(default_factory=list)
     only_anew: list[FieldChange] = field(default_factory=list)
+    ignored: list[FieldChange] = field(default_factory=list)
+
+    @property
+    def of_a_new_one(self) -> tuple[FieldChange, ...]:
+        """All that differs in a new object."""
+        return (*self.changes, *self.only_anew, *self.ignored)
 
     @property
     def replaces(self) -> bool:
@@ -59,13 +67,24 @@ def difference(sides: Sides) -> Difference:
     ignored = sides.resource.spec.lifecycle.ignore_changes
     for field_ in sides.kind.fields:
         rule = field_.rule.under(sides.facts)
-        if rule.behaviour is Behaviour.ACCESS or any(_within(field_.path, i) for i in ignored):
+        if rule.behaviour is Behaviour.ACCESS:
             continue
+        left_alone = any(_within(field_.path, i) for i in ignored)
+        own = Difference() if left_alone else found
         if rule.secret:
-            _compare_secret(sides, field_, rule, found)
+            _compare_secret(sides, field_, rule, own)
         else:
-            _compare(sides, field_, rule, found)
+            _compare(sides, field_, rule, own)
+        if left_alone:
+            found.ignored += _as_ignored(field_, rule, own)
     return _by_wish(found, [p for p in sides.resource.spec.lifecycle.replace_on if "/" not in p])
+
+
+def _as_ignored(field_: SpecField, rule: Rule, found: Difference) -> list[FieldChange]:
+    """What differs in a field of `ignoreChanges`. A secret that cannot be compared may differ."""
+    if rule.secret and found.notes and not found.changes:
+        return [FieldChange(field_.path, SECRET, SECRET, rule.behaviour.value, secret=True)]
+    return [*found.changes, *found.only_anew]
 
 
 def _by_wish(found: Difference, paths: list[str]) -> Difference:
@@ -95,6 +114,8 @@ def _compare(sides: Sides, field_: SpecField, rule: Rule, found: Difference) -> 
     shown = not rule.not_reported and path in sides.observation.values
     have = sides.observation.values[path] if shown else applied
     if path not in sides.desired and not _cleared_by_absence(rule, have):
+        if rule.no_clear and applied not in _NOTHING:
+            found.only_anew.append(FieldChange(path, have, None, rule.behaviour.value))
         return
     if rule.unreliable and want == applied:
         return
@@ -125,7 +146,7 @@ def _compare(sides: Sides, field_: SpecField, rule: Rule, found: Difference) -> 
 def _cleared_by_absence(rule: Rule, have: Json) -> bool:
     """A field that is absent in the manifest is left alone, unless removing it is how it is cleared."""
     clearable = rule.inferred or rule.behaviour is Behaviour.REPLACE
-    return clearable and not rule.no_clear and have not in (None, "", [])
+    return clearable and not rule.no_clear and have not in _NOTHING
 
 
 def _compare_secret(sides: Sides, field_: SpecField, rule: Rule, found: Difference) -> None:
@@ -187,13 +208,13 @@ def _refused(sides: Sides, change: FieldChange, rule: Rule) -> Diagnostic:
 
 
 def _text(value: Json) -> str:
-    return "(none)" if value in (None, "", []) else str(value)
+    return "(none)" if value in _NOTHING else str(value)
 
 
 def initial(kind: Kind[Spec], desired: Mapping[str, Json], secrets: Mapping[str, Json]) -> Iterator[FieldChange]:
     """The fields of a resource that is to be created, as a plan shows them. `secrets`: references by path."""
     for field_ in kind.fields:
-        if field_.path in desired and desired[field_.path] not in (None, "", []):
+        if field_.path in desired and desired[field_.path] not in _NOTHING:
             yield FieldChange(field_.path, None, desired[field_.path], field_.rule.behaviour.value)
         elif field_.path in secrets:
             yield FieldChange(field_.path, None, SECRET, field_.rule.behaviour.value, secret=True)

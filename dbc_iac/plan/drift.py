@@ -123,7 +123,8 @@ def _drift(change: Change, decisions: Decisions) -> Drift | None:
         change.action is Action.FORGET and GONE in change.reasons
     )
     stays = tuple(f for f in decisions.stays.get(change.address, ()) if f.drift)
-    moved = () if vanished else (*(f for f in change.fields if f.drift and f not in stays), *stays)
+    apart = (*stays, *decisions.ignored.get(change.address, ()))
+    moved = () if vanished else (*(f for f in change.fields if f.drift and f not in apart), *stays)
     if not moved and not vanished:
         return None
     return Drift(change.address, change.node, vanished, moved, change.reasons, stays, change.holder)

@@ -91,6 +91,8 @@ class Change:
     old_reach: Mapping[str, Json] = field(default_factory=dict)
     secrets: Mapping[str, Json] = field(default_factory=dict)
     """Secret references (never values) by field path."""
+    auto: tuple[str, ...] = ()
+    """The fields whose value was chosen: the manifest says `auto`."""
     marker: str = ""
     known: tuple[str, ...] = ()
     dependencies: tuple[str, ...] = ()

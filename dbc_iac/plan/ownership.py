@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
@@ -9,7 +10,7 @@ from dbc_iac.kinds import Observation, Resource, kind_of
 from dbc_iac.kinds.marker import parse_marker
 from dbc_iac.kinds.spec import Spec
 from dbc_iac.plan.candidates import Candidate
-from dbc_iac.plan.model import Change
+from dbc_iac.plan.model import Change, FieldChange
 from dbc_iac.plan.session import Session
 from dbc_iac.state.document import Binding, State
 
@@ -109,3 +110,20 @@ def moved_node(candidate: Candidate, resource: Resource[Spec]) -> Diagnostic | N
         remedy="Set the old id again, destroy what is there, and then change the id; or add a second Node document.",
         exit_code=ExitCode.REFUSED,
     )
+
+
+def elsewhere(candidate: Candidate, resource: Resource[Spec], ignored: Iterable[FieldChange]) -> Iterator[Diagnostic]:
+    """An object that stays where it is, though its manifest names another place: every call would go there."""
+    kind, place, named = kind_of(resource.kind), candidate.place.target, candidate.reach.target
+    moved = (f for f in ignored if f.path == kind.holder or (f.before, f.after) == (place, named))
+    for field in moved:
+        here = field.before if field.path == kind.holder else candidate.place.name.partition("/")[2]
+        anew = "" if kind.irreplaceable else f", or replace it: --replace {resource.address}"
+        yield resource.problem(
+            "ignored-place",
+            field.path,
+            f"{resource.address} stays on {here}: {field.path} is in ignoreChanges",
+            detail="Calls go where the manifest says that it is.",
+            remedy=f"Write `{field.path}: {here}`{anew}.",
+            exit_code=ExitCode.REFUSED,
+        )

@@ -26,6 +26,8 @@ _CONTINUES = {
     Action.FORGET: {Action.FORGET},
 }
 """What may be left of a reviewed action when an apply of it was ended."""
+_MAKES = {Action.CREATE, Action.ADOPT, Action.REPLACE}
+"""Actions that send every field, also those that do not differ."""
 _SENDS = {Action.CREATE, Action.ADOPT, Action.UPDATE, Action.REPLACE}
 
 
@@ -60,7 +62,7 @@ def not_its_rest(reviewed: Plan, now: Plan) -> Diagnostic | None:
             continue
         if change.action not in _CONTINUES[origin.action]:
             return _refusal(f"{change.address}: reviewed was {origin.action.value}, it is {change.action.value} now")
-        if change.action in _SENDS and (more := next(_more(origin, change), "")):
+        if change.action in _SENDS and (more := next(_more(origin, change, intended), "")):
             return _refusal(f"{change.address}: {more}")
     return None
 
@@ -77,19 +79,31 @@ def _is_only_started(change: Change, reviewed: Plan) -> bool:
     return ours and change.action is Action.UPDATE and all((f.path, f.after) == ("power", "on") for f in change.fields)
 
 
-def _more(origin: Change, now: Change) -> Iterator[str]:
+def _more(origin: Change, now: Change, intended: Mapping[str, Change]) -> Iterator[str]:
     """What is sent that is something else than what was reviewed; starting what we powered off is always meant."""
     if not (_same(now.reach, origin.reach) or _same(now.reach, origin.old_reach)):
         yield f"reach: reviewed was {dict(origin.reach)}, it is {dict(now.reach)} now"
-    for path, ref in now.secrets.items():
-        if not _same(origin.secrets.get(path, ref), ref):
-            yield f"{path}: reviewed was {origin.secrets[path]}, it is {ref} now"
+    for path in sorted(origin.secrets.keys() | now.secrets.keys()):
+        reference, other = origin.secrets.get(path), now.secrets.get(path)
+        if not _same(reference, other):
+            yield f"{path}: reviewed was {reference or 'nothing'}, it is {other or 'nothing'} now"
+    for path, after in _sent(now, origin):
+        before = origin.desired.get(path)
+        # A port that was chosen is chosen again for a new object, and what was to be known later is known by now.
+        again = now.action in _MAKES and path in origin.auto and path in now.auto
+        if not (again or str(before) in intended or _same(before, after)):
+            yield f"{path}: reviewed was {_text(before)}, it is {_text(after)} now"
+
+
+def _sent(now: Change, origin: Change) -> Iterator[tuple[str, Any]]:
+    """The plain fields that a change sends: all of a new object, and what differs of one that stays."""
+    if now.action in _MAKES:
+        yield from ((path, now.desired.get(path)) for path in sorted(origin.desired.keys() | now.desired.keys()))
+        return
     for field in now.fields:
         ours = field.secret or field.path.startswith("lifecycle.") or (field.path, field.after) == ("power", "on")
-        ours = ours or (now.action is not Action.UPDATE and field.path.startswith("ports."))  # chosen anew
-        if not ours and not _same(origin.desired.get(field.path), field.after):
-            wanted = _text(origin.desired.get(field.path))
-            yield f"{field.path}: reviewed was {wanted}, it is {_text(field.after)} now"
+        if not ours:
+            yield field.path, field.after
 
 
 def _same(one: Any, other: Any) -> bool:
@@ -117,6 +131,7 @@ def _change(change: Change, goals: Iterable[str]) -> dict[str, Any]:
         "action": change.action.value,
         "fields": {f.path: {"before": f.before, "after": f.after, "how": f.behaviour} for f in change.fields},
         "secrets": dict(change.secrets),
+        "made with": encoded(change.desired) if change.action in _MAKES else {},
         "losses": list(change.losses),
         "reach": dict(change.reach),
         "goals": list(goals),
@@ -129,7 +144,7 @@ def _text(value: Any) -> str:
         return shlex.join(value["command"])
     if isinstance(value, dict):
         return str(value.get("action") or value.get("after") or "there")
-    return "nothing" if type(value).__name__ == "NotPresent" else str(value)
+    return "nothing" if value is None or type(value).__name__ == "NotPresent" else str(value)
 
 
 def _refusal(summary: str) -> Diagnostic:
