@@ -27,10 +27,11 @@ from dbc_iac.api.credentials import (
     WalletCredentials,
 )
 from dbc_iac.api.fields import UnsafeWireValue, check_json
+from dbc_iac.api.http import Reply
 from dbc_iac.api.outcome import Done, Effect, NotSent, Outcome, RefusalKind, Refused, Unknown, classify, decoded
 from dbc_iac.api.sessions import SessionStore
 from dbc_iac.api.shape import members, text
-from dbc_iac.api.transport import ClientNode, Reply
+from dbc_iac.api.transport import ClientNode
 from dbc_iac.values import Json
 
 Envelope = dict[str, Json]

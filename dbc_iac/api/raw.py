@@ -14,8 +14,8 @@ from dbc_iac.api.channel import Channel, operation_of
 from dbc_iac.api.credentials import SessionCredentials
 from dbc_iac.api.endpoints.endpoint import Asks, Endpoint
 from dbc_iac.api.fields import UnsafeWireValue, check_json
+from dbc_iac.api.http import Reply
 from dbc_iac.api.outcome import NotSent, Outcome, Unknown, classify
-from dbc_iac.api.transport import Reply
 from dbc_iac.values import Json
 
 CREDENTIALS = frozenset({"session_id", "session_id_sign", "wallet", "nonce", "sign", "multisig_accounts"})

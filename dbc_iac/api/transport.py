@@ -9,11 +9,20 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from dbc_iac.api.calls import CallClass
+from dbc_iac.api.http import (
+    MIB,
+    BrokenError,
+    ExchangeError,
+    HttpClient,
+    Limits,
+    NotConnectedError,
+    Reply,
+    UnusableError,
+)
 from dbc_iac.api.outcome import NotSent, Unknown
 from dbc_iac.api.secret import SecretText
 
@@ -22,23 +31,12 @@ if TYPE_CHECKING:
 
 DEADLINE = 40.0
 """Seconds from the first byte sent to the last received. The node's own time-out is 30.2 s."""
-CONNECT_WITHIN = 10.0
 KEEP_ALIVE = 10.0
-_MOST_BYTES = 32 * 1024 * 1024
+MOST_BYTES = 32 * MIB
 
 
 class InsecureUrl(ValueError):  # noqa: N818 - names the URL, not the accident
     """Plain http to another machine: whoever listens gets a session that never expires."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    status: int
-    content_type: str
-    body: bytes
-
-    def __repr__(self) -> str:
-        return f"Reply({self.status}, {len(self.body)} bytes)"
 
 
 class ClientNode:
@@ -55,16 +53,15 @@ class ClientNode:
         insecure_http: bool = False,
         deadline: float = DEADLINE,
     ) -> None:
-        """Raises InsecureUrl, or ValueError on what is no http(s) URL."""
+        """Raises InsecureUrl, or ValueError on what is no http(s) URL or cannot be sent as a header."""
         self.name = name
         self._url = _checked_url(url, insecure_http)
-        self._headers = dict(headers or {})
-        self._transport = transport
-        self._deadline = deadline
+        limits = Limits(deadline, MOST_BYTES)
+        self._shared = HttpClient(limits, headers, keep_alive=KEEP_ALIVE, transport=transport)
+        self._single = HttpClient(limits, headers, keep_alive=0.0, transport=transport)
         self.turn = asyncio.Semaphore(max_in_flight)
         """One of the node's places: to be held around `post`."""
         self._rest_until = float("-inf")
-        self._clients: dict[float, httpx.AsyncClient] = {}
 
     def rest(self, seconds: float) -> None:
         """Send nothing for so long (of the event loop's clock)."""
@@ -78,65 +75,27 @@ class ClientNode:
         return await self._exchange(path, body, call_class)
 
     async def aclose(self) -> None:
-        for client in self._clients.values():
-            await client.aclose()
-        self._clients.clear()
+        await self._shared.aclose()
+        await self._single.aclose()
 
     async def _exchange(self, path: str, body: bytes, call_class: CallClass) -> Reply | NotSent | Unknown:
-        import httpx
-
         # A kept connection may be dying just now, and then nobody knows whether the request was read: a call whose
         # repeat does it twice gets a connection of its own.
         blind = call_class is CallClass.BLIND
-        client = self._client(0.0 if blind else KEEP_ALIVE)
+        client = self._single if blind else self._shared
         headers = {"Content-Type": "application/json", **({"Connection": "close"} if blind else {})}
         try:
-            async with (
-                asyncio.timeout(self._deadline),
-                client.stream("POST", f"{self._url}/api/v1{path}", content=body, headers=headers) as response,
-            ):
-                return await _read(response)
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
-            return NotSent(f"client node {self.name} cannot be reached ({type(error).__name__})")
-        except TimeoutError:
-            return Unknown(f"client node {self.name} gave no answer within {self._deadline:g} s")
-        except Exception as error:  # whatever broke after the first byte: the request may have been read
-            return Unknown(f"the connection to client node {self.name} broke ({type(error).__name__})", broke=True)
-
-    def _client(self, keep_alive: float) -> httpx.AsyncClient:
-        if keep_alive not in self._clients:
-            import ssl
-
-            import httpx
-
-            kept = None if keep_alive else 0
-            self._clients[keep_alive] = httpx.AsyncClient(
-                transport=self._transport,
-                headers={
-                    "User-Agent": "dbc-iac",
-                    "Accept-Encoding": "identity",
-                    **{name: value.reveal() for name, value in self._headers.items()},
-                },
-                # Loading the certificates takes longer than a call; plain http needs none.
-                verify=True if self._url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-                timeout=httpx.Timeout(None, connect=CONNECT_WITHIN),
-                limits=httpx.Limits(max_keepalive_connections=kept, keepalive_expiry=keep_alive),
-                trust_env=False,  # no proxy and no .netrc by accident
-                follow_redirects=False,
-            )
-        return self._clients[keep_alive]
+            return await client.request("POST", f"{self._url}/api/v1{path}", body, headers=headers)
+        except NotConnectedError as error:
+            return NotSent(f"client node {self.name} {error}")
+        except ExchangeError as error:
+            # Of any other status than 200 it may be the answer of a gateway, while the node still works.
+            handled = isinstance(error, UnusableError) and error.status == 200
+            broke = isinstance(error, BrokenError)
+            return Unknown(f"client node {self.name} {error}", "handled" if handled else "maybe", broke=broke)
 
     def __repr__(self) -> str:
         return f"ClientNode({self.name})"
-
-
-async def _read(response: httpx.Response) -> Reply | Unknown:
-    received = bytearray()
-    async for chunk in response.aiter_bytes():
-        received += chunk
-        if len(received) > _MOST_BYTES:
-            return Unknown("the reply is too long", "handled")
-    return Reply(response.status_code, response.headers.get("Content-Type", ""), bytes(received))
 
 
 def _checked_url(url: str, insecure_http: bool) -> str:

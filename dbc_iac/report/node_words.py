@@ -109,6 +109,11 @@ _WORDS = (
         "The password is set by an agent inside the running guest, which does not answer.",
         "Use an image with the qemu guest agent, or set the password by hand.",
     ),
+    _row(
+        r"its certificate is not trusted",
+        "The authority that signed it is not known here, or it is for another name.",
+        "Check the address, or set SSL_CERT_FILE to a file with the certificates of its authority.",
+    ),
 )
 
 

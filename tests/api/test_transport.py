@@ -11,9 +11,10 @@ import httpx
 import pytest
 
 from dbc_iac.api.calls import CallClass
+from dbc_iac.api.http import Reply
 from dbc_iac.api.outcome import NotSent, Unknown
 from dbc_iac.api.secret import SecretText
-from dbc_iac.api.transport import ClientNode, InsecureUrl, Reply
+from dbc_iac.api.transport import ClientNode, InsecureUrl
 from tests.api.support import Script, ok, run
 
 BODY = b'{"peer_nodes_list":[],"additional":{"password":"Canary"}}'
@@ -132,7 +133,7 @@ def test_headers_are_sent_and_never_shown() -> None:
     node = script.node(headers={"Authorization": SecretText("Bearer Canary")})
     run(node.post("/tasks", BODY, CallClass.READ))
     assert script.requests[0].headers["Authorization"] == "Bearer Canary"
-    assert "Canary" not in repr(node) + repr(vars(node)["_headers"])
+    assert "Canary" not in repr(node) + repr(vars(vars(node)["_shared"]))
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:5050", "http://localhost:5050/", "http://[::1]:5050", "https://a.b"])

@@ -10,13 +10,12 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-import httpx
-
+from dbc_iac.api.http import MIB, ExchangeError, HttpClient, Limits, Reply, basic
 from dbc_iac.api.secret import SecretText
 from dbc_iac.state.backends.backend import denied, unreachable
 from dbc_iac.values import Json
 
-DEADLINE = 40.0
+LIMITS = Limits(40.0, 256 * MIB)
 _HELD = frozenset({409, 412, 423})
 """What servers answer where a lock is another's: 423 by the protocol, 409 GitLab."""
 _ABSENT = frozenset({204, 404})
@@ -44,12 +43,11 @@ class HttpDocuments:
     login: tuple[str, SecretText] | None = field(default=None, repr=False)
 
     said: dict[str, datetime | None] = field(default_factory=dict, init=False, repr=False)
+    _client: HttpClient = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        auth = None if self.login is None else httpx.BasicAuth(self.login[0], self.login[1].reveal())
-        headers = {name: value.reveal() for name, value in self.headers.items()}
-        client = httpx.Client(headers=headers, auth=auth, timeout=DEADLINE, trust_env=False)
-        object.__setattr__(self, "_client", client)
+        login = {} if self.login is None else {"Authorization": basic(*self.login)}
+        object.__setattr__(self, "_client", HttpClient(LIMITS, {**self.headers, **login}))
 
     @property
     def time(self) -> datetime | None:
@@ -63,70 +61,77 @@ class HttpDocuments:
 
     def get(self, part: str) -> bytes | None:
         answer = self._request("GET", self.address(part))
-        if answer.status_code in _ABSENT or (answer.status_code == 200 and not answer.content):
+        if answer.status in _ABSENT or (answer.status == 200 and not answer.body):
             return None
-        if answer.status_code != 200:
+        if answer.status != 200:
             raise _refused("read", answer)
-        return answer.content
+        return answer.body
 
     def post(self, part: str, content: bytes, token: str) -> bool:
         """Write as the holder of a lock. False where another holds it."""
         head = {"content-type": "application/json"}
-        answer = self._request("POST", self.address(part), content=content, params={"ID": token}, headers=head)
-        if answer.status_code in _HELD:
+        answer = self._request("POST", self.address(part), content, params={"ID": token}, headers=head)
+        if answer.status in _HELD:
             return False
-        if not answer.is_success:
+        if not answer.success:
             raise _refused("write", answer)
         return True
 
     def lock(self, part: str, record: Mapping[str, Json]) -> dict[str, Any] | None:
-        """Take a lock. None where that was done, else what its holder said about itself."""
-        answer = self._request(self.protocol.lock_method, self._lock_address(part), content=json.dumps(dict(record)))
-        if answer.is_success:
-            return None
-        if answer.status_code not in _HELD:
-            raise _refused("lock", answer)
+        """Take a lock. None where that was done, else what its holder said about itself.
+
+        There are servers that answer 200 with the record of another.
+        """
+        answer = self._request(self.protocol.lock_method, self._lock_address(part), _json(record))
         try:
             other = answer.json()
         except ValueError:
             other = None
-        return other if isinstance(other, dict) else {}
+        said = other if isinstance(other, dict) else {}
+        if answer.success:
+            return said if said.get("ID", record["ID"]) != record["ID"] else None
+        if answer.status not in _HELD:
+            raise _refused("lock", answer)
+        return said
 
     def unlock(self, part: str, record: Mapping[str, Any]) -> None:
         """Free the lock that a record names, if it is held under that name."""
         address = self._lock_address(part)
         # GitLab wants the id in the query, the others in the body.
-        answer = self._request(
-            self.protocol.unlock_method, address, content=json.dumps(dict(record)), params={"ID": record.get("ID", "")}
-        )
-        if not answer.is_success and answer.status_code not in _HELD | _ABSENT:
+        params = {"ID": str(record.get("ID", ""))}
+        answer = self._request(self.protocol.unlock_method, address, _json(record), params=params)
+        if not answer.success and answer.status not in _HELD | _ABSENT:
             raise _refused("unlock", answer)
 
     def _lock_address(self, part: str) -> str:
         split = urlsplit(self.address(part))
         return urlunsplit(split._replace(path=split.path + self.protocol.lock_path))
 
-    def _request(self, method: str, address: str, **sent: Any) -> httpx.Response:
-        client: httpx.Client = self._client  # type: ignore[attr-defined]
+    def _request(self, method: str, address: str, content: bytes = b"", **more: Mapping[str, str]) -> Reply:
         try:
-            answer = client.request(method, address, **sent)
-        except httpx.HTTPError as error:
-            raise unreachable(f"no answer: {type(error).__name__}") from None
+            answer = self._client.wait(method, address, content, **more)
+        except ExchangeError as error:
+            raise unreachable(f"its server {error}") from None
         self.said["time"] = _date(answer)
         return answer
 
 
-def _date(answer: httpx.Response) -> datetime | None:
+def _json(record: Mapping[str, Any]) -> bytes:
+    return json.dumps(dict(record)).encode()
+
+
+def _date(answer: Reply) -> datetime | None:
     try:
-        return parsedate_to_datetime(answer.headers["date"]).astimezone(UTC)
-    except (KeyError, ValueError):
+        said = parsedate_to_datetime(answer.headers["date"]).astimezone(UTC)
+    except (KeyError, ValueError, OverflowError):
         return None
+    return said if said.year < 9999 else None  # else there is no end of a lease
 
 
-def _refused(what: str, answer: httpx.Response) -> OSError:
-    words = f"to {what} was answered with HTTP {answer.status_code}"
-    if answer.status_code in _DENIED:
+def _refused(what: str, answer: Reply) -> OSError:
+    words = f"to {what} was answered with HTTP {answer.status}"
+    if answer.status in _DENIED:
         return denied(words)
-    if what not in {"read", "write"} and answer.status_code in _NO_SUCH_METHOD:
+    if what not in {"read", "write"} and answer.status in _NO_SUCH_METHOD:
         return unreachable(f"{words}: it locks in another way, which lockPath, lockMethod and unlockMethod say")
     return unreachable(words)

@@ -7,6 +7,7 @@ the next. A line is written a few times, however many there are. No I/O.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 WIDTH = 8
 DEPTH = 5
@@ -21,6 +22,14 @@ class Levels:
     def __init__(self, found: Iterable[Iterable[Numbered]] = ()) -> None:
         self.levels: list[dict[int, str]] = [dict(level) for level in found]
         self.levels += [{} for _ in range(DEPTH - len(self.levels))]
+
+    @classmethod
+    def read(cls, found: Iterable[Any]) -> Levels:
+        """Of lists of pairs, as JSON has them. Raises ValueError for anything else."""
+        try:
+            return cls([[(int(n), str(line)) for n, line in level] for level in found])
+        except (TypeError, OverflowError):
+            raise ValueError("not lines by level") from None
 
     @property
     def lines(self) -> list[str]:

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -28,6 +30,7 @@ from obstore.exceptions import (
 )
 from obstore.store import ObjectStore, from_url
 
+from dbc_iac.api.http import HEADER_VALUE, MIB
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.state.backends.backend import LeaseLostError, MovedError, Stored, denied, unreachable
 from dbc_iac.state.backends.levels import DEPTH, Levels
@@ -40,6 +43,8 @@ STATE, LOCK, CLOCK = "state", "lock", "clock"
 JOURNAL = tuple(f"journal-{n}" for n in range(DEPTH))
 TRIES = 5
 DEADLINE = timedelta(seconds=40)
+"""Of a request. Until then it is tried again, so that a call ends after twice as long."""
+MOST_BYTES = 256 * MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +112,9 @@ class ObjectStoreBackend(RemoteBackend):
     def _read_lines(self) -> list[bytes]:
         found = [self._get(part) for part in JOURNAL]
         try:
-            self._levels = Levels([json.loads(one.content or b"[]") for one in found])
+            self._levels = Levels.read(json.loads(one.content or b"[]") for one in found)
             return [line.encode() for line in self._levels.lines]
-        except (ValueError, TypeError, AttributeError):
+        except (ValueError, RecursionError):
             raise unreachable("what is there is not a journal of dbc-iac") from None
 
     def _append(self, lines: list[bytes]) -> None:
@@ -134,7 +139,7 @@ class ObjectStoreBackend(RemoteBackend):
         there = self._get(LOCK)
         held = bool(there.head.get("token"))
         if held and not self._lapsed(there):
-            raise DiagnosticError(held_until(there.head["holder"], self.place))
+            raise DiagnosticError(held_until(_holder(there.head), self.place))
         self._token = token
         mine = Object({"token": token, "holder": dict(holder)}, b"", there.seen)
         if not self._swap(LOCK, mine):
@@ -167,7 +172,7 @@ class ObjectStoreBackend(RemoteBackend):
 
     def holder(self) -> Mapping[str, Json] | None:
         head = self._get(LOCK).head
-        return head["holder"] if head.get("token") else None
+        return _holder(head) if head.get("token") else None
 
     def break_lock(self) -> None:
         """As an end of the lease: the objects are taken over at once, by whoever comes next again."""
@@ -233,19 +238,35 @@ class ObjectStoreBackend(RemoteBackend):
         try:
             with _told():
                 answer = obstore.get(self._store, self._path(part))
-                line, _, content = bytes(answer.bytes()).partition(b"\n")
+                line, _, content = self._body(answer).partition(b"\n")
         except FileNotFoundError:
             return Object()
         seen = _version(answer.meta)
         try:
             said = dict(json.loads(line))
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RecursionError):
             raise unreachable(f"{self._name}/{self._stack}/{part} is not an object of dbc-iac") from None
         head = {k: v for k, v in said.items() if k != "absent"}
         return Object(head, None if "absent" in said else content, seen, answer.meta["last_modified"])
 
+    def _body(self, answer: obstore.GetResult) -> bytes:
+        """What came, counted while it comes. The store asks for no Content-Encoding, and decodes none."""
+        if "Content-Encoding" in answer.attributes:
+            raise unreachable("its answer has a Content-Encoding, which was not asked for")
+        received = bytearray()
+        for chunk in answer.stream():
+            received += chunk
+            if len(received) > MOST_BYTES:
+                raise unreachable(f"its answer is longer than {MOST_BYTES // MIB} MiB")
+        return bytes(received)
+
     def _path(self, part: str) -> str:
         return f"{self._stack}/{part}"
+
+
+def _holder(head: Mapping[str, Any]) -> dict[str, Json]:
+    holder = head.get("holder")
+    return holder if isinstance(holder, dict) else {}
 
 
 def _version(said: Mapping[str, Any]) -> dict[str, str]:
@@ -253,11 +274,18 @@ def _version(said: Mapping[str, Any]) -> dict[str, str]:
     return {name: said[name] for name in ("e_tag", "version") if said[name] is not None}
 
 
+_SENT = re.compile("(AWS|AZURE|GOOGLE)_.*(KEY|KEY_ID|SECRET|TOKEN)(?<!SERVICE_ACCOUNT_KEY)", re.IGNORECASE)
+"""Variables whose values the store sends in headers."""
+
+
 def object_store(address: str, endpoint: str, region: str, credentials: Mapping[str, str]) -> ObjectStore:
     """The store at an address (s3://, gs://, az://). What is not given is found as the cloud's own tools find it.
 
-    Raises OSError where the address or a credential is none that the store knows.
+    Raises OSError where the address or a credential is none that the store knows, or one cannot be sent.
     """
+    for name, value in os.environ.items():
+        if _SENT.fullmatch(name) and not re.fullmatch(HEADER_VALUE, value):
+            raise unreachable(f"environment variable {name} holds other characters than printable ASCII")
     plain = endpoint.startswith("http://")
     given = {"endpoint": endpoint, "region": region, **credentials}
     config: Any = {name: value for name, value in given.items() if value}
@@ -297,4 +325,23 @@ def _told() -> Iterator[None]:
     except (PermissionDeniedError, UnauthenticatedError):
         raise denied("the credentials are not good for it") from None
     except BaseError as error:
-        raise unreachable(f"no answer, or not the one expected: {type(error).__name__}") from None
+        raise unreachable(_reason(str(error))) from None
+
+
+def _reason(said: str) -> str:
+    """Why a request failed, in words of our own."""
+    status = re.search(r"status code: (\d{3})|status: (\d{3})", said)
+    if status:
+        return f"it answered with HTTP {status[1] or status[2]}"
+    return next((ours for theirs, ours in _REASONS if theirs in said), "no answer, or not the one expected")
+
+
+_REASONS = (
+    ("InvalidCertificate", "its certificate is not trusted"),
+    ("dns error", "its name does not resolve"),
+    ("ConnectionRefused", "connection refused"),
+    ("ConnectionReset", "connection reset by peer"),
+    ("kind: Timeout", f"no answer within {DEADLINE.seconds} s"),
+    ("BareRedirect", "it redirects: the region may be another one"),
+    ("kind: Connect", "it cannot be reached"),
+)
