@@ -7,7 +7,9 @@ nothing. The lease is measured by the server's clock. Tables are made where ther
 from __future__ import annotations
 
 import json
+import os
 import re
+import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,7 +25,7 @@ from psycopg.pq import Conninfo
 from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import DiagnosticError
 from dbc_iac.state.backends.backend import LeaseLostError, MovedError, Stored, denied, unreachable
-from dbc_iac.state.backends.remote import RemoteBackend, held_until
+from dbc_iac.state.backends.remote import RemoteBackend, held_until, said_by
 from dbc_iac.values import Json
 
 KEPT = 10
@@ -32,7 +34,6 @@ DEADLINE = 40
 """Seconds for a connection, and for a statement."""
 
 _TABLES = """
-create schema if not exists {schema};
 create table if not exists {versions} (
   stack text not null, number bigint not null, serial bigint not null, content bytea not null,
   written timestamptz not null default clock_timestamp(), primary key (stack, number));
@@ -61,21 +62,29 @@ class Database:
             if not self._says_tls and not self._local:
                 login["sslmode"] = "require"
             connection = psycopg.connect(self.address, connect_timeout=DEADLINE, autocommit=True, **login)
-            connection.execute("select set_config('statement_timeout', %s, false)", (f"{DEADLINE}s",))
-            self._make_tables(connection)
-        except psycopg.OperationalError as error:
-            words = _first_line(error)
-            raise (denied if _DENIED.search(words) else unreachable)(words) from None
-        except psycopg.Error:  # what it says of a URL that it cannot read may hold all of it
+        except (psycopg.ProgrammingError, ValueError):  # what it says of a URL that it cannot read may hold all of it
             raise unreachable("the address is no connection URL of PostgreSQL") from None
+        except psycopg.Error as error:
+            raise _told(error) from None
+        try:
+            with _in_time(connection):
+                connection.execute("select set_config('statement_timeout', %s, false)", (f"{DEADLINE}s",))
+                self._make_tables(connection)
+        except OSError:
+            connection.close()
+            raise
         return connection
 
     def _make_tables(self, connection: psycopg.Connection[Any]) -> None:
-        """Where there are none yet: afterwards no right to make any is needed."""
-        there = connection.execute("select to_regclass(%s)", (f'"{self.schema}".lease',)).fetchone()
-        if there == (None,):
+        """Where there are none yet: afterwards no right to make any is needed. Nor is one to make a schema that is
+        there already."""
+        names = (f'"{self.schema}".lease', f'"{self.schema}"')
+        [(tables, schema)] = connection.execute("select to_regclass(%s), to_regnamespace(%s)", names).fetchall()
+        if tables is None:
             with connection.transaction():
                 connection.execute("select pg_advisory_xact_lock(hashtext('dbc-iac'))")  # one at a time
+                if schema is None:
+                    connection.execute(_named("create schema if not exists {schema}", self.schema))
                 connection.execute(_named(_TABLES, self.schema))
 
     @property
@@ -98,10 +107,15 @@ class Database:
 
 def _default(name: str) -> str:
     """What libpq takes where an address does not say: of the environment, or of a service that it names."""
-    return next(((o.val or b"").decode() for o in Conninfo.get_defaults() if o.keyword.decode() == name), "")
+    known = {option.keyword.decode(): option.val or b"" for option in Conninfo.get_defaults()}
+    return known.get(name, b"").decode(errors="replace")
 
 
-_DENIED = re.compile("authentication failed|no password supplied|permission denied|no pg_hba.conf entry")
+_DENIED = re.compile(
+    "authentication failed|no password supplied|permission denied|no pg_hba.conf entry|pg_hba.conf rejects|"
+    'role "[^"]*" does not exist|is not permitted to log in|must be owner of'
+)
+"""What a server says that does not let a role in: then there is no code of the error."""
 
 
 class PostgresBackend(RemoteBackend):
@@ -190,7 +204,7 @@ class PostgresBackend(RemoteBackend):
     def holder(self) -> Mapping[str, Json] | None:
         with self._transaction() as ask:
             row = ask("select holder from {lease} where stack = %(stack)s").fetchone()
-        return None if row is None else dict(json.loads(row[0]))
+        return None if row is None else said_by(row[0])
 
     def break_lock(self) -> None:
         with self._transaction() as ask:
@@ -223,13 +237,8 @@ class PostgresBackend(RemoteBackend):
         with self._using:
             if self._connection is None or self._connection.closed:
                 self._connection = self._database.connect()
-            try:
-                with self._connection.transaction():
-                    yield _Statements(self._connection, self._database.schema, self._stack)
-            except psycopg.errors.InsufficientPrivilege as error:
-                raise denied(_first_line(error)) from None
-            except psycopg.Error as error:
-                raise unreachable(_first_line(error)) from None
+            with _in_time(self._connection), self._connection.transaction():
+                yield _Statements(self._connection, self._database.schema, self._stack)
 
 
 class Ask(Protocol):
@@ -253,5 +262,30 @@ def _named(text: LiteralString, schema: str) -> sql.Composed:
     return sql.SQL(text).format(schema=sql.Identifier(schema), **tables)
 
 
-def _first_line(error: psycopg.Error) -> str:
-    return str(error).partition("\n")[0] or type(error).__name__
+@contextmanager
+def _in_time(connection: psycopg.Connection[Any]) -> Iterator[None]:
+    """Around statements: errors as OSError, and an end where the server, or what is between, stands still: its own
+    time-out does not help there."""
+    late = threading.Event()
+
+    def cut() -> None:
+        late.set()
+        with socket.socket(fileno=os.dup(connection.fileno())) as line:
+            line.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(DEADLINE, cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except psycopg.Error as error:
+        raise unreachable(f"no answer within {DEADLINE:g} s") if late.is_set() else _told(error) from None
+    finally:
+        timer.cancel()
+
+
+def _told(error: psycopg.Error) -> OSError:
+    """What PostgreSQL said, in its first line."""
+    words = str(error).partition("\n")[0] or "it gave no reason"
+    refused = isinstance(error, psycopg.errors.InsufficientPrivilege) or _DENIED.search(words)
+    return (denied if refused else unreachable)(words)

@@ -6,6 +6,7 @@ Every write is sent as its holder's, and the place itself refuses the run that w
 
 from __future__ import annotations
 
+import json
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
@@ -24,6 +25,15 @@ def held_until(who: Mapping[str, object], place: str) -> Diagnostic:
     """That a lock with a lease is held."""
     remedy = f"Wait for it to end. If it was killed, {LEASE:g} s are enough; `dbc-iac state unlock` frees it at once."
     return held(who, f"Lock of {place}.", remedy)
+
+
+def said_by(text: str) -> dict[str, Json]:
+    """Who a holder said to be, in JSON; nothing where it cannot be read."""
+    try:
+        said = json.loads(text)
+    except (ValueError, RecursionError):
+        said = None
+    return said if isinstance(said, dict) else {}
 
 
 class RemoteBackend(ABC):
