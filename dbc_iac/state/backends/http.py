@@ -7,7 +7,8 @@ The protocol knows one document at an address. So the journal and the lease are 
 Each has a `serial` that grows, as GitLab demands, and is locked with the state: a server that knows locks refuses a run
 that was taken over. Many take a write where nobody holds a lock: so the lease is read right before each, too. The
 protocol has no conditional write: the lock is the guard, and the document is compared right before it is replaced. A
-lease is measured by the server's clock (`Date`); from a server that tells none, no lock is taken over.
+lease is measured by the server's clock (`Date`); from a server that tells none, no lock is taken over. Each lock is
+proved when it is taken: a server that grants it to two, or does not free it, is refused.
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
-from dbc_iac.diagnostics import DiagnosticError
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.state.backends.backend import LeaseLostError, MovedError, Stored, unreachable
 from dbc_iac.state.backends.http_client import HttpDocuments
 from dbc_iac.state.backends.levels import DEPTH, Levels
-from dbc_iac.state.backends.remote import RemoteBackend, held_until
+from dbc_iac.state.backends.remote import RemoteBackend, held_until, said_by
 from dbc_iac.values import Json
 
 LEASE_PART = "_lease"
@@ -69,10 +71,10 @@ class HttpBackend(RemoteBackend):
     def _read_lines(self) -> list[bytes]:
         documents = [self._document(part) for part in JOURNAL_PARTS]
         try:
-            self._levels = Levels([[(int(n), str(line)) for n, line in d.get("lines", [])] for d in documents])
-        except (TypeError, ValueError):
+            self._levels = Levels.read(d.get("lines", []) for d in documents)
+            return [line.encode() for line in self._levels.lines]
+        except ValueError:
             raise unreachable("what is there is not a journal of dbc-iac") from None
-        return [line.encode() for line in self._levels.lines]
 
     def _append(self, lines: list[bytes]) -> None:
         if self._levels is None:
@@ -99,7 +101,7 @@ class HttpBackend(RemoteBackend):
         try:
             value = json.loads(content) if content is not None else {}
             self._serials[part] = int(value.get("serial", 0))
-        except (ValueError, AttributeError, TypeError):
+        except (ValueError, AttributeError, TypeError, OverflowError, RecursionError):
             raise unreachable(f"{self._documents.address(part)} is not a document of dbc-iac") from None
         return dict(value)
 
@@ -115,10 +117,9 @@ class HttpBackend(RemoteBackend):
     def _acquire(self, token: str, holder: Mapping[str, Json]) -> None:
         record = self._lock_record(token, holder)
         self._token = token
-        other = self._documents.lock("", record)
+        other = self._take(record)
         if other is not None and self._lapsed(other):
-            self._documents.unlock("", other)  # by its name: a lock that somebody took meanwhile stays
-            other = self._documents.lock("", record)
+            other = self._take(record, other)
         if other is not None:
             self._token = ""
             raise DiagnosticError(held_until(self._holder(other, record), self.place))
@@ -128,17 +129,47 @@ class HttpBackend(RemoteBackend):
         for part in JOURNAL_PARTS:
             self._lock_part(part, record)
 
+    def _take(self, record: Mapping[str, Json], left: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
+        """Take the state's lock, in the place of one that is left over, and prove it; its holder where it is held.
+
+        Under another ID first, which is freed: a server that frees no lock would keep this one, too.
+        """
+        trial = {**record, "ID": self._new_token()}
+        other = self._documents.lock("", trial) if left is None else self._take_from("", left, trial)
+        if other is None:
+            other = self._take_from("", trial, record)
+        if other is None:
+            self._prove("", record)
+        return other
+
+    def _take_from(self, part: str, left: Mapping[str, Any], record: Mapping[str, Json]) -> dict[str, Any] | None:
+        """Free a lock by its ID, so that one that somebody took meanwhile stays, and take it; its holder where held."""
+        self._documents.unlock(part, left)
+        other = self._documents.lock(part, record)
+        if other is not None and other.get("ID") == left.get("ID"):
+            raise DiagnosticError(_not_freed(self.place))
+        return other
+
+    def _prove(self, part: str, record: Mapping[str, Json]) -> None:
+        """Another's UNLOCK, which must free nothing, and its LOCK, which must be refused. There are servers that grant
+        every one: there every run would have the lock."""
+        another = {**record, "ID": self._new_token()}
+        with suppress(OSError):  # a refusal, of whatever status
+            self._documents.unlock(part, another)
+        if self._documents.lock(part, another) is None:
+            self._documents.unlock(part, another)
+            raise DiagnosticError(_shared(self.place))
+
     def _lock_part(self, part: str, record: Mapping[str, Json]) -> None:
         """Also from a run that ended without freeing it: whoever holds the state's lock may."""
         left = self._documents.lock(part, record)
-        if left is not None:
-            self._documents.unlock(part, left)
-            if self._documents.lock(part, record) is not None:
-                raise LeaseLostError(self.place)
+        if left is not None and self._take_from(part, left, record) is not None:
+            raise LeaseLostError(self.place)
+        self._prove(part, record)
 
     def holder(self) -> Mapping[str, Json] | None:
         record = self._lock_record(self._new_token(), {})
-        other = self._documents.lock("", record)
+        other = self._take(record)
         if other is None:
             self._documents.unlock("", record)
             return None
@@ -148,13 +179,15 @@ class HttpBackend(RemoteBackend):
         """The lease is nobody's then: also a server that takes every write gets none from who held it."""
         record = self._lock_record(self._new_token(), {})
         self._token = str(record["ID"])
-        for part in ("", LEASE_PART):
-            self._lock_part(part, record)
-        self._document(LEASE_PART)
-        self._put_lease("", {})
-        for part in (LEASE_PART, ""):
-            self._documents.unlock(part, record)
-        self._token = ""
+        try:
+            for part in ("", LEASE_PART):
+                self._lock_part(part, record)
+            self._document(LEASE_PART)
+            self._put_lease("", {})
+        finally:
+            self._token = ""
+            for part in (LEASE_PART, ""):
+                self._documents.unlock(part, record)
 
     def _lapsed(self, other: Mapping[str, Any]) -> bool:
         """Whether the lease of a lock has ended, by the server's clock. One that says nothing has not: `state unlock`
@@ -190,8 +223,9 @@ class HttpBackend(RemoteBackend):
         GitLab repeats what the one who asks has said of itself.
         """
         lease = self._document(LEASE_PART)
-        if other.get("ID") and lease.get("id") == other["ID"] and lease.get("holder"):
-            return dict(lease["holder"])
+        holder = lease.get("holder")
+        if other.get("ID") and lease.get("id") == other["ID"] and isinstance(holder, dict) and holder:
+            return holder
         return _said_by({k: v for k, v in other.items() if k == "ID" or v != mine.get(k)})
 
     def _release(self) -> None:
@@ -210,11 +244,28 @@ class HttpBackend(RemoteBackend):
         }
 
 
+def _shared(place: str) -> Diagnostic:
+    return _unproved(
+        f"the server of {place} grants its lock to two runs at once",
+        "While this run held the lock, it granted LOCK with another ID, at once or after UNLOCK with that other ID. "
+        "Two runs would not see each other, and could create everything twice.",
+        "Use a server that refuses both with 423 or 409, or another backend. See docs/state.md.",
+    )
+
+
+def _not_freed(place: str) -> Diagnostic:
+    return _unproved(
+        f"the server of {place} does not free its lock",
+        "It answered UNLOCK, and still refuses LOCK because of the same ID.",
+        "Remove the lock on the server; use one that frees it, or another backend. See docs/state.md.",
+    )
+
+
+def _unproved(summary: str, detail: str, remedy: str) -> Diagnostic:
+    return Diagnostic("lock-unproved", Severity.ERROR, summary, detail, remedy, exit_code=ExitCode.ERROR)
+
+
 def _said_by(record: Mapping[str, Any]) -> dict[str, Any]:
-    try:
-        said = json.loads(str(record.get("Info", "")))
-    except ValueError:
-        said = None
-    if isinstance(said, dict) and said:
+    if said := said_by(str(record.get("Info", ""))):
         return said
     return {"command": record.get("Operation"), "user": record.get("Who"), "since": record.get("Created")}

@@ -21,6 +21,14 @@ from urllib.parse import parse_qs, urlsplit
 PLAIN: Final = "plain"
 GITLAB: Final = "gitlab"
 Kind = Literal["plain", "gitlab"]
+Fault = Literal[
+    "",
+    "grants every LOCK",
+    "ignores UNLOCK",
+    "frees for anybody",
+    "answers 200 with the holder",
+    "refuses UNLOCK with 500",
+]
 LOGIN = ("gitlab-ci-token", "canary-of-a-job")
 _LOGIN = "Basic " + b64encode(":".join(LOGIN).encode()).decode()
 
@@ -36,6 +44,9 @@ class Documents:
     """How many more writes it takes before it answers all with 503."""
     unanswered: str = ""
     """A document whose writes are done, and answered with 503."""
+    fault: Fault = ""
+    faulty: str = ""
+    """The end of the addresses whose locks have the fault."""
     kind: Kind = PLAIN
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     guard: threading.Lock = field(default_factory=threading.Lock)
@@ -70,17 +81,21 @@ class Documents:
             if self.down_after is not None and method == "POST":
                 self.down_after -= 1
             held = self.locks.get(path)
+            fault = self.fault if path.endswith(self.faulty) else ""
             match method:
                 case "GET":
                     return (200, self.kept[path]) if path in self.kept else (404, b"")
                 case "LOCK":
-                    if held is not None:
-                        return 423, json.dumps(held).encode()
+                    if held is not None and fault != "grants every LOCK":
+                        return 200 if fault == "answers 200 with the holder" else 423, json.dumps(held).encode()
                     self.locks[path] = json.loads(body)
                     return 200, b""
                 case "UNLOCK":
-                    if held is not None and held["ID"] != (json.loads(body) or {}).get("ID"):
-                        return 409, json.dumps(held).encode()
+                    if fault == "ignores UNLOCK":
+                        return 200, b""
+                    another = held is not None and held["ID"] != (json.loads(body) or {}).get("ID")
+                    if another and fault != "frees for anybody":
+                        return 500 if fault == "refuses UNLOCK with 500" else 409, json.dumps(held).encode()
                     self.locks.pop(path, None)
                     return 200, b""
                 case "POST":
@@ -108,6 +123,7 @@ def served(kind: Kind = PLAIN, now: Callable[[], datetime] | None = None) -> Ite
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
 
         def _do(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
