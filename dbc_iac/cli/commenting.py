@@ -7,23 +7,58 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 import click
 
+from dbc_iac.api.http import (
+    HEADER_VALUE,
+    MIB,
+    ExchangeError,
+    HttpClient,
+    Limits,
+    SettingError,
+)
+from dbc_iac.api.secret import SecretText
 from dbc_iac.cli.app import App
 from dbc_iac.cli.options import json_option
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 
-if TYPE_CHECKING:
-    import httpx
-
+_LIMITS = Limits(30.0, 32 * MIB)
 _PAGES = 50
 """Pages of comments that are searched for ours, of a hundred each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forge:
+    """What answers in JSON to whoever has its token."""
+
+    client: HttpClient
+
+    def ask(self, method: str, url: str, body: Any = None, **params: str) -> Any:
+        """Raises DiagnosticError, and ValueError for an answer that is no JSON."""
+        content = b"" if body is None else json.dumps(body).encode()
+        try:
+            reply = self.client.wait(method, url, content, params=params, headers={"Content-Type": "application/json"})
+        except ExchangeError as error:
+            ours = isinstance(error, SettingError)
+            code = ExitCode.CONFIGURATION if ours else ExitCode.ERROR
+            remedy = "Correct that setting." if ours else "Try again."
+            raise _problem("comment-failed", f"the forge {error}", remedy, code) from None
+        if reply.success:
+            return reply.json()
+        right = reply.status in {401, 403, 404}
+        raise _problem(
+            "comment-failed",
+            f"the forge refused the comment: HTTP {reply.status}",
+            "The token may not write comments here: see --help." if right else "Try again.",
+            ExitCode.AUTHORISATION if right else ExitCode.ERROR,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +70,8 @@ class Thread:
     """URL of one comment, which `{}` is the id of."""
     change: str
     """The method that changes one."""
-    headers: Mapping[str, str]
-    whoami: Callable[[httpx.Client], str]
+    headers: Mapping[str, SecretText]
+    whoami: Callable[[Forge], str]
     """Whose the token is. Only a comment of that one is ours: anybody can write what ours begins with."""
     author: tuple[str, str]
     """Where a comment names its author."""
@@ -74,7 +109,7 @@ def _place(app: App) -> str:
 
 
 def _github(environ: Mapping[str, str]) -> Thread:
-    token = _needed(environ, "GITHUB_TOKEN")
+    token = _token(environ, "GITHUB_TOKEN")
     request = _event(Path(_needed(environ, "GITHUB_EVENT_PATH"))).get("pull_request") or {}
     number = request.get("number")
     if not isinstance(number, int):
@@ -85,16 +120,15 @@ def _github(environ: Mapping[str, str]) -> Thread:
     commit = (request.get("head") or {}).get("sha") or environ.get("GITHUB_SHA", "")
     graphql = environ.get("GITHUB_GRAPHQL_URL", "https://api.github.com/graphql")
 
-    def whoami(client: httpx.Client) -> str:
+    def whoami(forge: Forge) -> str:
         # `/user` is refused to the token of a job; this is answered to every token.
-        answer = _checked(client.post(graphql, json={"query": "{viewer{login}}"})).json()
-        return str(answer["data"]["viewer"]["login"])
+        return str(forge.ask("POST", graphql, {"query": "{viewer{login}}"})["data"]["viewer"]["login"])
 
     return Thread(
         f"{issues}/{number}/comments",
         f"{issues}/comments/{{}}",
         "PATCH",
-        {"Authorization": f"Bearer {token}", "Accept": "application/vnd.github+json"},
+        {"Authorization": SecretText(f"Bearer {token}"), "Accept": SecretText("application/vnd.github+json")},
         whoami,
         ("user", "login"),
         _made_for(commit, run),
@@ -104,15 +138,15 @@ def _github(environ: Mapping[str, str]) -> Thread:
 def _gitlab(environ: Mapping[str, str]) -> Thread:
     if not environ.get("GITLAB_CI"):
         raise _problem("no-ci", "this is neither a job of GitHub Actions nor of GitLab CI", "Run it in CI.")
-    token, api = _needed(environ, "GITLAB_TOKEN"), _needed(environ, "CI_API_V4_URL")
+    token, api = _token(environ, "GITLAB_TOKEN"), _needed(environ, "CI_API_V4_URL")
     request = _needed(environ, "CI_MERGE_REQUEST_IID")
     notes = f"{api}/projects/{_needed(environ, 'CI_PROJECT_ID')}/merge_requests/{request}/notes"
     return Thread(
         notes,
         f"{notes}/{{}}",
         "PUT",
-        {"PRIVATE-TOKEN": token},
-        lambda client: str(_checked(client.get(f"{api}/user")).json()["username"]),
+        {"PRIVATE-TOKEN": SecretText(token)},
+        lambda forge: str(forge.ask("GET", f"{api}/user")["username"]),
         ("author", "username"),
         _made_for(environ.get("CI_COMMIT_SHA", ""), environ.get("CI_JOB_URL", "")),
     )
@@ -140,32 +174,34 @@ def _needed(environ: Mapping[str, str], name: str) -> str:
     return environ[name]
 
 
+def _token(environ: Mapping[str, str], name: str) -> str:
+    token = _needed(environ, name)
+    if not re.fullmatch(HEADER_VALUE, token):
+        summary = f"what environment variable {name} holds cannot be sent in a header"
+        raise _problem("unsafe-secret", summary, "Take out line breaks and all but printable ASCII.")
+    return token
+
+
 def _put(thread: Thread, marker: str, body: str) -> str:
     """Write the comment; tells whether it was there."""
-    import httpx
-
+    forge = Forge(HttpClient(_LIMITS, thread.headers, proxies=True))
     try:
-        with httpx.Client(headers=thread.headers, timeout=30.0) as client:
-            ours = _ours(client, thread, marker, thread.whoami(client))
-            if ours is None:
-                _checked(client.post(thread.comments, json={"body": body}))
-                return "created"
-            _checked(client.request(thread.change, thread.comment.format(ours), json={"body": body}))
-            return "updated"
-    except httpx.HTTPError as error:
-        summary = f"the forge cannot be reached ({type(error).__name__})"
-    except (ValueError, KeyError, TypeError):
+        ours = _ours(forge, thread, marker, thread.whoami(forge))
+        if ours is None:
+            forge.ask("POST", thread.comments, {"body": body})
+            return "created"
+        forge.ask(thread.change, thread.comment.format(ours), {"body": body})
+        return "updated"
+    except (ValueError, LookupError, TypeError, AttributeError):
         summary = "the forge's answer is not what its API says"
-    raise _problem("comment-failed", summary, "Try again.", ExitCode.ERROR)
+        raise _problem("comment-failed", summary, "Try again.", ExitCode.ERROR) from None
 
 
-def _ours(client: httpx.Client, thread: Thread, marker: str, me: str) -> int | None:
+def _ours(forge: Forge, thread: Thread, marker: str, me: str) -> int | None:
     """The comment that begins with our marker and is by the one whose token we have."""
     who, name = thread.author
     for page in range(1, _PAGES + 1):
-        found: list[dict[str, Any]] = _checked(
-            client.get(thread.comments, params={"per_page": 100, "page": page})
-        ).json()
+        found: list[dict[str, Any]] = forge.ask("GET", thread.comments, per_page="100", page=str(page))
         for comment in found:
             by_me = (comment.get(who) or {}).get(name) == me
             if by_me and str(comment.get("body", "")).startswith(marker):
@@ -173,18 +209,6 @@ def _ours(client: httpx.Client, thread: Thread, marker: str, me: str) -> int | N
         if len(found) < 100:
             break
     return None
-
-
-def _checked(response: httpx.Response) -> httpx.Response:
-    if response.is_success:
-        return response
-    right = response.status_code in {401, 403, 404}
-    raise _problem(
-        "comment-failed",
-        f"the forge refused the comment: HTTP {response.status_code}",
-        "The token may not write comments here: see --help." if right else "Try again.",
-        ExitCode.AUTHORISATION if right else ExitCode.ERROR,
-    )
 
 
 def _problem(code: str, summary: str, remedy: str, exit_code: ExitCode = ExitCode.CONFIGURATION) -> DiagnosticError:

@@ -23,7 +23,7 @@ from dbc_iac.cli.runtime import Runtime
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity, SourceRange
 from dbc_iac.kinds.reach import Reach
 from dbc_iac.manifest.project import IdentitySpec, MultisigSpec, ProjectSpec, WalletSpec
-from dbc_iac.manifest.secret import SecretResolver
+from dbc_iac.manifest.secret import IN_A_HEADER, SecretResolver
 
 
 class Identities:
@@ -53,7 +53,7 @@ class Identities:
             ClientNode(
                 name,
                 spec.url,
-                {k: self._resolver.resolve(v) for k, v in spec.headers.items()},
+                {k: self._resolver.fitting(v, IN_A_HEADER) for k, v in spec.headers.items()},
                 spec.max_in_flight,
                 self._runtime.transport(name),
                 insecure_http=spec.insecure_http,

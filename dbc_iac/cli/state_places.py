@@ -10,11 +10,11 @@ import click
 from dbc_iac.cli.app import App
 from dbc_iac.cli.options import json_option, yes_option
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.manifest.secret import AS_PASSWORD, IN_A_HEADER
 from dbc_iac.state.backends.backend import Backend, code_of
 from dbc_iac.state.backends.local import LocalBackend
 
 if TYPE_CHECKING:
-    from dbc_iac.api.secret import SecretText
     from dbc_iac.manifest.project import StateSpec
     from dbc_iac.manifest.secret import SecretResolver
 
@@ -41,28 +41,17 @@ def _http(spec: StateSpec, app: App, resolver: SecretResolver, stack: str) -> Ba
     from dbc_iac.state.backends.http import HttpBackend
     from dbc_iac.state.backends.http_client import HttpDocuments, Protocol
 
-    headers = {name: _header(name, resolver.resolve(ref)) for name, ref in spec.headers.items()}
-    login = None if spec.password is None else (spec.username, resolver.resolve(spec.password))
+    headers = {name: resolver.fitting(ref, IN_A_HEADER) for name, ref in spec.headers.items()}
+    login = None if spec.password is None else (spec.username, resolver.fitting(spec.password, AS_PASSWORD))
     protocol = Protocol(spec.lock_path, spec.lock_method, spec.unlock_method)
     documents = HttpDocuments(spec.address.rstrip("/"), stack, protocol, headers, login)
     return HttpBackend(documents, app.runtime.now, _tokens(app))
 
 
-def _header(name: str, value: SecretText) -> SecretText:
-    """Raises DiagnosticError for what cannot be sent in a header, without showing it."""
-    text = value.reveal()
-    if not (text.isascii() and text.isprintable()):
-        summary = f"the value of the header {name} of `state` has characters that a header cannot have"
-        raise _problem(
-            "no-header", summary, "Take line breaks and other letters than ASCII out.", ExitCode.CONFIGURATION
-        )
-    return value
-
-
 def _postgres(spec: StateSpec, app: App, resolver: SecretResolver, stack: str) -> Backend:
     from dbc_iac.state.backends.postgres import Database, PostgresBackend
 
-    password = None if spec.password is None else resolver.resolve(spec.password)
+    password = None if spec.password is None else resolver.fitting(spec.password, AS_PASSWORD)
     database = Database(spec.address, spec.schema_name, spec.username, password)
     return PostgresBackend(database, stack, _tokens(app))
 
@@ -70,7 +59,13 @@ def _postgres(spec: StateSpec, app: App, resolver: SecretResolver, stack: str) -
 def _objectstore(spec: StateSpec, app: App, resolver: SecretResolver, stack: str) -> Backend:
     from dbc_iac.state.backends.objectstore import ObjectStoreBackend, object_store
 
-    credentials = {name: resolver.resolve(ref).reveal() for name, ref in spec.credentials.items()}
+    credentials = {
+        # The one that is a JSON file is not sent.
+        name: (
+            resolver.resolve(ref) if name.endswith("service_account_key") else resolver.fitting(ref, IN_A_HEADER)
+        ).reveal()
+        for name, ref in spec.credentials.items()
+    }
     store = object_store(spec.address, spec.endpoint, spec.region, credentials)
     return ObjectStoreBackend(store, spec.address, stack, _tokens(app))
 

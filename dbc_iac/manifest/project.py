@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import Annotated, Literal, Self
 from urllib.parse import parse_qsl, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -11,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
+from dbc_iac.api.http import HEADER_NAME, OWN_HEADERS
 from dbc_iac.api.keys import public_key_of
 from dbc_iac.manifest.forms import Form, Whole, wrong
 from dbc_iac.manifest.secret import LITERAL, SecretRef
@@ -67,11 +69,26 @@ def _without_login(url: str) -> str:
 Url = Annotated[str, AfterValidator(_without_login)]
 
 
+def _not_ours(name: str) -> str:
+    if name.lower() in OWN_HEADERS:
+        raise wrong("this header says how a request is sent, and is not for projects", "Remove it.")
+    return name
+
+
+HeaderName = Annotated[
+    str,
+    Form(HEADER_NAME, "the name of a header", "Write letters, digits and -, such as X-Api-Key."),
+    AfterValidator(_not_ours),
+]
+
+
 class ClientSpec(_Part):
     """A client node: the process with the HTTP API."""
 
     url: Url = Field(description="such as http://127.0.0.1:5050")
-    headers: dict[str, SecretRef] = Field(default_factory=dict, description="headers for a gateway; secret values")
+    headers: dict[HeaderName, SecretRef] = Field(
+        default_factory=dict, description="headers for a gateway; secret values"
+    )
     max_in_flight: Annotated[int, Whole(1, 64)] = Field(
         default=1, description="requests at once; the real software takes one"
     )
@@ -211,7 +228,7 @@ class StateSpec(_Part):
     )
     username: str = Field(default="", description="http, postgres: name to log in with")
     password: SecretRef | None = Field(default=None, description="http, postgres: password to log in with")
-    headers: dict[str, SecretRef] = Field(default_factory=dict, description="http: headers; secret values")
+    headers: dict[HeaderName, SecretRef] = Field(default_factory=dict, description="http: headers; secret values")
     lock_path: str = Field(default="", description="http: where locks are, below each address; GitLab: /lock")
     lock_method: Literal["LOCK", "POST", "PUT"] = Field(default="LOCK", description="http: GitLab: POST")
     unlock_method: Literal["UNLOCK", "DELETE"] = Field(default="UNLOCK", description="http: GitLab: DELETE")
@@ -245,6 +262,8 @@ class StateSpec(_Part):
             raise wrong(f"expected {expected}", "Write where it is; docs/state.md has examples.", at="address")
         if self.backend == "http" and bool(self.username) != (self.password is not None):
             raise wrong("username and password belong together", "Add the other one.")
+        if self.backend == "http" and not re.fullmatch(r"[^:\x00-\x1f\x7f-\x9f\ud800-\udfff]*", self.username):
+            raise wrong("must not hold : or control characters", "Correct it.", at="username")
         return self
 
 

@@ -18,12 +18,17 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
 from pydantic_core import PydanticCustomError
 
+from dbc_iac.api.http import HEADER_VALUE
 from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity, SourceRange
-from dbc_iac.manifest.forms import Form, wrong
+from dbc_iac.manifest.forms import Form, SecretForm, wrong
 
 LITERAL = "literal_secret"
 """Type of the pydantic error where a value stands in the place of a reference."""
+IN_A_HEADER = SecretForm(
+    HEADER_VALUE, "printable ASCII characters, without spaces or line breaks around them", "Take out all others.", 65536
+)
+AS_PASSWORD = SecretForm(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]*", "UTF-8 without control characters", "Take them out.")
 EXEC_SECONDS = 30.0
 """How long a program may take to print a secret."""
 
@@ -113,6 +118,17 @@ class SecretResolver:
         self._base = base
         self._exec_seconds = exec_seconds
         self._known: dict[SecretRef, SecretText] = {}
+
+    def fitting(self, ref: SecretRef, form: SecretForm) -> SecretText:
+        """The secret, where it has the form of what it is sent as. Raises DiagnosticError as `resolve` does."""
+        value = self.resolve(ref)
+        if not form.fits(value.reveal()):
+            unfit = f"what {ref} holds cannot be used"
+            expected = f"Expected are {form.words}."
+            raise DiagnosticError(
+                self._placed(ref, Diagnostic("unsafe-secret", Severity.ERROR, unfit, expected, form.remedy))
+            )
+        return value
 
     def resolve(self, ref: SecretRef) -> SecretText:
         """The secret. Raises DiagnosticError that names the place, never a value."""

@@ -211,7 +211,7 @@ def test_what_cannot_be_a_header_is_told(tmp_path: Path, value: str) -> None:
     there = "state: {backend: http, address: 'http://127.0.0.1:9/x', headers: {X-Key: {env: KEY}}}"
     made = project(tmp_path, vm(), environ={"KEY": value}).write({"dbc-iac.yaml": f"{PROJECT}  {there}\n"})
     refused = made.run("plan", "--json")
-    assert (refused.code, refused.codes, value in refused.err) == (3, ["no-header"], False)
+    assert (refused.code, refused.codes, value in refused.err) == (3, ["unsafe-secret"], False)
 
 
 def test_a_place_that_knows_nobody_of_that_name_is_told(tmp_path: Path) -> None:
