@@ -117,9 +117,10 @@ def whose(marker: Marker | None, session: Session) -> Whose:
     """By its marker alone."""
     if marker is None:
         return "nobody's"
-    if marker.project != session.inventory.project:
-        return "another project's"
-    return "ours" if marker.stack == session.inventory.stack else "another stack's"
+    project, stack = session.inventory.project, session.inventory.stack
+    if marker.is_of(project, stack):
+        return "ours"
+    return "another stack's" if marker.project == project else "another project's"
 
 
 def _disks(details: VmDetails, vm: Found) -> Iterable[Found]:

@@ -1,4 +1,4 @@
-"""A lost state, built anew from what can be proved: markers, derived ids, names, sizes and files.
+"""A lost state, rebuilt from what a plan recovers: markers, derived ids, names, sizes and files.
 
 What cannot be proved is asked for: an object is bound to a document without proof only by `--map ADDRESS=ID`. Of a
 document for which there is nothing yet that can be said too: then a plan makes it, whatever else is there.
@@ -11,19 +11,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from dbc_iac.adoption.binding import Others, adopt
-from dbc_iac.adoption.finding import Found, find_unbound
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, ExitCode, Severity
-from dbc_iac.kinds import Resource, kind_of
+from dbc_iac.kinds import Observation, Resource, kind_of
 from dbc_iac.kinds.marker import parse_marker
 from dbc_iac.kinds.reader import Reader
 from dbc_iac.kinds.spec import Spec
-from dbc_iac.plan.candidates import holder_address
+from dbc_iac.plan.candidates import Candidate, find_candidates, holder_address
+from dbc_iac.plan.graph import dependencies
 from dbc_iac.plan.ownership import Object
+from dbc_iac.plan.planner import with_known
+from dbc_iac.plan.rediscovery import rediscover
+from dbc_iac.plan.refresh import observe
 from dbc_iac.plan.session import Session
-from dbc_iac.state.document import State
-
-GENERATIONS = 200
-"""How far derived ids of a VM are looked for."""
+from dbc_iac.state.document import Binding, State
 
 
 @dataclass(slots=True)
@@ -44,33 +44,103 @@ class Rebuilt:
 async def rebuild(
     session: Session, mapped: Mapping[str, str], new: frozenset[str], held: Mapping[Object, str]
 ) -> Rebuilt:
-    """Bind what is not bound. VMs come first, for disks and snapshots live on them, and then what was said.
+    """Bind what is not bound, until nothing more can be told. `held`: what other stacks manage.
 
-    Raises DiagnosticError where what was said cannot be: an answer that is not taken is not passed over.
+    Raises DiagnosticError where an answer cannot be taken: it is not passed over.
     """
     _check(mapped, new, session)
-    reader = Reader(session.connect)
     made = Rebuilt(_with_new(session.state, new), new=tuple(sorted(new)))
-    resources = [r for r in session.inventory.resources.values() if _bindable(r)]
-    for resource in sorted(resources, key=lambda r: (bool(kind_of(r.kind).holder), r.address not in mapped)):
-        if resource.address in made.state.bindings or resource.address in new:
-            continue
-        now = replace(session, state=made.state)
-        found = [f for f in (await find_unbound(now, reader, held)).found if f.whose != "another stack's"]
-        identity, proof = _match(resource, now, found, mapped)
-        if not identity:
-            made.open_questions[resource.address] = proof
-            continue
-        try:
-            binding = await adopt(now, resource.address, identity, reader, Others(held))
-        except DiagnosticError as error:
-            if resource.address in mapped:
-                raise
-            made.open_questions[resource.address] = error.diagnostics[0].summary
-            continue
-        made.state = made.state.with_binding(binding)
-        made.proofs[resource.address] = f"{identity}: {proof}"
+    reader, others = Reader(session.connect), Others(held)
+    while await _bind_answers(made, session, mapped, reader, others) or await _bind_proved(
+        made, session, mapped, reader, others
+    ):
+        pass
+    for address in sorted(mapped.keys() - made.state.bindings.keys()):
+        await adopt(
+            _now(session, made), address, mapped[address], reader, others
+        )  # raises: what it lives on is not bound
     return made
+
+
+def _now(session: Session, made: Rebuilt) -> Session:
+    return with_known(replace(session, state=made.state))
+
+
+async def _bind_answers(
+    made: Rebuilt, session: Session, mapped: Mapping[str, str], reader: Reader, others: Others
+) -> bool:
+    """Bind what the user said, as far as what it lives on is bound. Whether there was any."""
+    bound = False
+    for address, identity in mapped.items():
+        holder = holder_address(session.inventory.resources[address])
+        if address not in made.state.bindings and (not holder or holder in made.state.bindings):
+            binding = await adopt(_now(session, made), address, identity, reader, others)
+            _bind(made, binding, "you said so")
+            bound = True
+    return bound
+
+
+async def _bind_proved(
+    made: Rebuilt, session: Session, mapped: Mapping[str, str], reader: Reader, others: Others
+) -> bool:
+    """Bind what can be told by now; what is named after that can be told next. Whether there was any."""
+    bound, made.open_questions = False, {}
+    now = _now(session, made)
+    recovered = await rediscover(now, reader, find_candidates(now), by_looks=True)
+    asked = {p.address: f"{p.detail} {p.remedy}" for p in recovered.problems.errors}
+    for address, candidate in recovered.candidates.items():
+        resource = candidate.resource
+        if (
+            resource is None
+            or candidate.binding is not None
+            or not _bindable(resource)
+            or address in {*mapped, *made.new}
+        ):
+            continue
+        seen = await observe(candidate, now, reader)
+        if needed := _needed(resource, now):
+            made.open_questions[address] = f"it needs {needed}, which is not bound"
+        elif seen.present is None:
+            made.open_questions[address] = f"cannot be read: {seen.reason}"
+        elif not seen.present or address in asked:
+            made.open_questions[address] = asked.get(address, "it is not there")
+        else:
+            try:
+                binding = await adopt(_now(session, made), address, seen.id, reader, others)
+            except DiagnosticError as error:
+                made.open_questions[address] = error.diagnostics[0].summary
+            else:
+                _bind(made, binding, _proof(candidate, resource, seen, now))
+                bound = True
+    return bound
+
+
+def _bind(made: Rebuilt, binding: Binding, proof: str) -> None:
+    made.state = made.state.with_binding(binding)
+    made.proofs[binding.address] = f"{binding.id}: {proof}"
+
+
+def _needed(resource: Resource[Spec], session: Session) -> str:
+    """The address of what it is made from, where that is not bound: what it is made of cannot be told."""
+    values = kind_of(resource.kind).desired(resource, session.inventory).values()
+    return next((d for d in dependencies(resource, session.inventory) if d in values), "")
+
+
+def _proof(candidate: Candidate, resource: Resource[Spec], seen: Observation, session: Session) -> str:
+    kind, marker = kind_of(candidate.kind), parse_marker(seen.marker)
+    if kind.host and marker is not None:
+        name = "" if marker.name == resource.name else f", made as {marker.name}"
+        if kind.matches(marker, resource, session.inventory):
+            return (
+                f"its id and its marker are of generation {marker.generation}{name}, and its hidden fields as written"
+            )
+        return (
+            f"its id is of generation {marker.generation}{name}; what the API never shows may differ from the document"
+        )
+    if kind.identity(resource, session.inventory, 1):
+        return "its name is its identity"
+    key = kind.natural_key(resource, session.inventory)
+    return f"its uuid is {key}" if key else "it is the only disk of that size and folder"
 
 
 def _with_new(state: State, new: frozenset[str]) -> State:
@@ -101,61 +171,3 @@ def _wrong(address: str, summary: str, remedy: str) -> Diagnostic:
 
 def _bindable(resource: Resource[Spec]) -> bool:
     return not kind_of(resource.kind).looked_at and not getattr(resource.spec, "external", False)
-
-
-def _match(
-    resource: Resource[Spec], session: Session, found: list[Found], mapped: Mapping[str, str]
-) -> tuple[str, str]:
-    """The id and what proves it; without an id why there is none."""
-    if resource.address in mapped:
-        return mapped[resource.address], "you said so"
-    kind = kind_of(resource.kind)
-    mine = [f for f in found if f.kind == resource.kind]
-    if kind.host:
-        return _vm(resource, session, mine)
-    if kind.holder and resource.kind == "Disk":
-        return _disk(resource, session, mine)
-    if identity := kind.identity(resource, session.inventory, 1):
-        return identity, "its name is its identity"
-    key = kind.natural_key(resource, session.inventory)
-    named = [f for f in mine if key and key in {f.id, f.fields.get("uuid")}]
-    return (named[0].id, f"its uuid is {key}") if len(named) == 1 else ("", "it is not there")
-
-
-def _vm(resource: Resource[Spec], session: Session, found: list[Found]) -> tuple[str, str]:
-    """By its derived id, and its marker."""
-    kind, ids = kind_of(resource.kind), {f.id: f for f in found}
-    for generation in range(GENERATIONS, 0, -1):
-        identity = kind.identity(resource, session.inventory, generation)
-        if identity not in ids:
-            continue
-        marker = parse_marker(ids[identity].marker)
-        expected = kind.marker(resource, session.inventory, generation)
-        if marker is not None and str(marker) == expected:
-            return identity, f"its id and its marker are of generation {generation}, and its hidden fields as written"
-        return identity, f"its id is of generation {generation}; what the API never shows may differ from the document"
-    return "", "no VM has one of its ids: it is not there, or was imported"
-
-
-def _disk(resource: Resource[Spec], session: Session, found: list[Found]) -> tuple[str, str]:
-    """The only file of that size and folder on its VM, where it is the only Disk like that."""
-    holder = session.state.bindings.get(holder_address(resource))
-    if holder is None:
-        return "", "its VM is not bound"
-    wanted = kind_of("Disk").desired(resource, session.inventory)
-    there = [f for f in found if f.holder_id == holder.id]
-    fits = [f for f in there if (f.fields["size"], f.fields["hostDir"]) == (wanted["size"], wanted["hostDir"])]
-    alike = [
-        r
-        for r in session.inventory.of("Disk")
-        if holder_address(r) == holder.address
-        and r.address not in session.state.bindings
-        and all(kind_of("Disk").desired(r, session.inventory)[k] == wanted[k] for k in ("size", "hostDir"))
-    ]
-    if len(fits) == 1 and len(alike) == 1:
-        return fits[0].id, "it is the only disk of that size and folder"
-    if not there:
-        return "", "it is not there"
-    names = ", ".join(f.id for f in fits or there)
-    question = f"one of {names}: say which with --map {resource.address}=FILE, or --new {resource.address}"
-    return "", question if fits else f"none has its size and folder; it may be {question}"

@@ -92,7 +92,7 @@ class Workspace:
             )
         clients = tuple(spec.clients)
         centre = spec.image_client or clients[0]
-        return Inventory(self.loaded.name, spec.uid, self.app.stack, resources, clients, centre)
+        return Inventory(self.loaded.name, spec.uid, self.app.stack, resources, clients, centre, self._moved)
 
     def check(self) -> Diagnostics:
         """All problems that need no API."""

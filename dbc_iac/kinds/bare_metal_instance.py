@@ -228,9 +228,7 @@ class BareMetalInstance(Kind[BareMetalInstanceSpec]):
         if not sought.reach.target:
             reason = "its BareMetalServer is not registered yet: the plan after that sees it"
             return Observation(None, reason=reason)
-        if sought.binding is None:
-            return Observation(False, id=sought.id)
-        if sought.binding.id != sought.reach.target:
+        if sought.binding is not None and sought.binding.id != sought.reach.target:
             reason = f"it means another server now; {sought.binding.id} is left as it is"
             return Observation(False, id=sought.reach.target, reason=reason)
         power = await reader.power(sought.reach)

@@ -16,7 +16,7 @@ from dbc_iac.api.outcome import Done, NotSent, Outcome
 from dbc_iac.api.reading import VmDisk
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.kinds.goal import Goal, Hands, Needs, Seen, Sight
-from dbc_iac.kinds.kind import Holding, Kind, Machine, Observation, Sought, Task, register, unread
+from dbc_iac.kinds.kind import Holding, Kind, Machine, Observation, Sought, Task, Unmanaged, register, unread
 from dbc_iac.kinds.node import node_reach
 from dbc_iac.kinds.reach import Reach
 from dbc_iac.kinds.reader import Known, Reader, Unreadable
@@ -155,6 +155,13 @@ def _shown(disk: VmDisk) -> dict[str, Json]:
     return {"size": size_text(disk.size_gib), "hostDir": str(PurePosixPath(disk.source_file).parent)}
 
 
+async def _added(sought: Sought, reader: Reader) -> dict[str, dict[str, Json]]:
+    """The disks of a VM but its own two, by file."""
+    details = await reader.vm(sought.reach, sought.holder_id)
+    disks_ = details.value.disks if not isinstance(details, Unreadable) and details.value else ()
+    return {d.source_file: _shown(d) for d in disks_ if d.name not in _OF_THE_VM and d.size_gib is not None}
+
+
 @register
 class Disk(Kind[DiskSpec]):
     name = "Disk"
@@ -211,10 +218,8 @@ class Disk(Kind[DiskSpec]):
                 severity=Severity.WARNING,
             )
 
-    async def strays(self, sought: Sought, reader: Reader) -> Mapping[str, Mapping[str, Json]]:
-        details = await reader.vm(sought.reach, sought.holder_id)
-        disks_ = details.value.disks if not isinstance(details, Unreadable) and details.value else ()
-        return {d.source_file: _shown(d) for d in disks_ if d.name not in _OF_THE_VM and d.size_gib is not None}
+    async def unmanaged(self, sought: Sought, inventory: Inventory, reader: Reader) -> Mapping[str, Unmanaged]:
+        return {file: Unmanaged(shown) for file, shown in (await _added(sought, reader)).items()}
 
     async def trace(
         self, sought: Sought, begun: Binding, detail: Mapping[str, Json], taken: frozenset[str], reader: Reader
@@ -222,8 +227,8 @@ class Disk(Kind[DiskSpec]):
         """The file that was not there before, of the size and in the folder that were asked for."""
         listed = detail.get("known")
         known = taken | {str(f) for f in listed} if isinstance(listed, list) else taken
-        strays = await self.strays(sought, reader) if sought.holder_id else {}
-        fits = (f for f, shown in strays.items() if all(begun.applied.get(path) == v for path, v in shown.items()))
+        added = await _added(sought, reader) if sought.holder_id else {}
+        fits = (f for f, shown in added.items() if all(begun.applied.get(path) == v for path, v in shown.items()))
         file = next((f for f in fits if f not in known), "")
         return await self.observe(replace(sought, id=file), reader)
 

@@ -15,6 +15,7 @@ from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import Diagnostic
 from dbc_iac.kinds.files import FileAt
 from dbc_iac.kinds.goal import Goal
+from dbc_iac.kinds.marker import Marker, parse_marker
 from dbc_iac.kinds.reach import Reach
 from dbc_iac.kinds.reader import Reader, Unreadable
 from dbc_iac.kinds.resource import Inventory, Resource
@@ -76,6 +77,18 @@ class Sought:
     binding: Binding | None = None
     key: str = ""
     holder_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unmanaged:
+    """An object that may be a resource's, though no binding tells so. `values` are fields that tell it from others.
+
+    `marker` is its birth certificate, where that is of this project and stack; `derived` tells that its id proves it.
+    """
+
+    values: Mapping[str, Json] = field(default_factory=dict)
+    marker: Marker | None = None
+    derived: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,13 +239,18 @@ class Kind(ABC, Generic[S]):
         """The birth certificate that the object carries where the API lets it; empty otherwise."""
         return ""
 
+    def matches(self, marker: Marker, resource: Resource[S], inventory: Inventory) -> bool:
+        """Whether an object of ours with that marker was made with the hidden fields of the document."""
+        wanted = parse_marker(self.marker(resource, inventory, marker.generation))
+        return wanted is not None and wanted.digest == marker.digest
+
     def natural_key(self, resource: Resource[S], inventory: Inventory) -> str:
         """What finds an object that state does not know, where the API has such a key (a name, a uuid); else empty."""
         return ""
 
-    async def generations(self, resource: Resource[S], inventory: Inventory, reader: Reader) -> Mapping[int, str]:
-        """The objects that the API shows of a resource which state does not know, by generation: for derived ids."""
-        return {}
+    def places(self, inventory: Inventory) -> Iterable[Reach]:
+        """Where its objects may be, whichever machine their documents name by now."""
+        return ()
 
     async def others(self, reach: Reach, ours: frozenset[str], reader: Reader) -> Mapping[str, Holding]:
         """What is visible on a machine besides `ours`, by id, and what it takes there. Only hosts are looked for."""
@@ -247,8 +265,8 @@ class Kind(ABC, Generic[S]):
         """
         return await self.observe(sought, reader)
 
-    async def strays(self, sought: Sought, reader: Reader) -> Mapping[str, Mapping[str, Json]]:
-        """What lives on `sought.holder_id` and carries no name of ours: id to what is shown of it."""
+    async def unmanaged(self, sought: Sought, inventory: Inventory, reader: Reader) -> Mapping[str, Unmanaged]:
+        """Objects at a place, or on `sought.holder_id`, that may belong to a document which no state knows, by id."""
         return {}
 
     async def room(self, sought: Sought, reader: Reader) -> int | None:

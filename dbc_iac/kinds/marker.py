@@ -18,6 +18,9 @@ class Marker:
     generation: int
     digest: str
 
+    def is_of(self, project: str, stack: str) -> bool:
+        return (self.project, self.stack) == (project, stack)
+
     def __str__(self) -> str:
         return f"dbc-iac:{self.project}/{self.stack}/{self.name}/{self.generation}/{self.digest}"
 

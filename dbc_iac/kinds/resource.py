@@ -73,6 +73,8 @@ class Inventory:
     resources: Mapping[str, Resource[Spec]]
     clients: tuple[str, ...] = ()
     image_client: str = ""
+    moves: tuple[tuple[str, str], ...] = ()
+    """Renames of the project file: (before, now)."""
     known: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
     """What the state tells of addresses that stay as they are: `id`, and what was resolved (a snapshot's `file`)."""
 
@@ -81,6 +83,13 @@ class Inventory:
         """What files are made from, as far as state tells: the image at the root of each, by file name."""
         kept = self.known.values()
         return {str(k["file"]): str(k["base"]) for k in kept if k.get("file") and k.get("base")}
+
+    def names(self, address: str) -> tuple[str, ...]:
+        """The addresses that renames connect with one, itself first."""
+        found = [address]
+        for name in found:
+            found += [other for move in self.moves if name in move for other in move if other not in found]
+        return tuple(found)
 
     def find(self, kind: str, name: str) -> Resource[Spec] | None:
         return self.resources.get(f"{kind}/{name}")

@@ -31,7 +31,7 @@ from dbc_iac.kinds.arrival import (
 from dbc_iac.kinds.centre import check_centre, through_image_client
 from dbc_iac.kinds.files import BASE, root_of_snapshot, with_base
 from dbc_iac.kinds.goal import Goal, Hands, Needs, Seen, Sight
-from dbc_iac.kinds.kind import Kind, Machine, Observation, Sought, Task, register, unread
+from dbc_iac.kinds.kind import Kind, Machine, Observation, Sought, Task, Unmanaged, register, unread
 from dbc_iac.kinds.marker import Marker, read_marker
 from dbc_iac.kinds.node import node_reach
 from dbc_iac.kinds.reach import Reach
@@ -170,6 +170,15 @@ class Snapshot(Kind[SnapshotSpec]):
 
     def marker(self, resource: Resource[SnapshotSpec], inventory: Inventory, generation: int) -> str:
         return str(Marker(inventory.project, inventory.stack, resource.name, generation, "0"))
+
+    async def unmanaged(self, sought: Sought, inventory: Inventory, reader: Reader) -> Mapping[str, Unmanaged]:
+        listing = await reader.snapshots(sought.reach, sought.holder_id)
+        found: dict[str, Unmanaged] = {}
+        for snapshot in listing.value if not isinstance(listing, Unreadable) else ():
+            marker = read_marker(snapshot.description)[1]
+            if marker is not None and marker.is_of(inventory.project, inventory.stack):
+                found[snapshot.name] = Unmanaged({"name": snapshot.name}, marker)
+        return found
 
     def check(self, resource: Resource[SnapshotSpec], inventory: Inventory) -> Iterable[Diagnostic]:
         if self._vm(resource, inventory).pxe:

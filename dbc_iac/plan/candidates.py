@@ -36,37 +36,11 @@ class Candidate:
 
 def find_candidates(session: Session) -> dict[str, Candidate]:
     """The objects to look at, by address: those of the manifests first."""
-    inventory, state = session.inventory, session.state
+    state, found = session.state, dict[str, Candidate]()
     intents = {i.address: i for i in state.open if i.id or i.detail}
-    found: dict[str, Candidate] = {}
-    for address, resource in inventory.resources.items():
-        kind = kind_of(resource.kind)
-        if kind.looked_at:
-            continue
-        reach = kind.reach(resource, inventory)
-        binding, intent = state.bindings.get(address), intents.get(address)
-        if binding is not None:
-            binding = unsure(binding, state.open)
-        holder = state.bindings.get(holder_address(resource))
-        if intent is not None and not same_wish(intent, resource, inventory, reach, holder.id if holder else ""):
-            intent = None
-        generation = binding.generation if binding else state.generations.get(address, 0) + 1
-        bound = binding is not None and not getattr(resource.spec, "external", False)  # that names what it looks at
-        identity = binding.id if binding and bound else kind.identity(resource, inventory, generation)
-        if binding is None and intent is not None:
-            generation, identity = intent.generation, intent.id
-        found[address] = Candidate(
-            address,
-            resource.kind,
-            resource,
-            binding,
-            intent,
-            reach,
-            identity,
-            generation,
-            _place(resource, reach, binding),
-            begun=begun_by(intent, state) if intent is not None and binding is None else None,
-        )
+    for address, resource in session.inventory.resources.items():
+        if not kind_of(resource.kind).looked_at:
+            found[address] = candidate_of(resource, session, intents.get(address))
     for address, binding in state.bindings.items():
         if address not in found:
             reach = Reach.from_json(binding.where)
@@ -77,6 +51,26 @@ def find_candidates(session: Session) -> dict[str, Candidate]:
     for candidate in _left(state, made):
         made.setdefault(candidate.address, candidate)
     return made
+
+
+def candidate_of(resource: Resource[Spec], session: Session, intent: Intent | None = None) -> Candidate:
+    """The object of a document, as far as documents and state tell. `intent`: what is pending at its address."""
+    inventory, state, kind = session.inventory, session.state, kind_of(resource.kind)
+    address, reach = resource.address, kind.reach(resource, inventory)
+    binding = state.bindings.get(address)
+    if binding is not None:
+        binding = unsure(binding, state.open)
+    holder = state.bindings.get(holder_address(resource))
+    if intent is not None and not same_wish(intent, resource, inventory, reach, holder.id if holder else ""):
+        intent = None
+    generation = binding.generation if binding else state.generations.get(address, 0) + 1
+    bound = binding is not None and not getattr(resource.spec, "external", False)  # that names what it looks at
+    identity = binding.id if binding and bound else kind.identity(resource, inventory, generation)
+    if binding is None and intent is not None:
+        generation, identity = intent.generation, intent.id
+    begun = begun_by(intent, state) if intent is not None and binding is None else None
+    place = _place(resource, reach, binding)
+    return Candidate(address, resource.kind, resource, binding, intent, reach, identity, generation, place, begun=begun)
 
 
 def _left(state: State, found: Mapping[str, Candidate]) -> Iterator[Candidate]:

@@ -286,7 +286,7 @@ def _unbound(
     """Not in state: created, unless the API shows that it is ours already."""
     kind = kind_of(resource.kind)
     if observation.present:
-        base = with_birth(base, observation)
+        base = with_birth(session, resource, base, observation)
         seen = replace(base, observed=dict(observation.values), id=observation.id, fields=(), notes=observation.notes)
         if owned := foreign(session, candidate, resource, observation, base):
             problems.add(owned)

@@ -104,7 +104,7 @@ class DriftReport:
 
 async def find_drift(session: Session) -> DriftReport:
     """Look at everything that is bound. Raises DiagnosticError where the manifests themselves are wrong."""
-    session = with_known(session, frozenset())
+    session = with_known(session)
     world = await refresh(session, Reader(session.connect))
     _, decisions = decided(session, world, Options())
     drifts = tuple(d for c in decisions.changes.values() if (d := _drift(c, decisions)) is not None)

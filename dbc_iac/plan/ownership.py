@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.kinds import Observation, Resource, kind_of
-from dbc_iac.kinds.marker import parse_marker
+from dbc_iac.kinds.marker import Marker, parse_marker
 from dbc_iac.kinds.spec import Spec
 from dbc_iac.plan.candidates import Candidate
 from dbc_iac.plan.model import Change, FieldChange
@@ -15,12 +15,22 @@ from dbc_iac.plan.session import Session
 from dbc_iac.state.document import Binding, State
 
 
-def with_birth(base: Change, observation: Observation) -> Change:
-    """The change with the generation in which what exists was born, where its marker is ours but for that."""
-    wanted, born = parse_marker(base.marker), parse_marker(observation.marker)
-    if wanted is None or born is None or replace(wanted, generation=born.generation) != born:
+def with_birth(session: Session, resource: Resource[Spec], base: Change, observation: Observation) -> Change:
+    """The change with the marker and generation of what exists, where that was made by this stack as the document says.
+
+    The name in it may be an earlier one: documents are renamed, markers are not.
+    """
+    born = _born(session, base, observation)
+    if born is None or not kind_of(base.kind).matches(born, resource, session.inventory):
         return base
     return replace(base, generation=born.generation, marker=str(born))
+
+
+def _born(session: Session, base: Change, observation: Observation) -> Marker | None:
+    """The marker of what exists, where it is one of this project and stack."""
+    born = parse_marker(observation.marker) if base.marker else None
+    inventory = session.inventory
+    return born if born is not None and born.is_of(inventory.project, inventory.stack) else None
 
 
 Object = tuple[str, str, str, str]
@@ -56,8 +66,7 @@ def foreign(
             remedy="Choose another name, or declare it with `external: true`.",
             exit_code=ExitCode.REFUSED,
         )
-    wanted, born = parse_marker(base.marker), parse_marker(observation.marker)
-    if wanted is not None and born is not None and wanted != born == replace(wanted, digest=born.digest):
+    if base.marker and observation.marker != base.marker and _born(session, base, observation) is not None:
         return resource.problem(
             "made-otherwise",
             "",

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from graphlib import CycleError
+from types import MappingProxyType
 
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
 from dbc_iac.kinds import kind_of
@@ -35,7 +36,7 @@ async def make_plan(session: Session, options: Options) -> Plan:
     Raises DiagnosticError with every problem found: of the manifests, of what cannot be done, of a rail.
     """
     problems = Diagnostics()
-    session = with_known(session, frozenset())
+    session = with_known(session)
     if not options.destroy:
         problems.extend(check_inventory(session.inventory, session.identities))
         problems.raise_errors()
@@ -57,7 +58,7 @@ async def make_plan(session: Session, options: Options) -> Plan:
     problems.extend(in_use(session, decisions.changes, changes))
     changes = with_users(changes)
     problems.extend(likely_renames(changes))
-    problems = _placed(problems, session)
+    problems = _placed(problems, session, world)
     problems.raise_errors()
     drafts = _steps(changes)
     problems.extend(stays_on(session, changes, drafts))
@@ -65,10 +66,16 @@ async def make_plan(session: Session, options: Options) -> Plan:
     return _plan(session, world, options, changes, drafts, problems)
 
 
-def _placed(problems: Diagnostics, session: Session) -> Diagnostics:
-    """Every problem of a resource that has a document points into it."""
+def _placed(problems: Diagnostics, session: Session, world: World) -> Diagnostics:
+    """Every problem of a resource that has a document points into it.
+
+    Of what may exist already only that is told: a port conflict with the object itself would be one of the others.
+    """
     found = Diagnostics()
+    asked = {p.address: p.code for p in world.problems if p.severity is Severity.ERROR}
     for problem in problems:
+        if asked.get(problem.address, problem.code) != problem.code:
+            continue
         resource = session.inventory.resources.get(problem.address or "")
         if resource is not None and problem.source is None:
             problem = replace(problem, source=resource.where(""))  # noqa: PLW2901 - the same one, with its place
@@ -84,9 +91,17 @@ def _weighed(problem: Diagnostic, session: Session) -> Diagnostic:
     return replace(problem, severity=Severity.ERROR, remedy=remedy, exit_code=ExitCode.REFUSED)
 
 
-def with_known(session: Session, moving: frozenset[str]) -> Session:
-    """The session whose inventory knows what the state tells of all but the addresses that are made anew."""
-    known = {a: {"id": b.id, **b.resolved} for a, b in session.state.bindings.items() if a not in moving}
+def with_known(
+    session: Session,
+    moving: frozenset[str] = frozenset(),
+    found: Mapping[str, Mapping[str, Json]] = MappingProxyType({}),
+) -> Session:
+    """The session whose inventory knows what the state, or the API (`found`), tells of all addresses that stay.
+
+    `moving`: the addresses that are created or replaced.
+    """
+    bound = {a: {"id": b.id, **b.resolved} for a, b in session.state.bindings.items()}
+    known = {a: k for a, k in {**found, **bound}.items() if a not in moving}
     return replace(session, inventory=replace(session.inventory, known=known))
 
 
@@ -95,6 +110,7 @@ def decided(session: Session, world: World, options: Options) -> tuple[Session, 
     document refers to will be known only when it is made."""
     moving: frozenset[str] = frozenset()
     while True:
+        session = with_known(session, moving, world.found)
         found = Diagnostics()
         decisions = decide(session, world, choose_ports(session.inventory, world, found), options)
         leave_holders(decisions.changes, options)
@@ -110,7 +126,6 @@ def decided(session: Session, world: World, options: Options) -> tuple[Session, 
             decisions.problems.extend(found)
             return session, decisions
         moving |= made
-        session = with_known(session, moving)
         options = replace(options, replace=options.replace | following)
 
 

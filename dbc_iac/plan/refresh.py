@@ -14,9 +14,11 @@ from dbc_iac.kinds.reach import Reach
 from dbc_iac.kinds.reader import Known, Reader
 from dbc_iac.kinds.spec import Spec
 from dbc_iac.plan.auto import AUTO, kept
-from dbc_iac.plan.candidates import Candidate, find_candidates
-from dbc_iac.plan.rediscovery import rediscover
+from dbc_iac.plan.candidates import Candidate, candidate_of, find_candidates
+from dbc_iac.plan.graph import dependencies
+from dbc_iac.plan.rediscovery import is_unbound, rediscover
 from dbc_iac.plan.session import Session
+from dbc_iac.values import Json
 
 _NOBODY_RENTS = ("machine is not be rented", "machine has already expired")
 
@@ -25,6 +27,7 @@ _NOBODY_RENTS = ("machine is not be rented", "machine has already expired")
 class World:
     """What was seen: observations by address, and whether a way's rent order covers the whole machine.
 
+    `found` is what was recovered of addresses that the state does not know: `id`, and what was resolved.
     `strangers` are what others of the same wallet take of a machine, by target and id: looked at only where something
     new may come; `problems` are what was noticed while looking.
     """
@@ -35,19 +38,50 @@ class World:
     whole: Mapping[Reach, bool | None] = field(default_factory=dict)
     strangers: Mapping[str, Mapping[str, Holding]] = field(default_factory=dict)
     problems: tuple[Diagnostic, ...] = ()
+    found: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
 
 
 async def refresh(session: Session, reader: Reader) -> World:
     """Look at every candidate, and at the orders of every node that holds VMs."""
     rediscovered = await rediscover(session, reader, find_candidates(session))
-    candidates = rediscovered.candidates
-    found = await asyncio.gather(*(_seen(c, session, reader) for c in candidates.values()))
-    observations = dict(zip(candidates, found, strict=True))
+    found, candidates = await _identified(rediscovered.candidates, session, reader)
+    seen = await asyncio.gather(*(_seen(c, session, reader) for c in candidates.values()))
+    observations = dict(zip(candidates, seen, strict=True))
     ways = {c.reach for c in candidates.values() if c.resource is not None and kind_of(c.kind).host}
     covered = await asyncio.gather(*(whole_machine(reader, way) for way in ways))
     whole = dict(zip(ways, covered, strict=True))
     strangers = await _strangers(session, reader, candidates)
-    return World(candidates, observations, reader, whole, strangers, tuple(rediscovered.problems))
+    return World(candidates, observations, reader, whole, strangers, tuple(rediscovered.problems), found)
+
+
+async def _identified(
+    candidates: dict[str, Candidate], session: Session, reader: Reader
+) -> tuple[dict[str, dict[str, Json]], dict[str, Candidate]]:
+    """Give an identity to what is named after objects that the state does not know: the Image of a Snapshot.
+
+    Gives what was seen of those, too.
+    """
+    found: dict[str, dict[str, Json]] = {}
+    while True:
+        inventory = replace(session.inventory, known={**session.inventory.known, **found})
+        session = replace(session, inventory=inventory)
+        for address in [a for a, c in candidates.items() if found and _is_nameless(c)]:
+            candidates[address] = candidate_of(inventory.resources[address], session)
+        needed = (
+            d for a, c in candidates.items() if _is_nameless(c) for d in dependencies(inventory.resources[a], inventory)
+        )
+        unknown = [d for d in dict.fromkeys(needed) if d in candidates and is_unbound(candidates[d]) and d not in found]
+        seen = await asyncio.gather(*(observe(candidates[d], session, reader) for d in unknown))
+        there = {d: {"id": o.id, **o.resolved} for d, o in zip(unknown, seen, strict=True) if o.present and o.id}
+        if not there:
+            return found, candidates
+        found |= there
+
+
+def _is_nameless(candidate: Candidate) -> bool:
+    """Whether its identity, which the state does not know, may follow from that of others."""
+    lives_on_a_vm = bool(kind_of(candidate.kind).holder)
+    return is_unbound(candidate) and candidate.resource is not None and not candidate.id and not lives_on_a_vm
 
 
 async def _strangers(
@@ -86,7 +120,8 @@ def _as_applied(candidate: Candidate) -> Observation:
     return Observation(True, id=binding.id, values=values, hidden=secrets)
 
 
-async def _observe(candidate: Candidate, session: Session, reader: Reader) -> Observation:
+async def observe(candidate: Candidate, session: Session, reader: Reader) -> Observation:
+    """What the API shows of a candidate now."""
     kind, intent = kind_of(candidate.kind), candidate.intent
     key = "" if candidate.resource is None else kind.natural_key(candidate.resource, session.inventory)
     binding = candidate.binding if candidate.resource is not None else candidate.binding or candidate.begun
@@ -102,7 +137,7 @@ async def _observe(candidate: Candidate, session: Session, reader: Reader) -> Ob
 async def _seen(candidate: Candidate, session: Session, reader: Reader) -> Observation:
     """What is seen of it. That this wallet does not rent the machine is no proof that its rental ended, for it may be
     the wrong wallet: only the order itself tells, or that nobody rents the machine."""
-    seen = await _observe(candidate, session, reader)
+    seen = await observe(candidate, session, reader)
     if not seen.not_rented or seen.reason.endswith(_NOBODY_RENTS):
         return seen
     reach, orders = candidate.place, await reader.orders(candidate.place)

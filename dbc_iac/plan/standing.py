@@ -115,7 +115,8 @@ def _spoiling(changes: Mapping[str, Change]) -> Iterator[tuple[Change, Goal, Fil
 def _now(change: Change) -> frozenset[FileAt]:
     """What there is by that address stands on these files. What is gone, or is to come, stands on none."""
     gone = change.action is Action.CREATE or (change.action is Action.FORGET and not change.observed)
-    return frozenset() if gone else kind_of(change.kind).stands_on(change.applied)
+    values = change.applied or (change.desired if change.action is Action.ADOPT else {})
+    return frozenset() if gone else kind_of(change.kind).stands_on(values)
 
 
 def _left_on(change: Change, chosen: Change | None, goal: Goal) -> frozenset[FileAt]:

@@ -120,6 +120,11 @@ def _order_creation(change: Change, changes: Mapping[str, Change], drafts: dict[
     if change.address not in drafts:
         return
     own = drafts[change.address]
+    if change.holder and change.action is Action.ADOPT and not change.applied:
+        # It is bound as it is, and before its VM: on a VM that the state knows, nothing tells whose a disk is.
+        if change.holder in drafts and changes[change.holder].action is Action.ADOPT:
+            drafts[change.holder].behind.add(change.address)
+        return
     for needed in change.needed:
         cause = changes.get(needed)
         if cause is None or not cause.pending:

@@ -13,6 +13,7 @@ from dbc_iac.emulator.gpu.states import DomainState
 from tests.cli.test_faults import fault
 from tests.cli.trials import act
 from tests.projects import NODE_ID, Emulated, document, project, vm
+from tests.proof.ends import Interposed, Point
 
 AUTO: dict[str, Any] = {"ports": {"ssh": "auto", "vnc": "auto", "rdp": "auto"}}
 
@@ -42,6 +43,11 @@ def applied(emulated: Emulated, *options: str) -> None:
 
 def lose_state(emulated: Emulated) -> None:
     shutil.rmtree(emulated.project.directory / "state")
+
+
+def let_go(emulated: Emulated, address: str) -> None:
+    """What it was is on the machine, and no state manages it."""
+    assert emulated.run("state", "rm", "--yes", address).code == 0
 
 
 def write(emulated: Emulated, *documents: str) -> None:
@@ -234,8 +240,8 @@ def test_hidden_fields_that_changed_meanwhile_are_not_taken_for_those_that_were_
 def test_an_auto_port_is_none_that_another_vm_of_the_wallet_has(world: Callable[..., Emulated]) -> None:
     emulated = world(vm("other"))
     applied(emulated)
-    lose_state(emulated)
-    write(emulated, vm())  # the other one belongs to nobody now
+    let_go(emulated, "VirtualMachine/other")
+    write(emulated, vm())
     applied(emulated)
     assert len(emulated.vms) == 2
 
@@ -243,7 +249,7 @@ def test_an_auto_port_is_none_that_another_vm_of_the_wallet_has(world: Callable[
 def test_a_port_that_another_vm_of_the_wallet_has_is_refused(world: Callable[..., Emulated]) -> None:
     emulated = world(vm("other", ports={"ssh": 25900, "vnc": 25901}))
     applied(emulated)
-    lose_state(emulated)
+    let_go(emulated, "VirtualMachine/other")
     write(emulated, vm(ports={"ssh": 25900, "vnc": 25902}))
     result = emulated.run("plan", "--json")
     assert (result.code, result.codes) == (5, ["port-conflict"])
@@ -253,10 +259,70 @@ def test_a_port_that_another_vm_of_the_wallet_has_is_refused(world: Callable[...
 def test_auto_goes_on_from_a_port_that_is_held_out_of_sight(world: Callable[..., Emulated]) -> None:
     emulated = world(vm("other", **AUTO))
     applied(emulated)  # the API does not show the rdp port of a Linux VM
-    lose_state(emulated)
+    let_go(emulated, "VirtualMachine/other")
     write(emulated, vm(**AUTO))
     refused = emulated.run("apply", "--yes")
     assert refused.code == 1
     assert "port conflict" in refused.err
     applied(emulated)
     assert len(emulated.vms) == 2
+
+
+def login(**changed: Any) -> str:
+    return vm(login={"username": "dbc", "password": {"env": "PW"}}, **changed)
+
+
+def switched_off(world: Callable[..., Emulated], *documents: str) -> Emulated:
+    """What was applied, with a VM that somebody powered off and a state that is lost."""
+    emulated = world(*documents)
+    emulated.project.environ["PW"] = "canarylogin"
+    applied(emulated)
+    [task_id] = emulated.vms
+    emulated.admin.set_domain(task_id, DomainState.SHUTOFF)
+    lose_state(emulated)
+    return emulated
+
+
+def test_a_vm_that_is_off_is_adopted_with_its_disks_and_its_password(world: Callable[..., Emulated]) -> None:
+    snapshot = document("Snapshot", "first", {"vm": "trainer", "imageServer": "ID_1"})
+    emulated = switched_off(world, login(), disk(), snapshot)
+    [before] = emulated.vms.values()
+    applied(emulated)
+    assert_nothing_is_pending(emulated)
+    [after] = emulated.vms.values()
+    assert (after["domain"], after["disks"]) == ("running", before["disks"])
+    assert emulated.run("state", "list", "--json").json == ["Disk/scratch", "Snapshot/first", "VirtualMachine/trainer"]
+
+
+@pytest.mark.parametrize("power", ["off", "unmanaged"])
+def test_a_vm_that_is_to_stay_off_is_adopted_without_a_boot(world: Callable[..., Emulated], power: str) -> None:
+    emulated = switched_off(world, login(), disk())
+    write(emulated, login(power=power), disk())
+    applied(emulated)
+    assert_nothing_is_pending(emulated)
+    [found] = emulated.vms.values()
+    assert (found["domain"], len(found["disks"])) == ("off", 3)
+
+
+def test_an_adoption_that_could_not_start_its_vm_is_finished_by_the_next_apply(world: Callable[..., Emulated]) -> None:
+    emulated = switched_off(world, login(), disk(), disk("large", size="60Gi"))
+    emulated.loop.run_until_complete(
+        act(emulated, fault("tasks.start", "refuse", text="allocate gpu failed", times=99))
+    )
+    assert emulated.run("apply", "--yes").code != 0
+    emulated.loop.run_until_complete(act(emulated, ("/faults/clear", {})))
+    applied(emulated)
+    assert_nothing_is_pending(emulated)
+    [found] = emulated.vms.values()
+    assert (found["domain"], len(found["disks"])) == ("running", 4)
+
+
+@pytest.mark.parametrize("number", range(1, 12))
+def test_an_adoption_that_was_killed_is_finished_by_the_next_apply(world: Callable[..., Emulated], number: int) -> None:
+    emulated = switched_off(world, login(), disk(), disk("large", size="60Gi"))
+    Interposed(emulated, Point("record", number, "after")).run("apply", "--yes")
+    emulated.settle(60)
+    applied(emulated)
+    assert_nothing_is_pending(emulated)
+    [found] = emulated.vms.values()
+    assert (found["domain"], len(found["disks"])) == ("running", 4)

@@ -258,7 +258,7 @@ def test_a_lost_state_is_rebuilt_from_proofs_and_asks_for_the_rest(
     assert first.code == 2
     assert f"VirtualMachine/trainer  is {task_id}: its id and its marker are of generation 1" in first.out
     assert "Disk/scratch  is " in first.out
-    assert "? Disk/twin-a  one of " in first.out
+    assert "? Disk/twin-a  VirtualMachine/trainer has /data/" in first.out
     maps = [f"--map=Disk/twin-{n}={file}" for n, file in zip("ab", files, strict=True)]
     second = emulated.run("state", "rebuild", "--yes", *maps)
     assert second.code == 0, second.out + second.err

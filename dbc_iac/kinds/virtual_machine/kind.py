@@ -8,7 +8,7 @@ from typing import Literal
 from dbc_iac.diagnostics import Diagnostic
 from dbc_iac.kinds.files import BASE, UNTOLD, FileAt, files_at, image_file, root_image, with_base
 from dbc_iac.kinds.goal import Goal
-from dbc_iac.kinds.kind import Holding, Kind, Machine, Observation, Sought, Task, register
+from dbc_iac.kinds.kind import Holding, Kind, Machine, Observation, Sought, Task, Unmanaged, register
 from dbc_iac.kinds.marker import Marker, read_marker
 from dbc_iac.kinds.network import lan_name
 from dbc_iac.kinds.node import node_reach
@@ -101,9 +101,16 @@ class VirtualMachine(Kind[VirtualMachineSpec]):
         return task_id(inventory.uid, inventory.stack, resource.address, generation)
 
     def marker(self, resource: Resource[VirtualMachineSpec], inventory: Inventory, generation: int) -> str:
-        # An Image may be known by its file only later: its document's name is the same before and after.
-        digest = hidden_digest({**self.desired(resource, inventory), "image": resource.spec.image})
+        digest = self._digest(resource, inventory, resource.spec.image)
         return str(Marker(inventory.project, inventory.stack, resource.name, generation, digest))
+
+    def _digest(self, resource: Resource[VirtualMachineSpec], inventory: Inventory, image: str) -> str:
+        # An Image may be known by its file only later: its document's name is the same before and after.
+        return hidden_digest({**self.desired(resource, inventory), "image": image})
+
+    def matches(self, marker: Marker, resource: Resource[VirtualMachineSpec], inventory: Inventory) -> bool:
+        images = (a.partition("/")[2] for a in inventory.names(f"Image/{resource.spec.image}"))
+        return any(self._digest(resource, inventory, image) == marker.digest for image in images)
 
     def check(self, resource: Resource[VirtualMachineSpec], inventory: Inventory) -> Iterable[Diagnostic]:
         yield from checks.check(resource)
@@ -135,17 +142,19 @@ class VirtualMachine(Kind[VirtualMachineSpec]):
     ) -> Iterable[Diagnostic]:
         return preflight(resource, desired, changed, machine)
 
-    async def generations(
-        self, resource: Resource[VirtualMachineSpec], inventory: Inventory, reader: Reader
-    ) -> Mapping[int, str]:
-        """The marker tells which generation to derive the id of; the id is the proof."""
-        listing = await reader.vms(self.reach(resource, inventory))
-        found: dict[int, str] = {}
+    def places(self, inventory: Inventory) -> Iterable[Reach]:
+        return (node_reach(node.name, inventory, None) for node in inventory.of("Node"))
+
+    async def unmanaged(self, sought: Sought, inventory: Inventory, reader: Reader) -> Mapping[str, Unmanaged]:
+        """The marker tells which id to derive; the id is the proof."""
+        listing = await reader.vms(sought.reach)
+        found: dict[str, Unmanaged] = {}
         for vm in listing.value.values() if isinstance(listing, Known) else ():
             marker = read_marker(vm.desc)[1]
-            generation = marker.generation if marker is not None and marker.name == resource.name else 1
-            if vm.task_id == task_id(inventory.uid, inventory.stack, resource.address, generation):
-                found[generation] = vm.task_id
+            if marker is not None and marker.is_of(inventory.project, inventory.stack):
+                address = f"{self.name}/{marker.name}"
+                derived = task_id(inventory.uid, inventory.stack, address, marker.generation) == vm.task_id
+                found[vm.task_id] = Unmanaged(marker=marker, derived=derived)
         return found
 
     async def others(self, reach: Reach, ours: frozenset[str], reader: Reader) -> Mapping[str, Holding]:
@@ -176,6 +185,16 @@ class VirtualMachine(Kind[VirtualMachineSpec]):
             yield self._password(task)
         if task.desired.get("power") == "off":
             yield self.power(task, to="off")
+
+    def adopt(self, task: Task) -> Iterator[Goal]:
+        """A VM that is off is started first, for its guest sets the password; one that stays off keeps its own."""
+        exists, *later = self.create(task)
+        yield exists
+        if task.desired.get("power") == "on" and task.observed.get("power") != "on":
+            yield self.power(task, to="on")
+        elif task.observed.get("power", "on") != "on":
+            later = [goal for goal in later if not isinstance(goal, VmPassword)]
+        yield from later
 
     def update(self, task: Task) -> Iterator[Goal]:
         public_ip = str(task.desired.get("publicIp") or "")
