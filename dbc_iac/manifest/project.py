@@ -378,7 +378,9 @@ class ProjectSpec(_Part):
     variables: dict[VariableName, VariableSpec] = Field(default_factory=dict)
     environments: dict[Name, EnvironmentSpec] = Field(default_factory=dict)
     manifests: tuple[str, ...] = Field(default=("manifests/**/*.yaml",), min_length=1, description="globs")
-    moved: tuple[MoveSpec, ...] = Field(default=(), description="renamed documents; entries that stay find the objects of a lost state")
+    moved: tuple[MoveSpec, ...] = Field(
+        default=(), description="renamed documents; entries that stay find the objects of a lost state"
+    )
     removed: tuple[ResourceAddress, ...] = Field(
         default=(), description="addresses without a document whose objects are forgotten, not deleted"
     )
