@@ -1,4 +1,4 @@
-"""Base58 as DBC uses it: SS58 addresses (prefix 42 only) and Base58Check nonces. Pure.
+"""Base58 as DBC uses it: SS58 addresses (prefix 42 only) and Base58Check. Pure.
 
 A wallet is compared with the chain's text as text, so only the one canonical form of an address is accepted.
 """
@@ -6,7 +6,6 @@ A wallet is compared with the chain's text as text, so only the one canonical fo
 from __future__ import annotations
 
 import hashlib
-from uuid import UUID
 
 _ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _VALUES = {letter: value for value, letter in enumerate(_ALPHABET)}
@@ -65,7 +64,18 @@ def _ss58_checksum(body: bytes) -> bytes:
     return hashlib.blake2b(b"SS58PRE" + body, digest_size=64).digest()[:2]
 
 
-def nonce(uuid: UUID) -> str:
-    """A nonce in the form that DBC's own tool makes: Base58Check of the UUID's 36 characters."""
-    body = str(uuid).encode()
-    return b58encode(body + hashlib.sha256(hashlib.sha256(body).digest()).digest()[:4])
+def b58check_encode(body: bytes) -> str:
+    """Base58Check: the bytes and their checksum."""
+    return b58encode(body + _checksum(body))
+
+
+def b58check_decode(text: str) -> bytes:
+    """The bytes of a Base58Check text. Raises ValueError on a wrong letter or checksum."""
+    raw = b58decode(text)
+    if len(raw) < 4 or _checksum(raw[:-4]) != raw[-4:]:
+        raise ValueError("a wrong checksum")
+    return raw[:-4]
+
+
+def _checksum(body: bytes) -> bytes:
+    return hashlib.sha256(hashlib.sha256(body).digest()).digest()[:4]

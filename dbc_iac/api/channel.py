@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from uuid import UUID
 
-from dbc_iac.api.base58 import nonce
 from dbc_iac.api.calls import CallClass, CallEvent
 from dbc_iac.api.credentials import (
     Credentials,
@@ -28,9 +27,11 @@ from dbc_iac.api.credentials import (
 )
 from dbc_iac.api.fields import UnsafeWireValue, check_json
 from dbc_iac.api.http import Reply
-from dbc_iac.api.outcome import Done, Effect, NotSent, Outcome, RefusalKind, Refused, Unknown, classify, decoded
+from dbc_iac.api.outcome import Done, Effect, NotSent, Outcome, RefusalKind, Refused, Unknown, classify
+from dbc_iac.api.secret import SecretText
 from dbc_iac.api.sessions import SessionStore
 from dbc_iac.api.shape import members, text
+from dbc_iac.api.signable import Nonce, SessionId
 from dbc_iac.api.transport import ClientNode
 from dbc_iac.values import Json
 
@@ -59,8 +60,8 @@ class Connections:
         """One request at a time to one target process, through whichever client node."""
         return self._lanes.setdefault(name, asyncio.Lock())
 
-    def nonce(self) -> str:
-        return nonce(self._uuids())
+    def nonce(self) -> Nonce:
+        return Nonce(self._uuids())
 
     def report(self, event: CallEvent) -> None:
         if self._observer is not None:
@@ -159,17 +160,26 @@ class Channel:
             return _local_refusal("only a wallet can obtain a session")
         return await self._session(credentials)
 
+    def kept_session(self) -> SessionCredentials | None:
+        """The kept session of this wallet at the target: to use it, nothing is signed."""
+        match self.credentials:
+            case WalletCredentials() | MultisigCredentials() as owner:
+                return self.connections.sessions.load(self.target, owner)
+            case _:
+                return None
+
     async def _session(self, owner: SessionOwner) -> Outcome[SessionCredentials]:
         store = self.connections.sessions
         async with store.lock(self.target, owner):
             kept = store.load(self.target, owner)
             if kept is not None:
                 return Done(kept)
-            reply = await self.signed(_SESSION, {}, CallClass.IDEMPOTENT)
-            obtained = decoded(reply, lambda message: owner.session(text(members(message), "session_id")))
-            if isinstance(obtained, Done):
-                store.save(self.target, owner, obtained.value)
-            return obtained
+            given = session_id_of(await self.signed(_SESSION, {}, CallClass.IDEMPOTENT), self.target)
+            if not isinstance(given, Done):
+                return given
+            obtained = owner.session(given.value)
+            store.save(self.target, owner, obtained)
+            return Done(obtained)
 
     async def _as_renter(self, request: _Request, owner: SessionOwner) -> Outcome[object]:
         if isinstance(owner, MultisigCredentials) and not owner.signs_sessions:
@@ -257,6 +267,21 @@ _KIND_OF: Mapping[type, str] = {Done: "done", Refused: "refused", NotSent: "notS
 def operation_of(path: str) -> str:
     """What a call does, as outcomes are classified: `/tasks/modify/7a7F...` is `tasks/modify`."""
     return "/".join(path.split("?", maxsplit=1)[0].strip("/").split("/")[:2])
+
+
+def bad_session_id(target: str) -> str:
+    """Words for a target whose answer to the session request holds another text than a session id."""
+    return f"node {target[:8]} sent no valid session id; its text was not signed"
+
+
+def session_id_of(reply: Outcome[object], target: str) -> Outcome[SessionId]:
+    """The session id of a reply. Text of another form is refused, and never signed."""
+    if not isinstance(reply, Done):
+        return reply
+    try:
+        return Done(SessionId(SecretText(text(members(reply.value), "session_id"))))
+    except ValueError:  # a ShapeError is one, too
+        return _local_refusal(bad_session_id(target))
 
 
 def _classified(reply: Reply | NotSent | Unknown, path: str) -> Outcome[object]:

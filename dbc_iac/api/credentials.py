@@ -15,9 +15,10 @@ from dataclasses import dataclass
 
 from dbc_iac.api.keys import Sr25519Key, multisig_address, public_key_of, verify
 from dbc_iac.api.secret import SecretText
+from dbc_iac.api.signable import Nonce, SessionId
 from dbc_iac.values import Json
 
-NonceSource = Callable[[], str]
+NonceSource = Callable[[], Nonce]
 """Gives a fresh nonce each time."""
 
 
@@ -48,8 +49,8 @@ class WalletCredentials:
     def signed(self, nonces: NonceSource) -> dict[str, Json]:
         return _signed(self.key, self.key.address, nonces())
 
-    def session(self, session_id: str) -> SessionCredentials:
-        return SessionCredentials(SecretText(session_id), SecretText(self.key.sign(session_id)))
+    def session(self, session_id: SessionId) -> SessionCredentials:
+        return SessionCredentials(session_id.secret, SecretText(self.key.sign(session_id)))
 
     def accepts(self, session: SessionCredentials) -> bool:
         """Whether the session's signature is this wallet's."""
@@ -132,9 +133,9 @@ class MultisigCredentials:
         account: dict[str, Json] = {"wallets": list(self.wallets), "threshold": str(self.threshold), "signs": signs}
         return {"multisig_accounts": account}
 
-    def session(self, session_id: str) -> SessionCredentials:
+    def session(self, session_id: SessionId) -> SessionCredentials:
         key = next(iter(self._signers.values()))
-        return SessionCredentials(SecretText(session_id), SecretText(key.sign(session_id)))
+        return SessionCredentials(session_id.secret, SecretText(key.sign(session_id)))
 
     def accepts(self, session: SessionCredentials) -> bool:
         """Whether the session's signature is a member's."""
@@ -158,5 +159,5 @@ SessionOwner = WalletCredentials | MultisigCredentials
 """Who can obtain a session."""
 
 
-def _signed(key: Sr25519Key, wallet: str, nonce: str) -> dict[str, Json]:
-    return {"wallet": wallet, "nonce": nonce, "sign": key.sign(nonce)}
+def _signed(key: Sr25519Key, wallet: str, nonce: Nonce) -> dict[str, Json]:
+    return {"wallet": wallet, "nonce": nonce.text, "sign": key.sign(nonce)}

@@ -2,6 +2,7 @@
 
 A signature covers the raw ASCII bytes of the signed text, nothing else: no wrapper, no hash, no hexadecimal. It is sent
 as 128 hexadecimal digits. Signatures are randomised: two of the same text differ, so they are verified, never compared.
+`Sr25519Key.sign` is the only call that signs with a wallet or node key, and `signable` has all that it signs.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import sr25519
 
 from dbc_iac.api.base58 import AddressError, ss58_decode, ss58_encode
 from dbc_iac.api.secret import SecretText
+from dbc_iac.api.signable import Nonce, SessionId, Signable
 
 __all__ = [
     "AddressError",
@@ -97,9 +99,11 @@ class Sr25519Key:
         """64 lower-case hexadecimal digits: how a node is written."""
         return self.public_key.hex()
 
-    def sign(self, text: str) -> str:
-        """The signature over the text as 128 hexadecimal digits."""
-        signature: bytes = sr25519.sign((self.public_key, self._secret), text.encode())
+    def sign(self, message: Signable) -> str:
+        """Sign an own nonce or a checked session id: 128 hexadecimal digits. Raises TypeError for anything else."""
+        if not isinstance(message, Nonce | SessionId):
+            raise TypeError("a key signs nonces and session ids only")
+        signature: bytes = sr25519.sign((self.public_key, self._secret), message.text.encode())
         return signature.hex()
 
     def __repr__(self) -> str:

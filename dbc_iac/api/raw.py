@@ -15,7 +15,7 @@ from dbc_iac.api.credentials import SessionCredentials
 from dbc_iac.api.endpoints.endpoint import Asks, Endpoint
 from dbc_iac.api.fields import UnsafeWireValue, check_json
 from dbc_iac.api.http import Reply
-from dbc_iac.api.outcome import NotSent, Outcome, Unknown, classify
+from dbc_iac.api.outcome import NotSent, Outcome, Refused, Unknown, classify
 from dbc_iac.values import Json
 
 CREDENTIALS = frozenset({"session_id", "session_id_sign", "wallet", "nonce", "sign", "multisig_accounts"})
@@ -32,11 +32,25 @@ class RawReply:
 
 
 async def exchange(channel: Channel, path: str, body: Mapping[str, object], call_class: CallClass) -> RawReply:
-    """Send `body`; what it lacks of target, rent order and credentials is put in. Raises UnsafeWireValue."""
+    """Send `body`; what it lacks of target, rent order and credentials is put in. Raises UnsafeWireValue.
+
+    A kept session comes first: nothing is signed for it. Where the target does not take it, it has done nothing.
+    """
     request = _checked(body)
     request.setdefault("peer_nodes_list", [channel.target] if channel.target else [])
     if channel.rent_order:
         request.setdefault("rent_order", channel.rent_order)
+    session = channel.kept_session()
+    # A session goes to its own target only: it opens everything of the wallet there.
+    if session is not None and not CREDENTIALS & request.keys() and request["peer_nodes_list"] == [channel.target]:
+        found = await _sent(channel, path, {**request, **session.envelope()}, call_class)
+        if not (isinstance(found.outcome, Refused) and found.outcome.authority):
+            return found
+    return await _sent(channel, path, request, call_class)
+
+
+async def _sent(channel: Channel, path: str, request: Mapping[str, Json], call_class: CallClass) -> RawReply:
+    """Through the first client node that passes the request on."""
     tried = NotSent("no client node is configured")
     async with channel.connections.lane(channel.lane or channel.target):
         for name in channel.clients:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from dbc_iac.api.credentials import SessionCredentials, SessionOwner
 from dbc_iac.api.secret import SecretText
+from dbc_iac.api.signable import SessionId
 
 _FORMAT = 1
 _MOST = 64 * 1024
@@ -39,6 +40,7 @@ class SessionStore:
     def __init__(self, directory: Path | None = None) -> None:
         self._directory = directory
         self._sessions: dict[tuple[str, str], SessionCredentials] = {}
+        self._obtained: set[tuple[str, str]] = set()
         self._locks: dict[tuple[str, str], asyncio.Lock] = {}
 
     def lock(self, target: str, owner: SessionOwner) -> asyncio.Lock:
@@ -56,12 +58,16 @@ class SessionStore:
 
     def save(self, target: str, owner: SessionOwner, session: SessionCredentials) -> None:
         self._sessions[target, owner.account] = session
+        self._obtained.add((target, owner.account))
         self._write(target, owner.account, session)
 
     def drop(self, target: str, owner: SessionOwner, session: SessionCredentials) -> None:
-        """Forget a session that the target calls invalid, unless another one has taken its place meanwhile."""
+        """Forget a session that the target calls invalid, unless another one has taken its place meanwhile.
+
+        One that this process obtained stays in memory: else a target could have session ids signed for ever.
+        """
         key = (target, owner.account)
-        if self._sessions.get(key) == session:
+        if self._sessions.get(key) == session and key not in self._obtained:
             del self._sessions[key]
         if self._read(*key) == session:
             with suppress(OSError), self._opened() as directory:
@@ -77,7 +83,7 @@ class SessionStore:
                 kept = json.loads(file.read(_MOST))
             if (kept["formatVersion"], kept["target"], kept["account"]) != (_FORMAT, target, account):
                 return None
-            return SessionCredentials(SecretText(kept["id"]), SecretText(kept["sign"]))
+            return SessionCredentials(SessionId(SecretText(kept["id"])).secret, SecretText(kept["sign"]))
         except (OSError, ValueError, KeyError, TypeError):
             return None
 

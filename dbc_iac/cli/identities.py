@@ -15,7 +15,7 @@ from dbc_iac.api.credentials import (
     SessionCredentials,
     WalletCredentials,
 )
-from dbc_iac.api.keys import KeyMaterialError, Sr25519Key
+from dbc_iac.api.keys import AddressError, KeyMaterialError, Sr25519Key, public_key_of, verify
 from dbc_iac.api.keystore import open_keystore
 from dbc_iac.api.sessions import SessionStore, cache_directory
 from dbc_iac.api.transport import ClientNode
@@ -115,8 +115,7 @@ class Identities:
     def _multisig(self, spec: MultisigSpec) -> MultisigCredentials:
         collected: list[CollectedSignature] = []
         if spec.signs is not None:
-            entries = json.loads((self._base / spec.signs.file).read_text(encoding="utf-8"))
-            collected = [CollectedSignature(e["wallet"], e["nonce"], e["sign"]) for e in entries]
+            collected = collected_signatures(self._base / spec.signs.file)
         return MultisigCredentials(spec.wallets, spec.threshold, [self._key(s) for s in spec.signers], collected)
 
     def wallets(self, name: str) -> frozenset[str]:
@@ -133,3 +132,27 @@ class Identities:
         place = self._where(f"identities.{name}")
         told = Diagnostic("identity", Severity.ERROR, f"identity {name}: {summary}", remedy=remedy, source=place)
         return DiagnosticError(told)
+
+
+def collected_signatures(file: Path) -> list[CollectedSignature]:
+    """Signatures that members made elsewhere, each verified. Raises ValueError."""
+    try:
+        entries = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(entries, list):
+            raise TypeError
+        found = [CollectedSignature(str(e["wallet"]), str(e["nonce"]), str(e["sign"])) for e in entries]
+    except OSError as error:
+        raise ValueError(f"{file} cannot be read ({error.strerror})") from None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise ValueError(f"{file} is not a JSON list of {{wallet, nonce, sign}}") from None
+    for one in found:
+        if not _verifies(one):
+            raise ValueError(f"a signature in {file} is not one of {one.wallet[:60]} over its nonce")
+    return found
+
+
+def _verifies(one: CollectedSignature) -> bool:
+    try:
+        return verify(public_key_of(one.wallet), one.nonce, one.sign)
+    except AddressError:
+        return False

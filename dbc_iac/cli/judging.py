@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from dbc_iac.cli.at_hand import in_the_clear
 from dbc_iac.cli.pipelines import forgotten
 from dbc_iac.cli.stacks import claimed_elsewhere
 from dbc_iac.cli.state_copies import still_errored
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
+from dbc_iac.kinds import kind_of
+from dbc_iac.manifest.project import ClientSpec
 from dbc_iac.manifest.template import flaw
 from dbc_iac.plan.moves import mistyped
+from dbc_iac.plan.planner import weighed
 from dbc_iac.policy import evaluate
 from dbc_iac.policy.evaluation import Place
 
@@ -52,12 +56,42 @@ def _another_environment(workspace: Workspace) -> Iterator[Diagnostic]:
         )
 
 
+def shared_wallets(workspace: Workspace) -> Iterator[Diagnostic]:
+    """Wallets whose signatures reach client nodes of several providers. The documents are known to be sound."""
+    project = workspace.loaded.project
+    uses: dict[Hashable, tuple[set[str], set[str]]] = {}
+    for resource in workspace.inventory.resources.values():
+        reach = kind_of(resource.kind).reach(resource, workspace.inventory)
+        identity = project.identities[reach.identity]
+        if wallet := identity.wallet or identity.multisig:
+            names, clients = uses.setdefault(wallet, (set(), set()))
+            names.add(reach.identity)
+            clients.update(reach.clients)
+    for names, clients in uses.values():
+        providers = sorted({_provider(project.clients[client]) for client in clients})
+        if len(providers) > 1:
+            yield Diagnostic(
+                "shared-wallet",
+                Severity.WARNING,
+                f"the wallet of identity {', '.join(sorted(names))} is used at {len(providers)} providers",
+                f"Signatures go to {', '.join(providers)}. They name no machine: each provider can use what it gets on "
+                "the machines of the others.",
+                "Use one wallet per provider, or set `provider` alike on the clients that one provider runs.",
+                workspace.loaded.place(f"identities.{min(names)}"),
+                exit_code=ExitCode.OK,
+            )
+
+
+def _provider(client: ClientSpec) -> str:
+    return client.provider or urlsplit(client.url).netloc.lower()
+
+
 def _named(environment: str) -> str:
     return f"-e {environment}" if environment else "without -e"
 
 
-def judged(workspace: Workspace, plan: Plan) -> Plan:
-    """The plan with what policies object to, with what is another stack's, and where its state is forgotten."""
+def judged(workspace: Workspace, plan: Plan, warnings: Iterable[Diagnostic] = ()) -> Plan:
+    """The plan with these warnings, and what policies, other stacks and the place of its state give besides."""
     project, runtime, resources = workspace.loaded.project, workspace.app.runtime, workspace.inventory.resources
     labels = {a: r.labels for a, r in resources.items()}
     found = evaluate(project.policies, plan, labels, runtime.now(), workspace.loaded.where)
@@ -68,9 +102,11 @@ def judged(workspace: Workspace, plan: Plan) -> Plan:
     placed += claimed_elsewhere(workspace, plan)
     if project.removed and not plan.destroy:
         placed += mistyped(project.removed, workspace.recorded(), plan.changes, workspace.loaded.where)
+    placed += warnings
     placed += _another_environment(workspace)
     placed += forgotten(project.state, runtime.environ)
     if (waiting := still_errored(workspace, plan.serial)) is not None:
         placed.append(waiting)
     placed += in_the_clear(plan, workspace.resolver.known())
+    placed = [weighed(d, project.thresholds.refuse) for d in placed]
     return replace(plan, diagnostics=(*plan.diagnostics, *placed)) if placed else plan

@@ -20,7 +20,7 @@ from dbc_iac.cli.encryption import keyring_of, sealed
 from dbc_iac.cli.following import Following
 from dbc_iac.cli.identities import Identities
 from dbc_iac.cli.interrupt import stop_on_signal
-from dbc_iac.cli.judging import judged, unsound_outputs
+from dbc_iac.cli.judging import judged, shared_wallets, unsound_outputs
 from dbc_iac.cli.patience import patiently
 from dbc_iac.cli.plan_files import hooks_of, plan_to_apply, ways_of
 from dbc_iac.cli.secrets import require_secrets
@@ -103,6 +103,8 @@ class Workspace:
         found.extend(check_inventory(self.inventory, self.loaded.project.identity_types(), self.loaded.broken))
         found.extend(check_lists(self._moved, self.loaded.project.removed, self.loaded.where))
         found.extend(still_there(self.loaded.project.removed, self.inventory))
+        if not found.errors:
+            found.extend(shared_wallets(self))
         return found
 
     @cached_property
@@ -163,7 +165,7 @@ class Workspace:
         if not options.destroy:
             self.check().raise_errors()
         plan: Plan = self.app.runtime.run(self._plan(options))
-        return judged(self, plan)
+        return judged(self, plan, () if options.destroy else shared_wallets(self))
 
     async def _plan(self, options: Options) -> Plan:
         state = self.recorded() if options.offline else self.state()

@@ -86,6 +86,9 @@ class ClientSpec(_Part):
     """A client node: the process with the HTTP API."""
 
     url: Url = Field(description="such as http://127.0.0.1:5050")
+    provider: Name | None = Field(
+        default=None, description="who runs it; a wallet used at several providers is warned of. Default: its host"
+    )
     headers: dict[HeaderName, SecretRef] = Field(
         default_factory=dict, description="headers for a gateway; secret values"
     )

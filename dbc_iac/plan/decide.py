@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from dbc_iac.api.channel import bad_session_id
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
 from dbc_iac.kinds import Observation, Resource, kind_of
 from dbc_iac.kinds.goal import DOWN
@@ -355,12 +356,24 @@ def _turned_away(reasons: tuple[str, ...]) -> str:
 
 
 def unreadable(change: Change) -> Diagnostic:
-    """The warning that goes with an unknown resource."""
+    """The warning that goes with an unknown resource; the same one for all on a node that sent no session id."""
+    left_alone = "Unknown is not absent: nothing is created, changed or forgotten."
+    if change.reach and bad_session_id(str(change.reach["target"])) in change.reasons:
+        node = str(change.reach["name"])
+        return Diagnostic(
+            "bad-session-id",
+            Severity.WARNING,
+            f"{node} sent no valid session id; its text was not signed",
+            left_alone,
+            "Use a client node that you run (`clients` in the project file).",
+            address=node,
+            exit_code=ExitCode.AUTHORISATION,
+        )
     return Diagnostic(
         "unreadable",
         Severity.WARNING,
         f"{change.address} cannot be read: {'; '.join(change.reasons)}",
-        "Unknown is not absent: nothing is created, changed or forgotten.",
+        left_alone,
         _turned_away(change.reasons)
         if change.authority
         else "Check that the client node runs and is reached (clients in the project file), or try again later.",

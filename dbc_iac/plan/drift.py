@@ -114,7 +114,7 @@ async def find_drift(session: Session) -> DriftReport:
         tuple(_events(drifts)),
         tuple(sorted(_pending(decisions, drifts))),
         {c.address: "; ".join(c.reasons) for c in unknown},
-        tuple(unreadable(c) for c in unknown),
+        tuple(dict.fromkeys(unreadable(c) for c in unknown)),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from graphlib import CycleError
 from types import MappingProxyType
@@ -79,13 +79,13 @@ def _placed(problems: Diagnostics, session: Session, world: World) -> Diagnostic
         resource = session.inventory.resources.get(problem.address or "")
         if resource is not None and problem.source is None:
             problem = replace(problem, source=resource.where(""))  # noqa: PLW2901 - the same one, with its place
-        found.add(_weighed(problem, session))
+        found.add(weighed(problem, session.refused))
     return found
 
 
-def _weighed(problem: Diagnostic, session: Session) -> Diagnostic:
+def weighed(problem: Diagnostic, refused: Collection[str]) -> Diagnostic:
     """A warning that the project refuses is an error."""
-    if problem.severity is not Severity.WARNING or problem.code not in session.refused:
+    if problem.severity is not Severity.WARNING or problem.code not in refused:
         return problem
     remedy = f"{problem.remedy} `thresholds.refuse` of the project file refuses {problem.code}.".strip()
     return replace(problem, severity=Severity.ERROR, remedy=remedy, exit_code=ExitCode.REFUSED)

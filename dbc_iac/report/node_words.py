@@ -39,6 +39,11 @@ _WORDS = (
         "Check the key or the session of the identity; a session is good for one node only.",
     ),
     _row(
+        r"no valid session id",
+        "A session id is Base58Check of a UUID. Any other text could be a transaction of your wallet.",
+        "Use a client node that you run. If the answer stays, stop using this machine with this wallet.",
+    ),
+    _row(
         r"query machine_status failed",
         "The node could not ask the chain; this says nothing about the rental.",
         "Apply again in some minutes.",

@@ -6,12 +6,14 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 from uuid import UUID
 
 import httpx
 import looptime
 import pytest
+import sr25519
 
 from dbc_iac.api.calls import CallEvent
 from dbc_iac.api.channel import Channel, Connections
@@ -19,6 +21,7 @@ from dbc_iac.api.credentials import Credentials
 from dbc_iac.api.keys import Sr25519Key
 from dbc_iac.api.secret import SecretText
 from dbc_iac.api.sessions import SessionStore
+from dbc_iac.api.signable import Nonce, SessionId
 from dbc_iac.api.transport import ClientNode
 from tests.recordings import RECORDINGS
 
@@ -39,7 +42,42 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 def key(name: str) -> Sr25519Key:
     """The key of a made-up wallet of the recordings."""
-    return Sr25519Key.from_seed(SecretText(hashlib.sha256(f"made-up-{name}".encode()).hexdigest()))
+    return Sr25519Key.from_seed(SecretText(_seed(name).hex()))
+
+
+def raw_signature(name: str, text: str) -> str:
+    """A signature over any text, which `key` refuses to make."""
+    signature: bytes = sr25519.sign(sr25519.pair_from_seed(_seed(name)), text.encode())
+    return signature.hex()
+
+
+@contextmanager
+def signed_texts() -> Iterator[list[str]]:
+    """All that is signed meanwhile with a wallet or node key, in order."""
+    signed: list[str] = []
+    sign = sr25519.sign
+
+    def spy(pair: tuple[bytes, bytes], message: bytes) -> bytes:
+        signed.append(message.decode())
+        signature: bytes = sign(pair, message)
+        return signature
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(sr25519, "sign", spy)
+        yield signed
+
+
+def _seed(name: str) -> bytes:
+    return hashlib.sha256(f"made-up-{name}".encode()).digest()
+
+
+def nonce(number: int) -> Nonce:
+    return Nonce(UUID(int=number))
+
+
+def session_id(number: int) -> SessionId:
+    """A session id as a node makes it."""
+    return SessionId(SecretText(Nonce(UUID(int=number)).text))
 
 
 def ok(message: Any, errcode: int = 0, status: int = 200) -> httpx.Response:

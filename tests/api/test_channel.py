@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from dbc_iac.api.calls import CallClass, CallEvent
-from dbc_iac.api.channel import Channel, operation_of
+from dbc_iac.api.channel import Channel, bad_session_id, operation_of
 from dbc_iac.api.credentials import (
     CollectedSignature,
     MultisigCredentials,
@@ -24,7 +24,7 @@ from dbc_iac.api.keys import verify
 from dbc_iac.api.outcome import Done, NotSent, RefusalKind, Refused, Unknown
 from dbc_iac.api.secret import SecretText
 from dbc_iac.api.sessions import SessionStore
-from tests.api.support import TARGET, Script, channel, connections, key, ok, run
+from tests.api.support import TARGET, Script, channel, connections, key, nonce, ok, run, session_id
 
 RENTER = WalletCredentials(key("renter"))
 SESSION = SessionCredentials(SecretText("the-id"), SecretText("the-sign"))
@@ -147,7 +147,7 @@ def test_only_what_looks_is_sent_once_more_when_its_connection_broke(
 
 
 def test_a_session_is_asked_for_once_more_with_a_fresh_nonce_when_the_connection_broke() -> None:
-    script = Script(httpx.ReadError("reset"), ok({"session_id": "5" * 55}), OK)
+    script = Script(httpx.ReadError("reset"), OBTAINED, OK)
     assert run(channel(script, credentials=WalletCredentials(key("tenant"))).read("/tasks")) == Done("ok")
     assert script.paths == ["/mining_nodes/session_id", "/mining_nodes/session_id", "/tasks"]
     assert script.bodies[0]["nonce"] != script.bodies[1]["nonce"]
@@ -283,19 +283,32 @@ def test_a_kept_session_is_used_by_the_next_process(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("call_class", [CallClass.READ, CallClass.BLIND])
-def test_an_invalid_session_is_dropped_and_obtained_again_once(call_class: CallClass) -> None:
-    script = Script(OBTAINED, INVALID, ok({"session_id": "another"}), OK)
-    way = channel(script, credentials=RENTER)
+def test_an_invalid_session_of_an_earlier_process_is_replaced_once(call_class: CallClass, tmp_path: Path) -> None:
+    SessionStore(tmp_path).save(TARGET, RENTER, RENTER.session(session_id(0)))
+    script = Script(INVALID, OBTAINED, OK)
+    way = channel(script, credentials=RENTER, sessions=SessionStore(tmp_path))
     assert run(way.act("/tasks", {}, call_class)) == Done("ok")
-    assert [body.get("session_id") for body in script.bodies] == [None, SESSION_ID, None, "another"]
+    assert [body.get("session_id") for body in script.bodies] == [session_id(0).text, None, SESSION_ID]
 
 
-def test_a_session_that_stays_invalid_is_refused() -> None:
-    script = Script(OBTAINED, INVALID, OBTAINED, INVALID)
-    outcome = run(channel(script, credentials=RENTER).read("/tasks"))
+def test_a_node_that_calls_every_session_invalid_gets_two_signatures(tmp_path: Path) -> None:
+    script = Script(OBTAINED, INVALID)
+    way = channel(script, credentials=RENTER, sessions=SessionStore(tmp_path))
+    for _ in range(3):
+        outcome = run(way.read("/tasks"))
+        assert isinstance(outcome, Refused)
+        assert outcome.session_invalid
+    assert [path for path in script.paths if path != "/tasks"] == ["/mining_nodes/session_id"]
+    assert list(tmp_path.iterdir()) == []  # the next process asks anew
+
+
+@pytest.mark.parametrize("message", ["ok", {}, {"session": 1}, {"session_id": 5}, {"session_id": "A" * 55}])
+def test_an_answer_without_a_session_id_is_refused_and_the_call_not_made(message: Any) -> None:
+    script = Script(ok(message))
+    outcome = run(channel(script, credentials=RENTER).act("/disk/add/x", {}, CallClass.BLIND))
     assert isinstance(outcome, Refused)
-    assert outcome.session_invalid
-    assert len(script.requests) == 4
+    assert (outcome.message, outcome.authority, outcome.transient) == (bad_session_id(TARGET), True, False)
+    assert script.paths == ["/mining_nodes/session_id"]
 
 
 def test_somebody_else_s_invalid_session_is_not_replaced() -> None:
@@ -307,8 +320,6 @@ def test_somebody_else_s_invalid_session_is_not_replaced() -> None:
 
 def test_without_a_session_the_call_was_not_made() -> None:
     outcome = run(channel(Script(TIMEOUT, OK), credentials=RENTER).act("/disk/add/x", {}, CallClass.BLIND))
-    assert isinstance(outcome, NotSent)
-    outcome = run(channel(Script(ok({"session": 1})), credentials=RENTER).act("/disk/add/x", {}, CallClass.BLIND))
     assert isinstance(outcome, NotSent)
 
 
@@ -351,7 +362,7 @@ def test_a_multisig_obtains_a_session_that_one_member_signs() -> None:
 def test_collected_signatures_are_spent_call_by_call_and_then_it_is_said() -> None:
     members = [key(name) for name in ("ms1", "ms2")]
     wallets = [m.address for m in members]
-    signatures = [CollectedSignature(m.address, "n", m.sign("n")) for m in members]
+    signatures = [CollectedSignature(m.address, nonce(0).text, m.sign(nonce(0))) for m in members]
     way = channel(Script(OK), credentials=MultisigCredentials(wallets, 2, [], signatures))
     assert run(way.read("/tasks")) == Done("ok")
     outcome = run(way.read("/tasks"))

@@ -2,47 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from dbc_iac.api.credentials import (
     CollectedSignature,
     MultisigCredentials,
     NodeKeyCredentials,
+    NonceSource,
     NoSignatureLeft,
     SessionCredentials,
     WalletCredentials,
 )
 from dbc_iac.api.keys import public_key_of, verify
 from dbc_iac.api.secret import SecretText
-from tests.api.support import key
+from tests.api.support import key, nonce, session_id
 
 MEMBERS = [key(name) for name in ("ms1", "ms2", "ms3")]
 WALLETS = [member.address for member in MEMBERS]
 
 
-def counter() -> Callable[[], str]:
+def counter() -> NonceSource:
     numbers = iter(range(100))
-    return lambda: f"nonce-{next(numbers)}"
+    return lambda: nonce(next(numbers))
 
 
-def collected(name: str, nonce: str) -> CollectedSignature:
-    return CollectedSignature(key(name).address, nonce, key(name).sign(nonce))
+def collected(name: str, number: int) -> CollectedSignature:
+    return CollectedSignature(key(name).address, nonce(number).text, key(name).sign(nonce(number)))
 
 
 def test_a_wallet_signs_a_fresh_nonce_each_time() -> None:
     nonces = counter()
     first, second = (WalletCredentials(key("renter")).signed(nonces) for _ in range(2))
-    assert (first["nonce"], second["nonce"]) == ("nonce-0", "nonce-1")
+    assert (first["nonce"], second["nonce"]) == (nonce(0).text, nonce(1).text)
     assert first["wallet"] == key("renter").address
-    assert verify(key("renter").public_key, "nonce-0", str(first["sign"]))
+    assert verify(key("renter").public_key, nonce(0).text, str(first["sign"]))
 
 
 def test_a_manager_s_owner_is_written_as_the_node_id() -> None:
     envelope = NodeKeyCredentials(key("renter")).signed(counter())
     assert envelope["wallet"] == key("renter").node_id
-    assert verify(key("renter").public_key, "nonce-0", str(envelope["sign"]))
+    assert verify(key("renter").public_key, nonce(0).text, str(envelope["sign"]))
 
 
 def test_a_session_is_the_pair_and_hides_it() -> None:
@@ -67,7 +66,7 @@ def test_a_multisig_signs_with_as_many_keys_as_the_threshold() -> None:
 
 
 def test_collected_signatures_are_used_once() -> None:
-    signatures = [collected(name, f"{name}-{i}") for i in range(2) for name in ("ms2", "ms3")]
+    signatures = [collected(name, i) for i, name in enumerate(("ms2", "ms3", "ms2", "ms3"))]
     multisig = MultisigCredentials(WALLETS, 2, [], signatures)
     assert not multisig.signs_sessions
     used = []
@@ -76,13 +75,13 @@ def test_collected_signatures_are_used_once() -> None:
         assert isinstance(block, dict)
         assert isinstance(block["signs"], list)
         used += [sign["nonce"] for sign in block["signs"] if isinstance(sign, dict)]
-    assert sorted(map(str, used)) == ["ms2-0", "ms2-1", "ms3-0", "ms3-1"]
+    assert sorted(map(str, used)) == sorted(nonce(i).text for i in range(4))
     with pytest.raises(NoSignatureLeft):
         multisig.signed(counter())
 
 
 def test_a_key_at_hand_and_collected_signatures_go_together() -> None:
-    multisig = MultisigCredentials(WALLETS, 2, MEMBERS[:1], [collected("ms3", "a")])
+    multisig = MultisigCredentials(WALLETS, 2, MEMBERS[:1], [collected("ms3", 0)])
     assert multisig.signs_sessions
     block = multisig.signed(counter())["multisig_accounts"]
     assert isinstance(block, dict)
@@ -92,9 +91,9 @@ def test_a_key_at_hand_and_collected_signatures_go_together() -> None:
 
 def test_any_member_s_signature_makes_a_session_and_no_stranger_s() -> None:
     multisig = MultisigCredentials(WALLETS, 2, MEMBERS)
-    assert multisig.accepts(multisig.session("abc"))
-    assert multisig.accepts(WalletCredentials(MEMBERS[2]).session("abc"))
-    assert not multisig.accepts(WalletCredentials(key("other")).session("abc"))
+    assert multisig.accepts(multisig.session(session_id(0)))
+    assert multisig.accepts(WalletCredentials(MEMBERS[2]).session(session_id(0)))
+    assert not multisig.accepts(WalletCredentials(key("other")).session(session_id(0)))
 
 
 @pytest.mark.parametrize(
@@ -102,8 +101,8 @@ def test_any_member_s_signature_makes_a_session_and_no_stranger_s() -> None:
     [
         (["ms1"], [], "needs 2"),
         (["ms1", "other"], [], "not among"),
-        (["ms1"], [collected("ms1", "a")], "needs 2"),  # one member twice; the node would count two
-        ([], [collected("ms1", "a"), collected("ms1", "b")], "needs 2"),
+        (["ms1"], [collected("ms1", 0)], "needs 2"),  # one member twice; the node would count two
+        ([], [collected("ms1", 0), collected("ms1", 1)], "needs 2"),
         (["ms1"], [CollectedSignature(WALLETS[1], "a", "00" * 64)], "verify"),
     ],
 )

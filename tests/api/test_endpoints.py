@@ -17,7 +17,7 @@ from dbc_iac.api.outcome import Done, NotSent, Outcome, RefusalKind, Refused, Un
 from dbc_iac.api.reading import Peer
 from dbc_iac.api.secret import SecretText
 from dbc_iac.api.storage import Progress, StoredImage
-from tests.api.support import TARGET, TASK, Script, channel, key, ok, run
+from tests.api.support import TARGET, TASK, Script, channel, key, ok, run, session_id
 from tests.api.test_reading import DETAILS, SERVER
 
 SESSION = SessionCredentials(SecretText("id"), SecretText("sign"))
@@ -406,9 +406,9 @@ def test_a_masked_list_is_done_and_says_so() -> None:
 
 def test_a_session_is_obtained_by_signature() -> None:
     wallet = WalletCredentials(key("renter"))
-    outcome, script = ask(nodes.obtain_session, ok({"session_id": "abc"}), credentials=wallet)
+    outcome, script = ask(nodes.obtain_session, ok({"session_id": session_id(0).text}), credentials=wallet)
     assert isinstance(outcome, Done)
-    assert outcome.value.id.reveal() == "abc"
+    assert outcome.value.id.reveal() == session_id(0).text
     assert script.paths == ["/mining_nodes/session_id"]
 
 

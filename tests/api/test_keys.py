@@ -5,16 +5,15 @@ from __future__ import annotations
 import hashlib
 import pickle
 import sys
-from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dbc_iac.api.base58 import AddressError, b58decode, b58encode, nonce, ss58_decode, ss58_encode
+from dbc_iac.api.base58 import AddressError, b58decode, b58encode, ss58_decode, ss58_encode
 from dbc_iac.api.keys import KeyMaterialError, Sr25519Key, multisig_address, public_key_of, verify
 from dbc_iac.api.secret import SecretText
-from tests.api.support import key
+from tests.api.support import key, nonce
 
 W1 = "5Dy8ULx1De6u3WE9ixpy1VKK2CVssvsjQT15qcmQsG662Zj4"
 W2 = "5HgVTsXnUBmaL5F2RBjKmXMoAeG9Avuyk9tmgnnVx28u2ZrS"
@@ -95,10 +94,10 @@ def test_signatures_of_the_vendor_s_programs(wallet: str, text: str, signature: 
 
 def test_a_signature_is_128_hexadecimal_digits_that_verify() -> None:
     renter = key("renter")
-    signature = renter.sign("some nonce")
+    signature = renter.sign(nonce(0))
     assert len(signature) == 128
     assert int(signature, 16)
-    assert verify(renter.public_key, "some nonce", signature)
+    assert verify(renter.public_key, nonce(0).text, signature)
 
 
 @pytest.mark.parametrize("nonsense", ["", "zz", "ab", "0x", "é" * 128, "00" * 64])
@@ -141,7 +140,7 @@ DEVELOPMENT = "bottom drive obey lake curtain smoke basket hold race lonely fit 
 def test_derivation_paths_of_a_mnemonic(path: str, address: str) -> None:
     derived = Sr25519Key.from_mnemonic(SecretText(DEVELOPMENT), path)
     assert derived.address == address
-    assert verify(derived.public_key, "x", derived.sign("x"))
+    assert verify(derived.public_key, nonce(0).text, derived.sign(nonce(0)))
 
 
 def test_a_mnemonic_s_password_gives_another_key_and_spacing_does_not() -> None:
@@ -175,17 +174,6 @@ def test_a_key_shows_its_address_only() -> None:
     assert seed not in repr(renter)
     with pytest.raises(TypeError):
         pickle.dumps(renter)
-
-
-def test_the_nonce_of_the_vendor_s_tool() -> None:
-    assert nonce(UUID("a2abb402-29ae-4957-bf37-5961d529c1b8")) == VECTORS[0][1]
-
-
-@given(st.uuids())
-def test_a_nonce_is_base58check_of_the_uuid(uuid: UUID) -> None:
-    raw = b58decode(nonce(uuid))
-    assert raw[:-4] == str(uuid).encode()
-    assert hashlib.sha256(hashlib.sha256(raw[:-4]).digest()).digest()[:4] == raw[-4:]
 
 
 @given(st.binary(max_size=64))

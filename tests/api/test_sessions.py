@@ -12,10 +12,10 @@ import pytest
 from dbc_iac.api.credentials import SessionCredentials, WalletCredentials
 from dbc_iac.api.secret import SecretText
 from dbc_iac.api.sessions import SessionStore, cache_directory
-from tests.api.support import TARGET, key
+from tests.api.support import TARGET, key, raw_signature, session_id
 
 RENTER = WalletCredentials(key("renter"))
-SESSION = RENTER.session("3bRdLmvPMrHVBBL97N8Qpceq3DnziLNAaDJzfpsayiqXN3bHpeW2ANv")
+SESSION = RENTER.session(session_id(0))
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_a_symbolic_link_is_neither_read_nor_written_through(directory: Path, tm
     file.symlink_to(elsewhere)
     before = elsewhere.read_text()
     assert SessionStore(directory).load(TARGET, RENTER) is None
-    other = RENTER.session("another")
+    other = RENTER.session(session_id(1))
     SessionStore(directory).save(TARGET, RENTER, other)
     assert elsewhere.read_text() == before
     assert not file.is_symlink()
@@ -122,7 +122,7 @@ def test_dropping_takes_the_session_out_of_memory_and_file(directory: Path) -> N
 def test_dropping_an_old_session_leaves_a_newer_one(directory: Path, kept_in: str) -> None:
     saved(directory)
     store = SessionStore(directory if kept_in == "files" else None)
-    newer = RENTER.session("newer")
+    newer = RENTER.session(session_id(1))
     store.save(TARGET, RENTER, newer)
     store.drop(TARGET, RENTER, SESSION)
     assert store.load(TARGET, RENTER) == newer
@@ -137,18 +137,26 @@ def test_a_cache_that_cannot_be_written_fails_nothing(tmp_path: Path) -> None:
     assert store.load(TARGET, RENTER) == SESSION
 
 
-def test_without_a_directory_sessions_live_in_memory() -> None:
-    store = SessionStore()
-    store.save(TARGET, RENTER, SESSION)
-    assert store.load(TARGET, RENTER) == SESSION
-    store.drop(TARGET, RENTER, SESSION)
-    assert store.load(TARGET, RENTER) is None
+def test_a_session_that_this_process_obtained_is_dropped_from_the_file_only(directory: Path) -> None:
+    for store in (SessionStore(), SessionStore(directory)):
+        store.save(TARGET, RENTER, SESSION)
+        store.drop(TARGET, RENTER, SESSION)
+        assert store.load(TARGET, RENTER) == SESSION
+    assert SessionStore(directory).load(TARGET, RENTER) is None
+
+
+def test_a_kept_text_that_is_no_session_id_is_not_used_though_its_signature_verifies(directory: Path) -> None:
+    file = saved(directory)
+    text = "an extrinsic that an earlier version signed"
+    kept = {**json.loads(file.read_text()), "id": text, "sign": raw_signature("renter", text)}
+    file.write_text(json.dumps(kept))
+    assert SessionStore(directory).load(TARGET, RENTER) is None
 
 
 def test_an_unfinished_file_of_a_killed_process_is_in_nobody_s_way(directory: Path) -> None:
     file = saved(directory)
     (directory / f".{file.name}.{os.getpid()}").write_text("half")
-    SessionStore(directory).save(TARGET, RENTER, RENTER.session("another"))
+    SessionStore(directory).save(TARGET, RENTER, RENTER.session(session_id(1)))
     assert [one.name for one in directory.iterdir()] == [file.name]
 
 

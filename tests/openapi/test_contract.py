@@ -28,7 +28,7 @@ from dbc_iac.api.secret import SecretText
 from dbc_iac.emulator.gpu.node import OPERATIONS
 from dbc_iac.emulator.http import relay
 from dbc_iac.emulator.http.answer import Response
-from tests.api.support import TASK, Script, channel, key, ok
+from tests.api.support import TASK, Script, channel, key, ok, session_id
 from tests.api.support import run as run_loop
 from tests.conformance.compare import Broken, read_body
 from tests.conformance.recording import Exchange, read_recording, recordings_in
@@ -161,7 +161,7 @@ def test_every_request_of_the_client_is_one_of_the_contract(endpoint: Endpoint[A
     owned = endpoint.path.startswith("/bare_metal/") and endpoint.path.split("/")[2] in {"add", "delete", "modify"}
     ways: list[Credentials] = [NodeKeyCredentials(key("owner"))] if owned else [RENTER, SIGNER, MULTISIG]
     for credentials in ways:
-        script = Script(ok({"session_id": "5" * 55}))
+        script = Script(ok({"session_id": session_id(0).text}))
         run_loop(endpoint(channel(script, credentials=credentials, rent_order="112"), *arguments(endpoint)))
         assert script.requests or credentials is RENTER
         for request in script.requests:

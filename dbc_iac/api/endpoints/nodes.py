@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dbc_iac.api import reading
 from dbc_iac.api.calls import CallClass
+from dbc_iac.api.channel import session_id_of
 from dbc_iac.api.credentials import SessionCredentials
 from dbc_iac.api.endpoints.endpoint import Asks, Call, acknowledged, endpoint
 from dbc_iac.api.outcome import Outcome, decoded
 from dbc_iac.api.reading import NodeHardware, NodeListing, Peer, RentOrder
-from dbc_iac.api.secret import SecretText
 from dbc_iac.api.shape import members, text, texts
+from dbc_iac.api.signable import SessionId
 from dbc_iac.api.wire import MonitorServers
 
 RENT_ORDERS_CAP = 51
@@ -59,9 +60,9 @@ async def obtain_session(call: Call) -> Outcome[SessionCredentials]:
 
 
 @endpoint("/mining_nodes/session_id", CallClass.IDEMPOTENT, Asks.SIGNED)
-async def session_id(call: Call) -> Outcome[SecretText]:
+async def session_id(call: Call) -> Outcome[SessionId]:
     """The id alone, for a multisig whose members sign elsewhere: any one of them signs it."""
-    return decoded(await call(), lambda value: SecretText(text(members(value), "session_id")))
+    return session_id_of(await call(), call.channel.target)
 
 
 @endpoint("/mining_nodes/free_memory", CallClass.IDEMPOTENT)

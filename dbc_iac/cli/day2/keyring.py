@@ -5,7 +5,6 @@ No key leaves here but into a private file.
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 from collections.abc import Callable
@@ -15,10 +14,11 @@ from typing import Any, TypeVar
 import click
 
 from dbc_iac.api.credentials import CollectedSignature, MultisigCredentials, NodeKeyCredentials, WalletCredentials
-from dbc_iac.api.keys import AddressError, KeyMaterialError, Sr25519Key, public_key_of, verify
+from dbc_iac.api.keys import KeyMaterialError, Sr25519Key
 from dbc_iac.api.secret import SecretText
 from dbc_iac.cli.app import App
 from dbc_iac.cli.day2.ends import failed
+from dbc_iac.cli.identities import collected_signatures
 from dbc_iac.cli.workspace import Workspace
 from dbc_iac.diagnostics import DiagnosticError, ExitCode
 from dbc_iac.kinds.reach import Reach
@@ -88,23 +88,9 @@ def keys_of(workspace: Workspace, identity: str) -> tuple[Sr25519Key, ...]:
 def collected(file: Path) -> list[CollectedSignature]:
     """Signatures of others, each verified. Raises DiagnosticError."""
     try:
-        entries = json.loads(file.read_text(encoding="utf-8"))
-        found = [CollectedSignature(str(e["wallet"]), str(e["nonce"]), str(e["sign"])) for e in entries]
-    except OSError as error:
-        raise _wrong(f"{file} cannot be read ({error.strerror})") from None
-    except (ValueError, KeyError, TypeError):
-        raise _wrong(f"{file} is not a JSON list of {{wallet, nonce, sign}}") from None
-    for one in found:
-        if not _verifies(one):
-            raise _wrong(f"a signature in {file} is not one of {one.wallet[:60]} over its nonce")
-    return found
-
-
-def _verifies(one: CollectedSignature) -> bool:
-    try:
-        return verify(public_key_of(one.wallet), one.nonce, one.sign)
-    except AddressError:
-        return False
+        return collected_signatures(file)
+    except ValueError as error:
+        raise _wrong(str(error)) from None
 
 
 def write_private(path: Path, text: str) -> None:

@@ -12,10 +12,11 @@ from typing import Literal
 
 import click
 
-from dbc_iac.api.base58 import nonce
 from dbc_iac.api.credentials import MultisigCredentials, NodeKeyCredentials, WalletCredentials
 from dbc_iac.api.endpoints import nodes
 from dbc_iac.api.keys import Sr25519Key, multisig_address
+from dbc_iac.api.secret import SecretText
+from dbc_iac.api.signable import Nonce, SessionId, Signable
 from dbc_iac.cli.app import App
 from dbc_iac.cli.day2 import names
 from dbc_iac.cli.day2.console import Console, run
@@ -25,7 +26,7 @@ from dbc_iac.cli.day2.names import Where, identity_options
 from dbc_iac.cli.day2.renting import instance
 from dbc_iac.cli.options import json_option
 from dbc_iac.cli.workspace import Workspace
-from dbc_iac.diagnostics import DiagnosticError, ExitCode
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.kinds.reach import Reach
 from dbc_iac.report.views import table
 from dbc_iac.values import Json
@@ -133,7 +134,7 @@ def _account(workspace: Workspace, name: str) -> dict[str, Json]:
 @click.option("--identity", default="", metavar="NAME", help="Of the project; default: the only one.")
 @key_options
 @click.option("--count", type=click.IntRange(1, 1000), default=1, show_default=True, help="How many fresh nonces.")
-@click.argument("text", default="")
+@click.argument("session_id", default="")
 @click.option(
     "--with", "others", multiple=True, type=click.Path(path_type=Path), help="Add what other members signed; checked."
 )
@@ -147,40 +148,60 @@ def sign(
     seed_env: str,
     seed_file: str,
     count: int,
-    text: str,
+    session_id: str,
     others: tuple[Path, ...],
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Sign fresh nonces, as a JSON list of {wallet, nonce, sign}: the form of `multisig.signs`.
+    """Sign new nonces, as a JSON list of {wallet, nonce, sign}: the form of `multisig.signs`.
 
-    Each is good for one call to one target: sign as many as calls are to be made. Of TEXT, such as a session id, one
-    signature is made. A multisig identity signs with each of the keys that are at hand.
+    Each signature is good for one call to each target: sign as many as calls are to be made. With SESSION_ID, sign that
+    one instead; any other text is refused, since it could be a transaction. A multisig identity signs with each of its
+    keys in the project. What is signed, and by whom, is printed on standard error.
     """
     app.json = as_json
+    given = _session_id(session_id) if session_id else None
     found = [s for file in others for s in collected(app.directory / file)]
     key = the_key(app, seed_env, seed_file)
     keys: tuple[Sr25519Key, ...] = (key,) if key is not None else ()
     if not keys and (identity or not others):
         keys = keys_of(Workspace.load(app), identity)
     signed: list[dict[str, str]] = (
-        [{"wallet": key.address, "nonce": text, "sign": key.sign(text)} for key in keys]
-        if text
+        [_signed(key, given) for key in keys]
+        if given is not None
         else [
             *({"wallet": s.wallet, "nonce": s.nonce, "sign": s.sign} for s in dict.fromkeys(found)),
-            *(_signed(key, nonce(app.runtime.uuid())) for key in keys for _ in range(count)),
+            *(_signed(key, Nonce(app.runtime.uuid())) for key in keys for _ in range(count)),
         ]
     )
     if out is not None:
         write_private(app.directory / out, json.dumps(signed, indent=1) + "\n")
+    what = f"session id {session_id}" if given is not None else "1 new nonce" if count == 1 else f"{count} new nonces"
+    app.report(Diagnostic("signed", Severity.NOTE, f"{key.address} signed {what}") for key in keys)
+    if out is not None:
         app.show(f"wrote {len(signed)} signatures to {out}", {"signatures": len(signed), "file": str(out)})
         return
     app.json = True  # people paste it into a file: it is the same either way
     app.show("", signed)
 
 
-def _signed(key: Sr25519Key, fresh: str) -> dict[str, str]:
-    return {"wallet": key.address, "nonce": fresh, "sign": key.sign(fresh)}
+def _session_id(text: str) -> SessionId:
+    """The session id of the command line. Raises DiagnosticError for any other text."""
+    try:
+        return SessionId(SecretText(text))
+    except ValueError:
+        raise failed(
+            "not-a-session-id",
+            "SESSION_ID is not a session id; nothing was signed",
+            "A session id is Base58Check of a UUID: 55 letters and digits with a checksum. Another text could be a "
+            "transaction of the wallet, or be cut off.",
+            "Copy the session id that `dbc-iac wallet session NODE --print` shows.",
+            ExitCode.REFUSED,
+        ) from None
+
+
+def _signed(key: Sr25519Key, message: Signable) -> dict[str, str]:
+    return {"wallet": key.address, "nonce": message.text, "sign": key.sign(message)}
 
 
 @command.command("session")
@@ -194,7 +215,8 @@ def session(app: App, /, name: str, reveal: bool, out: Path | None, as_json: boo
     """Obtain what a third party needs to use your VMs on NODE: a session id and its signature.
 
     It never expires and cannot be revoked: it is good as long as the rental is, and opens all of the wallet's VMs
-    there. NODE is a Node, a BareMetalInstance, or a node id.
+    there. It is also good for one call on each other machine of the wallet: see docs/security.md. NODE is a Node, a
+    BareMetalInstance, or a node id.
     """
 
     async def work(console: Console) -> dict[str, str]:
@@ -209,7 +231,7 @@ def session(app: App, /, name: str, reveal: bool, out: Path | None, as_json: boo
                 "unsigned", "no member's key is at hand: the session is not signed",
                 remedy="Have one member run `dbc-iac wallet sign SESSION_ID` with the key.",
             )  # fmt: skip
-            return {"target": reach.target, "session_id": found.reveal()}
+            return {"target": reach.target, "session_id": found.text}
         got = read(await nodes.obtain_session(channel), f"the session at {reach.name}")
         return {"target": reach.target, "session_id": got.id.reveal(), "session_id_sign": got.sign.reveal()}
 
