@@ -22,7 +22,8 @@ from dbc_iac.api.transport import ClientNode
 from dbc_iac.cli.runtime import Runtime
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity, SourceRange
 from dbc_iac.kinds.reach import Reach
-from dbc_iac.manifest.project import IdentitySpec, MultisigSpec, ProjectSpec, WalletSpec
+from dbc_iac.manifest.identity import IdentitySpec, MultisigSpec, WalletSpec
+from dbc_iac.manifest.project import ProjectSpec
 from dbc_iac.manifest.secret import IN_A_HEADER, SecretResolver
 
 

@@ -1,4 +1,4 @@
-"""The project file, `dbc-iac.yaml`: client nodes, identities, variables, where state and manifests are."""
+"""The project file, `dbc-iac.yaml`: client nodes, variables, where state and manifests are.""""""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from typing import Annotated, Literal, Self
 from urllib.parse import parse_qsl, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from dbc_iac.api.http import HEADER_NAME, OWN_HEADERS
-from dbc_iac.api.keys import public_key_of
-from dbc_iac.manifest.forms import Form, Whole, wrong
+from dbc_iac.manifest.forms import Form, Part, Whole, wrong
+from dbc_iac.manifest.identity import IdentitySpec
 from dbc_iac.manifest.secret import LITERAL, SecretRef
 from dbc_iac.manifest.variables import VariableSpec
 
@@ -25,9 +24,6 @@ Name = Annotated[
 ]
 Flag = Annotated[bool, Field(strict=True)]
 """True or false, not a word for it: `yes` is text in YAML 1.2."""
-
-
-_COPY = "Copy it whole from the wallet, or from `dbc-iac wallet address`."
 
 
 _LETTERS = "letters, digits and _, no digit first, at most"
@@ -41,21 +37,6 @@ WarningCode = Annotated[str, Form(r"[a-z][a-z-]*", "the code of a warning", "Cop
 ResourceAddress = Annotated[
     str, Form(r"[A-Z][A-Za-z]+/[a-z0-9-]+(\.[a-z0-9-]+)?", "KIND/NAME", "Write it like VirtualMachine/trainer.")
 ]
-
-
-def _address(value: str) -> str:
-    """An SS58 address of prefix 42, checksum and all."""
-    if not value.startswith("5"):
-        raise wrong("expected an SS58 address of network 42: it begins with 5", _COPY)
-    try:
-        public_key_of(value)
-    except ValueError:
-        raise wrong("this is not an SS58 address: its checksum does not fit", _COPY) from None
-    return value
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 def _without_login(url: str) -> str:
@@ -82,7 +63,7 @@ HeaderName = Annotated[
 ]
 
 
-class ClientSpec(_Part):
+class ClientSpec(Part):
     """A client node: the process with the HTTP API."""
 
     url: Url = Field(description="such as http://127.0.0.1:5050")
@@ -133,93 +114,7 @@ def _loopback(host: str) -> bool:
         return host == "localhost"
 
 
-class KeystoreSpec(_Part):
-    """A polkadot-js keystore file."""
-
-    file: str
-    password: SecretRef
-
-
-class WalletSpec(_Part):
-    """A wallet's key: exactly one of seed, mnemonic and keystore."""
-
-    seed: SecretRef | None = Field(default=None, description="64 hex digits, 0x allowed")
-    mnemonic: SecretRef | None = None
-    path: str = Field(default="", description="derivation path of a mnemonic, such as //hard/soft")
-    keystore: KeystoreSpec | None = None
-
-    @model_validator(mode="after")
-    def _one(self) -> Self:
-        if sum(v is not None for v in (self.seed, self.mnemonic, self.keystore)) != 1:
-            raise wrong("expected exactly one of seed, mnemonic and keystore", "Leave one of them.")
-        return self
-
-
-class SignaturesSpec(_Part):
-    """Signatures of members that were collected elsewhere: a JSON list of {wallet, nonce, sign}."""
-
-    file: str
-
-
-class MultisigSpec(_Part):
-    """A multisig account."""
-
-    wallets: tuple[Annotated[str, AfterValidator(_address)], ...] = Field(
-        min_length=1, description="addresses of all members"
-    )
-    threshold: Annotated[int, Whole(1, 1000)]
-    signers: tuple[WalletSpec, ...] = Field(default=(), description="members whose keys are at hand")
-    signs: SignaturesSpec | None = None
-
-    @model_validator(mode="after")
-    def _checked(self) -> Self:
-        if self.threshold > len(self.wallets):
-            raise wrong("more than there are wallets", "Write how many must sign.", at="threshold")
-        if self.signs is None and self.threshold > len(self.signers):
-            raise wrong(
-                "more than there are signers", "Add signers, or `signs` with what others signed.", at="threshold"
-            )
-        return self
-
-
-class SessionSpec(_Part):
-    """A session id and its signature, given by whoever rents the machine."""
-
-    id: SecretRef
-    sign: SecretRef
-
-
-class IdentitySpec(_Part):
-    """Who asks: exactly one of wallet, multisig, sessions and nodeKey."""
-
-    wallet: WalletSpec | None = None
-    multisig: MultisigSpec | None = None
-    sessions: dict[str, SessionSpec] | None = Field(default=None, description="by Node name or node id")
-    node_key: SecretRef | None = Field(default=None, description="private key of a bare-metal manager, 64 hex digits")
-    address: Annotated[str, AfterValidator(_address)] | None = Field(
-        default=None, description="SS58 address; required for multisig, and to own a Network"
-    )
-
-    @property
-    def made_of(self) -> str:
-        """`wallet`, `multisig`, `sessions` or `nodeKey`."""
-        parts = {
-            "wallet": self.wallet, "multisig": self.multisig, "sessions": self.sessions, "nodeKey": self.node_key
-        }  # fmt: skip
-        return next(name for name, part in parts.items() if part is not None)
-
-    @model_validator(mode="after")
-    def _checked(self) -> Self:
-        if sum(v is not None for v in (self.wallet, self.multisig, self.sessions, self.node_key)) != 1:
-            raise wrong("expected exactly one of wallet, multisig, sessions and nodeKey", "Leave one of them.")
-        if self.address is None and self.multisig is not None:
-            raise wrong(
-                "address is required with multisig", "Add `address:`: the account that is derived is held to it."
-            )
-        return self
-
-
-class StateSpec(_Part):
+class StateSpec(Part):
     """Where the state is kept."""
 
     backend: Literal["local", "http", "postgres", "objectstore"] = "local"
@@ -281,7 +176,7 @@ _FIELDS_OF = {
 _SCHEMES = {"postgres": ("postgresql", "postgres"), "objectstore": ("s3", "gs", "az")}
 
 
-class OlderKey(_Part):
+class OlderKey(Part):
     """A key that opens what was written before: exactly one of these."""
 
     passphrase: SecretRef | None = None
@@ -296,7 +191,7 @@ class OlderKey(_Part):
         return self
 
 
-class EncryptionSpec(_Part):
+class EncryptionSpec(Part):
     """State, journal and plan files are encrypted; each of these keys opens them."""
 
     passphrase: SecretRef | None = Field(default=None, description="a text; the key is made of it by Argon2id")
@@ -316,13 +211,13 @@ class EncryptionSpec(_Part):
         return self
 
 
-class EnvironmentSpec(_Part):
+class EnvironmentSpec(Part):
     """What `-e NAME` adds."""
 
     variables: tuple[str, ...] = Field(default=(), description="YAML files of variables, relative to the project")
 
 
-class ThresholdsSpec(_Part):
+class ThresholdsSpec(Part):
     """How much may go at once without being said, and which warnings stop a plan."""
 
     max_removals: Annotated[int, Whole(0, 100)] = Field(default=50, description="percent of the resources in state")
@@ -331,7 +226,7 @@ class ThresholdsSpec(_Part):
     )
 
 
-class MoveSpec(_Part):
+class MoveSpec(Part):
     """A document that was renamed: what is bound to the old address is that of the new one."""
 
     from_: ResourceAddress = Field(alias="from", description="the address before, such as VirtualMachine/old")
@@ -346,7 +241,7 @@ def _zone(value: str) -> str:
     return value
 
 
-class PolicySpec(_Part):
+class PolicySpec(Part):
     """What is not to be done, or not without a warning. Checked with every plan, and again before it is applied."""
 
     name: Name
@@ -370,7 +265,7 @@ class PolicySpec(_Part):
         return self
 
 
-class ProjectSpec(_Part):
+class ProjectSpec(Part):
     """A project."""
 
     uid: Uid = Field(description="random; the ids of VMs are derived from it; never copy it from another project")
