@@ -1,4 +1,4 @@
-"""The project file, `dbc-iac.yaml`: client nodes, variables, where state and manifests are.""""""
+"""The project file, `dbc-iac.yaml`: client nodes, variables, where state and manifests are."""
 
 from __future__ import annotations
 
