@@ -34,6 +34,14 @@ class StoredImage:
     size_gib: Fraction | None
 
 
+def stored_size(size: Fraction | None) -> str:
+    """The size of a file as exactly as a node tells it, in the largest unit that it fills: 163.2Mi."""
+    for unit, of_gib in (("Gi", 1), ("Mi", 1024), ("Ki", 1024**2)):
+        if size is not None and size * of_gib >= 1:
+            return f"{float(size * of_gib):.2f}".rstrip("0").rstrip(".") + unit
+    return "?" if size is None else f"{round(size * 1024**3)}B"
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """Of a transfer. Not active means finished, failed, stopped, or never begun."""

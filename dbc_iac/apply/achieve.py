@@ -155,7 +155,7 @@ class _Chase:
             case Sight.MET:
                 return self._met(seen)
             case Sight.FAILED:
-                return Ending(Verdict.FAILED, seen.text, broken=self.goal.creates and bool(self.goal.id))
+                return Ending(Verdict.FAILED, seen.text, broken=seen.broken)
             case Sight.BROKEN if self.accepted:
                 return Ending(Verdict.FAILED, seen.text)
             case Sight.WAITING:

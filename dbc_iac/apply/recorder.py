@@ -127,8 +127,10 @@ class Recorder:
         elif goal.deletes:
             self._write(self._ledger.gone, goal.address, goal.id)
             self._forget(goal.address, goal.id, change)
-        elif goal.fields:
-            self._applied(goal.address, goal.fields, ())
+        else:
+            self._resolved(goal.address, seen.resolved)
+            if goal.fields:
+                self._applied(goal.address, goal.fields, ())
         self._write(self._ledger.met, goal.address, goal.name)
 
     def uncertain(self, goal: Goal) -> None:
@@ -205,6 +207,12 @@ class Recorder:
     def _put(self, binding: Binding, left: Binding | None = None) -> None:
         self._bindings[binding.address] = binding
         self._write(self._ledger.bind, binding, left)
+
+    def _resolved(self, address: str, resolved: Mapping[str, Json]) -> None:
+        """What has come to be known of an object that is bound."""
+        bound = self._bindings.get(address)
+        if bound is not None and {**bound.resolved, **resolved} != bound.resolved:
+            self._put(bound.model_copy(update={"resolved": {**bound.resolved, **resolved}}))
 
     def _applied(self, address: str, fields: Mapping[str, Json], uncertain: tuple[str, ...]) -> None:
         bound = self._bindings.get(address)

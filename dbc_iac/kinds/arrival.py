@@ -73,13 +73,15 @@ class SnapshotArrived(Goal):
 
     async def stored(self, reader: Reader, file: str) -> Seen:
         """Of an upload that has ended: whether the centre has the file, and whether it can be whole."""
+        key = (self.reach.target, self.vm, self.id)
+        course = reader.courses.get(key, Course())
         listed = await reader.centre(self.reach, self.image_server)
-        if isinstance(listed, Unreadable):
+        if isinstance(listed, Unreadable):  # one that died has cut the upload off
+            reader.courses[key] = course.missed()
             return Seen(Sight.UNKNOWN, listed.reason)
         stored = listed.value.get(file)
         if stored is None or not stored.size_gib:
             return Seen(Sight.FAILED, f"its upload ended, and {file} is not in the image centre ({_AGAIN})")
-        course = reader.courses.get((self.reach.target, self.vm, self.id), Course())
         if self.believed or course.whole(asyncio.get_running_loop().time()):
             return Seen(Sight.MET)
         if not course.seen:

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from dbc_iac.api.storage import StoredImage, stored_size
 from dbc_iac.diagnostics import Diagnostic, ExitCode
 from dbc_iac.kinds.files import SUFFIX, FileAt
 from dbc_iac.kinds.kind import Machine
 from dbc_iac.kinds.reach import Reach
 from dbc_iac.kinds.reader import Unreadable
 from dbc_iac.kinds.resource import Inventory, Resource
+from dbc_iac.values import Json
 
 
 def through_image_client(reach: Reach, inventory: Inventory) -> Reach:
@@ -35,6 +37,35 @@ def check_file(resource: Resource[Any], path: str, file: str | None) -> Iterator
             detail="It hides files with `data` in the name, and those that begin with vm_ are disks of VMs.",
             remedy="Use another file name.",
         )
+
+
+SIZE = "size"
+"""Under this path a copy keeps the size that it had when it was made."""
+UNTOLD_SIZE = stored_size(None)
+
+
+def broken_off(what: str, file: str, copy: StoredImage | None, source: StoredImage, place: str) -> str:
+    """A transfer that ended, and has not brought the whole file to its place."""
+    if copy is None:
+        return f"the {what} ended, and {file} is not {place}"
+    sizes = f"{stored_size(copy.size_gib)} of {stored_size(source.size_gib)}"
+    return f"the {what} broke off: {sizes} of {file} are {place}"
+
+
+def incomplete(copy: StoredImage, source: StoredImage | None, made: Json, where: str) -> tuple[str, tuple[str, ...]]:
+    """Why a copy of a file is not whole (empty: nothing tells that), and notes. `made`: the size that it was made with.
+
+    A transfer that broke off leaves a part under the final name, and only the sizes tell. Both are rounded by one
+    formula: what they hide, nothing shows.
+    """
+    now, wanted = stored_size(copy.size_gib), stored_size(source.size_gib if source is not None else None)
+    if UNTOLD_SIZE in {now, wanted} or now == wanted:
+        return "", ()
+    if now == made:
+        return "", (
+            f"{where} has another version of it ({wanted}; the copy has {now}): a new `refresh` transfers that",
+        )
+    return f"it has {now} of {wanted} of the file in {where}: a transfer broke off, or the file was replaced", ()
 
 
 def is_fetched(file: FileAt, inventory: Inventory) -> bool:

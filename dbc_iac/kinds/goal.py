@@ -47,12 +47,16 @@ class Sight(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The result of looking: `text` for people, `id` where the object's identity came to be known."""
+    """The result of looking: `text` for people, `id` where the object's identity came to be known.
+
+    `broken`: the creation has failed, and has left an object that is of no use: it is managed all the same.
+    """
 
     sight: Sight
     text: str = ""
     id: str = ""
     resolved: Mapping[str, Json] = field(default_factory=dict)
+    broken: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """Image: an image file on a node, fetched from an image centre. API: /images/{download,downloadprogress,delete}.
 
-`done` says nothing: a download has succeeded when the node lists the file with the size that the centre has. A download
-overwrites a file of the same name, whoever uses it.
+`done` says nothing: a download has succeeded when the node lists the file with the size that the centre has. One that
+broke off has left a part of that name; so every plan compares the sizes. A download overwrites a file of the same name,
+whoever uses it.
 """
 
 from __future__ import annotations
@@ -17,9 +18,19 @@ from dbc_iac.api import wire
 from dbc_iac.api.calls import CallClass
 from dbc_iac.api.endpoints import images
 from dbc_iac.api.outcome import Outcome
-from dbc_iac.api.storage import StoredImage
+from dbc_iac.api.storage import stored_size
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
-from dbc_iac.kinds.centre import check_centre, check_file, is_fetched, through_image_client, unknown_centre
+from dbc_iac.kinds.centre import (
+    SIZE,
+    UNTOLD_SIZE,
+    broken_off,
+    check_centre,
+    check_file,
+    incomplete,
+    is_fetched,
+    through_image_client,
+    unknown_centre,
+)
 from dbc_iac.kinds.files import BASE, FileAt, files_at, image_file, root_of_snapshot, with_base
 from dbc_iac.kinds.goal import Goal, Hands, Seen, Sight
 from dbc_iac.kinds.kind import Kind, Machine, Observation, Sought, Task, register, unread
@@ -33,12 +44,15 @@ from dbc_iac.kinds.types import FileName, Flag, Token
 from dbc_iac.values import Json
 
 _OTHER = "other"
-"""Observed where a file of that name is there that is not the image centre's."""
+"""Observed where a file of that name is there that is not the image centre's, or a part of that."""
 _sent_once = Rule(Behaviour.CREATE_ONLY, not_reported=True)
 
 
 class ImageSpec(Spec):
-    """An image file in a node's /data: a file of an image centre, or the file of a snapshot."""
+    """An image file in a node's /data: a file of an image centre, or the file of a snapshot.
+
+    Every plan compares its size with that in the image centre: what a broken transfer has cut is completed.
+    """
 
     node: Annotated[str, replaced, Reference("Node")] = Field(description="name of the Node")
     file: Annotated[FileName | None, replaced] = Field(default=None, description="name of the file; or `snapshot`")
@@ -99,13 +113,15 @@ class ImageExists(Goal):
         if wanted is None:
             return Seen(Sight.FAILED, f"{self.id} is not in image centre {self.image_server}")
         found = there.value.get(self.id)
-        same = found is not None and found.size_gib == wanted.size_gib
-        if not same and self.begun:
-            return Seen(Sight.FAILED, f"the download ended, and {self.id} is not on the node as it is in the centre")
-        if not same:
+        if found is not None and UNTOLD_SIZE in {stored_size(found.size_gib), stored_size(wanted.size_gib)}:
+            return Seen(Sight.UNKNOWN, f"the size of {self.id} is not told")
+        if found is None or found.size_gib != wanted.size_gib:
+            if self.begun:
+                return Seen(Sight.FAILED, broken_off("download", self.id, found, wanted, "on the node"))
             return await still_used(reader, self.reach, self.users) or Seen(Sight.UNMET)
         base = self.fields.get(BASE)
-        return Seen(Sight.MET, id=self.id, resolved={"file": self.id, BASE: base} if base else {})
+        resolved: dict[str, Json] = {"file": self.id, BASE: base} if base else {}
+        return Seen(Sight.MET, id=self.id, resolved={**resolved, SIZE: stored_size(found.size_gib)})
 
     def begins(self) -> Goal:
         return replace(self, begun=True)
@@ -135,6 +151,15 @@ class ImageFetched(ImageExists):
         if self.begun:
             return await super().look(reader)
         return await still_used(reader, self.reach, self.users) or Seen(Sight.UNMET)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageWhole(ImageExists):
+    """The file of which only a part is there has the size that the image centre has."""
+
+    name = "image-whole"
+    creates = False
+    overwrites: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -267,33 +292,41 @@ class Image(Kind[ImageSpec]):
         if sought.id not in there.value:
             return Observation(False, id=sought.id)
         values: dict[str, Json] = {"file": sought.id, "node": sought.reach.target}
-        if sought.binding is not None or not await _is_another(sought, there.value[sought.id], reader):
-            return Observation(True, id=sought.id, values=values)
-        note = f"another {sought.id} is there: it is overwritten with that of {server}"
-        return Observation(True, id=sought.id, values={**values, _OTHER: True}, notes=(note,))
+        stored = await reader.centre(sought.reach, server)
+        source = stored.value.get(sought.id) if isinstance(stored, Known) else None
+        made = sought.binding.resolved.get(SIZE) if sought.binding is not None else None
+        unfinished, notes = incomplete(there.value[sought.id], source, made, server)
+        if unfinished:
+            values[_OTHER] = True
+            notes = (f"the {sought.id} that is there is overwritten with that of {server}",)
+        return Observation(
+            True, id=sought.id, values=values, notes=notes, unfinished=unfinished, partial=bool(unfinished)
+        )
 
     def natural_key(self, resource: Resource[ImageSpec], inventory: Inventory) -> str:
         """The image centre: files made from another image are listed only where it has them too."""
         return resource.spec.image_server
 
-    def adopt(self, task: Task) -> Iterator[Goal]:
-        for goal in self.create(task):
-            yield replace(goal, overwrites=True, users=task.users) if task.observed.get(_OTHER) else goal
-
-    def create(self, task: Task) -> Iterator[ImageExists]:
+    def create(self, task: Task) -> Iterator[Goal]:
         file = str(task.desired["file"])
-        later = file.startswith("Snapshot/")
+        later, overwrites = file.startswith("Snapshot/"), bool(task.observed.get(_OTHER))
         yield ImageExists(
             address=task.address, reach=task.reach, id="" if later else file, generation=task.generation,
             fields=task.desired, image_server=str(task.desired["imageServer"]), source=file if later else "",
-            patience=task.patience or 7200.0,
+            users=task.users if overwrites else {}, overwrites=overwrites, patience=task.patience or 7200.0,
         )  # fmt: skip
 
     def update(self, task: Task) -> Iterator[Goal]:
+        server = str(task.desired["imageServer"])
         if "refresh" in task.changed:
             yield ImageFetched(
-                address=task.address, reach=task.reach, id=task.id, image_server=str(task.desired["imageServer"]),
+                address=task.address, reach=task.reach, id=task.id, image_server=server,
                 fields={"refresh": task.desired.get("refresh")}, users=task.users, patience=task.patience or 7200.0,
+            )  # fmt: skip
+        elif task.observed.get(_OTHER):
+            yield ImageWhole(
+                address=task.address, reach=task.reach, id=task.id, image_server=server, users=task.users,
+                patience=task.patience or 7200.0,
             )  # fmt: skip
         if "retain" in task.changed:
             yield ImageKept(
@@ -343,13 +376,6 @@ def _missing(resource: Resource[ImageSpec], file: str, machine: Machine) -> Iter
         remedy=f"Did you mean {close[0]}?" if close else "Check the name: `dbc-iac image list --centre` lists them.",
         exit_code=ExitCode.REFUSED,
     )
-
-
-async def _is_another(sought: Sought, there: StoredImage, reader: Reader) -> bool:
-    """Whether the centre has a file of that name with another size."""
-    stored = await reader.centre(sought.reach, sought.key)
-    wanted = stored.value.get(sought.id) if isinstance(stored, Known) else None
-    return wanted is not None and wanted.size_gib != there.size_gib
 
 
 def _without_base(resource: Resource[ImageSpec], base: str, machine: Machine) -> Iterator[Diagnostic]:

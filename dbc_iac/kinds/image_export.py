@@ -16,9 +16,17 @@ from dbc_iac.api import wire
 from dbc_iac.api.calls import CallClass
 from dbc_iac.api.endpoints import images
 from dbc_iac.api.outcome import Outcome
-from dbc_iac.api.storage import StoredImage
+from dbc_iac.api.storage import StoredImage, stored_size
 from dbc_iac.diagnostics import Diagnostic, Severity
-from dbc_iac.kinds.centre import check_centre, check_file, through_image_client
+from dbc_iac.kinds.centre import (
+    SIZE,
+    UNTOLD_SIZE,
+    broken_off,
+    check_centre,
+    check_file,
+    incomplete,
+    through_image_client,
+)
 from dbc_iac.kinds.files import FileAt, files_at, image_file
 from dbc_iac.kinds.goal import Goal, Hands, Seen, Sight
 from dbc_iac.kinds.kind import Kind, Machine, Observation, Sought, Task, register, unread
@@ -31,9 +39,15 @@ from dbc_iac.kinds.spec import Reference, Spec
 from dbc_iac.kinds.types import FileName, Token
 from dbc_iac.values import Json
 
+_OTHER = "other"
+"""Observed where the image centre has another file of that name, or a part of this one."""
+
 
 class ImageExportSpec(Spec):
-    """A copy of a node's image file in an image centre. It is never deleted there."""
+    """A copy of a node's image file in an image centre. It is never deleted there.
+
+    Every plan compares its size with that on the node: what a broken transfer has cut is sent again.
+    """
 
     node: Annotated[str, replaced, Reference("Node")] = Field(description="name of the Node that has the file")
     file: Annotated[FileName, replaced, Reference("Image", unless=".qcow2")] = Field(
@@ -75,31 +89,22 @@ class ExportExists(Goal):
         progress = await reader.upload(self.reach, f"/data/{self.id}")
         if isinstance(progress, Known) and progress.value.active:
             return Seen(Sight.WAITING, f"is uploading ({progress.value.percent}%)")
-        mine = await self._here(reader)
+        mine = await _on_node(reader, self.reach, self.id, self.image_server)
         if isinstance(mine, Unreadable):
             return Seen(Sight.UNKNOWN, mine.reason)
         if mine is None:
             return Seen(Sight.FAILED, f"{self.id} is not listed on the node")
         stored = await reader.centre(self.reach, self.image_server)
         found = stored.value.get(self.id) if isinstance(stored, Known) else None
+        if found is not None and UNTOLD_SIZE in {stored_size(found.size_gib), stored_size(mine.size_gib)}:
+            return Seen(Sight.UNKNOWN, f"the size of {self.id} is not told")
         # An empty centre cannot be told from one that is not reached: a file is sent to it all the same.
-        same = found is not None and found.size_gib == mine.size_gib
-        if self.begun and not same:
-            what = "is not in the image centre" if found is None else "is not whole in the image centre"
-            return Seen(Sight.FAILED, f"the upload ended, and {self.id} {what}")
-        return Seen(Sight.MET, id=self.id) if same else Seen(Sight.UNMET)
-
-    async def _here(self, reader: Reader) -> StoredImage | Unreadable | None:
-        """The file on the node. One that is made from another is listed only with a centre that has it, too."""
-        centres = await reader.image_servers(self.reach)
-        others = centres.value if isinstance(centres, Known) else ()
-        for server in dict.fromkeys((self.image_server, *others)):
-            there = await reader.node_images(self.reach, server)
-            if isinstance(there, Unreadable):
-                return there
-            if self.id in there.value:
-                return there.value[self.id]
-        return None
+        if self.begun and isinstance(stored, Unreadable):
+            return Seen(Sight.FAILED, f"the upload ended, and what arrived is not known: {stored.reason}")
+        if found is None or found.size_gib != mine.size_gib:
+            broken = broken_off("upload", self.id, found, mine, f"in {self.image_server}")
+            return Seen(Sight.FAILED, broken) if self.begun else Seen(Sight.UNMET)
+        return Seen(Sight.MET, id=self.id, resolved={SIZE: stored_size(found.size_gib)})
 
     def begins(self) -> Goal:
         return replace(self, begun=True)
@@ -126,6 +131,27 @@ class ExportSent(ExportExists):
 
     async def look(self, reader: Reader) -> Seen:
         return await super().look(reader) if self.begun else Seen(Sight.UNMET)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportWhole(ExportExists):
+    """The file of which only a part is there has the size that the node has."""
+
+    name = "export-whole"
+    creates = False
+
+
+async def _on_node(reader: Reader, reach: Reach, file: str, server: str) -> StoredImage | Unreadable | None:
+    """The file on the node. One that is made from another is listed only with a centre that has it, too."""
+    centres = await reader.image_servers(reach)
+    others = centres.value if isinstance(centres, Known) else ()
+    for one in dict.fromkeys((server, *others)):
+        there = await reader.node_images(reach, one)
+        if isinstance(there, Unreadable):
+            return there
+        if file in there.value:
+            return there.value[file]
+    return None
 
 
 @register
@@ -198,7 +224,16 @@ class ImageExport(Kind[ImageExportSpec]):
         if sought.id not in stored.value:
             return Observation(False, id=sought.id)
         values: dict[str, Json] = {"file": sought.id, "imageServer": server}
-        return Observation(True, id=sought.id, values=values)
+        mine = await _on_node(reader, sought.reach, sought.id, server)
+        source = mine if isinstance(mine, StoredImage) else None
+        made = sought.binding.resolved.get(SIZE) if sought.binding is not None else None
+        unfinished, notes = incomplete(stored.value[sought.id], source, made, sought.reach.name)
+        if unfinished:
+            values[_OTHER] = True
+            notes = (f"the {sought.id} that is in {server} is overwritten with that of {sought.reach.name}",)
+        return Observation(
+            True, id=sought.id, values=values, notes=notes, unfinished=unfinished, partial=bool(unfinished)
+        )
 
     def natural_key(self, resource: Resource[ImageExportSpec], inventory: Inventory) -> str:
         return resource.spec.image_server
@@ -217,4 +252,9 @@ class ImageExport(Kind[ImageExportSpec]):
             yield ExportSent(
                 address=task.address, reach=task.reach, id=task.id, image_server=str(task.desired["imageServer"]),
                 fields={"refresh": task.desired.get("refresh")}, patience=task.patience or 7200.0,
+            )  # fmt: skip
+        elif task.observed.get(_OTHER):
+            yield ExportWhole(
+                address=task.address, reach=task.reach, id=task.id, image_server=str(task.desired["imageServer"]),
+                patience=task.patience or 7200.0,
             )  # fmt: skip

@@ -55,6 +55,8 @@ class Observation:
     """Fields that are told from names: enough to ask about when it is taken in, not to make it anew for."""
     unfinished: str = ""
     """What of its creation is left to prove or to do, though it is there; empty where nothing is."""
+    partial: bool = False
+    """Only a part of it is there, and is made whole by the same call that makes it."""
     hidden: frozenset[str] = frozenset()
     """Paths of secrets that are not shown just now, and so not compared."""
 

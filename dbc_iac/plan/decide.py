@@ -297,6 +297,10 @@ def _unbound(
                 problems.add(warned)
             return replace(seen, action=Action.ADOPT, reasons=("it exists already and is ours",))
         begun = candidate.begun
+        if observation.partial:
+            reason = f"an earlier run did not finish it: {observation.unfinished}"
+            fields = tuple(initial(kind, base.desired, base.secrets))
+            return replace(seen, action=Action.CREATE, reasons=(reason,), fields=fields)
         reason = "an earlier run created it and could not say so"
         return replace(seen, action=Action.ADOPT, reasons=(reason,), applied=begun.applied if begun else {})
     fields = tuple(initial(kind, base.desired, base.secrets))

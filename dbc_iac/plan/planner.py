@@ -24,7 +24,7 @@ from dbc_iac.plan.rails import rails, stays_on
 from dbc_iac.plan.refresh import World, refresh, remembered
 from dbc_iac.plan.renames import likely_renames
 from dbc_iac.plan.session import Options, Session
-from dbc_iac.plan.standing import in_use, with_users
+from dbc_iac.plan.standing import spare_used, with_users
 from dbc_iac.plan.steps import compile_steps
 from dbc_iac.plan.targets import check_named, leave_holders, left_out, left_with, targeted
 from dbc_iac.values import Json
@@ -55,7 +55,8 @@ async def make_plan(session: Session, options: Options) -> Plan:
     if not options.offline:
         problems.extend(await preflight(session, world, changes))
     problems.extend(rails(session, changes, options))
-    problems.extend(in_use(session, decisions.changes, changes))
+    changes, used = spare_used(session, decisions.changes, changes)
+    problems.extend(used)
     changes = with_users(changes)
     problems.extend(likely_renames(changes))
     problems = _placed(problems, session, world)

@@ -81,15 +81,55 @@ def _external(inventory: Inventory) -> dict[str, frozenset[FileAt]]:
     return {r.address: kind_of(r.kind).stands_on(kind_of(r.kind).desired(r, inventory)) for r in found}
 
 
-def in_use(session: Session, everything: Mapping[str, Change], chosen: Mapping[str, Change]) -> Iterator[Diagnostic]:
-    """What takes a file away while something that stays is made from it. `chosen`: the changes that are to be made."""
-    external = _external(session.inventory)
+def spare_used(
+    session: Session, everything: Mapping[str, Change], chosen: Mapping[str, Change]
+) -> tuple[dict[str, Change], list[Diagnostic]]:
+    """Refuse what takes a file away while something that stays is made from it. `chosen`: the changes to make.
+
+    The changes come back without those that only complete a file: one that is in use is left as it is, with a warning.
+    """
+    external, kept = _external(session.inventory), dict(chosen)
+    problems: list[Diagnostic] = []
     for change, goal, file in _spoiling(chosen):
         others = [c for c in everything.values() if c.address != change.address]
         staying = {c.address for c in others if file in _left_on(c, chosen.get(c.address), goal)}
         staying |= {a for a, files in external.items() if file in files}
-        if staying:
-            yield _refused(session, change, goal, file, sorted(staying))
+        if not staying:
+            continue
+        problem = _refused(session, change, goal, file, sorted(staying))
+        if _only_completes(change):
+            kept[change.address] = replace(change, action=Action.NO_OP, fields=(), notes=change.reasons)
+            problem = _left_incomplete(problem, change, file, sorted(staying), _made_from(file, chosen))
+        problems.append(problem)
+    return kept, problems
+
+
+def _only_completes(change: Change) -> bool:
+    """Whether no document asks for anything: only a part of the file is there."""
+    return (change.action is Action.UPDATE and not change.fields) or change.action is Action.CREATE
+
+
+def _made_from(file: FileAt, chosen: Mapping[str, Change]) -> list[str]:
+    """The addresses of what is to be made from a file."""
+    made = (c for c in chosen.values() if c.action in {Action.CREATE, Action.REPLACE})
+    return sorted(c.address for c in made if file in kind_of(c.kind).stands_on(c.desired))
+
+
+def _left_incomplete(
+    problem: Diagnostic, change: Change, file: FileAt, users: list[str], coming: list[str]
+) -> Diagnostic:
+    """A warning; an error where more would be made from a part of a file."""
+    what = f"{', '.join(coming)} would be made from it" if coming else f"{', '.join(users)} use it"
+    return replace(
+        problem,
+        severity=Severity.ERROR if coming else Severity.WARNING,
+        code="image-incomplete",
+        summary=f"{file.name} on {change.node} is not whole, and {what}",
+        detail=f"{'; '.join(change.reasons)}. It is not overwritten while {', '.join(users)} use it.",
+        remedy=f"If the image server still has the file that they were made from: `dbc-iac image download {file.name} "
+        "--overwrite`; else use another file name, and replace them.",
+        exit_code=ExitCode.REFUSED if coming else ExitCode.OK,
+    )
 
 
 def with_users(changes: Mapping[str, Change]) -> dict[str, Change]:

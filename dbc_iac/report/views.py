@@ -49,15 +49,6 @@ def gib(size: Fraction | None) -> str:
     return f"{int(size)}Gi" if size.denominator == 1 else f"{float(size):.2f}Gi"
 
 
-def stored_size(size: Fraction | None) -> str:
-    """The size of a file, in the unit that says something of it: an empty disk's snapshot has 192Ki."""
-    for unit, of_gib in (("Gi", 1), ("Mi", 1024), ("Ki", 1024**2)):
-        if size is not None and size * of_gib >= 1:
-            amount = size * of_gib
-            return f"{int(amount)}{unit}" if amount.denominator == 1 else f"{float(amount):.1f}{unit}"
-    return "?" if size is None else f"{round(size * 1024**3)}B"
-
-
 def harmless(text: str) -> str:
     """Without control characters: a name or a log line must not steer the reader's terminal."""
     return "".join(c if c.isprintable() else " " for c in text)

@@ -11,7 +11,7 @@ from dbc_iac.api import wire
 from dbc_iac.api.calls import CallClass
 from dbc_iac.api.endpoints import images
 from dbc_iac.api.outcome import Done, Outcome
-from dbc_iac.api.storage import StoredImage
+from dbc_iac.api.storage import StoredImage, stored_size
 from dbc_iac.cli.app import App
 from dbc_iac.cli.day2 import names
 from dbc_iac.cli.day2.console import Console, run
@@ -29,7 +29,7 @@ from dbc_iac.kinds.image_export import ExportExists
 from dbc_iac.kinds.reach import Reach
 from dbc_iac.kinds.reader import Known, Reader, Unreadable
 from dbc_iac.plan.standing import users_of
-from dbc_iac.report.views import members, stored_size, table
+from dbc_iac.report.views import members, table
 from dbc_iac.values import Json
 
 centre_option = click.option("--centre", default="", metavar="ID", help="Image centre; default: the only one.")

@@ -57,7 +57,7 @@ class VmExists(Goal):
         if status in TRANSITIONAL:
             return Seen(Sight.WAITING, status)
         if status == "create error":
-            return Seen(Sight.FAILED, "create error: see the reason with the VM's log on the node")
+            return Seen(Sight.FAILED, "create error: see the reason with the VM's log on the node", broken=True)
         details = await reader.vm(self.reach, self.id)
         if isinstance(details, Unreadable) or details.value is None:
             return Seen(Sight.UNKNOWN, "the VM is listed, but its details cannot be read")
