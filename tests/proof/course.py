@@ -5,6 +5,7 @@ Steps are data (a name and values), so that a course which failed is kept as a f
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,11 +16,13 @@ from dbc_iac.emulator.admin import Admin
 from tests.projects import NODE_ID, document, project, vm
 from tests.proof.ends import Interposed, Point
 from tests.proof.lab import FOREIGN, MANAGER, SECRETS, SERVER_ID, WORLD, apply_command, lab, ours, server, theirs
+from tests.proof.losing import Losing
 from tests.proof.watch import SECONDS_OFF, Wanted, Watch, extra, mine, named
 
-LAN = document("Network", "training", {"via": "gpu-a", "cidr": "192.168.66.0/24"})
-IMAGE = document("Image", "torch", {"node": "gpu-a", "file": "torch.qcow2", "imageServer": "ID_1", "retain": False})
-EXPORT = document("ImageExport", "copy", {"node": "gpu-a", "file": "win10.qcow2", "imageServer": "ID_2"})
+LAN = {"name": "training", "via": "gpu-a", "cidr": "192.168.66.0/24"}
+IMAGE = {"node": "gpu-a", "file": "torch.qcow2", "imageServer": "ID_1", "retain": False}
+EXPORT = {"node": "gpu-a", "file": "win10.qcow2", "imageServer": "ID_2"}
+LOGIN = {"username": "dbc", "password": {"env": "PW"}}
 FILES = [{"name": n} for n in ("ubuntu.qcow2", "win10.qcow2", "debian.qcow2")]
 PORTS = {"a": {"ssh": 20100, "vnc": 20101}, "b": {"ssh": 20200, "vnc": 20201}}
 Step = tuple[str, Mapping[str, Any]]
@@ -32,12 +35,16 @@ def world(*, running: bool, durations: Mapping[str, float], agent: bool) -> dict
     return {"gpuNodes": [{**node, **changed, **({"vms": []} if running else {})}]}
 
 
-class Course:
+class Course(Losing):
     """`world`: arguments of `world` above."""
 
     def __init__(self, given: Mapping[str, Any]) -> None:
         self._folder = tempfile.TemporaryDirectory()
         self.emulated = lab(Path(self._folder.name), world=world(**given))
+        self.project_file = (self.emulated.project.directory / "dbc-iac.yaml").read_text(encoding="utf-8")
+        self.login = LOGIN if given["agent"] else None
+        self.names: dict[str, str] = {}
+        self.moved: list[tuple[str, str]] = []
         if given["running"]:
             vm_ = {"task_id": FOREIGN, "gpus": 1, "vnc_port": 5999}
             admin = Admin(self.emulated.network)
@@ -111,6 +118,16 @@ class Course:
                 if fields["network"]:
                     self.want_vm(name, **{**fields, "network": False})
 
+    def rename(self, kind: str, name: str) -> None:
+        """Another name for a document, whose object stays; the old one is in `moved`."""
+        before = self.name(kind, name)
+        self.names[f"{kind}/{name}"] = f"{name}{len(self.moved) + 1}"
+        self.moved.append((f"{kind}/{before}", f"{kind}/{self.name(kind, name)}"))
+
+    def name(self, kind: str, name: str) -> str:
+        """Of the document by now."""
+        return self.names.get(f"{kind}/{name}", name)
+
     # -- the world ---------------------------------------------------------------------------------
 
     def fault(self, op: str, kind: Any, nth: int, seconds: int) -> None:
@@ -146,8 +163,8 @@ class Course:
         for vm_ in self._mine().values():
             assert max(extra(vm_), default=0) <= max(self.sizes.values(), default=0)
 
-    def finish(self) -> None:
-        """Late calls land, faults end, and within two applies everything is as the documents say."""
+    def converge(self) -> None:
+        """Late calls land, faults end, and two applies bring about all that the documents say."""
         self.emulated.network.faults.clear()
         self._release()
         self.emulated.settle(1200)
@@ -157,6 +174,10 @@ class Course:
         self.emulated.settle(1200)
         result = self._run(Interposed(self.emulated, watch=self.watch))
         assert result is not None and result.code == 0, result
+
+    def finish(self) -> None:
+        """In the end everything is as the documents say."""
+        self.converge()
         plan = self.emulated.run("plan", "--detailed-exitcode")
         assert plan.code == 0, plan
         self.check()
@@ -166,7 +187,7 @@ class Course:
 
     def _is_as_wanted(self) -> None:
         truth, wanted = ours(self.emulated), self.wanted
-        assert truth["vms"] == sorted(
+        assert sorted((name.rstrip("0123456789"), *rest) for name, *rest in truth["vms"]) == sorted(
             (name, "running", sorted([20, 20, *wanted.of(name)]), m["gpus"], m["cpus"])
             for name, m in wanted.vms.items()
         )
@@ -179,8 +200,9 @@ class Course:
             [("new-1", wanted.server)] if wanted.server else []
         )
         for name, there in truth["snapshots"]:
-            asked = sorted(s for s, of in wanted.snapshots.items() if of == name)
-            assert set(there) <= set(asked) if name in self.replaced else sorted(there) == asked
+            vm_name = name.rstrip("0123456789")
+            asked = sorted(s for s, of in wanted.snapshots.items() if of == vm_name)
+            assert set(there) <= set(asked) if vm_name in self.replaced else sorted(there) == asked
         centre = self.emulated.network.centres.get("ID_2")
         assert centre is not None
         assert not wanted.export or "win10.qcow2" in centre.files
@@ -212,26 +234,42 @@ class Course:
         return result
 
     def _write(self) -> None:
-        wanted = self.wanted
+        wanted, name = self.wanted, self.name
+        lan = name("Network", "training")
         machines = [
-            vm(name, ports=PORTS[name], **{**m, "network": "training" if m["network"] else None})
-            for name, m in wanted.vms.items()
+            vm(
+                name("VirtualMachine", v),
+                ports=PORTS[v],
+                login=self.login,
+                **{**m, "network": lan if m["network"] else None},
+            )
+            for v, m in wanted.vms.items()
         ]
-        disks = [document("Disk", d, {"vm": of, "size": f"{size}Gi"}) for d, (of, size) in wanted.disks.items()]
-        snapshots = [document("Snapshot", s, {"vm": of, "imageServer": "ID_2"}) for s, of in wanted.snapshots.items()]
+        disks = [
+            document("Disk", name("Disk", d), {"vm": name("VirtualMachine", of), "size": f"{size}Gi"})
+            for d, (of, size) in wanted.disks.items()
+        ]
+        snapshots = [
+            document(
+                "Snapshot", name("Snapshot", s), {"name": s, "vm": name("VirtualMachine", of), "imageServer": "ID_2"}
+            )
+            for s, of in wanted.snapshots.items()
+        ]
         folder = self.emulated.project.directory
-        kept = (folder / "dbc-iac.yaml").read_text(encoding="utf-8")
-        project(folder, *machines, *disks, *snapshots, *_others(wanted))
-        (folder / "dbc-iac.yaml").write_text(kept, encoding="utf-8")
+        project(folder, *machines, *disks, *snapshots, *self._others())
+        moved = json.dumps([{"from": before, "to": now} for before, now in self.moved])
+        (folder / "dbc-iac.yaml").write_text(f"{self.project_file}  moved: {moved}\n", encoding="utf-8")
 
-
-def _others(wanted: Wanted) -> list[str]:
-    asked = ((True, MANAGER), (wanted.lan, LAN), (wanted.image, IMAGE), (wanted.export, EXPORT))
-    documents = [one for there, one in asked if there]
-    if wanted.server:
-        documents.append(server(wanted.server))
-    if wanted.power:
-        documents.append(
-            document("BareMetalInstance", "box", {"nodeId": SERVER_ID, "identity": "tenant", "power": wanted.power})
+    def _others(self) -> list[str]:
+        wanted = self.wanted
+        box = {"nodeId": SERVER_ID, "identity": "tenant", "power": wanted.power}
+        asked = (
+            (wanted.lan, "Network", "training", LAN),
+            (wanted.image, "Image", "torch", IMAGE),
+            (wanted.export, "ImageExport", "copy", EXPORT),
+            (wanted.power, "BareMetalInstance", "box", box),
         )
-    return documents
+        documents = [document(kind, self.name(kind, named_), spec) for there, kind, named_, spec in asked if there]
+        if wanted.server:
+            documents.append(server(wanted.server, self.name("BareMetalServer", "new")))
+        return [MANAGER, *documents]

@@ -52,11 +52,11 @@ _LAN = document("Network", "training", {"via": "gpu-a", "cidr": "192.168.66.0/24
 MANAGER = document("BareMetalManager", "rack", {"id": MANAGER_ID, "identity": "owner"})
 
 
-def server(ip: str) -> str:
+def server(ip: str, name: str = "new") -> str:
     bmc = {"host": "192.168.0.9", "username": "admin", "password": {"env": "IPMI"}}
     lifecycle = {"preventDestroy": False}
     return document(
-        "BareMetalServer", "new", {"manager": "rack", "uuid": "new-1", "ip": ip, "ipmi": bmc, "lifecycle": lifecycle}
+        "BareMetalServer", name, {"manager": "rack", "uuid": "new-1", "ip": ip, "ipmi": bmc, "lifecycle": lifecycle}
     )
 
 
@@ -126,8 +126,8 @@ _APPLY = ("apply", "--yes", "--allow-empty", "--allow-data-loss", "--max-removal
 
 def apply_command(emulated: Emulated) -> tuple[str, ...]:
     """Removes what the documents do not name any more, the server's identity too, as long as the state has it."""
-    held = "BareMetalServer/new" in emulated.run("state", "list", "--json").json
-    return (*_APPLY, "--destroy-identity", "BareMetalServer/new") if held else _APPLY
+    held = (a for a in emulated.run("state", "list", "--json").json if a.startswith("BareMetalServer/"))
+    return (*_APPLY, *(word for address in held for word in ("--destroy-identity", address)))
 
 
 def ours(emulated: Emulated) -> dict[str, Any]:

@@ -37,6 +37,10 @@ WORLDS = st.fixed_dictionaries(
         ),
     }
 )
+RENAMED = st.sampled_from(
+    ["VirtualMachine/a", "VirtualMachine/b", "Disk/x", "Disk/y", "Snapshot/first", "Snapshot/second", "Network/training",
+     "Image/torch", "ImageExport/copy", "BareMetalServer/new", "BareMetalInstance/box"]
+)  # fmt: skip
 VMS, DISKS, SNAPSHOTS = st.sampled_from("ab"), st.sampled_from("xy"), st.sampled_from(["first", "second"])
 
 
@@ -114,6 +118,16 @@ class RandomCourse(RuleBasedStateMachine):
     @rule(of=st.sampled_from(["record", "call"]), number=st.integers(1, 40), when=st.sampled_from(["before", "after"]))
     def be_ended(self, **values: Any) -> None:
         self._take("struck", **values)
+
+    @rule(address=RENAMED)
+    def rename(self, address: str) -> None:
+        kind, _, name = address.partition("/")
+        self._take("rename", kind=kind, name=name)
+
+    @rule(renamed=st.lists(RENAMED, max_size=3, unique=True), off=st.sampled_from(["", "a", "b"]),
+          how=st.sampled_from(["apply", "rebuild"]), number=st.sampled_from([0, 0, 1, 4, 7, 10, 13, 16]))  # fmt: skip
+    def lose_the_state(self, **values: Any) -> None:
+        self._take("lose_state", **values)
 
     @rule(number=st.integers(1, 16), when=st.sampled_from(["sent", "lost"]), late=st.sampled_from(["", "step", "end"]))
     def lose_a_call(self, **values: Any) -> None:

@@ -1,0 +1,82 @@
+"""A course's step that loses the state: what is there is found again under whatever name, or asked for; never made anew."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from typing import Any
+
+from dbc_iac.emulator.gpu.states import DomainState
+from tests.projects import Emulated
+from tests.proof.ends import Interposed, Point
+from tests.proof.watch import Wanted, Watch, mine, named
+
+
+class Losing:
+    """The part of a course that is about lost states."""
+
+    emulated: Emulated
+    watch: Watch
+    wanted: Wanted
+    replaced: set[str]
+
+    def lose_state(self, renamed: Sequence[str], off: str, how: str, number: int) -> None:
+        """The state is lost when all is as the documents say, and documents are renamed before anybody looks.
+
+        `off`: a VM that is powered off meanwhile. `how`: what recovers it, an `apply` or a `rebuild`; it is ended at record
+        `number`, if that is not 0.
+        """
+        if not self._is_settled():
+            return
+        known = self._bound()
+        shutil.rmtree(self.emulated.project.directory / "state")
+        for address in (a for a in renamed if a in known):
+            self.rename(*address.split("/"))  # type: ignore[attr-defined]
+        self._write()  # type: ignore[attr-defined]
+        ids = [i for i, v in mine(self.emulated.network.truth()).items() if named(v["desc"]) == off]
+        for task_id in ids:
+            self.emulated.admin.set_domain(task_id, DomainState.SHUTOFF)
+        if number:
+            Interposed(self.emulated, Point("record", number, "after"), self.watch).run(*self._recovering(how))
+            self.emulated.settle(60)
+        self._recover(how, known)
+        assert self._bound() == {**self._bound(), **{a: i for a, i in known.items() if not self._is_archived(a)}}
+
+    def _is_settled(self) -> bool:
+        """Bring about all that the documents ask for. Whether there is anything then that a state knows."""
+        self.converge()  # type: ignore[attr-defined]
+        return (self.emulated.project.directory / "state" / "main.json").exists()
+
+    def _bound(self) -> dict[str, str]:
+        """The ids of all that is bound, by kind and the name that a document had first."""
+        listed = self.emulated.run("state", "list", "--json").json
+        shown = {a: self.emulated.run("state", "show", a, "--json").json["id"] for a in listed}
+        return {a.rstrip("0123456789"): i for a, i in shown.items()}
+
+    def _is_archived(self, address: str) -> bool:
+        """A snapshot of an earlier VM: its record went with that."""
+        kind, _, name = address.partition("/")
+        return kind == "Snapshot" and self.wanted.snapshots.get(name) in self.replaced
+
+    def _recovering(self, how: str) -> tuple[str, ...]:
+        return ("apply", "--yes") if how == "apply" else ("state", "rebuild", "--yes")
+
+    def _recover(self, how: str, known: dict[str, str]) -> None:
+        """Answer what is asked for, and nothing else is done than to take in what is there."""
+        plan = self.emulated.run("plan", "--json")
+        if plan.code == 5:
+            asked = [d for d in json.loads(plan.err)["diagnostics"] if d["severity"] == "error"]
+            assert {d["code"] for d in asked} == {"may-exist"}, plan.err
+            maps = [f"--map={d['address']}={known[d['address'].rstrip('0123456789')]}" for d in asked]
+            assert self.emulated.run("state", "rebuild", "--yes", *maps).code == 0
+        else:
+            assert plan.code == 0, plan.err
+            made = [c["address"] for c in plan.json["changes"] if c["action"] not in {"adopt", "no-op", "update"}]
+            assert [a for a in made if not self._is_archived(a.rstrip("0123456789"))] == [], plan.out
+        if how == "rebuild":
+            self._told(self.emulated.run("state", "rebuild", "--yes"), {0, 2})
+        self._told(self._run(Interposed(self.emulated, watch=self.watch)), {0})  # type: ignore[attr-defined]
+
+    def _told(self, result: Any, codes: set[int]) -> None:
+        assert result.code in codes, result.out + result.err
