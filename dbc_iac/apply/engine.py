@@ -230,7 +230,7 @@ class _Engine:
                 await gate.aclose()
                 await gate.enter_async_context(self._gate(draft).window())
             if goal.powers == "on":
-                ending = await Starter(change.kind, task_of(change), goal).start(self._pursuit())
+                ending = await Starter(change.kind, task_of(change), goal).start_or_explain(self._pursuit())
             else:
                 ending = await self._pursuit().achieve(goal)
             parked = parked or (goal.powers == "off" and goal.id == change.old_id != change.id)

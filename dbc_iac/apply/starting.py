@@ -44,6 +44,11 @@ class Starter:
                     return ending
         return ending
 
+    async def start_or_explain(self, by: Pursuit) -> Ending:
+        """Start it; where it is refused in the end, tell who has what it lacks."""
+        ending = await self.start(by)
+        return ending if ending.verdict is not Verdict.FAILED else await self.lacking(by, ending)
+
     async def lacking(self, by: Pursuit, ending: Ending) -> Ending:
         """The ending with who has what it lacks."""
         by.watch.hurry(self.on.reach.target)

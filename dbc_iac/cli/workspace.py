@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 from dbc_iac.api.channel import Channel, Connections
 from dbc_iac.api.secret import SecretText
@@ -92,7 +93,18 @@ class Workspace:
             )
         clients = tuple(spec.clients)
         centre = spec.image_client or clients[0]
-        return Inventory(self.loaded.name, spec.uid, self.app.stack, resources, clients, centre, self._moved)
+        urls = [client.url for client in spec.clients.values()]
+        urls += [url for r in resources.values() if (url := getattr(r.spec, "url", None)) is not None]
+        return Inventory(
+            self.loaded.name,
+            spec.uid,
+            self.app.stack,
+            resources,
+            clients,
+            centre,
+            self._moved,
+            frozenset(port for url in urls if (port := urlsplit(url).port) is not None),
+        )
 
     def check(self) -> Diagnostics:
         """All problems that need no API."""

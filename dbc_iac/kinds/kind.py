@@ -147,6 +147,31 @@ class Holding:
     memory: int = 0
     space: Mapping[str, int] = field(default_factory=dict)
     ports: frozenset[tuple[str, int]] = frozenset()
+    start_ports: frozenset[tuple[str, int]] = frozenset()
+    """Ports that no other may have on the host whenever it starts, whether or not they are its own there."""
+    addresses: frozenset[str] = frozenset()
+    """Public addresses: nobody else can have them, also while it is off."""
+
+    def less(self, other: Holding) -> Holding:
+        """The ports and addresses of this one that the other does not have."""
+        return Holding(
+            ports=self.ports - other.ports,
+            start_ports=self.start_ports - other.start_ports,
+            addresses=self.addresses - other.addresses,
+        )
+
+    def contested(self, other: Holding) -> frozenset[int]:
+        """The ports that keep two resources of one machine from running both."""
+        return frozenset(port for _, port in self._contested(other))
+
+    def clashes(self, other: Holding) -> tuple[str, ...]:
+        """The same with public addresses, in words."""
+        ports = (f"{protocol} port {port}" for protocol, port in sorted(self._contested(other)))
+        return (*ports, *(f"public address {address}" for address in sorted(self.addresses & other.addresses)))
+
+    def _contested(self, other: Holding) -> frozenset[tuple[str, int]]:
+        both = self.ports & other.ports
+        return both | (self.start_ports & other.ports) | (self.ports & other.start_ports)
 
 
 class Kind(ABC, Generic[S]):

@@ -18,6 +18,9 @@ from dbc_iac.kinds.types import Hex64, Order, PortRange
 
 SCREEN = "ports.vnc"
 FIRST_SCREEN_PORT = 5900
+HOST_PORTS = frozenset({22, 5002, 5050})
+"""Where a node's host itself listens, which `auto` never takes: ssh, and DBC's own port as its code and as its shipped
+configuration have it."""
 
 
 class NodeSpec(Spec):
@@ -27,7 +30,9 @@ class NodeSpec(Spec):
     identity: Annotated[str, access] = Field(description="name of one of the project's identities")
     rent_order: Annotated[Order, access] = Field(description="rent order id, or none")
     clients: Annotated[tuple[str, ...], access] = Field(default=(), description="client nodes to ask; default: all")
-    port_range: Annotated[PortRange | None, access] = Field(default=None, description="host ports for `auto`")
+    port_range: Annotated[PortRange | None, access] = Field(
+        default=None, description="host ports for `auto`; 22, 5002, 5050 and those of the project's URLs are left out"
+    )
 
     def ports(self) -> range:
         """The host ports that `auto` may take; empty without a `portRange`."""

@@ -75,6 +75,8 @@ class Inventory:
     image_client: str = ""
     moves: tuple[tuple[str, str], ...] = ()
     """Renames of the project file: (before, now)."""
+    own_ports: frozenset[int] = frozenset()
+    """Where the nodes that the project names listen: they may be on the host of a VM."""
     known: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
     """What the state tells of addresses that stay as they are: `id`, and what was resolved (a snapshot's `file`)."""
 

@@ -21,5 +21,6 @@ def kept(kind: Kind[Any], had: Mapping[str, Json], path: str, ports: range) -> i
     port = had.get(path)
     if not isinstance(port, int):
         return None
-    on_the_host = port >= _LOWEST and ("tcp", port) in kind.holds(had).ports
-    return port if port in ports or on_the_host else None
+    held = kind.holds(had)
+    of_a_range = port >= _LOWEST and ("tcp", port) in held.ports | held.start_ports
+    return port if port in ports or of_a_range else None

@@ -22,11 +22,9 @@ def check_books(
     target: str,
     machine: Machine,
     changes: Mapping[str, Change],
-    strangers: Mapping[str, Holding],
 ) -> Iterator[Diagnostic]:
-    """Problems of all changes on one machine taken together, and with what is not ours there (by id)."""
-    here = {a: c for a, c in changes.items() if (c.reach or c.old_reach).get("target") == target}
-    yield from _ports(session, here, strangers)
+    """Problems of all changes on one machine taken together."""
+    here = on_machine(target, changes)
     if machine.hardware is not None:
         yield from _gpus(session, machine, here)
         yield from _together(session, machine, here)
@@ -34,28 +32,16 @@ def check_books(
         yield from _space(session, machine.hardware, here)
 
 
+def on_machine(target: str, changes: Mapping[str, Change]) -> dict[str, Change]:
+    """The changes of one machine."""
+    return {a: c for a, c in changes.items() if (c.reach or c.old_reach).get("target") == target}
+
+
 def wanted(change: Change) -> Holding:
-    """What a resource takes once the plan is done."""
-    if change.action in {Action.DELETE, Action.FORGET}:
+    """What a resource takes once the plan is done. What is forgotten and there goes on taking it."""
+    if change.action is Action.DELETE or (change.action is Action.FORGET and not change.observed):
         return Holding()
     return kind_of(change.kind).holds(change.desired or change.applied)
-
-
-def _ports(session: Session, here: Mapping[str, Change], strangers: Mapping[str, Holding]) -> Iterator[Diagnostic]:
-    """The node does not compare the ports of stopped VMs, nor forwarded ones: both would clash later."""
-    taken = {port: f"VM {identity}, which is not ours," for identity, h in strangers.items() for port in h.ports}
-    for address, change in here.items():
-        for port in sorted(wanted(change).ports):
-            holder = here.get(taken.get(port, ""))
-            if port in taken and {change.action, holder.action if holder else Action.NO_OP} != {Action.NO_OP}:
-                yield _problem(
-                    session, address, "ports", "port-conflict",
-                    f"{port[0]} port {port[1]} is taken by {taken[port]} on the same machine",
-                    "The node does not compare ports of powered-off VMs, nor forwarded ports.",
-                    "Choose another port, or `auto`.",
-                )  # fmt: skip
-                break
-            taken.setdefault(port, address)
 
 
 def _gpus(session: Session, machine: Machine, here: Mapping[str, Change]) -> Iterator[Diagnostic]:

@@ -335,6 +335,7 @@ def _anew(
         generation = intent.generation  # only a retry of the same intent repeats the id
         known, unsettled = _pre_image(intent)
     fields = base.fields if action is Action.REPLACE else tuple(initial(kind, base.desired, base.secrets))
+    both = _exclusive(base) if action is Action.REPLACE else ()
     return replace(
         base,
         action=action,
@@ -348,7 +349,16 @@ def _anew(
         patience=resource.spec.timeouts.create or 0,
         known=known,
         unsettled=unsettled,
+        delete_first=base.delete_first or bool(both),
+        notes=(*base.notes, *both),
     )
+
+
+def _exclusive(change: Change) -> tuple[str, ...]:
+    """Why the old object has to go before the new one comes: what one has even while it is off, two cannot have."""
+    kind, there = kind_of(change.kind), change.reach.get("target") == change.old_reach.get("target")
+    kept = kind.holds(change.desired).addresses & kind.holds({**change.applied, **change.observed}).addresses
+    return tuple(f"the old one is deleted first: both cannot have {address}" for address in sorted(kept) if there)
 
 
 def _turned_away(reasons: tuple[str, ...]) -> str:

@@ -6,6 +6,7 @@ Most of it is no need: the one comes first, whatever becomes of it (`Draft.behin
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.kind import Holding
@@ -53,7 +54,7 @@ def _order_starts(changes: Mapping[str, Change], drafts: dict[str, Draft]) -> No
 
 
 def _order_books(changes: Mapping[str, Change], drafts: dict[str, Draft]) -> None:
-    """What gives up GPUs or ports comes before what takes them."""
+    """What gives up GPUs, ports or a public address comes before what takes them."""
     given: dict[Json, dict[str, Holding]] = {}
     taken: dict[Json, dict[str, Holding]] = {}
     for key, draft in drafts.items():
@@ -64,20 +65,25 @@ def _order_books(changes: Mapping[str, Change], drafts: dict[str, Draft]) -> Non
                 there.setdefault(_target(change), {})[key] = passes
     for target, takers in taken.items():
         for taker, needs in takers.items() if target in given else ():
-            fitting = {k for k, has in given[target].items() if (needs.gpus and has.gpus) or needs.ports & has.ports}
+            fitting = {k for k, has in given[target].items() if (needs.gpus and has.gpus) or needs.clashes(has)}
             drafts[taker].behind |= fitting - following(taker, drafts)
 
 
 def _passes(key: str, draft: Draft, change: Change) -> tuple[Holding | None, Holding | None]:
     """What a step of a host gives up of its machine, and what it takes."""
     kind = kind_of(change.kind)
-    before, after = kind.holds(change.applied), kind.holds(change.desired)
-    if draft.kind is StepKind.WINDOW:
-        more = after.gpus - before.gpus if change.action is Action.UPDATE else 0
-        return (Holding(gpus=-more) if more < 0 else None), (Holding(gpus=more) if more > 0 else None)
+    before, after = kind.holds({**change.applied, **change.observed}), kind.holds(change.desired)
     if key == removal_key(draft.address):
         return before, None
-    return None, after if change.action is Action.CREATE else None
+    if change.action is Action.CREATE:
+        return None, after
+    if change.action is not Action.UPDATE:
+        return None, None
+    more = after.gpus - before.gpus if draft.kind is StepKind.WINDOW else 0
+    gives, takes = before.less(after), after.less(before)
+    if any(g.powers == "on" for g in draft.goals):  # a start takes all that it has
+        takes = replace(takes, ports=after.ports, start_ports=after.start_ports)
+    return replace(gives, gpus=max(0, -more)), replace(takes, gpus=max(0, more))
 
 
 def _target(change: Change) -> Json:

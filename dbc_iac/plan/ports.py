@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from dbc_iac.diagnostics import Diagnostics
-from dbc_iac.kinds import Inventory, kind_of
-from dbc_iac.kinds.node import auto_ports, no_free_port
+from dbc_iac.kinds import Inventory, Observation, kind_of
+from dbc_iac.kinds.kind import Holding
+from dbc_iac.kinds.node import HOST_PORTS, auto_ports, no_free_port
 from dbc_iac.plan.auto import AUTO, kept
 from dbc_iac.plan.candidates import Candidate
 from dbc_iac.plan.refresh import World
@@ -22,42 +23,56 @@ def choose_ports(inventory: Inventory, world: World, problems: Diagnostics) -> d
     desired = {
         a: kind_of(c.kind).desired(c.resource, inventory) for a, c in candidates.items() if c.resource is not None
     }
-    taken = {
-        target: {port for holding in others.values() for _, port in holding.ports}
-        for target, others in world.strangers.items()
-    }
-    for address, candidate in candidates.items():
-        seen = world.observations.get(address)
-        if candidate.binding is not None and candidate.place.target == candidate.reach.target:
-            _keep(inventory, candidate, desired.get(address, {}), candidate.binding.applied)
-        elif candidate.binding is None and seen is not None and seen.present:
-            _keep(inventory, candidate, desired.get(address, {}), seen.values)
-        fields = {k: v for k, v in desired.get(address, {}).items() if v != AUTO}
-        held = kind_of(candidate.kind).holds(fields).ports
+    chosen = {a: _keep(inventory, c, desired.get(a, {}), world.observations.get(a)) for a, c in candidates.items()}
+    held = {target: [*others.values()] for target, others in world.strangers.items()}
+    # A VM that does not run gets another port where one that does has it: those that keep theirs are first.
+    for address in sorted(candidates, key=lambda a: bool(chosen[a]) and _stands(world.observations.get(a))):
+        candidate, kind = candidates[address], kind_of(candidates[address].kind)
+        fields, there = desired.get(address, {}), held.setdefault(candidates[address].reach.target, [])
+        if _stands(world.observations.get(address)):
+            taken = {port for other in there for port in kind.holds(fields).contested(other)}
+            fields.update({path: AUTO for path in chosen[address] if fields[path] in taken})
+        there.append(kind.holds({k: v for k, v in fields.items() if v != AUTO}))
         if candidate.binding is not None:
-            held |= kind_of(candidate.kind).holds(candidate.binding.applied).ports
-        taken.setdefault(candidate.reach.target, set()).update(port for _, port in held)
+            held.setdefault(candidate.place.target, []).append(kind.holds(candidate.binding.applied))
+    used = {target: _used(holdings) | HOST_PORTS | inventory.own_ports for target, holdings in held.items()}
     for address, candidate in candidates.items():
         for path in [p for p, v in desired.get(address, {}).items() if v == AUTO]:
-            used = taken[candidate.reach.target]
-            port = _free(inventory, candidate, path, used)
+            port = _free(inventory, candidate, path, used[candidate.reach.target])
             if port is None:
                 assert candidate.resource is not None  # noqa: S101 - it has desired fields
                 problems.add(no_free_port(candidate.resource, candidate.reach.name, path))
                 del desired[address][path]
             else:
-                used.add(port)
+                used[candidate.reach.target].add(port)
                 desired[address][path] = port
     return desired
 
 
-def _keep(inventory: Inventory, candidate: Candidate, fields: dict[str, Json], had: Mapping[str, Json]) -> None:
-    """An `auto` port stays what it was, as long as the machine does."""
-    kind = kind_of(candidate.kind)
-    for path in [p for p, v in fields.items() if v == AUTO]:
-        port = kept(kind, had, path, auto_ports(candidate.reach.name, inventory, path))
-        if port is not None:
-            fields[path] = port
+def _keep(
+    inventory: Inventory, candidate: Candidate, fields: dict[str, Json], seen: Observation | None
+) -> tuple[str, ...]:
+    """The paths of `auto` ports that stay what they were: as long as the machine does."""
+    had: Mapping[str, Json]
+    if candidate.binding is not None and candidate.place.target == candidate.reach.target:
+        had = candidate.binding.applied
+    elif candidate.binding is None and seen is not None and seen.present:
+        had = seen.values
+    else:
+        return ()
+    kind, paths = kind_of(candidate.kind), [p for p, v in fields.items() if v == AUTO]
+    ports = {p: kept(kind, had, p, auto_ports(candidate.reach.name, inventory, p)) for p in paths}
+    fields.update({path: port for path, port in ports.items() if port is not None})
+    return tuple(path for path, port in ports.items() if port is not None)
+
+
+def _stands(seen: Observation | None) -> bool:
+    """Whether it is known not to run."""
+    return seen is not None and (seen.present is False or seen.values.get("power") == "off")
+
+
+def _used(holdings: Iterable[Holding]) -> set[int]:
+    return {port for holding in holdings for _, port in holding.ports | holding.start_ports}
 
 
 def _free(inventory: Inventory, candidate: Candidate, path: str, used: set[int]) -> int | None:

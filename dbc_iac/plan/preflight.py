@@ -14,9 +14,10 @@ from dbc_iac.kinds.reach import Reach
 from dbc_iac.kinds.reader import Known, Reader
 from dbc_iac.kinds.resource import unusable_secret
 from dbc_iac.kinds.spec import Spec
-from dbc_iac.plan.books import check_books
+from dbc_iac.plan.books import check_books, on_machine
 from dbc_iac.plan.model import Action, Change
-from dbc_iac.plan.refresh import World, whole_machine
+from dbc_iac.plan.port_conflicts import check_ports, starts
+from dbc_iac.plan.refresh import World, managed, whole_machine
 from dbc_iac.plan.session import Session
 
 _COMES = frozenset({Action.CREATE, Action.REPLACE})
@@ -48,10 +49,26 @@ async def preflight(session: Session, world: World, changes: Mapping[str, Change
         of_target = [m for w, m in machines.items() if w.target == target]
         orders = {o.id: o for m in of_target for o in m.orders or ()}
         merged = Machine(of_target[0].reach, of_target[0].hardware, tuple(orders.values()), None)
-        found.extend(check_books(session, target, merged, changes, world.strangers.get(target, {})))
+        found.extend(check_books(session, target, merged, changes))
+    found.extend(await _ports(session, world, changes))
     found.extend(_members_stay(world, changes))
     found.extend(_secrets(session, changes))
     found.extend(await _room(session, world.reader, changes))
+    return found
+
+
+async def _ports(session: Session, world: World, changes: Mapping[str, Change]) -> Diagnostics:
+    """Conflicts of ports on each machine. What is not ours there is looked at where something is started."""
+    found, ours = Diagnostics(), managed(world.candidates)
+    hosts = {a: c for a, c in changes.items() if kind_of(c.kind).host and (c.desired or c.applied)}
+    places = {str((c.reach or c.old_reach).get("target")): c for c in hosts.values()}
+    for target, change in sorted(places.items()):
+        strangers = world.strangers.get(target)
+        here = on_machine(target, changes)
+        if strangers is None and any(starts(c, here) for c in on_machine(target, hosts).values()):
+            reach = Reach.from_json(change.reach or change.old_reach)
+            strangers = await kind_of(change.kind).others(reach, ours, world.reader)
+        found.extend(check_ports(session, target, here, strangers or {}))
     return found
 
 

@@ -50,7 +50,7 @@ async def refresh(session: Session, reader: Reader) -> World:
     ways = {c.reach for c in candidates.values() if c.resource is not None and kind_of(c.kind).host}
     covered = await asyncio.gather(*(whole_machine(reader, way) for way in ways))
     whole = dict(zip(ways, covered, strict=True))
-    strangers = await _strangers(session, reader, candidates)
+    strangers = await _strangers(session, reader, candidates, observations)
     return World(candidates, observations, reader, whole, strangers, tuple(rediscovered.problems), found)
 
 
@@ -85,10 +85,14 @@ def _is_nameless(candidate: Candidate) -> bool:
 
 
 async def _strangers(
-    session: Session, reader: Reader, candidates: Mapping[str, Candidate]
+    session: Session,
+    reader: Reader,
+    candidates: Mapping[str, Candidate],
+    observations: Mapping[str, Observation],
 ) -> dict[str, dict[str, Holding]]:
-    """What others take of the machines on which something of ours is to be new, or takes a port that it had not."""
-    ours = frozenset(c.id for c in candidates.values())
+    """What others take of the machines on which something of ours is to be new, does not run, or takes a port that it
+    had not."""
+    ours = managed(candidates)
     found: dict[str, dict[str, Holding]] = {}
     for candidate in candidates.values():
         kind, target = kind_of(candidate.kind), candidate.reach.target
@@ -99,9 +103,16 @@ async def _strangers(
         ports = {p: v for p, v in desired.items() if p.startswith("ports.")}
         ranges = {p: auto_ports(candidate.reach.name, session.inventory, p) for p in ports}
         had = {p: kept(kind, applied, p, ranges[p]) if v == AUTO else applied.get(p) for p, v in ports.items()}
-        if any(had[p] is None or v not in (AUTO, had[p]) for p, v in ports.items()):
+        power = observations[candidate.address].values.get("power")
+        started = power == "off" and desired.get("power") != "off"
+        if started or any(had[p] is None or v not in (AUTO, had[p]) for p, v in ports.items()):
             found.setdefault(target, {}).update(await kind.others(candidate.reach, ours, reader))
     return found
+
+
+def managed(candidates: Mapping[str, Candidate]) -> frozenset[str]:
+    """The ids of what is ours. What is only looked at takes of its machine what strangers do."""
+    return frozenset(c.id for c in candidates.values() if c.resource is None or not external(c.resource))
 
 
 def remembered(session: Session, reader: Reader) -> World:

@@ -10,7 +10,8 @@ from dbc_iac.values import Json
 
 
 def holding(fields: Mapping[str, Json]) -> Holding:
-    """From desired or applied fields. With a public IP only the screen's port is on the host."""
+    """From desired or applied fields. With a public IP only the screen's port is on the host; the node compares that of
+    ssh (of rdp with windows) at each start all the same."""
     ports: set[tuple[str, int]] = set()
     for path in ("ports.ssh", "ports.rdp", "ports.vnc"):
         port = fields.get(path)
@@ -21,12 +22,17 @@ def holding(fields: Mapping[str, Json]) -> Holding:
         for text in forward:
             protocol, host, _ = forward_ranges(str(text))
             ports.update((protocol, port) for port in host)
+    remote = "ports.rdp" if fields.get("os") == "windows" else "ports.ssh"
+    at_start = (fields.get(path) for path in (remote, "ports.vnc"))
+    public_ip = fields.get("publicIp")
     return Holding(
         gpus=_int(fields.get("gpus")),
         cpus=_int(fields.get("cpus")),
         memory=_gib(fields.get("memory")),
         space={} if fields.get("dataDisk.file") else {"/data": _gib(fields.get("dataDisk.size"))},
         ports=frozenset(ports),
+        start_ports=frozenset(("tcp", port) for port in at_start if isinstance(port, int)),
+        addresses=frozenset({public_ip} if isinstance(public_ip, str) and public_ip else ()),
     )
 
 

@@ -25,7 +25,7 @@ from dbc_iac.kinds.virtual_machine.identity import hidden_digest, task_id
 from dbc_iac.kinds.virtual_machine.power import VmAbsent, VmPower, VmRestarted, VmUnderOrder
 from dbc_iac.kinds.virtual_machine.preflight import preflight
 from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
-from dbc_iac.kinds.virtual_machine.starting import cards_in_use, other_cards
+from dbc_iac.kinds.virtual_machine.starting import cards_in_use, other_cards, ports_in_use
 from dbc_iac.values import Json
 
 ONLINE = ("ports.ssh", "ports.rdp", "ports.forward", "publicIp", "firewall")
@@ -158,12 +158,12 @@ class VirtualMachine(Kind[VirtualMachineSpec]):
         return found
 
     async def others(self, reach: Reach, ours: frozenset[str], reader: Reader) -> Mapping[str, Holding]:
-        listing = await reader.vms(reach)
+        listing, masked_ip = await reader.vms(reach), await reading.machine_ip(reader, reach)
         found: dict[str, Holding] = {}
         for identity, summary in listing.value.items() if isinstance(listing, Known) else ():
             details = None if identity in ours else await reader.vm(reach, identity)
             if isinstance(details, Known) and details.value is not None:
-                shown = reading.seen(Sought("", reach, identity, 0), summary.status, details.value, None)
+                shown = reading.seen(Sought("", reach, identity, 0), summary.status, details.value, masked_ip)
                 found[identity] = holding(shown.values)
         return found
 
@@ -254,10 +254,12 @@ class VirtualMachine(Kind[VirtualMachineSpec]):
         return await other_cards(task, refused, reader)
 
     async def lacks(self, task: Task, refused: str, reader: Reader) -> str:
-        if "gpu" not in refused:
+        if "gpu" not in refused and "port" not in refused:
             return ""
-        others = await self.others(task.reach, frozenset({task.id}), reader)
-        return await cards_in_use(task.reach, dict(others), reader)
+        others = dict(await self.others(task.reach, frozenset({task.id}), reader))
+        if "port" in refused:
+            return ports_in_use(holding({**task.applied, **task.desired}), others)
+        return await cards_in_use(task.reach, others, reader)
 
     def power(self, task: Task, *, to: Literal["on", "off"] | str) -> Goal:
         side: Literal["on", "off"] = "on" if to == "on" else "off"

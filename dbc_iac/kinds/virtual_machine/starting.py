@@ -38,3 +38,9 @@ async def cards_in_use(reach: Reach, seen: dict[str, Holding], reader: Reader) -
     held = [f"VM {identity} holds {h.gpus}" for identity, h in sorted(seen.items()) if h.gpus]
     told = f" ({', '.join(held)})" if held else ""
     return f"{hardware.value.gpu_used} of {hardware.value.gpu_count} GPUs are in use{told}"
+
+
+def ports_in_use(wanted: Holding, seen: dict[str, Holding]) -> str:
+    """Who has the ports of a VM, as far as it is shown: other wallets' VMs are not. `seen`: what the others hold."""
+    held = ((identity, wanted.clashes(other)) for identity, other in sorted(seen.items()))
+    return ", ".join(f"VM {identity} has {', '.join(words)}" for identity, words in held if words)
