@@ -249,6 +249,7 @@ def test_the_ports_of_an_external_vm_are_taken(tmp_path: Path) -> None:
     made = make(tmp_path, vm("first"))
     applied(made)
     [task_id] = made.vms
+    made.admin.change_vm(task_id, desc="[dbc-iac:other/main/theirs/1/0]")
     shutil.rmtree(tmp_path / "state")
     external = document("VirtualMachine", "theirs", {"node": "gpu-a", "external": True, "id": task_id})
     write(made, external, vm("second"))
