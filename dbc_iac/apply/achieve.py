@@ -7,6 +7,7 @@ repeatable call is repeated, a blind one is left to the barrier.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -24,8 +25,10 @@ TRIES = 6
 """How often a call is made that was not sent, was refused for a passing reason, or has no known outcome."""
 UNSEEN = 3
 """How many looks what was accepted, and would be seen in a queue, may stay unseen before it is asked for again."""
-UNREADABLE_FOR = 600.0
+UNREADABLE_FOR, UNREADABLE_WHILE_OFF = 600.0, 180.0
 """Seconds that a look may stay without an answer before the goal is given up (it stays in the journal)."""
+QUEUED_WHILE_OFF = 300.0
+"""Seconds that an accepted change may stay invisible while its VM is off. The start that follows proves its outcome."""
 
 
 SETTLE = (
@@ -56,7 +59,9 @@ class Verdict(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Ending:
     """How the pursuit of a goal ended. `broken`: the object exists, and is of no use (a failed creation). `doubtful`: a
-    call for it got no certain answer, and may be carried out yet, though the goal has been seen to hold."""
+    call for it got no certain answer, and may be carried out yet, though the goal has been seen to hold. `lost`: the
+    node accepted the call and its job failed. `queued`: the goal and the number of its accepted call that may come yet.
+    """
 
     verdict: Verdict
     text: str = ""
@@ -64,6 +69,9 @@ class Ending:
     broken: bool = False
     remedy: str = ""
     doubtful: bool = False
+    lost: bool = False
+    detail: str = ""
+    queued: tuple[Goal, int] | None = None
 
 
 class Proof(StrEnum):
@@ -128,6 +136,8 @@ class _Chase:
         self.goal = goal
         self.barrier = barrier
         self.accepted = False
+        self.accepted_at = 0.0
+        self.number = 0
         self.tries = 0
         self.started = pursuit.now()
         self.unreadable_since: float | None = None
@@ -143,10 +153,21 @@ class _Chase:
         while True:
             if self.goal.acknowledged and self.accepted:
                 return self._met(Seen(Sight.MET))
-            seen = await self.goal.look(self.by.reader)
+            seen = await self._look()
             ending = await self._step(seen)
             if ending is not None:
                 return ending
+
+    async def _look(self) -> Seen:
+        """Look at the goal; a limit that the user has set also ends a look that is under way."""
+        limit = self.by.choices.wait_timeout
+        if limit is None or not (self.accepted or self.said):
+            return await self.goal.look(self.by.reader)
+        try:
+            async with asyncio.timeout(max(self.started + limit - self.by.now(), 0)):
+                return await self.goal.look(self.by.reader)
+        except TimeoutError:
+            return Seen(Sight.WAITING, self.said)
 
     async def _step(self, seen: Seen) -> Ending | None:
         if seen.sight is not Sight.UNKNOWN:
@@ -155,16 +176,22 @@ class _Chase:
             case Sight.MET:
                 return self._met(seen)
             case Sight.FAILED:
-                return Ending(Verdict.FAILED, seen.text, broken=seen.broken)
+                if seen.lost:
+                    self.by.recorder.lost(self.number, seen.text)
+                return Ending(
+                    Verdict.FAILED, seen.text, broken=seen.broken, lost=seen.lost, detail=seen.detail,
+                    remedy=seen.remedy,
+                )  # fmt: skip
             case Sight.BROKEN if self.accepted:
-                return Ending(Verdict.FAILED, seen.text)
+                return Ending(Verdict.FAILED, seen.text, detail=seen.detail, remedy=seen.remedy)
             case Sight.WAITING:
                 self.unseen = 0
                 return await self._wait(seen.text or "under way")
             case Sight.UNKNOWN:
                 return await self._unreadable(seen)
             case _ if self.accepted and not self._undone():
-                return await self._wait("accepted, not seen yet")
+                most = QUEUED_WHILE_OFF if self.goal.needs is Needs.OFF else math.inf
+                return await self._wait("accepted, not seen yet", self.accepted_at + most)
             case _:
                 return await self._act()
 
@@ -182,26 +209,34 @@ class _Chase:
         self.by.tell("goal-met", self.goal.address, self.goal.text)
         return Ending(Verdict.MET, seen.text, doubtful=self.doubtful)
 
-    async def _wait(self, text: str) -> Ending | None:
+    async def _wait(self, text: str, until: float = math.inf) -> Ending | None:
+        """Wait for the next look, up to the patience of the goal, the limit of the user and `until`."""
         limit = self.by.choices.wait_timeout
         patience = self.goal.patience if limit is None else min(self.goal.patience, limit)
         if self.goal.creates and self.goal.needs is not Needs.OFF and self.accepted and not self.by.choices.wait:
             patience = 0
-        if self.by.now() - self.started >= patience:
-            return Ending(Verdict.WAITING, f"still {text}", ExitCode.PARTIAL)
+        rest = min(self.started + patience, until) - self.by.now()
+        if rest <= 0:
+            queued = (self.goal, self.number) if self.accepted else None
+            return Ending(Verdict.WAITING, f"still {text}", ExitCode.PARTIAL, queued=queued)
         if text != self.said:
             self.by.watch.hurry(self.target)  # it goes on: whoever looks seldom cannot tell how it ended
             self.said = text
             self.by.tell("waiting", self.goal.address, f"{self.goal.text}: {text}")
-        await self.by.watch.tick(self.target)
+        await self.by.watch.tick(self.target, rest)
         return None
 
     async def _unreadable(self, seen: Seen) -> Ending | None:
         now = self.by.now()
         self.unreadable_since = now if self.unreadable_since is None else self.unreadable_since
-        if now - self.unreadable_since >= UNREADABLE_FOR:
-            return Ending(Verdict.WAITING if self.accepted else Verdict.FAILED, f"cannot be read: {seen.text}")
-        await self.by.watch.tick(self.target)
+        most = UNREADABLE_WHILE_OFF if self.goal.needs is Needs.OFF else UNREADABLE_FOR
+        limit = self.by.choices.wait_timeout
+        rest = min(self.unreadable_since + most, math.inf if limit is None else self.started + limit) - now
+        if rest <= 0:
+            queued = (self.goal, self.number) if self.accepted else None
+            verdict = Verdict.WAITING if self.accepted else Verdict.FAILED
+            return Ending(verdict, f"cannot be read: {seen.text}", queued=queued)
+        await self.by.watch.tick(self.target, rest)
         return None
 
     async def _act(self) -> Ending | None:
@@ -216,7 +251,7 @@ class _Chase:
         detail = await self.goal.before(self.by.reader)
         self.goal = self.goal.primed(detail)
         self.tries += 1
-        number = self.by.recorder.intent(self.goal, detail)
+        self.number = number = self.by.recorder.intent(self.goal, detail)
         if halted := self._halted():  # the intent could not be written
             return halted
         self.by.tell("call", self.goal.address, self.goal.deed)
@@ -229,7 +264,7 @@ class _Chase:
         self.by.watch.hurry(self.target)
         match outcome:
             case Done():
-                self.accepted = True
+                self.accepted, self.accepted_at = True, self.by.now()
                 self.goal = self.goal.begins()
                 return None
             case Refused():

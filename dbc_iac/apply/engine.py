@@ -325,7 +325,7 @@ class _Engine:
                 "goal-failed",
                 Severity.ERROR,
                 f"{goal.address}: {ending.text}",
-                f"The goal was: {goal.text}.",
+                ending.detail or f"The goal was: {goal.text}.",
                 ending.remedy or "See what the message says, and apply again: what is done is not repeated.",
                 address=goal.address,
                 exit_code=ending.exit_code,

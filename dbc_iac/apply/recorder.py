@@ -133,6 +133,10 @@ class Recorder:
                 self._applied(goal.address, goal.fields, ())
         self._write(self._ledger.met, goal.address, goal.name)
 
+    def lost(self, number: int, why: str) -> None:
+        """The node accepted a call and has failed to carry it out: nothing can come of it any more."""
+        self._write(self._ledger.result, number, "refused", why)
+
     def uncertain(self, goal: Goal) -> None:
         """A call had no certain answer, or was carried out in part: its fields are sent again by the next run."""
         if goal.fields and not goal.creates and goal.address in self._bindings:

@@ -6,6 +6,7 @@ While a VM is powered off the first polls come sooner: what is waited for takes 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -42,13 +43,15 @@ class Watch:
         self._pauses.pop(target, None)
         self._reader.forget(target=target)
 
-    async def tick(self, target: str) -> None:
-        """Wait for the next look at the target. What was read of it is forgotten then."""
+    async def tick(self, target: str, most: float = math.inf) -> None:
+        """Wait for the next look at the target, at most so many seconds. What was read of it is forgotten then."""
         waiting = self._ticks.get(target)
         if waiting is None or waiting.done():
             waiting = asyncio.ensure_future(self._after_pause(target))
             self._ticks[target] = waiting
-        await asyncio.shield(waiting)
+        _, late = await asyncio.wait({waiting}, timeout=None if math.isinf(most) else most)
+        if late:
+            self._reader.forget(target=target)
 
     async def _after_pause(self, target: str) -> None:
         pause = self._pauses.get(target, SOON if target in self._close else FLOOR)

@@ -28,6 +28,7 @@ SETTLE_SECONDS = 60.0
 
 class OffLedger(Protocol):
     unstarted: dict[str, tuple[Starter, Ending]]
+    waiting: dict[str, str]
 
     @property
     def bad(self) -> set[str]: ...
@@ -60,6 +61,7 @@ class Window:
         self.off = replace(kind.power(task, to="off"), fields={"power": DOWN} if comes_back else {})
         self.on = replace(kind.power(task, to="on"), fields={"power": "on"} if comes_back else {})
         self.starter = Starter(host.kind, task, self.on)
+        self.queued: list[tuple[Goal, int]] = []
 
     async def run(self) -> bool:
         """Whether every goal is met and the VM is as it should be."""
@@ -85,7 +87,10 @@ class Window:
             for goal in self.draft.goals:
                 self.failed(goal, ending)
         if self.draft.power == "on":
-            ok = await self._start() and ok
+            runs = await self._start()
+            ok = runs and ok
+            if runs:
+                await self._prove_queued()
             if ending.doubtful:
                 ok = await self._stays_on() and ok
         self.by.tell("window-closed", self.draft.address, "")
@@ -114,7 +119,11 @@ class Window:
     async def _goals(self, unsettled: list[Goal], proof: Proof) -> bool:
         """`proof`: what is known by now of calls of earlier runs for the `unsettled` goals."""
         met: list[Goal] = []
+        closed = ""
         for goal in self.draft.goals:
+            if closed:
+                self.failed(goal, Ending(Verdict.NOT_STARTED, closed))
+                continue
             if goal.deletes and goal.address in self.ledger.bad:
                 continue  # what was to take its place does not stand
             if goal in unsettled and proof in UNPROVEN and (await goal.look(self.by.reader)).sight is not Sight.MET:
@@ -126,8 +135,33 @@ class Window:
                 met.append(goal)
             else:
                 self.failed(goal, ending)
+                closed = self._closed_by(goal, ending)
         await self._verify(met)
         return len(met) == len(self.draft.goals)
+
+    def _closed_by(self, goal: Goal, ending: Ending) -> str:
+        """Why nothing more is done while the VM is off: the node's queue carries nothing out. Empty where it does."""
+        if ending.queued is not None:
+            self.queued.append(ending.queued)
+        if not ending.lost and ending.verdict is not Verdict.WAITING:
+            return ""
+        return f"the power-off window was closed after {goal.address}: {ending.text}"
+
+    async def _prove_queued(self) -> None:
+        """An accepted change lies before the start in the node's one queue: on a VM that runs again it has been carried
+        out, or never will be."""
+        self.by.watch.hurry(self.on.reach.target)
+        for goal, number in self.queued:
+            seen = await goal.look(self.by.reader)
+            if seen.sight is Sight.MET:
+                self.by.recorder.met(goal, seen)
+                self.ledger.waiting.pop(goal.address, None)
+                self.by.tell("goal-met", goal.address, goal.text)
+            elif seen.sight in {Sight.UNMET, Sight.FAILED}:
+                text = seen.text if seen.lost else "accepted, and not carried out before the VM was started"
+                self.by.recorder.lost(number, text)
+                self.ledger.waiting.pop(goal.address, None)
+                self.failed(goal, Ending(Verdict.FAILED, text, detail=seen.detail, remedy=seen.remedy))
 
     async def _verify(self, met: list[Goal]) -> None:
         """Look once more before the window closes: a late call of an earlier run may have changed something."""

@@ -16,6 +16,7 @@ from dbc_iac.api.outcome import Done, NotSent, Outcome
 from dbc_iac.api.reading import VmDisk
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.kinds.goal import Goal, Hands, Needs, Seen, Sight
+from dbc_iac.kinds.job_log import failed_job, job_errors
 from dbc_iac.kinds.kind import Holding, Kind, Machine, Observation, Sought, Task, Unmanaged, register, unread
 from dbc_iac.kinds.node import node_reach
 from dbc_iac.kinds.reach import Reach
@@ -24,7 +25,7 @@ from dbc_iac.kinds.resource import Inventory, Resource
 from dbc_iac.kinds.rules import Behaviour, Rule, replaced
 from dbc_iac.kinds.spec import Reference, Spec
 from dbc_iac.kinds.types import GiB, HostDir, gib_text, parse_gib
-from dbc_iac.kinds.virtual_machine.goals import DiskHasSize
+from dbc_iac.kinds.virtual_machine.goals import DiskHasSize, no_size
 from dbc_iac.kinds.virtual_machine.reading import size_text
 from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
 from dbc_iac.state.document import Binding
@@ -32,6 +33,7 @@ from dbc_iac.values import Json
 
 LAST_DEVICE = "vdz"
 """What is added beyond it is accepted, never comes, and nobody says so."""
+_ADD_FAILED, _DELETE_FAILED = "attach disk failed", "detach disk failed"
 _OF_THE_VM = {"vda": "the system disk", "vdb": "the data disk"}
 
 
@@ -57,6 +59,9 @@ class DiskExists(Goal):
     host_dir: str
     known: frozenset[str] | None
     """The pre-image: files that were there before the call. None until one is about to be made: nothing is ours yet."""
+    errors: frozenset[str] | None = None
+    """The pre-image of the VM's log."""
+    queued: bool = False
 
     @property
     def text(self) -> str:
@@ -69,12 +74,17 @@ class DiskExists(Goal):
     async def look(self, reader: Reader) -> Seen:
         details = await reader.vm(self.reach, self.vm)
         if isinstance(details, Unreadable) or details.value is None:
-            return Seen(Sight.UNKNOWN, "the VM's disks cannot be read")
+            reason = details.reason if isinstance(details, Unreadable) else "the node does not show the VM"
+            return Seen(Sight.UNKNOWN, reason)
         for disk in details.value.disks if self.known is not None else ():
             fits = disk.size_gib == self.size and str(PurePosixPath(disk.source_file).parent) == self.host_dir
             if fits and disk.name not in _OF_THE_VM and disk.source_file not in (self.known or ()):
                 return Seen(Sight.MET, disk.source_file, id=disk.source_file)
-        return Seen(Sight.UNMET)
+        before = self.errors if self.queued else None
+        return await failed_job(reader, self.reach, self.vm, _ADD_FAILED, before) or Seen(Sight.UNMET)
+
+    def begins(self) -> DiskExists:
+        return replace(self, queued=True)
 
     def excluding(self, taken: frozenset[str]) -> DiskExists:
         return self if self.known is None else replace(self, known=self.known | taken)
@@ -83,11 +93,12 @@ class DiskExists(Goal):
         details = await reader.vm(self.reach, self.vm)
         there = details.value.disks if not isinstance(details, Unreadable) and details.value else ()
         known: list[Json] = [*sorted({d.source_file for d in there})]
-        return {"known": known}
+        return {"known": known, **await _errors(reader, self, _ADD_FAILED)}
 
     def primed(self, detail: Mapping[str, Json]) -> DiskExists:
         known = detail.get("known")
-        return replace(self, known=frozenset(str(f) for f in known)) if isinstance(known, list) else self
+        primed = replace(self, errors=_texts(detail.get("errors")))
+        return replace(primed, known=_texts(known)) if isinstance(known, list) else primed
 
     async def act(self, hands: Hands, reader: Reader) -> Outcome[Any]:
         body = wire.DiskAdd(size_gib=self.size, mount_dir=self.host_dir)
@@ -125,6 +136,8 @@ class DiskAbsent(Goal):
     call_class = CallClass.KEYED
     needs = Needs.OFF
     deletes = True
+    errors: frozenset[str] | None = None
+    queued: bool = False
 
     @property
     def text(self) -> str:
@@ -139,7 +152,19 @@ class DiskAbsent(Goal):
         if isinstance(details, Unreadable):
             return Seen(Sight.UNKNOWN, details.reason)
         files = {d.source_file for d in details.value.disks} if details.value else set()
-        return Seen(Sight.UNMET if self.id in files else Sight.MET)
+        if self.id not in files:
+            return Seen(Sight.MET)
+        before = self.errors if self.queued else None
+        return await failed_job(reader, self.reach, self.vm, _DELETE_FAILED, before) or Seen(Sight.UNMET)
+
+    async def before(self, reader: Reader) -> dict[str, Json]:
+        return await _errors(reader, self, _DELETE_FAILED)
+
+    def primed(self, detail: Mapping[str, Json]) -> DiskAbsent:
+        return replace(self, errors=_texts(detail.get("errors")))
+
+    def begins(self) -> DiskAbsent:
+        return replace(self, queued=True)
 
     async def act(self, hands: Hands, reader: Reader) -> Outcome[Any]:
         details = await reader.vm(self.reach, self.vm)
@@ -148,6 +173,16 @@ class DiskAbsent(Goal):
         if device is None:
             return NotSent("the VM does not show the disk just now")
         return await disks.delete_disk(hands.connect(self.reach), self.vm, wire.DiskDelete(disk=device))
+
+
+async def _errors(reader: Reader, goal: Goal, text: str) -> dict[str, Json]:
+    """The pre-image of a VM's log: its lines with this text."""
+    errors = await job_errors(reader, goal.reach, goal.vm, text)
+    return {} if errors is None else {"errors": [*sorted(errors)]}
+
+
+def _texts(listed: Json) -> frozenset[str] | None:
+    return frozenset(str(one) for one in listed) if isinstance(listed, list) else None
 
 
 def _shown(disk: VmDisk) -> dict[str, Json]:
@@ -159,7 +194,7 @@ async def _added(sought: Sought, reader: Reader) -> dict[str, dict[str, Json]]:
     """The disks of a VM but its own two, by file."""
     details = await reader.vm(sought.reach, sought.holder_id)
     disks_ = details.value.disks if not isinstance(details, Unreadable) and details.value else ()
-    return {d.source_file: _shown(d) for d in disks_ if d.name not in _OF_THE_VM and d.size_gib is not None}
+    return {d.source_file: _shown(d) for d in disks_ if d.name not in _OF_THE_VM and d.size_gib}
 
 
 @register
@@ -253,8 +288,10 @@ class Disk(Kind[DiskSpec]):
                 return Observation(False, id=sought.id)
             return Observation(None, id=sought.id, reason="the VM's disks cannot be read")
         disk = next((d for d in details.value.disks if d.source_file == sought.id), None)
-        if disk is None or disk.size_gib is None:
+        if disk is None:
             return Observation(False, id=sought.id)
+        if not disk.size_gib:
+            return Observation(None, id=sought.id, reason=no_size(sought.id))
         return Observation(True, id=sought.id, values=_shown(disk), resolved={"device": disk.name})
 
     def part_of(self, seen: Observation) -> str:

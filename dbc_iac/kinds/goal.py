@@ -50,6 +50,8 @@ class Seen:
     """The result of looking: `text` for people, `id` where the object's identity came to be known.
 
     `broken`: the creation has failed, and has left an object that is of no use: it is managed all the same.
+    `lost`: the node accepted the call and its job failed: it will not be carried out any more. `detail` and `remedy`
+    explain a failure.
     """
 
     sight: Sight
@@ -57,6 +59,9 @@ class Seen:
     id: str = ""
     resolved: Mapping[str, Json] = field(default_factory=dict)
     broken: bool = False
+    lost: bool = False
+    detail: str = ""
+    remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True)

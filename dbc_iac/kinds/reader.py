@@ -116,13 +116,13 @@ class Reader:
 
         return await self._once(("went", reach, task_id), ask)
 
-    async def vm_notes(self, reach: Reach, task_id: str) -> Known[tuple[str, ...]] | Unreadable:
-        """The node's own notes about a VM, without passwords, oldest first."""
+    async def vm_notes(self, reach: Reach, task_id: str, lines: int = 99) -> Known[tuple[str, ...]] | Unreadable:
+        """The newest lines of the node's own notes about a VM, without passwords, oldest first."""
 
         async def ask() -> Known[tuple[str, ...]] | Unreadable:
-            return _reading(await vms.vm_logs(self._connect(reach), task_id))
+            return _reading(await vms.vm_logs(self._connect(reach), task_id, lines=lines))
 
-        return await self._once(("notes", reach, task_id), ask)
+        return await self._once(("notes", reach, task_id, lines), ask)
 
     async def disks(self, reach: Reach, task_id: str) -> Known[tuple[DiskEntry, ...]] | Unreadable:
         async def ask() -> Known[tuple[DiskEntry, ...]] | Unreadable:

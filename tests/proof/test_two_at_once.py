@@ -57,7 +57,10 @@ def test_of_two_states_that_want_one_port_the_second_is_refused(tmp_path: Path) 
         before = emulated.vms
         second = emulated.run("--stack", "other", "apply", "--yes")
         assert second.code == 5
-        assert f"tcp port 20100 of VirtualMachine/trainer is taken by VM {next(iter(before))}, which is not ours" in second.err
+        assert (
+            f"tcp port 20100 of VirtualMachine/trainer is taken by VM {next(iter(before))}, which is not ours"
+            in second.err
+        )
         assert emulated.vms == before
         assert emulated.run("plan", "--detailed-exitcode").code == 0
     finally:

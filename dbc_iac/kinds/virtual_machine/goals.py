@@ -204,8 +204,8 @@ class DiskHasSize(Goal):
         disk = next((d for d in details.value.disks if d.source_file == self.file), None) if details.value else None
         if disk is None:
             return Seen(Sight.FAILED, f"the VM has no disk {self.file} any more")
-        if disk.size_gib is None:
-            return Seen(Sight.UNKNOWN, "the size of the disk cannot be read")
+        if not disk.size_gib:
+            return Seen(Sight.FAILED, no_size(self.file), remedy=READ_SIZES)
         return Seen(
             Sight.MET if disk.size_gib >= self.size else Sight.UNMET, f"{float(disk.size_gib):g} GiB", self.file
         )
@@ -214,10 +214,18 @@ class DiskHasSize(Goal):
         details = await reader.vm(self.reach, self.vm)
         found = details.value.disks if not isinstance(details, Unreadable) and details.value else ()
         disk = next((d for d in found if d.source_file == self.file), None)
-        if disk is None or disk.size_gib is None:
+        if disk is None or not disk.size_gib:
             return NotSent("the VM does not show the disk just now")
         add = wire.DiskResize(disk=disk.name, add_gib=self.size - int(disk.size_gib))
         return await disks.resize_disk(hands.connect(self.reach), self.vm, add)
+
+
+READ_SIZES = "Restart the DBC service of the node. If the size is still missing, the file is missing on the host."
+
+
+def no_size(file: str) -> str:
+    """The problem of a disk that was resized while the node had no connection to libvirt: it reads 0 from then on."""
+    return f"the node reports no size of disk {file}"
 
 
 def shown(value: Json) -> str:

@@ -13,6 +13,7 @@ from dbc_iac.kinds.kind import Observation, Sought, unread
 from dbc_iac.kinds.marker import read_marker
 from dbc_iac.kinds.reach import Reach
 from dbc_iac.kinds.reader import Known, Reader, Unreadable
+from dbc_iac.kinds.virtual_machine.goals import READ_SIZES, no_size
 from dbc_iac.kinds.virtual_machine.power import POWER, TRANSITIONAL
 from dbc_iac.values import Json
 
@@ -69,6 +70,7 @@ def seen(sought: Sought, status: str, details: VmDetails, masked_ip: str | None)
     notes: tuple[str, ...] = ()
     if details.user_name == "N/A" and status not in TRANSITIONAL:
         notes = ("the guest has no agent: its account and password are unknown and cannot be set",)
+    notes += tuple(f"{no_size(d.source_file)}; {READ_SIZES}" for d in details.disks if not d.size_gib)
     return Observation(
         True,
         id=sought.id,
@@ -131,9 +133,9 @@ def _data_disk(sought: Sought, details: VmDetails, values: dict[str, Json]) -> N
     bound = sought.binding.resolved.get("dataDisk.path") if sought.binding else None
     names = {"name": "vdb"} if bound is None else {"source_file": bound}
     disk = next((d for d in details.disks if all(getattr(d, k) == v for k, v in names.items())), None)
-    if disk is not None and disk.size_gib is not None:
+    if disk is not None and disk.size_gib:
         values["dataDisk.size"] = size_text(disk.size_gib)
-    elif bound is not None:
+    elif disk is None and bound is not None:
         values["dataDisk.size"] = "0Gi"  # its file is gone: visible drift
 
 
