@@ -17,8 +17,7 @@ from dbc_iac.manifest.project import ClientSpec
 from dbc_iac.manifest.template import flaw
 from dbc_iac.plan.moves import mistyped
 from dbc_iac.plan.planner import weighed
-from dbc_iac.policy import evaluate
-from dbc_iac.policy.evaluation import Place
+from dbc_iac.policy.evaluation import Place, evaluate
 
 if TYPE_CHECKING:
     from dbc_iac.cli.workspace import Workspace

@@ -80,9 +80,9 @@ def _evaluated(
     app: App, workspace: Workspace, wanted: Mapping[str, str], looked: Looked
 ) -> tuple[dict[str, Any], list[Diagnostic]]:
     """Each output; what cannot be told, perhaps because it is not applied yet, is None and a warning."""
-    from dbc_iac.manifest.template import evaluated
+    from dbc_iac.manifest.template import Templates
 
-    context = {"resource": looked.found, "project": workspace.loaded.name, "env": app.environment}
+    templates = Templates({"resource": looked.found, "project": workspace.loaded.name, "env": app.environment})
     remedy = "Apply first, or correct it in the project file."
     if looked.problems:
         remedy = "Something could not be read: ask again when it can be."
@@ -90,7 +90,7 @@ def _evaluated(
     untold: list[Diagnostic] = []
     for name, text in wanted.items():
         try:
-            values[name] = evaluated(text, context)
+            values[name] = templates.evaluated(text)
         except ValueError as error:
             values[name] = None
             summary = f"the output {name} cannot be told: {error}"

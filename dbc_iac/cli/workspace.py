@@ -37,7 +37,7 @@ from dbc_iac.plan import Options, Plan, Session, check_inventory, make_plan
 from dbc_iac.plan.fit import check_fit
 from dbc_iac.plan.moves import check_lists, renamed, still_there
 from dbc_iac.plan.review import not_as_reviewed, not_its_rest
-from dbc_iac.policy import unsound
+from dbc_iac.policy.evaluation import unsound
 from dbc_iac.report.redaction import Redaction
 from dbc_iac.state import State, Store, owner
 from dbc_iac.state.backends.backend import Backend

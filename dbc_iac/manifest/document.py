@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, Related, Severity, SourceRange
 from dbc_iac.manifest.envelope import FIELDS, NAME, checked_name, parked
 from dbc_iac.manifest.marks import Marks, Path, Where
-from dbc_iac.manifest.template import render
+from dbc_iac.manifest.template import Templates
 from dbc_iac.manifest.validate import parse
 from dbc_iac.manifest.yaml import YamlDocument
 
@@ -37,7 +37,7 @@ class Reader:
 
     def __init__(self, models: Mapping[str, type[BaseModel]], context: Mapping[str, Any], found: Diagnostics) -> None:
         self._models = models
-        self._context = context
+        self._templates = Templates(context)
         self._found = found
         self._places: dict[str, SourceRange | None] = {}
         self.broken: set[str] = set()
@@ -78,8 +78,9 @@ class Reader:
         known = isinstance(kind, str) and kind in self._models
         self.broken |= {f"{k}/{name}" for k in ([kind] if known else self._models)}
 
-    def _labels(self, written: Any, context: Mapping[str, Any], marks: Marks) -> dict[str, str]:
-        labels = {} if written is None else render(written, context, marks, self._found, ("metadata", "labels"))
+    def _labels(self, written: Any, names: Mapping[str, Any], marks: Marks) -> dict[str, str]:
+        path = ("metadata", "labels")
+        labels = {} if written is None else self._templates.render(written, marks, self._found, path, names)
         if not isinstance(labels, dict):
             self._problem("invalid-value", "labels are a mapping of text to text", marks, ("metadata", "labels"))
             return {}
@@ -98,7 +99,7 @@ class Reader:
             yield None, None
             return
         before = len(self._found.errors)
-        each = render(value["forEach"], self._context, marks, self._found, ("forEach",))
+        each = self._templates.render(value["forEach"], marks, self._found, ("forEach",))
         if len(self._found.errors) > before:
             return
         items = self._keyed(each, marks) if isinstance(each, list) else each
@@ -137,10 +138,10 @@ class Reader:
         each: dict[str, Any] | None,
     ) -> Iterator[ParsedResource]:
         address = f"{kind}/{name}"
-        context = self._context if each is None else {**self._context, "each": each}
+        names = {} if each is None else {"each": each}
         before = len(self._found.errors)
-        spec = parked(render(value["spec"], context, marks, self._found, ("spec",)))
-        labels = self._labels(metadata.get("labels"), context, marks)
+        spec = parked(self._templates.render(value["spec"], marks, self._found, ("spec",), names))
+        labels = self._labels(metadata.get("labels"), names, marks)
         place = marks.value(("metadata", "name"))
         if address in self._places:
             first = self._places[address]

@@ -58,8 +58,10 @@ def load_project(
     name, project, rest = loader.project()
     context = loader.context(name, project, environment, variables, variable_files, environ)
     reader = Reader(models, context, loader.found)
-    resources = [r for d in (*rest, *loader.manifests(project)) for r in reader.read(d)]
-    hide_literals(loader.found, sources)
+    try:
+        resources = [r for d in (*rest, *loader.manifests(project)) for r in reader.read(d)]
+    finally:
+        hide_literals(loader.found, sources)
     whole = reader.whole and loader.whole
     broken = frozenset(reader.broken)
     marks = loader.marks

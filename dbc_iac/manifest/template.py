@@ -1,111 +1,95 @@
-"""Jinja2 inside scalars, rendered after YAML has been parsed: sandboxed and strict.
+"""Jinja2 inside scalars, rendered after YAML has been parsed: sandboxed, strict, and limited in CPU time and memory.
 
 A scalar that is exactly one `{{ expression }}` becomes the expression's value, with its type; any other text with
 markup becomes text. Structure cannot be templated, so no template can break the YAML. There are no template comments:
-`{#` is text.
+`{#` is text. Nothing is evaluated in this process: see `template_process`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from itertools import islice
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, Severity, SourceRange
 from dbc_iac.manifest.marks import Marks, Path
-from dbc_iac.manifest.sandbox import CLOSE, NO_EACH, UNKNOWN, sandbox
+from dbc_iac.manifest.sandbox import CLOSE, NO_EACH, UNKNOWN
+from dbc_iac.manifest.template_process import SECONDS_IN_ALL, Answer, Ask, Names, OutOfTimeError, ask
 
 _MARKUP = re.compile(r"\{\{|\{%")
-_ONE = re.compile(r"\s*\{\{[-+]?((?:(?!\{\{|\}\}).)*?)[-+]?\}\}\s*", re.DOTALL)
 _LITERAL = "Correct the template, or write {{ '{{' }} for a literal {{ and {{ '{%' }} for a literal {%."
-MOST_NESTED_LOOPS = 2
-MOST_TEXT = 100_000
-"""Characters that one rendered scalar may have."""
-MOST_VALUES = 10_000
-"""Values of one list that an expression gives."""
+_SIMPLER = "Split the manifests, or write simpler templates."
 
 
-def render(value: Any, context: Mapping[str, Any], marks: Marks, found: Diagnostics, path: Path = ()) -> Any:
-    """A tree with every scalar rendered. Problems are collected, with the place of their scalar."""
+class Templates:
+    """Templates that share their names. Their limits hold for all of them together, too."""
+
+    def __init__(self, names: Mapping[str, Any]) -> None:
+        self._names = Names(names)
+
+    def render(
+        self, value: Any, marks: Marks, found: Diagnostics, path: Path = (), names: Mapping[str, Any] | None = None
+    ) -> Any:
+        """A tree with every scalar rendered; `names` are known beside the common ones.
+
+        Problems are collected, with the place of their scalar. Raises DiagnosticError with all of them where no time
+        is left.
+        """
+        texts = dict(_texts(value, path))
+        if not texts:
+            return value
+        extra = names or {}
+        try:
+            answers = ask([Ask("text", text, extra) for text in texts.values()], self._names)
+        except OutOfTimeError:
+            found.add(_too_slow(marks.value(path)))
+            found.raise_errors()
+            raise
+        for place, answer in zip(texts, answers, strict=True):
+            if answer.problem:
+                found.add(_problem(answer, marks.value(place)))
+        return _filled(value, dict(zip(texts, answers, strict=True)), path)
+
+    def answers(self, asks: Sequence[Ask]) -> list[Answer]:
+        """The answers to texts and expressions, in their order."""
+        try:
+            return ask(asks, self._names)
+        except OutOfTimeError:
+            return [Answer(problem=f"its templates take more than {SECONDS_IN_ALL} s of CPU time")] * len(asks)
+
+    def evaluated(self, text: str, names: Mapping[str, Any] | None = None) -> Any:
+        """The value of a text with markup, by itself: a plain value. Raises ValueError that says what is wrong."""
+        [answer] = self.answers([Ask("text", text, names or {})]) if _MARKUP.search(text) else [Answer(text)]
+        if answer.problem:
+            raise ValueError(answer.problem.partition(CLOSE)[0])
+        return answer.value
+
+
+def _texts(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
+    """The scalars with markup, by path."""
     if isinstance(value, dict):
-        return {k: render(v, context, marks, found, (*path, k)) for k, v in value.items()}
+        for key, inner in value.items():
+            yield from _texts(inner, (*path, key))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _texts(inner, (*path, index))
+    elif isinstance(value, str) and _MARKUP.search(value):
+        yield path, value
+
+
+def _filled(value: Any, answers: Mapping[Path, Answer], path: Path) -> Any:
+    if path in answers:
+        return answers[path].value
+    if isinstance(value, dict):
+        return {k: _filled(v, answers, (*path, k)) for k, v in value.items()}
     if isinstance(value, list):
-        return [render(v, context, marks, found, (*path, i)) for i, v in enumerate(value)]
-    if isinstance(value, str) and _MARKUP.search(value):
-        return _rendered(value, context, marks.value(path), found)
+        return [_filled(v, answers, (*path, i)) for i, v in enumerate(value)]
     return value
 
 
-def _rendered(text: str, context: Mapping[str, Any], source: SourceRange | None, found: Diagnostics) -> Any:
-    from jinja2 import TemplateError, TemplateSyntaxError
-
-    environment = sandbox()
-    environment.begin()
-    try:
-        one = _ONE.fullmatch(text)
-        if one is not None:
-            result = environment.compile_expression(one[1], undefined_to_none=False)(**context)
-            _refuse_undefined(result)
-            return _plain(result)
-        _refuse_endless(environment.parse(text))
-        return _whole(environment.from_string(text).generate(**context))
-    except TemplateSyntaxError as error:
-        found.add(_problem(error.message or "it cannot be read", source, _LITERAL))
-        return None
-    except TemplateError as error:
-        found.add(_problem(error.message or "it cannot be rendered", source))
-        return None
-    except Exception as error:  # an expression of the user's can raise anything
-        named = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-        found.add(_problem(f"{named}{error}", source))
-        return None
-
-
-def _whole(parts: Iterable[str]) -> str:
-    """A text from its parts. Raises ValueError before it is longer than it may be."""
-    kept: list[str] = []
-    length = 0
-    for part in parts:
-        length += len(part)
-        if length > MOST_TEXT:
-            raise ValueError(f"it renders to more than {MOST_TEXT} characters")
-        kept.append(part)
-    return "".join(kept)
-
-
-def _refuse_undefined(result: Any) -> None:
-    from jinja2 import StrictUndefined
-
-    if isinstance(result, StrictUndefined):
-        str(result)  # raises UndefinedError, with the name
-
-
-def _plain(result: Any) -> Any:
-    """What an expression may give: plain values, and iterators as lists. Raises for anything else.
-
-    The text of a function or a generator holds its address in memory: no plan could be made twice from it.
-    """
-    if result is None or isinstance(result, bool | int | float):
-        return result
-    if isinstance(result, str):
-        if len(result) > MOST_TEXT:
-            raise ValueError(f"it gives more than {MOST_TEXT} characters")
-        return str(result)
-    if isinstance(result, Mapping):
-        return {str(k): _plain(v) for k, v in result.items()}
-    if isinstance(result, list | tuple | range) or hasattr(result, "__next__"):
-        items = list(islice(result, MOST_VALUES + 1))
-        if len(items) > MOST_VALUES:
-            raise ValueError(f"it gives more than {MOST_VALUES} values")
-        return [_plain(v) for v in items]
-    _refuse_undefined(result)
-    raise TypeError(f"it gives a {type(result).__name__}, not a plain value")
-
-
-def _problem(message: str, source: SourceRange | None, remedy: str = "Correct the expression.") -> Diagnostic:
-    what, _, close = message.partition(CLOSE)
-    remedy = f"Did you mean {close}" if close else remedy
+def _problem(answer: Answer, source: SourceRange | None) -> Diagnostic:
+    what, _, close = answer.problem.partition(CLOSE)
+    remedy = f"Did you mean {close}" if close else _LITERAL if answer.syntax else "Correct the expression."
     if what == NO_EACH:
         remedy = "Add `forEach:`, or name something of var."
     elif what.endswith(UNKNOWN) and not close:
@@ -119,65 +103,22 @@ def _problem(message: str, source: SourceRange | None, remedy: str = "Correct th
     )
 
 
-def _refuse_endless(template: Any) -> None:
-    """Raises ValueError for what outgrows its length: `set` doubles a text line by line, loops multiply."""
-    from jinja2 import nodes
-
-    if template.find((nodes.Assign, nodes.AssignBlock, nodes.Macro, nodes.CallBlock)):
-        raise ValueError("only if and for are offered, not set, macro or call")
-    if _loops(template) > MOST_NESTED_LOOPS:
-        raise ValueError(f"loops may be nested {MOST_NESTED_LOOPS} deep")
-
-
-def _loops(node: Any) -> int:
-    from jinja2 import nodes
-
-    inner = max((_loops(child) for child in node.iter_child_nodes()), default=0)
-    return inner + isinstance(node, nodes.For)
-
-
-def evaluated(text: str, context: Mapping[str, Any]) -> Any:
-    """The value of a text with markup, by itself: a plain value. Raises ValueError that says what is wrong with it."""
-    from jinja2 import TemplateError
-
-    found = Diagnostics()
-    try:
-        value = _rendered(text, context, None, found) if _MARKUP.search(text) else text
-    except TemplateError as error:
-        raise ValueError(str(error)) from None
-    for problem in found:
-        raise ValueError(problem.summary.removeprefix("the template cannot be rendered: "))
-    return value
+def _too_slow(source: SourceRange | None) -> Diagnostic:
+    summary = f"the templates take more than {SECONDS_IN_ALL} s of CPU time together"
+    return Diagnostic("template", Severity.ERROR, summary, remedy=_SIMPLER, source=source)
 
 
 def flaw(text: str, known: frozenset[str]) -> str:
-    """What is wrong with a text with markup before anything is known of its values; empty where nothing is."""
-    from jinja2 import TemplateError, meta
-
-    try:
-        template = sandbox().parse(text)
-        _refuse_endless(template)
-    except (TemplateError, ValueError) as error:
-        return str(error)
-    unknown = sorted(meta.find_undeclared_variables(template) - known)
+    """The problem of a text with markup before anything is known of its values; empty where there is none."""
+    if not _MARKUP.search(text):
+        return ""
+    [answer] = Templates({}).answers([Ask("names", text)])
+    if answer.problem:
+        return answer.problem
+    unknown = [name for name in answer.value if name not in known]
     return f"there is no {unknown[0]}; there are {', '.join(sorted(known))}" if unknown else ""
 
 
-def expression(text: str) -> Callable[[Mapping[str, Any]], Any]:
-    """An expression without braces, ready to be evaluated many times. Raises ValueError where it is none; so does the
-    evaluation, where it cannot be made."""
-    from jinja2 import TemplateError
-
-    try:
-        compiled = sandbox().compile_expression(text, undefined_to_none=False)
-    except TemplateError as error:
-        raise ValueError(error.message or "it cannot be read") from None
-
-    def evaluate(context: Mapping[str, Any]) -> Any:
-        sandbox().begin()
-        try:
-            return _plain(compiled(**context))
-        except Exception as error:  # an expression of the user's can raise anything
-            raise ValueError(str(error) or type(error).__name__) from None
-
-    return evaluate
+def misread(expressions: Sequence[str]) -> list[str]:
+    """The problem of each expression, empty where it can be read."""
+    return [answer.problem for answer in Templates({}).answers([Ask("check", text) for text in expressions])]

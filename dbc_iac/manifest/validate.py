@@ -13,8 +13,8 @@ from pydantic_core import ErrorDetails
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, Severity
 from dbc_iac.manifest.forms import WRONG
 from dbc_iac.manifest.marks import Marks, Path
+from dbc_iac.manifest.numbers import NumberText, TextOfNumber
 from dbc_iac.manifest.secret import LITERAL
-from dbc_iac.manifest.yaml import NumberText, TextOfNumber
 
 M = TypeVar("M", bound=BaseModel)
 

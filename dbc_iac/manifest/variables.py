@@ -16,7 +16,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, Severity, SourceRange
 from dbc_iac.manifest.marks import Marks
-from dbc_iac.manifest.yaml import IntegerText, NumberText, TextOfNumber, read_yaml, scalar
+from dbc_iac.manifest.numbers import IntegerText, NumberText, TextOfNumber
+from dbc_iac.manifest.yaml import read_yaml, scalar
 
 PREFIX = "DBC_VAR_"
 Type = Literal["string", "integer", "number", "boolean", "list", "map"]

@@ -16,6 +16,7 @@ import yaml
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, Related, Severity, SourceRange
 from dbc_iac.manifest.marks import Marks, Path
+from dbc_iac.manifest.numbers import IntegerText, NumberText
 
 MOST_BYTES = 4 * 1024 * 1024
 MOST_VALUES = 100_000
@@ -38,44 +39,6 @@ _PREFIX = "tag:yaml.org,2002:"
 _PLAIN = "plain"
 """Stands in the place of a tag where a scalar has neither tag nor quotes."""
 _KNOWN_TAGS = frozenset({_PLAIN, f"{_PREFIX}str", f"{_PREFIX}map", f"{_PREFIX}seq"})
-
-
-class NumberText(float):
-    """A number with a fraction that remembers how it was written: `1.10` is not `1.1` where text is wanted."""
-
-    text: str
-
-    def __new__(cls, text: str) -> NumberText:
-        number = super().__new__(cls, text)
-        number.text = text
-        return number
-
-    def __str__(self) -> str:
-        return self.text
-
-
-class IntegerText(int):
-    """A whole number that is written in another way than it prints: `0x1F` is not `31` where text is wanted."""
-
-    text: str
-
-    def __new__(cls, text: str) -> IntegerText:
-        number = super().__new__(cls, text, 0)
-        number.text = text
-        return number
-
-
-class TextOfNumber(str):
-    """The text of a number with a fraction, for fields that want text."""
-
-    __slots__ = ("number",)
-
-    number: NumberText
-
-    def __new__(cls, number: NumberText) -> TextOfNumber:
-        text = super().__new__(cls, number.text)
-        text.number = number
-        return text
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,4 @@
-"""Policies: what a project refuses, or warns of, in plans that are otherwise sound. Pure; decided from a plan alone."""
+"""Policies: what a project refuses, or warns of, in plans that are otherwise sound. Pure; decided from a plan alone.
 
-from dbc_iac.policy.evaluation import evaluate, unsound
-
-__all__ = ["evaluate", "unsound"]
+Imports nothing: the template worker needs `exposure` alone.
+"""

@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity, SourceRange
 from dbc_iac.manifest.project import PolicySpec
-from dbc_iac.manifest.template import evaluated, expression
+from dbc_iac.manifest.template import Templates, misread
+from dbc_iac.manifest.template_process import Ask
 from dbc_iac.plan.model import Plan
 from dbc_iac.policy.exposure import open_to_world
 
@@ -25,20 +26,12 @@ def nowhere(path: tuple[str | int, ...]) -> SourceRange | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Policy:
-    spec: PolicySpec
-    holds: Callable[[Mapping[str, Any]], Any]
-    """Whether there is something to object to."""
-    source: SourceRange | None
-
-
 def unsound(policies: Iterable[PolicySpec], place: Place = nowhere) -> Iterator[Diagnostic]:
     """Problems of the policies themselves: what is no expression."""
-    for number, spec in enumerate(policies):
-        try:
-            expression(spec.expression)
-        except ValueError as error:
+    asked = tuple(policies)
+    problems = misread([spec.expression for spec in asked])
+    for number, (spec, error) in enumerate(zip(asked, problems, strict=True)):
+        if error:
             yield Diagnostic(
                 "policy-expression",
                 Severity.ERROR,
@@ -65,9 +58,13 @@ def evaluate(
         return wrong
     if not asked:
         return ()
-    sound = [_Policy(s, expression(s.expression), _place(n, s, place)) for n, s in enumerate(asked)]
     context = plan_context(plan, labels)
-    return tuple(found for policy in sound for found in _objections(policy, context, now))
+    evaluation = _Evaluation(asked, Templates(context), now, place)
+    found = [*evaluation.objections({}, "")]
+    for change in context["plan"]["changes"]:
+        if change["action"] not in {"no-op", "unknown"}:
+            found += evaluation.objections({"change": change}, change["address"])
+    return tuple(d for _, d in sorted(found, key=lambda one: one[0]))
 
 
 def plan_context(plan: Plan, labels: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
@@ -81,42 +78,56 @@ def plan_context(plan: Plan, labels: Mapping[str, Mapping[str, str]]) -> dict[st
     return {"plan": encoded, "env": plan.environment, "project": plan.project, "open_to_world": open_to_world}
 
 
-def _objections(policy: _Policy, context: Mapping[str, Any], now: datetime) -> Iterator[Diagnostic]:
-    here = {**context, "now": _moment(now, policy.spec.time_zone)}
-    if policy.spec.each == "plan":
-        yield from _objection(policy, here, "")
-        return
-    for change in context["plan"]["changes"]:
-        if change["action"] not in {"no-op", "unknown"}:
-            yield from _objection(policy, {**here, "change": change}, change["address"])
+@dataclass(frozen=True, slots=True)
+class _Evaluation:
+    """The policies over one plan."""
+
+    policies: tuple[PolicySpec, ...]
+    templates: Templates
+    now: datetime
+    place: Place
+
+    def objections(self, names: Mapping[str, Any], address: str) -> Iterator[tuple[int, Diagnostic]]:
+        """What the policies for one change, or without `address` for the whole plan, object to; by their numbers."""
+        each = "change" if address else "plan"
+        asked = [(n, s, {**names, "now": _moment(self.now, s.time_zone)}) for n, s in enumerate(self.policies)]
+        asked = [one for one in asked if one[1].each == each]
+        answers = self.templates.answers([Ask("expression", s.expression, here) for _, s, here in asked])
+        for (number, spec, here), answer in zip(asked, answers, strict=True):
+            source = _place(number, spec, self.place)
+            if answer.problem:
+                yield number, _unclear(spec, answer.problem, address, source)
+            elif answer.value:
+                try:
+                    message = self.templates.evaluated(spec.message, here)
+                except ValueError as error:
+                    yield number, _unclear(spec, str(error), address, source)
+                else:
+                    yield number, _objection(spec, message, address, source)
 
 
-def _objection(policy: _Policy, context: Mapping[str, Any], address: str) -> Iterator[Diagnostic]:
-    spec = policy.spec
-    try:
-        if not policy.holds(context):
-            return
-        message = evaluated(spec.message, context)
-    except ValueError as error:
-        yield Diagnostic(
-            "policy-unclear",
-            Severity.ERROR,
-            f"the policy {spec.name} cannot be evaluated: {error}",
-            "What cannot be evaluated is refused.",
-            "Correct it in the project file; `| default(...)` stands in for what a change does not have.",
-            source=policy.source,
-            address=address or None,
-            exit_code=ExitCode.REFUSED,
-        )
-        return
+def _unclear(spec: PolicySpec, problem: str, address: str, source: SourceRange | None) -> Diagnostic:
+    return Diagnostic(
+        "policy-unclear",
+        Severity.ERROR,
+        f"the policy {spec.name} cannot be evaluated: {problem}",
+        "What cannot be evaluated is refused.",
+        "Correct it in the project file; `| default(...)` stands in for what a change does not have.",
+        source=source,
+        address=address or None,
+        exit_code=ExitCode.REFUSED,
+    )
+
+
+def _objection(spec: PolicySpec, message: Any, address: str, source: SourceRange | None) -> Diagnostic:
     deny = spec.deny is not None
-    yield Diagnostic(
+    return Diagnostic(
         "policy-denied" if deny else "policy-warning",
         Severity.ERROR if deny else Severity.WARNING,
         f"{address}: {message}" if address else str(message),
         f"The policy {spec.name} of the project {'refuses it' if deny else 'warns of it'}.",
         spec.remedy,
-        source=None if address else policy.source,
+        source=None if address else source,
         address=address or None,
         exit_code=ExitCode.REFUSED,
     )

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dbc_iac.diagnostics import DiagnosticError
-from dbc_iac.manifest.yaml import IntegerText, NumberText, read_yaml
+from dbc_iac.manifest.numbers import IntegerText, NumberText
+from dbc_iac.manifest.yaml import read_yaml
 
 
 @pytest.mark.parametrize(

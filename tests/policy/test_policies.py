@@ -14,7 +14,7 @@ import yaml
 from dbc_iac.diagnostics import ExitCode, Severity
 from dbc_iac.manifest.project import PolicySpec
 from dbc_iac.plan.model import Action, Change
-from dbc_iac.policy import evaluate, unsound
+from dbc_iac.policy.evaluation import evaluate, unsound
 from dbc_iac.policy.exposure import open_to_world
 from tests.projects import PROJECT, Emulated, project, vm
 from tests.report.plans import plan

@@ -1,0 +1,163 @@
+"""Templates that compute without end: ended by the platform, named by their place, interrupted by signals."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dbc_iac.diagnostics import DiagnosticError, Diagnostics
+from dbc_iac.manifest import template_process
+from dbc_iac.manifest.marks import Marks
+from dbc_iac.manifest.numbers import IntegerText, NumberText
+from dbc_iac.manifest.template import Templates, misread
+from dbc_iac.manifest.template_process import Ask
+from tests.projects import SEED, project, vm
+
+LONG = "{{ ([range(1000) | list] * 900) | sum(start=[]) | length }}"
+NESTED = (
+    "{% for a in range(1000) %}{% for b in range(1000) %}{% if 0.5 in range(1000) %}{% endif %}{% endfor %}{% endfor %}"
+)
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(template_process, "SECONDS", 0)  # and up to one more: the platform counts whole ones
+
+
+def problems(text: str) -> list[str]:
+    found = Diagnostics()
+    assert Templates({}).render({"a": "{{ 1 }}", "b": text}, Marks(), found) == {"a": 1, "b": None}
+    return [d.summary for d in found]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        LONG,
+        NESTED,
+        "{% for a in [[[1], [1]]] recursive %}{{ loop([a, a, a, a, a]) if loop.depth < 40 }}{% endfor %}",
+        "{{ 1 | round(1000000000, 'ceil') }}",
+        "{{ range(1000) | map('round', 3000000, 'ceil') | sum }}",
+    ],
+    ids=["sum of lists", "loops", "recursion", "round", "map"],
+)
+def test_a_template_that_computes_too_long_is_refused(short: None, text: str) -> None:
+    [problem] = problems(text)
+    assert problem == "the template cannot be rendered: it takes more than 0 s of CPU time"
+
+
+def test_constant_parts_are_evaluated_under_the_limit_where_an_expression_is_only_checked(short: None) -> None:
+    assert "CPU time" in misread(["1 | round(1000000000, 'ceil')"])[0]
+
+
+def test_a_template_that_fills_the_memory_is_refused() -> None:
+    [answer] = Templates({"fill": bytearray}).answers([Ask("text", "{{ fill(1000000000) | length }}")])
+    assert answer.problem == "it needs more memory than a template may use"
+
+
+def test_the_texts_after_one_that_was_ended_are_rendered(short: None) -> None:
+    found = Diagnostics()
+    assert Templates({}).render([LONG, "{{ 2 }}"], Marks(), found) == [None, 2]
+
+
+def test_all_templates_of_a_project_share_a_limit(short: None) -> None:
+    found = Diagnostics()
+    templates = Templates({})
+    templates._names.left = 0.01
+    with pytest.raises(DiagnosticError):
+        templates.render([NESTED] + ["{{ 2 }}"] * 3, Marks(), found)
+    assert [d.code for d in found] == ["template"]
+    assert templates.answers([Ask("text", "{{ 2 }}")])[0].problem
+
+
+def test_the_place_of_the_template_is_named(tmp_path: Path, short: None) -> None:
+    made = project(tmp_path, vm(description=LONG))
+    result = made.run("validate")
+    assert result.code == 3
+    assert "CPU time" in result.err
+    line = 1 + (tmp_path / "manifests/all.yaml").read_text().partition("description")[0].count("\n")
+    assert f"manifests/all.yaml:{line}:" in result.err
+
+
+def test_a_project_without_templates_starts_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(template_process, "_kept", [])
+    assert project(tmp_path, vm()).run("validate").code == 0
+    assert template_process._kept == []
+
+
+def test_numbers_keep_the_text_that_they_were_written_as() -> None:
+    values = Templates({"var": {"n": IntegerText("0x1F"), "f": NumberText("1.10")}}).render(
+        ["{{ var.n }}", "{{ var.f }}", "v{{ var.f }}", "{{ var.n + 1 }}"], Marks(), Diagnostics()
+    )
+    assert [getattr(values[0], "text", None), getattr(values[1], "text", None)] == ["0x1F", "1.10"]
+    assert values[2:] == ["v1.10", 32]
+
+
+@pytest.mark.parametrize("key", ["\\0integer", "\\0number"])
+def test_a_template_cannot_give_what_the_answer_uses_for_itself(key: str) -> None:
+    found = Diagnostics()
+    assert Templates({}).render("{{ {'" + key + "': 'x'} }}", Marks(), found) is None
+    assert [d.code for d in found] == ["template"]
+
+
+def test_the_process_that_evaluates_has_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    template_process._end()
+    monkeypatch.setenv("DBC_WALLET_SEED", SEED)
+    assert Templates({}).evaluated("{{ 1 }}") == 1
+    environ = Path(f"/proc/{template_process._kept[0].child.pid}/environ")
+    if not environ.exists():
+        pytest.skip("needs /proc")
+    assert b"DBC_WALLET_SEED" not in environ.read_bytes()
+
+
+def test_threads_share_the_process() -> None:
+    results: list[Any] = []
+
+    def work(number: int) -> None:
+        templates = Templates({"n": number})
+        results.extend((templates.evaluated("{{ n }}") == number) for _ in range(20))
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [True] * 80
+
+
+def test_a_fork_has_a_process_of_its_own() -> None:
+    assert Templates({}).evaluated("{{ 1 }}") == 1
+    ours = template_process._kept[0].child.pid
+    child = os.fork()
+    if child == 0:
+        good = Templates({}).evaluated("{{ 2 }}") == 2 and template_process._kept[0].child.pid != ours
+        template_process._end()
+        os._exit(0 if good else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert template_process._kept[0].child.pid == ours
+    assert Templates({}).evaluated("{{ 3 }}") == 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_command_that_renders(tmp_path: Path, number: int) -> None:
+    """Sent when the request is on its way, by the process itself."""
+    project(tmp_path, vm(description=NESTED))
+    code = (
+        "import os, dbc_iac.manifest.template_process as t\n"
+        "whole = t.pickle.dump\n"
+        "def dump(*a):\n    whole(*a)\n    a[1].flush()\n"
+        f"    import signal, threading\n    threading.Timer(0.2, os.kill, (os.getpid(), {int(number)})).start()\n"
+        "t.pickle.dump = dump\n"
+        "from dbc_iac.__main__ import main; main()"
+    )
+    environ = {**os.environ, "SEED": SEED, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    line = [sys.executable, "-c", code, "-C", str(tmp_path), "validate"]
+    ended = subprocess.run(line, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr.strip()) == (8, "", "interrupted")
