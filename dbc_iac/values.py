@@ -1,7 +1,27 @@
-"""The one shared type of plain values: what JSON can hold. Imports nothing of the project."""
+"""The one shared type of plain values: what JSON can hold, and the reading of it. Imports nothing of the project."""
 
 from __future__ import annotations
 
-from typing import TypeAlias
+import json
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+
+MOST_DEPTH = 100
+"""Levels of lists and objects in one value."""
+
+
+def load_json(text: str | bytes, parse_constant: Callable[[str], Any] | None = None) -> Any:
+    """The value of a JSON text. Raises ValueError, also for nesting that recursion would fail on."""
+    try:
+        value = json.loads(text, parse_constant=parse_constant)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    level = [value]
+    for _ in range(MOST_DEPTH + 1):
+        nested = [one for one in level if isinstance(one, dict | list)]
+        if not nested:
+            return value
+        level = [inner for one in nested for inner in (one.values() if isinstance(one, dict) else one)]
+    raise ValueError("nested too deeply")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import json
 import os
 import re
 import socket
@@ -25,6 +24,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from dbc_iac.api.secret import SecretText
+from dbc_iac.values import load_json
 
 if TYPE_CHECKING:
     import httpx
@@ -101,10 +101,7 @@ class Reply:
 
     def json(self) -> Any:
         """The body as JSON. Raises ValueError, also for what is nested too deeply."""
-        try:
-            return json.loads(self.body)
-        except RecursionError:
-            raise ValueError("nested too deeply") from None
+        return load_json(self.body)
 
     def __repr__(self) -> str:
         return f"Reply({self.status}, {len(self.body)} bytes)"

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 
 import sr25519
 
 from dbc_iac.api.base58 import b58decode
 from dbc_iac.api.keys import KeyMaterialError, Sr25519Key
 from dbc_iac.api.secret import SecretText
+from dbc_iac.values import load_json
 
 _HEADER = bytes([48, 83, 2, 1, 1, 48, 5, 6, 3, 43, 101, 112, 4, 34, 4, 32])
 _DIVIDER = bytes([161, 35, 3, 33, 0])
@@ -25,7 +25,7 @@ _MOST_MEMORY = 2**29
 def open_keystore(exported: str, password: SecretText) -> Sr25519Key:
     """The key in an exported wallet. Raises KeyMaterialError: another format, a wrong password, or a file that lies."""
     try:
-        document = json.loads(exported)
+        document = load_json(exported)
         encoding, address = document["encoding"], document["address"]
         content, kinds, version = _texts(encoding["content"]), _texts(encoding["type"]), str(encoding["version"])
         sealed = _bytes(document["encoded"])

@@ -11,13 +11,13 @@ errcode means different things at different layers. So a reply is classified by 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, NoReturn, TypeVar
 
 from dbc_iac.api.refusals import AUTHORITY_PREFIX, Effect, RefusalKind, effect_of, is_transient, kind_of
+from dbc_iac.values import load_json
 
 __all__ = [
     "Done",
@@ -192,8 +192,8 @@ def _without_envelope(status: int, content_type: str, body: bytes) -> Outcome[ob
 def _envelope(body: bytes) -> tuple[int, object] | None:
     try:
         # The node passes invalid UTF-8 through; such a byte must not make a whole list unreadable.
-        reply = json.loads(body.decode("utf-8", "replace"), parse_constant=_no_constant)
-    except (ValueError, RecursionError):
+        reply = load_json(body.decode("utf-8", "replace"), parse_constant=_no_constant)
+    except ValueError:
         return None
     if not isinstance(reply, dict) or "message" not in reply:
         return None

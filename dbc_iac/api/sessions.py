@@ -19,6 +19,7 @@ from pathlib import Path
 from dbc_iac.api.credentials import SessionCredentials, SessionOwner
 from dbc_iac.api.secret import SecretText
 from dbc_iac.api.signable import SessionId
+from dbc_iac.values import load_json
 
 _FORMAT = 1
 _MOST = 64 * 1024
@@ -80,7 +81,7 @@ class SessionStore:
             with os.fdopen(handle, encoding="utf-8") as file:
                 if not _private(os.fstat(handle)):
                     return None
-                kept = json.loads(file.read(_MOST))
+                kept = load_json(file.read(_MOST))
             if (kept["formatVersion"], kept["target"], kept["account"]) != (_FORMAT, target, account):
                 return None
             return SessionCredentials(SessionId(SecretText(kept["id"])).secret, SecretText(kept["sign"]))

@@ -16,6 +16,7 @@ from nacl.signing import SigningKey, VerifyKey
 
 from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.values import load_json
 
 _MARK = "dbcIacSignedPlan"
 _HEX = re.compile(r"[0-9a-f]{64}")
@@ -51,7 +52,7 @@ def verified(file: bytes, trusted: Sequence[str]) -> bytes:
             raise _refused("plan-unsigned", "the plan is not signed, and the project trusts signed plans only")
         return file
     try:
-        said = json.loads(head)
+        said = load_json(head)
         key, signature = str(said["key"]), bytes.fromhex(said["signature"])
         VerifyKey(key.encode(), HexEncoder).verify(_CONTEXT + plan, signature)
     except (BadSignatureError, ValueError, KeyError, TypeError):

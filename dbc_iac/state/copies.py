@@ -16,6 +16,7 @@ from dbc_iac.state.document import FORMAT_VERSION, State
 from dbc_iac.state.journal import Record, fold, going_on
 from dbc_iac.state.records import RECORD
 from dbc_iac.state.store import Store
+from dbc_iac.values import load_json
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Copy:
 def read_copy(content: bytes, place: str) -> Copy:
     """A copy, or a state alone. Raises DiagnosticError where it is neither."""
     try:
-        value = json.loads(content)
+        value = load_json(content)
         if value["formatVersion"] > FORMAT_VERSION:
             _refuse("state-newer", f"{place} has a newer format", "Use the newer dbc-iac that wrote it.")
         if "state" not in value:
@@ -49,7 +50,7 @@ def read_copy(content: bytes, place: str) -> Copy:
         for record in value["journal"]:
             RECORD.validate_python(record)
         return Copy(State.model_validate(value["state"]), value["journal"])
-    except (ValueError, KeyError, TypeError, RecursionError):  # pydantic's is a ValueError
+    except (ValueError, KeyError, TypeError):  # pydantic's is a ValueError
         _refuse("not-a-state", f"{place} is no state, and no copy of one", "Give what `state pull` or an apply wrote.")
 
 

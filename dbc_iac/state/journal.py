@@ -19,7 +19,7 @@ from dbc_iac.state.document import FORMAT_VERSION, LEFT, Binding, Intent, State
 from dbc_iac.state.encryption.document import refuse_sealed
 from dbc_iac.state.guard import refuse_secrets
 from dbc_iac.state.records import RECORD
-from dbc_iac.values import Json
+from dbc_iac.values import Json, load_json
 
 Record = dict[str, Any]
 
@@ -87,7 +87,7 @@ class Journal:
 
     def _record(self, number: int, line: bytes) -> Record:
         try:
-            record = json.loads(line)
+            record = load_json(line)
         except ValueError:
             raise DiagnosticError(_broken(self._place, number)) from None
         refuse_sealed(record, self._place)

@@ -19,7 +19,7 @@ from dbc_iac.state.files import FILES, Files
 from dbc_iac.state.guard import refuse_secrets
 from dbc_iac.state.heartbeat import kept_alive
 from dbc_iac.state.journal import Journal, Record, fold, going_on
-from dbc_iac.values import Json
+from dbc_iac.values import Json, load_json
 
 
 class Store:
@@ -105,7 +105,7 @@ class Store:
 
     def _parse(self, text: str) -> State:
         try:
-            value = json.loads(text)
+            value = load_json(text)
         except ValueError:
             self._corrupt()
         refuse_sealed(value, self.backend.place)

@@ -25,7 +25,7 @@ from dbc_iac.state.backends.backend import LeaseLostError, MovedError, Stored, u
 from dbc_iac.state.backends.http_client import HttpDocuments
 from dbc_iac.state.backends.levels import DEPTH, Levels
 from dbc_iac.state.backends.remote import RemoteBackend, held_until, said_by
-from dbc_iac.values import Json
+from dbc_iac.values import Json, load_json
 
 LEASE_PART = "_lease"
 JOURNAL_PARTS = tuple(f"_journal_{n}" for n in range(DEPTH))
@@ -99,9 +99,9 @@ class HttpBackend(RemoteBackend):
     def _document(self, part: str) -> dict[str, Any]:
         content = self._documents.get(part)
         try:
-            value = json.loads(content) if content is not None else {}
+            value = load_json(content) if content is not None else {}
             self._serials[part] = int(value.get("serial", 0))
-        except (ValueError, AttributeError, TypeError, OverflowError, RecursionError):
+        except (ValueError, AttributeError, TypeError, OverflowError):
             raise unreachable(f"{self._documents.address(part)} is not a document of dbc-iac") from None
         return dict(value)
 

@@ -35,7 +35,7 @@ from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.state.backends.backend import LeaseLostError, MovedError, Stored, denied, unreachable
 from dbc_iac.state.backends.levels import DEPTH, Levels
 from dbc_iac.state.backends.remote import RemoteBackend, held_until
-from dbc_iac.values import Json
+from dbc_iac.values import Json, load_json
 
 KEPT = 10
 """Versions that are kept besides the current one."""
@@ -112,9 +112,9 @@ class ObjectStoreBackend(RemoteBackend):
     def _read_lines(self) -> list[bytes]:
         found = [self._get(part) for part in JOURNAL]
         try:
-            self._levels = Levels.read(json.loads(one.content or b"[]") for one in found)
+            self._levels = Levels.read(load_json(one.content or b"[]") for one in found)
             return [line.encode() for line in self._levels.lines]
-        except (ValueError, RecursionError):
+        except ValueError:
             raise unreachable("what is there is not a journal of dbc-iac") from None
 
     def _append(self, lines: list[bytes]) -> None:
@@ -243,8 +243,8 @@ class ObjectStoreBackend(RemoteBackend):
             return Object()
         seen = _version(answer.meta)
         try:
-            said = dict(json.loads(line))
-        except (ValueError, TypeError, RecursionError):
+            said = dict(load_json(line))
+        except (ValueError, TypeError):
             raise unreachable(f"{self._name}/{self._stack}/{part} is not an object of dbc-iac") from None
         head = {k: v for k, v in said.items() if k != "absent"}
         return Object(head, None if "absent" in said else content, seen, answer.meta["last_modified"])

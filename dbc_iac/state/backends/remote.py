@@ -6,7 +6,6 @@ Every write is sent as its holder's, and the place itself refuses the run that w
 
 from __future__ import annotations
 
-import json
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
@@ -15,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dbc_iac.diagnostics import Diagnostic
 from dbc_iac.state.backends.backend import LeaseLostError, Stored
 from dbc_iac.state.lock import held
-from dbc_iac.values import Json
+from dbc_iac.values import Json, load_json
 
 LEASE = 120.0
 """Seconds. The successor of a job that was killed waits no longer; a holder may be cut off for as long."""
@@ -30,8 +29,8 @@ def held_until(who: Mapping[str, object], place: str) -> Diagnostic:
 def said_by(text: str) -> dict[str, Json]:
     """Who a holder said to be, in JSON; nothing where it cannot be read."""
     try:
-        said = json.loads(text)
-    except (ValueError, RecursionError):
+        said = load_json(text)
+    except ValueError:
         said = None
     return said if isinstance(said, dict) else {}
 

@@ -20,6 +20,7 @@ from nacl.utils import random
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.state.encryption.keys import SIZE, Keyring, Wrapped
+from dbc_iac.values import load_json
 
 FORMAT = 1
 MARK = "dbcIacSealed"
@@ -50,7 +51,7 @@ class Header:
 
 def seal(content: bytes, header: Header, key: bytes) -> bytes:
     """The document, as JSON."""
-    said = json.loads(header.text())
+    said = load_json(header.text())
     return json.dumps({**said, "sealed": encrypted(content, header.text(), key)}).encode() + b"\n"
 
 
@@ -129,7 +130,7 @@ def altered(place: str) -> NoReturn:
 
 def _parsed(content: bytes, place: str) -> tuple[Header, str]:
     try:
-        said: dict[str, Any] = json.loads(content)
+        said: dict[str, Any] = load_json(content)
         version = said[MARK]
         if type(version) is int and version > FORMAT:
             _newer(place, version)
@@ -137,10 +138,10 @@ def _parsed(content: bytes, place: str) -> tuple[Header, str]:
             str(said["of"]), str(said["stack"]), str(said["lineage"]), said["serial"],
             tuple(map(dict, said["keys"])), str(said.get("folded", "")),
         )  # fmt: skip
-        if json.loads(header.text()) != {k: v for k, v in said.items() if k != "sealed"}:
+        if load_json(header.text()) != {k: v for k, v in said.items() if k != "sealed"}:
             altered(place)
         return header, str(said["sealed"])
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         altered(place)
 
 

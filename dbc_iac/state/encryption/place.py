@@ -31,7 +31,7 @@ from dbc_iac.state.encryption.document import (
     sealed_header,
 )
 from dbc_iac.state.encryption.keys import SIZE, Keyring, derived, fingerprint
-from dbc_iac.values import Json
+from dbc_iac.values import Json, load_json
 
 
 class Writes(StrEnum):
@@ -107,7 +107,7 @@ class SealedBackend:
         if self._writes is Writes.CLEAR:
             self._inner.write(content, serial, expected)
             return
-        said: dict[str, Any] = json.loads(content)
+        said: dict[str, Any] = load_json(content)
         before = self._opened
         if before is None or before.header is None or self._writes in {Writes.ANEW, Writes.FIRST}:
             key, wrapped, folded = random(SIZE), None, _digest(self._inner.lines())
@@ -205,8 +205,8 @@ class SealedBackend:
 def _is_a_state(content: bytes) -> bool:
     """Whether it looks like a state in the clear, rather than like one that was cut short."""
     try:
-        return "formatVersion" in json.loads(content)
-    except (ValueError, TypeError, RecursionError):
+        return "formatVersion" in load_json(content)
+    except (ValueError, TypeError):
         return False
 
 
@@ -218,7 +218,7 @@ def _digest(lines: Sequence[bytes]) -> str:
 def _said_by(line: bytes) -> tuple[str, int, str] | None:
     """Key, serial and text of a sealed line; None of another one."""
     try:
-        said = json.loads(line)
+        said = load_json(line)
         return str(said["key"]), int(said["serial"]), str(said["sealed"])
     except (ValueError, KeyError, TypeError):
         return None
