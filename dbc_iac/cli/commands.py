@@ -25,6 +25,7 @@ from dbc_iac.cli.options import (
     target_option,
     yes_option,
 )
+from dbc_iac.cli.output_files import check_outputs, loaded_quietly
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 
 if TYPE_CHECKING:
@@ -168,6 +169,8 @@ def plan(
     app.json = as_json
     with failure_told(app, rails):
         workspace = Workspace.load(app)
+    check_outputs(app, {"file": file, **rails}, workspace.loaded, (key, copy))
+    with failure_told(app, rails):
         if copy is not None:
             state_copies.look_at(workspace, copy, refresh=refresh)
         with workspace.locked("plan", lock_timeout) if refresh else nullcontext():  # else nothing is written
@@ -243,6 +246,7 @@ def apply(
             )
         )
     workspace = Workspace.load(app)
+    check_outputs(app, rails, workspace.loaded, (file, reviewed))
     with workspace.locked("apply", lock_timeout):
         if reviewed is not None:
             made = workspace.expected(reviewed)
@@ -280,6 +284,7 @@ def destroy(
 
     app.json = as_json
     workspace = Workspace.load(app)
+    check_outputs(app, rails, workspace.loaded)
     with workspace.locked("destroy", lock_timeout):
         made = workspace.plan(_options(True, targets, rails))
         consent = Consent.of(yes=yes, losses=True)
@@ -309,9 +314,9 @@ def _confirm_and_apply(
     report = app.redaction(workspace.apply(made, choices, following))
     following.end(report)
     app.report(report.diagnostics)
-    write_report(app, report, chosen)
+    written = write_report(app, report, chosen)
     app.show_lines(report_lines(report), {"plan": shown, "report": report_json(report)})
-    raise Exit(report.exit_code)
+    raise Exit(max(report.exit_code, written))
 
 
 @face_options
@@ -327,6 +332,8 @@ def show(app: App, /, file: Path | None, as_json: bool, **chosen: object) -> Non
     from dbc_iac.report.state_text import state_pages
 
     app.json = as_json
+    if any(chosen.values()):
+        check_outputs(app, chosen, loaded_quietly(app), (file,))
     state = Workspace.load(app).recorded() if file is None else state_file(file, lambda: Workspace.load(app).keyring)
     if file is not None and state is None:
         made = read_plan_file(file, keys=lambda: Workspace.load(app).keyring)

@@ -28,6 +28,8 @@ from dbc_iac.api.secret import SecretText
 from dbc_iac.cli.app import App
 from dbc_iac.cli.options import json_option
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.files.reading import read_file, read_given
+from dbc_iac.values import load_json
 
 _LIMITS = Limits(30.0, 32 * MIB)
 _PAGES = 50
@@ -94,7 +96,7 @@ def command(app: App, /, file: Path, as_json: bool) -> None:
     thread = _github(environ) if environ.get("GITHUB_ACTIONS") else _gitlab(environ)
     marker = f"<!-- dbc-iac {quote(_place(app))} {app.stack}/{quote(app.environment)} -->"
     try:
-        text = file.read_text(encoding="utf-8")
+        text = read_given(file).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise _problem("unreadable-file", f"{file} cannot be read ({why})", "") from None
@@ -159,7 +161,7 @@ def _made_for(commit: str, run: str) -> str:
 def _event(file: Path) -> dict[str, Any]:
     """What GitHub tells a job about why it runs."""
     try:
-        event = json.loads(file.read_text(encoding="utf-8"))
+        event = load_json(read_file(file))
     except (OSError, ValueError):
         event = None
     if not isinstance(event, dict):

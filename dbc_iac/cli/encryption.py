@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ import click
 from dbc_iac.cli.app import App, writing
 from dbc_iac.cli.options import json_option
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.files.writing import write_new
 from dbc_iac.state import State, Store
 
 if TYPE_CHECKING:
@@ -125,9 +125,7 @@ def new_key(app: App, /, file: Path, as_json: bool) -> None:
     app.json = as_json
     key = new_secret_key()
     with writing():
-        number = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(number, "w", encoding="ascii") as stream:
-            stream.write(key.reveal() + "\n")
+        write_new(file, f"{key.reveal()}\n".encode())
     public = bytes(PrivateKey(bytes.fromhex(key.reveal())).public_key).hex()
     app.show(f"{public}\n", {"publicKey": public})
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dbc_iac.cli.app import App, Exit, writing
+from dbc_iac.cli.output_files import check_outputs
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.files.reading import read_file, read_given
+from dbc_iac.files.writing import write_whole
+from dbc_iac.values import load_json
 
 if TYPE_CHECKING:
     from dbc_iac.cli.encryption import Keys
@@ -73,6 +76,10 @@ def failure_told(app: App, chosen: Mapping[str, object]) -> Iterator[None]:
         if isinstance(markdown := chosen.get("markdown"), Path):
             from dbc_iac.report.failed_markdown import failed_markdown
 
+            try:
+                check_outputs(app, {"markdown": markdown}, None)
+            except DiagnosticError as unwritable:
+                raise DiagnosticError(*dict.fromkeys((*error.diagnostics, *unwritable.diagnostics))) from None
             problems = app.redaction(list(error.diagnostics))
             write_parts(markdown, [failed_markdown(problems, app.sources, error.exit_code)])
         raise
@@ -97,8 +104,18 @@ def write_parts(file: Path, parts: Iterable[str]) -> None:
     for number, text in enumerate(parts, 1):
         write_face(_part(file, number), text)
     with writing():
-        while (left := _part(file, number := number + 1)).exists():
+        while _is_part(left := _part(file, number := number + 1), number):
             left.unlink()
+
+
+def _is_part(file: Path, number: int) -> bool:
+    """Whether a file is such a part of an earlier plan. Another one that has its name stays."""
+    from dbc_iac.report.plan_markdown import part_mark
+
+    try:
+        return part_mark(number).encode() in read_file(file)
+    except OSError:
+        return False
 
 
 def _part(file: Path, number: int) -> Path:
@@ -108,7 +125,7 @@ def _part(file: Path, number: int) -> Path:
 def write_face(file: Path, text: str) -> None:
     """Raises DiagnosticError where the file cannot be written."""
     with writing():
-        file.write_text(text, encoding="utf-8")
+        write_whole(file, text.encode("utf-8", "replace"))
 
 
 def state_file(file: Path, keys: Keys) -> State | None:
@@ -118,7 +135,7 @@ def state_file(file: Path, keys: Keys) -> State | None:
     from dbc_iac.state.copies import read_copy
 
     try:
-        content = opened(file.read_bytes(), str(file), keys)
+        content = opened(read_given(file), str(file), keys)
     except OSError:
         return None  # whoever reads plans tells why
     value = _json(content)
@@ -135,6 +152,6 @@ def state_file(file: Path, keys: Keys) -> State | None:
 
 def _json(content: bytes) -> Any:
     try:
-        return json.loads(content)
+        return load_json(content)
     except ValueError:
         return None

@@ -14,7 +14,7 @@ import click
 
 from dbc_iac.cli.app import App, writing
 from dbc_iac.cli.lasting import Lasting
-from dbc_iac.diagnostics import DiagnosticError
+from dbc_iac.diagnostics import DiagnosticError, ExitCode
 from dbc_iac.report.events import begin_json, end_json, event_json
 from dbc_iac.report.progress import PlainProgress, Progress, SilentProgress
 from dbc_iac.values import Json
@@ -137,14 +137,14 @@ def _lasting(app: App, out: TextIO) -> Lasting:
     return Lasting(out, lambda: app.runtime.tell("standard output cannot be written any more; the apply goes on"))
 
 
-def write_report(app: App, report: Report, chosen: Mapping[str, object]) -> None:
-    """The end report in the file that was asked for, in the form that its name tells."""
+def write_report(app: App, report: Report, chosen: Mapping[str, object]) -> ExitCode:
+    """The end report in the file that was asked for, in the form that its name tells; OK where it was written."""
     from dbc_iac.cli.faces import write_face
     from dbc_iac.report.apply_markdown import report_markdown
     from dbc_iac.report.apply_text import report_json, report_text
 
     if not isinstance(file := chosen.get("report"), Path):
-        return
+        return ExitCode.OK
     forms: dict[str, Callable[[Report], str]] = {
         ".md": report_markdown,
         ".json": lambda made: json.dumps(report_json(made), indent=2) + "\n",
@@ -153,3 +153,5 @@ def write_report(app: App, report: Report, chosen: Mapping[str, object]) -> None
         write_face(file, forms.get(file.suffix, report_text)(report))
     except DiagnosticError as error:  # what became of the apply is more than where that is written
         app.report(error.diagnostics)
+        return ExitCode.ERROR
+    return ExitCode.OK

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import click
 from dbc_iac.cli.app import App, Exit, writing
 from dbc_iac.cli.options import json_option
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, ExitCode, Severity
+from dbc_iac.files.reading import file_problem, read_inside, real_path
+from dbc_iac.files.writing import write_whole
 
 
 @click.command("fmt")
@@ -26,6 +29,7 @@ def command(app: App, /, files: tuple[Path, ...], check: bool, of_projects: bool
     Of a directory among FILES all .yaml and .yml files are taken, but those that are hidden.
     """
     from dbc_iac.manifest.formatting import formatted
+    from dbc_iac.manifest.yaml import MOST_BYTES
 
     app.json = as_json
     problems = Diagnostics()
@@ -33,21 +37,25 @@ def command(app: App, /, files: tuple[Path, ...], check: bool, of_projects: bool
     given = _in(files) if files else _of_project(app)
     for path in _owned(app, given) if of_projects else given:
         try:
-            text = path.read_bytes().decode("utf-8")
+            text = read_inside(path, _root_of(path), MOST_BYTES).decode("utf-8")
             app.sources[str(path)] = text
             tidy = formatted(text, str(path))
         except DiagnosticError as error:
             problems.extend(error.diagnostics)
             continue
-        except (OSError, UnicodeDecodeError) as error:
-            problems.add(_unreadable(path, error))
+        except OSError as error:
+            problems.add(file_problem(path, error))
+            continue
+        except UnicodeDecodeError:
+            summary = f"{path} cannot be read (it is not UTF-8)"
+            problems.add(Diagnostic("unreadable-file", Severity.ERROR, summary, remedy="Save it as UTF-8."))
             continue
         if tidy != text:
             changed[str(path)] = (text, tidy)
     if not check and not diff:
         for name, (_, tidy) in changed.items():
             with writing():
-                Path(name).write_text(tidy, encoding="utf-8", newline="")
+                write_whole(Path(name), tidy.encode())
     app.report(problems)
     if changed or app.json or not problems.errors:
         app.show("".join(_told(changed, check=check, diff=diff)) or "All files are tidy.", {"changed": list(changed)})
@@ -55,6 +63,14 @@ def command(app: App, /, files: tuple[Path, ...], check: bool, of_projects: bool
         raise Exit(ExitCode.CONFIGURATION)
     if check and changed:
         raise Exit(ExitCode.ERROR)
+
+
+def _root_of(file: Path) -> Path:
+    """The directory that a link in the place of a file must not lead out of: of its project, else its own."""
+    from dbc_iac.manifest.project import FILE
+
+    written = Path(os.path.abspath(file))  # noqa: PTH100 - a link is not followed
+    return next((p for p in written.parents if (p / FILE).is_file()), written.parent)
 
 
 def _in(files: tuple[Path, ...]) -> list[Path]:
@@ -66,7 +82,7 @@ def _owned(app: App, files: list[Path]) -> list[Path]:
     from dbc_iac.cli.owning import projects_of, read_by
 
     ours = {path for project in projects_of(app, files) for path in read_by(project)}
-    return [path for path in files if path.resolve() in ours]
+    return [path for path in files if real_path(path) in ours]
 
 
 def _inside(directory: Path) -> list[Path]:
@@ -93,8 +109,3 @@ def _told(changed: dict[str, tuple[str, str]], *, check: bool, diff: bool) -> li
         for name, (text, tidy) in changed.items()
         for line in difflib.unified_diff(text.splitlines(True), tidy.splitlines(True), name, name)
     ]
-
-
-def _unreadable(path: Path, error: OSError | UnicodeDecodeError) -> Diagnostic:
-    why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-    return Diagnostic("unreadable-file", Severity.ERROR, f"{path} cannot be read ({why})")

@@ -10,6 +10,7 @@ import click
 from dbc_iac.cli.app import App
 from dbc_iac.cli.faces import write_face
 from dbc_iac.cli.options import json_option
+from dbc_iac.cli.output_files import check_outputs, loaded_quietly
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ def command(app: App, /, file: Path | None, form: str, output: Path | None, full
     from dbc_iac.report.graph import by_machine
 
     app.json = as_json
+    if output is not None:
+        check_outputs(app, {"output": output}, loaded_quietly(app), (file,))
     whole = _of_plan(app, file) if file is not None else _of_documents(app)
     shown = whole if full else by_machine(whole)
     text = _drawn(shown, form)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,10 +20,15 @@ from dbc_iac.api.sessions import SessionStore, cache_directory
 from dbc_iac.api.transport import ClientNode
 from dbc_iac.cli.runtime import Runtime
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity, SourceRange
+from dbc_iac.files.reading import MIB, file_problem, read_file, read_given, read_inside
 from dbc_iac.kinds.reach import Reach
 from dbc_iac.manifest.identity import IdentitySpec, MultisigSpec, WalletSpec
 from dbc_iac.manifest.project import ProjectSpec
 from dbc_iac.manifest.secret import IN_A_HEADER, SecretResolver
+from dbc_iac.values import load_json
+
+_MOST_BYTES = MIB
+"""Bytes of a keystore, or of a file of signatures."""
 
 
 class Identities:
@@ -110,13 +114,14 @@ class Identities:
         if spec.mnemonic is not None:
             return Sr25519Key.from_mnemonic(self._resolver.resolve(spec.mnemonic), spec.path)
         assert spec.keystore is not None  # noqa: S101 - exactly one form was given
-        exported = (self._base / spec.keystore.file).read_text(encoding="utf-8")
+        exported = _text_of(self._base / spec.keystore.file, read_file)
         return open_keystore(exported, self._resolver.resolve(spec.keystore.password))
 
     def _multisig(self, spec: MultisigSpec) -> MultisigCredentials:
         collected: list[CollectedSignature] = []
         if spec.signs is not None:
-            collected = collected_signatures(self._base / spec.signs.file)
+            file = self._base / spec.signs.file
+            collected = collected_signatures(file, lambda path, most: read_inside(path, self._base, most))
         return MultisigCredentials(spec.wallets, spec.threshold, [self._key(s) for s in spec.signers], collected)
 
     def wallets(self, name: str) -> frozenset[str]:
@@ -135,16 +140,25 @@ class Identities:
         return DiagnosticError(told)
 
 
-def collected_signatures(file: Path) -> list[CollectedSignature]:
-    """Signatures that members made elsewhere, each verified. Raises ValueError."""
+def _text_of(file: Path, read: Callable[[Path, int], bytes]) -> str:
+    """The text of a file with key material. Raises ValueError."""
     try:
-        entries = json.loads(file.read_text(encoding="utf-8"))
+        return read(file, _MOST_BYTES).decode("utf-8-sig")
+    except OSError as error:
+        raise ValueError(file_problem(file, error).summary) from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{file} is not UTF-8") from None
+
+
+def collected_signatures(file: Path, read: Callable[[Path, int], bytes] = read_given) -> list[CollectedSignature]:
+    """Signatures that members made elsewhere, each verified. Raises ValueError."""
+    text = _text_of(file, read)
+    try:
+        entries = load_json(text)
         if not isinstance(entries, list):
             raise TypeError
         found = [CollectedSignature(str(e["wallet"]), str(e["nonce"]), str(e["sign"])) for e in entries]
-    except OSError as error:
-        raise ValueError(f"{file} cannot be read ({error.strerror})") from None
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError):
         raise ValueError(f"{file} is not a JSON list of {{wallet, nonce, sign}}") from None
     for one in found:
         if not _verifies(one):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dbc_iac.cli.app import App
 from dbc_iac.diagnostics import DiagnosticError
+from dbc_iac.files.reading import real_path
 from dbc_iac.manifest.project import FILE
 
 
@@ -28,4 +29,4 @@ def read_by(app: App) -> set[Path]:
     with suppress(DiagnosticError):
         spec = Workspace.load(app).loaded.project
         names = {app.directory / name for chosen in spec.environments.values() for name in chosen.variables}
-    return {path.resolve() for path in (*names, *map(Path, app.sources))}
+    return {real_path(path) for path in (*names, *map(Path, app.sources))}

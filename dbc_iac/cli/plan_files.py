@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,12 +15,15 @@ from dbc_iac.cli.app import App, writing
 from dbc_iac.cli.encryption import Keys, opened, opened_here, sealed_plan
 from dbc_iac.cli.options import json_option
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
+from dbc_iac.files.reading import read_given
+from dbc_iac.files.writing import write_new, write_whole
 from dbc_iac.kinds.spec import BeforeOffline
 from dbc_iac.manifest.project import ProjectSpec
 from dbc_iac.plan import Plan
 from dbc_iac.plan.file import read_plan
 from dbc_iac.plan.model import canonical_digest
 from dbc_iac.plan.signature import new_key, public_key, sign, verified
+from dbc_iac.values import load_json
 
 if TYPE_CHECKING:
     from dbc_iac.state.encryption import Keyring
@@ -39,8 +41,7 @@ def write_plan_file(made: Plan, file: Path, key: SecretText | None, keys: Keyrin
         text = sealed_plan(text, made, keys)
     signed = text if key is None else sign(text, key)
     with writing():
-        file.write_bytes(signed)
-        file.chmod(0o600)
+        write_whole(file, signed, private=True)
 
 
 def read_plan_file(file: Path, trusted: Sequence[str] = (), keys: Keys = lambda: None) -> Plan:
@@ -59,8 +60,8 @@ def plan_to_apply(file: Path, trusted: Sequence[str], keys: Keys) -> Plan:
 
 def _parsed(plan: bytes) -> Plan:
     try:
-        value = json.loads(plan)
-    except (ValueError, RecursionError):
+        value = load_json(plan)
+    except ValueError:
         value = None
     return read_plan(value)
 
@@ -93,7 +94,7 @@ def signing_key(file: Path | None, environ: Mapping[str, str]) -> SecretText | N
 
 def _read(file: Path, code: str) -> bytes:
     try:
-        return file.read_bytes()
+        return read_given(file)
     except OSError as error:
         raise DiagnosticError(Diagnostic(code, Severity.ERROR, f"{file} cannot be read ({error.strerror})")) from None
 
@@ -112,9 +113,7 @@ def new(app: App, /, file: Path, as_json: bool) -> None:
     app.json = as_json
     key = new_key()
     with writing():
-        number = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(number, "w", encoding="ascii") as stream:
-            stream.write(key.reveal() + "\n")
+        write_new(file, f"{key.reveal()}\n".encode())
     _tell(app, public_key(key))
 
 

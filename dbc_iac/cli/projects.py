@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets as random
 from pathlib import Path
@@ -10,7 +11,10 @@ import click
 
 from dbc_iac.cli.app import App, Exit, writing
 from dbc_iac.cli.options import json_option
+from dbc_iac.cli.output_files import refuse_link_out, write_new_files
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.files.reading import read_inside
+from dbc_iac.files.writing import write_whole
 
 
 @click.command()
@@ -48,9 +52,10 @@ def _write_project(app: App, name: str, ci: str | None) -> dict[str, str]:
         made = pipeline_for(ci, app.directory)
         files = made if (app.directory / FILE).exists() else {**files, **made}
     ignore = app.directory / ".gitignore"
-    if ".gitignore" in files and ignore.exists():  # a git repository has one: its rules stay, ours are added
-        files[".gitignore"] = f"{ignore.read_text(encoding='utf-8').rstrip()}\n\n{files['.gitignore']}"
-    present = [p for p in files if p != ".gitignore" and (app.directory / p).exists()]
+    rules = os.path.lexists(ignore)
+    if ".gitignore" in files and rules:  # a git repository has one: its rules stay, ours are added
+        files[".gitignore"] = f"{read_inside(ignore, app.directory).decode().rstrip()}\n\n{files['.gitignore']}"
+    present = [p for p in files if p != ".gitignore" and os.path.lexists(app.directory / p)]
     if present:
         raise DiagnosticError(
             Diagnostic(
@@ -60,10 +65,9 @@ def _write_project(app: App, name: str, ci: str | None) -> dict[str, str]:
                 remedy="Choose an empty directory with -C, or remove it.",
             )
         )
-    for path, text in files.items():
-        target = app.directory / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text, encoding="utf-8")
+    write_new_files(app, {app.directory / p: text for p, text in files.items() if p != ".gitignore" or not rules})
+    if rules and ".gitignore" in files:
+        write_whole(ignore, files[".gitignore"].encode())
     return files
 
 
@@ -137,9 +141,10 @@ def schema(context: click.Context, /, output: Path, docs: Path | None, check: bo
             continue
         stale.append(str(path))
         if not check:
+            refuse_link_out(app, path)
             with writing():
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text, encoding="utf-8")
+                write_whole(path, text.encode())
     verb = "differs" if check else "wrote"
     app.show("\n".join(f"{verb} {p}" for p in stale) or "All schemas are up to date.", stale)
     if check and stale:

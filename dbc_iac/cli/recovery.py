@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import click
 
 from dbc_iac.cli.app import App, Exit
 from dbc_iac.cli.options import json_option, yes_option
+from dbc_iac.cli.output_files import check_folder, write_new_files
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 
 if TYPE_CHECKING:
@@ -146,6 +148,7 @@ def _import_all(app: App, folder: Path) -> None:
     workspace = Workspace.load(app)
     workspace.check().raise_errors()
     target = app.directory / folder
+    check_folder(app, target)
     with workspace.locked("import"):
         before = workspace.state()
         findings = _found(workspace, before)
@@ -153,7 +156,7 @@ def _import_all(app: App, folder: Path) -> None:
         wanted = [f for f in ours if _has_host(f, findings, before)]
         documents = name_documents(wanted, frozenset(workspace.inventory.resources))
         files = manifests(documents, {b.id: a for a, b in before.bindings.items() if b.kind == "VirtualMachine"})
-        _write_new(target, files)
+        _write_new(app, target, files)
         again = Workspace.load(app)
         missing = sorted(a for a in documents if a not in again.inventory.resources)
         if missing:
@@ -178,13 +181,11 @@ def _has_host(one: Found, findings: Findings, before: State) -> bool:
     return one.holder_id in ours | {b.id for b in before.bindings.values()}
 
 
-def _write_new(folder: Path, files: dict[str, str]) -> None:
-    there = [name for name in files if (folder / name).exists()]
+def _write_new(app: App, folder: Path, files: dict[str, str]) -> None:
+    there = [name for name in files if os.path.lexists(folder / name)]
     if there:
         raise _problem("exists", f"{folder / there[0]} exists already", "Name another folder.")
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in files.items():
-        (folder / name).write_text(text, encoding="utf-8")
+    write_new_files(app, {folder / name: text for name, text in files.items()})
 
 
 @click.command("mv")

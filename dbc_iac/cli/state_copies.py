@@ -12,7 +12,10 @@ import click
 
 from dbc_iac.cli.app import App, writing
 from dbc_iac.cli.options import json_option
+from dbc_iac.cli.output_files import check_outputs
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, ExitCode, Severity
+from dbc_iac.files.reading import read_given
+from dbc_iac.files.writing import write_new, write_whole
 
 if TYPE_CHECKING:
     from dbc_iac.cli.workspace import Workspace
@@ -82,24 +85,21 @@ def _write_beside(workspace: Workspace, copy: Copy) -> Path:
     for number in range(1, _TRIES):
         file = workspace.app.directory / f"{name}{f'-{number}' if number > 1 else ''}.state.json"
         try:
-            _write(workspace, copy, file, os.O_EXCL)
+            write_new(file, _content(workspace, copy))
         except FileExistsError:
             continue
         return file
     raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
 
 
-def _write(workspace: Workspace, copy: Copy, file: Path, how: int = os.O_TRUNC) -> None:
+def _content(workspace: Workspace, copy: Copy) -> bytes:
+    """What a file with a copy holds: encrypted as the state is."""
     content, keys = copy.text(), workspace.keyring
     if keys is not None:
         from dbc_iac.cli.encryption import sealed_copy
 
         content = sealed_copy(content, copy.state, keys)
-    number = os.open(file, os.O_WRONLY | os.O_CREAT | how, 0o600)
-    with os.fdopen(number, "wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
+    return content
 
 
 @click.command("pull")
@@ -115,11 +115,12 @@ def state_pull(app: App, /, file: Path | None, as_json: bool) -> None:
 
     app.json = as_json
     workspace = Workspace.load(app)
+    check_outputs(app, {"file": file}, workspace.loaded)
     state = workspace.recorded()
     if file is not None:
         with writing():
             written, records = workspace.store.unfolded
-            _write(workspace, Copy(written or state, records), file)
+            write_whole(file, _content(workspace, Copy(written or state, records)), private=True)
         app.show(f"wrote {file}\n", {"file": str(file)})
         return
     app.show(state.model_dump_json(by_alias=True, indent=1) + "\n", state.model_dump(mode="json", by_alias=True))
@@ -160,7 +161,7 @@ def look_at(workspace: Workspace, file: Path, *, refresh: bool) -> None:
 
 def _read(file: Path) -> bytes:
     try:
-        return file.read_bytes()
+        return read_given(file)
     except OSError as error:
         raise DiagnosticError(
             Diagnostic("not-a-state", Severity.ERROR, f"{file} cannot be read ({error.strerror})")
@@ -206,14 +207,14 @@ def _store(workspace: Workspace, name: str) -> Store:
     from dbc_iac.cli.state_places import backend_of
     from dbc_iac.manifest.project import StateSpec
     from dbc_iac.manifest.validate import parse
-    from dbc_iac.manifest.yaml import read_yaml
+    from dbc_iac.manifest.yaml import MOST_BYTES, read_yaml
     from dbc_iac.state import Store
 
     if name == "project":
         return workspace.store
     app = workspace.app
     try:
-        content = Path(name).read_bytes()
+        content = read_given(Path(name), MOST_BYTES)
     except OSError as error:
         remedy = "Give a file with what stands under `state:`, or `project`."
         raise _refused("no-place", f"{name} cannot be read ({error.strerror})", remedy) from None

@@ -10,19 +10,29 @@ import click
 from dbc_iac.cli.app import App
 from dbc_iac.cli.options import json_option, yes_option
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.files.reading import leads_out
 from dbc_iac.manifest.secret import AS_PASSWORD, IN_A_HEADER
 from dbc_iac.state.backends.backend import Backend, code_of
 from dbc_iac.state.backends.local import LocalBackend
 
 if TYPE_CHECKING:
+    from dbc_iac.files.reading import leads_out
     from dbc_iac.manifest.project import StateSpec
-    from dbc_iac.manifest.secret import SecretResolver
+from dbc_iac.manifest.secret import SecretResolver
 
 
 def backend_of(spec: StateSpec, app: App, resolver: SecretResolver, stack: str) -> Backend:
     """Where the state of the stack is kept. Raises DiagnosticError where a secret that opens it is not at hand."""
     if spec.backend == "local":
-        return LocalBackend(app.directory / spec.path, stack)
+        directory = app.directory / spec.path
+        if leads_out(directory, app.directory):
+            raise _problem(
+                "outside-project",
+                f"state.path: {spec.path} leads out of the project by a link",
+                "Write the path that is meant into `state.path`, or remove the link.",
+                ExitCode.CONFIGURATION,
+            )
+        return LocalBackend(directory, stack)
     try:
         return _REMOTE[spec.backend](spec, app, resolver, stack)
     except ImportError as error:

@@ -49,6 +49,19 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+def load_files(app: App) -> LoadedProject:
+    """The project of the global options, as its files say; no secret is read. Raises DiagnosticError."""
+    return load_project(
+        app.directory,
+        environment=app.environment or None,
+        variables=app.variables,
+        variable_files=app.variable_files,
+        environ=app.runtime.environ,
+        models=models(),
+        sources=app.sources,
+    )
+
+
 @dataclass
 class Workspace:
     """One stack of one project."""
@@ -63,15 +76,7 @@ class Workspace:
     @classmethod
     def load(cls, app: App) -> Workspace:
         """Load the project of the global options. Raises DiagnosticError with every problem."""
-        loaded = load_project(
-            app.directory,
-            environment=app.environment or None,
-            variables=app.variables,
-            variable_files=app.variable_files,
-            environ=app.runtime.environ,
-            models=models(),
-            sources=app.sources,
-        )
+        loaded = load_files(app)
         places = secret_places(loaded.project, loaded.place)
         resolver = SecretResolver(app.runtime.environ, app.directory, places=places)
         app.redaction = Redaction(resolver.known)

@@ -9,15 +9,16 @@ from typing import Any, NoReturn
 
 from pydantic import BaseModel
 
-from dbc_iac.diagnostics import Diagnostic, Diagnostics, Severity, SourceRange
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, Severity, SourceRange
+from dbc_iac.files.reading import file_problem, read_inside
 from dbc_iac.manifest.document import ParsedResource, Reader
 from dbc_iac.manifest.envelope import FIELDS, checked_name, parked
 from dbc_iac.manifest.globs import matching
 from dbc_iac.manifest.marks import Marks, Where
 from dbc_iac.manifest.project import FILE, EnvironmentSpec, ProjectSpec
 from dbc_iac.manifest.validate import hide_literals, parse
-from dbc_iac.manifest.variables import resolve, settings
-from dbc_iac.manifest.yaml import YamlDocument, scan_yaml
+from dbc_iac.manifest.variables import VariableFile, resolve, settings
+from dbc_iac.manifest.yaml import MOST_BYTES, YamlDocument, scan_yaml
 
 __all__ = ["LoadedProject", "ParsedResource", "load_project"]
 
@@ -80,14 +81,14 @@ class _Loader:
         """The place of a dotted path in the spec of the project file."""
         return Where(self.marks)(path)
 
-    def read(self, path: Path) -> list[YamlDocument]:
-        """The documents of a file; problems are collected."""
+    def read(self, path: Path, place: SourceRange | None = None) -> list[YamlDocument]:
+        """The documents of a file that `place` names; problems are collected."""
         name = str(path)
         try:
-            data = path.read_bytes()
+            data = read_inside(path, self.directory, MOST_BYTES)
         except OSError as error:
-            summary, remedy = f"{name} cannot be read ({error.strerror})", "Check it and its permissions."
-            self.found.add(Diagnostic("unreadable-file", Severity.ERROR, summary, remedy=remedy))
+            # Its resources must not seem unwanted.
+            self.found.add(file_problem(path, error, source=place))
             self.whole = False
             return []
         self.sources[name] = data.decode("utf-8", "replace")
@@ -139,13 +140,14 @@ class _Loader:
                 summary, place = f"there is no environment {environment}", self.where("environments")
                 self._stop("unknown-environment", summary, f"Known: {known}.", place)
             chosen = project.environments[environment]
-        files = [self.directory / f for f in chosen.variables]
-        for index, path in enumerate((*files, *variable_files)):
-            if not path.is_file():
-                place = self.where(f"environments.{environment}.variables.{index}") if index < len(files) else None
-                summary = f"variable file {path} cannot be read"
-                self._stop("unreadable-file", summary, "Write it, or take it off the list: without it no plan.", place)
-        found = settings(files, environ, variables, variable_files, self.sources)
+        files = [
+            VariableFile(self.directory / name, self.directory, self.where(f"environments.{environment}.variables.{n}"))
+            for n, name in enumerate(chosen.variables)
+        ]
+        try:
+            found = settings(files, environ, variables, [*map(VariableFile, variable_files)], self.sources)
+        except DiagnosticError as error:
+            raise DiagnosticError(*self.found, *error.diagnostics) from None
         values = resolve(project.variables, found, self.found, self.where)
         return {"var": values, "env": environment or "", "project": name}
 
@@ -171,23 +173,8 @@ class _Loader:
             for path in paths:
                 if path not in seen and path != self.directory / FILE:
                     seen.add(path)
-                    documents += self._manifest(path, place)
+                    documents += self.read(path, place)
         return documents
-
-    def _manifest(self, path: Path, place: SourceRange | None) -> list[YamlDocument]:
-        """A file that a glob names. One that cannot be had is a problem: its resources must not seem unwanted."""
-        if not path.resolve().is_relative_to(self.directory.resolve()):
-            remedy = "Copy it into the project; only --var-file may name files elsewhere."
-            summary = f"{path} leads out of the project"
-            self.found.add(Diagnostic("outside-project", Severity.ERROR, summary, remedy=remedy, source=place))
-            self.whole = False
-            return []
-        if path.exists() and not path.is_file():  # to read from a pipe could take for ever
-            summary, remedy = f"{path} is not a file", "Remove it, or correct the glob in the project file."
-            self.found.add(Diagnostic("unreadable-file", Severity.ERROR, summary, remedy=remedy, source=place))
-            self.whole = False
-            return []
-        return self.read(path)
 
     def _stop(self, code: str, summary: str, remedy: str, source: SourceRange | None = None) -> NoReturn:
         self.found.add(Diagnostic(code, Severity.ERROR, summary, remedy=remedy, source=source))

@@ -1,8 +1,10 @@
 """Secrets in manifests: always a reference, never a value; resolved late, and never shown.
 
 {env: DBC_WALLET_SEED}     an environment variable
-{file: ./secrets/key}      a file, relative to the project; surrounding white space is dropped
+{file: ./secrets/key}      a file, relative to the project
 {exec: [pass, show, x]}    what a program prints; no shell
+
+Of what is read from a file or a program, a byte order mark and one line end at the end are no part of the secret.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from pydantic_core import PydanticCustomError
 from dbc_iac.api.http import HEADER_VALUE
 from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity, SourceRange
+from dbc_iac.files.reading import read_file
 from dbc_iac.manifest.forms import Form, SecretForm, wrong
 
 LITERAL = "literal_secret"
@@ -29,6 +32,8 @@ IN_A_HEADER = SecretForm(
     HEADER_VALUE, "printable ASCII characters, without spaces or line breaks around them", "Take out all others.", 65536
 )
 AS_PASSWORD = SecretForm(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]*", "UTF-8 without control characters", "Take them out.")
+MOST_OF_A_SECRET = 1024 * 1024
+"""Bytes of a secret file."""
 EXEC_SECONDS = 30.0
 """How long a program may take to print a secret."""
 
@@ -155,12 +160,20 @@ class SecretResolver:
                 raise _missing(f"environment variable {ref.env} is empty", f"Set {ref.env}.")
             return self._environ[ref.env]
         if ref.file is not None:
-            try:
-                return (self._base / ref.file).read_text(encoding="utf-8").strip()
-            except (OSError, ValueError):  # also: not UTF-8, a NUL in the name
-                raise _missing(f"secret file {ref.file} cannot be read", "Write it, with mode 0600.") from None
+            return self._in_file(ref.file)
         assert ref.command is not None  # noqa: S101 - one of the three is set
         return self._printed(ref.command)
+
+    def _in_file(self, name: str) -> str:
+        try:
+            content = read_file(self._base / name, MOST_OF_A_SECRET)
+        except OSError as error:
+            summary = f"secret file {name} cannot be read ({error.strerror})"
+            raise _missing(summary, "Write it as a regular file, with mode 0600.") from None
+        try:
+            return _value(content.decode("utf-8"))
+        except UnicodeDecodeError:
+            raise _missing(f"secret file {name} cannot be read (it is not UTF-8)", "Save it as UTF-8.") from None
 
     def _printed(self, command: tuple[str, ...]) -> str:
         """What a program prints. What it says on standard error is not shown: it may hold anything."""
@@ -186,7 +199,12 @@ class SecretResolver:
             raise _missing(what, "Run it by hand: it gets no terminal here, so it cannot ask.") from None
         if child.returncode != 0:
             raise _missing(f"secret program {command[0]} ended with {child.returncode}", "Run it by hand to see why.")
-        return printed.decode("utf-8", "surrogateescape").strip()
+        return _value(printed.decode("utf-8", "surrogateescape"))
+
+
+def _value(text: str) -> str:
+    """The secret in a text that an editor or a program has ended with a line end. Windows begins it with a mark."""
+    return text.removeprefix("\ufeff").removesuffix("\n").removesuffix("\r")
 
 
 def _missing(summary: str, remedy: str) -> DiagnosticError:

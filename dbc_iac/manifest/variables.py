@@ -15,9 +15,10 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, Severity, SourceRange
+from dbc_iac.files.reading import file_problem, read_given, read_inside
 from dbc_iac.manifest.marks import Marks
 from dbc_iac.manifest.numbers import IntegerText, NumberText, TextOfNumber
-from dbc_iac.manifest.yaml import read_yaml, scalar
+from dbc_iac.manifest.yaml import MOST_BYTES, read_yaml, scalar
 
 PREFIX = "DBC_VAR_"
 Type = Literal["string", "integer", "number", "boolean", "list", "map"]
@@ -56,34 +57,48 @@ class Setting:
     """Set as text, outside YAML: to be read as the declared type."""
 
 
+@dataclass(frozen=True, slots=True)
+class VariableFile:
+    """A file of variables. `root`: the project that names it, at `place`; None for one of the command line."""
+
+    path: Path
+    root: Path | None = None
+    place: SourceRange | None = None
+
+    def read(self) -> bytes:
+        """Its content. Raises DiagnosticError."""
+        try:
+            if self.root is None:
+                return read_given(self.path, MOST_BYTES)
+            return read_inside(self.path, self.root, MOST_BYTES)
+        except OSError as error:
+            raise DiagnosticError(file_problem(self.path, error, "variable file", self.place)) from None
+
+
 def settings(
-    files: Sequence[Path],
+    files: Sequence[VariableFile],
     environ: Mapping[str, str],
     given: Mapping[str, str],
-    extra: Sequence[Path],
+    extra: Sequence[VariableFile],
     texts: dict[str, str],
 ) -> list[Setting]:
     """All settings, weakest first; `texts` gets the files read. Raises DiagnosticError where one is bad."""
     found: list[Setting] = []
-    for path in files:
-        found += _from_file(path, texts)
+    for file in files:
+        found += _from_file(file, texts)
     found += [
         Setting(k.removeprefix(PREFIX), v, f"environment variable {k}", text=True)
         for k, v in sorted(environ.items())
         if k.startswith(PREFIX)
     ]
-    for path in extra:
-        found += _from_file(path, texts)
+    for file in extra:
+        found += _from_file(file, texts)
     found += [Setting(k, v, f"--var {k}", text=True) for k, v in given.items()]
     return found
 
 
-def _from_file(path: Path, texts: dict[str, str]) -> list[Setting]:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        summary = f"variable file {path} cannot be read ({error.strerror})"
-        raise DiagnosticError(Diagnostic("unreadable-file", Severity.ERROR, summary)) from None
+def _from_file(file: VariableFile, texts: dict[str, str]) -> list[Setting]:
+    path, data = file.path, file.read()
     texts[str(path)] = data.decode("utf-8", "replace")
     result: list[Setting] = []
     for document in read_yaml(data, str(path)):

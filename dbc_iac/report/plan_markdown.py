@@ -59,9 +59,14 @@ def plan_markdown(plan: Plan, detail: Detail = Detail.GROUPED, most: int = MOST)
     if len(texts) == 1:
         return tuple(texts)
     return tuple(
-        f"{text}\n*Part {number} of {len(texts)}{f': {_LATER_PARTS}' if number == 1 else ''}.*\n"
+        f"{text}\n{part_mark(number)}{len(texts)}{f': {_LATER_PARTS}' if number == 1 else ''}.*\n"
         for number, text in enumerate(texts, 1)
     )
+
+
+def part_mark(number: int) -> str:
+    """What the last line of a part begins with."""
+    return f"*Part {number} of "
 
 
 def _size(text: str) -> int:

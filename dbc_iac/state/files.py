@@ -5,22 +5,51 @@ Every step is a method of its own, so that a test can end the process, or fill t
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-_OWNER_ONLY = 0o600
+from dbc_iac.files.writing import OWNER_ONLY, open_temporary, write_all
+
+
+def open_own(path: Path, flags: int) -> int:
+    """A descriptor of a regular file of the state's directory. A link in its place is refused. Raises OSError."""
+    try:
+        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, OWNER_ONLY)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise _irregular(path, "it is a symbolic link") from None
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _irregular(path, "it is not a regular file")
+    return descriptor
+
+
+def read_own(path: Path) -> bytes:
+    """The content of such a file. Raises OSError."""
+    with os.fdopen(open_own(path, os.O_RDONLY), "rb") as stream:
+        return stream.read()
+
+
+def refuse_link(path: Path) -> None:
+    """Refuse a link in the place of a directory of the state. Raises OSError."""
+    if path.is_symlink():
+        raise _irregular(path, "it is a symbolic link")
+
+
+def _irregular(path: Path, why: str) -> OSError:
+    return OSError(errno.EINVAL, why, str(path))
 
 
 class Files:
     """The real ones. Raises OSError."""
 
     def write(self, descriptor: int, content: bytes) -> None:
-        """Write all of it. One `os.write` may take a part only, without an error, on a disk that is nearly full."""
-        left = memoryview(content)
-        while left:
-            left = left[os.write(descriptor, left) :]
+        write_all(descriptor, content)
 
     def sync(self, descriptor: int) -> None:
         os.fsync(descriptor)
@@ -41,10 +70,8 @@ class Files:
 
     def replace(self, path: Path, content: bytes) -> None:
         """Write a file whole, or leave it as it was. It is on disk when this returns."""
-        temporary = path.with_name(f".{path.name}.new")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _OWNER_ONLY)
+        descriptor, temporary = open_temporary(path)
         try:
-            os.fchmod(descriptor, _OWNER_ONLY)  # it may have been left by a process that ended, or by somebody else
             self.write(descriptor, content)
             self.sync(descriptor)
         except OSError:
@@ -59,7 +86,7 @@ class Files:
     def append(self, path: Path, line: bytes, *, sync: bool) -> None:
         """Add a line, or nothing. What a process left behind that ended within a line is cut off first."""
         created = not path.exists()
-        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, _OWNER_ONLY)
+        descriptor = open_own(path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
         try:
             whole = self._whole_lines(descriptor)
             try:
@@ -76,7 +103,7 @@ class Files:
             self.sync_directory(path.parent)
 
     def empty(self, path: Path) -> None:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, _OWNER_ONLY)
+        descriptor = open_own(path, os.O_WRONLY | os.O_CREAT)
         try:
             self.truncate(descriptor, 0)
             self.sync(descriptor)

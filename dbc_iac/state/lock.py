@@ -12,7 +12,8 @@ from datetime import datetime
 from pathlib import Path
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
-from dbc_iac.values import Json
+from dbc_iac.state.files import open_own
+from dbc_iac.values import Json, load_json
 
 
 def owner(environ: Mapping[str, str], command: str, now: datetime) -> dict[str, Json]:
@@ -51,7 +52,7 @@ def holder_of(directory: Path, stack: str) -> Mapping[str, Json] | None:
     path = directory / f"{stack}.lock"
     if not path.exists():
         return None
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = open_own(path, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -72,7 +73,7 @@ def _text(descriptor: int) -> bytes:
 
 def _read_holder(text: bytes) -> Mapping[str, Json]:
     try:
-        who = json.loads(text)
+        who = load_json(text)
     except ValueError:
         who = None
     return who if isinstance(who, dict) else {}
@@ -81,7 +82,7 @@ def _read_holder(text: bytes) -> Mapping[str, Json]:
 def _taken(path: Path, holder: Mapping[str, Json]) -> int:
     """The descriptor that holds the lock while it is open. Raises OSError; DiagnosticError where another holds it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = open_own(path, os.O_RDWR | os.O_CREAT)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -17,6 +17,7 @@ from dbc_iac.emulator import FaultSpec
 from dbc_iac.kinds.goal import Goal
 from dbc_iac.report.contract import plan_schema, report_schema
 from dbc_iac.report.events import event_schema
+from dbc_iac.report.plan_markdown import part_mark
 from tests.projects import NODE, Emulated, document, project, vm
 
 CANARY = "canary-of-a-login"
@@ -248,6 +249,13 @@ def test_what_a_policy_refuses_is_told_by_show_and_in_the_comment(
 
 def test_parts_of_an_earlier_plan_do_not_stay_beside_a_smaller_one(tmp_path: Path) -> None:
     file = tmp_path / "plan.md"
-    write_parts(file, ["one", "two", "three"])
+    write_parts(file, [f"{part_mark(n)}3.*" for n in (1, 2, 3)])
+    (tmp_path / "plan-4.md").write_text("notes of somebody")
     write_parts(file, ["alone"])
-    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"plan.md": "alone"}
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {
+        "plan.md": "alone", "plan-4.md": "notes of somebody"
+    }  # fmt: skip
+    write_parts(tmp_path / "notes.md", ["alone"])
+    (tmp_path / "notes-2.md").write_text("notes of somebody")
+    write_parts(tmp_path / "notes.md", ["alone"])
+    assert (tmp_path / "notes-2.md").exists()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from dataclasses import replace
@@ -25,8 +24,9 @@ from dbc_iac.cli.day2.names import Where, where_options
 from dbc_iac.cli.day2.options import reveal_option
 from dbc_iac.cli.options import json_option, yes_option
 from dbc_iac.diagnostics import ExitCode
+from dbc_iac.files.reading import read_given
 from dbc_iac.report.views import HIDDEN
-from dbc_iac.values import Json
+from dbc_iac.values import Json, load_json
 
 
 @click.command("api")
@@ -86,8 +86,7 @@ def _body(app: App, file: Path | None) -> dict[str, Any]:
         return {}
     name = "standard input" if str(file) == "-" else str(file)
     try:
-        text = sys.stdin.read() if str(file) == "-" else (app.directory / file).read_text(encoding="utf-8")
-        value = json.loads(text)
+        value = load_json(sys.stdin.read() if str(file) == "-" else read_given(app.directory / file))
     except OSError as error:
         raise failed("body-unreadable", f"{name} cannot be read ({error.strerror})", "", "", _WRONG) from None
     except ValueError:
@@ -165,7 +164,7 @@ _NAMES: dict[type, str] = {Done: "done", Refused: "refused", Unknown: "unknown"}
 def _parsed(text: str) -> Json:
     """The body as JSON, or as text where it is none: the node's own is not always."""
     try:
-        value: Json = json.loads(text)
+        value: Json = load_json(text)
     except ValueError:
         return text
     return value

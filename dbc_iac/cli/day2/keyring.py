@@ -5,7 +5,6 @@ No key leaves here but into a private file.
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +20,7 @@ from dbc_iac.cli.day2.ends import failed
 from dbc_iac.cli.identities import collected_signatures
 from dbc_iac.cli.workspace import Workspace
 from dbc_iac.diagnostics import DiagnosticError, ExitCode
+from dbc_iac.files.writing import write_new
 from dbc_iac.kinds.reach import Reach
 from dbc_iac.manifest.secret import SecretRef, SecretResolver
 
@@ -97,9 +97,7 @@ def write_private(path: Path, text: str) -> None:
     """A new file that only its owner can read. Raises DiagnosticError; what is there is never overwritten."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
+        write_new(path, text.encode())
     except FileExistsError:
         raise failed("file-exists", f"{path} is there already", remedy="Choose another name.") from None
     except OSError as error:

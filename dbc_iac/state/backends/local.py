@@ -13,8 +13,10 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
+from dbc_iac.files.reading import real_path
+from dbc_iac.files.writing import remove_temporaries
 from dbc_iac.state.backends.backend import MovedError, Stored
-from dbc_iac.state.files import FILES, Files
+from dbc_iac.state.files import FILES, Files, read_own, refuse_link
 from dbc_iac.state.lock import holder_of, lock
 from dbc_iac.values import Json
 
@@ -48,7 +50,7 @@ class LocalBackend:
 
     def read(self) -> Stored | None:
         try:
-            content = self._path.read_bytes()
+            content = read_own(self._path)
         except FileNotFoundError:
             return None
         return Stored(content, hashlib.sha256(content).hexdigest())
@@ -58,7 +60,10 @@ class LocalBackend:
         if (there and there.version) != expected:
             raise MovedError
         version = self._version(serial)
+        refuse_link(version.parent)
         version.parent.mkdir(parents=True, exist_ok=True)
+        for target in (self._path, self._version(serial - 1)):
+            remove_temporaries(target)  # of processes that ended: the lock is held
         self._files.replace(self._path, content)
         with suppress(
             OSError
@@ -66,11 +71,17 @@ class LocalBackend:
             self._files.replace(version, content)
             self._version(serial - KEPT).unlink(missing_ok=True)
 
-    def stacks(self) -> list[str] | None:
+    def stacks(self) -> list[str]:
         """Those with older versions: another JSON file that lies there is none."""
         names = {path.stem for path in self.directory.glob("*.json")}
         written = {path.name.rsplit(".", 2)[0] for path in self._version(0).parent.glob("*.json")}
         return sorted(names & written)
+
+    def keeps(self, path: Path) -> bool:
+        """Whether a path, after all links, is of a file of a state in this directory: there already, or to be."""
+        directory = real_path(self.directory)
+        names = {f"{s}{e}" for s in (self.stack, *self.stacks()) for e in (".json", ".journal.jsonl", ".lock")}
+        return path.parent == directory / "history" or (path.parent == directory and path.name in names)
 
     def kept(self) -> list[int]:
         names = (p.name.removeprefix(f"{self.stack}.").removesuffix(".json") for p in self._version(0).parent.glob("*"))
@@ -86,7 +97,7 @@ class LocalBackend:
         try:
             # What follows the last line break is nothing, or what a process was writing when it ended. No call was
             # made on the strength of it, and the next append cuts it off.
-            *lines, _ = self._journal.read_bytes().split(b"\n")
+            *lines, _ = read_own(self._journal).split(b"\n")
         except FileNotFoundError:
             return []
         return lines
@@ -98,6 +109,7 @@ class LocalBackend:
         self._files.empty(self._journal)
 
     def lock(self, holder: Mapping[str, Json]) -> AbstractContextManager[None]:
+        refuse_link(self._version(0).parent)  # now, not when what was done is to be written
         return lock(self.directory, self.stack, holder)
 
     def holder(self) -> Mapping[str, Json] | None:
