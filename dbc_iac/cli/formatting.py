@@ -75,7 +75,15 @@ def _root_of(file: Path) -> Path:
 
 def _in(files: tuple[Path, ...]) -> list[Path]:
     """The files that are meant: those named, and those in directories."""
-    return [found for path in files for found in (_inside(path) if path.is_dir() else (path,))]
+    return [found for path in files for found in (_inside(path) if _is_directory(path) else (path,))]
+
+
+def _is_directory(path: Path) -> bool:
+    """Whether it is one; of a name that no file can have, the reading says why."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def _owned(app: App, files: list[Path]) -> list[Path]:

@@ -137,8 +137,9 @@ def schema(context: click.Context, /, output: Path, docs: Path | None, check: bo
         files.update({docs / n: t for n, t in pages(context.find_root().command).items()})
     for name, text in sorted(files.items()):
         path = app.directory / name
-        if path.exists() and path.read_text(encoding="utf-8") == text:
-            continue
+        with writing():
+            if path.exists() and path.read_bytes() == text.encode():
+                continue
         stale.append(str(path))
         if not check:
             refuse_link_out(app, path)

@@ -58,12 +58,14 @@ def _world(path: Path) -> WorldSpec:
         return load_world(path)
     except OSError as error:
         raise _problem(f"{path} cannot be read ({error.strerror})", "Name a world file with --world.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise _problem(f"{path} is not YAML", str(error).replace("\n", " ")) from None
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(p) for p in first["loc"])
         raise _problem(f"{path}: {place}: {first['msg']}", "See docs/world.md.") from None
+    except RecursionError:
+        raise _problem(f"{path} is nested too deeply", "See docs/world.md.") from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise _problem(f"{path} is not YAML", str(error).replace("\n", " ")) from None
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -99,7 +99,7 @@ class _Loader:
     def project(self) -> tuple[str, ProjectSpec, list[YamlDocument]]:
         """The project's name, its spec, and the documents that stand in the same file."""
         path = self.directory / FILE
-        if not path.exists():
+        if not _is_there(path):
             self._stop(
                 "no-project", f"there is no {FILE} in {self.directory}", "Use -C DIR, or make one with `dbc-iac init`."
             )
@@ -180,3 +180,11 @@ class _Loader:
         self.found.add(Diagnostic(code, Severity.ERROR, summary, remedy=remedy, source=source))
         self.found.raise_errors()
         raise AssertionError("an error was added")
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is something, readable or not; False for a name that no file can have."""
+    try:
+        return path.exists()
+    except OSError:
+        return False

@@ -160,20 +160,9 @@ class SecretResolver:
                 raise _missing(f"environment variable {ref.env} is empty", f"Set {ref.env}.")
             return self._environ[ref.env]
         if ref.file is not None:
-            return self._in_file(ref.file)
+            return read_secret(self._base / ref.file, ref.file)
         assert ref.command is not None  # noqa: S101 - one of the three is set
         return self._printed(ref.command)
-
-    def _in_file(self, name: str) -> str:
-        try:
-            content = read_file(self._base / name, MOST_OF_A_SECRET)
-        except OSError as error:
-            summary = f"secret file {name} cannot be read ({error.strerror})"
-            raise _missing(summary, "Write it as a regular file, with mode 0600.") from None
-        try:
-            return _value(content.decode("utf-8"))
-        except UnicodeDecodeError:
-            raise _missing(f"secret file {name} cannot be read (it is not UTF-8)", "Save it as UTF-8.") from None
 
     def _printed(self, command: tuple[str, ...]) -> str:
         """What a program prints. What it says on standard error is not shown: it may hold anything."""
@@ -200,6 +189,19 @@ class SecretResolver:
         if child.returncode != 0:
             raise _missing(f"secret program {command[0]} ended with {child.returncode}", "Run it by hand to see why.")
         return _value(printed.decode("utf-8", "surrogateescape"))
+
+
+def read_secret(path: Path, name: str, read: Callable[[Path, int], bytes] = read_file) -> str:
+    """The secret in a file, called `name` in messages. Raises DiagnosticError."""
+    try:
+        value = _value(read(path, MOST_OF_A_SECRET).decode("utf-8"))
+    except (OSError, ValueError) as error:  # also: a NUL in the name
+        why = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else getattr(error, "strerror", error)
+        remedy = "Write it as a regular file, in UTF-8, with mode 0600."
+        raise _missing(f"secret file {name} cannot be read ({why})", remedy) from None
+    if not value:
+        raise _missing(f"secret file {name} is empty", "Write the secret into it.")
+    return value
 
 
 def _value(text: str) -> str:

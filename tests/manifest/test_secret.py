@@ -78,3 +78,27 @@ def test_a_literal_secret_is_not_shown_even_by_another_problem_of_its_line(
     assert result.code == 3
     assert "literal-secret" in result.err
     assert "hunter2" not in result.err + result.out
+
+
+@pytest.mark.parametrize(
+    ("written", "secret"),
+    [
+        (b"\xef\xbb\xbfpass phrase\r\n", "pass phrase"),
+        (b"pass phrase\n", "pass phrase"),
+        (b"pass phrase", "pass phrase"),
+        (b" pass phrase \n\n", " pass phrase \n"),
+    ],
+)
+def test_a_mark_and_one_line_end_are_no_part_of_a_secret(tmp_path: Path, written: bytes, secret: str) -> None:
+    (tmp_path / "secret").write_bytes(written)
+    resolver = SecretResolver({}, tmp_path)
+    printing = "import sys; sys.stdout.buffer.write(open('secret', 'rb').read())"
+    assert resolver.resolve(ref(file="secret")).reveal() == secret
+    assert resolver.resolve(ref(exec=[PYTHON, "-c", printing])).reveal() == secret
+
+
+@pytest.mark.parametrize("written", [b"", b"\n", b"\xef\xbb\xbf\r\n"])
+def test_an_empty_secret_file_is_refused(tmp_path: Path, written: bytes) -> None:
+    (tmp_path / "secret").write_bytes(written)
+    with pytest.raises(DiagnosticError, match="secret file secret is empty"):
+        SecretResolver({}, tmp_path).resolve(ref(file="secret"))

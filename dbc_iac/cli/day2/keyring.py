@@ -17,12 +17,12 @@ from dbc_iac.api.keys import KeyMaterialError, Sr25519Key
 from dbc_iac.api.secret import SecretText
 from dbc_iac.cli.app import App
 from dbc_iac.cli.day2.ends import failed
+from dbc_iac.cli.day2.passwords import given_secret
 from dbc_iac.cli.identities import collected_signatures
 from dbc_iac.cli.workspace import Workspace
 from dbc_iac.diagnostics import DiagnosticError, ExitCode
 from dbc_iac.files.writing import write_new
 from dbc_iac.kinds.reach import Reach
-from dbc_iac.manifest.secret import SecretRef, SecretResolver
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -56,8 +56,7 @@ def the_key(app: App, variable: str, file: str) -> Sr25519Key | None:
         raise click.UsageError("--seed-env and --seed-file exclude each other")
     if not variable and not file:
         return None
-    ref = SecretRef(env=variable) if variable else SecretRef(file=file)
-    secret = SecretResolver(app.runtime.environ, app.directory).resolve(ref)
+    secret = given_secret(app, variable, file)
     try:
         if len(secret.reveal().split()) > 1:
             return Sr25519Key.from_mnemonic(secret)

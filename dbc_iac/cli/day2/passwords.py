@@ -10,7 +10,8 @@ import click
 from dbc_iac.api.secret import SecretText
 from dbc_iac.cli.app import App
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
-from dbc_iac.manifest.secret import SecretRef, SecretResolver
+from dbc_iac.files.reading import read_given
+from dbc_iac.manifest.secret import read_secret
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -25,13 +26,23 @@ def password_options(command: F) -> F:
     )(command)
 
 
+def given_secret(app: App, variable: str, file: str) -> SecretText:
+    """The secret in a variable, or else in a file or pipe, that the command line names. Raises DiagnosticError."""
+    if file:
+        return SecretText(read_secret(app.directory / file, file, read_given))
+    if not app.runtime.environ.get(variable):
+        what = "empty" if variable in app.runtime.environ else "not set"
+        summary = f"environment variable {variable} is {what}"
+        raise DiagnosticError(Diagnostic("secret-missing", Severity.ERROR, summary, remedy="Set it, or name another."))
+    return SecretText(app.runtime.environ[variable])
+
+
 def the_password(app: App, variable: str, file: str) -> SecretText:
     """The password of the options, or as it is typed, twice. Raises DiagnosticError without a terminal."""
     if variable and file:
         raise click.UsageError("--password-env and --password-file exclude each other")
     if variable or file:
-        ref = SecretRef(env=variable) if variable else SecretRef(file=file)
-        return SecretResolver(app.runtime.environ, app.directory).resolve(ref)
+        return given_secret(app, variable, file)
     if not app.runtime.terminal:
         raise DiagnosticError(
             Diagnostic(
