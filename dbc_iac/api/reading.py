@@ -365,5 +365,13 @@ def log_lines(value: object) -> tuple[str, ...]:
     return tuple(_LOGGED_PASSWORD.sub(r"\1\2***", line) for line in texts(members(value), "log_content"))
 
 
+def without_passwords(lines: tuple[str, ...], details: VmDetails) -> tuple[str, ...]:
+    """Log lines without the passwords of the VM, wherever they stand."""
+    for secret in (details.login_password.reveal(), details.vnc_password.reveal()):
+        if len(secret) >= 4 and secret != details.user_name:  # a shorter one would take the log apart
+            lines = tuple(line.replace(secret, "***") for line in lines)
+    return lines
+
+
 # A password may hold `, error:` itself: only what stands after the last one, and only after a failure, is shown.
 _LOGGED_PASSWORD = re.compile(r"(failed, .*?pwd:).*(?=, error:)|(pwd:|password: ?).*", re.DOTALL)

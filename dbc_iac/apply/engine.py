@@ -273,7 +273,8 @@ class _Engine:
             return
         if ending.broken:
             for removal in kind.delete(replace(task, old_id=change.id, old_reach=task.reach)):
-                await self._pursuit().achieve(removal)
+                if (await self._pursuit().achieve(removal)).verdict is not Verdict.MET:
+                    self.run_.recorder.leave_broken(change, goal)
         if wanted_power(change) == "off":
             return
         old = _as_old(change)

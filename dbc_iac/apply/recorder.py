@@ -146,6 +146,13 @@ class Recorder:
         """A creation that failed on the node has left an object: it is ours, and the next plan takes it away."""
         self._bind(change, goal.id, goal.generation, goal.fields, {})
 
+    def leave_broken(self, change: Change, goal: Goal) -> None:
+        """A failed creation could not be taken away again: later plans find it under an address of its own."""
+        place = f"{change.address}{LEFT}{goal.generation}"
+        made = _made(change, goal.id, goal.generation, goal.fields, {})
+        self._put(made.model_copy(update={"address": place, "protected": False}))
+        self._write(self._ledger.gone, goal.address, goal.id)
+
     def unbind(self, change: Change) -> None:
         """What the change removes is gone. What came in its place stays bound."""
         self._forget(change.address, change.old_id, change)
@@ -187,26 +194,12 @@ class Recorder:
         left = None
         replaced = change.action is Action.REPLACE
         other = before is not None and (before.id, before.where.get("target")) != (identity, change.reach.get("target"))
-        if before is not None and replaced and other and before.id == change.old_id:
+        stays = replaced or bool(change.observed)  # a failed creation that the node cannot delete
+        if before is not None and stays and other and before.id == change.old_id:
             place = f"{change.address}{LEFT}{before.generation}"
             left = before.model_copy(update={"address": place, "protected": False})
             self._bindings[place] = left
-        self._put(
-            Binding(
-                address=change.address,
-                kind=change.kind,
-                id=identity,
-                generation=generation,
-                where=dict(change.reach),
-                applied=dict(fields),
-                uncertain=(),
-                dependencies=change.dependencies,
-                protected=change.protected,
-                holder=change.holder,
-                resolved=dict(resolved),
-            ),
-            left,
-        )
+        self._put(_made(change, identity, generation, fields, resolved), left)
 
     def _put(self, binding: Binding, left: Binding | None = None) -> None:
         self._bindings[binding.address] = binding
@@ -231,3 +224,22 @@ class Recorder:
             record(*given, **named)
         except DiagnosticError as error:
             self.unwritten = self.unwritten or error
+
+
+def _made(
+    change: Change, identity: str, generation: int, fields: Mapping[str, Json], resolved: Mapping[str, Json]
+) -> Binding:
+    """The binding of an object that a change has made."""
+    return Binding(
+        address=change.address,
+        kind=change.kind,
+        id=identity,
+        generation=generation,
+        where=dict(change.reach),
+        applied=dict(fields),
+        uncertain=(),
+        dependencies=change.dependencies,
+        protected=change.protected,
+        holder=change.holder,
+        resolved=dict(resolved),
+    )

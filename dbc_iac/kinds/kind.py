@@ -57,6 +57,8 @@ class Observation:
     """What of its creation is left to prove or to do, though it is there; empty where nothing is."""
     partial: bool = False
     """Only a part of it is there, and is made whole by the same call that makes it."""
+    stuck: str = ""
+    """Why the node cannot delete it, and the remedy; empty where it can."""
     hidden: frozenset[str] = frozenset()
     """Paths of secrets that are not shown just now, and so not compared."""
 

@@ -13,7 +13,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from dbc_iac.api.channel import Channel
 from dbc_iac.api.endpoints import bare_metal, disks, images, instances, networks, nodes, snapshots, vms
-from dbc_iac.api.outcome import Done, NotSent, Outcome, Refused, Unknown
+from dbc_iac.api.outcome import Done, NotSent, Outcome, RefusalKind, Refused, Unknown
 from dbc_iac.api.reading import (
     DiskEntry,
     LanView,
@@ -41,13 +41,15 @@ class Known(Generic[T]):
 class Unreadable:
     """A read without an answer that can be used. `reason` is for people; `authority` tells that we were turned away.
 
-    `garbled`: the target answered, and what it said cannot be read, as a list that a description has broken.
+    `absent`: the target says that there is no such object. `garbled`: the target answered, and what it said cannot be
+    read, as a list that a description has broken.
     """
 
     reason: str
     authority: bool = False
     not_rented: bool = False
     garbled: bool = False
+    absent: bool = False
 
 
 Reading = Known[T] | Unreadable
@@ -58,7 +60,12 @@ def _reading(outcome: Outcome[T]) -> Known[T] | Unreadable:
         case Done(value):
             return Known(value)
         case Refused() as refused:
-            return Unreadable(refused.message, authority=refused.authority, not_rented=refused.not_rented)
+            return Unreadable(
+                refused.message,
+                authority=refused.authority,
+                not_rented=refused.not_rented,
+                absent=refused.kind is RefusalKind.ABSENT,
+            )
         case NotSent(message=message):
             return Unreadable(message)
         case Unknown(message=message, executed=executed):

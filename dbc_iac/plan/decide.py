@@ -19,7 +19,7 @@ from dbc_iac.plan.graph import dependencies
 from dbc_iac.plan.model import Action, Change, FieldChange
 from dbc_iac.plan.ownership import elsewhere, foreign, moved_node, unproved, with_birth
 from dbc_iac.plan.refresh import World, external
-from dbc_iac.plan.removal import EXPIRED, left_of, let_go, lost, removal, unless_let_go
+from dbc_iac.plan.removal import EXPIRED, cannot_be_deleted, left_of, let_go, lost, removal, unless_let_go
 from dbc_iac.plan.session import Options, Session
 from dbc_iac.plan.standing import implied
 from dbc_iac.state.document import Intent
@@ -50,7 +50,13 @@ def decide(session: Session, world: World, desired: Mapping[str, dict[str, Json]
                 made.changes[address] = let_go(candidate)
         elif resource is None:
             if candidate.binding is not None:
-                made.changes[address] = unless_let_go(removal(candidate, observation, options), session, options)
+                change = unless_let_go(removal(candidate, observation, options), session, options)
+                if observation.stuck and change.action is Action.DELETE and not options.destroy:
+                    made.problems.add(cannot_be_deleted(candidate, observation))
+                    change = replace(
+                        change, action=Action.NO_OP, losses=(), applied={}
+                    )  # without a domain it has no ports
+                made.changes[address] = change
             elif candidate.begun is not None and _has_come(candidate, observation):
                 # An earlier creation came late: absent is left pending, for it may come still.
                 left = left_of(candidate, observation, made.changes, options)
@@ -205,6 +211,11 @@ def _wanted(
     )
     made.stays[resource.address] = tuple(found.only_anew)
     made.ignored[resource.address] = tuple(found.ignored)
+    if observation.stuck:
+        made.problems.add(cannot_be_deleted(candidate, observation))
+        failed = replace(seen, fields=found.of_a_new_one)
+        reason = "its creation failed on the node, which cannot delete it: another one is created"
+        return _anew(session, candidate, resource, failed, Action.CREATE, (reason,))
     if observation.fault == "create error":
         # it is of no use, and holds what the new one needs
         failed = replace(seen, delete_first=True, fields=found.of_a_new_one)

@@ -50,6 +50,19 @@ def removal(candidate: Candidate, observation: Observation, options: Options) ->
     return replace(change, observed=dict(observation.values), losses=lost(change))
 
 
+def cannot_be_deleted(candidate: Candidate, observation: Observation) -> Diagnostic:
+    """The warning of a failed creation that its node cannot delete. It holds its GPUs as long."""
+    return Diagnostic(
+        "cannot-be-deleted",
+        Severity.WARNING,
+        f"{candidate.address}: {candidate.place.name} cannot delete {candidate.id}",
+        f"{observation.stuck}. It holds its GPUs until then.",
+        f"Restart the DBC service of {candidate.place.name}.",
+        address=candidate.address,
+        exit_code=ExitCode.OK,
+    )
+
+
 def lost(change: Change) -> tuple[str, ...]:
     """What is irreversibly gone when the object of a change goes."""
     loss = kind_of(change.kind).loss({**change.applied, **change.observed})

@@ -105,11 +105,6 @@ _WORDS = (
         "Restart your client node.",
     ),
     _row(
-        r"create error",
-        "The node gave the creation up; what it had begun holds resources until it is deleted.",
-        "Apply again: it is taken away and made anew.",
-    ),
-    _row(
         r"agent is not connected|Only the running task can change the password",
         "The password is set by an agent inside the running guest, which does not answer.",
         "Use an image with the qemu guest agent, or set the password by hand.",

@@ -191,3 +191,77 @@ def test_a_limit_also_ends_a_read_without_an_answer(build: Callable[..., Emulate
     inject(emulated, "/faults/clear")
     emulated.settle()
     converges(emulated)
+
+
+def create_without_libvirt(emulated: Emulated) -> Any:
+    """The apply of a VM whose creation is queued while its node has no connection to libvirt."""
+    inject(emulated, "/faults", op="tasks.create", **FROZEN)
+    return emulated.run("apply", "--yes", "--allow-data-loss")
+
+
+def test_a_creation_without_a_domain_is_followed_by_the_next_generation(build: Callable[..., Emulated]) -> None:
+    emulated = build()
+    write(emulated, (vm(),))
+    failed = create_without_libvirt(emulated)
+    assert failed.code == 1
+    [stuck] = emulated.vms
+    assert f"{stuck} has no domain; only a restart of the DBC service of Node/gpu-a deletes it" in failed.err
+    emulated.settle(120)
+    planned = emulated.run("plan")
+    assert "VirtualMachine/trainer: Node/gpu-a cannot delete " in planned.out + planned.err
+    assert emulated.run("apply", "--yes").code == 0
+    assert sorted(m["domain"] for m in emulated.vms.values()) == ["none", "running"]
+    unchanged = emulated.run("plan", "--detailed-exitcode")
+    assert unchanged.code == 0, unchanged.out
+    assert "Restart the DBC service of Node/gpu-a." in unchanged.out + unchanged.err
+    assert set(emulated.run("state", "list", "--json").json) >= {"VirtualMachine/trainer", "VirtualMachine/trainer~1"}
+    inject(emulated, "/node", id=NODE_ID, do="restart")
+    emulated.settle(60)
+    converges(emulated)
+    assert running(emulated)
+    assert "VirtualMachine/trainer~1" not in emulated.run("state", "list", "--json").json
+
+
+def test_a_replacement_without_a_domain_is_followed_by_the_next_generation(build: Callable[..., Emulated]) -> None:
+    emulated = build(vm())
+    write(emulated, (vm(image="win10.qcow2"),))
+    failed = create_without_libvirt(emulated)
+    assert failed.code in {1, 7}, failed.err
+    assert sorted(m["domain"] for m in emulated.vms.values()) == ["none", "running"], failed.err
+    emulated.settle(120)
+    converges(emulated)
+    assert sorted(m["domain"] for m in emulated.vms.values()) == ["none", "running"]
+    inject(emulated, "/node", id=NODE_ID, do="restart")
+    emulated.settle(60)
+    converges(emulated)
+    assert running(emulated)
+
+
+def test_a_failed_creation_that_is_not_in_the_manifests_stays_until_the_node_restarts(
+    build: Callable[..., Emulated],
+) -> None:
+    emulated = build()
+    write(emulated, (vm(),))
+    create_without_libvirt(emulated)
+    emulated.settle(120)
+    write(emulated, ())
+    unchanged = emulated.run("apply", "--yes", "--allow-data-loss")
+    assert unchanged.code == 0, unchanged.err
+    destroyed = emulated.run("destroy", "--yes")
+    assert destroyed.code == 1
+    assert "Restart the DBC service of Node/gpu-a, and apply again." in destroyed.err
+    inject(emulated, "/node", id=NODE_ID, do="restart")
+    emulated.settle(60)
+    converges(emulated)
+    assert emulated.run("state", "list", "--json").json == []
+
+
+def test_a_failed_creation_shows_the_last_errors_of_the_log(build: Callable[..., Emulated]) -> None:
+    emulated = build(passthrough=False)
+    write(emulated, (vm(),))
+    failed = emulated.run("apply", "--yes")
+    assert failed.code == 1
+    assert "create error: create domain failed" in failed.err
+    assert "virDomainCreate error: unsupported configuration: host doesn't support passthrough" in failed.err
+    assert "`dbc-iac vm logs VirtualMachine/trainer`" in failed.err
+    assert emulated.run("vm", "logs", "VirtualMachine/trainer").code == 0

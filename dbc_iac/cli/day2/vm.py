@@ -11,7 +11,7 @@ import click
 from dbc_iac.api.channel import Channel
 from dbc_iac.api.endpoints import vms
 from dbc_iac.api.outcome import Done, Outcome
-from dbc_iac.api.reading import VmDetails
+from dbc_iac.api.reading import VmDetails, without_passwords
 from dbc_iac.cli.app import App, Exit
 from dbc_iac.cli.day2 import names
 from dbc_iac.cli.day2.console import Console, run
@@ -158,20 +158,12 @@ def logs(
         # Noted first: a password that is set between the two calls is not in what is known of the VM yet.
         noted = read(await vms.vm_logs(console.channel(found.reach), found.id, end, lines), f"the log of {found.label}")
         details = await vms.vm_details(console.channel(found.reach), found.id)
-        return _without_passwords(noted, details)
+        # Where the node is known to write passwords they are blank already; this also finds their values elsewhere.
+        known = details.value if isinstance(details, Done) else None
+        return noted if known is None else without_passwords(noted, known)
 
     shown = run(app, as_json, work)
     app.show("\n".join(map(harmless, shown)) or "The log is empty.", {"lines": list(shown)})
-
-
-def _without_passwords(lines: tuple[str, ...], details: Outcome[VmDetails | None]) -> tuple[str, ...]:
-    """Where the node is known to write passwords they are blank already; this also finds their values elsewhere."""
-    if not isinstance(details, Done) or details.value is None:
-        return lines
-    for secret in (details.value.login_password.reveal(), details.value.vnc_password.reveal()):
-        if len(secret) >= 4 and secret != details.value.user_name:  # a shorter one would take the log apart
-            lines = tuple(line.replace(secret, "***") for line in lines)
-    return lines
 
 
 Press = Callable[[Channel, str], Awaitable[Outcome[None]]]

@@ -14,6 +14,7 @@ from dbc_iac.api.secret import SecretText
 from dbc_iac.kinds.goal import Goal, Hands, Needs, Seen, Sight
 from dbc_iac.kinds.reader import Reader, Unreadable
 from dbc_iac.kinds.types import parse_gib
+from dbc_iac.kinds.virtual_machine.failed_creation import CREATE_ERROR, creation_failed
 from dbc_iac.kinds.virtual_machine.power import TRANSITIONAL, status_of
 from dbc_iac.values import Json
 
@@ -56,8 +57,8 @@ class VmExists(Goal):
             return Seen(Sight.UNMET)
         if status in TRANSITIONAL:
             return Seen(Sight.WAITING, status)
-        if status == "create error":
-            return Seen(Sight.FAILED, "create error: see the reason with the VM's log on the node", broken=True)
+        if status == CREATE_ERROR:
+            return await creation_failed(reader, self)
         details = await reader.vm(self.reach, self.id)
         if isinstance(details, Unreadable) or details.value is None:
             return Seen(Sight.UNKNOWN, "the VM is listed, but its details cannot be read")

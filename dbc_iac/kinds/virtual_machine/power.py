@@ -10,6 +10,7 @@ from dbc_iac.api.endpoints import vms
 from dbc_iac.api.outcome import Done, Outcome
 from dbc_iac.kinds.goal import Goal, Hands, Needs, Seen, Sight
 from dbc_iac.kinds.reader import Reader, Unreadable
+from dbc_iac.kinds.virtual_machine.failed_creation import CREATE_ERROR, why_stuck
 
 TRANSITIONAL = frozenset(
     {"creating", "starting", "being shutdown", "being poweroff", "restarting", "resetting", "deleting"}
@@ -145,6 +146,8 @@ class VmAbsent(Goal):
             return Seen(Sight.MET)
         if status == "deleting":
             return Seen(Sight.WAITING, status)
+        if status == CREATE_ERROR and (stuck := await why_stuck(reader, self.reach, self.id)):
+            return Seen(Sight.FAILED, stuck, remedy=f"Restart the DBC service of {self.reach.name}, and apply again.")
         return await self._busy_snapshot(reader) or Seen(Sight.UNMET, status)
 
     async def _busy_snapshot(self, reader: Reader) -> Seen | None:

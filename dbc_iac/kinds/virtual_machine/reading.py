@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from fractions import Fraction
 from pathlib import PurePosixPath
@@ -13,6 +14,7 @@ from dbc_iac.kinds.kind import Observation, Sought, unread
 from dbc_iac.kinds.marker import read_marker
 from dbc_iac.kinds.reach import Reach
 from dbc_iac.kinds.reader import Known, Reader, Unreadable
+from dbc_iac.kinds.virtual_machine.failed_creation import CREATE_ERROR, why_stuck
 from dbc_iac.kinds.virtual_machine.goals import READ_SIZES, no_size
 from dbc_iac.kinds.virtual_machine.power import POWER, TRANSITIONAL
 from dbc_iac.values import Json
@@ -32,7 +34,10 @@ async def observe(sought: Sought, reader: Reader) -> Observation:
         if await reader.vm_went(sought.reach, sought.id):
             return Observation(False, id=sought.id)
         return Observation(None, id=sought.id, reason="the node lists the VM, but says that it does not exist")
-    return seen(sought, status.value, details.value, await machine_ip(reader, sought.reach))
+    observed = seen(sought, status.value, details.value, await machine_ip(reader, sought.reach))
+    if status.value == CREATE_ERROR:
+        return replace(observed, stuck=await why_stuck(reader, sought.reach, sought.id))
+    return observed
 
 
 async def machine_ip(reader: Reader, reach: Reach) -> str | None:
