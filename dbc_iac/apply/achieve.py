@@ -31,6 +31,9 @@ QUEUED_WHILE_OFF = 300.0
 """Seconds that an accepted change may stay invisible while its VM is off. The start that follows proves its outcome."""
 
 
+AT_ONCE = 0.001
+"""Seconds that are no wait: a clock that is a number may not advance by less."""
+
 SETTLE = (
     "Apply again with --settle: it boots the VM once, which proves what became of the call. "
     'Or write `power: "on"`, and the next offline window proves it.'
@@ -216,7 +219,7 @@ class _Chase:
         if self.goal.creates and self.goal.needs is not Needs.OFF and self.accepted and not self.by.choices.wait:
             patience = 0
         rest = min(self.started + patience, until) - self.by.now()
-        if rest <= 0:
+        if rest < AT_ONCE:
             queued = (self.goal, self.number) if self.accepted else None
             return Ending(Verdict.WAITING, f"still {text}", ExitCode.PARTIAL, queued=queued)
         if text != self.said:
@@ -232,7 +235,7 @@ class _Chase:
         most = UNREADABLE_WHILE_OFF if self.goal.needs is Needs.OFF else UNREADABLE_FOR
         limit = self.by.choices.wait_timeout
         rest = min(self.unreadable_since + most, math.inf if limit is None else self.started + limit) - now
-        if rest <= 0:
+        if rest < AT_ONCE:
             queued = (self.goal, self.number) if self.accepted else None
             verdict = Verdict.WAITING if self.accepted else Verdict.FAILED
             return Ending(verdict, f"cannot be read: {seen.text}", queued=queued)
