@@ -1,7 +1,7 @@
 """Problems as data, and the exit codes. Imports nothing of the project; everything else may import this.
 
 A `Diagnostic` is a value: what is wrong (`summary`, one fixed terse line), why (`detail`, full sentences), what to
-do (`remedy`), and where (`source`). Nothing here prints; `dbc_iac.report` does. A secret must never be put into any
+do (`remedy`), and where (`source`). Nothing here prints; `dbc_iac.views` does. A secret must never be put into any
 of these texts.
 
     DiagnosticError            an operation cannot go on; carries every problem found, not the first

@@ -12,7 +12,7 @@ from typing import Any
 
 from dbc_iac.cli import Runtime, run_command
 from dbc_iac.cli.commands import dbc_iac
-from dbc_iac.cli.virtual import close_loop, virtual_loop
+from dbc_iac.cli.virtual_clock import close_loop, virtual_loop
 from dbc_iac.emulator import Network, WorldSpec
 from dbc_iac.emulator.gpu.admin import GpuAdmin
 

@@ -15,8 +15,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from uuid import UUID
 
-from dbc_iac.api.calls import CallClass, CallEvent
-from dbc_iac.api.credentials import (
+from dbc_iac.api.auth.credentials import (
     Credentials,
     MultisigCredentials,
     NodeKeyCredentials,
@@ -25,15 +24,16 @@ from dbc_iac.api.credentials import (
     SessionOwner,
     WalletCredentials,
 )
-from dbc_iac.api.fields import UnsafeWireValue, check_json
+from dbc_iac.api.auth.sessions import SessionStore
+from dbc_iac.api.auth.signable import Nonce, SessionId
+from dbc_iac.api.decode import members, text
 from dbc_iac.api.http import Reply
+from dbc_iac.api.idempotency import CallClass, CallEvent
 from dbc_iac.api.outcome import Done, Effect, NotSent, Outcome, RefusalKind, Refused, Unknown, classify
 from dbc_iac.api.secret import SecretText
-from dbc_iac.api.sessions import SessionStore
-from dbc_iac.api.shape import members, text
-from dbc_iac.api.signable import Nonce, SessionId
 from dbc_iac.api.transport import ClientNode
-from dbc_iac.values import Json
+from dbc_iac.api.wire_types import UnsafeWireValue, check_json
+from dbc_iac.json import Json
 
 Envelope = dict[str, Json]
 Authority = Callable[[], Envelope]

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from dbc_iac.api.secret import SecretText
-from dbc_iac.values import load_json
+from dbc_iac.json import load_json
 
 if TYPE_CHECKING:
     import httpx

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Literal, NoReturn, TypeVar
 
 from dbc_iac.api.refusals import AUTHORITY_PREFIX, Effect, RefusalKind, effect_of, is_transient, kind_of
-from dbc_iac.values import load_json
+from dbc_iac.json import load_json
 
 __all__ = [
     "Done",

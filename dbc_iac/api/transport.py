@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from dbc_iac.api.calls import CallClass
 from dbc_iac.api.http import (
     MIB,
     BrokenError,
@@ -23,6 +22,7 @@ from dbc_iac.api.http import (
     Reply,
     UnusableError,
 )
+from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import NotSent, Unknown
 from dbc_iac.api.secret import SecretText
 

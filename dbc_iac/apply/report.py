@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
-from dbc_iac.values import Json
+from dbc_iac.json import Json
 
 
 @dataclass(frozen=True, slots=True)

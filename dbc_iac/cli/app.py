@@ -13,12 +13,12 @@ from typing import Any
 
 import click
 
-from dbc_iac.cli.interrupt import end_on_signals, end_with
-from dbc_iac.cli.lasting import Lasting, present
+from dbc_iac.cli.resilient_stream import ResilientStream, present
 from dbc_iac.cli.runtime import Runtime
+from dbc_iac.cli.signals import end_on_signals, end_with
 from dbc_iac.diagnostics import REPORT, Diagnostic, DiagnosticError, ExitCode, Severity, place_of
-from dbc_iac.report.lines import Line, json_text
-from dbc_iac.report.redaction import Redaction
+from dbc_iac.views.redaction import Redaction
+from dbc_iac.views.text.lines import Line, json_text
 
 
 @dataclass
@@ -45,8 +45,8 @@ class App:
 
     def report(self, diagnostics: Iterable[Diagnostic]) -> None:
         """Problems, all of them, on standard error; with --json as JSON."""
-        from dbc_iac.report.diagnostics import diagnostics_json, render
-        from dbc_iac.report.node_words import explained
+        from dbc_iac.views.error_explanations import explained
+        from dbc_iac.views.text.diagnostics import diagnostics_json, render
 
         found = [explained(d) for d in self.redaction(list(diagnostics))]
         if not found:
@@ -78,7 +78,7 @@ class Exit(Exception):  # noqa: N818 - the end of a command, not a fault
 
 def run_command(group: click.Command, arguments: Sequence[str], runtime: Runtime) -> ExitCode:
     """Run one command line. Never raises: every end is an exit code, and a problem is told once."""
-    runtime = replace(runtime, err=Lasting(runtime.err))
+    runtime = replace(runtime, err=ResilientStream(runtime.err))
     app = App(runtime, json="--json" in arguments)
     try:
         group.main(args=list(arguments), prog_name="dbc-iac", standalone_mode=False, obj=app)
@@ -151,8 +151,10 @@ def main() -> None:
     from dbc_iac.cli.commands import dbc_iac
 
     end_on_signals()
-    sys.stderr = Lasting(present(sys.stderr))  # click writes there, too
+    sys.stderr = ResilientStream(present(sys.stderr))  # click writes there, too
     code = run_command(dbc_iac, sys.argv[1:], Runtime())
     end_with(code)
-    sys.stdout = Lasting(present(sys.stdout))  # Python has a code of its own for what it cannot write at its end
+    sys.stdout = ResilientStream(
+        present(sys.stdout)
+    )  # Python has a code of its own for what it cannot write at its end
     sys.exit(int(code))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import click
 
-from dbc_iac.cli.usage import EXAMPLES
+from dbc_iac.cli.command_examples import EXAMPLES
 
 
 def commands(root: click.Command) -> Iterator[str]:

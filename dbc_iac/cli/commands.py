@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dbc_iac.cli import encryption, projects, recovery, state_copies, state_places
+from dbc_iac.cli import backend_factory, encryption, projects, recovery, state_transfer
 from dbc_iac.cli.app import App, Exit
-from dbc_iac.cli.consent import Consent, consented
-from dbc_iac.cli.faces import face_options, failure_told, follow_options, refuse, show_plan, write_faces
+from dbc_iac.cli.approval import Approval, approved
 from dbc_iac.cli.lazy import LazyGroup, epilog
 from dbc_iac.cli.options import (
     PERCENT,
@@ -26,12 +25,13 @@ from dbc_iac.cli.options import (
     yes_option,
 )
 from dbc_iac.cli.output_files import check_outputs, loaded_quietly
+from dbc_iac.cli.plan_output import failure_told, follow_options, plan_output_options, refuse, show_plan, write_outputs
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 
 if TYPE_CHECKING:
-    from dbc_iac.apply import Choices
+    from dbc_iac.apply import ApplyOptions
     from dbc_iac.cli.workspace import Workspace
-    from dbc_iac.plan import Options, Plan
+    from dbc_iac.plan import Plan, PlanOptions
 
 
 def _stack_name(context: click.Context, option: click.Parameter, name: str) -> str:
@@ -84,10 +84,10 @@ def dbc_iac(
         app.variables[name] = value
 
 
-def _options(destroy: bool, targets: tuple[str, ...], rails: dict[str, object]) -> Options:
-    from dbc_iac.plan import Options
+def _options(destroy: bool, targets: tuple[str, ...], rails: dict[str, object]) -> PlanOptions:
+    from dbc_iac.plan import PlanOptions
 
-    return Options(
+    return PlanOptions(
         destroy=destroy,
         targets=frozenset(targets),
         excludes=_addresses(rails.get("exclude")),
@@ -128,7 +128,7 @@ def _rail_options(command: click.Command) -> click.Command:
     return command
 
 
-@face_options
+@plan_output_options
 @_rail_options
 @dbc_iac.command()
 @click.option("-o", "file", type=click.Path(path_type=Path, dir_okay=False), help="Write the plan to a file.")
@@ -172,7 +172,7 @@ def plan(
     check_outputs(app, {"file": file, **rails}, workspace.loaded, (key, copy))
     with failure_told(app, rails):
         if copy is not None:
-            state_copies.look_at(workspace, copy, refresh=refresh)
+            state_transfer.look_at(workspace, copy, refresh=refresh)
         with workspace.locked("plan", lock_timeout) if refresh else nullcontext():  # else nothing is written
             made = workspace.plan(_options(destroy, targets, {**rails, "refresh": refresh}))
     app.report(made.diagnostics)
@@ -198,7 +198,7 @@ def plan(
 
 
 @follow_options
-@face_options
+@plan_output_options
 @_rail_options
 @dbc_iac.command()
 @click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
@@ -229,7 +229,7 @@ def apply(
     **rails: object,
 ) -> None:
     """Make it so: plan, ask, apply. With FILE, apply exactly that plan, without a question."""
-    from dbc_iac.apply import Choices
+    from dbc_iac.apply import ApplyOptions
     from dbc_iac.cli.workspace import Workspace
 
     app.json = as_json
@@ -252,12 +252,12 @@ def apply(
             made = workspace.expected(reviewed)
         else:
             made = workspace.plan(options) if file is None else workspace.planned(file)
-        consent = Consent.of(yes=yes or file is not None, losses=lossy or bool(file or reviewed))
-        _confirm_and_apply(app, workspace, made, consent, Choices(wait_timeout, not no_wait, settle), rails)
+        consent = Approval.of(yes=yes or file is not None, losses=lossy or bool(file or reviewed))
+        _confirm_and_apply(app, workspace, made, consent, ApplyOptions(wait_timeout, not no_wait, settle), rails)
 
 
 @follow_options
-@face_options
+@plan_output_options
 @_rail_options
 @dbc_iac.command()
 @target_option
@@ -279,7 +279,7 @@ def destroy(
     **rails: object,
 ) -> None:
     """Remove everything that is in the state."""
-    from dbc_iac.apply import Choices
+    from dbc_iac.apply import ApplyOptions
     from dbc_iac.cli.workspace import Workspace
 
     app.json = as_json
@@ -287,20 +287,20 @@ def destroy(
     check_outputs(app, rails, workspace.loaded)
     with workspace.locked("destroy", lock_timeout):
         made = workspace.plan(_options(True, targets, rails))
-        consent = Consent.of(yes=yes, losses=True)
-        _confirm_and_apply(app, workspace, made, consent, Choices(wait_timeout, not no_wait, settle), rails)
+        consent = Approval.of(yes=yes, losses=True)
+        _confirm_and_apply(app, workspace, made, consent, ApplyOptions(wait_timeout, not no_wait, settle), rails)
 
 
 def _confirm_and_apply(
-    app: App, workspace: Workspace, made: Plan, consent: Consent, choices: Choices, chosen: Mapping[str, object]
+    app: App, workspace: Workspace, made: Plan, consent: Approval, choices: ApplyOptions, chosen: Mapping[str, object]
 ) -> None:
-    from dbc_iac.cli.following import Following, write_report
-    from dbc_iac.report.apply_text import report_json, report_lines
+    from dbc_iac.cli.progress_reporting import ProgressReporter, write_report
+    from dbc_iac.views.text.apply import report_json, report_lines
 
-    following = Following.of(app, chosen)
+    following = ProgressReporter.of(app, chosen)
     app.report(made.diagnostics)
     if app.json:
-        write_faces(app, made, chosen)
+        write_outputs(app, made, chosen)
     else:
         show_plan(app, made, chosen, None)
     shown = app.redaction(made).to_json()
@@ -310,7 +310,7 @@ def _confirm_and_apply(
         if app.json:
             app.show("", {"plan": shown, "report": None})
         raise Exit(made.exit_code)
-    consented(app, made, consent)
+    approved(app, made, consent)
     report = app.redaction(workspace.apply(made, choices, following))
     following.end(report)
     app.report(report.diagnostics)
@@ -319,17 +319,17 @@ def _confirm_and_apply(
     raise Exit(max(report.exit_code, written))
 
 
-@face_options
+@plan_output_options
 @dbc_iac.command()
 @click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
 @json_option
 @click.pass_obj
 def show(app: App, /, file: Path | None, as_json: bool, **chosen: object) -> None:
     """Show the state, or what is in FILE: a plan, or a copy of a state."""
-    from dbc_iac.cli.faces import state_file
     from dbc_iac.cli.plan_files import read_plan_file
+    from dbc_iac.cli.plan_output import state_file
     from dbc_iac.cli.workspace import Workspace
-    from dbc_iac.report.state_text import state_pages
+    from dbc_iac.views.text.state import state_pages
 
     app.json = as_json
     if any(chosen.values()):
@@ -355,7 +355,7 @@ def state() -> None:
 def state_list(app: App, as_json: bool) -> None:
     """One line for each resource that is in the state."""
     from dbc_iac.cli.workspace import Workspace
-    from dbc_iac.report.state_text import state_lines
+    from dbc_iac.views.text.state import state_lines
 
     app.json = as_json
     found = Workspace.load(app).recorded()
@@ -369,7 +369,7 @@ def state_list(app: App, as_json: bool) -> None:
 def state_show(app: App, address: str, as_json: bool) -> None:
     """All that the state holds of one resource."""
     from dbc_iac.cli.workspace import Workspace
-    from dbc_iac.report.state_text import binding_lines
+    from dbc_iac.views.text.state import binding_lines
 
     app.json = as_json
     bindings = Workspace.load(app).recorded().bindings
@@ -384,5 +384,5 @@ def state_show(app: App, address: str, as_json: bool) -> None:
 
 for _command in (*projects.COMMANDS, *recovery.COMMANDS):
     dbc_iac.add_command(_command)
-for _command in (*recovery.STATE_COMMANDS, *state_copies.COMMANDS, *state_places.COMMANDS, *encryption.COMMANDS):
+for _command in (*recovery.STATE_COMMANDS, *state_transfer.COMMANDS, *backend_factory.COMMANDS, *encryption.COMMANDS):
     state.add_command(_command)

@@ -30,7 +30,7 @@ def example_directory(name: str) -> Path:
 
 def run_demo(app: App, group: click.Command) -> None:
     """Raises DiagnosticError where a step does not end as it must."""
-    from dbc_iac.cli.virtual import close_loop, virtual_loop
+    from dbc_iac.cli.virtual_clock import close_loop, virtual_loop
     from dbc_iac.emulator import Network, load_world
 
     with tempfile.TemporaryDirectory() as folder:

@@ -17,10 +17,10 @@ from dbc_iac.state import State, Store
 if TYPE_CHECKING:
     from dbc_iac.api.secret import SecretText
     from dbc_iac.manifest.project import EncryptionSpec, OlderKey
-    from dbc_iac.manifest.secret import SecretRef, SecretResolver
+    from dbc_iac.manifest.secrets import SecretRef, SecretResolver
     from dbc_iac.plan import Plan
     from dbc_iac.state.backends.backend import Backend
-    from dbc_iac.state.encryption import Keyring, Reader, Writes
+    from dbc_iac.state.encryption import KeyReader, Keyring, Writes
 
 
 def keyring_of(spec: EncryptionSpec, resolver: SecretResolver) -> Keyring:
@@ -36,7 +36,7 @@ def keyring_of(spec: EncryptionSpec, resolver: SecretResolver) -> Keyring:
             told += error.diagnostics
             return None
 
-    def readers(part: EncryptionSpec | OlderKey, told: list[Diagnostic]) -> Iterator[Reader]:
+    def readers(part: EncryptionSpec | OlderKey, told: list[Diagnostic]) -> Iterator[KeyReader]:
         if (phrase := at_hand(part.passphrase, told)) is not None:
             yield Passphrase(phrase)
         if (key := at_hand(part.key, told)) is not None:
@@ -57,9 +57,9 @@ def sealed(backend: Backend, keys: Keyring | None, stack: str) -> Backend:
     """The backend, with encryption where there is a keyring."""
     if keys is None:
         return backend
-    from dbc_iac.state.encryption import SealedBackend
+    from dbc_iac.state.encryption import EncryptedBackend
 
-    return SealedBackend(backend, keys, stack)
+    return EncryptedBackend(backend, keys, stack)
 
 
 Keys = Callable[[], "Keyring | None"]
@@ -173,13 +173,13 @@ def decrypt(app: App, as_json: bool) -> None:
 def _rewrite(app: App, writes: Writes) -> bool:
     """Write the state as it is to be. False where it was so already: then only a journal that was left goes."""
     from dbc_iac.cli.workspace import Workspace
-    from dbc_iac.state.encryption import SealedBackend, Writes
+    from dbc_iac.state.encryption import EncryptedBackend, Writes
 
     workspace = Workspace.load(app)
     keys = workspace.keyring
     if keys is None:
         raise _problem("no-encryption", "the project file has no `encryption`", "Add it, with a key.")
-    backend = SealedBackend(workspace.place, keys, app.stack, writes)
+    backend = EncryptedBackend(workspace.place, keys, app.stack, writes)
     store = workspace.store = Store(backend, app.stack)
     with workspace.locked("state"):
         state = store.look(project=workspace.loaded.name, uid=workspace.loaded.project.uid)

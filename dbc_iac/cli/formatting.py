@@ -28,7 +28,7 @@ def command(app: App, /, files: tuple[Path, ...], check: bool, of_projects: bool
 
     Of a directory among FILES all .yaml and .yml files are taken, but those that are hidden.
     """
-    from dbc_iac.manifest.formatting import formatted
+    from dbc_iac.manifest.format import formatted
     from dbc_iac.manifest.yaml import MOST_BYTES
 
     app.json = as_json
@@ -87,7 +87,7 @@ def _is_directory(path: Path) -> bool:
 
 
 def _owned(app: App, files: list[Path]) -> list[Path]:
-    from dbc_iac.cli.owning import projects_of, read_by
+    from dbc_iac.cli.project_discovery import projects_of, read_by
 
     ours = {path for project in projects_of(app, files) for path in read_by(project)}
     return [path for path in files if real_path(path) in ours]

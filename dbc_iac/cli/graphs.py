@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from dbc_iac.cli.app import App
-from dbc_iac.cli.faces import write_face
 from dbc_iac.cli.options import json_option
 from dbc_iac.cli.output_files import check_outputs, loaded_quietly
+from dbc_iac.cli.plan_output import write_output
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
 
 if TYPE_CHECKING:
-    from dbc_iac.report.graph import Graph
+    from dbc_iac.views.graph import Graph
 
 
 @click.command("graph")
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(app: App, /, file: Path | None, form: str, output: Path | None, full: bool, as_json: bool) -> None:
     """Show what depends on what: in the manifests, or in the plan FILE. Needs no credentials and no network."""
-    from dbc_iac.report.graph import by_machine
+    from dbc_iac.views.graph import by_machine
 
     app.json = as_json
     if output is not None:
@@ -36,7 +36,7 @@ def command(app: App, /, file: Path | None, form: str, output: Path | None, full
     text = _drawn(shown, form)
     vertices = [{"address": v.key, "action": v.action, "machine": v.machine, "count": v.count} for v in shown.vertices]
     if output is not None:
-        write_face(output, text)
+        write_output(output, text)
         text = f"wrote {output}"
     app.show(text, {"vertices": vertices, "edges": [list(edge) for edge in shown.edges]})
 
@@ -44,7 +44,7 @@ def command(app: App, /, file: Path | None, form: str, output: Path | None, full
 def _of_plan(app: App, file: Path) -> Graph:
     from dbc_iac.cli.plan_files import read_plan_file
     from dbc_iac.cli.workspace import Workspace
-    from dbc_iac.report.graph import plan_graph
+    from dbc_iac.views.graph import plan_graph
 
     return plan_graph(read_plan_file(file, keys=lambda: Workspace.load(app).keyring))
 
@@ -52,27 +52,27 @@ def _of_plan(app: App, file: Path) -> Graph:
 def _of_documents(app: App) -> Graph:
     from dbc_iac.cli.workspace import Workspace
     from dbc_iac.kinds import kind_of
-    from dbc_iac.plan.graph import dependencies
-    from dbc_iac.plan.standing import implied
-    from dbc_iac.report.graph import documents_graph
+    from dbc_iac.plan.check.file_dependencies import implicit_dependencies
+    from dbc_iac.plan.check.references import dependencies
+    from dbc_iac.views.graph import documents_graph
 
     workspace = Workspace.load(app)
     workspace.check().raise_errors()
     inventory = workspace.inventory
     found = inventory.resources
     machines = {
-        address: kind_of(resource.kind).reach(resource, inventory).name
+        address: kind_of(resource.kind).route(resource, inventory).name
         for address, resource in found.items()
-        if not kind_of(resource.kind).looked_at
+        if not kind_of(resource.kind).read_only
     }
-    files = implied(inventory)
+    files = implicit_dependencies(inventory)
     edges = {a: (*dependencies(r, inventory), *sorted(files.get(a, ()))) for a, r in found.items()}
     return documents_graph({a: tuple(dict.fromkeys(needed)) for a, needed in edges.items()}, machines)
 
 
 def _drawn(graph: Graph, form: str) -> str:
-    from dbc_iac.report.graph import dot, mermaid
-    from dbc_iac.report.layout import can_lay_out
+    from dbc_iac.views.graph import dot, mermaid
+    from dbc_iac.views.html.layout import can_lay_out
 
     if form == "dot":
         return dot(graph)
@@ -87,6 +87,6 @@ def _drawn(graph: Graph, form: str) -> str:
                 remedy="Install it with: pip install 'dbc-iac[graph]'; or use --format dot.",
             )
         )
-    from dbc_iac.report.drawing import svg
+    from dbc_iac.views.html.drawing import svg
 
     return svg(graph)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from dbc_iac.api.channel import Connections
-from dbc_iac.api.credentials import (
+from dbc_iac.api.auth.credentials import (
     CollectedSignature,
     Credentials,
     MultisigCredentials,
@@ -14,18 +13,19 @@ from dbc_iac.api.credentials import (
     SessionCredentials,
     WalletCredentials,
 )
-from dbc_iac.api.keys import AddressError, KeyMaterialError, Sr25519Key, public_key_of, verify
-from dbc_iac.api.keystore import open_keystore
-from dbc_iac.api.sessions import SessionStore, cache_directory
+from dbc_iac.api.auth.keys import AddressError, KeyMaterialError, Sr25519Key, public_key_of, verify
+from dbc_iac.api.auth.keystore import open_keystore
+from dbc_iac.api.auth.sessions import SessionStore, cache_directory
+from dbc_iac.api.channel import Connections
 from dbc_iac.api.transport import ClientNode
 from dbc_iac.cli.runtime import Runtime
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity, SourceRange
 from dbc_iac.files.reading import MIB, file_problem, read_file, read_given, read_inside
-from dbc_iac.kinds.reach import Reach
-from dbc_iac.manifest.identity import IdentitySpec, MultisigSpec, WalletSpec
+from dbc_iac.json import load_json
+from dbc_iac.kinds.framework.route import Route
+from dbc_iac.manifest.identities import IdentitySpec, MultisigSpec, WalletSpec
 from dbc_iac.manifest.project import ProjectSpec
-from dbc_iac.manifest.secret import IN_A_HEADER, SecretResolver
-from dbc_iac.values import load_json
+from dbc_iac.manifest.secrets import IN_A_HEADER, SecretResolver
 
 _MOST_BYTES = MIB
 """Bytes of a keystore, or of a file of signatures."""
@@ -68,13 +68,13 @@ class Identities:
         sessions = SessionStore(cache_directory(self._runtime.environ))
         return Connections(clients, sessions, self._runtime.uuid)
 
-    def credentials(self, name: str, reach: Reach) -> Credentials | None:
+    def credentials(self, name: str, route: Route) -> Credentials | None:
         """What an identity shows to a target. Raises DiagnosticError where a key cannot be had or does not fit."""
         spec = self._project.identities.get(name)
         if spec is None:
             raise self._problem(name, "the project has no such identity", "Add it to the project file.")
         if spec.sessions is not None:
-            return self._session(name, spec, reach)
+            return self._session(name, spec, route)
         if name not in self._made:
             try:
                 self._made[name] = self._make(name, spec)
@@ -82,12 +82,12 @@ class Identities:
                 raise self._problem(name, str(error), "Check the key material.") from None
         return self._made[name]
 
-    def _session(self, name: str, spec: IdentitySpec, reach: Reach) -> SessionCredentials:
+    def _session(self, name: str, spec: IdentitySpec, route: Route) -> SessionCredentials:
         sessions = spec.sessions or {}
-        node = reach.name.partition("/")[2]
-        pair = sessions.get(node) or sessions.get(reach.target)
+        node = route.name.partition("/")[2]
+        pair = sessions.get(node) or sessions.get(route.target)
         if pair is None:
-            raise self._problem(name, f"no session for {reach.name}", f"Add `{node}: {{id: ..., sign: ...}}` to it.")
+            raise self._problem(name, f"no session for {route.name}", f"Add `{node}: {{id: ..., sign: ...}}` to it.")
         return SessionCredentials(self._resolver.resolve(pair.id), self._resolver.resolve(pair.sign))
 
     def _make(self, name: str, spec: IdentitySpec) -> Credentials:

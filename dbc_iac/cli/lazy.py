@@ -7,14 +7,14 @@ from importlib import import_module
 
 import click
 
-DAY2 = ("api", "deeplink", "disk", "image", "network", "node", "server", "snapshot", "vm", "wallet")
-"""Each is `command` in the module of that name in `dbc_iac.cli.day2`."""
-_PLACES = {
-    **{name: (f"dbc_iac.cli.day2.{name}", "command") for name in DAY2},
-    "comment": ("dbc_iac.cli.commenting", "command"),
-    "completion": ("dbc_iac.cli.completing", "command"),
-    "demo": ("dbc_iac.cli.emulating", "demo"),
-    "emulator": ("dbc_iac.cli.emulating", "emulator"),
+OPS = ("api", "deeplink", "disk", "image", "network", "node", "server", "snapshot", "vm", "wallet")
+"""Each is `command` in the module of that name in `dbc_iac.cli.ops`."""
+_MODULES = {
+    **{name: (f"dbc_iac.cli.ops.{name}", "command") for name in OPS},
+    "comment": ("dbc_iac.cli.pr_comment", "command"),
+    "completion": ("dbc_iac.cli.completion", "command"),
+    "demo": ("dbc_iac.cli.emulator", "demo"),
+    "emulator": ("dbc_iac.cli.emulator", "emulator"),
     "fmt": ("dbc_iac.cli.formatting", "command"),
     "graph": ("dbc_iac.cli.graphs", "command"),
     "signing-key": ("dbc_iac.cli.plan_files", "command"),
@@ -28,11 +28,11 @@ class LazyGroup(click.Group):
     """A group that has these commands, too, and whose help shows examples."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted({*super().list_commands(ctx), *_PLACES})
+        return sorted({*super().list_commands(ctx), *_MODULES})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name in _PLACES:
-            module, attribute = _PLACES[cmd_name]
+        if cmd_name in _MODULES:
+            module, attribute = _MODULES[cmd_name]
             found: click.Command | None = getattr(import_module(module), attribute)
         else:
             found = super().get_command(ctx, cmd_name)
@@ -43,7 +43,7 @@ class LazyGroup(click.Group):
 
 def _with_examples(command: click.Command, path: str) -> None:
     """Examples below the help of a command; below that of a group one of each in it."""
-    from dbc_iac.cli.usage import EXAMPLES
+    from dbc_iac.cli.command_examples import EXAMPLES
 
     lines = EXAMPLES.get(path, ())
     if isinstance(command, click.Group):

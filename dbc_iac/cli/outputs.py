@@ -15,10 +15,10 @@ from dbc_iac.cli.options import json_option
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 
 if TYPE_CHECKING:
-    from dbc_iac.api.reading import VmDetails
+    from dbc_iac.api.responses import VmDetails
     from dbc_iac.cli.workspace import Workspace
-    from dbc_iac.kinds.reader import Unreadable
-    from dbc_iac.plan import Session
+    from dbc_iac.kinds.framework.cached_reader import Unreadable
+    from dbc_iac.plan import PlanContext
     from dbc_iac.state import State
     from dbc_iac.state.document import Binding
 
@@ -68,7 +68,7 @@ def _show(app: App, lines: list[str], value: Any, nothing: str) -> None:
 
 
 def _show_values(app: App, values: Mapping[str, Any], name: str | None) -> None:
-    from dbc_iac.report.field_text import value_text
+    from dbc_iac.views.text.fields import value_text
 
     if name is None:
         app.show("\n".join(f"{n} = {value_text(v)}" for n, v in values.items()), values)
@@ -77,10 +77,10 @@ def _show_values(app: App, values: Mapping[str, Any], name: str | None) -> None:
 
 
 def _evaluated(
-    app: App, workspace: Workspace, wanted: Mapping[str, str], looked: Looked
+    app: App, workspace: Workspace, wanted: Mapping[str, str], looked: OutputValues
 ) -> tuple[dict[str, Any], list[Diagnostic]]:
     """Each output; what cannot be told, perhaps because it is not applied yet, is None and a warning."""
-    from dbc_iac.manifest.template import Templates
+    from dbc_iac.manifest.templates import Templates
 
     templates = Templates({"resource": looked.found, "project": workspace.loaded.name, "env": app.environment})
     remedy = "Apply first, or correct it in the project file."
@@ -99,27 +99,27 @@ def _evaluated(
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class OutputValues:
     """What is known of everything in the state, by address, and what could not be read of it."""
 
     found: dict[str, dict[str, Any]]
     problems: tuple[Diagnostic, ...]
 
 
-def look(workspace: Workspace, state: State) -> Looked:
+def look(workspace: Workspace, state: State) -> OutputValues:
     """What is known of everything in the state; VMs are looked at. One that cannot be read is not taken for absent."""
 
-    async def ask(session: Session) -> Looked:
-        from dbc_iac.kinds.reach import Reach
-        from dbc_iac.kinds.reader import Known, Reader
+    async def ask(session: PlanContext) -> OutputValues:
+        from dbc_iac.kinds.framework.cached_reader import CachedReader, Known
+        from dbc_iac.kinds.framework.route import Route
 
-        reader = Reader(session.connect)
+        reader = CachedReader(session.connect)
         vms = {a: b for a, b in state.bindings.items() if b.kind == "VirtualMachine"}
-        read = await asyncio.gather(*(reader.vm(Reach.from_json(b.where), b.id) for b in vms.values()))
+        read = await asyncio.gather(*(reader.vm(Route.from_json(b.where), b.id) for b in vms.values()))
         known = {a: r.value for a, r in zip(vms, read, strict=True) if isinstance(r, Known) and r.value is not None}
         unread = {a: r for a, r in zip(vms, read, strict=True) if not isinstance(r, Known)}
         found = {a: _resource(workspace, state, a, known.get(a)) for a in sorted(state.bindings)}
-        return Looked(found, tuple(_unreadable(a, unread[a]) for a in sorted(unread)))
+        return OutputValues(found, tuple(_unreadable(a, unread[a]) for a in sorted(unread)))
 
     return workspace.work(ask, state)
 
@@ -153,7 +153,7 @@ def _resource(workspace: Workspace, state: State, address: str, vm: VmDetails | 
 
 def _way_in(binding: Binding, vm: VmDetails) -> dict[str, Any]:
     """How to log in to a VM; nothing where it has no ssh, or where what the node tells is no address."""
-    from dbc_iac.cli.day2.ssh import ssh_line
+    from dbc_iac.cli.ops.ssh import ssh_line
     from dbc_iac.kinds.virtual_machine.reading import login_account
 
     user = login_account(vm, binding.applied)

@@ -17,13 +17,13 @@ from dbc_iac.cli.options import json_option
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
 from dbc_iac.files.reading import read_given
 from dbc_iac.files.writing import write_new, write_whole
-from dbc_iac.kinds.spec import BeforeOffline
+from dbc_iac.json import load_json
+from dbc_iac.kinds.framework.spec import BeforeOffline
 from dbc_iac.manifest.project import ProjectSpec
 from dbc_iac.plan import Plan
-from dbc_iac.plan.file import read_plan
 from dbc_iac.plan.model import canonical_digest
+from dbc_iac.plan.serialization import read_plan
 from dbc_iac.plan.signature import new_key, public_key, sign, verified
-from dbc_iac.values import load_json
 
 if TYPE_CHECKING:
     from dbc_iac.state.encryption import Keyring

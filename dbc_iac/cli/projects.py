@@ -38,8 +38,8 @@ def init(app: App, name: str, ci: str | None, as_json: bool) -> None:
 def _write_project(app: App, name: str, ci: str | None) -> dict[str, str]:
     """Write a new project into the directory, and its pipeline; where there is a project, the pipeline alone. Raises
     DiagnosticError where a file is there already. Path -> text of what was written."""
-    from dbc_iac.cli.contracts import contracts
     from dbc_iac.cli.pipelines import pipeline_for
+    from dbc_iac.cli.schemas import contracts
     from dbc_iac.manifest.project import FILE
     from dbc_iac.manifest.scaffold import scaffold
 
@@ -91,7 +91,7 @@ def validate(app: App, /, files: tuple[Path, ...], as_json: bool) -> None:
 
     With FILES, check each project that one of them lies in: what hooks call.
     """
-    from dbc_iac.cli.owning import projects_of
+    from dbc_iac.cli.project_discovery import projects_of
 
     app.json = as_json
     checked = [_checked(project) for project in (projects_of(app, files) if files else [app])]
@@ -125,8 +125,8 @@ def _checked(app: App) -> tuple[int, tuple[Diagnostic, ...]]:
 @click.pass_context
 def schema(context: click.Context, /, output: Path, docs: Path | None, check: bool, as_json: bool) -> None:
     """Write the JSON Schemas of manifests, which make editors complete and check."""
-    from dbc_iac.cli.contracts import contracts
     from dbc_iac.cli.reference import pages
+    from dbc_iac.cli.schemas import contracts
 
     app = context.find_object(App)
     assert app is not None  # noqa: S101 - every command has one

@@ -14,9 +14,9 @@ from dbc_iac.cli.output_files import check_folder, write_new_files
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 
 if TYPE_CHECKING:
-    from dbc_iac.adoption.finding import Findings, Found
     from dbc_iac.cli.workspace import Workspace
-    from dbc_iac.plan import Session
+    from dbc_iac.importing.discover import Findings, UnmanagedObject
+    from dbc_iac.plan import PlanContext
     from dbc_iac.state import State
 
 
@@ -27,8 +27,8 @@ def drift(app: App, as_json: bool) -> None:
     """Show what moved since it was applied. Ends with 2 where something did; never changes anything."""
     from dbc_iac.cli.pipelines import forgotten
     from dbc_iac.cli.workspace import Workspace
-    from dbc_iac.plan.drift import find_drift
-    from dbc_iac.report.drift_text import drift_text
+    from dbc_iac.plan.review.drift import find_drift
+    from dbc_iac.views.text.drift import drift_text
 
     app.json = as_json
     workspace = Workspace.load(app)
@@ -46,7 +46,7 @@ def drift(app: App, as_json: bool) -> None:
 def orphans(app: App, as_json: bool) -> None:
     """List what lives on the machines and is not in the state."""
     from dbc_iac.cli.workspace import Workspace
-    from dbc_iac.report.adoption_text import findings_text
+    from dbc_iac.views.text.importing import findings_text
 
     app.json = as_json
     workspace = Workspace.load(app)
@@ -62,14 +62,14 @@ def orphans(app: App, as_json: bool) -> None:
 
 
 def _found(workspace: Workspace, state: State) -> Findings:
-    from dbc_iac.adoption.finding import find_unbound
     from dbc_iac.cli.stacks import held_elsewhere
-    from dbc_iac.kinds.reader import Reader
+    from dbc_iac.importing.discover import find_unbound
+    from dbc_iac.kinds.framework.cached_reader import CachedReader
 
     held = held_elsewhere(workspace)
 
-    async def find(session: Session) -> Findings:
-        return await find_unbound(session, Reader(session.connect), held)
+    async def find(session: PlanContext) -> Findings:
+        return await find_unbound(session, CachedReader(session.connect), held)
 
     return workspace.work(find, state)
 
@@ -120,16 +120,16 @@ def _adopted(workspace: Workspace, before: State, wanted: dict[str, str], *, tak
     """The state with each document bound to its object: VMs first. Raises DiagnosticError."""
     from dataclasses import replace
 
-    from dbc_iac.adoption.binding import Others, adopt
     from dbc_iac.cli.stacks import held_elsewhere
+    from dbc_iac.importing.bind import OtherStacks, adopt
     from dbc_iac.kinds import kind_of
-    from dbc_iac.kinds.reader import Reader
+    from dbc_iac.kinds.framework.cached_reader import CachedReader
 
-    others = Others(held_elsewhere(workspace), taken_over)
+    others = OtherStacks(held_elsewhere(workspace), taken_over)
 
-    async def bind(session: Session) -> State:
-        state, reader = before, Reader(session.connect)
-        for address, identity in sorted(wanted.items(), key=lambda w: bool(kind_of(w[0].partition("/")[0]).holder)):
+    async def bind(session: PlanContext) -> State:
+        state, reader = before, CachedReader(session.connect)
+        for address, identity in sorted(wanted.items(), key=lambda w: bool(kind_of(w[0].partition("/")[0]).parent)):
             binding = await adopt(replace(session, state=state), address, identity, reader, others)
             state = state.with_binding(binding)
         return state
@@ -141,9 +141,9 @@ def _adopted(workspace: Workspace, before: State, wanted: dict[str, str], *, tak
 
 def _import_all(app: App, folder: Path) -> None:
     """Write manifests, read them back as the project does, and bind what they describe."""
-    from dbc_iac.adoption.finding import MAY_BE_TAKEN
-    from dbc_iac.adoption.generating import describable, manifests, name_documents
     from dbc_iac.cli.workspace import Workspace
+    from dbc_iac.importing.discover import MAY_BE_TAKEN
+    from dbc_iac.importing.generate import describable, manifests, name_documents
 
     workspace = Workspace.load(app)
     workspace.check().raise_errors()
@@ -171,14 +171,14 @@ def _import_all(app: App, folder: Path) -> None:
     app.show(text, {a: f.id for a, f in documents.items()})
 
 
-def _has_host(one: Found, findings: Findings, before: State) -> bool:
+def _has_host(one: UnmanagedObject, findings: Findings, before: State) -> bool:
     """What lives on a VM can be taken in only with that."""
-    from dbc_iac.adoption.finding import MAY_BE_TAKEN
+    from dbc_iac.importing.discover import MAY_BE_TAKEN
 
-    if not one.holder_id:
+    if not one.parent_id:
         return True
     ours = {f.id for f in findings.found if f.whose in MAY_BE_TAKEN}
-    return one.holder_id in ours | {b.id for b in before.bindings.values()}
+    return one.parent_id in ours | {b.id for b in before.bindings.values()}
 
 
 def _write_new(app: App, folder: Path, files: dict[str, str]) -> None:
@@ -196,12 +196,12 @@ def _write_new(app: App, folder: Path, files: dict[str, str]) -> None:
 def state_mv(app: App, source: str, destination: str, as_json: bool) -> None:
     """Give what is bound to one address to another, after its document was renamed. Nothing is called."""
     from dbc_iac.cli.workspace import Workspace
-    from dbc_iac.plan.moves import moved
+    from dbc_iac.plan.decide.moved_blocks import move_binding
 
     app.json = as_json
     workspace = Workspace.load(app)
     with workspace.locked("state mv"):
-        workspace.store.commit(moved(workspace.state(), source, destination))
+        workspace.store.commit(move_binding(workspace.state(), source, destination))
     app.show(f"{destination} has what {source} had.\n", {"from": source, "to": destination})
 
 
@@ -221,7 +221,7 @@ def state_rm(app: App, addresses: tuple[str, ...], yes: bool, as_json: bool) -> 
         for address in addresses:
             if address not in state.bindings:
                 raise _problem("not-in-state", f"{address} is not in the state", "See `dbc-iac state list`.")
-            others = sorted(a for a, b in state.bindings.items() if b.holder == address and a not in addresses)
+            others = sorted(a for a, b in state.bindings.items() if b.parent == address and a not in addresses)
             if others:
                 raise _problem("has-others", f"{others[0]} lives on {address}", "Name it, too.")
         if not yes:
@@ -240,10 +240,10 @@ def state_rm(app: App, addresses: tuple[str, ...], yes: bool, as_json: bool) -> 
 @click.pass_obj
 def state_rebuild(app: App, mapped: tuple[str, ...], new: tuple[str, ...], yes: bool, as_json: bool) -> None:
     """Build a lost state anew, from what the API proves. What it cannot prove is asked for."""
-    from dbc_iac.adoption.rebuilding import Rebuilt, rebuild
     from dbc_iac.cli.stacks import held_elsewhere
     from dbc_iac.cli.workspace import Workspace
-    from dbc_iac.report.adoption_text import rebuilt_text
+    from dbc_iac.importing.rebuild import Rebuilt, rebuild
+    from dbc_iac.views.text.importing import rebuilt_text
 
     app.json = as_json
     answers = dict(text.partition("=")[::2] for text in mapped)
@@ -256,7 +256,7 @@ def state_rebuild(app: App, mapped: tuple[str, ...], new: tuple[str, ...], yes: 
     with workspace.locked("state rebuild"):
         held = held_elsewhere(workspace)
 
-        async def build(session: Session) -> Rebuilt:
+        async def build(session: PlanContext) -> Rebuilt:
             return await rebuild(session, answers, frozenset(new), held)
 
         rebuilt = workspace.work(build, workspace.state())

@@ -12,8 +12,8 @@ from pydantic import BaseModel
 
 from dbc_iac.cli.command_reference import commands
 from dbc_iac.kinds import kinds
-from dbc_iac.kinds.rules import Rule
-from dbc_iac.kinds.spec import SpecField
+from dbc_iac.kinds.framework.rules import Rule
+from dbc_iac.kinds.framework.spec import SpecField
 
 _RULES = """
 | rule | what a difference leads to |

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
-from dbc_iac.cli.lasting import present
+from dbc_iac.cli.resilient_stream import present
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
-from dbc_iac.report.lines import PAPER, Screen
+from dbc_iac.views.text.lines import PAPER, Screen
 
 if TYPE_CHECKING:
     import httpx

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics
 from dbc_iac.kinds import Inventory, kind_of
-from dbc_iac.kinds.resource import unusable_secret
-from dbc_iac.manifest.secret import SecretRef, SecretResolver
+from dbc_iac.kinds.framework.inventory import unusable_secret
+from dbc_iac.manifest.secrets import SecretRef, SecretResolver
 from dbc_iac.plan import Plan
 from dbc_iac.plan.model import Change
 

@@ -16,7 +16,7 @@ from dbc_iac.state.backends.backend import code_of
 if TYPE_CHECKING:
     from dbc_iac.cli.workspace import Workspace
     from dbc_iac.plan import Plan
-    from dbc_iac.plan.ownership import Object
+    from dbc_iac.plan.decide.ownership import Object
     from dbc_iac.state import State
 
 
@@ -31,7 +31,7 @@ def command() -> None:
 def stack_list(app: App, as_json: bool) -> None:
     """List the stacks that have a state, with its serial and how many resources it knows."""
     from dbc_iac.cli.workspace import Workspace
-    from dbc_iac.report.views import table
+    from dbc_iac.views.text.tables import table
 
     app.json = as_json
     workspace = Workspace.load(app)
@@ -63,15 +63,15 @@ def stack_list(app: App, as_json: bool) -> None:
 
 def claimed_elsewhere(workspace: Workspace, plan: Plan) -> Iterator[Diagnostic]:
     """What this stack would adopt, and another one has. Where stacks cannot be listed nothing is told."""
+    from dbc_iac.plan.decide.ownership import object_of
     from dbc_iac.plan.model import Action
-    from dbc_iac.plan.ownership import object_of
 
     adopted = [change for change in plan.changes if change.action is Action.ADOPT and change.id]
     held = held_elsewhere(workspace) if adopted else {}
     ids = {change.address: change.id for change in plan.changes}
     for change in adopted:
-        target, holder_id = str(change.reach.get("target", "")), ids.get(change.holder, "")
-        if name := held.get(object_of(change.kind, change.id, target, holder_id)):
+        target, parent_id = str(change.route.get("target", "")), ids.get(change.parent, "")
+        if name := held.get(object_of(change.kind, change.id, target, parent_id)):
             resource = workspace.inventory.resources[change.address]
             yield resource.problem(
                 "of-another-stack",
@@ -85,7 +85,7 @@ def claimed_elsewhere(workspace: Workspace, plan: Plan) -> Iterator[Diagnostic]:
 
 def held_elsewhere(workspace: Workspace) -> dict[Object, str]:
     """The objects that other stacks have, and which has each. Where stacks cannot be listed there are none."""
-    from dbc_iac.plan.ownership import objects
+    from dbc_iac.plan.decide.ownership import objects
 
     names = [name for name in _names(workspace) or () if name != workspace.app.stack]
     states = {name: state for name in names if (state := _state(workspace, name)) is not None}

@@ -14,34 +14,34 @@ from urllib.parse import urlsplit
 from dbc_iac.api.channel import Channel, Connections
 from dbc_iac.api.secret import SecretText
 from dbc_iac.api.transport import ClientNode
-from dbc_iac.apply import Choices, Event, Recorder, Report, Run, run
+from dbc_iac.apply import ApplyOptions, Event, JournalWriter, Report, Run, run
 from dbc_iac.cli.app import App
-from dbc_iac.cli.at_hand import read_at_hand
+from dbc_iac.cli.backend_factory import backend_of
 from dbc_iac.cli.encryption import keyring_of, sealed
-from dbc_iac.cli.following import Following
 from dbc_iac.cli.identities import Identities
-from dbc_iac.cli.interrupt import stop_on_signal
-from dbc_iac.cli.judging import judged, shared_wallets, unsound_outputs
-from dbc_iac.cli.patience import patiently
+from dbc_iac.cli.lock_wait import wait_for_lock
+from dbc_iac.cli.plan_checks import check_plan, shared_wallets, unsound_outputs
 from dbc_iac.cli.plan_files import hooks_of, plan_to_apply, ways_of
+from dbc_iac.cli.progress_reporting import ProgressReporter
+from dbc_iac.cli.secret_preload import preload_secrets
 from dbc_iac.cli.secrets import require_secrets
-from dbc_iac.cli.state_copies import keep_errored
-from dbc_iac.cli.state_places import backend_of
+from dbc_iac.cli.signals import stop_on_signal
+from dbc_iac.cli.state_transfer import keep_errored
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, ExitCode, Severity
 from dbc_iac.kinds import Inventory, Resource, models
-from dbc_iac.kinds.reach import Reach
-from dbc_iac.kinds.spec import Spec
+from dbc_iac.kinds.framework.route import Route
+from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.manifest.load import LoadedProject, load_project
-from dbc_iac.manifest.secret import SecretRef, SecretResolver, secret_places
-from dbc_iac.plan import Options, Plan, Session, check_inventory, make_plan
-from dbc_iac.plan.fit import check_fit
-from dbc_iac.plan.moves import check_lists, renamed, still_there
-from dbc_iac.plan.review import not_as_reviewed, not_its_rest
+from dbc_iac.manifest.secrets import SecretRef, SecretResolver, secret_places
+from dbc_iac.plan import Plan, PlanContext, PlanOptions, check_inventory, make_plan
+from dbc_iac.plan.decide.moved_blocks import check_lists, renamed, still_there
+from dbc_iac.plan.review.plan_comparison import check_is_remainder, first_difference
+from dbc_iac.plan.review.staleness import check_staleness
 from dbc_iac.policy.evaluation import unsound
-from dbc_iac.report.redaction import Redaction
 from dbc_iac.state import State, Store, owner
 from dbc_iac.state.backends.backend import Backend
-from dbc_iac.state.copies import Copy
+from dbc_iac.state.backup import StateBackup
+from dbc_iac.views.redaction import Redaction
 
 if TYPE_CHECKING:
     from dbc_iac.state.encryption import Keyring
@@ -84,7 +84,7 @@ class Workspace:
         if loaded.diagnostics.errors:
             # What is sound is checked all the same, unless it may refer to what could not be read.
             (workspace.check() if loaded.whole else loaded.diagnostics).raise_errors()
-        read_at_hand(resolver, loaded.project, workspace.inventory.resources.values())
+        preload_secrets(resolver, loaded.project, workspace.inventory.resources.values())
         return workspace
 
     @cached_property
@@ -97,7 +97,7 @@ class Workspace:
                 parsed.address, parsed.kind, parsed.name, parsed.spec, parsed.labels, parsed.where
             )
         clients = tuple(spec.clients)
-        centre = spec.image_client or clients[0]
+        image_server = spec.image_client or clients[0]
         urls = [client.url for client in spec.clients.values()]
         urls += [url for r in resources.values() if (url := getattr(r.spec, "url", None)) is not None]
         return Inventory(
@@ -106,7 +106,7 @@ class Workspace:
             self.app.stack,
             resources,
             clients,
-            centre,
+            image_server,
             self._moved,
             frozenset(port for url in urls if (port := urlsplit(url).port) is not None),
         )
@@ -172,24 +172,24 @@ class Workspace:
         return self._renamed(found or State(lineage="", project=project, uid=uid, stack=self.app.stack))
 
     @contextmanager
-    def locked(self, command: str, patience: float = 0.0) -> Iterator[None]:
+    def locked(self, command: str, timeout_seconds: float = 0.0) -> Iterator[None]:
         """Hold the lock; wait so many seconds for a run that has it."""
-        with patiently(self.app.runtime, self.store.locked, command, patience):
+        with wait_for_lock(self.app.runtime, self.store.locked, command, timeout_seconds):
             yield
 
-    def plan(self, options: Options) -> Plan:
+    def plan(self, options: PlanOptions) -> Plan:
         """Plan. The state is locked."""
         if not options.destroy:
             self.check().raise_errors()
         plan: Plan = self.app.runtime.run(self._plan(options))
-        return judged(self, plan, () if options.destroy else shared_wallets(self))
+        return check_plan(self, plan, () if options.destroy else shared_wallets(self))
 
-    async def _plan(self, options: Options) -> Plan:
+    async def _plan(self, options: PlanOptions) -> Plan:
         state = self.recorded() if options.offline else self.state()
         async with self.identities.connections(nowhere=options.offline) as connections:
             return await make_plan(self._session(connections, state), options)
 
-    def work(self, task: Callable[[Session], Coroutine[Any, Any, T]], state: State) -> T:
+    def work(self, task: Callable[[PlanContext], Coroutine[Any, Any, T]], state: State) -> T:
         """Let something look at the API, on this state."""
 
         async def go() -> T:
@@ -220,7 +220,7 @@ class Workspace:
                 )
             )
         self.app.runtime.run(self._check_fit(reviewed))
-        return judged(self, replace(reviewed, diagnostics=()))  # what was said of it is judged anew
+        return check_plan(self, replace(reviewed, diagnostics=()))  # what was said of it is judged anew
 
     def expected(self, file: Path) -> Plan:
         """A plan made now, if it is the reviewed one of the file (or what an ended apply of that left to do).
@@ -230,16 +230,16 @@ class Workspace:
         reviewed = plan_to_apply(file, self.loaded.project.trusted_plan_keys, lambda: self.keyring)
         if self.store.under_way() == reviewed.digest:
             return self._rest_of(reviewed)
-        now = self.plan(Options.from_json(reviewed.chosen))
-        return self._accepted(reviewed, now, not_as_reviewed(reviewed, now))
+        now = self.plan(PlanOptions.from_json(reviewed.chosen))
+        return self._accepted(reviewed, now, first_difference(reviewed, now))
 
     def _rest_of(self, reviewed: Plan) -> Plan:
         """What an ended apply of a plan left to do. What it made anew already is not made anew again."""
-        options = Options.from_json(reviewed.chosen)
+        options = PlanOptions.from_json(reviewed.chosen)
         bindings = self.state().bindings
         made = {c.address for c in reviewed.pending if c.address in bindings and bindings[c.address].id == c.id}
         now = self.plan(replace(options, replace=options.replace - made))
-        return self._accepted(reviewed, replace(now, hooks=reviewed.hooks), not_its_rest(reviewed, now))
+        return self._accepted(reviewed, replace(now, hooks=reviewed.hooks), check_is_remainder(reviewed, now))
 
     def _accepted(self, reviewed: Plan, now: Plan, problem: Diagnostic | None) -> Plan:
         if problem is not None:
@@ -249,14 +249,14 @@ class Workspace:
 
     async def _check_fit(self, plan: Plan) -> None:
         async with self.identities.connections() as connections:
-            await check_fit(plan, self._session(connections, self.state()))
+            await check_staleness(plan, self._session(connections, self.state()))
 
-    def apply(self, plan: Plan, choices: Choices, following: Following) -> Report:
+    def apply(self, plan: Plan, choices: ApplyOptions, following: ProgressReporter) -> Report:
         """Apply a plan, and write the state. The state is locked."""
         report: Report = self.app.runtime.run(self._apply(plan, choices, following))
         return report
 
-    async def _apply(self, plan: Plan, choices: Choices, following: Following) -> Report:
+    async def _apply(self, plan: Plan, choices: ApplyOptions, following: ProgressReporter) -> Report:
         state = self.state()
         if plan.moves:
             state = self.store.commit(state)
@@ -267,29 +267,29 @@ class Workspace:
         written, records = self.store.unfolded
         self.store.journal.begin(serial=state.serial, plan=self._origin or plan.digest, owner=holder)
         number = max((i.number for i in state.pending), default=0)
-        recorder = Recorder(self.store.journal, {c.address: c for c in plan.changes}, state.bindings, number)
-        recorder.takes_over(plan)
+        journal_writer = JournalWriter(self.store.journal, {c.address: c for c in plan.changes}, state.bindings, number)
+        journal_writer.takes_over(plan)
         async with following.watching(plan):
             with stop_on_signal(following.progress.say) as stopped:
                 try:
-                    report = await self._run(plan, recorder, choices, stopped, following.tell)
+                    report = await self._run(plan, journal_writer, choices, stopped, following.tell)
                 except asyncio.CancelledError:
-                    for address in recorder.down():
+                    for address in journal_writer.down():
                         following.progress.say(f"{address} is down because of us: the next apply starts it again")
                     raise
         made_with = {"environment": self.app.environment}
-        done = Copy((written or state).model_copy(update=made_with), (*records, *self.store.journal.said))
-        return self._kept(report, done) if recorder.unwritten is not None else self._committed(report, done)
+        done = StateBackup((written or state).model_copy(update=made_with), (*records, *self.store.journal.said))
+        return self._kept(report, done) if journal_writer.unwritten is not None else self._committed(report, done)
 
     def settle(self, plan: Plan) -> None:
         """Nothing is to be done; what earlier runs left open, and can come no more, is closed. The state is locked."""
         if plan.settled:
             state = self.state()
             self.store.journal.begin(serial=state.serial, plan=plan.digest, owner={})
-            Recorder(self.store.journal, {}, state.bindings, 0).takes_over(plan)
+            JournalWriter(self.store.journal, {}, state.bindings, 0).takes_over(plan)
             self.store.commit(self.state())
 
-    def _committed(self, report: Report, done: Copy) -> Report:
+    def _committed(self, report: Report, done: StateBackup) -> Report:
         """Write the state. What became of everything is told all the same where that cannot be done."""
         try:
             self.store.commit(self.state().model_copy(update={"environment": self.app.environment}))
@@ -297,7 +297,7 @@ class Workspace:
             return self._kept(replace(report, diagnostics=(*report.diagnostics, *error.diagnostics)), done)
         return report
 
-    def _kept(self, report: Report, done: Copy) -> Report:
+    def _kept(self, report: Report, done: StateBackup) -> Report:
         """Keep what could not be written elsewhere in a file here. Where this machine is full there is no room."""
         if self.store.backend.lease is None:
             return report
@@ -306,8 +306,8 @@ class Workspace:
     async def _run(
         self,
         plan: Plan,
-        recorder: Recorder,
-        choices: Choices,
+        journal_writer: JournalWriter,
+        choices: ApplyOptions,
         stopped: Callable[[], bool],
         tell: Callable[[Event], None],
     ) -> Report:
@@ -317,7 +317,7 @@ class Workspace:
                 Run(
                     self.connect(connections),
                     self._plan_secret(plan),
-                    recorder,
+                    journal_writer,
                     tell,
                     hooks_of(plan, self.app.directory),
                     choices,
@@ -329,8 +329,8 @@ class Workspace:
     def identities(self) -> Identities:
         return Identities(self.loaded.project, self.resolver, self.app.runtime, self.app.directory, self.loaded.place)
 
-    def _session(self, connections: Connections, state: State) -> Session:
-        return Session(
+    def _session(self, connections: Connections, state: State) -> PlanContext:
+        return PlanContext(
             self.inventory,
             state,
             self.connect(connections),
@@ -345,31 +345,31 @@ class Workspace:
             ways_of(self.loaded.project),
         )
 
-    def connect(self, connections: Connections) -> Callable[[Reach], Channel]:
+    def connect(self, connections: Connections) -> Callable[[Route], Channel]:
         """Gives the way to a target, with its identity's credentials."""
 
-        def connect(reach: Reach) -> Channel:
+        def connect(route: Route) -> Channel:
             return Channel(
                 connections,
-                reach.target,
-                self.identities.credentials(reach.identity, reach),
-                self._asked(connections, reach),
-                reach.rent_order or None,
-                reach.target,
+                route.target,
+                self.identities.credentials(route.identity, route),
+                self._asked(connections, route),
+                route.rent_order or None,
+                route.target,
             )
 
         return connect
 
-    def _asked(self, connections: Connections, reach: Reach) -> tuple[str, ...]:
+    def _asked(self, connections: Connections, route: Route) -> tuple[str, ...]:
         """The names of the nodes that are asked: client nodes, or the target itself at a port of its own."""
-        if not reach.url:
-            known = tuple(c for c in reach.clients if c in connections.nodes)  # the state may name one that is gone
+        if not route.url:
+            known = tuple(c for c in route.clients if c in connections.nodes)  # the state may name one that is gone
             return known or tuple(self.loaded.project.clients)
-        if reach.name not in connections.nodes:
-            port = self.app.runtime.transport(reach.name)
+        if route.name not in connections.nodes:
+            port = self.app.runtime.transport(route.name)
             # Whether plain http is meant has been checked with the document.
-            connections.nodes[reach.name] = ClientNode(reach.name, reach.url, transport=port, insecure_http=True)
-        return (reach.name,)
+            connections.nodes[route.name] = ClientNode(route.name, route.url, transport=port, insecure_http=True)
+        return (route.name,)
 
     def _secret(self, address: str, path: str) -> SecretText | None:
         """A secret of a document, None where it is not at hand."""

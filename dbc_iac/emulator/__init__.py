@@ -1,4 +1,4 @@
-"""An emulated DBC network: client nodes, GPU nodes, bare-metal managers, a chain, image centres, BMCs, DeepLink.
+"""An emulated DBC network: client nodes, GPU nodes, bare-metal managers, a chain, image servers, BMCs, DeepLink.
 
 It behaves as the real software does on the wire, down to its bugs, and shares no code and no constant with the product
 that it tests. `network.Network` is a world that runs; `world.WorldSpec` is the file that describes it; `http` is what

@@ -60,7 +60,7 @@ class Admin:
             "/client": self._client,
             "/vm": self._tamper,
             "/bmc": self._bmc,
-            "/centre": self._centre,
+            "/image server": self._image_server,
             "/deeplink": self._deeplink,
             "/wait": self._wait,
         }
@@ -161,13 +161,13 @@ class Admin:
                 raise Mistake(f"a BMC has no {key}")
             setattr(bmc, key, value)
 
-    async def _centre(self, values: Mapping[str, Any]) -> None:
-        """`id` of an image centre; `reachable`, `fail_seconds`, `remove`: a file."""
-        centre = self._network.centres.centres[str(values.get("id"))]
-        centre.reachable = bool(values.get("reachable", centre.reachable))
-        centre.fail_seconds = float(values.get("fail_seconds", centre.fail_seconds))
+    async def _image_server(self, values: Mapping[str, Any]) -> None:
+        """`id` of an image server; `reachable`, `fail_seconds`, `remove`: a file."""
+        image_server = self._network.image_servers.image_servers[str(values.get("id"))]
+        image_server.reachable = bool(values.get("reachable", image_server.reachable))
+        image_server.fail_seconds = float(values.get("fail_seconds", image_server.fail_seconds))
         if "remove" in values:
-            del centre.files[str(values["remove"])]
+            del image_server.files[str(values["remove"])]
 
     async def _deeplink(self, values: Mapping[str, Any]) -> None:
         """`ip`; with `device_id` and `device_password` a program connects, without it leaves."""

@@ -12,7 +12,7 @@ from dbc_iac.emulator.chain import Chain, MachineRentals, OrderCache
 from dbc_iac.emulator.clock import Clock
 from dbc_iac.emulator.gossip import Entry, Gossip
 from dbc_iac.emulator.gpu.admin import GpuAdmin
-from dbc_iac.emulator.gpu.centres import ImageCentres
+from dbc_iac.emulator.gpu.image_servers import ImageServers
 from dbc_iac.emulator.gpu.lan import LanRoom
 from dbc_iac.emulator.gpu.node import OPERATIONS, Access, GpuNode
 from dbc_iac.emulator.gpu.request import NodeRequest
@@ -37,7 +37,7 @@ class GpuProcess:
         source: random.Random,
         chain: Chain,
         room: LanRoom,
-        centres: ImageCentres,
+        image_servers: ImageServers,
         gossip: Gossip,
         restart_after: float,
     ) -> None:
@@ -53,7 +53,7 @@ class GpuProcess:
             source=source,
             rentals=rentals,
             room=room,
-            centres=centres,
+            image_servers=image_servers,
             on_death=self._died,
         )
         self.admin = GpuAdmin(self.node)

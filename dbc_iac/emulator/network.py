@@ -1,4 +1,4 @@
-"""The whole network in one process: clients, GPU nodes, managers, chain, centres, clock. And doors to it."""
+"""The whole network in one process: clients, GPU nodes, managers, chain, image servers, clock. And doors to it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dbc_iac.emulator.chain import Chain, wallet_address
 from dbc_iac.emulator.clock import Clock
 from dbc_iac.emulator.faults import Faults
 from dbc_iac.emulator.gossip import Gossip
-from dbc_iac.emulator.gpu.centres import ImageCentre, ImageCentres
+from dbc_iac.emulator.gpu.image_servers import ImageServer, ImageServers
 from dbc_iac.emulator.gpu.lan import LanRoom
 from dbc_iac.emulator.gpu_process import GpuProcess
 from dbc_iac.emulator.http.answer import Dropped, Response
@@ -42,7 +42,7 @@ class Network:
         self.wallets = {w.name: wallet_address(w.seed, w.address) for w in spec.wallets}
         self.faults = Faults(spec.faults)
         self.gossip = Gossip(self.clock, spec.gossip)
-        self.centres = ImageCentres(spec.image_centres)
+        self.image_servers = ImageServers(spec.image_servers)
         self.bmcs = Bmcs(self.clock, spec.bmcs)
         self.deeplinks = DeepLinks(self.clock, spec.deeplinks)
         self._rooms: dict[str, LanRoom] = {}
@@ -63,7 +63,7 @@ class Network:
             source=self._source_of(node_id),
             chain=self.chain,
             room=self._room(spec.room),
-            centres=self.centres,
+            image_servers=self.image_servers,
             gossip=self.gossip,
             restart_after=self.spec.restart_seconds,
         )
@@ -83,20 +83,20 @@ class Network:
     def _client(self, spec: ClientSpec) -> HttpNode:
         node_id = spec.id or hashlib.sha256(f"client {spec.name}".encode()).hexdigest()
         table = self._room(spec.room).table(node_id, hears=bool(spec.room))
-        known = spec.image_centres if spec.image_centres is not None else tuple(self.centres.centres)
+        known = spec.image_servers if spec.image_servers is not None else tuple(self.image_servers.image_servers)
         return HttpNode(spec.name, node_id, self, table, known, host=self.nodes.get(spec.host_of))
 
     def _ports(self) -> dict[str, HttpNode]:
         """Every HTTP port by the name of its node: clients, and GPU nodes and managers by name (where it is the only
         one of that name) and by id."""
         ports = dict(self.clients)
-        centres = tuple(self.centres.centres)
+        image_servers = tuple(self.image_servers.image_servers)
         for process in self._processes():
             if isinstance(process, GpuProcess):
                 lan = process.node.machine.lan
             else:
                 lan = self._room("").table(process.id, hears=False)
-            port = HttpNode(process.spec.name, process.id, self, lan, centres, process)
+            port = HttpNode(process.spec.name, process.id, self, lan, image_servers, process)
             ports[process.id] = port
             ports.setdefault(process.spec.name, port)
         return ports
@@ -142,9 +142,9 @@ class Network:
         """Raises KeyError."""
         return self.nodes[node_id] if node_id in self.nodes else self.managers[node_id]
 
-    def centre_seconds(self, centre: ImageCentre) -> float:
+    def image_server_seconds(self, image_server: ImageServer) -> float:
         """How long a list takes; one that cannot be reached may take very long."""
-        return _LIST_SECONDS if centre.reachable else centre.fail_seconds
+        return _LIST_SECONDS if image_server.reachable else image_server.fail_seconds
 
     def transport(self, port: str) -> httpx.AsyncBaseTransport:
         """A port as a transport for httpx, without a network."""
@@ -167,7 +167,7 @@ class Network:
             "format": STATE_FORMAT,
             "passed": self.clock.now(),
             "chain": self.chain.to_state(),
-            "centres": self.centres.to_state(),
+            "image servers": self.image_servers.to_state(),
             "bmcs": self.bmcs.to_state(),
             "deeplinks": self.deeplinks.to_state(),
             "nodes": {node.id: node.to_state() for node in self.nodes.values()},
@@ -183,7 +183,7 @@ class Network:
             raise ValueError(f"it has not the format {STATE_FORMAT}")
         self.clock.passed = float(state["passed"])
         self.chain.from_state(state["chain"])
-        self.centres.from_state(state["centres"])
+        self.image_servers.from_state(state["image servers"])
         self.bmcs.from_state(state["bmcs"])
         self.deeplinks.from_state(state["deeplinks"])
         for node in self.nodes.values():

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, field_validator, model_validator
 
-from dbc_iac.emulator.gpu.spec import GpuNodeSpec, ImageCentreSpec, ImageSpec, Part
+from dbc_iac.emulator.gpu.spec import GpuNodeSpec, ImageServerSpec, ImageSpec, Part
 
 VERSION = "0.4.1.8"
 
@@ -25,7 +25,7 @@ class ClientSpec(Part):
 
     name: str = "default"
     id: str = Field(default="", description="its own node id; default: made up")
-    image_centres: tuple[str, ...] | None = Field(default=None, description="ids it knows; default: all")
+    image_servers: tuple[str, ...] | None = Field(default=None, description="ids it knows; default: all")
     room: str = Field(default="", description="machine room whose LANs it hears of; default: none")
     host_of: str = Field(default="", description="id of a GPU node on the same host: its files are this node's too")
 
@@ -194,9 +194,9 @@ class WorldSpec(Part):
     restart_seconds: float = Field(default=10.0, description="until a process that died is started again; 0: never")
     gossip: GossipSpec = Field(default_factory=GossipSpec)
     clients: tuple[ClientSpec, ...] = (ClientSpec(),)
-    image_centres: tuple[ImageCentreSpec, ...] = (
-        ImageCentreSpec(id="ID_1", images=(ImageSpec(name="ubuntu.qcow2"), ImageSpec(name="win10.qcow2"))),
-        ImageCentreSpec(id="ID_2"),
+    image_servers: tuple[ImageServerSpec, ...] = (
+        ImageServerSpec(id="ID_1", images=(ImageSpec(name="ubuntu.qcow2"), ImageSpec(name="win10.qcow2"))),
+        ImageServerSpec(id="ID_2"),
     )
     wallets: tuple[WalletSpec, ...] = ()
     gpu_nodes: tuple[GpuNodeSpec, ...] = ()

@@ -1,36 +1,28 @@
 """The kinds of resources, one file each. Importing this package registers them all."""
 
-from dbc_iac.kinds import (
-    bare_metal_instance,
-    bare_metal_manager,
-    bare_metal_server,
-    disk,
-    image,
-    image_export,
-    network,
-    node,
-    snapshot,
-    virtual_machine,
-)
-from dbc_iac.kinds.kind import Kind, Observation, kind_of, kinds, models
-from dbc_iac.kinds.resource import Inventory, Resource
+from dbc_iac.kinds import disk, network, node, virtual_machine
+from dbc_iac.kinds.bare_metal import instance, manager, server
+from dbc_iac.kinds.framework.inventory import Inventory, Resource
+from dbc_iac.kinds.framework.kind import Kind, Observation, kind_of, kinds, models
+from dbc_iac.kinds.images import image, image_export
+from dbc_iac.kinds.snapshots import snapshot
 
 __all__ = [
     "Inventory",
     "Kind",
     "Observation",
     "Resource",
-    "bare_metal_instance",
-    "bare_metal_manager",
-    "bare_metal_server",
     "disk",
     "image",
     "image_export",
+    "instance",
     "kind_of",
     "kinds",
+    "manager",
     "models",
     "network",
     "node",
+    "server",
     "snapshot",
     "virtual_machine",
 ]

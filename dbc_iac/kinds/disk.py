@@ -9,27 +9,37 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from dbc_iac.api import wire
-from dbc_iac.api.calls import CallClass
+from dbc_iac.api import requests
 from dbc_iac.api.endpoints import disks
+from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Done, NotSent, Outcome
-from dbc_iac.api.reading import VmDisk
+from dbc_iac.api.responses import VmDisk
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
-from dbc_iac.kinds.goal import Goal, Hands, Needs, Seen, Sight
+from dbc_iac.json import Json
+from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
+from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, Needs
+from dbc_iac.kinds.framework.inventory import Inventory, Resource
+from dbc_iac.kinds.framework.kind import (
+    Capacity,
+    GoalInput,
+    Kind,
+    Lookup,
+    Machine,
+    Observation,
+    Unmanaged,
+    register,
+    unread,
+)
+from dbc_iac.kinds.framework.route import Route
+from dbc_iac.kinds.framework.rules import Behaviour, Rule, replaced
+from dbc_iac.kinds.framework.spec import Reference, Spec
+from dbc_iac.kinds.framework.types import GiB, HostDir, gib_text, parse_gib
 from dbc_iac.kinds.job_log import failed_job, job_errors
-from dbc_iac.kinds.kind import Holding, Kind, Machine, Observation, Sought, Task, Unmanaged, register, unread
-from dbc_iac.kinds.node import node_reach
-from dbc_iac.kinds.reach import Reach
-from dbc_iac.kinds.reader import Known, Reader, Unreadable
-from dbc_iac.kinds.resource import Inventory, Resource
-from dbc_iac.kinds.rules import Behaviour, Rule, replaced
-from dbc_iac.kinds.spec import Reference, Spec
-from dbc_iac.kinds.types import GiB, HostDir, gib_text, parse_gib
+from dbc_iac.kinds.node import node_route
 from dbc_iac.kinds.virtual_machine.goals import DiskHasSize, no_size
 from dbc_iac.kinds.virtual_machine.reading import size_text
 from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
 from dbc_iac.state.document import Binding
-from dbc_iac.values import Json
 
 LAST_DEVICE = "vdz"
 """What is added beyond it is accepted, never comes, and nobody says so."""
@@ -68,20 +78,20 @@ class DiskExists(Goal):
         return f"a disk of {self.size} GiB exists in {self.host_dir}"
 
     @property
-    def deed(self) -> str:
+    def action_text(self) -> str:
         return f"adds a disk of {self.size} GiB in {self.host_dir}"
 
-    async def look(self, reader: Reader) -> Seen:
-        details = await reader.vm(self.reach, self.vm)
+    async def look(self, reader: CachedReader) -> GoalState:
+        details = await reader.vm(self.route, self.vm)
         if isinstance(details, Unreadable) or details.value is None:
             reason = details.reason if isinstance(details, Unreadable) else "the node does not show the VM"
-            return Seen(Sight.UNKNOWN, reason)
+            return GoalState(GoalStatus.UNKNOWN, reason)
         for disk in details.value.disks if self.known is not None else ():
             fits = disk.size_gib == self.size and str(PurePosixPath(disk.source_file).parent) == self.host_dir
             if fits and disk.name not in _OF_THE_VM and disk.source_file not in (self.known or ()):
-                return Seen(Sight.MET, disk.source_file, id=disk.source_file)
+                return GoalState(GoalStatus.MET, disk.source_file, id=disk.source_file)
         before = self.errors if self.queued else None
-        return await failed_job(reader, self.reach, self.vm, _ADD_FAILED, before) or Seen(Sight.UNMET)
+        return await failed_job(reader, self.route, self.vm, _ADD_FAILED, before) or GoalState(GoalStatus.UNMET)
 
     def begins(self) -> DiskExists:
         return replace(self, queued=True)
@@ -89,8 +99,8 @@ class DiskExists(Goal):
     def excluding(self, taken: frozenset[str]) -> DiskExists:
         return self if self.known is None else replace(self, known=self.known | taken)
 
-    async def before(self, reader: Reader) -> dict[str, Json]:
-        details = await reader.vm(self.reach, self.vm)
+    async def before(self, reader: CachedReader) -> dict[str, Json]:
+        details = await reader.vm(self.route, self.vm)
         there = details.value.disks if not isinstance(details, Unreadable) and details.value else ()
         known: list[Json] = [*sorted({d.source_file for d in there})]
         return {"known": known, **await _errors(reader, self, _ADD_FAILED)}
@@ -100,9 +110,9 @@ class DiskExists(Goal):
         primed = replace(self, errors=_texts(detail.get("errors")))
         return replace(primed, known=_texts(known)) if isinstance(known, list) else primed
 
-    async def act(self, hands: Hands, reader: Reader) -> Outcome[Any]:
-        body = wire.DiskAdd(size_gib=self.size, mount_dir=self.host_dir)
-        return await disks.add_disk(hands.connect(self.reach), self.vm, body)
+    async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
+        body = requests.DiskAdd(size_gib=self.size, mount_dir=self.host_dir)
+        return await disks.add_disk(context.connect(self.route), self.vm, body)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,14 +127,16 @@ class DiskKnown(Goal):
     def text(self) -> str:
         return f"disk {self.id} is there already"
 
-    async def look(self, reader: Reader) -> Seen:
-        details = await reader.vm(self.reach, self.vm)
+    async def look(self, reader: CachedReader) -> GoalState:
+        details = await reader.vm(self.route, self.vm)
         if isinstance(details, Unreadable) or details.value is None:
-            return Seen(Sight.UNKNOWN, "the VM's disks cannot be read")
+            return GoalState(GoalStatus.UNKNOWN, "the VM's disks cannot be read")
         there = self.id in {d.source_file for d in details.value.disks}
-        return Seen(Sight.MET, id=self.id) if there else Seen(Sight.FAILED, "it is not there any more")
+        return (
+            GoalState(GoalStatus.MET, id=self.id) if there else GoalState(GoalStatus.FAILED, "it is not there any more")
+        )
 
-    async def act(self, hands: Hands, reader: Reader) -> Outcome[Any]:
+    async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
         return Done(None)
 
 
@@ -144,20 +156,20 @@ class DiskAbsent(Goal):
         return f"disk {self.id} does not exist any more"
 
     @property
-    def deed(self) -> str:
+    def action_text(self) -> str:
         return f"deletes disk {self.id}"
 
-    async def look(self, reader: Reader) -> Seen:
-        details = await reader.vm(self.reach, self.vm)
+    async def look(self, reader: CachedReader) -> GoalState:
+        details = await reader.vm(self.route, self.vm)
         if isinstance(details, Unreadable):
-            return Seen(Sight.UNKNOWN, details.reason)
+            return GoalState(GoalStatus.UNKNOWN, details.reason)
         files = {d.source_file for d in details.value.disks} if details.value else set()
         if self.id not in files:
-            return Seen(Sight.MET)
+            return GoalState(GoalStatus.MET)
         before = self.errors if self.queued else None
-        return await failed_job(reader, self.reach, self.vm, _DELETE_FAILED, before) or Seen(Sight.UNMET)
+        return await failed_job(reader, self.route, self.vm, _DELETE_FAILED, before) or GoalState(GoalStatus.UNMET)
 
-    async def before(self, reader: Reader) -> dict[str, Json]:
+    async def before(self, reader: CachedReader) -> dict[str, Json]:
         return await _errors(reader, self, _DELETE_FAILED)
 
     def primed(self, detail: Mapping[str, Json]) -> DiskAbsent:
@@ -166,18 +178,18 @@ class DiskAbsent(Goal):
     def begins(self) -> DiskAbsent:
         return replace(self, queued=True)
 
-    async def act(self, hands: Hands, reader: Reader) -> Outcome[Any]:
-        details = await reader.vm(self.reach, self.vm)
+    async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
+        details = await reader.vm(self.route, self.vm)
         found = details.value.disks if not isinstance(details, Unreadable) and details.value else ()
         device = next((d.name for d in found if d.source_file == self.id), None)
         if device is None:
             return NotSent("the VM does not show the disk just now")
-        return await disks.delete_disk(hands.connect(self.reach), self.vm, wire.DiskDelete(disk=device))
+        return await disks.delete_disk(context.connect(self.route), self.vm, requests.DiskDelete(disk=device))
 
 
-async def _errors(reader: Reader, goal: Goal, text: str) -> dict[str, Json]:
+async def _errors(reader: CachedReader, goal: Goal, text: str) -> dict[str, Json]:
     """The pre-image of a VM's log: its lines with this text."""
-    errors = await job_errors(reader, goal.reach, goal.vm, text)
+    errors = await job_errors(reader, goal.route, goal.vm, text)
     return {} if errors is None else {"errors": [*sorted(errors)]}
 
 
@@ -190,9 +202,9 @@ def _shown(disk: VmDisk) -> dict[str, Json]:
     return {"size": size_text(disk.size_gib), "hostDir": str(PurePosixPath(disk.source_file).parent)}
 
 
-async def _added(sought: Sought, reader: Reader) -> dict[str, dict[str, Json]]:
+async def _added(lookup: Lookup, reader: CachedReader) -> dict[str, dict[str, Json]]:
     """The disks of a VM but its own two, by file."""
-    details = await reader.vm(sought.reach, sought.holder_id)
+    details = await reader.vm(lookup.route, lookup.parent_id)
     disks_ = details.value.disks if not isinstance(details, Unreadable) and details.value else ()
     return {d.source_file: _shown(d) for d in disks_ if d.name not in _OF_THE_VM and d.size_gib}
 
@@ -201,13 +213,13 @@ async def _added(sought: Sought, reader: Reader) -> dict[str, dict[str, Json]]:
 class Disk(Kind[DiskSpec]):
     name = "Disk"
     spec = DiskSpec
-    holder = "vm"
-    most_on_holder = 24  # vdc to vdz
+    parent = "vm"
+    max_per_parent = 24  # vdc to vdz
     on_a_machine = True
 
-    def reach(self, resource: Resource[DiskSpec], inventory: Inventory) -> Reach:
+    def route(self, resource: Resource[DiskSpec], inventory: Inventory) -> Route:
         vm = self._vm(resource, inventory)
-        return node_reach(vm.node, inventory, vm.rent_order)
+        return node_route(vm.node, inventory, vm.rent_order)
 
     def _vm(self, resource: Resource[DiskSpec], inventory: Inventory) -> VirtualMachineSpec:
         vm = inventory.resources[f"VirtualMachine/{resource.spec.vm}"].spec
@@ -224,8 +236,10 @@ class Disk(Kind[DiskSpec]):
                 remedy="Remove the Disk, or use another boot mode.",
             )
 
-    def holds(self, desired: Mapping[str, Json]) -> Holding:
-        return Holding(space={str(desired["hostDir"]): parse_gib(desired["size"])}) if "size" in desired else Holding()
+    def capacity(self, desired: Mapping[str, Json]) -> Capacity:
+        return (
+            Capacity(space={str(desired["hostDir"]): parse_gib(desired["size"])}) if "size" in desired else Capacity()
+        )
 
     def preflight(
         self, resource: Resource[DiskSpec], desired: Mapping[str, Json], changed: frozenset[str], machine: Machine
@@ -253,66 +267,66 @@ class Disk(Kind[DiskSpec]):
                 severity=Severity.WARNING,
             )
 
-    async def unmanaged(self, sought: Sought, inventory: Inventory, reader: Reader) -> Mapping[str, Unmanaged]:
-        return {file: Unmanaged(shown) for file, shown in (await _added(sought, reader)).items()}
+    async def unmanaged(self, lookup: Lookup, inventory: Inventory, reader: CachedReader) -> Mapping[str, Unmanaged]:
+        return {file: Unmanaged(shown) for file, shown in (await _added(lookup, reader)).items()}
 
     async def trace(
-        self, sought: Sought, begun: Binding, detail: Mapping[str, Json], taken: frozenset[str], reader: Reader
+        self, lookup: Lookup, begun: Binding, detail: Mapping[str, Json], taken: frozenset[str], reader: CachedReader
     ) -> Observation:
         """The file that was not there before, of the size and in the folder that were asked for."""
         listed = detail.get("known")
         known = taken | {str(f) for f in listed} if isinstance(listed, list) else taken
-        added = await _added(sought, reader) if sought.holder_id else {}
+        added = await _added(lookup, reader) if lookup.parent_id else {}
         fits = (f for f, shown in added.items() if all(begun.applied.get(path) == v for path, v in shown.items()))
         file = next((f for f in fits if f not in known), "")
-        return await self.observe(replace(sought, id=file), reader)
+        return await self.observe(replace(lookup, id=file), reader)
 
-    async def room(self, sought: Sought, reader: Reader) -> int | None:
+    async def free_slots(self, lookup: Lookup, reader: CachedReader) -> int | None:
         """The node takes the letter after the highest, and fills no gaps."""
-        details = await reader.vm(sought.reach, sought.holder_id)
+        details = await reader.vm(lookup.route, lookup.parent_id)
         if isinstance(details, Unreadable) or details.value is None or not details.value.disks:
             return None
         return ord(LAST_DEVICE[-1]) - max(ord(d.name[-1]) for d in details.value.disks if d.name)
 
-    async def observe(self, sought: Sought, reader: Reader) -> Observation:
-        if not sought.holder_id:
-            return Observation(False, id=sought.id)
-        status = await reader.vm_status(sought.reach, sought.holder_id)
+    async def observe(self, lookup: Lookup, reader: CachedReader) -> Observation:
+        if not lookup.parent_id:
+            return Observation(False, id=lookup.id)
+        status = await reader.vm_status(lookup.route, lookup.parent_id)
         if isinstance(status, Unreadable):
-            return unread(sought.id, status)
+            return unread(lookup.id, status)
         if status.value is None:
-            return Observation(False, id=sought.id)
-        details = await reader.vm(sought.reach, sought.holder_id)
+            return Observation(False, id=lookup.id)
+        details = await reader.vm(lookup.route, lookup.parent_id)
         if isinstance(details, Unreadable) or details.value is None:
-            if isinstance(details, Known) and await reader.vm_went(sought.reach, sought.holder_id):
-                return Observation(False, id=sought.id)
-            return Observation(None, id=sought.id, reason="the VM's disks cannot be read")
-        disk = next((d for d in details.value.disks if d.source_file == sought.id), None)
+            if isinstance(details, Known) and await reader.vm_went(lookup.route, lookup.parent_id):
+                return Observation(False, id=lookup.id)
+            return Observation(None, id=lookup.id, reason="the VM's disks cannot be read")
+        disk = next((d for d in details.value.disks if d.source_file == lookup.id), None)
         if disk is None:
-            return Observation(False, id=sought.id)
+            return Observation(False, id=lookup.id)
         if not disk.size_gib:
-            return Observation(None, id=sought.id, reason=no_size(sought.id))
-        return Observation(True, id=sought.id, values=_shown(disk), resolved={"device": disk.name})
+            return Observation(None, id=lookup.id, reason=no_size(lookup.id))
+        return Observation(True, id=lookup.id, values=_shown(disk), resolved={"device": disk.name})
 
     def part_of(self, seen: Observation) -> str:
         return _OF_THE_VM.get(str(seen.resolved.get("device", "")), "")
 
-    def create(self, task: Task) -> Iterator[Goal]:
+    def create(self, task: GoalInput) -> Iterator[Goal]:
         yield DiskExists(
-            address=task.address, reach=task.reach, generation=task.generation, vm=task.holder_id,
+            address=task.address, route=task.route, generation=task.generation, vm=task.parent_id,
             fields=task.desired, size=parse_gib(task.desired["size"]), host_dir=str(task.desired["hostDir"]),
-            known=task.known or None, patience=task.patience or 1800.0,
+            known=task.known or None, timeout_seconds=task.timeout_seconds or 1800.0,
         )  # fmt: skip
 
-    def adopt(self, task: Task) -> Iterator[Goal]:
-        yield DiskKnown(address=task.address, reach=task.reach, id=task.id, vm=task.holder_id, fields=task.desired)
+    def adopt(self, task: GoalInput) -> Iterator[Goal]:
+        yield DiskKnown(address=task.address, route=task.route, id=task.id, vm=task.parent_id, fields=task.desired)
 
-    def update(self, task: Task) -> Iterator[Goal]:
+    def update(self, task: GoalInput) -> Iterator[Goal]:
         if "size" in task.changed:
             size = parse_gib(task.desired["size"])
             yield DiskHasSize(
-                address=task.address, reach=task.reach, id=task.id, vm=task.holder_id, file=task.id, size=size,
-                fields={"size": gib_text(size)}, patience=task.patience or 1800.0,
+                address=task.address, route=task.route, id=task.id, vm=task.parent_id, file=task.id, size=size,
+                fields={"size": gib_text(size)}, timeout_seconds=task.timeout_seconds or 1800.0,
             )  # fmt: skip
 
     def loss(self, had: Mapping[str, Json]) -> str:
@@ -321,8 +335,8 @@ class Disk(Kind[DiskSpec]):
     def keeps_data(self, had: Mapping[str, Json]) -> bool:
         return True
 
-    def delete(self, task: Task) -> Iterator[Goal]:
+    def delete(self, task: GoalInput) -> Iterator[Goal]:
         yield DiskAbsent(
-            address=task.address, reach=task.old_reach or task.reach, id=task.old_id, vm=task.old_holder_id,
-            patience=task.patience or 1800.0,
+            address=task.address, route=task.old_route or task.route, id=task.old_id, vm=task.old_parent_id,
+            timeout_seconds=task.timeout_seconds or 1800.0,
         )  # fmt: skip

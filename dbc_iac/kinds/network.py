@@ -9,21 +9,21 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from dbc_iac.api import wire
-from dbc_iac.api.calls import CallClass
+from dbc_iac.api import requests
 from dbc_iac.api.endpoints import networks
+from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Outcome
 from dbc_iac.diagnostics import Diagnostic, Severity
-from dbc_iac.kinds.goal import Goal, Hands, Seen, Sight
-from dbc_iac.kinds.kind import Kind, Observation, Sought, Task, register, unread
-from dbc_iac.kinds.node import node_reach
-from dbc_iac.kinds.reach import Reach
-from dbc_iac.kinds.reader import Reader, Unreadable
-from dbc_iac.kinds.resource import Inventory, Resource
-from dbc_iac.kinds.rules import access, replaced
-from dbc_iac.kinds.spec import Reference, Spec
-from dbc_iac.kinds.types import Cidr, Flag, LanName
-from dbc_iac.values import Json
+from dbc_iac.json import Json
+from dbc_iac.kinds.framework.cached_reader import CachedReader, Unreadable
+from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus
+from dbc_iac.kinds.framework.inventory import Inventory, Resource
+from dbc_iac.kinds.framework.kind import GoalInput, Kind, Lookup, Observation, register, unread
+from dbc_iac.kinds.framework.route import Route
+from dbc_iac.kinds.framework.rules import access, replaced
+from dbc_iac.kinds.framework.spec import Reference, Spec
+from dbc_iac.kinds.framework.types import Cidr, Flag, LanName
+from dbc_iac.kinds.node import node_route
 
 _PRIVATE = tuple(ipaddress.IPv4Network(n) for n in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
 """RFC 1918. Python's `is_private` also takes loopback, link-local and what is reserved."""
@@ -53,22 +53,22 @@ class NetworkExists(Goal):
         return f"LAN {self.id} exists with {self.cidr}"
 
     @property
-    def deed(self) -> str:
+    def action_text(self) -> str:
         return f"creates LAN {self.id} with {self.cidr}"
 
-    async def look(self, reader: Reader) -> Seen:
-        lan = await reader.network(self.reach, self.id)
+    async def look(self, reader: CachedReader) -> GoalState:
+        lan = await reader.network(self.route, self.id)
         if isinstance(lan, Unreadable):
-            return Seen(Sight.UNKNOWN, lan.reason)
+            return GoalState(GoalStatus.UNKNOWN, lan.reason)
         if lan.value is None:
-            return Seen(Sight.UNMET)
+            return GoalState(GoalStatus.UNMET)
         if lan.value.ip_cidr != self.cidr:
-            return Seen(Sight.FAILED, f"a LAN of that name exists with {lan.value.ip_cidr}")
-        return Seen(Sight.MET, id=self.id)
+            return GoalState(GoalStatus.FAILED, f"a LAN of that name exists with {lan.value.ip_cidr}")
+        return GoalState(GoalStatus.MET, id=self.id)
 
-    async def act(self, hands: Hands, reader: Reader) -> Outcome[Any]:
+    async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
         return await networks.create_network(
-            hands.connect(self.reach), wire.LanCreate(network_name=self.id, ip_cidr=self.cidr)
+            context.connect(self.route), requests.LanCreate(network_name=self.id, ip_cidr=self.cidr)
         )
 
 
@@ -85,28 +85,32 @@ class NetworkAbsent(Goal):
         return f"LAN {self.id} does not exist any more"
 
     @property
-    def deed(self) -> str:
+    def action_text(self) -> str:
         return f"deletes LAN {self.id}"
 
-    async def look(self, reader: Reader) -> Seen:
-        lan = await reader.network(self.reach, self.id)
+    async def look(self, reader: CachedReader) -> GoalState:
+        lan = await reader.network(self.route, self.id)
         if isinstance(lan, Unreadable):
-            return Seen(Sight.UNKNOWN, lan.reason)
+            return GoalState(GoalStatus.UNKNOWN, lan.reason)
         members = ", ".join(str(m) for m in lan.value.members) if lan.value is not None else ""
-        return Seen(Sight.MET) if lan.value is None else Seen(Sight.UNMET, f"members: {members}" if members else "")
+        return (
+            GoalState(GoalStatus.MET)
+            if lan.value is None
+            else GoalState(GoalStatus.UNMET, f"members: {members}" if members else "")
+        )
 
-    async def act(self, hands: Hands, reader: Reader) -> Outcome[Any]:
-        return await networks.delete_network(hands.connect(self.reach), self.id)
+    async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
+        return await networks.delete_network(context.connect(self.route), self.id)
 
 
 @register
 class Network(Kind[NetworkSpec]):
     name = "Network"
     spec = NetworkSpec
-    roams = True
+    location_independent = True
 
-    def reach(self, resource: Resource[NetworkSpec], inventory: Inventory) -> Reach:
-        return node_reach(resource.spec.via, inventory, None)
+    def route(self, resource: Resource[NetworkSpec], inventory: Inventory) -> Route:
+        return node_route(resource.spec.via, inventory, None)
 
     def identity(self, resource: Resource[NetworkSpec], inventory: Inventory, generation: int) -> str:
         return resource.spec.name or resource.name
@@ -174,25 +178,28 @@ class Network(Kind[NetworkSpec]):
     def _name(self, resource: Resource[Any]) -> str:
         return str(resource.spec.name or resource.name)
 
-    async def observe(self, sought: Sought, reader: Reader) -> Observation:
-        lan = await reader.network(sought.reach, sought.id)
+    async def observe(self, lookup: Lookup, reader: CachedReader) -> Observation:
+        lan = await reader.network(lookup.route, lookup.id)
         if isinstance(lan, Unreadable):
-            return unread(sought.id, lan)
+            return unread(lookup.id, lan)
         if lan.value is None:
-            return Observation(False, id=sought.id)
+            return Observation(False, id=lookup.id)
         view = lan.value
         values: dict[str, Json] = {"name": view.network_name, "cidr": view.ip_cidr}
-        return Observation(True, id=sought.id, values=values, owner=view.rent_wallet, members=tuple(view.members))
+        return Observation(True, id=lookup.id, values=values, owner=view.rent_wallet, members=tuple(view.members))
 
-    def create(self, task: Task) -> Iterator[Goal]:
+    def create(self, task: GoalInput) -> Iterator[Goal]:
         yield NetworkExists(
-            address=task.address, reach=task.reach, id=task.id, generation=task.generation,
-            fields=task.desired, cidr=str(task.desired["cidr"]), patience=task.patience or 300.0,
+            address=task.address, route=task.route, id=task.id, generation=task.generation,
+            fields=task.desired, cidr=str(task.desired["cidr"]), timeout_seconds=task.timeout_seconds or 300.0,
         )  # fmt: skip
 
-    def delete(self, task: Task) -> Iterator[Goal]:
+    def delete(self, task: GoalInput) -> Iterator[Goal]:
         yield NetworkAbsent(
-            address=task.address, reach=task.old_reach or task.reach, id=task.old_id, patience=task.patience or 300.0
+            address=task.address,
+            route=task.old_route or task.route,
+            id=task.old_id,
+            timeout_seconds=task.timeout_seconds or 300.0,
         )
 
 

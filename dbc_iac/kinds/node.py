@@ -8,13 +8,13 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from dbc_iac.diagnostics import Diagnostic
-from dbc_iac.kinds.kind import Kind, Observation, Sought, register, unread
-from dbc_iac.kinds.reach import Reach
-from dbc_iac.kinds.reader import Reader, Unreadable
-from dbc_iac.kinds.resource import Inventory, Resource
-from dbc_iac.kinds.rules import access
-from dbc_iac.kinds.spec import Spec
-from dbc_iac.kinds.types import Hex64, Order, PortRange
+from dbc_iac.kinds.framework.cached_reader import CachedReader, Unreadable
+from dbc_iac.kinds.framework.inventory import Inventory, Resource
+from dbc_iac.kinds.framework.kind import Kind, Lookup, Observation, register, unread
+from dbc_iac.kinds.framework.route import Route
+from dbc_iac.kinds.framework.rules import access
+from dbc_iac.kinds.framework.spec import Spec
+from dbc_iac.kinds.framework.types import Hex64, Order, PortRange
 
 SCREEN = "ports.vnc"
 FIRST_SCREEN_PORT = 5900
@@ -46,11 +46,11 @@ class NodeSpec(Spec):
 class Node(Kind[NodeSpec]):
     name = "Node"
     spec = NodeSpec
-    looked_at = True
+    read_only = True
 
-    def reach(self, resource: Resource[NodeSpec], inventory: Inventory) -> Reach:
+    def route(self, resource: Resource[NodeSpec], inventory: Inventory) -> Route:
         spec = resource.spec
-        return Reach(resource.address, spec.id, spec.identity, spec.clients or inventory.clients).under(spec.rent_order)
+        return Route(resource.address, spec.id, spec.identity, spec.clients or inventory.clients).under(spec.rent_order)
 
     def check(self, resource: Resource[NodeSpec], inventory: Inventory) -> Iterable[Diagnostic]:
         for name in resource.spec.clients:
@@ -62,19 +62,19 @@ class Node(Kind[NodeSpec]):
                     remedy=f"Use one of: {', '.join(inventory.clients)}.",
                 )
 
-    async def observe(self, sought: Sought, reader: Reader) -> Observation:
-        hardware = await reader.hardware(sought.reach)
+    async def observe(self, lookup: Lookup, reader: CachedReader) -> Observation:
+        hardware = await reader.hardware(lookup.route)
         if isinstance(hardware, Unreadable):
             return unread("", hardware)
-        return Observation(True, id=sought.reach.target)
+        return Observation(True, id=lookup.route.target)
 
 
-def node_reach(name: str, inventory: Inventory, rent_order: str | None) -> Reach:
+def node_route(name: str, inventory: Inventory, rent_order: str | None) -> Route:
     """The way to the Node document `name`, under a VM's own rent order where it has one."""
     node = inventory.resources[f"Node/{name}"]
     assert isinstance(node.spec, NodeSpec)  # noqa: S101 - the reference was checked
-    reach = Node().reach(Resource(node.address, node.kind, node.name, node.spec), inventory)
-    return reach if rent_order is None else reach.under(rent_order)
+    route = Node().route(Resource(node.address, node.kind, node.name, node.spec), inventory)
+    return route if rent_order is None else route.under(rent_order)
 
 
 def auto_ports(address: str, inventory: Inventory, path: str) -> range:

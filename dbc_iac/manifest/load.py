@@ -11,11 +11,11 @@ from pydantic import BaseModel
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, Severity, SourceRange
 from dbc_iac.files.reading import file_problem, read_inside
-from dbc_iac.manifest.document import ParsedResource, Reader
-from dbc_iac.manifest.envelope import FIELDS, checked_name, parked
+from dbc_iac.manifest.expand import Expander, ParsedResource
 from dbc_iac.manifest.globs import matching
-from dbc_iac.manifest.marks import Marks, Where
+from dbc_iac.manifest.header import FIELDS, checked_name, parked
 from dbc_iac.manifest.project import FILE, EnvironmentSpec, ProjectSpec
+from dbc_iac.manifest.source_map import SourceLocator, SourceMap
 from dbc_iac.manifest.validate import hide_literals, parse
 from dbc_iac.manifest.variables import VariableFile, resolve, settings
 from dbc_iac.manifest.yaml import MOST_BYTES, YamlDocument, scan_yaml
@@ -58,7 +58,7 @@ def load_project(
     loader = _Loader(directory, sources)
     name, project, rest = loader.project()
     context = loader.context(name, project, environment, variables, variable_files, environ)
-    reader = Reader(models, context, loader.found)
+    reader = Expander(models, context, loader.found)
     try:
         resources = [r for d in (*rest, *loader.manifests(project)) for r in reader.read(d)]
     finally:
@@ -66,7 +66,9 @@ def load_project(
     whole = reader.whole and loader.whole
     broken = frozenset(reader.broken)
     marks = loader.marks
-    return LoadedProject(name, project, tuple(resources), loader.found, broken, whole, marks.value, Where(marks))
+    return LoadedProject(
+        name, project, tuple(resources), loader.found, broken, whole, marks.value, SourceLocator(marks)
+    )
 
 
 class _Loader:
@@ -75,11 +77,11 @@ class _Loader:
         self.found = Diagnostics()
         self.sources = sources
         self.whole = True
-        self.marks = Marks()
+        self.marks = SourceMap()
 
     def where(self, path: str) -> SourceRange | None:
         """The place of a dotted path in the spec of the project file."""
-        return Where(self.marks)(path)
+        return SourceLocator(self.marks)(path)
 
     def read(self, path: Path, place: SourceRange | None = None) -> list[YamlDocument]:
         """The documents of a file that `place` names; problems are collected."""

@@ -12,9 +12,9 @@ from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from dbc_iac.api.http import HEADER_NAME, OWN_HEADERS
-from dbc_iac.manifest.forms import Form, Part, Whole, wrong
-from dbc_iac.manifest.identity import IdentitySpec
-from dbc_iac.manifest.secret import LITERAL, SecretRef
+from dbc_iac.manifest.identities import IdentitySpec
+from dbc_iac.manifest.secrets import LITERAL, SecretRef
+from dbc_iac.manifest.validators import Form, Part, Whole, wrong
 from dbc_iac.manifest.variables import VariableSpec
 
 FILE = "dbc-iac.yaml"
@@ -292,7 +292,7 @@ class ProjectSpec(Part):
         description="public keys (see `signing-key`); with any, only plan files signed by one are applied",
     )
     image_client: Name | None = Field(
-        default=None, description="the client node for image centres, whose ids are its own; default: the first"
+        default=None, description="the client node for image servers, whose ids are its own; default: the first"
     )
 
     def identity_types(self) -> dict[str, str]:

@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from dbc_iac.manifest.envelope import API_VERSION, NAME
+from dbc_iac.manifest.header import API_VERSION, NAME
 from dbc_iac.manifest.project import ProjectSpec
-from dbc_iac.manifest.secret import SecretRef
+from dbc_iac.manifest.secrets import SecretRef
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 TEMPLATE = {"type": "string", "pattern": r"\{\{|\{%"}

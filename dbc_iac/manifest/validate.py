@@ -11,16 +11,16 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, Severity
-from dbc_iac.manifest.forms import WRONG
-from dbc_iac.manifest.marks import Marks, Path
 from dbc_iac.manifest.numbers import NumberText, TextOfNumber
-from dbc_iac.manifest.secret import LITERAL
+from dbc_iac.manifest.secrets import LITERAL
+from dbc_iac.manifest.source_map import Path, SourceMap
+from dbc_iac.manifest.validators import WRONG
 
 M = TypeVar("M", bound=BaseModel)
 
 
 def parse(
-    model: type[M], value: Any, marks: Marks, at: Path, found: Diagnostics, address: str | None = None
+    model: type[M], value: Any, marks: SourceMap, at: Path, found: Diagnostics, address: str | None = None
 ) -> M | None:
     """A model from a plain tree that stands at `at` in its document; None where there are problems.
 
@@ -101,7 +101,7 @@ def _path(error: ErrorDetails, value: Any) -> Path:
 
 
 def _diagnostic(
-    model: type[BaseModel], error: ErrorDetails, value: Any, marks: Marks, at: Path, address: str | None
+    model: type[BaseModel], error: ErrorDetails, value: Any, marks: SourceMap, at: Path, address: str | None
 ) -> Diagnostic:
     path = _path(error, value)
     here = (*at, *path)
@@ -182,7 +182,7 @@ def hide_literals(found: Diagnostics, sources: dict[str, str]) -> None:
             sources[place.file] = "".join(lines)
 
 
-def _unknown(model: type[BaseModel], path: Path, marks: Marks, here: Path, address: str | None) -> Diagnostic:
+def _unknown(model: type[BaseModel], path: Path, marks: SourceMap, here: Path, address: str | None) -> Diagnostic:
     known = _fields(model, path[:-1])
     close = difflib.get_close_matches(str(path[-1]), known, 1)
     remedy = f"Did you mean {close[0]}?" if close else f"Known fields: {', '.join(sorted(known))}."

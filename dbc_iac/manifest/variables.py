@@ -16,8 +16,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, Severity, SourceRange
 from dbc_iac.files.reading import file_problem, read_given, read_inside
-from dbc_iac.manifest.marks import Marks
 from dbc_iac.manifest.numbers import IntegerText, NumberText, TextOfNumber
+from dbc_iac.manifest.source_map import SourceMap
 from dbc_iac.manifest.yaml import MOST_BYTES, read_yaml, scalar
 
 PREFIX = "DBC_VAR_"
@@ -103,7 +103,7 @@ def _from_file(file: VariableFile, texts: dict[str, str]) -> list[Setting]:
     result: list[Setting] = []
     for document in read_yaml(data, str(path)):
         if isinstance(document.value, dict):
-            marks: Marks = document.marks
+            marks: SourceMap = document.marks
             result += [
                 Setting(k, v, str(path), marks.key((k,))) for k, v in document.value.items() if not k.startswith("x-")
             ]

@@ -15,8 +15,8 @@ from typing import Any
 import yaml
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, Related, Severity, SourceRange
-from dbc_iac.manifest.marks import Marks, Path
 from dbc_iac.manifest.numbers import IntegerText, NumberText
+from dbc_iac.manifest.source_map import Path, SourceMap
 
 MOST_BYTES = 4 * 1024 * 1024
 MOST_VALUES = 100_000
@@ -47,7 +47,7 @@ class YamlDocument:
 
     file: str
     value: Any
-    marks: Marks
+    marks: SourceMap
 
 
 def read_yaml(data: bytes, file: str) -> list[YamlDocument]:
@@ -183,7 +183,7 @@ class _Builder:
     def __init__(self, file: str, found: Diagnostics) -> None:
         self.file = file
         self.found = found
-        self.marks = Marks()
+        self.marks = SourceMap()
         self.count = 0
 
     def document(self, node: yaml.Node) -> YamlDocument:

@@ -14,9 +14,9 @@ from enum import StrEnum
 from typing import Any
 
 from dbc_iac.diagnostics import Diagnostic, ExitCode
-from dbc_iac.values import Json
+from dbc_iac.json import Json
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 class Action(StrEnum):
@@ -78,17 +78,17 @@ class Change:
     old_id: str = ""
     generation: int = 0
     node: str = ""
-    holder: str = ""
-    holder_id: str = ""
-    old_holder: str = ""
-    old_holder_id: str = ""
+    parent: str = ""
+    parent_id: str = ""
+    old_parent: str = ""
+    old_parent_id: str = ""
     power_off: bool = False
     desired: Mapping[str, Json] = field(default_factory=dict)
     applied: Mapping[str, Json] = field(default_factory=dict)
     observed: Mapping[str, Json] = field(default_factory=dict)
     resolved: Mapping[str, Json] = field(default_factory=dict)
-    reach: Mapping[str, Json] = field(default_factory=dict)
-    old_reach: Mapping[str, Json] = field(default_factory=dict)
+    route: Mapping[str, Json] = field(default_factory=dict)
+    old_route: Mapping[str, Json] = field(default_factory=dict)
     secrets: Mapping[str, Json] = field(default_factory=dict)
     """Secret references (never values) by field path."""
     auto: tuple[str, ...] = ()
@@ -106,7 +106,7 @@ class Change:
     delete_first: bool = False
     unsettled: bool = False
     """An earlier blind call on its VM has no certain outcome: it is proved before another is sent."""
-    patience: int = 0
+    timeout_seconds: int = 0
     authority: bool = False
 
     @property
@@ -120,7 +120,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class GoalLine:
+class GoalSummary:
     """One goal as the plan shows it: what is to hold, by which call, and what that call needs of the VM."""
 
     address: str
@@ -144,7 +144,7 @@ class Step:
     key: str
     kind: StepKind
     address: str
-    goals: tuple[GoalLine, ...]
+    goals: tuple[GoalSummary, ...]
     after: tuple[str, ...] = ()
     node: str = ""
     seconds: int = 0

@@ -16,7 +16,7 @@ from nacl.signing import SigningKey, VerifyKey
 
 from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
-from dbc_iac.values import load_json
+from dbc_iac.json import load_json
 
 _MARK = "dbcIacSignedPlan"
 _HEX = re.compile(r"[0-9a-f]{64}")

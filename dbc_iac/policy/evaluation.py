@@ -10,23 +10,23 @@ from zoneinfo import ZoneInfo
 
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity, SourceRange
 from dbc_iac.manifest.project import PolicySpec
-from dbc_iac.manifest.template import Templates, misread
 from dbc_iac.manifest.template_process import Ask
+from dbc_iac.manifest.templates import Templates, misread
 from dbc_iac.plan.model import Plan
 from dbc_iac.policy.exposure import open_to_world
 
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
-Place = Callable[[tuple[str | int, ...]], SourceRange | None]
+Locator = Callable[[tuple[str | int, ...]], SourceRange | None]
 """Where a value of the project file stands, by its path."""
 
 
-def nowhere(path: tuple[str | int, ...]) -> SourceRange | None:
+def no_location(path: tuple[str | int, ...]) -> SourceRange | None:
     return None
 
 
-def unsound(policies: Iterable[PolicySpec], place: Place = nowhere) -> Iterator[Diagnostic]:
+def unsound(policies: Iterable[PolicySpec], place: Locator = no_location) -> Iterator[Diagnostic]:
     """Problems of the policies themselves: what is no expression."""
     asked = tuple(policies)
     problems = misread([spec.expression for spec in asked])
@@ -41,7 +41,7 @@ def unsound(policies: Iterable[PolicySpec], place: Place = nowhere) -> Iterator[
             )
 
 
-def _place(number: int, spec: PolicySpec, place: Place) -> SourceRange | None:
+def _place(number: int, spec: PolicySpec, place: Locator) -> SourceRange | None:
     return place(("spec", "policies", number, "warn" if spec.deny is None else "deny"))
 
 
@@ -50,7 +50,7 @@ def evaluate(
     plan: Plan,
     labels: Mapping[str, Mapping[str, str]],
     now: datetime,
-    place: Place = nowhere,
+    place: Locator = no_location,
 ) -> tuple[Diagnostic, ...]:
     """What the policies object to. `labels` by address: a plan does not hold them."""
     asked = tuple(policies)
@@ -85,7 +85,7 @@ class _Evaluation:
     policies: tuple[PolicySpec, ...]
     templates: Templates
     now: datetime
-    place: Place
+    place: Locator
 
     def objections(self, names: Mapping[str, Any], address: str) -> Iterator[tuple[int, Diagnostic]]:
         """What the policies for one change, or without `address` for the whole plan, object to; by their numbers."""

@@ -1,8 +1,8 @@
 """State: bindings, journal, lock, store, places."""
 
-from dbc_iac.state.document import Binding, Intent, State
+from dbc_iac.state.document import Binding, PendingOperation, State
 from dbc_iac.state.journal import Journal, fold
 from dbc_iac.state.lock import lock, owner
 from dbc_iac.state.store import LocalStore, Store
 
-__all__ = ["Binding", "Intent", "Journal", "LocalStore", "State", "Store", "fold", "lock", "owner"]
+__all__ = ["Binding", "Journal", "LocalStore", "PendingOperation", "State", "Store", "fold", "lock", "owner"]

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 FORMAT_VERSION = 1
-LEFT = "~"
+DEPOSED_SEPARATOR = "~"
 """Between an address and the generation of an object that is not the one of its document, and is not gone yet."""
 
 
@@ -20,7 +20,7 @@ class _Document(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, populate_by_name=True)
 
 
-class Intent(_Document):
+class PendingOperation(_Document):
     """A call that was about to be made, and whose outcome is not known for certain."""
 
     number: int
@@ -47,7 +47,7 @@ class Binding(_Document):
     uncertain: tuple[str, ...] = ()
     dependencies: tuple[str, ...] = ()
     protected: bool = False
-    holder: str = ""
+    parent: str = Field(default="", validation_alias=AliasChoices("parent", "holder"), serialization_alias="holder")
     resolved: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -62,11 +62,11 @@ class State(_Document):
     stack: str
     bindings: dict[str, Binding] = Field(default_factory=dict)
     generations: dict[str, int] = Field(default_factory=dict)
-    pending: tuple[Intent, ...] = ()
+    pending: tuple[PendingOperation, ...] = ()
     environment: str | None = Field(default=None, description="that the last apply was made with; empty: none")
 
     @property
-    def open(self) -> tuple[Intent, ...]:
+    def open(self) -> tuple[PendingOperation, ...]:
         """The calls of which the outcome itself is not known."""
         return tuple(i for i in self.pending if not i.late)
 

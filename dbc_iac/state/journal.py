@@ -14,12 +14,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.json import Json, load_json
 from dbc_iac.state.backends.backend import Backend, code_of
-from dbc_iac.state.document import FORMAT_VERSION, LEFT, Binding, Intent, State
+from dbc_iac.state.document import DEPOSED_SEPARATOR, FORMAT_VERSION, Binding, PendingOperation, State
 from dbc_iac.state.encryption.document import refuse_sealed
-from dbc_iac.state.guard import refuse_secrets
 from dbc_iac.state.records import RECORD
-from dbc_iac.values import Json, load_json
+from dbc_iac.state.secret_guard import refuse_secrets
 
 Record = dict[str, Any]
 
@@ -39,7 +39,7 @@ class Journal:
         record = {"type": "begin", "formatVersion": FORMAT_VERSION, "serial": serial, "plan": plan}
         self._append({**record, "owner": dict(owner)}, sync=True)
 
-    def intent(self, intent: Intent) -> None:
+    def intent(self, intent: PendingOperation) -> None:
         """On disk when this returns."""
         self._append({"type": "intent", "intent": intent.model_dump(mode="json", by_alias=True)}, sync=True)
 
@@ -166,7 +166,7 @@ def fold(state: State, records: Iterable[Record]) -> State:  # noqa: PLR0912 - o
         elif not current:
             continue
         elif kind == "intent":
-            _open(Intent.model_validate(record["intent"]), pending, generations)
+            _open(PendingOperation.model_validate(record["intent"]), pending, generations)
         elif kind == "result":
             _answer(int(record["number"]), record["outcome"], pending)
         elif kind == "bind":
@@ -188,11 +188,11 @@ def fold(state: State, records: Iterable[Record]) -> State:  # noqa: PLR0912 - o
                 update={"applied": fields, "uncertain": tuple(record["uncertain"])}
             )
         elif kind == "gone":
-            address = record["address"].partition(LEFT)[0]
+            address = record["address"].partition(DEPOSED_SEPARATOR)[0]
             for number in [
                 n
                 for n, i in pending.items()
-                if not i.late and (i.address.partition(LEFT)[0], i.id) == (address, record["id"])
+                if not i.late and (i.address.partition(DEPOSED_SEPARATOR)[0], i.id) == (address, record["id"])
             ]:
                 del pending[number]
         elif kind == "met":
@@ -210,13 +210,13 @@ def going_on(records: Sequence[Record], serial: int) -> Sequence[Record]:
     return records[begins[0] :] if begins else ()
 
 
-def _open(intent: Intent, pending: dict[int, Intent], generations: dict[str, int]) -> None:
+def _open(intent: PendingOperation, pending: dict[int, PendingOperation], generations: dict[str, int]) -> None:
     pending[intent.number] = intent
     if intent.creates:
         generations[intent.address] = max(generations.get(intent.address, 0), intent.generation)
 
 
-def _answer(number: int, outcome: str, pending: dict[int, Intent]) -> None:
+def _answer(number: int, outcome: str, pending: dict[int, PendingOperation]) -> None:
     """What a result settles.
 
     A call that was refused or not sent is settled, and says nothing about an earlier try whose outcome is not known:
@@ -238,10 +238,10 @@ def _answer(number: int, outcome: str, pending: dict[int, Intent]) -> None:
             del pending[earlier]
 
 
-def _close(bound: Binding, pending: dict[int, Intent]) -> None:
+def _close(bound: Binding, pending: dict[int, PendingOperation]) -> None:
     """What a binding settles: all of its address, but not the creation of another object, which may exist too."""
 
-    def other(intent: Intent) -> bool:
+    def other(intent: PendingOperation) -> bool:
         another = intent.id != bound.id if intent.id else intent.generation != bound.generation
         return intent.creates and another
 

@@ -12,8 +12,8 @@ from datetime import datetime
 from pathlib import Path
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.json import Json, load_json
 from dbc_iac.state.files import open_own
-from dbc_iac.values import Json, load_json
 
 
 def owner(environ: Mapping[str, str], command: str, now: datetime) -> dict[str, Json]:

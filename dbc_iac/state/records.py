@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from pydantic.alias_generators import to_camel
 
-from dbc_iac.state.document import FORMAT_VERSION, Binding, Intent
+from dbc_iac.state.document import FORMAT_VERSION, Binding, PendingOperation
 
 
 class _Record(BaseModel):
@@ -28,7 +28,7 @@ class IntentWritten(_Record):
     """A call is about to be made. On disk before it is."""
 
     type: Literal["intent"]
-    intent: Intent
+    intent: PendingOperation
 
 
 class Result(_Record):

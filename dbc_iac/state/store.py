@@ -11,15 +11,15 @@ from typing import NoReturn
 from pydantic import ValidationError
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.json import Json, load_json
 from dbc_iac.state.backends.backend import Backend, DeniedError, MovedError
 from dbc_iac.state.backends.local import LocalBackend
 from dbc_iac.state.document import FORMAT_VERSION, State
 from dbc_iac.state.encryption.document import refuse_sealed
 from dbc_iac.state.files import FILES, Files
-from dbc_iac.state.guard import refuse_secrets
-from dbc_iac.state.heartbeat import kept_alive
 from dbc_iac.state.journal import Journal, Record, fold, going_on
-from dbc_iac.values import Json, load_json
+from dbc_iac.state.lease_renewal import keep_lease
+from dbc_iac.state.secret_guard import refuse_secrets
 
 
 class Store:
@@ -42,7 +42,7 @@ class Store:
             except OSError as error:
                 reason = f"{self.backend.place} cannot be locked ({error.strerror})"
                 _not_there("state-not-lockable", reason, error, "Check that it can be reached.")
-            held.enter_context(kept_alive(self.backend))
+            held.enter_context(keep_lease(self.backend))
             yield
 
     def read(self) -> State | None:

@@ -10,20 +10,20 @@ from typing import Any
 import httpx
 import pytest
 
-from dbc_iac.api.calls import CallClass, CallEvent
-from dbc_iac.api.channel import Channel, bad_session_id, operation_of
-from dbc_iac.api.credentials import (
+from dbc_iac.api.auth.credentials import (
     CollectedSignature,
     MultisigCredentials,
     NodeKeyCredentials,
     SessionCredentials,
     WalletCredentials,
 )
-from dbc_iac.api.fields import UnsafeWireValue
-from dbc_iac.api.keys import verify
+from dbc_iac.api.auth.keys import verify
+from dbc_iac.api.auth.sessions import SessionStore
+from dbc_iac.api.channel import Channel, bad_session_id, operation_of
+from dbc_iac.api.idempotency import CallClass, CallEvent
 from dbc_iac.api.outcome import Done, NotSent, RefusalKind, Refused, Unknown
 from dbc_iac.api.secret import SecretText
-from dbc_iac.api.sessions import SessionStore
+from dbc_iac.api.wire_types import UnsafeWireValue
 from tests.api.support import TARGET, Script, channel, connections, key, nonce, ok, run, session_id
 
 RENTER = WalletCredentials(key("renter"))

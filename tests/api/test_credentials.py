@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dbc_iac.api.credentials import (
+from dbc_iac.api.auth.credentials import (
     CollectedSignature,
     MultisigCredentials,
     NodeKeyCredentials,
@@ -13,7 +13,7 @@ from dbc_iac.api.credentials import (
     SessionCredentials,
     WalletCredentials,
 )
-from dbc_iac.api.keys import public_key_of, verify
+from dbc_iac.api.auth.keys import public_key_of, verify
 from dbc_iac.api.secret import SecretText
 from tests.api.support import key, nonce, session_id
 

@@ -8,21 +8,21 @@ from typing import Any
 
 import pytest
 
-from dbc_iac.api import wire
-from dbc_iac.api.calls import CallClass
-from dbc_iac.api.credentials import SessionCredentials, WalletCredentials
+from dbc_iac.api import requests
+from dbc_iac.api.auth.credentials import SessionCredentials, WalletCredentials
 from dbc_iac.api.endpoints import ALL, Asks, bare_metal, disks, images, instances, networks, nodes, snapshots, vms
-from dbc_iac.api.fields import UnsafeWireValue
+from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Done, NotSent, Outcome, RefusalKind, Refused, Unknown
-from dbc_iac.api.reading import Peer
+from dbc_iac.api.responses import Peer
 from dbc_iac.api.secret import SecretText
-from dbc_iac.api.storage import Progress, StoredImage
+from dbc_iac.api.storage_responses import Progress, StoredImage
+from dbc_iac.api.wire_types import UnsafeWireValue
 from tests.api.support import TARGET, TASK, Script, channel, key, ok, run, session_id
-from tests.api.test_reading import DETAILS, SERVER
+from tests.api.test_responses import DETAILS, SERVER
 
 SESSION = SessionCredentials(SecretText("id"), SecretText("sign"))
-CREATE = wire.CreateVm(task_id=TASK, image_name="a.qcow2", gpu_count=1, cpu_cores=1, mem_size=1, vnc_port=5900)
-ENTRY = wire.BareMetalEntry(
+CREATE = requests.CreateVm(task_id=TASK, image_name="a.qcow2", gpu_count=1, cpu_cores=1, mem_size=1, vnc_port=5900)
+ENTRY = requests.BareMetalEntry(
     uuid="ab-1", ip="1.2.3.4", ipmi_hostname="h", ipmi_username="u", ipmi_password=SecretText("canary")
 )
 LAN = {"network_name": "trainnet", "ip_cidr": "192.168.66.0/24", "rent_wallet": "5x", "members": []}
@@ -55,7 +55,7 @@ CASES = [
     Case(nodes.monitor_servers, (), "/monitor", {"servers": ["1.2.3.4:10051"]}, ("1.2.3.4:10051",)),
     Case(
         nodes.set_monitor_servers,
-        (wire.MonitorServers(servers=("1.2.3.4:10051",)),),
+        (requests.MonitorServers(servers=("1.2.3.4:10051",)),),
         "/monitor/set",
         "ok",
         None,
@@ -75,7 +75,7 @@ CASES = [
     Case(vms.delete_vm, (TASK,), f"/tasks/delete/{TASK}", "ok"),
     Case(
         vms.modify_vm,
-        (TASK, wire.ModifyVm(new_public_ip="", new_ssh_port=22)),
+        (TASK, requests.ModifyVm(new_public_ip="", new_ssh_port=22)),
         f"/tasks/modify/{TASK}",
         "ok",
         False,
@@ -83,7 +83,7 @@ CASES = [
     ),
     Case(
         vms.modify_vm,
-        (TASK, wire.ModifyVm(new_public_ip="", new_mem_size=8)),
+        (TASK, requests.ModifyVm(new_public_ip="", new_mem_size=8)),
         f"/tasks/modify/{TASK}",
         "some changes will take effect on the next boot",
         True,
@@ -91,7 +91,7 @@ CASES = [
     ),
     Case(
         vms.set_password,
-        (TASK, wire.SetPassword(username="dbc", password=SecretText("canary"))),
+        (TASK, requests.SetPassword(username="dbc", password=SecretText("canary"))),
         f"/tasks/passwd/{TASK}",
         "ok",
         None,
@@ -102,7 +102,7 @@ CASES = [
     Case(disks.list_disks, (TASK,), f"/disk/list/{TASK}", [], ()),
     Case(
         disks.resize_disk,
-        (TASK, wire.DiskResize(disk="vdb", add_gib=5)),
+        (TASK, requests.DiskResize(disk="vdb", add_gib=5)),
         f"/disk/resize/{TASK}",
         "ok",
         None,
@@ -110,17 +110,19 @@ CASES = [
     ),
     Case(
         disks.add_disk,
-        (TASK, wire.DiskAdd(size_gib=5, mount_dir="/data")),
+        (TASK, requests.DiskAdd(size_gib=5, mount_dir="/data")),
         f"/disk/add/{TASK}",
         "ok",
         None,
         {"size": 5, "mount_dir": "/data"},
     ),
-    Case(disks.delete_disk, (TASK, wire.DiskDelete(disk="vdc")), f"/disk/delete/{TASK}", "ok", None, {"disk": "vdc"}),
+    Case(
+        disks.delete_disk, (TASK, requests.DiskDelete(disk="vdc")), f"/disk/delete/{TASK}", "ok", None, {"disk": "vdc"}
+    ),
     Case(networks.list_networks, (), "/lan", [], ()),
     Case(
         networks.create_network,
-        (wire.LanCreate(network_name="trainnet", ip_cidr="192.168.66.0/24"),),
+        (requests.LanCreate(network_name="trainnet", ip_cidr="192.168.66.0/24"),),
         "/lan/create",
         "ok",
         None,
@@ -140,7 +142,7 @@ CASES = [
     ),
     Case(
         bare_metal.modify_server,
-        (NODE, wire.BareMetalChange(desc="x")),
+        (NODE, requests.BareMetalChange(desc="x")),
         f"/bare_metal/modify/{NODE}",
         "",
         None,
@@ -157,7 +159,7 @@ CASES = [
     Case(snapshots.list_snapshots, (TASK,), f"/snapshot/list/{TASK}", [], ()),
     Case(
         snapshots.create_snapshot,
-        (TASK, wire.SnapshotCreate(snapshot_name="s1", image_server="ID_1", desc="d")),
+        (TASK, requests.SnapshotCreate(snapshot_name="s1", image_server="ID_1", desc="d")),
         f"/snapshot/create/{TASK}",
         "ok",
         None,
@@ -173,8 +175,8 @@ CASES = [
         (StoredImage("a.qcow2", Fraction(1)),),
     ),
     Case(
-        images.list_centre_images,
-        (wire.ImageCentre(image_server="ID_1"),),
+        images.list_image_server_files,
+        (requests.ImageServerFiles(image_server="ID_1"),),
         "/images",
         [{"image_name": "a.qcow2", "image_size": "1G"}],
         (StoredImage("a.qcow2", Fraction(1)),),
@@ -182,7 +184,7 @@ CASES = [
     ),
     Case(
         images.download_image,
-        (wire.ImageDownload(image_filename="a.qcow2", image_server="ID_1"),),
+        (requests.ImageDownload(image_filename="a.qcow2", image_server="ID_1"),),
         "/images/download",
         "ok",
         None,
@@ -190,7 +192,7 @@ CASES = [
     ),
     Case(
         images.download_progress,
-        (wire.ImageTransfer(image_filename="a.qcow2"),),
+        (requests.ImageTransfer(image_filename="a.qcow2"),),
         "/images/downloadprogress",
         {"status": "downloading", "progress": "28%"},
         Progress(True, 28),
@@ -198,7 +200,7 @@ CASES = [
     ),
     Case(
         images.upload_image,
-        (wire.ImageUpload(image_filename="/data/a.qcow2", image_server="ID_1"),),
+        (requests.ImageUpload(image_filename="/data/a.qcow2", image_server="ID_1"),),
         "/images/upload",
         "ok",
         None,
@@ -206,7 +208,7 @@ CASES = [
     ),
     Case(
         images.upload_progress,
-        (wire.ImageTransfer(image_filename="/data/a.qcow2"),),
+        (requests.ImageTransfer(image_filename="/data/a.qcow2"),),
         "/images/uploadprogress",
         {"status": "done", "progress": "100%"},
         Progress(False, 100),
@@ -219,7 +221,7 @@ CASES = [
     Case(instances.power_reset, (), "/bare_metal/power", "Chassis Power Control: Reset", None, {"command": "reset"}),
     Case(
         instances.set_deeplink_password,
-        (wire.DeeplinkPassword(device_password=SecretText("canary")),),
+        (requests.DeeplinkPassword(device_password=SecretText("canary")),),
         "/deeplink/set",
         "ok",
         None,
@@ -250,7 +252,7 @@ def test_a_success_of_another_shape_is_unknown(case: Case, nonsense: Any) -> Non
 CLASSES = {
     CallClass.READ: """
         list_nodes node_hardware rent_orders list_vms vm_details vm_logs list_disks list_snapshots snapshot
-        list_image_servers list_centre_images list_node_images download_progress upload_progress list_networks network
+        list_image_servers list_image_server_images list_node_images download_progress upload_progress list_networks network
         list_servers server instance power_status deeplink list_heard_servers client_version active_peers
         global_peers lan_peers monitor_servers""",
     CallClass.IDEMPOTENT: """
@@ -274,7 +276,7 @@ def test_every_endpoint_says_what_it_does() -> None:
 
 
 def test_the_class_of_an_endpoint_reaches_the_connection() -> None:
-    _, blind = ask(disks.resize_disk, ok("ok"), TASK, wire.DiskResize(disk="vdb", add_gib=5))
+    _, blind = ask(disks.resize_disk, ok("ok"), TASK, requests.DiskResize(disk="vdb", add_gib=5))
     _, keyed = ask(vms.delete_vm, ok("ok"), TASK)
     assert blind.requests[0].headers["Connection"] == "close"
     assert keyed.requests[0].headers["Connection"] == "keep-alive"
@@ -346,7 +348,7 @@ def test_a_snapshot_that_is_not_there_is_none() -> None:
         (vms.delete_vm, (TASK,), "task not exist", 1),
         (networks.delete_network, ("trainnet",), "network name not exist", -3),
         (bare_metal.delete_server, (NODE,), f"bare metal node id {NODE} not existed", -1),
-        (disks.delete_disk, (TASK, wire.DiskDelete(disk="vdc")), "task have no disk:vdc", 1),
+        (disks.delete_disk, (TASK, requests.DiskDelete(disk="vdc")), "task have no disk:vdc", 1),
         (snapshots.delete_snapshot, (TASK, "s1"), "s1 not exist", 1),
     ],
 )
@@ -392,8 +394,10 @@ def test_the_one_error_that_setting_the_boot_device_always_gives_is_its_success(
     assert isinstance(ask(instances.set_boot_device, ok("ok"), "pxe")[0], Unknown)
 
 
-def test_an_empty_centre_may_be_an_unreachable_one() -> None:
-    assert isinstance(ask(images.list_centre_images, ok([]), wire.ImageCentre(image_server="ID_1"))[0], Unknown)
+def test_an_empty_image_server_may_be_an_unreachable_one() -> None:
+    assert isinstance(
+        ask(images.list_image_server_files, ok([]), requests.ImageServerFiles(image_server="ID_1"))[0], Unknown
+    )
     assert ask(images.list_node_images, ok([]))[0] == Done(())
 
 

@@ -16,7 +16,6 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from dbc_iac.api.calls import CallClass
 from dbc_iac.api.http import (
     MIB,
     OWN_HEADERS,
@@ -31,6 +30,7 @@ from dbc_iac.api.http import (
     UnusableError,
     proxy_of,
 )
+from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import NotSent, Unknown
 from dbc_iac.api.secret import SecretText
 from dbc_iac.api.transport import ClientNode

@@ -11,17 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dbc_iac.api.channel import operation_of
-from dbc_iac.api.outcome import (
-    Done,
-    Effect,
-    NotSent,
-    RefusalKind,
-    Refused,
-    ShapeError,
-    Unknown,
-    classify,
-    decoded,
-)
+from dbc_iac.api.outcome import Done, Effect, NotSent, RefusalKind, Refused, ShapeError, Unknown, classify, decoded
 from tests.api.support import exchanges
 
 JSON = "application/json"

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from dbc_iac.api.credentials import SessionCredentials, WalletCredentials
+from dbc_iac.api.auth.credentials import SessionCredentials, WalletCredentials
+from dbc_iac.api.auth.sessions import SessionStore, cache_directory
 from dbc_iac.api.secret import SecretText
-from dbc_iac.api.sessions import SessionStore, cache_directory
 from tests.api.support import TARGET, key, raw_signature, session_id
 
 RENTER = WalletCredentials(key("renter"))

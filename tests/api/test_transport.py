@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from dbc_iac.api.calls import CallClass
 from dbc_iac.api.http import Reply
+from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import NotSent, Unknown
 from dbc_iac.api.secret import SecretText
 from dbc_iac.api.transport import ClientNode, InsecureUrl

@@ -416,13 +416,13 @@ def test_an_external_vm_needs_its_node_and_its_id_only(make: Callable[..., Emula
     assert emulated.run("apply", "--yes").code == 0
     [task] = emulated.vms
     other = tmp_path / "other"
-    looked_at = document("VirtualMachine", "seen", {"node": "gpu-a", "external": True, "id": task})
+    read_only = document("VirtualMachine", "seen", {"node": "gpu-a", "external": True, "id": task})
     other.mkdir()
-    emulated.project = project(other, looked_at, environ=emulated.project.environ)
+    emulated.project = project(other, read_only, environ=emulated.project.environ)
     plan = emulated.run("plan", "--json")
     assert plan.code == 0, plan.err
     assert plan.json["changes"] == []
-    project(other, looked_at.replace(task, "x" * 22), environ=emulated.project.environ)
+    project(other, read_only.replace(task, "x" * 22), environ=emulated.project.environ)
     assert emulated.run("plan", "--json").codes == ["external-absent"]
 
 

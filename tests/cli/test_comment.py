@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dbc_iac.api.http import MIB, Limits
-from dbc_iac.cli import commenting
+from dbc_iac.cli import pr_comment
 from tests.cli.forge import ME, forge
 from tests.cli.test_header_values import job
 from tests.projects import Result
@@ -122,7 +122,7 @@ def test_a_forge_that_sends_more_or_slower_than_is_taken_is_told(
     said: str,
     token: str,
 ) -> None:
-    monkeypatch.setattr(commenting, "_LIMITS", Limits(seconds, MIB))
+    monkeypatch.setattr(pr_comment, "_LIMITS", Limits(seconds, MIB))
     with raw_server(*parts) as (url, _):
         result = commented(tmp_path, url, token)
     assert (result.code, f"the forge {said}" in result.err) == (1, True), result.err

@@ -52,8 +52,8 @@ def hand(do: str, **given: Any) -> Action:
     return ("/vm", {"id": NODE_ID, "do": do, "with": given})
 
 
-def centre(**values: Any) -> Action:
-    return ("/centre", {"id": "ID_1", **values})
+def image_server(**values: Any) -> Action:
+    return ("/image server", {"id": "ID_1", **values})
 
 
 def chain(**values: Any) -> Action:
@@ -76,7 +76,7 @@ GROWN = (vm(memory="16Gi", gpus=2), document("Disk", "scratch", {"vm": "trainer"
 LAN = document("Network", "training", {"via": "gpu-a", "cidr": "192.168.66.0/24"})
 
 REQUESTS = [
-    Trial(f"{kind} {seconds or ''} at {op}", SMALL, 0, strikes=(fault(op, kind, seconds=seconds),), mends=(CLEAR,), vms=1)
+    Trial(f"{kind} {seconds or ''} at {op}", SMALL, 0, strikes=(fault(op, kind, seconds=seconds),), recovery_goals=(CLEAR,), vms=1)
     for op in ("tasks.create", "disk.add")
     for kind, seconds in (
         ("slow", 20), ("slow", 50), ("time-out", 0), ("lost-reply", 0), ("late", 45), ("hang", 0), ("offline", 0),
@@ -85,11 +85,11 @@ REQUESTS = [
 ]  # fmt: skip
 REQUESTS += [
     Trial("refuse at tasks.create", SMALL, 1, "allocate gpu failed",
-          strikes=(fault("tasks.create", "refuse", text="allocate gpu failed"),), mends=(CLEAR,), vms=1),
+          strikes=(fault("tasks.create", "refuse", text="allocate gpu failed"),), recovery_goals=(CLEAR,), vms=1),
     Trial("refuse at disk.add", SMALL, 7, "no enough space",
-          strikes=(fault("disk.add", "refuse", text="mount directory:/data have no enough space"),), mends=(CLEAR,), vms=1),
+          strikes=(fault("disk.add", "refuse", text="mount directory:/data have no enough space"),), recovery_goals=(CLEAR,), vms=1),
     Trial("lists time out", (vm(),), 1, "list task timeout",
-          strikes=(fault("tasks.list", "time-out", times=99),), mends=(CLEAR,), vms=1),
+          strikes=(fault("tasks.list", "time-out", times=99),), recovery_goals=(CLEAR,), vms=1),
 ]  # fmt: skip
 
 POISON = {"task_id": OTHER, "desc": 'say "hello"', "rent_order": "112", "wallet": TENANT, "gpus": 0, "vnc_port": 60000}
@@ -101,18 +101,18 @@ NETWORK = [
     Trial("client node restart", SMALL, 0, strikes=(client("restart"),), after=15, vms=1),
     Trial("client node dies", SMALL, 0, strikes=(client("die"),), after=15, vms=1),
     Trial("leaked slots", (vm(),), 1, "create request session failed",
-          strikes=(client("leak", slots=1024),), mends=(client("restart"),), vms=1),
+          strikes=(client("leak", slots=1024),), recovery_goals=(client("restart"),), vms=1),
     Trial("GPU node restart while a VM is made", SMALL, 0, strikes=(node("restart"),), after=5, vms=1),
     Trial("GPU node restart in a window", GROWN, 0, before=SMALL, strikes=(node("restart"),), after=6, vms=1),
     Trial("GPU node dies in a window", GROWN, 0, before=SMALL, strikes=(node("die"),), after=6, vms=1),
     Trial("GPU node frozen while a VM is made", (vm(),), 1, "only a restart of the DBC service",
-          strikes=(fault("tasks.create", "freeze", seconds=33),), mends=(node("restart"),), vms=1),
+          strikes=(fault("tasks.create", "freeze", seconds=33),), recovery_goals=(node("restart"),), vms=1),
     Trial("GPU node frozen with a disk job", SMALL, 1, "failed after the node accepted it", before=(vm(),),
           strikes=(fault("disk.add", "freeze", seconds=33),), vms=1),
     Trial("GPU node frozen for a moment", SMALL, 0, before=(vm(),), strikes=(fault("disk.add", "freeze", seconds=12),),
           vms=1),
     Trial("poisoned list", (vm(),), 1, "response parse error",
-          strikes=(hand("occupy", **POISON),), mends=(hand("remove_vm", task_id=OTHER),), vms=1),
+          strikes=(hand("occupy", **POISON),), recovery_goals=(hand("remove_vm", task_id=OTHER),), vms=1),
     Trial("more than 31 LANs", (LAN, vm(network="training")), 0, world=gpu_node(lans=LANS), vms=1),
 ]  # fmt: skip
 
@@ -121,15 +121,15 @@ MOVED = (vm(memory="16Gi", ports={"ssh": 20500, "vnc": 20501}),)
 
 GUESTS = [
     Trial("no guest agent", (vm(),), 0, "the guest has no agent", world=gpu_node(guest={"agent": False}), vms=1),
-    Trial("no DHCP", (vm(),), 1, "create error", world=gpu_node(guest={"dhcp": False}), mends=(MENDED,), vms=1),
+    Trial("no DHCP", (vm(),), 1, "create error", world=gpu_node(guest={"dhcp": False}), recovery_goals=(MENDED,), vms=1),
     Trial("define rejected", (vm(),), 1, "create error", world=gpu_node(guest={"defines": False}),
-          mends=(MENDED, node("restart")), vms=1),
+          recovery_goals=(MENDED, node("restart")), vms=1),
     Trial("modify half applied", MOVED, 1, "defineXML failed", before=(vm(ports={"ssh": 20400, "vnc": 20401}),),
           strikes=(hand("set_guest", task_id="$vm", guest={"defines": False}),),
-          mends=(hand("set_guest", task_id="$vm"),), vms=1),
+          recovery_goals=(hand("set_guest", task_id="$vm"),), vms=1),
     Trial("mass destroy of running domains", (vm("one"), vm("two")), 1, "please try again in a minute",
           before=(vm("one"),), strikes=(hand("stranger", name="x", survives=True),),
-          mends=(hand("remove_domain", task_id="x"),), vms=2),
+          recovery_goals=(hand("remove_domain", task_id="x"),), vms=2),
 ]  # fmt: skip
 
 RENTED = {"112": {"renter": "tenant", "machine": NODE_ID}}
@@ -141,30 +141,30 @@ RENEWED_NODE = document(
 
 RENTALS = [
     Trial("resources taken", (vm(gpus=4),), 5, "4 GPUs are asked for, and 3 of 4 are free",
-          strikes=(hand("occupy", task_id=OTHER, gpus=1),), mends=(hand("remove_vm", task_id=OTHER),), vms=1),
+          strikes=(hand("occupy", task_id=OTHER, gpus=1),), recovery_goals=(hand("remove_vm", task_id=OTHER),), vms=1),
     Trial("resources taken in a window", GROWN, 7, "changed, could not be started", before=SMALL, after=6,
-          strikes=(hand("occupy", task_id=OTHER, gpus=4),), mends=(hand("remove_vm", task_id=OTHER),), vms=1),
+          strikes=(hand("occupy", task_id=OTHER, gpus=4),), recovery_goals=(hand("remove_vm", task_id=OTHER),), vms=1),
     Trial("rent expired", (vm(),), 4, "machine has already expired", before=(vm(),),
-          strikes=(chain(orders=EXPIRED),), mends=(chain(orders=RENTED),), wait=60, vms=1),
+          strikes=(chain(orders=EXPIRED),), recovery_goals=(chain(orders=RENTED),), wait=60, vms=1),
     Trial("rent renewed under another order", (RENEWED_NODE, vm()), 5, "keeps the VM under it", before=(vm(),),
           strikes=(chain(orders=RENEWED),), vms=1),
     Trial("chain unreachable", (vm(),), 4, "query machine_status failed",
-          strikes=(chain(reachable=False),), mends=(chain(reachable=True),), vms=1),
+          strikes=(chain(reachable=False),), recovery_goals=(chain(reachable=True),), vms=1),
     Trial("chain unreachable in a window", GROWN, 7, "changed, could not be started", before=SMALL, after=6,
-          strikes=(chain(reachable=False),), mends=(chain(reachable=True),), vms=1),
+          strikes=(chain(reachable=False),), recovery_goals=(chain(reachable=True),), vms=1),
     Trial("LAN cleaned up after three days", (LAN,), 0, before=(LAN,), strikes=(("/wait", {"seconds": 4 * 86_400}),)),
 ]  # fmt: skip
 
 IMAGE = document("Image", "torch", {"node": "gpu-a", "file": "torch.qcow2", "imageServer": "ID_1"})
-CENTRES = {
-    "imageCentres": [{"id": "ID_1", "images": [{"name": "ubuntu.qcow2"}, {"name": "torch.qcow2"}]}, {"id": "ID_2"}]
+IMAGE_SERVERS = {
+    "imageServers": [{"id": "ID_1", "images": [{"name": "ubuntu.qcow2"}, {"name": "torch.qcow2"}]}, {"id": "ID_2"}]
 }
 
 IMAGES = [
-    Trial("image centre unreachable", (IMAGE,), 1, "the image centre is empty, or cannot be reached", world=CENTRES,
-          strikes=(centre(reachable=False),), mends=(centre(reachable=True),)),
-    Trial("image centre freezing", (IMAGE,), 1, "list images timeout", world=CENTRES,
-          strikes=(centre(reachable=False, fail_seconds=600),), mends=(centre(reachable=True),)),
+    Trial("image server unreachable", (IMAGE,), 1, "the image server is empty, or cannot be reached", world=IMAGE_SERVERS,
+          strikes=(image_server(reachable=False),), recovery_goals=(image_server(reachable=True),)),
+    Trial("image server freezing", (IMAGE,), 1, "list images timeout", world=IMAGE_SERVERS,
+          strikes=(image_server(reachable=False, fail_seconds=600),), recovery_goals=(image_server(reachable=True),)),
 ]  # fmt: skip
 
 RACK = {"managers": [{"seed": MANAGER_SEED, "servers": servers(60), "maintenance": {"every": 0}}]}
@@ -191,12 +191,12 @@ BARE_METAL = [
           strikes=(manager("maintenance"),), background=True, wait=600),
     Trial("manager dies", REGISTERED, 1, "list bare metal timeout", world=RACK, strikes=(manager("die"),)),
     Trial("BMC unreachable", (INSTANCE,), 1, "Unable to establish LAN session", world=rented(reachable=False),
-          mends=(("/bmc", {**BMC, "reachable": True}),)),
+          recovery_goals=(("/bmc", {**BMC, "reachable": True}),)),
     Trial("BMC slow", (INSTANCE,), 0, world=rented(seconds=20)),
     Trial("BMC slower than the time-out", (INSTANCE,), 1, "bare metal power timeout", world=rented(seconds=45),
-          mends=(("/bmc", {**BMC, "seconds": 1}),)),
+          recovery_goals=(("/bmc", {**BMC, "seconds": 1}),)),
     Trial("BMC with a false success", (INSTANCE,), 1, "not a power status",
-          world=rented(failure="Unable to get Chassis Power Status"), mends=(("/bmc", {**BMC, "failure": ""}),)),
+          world=rented(failure="Unable to get Chassis Power Status"), recovery_goals=(("/bmc", {**BMC, "failure": ""}),)),
 ]  # fmt: skip
 
 TRIALS = [*REQUESTS, *NETWORK, *GUESTS, *RENTALS, *IMAGES, *BARE_METAL]

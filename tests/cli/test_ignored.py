@@ -39,7 +39,7 @@ OTHER: dict[str, Any] = {
 LAN = document("Network", "training", {"via": "gpu-a", "cidr": "192.168.66.0/24"})
 WORLD = {
     "gpuNodes": [{"id": NODE_ID, "gpus": 8, "images": [{"name": n} for n in ("ubuntu.qcow2", "win10.qcow2")]}],
-    "imageCentres": [{"id": "ID_1", "images": [{"name": "ubuntu.qcow2"}, {"name": "torch.qcow2"}]}, {"id": "ID_2"}],
+    "imageServers": [{"id": "ID_1", "images": [{"name": "ubuntu.qcow2"}, {"name": "torch.qcow2"}]}, {"id": "ID_2"}],
 }
 
 

@@ -13,7 +13,10 @@ from tests.projects import NODE_ID, Emulated, Result, document, project, vm
 OTHER = "441f631da912b2186a3ef0452430f139cf01641bf4e2dce07e06103d8d70e533"
 SECOND = document("Node", "gpu-b", {"id": OTHER, "identity": "tenant", "rentOrder": "113", "portRange": "20000-20010"})
 ORDERS = {"112": {"renter": "tenant", "machine": NODE_ID}, "113": {"renter": "tenant", "machine": OTHER}}
-CENTRES = [{"id": "ID_1", "images": [{"name": "ubuntu.qcow2"}, {"name": "base2.qcow2"}]}, {"id": "ID_2", "images": []}]
+IMAGE_SERVERS = [
+    {"id": "ID_1", "images": [{"name": "ubuntu.qcow2"}, {"name": "base2.qcow2"}]},
+    {"id": "ID_2", "images": []},
+]
 BASE = {"node": "gpu-b", "file": "base2.qcow2", "imageServer": "ID_1", "retain": False}
 SNAPSHOT = document("Snapshot", "snap", {"vm": "direct", "imageServer": "ID_1"})
 CLONE = document("Image", "clone", {"node": "gpu-b", "snapshot": "snap", "imageServer": "ID_1"})
@@ -31,7 +34,7 @@ def world(tmp_path: Path) -> Iterator[Callable[..., Emulated]]:
 
     def build(*documents: str) -> Emulated:
         nodes = [{"id": NODE_ID, "name": "a"}, {"id": OTHER, "name": "b", "gpus": 8}]
-        worlds: dict[str, Any] = {"gpuNodes": nodes, "orders": ORDERS, "imageCentres": CENTRES}
+        worlds: dict[str, Any] = {"gpuNodes": nodes, "orders": ORDERS, "imageServers": IMAGE_SERVERS}
         made.append(Emulated(project(tmp_path, SECOND, *documents), worlds))
         return made[-1]
 
@@ -136,7 +139,7 @@ def test_a_new_vm_cannot_use_an_image_that_goes(world: Callable[..., Emulated]) 
 def test_what_was_to_go_first_is_looked_for_right_before_the_file_is_deleted(
     world: Callable[..., Emulated], tmp_path: Path
 ) -> None:
-    from dbc_iac.kinds.image import ImageAbsent
+    from dbc_iac.kinds.images.image import ImageAbsent
 
     emulated = world(base(), DIRECT)
     converges(emulated)
@@ -213,9 +216,9 @@ def test_another_file_of_that_name_is_not_overwritten_under_a_vm(world: Callable
     write(emulated, base(retain=True), DIRECT)
     converges(emulated)
     assert emulated.run("state", "rm", "Image/base2", "--yes").code == 0
-    centre = emulated.network.centres.get("ID_1")
-    assert centre is not None
-    centre.files["base2.qcow2"].size += 5 * 1024**3
+    image_server = emulated.network.image_servers.get("ID_1")
+    assert image_server is not None
+    image_server.files["base2.qcow2"].size += 5 * 1024**3
     refused(emulated.run("plan", "--json"), "VirtualMachine/direct")
     write(emulated, base(retain=True))
     result = emulated.run("plan", "--json")

@@ -15,7 +15,7 @@ from tests.projects import NODE_ID, Emulated, document, project, vm
 OTHER = "441f631da912b2186a3ef0452430f139cf01641bf4e2dce07e06103d8d70e533"
 SECOND = document("Node", "gpu-b", {"id": OTHER, "identity": "tenant", "rentOrder": "113", "portRange": "20000-20010"})
 ORDERS = {"112": {"renter": "tenant", "machine": NODE_ID}, "113": {"renter": "tenant", "machine": OTHER}}
-CENTRES = [
+IMAGE_SERVERS = [
     {"id": "ID_1", "images": [{"name": "ubuntu.qcow2"}, {"name": "torch.qcow2", "size": 9_000_000_000}]},
     {"id": "ID_2", "images": [{"name": "old.qcow2"}]},
 ]
@@ -29,7 +29,7 @@ def world(tmp_path: Path) -> Iterator[Callable[..., Emulated]]:
 
     def build(*documents: str) -> Emulated:
         nodes = [{"id": NODE_ID, "name": "a"}, {"id": OTHER, "name": "b"}]
-        worlds: dict[str, Any] = {"gpuNodes": nodes, "orders": ORDERS, "imageCentres": CENTRES}
+        worlds: dict[str, Any] = {"gpuNodes": nodes, "orders": ORDERS, "imageServers": IMAGE_SERVERS}
         made.append(Emulated(project(tmp_path, *documents), worlds))
         return made[-1]
 
@@ -55,8 +55,8 @@ def files(emulated: Emulated, node: str = NODE_ID) -> dict[str, int]:
     return found
 
 
-def centre(emulated: Emulated, name: str) -> set[str]:
-    found = emulated.network.centres.get(name)
+def image_server(emulated: Emulated, name: str) -> set[str]:
+    found = emulated.network.image_servers.get(name)
     assert found is not None
     return set(found.files)
 
@@ -107,7 +107,7 @@ def test_a_vanished_image_is_fetched_again(world: Callable[..., Emulated]) -> No
 def test_refresh_fetches_again_and_is_refused_while_a_vm_uses_the_file(world: Callable[..., Emulated]) -> None:
     emulated = world(document("Image", "torch", IMAGE))
     converges(emulated)
-    emulated.network.centres.centres["ID_1"].files["torch.qcow2"].size = 8_000_000_000
+    emulated.network.image_servers.image_servers["ID_1"].files["torch.qcow2"].size = 8_000_000_000
     write(emulated, document("Image", "torch", {**IMAGE, "refresh": "2"}))
     converges(emulated)
     assert files(emulated)["/data/torch.qcow2"] == 8_000_000_000
@@ -138,23 +138,23 @@ def test_what_cannot_be_an_image_is_told_before_anything_is_sent(
     assert code in result.codes
 
 
-def test_a_file_that_leaves_the_centre_before_it_is_fetched_is_a_failure(
+def test_a_file_that_leaves_the_image_server_before_it_is_fetched_is_a_failure(
     world: Callable[..., Emulated], tmp_path: Path
 ) -> None:
     emulated = world(document("Image", "torch", IMAGE))
     file = str(tmp_path / "made.plan")
     assert emulated.run("plan", "-o", file).code == 0
-    emulated.network.centres.centres["ID_1"].files.pop("torch.qcow2")
+    emulated.network.image_servers.image_servers["ID_1"].files.pop("torch.qcow2")
     result = emulated.run("apply", file)
     assert result.code == 1
-    assert "torch.qcow2 is not in image centre ID_1" in result.err
+    assert "torch.qcow2 is not in image server ID_1" in result.err
 
 
-def test_an_empty_centre_is_unknown_not_absent(world: Callable[..., Emulated]) -> None:
+def test_an_empty_image_server_is_unknown_not_absent(world: Callable[..., Emulated]) -> None:
     export = document("ImageExport", "copy", {"node": "gpu-a", "file": "ubuntu.qcow2", "imageServer": "ID_2"})
     emulated = world(export)
     converges(emulated)
-    emulated.network.centres.centres["ID_2"].reachable = False
+    emulated.network.image_servers.image_servers["ID_2"].reachable = False
     result = emulated.run("plan", "--detailed-exitcode")
     assert result.code == 1
     assert "? ImageExport/copy  unknown" in result.out
@@ -165,18 +165,18 @@ def test_an_export_outlives_the_nodes_end_and_is_never_deleted(world: Callable[.
     emulated = world(export, vm())
     said = converges(emulated)
     assert "process may end when the upload ends" in said
-    assert "ubuntu.qcow2" in centre(emulated, "ID_2")
+    assert "ubuntu.qcow2" in image_server(emulated, "ID_2")
     [machine] = emulated.vms.values()
     assert machine["domain"] == "running"
     write(emulated, vm())
     plan = emulated.run("plan", "--json").json
     assert [c["reasons"][-1] for c in plan["changes"] if c["action"] == "forget"] == [
-        "the file stays in the image centre: nothing can delete it there"
+        "the file stays in the image server: nothing can delete it there"
     ]
 
 
-def test_a_clone_is_sent_on_to_another_centre(world: Callable[..., Emulated]) -> None:
-    """The node lists it only with the centre that it came from."""
+def test_a_clone_is_sent_on_to_another_image_server(world: Callable[..., Emulated]) -> None:
+    """The node lists it only with the image server that it came from."""
     emulated = world(vm())
     converges(emulated)
     clone = {"node": "gpu-b", "snapshot": "base", "imageServer": "ID_2"}
@@ -185,18 +185,18 @@ def test_a_clone_is_sent_on_to_another_centre(world: Callable[..., Emulated]) ->
     kinds = (("Image", "root", root), ("Image", "clone", clone), ("ImageExport", "sent", sent))
     write(emulated, SECOND, vm(), document("Snapshot", "base", SNAPSHOT), *(document(*one) for one in kinds))
     converges(emulated)
-    assert centre(emulated, "ID_2") - {"old.qcow2"} <= centre(emulated, "ID_1")
+    assert image_server(emulated, "ID_2") - {"old.qcow2"} <= image_server(emulated, "ID_1")
 
 
 def test_a_snapshot_is_fetched_from_where_it_is_sent(world: Callable[..., Emulated]) -> None:
     clone = {"node": "gpu-b", "snapshot": "base", "imageServer": "ID_1"}
     emulated = world(SECOND, vm(), document("Snapshot", "base", SNAPSHOT), document("Image", "clone", clone))
     result = emulated.run("validate", "--json")
-    assert (result.code, result.codes) == (3, ["other-centre"])
+    assert (result.code, result.codes) == (3, ["other-image-server"])
 
 
 def test_the_whole_life_of_a_snapshot(world: Callable[..., Emulated]) -> None:
-    """Taken in the VM's one window, proved in the centre, cloned on another node, archived, taken anew by its trigger."""
+    """Taken in the VM's one window, proved in the image server, cloned on another node, archived, taken anew by its trigger."""
     emulated = world(vm())
     converges(emulated)
     clone = {"node": "gpu-b", "snapshot": "base", "imageServer": "ID_2"}
@@ -211,24 +211,24 @@ def test_the_whole_life_of_a_snapshot(world: Callable[..., Emulated]) -> None:
     plan = emulated.run("plan", "--json").json
     assert [s["address"] for s in plan["steps"] if s["kind"] == "window"] == ["VirtualMachine/trainer"]
     converges(emulated)
-    [taken] = centre(emulated, "ID_2") - {"old.qcow2"}
+    [taken] = image_server(emulated, "ID_2") - {"old.qcow2"}
     assert f"/data/{taken}" in files(emulated, OTHER)
     [cloned] = emulated.network.nodes[OTHER].truth()["vms"].values()
     assert cloned["image_name"] == taken
     # The VM is replaced: its snapshot's record goes, the file stays, nothing else changes.
     write(emulated, vm(gpus=2, image="win10.qcow2", os="windows", ports={"rdp": "auto", "vnc": "auto"}), *everything)
     converges(emulated)
-    assert centre(emulated, "ID_2") == {"old.qcow2", taken}
+    assert image_server(emulated, "ID_2") == {"old.qcow2", taken}
     # A new trigger: a new snapshot of the new VM, a new clone, and the VM made from it is made anew.
     everything[1] = document("Snapshot", "base", {**SNAPSHOT, "trigger": "2"})
     write(emulated, vm(gpus=2, image="win10.qcow2", os="windows", ports={"rdp": "auto", "vnc": "auto"}), *everything)
     converges(emulated)
-    [again] = centre(emulated, "ID_2") - {"old.qcow2", taken}
+    [again] = image_server(emulated, "ID_2") - {"old.qcow2", taken}
     [cloned] = emulated.network.nodes[OTHER].truth()["vms"].values()
     assert cloned["image_name"] == again
     assert emulated.run("destroy", "--yes").code == 0
     assert emulated.left == 0
-    assert centre(emulated, "ID_2") == {"old.qcow2", taken, again}
+    assert image_server(emulated, "ID_2") == {"old.qcow2", taken, again}
 
 
 @pytest.mark.parametrize("kind", ["time-out", "lost-reply", "drop", "late"])
@@ -251,7 +251,7 @@ def test_faults_neither_double_nor_lose(world: Callable[..., Emulated], op: str,
 def test_a_vm_whose_snapshot_is_uploading_is_deleted_only_after_it(world: Callable[..., Emulated]) -> None:
     emulated = world(vm())
     converges(emulated)
-    emulated.network.centres.centres["ID_2"].bytes_per_second = 1000.0
+    emulated.network.image_servers.image_servers["ID_2"].bytes_per_second = 1000.0
     write(emulated, vm(), document("Snapshot", "base", SNAPSHOT))
     first = emulated.run("apply", "--yes", "--wait-timeout", "60")
     assert first.code == 7, first.out + first.err
@@ -295,7 +295,7 @@ def test_a_snapshot_that_was_taken_again_is_found_when_state_is_lost(world: Call
     ]
     assert [s for s in plan["steps"] if s["kind"] == "window"] == []
     converges(emulated)
-    assert len(centre(emulated, "ID_2")) == 3
+    assert len(image_server(emulated, "ID_2")) == 3
 
 
 def test_an_export_waits_for_all_else_on_its_machine_since_the_node_ends_with_it(

@@ -286,6 +286,6 @@ def test_an_image_is_not_overwritten_under_an_adopted_vm(emulated: Emulated) -> 
     write(emulated, image, vm(ports=PORTS, image="torch"))
     applied(emulated)
     lose_state(emulated)
-    emulated.network.centres.centres["ID_1"].files["torch.qcow2"].size *= 2
+    emulated.network.image_servers.image_servers["ID_1"].files["torch.qcow2"].size *= 2
     refused = emulated.run("apply", "--yes", "--json", "--allow-data-loss")
     assert (refused.code, [c for c in refused.codes if c != "state-empty"]) == (5, ["image-in-use"]), refused.err

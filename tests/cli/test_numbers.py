@@ -9,7 +9,7 @@ import pytest
 from click.types import FloatParamType, IntParamType
 
 from dbc_iac.cli.options import Number
-from tests.cli.test_usage import COMMANDS
+from tests.cli.test_command_examples import COMMANDS
 from tests.projects import Emulated, Project, project, vm
 
 NUMERIC = [

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dbc_iac.kinds.reader import Reader, Unreadable
+from dbc_iac.kinds.framework.cached_reader import CachedReader, Unreadable
 from tests.projects import PROJECT, Emulated, document, project, vm
 
 LAN = document("Network", "lan", {"name": "trainnet", "via": "gpu-a", "cidr": "192.168.66.0/24"})
@@ -71,7 +71,7 @@ def test_what_cannot_be_read_is_not_taken_for_absent(emulated: Emulated, monkeyp
     async def unread(*_: object) -> Unreadable:
         return Unreadable("no answer")
 
-    monkeypatch.setattr(Reader, "vm", unread)
+    monkeypatch.setattr(CachedReader, "vm", unread)
     one = emulated.run("output", "login")
     assert (one.code, one.out) == (1, "")
     assert "error[unreadable]: VirtualMachine/trainer cannot be read: no answer" in one.err

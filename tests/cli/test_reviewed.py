@@ -71,7 +71,7 @@ def test_what_is_let_go_by_a_reviewed_plan_may_be_there(world: Callable[..., Emu
 def test_a_reviewed_plan_takes_in_what_is_there_already(world: Callable[..., Emulated]) -> None:
     """An image is looked for where its document fetches it from, though no state knows it."""
     image = document("Image", "torch", {"node": "gpu-a", "file": "ubuntu.qcow2", "imageServer": "ID_1"})
-    emulated = world(image, imageCentres=[{"id": "ID_1", "images": [{"name": "ubuntu.qcow2"}]}])
+    emulated = world(image, imageServers=[{"id": "ID_1", "images": [{"name": "ubuntu.qcow2"}]}])
     file = planned(emulated)
     result = emulated.run("apply", file)
     assert result.code == 0, result.err

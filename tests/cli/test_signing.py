@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dbc_iac.api.keys import Sr25519Key, public_key_of, verify
+from dbc_iac.api.auth.keys import Sr25519Key, public_key_of, verify
 from dbc_iac.api.secret import SecretText
 from dbc_iac.emulator.authority import Session
 from tests.api.support import nonce, session_id, signed_texts

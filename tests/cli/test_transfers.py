@@ -13,7 +13,7 @@ from tests.projects import NODE_ID, Emulated, Result, document, project, vm
 
 SIZE = 700_448_768
 """Of big.qcow2: 668Mi."""
-CENTRES = [
+IMAGE_SERVERS = [
     {"id": "ID_1", "images": [{"name": "ubuntu.qcow2"}, {"name": "big.qcow2", "size": SIZE}], "bytesPerSecond": 1e7},
     {"id": "ID_2", "images": [{"name": "old.qcow2"}], "bytesPerSecond": 1e7},
 ]
@@ -29,7 +29,9 @@ def world(tmp_path: Path) -> Iterator[Callable[..., Emulated]]:
 
     def build(*documents: str, **node: Any) -> Emulated:
         made.append(
-            Emulated(project(tmp_path, *documents), {"imageCentres": CENTRES, "gpuNodes": [{"id": NODE_ID, **node}]})
+            Emulated(
+                project(tmp_path, *documents), {"imageServers": IMAGE_SERVERS, "gpuNodes": [{"id": NODE_ID, **node}]}
+            )
         )
         return made[-1]
 
@@ -42,9 +44,9 @@ def write(emulated: Emulated, *documents: str) -> None:
     project(emulated.project.directory, *documents, environ=emulated.project.environ)
 
 
-def breaks(emulated: Emulated, op: str, how: str = "fault", centre: str = "ID_1") -> None:
+def breaks(emulated: Emulated, op: str, how: str = "fault", image_server: str = "ID_1") -> None:
     """The next transfer breaks off after a quarter: by a fault, or because the image server dies and comes back."""
-    server = emulated.network.centres.centres[centre]
+    server = emulated.network.image_servers.image_servers[image_server]
     if how == "fault":
         emulated.network.faults.add(FaultSpec.model_validate({"op": op, "kind": "break"}))
         return
@@ -57,7 +59,7 @@ def stored(emulated: Emulated, place: str, name: str) -> int | None:
     if place == "node":
         found: dict[str, int] = emulated.network.nodes[NODE_ID].truth()["files"]
         return found.get(f"/data/{name}")
-    file = emulated.network.centres.centres[place].files.get(name)
+    file = emulated.network.image_servers.image_servers[place].files.get(name)
     return file.size if file is not None else None
 
 
@@ -131,7 +133,7 @@ def test_a_file_that_was_cut_is_completed(world: Callable[..., Emulated], place:
     if place == "node":
         emulated.admin.put_file("/data/big.qcow2", 163_000_000)
     else:
-        emulated.network.centres.centres[place].files["ubuntu.qcow2"].size = 163_000_000
+        emulated.network.image_servers.image_servers[place].files["ubuntu.qcow2"].size = 163_000_000
     shown = plan(emulated)
     assert shown.code == 2
     assert "it has 155.45Mi of " in shown.out
@@ -143,7 +145,7 @@ def test_a_file_that_was_cut_is_completed(world: Callable[..., Emulated], place:
 def test_another_version_in_the_image_server_changes_nothing_and_is_told(world: Callable[..., Emulated]) -> None:
     emulated = world(BIG, vm(image="big"))
     apply(emulated)
-    emulated.network.centres.centres["ID_1"].files["big.qcow2"].size += 1_000_000
+    emulated.network.image_servers.image_servers["ID_1"].files["big.qcow2"].size += 1_000_000
     shown = plan(emulated)
     assert shown.code == 0, shown.out
     assert "ID_1 has another version of it (668.95Mi; the copy has 668Mi)" in shown.out
@@ -153,7 +155,7 @@ def test_sizes_that_cannot_be_seen_prove_nothing(world: Callable[..., Emulated])
     emulated = world(BIG)
     apply(emulated)
     emulated.admin.put_file("/data/big.qcow2", 163_000_000)
-    emulated.network.centres.centres["ID_1"].reachable = False
+    emulated.network.image_servers.image_servers["ID_1"].reachable = False
     assert plan(emulated).code == 0
 
 
@@ -185,7 +187,7 @@ def test_what_broke_off_goes_with_its_document_where_it_is_not_retained(world: C
 def test_a_snapshot_whose_image_server_died_is_sent_again(world: Callable[..., Emulated]) -> None:
     emulated = world(vm())
     apply(emulated)
-    server = emulated.network.centres.centres["ID_2"]
+    server = emulated.network.image_servers.image_servers["ID_2"]
     server.bytes_per_second = 5e4
     write(emulated, vm(), SNAPSHOT)
     began = emulated.loop.time()

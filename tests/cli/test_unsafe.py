@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dbc_iac.api.fields import UnsafeWireValue
+from dbc_iac.api.wire_types import UnsafeWireValue
 from dbc_iac.kinds.virtual_machine.goals import VmModified
 from tests.cli.test_fields import SERVER, applied, bare_metal
 from tests.cli.test_instances import SERVER_ID, WORLD

@@ -15,7 +15,7 @@ from tests.projects import NODE_ID, Emulated, document, project, vm
 NO_SPACE = "mount directory:/mnt have no enough space"
 WORLD: dict[str, Any] = {
     "gpuNodes": [{"id": NODE_ID, "data": [{"path": "/data"}, {"path": "/mnt"}]}],
-    "imageCentres": [{"id": "ID_1", "images": [{"name": "ubuntu.qcow2"}]}, {"id": "ID_2"}],
+    "imageServers": [{"id": "ID_1", "images": [{"name": "ubuntu.qcow2"}]}, {"id": "ID_2"}],
 }
 PORTS = {"ssh": 20100, "vnc": 20101}
 

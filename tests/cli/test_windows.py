@@ -195,7 +195,7 @@ SNAPSHOT = document("Snapshot", "first", {"vm": "trainer", "imageServer": "ID_2"
 def test_a_vm_that_is_never_to_be_offline_is_powered_off_for_nothing(
     make: Callable[..., Emulated], tmp_path: Path, documents: list[str], place: str
 ) -> None:
-    emulated = make(NEVER, DISK, imageCentres=[{"id": "ID_1"}, {"id": "ID_2"}])
+    emulated = make(NEVER, DISK, imageServers=[{"id": "ID_1"}, {"id": "ID_2"}])
     project(tmp_path, *documents, environ=emulated.project.environ)
     result = emulated.run("plan", "--json")
     assert (result.code, result.codes) == (5, ["offline-never"]), result.err

@@ -35,7 +35,7 @@ class Trial:
     strikes: tuple[Action, ...] = ()
     after: float = 0.0
     background: bool = False
-    mends: tuple[Action, ...] = ()
+    recovery_goals: tuple[Action, ...] = ()
     wait: float = 3600.0
     vms: int | None = None
 
@@ -59,7 +59,7 @@ class Trial:
         assert met.code == self.code, told
         assert self.said in told
         assert "Traceback" not in told
-        for action in self.mends:
+        for action in self.recovery_goals:
             emulated.loop.run_until_complete(act(emulated, action))
         emulated.settle(self.wait)
         converges(emulated)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dbc_iac.cli.virtual import close_loop, virtual_loop
+from dbc_iac.cli.virtual_clock import close_loop, virtual_loop
 from dbc_iac.emulator import Network, WorldSpec
 from dbc_iac.emulator.bare_metal.manager import ManagerProcess
 from dbc_iac.emulator.http.answer import Dropped, Response

@@ -138,7 +138,9 @@ def test_files_of_the_nodes_own_making_lie_on_an_image() -> None:
     copy = files.get("/data/copy.qcow2")
     assert copy is not None
     assert (copy.virtual_size, copy.base) == (99, "")
-    assert made.centres.centres["ID_1"].files["snap_1_20240101000000_vda.qcow2"].base == "/data/ubuntu.qcow2"
+    assert (
+        made.image_servers.image_servers["ID_1"].files["snap_1_20240101000000_vda.qcow2"].base == "/data/ubuntu.qcow2"
+    )
 
 
 def test_a_lan_may_be_another_nodes_and_a_guest_slow() -> None:

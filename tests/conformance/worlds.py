@@ -30,7 +30,7 @@ def world_of(line: Mapping[str, Any]) -> dict[str, Any]:
         "restartSeconds": 0,
         "clients": [{"name": name, "id": node["node_id"], "hostOf": host} for name, node in clients.items()],
         "wallets": [{"name": name, **_wallet(wallet)} for name, wallet in line.get("wallets", {}).items()],
-        "imageCentres": [
+        "imageServers": [
             {"id": key, "images": [_image(line, image) for image in _images(line).get(key, [])]}
             for key in line.get("image_servers_of_client", [])
         ],

@@ -10,7 +10,7 @@ from typing import Any
 
 import sr25519
 
-from dbc_iac.cli.virtual import close_loop, virtual_loop
+from dbc_iac.cli.virtual_clock import close_loop, virtual_loop
 from dbc_iac.emulator import Network, WorldSpec
 from dbc_iac.emulator.crypto import address, node_id_of
 

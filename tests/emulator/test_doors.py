@@ -53,7 +53,7 @@ def test_the_door_changes_the_chain_and_makes_faults() -> None:
     run(test)
 
 
-def test_the_door_moves_bmcs_centres_deeplinks_and_processes() -> None:
+def test_the_door_moves_bmcs_image_servers_deeplinks_and_processes() -> None:
     async def test() -> None:
         front = Front(BARE_METAL)
         admin = Admin(front.network)
@@ -61,7 +61,7 @@ def test_the_door_moves_bmcs_centres_deeplinks_and_processes() -> None:
         assert (await front.post("/bare_metal/power", front.mine(SERVER_ID, command="status")))[1][1].endswith("on")
         await admin.act("/deeplink", {"ip": "198.51.100.1", "device_id": "9", "device_password": "p"})
         assert (await front.post("/deeplink", front.mine(SERVER_ID)))[1][0] == 0
-        await admin.act("/centre", {"id": "ID_1", "reachable": False, "fail_seconds": 600})
+        await admin.act("/image server", {"id": "ID_1", "reachable": False, "fail_seconds": 600})
         frozen = asyncio.ensure_future(
             front.post("/images", {**front.body(None), "additional": {"image_server": "ID_1"}})
         )
@@ -88,7 +88,7 @@ def test_the_door_moves_bmcs_centres_deeplinks_and_processes() -> None:
         ("/vm", {"id": NODE_ID, "do": "change_vm", "with": {"task_id": "none"}}, "there is no none"),
         ("/vm", {"id": NODE_ID, "do": "change_vm", "with": {}}, "missing 1 required positional argument"),
         ("/bmc", {"host": "h"}, "there is no BMC at h:623"),
-        ("/centre", {"id": "ID_9"}, "there is no ID_9"),
+        ("/image server", {"id": "ID_9"}, "there is no ID_9"),
     ],
 )
 def test_mistakes_at_the_door_are_told(path: str, values: dict[str, Any], text: str) -> None:

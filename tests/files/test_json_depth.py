@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dbc_iac.values import MOST_DEPTH, load_json
+from dbc_iac.json import MOST_DEPTH, load_json
 
 
 @pytest.mark.parametrize("opening", ["[", '{"a":'])

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from dbc_iac.diagnostics import DiagnosticError, Diagnostics
 from dbc_iac.kinds import models
-from dbc_iac.manifest.document import Reader
 from dbc_iac.manifest.evaluation import Flaw, evaluate
-from dbc_iac.manifest.marks import Marks
-from dbc_iac.manifest.template import Templates
+from dbc_iac.manifest.expand import Expander
+from dbc_iac.manifest.source_map import SourceMap
+from dbc_iac.manifest.templates import Templates
 from dbc_iac.manifest.yaml import read_yaml
 from tests.projects import PROJECT, project
 
@@ -50,7 +50,7 @@ def test_an_explicit_tag_and_a_number_without_measure_are_text(text: str, value:
 
 def rendered(text: str, **variables: Any) -> tuple[Any, list[str]]:
     found = Diagnostics()
-    return Templates({"var": variables}).render(text, Marks(), found), [d.code for d in found]
+    return Templates({"var": variables}).render(text, SourceMap(), found), [d.code for d in found]
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_any_document_gives_resources_or_diagnostics(value: dict[str, Any], kind
         [read] = read_yaml(json.dumps(value, ensure_ascii=True).encode(), "m.yaml")
     except DiagnosticError:
         return
-    resources = list(Reader(models(), {"var": {}}, found).read(read))
+    resources = list(Expander(models(), {"var": {}}, found).read(read))
     assert bool(resources) != bool(found.errors) or value.get("forEach") is not None
 
 

@@ -36,16 +36,16 @@ def test_a_wrong_spec_gets_its_diagnostic(tmp_path: Path, changed: dict[str, str
 )
 def test_templates_mean_what_jinja_says(text: str, value: object) -> None:
     from dbc_iac.diagnostics import Diagnostics
-    from dbc_iac.manifest.marks import Marks
-    from dbc_iac.manifest.template import Templates
+    from dbc_iac.manifest.source_map import SourceMap
+    from dbc_iac.manifest.templates import Templates
 
-    assert Templates({}).render(text, Marks(), Diagnostics()) == value
+    assert Templates({}).render(text, SourceMap(), Diagnostics()) == value
 
 
 @pytest.mark.parametrize("markup", ["", " {{ 'b' }}", " {% if true %}b{% endif %}"])
 @pytest.mark.parametrize("text", ["echo ${#HOME}", "echo ${#HOME} ${X%#}", "a {# b", "{# c #}8", "${#a[@]} #} {#"])
 def test_no_part_of_a_text_is_taken_for_a_comment(text: str, markup: str) -> None:
-    from dbc_iac.manifest.template import Templates
+    from dbc_iac.manifest.templates import Templates
 
     assert Templates({}).evaluated(f"{text}{markup}") == f"{text}{' b' if markup else ''}"
 

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from dbc_iac.diagnostics import DiagnosticError
-from dbc_iac.manifest.secret import SecretRef, SecretResolver
+from dbc_iac.manifest.secrets import SecretRef, SecretResolver
 from tests.projects import project, vm
 
 PYTHON = sys.executable

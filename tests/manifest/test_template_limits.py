@@ -14,10 +14,10 @@ import pytest
 
 from dbc_iac.diagnostics import DiagnosticError, Diagnostics
 from dbc_iac.manifest import template_process
-from dbc_iac.manifest.marks import Marks
 from dbc_iac.manifest.numbers import IntegerText, NumberText
-from dbc_iac.manifest.template import Templates, misread
+from dbc_iac.manifest.source_map import SourceMap
 from dbc_iac.manifest.template_process import Ask
+from dbc_iac.manifest.templates import Templates, misread
 from tests.projects import SEED, project, vm
 
 LONG = "{{ ([range(1000) | list] * 900) | sum(start=[]) | length }}"
@@ -33,7 +33,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def problems(text: str) -> list[str]:
     found = Diagnostics()
-    assert Templates({}).render({"a": "{{ 1 }}", "b": text}, Marks(), found) == {"a": 1, "b": None}
+    assert Templates({}).render({"a": "{{ 1 }}", "b": text}, SourceMap(), found) == {"a": 1, "b": None}
     return [d.summary for d in found]
 
 
@@ -64,7 +64,7 @@ def test_a_template_that_fills_the_memory_is_refused() -> None:
 
 def test_the_texts_after_one_that_was_ended_are_rendered(short: None) -> None:
     found = Diagnostics()
-    assert Templates({}).render([LONG, "{{ 2 }}"], Marks(), found) == [None, 2]
+    assert Templates({}).render([LONG, "{{ 2 }}"], SourceMap(), found) == [None, 2]
 
 
 def test_all_templates_of_a_project_share_a_limit(short: None) -> None:
@@ -72,7 +72,7 @@ def test_all_templates_of_a_project_share_a_limit(short: None) -> None:
     templates = Templates({})
     templates._names.left = 0.01
     with pytest.raises(DiagnosticError):
-        templates.render([NESTED] + ["{{ 2 }}"] * 3, Marks(), found)
+        templates.render([NESTED] + ["{{ 2 }}"] * 3, SourceMap(), found)
     assert [d.code for d in found] == ["template"]
     assert templates.answers([Ask("text", "{{ 2 }}")])[0].problem
 
@@ -94,7 +94,7 @@ def test_a_project_without_templates_starts_no_process(tmp_path: Path, monkeypat
 
 def test_numbers_keep_the_text_that_they_were_written_as() -> None:
     values = Templates({"var": {"n": IntegerText("0x1F"), "f": NumberText("1.10")}}).render(
-        ["{{ var.n }}", "{{ var.f }}", "v{{ var.f }}", "{{ var.n + 1 }}"], Marks(), Diagnostics()
+        ["{{ var.n }}", "{{ var.f }}", "v{{ var.f }}", "{{ var.n + 1 }}"], SourceMap(), Diagnostics()
     )
     assert [getattr(values[0], "text", None), getattr(values[1], "text", None)] == ["0x1F", "1.10"]
     assert values[2:] == ["v1.10", 32]
@@ -103,7 +103,7 @@ def test_numbers_keep_the_text_that_they_were_written_as() -> None:
 @pytest.mark.parametrize("key", ["\\0integer", "\\0number"])
 def test_a_template_cannot_give_what_the_answer_uses_for_itself(key: str) -> None:
     found = Diagnostics()
-    assert Templates({}).render("{{ {'" + key + "': 'x'} }}", Marks(), found) is None
+    assert Templates({}).render("{{ {'" + key + "': 'x'} }}", SourceMap(), found) is None
     assert [d.code for d in found] == ["template"]
 
 

@@ -13,26 +13,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from dbc_iac.api import wire
-from dbc_iac.api.fields import INT32, segment
+from dbc_iac.api import requests
 from dbc_iac.api.secret import SecretText
+from dbc_iac.api.wire_types import INT32, segment
 from dbc_iac.kinds import kinds
-from dbc_iac.kinds.spec import SpecField
-from tests.api.test_wire import SERVER, VM
+from dbc_iac.kinds.framework.spec import SpecField
+from tests.api.test_requests import SERVER, VM
 
 Sent = Callable[[Any], object]
 
 
 def create(**given: Any) -> object:
-    return wire.CreateVm(**{**VM, **given})
+    return requests.CreateVm(**{**VM, **given})
 
 
 def modify(**given: Any) -> object:
-    return wire.ModifyVm(**{"new_public_ip": "", **given})
+    return requests.ModifyVm(**{"new_public_ip": "", **given})
 
 
 def entry(**given: Any) -> object:
-    return wire.BareMetalEntry(**{**SERVER, **given}), wire.BareMetalChange(**given)
+    return requests.BareMetalEntry(**{**SERVER, **given}), requests.BareMetalChange(**given)
 
 
 SENT: Mapping[str, Sent | None] = {
@@ -43,7 +43,7 @@ SENT: Mapping[str, Sent | None] = {
     "VirtualMachine.gpus": lambda v: (create(gpu_count=v), modify(new_gpu_count=v)),
     "VirtualMachine.cpus": lambda v: (create(cpu_cores=v), modify(new_cpu_cores=v)),
     "VirtualMachine.memory": lambda v: (create(mem_size=v), modify(new_mem_size=v)),
-    "VirtualMachine.dataDisk.size": lambda v: (create(disk_size=v), wire.DiskResize(disk="vdb", add_gib=v)),
+    "VirtualMachine.dataDisk.size": lambda v: (create(disk_size=v), requests.DiskResize(disk="vdb", add_gib=v)),
     "VirtualMachine.dataDisk.file": lambda v: create(data_file_name=v),
     "VirtualMachine.ports.ssh": lambda v: v == "auto" or (create(ssh_port=v), modify(new_ssh_port=v)),
     "VirtualMachine.ports.rdp": lambda v: v == "auto" or (create(rdp_port=v), modify(new_rdp_port=v)),
@@ -53,20 +53,20 @@ SENT: Mapping[str, Sent | None] = {
     "VirtualMachine.multicast": lambda v: create(multicast=v),
     "VirtualMachine.firewall": lambda v: (create(network_filters=v), modify(new_network_filters=v)),
     "VirtualMachine.nicModel": lambda v: v == "virtio" or create(interface_model_type=v),
-    "VirtualMachine.login.username": lambda v: wire.SetPassword(username=v, password=SecretText("x")),
-    "VirtualMachine.login.password": lambda v: wire.SetPassword(username="dbc", password=SecretText(v)),
+    "VirtualMachine.login.username": lambda v: requests.SetPassword(username=v, password=SecretText("x")),
+    "VirtualMachine.login.password": lambda v: requests.SetPassword(username="dbc", password=SecretText(v)),
     "VirtualMachine.id": lambda v: segment("task id", v),
-    "Disk.size": lambda v: wire.DiskAdd(size_gib=v, mount_dir="/data"),
-    "Disk.hostDir": lambda v: wire.DiskAdd(size_gib=1, mount_dir=v),
+    "Disk.size": lambda v: requests.DiskAdd(size_gib=v, mount_dir="/data"),
+    "Disk.hostDir": lambda v: requests.DiskAdd(size_gib=1, mount_dir=v),
     "Network.name": None,  # its document's own check: see the table
-    "Network.cidr": lambda v: wire.LanCreate(network_name="training", ip_cidr=v),
-    "Snapshot.name": lambda v: (wire.SnapshotCreate(snapshot_name=v, image_server="a"), segment("snapshot", v)),
-    "Snapshot.description": lambda v: wire.SnapshotCreate(snapshot_name="a", image_server="a", desc=f"{v} [{'m' * 250}]"),
-    "Snapshot.imageServer": lambda v: wire.SnapshotCreate(snapshot_name="a", image_server=v),
-    "Image.file": lambda v: not v.endswith(".qcow2") or wire.ImageDelete(image_filename=v),
-    "Image.imageServer": lambda v: wire.ImageDownload(image_filename="a.qcow2", image_server=v),
-    "ImageExport.file": lambda v: wire.ImageUpload(image_filename=f"/data/{v}", image_server="a"),
-    "ImageExport.imageServer": lambda v: wire.ImageUpload(image_filename="/data/a.qcow2", image_server=v),
+    "Network.cidr": lambda v: requests.LanCreate(network_name="training", ip_cidr=v),
+    "Snapshot.name": lambda v: (requests.SnapshotCreate(snapshot_name=v, image_server="a"), segment("snapshot", v)),
+    "Snapshot.description": lambda v: requests.SnapshotCreate(snapshot_name="a", image_server="a", desc=f"{v} [{'m' * 250}]"),
+    "Snapshot.imageServer": lambda v: requests.SnapshotCreate(snapshot_name="a", image_server=v),
+    "Image.file": lambda v: not v.endswith(".qcow2") or requests.ImageDelete(image_filename=v),
+    "Image.imageServer": lambda v: requests.ImageDownload(image_filename="a.qcow2", image_server=v),
+    "ImageExport.file": lambda v: requests.ImageUpload(image_filename=f"/data/{v}", image_server="a"),
+    "ImageExport.imageServer": lambda v: requests.ImageUpload(image_filename="/data/a.qcow2", image_server=v),
     "BareMetalServer.uuid": lambda v: entry(uuid=v),
     "BareMetalServer.ip": lambda v: entry(ip=v),
     "BareMetalServer.os": lambda v: entry(os=v),
@@ -75,7 +75,7 @@ SENT: Mapping[str, Sent | None] = {
     "BareMetalServer.ipmi.port": lambda v: entry(ipmi_port=v),
     "BareMetalServer.ipmi.username": lambda v: entry(ipmi_username=v),
     "BareMetalServer.ipmi.password": lambda v: entry(ipmi_password=SecretText(v)),
-    "BareMetalInstance.deeplink.password": lambda v: wire.DeeplinkPassword(device_password=SecretText(v)),
+    "BareMetalInstance.deeplink.password": lambda v: requests.DeeplinkPassword(device_password=SecretText(v)),
 }  # fmt: skip
 NEVER_SENT_IN_A_BODY = {
     "dependsOn", "lifecycle", "timeouts", "node", "vm", "network", "external", "manager", "server", "snapshot", "via",

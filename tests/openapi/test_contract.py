@@ -14,8 +14,8 @@ from typing import Any, Literal
 import pytest
 from openapi_spec_validator import validate
 
-from dbc_iac.api import wire
-from dbc_iac.api.credentials import (
+from dbc_iac.api import requests
+from dbc_iac.api.auth.credentials import (
     Credentials,
     MultisigCredentials,
     NodeKeyCredentials,
@@ -23,8 +23,8 @@ from dbc_iac.api.credentials import (
     WalletCredentials,
 )
 from dbc_iac.api.endpoints import ALL, Endpoint
-from dbc_iac.api.fields import Body
 from dbc_iac.api.secret import SecretText
+from dbc_iac.api.wire_types import Body
 from dbc_iac.emulator.gpu.node import OPERATIONS
 from dbc_iac.emulator.http import relay
 from dbc_iac.emulator.http.answer import Response
@@ -107,31 +107,31 @@ def test_a_request_that_is_none_is_found(uri: str, changed: dict[str, Any]) -> N
 
 
 SAMPLES: dict[Any, Any] = {
-    wire.CreateVm: wire.CreateVm(
+    requests.CreateVm: requests.CreateVm(
         task_id=TASK, image_name="a.qcow2", gpu_count=1, cpu_cores=1, mem_size=1, vnc_port=5900,
         ssh_port=20001, rdp_port=20002, disk_size=20, bios_mode="uefi", custom_port=("tcp,1:2",), multicast=("239.0.0.1:1",),
         network_filters=("in,tcp,22,0.0.0.0/0,accept",), interface_model_type="e1000", network_name="trainnet",
     ),
-    wire.ModifyVm: wire.ModifyVm(
+    requests.ModifyVm: requests.ModifyVm(
         new_public_ip="", new_ssh_port=1, new_custom_port=(), new_network_filters=(), new_mem_size=8
     ),
-    wire.SetPassword: wire.SetPassword(username="dbc", password=SecretText("canary")),
-    wire.DiskResize: wire.DiskResize(disk="vdb", add_gib=5),
-    wire.DiskAdd: wire.DiskAdd(size_gib=5, mount_dir="/data"),
-    wire.DiskDelete: wire.DiskDelete(disk="vdb"),
-    wire.LanCreate: wire.LanCreate(network_name="trainnet", ip_cidr="192.168.66.0/24"),
-    wire.BareMetalEntry: wire.BareMetalEntry(
+    requests.SetPassword: requests.SetPassword(username="dbc", password=SecretText("canary")),
+    requests.DiskResize: requests.DiskResize(disk="vdb", add_gib=5),
+    requests.DiskAdd: requests.DiskAdd(size_gib=5, mount_dir="/data"),
+    requests.DiskDelete: requests.DiskDelete(disk="vdb"),
+    requests.LanCreate: requests.LanCreate(network_name="trainnet", ip_cidr="192.168.66.0/24"),
+    requests.BareMetalEntry: requests.BareMetalEntry(
         uuid="ab-1", ip="1.2.3.4", ipmi_hostname="h", ipmi_username="u", ipmi_password=SecretText("canary"), ipmi_port=623
     ),
-    wire.BareMetalChange: wire.BareMetalChange(desc="x", ipmi_port=623),
-    wire.SnapshotCreate: wire.SnapshotCreate(snapshot_name="s1", image_server="ID_1", desc="d"),
-    wire.ImageCentre: wire.ImageCentre(image_server="ID_1"),
-    wire.ImageDownload: wire.ImageDownload(image_filename="a.qcow2", image_server="ID_1"),
-    wire.ImageUpload: wire.ImageUpload(image_filename="/data/a.qcow2", image_server="ID_1"),
-    wire.ImageTransfer: wire.ImageTransfer(image_filename="a.qcow2"),
-    wire.ImageDelete: wire.ImageDelete(image_filename="a.qcow2"),
-    wire.MonitorServers: wire.MonitorServers(servers=("1.2.3.4:10051",)),
-    wire.DeeplinkPassword: wire.DeeplinkPassword(device_password=SecretText("canary")),
+    requests.BareMetalChange: requests.BareMetalChange(desc="x", ipmi_port=623),
+    requests.SnapshotCreate: requests.SnapshotCreate(snapshot_name="s1", image_server="ID_1", desc="d"),
+    requests.ImageServerFiles: requests.ImageServerFiles(image_server="ID_1"),
+    requests.ImageDownload: requests.ImageDownload(image_filename="a.qcow2", image_server="ID_1"),
+    requests.ImageUpload: requests.ImageUpload(image_filename="/data/a.qcow2", image_server="ID_1"),
+    requests.ImageTransfer: requests.ImageTransfer(image_filename="a.qcow2"),
+    requests.ImageDelete: requests.ImageDelete(image_filename="a.qcow2"),
+    requests.MonitorServers: requests.MonitorServers(servers=("1.2.3.4:10051",)),
+    requests.DeeplinkPassword: requests.DeeplinkPassword(device_password=SecretText("canary")),
 }  # fmt: skip
 TEXTS = {"task_id": TASK, "node_id": NODE, "node_id_or_uuid": "ab-1", "name": "trainnet"}
 RENTER, SIGNER = SessionCredentials(SecretText("id"), SecretText("sign")), WalletCredentials(key("tenant"))

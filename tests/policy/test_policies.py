@@ -17,7 +17,7 @@ from dbc_iac.plan.model import Action, Change
 from dbc_iac.policy.evaluation import evaluate, unsound
 from dbc_iac.policy.exposure import open_to_world
 from tests.projects import PROJECT, Emulated, project, vm
-from tests.report.plans import plan
+from tests.views.plans import plan
 
 EXAMPLES = yaml.safe_load((Path(__file__).parents[2] / "examples/policies.yaml").read_text())
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)

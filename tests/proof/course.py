@@ -203,9 +203,9 @@ class Course(Losing):
             vm_name = name.rstrip("0123456789")
             asked = sorted(s for s, of in wanted.snapshots.items() if of == vm_name)
             assert set(there) <= set(asked) if vm_name in self.replaced else sorted(there) == asked
-        centre = self.emulated.network.centres.get("ID_2")
-        assert centre is not None
-        assert not wanted.export or "win10.qcow2" in centre.files
+        image_server = self.emulated.network.image_servers.get("ID_2")
+        assert image_server is not None
+        assert not wanted.export or "win10.qcow2" in image_server.files
 
     def _release(self) -> None:
         for one in self.held:

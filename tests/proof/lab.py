@@ -41,7 +41,7 @@ WORLD: dict[str, Any] = {
             "lans": [{"networkName": "theirs1", "ipCidr": "10.9.0.0/24", "wallet": "another-renter"}],
         }
     ],
-    "imageCentres": [{"id": "ID_1", "images": [{"name": "ubuntu.qcow2"}, {"name": "torch.qcow2"}]}, {"id": "ID_2"}],
+    "imageServers": [{"id": "ID_1", "images": [{"name": "ubuntu.qcow2"}, {"name": "torch.qcow2"}]}, {"id": "ID_2"}],
     "managers": [{"seed": MANAGER_SEED, "servers": [OTHER_SERVER], "maintenance": {"every": 0, "first": 1e9}}],
     "machines": {NODE_ID: {"renter": "tenant"}, SERVER_ID: {"renter": "tenant"}},
     "bmcs": [{"host": "192.168.0.1"}, {"host": "192.168.0.9", "password": "canaryipmi"}],

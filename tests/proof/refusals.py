@@ -14,7 +14,7 @@ TENANT = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY"
 """The address of the wallet that the emulated tenant has."""
 RENTAL = {"renter": "tenant", "machine": NODE_ID}
 PART: dict[str, Any] = {"orders": {"112": RENTAL | {"gpus": [0]}}}
-CENTRE: dict[str, Any] = {"imageCentres": [{"id": "ID_1", "images": [{"name": "torch.qcow2"}]}]}
+IMAGE_SERVER: dict[str, Any] = {"imageServers": [{"id": "ID_1", "images": [{"name": "torch.qcow2"}]}]}
 RACK = document("BareMetalManager", "rack", {"id": MANAGER_ID, "identity": "owner"})
 PART2: dict[str, Any] = {"orders": {"112": RENTAL | {"gpus": [0, 1]}}}
 ROOMS: dict[str, Any] = {"gpuNodes": [{"id": NODE_ID, "room": "a"}, {"id": SECOND_ID, "room": "b"}], "orders": BOTH}
@@ -105,9 +105,9 @@ PREDICTED = [
     Refusal("mount directory:… have no enough space", "thin-space", (vm(), document("Disk", "scratch", {"vm": "trainer", "size": "99Ti"})),
             exit_code=0, spoken=False),
     mistaken("pxe not support disk", PXE, document("Disk", "scratch", {"vm": "net", "size": "5Gi"}), code="ignored-by-node"),
-    mistaken("task have no disk", PXE, document("Snapshot", "first", {"vm": "net", "imageServer": "ID_1"}), code="ignored-by-node", **CENTRE),
-    Refusal("image_server not exist", "unknown-image-server", (image(imageServer="ID_9"),), world=CENTRE),
-    Refusal("image:… not exist", "node-would-refuse", (image(file="torhc.qcow2"),), world=CENTRE, spoken=False),
+    mistaken("task have no disk", PXE, document("Snapshot", "first", {"vm": "net", "imageServer": "ID_1"}), code="ignored-by-node", **IMAGE_SERVER),
+    Refusal("image_server not exist", "unknown-image-server", (image(imageServer="ID_9"),), world=IMAGE_SERVER),
+    Refusal("image:… not exist", "node-would-refuse", (image(file="torhc.qcow2"),), world=IMAGE_SERVER, spoken=False),
     Refusal("image file is in downloading or uploading, please try again later", "image-in-use", (image(refresh="2"), vm(image="torch")),
-            before=(image(), vm(image="torch")), world=CENTRE, spoken=False),
+            before=(image(), vm(image="torch")), world=IMAGE_SERVER, spoken=False),
 ]  # fmt: skip

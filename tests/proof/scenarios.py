@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tests.cli.test_faults import (
+from tests.cli.test_faults import (  # fmt: skip
     BMC,
-    CENTRES,
     CLEAR,
     GROWN,
     IMAGE,
+    IMAGE_SERVERS,
     INSTANCE,
     LANS,
     MOVED,
@@ -23,15 +23,15 @@ from tests.cli.test_faults import (
     RENTED,
     SERVER_ID,
     SMALL,
-    centre,
     chain,
     client,
     fault,
     gpu_node,
     hand,
+    image_server,
     node,
     rented,
-)  # fmt: skip
+)
 from tests.projects import NODE_ID, UID, document, vm
 from tests.proof.ends import Point
 from tests.proof.play import APPLIED, CONVERGES, EMPTY, Act, Put, Run, Scenario, Step, There, Unset, Wait, Write
@@ -86,12 +86,12 @@ SCENARIOS = [
     row(8, "more than 31 LANs", Write((LAN, vm(network="training"))), *CONVERGES, There(1), world=gpu_node(lans=LANS)),
     row(8, "more than 51 orders, ours not among those that are told", Write((vm(),)), *CONVERGES, There(1),
             Write((vm(cpus=8),)), Run("plan", 0), world={"orders": MANY_ORDERS}),
-    row(9, "the image centre freezes whoever asks", Write((IMAGE, vm())), Act(centre(reachable=False, fail_seconds=600)),
-            Run("apply --yes", 7, said=("VirtualMachine/trainer",)), There(1), Act(centre(reachable=True)), Wait(1200),
-            *CONVERGES, world=CENTRES),
-    row(9, "the image centre is down", Write((IMAGE, vm())), Act(centre(reachable=False)),
-            Run("apply --yes", 7, said=("the image centre is empty, or cannot be reached", "VirtualMachine/trainer")),
-            There(1), Act(centre(reachable=True)), *CONVERGES, world=CENTRES),
+    row(9, "the image server freezes whoever asks", Write((IMAGE, vm())), Act(image_server(reachable=False, fail_seconds=600)),
+            Run("apply --yes", 7, said=("VirtualMachine/trainer",)), There(1), Act(image_server(reachable=True)), Wait(1200),
+            *CONVERGES, world=IMAGE_SERVERS),
+    row(9, "the image server is down", Write((IMAGE, vm())), Act(image_server(reachable=False)),
+            Run("apply --yes", 7, said=("the image server is empty, or cannot be reached", "VirtualMachine/trainer")),
+            There(1), Act(image_server(reachable=True)), *CONVERGES, world=IMAGE_SERVERS),
     row(10, "one of two clients does not know the node", Put("dbc-iac.yaml", "5050\"}}", "5050\"}, second: {url: \"http://127.0.0.1:5051\"}}"),
             Write((vm(),)), Act(fault("*", "offline", times=999, client="default")), *CONVERGES, There(1), world={"clients": ["default", "second"]}),
     row(10, "no client knows the node", Write((vm(),)), APPLIED, Act(fault("*", "offline", times=999)),
@@ -153,7 +153,7 @@ SCENARIOS = [
     row(26, "a job does not wait for what is made", Write(SMALL), Run("apply --yes --no-wait", 7, said=("still",)), Wait(900),
             *CONVERGES, There(1, disks=(20, 20, 50)), world=gpu_node(guest={"bootSeconds": 600})),
     row(27, "the clock of the runner jumps", elsewhere=("tests.state.test_backends:test_a_lease_is_taken_over_after_its_end_only",)),
-    row(28, "a session is for ever", elsewhere=("tests.cli.test_day2_wallet:test_a_third_party_can_use_the_session",)),
+    row(28, "a session is for ever", elsewhere=("tests.cli.test_ops_wallet:test_a_third_party_can_use_the_session",)),
     row(29, "another stops our VM", Write((vm(),)), APPLIED, Act(hand("power_off", task_id="$vm")), Run("drift", 2, said=("power: on -> off",)),
             *CONVERGES, There(1)),
     row(30, "proxies of the environment are ignored", elsewhere=("tests.api.test_transport:test_proxies_of_the_environment_are_ignored",)),

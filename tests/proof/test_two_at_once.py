@@ -68,10 +68,10 @@ def test_of_two_states_that_want_one_port_the_second_is_refused(tmp_path: Path) 
 
 
 IMAGE = document("Image", "torch", {"node": "gpu-a", "file": "torch.qcow2", "imageServer": "ID_1"})
-CENTRE = {"imageCentres": [{"id": "ID_1", "images": [{"name": "torch.qcow2"}]}]}
+IMAGE_SERVER = {"imageServers": [{"id": "ID_1", "images": [{"name": "torch.qcow2"}]}]}
 
 
-@pytest.mark.parametrize(("claimed", "world"), [(LAN, {}), (IMAGE, CENTRE)], ids=["lan", "image"])
+@pytest.mark.parametrize(("claimed", "world"), [(LAN, {}), (IMAGE, IMAGE_SERVER)], ids=["lan", "image"])
 def test_of_two_states_that_claim_one_object_the_second_says_so(
     tmp_path: Path, claimed: str, world: dict[str, Any]
 ) -> None:
@@ -96,8 +96,8 @@ LENT = document("Image", "torch", {"node": "gpu-a", "file": "torch.qcow2", "imag
 EXTERNAL = document("Network", "training", {"via": "gpu-a", "external": True})
 CLAIMED: dict[str, tuple[str, dict[str, Any], list[str]]] = {
     "lan": (LAN, {}, ["adopted"]),
-    "image that goes with its document": (LENT, CENTRE, ["adopted"]),
-    "image that stays": (IMAGE, CENTRE, []),
+    "image that goes with its document": (LENT, IMAGE_SERVER, ["adopted"]),
+    "image that stays": (IMAGE, IMAGE_SERVER, []),
 }
 
 

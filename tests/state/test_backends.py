@@ -12,11 +12,11 @@ from uuid import uuid4
 import pytest
 
 from dbc_iac.diagnostics import DiagnosticError, ExitCode
+from dbc_iac.json import Json
 from dbc_iac.state import State, Store
 from dbc_iac.state.backends.backend import Backend, LeaseLostError, MovedError
 from dbc_iac.state.backends.http import HttpBackend
 from dbc_iac.state.backends.objectstore import ObjectStoreBackend, object_store
-from dbc_iac.values import Json
 from tests.state.places import PLACES, Place
 from tests.state.servers import rclone, s3
 

@@ -16,12 +16,12 @@ from dbc_iac.diagnostics import DiagnosticError
 from dbc_iac.state import Store
 from dbc_iac.state.backends.local import LocalBackend
 from dbc_iac.state.encryption import (
+    EncryptedBackend,
+    KeyReader,
     Keyring,
     Passphrase,
     Private,
-    Reader,
     Recipient,
-    SealedBackend,
     SecretKey,
     Writes,
     public_of,
@@ -38,13 +38,13 @@ CANARY = "canary-name"
 HOLDER = {"command": "apply"}
 
 
-def for_both(writer: SecretText) -> list[Reader]:
+def for_both(writer: SecretText) -> list[KeyReader]:
     return [Recipient(WRITES, writer), Recipient(PUBLIC, writer)]
 
 
 def store(directory: Path, keys: Keyring | None = None, writes: Writes = Writes.SEALED, stack: str = "main") -> Store:
     inner = LocalBackend(directory, stack)
-    return Store(SealedBackend(inner, keys or Keyring([KEY]), stack, writes), stack)
+    return Store(EncryptedBackend(inner, keys or Keyring([KEY]), stack, writes), stack)
 
 
 def begun(directory: Path, keys: Keyring | None = None, stack: str = "main") -> Store:
@@ -78,7 +78,7 @@ def test_its_readers_open_it(tmp_path: Path, name: str) -> None:
     assert CANARY.encode() not in everything.replace(b"lock", b"")
 
 
-def strangers() -> Iterator[tuple[str, Reader]]:
+def strangers() -> Iterator[tuple[str, KeyReader]]:
     yield "key", OTHER
     yield "passphrase", Passphrase(SecretText("wrong horse"))
     yield "private key", Private(SecretText("33" * 32))
@@ -86,7 +86,7 @@ def strangers() -> Iterator[tuple[str, Reader]]:
 
 @pytest.mark.parametrize("written", [KEY, Passphrase(SecretText("correct horse")), Recipient(PUBLIC, PRIVATE)])
 @pytest.mark.parametrize("name", [name for name, _ in strangers()])
-def test_nobody_else_does(tmp_path: Path, written: Reader, name: str) -> None:
+def test_nobody_else_does(tmp_path: Path, written: KeyReader, name: str) -> None:
     begun(tmp_path, Keyring([written]))
     with pytest.raises(DiagnosticError) as refused:
         store(tmp_path, Keyring([dict(strangers())[name]])).read()
@@ -307,7 +307,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
 
 def test_every_place_keeps_it(place: Place) -> None:
     def sealed() -> Store:
-        return Store(SealedBackend(place.open(), Keyring([KEY]), "main"), "main")
+        return Store(EncryptedBackend(place.open(), Keyring([KEY]), "main"), "main")
 
     first = sealed()
     with first.locked(HOLDER):

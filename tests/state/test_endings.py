@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from dbc_iac.diagnostics import DiagnosticError, ExitCode
-from dbc_iac.state import Binding, Intent, LocalStore, State
+from dbc_iac.state import Binding, LocalStore, PendingOperation, State
 from dbc_iac.state.files import Files
 
 VM = Binding(address="VirtualMachine/a", kind="VirtualMachine", id="id1", generation=1)
-CREATE = Intent(number=1, address=VM.address, goal="vm", id="id1", generation=1, call_class="keyed", creates=True)
-GROW = Intent(number=2, address="Disk/d", goal="size", id="/d", generation=1, call_class="blind")
+CREATE = PendingOperation(
+    number=1, address=VM.address, goal="vm", id="id1", generation=1, call_class="keyed", creates=True
+)
+GROW = PendingOperation(number=2, address="Disk/d", goal="size", id="/d", generation=1, call_class="blind")
 
 
 class ProcessEndedError(Exception):

@@ -10,9 +10,9 @@ from uuid import uuid4
 import pytest
 
 from dbc_iac.diagnostics import DiagnosticError, ExitCode
+from dbc_iac.json import Json
 from dbc_iac.state.backends.http import PARTS, HttpBackend
 from dbc_iac.state.backends.http_client import HttpDocuments
-from dbc_iac.values import Json
 from tests.projects import PROJECT, Emulated, project, vm
 from tests.proof.test_two_at_once import Meanwhile, never
 from tests.state.places import Clock

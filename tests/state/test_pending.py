@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dbc_iac.emulator import FaultSpec
-from dbc_iac.state import Binding, Intent, State, fold
+from dbc_iac.state import Binding, PendingOperation, State, fold
 from tests.projects import Emulated, document, project, vm
 
 EMPTY = State(lineage="l", project="lab", uid="0" * 32, stack="main")
@@ -19,7 +19,7 @@ BEGIN = {"type": "begin", "serial": 0, "plan": "", "owner": {}}
 
 
 def intent(number: int, generation: int, *, creates: bool = True) -> dict[str, Any]:
-    made = Intent(
+    made = PendingOperation(
         number=number,
         address="VirtualMachine/a",
         goal="vm-exists" if creates else "vm-cpus",

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import DiagnosticError, ExitCode
-from dbc_iac.state import Binding, Intent, LocalStore, State, fold, lock, owner
+from dbc_iac.state import Binding, LocalStore, PendingOperation, State, fold, lock, owner
 
 EMPTY = State(lineage="l", project="lab", uid="0" * 32, stack="main")
 
@@ -22,12 +22,12 @@ def binding(address: str = "VirtualMachine/a", generation: int = 1, **more: Any)
     return Binding(address=address, kind=address.partition("/")[0], id=f"id{generation}", generation=generation, **more)
 
 
-def intent(number: int, address: str = "VirtualMachine/a", generation: int = 1, **more: Any) -> Intent:
+def intent(number: int, address: str = "VirtualMachine/a", generation: int = 1, **more: Any) -> PendingOperation:
     made = {"goal": "vm-exists", "id": f"id{generation}", "call_class": "keyed", "creates": True, **more}
-    return Intent(number=number, address=address, generation=generation, **made)
+    return PendingOperation(number=number, address=address, generation=generation, **made)
 
 
-def record_intent(i: Intent) -> dict[str, Any]:
+def record_intent(i: PendingOperation) -> dict[str, Any]:
     return {"type": "intent", "intent": i.model_dump(mode="json", by_alias=True)}
 
 

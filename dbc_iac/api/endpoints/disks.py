@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dbc_iac.api import reading
-from dbc_iac.api.calls import CallClass
+from dbc_iac.api import responses
 from dbc_iac.api.endpoints.endpoint import Call, acknowledged, endpoint
+from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Outcome, decoded
-from dbc_iac.api.reading import DiskEntry
-from dbc_iac.api.wire import DiskAdd, DiskDelete, DiskResize
+from dbc_iac.api.requests import DiskAdd, DiskDelete, DiskResize
+from dbc_iac.api.responses import DiskEntry
 
 
 @endpoint("/disk/list/{task_id}", CallClass.READ)
 async def list_disks(call: Call, task_id: str) -> Outcome[tuple[DiskEntry, ...]]:
     """All disks of a VM, with sizes that are rounded above 1 TiB. Does not check whose VM it is."""
-    return decoded(await call(task_id=task_id), reading.disk_entries)
+    return decoded(await call(task_id=task_id), responses.disk_entries)
 
 
 @endpoint("/disk/resize/{task_id}", CallClass.BLIND)

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
-from dbc_iac.api.calls import CallClass
 from dbc_iac.api.channel import Channel
-from dbc_iac.api.fields import Body, UnsafeWireValue, segment
+from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Outcome, ShapeError
+from dbc_iac.api.wire_types import Body, UnsafeWireValue, segment
 
 _OTHER_CALLS = frozenset(
     ["/tasks/start", "/lan/create", "/lan/delete"]

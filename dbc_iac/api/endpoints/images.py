@@ -1,44 +1,44 @@
-"""Image files of nodes and centres: `/images`. Ids of centres are local to the client node that is asked."""
+"""Image files of nodes and image servers: `/images`. Ids of image servers are local to the client node that is asked."""
 
 from __future__ import annotations
 
-from dbc_iac.api import storage
-from dbc_iac.api.calls import CallClass
+from dbc_iac.api import storage_responses
 from dbc_iac.api.endpoints.endpoint import Asks, Call, acknowledged, endpoint
+from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Outcome, decoded
-from dbc_iac.api.storage import Progress, StoredImage
-from dbc_iac.api.wire import ImageCentre, ImageDelete, ImageDownload, ImageTransfer, ImageUpload
+from dbc_iac.api.requests import ImageDelete, ImageDownload, ImageServerFiles, ImageTransfer, ImageUpload
+from dbc_iac.api.storage_responses import Progress, StoredImage
 
 
 @endpoint("/images/servers", CallClass.READ, Asks.CLIENT_NODE)
 async def list_image_servers(call: Call) -> Outcome[tuple[str, ...]]:
-    """The ids of the image centres that the client node is configured with."""
-    return decoded(await call(), storage.image_servers)
+    """The ids of the image servers that the client node is configured with."""
+    return decoded(await call(), storage_responses.image_servers)
 
 
 @endpoint("/images", CallClass.READ, Asks.CLIENT_NODE)
-async def list_centre_images(call: Call, body: ImageCentre) -> Outcome[tuple[StoredImage, ...]]:
-    """A centre's files. Nothing found is Unknown; a dead centre can freeze the client node."""
-    return decoded(await call(body), storage.centre_images)
+async def list_image_server_files(call: Call, body: ImageServerFiles) -> Outcome[tuple[StoredImage, ...]]:
+    """An image server's files. Nothing found is Unknown; a dead image server can freeze the client node."""
+    return decoded(await call(body), storage_responses.image_server_files)
 
 
 @endpoint("/images", CallClass.READ, Asks.ANYONE)
-async def list_node_images(call: Call, body: ImageCentre | None = None) -> Outcome[tuple[StoredImage, ...]]:
+async def list_node_images(call: Call, body: ImageServerFiles | None = None) -> Outcome[tuple[StoredImage, ...]]:
     """Files in the node's `/data`: not those with `data` in the name nor those of running VMs; those made from another
-    image only when they are also in the centre that is given."""
-    return decoded(await call(body), storage.stored_images)
+    image only when they are also in the image server that is given."""
+    return decoded(await call(body), storage_responses.stored_images)
 
 
 @endpoint("/images/download", CallClass.IDEMPOTENT)
 async def download_image(call: Call, body: ImageDownload) -> Outcome[None]:
-    """Begin a transfer from a centre to the node. Overwrites a file of the same name, in use or not."""
+    """Begin a transfer from an image server to the node. Overwrites a file of the same name, in use or not."""
     return decoded(await call(body), acknowledged)
 
 
 @endpoint("/images/downloadprogress", CallClass.READ)
 async def download_progress(call: Call, body: ImageTransfer) -> Outcome[Progress]:
     """How far a download is; `done` also when it failed or never began."""
-    return decoded(await call(body), storage.progress)
+    return decoded(await call(body), storage_responses.progress)
 
 
 @endpoint("/images/download_stop", CallClass.IDEMPOTENT)
@@ -49,14 +49,14 @@ async def stop_download(call: Call, body: ImageTransfer) -> Outcome[None]:
 
 @endpoint("/images/upload", CallClass.IDEMPOTENT)
 async def upload_image(call: Call, body: ImageUpload) -> Outcome[None]:
-    """Begin a transfer from the node to a centre. Overwrites a file of the same name."""
+    """Begin a transfer from the node to an image server. Overwrites a file of the same name."""
     return decoded(await call(body), acknowledged)
 
 
 @endpoint("/images/uploadprogress", CallClass.READ)
 async def upload_progress(call: Call, body: ImageTransfer) -> Outcome[Progress]:
     """Uploads are known by their absolute path only: by a file name this says `done` at once."""
-    return decoded(await call(body), storage.progress)
+    return decoded(await call(body), storage_responses.progress)
 
 
 @endpoint("/images/upload_stop", CallClass.IDEMPOTENT)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dbc_iac.api import reading
-from dbc_iac.api.calls import CallClass
+from dbc_iac.api import responses
+from dbc_iac.api.auth.credentials import SessionCredentials
+from dbc_iac.api.auth.signable import SessionId
 from dbc_iac.api.channel import session_id_of
-from dbc_iac.api.credentials import SessionCredentials
+from dbc_iac.api.decode import members, text, texts
 from dbc_iac.api.endpoints.endpoint import Asks, Call, acknowledged, endpoint
+from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Outcome, decoded
-from dbc_iac.api.reading import NodeHardware, NodeListing, Peer, RentOrder
-from dbc_iac.api.shape import members, text, texts
-from dbc_iac.api.signable import SessionId
-from dbc_iac.api.wire import MonitorServers
+from dbc_iac.api.requests import MonitorServers
+from dbc_iac.api.responses import NodeHardware, NodeListing, Peer, RentOrder
 
 RENT_ORDERS_CAP = 51
 """The target shows no more, and does not say so."""
@@ -26,31 +26,31 @@ async def client_version(call: Call) -> Outcome[str]:
 @endpoint("/peers/active", CallClass.READ, Asks.CLIENT_NODE)
 async def active_peers(call: Call) -> Outcome[tuple[Peer, ...]]:
     """At most 50 of the peers that the client node is connected to."""
-    return decoded(await call(), reading.peers)
+    return decoded(await call(), responses.peers)
 
 
 @endpoint("/peers/global", CallClass.READ, Asks.CLIENT_NODE)
 async def global_peers(call: Call) -> Outcome[tuple[Peer, ...]]:
     """At most 50 of the peers that the client node knows."""
-    return decoded(await call(), reading.peers)
+    return decoded(await call(), responses.peers)
 
 
 @endpoint("/peers/lan", CallClass.READ, Asks.CLIENT_NODE)
 async def lan_peers(call: Call) -> Outcome[tuple[Peer, ...]]:
     """At most 51 of the peers in the client node's own network."""
-    return decoded(await call(), reading.peers)
+    return decoded(await call(), responses.peers)
 
 
 @endpoint("/mining_nodes", CallClass.READ, Asks.CLIENT_NODE)
 async def list_nodes(call: Call) -> Outcome[tuple[NodeListing, ...]]:
     """The GPU nodes that the client node has heard of in the last 300 s."""
-    return decoded(await call(), lambda value: reading.node_listings(value, "mining_nodes"))
+    return decoded(await call(), lambda value: responses.node_listings(value, "mining_nodes"))
 
 
 @endpoint("/mining_nodes", CallClass.READ, Asks.ANYONE)
 async def node_hardware(call: Call) -> Outcome[NodeHardware]:
     """What a GPU node has and what of it is free."""
-    return decoded(await call(), reading.node_hardware)
+    return decoded(await call(), responses.node_hardware)
 
 
 @endpoint("/mining_nodes/session_id", CallClass.IDEMPOTENT, Asks.SIGNED)
@@ -74,7 +74,7 @@ async def free_memory(call: Call) -> Outcome[None]:
 @endpoint("/rent_orders", CallClass.READ, Asks.ANYONE)
 async def rent_orders(call: Call) -> Outcome[tuple[RentOrder, ...]]:
     """The orders in the target's cache, which only authorised calls fill: list VMs first. See RENT_ORDERS_CAP."""
-    return decoded(await call(), reading.rent_orders)
+    return decoded(await call(), responses.rent_orders)
 
 
 @endpoint("/monitor", CallClass.READ)

@@ -1,19 +1,19 @@
-"""Snapshots: `/snapshot`. Exports of the system disk to an image centre; names are not unique to the node."""
+"""Snapshots: `/snapshot`. Exports of the system disk to an image server; names are not unique to the node."""
 
 from __future__ import annotations
 
-from dbc_iac.api import storage
-from dbc_iac.api.calls import CallClass
+from dbc_iac.api import storage_responses
 from dbc_iac.api.endpoints.endpoint import Call, acknowledged, endpoint
+from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Done, Outcome, RefusalKind, Refused, ShapeError, decoded
-from dbc_iac.api.storage import SnapshotView
-from dbc_iac.api.wire import SnapshotCreate
+from dbc_iac.api.requests import SnapshotCreate
+from dbc_iac.api.storage_responses import SnapshotView
 
 
 @endpoint("/snapshot/list/{task_id}", CallClass.READ)
 async def list_snapshots(call: Call, task_id: str) -> Outcome[tuple[SnapshotView, ...]]:
     """A VM's snapshots in order of creation; none for a VM that does not exist."""
-    return decoded(await call(task_id=task_id), storage.snapshot_views)
+    return decoded(await call(task_id=task_id), storage_responses.snapshot_views)
 
 
 @endpoint("/snapshot/list/{task_id}/{name}", CallClass.READ)
@@ -24,7 +24,7 @@ async def snapshot(call: Call, task_id: str, name: str) -> Outcome[SnapshotView 
         return Done(None)
 
     def decode(value: object) -> SnapshotView | None:
-        view = storage.snapshot_view(value)
+        view = storage_responses.snapshot_view(value)
         if view.name != name:
             raise ShapeError("details of another snapshot")
         return view
@@ -40,5 +40,5 @@ async def create_snapshot(call: Call, task_id: str, body: SnapshotCreate) -> Out
 
 @endpoint("/snapshot/delete/{task_id}/{name}", CallClass.KEYED)
 async def delete_snapshot(call: Call, task_id: str, name: str) -> Outcome[None]:
-    """Delete the oldest of that name; the copy in the centre stays. While one is `creating` it ends the node."""
+    """Delete the oldest of that name; the copy in the image server stays. While one is `creating` it ends the node."""
     return decoded(await call(task_id=task_id, name=name), acknowledged)

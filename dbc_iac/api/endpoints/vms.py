@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from dbc_iac.api import reading
-from dbc_iac.api.calls import CallClass
+from dbc_iac.api import responses
+from dbc_iac.api.decode import members, text
 from dbc_iac.api.endpoints.endpoint import Call, acknowledged, endpoint
+from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Done, Outcome, RefusalKind, Refused, ShapeError, decoded
-from dbc_iac.api.reading import VmDetails, VmSummary
-from dbc_iac.api.shape import members, text
-from dbc_iac.api.wire import CreateVm, ModifyVm, SetPassword
+from dbc_iac.api.requests import CreateVm, ModifyVm, SetPassword
+from dbc_iac.api.responses import VmDetails, VmSummary
 
 _NEXT_BOOT = "some changes will take effect on the next boot"
 
@@ -21,7 +21,7 @@ _NEXT_BOOT = "some changes will take effect on the next boot"
 @endpoint("/tasks", CallClass.READ)
 async def list_vms(call: Call) -> Outcome[tuple[VmSummary, ...]]:
     """All VMs of the wallet on the target, over all its orders: what is not in it does not exist for the wallet."""
-    return decoded(await call(), reading.vm_summaries)
+    return decoded(await call(), responses.vm_summaries)
 
 
 @endpoint("/tasks/{task_id}", CallClass.READ)
@@ -32,7 +32,7 @@ async def vm_details(call: Call, task_id: str) -> Outcome[VmDetails | None]:
         return Done(None)
 
     def decode(value: object) -> VmDetails | None:
-        details = reading.vm_details(value)
+        details = responses.vm_details(value)
         if details.task_id != task_id:
             raise ShapeError("details of another VM")
         return details
@@ -126,4 +126,4 @@ async def vm_logs(
 ) -> Outcome[tuple[str, ...]]:
     """The node's own notes on the VM, oldest first, passwords taken out. At most 99 lines and 8 KiB."""
     query = f"?flag={flag}&line_num={min(max(lines, 1), 99)}"
-    return decoded(await call(task_id=task_id, query=query), reading.log_lines)
+    return decoded(await call(task_id=task_id, query=query), responses.log_lines)

@@ -1,12 +1,12 @@
-"""Requests about images of a node: lists, downloads, uploads, delete. Files of `/data` and what the centres have.
+"""Requests about images of a node: lists, downloads, uploads, delete. Files of `/data` and what the image servers have.
 
 Nothing is checked for use: a download overwrites a base image, a delete removes it.
 """
 
 from __future__ import annotations
 
-from dbc_iac.emulator.gpu.centres import ImageCentre
 from dbc_iac.emulator.gpu.ctext import text_of
+from dbc_iac.emulator.gpu.image_servers import ImageServer
 from dbc_iac.emulator.gpu.machine import Machine
 from dbc_iac.emulator.gpu.paste import OK, Refused, array, fields, spaced, tight
 from dbc_iac.emulator.gpu.request import Caller, NodeRequest
@@ -26,8 +26,8 @@ async def show(machine: Machine, caller: Caller | None, request: NodeRequest) ->
     return spaced(array(fields({"image_name:": name, "image_size": format_bytes(size)}) for name, size in images))
 
 
-async def share_images(machine: Machine, centre_id: str) -> list[tuple[str, int]]:
-    """Names and bytes: files without a base, and those with one that the centre has too; none of a running VM."""
+async def share_images(machine: Machine, image_server_id: str) -> list[tuple[str, int]]:
+    """Names and bytes: files without a base, and those with one that the image server has too; none of a running VM."""
     used = _names_in_use(machine)
     plain, based = [], set()
     for name, file in machine.files.in_directory("/data"):
@@ -37,11 +37,11 @@ async def share_images(machine: Machine, centre_id: str) -> list[tuple[str, int]
             based.add(name)
         else:
             plain.append((name, file.size))
-    centre = machine.centres.get(centre_id) if centre_id else None
-    if centre is None:
+    image_server = machine.image_servers.get(image_server_id) if image_server_id else None
+    if image_server is None:
         return plain
-    await _ask(machine, centre)
-    return plain + [(name, size) for name, size in centre.listing() if name in based]
+    await _ask(machine, image_server)
+    return plain + [(name, size) for name, size in image_server.listing() if name in based]
 
 
 async def download(machine: Machine, caller: Caller, request: NodeRequest) -> Reply:
@@ -49,16 +49,16 @@ async def download(machine: Machine, caller: Caller, request: NodeRequest) -> Re
     directory = text_of(request.additional, "local_dir")
     if not directory:
         raise Refused("additional no local_dir")
-    centre = await _listed(machine, request)
-    if name not in dict(centre.listing()):
+    image_server = await _listed(machine, request)
+    if name not in dict(image_server.listing()):
         raise Refused(f"image:{name} not exist")
     if name in machine.transfers.downloads:
         raise Refused(f"image:{name} in downloading")
-    await machine.clock.sleep(machine.spec.durations.centre)
-    expected = centre.listed_size(name)
+    await machine.clock.sleep(machine.spec.durations.image_server)
+    expected = image_server.listed_size(name)
     if expected is None:
         raise Refused("query image file size failed")
-    machine.transfers.download(centre, name, directory, expected, request.breaks)
+    machine.transfers.download(image_server, name, directory, expected, request.breaks)
     return spaced(OK)
 
 
@@ -81,19 +81,19 @@ async def upload(machine: Machine, caller: Caller, request: NodeRequest) -> Repl
         raise Refused(f"image:{name} not exist")
     if path in machine.transfers.uploads:
         raise Refused(f"image:{name} in uploading")
-    centre = machine.centres.get(request.image_server)
-    if centre is None:
+    image_server = machine.image_servers.get(request.image_server)
+    if image_server is None:
         raise Refused("image server is invalid")
     if machine.files.is_directory(path):
         raise ProcessDied(f"size of a directory: {path}")
-    machine.transfers.upload(centre, path, breaks=request.breaks)
+    machine.transfers.upload(image_server, path, breaks=request.breaks)
     return spaced(OK)
 
 
 async def upload_progress(machine: Machine, caller: Caller, request: NodeRequest) -> Reply:
     name = _file_name(request)
     if name in machine.transfers.uploads:
-        await machine.clock.sleep(machine.spec.durations.centre)
+        await machine.clock.sleep(machine.spec.durations.image_server)
     return _progress(machine, machine.transfers.uploads, name, "uploading")
 
 
@@ -126,18 +126,20 @@ def _progress(machine: Machine, running: dict[str, Transfer], name: str, word: s
     return tight('{"status": "done","progress": "100%"}')
 
 
-async def _listed(machine: Machine, request: NodeRequest) -> ImageCentre:
-    """The centre, after the seconds that its list takes; one that cannot be reached lists nothing."""
-    centre = machine.centres.get(request.image_server)
-    if centre is None:
+async def _listed(machine: Machine, request: NodeRequest) -> ImageServer:
+    """The image server, after the seconds that its list takes; one that cannot be reached lists nothing."""
+    image_server = machine.image_servers.get(request.image_server)
+    if image_server is None:
         raise Refused("no image_server")
-    await _ask(machine, centre)
-    return centre
+    await _ask(machine, image_server)
+    return image_server
 
 
-async def _ask(machine: Machine, centre: ImageCentre) -> None:
+async def _ask(machine: Machine, image_server: ImageServer) -> None:
     """How long a list takes. One that cannot be reached holds up the node's one thread."""
-    await machine.clock.sleep(machine.spec.durations.centre if centre.reachable else centre.fail_seconds)
+    await machine.clock.sleep(
+        machine.spec.durations.image_server if image_server.reachable else image_server.fail_seconds
+    )
 
 
 def _file_name(request: NodeRequest) -> str:

@@ -9,9 +9,9 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from dbc_iac.emulator.gpu.centres import ImageCentres
 from dbc_iac.emulator.gpu.domain import Domain, Hypervisor
 from dbc_iac.emulator.gpu.files import HostFiles
+from dbc_iac.emulator.gpu.image_servers import ImageServers
 from dbc_iac.emulator.gpu.lan import LanTable
 from dbc_iac.emulator.gpu.logs import Place, TaskLogs
 from dbc_iac.emulator.gpu.paste import Refused
@@ -39,7 +39,7 @@ class Machine:
     random: random.Random
     rentals: Rentals
     lan: LanTable
-    centres: ImageCentres
+    image_servers: ImageServers
     files: HostFiles
     libvirt: Hypervisor
     worker: Worker

@@ -11,18 +11,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from dbc_iac.emulator.gpu import (
-    create,
-    details,
-    disks,
-    images,
-    info,
-    lan_requests,
-    modify,
-    power,
-    snapshots,
-)
-from dbc_iac.emulator.gpu.centres import ImageCentres
+from dbc_iac.emulator.gpu import create, details, disks, images, info, lan_requests, modify, power, snapshots
+from dbc_iac.emulator.gpu.image_servers import ImageServers
 from dbc_iac.emulator.gpu.jobs import delete_task
 from dbc_iac.emulator.gpu.lan import LanRoom
 from dbc_iac.emulator.gpu.machine import Machine
@@ -104,7 +94,7 @@ class GpuNode:
         source: random.Random,
         rentals: Rentals,
         room: LanRoom,
-        centres: ImageCentres,
+        image_servers: ImageServers,
         on_death: Callable[[], None] = lambda: None,
     ) -> None:
         self.alive = True
@@ -113,7 +103,7 @@ class GpuNode:
         self._lives = 0
         self._answering: asyncio.Task[Reply] | None = None
         self.machine = build_machine(
-            spec, clock=clock, source=source, rentals=rentals, room=room, centres=centres, die=self.die
+            spec, clock=clock, source=source, rentals=rentals, room=room, image_servers=image_servers, die=self.die
         )
         self.pruning = Pruning(self.machine)
 

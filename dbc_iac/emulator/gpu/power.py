@@ -8,14 +8,7 @@ from __future__ import annotations
 
 from dbc_iac.emulator.gpu.capacity import check_resources
 from dbc_iac.emulator.gpu.ctext import atoi
-from dbc_iac.emulator.gpu.jobs import (
-    run_delete,
-    run_forced_restart,
-    run_reset,
-    run_restart,
-    run_start,
-    run_stop,
-)
+from dbc_iac.emulator.gpu.jobs import run_delete, run_forced_restart, run_reset, run_restart, run_start, run_stop
 from dbc_iac.emulator.gpu.machine import Machine
 from dbc_iac.emulator.gpu.paste import OK, Refused, spaced
 from dbc_iac.emulator.gpu.record import Record

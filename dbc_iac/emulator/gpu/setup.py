@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 
 from dbc_iac.emulator.gpu import ids
 from dbc_iac.emulator.gpu.capacity import Topology, host_cpus, neighbours
-from dbc_iac.emulator.gpu.centres import ImageCentres
 from dbc_iac.emulator.gpu.create import KIB_IN_GIB
 from dbc_iac.emulator.gpu.create_job import note_creation
 from dbc_iac.emulator.gpu.domain import Hypervisor
 from dbc_iac.emulator.gpu.files import EMPTY_QCOW2, HostFile, HostFiles
+from dbc_iac.emulator.gpu.image_servers import ImageServers
 from dbc_iac.emulator.gpu.lan import DEVICE, DHCP, Lan, LanRoom
 from dbc_iac.emulator.gpu.lan_requests import address_range
 from dbc_iac.emulator.gpu.logs import TaskLogs
@@ -35,7 +35,7 @@ def build_machine(
     source: random.Random,
     rentals: Rentals,
     room: LanRoom,
-    centres: ImageCentres,
+    image_servers: ImageServers,
     die: Callable[[], None],
 ) -> Machine:
     """An empty machine: hardware and files, no VM."""
@@ -47,7 +47,7 @@ def build_machine(
         random=source,
         rentals=rentals,
         lan=room.table(spec.id, hears=spec.hears_lan, bridges=libvirt.bridges),
-        centres=centres,
+        image_servers=image_servers,
         files=files,
         libvirt=libvirt,
         worker=Worker(die),

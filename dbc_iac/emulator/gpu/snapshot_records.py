@@ -14,13 +14,13 @@ class SnapshotStatus(StrEnum):
 
 @dataclass(slots=True)
 class Snapshot:
-    """`file`: the local copy on the host; `centre`: id of the image centre it goes to."""
+    """`file`: the local copy on the host; `image server`: id of the image server it goes to."""
 
     name: str
     description: str
     file: str
     create_time: str
-    centre: str
+    image_server: str
 
 
 @dataclass(slots=True)

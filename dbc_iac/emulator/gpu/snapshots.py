@@ -1,4 +1,4 @@
-"""Requests about snapshots, and their job: the system disk converted into one file, then sent to an image centre.
+"""Requests about snapshots, and their job: the system disk converted into one file, then sent to an image server.
 
 `none` means that nothing is going on, not that it went well.
 """
@@ -48,7 +48,7 @@ async def create(machine: Machine, caller: Caller, request: NodeRequest) -> Repl
         description=text_of(request.additional, "desc"),
         file=ids.snapshot_file(machine.clock, machine.random),
         create_time=stamp(machine.clock),
-        centre=request.image_server,
+        image_server=request.image_server,
     )
     machine.snapshots.add(task_id, snapshot)
     machine.worker.push(
@@ -58,7 +58,7 @@ async def create(machine: Machine, caller: Caller, request: NodeRequest) -> Repl
 
 
 async def delete(machine: Machine, caller: Caller, request: NodeRequest) -> Reply:
-    """The oldest of its name; the copy in the centre stays."""
+    """The oldest of its name; the copy in the image server stays."""
     name = request.path[1] if len(request.path) > 1 else ""
     snapshot = machine.snapshots.oldest(request.task_id, name)
     if snapshot is None:
@@ -81,12 +81,12 @@ async def _run_create(machine: Machine, task_id: str, snapshot: Snapshot, breaks
     if disk is None or record is None or (was_known and not is_known):
         raise ProcessDied(f"no snapshot file {snapshot.file}")
     machine.files.put(snapshot.file, HostFile(EMPTY_QCOW2, disk.virtual_size, record.root_image, disk.guest))
-    centre = machine.centres.get(snapshot.centre)
-    if centre is None:
+    image_server = machine.image_servers.get(snapshot.image_server)
+    if image_server is None:
         machine.snapshots.remove(task_id, snapshot)
         return
     machine.snapshots.set_status(task_id, snapshot.name, SnapshotStatus.UPLOADING)
-    machine.transfers.upload(centre, snapshot.file, lambda: _uploaded(machine, task_id, snapshot), breaks)
+    machine.transfers.upload(image_server, snapshot.file, lambda: _uploaded(machine, task_id, snapshot), breaks)
 
 
 def _uploaded(machine: Machine, task_id: str, snapshot: Snapshot) -> None:

@@ -46,7 +46,7 @@ class Durations(Part):
     disk: float = Field(default=0.15, description="adding, growing or removing a disk")
     snapshot: float = Field(default=0.02, description="converting an empty system disk")
     snapshot_rate: float = Field(default=200_000_000.0, description="bytes of the system disk converted in a second")
-    centre: float = Field(default=0.19, description="one listing of an image centre")
+    image_server: float = Field(default=0.19, description="one listing of an image server")
     transfer_minimum: float = Field(default=0.25, description="the shortest image transfer")
     transfer_failure: float = Field(default=0.05, description="a transfer that cannot work")
     transfer_tick: float = Field(default=3.0, description="between two looks at running transfers")
@@ -192,7 +192,7 @@ class GpuNodeSpec(Part):
     lans: tuple[LanSpec, ...] = ()
 
 
-class ImageCentreSpec(Part):
+class ImageServerSpec(Part):
     """An rsync server with images, known to client nodes by its id."""
 
     id: str

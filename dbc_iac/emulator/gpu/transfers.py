@@ -12,8 +12,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from dbc_iac.emulator.gpu.centres import ImageCentre
 from dbc_iac.emulator.gpu.files import HostFile, HostFiles
+from dbc_iac.emulator.gpu.image_servers import ImageServer
 from dbc_iac.emulator.gpu.spec import GpuNodeSpec
 from dbc_iac.emulator.gpu.timing import Clock, sleep_or
 
@@ -57,36 +57,38 @@ class Transfers:
         self._running: list[Transfer] = []
         """Their processes, also of those that were stopped."""
 
-    def download(self, centre: ImageCentre, name: str, directory: str, expected: int, breaks: float = 1.0) -> None:
+    def download(
+        self, image_server: ImageServer, name: str, directory: str, expected: int, breaks: float = 1.0
+    ) -> None:
         """Fetches `name` into a directory of the host; into one that is not there the transfer fails at once."""
-        source = centre.files.get(name)
+        source = image_server.files.get(name)
         works = source is not None and self._files.is_directory(directory)
 
         def deliver(part: float) -> None:
             if works and source is not None and part > 0:
                 self._files.put(f"{directory}/{name}", _part_of(source, part))
 
-        seconds = self._seconds(centre, expected) if works else self._spec.durations.transfer_failure
-        self._begin(Transfer(name, centre.died, seconds, deliver, _nothing, breaks), self.downloads)
+        seconds = self._seconds(image_server, expected) if works else self._spec.durations.transfer_failure
+        self._begin(Transfer(name, image_server.died, seconds, deliver, _nothing, breaks), self.downloads)
 
     def upload(
-        self, centre: ImageCentre, path: str, finished: Callable[[], None] | None = None, breaks: float = 1.0
+        self, image_server: ImageServer, path: str, finished: Callable[[], None] | None = None, breaks: float = 1.0
     ) -> None:
-        """Sends a file to a centre. Without `finished` it is a plain upload, whose end may end the process."""
+        """Sends a file to an image server. Without `finished` it is a plain upload, whose end may end the process."""
         file = self._files.get(path)
         name = path.rsplit("/", 1)[-1]
-        reached = centre.reachable
+        reached = image_server.reachable
 
         def deliver(part: float) -> None:
             if file is not None and reached and part > 0:
-                centre.files[name] = _part_of(file, part)
+                image_server.files[name] = _part_of(file, part)
 
         def die() -> None:
             if self._spec.uploads_end_process:
                 self._die()
 
-        seconds = self._seconds(centre, file.size if file is not None else 0)
-        self._begin(Transfer(path, centre.died, seconds, deliver, finished or die, breaks), self.uploads)
+        seconds = self._seconds(image_server, file.size if file is not None else 0)
+        self._begin(Transfer(path, image_server.died, seconds, deliver, finished or die, breaks), self.uploads)
 
     def stop_download(self, name: str) -> None:
         self._stop(self.downloads.pop(name, None))
@@ -117,11 +119,11 @@ class Transfers:
         transfer = running.get(key)
         return 1.0 if transfer is None else transfer.progress(self._clock.now())
 
-    def _seconds(self, centre: ImageCentre, size: int) -> float:
+    def _seconds(self, image_server: ImageServer, size: int) -> float:
         durations = self._spec.durations
-        if not centre.reachable:
+        if not image_server.reachable:
             return durations.transfer_failure
-        return max(durations.transfer_minimum, size / centre.bytes_per_second)
+        return max(durations.transfer_minimum, size / image_server.bytes_per_second)
 
     def _begin(self, transfer: Transfer, running: dict[str, Transfer]) -> None:
         transfer.began = self._clock.now()

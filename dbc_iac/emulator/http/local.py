@@ -1,4 +1,4 @@
-"""What the asked node answers itself: what it has heard, its image centres, its own LANs, its own servers."""
+"""What the asked node answers itself: what it has heard, its image servers, its own LANs, its own servers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbc_iac.emulator.bare_metal.servers import Wrong, pasted
 from dbc_iac.emulator.crypto import verifies
-from dbc_iac.emulator.gpu.centres import ImageCentre, centre_reply
+from dbc_iac.emulator.gpu.image_servers import ImageServer, image_server_reply
 from dbc_iac.emulator.gpu.lan_requests import lan_text, own_view
 from dbc_iac.emulator.http.answer import CANNOT_FORWARD, INVALID_REQUEST, Answer, Told, invalid
 from dbc_iac.emulator.http.envelope import OWNERS, Envelope
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dbc_iac.emulator.bare_metal.manager import ManagerProcess
     from dbc_iac.emulator.http.node import HttpNode
 
-_CENTRE_NEEDED = frozenset({"images.download", "images.upload", "snapshot.create"})
+_IMAGE_SERVER_NEEDED = frozenset({"images.download", "images.upload", "snapshot.create"})
 _EMPTY_IS_UNKNOWN = frozenset(
     {"mining_nodes", "lan.list", "lan.delete", "bare_metal.list", "bare_metal.delete", "bare_metal.modify"}
 )
@@ -39,7 +39,7 @@ def before_body(node: HttpNode, op: str, path: tuple[str, ...]) -> None:
 def before_envelope(node: HttpNode, op: str, value: Mapping[str, Any]) -> None:
     """What is looked at before the common fields. Raises Answer, Told, ProcessDied."""
     if op == "images.servers":
-        listed = ",".join(f'"{centre}"' for centre in node.centre_ids)
+        listed = ",".join(f'"{image_server}"' for image_server in node.image_server_ids)
         raise Told(ok(f'{{"image_server":[{listed}]}}'))
     if op != "deeplink.set":
         return
@@ -74,13 +74,15 @@ async def answer(node: HttpNode, op: str, path: tuple[str, ...], envelope: Envel
 
 
 def image_server(node: HttpNode, op: str, additional: Mapping[str, Any]) -> str:
-    """The centre that a request names, as far as this node knows it. Raises Answer."""
+    """The image server that a request names, as far as this node knows it. Raises Answer."""
     asked = additional.get("image_server")
-    centre = asked if isinstance(asked, str) else ""
-    known = centre in node.centre_ids
-    if (op in _CENTRE_NEEDED and not known) or (centre and not known and op in {"images.list", "mining_nodes"}):
+    image_server = asked if isinstance(asked, str) else ""
+    known = image_server in node.image_server_ids
+    if (op in _IMAGE_SERVER_NEEDED and not known) or (
+        image_server and not known and op in {"images.list", "mining_nodes"}
+    ):
         raise invalid("image_server not exist")
-    return centre if known else ""
+    return image_server if known else ""
 
 
 def check_additional(op: str, additional: Mapping[str, Any]) -> None:
@@ -113,15 +115,15 @@ def _own_lans(node: HttpNode, path: tuple[str, ...]) -> None:
 
 
 async def _images(node: HttpNode, op: str, envelope: Envelope) -> None:
-    """Centre lists, and transfers asked of this node itself: those do nothing, and say so of nothing."""
+    """Image server lists, and transfers asked of this node itself: those do nothing, and say so of nothing."""
     if envelope.target:
         return
     if op == "images.list":
-        raise Told(f'{{"errcode":0,"message": {await _centre_list(node, _needed_centre(node, envelope))}}}')
+        raise Told(f'{{"errcode":0,"message": {await _image_server_list(node, _needed_image_server(node, envelope))}}}')
     if op not in {"images.upload", "images.uploadprogress", "images.upload_stop"}:
         return
     if op == "images.upload":
-        _needed_centre(node, envelope)
+        _needed_image_server(node, envelope)
     name = envelope.additional.get("image_filename")
     path = name if isinstance(name, str) else ""
     full = path if path.startswith("/") else f"/data/{path}"
@@ -132,19 +134,21 @@ async def _images(node: HttpNode, op: str, envelope: Envelope) -> None:
     raise Told('{"errcode":0,"message":"ok"}')
 
 
-def _needed_centre(node: HttpNode, envelope: Envelope) -> ImageCentre:
+def _needed_image_server(node: HttpNode, envelope: Envelope) -> ImageServer:
     asked = envelope.additional.get("image_server")
-    centre = node.world.centres.get(asked) if isinstance(asked, str) and asked in node.centre_ids else None
-    if centre is None:
+    image_server = (
+        node.world.image_servers.get(asked) if isinstance(asked, str) and asked in node.image_server_ids else None
+    )
+    if image_server is None:
         raise invalid("image_server not exist")
-    return centre
+    return image_server
 
 
-async def _centre_list(node: HttpNode, centre: ImageCentre) -> str:
+async def _image_server_list(node: HttpNode, image_server: ImageServer) -> str:
     """Asked in the one thread that serves HTTP: nobody else is served meanwhile."""
     async with node.turn:
-        await node.world.clock.sleep(node.world.centre_seconds(centre))
-        return centre_reply(centre)
+        await node.world.clock.sleep(node.world.image_server_seconds(image_server))
+        return image_server_reply(image_server)
 
 
 def _bare_metal(node: HttpNode, op: str, path: tuple[str, ...], envelope: Envelope) -> None:

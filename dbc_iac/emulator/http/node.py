@@ -40,7 +40,7 @@ class HttpNode:
         node_id: str,
         world: Network,
         lan: LanTable,
-        centre_ids: Collection[str],
+        image_server_ids: Collection[str],
         process: GpuProcess | ManagerProcess | None = None,
         host: GpuProcess | None = None,
     ) -> None:
@@ -48,7 +48,7 @@ class HttpNode:
         self.id = node_id
         self.world = world
         self.lan = lan
-        self.centre_ids = sorted(centre_ids)
+        self.image_server_ids = sorted(image_server_ids)
         self.process = process
         self.listener = Listener(name, process)
         self.relay = Relay(self)
@@ -87,7 +87,7 @@ class HttpNode:
         if method not in METHODS:
             return page(501)
         async with self.turn:
-            pass  # The one thread that serves HTTP may be busy with a list of an image centre.
+            pass  # The one thread that serves HTTP may be busy with a list of an image server.
         try:
             return await self._answer(method, uri, body if method in WITH_BODY else b"")
         except (Answer, Told) as made:
@@ -111,10 +111,10 @@ class HttpNode:
         local.before_envelope(self, op, value)
         envelope = body_of.read_envelope(value, op)
         await local.answer(self, op, path, envelope)
-        centre = local.image_server(self, op, envelope.additional)
+        image_server = local.image_server(self, op, envelope.additional)
         body_of.check_credentials(envelope, op)
         local.check_additional(op, envelope.additional)
-        request = NodeRequest(path, found.query, envelope.additional, centre)
+        request = NodeRequest(path, found.query, envelope.additional, image_server)
         return await self.relay.send(op, envelope.target or "", envelope.credentials, request)
 
     # -- life of the process -----------------------------------------------------------------------

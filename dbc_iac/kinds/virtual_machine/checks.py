@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from dbc_iac.api import patterns
 from dbc_iac.diagnostics import Diagnostic, Severity
+from dbc_iac.kinds.framework.inventory import Inventory, Resource
+from dbc_iac.kinds.framework.types import forward_ranges
 from dbc_iac.kinds.node import auto_ports, no_free_port
-from dbc_iac.kinds.resource import Inventory, Resource
-from dbc_iac.kinds.types import forward_ranges
 from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
 
 VmResource = Resource[VirtualMachineSpec]

@@ -6,17 +6,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dbc_iac.api import wire
-from dbc_iac.api.calls import CallClass
+from dbc_iac.api import requests
 from dbc_iac.api.endpoints import disks, vms
+from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import NotSent, Outcome
 from dbc_iac.api.secret import SecretText
-from dbc_iac.kinds.goal import Goal, Hands, Needs, Seen, Sight
-from dbc_iac.kinds.reader import Reader, Unreadable
-from dbc_iac.kinds.types import parse_gib
+from dbc_iac.json import Json
+from dbc_iac.kinds.framework.cached_reader import CachedReader, Unreadable
+from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, Needs
+from dbc_iac.kinds.framework.types import parse_gib
 from dbc_iac.kinds.virtual_machine.failed_creation import CREATE_ERROR, creation_failed
 from dbc_iac.kinds.virtual_machine.power import TRANSITIONAL, status_of
-from dbc_iac.values import Json
 
 
 def _texts(value: Json) -> tuple[str, ...]:
@@ -46,25 +46,25 @@ class VmExists(Goal):
         return f"exists as {self.id} (generation {self.generation}) and runs"
 
     @property
-    def deed(self) -> str:
+    def action_text(self) -> str:
         return f"creates {self.id}"
 
-    async def look(self, reader: Reader) -> Seen:
+    async def look(self, reader: CachedReader) -> GoalState:
         status, problem = await status_of(reader, self)
         if problem:
             return problem
         if status is None:
-            return Seen(Sight.UNMET)
+            return GoalState(GoalStatus.UNMET)
         if status in TRANSITIONAL:
-            return Seen(Sight.WAITING, status)
+            return GoalState(GoalStatus.WAITING, status)
         if status == CREATE_ERROR:
             return await creation_failed(reader, self)
-        details = await reader.vm(self.reach, self.id)
+        details = await reader.vm(self.route, self.id)
         if isinstance(details, Unreadable) or details.value is None:
-            return Seen(Sight.UNKNOWN, "the VM is listed, but its details cannot be read")
+            return GoalState(GoalStatus.UNKNOWN, "the VM is listed, but its details cannot be read")
         path = next((d.source_file for d in details.value.disks if d.name == "vdb"), "")
         note = "" if details.value.user_name != "N/A" else "the guest has no agent: no account could be set"
-        return Seen(Sight.MET, note, id=self.id, resolved={"dataDisk.path": path} if path else {})
+        return GoalState(GoalStatus.MET, note, id=self.id, resolved={"dataDisk.path": path} if path else {})
 
     def informed(self, known: Callable[[str], Mapping[str, Json]]) -> Goal:
         image = str(self.desired["image"])
@@ -73,15 +73,15 @@ class VmExists(Goal):
             return self
         return replace(self, desired={**self.desired, "image": file}, fields={**self.fields, "image": file})
 
-    async def act(self, hands: Hands, reader: Reader) -> Outcome[Any]:
-        return await vms.create_vm(hands.connect(self.reach), self.body())
+    async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
+        return await vms.create_vm(context.connect(self.route), self.body())
 
-    def body(self) -> wire.CreateVm:
+    def body(self) -> requests.CreateVm:
         """The request, every field in its wire type."""
         want = self.desired
         data_size, description = want.get("dataDisk.size"), str(want.get("description") or "")
         nic = str(want["nicModel"])
-        return wire.CreateVm(
+        return requests.CreateVm(
             task_id=self.id,
             image_name=str(want["image"]),
             desc=f"{description} [{self.marker}]" if description else f"[{self.marker}]",
@@ -119,19 +119,19 @@ class VmModified(Goal):
         return "has " + ", ".join(f"{path} {shown(value)}" for path, value in self.change.items())
 
     @property
-    def deed(self) -> str:
+    def action_text(self) -> str:
         return "sets " + ", ".join(f"{path} to {shown(value)}" for path, value in self.change.items())
 
-    async def look(self, reader: Reader) -> Seen:
-        return Seen(Sight.UNMET)  # several fields are never reported: the node's ok is all there is
+    async def look(self, reader: CachedReader) -> GoalState:
+        return GoalState(GoalStatus.UNMET)  # several fields are never reported: the node's ok is all there is
 
-    async def act(self, hands: Hands, reader: Reader) -> Outcome[Any]:
-        return await vms.modify_vm(hands.connect(self.reach), self.id, self.body())
+    async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
+        return await vms.modify_vm(context.connect(self.route), self.id, self.body())
 
-    def body(self) -> wire.ModifyVm:
+    def body(self) -> requests.ModifyVm:
         change = self.change
         memory = change.get("memory")
-        return wire.ModifyVm(
+        return requests.ModifyVm(
             new_public_ip=self.public_ip,
             new_ssh_port=_number(change["ports.ssh"]) if "ports.ssh" in change else None,
             new_rdp_port=_number(change["ports.rdp"]) if "ports.rdp" in change else None,
@@ -167,16 +167,16 @@ class VmPassword(Goal):
         return f"account {self.username} has the password of login.password"
 
     @property
-    def deed(self) -> str:
+    def action_text(self) -> str:
         return f"sets the password of account {self.username}"
 
-    async def look(self, reader: Reader) -> Seen:
-        return Seen(Sight.UNMET)
+    async def look(self, reader: CachedReader) -> GoalState:
+        return GoalState(GoalStatus.UNMET)
 
-    async def act(self, hands: Hands, reader: Reader) -> Outcome[Any]:
-        password: SecretText = hands.secrets["login.password"]
+    async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
+        password: SecretText = context.secrets["login.password"]
         return await vms.set_password(
-            hands.connect(self.reach), self.id, wire.SetPassword(username=self.username, password=password)
+            context.connect(self.route), self.id, requests.SetPassword(username=self.username, password=password)
         )
 
 
@@ -195,30 +195,32 @@ class DiskHasSize(Goal):
         return f"disk {self.file} has {self.size} GiB"
 
     @property
-    def deed(self) -> str:
+    def action_text(self) -> str:
         return f"enlarges disk {self.file} to {self.size} GiB"
 
-    async def look(self, reader: Reader) -> Seen:
-        details = await reader.vm(self.reach, self.vm)
+    async def look(self, reader: CachedReader) -> GoalState:
+        details = await reader.vm(self.route, self.vm)
         if isinstance(details, Unreadable):
-            return Seen(Sight.UNKNOWN, details.reason)
+            return GoalState(GoalStatus.UNKNOWN, details.reason)
         disk = next((d for d in details.value.disks if d.source_file == self.file), None) if details.value else None
         if disk is None:
-            return Seen(Sight.FAILED, f"the VM has no disk {self.file} any more")
+            return GoalState(GoalStatus.FAILED, f"the VM has no disk {self.file} any more")
         if not disk.size_gib:
-            return Seen(Sight.FAILED, no_size(self.file), remedy=READ_SIZES)
-        return Seen(
-            Sight.MET if disk.size_gib >= self.size else Sight.UNMET, f"{float(disk.size_gib):g} GiB", self.file
+            return GoalState(GoalStatus.FAILED, no_size(self.file), remedy=READ_SIZES)
+        return GoalState(
+            GoalStatus.MET if disk.size_gib >= self.size else GoalStatus.UNMET,
+            f"{float(disk.size_gib):g} GiB",
+            self.file,
         )
 
-    async def act(self, hands: Hands, reader: Reader) -> Outcome[Any]:
-        details = await reader.vm(self.reach, self.vm)
+    async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
+        details = await reader.vm(self.route, self.vm)
         found = details.value.disks if not isinstance(details, Unreadable) and details.value else ()
         disk = next((d for d in found if d.source_file == self.file), None)
         if disk is None or not disk.size_gib:
             return NotSent("the VM does not show the disk just now")
-        add = wire.DiskResize(disk=disk.name, add_gib=self.size - int(disk.size_gib))
-        return await disks.resize_disk(hands.connect(self.reach), self.vm, add)
+        add = requests.DiskResize(disk=disk.name, add_gib=self.size - int(disk.size_gib))
+        return await disks.resize_disk(context.connect(self.route), self.vm, add)
 
 
 READ_SIZES = "Restart the DBC service of the node. If the size is still missing, the file is missing on the host."

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 
-from dbc_iac.values import Json
+from dbc_iac.json import Json
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 LENGTH = 22

@@ -6,27 +6,27 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 
 from dbc_iac.diagnostics import Diagnostic
-from dbc_iac.kinds.files import BASE, UNTOLD, FileAt, files_at, image_file, root_image, with_base
-from dbc_iac.kinds.goal import Goal
-from dbc_iac.kinds.kind import Holding, Kind, Machine, Observation, Sought, Task, Unmanaged, register
-from dbc_iac.kinds.marker import Marker, read_marker
+from dbc_iac.json import Json
+from dbc_iac.kinds.framework.cached_reader import CachedReader, Known
+from dbc_iac.kinds.framework.goal import Goal
+from dbc_iac.kinds.framework.inventory import Inventory, Resource
+from dbc_iac.kinds.framework.kind import Capacity, GoalInput, Kind, Lookup, Machine, Observation, Unmanaged, register
+from dbc_iac.kinds.framework.ownership_marker import Marker, read_marker
+from dbc_iac.kinds.framework.route import Route
+from dbc_iac.kinds.framework.rules import Facts
+from dbc_iac.kinds.framework.types import parse_gib
+from dbc_iac.kinds.images.files import BASE, UNTOLD, FileAt, files_at, image_file, root_image, with_base
 from dbc_iac.kinds.network import lan_name
-from dbc_iac.kinds.node import node_reach
-from dbc_iac.kinds.reach import Reach
-from dbc_iac.kinds.reader import Known, Reader
-from dbc_iac.kinds.resource import Inventory, Resource
-from dbc_iac.kinds.rules import Facts
-from dbc_iac.kinds.types import parse_gib
+from dbc_iac.kinds.node import node_route
 from dbc_iac.kinds.virtual_machine import checks, reading
-from dbc_iac.kinds.virtual_machine.finished import VmFinished
+from dbc_iac.kinds.virtual_machine.capacity import capacity_of
 from dbc_iac.kinds.virtual_machine.goals import DiskHasSize, VmColdModified, VmExists, VmModified, VmPassword
-from dbc_iac.kinds.virtual_machine.holding import holding
+from dbc_iac.kinds.virtual_machine.gpu_recovery import gpus_in_use, other_gpus, ports_in_use
 from dbc_iac.kinds.virtual_machine.identity import hidden_digest, task_id
 from dbc_iac.kinds.virtual_machine.power import VmAbsent, VmPower, VmRestarted, VmUnderOrder
 from dbc_iac.kinds.virtual_machine.preflight import preflight
+from dbc_iac.kinds.virtual_machine.setup_complete import VmFinished
 from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
-from dbc_iac.kinds.virtual_machine.starting import cards_in_use, other_cards, ports_in_use
-from dbc_iac.values import Json
 
 ONLINE = ("ports.ssh", "ports.rdp", "ports.forward", "publicIp", "firewall")
 COLD = ("gpus", "cpus", "memory", "ports.vnc")
@@ -36,14 +36,14 @@ COLD = ("gpus", "cpus", "memory", "ports.vnc")
 class VirtualMachine(Kind[VirtualMachineSpec]):
     name = "VirtualMachine"
     spec = VirtualMachineSpec
-    parks = True
+    replace_in_place_last = True
     host = True
     on_a_machine = True
 
-    def reach(self, resource: Resource[VirtualMachineSpec], inventory: Inventory) -> Reach:
-        return node_reach(resource.spec.node, inventory, resource.spec.rent_order)
+    def route(self, resource: Resource[VirtualMachineSpec], inventory: Inventory) -> Route:
+        return node_route(resource.spec.node, inventory, resource.spec.rent_order)
 
-    def precious(self, spec: VirtualMachineSpec) -> bool:
+    def protected_by_default(self, spec: VirtualMachineSpec) -> bool:
         """The node deletes a user's own file together with the VM."""
         return spec.data_disk is not None and spec.data_disk.file is not None
 
@@ -52,7 +52,7 @@ class VirtualMachine(Kind[VirtualMachineSpec]):
         attached = spec.data_disk is not None and spec.data_disk.file is not None
         return Facts(whole_machine, spec.pxe, spec.windows, attached)
 
-    def joins(self, desired: Mapping[str, Json]) -> frozenset[str]:
+    def networks_of(self, desired: Mapping[str, Json]) -> frozenset[str]:
         return frozenset({str(desired["network"])} if desired.get("network") else ())
 
     def desired(self, resource: Resource[VirtualMachineSpec], inventory: Inventory) -> dict[str, Json]:
@@ -62,10 +62,10 @@ class VirtualMachine(Kind[VirtualMachineSpec]):
             return self._untouched(resource, inventory)
         values["biosMode"] = spec.firmware
         values["image"] = image_file(spec.image, inventory)
-        values["node"] = self.reach(resource, inventory).target
+        values["node"] = self.route(resource, inventory).target
         if spec.network and not spec.pxe:
             values["network"] = lan_name(spec.network, inventory)
-        values["rentOrder"] = self.reach(resource, inventory).rent_order or "none"
+        values["rentOrder"] = self.route(resource, inventory).rent_order or "none"
         if spec.login.password is not None:  # without one no call is made, and whose account it is is not managed
             values["login.username"] = spec.account
         remote = "rdp" if spec.windows else "ssh"
@@ -84,16 +84,16 @@ class VirtualMachine(Kind[VirtualMachineSpec]):
         if image == UNTOLD:
             return {}
         values: dict[str, Json] = {"image": image_file(image, inventory)}
-        values["node"] = self.reach(resource, inventory).target
+        values["node"] = self.route(resource, inventory).target
         return with_base(values, root_image(image, inventory), values["image"])
 
-    def made_of(self, values: Mapping[str, Json]) -> frozenset[FileAt]:
+    def build_files(self, values: Mapping[str, Json]) -> frozenset[FileAt]:
         names = (values.get("image"), values.get(BASE), values.get("dataDisk.file"))
         return files_at(values.get("node"), *names)
 
-    def stands_on(self, values: Mapping[str, Json]) -> frozenset[FileAt]:
+    def runtime_files(self, values: Mapping[str, Json]) -> frozenset[FileAt]:
         """A VM that boots from the network has no disk that is made from its image."""
-        return frozenset() if values.get("biosMode") == "pxe" else self.made_of(values)
+        return frozenset() if values.get("biosMode") == "pxe" else self.build_files(values)
 
     def identity(self, resource: Resource[VirtualMachineSpec], inventory: Inventory, generation: int) -> str:
         if resource.spec.external:
@@ -130,8 +130,8 @@ class VirtualMachine(Kind[VirtualMachineSpec]):
                 remedy="Add an Image for this node.",
             )
 
-    def holds(self, desired: Mapping[str, Json]) -> Holding:
-        return holding(desired)
+    def capacity(self, desired: Mapping[str, Json]) -> Capacity:
+        return capacity_of(desired)
 
     def preflight(
         self,
@@ -142,12 +142,12 @@ class VirtualMachine(Kind[VirtualMachineSpec]):
     ) -> Iterable[Diagnostic]:
         return preflight(resource, desired, changed, machine)
 
-    def places(self, inventory: Inventory) -> Iterable[Reach]:
-        return (node_reach(node.name, inventory, None) for node in inventory.of("Node"))
+    def places(self, inventory: Inventory) -> Iterable[Route]:
+        return (node_route(node.name, inventory, None) for node in inventory.of("Node"))
 
-    async def unmanaged(self, sought: Sought, inventory: Inventory, reader: Reader) -> Mapping[str, Unmanaged]:
+    async def unmanaged(self, lookup: Lookup, inventory: Inventory, reader: CachedReader) -> Mapping[str, Unmanaged]:
         """The marker tells which id to derive; the id is the proof."""
-        listing = await reader.vms(sought.reach)
+        listing = await reader.vms(lookup.route)
         found: dict[str, Unmanaged] = {}
         for vm in listing.value.values() if isinstance(listing, Known) else ():
             marker = read_marker(vm.desc)[1]
@@ -157,36 +157,38 @@ class VirtualMachine(Kind[VirtualMachineSpec]):
                 found[vm.task_id] = Unmanaged(marker=marker, derived=derived)
         return found
 
-    async def others(self, reach: Reach, ours: frozenset[str], reader: Reader) -> Mapping[str, Holding]:
-        listing, masked_ip = await reader.vms(reach), await reading.machine_ip(reader, reach)
-        found: dict[str, Holding] = {}
+    async def others(self, route: Route, ours: frozenset[str], reader: CachedReader) -> Mapping[str, Capacity]:
+        listing, masked_ip = await reader.vms(route), await reading.machine_ip(reader, route)
+        found: dict[str, Capacity] = {}
         for identity, summary in listing.value.items() if isinstance(listing, Known) else ():
-            details = None if identity in ours else await reader.vm(reach, identity)
+            details = None if identity in ours else await reader.vm(route, identity)
             if isinstance(details, Known) and details.value is not None:
-                shown = reading.seen(Sought("", reach, identity, 0), summary.status, details.value, masked_ip)
-                found[identity] = holding(shown.values)
+                shown = reading.seen(Lookup("", route, identity, 0), summary.status, details.value, masked_ip)
+                found[identity] = capacity_of(shown.values)
         return found
 
-    async def observe(self, sought: Sought, reader: Reader) -> Observation:
-        return await reading.observe(sought, reader)
+    async def observe(self, lookup: Lookup, reader: CachedReader) -> Observation:
+        return await reading.observe(lookup, reader)
 
-    def create(self, task: Task) -> Iterator[Goal]:
+    def create(self, task: GoalInput) -> Iterator[Goal]:
         network = str(task.desired.get("network") or "")
-        patience = task.patience or 5400.0  # a create may wait 50 minutes for an address, and longer in the queue
+        timeout_seconds = (
+            task.timeout_seconds or 5400.0
+        )  # a create may wait 50 minutes for an address, and longer in the queue
         kept = {k: v for k, v in task.desired.items() if k != "power"}
         yield VmExists(
-            address=task.address, reach=task.reach, id=task.id, generation=task.generation, vm=task.id,
+            address=task.address, route=task.route, id=task.id, generation=task.generation, vm=task.id,
             fields={**kept, "power": "on"}, desired=task.desired, network_name=network, marker=task.marker,
-            patience=patience,
+            timeout_seconds=timeout_seconds,
         )  # fmt: skip
         if task.desired.get("biosMode") != "pxe":  # pxe gets no forwards
-            yield VmFinished(address=task.address, reach=task.reach, id=task.id, vm=task.id)
+            yield VmFinished(address=task.address, route=task.route, id=task.id, vm=task.id)
         if "login.password" in task.secrets:
             yield self._password(task)
         if task.desired.get("power") == "off":
             yield self.power(task, to="off")
 
-    def adopt(self, task: Task) -> Iterator[Goal]:
+    def adopt(self, task: GoalInput) -> Iterator[Goal]:
         """A VM that is off is started first, for its guest sets the password; one that stays off keeps its own."""
         exists, *later = self.create(task)
         yield exists
@@ -196,24 +198,24 @@ class VirtualMachine(Kind[VirtualMachineSpec]):
             later = [goal for goal in later if not isinstance(goal, VmPassword)]
         yield from later
 
-    def update(self, task: Task) -> Iterator[Goal]:
+    def update(self, task: GoalInput) -> Iterator[Goal]:
         public_ip = str(task.desired.get("publicIp") or "")
         online = {path: task.desired.get(path) for path in ONLINE if path in task.changed}
         if online:
             yield VmModified(
-                address=task.address, reach=task.reach, id=task.id, vm=task.id, fields=online, change=online,
+                address=task.address, route=task.route, id=task.id, vm=task.id, fields=online, change=online,
                 public_ip=public_ip,
             )  # fmt: skip
         for path in COLD:
             if path in task.changed:
                 value = {path: task.desired[path]}
                 yield VmColdModified(
-                    address=task.address, reach=task.reach, id=task.id, vm=task.id, fields=value, change=value,
+                    address=task.address, route=task.route, id=task.id, vm=task.id, fields=value, change=value,
                     public_ip=public_ip,
                 )  # fmt: skip
         if "dataDisk.size" in task.changed:
             yield DiskHasSize(
-                address=task.address, reach=task.reach, id=task.id, vm=task.id,
+                address=task.address, route=task.route, id=task.id, vm=task.id,
                 fields={"dataDisk.size": task.desired["dataDisk.size"]},
                 file=str(task.observed.get("dataDisk.path") or ""), size=parse_gib(task.desired["dataDisk.size"]),
             )  # fmt: skip
@@ -221,12 +223,12 @@ class VirtualMachine(Kind[VirtualMachineSpec]):
             fields = {"restartOn": task.desired.get("restartOn")} if "restartOn" in task.changed else {}
             stays_off = task.desired.get("power") == "off"
             yield VmRestarted(
-                address=task.address, reach=task.reach, id=task.id, vm=task.id, fields=fields, stays_off=stays_off
+                address=task.address, route=task.route, id=task.id, vm=task.id, fields=fields, stays_off=stays_off
             )  # fmt: skip
         if "rentOrder" in task.changed:
             order = str(task.desired["rentOrder"])
             yield VmUnderOrder(
-                address=task.address, reach=task.reach, id=task.id, vm=task.id, fields={"rentOrder": order},
+                address=task.address, route=task.route, id=task.id, vm=task.id, fields={"rentOrder": order},
                 order=order,
             )  # fmt: skip
         if {"login.password", "login.username"} & set(task.changed) and "login.password" in task.secrets:
@@ -244,34 +246,34 @@ class VirtualMachine(Kind[VirtualMachineSpec]):
     def keeps_data(self, had: Mapping[str, Json]) -> bool:
         return bool(had.get("dataDisk.file"))
 
-    def delete(self, task: Task) -> Iterator[Goal]:
+    def delete(self, task: GoalInput) -> Iterator[Goal]:
         yield VmAbsent(
-            address=task.address, reach=task.old_reach or task.reach, id=task.old_id, vm=task.old_id,
-            patience=task.patience or 3600.0, old=task.id not in {"", task.old_id},
+            address=task.address, route=task.old_route or task.route, id=task.old_id, vm=task.old_id,
+            timeout_seconds=task.timeout_seconds or 3600.0, old=task.id not in {"", task.old_id},
         )  # fmt: skip
 
-    async def mends(self, task: Task, refused: str, reader: Reader) -> Iterable[Goal]:
-        return await other_cards(task, refused, reader)
+    async def recovery_goals(self, task: GoalInput, refused: str, reader: CachedReader) -> Iterable[Goal]:
+        return await other_gpus(task, refused, reader)
 
-    async def lacks(self, task: Task, refused: str, reader: Reader) -> str:
+    async def explain_shortage(self, task: GoalInput, refused: str, reader: CachedReader) -> str:
         if "gpu" not in refused and "port" not in refused:
             return ""
-        others = dict(await self.others(task.reach, frozenset({task.id}), reader))
+        others = dict(await self.others(task.route, frozenset({task.id}), reader))
         if "port" in refused:
-            return ports_in_use(holding({**task.applied, **task.desired}), others)
-        return await cards_in_use(task.reach, others, reader)
+            return ports_in_use(capacity_of({**task.applied, **task.desired}), others)
+        return await gpus_in_use(task.route, others, reader)
 
-    def power(self, task: Task, *, to: Literal["on", "off"] | str) -> Goal:
+    def power(self, task: GoalInput, *, to: Literal["on", "off"] | str) -> Goal:
         side: Literal["on", "off"] = "on" if to == "on" else "off"
         return VmPower(
-            address=task.address, reach=task.reach, id=task.id, vm=task.id, fields={"power": side}, to=side,
+            address=task.address, route=task.route, id=task.id, vm=task.id, fields={"power": side}, to=side,
             old=task.id == task.old_id,
         )  # fmt: skip
 
-    def _password(self, task: Task) -> Goal:
+    def _password(self, task: GoalInput) -> Goal:
         username = str(task.desired["login.username"])
         said = {path: task.secrets[path] for path in ("login.password",) if path in task.secrets}
         fields: dict[str, Json] = {"login.username": username, **said}
         return VmPassword(
-            address=task.address, reach=task.reach, id=task.id, vm=task.id, fields=fields, username=username
+            address=task.address, route=task.route, id=task.id, vm=task.id, fields=fields, username=username
         )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from dbc_iac.api.calls import CallClass
 from dbc_iac.api.endpoints import vms
+from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Done, Outcome
-from dbc_iac.kinds.goal import Goal, Hands, Needs, Seen, Sight
-from dbc_iac.kinds.reader import Reader, Unreadable
+from dbc_iac.kinds.framework.cached_reader import CachedReader, Unreadable
+from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, Needs
 from dbc_iac.kinds.virtual_machine.failed_creation import CREATE_ERROR, why_stuck
 
 TRANSITIONAL = frozenset(
@@ -20,11 +20,11 @@ TRANSITIONAL = frozenset(
 POWER = {"running": "on", "closed": "off", "pmsuspend": "suspended"}
 
 
-async def status_of(reader: Reader, goal: Goal) -> tuple[str | None, Seen | None]:
+async def status_of(reader: CachedReader, goal: Goal) -> tuple[str | None, GoalState | None]:
     """A VM's status (None: it does not exist), or what to report instead where it cannot be read."""
-    status = await reader.vm_status(goal.reach, goal.id)
+    status = await reader.vm_status(goal.route, goal.id)
     if isinstance(status, Unreadable):
-        return None, Seen(Sight.UNKNOWN, status.reason)
+        return None, GoalState(GoalStatus.UNKNOWN, status.reason)
     return status.value, None
 
 
@@ -49,24 +49,24 @@ class VmPower(Goal):
         return f"{whose}is running" if self.to == "on" else f"{whose}is powered off"
 
     @property
-    def deed(self) -> str:
+    def action_text(self) -> str:
         whom = f"old VM {self.id}" if self.old else "it"
         return f"starts {whom}" if self.to == "on" else f"powers {whom} off"
 
-    async def look(self, reader: Reader) -> Seen:
+    async def look(self, reader: CachedReader) -> GoalState:
         status, problem = await status_of(reader, self)
         if problem:
             return problem
         if status is None:
-            return Seen(Sight.FAILED, "the node does not list the VM any more")
+            return GoalState(GoalStatus.FAILED, "the node does not list the VM any more")
         if status in TRANSITIONAL:
-            return Seen(Sight.WAITING, status)
+            return GoalState(GoalStatus.WAITING, status)
         if POWER.get(status) == self.to:
-            return Seen(Sight.MET, status)
-        return Seen(Sight.BROKEN if status.endswith("error") else Sight.UNMET, status)
+            return GoalState(GoalStatus.MET, status)
+        return GoalState(GoalStatus.BROKEN if status.endswith("error") else GoalStatus.UNMET, status)
 
-    async def act(self, hands: Hands, reader: Reader) -> Outcome[Any]:
-        channel = hands.connect(self.reach)
+    async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
+        channel = context.connect(self.route)
         return await (vms.start_vm if self.to == "on" else vms.shutdown_vm)(channel, self.id)
 
 
@@ -85,13 +85,13 @@ class VmRestarted(Goal):
         return "is off: it starts anew when it is started" if self.stays_off else "has been powered off and on once"
 
     @property
-    def deed(self) -> str:
+    def action_text(self) -> str:
         return "is powered off and on once, by its offline window"
 
-    async def look(self, reader: Reader) -> Seen:
-        return Seen(Sight.UNMET)
+    async def look(self, reader: CachedReader) -> GoalState:
+        return GoalState(GoalStatus.UNMET)
 
-    async def act(self, hands: Hands, reader: Reader) -> Outcome[Any]:
+    async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
         return Done("ok")  # no call: the window around it is the effect
 
 
@@ -108,14 +108,18 @@ class VmUnderOrder(Goal):
     def text(self) -> str:
         return f"is under order {self.order}"
 
-    async def look(self, reader: Reader) -> Seen:
-        details = await reader.vm(self.reach, self.id)
+    async def look(self, reader: CachedReader) -> GoalState:
+        details = await reader.vm(self.route, self.id)
         if isinstance(details, Unreadable) or details.value is None:
-            return Seen(Sight.UNKNOWN, "the VM's order cannot be read")
+            return GoalState(GoalStatus.UNKNOWN, "the VM's order cannot be read")
         now = details.value.rent_order or "none"
-        return Seen(Sight.MET) if now == self.order else Seen(Sight.FAILED, f"the node kept it under order {now}")
+        return (
+            GoalState(GoalStatus.MET)
+            if now == self.order
+            else GoalState(GoalStatus.FAILED, f"the node kept it under order {now}")
+        )
 
-    async def act(self, hands: Hands, reader: Reader) -> Outcome[Any]:
+    async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
         return Done(None)  # the start in the window was the act
 
 
@@ -135,28 +139,30 @@ class VmAbsent(Goal):
         return f"old VM {self.id} is deleted" if self.old else "does not exist any more"
 
     @property
-    def deed(self) -> str:
+    def action_text(self) -> str:
         return f"deletes {'old ' if self.old else ''}VM {self.id}"
 
-    async def look(self, reader: Reader) -> Seen:
+    async def look(self, reader: CachedReader) -> GoalState:
         status, problem = await status_of(reader, self)
         if problem:
             return problem
         if status is None:
-            return Seen(Sight.MET)
+            return GoalState(GoalStatus.MET)
         if status == "deleting":
-            return Seen(Sight.WAITING, status)
-        if status == CREATE_ERROR and (stuck := await why_stuck(reader, self.reach, self.id)):
-            return Seen(Sight.FAILED, stuck, remedy=f"Restart the DBC service of {self.reach.name}, and apply again.")
-        return await self._busy_snapshot(reader) or Seen(Sight.UNMET, status)
+            return GoalState(GoalStatus.WAITING, status)
+        if status == CREATE_ERROR and (stuck := await why_stuck(reader, self.route, self.id)):
+            return GoalState(
+                GoalStatus.FAILED, stuck, remedy=f"Restart the DBC service of {self.route.name}, and apply again."
+            )
+        return await self._busy_snapshot(reader) or GoalState(GoalStatus.UNMET, status)
 
-    async def _busy_snapshot(self, reader: Reader) -> Seen | None:
+    async def _busy_snapshot(self, reader: CachedReader) -> GoalState | None:
         """Deleting a VM while a snapshot of it is converted or uploaded ends the node's process."""
-        listed = await reader.snapshots(self.reach, self.id)
+        listed = await reader.snapshots(self.route, self.id)
         if isinstance(listed, Unreadable):
-            return Seen(Sight.UNKNOWN, listed.reason)
+            return GoalState(GoalStatus.UNKNOWN, listed.reason)
         busy = next((s for s in listed.value if s.status != "none"), None)
-        return None if busy is None else Seen(Sight.WAITING, f"snapshot {busy.name} is {busy.status}")
+        return None if busy is None else GoalState(GoalStatus.WAITING, f"snapshot {busy.name} is {busy.status}")
 
-    async def act(self, hands: Hands, reader: Reader) -> Outcome[Any]:
-        return await vms.delete_vm(hands.connect(self.reach), self.id)
+    async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
+        return await vms.delete_vm(context.connect(self.route), self.id)

@@ -5,22 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
-from dbc_iac.api.reading import NodeHardware, RentOrder
+from dbc_iac.api.responses import NodeHardware, RentOrder
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
-from dbc_iac.kinds.centre import is_fetched
-from dbc_iac.kinds.files import SUFFIX, FileAt
-from dbc_iac.kinds.kind import Machine
-from dbc_iac.kinds.resource import Inventory
-from dbc_iac.kinds.types import parse_gib
+from dbc_iac.json import Json
+from dbc_iac.kinds.framework.inventory import Inventory
+from dbc_iac.kinds.framework.kind import Machine
+from dbc_iac.kinds.framework.types import parse_gib
+from dbc_iac.kinds.images.files import SUFFIX, FileAt
+from dbc_iac.kinds.images.image_server import is_fetched
 from dbc_iac.kinds.virtual_machine.checks import VmResource
-from dbc_iac.values import Json
 
 
 def preflight(
     vm: VmResource, desired: Mapping[str, Json], changed: frozenset[str], machine: Machine
 ) -> Iterator[Diagnostic]:
     """Problems of a VM that is to be created (then `changed` has every field) or changed."""
-    order = next((o for o in machine.orders or () if o.id == machine.reach.rent_order), None)
+    order = next((o for o in machine.orders or () if o.id == machine.route.rent_order), None)
     yield from _rental(vm, changed, machine, order)
     if "network" in changed and desired.get("network") in machine.unheard_lans:
         yield _error(
@@ -34,7 +34,7 @@ def preflight(
     if hardware is None:
         return
     if "image" in changed:
-        yield from _image(vm, hardware, machine.reach.target, machine.inventory)
+        yield from _image(vm, hardware, machine.route.target, machine.inventory)
         yield from _attached(vm)
     share = _share(machine, order, hardware)
     if changed & {"gpus", "rentOrder"}:
@@ -56,13 +56,13 @@ def _warning(vm: VmResource, path: str, summary: str, detail: str, remedy: str =
 
 
 def _rental(vm: VmResource, changed: frozenset[str], machine: Machine, order: RentOrder | None) -> Iterator[Diagnostic]:
-    if not machine.reach.rent_order or machine.orders is None or not changed:
+    if not machine.route.rent_order or machine.orders is None or not changed:
         return
     if order is None:
         yield _warning(
             vm,
             "rentOrder",
-            f"order {machine.reach.rent_order} is not among the orders that the node knows",
+            f"order {machine.route.rent_order} is not among the orders that the node knows",
             "The node tells at most 51 orders, and only those that it has been asked under.",
             "Check the order id.",
         )

@@ -9,44 +9,44 @@ from datetime import datetime
 from fractions import Fraction
 from pathlib import PurePosixPath
 
-from dbc_iac.api.reading import VmDetails
-from dbc_iac.kinds.kind import Observation, Sought, unread
-from dbc_iac.kinds.marker import read_marker
-from dbc_iac.kinds.reach import Reach
-from dbc_iac.kinds.reader import Known, Reader, Unreadable
+from dbc_iac.api.responses import VmDetails
+from dbc_iac.json import Json
+from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
+from dbc_iac.kinds.framework.kind import Lookup, Observation, unread
+from dbc_iac.kinds.framework.ownership_marker import read_marker
+from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.virtual_machine.failed_creation import CREATE_ERROR, why_stuck
 from dbc_iac.kinds.virtual_machine.goals import READ_SIZES, no_size
 from dbc_iac.kinds.virtual_machine.power import POWER, TRANSITIONAL
-from dbc_iac.values import Json
 
 
-async def observe(sought: Sought, reader: Reader) -> Observation:
+async def observe(lookup: Lookup, reader: CachedReader) -> Observation:
     """List first (its absence is the one proof), details where the list has the VM."""
-    status = await reader.vm_status(sought.reach, sought.id)
+    status = await reader.vm_status(lookup.route, lookup.id)
     if isinstance(status, Unreadable):
         return unread("", status)
     if status.value is None:
-        return Observation(False, id=sought.id)
-    details = await reader.vm(sought.reach, sought.id)
+        return Observation(False, id=lookup.id)
+    details = await reader.vm(lookup.route, lookup.id)
     if isinstance(details, Unreadable):
-        return unread(sought.id, details)
+        return unread(lookup.id, details)
     if details.value is None:
-        if await reader.vm_went(sought.reach, sought.id):
-            return Observation(False, id=sought.id)
-        return Observation(None, id=sought.id, reason="the node lists the VM, but says that it does not exist")
-    observed = seen(sought, status.value, details.value, await machine_ip(reader, sought.reach))
+        if await reader.vm_went(lookup.route, lookup.id):
+            return Observation(False, id=lookup.id)
+        return Observation(None, id=lookup.id, reason="the node lists the VM, but says that it does not exist")
+    observed = seen(lookup, status.value, details.value, await machine_ip(reader, lookup.route))
     if status.value == CREATE_ERROR:
-        return replace(observed, stuck=await why_stuck(reader, sought.reach, sought.id))
+        return replace(observed, stuck=await why_stuck(reader, lookup.route, lookup.id))
     return observed
 
 
-async def machine_ip(reader: Reader, reach: Reach) -> str | None:
+async def machine_ip(reader: CachedReader, route: Route) -> str | None:
     """The node's own address as masked, which tells a public IP of a VM from it."""
-    hardware = await reader.hardware(reach)
+    hardware = await reader.hardware(route)
     return hardware.value.ip if isinstance(hardware, Known) else None
 
 
-def seen(sought: Sought, status: str, details: VmDetails, masked_ip: str | None) -> Observation:
+def seen(lookup: Lookup, status: str, details: VmDetails, masked_ip: str | None) -> Observation:
     """The observation of a VM that exists. `masked_ip` is the node's address as masked (`*.51.*.142`), if known."""
     description, marker = read_marker(details.desc)
     values: dict[str, Json] = {
@@ -68,8 +68,8 @@ def seen(sought: Sought, status: str, details: VmDetails, masked_ip: str | None)
     ):
         if port is not None:
             values[path] = port
-    _data_disk(sought, details, values)
-    _public_ip(sought, details, masked_ip, values)
+    _data_disk(lookup, details, values)
+    _public_ip(lookup, details, masked_ip, values)
     if status in POWER:
         values["power"] = POWER[status]
     notes: tuple[str, ...] = ()
@@ -78,7 +78,7 @@ def seen(sought: Sought, status: str, details: VmDetails, masked_ip: str | None)
     notes += tuple(f"{no_size(d.source_file)}; {READ_SIZES}" for d in details.disks if not d.size_gib)
     return Observation(
         True,
-        id=sought.id,
+        id=lookup.id,
         values=values,
         secrets={"login.password": details.login_password} if details.user_name != "N/A" else {},
         status=status,
@@ -134,8 +134,8 @@ def size_text(gib: Fraction) -> str:
     return f"{int(gib)}Gi" if gib.denominator == 1 else f"{float(gib):.2f}Gi"
 
 
-def _data_disk(sought: Sought, details: VmDetails, values: dict[str, Json]) -> None:
-    bound = sought.binding.resolved.get("dataDisk.path") if sought.binding else None
+def _data_disk(lookup: Lookup, details: VmDetails, values: dict[str, Json]) -> None:
+    bound = lookup.binding.resolved.get("dataDisk.path") if lookup.binding else None
     names = {"name": "vdb"} if bound is None else {"source_file": bound}
     disk = next((d for d in details.disks if all(getattr(d, k) == v for k, v in names.items())), None)
     if disk is not None and disk.size_gib:
@@ -144,9 +144,9 @@ def _data_disk(sought: Sought, details: VmDetails, values: dict[str, Json]) -> N
         values["dataDisk.size"] = "0Gi"  # its file is gone: visible drift
 
 
-def _public_ip(sought: Sought, details: VmDetails, machine_ip: str | None, values: dict[str, Json]) -> None:
+def _public_ip(lookup: Lookup, details: VmDetails, machine_ip: str | None, values: dict[str, Json]) -> None:
     """`ssh_ip` is the public IP where there is one, else the machine's own: decidable only when they differ."""
-    applied = sought.binding.applied.get("publicIp") if sought.binding else None
+    applied = lookup.binding.applied.get("publicIp") if lookup.binding else None
     if (details.ssh_ip and details.ssh_ip == applied) or (
         details.ssh_ip and machine_ip and "." in machine_ip and not matches_mask(details.ssh_ip, machine_ip)
     ):

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, model_validator
 
 from dbc_iac.api import patterns
-from dbc_iac.kinds.files import UNTOLD
-from dbc_iac.kinds.rules import (
+from dbc_iac.json import Json
+from dbc_iac.kinds.framework.rules import (
     Behaviour,
     Rule,
     access,
@@ -24,8 +24,8 @@ from dbc_iac.kinds.rules import (
     reported_on_windows,
     whole_machine,
 )
-from dbc_iac.kinds.spec import Part, Reference, Spec
-from dbc_iac.kinds.types import (
+from dbc_iac.kinds.framework.spec import Part, Reference, Spec
+from dbc_iac.kinds.framework.types import (
     Auto,
     Cpus,
     Description,
@@ -44,9 +44,9 @@ from dbc_iac.kinds.types import (
     UserName,
     VncPort,
 )
-from dbc_iac.manifest.forms import SecretForm
-from dbc_iac.manifest.secret import SecretRef
-from dbc_iac.values import Json
+from dbc_iac.kinds.images.files import UNTOLD
+from dbc_iac.manifest.secrets import SecretRef
+from dbc_iac.manifest.validators import SecretForm
 
 _PASSWORD = SecretForm(
     patterns.PASSWORD, '1-128 printable ASCII characters without " and \\', "Choose another password.", 128

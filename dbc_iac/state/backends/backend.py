@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
-from dbc_iac.values import Json
+from dbc_iac.json import Json
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,11 +21,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.json import Json, load_json
 from dbc_iac.state.backends.backend import LeaseLostError, MovedError, Stored, unreachable
 from dbc_iac.state.backends.http_client import HttpDocuments
-from dbc_iac.state.backends.levels import DEPTH, Levels
+from dbc_iac.state.backends.log_levels import DEPTH, LogLevels
 from dbc_iac.state.backends.remote import RemoteBackend, held_until, said_by
-from dbc_iac.values import Json, load_json
 
 LEASE_PART = "_lease"
 JOURNAL_PARTS = tuple(f"_journal_{n}" for n in range(DEPTH))
@@ -40,7 +40,7 @@ class HttpBackend(RemoteBackend):
         super().__init__(token)
         self._now = now
         self._documents = documents
-        self._levels: Levels | None = None
+        self._levels: LogLevels | None = None
         self._serials: dict[str, int] = {}
 
     @property
@@ -71,7 +71,7 @@ class HttpBackend(RemoteBackend):
     def _read_lines(self) -> list[bytes]:
         documents = [self._document(part) for part in JOURNAL_PARTS]
         try:
-            self._levels = Levels.read(d.get("lines", []) for d in documents)
+            self._levels = LogLevels.read(d.get("lines", []) for d in documents)
             return [line.encode() for line in self._levels.lines]
         except ValueError:
             raise unreachable("what is there is not a journal of dbc-iac") from None
@@ -80,7 +80,7 @@ class HttpBackend(RemoteBackend):
         if self._levels is None:
             self._read_lines()
         self._require_lease()
-        levels = self._levels or Levels()
+        levels = self._levels or LogLevels()
         self._levels = None  # to be read again, unless all of it is written
         for level in levels.add(line.decode() for line in lines):
             self._put_level(level, levels.levels[level])
@@ -91,7 +91,7 @@ class HttpBackend(RemoteBackend):
         for level, part in enumerate(JOURNAL_PARTS):
             if self._document(part).get("lines"):
                 self._put_level(level, {})
-        self._levels = Levels()
+        self._levels = LogLevels()
 
     def _put_level(self, level: int, lines: Mapping[int, str]) -> None:
         self._put_document(JOURNAL_PARTS[level], {"lines": sorted(lines.items())})

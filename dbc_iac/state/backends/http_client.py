@@ -12,8 +12,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 from dbc_iac.api.http import MIB, ExchangeError, HttpClient, Limits, Reply, basic
 from dbc_iac.api.secret import SecretText
+from dbc_iac.json import Json
 from dbc_iac.state.backends.backend import denied, unreachable
-from dbc_iac.values import Json
 
 LIMITS = Limits(40.0, 256 * MIB)
 _HELD = frozenset({409, 412, 423})

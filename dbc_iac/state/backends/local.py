@@ -15,10 +15,10 @@ from pathlib import Path
 
 from dbc_iac.files.reading import real_path
 from dbc_iac.files.writing import remove_temporaries
+from dbc_iac.json import Json
 from dbc_iac.state.backends.backend import MovedError, Stored
 from dbc_iac.state.files import FILES, Files, read_own, refuse_link
 from dbc_iac.state.lock import holder_of, lock
-from dbc_iac.values import Json
 
 KEPT = 10
 """Versions that are kept."""

@@ -32,10 +32,10 @@ from obstore.store import ObjectStore, from_url
 
 from dbc_iac.api.http import HEADER_VALUE, MIB
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.json import Json, load_json
 from dbc_iac.state.backends.backend import LeaseLostError, MovedError, Stored, denied, unreachable
-from dbc_iac.state.backends.levels import DEPTH, Levels
+from dbc_iac.state.backends.log_levels import DEPTH, LogLevels
 from dbc_iac.state.backends.remote import RemoteBackend, held_until
-from dbc_iac.values import Json, load_json
 
 KEPT = 10
 """Versions that are kept besides the current one."""
@@ -66,7 +66,7 @@ class ObjectStoreBackend(RemoteBackend):
         self._store = store
         self._name = name.rstrip("/")
         self._stack = stack
-        self._levels: Levels | None = None
+        self._levels: LogLevels | None = None
         self._seen: dict[str, Any] = {}
         """Versions of the objects, as this holder of the lock has seen or written them."""
 
@@ -112,7 +112,7 @@ class ObjectStoreBackend(RemoteBackend):
     def _read_lines(self) -> list[bytes]:
         found = [self._get(part) for part in JOURNAL]
         try:
-            self._levels = Levels.read(load_json(one.content or b"[]") for one in found)
+            self._levels = LogLevels.read(load_json(one.content or b"[]") for one in found)
             return [line.encode() for line in self._levels.lines]
         except ValueError:
             raise unreachable("what is there is not a journal of dbc-iac") from None
@@ -120,17 +120,17 @@ class ObjectStoreBackend(RemoteBackend):
     def _append(self, lines: list[bytes]) -> None:
         if self._levels is None:
             self._read_lines()
-        levels = self._levels or Levels()
+        levels = self._levels or LogLevels()
         self._levels = None  # to be read again, unless all of it is written
         for level in levels.add(line.decode() for line in lines):
             self._put_level(level, levels.levels[level])
         self._levels = levels
 
     def _clear(self) -> None:
-        for level, lines in enumerate((self._levels or Levels()).levels):
+        for level, lines in enumerate((self._levels or LogLevels()).levels):
             if lines or self._levels is None:
                 self._put_level(level, {})
-        self._levels = Levels()
+        self._levels = LogLevels()
 
     def _put_level(self, level: int, lines: Mapping[int, str]) -> None:
         self._replace(JOURNAL[level], json.dumps(sorted(lines.items()), separators=(",", ":")).encode())

@@ -24,9 +24,9 @@ from psycopg.pq import Conninfo
 
 from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import DiagnosticError
+from dbc_iac.json import Json
 from dbc_iac.state.backends.backend import LeaseLostError, MovedError, Stored, denied, unreachable
 from dbc_iac.state.backends.remote import RemoteBackend, held_until, said_by
-from dbc_iac.values import Json
 
 KEPT = 10
 """Versions that are kept besides the current one."""

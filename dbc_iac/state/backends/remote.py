@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 from dbc_iac.diagnostics import Diagnostic
+from dbc_iac.json import Json, load_json
 from dbc_iac.state.backends.backend import LeaseLostError, Stored
 from dbc_iac.state.lock import held
-from dbc_iac.values import Json, load_json
 
 LEASE = 120.0
 """Seconds. The successor of a job that was killed waits no longer; a holder may be cut off for as long."""

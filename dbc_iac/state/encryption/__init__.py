@@ -1,26 +1,26 @@
 """Encryption of what is kept: keys, sealed documents, and a place that holds sealed ones only."""
 
+from dbc_iac.state.encryption.backend import EncryptedBackend, Writes
 from dbc_iac.state.encryption.document import Header, encrypted_without_key, open_sealed, seal, sealed_header
 from dbc_iac.state.encryption.keys import (
+    KeyReader,
     Keyring,
     Passphrase,
     Private,
-    Reader,
     Recipient,
     SecretKey,
     new_secret_key,
     public_of,
 )
-from dbc_iac.state.encryption.place import SealedBackend, Writes
 
 __all__ = [
+    "EncryptedBackend",
     "Header",
+    "KeyReader",
     "Keyring",
     "Passphrase",
     "Private",
-    "Reader",
     "Recipient",
-    "SealedBackend",
     "SecretKey",
     "Writes",
     "encrypted_without_key",

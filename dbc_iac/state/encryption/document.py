@@ -19,8 +19,8 @@ from nacl.exceptions import CryptoError
 from nacl.utils import random
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.json import load_json
 from dbc_iac.state.encryption.keys import SIZE, Keyring, Wrapped
-from dbc_iac.values import load_json
 
 FORMAT = 1
 MARK = "dbcIacSealed"

@@ -23,7 +23,7 @@ from nacl.utils import random
 
 from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
-from dbc_iac.values import Json
+from dbc_iac.json import Json
 
 SIZE = 32
 """Bytes of every key."""
@@ -42,7 +42,7 @@ def new_secret_key() -> SecretText:
     return SecretText(random(SIZE).hex())
 
 
-class Reader(ABC):
+class KeyReader(ABC):
     """One who may open what is sealed."""
 
     kind: ClassVar[str]
@@ -62,7 +62,7 @@ class Reader(ABC):
 
 
 @dataclass
-class Passphrase(Reader):
+class Passphrase(KeyReader):
     """Argon2id, with a salt for each document key. What it made is remembered: it is slow by design."""
 
     text: SecretText
@@ -90,7 +90,7 @@ class Passphrase(Reader):
 
 
 @dataclass(frozen=True)
-class SecretKey(Reader):
+class SecretKey(KeyReader):
     """A key of 32 bytes, as 64 hex digits. Raises DiagnosticError for what is none."""
 
     text: SecretText
@@ -115,7 +115,7 @@ class SecretKey(Reader):
 
 
 @dataclass(frozen=True)
-class Recipient(Reader):
+class Recipient(KeyReader):
     """A public key (64 hex digits), for which the holder of the private key `writer` writes."""
 
     public: str
@@ -140,7 +140,7 @@ class Recipient(Reader):
 
 
 @dataclass(frozen=True)
-class Private(Reader):
+class Private(KeyReader):
     """A private key (64 hex digits). Opens what is for it, from one of the `writers` (public keys) or from itself."""
 
     text: SecretText
@@ -171,8 +171,8 @@ class Keyring:
     `missing` are the problems of keys that are not at hand: what the others open is read without them, not written.
     """
 
-    readers: Sequence[Reader]
-    openers: Sequence[Reader] = ()
+    readers: Sequence[KeyReader]
+    openers: Sequence[KeyReader] = ()
     missing: Sequence[Diagnostic] = ()
 
     def require_writable(self) -> None:

@@ -13,11 +13,11 @@ from typing import Any
 import looptime
 
 from dbc_iac.emulator.gpu.admin import GpuAdmin
-from dbc_iac.emulator.gpu.centres import ImageCentres
+from dbc_iac.emulator.gpu.image_servers import ImageServers
 from dbc_iac.emulator.gpu.lan import LanRoom
 from dbc_iac.emulator.gpu.node import GpuNode
 from dbc_iac.emulator.gpu.request import NodeRequest
-from dbc_iac.emulator.gpu.spec import GpuNodeSpec, ImageCentreSpec, ImageSpec
+from dbc_iac.emulator.gpu.spec import GpuNodeSpec, ImageServerSpec, ImageSpec
 
 RENTER = "5Renter"
 NODE_ID = "ab" * 32
@@ -101,11 +101,17 @@ class Node:
     """A node that is asked in JSON. `deaths` counts ends of its process."""
 
     def __init__(
-        self, spec: GpuNodeSpec, rentals: Rentals, room: LanRoom | None = None, centres: ImageCentres | None = None
+        self,
+        spec: GpuNodeSpec,
+        rentals: Rentals,
+        room: LanRoom | None = None,
+        image_servers: ImageServers | None = None,
     ) -> None:
         self.clock = VirtualClock()
         self.rentals = rentals
-        self.centres = centres or ImageCentres([ImageCentreSpec(id="ID_1", images=(ImageSpec(name="ubuntu.qcow2"),))])
+        self.image_servers = image_servers or ImageServers(
+            [ImageServerSpec(id="ID_1", images=(ImageSpec(name="ubuntu.qcow2"),))]
+        )
         self.room = room or LanRoom(self.clock)
         self.deaths = 0
         self.node = GpuNode(
@@ -114,7 +120,7 @@ class Node:
             source=random.Random(7),
             rentals=rentals,
             room=self.room,
-            centres=self.centres,
+            image_servers=self.image_servers,
             on_death=self._died,
         )
         self.node.begin()

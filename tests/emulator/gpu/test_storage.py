@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from dbc_iac.emulator.gpu.centres import ImageCentres, centre_reply
+from dbc_iac.emulator.gpu.image_servers import ImageServers, image_server_reply
 from dbc_iac.emulator.gpu.request import NodeRequest
-from dbc_iac.emulator.gpu.spec import ImageCentreSpec, ImageSpec
+from dbc_iac.emulator.gpu.spec import ImageServerSpec, ImageSpec
 from dbc_iac.emulator.reply import ProcessDied
 from tests.emulator.gpu.harness import Caller, Node, machine_rental, run, spec
 
@@ -19,13 +19,13 @@ CLOSE_FIRST = [1, "please close task first and try again"]
 
 
 def _node(rate: float = SLOW, **changes: Any) -> Node:
-    centres = ImageCentres(
+    image_servers = ImageServers(
         [
-            ImageCentreSpec(id="ID_1", images=(BIG, ImageSpec(name="child.qcow2", size=1000)), bytes_per_second=rate),
-            ImageCentreSpec(id="DEAD", images=(BIG,), reachable=False),
+            ImageServerSpec(id="ID_1", images=(BIG, ImageSpec(name="child.qcow2", size=1000)), bytes_per_second=rate),
+            ImageServerSpec(id="DEAD", images=(BIG,), reachable=False),
         ]
     )
-    return Node(spec(**changes), machine_rental(), centres=centres)
+    return Node(spec(**changes), machine_rental(), image_servers=image_servers)
 
 
 async def _sizes(node: Node, task_id: str) -> dict[str, str]:
@@ -146,7 +146,7 @@ def test_a_disk_is_told_with_its_requested_size_until_the_daemon_restarts() -> N
 # -- snapshots -------------------------------------------------------------------------------------
 
 
-def test_a_snapshot_ends_as_none_and_as_a_file_in_the_centre() -> None:
+def test_a_snapshot_ends_as_none_and_as_a_file_in_the_image_server() -> None:
     async def test() -> None:
         node = _node()
         task_id = await node.closed()
@@ -159,7 +159,7 @@ def test_a_snapshot_ends_as_none_and_as_a_file_in_the_centre() -> None:
         assert (await node.ask("snapshot.list", task_id, "s"))["status"] == "uploading"
         await node.clock.sleep(6)
         assert (await node.ask("snapshot.list", task_id))[0]["status"] == "none"
-        assert shown["snapshot_file"].rsplit("/", 1)[-1] in centre_reply(node.centres.centres["ID_1"])
+        assert shown["snapshot_file"].rsplit("/", 1)[-1] in image_server_reply(node.image_servers.image_servers["ID_1"])
 
     run(test)
 
@@ -233,7 +233,7 @@ def test_the_file_of_an_empty_disk_is_listed_as_192k() -> None:
         task_id = await node.closed()
         await node.ask("snapshot.create", task_id, server="ID_1", snapshot_name="s")
         await node.clock.sleep(60)
-        assert '"image_size":"192K"' in centre_reply(node.centres.centres["ID_1"])
+        assert '"image_size":"192K"' in image_server_reply(node.image_servers.image_servers["ID_1"])
 
     run(test)
 
@@ -334,7 +334,7 @@ def test_a_stopped_transfer_is_forgotten_and_goes_on_to_its_end() -> None:
         assert await node.ask("images.upload_stop", image_filename="/data/ubuntu.qcow2") == OK
         await node.clock.sleep(3000)
         assert node.node.machine.files.files["/data/big.qcow2"].size == BIG.size
-        assert node.centres.centres["ID_1"].files["ubuntu.qcow2"].size == 2_000_000_000
+        assert node.image_servers.image_servers["ID_1"].files["ubuntu.qcow2"].size == 2_000_000_000
         assert node.deaths == 0  # nothing is called back for what was forgotten
 
     run(test)
@@ -351,11 +351,11 @@ def test_a_transfer_that_is_stopped_before_it_has_begun_leaves_nothing() -> None
     run(test)
 
 
-@pytest.mark.parametrize("how", ["centre", "fault"])
+@pytest.mark.parametrize("how", ["image server", "fault"])
 def test_a_transfer_that_breaks_off_leaves_a_part_under_the_final_name(how: str) -> None:
     async def test() -> None:
         node = _node(uploadsEndProcess=False)
-        centre = node.centres.centres["ID_1"]
+        image_server = node.image_servers.image_servers["ID_1"]
         breaks = 0.5 if how == "fault" else 1.0
         wanted = {"image_filename": "big.qcow2", "local_dir": "/data"}
         await node.node.handle("images.download", Caller(), NodeRequest((), {}, wanted, "ID_1", breaks))
@@ -363,13 +363,13 @@ def test_a_transfer_that_breaks_off_leaves_a_part_under_the_final_name(how: str)
             "images.upload", Caller(), NodeRequest((), {}, {"image_filename": "win10.qcow2"}, "ID_1")
         )
         await node.clock.sleep(30)
-        centre.reachable = how != "centre"
+        image_server.reachable = how != "image server"
         await node.clock.sleep(3)
         assert await _progress(node, "download", "big.qcow2") == {"status": "done", "progress": "100%"}
         assert node.node.machine.files.files["/data/big.qcow2"].size == pytest.approx(BIG.size / 2, rel=0.02)
-        if how == "centre":
-            assert centre.files["win10.qcow2"].size == pytest.approx(30 * SLOW, rel=0.02)
-        centre.reachable = True
+        if how == "image server":
+            assert image_server.files["win10.qcow2"].size == pytest.approx(30 * SLOW, rel=0.02)
+        image_server.reachable = True
         assert await _download(node) == OK
         await node.clock.sleep(70)
         assert node.node.machine.files.files["/data/big.qcow2"].size == BIG.size
@@ -391,7 +391,7 @@ def test_a_plain_upload_delivers_and_ends_the_process() -> None:
         assert await node.ask("images.delete", image_filename="ubuntu.qcow2") == [1, busy]
         await node.clock.sleep(6)
         assert node.deaths == 1
-        assert "ubuntu.qcow2" in node.centres.centres["ID_1"].files
+        assert "ubuntu.qcow2" in node.image_servers.image_servers["ID_1"].files
 
     run(test)
 
@@ -403,7 +403,9 @@ def test_an_interrupted_upload_leaves_part_of_a_file_under_its_name() -> None:
         await node.clock.sleep(1000)
         node.node.restart()
         await node.clock.sleep(2000)
-        assert node.centres.centres["ID_1"].files["ubuntu.qcow2"].size == pytest.approx(1_000_000_000, rel=0.01)
+        assert node.image_servers.image_servers["ID_1"].files["ubuntu.qcow2"].size == pytest.approx(
+            1_000_000_000, rel=0.01
+        )
         assert node.deaths == 0
 
     run(test)

@@ -1,0 +1,1 @@
+"""Keys, key files, credentials and sessions."""

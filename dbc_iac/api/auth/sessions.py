@@ -1,0 +1,131 @@
+"""Where obtained sessions are kept: in memory, and in one private file each under a cache directory.
+
+A session never expires and opens every VM of its wallet on the target: so the files are readable by their owner only,
+nothing is followed that could be a trap (symbolic links, files of others), and what does not verify is not used. A
+cache that cannot be written costs a signature per run, nothing else: it never fails a call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from dbc_iac.api.auth.credentials import SessionCredentials, SessionOwner
+from dbc_iac.api.auth.signable import SessionId
+from dbc_iac.api.secret import SecretText
+from dbc_iac.json import load_json
+
+_FORMAT = 1
+_MOST = 64 * 1024
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL  # exclusive: follows no symbolic link either
+
+
+def cache_directory(environment: Mapping[str, str]) -> Path:
+    """The user's cache directory for sessions: below `XDG_CACHE_HOME`, else `~/.cache`. Never in a project."""
+    base = environment.get("XDG_CACHE_HOME", "")
+    if not base.startswith("/"):  # by the XDG rules a relative path is ignored
+        base = f"{environment.get('HOME') or Path.home()}/.cache"
+    return Path(base) / "dbc-iac" / "sessions"
+
+
+class SessionStore:
+    """Sessions by target process and account. `directory` None keeps them in memory only."""
+
+    def __init__(self, directory: Path | None = None) -> None:
+        self._directory = directory
+        self._sessions: dict[tuple[str, str], SessionCredentials] = {}
+        self._obtained: set[tuple[str, str]] = set()
+        self._locks: dict[tuple[str, str], asyncio.Lock] = {}
+
+    def lock(self, target: str, owner: SessionOwner) -> asyncio.Lock:
+        """Held while a session is obtained, so that it is obtained once."""
+        return self._locks.setdefault((target, owner.account), asyncio.Lock())
+
+    def load(self, target: str, owner: SessionOwner) -> SessionCredentials | None:
+        key = (target, owner.account)
+        if key not in self._sessions:
+            session = self._read(*key)
+            if session is None or not owner.accepts(session):
+                return None
+            self._sessions[key] = session
+        return self._sessions[key]
+
+    def save(self, target: str, owner: SessionOwner, session: SessionCredentials) -> None:
+        self._sessions[target, owner.account] = session
+        self._obtained.add((target, owner.account))
+        self._write(target, owner.account, session)
+
+    def drop(self, target: str, owner: SessionOwner, session: SessionCredentials) -> None:
+        """Forget a session that the target calls invalid, unless another one has taken its place meanwhile.
+
+        One that this process obtained stays in memory: else a target could have session ids signed for ever.
+        """
+        key = (target, owner.account)
+        if self._sessions.get(key) == session and key not in self._obtained:
+            del self._sessions[key]
+        if self._read(*key) == session:
+            with suppress(OSError), self._opened() as directory:
+                os.unlink(_name(*key), dir_fd=directory)
+
+    def _read(self, target: str, account: str) -> SessionCredentials | None:
+        try:
+            with self._opened() as directory:
+                handle = os.open(_name(target, account), _READ, dir_fd=directory)
+            with os.fdopen(handle, encoding="utf-8") as file:
+                if not _private(os.fstat(handle)):
+                    return None
+                kept = load_json(file.read(_MOST))
+            if (kept["formatVersion"], kept["target"], kept["account"]) != (_FORMAT, target, account):
+                return None
+            return SessionCredentials(SessionId(SecretText(kept["id"])).secret, SecretText(kept["sign"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def _write(self, target: str, account: str, session: SessionCredentials) -> None:
+        kept = {
+            "formatVersion": _FORMAT,
+            "target": target,
+            "account": account,
+            "id": session.id.reveal(),
+            "sign": session.sign.reveal(),
+        }
+        name = _name(target, account)
+        new = f".{name}.{os.getpid()}"
+        with suppress(OSError), self._opened() as directory:
+            with suppress(FileNotFoundError):
+                os.unlink(new, dir_fd=directory)  # left behind by a process with our number
+            with os.fdopen(os.open(new, _CREATE, 0o600, dir_fd=directory), "w", encoding="utf-8") as file:
+                json.dump(kept, file)
+            os.replace(new, name, src_dir_fd=directory, dst_dir_fd=directory)
+
+    @contextmanager
+    def _opened(self) -> Iterator[int]:
+        """The directory, made if need be, as a descriptor; all names are then relative to it. Raises OSError."""
+        if self._directory is None:
+            raise FileNotFoundError("sessions are kept in memory only")
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        directory = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            status = os.fstat(directory)
+            if status.st_uid != os.geteuid():
+                raise PermissionError("the session cache belongs to somebody else")
+            if stat.S_IMODE(status.st_mode) & 0o077:
+                os.fchmod(directory, 0o700)
+            yield directory
+        finally:
+            os.close(directory)
+
+
+def _name(target: str, account: str) -> str:
+    return hashlib.blake2b(f"{target}\0{account}".encode(), digest_size=16).hexdigest() + ".json"
+
+
+def _private(status: os.stat_result) -> bool:
+    return stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o077

@@ -1,0 +1,269 @@
+"""What is sent: one frozen body per call, in the wire's own names, that cannot be encoded wrongly. No I/O.
+
+Sizes are whole GiB. The checks here are the last line of defence; the kinds check earlier, with file and line.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import Annotated
+
+from dbc_iac.api import patterns
+from dbc_iac.api.secret import SecretText
+from dbc_iac.api.wire_types import Body, HiddenText, JsonInt, StringInt, Text, TextList, UnsafeWireValue
+
+__all__ = [
+    "BareMetalChange",
+    "BareMetalEntry",
+    "CreateVm",
+    "DeeplinkPassword",
+    "DiskAdd",
+    "DiskDelete",
+    "DiskResize",
+    "ImageDelete",
+    "ImageDownload",
+    "ImageServerFiles",
+    "ImageTransfer",
+    "ImageUpload",
+    "LanCreate",
+    "ModifyVm",
+    "SetPassword",
+    "SnapshotCreate",
+    "UnsafeWireValue",
+]
+
+_FORWARD = r"(tcp|udp),[0-9]{1,5}(-[0-9]{1,5})?(:[0-9]{1,5}(-[0-9]{1,5})?)?"
+_FILTER = (
+    r"(in|out|inout),(all|tcp|udp|icmp|ssh|rdp|http|https|dns\(udp\)|dns\(tcp\)),"
+    r"(all|[0-9]{1,5}(-[0-9]{1,5})?),[0-9.]{7,15}/[0-9]{1,2},(accept|drop)"
+)
+# An unknown protocol, or one of tcp and udp without a port number, ends the node's daemon or the VM's filter.
+_PORTLESS_FILTER = re.compile(r"\w+,(tcp|udp),all,.*")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CreateVm(Body):
+    """`/tasks/start`. `ssh_port` and `rdp_port` may both be given; the node checks only the one of the VM's system."""
+
+    task_id: Annotated[str, Text("task_id", patterns.TASK_ID)]
+    image_name: Annotated[str, Text("image_name", patterns.IMAGE)]
+    gpu_count: Annotated[int, StringInt("gpu_count", 0)]
+    cpu_cores: Annotated[int, StringInt("cpu_cores", 1)]
+    mem_size: Annotated[int, StringInt("mem_size", 1)]
+    vnc_port: Annotated[int, StringInt("vnc_port", 5900, 65535)]
+    desc: Annotated[str, Text("desc")] = ""
+    operation_system: Annotated[str, Text("operation_system", r"linux|windows")] = "linux"
+    bios_mode: Annotated[str | None, Text("bios_mode", r"legacy|uefi|pxe")] = None
+    disk_size: Annotated[int | None, StringInt("disk_size", 1)] = None
+    data_file_name: Annotated[str | None, Text("data_file_name", patterns.FILE)] = None
+    ssh_port: Annotated[int | None, StringInt("ssh_port", 1, 65535)] = None
+    rdp_port: Annotated[int | None, StringInt("rdp_port", 1, 65535)] = None
+    public_ip: Annotated[str, Text("public_ip")] = ""
+    network_name: Annotated[str, Text("network_name", r"([A-Za-z0-9]{6,10})?")] = ""
+    custom_port: Annotated[tuple[str, ...], TextList("custom_port", _FORWARD)] = ()
+    multicast: Annotated[tuple[str, ...], TextList("multicast", r"[0-9.]{7,15}:[1-9][0-9]{0,4}")] = ()
+    network_filters: Annotated[tuple[str, ...], TextList("network_filters", _FILTER)] = ()
+    # The node refuses the literal "virtio", its default.
+    interface_model_type: Annotated[str | None, Text("interface_model_type", r"e1000|rtl8139")] = None
+
+    def __post_init__(self) -> None:
+        Body.__post_init__(self)
+        _check_public_ip("public_ip", self.public_ip)
+        _check_filters("network_filters", self.network_filters)
+        for group in self.multicast:
+            _check_group(group)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModifyVm(Body):
+    """`/tasks/modify/<id>`.
+
+    `new_public_ip` is required here, for the node takes the public IP away when the key is missing; `""` clears it. At
+    most one of the four deferred keys a call: of two, one may be refused after the other has changed what is read back.
+    """
+
+    new_public_ip: Annotated[str, Text("new_public_ip")]
+    new_ssh_port: Annotated[int | None, StringInt("new_ssh_port", 1, 65535)] = None
+    new_rdp_port: Annotated[int | None, StringInt("new_rdp_port", 1, 65535)] = None
+    new_custom_port: Annotated[tuple[str, ...] | None, TextList("new_custom_port", _FORWARD)] = None
+    new_network_filters: Annotated[tuple[str, ...] | None, TextList("new_network_filters", _FILTER)] = None
+    new_vnc_port: Annotated[int | None, StringInt("new_vnc_port", 5900, 65535)] = None
+    new_gpu_count: Annotated[int | None, StringInt("new_gpu_count", 0)] = None
+    new_cpu_cores: Annotated[int | None, StringInt("new_cpu_cores", 1)] = None  # below 0 ends libvirtd on the host
+    new_mem_size: Annotated[int | None, StringInt("new_mem_size", 1)] = None
+
+    def __post_init__(self) -> None:
+        Body.__post_init__(self)
+        _check_public_ip("new_public_ip", self.new_public_ip)
+        _check_filters("new_network_filters", self.new_network_filters or ())
+        deferred = (self.new_vnc_port, self.new_gpu_count, self.new_cpu_cores, self.new_mem_size)
+        if sum(value is not None for value in deferred) > 1:
+            raise UnsafeWireValue("modify: at most one of vnc port, GPUs, cores and memory per call")
+        if self.new_ssh_port is not None and self.new_ssh_port == self.new_rdp_port:
+            raise UnsafeWireValue("modify: ssh and rdp port must differ; the node saves both and then refuses")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SetPassword(Body):
+    """`/tasks/passwd/<id>`."""
+
+    username: Annotated[str, Text("username", patterns.USER)]
+    password: Annotated[SecretText, HiddenText("password", patterns.PASSWORD, 128)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DiskResize(Body):
+    """`/disk/resize/<id>`: `add_gib` is what is added, not the new size."""
+
+    disk: Annotated[str, Text("disk", r"vd[a-z]")]
+    add_gib: Annotated[int, JsonInt("size", 1)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DiskAdd(Body):
+    """`/disk/add/<id>`: the file is made in `mount_dir` on the node's host."""
+
+    size_gib: Annotated[int, JsonInt("size", 1)]
+    mount_dir: Annotated[str, Text("mount_dir", patterns.HOST_DIR)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DiskDelete(Body):
+    """`/disk/delete/<id>`: the disk's file goes with it. The node takes the name's current owner."""
+
+    disk: Annotated[str, Text("disk", r"vd[b-z]")]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LanCreate(Body):
+    """`/lan/create`. An address that does not parse ends the node's process; any prefix length is taken."""
+
+    network_name: Annotated[str, Text("network_name", patterns.LAN)]
+    ip_cidr: Annotated[str, Text("ip_cidr", r"[0-9.]{7,15}/[0-9]{1,2}")]
+
+    def __post_init__(self) -> None:
+        Body.__post_init__(self)
+        try:
+            prefix = ipaddress.IPv4Network(self.ip_cidr).prefixlen
+        except ValueError:
+            prefix = 0
+        if not 8 <= prefix <= 30:
+            raise UnsafeWireValue("ip_cidr: must be an IPv4 network without host bits, with a prefix of 8 to 30")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BareMetalEntry(Body):
+    """One server of `/bare_metal/add`. The `ipmi_*` texts are pasted into a shell command, unquoted."""
+
+    uuid: Annotated[str, Text("uuid", patterns.UUID)]
+    ip: Annotated[str, Text("ip", patterns.HOST)]
+    ipmi_hostname: Annotated[str, Text("ipmi_hostname", patterns.HOST)]
+    ipmi_username: Annotated[str, Text("ipmi_username", patterns.IPMI_USER)]
+    ipmi_password: Annotated[SecretText, HiddenText("ipmi_password", patterns.IPMI_PASSWORD, 16)]
+    ipmi_port: Annotated[int | None, JsonInt("ipmi_port", 1, 65535)] = None
+    os: Annotated[str | None, Text("os", r".+", patterns.MOST_TEXT)] = None
+    desc: Annotated[str | None, Text("desc", r".+", patterns.MOST_TEXT)] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BareMetalChange(Body):
+    """`/bare_metal/modify/<node id>`: what is left out stays. An empty text changes nothing, so there is none."""
+
+    uuid: Annotated[str | None, Text("uuid", patterns.UUID)] = None
+    ip: Annotated[str | None, Text("ip", patterns.HOST)] = None
+    ipmi_hostname: Annotated[str | None, Text("ipmi_hostname", patterns.HOST)] = None
+    ipmi_username: Annotated[str | None, Text("ipmi_username", patterns.IPMI_USER)] = None
+    ipmi_password: Annotated[SecretText | None, HiddenText("ipmi_password", patterns.IPMI_PASSWORD, 16)] = None
+    ipmi_port: Annotated[int | None, JsonInt("ipmi_port", 1, 65535)] = None
+    os: Annotated[str | None, Text("os", r".+", patterns.MOST_TEXT)] = None
+    desc: Annotated[str | None, Text("desc", r".+", patterns.MOST_TEXT)] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SnapshotCreate(Body):
+    """`/snapshot/create/<id>`: exports `vda` to an image server."""
+
+    snapshot_name: Annotated[str, Text("snapshot_name", patterns.SEGMENT)]
+    image_server: Annotated[str, Text("image_server", patterns.NAME)]
+    desc: Annotated[str, Text("desc")] = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageServerFiles(Body):
+    """`/images`: the image server whose files are listed."""
+
+    image_server: Annotated[str, Text("image_server", patterns.NAME)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageDownload(Body):
+    """`/images/download`. Only files in `/data` can be used, listed and deleted."""
+
+    image_filename: Annotated[str, Text("image_filename", patterns.IMAGE)]
+    image_server: Annotated[str, Text("image_server", patterns.NAME)]
+    local_dir: Annotated[str, Text("local_dir", patterns.HOST_DIR)] = "/data"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageUpload(Body):
+    """`/images/upload`. By its absolute path: by a file name its progress could not be asked for."""
+
+    image_filename: Annotated[str, Text("image_filename", patterns.HOST_DIR)]
+    image_server: Annotated[str, Text("image_server", patterns.NAME)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageTransfer(Body):
+    """The file of a download, or the absolute path of an upload, that is asked about or stopped."""
+
+    image_filename: Annotated[str, Text("image_filename", rf"{patterns.IMAGE}|{patterns.HOST_DIR}")]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageDelete(Body):
+    """`/images/delete`: a file in `/data`."""
+
+    image_filename: Annotated[str, Text("image_filename", patterns.IMAGE)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MonitorServers(Body):
+    """`/monitor/set`: at most two."""
+
+    servers: Annotated[tuple[str, ...], TextList("servers", r"[A-Za-z0-9.-]{1,253}:[1-9][0-9]{0,4}")]
+
+    def __post_init__(self) -> None:
+        Body.__post_init__(self)
+        if len(self.servers) > 2:
+            raise UnsafeWireValue("servers: at most two")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeeplinkPassword(Body):
+    """`/deeplink/set`. A longer one overruns a buffer of the manager and ends it."""
+
+    device_password: Annotated[
+        SecretText, HiddenText("device_password", patterns.DEEPLINK_PASSWORD, patterns.MOST_DEEPLINK)
+    ]
+
+
+def _check_public_ip(key: str, value: str) -> None:
+    if value and (problem := patterns.public_ip_problem(value)):
+        raise UnsafeWireValue(f"{key}: {problem}")
+
+
+def _check_filters(key: str, filters: tuple[str, ...]) -> None:
+    if any(_PORTLESS_FILTER.fullmatch(item) for item in filters):
+        raise UnsafeWireValue(f"{key}: tcp and udp need a port or a range of ports")
+
+
+def _check_group(group: str) -> None:
+    address, _, port = group.partition(":")
+    try:
+        multicast = ipaddress.IPv4Address(address).is_multicast
+    except ValueError:
+        multicast = False
+    if not multicast or int(port) > 65535:
+        raise UnsafeWireValue("multicast: expected ip:port with an IPv4 multicast address")

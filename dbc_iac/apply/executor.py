@@ -1,0 +1,383 @@
+"""The engine: runs a plan's steps by their order, independent branches at once, and says what became of each.
+
+It knows goals, needs, steps and gates; it knows no kind. A step that fails stops only what needs it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
+
+from dbc_iac.api.channel import Channel
+from dbc_iac.api.secret import SecretText
+from dbc_iac.apply.goal_runner import ApplyOptions, GoalResult, GoalRunner, Verdict, bug
+from dbc_iac.apply.hook import Hook, keeps_on
+from dbc_iac.apply.journal_writer import JournalWriter
+from dbc_iac.apply.node_gate import NodeGate
+from dbc_iac.apply.offline_window import OfflineWindow
+from dbc_iac.apply.poller import Poller
+from dbc_iac.apply.report import Event, Report
+from dbc_iac.apply.vm_restart import TRIES, VmStarter
+from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
+from dbc_iac.kinds import kind_of
+from dbc_iac.kinds.framework.cached_reader import CachedReader
+from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalStatus
+from dbc_iac.kinds.framework.kind import GoalInput
+from dbc_iac.kinds.framework.route import Route
+from dbc_iac.plan.model import Action, Change, Plan, StepKind
+from dbc_iac.plan.schedule.goals import goal_input
+from dbc_iac.plan.schedule.step_builder import StepBuilder, removal_key
+from dbc_iac.plan.schedule.steps import compile_steps, wanted_power
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What an apply works with. `connect` gives channels that may act; `secret` a resource's secret by its path."""
+
+    connect: Callable[[Route], Channel]
+    secret: Callable[[str, str], SecretText | None]
+    journal_writer: JournalWriter
+    tell: Callable[[Event], None]
+    hooks: Mapping[str, Hook] = field(default_factory=dict)
+    choices: ApplyOptions = field(default_factory=ApplyOptions)
+    stopped: Callable[[], bool] = lambda: False
+
+
+@dataclass(slots=True)
+class ApplyStatus:
+    """What became of each address, while the apply runs."""
+
+    failed: dict[str, str] = field(default_factory=dict)
+    waiting: dict[str, str] = field(default_factory=dict)
+    not_started: dict[str, str] = field(default_factory=dict)
+    powered_off: dict[str, str] = field(default_factory=dict)
+    unstarted: dict[str, tuple[VmStarter, GoalResult]] = field(default_factory=dict)
+    """VMs that are off because of us and could not be started yet."""
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+
+    @property
+    def bad(self) -> set[str]:
+        """The addresses of which something is left to do."""
+        return {*self.failed, *self.waiting, *self.not_started, *self.unstarted}
+
+    def word(self, address: str) -> str:
+        """What became of an address, for what needs it."""
+        if address in {*self.failed, *self.unstarted}:
+            return "failed"
+        return "is not finished yet" if address in self.waiting else "was not started"
+
+    def event(self, address: str) -> str:
+        """The kind of event that tells of it."""
+        if address in {*self.failed, *self.unstarted}:
+            return "step-failed"
+        return "step-waiting" if address in self.waiting else "step-skipped"
+
+    def why(self, address: str) -> str:
+        """What is to be said of an address of which something is left to do."""
+        found = (said.get(address) for said in (self.failed, self.not_started, self.waiting))
+        unstarted = self.unstarted.get(address)
+        return next((text for text in found if text), _not_started(unstarted[1]) if unstarted else "failed")
+
+
+async def run(plan: Plan, with_: Run) -> Report:
+    """Apply a plan, whole. Never raises for what the API does; it is in the report."""
+    return await _Executor(plan, with_).run()
+
+
+class _Executor:
+    def __init__(self, plan: Plan, with_: Run) -> None:
+        self.plan = plan
+        self.run_ = with_
+        self.changes: dict[str, Change] = {c.address: c for c in plan.changes}
+        self.drafts = compile_steps(self.changes)
+        self.loop = asyncio.get_running_loop()
+        self.began = self.loop.time()
+        self.reader = CachedReader(with_.connect)
+        self.watch = Poller(self.reader)
+        self.gates: defaultdict[str, NodeGate] = defaultdict(NodeGate)
+        self.ledger = ApplyStatus()
+        self.finished: dict[str, asyncio.Event] = {k: asyncio.Event() for k in self.drafts}
+        self.broken: dict[str, str] = {}
+        self._starting = asyncio.Lock()
+        self.announced = {k for k, d in self.drafts.items() if self._goes_first(d)}
+
+    def now(self) -> float:
+        return self.loop.time() - self.began
+
+    def tell(self, kind: str, address: str, text: str) -> None:
+        self.run_.tell(Event(kind, address, text, self.now()))
+
+    async def run(self) -> Report:
+        for key in self.announced:
+            self._gate(self.drafts[key]).announce()
+        async with asyncio.TaskGroup() as group:
+            for draft in self.drafts.values():
+                group.create_task(self._step(draft))
+        await self._last_starts()
+        return self._report()
+
+    async def _retry_starts(self, *, tries: int = 1) -> None:
+        """Whenever something has ended, and once more at the end: what the VM lacks may have become free."""
+        async with self._starting:
+            for address, (starter, _) in list(self.ledger.unstarted.items()):
+                ending = await starter.start(self._pursuit(), tries=tries)
+                self.ledger.unstarted[address] = (starter, ending)
+                if ending.verdict is Verdict.MET:
+                    del self.ledger.unstarted[address]
+                    self.tell("note", address, "runs again")
+
+    async def _last_starts(self) -> None:
+        if self.ledger.unstarted and {d.address for d in self.drafts.values()} - self.ledger.unstarted.keys():
+            await self._retry_starts(tries=TRIES)
+        for address, (starter, ending) in list(self.ledger.unstarted.items()):
+            told = await starter.lacking(self._pursuit(), ending)
+            del self.ledger.unstarted[address]
+            self.ledger.powered_off[address] = _not_started(told)
+            self._failed(starter.on, replace(told, text=_not_started(told)))
+
+    def _goes_first(self, draft: StepBuilder) -> bool:
+        """A window that waits for no creation on its node: nothing is queued there before it."""
+        if draft.kind is not StepKind.WINDOW:
+            return False
+        todo, seen = list(draft.first), set(draft.first)
+        while todo:
+            before = self.drafts[todo.pop()]
+            if any(g.creates for g in before.goals):
+                return False
+            todo += [k for k in before.first if k not in seen]
+            seen |= before.first
+        return True
+
+    def _gate(self, draft: StepBuilder) -> NodeGate:
+        change = self.changes[draft.address]
+        return self.gates[str((change.route or change.old_route).get("target"))]
+
+    async def _step(self, draft: StepBuilder) -> None:
+        """Wait for what it needs, run it, and let go what waits for it."""
+        try:
+            for key in sorted(draft.first):
+                await self.finished[key].wait()
+            cause = next((k for k in sorted(draft.after) if k in self.broken), None)
+            if cause is not None:
+                self._skip(draft, f"it needs {self.drafts[cause].address}, which {self.broken[cause]}")
+            elif why := self._halted():
+                self._skip(draft, why)
+            else:
+                await self._run_step(draft)
+                if set(self.ledger.unstarted) - {draft.address}:
+                    await self._retry_starts()
+        finally:
+            if draft.key in self.announced:
+                await self._gate(draft).withdraw()
+            self.finished[draft.key].set()
+
+    def _halted(self) -> str:
+        """Why nothing new may be started; empty where it may."""
+        if self.run_.journal_writer.unwritten is not None:
+            return "what is done could not be written down any more"
+        return "the run was interrupted" if self.run_.stopped() else ""
+
+    def _skip(self, draft: StepBuilder, why: str) -> None:
+        """Nothing of a step is begun. What has been said of an address is not said again for its other steps."""
+        self.broken[draft.key] = "was not started"
+        addresses = {draft.address} if draft.kind is StepKind.CHANGE else {g.address for g in draft.goals}
+        for address in sorted(addresses - self.ledger.bad):
+            self.ledger.not_started[address] = why
+            self.tell("step-skipped", address, why)
+
+    async def _run_step(self, draft: StepBuilder) -> None:
+        if draft.goals:
+            self.tell("step-started", draft.address, draft.kind.value)
+        try:
+            ok = await (self._window(draft) if draft.kind is StepKind.WINDOW else self._change(draft))
+        except Exception as error:  # ends this branch and no other
+            ok = self._broke(draft, bug(error))
+        if not ok:
+            self.broken[draft.key] = self.ledger.word(draft.address)
+            self._tell_broken(draft)
+        elif draft.goals:
+            self.tell("step-done", draft.address, draft.kind.value)
+
+    def _broke(self, draft: StepBuilder, ending: GoalResult) -> bool:
+        for goal in draft.goals:
+            if goal.address not in self.ledger.bad:
+                self._failed(goal, ending)
+        return False
+
+    def _tell_broken(self, draft: StepBuilder) -> None:
+        """What of a step is left to do: a window has goals of several resources, and some of them may be done."""
+        for address in sorted({draft.address, *(g.address for g in draft.goals)} & self.ledger.bad):
+            self.tell(self.ledger.event(address), address, self.ledger.why(address))
+
+    async def _change(self, draft: StepBuilder) -> bool:
+        """The goals of one resource, one after another; on a failed replacement the old machine is started again."""
+        async with AsyncExitStack() as gate:
+            if any(g.creates and kind_of(self.changes[g.address].kind).host for g in draft.goals):
+                await gate.enter_async_context(self._gate(draft).creation())
+            return await self._goals(draft, gate)
+
+    async def _goals(self, draft: StepBuilder, gate: AsyncExitStack) -> bool:
+        change = self.changes[draft.address]
+        parked, done = False, ""
+        for goal in draft.goals:
+            if not parked and (why := await self._kept_on(goal)):
+                self._failed(goal, GoalResult(Verdict.FAILED, why))
+                return False
+            if goal.power_cycles and (await goal.look(self.reader)).sight is not GoalStatus.MET:
+                await gate.aclose()
+                await gate.enter_async_context(self._gate(draft).window())
+            if goal.powers == "on":
+                ending = await VmStarter(change.kind, goal_input(change), goal).start_or_explain(self._pursuit())
+            else:
+                ending = await self._pursuit().achieve(goal)
+            parked = parked or (goal.powers == "off" and goal.id == change.old_id != change.id)
+            if ending.verdict is not Verdict.MET:
+                self._failed(goal, _in_part(goal, ending, done))
+                if parked and (goal.creates or goal.powers == "off"):
+                    await self._unpark(change, goal, ending)
+                elif parked:
+                    self.ledger.powered_off[change.address] = (
+                        "the old one; the new one stands, and the next apply goes on"
+                    )
+                elif ending.broken and change.action is Action.CREATE:
+                    self.run_.journal_writer.bind_broken(change, goal)
+                return False
+            done = goal.text
+            if ending.text and goal.creates:
+                self.tell("note", goal.address, ending.text)
+        if draft.key == removal_key(draft.address) or change.action in {Action.DELETE, Action.FORGET}:
+            self.run_.journal_writer.unbind(change)
+        else:
+            self.run_.journal_writer.settle(change)
+        return True
+
+    async def _kept_on(self, goal: Goal) -> str:
+        """Why a VM must not be powered off now, by its hook; empty where it may."""
+        hook, change = self.run_.hooks.get(goal.address), self.changes[goal.address]
+        kind = kind_of(change.kind)
+        if hook is None or self._halted() or not (goal.powers == "off" or (goal.deletes and kind.host)):
+            return ""
+        off = goal if goal.powers else kind.power(_as_old(change), to="off")
+        if (await off.look(self.reader)).sight is GoalStatus.MET or (
+            await goal.look(self.reader)
+        ).sight is GoalStatus.MET:
+            return ""
+        return await keeps_on(hook, lambda text: self.tell("note", goal.address, text))
+
+    async def _unpark(self, change: Change, goal: Goal, ending: GoalResult) -> None:
+        """The new machine could not be made: take it away where it is of no use, and start the old one again."""
+        kind, task = kind_of(change.kind), goal_input(change)
+        if goal.creates and ending.verdict is Verdict.WAITING:
+            self.ledger.powered_off[change.address] = "its replacement is still being created"
+            return
+        if ending.broken:
+            for removal in kind.delete(replace(task, old_id=change.id, old_route=task.route)):
+                if (await self._pursuit().achieve(removal)).verdict is not Verdict.MET:
+                    self.run_.journal_writer.leave_broken(change, goal)
+        if wanted_power(change) == "off":
+            return
+        old = _as_old(change)
+        again = await VmStarter(change.kind, old, kind.power(old, to="on")).start(self._pursuit())
+        if again.verdict is not Verdict.MET:
+            self.ledger.powered_off[change.address] = f"the old one could not be started again: {again.text}"
+        elif why := self.ledger.failed.get(change.address):
+            self.ledger.failed[change.address] = f"{why}; the old one was started again"
+
+    async def _window(self, draft: StepBuilder) -> bool:
+        change = self.changes[draft.address]
+        window = OfflineWindow(
+            draft, change, self.changes, self._pursuit(), self.run_.hooks.get(draft.address), self._failed, self.ledger
+        )
+        async with self._gate(draft).window():
+            ok = await window.run()
+        for address in {g.address for g in draft.goals} - self.ledger.bad:
+            touched = self.changes[address]
+            if touched.action is Action.DELETE:
+                self.run_.journal_writer.unbind(touched)
+            else:
+                self.run_.journal_writer.settle(touched)
+        return ok
+
+    def _pursuit(self) -> GoalRunner:
+        return GoalRunner(
+            self.reader, self.watch, self.run_.journal_writer, self._hands, self.tell, self.now, self._halted,
+            self.run_.choices,
+        )  # fmt: skip
+
+    def _hands(self, goal: Goal) -> ActContext:
+        found: dict[str, SecretText] = {}
+        for path in self.changes[goal.address].secrets:
+            value = self.run_.secret(goal.address, path)
+            if value is not None:
+                found[path] = value
+        return ActContext(self.run_.connect, found)
+
+    def _failed(self, goal: Goal, ending: GoalResult) -> None:
+        if ending.verdict is Verdict.WAITING:
+            self.ledger.waiting[goal.address] = ending.text
+            return
+        if ending.verdict is Verdict.NOT_STARTED:
+            self.ledger.not_started.setdefault(goal.address, ending.text)
+            return
+        self.ledger.failed[goal.address] = ending.text
+        self.ledger.diagnostics.append(
+            Diagnostic(
+                "goal-failed",
+                Severity.ERROR,
+                f"{goal.address}: {ending.text}",
+                ending.detail or f"The goal was: {goal.text}.",
+                ending.remedy or "See what the message says, and apply again: what is done is not repeated.",
+                address=goal.address,
+                exit_code=ending.exit_code,
+            )
+        )
+
+    def _report(self) -> Report:
+        ledger = self.ledger
+        unknown = [c for c in self.plan.changes if c.action is Action.UNKNOWN]
+        for change in unknown:
+            if change.authority:
+                ledger.diagnostics.append(_unreadable(change))
+        if (unwritten := self.run_.journal_writer.unwritten) is not None:
+            ledger.diagnostics.extend(unwritten.diagnostics)
+        return Report(
+            done=tuple(sorted(c.address for c in self.plan.pending if c.address not in ledger.bad)),
+            failed=dict(sorted(ledger.failed.items())),
+            not_started=dict(sorted(ledger.not_started.items())),
+            waiting=dict(sorted(ledger.waiting.items())),
+            powered_off=dict(sorted(ledger.powered_off.items())),
+            diagnostics=tuple(ledger.diagnostics),
+            unknown=tuple(c.address for c in unknown),
+            interrupted=self.run_.stopped(),
+            seconds=self.now(),
+            calls=self.reader.calls,
+        )
+
+
+def _in_part(goal: Goal, ending: GoalResult, done: str) -> GoalResult:
+    """What was begun and not ended has been started, whatever stopped it."""
+    if ending.verdict is not Verdict.NOT_STARTED or not done:
+        return ending
+    return replace(ending, verdict=Verdict.WAITING, text=f"done: {done}; left to do: {goal.text} ({ending.text})")
+
+
+def _not_started(ending: GoalResult) -> str:
+    return f"changed, could not be started: {ending.text}"
+
+
+def _as_old(change: Change) -> GoalInput:
+    task = goal_input(change)
+    return replace(task, id=change.old_id, route=task.old_route or task.route)
+
+
+def _unreadable(change: Change) -> Diagnostic:
+    return Diagnostic(
+        "unreadable",
+        Severity.WARNING,
+        f"{change.address} cannot be read: {'; '.join(change.reasons)}",
+        address=change.address,
+        exit_code=ExitCode.AUTHORISATION,
+    )

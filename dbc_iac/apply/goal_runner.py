@@ -1,0 +1,324 @@
+"""Achieving one goal: look, act, wait, repeat or prove, by its call class and nothing else.
+
+The intent is on disk before a call is made. An outcome that is not known is never read as done, nor as not done: a
+repeatable call is repeated, a blind one is left to the barrier.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from dbc_iac.api.idempotency import CallClass
+from dbc_iac.api.outcome import Done, Effect, NotSent, RefusalKind, Refused, Unknown
+from dbc_iac.api.wire_types import UnsafeWireValue
+from dbc_iac.apply.journal_writer import JournalWriter
+from dbc_iac.apply.poller import FLOOR, Poller
+from dbc_iac.diagnostics import REPORT, ExitCode, place_of
+from dbc_iac.kinds.framework.cached_reader import CachedReader
+from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, Needs
+
+TRIES = 6
+"""How often a call is made that was not sent, was refused for a passing reason, or has no known outcome."""
+UNSEEN = 3
+"""How many looks what was accepted, and would be seen in a queue, may stay unseen before it is asked for again."""
+UNREADABLE_FOR, UNREADABLE_WHILE_OFF = 600.0, 180.0
+"""Seconds that a look may stay without an answer before the goal is given up (it stays in the journal)."""
+QUEUED_WHILE_OFF = 300.0
+"""Seconds that an accepted change may stay invisible while its VM is off. The start that follows proves its outcome."""
+
+
+AT_ONCE = 0.001
+"""Seconds that are no wait: a clock that is a number may not advance by less."""
+
+SETTLE = (
+    "Apply again with --settle: it boots the VM once, which proves what became of the call. "
+    'Or write `power: "on"`, and the next offline window proves it.'
+)
+AGAIN = "Apply again when the VM can be started: its next boot proves what became of the call, before it is repeated."
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyOptions:
+    """How far an apply goes. `wait_timeout` in seconds; `wait`: whether what has been asked to be created is waited
+    for; `settle`: a VM that is to stay off is booted for a proof."""
+
+    wait_timeout: float | None = None
+    wait: bool = True
+    settle: bool = False
+
+
+class Verdict(StrEnum):
+    MET = "met"
+    FAILED = "failed"
+    NOT_STARTED = "not-started"
+    WAITING = "waiting"
+    UNPROVEN = "unproven"
+
+
+@dataclass(frozen=True, slots=True)
+class GoalResult:
+    """How the pursuit of a goal ended. `broken`: the object exists, and is of no use (a failed creation). `doubtful`: a
+    call for it got no certain answer, and may be carried out yet, though the goal has been seen to hold. `lost`: the
+    node accepted the call and its job failed. `queued`: the goal and the number of its accepted call that may come yet.
+    """
+
+    verdict: Verdict
+    text: str = ""
+    exit_code: ExitCode = ExitCode.ERROR
+    broken: bool = False
+    remedy: str = ""
+    doubtful: bool = False
+    lost: bool = False
+    detail: str = ""
+    queued: tuple[Goal, int] | None = None
+
+
+class Proof(StrEnum):
+    """What a barrier tells of a blind call without a certain answer."""
+
+    HAPPENED = "happened"
+    NEVER = "never"
+    """It did not happen and will not: it may be sent again."""
+    NOT_ALLOWED = "not-allowed"
+    """Only a boot would tell, and the VM is to stay off."""
+    NOT_POSSIBLE = "not-possible"
+    """Only a boot would tell, and the VM could not be started, or not powered off again."""
+
+
+UNSAFE = "Correct the value, or what the node told of it: what a node would misread, or die of, is never sent."
+
+UNPROVEN: Mapping[Proof, str] = {Proof.NOT_ALLOWED: SETTLE, Proof.NOT_POSSIBLE: AGAIN}
+"""What is to be done where there is no proof."""
+
+Tell = Callable[[str, str, str], None]
+"""(event kind, address, text)"""
+Barrier = Callable[[Goal], Awaitable[Proof]]
+
+
+def bug(error: Exception) -> GoalResult:
+    """The ending of a goal whose code, or ours, is wrong."""
+    return GoalResult(Verdict.FAILED, f"this is a bug in dbc-iac ({place_of(error)})", ExitCode.BUG, remedy=REPORT)
+
+
+@dataclass(slots=True)
+class GoalRunner:
+    """What the pursuit of goals works with. `halted` tells why nothing new may be started; empty: it may."""
+
+    reader: CachedReader
+    watch: Poller
+    journal_writer: JournalWriter
+    context: Callable[[Goal], ActContext]
+    tell: Tell
+    now: Callable[[], float]
+    halted: Callable[[], str]
+    choices: ApplyOptions = field(default_factory=ApplyOptions)
+
+    async def achieve(self, goal: Goal, barrier: Barrier | None = None) -> GoalResult:
+        """Bring a goal about. `barrier` proves what became of a blind call.
+
+        Whatever a kind's code raises ends this goal and nothing else: windows are closed, other branches go on.
+        """
+        try:
+            informed = goal.informed(self.journal_writer.known).excluding(self.journal_writer.taken)
+            return await _Attempt(self, informed, barrier).run()
+        except UnsafeWireValue as error:
+            return GoalResult(Verdict.FAILED, f"it was not sent: {error}", ExitCode.CONFIGURATION, remedy=UNSAFE)
+        except Exception as error:
+            return bug(error)
+
+
+class _Attempt:
+    """The state of one pursuit."""
+
+    def __init__(self, runner: GoalRunner, goal: Goal, barrier: Barrier | None) -> None:
+        self.by = runner
+        self.goal = goal
+        self.barrier = barrier
+        self.accepted = False
+        self.accepted_at = 0.0
+        self.number = 0
+        self.tries = 0
+        self.started = runner.now()
+        self.unreadable_since: float | None = None
+        self.said = ""
+        self.doubtful = False
+        self.unseen = 0
+
+    @property
+    def target(self) -> str:
+        return self.goal.route.target
+
+    async def run(self) -> GoalResult:
+        while True:
+            if self.goal.acknowledged and self.accepted:
+                return self._met(GoalState(GoalStatus.MET))
+            seen = await self._look()
+            ending = await self._step(seen)
+            if ending is not None:
+                return ending
+
+    async def _look(self) -> GoalState:
+        """Look at the goal; a limit that the user has set also ends a look that is under way."""
+        limit = self.by.choices.wait_timeout
+        if limit is None or not (self.accepted or self.said):
+            return await self.goal.look(self.by.reader)
+        try:
+            async with asyncio.timeout(max(self.started + limit - self.by.now(), 0)):
+                return await self.goal.look(self.by.reader)
+        except TimeoutError:
+            return GoalState(GoalStatus.WAITING, self.said)
+
+    async def _step(self, seen: GoalState) -> GoalResult | None:
+        if seen.sight is not GoalStatus.UNKNOWN:
+            self.unreadable_since = None
+        match seen.sight:
+            case GoalStatus.MET:
+                return self._met(seen)
+            case GoalStatus.FAILED:
+                if seen.lost:
+                    self.by.journal_writer.lost(self.number, seen.text)
+                return GoalResult(
+                    Verdict.FAILED, seen.text, broken=seen.broken, lost=seen.lost, detail=seen.detail,
+                    remedy=seen.remedy,
+                )  # fmt: skip
+            case GoalStatus.BROKEN if self.accepted:
+                return GoalResult(Verdict.FAILED, seen.text, detail=seen.detail, remedy=seen.remedy)
+            case GoalStatus.WAITING:
+                self.unseen = 0
+                return await self._wait(seen.text or "under way")
+            case GoalStatus.UNKNOWN:
+                return await self._unreadable(seen)
+            case _ if self.accepted and not self._undone():
+                most = QUEUED_WHILE_OFF if self.goal.needs is Needs.OFF else math.inf
+                return await self._wait("accepted, not seen yet", self.accepted_at + most)
+            case _:
+                return await self._act()
+
+    def _undone(self) -> bool:
+        """Whether what was accepted has been undone since, by a call of ours that came late, or lost with the queue."""
+        self.unseen += 1
+        undone = self.unseen > UNSEEN and self.tries < TRIES and self.goal.queued_visibly
+        if undone:
+            self.accepted, self.unseen = False, 0
+        return undone
+
+    def _met(self, seen: GoalState) -> GoalResult:
+        self.by.journal_writer.met(self.goal, seen)
+        self.by.watch.hurry(self.target)
+        self.by.tell("goal-met", self.goal.address, self.goal.text)
+        return GoalResult(Verdict.MET, seen.text, doubtful=self.doubtful)
+
+    async def _wait(self, text: str, until: float = math.inf) -> GoalResult | None:
+        """Wait for the next look, up to the patience of the goal, the limit of the user and `until`."""
+        limit = self.by.choices.wait_timeout
+        timeout_seconds = self.goal.timeout_seconds if limit is None else min(self.goal.timeout_seconds, limit)
+        if self.goal.creates and self.goal.needs is not Needs.OFF and self.accepted and not self.by.choices.wait:
+            timeout_seconds = 0
+        rest = min(self.started + timeout_seconds, until) - self.by.now()
+        if rest < AT_ONCE:
+            queued = (self.goal, self.number) if self.accepted else None
+            return GoalResult(Verdict.WAITING, f"still {text}", ExitCode.PARTIAL, queued=queued)
+        if text != self.said:
+            self.by.watch.hurry(self.target)  # it goes on: whoever looks seldom cannot tell how it ended
+            self.said = text
+            self.by.tell("waiting", self.goal.address, f"{self.goal.text}: {text}")
+        await self.by.watch.tick(self.target, rest)
+        return None
+
+    async def _unreadable(self, seen: GoalState) -> GoalResult | None:
+        now = self.by.now()
+        self.unreadable_since = now if self.unreadable_since is None else self.unreadable_since
+        most = UNREADABLE_WHILE_OFF if self.goal.needs is Needs.OFF else UNREADABLE_FOR
+        limit = self.by.choices.wait_timeout
+        rest = min(self.unreadable_since + most, math.inf if limit is None else self.started + limit) - now
+        if rest < AT_ONCE:
+            queued = (self.goal, self.number) if self.accepted else None
+            verdict = Verdict.WAITING if self.accepted else Verdict.FAILED
+            return GoalResult(verdict, f"cannot be read: {seen.text}", queued=queued)
+        await self.by.watch.tick(self.target, rest)
+        return None
+
+    async def _act(self) -> GoalResult | None:
+        """Make the call, once. A blind one only on what has been read right before."""
+        if halted := self._halted():
+            return halted
+        if self.goal.call_class is CallClass.BLIND:
+            self.by.watch.hurry(self.target)
+            fresh = await self.goal.look(self.by.reader)
+            if fresh.sight is not GoalStatus.UNMET:
+                return await self._step(fresh)
+        detail = await self.goal.before(self.by.reader)
+        self.goal = self.goal.primed(detail)
+        self.tries += 1
+        self.number = number = self.by.journal_writer.intent(self.goal, detail)
+        if halted := self._halted():  # the intent could not be written
+            return halted
+        self.by.tell("call", self.goal.address, self.goal.action_text)
+        try:
+            outcome = await self.goal.act(self.by.context(self.goal), self.by.reader)
+        except UnsafeWireValue as error:
+            self.by.journal_writer.result(number, NotSent(str(error)))
+            raise
+        self.by.journal_writer.result(number, outcome)
+        self.by.watch.hurry(self.target)
+        match outcome:
+            case Done():
+                self.accepted, self.accepted_at = True, self.by.now()
+                self.goal = self.goal.begins()
+                return None
+            case Refused():
+                return await self._refused(outcome)
+            case NotSent():
+                return await self._again(f"not sent: {outcome.message}", outcome.rest_seconds)
+            case Unknown():
+                return await self._unknown(outcome)
+
+    def _halted(self) -> GoalResult | None:
+        """Nothing new is started any more; but what we powered off is started again all the same."""
+        why = self.by.halted()
+        return GoalResult(Verdict.NOT_STARTED, why) if why and self.goal.powers != "on" else None
+
+    async def _refused(self, refused: Refused) -> GoalResult | None:
+        if refused.effect is Effect.PARTIAL:
+            self.by.journal_writer.uncertain(self.goal)
+        if refused.transient:
+            return await self._again(refused.message, None)
+        if (refused.kind is RefusalKind.EXISTS and self.goal.creates) or (
+            refused.kind in {RefusalKind.ABSENT, RefusalKind.STATE}
+            and (self.goal.deletes or self.goal.call_class is CallClass.STATE_CONDITIONED)
+            and self.tries < TRIES
+        ):
+            seen = await self.goal.look(self.by.reader)
+            if seen.sight in {GoalStatus.UNMET, GoalStatus.BROKEN}:
+                return await self._again(refused.message, None)
+            return await self._step(seen)
+        code = ExitCode.AUTHORISATION if refused.authority else ExitCode.ERROR
+        why = f" ({seen.text})" if self.goal.deletes and (seen := await self.goal.look(self.by.reader)).text else ""
+        return GoalResult(Verdict.FAILED, f"the node refused it: {refused.message}{why}", code)
+
+    async def _again(self, text: str, rest: float | None) -> GoalResult | None:
+        if self.tries >= TRIES:
+            return GoalResult(Verdict.FAILED, f"{text} (tried {self.tries} times)")
+        self.by.tell("waiting", self.goal.address, text)
+        await asyncio.sleep(rest or FLOOR)
+        self.by.watch.hurry(self.target)
+        return None
+
+    async def _unknown(self, unknown: Unknown) -> GoalResult | None:
+        """No certain answer. What may be repeated is repeated; what may not is proved first."""
+        self.doubtful = True
+        self.by.journal_writer.uncertain(self.goal)
+        text = f"no certain answer: {unknown.message}"
+        if self.goal.call_class is not CallClass.BLIND:
+            return GoalResult(Verdict.FAILED, text) if self.tries >= TRIES else None
+        if self.barrier is None:
+            return GoalResult(Verdict.UNPROVEN, text)
+        self.by.tell("barrier", self.goal.address, f"{text}; proving whether it happened")
+        proved = await self.barrier(self.goal)
+        if proved in UNPROVEN:
+            return GoalResult(Verdict.UNPROVEN, text, ExitCode.PARTIAL, remedy=UNPROVEN[proved])
+        return GoalResult(Verdict.FAILED, text) if proved is Proof.NEVER and self.tries >= TRIES else None

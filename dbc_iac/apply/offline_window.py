@@ -1,0 +1,220 @@
+"""An offline window: the span in which one VM is powered off, for the goals of several resources. One power cycle.
+
+    the hook, if any -> power off -> each goal -> look at all of them again -> start
+
+Whatever happens in it, the VM is started again if it is to run; if the node refuses, the report says what is off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Protocol
+
+from dbc_iac.api.idempotency import CallClass
+from dbc_iac.apply.goal_runner import UNPROVEN, GoalResult, GoalRunner, Proof, Verdict, bug
+from dbc_iac.apply.hook import Hook, keeps_on
+from dbc_iac.apply.vm_restart import VmStarter
+from dbc_iac.diagnostics import ExitCode
+from dbc_iac.kinds import kind_of
+from dbc_iac.kinds.framework.goal import POWERED_OFF_BY_APPLY, Goal, GoalStatus
+from dbc_iac.plan.model import Action, Change
+from dbc_iac.plan.schedule.goals import goal_input
+from dbc_iac.plan.schedule.step_builder import StepBuilder
+
+SETTLE_SECONDS = 60.0
+"""How long the effect of a call of unknown outcome is looked for, before it is proved or taken not to come."""
+
+
+class WindowStatus(Protocol):
+    unstarted: dict[str, tuple[VmStarter, GoalResult]]
+    waiting: dict[str, str]
+
+    @property
+    def bad(self) -> set[str]: ...
+
+
+class OfflineWindow:
+    """One window of one VM."""
+
+    def __init__(
+        self,
+        draft: StepBuilder,
+        host: Change,
+        changes: Mapping[str, Change],
+        runner: GoalRunner,
+        hook: Hook | None,
+        failed: Callable[[Goal, GoalResult], None],
+        ledger: WindowStatus,
+    ) -> None:
+        self.draft = draft
+        self.host = host
+        self.changes = changes
+        self.by = runner
+        self.hook = hook
+        self.failed = failed
+        self.ledger = ledger
+        kind, task = kind_of(host.kind), goal_input(host)
+        if host.action is Action.NO_OP:
+            task = replace(task, id=host.id)
+        comes_back = draft.power == "on"
+        self.off = replace(kind.power(task, to="off"), fields={"power": POWERED_OFF_BY_APPLY} if comes_back else {})
+        self.on = replace(kind.power(task, to="on"), fields={"power": "on"} if comes_back else {})
+        self.starter = VmStarter(host.kind, task, self.on)
+        self.queued: list[tuple[Goal, int]] = []
+
+    async def run(self) -> bool:
+        """Whether every goal is met and the VM is as it should be."""
+        was_off = (await self.off.look(self.by.reader)).sight is GoalStatus.MET
+        if not was_off and not await self._prepared():
+            return False
+        with self.by.watch.closely(self.off.route.target):
+            return await self._opened(was_off=was_off)
+
+    async def _opened(self, *, was_off: bool) -> bool:
+        goals = len(self.draft.goals)
+        self.by.tell("window-opened", self.draft.address, f"to be off for {goals} change{'s' if goals != 1 else ''}")
+        ending = await self.by.achieve(self.off)
+        ok = ending.verdict is Verdict.MET
+        if ok:
+            blind = [g for g in self.draft.goals if g.call_class is CallClass.BLIND]
+            unsettled = [g for g in blind if was_off and self.changes[g.address].unsettled]
+            try:
+                ok = await self._goals(unsettled, await self._proof() if unsettled else Proof.NEVER)
+            except Exception as error:  # whatever is wrong, the VM is started again
+                ok = self._broke(error)
+        else:
+            for goal in self.draft.goals:
+                self.failed(goal, ending)
+        if self.draft.power == "on":
+            runs = await self._start()
+            ok = runs and ok
+            if runs:
+                await self._prove_queued()
+            if ending.doubtful:
+                ok = await self._stays_on() and ok
+        self.by.tell("window-closed", self.draft.address, "")
+        return ok
+
+    def _broke(self, error: Exception) -> bool:
+        for goal in self.draft.goals:
+            if goal.address not in self.ledger.bad:
+                self.failed(goal, bug(error))
+        return False
+
+    async def _prepared(self) -> bool:
+        """Run the hook. Without `force` a failure leaves everything as it is."""
+        if self.hook is None or self.by.halted():
+            return True
+        why = await keeps_on(self.hook, lambda text: self.by.tell("note", self.draft.address, text))
+        for goal in self.draft.goals if why else ():
+            self.failed(goal, GoalResult(Verdict.FAILED, why))
+        return not why
+
+    @property
+    def _may_boot(self) -> bool:
+        """A VM that is to stay off is not booted for a proof, unless that was said."""
+        return self.draft.power == "on" or self.by.choices.settle
+
+    async def _goals(self, unsettled: list[Goal], proof: Proof) -> bool:
+        """`proof`: what is known by now of calls of earlier runs for the `unsettled` goals."""
+        met: list[Goal] = []
+        closed = ""
+        for goal in self.draft.goals:
+            if closed:
+                self.failed(goal, GoalResult(Verdict.NOT_STARTED, closed))
+                continue
+            if goal.deletes and goal.address in self.ledger.bad:
+                continue  # what was to take its place does not stand
+            if (
+                goal in unsettled
+                and proof in UNPROVEN
+                and (await goal.look(self.by.reader)).sight is not GoalStatus.MET
+            ):
+                text = "no certain answer to an earlier call"
+                ending = GoalResult(Verdict.UNPROVEN, text, ExitCode.PARTIAL, remedy=UNPROVEN[proof])
+            else:
+                ending = await self.by.achieve(goal, self._barrier)
+            if ending.verdict is Verdict.MET:
+                met.append(goal)
+            else:
+                self.failed(goal, ending)
+                closed = self._closed_by(goal, ending)
+        await self._verify(met)
+        return len(met) == len(self.draft.goals)
+
+    def _closed_by(self, goal: Goal, ending: GoalResult) -> str:
+        """Why nothing more is done while the VM is off: the node's queue carries nothing out. Empty where it does."""
+        if ending.queued is not None:
+            self.queued.append(ending.queued)
+        if not ending.lost and ending.verdict is not Verdict.WAITING:
+            return ""
+        return f"the power-off window was closed after {goal.address}: {ending.text}"
+
+    async def _prove_queued(self) -> None:
+        """An accepted change lies before the start in the node's one queue: on a VM that runs again it has been carried
+        out, or never will be."""
+        self.by.watch.hurry(self.on.route.target)
+        for goal, number in self.queued:
+            seen = await goal.look(self.by.reader)
+            if seen.sight is GoalStatus.MET:
+                self.by.journal_writer.met(goal, seen)
+                self.ledger.waiting.pop(goal.address, None)
+                self.by.tell("goal-met", goal.address, goal.text)
+            elif seen.sight in {GoalStatus.UNMET, GoalStatus.FAILED}:
+                text = seen.text if seen.lost else "accepted, and not carried out before the VM was started"
+                self.by.journal_writer.lost(number, text)
+                self.ledger.waiting.pop(goal.address, None)
+                self.failed(goal, GoalResult(Verdict.FAILED, text, detail=seen.detail, remedy=seen.remedy))
+
+    async def _verify(self, met: list[Goal]) -> None:
+        """Look once more before the window closes: a late call of an earlier run may have changed something."""
+        self.by.watch.hurry(self.off.route.target)
+        for goal in met:
+            if goal.acknowledged or goal.creates:
+                continue
+            seen = await goal.look(self.by.reader)
+            if seen.sight is GoalStatus.UNMET:
+                self.failed(goal, GoalResult(Verdict.FAILED, "it held, and did not when the window closed"))
+
+    async def _start(self) -> bool:
+        ending = await self.starter.start(self.by)
+        if ending.verdict is not Verdict.MET:
+            self.ledger.unstarted[self.draft.address] = (self.starter, ending)
+        return ending.verdict is Verdict.MET
+
+    async def _stays_on(self) -> bool:
+        """A shutdown that got no answer may be carried out late, after the start: then the VM is started once more."""
+        until = self.by.now() + SETTLE_SECONDS
+        while self.by.now() < until:
+            await self.by.watch.tick(self.on.route.target)
+            sight = (await self.on.look(self.by.reader)).sight
+            if sight is GoalStatus.WAITING:  # being shut down just now
+                until = max(until, self.by.now() + SETTLE_SECONDS)
+            elif sight is GoalStatus.UNMET and not await self._start():
+                return False
+        return True
+
+    async def _barrier(self, goal: Goal) -> Proof:
+        """Prove what became of a blind call: what was accepted while the VM was off lies before its next shutdown."""
+        until = self.by.now() + SETTLE_SECONDS
+        while self.by.now() < until:
+            await self.by.watch.tick(goal.route.target)
+            if (await goal.look(self.by.reader)).sight is GoalStatus.MET:
+                return Proof.HAPPENED
+        proof = await self._proof()
+        seen = await goal.look(self.by.reader)
+        return Proof.HAPPENED if seen.sight is GoalStatus.MET else proof
+
+    async def _proof(self) -> Proof:
+        """Start, then power off: jobs accepted before have run, and calls that come while it runs are refused.
+
+        Only a VM that has really run, and was really shut down after, proves anything.
+        """
+        if not self._may_boot:
+            return Proof.NOT_ALLOWED
+        self.by.tell("barrier", self.draft.address, "one more boot proves what became of an earlier call")
+        for goal in (self.on, self.off):
+            if (await self.by.achieve(goal)).verdict is not Verdict.MET:
+                return Proof.NOT_POSSIBLE
+        return Proof.NEVER

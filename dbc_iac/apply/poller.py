@@ -1,0 +1,60 @@
+"""Waiting: one poll of a target serves everyone who waits for something there, from 10 s up to one a minute.
+
+While a VM is powered off the first polls come sooner: what is waited for takes seconds, and the VM is down as long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from dbc_iac.kinds.framework.cached_reader import CachedReader
+
+FLOOR, CEILING, GROWTH = 10.0, 60.0, 1.5
+"""Seconds between two polls of one target: at first, at most, and how it grows while nothing happens."""
+SOON = 2.0
+"""Seconds until the first poll while a VM is powered off there."""
+
+
+class Poller:
+    """Coalesced polling over a reader."""
+
+    def __init__(self, reader: CachedReader) -> None:
+        self._reader = reader
+        self._ticks: dict[str, asyncio.Task[None]] = {}
+        self._pauses: dict[str, float] = {}
+        self._close: set[str] = set()
+
+    @contextmanager
+    def closely(self, target: str) -> Iterator[None]:
+        """A VM is powered off at the target: who begins to wait there does not join a poll that is far off."""
+        self._close.add(target)
+        self._ticks.pop(target, None)
+        self.hurry(target)
+        try:
+            yield
+        finally:
+            self._close.discard(target)
+
+    def hurry(self, target: str) -> None:
+        """Something happened at the target: look again soon."""
+        self._pauses.pop(target, None)
+        self._reader.forget(target=target)
+
+    async def tick(self, target: str, most: float = math.inf) -> None:
+        """Wait for the next look at the target, at most so many seconds. What was read of it is forgotten then."""
+        waiting = self._ticks.get(target)
+        if waiting is None or waiting.done():
+            waiting = asyncio.ensure_future(self._after_pause(target))
+            self._ticks[target] = waiting
+        _, late = await asyncio.wait({waiting}, timeout=None if math.isinf(most) else most)
+        if late:
+            self._reader.forget(target=target)
+
+    async def _after_pause(self, target: str) -> None:
+        pause = self._pauses.get(target, SOON if target in self._close else FLOOR)
+        self._pauses[target] = min(pause * GROWTH, CEILING)
+        await asyncio.sleep(pause)
+        self._reader.forget(target=target)

@@ -1,0 +1,172 @@
+"""`api PATH`: any endpoint, with a body of the user's own, signed by an identity of the project; the raw answer."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dbc_iac.api.channel import Channel
+from dbc_iac.api.endpoints import ALL
+from dbc_iac.api.endpoints.endpoint import Asks
+from dbc_iac.api.idempotency import CallClass
+from dbc_iac.api.outcome import Done, NotSent, Refused, Unknown
+from dbc_iac.api.raw_request import CREDENTIALS, RawReply, asks_of, class_of, exchange
+from dbc_iac.cli.app import App, Exit
+from dbc_iac.cli.ops import lookup
+from dbc_iac.cli.ops.console import Console, run
+from dbc_iac.cli.ops.lookup import TargetOptions, where_options
+from dbc_iac.cli.ops.options import reveal_option
+from dbc_iac.cli.ops.outcomes import failed
+from dbc_iac.cli.options import json_option, yes_option
+from dbc_iac.diagnostics import ExitCode
+from dbc_iac.files.reading import read_given
+from dbc_iac.json import Json, load_json
+from dbc_iac.views.text.tables import HIDDEN
+
+
+@click.command("api")
+@click.argument("path")
+@click.option(
+    "-f", "--file", "--body", type=click.Path(path_type=Path, allow_dash=True), help="The body; - is standard input."
+)
+@click.option("--client", default="", metavar="NAME", help="Ask this client node; alone: the client node itself.")
+@click.option("--unsigned", is_flag=True, help="Without credentials, for what anyone may ask.")
+@reveal_option
+@where_options
+@yes_option
+@json_option
+@click.pass_obj
+def command(
+    app: App,
+    /,
+    path: str,
+    file: Path | None,
+    client: str,
+    unsigned: bool,
+    reveal: bool,
+    yes: bool,
+    as_json: bool,
+    **where: str,
+) -> None:
+    """Send one request and print the answer. Passwords and keys in it are *** without --reveal.
+
+    PATH is below /api/v1, such as /tasks (or /api/v1/tasks). The body is the JSON object of the API's documents, or
+    what stands under `additional` there; what it lacks of peer_nodes_list (--node), rent_order and credentials is put
+    in. What a client node answers itself needs no --node.
+    """
+    app.json = as_json
+    if not path.startswith("/"):
+        raise click.UsageError(f"PATH {path}: expected one below /api/v1 that begins with /")
+    if any(not c.isascii() or not c.isprintable() or c in ' #"\\' for c in path):
+        raise click.UsageError("PATH: it holds a character that no endpoint has")
+    if path.startswith(f"{PREFIX}/"):  # as the public document writes it
+        path = path.removeprefix(PREFIX)
+    body = _body(app, file)
+    call_class = class_of(path, ALL) or CallClass.BLIND
+
+    async def work(console: Console) -> RawReply:
+        channel = _channel(console, path, body, client, TargetOptions(**where), unsigned)
+        if call_class is CallClass.READ:
+            return await exchange(channel, path, body, call_class)
+        with console.changing(f"Send {path}?", "api"):
+            return await exchange(channel, path, body, call_class)
+
+    reply = run(app, as_json, work, yes=yes)
+    _show(app, reply if reveal else replace(reply, text=blanked(reply.text)), call_class)
+
+
+def _body(app: App, file: Path | None) -> dict[str, Any]:
+    """The body of the file. Raises DiagnosticError."""
+    if file is None:
+        return {}
+    name = "standard input" if str(file) == "-" else str(file)
+    try:
+        value = load_json(sys.stdin.read() if str(file) == "-" else read_given(app.directory / file))
+    except OSError as error:
+        raise failed("body-unreadable", f"{name} cannot be read ({error.strerror})", "", "", _WRONG) from None
+    except ValueError:
+        raise failed("body-unreadable", f"{name} is not JSON", "", "", _WRONG) from None
+    if not isinstance(value, dict):
+        raise failed("body-unreadable", f"{name} is not a JSON object", "", "", _WRONG)
+    whole = value.keys() & {"peer_nodes_list", "additional", "rent_order", *CREDENTIALS}
+    return value if whole else {"additional": value}
+
+
+_WRONG = ExitCode.CONFIGURATION
+PREFIX = "/api/v1"
+
+
+def _channel(
+    console: Console, path: str, body: dict[str, Any], client: str, where: TargetOptions, unsigned: bool
+) -> Channel:
+    """To the node that is meant; to the client node itself where the body, --client, or the endpoint says so."""
+    clients = console.inventory.clients
+    if client and client not in clients:
+        raise lookup.unknown("client node", client, clients, f"It is one of: {', '.join(clients)}.")
+    asked = asks_of(path, ALL)
+    nobody = not where.node and "peer_nodes_list" not in body and _is_left_out(console, asked)
+    if (client and not where.node) or body.get("peer_nodes_list") == [] or nobody:
+        return Channel(console.connections, "", None, (client,) if client else clients)
+    route = lookup.target(console, where)
+    open_to_all = Asks.AUTHORISED not in asked and Asks.SIGNED not in asked and bool(asked)
+    anyone = unsigned or CREDENTIALS & body.keys() or (open_to_all and not route.identity)
+    channel = console.public(route) if anyone else console.channel(route)
+    return Channel(
+        channel.connections, channel.target, channel.credentials, (client,) if client else channel.clients,
+        None if unsigned else route.rent_order or None, channel.target,
+    )  # fmt: skip
+
+
+def _is_left_out(console: Console, asked: frozenset[Asks]) -> bool:
+    """Whether a client node answers it itself, and no node is meant: always, or where which one cannot be told."""
+    if Asks.CLIENT_NODE not in asked:
+        return False
+    return asked == {Asks.CLIENT_NODE} or len([*console.inventory.of("Node")]) != 1
+
+
+def _show(app: App, reply: RawReply, call_class: CallClass) -> None:
+    outcome = reply.outcome
+    if isinstance(outcome, NotSent):
+        raise failed("not-sent", f"the request was not sent: {outcome.message}", "Nothing was changed.")
+    shown: dict[str, Json] = {"status": reply.status, "contentType": reply.content_type, "body": _parsed(reply.text)}
+    app.show(
+        "".join(c for c in reply.text if c.isprintable() or c in "\n\t"), {**shown, "outcome": _NAMES[type(outcome)]}
+    )
+    if isinstance(outcome, Unknown):
+        raise failed(
+            "outcome-unknown",
+            f"whether it was done is not known: {outcome.message}",
+            exit_code=ExitCode.ERROR if call_class is CallClass.READ else ExitCode.PARTIAL,
+        )
+    if isinstance(outcome, Refused):
+        raise Exit(ExitCode.AUTHORISATION if outcome.authority else ExitCode.ERROR)
+
+
+# Over the text itself: the node's JSON is sometimes broken, and its passwords hold neither quotes nor backslashes.
+_SECRETS = re.compile(
+    r'("(?:login_password|vnc_password|node_private_key|ipmi_username|ipmi_password|device_password'
+    r'|deeplink_device_password|session_id|session_id_sign|sign)"\s*:\s*")[^"]*'
+    r'|((?:pwd:|password: ?))[^"]*'
+)
+
+
+def blanked(text: str) -> str:
+    """A reply with *** for passwords, keys and sessions, and for what a log line writes after the word."""
+    return _SECRETS.sub(rf"\1\2{HIDDEN}", text)
+
+
+_NAMES: dict[type, str] = {Done: "done", Refused: "refused", Unknown: "unknown"}
+
+
+def _parsed(text: str) -> Json:
+    """The body as JSON, or as text where it is none: the node's own is not always."""
+    try:
+        value: Json = load_json(text)
+    except ValueError:
+        return text
+    return value

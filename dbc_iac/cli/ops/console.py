@@ -1,0 +1,114 @@
+"""What a day-2 command works with: the project, the way to its targets, warnings, the question before a change."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TypeVar
+
+from dbc_iac.api.channel import Channel, Connections
+from dbc_iac.api.secret import SecretText
+from dbc_iac.api.wire_types import UnsafeWireValue
+from dbc_iac.apply.poller import Poller
+from dbc_iac.cli.app import App
+from dbc_iac.cli.recovery import confirm
+from dbc_iac.cli.workspace import Workspace
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
+from dbc_iac.kinds import Inventory
+from dbc_iac.kinds.framework.cached_reader import CachedReader
+from dbc_iac.kinds.framework.goal import ActContext
+from dbc_iac.kinds.framework.route import Route
+from dbc_iac.state import State
+
+T = TypeVar("T")
+
+
+@dataclass
+class Console:
+    """One command's session with the API. `yes`: the user has answered the question before a change already."""
+
+    app: App
+    workspace: Workspace
+    connections: Connections
+    yes: bool = False
+    warnings: list[Diagnostic] = field(default_factory=list)
+
+    @property
+    def inventory(self) -> Inventory:
+        return self.workspace.inventory
+
+    @cached_property
+    def state(self) -> State:
+        """The state as it is recorded; it is only looked at."""
+        return self.workspace.recorded()
+
+    @cached_property
+    def reader(self) -> CachedReader:
+        return CachedReader(self.channel)
+
+    @cached_property
+    def watch(self) -> Poller:
+        return Poller(self.reader)
+
+    def channel(self, route: Route) -> Channel:
+        """The way to a target, with its identity's credentials. Raises DiagnosticError."""
+        if not route.identity:
+            known = ", ".join(self.workspace.loaded.project.identities)
+            raise DiagnosticError(
+                Diagnostic(
+                    "identity", Severity.ERROR, f"who asks {route.name} is not said",
+                    remedy=f"Use --identity with one of: {known}.",
+                )
+            )  # fmt: skip
+        return self.workspace.connect(self.connections)(route)
+
+    def public(self, route: Route) -> Channel:
+        """The way to a target for what it shows to anyone: no key is needed."""
+        return Channel(self.connections, route.target, None, route.clients or self.inventory.clients)
+
+    def client(self, name: str) -> Channel:
+        """The way to a client node itself."""
+        return Channel(self.connections, "", None, (name,))
+
+    def context(self, **secrets: SecretText) -> ActContext:
+        return ActContext(self.channel, secrets)
+
+    def warn(self, code: str, summary: str, *, detail: str = "", remedy: str = "", address: str | None = None) -> None:
+        """Tell of something that does not stop the command: people at once, before they are asked."""
+        found = Diagnostic(code, Severity.WARNING, summary, detail, remedy, address=address)
+        if self.app.json:
+            self.warnings.append(found)
+        else:
+            self.app.report([found])
+
+    @contextmanager
+    def changing(self, question: str, command: str) -> Iterator[None]:
+        """Asks, then holds the stack's lock while calls are made: an apply that is under way is not disturbed."""
+        if not self.yes:
+            confirm(self.app, question)
+        with self.workspace.locked(command):
+            yield
+
+
+def run(app: App, as_json: bool, work: Callable[[Console], Awaitable[T]], *, yes: bool = False) -> T:
+    """Do a command's work with the project that is loaded for it. Raises DiagnosticError with the warnings, too."""
+    app.json = as_json
+    workspace = Workspace.load(app)
+    result: T = app.runtime.run(_inside(app, workspace, work, yes))
+    return result
+
+
+async def _inside(app: App, workspace: Workspace, work: Callable[[Console], Awaitable[T]], yes: bool) -> T:
+    async with workspace.identities.connections() as connections:
+        console = Console(app, workspace, connections, yes)
+        try:
+            result = await work(console)
+        except DiagnosticError as error:
+            raise DiagnosticError(*console.warnings, *error.diagnostics) from None
+        except UnsafeWireValue as error:
+            unsafe = Diagnostic("unsafe-value", Severity.ERROR, str(error), "Nothing was sent: no node takes it.")
+            raise DiagnosticError(*console.warnings, unsafe) from None
+        app.report(console.warnings)
+        return result

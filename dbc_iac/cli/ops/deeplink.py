@@ -1,0 +1,108 @@
+"""`deeplink`: the DeepLink program on a rented bare-metal server: its device and its password."""
+
+from __future__ import annotations
+
+import asyncio
+
+import click
+
+from dbc_iac.api.endpoints import instances
+from dbc_iac.api.outcome import Done
+from dbc_iac.api.requests import DeeplinkPassword
+from dbc_iac.api.secret import SecretText
+from dbc_iac.api.storage_responses import DeeplinkView
+from dbc_iac.cli.app import App
+from dbc_iac.cli.ops.console import Console, run
+from dbc_iac.cli.ops.lookup import ResolvedTarget, TargetOptions, identity_options
+from dbc_iac.cli.ops.options import reveal_option, wait_options
+from dbc_iac.cli.ops.outcomes import accepted, read, still
+from dbc_iac.cli.ops.passwords import password_options, the_password
+from dbc_iac.cli.ops.rented_server import instance
+from dbc_iac.cli.options import json_option, yes_option
+from dbc_iac.json import Json
+from dbc_iac.kinds.bare_metal.instance import BareMetalInstanceSpec
+from dbc_iac.views.text.tables import HIDDEN, card
+
+POLL = 2.0
+"""Seconds between two looks for the program's report: it comes within a few."""
+
+
+@click.group()
+def command() -> None:
+    """DeepLink on rented bare-metal servers: get, set."""
+
+
+@command.command("get")
+@click.argument("server")
+@identity_options
+@reveal_option
+@json_option
+@click.pass_obj
+def get(app: App, /, server: str, reveal: bool, as_json: bool, **where: str) -> None:
+    """The device id and password that the program last reported. SERVER is a BareMetalInstance or a node id."""
+
+    async def work(console: Console) -> tuple[ResolvedTarget, DeeplinkView]:
+        found = instance(console, server, TargetOptions(**where))
+        return found, read(await instances.deeplink(console.channel(found.route)), f"DeepLink of {found.label}")
+
+    found, view = run(app, as_json, work)
+    password = view.device_password.reveal() if reveal else HIDDEN
+    text = card(found.label, {"device id": view.device_id, "password": password})
+    shown: dict[str, Json] = {"deviceId": view.device_id, "devicePassword": password}
+    app.show(text, {"server": found.id, "document": found.address, **shown})
+
+
+@command.command("set")
+@click.argument("server")
+@password_options
+@identity_options
+@wait_options
+@yes_option
+@json_option
+@click.pass_obj
+def set_password(
+    app: App,
+    /,
+    server: str,
+    password_env: str,
+    password_file: str,
+    wait: bool,
+    timeout: float,
+    yes: bool,
+    as_json: bool,
+    **where: str,
+) -> None:
+    """Tell the program a new password. With --wait until it reports it back."""
+
+    async def work(console: Console) -> tuple[ResolvedTarget, str]:
+        found = instance(console, server, TargetOptions(**where))
+        password = the_password(app, password_env, password_file)
+        body = DeeplinkPassword(device_password=password)
+        if isinstance(found.spec, BareMetalInstanceSpec) and found.spec.deeplink is not None:
+            console.warn(
+                "drift",
+                f"{found.address} has a deeplink.password in its manifest",
+                detail="If this is another one, the next plan shows a drift, and the next apply undoes this.",
+                remedy="Change the secret that the manifest names, too.",
+                address=found.address,
+            )
+        with console.changing(f"Set the DeepLink password of {found.label}?", "deeplink set"):
+            outcome = await instances.set_deeplink_password(console.channel(found.route), body)
+        look = f"dbc-iac deeplink get {found.label}"
+        accepted(outcome, f"the DeepLink password of {found.label}", look)
+        return found, await _reported(console, found, password, timeout, look) if wait else "accepted"
+
+    found, status = run(app, as_json, work, yes=yes)
+    app.show(f"{found.label}: {status}", {"server": found.id, "document": found.address, "status": status})
+
+
+async def _reported(console: Console, found: ResolvedTarget, password: SecretText, wait: float, look: str) -> str:
+    clock = asyncio.get_running_loop().time
+    end = clock() + wait
+    while True:
+        shown = await instances.deeplink(console.channel(found.route))
+        if isinstance(shown, Done) and shown.value.device_password == password:
+            return "the program has the password"
+        if clock() >= end:
+            raise still(f"the DeepLink password of {found.label}", "the program has not reported it", wait, look)
+        await asyncio.sleep(POLL)

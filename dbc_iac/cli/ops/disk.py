@@ -1,0 +1,220 @@
+"""`disk`: the disks of a VM, and growing one at once. Only a size to be reached is ever waited for, never a delta."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import click
+
+from dbc_iac.api import requests
+from dbc_iac.api.endpoints import disks
+from dbc_iac.api.idempotency import CallClass
+from dbc_iac.api.outcome import Outcome
+from dbc_iac.api.responses import VmDisk
+from dbc_iac.cli.app import App
+from dbc_iac.cli.ops import lookup
+from dbc_iac.cli.ops.console import Console, run
+from dbc_iac.cli.ops.lookup import ResolvedTarget, TargetOptions, where_options
+from dbc_iac.cli.ops.options import timeout_of, wait_options
+from dbc_iac.cli.ops.outcomes import failed, wait_for_goal
+from dbc_iac.cli.ops.vm import details_of
+from dbc_iac.cli.options import json_option, yes_option
+from dbc_iac.diagnostics import ExitCode
+from dbc_iac.json import Json
+from dbc_iac.kinds.disk import DiskSpec
+from dbc_iac.kinds.framework.cached_reader import CachedReader, Unreadable
+from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, Needs
+from dbc_iac.kinds.framework.types import MOST_GIB, parse_gib
+from dbc_iac.kinds.virtual_machine.goals import DiskHasSize
+from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
+from dbc_iac.views.text.tables import gib, plain_json, table
+
+SYSTEM = "vda"
+UNTOLD = 350
+"""GiB that the node tells of every system disk before its first resize, whatever it has."""
+_DEVICE = re.compile(r"vd[a-z]")
+
+
+@click.group()
+def command() -> None:
+    """Disks of VMs: list, grow."""
+
+
+@command.command("list")
+@click.argument("vm")
+@where_options
+@json_option
+@click.pass_obj
+def list_disks(app: App, /, vm: str, as_json: bool, **where: str) -> None:
+    """The disks of a VM: device, size, file, and the document that manages each."""
+
+    async def work(console: Console) -> list[dict[str, Json]]:
+        found = await lookup.vm(console, vm, TargetOptions(**where))
+        details = await details_of(console, found)
+        return [_row(console, found, disk) for disk in details.disks]
+
+    rows = run(app, as_json, work)
+    lines = [(r["device"], _size(r), r["document"] or "-", r["file"]) for r in rows]
+    app.show(table(("DEVICE", "SIZE", "DOCUMENT", "FILE"), lines) if rows else "The VM has no disks.", rows)
+
+
+def _row(console: Console, found: ResolvedTarget, disk: VmDisk) -> dict[str, Json]:
+    address = _document(console, found, disk)[0]
+    unknown = disk.name == SYSTEM and disk.size_gib == UNTOLD
+    size = None if unknown else plain_json(disk.size_gib)
+    return {"device": disk.name, "sizeGib": size, "file": disk.source_file, "document": address}
+
+
+def _size(row: dict[str, Json]) -> str:
+    return "?" if row["sizeGib"] is None else f"{row['sizeGib']}Gi"
+
+
+def _document(console: Console, found: ResolvedTarget, disk: VmDisk) -> tuple[str, int | None]:
+    """The document that manages a disk, and the GiB that it says; empty where none does."""
+    vm = console.state.bindings.get(found.address)
+    if vm is not None and vm.resolved.get("dataDisk.path") == disk.source_file:
+        data = found.spec.data_disk if isinstance(found.spec, VirtualMachineSpec) else None
+        return found.address, data.size if data is not None else None
+    disk_document = lookup.owned(console, "Disk", ResolvedTarget(disk.source_file, found.route))
+    size = disk_document.spec.size if isinstance(disk_document.spec, DiskSpec) else None
+    return disk_document.address, size
+
+
+@command.command("grow", context_settings={"ignore_unknown_options": True})  # -5Gi is a size, if a wrong one
+@click.argument("vm")
+@click.argument("disk")
+@click.argument("size", metavar="SIZE|+SIZE")
+@where_options
+@wait_options
+@yes_option
+@json_option
+@click.pass_obj
+def grow(
+    app: App, /, vm: str, disk: str, size: str, wait: bool, timeout: float, yes: bool, as_json: bool, **where: str
+) -> None:
+    """Grow a disk of a VM that is off: to SIZE (500Gi), or by +SIZE (+20Gi). A disk never shrinks.
+
+    DISK is a device (vdb) or the name of a Disk. The system disk vda takes only +SIZE: it reads as 350Gi until it is
+    resized for the first time, whatever it has. The file system in the guest is yours to grow.
+    """
+
+    async def work(console: Console) -> tuple[VmDisk, str]:
+        found = await lookup.vm(console, vm, TargetOptions(**where))
+        _no_pending(console)
+        device, before = await _disk(console, found, disk)
+        goal = _goal(found, device, before, size)
+        if isinstance(goal, DiskHasSize):
+            _warn(console, found, device, goal.size)
+        with console.changing(f"{found.label}: grow {device.name} ({gib(before)}) {_by(size)}?", "disk grow"):
+            console.reader.forget()
+            seen = await goal.look(console.reader)  # the amount to add is computed from this look, right before
+            if seen.sight is not GoalStatus.UNMET:
+                raise failed("unreadable", f"{device.name} of {found.label}: {seen.text}", "Nothing was sent.")
+            outcome = await goal.act(console.context(), console.reader)
+        look = f"dbc-iac disk list {found.label}"
+        return device, await wait_for_goal(console, goal, outcome, look, timeout_of(wait, timeout))
+
+    device, status = run(app, as_json, work, yes=yes)
+    app.show(f"{device.name}: {status}", {"device": device.name, "file": device.source_file, "status": status})
+
+
+def _no_pending(console: Console) -> None:
+    """An interrupted apply proves what became of its calls by the sizes and files of disks: they must stay so."""
+    blind = [i.address for i in console.state.pending if i.call_class == CallClass.BLIND.value]
+    if blind:
+        raise failed(
+            "pending", f"what became of an interrupted call for {blind[0]} is not known yet",
+            remedy="Run `dbc-iac apply` first: it finds out.", exit_code=ExitCode.REFUSED,
+        )  # fmt: skip
+
+
+async def _disk(console: Console, found: ResolvedTarget, name: str) -> tuple[VmDisk, Fraction]:
+    """A disk by device or document, with its size. Raises DiagnosticError: no such disk, or the VM is not off."""
+    details = await details_of(console, found)
+    file = ""
+    if not _DEVICE.fullmatch(name):
+        document = lookup.managed(console, ("Disk",), name, TargetOptions())
+        if document is None:
+            raise lookup.unknown("Disk", name, [d.name for d in details.disks], "Give a device or the name of a Disk.")
+        file = document.id
+    disk = next((d for d in details.disks if name == d.name or file == d.source_file), None)
+    if disk is None or disk.size_gib is None:
+        raise failed("not-found", f"{found.label} has no disk {name}", remedy="See `disk list`.")
+    if details.status != "closed":
+        raise failed(
+            "vm-not-off", f"{found.label} is {details.status}: a disk grows only while its VM is off",
+            remedy="`dbc-iac vm stop --wait` powers it off, and pulls the plug.", exit_code=ExitCode.REFUSED,
+        )  # fmt: skip
+    return disk, disk.size_gib
+
+
+def _goal(found: ResolvedTarget, disk: VmDisk, before: Fraction, size: str) -> Goal:
+    """What is to hold afterwards. Raises DiagnosticError on what is no size, or no growth."""
+    add = size.startswith("+")
+    if size.startswith("-"):
+        raise click.UsageError(f"SIZE {size}: a disk only grows")
+    try:
+        amount = parse_gib(size.removeprefix("+"))
+    except ValueError as error:
+        raise click.UsageError(f"SIZE: {error}") from None
+    if amount > MOST_GIB:
+        raise click.UsageError(f"SIZE {size}: a disk has at most {MOST_GIB}Gi")
+    of_vm: dict[str, Any] = {"address": found.label, "reach": found.route, "id": disk.source_file, "vm": found.id}
+    if disk.name == SYSTEM:
+        if not add:
+            raise click.UsageError("the size of vda is not known before its first resize: give +SIZE")
+        if amount < 1:
+            raise click.UsageError("SIZE: a disk only grows")
+        return SystemDiskGrown(file=disk.source_file, shown=before, add=amount, **of_vm)
+    target = int(before) + amount if add else amount
+    if target <= before:
+        raise click.UsageError(f"SIZE: {disk.name} has {gib(before)}, and a disk only grows")
+    return DiskHasSize(file=disk.source_file, size=target, **of_vm)
+
+
+def _by(size: str) -> str:
+    return f"by {size[1:]}" if size.startswith("+") else f"to {size}"
+
+
+def _warn(console: Console, found: ResolvedTarget, disk: VmDisk, target: int) -> None:
+    address, size = _document(console, found, disk)
+    if size is not None and size < target:
+        console.warn(
+            "drift",
+            f"the manifest of {address} says size: {size}Gi",
+            detail="The next plan is refused: a disk does not shrink.",
+            remedy=f"Write size: {target}Gi.",
+            address=address,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SystemDiskGrown(Goal):
+    """The system disk has another size than it showed before. Blind: what it will show cannot be computed at first."""
+
+    name = "system-disk-grown"
+    call_class = CallClass.BLIND
+    needs = Needs.OFF
+    file: str
+    shown: Fraction
+    add: int
+
+    @property
+    def text(self) -> str:
+        return f"{SYSTEM} has {self.add} GiB more"
+
+    async def look(self, reader: CachedReader) -> GoalState:
+        details = await reader.vm(self.route, self.vm)
+        found = details.value.disks if not isinstance(details, Unreadable) and details.value else ()
+        size = next((d.size_gib for d in found if d.source_file == self.file), None)
+        if size is None:
+            return GoalState(GoalStatus.UNKNOWN, "the size of the disk cannot be read")
+        return GoalState(GoalStatus.MET if size != self.shown else GoalStatus.UNMET, gib(size))
+
+    async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
+        return await disks.resize_disk(
+            context.connect(self.route), self.vm, requests.DiskResize(disk=SYSTEM, add_gib=self.add)
+        )

@@ -1,0 +1,349 @@
+"""`image`: image files of image servers and nodes, and moving them between the two. "Done" proves nothing: the lists do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import click
+
+from dbc_iac.api import requests
+from dbc_iac.api.endpoints import images
+from dbc_iac.api.idempotency import CallClass
+from dbc_iac.api.outcome import Done, Outcome
+from dbc_iac.api.storage_responses import StoredImage, stored_size
+from dbc_iac.cli.app import App
+from dbc_iac.cli.ops import lookup
+from dbc_iac.cli.ops.console import Console, run
+from dbc_iac.cli.ops.lookup import TargetOptions, where_options
+from dbc_iac.cli.ops.options import timeout_of, wait_options
+from dbc_iac.cli.ops.outcomes import accepted, failed, read, wait_for_goal
+from dbc_iac.cli.ops.progress import progress
+from dbc_iac.cli.options import json_option, yes_option
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.json import Json
+from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
+from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus
+from dbc_iac.kinds.framework.route import Route
+from dbc_iac.kinds.images.files import FileAt
+from dbc_iac.kinds.images.image import ImageExists, ImageSpec
+from dbc_iac.kinds.images.image_export import ExportExists
+from dbc_iac.kinds.images.image_server import through_image_client
+from dbc_iac.plan.check.file_dependencies import users_of
+from dbc_iac.views.text.tables import members, table
+
+image_server_option = click.option(
+    "--image-server", default="", metavar="ID", help="Image server; default: the only one."
+)
+overwrite_option = click.option("--overwrite", is_flag=True, help="Also where a file of that name is there already.")
+DATA = "/data"
+
+
+@click.group()
+def command() -> None:
+    """Image files: list, download, upload, stop."""
+
+
+@command.command("list")
+@image_server_option
+@where_options
+@json_option
+@click.pass_obj
+def list_images(app: App, /, image_server: str, node: str, as_json: bool, **where: str) -> None:
+    """The files of the image servers; with --node those of a node.
+
+    A node hides files with `data` in the name and those of running VMs; those that were made from another image it
+    lists only when the image server of --image-server has them, too.
+    """
+
+    async def work(console: Console) -> list[tuple[str, StoredImage]]:
+        if node:
+            route = through_image_client(lookup.node(console, TargetOptions(node, **where)), console.inventory)
+            body = requests.ImageServerFiles(image_server=image_server) if image_server else None
+            found = read(await images.list_node_images(console.public(route), body), f"the images of {route.name}")
+            return [(route.name, one) for one in found]
+        rows: list[tuple[str, StoredImage]] = []
+        for one in [image_server] if image_server else await _image_servers(console):
+            listed = await images.list_image_server_files(_client(console), requests.ImageServerFiles(image_server=one))
+            if isinstance(listed, Done):
+                rows += [(one, image) for image in listed.value]
+            else:
+                console.warn("unreadable", f"image server {one} cannot be read: {listed.message}")
+        return rows
+
+    rows = run(app, as_json, work)
+    shown = [_row(where, image) for where, image in rows]
+    lines = [(where, image.name, stored_size(image.size_gib)) for where, image in rows]
+    app.show(table(("WHERE", "FILE", "SIZE"), lines) if rows else "No image file is listed.", shown)
+
+
+def _row(where: str, image: StoredImage) -> dict[str, Json]:
+    """With the size in bytes, too, as far as the node's rounding tells: a small file has no GiB to speak of."""
+    size = None if image.size_gib is None else round(image.size_gib * 1024**3)
+    return members(image, where=where, sizeBytes=size)
+
+
+def _client(console: Console) -> Any:
+    """The one client node whose ids of image servers are meant."""
+    return console.client(console.inventory.image_client)
+
+
+async def _image_servers(console: Console) -> tuple[str, ...]:
+    return read(await images.list_image_servers(_client(console)), "the image servers")
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """A file between a node and an image server. `address` is that of the Image document, where one is meant."""
+
+    file: str
+    route: Route
+    image_server: str
+    address: str = ""
+
+    @property
+    def label(self) -> str:
+        return self.address or self.file
+
+
+async def _transfer(console: Console, name: str, image_server: str, where: TargetOptions) -> Transfer:
+    """A file by its name, or by that of an Image, which says node and image server, too. Raises DiagnosticError."""
+    document = console.inventory.find("Image", name.removeprefix("Image/"))
+    spec = document.spec if document is not None else None
+    file = name
+    if document is not None and isinstance(spec, ImageSpec):
+        binding = console.state.bindings.get(document.address)
+        file = spec.file or (binding.id if binding is not None else "")
+        if not file:
+            raise failed("not-applied", f"the file of {document.address} is not known yet", remedy="Apply it first.")
+        where, image_server = replace(where, node=where.node or spec.node), image_server or spec.image_server
+    route = through_image_client(lookup.node(console, where), console.inventory)
+    known = await _image_servers(console)
+    if not image_server and len(known) == 1:
+        image_server = known[0]
+    if image_server not in known:
+        raise DiagnosticError(
+            Diagnostic(
+                "unknown-image-server", Severity.ERROR,
+                f"the client node knows no image server {image_server}" if image_server else "which image server is not said",
+                remedy=f"Use --image-server with one of: {', '.join(known) or 'none is configured'}.",
+            )
+        )  # fmt: skip
+    return Transfer(file, route, image_server, document.address if document is not None else "")
+
+
+@command.command("download")
+@click.argument("name", metavar="IMAGE")
+@click.option("--dir", "directory", default=DATA, show_default=True, help="Directory on the host.")
+@overwrite_option
+@image_server_option
+@where_options
+@wait_options
+@yes_option
+@json_option
+@click.pass_obj
+def download(
+    app: App,
+    /,
+    name: str,
+    directory: str,
+    overwrite: bool,
+    image_server: str,
+    wait: bool,
+    timeout: float,
+    yes: bool,
+    as_json: bool,
+    **where: str,
+) -> None:
+    """Fetch a file of an image server to a node. IMAGE is a file name, or the name of an Image.
+
+    With --wait until the node lists it with the image server's size. Outside of /data a file can be neither listed nor
+    deleted through the API, and no VM can be made from it.
+    """
+
+    async def work(console: Console) -> tuple[Transfer, str]:
+        of = await _transfer(console, name, image_server, TargetOptions(**where))
+        body = requests.ImageDownload(image_filename=of.file, image_server=of.image_server, local_dir=directory)
+        goal: Goal
+        if directory == DATA:
+            goal = ImageExists(address=of.label, route=of.route, id=of.file, image_server=of.image_server)
+            if not overwrite and (done := await _there(console, goal, of)):
+                return of, done
+            _warn_of_users(console, of)
+        else:
+            goal = DownloadEnded(address=of.label, route=of.route, id=of.file)
+        with console.changing(f"Fetch {of.file} from {of.image_server} to {of.route.name}?", "image download"):
+            outcome = await images.download_image(console.channel(of.route), body)
+        return of, await _followed(app, console, goal, of, outcome, timeout_of(wait, timeout))
+
+    of, status = run(app, as_json, work, yes=yes)
+    app.show(f"{of.label}: {status}", {"file": of.file, "imageServer": of.image_server, "status": status})
+
+
+async def _there(console: Console, goal: Goal, of: Transfer) -> str:
+    """What to say where nothing is to be done. Raises DiagnosticError where a download would overwrite something."""
+    seen = await goal.look(console.reader)
+    if seen.sight is GoalStatus.MET:
+        return "is there already, as it is in the image server"
+    if seen.sight in {GoalStatus.FAILED, GoalStatus.UNKNOWN}:
+        raise failed("unreadable", f"{of.label}: {seen.text}", "Nothing was sent.")
+    if seen.sight is GoalStatus.WAITING:
+        return seen.text
+    listed = await console.reader.node_images(of.route, of.image_server)
+    users = users_of(FileAt(of.route.target, of.file), console.inventory, console.state.bindings)
+    if users or (isinstance(listed, Known) and of.file in listed.value):
+        raise failed(
+            "would-overwrite",
+            f"another {of.file} is on {of.route.name} already" if not users else _made_from(users, of),
+            "A download overwrites a file of the same name, whoever uses it.",
+            "Use --overwrite if that is meant.",
+            ExitCode.REFUSED,
+        )
+    return ""
+
+
+def _made_from(users: list[str], of: Transfer) -> str:
+    return f"{', '.join(users)} {'is' if len(users) == 1 else 'are'} made from {of.file}"
+
+
+def _warn_of_users(console: Console, of: Transfer) -> None:
+    """Told before the question, and with --yes all the same."""
+    users = users_of(FileAt(of.route.target, of.file), console.inventory, console.state.bindings)
+    if users:
+        console.warn(
+            "image-in-use",
+            f"{_made_from(users, of)}, which is overwritten under them",
+            detail="A disk holds only what differs from the image that it was made from: over another it is lost.",
+            remedy="Use another file name for the new image, and make them anew from that.",
+        )
+
+
+async def _followed(
+    app: App, console: Console, goal: Goal, of: Transfer, outcome: Outcome[None], wait: float | None
+) -> str:
+    """What became of a transfer; its progress is shown while it is waited for."""
+    up = isinstance(goal, ExportExists)
+    look = f"dbc-iac image list --image-server {of.image_server}" + ("" if up else f" --node {of.route.name}")
+    with progress(app, f"{'upload' if up else 'download'} of {of.file}") as moved:
+
+        async def told(seen: GoalState) -> None:
+            # Both have been read by the look already.
+            reader = console.reader
+            found = await (reader.upload(of.route, f"{DATA}/{of.file}") if up else reader.download(of.route, of.file))
+            if isinstance(found, Known) and found.value.active:
+                moved(found.value.percent)
+            elif seen.sight is GoalStatus.MET:
+                moved(100)
+
+        end = await wait_for_goal(console, goal, outcome, look, wait, told)
+    return end if wait is None or isinstance(goal, DownloadEnded) else goal.text
+
+
+@dataclass(frozen=True, kw_only=True)
+class DownloadEnded(Goal):
+    """Nothing is transferred any more. Whether the file is there cannot be seen outside of /data."""
+
+    name = "download-ended"
+    call_class = CallClass.IDEMPOTENT
+
+    @property
+    def text(self) -> str:
+        return f"the download of {self.id} has ended"
+
+    async def look(self, reader: CachedReader) -> GoalState:
+        found = await reader.download(self.route, self.id)
+        if isinstance(found, Unreadable):
+            return GoalState(GoalStatus.UNKNOWN, found.reason)
+        if found.value.active:
+            return GoalState(GoalStatus.WAITING, f"is downloading ({found.value.percent}%)")
+        return GoalState(GoalStatus.MET, "the download has ended; the API cannot show whether the file is there")
+
+    async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
+        raise AssertionError("the command makes the call")
+
+
+@command.command("upload")
+@click.argument("name", metavar="IMAGE")
+@overwrite_option
+@image_server_option
+@where_options
+@wait_options
+@yes_option
+@json_option
+@click.pass_obj
+def upload(
+    app: App,
+    /,
+    name: str,
+    overwrite: bool,
+    image_server: str,
+    wait: bool,
+    timeout: float,
+    yes: bool,
+    as_json: bool,
+    **where: str,
+) -> None:
+    """Send a file in a node's /data to an image server. IMAGE is a file name, or the name of an Image.
+
+    With --wait until the image server lists it with the node's size.
+    """
+
+    async def work(console: Console) -> tuple[Transfer, str]:
+        of = await _transfer(console, name, image_server, TargetOptions(**where))
+        goal = ExportExists(address=of.label, route=of.route, id=of.file, image_server=of.image_server)
+        if not overwrite:
+            seen = await goal.look(console.reader)
+            if seen.sight is GoalStatus.MET:
+                return of, "is there already, as it is on the node"
+            stored = await console.reader.image_server(of.route, of.image_server)
+            if isinstance(stored, Known) and of.file in stored.value and seen.sight is GoalStatus.UNMET:
+                raise failed(
+                    "would-overwrite", f"another {of.file} is in {of.image_server} already",
+                    remedy="Use --overwrite if that is meant.", exit_code=ExitCode.REFUSED,
+                )  # fmt: skip
+        console.warn(
+            "node-ends",
+            f"{of.route.name}'s process may end when the upload ends, and is started again then",
+            detail="One build of 0.4.1.8 did, another not. VMs run on; what is queued on the node would be lost.",
+        )
+        body = requests.ImageUpload(image_filename=f"{DATA}/{of.file}", image_server=of.image_server)
+        with console.changing(f"Send {of.file} from {of.route.name} to {of.image_server}?", "image upload"):
+            outcome = await images.upload_image(console.channel(of.route), body)
+        return of, await _followed(app, console, goal, of, outcome, timeout_of(wait, timeout))
+
+    of, status = run(app, as_json, work, yes=yes)
+    app.show(f"{of.label}: {status}", {"file": of.file, "imageServer": of.image_server, "status": status})
+
+
+@command.command("stop")
+@click.argument("file")
+@click.option("--upload", "up", is_flag=True, help="An upload; default: a download.")
+@where_options
+@yes_option
+@json_option
+@click.pass_obj
+def stop(app: App, /, file: str, up: bool, yes: bool, as_json: bool, **where: str) -> None:
+    """Ask the node to stop a transfer of FILE. Version 0.4.1.8 answers ok, and the transfer goes on to its end."""
+
+    async def work(console: Console) -> str:
+        route = through_image_client(lookup.node(console, TargetOptions(**where)), console.inventory)
+        path = file if file.startswith("/") or not up else f"{DATA}/{file}"
+        look = "dbc-iac image list" if up else f"dbc-iac image list --node {route.name}"
+        body = requests.ImageTransfer(image_filename=path)
+        ask, press = (
+            (images.upload_progress, images.stop_upload) if up else (images.download_progress, images.stop_download)
+        )
+        if not read(await ask(console.channel(route), body), f"the progress of {file}").active:
+            return "nothing is transferred"
+        with console.changing(f"Stop the transfer of {file}?", "image stop"):
+            accepted(await press(console.channel(route), body), f"stopping {file}", look)
+        console.warn(
+            "transfer-goes-on",
+            f"the node has forgotten the transfer of {file}, which may go on to its end",
+            detail="Version 0.4.1.8 ends a shell, not the program that it has started: the whole file arrives.",
+            remedy=f"Look with `{look}` before the file is used or transferred again.",
+        )
+        return "accepted"
+
+    status = run(app, as_json, work, yes=yes)
+    app.show(f"{file}: {status}", {"file": file, "status": status})

@@ -1,0 +1,116 @@
+"""`network`: virtual LANs as the nodes know them."""
+
+from __future__ import annotations
+
+import asyncio
+
+import click
+
+from dbc_iac.api.endpoints import networks
+from dbc_iac.api.endpoints.networks import LIST_CAP
+from dbc_iac.api.outcome import Done
+from dbc_iac.api.responses import LanView
+from dbc_iac.cli.app import App, Exit
+from dbc_iac.cli.ops import lookup
+from dbc_iac.cli.ops.console import Console, run
+from dbc_iac.cli.ops.lookup import TargetOptions
+from dbc_iac.cli.ops.outcomes import failed, read
+from dbc_iac.cli.options import json_option
+from dbc_iac.diagnostics import ExitCode
+from dbc_iac.json import Json
+from dbc_iac.kinds.framework.route import Route
+from dbc_iac.kinds.network import NetworkSpec, lan_name
+from dbc_iac.views.text.tables import card, members, table
+
+node_option = click.option("--node", default="", metavar="NAME|ID", help="Ask this node; default: those of manifests.")
+
+
+@click.group()
+def command() -> None:
+    """Virtual LANs: list, show."""
+
+
+@command.command("list")
+@node_option
+@json_option
+@click.pass_obj
+def list_networks(app: App, /, node: str, as_json: bool) -> None:
+    """The LANs that the nodes know, of all tenants, and those of the manifests that lists leave out."""
+
+    async def work(console: Console) -> list[dict[str, Json]]:
+        wanted = [node] if node else sorted(r.name for r in console.inventory.of("Node"))
+        reaches = {r.target: r for r in (lookup.node(console, TargetOptions(name)) for name in wanted)}
+        rows = await asyncio.gather(*(_listed(console, route) for route in reaches.values()))
+        return [row for of_node in rows for row in of_node]
+
+    rows = run(app, as_json, work)
+    lines = [(r["networkName"], r["ipCidr"], r["document"] or "-", r["members"], r["node"], r["rentWallet"])
+             for r in rows if "networkName" in r]  # fmt: skip
+    unread = any("unreadable" in row for row in rows)
+    header = ("NAME", "RANGE", "DOCUMENT", "MEMBERS", "NODE", "OWNER")
+    app.show(table(header, lines) if lines else _NONE[unread], rows)
+    if unread:
+        raise Exit(ExitCode.ERROR)
+
+
+_NONE = {False: "There is no LAN.", True: "No LAN is known: not every node could be read."}
+
+
+async def _listed(console: Console, route: Route) -> list[dict[str, Json]]:
+    outcome = await networks.list_networks(console.public(route))
+    if not isinstance(outcome, Done):
+        console.warn("unreadable", f"the LANs on {route.name} cannot be read: {outcome.message}")
+        return [{"node": route.name, "unreadable": outcome.message}]
+    found = {lan.network_name: lan for lan in outcome.value}
+    if len(found) >= LIST_CAP:
+        console.warn(
+            "capped", f"{route.name} lists no more than {LIST_CAP} LANs, and there may be more",
+            remedy="`network show NAME` finds each of them.",
+        )  # fmt: skip
+    for name in _documents(console, route).keys() - found.keys():
+        lan = read(await networks.network(console.public(route), name), f"LAN {name}")
+        if lan is not None:
+            found[name] = lan
+    return [_row(console, route, lan) for _, lan in sorted(found.items())]
+
+
+def _documents(console: Console, route: Route) -> dict[str, str]:
+    """The Networks of the manifests that are made through this node: address by name on the wire."""
+    inventory = console.inventory
+    return {
+        lan_name(r.name, inventory): r.address
+        for r in inventory.of("Network")
+        if isinstance(r.spec, NetworkSpec) and lookup.node(console, TargetOptions(r.spec.via)).target == route.target
+    }
+
+
+def _row(console: Console, route: Route, lan: LanView) -> dict[str, Json]:
+    return members(lan, node=route.name, document=_documents(console, route).get(lan.network_name, ""))
+
+
+@command.command("show")
+@click.argument("name", metavar="NETWORK")
+@node_option
+@json_option
+@click.pass_obj
+def show_network(app: App, /, name: str, node: str, as_json: bool) -> None:
+    """One LAN as a node knows it. NETWORK is a document's name, or the LAN's own."""
+
+    async def work(console: Console) -> tuple[Route, LanView, dict[str, Json]]:
+        document = console.inventory.find("Network", name.removeprefix("Network/"))
+        spec = document.spec if document is not None else None
+        via = node or (spec.via if isinstance(spec, NetworkSpec) else "")
+        route = lookup.node(console, TargetOptions(via))
+        own = lan_name(document.name, console.inventory) if document is not None else name
+        lan = read(await networks.network(console.public(route), own), f"LAN {own}")
+        if lan is None:
+            raise failed("not-found", f"{route.name} knows no LAN {own}", "It is unknown there, or not made yet.")
+        return route, lan, _row(console, route, lan)
+
+    route, lan, row = run(app, as_json, work)
+    text = card(str(row["document"] or lan.network_name), {
+        "name": lan.network_name, "range": lan.ip_cidr, "addresses": f"{lan.ip_start or '?'} to {lan.ip_end or '?'}",
+        "owner": lan.rent_wallet, "members": lan.members, "vni": lan.vxlan_vni, "last used": lan.last_use_time,
+        "machine": lan.machine_id, "as known by": route.name,
+    })  # fmt: skip
+    app.show(text, row)

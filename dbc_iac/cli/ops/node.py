@@ -1,0 +1,219 @@
+"""`node`: what GPU nodes have, what of it is free, who rents it; and what the client nodes know."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import click
+
+from dbc_iac.api.endpoints import nodes
+from dbc_iac.api.outcome import Done
+from dbc_iac.api.responses import NodeHardware, NodeListing, RentOrder
+from dbc_iac.cli.app import App, Exit
+from dbc_iac.cli.ops import lookup
+from dbc_iac.cli.ops.console import Console, run
+from dbc_iac.cli.ops.lookup import TargetOptions, identity_options
+from dbc_iac.cli.ops.outcomes import accepted, read
+from dbc_iac.cli.options import json_option, yes_option
+from dbc_iac.diagnostics import ExitCode
+from dbc_iac.json import Json
+from dbc_iac.kinds.framework.cached_reader import Reading, Unreadable
+from dbc_iac.kinds.framework.route import Route
+from dbc_iac.views.text.tables import card, gib, members, plain_json, table
+
+
+@click.group()
+def command() -> None:
+    """GPU nodes: capacity, images, free GPUs, orders."""
+
+
+@command.command("list")
+@click.option("--all", "everyone", is_flag=True, help="Also nodes that no manifest names: all that clients know.")
+@json_option
+@click.pass_obj
+def list_nodes(app: App, everyone: bool, as_json: bool) -> None:
+    """One line for each node: what it has, and what of it is free."""
+
+    async def work(console: Console) -> list[dict[str, Json]]:
+        documents = sorted(r.name for r in console.inventory.of("Node"))
+        reaches = {name: lookup.node(console, TargetOptions(name)) for name in documents}
+        rows = await asyncio.gather(*(_row(console, name, route) for name, route in reaches.items()))
+        known = {route.target for route in reaches.values()}
+        heard = await _heard(console) if everyone else {}
+        return rows + [_listed(one) for node_id, one in sorted(heard.items()) if node_id not in known]
+
+    rows = run(app, as_json, work)
+    header = ("NAME", "VERSION", "GPUS FREE", "CORES", "MEMORY FREE", "DISK FREE", "ORDER", "ID")
+    app.show(table(header, map(_columns, rows)) if rows else "There is no Node.", rows)
+    if any("unreadable" in row for row in rows):
+        raise Exit(ExitCode.ERROR)
+
+
+async def _row(console: Console, name: str, route: Route) -> dict[str, Json]:
+    outcome = await nodes.node_hardware(console.public(route))
+    row: dict[str, Json] = {"name": name, "id": route.target, "rentOrder": route.rent_order or "none"}
+    if not isinstance(outcome, Done):
+        console.warn("unreadable", f"Node/{name} cannot be read: {outcome.message}", address=f"Node/{name}")
+        return {**row, "unreadable": outcome.message}
+    return {**row, **_capacity(outcome.value)}
+
+
+def _capacity(has: NodeHardware) -> dict[str, Json]:
+    return members(has, gpuFree=has.gpu_count - has.gpu_used)
+
+
+async def _heard(console: Console) -> dict[str, NodeListing]:
+    heard: dict[str, NodeListing] = {}
+    for client in console.inventory.clients:
+        listed = read(await nodes.list_nodes(console.client(client)), f"the nodes that {client} has heard of")
+        heard.update({one.node_id: one for one in listed})
+    return heard
+
+
+def _listed(one: NodeListing) -> dict[str, Json]:
+    return {"name": "", "id": one.node_id, "host": one.name, "version": one.version}
+
+
+def _columns(row: dict[str, Any]) -> tuple[object, ...]:
+    if "gpuCount" not in row:
+        state = "unreadable" if "unreadable" in row else row["version"]
+        return row["name"] or "-", state, "", "", "", "", row.get("rentOrder", ""), row["id"]
+    return (
+        row["name"], row["version"], f"{row['gpuFree']}/{row['gpuCount']}", row["cpuCores"],
+        f"{row['memFreeGib']}/{row['memSizeGib']}Gi", ", ".join(f"{d['path']} {d['freeGib']}Gi" for d in row["disks"]),
+        row["rentOrder"], row["id"],
+    )  # fmt: skip
+
+
+@command.command("show")
+@click.argument("name", metavar="NODE", default="")
+@identity_options
+@json_option
+@click.pass_obj
+def show_node(app: App, /, name: str, identity: str, order: str, as_json: bool) -> None:
+    """All of one node: hardware, image files, rent orders. NODE is a document's name or a node id."""
+
+    async def work(console: Console) -> tuple[Route, NodeHardware, Reading[tuple[RentOrder, ...]] | None]:
+        route = lookup.node(console, TargetOptions(name, identity, order))
+        has = read(await nodes.node_hardware(console.public(route)), f"node {route.name}")
+        orders = await console.reader.orders(route) if route.identity else None
+        if isinstance(orders, Unreadable):
+            console.warn("unreadable", f"the orders of {route.name} cannot be read: {orders.reason}")
+        return route, has, orders
+
+    route, has, found = run(app, as_json, work)
+    orders = None if found is None or isinstance(found, Unreadable) else found.value
+    shown: dict[str, Json] = {"name": route.name, "id": route.target, **_capacity(has), "orders": plain_json(orders)}
+    app.show(_text(route, has, orders), shown)
+
+
+def _text(route: Route, has: NodeHardware, orders: tuple[RentOrder, ...] | None) -> str:
+    head = card(
+        route.name,
+        {
+            "id": route.target,
+            "version": has.version,
+            "address": has.ip,
+            "system": has.os,
+            "cpu": f"{has.cpu_cores} cores for rent on {has.physical_cpus} sockets ({has.cpu_type})",
+            "gpus": f"{has.gpu_count - has.gpu_used} of {has.gpu_count} free",
+            "memory": f"{gib(has.mem_free_gib)} of {gib(has.mem_size_gib)} free",
+            **{f"disk {d.path}": f"{gib(d.free_gib)} of {gib(d.size_gib)} free" for d in has.disks},
+        },
+    )
+    images = table(("IMAGE", "SIZE"), ((i.name, gib(i.size_gib)) for i in has.images))
+    if orders is None:
+        return f"{head}\n\n{images}"
+    rows = ((o.id, o.rent_status, o.gpu_count, o.gpu_index, o.rent_end, o.renter) for o in orders)
+    return f"{head}\n\n{images}\n\n{table(('ORDER', 'STATUS', 'GPUS', 'CARDS', 'ENDS AT BLOCK', 'RENTER'), rows)}"
+
+
+@command.command("clients")
+@json_option
+@click.pass_obj
+def clients(app: App, as_json: bool) -> None:
+    """One line for each client node: its version, and how many nodes, peers and image servers it knows."""
+
+    async def work(console: Console) -> list[dict[str, Json]]:
+        return list(await asyncio.gather(*(_client(console, name) for name in console.inventory.clients)))
+
+    rows = run(app, as_json, work)
+    header = ("NAME", "VERSION", "GPU NODES", "SERVERS", "PEERS", "IMAGE IMAGE_SERVERS")
+    app.show(table(header, [tuple(row.get(k) for k in _CLIENT) for row in rows]), rows)
+    if any("unreadable" in row for row in rows):
+        raise Exit(ExitCode.ERROR)
+
+
+_CLIENT = ("name", "version", "gpuNodes", "servers", "peers", "imageServers")
+
+
+async def _client(console: Console, name: str) -> dict[str, Json]:
+    from dbc_iac.api.endpoints import bare_metal, images
+
+    way = console.client(name)
+    version = await nodes.client_version(way)
+    if not isinstance(version, Done):
+        console.warn("unreadable", f"client node {name} cannot be read: {version.message}")
+        return {"name": name, "unreadable": version.message}
+    heard = [await ask(way) for ask in (nodes.list_nodes, bare_metal.list_heard_servers, nodes.active_peers)]
+    image_servers = await images.list_image_servers(way)
+    counts: list[Json] = [len(one.value) if isinstance(one, Done) else None for one in heard]
+    known: Json = [*image_servers.value] if isinstance(image_servers, Done) else None
+    return dict(zip(_CLIENT, (name, version.value, *counts, known), strict=True))
+
+
+@command.command("free-memory")
+@click.argument("name", metavar="NODE", default="")
+@identity_options
+@yes_option
+@json_option
+@click.pass_obj
+def free_memory(app: App, /, name: str, identity: str, order: str, yes: bool, as_json: bool) -> None:
+    """Have a node drop its page cache, where `allocate mem failed` stands in the way of a VM."""
+
+    async def work(console: Console) -> str:
+        route = lookup.node(console, TargetOptions(name, identity, order))
+        with console.changing(f"Have {route.name} drop its page cache?", "node free-memory"):
+            accepted(
+                await nodes.free_memory(console.channel(route)), "dropping the page cache", f"node show {route.name}"
+            )
+        return route.name
+
+    done = run(app, as_json, work, yes=yes)
+    app.show(f"{done}: the page cache was dropped", {"node": done, "outcome": "done"})
+
+
+@command.command("monitor")
+@click.argument("name", metavar="NODE")
+@click.argument("servers", nargs=-1, metavar="[HOST:PORT]...")
+@click.option("--clear", is_flag=True, help="Send to none.")
+@identity_options
+@yes_option
+@json_option
+@click.pass_obj
+def monitor(
+    app: App,
+    /,
+    name: str,
+    servers: tuple[str, ...],
+    clear: bool,
+    identity: str,
+    order: str,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """The Zabbix servers that a node sends the measurements of your VMs to; or others instead, at most two."""
+    from dbc_iac.api.requests import MonitorServers
+
+    async def work(console: Console) -> tuple[str, ...]:
+        route = lookup.node(console, TargetOptions(name, identity, order))
+        if servers or clear:
+            body = MonitorServers(servers=servers)
+            look = f"node monitor {route.name}"
+            with console.changing(f"Change the monitor servers of {route.name}?", "node monitor"):
+                accepted(await nodes.set_monitor_servers(console.channel(route), body), "setting them", look)
+        return read(await nodes.monitor_servers(console.channel(route)), "the monitor servers")
+
+    found = run(app, as_json, work, yes=yes)
+    app.show("\n".join(found) or "No monitor server is set.", {"servers": list(found)})

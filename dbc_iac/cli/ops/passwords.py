@@ -1,0 +1,55 @@
+"""Passwords that a command is given: from the environment, from a file, or typed. Never an argument: those are seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from dbc_iac.api.secret import SecretText
+from dbc_iac.cli.app import App
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
+from dbc_iac.files.reading import read_given
+from dbc_iac.manifest.secrets import read_secret
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def password_options(command: F) -> F:
+    """--password-env and --password-file."""
+    command = click.option("--password-file", default="", metavar="FILE", help="Read the new password from a file.")(
+        command
+    )
+    return click.option(
+        "--password-env", default="", metavar="NAME", help="Read it from an environment variable; default: ask."
+    )(command)
+
+
+def given_secret(app: App, variable: str, file: str) -> SecretText:
+    """The secret in a variable, or else in a file or pipe, that the command line names. Raises DiagnosticError."""
+    if file:
+        return SecretText(read_secret(app.directory / file, file, read_given))
+    if not app.runtime.environ.get(variable):
+        what = "empty" if variable in app.runtime.environ else "not set"
+        summary = f"environment variable {variable} is {what}"
+        raise DiagnosticError(Diagnostic("secret-missing", Severity.ERROR, summary, remedy="Set it, or name another."))
+    return SecretText(app.runtime.environ[variable])
+
+
+def the_password(app: App, variable: str, file: str) -> SecretText:
+    """The password of the options, or as it is typed, twice. Raises DiagnosticError without a terminal."""
+    if variable and file:
+        raise click.UsageError("--password-env and --password-file exclude each other")
+    if variable or file:
+        return given_secret(app, variable, file)
+    if not app.runtime.terminal:
+        raise DiagnosticError(
+            Diagnostic(
+                "secret-missing",
+                Severity.ERROR,
+                "there is no terminal to ask for the password on",
+                remedy="Use --password-env or --password-file.",
+            )
+        )
+    return SecretText(click.prompt("New password", hide_input=True, confirmation_prompt=True, type=str))

@@ -1,0 +1,53 @@
+"""A transfer's progress: a bar on a terminal, a line each time it has moved elsewhere, nothing with --json."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from dbc_iac.cli.app import App
+from dbc_iac.views.text.tables import harmless
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Moved = Callable[[int], None]
+"""Is told the percent that have been transferred."""
+
+
+@contextmanager
+def progress(app: App, what: str) -> Iterator[Moved]:
+    """What shows the progress of `what` while the block runs."""
+    if app.json:
+        yield lambda percent: None
+    elif app.runtime.terminal and not (console := _console(app)).is_dumb_terminal:
+        yield from _bar(console, what)
+    else:
+        yield _lines(app, what)
+
+
+def _console(app: App) -> Console:
+    from rich.console import Console
+
+    return Console(file=app.runtime.err)
+
+
+def _lines(app: App, what: str) -> Moved:
+    told: list[int] = []
+
+    def moved(percent: int) -> None:
+        if told != [percent]:
+            told[:] = [percent]
+            app.runtime.tell(f"{harmless(what)}: {percent}%")
+
+    return moved
+
+
+def _bar(console: Console, what: str) -> Iterator[Moved]:
+    from rich.markup import escape
+    from rich.progress import Progress
+
+    with Progress(console=console, transient=True) as shown:
+        task = shown.add_task(escape(harmless(what)), total=100)
+        yield lambda percent: shown.update(task, completed=percent)

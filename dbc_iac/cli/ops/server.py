@@ -1,0 +1,244 @@
+"""`server`: bare-metal servers, as the owner of a manager keeps them and as a renter uses them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Literal, get_args
+
+import click
+
+from dbc_iac.api.endpoints import bare_metal, instances
+from dbc_iac.api.endpoints.bare_metal import LIST_CAP
+from dbc_iac.api.endpoints.instances import BootDevice
+from dbc_iac.api.outcome import Done
+from dbc_iac.api.responses import ServerView
+from dbc_iac.api.storage_responses import InstanceView
+from dbc_iac.cli.app import App, Exit
+from dbc_iac.cli.ops import lookup
+from dbc_iac.cli.ops.console import Console, run
+from dbc_iac.cli.ops.lookup import ResolvedTarget, TargetOptions, identity_options
+from dbc_iac.cli.ops.options import timeout_of, wait_options
+from dbc_iac.cli.ops.outcomes import accepted, failed, read, wait_for_goal
+from dbc_iac.cli.ops.rented_server import instance
+from dbc_iac.cli.options import json_option, yes_option
+from dbc_iac.diagnostics import ExitCode
+from dbc_iac.json import Json
+from dbc_iac.kinds import kind_of
+from dbc_iac.kinds.bare_metal.instance import BareMetalInstanceSpec, InstancePower
+from dbc_iac.kinds.bare_metal.server import find_server
+from dbc_iac.kinds.framework.cached_reader import Unreadable
+from dbc_iac.kinds.framework.route import Route
+from dbc_iac.views.text.tables import card, plain_json, table
+
+
+@click.group()
+def command() -> None:
+    """Bare-metal servers: list, show, power, bootdev."""
+
+
+@command.command("list")
+@click.argument("manager", default="")
+@json_option
+@click.pass_obj
+def list_servers(app: App, /, manager: str, as_json: bool) -> None:
+    """The servers of a BareMetalManager, or of all; without one, those that the client nodes have heard of."""
+
+    async def work(console: Console) -> list[dict[str, Json]]:
+        managers = _managers(console, manager)
+        if not managers:
+            return await _heard(console)
+        rows = await asyncio.gather(*(_of_manager(console, route) for route in managers.values()))
+        return [row for of_manager in rows for row in of_manager]
+
+    rows = run(app, as_json, work)
+    columns = ("document", "uuid", "ip", "ipmiHostname", "description", "manager", "nodeId")
+    lines = [[row.get(column) or "-" for column in columns] for row in rows if "nodeId" in row]
+    unread = any("unreadable" in row for row in rows)
+    header = ("DOCUMENT", "UUID", "IP", "BMC", "DESCRIPTION", "MANAGER", "NODE ID")
+    app.show(table(header, lines) if lines else _NONE[unread], rows)
+    if unread:
+        raise Exit(ExitCode.ERROR)
+
+
+_NONE = {False: "There is no server.", True: "No server is known: not every manager could be read."}
+
+
+def _managers(console: Console, name: str) -> dict[str, Route]:
+    """The way to the manager of that name, or to all."""
+    documents = {r.name: r for r in console.inventory.of("BareMetalManager")}
+    wanted = name.removeprefix("BareMetalManager/")
+    if wanted and wanted not in documents:
+        raise lookup.unknown("BareMetalManager", name, documents, "Give the name of a BareMetalManager.")
+    kind = kind_of("BareMetalManager")
+    return {n: kind.route(r, console.inventory) for n, r in sorted(documents.items()) if wanted in {"", n}}
+
+
+async def _of_manager(console: Console, route: Route) -> list[dict[str, Json]]:
+    outcome = await bare_metal.list_servers(console.channel(route))
+    if not isinstance(outcome, Done):
+        console.warn("unreadable", f"the servers of {route.name} cannot be read: {outcome.message}")
+        return [{"manager": route.name, "unreadable": outcome.message}]
+    if len(outcome.value) >= LIST_CAP:
+        console.warn(
+            "capped", f"{route.name} lists no more than {LIST_CAP} servers, and there may be more",
+            remedy="`server show UUID` finds each of them.",
+        )  # fmt: skip
+    return [_owners(console, route, view) for view in outcome.value]
+
+
+def _owners(console: Console, route: Route, view: ServerView) -> dict[str, Json]:
+    """A server of a manager, without the keys that only the manager itself needs."""
+    if view.masked:
+        raise failed(
+            "masked", f"{route.name} shows masked values: it did not accept the owner's key",
+            remedy="Check the nodeKey of its identity.", exit_code=ExitCode.AUTHORISATION,
+        )  # fmt: skip
+    document = lookup.owned(console, "BareMetalServer", ResolvedTarget(view.node_id, route)).address
+    shown = plain_json(view)
+    rest = {k: v for k, v in shown.items() if k != "nodePrivateKey"} if isinstance(shown, dict) else {}
+    return {"document": document, "manager": route.name, **rest}
+
+
+async def _heard(console: Console) -> list[dict[str, Json]]:
+    rows: dict[str, dict[str, Json]] = {}
+    for client in console.inventory.clients:
+        heard = read(await bare_metal.list_heard_servers(console.client(client)), f"what {client} has heard of")
+        rows.update({one.node_id: {"nodeId": one.node_id, "manager": one.name} for one in heard})
+    return [rows[node_id] for node_id in sorted(rows)]
+
+
+@command.command("show")
+@click.argument("server")
+@click.option("--manager", default="", metavar="NAME", help="As the owner: a uuid or node id of this manager.")
+@identity_options
+@json_option
+@click.pass_obj
+def show_server(app: App, /, server: str, manager: str, as_json: bool, **where: str) -> None:
+    """One server. A BareMetalServer, or a uuid with --manager, as its owner; else as its renter."""
+
+    async def work(console: Console) -> dict[str, Json]:
+        name = server.removeprefix("BareMetalServer/")
+        document = console.inventory.find("BareMetalServer", name)
+        if manager or (document is not None and console.inventory.find("BareMetalInstance", name) is None):
+            return await _as_owner(console, name, manager)
+        found = instance(console, server, TargetOptions(**where))
+        view = read(await instances.instance(console.channel(found.route)), found.label)
+        return _renters(found, view)
+
+    shown = run(app, as_json, work)
+    app.show(
+        card(str(shown["document"] or shown["nodeId"]), {k: v for k, v in shown.items() if k != "document"}), shown
+    )
+
+
+async def _as_owner(console: Console, name: str, manager: str) -> dict[str, Json]:
+    document = console.inventory.find("BareMetalServer", name)
+    key = name
+    if manager or document is None:
+        ways = [*_managers(console, manager).values()]
+        route = ways[0]
+    else:
+        route = kind_of("BareMetalServer").route(document, console.inventory)
+        key = str(getattr(document.spec, "uuid", name))
+    found: Any = await find_server(console.reader, route, node_id=key, uuid=key)
+    if isinstance(found, Unreadable):
+        code = ExitCode.AUTHORISATION if found.authority else ExitCode.ERROR
+        raise failed("unreadable", f"server {name} cannot be read: {found.reason}", exit_code=code)
+    if found.value is None:
+        raise failed("not-found", f"{route.name} has no server {name}", remedy="See `server list`.")
+    return _owners(console, route, found.value)
+
+
+def _renters(found: ResolvedTarget, view: InstanceView) -> dict[str, Json]:
+    shown = plain_json(view)
+    return {"document": found.address, "nodeId": found.id, **(shown if isinstance(shown, dict) else {})}
+
+
+@command.command("power")
+@click.argument("server")
+@click.argument("verb", metavar="status|on|off|reset", type=click.Choice(["status", "on", "off", "reset"]))
+@identity_options
+@wait_options
+@yes_option
+@json_option
+@click.pass_obj
+def power(
+    app: App, /, server: str, verb: str, wait: bool, timeout: float, yes: bool, as_json: bool, **where: str
+) -> None:
+    """Ask for or change the power of a rented server. Off and reset are hard: the system is not asked.
+
+    SERVER is a BareMetalInstance, a BareMetalServer or a node id.
+    """
+
+    async def work(console: Console) -> tuple[ResolvedTarget, str]:
+        found = instance(console, server, TargetOptions(**where))
+        now = read(await instances.power_status(console.channel(found.route)), f"the power of {found.label}")
+        if verb == "status":
+            return found, now
+        if verb == now:
+            return found, f"{now} already"
+        if verb == "reset":
+            return found, await _reset(console, found, now)
+        return found, await _power(console, found, "on" if verb == "on" else "off", timeout_of(wait, timeout))
+
+    found, status = run(app, as_json, work, yes=yes)
+    app.show(f"{found.label}: {status}", {"server": found.id, "document": found.address, "status": status})
+
+
+async def _power(console: Console, found: ResolvedTarget, to: Literal["on", "off"], wait: float | None) -> str:
+    spec = found.spec
+    if isinstance(spec, BareMetalInstanceSpec) and spec.power not in {to, "unmanaged"}:
+        console.warn(
+            "drift",
+            f"the manifest of {found.address} says power: {spec.power}",
+            detail="The next plan shows a drift, and the next apply undoes this.",
+            remedy=f'Write power: "{to}", or power: unmanaged.',
+            address=found.address,
+        )
+    goal = InstancePower(address=found.label, route=found.route, id=found.id, to=to)
+    with console.changing(f"Power {found.label} {to}?", f"server power {to}"):
+        outcome = await goal.act(console.context(), console.reader)
+    return await wait_for_goal(console, goal, outcome, f"dbc-iac server power {found.label} status", wait)
+
+
+async def _reset(console: Console, found: ResolvedTarget, now: str) -> str:
+    """Blind: whether the button was pressed cannot be observed."""
+    if now == "off":
+        raise failed("is-off", f"{found.label} is off: a reset does nothing", remedy="Use `server power ... on`.")
+    with console.changing(f"Press the reset button of {found.label}?", "server power reset"):
+        outcome = await instances.power_reset(console.channel(found.route))
+    accepted(outcome, f"the reset of {found.label}", f"dbc-iac server show {found.label}")
+    return "the reset button was pressed"
+
+
+@command.command("bootdev")
+@click.argument("server")
+@click.argument("device", type=click.Choice(get_args(BootDevice)))
+@identity_options
+@yes_option
+@json_option
+@click.pass_obj
+def bootdev(app: App, /, server: str, device: BootDevice, yes: bool, as_json: bool, **where: str) -> None:
+    """Set what a rented server boots from the next time, once. Nothing shows what it is set to.
+
+    The node drops the BMC's answer: what it says is the same whether the BMC took it or not.
+    """
+
+    async def work(console: Console) -> ResolvedTarget:
+        found = instance(console, server, TargetOptions(**where))
+        spec = found.spec
+        if isinstance(spec, BareMetalInstanceSpec) and spec.next_boot is not None:
+            console.warn(
+                "drift",
+                f"the manifest of {found.address} has a nextBoot",
+                detail="It is applied again only when its trigger changes, and then replaces this.",
+                address=found.address,
+            )
+        with console.changing(f"Boot {found.label} from {device} the next time?", "server bootdev"):
+            outcome = await instances.set_boot_device(console.channel(found.route), device)
+        accepted(outcome, f"the boot device of {found.label}", f"dbc-iac server show {found.label}")
+        return found
+
+    found = run(app, as_json, work, yes=yes)
+    text = f"{found.label}: told to boot from {device} the next time; nothing shows whether the BMC took it"
+    app.show(text, {"server": found.id, "document": found.address, "device": device, "outcome": "accepted"})

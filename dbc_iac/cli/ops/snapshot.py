@@ -1,0 +1,161 @@
+"""`snapshot`: the snapshots of a VM, how far an upload is, and whether the file is in an image server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+import click
+
+from dbc_iac.api.endpoints import snapshots
+from dbc_iac.api.idempotency import CallClass
+from dbc_iac.api.outcome import Done, Outcome
+from dbc_iac.api.storage_responses import SnapshotView
+from dbc_iac.cli.app import App
+from dbc_iac.cli.ops import lookup
+from dbc_iac.cli.ops.console import Console, run
+from dbc_iac.cli.ops.lookup import ResolvedTarget, TargetOptions, where_options
+from dbc_iac.cli.ops.options import wait_options
+from dbc_iac.cli.ops.outcomes import failed, read, still, until
+from dbc_iac.cli.ops.progress import progress
+from dbc_iac.cli.options import json_option
+from dbc_iac.json import Json
+from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
+from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus
+from dbc_iac.kinds.framework.route import Route
+from dbc_iac.kinds.images.image_server import through_image_client
+from dbc_iac.kinds.snapshots.snapshot import find_snapshot
+from dbc_iac.views.text.tables import card, members, table
+
+
+@click.group()
+def command() -> None:
+    """Snapshots of VMs: list, show."""
+
+
+@command.command("list")
+@click.argument("vm")
+@where_options
+@json_option
+@click.pass_obj
+def list_snapshots(app: App, /, vm: str, as_json: bool, **where: str) -> None:
+    """The snapshots of a VM, oldest first."""
+
+    async def work(console: Console) -> tuple[SnapshotView, ...]:
+        found = await lookup.vm(console, vm, TargetOptions(**where))
+        return read(await snapshots.list_snapshots(console.channel(found.route), found.id), "the snapshots")
+
+    rows = run(app, as_json, work)
+    lines = [(s.name, s.status, s.create_time, PurePosixPath(s.file).name, s.description) for s in rows]
+    shown = table(("NAME", "STATUS", "CREATED", "FILE", "DESCRIPTION"), lines)
+    app.show(shown if rows else "There is no snapshot.", [members(s) for s in rows])
+
+
+@command.command("show")
+@click.argument("vm")
+@click.argument("name", metavar="SNAPSHOT")
+@where_options
+@wait_options
+@json_option
+@click.pass_obj
+def show_snapshot(app: App, /, vm: str, name: str, wait: bool, timeout: float, as_json: bool, **where: str) -> None:
+    """One snapshot of a VM, and the image servers that have its file. SNAPSHOT is a name, or a document's.
+
+    With --wait until its file is in an image server: the node's own status does not prove it.
+    """
+
+    async def work(console: Console) -> tuple[SnapshotView, list[str]]:
+        found = await lookup.vm(console, vm, TargetOptions(**where))
+        wanted = _named(console, name)
+        view = read(await snapshots.snapshot(console.channel(found.route), found.id, wanted), f"snapshot {wanted}")
+        if view is None:
+            raise failed("not-found", f"{found.label} has no snapshot {wanted}", remedy="See `snapshot list`.")
+        if wait:
+            await _arrived(app, console, found, view, timeout)
+            view = read(await snapshots.snapshot(console.channel(found.route), found.id, wanted), f"snapshot {wanted}")
+        assert view is not None  # noqa: S101 - it was there, and waited for
+        route = through_image_client(found.route, console.inventory)
+        having, unreadable = await image_servers_with(console.reader, route, view.file)
+        for why in unreadable:
+            console.warn("unreadable", why)
+        return view, having
+
+    view, image_servers = run(app, as_json, work)
+    more: list[Json] = [*image_servers]
+    text = card(view.name, {
+        "status": view.status, "created": view.create_time, "file": view.file, "description": view.description,
+        "in image servers": ", ".join(image_servers) or "none",
+    })  # fmt: skip
+    app.show(text, members(view, imageServers=more))
+
+
+def _named(console: Console, name: str) -> str:
+    """The name on the node: that of the Snapshot document, or as it is."""
+    binding = console.state.bindings.get(f"Snapshot/{name.removeprefix('Snapshot/')}")
+    return binding.id if binding is not None else name
+
+
+async def _arrived(app: App, console: Console, found: ResolvedTarget, view: SnapshotView, wait: float) -> None:
+    """Wait until the file is in an image server, any of those that the client node knows."""
+    route = through_image_client(found.route, console.inventory)
+    goal = Stored(address=found.label, route=route, id=view.name, vm=found.id)
+    with progress(app, f"upload of {view.name}") as moved:
+
+        async def told(seen: GoalState) -> None:
+            reading = await console.reader.upload(route, view.file)  # read by the look already
+            if seen.sight is GoalStatus.WAITING and isinstance(reading, Known) and reading.value.active:
+                moved(reading.value.percent)
+
+        seen = await until(console, goal, wait, told)
+    if seen.sight is GoalStatus.FAILED:
+        raise failed("failed", f"snapshot {view.name}: {seen.text}")
+    if seen.sight is not GoalStatus.MET:
+        raise still(f"snapshot {view.name}", seen.text, wait, f"dbc-iac snapshot show {found.label} {view.name}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stored(Goal):
+    """The file of a snapshot is in one of the image servers that the client node knows."""
+
+    name = "snapshot-stored"
+    call_class = CallClass.READ
+
+    @property
+    def text(self) -> str:
+        return f"the file of snapshot {self.id} is in an image server"
+
+    async def look(self, reader: CachedReader) -> GoalState:
+        found = await find_snapshot(reader, self.route, self.vm, self.id)
+        if isinstance(found, Unreadable) or found.value is None:
+            return GoalState(GoalStatus.UNKNOWN, "the snapshot is not listed")
+        if found.value.status != "none":
+            await reader.upload(self.route, found.value.file)
+            return GoalState(GoalStatus.WAITING, f"is {found.value.status}")
+        having, unreadable = await image_servers_with(reader, self.route, found.value.file)
+        if having:
+            return GoalState(GoalStatus.MET, ", ".join(having))
+        return (
+            GoalState(GoalStatus.UNKNOWN, unreadable[0])
+            if unreadable
+            else GoalState(GoalStatus.FAILED, "no image server lists its file")
+        )
+
+    async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
+        return Done(None)  # the upload goes on by itself
+
+
+async def image_servers_with(reader: CachedReader, route: Route, file: str) -> tuple[list[str], list[str]]:
+    """The image servers that list a file, and why others could not be read."""
+    known = await reader.image_servers(route)
+    if isinstance(known, Unreadable):
+        return [], [known.reason]
+    having: list[str] = []
+    unreadable: list[str] = []
+    for server in known.value:
+        listed = await reader.image_server(route, server)
+        if isinstance(listed, Unreadable):
+            unreadable.append(f"image server {server} cannot be read: {listed.reason}")
+        elif PurePosixPath(file).name in listed.value:
+            having.append(server)
+    return having, unreadable

@@ -1,0 +1,342 @@
+"""`vm`: VMs as they run now: list, look, log, power, password, ssh."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal
+
+import click
+
+from dbc_iac.api.channel import Channel
+from dbc_iac.api.endpoints import vms
+from dbc_iac.api.outcome import Done, Outcome
+from dbc_iac.api.responses import VmDetails, without_passwords
+from dbc_iac.cli.app import App, Exit
+from dbc_iac.cli.ops import lookup
+from dbc_iac.cli.ops.console import Console, run
+from dbc_iac.cli.ops.lookup import ResolvedTarget, TargetOptions, where_options
+from dbc_iac.cli.ops.options import reveal_option, timeout_of, wait_options
+from dbc_iac.cli.ops.outcomes import accepted, failed, read, wait_for_goal
+from dbc_iac.cli.ops.passwords import password_options, the_password
+from dbc_iac.cli.ops.ssh import ssh_line
+from dbc_iac.cli.options import json_option, yes_option
+from dbc_iac.diagnostics import ExitCode
+from dbc_iac.json import Json
+from dbc_iac.kinds.framework.goal import GoalStatus
+from dbc_iac.kinds.framework.route import Route
+from dbc_iac.kinds.virtual_machine.power import VmPower
+from dbc_iac.kinds.virtual_machine.reading import login_account
+from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
+from dbc_iac.views.text.tables import card, gib, harmless, plain_json, table
+
+
+@click.group()
+def command() -> None:
+    """Virtual machines: list, show, logs, power, password, ssh."""
+
+
+@command.command("list")
+@where_options
+@json_option
+@click.pass_obj
+def list_vms(app: App, /, node: str, identity: str, order: str, as_json: bool) -> None:
+    """One line for each VM on all nodes, or on --node: also those that no manifest manages."""
+
+    async def work(console: Console) -> list[dict[str, Json]]:
+        given = TargetOptions(node, identity, order)
+        wanted = (
+            [lookup.node(console, given)]
+            if node
+            else [lookup.node(console, TargetOptions(r.name, identity, order)) for r in console.inventory.of("Node")]
+        )
+        # Two Nodes on one machine are two orders: the list is the wallet's, over all of them.
+        machines = {(route.target, route.identity): route for route in wanted}
+        found = await asyncio.gather(*(_listed(console, route) for route in machines.values()))
+        return [row for rows in found for row in rows]
+
+    rows = run(app, as_json, work)
+    columns = ("name", "status", "node", "created", "id")
+    lines = [tuple(row.get(k) or "-" for k in columns) for row in rows]
+    app.show(table([c.upper() for c in columns], lines) if rows else "There is no VM.", rows)
+    if any("unreadable" in row for row in rows):
+        raise Exit(ExitCode.ERROR)
+
+
+async def _listed(console: Console, route: Route) -> list[dict[str, Json]]:
+    outcome = await vms.list_vms(console.channel(route))
+    if not isinstance(outcome, Done):
+        console.warn("unreadable", f"the VMs on {route.name} cannot be read: {outcome.message}")
+        return [{"node": route.name, "unreadable": outcome.message}]
+    rows: list[dict[str, Json]] = []
+    for one in outcome.value:
+        document = lookup.owned(console, "VirtualMachine", ResolvedTarget(one.task_id, route)).address.partition("/")[2]
+        rows.append({"name": document, "id": one.task_id, "status": one.status, "node": route.name,
+                     "created": one.create_time, "description": one.desc})  # fmt: skip
+    return rows
+
+
+@command.command("show")
+@click.argument("vm")
+@where_options
+@reveal_option
+@json_option
+@click.pass_obj
+def show_vm(app: App, /, vm: str, node: str, identity: str, order: str, reveal: bool, as_json: bool) -> None:
+    """All that the node tells of one VM. VM is a document's name or a task id."""
+
+    async def work(console: Console) -> tuple[ResolvedTarget, VmDetails]:
+        found = await lookup.vm(console, vm, TargetOptions(node, identity, order))
+        return found, await details_of(console, found)
+
+    found, details = run(app, as_json, work)
+    shown = plain_json(details, reveal=reveal)
+    value: dict[str, Json] = {"document": found.address, **(shown if isinstance(shown, dict) else {})}
+    hiding = app.redaction.also(details.login_password, details.vnc_password)
+    text = _text(found, details, reveal)
+    app.show(text if reveal else hiding(text), value if reveal else hiding(value))
+
+
+async def details_of(console: Console, found: ResolvedTarget) -> VmDetails:
+    """Details of a VM that exists. Raises DiagnosticError."""
+    details = read(await vms.vm_details(console.channel(found.route), found.id), found.label)
+    if details is None:
+        raise failed("not-found", f"{found.label} does not exist on {found.route.name}, or belongs to another wallet")
+    return details
+
+
+def _account(console: Console, found: ResolvedTarget, details: VmDetails) -> str:
+    """The account to log in with, managed or the image's own."""
+    binding = console.state.bindings.get(found.address)
+    return login_account(details, binding.applied if binding is not None else {})
+
+
+def _text(found: ResolvedTarget, vm: VmDetails, reveal: bool) -> str:
+    hidden = "*** (--reveal shows it)"
+    lines: dict[str, object] = {
+        "id": vm.task_id,
+        "status": vm.status,
+        "node": found.route.name,
+        "order": vm.rent_order,
+        "created": vm.create_time,
+        "description": vm.desc,
+        "system": vm.os,
+        "gpus": vm.gpu_count,
+        "cores": vm.cpu_cores,
+        "memory": gib(vm.mem_gib),
+        "address": vm.ssh_ip,
+        "ssh port": vm.ssh_port,
+        "rdp port": vm.rdp_port,
+        "vnc port": vm.vnc_port,
+        "account": vm.user_name,
+        "password": vm.login_password.reveal() if reveal else hidden,
+        "vnc password": vm.vnc_password.reveal() if reveal else hidden,
+        "network": vm.network_name,
+        "local address": vm.local_address,
+        "mac": vm.mac_address,
+        "firewall": vm.network_filters,
+    }
+    disks = "".join(f"\n  disk {d.name}  {gib(d.size_gib)}  {harmless(d.source_file)}" for d in vm.disks)
+    return card(found.label, lines) + disks
+
+
+@command.command("logs")
+@click.argument("vm")
+@click.option("--head", "end", flag_value="head", help="The oldest lines.")
+@click.option("--tail", "end", flag_value="tail", default="tail", help="The newest lines (default).")
+@click.option("-n", "lines", type=click.IntRange(1, 99), default=50, show_default=True, help="How many; at most 99.")
+@where_options
+@json_option
+@click.pass_obj
+def logs(
+    app: App, /, vm: str, end: Literal["head", "tail"], lines: int, node: str, identity: str, order: str, as_json: bool
+) -> None:
+    """The node's own notes on a VM, without the passwords that it writes there."""
+
+    async def work(console: Console) -> tuple[str, ...]:
+        found = await lookup.vm(console, vm, TargetOptions(node, identity, order))
+        # Noted first: a password that is set between the two calls is not in what is known of the VM yet.
+        noted = read(await vms.vm_logs(console.channel(found.route), found.id, end, lines), f"the log of {found.label}")
+        details = await vms.vm_details(console.channel(found.route), found.id)
+        # Where the node is known to write passwords they are blank already; this also finds their values elsewhere.
+        known = details.value if isinstance(details, Done) else None
+        return noted if known is None else without_passwords(noted, known)
+
+    shown = run(app, as_json, work)
+    app.show("\n".join(map(harmless, shown)) or "The log is empty.", {"lines": list(shown)})
+
+
+Press = Callable[[Channel, str], Awaitable[Outcome[None]]]
+
+
+def _power_options(function: Any) -> Any:
+    for option in (click.argument("vm"), where_options, wait_options, yes_option, json_option, click.pass_obj):
+        function = option(function)
+    return function
+
+
+@command.command("start")
+@_power_options
+def start(app: App, /, vm: str, wait: bool, timeout: float, yes: bool, as_json: bool, **where: str) -> None:
+    """Start a VM, or wake a suspended one."""
+    _power(app, as_json, yes, vm, TargetOptions(**where), "on", vms.start_vm, timeout_of(wait, timeout))
+
+
+@command.command("stop")
+@click.option("--force", is_flag=True, help="Also while the guest is shutting down by itself.")
+@_power_options
+def stop(app: App, /, vm: str, force: bool, wait: bool, timeout: float, yes: bool, as_json: bool, **where: str) -> None:
+    """Power a VM off. The node pulls the plug: the guest is not asked."""
+    press = vms.poweroff_vm if force else vms.shutdown_vm
+    _power(app, as_json, yes, vm, TargetOptions(**where), "off", press, timeout_of(wait, timeout))
+
+
+def _power(
+    app: App,
+    as_json: bool,
+    yes: bool,
+    vm: str,
+    where: TargetOptions,
+    to: Literal["on", "off"],
+    press: Press,
+    wait: float | None,
+) -> None:
+    async def work(console: Console) -> tuple[ResolvedTarget, str]:
+        found = await lookup.vm(console, vm, where)
+        goal = VmPower(address=found.label, route=found.route, id=found.id, to=to)
+        seen = await goal.look(console.reader)
+        if seen.sight in {GoalStatus.MET, GoalStatus.FAILED, GoalStatus.UNKNOWN}:
+            if seen.sight is not GoalStatus.MET:
+                raise failed("unreadable", f"{found.label}: {seen.text}")
+            return found, f"{seen.text} already"
+        _warn_power(console, found, to)
+        with console.changing(f"{'Start' if to == 'on' else 'Pull the plug of'} {found.label}?", f"vm {to}"):
+            outcome = await press(console.channel(found.route), found.id)
+        return found, await wait_for_goal(console, goal, outcome, f"dbc-iac vm show {found.label}", wait)
+
+    found, status = run(app, as_json, work, yes=yes)
+    app.show(f"{found.label}: {status}", {"vm": found.id, "document": found.address, "status": status})
+
+
+def _warn_power(console: Console, found: ResolvedTarget, to: str) -> None:
+    """Says so where the manifest wants the other state: the next apply brings it back."""
+    spec = found.spec
+    if isinstance(spec, VirtualMachineSpec) and not spec.external and spec.power not in {to, "unmanaged"}:
+        console.warn(
+            "drift",
+            f"the manifest of {found.address} says power: {spec.power}",
+            detail="The next plan shows a drift, and the next apply undoes this.",
+            remedy=f'Write power: "{to}", or power: unmanaged.',
+            address=found.address,
+        )
+
+
+@command.command("restart")
+@click.option("--force", is_flag=True, help="Power off and on, instead of asking the guest.")
+@_power_options
+def restart(
+    app: App, /, vm: str, force: bool, wait: bool, timeout: float, yes: bool, as_json: bool, **where: str
+) -> None:
+    """Ask the guest to reboot. What needs a cold start (`plan` says so) takes effect only with --force."""
+    press = vms.force_restart_vm if force else vms.restart_vm
+    _again(app, as_json, yes, vm, TargetOptions(**where), "Restart", press, timeout_of(wait, timeout))
+
+
+@command.command("reset")
+@_power_options
+def reset(app: App, /, vm: str, wait: bool, timeout: float, yes: bool, as_json: bool, **where: str) -> None:
+    """Press the reset button of a running VM."""
+    _again(app, as_json, yes, vm, TargetOptions(**where), "Reset", vms.reset_vm, timeout_of(wait, timeout))
+
+
+def _again(
+    app: App, as_json: bool, yes: bool, vm: str, where: TargetOptions, verb: str, press: Press, wait: float | None
+) -> None:
+    """A call whose repeat does it twice, and whose effect nothing shows: an unknown outcome stays unknown."""
+
+    async def work(console: Console) -> tuple[ResolvedTarget, str]:
+        found = await lookup.vm(console, vm, where)
+        with console.changing(f"{verb} {found.label}?", f"vm {verb.lower()}"):
+            outcome = await press(console.channel(found.route), found.id)
+        look = f"dbc-iac vm show {found.label}"
+        accepted(outcome, f"the {verb.lower()} of {found.label}", look)
+        goal = VmPower(address=found.label, route=found.route, id=found.id, to="on")
+        return found, await wait_for_goal(console, goal, outcome, look, wait)
+
+    found, status = run(app, as_json, work, yes=yes)
+    app.show(f"{found.label}: {status}", {"vm": found.id, "document": found.address, "status": status})
+
+
+@command.command("passwd")
+@click.argument("vm")
+@click.option("--username", default="", help="The account in the guest; default: the managed one, or the VM's first.")
+@password_options
+@where_options
+@yes_option
+@json_option
+@click.pass_obj
+def passwd(
+    app: App,
+    /,
+    vm: str,
+    username: str,
+    password_env: str,
+    password_file: str,
+    yes: bool,
+    as_json: bool,
+    **where: str,
+) -> None:
+    """Set an account's password in a running guest that has the agent. The VNC password stays as it is."""
+    from dbc_iac.api.requests import SetPassword
+
+    async def work(console: Console) -> tuple[ResolvedTarget, str]:
+        found = await lookup.vm(console, vm, TargetOptions(**where))
+        password = the_password(app, password_env, password_file)
+        account = username or _account(console, found, await details_of(console, found))
+        body = SetPassword(username=account, password=password)
+        if isinstance(found.spec, VirtualMachineSpec) and found.spec.login.password is not None:
+            console.warn(
+                "drift",
+                f"{found.address} has a login.password in its manifest",
+                detail="If this is another one, the next plan shows a drift, and the next apply undoes this.",
+                remedy="Change the secret that the manifest names, too.",
+                address=found.address,
+            )
+        with console.changing(f"Set the password of {account} on {found.label}?", "vm passwd"):
+            outcome = await vms.set_password(console.channel(found.route), found.id, body)
+        accepted(outcome, f"the password of {account} on {found.label}", f"dbc-iac vm show {found.label} --reveal")
+        return found, account
+
+    found, account = run(app, as_json, work, yes=yes)
+    app.show(
+        f"{found.label}: the password of {account} is set", {"vm": found.id, "username": account, "outcome": "done"}
+    )
+
+
+@command.command("ssh", context_settings={"ignore_unknown_options": True})
+@click.argument("vm")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.option("--print", "only_print", is_flag=True, help="Print the command line instead of running it.")
+@where_options
+@json_option
+@click.pass_obj
+def ssh(app: App, /, vm: str, arguments: tuple[str, ...], only_print: bool, as_json: bool, **where: str) -> None:
+    """Log in to a VM by ssh. Without a terminal, or with --print, the command line is printed.
+
+    ARGUMENTS are a command to run there. ssh itself asks for a password: none is ever put on its command line.
+    """
+    import os
+    import shlex
+
+    async def work(console: Console) -> list[str]:
+        found = await lookup.vm(console, vm, TargetOptions(**where))
+        details = await details_of(console, found)
+        return ssh_line(found.label, details, _account(console, found, details), arguments)
+
+    line = run(app, as_json, work)
+    if app.runtime.terminal and not only_print and not as_json:
+        try:
+            os.execvp(line[0], line)  # noqa: S606 - ssh is to take the place of this process
+        except OSError as error:
+            raise failed("no-ssh", f"ssh could not be started ({error.strerror})") from None
+    app.show(shlex.join(line), {"command": [*line]})

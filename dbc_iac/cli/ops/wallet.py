@@ -1,0 +1,250 @@
+"""`wallet`: keys, addresses, signatures and sessions: what the vendor's sign tool gives, without showing a key.
+
+`new`, and `address` and `sign` with --seed-env or --seed-file, need no project and no network: for members of a
+multisig who sign on a machine of their own.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from dbc_iac.api.auth.credentials import MultisigCredentials, NodeKeyCredentials, WalletCredentials
+from dbc_iac.api.auth.keys import Sr25519Key, multisig_address
+from dbc_iac.api.auth.signable import Nonce, SessionId, Signable
+from dbc_iac.api.endpoints import nodes
+from dbc_iac.api.secret import SecretText
+from dbc_iac.cli.app import App
+from dbc_iac.cli.ops import lookup
+from dbc_iac.cli.ops.console import Console, run
+from dbc_iac.cli.ops.lookup import TargetOptions, identity_options
+from dbc_iac.cli.ops.outcomes import failed, read
+from dbc_iac.cli.ops.rented_server import instance
+from dbc_iac.cli.ops.wallet_keys import collected, key_options, keys_of, new_key, the_key, write_private
+from dbc_iac.cli.options import json_option
+from dbc_iac.cli.workspace import Workspace
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.json import Json
+from dbc_iac.kinds.framework.route import Route
+from dbc_iac.views.text.tables import table
+
+
+@click.group()
+def command() -> None:
+    """Wallets: new, address, sign, session."""
+
+
+@command.command("new")
+@click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="File for the key.")
+@click.option("--mnemonic", is_flag=True, help="As a phrase of words, instead of a seed of 64 hexadecimal digits.")
+@click.option("--words", type=click.Choice(["12", "24"]), default="12", show_default=True, help="Of the phrase.")
+@json_option
+@click.pass_obj
+def new(app: App, /, out: Path, mnemonic: bool, words: Literal["12", "24"], as_json: bool) -> None:
+    """Make a wallet: its key goes to a new file, readable by you only, and is shown nowhere. Keep a copy of it."""
+    app.json = as_json
+    secret, key = new_key(int(words) if mnemonic else 0)
+    write_private(app.directory / out, secret.reveal() + "\n")
+    form = "mnemonic" if mnemonic else "seed"
+    text = (
+        f"{key.address}\nwrote {out}\n"
+        f"Keep it out of git. In the project file:\n  NAME: {{wallet: {{{form}: {{file: {out}}}}}}}"
+    )
+    app.show(text, {"address": key.address, "publicKey": key.node_id, "file": str(out)})
+
+
+@command.command("address")
+@click.argument("name", metavar="IDENTITY", default="")
+@click.option("--identity", default="", metavar="NAME", help="The same: of the project; default: all.")
+@key_options
+@click.option("--member", "members", multiple=True, metavar="ADDRESS", help="Of a multisig: each of its wallets.")
+@click.option("--threshold", type=click.IntRange(1, 63), metavar="NUMBER", help="Of a multisig: how many have to sign.")
+@json_option
+@click.pass_obj
+def address(
+    app: App,
+    /,
+    name: str,
+    identity: str,
+    seed_env: str,
+    seed_file: str,
+    members: tuple[str, ...],
+    threshold: int | None,
+    as_json: bool,
+) -> None:
+    """The address of an identity (of all without one), of a key, or of the multisig of --member and --threshold."""
+    app.json = as_json
+    if name and identity not in {"", name}:
+        raise click.UsageError("IDENTITY and --identity name two: give one of them")
+    if members or threshold is not None:
+        try:
+            account = multisig_address(members, threshold or 0)
+        except ValueError as error:
+            raise failed("multisig", str(error), exit_code=ExitCode.CONFIGURATION) from None
+        app.show(account, {"kind": "multisig", "address": account, "members": list(members), "threshold": threshold})
+        return
+    key = the_key(app, seed_env, seed_file)
+    if key is not None:
+        app.show(key.address, {"kind": "wallet", "address": key.address, "publicKey": key.node_id})
+        return
+    _identities(app, identity or name)
+
+
+def _identities(app: App, identity: str) -> None:
+    workspace = Workspace.load(app)
+    known = workspace.loaded.project.identities
+    if identity and identity not in known:
+        raise lookup.unknown("identity", identity, known, f"It is one of: {', '.join(known)}.")
+    rows: list[dict[str, Json]] = []
+    problems: list[DiagnosticError] = []
+    for name in [identity] if identity else sorted(known):
+        try:
+            rows.append({"name": name, **_account(workspace, name)})
+        except DiagnosticError as error:
+            problems.append(error)
+    columns = ("name", "kind", "address", "publicKey")
+    lines = [[row.get(c) or "-" for c in columns] for row in rows]
+    if rows:
+        app.show(table([c.upper() for c in ("name", "kind", "address", "public key")], lines), rows)
+    if problems:
+        raise DiagnosticError(*dict.fromkeys(d for error in problems for d in error.diagnostics))
+
+
+def _account(workspace: Workspace, name: str) -> dict[str, Json]:
+    """What an identity is known by: a manager's owner by the node id, everyone else by an address."""
+    spec = workspace.loaded.project.identities[name]
+    if spec.sessions is not None:
+        return {"kind": "sessions", "address": spec.address}
+    match workspace.identities.credentials(name, Route(name, "", name)):
+        case WalletCredentials(key):
+            return {"kind": "wallet", "address": key.address, "publicKey": key.node_id}
+        case NodeKeyCredentials(key):
+            return {"kind": "nodeKey", "publicKey": key.node_id}
+        case MultisigCredentials() as owner:
+            wallets: Json = [*owner.wallets]
+            return {"kind": "multisig", "address": owner.account, "members": wallets, "threshold": owner.threshold}
+        case _:
+            return {"kind": "none"}
+
+
+@command.command("sign")
+@click.option("--identity", default="", metavar="NAME", help="Of the project; default: the only one.")
+@key_options
+@click.option("--count", type=click.IntRange(1, 1000), default=1, show_default=True, help="How many fresh nonces.")
+@click.argument("session_id", default="")
+@click.option(
+    "--with", "others", multiple=True, type=click.Path(path_type=Path), help="Add what other members signed; checked."
+)
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file, and show nothing.")
+@json_option
+@click.pass_obj
+def sign(
+    app: App,
+    /,
+    identity: str,
+    seed_env: str,
+    seed_file: str,
+    count: int,
+    session_id: str,
+    others: tuple[Path, ...],
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Sign new nonces, as a JSON list of {wallet, nonce, sign}: the form of `multisig.signs`.
+
+    Each signature is good for one call to each target: sign as many as calls are to be made. With SESSION_ID, sign that
+    one instead; any other text is refused, since it could be a transaction. A multisig identity signs with each of its
+    keys in the project. What is signed, and by whom, is printed on standard error.
+    """
+    app.json = as_json
+    given = _session_id(session_id) if session_id else None
+    found = [s for file in others for s in collected(app.directory / file)]
+    key = the_key(app, seed_env, seed_file)
+    keys: tuple[Sr25519Key, ...] = (key,) if key is not None else ()
+    if not keys and (identity or not others):
+        keys = keys_of(Workspace.load(app), identity)
+    signed: list[dict[str, str]] = (
+        [_signed(key, given) for key in keys]
+        if given is not None
+        else [
+            *({"wallet": s.wallet, "nonce": s.nonce, "sign": s.sign} for s in dict.fromkeys(found)),
+            *(_signed(key, Nonce(app.runtime.uuid())) for key in keys for _ in range(count)),
+        ]
+    )
+    if out is not None:
+        write_private(app.directory / out, json.dumps(signed, indent=1) + "\n")
+    what = f"session id {session_id}" if given is not None else "1 new nonce" if count == 1 else f"{count} new nonces"
+    app.report(Diagnostic("signed", Severity.NOTE, f"{key.address} signed {what}") for key in keys)
+    if out is not None:
+        app.show(f"wrote {len(signed)} signatures to {out}", {"signatures": len(signed), "file": str(out)})
+        return
+    app.json = True  # people paste it into a file: it is the same either way
+    app.show("", signed)
+
+
+def _session_id(text: str) -> SessionId:
+    """The session id of the command line. Raises DiagnosticError for any other text."""
+    try:
+        return SessionId(SecretText(text))
+    except ValueError:
+        raise failed(
+            "not-a-session-id",
+            "SESSION_ID is not a session id; nothing was signed",
+            "A session id is Base58Check of a UUID: 55 letters and digits with a checksum. Another text could be a "
+            "transaction of the wallet, or be cut off.",
+            "Copy the session id that `dbc-iac wallet session NODE --print` shows.",
+            ExitCode.REFUSED,
+        ) from None
+
+
+def _signed(key: Sr25519Key, message: Signable) -> dict[str, str]:
+    return {"wallet": key.address, "nonce": message.text, "sign": key.sign(message)}
+
+
+@command.command("session")
+@click.argument("name", metavar="NODE", default="")
+@identity_options
+@click.option("--print", "reveal", is_flag=True, help="Show it.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write it to this file, as JSON.")
+@json_option
+@click.pass_obj
+def session(app: App, /, name: str, reveal: bool, out: Path | None, as_json: bool, identity: str, order: str) -> None:
+    """Obtain what a third party needs to use your VMs on NODE: a session id and its signature.
+
+    It never expires and cannot be revoked: it is good as long as the rental is, and opens all of the wallet's VMs
+    there. It is also good for one call on each other machine of the wallet: see docs/security.md. NODE is a Node, a
+    BareMetalInstance, or a node id.
+    """
+
+    async def work(console: Console) -> dict[str, str]:
+        given = TargetOptions(name, identity, order)
+        rented = console.inventory.find("BareMetalInstance", name) if name else None
+        route = instance(console, name, given).route if rented is not None else lookup.node(console, given)
+        channel = console.channel(route)
+        owner = channel.credentials
+        if isinstance(owner, MultisigCredentials) and not owner.signs_sessions:
+            found = read(await nodes.session_id(channel), f"the session at {route.name}")
+            console.warn(
+                "unsigned", "no member's key is at hand: the session is not signed",
+                remedy="Have one member run `dbc-iac wallet sign SESSION_ID` with the key.",
+            )  # fmt: skip
+            return {"target": route.target, "session_id": found.text}
+        got = read(await nodes.obtain_session(channel), f"the session at {route.name}")
+        return {"target": route.target, "session_id": got.id.reveal(), "session_id_sign": got.sign.reveal()}
+
+    got = run(app, as_json, work)
+    use = (
+        f"In the third party's project file:\n  NAME: {{sessions: {{{got['target']}: "
+        "{id: {env: DBC_SESSION_ID}, sign: {env: DBC_SESSION_SIGN}}}}"
+    )
+    if out is not None:
+        write_private(app.directory / out, json.dumps(got, indent=1) + "\n")
+        app.show(f"wrote {out}\n{use}", {"target": got["target"], "file": str(out)})
+    elif reveal:
+        app.show("\n".join([*(f"{k}: {v}" for k, v in got.items()), use]), got)
+    else:
+        text = f"There is a session at {got['target']}. --print shows it, --out writes it to a file."
+        app.show(text, {"target": got["target"], "obtained": True})

@@ -1,0 +1,110 @@
+"""Keys that commands of `wallet` work with: new ones, those of options and identities; signatures made elsewhere.
+
+No key leaves here but into a private file.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from dbc_iac.api.auth.credentials import CollectedSignature, MultisigCredentials, NodeKeyCredentials, WalletCredentials
+from dbc_iac.api.auth.keys import KeyMaterialError, Sr25519Key
+from dbc_iac.api.secret import SecretText
+from dbc_iac.cli.app import App
+from dbc_iac.cli.identities import collected_signatures
+from dbc_iac.cli.ops.outcomes import failed
+from dbc_iac.cli.ops.passwords import given_secret
+from dbc_iac.cli.workspace import Workspace
+from dbc_iac.diagnostics import DiagnosticError, ExitCode
+from dbc_iac.files.writing import write_new
+from dbc_iac.kinds.framework.route import Route
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def key_options(command: F) -> F:
+    """--seed-env and --seed-file."""
+    command = click.option("--seed-file", default="", metavar="FILE", help="It is in a file.")(command)
+    return click.option(
+        "--seed-env",
+        default="",
+        metavar="NAME",
+        help="A seed or phrase is in this variable: no project is needed.",
+    )(command)
+
+
+def new_key(words: int) -> tuple[SecretText, Sr25519Key]:
+    """A new key: a phrase of so many words, or a seed where that is 0. Raises DiagnosticError without the extra."""
+    try:
+        if not words:
+            seed = SecretText(secrets.token_hex(32))
+            return seed, Sr25519Key.from_seed(seed)
+        phrase = Sr25519Key.new_mnemonic(words)
+        return phrase, Sr25519Key.from_mnemonic(phrase)
+    except KeyMaterialError as error:
+        raise _wrong(str(error)) from None
+
+
+def the_key(app: App, variable: str, file: str) -> Sr25519Key | None:
+    """The key of the options: a seed, or a phrase of words. None without them. Raises DiagnosticError."""
+    if variable and file:
+        raise click.UsageError("--seed-env and --seed-file exclude each other")
+    if not variable and not file:
+        return None
+    secret = given_secret(app, variable, file)
+    try:
+        if len(secret.reveal().split()) > 1:
+            return Sr25519Key.from_mnemonic(secret)
+        return Sr25519Key.from_seed(secret)
+    except KeyMaterialError as error:
+        raise _wrong(str(error)) from None
+
+
+def keys_of(workspace: Workspace, identity: str) -> tuple[Sr25519Key, ...]:
+    """The keys that an identity (the only one without a name) has at hand. Raises DiagnosticError."""
+    known = workspace.loaded.project.identities
+    if not identity and len(known) == 1:
+        identity = next(iter(known))
+    if identity not in known:
+        summary = f"there is no identity {identity}" if identity else "whose key is to sign is not said"
+        raise failed("unknown-name", summary, remedy=f"It is one of: {', '.join(known)}.", exit_code=_CONFIGURATION)
+    if known[identity].sessions is not None:
+        raise _wrong(f"identity {identity} has sessions, and no key")
+    match workspace.identities.credentials(identity, Route(identity, "", identity)):
+        case WalletCredentials(key) | NodeKeyCredentials(key):
+            return (key,)
+        case MultisigCredentials() as owner:
+            return owner.signers
+        case _:
+            return ()
+
+
+def collected(file: Path) -> list[CollectedSignature]:
+    """Signatures of others, each verified. Raises DiagnosticError."""
+    try:
+        return collected_signatures(file)
+    except ValueError as error:
+        raise _wrong(str(error)) from None
+
+
+def write_private(path: Path, text: str) -> None:
+    """A new file that only its owner can read. Raises DiagnosticError; what is there is never overwritten."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_new(path, text.encode())
+    except FileExistsError:
+        raise failed("file-exists", f"{path} is there already", remedy="Choose another name.") from None
+    except OSError as error:
+        raise failed("file-unwritable", f"{path} cannot be written ({error.strerror})") from None
+
+
+_CONFIGURATION = ExitCode.CONFIGURATION
+
+
+def _wrong(summary: str) -> DiagnosticError:
+    return failed("key-material", summary, exit_code=_CONFIGURATION)

@@ -1,0 +1,120 @@
+"""Manifests for what lives on the machines: documents that a plan finds equal; what the API hides is the user's.
+
+Secrets become references: a plan finds them equal, or cannot compare them where their values are not at hand. What is
+never shown (a VM's image) gets a value that says so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import yaml
+
+from dbc_iac.importing.discover import UnmanagedObject
+from dbc_iac.kinds.framework.ownership_marker import Marker, parse_marker
+
+UNKNOWN_IMAGE = "not-shown.qcow2"
+_HEADER = """# Written by `dbc-iac import --all --generate`. Everything is as the API shows it.
+# A VM's image, its port forwards and its multicast groups are never shown: write the real ones before it is replaced.
+# Passwords are references: put them where these lead (`dbc-iac vm show NAME --reveal` has them), or take them out.
+"""
+
+
+def name_documents(found: Iterable[UnmanagedObject], taken: frozenset[str]) -> dict[str, UnmanagedObject]:
+    """An address for each: the name in its marker, else one made of its id; never one that is taken."""
+    addresses: dict[str, UnmanagedObject] = {}
+    for one in found:
+        base, number = _name(one), 1
+        address = f"{one.kind}/{base}"
+        while address in addresses or address in taken:
+            number += 1
+            address = f"{one.kind}/{base}-{number}"
+        addresses[address] = one
+    return addresses
+
+
+def manifests(documents: Mapping[str, UnmanagedObject], bound: Mapping[str, str]) -> dict[str, str]:
+    """File name -> text. `bound`: addresses of VMs by task id, for the disks of those that have documents already."""
+    vms = {f.id: a for a, f in documents.items() if f.kind == "VirtualMachine"} | dict(bound)
+    lans = {f.id: a.partition("/")[2] for a, f in documents.items() if f.kind == "Network"}
+    files: dict[str, list[dict[str, Any]]] = {}
+    for address, one in documents.items():
+        name = address.partition("/")[2]
+        spec = _SPECS[one.kind](name, one, vms, lans)
+        document = {"apiVersion": "dbc-iac/v1", "kind": one.kind, "metadata": {"name": name}, "spec": spec}
+        files.setdefault(f"{one.place.partition('/')[2]}.yaml", []).append(document)
+    return {
+        file: _HEADER + yaml.safe_dump_all(found, sort_keys=False, allow_unicode=True)
+        for file, found in sorted(files.items())
+    }
+
+
+def describable(one: UnmanagedObject) -> bool:
+    """Whether the API shows all that a document of it must say. Of a snapshot without a file it hides the image server."""
+    return one.kind != "Snapshot" or bool(one.fields["imageServer"])
+
+
+def _name(one: UnmanagedObject) -> str:
+    marker: Marker | None = parse_marker(one.marker)
+    text = marker.name if marker is not None else one.id.rpartition("/")[2].removesuffix(".qcow2")
+    plain = re.sub(r"[^a-z0-9-]+", "-", text.lower()).strip("-")[:40].strip("-") or "imported"
+    if marker is not None or one.kind == "Network":
+        return plain
+    return f"{_SHORT[one.kind]}-{plain}"[:40].strip("-")
+
+
+_SHORT = {"VirtualMachine": "vm", "Disk": "disk", "Snapshot": "snapshot", "BareMetalServer": "server"}
+
+
+def _vm(name: str, one: UnmanagedObject, vms: Mapping[str, str], lans: Mapping[str, str]) -> dict[str, Any]:
+    shown = {k: v for k, v in one.fields.items() if v not in (None, "", [])}
+    spec: dict[str, Any] = {"node": one.place.partition("/")[2], "image": UNKNOWN_IMAGE}
+    for key in ("os", "gpus", "cpus", "memory", "firewall", "publicIp", "description"):
+        if key in shown:
+            spec[key] = shown[key]
+    if "dataDisk.size" in shown:
+        spec["dataDisk"] = {key: shown[f"dataDisk.{key}"] for key in ("size", "file") if f"dataDisk.{key}" in shown}
+    else:
+        spec["biosMode"] = "pxe"
+    spec["ports"] = {p.partition(".")[2]: v for p, v in shown.items() if p.startswith("ports.")}
+    if (lan := str(shown.get("network", ""))) in lans:
+        spec["network"] = lans[lan]
+    if shown.get("power") in {"on", "off"}:
+        spec["power"] = shown["power"]
+    # An account is named only by the call that sets its password, and a pxe VM has neither.
+    known = shown.get("login.username") not in {None, "N/A"} and "login.password" in one.secrets
+    if known and "biosMode" not in spec:
+        password = {"env": _variable(f"{name}_PASSWORD")}
+        spec["login"] = {"username": shown["login.username"], "password": password}
+    return spec
+
+
+def _disk(name: str, one: UnmanagedObject, vms: Mapping[str, str], lans: Mapping[str, str]) -> dict[str, Any]:
+    return {"vm": vms[one.parent_id].partition("/")[2], **one.fields}
+
+
+def _snapshot(name: str, one: UnmanagedObject, vms: Mapping[str, str], lans: Mapping[str, str]) -> dict[str, Any]:
+    shown = {k: v for k, v in one.fields.items() if v and k != "file"}
+    return {"vm": vms[one.parent_id].partition("/")[2], "name": one.id, **shown}
+
+
+def _network(name: str, one: UnmanagedObject, vms: Mapping[str, str], lans: Mapping[str, str]) -> dict[str, Any]:
+    return {"name": one.id, "via": one.place.partition("/")[2], **one.fields}
+
+
+def _server(name: str, one: UnmanagedObject, vms: Mapping[str, str], lans: Mapping[str, str]) -> dict[str, Any]:
+    shown = {k: v for k, v in one.fields.items() if v not in (None, "")}
+    spec: dict[str, Any] = {"manager": one.place.partition("/")[2]}
+    spec |= {k: v for k, v in shown.items() if not k.startswith("ipmi.")}
+    spec["ipmi"] = {k.partition(".")[2]: v for k, v in shown.items() if k.startswith("ipmi.")}
+    spec["ipmi"]["password"] = {"env": _variable(f"IPMI_{shown['uuid']}")}
+    return spec
+
+
+def _variable(text: str) -> str:
+    return re.sub(r"[^A-Z0-9]+", "_", text.upper())
+
+
+_SPECS = {"VirtualMachine": _vm, "Disk": _disk, "Snapshot": _snapshot, "Network": _network, "BareMetalServer": _server}

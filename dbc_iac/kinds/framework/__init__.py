@@ -1,0 +1,1 @@
+"""The parts that every kind is built from."""

@@ -1,0 +1,100 @@
+"""A document with its checked spec, and the set of them that one run is about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Generic, TypeVar
+
+from dbc_iac.api.secret import SecretText
+from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity, SourceRange
+from dbc_iac.json import Json
+from dbc_iac.kinds.framework.spec import Spec, SpecField
+
+S_co = TypeVar("S_co", bound=Spec, covariant=True)
+
+
+def _nowhere(path: str) -> SourceRange | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Resource(Generic[S_co]):
+    """One document (or one instance of a `forEach`). `where` gives the source range of a dotted path in its spec."""
+
+    address: str
+    kind: str
+    name: str
+    spec: S_co
+    labels: Mapping[str, str] = field(default_factory=dict)
+    where: Callable[[str], SourceRange | None] = _nowhere
+
+    def problem(
+        self,
+        code: str,
+        path: str,
+        summary: str,
+        *,
+        detail: str = "",
+        remedy: str = "",
+        severity: Severity = Severity.ERROR,
+        exit_code: ExitCode = ExitCode.CONFIGURATION,
+    ) -> Diagnostic:
+        """A diagnostic at a field of this document."""
+        source = self.where(path) or self.where("")
+        return Diagnostic(code, severity, summary, detail, remedy, source, (), self.address, exit_code)
+
+
+def unusable_secret(resource: Resource[Spec], field: SpecField, value: SecretText | None) -> Iterator[Diagnostic]:
+    """Why a secret that was read cannot be sent. Names where it was read from, and never what."""
+    if value is None or field.secret_form is None or field.secret_form.fits(value.reveal()):
+        return
+    yield resource.problem(
+        "unsafe-secret",
+        field.path,
+        f"{field.path}: what {field.read(resource.spec)} holds cannot be used",
+        detail=f"Expected are {field.secret_form.words}.",
+        remedy=field.secret_form.remedy,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Inventory:
+    """All resources of a run by address, with the names that identities are derived from.
+
+    `uid` (32 hex) keys the task ids of VMs; `image_client` is the client node that all calls about image servers go to,
+    for their ids are its own.
+    """
+
+    project: str
+    uid: str
+    stack: str
+    resources: Mapping[str, Resource[Spec]]
+    clients: tuple[str, ...] = ()
+    image_client: str = ""
+    moves: tuple[tuple[str, str], ...] = ()
+    """Renames of the project file: (before, now)."""
+    own_ports: frozenset[int] = frozenset()
+    """Where the nodes that the project names listen: they may be on the host of a VM."""
+    known: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
+    """What the state tells of addresses that stay as they are: `id`, and what was resolved (a snapshot's `file`)."""
+
+    @cached_property
+    def bases(self) -> Mapping[str, str]:
+        """What files are made from, as far as state tells: the image at the root of each, by file name."""
+        kept = self.known.values()
+        return {str(k["file"]): str(k["base"]) for k in kept if k.get("file") and k.get("base")}
+
+    def names(self, address: str) -> tuple[str, ...]:
+        """The addresses that renames connect with one, itself first."""
+        found = [address]
+        for name in found:
+            found += [other for move in self.moves if name in move for other in move if other not in found]
+        return tuple(found)
+
+    def find(self, kind: str, name: str) -> Resource[Spec] | None:
+        return self.resources.get(f"{kind}/{name}")
+
+    def of(self, kind: str) -> Iterator[Resource[Spec]]:
+        return (r for r in self.resources.values() if r.kind == kind)

@@ -1,0 +1,49 @@
+"""How a target process is reached: which id, with whose authority, under which rent order, through which clients."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from dbc_iac.json import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A way to one target. Two nodes may share a `target` (two orders on one machine).
+
+    `name` is the address of the Node or BareMetalManager document, for people. `rent_order` is empty without one. With
+    `url` the target is asked at its own port, and through no client node.
+    """
+
+    name: str
+    target: str
+    identity: str
+    clients: tuple[str, ...] = ()
+    rent_order: str = ""
+    url: str = ""
+
+    def under(self, rent_order: str) -> Route:
+        """The same way under another rent order; `none` and empty text mean without one."""
+        order = "" if rent_order == "none" else rent_order
+        return replace(self, rent_order=order)
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "name": self.name,
+            "target": self.target,
+            "identity": self.identity,
+            "clients": list(self.clients),
+            "rentOrder": self.rent_order,
+            **({"url": self.url} if self.url else {}),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Json]) -> Route:
+        """Back from `to_json`. Raises KeyError on a value of another shape."""
+        clients = value["clients"]
+        names = tuple(str(c) for c in clients) if isinstance(clients, list) else ()
+        return cls(
+            str(value["name"]), str(value["target"]), str(value["identity"]), names,
+            str(value.get("rentOrder") or ""), str(value.get("url") or ""),
+        )  # fmt: skip

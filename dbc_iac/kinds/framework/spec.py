@@ -1,0 +1,155 @@
+"""What every spec has, and how its annotated fields are read as a flat table.
+
+A kind's spec is a frozen pydantic model with camelCase keys. Each field carries a `Rule`, and a `Reference` where it
+names another document. Nested parts are flattened: `ports.ssh` is one field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic.alias_generators import to_camel
+from pydantic.fields import FieldInfo
+
+from dbc_iac.json import Json
+from dbc_iac.kinds.framework.rules import Rule, access
+from dbc_iac.kinds.framework.types import AddressText, FieldOrAddress, Flag, Seconds
+from dbc_iac.manifest.validators import SecretForm, wrong
+
+_Mark = TypeVar("_Mark")
+
+
+class Part(BaseModel):
+    """A nested piece of a spec."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, extra="forbid", frozen=True, populate_by_name=False, hide_input_in_errors=True
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _not_emptied(cls, value: Any, info: ValidationInfo) -> Any:
+        """What can be set and never emptied: null would look like a wish, and nothing would come of it."""
+        if value is None and info.field_name is not None:
+            rule = _marked(cls.model_fields[info.field_name], Rule)
+            if rule is not None and rule.no_clear:
+                raise wrong("cannot be emptied", "Leave it out: then it stays as it is and is not managed.")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Marks a field that holds the name of a document of another kind; `unless`: not where it ends like this."""
+
+    kind: str
+    unless: str = ""
+
+    def names_document(self, value: str) -> bool:
+        return not self.unless or not value.endswith(self.unless)
+
+
+class BeforeOffline(Part):
+    """A command that is run before a VM is powered off, such as a graceful shutdown in the guest."""
+
+    command: tuple[str, ...] = Field(min_length=1, description="program and arguments; no shell")
+    timeout: Seconds = 120
+    force: Flag = Field(default=True, description="power off even when the command fails or times out")
+
+
+class Lifecycle(Part):
+    """How a resource may be treated. `preventDestroy` is kept in state: removing the document does not lift it."""
+
+    prevent_destroy: Flag | None = Field(default=None, description="refuse to delete or replace it")
+    ignore_changes: tuple[str, ...] = Field(
+        default=(), description="field paths whose differences are left alone while it stays; a new one gets them"
+    )
+    replace_on: tuple[FieldOrAddress, ...] = Field(
+        default=(), description="addresses: replace when one of them is replaced; field paths: when one of them changes"
+    )
+    replace: Literal["parkFirst", "deleteFirst"] = "parkFirst"
+    offline: Literal["allow", "never"] = Field(default="allow", description="never: refuse what needs a power-off")
+    before_offline: BeforeOffline | None = None
+
+
+class Timeouts(Part):
+    """How long to wait for an effect. A time-out destroys nothing; the next run goes on."""
+
+    create: Seconds | None = None
+    update: Seconds | None = None
+    delete: Seconds | None = None
+
+
+class Spec(Part):
+    """The common part of every kind."""
+
+    depends_on: Annotated[tuple[AddressText, ...], access] = Field(default=(), description="addresses that come first")
+    lifecycle: Annotated[Lifecycle, access] = Field(default_factory=Lifecycle)
+    timeouts: Annotated[Timeouts, access] = Field(default_factory=Timeouts)
+
+
+@dataclass(frozen=True, slots=True)
+class SpecField:
+    """One leaf of a spec: its dotted camelCase path, the attributes that lead to it, its rule, what it refers to."""
+
+    path: str
+    attributes: tuple[str, ...]
+    rule: Rule
+    reference: Reference | None
+    secret_form: SecretForm | None = None
+    """What the value of a secret must look like."""
+
+    def read(self, spec: BaseModel) -> Any:
+        """The value in a spec, None where a nested part is absent."""
+        value: Any = spec
+        for attribute in self.attributes:
+            if value is None:
+                return None
+            value = getattr(value, attribute)
+        return value
+
+
+@cache
+def spec_fields(model: type[BaseModel]) -> tuple[SpecField, ...]:
+    """All leaves of a spec with a rule, in the order in which they are written down."""
+    return tuple(_walk(model, "", ()))
+
+
+def _walk(model: type[BaseModel], prefix: str, attributes: tuple[str, ...]) -> Iterator[SpecField]:
+    for name, field in model.model_fields.items():
+        path = f"{prefix}{field.alias or to_camel(name)}"
+        part = _part(field.annotation)
+        rule = _marked(field, Rule)
+        if rule is None and part is not None:
+            yield from _walk(part, f"{path}.", (*attributes, name))
+        elif rule is not None:
+            yield SpecField(path, (*attributes, name), rule, _marked(field, Reference), _marked(field, SecretForm))
+        else:
+            raise TypeError(f"{model.__name__}.{name} has no rule")
+
+
+def _part(annotation: Any) -> type[BaseModel] | None:
+    options = get_args(annotation) if get_origin(annotation) in {Union, UnionType} else (annotation,)
+    for option in options:
+        if isinstance(option, type) and issubclass(option, Part):
+            return option
+    return None
+
+
+def _marked(field: FieldInfo, kind: type[_Mark]) -> _Mark | None:
+    return next((m for m in field.metadata if isinstance(m, kind)), None)
+
+
+def value_at(dumped: Mapping[str, Any], path: str) -> Json:
+    """The value at a dotted path of a dumped spec; None where it or a part above it is absent."""
+    value: Any = dumped
+    for key in path.split("."):
+        if not isinstance(value, Mapping) or key not in value:
+            return None
+        value = value[key]
+    found: Json = value
+    return found

@@ -1,0 +1,272 @@
+"""The types of the manifest language's fields: what a value may look like, and nothing about what it is for.
+
+Each is an `Annotated` type for pydantic: it checks one value, and says what is expected and what to write. Rules that
+need a second field or another resource live with the kinds. Sizes are whole GiB (integers in memory). Whatever passes
+here can be sent: what the node takes stands in `api/patterns.py`, once for both.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
+
+from dbc_iac.api import patterns
+from dbc_iac.manifest.validators import Form, Whole, wrong
+
+_GIB = re.compile(r"([0-9]{1,15})(Gi|Ti)")
+MOST_GIB = 1024 * 1024
+_DURATION = re.compile(r"([0-9]{1,6})(s|m|h)")
+_FORWARD = re.compile(r"(tcp|udp),([0-9]{1,5})(?:-([0-9]{1,5}))?(?::([0-9]{1,5})(?:-([0-9]{1,5}))?)?")
+_RANGES = "Write them like this: tcp,8000-8009:9000-9009."
+_GROUP = "Write a group and a port, such as 239.1.2.3:5000."
+_RULE = "Write direction,protocol,port,address/mask,action, such as in,tcp,22,0.0.0.0/0,accept."
+DBC_GROUPS = ("239.0.0.8:4789", "239.255.0.1:30001")
+"""Multicast groups that DBC uses for itself (LAN data and LAN announcements)."""
+
+
+def parse_gib(value: Any) -> int:
+    """`200Gi` or `2Ti` as whole GiB. Raises ValueError for anything else, also for a bare number."""
+    if isinstance(value, str) and (match := _GIB.fullmatch(value)):
+        return int(match[1]) * (1024 if match[2] == "Ti" else 1)
+    raise wrong("expected a size with a unit, such as 200Gi or 2Ti", "Write whole GiB with their unit, such as 200Gi.")
+
+
+def _size(value: Any) -> int:
+    gib = parse_gib(value)
+    if not 1 <= gib <= MOST_GIB:
+        raise wrong(f"must be 1Gi to {MOST_GIB // 1024}Ti", "Write a size that a machine can have, such as 200Gi.")
+    return gib
+
+
+def gib_text(gib: int) -> str:
+    return f"{gib}Gi"
+
+
+def parse_seconds(value: Any) -> int:
+    """`90s`, `15m` or `2h` as seconds."""
+    if isinstance(value, str) and (match := _DURATION.fullmatch(value)):
+        return int(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
+    raise wrong("expected a duration, such as 90s, 15m or 2h", "Write a whole number with s, m or h behind it.")
+
+
+def _seconds(value: Any) -> int:
+    seconds = parse_seconds(value)
+    if seconds < 1:
+        raise wrong("must be at least 1s", "Write how long to wait, such as 15m, or leave it out.")
+    return seconds
+
+
+def _text(value: str) -> str:
+    if any(ord(c) < 0x20 or c in '"\\\x7f' for c in value):
+        raise wrong(
+            'must not contain ", \\ or control characters: the node pastes it into JSON without escaping',
+            "Remove them; ' can stand for a quotation mark.",
+        )
+    if len(value.encode()) > patterns.MOST_TEXT:
+        raise wrong(f"must be at most {patterns.MOST_TEXT} bytes", "Shorten it.")
+    return value
+
+
+def _cidr(value: str) -> str:
+    try:
+        network = ipaddress.IPv4Network(value)
+    except ValueError as error:
+        raise wrong(
+            "expected an IPv4 network such as 192.168.66.0/24, without host bits",
+            f"{_canonical_network(value)} ({error}).",
+        ) from None
+    if str(network) != value:
+        raise wrong(f"expected the canonical form {network}", f"Write {network}.")
+    if not 8 <= network.prefixlen <= 30:
+        raise wrong(
+            "the prefix length must be 8 to 30: the node takes others and makes nonsense ranges of them",
+            "Write /24 for 254 addresses.",
+        )
+    if network.overlaps(ipaddress.IPv4Network("192.168.122.0/24")):
+        raise wrong("must not overlap 192.168.122.0/24: the node uses it itself", "Use another, as 192.168.66.0/24.")
+    return value
+
+
+def _canonical_network(value: str) -> str:
+    try:
+        return f"Write {ipaddress.IPv4Network(value, strict=False)}"
+    except ValueError:
+        return "Write an address, / and the number of its fixed bits"
+
+
+def _ip(value: str) -> str:
+    if problem := patterns.public_ip_problem(value):
+        raise wrong(problem, "Write the address as the provider of the machine gave it to you, such as 198.51.100.9.")
+    return value
+
+
+def _host(value: str) -> str:
+    if ":" in value:
+        try:
+            ipaddress.IPv6Address(value)
+        except ValueError:
+            raise wrong("expected an IP address or a host name", "Write an IPv6 address like fd00::7.") from None
+    return value
+
+
+def _port_range(value: str) -> str:
+    match = re.fullmatch(r"([0-9]{1,5})-([0-9]{1,5})", value)
+    if not match or not 1024 <= int(match[1]) <= int(match[2]) <= 65535:
+        raise wrong("expected a range of ports within 1024-65535", "Write the lowest and the highest: 20000-29999.")
+    return value
+
+
+def forward_ranges(value: str) -> tuple[str, range, range]:
+    """A forward as (protocol, host ports, guest ports). Raises ValueError where the node would silently do nothing."""
+    match = _FORWARD.fullmatch(value)
+    if not match:
+        raise wrong(
+            "expected tcp,PORT  tcp,HOST:GUEST  tcp,A-B  or  tcp,A-B:C-D  (or udp)",
+            "Write one protocol, a comma and the ports, such as tcp,8080:80; 'tcp/udp' would do nothing.",
+        )
+    numbers = [int(n) if n else None for n in match.groups()[1:]]
+    first, last, guest_first, guest_last = numbers
+    assert first is not None  # noqa: S101 - the pattern requires it
+    host = range(first, (last if last is not None else first) + 1)
+    if guest_first is None:
+        guest = host
+    elif (last is None) != (guest_last is None):
+        raise wrong("a range of ports must be forwarded to a range of ports", _RANGES)
+    else:
+        guest = range(guest_first, (guest_last if guest_last is not None else guest_first) + 1)
+    if not host or not guest or len(host) != len(guest):
+        raise wrong("both ranges must be ascending and of equal length", _RANGES)
+    if min(host[0], guest[0]) < 1 or max(host[-1], guest[-1]) > 65535:
+        raise wrong("ports are 1 to 65535", "Use ports of this range.")
+    return match[1], host, guest
+
+
+def _forward(value: str) -> str:
+    forward_ranges(value)
+    return value
+
+
+def _multicast(value: str) -> str:
+    address, _, port = value.partition(":")
+    try:
+        group = ipaddress.IPv4Address(address)
+    except ValueError:
+        said = "expected ADDRESS:PORT with an IPv4 address: other text ends the node's process"
+        raise wrong(said, _GROUP) from None
+    if not group.is_multicast:
+        raise wrong("the address must be within 224.0.0.0 - 239.255.255.255", _GROUP)
+    if not re.fullmatch(r"[1-9][0-9]{0,4}", port) or int(port) > 65535:
+        raise wrong("the port must be 1 to 65535 without leading zeros", _GROUP)
+    if value in DBC_GROUPS:
+        raise wrong("DBC itself uses this group", "Use another address or port.")
+    return value
+
+
+def _filter(value: str) -> str:
+    parts = value.split(",")
+    if len(parts) != 5:
+        raise wrong("expected five parts with commas between them", _RULE)
+    direction, protocol, port, address, action = parts
+    if direction not in {"in", "out", "inout"}:
+        raise wrong("the direction must be in, out or inout", _RULE)
+    if protocol not in {"all", "tcp", "udp", "icmp", "ssh", "rdp", "http", "https", "dns(udp)", "dns(tcp)"}:
+        raise wrong("the protocol must be all, tcp, udp, icmp, ssh, rdp, http, https, dns(udp) or dns(tcp)", _RULE)
+    if protocol in {"tcp", "udp"}:
+        match = re.fullmatch(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", port)
+        if not match or not 1 <= int(match[1]) <= int(match[2] or match[1]) <= 65535:
+            raise wrong(
+                f"with {protocol} the port must be N or A-B: other text makes the node reject the whole list", _RULE
+            )
+    elif port != "all":
+        raise wrong(f"with {protocol} the port must be all: the node ignores it", _RULE)
+    host, slash, mask = address.partition("/")
+    try:
+        canonical = str(ipaddress.IPv4Address(host))
+    except ValueError:
+        raise wrong("expected an IPv4 address with /mask", _RULE) from None
+    if not slash or canonical != host or mask != ("0" if host == "0.0.0.0" else "32"):  # noqa: S104 - a rule's text
+        raise wrong("only 0.0.0.0/0 and a.b.c.d/32 are possible: the node ignores the mask", _RULE)
+    if action not in {"accept", "drop"}:
+        raise wrong("the action must be accept or drop", _RULE)
+    return value
+
+
+GiB = Annotated[
+    int,
+    BeforeValidator(_size),
+    PlainSerializer(gib_text, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,7}(Gi|Ti)$", "examples": ["200Gi", "2Ti"]}),
+]
+Seconds = Annotated[
+    int,
+    BeforeValidator(_seconds),
+    PlainSerializer(lambda s: f"{s}s", return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,6}(s|m|h)$", "examples": ["90s", "15m"]}),
+]
+_PLAIN = "Use only these: it is pasted into shell commands and paths."
+_CHOOSE = "Use only these characters."
+Port = Annotated[int, Whole(1, 65535)]
+VncPort = Annotated[int, Whole(5900, 65535)]
+Auto = Literal["auto"]
+Hex64 = Annotated[str, Form(r"[0-9a-f]{64}", "64 lower-case hex digits", "Copy the whole id, without 0x.")]
+FileName = Annotated[
+    str, Form(patterns.FILE, "a file name of letters, digits, _ . and -, without directory, at most 128", _PLAIN)
+]
+HostDir = Annotated[
+    str,
+    Form(
+        patterns.HOST_DIR,
+        "an absolute directory of letters, digits, _ . and -",
+        "Write it like /data or /data/scratch, without a / at its end.",
+        patterns.MOST_PATH,
+    ),
+]
+Text = Annotated[str, AfterValidator(_text)]
+Said = Annotated[Text, Field(min_length=1)]
+"""A text that cannot be taken away again, so there is no empty one."""
+Flag = Annotated[bool, Field(strict=True)]
+"""True or false, not a word for it: `no` is text in YAML 1.2."""
+Description = Annotated[Text, Field(max_length=200)]
+Token = Annotated[str, Form(patterns.NAME, "1 to 64 letters, digits, _ . and -", _CHOOSE)]
+SnapshotName = Annotated[str, Form(patterns.SEGMENT, "1 to 64 letters, digits, _ . and -, not only dots", _CHOOSE)]
+TaskId = Annotated[str, Form(patterns.SEGMENT, "a task id of letters and digits", "Copy it from `dbc-iac vm list`.")]
+Order = Annotated[
+    str,
+    Form(
+        "(0|[1-9][0-9]{0,19})|none",
+        "the number of a rent order as text, without leading zeros, or none",
+        'Write the order\'s number in quotes, such as "112".',
+    ),
+]
+PortRange = Annotated[str, AfterValidator(_port_range)]
+LanName = Annotated[str, Form("[A-Za-z0-9]{6,10}", "6 to 10 letters and digits", "Choose another, such as trainnet.")]
+Cidr = Annotated[str, AfterValidator(_cidr)]
+IpAddress = Annotated[str, AfterValidator(_ip)]
+Forward = Annotated[str, AfterValidator(_forward)]
+MulticastGroup = Annotated[str, AfterValidator(_multicast)]
+FirewallRule = Annotated[str, AfterValidator(_filter)]
+Gpus = Annotated[int, Whole(0, 1024)]
+Cpus = Annotated[int, Whole(1, 65536)]
+UserName = Annotated[str, Form(patterns.USER, "1 to 32 letters, digits, _ . and -", _CHOOSE)]
+Host = Annotated[
+    str,
+    Form(patterns.HOST, "an IP address or a host name", "Write it like 192.168.0.110 or bmc-07.example.org."),
+    AfterValidator(_host),
+]
+IpmiUser = Annotated[str, Form(patterns.IPMI_USER, "1 to 16 letters, digits, _ . @ and -, not - first", _PLAIN)]
+ServerUuid = Annotated[str, Form(patterns.UUID, "1 to 64 letters, digits and -", _CHOOSE)]
+AddressText = Annotated[
+    str, Form(r"[A-Z][A-Za-z]+/[a-z0-9-]+(\.[a-z0-9-]+)?", "KIND/NAME", "Write it like VirtualMachine/trainer.")
+]
+FieldOrAddress = Annotated[
+    str,
+    Form(
+        r"[A-Z][A-Za-z]+/[a-z0-9-]+(\.[a-z0-9-]+)?|[a-z][A-Za-z]*(\.[a-z][A-Za-z]*)*",
+        "KIND/NAME or a field",
+        "Write it like VirtualMachine/trainer or image.",
+    ),
+]
+"""What `replaceOn` names: a field of the resource itself, or another resource."""

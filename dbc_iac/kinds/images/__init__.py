@@ -1,0 +1,1 @@
+"""Image and ImageExport: disk image files on machines and image servers."""

@@ -1,0 +1,399 @@
+"""Image: an image file on a node, fetched from an image server. API: /images/{download,downloadprogress,delete}.
+
+`done` says nothing: a download has succeeded when the node lists the file with the size that the image server has. One that
+broke off has left a part of that name; so every plan compares the sizes. A download overwrites a file of the same name,
+whoever uses it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from dbc_iac.api import requests
+from dbc_iac.api.endpoints import images
+from dbc_iac.api.idempotency import CallClass
+from dbc_iac.api.outcome import Outcome
+from dbc_iac.api.storage_responses import stored_size
+from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
+from dbc_iac.json import Json
+from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
+from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus
+from dbc_iac.kinds.framework.inventory import Inventory, Resource
+from dbc_iac.kinds.framework.kind import GoalInput, Kind, Lookup, Machine, Observation, register, unread
+from dbc_iac.kinds.framework.route import Route
+from dbc_iac.kinds.framework.rules import Behaviour, Rule, access, once, replaced
+from dbc_iac.kinds.framework.spec import Reference, Spec
+from dbc_iac.kinds.framework.types import FileName, Flag, Token
+from dbc_iac.kinds.images.files import BASE, FileAt, files_at, image_file, root_of_snapshot, with_base
+from dbc_iac.kinds.images.image_server import (
+    SIZE,
+    UNTOLD_SIZE,
+    broken_off,
+    check_file,
+    check_image_server,
+    incomplete,
+    is_fetched,
+    through_image_client,
+    unknown_image_server,
+)
+from dbc_iac.kinds.node import node_route
+
+_OTHER = "other"
+"""Observed where a file of that name is there that is not the image server's, or a part of that."""
+_sent_once = Rule(Behaviour.CREATE_ONLY, not_reported=True)
+
+
+class ImageSpec(Spec):
+    """An image file in a node's /data: a file of an image server, or the file of a snapshot.
+
+    Every plan compares its size with that in the image server: what a broken transfer has cut is completed.
+    """
+
+    node: Annotated[str, replaced, Reference("Node")] = Field(description="name of the Node")
+    file: Annotated[FileName | None, replaced] = Field(default=None, description="name of the file; or `snapshot`")
+    snapshot: Annotated[str | None, access, Reference("Snapshot")] = Field(
+        default=None, description="name of a Snapshot whose file it is; the node needs the snapshot's base image"
+    )
+    image_server: Annotated[Token, _sent_once] = Field(description="id of the image server that it is fetched from")
+    refresh: Annotated[Token | None, once] = Field(
+        default=None, description="any text; when it changes, the file is fetched again"
+    )
+    retain: Annotated[Flag, Rule(Behaviour.ONLINE, not_reported=True)] = Field(
+        default=True, description="false: the file is deleted when the document goes"
+    )
+    external: Annotated[Flag, access] = Field(default=False, description="must exist; is never fetched or deleted")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageExists(Goal):
+    """The node lists the file, with the size that the image server has. `source`: a Snapshot whose file it is."""
+
+    name = "image-exists"
+    call_class = CallClass.IDEMPOTENT
+    creates = True
+    image_server: str
+    source: str = ""
+    begun: bool = False
+    users: Mapping[str, str] = field(default_factory=dict)
+    """What goes before the file that is there is overwritten."""
+    overwrites: bool = False
+
+    @property
+    def spoils(self) -> FileAt | None:
+        return FileAt(self.route.target, self.id) if self.overwrites else None
+
+    @property
+    def text(self) -> str:
+        return f"image {self.id or f'of {self.source}'} is on the node, as in {self.image_server}"
+
+    @property
+    def action_text(self) -> str:
+        return f"fetches image {self.id or f'of {self.source}'} from {self.image_server}"
+
+    def informed(self, known: Callable[[str], Mapping[str, Json]]) -> Goal:
+        file = str(known(self.source).get("file", "")) if self.source and not self.id else ""
+        return replace(self, id=file, fields={**self.fields, "file": file}) if file else self
+
+    async def look(self, reader: CachedReader) -> GoalState:
+        if not self.id:
+            return GoalState(GoalStatus.FAILED, f"the file of {self.source} is not known")
+        progress = await reader.download(self.route, self.id)
+        if isinstance(progress, Known) and progress.value.active:
+            return GoalState(GoalStatus.WAITING, f"is downloading ({progress.value.percent}%)")
+        there = await reader.node_images(self.route, self.image_server)
+        stored = await reader.image_server(self.route, self.image_server)
+        if isinstance(there, Unreadable) or isinstance(stored, Unreadable):
+            return GoalState(GoalStatus.UNKNOWN, there.reason if isinstance(there, Unreadable) else stored.reason)  # type: ignore[union-attr]
+        wanted = stored.value.get(self.id)
+        if wanted is None:
+            return GoalState(GoalStatus.FAILED, f"{self.id} is not in image server {self.image_server}")
+        found = there.value.get(self.id)
+        if found is not None and UNTOLD_SIZE in {stored_size(found.size_gib), stored_size(wanted.size_gib)}:
+            return GoalState(GoalStatus.UNKNOWN, f"the size of {self.id} is not told")
+        if found is None or found.size_gib != wanted.size_gib:
+            if self.begun:
+                return GoalState(GoalStatus.FAILED, broken_off("download", self.id, found, wanted, "on the node"))
+            return await still_used(reader, self.route, self.users) or GoalState(GoalStatus.UNMET)
+        base = self.fields.get(BASE)
+        resolved: dict[str, Json] = {"file": self.id, BASE: base} if base else {}
+        return GoalState(GoalStatus.MET, id=self.id, resolved={**resolved, SIZE: stored_size(found.size_gib)})
+
+    def begins(self) -> Goal:
+        return replace(self, begun=True)
+
+    async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
+        body = requests.ImageDownload(image_filename=self.id, image_server=self.image_server)
+        return await images.download_image(context.connect(self.route), body)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFetched(ImageExists):
+    """The file has been fetched again, though one of that name and size is there."""
+
+    name = "image-fetched"
+    creates = False
+    overwrites: bool = True
+
+    @property
+    def text(self) -> str:
+        return f"image {self.id} has been fetched again from {self.image_server}"
+
+    @property
+    def action_text(self) -> str:
+        return f"fetches image {self.id} again from {self.image_server}"
+
+    async def look(self, reader: CachedReader) -> GoalState:
+        if self.begun:
+            return await super().look(reader)
+        return await still_used(reader, self.route, self.users) or GoalState(GoalStatus.UNMET)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageWhole(ImageExists):
+    """The file of which only a part is there has the size that the image server has."""
+
+    name = "image-whole"
+    creates = False
+    overwrites: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageAbsent(Goal):
+    """The file is gone from the node."""
+
+    name = "image-absent"
+    call_class = CallClass.IDEMPOTENT
+    deletes = True
+    image_server: str
+    users: Mapping[str, str] = field(default_factory=dict)
+    """What goes before it, being made from it."""
+
+    @property
+    def spoils(self) -> FileAt | None:
+        return FileAt(self.route.target, self.id)
+
+    @property
+    def text(self) -> str:
+        return f"image {self.id} is deleted on the node (VMs of other tenants that use it are not seen)"
+
+    @property
+    def action_text(self) -> str:
+        return f"deletes image {self.id} on the node"
+
+    async def look(self, reader: CachedReader) -> GoalState:
+        there = await reader.node_images(self.route, self.image_server)
+        if isinstance(there, Unreadable):
+            return GoalState(GoalStatus.UNKNOWN, there.reason)
+        if self.id not in there.value:
+            return GoalState(GoalStatus.MET)
+        return await still_used(reader, self.route, self.users) or GoalState(GoalStatus.UNMET)
+
+    async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
+        return await images.delete_image(context.connect(self.route), requests.ImageDelete(image_filename=self.id))
+
+
+async def still_used(reader: CachedReader, route: Route, users: Mapping[str, str]) -> GoalState | None:
+    """What was to go before the file, and is there yet: looked for right before the call, which asks for nothing."""
+    listed = await reader.vms(route) if users else Known({})
+    if isinstance(listed, Unreadable):
+        return GoalState(GoalStatus.UNKNOWN, listed.reason)
+    left = sorted(address for address, identity in users.items() if identity in listed.value)
+    return GoalState(GoalStatus.FAILED, f"{', '.join(left)} is made from it, and is still there") if left else None
+
+
+@register
+class Image(Kind[ImageSpec]):
+    name = "Image"
+    spec = ImageSpec
+    on_a_machine = True
+    uses_image_servers = True
+
+    def route(self, resource: Resource[ImageSpec], inventory: Inventory) -> Route:
+        return through_image_client(node_route(resource.spec.node, inventory, None), inventory)
+
+    def identity(self, resource: Resource[ImageSpec], inventory: Inventory, generation: int) -> str:
+        spec = resource.spec
+        return spec.file or str(inventory.known.get(f"Snapshot/{spec.snapshot}", {}).get("file", ""))
+
+    def desired(self, resource: Resource[ImageSpec], inventory: Inventory) -> dict[str, Json]:
+        file = self.identity(resource, inventory, 0) or f"Snapshot/{resource.spec.snapshot}"
+        target = self.route(resource, inventory).target
+        values = super().desired(resource, inventory) | {"file": file, "node": target}
+        snapshot = resource.spec.snapshot
+        return with_base(values, root_of_snapshot(snapshot, inventory) if snapshot else "", file)
+
+    def provides(self, values: Mapping[str, Json]) -> frozenset[FileAt]:
+        return files_at(values.get("node"), values.get("file"))
+
+    def build_files(self, values: Mapping[str, Json]) -> frozenset[FileAt]:
+        return self.runtime_files(values) | files_at(values.get("imageServer"), values.get("file"))
+
+    def runtime_files(self, values: Mapping[str, Json]) -> frozenset[FileAt]:
+        return files_at(values.get("node"), values.get(BASE))
+
+    def left_behind(self, applied: Mapping[str, Json]) -> str:
+        return "" if applied.get("retain") is False else "the file stays on the node (retain: true)"
+
+    def check(self, resource: Resource[ImageSpec], inventory: Inventory) -> Iterable[Diagnostic]:
+        spec = resource.spec
+        if (spec.file is None) == (spec.snapshot is None):
+            yield resource.problem(
+                "missing-field" if spec.file is None else "exclusive-fields",
+                "file",
+                "exactly one of file and snapshot is needed",
+                remedy="Give the name of a file in the image server, or of a Snapshot.",
+            )
+        yield from check_file(resource, "file", spec.file)
+        taken = inventory.resources.get(f"Snapshot/{spec.snapshot}")
+        sent_to = getattr(taken.spec, "image_server", None) if taken is not None else None
+        if sent_to is not None and sent_to != spec.image_server:
+            yield resource.problem(
+                "other-image-server",
+                "imageServer",
+                f"Snapshot/{spec.snapshot} is sent to {sent_to}, and would be fetched from {spec.image_server}",
+                remedy=f"Write {sent_to} here, too; an ImageExport can send the file on from this node.",
+            )
+        for other in inventory.of(self.name):
+            assert isinstance(other.spec, ImageSpec)  # noqa: S101 - of this kind
+            same = other.spec.node == spec.node and spec.file is not None and other.spec.file == spec.file
+            if same and other.address < resource.address:
+                yield resource.problem(
+                    "duplicate-identity",
+                    "file",
+                    f"{other.address} is the same file on this node",
+                    remedy="Remove one of them.",
+                )
+
+    def fetched_from(self, desired: Mapping[str, Json]) -> str:
+        return "" if str(desired["file"]).startswith("Snapshot/") else str(desired["imageServer"])
+
+    def preflight(
+        self, resource: Resource[ImageSpec], desired: Mapping[str, Json], changed: frozenset[str], machine: Machine
+    ) -> Iterable[Diagnostic]:
+        yield from check_image_server(resource, resource.spec.image_server, machine)
+        if changed & {"file", "refresh"}:
+            yield from _missing(resource, str(desired["file"]), machine)
+            yield from _without_base(resource, str(desired.get(BASE) or ""), machine)
+
+    async def observe(self, lookup: Lookup, reader: CachedReader) -> Observation:
+        if not lookup.id:
+            return Observation(False)
+        server = str(lookup.binding.applied.get("imageServer", "")) if lookup.binding is not None else lookup.key
+        there = await reader.node_images(lookup.route, server)
+        if isinstance(there, Unreadable):
+            if lookup.binding is None and unknown_image_server(there):
+                return Observation(False, id=lookup.id)
+            return unread(lookup.id, there)
+        if lookup.id not in there.value:
+            return Observation(False, id=lookup.id)
+        values: dict[str, Json] = {"file": lookup.id, "node": lookup.route.target}
+        stored = await reader.image_server(lookup.route, server)
+        source = stored.value.get(lookup.id) if isinstance(stored, Known) else None
+        made = lookup.binding.resolved.get(SIZE) if lookup.binding is not None else None
+        unfinished, notes = incomplete(there.value[lookup.id], source, made, server)
+        if unfinished:
+            values[_OTHER] = True
+            notes = (f"the {lookup.id} that is there is overwritten with that of {server}",)
+        return Observation(
+            True, id=lookup.id, values=values, notes=notes, unfinished=unfinished, partial=bool(unfinished)
+        )
+
+    def natural_key(self, resource: Resource[ImageSpec], inventory: Inventory) -> str:
+        """The image server: files made from another image are listed only where it has them too."""
+        return resource.spec.image_server
+
+    def create(self, task: GoalInput) -> Iterator[Goal]:
+        file = str(task.desired["file"])
+        later, overwrites = file.startswith("Snapshot/"), bool(task.observed.get(_OTHER))
+        yield ImageExists(
+            address=task.address, route=task.route, id="" if later else file, generation=task.generation,
+            fields=task.desired, image_server=str(task.desired["imageServer"]), source=file if later else "",
+            users=task.users if overwrites else {}, overwrites=overwrites, timeout_seconds=task.timeout_seconds or 7200.0,
+        )  # fmt: skip
+
+    def update(self, task: GoalInput) -> Iterator[Goal]:
+        server = str(task.desired["imageServer"])
+        if "refresh" in task.changed:
+            yield ImageFetched(
+                address=task.address, route=task.route, id=task.id, image_server=server,
+                fields={"refresh": task.desired.get("refresh")}, users=task.users, timeout_seconds=task.timeout_seconds or 7200.0,
+            )  # fmt: skip
+        elif task.observed.get(_OTHER):
+            yield ImageWhole(
+                address=task.address, route=task.route, id=task.id, image_server=server, users=task.users,
+                timeout_seconds=task.timeout_seconds or 7200.0,
+            )  # fmt: skip
+        if "retain" in task.changed:
+            yield ImageKept(
+                address=task.address, route=task.route, id=task.id, fields={"retain": task.desired.get("retain")}
+            )
+
+    def delete(self, task: GoalInput) -> Iterator[Goal]:
+        if task.applied.get("retain") is False:
+            yield ImageAbsent(
+                address=task.address, route=task.old_route or task.route, id=task.old_id,
+                image_server=str(task.applied.get("imageServer", "")), users=task.users,
+                timeout_seconds=task.timeout_seconds or 600.0,
+            )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageKept(Goal):
+    """Whether the file stays when its document goes is kept in state. No call is made."""
+
+    name = "image-kept"
+    call_class = CallClass.READ
+
+    @property
+    def text(self) -> str:
+        return "stays on the node when its document goes" if self.fields["retain"] else "goes with its document"
+
+    async def look(self, reader: CachedReader) -> GoalState:
+        return GoalState(GoalStatus.MET)
+
+    async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
+        raise AssertionError("never needed: it holds when it is looked at")
+
+
+def _missing(resource: Resource[ImageSpec], file: str, machine: Machine) -> Iterator[Diagnostic]:
+    """The file is not in the image server, and nothing in these documents puts it there."""
+    server, there, inventory = resource.spec.image_server, machine.image_server_files, machine.inventory
+    if there is None or file in there or inventory is None:
+        return
+    exports = ((getattr(r.spec, "image_server", ""), getattr(r.spec, "file", "")) for r in inventory.of("ImageExport"))
+    if any((to, image_file(name, inventory)) == (server, file) for to, name in exports):
+        return
+    close = difflib.get_close_matches(file, there, n=1)
+    yield resource.problem(
+        "node-would-refuse",
+        "file",
+        f"the image server {server} has no {file}",
+        remedy=f"Did you mean {close[0]}?"
+        if close
+        else "Check the name: `dbc-iac image list --image-server` lists them.",
+        exit_code=ExitCode.REFUSED,
+    )
+
+
+def _without_base(resource: Resource[ImageSpec], base: str, machine: Machine) -> Iterator[Diagnostic]:
+    """The file of a snapshot is of no use on a machine that does not have the image it was made from."""
+    hardware, inventory = machine.hardware, machine.inventory
+    if not base or hardware is None or inventory is None or any(i.name == base for i in hardware.images):
+        return
+    if is_fetched(FileAt(machine.route.target, base), inventory):
+        return
+    unlisted = "data" in base  # the node hides such names
+    yield resource.problem(
+        "node-may-refuse" if unlisted else "node-would-refuse",
+        "snapshot",
+        f"{base}, which {resource.spec.snapshot} was made from, is not listed on {resource.spec.node}",
+        detail="A snapshot holds only what differs from the image at the root of its VM; without that no VM starts.",
+        remedy=f"Add an Image with file: {base} on {resource.spec.node}.",
+        severity=Severity.WARNING if unlisted else Severity.ERROR,
+        exit_code=ExitCode.OK if unlisted else ExitCode.REFUSED,
+    )

@@ -1,0 +1,1 @@
+"""Snapshot: a VM's snapshot, and its upload to an image server."""

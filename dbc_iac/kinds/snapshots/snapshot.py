@@ -1,0 +1,294 @@
+"""Snapshot: an export of a VM's system disk to an image server. API: /snapshot/*, /images.
+
+Its record lives on the node with the VM, its file in the image server for good: nothing deletes it there. The record's status
+only says whether something goes on; that the file is in the image server is the proof.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from pathlib import PurePosixPath
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from dbc_iac.api import requests
+from dbc_iac.api.endpoints import snapshots
+from dbc_iac.api.idempotency import CallClass
+from dbc_iac.api.outcome import Done, Outcome
+from dbc_iac.diagnostics import Diagnostic, Severity
+from dbc_iac.json import Json
+from dbc_iac.kinds.framework.cached_reader import CachedReader, Unreadable
+from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, Needs
+from dbc_iac.kinds.framework.inventory import Inventory, Resource
+from dbc_iac.kinds.framework.kind import GoalInput, Kind, Lookup, Machine, Observation, Unmanaged, register, unread
+from dbc_iac.kinds.framework.ownership_marker import Marker, read_marker
+from dbc_iac.kinds.framework.route import Route
+from dbc_iac.kinds.framework.rules import Behaviour, Rule, replaced
+from dbc_iac.kinds.framework.spec import Reference, Spec
+from dbc_iac.kinds.framework.types import Description, SnapshotName, Token
+from dbc_iac.kinds.images.files import BASE, root_of_snapshot, with_base
+from dbc_iac.kinds.images.image_server import check_image_server, through_image_client
+from dbc_iac.kinds.node import node_route
+from dbc_iac.kinds.snapshots.snapshot_upload import (
+    ARRIVED,
+    CREATING,
+    IDLE,
+    UNSEEN,
+    UPLOADING,
+    SnapshotArrived,
+    SnapshotSent,
+    find_snapshot,
+)
+from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
+
+LONGEST = 64
+_STATUS = "status"
+_ARCHIVED = "it is of an earlier VM: its record went with that, its file is in the image server"
+_sent_once = Rule(Behaviour.CREATE_ONLY, not_reported=True)
+
+
+class SnapshotSpec(Spec):
+    """A snapshot of a VM's system disk. It is taken in an offline window of the VM."""
+
+    vm: Annotated[str, replaced, Reference("VirtualMachine")] = Field(description="name of the VM")
+    name: Annotated[SnapshotName | None, replaced] = Field(default=None, description="default: metadata.name")
+    description: Annotated[Description | None, Rule(Behaviour.CREATE_ONLY)] = None
+    image_server: Annotated[Token, _sent_once] = Field(description="id of the image server that it is uploaded to")
+    trigger: Annotated[Token | None, Rule(Behaviour.REPLACE, not_reported=True)] = Field(
+        default=None, description="any text; when it changes, a new snapshot is taken and the old record deleted"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SnapshotTaken(Goal):
+    """The system disk has been converted: from now on the VM may run. Blind, but seen by its name at once."""
+
+    name = "snapshot-taken"
+    call_class = CallClass.BLIND
+    needs = Needs.OFF
+    creates = True
+    description: str
+    image_server: str
+    base: str = ""
+
+    @property
+    def text(self) -> str:
+        return f"snapshot {self.id} is taken for {self.image_server}"
+
+    @property
+    def action_text(self) -> str:
+        return f"takes snapshot {self.id}"
+
+    async def look(self, reader: CachedReader) -> GoalState:
+        found = await find_snapshot(reader, self.route, self.vm, self.id)
+        if isinstance(found, Unreadable):
+            return GoalState(GoalStatus.UNKNOWN, found.reason)
+        if found.value is None:
+            return GoalState(GoalStatus.UNMET)
+        if found.value.status == CREATING:
+            return GoalState(GoalStatus.WAITING, "the disk is being converted")
+        resolved: dict[str, Json] = {"file": PurePosixPath(found.value.file).name, "vm": self.vm}
+        resolved |= {BASE: self.base} if self.base else {}
+        return GoalState(GoalStatus.MET, id=self.id, resolved=resolved)
+
+    async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
+        body = requests.SnapshotCreate(snapshot_name=self.id, image_server=self.image_server, desc=self.description)
+        return await snapshots.create_snapshot(context.connect(self.route), self.vm, body)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SnapshotKnown(SnapshotTaken):
+    """A snapshot that is there already is taken for ours. No call is made."""
+
+    name = "snapshot-known"
+    call_class = CallClass.READ
+    needs = Needs.ANY
+
+    @property
+    def text(self) -> str:
+        return f"snapshot {self.id} is there already"
+
+    async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
+        return Done(None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SnapshotAbsent(Goal):
+    """Its record is gone. Never asked for while the disk is being converted: that ends the node's process."""
+
+    name = "snapshot-absent"
+    call_class = CallClass.KEYED
+    deletes = True
+
+    @property
+    def text(self) -> str:
+        return f"the record of snapshot {self.id} is gone (its file stays in the image server)"
+
+    @property
+    def action_text(self) -> str:
+        return f"deletes the record of snapshot {self.id}"
+
+    async def look(self, reader: CachedReader) -> GoalState:
+        found = await find_snapshot(reader, self.route, self.vm, self.id)
+        if isinstance(found, Unreadable):
+            return GoalState(GoalStatus.UNKNOWN, found.reason)
+        if found.value is None:
+            return GoalState(GoalStatus.MET)
+        return GoalState(GoalStatus.WAITING if found.value.status == CREATING else GoalStatus.UNMET, found.value.status)
+
+    async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
+        return await snapshots.delete_snapshot(context.connect(self.route), self.vm, self.id)
+
+
+@register
+class Snapshot(Kind[SnapshotSpec]):
+    name = "Snapshot"
+    spec = SnapshotSpec
+    parent = "vm"
+    survives_parent = True
+    on_a_machine = True
+    uses_image_servers = True
+
+    def route(self, resource: Resource[SnapshotSpec], inventory: Inventory) -> Route:
+        vm = self._vm(resource, inventory)
+        return through_image_client(node_route(vm.node, inventory, vm.rent_order), inventory)
+
+    def _vm(self, resource: Resource[SnapshotSpec], inventory: Inventory) -> VirtualMachineSpec:
+        vm = inventory.resources[f"VirtualMachine/{resource.spec.vm}"].spec
+        assert isinstance(vm, VirtualMachineSpec)  # noqa: S101 - the reference was checked
+        return vm
+
+    def identity(self, resource: Resource[SnapshotSpec], inventory: Inventory, generation: int) -> str:
+        return resource.spec.name or resource.name.replace(".", "-")
+
+    def desired(self, resource: Resource[SnapshotSpec], inventory: Inventory) -> dict[str, Json]:
+        values = super().desired(resource, inventory) | {"name": self.identity(resource, inventory, 0)}
+        values[ARRIVED] = True
+        return with_base(values, root_of_snapshot(resource.name, inventory), None)
+
+    def marker(self, resource: Resource[SnapshotSpec], inventory: Inventory, generation: int) -> str:
+        return str(Marker(inventory.project, inventory.stack, resource.name, generation, "0"))
+
+    async def unmanaged(self, lookup: Lookup, inventory: Inventory, reader: CachedReader) -> Mapping[str, Unmanaged]:
+        listing = await reader.snapshots(lookup.route, lookup.parent_id)
+        found: dict[str, Unmanaged] = {}
+        for snapshot in listing.value if not isinstance(listing, Unreadable) else ():
+            marker = read_marker(snapshot.description)[1]
+            if marker is not None and marker.is_of(inventory.project, inventory.stack):
+                found[snapshot.name] = Unmanaged({"name": snapshot.name}, marker)
+        return found
+
+    def check(self, resource: Resource[SnapshotSpec], inventory: Inventory) -> Iterable[Diagnostic]:
+        if self._vm(resource, inventory).pxe:
+            yield resource.problem(
+                "ignored-by-node",
+                "vm",
+                "a VM with biosMode pxe has no disk to take a snapshot of",
+                remedy="Remove the Snapshot, or use another boot mode.",
+            )
+        name = self.identity(resource, inventory, 0)
+        if len(name) > LONGEST:
+            yield resource.problem(
+                "invalid-name",
+                "name",
+                f"{name} has more than {LONGEST} characters",
+                detail="Without a name of its own a Snapshot is called as its document.",
+                remedy="Add a shorter `name:` to the spec.",
+            )
+        for other in inventory.of(self.name):
+            assert isinstance(other.spec, SnapshotSpec)  # noqa: S101 - of this kind
+            same = other.spec.vm == resource.spec.vm and (other.spec.name or other.name.replace(".", "-")) == name
+            if same and other.address < resource.address:
+                yield resource.problem(
+                    "duplicate-identity",
+                    "name",
+                    f"{other.address} has the name {name} on this VM already",
+                    detail="The node takes a second snapshot of that name without a word, and then deletes the oldest.",
+                    remedy="Give one of them another name.",
+                )
+
+    def preflight(
+        self, resource: Resource[SnapshotSpec], desired: Mapping[str, Json], changed: frozenset[str], machine: Machine
+    ) -> Iterable[Diagnostic]:
+        yield from check_image_server(resource, resource.spec.image_server, machine)
+        if machine.observed.get(_STATUS) == IDLE:
+            yield resource.problem(
+                "node-ends",
+                "",
+                f"{resource.address} is sent again: the node's process may end with that, and is started again then",
+                detail="One build of 0.4.1.8 did, another not. VMs run on; what is queued on the node would be lost.",
+                severity=Severity.WARNING,
+            )
+
+    async def observe(self, lookup: Lookup, reader: CachedReader) -> Observation:
+        if not lookup.parent_id:  # its VM is gone, and the record with it
+            return Observation(False, id=lookup.id)
+        taken_of = str(lookup.binding.resolved.get("vm", "")) if lookup.binding is not None else ""
+        unproven = lookup.binding is None or not lookup.binding.applied.get(ARRIVED)
+        if lookup.binding is not None and taken_of and taken_of != lookup.parent_id:
+            return Observation(True, id=lookup.id, notes=(_ARCHIVED, *([UNSEEN] if unproven else [])))
+        found = await find_snapshot(reader, lookup.route, lookup.parent_id, lookup.id)
+        if isinstance(found, Unreadable):
+            return unread(lookup.id, found)
+        snapshot = found.value
+        if snapshot is None:
+            return Observation(False, id=lookup.id)
+        text, marker = read_marker(snapshot.description)
+        values: dict[str, Json] = {"name": snapshot.name, "description": text or None}
+        if unproven:
+            values[_STATUS] = snapshot.status
+        return Observation(
+            True, id=snapshot.name, values=values, status=snapshot.status, marker=str(marker or ""),
+            resolved={"file": PurePosixPath(snapshot.file).name, "vm": lookup.parent_id},
+            unfinished=(UNSEEN if snapshot.status == IDLE else "its upload has not ended yet") if unproven else "",
+        )  # fmt: skip
+
+    def create(self, task: GoalInput) -> Iterator[Goal]:
+        text = str(task.desired.get("description") or "")
+        server = str(task.desired["imageServer"])
+        taken = SnapshotTaken(
+            address=task.address, route=task.route, id=task.id, generation=task.generation, vm=task.parent_id,
+            fields={k: v for k, v in task.desired.items() if k != ARRIVED}, image_server=server,
+            timeout_seconds=task.timeout_seconds or 7200.0,
+            description=f"{text} [{task.marker}]" if text else f"[{task.marker}]",
+            base=str(task.desired.get(BASE) or ""),
+        )  # fmt: skip
+        yield taken
+        yield self._arrived(task)
+
+    def _arrived(self, task: GoalInput) -> Goal:
+        """What an earlier run began, and nobody watched since, is watched, and sent again where that is too late."""
+        ended = task.observed.get(_STATUS) == IDLE
+        server = str(task.applied.get("imageServer") or task.desired["imageServer"])
+        timeout_seconds = task.timeout_seconds or 7200.0
+        if task.applied:
+            return SnapshotSent(
+                address=task.address, route=task.route, id=task.id, vm=task.parent_id, image_server=server,
+                timeout_seconds=timeout_seconds, ended=ended,
+            )  # fmt: skip
+        return SnapshotArrived(
+            address=task.address, route=task.route, id=task.id, vm=task.parent_id, image_server=server,
+            timeout_seconds=timeout_seconds, believed=ended,
+        )  # fmt: skip
+
+    def update(self, task: GoalInput) -> Iterator[Goal]:
+        """Nothing of a snapshot can be changed: what is left to do is to prove that its file has arrived."""
+        yield self._arrived(task)
+
+    def adopt(self, task: GoalInput) -> Iterator[Goal]:
+        """One that state does not know needs no window; one that an earlier run began may still be converted."""
+        taken, *later = self.create(task)
+        assert isinstance(taken, SnapshotTaken)  # noqa: S101 - the first is always that
+        yield taken if task.applied else SnapshotKnown(**{f.name: getattr(taken, f.name) for f in fields(taken)})
+        yield from later
+
+    def delete(self, task: GoalInput) -> Iterator[Goal]:
+        yield SnapshotAbsent(
+            address=task.address, route=task.old_route or task.route, id=task.old_id, vm=task.old_parent_id,
+            timeout_seconds=task.timeout_seconds or 3600.0,
+        )  # fmt: skip
+
+
+__all__ = ["CREATING", "UPLOADING", "Snapshot", "SnapshotAbsent", "SnapshotTaken", "find_snapshot"]

@@ -1,0 +1,148 @@
+"""Goals: the file of a snapshot is in the image server, whole. Where nobody watched its upload, that is made again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
+from typing import Any
+
+from dbc_iac.api import requests
+from dbc_iac.api.endpoints import images
+from dbc_iac.api.idempotency import CallClass
+from dbc_iac.api.outcome import Done, NotSent, Outcome, Refused
+from dbc_iac.api.storage_responses import SnapshotView
+from dbc_iac.json import Json
+from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
+from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus
+from dbc_iac.kinds.framework.route import Route
+from dbc_iac.kinds.snapshots.upload_progress import UploadProgress
+
+CREATING, UPLOADING, IDLE = "creating", "uploading", "none"
+ARRIVED = "arrived"
+"""Kept as applied once the file has been seen to arrive."""
+UNSEEN = "nobody saw its upload end: whether its file is whole cannot be told"
+_AGAIN = "apply again: it is sent once more"
+
+
+async def find_snapshot(
+    reader: CachedReader, route: Route, vm: str, name: str
+) -> Known[SnapshotView | None] | Unreadable:
+    """The oldest snapshot of that name, as the node finds it. What is seen of its upload is remembered."""
+    listed = await reader.snapshots(route, vm)
+    key, now = (route.target, vm, name), asyncio.get_running_loop().time()
+    course = reader.courses.get(key, UploadProgress())
+    if isinstance(listed, Unreadable):
+        reader.courses[key] = course.missed()
+        return listed
+    found = next((s for s in listed.value if s.name == name), None)
+    if found is None or found.status == CREATING:
+        reader.courses[key] = course.not_begun(now)
+    elif found.status == UPLOADING:
+        progress = await reader.upload(route, found.file)
+        if isinstance(progress, Known) and progress.value.active:
+            reader.courses[key] = course.at(now, progress.value.percent)
+    return Known(found)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SnapshotArrived(Goal):
+    """Its file is in the image server, and its upload was seen to go on until it had to be whole."""
+
+    name = "snapshot-arrived"
+    call_class = CallClass.READ
+    late = True
+    fields: Mapping[str, Json] = field(default_factory=lambda: {ARRIVED: True})
+    image_server: str
+    believed: bool = False
+    """State was lost, and what it said of the upload with it."""
+
+    @property
+    def text(self) -> str:
+        return f"the file of snapshot {self.id} is in {self.image_server}"
+
+    async def look(self, reader: CachedReader) -> GoalState:
+        found = await find_snapshot(reader, self.route, self.vm, self.id)
+        if isinstance(found, Unreadable) or found.value is None:
+            return GoalState(GoalStatus.UNKNOWN, "the snapshot is not listed")
+        file = found.value.file
+        if found.value.status != IDLE:
+            progress = await reader.upload(self.route, file)
+            percent = f" ({progress.value.percent}%)" if isinstance(progress, Known) and progress.value.active else ""
+            return GoalState(GoalStatus.WAITING, f"is {found.value.status}{percent}")
+        return await self.stored(reader, PurePosixPath(file).name)
+
+    async def stored(self, reader: CachedReader, file: str) -> GoalState:
+        """Of an upload that has ended: whether the image server has the file, and whether it can be whole."""
+        key = (self.route.target, self.vm, self.id)
+        course = reader.courses.get(key, UploadProgress())
+        listed = await reader.image_server(self.route, self.image_server)
+        if isinstance(listed, Unreadable):  # one that died has cut the upload off
+            reader.courses[key] = course.missed()
+            return GoalState(GoalStatus.UNKNOWN, listed.reason)
+        stored = listed.value.get(file)
+        if stored is None or not stored.size_gib:
+            return GoalState(GoalStatus.FAILED, f"its upload ended, and {file} is not in the image server ({_AGAIN})")
+        if self.believed or course.whole(asyncio.get_running_loop().time()):
+            return GoalState(GoalStatus.MET)
+        if not course.seen:
+            return GoalState(GoalStatus.FAILED, f"{UNSEEN} ({_AGAIN})")
+        text = f"its upload was at {course.percent}% when it was interrupted: {file} is not whole in the image server"
+        return GoalState(GoalStatus.FAILED, f"{text} ({_AGAIN})")
+
+    async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
+        return Done(None)  # the upload goes on by itself
+
+
+@dataclass(frozen=True, kw_only=True)
+class SnapshotSent(SnapshotArrived):
+    """Its file is there whole, or has been sent again from the copy that the node keeps: that completes it.
+
+    For what an earlier run began, and nobody has watched since. `ended`: its upload had ended when the plan was made.
+    """
+
+    name = "snapshot-sent"
+    call_class = CallClass.IDEMPOTENT
+    ends_process = True
+    ended: bool
+    begun: bool = False
+
+    @property
+    def text(self) -> str:
+        if self.ended:
+            return f"the file of snapshot {self.id} has been sent again to {self.image_server}, whole"
+        return f"the file of snapshot {self.id} is in {self.image_server}, sent once more if nobody saw it arrive"
+
+    @property
+    def action_text(self) -> str:
+        return f"sends the file of snapshot {self.id} to {self.image_server} again"
+
+    async def look(self, reader: CachedReader) -> GoalState:
+        if not self.begun:
+            seen = await super().look(reader)
+            return replace(seen, sight=GoalStatus.UNMET) if seen.sight is GoalStatus.FAILED else seen
+        listed = await reader.snapshots(self.route, self.vm)
+        found_ = next((s for s in listed.value if s.name == self.id), None) if isinstance(listed, Known) else None
+        progress = await reader.upload(self.route, found_.file) if found_ is not None else None
+        if found_ is None or not isinstance(progress, Known):
+            return GoalState(GoalStatus.UNKNOWN, "the upload cannot be seen")
+        if progress.value.active:
+            key, now = (self.route.target, self.vm, self.id), asyncio.get_running_loop().time()
+            reader.courses[key] = reader.courses.get(key, UploadProgress()).at(now, progress.value.percent)
+            return GoalState(GoalStatus.WAITING, f"is uploading ({progress.value.percent}%)")
+        return await self.stored(reader, PurePosixPath(found_.file).name)
+
+    def begins(self) -> Goal:
+        return replace(self, begun=True)
+
+    async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
+        found = await find_snapshot(reader, self.route, self.vm, self.id)
+        if isinstance(found, Unreadable) or found.value is None:
+            return NotSent("the snapshot is not listed")
+        reader.courses[(self.route.target, self.vm, self.id)] = UploadProgress(before=asyncio.get_running_loop().time())
+        body = requests.ImageUpload(image_filename=found.value.file, image_server=self.image_server)
+        outcome = await images.upload_image(context.connect(self.route), body)
+        if isinstance(outcome, Refused) and outcome.message.endswith("not exist"):  # /tmp does not outlive its machine
+            return replace(outcome, message=f"{outcome.message}: a new `trigger` takes another snapshot")
+        return outcome

@@ -1,0 +1,124 @@
+"""Jinja2 inside scalars, rendered after YAML has been parsed: sandboxed, strict, and limited in CPU time and memory.
+
+A scalar that is exactly one `{{ expression }}` becomes the expression's value, with its type; any other text with
+markup becomes text. Structure cannot be templated, so no template can break the YAML. There are no template comments:
+`{#` is text. Nothing is evaluated in this process: see `template_process`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from dbc_iac.diagnostics import Diagnostic, Diagnostics, Severity, SourceRange
+from dbc_iac.manifest.sandbox import CLOSE, NO_EACH, UNKNOWN
+from dbc_iac.manifest.source_map import Path, SourceMap
+from dbc_iac.manifest.template_process import SECONDS_IN_ALL, Answer, Ask, Names, OutOfTimeError, ask
+
+_MARKUP = re.compile(r"\{\{|\{%")
+_LITERAL = "Correct the template, or write {{ '{{' }} for a literal {{ and {{ '{%' }} for a literal {%."
+_SIMPLER = "Split the manifests, or write simpler templates."
+
+
+class Templates:
+    """Templates that share their names. Their limits hold for all of them together, too."""
+
+    def __init__(self, names: Mapping[str, Any]) -> None:
+        self._names = Names(names)
+
+    def render(
+        self, value: Any, marks: SourceMap, found: Diagnostics, path: Path = (), names: Mapping[str, Any] | None = None
+    ) -> Any:
+        """A tree with every scalar rendered; `names` are known beside the common ones.
+
+        Problems are collected, with the place of their scalar. Raises DiagnosticError with all of them where no time
+        is left.
+        """
+        texts = dict(_texts(value, path))
+        if not texts:
+            return value
+        extra = names or {}
+        try:
+            answers = ask([Ask("text", text, extra) for text in texts.values()], self._names)
+        except OutOfTimeError:
+            found.add(_too_slow(marks.value(path)))
+            found.raise_errors()
+            raise
+        for place, answer in zip(texts, answers, strict=True):
+            if answer.problem:
+                found.add(_problem(answer, marks.value(place)))
+        return _filled(value, dict(zip(texts, answers, strict=True)), path)
+
+    def answers(self, asks: Sequence[Ask]) -> list[Answer]:
+        """The answers to texts and expressions, in their order."""
+        try:
+            return ask(asks, self._names)
+        except OutOfTimeError:
+            return [Answer(problem=f"its templates take more than {SECONDS_IN_ALL} s of CPU time")] * len(asks)
+
+    def evaluated(self, text: str, names: Mapping[str, Any] | None = None) -> Any:
+        """The value of a text with markup, by itself: a plain value. Raises ValueError that says what is wrong."""
+        [answer] = self.answers([Ask("text", text, names or {})]) if _MARKUP.search(text) else [Answer(text)]
+        if answer.problem:
+            raise ValueError(answer.problem.partition(CLOSE)[0])
+        return answer.value
+
+
+def _texts(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
+    """The scalars with markup, by path."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _texts(inner, (*path, key))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _texts(inner, (*path, index))
+    elif isinstance(value, str) and _MARKUP.search(value):
+        yield path, value
+
+
+def _filled(value: Any, answers: Mapping[Path, Answer], path: Path) -> Any:
+    if path in answers:
+        return answers[path].value
+    if isinstance(value, dict):
+        return {k: _filled(v, answers, (*path, k)) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_filled(v, answers, (*path, i)) for i, v in enumerate(value)]
+    return value
+
+
+def _problem(answer: Answer, source: SourceRange | None) -> Diagnostic:
+    what, _, close = answer.problem.partition(CLOSE)
+    remedy = f"Did you mean {close}" if close else _LITERAL if answer.syntax else "Correct the expression."
+    if what == NO_EACH:
+        remedy = "Add `forEach:`, or name something of var."
+    elif what.endswith(UNKNOWN) and not close:
+        remedy = "Known names: var, env, project, and each in a document with forEach."
+    return Diagnostic(
+        "template",
+        Severity.ERROR,
+        f"the template cannot be rendered: {what}",
+        remedy=remedy,
+        source=source,
+    )
+
+
+def _too_slow(source: SourceRange | None) -> Diagnostic:
+    summary = f"the templates take more than {SECONDS_IN_ALL} s of CPU time together"
+    return Diagnostic("template", Severity.ERROR, summary, remedy=_SIMPLER, source=source)
+
+
+def flaw(text: str, known: frozenset[str]) -> str:
+    """The problem of a text with markup before anything is known of its values; empty where there is none."""
+    if not _MARKUP.search(text):
+        return ""
+    [answer] = Templates({}).answers([Ask("names", text)])
+    if answer.problem:
+        return answer.problem
+    unknown = [name for name in answer.value if name not in known]
+    return f"there is no {unknown[0]}; there are {', '.join(sorted(known))}" if unknown else ""
+
+
+def misread(expressions: Sequence[str]) -> list[str]:
+    """The problem of each expression, empty where it can be read."""
+    return [answer.problem for answer in Templates({}).answers([Ask("check", text) for text in expressions])]

@@ -1,0 +1,158 @@
+"""The books: what the resources of a machine take of it, also those that are powered off. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+
+from dbc_iac.api.responses import NodeHardware
+from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
+from dbc_iac.kinds import kind_of
+from dbc_iac.kinds.framework.kind import Capacity, Machine
+from dbc_iac.plan.context import PlanContext
+from dbc_iac.plan.model import Action, Change
+
+_KEPT = frozenset({Action.NO_OP, Action.UPDATE, Action.UNKNOWN, Action.ADOPT})
+_CREATED = frozenset({Action.CREATE, Action.REPLACE})
+
+
+def check_capacity(
+    context: PlanContext,
+    target: str,
+    machine: Machine,
+    changes: Mapping[str, Change],
+) -> Iterator[Diagnostic]:
+    """Problems of all changes on one machine taken together."""
+    here = on_machine(target, changes)
+    if machine.hardware is not None:
+        yield from _gpus(context, machine, here)
+        yield from _together(context, machine, here)
+        yield from _one_vm_an_order(context, machine, here)
+        yield from _space(context, machine.hardware, here)
+
+
+def on_machine(target: str, changes: Mapping[str, Change]) -> dict[str, Change]:
+    """The changes of one machine."""
+    return {a: c for a, c in changes.items() if (c.route or c.old_route).get("target") == target}
+
+
+def required_capacity(change: Change) -> Capacity:
+    """What a resource takes once the plan is done. What is forgotten and there goes on taking it."""
+    if change.action is Action.DELETE or (change.action is Action.FORGET and not change.observed):
+        return Capacity()
+    return kind_of(change.kind).capacity(change.desired or change.applied)
+
+
+def _gpus(context: PlanContext, machine: Machine, here: Mapping[str, Change]) -> Iterator[Diagnostic]:
+    """GPUs that come must be free, or be given up by what goes or shrinks in the same plan."""
+    hardware = machine.hardware
+    assert hardware is not None  # noqa: S101 - the caller looked
+    comes, goes = 0, 0
+    last = ""
+    for address, change in here.items():
+        before = kind_of(change.kind).capacity(change.applied).gpus if change.applied else 0
+        holds_now = before if change.observed.get("power") == "on" else 0
+        after = required_capacity(change).gpus
+        if change.action in _CREATED | {Action.UPDATE} and after > holds_now:
+            comes += after - holds_now
+            last = address
+        elif change.action in {Action.DELETE, Action.REPLACE, Action.UPDATE}:
+            goes += holds_now - after if holds_now > after else 0
+    free = hardware.gpu_count - hardware.gpu_used
+    if comes > free + goes:
+        yield _problem(
+            context, last, "gpus", "node-would-refuse",
+            f"{comes} GPUs are asked for, and {free + goes} of {hardware.gpu_count} are free",
+            f"{hardware.gpu_used} are held by running VMs, by VMs under creation and by failed ones.",
+            "Ask for fewer, or power off what holds them.",
+        )  # fmt: skip
+
+
+def _together(context: PlanContext, machine: Machine, here: Mapping[str, Change]) -> Iterator[Diagnostic]:
+    """Each VM fits alone, and together they may not: the node counts what runs, so the last could not be started."""
+    hardware = machine.hardware
+    assert hardware is not None  # noqa: S101 - the caller looked
+    running = {a: required_capacity(c) for a, c in here.items() if c.desired.get("power", "on") == "on"}
+    has = (("cpus", "CPU cores", hardware.cpu_cores), ("memory", "GiB of memory", hardware.mem_size_gib))
+    for path, unit, there in has:
+        takes = {a: getattr(h, path) for a, h in running.items()}
+        grows = [a for a, taken in takes.items() if taken and _grows(here[a], path)]
+        if grows and sum(takes.values()) > there:
+            yield _problem(
+                context, grows[-1], path, "node-would-refuse",
+                f"{sum(takes.values())} {unit} are asked for together, and the machine has {int(there)}",
+                "Each VM can be had alone; the last of them could not be started.",
+                'Ask for less, or write power: "off" for some.',
+            )  # fmt: skip
+
+
+def _grows(change: Change, path: str) -> bool:
+    return change.action in _CREATED or (
+        change.action is Action.UPDATE and any(f.path in {path, "power"} for f in change.fields)
+    )
+
+
+def _space(context: PlanContext, hardware: NodeHardware, here: Mapping[str, Change]) -> Iterator[Diagnostic]:
+    """Each disk may fit alone, and all that come or grow may not: files are thin, and what is free is told as if the
+    files that are there were never to be filled."""
+    grows: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    free: dict[str, int] = {}
+    for address, change in here.items():
+        for directory, more in _grown(change).items():
+            root = hardware.holding(directory)
+            if root is not None and more > 0:
+                grows[root.path][address] = more
+                free[root.path] = math.floor(root.free_gib)
+    for path, disks in grows.items():
+        last = context.inventory.resources.get([*disks][-1])
+        if len(disks) > 1 and sum(disks.values()) > free[path] and last is not None:
+            yield last.problem(
+                "thin-space",
+                "",
+                f"{sum(disks.values())} GiB are asked for together in {path}, and {free[path]} are free",
+                detail=f"{len(disks)} disks come or grow there. Their files are thin: the node accepts them, and writes"
+                " fail once the host is full.",
+                remedy="Ask for less, or use another directory of the host (hostDir).",
+                severity=Severity.WARNING,
+            )
+
+
+def _grown(change: Change) -> Mapping[str, int]:
+    """GiB that a change adds, by directory of the host. What makes room is not counted: it goes only afterwards."""
+    space = required_capacity(change).space
+    if change.action in _CREATED:
+        return space
+    if change.action is not Action.UPDATE:
+        return {}
+    had = kind_of(change.kind).capacity({**change.applied, **change.observed}).space
+    return {directory: size - had.get(directory, 0) for directory, size in space.items()}
+
+
+def _one_vm_an_order(context: PlanContext, machine: Machine, here: Mapping[str, Change]) -> Iterator[Diagnostic]:
+    """An order for a part of the machine is used up by one VM."""
+    used: dict[str, str] = {}
+    hardware = machine.hardware
+    assert hardware is not None  # noqa: S101 - the caller looked
+    partial = {o.id for o in machine.orders or () if len(o.gpu_index) < hardware.gpu_count}
+    for address, change in here.items():
+        order = str(change.desired.get("rentOrder") or "")
+        if order not in partial or not kind_of(change.kind).host or required_capacity(change).gpus == 0:
+            continue
+        if order in used and change.action in _CREATED:
+            yield _problem(
+                context, address, "rentOrder", "node-would-refuse",
+                f"order {order} is used by {used[order]} already",
+                "An order for a part of the machine has GPUs for one VM.",
+                "Rent another order, and name it in rentOrder.",
+            )  # fmt: skip
+        used.setdefault(order, address)
+
+
+def _problem(
+    context: PlanContext, address: str, path: str, code: str, summary: str, detail: str, remedy: str
+) -> Diagnostic:
+    resource = context.inventory.resources.get(address)
+    if resource is None:
+        return Diagnostic(code, Severity.ERROR, summary, detail, remedy, None, (), address or None, ExitCode.REFUSED)
+    return resource.problem(code, path, summary, detail=detail, remedy=remedy, exit_code=ExitCode.REFUSED)

@@ -1,0 +1,208 @@
+"""What is made from what, without naming it: files on machines, which no API tells the users of. Pure.
+
+A file is not deleted or overwritten under something that stays, and what goes with it goes first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import lru_cache
+from graphlib import CycleError, TopologicalSorter
+
+from dbc_iac.diagnostics import Diagnostic, ExitCode, Related, Severity
+from dbc_iac.kinds import Inventory, Resource, kind_of
+from dbc_iac.kinds.framework.goal import Goal
+from dbc_iac.kinds.framework.spec import Spec
+from dbc_iac.kinds.images.files import FileAt
+from dbc_iac.plan.check.references import dependencies
+from dbc_iac.plan.context import PlanContext
+from dbc_iac.plan.model import Action, Change
+from dbc_iac.plan.schedule.goals import goals_of
+from dbc_iac.state.document import Binding
+
+_GOES = frozenset({Action.DELETE, Action.REPLACE})
+
+
+@lru_cache(maxsize=4)
+def implicit_dependencies(inventory: Inventory) -> Mapping[str, frozenset[str]]:
+    """By address what must stand before it though it does not name it: what brings a file that it is made of.
+
+    An edge that would close a ring is left out: whoever wrote the documents has said another order.
+    """
+    sound = [r for r in inventory.resources.values() if _sound(r, inventory)]
+    fields = {r.address: kind_of(r.kind).desired(r, inventory) for r in sound if not kind_of(r.kind).read_only}
+    brought: dict[FileAt, str] = {}
+    for address, values in fields.items():
+        for file in kind_of(inventory.resources[address].kind).provides(values):
+            brought.setdefault(file, address)
+    if not brought:
+        return {}
+    edges: dict[str, frozenset[str]] = {}
+    for address, values in fields.items():
+        needed = kind_of(inventory.resources[address].kind).build_files(values)
+        edges[address] = frozenset(brought[f] for f in needed & brought.keys()) - {address}
+    return _without_rings({a: e for a, e in edges.items() if e}, inventory)
+
+
+def _sound(resource: Resource[Spec], inventory: Inventory) -> bool:
+    """Whether its fields can be told: all that leads to its machine is there."""
+    try:
+        kind_of(resource.kind).route(resource, inventory)
+    except KeyError:
+        return False
+    return True
+
+
+def _without_rings(edges: dict[str, frozenset[str]], inventory: Inventory) -> dict[str, frozenset[str]]:
+    named = {a: frozenset(dependencies(r, inventory)) for a, r in inventory.resources.items()}
+    while True:
+        try:
+            TopologicalSorter({a: needed | edges.get(a, frozenset()) for a, needed in named.items()}).prepare()
+        except CycleError as error:
+            ring = frozenset(error.args[1])
+            left = {a: needed - ring if a in ring else needed for a, needed in edges.items()}
+            if left == edges:  # of references alone, which has been told
+                return {}
+            edges = left
+        else:
+            return edges
+
+
+def users_of(file: FileAt, inventory: Inventory, bindings: Mapping[str, Binding]) -> list[str]:
+    """The addresses of what is made from a file now: by state, and by the documents of VMs that are never changed."""
+    bound = (a for a, b in bindings.items() if file in kind_of(b.kind).runtime_files(b.applied))
+    return sorted({*bound, *(a for a, files in _external(inventory).items() if file in files)})
+
+
+def _external(inventory: Inventory) -> dict[str, frozenset[FileAt]]:
+    """What is made from what among the resources that are never changed."""
+    found = (r for r in inventory.resources.values() if getattr(r.spec, "external", False) and _sound(r, inventory))
+    return {r.address: kind_of(r.kind).runtime_files(kind_of(r.kind).desired(r, inventory)) for r in found}
+
+
+def spare_used(
+    context: PlanContext, everything: Mapping[str, Change], chosen: Mapping[str, Change]
+) -> tuple[dict[str, Change], list[Diagnostic]]:
+    """Refuse what takes a file away while something that stays is made from it. `chosen`: the changes to make.
+
+    The changes come back without those that only complete a file: one that is in use is left as it is, with a warning.
+    """
+    external, kept = _external(context.inventory), dict(chosen)
+    problems: list[Diagnostic] = []
+    for change, goal, file in _spoiling(chosen):
+        others = [c for c in everything.values() if c.address != change.address]
+        staying = {c.address for c in others if file in _left_on(c, chosen.get(c.address), goal)}
+        staying |= {a for a, files in external.items() if file in files}
+        if not staying:
+            continue
+        problem = _refused(context, change, goal, file, sorted(staying))
+        if _only_completes(change):
+            kept[change.address] = replace(change, action=Action.NO_OP, fields=(), notes=change.reasons)
+            problem = _left_incomplete(problem, change, file, sorted(staying), _made_from(file, chosen))
+        problems.append(problem)
+    return kept, problems
+
+
+def _only_completes(change: Change) -> bool:
+    """Whether no document asks for anything: only a part of the file is there."""
+    return (change.action is Action.UPDATE and not change.fields) or change.action is Action.CREATE
+
+
+def _made_from(file: FileAt, chosen: Mapping[str, Change]) -> list[str]:
+    """The addresses of what is to be made from a file."""
+    made = (c for c in chosen.values() if c.action in {Action.CREATE, Action.REPLACE})
+    return sorted(c.address for c in made if file in kind_of(c.kind).runtime_files(c.desired))
+
+
+def _left_incomplete(
+    problem: Diagnostic, change: Change, file: FileAt, users: list[str], coming: list[str]
+) -> Diagnostic:
+    """A warning; an error where more would be made from a part of a file."""
+    what = f"{', '.join(coming)} would be made from it" if coming else f"{', '.join(users)} use it"
+    return replace(
+        problem,
+        severity=Severity.ERROR if coming else Severity.WARNING,
+        code="image-incomplete",
+        summary=f"{file.name} on {change.node} is not whole, and {what}",
+        detail=f"{'; '.join(change.reasons)}. It is not overwritten while {', '.join(users)} use it.",
+        remedy=f"If the image server still has the file that they were made from: `dbc-iac image download {file.name} "
+        "--overwrite`; else use another file name, and replace them.",
+        exit_code=ExitCode.REFUSED if coming else ExitCode.OK,
+    )
+
+
+def with_users(changes: Mapping[str, Change]) -> dict[str, Change]:
+    """The changes with what goes before the file that each takes away."""
+    found = dict(changes)
+    for change, _, file in _spoiling(changes):
+        going = (c for c in changes.values() if c.address != change.address and c.action in _GOES)
+        users = {c.address: c.old_id for c in going if file in _now(c)}
+        found[change.address] = replace(found[change.address], users={**found[change.address].users, **users})
+    return found
+
+
+def _spoiling(changes: Mapping[str, Change]) -> Iterator[tuple[Change, Goal, FileAt]]:
+    for change in changes.values():
+        kind = kind_of(change.kind)
+        if change.pending and (kind.provides(change.applied) or kind.provides(change.desired)):
+            goals = goals_of(change)
+            for goal in (*goals.before, *goals.offline, *goals.after, *goals.removal):
+                if goal.spoils is not None:
+                    yield change, goal, goal.spoils
+
+
+def _now(change: Change) -> frozenset[FileAt]:
+    """What there is by that address stands on these files. What is gone, or is to come, stands on none."""
+    gone = change.action is Action.CREATE or (change.action is Action.FORGET and not change.observed)
+    values = change.applied or (change.desired if change.action is Action.ADOPT else {})
+    return frozenset() if gone else kind_of(change.kind).runtime_files(values)
+
+
+def _left_on(change: Change, chosen: Change | None, goal: Goal) -> frozenset[FileAt]:
+    """The files that an address still stands on when the goal is pursued, as far as it may not be deprived of them."""
+    if chosen is None:
+        return _now(change)
+    if chosen.action is Action.DELETE:
+        return frozenset()
+    if not goal.deletes:  # what takes its place comes after the file has been overwritten
+        return _now(chosen)
+    kept = frozenset() if chosen.action is Action.REPLACE else _now(chosen)
+    return kept if chosen.action is Action.FORGET else kept | kind_of(chosen.kind).runtime_files(chosen.desired)
+
+
+def _refused(context: PlanContext, change: Change, goal: Goal, file: FileAt, users: list[str]) -> Diagnostic:
+    """It points to where its own document says so, else to where the first of the users does."""
+    documents = context.inventory.resources
+    verb = "deleted" if goal.deletes else "overwritten"
+    source, summary = None, f"{file.name} on {change.node} would be {verb}, and {', '.join(users)} "
+    summary += "is made from it" if len(users) == 1 else "are made from it"
+    if change.address in documents:
+        changed = [f.path for f in change.fields]
+        where = documents[change.address].where
+        source = next((s for path in changed if (s := where(path))), None) or where("")
+    places = [(a, documents[a].where("image") or documents[a].where("")) for a in users if a in documents]
+    related = tuple(Related(f"{a} is made from it", place) for a, place in places if place is not None)
+    if source is None and related:
+        source = related[0].source
+    return Diagnostic(
+        "image-in-use",
+        Severity.ERROR,
+        summary,
+        "A disk holds only what differs from the image that it was made from: without that it is lost.",
+        _remedy(change, goal, users),
+        source,
+        related,
+        change.address,
+        ExitCode.REFUSED,
+    )
+
+
+def _remedy(change: Change, goal: Goal, users: list[str]) -> str:
+    them = ", ".join(users)
+    if not goal.deletes:
+        return f"Use another file name for the new image, and make {them} anew from that."
+    return (
+        f"Let {them} go in the same run, or make them anew from another image. "
+        f"`removed` of the project file lets {change.address} go without deleting the file."
+    )

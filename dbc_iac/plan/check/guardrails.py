@@ -1,0 +1,140 @@
+"""Rails: what a plan refuses unless it is said twice. A refusal names the flag or field that lifts it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
+from dbc_iac.kinds import kind_of
+from dbc_iac.plan.context import PlanContext, PlanOptions
+from dbc_iac.plan.model import Action, Change
+from dbc_iac.plan.schedule.step_builder import StepBuilder
+
+SMALL = 5
+"""Resources in state up to which no share of removals is refused."""
+
+
+def check_guardrails(context: PlanContext, changes: Mapping[str, Change], options: PlanOptions) -> Iterator[Diagnostic]:
+    removals = [c for c in changes.values() if c.action in {Action.DELETE, Action.REPLACE}]
+    yield from _empty(context, removals, options)
+    yield from _share(context, removals, options)
+    for change in removals:
+        yield from _protection(context, change, options)
+    for change in changes.values():
+        if (
+            change.pending
+            and change.action is not Action.FORGET
+            and change.parent
+            and _is_foreign(context, change, changes)
+        ):
+            yield _unmanaged(context, change)
+
+
+def _refusal(code: str, summary: str, detail: str, remedy: str, address: str | None = None) -> Diagnostic:
+    return Diagnostic(code, Severity.ERROR, summary, detail, remedy, None, (), address, ExitCode.REFUSED)
+
+
+def _empty(context: PlanContext, removals: list[Change], options: PlanOptions) -> Iterator[Diagnostic]:
+    managed = [r for r in context.inventory.resources.values() if not kind_of(r.kind).read_only]
+    if removals and not managed and not options.destroy and not options.allow_empty:
+        yield _refusal(
+            "empty-manifests",
+            f"the manifests hold nothing, and the state holds {len(context.state.bindings)} resources",
+            "An empty set of manifests is more often a mistake than a wish.",
+            "Use `dbc-iac destroy`, or --allow-empty.",
+        )
+
+
+def _share(context: PlanContext, removals: list[Change], options: PlanOptions) -> Iterator[Diagnostic]:
+    total = len(context.state.bindings)
+    if options.destroy or total <= SMALL:
+        return
+    share = 100 * len(removals) // total
+    allowed = context.max_removals if options.max_removals is None else options.max_removals
+    if share > allowed:
+        yield _refusal(
+            "too-many-removals",
+            f"{len(removals)} of {total} resources ({share} %) would be deleted or replaced",
+            f"More than {allowed} % at once is refused.",
+            f"Use --max-removals {share} if this is meant.",
+        )
+
+
+def _protection(context: PlanContext, change: Change, options: PlanOptions) -> Iterator[Diagnostic]:
+    binding = context.state.bindings.get(change.address)
+    irreplaceable = kind_of(change.kind).irreplaceable
+    if change.address in (options.destroy_identity if irreplaceable else options.unprotect):
+        return
+    resource = context.inventory.resources.get(change.address)
+    said_now = resource is not None and resource.spec.lifecycle.prevent_destroy is True
+    if binding is None or not (binding.protected or (said_now and change.action is Action.REPLACE)):
+        return
+    if irreplaceable:
+        yield _refusal(
+            "protected",
+            f"{change.address} is protected: deleting it destroys its on-chain identity for ever",
+            "Adding the same server again gives it another node id; a running rental is not seen from here.",
+            f"Use --destroy-identity {change.address} if this is meant.",
+            change.address,
+        )
+        return
+    yield _refusal(
+        "protected",
+        f"{change.address} is protected by preventDestroy and would be {_done(change.action)}",
+        "; ".join(change.reasons),
+        f"Use --unprotect {change.address} if this is meant.",
+        change.address,
+    )
+
+
+def _is_foreign(context: PlanContext, change: Change, changes: Mapping[str, Change]) -> bool:
+    """Whether the VM that something lives on is only looked at."""
+    parent = context.inventory.resources.get(change.parent)
+    return change.parent not in changes or bool(getattr(getattr(parent, "spec", None), "external", False))
+
+
+def _unmanaged(context: PlanContext, change: Change) -> Diagnostic:
+    """A disk comes and goes while its VM is off, and a VM that is looked at only is never powered off."""
+    summary = f"{change.address} needs {change.parent} to be powered off, and that VM is not managed here"
+    detail = "A disk is added, grown and deleted while its VM is off; an external VM is never changed."
+    remedy = f"Manage {change.parent} here (without `external: true`), or remove {change.address}."
+    resource = context.inventory.resources.get(change.address)
+    if resource is None:
+        remedy = f"Manage {change.parent} here again, without `external: true`."
+        return _refusal("external-holder", summary, detail, remedy, change.address)
+    return resource.problem("external-holder", "vm", summary, detail=detail, remedy=remedy, exit_code=ExitCode.REFUSED)
+
+
+def _done(action: Action) -> str:
+    return "replaced" if action is Action.REPLACE else "deleted"
+
+
+def check_offline_never(
+    context: PlanContext, changes: Mapping[str, Change], builders: Mapping[str, StepBuilder]
+) -> Iterator[Diagnostic]:
+    """`lifecycle.offline: never`: a VM that runs is powered off for nothing, whichever resource would need it.
+
+    That it is new, goes, or is to be off by its own document is another matter.
+    """
+    told: set[str] = set()
+    for builder in builders.values():
+        host = context.inventory.resources.get(builder.address)
+        runs = changes[builder.address].observed.get("power") not in {None, "off"}
+        if not runs or host is None or host.spec.lifecycle.offline != "never" or not builder.powers_off:
+            continue
+        anew = changes[builder.address].action is Action.REPLACE  # what lives on it follows from that
+        needing = {builder.address} if anew else {g.address for g in builder.goals}
+        for address in sorted(needing - told):
+            told.add(address)
+            yield _needs_off(context, changes[address], host.address)
+
+
+def _needs_off(context: PlanContext, change: Change, host: str) -> Diagnostic:
+    causes = (f.path for f in change.fields if f.behaviour in {"offline", "cold-boot", "replace", "once"})
+    cause = next(causes, "") if change.action in {Action.UPDATE, Action.REPLACE} else ""
+    summary = f"{cause or change.address} needs {host} to be powered off, and its lifecycle.offline is never"
+    remedy = f"Set `offline: allow` in {host}, or take this change back."
+    resource = context.inventory.resources.get(change.address)
+    if resource is None:
+        return _refusal("offline-never", summary, "; ".join(change.reasons), remedy, change.address)
+    return resource.problem("offline-never", cause, summary, remedy=remedy, exit_code=ExitCode.REFUSED)

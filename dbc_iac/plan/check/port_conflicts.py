@@ -1,0 +1,72 @@
+"""Ports and public addresses that two VMs of a machine cannot both have. Pure.
+
+The node compares the ports of a VM that is created, changed or started with those of the VMs that run at that moment.
+So a conflict with one that is off, or that was changed meanwhile, shows at the next start: the VM then stays off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
+from dbc_iac.kinds import kind_of
+from dbc_iac.kinds.framework.kind import Capacity
+from dbc_iac.kinds.framework.rules import Behaviour
+from dbc_iac.plan.check.capacity import on_machine, required_capacity
+from dbc_iac.plan.context import PlanContext
+from dbc_iac.plan.model import Action, Change
+
+_CYCLES = frozenset({Behaviour.OFFLINE.value, Behaviour.COLD_BOOT.value, Behaviour.ONCE.value})
+_COMPARED = (
+    "The node compares the port of ssh (of rdp with windows) and that of the screen at each start, also where the VM"
+    " has a public address. It compares neither ports of VMs that are off nor forwarded ones."
+)
+_RESTS = frozenset({Action.NO_OP, Action.UNKNOWN, Action.FORGET})
+
+
+def check_ports(
+    context: PlanContext, target: str, changes: Mapping[str, Change], strangers: Mapping[str, Capacity]
+) -> Iterator[Diagnostic]:
+    """The conflicts on one machine, also with what is not ours there (by id): errors where one of the two is started or
+    gets its port in this plan, else warnings of what the next start would show."""
+    here = on_machine(target, changes)
+    before = {f"VM {identity}, which is not ours": holding for identity, holding in strangers.items()}
+    for address, change in here.items():
+        mine = required_capacity(change)
+        for other, theirs in before.items():
+            if clashes := mine.clashes(theirs):
+                yield _conflict(context, here, address, other, clashes[0])
+                break
+        before[address] = mine
+
+
+def starts(change: Change, changes: Mapping[str, Change]) -> bool:
+    """Whether a VM is started in the plan, or gets ports or an address that it had not."""
+    kind = kind_of(change.kind)
+    if change.action in {Action.CREATE, Action.REPLACE}:
+        return True
+    stays_off = change.desired.get("power", change.observed.get("power")) == "off"
+    opened = any(c.parent == change.address and c.action not in _RESTS for c in changes.values())
+    if change.action is Action.UPDATE:
+        had, gets = kind.capacity({**change.applied, **change.observed}), required_capacity(change)
+        if (had.ports, had.start_ports, had.addresses) != (gets.ports, gets.start_ports, gets.addresses):
+            return True
+        opened = opened or change.observed.get("power") == "off" or any(f.behaviour in _CYCLES for f in change.fields)
+    return kind.host and opened and not stays_off
+
+
+def _conflict(context: PlanContext, here: Mapping[str, Change], address: str, other: str, what: str) -> Diagnostic:
+    """One conflict, at the VM that is started or changed, else at the later one."""
+    moves = [a for a in (address, other) if a in here and starts(here[a], here)]
+    at, parent = (other, address) if moves == [other] else (address, other)
+    resource = context.inventory.resources.get(at)
+    severity, code = (Severity.ERROR, ExitCode.REFUSED) if moves else (Severity.WARNING, ExitCode.OK)
+    path = "publicIp" if what.startswith("public") else "ports"
+    summary = f"{what} of {at} is taken by {parent} on the same machine"
+    detail = _COMPARED if moves else f"{_COMPARED} One of them cannot be started again while the other runs."
+    remedy = "Choose another address." if path == "publicIp" else "Choose another port, or `auto`."
+    if resource is None:
+        return Diagnostic("port-conflict", severity, summary, detail, remedy, None, (), at, code)
+    return resource.problem(
+        "port-conflict", path, summary, detail=detail, remedy=remedy, severity=severity, exit_code=code
+    )

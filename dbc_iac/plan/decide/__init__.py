@@ -1,0 +1,1 @@
+"""From desired, applied and observed values to one change per resource."""

@@ -1,0 +1,26 @@
+"""When an `auto` goes on standing for the port that there is. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dbc_iac.json import Json
+from dbc_iac.kinds.framework.kind import Kind
+
+AUTO = "auto"
+_LOWEST = 1024
+"""No range of a Node begins below."""
+
+
+def kept_auto_port(kind: Kind[Any], had: Mapping[str, Json], path: str, ports: range) -> int | None:
+    """The port that an `auto` keeps: one of the range, or of an earlier range of the Node. None: it gets another.
+
+    What was no host port, the 22 of a VM with a public address, is not kept when it would become one.
+    """
+    port = had.get(path)
+    if not isinstance(port, int):
+        return None
+    held = kind.capacity(had)
+    of_a_range = port >= _LOWEST and ("tcp", port) in held.ports | held.start_ports
+    return port if port in ports or of_a_range else None

@@ -1,0 +1,419 @@
+"""From what is desired, applied and observed to one change per resource. Pure, but for secrets compared in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from dbc_iac.api.channel import bad_session_id
+from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
+from dbc_iac.json import Json
+from dbc_iac.kinds import Observation, Resource, kind_of
+from dbc_iac.kinds.framework.goal import POWERED_OFF_BY_APPLY
+from dbc_iac.kinds.framework.rules import Behaviour
+from dbc_iac.kinds.framework.spec import Spec
+from dbc_iac.plan.check.file_dependencies import implicit_dependencies
+from dbc_iac.plan.check.references import dependencies
+from dbc_iac.plan.context import PlanContext, PlanOptions
+from dbc_iac.plan.decide.auto_ports import AUTO
+from dbc_iac.plan.decide.deletions import (
+    EXPIRED,
+    cannot_be_deleted,
+    data_loss,
+    deletion,
+    deposed_of,
+    forget,
+    unless_forgotten,
+)
+from dbc_iac.plan.decide.diff import Difference, DiffInput, difference, initial
+from dbc_iac.plan.decide.ownership import elsewhere, foreign, moved_node, unproved, with_birth
+from dbc_iac.plan.model import Action, Change, FieldChange
+from dbc_iac.plan.observe.pending_operations import requires_replacement
+from dbc_iac.plan.observe.refresh import RefreshedState, external
+from dbc_iac.plan.observe.tracked_objects import TrackedObject, parent_address
+from dbc_iac.state.document import PendingOperation
+
+POWERED_OFF_REASON = (
+    "it is down because of us: an earlier run powered it off to change it, and could not start it again"
+)
+
+
+@dataclass(slots=True)
+class ChangeSet:
+    """The changes by address, what differs and cannot or is not to be changed in place, and the problems on the way."""
+
+    changes: dict[str, Change] = field(default_factory=dict)
+    stays: dict[str, tuple[FieldChange, ...]] = field(default_factory=dict)
+    ignored: dict[str, tuple[FieldChange, ...]] = field(default_factory=dict)
+    problems: Diagnostics = field(default_factory=Diagnostics)
+
+
+def decide_changes(
+    context: PlanContext, refreshed: RefreshedState, desired: Mapping[str, dict[str, Json]], options: PlanOptions
+) -> ChangeSet:
+    """One change for every candidate, before cascades."""
+    made = ChangeSet()
+    for address, tracked in refreshed.tracked_objects.items():
+        observation = refreshed.observations[address]
+        resource = None if options.destroy else tracked.resource
+        if tracked.resource is not None and external(tracked.resource):
+            made.problems.extend(_external(tracked.resource, observation))
+            if tracked.binding is not None:
+                made.changes[address] = forget(tracked)
+        elif resource is None:
+            if tracked.binding is not None:
+                change = unless_forgotten(deletion(tracked, observation, options), context, options)
+                if observation.stuck and change.action is Action.DELETE and not options.destroy:
+                    made.problems.add(cannot_be_deleted(tracked, observation))
+                    change = replace(
+                        change, action=Action.NO_OP, losses=(), applied={}
+                    )  # without a domain it has no ports
+                made.changes[address] = change
+            elif tracked.begun is not None and _has_come(tracked, observation):
+                # An earlier creation came late: absent is left pending, for it may come still.
+                left = deposed_of(tracked, observation, made.changes, options)
+                if isinstance(left, Change):
+                    made.changes[address] = left
+                elif left is not None:
+                    made.problems.add(left)
+        else:
+            want = desired[address]
+            if _powered_off_by_apply(tracked, observation):
+                want = {"power": "on", **want}
+            base = _base(context, tracked, resource, want)
+            change = _wanted(context, refreshed, tracked, resource, observation, base, made, options)
+            made.changes[address] = change
+    if not options.destroy:
+        made.problems.extend(refreshed.problems)
+        _keep_claimed(context, refreshed, made)
+    return made
+
+
+def _has_come(tracked: TrackedObject, observation: Observation) -> bool:
+    """Whether what was begun is there, or may be. A late one is looked for as long as anything is, and only that."""
+    late = tracked.intent is not None and tracked.intent.late
+    return bool(observation.present) if late else observation.present is not False
+
+
+def _keep_claimed(context: PlanContext, refreshed: RefreshedState, made: ChangeSet) -> None:
+    """An object that is bound to one document and claimed by another is neither adopted nor deleted: it has a new name,
+    or two documents."""
+    owners = {(b.kind, b.id, b.where.get("target")): a for a, b in context.state.bindings.items()}
+    for address, change in [(a, c) for a, c in made.changes.items() if c.action is Action.ADOPT]:
+        owner = owners.get((change.kind, change.id, change.route.get("target")), address)
+        resource = refreshed.tracked_objects[address].resource
+        if owner == address or resource is None:
+            continue
+        made.changes[address] = replace(change, action=Action.NO_OP)
+        if owner in made.changes:
+            made.changes[owner] = replace(made.changes[owner], action=Action.NO_OP, fields=(), losses=())
+        remedy = f"If it was renamed, add `moved: [{{from: {owner}, to: {address}}}]` to the project file."
+        if owner in context.inventory.resources:
+            remedy = "Remove one of the documents."
+        told = f"{change.id} is {owner} in the state, and {address} would be the same object"
+        made.problems.add(resource.problem("already-managed", "", told, remedy=remedy, exit_code=ExitCode.REFUSED))
+
+
+def _powered_off_by_apply(tracked: TrackedObject, observation: Observation) -> bool:
+    """Also where nobody manages its power: it was found running, and is to be left so."""
+    return observation.values.get("power") == "off" and _was_to_come_back(tracked)
+
+
+def _was_to_come_back(tracked: TrackedObject) -> bool:
+    bound, intent = tracked.binding, tracked.intent
+    said = intent is not None and intent.detail.get("power") == POWERED_OFF_BY_APPLY
+    return bound is not None and (said or bound.applied.get("power") == POWERED_OFF_BY_APPLY)
+
+
+def _external(resource: Resource[Spec], observation: Observation) -> list[Diagnostic]:
+    if observation.present is False:
+        return [
+            resource.problem(
+                "external-absent",
+                "external",
+                f"{resource.address} is external and does not exist",
+                remedy="Create it, or remove `external: true`.",
+                exit_code=ExitCode.ERROR,
+            )
+        ]
+    return []
+
+
+def _base(context: PlanContext, tracked: TrackedObject, resource: Resource[Spec], want: dict[str, Json]) -> Change:
+    """The parts of a change that do not depend on what differs."""
+    kind, binding = kind_of(resource.kind), tracked.binding
+    dumped = resource.spec.model_dump(mode="json", by_alias=True)
+    refs: dict[str, Json] = {}
+    for field_ in kind.secret_fields:
+        if field_.read(resource.spec) is not None:
+            value: object = dumped
+            for key in field_.path.split("."):
+                value = value[key] if isinstance(value, dict) else None
+            refs[field_.path] = value  # type: ignore[assignment]
+    timeouts = resource.spec.timeouts
+    lifecycle = resource.spec.lifecycle
+    parent = parent_address(resource)
+    return Change(
+        tracked.address,
+        tracked.kind,
+        Action.NO_OP,
+        id=tracked.id,
+        generation=tracked.generation,
+        node=tracked.route.name,
+        parent=parent,
+        old_parent=binding.parent if binding is not None and binding.parent != parent else "",
+        old_parent_id=tracked.parent_id if binding is not None and binding.parent != parent else "",
+        desired=want,
+        applied=dict(binding.applied) if binding else {},
+        resolved=dict(binding.resolved) if binding else {},
+        route=tracked.route.to_json(),
+        old_route=dict(binding.where) if binding else {},
+        secrets=refs,
+        auto=tuple(path for path, value in kind.desired(resource, context.inventory).items() if value == AUTO),
+        marker=kind.marker(resource, context.inventory, tracked.generation),
+        dependencies=dependencies(resource, context.inventory),
+        old_dependencies=binding.dependencies if binding else (),
+        follows=tuple(sorted(implicit_dependencies(context.inventory).get(tracked.address, ()))),
+        protected=kind.protected(resource),
+        delete_first=lifecycle.replace == "deleteFirst" or not kind.replace_in_place_last,
+        timeout_seconds=(timeouts.update if binding else timeouts.create) or 0,
+    )
+
+
+def _wanted(
+    context: PlanContext,
+    refreshed: RefreshedState,
+    tracked: TrackedObject,
+    resource: Resource[Spec],
+    observation: Observation,
+    base: Change,
+    made: ChangeSet,
+    options: PlanOptions,
+) -> Change:
+    """The change of a resource that the manifests want."""
+    if observation.present is None:
+        if observation.not_rented and options.forget_expired and tracked.binding is not None:
+            return replace(base, action=Action.FORGET, old_id=tracked.id, reasons=(EXPIRED,))
+        return replace(base, action=Action.UNKNOWN, reasons=(observation.reason,), authority=observation.authority)
+    begun = tracked.begun
+    if begun is not None and observation.present and requires_replacement(begun, base.desired):
+        bound = begun.model_copy(update={"id": observation.id})
+        tracked = replace(tracked, binding=bound, id=observation.id)
+        base = replace(base, id=observation.id, applied=dict(bound.applied), old_route=dict(bound.where))
+    if tracked.binding is None:
+        return _unbound(context, tracked, resource, observation, base, made.problems)
+    if not observation.present:
+        reason = observation.reason or f"{tracked.id} does not exist any more: it was deleted by something else"
+        return _replaced(context, tracked, resource, base, Action.CREATE, (reason,))
+    seen = replace(base, observed=dict(observation.values), notes=observation.notes)
+    if problem := moved_node(tracked, resource):
+        made.problems.add(problem)
+        return seen
+    facts = kind_of(resource.kind).facts(resource, refreshed.whole.get(tracked.route))
+    found = difference(
+        DiffInput(
+            kind_of(resource.kind),
+            resource,
+            facts,
+            base.desired,
+            tracked.binding,
+            observation,
+            lambda path: context.secret(resource.address, path),
+        )
+    )
+    made.stays[resource.address] = tuple(found.only_anew)
+    made.ignored[resource.address] = tuple(found.ignored)
+    if observation.stuck:
+        made.problems.add(cannot_be_deleted(tracked, observation))
+        failed = replace(seen, fields=found.of_a_new_one)
+        reason = "its creation failed on the node, which cannot delete it: another one is created"
+        return _replaced(context, tracked, resource, failed, Action.CREATE, (reason,))
+    if observation.fault == "create error":
+        # it is of no use, and holds what the new one needs
+        failed = replace(seen, delete_first=True, fields=found.of_a_new_one)
+        return _replaced(context, tracked, resource, failed, Action.REPLACE, ("its creation failed on the node",))
+    asked = () if resource.address not in options.replace else (f"asked for with --replace {resource.address}",)
+    if kind_of(resource.kind).irreplaceable or not (asked or found.replaces):
+        made.problems.extend(found.refusals)  # a new object has what this one cannot get
+        made.problems.extend(elsewhere(tracked, resource, found.ignored))
+    return _to_finish(_compared(context, tracked, resource, seen, found, asked), observation)
+
+
+def _to_finish(change: Change, observation: Observation) -> Change:
+    """What is there as it is wanted, and of whose creation something is left to do."""
+    if change.action is not Action.NO_OP or not observation.unfinished:
+        return change
+    return replace(change, action=Action.UPDATE, reasons=(observation.unfinished,))
+
+
+def _compared(
+    context: PlanContext,
+    tracked: TrackedObject,
+    resource: Resource[Spec],
+    seen: Change,
+    found: Difference,
+    asked: tuple[str, ...],
+) -> Change:
+    assert tracked.binding is not None  # noqa: S101 - only bound resources are compared
+    fields = list(found.changes)
+    if tracked.binding.protected != seen.protected:
+        before, after = tracked.binding.protected, seen.protected
+        fields.append(FieldChange("lifecycle.preventDestroy", before, after, Behaviour.ACCESS.value))
+    notes = (*seen.notes, *found.notes)
+    changed = replace(seen, fields=tuple(fields), notes=notes)
+    down = (POWERED_OFF_REASON,) if changed.observed.get("power") == "off" and _was_to_come_back(tracked) else ()
+    if found.replaces or asked:
+        losses = data_loss(changed)
+        notes = (*seen.notes, *not_ignored(found.ignored))
+        whole = (*fields, *found.only_anew, *found.ignored)
+        changed = replace(changed, fields=whole, notes=notes, losses=losses)
+        forced = tuple(f"{c.path} cannot be changed in place" for c in fields if c.behaviour == Behaviour.REPLACE)
+        return _replaced(context, tracked, resource, changed, Action.REPLACE, (*down, *asked, *forced))
+    changed = _left_alone(changed, found.ignored)
+    if fields:
+        reason = _drifted(fields) if all(c.drift for c in fields) else "the manifest differs"
+        only_down = bool(down) and [c.path for c in fields] == ["power"]
+        unsettled = any(i.address == changed.address and i.call_class == "blind" for i in context.state.open)
+        reasons = down if only_down else (*down, reason)
+        return replace(changed, action=Action.UPDATE, reasons=reasons, unsettled=unsettled)
+    return changed
+
+
+def not_ignored(ignored: Iterable[FieldChange]) -> tuple[str, ...]:
+    """The note on fields of `ignoreChanges` that a new object gets."""
+    paths = ", ".join(f.path for f in ignored)
+    return (f"ignoreChanges does not apply to a new object: it gets {paths} of the manifest",) if paths else ()
+
+
+def _left_alone(change: Change, ignored: Iterable[FieldChange]) -> Change:
+    """A change of an object that stays, with the values that it has in the fields of `ignoreChanges`: calls that send
+    more than what differs send those."""
+    has = {f.path: f.before for f in ignored if not f.secret}
+    desired = {path: value for path, value in {**change.desired, **has}.items() if value is not None}
+    return replace(change, desired=desired)
+
+
+def _drifted(fields: list[FieldChange]) -> str:
+    """Of a secret it is not known which side moved: only that its document did not."""
+    reason = "it drifted from what was applied"
+    return f"{reason}, or its secret has another value now" if any(f.secret for f in fields) else reason
+
+
+def _unbound(
+    context: PlanContext,
+    tracked: TrackedObject,
+    resource: Resource[Spec],
+    observation: Observation,
+    base: Change,
+    problems: Diagnostics,
+) -> Change:
+    """Not in state: created, unless the API shows that it is ours already."""
+    kind = kind_of(resource.kind)
+    if observation.present:
+        base = with_birth(context, resource, base, observation)
+        seen = replace(base, observed=dict(observation.values), id=observation.id, fields=(), notes=observation.notes)
+        if owned := foreign(context, tracked, resource, observation, base):
+            problems.add(owned)
+            return seen
+        if tracked.intent is None:
+            if warned := unproved(context, resource, seen):
+                problems.add(warned)
+            return replace(seen, action=Action.ADOPT, reasons=("it exists already and is ours",))
+        begun = tracked.begun
+        if observation.partial:
+            reason = f"an earlier run did not finish it: {observation.unfinished}"
+            fields = tuple(initial(kind, base.desired, base.secrets))
+            return replace(seen, action=Action.CREATE, reasons=(reason,), fields=fields)
+        reason = "an earlier run created it and could not say so"
+        return replace(seen, action=Action.ADOPT, reasons=(reason,), applied=begun.applied if begun else {})
+    fields = tuple(initial(kind, base.desired, base.secrets))
+    reason = "it is new" if tracked.intent is None else "an earlier run could not finish its creation"
+    known, unsettled = _pre_image(tracked.intent)
+    return replace(base, action=Action.CREATE, reasons=(reason,), fields=fields, known=known, unsettled=unsettled)
+
+
+def _pre_image(intent: PendingOperation | None) -> tuple[tuple[str, ...], bool]:
+    """What was there before a blind creation whose outcome is not known, and whether there is such a one."""
+    if intent is None or intent.call_class != "blind" or not intent.creates:
+        return (), False
+    listed = intent.detail.get("known")
+    return tuple(str(k) for k in listed) if isinstance(listed, list) else (), True
+
+
+def _replaced(
+    context: PlanContext,
+    tracked: TrackedObject,
+    resource: Resource[Spec],
+    base: Change,
+    action: Action,
+    reasons: tuple[str, ...],
+) -> Change:
+    """A change that makes a new object: the next generation, with the id and marker that go with it."""
+    kind = kind_of(resource.kind)
+    generation = max(context.state.generations.get(tracked.address, 0), tracked.generation) + 1
+    intent = tracked.intent
+    known: tuple[str, ...] = ()
+    unsettled = False
+    if intent is not None and intent.generation > tracked.generation:
+        generation = intent.generation  # only a retry of the same intent repeats the id
+        known, unsettled = _pre_image(intent)
+    fields = base.fields if action is Action.REPLACE else tuple(initial(kind, base.desired, base.secrets))
+    both = _exclusive(base) if action is Action.REPLACE else ()
+    return replace(
+        base,
+        action=action,
+        reasons=reasons,
+        fields=fields,
+        id=kind.identity(resource, context.inventory, generation),
+        old_id=tracked.id,
+        generation=generation,
+        marker=kind.marker(resource, context.inventory, generation),
+        resolved={k: v for k, v in base.resolved.items() if k.startswith("ports.")},
+        timeout_seconds=resource.spec.timeouts.create or 0,
+        known=known,
+        unsettled=unsettled,
+        delete_first=base.delete_first or bool(both),
+        notes=(*base.notes, *both),
+    )
+
+
+def _exclusive(change: Change) -> tuple[str, ...]:
+    """Why the old object has to go before the new one comes: what one has even while it is off, two cannot have."""
+    kind, there = kind_of(change.kind), change.route.get("target") == change.old_route.get("target")
+    kept = kind.capacity(change.desired).addresses & kind.capacity({**change.applied, **change.observed}).addresses
+    return tuple(f"the old one is deleted first: both cannot have {address}" for address in sorted(kept) if there)
+
+
+def _turned_away(reasons: tuple[str, ...]) -> str:
+    """What helps who is not let in: `state rm` only where the rental itself is in doubt."""
+    check = "Check that the machine is rented by this identity under this order, and the identity's keys or session."
+    if not any("rented" in reason or "expired" in reason for reason in reasons):
+        return check
+    return f"{check} If the rental has ended, and the node does not tell so, `dbc-iac state rm` forgets what was on it."
+
+
+def unreadable(change: Change) -> Diagnostic:
+    """The warning that goes with an unknown resource; the same one for all on a node that sent no session id."""
+    left_alone = "Unknown is not absent: nothing is created, changed or forgotten."
+    if change.route and bad_session_id(str(change.route["target"])) in change.reasons:
+        node = str(change.route["name"])
+        return Diagnostic(
+            "bad-session-id",
+            Severity.WARNING,
+            f"{node} sent no valid session id; its text was not signed",
+            left_alone,
+            "Use a client node that you run (`clients` in the project file).",
+            address=node,
+            exit_code=ExitCode.AUTHORISATION,
+        )
+    return Diagnostic(
+        "unreadable",
+        Severity.WARNING,
+        f"{change.address} cannot be read: {'; '.join(change.reasons)}",
+        left_alone,
+        _turned_away(change.reasons)
+        if change.authority
+        else "Check that the client node runs and is reached (clients in the project file), or try again later.",
+        address=change.address,
+        exit_code=ExitCode.AUTHORISATION if change.authority else ExitCode.OK,
+    )

@@ -1,0 +1,127 @@
+"""What becomes of an object that no document asks for: deleted, let go, or left of an ended run. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
+from dbc_iac.kinds import Observation, kind_of
+from dbc_iac.plan.context import PlanContext, PlanOptions
+from dbc_iac.plan.model import Action, Change
+from dbc_iac.plan.observe.tracked_objects import TrackedObject
+from dbc_iac.state.document import DEPOSED_SEPARATOR, Binding
+
+GONE = "it does not exist any more"
+EXPIRED = "its machine is not rented any more (--forget-expired)"
+
+
+def deletion(tracked: TrackedObject, observation: Observation, options: PlanOptions) -> Change:
+    """The change of a resource that is in state, and that nothing wants any more."""
+    binding = tracked.binding
+    assert binding is not None  # noqa: S101 - a removal is of something bound
+    change = Change(
+        tracked.address,
+        tracked.kind,
+        Action.DELETE,
+        reasons=(_why_removed(tracked, options),),
+        id=binding.id,
+        old_id=binding.id,
+        generation=binding.generation,
+        node=tracked.place.name,
+        parent=binding.parent,
+        parent_id=tracked.parent_id,
+        applied=dict(binding.applied),
+        resolved=dict(binding.resolved),
+        route=tracked.place.to_json(),
+        old_route=dict(binding.where),
+        dependencies=binding.dependencies,
+        protected=binding.protected,
+        timeout_seconds=(tracked.resource.spec.timeouts.delete or 0) if tracked.resource is not None else 0,
+    )
+    if observation.present is None:
+        if observation.not_rented and options.forget_expired:
+            return replace(change, action=Action.FORGET, reasons=(EXPIRED,))
+        return replace(change, action=Action.UNKNOWN, reasons=(observation.reason,), authority=observation.authority)
+    if not observation.present:
+        return replace(change, action=Action.FORGET, reasons=(GONE,))
+    if left := kind_of(tracked.kind).left_behind(binding.applied):
+        return replace(change, action=Action.FORGET, reasons=(*change.reasons, left))
+    return replace(change, observed=dict(observation.values), losses=data_loss(change))
+
+
+def cannot_be_deleted(tracked: TrackedObject, observation: Observation) -> Diagnostic:
+    """The warning of a failed creation that its node cannot delete. It holds its GPUs as long."""
+    return Diagnostic(
+        "cannot-be-deleted",
+        Severity.WARNING,
+        f"{tracked.address}: {tracked.place.name} cannot delete {tracked.id}",
+        f"{observation.stuck}. It holds its GPUs until then.",
+        f"Restart the DBC service of {tracked.place.name}.",
+        address=tracked.address,
+        exit_code=ExitCode.OK,
+    )
+
+
+def data_loss(change: Change) -> tuple[str, ...]:
+    """What is irreversibly gone when the object of a change goes."""
+    loss = kind_of(change.kind).loss({**change.applied, **change.observed})
+    return (f"{change.address}: {loss}",) if loss else ()
+
+
+def unless_forgotten(change: Change, context: PlanContext, options: PlanOptions) -> Change:
+    """`removed` of the project file: the object is let go, not deleted."""
+    if change.action is not Action.DELETE or change.address not in context.removed or options.destroy:
+        return change
+    reason = "`removed` says to let it go: it stays where it is"
+    return replace(change, action=Action.FORGET, losses=(), reasons=(reason,))
+
+
+def forget(tracked: TrackedObject) -> Change:
+    """Its document has become external: what was ours is looked at from now on, and never deleted."""
+    seen = Observation(None, reason="")
+    change = deletion(tracked, seen, PlanOptions())
+    reason = "its document is external now: it stays where it is"
+    return replace(change, action=Action.FORGET, reasons=(reason,), desired={"external": True})
+
+
+def deposed_of(
+    tracked: TrackedObject, observation: Observation, changes: Mapping[str, Change], options: PlanOptions
+) -> Change | Diagnostic | None:
+    """What an ended run began and nothing asks for goes; what cannot be had again is told of. None: the change of its
+    address makes it, or it stays where it is whoever asks for it."""
+    begun = tracked.begun
+    assert begun is not None  # noqa: S101 - the caller looked
+    if _still_wanted(begun, changes) or kind_of(begun.kind).left_behind(begun.applied):
+        return None
+    if kind_of(begun.kind).irreplaceable and tracked.address not in options.destroy_identity:
+        return Diagnostic(
+            "begun-and-left",
+            Severity.WARNING,
+            f"an earlier run made {observation.id} for {begun.address}, and nothing asks for it any more",
+            "It is not in the state, and is left as it is: what is destroyed of it cannot be had again.",
+            f"Write its document again, or use --destroy-identity {tracked.address}.",
+            address=tracked.address,
+            exit_code=ExitCode.OK,
+        )
+    bound = begun.model_copy(update={"address": tracked.address, "id": begun.id or observation.id})
+    return deletion(replace(tracked, id=bound.id, binding=bound), observation, options)
+
+
+def _still_wanted(begun: Binding, changes: Mapping[str, Change]) -> bool:
+    """Whether the change of its address makes what was begun, or cannot tell."""
+    change = changes.get(begun.address.partition(DEPOSED_SEPARATOR)[0])
+    if change is None or change.action is Action.UNKNOWN:
+        return change is not None
+    if begun.id:
+        return change.id == begun.id
+    alike = all(change.desired.get(path) == value for path, value in begun.applied.items())
+    return alike and change.generation == begun.generation and change.action in {Action.CREATE, Action.REPLACE}
+
+
+def _why_removed(tracked: TrackedObject, options: PlanOptions) -> str:
+    if tracked.intent is not None and tracked.intent.creates and tracked.intent.id == tracked.id:
+        return "an earlier run began it, and nothing wants it any more"
+    if DEPOSED_SEPARATOR in tracked.address:
+        return "another took its place, and an earlier run could not take it away"
+    return "destroy was asked for" if options.destroy else "its document is gone"

@@ -1,0 +1,220 @@
+"""The three-way diff: desired, applied, observed, field by field, by the rule that the facts give. Pure.
+
+A default that the server fills in is no change; a secret is compared in memory and never shown; what the API does not
+report is compared with what was applied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from dbc_iac.api.secret import SecretText
+from dbc_iac.diagnostics import Diagnostic, ExitCode
+from dbc_iac.json import Json
+from dbc_iac.kinds import Kind, Observation, Resource
+from dbc_iac.kinds.framework.rules import Behaviour, Facts, Rule
+from dbc_iac.kinds.framework.spec import Spec, SpecField
+from dbc_iac.kinds.framework.types import parse_gib
+from dbc_iac.manifest.secrets import SecretRef
+from dbc_iac.plan.model import FieldChange
+from dbc_iac.state.document import Binding
+
+SECRET = "(secret)"  # noqa: S105 - what is shown in place of one
+_NOTHING: tuple[Json, ...] = (None, "", [])
+
+
+@dataclass(slots=True)
+class Difference:
+    """What differs in one resource: changes to make, notes that lead to nothing, refusals that stop the run.
+
+    `only_anew` is what the notes and refusals are about: what a new object has, and this one cannot get. `ignored` is
+    what `ignoreChanges` leaves alone as long as the object stays; a new one is made as the manifest says.
+    """
+
+    changes: list[FieldChange] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    refusals: list[Diagnostic] = field(default_factory=list)
+    only_anew: list[FieldChange] = field(default_factory=list)
+    ignored: list[FieldChange] = field(default_factory=list)
+
+    @property
+    def of_a_new_one(self) -> tuple[FieldChange, ...]:
+        """All that differs in a new object."""
+        return (*self.changes, *self.only_anew, *self.ignored)
+
+    @property
+    def replaces(self) -> bool:
+        return any(c.behaviour == Behaviour.REPLACE for c in self.changes)
+
+
+@dataclass(frozen=True, slots=True)
+class DiffInput:
+    """The three sides of one resource. `secret` gives a desired secret, or None where it is not at hand."""
+
+    kind: Kind[Spec]
+    resource: Resource[Spec]
+    facts: Facts
+    desired: Mapping[str, Json]
+    binding: Binding
+    observation: Observation
+    secret: Callable[[str], SecretText | None]
+
+
+def difference(sides: DiffInput) -> Difference:
+    """Everything that differs, in the order of the spec's fields."""
+    found = Difference()
+    ignored = sides.resource.spec.lifecycle.ignore_changes
+    for field_ in sides.kind.fields:
+        rule = field_.rule.under(sides.facts)
+        if rule.behaviour is Behaviour.ACCESS:
+            continue
+        left_alone = any(_within(field_.path, i) for i in ignored)
+        own = Difference() if left_alone else found
+        if rule.secret:
+            _compare_secret(sides, field_, rule, own)
+        else:
+            _compare(sides, field_, rule, own)
+        if left_alone:
+            found.ignored += _as_ignored(field_, rule, own)
+    return _by_lifecycle(found, [p for p in sides.resource.spec.lifecycle.replace_on if "/" not in p])
+
+
+def _as_ignored(field_: SpecField, rule: Rule, found: Difference) -> list[FieldChange]:
+    """What differs in a field of `ignoreChanges`. A secret that cannot be compared may differ."""
+    if rule.secret and found.notes and not found.changes:
+        return [FieldChange(field_.path, SECRET, SECRET, rule.behaviour.value, secret=True)]
+    return [*found.changes, *found.only_anew]
+
+
+def _by_lifecycle(found: Difference, paths: list[str]) -> Difference:
+    """Fields that `replaceOn` names: whatever could be done about a difference, a new one is made."""
+
+    def forces(change: FieldChange) -> bool:
+        return any(_within(change.path, path) for path in paths)
+
+    forced = [c for c in (*found.changes, *found.only_anew) if forces(c)]
+    if not forced:
+        return found
+    anew = [replace(c, behaviour=Behaviour.REPLACE.value) for c in forced]
+    return replace(
+        found,
+        changes=[c for c in found.changes if not forces(c)] + anew,
+        only_anew=[c for c in found.only_anew if not forces(c)],
+    )
+
+
+def _within(path: str, above: str) -> bool:
+    return path == above or path.startswith(f"{above}.")
+
+
+def _compare(sides: DiffInput, field_: SpecField, rule: Rule, found: Difference) -> None:
+    path = field_.path
+    want, applied = sides.desired.get(path), sides.binding.applied.get(path)
+    shown = not rule.not_reported and path in sides.observation.values
+    have = sides.observation.values[path] if shown else applied
+    if path not in sides.desired and not _cleared_by_absence(rule, have):
+        if rule.no_clear and applied not in _NOTHING:
+            found.only_anew.append(FieldChange(path, have, None, rule.behaviour.value))
+        return
+    if rule.unreliable and want == applied:
+        return
+    uncertain = path in sides.binding.uncertain
+    if want == have and not uncertain:
+        return
+    drift = shown and want == applied
+    change = FieldChange(path, have, want, rule.behaviour.value, drift)
+    if rule.grow_only and (problem := _shrinks(sides, path, have, want)):
+        found.refusals.append(problem)
+    elif rule.behaviour is Behaviour.REFUSED:
+        found.refusals.append(_refused(sides, change, rule))
+    elif rule.behaviour is Behaviour.CREATE_ONLY:
+        found.notes.append(
+            f"{path} is set only at creation: it stays {_text(have)} (manifest: {_text(want)}); "
+            f"--replace {sides.resource.address} makes the resource anew"
+        )
+    elif rule.behaviour is Behaviour.RUNNING and not _will_run(sides):
+        found.notes.append(f"{path} can be set only while the VM runs; it is powered off and stays so")
+    elif rule.behaviour is Behaviour.RUNNING and sides.observation.values.get("login.username") == "N/A":
+        found.notes.append(f"{path} cannot be set: the guest has no agent")
+    else:
+        found.changes.append(change)
+        return
+    found.only_anew.append(change)
+
+
+def _cleared_by_absence(rule: Rule, have: Json) -> bool:
+    """A field that is absent in the manifest is left alone, unless removing it is how it is cleared."""
+    clearable = rule.inferred or rule.behaviour is Behaviour.REPLACE
+    return clearable and not rule.no_clear and have not in _NOTHING
+
+
+def _compare_secret(sides: DiffInput, field_: SpecField, rule: Rule, found: Difference) -> None:
+    path = field_.path
+    if field_.read(sides.resource.spec) is None:
+        return
+    wanted = sides.secret(path)
+    shown = sides.observation.secrets.get(path)
+    if path in sides.observation.hidden:
+        found.notes.append(f"{path}: (secret, not compared): it is not shown now")
+    elif wanted is None:
+        found.notes.append(f"{path}: (secret, not compared): its value is not at hand")
+    elif shown is None and sides.observation.values.get("login.username") == "N/A":
+        found.notes.append(f"{path} cannot be set: the guest has no agent")
+    elif shown is None or shown.reveal() != wanted.reveal():
+        if rule.behaviour is Behaviour.RUNNING and not _will_run(sides):
+            found.notes.append(f"{path} differs and can be set only while the VM runs; it is powered off and stays so")
+        else:
+            drift = _same_reference(sides, path, field_.read(sides.resource.spec))
+            found.changes.append(FieldChange(path, SECRET, SECRET, rule.behaviour.value, drift, secret=True))
+
+
+def _same_reference(sides: DiffInput, path: str, reference: object) -> bool:
+    """Whether no document moved since the secret was set. The value that was set is kept nowhere, nor a digest of it:
+    so it is not known whether it was changed behind our back, or what the reference gives has another value now."""
+    if not isinstance(reference, SecretRef) or path in sides.binding.uncertain:
+        return False
+    return sides.binding.applied.get(path) == reference.model_dump(mode="json", by_alias=True)
+
+
+def _will_run(sides: DiffInput) -> bool:
+    return sides.desired.get("power", sides.observation.values.get("power")) == "on"
+
+
+def _shrinks(sides: DiffInput, path: str, have: Json, want: Json) -> Diagnostic | None:
+    if not isinstance(have, str) or not isinstance(want, str) or "." in have:
+        return None
+    if have == "0Gi" or parse_gib(have) <= parse_gib(want):
+        return None
+    return sides.resource.problem(
+        "cannot-shrink",
+        path,
+        f"{path} is {have} and cannot shrink to {want}",
+        detail="A disk can only grow.",
+        remedy=f"Write {have}, or make it anew with --replace {sides.resource.address} (its data is lost).",
+        exit_code=ExitCode.REFUSED,
+    )
+
+
+def _refused(sides: DiffInput, change: FieldChange, rule: Rule) -> Diagnostic:
+    return sides.resource.problem(
+        "cannot-change",
+        change.path,
+        f"{change.path} cannot change from {_text(change.before)} to {_text(change.after)}",
+        detail="It differs from the manifest on the node." if change.drift else "",
+        remedy=rule.remedy.replace("ADDRESS", sides.resource.address),
+        exit_code=ExitCode.REFUSED,
+    )
+
+
+def _text(value: Json) -> str:
+    return "(none)" if value in _NOTHING else str(value)
+
+
+def initial(kind: Kind[Spec], desired: Mapping[str, Json], secrets: Mapping[str, Json]) -> Iterator[FieldChange]:
+    """The fields of a resource that is to be created, as a plan shows them. `secrets`: references by path."""
+    for field_ in kind.fields:
+        if field_.path in desired and desired[field_.path] not in _NOTHING:
+            yield FieldChange(field_.path, None, desired[field_.path], field_.rule.behaviour.value)
+        elif field_.path in secrets:
+            yield FieldChange(field_.path, None, SECRET, field_.rule.behaviour.value, secret=True)

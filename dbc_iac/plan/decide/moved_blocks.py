@@ -1,0 +1,180 @@
+"""Renames, and what is let go: the lists of the project file, and `state mv`. Pure; no object is touched."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity, SourceRange
+from dbc_iac.kinds import Inventory, kind_of, kinds
+from dbc_iac.plan.model import Action, Change
+from dbc_iac.state.document import Binding, State
+
+Locator = Callable[[tuple[str | int, ...]], SourceRange | None]
+_PART = r"[a-z0-9](?:[a-z0-9-]{0,40}[a-z0-9])?"
+_NAME = re.compile(rf"{_PART}(?:\.{_PART})?")
+
+
+def renamed(
+    state: State, moves: Iterable[tuple[str, str]], documents: Collection[str]
+) -> tuple[State, tuple[tuple[str, str], ...]]:
+    """The state under the names that documents have now, and what got another: (before, now).
+
+    A move of an address that has a document is none. Of a chain each link is taken, in whatever order they stand.
+    """
+    left, done = list(moves), dict[str, str]()
+    while move := next((m for m in left if m[0] in state.bindings and m[0] not in documents), None):
+        left.remove(move)
+        before, now = move
+        state = move_binding(state, before, now)
+        done[now] = done.pop(before, before)
+    return state, tuple((before, now) for now, before in done.items())
+
+
+def check_lists(moves: Sequence[tuple[str, str]], removed: Sequence[str], where: Locator) -> Iterator[Diagnostic]:
+    """What is wrong with `moved` and `removed` of the project file themselves."""
+    for index, (before, now) in enumerate(moves):
+        at = where(("spec", "move_binding", index))
+        for name, address in (("from", before), ("to", now)):
+            if wrong := _malformed(address):
+                yield _wrong("invalid-address", f"moved.{index}.{name}: {wrong[0]}", wrong[1], at)
+        if before == now:
+            yield _wrong("cannot-move", f"moved.{index}: {before} is to become itself", "Remove the entry.", at)
+        elif before.partition("/")[0] != now.partition("/")[0]:
+            yield _wrong(
+                "cannot-move", f"moved.{index}: {before} cannot become {now}", "A resource keeps its kind.", at
+            )
+    yield from _conflicting(moves, where)
+    for index, address in enumerate(removed):
+        if wrong := _malformed(address):
+            yield _wrong("invalid-address", f"removed.{index}: {wrong[0]}", wrong[1], where(("spec", "removed", index)))
+
+
+def _conflicting(moves: Sequence[tuple[str, str]], where: Locator) -> Iterator[Diagnostic]:
+    """Entries that cannot all hold: one address with two destinations, two with one, and cycles.
+
+    What is left are chains, so that each address has at most one predecessor and one successor.
+    """
+    after, before = dict[str, str](), dict[str, str]()
+    for index, (source, destination) in enumerate(moves):
+        at = where(("spec", "move_binding", index))
+        if source == destination:
+            continue
+        if source in after:
+            summary = f"moved.{index}: {source} moves to {after[source]} already"
+            yield _wrong("cannot-move", summary, "Remove one of the two entries.", at)
+        elif destination in before:
+            summary = f"moved.{index}: {before[destination]} moves to {destination} already"
+            yield _wrong("cannot-move", summary, "Remove one of the two entries.", at)
+        elif destination in (chain := [*_chain(source, before)]):
+            ring = " -> ".join([*reversed(chain[: chain.index(destination) + 1]), destination])
+            remedy = "Remove one entry. Two names are exchanged by `dbc-iac state mv`, through a third one."
+            yield _wrong("cannot-move", f"moved.{index}: {source} cannot move back to {destination}", remedy, at, ring)
+        else:
+            after[source], before[destination] = destination, source
+
+
+def _chain(address: str, links: Mapping[str, str]) -> Iterator[str]:
+    """An address and what its links lead to, one after another."""
+    while True:
+        yield address
+        if address not in links:
+            return
+        address = links[address]
+
+
+def still_there(removed: Sequence[str], inventory: Inventory) -> Iterator[Diagnostic]:
+    """Entries of `removed` whose document is there all the same."""
+    for address in removed:
+        if resource := inventory.resources.get(address):
+            remedy = "Remove the document, or take it off the list."
+            yield resource.problem("still-there", "", f"`removed` names {address}, which has a document", remedy=remedy)
+
+
+def mistyped(removed: Sequence[str], state: State, changes: Iterable[Change], where: Locator) -> Iterator[Diagnostic]:
+    """Entries of `removed` that the state has never known, and that are like something that would be deleted."""
+    going = [c.address for c in changes if c.action is Action.DELETE]
+    for index, address in enumerate(removed):
+        if address in state.bindings or address in state.generations:
+            continue
+        if close := difflib.get_close_matches(address, going, 1, cutoff=0.8):
+            at = where(("spec", "removed", index))
+            summary = f"`removed` names {address}, which nothing is bound to, and {close[0]} would be deleted"
+            remedy = f"Did you mean {close[0]}? If that is to be deleted, take the entry off the list."
+            yield _wrong("removed-mistyped", summary, remedy, at, exit_code=ExitCode.REFUSED)
+
+
+def _malformed(address: str) -> tuple[str, str] | None:
+    """Why no document can have an address, and what could be meant; None where one can."""
+    kind, _, name = address.partition("/")
+    if kind not in kinds():
+        close = difflib.get_close_matches(kind, kinds(), 1)
+        known = f"Did you mean {close[0]}?" if close else f"Kinds: {', '.join(sorted(kinds()))}."
+        return f"there is no kind {kind}", known
+    if not _NAME.fullmatch(name):
+        return f"{name or 'nothing'} is no name of a document", "Use Kind/name or Kind/name.key, in a-z, 0-9 and -."
+    return None
+
+
+def _wrong(
+    code: str,
+    summary: str,
+    remedy: str,
+    at: SourceRange | None,
+    detail: str = "",
+    exit_code: ExitCode = ExitCode.CONFIGURATION,
+) -> Diagnostic:
+    return Diagnostic(code, Severity.ERROR, summary, detail, remedy, source=at, exit_code=exit_code)
+
+
+def move_binding(state: State, source: str, destination: str) -> State:
+    """The state with one address renamed, and all that refers to it. Raises DiagnosticError.
+
+    Ids are derived from addresses: the object keeps the one that it has, and a later one is made of the new address,
+    in a generation that neither has used.
+    """
+    binding = state.bindings.get(source)
+    if binding is None:
+        close = difflib.get_close_matches(source, state.bindings, 1)
+        remedy = f"Did you mean {close[0]}?" if close else "See `dbc-iac state list`."
+        raise _problem(f"{source} is not in the state", remedy)
+    if wrong := _malformed(destination):
+        raise _problem(f"{source} cannot become {destination}: {wrong[0]}", wrong[1])
+    if destination in state.bindings:
+        raise _problem(f"{destination} is in the state already", f"It is bound to {state.bindings[destination].id}.")
+    if source.partition("/")[0] != destination.partition("/")[0]:
+        raise _problem(f"{source} cannot become {destination}", "A resource keeps its kind.")
+    bindings = {
+        (destination if a == source else a): _renamed(b, source, destination) for a, b in state.bindings.items()
+    }
+    generation = max(state.generations.get(source, 0), state.generations.get(destination, 0), binding.generation)
+    pending = tuple(i.model_copy(update={"address": destination}) if i.address == source else i for i in state.pending)
+    generations = {**state.generations, destination: generation}  # a later document of the old name takes a new id
+    return state.model_copy(update={"bindings": bindings, "generations": generations, "pending": pending})
+
+
+def _renamed(binding: Binding, source: str, destination: str) -> Binding:
+    def name(address: str) -> str:
+        return destination if address == source else address
+
+    kind, _, old = source.partition("/")
+    applied = dict(binding.applied)
+    for field in kind_of(binding.kind).fields:
+        reference = field.reference
+        if reference is not None and reference.kind == kind and applied.get(field.path) == old:
+            applied[field.path] = destination.partition("/")[2]
+    return binding.model_copy(
+        update={
+            "applied": applied,
+            "address": name(binding.address),
+            "holder": name(binding.parent),
+            "dependencies": tuple(name(d) for d in binding.dependencies),
+        }
+    )
+
+
+def _problem(summary: str, remedy: str) -> DiagnosticError:
+    return DiagnosticError(
+        Diagnostic("cannot-move", Severity.ERROR, summary, remedy=remedy, exit_code=ExitCode.REFUSED)
+    )

@@ -1,0 +1,138 @@
+"""Whose an object is that the API shows: by its owner's wallet, by its marker, by the machine that it is on. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
+from dbc_iac.kinds import Observation, Resource, kind_of
+from dbc_iac.kinds.framework.ownership_marker import Marker, parse_marker
+from dbc_iac.kinds.framework.spec import Spec
+from dbc_iac.plan.context import PlanContext
+from dbc_iac.plan.model import Change, FieldChange
+from dbc_iac.plan.observe.tracked_objects import TrackedObject
+from dbc_iac.state.document import Binding, State
+
+
+def with_birth(context: PlanContext, resource: Resource[Spec], base: Change, observation: Observation) -> Change:
+    """The change with the marker and generation of what exists, where that was made by this stack as the document says.
+
+    The name in it may be an earlier one: documents are renamed, markers are not.
+    """
+    born = _born(context, base, observation)
+    if born is None or not kind_of(base.kind).matches(born, resource, context.inventory):
+        return base
+    return replace(base, generation=born.generation, marker=str(born))
+
+
+def _born(context: PlanContext, base: Change, observation: Observation) -> Marker | None:
+    """The marker of what exists, where it is one of this project and stack."""
+    born = parse_marker(observation.marker) if base.marker else None
+    inventory = context.inventory
+    return born if born is not None and born.is_of(inventory.project, inventory.stack) else None
+
+
+Object = tuple[str, str, str, str]
+"""One object, wherever it is bound: see `object_of`."""
+
+
+def object_of(kind: str, identity: str, target: str, parent_id: str) -> Object:
+    """What is equal for two bindings of one object. `holder_id`: of the VM that it lives on, where it lives on one."""
+    return (kind, identity, "" if kind_of(kind).location_independent else target, parent_id)
+
+
+def objects(state: State) -> dict[Object, str]:
+    """The address that each object of a state is bound to."""
+    return {_object(bound, state): address for address, bound in state.bindings.items()}
+
+
+def _object(bound: Binding, state: State) -> Object:
+    parent = state.bindings.get(bound.parent)
+    parent_id = str(bound.resolved.get("vm", "")) or (parent.id if parent is not None else "")
+    return object_of(bound.kind, bound.id, str(bound.where.get("target", "")), parent_id)
+
+
+def foreign(
+    context: PlanContext, tracked: TrackedObject, resource: Resource[Spec], observation: Observation, base: Change
+) -> Diagnostic | None:
+    """Why an object that exists is not taken for ours; None where it is."""
+    wallets = context.wallets(tracked.route.identity)
+    if observation.owner and wallets and observation.owner not in wallets:
+        return resource.problem(
+            "foreign-owner",
+            "name",
+            f"{observation.id} exists and belongs to {observation.owner}",
+            remedy="Choose another name, or declare it with `external: true`.",
+            exit_code=ExitCode.REFUSED,
+        )
+    if base.marker and observation.marker != base.marker and _born(context, base, observation) is not None:
+        return resource.problem(
+            "made-otherwise",
+            "",
+            f"{observation.id} is ours, and was made from another document: what the API never shows differs",
+            detail="That is image, biosMode, multicast, nicModel or dataDisk.file. State, which would tell, was lost.",
+            remedy=f"Write them as they were, or take it as it is: `dbc-iac import {base.address} {observation.id}`.",
+            exit_code=ExitCode.REFUSED,
+        )
+    if base.marker and observation.marker != base.marker:
+        return resource.problem(
+            "foreign-owner",
+            "",
+            f"{observation.id} exists with another marker: {observation.marker or 'none'}",
+            remedy="Is the uid of the project file copied from another project? Each project needs its own.",
+            exit_code=ExitCode.REFUSED,
+        )
+    return None
+
+
+def unproved(context: PlanContext, resource: Resource[Spec], base: Change) -> Diagnostic | None:
+    """The warning that goes with what is taken for ours by its name alone, and would be deleted with its document.
+
+    What lives on a VM is that VM's, and what this state once began to make is likely its own.
+    """
+    kind = kind_of(base.kind)
+    if base.marker or base.parent or base.address in context.state.generations or kind.left_behind(base.desired):
+        return None
+    other = "declare it with `external: true`" if hasattr(resource.spec, "external") else "remove the document here"
+    return resource.problem(
+        "adopted",
+        "",
+        f"{base.id} exists already, and nothing tells who made it: from now on it is {base.address}",
+        detail="Its owner is ours, but it carries no mark of a project. What two projects manage, each changes and "
+        "deletes under the other.",
+        remedy=f"If another project manages it, {other}.",
+        severity=Severity.WARNING,
+    )
+
+
+def moved_node(tracked: TrackedObject, resource: Resource[Spec]) -> Diagnostic | None:
+    """A Node document whose id changed moves nothing: the VMs are still on the old machine."""
+    assert tracked.binding is not None  # noqa: S101 - only bound resources are compared
+    where = tracked.binding.where
+    if where.get("name") != tracked.route.name or where.get("target") == tracked.route.target:
+        return None
+    return resource.problem(
+        "node-id-changed",
+        "",
+        f"{tracked.route.name} has another id now, but {resource.address} is on the old machine",
+        remedy="Set the old id again, destroy what is there, and then change the id; or add a second Node document.",
+        exit_code=ExitCode.REFUSED,
+    )
+
+
+def elsewhere(tracked: TrackedObject, resource: Resource[Spec], ignored: Iterable[FieldChange]) -> Iterator[Diagnostic]:
+    """An object that stays where it is, though its manifest names another place: every call would go there."""
+    kind, place, named = kind_of(resource.kind), tracked.place.target, tracked.route.target
+    moved = (f for f in ignored if f.path == kind.parent or (f.before, f.after) == (place, named))
+    for field in moved:
+        here = field.before if field.path == kind.parent else tracked.place.name.partition("/")[2]
+        anew = "" if kind.irreplaceable else f", or replace it: --replace {resource.address}"
+        yield resource.problem(
+            "ignored-place",
+            field.path,
+            f"{resource.address} stays on {here}: {field.path} is in ignoreChanges",
+            detail="Calls go where the manifest says that it is.",
+            remedy=f"Write `{field.path}: {here}`{anew}.",
+            exit_code=ExitCode.REFUSED,
+        )

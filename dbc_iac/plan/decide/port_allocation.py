@@ -1,0 +1,85 @@
+"""`auto` ports, chosen at plan time from the node's range and kept: never one that anything in sight uses. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from dbc_iac.diagnostics import Diagnostics
+from dbc_iac.json import Json
+from dbc_iac.kinds import Inventory, Observation, kind_of
+from dbc_iac.kinds.framework.kind import Capacity
+from dbc_iac.kinds.node import HOST_PORTS, auto_ports, no_free_port
+from dbc_iac.plan.decide.auto_ports import AUTO, kept_auto_port
+from dbc_iac.plan.observe.refresh import RefreshedState
+from dbc_iac.plan.observe.tracked_objects import TrackedObject
+
+STRIDE = 16
+"""How far on `auto` goes when a creation was refused: a VM that we cannot see may hold the ports from there."""
+
+
+def choose_ports(inventory: Inventory, refreshed: RefreshedState, problems: Diagnostics) -> dict[str, dict[str, Json]]:
+    """The desired fields of every resource, with each `auto` replaced by the port it has or gets."""
+    tracked_objects = refreshed.tracked_objects
+    desired = {
+        a: kind_of(c.kind).desired(c.resource, inventory) for a, c in tracked_objects.items() if c.resource is not None
+    }
+    chosen = {
+        a: _keep(inventory, c, desired.get(a, {}), refreshed.observations.get(a)) for a, c in tracked_objects.items()
+    }
+    held = {target: [*others.values()] for target, others in refreshed.strangers.items()}
+    # A VM that does not run gets another port where one that does has it: those that keep theirs are first.
+    for address in sorted(tracked_objects, key=lambda a: bool(chosen[a]) and _stands(refreshed.observations.get(a))):
+        tracked, kind = tracked_objects[address], kind_of(tracked_objects[address].kind)
+        fields, there = desired.get(address, {}), held.setdefault(tracked_objects[address].route.target, [])
+        if _stands(refreshed.observations.get(address)):
+            taken = {port for other in there for port in kind.capacity(fields).contested(other)}
+            fields.update({path: AUTO for path in chosen[address] if fields[path] in taken})
+        there.append(kind.capacity({k: v for k, v in fields.items() if v != AUTO}))
+        if tracked.binding is not None:
+            held.setdefault(tracked.place.target, []).append(kind.capacity(tracked.binding.applied))
+    used = {target: _used(holdings) | HOST_PORTS | inventory.own_ports for target, holdings in held.items()}
+    for address, tracked in tracked_objects.items():
+        for path in [p for p, v in desired.get(address, {}).items() if v == AUTO]:
+            port = _free(inventory, tracked, path, used[tracked.route.target])
+            if port is None:
+                assert tracked.resource is not None  # noqa: S101 - it has desired fields
+                problems.add(no_free_port(tracked.resource, tracked.route.name, path))
+                del desired[address][path]
+            else:
+                used[tracked.route.target].add(port)
+                desired[address][path] = port
+    return desired
+
+
+def _keep(
+    inventory: Inventory, tracked: TrackedObject, fields: dict[str, Json], seen: Observation | None
+) -> tuple[str, ...]:
+    """The paths of `auto` ports that stay what they were: as long as the machine does."""
+    had: Mapping[str, Json]
+    if tracked.binding is not None and tracked.place.target == tracked.route.target:
+        had = tracked.binding.applied
+    elif tracked.binding is None and seen is not None and seen.present:
+        had = seen.values
+    else:
+        return ()
+    kind, paths = kind_of(tracked.kind), [p for p, v in fields.items() if v == AUTO]
+    ports = {p: kept_auto_port(kind, had, p, auto_ports(tracked.route.name, inventory, p)) for p in paths}
+    fields.update({path: port for path, port in ports.items() if port is not None})
+    return tuple(path for path, port in ports.items() if port is not None)
+
+
+def _stands(seen: Observation | None) -> bool:
+    """Whether it is known not to run."""
+    return seen is not None and (seen.present is False or seen.values.get("power") == "off")
+
+
+def _used(holdings: Iterable[Capacity]) -> set[int]:
+    return {port for holding in holdings for _, port in holding.ports | holding.start_ports}
+
+
+def _free(inventory: Inventory, tracked: TrackedObject, path: str, used: set[int]) -> int | None:
+    free = (p for p in auto_ports(tracked.route.name, inventory, path) if p not in used)
+    if tracked.binding is not None or tracked.generation == 1:
+        return next(free, None)
+    left = list(free)
+    return left[(tracked.generation - 1) * STRIDE % len(left)] if left else None

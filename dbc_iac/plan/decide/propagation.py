@@ -1,0 +1,129 @@
+"""What changes with what: disks with their VM, a LAN with its members, all with what cannot be read. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
+from dbc_iac.kinds import kind_of
+from dbc_iac.plan.decide.changes import ChangeSet, not_ignored
+from dbc_iac.plan.decide.deletions import data_loss
+from dbc_iac.plan.decide.diff import initial
+from dbc_iac.plan.model import Action, Change
+from dbc_iac.plan.schedule.goals import keeps_identity
+
+_NEW = frozenset({Action.CREATE, Action.REPLACE})
+_DELETED = frozenset({Action.DELETE, Action.REPLACE, Action.FORGET})
+
+
+def propagate(change_set: ChangeSet) -> None:
+    """Change the decisions in place until nothing follows from anything any more."""
+    changes = change_set.changes
+    for address, change in changes.items():
+        changes[address] = _with_parent(change, change_set)
+    _same_name_networks(changes, change_set.problems)
+    while [a for a in changes if _unknown_from(changes, a)]:
+        pass  # each round spreads it by one edge
+
+
+def _with_parent(change: Change, change_set: ChangeSet) -> Change:
+    """A disk goes with its VM, and comes anew on the VM that takes its place; a snapshot is kept as it is."""
+    parent = change_set.changes.get(change.parent)
+    if parent is None:
+        return change
+    vm_gone = parent.action in _DELETED or (parent.action is Action.CREATE and bool(parent.old_id))
+    host = replace(change, parent_id=parent.id if change.action is not Action.DELETE else parent.old_id or parent.id)
+    if change.action is Action.DELETE and parent.action is Action.FORGET and not parent.desired:
+        reason = f"it stays on {change.parent}, which is let go"
+        return replace(host, action=Action.FORGET, losses=(), reasons=(*change.reasons, reason))
+    if change.action is Action.DELETE:
+        goes = vm_gone and parent.action is not Action.FORGET
+        return replace(host, reasons=(*change.reasons, f"it goes with {change.parent}")) if goes else host
+    if not vm_gone or change.action is Action.UNKNOWN or parent.action is Action.FORGET:
+        return host
+    if change.action is Action.ADOPT:
+        reason = f"what an earlier run made goes with {change.parent}, which is made anew"
+        named = change.id if kind_of(change.kind).survives_parent else ""
+        fields = tuple(initial(kind_of(change.kind), change.desired, change.secrets))
+        generation = change.generation + 1
+        return replace(host, action=Action.CREATE, id=named, reasons=(reason,), fields=fields, generation=generation)
+    if kind_of(change.kind).survives_parent:
+        as_it_is = change.action in {Action.NO_OP, Action.UPDATE}
+        if not (as_it_is or (change.action is Action.CREATE and change.old_id)):
+            return host
+        note = f"it stays as it is: its record goes with {change.parent}"
+        notes = (*change.notes, *(change.reasons if as_it_is else ()), note)
+        return replace(host, action=Action.NO_OP, fields=(), notes=notes)
+    if change.action in {Action.NO_OP, Action.UPDATE} or (change.action is Action.CREATE and change.old_id):
+        return replace(
+            _of_a_new_one(host, change_set),
+            action=Action.REPLACE if change.action is not Action.CREATE else Action.CREATE,
+            reasons=(*change.reasons, f"it goes with {change.parent}, which is made anew"),
+            losses=tuple(dict.fromkeys((*change.losses, *data_loss(change)))),
+            id="",
+            old_id=change.old_id or change.id,
+            generation=change.generation + 1,
+        )
+    return host
+
+
+def _of_a_new_one(change: Change, change_set: ChangeSet) -> Change:
+    """The change with all that differs in a new object, which `ignoreChanges` does not apply to."""
+    if change.action is Action.CREATE:
+        return change
+    kind = kind_of(change.kind)
+    ignored = tuple(f for f in change_set.ignored.get(change.address, ()) if f.path != kind.parent)
+    desired = {**change.desired, **{f.path: f.after for f in ignored if not f.secret}}
+    return replace(
+        change,
+        fields=(*change.fields, *change_set.stays.get(change.address, ()), *ignored),
+        notes=(*change.notes, *not_ignored(ignored)),
+        desired={path: value for path, value in desired.items() if value is not None},
+    )
+
+
+def _same_name_networks(changes: dict[str, Change], problems: Diagnostics) -> None:
+    """A LAN that keeps its name must go before it comes: every member has to go with it."""
+    for network in [c for c in changes.values() if c.action is Action.REPLACE and keeps_identity(c)]:
+        for member in [c for c in changes.values() if network.address in c.dependencies]:
+            if kind_of(member.kind).parent:
+                continue
+            if member.action is Action.REPLACE:
+                changes[member.address] = replace(member, delete_first=True)
+            elif member.action not in {Action.CREATE, Action.DELETE, Action.FORGET}:
+                problems.add(
+                    Diagnostic(
+                        "members-stay",
+                        Severity.ERROR,
+                        f"{network.address} cannot be made anew while {member.address} is a member",
+                        "Its range cannot be changed in place, and a LAN with members cannot be deleted.",
+                        f"Make the member anew with it: --replace {member.address}.",
+                        address=network.address,
+                        exit_code=ExitCode.REFUSED,
+                    )
+                )
+
+
+def _stands_on(change: Change) -> set[str]:
+    """What a resource lives on or needs, or did when it was made."""
+    return {change.parent, change.old_parent, *change.dependencies, *change.old_dependencies}
+
+
+def _unknown_from(changes: dict[str, Change], address: str) -> bool:
+    """What needs something unknown is not started, and nothing goes under something that cannot be read: a VM of whose
+    snapshots one may be uploading, a LAN that may have a member."""
+    change = changes[address]
+    if not change.pending or change.action is Action.FORGET:
+        return False
+    unknown = {a for a, c in changes.items() if c.action is Action.UNKNOWN}
+    needed = sorted(unknown & {*change.needed}) if change.action is not Action.DELETE else []
+    carried = sorted(a for a in unknown if address in _stands_on(changes[a]))
+    if needed:
+        reason = f"it needs {needed[0]}, which cannot be read"
+    elif carried and change.action in {Action.DELETE, Action.REPLACE}:
+        reason = f"{carried[0]} needs it perhaps, and cannot be read"
+    else:
+        return False
+    authority = changes[(needed or carried)[0]].authority
+    changes[address] = replace(change, action=Action.UNKNOWN, reasons=(reason,), losses=(), authority=authority)
+    return True

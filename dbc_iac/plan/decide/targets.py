@@ -1,0 +1,140 @@
+"""The addresses named on the command line; what `--target` takes of them, and `--exclude` leaves. Pure."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
+from dbc_iac.plan.context import PlanOptions
+from dbc_iac.plan.model import Action, Change
+from dbc_iac.state.document import DEPOSED_SEPARATOR
+
+
+def targeted(changes: Mapping[str, Change], options: PlanOptions) -> dict[str, Change]:
+    """The changes that the options ask for: the targets, what they need, and what goes with them.
+
+    The VM of a disk is always there too, if only as it is: the disk's window is opened on it. What lives on a VM that
+    is taken in is taken in with it, or the next plan would make it a second time.
+    """
+    changes = _without(changes, options.excludes)
+    if not options.targets:
+        return changes
+    wanted = _reached(changes, options.targets)
+    wanted |= {changes[a].parent for a in wanted} & set(changes)
+    wanted |= {a for a, c in changes.items() if c.action is Action.ADOPT and c.parent in wanted}
+    return {a: c for a, c in changes.items() if a in wanted}
+
+
+def left_with(
+    decided: Mapping[str, Change], changes: Mapping[str, Change], options: PlanOptions
+) -> Iterator[Diagnostic]:
+    """What `--exclude` leaves out without having named it."""
+    for address, change in decided.items():
+        named = {address, address.partition(".")[0]} & options.excludes
+        if options.excludes and not options.targets and change.pending and address not in changes and not named:
+            yield Diagnostic(
+                "left-out",
+                Severity.WARNING,
+                f"{address} is left out too ({change.action.value}): it cannot be done without what --exclude leaves",
+                address=address,
+                exit_code=ExitCode.OK,
+            )
+
+
+def left_out(address: str | None, changes: Mapping[str, Change], options: PlanOptions) -> bool:
+    """Whether what is wrong with an address is no matter of this run: it is not a target, and no target needs it."""
+    if not (options.targets or options.excludes) or address is None:
+        return False
+    return address not in changes and all(address not in c.needed for c in changes.values())
+
+
+def leave_holders(changes: dict[str, Change], options: PlanOptions) -> None:
+    """Leave the VM alone whose disk is to go and which is not itself a target.
+
+    Before cascades: a disk whose VM would go too would be taken for gone with it, and no call would be made for it.
+    """
+    if not options.targets:
+        return
+    wanted = _reached(changes, options.targets)
+    for address in [changes[a].parent for a in wanted if changes[a].action is Action.DELETE]:
+        if address in changes and address not in wanted:
+            changes[address] = _as_it_is(changes[address])
+
+
+def _as_it_is(change: Change) -> Change:
+    if change.action in {Action.UNKNOWN, Action.FORGET}:
+        return change
+    return replace(
+        change,
+        action=Action.NO_OP,
+        reasons=(),
+        fields=(),
+        notes=(),
+        losses=(),
+        id=change.old_id or change.id,
+        old_id="",
+        route=change.old_route or change.route,
+    )
+
+
+def _reached(changes: Mapping[str, Change], targets: frozenset[str]) -> set[str]:
+    """The targets (an address, or all instances of a `forEach`), what they need, and what goes with them."""
+    wanted: set[str] = set()
+    todo = [a for a in changes if {a, a.partition(DEPOSED_SEPARATOR)[0], a.partition(".")[0]} & targets]
+    while todo:
+        address = todo.pop()
+        if address in wanted:
+            continue
+        wanted.add(address)
+        change = changes[address]
+        if change.action is not Action.DELETE:
+            todo += [d for d in (*change.needed, change.old_parent) if d in changes]
+        if change.action in {Action.DELETE, Action.REPLACE}:
+            todo += [c.address for c in changes.values() if address in c.dependencies and c.pending]
+    return wanted
+
+
+def _without(changes: Mapping[str, Change], excluded: frozenset[str]) -> dict[str, Change]:
+    """All but what is excluded, what needs that, and (of what goes) what that needs."""
+    left = {a for a in changes if a in excluded or a.partition(".")[0] in excluded}
+    while True:
+        more = {
+            c.address
+            for c in changes.values()
+            if c.address not in left
+            and (left & {*c.needed, c.parent, c.old_parent} or any(_goes_under(c, changes[other]) for other in left))
+        }
+        if not more:
+            return {a: c for a, c in changes.items() if a not in left}
+        left |= more
+
+
+def _goes_under(change: Change, other: Change) -> bool:
+    """Whether a change takes away what another resource needs."""
+    going = change.action in {Action.DELETE, Action.REPLACE}
+    return going and change.address in {*other.dependencies, other.parent}
+
+
+def check_named(changes: Mapping[str, Change], options: PlanOptions) -> Diagnostics:
+    """A mistyped address would otherwise do nothing, without a word."""
+    found = Diagnostics()
+    instances = {a.partition(".")[0] for a in changes}
+    for flag, named, known in (
+        ("--target", options.targets, changes.keys() | instances),
+        ("--exclude", options.excludes, changes.keys() | instances),
+        ("--replace", options.replace, changes.keys()),
+        ("--destroy-identity", options.destroy_identity, changes.keys()),
+        ("--unprotect", options.unprotect, changes.keys()),
+    ):
+        # What was destroyed is not there any more, and the same command, repeated, has nothing to do.
+        severity = Severity.WARNING if flag == "--destroy-identity" else Severity.ERROR
+        for address in sorted(named - known):
+            close = difflib.get_close_matches(address, known, 1)
+            remedy = "Use Kind/name, or Kind/name.key for one instance of a forEach."
+            if close:
+                remedy = f"Did you mean {close[0]}? {remedy}"
+            summary = f"{flag} {address}: there is no such resource that is managed here"
+            found.add(Diagnostic("unknown-target", severity, summary, remedy=remedy))
+    return found

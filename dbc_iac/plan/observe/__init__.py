@@ -1,0 +1,1 @@
+"""Tracked objects, their refresh, state recovery and pending operations."""

@@ -1,0 +1,122 @@
+"""What an ended run had begun: calls whose outcome is not known, read from the state's pending intents. Pure.
+
+A creation is taken up by its document where that still asks for what was sent. Else it is an object of its own, under
+the address `Kind/name~generation`: looked at by every plan, and taken away where it is found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from dbc_iac.api.idempotency import CallClass
+from dbc_iac.kinds import Inventory, Observation, Resource, kind_of
+from dbc_iac.kinds.framework.goal import POWERED_OFF_BY_APPLY
+from dbc_iac.kinds.framework.route import Route
+from dbc_iac.kinds.framework.spec import Spec
+from dbc_iac.plan.model import Action, Change
+from dbc_iac.state.document import DEPOSED_SEPARATOR, Binding, PendingOperation, State
+
+
+def pending_creation(intent: PendingOperation, state: State) -> Binding | None:
+    """What a creation of unknown outcome may have made, bound as it was sent; None where it is no creation.
+
+    Its id is empty where only the answer would have told it.
+    """
+    where = intent.detail.get("where")
+    if not intent.creates or not isinstance(where, dict) or not where:
+        return None
+    fields = intent.detail.get("fields")
+    kind = str(intent.detail.get("kind") or intent.address.partition("/")[0])
+    return Binding(
+        address=intent.address,
+        kind=kind,
+        id=intent.id,
+        generation=intent.generation,
+        where=where,
+        applied=fields if isinstance(fields, dict) else {},
+        parent=_parent(intent, state) if kind_of(kind).parent else "",
+    )
+
+
+def _parent(intent: PendingOperation, state: State) -> str:
+    """The address of the VM that it was sent for."""
+    vm = str(intent.detail.get("vm") or "")
+    return next((a for a, b in state.bindings.items() if vm and b.id == vm), "")
+
+
+def deposed_address(intent: PendingOperation) -> str:
+    """Where what nothing asks for any more is looked at."""
+    return f"{intent.address}{DEPOSED_SEPARATOR}{intent.generation}"
+
+
+def matches_spec(
+    intent: PendingOperation, resource: Resource[Spec], inventory: Inventory, route: Route, parent_id: str
+) -> bool:
+    """Whether a call that is pending was made for what the document says now: only then may it be repeated.
+
+    A creation for another machine or VM, or with other hidden fields, makes something that this document does not want.
+    So does a blind one with other fields: the object of the one is told from that of the other by nothing else.
+    """
+    where = intent.detail.get("where")
+    if not intent.creates or not isinstance(where, dict):
+        return True
+    kind = kind_of(resource.kind)
+    marker = kind.marker(resource, inventory, intent.generation)
+    same_vm = not kind.parent or intent.detail.get("vm", parent_id) == parent_id
+    if where.get("target") != route.target or not same_vm or intent.detail.get("marker", marker) != marker:
+        return False
+    if intent.id and intent.id == kind.identity(resource, inventory, intent.generation):
+        return True
+    sent, key = intent.detail.get("fields"), kind.natural_key(resource, inventory)
+    if not isinstance(sent, dict):
+        return True
+    if intent.call_class == CallClass.BLIND:
+        desired = kind.desired(resource, inventory)
+        return all(desired.get(path) == value for path, value in sent.items())
+    return not key or key in sent.values()
+
+
+def requires_replacement(begun: Binding, desired: Mapping[str, object]) -> bool:
+    """Whether what was begun can become what is asked for now only by a new one."""
+    fields = kind_of(begun.kind).fields
+    anew = [f.path for f in fields if f.rule.behaviour == "replace" and f.path in begun.applied and f.path in desired]
+    return any(begun.applied[path] != desired[path] for path in anew)
+
+
+def mark_uncertain(binding: Binding, intents: Iterable[PendingOperation]) -> Binding:
+    """The binding with the fields in doubt that calls without a certain answer have sent and the API never shows."""
+    hidden = {f.path for f in kind_of(binding.kind).fields if f.rule.not_reported and f.rule.behaviour != "once"}
+    sent = [i.detail.get("sent") for i in intents if i.address == binding.address and not i.creates]
+    found = (path for paths in sent if isinstance(paths, list) for path in paths if path in hidden)
+    uncertain = tuple(dict.fromkeys((*binding.uncertain, *found)))
+    return binding if uncertain == binding.uncertain else binding.model_copy(update={"uncertain": uncertain})
+
+
+def _stays(intent: PendingOperation, state: State, observations: Mapping[str, Observation]) -> bool:
+    """Whether nothing asks for what was begun, and nothing could take it away."""
+    begun = pending_creation(intent, state)
+    alone = deposed_address(intent) in observations
+    return alone and begun is not None and bool(kind_of(begun.kind).left_behind(begun.applied))
+
+
+def resolvable_operations(
+    state: State, changes: Mapping[str, Change], observations: Mapping[str, Observation], waiting: frozenset[str]
+) -> Iterator[int]:
+    """The numbers of the intents of which nothing can come any more, or nothing more is to be known.
+
+    `waiting`: ids of the VMs that do not run. A blind call is accepted only while its VM is off, and whatever was
+    accepted has run before the VM does: what is not seen on a VM that runs did not happen and will not.
+    """
+    for intent in state.open:
+        open_yet = intent.call_class == CallClass.BLIND and str(intent.detail.get("vm") or "") in waiting
+        if intent.creates:
+            seen = observations.get(deposed_address(intent)) or observations.get(intent.address)
+            never = intent.call_class == CallClass.BLIND and not open_yet and seen is not None and seen.present is False
+            taken_over = not intent.id and deposed_address(intent) in changes
+            if never or taken_over or _stays(intent, state, observations):
+                yield intent.number
+            continue
+        change = changes.get(intent.address)
+        still = change is not None and change.action is Action.NO_OP
+        if still and not open_yet and intent.detail.get("power") != POWERED_OFF_BY_APPLY:
+            yield intent.number

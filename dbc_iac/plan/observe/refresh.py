@@ -1,0 +1,189 @@
+"""Refresh: everything that a plan is decided from, read once. What cannot be read is unknown, and the rest goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from dbc_iac.diagnostics import Diagnostic
+from dbc_iac.json import Json
+from dbc_iac.kinds import Inventory, Observation, Resource, kind_of
+from dbc_iac.kinds.framework.cached_reader import CachedReader, Known
+from dbc_iac.kinds.framework.kind import Capacity, Lookup
+from dbc_iac.kinds.framework.route import Route
+from dbc_iac.kinds.framework.spec import Spec
+from dbc_iac.kinds.node import auto_ports
+from dbc_iac.plan.check.references import dependencies
+from dbc_iac.plan.context import PlanContext
+from dbc_iac.plan.decide.auto_ports import AUTO, kept_auto_port
+from dbc_iac.plan.observe.state_recovery import is_unbound, recover_state
+from dbc_iac.plan.observe.tracked_objects import TrackedObject, find_tracked_objects, tracked_object
+
+_NOBODY_RENTS = ("machine is not be rented", "machine has already expired")
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshedState:
+    """What was seen: observations by address, and whether a way's rent order covers the whole machine.
+
+    `found` is what was recovered of addresses that the state does not know: `id`, and what was resolved.
+    `strangers` are what others of the same wallet take of a machine, by target and id: looked at only where something
+    new may come; `problems` are what was noticed while looking.
+    """
+
+    tracked_objects: Mapping[str, TrackedObject]
+    observations: Mapping[str, Observation]
+    reader: CachedReader
+    whole: Mapping[Route, bool | None] = field(default_factory=dict)
+    strangers: Mapping[str, Mapping[str, Capacity]] = field(default_factory=dict)
+    problems: tuple[Diagnostic, ...] = ()
+    found: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
+
+
+async def refresh(context: PlanContext, reader: CachedReader) -> RefreshedState:
+    """Look at every candidate, and at the orders of every node that holds VMs."""
+    rediscovered = await recover_state(context, reader, find_tracked_objects(context))
+    found, tracked_objects = await _identified(rediscovered.tracked_objects, context, reader)
+    seen = await asyncio.gather(*(_seen(c, context, reader) for c in tracked_objects.values()))
+    observations = dict(zip(tracked_objects, seen, strict=True))
+    ways = {c.route for c in tracked_objects.values() if c.resource is not None and kind_of(c.kind).host}
+    covered = await asyncio.gather(*(whole_machine(reader, way) for way in ways))
+    whole = dict(zip(ways, covered, strict=True))
+    strangers = await _strangers(context, reader, tracked_objects, observations)
+    return RefreshedState(tracked_objects, observations, reader, whole, strangers, tuple(rediscovered.problems), found)
+
+
+async def _identified(
+    tracked_objects: dict[str, TrackedObject], context: PlanContext, reader: CachedReader
+) -> tuple[dict[str, dict[str, Json]], dict[str, TrackedObject]]:
+    """Give an identity to what is named after objects that the state does not know: the Image of a Snapshot.
+
+    Gives what was seen of those, too.
+    """
+    found: dict[str, dict[str, Json]] = {}
+    while True:
+        inventory = replace(context.inventory, known={**context.inventory.known, **found})
+        context = replace(context, inventory=inventory)
+        for address in [a for a, c in tracked_objects.items() if found and _is_nameless(c)]:
+            tracked_objects[address] = tracked_object(inventory.resources[address], context)
+        needed = (
+            d
+            for a, c in tracked_objects.items()
+            if _is_nameless(c)
+            for d in dependencies(inventory.resources[a], inventory)
+        )
+        unknown = [
+            d
+            for d in dict.fromkeys(needed)
+            if d in tracked_objects and is_unbound(tracked_objects[d]) and d not in found
+        ]
+        seen = await asyncio.gather(*(observe(tracked_objects[d], context, reader) for d in unknown))
+        there = {d: {"id": o.id, **o.resolved} for d, o in zip(unknown, seen, strict=True) if o.present and o.id}
+        if not there:
+            return found, tracked_objects
+        found |= there
+
+
+def _is_nameless(tracked: TrackedObject) -> bool:
+    """Whether its identity, which the state does not know, may follow from that of others."""
+    lives_on_a_vm = bool(kind_of(tracked.kind).parent)
+    return is_unbound(tracked) and tracked.resource is not None and not tracked.id and not lives_on_a_vm
+
+
+async def _strangers(
+    context: PlanContext,
+    reader: CachedReader,
+    tracked_objects: Mapping[str, TrackedObject],
+    observations: Mapping[str, Observation],
+) -> dict[str, dict[str, Capacity]]:
+    """What others take of the machines on which something of ours is to be new, does not run, or takes a port that it
+    had not."""
+    ours = managed(tracked_objects)
+    found: dict[str, dict[str, Capacity]] = {}
+    for tracked in tracked_objects.values():
+        kind, target = kind_of(tracked.kind), tracked.route.target
+        if tracked.resource is None or not kind.host or external(tracked.resource):
+            continue
+        desired = kind.desired(tracked.resource, context.inventory)
+        applied = tracked.binding.applied if tracked.binding is not None else {}
+        ports = {p: v for p, v in desired.items() if p.startswith("ports.")}
+        ranges = {p: auto_ports(tracked.route.name, context.inventory, p) for p in ports}
+        had = {
+            p: kept_auto_port(kind, applied, p, ranges[p]) if v == AUTO else applied.get(p) for p, v in ports.items()
+        }
+        power = observations[tracked.address].values.get("power")
+        started = power == "off" and desired.get("power") != "off"
+        if started or any(had[p] is None or v not in (AUTO, had[p]) for p, v in ports.items()):
+            found.setdefault(target, {}).update(await kind.others(tracked.route, ours, reader))
+    return found
+
+
+def managed(tracked_objects: Mapping[str, TrackedObject]) -> frozenset[str]:
+    """The ids of what is ours. What is only looked at takes of its machine what strangers do."""
+    return frozenset(c.id for c in tracked_objects.values() if c.resource is None or not external(c.resource))
+
+
+def remembered(context: PlanContext, reader: CachedReader) -> RefreshedState:
+    """What state keeps of every candidate, as if it was seen just now. Nothing is asked."""
+    tracked_objects = find_tracked_objects(context)
+    observations = {a: _as_applied(c) for a, c in tracked_objects.items()}
+    return RefreshedState(tracked_objects, observations, reader)
+
+
+def _as_applied(tracked: TrackedObject) -> Observation:
+    binding = tracked.binding
+    if binding is None:
+        return Observation(False, id=tracked.id)
+    secrets = frozenset(f.path for f in kind_of(tracked.kind).secret_fields)
+    values = {p: v for p, v in binding.applied.items() if p not in binding.uncertain}
+    return Observation(True, id=binding.id, values=values, hidden=secrets)
+
+
+async def observe(tracked: TrackedObject, context: PlanContext, reader: CachedReader) -> Observation:
+    """What the API shows of a candidate now."""
+    kind, intent = kind_of(tracked.kind), tracked.intent
+    key = "" if tracked.resource is None else kind.natural_key(tracked.resource, context.inventory)
+    binding = tracked.binding if tracked.resource is not None else tracked.binding or tracked.begun
+    lookup = Lookup(tracked.address, tracked.place, tracked.id, tracked.generation, binding, key, tracked.parent_id)
+    if tracked.begun is not None and intent is not None and not tracked.id:
+        taken = frozenset(b.id for b in context.state.bindings.values())
+        return await kind.trace(lookup, tracked.begun, intent.detail, taken, reader)
+    return await kind.observe(lookup, reader)
+
+
+async def _seen(tracked: TrackedObject, context: PlanContext, reader: CachedReader) -> Observation:
+    """What is seen of it. That this wallet does not rent the machine is no proof that its rental ended, for it may be
+    the wrong wallet: only the order itself tells, or that nobody rents the machine."""
+    seen = await observe(tracked, context, reader)
+    if not seen.not_rented or seen.reason.endswith(_NOBODY_RENTS):
+        return seen
+    route, orders = tracked.place, await reader.orders(tracked.place)
+    wallets = context.wallets(route.identity)
+    ended = isinstance(orders, Known) and any(
+        o.id == route.rent_order and not o.renting and (not wallets or o.renter in wallets) for o in orders.value
+    )
+    return replace(seen, not_rented=ended)
+
+
+async def whole_machine(reader: CachedReader, route: Route) -> bool | None:
+    """Whether the rent order covers every GPU of the machine; None where that cannot be read."""
+    hardware = await reader.hardware(route)
+    if not route.rent_order:
+        return True  # a machine-level order covers all
+    orders = await reader.orders(route)
+    if not isinstance(hardware, Known) or not isinstance(orders, Known):
+        return None
+    own = next((o for o in orders.value if o.id == route.rent_order), None)
+    if own is None:
+        return None
+    return max(len(own.gpu_index), own.gpu_count) >= hardware.value.gpu_count
+
+
+def read_only_resources(inventory: Inventory) -> list[Resource[Spec]]:
+    """The resources that are only looked at: by kind, or because they are external."""
+    return [r for r in inventory.resources.values() if kind_of(r.kind).read_only or external(r)]
+
+
+def external(resource: Resource[Spec]) -> bool:
+    return bool(getattr(resource.spec, "external", False))

@@ -1,0 +1,283 @@
+"""Recovery of what the state does not know: VMs made by this project and stack, and what lives on them.
+
+A VM's marker tells the address and generation that it was made under, and its id proves both. Documents are renamed,
+markers are not: a VM is looked for under every name that `moved` gives its document. A disk carries no name; its size
+and folder tell it where that leaves one answer. Where two answers are left nothing is created: the user is asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
+from dbc_iac.kinds import kind_of
+from dbc_iac.kinds.framework.cached_reader import CachedReader
+from dbc_iac.kinds.framework.kind import Lookup, Unmanaged
+from dbc_iac.kinds.framework.ownership_marker import Marker
+from dbc_iac.kinds.framework.route import Route
+from dbc_iac.plan.context import PlanContext
+from dbc_iac.plan.observe.tracked_objects import TrackedObject, parent_address, with_parent
+
+
+@dataclass(slots=True)
+class RecoveredState:
+    """The candidates with the ids that were found, and the problems found on the way."""
+
+    tracked_objects: dict[str, TrackedObject]
+    problems: Diagnostics = field(default_factory=Diagnostics)
+
+
+@dataclass(frozen=True, slots=True)
+class _Host:
+    """A VM that carries a marker of this project and stack, and is bound to nothing."""
+
+    id: str
+    route: Route
+    address: str
+    """That it was made under."""
+    marker: Marker
+    derived: bool
+
+
+async def recover_state(
+    context: PlanContext, reader: CachedReader, tracked_objects: Mapping[str, TrackedObject], *, by_looks: bool = False
+) -> RecoveredState:
+    """Give the candidates without a binding the ids of the objects that are theirs.
+
+    `by_looks`: disks are told by size and folder also on VMs that the state knows, since the user asked for a rebuild.
+    """
+    made = RecoveredState(dict(tracked_objects))
+    hosts = await _recover_hosts(context, reader, made)
+    if hosts:
+        made.tracked_objects = {
+            a: with_parent(c, context, made.tracked_objects) for a, c in made.tracked_objects.items()
+        }
+    waiting: dict[str, dict[str, TrackedObject]] = {}
+    for address, tracked in made.tracked_objects.items():
+        if is_unbound(tracked) and tracked.resource is not None and (parent := parent_address(tracked.resource)):
+            waiting.setdefault(parent, {})[address] = tracked
+    for host in sorted(waiting.keys() & made.tracked_objects.keys()):
+        if host in hosts or made.tracked_objects[host].binding is not None:
+            known = host not in hosts and not by_looks
+            await _recover_children(waiting[host], context, reader, made, known=known)
+    if hosts and not context.state.bindings and not made.problems.errors:
+        made.problems.add(_state_empty(sorted(hosts)))
+    return made
+
+
+def is_unbound(tracked: TrackedObject) -> bool:
+    """Whether state has neither a binding nor a pending call: it is new, or state was lost."""
+    return tracked.binding is None and tracked.intent is None
+
+
+async def _recover_hosts(context: PlanContext, reader: CachedReader, made: RecoveredState) -> set[str]:
+    """The addresses of hosts that were found. Of what cannot be told apart the user is asked."""
+    external = {a for a, r in context.inventory.resources.items() if getattr(r.spec, "external", False)}
+    new = {
+        a: c for a, c in made.tracked_objects.items() if is_unbound(c) and kind_of(c.kind).host and a not in external
+    }
+    known = {c.id for c in made.tracked_objects.values() if c.begun is not None or c.binding is not None}
+    hosts = [h for h in await _unmanaged_hosts(context, reader, new.values()) if h.id not in known]
+    claims = {a: _claims(a, hosts, context) for a in new}
+    found, asked = set[str](), set[str]()
+    for address, claimed in claims.items():
+        if not claimed:
+            continue
+        newest = max(claimed, key=lambda h: h.marker.generation)
+        alike = [h for h in claimed if h.marker.generation == newest.marker.generation]
+        contested = any(newest in other for a, other in claims.items() if a != address)
+        if len(alike) > 1 or contested or newest.route.target != new[address].route.target:
+            asked.add(address)
+            _ask_hosts(new[address], claimed, context, made)
+            continue
+        found.add(address)
+        made.tracked_objects[address] = replace(new[address], id=newest.id, generation=newest.marker.generation)
+        made.problems.extend(_older(new[address], (h for h in claimed if h is not newest)))
+    claimed_by_any = [h for claimed in claims.values() for h in claimed]
+    left = [h for h in hosts if h not in claimed_by_any and not _is_handled(h.address, h.marker, context)]
+    for address in (a for a in new if a not in found | asked):
+        _ask_hosts(new[address], [h for h in left if h.route.target == new[address].route.target], context, made)
+    return found
+
+
+async def _unmanaged_hosts(context: PlanContext, reader: CachedReader, new: Iterable[TrackedObject]) -> Iterable[_Host]:
+    """Every host of this project and stack, each once: on the machines of all documents, not only on those of `new`."""
+    kinds = {c.kind for c in new}
+    places = [(c.kind, c.route) for c in new] + [(k, r) for k in kinds for r in kind_of(k).places(context.inventory)]
+    ways = list(dict.fromkeys(places))
+    seen = await asyncio.gather(
+        *(kind_of(kind).unmanaged(Lookup("", route, "", 1), context.inventory, reader) for kind, route in ways)
+    )
+    found: dict[tuple[str, str], _Host] = {}
+    for (kind, route), listed in zip(ways, seen, strict=True):
+        for identity, one in listed.items():
+            if one.marker is not None:
+                host = _Host(identity, route, f"{kind}/{one.marker.name}", one.marker, one.derived)
+                found.setdefault((route.target, identity), host)
+    return found.values()
+
+
+def _claims(address: str, hosts: list[_Host], context: PlanContext) -> list[_Host]:
+    """The hosts that may be the object of a document: those of its name, and those of names that `moved` gives it.
+
+    One of another name is left to the document of that name, if it has one; but where nothing has the document's own
+    name, it may be the one that was renamed. A document that this state has handled before claims only hosts that the
+    state has handled, too: another is known not to be its.
+    """
+    derived = [h for h in hosts if h.derived]
+    own = [h for h in derived if h.address == address]
+    names = context.inventory.names(address)[1:]
+    others = [h for h in derived if h.address in names]
+    if own:
+        others = [h for h in others if h.address not in context.inventory.resources]
+    if address in context.state.generations:
+        others = [h for h in others if _is_handled(h.address, h.marker, context)]
+    return own + others
+
+
+def _is_handled(address: str, marker: Marker, context: PlanContext) -> bool:
+    """Whether an object is unmanaged on purpose: this state knew it once, or `removed` names it."""
+    return context.state.generations.get(address, 0) >= marker.generation or address in context.removed
+
+
+def _state_empty(found: list[str]) -> Diagnostic:
+    who = f"{found[0]} exists" if len(found) == 1 else f"{found[0]} and {len(found) - 1} more exist"
+    return Diagnostic(
+        "state-empty",
+        Severity.WARNING,
+        f"{who} already, and the state knows of nothing",
+        "The state was lost, or this is not the one in which they are kept.",
+        "Check `state` of the project file and --stack. Where it is lost, `dbc-iac state rebuild` binds what is proved "
+        "to be ours, and does nothing else.",
+    )
+
+
+def _older(tracked: TrackedObject, older: Iterable[_Host]) -> Iterator[Diagnostic]:
+    assert tracked.resource is not None  # noqa: S101 - only documents are recovered
+    for host in older:
+        yield tracked.resource.problem(
+            "older-generation",
+            "",
+            f"{host.id} is an earlier VM of {tracked.address}, which no state knows",
+            detail="State was lost while one took the place of the other.",
+            remedy="See `dbc-iac orphans`.",
+            severity=Severity.WARNING,
+        )
+
+
+def _ask_hosts(tracked: TrackedObject, hosts: list[_Host], context: PlanContext, made: RecoveredState) -> None:
+    """Refuse to create a host that may be one of these, unless this state has handled its document before."""
+    assert tracked.resource is not None  # noqa: S101 - only documents are recovered
+    if not hosts or tracked.address in context.state.generations:
+        return
+    told = [f"{h.route.name} has {h.id}, made as {h.address} (generation {h.marker.generation})" for h in hosts]
+    here = [h for h in hosts if h.route.target == tracked.route.target]
+    answer = f"dbc-iac state rebuild --map {tracked.address}={here[0].id}" if here else ""
+    node = hosts[0].route.name.partition("/")[2]
+    made.problems.add(
+        tracked.resource.problem(
+            "may-exist",
+            "",
+            f"{tracked.address} may exist already",
+            detail=f"{'; '.join(told)}. No state knows {'it' if len(hosts) == 1 else 'them'}.",
+            remedy=(f"Say which with `{answer}`" if answer else f"Set `node: {node}`")
+            + f", or that it is none of them with `dbc-iac state rebuild --new {tracked.address}`.",
+            exit_code=ExitCode.REFUSED,
+        )
+    )
+
+
+async def _recover_children(
+    waiting: Mapping[str, TrackedObject],
+    context: PlanContext,
+    reader: CachedReader,
+    made: RecoveredState,
+    *,
+    known: bool,
+) -> None:
+    """Tell the documents of what lives on one VM from each other by what they ask for.
+
+    On a VM that state knows (`known`) nothing is taken by its looks. A document that this state has handled before is
+    made anew, and what fits it is told of; another one is new, or state was lost: only the user can tell.
+    """
+    for name in sorted({c.kind for c in waiting.values()}):
+        alike = {a: c for a, c in waiting.items() if c.kind == name}
+        first = next(iter(alike.values()))
+        lookup = Lookup(first.address, first.place, "", 1, None, "", first.parent_id)
+        there = await kind_of(name).unmanaged(lookup, context.inventory, reader)
+        named = {c.id for c in alike.values()} & there.keys()  # its name is its identity: it will be seen
+        left = {i: u for i, u in there.items() if i not in named and not _is_explained(name, i, u, first, context)}
+        alike = {a: c for a, c in alike.items() if c.id not in named}
+        if known:
+            handled = {a: c for a, c in alike.items() if a in context.state.generations}
+            _tell_fitting(handled, left, context, made)
+            _ask({a: c for a, c in alike.items() if a not in handled}, left, made)
+        else:
+            _match(alike, left, context, made)
+
+
+def _is_explained(kind: str, identity: str, one: Unmanaged, tracked: TrackedObject, context: PlanContext) -> bool:
+    """Whether state knows it: it is bound, was let go, or a creation of unknown outcome on its VM may have made it."""
+    if one.marker is not None and _is_handled(f"{kind}/{one.marker.name}", one.marker, context):
+        return True
+    begun = (i.detail for i in context.state.pending if i.creates and i.detail.get("vm") == tracked.parent_id)
+    before = [known for detail in begun if isinstance(known := detail.get("known"), list)]
+    return identity in {b.id for b in context.state.bindings.values()} or any(identity not in b for b in before)
+
+
+def _tell_fitting(
+    waiting: Mapping[str, TrackedObject], there: Mapping[str, Unmanaged], context: PlanContext, made: RecoveredState
+) -> None:
+    for address, tracked in waiting.items():
+        fitting = sorted(i for i, one in there.items() if _fits(tracked, one, context))
+        if fitting and tracked.resource is not None:
+            made.problems.add(
+                tracked.resource.problem(
+                    "fitting-stray",
+                    "",
+                    f"{fitting[0]} of {parent_address(tracked.resource)}, which no state knows, fits {address}",
+                    detail="A new one is made beside it.",
+                    remedy=f"To take it instead: `dbc-iac import {address} {fitting[0]}`.",
+                    severity=Severity.WARNING,
+                )
+            )
+
+
+def _match(
+    waiting: Mapping[str, TrackedObject], there: Mapping[str, Unmanaged], context: PlanContext, made: RecoveredState
+) -> None:
+    """One document and one object that fit each other and nothing else are taken for each other."""
+    fits = {a: {i for i, one in there.items() if _fits(c, one, context)} for a, c in waiting.items()}
+    sure = {a: min(i) for a, i in fits.items() if len(i) == 1 and sum(i == other for other in fits.values()) == 1}
+    for address, identity in sure.items():
+        made.tracked_objects[address] = replace(waiting[address], id=identity)
+    left = {i: one for i, one in there.items() if i not in sure.values()}
+    _ask({a: c for a, c in waiting.items() if a not in sure}, left, made)
+
+
+def _ask(waiting: Mapping[str, TrackedObject], left: Mapping[str, Unmanaged], made: RecoveredState) -> None:
+    """Refuse to make what may be one of these already. Its size tells nothing: the document may have been edited."""
+    told = [f"{i} (made as {one.marker.name})" if one.marker else i for i, one in sorted(left.items())]
+    for address in sorted(waiting) if left else ():
+        resource = waiting[address].resource
+        assert resource is not None  # noqa: S101 - only documents wait
+        made.problems.add(
+            resource.problem(
+                "may-exist",
+                "",
+                f"{address} may exist already",
+                detail=f"{parent_address(resource)} has {', '.join(told)}, which no state knows: state was lost, or "
+                "somebody added it by hand.",
+                remedy=f"Say which with `dbc-iac state rebuild --map {address}={min(left)}`, or that it is none of "
+                f"them with `dbc-iac state rebuild --new {address}`.",
+                exit_code=ExitCode.REFUSED,
+            )
+        )
+
+
+def _fits(tracked: TrackedObject, one: Unmanaged, context: PlanContext) -> bool:
+    assert tracked.resource is not None  # noqa: S101 - only documents wait
+    desired = kind_of(tracked.kind).desired(tracked.resource, context.inventory)
+    return all(desired.get(path) == value for path, value in one.values.items())

@@ -1,0 +1,133 @@
+"""The objects that a plan looks at: every resource of the manifests, and what is bound or begun without one. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from dbc_iac.kinds import Resource, kind_of
+from dbc_iac.kinds.framework.route import Route
+from dbc_iac.kinds.framework.spec import Spec
+from dbc_iac.plan.context import PlanContext
+from dbc_iac.plan.observe.pending_operations import deposed_address, mark_uncertain, matches_spec, pending_creation
+from dbc_iac.state.document import Binding, PendingOperation, State
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedObject:
+    """One object that is looked at: a resource with or without a binding, or a binding without a resource.
+
+    `reach` leads to the machine that its document names, `place` to the one on which it is now.
+    """
+
+    address: str
+    kind: str
+    resource: Resource[Spec] | None
+    binding: Binding | None
+    intent: PendingOperation | None
+    route: Route
+    id: str
+    generation: int
+    place: Route
+    parent_id: str = ""
+    begun: Binding | None = None
+    """What a creation without a certain answer may have made, where there is no binding."""
+
+
+def find_tracked_objects(context: PlanContext) -> dict[str, TrackedObject]:
+    """The objects to look at, by address: those of the manifests first."""
+    state, found = context.state, dict[str, TrackedObject]()
+    intents = {i.address: i for i in state.open if i.id or i.detail}
+    for address, resource in context.inventory.resources.items():
+        if not kind_of(resource.kind).read_only:
+            found[address] = tracked_object(resource, context, intents.get(address))
+    for address, binding in state.bindings.items():
+        if address not in found:
+            route = Route.from_json(binding.where)
+            found[address] = TrackedObject(
+                address, binding.kind, None, binding, intents.get(address), route, binding.id, binding.generation, route
+            )
+    made = {a: with_parent(c, context, found) for a, c in found.items()}
+    for tracked in _deposed(state, made):
+        made.setdefault(tracked.address, tracked)
+    return made
+
+
+def tracked_object(
+    resource: Resource[Spec], context: PlanContext, intent: PendingOperation | None = None
+) -> TrackedObject:
+    """The object of a document, as far as documents and state tell. `intent`: what is pending at its address."""
+    inventory, state, kind = context.inventory, context.state, kind_of(resource.kind)
+    address, route = resource.address, kind.route(resource, inventory)
+    binding = state.bindings.get(address)
+    if binding is not None:
+        binding = mark_uncertain(binding, state.open)
+    parent = state.bindings.get(parent_address(resource))
+    if intent is not None and not matches_spec(intent, resource, inventory, route, parent.id if parent else ""):
+        intent = None
+    generation = binding.generation if binding else state.generations.get(address, 0) + 1
+    bound = binding is not None and not getattr(resource.spec, "external", False)  # that names what it looks at
+    identity = binding.id if binding and bound else kind.identity(resource, inventory, generation)
+    if binding is None and intent is not None:
+        generation, identity = intent.generation, intent.id
+    begun = pending_creation(intent, state) if intent is not None and binding is None else None
+    place = _place(resource, route, binding)
+    return TrackedObject(
+        address, resource.kind, resource, binding, intent, route, identity, generation, place, begun=begun
+    )
+
+
+def _deposed(state: State, found: Mapping[str, TrackedObject]) -> Iterator[TrackedObject]:
+    """What was begun, and nothing asks for any more."""
+    known = {(c.kind, c.id, c.parent_id or c.place.target) for c in found.values() if c.id}
+    taken_up = {c.intent.number for c in found.values() if c.begun is not None and c.intent is not None}
+    for intent in state.pending:
+        begun = pending_creation(intent, state)
+        if begun is None or intent.number in taken_up or (intent.late and not kind_of(begun.kind).host):
+            continue  # only the id of a host is never used again: another may have made what has this name by now
+        route = Route.from_json(begun.where)
+        vm = str(intent.detail.get("vm") or "") if kind_of(begun.kind).parent else ""
+        if (begun.kind, begun.id, vm or route.target) not in known:
+            yield TrackedObject(
+                deposed_address(intent),
+                begun.kind,
+                None,
+                None,
+                intent,
+                route,
+                begun.id,
+                begun.generation,
+                route,
+                vm,
+                begun,
+            )
+
+
+def _place(resource: Resource[Spec], route: Route, binding: Binding | None) -> Route:
+    """Where an object is: on the machine on which it was made, whatever its document says by now."""
+    if binding is None or not binding.where or kind_of(resource.kind).location_independent:
+        return route
+    return route if binding.where.get("target") == route.target else Route.from_json(binding.where)
+
+
+def with_parent(tracked: TrackedObject, context: PlanContext, found: Mapping[str, TrackedObject]) -> TrackedObject:
+    """The id of the VM that an object lives on now: that of its binding's holder, else of its document's."""
+    address = tracked.binding.parent if tracked.binding else ""
+    if not address and tracked.resource is not None:
+        address = parent_address(tracked.resource)
+    parent = found.get(address)
+    if parent is None:
+        return tracked
+    if tracked.binding is None:
+        return replace(tracked, parent_id=parent.id)
+    route = parent.route if tracked.resource is None else tracked.route
+    return replace(tracked, route=route, place=parent.place, parent_id=parent.id)
+
+
+def parent_address(resource: Resource[Spec]) -> str:
+    """The address of the VM that a resource lives and dies with, empty where there is none."""
+    kind = kind_of(resource.kind)
+    field_ = next((f for f in kind.fields if f.path == kind.parent and f.reference), None)
+    if field_ is None or field_.reference is None:
+        return ""
+    return f"{field_.reference.kind}/{field_.read(resource.spec)}"

@@ -1,0 +1,1 @@
+"""Comparison of a plan with an earlier one or with drifted infrastructure."""

@@ -1,0 +1,161 @@
+"""Drift: where the world moved and the manifests did not. Read-only: nothing here can make a plan that is applied.
+
+Told apart from what the manifests ask for; many VMs of one machine that stopped or went together are one event, for one
+cause is likelier than thirty. What no apply can take back is drift all the same: a plan refuses it, or leaves it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
+from dbc_iac.json import Json
+from dbc_iac.kinds import kind_of
+from dbc_iac.kinds.framework.cached_reader import CachedReader
+from dbc_iac.plan.context import PlanContext, PlanOptions
+from dbc_iac.plan.decide.changes import ChangeSet, unreadable
+from dbc_iac.plan.decide.deletions import GONE
+from dbc_iac.plan.model import Action, Change, FieldChange
+from dbc_iac.plan.observe.refresh import refresh
+from dbc_iac.plan.planner import decide_until_stable, with_resolved
+
+TOGETHER = 3
+"""VMs of one machine that stopped or went alike from which on that is told as one event."""
+
+_STOPPED = (
+    "are powered off: likely one event. The node itself destroys all running domains when it finds one that it does not"
+    " know; a reboot of the host does the same."
+)
+_WENT = (
+    "do not exist any more: likely one event. A node deletes what belongs to an order some days after that has ended;"
+    " or somebody who knows their ids deleted them."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """One resource that is not as it was applied. `vanished`: it is not there any more.
+
+    `stays` are those of `fields` that no apply takes back. `holder` is the VM it lives and dies with, if any.
+    """
+
+    address: str
+    node: str
+    vanished: bool
+    fields: tuple[FieldChange, ...]
+    reasons: tuple[str, ...] = ()
+    stays: tuple[FieldChange, ...] = ()
+    parent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What happened to several resources at once, in words, and to which."""
+
+    text: str
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DriftReport:
+    """All that drifted, what happened to many at once, how much the manifests ask for besides, and what was unread."""
+
+    drifts: tuple[Drift, ...]
+    events: tuple[Event, ...]
+    pending: tuple[str, ...]
+    unknown: Mapping[str, str]
+    diagnostics: tuple[Diagnostic, ...]
+
+    @property
+    def exit_code(self) -> ExitCode:
+        if self.drifts:
+            return ExitCode.CHANGES_PENDING
+        if any(d.exit_code is ExitCode.AUTHORISATION for d in self.diagnostics):
+            return ExitCode.AUTHORISATION
+        return ExitCode.ERROR if self.unknown else ExitCode.OK
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "drifts": [
+                {
+                    "address": d.address,
+                    "node": d.node,
+                    "vanished": d.vanished,
+                    "fields": [
+                        {
+                            "path": f.path,
+                            "applied": f.after,
+                            "observed": f.before,
+                            "secret": f.secret,
+                            "stays": f in d.stays,
+                        }
+                        for f in d.fields
+                    ],
+                }
+                for d in self.drifts
+            ],
+            "events": [{"text": e.text, "addresses": list(e.addresses)} for e in self.events],
+            "pending": list(self.pending),
+            "unknown": dict(self.unknown),
+        }
+
+
+async def find_drift(context: PlanContext) -> DriftReport:
+    """Look at everything that is bound. Raises DiagnosticError where the manifests themselves are wrong."""
+    context = with_resolved(context)
+    refreshed = await refresh(context, CachedReader(context.connect))
+    _, change_set = decide_until_stable(context, refreshed, PlanOptions())
+    drifts = tuple(d for c in change_set.changes.values() if (d := _drift(c, change_set)) is not None)
+    unknown = [c for c in change_set.changes.values() if c.action is Action.UNKNOWN]
+    return DriftReport(
+        drifts,
+        tuple(_events(drifts)),
+        tuple(sorted(_pending(change_set, drifts))),
+        {c.address: "; ".join(c.reasons) for c in unknown},
+        tuple(dict.fromkeys(unreadable(c) for c in unknown)),
+    )
+
+
+def _drift(change: Change, change_set: ChangeSet) -> Drift | None:
+    vanished = (change.action is Action.CREATE and bool(change.old_id)) or (
+        change.action is Action.FORGET and GONE in change.reasons
+    )
+    stays = tuple(f for f in change_set.stays.get(change.address, ()) if f.drift)
+    apart = (*stays, *change_set.ignored.get(change.address, ()))
+    moved = () if vanished else (*(f for f in change.fields if f.drift and f not in apart), *stays)
+    if not moved and not vanished:
+        return None
+    return Drift(change.address, change.node, vanished, moved, change.reasons, stays, change.parent)
+
+
+def _pending(change_set: ChangeSet, drifts: Iterable[Drift]) -> Iterable[str]:
+    """What the manifests ask for: whatever is to be done that is not drift alone, and what cannot be done."""
+    vanished = {d.address: d.vanished for d in drifts}  # what is to come again is all drift: its fields are not new
+    refused = {p.address for p in change_set.problems if p.severity is Severity.ERROR}
+    for change in change_set.changes.values():
+        asked = change.pending and any(not f.drift for f in change.fields)
+        if change.address not in vanished:
+            asked = change.pending or change.address in refused
+        if asked and not vanished.get(change.address):
+            yield change.address
+
+
+def _events(drifts: tuple[Drift, ...]) -> Iterable[Event]:
+    """What happened to many VMs of one machine alike, with what lives on them."""
+    stopped = [d for d in drifts if any(f.path == "power" and f.before == "off" for f in d.fields)]
+    gone = [d for d in drifts if d.vanished and kind_of(d.address.partition("/")[0]).host]
+    yield from _together(stopped, _STOPPED)
+    for event in _together(gone, _WENT):
+        taken = (d.address for d in drifts if d.vanished and d.parent in event.addresses)
+        yield Event(event.text, tuple(sorted((*event.addresses, *taken))))
+
+
+def _together(drifts: Iterable[Drift], what: str) -> Iterable[Event]:
+    by_node: defaultdict[str, list[str]] = defaultdict(list)
+    for drift in drifts:
+        by_node[drift.node].append(drift.address)
+    for node, addresses in sorted(by_node.items()):
+        if len(addresses) >= TOGETHER:
+            yield Event(f"{len(addresses)} VMs of {node} {what}", tuple(sorted(addresses)))

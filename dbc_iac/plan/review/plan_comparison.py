@@ -1,0 +1,158 @@
+"""A plan that somebody reviewed, and the one that is made now: are they the same? Pure.
+
+What is volatile may differ: the state's serial, when things were read, what was read of fields that do not change.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from deepdiff import DeepDiff
+from deepdiff.path import parse_path
+
+from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
+from dbc_iac.plan.decide.changes import POWERED_OFF_REASON
+from dbc_iac.plan.model import Action, Change, Plan, canonical_digest, encoded
+from dbc_iac.state.document import DEPOSED_SEPARATOR
+
+_CONTINUES = {
+    Action.CREATE: {Action.CREATE, Action.ADOPT, Action.UPDATE},
+    Action.UPDATE: {Action.UPDATE},
+    Action.REPLACE: {Action.REPLACE, Action.CREATE, Action.ADOPT, Action.UPDATE, Action.DELETE, Action.FORGET},
+    Action.DELETE: {Action.DELETE, Action.FORGET},
+    Action.ADOPT: {Action.ADOPT},
+    Action.FORGET: {Action.FORGET},
+}
+"""What may be left of a reviewed action when an apply of it was ended."""
+_MAKES = {Action.CREATE, Action.ADOPT, Action.REPLACE}
+"""Actions that send every field, also those that do not differ."""
+_SENDS = {Action.CREATE, Action.ADOPT, Action.UPDATE, Action.REPLACE}
+
+
+def first_difference(reviewed: Plan, now: Plan) -> Diagnostic | None:
+    """The first difference in addresses, actions, fields and goals; None where there is none."""
+    found = DeepDiff(_essence(reviewed), _essence(now), view="tree")
+    places = sorted((n.path() or "", kind, n.t1, n.t2) for kind, nodes in found.items() for n in nodes)
+    if not places:
+        return None
+    path, _, before, after = min(places, key=lambda p: p[0])
+    keys = [str(key) for key in parse_path(path)]  # type: ignore[no-untyped-call]
+    return _refusal(f"{': '.join(keys)}: reviewed was {_text(before)}, it is {_text(after)} now")
+
+
+def check_is_remainder(reviewed: Plan, now: Plan) -> Diagnostic | None:
+    """The first change that is more than what an ended apply of the reviewed plan left to do, if there is one."""
+    if part := route_changed(reviewed, now.ways):
+        return _refusal(part)
+    for address, hook in reviewed.hooks.items():
+        if not _same(now.hooks.get(address, hook), hook):
+            return _refusal(
+                f"beforeOffline of {address}: reviewed was {_text(hook)}, it is {_text(now.hooks[address])}"
+            )
+    intended = {c.address: c for c in reviewed.pending}
+    for change in now.pending:
+        origin = intended.get(change.address.partition(DEPOSED_SEPARATOR)[0])
+        if origin is None and _is_only_started(change, reviewed):
+            continue
+        if origin is None:
+            return _refusal(f"{change.address} is to be changed ({change.action.value}), and was not")
+        if DEPOSED_SEPARATOR in change.address:
+            continue
+        if change.action not in _CONTINUES[origin.action]:
+            return _refusal(f"{change.address}: reviewed was {origin.action.value}, it is {change.action.value} now")
+        if change.action in _SENDS and (more := next(_more(origin, change, intended), "")):
+            return _refusal(f"{change.address}: {more}")
+    return None
+
+
+def route_changed(reviewed: Plan, ways: Mapping[str, str]) -> str:
+    """To whom, or as whom, things are sent now that was not so when a plan was made; empty where all is as it was."""
+    changed = [name for name in sorted(reviewed.ways.keys() | ways.keys()) if reviewed.ways.get(name) != ways.get(name)]
+    return f"{', '.join(changed)}: the project file says something else now" if changed else ""
+
+
+def _is_only_started(change: Change, reviewed: Plan) -> bool:
+    """Whether a machine is started again that the plan's own window powered off, and nothing else is done to it."""
+    ours = change.address in reviewed.powered_off and POWERED_OFF_REASON in change.reasons
+    return ours and change.action is Action.UPDATE and all((f.path, f.after) == ("power", "on") for f in change.fields)
+
+
+def _more(origin: Change, now: Change, intended: Mapping[str, Change]) -> Iterator[str]:
+    """What is sent that is something else than what was reviewed; starting what we powered off is always meant."""
+    if not (_same(now.route, origin.route) or _same(now.route, origin.old_route)):
+        yield f"reach: reviewed was {dict(origin.route)}, it is {dict(now.route)} now"
+    for path in sorted(origin.secrets.keys() | now.secrets.keys()):
+        reference, other = origin.secrets.get(path), now.secrets.get(path)
+        if not _same(reference, other):
+            yield f"{path}: reviewed was {reference or 'nothing'}, it is {other or 'nothing'} now"
+    for path, after in _sent(now, origin):
+        before = origin.desired.get(path)
+        # A port that was chosen is chosen again for a new object, and what was to be known later is known by now.
+        again = now.action in _MAKES and path in origin.auto and path in now.auto
+        if not (again or str(before) in intended or _same(before, after)):
+            yield f"{path}: reviewed was {_text(before)}, it is {_text(after)} now"
+
+
+def _sent(now: Change, origin: Change) -> Iterator[tuple[str, Any]]:
+    """The plain fields that a change sends: all of a new object, and what differs of one that stays."""
+    if now.action in _MAKES:
+        yield from ((path, now.desired.get(path)) for path in sorted(origin.desired.keys() | now.desired.keys()))
+        return
+    for field in now.fields:
+        ours = field.secret or field.path.startswith("lifecycle.") or (field.path, field.after) == ("power", "on")
+        if not ours:
+            yield field.path, field.after
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two values are one, however they were read: a plan of a file has lists where others have tuples."""
+    return canonical_digest(encoded(one)) == canonical_digest(encoded(other))
+
+
+def _essence(plan: Plan) -> dict[str, Any]:
+    """What a reviewer has looked at."""
+    goals: dict[str, list[str]] = {}
+    for step in plan.steps:
+        for goal in step.goals:
+            goals.setdefault(goal.address, []).append(f"{goal.text} ({goal.needs})")
+    return {
+        "stack": plan.stack,
+        "environment": plan.environment,
+        **plan.ways,
+        **{c.address: _change(c, sorted(goals.get(c.address, ()))) for c in plan.changes if c.pending},
+        **{f"beforeOffline of {address}": hook for address, hook in plan.hooks.items()},
+    }
+
+
+def _change(change: Change, goals: Iterable[str]) -> dict[str, Any]:
+    return {
+        "action": change.action.value,
+        "fields": {f.path: {"before": f.before, "after": f.after, "how": f.behaviour} for f in change.fields},
+        "secrets": dict(change.secrets),
+        "made with": encoded(change.desired) if change.action in _MAKES else {},
+        "losses": list(change.losses),
+        "reach": dict(change.route),
+        "goals": list(goals),
+    }
+
+
+def _text(value: Any) -> str:
+    """A side of a difference, short: an action stands for a whole change, and what is not there for nothing."""
+    if isinstance(value, dict) and "command" in value:
+        return shlex.join(value["command"])
+    if isinstance(value, dict):
+        return str(value.get("action") or value.get("after") or "there")
+    return "nothing" if value is None or type(value).__name__ == "NotPresent" else str(value)
+
+
+def _refusal(summary: str) -> Diagnostic:
+    return Diagnostic(
+        "not-as-reviewed",
+        Severity.ERROR,
+        f"this is not the plan that was reviewed. {summary}",
+        "Nothing was changed.",
+        "Plan and review anew.",
+        exit_code=ExitCode.REFUSED,
+    )

@@ -1,0 +1,87 @@
+"""Whether a plan made earlier still fits: same state, and nothing that it is about has moved. Reads only."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.kinds import Observation, kind_of
+from dbc_iac.kinds.framework.cached_reader import CachedReader
+from dbc_iac.kinds.framework.kind import Lookup
+from dbc_iac.kinds.framework.route import Route
+from dbc_iac.plan.context import PlanContext
+from dbc_iac.plan.decide.deletions import GONE
+from dbc_iac.plan.model import Action, Change, Plan
+from dbc_iac.plan.review.plan_comparison import route_changed
+from dbc_iac.state.document import Binding, State
+
+
+async def check_staleness(plan: Plan, context: PlanContext) -> None:
+    """Raises DiagnosticError that names everything that moved since the plan was made."""
+    state = context.state
+    if problem := _of_another(plan, state) or route_changed(plan, context.ways):
+        raise DiagnosticError(_stale(None, problem))
+    reader = CachedReader(context.connect)
+    pending = [c for c in plan.pending if c.action is not Action.CREATE]
+    seen = await asyncio.gather(*(_look(c, context, reader) for c in pending))
+    problems = [p for c, o in zip(pending, seen, strict=True) for p in _moved(c, o)]
+    if problems:
+        raise DiagnosticError(*problems)
+
+
+def _of_another(plan: Plan, state: State) -> str:
+    """Which other state than this one a plan was made from; empty where it is this one."""
+    for name, theirs, ours in (("project", plan.project, state.project), ("stack", plan.stack, state.stack)):
+        if theirs != ours:
+            return f"the plan is for the {name} {theirs}, and this is {ours}"
+    if plan.lineage != state.lineage:
+        return (
+            f"the plan was made from another state (lineage {plan.lineage or 'none'}) than this one ({state.lineage})"
+        )
+    if plan.serial != state.serial:
+        return f"the state has moved on: the plan was made from serial {plan.serial}, it is {state.serial} now"
+    return ""
+
+
+async def _look(change: Change, context: PlanContext, reader: CachedReader) -> Observation:
+    identity = change.old_id or change.id
+    route = Route.from_json(change.old_route or change.route)
+    resource, kind = context.inventory.resources.get(change.address), kind_of(change.kind)
+    binding = context.state.bindings.get(change.address)
+    if binding is None and resource is None:  # left by an ended run
+        binding = Binding(
+            address=change.address, kind=change.kind, id=identity, generation=change.generation,
+            where=route.to_json(), applied=dict(change.applied),
+        )  # fmt: skip
+    key = "" if resource is None else kind.natural_key(resource, context.inventory)
+    parent = context.state.bindings.get(change.old_parent or change.parent)
+    parent_id = parent.id if parent else change.parent_id
+    lookup = Lookup(change.address, route, identity, change.generation, binding, key, parent_id)
+    return await kind.observe(lookup, reader)
+
+
+def _moved(change: Change, seen: Observation) -> Iterator[Diagnostic]:
+    if change.action is Action.FORGET and GONE not in change.reasons:
+        return  # it is let go wherever it is, and nothing is called
+    if seen.present is None:
+        yield _stale(change, f"{change.address} cannot be read now: {seen.reason}")
+    elif bool(seen.present) != (change.action is not Action.FORGET):
+        now = "exists again" if seen.present else "does not exist any more"
+        yield _stale(change, f"{change.address} {now}")
+    else:
+        for path, value in seen.values.items():
+            if path in change.observed and change.observed[path] != value:
+                yield _stale(change, f"{change.address}: {path} was {change.observed[path]}, and is {value} now")
+
+
+def _stale(change: Change | None, summary: str) -> Diagnostic:
+    return Diagnostic(
+        "plan-stale",
+        Severity.ERROR,
+        summary,
+        "A plan is applied exactly as it was made, or not at all.",
+        "Plan again.",
+        address=change.address if change else None,
+        exit_code=ExitCode.REFUSED,
+    )

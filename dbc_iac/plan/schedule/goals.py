@@ -1,0 +1,87 @@
+"""From a frozen change to the goals that bring it about. Pure: the same change always gives the same goals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dbc_iac.kinds import kind_of
+from dbc_iac.kinds.framework.goal import Goal, Needs
+from dbc_iac.kinds.framework.kind import GoalInput
+from dbc_iac.kinds.framework.route import Route
+from dbc_iac.plan.model import Action, Change, GoalSummary
+
+
+def goal_input(change: Change) -> GoalInput:
+    """What a kind needs to make goals."""
+    route = Route.from_json(change.route)
+    return GoalInput(
+        address=change.address,
+        route=route,
+        id=change.id,
+        old_id=change.old_id,
+        generation=change.generation,
+        parent_id=change.parent_id,
+        old_parent_id=change.old_parent_id or change.parent_id,
+        desired=change.desired,
+        applied=change.applied,
+        observed={**change.resolved, **change.observed},
+        changed=tuple(f.path for f in change.fields),
+        secrets=change.secrets,
+        old_route=Route.from_json(change.old_route) if change.old_route else None,
+        marker=change.marker,
+        known=frozenset(change.known),
+        timeout_seconds=change.timeout_seconds or None,
+        users=change.users,
+    )
+
+
+def keeps_identity(change: Change) -> bool:
+    """Whether what comes has the identity of what goes: the same name, at the same place where that matters."""
+    place, before = change.route.get("target"), change.old_route.get("target")
+    there = kind_of(change.kind).location_independent or before in {None, place}
+    return bool(change.id) and change.id == change.old_id and there
+
+
+@dataclass(frozen=True, slots=True)
+class Goals:
+    """The goals of one change, by when they are pursued.
+
+    `before` stand in the change's own step, `offline` in its VM's window, `after` once the VM runs again; `removal` are
+    those that take the old object away.
+    """
+
+    before: tuple[Goal, ...] = ()
+    offline: tuple[Goal, ...] = ()
+    after: tuple[Goal, ...] = ()
+    removal: tuple[Goal, ...] = ()
+
+
+def goals_of(change: Change, *, holder_goes: bool = False) -> Goals:
+    """The goals of a change. With `holder_goes` the VM takes its old disks along, and no call is made for them."""
+    kind, task = kind_of(change.kind), goal_input(change)
+    making: list[Goal] = []
+    removal: list[Goal] = []
+    match change.action:
+        case Action.CREATE:
+            making = list(kind.create(task))
+        case Action.ADOPT:
+            making = list(kind.adopt(task))
+        case Action.UPDATE:
+            making = list(kind.update(task))
+        case Action.REPLACE:
+            making, removal = list(kind.create(task)), [] if holder_goes else list(kind.delete(task))
+        case Action.DELETE:
+            removal = [] if holder_goes else list(kind.delete(task))
+        case _:
+            pass
+    offline = [g for g in making if g.needs is Needs.OFF]
+    runs_later = change.action is Action.ADOPT and change.observed.get("power", "on") != "on"
+    bound = change.action is Action.UPDATE or runs_later
+    running = [g for g in making if g.late or (g.needs is Needs.RUNNING and bound)]
+    before = [g for g in making if g not in offline and g not in running]
+    return Goals(tuple(before), tuple(offline), tuple(running), tuple(removal))
+
+
+def line(goal: Goal) -> GoalSummary:
+    """A goal as a plan shows it."""
+    return GoalSummary(goal.address, goal.name, goal.text, goal.call_class.value, goal.needs.value)

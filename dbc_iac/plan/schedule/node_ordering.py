@@ -1,0 +1,103 @@
+"""The order of steps on one machine: what ends its process, what is off because of us, what gives up, what takes. Pure.
+
+Most of it is no need: the one comes first, whatever becomes of it (`Draft.behind`), unless it has to come after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from dbc_iac.json import Json
+from dbc_iac.kinds import kind_of
+from dbc_iac.kinds.framework.kind import Capacity
+from dbc_iac.plan.model import Action, Change, StepKind
+from dbc_iac.plan.schedule.step_builder import StepBuilder, removal_key, window_key
+
+
+def order_nodes(changes: Mapping[str, Change], builders: dict[str, StepBuilder]) -> None:
+    """Add to what the steps wait for."""
+    _order_process_ends(changes, builders)
+    _order_moves(changes, builders)
+    _order_starts(changes, builders)
+    _order_capacity(changes, builders)
+
+
+def _order_process_ends(changes: Mapping[str, Change], builders: dict[str, StepBuilder]) -> None:
+    """What ends the node's process waits for everything on that machine but what needs it."""
+    for ending in [d for d in builders.values() if any(g.ends_process for g in d.goals)]:
+        needing, machine = following(ending.key, builders), _target(changes[ending.address])
+        there = {key for key, builder in builders.items() if _target(changes[builder.address]) == machine}
+        ending.after |= there - needing
+
+
+def _order_moves(changes: Mapping[str, Change], builders: dict[str, StepBuilder]) -> None:
+    """What comes anew on another VM is made there before the old one goes, unless two VMs swap."""
+    for change in changes.values():
+        made, left = window_key(change.parent), window_key(change.old_parent)
+        if (
+            change.old_parent
+            and made != left
+            and {made, left} <= set(builders)
+            and made not in following(left, builders)
+        ):
+            builders[left].behind.add(made)
+
+
+def _order_starts(changes: Mapping[str, Change], builders: dict[str, StepBuilder]) -> None:
+    """What is to run again is started before anything new comes: the node lends the cards of a VM that is off."""
+    starts = {
+        key for key, builder in builders.items()
+        if any(g.powers == "on" for g in builder.goals) and changes[builder.address].observed.get("power") == "off"
+    }  # fmt: skip
+    for key, builder in builders.items():
+        change = changes[builder.address]
+        if not any(g.creates and g.address == builder.address for g in builder.goals):
+            continue
+        there = {s for s in starts if _target(changes[builders[s].address]) == _target(change)}
+        builder.behind |= there - following(key, builders) if kind_of(change.kind).host else set()
+
+
+def _order_capacity(changes: Mapping[str, Change], builders: dict[str, StepBuilder]) -> None:
+    """What gives up GPUs, ports or a public address comes before what takes them."""
+    given: dict[Json, dict[str, Capacity]] = {}
+    taken: dict[Json, dict[str, Capacity]] = {}
+    for key, builder in builders.items():
+        change = changes[builder.address]
+        gives, takes = _passes(key, builder, change) if kind_of(change.kind).host else (None, None)
+        for passes, there in ((gives, given), (takes, taken)):
+            if passes is not None:
+                there.setdefault(_target(change), {})[key] = passes
+    for target, takers in taken.items():
+        for taker, needs in takers.items() if target in given else ():
+            fitting = {k for k, has in given[target].items() if (needs.gpus and has.gpus) or needs.clashes(has)}
+            builders[taker].behind |= fitting - following(taker, builders)
+
+
+def _passes(key: str, builder: StepBuilder, change: Change) -> tuple[Capacity | None, Capacity | None]:
+    """What a step of a host gives up of its machine, and what it takes."""
+    kind = kind_of(change.kind)
+    before, after = kind.capacity({**change.applied, **change.observed}), kind.capacity(change.desired)
+    if key == removal_key(builder.address):
+        return before, None
+    if change.action is Action.CREATE:
+        return None, after
+    if change.action is not Action.UPDATE:
+        return None, None
+    more = after.gpus - before.gpus if builder.kind is StepKind.WINDOW else 0
+    gives, takes = before.less(after), after.less(before)
+    if any(g.powers == "on" for g in builder.goals):  # a start takes all that it has
+        takes = replace(takes, ports=after.ports, start_ports=after.start_ports)
+    return replace(gives, gpus=max(0, -more)), replace(takes, gpus=max(0, more))
+
+
+def _target(change: Change) -> Json:
+    return (change.route or change.old_route).get("target")
+
+
+def following(key: str, builders: Mapping[str, StepBuilder]) -> set[str]:
+    """A step, and every step that comes after it, however indirectly."""
+    found = {key}
+    while more := {k for k, d in builders.items() if k not in found and d.first & found}:
+        found |= more
+    return found

@@ -1,0 +1,54 @@
+"""A step that is being put together: its goals, what it waits for, and the keys that steps are known by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from dbc_iac.kinds.framework.goal import POWERED_OFF_BY_APPLY, Goal
+from dbc_iac.plan.model import Step, StepKind
+from dbc_iac.plan.schedule.goals import line
+
+OFF_ON_SECONDS = 30
+"""Expected length of powering a VM off and on, and of one job in between (s). Only for people."""
+JOB_SECONDS = 15
+
+
+@dataclass(slots=True)
+class StepBuilder:
+    """A step that is being put together, with the goals themselves. `after` are the steps that it needs done; `behind`
+    those that come first, whatever becomes of them."""
+
+    key: str
+    kind: StepKind
+    address: str
+    goals: list[Goal] = field(default_factory=list)
+    after: set[str] = field(default_factory=set)
+    behind: set[str] = field(default_factory=set)
+    node: str = ""
+    power: str = ""
+
+    @property
+    def first(self) -> set[str]:
+        """The steps that it waits for."""
+        return self.after | self.behind
+
+    @property
+    def powers_off(self) -> bool:
+        """Whether a machine that runs is powered off on the way."""
+        return self.kind is StepKind.WINDOW or any(g.fields.get("power") == POWERED_OFF_BY_APPLY for g in self.goals)
+
+    def step(self) -> Step:
+        off = self.kind is StepKind.WINDOW
+        seconds = OFF_ON_SECONDS + JOB_SECONDS * len(self.goals) if off and self.power == "on" else 0
+        return Step(
+            self.key, self.kind, self.address, tuple(line(g) for g in self.goals), tuple(sorted(self.first)),
+            self.node, seconds, self.power,
+        )  # fmt: skip
+
+
+def removal_key(address: str) -> str:
+    return f"{address}#old"
+
+
+def window_key(address: str) -> str:
+    return f"{address}#window"

@@ -1,0 +1,202 @@
+"""From changes to steps: one per change, one offline window per VM, and the order between them. Pure.
+
+The engine builds windows from what goals need, and from nothing else: a goal that needs its VM off goes into that VM's
+window, whichever resource it belongs to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from dbc_iac.kinds import kind_of
+from dbc_iac.kinds.framework.goal import POWERED_OFF_BY_APPLY, Goal, Needs
+from dbc_iac.plan.check.references import topological_order
+from dbc_iac.plan.model import Action, Change, StepKind
+from dbc_iac.plan.schedule.goals import Goals, goal_input, goals_of, keeps_identity
+from dbc_iac.plan.schedule.node_ordering import order_nodes
+from dbc_iac.plan.schedule.step_builder import StepBuilder, removal_key, window_key
+from dbc_iac.state.document import DEPOSED_SEPARATOR
+
+_GOING = frozenset({Action.DELETE, Action.REPLACE, Action.FORGET})
+
+
+def compile_steps(changes: Mapping[str, Change]) -> dict[str, StepBuilder]:
+    """All steps by key, in an order that respects their dependencies."""
+    builders: dict[str, StepBuilder] = {}
+    pending = {a: c for a, c in changes.items() if c.pending}
+    goals = {a: goals_of(c, holder_goes=_parent_goes(c, changes)) for a, c in pending.items()}
+    for address, change in pending.items():
+        _draft_change(change, goals[address], builders)
+    for address, change in pending.items():
+        _draft_windows(change, goals[address], changes, builders)
+    for address, change in pending.items():
+        _draft_after(change, goals[address], builders)
+    for change in pending.values():
+        _order_creation(change, changes, builders)
+        _order_removal(change, changes, builders)
+        _order_users(change, changes, builders)
+    for builder in builders.values():
+        builder.after = {k for k in builder.after if k in builders and k != builder.key}
+    order_nodes(changes, builders)
+    keys = topological_order({k: tuple(sorted(d.first)) for k, d in builders.items()})
+    return {k: builders[k] for k in keys}
+
+
+def _parent_goes(change: Change, changes: Mapping[str, Change]) -> bool:
+    parent = changes.get(change.old_parent or change.parent)
+    if parent is None:
+        return False
+    return parent.action in _GOING or (parent.action is Action.CREATE and bool(parent.old_id))
+
+
+def _draft_change(change: Change, goals: Goals, builders: dict[str, StepBuilder]) -> None:
+    """The change's own step, and one for what goes. With parking both are one: off, create, delete."""
+    parking = change.action is Action.REPLACE and kind_of(change.kind).replace_in_place_last and not change.delete_first
+    own = StepBuilder(change.address, StepKind.CHANGE, change.address, list(goals.before), node=change.node)
+    if parking:
+        own.goals = [*_parked(change), *own.goals, *goals.removal]
+    if change.action not in {Action.DELETE, Action.FORGET}:
+        builders[own.key] = own
+    if change.action in {Action.DELETE, Action.FORGET} or (change.action is Action.REPLACE and not parking):
+        removal = [g for g in goals.removal if g.needs is not Needs.OFF]
+        key = removal_key(change.address)
+        builders[key] = StepBuilder(key, StepKind.CHANGE, change.address, removal, node=change.node)
+
+
+def _parked(change: Change) -> list[Goal]:
+    """The old machine is powered off first: the new one takes its GPUs and ports."""
+    task = goal_input(change)
+    off = kind_of(change.kind).power(replace(task, id=task.old_id, route=task.old_route or task.route), to="off")
+    return [replace(off, fields={"power": POWERED_OFF_BY_APPLY})]
+
+
+def _draft_windows(
+    change: Change, goals: Goals, changes: Mapping[str, Change], builders: dict[str, StepBuilder]
+) -> None:
+    """Goals that need the VM off go into its window, together with those of all other resources."""
+    _join_window(changes.get(change.parent, change), list(goals.offline), builders)
+    removal = [g for g in goals.removal if g.needs is Needs.OFF]
+    _join_window(changes.get(change.old_parent or change.parent, change), removal, builders)
+
+
+def _join_window(host: Change, offline: list[Goal], builders: dict[str, StepBuilder]) -> None:
+    if not offline:
+        return
+    key = window_key(host.address)
+    new = StepBuilder(key, StepKind.WINDOW, host.address, node=host.node, power=wanted_power(host))
+    window = builders.setdefault(key, new)
+    window.goals.extend(offline)
+    window.after.add(host.address)
+    # The window leaves the VM as it is wanted: started by its own step, it would be powered off once more.
+    if host.address in builders:
+        own = builders[host.address]
+        own.goals = [g for g in own.goals if g.powers != "on"]
+
+
+def wanted_power(host: Change) -> str:
+    """How a machine is to be left: as its document says, else as it was found."""
+    return str(host.desired.get("power") or host.observed.get("power") or "on")
+
+
+def _draft_after(change: Change, goals: Goals, builders: dict[str, StepBuilder]) -> None:
+    """Goals that need the VM running: at once where it runs, else when its window has closed."""
+    if not goals.after:
+        return
+    key = f"{change.address}#running"
+    builder = StepBuilder(key, StepKind.CHANGE, change.address, list(goals.after), node=change.node)
+    builder.after = {change.address, window_key(change.parent or change.address)}
+    builders[key] = builder
+
+
+def ends(change: Change, builders: Mapping[str, StepBuilder]) -> set[str]:
+    """The steps after which a resource is there, whole."""
+    keys = {change.address, f"{change.address}#running"} & set(builders)
+    window = window_key(change.parent or change.address)
+    if window in builders:
+        keys.add(window)
+    return keys
+
+
+def _order_creation(change: Change, changes: Mapping[str, Change], builders: dict[str, StepBuilder]) -> None:
+    if change.address not in builders:
+        return
+    own = builders[change.address]
+    if change.parent and change.action is Action.ADOPT and not change.applied:
+        # It is bound as it is, and before its VM: on a VM that the state knows, nothing tells whose a disk is.
+        if change.parent in builders and changes[change.parent].action is Action.ADOPT:
+            builders[change.parent].behind.add(change.address)
+        return
+    for needed in change.needed:
+        cause = changes.get(needed)
+        if cause is None or not cause.pending:
+            continue
+        if needed == change.parent:
+            own.after.add(needed)
+        else:
+            own.after |= ends(cause, builders)
+    if not change.parent:  # what is left of an earlier try holds what the new one needs
+        own.after |= {removal_key(a) for a in changes if a.partition(DEPOSED_SEPARATOR)[0] == change.address != a}
+    window = window_key(change.parent) if change.parent else ""
+    if window in builders and change.address in builders:
+        builders[window].after.add(change.address)
+    if change.action is Action.REPLACE and removal_key(change.address) in builders:
+        _order_replacement(change, builders)
+
+
+def _order_replacement(change: Change, builders: dict[str, StepBuilder]) -> None:
+    """Delete first where asked, or where both have the same identity; else the old goes when the new stands."""
+    removal = builders[removal_key(change.address)]
+    same = keeps_identity(change)
+    hosted = bool(change.parent)
+    if same or (change.delete_first and kind_of(change.kind).replace_in_place_last):
+        builders[change.address].after.add(removal.key)
+    elif hosted:
+        removal.after |= {change.address, window_key(change.parent), window_key(change.old_parent)}
+    else:
+        removal.after.add(change.address)
+
+
+def _order_removal(change: Change, changes: Mapping[str, Change], builders: dict[str, StepBuilder]) -> None:
+    """What goes waits for all that needed it to be gone, or to need it no more."""
+    removal = builders.get(removal_key(change.address))
+    if removal is None:
+        return
+    stays = kind_of(change.kind).survives_parent  # what others took from it
+    for other in changes.values() if not stays else ():
+        needed = {*other.dependencies, *other.old_dependencies}
+        if change.address not in needed or change.address in {other.parent, other.old_parent}:
+            continue  # its old disks go with it
+        going = removal_key(other.address)
+        if going in builders:
+            removal.after.add(going)
+        if other.action is Action.REPLACE and other.address in builders and not _waits_for(other, change):
+            removal.after.add(other.address)
+    parent = changes.get(change.old_parent or change.parent)
+    if parent is not None and not removal.goals:  # it goes when its VM does: in a step of its own, or with parking
+        key = removal_key(parent.address)
+        removal.after.add(key if key in builders else parent.address)
+    if window_key(change.parent) in builders and change.action is Action.DELETE:
+        removal.after.add(window_key(change.parent))
+
+
+def _order_users(change: Change, changes: Mapping[str, Change], builders: dict[str, StepBuilder]) -> None:
+    """A file goes, or is overwritten, when what was made from it is gone, and what needs it just now has been made."""
+    kind, removal = kind_of(change.kind), removal_key(change.address)
+    own = builders.get(removal) or builders.get(change.address)
+    if own is None:
+        return
+    own.after |= {removal_key(user) if removal_key(user) in builders else user for user in change.users}
+    brought = kind.provides(change.applied) if removal in builders else frozenset()
+    for other in changes.values() if brought else ():
+        if (
+            other is not change
+            and other.address in builders
+            and brought & kind_of(other.kind).build_files(other.desired)
+        ):
+            own.after |= ends(other, builders)
+
+
+def _waits_for(other: Change, change: Change) -> bool:
+    """A replacement that needs the new one of the same identity cannot come before the old one is gone."""
+    return keeps_identity(change) and change.address in other.dependencies

@@ -1,0 +1,61 @@
+"""A state that was copied to somewhere: it is only read. For who may look at a plan, and not at the state's place."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import NoReturn
+
+from dbc_iac.json import Json
+from dbc_iac.state.backends.backend import Stored, unreachable
+from dbc_iac.state.backup import StateBackup
+
+
+class ReadOnlyBackend:
+    """A copy, in the place of the backend that it was made of. Whatever would write raises OSError."""
+
+    lease = None
+
+    def __init__(self, copy: StateBackup, place: str) -> None:
+        self._copy = copy
+        self.place = self.journal_place = self.whole_place = place
+
+    def read(self) -> Stored:
+        return Stored(self._copy.state.model_dump_json(by_alias=True).encode(), "")
+
+    def write(self, content: bytes, serial: int, expected: str | None) -> None:
+        self._refuse()
+
+    def stacks(self) -> None:
+        """A copy is of one stack."""
+
+    def kept(self) -> list[int]:
+        return []
+
+    def version_place(self, serial: int) -> str:
+        return f"serial {serial}"
+
+    def lines(self) -> list[bytes]:
+        return [json.dumps(record).encode() for record in self._copy.records]
+
+    def append(self, line: bytes, *, sync: bool) -> None:
+        self._refuse()
+
+    def clear(self) -> None:
+        self._refuse()
+
+    def lock(self, holder: Mapping[str, Json]) -> AbstractContextManager[None]:
+        self._refuse()
+
+    def holder(self) -> None:
+        """Nobody writes it."""
+
+    def break_lock(self) -> None:
+        """Nothing to do."""
+
+    def renew(self) -> None:
+        """Nothing to do."""
+
+    def _refuse(self) -> NoReturn:
+        raise unreachable("it is a copy, and only read")

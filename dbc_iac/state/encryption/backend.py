@@ -1,0 +1,238 @@
+"""A place whose documents and journal are sealed. Around any backend, which sees sealed bytes only.
+
+The state's header has the key, wrapped for each reader; the journal's lines are sealed with a key derived from it. A
+line says in the clear under which key and to which serial it was written, and is bound to that and to its position: one
+that is missing, moved or from elsewhere does not open. The end of a journal can be cut off, as by a crash. A state with
+another key says which journal it has taken up whole: that one alone may lie there unopened, until it is cleared.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from nacl.encoding import HexEncoder
+from nacl.hash import blake2b
+from nacl.utils import random
+
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.json import Json, load_json
+from dbc_iac.state.backends.backend import Backend, Stored
+from dbc_iac.state.encryption.document import Header, altered, decrypted, encrypted, open_sealed, seal, sealed_header
+from dbc_iac.state.encryption.keys import SIZE, Keyring, derived, fingerprint
+
+
+class Writes(StrEnum):
+    """What becomes of the key, or of encryption, at the next write."""
+
+    SEALED = "sealed"
+    ANEW = "anew"
+    """With a new key."""
+    FIRST = "first"
+    """Also what was in the clear, with a new key."""
+    CLEAR = "clear"
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """The state's header and key, as last read or written. `header` None: it is in the clear."""
+
+    header: Header | None
+    key: bytes
+
+    @property
+    def of_lines(self) -> bytes:
+        return derived(self.key, b"journal")
+
+
+class EncryptedBackend:
+    """A backend that seals what it is given. Every read raises DiagnosticError for what does not open."""
+
+    def __init__(self, inner: Backend, keys: Keyring, stack: str, writes: Writes = Writes.SEALED) -> None:
+        self._inner = inner
+        self._keys = keys
+        self._stack = stack
+        self._writes = writes
+        self._opened: _Opened | None = None
+        self._lines = 0
+        self._stale = False
+
+    @property
+    def place(self) -> str:
+        return self._inner.place
+
+    @property
+    def journal_place(self) -> str:
+        return self._inner.journal_place
+
+    @property
+    def whole_place(self) -> str:
+        return self._inner.whole_place
+
+    @property
+    def lease(self) -> float | None:
+        return self._inner.lease
+
+    def read(self) -> Stored | None:
+        stored = self._inner.read()
+        if stored is None:
+            self._opened = None
+            return None
+        if sealed_header(stored.content, self.place) is None:
+            if not _is_a_state(stored.content):
+                altered(self.place)
+            if self._writes in {Writes.SEALED, Writes.ANEW}:
+                raise DiagnosticError(_in_the_clear(self.place))
+            self._opened = _Opened(None, b"")
+            return stored
+        header, content, key = open_sealed(stored.content, self.place, self._keys)
+        if (header.of, header.stack) != ("state", self._stack):
+            altered(self.place)
+        self._opened = _Opened(header, key)
+        return Stored(content, stored.version)
+
+    def write(self, content: bytes, serial: int, expected: str | None) -> None:
+        if self._writes is Writes.CLEAR:
+            self._inner.write(content, serial, expected)
+            return
+        said: dict[str, Any] = load_json(content)
+        before = self._opened
+        if before is None or before.header is None or self._writes in {Writes.ANEW, Writes.FIRST}:
+            key, wrapped, folded = random(SIZE), None, _digest(self._inner.lines())
+        else:
+            key, folded = before.key, before.header.folded
+            wrapped = before.header.keys if self._keys.written_for(before.header.keys) else None
+        entries = tuple(self._keys.wrap(key)) if wrapped is None else wrapped
+        header = Header("state", self._stack, str(said["lineage"]), int(said["serial"]), entries, folded)
+        self._inner.write(seal(content, header, key), serial, expected)
+        self._opened = _Opened(header, key)
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether what was read is."""
+        return self._opened is not None and self._opened.header is not None
+
+    def stacks(self) -> list[str] | None:
+        return self._inner.stacks()
+
+    def kept(self) -> list[int]:
+        return self._inner.kept()
+
+    def version_place(self, serial: int) -> str:
+        return self._inner.version_place(serial)
+
+    def lines(self) -> list[bytes]:
+        found = self._inner.lines()
+        self._lines = len(found)
+        if found and self._opened is None:
+            self.read()
+        if not found:
+            return []
+        opened = self._opened
+        if opened is None:
+            raise DiagnosticError(_without_state(self.place))
+        self._stale = self._is_stale(found, opened)
+        if self._stale:
+            return []
+        return found if opened.header is None else [self._line(n, line, opened) for n, line in enumerate(found)]
+
+    def _is_stale(self, found: Sequence[bytes], opened: _Opened) -> bool:
+        """Whether a journal is from before the state got another key, or was encrypted, or put in the clear: a crash
+        came between that and the end of the journal, and the state has all of it."""
+        if opened.header is None:  # what is in the clear vouches for nothing
+            return all(_said_by(line) is not None for line in found)
+        return opened.header.folded == _digest(found)
+
+    def _line(self, number: int, line: bytes, opened: _Opened) -> bytes:
+        place = f"line {number + 1} of {self.journal_place}"
+        said = _said_by(line)
+        if said is None or said[0] != fingerprint(opened.key):
+            altered(place)
+        return decrypted(said[2], self._bound(number, said[1], opened), opened.of_lines, place)
+
+    def append(self, line: bytes, *, sync: bool) -> None:
+        if self._stale:
+            self.clear()
+        opened = self._opened
+        if opened is None or opened.header is None:
+            self._inner.append(line, sync=sync)
+            return
+        serial = opened.header.serial
+        text = encrypted(line, self._bound(self._lines, serial, opened), opened.of_lines)
+        whole = json.dumps({"key": fingerprint(opened.key), "serial": serial, "sealed": text}).encode()
+        self._inner.append(whole, sync=sync)
+        self._lines += 1
+
+    def _bound(self, number: int, serial: int, opened: _Opened) -> bytes:
+        assert opened.header is not None  # noqa: S101 - sealed
+        lineage = opened.header.lineage
+        return json.dumps(["journal", self._stack, lineage, serial, number], separators=(",", ":")).encode()
+
+    def clear(self) -> None:
+        self._inner.clear()
+        self._lines, self._stale = 0, False
+
+    def clear_stale(self) -> None:
+        """Clear a journal that the state has taken up before its key changed. The lock is held."""
+        if self.lines() == [] and self._stale:
+            self.clear()
+
+    def lock(self, holder: Mapping[str, Json]) -> AbstractContextManager[None]:
+        return self._inner.lock(holder)
+
+    def holder(self) -> Mapping[str, Json] | None:
+        return self._inner.holder()
+
+    def break_lock(self) -> None:
+        self._inner.break_lock()
+
+    def renew(self) -> None:
+        self._inner.renew()
+
+
+def _is_a_state(content: bytes) -> bool:
+    """Whether it looks like a state in the clear, rather than like one that was cut short."""
+    try:
+        return "formatVersion" in load_json(content)
+    except (ValueError, TypeError):
+        return False
+
+
+def _digest(lines: Sequence[bytes]) -> str:
+    """Of a whole journal, as it lies there; empty of an empty one."""
+    return blake2b(b"\n".join(lines), encoder=HexEncoder).decode() if lines else ""
+
+
+def _said_by(line: bytes) -> tuple[str, int, str] | None:
+    """Key, serial and text of a sealed line; None of another one."""
+    try:
+        said = load_json(line)
+        return str(said["key"]), int(said["serial"]), str(said["sealed"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _in_the_clear(place: str) -> Diagnostic:
+    return Diagnostic(
+        "state-in-the-clear",
+        Severity.ERROR,
+        f"{place} is in the clear, and the project encrypts its state",
+        "Who can write there could have put another one in its place.",
+        "Encrypt it once with `dbc-iac state encrypt`; or take `encryption` out of the project file.",
+        exit_code=ExitCode.ERROR,
+    )
+
+
+def _without_state(place: str) -> Diagnostic:
+    return Diagnostic(
+        "state-lost",
+        Severity.ERROR,
+        f"{place} is gone, and its journal is encrypted with the key that it had",
+        remedy=f"Restore {place} from an older version or a backup. Where there is none, remove its journal, too: then "
+        "`dbc-iac state rebuild` finds again what the machines prove to be ours.",
+        exit_code=ExitCode.ERROR,
+    )

@@ -1,0 +1,36 @@
+"""Renews a lease while a run works, also while it waits for a person's answer. Does nothing else.
+
+A thread, since plans, questions and applies take turns in the one that runs them. What it cannot renew it leaves:
+whoever writes next finds that the lease is lost, and nothing more is sent.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from dbc_iac.diagnostics import DiagnosticError
+from dbc_iac.state.backends.backend import Backend
+
+
+@contextmanager
+def keep_lease(backend: Backend) -> Iterator[None]:
+    """Renew the lock of a backend three times a lease, while it is held."""
+    if backend.lease is None:
+        yield
+        return
+    ended, every = threading.Event(), backend.lease / 3
+
+    def beat() -> None:
+        while not ended.wait(every):
+            with suppress(OSError, DiagnosticError):
+                backend.renew()
+
+    thread = threading.Thread(target=beat, name="lease", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()

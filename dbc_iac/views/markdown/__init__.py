@@ -1,0 +1,1 @@
+"""Output for pull requests and job summaries."""

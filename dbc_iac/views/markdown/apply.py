@@ -1,0 +1,64 @@
+"""The end of an apply as Markdown, for a summary in CI or a comment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from dbc_iac.apply.report import Report
+from dbc_iac.views.error_explanations import explained
+from dbc_iac.views.grouping import some
+from dbc_iac.views.markdown.plan import plain
+from dbc_iac.views.text.apply import counts
+
+_MOST = 200
+"""Entries of one list."""
+
+
+def report_markdown(report: Report) -> str:
+    """What is done, what is not, why, and what helps."""
+    return "\n".join(_lines(report)) + "\n"
+
+
+def _lines(report: Report) -> Iterator[str]:
+    yield f"## dbc-iac: {plain(counts(report))}"
+    yield ""
+    yield from _listed("Failed", report.failed)
+    yield from _helps(report)
+    yield from _listed("Powered off because of this run", report.powered_off)
+    yield from _listed("Still under way (the next apply goes on)", report.waiting)
+    yield from _listed("Not started", report.not_started)
+    yield from _listed("Could not be read, and were left alone", dict.fromkeys(report.unknown, ""))
+    if report.done:
+        yield f"<details><summary>{len(report.done):,} done</summary>"
+        yield ""
+        yield from (f"- {plain(address)}" for address in report.done[:_MOST])
+        if len(report.done) > _MOST:
+            yield f"- ... and {len(report.done) - _MOST:,} more"
+        yield ""
+        yield "</details>"
+
+
+def _helps(report: Report) -> Iterator[str]:
+    """Each advice once, with whom it is for: what failed has been told above it."""
+    helps: dict[str, list[str]] = {}
+    for problem in map(explained, report.diagnostics):
+        if problem.remedy:
+            helps.setdefault(problem.remedy, []).append(problem.address or problem.summary)
+    if not helps:
+        return
+    yield "**What helps**"
+    yield ""
+    yield from (f"- {plain(some(list(dict.fromkeys(whom))))}: {plain(remedy)}" for remedy, whom in helps.items())
+    yield ""
+
+
+def _listed(title: str, found: Mapping[str, str]) -> Iterator[str]:
+    if not found:
+        return
+    yield f"**{title}**"
+    yield ""
+    for address, why in list(found.items())[:_MOST]:
+        yield f"- {plain(address)}" + (f": {plain(why)}" if why else "")
+    if len(found) > _MOST:
+        yield f"- ... and {len(found) - _MOST:,} more"
+    yield ""

@@ -1,0 +1,175 @@
+"""A plan as Markdown for a pull request: what it amounts to on top, each change folded, no part too long for a comment.
+
+Whatever comes from manifests or nodes stands in code blocks, or with its markup taken out: it must not be able to make
+links, images or mentions in somebody's pull request.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from dbc_iac.diagnostics import Severity
+from dbc_iac.plan.model import Action, Change, Plan
+from dbc_iac.views.grouping import Detail, grouped, likeness
+from dbc_iac.views.text.lines import PAPER, Line, Tone, escaped
+from dbc_iac.views.text.plan import (
+    DRIFTED,
+    INTENDED,
+    ORDER,
+    SIGNS,
+    UNREAD,
+    disruption_texts,
+    group_lines,
+    losses,
+    schedule_lines,
+    split_changes,
+    summary,
+)
+from dbc_iac.views.text.problems import problems
+from dbc_iac.views.text.reference_names import named
+from dbc_iac.views.text.wording import count
+
+MOST = 65_000
+"""Bytes of one part: the forges take comments of 65,536 and more, and other text may stand around."""
+_MOST_BLOCK = 20_000
+"""Bytes of one code block: a single change must not fill a comment."""
+_MOST_LINES, _MOST_LINE = 40, 400
+"""Of one list, and bytes of a line of it: some ten thousand moves must not fill comments either."""
+_LATER_PARTS = "the others stand in files beside the first, in CI among the artifacts of the job"
+_MARKUP = re.compile(r"([\\`*_{}\[\]()#+!|<>~$&^]|:(?=[\w/]))")
+_MENTION = re.compile(r"(?<=@)(?=\w)|(?<=://)|(?<=www)(?=\.)", re.IGNORECASE)
+"""Where text is cut by a space of no width, so that nobody is called and nothing becomes a link."""
+_DIFF = {Tone.ADDED: "+", Tone.REMOVED: "-", Tone.LOSS: "-", Tone.CHANGED: "!"}
+_ALERTS = {Severity.ERROR: "CAUTION", Severity.WARNING: "WARNING", Severity.NOTE: "NOTE"}
+_MARKS = {Action.CREATE: "+", Action.UPDATE: "!", Action.REPLACE: "!", Action.DELETE: "-"}
+"""How a line is marked in a block of language `diff`, by which it gets its colour."""
+
+
+def plan_markdown(plan: Plan, detail: Detail = Detail.GROUPED, most: int = MOST) -> tuple[str, ...]:
+    """The parts of a plan, each of `most` bytes at the most; they are cut between resources. One part mostly."""
+    parts: list[list[str]] = [[]]
+    room = most - 400  # for the line that numbers the parts
+    for block in _blocks(named(plan), detail):
+        if parts[-1] and sum(_size(b) for b in parts[-1]) + _size(block) > room:
+            parts.append([])
+        parts[-1].append(block)
+    texts = ["\n".join(part) for part in parts]
+    if len(texts) == 1:
+        return tuple(texts)
+    return tuple(
+        f"{text}\n{part_mark(number)}{len(texts)}{f': {_LATER_PARTS}' if number == 1 else ''}.*\n"
+        for number, text in enumerate(texts, 1)
+    )
+
+
+def part_mark(number: int) -> str:
+    """What the last line of a part begins with."""
+    return f"*Part {number} of "
+
+
+def _size(text: str) -> int:
+    return len(text.encode()) + 1
+
+
+def _blocks(plan: Plan, detail: Detail) -> Iterator[str]:
+    """Pieces that must not be cut, in their order."""
+    yield f"## {_title(plan)}\n\n{plain(summary(plan))}\n"
+    if plan.pending:
+        yield _counts(plan)
+    for found in problems(plan.diagnostics, detail):
+        yield from _alert(_ALERTS[found.severity], found.title.rstrip(":"), found.lines)
+    yield from _alert("CAUTION", "What is lost for ever", losses(plan))
+    yield from _alert("WARNING", "What is disturbed", [t.strip() for t in disruption_texts(plan, detail)])
+    for title, lines in (("Recovery", plan.recovery), ("Moved", plan.moves)):
+        if lines:
+            yield f"**{title}**\n\n" + "".join(f"- {line}\n" for line in _listed(lines))
+    told = split_changes(plan)
+    for title, changes in ((INTENDED, told.intended), (DRIFTED, told.drifted), (UNREAD, told.unread)):
+        if changes:
+            yield f"### {title}\n"
+            yield from _folded(changes, detail)
+    notes = [f"{c.address}: {n}" for c in plan.changes if c.action is Action.NO_OP for n in c.notes]
+    if notes:
+        yield _details(count(len(notes), "note"), _fence([Line(n) for n in notes]))
+    steps = list(schedule_lines(plan, detail))
+    if steps:
+        yield _details("Steps, in their order", _fence(steps))
+
+
+def _title(plan: Plan) -> str:
+    where = f" on `{plan.environment}`" if plan.environment else ""
+    return f"dbc-iac: {'removal' if plan.destroy else 'plan'} of `{plan.project}/{plan.stack}`{where}"
+
+
+def _counts(plan: Plan) -> str:
+    actions = [a for a in ORDER if plan.count(a)]
+    head = " | ".join(f"{SIGNS[a]} {a.value}" for a in actions).replace("~", r"\~").replace("+", r"\+")
+    return f"| {head} |\n|{'---|' * len(actions)}\n| {' | '.join(f'{plan.count(a):,}' for a in actions)} |\n"
+
+
+def _alert(kind: str, title: str, lines: Sequence[str]) -> Iterator[str]:
+    if lines:
+        yield f"> [!{kind}]\n> **{title}**\n" + "".join(f"> - {line}\n" for line in _listed(lines))
+
+
+def _listed(lines: Sequence[str]) -> Iterator[str]:
+    """The lines of a list as Markdown: not too many, and none too long."""
+    most = _MOST_LINES if len(lines) > _MOST_LINES else len(lines)
+    yield from (plain(_short(line)) for line in lines[:most])
+    if rest := len(lines) - most:
+        yield f"... and {rest:,} more, see `dbc-iac plan --full`"
+
+
+def _short(line: str) -> str:
+    text = escaped(line)
+    return text if len(text) <= _MOST_LINE else f"{text[:_MOST_LINE].rstrip()} ... (cut)"
+
+
+def _folded(changes: Iterable[Change], detail: Detail) -> Iterator[str]:
+    for members in grouped(changes, likeness, detail):
+        first = members[0]
+        who = first.address if len(members) == 1 else f"{len(members):,} x {first.kind}"
+        why = "; ".join(first.reasons) if len({m.reasons for m in members}) == 1 else ""
+        text = f"<code>{SIGNS[first.action]}</code> <b>{_html(who)}</b> {first.action.value}"
+        text += f": {_html(_short(why))}" if why else ""
+        grave = first.action in {Action.DELETE, Action.REPLACE}
+        body = list(group_lines(members))[1:]  # the first says what the summary says
+        if body:
+            yield _details(text, _fence(body, _MARKS.get(first.action, " ")), opened=" open" if grave else "")
+        else:
+            yield f"<p>{text}</p>\n"  # a block, in which nothing is Markdown
+
+
+def _details(summary_html: str, body: str, opened: str = "") -> str:
+    return f"<details{opened}><summary>{summary_html}</summary>\n\n{body}\n</details>\n"
+
+
+def _fence(lines: Iterable[Line], mark: str = " ") -> str:
+    """A code block that its content cannot leave, with the colours of a diff; `mark` for lines that have none."""
+    found = list(lines)
+    indent = min((len(line.text) - len(line.text.lstrip(" ")) for line in found if line.text), default=0)
+    marked = (Line(f"{_DIFF.get(line.tone, mark)} {line.text[indent:]}".rstrip()) for line in found)
+    text = _cut(PAPER.render(marked), _MOST_BLOCK)
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}diff\n{text.rstrip()}\n{fence}\n"
+
+
+def _cut(text: str, most: int) -> str:
+    """The text, or its beginning and how much is missing."""
+    if len(text.encode()) <= most:
+        return text
+    kept = text.encode()[:most].decode(errors="ignore")
+    return f"{kept}\n... {len(text) - len(kept):,} more characters, see `dbc-iac plan --full`"
+
+
+def plain(text: str) -> str:
+    """Text outside a code block, in which nothing is markup, and nobody is called by `@name`."""
+    return _MARKUP.sub(r"\\\1", _MENTION.sub("\u200b", escaped(text)))
+
+
+def _html(text: str) -> str:
+    """The same inside a tag, where Markdown's own escapes do not count."""
+    return html.escape(_MENTION.sub("\u200b", escaped(text)))

@@ -1,0 +1,117 @@
+"""Problems as text, with the source line and a caret, and as JSON. All of them, in the order of the files."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from dbc_iac.diagnostics import Diagnostic, Severity, SourceRange
+from dbc_iac.views.grouping import Detail
+from dbc_iac.views.text.lines import PAPER, Line, Screen, Tone, escaped
+from dbc_iac.views.text.problems import and_more, shortened
+
+_BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_WIDEST = 120
+"""Characters of a source line that are shown: fewer on a narrow terminal."""
+_MARGIN, _NARROWEST = 20, 20
+"""Columns that the number of a line and the dots take, and those of it that are shown all the same."""
+_TONES = {Severity.ERROR: Tone.LOSS, Severity.WARNING: Tone.CHANGED, Severity.NOTE: Tone.HEAD}
+_LINE = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # what the YAML parser counts as the end of a line
+
+
+def render(diagnostics: Iterable[Diagnostic], sources: Mapping[str, str], screen: Screen = PAPER) -> str:
+    """Text for people. `sources` gives the text of each file by its name; without it the line is left out."""
+    ordered = sorted(diagnostics, key=lambda d: (d.source is None, d.source or SourceRange("", 0, 0, 0, 0)))
+    return "\n".join(_told(d, rest, sources, screen) for d, rest in shortened(ordered, Detail.GROUPED))
+
+
+def _told(diagnostic: Diagnostic, rest: tuple[str, ...], sources: Mapping[str, str], screen: Screen) -> str:
+    """One problem; `rest`: whom the others that are like it are about."""
+    widest = _WIDEST if screen.columns is None else min(_WIDEST, max(screen.columns - _MARGIN, _NARROWEST))
+    lines = [*_lines(diagnostic, sources, widest)]
+    if rest:
+        lines += [Line(), Line(f"{and_more(rest)} (--json tells each)", _TONES[diagnostic.severity])]
+    return "".join(screen.render([line]) if isinstance(line, Line) else f"{escaped(line)}\n" for line in lines)
+
+
+def _lines(diagnostic: Diagnostic, sources: Mapping[str, str], widest: int) -> Iterator[Line | str]:
+    """Lines to be folded; and, as they stand, those of the files, below which a caret points."""
+    tone = _TONES[diagnostic.severity]
+    yield Line(f"{diagnostic.severity.value}[{diagnostic.code}]: {diagnostic.summary}", tone)
+    if diagnostic.source is not None:
+        yield Line(
+            f"  --> {diagnostic.source}" + (f" ({diagnostic.address})" if diagnostic.address else ""), Tone.ASIDE
+        )
+        yield from _excerpt(diagnostic.source, sources, widest)
+    for related in diagnostic.related:
+        yield Line(f"  {related.source}: {related.message}")
+        yield from _excerpt(related.source, sources, widest)
+    if diagnostic.detail:
+        yield Line(f"  {diagnostic.detail}")
+    if diagnostic.remedy:
+        yield Line(f"  help: {diagnostic.remedy}")
+
+
+def _excerpt(source: SourceRange, sources: Mapping[str, str], widest: int) -> Iterator[str]:
+    lines = _LINE.split(sources.get(source.file, ""))
+    if not 0 < source.line <= len(lines):
+        return
+    text = lines[source.line - 1]
+    end = source.end_column if source.end_line == source.line else len(text) + 1
+    start = max(0, source.column - 1 - widest // 2) if len(text) > widest else 0
+    window = text[start : start + widest]
+    ahead, behind = "..." if start else "", "..." if start + widest < len(text) else ""
+    before = len(ahead) + _width(text[start : source.column - 1])
+    length = max(1, _width(text[source.column - 1 : min(max(end - 1, source.column), start + widest)].rstrip()))
+    number = str(source.line)
+    yield f"  {number} | {ahead}{_shown(window)}{behind}"
+    yield f"  {' ' * len(number)} | {' ' * before}{'^' * length}"
+
+
+def _shown(text: str) -> str:
+    """Without tabs, control and direction characters, which would shift or turn the line."""
+    return "".join(" " if unicodedata.category(c) == "Cc" or c in _BIDI else c for c in text)
+
+
+def _width(text: str) -> int:
+    """Columns that a terminal takes for it."""
+    return sum(_cell(c) for c in text)
+
+
+def _cell(character: str) -> int:
+    if character in _BIDI:
+        return 1  # shown as a space
+    if unicodedata.category(character) in {"Mn", "Me", "Cf"}:
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def diagnostics_json(diagnostics: Iterable[Diagnostic]) -> list[dict[str, Any]]:
+    """As JSON values: code, severity, summary, detail, remedy, source, related, address."""
+    return [
+        {
+            "code": d.code,
+            "severity": d.severity.value,
+            "summary": d.summary,
+            "detail": d.detail,
+            "remedy": d.remedy,
+            "address": d.address,
+            "source": _source(d.source),
+            "related": [{"message": r.message, "source": _source(r.source)} for r in d.related],
+        }
+        for d in diagnostics
+    ]
+
+
+def _source(source: SourceRange | None) -> dict[str, Any] | None:
+    if source is None:
+        return None
+    return {
+        "file": source.file,
+        "line": source.line,
+        "column": source.column,
+        "endLine": source.end_line,
+        "endColumn": source.end_column,
+    }

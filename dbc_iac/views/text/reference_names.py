@@ -1,0 +1,29 @@
+"""A plan as people read it: a machine by the name of its document, not by the 64 digits of the API. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from dbc_iac.json import Json
+from dbc_iac.plan.model import Change, FieldChange, Plan
+
+
+def named(plan: Plan) -> Plan:
+    """The plan in which machines that its changes reach have the names of their documents."""
+    names: dict[Json, str] = {}
+    for route in (r for c in plan.changes for r in (c.old_route, c.route) if r):
+        names[route.get("target")] = str(route.get("name")).partition("/")[2]
+    return replace(plan, changes=tuple(_named(c, names) for c in plan.changes)) if names else plan
+
+
+def _named(change: Change, names: Mapping[Json, str]) -> Change:
+    return replace(change, fields=tuple(_field(f, names) for f in change.fields)) if change.fields else change
+
+
+def _field(field: FieldChange, names: Mapping[Json, str]) -> FieldChange:
+    return replace(field, before=_value(field.before, names), after=_value(field.after, names))
+
+
+def _value(value: Json, names: Mapping[Json, str]) -> Json:
+    return (names.get(value) or value) if isinstance(value, str) else value

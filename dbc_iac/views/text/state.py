@@ -1,0 +1,53 @@
+"""The state as text: a line a resource, or all that is known of one. State never holds a secret."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dbc_iac.state.document import Binding, PendingOperation, State
+from dbc_iac.views.text.fields import value_text
+from dbc_iac.views.text.lines import Line, Tone
+
+EMPTY = Line("The state is empty.")
+
+
+def state_lines(state: State) -> Iterator[Line]:
+    """One line a binding: address, id, where it is; then what an apply left open."""
+    if not state.bindings and not state.open:
+        yield EMPTY
+    width = max((len(a) for a in state.bindings), default=0)
+    for address, binding in sorted(state.bindings.items()):
+        yield Line(f"{address:<{width}}  {binding.id}  ({binding.where.get('name', '')})")
+    yield from _open_lines(state.open)
+
+
+def state_pages(state: State) -> Iterator[Line]:
+    """All of all bindings; then what an apply left open."""
+    if not state.bindings and not state.open:
+        yield EMPTY
+    for number, (_, binding) in enumerate(sorted(state.bindings.items())):
+        if number:
+            yield Line()
+        yield from binding_lines(binding)
+    yield from _open_lines(state.open)
+
+
+def binding_lines(binding: Binding) -> Iterator[Line]:
+    """All of one binding."""
+    yield Line(binding.address, Tone.HEAD)
+    yield Line(f"  id: {binding.id}")
+    yield Line(f"  generation: {binding.generation}")
+    yield Line(f"  on: {binding.where.get('name', '')} ({binding.where.get('target', '')})")
+    yield Line(f"  protected: {value_text(binding.protected)}")
+    if binding.parent:
+        yield Line(f"  lives with: {binding.parent}")
+    for path, value in {**binding.applied, **binding.resolved}.items():
+        doubt = " (uncertain)" if path in binding.uncertain else ""
+        yield Line(f"  {path}: {value_text(value)}{doubt}", Tone.CHANGED if doubt else Tone.PLAIN)
+
+
+def _open_lines(pending: tuple[PendingOperation, ...]) -> Iterator[Line]:
+    if pending:
+        yield Line()
+        yield Line("Calls of an earlier apply whose outcome is not known (the next plan finds out):", Tone.CHANGED)
+        yield from (Line(f"  {i.address}: {i.goal}", Tone.CHANGED) for i in pending)

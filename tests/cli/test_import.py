@@ -1,0 +1,273 @@
+"""Taking in what is there: import and rebuild bind it so that the next plan is empty, and nothing is less safe."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.runs import applied, assert_empty, write
+from tests.cli.test_fields import MANAGER, SERVER, bare_metal
+from tests.projects import NODE_ID, Emulated, document, vm
+
+PORTS = {"ssh": 20100, "vnc": 20101}
+OWN_FILE = {"gpuNodes": [{"id": NODE_ID, "files": ["mydata.qcow2", "data_7_20240101000000.qcow2"]}]}
+
+
+def lose_state(emulated: Emulated) -> None:
+    shutil.rmtree(emulated.project.directory / "state")
+
+
+def disk(name: str = "scratch", **changed: Any) -> str:
+    return document("Disk", name, {"vm": "trainer", "size": "50Gi", **changed})
+
+
+def generated(emulated: Emulated) -> str:
+    """Forget everything, write manifests for all that is there, and read them."""
+    lose_state(emulated)
+    shutil.rmtree(emulated.project.directory / "manifests")
+    write(emulated)
+    result = emulated.run("import", "--all", "--generate", "manifests/found")
+    assert result.code == 0, result.err
+    return (emulated.project.directory / "manifests/found/gpu-a.yaml").read_text()
+
+
+TAKEN_IN: dict[str, Callable[[Emulated, str], list[str]]] = {
+    "import": lambda emulated, task_id: ["import", "VirtualMachine/trainer", task_id],
+    "rebuild": lambda emulated, task_id: ["state", "rebuild", "--yes"],
+}
+
+
+@pytest.mark.parametrize("how", TAKEN_IN)
+@pytest.mark.parametrize("said", [{}, {"lifecycle": {"preventDestroy": False}}], ids=["by default", "lifted"])
+def test_a_vm_with_the_users_own_file_is_taken_in_as_protected_as_it_is_planned(
+    world: Callable[..., Emulated], how: str, said: dict[str, Any]
+) -> None:
+    emulated = world(vm(dataDisk={"size": "20Gi", "file": "mydata.qcow2"}, ports=PORTS, **said), **OWN_FILE)
+    applied(emulated)
+    [task_id] = emulated.vms
+    lose_state(emulated)
+    result = emulated.run(*TAKEN_IN[how](emulated, task_id))
+    assert result.code == 0, result.err
+    assert_empty(emulated)
+    write(emulated)
+    gone = emulated.run("plan", "--allow-empty", "--json")
+    assert gone.code == (0 if said else 5), gone.err
+
+
+@pytest.mark.parametrize("file", ["mydata.qcow2", None])
+def test_a_vm_is_taken_in_only_with_the_users_own_file_named(world: Callable[..., Emulated], file: str | None) -> None:
+    wanted = {"size": "20Gi", "file": file} if file else {"size": "20Gi"}
+    other = {"size": "20Gi"} if file else {"size": "20Gi", "file": "mydata.qcow2"}
+    emulated = world(vm(dataDisk=wanted, ports=PORTS), **OWN_FILE)
+    applied(emulated)
+    [task_id] = emulated.vms
+    lose_state(emulated)
+    write(emulated, vm(dataDisk=other, ports=PORTS))
+    refused = emulated.run("import", "VirtualMachine/trainer", task_id, "--json")
+    assert (refused.code, refused.codes) == (5, ["cannot-import"])
+    assert ("Write `dataDisk.file: mydata.qcow2`" if file else "Take `dataDisk.file` out") in refused.err
+    assert emulated.run("state", "rebuild", "--yes").code == 2
+    assert emulated.run("state", "list", "--json").json == []
+
+
+def test_a_server_that_may_be_destroyed_stays_so(tmp_path: Path) -> None:
+    emulated = bare_metal(tmp_path, {**SERVER, "lifecycle": {"preventDestroy": False}})
+    applied(emulated)
+    lose_state(emulated)
+    assert emulated.run("state", "rebuild", "--yes").code == 0
+    assert_empty(emulated)
+    emulated.close()
+
+
+@pytest.mark.parametrize("file", ["mydata.qcow2", "data_7_20240101000000.qcow2", None])
+def test_a_generated_manifest_names_the_users_own_file(world: Callable[..., Emulated], file: str | None) -> None:
+    wanted = {"size": "20Gi"} if file is None else {"size": "20Gi", "file": file}
+    emulated = world(vm(dataDisk=wanted, ports=PORTS), **OWN_FILE)
+    applied(emulated)
+    text = generated(emulated)
+    assert f"file: {file}" in text if file else "file:" not in text
+    assert_empty(emulated)
+    write(emulated)
+    shutil.rmtree(emulated.project.directory / "manifests/found")
+    gone = emulated.run("plan", "--allow-empty", "--json")
+    assert gone.code == (5 if file else 0), gone.err
+
+
+def files_of(emulated: Emulated, task_id: str) -> list[str]:
+    """The system disk, the data disk, and then what was added."""
+    return list(emulated.vms[task_id]["disks"])
+
+
+def lost_with_twins(world: Callable[..., Emulated]) -> tuple[Emulated, str, list[str]]:
+    emulated = world(vm(ports=PORTS), disk(), disk("twin"))
+    applied(emulated)
+    lose_state(emulated)
+    [task_id] = emulated.vms
+    return emulated, task_id, files_of(emulated, task_id)
+
+
+WRONG_ANSWERS: dict[str, tuple[list[str], str]] = {
+    "no such document": (["Disk/scrath={2}"], "Did you mean Disk/scratch?"),
+    "only looked at": (["Node/gpu-a={2}"], "there is no such document"),
+    "no such file": (["Disk/scratch=/data/none.qcow2"], "there is no Disk /data/none.qcow2"),
+    "one file for two": (["Disk/scratch={2}", "Disk/twin={2}"], "is bound to Disk/scratch already"),
+    "the system disk": (["Disk/scratch={0}"], "is the system disk of VirtualMachine/trainer"),
+    "the data disk": (["Disk/scratch={1}"], "is the data disk of VirtualMachine/trainer"),
+}
+
+
+@pytest.mark.parametrize(("answers", "said"), WRONG_ANSWERS.values(), ids=WRONG_ANSWERS)
+def test_a_wrong_answer_to_a_rebuild_is_told_and_nothing_is_written(
+    world: Callable[..., Emulated], answers: list[str], said: str
+) -> None:
+    emulated, _, files = lost_with_twins(world)
+    result = emulated.run("state", "rebuild", "--yes", *(f"--map={a.format(*files)}" for a in answers))
+    assert result.code == 5, result.out
+    assert said in result.err
+    assert emulated.run("state", "list", "--json").json == []
+
+
+def test_an_answer_for_what_is_bound_is_told(world: Callable[..., Emulated]) -> None:
+    emulated, _, files = lost_with_twins(world)
+    answers = [f"--map=Disk/scratch={files[2]}", f"--map=Disk/twin={files[3]}"]
+    assert emulated.run("state", "rebuild", "--yes", answers[0]).code == 0  # the other one can be told then
+    again = emulated.run("state", "rebuild", "--yes", *answers, "--json")
+    assert (again.code, again.codes) == (5, ["cannot-map", "cannot-map"])
+
+
+def test_one_object_is_bound_to_one_address(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(ports=PORTS), disk())
+    applied(emulated)
+    [task_id] = emulated.vms
+    files = files_of(emulated, task_id)
+    write(emulated, vm(ports=PORTS), disk(), disk("twin"), vm("two", ports={"ssh": 20200, "vnc": 20201}))
+    for address, identity, said in (
+        ("VirtualMachine/two", task_id, "is bound to VirtualMachine/trainer already"),
+        ("Disk/twin", files[2], "is bound to Disk/scratch already"),
+        ("Disk/twin", files[0], "is the system disk of VirtualMachine/trainer"),
+        ("Disk/twin", files[1], "is the data disk of VirtualMachine/trainer"),
+    ):
+        result = emulated.run("import", address, identity, "--json")
+        assert (result.code, result.codes) == (5, ["cannot-import"])
+        assert said in result.err
+
+
+def test_what_another_stack_made_or_has_is_not_taken_from_it(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(ports=PORTS), disk())
+    applied(emulated)
+    [task_id] = emulated.vms
+    take = ["--stack", "other", "import", "VirtualMachine/trainer", task_id]
+    held = emulated.run(*take, "--foreign", "--json")
+    assert (held.code, held.codes) == (5, ["cannot-import"])
+    assert "is the stack main's already" in held.err
+    assert {f["whose"] for f in emulated.run("--stack", "other", "orphans", "--json").json["found"]} == {
+        "another stack's"
+    }
+    assert emulated.run("state", "rm", "Disk/scratch", "VirtualMachine/trainer", "--yes").code == 0
+    made = emulated.run(*take, "--json")
+    assert (made.code, made.codes) == (5, ["cannot-import"])
+    assert "was made by the stack main of the project lab, as trainer" in made.err
+    assert f"dbc-iac import --foreign VirtualMachine/trainer {task_id}" in made.err
+    over = emulated.run(*take, "--foreign")
+    assert over.code == 0
+    assert "warning[taken-over]" in over.err
+    assert emulated.run("--stack", "other", "import", "Disk/scratch", files_of(emulated, task_id)[2]).code == 0
+    assert emulated.run("--stack", "other", "plan", "--detailed-exitcode").code == 0
+
+
+def test_what_another_project_made_is_taken_over_only_by_the_users_word(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(ports=PORTS))
+    applied(emulated)
+    [task_id] = emulated.vms
+    emulated.admin.change_vm(task_id, desc="[dbc-iac:other/prod/thing/1/000000000000]")
+    lose_state(emulated)
+    for command in (
+        ["import", "VirtualMachine/trainer", task_id],
+        ["state", "rebuild", f"--map=VirtualMachine/trainer={task_id}"],
+    ):
+        refused = emulated.run(*command, "--json")
+        assert (refused.code, refused.codes) == (5, ["cannot-import"])
+        assert "was made by the stack prod of the project other, as thing" in refused.err
+    assert emulated.run("import", "--foreign", "VirtualMachine/trainer", task_id).code == 0
+    assert_empty(emulated)
+
+
+def test_a_rebuild_leaves_other_stacks_what_they_have(world: Callable[..., Emulated]) -> None:
+    lan = document("Network", "training", {"via": "gpu-a", "cidr": "192.168.66.0/24"})
+    emulated = world(lan)
+    applied(emulated)
+    result = emulated.run("--stack", "other", "state", "rebuild", "--yes")
+    assert (result.code, "is the stack main's already" in result.out) == (2, True)
+    assert emulated.run("--stack", "other", "state", "list", "--json").json == []
+    assert emulated.run("--stack", "other", "import", "--all", "--generate", "manifests/found").code == 0
+    assert emulated.run("--stack", "other", "state", "list", "--json").json == []
+
+
+IMAGE_SERVERS = {"imageServers": [{"id": "ID_1", "images": [{"name": "ubuntu.qcow2"}]}, {"id": "ID_2"}]}
+EVERYTHING = (
+    document("Network", "training", {"via": "gpu-a", "cidr": "192.168.66.0/24"}),
+    vm(network="training", publicIp="203.0.113.50", description="my vm", ports={**PORTS, "forward": ["tcp,8080:80"]}),
+    disk(),
+    document("Snapshot", "first", {"vm": "trainer", "imageServer": "ID_2", "description": "of the beginning"}),
+    vm("net", gpus=0, biosMode="pxe", dataDisk=None, ports={"ssh": 20300, "vnc": 20301}),
+    vm("win", gpus=0, os="windows", ports={"rdp": 20401, "vnc": 20402}, power="off"),
+)
+
+
+def test_manifests_are_generated_for_whatever_the_api_shows_in_whole(world: Callable[..., Emulated]) -> None:
+    emulated = world(*EVERYTHING, **IMAGE_SERVERS)
+    applied(emulated)
+    known = emulated.run("state", "list", "--json").json
+    before = emulated.vms
+    text = generated(emulated)
+    assert emulated.run("state", "list", "--json").json[1:] == known[1:]  # a disk carries no name
+    for line in ("publicIp: 203.0.113.50", "env: TRAINER_PASSWORD", "imageServer: ID_2", "of the beginning"):
+        assert line in text
+    assert text.count("env:") == 2  # not of a VM that boots from the network
+    assert before[next(iter(before))]["password"] not in text
+    assert_empty(emulated)
+    applied(emulated)
+    assert emulated.vms == before
+    assert emulated.run("orphans").out == "Everything is in the state.\n"
+
+
+def test_a_password_by_reference_is_compared_where_it_is_at_hand(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(ports=PORTS))
+    applied(emulated)
+    generated(emulated)
+    [found] = emulated.vms.values()
+    untold = emulated.run("plan", "--detailed-exitcode")
+    assert (untold.code, "its value is not at hand" in untold.out) == (0, True)
+    emulated.project.environ["TRAINER_PASSWORD"] = found["password"]
+    told = emulated.run("plan", "--detailed-exitcode")
+    assert (told.code, "its value is not at hand" in told.out) == (0, False)
+    emulated.project.environ["TRAINER_PASSWORD"] = "another"
+    assert emulated.run("plan", "--detailed-exitcode").code == 2
+
+
+def test_a_snapshot_without_a_file_in_a_image_server_is_an_orphan_only(world: Callable[..., Emulated]) -> None:
+    emulated = world(
+        vm(ports=PORTS), document("Snapshot", "first", {"vm": "trainer", "imageServer": "ID_2"}), **IMAGE_SERVERS
+    )
+    applied(emulated)
+    emulated.network.image_servers.image_servers["ID_2"].files.clear()
+    generated(emulated)
+    assert emulated.run("state", "list", "--json").json == ["VirtualMachine/trainer"]
+    assert [f["kind"] for f in emulated.run("orphans", "--json").json["found"]] == ["Snapshot"]
+
+
+def test_servers_are_generated_with_references(tmp_path: Path) -> None:
+    emulated = bare_metal(tmp_path, SERVER)
+    applied(emulated)
+    lose_state(emulated)
+    (tmp_path / "manifests/all.yaml").write_text(MANAGER)
+    assert emulated.run("import", "--all", "--generate", "manifests/found").code == 0
+    text = (tmp_path / "manifests/found/rack.yaml").read_text()
+    assert "env: IPMI_3156995B" in text
+    assert "canaryipmi" not in text
+    assert_empty(emulated)
+    emulated.close()

@@ -1,0 +1,170 @@
+"""What all day-2 commands have in common: help, --json, a question before a change, and no secret as an argument."""
+
+from __future__ import annotations
+
+import io
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from dbc_iac.cli import Runtime, run_command
+from dbc_iac.cli.commands import dbc_iac
+from dbc_iac.cli.lazy import OPS
+from tests.projects import NODE_ID, Emulated, project, vm
+
+
+def _leaves(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[str, click.Command]]:
+    if isinstance(command, click.Group):
+        for name in command.list_commands(click.Context(command)):
+            found = command.get_command(click.Context(command), name)
+            assert found is not None
+            yield from _leaves(found, (*path, name))
+    else:
+        yield " ".join(path), command
+
+
+ALL = {path: command for path, command in _leaves(dbc_iac, ()) if path.split()[0] in OPS}
+LOOKING = {
+    "deeplink get", "disk list", "image list", "network list", "network show", "node clients", "node list", "node show",
+    "server list", "server show", "snapshot list", "snapshot show", "vm list", "vm logs", "vm show", "vm ssh",
+    "wallet address", "wallet new", "wallet session", "wallet sign",
+}  # fmt: skip
+"""Those that change nothing of what is rented."""
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", sorted(ALL))
+def test_every_command_has_help_json_and_asks_before_it_changes_anything(path: str) -> None:
+    command = ALL[path]
+    options = {text for parameter in command.params for text in parameter.opts}
+    assert command.help
+    assert "--json" in options
+    assert ("--yes" in options) == (path not in LOOKING)
+    assert ("--wait" in options) == ("--timeout" in options)
+    assert not options & {"--password", "--seed", "--key", "--mnemonic-phrase", "--secret"}, "arguments are seen by all"
+    for parameter in command.params:
+        assert not isinstance(parameter, click.Option) or parameter.help, parameter.name
+
+
+@pytest.mark.parametrize("path", sorted(ALL))
+def test_every_command_is_in_the_readme(path: str) -> None:
+    group, _, verb = path.partition(" ")
+    rows = [line for line in README.splitlines() if line.startswith("|") and re.search(rf"`{group}\b", line)]
+    assert any(verb in re.findall(r"[a-z-]+", row) or not verb for row in rows)
+
+
+def test_they_are_listed_with_the_others() -> None:
+    out = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.stdout", out)
+        assert run_command(dbc_iac, ["--help"], Runtime(out=out)) == 0
+    assert all(re.search(rf"^  {name} ", out.getvalue(), re.M) for name in (*OPS, "plan", "apply"))
+
+
+@pytest.fixture
+def emulated(tmp_path: Path) -> Iterator[Emulated]:
+    made = Emulated(project(tmp_path, vm()))
+    assert made.run("apply", "--yes").code == 0
+    yield made
+    made.close()
+
+
+def on_a_terminal(emulated: Emulated, *arguments: str) -> tuple[int, str]:
+    out, err = io.StringIO(), io.StringIO()
+    run: Any = emulated.loop.run_until_complete
+    runtime = Runtime(emulated.project.environ, out, err, True, run, emulated.network.transport)
+    code = run_command(dbc_iac, ["-C", str(emulated.project.directory), *arguments], runtime)
+    return int(code), out.getvalue() + err.getvalue()
+
+
+@pytest.mark.parametrize(("answer", "code", "domain"), [(False, 5, "running"), (True, 0, "off")])
+def test_a_terminal_is_asked(
+    emulated: Emulated, monkeypatch: pytest.MonkeyPatch, answer: bool, code: int, domain: str
+) -> None:
+    asked: list[str] = []
+
+    def confirm(question: str) -> bool:
+        asked.append(question)
+        return answer
+
+    monkeypatch.setattr("click.confirm", confirm)
+    assert on_a_terminal(emulated, "vm", "stop", "trainer")[0] == code
+    assert asked == ["Pull the plug of VirtualMachine/trainer?"]
+    emulated.settle(60)
+    [machine] = emulated.vms.values()
+    assert machine["domain"] == domain
+
+
+def test_a_password_is_typed_on_a_terminal_and_not_echoed(emulated: Emulated, monkeypatch: pytest.MonkeyPatch) -> None:
+    def prompt(text: str, *, hide_input: bool, confirmation_prompt: bool, **more: Any) -> str:
+        assert hide_input
+        assert confirmation_prompt
+        return "canary-typed"
+
+    monkeypatch.setattr("click.prompt", prompt)
+    code, said = on_a_terminal(emulated, "vm", "passwd", "trainer", "--yes")
+    [machine] = emulated.vms.values()
+    assert (code, machine["password"]) == (0, "canary-typed")
+    assert "canary" not in said
+
+
+def test_on_a_terminal_ssh_takes_our_place_and_printing_is_asked_for(
+    emulated: Emulated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[list[str]] = []
+
+    def execvp(file: str, line: list[str]) -> None:
+        ran.append(line)
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr("os.execvp", execvp)
+    code, said = on_a_terminal(emulated, "vm", "ssh", "trainer", "uptime")
+    assert (code, ran) == (1, [["ssh", "-p", "20000", "-l", "dbc", "--", "203.0.113.7", "uptime"]])
+    assert "error[no-ssh]: ssh could not be started" in said
+    assert on_a_terminal(emulated, "vm", "ssh", "trainer", "--print")[0] == 0
+    assert len(ran) == 1
+
+
+def test_nothing_of_a_node_becomes_an_option_of_ssh() -> None:
+    from dataclasses import replace
+
+    from dbc_iac.api.responses import vm_details
+    from dbc_iac.cli.ops.ssh import ssh_line
+    from dbc_iac.diagnostics import DiagnosticError
+    from tests.api.test_responses import DETAILS
+
+    good = vm_details(DETAILS)
+    assert ssh_line("x", good, "dbc", ())[0] == "ssh"
+    for bad in (
+        replace(good, ssh_ip="-oProxyCommand=x"),
+        replace(good, ssh_ip="*.51.*.142"),
+        replace(good, ssh_port=None),
+    ):
+        with pytest.raises(DiagnosticError):
+            ssh_line("x", bad, "dbc", ())
+    for account in ("-oProxyCommand=x", "N/A"):
+        with pytest.raises(DiagnosticError):
+            ssh_line("x", good, account, ())
+
+
+def test_texts_of_a_node_do_not_steer_the_terminal(emulated: Emulated) -> None:
+    [task_id] = emulated.vms
+    emulated.admin.change_vm(task_id, desc="\x1b[31mred")
+    assert "\x1b" not in emulated.run("vm", "show", "trainer").out
+
+
+def test_two_orders_of_one_machine_are_listed_once(emulated: Emulated) -> None:
+    file = emulated.project.directory / "manifests" / "second.yaml"
+    node = f"{{id: {NODE_ID}, identity: tenant, rentOrder: none}}"
+    file.write_text(f"apiVersion: dbc-iac/v1\nkind: Node\nmetadata: {{name: gpu-b}}\nspec: {node}\n")
+    assert len(emulated.run("vm", "list", "--json").json) == 1
+    [task_id] = emulated.vms
+    shutil.rmtree(emulated.project.directory / "state")
+    assert emulated.run("vm", "show", task_id, "--json").json["taskId"] == task_id, "found on the Node that lists it"
+    result = emulated.run("vm", "show", "A" * 22, "--json")
+    assert (result.code, result.codes) == (3, ["unknown-name"])

@@ -1,0 +1,261 @@
+"""The same plan in all its forms, through the command line: options, files, and what a terminal gets."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from dbc_iac.cli.plan_output import write_parts
+from dbc_iac.emulator import FaultSpec
+from dbc_iac.kinds.framework.goal import Goal
+from dbc_iac.views.json.events import event_schema
+from dbc_iac.views.json.schemas import plan_schema, report_schema
+from dbc_iac.views.markdown.plan import part_mark
+from tests.projects import NODE, Emulated, document, project, vm
+
+CANARY = "canary-of-a-login"
+LOGIN: dict[str, Any] = {"login": {"password": {"env": "PW"}}}
+DISK = document("Disk", "scratch", {"vm": "trainer", "size": "50Gi"})
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Callable[..., Emulated]]:
+    made: list[Emulated] = []
+
+    def build(*documents: str) -> Emulated:
+        emulated = Emulated(project(tmp_path, *documents, environ={"PW": CANARY}))
+        made.append(emulated)
+        return emulated
+
+    yield build
+    for emulated in made:
+        emulated.close()
+
+
+def test_one_plan_in_all_its_forms(make: Callable[..., Emulated], tmp_path: Path) -> None:
+    emulated = make(vm(**LOGIN), DISK)
+    emulated.run("apply", "--yes")
+    project(tmp_path, vm(**LOGIN, memory="16Gi"), DISK, environ=emulated.project.environ)
+    kept, markdown, page = tmp_path / "the.plan", tmp_path / "plan.md", tmp_path / "plan.html"
+    text = emulated.run("plan", "-o", str(kept), "--markdown", str(markdown), "--html", str(page))
+    asked = emulated.run("plan", "--json").json
+    jsonschema.validate(asked, plan_schema())
+    assert json.loads(kept.read_text()) == asked
+    for shown in (text.out, markdown.read_text(), emulated.run("show", str(kept)).out):
+        assert "Plan: 1 to update. 1 VM is powered off for it. About 3 calls." in shown
+        assert "VirtualMachine/trainer (on Node/gpu-a) is powered off and started again" in shown.replace("\\", "")
+        assert "memory: 8Gi -> 16Gi  [cold-boot]" in shown
+    assert "is powered off and started again: memory" in page.read_text()
+    assert "off for about 45 s" in page.read_text()
+    for shown in (text.out, text.err, markdown.read_text(), kept.read_text(), page.read_text()):
+        assert CANARY not in shown
+
+
+def test_full_tells_every_resource(make: Callable[..., Emulated]) -> None:
+    emulated = make(*(vm(f"w-{n}", gpus=0, cpus=1, memory="1Gi") for n in range(5)))
+    assert "5 x VirtualMachine  create" in emulated.run("plan").out
+    assert "VirtualMachine/w-4  create" in emulated.run("plan", "--full").out
+
+
+def test_the_end_of_an_apply_in_json_fits_its_schema_and_is_redacted(make: Callable[..., Emulated]) -> None:
+    emulated = make(vm(**LOGIN))
+    said = f"image_name' is not exist, pwd:{CANARY}"
+    emulated.network.faults.add(FaultSpec(op="tasks.create", kind="refuse", text=said, times=9))
+    result = emulated.run("apply", "--yes", "--json")
+    jsonschema.validate(result.json["report"], report_schema())
+    assert result.code == 1
+    [told] = json.loads(result.err)["diagnostics"]
+    assert told["summary"] == "VirtualMachine/trainer: the node refused it: image_name' is not exist, pwd:***"
+    assert told["detail"].startswith("The node does not have this file.")
+    assert told["remedy"] == "Bring it to the node first, or name a file that is there."
+    text = emulated.run("apply", "--yes")
+    assert CANARY not in result.out + result.err + text.out + text.err
+
+
+def test_a_file_that_cannot_be_written_is_a_problem(make: Callable[..., Emulated], tmp_path: Path) -> None:
+    result = make(vm(**LOGIN)).run("plan", "--markdown", str(tmp_path / "no" / "plan.md"), "--json")
+    assert (result.code, result.codes) == (3, ["unwritable-file"])
+
+
+def test_an_apply_is_followed_by_lines_and_by_events_at_the_same_time(
+    make: Callable[..., Emulated], tmp_path: Path
+) -> None:
+    events, report = tmp_path / "events.ndjson", tmp_path / "report.md"
+    result = make(vm(**LOGIN), DISK).run("apply", "--yes", "--events", str(events), "--report", str(report))
+    assert result.code == 0
+    assert "done          Disk/scratch" in result.err
+    assert "## dbc-iac: Apply ended after" in report.read_text()
+    lines = [json.loads(line) for line in events.read_text().splitlines()]
+    for line in lines:
+        jsonschema.validate(line, event_schema())
+    assert (lines[0]["event"], lines[0]["changes"], lines[-1]["event"]) == ("begin", 2, "end")
+    assert lines[-1]["report"]["done"] == ["Disk/scratch", "VirtualMachine/trainer"]
+    assert [line["at"] for line in lines[1:]] == sorted(line["at"] for line in lines[1:])
+    seen = {line["event"] for line in lines}
+    assert {"call", "goal-met", "window-opened", "window-closed", "step-started", "step-done"} <= seen
+
+
+def test_events_on_standard_output_stand_alone_there(make: Callable[..., Emulated]) -> None:
+    emulated = make(vm(**LOGIN))
+    result = emulated.run("apply", "--yes", "--events", "-")
+    lines = [json.loads(line) for line in result.out.splitlines()]
+    assert (lines[0]["event"], lines[-1]["event"]) == ("begin", "end")
+    assert "Plan: 1 to create" in result.err
+    assert "Apply ended" in result.err
+    refused = emulated.run("apply", "--yes", "--events", "-", "--json")
+    assert (refused.code, refused.codes) == (3, ["usage"])
+
+
+def test_an_apply_outlives_its_log_of_events(make: Callable[..., Emulated]) -> None:
+    result = make(vm(**LOGIN)).run("apply", "--yes", "--events", "/dev/full")
+    assert result.code == 0
+    assert result.err.count("events cannot be written any more") == 1
+
+
+def test_what_a_node_says_is_redacted_in_events_and_in_the_report(
+    make: Callable[..., Emulated], tmp_path: Path
+) -> None:
+    emulated = make(vm(**LOGIN))
+    emulated.network.faults.add(FaultSpec(op="tasks.create", kind="refuse", text=f"no {CANARY}", times=9))
+    written = [tmp_path / n for n in ("events", "report.json", "report.md", "report.txt")]
+    for report in written[1:]:
+        assert emulated.run("apply", "--yes", "--events", str(written[0]), "--report", str(report)).code == 1
+    for file in written:
+        assert "the node refused it: no ***" in file.read_text().replace("\\", "")
+        assert CANARY not in file.read_text()
+    jsonschema.validate(json.loads(written[1].read_text()), report_schema())
+
+
+def test_a_copy_of_a_state_is_shown_as_the_state_is(make: Callable[..., Emulated], tmp_path: Path) -> None:
+    emulated = make(vm(**LOGIN))
+    emulated.run("apply", "--yes")
+    copy = tmp_path / "copy.json"
+    copy.write_text((tmp_path / "state/main.json").read_text())
+    assert emulated.run("show", str(copy)).out == emulated.run("show").out
+    kept = json.loads(copy.read_text())
+    copy.write_text(json.dumps({"formatVersion": 1, "state": kept, "journal": []}))
+    assert emulated.run("show", str(copy)).out == emulated.run("show").out, "what an apply could not write"
+    copy.write_text(json.dumps({**kept, "formatVersion": 99}))
+    newer = emulated.run("show", str(copy), "--json")
+    assert (newer.code, newer.codes, newer.out) == (5, ["state-newer"], "")
+    copy.write_text('{"bindings": 1}')
+    assert emulated.run("show", str(copy), "--json").codes == ["not-a-state"]
+    for text in ("{}", "[1]", "garbage", json.dumps(kept)[:-9]):
+        copy.write_text(text)
+        neither = emulated.run("show", str(copy), "--json")
+        assert (neither.code, neither.codes) == (3, ["not-shown"])
+
+
+def test_files_are_written_with_json_too(make: Callable[..., Emulated], tmp_path: Path) -> None:
+    page = tmp_path / "plan.html"
+    assert make(vm(**LOGIN)).run("apply", "--yes", "--json", "--html", str(page)).code == 0
+    assert "VirtualMachine/trainer" in page.read_text()
+
+
+def test_the_markdown_says_why_there_is_no_plan(make: Callable[..., Emulated], tmp_path: Path) -> None:
+    emulated = make(vm(**LOGIN))
+    emulated.run("apply", "--yes")
+    emulated.project.write({"manifests/all.yaml": NODE})
+    page = tmp_path / "plan.md"
+    page.write_text("an older plan")
+    refused = emulated.run("plan", "--markdown", str(page))
+    assert refused.code == 5
+    text = page.read_text()
+    assert text.startswith("## dbc-iac: the plan failed\n\nIt ended with exit code 5: there is no plan.\n\n<pre>\n")
+    assert html.escape(refused.err.strip()) in text
+
+
+def test_a_replacement_tells_the_old_vm_from_the_new_one(make: Callable[..., Emulated], tmp_path: Path) -> None:
+    emulated = make(vm())
+    emulated.run("apply", "--yes")
+    [old] = emulated.vms
+    project(tmp_path, vm(multicast=["230.0.0.1:5558"]), environ=emulated.project.environ)
+    steps = emulated.run("plan").out.partition("Steps:")[2]
+    [new] = re.findall(r"exists as (\S+) \(generation 2\)", steps)
+    told = [f"old VM {old} is powered off", f"exists as {new}", "is set up completely", f"old VM {old} is deleted"]
+    places = [steps.find(text) for text in told]
+    assert -1 not in places
+    assert places == sorted(places)
+    emulated.network.faults.add(FaultSpec(op="tasks.create", kind="refuse", text="no room", times=9))
+    failed = emulated.run("apply", "--yes")
+    assert "the node refused it: no room; the old one was started again" in failed.out
+    emulated.network.faults.clear()
+    applied = emulated.run("apply", "--yes").err
+    for call in (f"powers old VM {old} off", "creates ", f"deletes old VM {old}"):
+        assert f"call          VirtualMachine/trainer: {call}" in applied
+
+
+def test_the_lines_of_an_apply_say_what_is_done_and_no_word_of_ours(
+    make: Callable[..., Emulated], tmp_path: Path
+) -> None:
+    emulated = make(vm())
+    created = emulated.run("apply", "--yes").err
+    project(tmp_path, vm(memory="16Gi"), environ=emulated.project.environ)
+    changed = emulated.run("apply", "--yes").err
+    words = [line.split(maxsplit=1)[1] for line in changed.splitlines() if "waiting" not in line]
+    assert words == [
+        "window opens  VirtualMachine/trainer: to be off for 1 change",
+        "call          VirtualMachine/trainer: powers it off",
+        "done          VirtualMachine/trainer: is powered off",
+        "call          VirtualMachine/trainer: sets memory to 16Gi",
+        "done          VirtualMachine/trainer: has memory 16Gi",
+        "call          VirtualMachine/trainer: starts it",
+        "done          VirtualMachine/trainer: is running",
+        "window closed VirtualMachine/trainer",
+    ]
+    assert not re.search(r"vm-|port forwards", created + changed)
+
+
+def test_every_goal_says_what_its_call_does() -> None:
+    named = [
+        cls
+        for cls in _goals(Goal)
+        if cls.__module__.startswith("dbc_iac.kinds") and "act" in vars(cls) and "name" in vars(cls)
+    ]
+    silent = {cls.__name__ for cls in named if cls.action_text is Goal.action_text}
+    assert len(named) > 15
+    assert silent == {"VmUnderOrder", "SnapshotArrived", "InstanceBound", "DiskKnown", "ImageKept"}, (
+        "these call nothing"
+    )
+
+
+def _goals(cls: type[Any]) -> Iterator[type[Any]]:
+    for sub in cls.__subclasses__():
+        yield sub
+        yield from _goals(sub)
+
+
+def test_what_a_policy_refuses_is_told_by_show_and_in_the_comment(
+    make: Callable[..., Emulated], tmp_path: Path
+) -> None:
+    emulated = make(vm())
+    file, kept, markdown = tmp_path / "dbc-iac.yaml", tmp_path / "the.plan", tmp_path / "plan.md"
+    policy = "  policies: [{name: p, deny: 'change.action == \"create\"', message: objected-marker}]\n"
+    file.write_text(file.read_text() + policy)
+    planned = emulated.run("plan", "-o", str(kept), "--markdown", str(markdown))
+    assert planned.code == 5, planned.err
+    for text in (planned.out, markdown.read_text(), emulated.run("show", str(kept)).out):
+        assert "Refused" in text
+        assert "objected" in text
+    assert "> [!CAUTION]\n> **Refused**" in markdown.read_text()
+
+
+def test_parts_of_an_earlier_plan_do_not_stay_beside_a_smaller_one(tmp_path: Path) -> None:
+    file = tmp_path / "plan.md"
+    write_parts(file, [f"{part_mark(n)}3.*" for n in (1, 2, 3)])
+    (tmp_path / "plan-4.md").write_text("notes of somebody")
+    write_parts(file, ["alone"])
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {
+        "plan.md": "alone", "plan-4.md": "notes of somebody"
+    }  # fmt: skip
+    write_parts(tmp_path / "notes.md", ["alone"])
+    (tmp_path / "notes-2.md").write_text("notes of somebody")
+    write_parts(tmp_path / "notes.md", ["alone"])
+    assert (tmp_path / "notes-2.md").exists()

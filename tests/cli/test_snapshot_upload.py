@@ -1,0 +1,139 @@
+"""A snapshot's upload that is interrupted, or whose end nobody sees: never taken for whole. Through the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.projects import NODE_ID, Emulated, Result, document, project, vm
+
+SNAPSHOT = document("Snapshot", "base", {"vm": "trainer", "imageServer": "ID_1"})
+WHOLE = 196_656
+IMAGE_SERVERS = [{"id": "ID_1", "images": [{"name": "ubuntu.qcow2"}], "bytesPerSecond": 1000}]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[Callable[..., Emulated]]:
+    made: list[Emulated] = []
+
+    def build(*documents: str) -> Emulated:
+        made.append(Emulated(project(tmp_path, *documents), {"imageServers": IMAGE_SERVERS}))
+        return made[-1]
+
+    yield build
+    for emulated in made:
+        emulated.close()
+
+
+def stored(emulated: Emulated) -> list[int]:
+    """The bytes of what snapshots have put into the image server."""
+    found = emulated.network.image_servers.get("ID_1")
+    assert found is not None
+    return [file.size for name, file in found.files.items() if name.startswith("snap_")]
+
+
+def after(emulated: Emulated, seconds: float, act: Callable[[], None], *command: str) -> Result:
+    """Run a command, and do something to the world that many seconds after it began."""
+    emulated.loop.call_later(seconds, act)
+    return emulated.run(*command)
+
+
+def uploading(emulated: Emulated) -> Emulated:
+    """With a VM and a snapshot of it that an apply has begun to upload, and not waited for."""
+    result = emulated.run("apply", "--yes", "--wait-timeout", "70")
+    assert result.code == 7, result.out + result.err
+    return emulated
+
+
+def converges(emulated: Emulated) -> Result:
+    result = emulated.run("apply", "--yes")
+    assert result.code == 0, result.out + result.err
+    emulated.settle(60)
+    last = emulated.run("plan", "--detailed-exitcode")
+    assert last.code == 0, last.out + last.err
+    return result
+
+
+def restart(emulated: Emulated) -> None:
+    emulated.loop.call_soon(emulated.network.nodes[NODE_ID].restart)
+    emulated.settle(60)
+
+
+def test_an_upload_that_is_interrupted_is_a_failure_and_is_made_again(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(), SNAPSHOT)
+    result = after(emulated, 150, emulated.network.nodes[NODE_ID].restart, "apply", "--yes")
+    assert result.code == 7, result.out + result.err
+    assert "it was interrupted" in result.err and "not whole" in result.err
+    assert stored(emulated)[0] < WHOLE
+    plan = emulated.run("plan")
+    assert "~ Snapshot/base" in plan.out and "nobody saw its upload end" in plan.out
+    assert "process may end with that" in plan.out + plan.err
+    converges(emulated)
+    assert stored(emulated) == [WHOLE]
+
+
+def test_a_later_run_goes_on_watching(world: Callable[..., Emulated]) -> None:
+    emulated = uploading(world(vm(), SNAPSHOT))
+    assert "its upload has not ended yet" in emulated.run("plan").out
+    result = converges(emulated)
+    assert "snapshot-sent" not in result.err and "is uploading (" in result.err + result.out
+    assert stored(emulated) == [WHOLE]
+
+
+@pytest.mark.parametrize("interrupted", [True, False])
+def test_an_upload_whose_end_nobody_saw_is_made_again(world: Callable[..., Emulated], interrupted: bool) -> None:
+    emulated = uploading(world(vm(), SNAPSHOT))
+    if interrupted:
+        restart(emulated)
+    emulated.settle(600)
+    converges(emulated)
+    assert stored(emulated) == [WHOLE]
+
+
+def test_it_is_made_again_after_a_crash_that_nothing_was_bound_before(
+    world: Callable[..., Emulated], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dbc_iac.state.journal import Journal
+
+    emulated = world(vm(), SNAPSHOT)
+    whole = Journal._append
+
+    class ProcessEndedError(BaseException):
+        pass
+
+    def append(self: Journal, made: dict[str, Any], *, sync: bool) -> None:
+        whole(self, made, sync=sync)
+        if made.get("goal") == "snapshot-taken" or "snapshot-taken" in str(made):
+            raise ProcessEndedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "_append", append)
+        with pytest.raises(BaseException):  # noqa: B017 - the process ends
+            emulated.run("apply", "--yes")
+    emulated.settle(5)
+    emulated.settle(600)
+    result = converges(emulated)
+    assert set(stored(emulated)) == {WHOLE}, result.out
+
+
+def test_an_interrupted_one_of_a_vm_that_goes_is_told_and_stays(world: Callable[..., Emulated]) -> None:
+    emulated = uploading(world(vm(), SNAPSHOT))
+    restart(emulated)
+    emulated.settle(60)
+    changed = vm(image="win10.qcow2", os="windows", ports={"rdp": "auto", "vnc": "auto"})
+    project(emulated.project.directory, changed, SNAPSHOT, environ=emulated.project.environ)
+    assert "nobody saw its upload end" in emulated.run("plan").out
+    converges(emulated)
+
+
+def test_a_file_that_the_node_has_not_any_more_cannot_be_sent_again(world: Callable[..., Emulated]) -> None:
+    emulated = uploading(world(vm(), SNAPSHOT))
+    restart(emulated)
+    [file] = [f for f in emulated.network.nodes[NODE_ID].truth()["files"] if "snap_" in f]
+    emulated.admin.remove_file(file)
+    result = emulated.run("apply", "--yes")
+    assert result.code == 1
+    assert "trigger" in result.err

@@ -1,0 +1,91 @@
+"""Plans made up for tests of their faces: one with everything in it, and one of a fleet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dbc_iac.plan.model import Action, Change, FieldChange, GoalSummary, Plan, Step, StepKind
+
+HOSTILE = "</details></script><img src=x onerror=alert(1)> ``` [click](https://evil) @everyone \x1b[31m\u202e {{ 7*7 }}"
+"""What a node or a manifest may say: it must steer no terminal, no page and no pull request."""
+
+
+def plan(*changes: Change, steps: tuple[Step, ...] = (), **more: Any) -> Plan:
+    return Plan("lab", "main", "prod", "l" * 32, 3, "c" * 64, "o" * 64, changes, steps, **more)
+
+
+def change(name: str, action: Action, *fields: FieldChange, kind: str = "VirtualMachine", **more: Any) -> Change:
+    return Change(f"{kind}/{name}", kind, action, fields=fields, **{"node": "Node/gpu-a", "id": f"id-{name}", **more})
+
+
+def window(name: str, *goals: GoalSummary, seconds: int = 60, **more: Any) -> Step:
+    address = f"VirtualMachine/{name}"
+    return Step(
+        f"{address} window", StepKind.WINDOW, address, goals, node="Node/gpu-a", seconds=seconds, power="on", **more
+    )
+
+
+def goal(address: str, text: str) -> GoalSummary:
+    return GoalSummary(address, "goal", text, "idempotent")
+
+
+def step(address: str, text: str, **more: Any) -> Step:
+    return Step(address, StepKind.CHANGE, address, (goal(address, text),), node="Node/gpu-a", **more)
+
+
+MEMORY = FieldChange("memory", "32Gi", "64Gi", "cold-boot")
+IMAGE = FieldChange("image", "ubuntu.qcow2", "debian.qcow2", "replace")
+POWER = FieldChange("power", "off", "on", "online", drift=True)
+PASSWORD = FieldChange("login.password", "(secret)", "(secret)", "running", secret=True)
+
+
+def everything() -> Plan:
+    """A plan with a change of every action, a loss, a window, drift, notes, secrets, and words that would do harm."""
+    wall = FieldChange("firewall", [f"in,tcp,{n},0.0.0.0/0,accept" for n in range(30)], [], "online")
+    return plan(
+        change("new", Action.CREATE, FieldChange("gpus", None, 2, "cold-boot"), reasons=("it is new",),
+               dependencies=("Network/lan",)),
+        change("bigger", Action.UPDATE, MEMORY, PASSWORD, wall, reasons=("the manifest differs",), power_off=True),
+        change("other", Action.REPLACE, IMAGE, reasons=("image differs",), old_id="id-before",
+               losses=("VirtualMachine/other: its 200Gi of data are lost",)),
+        change(
+            "old",
+            Action.DELETE,
+            reasons=("its document is gone",),
+            losses=("VirtualMachine/old: its disks are deleted (100Gi of data)",),
+        ),
+        change("stopped", Action.UPDATE, POWER, reasons=("the world moved",)),
+        change("resting", Action.UPDATE, MEMORY, POWER, reasons=("the manifest differs",), observed={"power": "off"}),
+        change("taken", Action.ADOPT, reasons=("it is there",)),
+        change("gone", Action.FORGET, reasons=("it is gone",)),
+        change("unread", Action.UNKNOWN, reasons=(f"the node said: {HOSTILE}",)),
+        change("same", Action.NO_OP, notes=(f"osName reads {HOSTILE}",)),
+        change("lan", Action.CREATE, kind="Network", reasons=("it is new",)),
+        change("scratch", Action.UPDATE, FieldChange("size", "100Gi", "200Gi", "offline"), kind="Disk",
+               parent="VirtualMachine/bigger", dependencies=("VirtualMachine/bigger",)),
+        steps=(
+            window("bigger", goal("VirtualMachine/bigger", "has memory 64Gi"), goal("Disk/scratch", "has 200 GiB")),
+            window("resting", goal("VirtualMachine/resting", "has memory 64Gi")),
+            step("Network/lan", "exists"),
+            step("VirtualMachine/new", "exists", after=("Network/lan",)),
+            step("VirtualMachine/old", "is gone"),
+        ),
+        recovery=("VirtualMachine/x was being created: it is looked at first",),
+        moves=("VirtualMachine/a is VirtualMachine/b now",),
+        calls=12,
+    )  # fmt: skip
+
+
+def fleet(count: int) -> Plan:
+    """Many VMs on 20 nodes: most are new, every tenth gets more memory."""
+    changes, steps = [], []
+    for n in range(count):
+        node, address = f"Node/gpu-{n % 20}", f"VirtualMachine/w-{n}"
+        if n % 10:
+            fields = (FieldChange("gpus", None, 1, "cold-boot"), FieldChange("ports.ssh", None, 20_000 + n, "online"))
+            changes.append(change(f"w-{n}", Action.CREATE, *fields, reasons=("it is new",), node=node))
+            steps.append(step(address, "exists"))
+        else:
+            changes.append(change(f"w-{n}", Action.UPDATE, MEMORY, reasons=("the manifest differs",), node=node))
+            steps.append(window(f"w-{n}", goal(address, "has memory 64Gi")))
+    return plan(*changes, steps=tuple(steps))

@@ -1,0 +1,149 @@
+"""An apply while it runs: lines, the tree on a terminal, events for programs, and the end report in its forms."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import jsonschema
+import pytest
+from rich.console import Console
+
+from dbc_iac.apply.report import Event, Report
+from dbc_iac.diagnostics import Diagnostic, Severity
+from dbc_iac.views.json.events import KINDS, begin_json, end_json, event_json, event_schema
+from dbc_iac.views.live import LiveProgress
+from dbc_iac.views.markdown.apply import report_markdown
+from dbc_iac.views.progress import REMIND_SECONDS, PlainProgress
+from dbc_iac.views.text.apply import report_text
+from dbc_iac.views.text.lines import Screen
+from tests.views.plans import HOSTILE, everything
+
+VM = "VirtualMachine/a"
+WAITING = Event("waiting", "Image/big", "big.qcow2 is on gpu-b: is downloading (42%)", 70.0)
+REPORT = Report(
+    done=("Disk/d", "Network/n"),
+    failed={VM: f"the node refused it: allocate gpu failed {HOSTILE}"},
+    not_started={"Disk/e": f"it needs {VM}, which failed"},
+    waiting={"Image/big": "still is downloading (42%)"},
+    powered_off={VM: "its replacement is still being created"},
+    unknown=("VirtualMachine/u",),
+    diagnostics=(Diagnostic("goal-failed", Severity.ERROR, f"{VM}: allocate gpu failed", remedy="See."),),
+    seconds=125.4,
+)
+
+
+def lines(*events: Event) -> list[str]:
+    said: list[str] = []
+    progress = PlainProgress(said.append)
+    for event in events:
+        progress.tell(event)
+    return said
+
+
+def test_a_line_says_when_what_and_whom_it_is_about() -> None:
+    assert lines(Event("call", VM, "create: exists", 61.4), WAITING, Event("step-done", VM, "change", 80.0)) == [
+        "  1:01  call          VirtualMachine/a: create: exists\n",
+        "  1:10  waiting       Image/big: big.qcow2 is on gpu-b: is downloading (42%)\n",
+    ]
+
+
+def test_silence_is_broken_by_what_is_waited_for_and_since_when() -> None:
+    said: list[str] = []
+    progress = PlainProgress(said.append)
+    progress.tell(WAITING)
+    said.clear()
+    progress.remind(70.0 + REMIND_SECONDS - 1)
+    assert said == []
+    progress.remind(70.0 + REMIND_SECONDS)
+    assert said == ["  5:10  under way     Image/big: big.qcow2 is on gpu-b: is downloading (42%), for 4:00\n"]
+    progress.remind(70.0 + REMIND_SECONDS + 10)
+    assert len(said) == 1
+    progress.tell(Event("goal-met", "Image/big", "is there", 400.0))
+    said.clear()
+    progress.remind(9_000.0)
+    assert said == []
+
+
+def test_the_tree_shows_what_is_under_way_by_machine_how_far_and_since_when() -> None:
+    live = LiveProgress(io.StringIO(), Screen(colours=False, columns=80), lambda: 100.0, {"Image/big": "Node/gpu-b"}, 7)
+    live.tell(Event("call", VM, f"create: {HOSTILE}", 40.0))
+    live.tell(WAITING)
+    live.tell(Event("step-done", "Disk/d", "change", 71.0))
+    shown = Console(file=io.StringIO(), width=100, record=True)
+    shown.print(live.drawn())
+    text = shown.export_text()
+    assert "1:40  1 of 7 changes ended, 2 under way" in text
+    assert "Node/gpu-b" in text
+    assert "0:30 ━━━━━━━━──────────── Image/big" in text
+    assert "is downloading (42%) (big.qcow2 is on gpu-b)" in text
+    assert "1:00 VirtualMachine/a  </details>" in text
+    assert "\x1b" not in text
+
+
+@pytest.mark.parametrize("machines", [0, 7, 500])
+def test_a_tree_of_many_leaves_room_for_what_is_said(monkeypatch: pytest.MonkeyPatch, machines: int) -> None:
+    monkeypatch.setenv("LINES", "24")
+    places = {f"VirtualMachine/w-{n}": f"Node/n-{n % machines}" for n in range(500)} if machines else {}
+    live = LiveProgress(io.StringIO(), Screen(columns=80), lambda: 1.0, places, 500)
+    for n in range(500):
+        live.tell(Event("call", f"VirtualMachine/w-{n}", "create", 0.0))
+    shown = Console(file=io.StringIO(), width=80, record=True)
+    shown.print(live.drawn())
+    rows = shown.export_text().splitlines()
+    assert len(rows) <= 16
+    told = sum("VirtualMachine/w-" in row for row in rows)
+    assert told >= 7
+    assert f"... and {500 - told} more" in rows[-1]
+
+
+def test_that_it_stops_stays_in_the_head_of_the_tree_and_no_row_reaches_the_edge() -> None:
+    live = LiveProgress(io.StringIO(), Screen(columns=80), lambda: 1.0, {}, 1)
+    live.tell(Event("call", VM, "x" * 200, 0.0))
+    written = io.StringIO()
+    live.say("stopping: nothing new is started")
+    Console(file=written, width=live.width).print(live.drawn())
+    assert "0 of 1 changes ended, 1 under way, stopping\n" in written.getvalue()
+    assert max(map(len, written.getvalue().splitlines())) < 80 - len("^C")
+
+
+@pytest.mark.parametrize("value", [
+    begin_json(everything()), end_json(REPORT), *(event_json(Event(k, VM, "x", 1.23456, {"a": 1})) for k in KINDS),
+])  # fmt: skip
+def test_every_event_fits_its_schema(value: dict[str, object]) -> None:
+    schema = event_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    line = json.loads(json.dumps({**value, "time": "2026-01-01T00:00:00.000+00:00"}))
+    jsonschema.validate(line, schema)
+    assert not jsonschema.Draft202012Validator(schema).is_valid({**line, "event": "other"})
+
+
+def test_the_end_report_as_text_says_everything() -> None:
+    text = report_text(REPORT)
+    assert text.startswith("Apply ended after 2 min 5 s: 2 done, 1 failed, 1 not started, 1 still under way.\n")
+    for part in ("Failed:", "Not started:", "Still under way", "Powered off because of this run:", "Not looked at:"):
+        assert part in text
+
+
+def test_the_end_report_as_markdown_says_everything_and_nothing_of_others_is_markup() -> None:
+    text = report_markdown(REPORT)
+    assert "## dbc-iac: Apply ended after 2 min 5 s: 2 done, 1 failed" in text
+    assert "**What helps**" in text
+    assert "Power off or destroy what holds them" in text
+    assert "<img" not in text.replace("\\<img", "")
+    assert "<details><summary>2 done</summary>" in text
+
+
+def test_an_advice_is_told_once_with_whom_it_is_for_and_no_failure_twice() -> None:
+    failed = {f"VirtualMachine/w-{n}": "the node refused it: allocate gpu failed" for n in range(9)}
+    problems = tuple(
+        Diagnostic("goal-failed", Severity.ERROR, f"{a}: {why}", remedy="See.", address=a) for a, why in failed.items()
+    )
+    text = report_markdown(Report(failed=failed, diagnostics=problems))
+    assert text.count("allocate gpu failed") == 9
+    assert "- VirtualMachine/w-0, VirtualMachine/w-1, VirtualMachine/w-2 and 6 more: Power off" in text
+
+
+def test_what_is_none_is_not_counted() -> None:
+    assert "ended after 0 min 0 s: 1 done, 1 failed.\n" in report_text(Report(done=("A/b",), failed={"A/c": "why"}))
+    assert "ended after 0 min 0 s: 1 done.\n" in report_text(Report(done=("A/b",)))

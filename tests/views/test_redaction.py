@@ -1,0 +1,44 @@
+"""Secrets are taken out of whatever is shown, however deep they are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from dbc_iac.api.secret import SecretText
+from dbc_iac.apply.report import Event, Report
+from dbc_iac.diagnostics import Diagnostic, Severity
+from dbc_iac.plan.model import Action, FieldChange
+from dbc_iac.views.redaction import Redaction
+from tests.views.plans import change, everything, plan
+
+CANARY = "canary-of-a-password"
+HIDE = Redaction(lambda: [SecretText(CANARY), SecretText("short"), SecretText("canary-of-a-password-longer")])
+
+
+def test_no_part_of_a_plan_an_event_a_report_or_a_problem_keeps_a_secret() -> None:
+    said = f"the node said {CANARY}!"
+    field = FieldChange("desc", [{"x": said}], said, "online")
+    made = plan(
+        change("a", Action.UPDATE, field, reasons=(said,), notes=(said,), losses=(said,), observed={said: [said]}),
+        recovery=(said,), documents={"VirtualMachine/a": {"k": said}},
+    )  # fmt: skip
+    problem = Diagnostic("x", Severity.ERROR, said, said, said)
+    for value in (
+        replace(made, diagnostics=(problem,)),
+        Event("call", "A/b", said, 1.0, {"x": said}),
+        Report(failed={"A/b": said}, diagnostics=(problem,)),
+        [problem],
+    ):
+        shown = HIDE(value)
+        assert CANARY in repr(value)
+        assert CANARY not in repr(shown)
+        assert "the node said ***!" in repr(shown)
+
+
+def test_the_longest_secret_goes_first_and_short_ones_are_left() -> None:
+    assert HIDE("canary-of-a-password-longer, a short text") == "***, a short text"
+
+
+def test_what_holds_no_secret_is_the_same() -> None:
+    assert HIDE(everything()).digest == everything().digest
+    assert Redaction()(everything()) is not None
