@@ -52,7 +52,7 @@ def manifests(documents: Mapping[str, UnmanagedObject], bound: Mapping[str, str]
 
 
 def describable(one: UnmanagedObject) -> bool:
-    """Whether the API shows all that a document of it must say. Of a snapshot without a file it hides the image server."""
+    """Whether the API shows every required field. It hides the image server of a snapshot without a file."""
     return one.kind != "Snapshot" or bool(one.fields["imageServer"])
 
 

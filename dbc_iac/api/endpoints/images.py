@@ -1,4 +1,4 @@
-"""Image files of nodes and image servers: `/images`. Ids of image servers are local to the client node that is asked."""
+"""Image files of nodes and image servers: `/images`. Ids of image servers are local to the client node that answers."""
 
 from __future__ import annotations
 

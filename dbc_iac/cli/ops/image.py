@@ -1,4 +1,4 @@
-"""`image`: image files of image servers and nodes, and moving them between the two. "Done" proves nothing: the lists do."""
+"""`image`: lists and transfers of image files. A transfer is done when the file is listed with its full size."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ async def _transfer(console: Console, name: str, image_server: str, where: Targe
         raise DiagnosticError(
             Diagnostic(
                 "unknown-image-server", Severity.ERROR,
-                f"the client node knows no image server {image_server}" if image_server else "which image server is not said",
+                f"the client node knows no image server {image_server}" if image_server else "no image server is named",
                 remedy=f"Use --image-server with one of: {', '.join(known) or 'none is configured'}.",
             )
         )  # fmt: skip

@@ -14,8 +14,8 @@ from dbc_iac.emulator.gpu.spec import ImageServerSpec
 
 @dataclass(slots=True)
 class ImageServer:
-    """One image server. `files` by name, in the module's root. `died` is set when it cannot be reached any more: what goes
-    on with it breaks off."""
+    """An image server. `files` by name, in the module's root. `died` is set when it is unreachable: its
+    transfers break off."""
 
     id: str
     files: dict[str, HostFile] = field(default_factory=dict)

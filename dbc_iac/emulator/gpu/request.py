@@ -22,7 +22,7 @@ class Caller(Protocol):
 class NodeRequest:
     """`path`: segments after the operation's own. `additional`: the JSON object as parsed.
 
-    `image_server`: the image server's id when the client node resolved one; empty otherwise. Texts of the query are raw.
+    `image_server`: its id when the client node resolved one; empty otherwise. Texts of the query are raw.
     `breaks`: the part of the file after which the transfer that it starts breaks off.
     """
 

@@ -1,8 +1,7 @@
 """Image: an image file on a node, fetched from an image server. API: /images/{download,downloadprogress,delete}.
 
-`done` says nothing: a download has succeeded when the node lists the file with the size that the image server has. One that
-broke off has left a part of that name; so every plan compares the sizes. A download overwrites a file of the same name,
-whoever uses it.
+`done` proves nothing: a download has succeeded when the node lists the file with the size on the image server. A broken download leaves a partial file of that name, so every plan compares the sizes. A download overwrites a file of
+the same name, even one that a VM uses.
 """
 
 from __future__ import annotations
@@ -313,7 +312,8 @@ class Image(Kind[ImageSpec]):
         yield ImageExists(
             address=task.address, route=task.route, id="" if later else file, generation=task.generation,
             fields=task.desired, image_server=str(task.desired["imageServer"]), source=file if later else "",
-            users=task.users if overwrites else {}, overwrites=overwrites, timeout_seconds=task.timeout_seconds or 7200.0,
+            users=task.users if overwrites else {}, overwrites=overwrites,
+            timeout_seconds=task.timeout_seconds or 7200.0,
         )  # fmt: skip
 
     def update(self, task: GoalInput) -> Iterator[Goal]:
@@ -321,7 +321,8 @@ class Image(Kind[ImageSpec]):
         if "refresh" in task.changed:
             yield ImageFetched(
                 address=task.address, route=task.route, id=task.id, image_server=server,
-                fields={"refresh": task.desired.get("refresh")}, users=task.users, timeout_seconds=task.timeout_seconds or 7200.0,
+                fields={"refresh": task.desired.get("refresh")}, users=task.users,
+                timeout_seconds=task.timeout_seconds or 7200.0,
             )  # fmt: skip
         elif task.observed.get(_OTHER):
             yield ImageWhole(

@@ -1,7 +1,7 @@
 """ImageExport: a node's image file in an image server. API: /images/{upload,uploadprogress}.
 
-Nothing deletes a file in an image server. When a plain upload ends, the node's process may end with it (one build of 0.4.1.8
-did each time, another never): it is started again some seconds later, and what was queued on it is lost.
+Nothing deletes a file on an image server. The end of a plain upload may end the node's process (one build of 0.4.1.8
+did each time, another never): it is started again some seconds later, and its queued jobs are lost.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Snapshot: an export of a VM's system disk to an image server. API: /snapshot/*, /images.
 
-Its record lives on the node with the VM, its file in the image server for good: nothing deletes it there. The record's status
-only says whether something goes on; that the file is in the image server is the proof.
+Its record lives on the node with the VM; its file stays on the image server, where nothing deletes it. The record's
+status only says whether a transfer is running; the file on the image server is the proof.
 """
 
 from __future__ import annotations
