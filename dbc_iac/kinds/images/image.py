@@ -1,7 +1,8 @@
 """Image: an image file on a node, fetched from an image server. API: /images/{download,downloadprogress,delete}.
 
-`done` proves nothing: a download has succeeded when the node lists the file with the size on the image server. A broken download leaves a partial file of that name, so every plan compares the sizes. A download overwrites a file of
-the same name, even one that a VM uses.
+`done` proves nothing: a download has succeeded when the node lists the file with the size on the image server. A broken
+download leaves a partial file of that name, so every plan compares the sizes. A download overwrites a file of the same
+name, even one that a VM uses.
 """
 
 from __future__ import annotations
