@@ -119,7 +119,7 @@ def _is_stream(path: Path) -> bool:
 
 
 class _Kept:
-    """What must not be overwritten."""
+    """Files that an output must not overwrite."""
 
     def __init__(self, app: App, loaded: LoadedProject | None, inputs: Iterable[Path | None]) -> None:
         self._known = loaded is not None
@@ -136,7 +136,7 @@ class _Kept:
                 self._files.update(dict.fromkeys(_keys(path), what))
 
     def over(self, path: Path, *, parts: bool) -> str:
-        """What writing to a path would overwrite; empty where nothing. `parts`: also to `NAME-2` and so on."""
+        """A description of the file that an output would overwrite; empty if none. `parts`: also `NAME-2` and so on."""
         return next(filter(None, map(self._over, (path, *(_parts(path) if parts else ())))), "")
 
     def _over(self, path: Path) -> str:
@@ -151,7 +151,7 @@ class _Kept:
 
 
 def _keys(path: Path) -> list[object]:
-    """What a file is known by: its path after all links, and itself, whatever its name."""
+    """Identities of a file: its path after all links, and its device and inode, which hard links share."""
     real = real_path(path)
     try:
         status = real.stat()
@@ -161,7 +161,7 @@ def _keys(path: Path) -> list[object]:
 
 
 def _of_project(app: App, loaded: LoadedProject | None) -> dict[Path, str]:
-    """What a project is made of, as far as it is known."""
+    """The files of a project, as far as they are known, with a description."""
     from dbc_iac.manifest.project import FILE
 
     files = {Path(name): "a file of the project" for name in app.sources}

@@ -17,7 +17,7 @@ from pathlib import Path
 from dbc_iac.diagnostics import Diagnostic, Severity, SourceRange
 
 MIB = 1024 * 1024
-MOST_BYTES = 64 * MIB
+MOST_BYTES = 256 * MIB
 """Size limit of a file without a smaller one of its own."""
 _KERNEL = (Path("/proc"), Path("/sys"))
 _MOST_LINKS = 40
@@ -47,7 +47,7 @@ def read_file(path: Path, most: int = MOST_BYTES) -> bytes:
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise _irregular(path)
-        return _content(descriptor, path, most)
+        return read_descriptor(descriptor, path, most)
     finally:
         os.close(descriptor)
 
@@ -61,10 +61,10 @@ def read_inside(path: Path, root: Path, most: int = MOST_BYTES) -> bytes:
 
 
 def read_given(path: Path, most: int = MOST_BYTES) -> bytes:
-    """The content of a file, or of a pipe: whoever typed the name knows what it is."""
+    """The content of a file or a pipe that the command line names."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC)
     try:
-        return _content(descriptor, path, most)
+        return read_descriptor(descriptor, path, most)
     finally:
         os.close(descriptor)
 
@@ -112,7 +112,8 @@ def _irregular(path: Path) -> OSError:
     return OSError(errno.EINVAL, "it is not a regular file", str(path))
 
 
-def _content(descriptor: int, path: Path, most: int) -> bytes:
+def read_descriptor(descriptor: int, path: Path, most: int = MOST_BYTES) -> bytes:
+    """All that an open file holds, to a limit."""
     found = bytearray()
     while len(found) <= most:
         part = os.read(descriptor, min(MIB, most + 1 - len(found)))

@@ -53,7 +53,7 @@ def write_whole(path: Path, content: bytes, *, private: bool = False) -> None:
     except BaseException as error:
         temporary.unlink(missing_ok=True)
         if isinstance(error, OSError):
-            error.filename = str(path)  # of the two names the one that the user knows
+            error.filename = str(path)  # the name that the user knows, not the temporary one
         raise
 
 
@@ -79,7 +79,7 @@ def write_all(descriptor: int, content: bytes) -> None:
 
 
 def check_writable(path: Path) -> None:
-    """Whether a file can be written later: raises the OSError of now. What is there stays as it is."""
+    """Require that a file can be written later; an existing file is not changed. Raises OSError."""
     there = _status(path)
     if there is not None and stat.S_ISDIR(there.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
@@ -90,7 +90,7 @@ def check_writable(path: Path) -> None:
 
 
 def check_creatable(directory: Path) -> None:
-    """Whether files can be made in a directory, which need not be there yet: raises the OSError of now."""
+    """Require that files can be created in a directory, which need not exist yet. Raises OSError."""
     path = directory
     while not os.path.lexists(path) and path != path.parent:
         path = path.parent

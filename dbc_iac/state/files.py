@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from dbc_iac.files.reading import read_descriptor
 from dbc_iac.files.writing import OWNER_ONLY, open_temporary, write_all
 
 
@@ -31,8 +32,11 @@ def open_own(path: Path, flags: int) -> int:
 
 def read_own(path: Path) -> bytes:
     """The content of such a file. Raises OSError."""
-    with os.fdopen(open_own(path, os.O_RDONLY), "rb") as stream:
-        return stream.read()
+    descriptor = open_own(path, os.O_RDONLY)
+    try:
+        return read_descriptor(descriptor, path)
+    finally:
+        os.close(descriptor)
 
 
 def refuse_link(path: Path) -> None:

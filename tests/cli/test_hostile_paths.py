@@ -27,7 +27,7 @@ NEEDED = {
     "schema": [],
     "emulator": ["--world", "w.yaml", "--listen", "nowhere"],
 }
-"""What a command is called with beside the file."""
+"""Arguments beside the file, by command."""
 
 
 def file_parameters(group: click.Group, words: tuple[str, ...] = ()) -> Iterator[tuple[list[str], str]]:
@@ -66,6 +66,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulated]:
             "empty": "",
             "nul.json": "\0",
             "w.yaml": "{}",
+            "date.yaml": "a: 2020-13-45\n",
             "list.json": "[" * 90 + "]" * 90,
         }
     )
@@ -91,6 +92,8 @@ def test_no_file_of_the_command_line_ends_as_a_bug(lab: Emulated, words: list[st
         result = lab.run(*words, *given)
         assert result.code != 70, (words, value, result.err)
         assert "Traceback" not in result.err
+        if words == ["fmt"]:
+            assert lab.run(*words, "--of-projects", *given).code != 70
 
 
 @pytest.mark.parametrize("name", HOSTILE)

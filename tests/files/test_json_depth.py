@@ -1,4 +1,4 @@
-"""JSON is read with a bound on its nesting, whatever the parser would take."""
+"""JSON is read with a bound on its nesting, below the limit of the parser."""
 
 from __future__ import annotations
 

@@ -99,3 +99,14 @@ def test_state_files_are_private_whatever_the_umask(tmp_path: Path) -> None:
     finally:
         os.umask(before)
     assert {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in "abc"} == {0o600}
+
+
+@pytest.mark.parametrize("name", ["main.json", "main.journal.jsonl"])
+def test_a_state_file_without_end_is_refused(tmp_path: Path, name: str) -> None:
+    emulated = Emulated(project(tmp_path, vm()))
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / name).touch()
+    os.truncate(tmp_path / "state" / name, 10**12)
+    result = emulated.run("plan")
+    assert (result.code, "larger than 256 MiB" in result.err) == (1, True), result.err
+    emulated.close()
