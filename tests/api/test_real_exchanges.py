@@ -9,7 +9,7 @@ import asyncio
 import inspect
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
@@ -82,7 +82,11 @@ def answers(exchange: Mapping[str, Any]) -> Iterator[tuple[Endpoint[Any, Any], O
             return Done(noted(outcome.value, read)) if isinstance(outcome, Done) else outcome
 
         double = MagicMock(side_effect=call)
-        yield endpoint, asyncio.run(endpoint._function(double, *arguments(endpoint, exchange))), read
+        yield endpoint, asyncio.run(answered(endpoint._function(double, *arguments(endpoint, exchange)))), read
+
+
+async def answered(asking: Awaitable[Outcome[Any]]) -> Outcome[Any]:
+    return await asking
 
 
 def arguments(endpoint: Endpoint[Any, Any], exchange: Mapping[str, Any]) -> Iterator[object]:
@@ -91,7 +95,9 @@ def arguments(endpoint: Endpoint[Any, Any], exchange: Mapping[str, Any]) -> Iter
     segments = re.fullmatch(re.sub(r"\{\w+\}", "([^/]*)", endpoint.path), path)
     texts = iter(segments.groups() if segments else ())
     message = json.loads(exchange["body"])["message"]
-    first = next(iter(message.get("bare_metal_nodes", [message])), {}) if isinstance(message, dict) else {}
+    first: Mapping[str, Any] = (
+        next(iter(message.get("bare_metal_nodes", [message])), {}) if isinstance(message, dict) else {}
+    )
     for parameter in list(inspect.signature(endpoint._function).parameters.values())[1:]:
         if parameter.default is not inspect.Parameter.empty:
             return
