@@ -1,8 +1,8 @@
-"""The way to one target: through which client nodes, with whose authority, under which rent order, in which lane.
+"""Requests to one target: its client nodes, credentials, rent order and lane.
 
-A `Channel` sends one request at a time to its target's process, takes the next client node where one certainly did not
-pass the request on, and turns every end into an `Outcome`. It never repeats what may have been carried out; what only
-looks is sent once more when its connection breaks.
+A `Channel` sends one request at a time to its target's process, tries the next client node if one certainly did not
+forward the request, and returns an `Outcome` in every case. It never repeats a call that may have been carried out; a
+read is sent once more when its connection breaks.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Authority = Callable[[], Envelope]
 
 
 class Connections:
-    """What channels share: client nodes, lanes, sessions, the source of randomness, and who looks on."""
+    """Resources shared by channels: client nodes, lanes, sessions, the source of randomness, and the observer."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class Connections:
         self._lanes: dict[str, asyncio.Lock] = {}
 
     def lane(self, name: str) -> asyncio.Lock:
-        """One request at a time to one target process, through whichever client node."""
+        """Lock that serialises requests to one target process across client nodes."""
         return self._lanes.setdefault(name, asyncio.Lock())
 
     def nonce(self) -> Nonce:
@@ -91,8 +91,8 @@ class _Request:
     peers: tuple[str, ...]
 
     @property
-    def only_looks(self) -> bool:
-        """It may be sent again at once where a connection broke; a session is the same one every time."""
+    def only_reads(self) -> bool:
+        """Whether it may be sent again at once when a connection breaks. A wallet's session is always the same."""
         return self.call_class is CallClass.READ or self.path == _SESSION
 
 
@@ -121,7 +121,7 @@ class Channel:
         return await self._send(_Request(path, additional or {}, CallClass.READ, ()), Envelope)
 
     async def act(self, path: str, additional: Mapping[str, object], call_class: CallClass) -> Outcome[object]:
-        """Make a call with credentials. Through another client node only where the last one did not pass it on."""
+        """Make a call with credentials. Another client node is tried only if the last one did not forward it."""
         request = _Request(path, additional, call_class, self._peers())
         match self.credentials:
             case None:
@@ -202,7 +202,7 @@ class Channel:
         return outcome
 
     async def _send(self, request: _Request, authority: Authority) -> Outcome[object]:
-        """Through the first client node that passes the request on."""
+        """Send through the first client node that forwards the request."""
         missed: list[NotSent] = []
         additional = check_json("additional", request.additional)
         async with self._lane(request):
@@ -210,8 +210,8 @@ class Channel:
                 node = self.connections.nodes[name]
                 try:
                     outcome = await self._attempt(node, request, additional, authority())
-                    if isinstance(outcome, Unknown) and outcome.broke and request.only_looks:
-                        # A kept connection may have been closed by the node, whatever it promised.
+                    if isinstance(outcome, Unknown) and outcome.broke and request.only_reads:
+                        # The node may have closed a kept connection before its announced time.
                         outcome = await self._attempt(node, request, additional, authority())
                 except NoSignatureLeft as error:
                     return _local_refusal(str(error))
@@ -265,12 +265,12 @@ _KIND_OF: Mapping[type, str] = {Done: "done", Refused: "refused", NotSent: "notS
 
 
 def operation_of(path: str) -> str:
-    """What a call does, as outcomes are classified: `/tasks/modify/7a7F...` is `tasks/modify`."""
+    """The operation by which outcomes are classified: `/tasks/modify/7a7F...` is `tasks/modify`."""
     return "/".join(path.split("?", maxsplit=1)[0].strip("/").split("/")[:2])
 
 
 def bad_session_id(target: str) -> str:
-    """Words for a target whose answer to the session request holds another text than a session id."""
+    """Message about a target whose answer to the session request holds no session id."""
     return f"node {target[:8]} sent no valid session id; its text was not signed"
 
 
@@ -311,5 +311,5 @@ def _digits(rent_order: str) -> str:
 
 
 def _local_refusal(message: str) -> Refused:
-    """Refused by ourselves: nothing was sent."""
+    """A refusal by dbc-iac itself: nothing was sent."""
     return Refused(message, 0, 0, Effect.NONE, False, RefusalKind.AUTHORITY)

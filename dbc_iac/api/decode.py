@@ -1,7 +1,7 @@
-"""Taking replies apart: small decoders that either give a value of the right type or raise `ShapeError`. Pure.
+"""Decoders of replies: each returns a value of the right type or raises `ShapeError`. Pure.
 
-What is required is asked for by `text`, `members`, `rows`; what may be missing by the `maybe_...` of the same name,
-which give None for a value of another type too: one odd field must not make a whole list unreadable.
+`text`, `members` and `rows` read required values. The `maybe_...` of the same name read optional ones, and return None
+for a value of another type too: one odd field must not make a whole list unreadable.
 """
 
 from __future__ import annotations

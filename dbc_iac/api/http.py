@@ -1,8 +1,8 @@
 """HTTP requests of every client: to client nodes, to the server of a state, to a forge. Decides and retries nothing.
 
-An answer is bounded, whoever sends it: no Content-Encoding is asked for or accepted (9 kB of gzip become 1.7 GB), bytes
+An answer is bounded: no Content-Encoding is asked for or accepted (9 kB of gzip become 1.7 GB), bytes
 are counted while they are read, and one deadline holds for the whole exchange, however slowly a server sends. Reasons
-are our own words: those of a server could hold anything.
+are this module's own words: those of a server could hold anything.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Limits:
 
 
 class ExchangeError(Exception):
-    """No answer that can be used. The text goes on from whom was asked: "the server cannot be reached: ..."."""
+    """No usable answer. The text continues a sentence about the server: "the server cannot be reached: ..."."""
 
     deed = ""
 
@@ -180,11 +180,11 @@ class HttpClient:
             raise NotConnectedError(reason(error) + via) from None
         except TimeoutError:
             raise NoAnswerError(f"{self._limits.seconds:g} s{via}") from None
-        except Exception as error:  # whatever broke after the first byte: the request may have been read
+        except Exception as error:  # broken after the first byte: the request may have been read
             raise BrokenError(reason(error) + via) from None
 
     def wait(self, method: str, url: str, content: bytes = b"", **more: Mapping[str, str]) -> Reply:
-        """The same for code that is no coroutine. A client is used in one of the two ways only."""
+        """The same exchange, from synchronous code. A client is used in one of the two ways only."""
         return _waited(self.request(method, url, content, **more))
 
     async def aclose(self) -> None:
@@ -255,7 +255,7 @@ def _request(
 
 
 def _proxy(variable: str, address: str, verify: ssl.SSLContext) -> httpx.Proxy:
-    """Raises SettingError, without the address: a password may stand in it."""
+    """Raises SettingError without the address, which may hold a password."""
     import httpx
 
     try:
@@ -315,9 +315,9 @@ def reason(error: BaseException) -> str:
     for cause in causes:
         match cause:
             case ssl.SSLError():
-                said = getattr(cause, "reason", None) or "failed"
-                plain_http = said == "WRONG_VERSION_NUMBER"
-                return "it does not speak TLS" if plain_http else f"TLS: {said.replace('_', ' ').lower()}"
+                text = getattr(cause, "reason", None) or "failed"
+                plain_http = text == "WRONG_VERSION_NUMBER"
+                return "it does not speak TLS" if plain_http else f"TLS: {text.replace('_', ' ').lower()}"
             case socket.gaierror():
                 return f"its name does not resolve ({(cause.strerror or 'no address').lower()})"
             case OSError() if cause.errno:
@@ -331,7 +331,7 @@ def reason(error: BaseException) -> str:
         case httpx.RemoteProtocolError() if text.startswith("peer closed"):
             return "connection closed in the middle of an answer"
         case httpx.RemoteProtocolError():
-            return "what came is not HTTP"
+            return "the answer is not HTTP"
     return "connection closed"
 
 
@@ -348,7 +348,7 @@ def _causes(error: BaseException, *seen: BaseException) -> Iterator[BaseExceptio
 
 @cache
 def _loop() -> asyncio.AbstractEventLoop:
-    """An event loop of its own: whoever waits may hold up another one, and only a loop ends a call in its middle."""
+    """An event loop of its own: the caller may block another one, and only a loop can cancel a call midway."""
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, name="http", daemon=True).start()
     return loop

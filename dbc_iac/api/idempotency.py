@@ -1,4 +1,4 @@
-"""What a repeat of a call does: the call classes, and the record of a call for whoever looks on. No I/O, no rules."""
+"""Call classes (the effect of repeating a call), and the record of one request for observers. No I/O, no rules."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from enum import StrEnum
 
 
 class CallClass(StrEnum):
-    """How a call may be repeated when its outcome is unknown."""
+    """Effect of repeating a call whose outcome is unknown."""
 
     READ = "read"
     """Changes nothing."""
     IDEMPOTENT = "idempotent"
-    """A repeat brings about the same again."""
+    """A repeat leads to the same result."""
     KEYED = "keyed"
-    """Names what it makes or removes; a repeat is refused as existing or absent."""
+    """Names the object that it creates or deletes; a repeat is refused as existing or absent."""
     STATE_CONDITIONED = "state-conditioned"
     """Refused when the object is in that state already."""
     BLIND = "blind"

@@ -1,4 +1,4 @@
-"""What became of one call: the four outcomes, and the table that a reply is classified by. Pure; no I/O.
+"""The four outcomes of a call, and the table that classifies a reply. Pure; no I/O.
 
 The HTTP status does not tell success: every answer of a GPU node or manager is HTTP 200, its refusals included, and one
 errcode means different things at different layers. So a reply is classified by status, errcode *and* text.
@@ -103,7 +103,7 @@ class Unknown:
     message: str
     executed: Literal["maybe", "handled"] = "maybe"
     broke: bool = False
-    """The connection ended before the answer had come: what only looks may look again at once."""
+    """Whether the connection broke before the answer: a call that only reads may be repeated at once."""
 
 
 Outcome = Done[T] | Refused | NotSent | Unknown

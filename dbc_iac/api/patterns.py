@@ -1,4 +1,4 @@
-"""What texts a node, a manager or a client node takes, each written down once. Pure.
+"""Patterns of the texts that a node, a manager or a client node accepts, each defined once. Pure.
 
 The kinds check them first, with file and line; the wire types check them last, before anything is sent. Patterns are
 matched in full. What the node does with other text: it pastes it into shell commands and JSON, or ends its process.
@@ -31,7 +31,7 @@ MOST_DEEPLINK = 400
 """Bytes of a DeepLink password: a longer one overruns a buffer of the manager and ends it."""
 
 MOST_TEXT = 500
-"""Bytes of a free text of ours, before a marker is put behind it."""
+"""Bytes of a description, without the ownership marker that is appended to it."""
 MOST_PATH = 1000
 
 

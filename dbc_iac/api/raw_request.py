@@ -1,6 +1,6 @@
-"""One request with a body of the user's own, and the reply as it came. For `dbc-iac api`; nothing else sends such.
+"""One request with the user's own body, and the raw reply. Used by `dbc-iac api` only.
 
-What would end a node's process is refused here too (`check_json`): a raw request is no licence to kill.
+Values that would end a node's process are refused here too (`check_json`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CREDENTIALS = frozenset({"session_id", "session_id_sign", "wallet", "nonce", "si
 
 @dataclass(frozen=True, slots=True)
 class RawReply:
-    """A reply as it came, and what the rules of `outcome` make of it. `status` is 0 where none came."""
+    """A raw reply and its classified outcome. `status` is 0 if none came."""
 
     status: int
     content_type: str
@@ -32,9 +32,9 @@ class RawReply:
 
 
 async def exchange(channel: Channel, path: str, body: Mapping[str, object], call_class: CallClass) -> RawReply:
-    """Send `body`; what it lacks of target, rent order and credentials is put in. Raises UnsafeWireValue.
+    """Send `body`, completed with target, rent order and credentials where it has none. Raises UnsafeWireValue.
 
-    A kept session comes first: nothing is signed for it. Where the target does not take it, it has done nothing.
+    A kept session is tried first, since nothing is signed for it: a target that does not accept it has done nothing.
     """
     request = _checked(body)
     request.setdefault("peer_nodes_list", [channel.target] if channel.target else [])
@@ -50,7 +50,7 @@ async def exchange(channel: Channel, path: str, body: Mapping[str, object], call
 
 
 async def _sent(channel: Channel, path: str, request: Mapping[str, Json], call_class: CallClass) -> RawReply:
-    """Through the first client node that passes the request on."""
+    """Send through the first client node that forwards the request."""
     tried = NotSent("no client node is configured")
     async with channel.connections.lane(channel.lane or channel.target):
         for name in channel.clients:
@@ -73,7 +73,7 @@ def _reply(reply: Reply | NotSent | Unknown, path: str) -> RawReply:
 
 
 def _authority(channel: Channel, request: Mapping[str, Json]) -> dict[str, Json]:
-    """Fresh for each attempt: a nonce may be used up by a failed one."""
+    """Credentials of one attempt: a failed one may have used up its nonce."""
     if CREDENTIALS & request.keys() or channel.credentials is None:
         return {}
     if isinstance(channel.credentials, SessionCredentials):
@@ -95,13 +95,13 @@ def _checked(body: Mapping[str, object]) -> dict[str, Json]:
 
 
 def class_of(path: str, endpoints: tuple[Endpoint[..., object], ...]) -> CallClass | None:
-    """The call class of the endpoint that a path is of; None for one that is not known."""
+    """Call class of the endpoint of a path; None for an unknown path."""
     found = [endpoint.call_class for endpoint in _at(path, endpoints)]
     return next((c for c in found if c is not CallClass.READ), found[0] if found else None)
 
 
 def asks_of(path: str, endpoints: tuple[Endpoint[..., object], ...]) -> frozenset[Asks]:
-    """Whom the endpoint of a path asks, and as whom: the same path may do for a client node and for any node."""
+    """Recipients of a path: several endpoints may share it, one for client nodes and one for GPU nodes."""
     return frozenset(endpoint.asks for endpoint in _at(path, endpoints))
 
 

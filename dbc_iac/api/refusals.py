@@ -1,4 +1,4 @@
-"""The texts that nodes refuse with, and what each means: one table, read from top to bottom. Pure.
+"""Refusal texts of nodes and their meaning: one table, read from top to bottom. Pure.
 
 `operation` is the first two segments of the path below `/api/v1`. The texts are those of version
 0.4.1.8, spelling included.
@@ -11,7 +11,7 @@ from enum import StrEnum
 
 
 class Effect(StrEnum):
-    """What a refused call left behind."""
+    """Changes that a refused call may have made."""
 
     NONE = "none"
     PARTIAL = "partial"
@@ -22,13 +22,13 @@ class RefusalKind(StrEnum):
     """Why a call was refused, as far as an engine needs to know."""
 
     LOCAL = "local"
-    """Malformed: a bug of ours or of the input; a repeat gives the same."""
+    """Malformed, by a bug in dbc-iac or in the input; a repeat is refused again."""
     AUTHORITY = "authority"
     """Credentials, rental or role."""
     EXISTS = "exists"
-    """What was to be made is there already (whose, the answer does not tell)."""
+    """The object to create exists; the answer does not name its owner."""
     ABSENT = "absent"
-    """The object that was addressed is not there."""
+    """The addressed object does not exist."""
     STATE = "state"
     """The object is in a state in which this is not done, perhaps the wanted one."""
     RESOURCES = "resources"
@@ -85,14 +85,14 @@ _LAN_CHECKS = re.compile(
     r"network name .*|network vni is full|ip cidr .*|invalid ip cidr|invalid additional param"
     r"|bare metal nodes are not supported|check authority failed.*|.*pub_key.*"
 )
-"""What `/lan/create` refuses with before it touches the host."""
+"""Refusals of `/lan/create` before it touches the host."""
 
 _MODIFY_CHECKS = re.compile(
     r"task not exist|gpu rent order is empty|invalid public ip|public ip being used"
     r"|can not find iptable info when modify public ip"
     r"|bare metal nodes are not supported|check authority failed.*|.*pub_key.*"
 )
-"""What `/tasks/modify` refuses with before its first step has changed anything; every later step leaves the earlier
+"""Refusals of `/tasks/modify` before its first step has changed anything; a refusal of a later step leaves the earlier
 ones applied, and the four deferred keys changed in memory."""
 
 
@@ -109,7 +109,7 @@ def is_transient(text: str) -> bool:
 
 
 def effect_of(text: str, operation: str) -> Effect:
-    """What a refusal by the target (HTTP 200) left behind."""
+    """Changes that a refusal by the target (HTTP 200) may have made."""
     if operation == "tasks/modify":
         return Effect.NONE if _MODIFY_CHECKS.fullmatch(text) else Effect.PARTIAL
     if operation == "lan/create":

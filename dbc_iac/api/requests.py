@@ -1,4 +1,4 @@
-"""What is sent: one frozen body per call, in the wire's own names, that cannot be encoded wrongly. No I/O.
+"""Request bodies: one frozen class per call, in the names of the wire, that cannot be encoded wrongly. No I/O.
 
 Sizes are whole GiB. The checks here are the last line of defence; the kinds check earlier, with file and line.
 """
@@ -45,7 +45,7 @@ _PORTLESS_FILTER = re.compile(r"\w+,(tcp|udp),all,.*")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CreateVm(Body):
-    """`/tasks/start`. `ssh_port` and `rdp_port` may both be given; the node checks only the one of the VM's system."""
+    """`/tasks/start`. `ssh_port` and `rdp_port` may both be given; the node checks only that of the VM's system."""
 
     task_id: Annotated[str, Text("task_id", patterns.TASK_ID)]
     image_name: Annotated[str, Text("image_name", patterns.IMAGE)]

@@ -1,4 +1,4 @@
-"""What is read: the API's replies as frozen values, in the project's units. Pure; no I/O.
+"""The API's replies as frozen values, in the project's units. Pure; no I/O.
 
 Sizes are GiB as exact fractions. None means that the node did not say, or said something else than expected; it is
 never a default. A reply that lacks what makes it one raises `ShapeError`, which becomes an `Unknown` outcome.
@@ -122,7 +122,7 @@ class NodeHardware:
     images: tuple[NodeImage, ...]
 
     def holding(self, directory: str) -> NodeDisk | None:
-        """The one of its directories that a path is, or lies below."""
+        """The data directory that contains a path."""
         above = [d for d in self.disks if directory == d.path or directory.startswith(f"{d.path}/")]
         return max(above, key=lambda d: len(d.path), default=None)
 
@@ -146,7 +146,7 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class RentOrder:
-    """An order in the target's cache. `gpu_count` is 0 where the node did not tell; `rent_end` is a block number."""
+    """An order in the target's cache. `gpu_count` is 0 if the node reports none; `rent_end` is a block number."""
 
     id: str
     renter: str
@@ -366,7 +366,7 @@ def log_lines(value: object) -> tuple[str, ...]:
 
 
 def without_passwords(lines: tuple[str, ...], details: VmDetails) -> tuple[str, ...]:
-    """Log lines without the passwords of the VM, wherever they stand."""
+    """Log lines with every password of the VM removed."""
     for secret in (details.login_password.reveal(), details.vnc_password.reveal()):
         if len(secret) >= 4 and secret != details.user_name:  # a shorter one would take the log apart
             lines = tuple(line.replace(secret, "***") for line in lines)

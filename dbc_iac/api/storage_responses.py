@@ -35,7 +35,7 @@ class StoredImage:
 
 
 def stored_size(size: Fraction | None) -> str:
-    """The size of a file as exactly as a node tells it, in the largest unit that it fills: 163.2Mi."""
+    """The size of a file as exactly as a node reports it, in the largest unit that it fills: 163.2Mi."""
     for unit, of_gib in (("Gi", 1), ("Mi", 1024), ("Ki", 1024**2)):
         if size is not None and size * of_gib >= 1:
             return f"{float(size * of_gib):.2f}".rstrip("0").rstrip(".") + unit
@@ -44,7 +44,7 @@ def stored_size(size: Fraction | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Of a transfer. Not active means finished, failed, stopped, or never begun."""
+    """Progress of a transfer. Not active means finished, failed, stopped, or never started."""
 
     active: bool
     percent: int
@@ -98,7 +98,7 @@ def image_server_files(value: object) -> tuple[StoredImage, ...]:
     """An image server's listing. An unreachable image server gives an empty one: so emptiness proves nothing."""
     found = stored_images(value)
     if not found:
-        raise ShapeError("the image server is empty, or cannot be reached: an empty listing does not tell which")
+        raise ShapeError("an empty listing: the image server is empty or cannot be reached")
     return found
 
 

@@ -1,7 +1,7 @@
-"""One client node over HTTP: sends one request and tells what came of it. Decides, retries and logs nothing.
+"""One client node over HTTP: sends one request and returns its reply. Decides, retries and logs nothing.
 
-Client nodes are fragile. Most can take one request at a time (`max_in_flight`); they close a connection after 30 s of
-silence, so ours live 10 s; a request can hang for ever, so each has a deadline of our own, longer than the node's 30 s.
+Client nodes are fragile. Most can take one request at a time (`max_in_flight`). They close a connection after 30 s of
+silence, so connections are kept for 10 s. A request can hang, so each has a deadline longer than the node's 30 s.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ MOST_BYTES = 32 * MIB
 
 
 class InsecureUrl(ValueError):  # noqa: N818 - names the URL, not the accident
-    """Plain http to another machine: whoever listens gets a session that never expires."""
+    """Plain http to another machine, where an eavesdropper gets a session that never expires."""
 
 
 class ClientNode:
@@ -60,15 +60,15 @@ class ClientNode:
         self._shared = HttpClient(limits, headers, keep_alive=KEEP_ALIVE, transport=transport)
         self._single = HttpClient(limits, headers, keep_alive=0.0, transport=transport)
         self.turn = asyncio.Semaphore(max_in_flight)
-        """One of the node's places: to be held around `post`."""
+        """Limits requests in flight: hold it around `post`."""
         self._rest_until = float("-inf")
 
     def rest(self, seconds: float) -> None:
-        """Send nothing for so long (of the event loop's clock)."""
+        """Send nothing for this long (event loop's clock)."""
         self._rest_until = max(self._rest_until, asyncio.get_running_loop().time() + seconds)
 
     async def post(self, path: str, body: bytes, call_class: CallClass) -> Reply | NotSent | Unknown:
-        """Send one request. `path` begins below `/api/v1`. The caller holds a place of `turn`."""
+        """Send one request. `path` begins below `/api/v1`. The caller holds `turn`."""
         left = self._rest_until - asyncio.get_running_loop().time()
         if left > 0:
             return NotSent(f"client node {self.name} is left alone for {left:.0f} s", rest_seconds=left)

@@ -1,4 +1,4 @@
-"""Wire types: how one value is put into a request, and the last check before it is sent. Pure.
+"""Wire types: the encoding of one value in a request, and the last check before it is sent. Pure.
 
 The node parses most wrong input into something, and some of it kills a process: so a value that cannot be encoded
 exactly is refused with `UnsafeWireValue`. Every scalar of VM create and modify is a JSON *string*, and a number is
@@ -29,7 +29,7 @@ class UnsafeWireValue(ValueError):  # noqa: N818 - names the value, not the acci
 
 
 class WireType(ABC):
-    """How a field is encoded. `key` is its name on the wire."""
+    """Encoding of a field. `key` is its name on the wire."""
 
     key: str
 
@@ -162,7 +162,7 @@ def check_text(key: str, value: str) -> None:
 def check_json(key: str, value: object) -> Json:
     """A copy of a JSON value that is safe to send: texts as above, integers of 32 bits, no booleans, nulls, fractions.
 
-    The last line of defence: it sees every `additional`, whoever made it.
+    The last line of defence: every `additional` passes through it.
     """
     if isinstance(value, str):
         check_text(key, value)

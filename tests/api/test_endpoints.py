@@ -252,7 +252,7 @@ def test_a_success_of_another_shape_is_unknown(case: Case, nonsense: Any) -> Non
 CLASSES = {
     CallClass.READ: """
         list_nodes node_hardware rent_orders list_vms vm_details vm_logs list_disks list_snapshots snapshot
-        list_image_servers list_image_server_images list_node_images download_progress upload_progress list_networks network
+        list_image_servers list_image_server_files list_node_images download_progress upload_progress list_networks network
         list_servers server instance power_status deeplink list_heard_servers client_version active_peers
         global_peers lan_peers monitor_servers""",
     CallClass.IDEMPOTENT: """

@@ -124,7 +124,7 @@ def test_a_head_that_never_ends_is_cut_off() -> None:
             send(b"X-A: b\r\n" * 1000)
 
     with raw_server(b"HTTP/1.1 200 OK\r\n", endless) as (url, _):
-        assert failure(BrokenError, url) == "gave no whole answer: what came is not HTTP"
+        assert failure(BrokenError, url) == "gave no whole answer: the answer is not HTTP"
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_whether_a_call_was_made_is_unknown_where_its_answer_is_refused(status: 
     [
         (b"", "connection closed without an answer"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{", "connection closed in the middle of an answer"),
-        (b"SSH-2.0-canary\r\n\r\n", "what came is not HTTP"),
+        (b"SSH-2.0-canary\r\n\r\n", "the answer is not HTTP"),
     ],
 )
 def test_how_a_connection_broke_is_said_without_the_words_of_the_server(sent: bytes, said: str) -> None:

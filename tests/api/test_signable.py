@@ -151,7 +151,7 @@ def test_a_signature_is_over_the_text_alone() -> None:
 @pytest.mark.parametrize(
     ("code", "place"),
     [
-        (r"sr25519\.sign\(", "api/keys.py"),
+        (r"sr25519\.sign\(", "api/auth/keys.py"),
         (r"SigningKey\(", "plan/signature.py"),  # keys for plan files alone, with a context before what they sign
         (r"from sr25519|Keypair|crypto_sign", None),
     ],

@@ -1,8 +1,8 @@
-"""Who asks: what each form of identity puts into a request's envelope. No I/O.
+"""Credentials: the envelope fields of each form of identity. No I/O.
 
     WalletCredentials    a wallet's key: signs a fresh nonce to obtain a session, and the session
     MultisigCredentials  several wallets: by their keys, or by signatures that were collected elsewhere
-    SessionCredentials   a session id and its signature, from whoever rents the machine; can be used again and again
+    SessionCredentials   a session id and its signature, given by the renter of the machine; reusable
     NodeKeyCredentials   the key of a bare-metal manager: signs a fresh nonce for every call
 
 A nonce is used up by the node when its signature verifies, even if the call then fails: so one is made per attempt.
@@ -80,7 +80,7 @@ class CollectedSignature:
 
 
 class MultisigCredentials:
-    """A multisig account. Members whose keys are at hand sign each attempt; the others' signatures are used up."""
+    """A multisig account. Members with a configured key sign each attempt; collected signatures are used up."""
 
     def __init__(
         self,
@@ -107,23 +107,23 @@ class MultisigCredentials:
 
     @property
     def signs_sessions(self) -> bool:
-        """Whether a member's key is at hand: any one member's signature makes a session usable."""
+        """Whether a member's key is configured: one member's signature makes a session usable."""
         return bool(self._signers)
 
     @property
     def collects(self) -> bool:
-        """Whether it works with signatures that were made elsewhere."""
+        """Whether signatures made elsewhere are used."""
         return self._collects
 
     @property
     def signers(self) -> tuple[Sr25519Key, ...]:
-        """The members' keys that are at hand."""
+        """Configured keys of members."""
         return tuple(self._signers.values())
 
     def signed(self, nonces: NonceSource) -> dict[str, Json]:
         """Raises NoSignatureLeft."""
-        at_hand = list(self._signers.items())[: self.threshold]
-        signs: list[Json] = [*(_signed(key, wallet, nonces()) for wallet, key in at_hand)]
+        available = list(self._signers.items())[: self.threshold]
+        signs: list[Json] = [*(_signed(key, wallet, nonces()) for wallet, key in available)]
         for wallet in self.wallets:
             if len(signs) < self.threshold and wallet not in self._signers:
                 signs.extend(s.envelope() for s in self._taken(wallet))
@@ -156,7 +156,7 @@ class MultisigCredentials:
 
 Credentials = WalletCredentials | MultisigCredentials | SessionCredentials | NodeKeyCredentials
 SessionOwner = WalletCredentials | MultisigCredentials
-"""Who can obtain a session."""
+"""Credentials that can obtain a session."""
 
 
 def _signed(key: Sr25519Key, wallet: str, nonce: Nonce) -> dict[str, Json]:

@@ -1,4 +1,4 @@
-"""sr25519 keys: where a wallet or node key comes from, what it signs, and the account of a multisig. No I/O.
+"""sr25519 keys of wallets and nodes: derivation, signatures, and the account of a multisig. No I/O.
 
 A signature covers the raw ASCII bytes of the signed text, nothing else: no wrapper, no hash, no hexadecimal. It is sent
 as 128 hexadecimal digits. Signatures are randomised: two of the same text differ, so they are verified, never compared.

@@ -1,8 +1,8 @@
-"""Where obtained sessions are kept: in memory, and in one private file each under a cache directory.
+"""Cache of sessions: in memory, and in one private file each below a cache directory.
 
-A session never expires and opens every VM of its wallet on the target: so the files are readable by their owner only,
-nothing is followed that could be a trap (symbolic links, files of others), and what does not verify is not used. A
-cache that cannot be written costs a signature per run, nothing else: it never fails a call.
+A session never expires and opens every VM of its wallet on the target. So the files are readable by their owner only,
+symbolic links and files of other users are not opened, and a session whose signature does not verify is not used. A
+cache that cannot be written costs one signature per run and never fails a call.
 """
 
 from __future__ import annotations
@@ -63,9 +63,9 @@ class SessionStore:
         self._write(target, owner.account, session)
 
     def drop(self, target: str, owner: SessionOwner, session: SessionCredentials) -> None:
-        """Forget a session that the target calls invalid, unless another one has taken its place meanwhile.
+        """Forget a session that the target calls invalid, unless it was replaced meanwhile.
 
-        One that this process obtained stays in memory: else a target could have session ids signed for ever.
+        A session obtained by this process stays in memory: else a target could request signatures without end.
         """
         key = (target, owner.account)
         if self._sessions.get(key) == session and key not in self._obtained:
@@ -107,7 +107,7 @@ class SessionStore:
 
     @contextmanager
     def _opened(self) -> Iterator[int]:
-        """The directory, made if need be, as a descriptor; all names are then relative to it. Raises OSError."""
+        """Descriptor of the directory, created if missing; all names are relative to it. Raises OSError."""
         if self._directory is None:
             raise FileNotFoundError("sessions are kept in memory only")
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)

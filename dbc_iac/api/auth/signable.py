@@ -1,8 +1,8 @@
-"""The two texts that keys sign: own nonces, and checked session ids. Pure.
+"""The two texts that keys sign: nonces of dbc-iac, and checked session ids. Pure.
 
 A wallet's key also signs transactions of the chain, in the same scheme over raw bytes. So a key signs no text that
 another party chose freely. Both texts are Base58Check of a UUID: always 55 letters and digits. No transaction has this
-form: what is signed for one is a payload with two 32-byte block hashes in it, or the 32-byte hash of a long payload.
+form: its signed payload contains two 32-byte block hashes, or is the 32-byte hash of a longer payload.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _UUID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 @final
 @dataclass(frozen=True, slots=True)
 class Nonce:
-    """A nonce in the form that DBC's own tool makes. Made of a UUID, never of a text that somebody gave."""
+    """A nonce in the form of DBC's own tool. Made of a UUID, never of a given text."""
 
     uuid: UUID
 

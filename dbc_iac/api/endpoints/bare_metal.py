@@ -64,7 +64,7 @@ async def modify_server(call: Call, node_id: str, body: BareMetalChange) -> Outc
 
 @endpoint("/bare_metal/delete", CallClass.KEYED)
 async def delete_server(call: Call, node_id: str) -> Outcome[None]:
-    """Delete a server and its on-chain identity, irreversibly. Absent is a refusal: the engine judges it."""
+    """Delete a server and its on-chain identity, irreversibly. Refused if absent."""
 
     def decode(value: object) -> None:
         match = _DELETED.fullmatch(value) if isinstance(value, str) else None

@@ -1,4 +1,4 @@
-"""An endpoint as a value that can be called: its path, its call class, whom it asks; and the table of all of them.
+"""A callable endpoint: its path, its call class and its recipient.
 
 @endpoint("/tasks/start/{task_id}", CallClass.STATE_CONDITIONED)
 async def start_vm(call: Call, task_id: str) -> Outcome[None]: ...
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 class Asks(StrEnum):
-    """Whom an endpoint asks, and with what."""
+    """Recipient of an endpoint's requests, and their credentials."""
 
     CLIENT_NODE = "client node"
     """The client node itself; no target, no credentials."""

@@ -37,7 +37,7 @@ async def download_image(call: Call, body: ImageDownload) -> Outcome[None]:
 
 @endpoint("/images/downloadprogress", CallClass.READ)
 async def download_progress(call: Call, body: ImageTransfer) -> Outcome[Progress]:
-    """How far a download is; `done` also when it failed or never began."""
+    """Progress of a download; `done` also if it failed or never started."""
     return decoded(await call(body), storage_responses.progress)
 
 
@@ -67,5 +67,5 @@ async def stop_upload(call: Call, body: ImageTransfer) -> Outcome[None]:
 
 @endpoint("/images/delete", CallClass.IDEMPOTENT)
 async def delete_image(call: Call, body: ImageDelete) -> Outcome[None]:
-    """Delete a file in the node's `/data`, whatever uses it. Absent is a refusal: the engine judges it."""
+    """Delete a file in the node's `/data`, also one in use. Refused if absent."""
     return decoded(await call(body), acknowledged)

@@ -28,7 +28,7 @@ async def instance(call: Call) -> Outcome[InstanceView]:
 
 @endpoint("/bare_metal/power", CallClass.READ)
 async def power_status(call: Call) -> Outcome[Literal["on", "off"]]:
-    """What the BMC says. Unknown for any other text, for failures come with errcode 0 too."""
+    """Power status as the BMC reports it. Unknown for any other text, since failures have errcode 0 too."""
     return decoded(await call({"command": "status"}), storage_responses.power_state)
 
 
@@ -61,7 +61,7 @@ async def set_boot_device(call: Call, device: BootDevice) -> Outcome[None]:
 
 @endpoint("/deeplink", CallClass.READ)
 async def deeplink(call: Call) -> Outcome[DeeplinkView]:
-    """What the DeepLink program on the server last reported. Refused (STATE) while it is not connected."""
+    """The last report of the DeepLink program on the server. Refused (STATE) while it is not connected."""
     return decoded(await call(), storage_responses.deeplink_view)
 
 

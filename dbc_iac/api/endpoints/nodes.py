@@ -43,13 +43,13 @@ async def lan_peers(call: Call) -> Outcome[tuple[Peer, ...]]:
 
 @endpoint("/mining_nodes", CallClass.READ, Asks.CLIENT_NODE)
 async def list_nodes(call: Call) -> Outcome[tuple[NodeListing, ...]]:
-    """The GPU nodes that the client node has heard of in the last 300 s."""
+    """GPU nodes seen by the client node within the last 300 s."""
     return decoded(await call(), lambda value: responses.node_listings(value, "mining_nodes"))
 
 
 @endpoint("/mining_nodes", CallClass.READ, Asks.ANYONE)
 async def node_hardware(call: Call) -> Outcome[NodeHardware]:
-    """What a GPU node has and what of it is free."""
+    """Hardware and free capacity of a GPU node."""
     return decoded(await call(), responses.node_hardware)
 
 

@@ -61,7 +61,7 @@ async def start_vm(call: Call, task_id: str) -> Outcome[None]:
 
 @endpoint("/tasks/shutdown/{task_id}", CallClass.STATE_CONDITIONED)
 async def shutdown_vm(call: Call, task_id: str) -> Outcome[None]:
-    """Pull the plug: the guest is not asked, whatever the name says."""
+    """Power off hard, without asking the guest."""
     return decoded(await call(task_id=task_id), acknowledged)
 
 
@@ -73,7 +73,7 @@ async def poweroff_vm(call: Call, task_id: str) -> Outcome[None]:
 
 @endpoint("/tasks/stop/{task_id}", CallClass.STATE_CONDITIONED)
 async def stop_vm(call: Call, task_id: str) -> Outcome[None]:
-    """Another name of poweroff."""
+    """Alias of poweroff."""
     return decoded(await call(task_id=task_id), acknowledged)
 
 
@@ -97,7 +97,7 @@ async def reset_vm(call: Call, task_id: str) -> Outcome[None]:
 
 @endpoint("/tasks/delete/{task_id}", CallClass.KEYED)
 async def delete_vm(call: Call, task_id: str) -> Outcome[None]:
-    """Delete a VM with all its disk files, the user's own included. Absent is a refusal: the engine judges it."""
+    """Delete a VM with all its disk files, the user's own included. Refused if absent."""
     return decoded(await call(task_id=task_id), acknowledged)
 
 
