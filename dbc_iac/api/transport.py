@@ -56,6 +56,7 @@ class ClientNode:
         """Raises InsecureUrl, or ValueError on what is no http(s) URL or cannot be sent as a header."""
         self.name = name
         self._url = _checked_url(url, insecure_http)
+        self._label = f"client node {name} ({_shown_url(url)})"
         limits = Limits(deadline, MOST_BYTES)
         self._shared = HttpClient(limits, headers, keep_alive=KEEP_ALIVE, transport=transport)
         self._single = HttpClient(limits, headers, keep_alive=0.0, transport=transport)
@@ -71,7 +72,7 @@ class ClientNode:
         """Send one request. `path` begins below `/api/v1`. The caller holds `turn`."""
         left = self._rest_until - asyncio.get_running_loop().time()
         if left > 0:
-            return NotSent(f"client node {self.name} is left alone for {left:.0f} s", rest_seconds=left)
+            return NotSent(f"{self._label} is not asked again for {left:.0f} s", rest_seconds=left)
         return await self._exchange(path, body, call_class)
 
     async def aclose(self) -> None:
@@ -87,12 +88,12 @@ class ClientNode:
         try:
             return await client.request("POST", f"{self._url}/api/v1{path}", body, headers=headers)
         except NotConnectedError as error:
-            return NotSent(f"client node {self.name} {error}")
+            return NotSent(f"{self._label} {error}")
         except ExchangeError as error:
             # Of any other status than 200 it may be the answer of a gateway, while the node still works.
             handled = isinstance(error, UnusableError) and error.status == 200
             broke = isinstance(error, BrokenError)
-            return Unknown(f"client node {self.name} {error}", "handled" if handled else "maybe", broke=broke)
+            return Unknown(f"{self._label} {error}", "handled" if handled else "maybe", broke=broke)
 
     def __repr__(self) -> str:
         return f"ClientNode({self.name})"
@@ -105,6 +106,12 @@ def _checked_url(url: str, insecure_http: bool) -> str:
     if parts.scheme == "http" and not insecure_http and not _is_loopback(parts.hostname):
         raise InsecureUrl("http to another machine needs insecureHttp: true: a session read on the way never expires")
     return url.rstrip("/")
+
+
+def _shown_url(url: str) -> str:
+    """Scheme, host and port: user and path of a URL may be secret."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
 def _is_loopback(host: str) -> bool:

@@ -104,6 +104,11 @@ def bug(error: Exception) -> GoalResult:
     return GoalResult(Verdict.FAILED, f"this is a bug in dbc-iac ({place_of(error)})", ExitCode.BUG, remedy=REPORT)
 
 
+def _clock(seconds: float) -> str:
+    """A time of the apply, as its lines of progress show it."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
+
+
 @dataclass(slots=True)
 class GoalRunner:
     """What the pursuit of goals works with. `halted` tells why nothing new may be started; empty: it may."""
@@ -231,10 +236,15 @@ class _Attempt:
 
     async def _unreadable(self, seen: GoalState) -> GoalResult | None:
         now = self.by.now()
-        self.unreadable_since = now if self.unreadable_since is None else self.unreadable_since
+        since = now if self.unreadable_since is None else self.unreadable_since
         most = UNREADABLE_WHILE_OFF if self.goal.needs is Needs.OFF else UNREADABLE_FOR
         limit = self.by.choices.wait_timeout
-        rest = min(self.unreadable_since + most, math.inf if limit is None else self.started + limit) - now
+        until = min(since + most, math.inf if limit is None else self.started + limit)
+        rest = until - now
+        if self.unreadable_since is None:
+            self.unreadable_since = since
+            self.said = f"cannot be read since {_clock(since)}, gives up at {_clock(until)}: {seen.text}"
+            self.by.tell("waiting", self.goal.address, self.said)
         if rest < AT_ONCE:
             queued = (self.goal, self.number) if self.accepted else None
             verdict = Verdict.WAITING if self.accepted else Verdict.FAILED

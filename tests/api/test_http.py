@@ -161,7 +161,7 @@ def test_a_client_node_that_dribbles_ends_at_its_deadline() -> None:
         return await node.post("/tasks", b"{}", CallClass.KEYED), asyncio.get_running_loop().time() - started
 
     outcome, seconds = run(work())
-    assert outcome == Unknown("client node lab gave no answer within 40 s")
+    assert outcome == Unknown("client node lab (http://127.0.0.1:5050) gave no answer within 40 s")
     assert seconds == pytest.approx(40, abs=1)
 
 
@@ -170,7 +170,7 @@ def test_whether_a_call_was_made_is_unknown_where_its_answer_is_refused(status: 
     with raw_server(GZIPPED.replace(b"200 OK", b"%d X" % status)) as (url, _):
         outcome = posted(url)
     assert outcome == Unknown(
-        "client node lab sent an answer that is refused: it has a Content-Encoding, which was not asked for",
+        f"client node lab ({url}) sent an answer that is refused: it has a Content-Encoding, which was not asked for",
         executed,  # type: ignore[arg-type]
     )
 
@@ -186,7 +186,7 @@ def test_whether_a_call_was_made_is_unknown_where_its_answer_is_refused(status: 
 def test_how_a_connection_broke_is_said_without_the_words_of_the_server(sent: bytes, said: str) -> None:
     with raw_server(lambda send: send(sent)) as (url, _):
         outcome = posted(url)
-    assert outcome == Unknown(f"client node lab gave no whole answer: {said}", broke=True)
+    assert outcome == Unknown(f"client node lab ({url}) gave no whole answer: {said}", broke=True)
 
 
 def test_why_a_connection_was_refused_is_said() -> None:
@@ -194,7 +194,7 @@ def test_why_a_connection_was_refused_is_said() -> None:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
     assert failure(NotConnectedError, url) == "connection refused"
-    assert posted(url) == NotSent("client node lab cannot be reached: connection refused")
+    assert posted(url) == NotSent(f"client node lab ({url}) cannot be reached: connection refused")
 
 
 def test_a_name_that_does_not_resolve_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,7 +212,7 @@ def test_a_certificate_that_is_not_trusted_is_said_until_its_authority_is_named(
     file = certificate(tmp_path)
     with raw_server(OK, certificate=file) as (url, seen):
         assert failure(NotConnectedError, url).startswith("its certificate is not trusted: self")
-        assert posted(url).message.startswith("client node lab cannot be reached: its certificate")  # type: ignore[attr-defined]
+        assert posted(url).message.startswith(f"client node lab ({url}) cannot be reached: its certificate")  # type: ignore[attr-defined]
         assert seen == []
         monkeypatch.setenv("SSL_CERT_FILE", str(file))
         assert ask(url).body == b"{}"

@@ -265,3 +265,11 @@ def test_a_failed_creation_shows_the_last_errors_of_the_log(build: Callable[...,
     assert "virDomainCreate error: unsupported configuration: host doesn't support passthrough" in failed.err
     assert "`dbc-iac vm logs VirtualMachine/trainer`" in failed.err
     assert emulated.run("vm", "logs", "VirtualMachine/trainer").code == 0
+
+
+def test_a_deletion_whose_job_failed_is_repeated(build: Callable[..., Emulated]) -> None:
+    emulated = build(vm())
+    inject(emulated, "/faults", op="tasks.delete", **FROZEN)
+    applied = emulated.run("destroy", "--yes", "--json")
+    assert (applied.code, emulated.vms) == (0, {}), applied.out
+    assert applied.json["report"]["seconds"] < 900

@@ -57,6 +57,7 @@ class Course(Losing):
         self.held: list[Interposed] = []
         self.told = ""
         self.replaced: set[str] = set()
+        self.frozen = False
 
     def take(self, step: Step) -> None:
         name, values = step
@@ -132,6 +133,7 @@ class Course(Losing):
 
     def fault(self, op: str, kind: Any, nth: int, seconds: int) -> None:
         self.emulated.network.faults.add(FaultSpec(op=op, kind=kind, nth=nth, seconds=seconds))
+        self.frozen = self.frozen or kind == "freeze"
 
     def refuse_starts(self, times: int) -> None:
         """Others take the cards while a VM is off."""
@@ -168,6 +170,10 @@ class Course(Losing):
         self.emulated.network.faults.clear()
         self._release()
         self.emulated.settle(1200)
+        if self.frozen:  # creations without a domain and sizes of disks wait for it
+            restart = Admin(self.emulated.network).act("/node", {"id": NODE_ID, "do": "restart"})
+            self.emulated.loop.run_until_complete(restart)
+            self.emulated.settle(60)
         self._write()
         self._run(Interposed(self.emulated, watch=self.watch))
         assert self.watch.longest_off <= SECONDS_OFF, self.watch.longest_off

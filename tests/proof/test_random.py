@@ -19,7 +19,7 @@ COURSES = Path(__file__).with_name("courses")
 OPERATIONS = ("tasks.create", "tasks.start", "tasks.shutdown", "tasks.modify", "tasks.delete", "tasks.list", "tasks.details",
               "disk.add", "disk.resize", "disk.delete", "snapshot.create", "snapshot.delete", "lan.create", "lan.delete",
               "images.download", "images.upload", "bare_metal.add", "bare_metal.delete", "bare_metal.power", "*")  # fmt: skip
-KINDS = ("time-out", "lost-reply", "late", "slow", "hang", "offline", "reset", "drop", "cut")
+KINDS = ("time-out", "lost-reply", "late", "slow", "hang", "offline", "reset", "drop", "cut", "freeze")
 WORLDS = st.fixed_dictionaries(
     {
         "running": st.booleans(),

@@ -40,6 +40,7 @@ from dbc_iac.kinds.images.image_server import (
     is_fetched,
     through_image_client,
     unknown_image_server,
+    why_stalled,
 )
 from dbc_iac.kinds.node import node_route
 
@@ -104,7 +105,8 @@ class ImageExists(Goal):
             return GoalState(GoalStatus.FAILED, f"the file of {self.source} is not known")
         progress = await reader.download(self.route, self.id)
         if isinstance(progress, Known) and progress.value.active:
-            return GoalState(GoalStatus.WAITING, f"is downloading ({progress.value.percent}%)")
+            silent = await why_stalled(reader, self.route, self.image_server, progress.value.percent)
+            return GoalState(GoalStatus.WAITING, f"is downloading ({progress.value.percent}%){silent}")
         there = await reader.node_images(self.route, self.image_server)
         stored = await reader.image_server(self.route, self.image_server)
         if isinstance(there, Unreadable) or isinstance(stored, Unreadable):

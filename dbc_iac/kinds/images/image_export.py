@@ -36,6 +36,7 @@ from dbc_iac.kinds.images.image_server import (
     check_image_server,
     incomplete,
     through_image_client,
+    why_stalled,
 )
 from dbc_iac.kinds.node import node_route
 
@@ -88,7 +89,8 @@ class ExportExists(Goal):
             return GoalState(GoalStatus.FAILED, f"the file of {self.source} is not known")
         progress = await reader.upload(self.route, f"/data/{self.id}")
         if isinstance(progress, Known) and progress.value.active:
-            return GoalState(GoalStatus.WAITING, f"is uploading ({progress.value.percent}%)")
+            silent = await why_stalled(reader, self.route, self.image_server, progress.value.percent)
+            return GoalState(GoalStatus.WAITING, f"is uploading ({progress.value.percent}%){silent}")
         mine = await _on_node(reader, self.route, self.id, self.image_server)
         if isinstance(mine, Unreadable):
             return GoalState(GoalStatus.UNKNOWN, mine.reason)

@@ -9,7 +9,7 @@ from typing import Any
 from dbc_iac.api.storage_responses import StoredImage, stored_size
 from dbc_iac.diagnostics import Diagnostic, ExitCode
 from dbc_iac.json import Json
-from dbc_iac.kinds.framework.cached_reader import Unreadable
+from dbc_iac.kinds.framework.cached_reader import CachedReader, Unreadable
 from dbc_iac.kinds.framework.inventory import Inventory, Resource
 from dbc_iac.kinds.framework.kind import Machine
 from dbc_iac.kinds.framework.route import Route
@@ -93,3 +93,9 @@ def check_image_server(resource: Resource[Any], server: str, machine: Machine) -
             remedy=f"It knows: {', '.join(machine.image_servers) or 'none'}. Another one is chosen with `imageClient`.",
             exit_code=ExitCode.REFUSED,
         )
+
+
+async def why_stalled(reader: CachedReader, route: Route, server: str, percent: int) -> str:
+    """The problem of an image server that does not answer, in brackets, where a transfer is still at 0%; else empty."""
+    stored = await reader.image_server(route, server) if percent == 0 else None
+    return f" (image server {server}: {stored.reason})" if isinstance(stored, Unreadable) else ""

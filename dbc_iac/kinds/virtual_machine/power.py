@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from dbc_iac.api.endpoints import vms
@@ -17,7 +18,14 @@ TRANSITIONAL = frozenset(
 )
 """Statuses of an operation that is queued or under way: nothing can be said until it has ended."""
 
+REPEATED_AFTER = 300.0
+"""Seconds after which a deletion is repeated. One whose job found no connection to libvirt reads `deleting` for good; a
+repeat of one that is still queued does nothing."""
 POWER = {"running": "on", "closed": "off", "pmsuspend": "suspended"}
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 async def status_of(reader: CachedReader, goal: Goal) -> tuple[str | None, GoalState | None]:
@@ -133,6 +141,8 @@ class VmAbsent(Goal):
     queued_visibly = True
     old: bool = False
     """Another VM has taken its place under the same address."""
+    sent: float | None = None
+    """Time at which the deletion was accepted."""
 
     @property
     def text(self) -> str:
@@ -148,13 +158,16 @@ class VmAbsent(Goal):
             return problem
         if status is None:
             return GoalState(GoalStatus.MET)
-        if status == "deleting":
+        if status == "deleting" and self.sent is not None and _now() - self.sent < REPEATED_AFTER:
             return GoalState(GoalStatus.WAITING, status)
         if status == CREATE_ERROR and (stuck := await why_stuck(reader, self.route, self.id)):
             return GoalState(
                 GoalStatus.FAILED, stuck, remedy=f"Restart the DBC service of {self.route.name}, and apply again."
             )
         return await self._busy_snapshot(reader) or GoalState(GoalStatus.UNMET, status)
+
+    def begins(self) -> VmAbsent:
+        return replace(self, sent=_now())
 
     async def _busy_snapshot(self, reader: CachedReader) -> GoalState | None:
         """Deleting a VM while a snapshot of it is converted or uploaded ends the node's process."""

@@ -1,0 +1,72 @@
+"""Targets that cannot be reached during an apply: progress names them with their URL, and when the apply gives up."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dbc_iac.api.storage_responses import StoredImage
+from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
+from dbc_iac.kinds.framework.route import Route
+from dbc_iac.kinds.images.image_server import why_stalled
+from tests.cli.trials import Action, act
+from tests.projects import NODE_ID, Emulated, project, vm
+
+SLOW = {"id": NODE_ID, "guest": {"bootSeconds": 3000}}
+
+
+def applied(emulated: Emulated, *strikes: Action, after: float) -> list[dict[str, Any]]:
+    """The events of an apply during which something happens."""
+
+    async def strike() -> None:
+        await asyncio.sleep(after)
+        for action in strikes:
+            await act(emulated, action)
+
+    emulated.network.keep(emulated.loop.create_task(strike()))
+    emulated.run("apply", "--yes", "--events", str(emulated.project.directory / "events.jsonl"))
+    text = (emulated.project.directory / "events.jsonl").read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_a_client_node_that_cannot_be_reached_is_named_within_a_minute(tmp_path: Path) -> None:
+    emulated = Emulated(project(tmp_path, vm()), {"gpuNodes": [SLOW], "restartSeconds": 5000})
+    events = applied(emulated, ("/client", {"name": "default", "do": "die"}), after=30)
+    told = [e for e in events if "cannot be read since" in e.get("text", "")]
+    assert len(told) == 1
+    assert "client node default (http://127.0.0.1:5050) " in told[0]["text"]
+    assert 30 <= told[0]["at"] <= 90
+    assert "gives up at 1" in told[0]["text"]
+    emulated.close()
+
+
+class Listing(CachedReader):
+    """A reader of one image server's answer."""
+
+    def __init__(self, answer: Known[Mapping[str, StoredImage]] | Unreadable) -> None:
+        super().__init__(None)  # type: ignore[arg-type]
+        self.answer = answer
+
+    async def image_server(self, route: Route, server: str) -> Known[Mapping[str, StoredImage]] | Unreadable:
+        return self.answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "percent", "said"),
+    [
+        (Unreadable("list images timeout"), 0, " (image server ID_1: list images timeout)"),
+        (Unreadable("list images timeout"), 7, ""),
+        (Known({}), 0, ""),
+    ],
+    ids=["silent", "silent, and the transfer goes on", "answers"],
+)
+def test_a_transfer_that_has_not_begun_to_move_names_its_silent_image_server(
+    answer: Known[Mapping[str, StoredImage]] | Unreadable, percent: int, said: str
+) -> None:
+    route = Route("Node/gpu-a", NODE_ID, "tenant")
+    assert asyncio.run(why_stalled(Listing(answer), route, "ID_1", percent)) == said
