@@ -26,6 +26,7 @@ from dbc_iac.cli.progress_reporting import ProgressReporter
 from dbc_iac.cli.secret_preload import preload_secrets
 from dbc_iac.cli.secrets import require_secrets
 from dbc_iac.cli.signals import stop_on_signal
+from dbc_iac.cli.state_checks import check_bindings
 from dbc_iac.cli.state_transfer import keep_errored
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, ExitCode, Severity
 from dbc_iac.kinds import Inventory, Resource, models
@@ -163,6 +164,7 @@ class Workspace:
         return tuple((m.from_, m.to) for m in self.loaded.project.moved)
 
     def _renamed(self, state: State) -> State:
+        check_bindings(state, self.store.backend.place)
         return renamed(state, self._moved, self.inventory.resources)[0]
 
     def recorded(self) -> State:

@@ -29,7 +29,9 @@ Flag = Annotated[bool, Field(strict=True)]
 _LETTERS = "letters, digits and _, no digit first, at most"
 _OTHER = "Choose another name."
 Uid = Annotated[str, Form(r"[0-9a-f]{32}", "32 lower-case hex digits", "Copy the one that `dbc-iac init` wrote.")]
-PublicKey = Annotated[str, Form(r"[0-9a-f]{64}", "64 lower-case hex digits", "Copy the whole key, without 0x.")]
+PublicKey = Annotated[
+    str, Form(r"(?!0{64})[0-9a-f]{64}", "64 lower-case hex digits, not all 0", "Copy the whole key, without 0x.")
+]
 SchemaName = Annotated[str, Form(r"[a-z_][a-z0-9_]{0,62}", f"lower-case {_LETTERS} 63", _OTHER)]
 VariableName = Annotated[str, Form(r"[A-Za-z_][A-Za-z0-9_]{0,63}", f"{_LETTERS} 64", _OTHER)]
 OutputName = Annotated[str, Form(r"[A-Za-z_][A-Za-z0-9_-]{0,63}", "letters, digits, _ and -, no digit first", _OTHER)]
@@ -196,7 +198,9 @@ class EncryptionSpec(Part):
 
     passphrase: SecretRef | None = Field(default=None, description="a text; the key is made of it by Argon2id")
     key: SecretRef | None = Field(default=None, description="64 hex digits, as `state new-key` writes them")
-    recipients: tuple[PublicKey, ...] = Field(default=(), description="public keys, as `state new-key` shows them")
+    recipients: tuple[PublicKey, ...] = Field(
+        default=(), max_length=60, description="public keys, as `state new-key` shows them"
+    )
     private_key: SecretRef | None = Field(
         default=None, description="of one of the recipients: to read, and to write for all"
     )

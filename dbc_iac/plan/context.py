@@ -11,6 +11,7 @@ from dbc_iac.api.secret import SecretText
 from dbc_iac.json import Json
 from dbc_iac.kinds import Inventory
 from dbc_iac.kinds.framework.route import Route
+from dbc_iac.plan.decoding import decoded
 from dbc_iac.state.document import State
 
 
@@ -41,9 +42,8 @@ class PlanOptions:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> PlanOptions:
-        """The inverse of `to_json`."""
-        read: dict[str, Any] = {k: frozenset(v) if isinstance(v, list | tuple) else v for k, v in value.items()}
-        return cls(**read)
+        """The inverse of `to_json`. Raises WrongTypeError."""
+        return decoded(cls, dict(value))
 
 
 @dataclass(frozen=True, slots=True)

@@ -232,7 +232,8 @@ def canonical_digest(value: Any) -> str:
     return hashlib.blake2b(text.encode(), digest_size=32).hexdigest()
 
 
-def _camel(name: str) -> str:
+def camel(name: str) -> str:
+    """The key of a field in JSON."""
     head, *tail = name.split("_")
     return head + "".join(part.title() for part in tail)
 
@@ -240,7 +241,7 @@ def _camel(name: str) -> str:
 def encoded(value: Any) -> Any:
     """The canonical form of a value of a plan, of lists and mappings only."""
     if is_dataclass(value) and not isinstance(value, type):
-        return {_camel(f.name): encoded(getattr(value, f.name)) for f in fields(value)}
+        return {camel(f.name): encoded(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, StrEnum):
         return value.value
     if isinstance(value, Mapping):

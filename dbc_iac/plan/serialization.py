@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Related, Severity, SourceRange
-from dbc_iac.plan.model import FORMAT_VERSION, Action, Change, FieldChange, GoalSummary, Plan, Step, StepKind
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.kinds.framework.spec import BeforeOffline
+from dbc_iac.kinds.recorded import unfit_field, unknown_kind, unusable_reach
+from dbc_iac.manifest.secrets import SecretRef
+from dbc_iac.plan.context import PlanOptions
+from dbc_iac.plan.decoding import WrongTypeError, decoded
+from dbc_iac.plan.model import FORMAT_VERSION, Change, Plan, camel
 
 
 def read_plan(value: Any) -> Plan:
@@ -15,67 +21,68 @@ def read_plan(value: Any) -> Plan:
         raise DiagnosticError(
             _problem("not-a-plan", "this is not a plan file", "Write one with `dbc-iac plan -o FILE`.")
         )
-    if value["formatVersion"] != FORMAT_VERSION:
+    version = value["formatVersion"]
+    if type(version) is not int:
+        raise DiagnosticError(_damaged("formatVersion is not an integer"))
+    if version != FORMAT_VERSION:
         raise DiagnosticError(
             _problem(
                 "plan-format",
-                f"the plan has format {value['formatVersion']}, and this dbc-iac reads {FORMAT_VERSION}",
+                f"the plan has format {version}, and this dbc-iac reads {FORMAT_VERSION}",
                 "Plan again with this version.",
             )
         )
     try:
-        plan = _plan(value)
-    except (KeyError, TypeError, ValueError):
-        raise DiagnosticError(_problem("not-a-plan", "the plan file is damaged", "Plan again.")) from None
-    if plan.digest != value.get("digest"):
+        json.dumps(value, ensure_ascii=False).encode()
+        plan = decoded(Plan, {k: v for k, v in value.items() if k != "digest"}, camel)
+        fits = plan.digest == value.get("digest")
+        _check(plan)
+    except WrongTypeError as error:
+        raise DiagnosticError(_damaged(str(error))) from None
+    except UnicodeEncodeError:
+        raise DiagnosticError(_damaged("it holds half of a surrogate pair")) from None
+    except RecursionError:
+        raise DiagnosticError(_damaged("its values are nested too deep")) from None
+    if not fits:
         raise DiagnosticError(
             _problem("plan-altered", "the plan file was altered: its digest does not fit its content", "Plan again.")
         )
     return plan
 
 
-def _plan(value: Mapping[str, Any]) -> Plan:
-    plain = {_snake(k): v for k, v in value.items() if k != "digest"}
-    plain["changes"] = tuple(_change(c) for c in value["changes"])
-    plain["steps"] = tuple(_step(s) for s in value["steps"])
-    plain["targets"] = tuple(value["targets"])
-    plain["recovery"] = tuple(value["recovery"])
-    plain["diagnostics"] = tuple(_diagnostic(d) for d in value.get("diagnostics", ()))
-    return Plan(**plain)
+def _check(plan: Plan) -> None:
+    """Raises WrongTypeError where what an apply runs, reads or asks has not its form."""
+    for address, hook in plan.hooks.items():
+        try:
+            BeforeOffline.model_validate(hook)
+        except ValueError:
+            raise WrongTypeError("is not a command with its timeout and force", "hooks", address) from None
+    for change in plan.changes:
+        _check_change(change)
+    try:
+        PlanOptions.from_json(plan.chosen)
+    except WrongTypeError as error:
+        raise error.below("chosen") from None
 
 
-def _diagnostic(value: Mapping[str, Any]) -> Diagnostic:
-    """What was said about it when it was made: shown, and never acted on, for no digest is over it."""
-    plain = {_snake(k): v for k, v in value.items()}
-    plain["severity"] = Severity(value["severity"])
-    plain["source"] = _range(value["source"]) if value["source"] else None
-    plain["related"] = tuple(Related(r["message"], _range(r["source"])) for r in value["related"])
-    plain["exit_code"] = ExitCode(value["exitCode"])
-    return Diagnostic(**plain)
+def _check_change(change: Change) -> None:
+    if unknown_kind(change.kind):
+        raise WrongTypeError("is not a kind", change.address, "kind")
+    if path := unfit_field(change.kind, change.desired):
+        raise WrongTypeError("is no value of its field", change.address, "desired", path)
+    for path, reference in change.secrets.items():
+        try:
+            SecretRef.model_validate(reference)
+        except ValueError:
+            raise WrongTypeError("is not a reference to a secret", change.address, "secrets", path) from None
+    for name, route in (("reach", change.route), ("oldReach", change.old_route)):
+        if (route or (change.pending and name == "reach")) and unusable_reach(route):
+            raise WrongTypeError("is not a way to a machine", change.address, name)
 
 
-def _range(value: Mapping[str, Any]) -> SourceRange:
-    return SourceRange(**{_snake(k): v for k, v in value.items()})
+def _damaged(detail: str) -> Diagnostic:
+    return _problem("not-a-plan", "the plan file is damaged", "Plan again.", f"{detail}.")
 
 
-def _change(value: Mapping[str, Any]) -> Change:
-    plain: dict[str, Any] = {_snake(k): tuple(v) if isinstance(v, list) else v for k, v in value.items()}
-    plain["action"] = Action(value["action"])
-    plain["fields"] = tuple(FieldChange(**{_snake(k): v for k, v in f.items()}) for f in value["fields"])
-    return Change(**plain)
-
-
-def _step(value: Mapping[str, Any]) -> Step:
-    plain = {_snake(k): v for k, v in value.items()}
-    plain["kind"] = StepKind(value["kind"])
-    plain["after"] = tuple(value["after"])
-    plain["goals"] = tuple(GoalSummary(**{_snake(k): v for k, v in g.items()}) for g in value["goals"])
-    return Step(**plain)
-
-
-def _snake(name: str) -> str:
-    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name)
-
-
-def _problem(code: str, summary: str, remedy: str) -> Diagnostic:
-    return Diagnostic(code, Severity.ERROR, summary, remedy=remedy, exit_code=ExitCode.CONFIGURATION)
+def _problem(code: str, summary: str, remedy: str, detail: str = "") -> Diagnostic:
+    return Diagnostic(code, Severity.ERROR, summary, detail, remedy, exit_code=ExitCode.CONFIGURATION)

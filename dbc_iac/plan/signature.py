@@ -18,7 +18,7 @@ from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.json import load_json
 
-_MARK = "dbcIacSignedPlan"
+_MARK, _VERSION = "dbcIacSignedPlan", 1
 _HEX = re.compile(r"[0-9a-f]{64}")
 _CONTEXT = b"dbc-iac plan\x00"
 """Signed with it, so that a signature for something else is none for a plan."""
@@ -37,7 +37,7 @@ def public_key(key: SecretText) -> str:
 def sign(plan: bytes, key: SecretText) -> bytes:
     """The signed file. Raises DiagnosticError where the key is none."""
     signature = _signing_key(key).sign(_CONTEXT + plan).signature.hex()
-    head = {_MARK: 1, "key": public_key(key), "signature": signature}
+    head = {_MARK: _VERSION, "key": public_key(key), "signature": signature}
     return json.dumps(head).encode() + b"\n" + plan
 
 
@@ -53,6 +53,8 @@ def verified(file: bytes, trusted: Sequence[str]) -> bytes:
         return file
     try:
         said = load_json(head)
+        if type(said[_MARK]) is not int or said[_MARK] != _VERSION:
+            raise DiagnosticError(_unknown_version())
         key, signature = str(said["key"]), bytes.fromhex(said["signature"])
         VerifyKey(key.encode(), HexEncoder).verify(_CONTEXT + plan, signature)
     except (BadSignatureError, ValueError, KeyError, TypeError):
@@ -74,6 +76,17 @@ def _signing_key(key: SecretText) -> SigningKey:
             )
         )
     return SigningKey(text.encode(), HexEncoder)
+
+
+def _unknown_version() -> Diagnostic:
+    return Diagnostic(
+        "plan-format",
+        Severity.ERROR,
+        "the plan is signed in a way that this dbc-iac does not know",
+        f"It knows version {_VERSION} of signatures. Nothing of it was read.",
+        "Use the dbc-iac that signed it, or plan again with this version.",
+        exit_code=ExitCode.REFUSED,
+    )
 
 
 def _refused(code: str, summary: str) -> DiagnosticError:

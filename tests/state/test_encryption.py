@@ -24,6 +24,7 @@ from dbc_iac.state.encryption import (
     Recipient,
     SecretKey,
     Writes,
+    new_secret_key,
     public_of,
 )
 from tests.state.places import PLACES, Place
@@ -322,3 +323,27 @@ def test_every_place_keeps_it(place: Place) -> None:
     stored = place.open().read()
     assert stored is not None and CANARY.encode() not in stored.content
     assert json.loads(stored.content)["serial"] == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "many", "words"),
+    [("passphrase", 5, "5 passphrases, and at most 4 are read"), ("key", 65, "65 keys, and at most 64 are read")],
+)
+def test_a_header_with_too_many_keys_is_refused_before_any_is_tried(
+    tmp_path: Path, kind: str, many: int, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = Passphrase(SecretText("correct horse")) if kind == "passphrase" else SecretKey(new_secret_key())
+    begun(tmp_path, Keyring([reader]))
+    file = tmp_path / "main.json"
+    said = json.loads(file.read_text())
+    said["keys"] *= many
+    file.write_text(json.dumps(said))
+    monkeypatch.setattr(type(reader), "unwrap", None)
+    with pytest.raises(DiagnosticError, match=words):
+        store(tmp_path, Keyring([reader])).read()
+
+
+@pytest.mark.parametrize("public", ["0" * 64, "01" + "0" * 62, "ec" + "f" * 60 + "7f"])
+def test_a_public_key_that_everybody_can_open_is_no_recipient(public: str) -> None:
+    with pytest.raises(DiagnosticError, match="is not a usable public key"):
+        Recipient(public, new_secret_key())

@@ -40,10 +40,12 @@ class Route:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Json]) -> Route:
-        """Back from `to_json`. Raises KeyError on a value of another shape."""
-        clients = value["clients"]
-        names = tuple(str(c) for c in clients) if isinstance(clients, list) else ()
-        return cls(
-            str(value["name"]), str(value["target"]), str(value["identity"]), names,
-            str(value.get("rentOrder") or ""), str(value.get("url") or ""),
-        )  # fmt: skip
+        """Back from `to_json`. Raises KeyError or ValueError on a value of another shape."""
+        names = value["clients"]
+        clients = names if isinstance(names, list | tuple) else [None]
+        order, url = value.get("rentOrder") or "", value.get("url") or ""
+        parts = (value["name"], value["target"], value["identity"], *clients, order, url)
+        if not all(isinstance(part, str) for part in parts):
+            raise ValueError("a part of the way to a machine is not text")
+        name, target, identity, *known, rent_order, address = map(str, parts)
+        return cls(name, target, identity, tuple(known), rent_order, address)

@@ -12,7 +12,7 @@ from functools import cache
 from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 
@@ -103,6 +103,9 @@ class SpecField:
     secret_form: SecretForm | None = None
     """What the value of a secret must look like."""
 
+    text: bool = False
+    """Whether it is text, or one of some words."""
+
     def read(self, spec: BaseModel) -> Any:
         """The value in a spec, None where a nested part is absent."""
         value: Any = spec
@@ -119,6 +122,21 @@ def spec_fields(model: type[BaseModel]) -> tuple[SpecField, ...]:
     return tuple(_walk(model, "", ()))
 
 
+@cache
+def leaf_adapter(model: type[BaseModel], attributes: tuple[str, ...]) -> TypeAdapter[Any]:
+    """Checks a value of one leaf by itself, by the type that its field has."""
+    *parents, leaf = attributes
+    for name in parents:
+        part = _part(model.model_fields[name].annotation)
+        assert part is not None  # noqa: S101 - the path was found by the same walk
+        model = part
+    field = model.model_fields[leaf]
+    kind: Any = field.annotation
+    for mark in field.metadata:
+        kind = Annotated[kind, mark]
+    return TypeAdapter(kind)
+
+
 def _walk(model: type[BaseModel], prefix: str, attributes: tuple[str, ...]) -> Iterator[SpecField]:
     for name, field in model.model_fields.items():
         path = f"{prefix}{field.alias or to_camel(name)}"
@@ -127,9 +145,15 @@ def _walk(model: type[BaseModel], prefix: str, attributes: tuple[str, ...]) -> I
         if rule is None and part is not None:
             yield from _walk(part, f"{path}.", (*attributes, name))
         elif rule is not None:
-            yield SpecField(path, (*attributes, name), rule, _marked(field, Reference), _marked(field, SecretForm))
+            reference, form = _marked(field, Reference), _marked(field, SecretForm)
+            yield SpecField(path, (*attributes, name), rule, reference, form, _is_text(field.annotation))
         else:
             raise TypeError(f"{model.__name__}.{name} has no rule")
+
+
+def _is_text(annotation: Any) -> bool:
+    options = get_args(annotation) if get_origin(annotation) in {Union, UnionType} else (annotation,)
+    return all(option in {str, type(None)} or get_origin(option) is Literal for option in options)
 
 
 def _part(annotation: Any) -> type[BaseModel] | None:

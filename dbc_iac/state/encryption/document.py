@@ -20,7 +20,7 @@ from nacl.utils import random
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.json import load_json
-from dbc_iac.state.encryption.keys import SIZE, Keyring, Wrapped
+from dbc_iac.state.encryption.keys import SIZE, Keyring, Wrapped, excess
 
 FORMAT = 1
 MARK = "dbcIacSealed"
@@ -65,6 +65,8 @@ def sealed_header(content: bytes, place: str) -> Header | None:
 def open_sealed(content: bytes, place: str, keys: Keyring) -> tuple[Header, bytes, bytes]:
     """The header, the content, and the key that opened it. Raises DiagnosticError."""
     header, text = _parsed(content, place)
+    if problem := excess(header.keys):
+        raise DiagnosticError(_too_many(place, problem))
     try:
         key = keys.unwrap(header.keys)
     except (KeyError, ValueError, TypeError):
@@ -143,6 +145,17 @@ def _parsed(content: bytes, place: str) -> tuple[Header, str]:
         return header, str(said["sealed"])
     except (ValueError, KeyError, TypeError, AttributeError):
         altered(place)
+
+
+def _too_many(place: str, problem: str) -> Diagnostic:
+    return Diagnostic(
+        "state-altered",
+        Severity.ERROR,
+        f"{place} is encrypted for {problem}",
+        "dbc-iac writes no such file: each entry costs time and memory to try. Nothing was changed.",
+        "Restore it from an older version or a backup, and find out who wrote it.",
+        exit_code=ExitCode.ERROR,
+    )
 
 
 def _newer(place: str, version: int) -> NoReturn:

@@ -22,7 +22,7 @@ from nacl.secret import SecretBox
 from nacl.utils import random
 
 from dbc_iac.api.secret import SecretText
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.json import Json
 
 SIZE = 32
@@ -30,8 +30,12 @@ SIZE = 32
 OPERATIONS, MEMORY = 3, 64 * 1024 * 1024
 """Argon2id: passes and bytes for a passphrase."""
 MOST_OPERATIONS, MOST_MEMORY = 10, 1024 * 1024 * 1024
-"""What a header may ask for. Who can write a file must not be able to exhaust whoever reads it."""
+"""Limits of one entry. Who can write a file must not be able to exhaust whoever reads it."""
+MOST_ENTRIES, MOST_PASSPHRASES = 64, 4
+"""Limits of one header: each entry for a passphrase costs Argon2id once for every passphrase that is tried."""
 _HEX = re.compile(r"[0-9a-f]{64}")
+_ANY_KEY = b"\1" * SIZE
+"""A private key to try public keys with: libsodium refuses a weak one whatever the other key is."""
 
 Wrapped = Mapping[str, Json]
 """An entry of a header: `kind`, what tells the reader's key from others, and `key` (hex)."""
@@ -85,7 +89,10 @@ class Passphrase(KeyReader):
         parameters = (salt, operations, memory)
         if parameters not in self._made:
             text = self.text.reveal().encode()
-            self._made[parameters] = pwhash.argon2id.kdf(SIZE, text, salt, opslimit=operations, memlimit=memory)
+            try:
+                self._made[parameters] = pwhash.argon2id.kdf(SIZE, text, salt, opslimit=operations, memlimit=memory)
+            except RuntimeError:
+                raise DiagnosticError(_no_memory(memory)) from None
         return self._made[parameters]
 
 
@@ -121,6 +128,13 @@ class Recipient(KeyReader):
     public: str
     writer: SecretText | None = None
     kind: ClassVar[str] = "recipient"
+
+    def __post_init__(self) -> None:
+        """Raises DiagnosticError for a public key with which everybody shares the same secret, such as zeros."""
+        try:
+            Box(PrivateKey(_ANY_KEY), PublicKey(self.public.encode(), HexEncoder))
+        except CryptoError:
+            raise DiagnosticError(_weak(self.public)) from None
 
     def wrap(self, key: bytes) -> dict[str, Json]:
         """Raises DiagnosticError where there is no private key: nobody could tell who wrote it."""
@@ -235,6 +249,34 @@ def _no_writer() -> Diagnostic:
         "Anybody who knows a public key could write for it: readers take what is from one of them only.",
         "Give `encryption.privateKey`: the private key of one of the recipients.",
     )
+
+
+def _no_memory(memory: int) -> Diagnostic:
+    return Diagnostic(
+        "no-memory",
+        Severity.ERROR,
+        f"there is no memory for a passphrase: it takes {max(1, memory >> 20)} MiB",
+        remedy="Free memory, or use `encryption.key`.",
+        exit_code=ExitCode.ERROR,
+    )
+
+
+def _weak(public: str) -> Diagnostic:
+    return Diagnostic(
+        "encryption-key",
+        Severity.ERROR,
+        f"the recipient {public[:16]}... is not a usable public key",
+        "What is encrypted for it everybody could read.",
+        "Copy the public key that `dbc-iac state new-key` shows.",
+    )
+
+
+def excess(entries: Sequence[Wrapped]) -> str:
+    """Why a header is not read: how many entries it has, and how many it may have; empty where it is."""
+    phrases = sum(entry.get("kind") == Passphrase.kind for entry in entries)
+    if phrases > MOST_PASSPHRASES:
+        return f"{phrases} passphrases, and at most {MOST_PASSPHRASES} are read"
+    return f"{len(entries)} keys, and at most {MOST_ENTRIES} are read" if len(entries) > MOST_ENTRIES else ""
 
 
 def fingerprint(key: bytes) -> str:

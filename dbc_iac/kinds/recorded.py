@@ -1,0 +1,45 @@
+"""Checks of what files say about resources: a plan file or a state that somebody altered must not get far."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from dbc_iac.json import Json
+from dbc_iac.kinds.framework.kind import kind_of, models
+from dbc_iac.kinds.framework.route import Route
+from dbc_iac.kinds.framework.spec import SpecField, leaf_adapter, spec_fields
+
+_TARGET = re.compile(r"[0-9a-f]{64}")
+
+
+def unusable_reach(value: Mapping[str, Json]) -> bool:
+    """Whether this is no way to a machine."""
+    try:
+        return _TARGET.fullmatch(Route.from_json(value).target) is None
+    except (KeyError, ValueError):
+        return True
+
+
+def unknown_kind(name: str) -> bool:
+    """Whether there is no such kind."""
+    return name not in models()
+
+
+def unfit_field(kind: str, values: Mapping[str, Json]) -> str:
+    """The path of the first value that its field cannot have; empty where there is none."""
+    model = kind_of(kind).spec
+    for field in spec_fields(model):  # type: ignore[arg-type]
+        if field.path in values and field.reference is None and not field.rule.secret:
+            adapter = leaf_adapter(model, field.attributes)  # type: ignore[arg-type]
+            try:
+                adapter.validate_python(values[field.path])
+            except ValueError:
+                if not _is_another_text(field, values[field.path]):
+                    return field.path
+    return ""
+
+
+def _is_another_text(field: SpecField, value: Json) -> bool:
+    """Whether it is text in place of text: the name of a file, or a word that only the state has."""
+    return field.text and isinstance(value, str)
