@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from graphlib import CycleError
@@ -175,7 +174,6 @@ def _plan(
         replace(
             c,
             power_off=a in off or (c.pending and bool({c.parent, c.old_parent} & off)),
-            notes=(*c.notes, f"before it is powered off: {shlex.join(hooks[a].command)}") if a in hooks else c.notes,
         )
         for a, c in sorted(changes.items())
     )

@@ -106,3 +106,16 @@ def test_a_wrong_password_is_said_and_nothing_shown(version: str) -> None:
 def test_a_keystore_that_lies_or_is_none_is_refused(exported: str, why: str) -> None:
     with pytest.raises(KeyMaterialError, match=why):
         open_keystore(exported, SecretText(PASSWORD))
+
+
+@pytest.mark.parametrize("wrong", [None, 0, True, 1.5, "x", [], [1], ["x"], {}, {"x": 1}, [[]]])
+@pytest.mark.parametrize("field", ["encoded", "address", "encoding", "content", "type", "version"])
+def test_a_keystore_with_a_value_of_another_type_is_refused(field: str, wrong: object) -> None:
+    encoding = {"content": ["pkcs8", "sr25519"], "type": ["none"], "version": "3"}
+    exported: dict[str, object] = {"encoded": "MFMC", "encoding": encoding, "address": "5G"}
+    if field in encoding:
+        exported["encoding"] = {**encoding, field: wrong}
+    else:
+        exported[field] = wrong
+    with pytest.raises(KeyMaterialError):
+        open_keystore(json.dumps(exported), SecretText("pw"))

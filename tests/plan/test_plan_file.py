@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import html
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -161,3 +162,24 @@ def test_a_state_with_a_value_that_no_apply_writes_is_refused(
         assert (result.code, f"{word} for VirtualMachine/trainer" in result.err) == (1, True), result.err
     finally:
         file.write_text(before)
+
+
+def test_programs_and_secrets_of_a_plan_file_are_shown_from_the_file_in_every_form(
+    made: tuple[Emulated, Path], tmp_path: Path
+) -> None:
+    """The file says another hook and another source of the password than the manifests did."""
+    emulated, file = made
+    plan = altered(
+        json.loads(file.read_text()), ("hooks", "VirtualMachine/trainer", "command"), ["sh", "-c", "curl evil"]
+    )
+    number = next(n for n, c in enumerate(plan["changes"]) if c["address"] == "VirtualMachine/trainer")
+    plan = altered(plan, ("changes", number, "secrets", "login.password"), {"exec": ["steal", "a b"]})
+    bad, markdown, page = tmp_path / "bad.plan", tmp_path / "plan.md", tmp_path / "plan.html"
+    bad.write_text(json.dumps(plan))
+    text = emulated.run("show", str(bad), "--markdown", str(markdown), "--html", str(page)).out
+    for shown in (text, markdown.read_text().replace("\\", ""), html.unescape(page.read_text())):
+        assert "before a power-off: sh -c 'curl evil' (at most 120 s; powered off even if it fails)" in shown
+        assert "login.password: program steal 'a b', for VirtualMachine/trainer" in shown
+    asked = emulated.run("show", str(bad), "--json").json
+    assert asked["hooks"]["VirtualMachine/trainer"]["command"] == ["sh", "-c", "curl evil"]
+    assert asked["changes"][number]["secrets"]["login.password"] == {"exec": ["steal", "a b"]}

@@ -42,10 +42,15 @@ def open_keystore(exported: str, password: SecretText) -> Sr25519Key:
 
 
 def _texts(value: object) -> list[str]:
-    return [value] if isinstance(value, str) else [str(item) for item in value]  # type: ignore[attr-defined]
+    texts = value if isinstance(value, list) else [value]
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("expected text")
+    return texts
 
 
-def _bytes(encoded: str) -> bytes:
+def _bytes(encoded: object) -> bytes:
+    if not isinstance(encoded, str):
+        raise TypeError("expected text")
     if encoded.startswith("0x"):
         return bytes.fromhex(encoded[2:])
     return base64.b64decode(encoded, validate=True)

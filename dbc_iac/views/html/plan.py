@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from dbc_iac.plan.model import Action, Change, FieldChange, Plan
+from dbc_iac.report.programs import TITLE, program_texts
 from dbc_iac.views.disruption import Disruption, disruptions, length, shown_steps, window_text
 from dbc_iac.views.graph import Graph, by_machine, plan_graph
 from dbc_iac.views.grouping import Detail, grouped, likeness
@@ -61,6 +62,8 @@ def plan_html(plan: Plan, detail: Detail = Detail.GROUPED) -> str:
         counts=[(a.value, plan.count(a)) for a in ORDER if plan.count(a)],
         signs={a.value: s for a, s in SIGNS.items()},
         problems=problems(plan.diagnostics, detail),
+        programs_title=TITLE,
+        programs=[*program_texts(plan)],
         losses=[(c, loss) for c in plan.changes for loss in losses_of(c)],
         disturbed=found,
         disturbed_summary=_disrupted(found),

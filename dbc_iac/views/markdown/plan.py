@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from dbc_iac.diagnostics import Severity
 from dbc_iac.plan.model import Action, Change, Plan
+from dbc_iac.report.programs import TITLE, program_texts
 from dbc_iac.views.grouping import Detail, grouped, likeness
 from dbc_iac.views.text.lines import PAPER, Line, Tone, escaped
 from dbc_iac.views.text.plan import (
@@ -82,6 +83,7 @@ def _blocks(plan: Plan, detail: Detail) -> Iterator[str]:
         yield from _alert(_ALERTS[found.severity], found.title.rstrip(":"), found.lines)
     yield from _alert("CAUTION", "What is lost for ever", losses(plan))
     yield from _alert("WARNING", "What is disturbed", [t.strip() for t in disruption_texts(plan, detail)])
+    yield from _alert("IMPORTANT", TITLE, [*program_texts(plan)])
     for title, lines in (("Recovery", plan.recovery), ("Moved", plan.moves)):
         if lines:
             yield f"**{title}**\n\n" + "".join(f"- {line}\n" for line in _listed(lines))

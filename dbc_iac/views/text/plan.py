@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from dbc_iac.diagnostics import Severity
 from dbc_iac.plan.model import Action, Change, Plan, Step, StepKind
+from dbc_iac.report.programs import TITLE, program_texts
 from dbc_iac.views.disruption import Disruption, Effect, disruptions, expected_calls, length, shown_steps, window_text
 from dbc_iac.views.grouping import Detail, grouped, likeness, some
 from dbc_iac.views.text.fields import changed_field_lines, common_field_lines, new_field_lines
@@ -89,6 +90,7 @@ def plan_lines(plan: Plan, detail: Detail = Detail.GROUPED) -> Iterator[Line]:
     yield from _before(plan, detail)
     yield from _section("What is lost for ever:", Tone.LOSS, (f"  ! {loss}" for loss in losses(plan)), detail)
     yield from _section("What is disturbed:", Tone.CHANGED, disruption_texts(plan, detail), detail)
+    yield from _section(f"{TITLE}:", Tone.CHANGED, (f"  {text}" for text in program_texts(plan)), detail)
     told = split_changes(plan)
     for members in grouped(told.intended, likeness, detail):
         yield Line()

@@ -1,0 +1,33 @@
+"""Programs that an apply runs and secrets that it reads, from the plan itself: what a plan file says is what runs."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+
+from dbc_iac.kinds.framework.spec import BeforeOffline
+from dbc_iac.manifest.secrets import SecretRef
+from dbc_iac.plan.model import Action, Plan
+from dbc_iac.views.grouping import some
+
+TITLE = "Programs that run and secrets that are read on this machine"
+
+
+def program_texts(plan: Plan) -> Iterator[str]:
+    """A line for each command and each reference, with the resources that it is for."""
+    found: dict[str, list[str]] = {}
+    for address, said in plan.hooks.items():
+        hook = BeforeOffline.model_validate(said)
+        failing = "even if it fails" if hook.force else "only if it succeeds"
+        text = f"before a power-off: {shlex.join(hook.command)} (at most {hook.timeout} s; powered off {failing})"
+        found.setdefault(text, []).append(address)
+    for change in plan.pending:
+        if change.action is not Action.DELETE:
+            for path, reference in change.secrets.items():
+                text = f"{path}: {_source(SecretRef.model_validate(reference))}"
+                found.setdefault(text, []).append(change.address)
+    yield from (f"{text}, for {some(addresses)}" for text, addresses in found.items())
+
+
+def _source(ref: SecretRef) -> str:
+    return f"program {shlex.join(ref.command)}" if ref.command is not None else str(ref)
