@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
-from dbc_iac.kinds.recorded import unfit_field, unknown_kind, unusable_reach
+from dbc_iac.kinds.recorded import unfit_field, unknown_kind, unusable_route
 from dbc_iac.state.document import Binding, State
 
 
@@ -18,7 +18,7 @@ def _unusable(binding: Binding) -> str:
     """Where a binding cannot be what an apply wrote; empty where it can."""
     if unknown_kind(binding.kind):
         return "kind"
-    if unusable_reach(binding.where):
+    if unusable_route(binding.where):
         return "where"
     path = unfit_field(binding.kind, binding.applied)
     return f"applied.{path}" if path else ""

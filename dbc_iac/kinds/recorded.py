@@ -13,7 +13,7 @@ from dbc_iac.kinds.framework.spec import SpecField, leaf_adapter, spec_fields
 _TARGET = re.compile(r"[0-9a-f]{64}")
 
 
-def unusable_reach(value: Mapping[str, Json]) -> bool:
+def unusable_route(value: Mapping[str, Json]) -> bool:
     """Whether this is no way to a machine."""
     try:
         return _TARGET.fullmatch(Route.from_json(value).target) is None

@@ -8,7 +8,7 @@ from typing import Any
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.kinds.framework.spec import BeforeOffline
-from dbc_iac.kinds.recorded import unfit_field, unknown_kind, unusable_reach
+from dbc_iac.kinds.recorded import unfit_field, unknown_kind, unusable_route
 from dbc_iac.manifest.secrets import SecretRef
 from dbc_iac.plan.context import PlanOptions
 from dbc_iac.plan.decoding import WrongTypeError, decoded
@@ -75,9 +75,9 @@ def _check_change(change: Change) -> None:
             SecretRef.model_validate(reference)
         except ValueError:
             raise WrongTypeError("is not a reference to a secret", change.address, "secrets", path) from None
-    for name, route in (("reach", change.route), ("oldReach", change.old_route)):
-        if (route or (change.pending and name == "reach")) and unusable_reach(route):
-            raise WrongTypeError("is not a way to a machine", change.address, name)
+    for name, route in (("route", change.route), ("oldRoute", change.old_route)):
+        if (route or (change.pending and name == "route")) and unusable_route(route):
+            raise WrongTypeError("is not a route to a machine", change.address, name)
 
 
 def _damaged(detail: str) -> Diagnostic:

@@ -83,7 +83,7 @@ def test_a_value_of_another_type_is_refused_or_shown(made: tuple[Emulated, Path]
         (("hooks", "VirtualMachine/trainer"), {"command": "reboot"}, "hooks.VirtualMachine/trainer"),
         (("hooks", "VirtualMachine/trainer", "timeout"), [], "hooks.VirtualMachine/trainer"),
         (("changes", 1, "secrets", "login.password"), {"exec": []}, "secrets.login.password"),
-        (("changes", 1, "reach"), {}, "reach is not a way"),
+        (("changes", 1, "route"), {}, "route is not a route"),
         (("changes", 1, "kind"), "Vm", "kind is not a kind"),
         (("changes", 1, "desired", "memory"), "lots", "desired.memory"),
         (("changes", 0, "action"), "remove", "changes.0.action is not one of create"),

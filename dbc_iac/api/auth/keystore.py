@@ -42,8 +42,8 @@ def open_keystore(exported: str, password: SecretText) -> Sr25519Key:
 
 
 def _texts(value: object) -> list[str]:
-    texts = value if isinstance(value, list) else [value]
-    if not all(isinstance(text, str) for text in texts):
+    texts = [text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str)]
+    if (isinstance(value, list) and len(texts) < len(value)) or not isinstance(value, list | str):
         raise TypeError("expected text")
     return texts
 
