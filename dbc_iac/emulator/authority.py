@@ -127,14 +127,17 @@ class Authority:
         return None
 
     def _signers(self, credentials: Credentials) -> dict[str, frozenset[str]]:
-        """The accounts that signed fresh nonces, the multisig first, and whose signatures their sessions take."""
+        """Accounts that signed fresh nonces, the multisig first, with the wallets that may sign their sessions.
+
+        Any wallet of a multisig may, also one that did not sign the request that created the session.
+        """
         found: dict[str, frozenset[str]] = {}
         if credentials.multisig is not None and credentials.multisig[2]:
             wallets, threshold, signs = credentials.multisig
             if all(w in wallets and self.fresh(w, n, s) for w, n, s in signs):
                 account = multisig_account(wallets, threshold)
                 if account is not None:
-                    found[account] = frozenset(w for w, _, _ in signs)
+                    found[account] = frozenset(wallets)
         wallet, nonce, sign = credentials.wallet
         if wallet and nonce and sign and self.fresh(wallet, nonce, sign):
             found.setdefault(wallet, frozenset({wallet}))

@@ -141,6 +141,10 @@ class OrderCache:
         good = order is not None and order.renter == wallet and order.status in RENTING
         return order if good else None
 
+    def in_order(self) -> list[Order]:
+        """Orders as `/rent_orders` lists them: numbered ones newest first, then machine-level ones by their renter."""
+        return sorted(self.orders.values(), key=lambda order: -int(order.key) if order.key.isdecimal() else 1)
+
     def to_state(self) -> list[dict[str, Any]]:
         return [order_state(order) for order in self.orders.values()]
 
@@ -158,6 +162,9 @@ class MachineRentals:
 
     def cached(self) -> Mapping[str, Order]:
         return self._cache.orders
+
+    def in_order(self) -> Sequence[Order]:
+        return self._cache.in_order()
 
     def refresh(self, rent_order: str) -> None:
         self._cache.refresh(self._machine, rent_order)

@@ -190,6 +190,36 @@ def test_a_multisig_that_rents_nothing_leaves_the_wallet() -> None:
     run(test)
 
 
+def test_a_session_of_a_multisig_takes_the_signature_of_a_wallet_that_did_not_sign_its_request() -> None:
+    third = "33" * 32
+    account = str(multisig_account([WALLET, OTHER, address(bytes.fromhex(node_id_of(third)))], 2))
+
+    async def test() -> None:
+        front = Front({**WORLD, "orders": {"112": {"renter": account, "machine": NODE_ID}}})
+        asked = multisig(SEED, OTHER_SEED)
+        asked["wallets"].append(address(bytes.fromhex(node_id_of(third))))
+        created = {**front.body(), "rent_order": "112", "multisig_accounts": asked}
+        session = (await front.post("/mining_nodes/session_id", created))[1][1]["session_id"]
+        pair = {"session_id": session, "session_id_sign": signature(third, session), "rent_order": "112"}
+        assert await front.post("/tasks", {**front.body(), **pair}) == (200, (0, []))
+
+    run(test)
+
+
+def test_rent_orders_are_listed_newest_first_and_machine_level_ones_last() -> None:
+    orders = {key: {"renter": WALLET, "machine": NODE_ID} for key in ("77", "88", "79")}
+    machines = {NODE_ID: {"renter": WALLET, "orders": list(orders)}}
+
+    async def test() -> None:
+        front = Front({**WORLD, "orders": orders, "machines": machines})
+        for order in ("77", "", "88", "79"):
+            assert (await front.post("/tasks", {**front.mine(), "rent_order": order}))[1][0] == 0
+        listed = (await front.post("/rent_orders", front.body()))[1][1]["rent_orders"]
+        assert [one["id"] for one in listed] == ["88", "79", "77", WALLET]
+
+    run(test)
+
+
 def test_a_session_of_a_multisig_that_was_issued_before_takes_any_members_signature() -> None:
     account = str(multisig_account([WALLET, OTHER], 2))
     session = {"target": NODE_ID, "wallet": account, "id": "5" * 55, "issued": True, "signers": [WALLET, OTHER]}

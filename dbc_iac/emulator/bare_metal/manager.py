@@ -214,7 +214,7 @@ class ManagerProcess:
         rows = ",".join(
             pasted(id=o.key, renter=o.renter, rent_end=str(o.end), rent_status=o.status, gpu_nums=str(o.gpu_num))[:-1]
             + f',"gpu_index":[{",".join(map(str, o.gpu_index))}]}}'
-            for o in list(self.authority.cache.orders.values())[:CAP]
+            for o in self.authority.cache.in_order()[:CAP]
         )
         return done(f'{{"rent_orders":[{rows}]}}')
 

@@ -64,7 +64,7 @@ async def node_information(machine: Machine, caller: Caller | None, request: Nod
 async def rent_orders(machine: Machine, caller: Caller | None, request: NodeRequest) -> Reply:
     """The cache, to anybody; an id in the path is ignored."""
     shown = []
-    for order in list(machine.rentals.cached().values())[:_MOST_ORDERS]:
+    for order in machine.rentals.in_order()[:_MOST_ORDERS]:
         values = fields(
             {
                 "id": order.key,

@@ -33,7 +33,11 @@ class Rentals(Protocol):
     """The node's own cache, and its questions to the chain about this machine."""
 
     def cached(self) -> Mapping[str, Order]:
-        """By key, in the order the node lists them."""
+        """By key."""
+        ...
+
+    def in_order(self) -> Sequence[Order]:
+        """In the order the node lists them."""
         ...
 
     def refresh(self, rent_order: str) -> None:

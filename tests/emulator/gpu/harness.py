@@ -74,6 +74,9 @@ class Rentals:
     def cached(self) -> Mapping[str, Order]:
         return self.orders
 
+    def in_order(self) -> Sequence[Order]:
+        return list(self.orders.values())
+
     def refresh(self, rent_order: str) -> None:
         self.refreshed.append(rent_order)
 
