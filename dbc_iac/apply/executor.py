@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from dbc_iac.api.channel import Channel
 from dbc_iac.api.secret import SecretText
-from dbc_iac.apply.goal_runner import ApplyOptions, GoalResult, GoalRunner, Verdict, bug
+from dbc_iac.apply.goal_runner import ApplyOptions, GoalResult, GoalRunner, Verdict, failed_with
 from dbc_iac.apply.hook import Hook, keeps_on
 from dbc_iac.apply.journal_writer import JournalWriter
 from dbc_iac.apply.node_gate import NodeGate
@@ -28,9 +28,10 @@ from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalStatus
 from dbc_iac.kinds.framework.kind import GoalInput
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.plan.model import Action, Change, Plan, StepKind
+from dbc_iac.plan.review.step_comparison import executable_steps
 from dbc_iac.plan.schedule.goals import goal_input
 from dbc_iac.plan.schedule.step_builder import StepBuilder, removal_key
-from dbc_iac.plan.schedule.steps import compile_steps, wanted_power
+from dbc_iac.plan.schedule.steps import wanted_power
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,10 @@ class ApplyStatus:
 
 
 async def run(plan: Plan, with_: Run) -> Report:
-    """Apply a plan, whole. Never raises for what the API does; it is in the report."""
+    """Apply a whole plan. Never raises for what the API does: that is in the report.
+
+    Raises DiagnosticError before anything is sent where the steps are not those of the plan.
+    """
     return await _Executor(plan, with_).run()
 
 
@@ -92,7 +96,7 @@ class _Executor:
         self.plan = plan
         self.run_ = with_
         self.changes: dict[str, Change] = {c.address: c for c in plan.changes}
-        self.drafts = compile_steps(self.changes)
+        self.drafts = executable_steps(plan)
         self.loop = asyncio.get_running_loop()
         self.began = self.loop.time()
         self.reader = CachedReader(with_.connect)
@@ -194,7 +198,7 @@ class _Executor:
         try:
             ok = await (self._window(draft) if draft.kind is StepKind.WINDOW else self._change(draft))
         except Exception as error:  # ends this branch and no other
-            ok = self._broke(draft, bug(error))
+            ok = self._broke(draft, failed_with(error))
         if not ok:
             self.broken[draft.key] = self.ledger.word(draft.address)
             self._tell_broken(draft)
@@ -323,6 +327,9 @@ class _Executor:
             self.ledger.not_started.setdefault(goal.address, ending.text)
             return
         self.ledger.failed[goal.address] = ending.text
+        if ending.diagnostics:  # one problem, such as a missing key, may fail many goals
+            self.ledger.diagnostics.extend(d for d in ending.diagnostics if d not in self.ledger.diagnostics)
+            return
         self.ledger.diagnostics.append(
             Diagnostic(
                 "goal-failed",

@@ -17,7 +17,7 @@ from dbc_iac.api.outcome import Done, Effect, NotSent, RefusalKind, Refused, Unk
 from dbc_iac.api.wire_types import UnsafeWireValue
 from dbc_iac.apply.journal_writer import JournalWriter
 from dbc_iac.apply.poller import FLOOR, Poller
-from dbc_iac.diagnostics import REPORT, ExitCode, place_of
+from dbc_iac.diagnostics import REPORT, Diagnostic, DiagnosticError, ExitCode, place_of
 from dbc_iac.kinds.framework.cached_reader import CachedReader
 from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, Needs
 
@@ -64,6 +64,7 @@ class GoalResult:
     """How the pursuit of a goal ended. `broken`: the object exists, and is of no use (a failed creation). `doubtful`: a
     call for it got no certain answer, and may be carried out yet, though the goal has been seen to hold. `lost`: the
     node accepted the call and its job failed. `queued`: the goal and the number of its accepted call that may come yet.
+    `diagnostics`: problems that are reported as they are.
     """
 
     verdict: Verdict
@@ -75,6 +76,7 @@ class GoalResult:
     lost: bool = False
     detail: str = ""
     queued: tuple[Goal, int] | None = None
+    diagnostics: tuple[Diagnostic, ...] = ()
 
 
 class Proof(StrEnum):
@@ -99,8 +101,13 @@ Tell = Callable[[str, str, str], None]
 Barrier = Callable[[Goal], Awaitable[Proof]]
 
 
-def bug(error: Exception) -> GoalResult:
-    """The ending of a goal whose code, or ours, is wrong."""
+def failed_with(error: Exception) -> GoalResult:
+    """The result of a goal whose code raised: a diagnostic stays what it is, and anything unexpected is a bug."""
+    if isinstance(error, UnsafeWireValue):
+        return GoalResult(Verdict.FAILED, f"it was not sent: {error}", ExitCode.CONFIGURATION, remedy=UNSAFE)
+    if isinstance(error, DiagnosticError):
+        summary = error.diagnostics[0].summary
+        return GoalResult(Verdict.FAILED, summary, error.exit_code, diagnostics=error.diagnostics)
     return GoalResult(Verdict.FAILED, f"this is a bug in dbc-iac ({place_of(error)})", ExitCode.BUG, remedy=REPORT)
 
 
@@ -130,10 +137,8 @@ class GoalRunner:
         try:
             informed = goal.informed(self.journal_writer.known).excluding(self.journal_writer.taken)
             return await _Attempt(self, informed, barrier).run()
-        except UnsafeWireValue as error:
-            return GoalResult(Verdict.FAILED, f"it was not sent: {error}", ExitCode.CONFIGURATION, remedy=UNSAFE)
         except Exception as error:
-            return bug(error)
+            return failed_with(error)
 
 
 class _Attempt:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from dbc_iac.api.idempotency import CallClass
-from dbc_iac.apply.goal_runner import UNPROVEN, GoalResult, GoalRunner, Proof, Verdict, bug
+from dbc_iac.apply.goal_runner import UNPROVEN, GoalResult, GoalRunner, Proof, Verdict, failed_with
 from dbc_iac.apply.hook import Hook, keeps_on
 from dbc_iac.apply.vm_restart import VmStarter
 from dbc_iac.diagnostics import ExitCode
@@ -99,7 +99,7 @@ class OfflineWindow:
     def _broke(self, error: Exception) -> bool:
         for goal in self.draft.goals:
             if goal.address not in self.ledger.bad:
-                self.failed(goal, bug(error))
+                self.failed(goal, failed_with(error))
         return False
 
     async def _prepared(self) -> bool:

@@ -56,7 +56,7 @@ async def make_plan(context: PlanContext, options: PlanOptions) -> Plan:
     problems.extend(check_guardrails(context, changes, options))
     changes, used = spare_used(context, change_set.changes, changes)
     problems.extend(used)
-    changes = with_users(changes)
+    changes = dict(sorted(with_users(changes).items()))  # the order that an apply of the plan compiles them in
     problems.extend(likely_renames(changes))
     problems = _placed(problems, context, refreshed)
     problems.raise_errors()

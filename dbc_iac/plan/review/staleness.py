@@ -14,6 +14,7 @@ from dbc_iac.plan.context import PlanContext
 from dbc_iac.plan.decide.deletions import GONE
 from dbc_iac.plan.model import Action, Change, Plan
 from dbc_iac.plan.review.plan_comparison import route_changed
+from dbc_iac.plan.review.step_comparison import executable_steps
 from dbc_iac.state.document import Binding, State
 
 
@@ -22,6 +23,7 @@ async def check_staleness(plan: Plan, context: PlanContext) -> None:
     state = context.state
     if problem := _of_another(plan, state) or route_changed(plan, context.ways):
         raise DiagnosticError(_stale(None, problem))
+    executable_steps(plan)
     reader = CachedReader(context.connect)
     pending = [c for c in plan.pending if c.action is not Action.CREATE]
     seen = await asyncio.gather(*(_look(c, context, reader) for c in pending))
