@@ -3,7 +3,8 @@
 from dbc_iac.apply.executor import Run, run
 from dbc_iac.apply.goal_runner import ApplyOptions
 from dbc_iac.apply.hook import Hook
-from dbc_iac.apply.journal_writer import JournalWriter
+from dbc_iac.apply.journal_writer import JournalWriter, rebound
 from dbc_iac.apply.report import Event, Report
+from dbc_iac.apply.stop import Stop
 
-__all__ = ["ApplyOptions", "Event", "Hook", "JournalWriter", "Report", "Run", "run"]
+__all__ = ["ApplyOptions", "Event", "Hook", "JournalWriter", "Report", "Run", "Stop", "rebound", "run"]

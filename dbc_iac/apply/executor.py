@@ -20,6 +20,7 @@ from dbc_iac.apply.node_gate import NodeGate
 from dbc_iac.apply.offline_window import OfflineWindow
 from dbc_iac.apply.poller import Poller
 from dbc_iac.apply.report import Event, Report
+from dbc_iac.apply.stop import Stop
 from dbc_iac.apply.vm_restart import TRIES, VmStarter
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.kinds import kind_of
@@ -44,7 +45,7 @@ class Run:
     tell: Callable[[Event], None]
     hooks: Mapping[str, Hook] = field(default_factory=dict)
     choices: ApplyOptions = field(default_factory=ApplyOptions)
-    stopped: Callable[[], bool] = lambda: False
+    stop: Stop = field(default_factory=Stop)
 
 
 @dataclass(slots=True)
@@ -182,7 +183,7 @@ class _Executor:
         """Why nothing new may be started; empty where it may."""
         if self.run_.journal_writer.unwritten is not None:
             return "what is done could not be written down any more"
-        return "the run was interrupted" if self.run_.stopped() else ""
+        return "the run was interrupted" if self.run_.stop.asked else ""
 
     def _skip(self, draft: StepBuilder, why: str) -> None:
         """Nothing of a step is begun. What has been said of an address is not said again for its other steps."""
@@ -308,7 +309,7 @@ class _Executor:
     def _pursuit(self) -> GoalRunner:
         return GoalRunner(
             self.reader, self.watch, self.run_.journal_writer, self._hands, self.tell, self.now, self._halted,
-            self.run_.choices,
+            self.run_.stop, self.run_.choices,
         )  # fmt: skip
 
     def _hands(self, goal: Goal) -> ActContext:
@@ -358,7 +359,7 @@ class _Executor:
             powered_off=dict(sorted(ledger.powered_off.items())),
             diagnostics=tuple(ledger.diagnostics),
             unknown=tuple(c.address for c in unknown),
-            interrupted=self.run_.stopped(),
+            interrupted=self.run_.stop.asked,
             seconds=self.now(),
             calls=self.reader.calls,
         )

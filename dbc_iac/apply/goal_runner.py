@@ -17,6 +17,7 @@ from dbc_iac.api.outcome import Done, Effect, NotSent, RefusalKind, Refused, Unk
 from dbc_iac.api.wire_types import UnsafeWireValue
 from dbc_iac.apply.journal_writer import JournalWriter
 from dbc_iac.apply.poller import FLOOR, Poller
+from dbc_iac.apply.stop import Stop
 from dbc_iac.diagnostics import REPORT, Diagnostic, DiagnosticError, ExitCode, place_of
 from dbc_iac.kinds.framework.cached_reader import CachedReader
 from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, Needs
@@ -27,6 +28,8 @@ UNSEEN = 3
 """How many looks what was accepted, and would be seen in a queue, may stay unseen before it is asked for again."""
 UNREADABLE_FOR, UNREADABLE_WHILE_OFF = 600.0, 180.0
 """Seconds that a look may stay without an answer before the goal is given up (it stays in the journal)."""
+ENDING_UNREADABLE, ENDING_STARTS = 10.0, 60.0
+"""The same for a machine that is to be started again once a signal has come, and how long its start is watched then."""
 QUEUED_WHILE_OFF = 300.0
 """Seconds that an accepted change may stay invisible while its VM is off. The start that follows proves its outcome."""
 
@@ -127,6 +130,7 @@ class GoalRunner:
     tell: Tell
     now: Callable[[], float]
     halted: Callable[[], str]
+    stop: Stop = field(default_factory=Stop)
     choices: ApplyOptions = field(default_factory=ApplyOptions)
 
     async def achieve(self, goal: Goal, barrier: Barrier | None = None) -> GoalResult:
@@ -157,10 +161,20 @@ class _Attempt:
         self.said = ""
         self.doubtful = False
         self.unseen = 0
+        self.ending_since: float | None = None
 
     @property
     def target(self) -> str:
         return self.goal.route.target
+
+    @property
+    def most_tries(self) -> int:
+        return 2 if self.by.stop.asked else TRIES
+
+    @property
+    def closes(self) -> bool:
+        """Whether it starts again what we powered off: that goes on when the apply is to end."""
+        return self.goal.powers == "on"
 
     async def run(self) -> GoalResult:
         while True:
@@ -172,15 +186,21 @@ class _Attempt:
                 return ending
 
     async def _look(self) -> GoalState:
-        """Look at the goal; a limit that the user has set also ends a look that is under way."""
+        """Look at the goal; a limit that the user has set, and a signal, also end a look that is under way."""
         limit = self.by.choices.wait_timeout
-        if limit is None or not (self.accepted or self.said):
-            return await self.goal.look(self.by.reader)
+        rest = None if limit is None or not (self.accepted or self.said) else self.started + limit - self.by.now()
+        if self.by.stop.asked:
+            rest = min(ENDING_UNREADABLE, math.inf if rest is None else rest)
         try:
-            async with asyncio.timeout(max(self.started + limit - self.by.now(), 0)):
-                return await self.goal.look(self.by.reader)
+            async with asyncio.timeout(None if rest is None else max(rest, 0)):
+                seen = await self.by.stop.unless(self.goal.look(self.by.reader))
         except TimeoutError:
-            return GoalState(GoalStatus.WAITING, self.said)
+            return (
+                GoalState(GoalStatus.UNKNOWN, "no answer")
+                if self.by.stop.asked
+                else GoalState(GoalStatus.WAITING, self.said)
+            )
+        return seen or GoalState(GoalStatus.UNKNOWN, "the run was interrupted")
 
     async def _step(self, seen: GoalState) -> GoalResult | None:
         if seen.sight is not GoalStatus.UNKNOWN:
@@ -200,6 +220,8 @@ class _Attempt:
             case GoalStatus.WAITING:
                 self.unseen = 0
                 return await self._wait(seen.text or "under way")
+            case GoalStatus.UNKNOWN if seen.authority:
+                return self._left(f"cannot be read: {seen.text}", Verdict.FAILED, ExitCode.AUTHORISATION)
             case GoalStatus.UNKNOWN:
                 return await self._unreadable(seen)
             case _ if self.accepted and not self._undone():
@@ -229,15 +251,34 @@ class _Attempt:
         if self.goal.creates and self.goal.needs is not Needs.OFF and self.accepted and not self.by.choices.wait:
             timeout_seconds = 0
         rest = min(self.started + timeout_seconds, until) - self.by.now()
-        if rest < AT_ONCE:
-            queued = (self.goal, self.number) if self.accepted else None
-            return GoalResult(Verdict.WAITING, f"still {text}", ExitCode.PARTIAL, queued=queued)
+        if rest < AT_ONCE or self._outlasts(ENDING_STARTS if self.accepted else math.inf):
+            verdict = Verdict.NOT_STARTED if self.by.stop.asked and not self.tries else Verdict.WAITING
+            return self._left(f"still {text}", verdict, ExitCode.PARTIAL)
         if text != self.said:
             self.by.watch.hurry(self.target)  # it goes on: whoever looks seldom cannot tell how it ended
             self.said = text
             self.by.tell("waiting", self.goal.address, f"{self.goal.text}: {text}")
-        await self.by.watch.tick(self.target, rest)
+        await self._tick(rest)
         return None
+
+    def _left(self, text: str, verdict: Verdict, code: ExitCode) -> GoalResult:
+        """The ending of a goal that is not looked at any more: what has been accepted may come yet."""
+        if self.accepted:
+            return GoalResult(Verdict.WAITING, text, code, queued=(self.goal, self.number))
+        return GoalResult(verdict, text, code)
+
+    def _outlasts(self, seconds: float) -> bool:
+        """Whether an apply that is to end would wait on: what starts a machine again has so many seconds for it."""
+        if not self.by.stop.asked:
+            return False
+        self.ending_since = self.by.now() if self.ending_since is None else self.ending_since
+        return not self.closes or self.by.now() - self.ending_since >= seconds
+
+    async def _tick(self, rest: float) -> None:
+        if self.by.stop.asked:
+            await self.by.watch.soon(self.target)
+        else:
+            await self.by.stop.unless(self.by.watch.tick(self.target, rest))
 
     async def _unreadable(self, seen: GoalState) -> GoalResult | None:
         now = self.by.now()
@@ -246,15 +287,14 @@ class _Attempt:
         limit = self.by.choices.wait_timeout
         until = min(since + most, math.inf if limit is None else self.started + limit)
         rest = until - now
+        if rest < AT_ONCE or self._outlasts(ENDING_UNREADABLE):
+            verdict = Verdict.NOT_STARTED if self.by.stop.asked and not (self.closes or self.tries) else Verdict.FAILED
+            return self._left(f"cannot be read: {seen.text}", verdict, ExitCode.ERROR)
         if self.unreadable_since is None:
             self.unreadable_since = since
             self.said = f"cannot be read since {_clock(since)}, gives up at {_clock(until)}: {seen.text}"
             self.by.tell("waiting", self.goal.address, self.said)
-        if rest < AT_ONCE:
-            queued = (self.goal, self.number) if self.accepted else None
-            verdict = Verdict.WAITING if self.accepted else Verdict.FAILED
-            return GoalResult(verdict, f"cannot be read: {seen.text}", queued=queued)
-        await self.by.watch.tick(self.target, rest)
+        await self._tick(rest)
         return None
 
     async def _act(self) -> GoalResult | None:
@@ -295,7 +335,7 @@ class _Attempt:
     def _halted(self) -> GoalResult | None:
         """Nothing new is started any more; but what we powered off is started again all the same."""
         why = self.by.halted()
-        return GoalResult(Verdict.NOT_STARTED, why) if why and self.goal.powers != "on" else None
+        return GoalResult(Verdict.NOT_STARTED, why) if why and not self.closes else None
 
     async def _refused(self, refused: Refused) -> GoalResult | None:
         if refused.effect is Effect.PARTIAL:
@@ -316,10 +356,10 @@ class _Attempt:
         return GoalResult(Verdict.FAILED, f"the node refused it: {refused.message}{why}", code)
 
     async def _again(self, text: str, rest: float | None) -> GoalResult | None:
-        if self.tries >= TRIES:
+        if self.tries >= self.most_tries:
             return GoalResult(Verdict.FAILED, f"{text} (tried {self.tries} times)")
         self.by.tell("waiting", self.goal.address, text)
-        await asyncio.sleep(rest or FLOOR)
+        await self.by.stop.unless(asyncio.sleep(rest or FLOOR))
         self.by.watch.hurry(self.target)
         return None
 
@@ -329,7 +369,7 @@ class _Attempt:
         self.by.journal_writer.uncertain(self.goal)
         text = f"no certain answer: {unknown.message}"
         if self.goal.call_class is not CallClass.BLIND:
-            return GoalResult(Verdict.FAILED, text) if self.tries >= TRIES else None
+            return GoalResult(Verdict.FAILED, text) if self.tries >= self.most_tries else None
         if self.barrier is None:
             return GoalResult(Verdict.UNPROVEN, text)
         self.by.tell("barrier", self.goal.address, f"{text}; proving whether it happened")

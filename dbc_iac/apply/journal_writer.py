@@ -5,7 +5,7 @@ Everything goes to the journal as it happens; the state document is written once
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, ParamSpec, Protocol
 
@@ -29,6 +29,14 @@ class JournalSink(Protocol):
     def unbind(self, address: str) -> None: ...
     def met(self, address: str, goal: str) -> None: ...
     def applied(self, address: str, fields: Mapping[str, Json], uncertain: tuple[str, ...]) -> None: ...
+
+
+def rebound(plan: Plan, bindings: Mapping[str, Binding]) -> Iterator[Binding]:
+    """The bindings of what stays as it is, and is reached another way by now: under another order, through others."""
+    for change in plan.changes:
+        bound = bindings.get(change.address)
+        if bound is not None and change.action is Action.NO_OP and bound.where != change.route:
+            yield bound.model_copy(update={"where": dict(change.route)})
 
 
 class JournalWriter:
@@ -70,6 +78,8 @@ class JournalWriter:
                 self._bind(old, change.old_id, generation, change.applied, change.resolved)
         for number in plan.settled:
             self._write(self._ledger.result, number, "refused", "it can come no more")
+        for binding in rebound(plan, self._bindings):
+            self._put(binding)
 
     def down(self) -> tuple[str, ...]:
         """The addresses of machines that were powered off only to be changed, and are not started again yet."""

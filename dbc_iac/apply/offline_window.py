@@ -144,10 +144,12 @@ class OfflineWindow:
         return len(met) == len(self.draft.goals)
 
     def _closed_by(self, goal: Goal, ending: GoalResult) -> str:
-        """Why nothing more is done while the VM is off: the node's queue carries nothing out. Empty where it does."""
+        """Why nothing more is done while the VM is off: the node's queue carries nothing out, or we are turned away.
+        Empty where nothing is wrong."""
         if ending.queued is not None:
             self.queued.append(ending.queued)
-        if not ending.lost and ending.verdict is not Verdict.WAITING:
+        turned_away = ending.exit_code is ExitCode.AUTHORISATION
+        if not ending.lost and not turned_away and ending.verdict is not Verdict.WAITING:
             return ""
         return f"the power-off window was closed after {goal.address}: {ending.text}"
 
@@ -186,8 +188,8 @@ class OfflineWindow:
     async def _stays_on(self) -> bool:
         """A shutdown that got no answer may be carried out late, after the start: then the VM is started once more."""
         until = self.by.now() + SETTLE_SECONDS
-        while self.by.now() < until:
-            await self.by.watch.tick(self.on.route.target)
+        while self.by.now() < until and not self.by.stop.asked:
+            await self.by.stop.unless(self.by.watch.tick(self.on.route.target))
             sight = (await self.on.look(self.by.reader)).sight
             if sight is GoalStatus.WAITING:  # being shut down just now
                 until = max(until, self.by.now() + SETTLE_SECONDS)
@@ -198,8 +200,8 @@ class OfflineWindow:
     async def _barrier(self, goal: Goal) -> Proof:
         """Prove what became of a blind call: what was accepted while the VM was off lies before its next shutdown."""
         until = self.by.now() + SETTLE_SECONDS
-        while self.by.now() < until:
-            await self.by.watch.tick(goal.route.target)
+        while self.by.now() < until and not self.by.stop.asked:
+            await self.by.stop.unless(self.by.watch.tick(goal.route.target))
             if (await goal.look(self.by.reader)).sight is GoalStatus.MET:
                 return Proof.HAPPENED
         proof = await self._proof()
@@ -213,6 +215,8 @@ class OfflineWindow:
         """
         if not self._may_boot:
             return Proof.NOT_ALLOWED
+        if self.by.stop.asked:
+            return Proof.NOT_POSSIBLE
         self.by.tell("barrier", self.draft.address, "one more boot proves what became of an earlier call")
         for goal in (self.on, self.off):
             if (await self.by.achieve(goal)).verdict is not Verdict.MET:

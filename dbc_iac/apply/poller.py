@@ -53,6 +53,11 @@ class Poller:
         if late:
             self._reader.forget(target=target)
 
+    async def soon(self, target: str) -> None:
+        """Wait for a look that comes soon, whatever others wait for."""
+        await asyncio.sleep(SOON)
+        self._reader.forget(target=target)
+
     async def _after_pause(self, target: str) -> None:
         pause = self._pauses.get(target, SOON if target in self._close else FLOOR)
         self._pauses[target] = min(pause * GROWTH, CEILING)

@@ -29,7 +29,9 @@ class VmStarter:
         mended = False
         for number in range(tries):
             if number:
-                await asyncio.sleep(FLOOR)
+                await by.stop.unless(asyncio.sleep(FLOOR))
+                if by.stop.asked:
+                    return ending
             ending = await by.achieve(self.on)
             if ending.verdict is not Verdict.FAILED:
                 return ending

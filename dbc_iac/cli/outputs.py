@@ -111,11 +111,11 @@ def look(workspace: Workspace, state: State) -> OutputValues:
 
     async def ask(session: PlanContext) -> OutputValues:
         from dbc_iac.kinds.framework.cached_reader import CachedReader, Known
-        from dbc_iac.kinds.framework.route import Route
+        from dbc_iac.kinds.way import way_to
 
         reader = CachedReader(session.connect)
         vms = {a: b for a, b in state.bindings.items() if b.kind == "VirtualMachine"}
-        read = await asyncio.gather(*(reader.vm(Route.from_json(b.where), b.id) for b in vms.values()))
+        read = await asyncio.gather(*(reader.vm(way_to(b, session.inventory), b.id) for b in vms.values()))
         known = {a: r.value for a, r in zip(vms, read, strict=True) if isinstance(r, Known) and r.value is not None}
         unread = {a: r for a, r in zip(vms, read, strict=True) if not isinstance(r, Known)}
         found = {a: _resource(workspace, state, a, known.get(a)) for a in sorted(state.bindings)}

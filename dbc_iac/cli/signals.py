@@ -1,7 +1,7 @@
 """Ctrl-C, SIGTERM and the end of the terminal (SIGHUP): every command ends with exit code 8 and one line.
 
-During an apply the first stops what is not started: what is in flight is finished, open windows are closed, the state
-is written, the lock is let go. The second ends at once.
+During an apply the first stops what is not started: calls in flight are finished, waits end, open windows are closed,
+the state is written, the lock is let go. The second ends at once.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ def end_with(code: ExitCode) -> None:
 
 
 @contextmanager
-def stop_on_signal(tell: Callable[[str], None]) -> Iterator[Callable[[], bool]]:
-    """Within it, gives whether a signal has come. Needs a running loop; outside the main thread nothing is handled."""
+def stop_on_signal(tell: Callable[[str], None], stop: Callable[[], None]) -> Iterator[None]:
+    """Within it, the first signal calls `stop`. Needs a running loop; outside the main thread nothing is handled."""
     if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
+        yield
         return
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
@@ -55,7 +55,8 @@ def stop_on_signal(tell: Callable[[str], None]) -> Iterator[Callable[[], bool]]:
     def handle(number: int) -> None:
         came.append(number)
         if len(came) == 1:
-            tell("stopping: nothing new is started, what is in flight is finished; once more to leave at once")
+            tell("stopping: nothing new is started, open windows are closed; once more to leave at once")
+            stop()
         # The end of a terminal is told by the kernel and by the shell: nobody asks twice by it.
         elif task is not None and number != signal.SIGHUP and sum(n != signal.SIGHUP for n in came) > 1:
             task.cancel()
@@ -64,7 +65,7 @@ def stop_on_signal(tell: Callable[[str], None]) -> Iterator[Callable[[], bool]]:
     for number in before:
         loop.add_signal_handler(number, handle, number)
     try:
-        yield lambda: bool(came)
+        yield
     finally:
         for number, handler in before.items():
             loop.remove_signal_handler(number)

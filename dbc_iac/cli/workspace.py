@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from dbc_iac.api.channel import Channel, Connections
 from dbc_iac.api.secret import SecretText
 from dbc_iac.api.transport import ClientNode
-from dbc_iac.apply import ApplyOptions, Event, JournalWriter, Report, Run, run
+from dbc_iac.apply import ApplyOptions, Event, JournalWriter, Report, Run, Stop, rebound, run
 from dbc_iac.cli.app import App
 from dbc_iac.cli.backend_factory import backend_of
 from dbc_iac.cli.encryption import keyring_of, sealed
@@ -272,9 +272,10 @@ class Workspace:
         journal_writer = JournalWriter(self.store.journal, {c.address: c for c in plan.changes}, state.bindings, number)
         journal_writer.takes_over(plan)
         async with following.watching(plan):
-            with stop_on_signal(following.progress.say) as stopped:
+            stop = Stop()
+            with stop_on_signal(following.progress.say, stop.ask):
                 try:
-                    report = await self._run(plan, journal_writer, choices, stopped, following.tell)
+                    report = await self._run(plan, journal_writer, choices, stop, following.tell)
                 except asyncio.CancelledError:
                     for address in journal_writer.down():
                         following.progress.say(f"{address} is down because of us: the next apply starts it again")
@@ -284,9 +285,10 @@ class Workspace:
         return self._kept(report, done) if journal_writer.unwritten is not None else self._committed(report, done)
 
     def settle(self, plan: Plan) -> None:
-        """Nothing is to be done; what earlier runs left open, and can come no more, is closed. The state is locked."""
-        if plan.settled:
-            state = self.state()
+        """Write down what an empty plan has found: calls of earlier runs of which nothing comes any more, and ways that
+        have changed. The state is locked."""
+        state = self.state()
+        if plan.settled or any(rebound(plan, state.bindings)):
             self.store.journal.begin(serial=state.serial, plan=plan.digest, owner={})
             JournalWriter(self.store.journal, {}, state.bindings, 0).takes_over(plan)
             self.store.commit(self.state())
@@ -310,7 +312,7 @@ class Workspace:
         plan: Plan,
         journal_writer: JournalWriter,
         choices: ApplyOptions,
-        stopped: Callable[[], bool],
+        stop: Stop,
         tell: Callable[[Event], None],
     ) -> Report:
         async with self.identities.connections() as connections:
@@ -323,7 +325,7 @@ class Workspace:
                     tell,
                     hooks_of(plan, self.app.directory),
                     choices,
-                    stopped,
+                    stop,
                 ),
             )
 

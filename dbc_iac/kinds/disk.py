@@ -17,7 +17,7 @@ from dbc_iac.api.responses import VmDisk
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
-from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, Needs
+from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, Needs, unseen
 from dbc_iac.kinds.framework.inventory import Inventory, Resource
 from dbc_iac.kinds.framework.kind import (
     Capacity,
@@ -84,8 +84,7 @@ class DiskExists(Goal):
     async def look(self, reader: CachedReader) -> GoalState:
         details = await reader.vm(self.route, self.vm)
         if isinstance(details, Unreadable) or details.value is None:
-            reason = details.reason if isinstance(details, Unreadable) else "the node does not show the VM"
-            return GoalState(GoalStatus.UNKNOWN, reason)
+            return unseen(details, "the node does not show the VM")
         for disk in details.value.disks if self.known is not None else ():
             fits = disk.size_gib == self.size and str(PurePosixPath(disk.source_file).parent) == self.host_dir
             if fits and disk.name not in _OF_THE_VM and disk.source_file not in (self.known or ()):
@@ -130,7 +129,7 @@ class DiskKnown(Goal):
     async def look(self, reader: CachedReader) -> GoalState:
         details = await reader.vm(self.route, self.vm)
         if isinstance(details, Unreadable) or details.value is None:
-            return GoalState(GoalStatus.UNKNOWN, "the VM's disks cannot be read")
+            return unseen(details, "the VM's disks cannot be read")
         there = self.id in {d.source_file for d in details.value.disks}
         return (
             GoalState(GoalStatus.MET, id=self.id) if there else GoalState(GoalStatus.FAILED, "it is not there any more")
@@ -162,7 +161,7 @@ class DiskAbsent(Goal):
     async def look(self, reader: CachedReader) -> GoalState:
         details = await reader.vm(self.route, self.vm)
         if isinstance(details, Unreadable):
-            return GoalState(GoalStatus.UNKNOWN, details.reason)
+            return unseen(details)
         files = {d.source_file for d in details.value.disks} if details.value else set()
         if self.id not in files:
             return GoalState(GoalStatus.MET)

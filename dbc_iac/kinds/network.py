@@ -16,7 +16,7 @@ from dbc_iac.api.outcome import Outcome
 from dbc_iac.diagnostics import Diagnostic, Severity
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Unreadable
-from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus
+from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, unseen
 from dbc_iac.kinds.framework.inventory import Inventory, Resource
 from dbc_iac.kinds.framework.kind import GoalInput, Kind, Lookup, Observation, register, unread
 from dbc_iac.kinds.framework.route import Route
@@ -59,7 +59,7 @@ class NetworkExists(Goal):
     async def look(self, reader: CachedReader) -> GoalState:
         lan = await reader.network(self.route, self.id)
         if isinstance(lan, Unreadable):
-            return GoalState(GoalStatus.UNKNOWN, lan.reason)
+            return unseen(lan)
         if lan.value is None:
             return GoalState(GoalStatus.UNMET)
         if lan.value.ip_cidr != self.cidr:
@@ -91,7 +91,7 @@ class NetworkAbsent(Goal):
     async def look(self, reader: CachedReader) -> GoalState:
         lan = await reader.network(self.route, self.id)
         if isinstance(lan, Unreadable):
-            return GoalState(GoalStatus.UNKNOWN, lan.reason)
+            return unseen(lan)
         members = ", ".join(str(m) for m in lan.value.members) if lan.value is not None else ""
         return (
             GoalState(GoalStatus.MET)

@@ -25,6 +25,7 @@ from dbc_iac.plan.decide.targets import check_named, leave_holders, left_out, le
 from dbc_iac.plan.model import Action, Change, Plan, Step, canonical_digest
 from dbc_iac.plan.observe.pending_operations import resolvable_operations
 from dbc_iac.plan.observe.refresh import RefreshedState, refresh, remembered
+from dbc_iac.plan.refused_later import refused_later
 from dbc_iac.plan.schedule.step_builder import StepBuilder
 from dbc_iac.plan.schedule.steps import compile_steps
 
@@ -62,6 +63,8 @@ async def make_plan(context: PlanContext, options: PlanOptions) -> Plan:
     problems.raise_errors()
     builders = _steps(changes)
     problems.extend(check_offline_never(context, changes, builders))
+    if not options.offline:
+        problems.extend(await refused_later(context, reader, builders))
     problems.raise_errors()
     return _plan(context, refreshed, options, changes, builders, problems)
 

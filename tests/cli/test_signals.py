@@ -62,7 +62,7 @@ def test_the_first_signal_finishes_what_is_in_flight_and_closes_windows(
 def test_what_was_begun_is_not_told_as_not_started(tmp_path: Path) -> None:
     """A VM that is paid for runs, and only its password is left to be set."""
     emulated = Emulated(project(tmp_path, vm(login={"password": {"env": "PW"}}), environ={"PW": "made-up"}))
-    result = emulated.run("apply", "--yes", err=SignalAt("creates ", signal.SIGINT))
+    result = emulated.run("apply", "--yes", err=SignalAt("is set up completely", signal.SIGINT))
     assert result.code == 8, result.err
     assert "0 done, 1 still under way." in result.out
     assert "left to do: account dbc has the password" in result.out

@@ -20,7 +20,7 @@ from dbc_iac.api.outcome import Done, Outcome
 from dbc_iac.diagnostics import Diagnostic
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Unreadable
-from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus
+from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, unseen
 from dbc_iac.kinds.framework.inventory import Inventory, Resource
 from dbc_iac.kinds.framework.kind import GoalInput, Kind, Lookup, Observation, register, unread
 from dbc_iac.kinds.framework.route import Route
@@ -115,11 +115,7 @@ class InstancePower(Goal):
     async def look(self, reader: CachedReader) -> GoalState:
         power = await reader.power(self.route)
         if isinstance(power, Unreadable):
-            return (
-                GoalState(GoalStatus.MET, NOT_RENTED)
-                if power.not_rented
-                else GoalState(GoalStatus.UNKNOWN, power.reason)
-            )
+            return GoalState(GoalStatus.MET, NOT_RENTED) if power.not_rented else unseen(power)
         return GoalState(GoalStatus.MET if power.value == self.to else GoalStatus.UNMET, power.value)
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:

@@ -20,7 +20,7 @@ from dbc_iac.diagnostics import Diagnostic
 from dbc_iac.json import Json
 from dbc_iac.kinds.bare_metal.manager import BareMetalManager
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
-from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus
+from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, unseen
 from dbc_iac.kinds.framework.inventory import Inventory, Resource
 from dbc_iac.kinds.framework.kind import GoalInput, Kind, Lookup, Observation, register, unread
 from dbc_iac.kinds.framework.route import Route
@@ -111,7 +111,7 @@ class ServerExists(Goal):
     async def look(self, reader: CachedReader) -> GoalState:
         server = await find_server(reader, self.route, uuid=self.uuid)
         if isinstance(server, Unreadable):
-            return GoalState(GoalStatus.UNKNOWN, server.reason)
+            return unseen(server)
         return (
             GoalState(GoalStatus.UNMET) if server.value is None else GoalState(GoalStatus.MET, id=server.value.node_id)
         )
@@ -167,7 +167,7 @@ class ServerAbsent(Goal):
     async def look(self, reader: CachedReader) -> GoalState:
         server = await find_server(reader, self.route, node_id=self.id)
         if isinstance(server, Unreadable):
-            return GoalState(GoalStatus.UNKNOWN, server.reason)
+            return unseen(server)
         return GoalState(GoalStatus.MET if server.value is None else GoalStatus.UNMET)
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:

@@ -34,7 +34,7 @@ class Unreadable:
     """A read without an answer that can be used. `reason` is for people; `authority` tells that we were turned away.
 
     `absent`: the target says that there is no such object. `garbled`: the target answered, and what it said cannot be
-    read, as a list that a description has broken.
+    read, as a list that a description has broken. `transient`: the same request may be answered later as it is.
     """
 
     reason: str
@@ -42,6 +42,12 @@ class Unreadable:
     not_rented: bool = False
     garbled: bool = False
     absent: bool = False
+    transient: bool = False
+
+    @property
+    def final(self) -> bool:
+        """Whether we were turned away, and shall be the next time."""
+        return self.authority and not self.transient
 
 
 Reading = Known[T] | Unreadable
@@ -57,6 +63,7 @@ def _reading(outcome: Outcome[T]) -> Known[T] | Unreadable:
                 authority=refused.authority,
                 not_rented=refused.not_rented,
                 absent=refused.kind is RefusalKind.ABSENT,
+                transient=refused.transient,
             )
         case NotSent(message=message):
             return Unreadable(message)

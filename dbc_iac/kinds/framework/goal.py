@@ -17,7 +17,7 @@ from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Outcome
 from dbc_iac.api.secret import SecretText
 from dbc_iac.json import Json
-from dbc_iac.kinds.framework.cached_reader import CachedReader
+from dbc_iac.kinds.framework.cached_reader import CachedReader, Unreadable
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.images.files import FileAt
 
@@ -51,7 +51,7 @@ class GoalState:
 
     `broken`: the creation has failed, and has left an object that is of no use: it is managed all the same.
     `lost`: the node accepted the call and its job failed: it will not be carried out any more. `detail` and `remedy`
-    explain a failure.
+    explain a failure. `authority`: we were turned away, and shall be at the next look.
     """
 
     sight: GoalStatus
@@ -62,6 +62,14 @@ class GoalState:
     lost: bool = False
     detail: str = ""
     remedy: str = ""
+    authority: bool = False
+
+
+def unseen(reading: object, otherwise: str = "") -> GoalState:
+    """A look at what could not be read, and why; `otherwise` where it could, and told nothing of use."""
+    if isinstance(reading, Unreadable):
+        return GoalState(GoalStatus.UNKNOWN, reading.reason, authority=reading.final)
+    return GoalState(GoalStatus.UNKNOWN, otherwise)
 
 
 @dataclass(frozen=True, slots=True)

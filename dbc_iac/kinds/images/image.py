@@ -22,7 +22,7 @@ from dbc_iac.api.storage_responses import stored_size
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
-from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus
+from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, unseen
 from dbc_iac.kinds.framework.inventory import Inventory, Resource
 from dbc_iac.kinds.framework.kind import GoalInput, Kind, Lookup, Machine, Observation, register, unread
 from dbc_iac.kinds.framework.route import Route
@@ -110,7 +110,7 @@ class ImageExists(Goal):
         there = await reader.node_images(self.route, self.image_server)
         stored = await reader.image_server(self.route, self.image_server)
         if isinstance(there, Unreadable) or isinstance(stored, Unreadable):
-            return GoalState(GoalStatus.UNKNOWN, there.reason if isinstance(there, Unreadable) else stored.reason)  # type: ignore[union-attr]
+            return unseen(there if isinstance(there, Unreadable) else stored)
         wanted = stored.value.get(self.id)
         if wanted is None:
             return GoalState(GoalStatus.FAILED, f"{self.id} is not in image server {self.image_server}")
@@ -190,7 +190,7 @@ class ImageAbsent(Goal):
     async def look(self, reader: CachedReader) -> GoalState:
         there = await reader.node_images(self.route, self.image_server)
         if isinstance(there, Unreadable):
-            return GoalState(GoalStatus.UNKNOWN, there.reason)
+            return unseen(there)
         if self.id not in there.value:
             return GoalState(GoalStatus.MET)
         return await still_used(reader, self.route, self.users) or GoalState(GoalStatus.UNMET)
@@ -203,7 +203,7 @@ async def still_used(reader: CachedReader, route: Route, users: Mapping[str, str
     """What was to go before the file, and is there yet: looked for right before the call, which asks for nothing."""
     listed = await reader.vms(route) if users else Known({})
     if isinstance(listed, Unreadable):
-        return GoalState(GoalStatus.UNKNOWN, listed.reason)
+        return unseen(listed)
     left = sorted(address for address, identity in users.items() if identity in listed.value)
     return GoalState(GoalStatus.FAILED, f"{', '.join(left)} is made from it, and is still there") if left else None
 

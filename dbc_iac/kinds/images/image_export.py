@@ -20,7 +20,7 @@ from dbc_iac.api.storage_responses import StoredImage, stored_size
 from dbc_iac.diagnostics import Diagnostic, Severity
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
-from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus
+from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, unseen
 from dbc_iac.kinds.framework.inventory import Inventory, Resource
 from dbc_iac.kinds.framework.kind import GoalInput, Kind, Lookup, Machine, Observation, register, unread
 from dbc_iac.kinds.framework.route import Route
@@ -93,7 +93,7 @@ class ExportExists(Goal):
             return GoalState(GoalStatus.WAITING, f"is uploading ({progress.value.percent}%){silent}")
         mine = await _on_node(reader, self.route, self.id, self.image_server)
         if isinstance(mine, Unreadable):
-            return GoalState(GoalStatus.UNKNOWN, mine.reason)
+            return unseen(mine)
         if mine is None:
             return GoalState(GoalStatus.FAILED, f"{self.id} is not listed on the node")
         stored = await reader.image_server(self.route, self.image_server)

@@ -20,7 +20,7 @@ from dbc_iac.api.outcome import Done, Outcome
 from dbc_iac.diagnostics import Diagnostic, Severity
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Unreadable
-from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, Needs
+from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, Needs, unseen
 from dbc_iac.kinds.framework.inventory import Inventory, Resource
 from dbc_iac.kinds.framework.kind import GoalInput, Kind, Lookup, Machine, Observation, Unmanaged, register, unread
 from dbc_iac.kinds.framework.ownership_marker import Marker, read_marker
@@ -84,7 +84,7 @@ class SnapshotTaken(Goal):
     async def look(self, reader: CachedReader) -> GoalState:
         found = await find_snapshot(reader, self.route, self.vm, self.id)
         if isinstance(found, Unreadable):
-            return GoalState(GoalStatus.UNKNOWN, found.reason)
+            return unseen(found)
         if found.value is None:
             return GoalState(GoalStatus.UNMET)
         if found.value.status == CREATING:
@@ -133,7 +133,7 @@ class SnapshotAbsent(Goal):
     async def look(self, reader: CachedReader) -> GoalState:
         found = await find_snapshot(reader, self.route, self.vm, self.id)
         if isinstance(found, Unreadable):
-            return GoalState(GoalStatus.UNKNOWN, found.reason)
+            return unseen(found)
         if found.value is None:
             return GoalState(GoalStatus.MET)
         return GoalState(GoalStatus.WAITING if found.value.status == CREATING else GoalStatus.UNMET, found.value.status)

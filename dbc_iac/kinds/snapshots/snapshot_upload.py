@@ -15,7 +15,7 @@ from dbc_iac.api.outcome import Done, NotSent, Outcome, Refused
 from dbc_iac.api.storage_responses import SnapshotView
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
-from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus
+from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, unseen
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.snapshots.upload_progress import UploadProgress
 
@@ -65,7 +65,7 @@ class SnapshotArrived(Goal):
     async def look(self, reader: CachedReader) -> GoalState:
         found = await find_snapshot(reader, self.route, self.vm, self.id)
         if isinstance(found, Unreadable) or found.value is None:
-            return GoalState(GoalStatus.UNKNOWN, "the snapshot is not listed")
+            return unseen(found, "the snapshot is not listed")
         file = found.value.file
         if found.value.status != IDLE:
             progress = await reader.upload(self.route, file)
@@ -80,7 +80,7 @@ class SnapshotArrived(Goal):
         listed = await reader.image_server(self.route, self.image_server)
         if isinstance(listed, Unreadable):  # one that died has cut the upload off
             reader.courses[key] = course.missed()
-            return GoalState(GoalStatus.UNKNOWN, listed.reason)
+            return unseen(listed)
         stored = listed.value.get(file)
         if stored is None or not stored.size_gib:
             return GoalState(GoalStatus.FAILED, f"its upload ended, and {file} is not in the image server ({_AGAIN})")
@@ -126,7 +126,7 @@ class SnapshotSent(SnapshotArrived):
         found_ = next((s for s in listed.value if s.name == self.id), None) if isinstance(listed, Known) else None
         progress = await reader.upload(self.route, found_.file) if found_ is not None else None
         if found_ is None or not isinstance(progress, Known):
-            return GoalState(GoalStatus.UNKNOWN, "the upload cannot be seen")
+            return unseen(listed if found_ is None else progress, "the upload cannot be seen")
         if progress.value.active:
             key, now = (self.route.target, self.vm, self.id), asyncio.get_running_loop().time()
             reader.courses[key] = reader.courses.get(key, UploadProgress()).at(now, progress.value.percent)

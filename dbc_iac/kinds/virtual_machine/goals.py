@@ -13,7 +13,7 @@ from dbc_iac.api.outcome import NotSent, Outcome
 from dbc_iac.api.secret import SecretText
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Unreadable
-from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, Needs
+from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, Needs, unseen
 from dbc_iac.kinds.framework.types import parse_gib
 from dbc_iac.kinds.virtual_machine.failed_creation import CREATE_ERROR, creation_failed
 from dbc_iac.kinds.virtual_machine.power import TRANSITIONAL, status_of
@@ -61,7 +61,7 @@ class VmExists(Goal):
             return await creation_failed(reader, self)
         details = await reader.vm(self.route, self.id)
         if isinstance(details, Unreadable) or details.value is None:
-            return GoalState(GoalStatus.UNKNOWN, "the VM is listed, but its details cannot be read")
+            return unseen(details, "the VM is listed, but its details cannot be read")
         path = next((d.source_file for d in details.value.disks if d.name == "vdb"), "")
         note = "" if details.value.user_name != "N/A" else "the guest has no agent: no account could be set"
         return GoalState(GoalStatus.MET, note, id=self.id, resolved={"dataDisk.path": path} if path else {})
@@ -201,7 +201,7 @@ class DiskHasSize(Goal):
     async def look(self, reader: CachedReader) -> GoalState:
         details = await reader.vm(self.route, self.vm)
         if isinstance(details, Unreadable):
-            return GoalState(GoalStatus.UNKNOWN, details.reason)
+            return unseen(details)
         disk = next((d for d in details.value.disks if d.source_file == self.file), None) if details.value else None
         if disk is None:
             return GoalState(GoalStatus.FAILED, f"the VM has no disk {self.file} any more")

@@ -10,7 +10,7 @@ from dbc_iac.api.endpoints import vms
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Done, Outcome
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Unreadable
-from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, Needs
+from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, Needs, unseen
 from dbc_iac.kinds.virtual_machine.failed_creation import CREATE_ERROR, why_stuck
 
 TRANSITIONAL = frozenset(
@@ -32,7 +32,7 @@ async def status_of(reader: CachedReader, goal: Goal) -> tuple[str | None, GoalS
     """A VM's status (None: it does not exist), or what to report instead where it cannot be read."""
     status = await reader.vm_status(goal.route, goal.id)
     if isinstance(status, Unreadable):
-        return None, GoalState(GoalStatus.UNKNOWN, status.reason)
+        return None, unseen(status)
     return status.value, None
 
 
@@ -119,7 +119,7 @@ class VmUnderOrder(Goal):
     async def look(self, reader: CachedReader) -> GoalState:
         details = await reader.vm(self.route, self.id)
         if isinstance(details, Unreadable) or details.value is None:
-            return GoalState(GoalStatus.UNKNOWN, "the VM's order cannot be read")
+            return unseen(details, "the VM's order cannot be read")
         now = details.value.rent_order or "none"
         return (
             GoalState(GoalStatus.MET)
@@ -173,7 +173,7 @@ class VmAbsent(Goal):
         """Deleting a VM while a snapshot of it is converted or uploaded ends the node's process."""
         listed = await reader.snapshots(self.route, self.id)
         if isinstance(listed, Unreadable):
-            return GoalState(GoalStatus.UNKNOWN, listed.reason)
+            return unseen(listed)
         busy = next((s for s in listed.value if s.status != "none"), None)
         return None if busy is None else GoalState(GoalStatus.WAITING, f"snapshot {busy.name} is {busy.status}")
 

@@ -167,7 +167,7 @@ def _base(context: PlanContext, tracked: TrackedObject, resource: Resource[Spec]
         applied=dict(binding.applied) if binding else {},
         resolved=dict(binding.resolved) if binding else {},
         route=tracked.route.to_json(),
-        old_route=dict(binding.where) if binding else {},
+        old_route=tracked.place.to_json() if binding else {},
         secrets=refs,
         auto=tuple(path for path, value in kind.desired(resource, context.inventory).items() if value == AUTO),
         marker=kind.marker(resource, context.inventory, tracked.generation),
@@ -199,7 +199,7 @@ def _wanted(
     if begun is not None and observation.present and requires_replacement(begun, base.desired):
         bound = begun.model_copy(update={"id": observation.id})
         tracked = replace(tracked, binding=bound, id=observation.id)
-        base = replace(base, id=observation.id, applied=dict(bound.applied), old_route=dict(bound.where))
+        base = replace(base, id=observation.id, applied=dict(bound.applied), old_route=tracked.place.to_json())
     if tracked.binding is None:
         return _unbound(context, tracked, resource, observation, base, made.problems)
     if not observation.present:

@@ -34,7 +34,7 @@ def deletion(tracked: TrackedObject, observation: Observation, options: PlanOpti
         applied=dict(binding.applied),
         resolved=dict(binding.resolved),
         route=tracked.place.to_json(),
-        old_route=dict(binding.where),
+        old_route=tracked.place.to_json(),
         dependencies=binding.dependencies,
         protected=binding.protected,
         timeout_seconds=(tracked.resource.spec.timeouts.delete or 0) if tracked.resource is not None else 0,

@@ -14,6 +14,7 @@ from dbc_iac.kinds.framework.kind import Capacity, Lookup
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.kinds.node import auto_ports
+from dbc_iac.kinds.way import turned_away
 from dbc_iac.plan.check.references import dependencies
 from dbc_iac.plan.context import PlanContext
 from dbc_iac.plan.decide.auto_ports import AUTO, kept_auto_port
@@ -43,7 +44,8 @@ class RefreshedState:
 
 async def refresh(context: PlanContext, reader: CachedReader) -> RefreshedState:
     """Look at every candidate, and at the orders of every node that holds VMs."""
-    rediscovered = await recover_state(context, reader, find_tracked_objects(context))
+    looked_for = await _let_in(find_tracked_objects(context), reader)
+    rediscovered = await recover_state(context, reader, looked_for)
     found, tracked_objects = await _identified(rediscovered.tracked_objects, context, reader)
     seen = await asyncio.gather(*(_seen(c, context, reader) for c in tracked_objects.values()))
     observations = dict(zip(tracked_objects, seen, strict=True))
@@ -52,6 +54,22 @@ async def refresh(context: PlanContext, reader: CachedReader) -> RefreshedState:
     whole = dict(zip(ways, covered, strict=True))
     strangers = await _strangers(context, reader, tracked_objects, observations)
     return RefreshedState(tracked_objects, observations, reader, whole, strangers, tuple(rediscovered.problems), found)
+
+
+async def _let_in(tracked_objects: dict[str, TrackedObject], reader: CachedReader) -> dict[str, TrackedObject]:
+    """The candidates, those without a document under the order that lets us in: the Node's, else the one that is kept.
+
+    A VM may have had an order of its own, of which only state knows now.
+    """
+    for address, tracked in tracked_objects.items():
+        bound = tracked.binding or tracked.begun
+        if tracked.resource is not None or bound is None:
+            continue
+        place = tracked.place
+        kept = place.under(Route.from_json(bound.where).rent_order)
+        if kept != place and await turned_away(place, reader) and not await turned_away(kept, reader):
+            tracked_objects[address] = replace(tracked, route=kept, place=kept)
+    return tracked_objects
 
 
 async def _identified(

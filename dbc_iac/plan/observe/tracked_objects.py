@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from dbc_iac.kinds import Resource, kind_of
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.spec import Spec
+from dbc_iac.kinds.way import for_calls, way_now, way_to
 from dbc_iac.plan.context import PlanContext
 from dbc_iac.plan.observe.pending_operations import deposed_address, mark_uncertain, matches_spec, pending_creation
-from dbc_iac.state.document import Binding, PendingOperation, State
+from dbc_iac.state.document import Binding, PendingOperation
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +44,12 @@ def find_tracked_objects(context: PlanContext) -> dict[str, TrackedObject]:
             found[address] = tracked_object(resource, context, intents.get(address))
     for address, binding in state.bindings.items():
         if address not in found:
-            route = Route.from_json(binding.where)
+            route = way_to(binding, context.inventory)
             found[address] = TrackedObject(
                 address, binding.kind, None, binding, intents.get(address), route, binding.id, binding.generation, route
             )
     made = {a: with_parent(c, context, found) for a, c in found.items()}
-    for tracked in _deposed(state, made):
+    for tracked in _deposed(context, made):
         made.setdefault(tracked.address, tracked)
     return made
 
@@ -71,21 +72,22 @@ def tracked_object(
     if binding is None and intent is not None:
         generation, identity = intent.generation, intent.id
     begun = pending_creation(intent, state) if intent is not None and binding is None else None
-    place = _place(resource, route, binding)
+    place = way_to(binding, inventory) if binding is not None and binding.where else route
     return TrackedObject(
         address, resource.kind, resource, binding, intent, route, identity, generation, place, begun=begun
     )
 
 
-def _deposed(state: State, found: Mapping[str, TrackedObject]) -> Iterator[TrackedObject]:
+def _deposed(context: PlanContext, found: Mapping[str, TrackedObject]) -> Iterator[TrackedObject]:
     """What was begun, and nothing asks for any more."""
     known = {(c.kind, c.id, c.parent_id or c.place.target) for c in found.values() if c.id}
+    state = context.state
     taken_up = {c.intent.number for c in found.values() if c.begun is not None and c.intent is not None}
     for intent in state.pending:
         begun = pending_creation(intent, state)
         if begun is None or intent.number in taken_up or (intent.late and not kind_of(begun.kind).host):
             continue  # only the id of a host is never used again: another may have made what has this name by now
-        route = Route.from_json(begun.where)
+        route = way_now(Route.from_json(begun.where), kind_of(begun.kind), context.inventory)
         vm = str(intent.detail.get("vm") or "") if kind_of(begun.kind).parent else ""
         if (begun.kind, begun.id, vm or route.target) not in known:
             yield TrackedObject(
@@ -103,13 +105,6 @@ def _deposed(state: State, found: Mapping[str, TrackedObject]) -> Iterator[Track
             )
 
 
-def _place(resource: Resource[Spec], route: Route, binding: Binding | None) -> Route:
-    """Where an object is: on the machine on which it was made, whatever its document says by now."""
-    if binding is None or not binding.where or kind_of(resource.kind).location_independent:
-        return route
-    return route if binding.where.get("target") == route.target else Route.from_json(binding.where)
-
-
 def with_parent(tracked: TrackedObject, context: PlanContext, found: Mapping[str, TrackedObject]) -> TrackedObject:
     """The id of the VM that an object lives on now: that of its binding's holder, else of its document's."""
     address = tracked.binding.parent if tracked.binding else ""
@@ -120,8 +115,9 @@ def with_parent(tracked: TrackedObject, context: PlanContext, found: Mapping[str
         return tracked
     if tracked.binding is None:
         return replace(tracked, parent_id=parent.id)
-    route = parent.route if tracked.resource is None else tracked.route
-    return replace(tracked, route=route, place=parent.place, parent_id=parent.id)
+    kind, inventory = kind_of(tracked.kind), context.inventory
+    route = for_calls(parent.route, kind, inventory) if tracked.resource is None else tracked.route
+    return replace(tracked, route=route, place=for_calls(parent.place, kind, inventory), parent_id=parent.id)
 
 
 def parent_address(resource: Resource[Spec]) -> str:
