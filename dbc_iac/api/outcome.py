@@ -209,6 +209,6 @@ def _no_constant(name: str) -> NoReturn:
 
 def plain(text: str) -> str:
     """A text of the node as it may be shown: one line, bounded, without control characters and stray surrogates."""
-    text = text.encode("utf-8", "replace").decode()
+    text = text.encode("utf-8", "replace").decode().replace(" <line> ", "; ")  # between lines of ipmitool
     text = "".join(c if c.isprintable() else " " for c in text)
     return text if len(text) <= 500 else f"{text[:499]}…"

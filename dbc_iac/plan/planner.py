@@ -17,11 +17,12 @@ from dbc_iac.plan.check.guardrails import check_guardrails, check_offline_never
 from dbc_iac.plan.check.preflight import preflight
 from dbc_iac.plan.check.references import check_inventory
 from dbc_iac.plan.context import PlanContext, PlanOptions
-from dbc_iac.plan.decide.changes import POWERED_OFF_REASON, ChangeSet, decide_changes, unreadable
+from dbc_iac.plan.decide.changes import POWERED_OFF_REASON, ChangeSet, decide_changes
 from dbc_iac.plan.decide.port_allocation import choose_ports
 from dbc_iac.plan.decide.propagation import propagate
 from dbc_iac.plan.decide.rename_hints import likely_renames
 from dbc_iac.plan.decide.targets import check_named, leave_holders, left_out, left_with, targeted
+from dbc_iac.plan.decide.unreadable import unreadable
 from dbc_iac.plan.model import Action, Change, Plan, Step, canonical_digest
 from dbc_iac.plan.observe.pending_operations import resolvable_operations
 from dbc_iac.plan.observe.refresh import RefreshedState, refresh, remembered

@@ -11,7 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dbc_iac.api.channel import operation_of
-from dbc_iac.api.outcome import Done, Effect, NotSent, RefusalKind, Refused, ShapeError, Unknown, classify, decoded
+from dbc_iac.api.outcome import (
+    Done,
+    Effect,
+    NotSent,
+    RefusalKind,
+    Refused,
+    ShapeError,
+    Unknown,
+    classify,
+    decoded,
+    plain,
+)
 from tests.api.support import exchanges
 
 JSON = "application/json"
@@ -279,3 +290,7 @@ def test_every_recorded_reply_has_an_outcome() -> None:
     assert seen["Refused"] > 300
     assert seen["NotSent"] == 17
     assert seen["Unknown"] > 40
+
+
+def test_the_lines_of_ipmitool_are_joined_without_its_mark() -> None:
+    assert plain("Invalid user name <line> Error: no session") == "Invalid user name; Error: no session"

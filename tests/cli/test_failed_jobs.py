@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from dbc_iac.emulator.gpu.worker import Job
+from dbc_iac.kinds.virtual_machine.goals import shown
 from tests.cli.trials import act, converges, write
 from tests.projects import NODE_ID, Emulated, document, project, vm
 
@@ -273,3 +274,8 @@ def test_a_deletion_whose_job_failed_is_repeated(build: Callable[..., Emulated])
     applied = emulated.run("destroy", "--yes", "--json")
     assert (applied.code, emulated.vms) == (0, {}), applied.out
     assert applied.json["report"]["seconds"] < 900
+
+
+def test_a_field_without_a_value_reads_none() -> None:
+    assert shown(None) == "none"
+    assert shown(["tcp,80:80"]) == "[tcp,80:80]"

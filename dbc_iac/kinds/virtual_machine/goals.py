@@ -235,4 +235,4 @@ def shown(value: Json) -> str:
     """A value as a goal's text shows it."""
     if isinstance(value, list):
         return f"[{', '.join(str(v) for v in value)}]"
-    return str(value)
+    return "none" if value is None else str(value)

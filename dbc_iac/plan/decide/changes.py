@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from dbc_iac.api.channel import bad_session_id
-from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
+from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode
 from dbc_iac.json import Json
 from dbc_iac.kinds import Observation, Resource, kind_of
 from dbc_iac.kinds.framework.goal import POWERED_OFF_BY_APPLY
@@ -382,38 +381,3 @@ def _exclusive(change: Change) -> tuple[str, ...]:
     kind, there = kind_of(change.kind), change.route.get("target") == change.old_route.get("target")
     kept = kind.capacity(change.desired).addresses & kind.capacity({**change.applied, **change.observed}).addresses
     return tuple(f"the old one is deleted first: both cannot have {address}" for address in sorted(kept) if there)
-
-
-def _turned_away(reasons: tuple[str, ...]) -> str:
-    """What helps who is not let in: `state rm` only where the rental itself is in doubt."""
-    check = "Check that the machine is rented by this identity under this order, and the identity's keys or session."
-    if not any("rented" in reason or "expired" in reason for reason in reasons):
-        return check
-    return f"{check} If the rental has ended, and the node does not tell so, `dbc-iac state rm` forgets what was on it."
-
-
-def unreadable(change: Change) -> Diagnostic:
-    """The warning that goes with an unknown resource; the same one for all on a node that sent no session id."""
-    left_alone = "Unknown is not absent: nothing is created, changed or forgotten."
-    if change.route and bad_session_id(str(change.route["target"])) in change.reasons:
-        node = str(change.route["name"])
-        return Diagnostic(
-            "bad-session-id",
-            Severity.WARNING,
-            f"{node} sent no valid session id; its text was not signed",
-            left_alone,
-            "Use a client node that you run (`clients` in the project file).",
-            address=node,
-            exit_code=ExitCode.AUTHORISATION,
-        )
-    return Diagnostic(
-        "unreadable",
-        Severity.WARNING,
-        f"{change.address} cannot be read: {'; '.join(change.reasons)}",
-        left_alone,
-        _turned_away(change.reasons)
-        if change.authority
-        else "Check that the client node runs and is reached (clients in the project file), or try again later.",
-        address=change.address,
-        exit_code=ExitCode.AUTHORISATION if change.authority else ExitCode.OK,
-    )

@@ -15,8 +15,9 @@ from dbc_iac.json import Json
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.cached_reader import CachedReader
 from dbc_iac.plan.context import PlanContext, PlanOptions
-from dbc_iac.plan.decide.changes import ChangeSet, unreadable
+from dbc_iac.plan.decide.changes import ChangeSet
 from dbc_iac.plan.decide.deletions import GONE
+from dbc_iac.plan.decide.unreadable import unreadable
 from dbc_iac.plan.model import Action, Change, FieldChange
 from dbc_iac.plan.observe.refresh import refresh
 from dbc_iac.plan.planner import decide_until_stable, with_resolved

@@ -58,7 +58,11 @@ def summary(plan: Plan) -> str:
         counts.append(f"{unknown:,} unknown")
     text = f"Plan: {', '.join(counts)}." if counts else "Plan: nothing is changed but names."
     if off := [d for d in disruptions(plan) if d.effect in _OFF and d.step]:
-        text += f" {count(len(off), 'VM is', 'VMs are')} powered off for it{_until_replaced(off)}."
+        servers = [d for d in off if not d.address.startswith("VirtualMachine/")]
+        if vms := [d for d in off if d not in servers]:
+            text += f" {count(len(vms), 'VM is', 'VMs are')} powered off for it{_until_replaced(vms)}."
+        if servers:
+            text += f" {count(len(servers), 'server is', 'servers are')} powered off for it."
     if calls := expected_calls(plan):
         text += f" About {count(calls, 'call')}."
     return text
