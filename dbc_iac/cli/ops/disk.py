@@ -162,7 +162,7 @@ def _goal(found: ResolvedTarget, disk: VmDisk, before: Fraction, size: str) -> G
         raise click.UsageError(f"SIZE: {error}") from None
     if amount > MOST_GIB:
         raise click.UsageError(f"SIZE {size}: a disk has at most {MOST_GIB}Gi")
-    of_vm: dict[str, Any] = {"address": found.label, "reach": found.route, "id": disk.source_file, "vm": found.id}
+    of_vm: dict[str, Any] = {"address": found.label, "route": found.route, "id": disk.source_file, "vm": found.id}
     if disk.name == SYSTEM:
         if not add:
             raise click.UsageError("the size of vda is not known before its first resize: give +SIZE")

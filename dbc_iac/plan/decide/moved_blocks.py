@@ -35,7 +35,7 @@ def renamed(
 def check_lists(moves: Sequence[tuple[str, str]], removed: Sequence[str], where: Locator) -> Iterator[Diagnostic]:
     """What is wrong with `moved` and `removed` of the project file themselves."""
     for index, (before, now) in enumerate(moves):
-        at = where(("spec", "move_binding", index))
+        at = where(("spec", "moved", index))
         for name, address in (("from", before), ("to", now)):
             if wrong := _malformed(address):
                 yield _wrong("invalid-address", f"moved.{index}.{name}: {wrong[0]}", wrong[1], at)
@@ -58,7 +58,7 @@ def _conflicting(moves: Sequence[tuple[str, str]], where: Locator) -> Iterator[D
     """
     after, before = dict[str, str](), dict[str, str]()
     for index, (source, destination) in enumerate(moves):
-        at = where(("spec", "move_binding", index))
+        at = where(("spec", "moved", index))
         if source == destination:
             continue
         if source in after:
@@ -168,7 +168,7 @@ def _renamed(binding: Binding, source: str, destination: str) -> Binding:
         update={
             "applied": applied,
             "address": name(binding.address),
-            "holder": name(binding.parent),
+            "parent": name(binding.parent),
             "dependencies": tuple(name(d) for d in binding.dependencies),
         }
     )

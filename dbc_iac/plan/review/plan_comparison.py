@@ -133,7 +133,7 @@ def _change(change: Change, goals: Iterable[str]) -> dict[str, Any]:
         "secrets": dict(change.secrets),
         "made with": encoded(change.desired) if change.action in _MAKES else {},
         "losses": list(change.losses),
-        "reach": dict(change.route),
+        "route": dict(change.route),
         "goals": list(goals),
     }
 
