@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ class Hook:
     timeout: float
     force: bool
     directory: Path
+    environ: Mapping[str, str]
 
 
 async def keeps_on(hook: Hook, note: Callable[[str], None]) -> str:
@@ -37,6 +38,7 @@ async def run_hook(hook: Hook) -> str | None:
         process = subprocess.Popen(  # noqa: ASYNC220 - it only starts; the waiting is done in a thread
             hook.command,
             cwd=hook.directory,
+            env=dict(hook.environ),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -12,6 +12,7 @@ from dbc_iac.cli.options import json_option, yes_option
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.files.reading import leads_out
 from dbc_iac.manifest.secrets import AS_PASSWORD, IN_A_HEADER
+from dbc_iac.manifest.trust import refuse_untrusted
 from dbc_iac.state.backends.backend import Backend, code_of
 from dbc_iac.state.backends.local import LocalBackend
 
@@ -33,6 +34,7 @@ def backend_of(spec: StateSpec, app: App, resolver: SecretResolver, stack: str) 
                 ExitCode.CONFIGURATION,
             )
         return LocalBackend(directory, stack)
+    refuse_untrusted(app.runtime.environ, f"reach its state ({spec.backend})")
     try:
         return _REMOTE[spec.backend](spec, app, resolver, stack)
     except ImportError as error:

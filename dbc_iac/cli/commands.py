@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ from dbc_iac.cli.options import (
 from dbc_iac.cli.output_files import check_outputs, loaded_quietly
 from dbc_iac.cli.plan_output import failure_told, follow_options, plan_output_options, refuse, show_plan, write_outputs
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.manifest.trust import UNTRUSTED
 
 if TYPE_CHECKING:
     from dbc_iac.apply import ApplyOptions
@@ -67,16 +69,30 @@ def _stack_name(context: click.Context, option: click.Parameter, name: str) -> s
     type=click.Path(path_type=Path, dir_okay=False),
     help="YAML file of variables.",
 )
+@click.option(
+    "--no-exec",
+    is_flag=True,
+    help="For a project that nobody reviewed: run no programs, read no secrets, reach no network.",
+)
 @click.version_option(package_name="dbc-iac")
 @click.pass_obj
 def dbc_iac(
-    app: App, directory: Path, environment: str, stack: str, variables: tuple[str, ...], files: tuple[Path, ...]
+    app: App,
+    /,
+    directory: Path,
+    environment: str,
+    stack: str,
+    variables: tuple[str, ...],
+    files: tuple[Path, ...],
+    no_exec: bool,
 ) -> None:
     """Declarative infrastructure on DeepBrainChain GPU machines.
 
     Write manifests, look at the plan, apply it: `dbc-iac init`, `dbc-iac plan`, `dbc-iac apply`.
     """
     app.directory, app.environment, app.stack, app.variable_files = directory, environment, stack, files
+    if no_exec:
+        app.runtime = replace(app.runtime, environ={**app.runtime.environ, UNTRUSTED: "1"})
     for text in variables:
         name, equals, value = text.partition("=")
         if not equals:

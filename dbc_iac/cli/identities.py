@@ -26,6 +26,7 @@ from dbc_iac.kinds.framework.route import Route
 from dbc_iac.manifest.identities import IdentitySpec, MultisigSpec, WalletSpec
 from dbc_iac.manifest.project import ProjectSpec
 from dbc_iac.manifest.secrets import IN_A_HEADER, SecretResolver
+from dbc_iac.manifest.trust import refuse_untrusted
 
 _MOST_BYTES = MIB
 """Bytes of a keystore, or of a file of signatures."""
@@ -54,6 +55,8 @@ class Identities:
 
         `nowhere`: to none, for what looks at the state alone: no secret of a gateway is needed.
         """
+        if not nowhere:
+            refuse_untrusted(self._runtime.environ, "reach client nodes")
         clients = [
             ClientNode(
                 name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from dbc_iac.files.reading import read_given
 from dbc_iac.files.writing import write_new, write_whole
 from dbc_iac.json import load_json
 from dbc_iac.kinds.framework.spec import BeforeOffline
+from dbc_iac.manifest.program_environment import program_environment
 from dbc_iac.manifest.project import ProjectSpec
 from dbc_iac.plan import Plan
 from dbc_iac.plan.model import canonical_digest
@@ -78,10 +80,11 @@ def ways_of(project: ProjectSpec) -> dict[str, str]:
     }
 
 
-def hooks_of(plan: Plan, directory: Path) -> dict[str, Hook]:
+def hooks_of(plan: Plan, directory: Path, environ: Mapping[str, str]) -> dict[str, Hook]:
     """Those of a plan: what was reviewed is run, whatever the manifests say now."""
     said = {address: BeforeOffline.model_validate(hook) for address, hook in plan.hooks.items()}
-    return {a: Hook(hook.command, hook.timeout, hook.force, directory) for a, hook in said.items()}
+    passed = program_environment({**os.environ, **environ})
+    return {a: Hook(hook.command, hook.timeout, hook.force, directory, passed) for a, hook in said.items()}
 
 
 def signing_key(file: Path | None, environ: Mapping[str, str]) -> SecretText | None:

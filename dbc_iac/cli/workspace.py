@@ -323,7 +323,7 @@ class Workspace:
                     self._plan_secret(plan),
                     journal_writer,
                     tell,
-                    hooks_of(plan, self.app.directory),
+                    hooks_of(plan, self.app.directory, self.app.runtime.environ),
                     choices,
                     stop,
                 ),

@@ -24,6 +24,8 @@ from dbc_iac.api.http import HEADER_VALUE
 from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity, SourceRange
 from dbc_iac.files.reading import read_file
+from dbc_iac.manifest.program_environment import program_environment
+from dbc_iac.manifest.trust import refuse_untrusted
 from dbc_iac.manifest.validators import Form, SecretForm, wrong
 
 LITERAL = "literal_secret"
@@ -153,6 +155,7 @@ class SecretResolver:
         return tuple(self._known.values())
 
     def _read(self, ref: SecretRef) -> str:
+        refuse_untrusted(self._environ, f"read the {ref}" if ref.command is None else f"run {ref.command[0]}")
         if ref.env is not None:
             if ref.env not in self._environ:
                 raise _missing(f"environment variable {ref.env} is not set", f"Set {ref.env}.")
@@ -170,7 +173,7 @@ class SecretResolver:
             child = subprocess.Popen(
                 command,
                 cwd=self._base,
-                env={**os.environ, **self._environ},
+                env=program_environment({**os.environ, **self._environ}),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -334,7 +335,7 @@ def test_a_hook_is_run_and_its_failure_told(command: list[str], problem: str | N
 
     from dbc_iac.apply.hook import Hook, run_hook
 
-    said = asyncio.run(run_hook(Hook(tuple(command), 0.1 if command[0] == "sleep" else 10.0, False, Path())))
+    said = asyncio.run(run_hook(Hook(tuple(command), 0.1 if command[0] == "sleep" else 10.0, False, Path(), {"PATH": os.environ["PATH"]})))
     assert (said is None) is (problem is None)
     assert problem is None or problem in (said or "")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tomllib
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import yaml
 
 from dbc_iac.cli.pipelines import pipeline
 from tests.cli.forge import DBC_IAC, forge, served
-from tests.cli.jobs import EXAMPLE, GITLAB, ROOT, Job
+from tests.cli.jobs import ACTION, EXAMPLE, GITLAB, ROOT, Job
 
 
 @pytest.fixture
@@ -118,6 +119,7 @@ HUB = """echo "$@" >> calls
 case "$1 $2" in
   "api repos/me/lab/commits/abc/pulls") cat pulls.json | jq -r "$4" ;;
   "api --paginate") cat artifacts.json | jq -r "$5" ;;
+  "api repos/me/lab/actions/runs/"*) cat "run-${2##*/}.json" | jq -r "$4" ;;
   "run download") mkdir -p "${@: -1}"; echo '{}' > "${@: -1}/the.plan" ;;
 esac
 """
@@ -131,7 +133,11 @@ def artifact(number: int, head: str, at: str, *, home: int = 1, expired: bool = 
 
 @pytest.mark.skipif(not shutil.which("jq"), reason="gh's filters are tried with jq")
 def test_on_github_the_reviewed_plan_is_fetched_by_its_name_and_the_merged_commit(job: Job) -> None:
-    job.environ |= {"GITHUB_REPOSITORY": "me/lab", "GITHUB_SHA": "abc", "GITHUB_WORKFLOW": "dbc-iac"}
+    job.environ |= {
+        "GITHUB_REPOSITORY": "me/lab",
+        "GITHUB_SHA": "abc",
+        "GITHUB_WORKFLOW_REF": "me/lab/.github/workflows/dbc-iac.yaml@main",
+    }
     job.program("gh", HUB)
     pulls = [
         {"merged_at": None, "merge_commit_sha": "abc", "head": {"sha": "open"}},
@@ -141,8 +147,12 @@ def test_on_github_the_reviewed_plan_is_fetched_by_its_name_and_the_merged_commi
     (job.folder / "pulls.json").write_text(json.dumps(pulls))
     made = [
         artifact(1, "feed", "1"), artifact(2, "feed", "3"), artifact(3, "feed", "2"), artifact(4, "open", "4"),
-        artifact(5, "feed", "5", home=2), artifact(6, "feed", "6", expired=True),
+        artifact(5, "feed", "5", home=2), artifact(6, "feed", "6", expired=True), artifact(7, "feed", "7"),
+        artifact(8, "feed", "8"),
     ]  # fmt: skip
+    for run, event, path in ((2, "pull_request", "dbc-iac"), (7, "pull_request", "other"), (8, "push", "dbc-iac")):
+        made_by = {"event": event, "path": f".github/workflows/{path}.yaml"}
+        (job.folder / f"run-{run}.json").write_text(json.dumps(made_by))
     (job.folder / "artifacts.json").write_text(json.dumps({"artifacts": made}))
     left = job.folder / "temp/dbc-iac/plan.md"
     left.parent.mkdir(parents=True)
@@ -191,3 +201,29 @@ def test_on_github_what_was_reviewed_is_applied_and_nothing_else(job: Job) -> No
     for path in job.folder.rglob("*"):
         if path.is_file() and path.name not in {"script"}:
             assert b"canary" not in path.read_bytes(), path
+
+
+def test_a_pull_request_target_is_refused_before_anything_is_installed(job: Job) -> None:
+    job.program("pip", "touch pip\n")
+    job.program("python", "touch pip\n")
+    job.environ |= {"GITHUB_EVENT_NAME": "pull_request_target", "GITHUB_ACTION_PATH": str(ROOT)}
+    refused = job.step("Install")
+    assert (refused.returncode, (job.folder / "pip").exists()) == (1, False)
+    assert "pull_request_target gives secrets" in refused.stdout
+
+
+def test_a_fork_is_planned_without_programs_and_secrets(job: Job) -> None:
+    job.program("dbc-iac", 'echo "untrusted=$DBC_IAC_UNTRUSTED $*"\n')
+    assert "untrusted=1 " in job.step("Plan", fork=True).stdout
+    job.program("dbc-iac", 'echo "untrusted=${DBC_IAC_UNTRUSTED:-} $*"\n')
+    assert "untrusted= " in job.step("Plan").stdout
+
+
+def test_actions_are_pinned_to_commits_and_leave_no_token_in_the_checkout() -> None:
+    workflow = yaml.safe_load((ROOT / "dbc_iac/cli/ci/github.yaml").read_text())
+    steps = [*ACTION["runs"]["steps"], *(s for j in workflow["jobs"].values() for s in j["steps"])]
+    used = [s for s in steps if "uses" in s and not s["uses"].startswith("./")]
+    assert used
+    assert all(re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", s["uses"]) for s in used)
+    checkouts = [s for s in used if s["uses"].startswith("actions/checkout@")]
+    assert [s["with"]["persist-credentials"] for s in checkouts] == [False] * 3

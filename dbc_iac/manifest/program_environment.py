@@ -1,0 +1,15 @@
+"""The environment of programs that a project names: hooks and programs that print secrets. No secret of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_ALWAYS = ("PATH", "HOME", "LANG")
+NAMED = "DBC_IAC_PASS_ENV"
+"""Names of further variables, separated by commas: set by whoever runs dbc-iac, not by the project."""
+
+
+def program_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """PATH, HOME, LANG, and the variables that DBC_IAC_PASS_ENV names."""
+    names = (*_ALWAYS, *(name.strip() for name in environ.get(NAMED, "").split(",")))
+    return {name: environ[name] for name in names if name in environ}
