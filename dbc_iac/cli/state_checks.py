@@ -1,9 +1,13 @@
-"""Checks of a state before anything acts on it: the backend checks its shape, and knows no kinds."""
+"""Checks of a state and of a plan file before anything acts on them: what their readers do not know."""
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.recorded import unfit_field, unknown_kind, unusable_route
+from dbc_iac.plan import Plan
 from dbc_iac.state.document import Binding, State
 
 
@@ -12,6 +16,23 @@ def check_bindings(state: State, place: str) -> None:
     for address, binding in state.bindings.items():
         if problem := _unusable(binding):
             raise DiagnosticError(_altered_binding(place, address, problem))
+
+
+def check_identities(plan: Plan, known: Container[str]) -> None:
+    """Raises DiagnosticError where a plan file names an identity that the project does not have."""
+    for change in plan.pending:
+        name = Route.from_json(change.route).identity
+        if name not in known:
+            raise DiagnosticError(
+                Diagnostic(
+                    "plan-stale",
+                    Severity.ERROR,
+                    f"the project has no identity {name}, which the plan uses for {change.address}",
+                    remedy="Plan again.",
+                    address=change.address,
+                    exit_code=ExitCode.REFUSED,
+                )
+            )
 
 
 def _unusable(binding: Binding) -> str:

@@ -26,7 +26,7 @@ from dbc_iac.cli.progress_reporting import ProgressReporter
 from dbc_iac.cli.secret_preload import preload_secrets
 from dbc_iac.cli.secrets import require_secrets
 from dbc_iac.cli.signals import stop_on_signal
-from dbc_iac.cli.state_checks import check_bindings
+from dbc_iac.cli.state_checks import check_bindings, check_identities
 from dbc_iac.cli.state_transfer import keep_errored
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, ExitCode, Severity
 from dbc_iac.kinds import Inventory, Resource, models
@@ -207,8 +207,8 @@ class Workspace:
         Raises DiagnosticError that names what moved.
         """
         reviewed = plan_to_apply(file, self.loaded.project.trusted_plan_keys, lambda: self.keyring)
-        begun = self.store.under_way()
-        if begun == reviewed.digest:
+        check_identities(reviewed, self.loaded.project.identities)
+        if (begun := self.store.under_way()) == reviewed.digest:
             return self._rest_of(reviewed)
         if begun:
             raise DiagnosticError(

@@ -183,3 +183,11 @@ def test_programs_and_secrets_of_a_plan_file_are_shown_from_the_file_in_every_fo
     asked = emulated.run("show", str(bad), "--json").json
     assert asked["hooks"]["VirtualMachine/trainer"]["command"] == ["sh", "-c", "curl evil"]
     assert asked["changes"][number]["secrets"]["login.password"] == {"exec": ["steal", "a b"]}
+
+
+def test_a_plan_file_that_names_an_unknown_identity_is_refused(made: tuple[Emulated, Path], tmp_path: Path) -> None:
+    emulated, file = made
+    bad = tmp_path / "bad.plan"
+    bad.write_text(json.dumps(altered(json.loads(file.read_text()), ("changes", 0, "route", "identity"), "nobody")))
+    result = emulated.run("apply", str(bad), "--json")
+    assert (result.code, result.codes) == (5, ["plan-stale"])
