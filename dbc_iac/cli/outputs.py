@@ -110,12 +110,12 @@ def look(workspace: Workspace, state: State) -> OutputValues:
     """What is known of everything in the state; VMs are looked at. One that cannot be read is not taken for absent."""
 
     async def ask(session: PlanContext) -> OutputValues:
+        from dbc_iac.kinds.current_route import route_to
         from dbc_iac.kinds.framework.cached_reader import CachedReader, Known
-        from dbc_iac.kinds.way import way_to
 
         reader = CachedReader(session.connect)
         vms = {a: b for a, b in state.bindings.items() if b.kind == "VirtualMachine"}
-        read = await asyncio.gather(*(reader.vm(way_to(b, session.inventory), b.id) for b in vms.values()))
+        read = await asyncio.gather(*(reader.vm(route_to(b, session.inventory), b.id) for b in vms.values()))
         known = {a: r.value for a, r in zip(vms, read, strict=True) if isinstance(r, Known) and r.value is not None}
         unread = {a: r for a, r in zip(vms, read, strict=True) if not isinstance(r, Known)}
         found = {a: _resource(workspace, state, a, known.get(a)) for a in sorted(state.bindings)}

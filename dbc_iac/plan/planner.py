@@ -12,6 +12,7 @@ from dbc_iac.json import Json
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.cached_reader import CachedReader
 from dbc_iac.kinds.framework.spec import BeforeOffline
+from dbc_iac.plan.check.authority import check_authority
 from dbc_iac.plan.check.file_dependencies import spare_used, with_users
 from dbc_iac.plan.check.guardrails import check_guardrails, check_offline_never
 from dbc_iac.plan.check.preflight import preflight
@@ -26,7 +27,6 @@ from dbc_iac.plan.decide.unreadable import unreadable
 from dbc_iac.plan.model import Action, Change, Plan, Step, canonical_digest
 from dbc_iac.plan.observe.pending_operations import resolvable_operations
 from dbc_iac.plan.observe.refresh import RefreshedState, refresh, remembered
-from dbc_iac.plan.refused_later import refused_later
 from dbc_iac.plan.schedule.step_builder import StepBuilder
 from dbc_iac.plan.schedule.steps import compile_steps
 
@@ -65,7 +65,7 @@ async def make_plan(context: PlanContext, options: PlanOptions) -> Plan:
     builders = _steps(changes)
     problems.extend(check_offline_never(context, changes, builders))
     if not options.offline:
-        problems.extend(await refused_later(context, reader, builders))
+        problems.extend(await check_authority(context, reader, builders))
     problems.raise_errors()
     return _plan(context, refreshed, options, changes, builders, problems)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -247,6 +248,32 @@ def test_the_chains_word_for_a_machine_decides_who_may_act(status: str, said: st
     async def test() -> None:
         front = Front({**BARE_METAL, "machines": {SERVER_ID: {"status": status, "renter": "tenant"}}})
         assert (await front.post("/bare_metal/power", front.mine(SERVER_ID, command="status")))[1][1] == said
+
+    run(test)
+
+
+def test_an_order_that_ended_is_refused_in_the_words_of_wallets_and_of_sessions() -> None:
+    """Reads included; the order that renewed it lets both in."""
+
+    async def test() -> None:
+        front = Front()
+        await front.post("/tasks", front.mine())
+        session = front.network.nodes[NODE_ID].authority.sessions[WALLET].id
+        pair = {"session_id": session, "session_id_sign": signature(SEED, session)}
+        [ended] = front.network.chain.orders.values()
+        ended.status = "rentExpired"
+        front.network.chain.orders["113"] = replace(ended, key="113", status="renting")
+        for order, by_wallet, by_session in (
+            (
+                "112",
+                (-3, "check authority failed: wallet not rented"),
+                (-3, "check authority failed: machine has already expired"),
+            ),
+            ("113", (0, []), (0, [])),
+        ):
+            named = {"rent_order": order}
+            assert (await front.post("/tasks", {**front.mine(), **named}))[1] == by_wallet
+            assert (await front.post("/tasks", {**front.body(), **pair, **named}))[1] == by_session
 
     run(test)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ class Course(Losing):
         self.login = LOGIN if given["agent"] else None
         self.names: dict[str, str] = {}
         self.moved: list[tuple[str, str]] = []
+        self.order = "112"
         if given["running"]:
             vm_ = {"task_id": FOREIGN, "gpus": 1, "vnc_port": 5999}
             admin = Admin(self.emulated.network)
@@ -142,6 +144,17 @@ class Course(Losing):
 
     def wait(self, seconds: int) -> None:
         self.emulated.settle(seconds)
+
+    def renew_rental(self, again: bool) -> None:
+        """The rental ends and another begins; the manifests follow at once. The node asks the chain now and then, and
+        is asked for what is its own under the new order from then on."""
+        orders = self.emulated.network.chain.orders
+        ended, self.order = self.order, str(int(self.order) + 1)
+        orders[self.order] = replace(orders[ended], key=self.order)
+        orders[ended].status = "rentExpired"
+        if again:
+            self.renew_rental(again=False)
+        self.emulated.settle(2000)
 
     # -- runs --------------------------------------------------------------------------------------
 
@@ -263,6 +276,10 @@ class Course(Losing):
         ]
         folder = self.emulated.project.directory
         project(folder, *machines, *disks, *snapshots, *self._others())
+        manifests = folder / "manifests" / "all.yaml"
+        manifests.write_text(
+            manifests.read_text(encoding="utf-8").replace('"112"', f'"{self.order}"'), encoding="utf-8"
+        )
         moved = json.dumps([{"from": before, "to": now} for before, now in self.moved])
         (folder / "dbc-iac.yaml").write_text(f"{self.project_file}  moved: {moved}\n", encoding="utf-8")
 

@@ -111,6 +111,10 @@ class RandomCourse(RuleBasedStateMachine):
     def refuse_starts(self, times: int) -> None:
         self._take("refuse_starts", times=times)
 
+    @rule(again=st.booleans())
+    def renew_the_rental(self, again: bool) -> None:
+        self._take("renew_rental", again=again)
+
     @rule(seconds=st.sampled_from([5, 60, 1000]))
     def wait(self, seconds: int) -> None:
         self._take("wait", seconds=seconds)

@@ -12,12 +12,12 @@ import click
 
 from dbc_iac.cli.ops.console import Console
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.kinds.current_route import current_route
 from dbc_iac.kinds.framework.cached_reader import Known
 from dbc_iac.kinds.framework.kind import kind_of
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.kinds.node import NodeSpec
-from dbc_iac.kinds.way import way_now
 
 F = TypeVar("F", bound=Callable[..., Any])
 NODE_ID = re.compile(r"[0-9a-f]{64}")
@@ -123,7 +123,7 @@ def managed(console: Console, kinds: tuple[str, ...], name: str, where: TargetOp
         binding, resource = console.state.bindings.get(address), console.inventory.resources.get(address)
         spec = resource.spec if resource is not None else None
         if binding is not None:
-            there = way_now(Route.from_json(binding.where), kind_of(kind), console.inventory)
+            there = current_route(Route.from_json(binding.where), kind_of(kind), console.inventory)
             if resource is not None and _route(console, resource).target == there.target:
                 there = _route(console, resource)  # its identity and clients may have changed since
             return ResolvedTarget(binding.id, under(there, where), address, spec)

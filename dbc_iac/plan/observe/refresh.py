@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, replace
 from dbc_iac.diagnostics import Diagnostic
 from dbc_iac.json import Json
 from dbc_iac.kinds import Inventory, Observation, Resource, kind_of
+from dbc_iac.kinds.current_route import authority_refusal
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known
 from dbc_iac.kinds.framework.kind import Capacity, Lookup
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.kinds.node import auto_ports
-from dbc_iac.kinds.way import turned_away
 from dbc_iac.plan.check.references import dependencies
 from dbc_iac.plan.context import PlanContext
 from dbc_iac.plan.decide.auto_ports import AUTO, kept_auto_port
@@ -44,8 +44,8 @@ class RefreshedState:
 
 async def refresh(context: PlanContext, reader: CachedReader) -> RefreshedState:
     """Look at every candidate, and at the orders of every node that holds VMs."""
-    looked_for = await _let_in(find_tracked_objects(context), reader)
-    rediscovered = await recover_state(context, reader, looked_for)
+    let_in = await _let_in(find_tracked_objects(context), context, reader)
+    rediscovered = await recover_state(context, reader, let_in)
     found, tracked_objects = await _identified(rediscovered.tracked_objects, context, reader)
     seen = await asyncio.gather(*(_seen(c, context, reader) for c in tracked_objects.values()))
     observations = dict(zip(tracked_objects, seen, strict=True))
@@ -56,18 +56,20 @@ async def refresh(context: PlanContext, reader: CachedReader) -> RefreshedState:
     return RefreshedState(tracked_objects, observations, reader, whole, strangers, tuple(rediscovered.problems), found)
 
 
-async def _let_in(tracked_objects: dict[str, TrackedObject], reader: CachedReader) -> dict[str, TrackedObject]:
-    """The candidates, those without a document under the order that lets us in: the Node's, else the one that is kept.
+async def _let_in(
+    tracked_objects: dict[str, TrackedObject], context: PlanContext, reader: CachedReader
+) -> dict[str, TrackedObject]:
+    """The objects, those without a document under the order that is accepted: the Node's, else the one in the state.
 
-    A VM may have had an order of its own, of which only state knows now.
+    A VM may have had an order of its own, which only the state has now.
     """
     for address, tracked in tracked_objects.items():
         bound = tracked.binding or tracked.begun
-        if tracked.resource is not None or bound is None:
-            continue
         place = tracked.place
+        if tracked.resource is not None or bound is None or _identity_is_gone(place, context):
+            continue
         kept = place.under(Route.from_json(bound.where).rent_order)
-        if kept != place and await turned_away(place, reader) and not await turned_away(kept, reader):
+        if kept != place and await authority_refusal(place, reader) and not await authority_refusal(kept, reader):
             tracked_objects[address] = replace(tracked, route=kept, place=kept)
     return tracked_objects
 
@@ -161,6 +163,11 @@ def _as_applied(tracked: TrackedObject) -> Observation:
 async def observe(tracked: TrackedObject, context: PlanContext, reader: CachedReader) -> Observation:
     """What the API shows of a candidate now."""
     kind, intent = kind_of(tracked.kind), tracked.intent
+    if tracked.resource is None and _identity_is_gone(tracked.place, context):
+        if tracked.binding is not None and kind.left_behind(tracked.binding.applied):
+            return Observation(True, id=tracked.id)  # its document goes without a call
+        reason = f"the project has no identity {tracked.place.identity} any more, and no document leads there"
+        return Observation(None, id=tracked.id, reason=reason, authority=True)
     key = "" if tracked.resource is None else kind.natural_key(tracked.resource, context.inventory)
     binding = tracked.binding if tracked.resource is not None else tracked.binding or tracked.begun
     lookup = Lookup(tracked.address, tracked.place, tracked.id, tracked.generation, binding, key, tracked.parent_id)
@@ -168,6 +175,10 @@ async def observe(tracked: TrackedObject, context: PlanContext, reader: CachedRe
         taken = frozenset(b.id for b in context.state.bindings.values())
         return await kind.trace(lookup, tracked.begun, intent.detail, taken, reader)
     return await kind.observe(lookup, reader)
+
+
+def _identity_is_gone(route: Route, context: PlanContext) -> bool:
+    return bool(context.identities) and route.identity not in context.identities
 
 
 async def _seen(tracked: TrackedObject, context: PlanContext, reader: CachedReader) -> Observation:

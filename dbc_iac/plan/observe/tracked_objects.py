@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from dbc_iac.kinds import Resource, kind_of
+from dbc_iac.kinds.current_route import current_route, route_for, route_to
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.spec import Spec
-from dbc_iac.kinds.way import for_calls, way_now, way_to
 from dbc_iac.plan.context import PlanContext
 from dbc_iac.plan.observe.pending_operations import deposed_address, mark_uncertain, matches_spec, pending_creation
 from dbc_iac.state.document import Binding, PendingOperation
@@ -44,7 +44,7 @@ def find_tracked_objects(context: PlanContext) -> dict[str, TrackedObject]:
             found[address] = tracked_object(resource, context, intents.get(address))
     for address, binding in state.bindings.items():
         if address not in found:
-            route = way_to(binding, context.inventory)
+            route = route_to(binding, context.inventory)
             found[address] = TrackedObject(
                 address, binding.kind, None, binding, intents.get(address), route, binding.id, binding.generation, route
             )
@@ -72,7 +72,7 @@ def tracked_object(
     if binding is None and intent is not None:
         generation, identity = intent.generation, intent.id
     begun = pending_creation(intent, state) if intent is not None and binding is None else None
-    place = way_to(binding, inventory) if binding is not None and binding.where else route
+    place = route_to(binding, inventory) if binding is not None and binding.where else route
     return TrackedObject(
         address, resource.kind, resource, binding, intent, route, identity, generation, place, begun=begun
     )
@@ -87,7 +87,7 @@ def _deposed(context: PlanContext, found: Mapping[str, TrackedObject]) -> Iterat
         begun = pending_creation(intent, state)
         if begun is None or intent.number in taken_up or (intent.late and not kind_of(begun.kind).host):
             continue  # only the id of a host is never used again: another may have made what has this name by now
-        route = way_now(Route.from_json(begun.where), kind_of(begun.kind), context.inventory)
+        route = current_route(Route.from_json(begun.where), kind_of(begun.kind), context.inventory)
         vm = str(intent.detail.get("vm") or "") if kind_of(begun.kind).parent else ""
         if (begun.kind, begun.id, vm or route.target) not in known:
             yield TrackedObject(
@@ -116,8 +116,8 @@ def with_parent(tracked: TrackedObject, context: PlanContext, found: Mapping[str
     if tracked.binding is None:
         return replace(tracked, parent_id=parent.id)
     kind, inventory = kind_of(tracked.kind), context.inventory
-    route = for_calls(parent.route, kind, inventory) if tracked.resource is None else tracked.route
-    return replace(tracked, route=route, place=for_calls(parent.place, kind, inventory), parent_id=parent.id)
+    route = route_for(parent.route, kind, inventory) if tracked.resource is None else tracked.route
+    return replace(tracked, route=route, place=route_for(parent.place, kind, inventory), parent_id=parent.id)
 
 
 def parent_address(resource: Resource[Spec]) -> str:

@@ -25,7 +25,7 @@ async def check_staleness(plan: Plan, context: PlanContext) -> None:
         raise DiagnosticError(_stale(None, problem))
     executable_steps(plan)
     reader = CachedReader(context.connect)
-    pending = [c for c in plan.pending if c.action is not Action.CREATE]
+    pending = [c for c in plan.pending if c.action is not Action.CREATE and not _is_let_go(c)]
     seen = await asyncio.gather(*(_look(c, context, reader) for c in pending))
     problems = [p for c, o in zip(pending, seen, strict=True) for p in _moved(c, o)]
     if problems:
@@ -63,9 +63,12 @@ async def _look(change: Change, context: PlanContext, reader: CachedReader) -> O
     return await kind.observe(lookup, reader)
 
 
+def _is_let_go(change: Change) -> bool:
+    """Whether it is forgotten wherever it is, without a call."""
+    return change.action is Action.FORGET and GONE not in change.reasons
+
+
 def _moved(change: Change, seen: Observation) -> Iterator[Diagnostic]:
-    if change.action is Action.FORGET and GONE not in change.reasons:
-        return  # it is let go wherever it is, and nothing is called
     if seen.present is None:
         yield _stale(change, f"{change.address} cannot be read now: {seen.reason}")
     elif bool(seen.present) != (change.action is not Action.FORGET):

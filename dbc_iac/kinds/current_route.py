@@ -1,0 +1,58 @@
+"""The route to an existing object, as the documents give it now, whatever they said when it was created.
+
+A renewed rental has another order; identities, client nodes and Nodes get other names: the object is the same one. The
+route in the state is used only where no document leads to the target any more.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from dbc_iac.kinds.framework.cached_reader import CachedReader, Unreadable
+from dbc_iac.kinds.framework.inventory import Inventory
+from dbc_iac.kinds.framework.kind import Kind, kind_of
+from dbc_iac.kinds.framework.route import Route
+from dbc_iac.kinds.images.image_server import through_image_client
+from dbc_iac.state.document import Binding
+
+
+def current_route(kept: Route, kind: Kind[Any], inventory: Inventory) -> Route:
+    """The route that the documents give to the target of a kept one; the kept one where none leads there.
+
+    Of two documents for one machine (two orders) the one of the same name counts, else the most similar.
+    """
+    machines = inventory.of(kept.name.partition("/")[0])
+    routes = [r for r in (kind_of(m.kind).route(m, inventory) for m in machines) if r.target == kept.target]
+    if not routes:
+        return kept
+    names = inventory.names(kept.name)
+    best = min(
+        routes, key=lambda r: (r.name not in names, r.rent_order != kept.rent_order, r.identity != kept.identity)
+    )
+    return route_for(best, kind, inventory)
+
+
+def route_to(binding: Binding, inventory: Inventory) -> Route:
+    """The route to a bound object: that of its own document where it names the same machine."""
+    kind, document = kind_of(binding.kind), inventory.resources.get(binding.address)
+    kept = Route.from_json(binding.where)
+    with suppress(KeyError):  # a document with a dangling reference has no route
+        own = kind.route(document, inventory) if document is not None else None
+        if own is not None and (kind.location_independent or own.target == kept.target):
+            return own
+    return current_route(kept, kind, inventory)
+
+
+def route_for(machine: Route, kind: Kind[Any], inventory: Inventory) -> Route:
+    """The route of a kind's calls to a machine: calls about image servers have a client node of their own."""
+    return through_image_client(machine, inventory) if kind.uses_image_servers else machine
+
+
+async def authority_refusal(route: Route, reader: CachedReader) -> Unreadable | None:
+    """Why a GPU node refuses every call on this route; None where it does not, or nothing shows it.
+
+    Other targets are not asked: a manager's list is open to all, and a server's power takes its BMC seconds.
+    """
+    listing = await reader.vms(route) if route.name.startswith("Node/") else None
+    return listing if isinstance(listing, Unreadable) and listing.final else None

@@ -1,0 +1,63 @@
+"""Calls that a node will certainly refuse, found before anything is destroyed on their behalf. Reads only."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+
+from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
+from dbc_iac.kinds.current_route import authority_refusal
+from dbc_iac.kinds.framework.cached_reader import CachedReader, Unreadable
+from dbc_iac.kinds.framework.goal import Goal
+from dbc_iac.kinds.framework.route import Route
+from dbc_iac.plan.context import PlanContext
+from dbc_iac.plan.schedule.step_builder import StepBuilder
+
+
+async def check_authority(
+    context: PlanContext, reader: CachedReader, steps: Mapping[str, StepBuilder]
+) -> list[Diagnostic]:
+    """One error for each resource whose call would be refused after something was deleted or powered off."""
+    if not any(_destroys(goal) for step in steps.values() for goal in step.goals):
+        return []
+    routes = {goal.route for step in steps.values() for goal in step.goals}
+    answers = await asyncio.gather(*(authority_refusal(route, reader) for route in routes))
+    refused = {route: why for route, why in zip(routes, answers, strict=True) if why is not None}
+    return list(_problems(context, steps, refused))
+
+
+def _destroys(goal: Goal) -> bool:
+    return goal.deletes or goal.powers == "off" or goal.power_cycles
+
+
+def _problems(
+    context: PlanContext, steps: Mapping[str, StepBuilder], refused: Mapping[Route, Unreadable]
+) -> Iterator[Diagnostic]:
+    reported: set[str] = set()
+    for step in steps.values():
+        destroyed = {g.address for g in _up_to(step, steps) if _destroys(g) and g.route not in refused}
+        for goal in step.goals:
+            if destroyed and goal.route in refused and goal.address not in reported:
+                reported.add(goal.address)
+                yield _problem(context, goal, refused[goal.route], sorted(destroyed))
+
+
+def _up_to(step: StepBuilder, steps: Mapping[str, StepBuilder]) -> Iterator[Goal]:
+    """The goals of a step and of all steps before it."""
+    todo, seen = [step.key], {step.key}
+    while todo:
+        current = steps[todo.pop()]
+        yield from current.goals
+        todo += [key for key in current.first if key not in seen]
+        seen |= current.first
+
+
+def _problem(context: PlanContext, goal: Goal, why: Unreadable, destroyed: list[str]) -> Diagnostic:
+    code, exit_code = "refused-later", ExitCode.AUTHORISATION
+    summary = f"{goal.route.name} refuses the call for {goal.address}: {why.reason}"
+    detail = f"It comes after {', '.join(destroyed)} would have been deleted or powered off. Nothing was changed."
+    remedy = f"Correct `identity` or `rentOrder` of {goal.route.name}, or use --exclude {goal.address}."
+    resource = context.inventory.resources.get(goal.address)
+    if resource is not None:
+        return resource.problem(code, "", summary, detail=detail, remedy=remedy, exit_code=exit_code)
+    return Diagnostic(code, Severity.ERROR, summary, detail, remedy, address=goal.address, exit_code=exit_code)
