@@ -12,7 +12,7 @@ EXTRAS := emulator,graph,mnemonic,objectstore,postgres,dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c tests/constraints.txt -e '.[$(EXTRAS)]'
 	touch $@
 
-demo: .venv/ready          ## the main job on the embedded emulator
+demo: .venv/ready          ## the main workflow on the embedded emulator
 	$(BIN)/dbc-iac demo
 test: lint types imports pytest  ## everything that must pass
 lint: .venv/ready
@@ -23,13 +23,13 @@ imports: .venv/ready
 	$(BIN)/lint-imports --no-cache
 pytest: .venv/ready
 	$(BIN)/pytest -n $(JOBS)
-conformance: .venv/ready   ## replay recordings of real nodes, then plant mistakes: RECORDINGS=directory or files
+conformance: .venv/ready   ## replay recordings of real nodes, then mutations: RECORDINGS=directory or files
 	@$(BIN)/python -m tests.conformance $(RECORDINGS)
-schemas: .venv/ready       ## write specs/ and docs/ anew
+schemas: .venv/ready       ## regenerate specs/ and docs/
 	$(BIN)/dbc-iac schema --output specs --docs docs
 fmt: .venv/ready
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
-browser: .venv/ready       ## a Chromium for the tests of pages, where there is none; they are skipped without
+browser: .venv/ready       ## a Chromium for the tests of pages, if none is installed; without it they are skipped
 	command -v chromium >/dev/null || $(BIN)/playwright install chromium || apt-get install -qq -y chromium
 bench: .venv/ready
 	$(BIN)/python -m benchmarks.fleet

@@ -1,10 +1,9 @@
-"""Problems as data, and the exit codes. Imports nothing of the project; everything else may import this.
+"""Diagnostics and exit codes. Imports nothing of the project; every other module may import it.
 
-A `Diagnostic` is a value: what is wrong (`summary`, one fixed terse line), why (`detail`, full sentences), what to
-do (`remedy`), and where (`source`). Nothing here prints; `dbc_iac.views` does. A secret must never be put into any
-of these texts.
+A `Diagnostic` has a `summary` (at most 72 characters, with the values), a `detail` (facts and their origin), a
+`remedy` (one imperative) and a `source` (file and range). `dbc_iac.views` prints them. No text may contain a secret.
 
-    DiagnosticError            an operation cannot go on; carries every problem found, not the first
+    DiagnosticError            stops an operation; carries every problem found, not only the first
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from pathlib import PurePath
 
 
 class ExitCode(IntEnum):
-    """What a process of dbc-iac ends with. The one list of them."""
+    """Exit codes of the process."""
 
     OK = 0
     ERROR = 1
@@ -32,7 +31,7 @@ class ExitCode(IntEnum):
 
 
 class Severity(StrEnum):
-    """How much a problem weighs: errors stop the run, warnings and notes do not."""
+    """Severity of a diagnostic: errors stop the run, warnings and notes do not."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -55,7 +54,7 @@ class SourceRange:
 
 @dataclass(frozen=True, slots=True)
 class Related:
-    """A second place that explains a problem, such as the first of two duplicate keys."""
+    """Additional source range of a problem, such as the first of two duplicate keys."""
 
     message: str
     source: SourceRange
@@ -65,8 +64,8 @@ class Related:
 class Diagnostic:
     """One problem.
 
-    `code` is stable, kebab-case and documented (`unknown-field`); `address` is `Kind/name` where a resource is
-    concerned; `exit_code` is what the process ends with when this is the gravest problem.
+    `code` is stable, kebab-case and documented (`unknown-field`); `address` is the `Kind/name` of the resource, if any;
+    `exit_code` is the exit code of the process when no diagnostic has a higher one.
     """
 
     code: str
@@ -81,7 +80,7 @@ class Diagnostic:
 
 
 class DiagnosticError(Exception):
-    """Stops an operation; carries all its problems. `exit_code` is that of the gravest."""
+    """Failure of an operation with all its diagnostics. `exit_code`: the highest of them."""
 
     def __init__(self, *diagnostics: Diagnostic) -> None:
         if not diagnostics:
@@ -95,19 +94,19 @@ class DiagnosticError(Exception):
         return max(errors, default=ExitCode.ERROR)
 
 
-REPORT = "Please report it, with the command. DBC_IAC_DEBUG=1 shows where it happened."
-"""The remedy of a fault of ours."""
+REPORT = "Report this bug with the command; DBC_IAC_DEBUG=1 prints the stack trace."
+"""Remedy of a bug in dbc-iac."""
 
 
 def place_of(error: BaseException) -> str:
-    """The type of an exception and where it was raised. Not its message, which could hold anything."""
+    """Type and source line of an exception, without its message, which may contain secrets."""
     where = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__} at {PurePath(where.filename).name}:{where.lineno}"
 
 
 @dataclass(slots=True)
 class Diagnostics:
-    """A list that problems are collected in while work goes on. Duplicates are dropped, order is kept."""
+    """Collector of diagnostics, in order and without duplicates."""
 
     items: list[Diagnostic] = field(default_factory=list)
 
@@ -124,7 +123,7 @@ class Diagnostics:
         return tuple(d for d in self.items if d.severity is Severity.ERROR)
 
     def raise_errors(self) -> None:
-        """Raise `DiagnosticError` with everything collected if any of it is an error."""
+        """Raise `DiagnosticError` with all diagnostics if one of them is an error."""
         if self.errors:
             raise DiagnosticError(*self.items)
 

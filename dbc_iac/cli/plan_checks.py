@@ -14,7 +14,7 @@ from dbc_iac.cli.state_transfer import still_errored
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.kinds import kind_of
 from dbc_iac.manifest.project import ClientSpec
-from dbc_iac.manifest.templates import flaw
+from dbc_iac.manifest.templates import template_problem
 from dbc_iac.plan.decide.moved_blocks import mistyped
 from dbc_iac.plan.planner import weighed
 from dbc_iac.policy.evaluation import Locator, evaluate
@@ -31,7 +31,7 @@ OUTPUT_NAMES = frozenset({"resource", "project", "env"})
 def unsound_outputs(outputs: Mapping[str, str], place: Locator) -> Iterator[Diagnostic]:
     """Problems of outputs that no apply will take away."""
     for name, text in outputs.items():
-        if problem := flaw(text, OUTPUT_NAMES):
+        if problem := template_problem(text, OUTPUT_NAMES):
             yield Diagnostic(
                 "output-template",
                 Severity.ERROR,

@@ -1,1 +1,1 @@
-"""Reading and writing files whose names come from somebody else. Knows no manifest, no state and no command."""
+"""Safe reading and writing of files with untrusted names. Independent of manifests, state and commands."""

@@ -1,10 +1,10 @@
-"""Bounded reads of regular files: no pipe that never ends, no device, and no file outside the project by way of a link.
+"""Bounded reads of regular files: no endless pipes, no devices, no links that lead out of the project.
 
-    read_file      a file that may lie anywhere, such as a secret's
+    read_file      a file anywhere, such as a secret file
     read_inside    a file that the project names
-    read_given     a file that the command line names: a pipe is allowed
+    read_given     a file that the command line names; pipes are allowed
 
-All raise OSError with words for people in `strerror`.
+All raise OSError with a readable `strerror`.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from dbc_iac.diagnostics import Diagnostic, Severity, SourceRange
 
 MIB = 1024 * 1024
 MOST_BYTES = 256 * MIB
-"""Size limit of a file without a smaller one of its own."""
+"""Default size limit of a file."""
 _KERNEL = (Path("/proc"), Path("/sys"))
 _MOST_LINKS = 40
 
 
 class OutsideProjectError(OSError):
-    """A file that the project names, but that lies outside it."""
+    """A file that the project names, but that is outside the project directory."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(errno.EPERM, "it lies outside the project", str(path))
+        super().__init__(errno.EPERM, "outside the project", str(path))
 
 
 class TooLargeError(OSError):
@@ -35,11 +35,11 @@ class TooLargeError(OSError):
 
     def __init__(self, path: Path, most: int) -> None:
         size = f"{most // MIB} MiB" if most >= MIB else f"{most // 1024} KiB"
-        super().__init__(errno.EFBIG, f"it is larger than {size}", str(path))
+        super().__init__(errno.EFBIG, f"larger than {size}", str(path))
 
 
 def read_file(path: Path, most: int = MOST_BYTES) -> bytes:
-    """The content of a regular file. Pipes, devices, standard input and files of the kernel are refused."""
+    """Content of a regular file. Pipes, devices, standard input and kernel files are refused."""
     real = real_path(path)
     _refuse_kernel(path)
     # Without O_NONBLOCK the open itself would wait for the other end of a pipe.
@@ -53,7 +53,7 @@ def read_file(path: Path, most: int = MOST_BYTES) -> bytes:
 
 
 def read_inside(path: Path, root: Path, most: int = MOST_BYTES) -> bytes:
-    """The content of a regular file that lies in `root` after every link. Raises OutsideProjectError."""
+    """Content of a regular file that is inside `root` after resolving links. Raises OutsideProjectError."""
     real = real_path(path)
     if not real.is_relative_to(real_path(root)):
         raise OutsideProjectError(path)
@@ -61,7 +61,7 @@ def read_inside(path: Path, root: Path, most: int = MOST_BYTES) -> bytes:
 
 
 def read_given(path: Path, most: int = MOST_BYTES) -> bytes:
-    """The content of a file or a pipe that the command line names."""
+    """Content of a file or pipe that the command line names."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC)
     try:
         return read_descriptor(descriptor, path, most)
@@ -70,7 +70,7 @@ def read_given(path: Path, most: int = MOST_BYTES) -> bytes:
 
 
 def real_path(path: Path) -> Path:
-    """The path after all links. A ring of links, or a name that no file can have, is an OSError."""
+    """Path with all links resolved. Raises OSError for cyclic links and invalid names."""
     try:
         return Path(os.path.realpath(path))
     except ValueError:  # a NUL in it
@@ -78,26 +78,28 @@ def real_path(path: Path) -> Path:
 
 
 def leads_out(path: Path, root: Path) -> bool:
-    """Whether a path that is written as one in `root` leads out of it by a link."""
-    # Not `resolve`: `..` is to go up from what is written, not from where a link leads.
+    """Whether a path that is written as one inside `root` leads outside through a link."""
+    # Not `resolve`: `..` is relative to the written path, not to the target of a link.
     written = Path(os.path.abspath(path))  # noqa: PTH100
     inside = written.is_relative_to(os.path.abspath(root)) or written.is_relative_to(real_path(root))  # noqa: PTH100
     return inside and not real_path(path).is_relative_to(real_path(root))
 
 
 def file_problem(path: Path, error: OSError, what: str = "", source: SourceRange | None = None) -> Diagnostic:
-    """Why a file was not read. `what` it is, such as `variable file`."""
+    """Diagnostic of a failed read. `what`: description of the file, such as `variable file`."""
     name = f"{what} {path}".strip()
     if isinstance(error, OutsideProjectError):
-        remedy = "Copy it into the project; only the command line may name files elsewhere."
-        return Diagnostic("outside-project", Severity.ERROR, f"{name} lies outside the project", "", remedy, source)
+        remedy = "Copy the file into the project."
+        return Diagnostic("outside-project", Severity.ERROR, f"{name} is outside the project", "", remedy, source)
     code = "too-large" if isinstance(error, TooLargeError) else "unreadable-file"
-    remedy = "Split it." if isinstance(error, TooLargeError) else "Check the file and its permissions."
-    return Diagnostic(code, Severity.ERROR, f"{name} cannot be read ({error.strerror})", "", remedy, source)
+    remedy = (
+        "Split the file." if isinstance(error, TooLargeError) else "Correct the path or the permissions of the file."
+    )
+    return Diagnostic(code, Severity.ERROR, f"cannot read {name} ({error.strerror})", "", remedy, source)
 
 
 def _refuse_kernel(path: Path) -> None:
-    """Refuse /proc and /sys, whose files call themselves regular: the environment of a process, /dev/stdin."""
+    """Refuse /proc and /sys, whose files appear regular: the environment of a process, /dev/stdin."""
     for _ in range(_MOST_LINKS):
         parent = real_path(path.parent)
         if any(parent.is_relative_to(place) for place in _KERNEL):
@@ -109,11 +111,11 @@ def _refuse_kernel(path: Path) -> None:
 
 
 def _irregular(path: Path) -> OSError:
-    return OSError(errno.EINVAL, "it is not a regular file", str(path))
+    return OSError(errno.EINVAL, "not a regular file", str(path))
 
 
 def read_descriptor(descriptor: int, path: Path, most: int = MOST_BYTES) -> bytes:
-    """All that an open file holds, to a limit."""
+    """Content of an open file, up to a limit."""
     found = bytearray()
     while len(found) <= most:
         part = os.read(descriptor, min(MIB, most + 1 - len(found)))

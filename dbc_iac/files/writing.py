@@ -1,6 +1,6 @@
-"""Files that are written whole or not at all: into a new file beside the target, which then takes its place.
+"""Atomic writes: into a temporary file in the same directory, which then replaces the target.
 
-Raises OSError. The new file has a random name and is made with O_EXCL: no link that somebody put there is followed.
+Raises OSError. The temporary file has a random name and is created with O_EXCL, so planted links are not followed.
 """
 
 from __future__ import annotations
@@ -17,29 +17,29 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def open_temporary(target: Path, mode: int = OWNER_ONLY) -> tuple[int, Path]:
-    """A new file beside `target`: its descriptor and its path."""
+    """Create a temporary file next to `target`: its descriptor and its path."""
     path = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}.new")
     return os.open(path, _NEW, mode), path
 
 
 def remove_temporaries(target: Path) -> None:
-    """Remove what ended processes left beside `target`. Nobody else may be writing it."""
+    """Remove temporary files of ended processes next to `target`. The caller must be the only writer."""
     for left in target.parent.glob(f".{target.name[:100]}.{'[0-9a-f]' * 16}.new"):
         with suppress(OSError):
             left.unlink()
 
 
 def write_whole(path: Path, content: bytes, *, private: bool = False) -> None:
-    """Write a file, or leave it as it was. `private`: readable by its owner only, from the first moment.
+    """Write a file atomically. `private`: mode 0600 from its creation.
 
-    A terminal, a pipe or a device is written to as it is.
+    Terminals, pipes and devices are written to directly.
     """
     there = _status(path)
     if there is not None and not stat.S_ISREG(there.st_mode):
         with path.open("wb") as stream:
             stream.write(content)
         return
-    path = path.resolve()  # a link that the user made keeps leading here
+    path = path.resolve()  # a link made by the user stays a link
     descriptor, temporary = open_temporary(path, OWNER_ONLY if private else 0o666)
     try:
         try:
@@ -53,12 +53,12 @@ def write_whole(path: Path, content: bytes, *, private: bool = False) -> None:
     except BaseException as error:
         temporary.unlink(missing_ok=True)
         if isinstance(error, OSError):
-            error.filename = str(path)  # the name that the user knows, not the temporary one
+            error.filename = str(path)  # the user's file name, not the temporary one
         raise
 
 
 def write_new(path: Path, content: bytes, mode: int = OWNER_ONLY) -> None:
-    """Write a file that is not there yet. Raises FileExistsError, also for a link that leads to nothing."""
+    """Write a new file. Raises FileExistsError if the name exists, also as a broken link."""
     descriptor = os.open(path, _NEW, mode)
     try:
         try:
@@ -72,14 +72,14 @@ def write_new(path: Path, content: bytes, mode: int = OWNER_ONLY) -> None:
 
 
 def write_all(descriptor: int, content: bytes) -> None:
-    """Write all of it. One `os.write` may take a part only, without an error, on a disk that is nearly full."""
+    """Write all bytes. A single `os.write` may write a part without an error, when the disk is nearly full."""
     left = memoryview(content)
     while left:
         left = left[os.write(descriptor, left) :]
 
 
 def check_writable(path: Path) -> None:
-    """Require that a file can be written later; an existing file is not changed. Raises OSError."""
+    """Require that a file can be written later, without changing it. Raises OSError."""
     there = _status(path)
     if there is not None and stat.S_ISDIR(there.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
@@ -90,19 +90,19 @@ def check_writable(path: Path) -> None:
 
 
 def check_creatable(directory: Path) -> None:
-    """Require that files can be created in a directory, which need not exist yet. Raises OSError."""
+    """Require that files can be created in a directory, which may not exist yet. Raises OSError."""
     path = directory
     while not os.path.lexists(path) and path != path.parent:
         path = path.parent
     _check_directory(path, directory)
 
 
-def _check_directory(directory: Path, wanted: Path) -> None:
-    """Make a file and remove it: what permissions say is not all that can be in the way."""
+def _check_directory(directory: Path, path: Path) -> None:
+    """Require that a file can be created, by creating one: permission bits alone do not tell."""
     try:
         descriptor, temporary = open_temporary(directory / "check")
     except OSError as error:
-        raise OSError(error.errno, error.strerror, str(wanted)) from None
+        raise OSError(error.errno, error.strerror, str(path)) from None
     os.close(descriptor)
     temporary.unlink()
 

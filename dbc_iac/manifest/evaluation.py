@@ -1,6 +1,6 @@
-"""Evaluation of Jinja2 texts and expressions, in the sandbox. Runs in the template worker only, and imports little.
+"""Evaluation of Jinja2 templates and expressions in the sandbox. Runs in the template worker only; imports little.
 
-Compiling evaluates constant parts, so a text is compiled in the worker, too, where it is only checked.
+Compiling evaluates constant parts, so checking a text happens in the worker, too.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from dbc_iac.manifest.sandbox import sandbox
 _ONE = re.compile(r"\s*\{\{[-+]?((?:(?!\{\{|\}\}).)*?)[-+]?\}\}\s*", re.DOTALL)
 MOST_NESTED_LOOPS = 2
 MOST_TEXT = 100_000
-"""Characters that one rendered scalar may have."""
+"""Maximum length of one rendered scalar, in characters."""
 MOST_VALUES = 10_000
-"""Values of one list that an expression gives."""
+"""Maximum length of one list that an expression returns."""
 _MOST_COMPILED = 1_000
-"""Compiled texts that are kept: the instances of a `forEach` share theirs."""
+"""Size of the cache of compiled texts: the instances of a `forEach` share theirs."""
 
 Form = Literal["text", "expression", "names", "check"]
-"""`text`: markup in a text; `expression`: without braces; `names`: the names a text uses; `check`: compile only."""
+"""`text`: with markup; `expression`: without braces; `names`: list the names a text uses; `check`: compile only."""
 
 
-class Flaw(Exception):  # noqa: N818 - a result, not a fault
-    """Why a text cannot be evaluated. `syntax`: it cannot be read."""
+class EvaluationError(Exception):
+    """Reason why a text cannot be evaluated. `syntax`: it does not compile."""
 
     def __init__(self, message: str, *, syntax: bool = False) -> None:
         super().__init__(message)
@@ -38,7 +38,7 @@ class Flaw(Exception):  # noqa: N818 - a result, not a fault
 
 
 def evaluate(form: Form, text: str, names: Mapping[str, Any]) -> Any:
-    """The value of a text: a plain one. Raises Flaw."""
+    """Plain value of a text. Raises EvaluationError."""
     sandbox().begin()
     try:
         match form:
@@ -52,14 +52,14 @@ def evaluate(form: Form, text: str, names: Mapping[str, Any]) -> Any:
                 _expression(text)
                 return None
     except TemplateSyntaxError as error:
-        raise Flaw(error.message or "it cannot be read", syntax=True) from None
+        raise EvaluationError(error.message or "syntax error", syntax=True) from None
     except TemplateError as error:
-        raise Flaw(error.message or "it cannot be evaluated") from None
+        raise EvaluationError(error.message or "evaluation failed") from None
     except MemoryError:
-        raise Flaw("it needs more memory than a template may use") from None
-    except Exception as error:  # an expression of the user's can raise anything
+        raise EvaluationError("memory limit exceeded") from None
+    except Exception as error:  # a user's expression can raise anything
         named = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-        raise Flaw(f"{named}{error}" if str(error) else type(error).__name__) from None
+        raise EvaluationError(f"{named}{error}" if str(error) else type(error).__name__) from None
 
 
 @functools.lru_cache(_MOST_COMPILED)
@@ -79,13 +79,13 @@ def _compiled(text: str) -> Callable[[Mapping[str, Any]], Any]:
 
 
 def _whole(parts: Iterable[str]) -> str:
-    """A text from its parts. Raises ValueError before it is longer than it may be."""
+    """Join the parts of a text. Raises ValueError as soon as it exceeds MOST_TEXT."""
     kept: list[str] = []
     length = 0
     for part in parts:
         length += len(part)
         if length > MOST_TEXT:
-            raise ValueError(f"it renders to more than {MOST_TEXT} characters")
+            raise ValueError(f"result is longer than {MOST_TEXT} characters")
         kept.append(part)
     return "".join(kept)
 
@@ -96,33 +96,33 @@ def _refuse_undefined(result: Any) -> None:
 
 
 def _plain(result: Any) -> Any:
-    """A plain value: iterators become lists. Raises for anything else.
+    """Plain value of a result; iterators become lists. Raises ValueError or TypeError for anything else.
 
-    The text of a function or a generator holds its address in memory: no plan could be made twice from it.
+    The text of a function or a generator contains its memory address: the same manifests would give different plans.
     """
     if result is None or isinstance(result, bool | int | float):
         return result
     if isinstance(result, str):
         if len(result) > MOST_TEXT:
-            raise ValueError(f"it gives more than {MOST_TEXT} characters")
+            raise ValueError(f"result is longer than {MOST_TEXT} characters")
         return str(result)
     if isinstance(result, Mapping):
         return {str(k): _plain(v) for k, v in result.items()}
     if isinstance(result, list | tuple | range) or hasattr(result, "__next__"):
         items = list(islice(result, MOST_VALUES + 1))
         if len(items) > MOST_VALUES:
-            raise ValueError(f"it gives more than {MOST_VALUES} values")
+            raise ValueError(f"result has more than {MOST_VALUES} values")
         return [_plain(v) for v in items]
     _refuse_undefined(result)
-    raise TypeError(f"it gives a {type(result).__name__}, not a plain value")
+    raise TypeError(f"result is a {type(result).__name__}, not a plain value")
 
 
 def _refuse_endless(template: Any) -> Any:
-    """The template. Raises ValueError for what outgrows its length: `set` doubles a text line by line."""
+    """The template. Raises ValueError for statements that grow exponentially: `set` doubles a text per line."""
     if template.find((nodes.Assign, nodes.AssignBlock, nodes.Macro, nodes.CallBlock)):
-        raise ValueError("only if and for are offered, not set, macro or call")
+        raise ValueError("set, macro and call are not supported; use if and for")
     if _loops(template) > MOST_NESTED_LOOPS:
-        raise ValueError(f"loops may be nested {MOST_NESTED_LOOPS} deep")
+        raise ValueError(f"loops are nested more than {MOST_NESTED_LOOPS} deep")
     return template
 
 

@@ -1,7 +1,7 @@
-"""`fmt`: spacing and quoting of a YAML file, by edits between the tokens that YAML's own scanner finds. Pure.
+"""`fmt`: spacing and quoting of a YAML file, as edits between the tokens of PyYAML's scanner. Pure.
 
-Comments, order, lines and indentation stay; lines go on to end as the first one does. What the text means must not
-change: that is checked, not believed.
+Comments, order, lines, indentation and the line ending of the first line are preserved. The result is parsed again and
+refused if its values differ.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import yaml
 
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity, SourceRange
+from dbc_iac.diagnostics import REPORT, Diagnostic, DiagnosticError, Severity, SourceRange
 from dbc_iac.manifest.yaml import read_yaml
 
 _OPENS = (yaml.FlowMappingStartToken, yaml.FlowSequenceStartToken)
@@ -20,12 +20,12 @@ _CLOSES = (yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
 _BLOCKS = ("|", ">")
 _BREAK = re.compile("\r\n|\r|\n")
 _MOST_BLANK = 2
-"""Blank lines in a row."""
+"""Maximum number of consecutive blank lines."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """A token with a place: characters from `start` to `end`."""
+    """A token and its range of characters, from `start` to `end`."""
 
     token: yaml.Token
     start: int
@@ -33,7 +33,7 @@ class _Piece:
 
 
 def formatted(text: str, file: str) -> str:
-    """The text as it should be written. Raises DiagnosticError where it is no YAML that can be read."""
+    """The text in canonical style. Raises DiagnosticError for invalid YAML."""
     before = [d.value for d in read_yaml(text.encode(), file)]
     first = _BREAK.search(text)
     tidy = _BREAK.sub("\n", text.removeprefix("\ufeff"))
@@ -44,19 +44,19 @@ def formatted(text: str, file: str) -> str:
         same = False
     if not same:
         where = SourceRange(file, 1, 1, 1, 1)
-        summary = "the file was left as it is: spacing would change what it means"
-        raise DiagnosticError(Diagnostic("not-formatted", Severity.ERROR, summary, remedy="Report it.", source=where))
+        summary = "cannot format the file without changing its meaning; left unchanged"
+        raise DiagnosticError(Diagnostic("not-formatted", Severity.ERROR, summary, remedy=REPORT, source=where))
     return tidy.replace("\n", "\r\n") if first and first[0] == "\r\n" else tidy
 
 
 def _pieces(text: str) -> list[_Piece]:
-    """The tokens that stand for characters: those that only tell of indentation are left out."""
+    """Tokens with characters of their own; those that only mark indentation are left out."""
     found = (_Piece(t, t.start_mark.index, t.end_mark.index) for t in yaml.scan(text, Loader=yaml.CSafeLoader))
     return [p for p in found if p.end > p.start and not isinstance(p.token, yaml.StreamStartToken)]
 
 
 def _edited(text: str) -> str:
-    """Spaces around what punctuates, and double quotes where they mean the same as single ones."""
+    """The text with uniform spaces around punctuation, and double quotes where they are equivalent to single ones."""
     pieces = _pieces(text)
     result: list[str] = []
     at = 0
@@ -74,9 +74,9 @@ def _edits(text: str, pieces: Sequence[_Piece]) -> Iterator[tuple[int, int, str]
             return
         next_ = pieces[number + 1]
         gap = text[one.end : next_.start]
-        wanted = _after_dash(pieces, number + 1) if _is_dash(one) else _wanted(one.token, next_.token)
-        if wanted is not None and not gap.strip(" ") and gap != wanted:
-            yield one.end, next_.start, wanted
+        spacing = _after_dash(pieces, number + 1) if _is_dash(one) else _between(one.token, next_.token)
+        if spacing is not None and not gap.strip(" ") and gap != spacing:
+            yield one.end, next_.start, spacing
 
 
 def _is_dash(piece: _Piece) -> bool:
@@ -84,7 +84,7 @@ def _is_dash(piece: _Piece) -> bool:
 
 
 def _after_dash(pieces: Sequence[_Piece], number: int) -> str | None:
-    """One space, unless what comes is the beginning of a block: then the lines below stand under it."""
+    """One space; None before a nested block, whose lines are aligned with its first one."""
     depth = 0
     for piece in pieces[number:]:
         depth += isinstance(piece.token, _OPENS)
@@ -97,11 +97,13 @@ def _after_dash(pieces: Sequence[_Piece], number: int) -> str | None:
     return " " if node and not key else None
 
 
-def _wanted(one: yaml.Token, next_: yaml.Token) -> str | None:
-    """What is to stand between two tokens on one line; None: whatever stands there."""
+def _between(one: yaml.Token, next_: yaml.Token) -> str | None:
+    """Canonical spacing between two tokens of one line; None: unchanged."""
     if isinstance(one, _OPENS):
         return ""
-    if isinstance(next_, (*_CLOSES, yaml.FlowEntryToken)):  # of an empty value its tag or anchor would run into it
+    if isinstance(
+        next_, (*_CLOSES, yaml.FlowEntryToken)
+    ):  # without a space, the tag or anchor of an empty value would absorb it
         return "" if not isinstance(one, yaml.ValueToken | yaml.AnchorToken | yaml.TagToken) else None
     if isinstance(one, yaml.FlowEntryToken | yaml.ValueToken | yaml.AnchorToken | yaml.TagToken):
         return " "
@@ -111,7 +113,7 @@ def _wanted(one: yaml.Token, next_: yaml.Token) -> str | None:
 
 
 def _requoted(text: str, piece: _Piece) -> str | None:
-    """A scalar of one line in double quotes where nothing in it would have to be escaped."""
+    """A single-quoted scalar in double quotes; None where that would need escapes."""
     token = piece.token
     if not isinstance(token, yaml.ScalarToken) or token.style != "'":
         return None
@@ -121,13 +123,13 @@ def _requoted(text: str, piece: _Piece) -> str | None:
 
 
 def _spaced(text: str) -> str:
-    """No white space at the ends of lines, few blank lines, one line end at the end; inside of scalars nothing."""
+    """The text without trailing white space and excess blank lines, with one final line end; scalars are unchanged."""
     kept: set[int] = set()
     for piece in _pieces(text):
         if isinstance(piece.token, yaml.ScalarToken):
             kept.update(range(piece.token.start_mark.line, piece.token.end_mark.line))
             if piece.token.style in _BLOCKS and piece.end == len(text):
-                kept.add(piece.token.end_mark.line)  # no line end closes it: to add one would add it to the text
+                kept.add(piece.token.end_mark.line)  # an added line end would become part of the block scalar
     lines: list[str] = []
     blank = 0
     given = text.split("\n")

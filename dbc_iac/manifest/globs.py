@@ -1,7 +1,7 @@
-"""The files that a glob of the project file names. Reads directories; opens no file.
+"""Expansion of the globs of the project file. Reads directories; opens no file.
 
-Unlike pathlib's, `**` goes behind symbolic links: a directory that is passed over would look like a wish to delete
-everything in it. Each real directory is entered once, so links in a ring end; what cannot be entered is a problem.
+Unlike pathlib's, `**` follows symbolic links: resources of a skipped directory would be planned for deletion. Each
+real directory is entered once, so cyclic links terminate; an unreadable directory is an error.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ _MAGIC = frozenset("*?[")
 
 
 def matching(project: Path, pattern: str, found: Diagnostics, place: SourceRange | None = None) -> list[Path]:
-    """The files, and whatever else is no directory, that a pattern names below a project, in order.
+    """Paths below a project that match a pattern, sorted, directories excluded.
 
-    `place`: where the pattern stands, for problems.
+    `place`: source range of the pattern, for diagnostics.
     """
     parts = PurePath(pattern).parts
     if not parts or PurePath(pattern).is_absolute():
         return []
     walk = _Walk(project, found, place)
     files = {p for p in walk.matches(project, parts) if not p.is_dir()}
-    for link in sorted(walk.dangling - files):  # it may have led to a directory of manifests
-        walk.problem("unreadable-file", f"{link} is a symbolic link that leads to nothing", "Remove or mend it.")
+    for link in sorted(walk.dangling - files):  # its target may have been a directory of manifests
+        walk.problem("unreadable-file", f"{link} is a broken symbolic link", "Remove the link, or restore its target.")
     return sorted(files)
 
 
@@ -54,7 +54,7 @@ class _Walk:
             yield from self.matches(directory / first, tuple(rest))
 
     def _below(self, directory: Path, entered: set[Path]) -> Iterator[Path]:
-        """A directory and all below it, each once, under the first name that leads to it."""
+        """A directory and all directories below it, each once, under the first path that leads to it."""
         real = directory.resolve()
         if real in entered or not self._inside(directory, real):
             return
@@ -62,7 +62,7 @@ class _Walk:
         yield directory
         entries = self._entries(directory)
         self.dangling |= {e for e in entries if e.is_symlink() and not e.exists()}
-        # What has a name of its own goes before what a link leads to.
+        # Real directories come before links to them.
         for entry in sorted((e for e in entries if e.is_dir()), key=lambda e: (e.is_symlink(), e)):
             yield from self._below(entry, entered)
 
@@ -72,16 +72,14 @@ class _Walk:
         except NotADirectoryError:
             return []
         except OSError as error:
-            self.problem(
-                "unreadable-file", f"{directory} cannot be read ({error.strerror})", "Check it and its permissions."
-            )
+            self.problem("unreadable-file", f"cannot read {directory} ({error.strerror})", "Correct its permissions.")
             return []
 
     def _inside(self, directory: Path, real: Path) -> bool:
         inside = real.is_relative_to(self._root)
         if not inside:
-            remedy = "Copy it into the project; only --var-file may name files elsewhere."
-            self.problem("outside-project", f"{directory} leads out of the project", remedy)
+            remedy = "Copy the directory into the project."
+            self.problem("outside-project", f"{directory} links to a directory outside the project", remedy)
         return inside
 
     def problem(self, code: str, summary: str, remedy: str) -> None:

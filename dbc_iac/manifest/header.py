@@ -1,4 +1,4 @@
-"""The envelope of every document, the project's too: apiVersion, kind, metadata, spec. No I/O."""
+"""Header of every document, the project's included: apiVersion, kind, metadata, spec. No I/O."""
 
 from __future__ import annotations
 
@@ -17,43 +17,43 @@ _METADATA = ("name", "labels")
 _IN_SPEC = ("dependsOn", "lifecycle", "timeouts", "external")
 
 
-def parked(value: Any) -> Any:
-    """A mapping without its `x-` keys, which are a place for anchors."""
+def without_anchors(value: Any) -> Any:
+    """A mapping without its `x-` keys, which only carry YAML anchors. Other values are returned unchanged."""
     return {k: v for k, v in value.items() if not k.startswith("x-")} if isinstance(value, dict) else value
 
 
-def checked_name(
+def check_header(
     value: dict[str, Any], marks: SourceMap, kinds: Iterable[str], fields: tuple[str, ...], found: Diagnostics
 ) -> str | None:
-    """The `metadata.name` of a document whose envelope is as it should be; None where there are problems."""
-    envelope = _Envelope(marks, found)
+    """Validate the header of a document: its `metadata.name`, or None if there are problems, which are collected."""
+    header = _Header(marks, found)
     before = len(found.errors)
-    envelope.unknown_keys(value, fields, ())
-    envelope.version(value.get("apiVersion"))
-    envelope.kind(value.get("kind"), sorted(kinds))
-    metadata = parked(value.get("metadata"))
-    name = envelope.name(metadata)
+    header.unknown_keys(value, fields, ())
+    header.version(value.get("apiVersion"))
+    header.kind(value.get("kind"), sorted(kinds))
+    metadata = without_anchors(value.get("metadata"))
+    name = header.name(metadata)
     if not isinstance(value.get("spec"), dict):
-        envelope.problem("missing-field", "spec is required, a mapping", ("spec",), "Add `spec:`.")
+        header.problem("missing-field", "spec is required", ("spec",), "Add `spec:`.")
     return name if len(found.errors) == before else None
 
 
-class _Envelope:
+class _Header:
     def __init__(self, marks: SourceMap, found: Diagnostics) -> None:
         self._marks = marks
         self._found = found
 
     def version(self, version: Any) -> None:
         if version != API_VERSION:
-            said = "is missing" if version is None else f"is {version}"
-            self.problem("api-version", f"apiVersion {said}", ("apiVersion",), f"Write `apiVersion: {API_VERSION}`.")
+            problem = "apiVersion is required" if version is None else f"unsupported apiVersion {version}"
+            self.problem("api-version", problem, ("apiVersion",), f"Write `apiVersion: {API_VERSION}`.")
 
     def kind(self, kind: Any, known: list[str]) -> None:
         if not isinstance(kind, str) or kind not in known:
             close = difflib.get_close_matches(str(kind), known, 1)
-            remedy = f"Did you mean {close[0]}?" if close else f"Kinds: {', '.join(known)}."
-            said = "kind is missing" if kind is None else f"there is no kind {kind}"
-            self.problem("unknown-kind", said, ("kind",), remedy)
+            remedy = f"Did you mean {close[0]}?" if close else f"Use one of: {', '.join(known)}."
+            problem = "kind is required" if kind is None else f"unknown kind {kind}"
+            self.problem("unknown-kind", problem, ("kind",), remedy)
 
     def name(self, metadata: Any) -> str | None:
         if not isinstance(metadata, dict):
@@ -63,9 +63,9 @@ class _Envelope:
         name = metadata.get("name")
         if isinstance(name, str) and NAME.fullmatch(name):
             return name
-        summary = "metadata.name must be lower-case letters, digits and -, at most 42"
+        summary = "metadata.name: expected 1-42 lower-case letters, digits or -"
         close = re.sub(r"[^a-z0-9]+", "-", str(name).lower()).strip("-")[:42].strip("-")
-        remedy = "Name it." if name is None or not close else f"Write {close}."
+        remedy = "Add `name:`." if name is None or not close else f"Write {close}."
         self.problem("invalid-name", summary, ("metadata", "name"), remedy)
         return None
 
@@ -73,10 +73,10 @@ class _Envelope:
         for key in value:
             if key not in known:
                 close = difflib.get_close_matches(key, known, 1)
-                remedy = f"Did you mean {close[0]}?" if close else f"Known fields: {', '.join(known)}."
+                remedy = f"Did you mean {close[0]}?" if close else f"Use one of: {', '.join(known)}."
                 if not at and key in _IN_SPEC:
-                    remedy = f"Write {key} below `spec:`."
-                self.problem("unknown-field", f"there is no field {key}", (*at, key), remedy, at_key=True)
+                    remedy = f"Move {key} below `spec:`."
+                self.problem("unknown-field", f"unknown field {key}", (*at, key), remedy, at_key=True)
 
     def problem(self, code: str, summary: str, path: Path, remedy: str, *, at_key: bool = False) -> None:
         source = self._marks.key(path) if at_key else self._marks.value(path)

@@ -1,4 +1,4 @@
-"""Loading a project: its file, variables, all its manifests. All or nothing: one bad file stops everything."""
+"""Loading of a project: project file, variables and all manifests. One unreadable file makes the project incomplete."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, Severi
 from dbc_iac.files.reading import file_problem, read_inside
 from dbc_iac.manifest.expand import Expander, ParsedResource
 from dbc_iac.manifest.globs import matching
-from dbc_iac.manifest.header import FIELDS, checked_name, parked
+from dbc_iac.manifest.header import FIELDS, check_header, without_anchors
 from dbc_iac.manifest.project import FILE, EnvironmentSpec, ProjectSpec
 from dbc_iac.manifest.source_map import SourceLocator, SourceMap
 from dbc_iac.manifest.validate import hide_literals, parse
@@ -25,20 +25,20 @@ __all__ = ["LoadedProject", "ParsedResource", "load_project"]
 
 @dataclass(frozen=True, slots=True)
 class LoadedProject:
-    """A project as its files say."""
+    """A project as read from its files."""
 
     name: str
     project: ProjectSpec
     resources: tuple[ParsedResource, ...]
     diagnostics: Diagnostics
     broken: frozenset[str]
-    """Addresses of documents with problems: they are not among the resources."""
+    """Addresses of invalid documents, which are not among the resources."""
     whole: bool
-    """Whether every document could be told at least by its address."""
+    """Whether the address of every document is known, the invalid ones included."""
     where: Callable[[tuple[str | int, ...]], SourceRange | None]
-    """The place of a value of the project file, by its path from the root of that document."""
+    """Source range of a value of the project file, by its path from the root of the document."""
     place: Callable[[str], SourceRange | None]
-    """The same by a dotted path in its spec."""
+    """Source range of a value of the project file, by its dotted path below `spec`."""
 
 
 def load_project(
@@ -51,9 +51,9 @@ def load_project(
     models: Mapping[str, type[BaseModel]],
     sources: dict[str, str],
 ) -> LoadedProject:
-    """Load everything. Raises DiagnosticError where the project file is wrong; problems of manifests are in the result.
+    """Load a project. Raises DiagnosticError for an invalid project file; problems of manifests are in the result.
 
-    `sources` is filled with the texts of all files read, by name: they are wanted above all when something is wrong.
+    `sources` receives the text of each file read, by name, also when this raises: diagnostics quote them.
     """
     loader = _Loader(directory, sources)
     name, project, rest = loader.project()
@@ -80,16 +80,16 @@ class _Loader:
         self.marks = SourceMap()
 
     def where(self, path: str) -> SourceRange | None:
-        """The place of a dotted path in the spec of the project file."""
+        """Source range of a dotted path below `spec` of the project file."""
         return SourceLocator(self.marks)(path)
 
     def read(self, path: Path, place: SourceRange | None = None) -> list[YamlDocument]:
-        """The documents of a file that `place` names; problems are collected."""
+        """Documents of a file that the project file names at `place`. Problems are collected."""
         name = str(path)
         try:
             data = read_inside(path, self.directory, MOST_BYTES)
         except OSError as error:
-            # Its resources must not seem unwanted.
+            # Its resources must not be planned for deletion.
             self.found.add(file_problem(path, error, source=place))
             self.whole = False
             return []
@@ -99,11 +99,11 @@ class _Loader:
         return documents
 
     def project(self) -> tuple[str, ProjectSpec, list[YamlDocument]]:
-        """The project's name, its spec, and the documents that stand in the same file."""
+        """Name and spec of the project, and the other documents of the same file."""
         path = self.directory / FILE
-        if not _is_there(path):
+        if not _exists(path):
             self._stop(
-                "no-project", f"there is no {FILE} in {self.directory}", "Use -C DIR, or make one with `dbc-iac init`."
+                "no-project", f"no {FILE} in {self.directory}", "Use -C DIR, or create a project with `dbc-iac init`."
             )
         documents = self.read(path)
         self.found.raise_errors()
@@ -111,18 +111,23 @@ class _Loader:
         if len(projects) != 1:
             places = [d.marks.value(("kind",)) for d in projects or documents]
             source = places[-1] if places else None
-            self._stop("no-project", f"{path} must hold one document of kind Project", "See `dbc-iac init`.", source)
+            self._stop(
+                "no-project",
+                f"{path} has {len(projects)} documents of kind Project, not one",
+                "Keep exactly one.",
+                source,
+            )
         document = projects[0]
         self.marks = document.marks
-        value = parked(document.value)
-        name = checked_name(value, document.marks, ("Project",), FIELDS, self.found)
+        value = without_anchors(document.value)
+        name = check_header(value, document.marks, ("Project",), FIELDS, self.found)
         written = value.get("spec")
         given = isinstance(written, dict)
         spec = parse(ProjectSpec, written, document.marks, ("spec",), self.found) if given else None
         if name is None or spec is None:
             hide_literals(self.found, self.sources)
             self.found.raise_errors()
-            raise AssertionError("what was refused has problems")
+            raise AssertionError("an invalid project file has errors")
         return name, spec, [d for d in documents if d is not document]
 
     def context(
@@ -134,13 +139,13 @@ class _Loader:
         variable_files: Sequence[Path],
         environ: Mapping[str, str],
     ) -> dict[str, Any]:
-        """What templates can name."""
+        """Names available to templates: `var`, `env`, `project`."""
         chosen = EnvironmentSpec()
         if environment is not None:
             if environment not in project.environments:
                 known = ", ".join(sorted(project.environments)) or "none"
-                summary, place = f"there is no environment {environment}", self.where("environments")
-                self._stop("unknown-environment", summary, f"Known: {known}.", place)
+                summary, place = f"unknown environment {environment}", self.where("environments")
+                self._stop("unknown-environment", summary, f"Use one of: {known}.", place)
             chosen = project.environments[environment]
         files = [
             VariableFile(self.directory / name, self.directory, self.where(f"environments.{environment}.variables.{n}"))
@@ -154,7 +159,7 @@ class _Loader:
         return {"var": values, "env": environment or "", "project": name}
 
     def manifests(self, project: ProjectSpec) -> list[YamlDocument]:
-        """The documents of all manifests, by file name. A glob that matches nothing is a mistake."""
+        """Documents of all manifests, by file name. A glob that matches no file is an error."""
         documents: list[YamlDocument] = []
         seen: set[Path] = set()
         for index, pattern in enumerate(project.manifests):
@@ -166,8 +171,8 @@ class _Loader:
                     Diagnostic(
                         "empty-glob",
                         Severity.ERROR,
-                        f"manifests: {pattern} matches no file",
-                        "A missing file would look like a wish to delete everything in it.",
+                        f"manifests: {pattern} matches no files",
+                        "Without its files, all their resources would be planned for deletion.",
                         "Add a manifest, or correct the glob in the project file.",
                         place,
                     )
@@ -184,8 +189,8 @@ class _Loader:
         raise AssertionError("an error was added")
 
 
-def _is_there(path: Path) -> bool:
-    """Whether there is something, readable or not; False for a name that no file can have."""
+def _exists(path: Path) -> bool:
+    """Whether a path exists, readable or not; False for an invalid file name."""
     try:
         return path.exists()
     except OSError:

@@ -1,10 +1,10 @@
-"""Numbers that remember their text. Imports nothing: the template worker needs it, too."""
+"""Numbers that keep their original text. Imports nothing: the template worker needs it, too."""
 
 from __future__ import annotations
 
 
 class NumberText(float):
-    """A number with a fraction that remembers how it was written: `1.10` is not `1.1` where text is wanted."""
+    """A number with a fraction and its original text: a text field gets `1.10`, not `1.1`."""
 
     text: str
 
@@ -21,7 +21,7 @@ class NumberText(float):
 
 
 class IntegerText(int):
-    """A whole number that is written in another way than it prints: `0x1F` is not `31` where text is wanted."""
+    """A whole number whose original text differs from its decimal form: a text field gets `0x1F`, not `31`."""
 
     text: str
 
@@ -35,7 +35,7 @@ class IntegerText(int):
 
 
 class TextOfNumber(str):
-    """The text of a number with a fraction, for fields that want text."""
+    """Text of a number with a fraction, for text fields; `number` is the number again."""
 
     __slots__ = ("number",)
 

@@ -1,4 +1,4 @@
-"""The project file, `dbc-iac.yaml`: client nodes, variables, where state and manifests are."""
+"""Models of the project file, `dbc-iac.yaml`: client nodes, identities, state, variables, policies."""
 
 from __future__ import annotations
 
@@ -23,60 +23,63 @@ Name = Annotated[
     Form(r"[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?", "lower-case letters, digits and -, at most 42", "Choose another name."),
 ]
 Flag = Annotated[bool, Field(strict=True)]
-"""True or false, not a word for it: `yes` is text in YAML 1.2."""
+"""A boolean, never a text: `yes` is text in YAML 1.2."""
 
 
 _LETTERS = "letters, digits and _, no digit first, at most"
 _OTHER = "Choose another name."
-Uid = Annotated[str, Form(r"[0-9a-f]{32}", "32 lower-case hex digits", "Copy the one that `dbc-iac init` wrote.")]
+Uid = Annotated[str, Form(r"[0-9a-f]{32}", "32 lower-case hex digits", "Copy the uid that `dbc-iac init` wrote.")]
 PublicKey = Annotated[
     str, Form(r"(?!0{64})[0-9a-f]{64}", "64 lower-case hex digits, not all 0", "Copy the whole key, without 0x.")
 ]
 SchemaName = Annotated[str, Form(r"[a-z_][a-z0-9_]{0,62}", f"lower-case {_LETTERS} 63", _OTHER)]
 VariableName = Annotated[str, Form(r"[A-Za-z_][A-Za-z0-9_]{0,63}", f"{_LETTERS} 64", _OTHER)]
 OutputName = Annotated[str, Form(r"[A-Za-z_][A-Za-z0-9_-]{0,63}", "letters, digits, _ and -, no digit first", _OTHER)]
-WarningCode = Annotated[str, Form(r"[a-z][a-z-]*", "the code of a warning", "Copy it from the warning: cuts-lan.")]
+WarningCode = Annotated[
+    str, Form(r"[a-z][a-z-]*", "the code of a warning", "Copy the code from the warning, such as cuts-lan.")
+]
 ResourceAddress = Annotated[
     str, Form(r"[A-Z][A-Za-z]+/[a-z0-9-]+(\.[a-z0-9-]+)?", "KIND/NAME", "Write it like VirtualMachine/trainer.")
 ]
 
 
 def _without_login(url: str) -> str:
-    """The text of a URL, which is shown: a name and password in it would be, too."""
+    """The URL. Raises for one with a name or password, because URLs are printed."""
     if "@" in url.partition("://")[2].partition("/")[0]:
-        remedy = "Remove the part before @; the headers of a client can hold secrets."
-        raise PydanticCustomError(LITERAL, "a URL must not hold a name or password", {"remedy": remedy})
+        remedy = "Remove the part before @; set `headers` for credentials."
+        raise PydanticCustomError(LITERAL, "{summary}", {"summary": "URL with a name or password", "remedy": remedy})
     return url
 
 
 Url = Annotated[str, AfterValidator(_without_login)]
 
 
-def _not_ours(name: str) -> str:
+def _not_reserved(name: str) -> str:
     if name.lower() in OWN_HEADERS:
-        raise wrong("this header says how a request is sent, and is not for projects", "Remove it.")
+        raise wrong(f"the header {name} is set by dbc-iac", "Remove it.")
     return name
 
 
 HeaderName = Annotated[
     str,
     Form(HEADER_NAME, "the name of a header", "Write letters, digits and -, such as X-Api-Key."),
-    AfterValidator(_not_ours),
+    AfterValidator(_not_reserved),
 ]
 
 
 class ClientSpec(Part):
-    """A client node: the process with the HTTP API."""
+    """A client node: the process that serves the HTTP API."""
 
     url: Url = Field(description="such as http://127.0.0.1:5050")
     provider: Name | None = Field(
-        default=None, description="who runs it; a wallet used at several providers is warned of. Default: its host"
+        default=None,
+        description="operator of the client node; default: its host. One wallet at several providers gives a warning",
     )
     headers: dict[HeaderName, SecretRef] = Field(
-        default_factory=dict, description="headers for a gateway; secret values"
+        default_factory=dict, description="headers for a gateway; the values are secrets"
     )
     max_in_flight: Annotated[int, Whole(1, 64)] = Field(
-        default=1, description="requests at once; the real software takes one"
+        default=1, description="concurrent requests; the real software handles one at a time"
     )
     insecure_http: Flag = Field(default=False, description="allow plain http to another machine")
 
@@ -90,20 +93,20 @@ _URL = "Write it like http://127.0.0.1:5050."
 
 
 def check_url(url: str, shown: str, *, insecure_http: bool, at: str = "url") -> None:
-    """Raises ValueError for what is no URL of a node, or shows what is sent to it to everyone on the way.
+    """Validate the URL of a server. Raises for a malformed one, and for plain http to another machine.
 
-    `at`: the field that is meant.
+    `shown`: the data that plain http would expose. `at`: the field that an error refers to.
     """
     try:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError:
-        raise wrong("this is no URL: its host or port cannot be read", _URL, at=at) from None
+        raise wrong("invalid URL: malformed host or port", _URL, at=at) from None
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
         raise wrong("expected http://HOST:PORT or https://HOST", _URL, at=at)
     if parts.scheme == "http" and not insecure_http and not _loopback(parts.hostname):
         raise wrong(
-            f"plain http to another machine shows everyone on the way {shown}",
+            f"plain http to another machine exposes {shown}",
             "Use https or a tunnel to 127.0.0.1, or set insecureHttp: true.",
             at=at,
         )
@@ -117,30 +120,36 @@ def _loopback(host: str) -> bool:
 
 
 class StateSpec(Part):
-    """Where the state is kept."""
+    """Backend of the state."""
 
     backend: Literal["local", "http", "postgres", "objectstore"] = "local"
     path: str = Field(default="state", description="local: directory, relative to the project")
     address: Url = Field(
         default="",
-        description="http: of a server of Terraform's HTTP backend protocol; postgres: postgresql://HOST/DATABASE; "
+        description="http: URL of a server with Terraform's HTTP protocol; postgres: postgresql://HOST/DATABASE; "
         "objectstore: s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX",
     )
     username: str = Field(default="", description="http, postgres: name to log in with")
     password: SecretRef | None = Field(default=None, description="http, postgres: password to log in with")
-    headers: dict[HeaderName, SecretRef] = Field(default_factory=dict, description="http: headers; secret values")
-    lock_path: str = Field(default="", description="http: where locks are, below each address; GitLab: /lock")
-    lock_method: Literal["LOCK", "POST", "PUT"] = Field(default="LOCK", description="http: GitLab: POST")
-    unlock_method: Literal["UNLOCK", "DELETE"] = Field(default="UNLOCK", description="http: GitLab: DELETE")
+    headers: dict[HeaderName, SecretRef] = Field(
+        default_factory=dict, description="http: headers; the values are secrets"
+    )
+    lock_path: str = Field(default="", description="http: path of locks below each address; GitLab: /lock")
+    lock_method: Literal["LOCK", "POST", "PUT"] = Field(
+        default="LOCK", description="http: method that locks; GitLab: POST"
+    )
+    unlock_method: Literal["UNLOCK", "DELETE"] = Field(
+        default="UNLOCK", description="http: method that unlocks; GitLab: DELETE"
+    )
     insecure_http: Flag = Field(default=False, description="http, objectstore: allow plain http to another machine")
     schema_name: SchemaName = Field(
         default="dbc_iac", alias="schema", description="postgres: schema with the tables, one for each project"
     )
-    endpoint: Url = Field(default="", description="objectstore: of a server that is not the cloud's own")
+    endpoint: Url = Field(default="", description="objectstore: URL of a server other than the cloud's own")
     region: str = Field(default="", description="objectstore: region of an S3 bucket")
     credentials: dict[str, SecretRef] = Field(
         default_factory=dict,
-        description="objectstore: such as access_key_id and secret_access_key; default: as the cloud's tools find them",
+        description="objectstore: such as access_key_id and secret_access_key; default: those of the cloud's tools",
     )
 
     @model_validator(mode="after")
@@ -151,19 +160,19 @@ class StateSpec(Part):
             raise wrong(f"not a field of the backend {self.backend}", "Remove it, or choose another backend.", at=name)
         if self.backend == "http" or self.endpoint:
             url = self.endpoint or self.address
-            shown, at = "all that the state knows, and the password", "endpoint" if self.endpoint else "address"
+            shown, at = "the state and the password", "endpoint" if self.endpoint else "address"
             check_url(url, shown, insecure_http=self.insecure_http, at=at)
         schemes = _SCHEMES.get(self.backend)
         secret = {"password", "sslpassword"} & {name.lower() for name, _ in parse_qsl(urlsplit(self.address).query)}
         if secret:
-            raise wrong(f"must not hold a {min(secret)}", "Use the field password, or what libpq reads.", at="address")
+            raise wrong(f"must not contain {min(secret)}", "Use the field `password`.", at="address")
         if schemes and urlsplit(self.address).scheme not in schemes:
             expected = " or ".join(f"{s}://" for s in schemes)
-            raise wrong(f"expected {expected}", "Write where it is; docs/state.md has examples.", at="address")
+            raise wrong(f"expected {expected}", "Write it like the examples in docs/state.md.", at="address")
         if self.backend == "http" and bool(self.username) != (self.password is not None):
-            raise wrong("username and password belong together", "Add the other one.")
+            raise wrong("username and password must be set together", "Add the missing one.")
         if self.backend == "http" and not re.fullmatch(r"[^:\x00-\x1f\x7f-\x9f\ud800-\udfff]*", self.username):
-            raise wrong("must not hold : or control characters", "Correct it.", at="username")
+            raise wrong("must not contain : or control characters", "Remove those characters.", at="username")
         return self
 
 
@@ -179,61 +188,61 @@ _SCHEMES = {"postgres": ("postgresql", "postgres"), "objectstore": ("s3", "gs", 
 
 
 class OlderKey(Part):
-    """A key that opens what was written before: exactly one of these."""
+    """A previous key, for reading only: exactly one of these."""
 
     passphrase: SecretRef | None = None
     key: SecretRef | None = None
     private_key: SecretRef | None = None
-    recipient: PublicKey | None = Field(default=None, description="public key of one who wrote, and is not to any more")
+    recipient: PublicKey | None = Field(default=None, description="public key of a former writer")
 
     @model_validator(mode="after")
     def _checked(self) -> Self:
         if sum(v is not None for v in (self.passphrase, self.key, self.private_key, self.recipient)) != 1:
-            raise wrong("expected exactly one of passphrase, key, privateKey and recipient", "Leave one of them.")
+            raise wrong("expected exactly one of passphrase, key, privateKey and recipient", "Keep one of them.")
         return self
 
 
 class EncryptionSpec(Part):
-    """State, journal and plan files are encrypted; each of these keys opens them."""
+    """Encryption of state, journal and plan files; each of these keys decrypts them."""
 
-    passphrase: SecretRef | None = Field(default=None, description="a text; the key is made of it by Argon2id")
-    key: SecretRef | None = Field(default=None, description="64 hex digits, as `state new-key` writes them")
+    passphrase: SecretRef | None = Field(default=None, description="a text; the key is derived from it by Argon2id")
+    key: SecretRef | None = Field(default=None, description="64 hex digits, as generated by `state new-key`")
     recipients: tuple[PublicKey, ...] = Field(
-        default=(), max_length=60, description="public keys, as `state new-key` shows them"
+        default=(), max_length=60, description="public keys, as printed by `state new-key`"
     )
     private_key: SecretRef | None = Field(
-        default=None, description="of one of the recipients: to read, and to write for all"
+        default=None, description="private key of one of the recipients; required to read, and to write for all of them"
     )
-    fallback: tuple[OlderKey, ...] = Field(default=(), description="open what was written with them; write nothing")
+    fallback: tuple[OlderKey, ...] = Field(default=(), description="previous keys, used for reading only")
 
     @model_validator(mode="after")
     def _checked(self) -> Self:
         if self.passphrase is None and self.key is None and not self.recipients:
-            raise wrong(
-                "expected passphrase, key or recipients: what is written must be for somebody", "Add one of them."
-            )
+            raise wrong("expected passphrase, key or recipients", "Add one of them.")
         return self
 
 
 class EnvironmentSpec(Part):
-    """What `-e NAME` adds."""
+    """Settings of the environment that `-e NAME` selects."""
 
     variables: tuple[str, ...] = Field(default=(), description="YAML files of variables, relative to the project")
 
 
 class ThresholdsSpec(Part):
-    """How much may go at once without being said, and which warnings stop a plan."""
+    """Guardrails: share of resources that one plan may remove, and warnings that refuse a plan."""
 
-    max_removals: Annotated[int, Whole(0, 100)] = Field(default=50, description="percent of the resources in state")
+    max_removals: Annotated[int, Whole(0, 100)] = Field(
+        default=50, description="maximum share of the resources in state, in percent"
+    )
     refuse: tuple[WarningCode, ...] = Field(
         default=(), description="codes of warnings that refuse a plan, such as cuts-lan"
     )
 
 
 class MoveSpec(Part):
-    """A document that was renamed: what is bound to the old address is that of the new one."""
+    """A rename: the object managed as `from` is managed as `to`."""
 
-    from_: ResourceAddress = Field(alias="from", description="the address before, such as VirtualMachine/old")
+    from_: ResourceAddress = Field(alias="from", description="previous address, such as VirtualMachine/old")
     to: ResourceAddress
 
 
@@ -241,22 +250,22 @@ def _zone(value: str) -> str:
     try:
         ZoneInfo(value)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise wrong("expected a time zone", "Write one of the IANA names, such as Europe/Berlin.") from None
+        raise wrong("expected a time zone", "Write an IANA name, such as Europe/Berlin.") from None
     return value
 
 
 class PolicySpec(Part):
-    """What is not to be done, or not without a warning. Checked with every plan, and again before it is applied."""
+    """A rule that refuses a plan or warns. Evaluated for every plan, and again before the plan is applied."""
 
     name: Name
-    deny: str | None = Field(default=None, description="Jinja expression, without braces: true refuses the plan")
-    warn: str | None = Field(default=None, description="the same: true warns")
+    deny: str | None = Field(default=None, description="Jinja expression without braces; true refuses the plan")
+    warn: str | None = Field(default=None, description="Jinja expression without braces; true gives a warning")
     each: Literal["change", "plan"] = Field(
-        default="change", description="asked for each pending `change`, or once for the `plan`"
+        default="change", description="evaluated for each pending `change`, or once for the `plan`"
     )
-    message: str = Field(description="what is told; a template over the same names")
-    remedy: str = Field(default="", description="what can be done about it")
-    time_zone: Annotated[str, AfterValidator(_zone)] = Field(default="UTC", description="of `now`")
+    message: str = Field(description="text of the diagnostic; a template over the same names")
+    remedy: str = Field(default="", description="remedy of the diagnostic")
+    time_zone: Annotated[str, AfterValidator(_zone)] = Field(default="UTC", description="time zone of `now`")
 
     @property
     def expression(self) -> str:
@@ -265,47 +274,51 @@ class PolicySpec(Part):
     @model_validator(mode="after")
     def _one(self) -> Self:
         if (self.deny is None) == (self.warn is None):
-            raise wrong("expected exactly one of deny and warn", "Leave one of them.")
+            raise wrong("expected exactly one of deny and warn", "Keep one of them.")
         return self
 
 
 class ProjectSpec(Part):
     """A project."""
 
-    uid: Uid = Field(description="random; the ids of VMs are derived from it; never copy it from another project")
+    uid: Uid = Field(description="random; VM ids are derived from it; never copy it from another project")
     clients: dict[Name, ClientSpec] = Field(min_length=1, description="client nodes by name")
     identities: dict[Name, IdentitySpec] = Field(min_length=1)
     state: StateSpec = Field(default_factory=StateSpec)
     encryption: EncryptionSpec | None = None
     variables: dict[VariableName, VariableSpec] = Field(default_factory=dict)
     environments: dict[Name, EnvironmentSpec] = Field(default_factory=dict)
-    manifests: tuple[str, ...] = Field(default=("manifests/**/*.yaml",), min_length=1, description="globs")
+    manifests: tuple[str, ...] = Field(
+        default=("manifests/**/*.yaml",), min_length=1, description="globs of manifest files"
+    )
     moved: tuple[MoveSpec, ...] = Field(
-        default=(), description="renamed documents; entries that stay find the objects of a lost state"
+        default=(), description="renamed resources; keep entries, so that objects can be found if the state is lost"
     )
     removed: tuple[ResourceAddress, ...] = Field(
-        default=(), description="addresses without a document whose objects are forgotten, not deleted"
+        default=(), description="addresses to remove from the state without deleting their objects"
     )
-    policies: tuple[PolicySpec, ...] = Field(default=(), description="what plans are held to")
+    policies: tuple[PolicySpec, ...] = Field(default=(), description="rules that every plan must pass")
     outputs: dict[OutputName, str] = Field(
-        default_factory=dict, description="what `output` prints: templates over `resource[ADDRESS]`, `project`, `env`"
+        default_factory=dict,
+        description="values that `output` prints: templates over `resource[ADDRESS]`, `project`, `env`",
     )
     thresholds: ThresholdsSpec = Field(default_factory=ThresholdsSpec)
     trusted_plan_keys: tuple[PublicKey, ...] = Field(
         default=(),
-        description="public keys (see `signing-key`); with any, only plan files signed by one are applied",
+        description="public keys (see `signing-key`); if set, only plan files signed by one of them are applied",
     )
     image_client: Name | None = Field(
-        default=None, description="the client node for image servers, whose ids are its own; default: the first"
+        default=None,
+        description="client node for image servers, whose ids are local to a client node; default: the first",
     )
 
     def identity_types(self) -> dict[str, str]:
-        """What each identity is made of, by name."""
-        return {name: identity.made_of for name, identity in self.identities.items()}
+        """Type of each identity by name: `wallet`, `multisig`, `sessions` or `nodeKey`."""
+        return {name: identity.type for name, identity in self.identities.items()}
 
     @model_validator(mode="after")
     def _known_client(self) -> Self:
         if self.image_client is not None and self.image_client not in self.clients:
             known = ", ".join(self.clients)
-            raise wrong(f"there is no client {self.image_client}", f"Use one of: {known}.", at="imageClient")
+            raise wrong(f"unknown client {self.image_client}", f"Use one of: {known}.", at="imageClient")
         return self

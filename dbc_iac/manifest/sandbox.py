@@ -1,7 +1,7 @@
-"""Where templates and policies are evaluated: Jinja2's sandbox, strict, repeatable, with no way to fill the memory.
+"""Sandbox of templates and policies: Jinja2's own, with strict names, repeatable results and bounded memory.
 
-Whoever sends a pull request has his manifests checked. So what an expression makes is measured before it is made, and
-all that one rendering makes has a limit, whether it is made at once or bit by bit.
+Manifests of untrusted pull requests are evaluated here. The size of each result is estimated before it is computed,
+and the total of one rendering is limited.
 """
 
 from __future__ import annotations
@@ -14,34 +14,34 @@ from typing import Any
 
 MOST_RANGE = 1_000
 _MOST_MADE = 10_000_000
-"""Characters and values that one rendering may make in all, those in between too."""
+"""Total size of all values that one rendering computes, in characters and list items, intermediate ones included."""
 _NAMES = ("var", "env", "project", "each")
 CLOSE = "; did you mean "
 UNKNOWN = " is not defined"
-NO_EACH = "each is not defined: this document has no forEach"
+NO_EACH = "each is not defined: the document has no forEach"
 _UNREPEATABLE = ("random", "lipsum", "cycler", "joiner")
-"""What a template must not have: the same manifests give the same plan."""
+"""Removed filters and globals, whose results differ from run to run."""
 _GROWING = frozenset({
     "center", "ljust", "rjust", "zfill", "expandtabs", "replace", "join", "translate", "to_bytes", "hex",
     "batch", "slice", "indent", "tojson", "urlize", "wordwrap", "xmlattr",
 })  # fmt: skip
-"""Filters and methods whose result is as large as two of their arguments multiplied, at the most."""
+"""Filters and methods whose result is at most as large as the product of two of their arguments."""
 _FORMATS = frozenset({"format", "format_map"})
 _WIDE = re.compile(r"%[^a-zA-Z%]*(\d{4,}|\*)|\{[^{}]*:[^{}]*(\d{4,}|\{)")
-"""A width or precision in a format that is large, or given by a value."""
+"""A width or precision in a format that has over 3 digits, or is taken from a value."""
 _NO_COMMENTS = ("\0#", "#\0")
-"""Delimiters that no YAML text can hold: YAML has its own comments, and `${#x}` is a shell's."""
+"""Delimiters that cannot occur in YAML, so that templates have no comments: `${#x}` is valid shell text."""
 
 
 def _range(*arguments: int) -> range:
     numbers = range(*arguments)
     if len(numbers) > MOST_RANGE:
-        raise ValueError(f"a range may have {MOST_RANGE} numbers at most")
+        raise ValueError(f"range has {len(numbers)} numbers; the limit is {MOST_RANGE}")
     return numbers
 
 
 def _size(value: Any, most: int = _MOST_MADE) -> int:
-    """Characters and values in it; not much more than `most` is counted."""
+    """Size of a value in characters and items. Counting stops soon after `most`."""
     if isinstance(value, str | bytes):
         return len(value)
     if isinstance(value, Mapping):
@@ -61,19 +61,19 @@ def _sum(values: Iterable[Any], most: int) -> int:
 
 
 def _factor(value: Any) -> int:
-    """What a value multiplies by, as an argument of what grows. How much an iterator holds is not known."""
+    """Factor by which an argument can enlarge a result. An iterator, of unknown length, counts as MOST_RANGE."""
     if isinstance(value, int):
         return abs(value)
     return MOST_RANGE if hasattr(value, "__next__") else _size(value)
 
 
 def _made_by(name: str, arguments: tuple[Any, ...]) -> int:
-    """How large the result of a filter or a method may be. Raises ValueError for a format of unknown width."""
+    """Upper bound of the size of a filter's or method's result. Raises ValueError for a format of unknown width."""
     if name in _FORMATS:
         first, *others = arguments
         text = first.decode("latin-1") if isinstance(first, bytes) else first
         if isinstance(text, str) and _WIDE.search(text):
-            raise ValueError("a width in a format may have 3 digits, and must stand in it")
+            raise ValueError("width in a format must be written in the format, with at most 3 digits")
         return _size(first) * max(1, _size(others))
     if name in _GROWING:
         largest = sorted(map(_factor, arguments), reverse=True)[:2]
@@ -82,10 +82,10 @@ def _made_by(name: str, arguments: tuple[Any, ...]) -> int:
 
 
 def _made_with(operator: str, left: Any, right: Any) -> int:
-    """How large the result of an operator may be. Raises ValueError where a number would be."""
+    """Upper bound of the size of an operator's result. Raises ValueError for a power that is too large."""
     if operator == "**":
         if isinstance(left, int | float) and isinstance(right, int | float) and (abs(left) > 2**64 or right > 64):
-            raise ValueError("the power is too large")
+            raise ValueError("power is too large: base over 2**64, or exponent over 64")
         return 1
     if operator == "%":
         return _made_by("format", (left, right)) if isinstance(left, str | bytes) else 1
@@ -96,7 +96,7 @@ def _made_with(operator: str, left: Any, right: Any) -> int:
 
 
 def _not_defined(name: str, owner: Any) -> str:
-    """What is said of a name that means nothing. `owner` is what it was looked for in, None at the top."""
+    """Message for an undefined name. `owner`: the value that lacks the attribute; None for a top-level name."""
     known = _NAMES if owner is None else [str(k) for k in owner] if isinstance(owner, Mapping) else ()
     if owner is None and name == "each":
         return NO_EACH
@@ -105,7 +105,7 @@ def _not_defined(name: str, owner: Any) -> str:
 
 
 def _measured(name: str, made: Callable[..., Any], charge: Callable[[int], None]) -> Callable[..., Any]:
-    """A filter that says how much it makes before it does. What it wants to be given by Jinja it still is given."""
+    """Wrap a filter so that the size of its result is charged first. Arguments that Jinja passes are kept."""
 
     @functools.wraps(made)
     def measured(*arguments: Any, **named: Any) -> Any:
@@ -118,14 +118,14 @@ def _measured(name: str, made: Callable[..., Any], charge: Callable[[int], None]
 
 @functools.cache
 def sandbox() -> Any:
-    """The one environment. `begin()` starts the measure of a rendering."""
+    """The shared Jinja2 environment. `begin()` resets the budget of a rendering."""
     from jinja2 import StrictUndefined
     from jinja2.compiler import CodeGenerator
     from jinja2.sandbox import ImmutableSandboxedEnvironment
     from jinja2.utils import missing
 
     class NotDefined(StrictUndefined):
-        """Undefined, with the name that was meant perhaps."""
+        """An undefined name, whose message suggests a similar one."""
 
         @property
         def _undefined_message(self) -> str:
@@ -135,9 +135,9 @@ def sandbox() -> Any:
             return _not_defined(self._undefined_name, owner)
 
     class Measuring(CodeGenerator):
-        """Lets `~` be measured, which is no operator to Jinja."""
+        """Code generator that measures `~`, which Jinja does not treat as an operator."""
 
-        def visit_Concat(self, node: Any, frame: Any) -> None:  # noqa: N802 - the base class's way
+        def visit_Concat(self, node: Any, frame: Any) -> None:  # noqa: N802 - name of the base class
             self.write("environment.joined((")
             for part in node.nodes:
                 self.visit(part, frame)
@@ -145,7 +145,7 @@ def sandbox() -> Any:
             self.write("))")
 
     class Sandbox(ImmutableSandboxedEnvironment):
-        """A sandbox in which `var.items` is the variable of that name, and no small text asks for a huge value."""
+        """Sandbox with a size budget, in which `var.items` is the variable of that name."""
 
         intercepted_binops = frozenset({"*", "**", "%", "+"})
         code_generator_class = Measuring
@@ -157,10 +157,10 @@ def sandbox() -> Any:
         def charge(self, size: int) -> None:
             self.made += size
             if self.made > _MOST_MADE:
-                raise ValueError("the text or list is too large")
+                raise ValueError(f"result is larger than {_MOST_MADE} characters or items")
 
         def shown(self, value: Any) -> Any:
-            """What stands in a text is measured before it becomes text."""
+            """Charge a value that is inserted into a text before it is converted."""
             self.charge(_size(value))
             return value
 
@@ -174,7 +174,7 @@ def sandbox() -> Any:
             return super().getattr(obj, attribute)
 
         def call(self, context: Any, called: Any, /, *arguments: Any, **named: Any) -> Any:
-            owner = getattr(getattr(called, "__wrapped__", called), "__self__", None)  # format comes wrapped
+            owner = getattr(getattr(called, "__wrapped__", called), "__self__", None)  # `format` is wrapped
             given = (*arguments, *named.values())
             self.charge(_made_by(getattr(called, "__name__", ""), given if owner is None else (owner, *given)))
             return super().call(context, called, *arguments, **named)

@@ -1,4 +1,4 @@
-"""What `init` writes: a project that validates, with everything explained in it."""
+"""Files of a new project, written by `init`: a valid project with comments."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ apiVersion: dbc-iac/v1
 kind: Project
 metadata: {{name: {name}}}
 spec:
-  uid: "{uid}"   # the ids of your VMs are derived from it: keep it, and never copy it into another project
+  uid: "{uid}"   # VM ids are derived from it: never change it, never copy it to another project
   clients: {{default: {{url: "http://127.0.0.1:5050"}}}}
   identities:
-    tenant: {{wallet: {{seed: {{env: DBC_WALLET_SEED}}}}}}   # or mnemonic, keystore; a guest has sessions
-  state: {{backend: local, path: state}}   # on this machine; a team and CI need a place that all reach: docs/state.md
+    tenant: {{wallet: {{seed: {{env: DBC_WALLET_SEED}}}}}}   # or mnemonic, keystore; guests use sessions
+  state: {{backend: local, path: state}}   # teams and CI need a shared backend: docs/state.md
   manifests: ["manifests/**/*.yaml"]
 """
 
 _EXAMPLE = """# yaml-language-server: $schema=../specs/manifest.schema.json
-# The machine that you rent: its node id, and the number of your rent order.
+# The rented machine: its node id and the number of the rent order.
 apiVersion: dbc-iac/v1
 kind: Node
 metadata: {name: gpu-a}
@@ -41,12 +41,12 @@ spec:
   ports: {ssh: auto, vnc: auto}
 """
 
-_IGNORE = """# what dbc-iac must keep out of git
+_IGNORE = """# state and secrets of dbc-iac
 /state/
 /secrets/
 *.key
 .env
-# what plans and applies leave behind
+# files written by plan and apply
 *.plan
 /plan.md
 /plan-[0-9]*.md
@@ -58,7 +58,7 @@ _IGNORE = """# what dbc-iac must keep out of git
 
 
 def scaffold(name: str, uid: str) -> dict[str, str]:
-    """Path -> text of a new project's files. `uid`: 32 random hex digits."""
+    """Files of a new project, path to text. `uid`: 32 random hex digits."""
     return {
         FILE: _PROJECT.format(name=name, uid=uid),
         "manifests/example.yaml": _EXAMPLE,

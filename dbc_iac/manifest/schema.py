@@ -1,4 +1,4 @@
-"""JSON Schemas of the manifest language, made from the models. A template may stand wherever a scalar is expected."""
+"""JSON Schemas of the manifest language, generated from the models. Any scalar may also be a template."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TEMPLATE = {"type": "string", "pattern": r"\{\{|\{%"}
 
 
 def schemas(models: Mapping[str, type[BaseModel]]) -> dict[str, dict[str, Any]]:
-    """File name -> schema: `manifest.schema.json` for any document, `project.schema.json` for the project file."""
+    """Schemas by file name: `manifest.schema.json` for manifests, `project.schema.json` for the project file."""
     definitions: dict[str, Any] = {}
     for kind, model in sorted(models.items()):
         schema = _with_anchors(model.model_json_schema(by_alias=True, ref_template=f"#/$defs/{kind}.{{model}}"))
@@ -68,14 +68,14 @@ def _document(kind: str, spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with_anchors(schema: Any) -> Any:
-    """A schema in which every mapping of fields takes `x-` keys, as the loader does; but not where a secret is."""
+    """Allow `x-` keys in every mapping of fields, as the loader does; not in secret references."""
     if isinstance(schema, list):
         return [_with_anchors(s) for s in schema]
     if not isinstance(schema, dict):
         return schema
     result = {k: _with_anchors(v) for k, v in schema.items()}
     if schema.get("type") == "object" and schema.get("title") != SecretRef.__name__:
-        if "patternProperties" in schema:  # names that the user chooses
+        if "patternProperties" in schema:  # keys are names chosen by the user
             result["additionalProperties"] = False
         elif schema.get("additionalProperties") is False:
             result["patternProperties"] = {"^x-": True}
@@ -83,7 +83,7 @@ def _with_anchors(schema: Any) -> Any:
 
 
 def _templated(schema: Any) -> Any:
-    """A schema that also takes a template in place of any scalar."""
+    """Allow a template in place of any scalar."""
     if isinstance(schema, list):
         return [_templated(s) for s in schema]
     if not isinstance(schema, dict):

@@ -1,10 +1,10 @@
-"""Secrets in manifests: always a reference, never a value; resolved late, and never shown.
+"""Secret references in manifests: never a literal value; resolved when needed, never printed.
 
 {env: DBC_WALLET_SEED}     an environment variable
 {file: ./secrets/key}      a file, relative to the project
-{exec: [pass, show, x]}    what a program prints; no shell
+{exec: [pass, show, x]}    standard output of a program, started without a shell
 
-Of what is read from a file or a program, a byte order mark and one line end at the end are no part of the secret.
+A byte order mark and one final line end of a file or of a program's output are not part of the secret.
 """
 
 from __future__ import annotations
@@ -29,15 +29,20 @@ from dbc_iac.manifest.trust import refuse_untrusted
 from dbc_iac.manifest.validators import Form, SecretForm, wrong
 
 LITERAL = "literal_secret"
-"""Type of the pydantic error where a value stands in the place of a reference."""
+"""Type of the pydantic error for a literal value instead of a reference."""
 IN_A_HEADER = SecretForm(
-    HEADER_VALUE, "printable ASCII characters, without spaces or line breaks around them", "Take out all others.", 65536
+    HEADER_VALUE,
+    "printable ASCII characters without surrounding spaces or line breaks",
+    "Remove all other characters.",
+    65536,
 )
-AS_PASSWORD = SecretForm(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]*", "UTF-8 without control characters", "Take them out.")
+AS_PASSWORD = SecretForm(
+    r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]*", "UTF-8 without control characters", "Remove the control characters."
+)
 MOST_OF_A_SECRET = 1024 * 1024
-"""Bytes of a secret file."""
+"""Maximum size of a secret file, in bytes."""
 EXEC_SECONDS = 30.0
-"""How long a program may take to print a secret."""
+"""Time limit of a program that prints a secret, in seconds."""
 
 
 EnvironmentName = Annotated[
@@ -47,14 +52,14 @@ EnvironmentName = Annotated[
 
 
 class SecretRef(BaseModel):
-    """Where a secret is: exactly one of `env`, `file` and `exec`."""
+    """Reference to a secret: exactly one of `env`, `file` and `exec`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, hide_input_in_errors=True)
 
     env: EnvironmentName | None = Field(default=None, description="name of an environment variable")
     file: str | None = Field(default=None, description="path of a file, relative to the project", min_length=1)
     command: tuple[str, ...] | None = Field(
-        default=None, alias="exec", description="program and arguments that print it", min_length=1
+        default=None, alias="exec", description="program and arguments; its standard output is the secret", min_length=1
     )
 
     @model_validator(mode="before")
@@ -63,14 +68,14 @@ class SecretRef(BaseModel):
         unknown = isinstance(value, Mapping) and not set(value) <= {"env", "file", "exec"}
         if isinstance(value, str | int | float) or unknown:
             raise PydanticCustomError(
-                LITERAL, "a secret must not stand in a manifest: write {{env: NAME}}, {{file: PATH}} or {{exec: [..]}}"
+                LITERAL, "literal secret; expected {{env: NAME}}, {{file: PATH}} or {{exec: [..]}}"
             )
         return value
 
     @model_validator(mode="after")
     def _one(self) -> Self:
         if sum(v is not None for v in (self.env, self.file, self.command)) != 1:
-            raise wrong("expected exactly one of env, file and exec", "Leave one of them, such as {env: NAME}.")
+            raise wrong("expected exactly one of env, file and exec", "Keep one of them, such as {env: NAME}.")
         return self
 
     @model_serializer
@@ -80,18 +85,18 @@ class SecretRef(BaseModel):
         return {"env": self.env} if self.env is not None else {"file": self.file}
 
     def __str__(self) -> str:
-        """Where the secret is, for people."""
+        """Readable form, such as `environment variable DBC_WALLET_SEED`."""
         if self.command is not None:
             return f"exec {self.command[0]}"
         return f"environment variable {self.env}" if self.env is not None else f"file {self.file}"
 
 
 Places = Mapping[SecretRef, tuple[str, SourceRange | None]]
-"""Where references stand: the field, and its place in a file."""
+"""Field and source range of each reference."""
 
 
 def secret_places(part: Any, where: Callable[[str], SourceRange | None], path: str = "") -> Places:
-    """The references that a model holds, with the places that `where` gives for their paths."""
+    """Secret references of a model with their fields; `where` maps a dotted path to its source range."""
     if isinstance(part, SecretRef):
         return {part: (path, where(path))}
     inner: Iterable[tuple[object, Any]] = ()
@@ -108,9 +113,9 @@ def secret_places(part: Any, where: Callable[[str], SourceRange | None], path: s
 
 
 class SecretResolver:
-    """Resolves references once each. `base` is what relative file names are relative to.
+    """Resolve references, each once. `base`: directory of relative file names.
 
-    `places`: of references that stand in the project file, to say where one is that cannot be resolved.
+    `places`: fields and source ranges of the references of the project file, for diagnostics.
     """
 
     def __init__(
@@ -127,31 +132,31 @@ class SecretResolver:
         self._known: dict[SecretRef, SecretText] = {}
 
     def fitting(self, ref: SecretRef, form: SecretForm) -> SecretText:
-        """The secret, where it has the form of what it is sent as. Raises DiagnosticError as `resolve` does."""
+        """Resolve a secret and require a form. Raises DiagnosticError, also where `resolve` does."""
         value = self.resolve(ref)
         if not form.fits(value.reveal()):
-            unfit = f"what {ref} holds cannot be used"
-            expected = f"Expected are {form.words}."
+            unfit = f"the value of {ref} cannot be used"
+            expected = f"Expected {form.words}."
             raise DiagnosticError(
                 self._placed(ref, Diagnostic("unsafe-secret", Severity.ERROR, unfit, expected, form.remedy))
             )
         return value
 
     def resolve(self, ref: SecretRef) -> SecretText:
-        """The secret. Raises DiagnosticError that names the place, never a value."""
+        """Resolve a secret. Raises DiagnosticError with the reference, never with a value."""
         if ref not in self._known:
             try:
                 self._known[ref] = SecretText(self._read(ref))
             except DiagnosticError as error:
-                raise DiagnosticError(*(self._placed(ref, told) for told in error.diagnostics)) from None
+                raise DiagnosticError(*(self._placed(ref, d) for d in error.diagnostics)) from None
         return self._known[ref]
 
-    def _placed(self, ref: SecretRef, told: Diagnostic) -> Diagnostic:
+    def _placed(self, ref: SecretRef, diagnostic: Diagnostic) -> Diagnostic:
         path, source = self._places.get(ref, ("", None))
-        return replace(told, summary=f"{path}: {told.summary}", source=source) if path else told
+        return replace(diagnostic, summary=f"{path}: {diagnostic.summary}", source=source) if path else diagnostic
 
     def known(self) -> tuple[SecretText, ...]:
-        """All that have been read so far."""
+        """Secrets resolved so far."""
         return tuple(self._known.values())
 
     def _read(self, ref: SecretRef) -> str:
@@ -159,7 +164,7 @@ class SecretResolver:
         if ref.env is not None:
             if ref.env not in self._environ:
                 raise _missing(f"environment variable {ref.env} is not set", f"Set {ref.env}.")
-            if not self._environ[ref.env]:  # what CI gives for a secret that it withholds
+            if not self._environ[ref.env]:  # CI sets a withheld secret to an empty value
                 raise _missing(f"environment variable {ref.env} is empty", f"Set {ref.env}.")
             return self._environ[ref.env]
         if ref.file is not None:
@@ -168,7 +173,7 @@ class SecretResolver:
         return self._printed(ref.command)
 
     def _printed(self, command: tuple[str, ...]) -> str:
-        """What a program prints. What it says on standard error is not shown: it may hold anything."""
+        """Standard output of a program. Its standard error may contain secrets and is discarded."""
         try:
             child = subprocess.Popen(
                 command,
@@ -180,35 +185,40 @@ class SecretResolver:
                 start_new_session=True,
             )
         except (OSError, ValueError):
-            raise _missing(f"secret program {command[0]} could not be started", "Check its name.") from None
+            raise _missing(
+                f"cannot start the secret program {command[0]}", "Correct `exec`, or install the program."
+            ) from None
         try:
             printed, _ = child.communicate(timeout=self._exec_seconds)
         except subprocess.TimeoutExpired:
-            # The whole group: a grandchild that keeps the pipe open would be waited for without end.
+            # The whole process group: a grandchild that keeps the pipe open would block forever.
             os.killpg(child.pid, signal.SIGKILL)
             child.communicate()
-            what = f"secret program {command[0]} took more than {self._exec_seconds:g} s"
-            raise _missing(what, "Run it by hand: it gets no terminal here, so it cannot ask.") from None
+            summary = f"secret program {command[0]} timed out after {self._exec_seconds:g} s"
+            raise _missing(summary, "Make it print the secret without a prompt; it has no terminal.") from None
         if child.returncode != 0:
-            raise _missing(f"secret program {command[0]} ended with {child.returncode}", "Run it by hand to see why.")
+            raise _missing(
+                f"secret program {command[0]} exited with code {child.returncode}",
+                "Run it in a shell to see its error.",
+            )
         return _value(printed.decode("utf-8", "surrogateescape"))
 
 
 def read_secret(path: Path, name: str, read: Callable[[Path, int], bytes] = read_file) -> str:
-    """The secret in a file, called `name` in messages. Raises DiagnosticError."""
+    """Read a secret file, called `name` in messages. Raises DiagnosticError."""
     try:
         value = _value(read(path, MOST_OF_A_SECRET).decode("utf-8"))
-    except (OSError, ValueError) as error:  # also: a NUL in the name
-        why = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else getattr(error, "strerror", error)
-        remedy = "Write it as a regular file, in UTF-8, with mode 0600."
-        raise _missing(f"secret file {name} cannot be read ({why})", remedy) from None
+    except (OSError, ValueError) as error:  # ValueError: also a NUL in the name
+        why = "not UTF-8" if isinstance(error, UnicodeDecodeError) else getattr(error, "strerror", error)
+        remedy = "Write the secret to a regular UTF-8 file with mode 0600."
+        raise _missing(f"cannot read the secret file {name} ({why})", remedy) from None
     if not value:
-        raise _missing(f"secret file {name} is empty", "Write the secret into it.")
+        raise _missing(f"secret file {name} is empty", "Write the secret into the file.")
     return value
 
 
 def _value(text: str) -> str:
-    """The secret in a text that an editor or a program has ended with a line end. Windows begins it with a mark."""
+    """The text without a byte order mark and without one final line end."""
     return text.removeprefix("\ufeff").removesuffix("\n").removesuffix("\r")
 
 

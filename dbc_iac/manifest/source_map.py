@@ -1,4 +1,4 @@
-"""Where values stand: source ranges by path, kept beside a plain tree of values."""
+"""Source ranges of the values and keys of a YAML document, by path."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ class SourceMap:
     keys: dict[Path, SourceRange] = field(default_factory=dict)
 
     def value(self, path: Path) -> SourceRange | None:
-        """Of the value at a path, else of the nearest one above it."""
+        """Source range of the value at a path, else of its nearest ancestor."""
         for length in range(len(path), -1, -1):
             if (found := self.values.get(path[:length])) is not None:
                 return found
         return None
 
     def key(self, path: Path) -> SourceRange | None:
-        """Of the key that leads to a path; where there is none, of the value."""
+        """Source range of the key of a path; of the value if it has none."""
         return self.keys.get(path) or self.value(path)
 
 
 @dataclass(frozen=True, slots=True)
 class SourceLocator:
-    """The source range of a dotted path in a spec."""
+    """Lookup of the source range of a dotted path below `spec`."""
 
     marks: SourceMap
 

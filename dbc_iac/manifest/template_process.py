@@ -1,4 +1,4 @@
-"""The template worker, from outside: started when the first template is evaluated, ended when it outruns a limit."""
+"""Client of the template worker process: started for the first template, killed when it exceeds a limit."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from typing import Any, NamedTuple
 from dbc_iac.manifest.template_worker import MEMORY, MOST_ANSWER, unpacked
 
 SECONDS = 5
-"""CPU time for the texts of one document."""
+"""CPU time limit for the texts of one document, in seconds."""
 SECONDS_IN_ALL = 60
-"""CPU time for all texts that share their names: those of a project, its policies or its outputs."""
+"""CPU time limit for all texts of a project, of its policies or of its outputs, in seconds."""
 _ROOT = str(Path(__file__).parents[2])
 _START = "import sys; sys.path[:] = {path!r}; from dbc_iac.manifest.template_worker import main; main()"
 
 
 class Ask(NamedTuple):
-    """A text to evaluate; see `evaluation.Form`. `names` are known beside the common ones."""
+    """A text to evaluate; see `evaluation.Form`. `names`: in addition to the shared ones."""
 
     form: str
     text: str
@@ -34,7 +34,7 @@ class Ask(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """`problem` is empty where there is a value. `syntax`: the text cannot be read."""
+    """Value of a text, or a `problem`. `syntax`: the text does not compile."""
 
     value: Any = None
     problem: str = ""
@@ -42,12 +42,12 @@ class Answer(NamedTuple):
 
 
 class OutOfTimeError(Exception):
-    """All texts together have taken the time that they may take."""
+    """The CPU time limit of all texts together is used up."""
 
 
 @dataclass
 class Names:
-    """The names that many texts share, and the CPU time that is left to them."""
+    """Names that many texts share, and their remaining CPU time in seconds."""
 
     values: Mapping[str, Any]
     left: float = SECONDS_IN_ALL
@@ -55,11 +55,11 @@ class Names:
 
 @dataclass
 class _Worker:
-    """One process. It is kept for the next texts: to start one takes longer than most templates."""
+    """A worker process. It is reused, because starting one takes longer than most templates."""
 
     child: subprocess.Popen[bytes]
     names: Names | None = None
-    """Those it has been sent."""
+    """Shared names that the process has already received."""
     owner: int = field(default_factory=os.getpid)
 
     @classmethod
@@ -67,11 +67,11 @@ class _Worker:
         code = _START.format(path=[*sys.path, _ROOT])
         pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
         line = [sys.executable, "-I", "-S", "-c", code]
-        # A session of its own: Ctrl-C is for the command, which ends it.
+        # Its own session: Ctrl-C goes to the command, which kills the worker.
         return cls(subprocess.Popen(line, stdin=pipe, stdout=pipe, stderr=nowhere, env={}, start_new_session=True))
 
     def answers(self, asks: Sequence[Ask], names: Names) -> Iterator[Answer]:
-        """An answer each; fewer where the process ends."""
+        """One answer per text; fewer if the process dies."""
         assert self.child.stdin is not None and self.child.stdout is not None  # noqa: S101 - they are pipes
         common = {} if self.names is names else {"common": names.values}
         self.names = names
@@ -88,7 +88,7 @@ class _Worker:
             yield Answer(value) if kind == "value" else Answer(problem=value, syntax=kind == "syntax")
 
     def end(self) -> str:
-        """End it; why it had ended, for people."""
+        """Kill the process; the reason for its earlier death as a message."""
         if self.owner != os.getpid():
             return ""
         self.child.kill()
@@ -97,8 +97,8 @@ class _Worker:
             with suppress(OSError):
                 pipe.close()  # type: ignore[union-attr]
         if self.child.returncode == -signal.SIGXCPU:
-            return f"it takes more than {SECONDS} s of CPU time"
-        return f"it needs more than {MEMORY >> 20} MiB of memory, or cannot be evaluated"
+            return f"CPU time limit of {SECONDS} s exceeded"
+        return f"memory limit of {MEMORY >> 20} MiB exceeded, or evaluation failed"
 
 
 _lock = threading.Lock()
@@ -106,7 +106,7 @@ _kept: list[_Worker] = []
 
 
 def ask(asks: Sequence[Ask], names: Names) -> list[Answer]:
-    """The answers, in the order of the texts. Raises OutOfTimeError."""
+    """Evaluate texts: answers in the same order. Raises OutOfTimeError."""
     with _lock:
         found: list[Answer] = []
         while len(found) < len(asks):
@@ -117,14 +117,14 @@ def ask(asks: Sequence[Ask], names: Names) -> list[Answer]:
 
 
 def _asked(asks: Sequence[Ask], names: Names) -> list[Answer]:
-    """The answers up to the first text that ends the process, its own included."""
-    if not _kept or _kept[0].owner != os.getpid():  # forked: the other process goes on with its own
+    """Answers up to and including the first text that kills the process."""
+    if not _kept or _kept[0].owner != os.getpid():  # after a fork the worker belongs to the parent
         _kept[:] = [_Worker.start()]
     worker = _kept[0]
     found: list[Answer] = []
     try:
         found.extend(worker.answers(asks, names))
-    except BaseException:  # an interruption: what it answers now belongs to no text
+    except BaseException:  # interrupted: later answers would be matched to wrong texts
         _end()
         raise
     if len(found) < len(asks):

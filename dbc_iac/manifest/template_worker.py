@@ -1,8 +1,8 @@
-"""The process that evaluates templates: `python -c`, with limits of the platform on its CPU time and memory.
+"""Template worker: a `python -c` process with rlimits on CPU time and memory.
 
-It reads requests from standard input and answers each text of one with a line of its own, so that the text that ends
-the process is known. It has no environment, and inherits no secret. Requests are pickled by dbc-iac and may hold
-functions; answers, which a template may have made, are JSON.
+It reads requests from standard input and answers each text with one line, so that the text that kills the process is
+known. Its environment is empty: it inherits no secret. Requests are pickled by dbc-iac and may contain functions;
+answers, which untrusted templates influence, are JSON.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from typing import Any
 from dbc_iac.manifest.numbers import IntegerText, NumberText
 
 MEMORY = 512 * 1024 * 1024
-"""Bytes of address space, those of Python and Jinja2 included."""
+"""Limit of the address space in bytes, Python and Jinja2 included."""
 MOST_ANSWER = 16 * 1024 * 1024
-"""Bytes of one answer."""
+"""Maximum size of one answer, in bytes."""
 _INTEGER, _NUMBER = "\0integer", "\0number"
-"""Keys of numbers that keep the text that they were written as."""
-_TOO_LARGE = "it gives a value that is too large"
+"""Keys that mark numbers with their original text."""
+_TOO_LARGE = f"result is larger than {MOST_ANSWER >> 20} MiB"
 
 
 def unpacked(line: bytes) -> Any:
-    """The value of an answer. Raises ValueError."""
+    """Decode an answer line. Raises ValueError."""
 
     def member(value: dict[str, Any]) -> Any:
         if _INTEGER in value:
@@ -41,7 +41,7 @@ def unpacked(line: bytes) -> Any:
 def _packed(value: Any) -> Any:
     if isinstance(value, Mapping):
         if _INTEGER in value or _NUMBER in value:
-            raise ValueError("it gives a key with a NUL")
+            raise ValueError("result has a key with a NUL character")
         return {k: _packed(v) for k, v in value.items()}
     if isinstance(value, list):
         return [_packed(v) for v in value]
@@ -51,12 +51,12 @@ def _packed(value: Any) -> Any:
 
 
 def _limit(name: str, most: int) -> None:
-    with suppress(AttributeError, ValueError, OSError):  # a platform may not know one of them
+    with suppress(AttributeError, ValueError, OSError):  # not every platform has each limit
         resource.setrlimit(getattr(resource, name), (most, most))
 
 
 def _more_time(seconds: float) -> None:
-    """Let the process run this much longer; the platform ends it then, whatever it computes."""
+    """Extend the CPU time limit; when it is used up, the kernel kills the process."""
     with suppress(ValueError, OSError):
         _, hard = resource.getrlimit(resource.RLIMIT_CPU)
         resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time() + seconds) + 1, hard))
@@ -67,7 +67,7 @@ def main() -> None:
     _limit("RLIMIT_AS", MEMORY)
     _limit("RLIMIT_FSIZE", 0)
     _limit("RLIMIT_CORE", 0)
-    from dbc_iac.manifest.evaluation import Flaw, evaluate
+    from dbc_iac.manifest.evaluation import EvaluationError, evaluate
 
     common: dict[str, Any] = {}
     while (request := _request()) is not None:
@@ -77,8 +77,8 @@ def main() -> None:
             began = time.process_time()
             try:
                 answer: list[Any] = ["value", evaluate(form, text, {**common, **names})]
-            except Flaw as flaw:
-                answer = ["syntax" if flaw.syntax else "flaw", flaw.message]
+            except EvaluationError as error:
+                answer = ["syntax" if error.syntax else "problem", error.message]
             sys.stdout.buffer.write(_line([*answer, time.process_time() - began]))
             sys.stdout.buffer.flush()
 
@@ -95,7 +95,7 @@ def _line(answer: list[Any]) -> bytes:
     try:
         line = json.dumps(_packed(answer))
     except (ValueError, MemoryError, RecursionError) as error:
-        line = json.dumps(["flaw", str(error) or _TOO_LARGE, answer[-1]])
+        line = json.dumps(["problem", str(error) or _TOO_LARGE, answer[-1]])
     if len(line) >= MOST_ANSWER:
-        line = json.dumps(["flaw", _TOO_LARGE, answer[-1]])
+        line = json.dumps(["problem", _TOO_LARGE, answer[-1]])
     return line.encode() + b"\n"

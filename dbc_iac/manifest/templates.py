@@ -1,8 +1,8 @@
-"""Jinja2 inside scalars, rendered after YAML has been parsed: sandboxed, strict, and limited in CPU time and memory.
+"""Jinja2 templates in scalars, rendered after YAML parsing: sandboxed, strict, limited in CPU time and memory.
 
-A scalar that is exactly one `{{ expression }}` becomes the expression's value, with its type; any other text with
-markup becomes text. Structure cannot be templated, so no template can break the YAML. There are no template comments:
-`{#` is text. Nothing is evaluated in this process: see `template_process`.
+A scalar that is exactly one `{{ expression }}` becomes its value and keeps the type; any other text with markup becomes
+text. Structure cannot be templated, so no template can break the YAML. There are no template comments: `{#` is text.
+Evaluation happens in another process: see `template_process`.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from dbc_iac.manifest.template_process import SECONDS_IN_ALL, Answer, Ask, Names
 
 _MARKUP = re.compile(r"\{\{|\{%")
 _LITERAL = "Correct the template, or write {{ '{{' }} for a literal {{ and {{ '{%' }} for a literal {%."
-_SIMPLER = "Split the manifests, or write simpler templates."
+_SIMPLER = "Simplify the templates, or split the project."
 
 
 class Templates:
-    """Templates that share their names. Their limits hold for all of them together, too."""
+    """Templates with shared names and shared limits."""
 
     def __init__(self, names: Mapping[str, Any]) -> None:
         self._names = Names(names)
@@ -30,10 +30,10 @@ class Templates:
     def render(
         self, value: Any, marks: SourceMap, found: Diagnostics, path: Path = (), names: Mapping[str, Any] | None = None
     ) -> Any:
-        """A tree with every scalar rendered; `names` are known beside the common ones.
+        """Render every scalar of a tree; `names`: in addition to the shared ones.
 
-        Problems are collected, with the place of their scalar. Raises DiagnosticError with all of them where no time
-        is left.
+        Problems are collected with the source range of their scalar. Raises DiagnosticError with all of them when the
+        CPU time is used up.
         """
         texts = dict(_texts(value, path))
         if not texts:
@@ -51,14 +51,14 @@ class Templates:
         return _filled(value, dict(zip(texts, answers, strict=True)), path)
 
     def answers(self, asks: Sequence[Ask]) -> list[Answer]:
-        """The answers to texts and expressions, in their order."""
+        """Evaluate texts and expressions: answers in the same order."""
         try:
             return ask(asks, self._names)
         except OutOfTimeError:
-            return [Answer(problem=f"its templates take more than {SECONDS_IN_ALL} s of CPU time")] * len(asks)
+            return [Answer(problem=f"CPU time limit of {SECONDS_IN_ALL} s for all templates exceeded")] * len(asks)
 
     def evaluated(self, text: str, names: Mapping[str, Any] | None = None) -> Any:
-        """The value of a text with markup, by itself: a plain value. Raises ValueError that says what is wrong."""
+        """Plain value of a single text. Raises ValueError with the problem."""
         [answer] = self.answers([Ask("text", text, names or {})]) if _MARKUP.search(text) else [Answer(text)]
         if answer.problem:
             raise ValueError(answer.problem.partition(CLOSE)[0])
@@ -66,7 +66,7 @@ class Templates:
 
 
 def _texts(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
-    """The scalars with markup, by path."""
+    """Scalars with markup, by path."""
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from _texts(inner, (*path, key))
@@ -88,37 +88,37 @@ def _filled(value: Any, answers: Mapping[Path, Answer], path: Path) -> Any:
 
 
 def _problem(answer: Answer, source: SourceRange | None) -> Diagnostic:
-    what, _, close = answer.problem.partition(CLOSE)
+    problem, _, close = answer.problem.partition(CLOSE)
     remedy = f"Did you mean {close}" if close else _LITERAL if answer.syntax else "Correct the expression."
-    if what == NO_EACH:
-        remedy = "Add `forEach:`, or name something of var."
-    elif what.endswith(UNKNOWN) and not close:
-        remedy = "Known names: var, env, project, and each in a document with forEach."
+    if problem == NO_EACH:
+        remedy = "Add `forEach:`, or use a variable of var."
+    elif problem.endswith(UNKNOWN) and not close:
+        remedy = "Use var, env, project, or each in a document with forEach."
     return Diagnostic(
         "template",
         Severity.ERROR,
-        f"the template cannot be rendered: {what}",
+        f"cannot render the template: {problem}",
         remedy=remedy,
         source=source,
     )
 
 
 def _too_slow(source: SourceRange | None) -> Diagnostic:
-    summary = f"the templates take more than {SECONDS_IN_ALL} s of CPU time together"
+    summary = f"CPU time limit of {SECONDS_IN_ALL} s for all templates exceeded"
     return Diagnostic("template", Severity.ERROR, summary, remedy=_SIMPLER, source=source)
 
 
-def flaw(text: str, known: frozenset[str]) -> str:
-    """The problem of a text with markup before anything is known of its values; empty where there is none."""
+def template_problem(text: str, known: frozenset[str]) -> str:
+    """Problem of a text with markup, found without values: syntax or an unknown name; empty if there is none."""
     if not _MARKUP.search(text):
         return ""
     [answer] = Templates({}).answers([Ask("names", text)])
     if answer.problem:
         return answer.problem
     unknown = [name for name in answer.value if name not in known]
-    return f"there is no {unknown[0]}; there are {', '.join(sorted(known))}" if unknown else ""
+    return f"{unknown[0]} is not defined; use {', '.join(sorted(known))}" if unknown else ""
 
 
-def misread(expressions: Sequence[str]) -> list[str]:
-    """The problem of each expression, empty where it can be read."""
+def expression_problems(expressions: Sequence[str]) -> list[str]:
+    """Syntax problem of each expression, empty if it compiles."""
     return [answer.problem for answer in Templates({}).answers([Ask("check", text) for text in expressions])]

@@ -1,4 +1,4 @@
-"""Pydantic's errors as diagnostics: at the value's place, in readable words, with a remedy. Knows no kind."""
+"""Validation of a plain tree by a pydantic model, with errors as diagnostics. Independent of the kinds."""
 
 from __future__ import annotations
 
@@ -17,32 +17,36 @@ from dbc_iac.manifest.source_map import Path, SourceMap
 from dbc_iac.manifest.validators import WRONG
 
 M = TypeVar("M", bound=BaseModel)
+_MOST_SHOWN = 30
+"""Maximum length of a value in a summary, in characters."""
 
 
 def parse(
     model: type[M], value: Any, marks: SourceMap, at: Path, found: Diagnostics, address: str | None = None
 ) -> M | None:
-    """A model from a plain tree that stands at `at` in its document; None where there are problems.
+    """Validate a plain tree at path `at` of its document: the model, or None if there are problems.
 
-    Wherever keys are the names of fields, `x-` keys are a place for anchors.
+    In mappings of fields, `x-` keys only carry YAML anchors and are dropped.
     """
     try:
         return model.model_validate(_texts(value))
     except ValidationError as error:
         problems = error.errors(include_url=False, include_input=False)
-        if anchors := [p for p in (_path(e, value) for e in problems if e["type"] == "extra_forbidden") if _parked(p)]:
+        if anchors := [
+            p for p in (_path(e, value) for e in problems if e["type"] == "extra_forbidden") if _is_anchor(p)
+        ]:
             return parse(model, _without(value, anchors), marks, at, found, address)
-        for details in _worth_saying(problems, value):
+        for details in _relevant(problems, value):
             found.add(_diagnostic(model, details, value, marks, at, address))
         return None
 
 
-def _parked(path: Path) -> bool:
+def _is_anchor(path: Path) -> bool:
     return str(path[-1]).startswith("x-")
 
 
 def _without(value: Any, paths: list[Path], here: Path = ()) -> Any:
-    """A tree without the keys at these paths."""
+    """Copy of a tree without the keys at these paths."""
     if isinstance(value, dict):
         return {k: _without(v, paths, (*here, k)) for k, v in value.items() if (*here, k) not in paths}
     if isinstance(value, list):
@@ -51,7 +55,7 @@ def _without(value: Any, paths: list[Path], here: Path = ()) -> Any:
 
 
 def _texts(value: Any) -> Any:
-    """Numbers that were written with a fraction are given as text: no field takes one, and many take text."""
+    """Convert numbers with a fraction to text: no field is a fraction, many are text."""
     if isinstance(value, NumberText):
         return TextOfNumber(value)
     if isinstance(value, dict):
@@ -61,10 +65,10 @@ def _texts(value: Any) -> Any:
     return value
 
 
-def _worth_saying(errors: list[ErrorDetails], value: Any) -> list[ErrorDetails]:
-    """Of a union's errors, one for each place: the one that goes deepest; of a text, the words it could have been.
+def _relevant(errors: list[ErrorDetails], value: Any) -> list[ErrorDetails]:
+    """Errors to report: for a union, only the most specific error per path; for a text, its allowed words.
 
-    Where a mapping or list was taken for what it is, the branches that wanted a scalar there have nothing to say.
+    Where the value is a mapping or list that one branch accepts, errors of branches that expect a scalar are dropped.
     """
     best: dict[Path, ErrorDetails] = {}
     for error in errors:
@@ -75,17 +79,17 @@ def _worth_saying(errors: list[ErrorDetails], value: Any) -> list[ErrorDetails]:
         elif error["type"] == "literal_error" and known["type"] == "int_type" and isinstance(_at(value, path), str):
             best[path] = {**error, "ctx": {"expected": f"a whole number or {error['ctx']['expected']}"}}
     inner = {path[:length] for path in best for length in range(len(path))}
-    return [e for p, e in best.items() if p not in inner or not _wanted_a_scalar(e, _at(value, p))]
+    return [e for p, e in best.items() if p not in inner or not _expected_scalar(e, _at(value, p))]
 
 
-def _wanted_a_scalar(error: ErrorDetails, given: Any) -> bool:
+def _expected_scalar(error: ErrorDetails, given: Any) -> bool:
     return error["type"] in {"string_type", "int_type", "literal_error"} and isinstance(given, dict | list)
 
 
 def _path(error: ErrorDetails, value: Any) -> Path:
-    """Where an error is, without the names that pydantic adds for the branches of a union.
+    """Path of an error, without the names that pydantic adds for branches of a union.
 
-    What leads on in the value is a key, whatever it is called; of the rest only a missing field's name counts.
+    A part that exists in the value is a key; of the others, only the name of a missing field is kept.
     """
     path: list[int | str] = []
     loc = error["loc"]
@@ -96,8 +100,8 @@ def _path(error: ErrorDetails, value: Any) -> Path:
         elif error["type"] != "missing" or index < len(loc) - 1:
             continue
         path.append(part)
-    meant = error.get("ctx", {}).get("at") if error["type"] == WRONG else None
-    return (*path, *str(meant).split(".")) if meant else tuple(path)
+    field = error.get("ctx", {}).get("at") if error["type"] == WRONG else None
+    return (*path, *str(field).split(".")) if field else tuple(path)
 
 
 def _diagnostic(
@@ -117,58 +121,59 @@ def _diagnostic(
         )  # fmt: skip
     if kind == "literal_error":
         allowed = str(context.get("expected", "")).replace("'", "")
-        close = difflib.get_close_matches(
-            str(_at(value, path)), [a.strip() for a in allowed.replace(" or ", ",").split(",")], 1
-        )
+        given = _at(value, path)
+        close = difflib.get_close_matches(str(given), [a.strip() for a in allowed.replace(" or ", ",").split(",")], 1)
         remedy = f"Did you mean {close[0]}?" if close else f"Use {allowed}."
+        shown = isinstance(given, str | int) and len(str(given)) <= _MOST_SHOWN
+        summary = f"{dotted} is {given}, expected {allowed}" if shown else f"{dotted}: expected {allowed}"
         return Diagnostic(
-            "invalid-value", Severity.ERROR, f"{dotted} must be {allowed}", remedy=remedy, source=marks.value(here),
-            address=address,
+            "invalid-value", Severity.ERROR, summary, remedy=remedy, source=marks.value(here), address=address
         )  # fmt: skip
     if kind == LITERAL:
+        problem = context.get("summary", "literal secret; expected a reference")
         return Diagnostic(
-            "literal-secret", Severity.ERROR, f"{dotted}: a secret must not stand in a manifest",
-            "It may already be in the history of a repository: change it there where it is used.",
+            "literal-secret", Severity.ERROR, f"{dotted}: {problem}",
+            "If the value was committed, it remains in the history of the repository: replace the secret.",
             str(context.get("remedy", "Write {env: NAME}, {file: PATH} or {exec: [PROGRAM, ...]}.")), marks.value(here),
             address=address,
         )  # fmt: skip
-    message, remedy = _said(error, _at(value, path))
+    message, remedy = _message(error, _at(value, path))
     return Diagnostic(
-        "invalid-value", Severity.ERROR, f"{dotted or 'this'}: {message}", remedy=remedy, source=marks.value(here),
+        "invalid-value", Severity.ERROR, f"{dotted or 'spec'}: {message}", remedy=remedy, source=marks.value(here),
         address=address,
     )  # fmt: skip
 
 
-_MAPPING = ("expected a mapping", "Write its fields below it, one `name: value` a line.")
-_LIST = ("expected a list", "Write [a, b], or one `- ` line for each.")
+_MAPPING = ("expected a mapping", "Write one `name: value` per line below the key.")
+_LIST = ("expected a list", "Write [a, b], or one `- item` per line.")
 _WHOLE = ("expected a whole number", "Write digits without quotes, such as 4.")
 _FLAG = ("expected true or false", "Write true or false, without quotes.")
-_SAID = {
+_MESSAGES = {
     "string_type": ("expected text", "Put it in quotes."),
-    "string_unicode": ("expected text", "Remove the halves of characters (surrogates) from it."),
+    "string_unicode": ("expected text", "Remove the surrogate characters."),
     "int_type": _WHOLE, "int_parsing": _WHOLE, "int_from_float": _WHOLE, "int_parsing_size": _WHOLE,
     "finite_number": _WHOLE, "bool_type": _FLAG, "bool_parsing": _FLAG, "model_type": _MAPPING,
     "model_attributes_type": _MAPPING, "dict_type": _MAPPING, "tuple_type": _LIST, "list_type": _LIST,
-    "too_short": ("must not be empty", "Write at least one."),
-    "string_too_short": ("must not be empty; leave it out instead", "Write something, or remove the line."),
+    "too_short": ("must not be empty", "Add at least one entry."),
+    "string_too_short": ("must not be empty", "Write a value, or remove the field."),
 }  # fmt: skip
-_ANYWAY = "Correct the value; docs/kinds.md says what the field takes."
+_FALLBACK = "Correct the value; docs/kinds.md describes the field."
 
 
-def _said(error: ErrorDetails, given: Any) -> tuple[str, str]:
-    """What is wrong with a value and what to write, in our words where pydantic's are about Python."""
+def _message(error: ErrorDetails, given: Any) -> tuple[str, str]:
+    """Message and remedy of an error, in terms of YAML rather than Python."""
     kind, context = error["type"], error.get("ctx", {})
     if kind == WRONG:
         return error["msg"], str(context["remedy"])
     if kind == "too_short" and given == "":
         kind = "string_too_short"
     if kind in {"too_long", "string_too_long"} and isinstance(given, str):
-        return f"at most {context.get('max_length')} characters, and this has {len(given)}", "Shorten it."
-    return _SAID.get(kind, (error["msg"].removeprefix("Value error, ").removeprefix("Input should be "), _ANYWAY))
+        return f"{len(given)} characters, at most {context.get('max_length')} allowed", "Shorten the value."
+    return _MESSAGES.get(kind, (error["msg"].removeprefix("Value error, ").removeprefix("Input should be "), _FALLBACK))
 
 
 def hide_literals(found: Diagnostics, sources: dict[str, str]) -> None:
-    """Blank literal secrets in the texts that diagnostics are shown with: any problem of that line shows the line."""
+    """Mask literal secrets in the source texts: any diagnostic of the same line quotes that line."""
     for diagnostic in found:
         if diagnostic.code == "literal-secret" and diagnostic.source is not None:
             place = diagnostic.source
@@ -185,15 +190,15 @@ def hide_literals(found: Diagnostics, sources: dict[str, str]) -> None:
 def _unknown(model: type[BaseModel], path: Path, marks: SourceMap, here: Path, address: str | None) -> Diagnostic:
     known = _fields(model, path[:-1])
     close = difflib.get_close_matches(str(path[-1]), known, 1)
-    remedy = f"Did you mean {close[0]}?" if close else f"Known fields: {', '.join(sorted(known))}."
+    remedy = f"Did you mean {close[0]}?" if close else f"Use one of: {', '.join(sorted(known))}."
     return Diagnostic(
-        "unknown-field", Severity.ERROR, f"there is no field {path[-1]}", remedy=remedy, source=marks.key(here),
+        "unknown-field", Severity.ERROR, f"unknown field {path[-1]}", remedy=remedy, source=marks.key(here),
         address=address,
     )  # fmt: skip
 
 
 def _fields(model: type[BaseModel], path: Path) -> list[str]:
-    """The names of the fields of the part at a path."""
+    """Field names of the model at a path."""
     here: Any = model
     for part in path:
         inside = _model(here)
@@ -206,7 +211,7 @@ def _fields(model: type[BaseModel], path: Path) -> list[str]:
 
 
 def _model(annotation: Any) -> type[BaseModel] | None:
-    """The model that an annotation stands for itself: `Part` and `Part | None`, not `dict[str, Part]`."""
+    """Model of an annotation such as `Part` or `Part | None`; None for `dict[str, Part]`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     if get_origin(annotation) not in {Union, UnionType, Annotated}:
@@ -215,7 +220,7 @@ def _model(annotation: Any) -> type[BaseModel] | None:
 
 
 def _element(annotation: Any) -> Any:
-    """What a mapping or list holds, None of anything else."""
+    """Element type of a mapping or list annotation; None for other annotations."""
     if get_origin(annotation) in {Union, UnionType, Annotated}:
         return next((e for a in get_args(annotation) if (e := _element(a)) is not None), None)
     arguments = [a for a in get_args(annotation) if a is not Ellipsis]

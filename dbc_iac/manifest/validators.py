@@ -1,8 +1,8 @@
-"""What a value must look like: a rule, its words for people, and what to write instead. Knows no kind.
+"""Rules for values: a check, its description and a remedy. Independent of the kinds.
 
     Token = Annotated[str, Form(r"[a-z]+", "lower-case letters", "Write it like this: abc.")]
 
-Validators raise `wrong(...)`, not ValueError: so every refused value gets a remedy.
+Validators raise `wrong(...)`, not ValueError, so that every refused value has a remedy.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 WRONG = "wrong"
-"""Type of the pydantic errors that `wrong` makes."""
+"""Type of the pydantic errors that `wrong` creates."""
 
 
 def wrong(summary: str, remedy: str, *, at: str = "") -> PydanticCustomError:
-    """An error of pydantic with our words. `at`: the field that is meant, where a whole part is checked.
+    """A pydantic error with a summary and a remedy. `at`: the field, where a whole model is validated.
 
-    Neither text may hold the value of a secret.
+    Neither text may contain the value of a secret.
     """
     return PydanticCustomError(WRONG, "{summary}", {"summary": summary, "remedy": remedy, "at": at})
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A text that matches `pattern` in full and has at most `most` bytes. `words` complete "expected ..."."""
+    """A text that matches `pattern` in full and has at most `most` bytes. `words` completes "expected …"."""
 
     pattern: str
     words: str
@@ -43,10 +43,10 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Form(Shape):
-    """The shape of a text that stands in a document."""
+    """Shape of a text field of a document."""
 
     def check(self, value: str) -> str:
-        """The value. Raises for another shape."""
+        """The value. Raises if it has another shape."""
         if not self.fits(value):
             raise wrong(f"expected {self.words}", self.remedy)
         return value
@@ -61,12 +61,12 @@ class Form(Shape):
 
 @dataclass(frozen=True, slots=True)
 class SecretForm(Shape):
-    """The shape of a secret's value, known only when it is read: then a plan tells, and does not show it."""
+    """Shape of a secret's value, checked when the secret is resolved. Diagnostics never contain the value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """A whole number from `low` to `high`; never a text or a word for one."""
+    """A whole number from `low` to `high`; text is refused."""
 
     low: int
     high: int
@@ -74,7 +74,10 @@ class Whole:
 
     def check(self, value: int) -> int:
         if not self.low <= value <= self.high:
-            raise wrong(f"must be {self.low} to {self.high}", self.remedy or f"Write {self.low} to {self.high}.")
+            raise wrong(
+                f"is {value}, expected {self.low} to {self.high}",
+                self.remedy or f"Write a number from {self.low} to {self.high}.",
+            )
         return value
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -85,6 +88,6 @@ class Whole:
 
 
 class Part(BaseModel):
-    """A part of the project file."""
+    """Base of the models of the project file."""
 
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, hide_input_in_errors=True)

@@ -1,6 +1,6 @@
 """Typed variables: declared in the project file; set by default, environment file, DBC_VAR_*, --var-file or --var.
 
-Later sources win in that order. A value that was never declared is refused: it is a typing error more often than not.
+Later sources of this list override earlier ones. Undeclared variables are refused, because most are misspelled.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Type = Literal["string", "integer", "number", "boolean", "list", "map"]
 
 
 def _numbers(value: Any) -> Any:
-    """A tree in which every number is one again, as in a variable file."""
+    """A tree with texts of numbers converted back to numbers, as in a variable file."""
     if isinstance(value, TextOfNumber):
         return value.number
     if isinstance(value, dict):
@@ -40,33 +40,33 @@ class VariableSpec(BaseModel):
 
     type: Type = "string"
     default: Annotated[Any, AfterValidator(_numbers)] = Field(
-        default=None, description="used where nothing sets it; without one it must be set"
+        default=None, description="value if nothing sets the variable; without a default it is required"
     )
     description: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A value for a variable, and where it was set."""
+    """Value of a variable and its origin."""
 
     name: str
     value: Any
     origin: str
     source: SourceRange | None = None
     text: bool = False
-    """Set as text, outside YAML: to be read as the declared type."""
+    """Whether the value is text from outside YAML, to be parsed as the declared type."""
 
 
 @dataclass(frozen=True, slots=True)
 class VariableFile:
-    """A file of variables. `root`: the project that names it, at `place`; None for one of the command line."""
+    """A variable file. `root`: the project whose file names it at `place`; None for a file of the command line."""
 
     path: Path
     root: Path | None = None
     place: SourceRange | None = None
 
     def read(self) -> bytes:
-        """Its content. Raises DiagnosticError."""
+        """Content of the file. Raises DiagnosticError."""
         try:
             if self.root is None:
                 return read_given(self.path, MOST_BYTES)
@@ -82,7 +82,7 @@ def settings(
     extra: Sequence[VariableFile],
     texts: dict[str, str],
 ) -> list[Setting]:
-    """All settings, weakest first; `texts` gets the files read. Raises DiagnosticError where one is bad."""
+    """All settings, lowest precedence first. `texts` receives the files read. Raises DiagnosticError."""
     found: list[Setting] = []
     for file in files:
         found += _from_file(file, texts)
@@ -110,7 +110,13 @@ def _from_file(file: VariableFile, texts: dict[str, str]) -> list[Setting]:
         else:
             place = document.marks.value(())
             raise DiagnosticError(
-                Diagnostic("variable-file", Severity.ERROR, "a variable file is a mapping of names", source=place)
+                Diagnostic(
+                    "variable-file",
+                    Severity.ERROR,
+                    f"{path} is not a mapping from name to value",
+                    remedy="Write one `name: value` per line.",
+                    source=place,
+                )
             )
     return result
 
@@ -121,7 +127,7 @@ def resolve(
     problems: Diagnostics,
     where: Callable[[str], SourceRange | None],
 ) -> dict[str, Any]:
-    """The value of every declared variable. `where`: the place of a path in the project file."""
+    """Value of every declared variable. `where` maps a path of the project file to its source range."""
     values: dict[str, Any] = {}
     defaults = [
         Setting(k, v.default, "its default", where(f"variables.{k}.default"))
@@ -140,7 +146,7 @@ def resolve(
                     "variable-type",
                     Severity.ERROR,
                     f"variable {setting.name}: {error}",
-                    f"It is set by {setting.origin}.",
+                    f"Set by {setting.origin}.",
                     _LIKE[declared[setting.name].type],
                     setting.source or where(f"variables.{setting.name}"),
                 )
@@ -154,7 +160,7 @@ def resolve(
                     Severity.ERROR,
                     f"variable {name} is not set",
                     declared[name].description,
-                    f"Use --var {name}=VALUE, {PREFIX}{name}, a variable file, or give it a default.",
+                    f"Use --var {name}=VALUE, {PREFIX}{name} or a variable file, or declare a default.",
                     where(f"variables.{name}"),
                 )
             )
@@ -162,7 +168,7 @@ def resolve(
 
 
 _LIKE: Mapping[Type, str] = {
-    "string": "Write text, in quotes where it looks like something else.",
+    "string": "Write text, in quotes.",
     "integer": "Write digits, such as 4.",
     "number": "Write a number, such as 1.5.",
     "boolean": "Write true or false.",
@@ -176,12 +182,12 @@ def _undeclared(setting: Setting, declared: Mapping[str, VariableSpec]) -> Diagn
     remedy = f"Did you mean {close[0]}?" if close else "Declare it under variables in the project file."
     summary = f"variable {setting.name} is not declared"
     return Diagnostic(
-        "variable-undeclared", Severity.ERROR, summary, f"It is set by {setting.origin}.", remedy, setting.source
+        "variable-undeclared", Severity.ERROR, summary, f"Set by {setting.origin}.", remedy, setting.source
     )
 
 
 def _typed(setting: Setting, kind: Type) -> Any:
-    """A value as its declared type. Raises ValueError."""
+    """Convert a value to its declared type. Raises ValueError."""
     value = setting.value
     if kind == "string":
         return value.text if isinstance(value, NumberText | IntegerText) else _text(value)
@@ -212,7 +218,7 @@ def _structure(text: str) -> Any:
         try:
             documents = read_yaml(text.encode("utf-8", "surrogateescape"), "value")
         except DiagnosticError as error:
-            raise ValueError(f"expected a list or a map; {error}") from None
+            raise ValueError(f"expected a list or a map ({error})") from None
         return documents[0].value if documents else None
     parts = [part.strip() for part in text.split(",")] if text else []
     if "" in parts:

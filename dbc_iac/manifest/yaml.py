@@ -1,7 +1,7 @@
-"""YAML files as plain trees with marks: PyYAML's C parser, YAML 1.2 scalars, and limits. Reads text; runs nothing.
+"""YAML files as plain trees with source ranges: PyYAML's C parser, YAML 1.2 scalars, limits on size and depth.
 
-What a scalar looks like is what it is: `no`, `022`, a MAC address, a date and `1:30` are text. `1.10` is a number that
-remembers its text, for fields that want text.
+Unlike in YAML 1.1, `no`, `022`, a MAC address, a date and `1:30` are text. `1.10` is a number that keeps its text, for
+text fields.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from dbc_iac.manifest.source_map import Path, SourceMap
 
 MOST_BYTES = 4 * 1024 * 1024
 MOST_VALUES = 100_000
-"""Values of one file after aliases are expanded."""
+"""Maximum number of values of one file after expansion of aliases."""
 MOST_DEPTH = 64
 _PARSERS_LIMIT = "exceeded maximum nesting depth"
-"""What libyaml says of a thousand levels since 0.2.6. Its scanner reads ahead and is there before the first event."""
+"""Error of libyaml 0.2.6 and later at 1000 levels; its scanner reads ahead and raises it before the first event."""
 MOST_PROBLEMS = 20
-"""Problems of one file after which nothing more is read of it."""
+"""Number of problems after which reading of a file stops."""
 
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _OTHER_BASE = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
@@ -37,13 +37,13 @@ _WORDS: dict[str, bool | None] = {
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _PREFIX = "tag:yaml.org,2002:"
 _PLAIN = "plain"
-"""Stands in the place of a tag where a scalar has neither tag nor quotes."""
+"""Pseudo tag of a scalar without tag and quotes."""
 _KNOWN_TAGS = frozenset({_PLAIN, f"{_PREFIX}str", f"{_PREFIX}map", f"{_PREFIX}seq"})
 
 
 @dataclass(frozen=True, slots=True)
 class YamlDocument:
-    """One document of a file: plain values (dict, list, str, int, float, bool, None) and where they stand."""
+    """One document of a file: plain values (dict, list, str, int, float, bool, None) and their source ranges."""
 
     file: str
     value: Any
@@ -51,7 +51,7 @@ class YamlDocument:
 
 
 def read_yaml(data: bytes, file: str) -> list[YamlDocument]:
-    """All documents of a file. `file` is the name for people. Raises DiagnosticError with what is wrong."""
+    """Parse all documents of a file. `file`: its name in diagnostics. Raises DiagnosticError with all problems."""
     found = Diagnostics()
     documents, _ = scan_yaml(data, file, found)
     found.raise_errors()
@@ -59,8 +59,8 @@ def read_yaml(data: bytes, file: str) -> list[YamlDocument]:
 
 
 def scan_yaml(data: bytes, file: str, found: Diagnostics) -> tuple[list[YamlDocument], bool]:
-    """The documents of a file as far as they can be had, and whether these are all. Problems are collected."""
-    mine = Diagnostics()
+    """Parse the documents of a file as far as possible, and whether all were parsed. Problems are collected."""
+    problems = Diagnostics()
     documents: list[YamlDocument] = []
     whole = False
     text = ""
@@ -72,22 +72,22 @@ def scan_yaml(data: bytes, file: str, found: Diagnostics) -> tuple[list[YamlDocu
             while loader.check_node():
                 node = loader.get_node()
                 if node is not None:
-                    documents.append(_Builder(file, mine).document(node))
+                    documents.append(_Builder(file, problems).document(node))
             whole = True
         finally:
             loader.dispose()
     except yaml.YAMLError as error:
-        mine.add(_syntax(error, text, file))
+        problems.add(_syntax(error, text, file))
     except RecursionError:
-        mine.add(_limit(file, None, f"nested deeper than {MOST_DEPTH} levels"))
+        problems.add(_limit(file, None, f"nested deeper than {MOST_DEPTH} levels"))
     except DiagnosticError as error:
-        mine.extend(error.diagnostics)
-    found.extend(mine)
+        problems.extend(error.diagnostics)
+    found.extend(problems)
     return [d for d in documents if d.value is not None], whole
 
 
 class _Loader(yaml.CSafeLoader):
-    """PyYAML's C parser, with plain scalars left unresolved: YAML 1.1 would take `no` and `022` for something else."""
+    """PyYAML's C parser with plain scalars unresolved: YAML 1.1 would read `no` and `022` as other types."""
 
     def resolve(self, kind: type[yaml.Node], value: str | None, implicit: Any) -> str:
         if kind is yaml.ScalarNode:
@@ -96,9 +96,9 @@ class _Loader(yaml.CSafeLoader):
 
 
 def _check_depth(text: str, file: str) -> None:
-    """Refuse deep nesting from the events, before nodes are made of them.
+    """Refuse deep nesting in the event stream, before nodes are built.
 
-    The C parser makes nodes by recursion and does not look at the stack: it would end the process.
+    The C parser builds nodes recursively without a stack check: deep nesting would crash the process.
     """
     events = yaml.CSafeLoader(text)
     depth = 0
@@ -138,47 +138,49 @@ def _too_deep(file: str, mark: Any) -> Diagnostic:
 
 
 def _at(file: str, mark: Any) -> SourceRange:
-    """The place of a mark of the C parser or of the Python one; the file's beginning where there is none."""
+    """Source range of a mark; the start of the file without one."""
     line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
     return SourceRange(file, line, column, line, column + 1)
 
 
 def _limit(file: str, source: SourceRange | None, what: str) -> Diagnostic:
     where = source or SourceRange(file, 1, 1, 1, 1)
-    return Diagnostic("too-large", Severity.ERROR, f"the file is {what}", remedy="Split it.", source=where)
+    return Diagnostic("too-large", Severity.ERROR, f"the file is {what}", remedy="Split the file.", source=where)
 
 
 def _syntax(error: yaml.YAMLError, text: str, file: str) -> Diagnostic:
     if isinstance(error, yaml.reader.ReaderError):
         return _unprintable(text, file)
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be read as YAML"
+    problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "syntax error"
     tab = "found character that cannot start any token" in str(problem) or "\t" in str(problem)
     return Diagnostic(
         "yaml-syntax",
         Severity.ERROR,
-        f"this is not YAML: {problem}",
+        f"invalid YAML: {problem}",
         str(getattr(error, "context", None) or ""),
-        "Indent with spaces, not tabs; quote texts that begin with a special character." if tab else "Check this line.",
+        "Indent with spaces, not tabs; quote text that starts with a special character."
+        if tab
+        else "Correct the quotes, brackets or indentation here.",
         _at(file, mark),
     )
 
 
 def _unprintable(text: str, file: str) -> Diagnostic:
-    """The parser's reader tells a position, which it counts in its own way: so it is looked for again."""
+    """Diagnostic of an unprintable character, searched again because the parser counts positions differently."""
     found = _UNPRINTABLE.search(text)
     start = found.start() if found is not None else 0
     line, column = text.count("\n", 0, start) + 1, start - text.rfind("\n", 0, start)
-    what = f"the character U+{ord(found[0]):04X}" if found is not None else "a character"
+    what = f"U+{ord(found[0]):04X}" if found is not None else ""
     return Diagnostic(
-        "yaml-syntax", Severity.ERROR, f"this is not YAML: it has {what}, which no text file has",
-        remedy="Remove it; in quotes it can be written as an escape.",
+        "yaml-syntax", Severity.ERROR, f"invalid YAML: unprintable character {what}".rstrip(),
+        remedy="Remove the character, or write it as an escape in double quotes.",
         source=SourceRange(file, line, column, line, column + 1),
     )  # fmt: skip
 
 
 class _Builder:
-    """Builds one document from PyYAML's nodes."""
+    """Builder of one document from PyYAML's nodes."""
 
     def __init__(self, file: str, found: Diagnostics) -> None:
         self.file = file
@@ -218,9 +220,7 @@ class _Builder:
         if node.tag not in _KNOWN_TAGS:
             tag = node.tag.replace(_PREFIX, "!!")
             self._problem(
-                Diagnostic(
-                    "unknown-tag", Severity.ERROR, f"the tag {tag} is not known", remedy="Remove it.", source=where
-                )
+                Diagnostic("unknown-tag", Severity.ERROR, f"unknown tag {tag}", remedy="Remove the tag.", source=where)
             )
 
     def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
@@ -253,7 +253,7 @@ class _Builder:
         return result
 
     def _merged(self, node: yaml.Node) -> Iterator[tuple[yaml.Node, yaml.Node]]:
-        """The pairs that `<<` brings in, nearest first. They count: merges of merges grow as aliases do."""
+        """Pairs that `<<` merges, nearest first. They count towards MOST_VALUES: nested merges grow exponentially."""
         self.count += 1
         if self.count > MOST_VALUES:
             raise DiagnosticError(_limit(self.file, self._range(node), f"of more than {MOST_VALUES} values"))
@@ -274,8 +274,8 @@ class _Builder:
                 Diagnostic(
                     "bad-merge",
                     Severity.ERROR,
-                    "<< takes a mapping, or a list of them",
-                    remedy="Write `<<: *NAME`, of an anchor that is on a mapping.",
+                    "<<: expected a mapping or a list of mappings",
+                    remedy="Write `<<: *NAME` with the anchor of a mapping.",
                     source=self._range(node),
                 )
             )
@@ -285,7 +285,7 @@ class _Builder:
             Diagnostic(
                 "key-not-text",
                 Severity.ERROR,
-                "a key must be plain text",
+                "expected a text as key",
                 remedy="Write a name before the colon.",
                 source=self._range(key),
             )
@@ -297,11 +297,11 @@ class _Builder:
             Diagnostic(
                 "duplicate-key",
                 Severity.ERROR,
-                f"the key {key} stands here twice",
-                "YAML would silently keep one of them.",
-                "Remove one.",
+                f"duplicate key {key}",
+                "YAML parsers would silently keep only one of them.",
+                "Remove one of the two.",
                 second,
-                (Related("the first one is here", first),),
+                (Related("first defined here", first),),
             )
         )
 
@@ -311,7 +311,7 @@ def _is_merge(key: yaml.Node) -> bool:
 
 
 def scalar(text: str) -> str | int | float | bool | None:
-    """A plain scalar by the core schema of YAML 1.2."""
+    """Value of a plain scalar by the core schema of YAML 1.2."""
     if text in _WORDS:
         return _WORDS[text]
     if _INTEGER.fullmatch(text) or _OTHER_BASE.fullmatch(text):

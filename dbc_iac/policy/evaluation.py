@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity, SourceRange
 from dbc_iac.manifest.project import PolicySpec
 from dbc_iac.manifest.template_process import Ask
-from dbc_iac.manifest.templates import Templates, misread
+from dbc_iac.manifest.templates import Templates, expression_problems
 from dbc_iac.plan.model import Plan
 from dbc_iac.policy.exposure import open_to_world
 
@@ -29,7 +29,7 @@ def no_location(path: tuple[str | int, ...]) -> SourceRange | None:
 def unsound(policies: Iterable[PolicySpec], place: Locator = no_location) -> Iterator[Diagnostic]:
     """Problems of the policies themselves: what is no expression."""
     asked = tuple(policies)
-    problems = misread([spec.expression for spec in asked])
+    problems = expression_problems([spec.expression for spec in asked])
     for number, (spec, error) in enumerate(zip(asked, problems, strict=True)):
         if error:
             yield Diagnostic(

@@ -47,7 +47,7 @@ def test_the_header_of_a_client_node_is_named(tmp_path: Path, value: str, comman
     told(
         made.run(*command, "--json", transport=nowhere),
         value,
-        "clients.default.headers.X-Key: what environment variable KEY holds cannot be used",
+        "clients.default.headers.X-Key: the value of environment variable KEY cannot be used",
     )
 
 
@@ -68,7 +68,7 @@ def test_the_header_of_a_state_is_named(tmp_path: Path, value: str) -> None:
     with raw_server(OK) as (url, seen):
         state = {"backend": "http", "address": url, "headers": {"Authorization": {"env": "KEY"}}}
         result = kept(tmp_path, state, KEY=value).run("plan", "--json", transport=nowhere)
-        told(result, value, "state.headers.Authorization: what environment variable KEY holds cannot be used")
+        told(result, value, "state.headers.Authorization: the value of environment variable KEY cannot be used")
         assert seen == []
 
 
@@ -78,7 +78,7 @@ def test_the_password_of_a_state_is_named(tmp_path: Path, value: str) -> None:
         state = {"backend": "http", "address": url, "username": "ci", "password": {"env": "PW"}}
         for command in (("plan",), ("state", "list")):
             result = kept(tmp_path, state, PW=value).run(*command, "--json", transport=nowhere)
-            told(result, value, "state.password: what environment variable PW holds cannot be used")
+            told(result, value, "state.password: the value of environment variable PW cannot be used")
         assert seen == []
 
 
@@ -97,7 +97,7 @@ def test_the_credential_of_an_object_store_is_named(tmp_path: Path, field: str) 
     }  # fmt: skip
     for value in UNSENDABLE:
         result = kept(tmp_path, state, A="a", KEY=value).run("state", "list", "--json")
-        told(result, value, f"state.credentials.{field}: what environment variable KEY holds cannot be used")
+        told(result, value, f"state.credentials.{field}: the value of environment variable KEY cannot be used")
 
 
 @pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN"])
@@ -136,7 +136,7 @@ def test_a_header_that_a_project_cannot_have_is_told_with_its_place(tmp_path: Pa
 def test_a_username_that_basic_authentication_cannot_carry_is_told(tmp_path: Path, name: str) -> None:
     state = {"backend": "http", "address": "http://127.0.0.1:9", "username": name, "password": {"env": "PW"}}
     result = kept(tmp_path, state, PW="x").run("validate", "--json")
-    assert (result.code, "must not hold :" in result.err) == (3, True), result.err
+    assert (result.code, "must not contain :" in result.err) == (3, True), result.err
 
 
 def kept(directory: Path, state: dict[str, Any], **environ: str) -> Project:

@@ -137,7 +137,7 @@ def test_the_emulated_manager_is_asked_at_its_own_port(emulated: Emulated) -> No
         ({"url": "ftp://127.0.0.1"}, "expected http://HOST:PORT"),
         ({"url": "http://127.0.0.1:5051/?a=b"}, "expected http://HOST:PORT"),
         ({"url": "https://me:canary@rack"}, "Remove the part before @"),
-        ({"url": "http://127.0.0.1:99999"}, "host or port cannot be read"),
+        ({"url": "http://127.0.0.1:99999"}, "malformed host or port"),
         ({"clients": ["default"]}, "expected one of clients and url"),
     ],
 )

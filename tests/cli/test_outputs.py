@@ -114,9 +114,9 @@ def test_graphs_of_documents_and_of_plans(emulated: Emulated, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("{{ nosuch }}", "there is no nosuch; there are env, project, resource"),
+        ("{{ nosuch }}", "nosuch is not defined; use env, project, resource"),
         ("{{ 1 +", "the output b cannot be read"),
-        ("{% set x = 1 %}", "only if and for are offered"),
+        ("{% set x = 1 %}", "set, macro and call are not supported"),
     ],
 )
 def test_an_output_that_can_never_be_told_is_a_problem_of_the_project(emulated: Emulated, text: str, said: str) -> None:

@@ -1,4 +1,4 @@
-"""`x-` keys are a place for anchors wherever keys are field names; the loader and the published schemas agree."""
+"""`x-` keys may carry anchors in every mapping of fields; the loader and the published schemas agree."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SETTINGS["spec"]["thresholds"] = {"maxRemovals": 50}
 
 
 def mappings(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """The paths of all mappings in a tree."""
+    """Paths of all mappings in a tree."""
     if isinstance(value, dict):
         yield path
         for key, inner in value.items():
@@ -50,7 +50,7 @@ CASES = [(d, p) for d in (MACHINE, SETTINGS) for p in mappings(d)]
 
 
 @pytest.mark.parametrize(("document", "path"), CASES, ids=[f"{d['kind']}:{'.'.join(p)}" for d, p in CASES])
-def test_the_schema_takes_an_anchor_where_the_loader_does(
+def test_the_schema_allows_anchors_where_the_loader_does(
     tmp_path: Path, document: dict[str, Any], path: tuple[str, ...]
 ) -> None:
     changed = with_anchor(document, path)
@@ -66,7 +66,7 @@ def test_the_schema_takes_an_anchor_where_the_loader_does(
     assert taken is not bool(chosen & set(path[-1:]))
 
 
-def test_what_an_anchor_holds_is_used_where_it_is_named(tmp_path: Path) -> None:
+def test_an_alias_is_replaced_by_its_anchor(tmp_path: Path) -> None:
     made = project(tmp_path)
     text = vm().replace('"ports": {', '"ports": {"x-both": &both auto, ').replace('"ssh": "auto"', '"ssh": *both')
     assert made.write({"manifests/vm.yaml": text}).run("validate").code == 0

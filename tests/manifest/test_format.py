@@ -1,4 +1,4 @@
-"""`fmt`: what it changes, what it leaves, and that no meaning is ever changed."""
+"""`fmt`: canonical spacing and quotes, with unchanged values."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ ROOT = Path(__file__).parents[2]
         ("---\na:  1\n---\nb:  2\n", "---\na: 1\n---\nb: 2\n"),
     ],
 )  # fmt: skip
-def test_what_is_written_how(before: str, after: str) -> None:
+def test_formatting(before: str, after: str) -> None:
     assert formatted(before, "f") == after
     assert formatted(after, "f") == after
 
@@ -73,7 +73,7 @@ TREE = st.recursive(
 
 @given(st.dictionaries(st.text(min_size=1, max_size=6), TREE, min_size=1, max_size=4),
        st.sampled_from([None, True, False]), st.sampled_from([None, "'", '"', "|", ">"]), st.integers(20, 100))  # fmt: skip
-def test_no_meaning_is_changed_and_twice_is_once(
+def test_formatting_keeps_the_values_and_is_idempotent(
     tree: object, flow: bool | None, style: str | None, width: int
 ) -> None:
     text = yaml.safe_dump(tree, default_flow_style=flow, default_style=style, width=width, allow_unicode=True)
@@ -87,7 +87,7 @@ def test_no_meaning_is_changed_and_twice_is_once(
 
 
 @given(st.text("ab:-[]{}&*|>'\"# \n\r!,?", max_size=24))
-def test_whatever_is_yaml_keeps_its_meaning_and_twice_is_once(text: str) -> None:
+def test_formatting_any_yaml_keeps_the_values_and_is_idempotent(text: str) -> None:
     try:
         before = [d.value for d in read_yaml(text.encode(), "f")]
     except DiagnosticError:
@@ -98,7 +98,7 @@ def test_whatever_is_yaml_keeps_its_meaning_and_twice_is_once(text: str) -> None
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("examples/**/*.yaml")), ids=lambda p: "/".join(p.parts[-3:]))
-def test_the_examples_are_tidy(path: Path) -> None:
+def test_the_examples_are_formatted(path: Path) -> None:
     assert formatted(path.read_text(), str(path)) == path.read_text()
 
 
@@ -113,7 +113,7 @@ def test_files_of_a_project_are_checked_shown_and_written(tmp_path: Path) -> Non
     assert made.run("fmt", "--check", "--json").json == {"changed": []}
 
 
-def test_directories_are_looked_through(tmp_path: Path) -> None:
+def test_directories_are_formatted_recursively(tmp_path: Path) -> None:
     names = ("a.yaml", "deep/b.yml", ".hidden/c.yaml", "deep/.d.yaml", "e.txt")
     made = Project(tmp_path).write(dict.fromkeys(names, "a:  1\n"))
     assert made.run("fmt", str(tmp_path)).code == 0
@@ -121,14 +121,14 @@ def test_directories_are_looked_through(tmp_path: Path) -> None:
     assert made.run("fmt", str(tmp_path)).out == "All files are tidy.\n"
 
 
-def test_nothing_is_called_tidy_beside_an_error(tmp_path: Path) -> None:
+def test_fmt_reports_no_success_beside_an_error(tmp_path: Path) -> None:
     bad = tmp_path / "bad.yaml"
     bad.write_text("a: [")
     result = Project(tmp_path).run("fmt", str(bad))
     assert (result.code, result.out) == (3, "")
 
 
-def test_what_is_no_yaml_is_told_and_the_rest_is_done(tmp_path: Path) -> None:
+def test_an_invalid_file_is_reported_and_the_others_are_formatted(tmp_path: Path) -> None:
     good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
     good.write_text("a:  1")
     bad.write_text("a: [")

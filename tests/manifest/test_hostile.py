@@ -1,4 +1,4 @@
-"""Hostile or broken manifests and templates: a diagnostic, at once; never a crash, a hang or a different plan each time."""
+"""Hostile or broken manifests and templates: a diagnostic at once; no crash, no hang, no unstable plan."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dbc_iac.diagnostics import DiagnosticError, Diagnostics
 from dbc_iac.kinds import models
-from dbc_iac.manifest.evaluation import Flaw, evaluate
+from dbc_iac.manifest.evaluation import EvaluationError, evaluate
 from dbc_iac.manifest.expand import Expander
 from dbc_iac.manifest.source_map import SourceMap
 from dbc_iac.manifest.templates import Templates
@@ -43,7 +43,7 @@ def test_a_hostile_file_is_refused(text: str, code: str) -> None:
 
 
 @pytest.mark.parametrize(("text", "value"), [("!!str 5", "5"), ("!!str no", "no"), ("0x" + "f" * 5000, "0x" + "f" * 5000)])  # fmt: skip
-def test_an_explicit_tag_and_a_number_without_measure_are_text(text: str, value: str) -> None:
+def test_tagged_and_infinite_scalars_are_text(text: str, value: str) -> None:
     [found] = read_yaml(f"a: {text}".encode(), "m.yaml")
     assert found.value == {"a": value}
 
@@ -69,40 +69,40 @@ def rendered(text: str, **variables: Any) -> tuple[Any, list[str]]:
         "{{ ''.__class__ }}",
     ],
 )
-def test_a_template_that_gives_no_plain_repeatable_value_is_refused(text: str) -> None:
+def test_a_template_without_a_plain_repeatable_value_is_refused(text: str) -> None:
     assert rendered(text) == (None, ["template"])
 
 
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("{{ 'a'.ljust(1900000000) | length }}", "too large"),
-        ("{{ 'a' | attr('ljust')(1900000000) | length }}", "too large"),
-        ("{{ 'a'.encode().zfill(1900000000) | length }}", "too large"),
-        ("{{ 'a' | center(2000000000) | length }}", "too large"),
-        ("{{ ['a'] | map('center', 2000000000) | list | length }}", "too large"),
-        ("{{ '\t'.expandtabs(2000000000) | length }}", "too large"),
-        ("{{ ('a' * 100000) | replace('a', 'b' * 100000) | length }}", "too large"),
-        ("{{ (range(1000) | map('string')) | join('a' * 1000000) | length }}", "too large"),
-        ("{{ [1] | batch(2000000000, 0) | list | length }}", "too large"),
-        ("{{ [1] | tojson(indent=2000000000) | length }}", "too large"),
-        ("{{ (1).to_bytes(1900000000, 'big') | length }}", "too large"),
-        ("{{ (" + " ~ ".join(["'a' * 1000000"] * 30) + ") | length }}", "too large"),
-        ("{{ (" + " ~ ".join(["var.long"] * 200) + ") | length }}", "too large"),
-        ("{{ (" + " + ".join(["var.long"] * 50) + ") | length }}", "too large"),
-        ("x {{ [" + ", ".join(["var.long"] * 200) + "] }}", "too large"),
-        ("x{% for a in range(1000) %}{% for b in range(1000) %}{{ var.long }}{% endfor %}{% endfor %}", "renders to more"),
-        ("{{ '%1000000000d' | format(1) | length }}", "a width in a format"),
-        ("{{ '%1000000000d' % 1 }}", "a width in a format"),
-        ("{{ '%1000000000d'.encode() % 1 }}", "a width in a format"),
-        ("{{ '%*d' % (1000000000, 1) }}", "a width in a format"),
-        ("{{ '{:{}}'.format(1, 1000000000) | length }}", "a width in a format"),
+        ("{{ 'a'.ljust(1900000000) | length }}", "larger than"),
+        ("{{ 'a' | attr('ljust')(1900000000) | length }}", "larger than"),
+        ("{{ 'a'.encode().zfill(1900000000) | length }}", "larger than"),
+        ("{{ 'a' | center(2000000000) | length }}", "larger than"),
+        ("{{ ['a'] | map('center', 2000000000) | list | length }}", "larger than"),
+        ("{{ '\t'.expandtabs(2000000000) | length }}", "larger than"),
+        ("{{ ('a' * 100000) | replace('a', 'b' * 100000) | length }}", "larger than"),
+        ("{{ (range(1000) | map('string')) | join('a' * 1000000) | length }}", "larger than"),
+        ("{{ [1] | batch(2000000000, 0) | list | length }}", "larger than"),
+        ("{{ [1] | tojson(indent=2000000000) | length }}", "larger than"),
+        ("{{ (1).to_bytes(1900000000, 'big') | length }}", "larger than"),
+        ("{{ (" + " ~ ".join(["'a' * 1000000"] * 30) + ") | length }}", "larger than"),
+        ("{{ (" + " ~ ".join(["var.long"] * 200) + ") | length }}", "larger than"),
+        ("{{ (" + " + ".join(["var.long"] * 50) + ") | length }}", "larger than"),
+        ("x {{ [" + ", ".join(["var.long"] * 200) + "] }}", "larger than"),
+        ("x{% for a in range(1000) %}{% for b in range(1000) %}{{ var.long }}{% endfor %}{% endfor %}", "longer than 100000"),
+        ("{{ '%1000000000d' | format(1) | length }}", "width in a format"),
+        ("{{ '%1000000000d' % 1 }}", "width in a format"),
+        ("{{ '%1000000000d'.encode() % 1 }}", "width in a format"),
+        ("{{ '%*d' % (1000000000, 1) }}", "width in a format"),
+        ("{{ '{:{}}'.format(1, 1000000000) | length }}", "width in a format"),
     ],
 )  # fmt: skip
-def test_a_small_text_cannot_ask_for_a_huge_value(text: str, why: str) -> None:
+def test_a_template_with_a_huge_result_is_refused(text: str, why: str) -> None:
     tracemalloc.start()
     try:
-        with pytest.raises(Flaw, match=why):
+        with pytest.raises(EvaluationError, match=why):
             evaluate("text", text, {"var": {"long": "a" * 90_000}})
         assert tracemalloc.get_traced_memory()[1] < 100_000_000
     finally:
@@ -132,7 +132,7 @@ def test_an_expression_keeps_its_type(text: str, value: object) -> None:
 
 @given(st.text("{}%#|()[]'\"abcvar.each 0123*+-~,=", max_size=40))
 @settings(max_examples=200, deadline=None)
-def test_any_template_gives_a_value_or_a_diagnostic(text: str) -> None:
+def test_any_template_returns_a_value_or_a_diagnostic(text: str) -> None:
     _, codes = rendered("{{" + text + "}}", a=1)
     assert set(codes) <= {"template"}
 
@@ -147,7 +147,7 @@ _KEYS = ("apiVersion", "kind", "metadata", "spec", "forEach", "x-y", "other")
 
 @given(st.dictionaries(st.sampled_from(_KEYS), _JSON), st.sampled_from([None, *sorted(models())]), _JSON)
 @settings(max_examples=150, deadline=None)
-def test_any_document_gives_resources_or_diagnostics(value: dict[str, Any], kind: str | None, spec: Any) -> None:
+def test_any_document_returns_resources_or_diagnostics(value: dict[str, Any], kind: str | None, spec: Any) -> None:
     import json
 
     if kind is not None:
@@ -185,7 +185,7 @@ def test_an_unknown_field_inside_a_mapping_of_names_gets_a_suggestion(tmp_path: 
     assert "help: Did you mean url?" in made.run("validate").err
 
 
-def test_a_kind_that_is_no_text_is_an_unknown_kind(tmp_path: Path) -> None:
+def test_a_kind_other_than_text_is_unknown(tmp_path: Path) -> None:
     made = project(tmp_path)
     made.write({"manifests/odd.yaml": "apiVersion: dbc-iac/v1\nkind: [a]\nmetadata: {name: d}\nspec: {}\n"})
     assert made.run("validate", "--json").codes == ["unknown-kind"]
@@ -197,7 +197,7 @@ def test_a_bad_variable_file_is_shown_with_its_line(tmp_path: Path) -> None:
     assert "1 | - count" in made.run("-e", "prod", "validate").err
 
 
-def test_a_default_with_a_fraction_is_a_number_and_the_project_file_is_no_manifest(tmp_path: Path) -> None:
+def test_a_default_with_a_fraction_is_a_number(tmp_path: Path) -> None:
     from dbc_iac.manifest.load import load_project
 
     variables = "    ratio: {type: number, default: 1.5}\n    count:"

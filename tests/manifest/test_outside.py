@@ -1,4 +1,4 @@
-"""Files that a project names: inside it after every link, regular and bounded; nothing of another file is printed."""
+"""Files that a project names: inside it after resolving links, regular and bounded; no other file is printed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def refused(made: Project, *arguments: str, commands: tuple[str, ...] = ("valida
 
 
 @pytest.mark.parametrize("name", ["../outside.yaml", "out.yaml", "away/outside.yaml", "ABSOLUTE"])
-def test_a_variable_file_of_an_environment_outside_is_refused(lab: Project, name: str) -> None:
+def test_a_variable_file_of_an_environment_outside_the_project_is_refused(lab: Project, name: str) -> None:
     outside = lab.directory.parent / "outside.yaml"
     (lab.directory / "out.yaml").symlink_to(outside)
     (lab.directory / "away").symlink_to(outside.parent)
@@ -36,7 +36,7 @@ def test_a_variable_file_of_an_environment_outside_is_refused(lab: Project, name
     refused(lab, "-e", "prod")
 
 
-def test_a_variable_file_of_the_command_line_may_lie_anywhere(lab: Project) -> None:
+def test_a_variable_file_of_the_command_line_may_be_outside_the_project(lab: Project) -> None:
     (lab.directory.parent / "more.yaml").write_text("count: 3\n")
     assert lab.run("--var-file", str(lab.directory.parent / "more.yaml"), "validate").code == 0
 
@@ -51,20 +51,20 @@ def test_a_variable_file_of_the_command_line_may_be_a_pipe(lab: Project) -> None
         os.close(reading)
 
 
-def test_a_project_file_that_is_a_link_out_is_refused(lab: Project) -> None:
+def test_a_project_file_that_links_outside_is_refused(lab: Project) -> None:
     (lab.directory / "dbc-iac.yaml").unlink()
     (lab.directory / "dbc-iac.yaml").symlink_to(lab.directory.parent / "outside.yaml")
     refused(lab, commands=("validate", "plan", "fmt"))
 
 
-def test_a_manifest_that_is_a_link_out_is_refused_and_not_printed(lab: Project) -> None:
+def test_a_manifest_that_links_outside_is_refused_and_not_printed(lab: Project) -> None:
     (lab.directory / "manifests/out.yaml").symlink_to(lab.directory.parent / "outside.yaml")
     refused(lab)
 
 
 @pytest.mark.parametrize("name", ["manifests/a.yaml", "prod.yaml", "dbc-iac.yaml"])
 @pytest.mark.parametrize("what", ["pipe", "ring", "zero", "large"])
-def test_what_is_no_bounded_regular_file_is_a_problem_at_once(lab: Project, name: str, what: str) -> None:
+def test_a_pipe_device_or_huge_file_is_refused_at_once(lab: Project, name: str, what: str) -> None:
     lab.write({"prod.yaml": "count: 3\n"})
     path = lab.directory / name
     path.unlink(missing_ok=True)
@@ -80,7 +80,7 @@ def test_what_is_no_bounded_regular_file_is_a_problem_at_once(lab: Project, name
     assert (result.code, result.codes) == (3, ["no-project" if missing else expected])
 
 
-def test_fmt_rewrites_no_file_outside_behind_a_link(lab: Project) -> None:
+def test_fmt_refuses_a_link_to_a_file_outside_the_project(lab: Project) -> None:
     outside = lab.directory.parent / "loose.yaml"
     outside.write_text("count:   3\n")
     (lab.directory / "manifests/out.yaml").symlink_to(outside)
@@ -94,7 +94,7 @@ def test_fmt_rewrites_no_file_outside_behind_a_link(lab: Project) -> None:
     assert "count" not in lab.run("fmt", "--diff", str(lab.directory / "manifests/out.yaml")).out
 
 
-def test_fmt_keeps_a_link_within_the_project_and_tidies_its_file(lab: Project) -> None:
+def test_fmt_keeps_a_link_within_the_project_and_formats_its_target(lab: Project) -> None:
     lab.write({"shared/node.yaml": NODE.replace("kind: Node", "kind:  Node")})
     (lab.directory / "manifests/all.yaml").unlink()
     (lab.directory / "manifests/all.yaml").symlink_to("../shared/node.yaml")
@@ -103,7 +103,7 @@ def test_fmt_keeps_a_link_within_the_project_and_tidies_its_file(lab: Project) -
     assert (lab.directory / "shared/node.yaml").read_text() == NODE
 
 
-def test_fmt_takes_a_file_that_the_command_line_names_anywhere(lab: Project) -> None:
+def test_fmt_formats_a_file_of_the_command_line_outside_the_project(lab: Project) -> None:
     outside = lab.directory.parent / "loose.yaml"
     outside.write_text("count:   3\n")
     assert lab.run("fmt", str(outside)).code == 0

@@ -1,4 +1,4 @@
-"""Templates that compute without end: ended by the platform, named by their place, interrupted by signals."""
+"""Limits of templates: CPU time, memory, signals."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dbc_iac.manifest import template_process
 from dbc_iac.manifest.numbers import IntegerText, NumberText
 from dbc_iac.manifest.source_map import SourceMap
 from dbc_iac.manifest.template_process import Ask
-from dbc_iac.manifest.templates import Templates, misread
+from dbc_iac.manifest.templates import Templates, expression_problems
 from tests.projects import SEED, project, vm
 
 LONG = "{{ ([range(1000) | list] * 900) | sum(start=[]) | length }}"
@@ -48,26 +48,26 @@ def problems(text: str) -> list[str]:
     ],
     ids=["sum of lists", "loops", "recursion", "round", "map"],
 )
-def test_a_template_that_computes_too_long_is_refused(short: None, text: str) -> None:
+def test_a_template_over_the_cpu_limit_is_refused(short: None, text: str) -> None:
     [problem] = problems(text)
-    assert problem == "the template cannot be rendered: it takes more than 0 s of CPU time"
+    assert problem == "cannot render the template: CPU time limit of 0 s exceeded"
 
 
-def test_constant_parts_are_evaluated_under_the_limit_where_an_expression_is_only_checked(short: None) -> None:
-    assert "CPU time" in misread(["1 | round(1000000000, 'ceil')"])[0]
+def test_checking_an_expression_with_constants_is_limited(short: None) -> None:
+    assert "CPU time" in expression_problems(["1 | round(1000000000, 'ceil')"])[0]
 
 
-def test_a_template_that_fills_the_memory_is_refused() -> None:
+def test_a_template_over_the_memory_limit_is_refused() -> None:
     [answer] = Templates({"fill": bytearray}).answers([Ask("text", "{{ fill(1000000000) | length }}")])
-    assert answer.problem == "it needs more memory than a template may use"
+    assert answer.problem == "memory limit exceeded"
 
 
-def test_the_texts_after_one_that_was_ended_are_rendered(short: None) -> None:
+def test_texts_after_a_killed_one_are_rendered(short: None) -> None:
     found = Diagnostics()
     assert Templates({}).render([LONG, "{{ 2 }}"], SourceMap(), found) == [None, 2]
 
 
-def test_all_templates_of_a_project_share_a_limit(short: None) -> None:
+def test_all_templates_of_a_project_share_a_cpu_limit(short: None) -> None:
     found = Diagnostics()
     templates = Templates({})
     templates._names.left = 0.01
@@ -77,7 +77,7 @@ def test_all_templates_of_a_project_share_a_limit(short: None) -> None:
     assert templates.answers([Ask("text", "{{ 2 }}")])[0].problem
 
 
-def test_the_place_of_the_template_is_named(tmp_path: Path, short: None) -> None:
+def test_a_refused_template_has_its_source_range(tmp_path: Path, short: None) -> None:
     made = project(tmp_path, vm(description=LONG))
     result = made.run("validate")
     assert result.code == 3
@@ -92,7 +92,7 @@ def test_a_project_without_templates_starts_no_process(tmp_path: Path, monkeypat
     assert template_process._kept == []
 
 
-def test_numbers_keep_the_text_that_they_were_written_as() -> None:
+def test_numbers_keep_their_original_text() -> None:
     values = Templates({"var": {"n": IntegerText("0x1F"), "f": NumberText("1.10")}}).render(
         ["{{ var.n }}", "{{ var.f }}", "v{{ var.f }}", "{{ var.n + 1 }}"], SourceMap(), Diagnostics()
     )
@@ -101,13 +101,13 @@ def test_numbers_keep_the_text_that_they_were_written_as() -> None:
 
 
 @pytest.mark.parametrize("key", ["\\0integer", "\\0number"])
-def test_a_template_cannot_give_what_the_answer_uses_for_itself(key: str) -> None:
+def test_a_template_cannot_forge_a_marker_of_the_answer(key: str) -> None:
     found = Diagnostics()
     assert Templates({}).render("{{ {'" + key + "': 'x'} }}", SourceMap(), found) is None
     assert [d.code for d in found] == ["template"]
 
 
-def test_the_process_that_evaluates_has_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_template_worker_has_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     template_process._end()
     monkeypatch.setenv("DBC_WALLET_SEED", SEED)
     assert Templates({}).evaluated("{{ 1 }}") == 1
@@ -117,7 +117,7 @@ def test_the_process_that_evaluates_has_no_environment(monkeypatch: pytest.Monke
     assert b"DBC_WALLET_SEED" not in environ.read_bytes()
 
 
-def test_threads_share_the_process() -> None:
+def test_threads_share_the_template_worker() -> None:
     results: list[Any] = []
 
     def work(number: int) -> None:
@@ -132,7 +132,7 @@ def test_threads_share_the_process() -> None:
     assert results == [True] * 80
 
 
-def test_a_fork_has_a_process_of_its_own() -> None:
+def test_a_fork_starts_its_own_template_worker() -> None:
     assert Templates({}).evaluated("{{ 1 }}") == 1
     ours = template_process._kept[0].child.pid
     child = os.fork()
@@ -146,8 +146,8 @@ def test_a_fork_has_a_process_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_a_command_that_renders(tmp_path: Path, number: int) -> None:
-    """Sent when the request is on its way, by the process itself."""
+def test_a_signal_stops_a_command_during_rendering(tmp_path: Path, number: int) -> None:
+    """The process sends itself the signal after the request has been written."""
     project(tmp_path, vm(description=NESTED))
     code = (
         "import os, dbc_iac.manifest.template_process as t\n"

@@ -1,4 +1,4 @@
-"""Wrong manifests through the command line: each gets its diagnostic, with a place and a remedy, and nothing more."""
+"""Invalid manifests through the command line: one diagnostic each, with source range and remedy."""
 
 from __future__ import annotations
 
@@ -124,14 +124,14 @@ CASES += [(f"server: {n}", [document("BareMetalServer", "s", {**SERVER, **c})], 
 
 @pytest.mark.parametrize(("documents", "code"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
 def test_a_wrong_manifest_gets_its_diagnostic(tmp_path: Path, documents: list[str], code: str) -> None:
-    """One, with a place and with what to do, in words of ours."""
+    """One diagnostic, with a source range and a remedy, without pydantic's wording."""
     result = project(tmp_path, *documents).run("validate", "--json")
     assert result.codes == [code], result.err
     assert result.code == 3
-    [told] = json.loads(result.err)["diagnostics"]
-    assert told["source"] is not None
-    assert told["remedy"]
-    assert not [word for word in PYDANTIC if word in told["summary"] + told["remedy"]]
+    [shown] = json.loads(result.err)["diagnostics"]
+    assert shown["source"] is not None
+    assert shown["remedy"]
+    assert not [word for word in PYDANTIC if word in shown["summary"] + shown["remedy"]]
 
 
 TOLD: list[tuple[str, list[str], list[str], str]] = [
@@ -161,14 +161,12 @@ TOLD: list[tuple[str, list[str], list[str], str]] = [
 
 
 @pytest.mark.parametrize(("documents", "codes", "said"), [t[1:] for t in TOLD], ids=[t[0] for t in TOLD])
-def test_what_can_be_done_and_is_not_meant_perhaps_is_told(
-    tmp_path: Path, documents: list[str], codes: list[str], said: str
-) -> None:
+def test_a_doubtful_manifest_gets_a_warning(tmp_path: Path, documents: list[str], codes: list[str], said: str) -> None:
     result = project(tmp_path, *documents).run("validate", "--json")
     assert result.code == 0, result.err
-    told = json.loads(result.err)["diagnostics"] if result.err else []
-    assert [d["code"] for d in told] == codes
-    assert all(d["source"] and d["remedy"] for d in told)
+    shown = json.loads(result.err)["diagnostics"] if result.err else []
+    assert [d["code"] for d in shown] == codes
+    assert all(d["source"] and d["remedy"] for d in shown)
     assert said in result.err
 
 
@@ -183,7 +181,7 @@ def test_a_diagnostic_shows_file_line_column_and_the_line(tmp_path: Path) -> Non
     assert "  5 |   sizes: 5Gi\n    |   ^^^^^\n  help: Did you mean size?" in result.err
 
 
-def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
+def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
     result = project(tmp_path, vm(memory=8, cpus=0, biosMode="x")).run("validate", "--json")
     assert len(result.codes) == 3
 
@@ -195,14 +193,14 @@ def test_good_manifests_are_valid_without_credentials(tmp_path: Path) -> None:
     assert (result.code, result.err) == (0, "")
 
 
-def test_a_ring_of_references_is_told_with_its_places(tmp_path: Path) -> None:
+def test_a_dependency_cycle_is_reported_with_its_source_ranges(tmp_path: Path) -> None:
     made = project(tmp_path, vm("a", dependsOn=["VirtualMachine/b"]), vm("b", dependsOn=["VirtualMachine/a"]))
     result = made.run("validate", "--json")
     assert result.codes == ["reference-cycle"]
     assert "VirtualMachine/b needs VirtualMachine/a" in result.err or "VirtualMachine/a needs" in result.err
 
 
-def test_for_each_and_variables(tmp_path: Path) -> None:
+def test_for_each_and_variables_are_expanded(tmp_path: Path) -> None:
     spec = {
         "node": "gpu-a", "image": "u.qcow2", "gpus": "{{ var.count }}", "cpus": "{{ each.value }}", "memory": "8Gi",
         "dataDisk": {"size": "20Gi"}, "ports": {"ssh": "auto", "vnc": "auto"}, "description": "{{ each.key }} of {{ var.team }}",
@@ -246,7 +244,7 @@ def test_variables_are_declared_and_typed(
     assert result.codes == [code]
 
 
-def test_a_glob_without_files_means_no_plan(tmp_path: Path) -> None:
+def test_a_glob_without_files_refuses_the_plan(tmp_path: Path) -> None:
     made = project(tmp_path)
     (tmp_path / "manifests/all.yaml").unlink()
     assert made.run("validate", "--json").codes == ["empty-glob"]

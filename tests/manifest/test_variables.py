@@ -1,4 +1,4 @@
-"""A variable has one value, of one type, wherever it is set: default, variable file, environment or --var."""
+"""A variable has the same value and type from every source: default, variable file, environment or --var."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ PLAIN = [
 
 
 class Shown(BaseModel):
-    """A document that shows what a template sees."""
+    """Document whose labels and description show a template's values."""
 
     json_: str
     text: str
 
 
 def seen(kind: Type, written: str, place: str) -> Any:
-    """What a template sees of a variable that is set to a YAML text at one of the places; a code where it is refused."""
+    """Value of a variable set from a YAML text at one source, as a template sees it; a diagnostic code if refused."""
     default = f", default: {written}" if place == "default" else ""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -104,7 +104,7 @@ def test_a_list_or_map_has_the_same_types_at_any_depth_wherever_it_is_set(value:
 @pytest.mark.parametrize("kind", ["string", "integer", "number", "boolean"])
 @pytest.mark.parametrize("written", PLAIN)
 def test_a_plain_scalar_means_the_same_wherever_it_is_set(kind: Type, written: str) -> None:
-    """Text where it is set as text is text; a `true` of YAML is none."""
+    """Text from --var and the environment is text; a `true` of YAML is not."""
     found = {place: repr(seen(kind, written, place)) for place in PLACES}
     yaml, text = {found[p] for p in ("default", "file", "extra")}, {found[p] for p in ("environ", "var")}
     assert len(yaml) == len(text) == 1
@@ -122,5 +122,5 @@ def test_an_empty_item_of_a_list_is_refused(written: str) -> None:
     assert seen("list", written, "var") == ["variable-type"]
 
 
-def test_nothing_is_an_empty_list() -> None:
+def test_an_empty_text_is_an_empty_list() -> None:
     assert seen("list", "", "var")[0] == seen("list", "[]", "default")[0] == []

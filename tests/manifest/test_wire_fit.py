@@ -1,6 +1,6 @@
-"""Whatever a document may say, the wire types can send: no value passes `validate` and is refused in an apply.
+"""Every value that passes `validate` can be sent: none is refused only during an apply.
 
-Each field of each kind that goes out is tried with whatever its type takes, and with what it nearly takes.
+Each field that is sent is tried with values that its type accepts, and with nearly valid ones.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ VALUES = st.one_of(
 )  # fmt: skip
 
 
-def test_every_field_that_is_sent_is_tried() -> None:
+def test_every_field_that_is_sent_is_covered() -> None:
     untold = {name for name in FIELDS if name.partition(".")[2] not in NEVER_SENT_IN_A_BODY} - SENT.keys()
     assert untold == {"Node.id", "BareMetalManager.id"}  # targets: 64 hex digits
 
@@ -115,7 +115,7 @@ def test_every_field_that_is_sent_is_tried() -> None:
 @pytest.mark.parametrize("name", [name for name, sent in SENT.items() if sent is not None])
 @given(value=VALUES)
 @settings(max_examples=150, deadline=None)
-def test_what_validate_takes_can_be_sent(name: str, value: Any) -> None:
+def test_a_value_that_passes_validate_can_be_sent(name: str, value: Any) -> None:
     field, sent = FIELDS[name], SENT[name]
     assert sent is not None
     if field.rule.secret:
@@ -135,7 +135,7 @@ ADAPTERS: dict[str, TypeAdapter[Any]] = {}
 
 
 def adapter(name: str) -> TypeAdapter[Any]:
-    """The type of one field, alone."""
+    """Type of a single field."""
     if name not in ADAPTERS:
         model: Any = kinds()[name.partition(".")[0]].spec
         *parts, last = FIELDS[name].attributes

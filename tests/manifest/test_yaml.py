@@ -1,4 +1,4 @@
-"""The YAML reader: scalars stay what they look like, and nothing but a diagnostic comes of bad input."""
+"""YAML reader: scalars of YAML 1.2; invalid input gives a diagnostic."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_plain_scalars_follow_yaml_1_2(text: str, value: object) -> None:
     assert type(document.value["a"]) is type(value) or isinstance(document.value["a"], NumberText | IntegerText)
 
 
-def test_a_fraction_remembers_its_text() -> None:
+def test_a_fraction_keeps_its_text() -> None:
     [document] = read_yaml(b"a: 1.10\n", "m.yaml")
     assert document.value["a"].text == "1.10"
 
@@ -79,7 +79,7 @@ def test_an_alias_bomb_is_refused() -> None:
     assert caught.value.diagnostics[0].code == "too-large"
 
 
-def test_merge_keys_bring_in_what_is_not_there() -> None:
+def test_merge_keys_add_missing_keys() -> None:
     [document] = read_yaml(b"x-base: &b {a: 1, b: 2}\nc: {<<: *b, b: 3}\n", "m.yaml")
     assert document.value["c"] == {"a": 1, "b": 3}
 
@@ -102,7 +102,7 @@ _VALUES = st.recursive(
 
 
 @given(st.dictionaries(st.text("klmn", min_size=1, max_size=3), _VALUES, min_size=1, max_size=3))
-def test_what_was_written_is_read_back(value: dict[str, object]) -> None:
+def test_dumped_yaml_is_read_back(value: dict[str, object]) -> None:
     import json
 
     [document] = read_yaml(json.dumps(value).encode(), "m.yaml")

@@ -159,4 +159,4 @@ def test_a_password_that_cannot_be_sent_is_told_by_its_place(lab: Schema, passwo
     made.environ["PW"] = password
     refused = made.run("plan", "--json")
     assert (refused.code, refused.codes, "canary" in refused.err) == (3, ["unsafe-secret"], False), refused.err
-    assert "state.password: what environment variable PW holds cannot be used" in refused.err
+    assert "state.password: the value of environment variable PW cannot be used" in refused.err

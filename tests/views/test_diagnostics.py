@@ -21,7 +21,7 @@ def at(line: int, column: int, end: int, end_line: int | None = None) -> SourceR
 
 
 def problem(source: SourceRange | None, **parts: object) -> Diagnostic:
-    return Diagnostic("unknown-field", Severity.ERROR, "there is no field memori", source=source, **parts)  # type: ignore[arg-type]
+    return Diagnostic("unknown-field", Severity.ERROR, "unknown field memori", source=source, **parts)  # type: ignore[arg-type]
 
 
 def carets(text: str, source: SourceRange) -> str:
@@ -39,7 +39,7 @@ def test_a_problem_is_told_with_its_line_its_related_place_and_its_remedy() -> N
         address="VirtualMachine/a",
     )
     assert render([told], {FILE: TEXT}) == (
-        "error[unknown-field]: there is no field memori\n"
+        "error[unknown-field]: unknown field memori\n"
         "  --> manifests/vm.yaml:2:3 (VirtualMachine/a)\n"
         "  2 |   memori: 8Gi\n"
         "    |   ^^^^^^\n"
@@ -82,7 +82,7 @@ def test_problems_come_in_the_order_of_the_files_and_those_without_a_place_last(
 @pytest.mark.parametrize("sources", [{}, {FILE: ""}, {FILE: "one line"}], ids=["unread", "empty", "shorter"])
 def test_without_the_line_the_place_is_still_told(sources: dict[str, str]) -> None:
     lines = render([problem(at(7, 1, 2))], sources).splitlines()
-    assert lines == ["error[unknown-field]: there is no field memori", "  --> manifests/vm.yaml:7:1"]
+    assert lines == ["error[unknown-field]: unknown field memori", "  --> manifests/vm.yaml:7:1"]
 
 
 @given(st.text(max_size=60), st.integers(1, 5), st.integers(1, 80), st.integers(0, 80))

@@ -1,4 +1,4 @@
-"""Nearly right words: each is told with its place and with the word that was meant."""
+"""Misspelled names: a diagnostic with a source range and a suggestion."""
 
 from __future__ import annotations
 
@@ -10,26 +10,31 @@ import pytest
 from tests.projects import PROJECT, project, vm
 
 MEANT: list[tuple[str, dict[str, Any], str, str]] = [
-    ("a port that is a word", {"ports": {"ssh": "aut", "vnc": "auto"}}, "a whole number or auto", "auto"),
+    (
+        "a port that is a word",
+        {"ports": {"ssh": "aut", "vnc": "auto"}},
+        "ports.ssh is aut, expected a whole number or auto",
+        "auto",
+    ),
     ("a variable", {"gpus": "{{ var.cout }}"}, "cout is not defined", "count"),
     ("a variable within a text", {"description": "of {{ var.taem }}"}, "taem is not defined", "team"),
     ("a name at the top", {"gpus": "{{ vra.count }}"}, "vra is not defined", "var"),
-    ("a field of a nested part", {"login": {"usrname": "x"}}, "there is no field usrname", "username"),
+    ("a field of a nested part", {"login": {"usrname": "x"}}, "unknown field usrname", "username"),
     ("a field of a part in a part", {"lifecycle": {"beforeOffline": {"comand": ["x"]}}}, "comand", "command"),
 ]
 
 
 @pytest.mark.parametrize(("changed", "said", "meant"), [m[1:] for m in MEANT], ids=[m[0] for m in MEANT])
-def test_the_word_that_was_meant_is_named(tmp_path: Path, changed: dict[str, Any], said: str, meant: str) -> None:
+def test_a_misspelled_name_gets_a_suggestion(tmp_path: Path, changed: dict[str, Any], said: str, meant: str) -> None:
     result = project(tmp_path, vm(**changed)).run("validate")
     assert said in result.err
     assert f"help: Did you mean {meant}?" in result.err
 
 
-def test_a_name_that_nothing_is_like_gets_the_known_names(tmp_path: Path) -> None:
+def test_an_unknown_name_without_a_similar_one_gets_the_known_names(tmp_path: Path) -> None:
     result = project(tmp_path, vm(gpus="{{ zzz }}")).run("validate")
     assert "zzz is not defined" in result.err
-    assert "help: Known names: var, env, project" in result.err
+    assert "help: Use var, env, project" in result.err
 
 
 @pytest.mark.parametrize(
@@ -46,7 +51,7 @@ def test_a_name_that_nothing_is_like_gets_the_known_names(tmp_path: Path) -> Non
         ("kind: Project", "kind: Projct", "no-project", "2:7", ""),
     ],
 )
-def test_problems_of_the_project_file_have_their_place(
+def test_a_misspelled_key_of_the_project_file_has_its_source_range(
     tmp_path: Path, right: str, wrong: str, code: str, column: str, meant: str
 ) -> None:
     made = project(tmp_path).write({"dbc-iac.yaml": PROJECT.replace(right, wrong)})
@@ -58,7 +63,7 @@ def test_problems_of_the_project_file_have_their_place(
     assert f"help: Did you mean {meant}?" in result.err or not meant
 
 
-def test_all_problems_of_the_project_file_are_told_at_once(tmp_path: Path) -> None:
+def test_all_problems_of_the_project_file_are_reported_at_once(tmp_path: Path) -> None:
     text = PROJECT.replace("dbc-iac/v1", "v1").replace("lab", "Lab").replace("uid:", "uidd:")
     codes = project(tmp_path).write({"dbc-iac.yaml": text}).run("validate", "--json").codes
     assert codes == ["api-version", "invalid-name", "missing-field", "unknown-field"]
