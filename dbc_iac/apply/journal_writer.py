@@ -32,11 +32,27 @@ class JournalSink(Protocol):
 
 
 def rebound(plan: Plan, bindings: Mapping[str, Binding]) -> Iterator[Binding]:
-    """The bindings of what stays as it is, and is reached another way by now: under another order, through others."""
+    """The bindings that differ from what is there as it is wanted: other values, another route, other dependencies."""
     for change in plan.changes:
         bound = bindings.get(change.address)
-        if bound is not None and change.action is Action.NO_OP and bound.where != change.route:
-            yield bound.model_copy(update={"where": dict(change.route)})
+        if bound is not None and change.action is Action.NO_OP:
+            after = _settled(bound, change).model_copy(update={"protected": bound.protected})
+            if after != bound:
+                yield after
+
+
+def _settled(bound: Binding, change: Change) -> Binding:
+    """A binding with all that holds as the document has it now."""
+    if not change.desired:
+        return bound.model_copy(update={"where": dict(change.route)})
+    return bound.model_copy(
+        update={
+            "where": dict(change.route),
+            "dependencies": tuple(change.dependencies),
+            "protected": change.protected,
+            "applied": {**bound.applied, **change.settled},
+        }
+    )
 
 
 class JournalWriter:
@@ -186,18 +202,7 @@ class JournalWriter:
     def settle(self, change: Change) -> None:
         """All of a change is done: its protection and its ways are kept as its document has them now."""
         bound = self._bindings.get(change.address)
-        if bound is None or not change.desired:
-            return
-        matching = {p: v for p, v in change.desired.items() if change.observed.get(p) == v}
-        after = bound.model_copy(
-            update={
-                "where": dict(change.route),
-                "dependencies": change.dependencies,
-                "protected": change.protected,
-                "applied": {**bound.applied, **matching},
-            }
-        )
-        if after != bound:
+        if bound is not None and change.desired and (after := _settled(bound, change)) != bound:
             self._put(after)
 
     def _bind(

@@ -87,6 +87,8 @@ class Change:
     applied: Mapping[str, Json] = field(default_factory=dict)
     observed: Mapping[str, Json] = field(default_factory=dict)
     resolved: Mapping[str, Json] = field(default_factory=dict)
+    settled: Mapping[str, Json] = field(default_factory=dict)
+    """Values, and references of secrets, that it has as they are wanted and that the state does not have so yet."""
     route: Mapping[str, Json] = field(default_factory=dict)
     old_route: Mapping[str, Json] = field(default_factory=dict)
     secrets: Mapping[str, Json] = field(default_factory=dict)

@@ -335,7 +335,11 @@ def test_a_hook_is_run_and_its_failure_told(command: list[str], problem: str | N
 
     from dbc_iac.apply.hook import Hook, run_hook
 
-    said = asyncio.run(run_hook(Hook(tuple(command), 0.1 if command[0] == "sleep" else 10.0, False, Path(), {"PATH": os.environ["PATH"]})))
+    said = asyncio.run(
+        run_hook(
+            Hook(tuple(command), 0.1 if command[0] == "sleep" else 10.0, False, Path(), {"PATH": os.environ["PATH"]})
+        )
+    )
     assert (said is None) is (problem is None)
     assert problem is None or problem in (said or "")
 

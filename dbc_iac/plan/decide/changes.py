@@ -256,10 +256,12 @@ def _compared(
     assert tracked.binding is not None  # noqa: S101 - only bound resources are compared
     fields = list(found.changes)
     if tracked.binding.protected != seen.protected:
-        before, after = tracked.binding.protected, seen.protected
-        fields.append(FieldChange("lifecycle.preventDestroy", before, after, Behaviour.ACCESS.value))
+        path, was = "lifecycle.preventDestroy", tracked.binding.protected
+        fields.append(FieldChange(path, was, seen.protected, Behaviour.ACCESS.value))
     notes = (*seen.notes, *found.notes)
-    changed = replace(seen, fields=tuple(fields), notes=notes)
+    applied = tracked.binding.applied
+    settled = {p: v for p, v in found.settled.items() if applied.get(p) != v}
+    changed = replace(seen, fields=tuple(fields), notes=notes, settled=settled)
     down = (POWERED_OFF_REASON,) if changed.observed.get("power") == "off" and _was_to_come_back(tracked) else ()
     if found.replaces or asked:
         losses = data_loss(changed)

@@ -28,6 +28,8 @@ _NOTHING: tuple[Json, ...] = (None, "", [])
 class Difference:
     """What differs in one resource: changes to make, notes that lead to nothing, refusals that stop the run.
 
+    `settled` is what does not differ: the values, and references of secrets, that the object has as they are wanted.
+
     `only_anew` is what the notes and refusals are about: what a new object has, and this one cannot get. `ignored` is
     what `ignoreChanges` leaves alone as long as the object stays; a new one is made as the manifest says.
     """
@@ -37,6 +39,7 @@ class Difference:
     refusals: list[Diagnostic] = field(default_factory=list)
     only_anew: list[FieldChange] = field(default_factory=list)
     ignored: list[FieldChange] = field(default_factory=list)
+    settled: dict[str, Json] = field(default_factory=dict)
 
     @property
     def of_a_new_one(self) -> tuple[FieldChange, ...]:
@@ -121,6 +124,7 @@ def _compare(sides: DiffInput, field_: SpecField, rule: Rule, found: Difference)
         return
     uncertain = path in sides.binding.uncertain
     if want == have and not uncertain:
+        found.settled[path] = want
         return
     drift = shown and want == applied
     change = FieldChange(path, have, want, rule.behaviour.value, drift)
@@ -167,6 +171,8 @@ def _compare_secret(sides: DiffInput, field_: SpecField, rule: Rule, found: Diff
         else:
             drift = _same_reference(sides, path, field_.read(sides.resource.spec))
             found.changes.append(FieldChange(path, SECRET, SECRET, rule.behaviour.value, drift, secret=True))
+    elif path not in sides.binding.uncertain:
+        found.settled[path] = _reference(field_.read(sides.resource.spec))
 
 
 def _same_reference(sides: DiffInput, path: str, reference: object) -> bool:
@@ -174,7 +180,13 @@ def _same_reference(sides: DiffInput, path: str, reference: object) -> bool:
     so it is not known whether it was changed behind our back, or what the reference gives has another value now."""
     if not isinstance(reference, SecretRef) or path in sides.binding.uncertain:
         return False
-    return sides.binding.applied.get(path) == reference.model_dump(mode="json", by_alias=True)
+    return sides.binding.applied.get(path) == _reference(reference)
+
+
+def _reference(reference: SecretRef) -> Json:
+    """A reference to a secret as the state keeps it."""
+    kept: Json = reference.model_dump(mode="json", by_alias=True)
+    return kept
 
 
 def _will_run(sides: DiffInput) -> bool:

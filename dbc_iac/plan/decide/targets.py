@@ -76,6 +76,7 @@ def _as_it_is(change: Change) -> Change:
         id=change.old_id or change.id,
         old_id="",
         route=change.old_route or change.route,
+        dependencies=change.old_dependencies or change.dependencies,
     )
 
 

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from dbc_iac.diagnostics import Diagnostic
+from dbc_iac.api.wire_types import UnsafeWireValue
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.json import Json
 from dbc_iac.kinds import Inventory, Observation, Resource, kind_of
 from dbc_iac.kinds.current_route import authority_refusal
@@ -171,10 +172,28 @@ async def observe(tracked: TrackedObject, context: PlanContext, reader: CachedRe
     key = "" if tracked.resource is None else kind.natural_key(tracked.resource, context.inventory)
     binding = tracked.binding if tracked.resource is not None else tracked.binding or tracked.begun
     lookup = Lookup(tracked.address, tracked.place, tracked.id, tracked.generation, binding, key, tracked.parent_id)
-    if tracked.begun is not None and intent is not None and not tracked.id:
-        taken = frozenset(b.id for b in context.state.bindings.values())
-        return await kind.trace(lookup, tracked.begun, intent.detail, taken, reader)
-    return await kind.observe(lookup, reader)
+    try:
+        if tracked.begun is not None and intent is not None and not tracked.id:
+            taken = frozenset(b.id for b in context.state.bindings.values())
+            return await kind.trace(lookup, tracked.begun, intent.detail, taken, reader)
+        return await kind.observe(lookup, reader)
+    except UnsafeWireValue as error:
+        if tracked.binding is None and tracked.begun is None:
+            raise
+        raise DiagnosticError(_unusable(tracked.address, str(error))) from None
+
+
+def _unusable(address: str, problem: str) -> Diagnostic:
+    """A value that no apply has written: documents are checked before anything is made from them."""
+    return Diagnostic(
+        "state-corrupt",
+        Severity.ERROR,
+        f"the state of {address} has a value that no node takes",
+        f"{problem}. Nothing was changed.",
+        "Restore the state from an older version or a backup.",
+        address=address,
+        exit_code=ExitCode.ERROR,
+    )
 
 
 def _identity_is_gone(route: Route, context: PlanContext) -> bool:
