@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from dbc_iac.api.channel import Channel
 from dbc_iac.api.secret import SecretText
-from dbc_iac.apply.goal_runner import ApplyOptions, GoalResult, GoalRunner, Verdict, failed_with
+from dbc_iac.apply.goal_runner import NO_DETAIL, ApplyOptions, GoalResult, GoalRunner, Verdict, failed_with
 from dbc_iac.apply.hook import Hook, keeps_on
 from dbc_iac.apply.journal_writer import JournalWriter
 from dbc_iac.apply.node_gate import NodeGate
@@ -23,6 +23,7 @@ from dbc_iac.apply.report import Event, Report
 from dbc_iac.apply.stop import Stop
 from dbc_iac.apply.vm_restart import TRIES, VmStarter
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
+from dbc_iac.json import Json
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.cached_reader import CachedReader
 from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalStatus
@@ -112,8 +113,8 @@ class _Executor:
     def now(self) -> float:
         return self.loop.time() - self.began
 
-    def tell(self, kind: str, address: str, text: str) -> None:
-        self.run_.tell(Event(kind, address, text, self.now()))
+    def tell(self, kind: str, address: str, text: str, detail: Mapping[str, Json] = NO_DETAIL) -> None:
+        self.run_.tell(Event(kind, address, text, self.now(), detail))
 
     async def run(self) -> Report:
         for key in self.announced:
@@ -250,7 +251,7 @@ class _Executor:
                 elif ending.broken and change.action is Action.CREATE:
                     self.run_.journal_writer.bind_broken(change, goal)
                 return False
-            done = goal.text
+            done = goal.done_text
             if ending.text and goal.creates:
                 self.tell("note", goal.address, ending.text)
         if draft.key == removal_key(draft.address) or change.action in {Action.DELETE, Action.FORGET}:
@@ -336,7 +337,7 @@ class _Executor:
                 "goal-failed",
                 Severity.ERROR,
                 f"{goal.address}: {ending.text}",
-                ending.detail or f"The goal was: {goal.text}.",
+                ending.detail or f"Failed action: {goal.action_text}.",
                 ending.remedy or "See what the message says, and apply again: what is done is not repeated.",
                 address=goal.address,
                 exit_code=ending.exit_code,
@@ -369,7 +370,7 @@ def _in_part(goal: Goal, ending: GoalResult, done: str) -> GoalResult:
     """What was begun and not ended has been started, whatever stopped it."""
     if ending.verdict is not Verdict.NOT_STARTED or not done:
         return ending
-    return replace(ending, verdict=Verdict.WAITING, text=f"done: {done}; left to do: {goal.text} ({ending.text})")
+    return replace(ending, verdict=Verdict.WAITING, text=f"{done}; next: {goal.action_text} ({ending.text})")
 
 
 def _not_started(ending: GoalResult) -> str:

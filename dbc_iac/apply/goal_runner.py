@@ -11,6 +11,7 @@ import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol
 
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Done, Effect, NotSent, RefusalKind, Refused, Unknown
@@ -19,6 +20,7 @@ from dbc_iac.apply.journal_writer import JournalWriter
 from dbc_iac.apply.poller import FLOOR, Poller
 from dbc_iac.apply.stop import Stop
 from dbc_iac.diagnostics import REPORT, Diagnostic, DiagnosticError, ExitCode, place_of
+from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader
 from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, Needs
 
@@ -99,8 +101,15 @@ UNSAFE = "Correct the value, or what the node told of it: what a node would misr
 UNPROVEN: Mapping[Proof, str] = {Proof.NOT_ALLOWED: SETTLE, Proof.NOT_POSSIBLE: AGAIN}
 """What is to be done where there is no proof."""
 
-Tell = Callable[[str, str, str], None]
-"""(event kind, address, text)"""
+NO_DETAIL: Mapping[str, Json] = {}
+
+
+class Tell(Protocol):
+    """Reports an event by its kind, address, text and detail."""
+
+    def __call__(self, kind: str, address: str, text: str, detail: Mapping[str, Json] = NO_DETAIL, /) -> None: ...
+
+
 Barrier = Callable[[Goal], Awaitable[Proof]]
 
 
@@ -241,7 +250,8 @@ class _Attempt:
     def _met(self, seen: GoalState) -> GoalResult:
         self.by.journal_writer.met(self.goal, seen)
         self.by.watch.hurry(self.target)
-        self.by.tell("goal-met", self.goal.address, self.goal.text)
+        identity = (seen.id or self.goal.id) if self.goal.creates else ""
+        self.by.tell("goal-met", self.goal.address, self.goal.done_text, {"id": identity} if identity else {})
         return GoalResult(Verdict.MET, seen.text, doubtful=self.doubtful)
 
     async def _wait(self, text: str, until: float = math.inf) -> GoalResult | None:
@@ -257,7 +267,7 @@ class _Attempt:
         if text != self.said:
             self.by.watch.hurry(self.target)  # it goes on: whoever looks seldom cannot tell how it ended
             self.said = text
-            self.by.tell("waiting", self.goal.address, f"{self.goal.text}: {text}")
+            self.by.tell("waiting", self.goal.address, self.goal.action_text, {"status": text})
         await self._tick(rest)
         return None
 
@@ -358,7 +368,7 @@ class _Attempt:
     async def _again(self, text: str, rest: float | None) -> GoalResult | None:
         if self.tries >= self.most_tries:
             return GoalResult(Verdict.FAILED, f"{text} (tried {self.tries} times)")
-        self.by.tell("waiting", self.goal.address, text)
+        self.by.tell("waiting", self.goal.address, self.goal.action_text, {"status": text})
         await self.by.stop.unless(asyncio.sleep(rest or FLOOR))
         self.by.watch.hurry(self.target)
         return None
@@ -372,7 +382,7 @@ class _Attempt:
             return GoalResult(Verdict.FAILED, text) if self.tries >= self.most_tries else None
         if self.barrier is None:
             return GoalResult(Verdict.UNPROVEN, text)
-        self.by.tell("barrier", self.goal.address, f"{text}; proving whether it happened")
+        self.by.tell("barrier", self.goal.address, f"{text}; checking whether the call was carried out")
         proved = await self.barrier(self.goal)
         if proved in UNPROVEN:
             return GoalResult(Verdict.UNPROVEN, text, ExitCode.PARTIAL, remedy=UNPROVEN[proved])

@@ -73,7 +73,7 @@ class OfflineWindow:
 
     async def _opened(self, *, was_off: bool) -> bool:
         goals = len(self.draft.goals)
-        self.by.tell("window-opened", self.draft.address, f"to be off for {goals} change{'s' if goals != 1 else ''}")
+        self.by.tell("window-opened", self.draft.address, f"{goals} change{'s' if goals != 1 else ''}")
         ending = await self.by.achieve(self.off)
         ok = ending.verdict is Verdict.MET
         if ok:
@@ -162,7 +162,7 @@ class OfflineWindow:
             if seen.sight is GoalStatus.MET:
                 self.by.journal_writer.met(goal, seen)
                 self.ledger.waiting.pop(goal.address, None)
-                self.by.tell("goal-met", goal.address, goal.text)
+                self.by.tell("goal-met", goal.address, goal.done_text)
             elif seen.sight in {GoalStatus.UNMET, GoalStatus.FAILED}:
                 text = seen.text if seen.lost else "accepted, and not carried out before the VM was started"
                 self.by.journal_writer.lost(number, text)
@@ -217,7 +217,7 @@ class OfflineWindow:
             return Proof.NOT_ALLOWED
         if self.by.stop.asked:
             return Proof.NOT_POSSIBLE
-        self.by.tell("barrier", self.draft.address, "one more boot proves what became of an earlier call")
+        self.by.tell("barrier", self.draft.address, "booting once to prove the outcome of an earlier call")
         for goal in (self.on, self.off):
             if (await self.by.achieve(goal)).verdict is not Verdict.MET:
                 return Proof.NOT_POSSIBLE

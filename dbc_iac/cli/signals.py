@@ -55,7 +55,7 @@ def stop_on_signal(tell: Callable[[str], None], stop: Callable[[], None]) -> Ite
     def handle(number: int) -> None:
         came.append(number)
         if len(came) == 1:
-            tell("stopping: nothing new is started, open windows are closed; once more to leave at once")
+            tell("Interrupted: finishing calls in flight. Press Ctrl-C again to exit now.")
             stop()
         # The end of a terminal is told by the kernel and by the shell: nobody asks twice by it.
         elif task is not None and number != signal.SIGHUP and sum(n != signal.SIGHUP for n in came) > 1:

@@ -278,7 +278,7 @@ class Workspace:
                     report = await self._run(plan, journal_writer, choices, stop, following.tell)
                 except asyncio.CancelledError:
                     for address in journal_writer.down():
-                        following.progress.say(f"{address} is down because of us: the next apply starts it again")
+                        following.progress.say(f"{address}: powered off by this apply; the next apply starts it")
                     raise
         made_with = {"environment": self.app.environment}
         done = StateBackup((written or state).model_copy(update=made_with), (*records, *self.store.journal.said))

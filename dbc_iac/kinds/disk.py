@@ -74,12 +74,8 @@ class DiskExists(Goal):
     queued: bool = False
 
     @property
-    def text(self) -> str:
-        return f"a disk of {self.size} GiB exists in {self.host_dir}"
-
-    @property
     def action_text(self) -> str:
-        return f"adds a disk of {self.size} GiB in {self.host_dir}"
+        return f"adding {self.size} GiB in {self.host_dir}"
 
     async def look(self, reader: CachedReader) -> GoalState:
         details = await reader.vm(self.route, self.vm)
@@ -123,8 +119,8 @@ class DiskKnown(Goal):
     creates = True
 
     @property
-    def text(self) -> str:
-        return f"disk {self.id} is there already"
+    def action_text(self) -> str:
+        return f"adopting {self.id}"
 
     async def look(self, reader: CachedReader) -> GoalState:
         details = await reader.vm(self.route, self.vm)
@@ -151,12 +147,8 @@ class DiskAbsent(Goal):
     queued: bool = False
 
     @property
-    def text(self) -> str:
-        return f"disk {self.id} does not exist any more"
-
-    @property
     def action_text(self) -> str:
-        return f"deletes disk {self.id}"
+        return f"deleting {self.id}"
 
     async def look(self, reader: CachedReader) -> GoalState:
         details = await reader.vm(self.route, self.vm)

@@ -49,12 +49,8 @@ class NetworkExists(Goal):
     owners: frozenset[str] = frozenset()
 
     @property
-    def text(self) -> str:
-        return f"LAN {self.id} exists with {self.cidr}"
-
-    @property
     def action_text(self) -> str:
-        return f"creates LAN {self.id} with {self.cidr}"
+        return f"creating LAN {self.id} with {self.cidr}"
 
     async def look(self, reader: CachedReader) -> GoalState:
         lan = await reader.network(self.route, self.id)
@@ -81,12 +77,8 @@ class NetworkAbsent(Goal):
     deletes = True
 
     @property
-    def text(self) -> str:
-        return f"LAN {self.id} does not exist any more"
-
-    @property
     def action_text(self) -> str:
-        return f"deletes LAN {self.id}"
+        return f"deleting LAN {self.id}"
 
     async def look(self, reader: CachedReader) -> GoalState:
         lan = await reader.network(self.route, self.id)

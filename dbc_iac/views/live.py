@@ -1,34 +1,35 @@
-"""An apply on a terminal: lines scroll by, and below them stands a tree of what is under way, by machine.
+"""Progress of an apply on a terminal: lines scroll, and a tree below them shows the actions under way by machine.
 
-It says what is waited for, since when, and, of transfers, how far they are. At its end the tree is gone.
+The tree has the texts of the lines and a bar for each transfer. It is removed at the end.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
 from dbc_iac.apply.report import Event
-from dbc_iac.views.progress import UnderWay, clock, event_line
+from dbc_iac.views.progress import UnderWay, event_line, percent_of
 from dbc_iac.views.text.lines import NARROWEST, Line, Screen, Tone, escaped, fold
+from dbc_iac.views.text.wording import duration
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-_PERCENT = re.compile(r"\((\d{1,3})%\)")
 _KEPT = 8
-"""Rows of the terminal that the tree leaves to what has been said, and to what is answered to Ctrl-C."""
+"""Rows of the terminal that the tree leaves to the lines above it."""
 _ECHO = 4
-"""Columns left for the `^C` that a terminal writes behind the last row: past the edge it would scroll the tree."""
+"""Columns left for the `^C` that a terminal writes after the last row: past the edge it would scroll the tree."""
 _LEAST = 4
-"""Rows that it has on the smallest terminal."""
+"""Rows of the tree on the smallest terminal."""
 _BAR = 20
+"""Columns of a bar."""
 
 
 class LiveProgress:
-    """`now` in seconds since the apply began; `machines` gives the machine of an address; `total` how many changes."""
+    """Live tree of an apply. `now`: seconds since the apply began; `machines`: machine by address; `total`: number of
+    changes."""
 
     def __init__(
         self, stream: TextIO, screen: Screen, now: Callable[[], float], machines: Mapping[str, str], total: int
@@ -56,18 +57,17 @@ class LiveProgress:
         return self._console.width
 
     def tell(self, event: Event) -> None:
-        self._under_way.follow(event)
-        line = event_line(event)
+        line = event_line(event, self._under_way.follow(event))
         if line is not None and event.kind != "waiting":
             self._print(line)
 
     def say(self, text: str) -> None:
-        """What it is about stays in the head of the tree: what scrolls by is soon gone."""
+        """Print a notice. Its first words stay in the head of the tree, since lines scroll away."""
         self._notice = escaped(text.partition(":")[0])
         self._print(Line(text, Tone.CHANGED))
 
     def remind(self, at: float) -> None:
-        """The tree is always there."""
+        """No reminder: the tree is always visible."""
 
     def _style(self, tone: Tone) -> str:
         return tone.value if self._colours else ""
@@ -79,43 +79,44 @@ class LiveProgress:
             self._console.print(Text(part, style=self._style(line.tone)), soft_wrap=True)
 
     def drawn(self) -> RenderableType:
-        """The tree as it is now. Called by a thread of rich's, so it works on copies."""
+        """Render the tree. Called by a thread of rich."""
         from rich.text import Text
         from rich.tree import Tree
 
-        since, said = dict(self._under_way.since), dict(self._under_way.said)
-        head = f"{clock(self._now())}  {self._under_way.ended} of {self._total} changes ended, {len(since)} under way"
+        now = self._now()
+        actions = list(self._under_way.texts(now))
+        finished = f"{self._under_way.ended} of {self._total} changes finished"
+        head = f"Applying ({duration(int(now))}): {finished}, {len(actions)} in progress"
         title = Text(head, style=self._style(Tone.HEAD))
         if self._notice:
             title.append(f", {self._notice}", style=self._style(Tone.CHANGED))
         tree = Tree(title, guide_style=self._style(Tone.ASIDE))
         branches: dict[str, Tree] = {}
         room = max(self._console.height - _KEPT, _LEAST) - 1
-        for number, (address, at) in enumerate(since.items()):
+        for number, (address, text) in enumerate(actions):
             machine = self._machines.get(address, "")
             new = bool(machine) and machine not in branches
-            last = number == len(since) - 1
-            if room < 1 + new + (not last):  # the row itself, its machine's, and the one of how many are not shown
-                tree.add(Text(f"... and {len(since) - number} more", style=self._style(Tone.ASIDE)))
+            last = number == len(actions) - 1
+            if room < 1 + new + (not last):  # the row, its machine, and the row of the remaining number
+                tree.add(Text(f"... and {len(actions) - number} more", style=self._style(Tone.ASIDE)))
                 break
             if new:
-                told = Text(escaped(machine), style=self._style(Tone.ASIDE), no_wrap=True, overflow="ellipsis")
-                branches[machine] = tree.add(told)
-            branches.get(machine, tree).add(self._row(address, self._now() - at, said.get(address, "")))
+                branch = Text(escaped(machine), style=self._style(Tone.ASIDE), no_wrap=True, overflow="ellipsis")
+                branches[machine] = tree.add(branch)
+            branches.get(machine, tree).add(self._row(address, text))
             room -= 1 + new
         return tree
 
-    def _row(self, address: str, seconds: float, said: str) -> RenderableType:
+    def _row(self, address: str, text: str) -> RenderableType:
         from rich.text import Text
 
         aside, head, done = (self._style(tone) for tone in (Tone.ASIDE, Tone.HEAD, Tone.ADDED))
-        row = Text(f"{clock(seconds).strip()} ", no_wrap=True, overflow="ellipsis")
-        if (percent := _PERCENT.search(said)) is not None:
-            full = min(int(percent[1]), 100) * _BAR // 100
+        row = Text(no_wrap=True, overflow="ellipsis")
+        event = self._under_way.last.get(address)
+        if event is not None and (percent := percent_of(event)) is not None:
+            full = percent * _BAR // 100
             row.append("━" * full, style=done).append("─" * (_BAR - full) + " ", style=aside)
-        row.append(escaped(address), style=head)
-        what, _, now = escaped(said).rpartition(": ")  # how it is now comes first: the end may be cut off
-        return row.append(f"  {now}", style=aside).append(f" ({what})" if what else "", style=aside)
+        return row.append(escaped(address), style=head).append(f": {escaped(text)}", style=aside)
 
     def __enter__(self) -> Self:
         self._live.start()

@@ -1,71 +1,125 @@
-"""An apply while it runs: a plain line an event, for files and CI. Nothing here decides anything."""
+"""Progress of an apply as plain lines, one per event, for files and CI logs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from types import TracebackType
 from typing import Protocol, Self
 
 from dbc_iac.apply.report import Event
 from dbc_iac.views.text.lines import PAPER, Line, Screen, Tone
+from dbc_iac.views.text.wording import duration
 
-_SAID = {
-    "step-failed": ("FAILED", Tone.LOSS),
-    "step-waiting": ("not yet", Tone.UNSEEN),
-    "step-skipped": ("not started", Tone.REMOVED),
-    "call": ("call", Tone.PLAIN),
-    "waiting": ("waiting", Tone.ASIDE),
-    "goal-met": ("done", Tone.ADDED),
-    "window-opened": ("window opens", Tone.CHANGED),
-    "window-closed": ("window closed", Tone.CHANGED),
-    "barrier": ("proof", Tone.UNSEEN),
-    "note": ("note", Tone.CHANGED),
+_TONES = {
+    "step-failed": Tone.LOSS,
+    "step-waiting": Tone.UNSEEN,
+    "step-skipped": Tone.REMOVED,
+    "call": Tone.PLAIN,
+    "waiting": Tone.ASIDE,
+    "goal-met": Tone.ADDED,
+    "window-opened": Tone.CHANGED,
+    "window-closed": Tone.CHANGED,
+    "barrier": Tone.UNSEEN,
+    "note": Tone.CHANGED,
 }
-"""What is told of; a kind that is not here says nothing new (a step starts with a call or a window)."""
+"""Of a line by the kind of its event; events of other kinds have no line."""
 _ENDS = frozenset({"goal-met", "step-done", "step-failed", "step-waiting", "step-skipped"})
-REMIND_SECONDS = 240.0
-"""How long nothing may be said: CI ends jobs that are silent for some minutes, and a creation takes up to 50."""
-
-
-def event_line(event: Event) -> Line | None:
-    """One line for an event; None for one that says nothing new."""
-    if event.kind not in _SAID:
-        return None
-    word, tone = _SAID[event.kind]
-    return Line(f"{clock(event.at)}  {word:<13} {event.address}" + (f": {event.text}" if event.text else ""), tone)
-
-
-def clock(seconds: float) -> str:
-    """Minutes and seconds since the apply began."""
-    return f"{int(seconds) // 60:3d}:{int(seconds) % 60:02d}"
+_PERCENT = re.compile(r"\b(\d{1,3})%")
+REMIND_SECONDS = 60.0
+"""Silence after which the actions in progress are printed again: a creation takes up to 50 minutes."""
+_REMINDERS = 10
+"""Actions of one reminder."""
 
 
 class UnderWay:
-    """What has been begun and has not ended, by address: since when, and what was last said of it."""
+    """Actions that have started and not ended, by address: since when, and their last event."""
 
     def __init__(self) -> None:
         self.since: dict[str, float] = {}
-        self.said: dict[str, str] = {}
+        self.last: dict[str, Event] = {}
+        self._windows: dict[str, float] = {}
         self._ended: set[str] = set()
 
     @property
     def ended(self) -> int:
-        """How many addresses of which nothing is left to do, or nothing is done any more."""
+        """Number of addresses that are done, failed or skipped."""
         return len(self._ended)
 
-    def follow(self, event: Event) -> None:
+    def texts(self, at: float) -> Iterator[tuple[str, str]]:
+        """Address and text of each action, `at` seconds after the apply began. Thread-safe beside `follow`."""
+        last = dict(self.last)
+        for address, began in dict(self.since).items():
+            if (event := last.get(address)) is not None:
+                kind = "waiting" if event.kind == "call" else event.kind
+                yield address, event_text(replace(event, kind=kind), int(at - began))
+
+    def follow(self, event: Event) -> int | None:
+        """Record an event. Seconds that its action, or its power-off window, has taken; None if none had started."""
+        began = self.since.get(event.address)
         if event.kind in {"step-done", "step-failed", "step-waiting", "step-skipped"}:
             self._ended.add(event.address)
         if event.kind in _ENDS:
             self.since.pop(event.address, None)
-            self.said.pop(event.address, None)
+            self.last.pop(event.address, None)
         elif event.kind in {"call", "waiting", "barrier"}:
-            self.since.setdefault(event.address, event.at)
-            self.said[event.address] = event.text
+            began = self.since.setdefault(event.address, event.at)
+            self.last[event.address] = event
+        elif event.kind == "window-opened":
+            began = self._windows[event.address] = event.at
+        elif event.kind == "window-closed":
+            began = self._windows.pop(event.address, None)
+        return None if began is None else int(event.at - began)
+
+
+def event_line(event: Event, seconds: int | None = None) -> Line | None:
+    """Line of an event, `seconds` after its action started; None for an event that has no line."""
+    tone = _TONES.get(event.kind)
+    return None if tone is None else Line(f"{event.address}: {event_text(event, seconds)}", tone)
+
+
+def event_text(event: Event, seconds: int | None = None) -> str:
+    """Text of an event without its address: `creating… (10 s)`, `created after 51 s [id K8…]`."""
+    after = f" after {duration(seconds)}" if seconds is not None else ""
+    match event.kind:
+        case "call":
+            return f"{event.text}…"
+        case "waiting":
+            return f"{event.text}… ({duration(seconds or 0)}{_status(event)})"
+        case "goal-met":
+            identity = event.detail.get("id")
+            return f"{event.text}{after}" + (f" [id {identity}]" if identity else "")
+        case "window-opened":
+            return f"power-off window opened{event.text and f' ({event.text})'}"
+        case "window-closed":
+            return f"power-off window closed{after}"
+        case "step-failed":
+            return f"failed{after}: {event.text}"
+        case "step-waiting":
+            return f"not finished{after}: {event.text}"
+        case "step-skipped":
+            return f"not started: {event.text}"
+        case _:
+            return event.text
+
+
+def _status(event: Event) -> str:
+    """Status that adds to the action: `downloading… (10 s, 45%)`, but not `creating… (10 s, creating)`."""
+    status = str(event.detail.get("status", ""))
+    if (percent := percent_of(event)) is not None:
+        return f", {percent}%"
+    return "" if not status or status == event.text.partition(" ")[0] else f", {status}"
+
+
+def percent_of(event: Event) -> int | None:
+    """Share of a transfer that is done, 0 to 100; None for an event that names none."""
+    found = _PERCENT.search(str(event.detail.get("status", "")))
+    return None if found is None else min(int(found[1]), 100)
 
 
 class Progress(Protocol):
-    """Shows events as they come. Used as a context: whatever it draws is gone at its end."""
+    """Shows events as they come. Used as a context: a drawing is removed at its end."""
 
     def tell(self, event: Event) -> None: ...
 
@@ -81,7 +135,7 @@ class Progress(Protocol):
 
 
 class PlainProgress:
-    """A line an event, for files and CI."""
+    """One line per event."""
 
     def __init__(self, write: Callable[[str], None], screen: Screen = PAPER) -> None:
         self._write = write
@@ -90,9 +144,8 @@ class PlainProgress:
         self._last = 0.0
 
     def tell(self, event: Event) -> None:
-        self._under_way.follow(event)
-        line = event_line(event)
-        if line is not None:
+        line = event_line(event, self._under_way.follow(event))
+        if line is not None and not (event.kind == "waiting" and not _status(event)):  # the call has been printed
             self._last = event.at
             self._write(self._screen.render([line]))
 
@@ -100,13 +153,15 @@ class PlainProgress:
         self._write(self._screen.render([Line(text, Tone.CHANGED)]))
 
     def remind(self, at: float) -> None:
-        """Say what is under way, if nothing has been said for a while. Cheap to call."""
-        if at - self._last < REMIND_SECONDS or not self._under_way.said:
+        """Print the actions under way after a long silence. `at`: seconds since the apply began."""
+        if at - self._last < REMIND_SECONDS or not self._under_way.last:
             return
         self._last = at
-        under_way = self._under_way
-        told = [f"{a}: {text}, for {clock(at - under_way.since[a]).strip()}" for a, text in under_way.said.items()]
-        self._write(self._screen.render(Line(f"{clock(at)}  under way     {text}", Tone.ASIDE) for text in told))
+        texts = list(self._under_way.texts(at))
+        lines = [f"{address}: still {text}" for address, text in texts[:_REMINDERS]]
+        if rest := len(texts) - _REMINDERS if len(texts) > _REMINDERS else 0:
+            lines.append(f"... and {rest:,} more in progress")
+        self._write(self._screen.render(Line(line, Tone.ASIDE) for line in lines))
 
     def __enter__(self) -> Self:
         return self
@@ -118,7 +173,7 @@ class PlainProgress:
 
 
 class SilentProgress(PlainProgress):
-    """Nothing, for `--json`."""
+    """No output, for `--json`."""
 
     def __init__(self) -> None:
         super().__init__(lambda text: None)

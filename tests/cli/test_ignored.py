@@ -202,7 +202,7 @@ def test_a_password_goes_to_the_account_that_is_there(world: Callable[..., Emula
     emulated = world(vm(**SPEC))
     login = {"username": "alice", "password": {"env": "PW2"}}
     write(emulated, ignoring("login.username", login=login))
-    assert "account dbc has the password" in emulated.run("plan").out
+    assert "setting the password of account dbc" in emulated.run("plan").out
 
 
 def test_an_ignored_node_is_refused_until_the_vm_is_replaced(tmp_path: Path) -> None:
@@ -284,12 +284,12 @@ def test_the_rest_of_a_creation_sends_what_was_reviewed(tmp_path: Path, changed:
     emulated.close()
 
 
-@pytest.mark.parametrize("moment", ["image-exists", "creates "])
+@pytest.mark.parametrize("moment", ["image-exists", "creating…"])
 def test_the_rest_of_a_plan_may_name_by_now_what_was_known_later(tmp_path: Path, moment: str) -> None:
     image = document("Image", "torch", {"node": "gpu-a", "file": "torch.qcow2", "imageServer": "ID_1"})
     emulated = Emulated(project(tmp_path / "one", image, vm(image="torch")), WORLD)
     file = planned(emulated)
-    if moment == "creates ":
+    if moment == "creating…":
         assert emulated.run("apply", file, err=SignalAt(moment, 2, at_once=2)).code == 8
     else:
         assert Interposed(emulated, Point("call", 2, "before")).run("apply", file) is None

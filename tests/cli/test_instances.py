@@ -96,7 +96,7 @@ def test_a_reset_goes_off_and_on_and_is_never_pressed(world: Callable[..., Emula
     converges(emulated)
     write(emulated, resetOn="2")
     said = converges(emulated)
-    assert said.index("is powered off") < said.rindex("is powered on")
+    assert said.index("powered off after") < said.rindex("powered on after")
     assert bmc(emulated).power == "on"
 
 

@@ -117,7 +117,7 @@ def test_another_plan_than_the_reviewed_one_is_refused_with_the_first_difference
 
 
 @pytest.mark.parametrize("how", [(), ("--expect",)], ids=["FILE", "--expect FILE"])
-@pytest.mark.parametrize("moment", ["creates ", "window opens", "adds a disk", "is running"])
+@pytest.mark.parametrize("moment", ["creating…", "window opened", "adding 50 GiB", "starting…"])
 def test_an_apply_of_a_plan_that_was_ended_is_continued_by_the_same_command(
     world: Callable[..., Emulated], how: tuple[str, ...], moment: str
 ) -> None:
@@ -137,7 +137,7 @@ def test_a_replacement_that_was_done_is_not_done_again(world: Callable[..., Emul
     emulated = world(vm(), vm("other"))
     assert emulated.run("apply", "--yes").code == 0
     file = planned(emulated, "--replace", "VirtualMachine/trainer", "--replace", "VirtualMachine/other")
-    left = emulated.run("apply", file, err=SignalAt("deletes old VM", 2, at_once=2))
+    left = emulated.run("apply", file, err=SignalAt("deleting the old VM", 2, at_once=2))
     assert left.code == 8
     emulated.settle(600)
     assert emulated.run("apply", file).code == 0
@@ -150,7 +150,7 @@ def test_a_plan_does_not_go_on_where_another_apply_was_ended(world: Callable[...
     emulated = world(vm(), DISK)
     file = planned(emulated)
     write(emulated, vm(), DISK, vm("other"))
-    assert emulated.run("apply", "--yes", err=SignalAt("adds a disk", 2, at_once=2)).code == 8
+    assert emulated.run("apply", "--yes", err=SignalAt("adding 50 GiB", 2, at_once=2)).code == 8
     write(emulated, vm(), DISK)
     emulated.settle(60)
     refused = emulated.run("apply", "--json", file)

@@ -79,7 +79,7 @@ def test_a_later_run_goes_on_watching(world: Callable[..., Emulated]) -> None:
     emulated = uploading(world(vm(), SNAPSHOT))
     assert "its upload has not ended yet" in emulated.run("plan").out
     result = converges(emulated)
-    assert "snapshot-sent" not in result.err and "is uploading (" in result.err + result.out
+    assert "snapshot-sent" not in result.err and "… (" in result.err + result.out
     assert stored(emulated) == [WHOLE]
 
 

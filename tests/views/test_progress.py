@@ -20,7 +20,7 @@ from dbc_iac.views.text.lines import Screen
 from tests.views.plans import HOSTILE, everything
 
 VM = "VirtualMachine/a"
-WAITING = Event("waiting", "Image/big", "big.qcow2 is on gpu-b: is downloading (42%)", 70.0)
+WAITING = Event("waiting", "Image/big", "downloading big.qcow2", 70.0, {"status": "is downloading (42%)"})
 REPORT = Report(
     done=("Disk/d", "Network/n"),
     failed={VM: f"the node refused it: allocate gpu failed {HOSTILE}"},
@@ -41,14 +41,31 @@ def lines(*events: Event) -> list[str]:
     return said
 
 
-def test_a_line_says_when_what_and_whom_it_is_about() -> None:
-    assert lines(Event("call", VM, "create: exists", 61.4), WAITING, Event("step-done", VM, "change", 80.0)) == [
-        "  1:01  call          VirtualMachine/a: create: exists\n",
-        "  1:10  waiting       Image/big: big.qcow2 is on gpu-b: is downloading (42%)\n",
+def test_a_line_names_the_resource_the_action_and_its_duration() -> None:
+    assert lines(
+        Event("call", VM, "creating", 61.4),
+        Event("waiting", VM, "creating", 71.5, {"status": "creating"}),  # no news
+        WAITING,
+        Event("goal-met", VM, "created", 112.4, {"id": "K8"}),
+        Event("goal-met", VM, "configured", 112.4),
+        Event("step-done", VM, "change", 112.4),
+        Event("window-opened", VM, "2 changes", 120.0),
+        Event("window-closed", VM, "", 131.0),
+        Event("step-failed", VM, "the node refused the call", 132.0),
+        Event("step-skipped", "Disk/d", f"needs {VM}, which failed", 132.0),
+    ) == [
+        "VirtualMachine/a: creating…\n",
+        "Image/big: downloading big.qcow2… (0 s, 42%)\n",
+        "VirtualMachine/a: created after 51 s [id K8]\n",
+        "VirtualMachine/a: configured\n",
+        "VirtualMachine/a: power-off window opened (2 changes)\n",
+        "VirtualMachine/a: power-off window closed after 11 s\n",
+        "VirtualMachine/a: failed: the node refused the call\n",
+        "Disk/d: not started: needs VirtualMachine/a, which failed\n",
     ]
 
 
-def test_silence_is_broken_by_what_is_waited_for_and_since_when() -> None:
+def test_a_long_silence_is_broken_by_the_actions_under_way() -> None:
     said: list[str] = []
     progress = PlainProgress(said.append)
     progress.tell(WAITING)
@@ -56,7 +73,7 @@ def test_silence_is_broken_by_what_is_waited_for_and_since_when() -> None:
     progress.remind(70.0 + REMIND_SECONDS - 1)
     assert said == []
     progress.remind(70.0 + REMIND_SECONDS)
-    assert said == ["  5:10  under way     Image/big: big.qcow2 is on gpu-b: is downloading (42%), for 4:00\n"]
+    assert said == ["Image/big: still downloading big.qcow2… (60 s, 42%)\n"]
     progress.remind(70.0 + REMIND_SECONDS + 10)
     assert len(said) == 1
     progress.tell(Event("goal-met", "Image/big", "is there", 400.0))
@@ -65,19 +82,18 @@ def test_silence_is_broken_by_what_is_waited_for_and_since_when() -> None:
     assert said == []
 
 
-def test_the_tree_shows_what_is_under_way_by_machine_how_far_and_since_when() -> None:
+def test_the_tree_shows_the_texts_of_the_lines_by_machine_and_a_bar_for_a_transfer() -> None:
     live = LiveProgress(io.StringIO(), Screen(colours=False, columns=80), lambda: 100.0, {"Image/big": "Node/gpu-b"}, 7)
-    live.tell(Event("call", VM, f"create: {HOSTILE}", 40.0))
+    live.tell(Event("call", VM, f"creating {HOSTILE}", 40.0))
     live.tell(WAITING)
     live.tell(Event("step-done", "Disk/d", "change", 71.0))
     shown = Console(file=io.StringIO(), width=100, record=True)
     shown.print(live.drawn())
     text = shown.export_text()
-    assert "1:40  1 of 7 changes ended, 2 under way" in text
+    assert "Applying (100 s): 1 of 7 changes finished, 2 in progress" in text
     assert "Node/gpu-b" in text
-    assert "0:30 ━━━━━━━━──────────── Image/big" in text
-    assert "is downloading (42%) (big.qcow2 is on gpu-b)" in text
-    assert "1:00 VirtualMachine/a  </details>" in text
+    assert "━━━━━━━━──────────── Image/big: downloading big.qcow2… (30 s, 42%)" in text
+    assert "VirtualMachine/a: creating </details>" in text
     assert "\x1b" not in text
 
 
@@ -97,13 +113,13 @@ def test_a_tree_of_many_leaves_room_for_what_is_said(monkeypatch: pytest.MonkeyP
     assert f"... and {500 - told} more" in rows[-1]
 
 
-def test_that_it_stops_stays_in_the_head_of_the_tree_and_no_row_reaches_the_edge() -> None:
+def test_an_interrupt_stays_in_the_head_of_the_tree_and_no_row_reaches_the_edge() -> None:
     live = LiveProgress(io.StringIO(), Screen(columns=80), lambda: 1.0, {}, 1)
     live.tell(Event("call", VM, "x" * 200, 0.0))
     written = io.StringIO()
-    live.say("stopping: nothing new is started")
+    live.say("Interrupted: finishing calls in flight.")
     Console(file=written, width=live.width).print(live.drawn())
-    assert "0 of 1 changes ended, 1 under way, stopping\n" in written.getvalue()
+    assert "0 of 1 changes finished, 1 in progress, Interrupted\n" in written.getvalue()
     assert max(map(len, written.getvalue().splitlines())) < 80 - len("^C")
 
 

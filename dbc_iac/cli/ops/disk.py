@@ -203,8 +203,8 @@ class SystemDiskGrown(Goal):
     add: int
 
     @property
-    def text(self) -> str:
-        return f"{SYSTEM} has {self.add} GiB more"
+    def action_text(self) -> str:
+        return f"adding {self.add} GiB to {SYSTEM}"
 
     async def look(self, reader: CachedReader) -> GoalState:
         details = await reader.vm(self.route, self.vm)

@@ -236,7 +236,7 @@ async def _followed(
                 moved(100)
 
         end = await wait_for_goal(console, goal, outcome, look, wait, told)
-    return end if wait is None or isinstance(goal, DownloadEnded) else goal.text
+    return end if wait is None or isinstance(goal, DownloadEnded) else goal.done_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,8 +247,8 @@ class DownloadEnded(Goal):
     call_class = CallClass.IDEMPOTENT
 
     @property
-    def text(self) -> str:
-        return f"the download of {self.id} has ended"
+    def action_text(self) -> str:
+        return f"downloading {self.id}"
 
     async def look(self, reader: CachedReader) -> GoalState:
         found = await reader.download(self.route, self.id)

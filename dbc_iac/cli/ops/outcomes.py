@@ -77,7 +77,7 @@ async def wait_for_goal(
 
     An unknown outcome is settled by looking, where the user waits; else it stays unknown. Raises DiagnosticError.
     """
-    what = f"{goal.address}: `{goal.text}`"
+    what = f"{goal.address}: {goal.action_text}"
     if wait is None or not isinstance(outcome, Done | Unknown):
         accepted(outcome, what, look)
         return "accepted"

@@ -122,8 +122,8 @@ class Stored(Goal):
     call_class = CallClass.READ
 
     @property
-    def text(self) -> str:
-        return f"the file of snapshot {self.id} is in an image server"
+    def action_text(self) -> str:
+        return f"uploading the file of snapshot {self.id}"
 
     async def look(self, reader: CachedReader) -> GoalState:
         found = await find_snapshot(reader, self.route, self.vm, self.id)

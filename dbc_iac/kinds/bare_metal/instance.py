@@ -85,8 +85,8 @@ class InstanceBound(Goal):
     creates = True
 
     @property
-    def text(self) -> str:
-        return f"is server {self.id}"
+    def action_text(self) -> str:
+        return f"adopting server {self.id}"
 
     async def look(self, reader: CachedReader) -> GoalState:
         return GoalState(GoalStatus.MET, id=self.id)
@@ -105,12 +105,8 @@ class InstancePower(Goal):
     to: Literal["on", "off"]
 
     @property
-    def text(self) -> str:
-        return f"is powered {self.to}"
-
-    @property
     def action_text(self) -> str:
-        return f"powers the server {self.to}"
+        return f"powering {self.to}"
 
     async def look(self, reader: CachedReader) -> GoalState:
         power = await reader.power(self.route)
@@ -133,12 +129,8 @@ class NextBootSet(Goal):
     device: Literal["none", "pxe", "disk", "cdrom", "bios"]
 
     @property
-    def text(self) -> str:
-        return f"boots from {self.device} the next time"
-
-    @property
     def action_text(self) -> str:
-        return f"sets the next boot to {self.device}"
+        return f"setting the next boot to {self.device}"
 
     async def look(self, reader: CachedReader) -> GoalState:
         power = await reader.power(self.route)
@@ -158,12 +150,8 @@ class DeepLinkPassword(Goal):
     acknowledged = True
 
     @property
-    def text(self) -> str:
-        return "DeepLink has the password of deeplink.password"
-
-    @property
     def action_text(self) -> str:
-        return "sets the password of DeepLink"
+        return "setting the DeepLink password"
 
     async def look(self, reader: CachedReader) -> GoalState:
         device = await reader.deeplink(self.route)

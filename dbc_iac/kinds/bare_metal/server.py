@@ -101,12 +101,8 @@ class ServerExists(Goal):
     uuid: str
 
     @property
-    def text(self) -> str:
-        return f"is registered with uuid {self.uuid}"
-
-    @property
     def action_text(self) -> str:
-        return f"registers the server with uuid {self.uuid}"
+        return f"registering with UUID {self.uuid}"
 
     async def look(self, reader: CachedReader) -> GoalState:
         server = await find_server(reader, self.route, uuid=self.uuid)
@@ -131,14 +127,9 @@ class ServerModified(Goal):
     password: bool
 
     @property
-    def text(self) -> str:
-        said = [f"{path} {value}" for path, value in self.fields.items() if path in _WIRE]
-        return "has " + ", ".join([*said, *(["the password of ipmi.password"] if self.password else [])])
-
-    @property
     def action_text(self) -> str:
         said = [f"{path} to {value}" for path, value in self.fields.items()]
-        return "sets " + ", ".join([*said, *(["the password of IPMI"] if self.password else [])])
+        return "setting " + ", ".join([*said, *(["the IPMI password"] if self.password else [])])
 
     async def look(self, reader: CachedReader) -> GoalState:
         return GoalState(GoalStatus.UNMET)
@@ -157,12 +148,8 @@ class ServerAbsent(Goal):
     deletes = True
 
     @property
-    def text(self) -> str:
-        return f"entry {self.id} does not exist any more"
-
-    @property
     def action_text(self) -> str:
-        return f"deletes entry {self.id}"
+        return f"deleting {self.id}"
 
     async def look(self, reader: CachedReader) -> GoalState:
         server = await find_server(reader, self.route, node_id=self.id)

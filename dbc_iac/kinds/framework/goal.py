@@ -25,6 +25,10 @@ POWERED_OFF_BY_APPLY = "off (for a while)"
 """Kept as the applied `power` of a machine that was powered off only to be changed: who finds it starts it again."""
 
 
+_IRREGULAR = {"setting": "set"}
+"""Past participles that are not the stem and `ed`."""
+
+
 class Needs(StrEnum):
     """What an act requires of the VM it concerns."""
 
@@ -127,13 +131,14 @@ class Goal(ABC):
 
     @property
     @abstractmethod
-    def text(self) -> str:
-        """The goal in words, for the plan: what holds afterwards. Never a secret."""
+    def action_text(self) -> str:
+        """Action for plans and progress lines, in the present participle: `adding 40 GiB in /data`. Never a secret."""
 
     @property
-    def action_text(self) -> str:
-        """What its call does, in words, for the lines of an apply. Never a secret."""
-        return self.text
+    def done_text(self) -> str:
+        """The completed action: `added 40 GiB in /data`."""
+        verb, space, rest = self.action_text.partition(" ")
+        return f"{_IRREGULAR.get(verb) or verb.removesuffix('ing') + 'ed'}{space}{rest}"
 
     @abstractmethod
     async def look(self, reader: CachedReader) -> GoalState:

@@ -89,12 +89,8 @@ class ImageExists(Goal):
         return FileAt(self.route.target, self.id) if self.overwrites else None
 
     @property
-    def text(self) -> str:
-        return f"image {self.id or f'of {self.source}'} is on the node, as in {self.image_server}"
-
-    @property
     def action_text(self) -> str:
-        return f"fetches image {self.id or f'of {self.source}'} from {self.image_server}"
+        return f"downloading {self.id or f'the file of {self.source}'} from {self.image_server}"
 
     def informed(self, known: Callable[[str], Mapping[str, Json]]) -> Goal:
         file = str(known(self.source).get("file", "")) if self.source and not self.id else ""
@@ -142,12 +138,8 @@ class ImageFetched(ImageExists):
     overwrites: bool = True
 
     @property
-    def text(self) -> str:
-        return f"image {self.id} has been fetched again from {self.image_server}"
-
-    @property
     def action_text(self) -> str:
-        return f"fetches image {self.id} again from {self.image_server}"
+        return f"downloading {self.id} again from {self.image_server}"
 
     async def look(self, reader: CachedReader) -> GoalState:
         if self.begun:
@@ -180,12 +172,8 @@ class ImageAbsent(Goal):
         return FileAt(self.route.target, self.id)
 
     @property
-    def text(self) -> str:
-        return f"image {self.id} is deleted on the node (VMs of other tenants that use it are not seen)"
-
-    @property
     def action_text(self) -> str:
-        return f"deletes image {self.id} on the node"
+        return f"deleting {self.id} from the node"
 
     async def look(self, reader: CachedReader) -> GoalState:
         there = await reader.node_images(self.route, self.image_server)
@@ -354,8 +342,8 @@ class ImageKept(Goal):
     call_class = CallClass.READ
 
     @property
-    def text(self) -> str:
-        return "stays on the node when its document goes" if self.fields["retain"] else "goes with its document"
+    def action_text(self) -> str:
+        return f"setting retain to {'true' if self.fields['retain'] else 'false'}"
 
     async def look(self, reader: CachedReader) -> GoalState:
         return GoalState(GoalStatus.MET)

@@ -73,12 +73,8 @@ class ExportExists(Goal):
     begun: bool = False
 
     @property
-    def text(self) -> str:
-        return f"{self.id or f'the file of {self.source}'} is in {self.image_server}, as on the node"
-
-    @property
     def action_text(self) -> str:
-        return f"sends {self.id or f'the file of {self.source}'} to {self.image_server}"
+        return f"uploading {self.id or f'the file of {self.source}'} to {self.image_server}"
 
     def informed(self, known: Callable[[str], Mapping[str, Json]]) -> Goal:
         file = str(known(self.source).get("id", "")) if self.source and not self.id else ""
@@ -124,12 +120,8 @@ class ExportSent(ExportExists):
     creates = False
 
     @property
-    def text(self) -> str:
-        return f"{self.id} has been sent again to {self.image_server}"
-
-    @property
     def action_text(self) -> str:
-        return f"sends {self.id} again to {self.image_server}"
+        return f"uploading {self.id} again to {self.image_server}"
 
     async def look(self, reader: CachedReader) -> GoalState:
         return await super().look(reader) if self.begun else GoalState(GoalStatus.UNMET)

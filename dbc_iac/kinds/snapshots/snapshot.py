@@ -74,12 +74,8 @@ class SnapshotTaken(Goal):
     base: str = ""
 
     @property
-    def text(self) -> str:
-        return f"snapshot {self.id} is taken for {self.image_server}"
-
-    @property
     def action_text(self) -> str:
-        return f"takes snapshot {self.id}"
+        return f"creating snapshot {self.id}"
 
     async def look(self, reader: CachedReader) -> GoalState:
         found = await find_snapshot(reader, self.route, self.vm, self.id)
@@ -107,8 +103,8 @@ class SnapshotKnown(SnapshotTaken):
     needs = Needs.ANY
 
     @property
-    def text(self) -> str:
-        return f"snapshot {self.id} is there already"
+    def action_text(self) -> str:
+        return f"adopting snapshot {self.id}"
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
         return Done(None)
@@ -123,12 +119,8 @@ class SnapshotAbsent(Goal):
     deletes = True
 
     @property
-    def text(self) -> str:
-        return f"the record of snapshot {self.id} is gone (its file stays in the image server)"
-
-    @property
     def action_text(self) -> str:
-        return f"deletes the record of snapshot {self.id}"
+        return f"deleting the record of snapshot {self.id}"
 
     async def look(self, reader: CachedReader) -> GoalState:
         found = await find_snapshot(reader, self.route, self.vm, self.id)

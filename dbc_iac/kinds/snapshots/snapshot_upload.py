@@ -59,8 +59,8 @@ class SnapshotArrived(Goal):
     """State was lost, and what it said of the upload with it."""
 
     @property
-    def text(self) -> str:
-        return f"the file of snapshot {self.id} is in {self.image_server}"
+    def action_text(self) -> str:
+        return f"uploading the file of snapshot {self.id} to {self.image_server}"
 
     async def look(self, reader: CachedReader) -> GoalState:
         found = await find_snapshot(reader, self.route, self.vm, self.id)
@@ -109,14 +109,8 @@ class SnapshotSent(SnapshotArrived):
     begun: bool = False
 
     @property
-    def text(self) -> str:
-        if self.ended:
-            return f"the file of snapshot {self.id} has been sent again to {self.image_server}, whole"
-        return f"the file of snapshot {self.id} is in {self.image_server}, sent once more if nobody saw it arrive"
-
-    @property
     def action_text(self) -> str:
-        return f"sends the file of snapshot {self.id} to {self.image_server} again"
+        return f"uploading the file of snapshot {self.id} to {self.image_server} again"
 
     async def look(self, reader: CachedReader) -> GoalState:
         if not self.begun:

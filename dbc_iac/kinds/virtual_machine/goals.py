@@ -42,12 +42,8 @@ class VmExists(Goal):
     marker: str
 
     @property
-    def text(self) -> str:
-        return f"exists as {self.id} (generation {self.generation}) and runs"
-
-    @property
     def action_text(self) -> str:
-        return f"creates {self.id}"
+        return "creating"
 
     async def look(self, reader: CachedReader) -> GoalState:
         status, problem = await status_of(reader, self)
@@ -115,12 +111,8 @@ class VmModified(Goal):
     public_ip: str
 
     @property
-    def text(self) -> str:
-        return "has " + ", ".join(f"{path} {shown(value)}" for path, value in self.change.items())
-
-    @property
     def action_text(self) -> str:
-        return "sets " + ", ".join(f"{path} to {shown(value)}" for path, value in self.change.items())
+        return "setting " + ", ".join(f"{path} to {shown(value)}" for path, value in self.change.items())
 
     async def look(self, reader: CachedReader) -> GoalState:
         return GoalState(GoalStatus.UNMET)  # several fields are never reported: the node's ok is all there is
@@ -163,12 +155,8 @@ class VmPassword(Goal):
     username: str
 
     @property
-    def text(self) -> str:
-        return f"account {self.username} has the password of login.password"
-
-    @property
     def action_text(self) -> str:
-        return f"sets the password of account {self.username}"
+        return f"setting the password of account {self.username}"
 
     async def look(self, reader: CachedReader) -> GoalState:
         return GoalState(GoalStatus.UNMET)
@@ -191,12 +179,8 @@ class DiskHasSize(Goal):
     size: int
 
     @property
-    def text(self) -> str:
-        return f"disk {self.file} has {self.size} GiB"
-
-    @property
     def action_text(self) -> str:
-        return f"enlarges disk {self.file} to {self.size} GiB"
+        return f"resizing disk {self.file} to {self.size} GiB"
 
     async def look(self, reader: CachedReader) -> GoalState:
         details = await reader.vm(self.route, self.vm)

@@ -52,14 +52,9 @@ class VmPower(Goal):
         return self.to
 
     @property
-    def text(self) -> str:
-        whose = f"old VM {self.id} " if self.old else ""
-        return f"{whose}is running" if self.to == "on" else f"{whose}is powered off"
-
-    @property
     def action_text(self) -> str:
-        whom = f"old VM {self.id}" if self.old else "it"
-        return f"starts {whom}" if self.to == "on" else f"powers {whom} off"
+        whom = f" the old VM {self.id}" if self.old else ""
+        return f"starting{whom}" if self.to == "on" else f"powering off{whom}"
 
     async def look(self, reader: CachedReader) -> GoalState:
         status, problem = await status_of(reader, self)
@@ -89,12 +84,8 @@ class VmRestarted(Goal):
     stays_off: bool = False
 
     @property
-    def text(self) -> str:
-        return "is off: it starts anew when it is started" if self.stays_off else "has been powered off and on once"
-
-    @property
     def action_text(self) -> str:
-        return "is powered off and on once, by its offline window"
+        return "recording the restart (the VM is powered off)" if self.stays_off else "restarting"
 
     async def look(self, reader: CachedReader) -> GoalState:
         return GoalState(GoalStatus.UNMET)
@@ -113,8 +104,8 @@ class VmUnderOrder(Goal):
     order: str
 
     @property
-    def text(self) -> str:
-        return f"is under order {self.order}"
+    def action_text(self) -> str:
+        return f"moving to order {self.order}"
 
     async def look(self, reader: CachedReader) -> GoalState:
         details = await reader.vm(self.route, self.id)
@@ -145,12 +136,8 @@ class VmAbsent(Goal):
     """Time at which the deletion was accepted."""
 
     @property
-    def text(self) -> str:
-        return f"old VM {self.id} is deleted" if self.old else "does not exist any more"
-
-    @property
     def action_text(self) -> str:
-        return f"deletes {'old ' if self.old else ''}VM {self.id}"
+        return f"deleting the old VM {self.id}" if self.old else "deleting"
 
     async def look(self, reader: CachedReader) -> GoalState:
         status, problem = await status_of(reader, self)

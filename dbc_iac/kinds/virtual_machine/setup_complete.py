@@ -5,12 +5,14 @@ Only the node's notes tell it. A start completes what is missing, so the VM is p
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from dbc_iac.api.endpoints import vms
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Outcome
+from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Unreadable
 from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus
 from dbc_iac.kinds.virtual_machine.power import TRANSITIONAL, status_of
@@ -26,7 +28,7 @@ class VmFinished(Goal):
     """A new VM is set up completely, port forwards included. Holds wherever the notes do not prove the contrary, and
     after one power cycle.
 
-    `calls`: how many of that cycle have been accepted.
+    `calls`: accepted calls of that cycle; `unfinished`: whether the cycle is needed.
     """
 
     name = "vm-finished"
@@ -34,14 +36,11 @@ class VmFinished(Goal):
     queued_visibly = True
     power_cycles = True
     calls: int = 0
-
-    @property
-    def text(self) -> str:
-        return "is set up completely"
+    unfinished: bool = False
 
     @property
     def action_text(self) -> str:
-        return "powers it off and on once, since the node did not finish it"
+        return "restarting, since the node stopped while creating this VM" if self.unfinished else "configuring"
 
     async def look(self, reader: CachedReader) -> GoalState:
         status, problem = await status_of(reader, self)
@@ -57,13 +56,17 @@ class VmFinished(Goal):
         if isinstance(notes, Unreadable) or not _is_unfinished(notes.value):
             return GoalState(GoalStatus.MET)
         return GoalState(
-            GoalStatus.BROKEN if status.endswith("error") else GoalStatus.UNMET, "the node ended while it made this VM"
+            GoalStatus.BROKEN if status.endswith("error") else GoalStatus.UNMET,
+            "the node stopped while creating this VM",
         )
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
         status, _ = await status_of(reader, self)
         channel = context.connect(self.route)
         return await (vms.shutdown_vm if status == "running" else vms.start_vm)(channel, self.id)
+
+    def primed(self, detail: Mapping[str, Json]) -> Goal:
+        return replace(self, unfinished=True)
 
     def begins(self) -> Goal:
         return replace(self, calls=self.calls + 1)

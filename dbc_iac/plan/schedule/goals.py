@@ -84,4 +84,4 @@ def goals_of(change: Change, *, holder_goes: bool = False) -> Goals:
 
 def line(goal: Goal) -> GoalSummary:
     """A goal as a plan shows it."""
-    return GoalSummary(goal.address, goal.name, goal.text, goal.call_class.value, goal.needs.value)
+    return GoalSummary(goal.address, goal.name, goal.action_text, goal.call_class.value, goal.needs.value)
