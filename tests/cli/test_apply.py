@@ -495,7 +495,7 @@ def test_a_restart_of_a_vm_that_is_off_disturbs_nobody(make: Callable[..., Emula
     project(tmp_path, vm("one", power="off", restartOn="b"), environ=emulated.project.environ)
     told = emulated.run("plan").out
     assert "powered off" not in told
-    assert "recording the restart (the VM is powered off)" in told
+    assert "recording the restart (the VM is off)" in told
     assert emulated.run("apply", "--yes").code == 0
     assert emulated.run("plan", "--detailed-exitcode").code == 0
 

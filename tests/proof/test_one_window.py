@@ -9,12 +9,12 @@ from tests.projects import Emulated, document, project, vm
 from tests.proof.ends import Interposed
 
 WINDOW = r"""  1\. VirtualMachine/trainer is powered off for about \d+ s
+       Disk/extra: adding 30 GiB in /data
+       Disk/scratch: resizing disk \S+ to 90 GiB
+       Snapshot/first: creating snapshot first
        setting gpus to 2
        setting memory to 16Gi
        resizing disk \S+ to 40 GiB
-       Disk/scratch: resizing disk \S+ to 90 GiB
-       Disk/extra: adding 30 GiB in /data
-       Snapshot/first: creating snapshot first
   2\. Snapshot/first: uploading the file of snapshot first to ID_2
 """
 BEFORE = (vm(), document("Disk", "scratch", {"vm": "trainer", "size": "50Gi"}))

@@ -85,7 +85,7 @@ class VmRestarted(Goal):
 
     @property
     def action_text(self) -> str:
-        return "recording the restart (the VM is powered off)" if self.stays_off else "restarting"
+        return "recording the restart (the VM is off)" if self.stays_off else "restarting"
 
     async def look(self, reader: CachedReader) -> GoalState:
         return GoalState(GoalStatus.UNMET)
