@@ -106,6 +106,21 @@ def test_what_is_wrong_is_named_and_nothing_is_begun(
     assert emulated.run("plan").code == 0, "no journal record blocks it"
 
 
+@pytest.mark.parametrize("new", [{}, {"x": 1}, {"dataDisk.size": "much"}])
+def test_desired_values_that_no_resource_has_are_refused_before_anything_is_sent(
+    made: tuple[Emulated, Path], new: Any, tmp_path: Path
+) -> None:
+    emulated, file = made
+    plan = json.loads(file.read_text())
+    number = next(n for n, change in enumerate(plan["changes"]) if change["kind"] == "VirtualMachine")
+    bad = tmp_path / "bad.plan"
+    bad.write_text(json.dumps(altered(plan, ("changes", number, "desired"), new)))
+    before = emulated.vms
+    result = emulated.run("apply", str(bad))
+    assert (result.code, "error[not-a-plan]: the plan file is damaged" in result.err) == (3, True), result.err
+    assert emulated.vms == before
+
+
 def test_a_plan_that_is_nested_too_deep_is_refused(made: tuple[Emulated, Path]) -> None:
     deep: Any = 1
     for _ in range(900):

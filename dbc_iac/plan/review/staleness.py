@@ -23,13 +23,26 @@ async def check_staleness(plan: Plan, context: PlanContext) -> None:
     state = context.state
     if problem := _of_another(plan, state) or route_changed(plan, context.ways):
         raise DiagnosticError(_stale(None, problem))
-    executable_steps(plan)
+    try:
+        executable_steps(plan)
+    except (LookupError, TypeError, ValueError, AttributeError):  # values that no resource of the kind has
+        raise DiagnosticError(_damaged()) from None
     reader = CachedReader(context.connect)
     pending = [c for c in plan.pending if c.action is not Action.CREATE and not _is_let_go(c)]
     seen = await asyncio.gather(*(_look(c, context, reader) for c in pending))
     problems = [p for c, o in zip(pending, seen, strict=True) for p in _moved(c, o)]
     if problems:
         raise DiagnosticError(*problems)
+
+
+def _damaged() -> Diagnostic:
+    return Diagnostic(
+        "not-a-plan",
+        Severity.ERROR,
+        "the plan file is damaged: its changes cannot be carried out",
+        remedy="Plan again.",
+        exit_code=ExitCode.CONFIGURATION,
+    )
 
 
 def _of_another(plan: Plan, state: State) -> str:
