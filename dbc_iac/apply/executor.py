@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 
-from dbc_iac.api.channel import Channel
 from dbc_iac.api.secret import SecretText
 from dbc_iac.apply.goal_runner import NO_DETAIL, ApplyOptions, GoalResult, GoalRunner, Verdict, failed_with
 from dbc_iac.apply.hook import Hook, keeps_on
@@ -25,10 +24,9 @@ from dbc_iac.apply.vm_restart import TRIES, VmStarter
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.json import Json
 from dbc_iac.kinds import kind_of
-from dbc_iac.kinds.framework.cached_reader import CachedReader
+from dbc_iac.kinds.framework.cached_reader import CachedReader, Connect
 from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalStatus
 from dbc_iac.kinds.framework.kind import GoalInput
-from dbc_iac.kinds.framework.route import Route
 from dbc_iac.plan.model import Action, Change, Plan, StepKind
 from dbc_iac.plan.review.step_comparison import executable_steps
 from dbc_iac.plan.schedule.goals import goal_input
@@ -40,7 +38,7 @@ from dbc_iac.plan.schedule.steps import wanted_power
 class Run:
     """What an apply works with. `connect` gives channels that may act; `secret` a resource's secret by its path."""
 
-    connect: Callable[[Route], Channel]
+    connect: Connect
     secret: Callable[[str, str], SecretText | None]
     journal_writer: JournalWriter
     tell: Callable[[Event], None]
@@ -249,15 +247,15 @@ class _Executor:
                         "the old one; the new one stands, and the next apply goes on"
                     )
                 elif ending.broken and change.action is Action.CREATE:
-                    self.run_.journal_writer.bind_broken(change, goal)
+                    await self.run_.journal_writer.bind_broken(change, goal)
                 return False
             done = goal.done_text
             if ending.text and goal.creates:
                 self.tell("note", goal.address, ending.text)
         if draft.key == removal_key(draft.address) or change.action in {Action.DELETE, Action.FORGET}:
-            self.run_.journal_writer.unbind(change)
+            await self.run_.journal_writer.unbind(change)
         else:
-            self.run_.journal_writer.settle(change)
+            await self.run_.journal_writer.settle(change)
         return True
 
     async def _kept_on(self, goal: Goal) -> str:
@@ -282,7 +280,7 @@ class _Executor:
         if ending.broken:
             for removal in kind.delete(replace(task, old_id=change.id, old_route=task.route)):
                 if (await self._pursuit().achieve(removal)).verdict is not Verdict.MET:
-                    self.run_.journal_writer.leave_broken(change, goal)
+                    await self.run_.journal_writer.leave_broken(change, goal)
         if wanted_power(change) == "off":
             return
         old = _as_old(change)
@@ -302,21 +300,22 @@ class _Executor:
         for address in {g.address for g in draft.goals} - self.ledger.bad:
             touched = self.changes[address]
             if touched.action is Action.DELETE:
-                self.run_.journal_writer.unbind(touched)
+                await self.run_.journal_writer.unbind(touched)
             else:
-                self.run_.journal_writer.settle(touched)
+                await self.run_.journal_writer.settle(touched)
         return ok
 
     def _pursuit(self) -> GoalRunner:
         return GoalRunner(
-            self.reader, self.watch, self.run_.journal_writer, self._hands, self.tell, self.now, self._halted,
+            self.reader, self.watch, self.run_.journal_writer, self._context, self.tell, self.now, self._halted,
             self.run_.stop, self.run_.choices,
         )  # fmt: skip
 
-    def _hands(self, goal: Goal) -> ActContext:
+    async def _context(self, goal: Goal) -> ActContext:
+        """The channels and secrets of a call. A secret may be printed by a program: it is waited for in a thread."""
         found: dict[str, SecretText] = {}
         for path in self.changes[goal.address].secrets:
-            value = self.run_.secret(goal.address, path)
+            value = await asyncio.to_thread(self.run_.secret, goal.address, path)
             if value is not None:
                 found[path] = value
         return ActContext(self.run_.connect, found)

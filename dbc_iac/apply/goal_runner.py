@@ -135,7 +135,7 @@ class GoalRunner:
     reader: CachedReader
     watch: Poller
     journal_writer: JournalWriter
-    context: Callable[[Goal], ActContext]
+    context: Callable[[Goal], Awaitable[ActContext]]
     tell: Tell
     now: Callable[[], float]
     halted: Callable[[], str]
@@ -188,7 +188,7 @@ class _Attempt:
     async def run(self) -> GoalResult:
         while True:
             if self.goal.acknowledged and self.accepted:
-                return self._met(GoalState(GoalStatus.MET))
+                return await self._met(GoalState(GoalStatus.MET))
             seen = await self._look()
             ending = await self._step(seen)
             if ending is not None:
@@ -216,10 +216,10 @@ class _Attempt:
             self.unreadable_since = None
         match seen.sight:
             case GoalStatus.MET:
-                return self._met(seen)
+                return await self._met(seen)
             case GoalStatus.FAILED:
                 if seen.lost:
-                    self.by.journal_writer.lost(self.number, seen.text)
+                    await self.by.journal_writer.lost(self.number, seen.text)
                 return GoalResult(
                     Verdict.FAILED, seen.text, broken=seen.broken, lost=seen.lost, detail=seen.detail,
                     remedy=seen.remedy,
@@ -247,8 +247,8 @@ class _Attempt:
             self.accepted, self.unseen = False, 0
         return undone
 
-    def _met(self, seen: GoalState) -> GoalResult:
-        self.by.journal_writer.met(self.goal, seen)
+    async def _met(self, seen: GoalState) -> GoalResult:
+        await self.by.journal_writer.met(self.goal, seen)
         self.by.watch.hurry(self.target)
         identity = (seen.id or self.goal.id) if self.goal.creates else ""
         self.by.tell("goal-met", self.goal.address, self.goal.done_text, {"id": identity} if identity else {})
@@ -316,19 +316,20 @@ class _Attempt:
             fresh = await self.goal.look(self.by.reader)
             if fresh.sight is not GoalStatus.UNMET:
                 return await self._step(fresh)
+        context = await self.by.context(self.goal)
         detail = await self.goal.before(self.by.reader)
         self.goal = self.goal.primed(detail)
         self.tries += 1
-        self.number = number = self.by.journal_writer.intent(self.goal, detail)
+        self.number = number = await self.by.journal_writer.intent(self.goal, detail)
         if halted := self._halted():  # the intent could not be written
             return halted
         self.by.tell("call", self.goal.address, self.goal.action_text)
         try:
-            outcome = await self.goal.act(self.by.context(self.goal), self.by.reader)
+            outcome = await self.goal.act(context, self.by.reader)
         except UnsafeWireValue as error:
-            self.by.journal_writer.result(number, NotSent(str(error)))
+            await self.by.journal_writer.result(number, NotSent(str(error)))
             raise
-        self.by.journal_writer.result(number, outcome)
+        await self.by.journal_writer.result(number, outcome)
         self.by.watch.hurry(self.target)
         match outcome:
             case Done():
@@ -349,7 +350,7 @@ class _Attempt:
 
     async def _refused(self, refused: Refused) -> GoalResult | None:
         if refused.effect is Effect.PARTIAL:
-            self.by.journal_writer.uncertain(self.goal)
+            await self.by.journal_writer.uncertain(self.goal)
         if refused.transient:
             return await self._again(refused.message, None)
         if (refused.kind is RefusalKind.EXISTS and self.goal.creates) or (
@@ -376,7 +377,7 @@ class _Attempt:
     async def _unknown(self, unknown: Unknown) -> GoalResult | None:
         """No certain answer. What may be repeated is repeated; what may not is proved first."""
         self.doubtful = True
-        self.by.journal_writer.uncertain(self.goal)
+        await self.by.journal_writer.uncertain(self.goal)
         text = f"no certain answer: {unknown.message}"
         if self.goal.call_class is not CallClass.BLIND:
             return GoalResult(Verdict.FAILED, text) if self.tries >= self.most_tries else None

@@ -5,8 +5,11 @@ Everything goes to the journal as it happens; the state document is written once
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import Any, ParamSpec, Protocol
 
 from dbc_iac.api.outcome import Done, Effect, NotSent, Outcome, Refused
@@ -72,6 +75,11 @@ class JournalWriter:
         self._bindings = dict(bindings)
         self._number = number
         self._going_down: set[str] = set()
+        self._queue = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
+
+    def close(self) -> None:
+        """Wait for the record that is being written. The lock is released only after it."""
+        self._queue.shutdown(cancel_futures=True)
 
     def known(self, address: str) -> dict[str, Json]:
         """What an address is bound to now: `id`, and what was resolved. Empty where it is not bound."""
@@ -83,7 +91,7 @@ class JournalWriter:
         """All ids that are bound now."""
         return frozenset(b.id for b in self._bindings.values())
 
-    def takes_over(self, plan: Plan) -> None:
+    async def takes_over(self, plan: Plan) -> None:
         """Write down what the plan has found out of calls that an ended run made: what they left is bound, to be taken
         away or made anew, and what can come no more is settled."""
         for change in plan.pending:
@@ -91,11 +99,11 @@ class JournalWriter:
             if going and change.old_id and change.address not in self._bindings:
                 old = replace(change, route=change.old_route or change.route)
                 generation = change.generation if change.action is Action.DELETE else max(change.generation - 1, 0)
-                self._bind(old, change.old_id, generation, change.applied, change.resolved)
+                await self._bind(old, change.old_id, generation, change.applied, change.resolved)
         for number in plan.settled:
-            self._write(self._ledger.result, number, "refused", "it can come no more")
+            await self._write(self._ledger.result, number, "refused", "it can come no more")
         for binding in rebound(plan, self._bindings):
-            self._put(binding)
+            await self._put(binding)
 
     def down(self) -> tuple[str, ...]:
         """The addresses of machines that were powered off only to be changed, and are not started again yet."""
@@ -106,9 +114,9 @@ class JournalWriter:
         }
         return tuple(sorted(off | self._going_down))
 
-    def intent(self, goal: Goal, detail: Mapping[str, Json]) -> int:
+    async def intent(self, goal: Goal, detail: Mapping[str, Json]) -> int:
         """Write down that a call is about to be made; it is on disk when this returns, unless `unwritten` is set."""
-        self._number += 1
+        self._number = number = self._number + 1
         change = self._changes[goal.address]
         kept: dict[str, Json] = {**detail, "where": dict(change.route), "kind": change.kind, "vm": goal.vm}
         if goal.creates:
@@ -120,7 +128,7 @@ class JournalWriter:
             self._going_down.add(goal.address)
         identity = goal.id or change.id
         intent = PendingOperation(
-            number=self._number,
+            number=number,
             address=goal.address,
             goal=goal.name,
             id=identity,
@@ -129,23 +137,23 @@ class JournalWriter:
             detail=kept,
             creates=goal.creates,
         )
-        self._write(self._ledger.intent, intent)
-        return self._number
+        await self._write(self._ledger.intent, intent)
+        return number
 
-    def result(self, number: int, outcome: Outcome[Any]) -> None:
+    async def result(self, number: int, outcome: Outcome[Any]) -> None:
         match outcome:
             case Done():
-                self._write(self._ledger.result, number, "done", "")
+                await self._write(self._ledger.result, number, "done", "")
             case Refused(message=message, effect=Effect.NONE):
-                self._write(self._ledger.result, number, "refused", message)
+                await self._write(self._ledger.result, number, "refused", message)
             case Refused(message=message):
-                self._write(self._ledger.result, number, "partial", message)
+                await self._write(self._ledger.result, number, "partial", message)
             case NotSent(message=message):
-                self._write(self._ledger.result, number, "not-sent", message)
+                await self._write(self._ledger.result, number, "not-sent", message)
             case _:
-                self._write(self._ledger.result, number, "unknown", getattr(outcome, "message", ""))
+                await self._write(self._ledger.result, number, "unknown", getattr(outcome, "message", ""))
 
-    def met(self, goal: Goal, seen: GoalState) -> None:
+    async def met(self, goal: Goal, seen: GoalState) -> None:
         """A goal holds: what it made is bound, what it changed is known, what it removed is unbound."""
         if goal.powers:
             self._going_down.discard(goal.address)
@@ -153,41 +161,41 @@ class JournalWriter:
         if goal.creates:
             # What an earlier run made has the fields that were sent then; the next plan tells what differs by now.
             fields = change.applied if change.action is Action.ADOPT and change.applied else goal.fields
-            self._bind(change, seen.id or goal.id, goal.generation or change.generation, fields, seen.resolved)
+            await self._bind(change, seen.id or goal.id, goal.generation or change.generation, fields, seen.resolved)
         elif goal.deletes:
-            self._write(self._ledger.gone, goal.address, goal.id)
-            self._forget(goal.address, goal.id, change)
+            await self._write(self._ledger.gone, goal.address, goal.id)
+            await self._forget(goal.address, goal.id, change)
         else:
-            self._resolved(goal.address, seen.resolved)
+            await self._resolved(goal.address, seen.resolved)
             if goal.fields:
-                self._applied(goal.address, goal.fields, ())
-        self._write(self._ledger.met, goal.address, goal.name)
+                await self._applied(goal.address, goal.fields, ())
+        await self._write(self._ledger.met, goal.address, goal.name)
 
-    def lost(self, number: int, why: str) -> None:
+    async def lost(self, number: int, why: str) -> None:
         """The node accepted a call and has failed to carry it out: nothing can come of it any more."""
-        self._write(self._ledger.result, number, "refused", why)
+        await self._write(self._ledger.result, number, "refused", why)
 
-    def uncertain(self, goal: Goal) -> None:
+    async def uncertain(self, goal: Goal) -> None:
         """A call had no certain answer, or was carried out in part: its fields are sent again by the next run."""
         if goal.fields and not goal.creates and goal.address in self._bindings:
-            self._applied(goal.address, {}, tuple(goal.fields))
+            await self._applied(goal.address, {}, tuple(goal.fields))
 
-    def bind_broken(self, change: Change, goal: Goal) -> None:
+    async def bind_broken(self, change: Change, goal: Goal) -> None:
         """A creation that failed on the node has left an object: it is ours, and the next plan takes it away."""
-        self._bind(change, goal.id, goal.generation, goal.fields, {})
+        await self._bind(change, goal.id, goal.generation, goal.fields, {})
 
-    def leave_broken(self, change: Change, goal: Goal) -> None:
+    async def leave_broken(self, change: Change, goal: Goal) -> None:
         """A failed creation could not be taken away again: later plans find it under an address of its own."""
         place = f"{change.address}{DEPOSED_SEPARATOR}{goal.generation}"
         made = _made(change, goal.id, goal.generation, goal.fields, {})
-        self._put(made.model_copy(update={"address": place, "protected": False}))
-        self._write(self._ledger.gone, goal.address, goal.id)
+        await self._put(made.model_copy(update={"address": place, "protected": False}))
+        await self._write(self._ledger.gone, goal.address, goal.id)
 
-    def unbind(self, change: Change) -> None:
+    async def unbind(self, change: Change) -> None:
         """What the change removes is gone. What came in its place stays bound."""
-        self._forget(change.address, change.old_id, change)
+        await self._forget(change.address, change.old_id, change)
 
-    def _forget(self, address: str, identity: str, change: Change) -> None:
+    async def _forget(self, address: str, identity: str, change: Change) -> None:
         """What came in its place stays, though it has the same name, on another machine."""
         came = change.generation if change.action is Action.REPLACE else None
         places = [
@@ -196,16 +204,16 @@ class JournalWriter:
             if address in {a, a.partition(DEPOSED_SEPARATOR)[0]} and b.generation != came
         ]
         for bound in [self._bindings[a] for a in places if self._bindings[a].id == identity]:
-            del self._bindings[bound.address]
-            self._write(self._ledger.unbind, bound.address)
+            self._bindings.pop(bound.address, None)
+            await self._write(self._ledger.unbind, bound.address)
 
-    def settle(self, change: Change) -> None:
+    async def settle(self, change: Change) -> None:
         """All of a change is done: its protection and its ways are kept as its document has them now."""
         bound = self._bindings.get(change.address)
         if bound is not None and change.desired and (after := _settled(bound, change)) != bound:
-            self._put(after)
+            await self._put(after)
 
-    def _bind(
+    async def _bind(
         self,
         change: Change,
         identity: str,
@@ -222,29 +230,30 @@ class JournalWriter:
             place = f"{change.address}{DEPOSED_SEPARATOR}{before.generation}"
             left = before.model_copy(update={"address": place, "protected": False})
             self._bindings[place] = left
-        self._put(_made(change, identity, generation, fields, resolved), left)
+        await self._put(_made(change, identity, generation, fields, resolved), left)
 
-    def _put(self, binding: Binding, left: Binding | None = None) -> None:
+    async def _put(self, binding: Binding, left: Binding | None = None) -> None:
         self._bindings[binding.address] = binding
-        self._write(self._ledger.bind, binding, left)
+        await self._write(self._ledger.bind, binding, left)
 
-    def _resolved(self, address: str, resolved: Mapping[str, Json]) -> None:
+    async def _resolved(self, address: str, resolved: Mapping[str, Json]) -> None:
         """What has come to be known of an object that is bound."""
         bound = self._bindings.get(address)
         if bound is not None and {**bound.resolved, **resolved} != bound.resolved:
-            self._put(bound.model_copy(update={"resolved": {**bound.resolved, **resolved}}))
+            await self._put(bound.model_copy(update={"resolved": {**bound.resolved, **resolved}}))
 
-    def _applied(self, address: str, fields: Mapping[str, Json], uncertain: tuple[str, ...]) -> None:
+    async def _applied(self, address: str, fields: Mapping[str, Json], uncertain: tuple[str, ...]) -> None:
         bound = self._bindings.get(address)
         if bound is None:
             return
         still = tuple(p for p in dict.fromkeys((*bound.uncertain, *uncertain)) if p not in fields)
         self._bindings[address] = bound.model_copy(update={"applied": {**bound.applied, **fields}, "uncertain": still})
-        self._write(self._ledger.applied, address, fields, still)
+        await self._write(self._ledger.applied, address, fields, still)
 
-    def _write(self, record: Callable[P, None], *given: P.args, **named: P.kwargs) -> None:
+    async def _write(self, record: Callable[P, None], *given: P.args, **named: P.kwargs) -> None:
+        """Write a record in the one thread that writes: in the order of the calls, while the event loop goes on."""
         try:
-            record(*given, **named)
+            await asyncio.get_running_loop().run_in_executor(self._queue, partial(record, *given, **named))
         except DiagnosticError as error:
             self.unwritten = self.unwritten or error
 

@@ -160,12 +160,12 @@ class OfflineWindow:
         for goal, number in self.queued:
             seen = await goal.look(self.by.reader)
             if seen.sight is GoalStatus.MET:
-                self.by.journal_writer.met(goal, seen)
+                await self.by.journal_writer.met(goal, seen)
                 self.ledger.waiting.pop(goal.address, None)
                 self.by.tell("goal-met", goal.address, goal.done_text)
             elif seen.sight in {GoalStatus.UNMET, GoalStatus.FAILED}:
                 text = seen.text if seen.lost else "accepted, and not carried out before the VM was started"
-                self.by.journal_writer.lost(number, text)
+                await self.by.journal_writer.lost(number, text)
                 self.ledger.waiting.pop(goal.address, None)
                 self.failed(goal, GoalResult(Verdict.FAILED, text, detail=seen.detail, remedy=seen.remedy))
 

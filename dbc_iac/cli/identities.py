@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,6 +50,7 @@ class Identities:
         self._runtime = runtime
         self._base = base
         self._made: dict[str, Credentials] = {}
+        self._preparing: dict[tuple[str, str], asyncio.Task[object]] = {}
 
     def connections(self, *, nowhere: bool = False) -> Connections:
         """Fresh connections to all client nodes, with the sessions that are kept on this machine.
@@ -70,6 +72,21 @@ class Identities:
         ]
         sessions = SessionStore(cache_directory(self._runtime.environ))
         return Connections(clients, sessions, self._runtime.uuid)
+
+    async def prepare(self, name: str, route: Route) -> None:
+        """Make what an identity shows to a target, once, without blocking the event loop.
+
+        Raises DiagnosticError as `credentials` does.
+        """
+        if name in self._made:
+            return
+        spec = self._project.identities.get(name)
+        key = (name, route.name if spec is not None and spec.sessions is not None else "")
+        if key not in self._preparing:
+            task = asyncio.create_task(asyncio.to_thread(self.credentials, name, route))
+            task.add_done_callback(lambda done: (self._preparing.pop(key), done.cancelled() or done.exception()))
+            self._preparing[key] = task
+        await asyncio.shield(self._preparing[key])
 
     def credentials(self, name: str, route: Route) -> Credentials | None:
         """What an identity shows to a target. Raises DiagnosticError where a key cannot be had or does not fit."""

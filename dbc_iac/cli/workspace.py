@@ -30,6 +30,7 @@ from dbc_iac.cli.state_checks import check_bindings, check_identities
 from dbc_iac.cli.state_transfer import keep_errored
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, ExitCode, Severity
 from dbc_iac.kinds import Inventory, Resource, models
+from dbc_iac.kinds.framework.cached_reader import Connect
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.manifest.load import LoadedProject, load_project
@@ -270,7 +271,7 @@ class Workspace:
         self.store.journal.begin(serial=state.serial, plan=self._origin or plan.digest, owner=holder)
         number = max((i.number for i in state.pending), default=0)
         journal_writer = JournalWriter(self.store.journal, {c.address: c for c in plan.changes}, state.bindings, number)
-        journal_writer.takes_over(plan)
+        await journal_writer.takes_over(plan)
         async with following.watching(plan):
             stop = Stop()
             with stop_on_signal(following.progress.say, stop.ask):
@@ -280,6 +281,8 @@ class Workspace:
                     for address in journal_writer.down():
                         following.progress.say(f"{address}: powered off by this apply; the next apply starts it")
                     raise
+                finally:
+                    journal_writer.close()
         made_with = {"environment": self.app.environment}
         done = StateBackup((written or state).model_copy(update=made_with), (*records, *self.store.journal.said))
         return self._kept(report, done) if journal_writer.unwritten is not None else self._committed(report, done)
@@ -290,7 +293,7 @@ class Workspace:
         state = self.state()
         if plan.settled or any(rebound(plan, state.bindings)):
             self.store.journal.begin(serial=state.serial, plan=plan.digest, owner={})
-            JournalWriter(self.store.journal, {}, state.bindings, 0).takes_over(plan)
+            self.app.runtime.run(JournalWriter(self.store.journal, {}, state.bindings, 0).takes_over(plan))
             self.store.commit(self.state())
 
     def _committed(self, report: Report, done: StateBackup) -> Report:
@@ -349,20 +352,25 @@ class Workspace:
             ways_of(self.loaded.project),
         )
 
-    def connect(self, connections: Connections) -> Callable[[Route], Channel]:
-        """Gives the way to a target, with its identity's credentials."""
+    def connect(self, connections: Connections) -> Connect:
+        """Gives the channel to a target. Keys are read in a thread: a program may take seconds to print one."""
 
-        def connect(route: Route) -> Channel:
-            return Channel(
-                connections,
-                route.target,
-                self.identities.credentials(route.identity, route),
-                self._asked(connections, route),
-                route.rent_order or None,
-                route.target,
-            )
+        async def connect(route: Route) -> Channel:
+            await self.identities.prepare(route.identity, route)
+            return self.channel(connections, route)
 
         return connect
+
+    def channel(self, connections: Connections, route: Route) -> Channel:
+        """The channel to a target, with its identity's credentials. Raises DiagnosticError."""
+        return Channel(
+            connections,
+            route.target,
+            self.identities.credentials(route.identity, route),
+            self._asked(connections, route),
+            route.rent_order or None,
+            route.target,
+        )
 
     def _asked(self, connections: Connections, route: Route) -> tuple[str, ...]:
         """The names of the nodes that are asked: client nodes, or the target itself at a port of its own."""

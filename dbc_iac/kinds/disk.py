@@ -107,7 +107,7 @@ class DiskExists(Goal):
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
         body = requests.DiskAdd(size_gib=self.size, mount_dir=self.host_dir)
-        return await disks.add_disk(context.connect(self.route), self.vm, body)
+        return await disks.add_disk(await context.connect(self.route), self.vm, body)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +175,7 @@ class DiskAbsent(Goal):
         device = next((d.name for d in found if d.source_file == self.id), None)
         if device is None:
             return NotSent("the VM does not show the disk just now")
-        return await disks.delete_disk(context.connect(self.route), self.vm, requests.DiskDelete(disk=device))
+        return await disks.delete_disk(await context.connect(self.route), self.vm, requests.DiskDelete(disk=device))
 
 
 async def _errors(reader: CachedReader, goal: Goal, text: str) -> dict[str, Json]:

@@ -64,7 +64,7 @@ class NetworkExists(Goal):
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
         return await networks.create_network(
-            context.connect(self.route), requests.LanCreate(network_name=self.id, ip_cidr=self.cidr)
+            await context.connect(self.route), requests.LanCreate(network_name=self.id, ip_cidr=self.cidr)
         )
 
 
@@ -92,7 +92,7 @@ class NetworkAbsent(Goal):
         )
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
-        return await networks.delete_network(context.connect(self.route), self.id)
+        return await networks.delete_network(await context.connect(self.route), self.id)
 
 
 @register

@@ -15,6 +15,7 @@ import subprocess
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from threading import Lock
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
@@ -130,6 +131,8 @@ class SecretResolver:
         self._base = base
         self._exec_seconds = exec_seconds
         self._known: dict[SecretRef, SecretText] = {}
+        self._missing: dict[SecretRef, DiagnosticError] = {}
+        self._turn = Lock()
 
     def fitting(self, ref: SecretRef, form: SecretForm) -> SecretText:
         """Resolve a secret and require a form. Raises DiagnosticError, also where `resolve` does."""
@@ -143,12 +146,18 @@ class SecretResolver:
         return value
 
     def resolve(self, ref: SecretRef) -> SecretText:
-        """Resolve a secret. Raises DiagnosticError with the reference, never with a value."""
-        if ref not in self._known:
-            try:
-                self._known[ref] = SecretText(self._read(ref))
-            except DiagnosticError as error:
-                raise DiagnosticError(*(self._placed(ref, d) for d in error.diagnostics)) from None
+        """Resolve a secret, once for all threads. Raises DiagnosticError with the reference, never with a value.
+
+        A reference that fails is not read again: its program may take long, or ask a person.
+        """
+        with self._turn:
+            if ref not in self._known and ref not in self._missing:
+                try:
+                    self._known[ref] = SecretText(self._read(ref))
+                except DiagnosticError as error:
+                    self._missing[ref] = DiagnosticError(*(self._placed(ref, d) for d in error.diagnostics))
+        if ref in self._missing:
+            raise DiagnosticError(*self._missing[ref].diagnostics)
         return self._known[ref]
 
     def _placed(self, ref: SecretRef, diagnostic: Diagnostic) -> Diagnostic:

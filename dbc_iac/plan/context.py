@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from dbc_iac.api.channel import Channel
 from dbc_iac.api.secret import SecretText
 from dbc_iac.json import Json
 from dbc_iac.kinds import Inventory
-from dbc_iac.kinds.framework.route import Route
+from dbc_iac.kinds.framework.cached_reader import Connect
 from dbc_iac.plan.decoding import decoded
 from dbc_iac.state.document import State
 
@@ -55,7 +54,7 @@ class PlanContext:
 
     inventory: Inventory
     state: State
-    connect: Callable[[Route], Channel]
+    connect: Connect
     secret: Callable[[str, str], SecretText | None]
     environment: str = ""
     identities: Mapping[str, str] = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from graphlib import CycleError
@@ -43,7 +44,8 @@ async def make_plan(context: PlanContext, options: PlanOptions) -> Plan:
         problems.raise_errors()
     reader = CachedReader(context.connect)
     refreshed = remembered(context, reader) if options.offline else await refresh(context, reader)
-    context, change_set = decide_until_stable(context, refreshed, options)
+    # A secret that is compared may be printed by a program, which may take seconds.
+    context, change_set = await asyncio.to_thread(decide_until_stable, context, refreshed, options)
     named = check_named(change_set.changes, options)
     named.raise_errors()
     problems.extend(named)

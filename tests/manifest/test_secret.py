@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,20 @@ def test_an_empty_secret_file_is_refused(tmp_path: Path, written: bytes) -> None
     (tmp_path / "secret").write_bytes(written)
     with pytest.raises(DiagnosticError, match="secret file secret is empty"):
         SecretResolver({}, tmp_path).resolve(ref(file="secret"))
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_a_program_runs_once_also_where_it_fails_and_several_threads_ask(tmp_path: Path, code: int) -> None:
+    script = f"open('runs', 'a').write('x'); print('secret'); raise SystemExit({code})"
+    resolver, asked = SecretResolver({}, tmp_path), ref(exec=[PYTHON, "-c", script])
+
+    def resolved(_: int) -> str:
+        try:
+            return resolver.resolve(asked).reveal()
+        except DiagnosticError as error:
+            return error.diagnostics[0].code
+
+    with ThreadPoolExecutor(4) as threads:
+        found = {*threads.map(resolved, range(8))}
+    assert found == ({"secret"} if code == 0 else {"secret-missing"})
+    assert (tmp_path / "runs").read_text() == "x"

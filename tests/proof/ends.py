@@ -107,7 +107,7 @@ class Interposed:
 
     def _die(self) -> None:
         self._alive = False
-        self._died.set()
+        self.emulated.loop.call_soon_threadsafe(self._died.set)  # records are written in a thread
 
     def _strikes(self, of: str, number: int) -> Point | None:
         point = self.point

@@ -46,7 +46,7 @@ class Console:
 
     @cached_property
     def reader(self) -> CachedReader:
-        return CachedReader(self.channel)
+        return CachedReader(self._connect)
 
     @cached_property
     def watch(self) -> Poller:
@@ -62,7 +62,7 @@ class Console:
                     remedy=f"Use --identity with one of: {known}.",
                 )
             )  # fmt: skip
-        return self.workspace.connect(self.connections)(route)
+        return self.workspace.channel(self.connections, route)
 
     def public(self, route: Route) -> Channel:
         """The way to a target for what it shows to anyone: no key is needed."""
@@ -73,7 +73,10 @@ class Console:
         return Channel(self.connections, "", None, (name,))
 
     def context(self, **secrets: SecretText) -> ActContext:
-        return ActContext(self.channel, secrets)
+        return ActContext(self._connect, secrets)
+
+    async def _connect(self, route: Route) -> Channel:
+        return self.channel(route)
 
     def warn(self, code: str, summary: str, *, detail: str = "", remedy: str = "", address: str | None = None) -> None:
         """Tell of something that does not stop the command: people at once, before they are asked."""

@@ -216,5 +216,5 @@ class SystemDiskGrown(Goal):
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
         return await disks.resize_disk(
-            context.connect(self.route), self.vm, requests.DiskResize(disk=SYSTEM, add_gib=self.add)
+            await context.connect(self.route), self.vm, requests.DiskResize(disk=SYSTEM, add_gib=self.add)
         )

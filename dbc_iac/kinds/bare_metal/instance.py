@@ -116,7 +116,7 @@ class InstancePower(Goal):
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
         press = instances.power_on if self.to == "on" else instances.power_off
-        return await press(context.connect(self.route))
+        return await press(await context.connect(self.route))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +138,7 @@ class NextBootSet(Goal):
         return GoalState(GoalStatus.MET, NOT_RENTED) if unrented else GoalState(GoalStatus.UNMET)
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
-        return await instances.set_boot_device(context.connect(self.route), self.device)
+        return await instances.set_boot_device(await context.connect(self.route), self.device)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +160,7 @@ class DeepLinkPassword(Goal):
         return GoalState(GoalStatus.UNMET)
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
-        channel, password = context.connect(self.route), context.secrets["deeplink.password"]
+        channel, password = await context.connect(self.route), context.secrets["deeplink.password"]
         outcome = await instances.set_deeplink_password(channel, requests.DeeplinkPassword(device_password=password))
         for _ in range(REPORTS if isinstance(outcome, Done) else 0):
             await asyncio.sleep(1.0)

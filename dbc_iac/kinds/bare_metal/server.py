@@ -114,7 +114,7 @@ class ServerExists(Goal):
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
         entry = _entry(self.fields, context.secrets["ipmi.password"])
-        return await bare_metal.add_server(context.connect(self.route), requests.BareMetalEntry(**entry))
+        return await bare_metal.add_server(await context.connect(self.route), requests.BareMetalEntry(**entry))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +136,9 @@ class ServerModified(Goal):
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
         entry = _entry(self.fields, context.secrets["ipmi.password"] if self.password else None)
-        return await bare_metal.modify_server(context.connect(self.route), self.id, requests.BareMetalChange(**entry))
+        return await bare_metal.modify_server(
+            await context.connect(self.route), self.id, requests.BareMetalChange(**entry)
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +160,7 @@ class ServerAbsent(Goal):
         return GoalState(GoalStatus.MET if server.value is None else GoalStatus.UNMET)
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
-        return await bare_metal.delete_server(context.connect(self.route), self.id)
+        return await bare_metal.delete_server(await context.connect(self.route), self.id)
 
 
 async def find_server(reader: CachedReader, route: Route, *, node_id: str = "", uuid: str = "") -> Any:

@@ -51,6 +51,8 @@ class Unreadable:
 
 
 Reading = Known[T] | Unreadable
+Connect = Callable[[Route], Awaitable[Channel]]
+"""Gives the channel to a target, with its credentials: a key may have to be read first."""
 
 
 def _reading(outcome: Outcome[T]) -> Known[T] | Unreadable:
@@ -74,7 +76,7 @@ def _reading(outcome: Outcome[T]) -> Known[T] | Unreadable:
 class CachedReader:
     """Memoised reads over channels. `calls` counts what was asked of the API."""
 
-    def __init__(self, connect: Callable[[Route], Channel]) -> None:
+    def __init__(self, connect: Connect) -> None:
         self._connect = connect
         self._answers: dict[tuple[Any, ...], asyncio.Future[Any]] = {}
         self.calls = 0
@@ -85,7 +87,7 @@ class CachedReader:
         """All VMs of the wallet on the target, by task id, from one list call."""
 
         async def ask() -> Known[Mapping[str, VmSummary]] | Unreadable:
-            listing = _reading(await vms.list_vms(self._connect(route)))
+            listing = _reading(await vms.list_vms(await self._connect(route)))
             return Known({vm.task_id: vm for vm in listing.value}) if isinstance(listing, Known) else listing
 
         return await self._once(("vms", route), ask)
@@ -94,7 +96,7 @@ class CachedReader:
         """Details of one VM; None where the node says that it does not exist for this wallet."""
 
         async def ask() -> Known[VmDetails | None] | Unreadable:
-            return _reading(await vms.vm_details(self._connect(route), task_id))
+            return _reading(await vms.vm_details(await self._connect(route), task_id))
 
         return await self._once(("vm", route, task_id), ask)
 
@@ -117,7 +119,7 @@ class CachedReader:
         deleted between the two. Only another list proves it."""
 
         async def ask() -> bool:
-            listing = _reading(await vms.list_vms(self._connect(route)))
+            listing = _reading(await vms.list_vms(await self._connect(route)))
             return isinstance(listing, Known) and task_id not in {vm.task_id for vm in listing.value}
 
         return await self._once(("went", route, task_id), ask)
@@ -126,20 +128,20 @@ class CachedReader:
         """The newest lines of the node's own notes about a VM, without passwords, oldest first."""
 
         async def ask() -> Known[tuple[str, ...]] | Unreadable:
-            return _reading(await vms.vm_logs(self._connect(route), task_id, lines=lines))
+            return _reading(await vms.vm_logs(await self._connect(route), task_id, lines=lines))
 
         return await self._once(("notes", route, task_id, lines), ask)
 
     async def disks(self, route: Route, task_id: str) -> Known[tuple[DiskEntry, ...]] | Unreadable:
         async def ask() -> Known[tuple[DiskEntry, ...]] | Unreadable:
-            listing = _reading(await disks.list_disks(self._connect(route), task_id))
+            listing = _reading(await disks.list_disks(await self._connect(route), task_id))
             return Known(tuple(listing.value)) if isinstance(listing, Known) else listing
 
         return await self._once(("disks", route, task_id), ask)
 
     async def hardware(self, route: Route) -> Known[NodeHardware] | Unreadable:
         async def ask() -> Known[NodeHardware] | Unreadable:
-            return _reading(await nodes.node_hardware(self._connect(route)))
+            return _reading(await nodes.node_hardware(await self._connect(route)))
 
         return await self._once(("hardware", route.target, route.clients), ask)
 
@@ -148,14 +150,14 @@ class CachedReader:
 
         async def ask() -> Known[tuple[RentOrder, ...]] | Unreadable:
             await self.vms(route)  # an authorised call fills the node's cache
-            listing = _reading(await nodes.rent_orders(self._connect(route)))
+            listing = _reading(await nodes.rent_orders(await self._connect(route)))
             return Known(tuple(listing.value)) if isinstance(listing, Known) else listing
 
         return await self._once(("orders", route), ask)
 
     async def network(self, route: Route, name: str) -> Known[LanView | None] | Unreadable:
         async def ask() -> Known[LanView | None] | Unreadable:
-            return _reading(await networks.network(self._connect(route), name))
+            return _reading(await networks.network(await self._connect(route), name))
 
         return await self._once(("network", route.target, route.clients, name), ask)
 
@@ -163,7 +165,7 @@ class CachedReader:
         """The LANs that the target knows, of all tenants; at most 31."""
 
         async def ask() -> Known[tuple[LanView, ...]] | Unreadable:
-            return _reading(await networks.list_networks(self._connect(route)))
+            return _reading(await networks.list_networks(await self._connect(route)))
 
         return await self._once(("networks", route.target, route.clients), ask)
 
@@ -171,7 +173,7 @@ class CachedReader:
         """The manager's servers by node id (its list is capped at 51)."""
 
         async def ask() -> Known[Mapping[str, ServerView]] | Unreadable:
-            listing = _reading(await bare_metal.list_servers(self._connect(route)))
+            listing = _reading(await bare_metal.list_servers(await self._connect(route)))
             return Known({s.node_id: s for s in listing.value}) if isinstance(listing, Known) else listing
 
         return await self._once(("servers", route), ask)
@@ -180,7 +182,7 @@ class CachedReader:
         """One server by node id or uuid. Slow: the manager asks the BMC."""
 
         async def ask() -> Known[ServerView | None] | Unreadable:
-            return _reading(await bare_metal.server(self._connect(route), key))
+            return _reading(await bare_metal.server(await self._connect(route), key))
 
         return await self._once(("server", route, key), ask)
 
@@ -188,7 +190,7 @@ class CachedReader:
         """Ids of the image servers that the client node knows. `reach`: through the client node for images."""
 
         async def ask() -> Known[tuple[str, ...]] | Unreadable:
-            return _reading(await images.list_image_servers(self._connect(route)))
+            return _reading(await images.list_image_servers(await self._connect(route)))
 
         return await self._once(("image servers", route.clients), ask)
 
@@ -197,7 +199,7 @@ class CachedReader:
 
         async def ask() -> Known[Mapping[str, StoredImage]] | Unreadable:
             listing = _reading(
-                await images.list_image_server_files(self._connect(route), ImageServerFiles(image_server=server))
+                await images.list_image_server_files(await self._connect(route), ImageServerFiles(image_server=server))
             )
             return Known({i.name: i for i in listing.value}) if isinstance(listing, Known) else listing
 
@@ -208,7 +210,7 @@ class CachedReader:
 
         async def ask() -> Known[Mapping[str, StoredImage]] | Unreadable:
             listing = _reading(
-                await images.list_node_images(self._connect(route), ImageServerFiles(image_server=server))
+                await images.list_node_images(await self._connect(route), ImageServerFiles(image_server=server))
             )
             return Known({i.name: i for i in listing.value}) if isinstance(listing, Known) else listing
 
@@ -216,7 +218,9 @@ class CachedReader:
 
     async def download(self, route: Route, file: str) -> Known[Progress] | Unreadable:
         async def ask() -> Known[Progress] | Unreadable:
-            return _reading(await images.download_progress(self._connect(route), ImageTransfer(image_filename=file)))
+            return _reading(
+                await images.download_progress(await self._connect(route), ImageTransfer(image_filename=file))
+            )
 
         return await self._once(("download", route, file), ask)
 
@@ -224,7 +228,9 @@ class CachedReader:
         """By the absolute path."""
 
         async def ask() -> Known[Progress] | Unreadable:
-            return _reading(await images.upload_progress(self._connect(route), ImageTransfer(image_filename=path)))
+            return _reading(
+                await images.upload_progress(await self._connect(route), ImageTransfer(image_filename=path))
+            )
 
         return await self._once(("upload", route, path), ask)
 
@@ -232,7 +238,7 @@ class CachedReader:
         """A VM's snapshots in order of creation; none of a VM that does not exist."""
 
         async def ask() -> Known[tuple[SnapshotView, ...]] | Unreadable:
-            return _reading(await snapshots.list_snapshots(self._connect(route), task_id))
+            return _reading(await snapshots.list_snapshots(await self._connect(route), task_id))
 
         return await self._once(("snapshots", route, task_id), ask)
 
@@ -240,13 +246,13 @@ class CachedReader:
         """`on` or `off` of a rented server, as its BMC says."""
 
         async def ask() -> Known[Literal["on", "off"]] | Unreadable:
-            return _reading(await instances.power_status(self._connect(route)))
+            return _reading(await instances.power_status(await self._connect(route)))
 
         return await self._once(("power", route), ask)
 
     async def deeplink(self, route: Route) -> Known[DeeplinkView] | Unreadable:
         async def ask() -> Known[DeeplinkView] | Unreadable:
-            return _reading(await instances.deeplink(self._connect(route)))
+            return _reading(await instances.deeplink(await self._connect(route)))
 
         return await self._once(("deeplink", route), ask)
 

@@ -7,7 +7,7 @@ class and nothing else. `needs` says what an act requires of a VM; from it the p
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -80,7 +80,7 @@ def unseen(reading: object, otherwise: str = "") -> GoalState:
 class ActContext:
     """What an act may use: channels to targets, and secrets by field path of its own resource."""
 
-    connect: Callable[[Route], Channel]
+    connect: Callable[[Route], Awaitable[Channel]]
     secrets: Mapping[str, SecretText]
 
 

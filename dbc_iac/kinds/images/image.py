@@ -126,7 +126,7 @@ class ImageExists(Goal):
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
         body = requests.ImageDownload(image_filename=self.id, image_server=self.image_server)
-        return await images.download_image(context.connect(self.route), body)
+        return await images.download_image(await context.connect(self.route), body)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,7 +184,9 @@ class ImageAbsent(Goal):
         return await still_used(reader, self.route, self.users) or GoalState(GoalStatus.UNMET)
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
-        return await images.delete_image(context.connect(self.route), requests.ImageDelete(image_filename=self.id))
+        return await images.delete_image(
+            await context.connect(self.route), requests.ImageDelete(image_filename=self.id)
+        )
 
 
 async def still_used(reader: CachedReader, route: Route, users: Mapping[str, str]) -> GoalState | None:

@@ -109,7 +109,7 @@ class ExportExists(Goal):
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
         body = requests.ImageUpload(image_filename=f"/data/{self.id}", image_server=self.image_server)
-        return await images.upload_image(context.connect(self.route), body)
+        return await images.upload_image(await context.connect(self.route), body)
 
 
 @dataclass(frozen=True, kw_only=True)

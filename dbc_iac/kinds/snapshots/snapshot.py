@@ -91,7 +91,7 @@ class SnapshotTaken(Goal):
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
         body = requests.SnapshotCreate(snapshot_name=self.id, image_server=self.image_server, desc=self.description)
-        return await snapshots.create_snapshot(context.connect(self.route), self.vm, body)
+        return await snapshots.create_snapshot(await context.connect(self.route), self.vm, body)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +131,7 @@ class SnapshotAbsent(Goal):
         return GoalState(GoalStatus.WAITING if found.value.status == CREATING else GoalStatus.UNMET, found.value.status)
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
-        return await snapshots.delete_snapshot(context.connect(self.route), self.vm, self.id)
+        return await snapshots.delete_snapshot(await context.connect(self.route), self.vm, self.id)
 
 
 @register

@@ -136,7 +136,7 @@ class SnapshotSent(SnapshotArrived):
             return NotSent("the snapshot is not listed")
         reader.courses[(self.route.target, self.vm, self.id)] = UploadProgress(before=asyncio.get_running_loop().time())
         body = requests.ImageUpload(image_filename=found.value.file, image_server=self.image_server)
-        outcome = await images.upload_image(context.connect(self.route), body)
+        outcome = await images.upload_image(await context.connect(self.route), body)
         if isinstance(outcome, Refused) and outcome.message.endswith("not exist"):  # /tmp does not outlive its machine
             return replace(outcome, message=f"{outcome.message}: a new `trigger` takes another snapshot")
         return outcome

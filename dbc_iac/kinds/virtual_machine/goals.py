@@ -70,7 +70,7 @@ class VmExists(Goal):
         return replace(self, desired={**self.desired, "image": file}, fields={**self.fields, "image": file})
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
-        return await vms.create_vm(context.connect(self.route), self.body())
+        return await vms.create_vm(await context.connect(self.route), self.body())
 
     def body(self) -> requests.CreateVm:
         """The request, every field in its wire type."""
@@ -118,7 +118,7 @@ class VmModified(Goal):
         return GoalState(GoalStatus.UNMET)  # several fields are never reported: the node's ok is all there is
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
-        return await vms.modify_vm(context.connect(self.route), self.id, self.body())
+        return await vms.modify_vm(await context.connect(self.route), self.id, self.body())
 
     def body(self) -> requests.ModifyVm:
         change = self.change
@@ -164,7 +164,7 @@ class VmPassword(Goal):
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
         password: SecretText = context.secrets["login.password"]
         return await vms.set_password(
-            context.connect(self.route), self.id, requests.SetPassword(username=self.username, password=password)
+            await context.connect(self.route), self.id, requests.SetPassword(username=self.username, password=password)
         )
 
 
@@ -204,7 +204,7 @@ class DiskHasSize(Goal):
         if disk is None or not disk.size_gib:
             return NotSent("the VM does not show the disk just now")
         add = requests.DiskResize(disk=disk.name, add_gib=self.size - int(disk.size_gib))
-        return await disks.resize_disk(context.connect(self.route), self.vm, add)
+        return await disks.resize_disk(await context.connect(self.route), self.vm, add)
 
 
 READ_SIZES = "Restart the DBC service of the node. If the size is still missing, the file is missing on the host."

@@ -69,7 +69,7 @@ class VmPower(Goal):
         return GoalState(GoalStatus.BROKEN if status.endswith("error") else GoalStatus.UNMET, status)
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
-        channel = context.connect(self.route)
+        channel = await context.connect(self.route)
         return await (vms.start_vm if self.to == "on" else vms.shutdown_vm)(channel, self.id)
 
 
@@ -165,4 +165,4 @@ class VmAbsent(Goal):
         return None if busy is None else GoalState(GoalStatus.WAITING, f"snapshot {busy.name} is {busy.status}")
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
-        return await vms.delete_vm(context.connect(self.route), self.id)
+        return await vms.delete_vm(await context.connect(self.route), self.id)

@@ -62,7 +62,7 @@ class VmFinished(Goal):
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
         status, _ = await status_of(reader, self)
-        channel = context.connect(self.route)
+        channel = await context.connect(self.route)
         return await (vms.shutdown_vm if status == "running" else vms.start_vm)(channel, self.id)
 
     def primed(self, detail: Mapping[str, Json]) -> Goal:

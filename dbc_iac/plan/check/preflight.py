@@ -52,7 +52,7 @@ async def preflight(context: PlanContext, refreshed: RefreshedState, changes: Ma
         found.extend(check_capacity(context, target, merged, changes))
     found.extend(await _ports(context, refreshed, changes))
     found.extend(_members_stay(refreshed, changes))
-    found.extend(_secrets(context, changes))
+    found.extend(await asyncio.to_thread(_secrets, context, changes))
     found.extend(await _room(context, refreshed.reader, changes))
     return found
 
@@ -101,14 +101,16 @@ def _no_room(resource: Resource[Spec], path: str, parent: str, new: int, free_sl
     )
 
 
-def _secrets(context: PlanContext, changes: Mapping[str, Change]) -> Iterator[Diagnostic]:
-    """The values of secrets, where they are at hand: one that cannot be sent would end an apply that has begun."""
+def _secrets(context: PlanContext, changes: Mapping[str, Change]) -> Diagnostics:
+    """Problems of available secrets: one that cannot be sent would end an apply halfway."""
+    found = Diagnostics()
     for address, change in changes.items():
         resource = context.inventory.resources.get(address)
         if resource is None or change.action not in _SENT:
             continue
         for field in [f for f in kind_of(change.kind).secret_fields if f.path in change.secrets]:
-            yield from unusable_secret(resource, field, context.secret(address, field.path))
+            found.extend(unusable_secret(resource, field, context.secret(address, field.path)))
+    return found
 
 
 def _members_stay(refreshed: RefreshedState, changes: Mapping[str, Change]) -> Iterator[Diagnostic]:

@@ -6,6 +6,7 @@ cause is likelier than thirty. What no apply can take back is drift all the same
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -107,7 +108,7 @@ async def find_drift(context: PlanContext) -> DriftReport:
     """Look at everything that is bound. Raises DiagnosticError where the manifests themselves are wrong."""
     context = with_resolved(context)
     refreshed = await refresh(context, CachedReader(context.connect))
-    _, change_set = decide_until_stable(context, refreshed, PlanOptions())
+    _, change_set = await asyncio.to_thread(decide_until_stable, context, refreshed, PlanOptions())
     drifts = tuple(d for c in change_set.changes.values() if (d := _drift(c, change_set)) is not None)
     unknown = [c for c in change_set.changes.values() if c.action is Action.UNKNOWN]
     return DriftReport(
