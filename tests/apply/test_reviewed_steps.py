@@ -54,11 +54,11 @@ def test_another_call_for_the_same_change_is_refused(
 ) -> None:
     emulated = world()
     file = planned(emulated, LAN)
-    monkeypatch.setattr(NetworkExists, "text", "another LAN exists")
+    monkeypatch.setattr(NetworkExists, "action_text", "creating another LAN")
     refused = emulated.run("apply", "--json", str(file))
     assert (refused.code, refused.codes, emulated.left) == (5, ["plan-stale"], 0)
     [problem] = json.loads(refused.err)["diagnostics"]
-    assert "another LAN exists" in problem["detail"]
+    assert "creating another LAN" in problem["detail"]
 
 
 @pytest.mark.parametrize("change", ["a step less", "a step more", "another order"])
