@@ -107,7 +107,7 @@ def _between(one: yaml.Token, next_: yaml.Token) -> str | None:
         return "" if not isinstance(one, yaml.ValueToken | yaml.AnchorToken | yaml.TagToken) else None
     if isinstance(one, yaml.FlowEntryToken | yaml.ValueToken | yaml.AnchorToken | yaml.TagToken):
         return " "
-    if isinstance(next_, yaml.ValueToken) and isinstance(one, yaml.ScalarToken):
+    if isinstance(next_, yaml.ValueToken) and isinstance(one, yaml.ScalarToken) and one.style not in _BLOCKS:
         return ""
     return None
 

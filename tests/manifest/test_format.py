@@ -50,6 +50,7 @@ ROOT = Path(__file__).parents[2]
         ("a: [x,  # first\n  y ,\n  ]\n", "a: [x,  # first\n  y,\n  ]\n"),
         ("-   a: 1\n    b: 2\n", "-   a: 1\n    b: 2\n"),
         ("? a\n: 1\n", "? a\n: 1\n"),
+        ("a:\n  ? |2+\n\n  : 1\n", "a:\n  ? |2+\n\n  : 1\n"),
         ("a: &x 1\nb: {c: *x , d: *x }\n", "a: &x 1\nb: {c: *x, d: *x}\n"),
         ("键:   '值 🚀'\nb:  1\n", '键: "值 🚀"\nb: 1\n'),
         ("a: '{{ var.x }}'\n", 'a: "{{ var.x }}"\n'),
