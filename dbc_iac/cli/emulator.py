@@ -38,7 +38,7 @@ def demo(context: click.Context, /, as_json: bool) -> None:
     metavar="[NODE=]HOST:PORT",
     help="A port of a client node, GPU node or manager (default: the first client); repeatable, loopback only.",
 )
-@click.option("--admin", default="", metavar="HOST:PORT", help="Port of the admin door.")
+@click.option("--admin", default="", metavar="HOST:PORT", help="Port of the admin API.")
 @click.option("--admin-token", default="", envvar="DBC_IAC_ADMIN_TOKEN", help="Its token; better in the environment.")
 @click.option(
     "--time-scale", type=TIME_SCALE, metavar="NUMBER", help="Emulated seconds in one real second; default: the world's."

@@ -30,12 +30,12 @@ def serve_world(
     network = Network(spec)
     ports = dict(_port(network, text) for text in listen)
     if admin and not token:
-        raise _problem("the admin door needs a token", "Set DBC_IAC_ADMIN_TOKEN.")
-    door = _address(admin) if admin else None
+        raise _problem("the admin API needs a token", "Set DBC_IAC_ADMIN_TOKEN.")
+    admin_address = _address(admin) if admin else None
     for name, (host, number) in ports.items():
         app.runtime.tell(f"{name} listens on http://{host}:{number}/api/v1/ (Ctrl-C ends it)")
     try:
-        app.runtime.run(serve(network, ports, door, token, keep))
+        app.runtime.run(serve(network, ports, admin_address, token, keep))
     except CannotServe as error:
         raise _problem(str(error), "Use 127.0.0.1, and a folder of an emulator's own for --keep.") from None
     except CannotListen:

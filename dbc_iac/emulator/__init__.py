@@ -1,8 +1,8 @@
-"""An emulated DBC network: client nodes, GPU nodes, bare-metal managers, a chain, image servers, BMCs, DeepLink.
+"""Emulated DBC network: client nodes, GPU nodes, bare-metal managers, a chain, image servers, BMCs, DeepLink.
 
-It behaves as the real software does on the wire, down to its bugs, and shares no code and no constant with the product
-that it tests. `network.Network` is a world that runs; `world.WorldSpec` is the file that describes it; `http` is what
-callers meet, `gpu` and `bare_metal` what is behind; `admin` looks behind everybody's back.
+It reproduces the wire behaviour of the real software, bugs included, and shares no code or constant with the product
+that it tests. `network.Network` is a running world; `world.WorldSpec` is its description file; `http` serves requests,
+`gpu` and `bare_metal` process them; `admin` inspects and changes the world outside of the API.
 """
 
 from dbc_iac.emulator.http.asgi import port_app

@@ -1,6 +1,6 @@
-"""The admin door: looks behind the API, changes things behind everybody's back, and makes things go wrong.
+"""Admin API: inspects the world, changes it outside of the node API, and injects faults.
 
-Each action is a POST with a JSON object, each answer a JSON object. Mistakes are answered with 400 and what is wrong.
+Each action is a POST with a JSON object, and so is its reply. Invalid requests get 400 with the problem.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _GPU_ACTIONS = (
     "grow_disk",
     "occupy",
     "occupy_gpus",
-    "stranger",
+    "add_unknown_domain",
     "set_gpus",
     "set_passthrough",
     "put_file",
@@ -43,12 +43,12 @@ _ORDERS = TypeAdapter(dict[str, OrderSpec])
 _MACHINES = TypeAdapter(dict[str, MachineSpec] | None)
 
 
-class Mistake(ValueError):  # noqa: N818 - whose it is
-    """What is wrong with an admin request."""
+class AdminError(ValueError):
+    """Problem of an admin request."""
 
 
 class Admin:
-    """All actions on a network. `routes` documents them: path -> (what it does, keys of the object)."""
+    """All actions on a network. `routes` documents them: path to (description, keys of the object)."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
@@ -66,7 +66,7 @@ class Admin:
         }
 
     async def look(self, path: str) -> dict[str, Any]:
-        """Raises KeyError for a path that is not there."""
+        """Look up a path. Raises KeyError."""
         network = self._network
         network.begin()
         if path == "/truth":
@@ -76,33 +76,33 @@ class Admin:
         if path == "/state":
             return network.to_state()
         if path == "/":
-            return {"look": ["/truth", "/faults", "/state"], "act": sorted(self._actions)}
+            return {"get": ["/truth", "/faults", "/state"], "post": sorted(self._actions)}
         raise KeyError(path)
 
     async def act(self, path: str, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Raises KeyError for a path that is not there, Mistake for values that cannot be."""
+        """Run an action. Raises KeyError for an unknown path, AdminError for invalid values."""
         action = self._actions[path]
         self._network.begin()
         try:
             result = await action(values)
         except KeyError as error:
-            raise Mistake(f"there is no {error.args[0]}") from None
+            raise AdminError(f"there is no {error.args[0]}") from None
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
-            raise Mistake(f"{'.'.join(str(p) for p in first['loc'])}: {first['msg']}") from None
+            raise AdminError(f"{'.'.join(str(p) for p in first['loc'])}: {first['msg']}") from None
         except (TypeError, ValueError, AttributeError) as error:
-            raise Mistake(str(error)) from None
+            raise AdminError(str(error)) from None
         return result if isinstance(result, dict) else {}
 
     async def _add_fault(self, values: Mapping[str, Any]) -> None:
-        """A fault of the world file."""
+        """Add a fault, as in the world file."""
         self._network.faults.add(FaultSpec.model_validate(dict(values)))
 
     async def _clear_faults(self, values: Mapping[str, Any]) -> None:
         self._network.faults.clear()
 
     async def _set_chain(self, values: Mapping[str, Any]) -> None:
-        """`orders` and `machines` as in the world file replace all; `reachable`."""
+        """Replace `orders` and `machines`, as in the world file; set `reachable`."""
         chain = self._network.chain
         if "orders" in values or "machines" in values:
             orders = _ORDERS.validate_python(values.get("orders", {}))
@@ -116,14 +116,14 @@ class Admin:
             getattr(process, str(verb))()
         elif isinstance(process, GpuProcess):
             if verb != "freeze":
-                raise Mistake("a GPU node can restart, stop, die or freeze")
+                raise AdminError("a GPU node can restart, stop, die or freeze")
             process.freeze(float(values.get("seconds", 33)))
         elif verb == "maintenance":
             await process.do_round()
         elif verb == "busy":
             await process.be_busy(float(values.get("seconds", 60)))
         else:
-            raise Mistake("a manager can restart, stop, die, be busy, or do its maintenance")
+            raise AdminError("a manager can restart, stop, die, be busy, or do its maintenance")
 
     async def _client(self, values: Mapping[str, Any]) -> None:
         """`name` of a client node; `do`: restart, die, leak (`slots`)."""
@@ -133,14 +133,14 @@ class Admin:
         elif verb in {"restart", "die"}:
             getattr(client, str(verb))()
         else:
-            raise Mistake("a client node can restart, die, or leak slots")
+            raise AdminError("a client node can restart, die, or leak slots")
 
     async def _tamper(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """`id` of a GPU node, `do`: an action of `GpuAdmin`, `with`: its arguments by name."""
         verb, given = str(values.get("do")), dict(values.get("with", {}))
         process = self._network.nodes[str(values.get("id"))]
         if verb not in _GPU_ACTIONS:
-            raise Mistake(f"do: one of {', '.join(_GPU_ACTIONS)}")
+            raise AdminError(f"do: one of {', '.join(_GPU_ACTIONS)}")
         if verb == "set_domain":
             given["state"] = DomainState(str(given.get("state")))
         if verb in {"set_guest", "set_image_guest"}:
@@ -155,10 +155,10 @@ class Admin:
         port = int(values.get("port", 623))
         bmc = self._network.bmcs.find(str(values.get("host")), port)
         if bmc is None:
-            raise Mistake(f"there is no BMC at {values.get('host')}:{port}")
+            raise AdminError(f"there is no BMC at {values.get('host')}:{port}")
         for key, value in values.items():
             if key not in {f.name for f in fields(Bmc)}:
-                raise Mistake(f"a BMC has no {key}")
+                raise AdminError(f"a BMC has no {key}")
             setattr(bmc, key, value)
 
     async def _image_server(self, values: Mapping[str, Any]) -> None:
@@ -170,7 +170,7 @@ class Admin:
             del image_server.files[str(values["remove"])]
 
     async def _deeplink(self, values: Mapping[str, Any]) -> None:
-        """`ip`; with `device_id` and `device_password` a program connects, without it leaves."""
+        """Connect the program at `ip` with `device_id` and `device_password`, or disconnect it without them."""
         links, ip = self._network.deeplinks, str(values.get("ip"))
         if "device_id" in values:
             links.connect(ip, str(values["device_id"]), str(values.get("device_password", "")))
@@ -178,8 +178,8 @@ class Admin:
             links.disconnect(ip)
 
     async def _wait(self, values: Mapping[str, Any]) -> None:
-        """Answers `seconds` (emulated) later."""
+        """Reply after `seconds` (emulated)."""
         await self._network.clock.sleep(float(values.get("seconds", 1)))
 
 
-__all__ = ["Admin", "GpuAdmin", "Mistake"]
+__all__ = ["Admin", "AdminError", "GpuAdmin"]

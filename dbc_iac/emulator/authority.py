@@ -1,4 +1,4 @@
-"""Who may act on a machine: evaluated by the target on every request, from the chain, nonces and sessions."""
+"""Authorisation of requests on a machine, evaluated by the target from the chain, nonces and sessions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_NONCES = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whoever passed: their wallet, how, and the order they named (may be empty)."""
+    """An authorised caller: wallet, role, and the order named in the request (may be empty)."""
 
     wallet: str
     role: Literal["wallet", "session", "verifier"]
@@ -26,7 +26,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a request carries. `multisig`: (wallets, threshold, signs)."""
+    """Credentials of a request. `multisig`: (wallets, threshold, signs)."""
 
     session: tuple[str, str] = ("", "")
     wallet: tuple[str, str, str] = ("", "", "")
@@ -39,7 +39,7 @@ class Credentials:
 
 @dataclass(slots=True)
 class Session:
-    """A session id, and the wallets whose signature over it counts."""
+    """A session id and the wallets whose signature over it is accepted."""
 
     id: str
     signers: frozenset[str]
@@ -47,17 +47,17 @@ class Session:
 
 @dataclass(slots=True)
 class Authority:
-    """One target process's memory of nonces, sessions and orders. Sessions outlive a restart, nonces do not."""
+    """Nonces, sessions and orders in the memory of one target process. Only sessions survive a restart."""
 
     cache: OrderCache
     random: random.Random
     sessions: dict[str, Session] = field(default_factory=dict)
     nonces: OrderedDict[str, None] = field(default_factory=OrderedDict)
     planned: dict[str, str] = field(default_factory=dict)
-    """Session ids that the world file chose, by account."""
+    """Session ids set by the world file, by account."""
 
     def authorise(self, machine: str, credentials: Credentials) -> Caller:
-        """The caller. Raises RefusedError with the node's own words."""
+        """Authorise a request. Raises RefusedError with the node's own text."""
         status = self.cache.chain.status(machine)
         self.cache.refresh(machine, credentials.rent_order)
         if status in UNRENTED:
@@ -76,7 +76,7 @@ class Authority:
         return session.id if session is not None else ""
 
     def fresh(self, wallet: str, nonce: str, sign: str) -> bool:
-        """Whether a signature over a nonce is good and the nonce new; it is used up then."""
+        """Whether a signature over a nonce is valid and the nonce unused; marks it as used."""
         if nonce in self.nonces or not verifies(wallet, nonce, sign):
             return False
         self.nonces[nonce] = None
@@ -85,12 +85,12 @@ class Authority:
         return True
 
     def restart(self) -> None:
-        """The process begins anew: nonces and orders were in its memory only."""
+        """Restart the process: nonces and orders were only in memory."""
         self.nonces.clear()
         self.cache.orders.clear()
 
     def _verifier(self, machine: str, credentials: Credentials) -> Caller:
-        """Sessions are not looked at."""
+        """Authorise a verifier. Sessions are ignored."""
         signers = self._signers(credentials)
         if not signers:
             raise refusal("nonce check failed")
@@ -100,7 +100,7 @@ class Authority:
         raise refusal("not in verify time")
 
     def _renter(self, credentials: Credentials) -> Caller:
-        """A bad session falls through to the wallet; a good one of an order that ended does not."""
+        """Authorise a renter. An invalid session falls back to the wallet; a valid one of an ended order is refused."""
         by_session = self._session(credentials.session)
         if by_session is not None:
             if self.cache.renting(by_session, credentials.rent_order) is None:
@@ -129,7 +129,7 @@ class Authority:
     def _signers(self, credentials: Credentials) -> dict[str, frozenset[str]]:
         """Accounts that signed fresh nonces, the multisig first, with the wallets that may sign their sessions.
 
-        Any wallet of a multisig may, also one that did not sign the request that created the session.
+        Every wallet of a multisig may, including one that did not sign the request that created the session.
         """
         found: dict[str, frozenset[str]] = {}
         if credentials.multisig is not None and credentials.multisig[2]:
@@ -143,7 +143,7 @@ class Authority:
             found.setdefault(wallet, frozenset({wallet}))
         return found
 
-    # -- keeping a world ---------------------------------------------------------------------------
+    # -- saving and loading ------------------------------------------------------------------------
 
     def to_state(self) -> dict[str, Any]:
         return {
@@ -159,5 +159,5 @@ class Authority:
 
 
 def refusal(reason: str) -> RefusedError:
-    """With an empty reason: known, but not allowed to do this."""
+    """Refusal for a known caller without permission; the reason may be empty."""
     return RefusedError(-3, f"check authority failed: {reason}")

@@ -1,6 +1,6 @@
-"""The chain as nodes see it: machine states, rent orders, who rents; and what each node has cached of it.
+"""The chain as seen by nodes: machine states, rent orders, renters; and each node's cache of it.
 
-Changed only from outside: by the world file, the admin door, and time, which makes blocks.
+Changed by the world file, the admin API, and by time, which adds blocks.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ RENTING = frozenset({"renting", "waitingVerifying"})
 BLOCK_SECONDS = 6.0
 VERIFY_BLOCKS = 2400
 RENTAL_BLOCKS = 1_000_000
-"""How long an order runs whose end nobody gave."""
+"""Duration of an order without an explicit end."""
 
 
 @dataclass(slots=True)
@@ -46,9 +46,9 @@ class Chain:
     orders: dict[str, Order] = field(default_factory=dict)
     machine_orders: dict[str, Order] = field(default_factory=dict)
     listed: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """Order ids that the chain tells for a machine; a machine that is not here gets no answer to that question."""
+    """Order ids that the chain reports for a machine; the query fails for a machine that is missing here."""
     verifiers: dict[str, dict[str, tuple[int, ...]]] = field(default_factory=dict)
-    """Begins of verify windows (blocks) by machine and wallet."""
+    """First blocks of verify windows, by machine and wallet."""
     reachable: bool = True
 
     @classmethod
@@ -63,8 +63,9 @@ class Chain:
         machines: Mapping[str, MachineSpec] | None,
         wallets: Mapping[str, str],
     ) -> None:
-        """The whole state anew. Without `machines` each machine with an order is rented. Renters are names of
-        `wallets`, or addresses."""
+        """Replace the whole state. Without `machines`, each machine with an order is rented. Renters are names of
+        `wallets`, or addresses.
+        """
         self.orders = {key: self._order(key, spec, wallets) for key, spec in orders.items()}
         if machines is None:
             machines = {
@@ -78,15 +79,15 @@ class Chain:
         for machine, spec in machines.items():
             if spec.renter:
                 renter = wallets.get(spec.renter, spec.renter)
-                cards = tuple(range(self.gpus.get(machine, 0)))
+                indexes = tuple(range(self.gpus.get(machine, 0)))
                 self.machine_orders[machine] = Order(
-                    renter, renter, spec.rent_status, self._end(spec.end), len(cards), cards
+                    renter, renter, spec.rent_status, self._end(spec.end), len(indexes), indexes
                 )
 
     def _order(self, key: str, spec: OrderSpec, wallets: Mapping[str, str]) -> Order:
-        cards = spec.gpus if spec.gpus is not None else tuple(range(self.gpus.get(spec.machine, 0)))
-        number = spec.gpu_num if spec.gpu_num is not None else len(cards)
-        return Order(key, wallets.get(spec.renter, spec.renter), spec.status, self._end(spec.end), number, cards)
+        indexes = spec.gpus if spec.gpus is not None else tuple(range(self.gpus.get(spec.machine, 0)))
+        number = spec.gpu_num if spec.gpu_num is not None else len(indexes)
+        return Order(key, wallets.get(spec.renter, spec.renter), spec.status, self._end(spec.end), number, indexes)
 
     def _end(self, end: int | None) -> int:
         return self.block() + RENTAL_BLOCKS if end is None else end
@@ -95,11 +96,11 @@ class Chain:
         return self.block_at_start + int(self.clock.now() / BLOCK_SECONDS)
 
     def status(self, machine: str) -> str:
-        """Empty where the chain cannot be asked, or does not know the machine."""
+        """Status of a machine; empty if the chain is unreachable or the machine unknown."""
         return self.statuses.get(machine, "") if self.reachable else ""
 
     def order(self, machine: str, rent_order: str) -> Order | None:
-        """One order; without an id the machine-level one. An order's machine is not compared."""
+        """An order; with an empty id the machine-level one. The machine of an order is not compared."""
         if not self.reachable:
             return None
         return self.orders.get(rent_order) if rent_order else self.machine_orders.get(machine)
@@ -125,7 +126,7 @@ class Chain:
 
 @dataclass(slots=True)
 class OrderCache:
-    """What one process remembers of orders: filled by authority checks, never emptied."""
+    """Order cache of one process: filled by authorisation, never emptied."""
 
     chain: Chain
     orders: dict[str, Order] = field(default_factory=dict)
@@ -136,7 +137,7 @@ class OrderCache:
             self.orders[order.key] = replace(order)
 
     def renting(self, wallet: str, rent_order: str) -> Order | None:
-        """The cached order that lets a wallet in. Whose machine it is for is not looked at."""
+        """Cached order that authorises a wallet. Its machine is not compared."""
         order = self.orders.get(rent_order or wallet)
         good = order is not None and order.renter == wallet and order.status in RENTING
         return order if good else None
@@ -153,7 +154,7 @@ class OrderCache:
 
 
 class MachineRentals:
-    """The questions of one GPU node: its cache, and the chain about its machine (see `gpu.rental.Rentals`)."""
+    """Chain queries of one GPU node: its cache, and the chain's data of its machine (see `gpu.rental.Rentals`)."""
 
     def __init__(self, machine: str, cache: OrderCache) -> None:
         self._machine = machine
@@ -184,7 +185,7 @@ class MachineRentals:
 
 
 def wallet_address(seed: str, given: str = "") -> str:
-    """The address of a wallet of the world file."""
+    """Address of a wallet of the world file."""
     return given or address(bytes.fromhex(node_id_of(seed)))
 
 

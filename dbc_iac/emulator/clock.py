@@ -1,4 +1,4 @@
-"""Time in the emulated world: the event loop's clock, so that a virtual loop makes everything virtual; or scaled."""
+"""Emulated time: the clock of the event loop, virtual or scaled."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 
 class Clock:
-    """Seconds since the world began. `scale`: emulated seconds that pass in one of the loop's; `passed`: seconds of
-    earlier lives of a kept world."""
+    """Seconds since the start of the world. `scale`: emulated seconds per loop second; `passed`: seconds of earlier
+    runs of a saved world.
+    """
 
     def __init__(self, scale: float = 1.0, start: datetime | None = None, passed: float = 0.0) -> None:
         self.scale = scale
@@ -18,7 +19,7 @@ class Clock:
         self._last = passed
 
     def now(self) -> float:
-        """Outside of a running loop, where no time passes, what it was last."""
+        """Current time; outside of a running loop, the last known one."""
         try:
             time = asyncio.get_running_loop().time()
         except RuntimeError:

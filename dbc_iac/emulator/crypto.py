@@ -1,4 +1,4 @@
-"""Keys as the nodes know them: sr25519 signatures over plain text, SS58 addresses, Base58Check ids."""
+"""Cryptography of the nodes: sr25519 signatures over plain text, SS58 addresses, Base58Check ids."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def base58(data: bytes) -> str:
 
 
 def unbase58(text: str) -> bytes:
-    """Raises ValueError on other characters."""
+    """Decode Base58. Raises ValueError for other characters."""
     number = 0
     for letter in text:
         number = number * 58 + _ALPHABET.index(letter)
@@ -32,7 +32,7 @@ def base58check(data: bytes) -> str:
 
 
 def public_key(wallet: str) -> bytes | None:
-    """Of an SS58 address, or of 64 hex digits, with `0x` or without; None for anything else."""
+    """Public key of an SS58 address or of 64 hex digits, `0x` optional; None for anything else."""
     text = wallet.removeprefix("0x")
     if len(text) == 64 and all(c in "0123456789abcdefABCDEF" for c in text):
         return bytes.fromhex(text)
@@ -51,7 +51,7 @@ def address(key: bytes) -> str:
 
 
 def multisig_account(wallets: list[str], threshold: int) -> str | None:
-    """The account of sorted members, by the derivation that Substrate publishes; None where a member is no address."""
+    """Account of sorted members, derived as Substrate specifies; None if a member is not an address."""
     keys = [public_key(w) for w in wallets]
     if not 1 <= threshold <= 0xFFFF or len(wallets) > 63 or any(k is None for k in keys):
         return None
@@ -72,7 +72,7 @@ def verifies(wallet: str, text: str, sign: str) -> bool:
 
 
 def new_key(source: random.Random) -> tuple[str, str]:
-    """A fresh key pair as (node id, private key), both 64 hex digits."""
+    """Generate a key pair: node id and private key, both 64 hex digits."""
     seed = source.randbytes(32)
     return sr25519.pair_from_seed(seed)[0].hex(), seed.hex()
 

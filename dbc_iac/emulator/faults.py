@@ -1,4 +1,4 @@
-"""Faults: what goes wrong with which request. Counted per rule, in the order of requests."""
+"""Fault injection, counted per rule in the order of requests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class _Rule:
 
 
 class Faults:
-    """The rules that are in force."""
+    """Active rules."""
 
     def __init__(self, rules: tuple[FaultSpec, ...] = ()) -> None:
         self._rules = [_Rule(r) for r in rules]
@@ -27,14 +27,14 @@ class Faults:
         self._rules.append(_Rule(fault))
 
     def clear(self) -> None:
-        """Nothing goes wrong any more."""
+        """Remove all rules."""
         self._rules.clear()
 
     def all(self) -> list[FaultSpec]:
         return [rule.fault for rule in self._rules]
 
     def next(self, op: str, target: str = "", client: str = "") -> FaultSpec | None:
-        """What happens to this request, which counts for every rule that it matches."""
+        """Fault of this request, which counts for every rule that matches."""
         chosen: FaultSpec | None = None
         for rule in self._rules:
             if not rule.fits(op, target, client):

@@ -1,4 +1,4 @@
-"""What nodes know of each other: a new one after some seconds, one that is gone for some minutes more."""
+"""Discovery between nodes: a new node is known after seconds, a vanished one is forgotten after minutes."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ class Process(Protocol):
     """A running node that answers requests about one or more ids."""
 
     async def ask(self, target: str, op: str, credentials: Credentials, request: NodeRequest) -> Reply:
-        """Raises ProcessDied and NeverAnswered."""
+        """Handle a request. Raises ProcessDied and NeverAnswered."""
         ...
 
 
 @dataclass(slots=True)
 class Entry:
-    """An id that is announced. `born`: since when (emulated seconds); `gone`: since when not any more; `keyed`: since
-    when its process has the key that it has now; `clients`: names of those who hear of it, or all."""
+    """An announced id. `born`: start of the announcement (emulated seconds); `gone`: its end; `keyed`: start of its
+    current key; `clients`: names of the nodes that receive it, or all.
+    """
 
     id: str
     kind: Kind
@@ -42,7 +43,7 @@ class Entry:
 
 @dataclass(slots=True)
 class Listener:
-    """Who hears: `own`: its own process, whose ids it knows at once; `since`: when it was started."""
+    """A receiver. `own`: its own process, whose ids are known at once; `since`: its start."""
 
     name: str
     own: object = None
@@ -61,13 +62,13 @@ class Gossip:
         self.entries[entry.id] = entry
 
     def withdraw(self, node_id: str) -> None:
-        """Its owner speaks of it no more."""
+        """Stop announcing: the owner is gone."""
         entry = self.entries.get(node_id)
         if entry is not None and entry.gone is None:
             entry.gone = self.clock.now()
 
     def back(self, node_id: str) -> None:
-        """Its owner was started again, with a new key."""
+        """Announce a restart of the owner, with a new key."""
         entry = self.entries[node_id]
         if entry.gone is not None and self.clock.now() - entry.gone > self.spec.expiry:
             entry.born = self.clock.now()
@@ -78,14 +79,14 @@ class Gossip:
         return entry if entry is not None and self._hears(listener, entry) else None
 
     def known(self, listener: Listener, kind: Kind) -> Iterator[Entry]:
-        """Sorted by id."""
+        """Known ids, sorted."""
         for node_id in sorted(self.entries):
             entry = self.entries[node_id]
             if entry.kind == kind and self._hears(listener, entry):
                 yield entry
 
     def key_known(self, entry: Entry) -> bool:
-        """Whether what is sent to it can be read there: its key is new after each start."""
+        """Whether the target can decrypt messages: its key changes at each start."""
         return entry.keyed + self.spec.delay <= self.clock.now()
 
     def _hears(self, listener: Listener, entry: Entry) -> bool:

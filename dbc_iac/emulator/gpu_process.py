@@ -1,4 +1,4 @@
-"""A GPU node's process: one request at a time, who sends it, then the node itself; and its end and new beginning."""
+"""Process of a GPU node: one request at a time, authorisation, then the node; and its end and restart."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from dbc_iac.emulator.reply import ProcessDied, RefusedError, Reply, done
 
 _NOT_HERE = "Not supported"
 KEEPALIVE = 30.0
-"""Seconds that the process may stand still before libvirt closes its connection."""
+"""Seconds of a frozen process after which libvirt closes its connection."""
 RECONNECT = 60.0
-"""Seconds between two looks at whether there is a connection to libvirt."""
+"""Interval in seconds between checks of the libvirt connection."""
 
 
 class GpuProcess:
-    """A GPU machine's daemon as the network sees it. `restart_after`: seconds until a dead one is started; 0: never."""
+    """A GPU machine's daemon on the network. `restart_after`: seconds until a dead process restarts; 0: never."""
 
     def __init__(
         self,
@@ -64,11 +64,11 @@ class GpuProcess:
         gossip.announce(Entry(spec.id, "gpu", spec.name, self, clients=spec.client_nodes, version=spec.version))
 
     def begin(self) -> None:
-        """Puts what exists at the beginning in its place, on the running loop."""
+        """Create the initial objects on the running loop."""
         self.node.begin()
 
     async def ask(self, target: str, op: str, credentials: Credentials, request: NodeRequest) -> Reply:
-        """The answer. Raises ProcessDied."""
+        """Handle a request. Raises ProcessDied."""
         async with self._turn:
             await self.clock.sleep(self._frozen_until - self.clock.now())
             try:
@@ -84,14 +84,14 @@ class GpuProcess:
         if op == "mining_nodes.session_id":
             return await self._session(credentials)
         if op == "images.delete" and self.authority.cache.chain.order(self.id, "") is not None:
-            # Whatever order it names. What happens where the chain has none for the machine itself was never tried.
+            # Any named order. The case of a machine without an order on the chain is unobserved.
             credentials = replace(credentials, rent_order="")
         access = OPERATIONS[op].access
         caller = None if access == "none" else await self._caller(access, credentials)
         return await self.node.handle(op, caller, request)
 
     async def _session(self, credentials: Credentials) -> Reply:
-        """Only for a renter who signs with a wallet; a verifier is refused without a reason."""
+        """Require a renter with a wallet signature; a verifier is refused without a reason."""
         caller = await self._authorise(credentials.without_session())
         if caller.role != "wallet":
             raise RefusedError(-3, "check authority failed")
@@ -109,7 +109,7 @@ class GpuProcess:
         return caller
 
     async def _authorise(self, credentials: Credentials) -> Caller:
-        """Even a request that is refused makes VMs of verifiers go."""
+        """Even a refused request deletes VMs of verifiers."""
         if self.authority.is_unrented(self.id):
             await self.node.drop_check_vms()
         caller = self.authority.authorise(self.id, credentials)
@@ -117,7 +117,7 @@ class GpuProcess:
             await self.node.drop_check_vms(keep_wallet=caller.wallet)
         return caller
 
-    # -- life of the process -----------------------------------------------------------------------
+    # -- process life cycle ------------------------------------------------------------------------
 
     def _died(self) -> None:
         self.gossip.withdraw(self.id)
@@ -130,7 +130,7 @@ class GpuProcess:
             self.restart()
 
     def stop(self) -> None:
-        """In good order, and for good."""
+        """Stop cleanly and permanently."""
         self.node.stop()
         self.gossip.withdraw(self.id)
 
@@ -138,14 +138,13 @@ class GpuProcess:
         self.node.die()
 
     def freeze(self, seconds: float) -> None:
-        """The process stands still for so long. Too long for libvirt: jobs that come then find no domain, until the
-        process connects again by itself."""
+        """Freeze the process. Beyond libvirt's time limit, jobs find no domain until the process reconnects."""
         self._frozen_until = self.clock.now() + seconds
         if seconds >= KEEPALIVE:
             self.node.machine.libvirt.lose(seconds + RECONNECT)
 
     def restart(self) -> None:
-        """Ends the process, if it runs, and starts it again."""
+        """Restart the process, killing it if it runs."""
         self._frozen_until = 0.0
         self.node.restart()
         self.authority.restart()

@@ -1,4 +1,4 @@
-"""The whole network in one process: clients, GPU nodes, managers, chain, image servers, clock. And doors to it."""
+"""The whole network in one process: clients, GPU nodes, managers, chain, image servers, clock; and access to it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ STATE_FORMAT = 1
 
 
 class Network:
-    """A world that runs."""
+    """A running world."""
 
     def __init__(self, spec: WorldSpec, passed: float = 0.0) -> None:
         self.spec = spec
@@ -87,8 +87,9 @@ class Network:
         return HttpNode(spec.name, node_id, self, table, known, host=self.nodes.get(spec.host_of))
 
     def _ports(self) -> dict[str, HttpNode]:
-        """Every HTTP port by the name of its node: clients, and GPU nodes and managers by name (where it is the only
-        one of that name) and by id."""
+        """HTTP ports by node: clients by name; GPU nodes and managers by name (if unique) and by
+        id.
+        """
         ports = dict(self.clients)
         image_servers = tuple(self.image_servers.image_servers)
         for process in self._processes():
@@ -105,7 +106,7 @@ class Network:
         return self._rooms.setdefault(name, LanRoom(self.clock))
 
     def _source_of(self, name: str) -> random.Random:
-        """Randomness of its own for each process, so that what one does changes nothing for the others."""
+        """Separate random generator for each process, so that one does not affect the others."""
         return random.Random(f"{self.spec.seed} {name}")  # noqa: S311
 
     def _plan_sessions(self) -> None:
@@ -120,7 +121,7 @@ class Network:
     # -- running -----------------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Puts in its place what exists at the beginning, on the running loop. The first request does it else."""
+        """Create the initial objects on the running loop; the first request does so otherwise."""
         if self._begun:
             return
         self._begun = True
@@ -129,40 +130,40 @@ class Network:
             process.begin()
 
     def keep(self, task: asyncio.Future[Any]) -> None:
-        """Holds on to what goes on by itself until it is done."""
+        """Hold a reference to a background task until it is done."""
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def ask(self, port: str, method: str, uri: str, body: bytes, head_bytes: int = 0) -> Response:
-        """A request at an HTTP port, by the name or id of its node. Raises KeyError, Dropped."""
+        """Request at an HTTP port, by the name or id of its node. Raises KeyError, Dropped."""
         self.begin()
         return await self.ports[port].handle(method, uri, body, head_bytes)
 
     def process(self, node_id: str) -> GpuProcess | ManagerProcess:
-        """Raises KeyError."""
+        """Process by node id. Raises KeyError."""
         return self.nodes[node_id] if node_id in self.nodes else self.managers[node_id]
 
     def image_server_seconds(self, image_server: ImageServer) -> float:
-        """How long a list takes; one that cannot be reached may take very long."""
+        """Duration of a list; an unreachable image server may take very long."""
         return _LIST_SECONDS if image_server.reachable else image_server.fail_seconds
 
     def transport(self, port: str) -> httpx.AsyncBaseTransport:
-        """A port as a transport for httpx, without a network."""
+        """A port as an httpx transport, without a network."""
         from dbc_iac.emulator.http.in_process import InProcess
 
         return InProcess(self, port)
 
     def truth(self) -> dict[str, Any]:
-        """What really is, by node id."""
+        """Actual state, by node id."""
         return {process.id: process.truth() for process in self._processes()}
 
     def _processes(self) -> list[GpuProcess | ManagerProcess]:
         return [*self.nodes.values(), *self.managers.values()]
 
-    # -- keeping a world ---------------------------------------------------------------------------
+    # -- saving and loading ------------------------------------------------------------------------
 
     def to_state(self) -> dict[str, Any]:
-        """Everything that survives an end of the emulator, as JSON values."""
+        """State that survives the emulator, as JSON values."""
         return {
             "format": STATE_FORMAT,
             "passed": self.clock.now(),
@@ -175,9 +176,9 @@ class Network:
         }
 
     def from_state(self, state: dict[str, Any]) -> None:
-        """Takes the place of the world file's beginning. A node that is not in the state begins as the file says.
+        """Load a saved state instead of the initial objects. A node missing from the state starts as in the file.
 
-        On the running loop. Raises ValueError, KeyError, TypeError for what was not saved by `to_state`.
+        On the running loop. Raises ValueError, KeyError, TypeError for data not written by `to_state`.
         """
         if not isinstance(state, dict) or state.get("format") != STATE_FORMAT:
             raise ValueError(f"it has not the format {STATE_FORMAT}")

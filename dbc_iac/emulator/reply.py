@@ -1,4 +1,4 @@
-"""What a target answers: text pasted together, exactly as the real software does it, with nothing escaped."""
+"""Reply of a target: concatenated text without escaping, exactly as by the real software."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The text of an answer. It may be broken JSON: the client node then says `response parse error`."""
+    """Text of a reply. It may be broken JSON: the client node then answers `response parse error`."""
 
     text: str
 
@@ -18,21 +18,21 @@ def done(message: str = '"ok"') -> Reply:
 
 
 def refused(errcode: int, text: str) -> Reply:
-    """A refusal; the text is pasted as it is."""
+    """A refusal; the text is inserted unescaped."""
     return Reply(f'{{"errcode":{errcode}, "message":"{text}"}}')
 
 
 class RefusedError(Exception):
-    """Ends a request at the target with a refusal."""
+    """Refusal of a request by the target."""
 
     def __init__(self, errcode: int, text: str) -> None:
         super().__init__(text)
         self.reply = refused(errcode, text)
 
 
-class ProcessDied(Exception):  # noqa: N818 - what happened, not an error of the caller
-    """The real process would have ended here. Nobody gets an answer."""
+class ProcessDied(Exception):  # noqa: N818
+    """The real process would have crashed here; no answer is sent."""
 
 
-class NeverAnswered(Exception):  # noqa: N818 - what happens, not an error of the caller
-    """The target takes the request and says nothing, ever."""
+class NeverAnswered(Exception):  # noqa: N818
+    """The target accepts the request and never answers."""

@@ -1,4 +1,4 @@
-"""The emulator on real ports, of loopback only: nodes, the admin door, and a world that is kept on disk."""
+"""The emulator on real loopback ports: nodes, the admin API, and a world saved on disk."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dbc_iac.emulator.admin import Admin, Mistake
+from dbc_iac.emulator.admin import Admin, AdminError
 from dbc_iac.emulator.http.answer import Response
 from dbc_iac.emulator.http.evhttp import Asked
-from dbc_iac.emulator.http.listener import Door, Listener
+from dbc_iac.emulator.http.listener import Handler, Listener
 from dbc_iac.emulator.network import Network
 
 KEPT = "world.json"
@@ -23,12 +23,12 @@ SAVE_SECONDS = 5.0
 Address = tuple[str, int]
 
 
-class CannotServe(ValueError):  # noqa: N818 - what is the matter
-    """An address that is not loopback, or a kept world that cannot be read or written."""
+class CannotServe(ValueError):  # noqa: N818
+    """An address that is not loopback, or a saved world that cannot be read or written."""
 
 
-class CannotListen(ValueError):  # noqa: N818 - what is the matter
-    """A port that is taken, or not ours to take."""
+class CannotListen(ValueError):  # noqa: N818
+    """A port that is in use or not permitted."""
 
 
 async def serve(
@@ -38,14 +38,14 @@ async def serve(
     token: str = "",
     keep: Path | None = None,
 ) -> None:
-    """Serves nodes (by name or id), and the admin door where it is wanted, until interrupted.
+    """Serve nodes (by name or id), and the admin API if requested, until interrupted.
 
-    With `keep` the world goes on where it was, and is saved there. Raises CannotServe, CannotListen.
+    With `keep`, load the saved world, and save it at the end. Raises CannotServe, CannotListen.
     """
-    doors = [(node_door(network, name), address) for name, address in ports.items()]
+    handlers = [(node_handler(network, name), address) for name, address in ports.items()]
     if admin is not None:
-        doors.append((admin_door(network, token), admin))
-    for _, (host, _port) in doors:
+        handlers.append((admin_handler(network, token), admin))
+    for _, (host, _port) in handlers:
         _check_loopback(host)
     if keep is not None:
         load(network, keep)
@@ -53,7 +53,7 @@ async def serve(
     ended = asyncio.Event()
     _end_on_signals(ended)
     saving = asyncio.ensure_future(_save_often(network, keep)) if keep is not None else None
-    listeners = [(Listener(door, network.clock.wall), address) for door, address in doors]
+    listeners = [(Listener(handler, network.clock.wall), address) for handler, address in handlers]
     try:
         for listener, address in listeners:
             await _open(listener, address)
@@ -73,17 +73,17 @@ async def _open(listener: Listener, address: Address) -> None:
         raise CannotListen(f"{address[0]}:{address[1]}: {error.strerror}") from None
 
 
-def node_door(network: Network, port: str) -> Door:
-    """The HTTP port of a node, by its name or id."""
+def node_handler(network: Network, port: str) -> Handler:
+    """HTTP port of a node, by its name or id."""
 
-    async def door(asked: Asked) -> Response:
+    async def handler(asked: Asked) -> Response:
         return await network.ask(port, asked.method, asked.uri, asked.body, asked.head_bytes)
 
-    return door
+    return handler
 
 
 def load(network: Network, folder: Path) -> None:
-    """Goes on with the kept world, if there is one. Raises CannotServe."""
+    """Load the saved world, if there is one. Raises CannotServe."""
     path = folder / KEPT
     try:
         state = json.loads(path.read_text(encoding="utf-8"))
@@ -97,7 +97,7 @@ def load(network: Network, folder: Path) -> None:
 
 
 def save(network: Network, folder: Path) -> None:
-    """Whole or not at all. Raises CannotServe."""
+    """Save the world atomically. Raises CannotServe."""
     path = folder / KEPT
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -125,18 +125,18 @@ def _check_loopback(host: str) -> None:
 
 
 def _end_on_signals(ended: asyncio.Event) -> None:
-    """The first interrupt ends all of them in good order, so that the world is kept."""
+    """The first interrupt stops all of them cleanly, so that the world is saved."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # not in the main thread
             loop.add_signal_handler(number, ended.set)
 
 
-def admin_door(network: Network, token: str) -> Door:
-    """GET looks, POST acts, with `Authorization: Bearer TOKEN`."""
+def admin_handler(network: Network, token: str) -> Handler:
+    """Admin API: GET inspects, POST acts, with `Authorization: Bearer TOKEN`."""
     admin = Admin(network)
 
-    async def door(asked: Asked) -> Response:
+    async def handler(asked: Asked) -> Response:
         given = asked.header("Authorization") or ""
         if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
             return _told(401, {"error": "the token is missing or wrong"})
@@ -147,19 +147,19 @@ def admin_door(network: Network, token: str) -> Door:
             return _told(200, await admin.act(path, _object(asked.body)))
         except KeyError:
             return _told(404, {"error": f"there is no {path}", **await admin.look("/")})
-        except Mistake as mistake:
+        except AdminError as mistake:
             return _told(400, {"error": str(mistake)})
 
-    return door
+    return handler
 
 
 def _object(body: bytes) -> dict[str, Any]:
     try:
         value = json.loads(body or b"{}")
     except ValueError as error:
-        raise Mistake(f"the body is not JSON: {error}") from None
+        raise AdminError(f"the body is not JSON: {error}") from None
     if not isinstance(value, dict):
-        raise Mistake("the body is not a JSON object")
+        raise AdminError("the body is not a JSON object")
     return value
 
 

@@ -1,6 +1,6 @@
-"""The world file: what exists at the beginning, how fast it is, and what goes wrong. YAML, checked, with defaults.
+"""World file: initial objects, time scale, faults. YAML, validated, with defaults.
 
-The smallest world is one machine that somebody rents:
+The smallest world is one rented machine:
 
     gpuNodes: [{id: 58fb...7f45, gpus: 4, cpus: 62, memory: 256}]
     wallets: [{name: tenant, seed: ...}]
@@ -21,13 +21,13 @@ VERSION = "0.4.1.8"
 
 
 class ClientSpec(Part):
-    """A client node: an HTTP port that passes requests on. A text is its name."""
+    """A client node: an HTTP port that relays requests. A plain text is its name."""
 
     name: str = "default"
-    id: str = Field(default="", description="its own node id; default: made up")
-    image_servers: tuple[str, ...] | None = Field(default=None, description="ids it knows; default: all")
-    room: str = Field(default="", description="machine room whose LANs it hears of; default: none")
-    host_of: str = Field(default="", description="id of a GPU node on the same host: its files are this node's too")
+    id: str = Field(default="", description="own node id; default: generated")
+    image_servers: tuple[str, ...] | None = Field(default=None, description="ids of known image servers; default: all")
+    room: str = Field(default="", description="machine room whose LANs it receives; default: none")
+    host_of: str = Field(default="", description="id of a GPU node on the same host, whose files it shares")
 
 
 class WalletSpec(Part):
@@ -39,33 +39,33 @@ class WalletSpec(Part):
 
 
 class OrderSpec(Part):
-    """A rent order. `renter` is a wallet's name or an address."""
+    """A rent order. `renter`: name of a wallet, or an address."""
 
     renter: str
     machine: str
     status: str = "renting"
-    gpus: tuple[int, ...] | None = Field(default=None, description="indexes; default: all of the machine")
-    gpu_num: int | None = Field(default=None, description="number of cards told; default: as many as indexes")
-    end: int | None = Field(default=None, description="block; default: a million blocks from now")
+    gpus: tuple[int, ...] | None = Field(default=None, description="GPU indexes; default: all of the machine")
+    gpu_num: int | None = Field(default=None, description="reported number of GPUs; default: number of indexes")
+    end: int | None = Field(default=None, description="last block; default: a million blocks from the start")
 
 
 class MachineSpec(Part):
-    """A machine's status on the chain, where it is not simply rented because it has an order."""
+    """Status of a machine on the chain, if it is not simply rented by an order."""
 
     status: str = "rented"
     renter: str = Field(default="", description="renter of the machine-level order")
     rent_status: str = "renting"
     orders: tuple[str, ...] | None = Field(
-        default=None, description="order ids that the chain tells for it; default: no answer to that question"
+        default=None, description="order ids that the chain reports for it; default: the query fails"
     )
-    end: int | None = Field(default=None, description="block; default: a million blocks from now")
+    end: int | None = Field(default=None, description="last block; default: a million blocks from the start")
     verifiers: dict[str, tuple[int, ...]] = Field(
-        default_factory=dict, description="wallets that may verify it, with the first blocks of their windows"
+        default_factory=dict, description="verifying wallets, with the first blocks of their windows"
     )
 
 
 class ServerSpec(Part):
-    """A server that the manager knows at the beginning."""
+    """An initial server of the manager."""
 
     uuid: str
     ip: str
@@ -75,27 +75,27 @@ class ServerSpec(Part):
     ipmi_username: str
     ipmi_password: str
     ipmi_port: int | None = None
-    node_private_key: str = Field(default="", description="64 hex digits; default: made up")
-    node_id: str = Field(default="", description="where the private key is not known")
+    node_private_key: str = Field(default="", description="64 hex digits; default: generated")
+    node_id: str = Field(default="", description="node id, if the private key is unknown")
 
 
 class BmcSpec(Part):
-    """A BMC of the machine room. Where none is connections time out; a host name that is nowhere does not resolve."""
+    """A BMC of the machine room. Connections to a missing one time out; an unknown host name does not resolve."""
 
     host: str
     port: int = 623
     user: str = "admin"
     password: str = "admin"  # noqa: S105 - of an emulated BMC
     power: Literal["on", "off"] = "off"
-    reachable: bool = Field(default=True, description="false: as if there was no BMC")
-    seconds: float = Field(default=0.035, description="how long it takes to answer")
+    reachable: bool = Field(default=True, description="false: as if the BMC did not exist")
+    seconds: float = Field(default=0.035, description="duration of an answer")
     failure: str = Field(
-        default="", description="said instead of acting; without `Error:` in it the node reports success"
+        default="", description="reply instead of acting; without `Error:` in it the node reports success"
     )
 
 
 class MaintenanceSpec(Part):
-    """The manager's own rounds, in the thread that serves requests. They power off servers that nobody rents."""
+    """Maintenance rounds of the manager, in the thread that serves requests. They power off unrented servers."""
 
     first: float = Field(default=180.0, description="seconds after its start")
     every: float = Field(default=900.0, description="0: never")
@@ -106,7 +106,7 @@ class ManagerSpec(Part):
     """A bare-metal manager, by its private key."""
 
     seed: str = Field(default="", description="64 hex digits")
-    id: str = Field(default="", description="its node id, where the private key is not known")
+    id: str = Field(default="", description="node id, if the private key is unknown")
     name: str = "manager"
     servers: tuple[ServerSpec, ...] = ()
     maintenance: MaintenanceSpec = Field(default_factory=MaintenanceSpec)
@@ -119,7 +119,7 @@ class ManagerSpec(Part):
 
 
 class DeepLinkSpec(Part):
-    """A DeepLink program that is connected to its manager. It belongs to every server whose `ip` is that address."""
+    """A DeepLink program connected to its manager. It belongs to every server whose `ip` is its address."""
 
     ip: str
     device_id: str = "123456789"
@@ -127,14 +127,15 @@ class DeepLinkSpec(Part):
 
 
 class SessionSpec(Part):
-    """A session id that a target gives to a wallet, or has given before the world begins."""
+    """A session id that a target hands to a wallet, or handed out before the start."""
 
     target: str = Field(description="node id of the machine or manager")
     wallet: str = Field(description="address")
     id: str
     issued: bool = False
     signers: tuple[str, ...] = Field(
-        default=(), description="addresses whose signature over it counts; default: the wallet. Of a multisig: members"
+        default=(),
+        description="addresses whose signatures over it are accepted; default: the wallet; for a multisig: its members",
     )
 
 
@@ -156,42 +157,42 @@ FaultKind = Literal[
 
 
 class FaultSpec(Part):
-    """Something that goes wrong with the n-th matching request that a client node passes on.
+    """A fault of the n-th matching request that a client node relays.
 
-    `time-out`: not carried out, 500 after 30 s. `lost-reply`: carried out, 500 after 30 s. `late`: carried out only
-    `seconds` later. `slow`: carried out, answered `seconds` later. `hang`: not carried out, never answered.
-    `offline`: `create node request failed`. `refuse`: refused with `text`. The connection breaks: `reset` before it is
-    carried out, `drop` before the answer, `cut` in the middle of it, `close` after it although it was to be kept.
-    `break`: the image transfer that it starts breaks off after `part` of the file. `freeze`: the GPU node's process
-    stands still for `seconds` after its answer; from 30 s on it has lost libvirt then, and what is queued fails.
+    `time-out`: not executed, 500 after 30 s. `lost-reply`: executed, 500 after 30 s. `late`: executed `seconds` later.
+    `slow`: executed, answered `seconds` later. `hang`: not executed, never answered. `refuse`: refused with `text`.
+    `offline`: `create node request failed`. The connection breaks: `reset` before execution, `drop` before the answer,
+    `cut` within it, `close` after it despite keep-alive. `break`: the image transfer that it starts is interrupted
+    after `part` of the file. `freeze`: the GPU node's process stops for `seconds` after its answer; from 30 s on it
+    loses libvirt, and queued jobs fail.
     """
 
     op: str = Field(description="operation such as tasks.create, or * for any")
     kind: FaultKind
-    nth: int = Field(default=1, ge=1, description="first matching request that it happens to")
+    nth: int = Field(default=1, ge=1, description="number of the first matching request that it affects")
     times: int = Field(default=1, ge=1)
     seconds: float = Field(default=60.0, description="of late, slow and freeze")
-    part: float = Field(default=0.25, ge=0, lt=1, description="of break: how much of the file arrives")
-    text: str = Field(default="", description="of refuse: the message; errcode 1")
+    part: float = Field(default=0.25, ge=0, lt=1, description="of break: transmitted part of the file")
+    text: str = Field(default="", description="of refuse: message, with errcode 1")
     target: str = Field(default="", description="node id; default: any")
     client: str = Field(default="", description="client node; default: any")
 
 
 class GossipSpec(Part):
-    """How nodes hear of each other."""
+    """Discovery of nodes by each other."""
 
-    delay: float = Field(default=10.0, description="seconds until a new or restarted node can be reached")
-    expiry: float = Field(default=300.0, description="seconds until one that is gone is forgotten")
+    delay: float = Field(default=10.0, description="seconds until a new or restarted node is reachable")
+    expiry: float = Field(default=300.0, description="seconds until a vanished node is forgotten")
 
 
 class WorldSpec(Part):
-    """Everything."""
+    """A world."""
 
-    seed: int = Field(default=1, description="of all randomness")
-    start: str = Field(default="2026-01-01 00:00:00", description="date of the beginning, UTC")
-    block: int = Field(default=1_000_000, description="of the chain at the beginning; one every 6 s")
-    time_scale: float = Field(default=1.0, gt=0, description="emulated seconds in one real second")
-    restart_seconds: float = Field(default=10.0, description="until a process that died is started again; 0: never")
+    seed: int = Field(default=1, description="seed of all randomness")
+    start: str = Field(default="2026-01-01 00:00:00", description="initial date, UTC")
+    block: int = Field(default=1_000_000, description="initial block of the chain; one block per 6 s")
+    time_scale: float = Field(default=1.0, gt=0, description="emulated seconds per real second")
+    restart_seconds: float = Field(default=10.0, description="seconds until a dead process restarts; 0: never")
     gossip: GossipSpec = Field(default_factory=GossipSpec)
     clients: tuple[ClientSpec, ...] = (ClientSpec(),)
     image_servers: tuple[ImageServerSpec, ...] = (
@@ -201,7 +202,9 @@ class WorldSpec(Part):
     wallets: tuple[WalletSpec, ...] = ()
     gpu_nodes: tuple[GpuNodeSpec, ...] = ()
     orders: dict[str, OrderSpec] = Field(default_factory=dict)
-    machines: dict[str, MachineSpec] | None = Field(default=None, description="default: rented, where it has an order")
+    machines: dict[str, MachineSpec] | None = Field(
+        default=None, description="status by machine id; default: rented if it has an order"
+    )
     managers: tuple[ManagerSpec, ...] = ()
     bmcs: tuple[BmcSpec, ...] = ()
     deeplinks: tuple[DeepLinkSpec, ...] = ()
@@ -215,6 +218,6 @@ class WorldSpec(Part):
 
 
 def load_world(path: Path) -> WorldSpec:
-    """A world from its file. Raises OSError, yaml.YAMLError, pydantic.ValidationError."""
+    """Load a world file. Raises OSError, yaml.YAMLError, pydantic.ValidationError."""
     value: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
     return WorldSpec.model_validate(value or {})

@@ -1,4 +1,4 @@
-"""The demo, and the emulator's doors."""
+"""The demo and the emulator's commands."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from dbc_iac.emulator import Network, WorldSpec
 from dbc_iac.emulator.http.evhttp import Asked
-from dbc_iac.emulator.server import admin_door
+from dbc_iac.emulator.server import admin_handler
 from tests.projects import NODE_ID, SEED, Project
 
 WORLD = {
@@ -29,12 +29,12 @@ def test_the_demo_runs_to_its_end(tmp_path: Path) -> None:
     assert result.out.endswith("That was the main job.\n")
 
 
-def test_the_admin_door_needs_its_token() -> None:
+def test_the_admin_api_requires_its_token() -> None:
     async def test() -> None:
-        door = admin_door(Network(WorldSpec.model_validate(WORLD)), "door-token")
+        handler = admin_handler(Network(WorldSpec.model_validate(WORLD)), "admin-token")
         look = Asked("GET", "/truth", (1, 1), (), 0)
-        assert (await door(look)).status == 401
-        shown = await door(replace(look, headers=(("Authorization", "Bearer door-token"),)))
+        assert (await handler(look)).status == 401
+        shown = await handler(replace(look, headers=(("Authorization", "Bearer admin-token"),)))
         assert json.loads(shown.body)[NODE_ID]["vms"] == {}
 
     asyncio.run(test())
@@ -47,7 +47,7 @@ def test_the_admin_door_needs_its_token() -> None:
         (["--world", "bad.yaml"], "gpuNodes.0.id: Field required"),
         (["--world", "world.yaml", "--listen", "0.0.0.0:5050"], "0.0.0.0 is not a loopback address"),
         (["--world", "world.yaml", "--listen", "5050"], "5050 is not HOST:PORT"),
-        (["--world", "world.yaml", "--admin", "127.0.0.1:5051"], "the admin door needs a token"),
+        (["--world", "world.yaml", "--admin", "127.0.0.1:5051"], "the admin API needs a token"),
         (["--world", "world.yaml", "--listen", "x=127.0.0.1:5050"], "the world has no node x"),
     ],
 )

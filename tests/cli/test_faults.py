@@ -22,7 +22,7 @@ from dbc_iac.emulator.crypto import address, node_id_of
 from dbc_iac.emulator.server import serve
 from dbc_iac.emulator.world import FaultKind
 from tests.cli.trials import MANAGER_SEED, Action, Trial, act, converges, write
-from tests.emulator.test_doors import free_ports
+from tests.emulator.test_admin import free_ports
 from tests.projects import NODE_ID, PROJECT, SEED, document, project, vm
 
 MANAGER_ID = node_id_of(MANAGER_SEED)
@@ -128,7 +128,7 @@ GUESTS = [
           strikes=(hand("set_guest", task_id="$vm", guest={"defines": False}),),
           recovery_goals=(hand("set_guest", task_id="$vm"),), vms=1),
     Trial("mass destroy of running domains", (vm("one"), vm("two")), 1, "please try again in a minute",
-          before=(vm("one"),), strikes=(hand("stranger", name="x", survives=True),),
+          before=(vm("one"),), strikes=(hand("add_unknown_domain", name="x", survives=True),),
           recovery_goals=(hand("remove_domain", task_id="x"),), vms=2),
 ]  # fmt: skip
 
@@ -213,9 +213,9 @@ def test_a_fault_is_survived(trial: Trial, tmp_path: Path) -> None:
 
 def test_every_switch_is_written_down() -> None:
     text = (Path(__file__).parents[2] / "docs" / "faults.md").read_text(encoding="utf-8")
-    doors = Admin(Network(WorldSpec()))._actions
+    handlers = Admin(Network(WorldSpec()))._actions
     assert [kind for kind in get_args(FaultKind) if f"`{kind}`" not in text] == []
-    assert [path for path in doors if f"`{path}" not in text] == []
+    assert [path for path in handlers if f"`{path}" not in text] == []
 
 
 ENDS = [node("restart"), node("die"), client("die")]

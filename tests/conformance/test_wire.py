@@ -9,7 +9,7 @@ from typing import Any
 
 from dbc_iac.emulator.http.answer import Response
 from dbc_iac.emulator.http.listener import Listener
-from dbc_iac.emulator.server import node_door
+from dbc_iac.emulator.server import node_handler
 from tests.conformance.bindings import Bindings
 from tests.conformance.compare import differences
 from tests.conformance.recording import Exchange, sent
@@ -42,7 +42,7 @@ async def answer_of(reader: asyncio.StreamReader, line: Exchange) -> tuple[str, 
 
 @contextlib.asynccontextmanager
 async def listening(replay: Replay) -> AsyncIterator[int]:
-    listener = Listener(node_door(replay.network, "client"), replay.network.clock.wall)
+    listener = Listener(node_handler(replay.network, "client"), replay.network.clock.wall)
     await listener.open("127.0.0.1", 0)
     try:
         yield listener.number

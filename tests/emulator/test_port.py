@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dbc_iac.emulator.http.listener import Listener
-from dbc_iac.emulator.server import node_door
+from dbc_iac.emulator.server import node_handler
 from tests.emulator.front import Front
 
 PAGE_400 = b"<HTML><HEAD>\n<TITLE>400 Bad Request</TITLE>\n</HEAD><BODY>\n<H1>Bad Request</H1>\n</BODY></HTML>\n"
@@ -41,7 +41,7 @@ class Port:
 def on_port(test: Callable[[Port], Coroutine[Any, Any, None]], silent_seconds: float = 0.3) -> None:
     async def go() -> None:
         front = Front()
-        listener = Listener(node_door(front.network, "default"), front.network.clock.wall, silent_seconds)
+        listener = Listener(node_handler(front.network, "default"), front.network.clock.wall, silent_seconds)
         await listener.open("127.0.0.1", 0)
         assert listener.number
         try:

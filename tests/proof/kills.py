@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.emulator.test_doors import free_ports
+from tests.emulator.test_admin import free_ports
 from tests.projects import NODE_ID, PROJECT, SEED, project
 from tests.proof.lab import FOREIGN, SECRETS, STAGES, WORLD
 
@@ -34,22 +34,22 @@ DISKS = {"created": [[20, 20], [20, 20, 30, 50]], "changed": [[20, 20], [10, 20,
 
 @contextmanager
 def emulator(directory: Path) -> Iterator[tuple[str, str]]:
-    """A served world; the URLs of its client node and of its admin door."""
-    port, door = free_ports(2)
+    """A served world; the URLs of its client node and of its admin API."""
+    port, admin = free_ports(2)
     world = directory / "world.json"
     world.write_text(json.dumps({**WORLD, **WALLET}), encoding="utf-8")
-    line = ["emulator", "--world", str(world), "--listen", f"127.0.0.1:{port}", "--admin", f"127.0.0.1:{door}"]
+    line = ["emulator", "--world", str(world), "--listen", f"127.0.0.1:{port}", "--admin", f"127.0.0.1:{admin}"]
     process = start(*line, "--time-scale", "8", "--keep", str(directory / "kept"), DBC_IAC_ADMIN_TOKEN=TOKEN)
     try:
         until = time.monotonic() + 20
         while True:
             try:
-                truth(f"http://127.0.0.1:{door}")
+                truth(f"http://127.0.0.1:{admin}")
                 break
             except OSError:
                 assert time.monotonic() < until, "the emulator does not answer"
                 time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}", f"http://127.0.0.1:{door}"
+        yield f"http://127.0.0.1:{port}", f"http://127.0.0.1:{admin}"
     finally:
         process.terminate()
         process.wait(20)
@@ -65,8 +65,8 @@ def start(*arguments: str, **environ: str) -> subprocess.Popen[str]:
     )
 
 
-def truth(door: str) -> Any:
-    request = urllib.request.Request(f"{door}/truth", headers={"Authorization": f"Bearer {TOKEN}"})  # noqa: S310
+def truth(admin: str) -> Any:
+    request = urllib.request.Request(f"{admin}/truth", headers={"Authorization": f"Bearer {TOKEN}"})  # noqa: S310
     with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
         return json.load(answer)
 
@@ -76,7 +76,7 @@ def survive(seed: int, kills: int, number: int = signal.SIGKILL) -> int:
     ended. Raises AssertionError where something is lost or doubled."""
     source = random.Random(seed)
     ended = 0
-    with tempfile.TemporaryDirectory() as folder, emulator(Path(folder)) as (url, door):
+    with tempfile.TemporaryDirectory() as folder, emulator(Path(folder)) as (url, admin):
         directory = Path(folder) / "lab"
         for stage, disks in DISKS.items():
             project(directory, *STAGES[stage])
@@ -87,7 +87,7 @@ def survive(seed: int, kills: int, number: int = signal.SIGKILL) -> int:
                 tried += 1
                 assert tried <= kills + 2, f"{stage}: it does not converge"
             ended += tried
-            machines = [vm for vm in truth(door)[NODE_ID]["vms"].values() if vm["task_id"] != FOREIGN]
+            machines = [vm for vm in truth(admin)[NODE_ID]["vms"].values() if vm["task_id"] != FOREIGN]
             assert {vm["domain"]["state"] for vm in machines} <= {"running"}
             sizes = (sorted(disk["real"] // 1024**3 for disk in vm["disks"].values()) for vm in machines)
             assert sorted(sizes, key=len) == disks

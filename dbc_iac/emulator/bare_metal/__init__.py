@@ -1,5 +1,5 @@
-"""The bare-metal manager: a process that owns servers, asks their BMCs, and knows their DeepLink programs.
+"""Bare-metal manager: a process that owns servers, queries their BMCs and knows their DeepLink programs.
 
-`manager.ManagerProcess` is what a request reaches; `servers` is its database, `power` ipmitool and the BMCs behind it,
-`deeplink` the programs that are connected. Everything that is told is pasted together, unescaped.
+`manager.ManagerProcess` receives requests; `servers` is its database, `power` ipmitool with the BMCs, `deeplink` the
+connected programs. Replies are concatenated texts without escaping.
 """

@@ -1,4 +1,4 @@
-"""DeepLink programs: each keeps a connection to its manager, which knows it by the address it comes from."""
+"""DeepLink programs: each holds a connection to its manager, which identifies it by its source address."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dbc_iac.emulator.reply import ProcessDied
 from dbc_iac.emulator.world import DeepLinkSpec
 
 BUFFER = 440
-"""Bytes of a password that fit the manager's buffer of 512 together with what is around them."""
+"""Maximum password bytes that fit the manager's buffer of 512 together with the surrounding text."""
 _REPORT_SECONDS = 0.1
 
 
@@ -25,7 +25,7 @@ class Device:
 
 
 class DeepLinks:
-    """The connected programs by the address they come from. In memory only."""
+    """Connected programs by source address. In memory only."""
 
     def __init__(self, clock: Clock, connected: Iterable[DeepLinkSpec] = ()) -> None:
         self._clock = clock
@@ -39,8 +39,9 @@ class DeepLinks:
         self.devices.pop(ip, None)
 
     def set_password(self, ip: str, password: str) -> None:
-        """Sends it to the program, which reports back a moment later. An id is never sent; a text that breaks the
-        JSON, or an empty one, changes nothing that is seen. Raises ProcessDied, KeyError when not connected."""
+        """Send to the program, which reports back a moment later. An id is never sent; a text that breaks the
+        JSON, or an empty one, has no visible effect. Raises ProcessDied, and KeyError when not connected.
+        """
         device = self.devices[ip]
         if byte_count(password) > BUFFER:
             raise ProcessDied("a password over the buffer")

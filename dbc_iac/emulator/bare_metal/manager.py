@@ -1,7 +1,7 @@
-"""A bare-metal manager: its servers as owner, renter and anyone see them.
+"""Bare-metal manager: its servers as seen by owner, renter and others.
 
-Asked through other nodes, or at its own port. One thread serves requests, asks BMCs and does the rounds of maintenance,
-so that each waits for the others.
+Reached through other nodes or at its own port. A single thread serves requests, queries BMCs and runs maintenance, so
+they delay each other.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from dbc_iac.emulator.authority import Authority, Caller, Credentials, refusal
 from dbc_iac.emulator.bare_metal.deeplink import DeepLinks
 from dbc_iac.emulator.bare_metal.power import Bmcs, failed
-from dbc_iac.emulator.bare_metal.servers import CAP, Server, Servers, Wrong, added_text, pasted
+from dbc_iac.emulator.bare_metal.servers import CAP, BadRequest, Server, Servers, added_text, pasted
 from dbc_iac.emulator.chain import Chain, OrderCache
 from dbc_iac.emulator.clock import Clock
 from dbc_iac.emulator.crypto import node_id_of
@@ -28,7 +28,7 @@ _CHECK_SECONDS = 0.006
 
 
 class ManagerProcess:
-    """One manager with all its servers. `restart_after`: seconds until a dead one is started; 0: never."""
+    """A manager with its servers. `restart_after`: seconds until a dead process restarts; 0: never."""
 
     def __init__(
         self,
@@ -60,17 +60,17 @@ class ManagerProcess:
             gossip.announce(Entry(node_id, "server", spec.name, self))
 
     def begin(self) -> None:
-        """Starts the rounds of maintenance, on the running loop."""
+        """Start the maintenance rounds on the running loop."""
         if self.spec.maintenance.every > 0 and (self._rounds is None or self._rounds.done()):
             self._rounds = asyncio.get_running_loop().create_task(self._keep_round())
 
-    # -- requests of other nodes -------------------------------------------------------------------
+    # -- requests from other nodes -----------------------------------------------------------------
 
     async def ask(self, target: str, op: str, credentials: Credentials, request: NodeRequest) -> Reply:
-        """The answer about the manager (its own id) or a server. Raises ProcessDied and NeverAnswered.
+        """Reply about the manager (its own id) or a server. Raises ProcessDied and NeverAnswered.
 
-        Of an id that is no longer a server of its a manager takes no notice; one that is deleted while the request
-        waits is told to be not there.
+        An id that is not one of its servers is ignored; a server that is deleted while its request waits is reported as
+        missing.
         """
         if self.alive and target != self.id and target not in self.servers.by_id:
             raise NeverAnswered
@@ -84,7 +84,7 @@ class ManagerProcess:
                 return await self._of_server(target, op, credentials, request)
             except RefusedError as refused_:
                 return refused_.reply
-            except Wrong as wrong:
+            except BadRequest as wrong:
                 return refused(-3, wrong.relayed)
             except ProcessDied:
                 self.die()
@@ -119,12 +119,12 @@ class ManagerProcess:
         return done(self.list_text(found, power, shown=shown))
 
     def list_text(self, found: list[Server], power: str | None, *, shown: bool) -> str:
-        """The message of a list; `power` belongs to a single server."""
+        """Message of a list; `power` is set for a single server only."""
         rows = (s.text(shown=shown, power=power, device=self.deeplinks.devices.get(s.ip)) for s in found[:CAP])
         return f'{{"bare_metal_nodes":[{",".join(rows)}]}}'
 
     def change(self, op: str, path: tuple[str, ...], additional: Mapping[str, Any]) -> Reply:
-        """An add, delete or modify of the owner. Raises Wrong and ProcessDied."""
+        """Add, delete or modify as the owner. Raises BadRequest and ProcessDied."""
         if op == "bare_metal.add":
             added = self.servers.add(additional)
             now = self.clock.now()
@@ -210,7 +210,7 @@ class ManagerProcess:
         )
 
     def _orders(self) -> Reply:
-        """The cache of all servers together."""
+        """Cache of all servers."""
         rows = ",".join(
             pasted(id=o.key, renter=o.renter, rent_end=str(o.end), rent_status=o.status, gpu_nums=str(o.gpu_num))[:-1]
             + f',"gpu_index":[{",".join(map(str, o.gpu_index))}]}}'
@@ -237,7 +237,7 @@ class ManagerProcess:
         self.deeplinks.set_password(server.ip, password)
         return done()
 
-    # -- unasked -----------------------------------------------------------------------------------
+    # -- maintenance -------------------------------------------------------------------------------
 
     async def _keep_round(self) -> None:
         await self.clock.sleep(self.spec.maintenance.first)
@@ -246,7 +246,7 @@ class ManagerProcess:
             await self.clock.sleep(self.spec.maintenance.every)
 
     async def do_round(self) -> None:
-        """One pass: three seconds a server in which nobody else is served; unrented ones are powered off, once."""
+        """One pass: each server blocks requests for three seconds; unrented ones are powered off once."""
         async with self._turn:
             chain = self.authority.cache.chain
             for server in list(self.servers.by_id.values()):
@@ -261,14 +261,14 @@ class ManagerProcess:
                     await self.bmcs.run(server, "power", "off")
 
     async def be_busy(self, seconds: float) -> None:
-        """Serves nobody for a time."""
+        """Block all requests for a time."""
         async with self._turn:
             await self.clock.sleep(seconds)
 
-    # -- life of the process -----------------------------------------------------------------------
+    # -- process life cycle ------------------------------------------------------------------------
 
     def die(self) -> None:
-        """The process ends by its own fault; it is started again after a while."""
+        """Crash the process; it restarts after a while."""
         if not self.alive:
             return
         self.stop()
@@ -288,7 +288,7 @@ class ManagerProcess:
             self.gossip.withdraw(node_id)
 
     def restart(self) -> None:
-        """Nonces, and which servers were powered off, were in memory only."""
+        """Restart the process: nonces and the list of powered-off servers were only in memory."""
         if self.alive:
             self.stop()
         self.alive = True

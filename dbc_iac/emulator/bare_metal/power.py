@@ -1,4 +1,4 @@
-"""ipmitool and the BMCs behind it: the exact texts, how long each failure takes, and what passes for success."""
+"""ipmitool and the BMCs: exact texts, duration of each failure, and replies that count as success."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _DONE = {"on": "Up/On", "off": "Down/Off", "reset": "Reset"}
 
 @dataclass(slots=True)
 class Bmc:
-    """A BMC; `next_boot`: what `bootdev` has set."""
+    """A BMC; `next_boot`: device set by `bootdev`."""
 
     host: str
     port: int
@@ -51,7 +51,7 @@ class Bmcs:
         return next((b for b in self.all if (b.host, b.port) == (host, port)), None)
 
     async def run(self, server: Server, *command: str) -> str:
-        """What ipmitool writes, its lines joined, after the time it takes."""
+        """Output of ipmitool, lines joined, after its duration."""
         if byte_count(server.ipmi_password) > _LONGEST_PASSWORD:
             return "lan: password is longer than 16 bytes."
         bmc = self.find(server.ipmi_hostname, server.ipmi_port or DEFAULT_PORT)
@@ -67,7 +67,7 @@ class Bmcs:
         return bmc.failure or _act(bmc, command)
 
     async def _nobody(self, host: str) -> str:
-        """No answer from an address; a name that is nowhere does not even resolve."""
+        """Failure of an address without a reply, or of a name that does not resolve."""
         if _is_address(host) or any(b.host == host for b in self.all):
             await self._clock.sleep(_DEAD_PORT_SECONDS)
             return _NO_SESSION
@@ -85,7 +85,7 @@ class Bmcs:
 
 
 def failed(text: str) -> bool:
-    """How the node tells failure: by this word, and nothing else."""
+    """Whether the output contains `Error:`, the node's only sign of failure."""
     return "Error:" in text or "error:" in text
 
 

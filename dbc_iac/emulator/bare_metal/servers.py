@@ -1,7 +1,7 @@
-"""The manager's servers: add, delete, modify, and how a list tells them.
+"""Server database of the manager: add, delete, modify, list.
 
-The same mistake has two faces: asked through a client node it is a refusal with errcode -3, asked at the manager's own
-port an HTTP 400, some with another text. `Wrong` carries both.
+The same error has two forms: through a client node a refusal with errcode -3, at the manager's own port an HTTP 400,
+some with another text. `BadRequest` has both.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _REQUIRED = ("uuid", "ip", "ipmi_hostname", "ipmi_username", "ipmi_password")
 _TEXTS = (*_REQUIRED, "os", "desc")
 
 
-class Wrong(Exception):  # noqa: N818 - what the request is
-    """A mistake in a request: its text when relayed, and the one of the manager's own port."""
+class BadRequest(Exception):  # noqa: N818
+    """Error in a request: text when relayed, and text at the manager's own port."""
 
     def __init__(self, relayed: str, own_port: str = "") -> None:
         super().__init__(relayed)
@@ -34,7 +34,7 @@ class Wrong(Exception):  # noqa: N818 - what the request is
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the database said: an errcode and a text, with HTTP 200 on both ways."""
+    """Result of the database: errcode and text, with HTTP 200 on both ways."""
 
     errcode: int
     text: str
@@ -42,7 +42,7 @@ class Outcome:
 
 @dataclass(slots=True)
 class Server:
-    """One server, as stored. `off_sent`: the manager powered it off since nobody rents it."""
+    """A stored server. `off_sent`: the manager has powered it off because it is not rented."""
 
     node_id: str
     node_private_key: str
@@ -57,7 +57,7 @@ class Server:
     off_sent: bool = False
 
     def text(self, *, shown: bool, power: str | None, device: Device | None) -> str:
-        """As the list tells it. Without the owner's signature secrets are asterisks of the same length."""
+        """Listed form. Without the owner's signature, secrets are asterisks of the same length."""
 
         def hidden(value: str) -> str:
             return value if shown else "*" * len(value)
@@ -73,7 +73,7 @@ class Server:
 
 
 class Servers:
-    """The database, by node id."""
+    """Servers by node id."""
 
     def __init__(self, known: tuple[ServerSpec, ...], source: random.Random) -> None:
         self._random = source
@@ -88,19 +88,19 @@ class Servers:
             )  # fmt: skip
 
     def find(self, name: str) -> list[Server]:
-        """All of them, or the one with that node id or uuid, sorted by node id."""
+        """All servers, or those with this node id or uuid, sorted by node id."""
         found = sorted(self.by_id.values(), key=lambda s: s.node_id)
         return [s for s in found if name in {s.node_id, s.uuid}] if name else found
 
     def add(self, additional: Mapping[str, Any]) -> list[Server]:
-        """The new ones, sorted by uuid. All are checked first; of one uuid the last wins. Raises Wrong."""
+        """Add validated servers: the new ones, sorted by uuid. Of equal uuids the last wins. Raises BadRequest."""
         entries = additional.get("bare_metal_nodes")
         if "bare_metal_nodes" not in additional:
-            raise Wrong("additional bare_metal_nodes not existed", "parse json additional bare_metal_nodes failed")
+            raise BadRequest("additional bare_metal_nodes not existed", "parse json additional bare_metal_nodes failed")
         if not isinstance(entries, list):
-            raise Wrong("additional bare_metal_nodes must be an array")
+            raise BadRequest("additional bare_metal_nodes must be an array")
         if not entries:
-            raise Wrong("additional bare_metal_nodes is empty")
+            raise BadRequest("additional bare_metal_nodes is empty")
         for entry in entries:
             if not isinstance(entry, dict):
                 raise ProcessDied("an entry that is no object")
@@ -118,40 +118,40 @@ class Servers:
     def _check_entry(self, entry: Mapping[str, Any]) -> None:
         uuid = _text(entry, "uuid")
         if _bad_port(entry):
-            raise Wrong(f"invalid ipmi port in {uuid}", "invalid ipmi port")
+            raise BadRequest(f"invalid ipmi port in {uuid}", "invalid ipmi port")
         if any(not _text(entry, k) for k in _REQUIRED) or not re.fullmatch(r"[0-9A-Za-z-]+", uuid):
-            raise Wrong(f"bare metal node info {uuid} invalid")
+            raise BadRequest(f"bare metal node info {uuid} invalid")
         if any(s.uuid == uuid for s in self.by_id.values()):
-            raise Wrong(f"bare metal node uuid {uuid} already existed")
+            raise BadRequest(f"bare metal node uuid {uuid} already existed")
 
     def delete(self, additional: Mapping[str, Any]) -> tuple[list[str], Outcome]:
-        """The ids that are gone, and what is said. Raises Wrong."""
+        """Delete servers: their ids and the message. Raises BadRequest."""
         ids = additional.get("bare_metal_node_ids")
         if "bare_metal_node_ids" not in additional:
-            raise Wrong(
+            raise BadRequest(
                 "additional bare_metal_node_ids not existed", "parse json additional bare_metal_node_ids failed"
             )
         if not isinstance(ids, list):
-            raise Wrong("additional bare_metal_node_ids must be an array")
+            raise BadRequest("additional bare_metal_node_ids must be an array")
         if any(not isinstance(i, str) for i in ids):
-            raise Wrong("bare_metal_node_ids item must be a string")
+            raise BadRequest("bare_metal_node_ids item must be a string")
         if not ids:
-            raise Wrong("additional bare_meta_node_ids is an empty array")
+            raise BadRequest("additional bare_meta_node_ids is an empty array")
         gone = [i for i in ids if self.by_id.pop(i, None) is not None]
         if not gone:
             return [], Outcome(-1, f"bare metal node id {ids[-1]} not existed")
         return gone, Outcome(0, f"{len(gone)} were successfully deleted, {len(ids) - len(gone)} failed")
 
     def modify(self, node_id: str, additional: Mapping[str, Any]) -> Outcome:
-        """What is absent, empty or of a wrong type stays as it was. Raises Wrong."""
+        """Modify a server. Absent, empty and wrongly typed values leave fields unchanged. Raises BadRequest."""
         server = self.by_id.get(node_id)
         if server is None:
-            raise Wrong("node id not existed")
+            raise BadRequest("node id not existed")
         uuid = _text(additional, "uuid")
         if uuid and not re.fullmatch(r"[0-9A-Za-z-]+", uuid):
-            raise Wrong("invalid uuid")
+            raise BadRequest("invalid uuid")
         if _bad_port(additional):
-            raise Wrong("invalid ipmi port")
+            raise BadRequest("invalid ipmi port")
         if uuid and any(s.uuid == uuid for s in self.by_id.values() if s is not server):
             return Outcome(-1, f"bare metal node uuid {uuid} already existed")
         for key in _TEXTS:
@@ -172,13 +172,13 @@ class Servers:
 
 
 def added_text(added: list[Server]) -> str:
-    """The message of an add: ids, no keys."""
+    """Message of an add: ids without keys."""
     rows = ",".join(pasted(node_id=s.node_id, uuid=s.uuid) for s in added[:_MOST_ADDED])
     return f'{{"bare_metal_nodes":[{rows}]}}'
 
 
 def pasted(**values: str | int | None) -> str:
-    """An object of pasted values: texts between quotes as they are, numbers bare; None leaves a key out."""
+    """JSON object by concatenation: texts in quotes without escaping, numbers bare, None omitted."""
     parts = (f'"{k}":{v}' if isinstance(v, int) else f'"{k}":"{v}"' for k, v in values.items() if v is not None)
     return "{" + ",".join(parts) + "}"
 
@@ -189,7 +189,7 @@ def _text(entry: Mapping[str, Any], key: str) -> str:
 
 
 def _port(entry: Mapping[str, Any]) -> int | None:
-    """A JSON unsigned integer; text, negative numbers and fractions are as if they were not there."""
+    """A JSON unsigned integer; None for texts, negative numbers and fractions."""
     value = entry.get("ipmi_port")
     good = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 32
     return value if good else None

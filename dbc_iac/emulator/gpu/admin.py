@@ -1,6 +1,6 @@
-"""Behind everybody's back: the truth about a node, and hands that change it without the API. For tests and demos.
+"""Admin access to a GPU node: inspection, and changes outside of the API. For tests and demos.
 
-Every method acts at once and tells nobody, as a crash, an administrator or another tenant would.
+Each method acts at once and notifies nobody, like a crash, an administrator or another tenant.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from dbc_iac.emulator.gpu.states import DomainState, Status, reconciled
 
 
 class GpuAdmin:
-    """The hands. Unknown task ids raise KeyError."""
+    """Admin actions. Unknown task ids raise KeyError."""
 
     def __init__(self, node: GpuNode) -> None:
         self._node = node
@@ -32,17 +32,17 @@ class GpuAdmin:
     def _machine(self) -> Machine:
         return self._node.machine
 
-    # -- the truth ---------------------------------------------------------------------------------
+    # -- inspection --------------------------------------------------------------------------------
 
     def truth(self) -> dict[str, Any]:
-        """Everything that can be known, as JSON values. Sizes in bytes where no unit is named."""
+        """Complete state as JSON values. Sizes in bytes unless a unit is named."""
         machine = self._machine
         return {
             "id": machine.spec.id,
             "alive": self._node.alive,
             "gpus": list(machine.gpus),
             "vms": {task_id: self._vm(record) for task_id, record in machine.records.items()},
-            "strangers": sorted(set(machine.libvirt.domains) - set(machine.records)),
+            "unknown_domains": sorted(set(machine.libvirt.domains) - set(machine.records)),
             "queue": [{"kind": job.kind, "taskId": job.task_id} for job in machine.worker.queued],
             "working": self._working(),
             "files": {path: file.size for path, file in sorted(machine.files.files.items())},
@@ -98,7 +98,7 @@ class GpuAdmin:
     # -- VMs ---------------------------------------------------------------------------------------
 
     def set_domain(self, task_id: str, state: DomainState) -> None:
-        """The guest powers off, crashes, sleeps; or somebody uses virsh. The record learns of it by being asked."""
+        """Change the domain's state, as a guest or virsh would; the record is updated at the next query."""
         machine = self._machine
         machine.libvirt.set_state(machine.libvirt.domains[task_id], state)
 
@@ -107,11 +107,11 @@ class GpuAdmin:
         self.set_domain(task_id, DomainState.SHUTOFF)
 
     def remove_domain(self, task_id: str) -> None:
-        """libvirt forgets the domain; the record stays."""
+        """Undefine the domain in libvirt; the record remains."""
         self._machine.libvirt.undefine(self._machine.libvirt.domains[task_id].name)
 
     def remove_vm(self, task_id: str) -> None:
-        """Another operator deletes it: domain, record, disks."""
+        """Delete domain, record and disks, as another operator would."""
         machine = self._machine
         record = machine.records.pop(task_id)
         machine.libvirt.undefine(task_id)
@@ -122,9 +122,9 @@ class GpuAdmin:
             machine.files.remove(snapshot.file)
 
     def change_vm(self, task_id: str, **values: Any) -> None:
-        """Sets fields of the record, and rewrites its domain: `desc`, `ssh_port`, `network_filters`, `memory` (KiB).
+        """Set fields of the record, and rewrite its domain: `desc`, `ssh_port`, `network_filters`, `memory` (KiB).
 
-        Raises AttributeError for a field that a record does not have.
+        Raises AttributeError for an unknown field.
         """
         machine = self._machine
         record = machine.records[task_id]
@@ -137,7 +137,7 @@ class GpuAdmin:
             machine.libvirt.define(task_id, record.definition(), domain.guest)
 
     def set_guest(self, task_id: str, guest: GuestSpec) -> None:
-        """From now on the guest behaves like this; one that gets an address now has it at once."""
+        """Change the guest's behaviour; one that gets an address now has it at once."""
         machine = self._machine
         domain = machine.libvirt.domains[task_id]
         domain.guest = guest
@@ -147,12 +147,12 @@ class GpuAdmin:
         domain.notify()
 
     def set_image_guest(self, image: str, guest: GuestSpec) -> None:
-        """Guests that are made from an image of `/data` from now on behave like this."""
+        """Change the behaviour of later guests of images in `/data`."""
         path = f"/data/{image}"
         self._machine.files.files[path] = replace(self._machine.files.files[path], guest=guest)
 
     def grow_disk(self, task_id: str, name: str, gib: int) -> None:
-        """Somebody resizes the file; the node goes on telling the old size until it looks."""
+        """Resize the file outside of the node, which reports the old size until it looks."""
         machine = self._machine
         file = machine.files.get(machine.records[task_id].disks[name].file)
         if file is not None:
@@ -161,19 +161,19 @@ class GpuAdmin:
     # -- other tenants -----------------------------------------------------------------------------
 
     def occupy(self, *, wallet: str = "another-renter", **vm: Any) -> str:
-        """A running VM of somebody else, that holds `gpus`, `cpus`, `memory` (GiB), ports ...: fields of `VmSpec`.
+        """Start a VM of another tenant with `gpus`, `cpus`, `memory` (GiB), ports …: fields of `VmSpec`.
 
-        Without a `rent_order` it needs no rental to go on running.
+        Without a `rent_order` it runs without a rental.
         """
         task_id = vm.pop("task_id", "") or ids.task_id(self._machine.clock, self._machine.random)
         if not vm.get("rent_order"):
-            self._machine.undisturbed.add(wallet)
+            self._machine.exempt.add(wallet)
         place_vm(self._machine, VmSpec(task_id=task_id, wallet=wallet, **vm))
         self._node.pruning.keep_running()
         return task_id
 
     def occupy_gpus(self, indexes: list[int], *, wallet: str = "another-renter") -> str:
-        """A running VM of somebody else on certain cards, held or not."""
+        """Start a VM of another tenant on these GPUs, free or not."""
         task_id = self.occupy(wallet=wallet, vnc_port=60000 + len(self._machine.records))
         record = self._machine.records[task_id]
         record.gpus = [self._machine.gpus[index] for index in indexes]
@@ -181,8 +181,8 @@ class GpuAdmin:
         domain.definition = domain.live = record.definition()
         return task_id
 
-    def stranger(self, name: str, *, survives: bool) -> None:
-        """A running domain that the node does not know; `survives`: it comes back when it is destroyed."""
+    def add_unknown_domain(self, name: str, *, survives: bool) -> None:
+        """Start a domain unknown to the node; `survives`: it restarts when destroyed."""
         machine = self._machine
         host = host_cpus(machine.spec)
         definition = Definition(1, 1, host.threads, 1024**2, 65535, "", (), {}, "", "", True)
@@ -193,7 +193,7 @@ class GpuAdmin:
     # -- the host ----------------------------------------------------------------------------------
 
     def set_gpus(self, gpus: list[str]) -> None:
-        """The cards found at the daemon's last start."""
+        """Set the GPUs found at the daemon's last start."""
         self._machine.gpus[:] = sorted(gpus)
 
     def set_passthrough(self, works: bool) -> None:
@@ -206,11 +206,11 @@ class GpuAdmin:
         self._machine.files.remove(path)
 
     def break_network_scripts(self, errcode: int, text: str) -> None:
-        """From now on LAN scripts fail like this; errcode 0 mends them."""
+        """Make LAN scripts fail with this errcode; 0 repairs them."""
         self._machine.lan.script_error = (errcode, text) if errcode else None
 
     async def prune_now(self) -> None:
-        """A pass of the pruning loop, without waiting for it."""
+        """Run a pass of the pruning loop now."""
         await prune(self._machine)
 
 

@@ -1,6 +1,6 @@
-"""What a VM may take: cards by records, cores and memory by running domains, ports, addresses.
+"""Capacity for VMs: GPUs by records, cores and memory by running domains, ports, addresses.
 
-The node computes a share in 32-bit floats; so does this module. Nothing here changes anything.
+Shares are computed in 32-bit floats, as by the node. Nothing here changes anything.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Topology:
 
 @dataclass(frozen=True, slots=True)
 class HostCpus:
-    """What the host offers: cores are physical ones of a socket."""
+    """Capacity of the host: cores are physical ones of a socket."""
 
     total: int
     sockets: int
@@ -40,10 +40,10 @@ class HostCpus:
 
 @dataclass(frozen=True, slots=True)
 class Neighbours:
-    """What the other VMs of the machine hold, at one moment. `ports`: what each taken port is used for.
+    """Allocations of the machine's other VMs. `ports`: purpose of each used port.
 
-    Cards are held by records whose domain is not shut off (one without a domain counts); cores and memory (KiB) by
-    running domains; ports by running, blocked and paused ones, those of VMs with a public address not being the host's.
+    GPUs are allocated by records whose domain is not shut off (one without a domain counts); cores and memory (KiB) by
+    running domains; ports by running, blocked and paused ones, except those of VMs with a public address.
     """
 
     gpus: frozenset[str]
@@ -53,7 +53,7 @@ class Neighbours:
 
 
 def neighbours(machine: Machine, task_id: str = "") -> Neighbours:
-    """All VMs but one."""
+    """Allocations of all VMs but one."""
     gpus: set[str] = set()
     cpus = memory = 0
     ports: dict[int, str] = {}
@@ -79,15 +79,15 @@ def host_cpus(spec: GpuNodeSpec) -> HostCpus:
     return HostCpus(spec.cpus, spec.sockets, max(1, spec.cpus // (spec.sockets * threads)), threads)
 
 
-def share_of(rented: int, cards: int) -> float:
-    """The part of cores and memory that goes with so many cards."""
-    return _float32(rented / cards)
+def share_of(rented: int, total: int) -> float:
+    """Share of cores and memory for a number of GPUs."""
+    return _float32(rented / total)
 
 
 def allocate_gpus(machine: Machine, others: Neighbours, count: int, indexes: list[int]) -> list[str] | None:
-    """Free cards of the order, in bus order; None when there are not so many.
+    """Free GPUs of the order, in bus order; None if there are too few.
 
-    None at all can only be asked for when the order covers the machine.
+    Zero GPUs are allowed only if the order covers the machine.
     """
     if not indexes or count > len(indexes):
         return None
@@ -98,7 +98,7 @@ def allocate_gpus(machine: Machine, others: Neighbours, count: int, indexes: lis
 
 
 def allocate_cpus(machine: Machine, others: Neighbours, cpus: int, share: float) -> Topology | None:
-    """The topology for a number of cores; None when they are too many. It need not fit a socket: start checks that."""
+    """Topology for a number of cores; None if there are too many. Start checks whether it fits a socket."""
     host = host_cpus(machine.spec)
     if cpus > math.floor(_float32(host.total * share)) or cpus + others.cpus > host.total:
         return None
@@ -116,7 +116,7 @@ def allocate_memory(machine: Machine, others: Neighbours, kib: int, share: float
 
 
 def free_disk(spec: GpuNodeSpec) -> float:
-    """GiB that `/data` offers; the system disks' 350 GiB are kept back."""
+    """Free GiB of `/data`, minus the 350 GiB of each system disk."""
     for disk in spec.data:
         if disk.path == "/data":
             kept = disk.size - SYSTEM_DISK_GIB
@@ -125,14 +125,14 @@ def free_disk(spec: GpuNodeSpec) -> float:
 
 
 def check_port(others: Neighbours, port: int) -> None:
-    """Raises Refused in the words of create."""
+    """Check ports. Raises Refused with the texts of create."""
     use = others.ports.get(port)
     if use is not None:
         raise Refused(f"port conflict, exist {use} = {port}")
 
 
 def check_public_ip(machine: Machine, address: str, task_id: str = "") -> None:
-    """Raises Refused. Compared with all records, running or not, and with the host's own address."""
+    """Check the public address against all records, running or not, and the host's own address. Raises Refused."""
     if not address:
         return
     if not is_ip(address):
@@ -143,7 +143,7 @@ def check_public_ip(machine: Machine, address: str, task_id: str = "") -> None:
 
 
 def check_resources(machine: Machine, record: Record) -> None:
-    """What start and restart check before they look at the state, in this order. Raises Refused."""
+    """Checks of start and restart before they look at the state, in the node's order. Raises Refused."""
     others = neighbours(machine, record.task_id)
     _check_cpus(machine, others, record)
     if not set(record.gpus) <= set(machine.gpus) - others.gpus:

@@ -1,6 +1,6 @@
-"""Create: every check in the node's order, with the node's words; then the record, its disks, and the job.
+"""Create (`/tasks/start` without an id): every check in the node's order with its texts; then record, disks and job.
 
-`/tasks/start` without an id. The first failing check answers; a refused create leaves nothing behind.
+The first failing check determines the reply; a refused create has no effect.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ async def create(machine: Machine, caller: Caller, request: NodeRequest) -> Repl
 
 
 def _new_record(machine: Machine, caller: Caller, wanted: Mapping[str, object]) -> Record:
-    """The record of a VM that may be created. Raises Refused."""
+    """Record of a valid new VM. Raises Refused."""
     verifies = caller.role == _VERIFIER
     task_id = _task_id(machine, wanted, verifies=verifies)
     others = neighbours(machine)
@@ -116,7 +116,7 @@ def _new_record(machine: Machine, caller: Caller, wanted: Mapping[str, object]) 
         ssh_port=ports.ssh,
         rdp_port=ports.rdp,
         vnc_port=ports.vnc,
-        vnc_password=password[:8],  # libvirt 8 and later take no more
+        vnc_password=password[:8],  # limit of libvirt 8 and later
         login_password=password,
         root_image=machine.files.root_of(f"/data/{system.image_name}"),
         custom_ports=texts_of(wanted, "custom_port") or [],
@@ -148,27 +148,27 @@ def _task_id(machine: Machine, wanted: Mapping[str, object], *, verifies: bool) 
 def _gpus(
     machine: Machine, others: Neighbours, caller: Caller, wanted: Mapping[str, object]
 ) -> tuple[list[str], float]:
-    """Bus ids of the cards, and the share of cores and memory that goes with them."""
-    cards = len(machine.gpus)
+    """Bus ids of the GPUs, and the share of cores and memory for them."""
+    total = len(machine.gpus)
     verifies = caller.role == _VERIFIER
-    indexes = list(range(cards)) if verifies else rented_indexes(machine.rentals, caller.rent_order, caller.wallet)
+    indexes = list(range(total)) if verifies else rented_indexes(machine.rentals, caller.rent_order, caller.wallet)
     if not indexes:
         raise Refused("order gpu index is empty")
     count = atoi(text_of(wanted, "gpu_count"))
     if count < 0:
         raise Refused("gpu_count is invalid (usage: gpu_count >= 0)")
     if verifies:
-        count = cards
+        count = total
     if count > len(indexes):
         raise Refused("gpu_count exceeds number of leases")
     share = 1.0
     if caller.rent_order:
-        if not cards:
+        if not total:
             raise Refused("get gpu info failed")
-        if len(indexes) != cards:
+        if len(indexes) != total:
             if count != len(indexes):
                 raise Refused("only use the number what you exactly rented")
-            share = share_of(count, cards)
+            share = share_of(count, total)
     gpus = allocate_gpus(machine, others, count, indexes)
     if gpus is None:
         raise Refused("allocate gpu failed")
@@ -216,7 +216,7 @@ def _ports(machine: Machine, others: Neighbours, wanted: Mapping[str, object], o
 
 
 def _remote_port(others: Neighbours, key: str, text: str, public_ip: str, default: int) -> int:
-    """With a public address anything goes, without one the port must be free on the host. There is no range check."""
+    """Check a port: with a public address any; without one it must be free on the host. The range is not checked."""
     if public_ip:
         return port_number(text) if is_digits(text) else default
     if not text:
@@ -291,7 +291,7 @@ def _check_multicast(groups: list[str]) -> None:
             raise Refused("multicast format: ip:port")
         address, port = parts
         if not is_ipv4(address):
-            raise ProcessDied(f"not an IPv4 address: {address}")  # it throws, and nobody catches
+            raise ProcessDied(f"not an IPv4 address: {address}")  # throws an exception that nothing catches
         if not 224 <= int(address.split(".")[0]) <= 239:
             raise Refused("address is not a multicast address")
         if not is_digits(port) or port.startswith("0") or not 1 <= digits_value(port) <= 65535:

@@ -1,6 +1,6 @@
-"""The create job: filter, disks, domain, address, forwards, password. What goes wrong is told only in the log.
+"""Create job: filter, disks, domain, address, forwards, password. Failures are reported in the log only.
 
-A domain that cannot be *defined* leaves a record that no operation reaches; one that cannot be *started* stays defined.
+A domain that cannot be *defined* leaves a record that no operation can reach; one that cannot be *started* stays.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ async def run_create(machine: Machine, task_id: str) -> None:
 
 
 async def make_forwards(machine: Machine, record: Record) -> bool:
-    """Waits for the guest's address and makes the port forwards. False: the domain was destroyed instead."""
+    """Wait for the guest's address and create the port forwards. False: the domain was destroyed instead."""
     task_id = record.task_id
     address = await wait_for_address(machine, task_id)
     problem = ""
@@ -71,7 +71,7 @@ async def make_forwards(machine: Machine, record: Record) -> bool:
 
 
 def note_creation(machine: Machine, record: Record, at: datetime) -> None:
-    """The lines that a creation some time ago has left in the VM's log."""
+    """Log lines of an earlier creation."""
     told = [*_plan(machine, record)]
     if not record.is_pxe:
         told += [(_in_create(896), f"create vm, cmd: qemu-img create -f qcow2 -F qcow2 -b /data/{record.image_name}")]
@@ -89,13 +89,13 @@ def note_creation(machine: Machine, record: Record, at: datetime) -> None:
 
 
 def settle_status(record: Record, own: Status, outcome: Status) -> None:
-    """A job writes its result only if the status is still its own."""
+    """Set the result, only if the status is still the job's own."""
     if record.status is own:
         record.status = outcome
 
 
 async def _first_password(machine: Machine, record: Record) -> None:
-    """Failure is no error: the account becomes N/A, in memory only."""
+    """Set the password. A failure sets the account to N/A, in memory only."""
     tries = machine.spec.durations.password_polls
     user = record.default_user
     if await set_password(machine, record.task_id, user, record.login_password, tries):
@@ -158,7 +158,7 @@ def _in_create(line: int) -> Place:
 
 
 def _plan(machine: Machine, record: Record) -> Iterator[tuple[Place, str]]:
-    """What is written before anything is made."""
+    """Log lines written before the creation starts."""
     name = str(uuid.UUID(int=machine.random.getrandbits(128), version=4))
     yield _in_create(863), "vga_pci: " + "".join(f"{gpu}|" for gpu in record.gpus)
     topology = f"sockets: {record.sockets}, cores: {record.cores}, threads: {record.threads}"

@@ -1,7 +1,7 @@
-"""How the node reads the texts of a request: C integers, the splitter that drops empty parts, strict addresses.
+"""Parsing of request texts as in the node: C integers, a splitter that drops empty parts, strict addresses.
 
-Only pure functions. A JSON value of the wrong type counts as absent, a text ends at its first NUL, and numbers are read
-the way `atoi` reads them: that is where most of the node's surprises come from.
+Pure functions. A JSON value of the wrong type counts as absent, a text ends at its first NUL, and numbers are parsed by
+`atoi` rules, which explains most of the node's surprises.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ _SATURATED = 10**19
 
 
 def text_of(values: Mapping[str, object], key: str) -> str:
-    """The text under `key`; `""` when it is missing or not a text."""
+    """Text of `key`; `""` if missing or not a text."""
     value = values.get(key)
     return value.split("\0", 1)[0] if isinstance(value, str) else ""
 
 
 def texts_of(values: Mapping[str, object], key: str) -> list[str] | None:
-    """The texts of the array under `key`, other items dropped; None when there is no array."""
+    """Texts of the array of `key`, other items dropped; None without an array."""
     value = values.get(key)
     if not isinstance(value, list):
         return None
@@ -49,13 +49,13 @@ def atoi(text: str) -> int:
 
 
 def digits_value(digits: str) -> int:
-    """What so many digits mean, up to far more than any of the node's integers holds: texts may be of any length."""
+    """Value of a digit sequence of any length, saturated far above the node's integers."""
     found = digits.lstrip("0")
     return int(found or "0") if len(found) < 20 else _SATURATED
 
 
 def port_number(text: str) -> int:
-    """A port as the node stores it: taken modulo 65536, whatever was sent."""
+    """A port as stored by the node: modulo 65536."""
     return atoi(text) % 65536
 
 
@@ -65,7 +65,7 @@ def is_digits(text: str) -> bool:
 
 
 def byte_count(text: str) -> int:
-    """Bytes of a text as it was sent; what was no UTF-8 counts as it is."""
+    """Bytes of a text as sent, invalid UTF-8 included."""
     return len(text.encode("utf-8", "surrogateescape"))
 
 
@@ -88,7 +88,7 @@ def is_ip(text: str) -> bool:
 
 
 def is_ipv6(text: str) -> bool:
-    """True for whatever `boost::asio` reads as an IPv6 address, in any spelling."""
+    """Whether `boost::asio` accepts a text as an IPv6 address, in any spelling."""
     try:
         ipaddress.IPv6Address(text)
     except ValueError:
@@ -97,7 +97,7 @@ def is_ipv6(text: str) -> bool:
 
 
 def is_ipv4(text: str) -> bool:
-    """True for a dotted quad that `boost::asio` reads; anything else makes it throw."""
+    """Whether `boost::asio` accepts a text as a dotted quad; anything else makes it throw."""
     try:
         ipaddress.IPv4Address(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Requests that read VMs: list, details, logs; and passwd, which asks the guest. Only list and details know owners."""
+"""Read requests of VMs: list, details, logs; and passwd, which calls the guest. Only list and details check owners."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dbc_iac.emulator.gpu.sizes import format_kib
 from dbc_iac.emulator.gpu.states import DomainState
 from dbc_iac.emulator.reply import Reply
 
-SYSTEM_DISK = "350G"  # shown for every VM, pxe included
+SYSTEM_DISK = "350G"  # the same for every VM, pxe included
 
 
 async def list_tasks(machine: Machine, caller: Caller, request: NodeRequest) -> Reply:
@@ -58,7 +58,7 @@ async def logs(machine: Machine, caller: Caller, request: NodeRequest) -> Reply:
 
 
 async def passwd(machine: Machine, caller: Caller, request: NodeRequest) -> Reply:
-    """One try of three seconds. The shown user changes only where there was none."""
+    """One attempt of three seconds. The shown user is set only if it was empty."""
     record = machine.existing(request.task_id)
     if await machine.settled(record.task_id) is not DomainState.RUNNING:
         raise Refused("Only the running task can change the password")
@@ -99,7 +99,7 @@ def _identity(machine: Machine, record: Record) -> list[tuple[str, str]]:
 
 
 def _optional(machine: Machine, record: Record) -> list[tuple[str, str]]:
-    """Keys that are left out when they have nothing to say."""
+    """Keys that are omitted when empty."""
     pairs = []
     if record.rent_order:
         pairs.append(("rent_order", quoted(record.rent_order)))
@@ -118,7 +118,7 @@ def _optional(machine: Machine, record: Record) -> list[tuple[str, str]]:
 
 
 def _interface(domain: Domain | None, record: Record) -> str:
-    """At most one: the last interface of the domain, and only if it is a network or a bridge."""
+    """At most one interface: the domain's last, only if it is a network or a bridge."""
     if domain is None or record.is_pxe or (record.multicast and not record.network_name):
         return "[]"
     name = f"br{record.network_name}" if record.network_name else "default"

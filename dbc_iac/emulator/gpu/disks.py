@@ -1,6 +1,6 @@
-"""Requests about disks, and their jobs. Accepted only while the domain is off; carried out when their turn comes.
+"""Disk requests and their jobs. Accepted only while the domain is off; executed in queue order.
 
-`size` of a resize is what is *added*. The node names new disks: the letter after the highest one.
+`size` of a resize is an *increment*. The node names new disks: the letter after the highest one.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ async def resize(machine: Machine, caller: Caller, request: NodeRequest) -> Repl
 
 
 async def add(machine: Machine, caller: Caller, request: NodeRequest) -> Reply:
-    """Unlike resize it takes a size that is no 32-bit integer: the disk gets whatever was in memory."""
+    """Add a disk. A size that is not a 32-bit integer is accepted, unlike by resize: an uninitialised one is used."""
     record = _with_disks(machine, request.task_id)
     gib = int32_of(request.additional, "size")
     if gib is None:
@@ -70,7 +70,7 @@ async def add(machine: Machine, caller: Caller, request: NodeRequest) -> Reply:
 
 
 async def delete(machine: Machine, caller: Caller, request: NodeRequest) -> Reply:
-    """The state is checked before the rule that the system disk stays."""
+    """Delete a disk. The state is checked before the rule that the system disk cannot be deleted."""
     record = _with_disks(machine, request.task_id)
     name = _disk_name(request)
     _known_disk(record, name, "task no disk")
@@ -82,7 +82,7 @@ async def delete(machine: Machine, caller: Caller, request: NodeRequest) -> Repl
 
 
 async def _run_resize(machine: Machine, task_id: str, name: str, gib: int) -> None:
-    """The file grows without libvirt; what libvirt does not tell the new size of reads 0 from then on."""
+    """Grow the file without libvirt; a disk whose new size libvirt does not report reads 0 afterwards."""
     await machine.clock.sleep(machine.spec.durations.disk)
     disk = _disk(machine, task_id, name)
     file = machine.files.get(disk.file) if disk is not None else None
@@ -90,7 +90,7 @@ async def _run_resize(machine: Machine, task_id: str, name: str, gib: int) -> No
         return
     domain = machine.libvirt.domains.get(task_id)
     if file is not None and domain is not None and domain.state is DomainState.SHUTOFF:
-        file.virtual_size += gib * GIB  # else qemu-img fails, and nobody is told
+        file.virtual_size += gib * GIB  # otherwise qemu-img fails silently
     disk.told_size = file.virtual_size if file is not None and machine.libvirt.connected else 0
 
 
@@ -105,7 +105,7 @@ async def _run_add(machine: Machine, task_id: str, directory: str, gib: int) -> 
         return
     name = f"vd{chr(ord(max(record.disks)[-1]) + 1)}"
     if not name.isalpha():
-        return  # after vdz; libvirt refuses the name, the file is removed again
+        return  # after vdz libvirt refuses the name, and the file is removed again
     file = ids.vm_file(directory, "data", machine.clock, machine.random)
     machine.files.put(file, HostFile(EMPTY_QCOW2, gib * GIB))
     record.disks[name] = Disk(name, file, gib * GIB)
@@ -160,7 +160,7 @@ def _disk(machine: Machine, task_id: str, name: str) -> Disk | None:
 
 
 def _free_of(machine: Machine, directory: str) -> float:
-    """GiB free on the file system of a directory, as the host sees it; the requested size is not compared with it."""
+    """Free GiB of a directory's file system; the requested size is not compared with it."""
     mounts = sorted((d for d in machine.spec.data if _is_below(directory, d.path)), key=lambda d: len(d.path))
     if mounts:
         disk = mounts[-1]

@@ -1,7 +1,7 @@
-"""libvirt on the host: domains, their states, and how long it takes to start or destroy one.
+"""libvirt on the host: domains, their states, and durations of starting and destroying.
 
-A domain is known by its VM's id. While one is being started or destroyed, whoever asks about it waits: that is why a
-request sent right after a shutdown may see the state afterwards. Nothing here knows records or statuses.
+A domain is named by its VM's id. Queries about a domain wait while it is being started or destroyed: a request sent
+right after a shutdown may see the later state. Independent of records and statuses.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from dbc_iac.emulator.gpu.timing import Clock
 
 
 class LibvirtError(Exception):
-    """libvirt refuses; the text is its own."""
+    """Refusal by libvirt, with its text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """What a domain's XML holds. `disks`: file by device name; `network`: LAN by name; memory in KiB."""
+    """XML of a domain. `disks`: file by device name; `network`: LAN by name; memory in KiB."""
 
     sockets: int
     cores: int
@@ -45,7 +45,7 @@ class Definition:
 
 @dataclass(slots=True)
 class Domain:
-    """A domain. `definition` is for the next start, `live` what runs. `address_at`: when its address is known."""
+    """A domain. `definition`: for the next start; `live`: running; `address_at`: time when its address is known."""
 
     name: str
     definition: Definition
@@ -64,14 +64,14 @@ class Domain:
         return self.state is not DomainState.SHUTOFF
 
     def notify(self) -> None:
-        """Wakes whoever waits for something to happen to the domain."""
+        """Wake waiters for changes of the domain."""
         self.changed.set()
         self.changed = asyncio.Event()
 
 
 @dataclass(slots=True)
 class _Pending:
-    """What libvirt is in the middle of; it finishes even when the daemon dies meanwhile."""
+    """Current operation of libvirt; it completes even if the daemon dies."""
 
     domain: Domain
     outcome: DomainState
@@ -79,7 +79,7 @@ class _Pending:
 
 
 class Hypervisor:
-    """All domains of a host, those of strangers included."""
+    """All domains of a host, unknown ones included."""
 
     def __init__(self, spec: GpuNodeSpec, files: HostFiles, clock: Clock, source: random.Random) -> None:
         self.domains: dict[str, Domain] = {}
@@ -94,7 +94,7 @@ class Hypervisor:
         self._pending: dict[str, _Pending] = {}
 
     def state(self, name: str) -> DomainState:
-        """`none` for a domain that is not there."""
+        """State of a domain; `none` if it does not exist."""
         domain = self.find(name)
         return DomainState.NONE if domain is None else domain.state
 
@@ -102,7 +102,7 @@ class Hypervisor:
         return self.find(name) is not None
 
     def find(self, name: str) -> Domain | None:
-        """The domain, if libvirt can be asked for it."""
+        """The domain, if libvirt is connected."""
         return self.domains.get(name) if self.connected else None
 
     @property
@@ -111,15 +111,15 @@ class Hypervisor:
         return self._clock.now() >= self._lost_until
 
     def lose(self, seconds: float = math.inf) -> None:
-        """The daemon's connection is gone for so long; where libvirtd died, until the daemon's own restart."""
+        """Disconnect the daemon for a time; if libvirtd died, until the daemon restarts."""
         self._lost_until = self._clock.now() + seconds
 
     def connect(self) -> None:
-        """The daemon begins anew."""
+        """Reconnect: the daemon restarts."""
         self._lost_until = 0.0
 
     async def settled(self, names: Iterable[str]) -> None:
-        """Waits while libvirt is busy with one of these domains."""
+        """Wait while libvirt is busy with one of these domains."""
         if not self._pending:
             return
         for name in list(names):
@@ -127,18 +127,18 @@ class Hypervisor:
                 await pending.done.wait()
 
     def free_memory(self) -> int:
-        """KiB free on the host. Only guests with a passed-through card pin their memory at once."""
+        """Free KiB of the host. Only guests with a passed-through GPU pin their memory at once."""
         pinned = sum(d.live.memory for d in self.domains.values() if d.live is not None and d.live.gpus)
         return max(0, self.total_memory() - round(self._spec.memory_used * 1024**2) - pinned)
 
     def total_memory(self) -> int:
-        """KiB offered."""
+        """Total KiB."""
         host = self._spec.host_memory
         offered = self._spec.memory if host is None else host - (32 if host > 64 else 0)
         return round(offered * 1024**2)
 
     def define(self, name: str, definition: Definition, guest: GuestSpec) -> Domain:
-        """Defines a domain, or defines it anew for its next start. Raises LibvirtError."""
+        """Define or redefine a domain for its next start. Raises LibvirtError."""
         if not guest.defines:
             raise LibvirtError("unsupported configuration: the host cannot run this domain")
         for what, count in (("sockets", definition.sockets), ("cores", definition.cores)):
@@ -159,7 +159,7 @@ class Hypervisor:
             domain.notify()
 
     async def start(self, domain: Domain) -> None:
-        """Starts a domain that is off, or wakes a suspended one. Raises LibvirtError."""
+        """Start a domain that is off, or resume a suspended one. Raises LibvirtError."""
         await self.settled([domain.name])
         durations = self._spec.durations
         if domain.state is DomainState.PMSUSPENDED:
@@ -172,31 +172,31 @@ class Hypervisor:
             await self._busy(domain, DomainState.RUNNING, durations.start)
 
     async def destroy(self, domain: Domain) -> None:
-        """The hard power-off."""
+        """Hard power-off."""
         await self.settled([domain.name])
         if domain.state is not DomainState.SHUTOFF:
             await self._busy(domain, DomainState.SHUTOFF, self._spec.durations.stop)
 
     def set_state(self, domain: Domain, state: DomainState) -> None:
-        """Puts a domain into a state at once, as libvirt, the guest or an administrator may do it."""
+        """Set a domain's state at once, as libvirt, the guest or an administrator could."""
         starts = state is DomainState.RUNNING and domain.live is None
         domain.state = state
         if state is DomainState.SHUTOFF:
             domain.live = None
             domain.address_at = None
-        elif domain.live is None and state is not DomainState.CRASHED:  # what never ran holds nothing when it crashes
+        elif domain.live is None and state is not DomainState.CRASHED:  # it never ran: nothing to release
             domain.live = domain.definition
         if starts:
             domain.address_at = self._clock.now() + domain.guest.boot_seconds if domain.guest.dhcp else None
         domain.notify()
 
     def finish_pending(self) -> None:
-        """The daemon is gone, libvirt finishes alone."""
+        """The daemon has died; libvirt completes alone."""
         for pending in list(self._pending.values()):
             self._finish(pending)
 
     def has_address(self, domain: Domain) -> bool:
-        """Whether the DHCP server of the host has a lease for the running guest."""
+        """Whether the host's DHCP server has a lease for the running guest."""
         if domain.state is DomainState.SHUTOFF or domain.live is None or domain.live.is_pxe:
             return False
         known = domain.has_lease or (domain.address_at is not None and domain.address_at <= self._clock.now() + 1e-6)
@@ -218,7 +218,7 @@ class Hypervisor:
         pending.done.set()
 
     def _obstacle(self, domain: Domain) -> str:
-        """Why libvirt or QEMU will not start this domain; empty when it will."""
+        """Reason for libvirt or QEMU to refuse the start; empty if there is none."""
         wanted = domain.definition
         if not domain.guest.starts:
             return domain.guest.start_error

@@ -1,6 +1,6 @@
-"""The host's file system as far as the node touches it: directories, and files with sizes and base files.
+"""File system of the host as used by the node: directories, and files with sizes and base files.
 
-No real file is ever read or written.
+No real file is read or written.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 
 from dbc_iac.emulator.gpu.spec import GIB, GpuNodeSpec, GuestSpec
 
-EMPTY_QCOW2 = 196_656  # bytes of a new qcow2 file, or of an overlay nothing was written to
+EMPTY_QCOW2 = 196_656  # bytes of a new qcow2 file, or of an unused overlay
 
 
 @dataclass(slots=True)
 class HostFile:
-    """A file. `size`: bytes on disk; `virtual_size`: bytes of the disk in it; `base`: path of its backing file."""
+    """A file. `size`: bytes on disk; `virtual_size`: bytes of its disk; `base`: path of its backing file."""
 
     size: int
     virtual_size: int
@@ -48,7 +48,7 @@ class HostFiles:
         return self.files.get(_normal(path))
 
     def exists(self, path: str) -> bool:
-        """True for a file or a directory."""
+        """Whether a file or directory exists."""
         return _normal(path) in self.files or self.is_directory(path)
 
     def is_directory(self, path: str) -> bool:
@@ -58,11 +58,11 @@ class HostFiles:
         self.files[_normal(path)] = file
 
     def remove(self, path: str) -> None:
-        """Removes a file; a missing one is no error."""
+        """Remove a file, if it exists."""
         self.files.pop(_normal(path), None)
 
     def in_directory(self, directory: str) -> Iterator[tuple[str, HostFile]]:
-        """Names and files directly in a directory, sorted (the node lists them in directory order)."""
+        """Names and files in a directory, sorted (the node: in directory order)."""
         prefix = _normal(directory).rstrip("/") + "/"
         for path in sorted(self.files):
             name = path.removeprefix(prefix)
@@ -70,7 +70,7 @@ class HostFiles:
                 yield name, self.files[path]
 
     def root_of(self, path: str) -> str:
-        """The file at the bottom of a chain of base files."""
+        """File at the bottom of a chain of base files."""
         seen = {path}
         while (file := self.get(path)) is not None and file.base and file.base not in seen:
             path = file.base
@@ -78,7 +78,7 @@ class HostFiles:
         return path
 
     def missing_base(self, path: str) -> str:
-        """The first file of the chain that is not there; empty when all are."""
+        """First missing file of the chain; empty if none is missing."""
         seen: set[str] = set()
         while path and path not in seen:
             seen.add(path)

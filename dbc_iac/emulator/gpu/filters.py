@@ -1,7 +1,7 @@
-"""Network filters: how the node turns five comma fields into a libvirt filter, and when that goes wrong.
+"""Network filters: conversion of five comma-separated fields into a libvirt filter, and its failures.
 
-Wrong items are dropped without a word. Not so two kinds: an unknown protocol with an address ends the process, and a
-port that is no number makes libvirt refuse the whole filter.
+Invalid items are dropped silently, with two exceptions: an unknown protocol with an address crashes the process, and a
+port that is not a number makes libvirt refuse the whole filter.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ _PROTOCOLS = frozenset({"all", "tcp", "udp", "ssh", "rdp", "http", "https", "icm
 
 
 def apply_filters(filters: Iterable[str]) -> bool:
-    """Whether libvirt takes the filter. Raises ProcessDied where the node dereferences nothing."""
-    accepted = [_accepted(entry) for entry in filters]  # every item is looked at: one of them may end the process
+    """Whether libvirt accepts the filter. Raises ProcessDied where the node dereferences a null pointer."""
+    accepted = [_accepted(entry) for entry in filters]  # every item is examined: one of them may crash the process
     return all(accepted)
 
 

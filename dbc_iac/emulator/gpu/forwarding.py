@@ -1,4 +1,4 @@
-"""Which ports really lead to a guest. More is accepted than works; the rest does nothing."""
+"""Port forwards that reach a guest. More syntax is accepted than works; the rest has no effect."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dbc_iac.emulator.gpu.record import Record
 
 @dataclass(frozen=True, slots=True)
 class ForwardedPort:
-    """Texts as given to iptables: `80`, or `80:90` on the host and `80-90` in the guest."""
+    """Texts for iptables: `80`, or `80:90` on the host and `80-90` in the guest."""
 
     protocol: str
     host: str
@@ -19,7 +19,7 @@ class ForwardedPort:
 
 
 def forwarded_ports(record: Record) -> list[ForwardedPort]:
-    """ssh, rdp and the custom ports of a VM."""
+    """Forwards of ssh, rdp and the custom ports of a VM."""
     ports = []
     if record.ssh_port:
         ports.append(ForwardedPort("tcp", str(record.ssh_port), "22"))
@@ -38,7 +38,7 @@ def _custom(entries: list[str]) -> Iterator[ForwardedPort]:
 
 
 def _range(text: str) -> tuple[str, str] | None:
-    """`P`, `H:G`, `A-B` or `A-B:C-D`."""
+    """Parse `P`, `H:G`, `A-B` or `A-B:C-D`."""
     if is_digits(text):
         return text, text
     sides = split(text, ":")

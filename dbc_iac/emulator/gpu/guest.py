@@ -1,6 +1,6 @@
-"""What the node learns from a guest: its DHCP address, and whether its agent sets a password.
+"""Queries to a guest: its DHCP address, and setting a password by its agent.
 
-Waits compute the moment something can happen and sleep until then; only the grid of the node's polling remains.
+Waits are computed: sleep until an event is possible, rounded up to the node's polling interval.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ _NO_AGENT = "Guest agent is not responding: QEMU guest agent is not connected"
 
 
 async def wait_for_address(machine: Machine, task_id: str) -> str:
-    """The guest's address; empty after some 50 minutes. The whole queue waits meanwhile.
+    """The guest's address; empty after about 50 minutes. The whole queue waits meanwhile.
 
-    One look every three seconds, a power cycle of the domain every 300 looks.
+    One poll every three seconds, a power cycle of the domain every 300 polls.
     """
     durations = machine.spec.durations
     looks = 0
@@ -39,7 +39,7 @@ async def wait_for_address(machine: Machine, task_id: str) -> str:
 
 
 async def set_password(machine: Machine, task_id: str, user: str, password: str, tries: int) -> str:
-    """Lets the agent set a password; empty when it did, else libvirt's text. Three seconds a try, the good one too."""
+    """Set a password by the agent: empty on success, else libvirt's text. Three seconds per attempt."""
     error = ""
     while tries > 0:
         error = _refusal(machine, task_id, user)
@@ -56,7 +56,7 @@ async def set_password(machine: Machine, task_id: str, user: str, password: str,
 
 
 def local_addresses(machine: Machine, domain: Domain, network_address: str) -> list[str]:
-    """What the agent tells besides the host's own network."""
+    """Addresses reported by the agent, without the host's own network."""
     answers = domain.state is DomainState.RUNNING and domain.guest.agent and machine.libvirt.has_address(domain)
     return [network_address] if answers and network_address else []
 
@@ -81,7 +81,7 @@ def _may_come_up(machine: Machine, domain: Domain) -> bool:
 
 
 def _idle_looks(machine: Machine, domain: Domain | None, looks: int) -> int:
-    """How many looks may be slept over before one could find anything."""
+    """Number of polls that cannot succeed."""
     durations = machine.spec.durations
     until_cycle = durations.restart_polls - looks % durations.restart_polls
     most = min(durations.address_polls - looks + 1, until_cycle)
@@ -92,7 +92,7 @@ def _idle_looks(machine: Machine, domain: Domain | None, looks: int) -> int:
 
 
 async def _pass(machine: Machine, domain: Domain | None, looks: int) -> int:
-    """Sleeps over so many useless looks, fewer when something happens to the domain. Returns how many passed."""
+    """Sleep for a number of polls, less if the domain changes: the number that passed."""
     poll = machine.spec.durations.poll
     if domain is None or looks == 1:
         await machine.clock.sleep(looks * poll)

@@ -1,4 +1,4 @@
-"""Names that the node makes up: task ids, passwords, disk and snapshot files."""
+"""Generated names: task ids, passwords, disk and snapshot files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PASSWORD = string.ascii_uppercase + string.ascii_lowercase + string.digits + "_
 def task_id(clock: Clock, source: random.Random) -> str:
     """Base58Check of twelve digits, a random number and the clock's microseconds: 22 characters.
 
-    (The original's numbers are not padded; now and then an id of its is shorter.)
+    (The original does not pad its numbers; its ids are sometimes shorter.)
     """
     microseconds = (clock.wall().microsecond + source.randrange(1_000_000)) % 1_000_000
     text = f"{source.randrange(100_000, 1_000_000)}{microseconds:06}".encode()

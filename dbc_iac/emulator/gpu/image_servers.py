@@ -1,4 +1,4 @@
-"""Image servers: rsync servers anybody can list, fetch from and overwrite. Shared by all nodes of a world."""
+"""Image servers: public rsync servers that anybody can list, read and overwrite. Shared by all nodes of a world."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from dbc_iac.emulator.gpu.spec import ImageServerSpec
 
 @dataclass(slots=True)
 class ImageServer:
-    """An image server. `files` by name, in the module's root. `died` is set when it is unreachable: its
-    transfers break off."""
+    """An image server. `files` by name, in the root of the module. `died` is set when it becomes unreachable: its
+    transfers are interrupted.
+    """
 
     id: str
     files: dict[str, HostFile] = field(default_factory=dict)
@@ -36,7 +37,7 @@ class ImageServer:
         self.runs = runs
 
     def listing(self) -> list[tuple[str, int]]:
-        """Names (cut at the first space) and bytes of its qcow2 files; nothing when it cannot be reached."""
+        """Names (cut at the first space) and bytes of its qcow2 files; empty if unreachable."""
         if not self.reachable:
             return []
         return [
@@ -46,7 +47,7 @@ class ImageServer:
         ]
 
     def listed_size(self, name: str) -> int | None:
-        """Bytes of the first file whose name *contains* `name`: the node greps for it."""
+        """Bytes of the first file whose name *contains* `name`: the node uses grep."""
         return next((size for listed, size in self.listing() if name in listed), None)
 
 
@@ -74,7 +75,7 @@ class ImageServers:
         }
 
     def from_state(self, state: dict[str, object]) -> None:
-        """Replaces the image servers by saved ones."""
+        """Replace the image servers by saved ones."""
         self.image_servers = {
             key: _image_server(ImageServerSpec.model_validate({"id": key, **_mapping(value)}))
             for key, value in state.items()
@@ -82,7 +83,7 @@ class ImageServers:
 
 
 def image_server_reply(image_server: ImageServer) -> str:
-    """The message of a client node that was asked for an image server's list."""
+    """Message of a client node for the list of an image server."""
     return array(
         fields({"image_name": name, "image_size": format_bytes(size)}) for name, size in image_server.listing()
     )

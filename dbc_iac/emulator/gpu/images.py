@@ -1,6 +1,6 @@
-"""Requests about images of a node: lists, downloads, uploads, delete. Files of `/data` and what the image servers have.
+"""Image requests of a node: lists, downloads, uploads, delete. Files of `/data` and of the image servers.
 
-Nothing is checked for use: a download overwrites a base image, a delete removes it.
+Use of a file is not checked: a download overwrites a base image, a delete removes it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dbc_iac.emulator.reply import ProcessDied, Reply
 
 
 async def show(machine: Machine, caller: Caller | None, request: NodeRequest) -> Reply:
-    """The key really ends with a colon. A caller who did not pass just sees less."""
+    """List images. The key really ends with a colon. An unauthorised caller sees fewer."""
     images = await share_images(machine, request.image_server)
     if caller is not None:
         own = sorted(_own_system_disks(machine, caller.wallet))
@@ -27,7 +27,7 @@ async def show(machine: Machine, caller: Caller | None, request: NodeRequest) ->
 
 
 async def share_images(machine: Machine, image_server_id: str) -> list[tuple[str, int]]:
-    """Names and bytes: files without a base, and those with one that the image server has too; none of a running VM."""
+    """Names and bytes: files without a base, and those also on the image server; none of a running VM."""
     used = _names_in_use(machine)
     plain, based = [], set()
     for name, file in machine.files.in_directory("/data"):
@@ -72,7 +72,7 @@ async def stop_download(machine: Machine, caller: Caller, request: NodeRequest) 
 
 
 async def upload(machine: Machine, caller: Caller, request: NodeRequest) -> Reply:
-    """Known from now on by its absolute path, which progress and stop must be given."""
+    """Start an upload, known by its absolute path to progress and stop."""
     name = text_of(request.additional, "image_filename")
     if not name:
         raise Refused("image_filename is empty")
@@ -103,7 +103,7 @@ async def stop_upload(machine: Machine, caller: Caller, request: NodeRequest) ->
 
 
 async def delete(machine: Machine, caller: Caller, request: NodeRequest) -> Reply:
-    """Any file below `/data`, in use or not."""
+    """Delete any file below `/data`, in use or not."""
     name = text_of(request.additional, "image_filename")
     if not name:
         raise Refused("image_filename is empty")
@@ -119,7 +119,7 @@ async def delete(machine: Machine, caller: Caller, request: NodeRequest) -> Repl
 
 
 def _progress(machine: Machine, running: dict[str, Transfer], name: str, word: str) -> Reply:
-    """`done` for whatever is not running: finished, failed, stopped, unknown."""
+    """Progress; `done` if it is not running: finished, failed, stopped or unknown."""
     part = machine.transfers.progress(running, name)
     if part < 1:
         return tight(f'{{"status": "{word}","progress": "{int(part * 100)}%"}}')
@@ -127,7 +127,7 @@ def _progress(machine: Machine, running: dict[str, Transfer], name: str, word: s
 
 
 async def _listed(machine: Machine, request: NodeRequest) -> ImageServer:
-    """The image server, after the seconds that its list takes; one that cannot be reached lists nothing."""
+    """The image server, after the duration of its list; an unreachable one has an empty list."""
     image_server = machine.image_servers.get(request.image_server)
     if image_server is None:
         raise Refused("no image_server")
@@ -136,7 +136,7 @@ async def _listed(machine: Machine, request: NodeRequest) -> ImageServer:
 
 
 async def _ask(machine: Machine, image_server: ImageServer) -> None:
-    """How long a list takes. One that cannot be reached holds up the node's one thread."""
+    """Duration of a list. An unreachable image server blocks the node's single thread."""
     await machine.clock.sleep(
         machine.spec.durations.image_server if image_server.reachable else image_server.fail_seconds
     )
@@ -159,7 +159,7 @@ def _names_in_use(machine: Machine) -> set[str]:
 
 
 def _own_system_disks(machine: Machine, wallet: str) -> set[tuple[str, int]]:
-    """System disks of the caller's VMs that do not run."""
+    """System disks of the caller's stopped VMs."""
     found = set()
     for record in machine.owned_by(wallet):
         disk = record.disks.get("vda")

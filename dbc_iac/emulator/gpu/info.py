@@ -1,4 +1,4 @@
-"""Requests about the node itself: what it is, who rents it, its monitor servers, its page cache."""
+"""Requests about the node: description, rent orders, monitor servers, page cache."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ERRORS = frozenset(
 
 
 async def node_information(machine: Machine, caller: Caller | None, request: NodeRequest) -> Reply:
-    """Every value is a text. Only part of the address is told."""
+    """Node information. Every value is a text; the address is partly hidden."""
     images = await share_images(machine, request.image_server)
     spec = machine.spec
     total, free = machine.libvirt.total_memory(), machine.libvirt.free_memory()
@@ -62,7 +62,7 @@ async def node_information(machine: Machine, caller: Caller | None, request: Nod
 
 
 async def rent_orders(machine: Machine, caller: Caller | None, request: NodeRequest) -> Reply:
-    """The cache, to anybody; an id in the path is ignored."""
+    """Cached orders, to anybody; an id in the path is ignored."""
     shown = []
     for order in machine.rentals.in_order()[:_MOST_ORDERS]:
         values = fields(
@@ -88,7 +88,7 @@ async def list_monitors(machine: Machine, caller: Caller, request: NodeRequest) 
 
 
 async def set_monitors(machine: Machine, caller: Caller, request: NodeRequest) -> Reply:
-    """At most two `host:port`; a refused list changes nothing, an absent one neither."""
+    """Set at most two `host:port`; an invalid or absent list changes nothing."""
     if "servers" not in request.additional:
         return spaced(OK)
     servers = request.additional["servers"]
@@ -104,7 +104,7 @@ async def set_monitors(machine: Machine, caller: Caller, request: NodeRequest) -
 
 
 def masked(address: str) -> str:
-    """First and third part hidden; `*` when the address is not known."""
+    """Address with the first and third part hidden; `*` if unknown."""
     parts = address.split(".")
     return f"*.{parts[1]}.*.{parts[3]}" if len(parts) == 4 else "*"
 
@@ -135,7 +135,7 @@ def _busy_cpus(machine: Machine) -> int:
 
 
 def _used_gpus(machine: Machine) -> int:
-    """Held by VMs that are not shut off and not in error."""
+    """GPUs allocated to VMs that are neither shut off nor in error."""
     return sum(
         len(record.gpus)
         for record in machine.records.values()

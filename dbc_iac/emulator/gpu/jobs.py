@@ -1,6 +1,6 @@
-"""The worker's jobs for VMs that exist: start, the power-offs, the restarts, reset, delete.
+"""Jobs of the worker on existing VMs: start, power-offs, restarts, reset, delete.
 
-Each writes its result into the status only if the status is still its own: another operation may have been accepted.
+Each sets its resulting status only if the status is still its own: another operation may have been accepted.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _CREATE_ERROR = Place("vm_client.cpp", 1012, "StartDomain")
 
 
 async def run_start(machine: Machine, task_id: str) -> None:
-    """A VM that never got forwards waits for its address first, and keeps `starting` until then."""
+    """Start. A VM that never got forwards waits for its address first and stays `starting` meanwhile."""
     record = machine.records.get(task_id)
     if record is None:
         return
@@ -38,7 +38,7 @@ async def run_start(machine: Machine, task_id: str) -> None:
 
 
 async def run_stop(machine: Machine, task_id: str, own: Status, failed: Status) -> None:
-    """Shutdown, poweroff and stop: one and the same hard power-off."""
+    """Shutdown, poweroff and stop: the same hard power-off."""
     record = machine.records.get(task_id)
     if record is None:
         return
@@ -52,7 +52,7 @@ async def run_stop(machine: Machine, task_id: str, own: Status, failed: Status) 
 
 
 async def run_restart(machine: Machine, task_id: str) -> None:
-    """Starts what is off, asks the guest of what runs to reboot, and leaves alone what is in any other state."""
+    """Start a VM that is off, ask the guest of a running one to reboot; no effect in any other state."""
     record = machine.records.get(task_id)
     if record is None:
         return
@@ -68,7 +68,7 @@ async def run_restart(machine: Machine, task_id: str) -> None:
 
 
 async def run_forced_restart(machine: Machine, task_id: str) -> None:
-    """Off, three seconds, on again: what modify left pending takes effect."""
+    """Power off, wait three seconds, start: applies pending modifications."""
     record = machine.records.get(task_id)
     if record is None:
         return
@@ -98,9 +98,9 @@ async def run_delete(machine: Machine, task_id: str) -> None:
 
 
 async def delete_task(machine: Machine, task_id: str) -> None:
-    """Domain, record, cards, every disk file (one given by the user too), snapshots and their local files.
+    """Delete domain, record, GPU allocation, every disk file (user-supplied ones too), snapshots and their local files.
 
-    Without a domain nothing at all is cleaned up: the VM then shows `deleting` for ever.
+    Without a domain nothing is deleted: the VM then shows `deleting` indefinitely.
     """
     domain = machine.libvirt.find(task_id)
     if domain is None:
@@ -120,7 +120,7 @@ async def delete_task(machine: Machine, task_id: str) -> None:
 
 
 async def close_task(machine: Machine, task_id: str) -> None:
-    """The hard power-off that nobody asked for."""
+    """Hard power-off by the pruning loop."""
     if machine.look(task_id) is not DomainState.SHUTOFF and await _destroy_domain(machine, task_id):
         record = machine.records.get(task_id)
         if record is not None:
@@ -139,7 +139,7 @@ async def _restarted(machine: Machine, record: Record, *, started: bool) -> None
 
 
 async def _refresh_forwards(machine: Machine, record: Record) -> None:
-    """Waits for the address again, the whole queue with it; `running` may come before reachable ports."""
+    """Wait for the address again, blocking the queue; `running` may precede reachable ports."""
     if record.is_pxe or record.status is not Status.RUNNING or record.forwards is None:
         return
     address = await wait_for_address(machine, record.task_id)

@@ -1,7 +1,7 @@
-"""Virtual LANs: every node of a machine room keeps its own table, told by unacknowledged multicast.
+"""Virtual LANs: each node of a machine room keeps its own table, synchronised by unacknowledged multicast.
 
-A table may be wrong: its node does not hear, was down, or missed an announcement longer than a datagram. Only what the
-table says counts for requests. The requests themselves are in `lan_requests.py`.
+A table may be wrong: its node does not receive, was down, or missed an announcement larger than a datagram. Requests
+use only the table; they are in `lan_requests.py`.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ FIRST_TICK = 90.0
 TICK = 120.0
 TAKE_OVER = 1.0
 _ROUNDING = 1e-9
-"""A clock that is a hair before a round is at it: else the wait for it would be too short to pass, for ever."""
+"""Tolerance before a round: a shorter wait would never elapse on the clock."""
 
 
 @dataclass(slots=True)
 class Lan:
-    """One node's copy. `used`: date of the last join, leave or creation; `heard`: emulated seconds."""
+    """One node's copy of a LAN. `used`: date of the last join, leave or creation; `heard`: emulated seconds."""
 
     name: str
     vni: int
@@ -44,7 +44,7 @@ class Lan:
 
 
 class LanTable:
-    """What one node knows of the LANs. `bridges`: names of the LANs whose bridge really exists on its host."""
+    """LAN table of one node. `bridges`: names of the LANs whose bridge exists on its host."""
 
     def __init__(self, room: LanRoom, node_id: str, *, hears: bool, bridges: set[str]) -> None:
         self.node_id = node_id
@@ -63,14 +63,14 @@ class LanTable:
         return [self.networks[name] for name in sorted(self.networks)]
 
     def host(self, lan: Lan) -> None:
-        """A LAN made here: bridge and DHCP server are up, the others are told."""
+        """Add a LAN created here: bridge and DHCP server are up; announce it."""
         self.bridges.add(lan.name)
         self.networks[lan.name] = lan
         self.keep_ticking()
         self.room.tell(self, lambda table: table.add_heard(lan))
 
     def drop(self, name: str) -> None:
-        """A LAN deleted here; the others are told."""
+        """Delete a LAN of this node; announce it."""
         self.forget(name)
         self.room.tell(self, lambda table: table.forget(name))
 
@@ -79,7 +79,7 @@ class LanTable:
         self.bridges.discard(name)
 
     def join(self, name: str, task_id: str) -> None:
-        """Tells everybody that a VM joined. This node itself knows it only if it hears its own voice."""
+        """Announce that a VM joined. The node records it only if it receives its own multicast."""
         if name:
             self.room.tell(self, lambda table: table.heard_join(name, task_id))
 
@@ -101,7 +101,7 @@ class LanTable:
             lan.used = self.room.clock.wall()
 
     def add_heard(self, lan: Lan) -> None:
-        """Another node's LAN. The announcement clears the flag of a bridge that may well exist here."""
+        """Record another node's LAN. The announcement clears the flag of a bridge that may exist here."""
         if lan.machine_id != self.node_id:
             self.networks[lan.name] = replace(lan, members=list(lan.members), flags=0, heard=self.room.clock.now())
             self.keep_ticking()
@@ -120,7 +120,7 @@ class LanTable:
             self.pass_by()
 
     def pass_by(self) -> None:
-        """One round: idle LANs go, what is hosted here is announced, copies nobody speaks of go, leaves repeated."""
+        """One round: remove idle LANs, announce hosted ones, drop stale copies, repeat leaves."""
         now, wall = self.room.clock.now(), self.room.clock.wall()
         for lan in self.sorted():
             if lan.members:
@@ -142,10 +142,10 @@ class LanTable:
         for lan in hosted:
             self.room.tell(self, lambda table, lan=lan: table.add_heard(lan))  # type: ignore[misc]
 
-    # -- life of the daemon ------------------------------------------------------------------------
+    # -- daemon life cycle -------------------------------------------------------------------------
 
     def leave_cleanly(self) -> None:
-        """The daemon exits in good order: its LANs move to another node of the room, if one hears it."""
+        """Shut down cleanly: the LANs move to another node of the room, if one receives."""
         for lan in self.sorted():
             if lan.machine_id == self.node_id:
                 lan.machine_id = ""
@@ -154,14 +154,14 @@ class LanTable:
         self.stop()
 
     def stop(self) -> None:
-        """The daemon is gone. Bridges stay, the table is on disk."""
+        """The daemon is dead. Bridges remain, the table is on disk."""
         self.alive = False
         if self._ticking is not None:
             self._ticking.cancel()
             self._ticking = None
 
     def restart(self) -> None:
-        """Back again. Of a bridge made for somebody else's LAN the flag was never saved."""
+        """Restart. The bridge flag of another node's LAN was never saved."""
         self.alive = True
         self._started = self.room.clock.now()
         for lan in self.networks.values():
@@ -172,7 +172,7 @@ class LanTable:
             self.taking_over = asyncio.get_running_loop().create_task(self._reclaim())
 
     async def _reclaim(self) -> None:
-        """LANs that nobody took while this node was away come back two minutes later."""
+        """Recreate LANs that no other node took over, two minutes later."""
         await self.room.clock.sleep(TICK)
         for lan in self.sorted():
             if self.alive and not lan.machine_id:
@@ -180,20 +180,20 @@ class LanTable:
 
 
 class LanRoom:
-    """The nodes that share a network segment."""
+    """Nodes that share a network segment."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.tables: list[LanTable] = []
 
     def table(self, node_id: str, *, hears: bool = True, bridges: set[str] | None = None) -> LanTable:
-        """A new node of the room (a client node has a table too)."""
+        """Add a node to the room (a client node has a table too)."""
         table = LanTable(self, node_id, hears=hears, bridges=set() if bridges is None else bridges)
         self.tables.append(table)
         return table
 
     def tell(self, sender: LanTable, change: Callable[[LanTable], None]) -> None:
-        """Multicast: reaches every node that hears, the sender included."""
+        """Multicast to every node that receives, the sender included."""
         if not sender.hears:
             return
         for table in self.tables:
@@ -218,7 +218,7 @@ class LanRoom:
         self.host_at(heir, name)
 
     def host_at(self, heir: LanTable, name: str) -> None:
-        """A node runs the DHCP server of a LAN from now on; those who hear it write that down."""
+        """Make a node run the DHCP server of a LAN; receivers record it."""
         lan = heir.networks[name]
         lan.machine_id, lan.flags = heir.node_id, DEVICE | DHCP
         heir.bridges.add(name)

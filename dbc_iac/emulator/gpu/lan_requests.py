@@ -1,4 +1,4 @@
-"""Requests about LANs: list, create, delete; and what a VM's create does to a LAN it wants to join."""
+"""LAN requests: list, create, delete; and joining of a LAN by a VM's create."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TAP = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 async def show(machine: Machine, caller: Caller | None, request: NodeRequest) -> Reply:
-    """Every tenant's LANs to anybody: an array, or one by name."""
+    """LANs of every tenant, to anybody: an array, or one by name."""
     if not request.path:
         return spaced(array(lan_text(lan) for lan in machine.lan.sorted()[:31]))
     lan = machine.lan.networks.get(request.path[0])
@@ -74,10 +74,10 @@ async def delete(machine: Machine, caller: Caller, request: NodeRequest) -> Repl
 
 
 def attach(table: LanTable, name: str) -> None:
-    """Before a VM joins: its node needs the bridge. Raises Refused.
+    """Before a VM joins, its node needs the bridge. Raises Refused.
 
-    The flag is not the truth: an announcement of the host clears it, then a bridge that exists is made again, which
-    fails, and the clean-up removes the one that other VMs use.
+    The flag is unreliable: an announcement of the host clears it, then creating the existing bridge again fails, and
+    the clean-up removes the bridge that other VMs use.
     """
     lan = table.networks.get(name)
     if lan is None:
@@ -94,9 +94,9 @@ def attach(table: LanTable, name: str) -> None:
 
 
 def address_range(cidr: str) -> tuple[str, str]:
-    """First and last address by the node's own arithmetic, which takes the prefix modulo 32.
+    """First and last address by the node's arithmetic, which takes the prefix modulo 32.
 
-    Raises Refused; raises ProcessDied for an address that does not parse, as the real process ends there.
+    Raises Refused; raises ProcessDied for an unparsable address, which crashes the real process.
     """
     if "192.168.122." in cidr:
         raise Refused("ip cidr already exist", _FAILED)
@@ -115,7 +115,7 @@ def address_range(cidr: str) -> tuple[str, str]:
 
 
 def lan_text(lan: Lan) -> str:
-    """A LAN as pasted into lists."""
+    """A LAN in list format."""
     values = {
         "network_name": quoted(lan.name),
         "bridge_name": quoted(f"br{lan.name}"),
@@ -135,7 +135,7 @@ def lan_text(lan: Lan) -> str:
 
 
 def own_view(table: LanTable) -> str:
-    """The message of a node asked for its own view: an object, up to 51 LANs."""
+    """Message of a node's own view: an object with up to 51 LANs."""
     return f'{{"networks":{array(lan_text(lan) for lan in table.sorted()[:51])}}}'
 
 

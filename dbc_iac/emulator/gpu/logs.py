@@ -1,4 +1,4 @@
-"""The node's own notes about a VM: one file a VM, lines with microseconds, passwords in clear text.
+"""The node's log of a VM: one file per VM, lines with microseconds, passwords in clear text.
 
 Not the guest's console. The file outlives its VM.
 """
@@ -15,13 +15,13 @@ from dbc_iac.emulator.gpu.ctext import atoi, byte_count
 from dbc_iac.emulator.gpu.paste import quoted
 from dbc_iac.emulator.gpu.timing import Clock
 
-MOST_CONTENT = 8192  # bytes of one answer
-MOST_LINES = 2000  # kept of one VM; the real one rotates its files
+MOST_CONTENT = 8192  # maximum bytes of one answer
+MOST_LINES = 2000  # maximum lines of one VM; the real node rotates its files
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where in the original a line is written."""
+    """Source location of a line in the original."""
 
     file: str
     line: int
@@ -30,7 +30,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """Written down as it is, made into text only for a reader: most lines are never read."""
+    """A line, formatted only when read: most lines never are."""
 
     at: datetime
     level: Literal["info", "error"]
@@ -66,7 +66,7 @@ class TaskLogs:
 
 
 def wanted_lines(query: Mapping[str, str]) -> tuple[bool, int]:
-    """Whether the head is wanted, and how many lines; the client node has refused what is wrong."""
+    """Head or tail, and the number of lines; the client node refuses invalid values."""
     flag = query.get("flag", "")
     if not flag:
         return False, 100
@@ -76,7 +76,7 @@ def wanted_lines(query: Mapping[str, str]) -> tuple[bool, int]:
 
 
 def log_content(task_id: str, lines: deque[LogLine], query: Mapping[str, str]) -> str:
-    """The pasted array; what is too much is cut at the end, so a tail loses its newest lines."""
+    """JSON array by concatenation, cut at the end if too long, so a tail loses its newest lines."""
     head, count = wanted_lines(query)
     chosen = list(lines)[:count] if head else list(lines)[-count:]
     content = ""

@@ -1,6 +1,6 @@
-"""Everything that one GPU node has: hardware, host, records, worker, caches. The operations work on it.
+"""State of one GPU node: hardware, host, records, worker, caches; used by all operations.
 
-It keeps, it looks up, it says who is in the way; it answers no request and runs no job itself.
+It only stores and looks up; it answers no request and runs no job.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _LOOKUP = Place("vm_client.cpp", 1669, "GetDomainStatus")
 
 @dataclass(slots=True)
 class Machine:
-    """State of a node. `rent_ends`: last known end of each wallet's rental (a block), by wallet.
+    """State of a node. `rent_ends`: last known end (block) of each wallet's rental.
 
-    `undisturbed`: wallets put there by an administrator, whose VMs are never stopped for a rental that ended.
+    `exempt`: wallets set by an administrator, whose VMs are never stopped after an ended rental.
     """
 
     spec: GpuNodeSpec
@@ -52,12 +52,12 @@ class Machine:
     rent_ends: dict[str, int] = field(default_factory=dict)
     monitors: dict[str, list[str]] = field(default_factory=dict)
     last_running: set[str] = field(default_factory=set)
-    undisturbed: set[str] = field(default_factory=set)
+    exempt: set[str] = field(default_factory=set)
 
-    # -- looking things up -------------------------------------------------------------------------
+    # -- lookups -----------------------------------------------------------------------------------
 
     def look(self, task_id: str) -> DomainState:
-        """The domain's state; a look at one that is not there leaves a line in the VM's log."""
+        """State of the domain; a query of a missing one writes a line into the VM's log."""
         domain = self.libvirt.find(task_id)
         if domain is None:
             missing = f"lookup domain:{task_id}" if self.libvirt.connected else "connPtr"
@@ -66,16 +66,16 @@ class Machine:
         return domain.state
 
     async def settled(self, task_id: str) -> DomainState:
-        """The domain's state once libvirt is not busy with it."""
+        """State of the domain once libvirt is idle."""
         await self.libvirt.settled([task_id])
         return self.look(task_id)
 
     async def settle(self) -> None:
-        """Waits until libvirt is busy with no domain: for requests that look at all of them."""
+        """Wait until libvirt is busy with no domain: for requests that read all of them."""
         await self.libvirt.settled(self.records)
 
     def existing(self, task_id: str, errcode: int = 1) -> Record:
-        """The record of a VM that has a domain. Raises Refused."""
+        """Record of a VM with a domain. Raises Refused."""
         record = self.records.get(task_id)
         if record is None or not self.libvirt.exists(task_id):
             raise Refused("task not exist", errcode)
@@ -85,7 +85,7 @@ class Machine:
         return self.libvirt.domains[task_id]
 
     async def shown_status(self, record: Record) -> str:
-        """The status, corrected by the domain. It is read *before* the wait for libvirt."""
+        """Status, corrected by the domain. It is read *before* the wait for libvirt."""
         status = record.status
         state = await self.settled(record.task_id)
         if reconciled(status, state) is not status and record.status is status:
@@ -94,7 +94,7 @@ class Machine:
         return status
 
     def owned_by(self, wallet: str) -> Iterator[Record]:
-        """In order of creation."""
+        """VMs in order of creation."""
         return (record for record in self.records.values() if record.wallet == wallet)
 
     def guest_of(self, image_name: str) -> GuestSpec:
@@ -104,5 +104,5 @@ class Machine:
     # -- running jobs ------------------------------------------------------------------------------
 
     def remember_running(self) -> None:
-        """What the daemon would start again after its own restart."""
+        """VMs that the daemon starts again after its own restart."""
         self.last_running = {task_id for task_id in self.records if self.libvirt.state(task_id) is DomainState.RUNNING}

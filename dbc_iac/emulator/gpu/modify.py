@@ -1,7 +1,7 @@
-"""Modify: synchronous, step by step, and not atomic. A step that refuses leaves the earlier ones done.
+"""Modify: synchronous, step by step, not atomic. A refused step leaves the earlier ones done.
 
-Address, ports, forwards and filters are saved at once. Screen port, cards, cores and memory change in memory only until
-the domain is rewritten at the end: refused in between, details show the new value and a repeat finds nothing to do.
+Address, ports, forwards and filters are saved at once. Screen port, GPUs, cores and memory change only in memory until
+the domain is rewritten at the end: after a refusal in between, details show the new value and a repeat has no effect.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _PLACE = Place("TaskManager.cpp", 2187, "modifyTask")
 
 @dataclass(frozen=True, slots=True)
 class _Rented:
-    """The cards of the VM's own order. `whole`: they are all of the machine."""
+    """GPUs of the VM's own order. `whole`: the order covers the machine."""
 
     indexes: list[int]
     whole: bool
@@ -65,19 +65,19 @@ async def modify(machine: Machine, caller: Caller, request: NodeRequest) -> Repl
 
 def _rented(machine: Machine, record: Record, caller: Caller) -> _Rented:
     indexes = rented_indexes(machine.rentals, record.rent_order, caller.wallet)
-    cards = len(machine.gpus)
-    if not record.rent_order or len(indexes) == cards:
+    total = len(machine.gpus)
+    if not record.rent_order or len(indexes) == total:
         return _Rented(indexes, True, 1.0)
     if not indexes:
         raise Refused("gpu rent order is empty")
-    return _Rented(indexes, False, share_of(len(indexes), cards))
+    return _Rented(indexes, False, share_of(len(indexes), total))
 
 
-# -- at once ---------------------------------------------------------------------------------------
+# -- immediate ---------------------------------------------------------------------------------
 
 
 async def _change_forwards(machine: Machine, others: Neighbours, record: Record, wanted: Mapping[str, object]) -> None:
-    """Public address, ports, custom ports; then the forwards are made anew. An absent address is an empty one."""
+    """Set public address, ports and custom ports, then recreate the forwards. An absent address counts as empty."""
     changes = [_change_public_ip(machine, record, text_of(wanted, "new_public_ip"))]
     ssh, rdp = text_of(wanted, "new_ssh_port"), text_of(wanted, "new_rdp_port")
     if ssh:
@@ -161,13 +161,13 @@ def _change_filters(machine: Machine, record: Record, wanted: Mapping[str, objec
     if filters is None or filters == record.network_filters:
         return
     machine.logs.info(record.task_id, _PLACE, "modify task network filter")
-    record.network_filters = filters  # saved before libvirt is asked
+    record.network_filters = filters  # saved before libvirt is called
     record.save()
     if not apply_filters(filters):
         raise Refused("modify network filter error")
 
 
-# -- at the next boot ------------------------------------------------------------------------------
+# -- effective at the next boot ----------------------------------------------------------------
 
 
 def _change_vnc_port(machine: Machine, others: Neighbours, record: Record, text: str) -> bool:
@@ -238,7 +238,7 @@ def _change_memory(machine: Machine, others: Neighbours, record: Record, text: s
 
 
 def _rewrite(machine: Machine, record: Record) -> None:
-    """The new domain always carries all four values, those left pending by an earlier refusal too."""
+    """Rewrite the domain with all four values, including those left pending by an earlier refusal."""
     if record.cores < 0:
         machine.libvirt.lose()
         raise Refused("defineXML failed: End of file while reading data: Input/output error")

@@ -1,6 +1,6 @@
-"""The GPU node: which operation is who's, and the life of its daemon.
+"""GPU node: operations with their permissions, and the life cycle of its daemon.
 
-`handle` answers one request; the caller keeps requests of one node in a row, as the node's one thread does.
+`handle` answers one request; the caller serialises requests of a node, as its single thread does.
 """
 
 from __future__ import annotations
@@ -24,34 +24,34 @@ from dbc_iac.emulator.gpu.setup import build_machine, place_initial
 from dbc_iac.emulator.gpu.spec import Durations, GpuNodeSpec
 from dbc_iac.emulator.gpu.state import load_state, save_state
 from dbc_iac.emulator.gpu.states import DomainState, Status, rebuilt
-from dbc_iac.emulator.gpu.strangers import clear_strangers, stop_ended_rentals
 from dbc_iac.emulator.gpu.timing import Clock
+from dbc_iac.emulator.gpu.unknown_domains import destroy_unknown_domains, stop_ended_rentals
 from dbc_iac.emulator.reply import ProcessDied, Reply
 
 Access = Literal["none", "optional", "renter", "any"]
-"""Who must be behind a request: nobody, anybody (seen if known), the renter, the renter or a verifier."""
+"""Caller required by a request: anybody, anybody (identified if known), the renter, the renter or a verifier."""
 
 Handler = Callable[[Machine, Any, NodeRequest], Awaitable[Reply]]
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """`after_strangers`: this operation first looks for domains that the node does not know."""
+    """An operation. `after_cleanup`: it first searches for unknown domains."""
 
     handler: Handler
     access: Access = "any"
-    after_strangers: str = ""
+    after_cleanup: str = ""
 
 
 OPERATIONS: Mapping[str, Operation] = {
     "tasks.list": Operation(details.list_tasks),
     "tasks.details": Operation(details.details),
-    "tasks.create": Operation(create.create, after_strangers="create"),
-    "tasks.start": Operation(power.start, after_strangers="start"),
+    "tasks.create": Operation(create.create, after_cleanup="create"),
+    "tasks.start": Operation(power.start, after_cleanup="start"),
     "tasks.shutdown": Operation(power.shutdown),
     "tasks.poweroff": Operation(power.poweroff),
     "tasks.stop": Operation(power.poweroff),
-    "tasks.restart": Operation(power.restart, after_strangers="restart"),
+    "tasks.restart": Operation(power.restart, after_cleanup="restart"),
     "tasks.reset": Operation(power.reset),
     "tasks.delete": Operation(power.delete),
     "tasks.modify": Operation(modify.modify),
@@ -84,7 +84,7 @@ OPERATIONS: Mapping[str, Operation] = {
 
 
 class GpuNode:
-    """A GPU machine and its daemon. `on_death` is called when the process ends by its own fault."""
+    """A GPU machine and its daemon. `on_death` is called when the process crashes."""
 
     def __init__(
         self,
@@ -108,7 +108,7 @@ class GpuNode:
         self.pruning = Pruning(self.machine)
 
     def begin(self) -> None:
-        """Puts what exists at the beginning in its place, on the running loop. The first request does it else."""
+        """Create the initial VMs and LANs on the running loop; the first request does so otherwise."""
         if self._begun:
             return
         self._begun = True
@@ -117,7 +117,7 @@ class GpuNode:
         self.pruning.keep_running()
 
     async def handle(self, op: str, caller: Caller | None, request: NodeRequest) -> Reply:
-        """The answer. Raises KeyError for an unknown operation, ProcessDied when the process ends meanwhile."""
+        """Handle a request. Raises KeyError for an unknown operation, ProcessDied if the process ends meanwhile."""
         if not self.alive:
             raise ProcessDied("not running")
         if not self._begun:
@@ -139,8 +139,8 @@ class GpuNode:
         machine = self.machine
         await machine.clock.sleep(_seconds(operation, machine.spec.durations))
         try:
-            if operation.after_strangers:
-                await clear_strangers(machine, operation.after_strangers)
+            if operation.after_cleanup:
+                await destroy_unknown_domains(machine, operation.after_cleanup)
             if op == "tasks.create":
                 await stop_ended_rentals(machine)
             return await operation.handler(machine, caller, request)
@@ -150,30 +150,30 @@ class GpuNode:
             self.pruning.keep_running()
 
     async def drop_check_vms(self, keep_wallet: str = "") -> None:
-        """A side effect of the authority check: VMs of verifiers go, but for those of a wallet that verifies now."""
+        """Side effect of authorisation: delete VMs of verifiers, except those of a wallet that is verifying now."""
         for task_id in [t for t in self.machine.records if t.startswith(CHECK_VM)]:
             if not keep_wallet or self.machine.records[task_id].wallet != keep_wallet:
                 await delete_task(self.machine, task_id)
 
-    # -- life of the daemon ------------------------------------------------------------------------
+    # -- daemon life cycle -------------------------------------------------------------------------
 
     def die(self) -> None:
-        """The process ends without a warning: the queue and the transfers go with it, the domains run on."""
+        """Kill the process: queue and transfers are lost, domains keep running."""
         if not self.alive:
             return
         self._end()
         self._on_death()
 
     def stop(self) -> None:
-        """The process ends in good order: LANs move to another node of the room."""
+        """Stop the process cleanly: LANs move to another node of the room."""
         if self.alive:
             self.machine.lan.leave_cleanly()
             self._end()
 
     def restart(self) -> None:
-        """Ends the process, if it runs, and begins a new one: what was only in its memory is lost.
+        """Restart the process, killing it if it runs; data in memory is lost.
 
-        Statuses are rebuilt from the domains, a record without a domain is gone, and what ran last is started again.
+        Statuses are rebuilt from the domains, records without a domain disappear, and VMs that ran are started again.
         """
         if self.alive:
             self._end()
@@ -201,21 +201,21 @@ class GpuNode:
         self.machine.lan.stop()
         self.pruning.stop()
 
-    # -- keeping a world ---------------------------------------------------------------------------
+    # -- saving and loading ------------------------------------------------------------------------
 
     def to_state(self) -> dict[str, Any]:
-        """Everything that survives on the host's disks and in libvirt, as JSON values."""
+        """State that survives on the host's disks and in libvirt, as JSON values."""
         return save_state(self.machine)
 
     def from_state(self, state: dict[str, Any]) -> None:
-        """Takes the place of `begin`. What was queued is lost, as after a restart."""
+        """Load a saved state instead of `begin`. Queued jobs are lost, as after a restart."""
         self._begun = True
         load_state(self.machine, state)
         self.pruning.keep_running()
 
 
 def _reload(machine: Machine, task_id: str) -> None:
-    """A record as a new process finds it: the account from the database, the rest from the domain's definition."""
+    """Record as found by a new process: account from the database, the rest from the domain's definition."""
     record, domain = machine.records[task_id], machine.libvirt.domains[task_id]
     record.login_user, record.login_password = record.saved_account
     if task_id in machine.last_running and domain.state is DomainState.SHUTOFF:
@@ -232,5 +232,5 @@ def _reload(machine: Machine, task_id: str) -> None:
 
 
 def _seconds(operation: Operation, durations: Durations) -> float:
-    """How long the node needs for a request besides what the handler waits for."""
+    """Duration of a request in addition to the waits of its handler."""
     return durations.look if operation.access == "none" else durations.answer

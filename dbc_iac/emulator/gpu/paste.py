@@ -1,7 +1,7 @@
-"""Reply texts, pasted together between quotes without any escaping, as the node does it.
+"""Replies concatenated between quotes without escaping, as by the node.
 
-A quote, a newline or a backslash in a value breaks the reply: that is wanted, the client node then answers 500
-`response parse error`. Nothing in here may use a JSON writer.
+A quote, newline or backslash in a value breaks the reply on purpose: the client node then answers 500
+`response parse error`. A JSON writer must not be used here.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from dbc_iac.emulator.reply import Reply
 OK = '"ok"'
 
 
-class Refused(Exception):  # noqa: N818 - the word of the wire documents
-    """The node refuses, errcode 1 unless told. `separator` is what that writer puts before the message."""
+class Refused(Exception):  # noqa: N818
+    """Refusal by the node, errcode 1 by default. `separator`: text before the message, which differs by endpoint."""
 
     def __init__(self, text: str, errcode: int = 1, separator: str = ", ") -> None:
         super().__init__(text)
@@ -24,17 +24,17 @@ class Refused(Exception):  # noqa: N818 - the word of the wire documents
 
 
 def refuse_tightly(text: str) -> Refused:
-    """Errcode 1 from the writers of disks and snapshots, which put no space."""
+    """Refusal with errcode 1 of disk and snapshot endpoints, which write no space."""
     return Refused(text, separator=",")
 
 
 def spaced(message: str) -> Reply:
-    """Success from the writers that put a space before `"message"`."""
+    """Success of endpoints that write a space before `"message"`."""
     return Reply(f'{{"errcode":0, "message":{message}}}')
 
 
 def tight(message: str) -> Reply:
-    """Success from the writers that put no space (disks, progress, node information)."""
+    """Success of endpoints that write no space (disks, progress, node information)."""
     return Reply(f'{{"errcode":0,"message":{message}}}')
 
 
@@ -51,5 +51,5 @@ def texts(items: Iterable[str]) -> str:
 
 
 def fields(values: Mapping[str, str], separator: str = ",") -> str:
-    """An object of texts."""
+    """JSON object of texts."""
     return "{" + separator.join(f"{quoted(key)}:{quoted(value)}" for key, value in values.items()) + "}"

@@ -1,7 +1,7 @@
 """Requests that queue a job for a VM: start, shutdown, poweroff, stop, restart, reset, delete.
 
-What is accepted is decided now, by the domain's state; start and restart check resources before that. The wallet is not
-looked at: whoever may act on the machine may act on every VM of it.
+Acceptance depends on the current state of the domain; start and restart check resources first. The wallet is not
+compared: a caller who may act on the machine may act on every VM of it.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ async def restart(machine: Machine, caller: Caller, request: NodeRequest) -> Rep
 
 
 async def shutdown(machine: Machine, caller: Caller, request: NodeRequest) -> Reply:
-    """Not graceful. Unlike poweroff it refuses a domain that is already shutting down."""
+    """Poweroff. Unlike a second poweroff, it refuses a domain that is shutting down."""
     record, state = await _with_domain(machine, request)
     if state in {DomainState.SHUTOFF, DomainState.SHUTDOWN}:
         raise _wrong_state(state)
@@ -54,7 +54,7 @@ async def shutdown(machine: Machine, caller: Caller, request: NodeRequest) -> Re
 
 
 async def poweroff(machine: Machine, caller: Caller, request: NodeRequest) -> Reply:
-    """Also `stop`."""
+    """Shutdown and `stop`."""
     record, state = await _with_domain(machine, request)
     if state is DomainState.SHUTOFF:
         raise _wrong_state(state)
@@ -71,7 +71,7 @@ async def reset(machine: Machine, caller: Caller, request: NodeRequest) -> Reply
 
 
 async def delete(machine: Machine, caller: Caller, request: NodeRequest) -> Reply:
-    """Accepted in any state; a second one while the first is queued as well."""
+    """Delete. Accepted in any state, even while another delete is queued."""
     record = machine.existing(request.task_id)
     record.status = Status.DELETING
     machine.worker.push(Job("delete", record.task_id, lambda: run_delete(machine, record.task_id)))
@@ -79,7 +79,7 @@ async def delete(machine: Machine, caller: Caller, request: NodeRequest) -> Repl
 
 
 def migrate_order(machine: Machine, record: Record, rent_order: str) -> None:
-    """Start under another order: when the VM's own has ended and the new one is renting, it moves, its cards too."""
+    """Start with another order: if the VM's own has ended and the new one is renting, the VM moves to it."""
     rentals, wallet = machine.rentals, record.wallet
     if not record.rent_order or not rent_order or rent_order == record.rent_order:
         return
@@ -93,7 +93,7 @@ def migrate_order(machine: Machine, record: Record, rent_order: str) -> None:
 
 
 def drop_lost_gpus(machine: Machine, record: Record) -> None:
-    """A card that is not in the node's list any more is taken out of the VM without a word."""
+    """Remove GPUs from the VM that the node no longer lists, silently."""
     kept = [gpu for gpu in record.gpus if gpu in machine.gpus]
     if kept != record.gpus:
         record.gpus = kept
@@ -125,7 +125,7 @@ def _wrong_state(state: DomainState) -> Refused:
 
 
 def _redefine_gpus(machine: Machine, record: Record) -> None:
-    """The rewrite carries everything that was pending, not only the cards."""
+    """Rewrite the domain with all pending values, not only the GPUs."""
     domain = machine.libvirt.domains.get(record.task_id)
     if domain is not None:
         machine.libvirt.define(record.task_id, record.definition(), domain.guest)

@@ -1,6 +1,6 @@
-"""The loop that nobody asked for: stops VMs whose rental ended, and deletes them days later.
+"""Pruning loop: stops VMs after the end of their rental, and deletes them days later.
 
-One pass every 900 s, and one after another while jobs are queued. It runs only where there are VMs.
+One pass every 900 s, and more often while jobs are queued. Active only while there are VMs.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _RENTED = frozenset({"creating", "rented"})
 
 
 class Pruning:
-    """The loop of one node."""
+    """Pruning loop of one node."""
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
@@ -42,7 +42,7 @@ class Pruning:
     async def _loop(self) -> None:
         durations = self._machine.spec.durations
         while self._machine.records:
-            # The wait looks at the queue only when it begins: a job queued later does not shorten it.
+            # The queue is examined only when the wait starts: a job queued later does not shorten it.
             await self._machine.clock.sleep(durations.prune_busy if self._machine.worker.queued else durations.prune)
             await prune(self._machine)
 
@@ -57,7 +57,7 @@ async def prune(machine: Machine) -> None:
     refresh_orders(machine)
     renter, end = rentals.current_renter()
     for wallet in {record.wallet: None for record in machine.records.values()}:
-        if wallet in machine.undisturbed:
+        if wallet in machine.exempt:
             continue
         records = list(machine.owned_by(wallet))
         await _by_machine_status(machine, records, status)
@@ -74,7 +74,7 @@ async def prune(machine: Machine) -> None:
 
 
 def refresh_orders(machine: Machine) -> None:
-    """Fills the cache: the machine's orders, those that were renting when last seen, and the machine-level one."""
+    """Update the cache: the machine's orders, those last seen renting, and the machine-level one."""
     rentals = machine.rentals
     listed = rentals.listed_orders()
     if listed is None:
@@ -97,7 +97,7 @@ async def _by_machine_status(machine: Machine, records: list[Record], status: st
 
 
 async def _by_order(machine: Machine, record: Record) -> None:
-    """On a chain with orders a VM without one is stopped at every pass."""
+    """Stop VMs without an order at every pass, on a chain with orders."""
     task_id = record.task_id
     if task_id not in machine.records:
         return
@@ -118,7 +118,7 @@ async def _by_order(machine: Machine, record: Record) -> None:
 
 
 async def _of_former_renter(machine: Machine, wallet: str, records: list[Record]) -> None:
-    """Another wallet rents the machine now: VMs are stopped and lose their public addresses."""
+    """Another wallet rents the machine: stop its VMs and remove their public addresses."""
     for record in records:
         if record.task_id not in machine.records:
             continue

@@ -1,6 +1,6 @@
-"""What the node's daemon keeps about a VM: the record. What libvirt keeps is in `domain.py`.
+"""Record of a VM in the node's daemon. The libvirt side is in `domain.py`.
 
-Fields change in memory first; `saved_account` is what survives a restart of the daemon. Nothing here acts.
+Fields change in memory first; `saved_account` survives a restart of the daemon. Data only.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from dbc_iac.emulator.gpu.domain import Definition
 from dbc_iac.emulator.gpu.spec import GIB
 from dbc_iac.emulator.gpu.states import Status
 
-SYSTEM_DISK_BYTES = 350 * GIB  # what the system disk is said to have, whatever the image holds
+SYSTEM_DISK_BYTES = 350 * GIB  # reported size of a system disk, independent of the image
 NOT_AVAILABLE = "N/A"
 
 
 @dataclass(slots=True)
 class Disk:
-    """A disk of a VM: device name, file on the host, and the size (bytes) that is told."""
+    """A disk of a VM: device name, file on the host, reported size in bytes."""
 
     name: str
     file: str
@@ -27,14 +27,14 @@ class Disk:
 
 @dataclass(slots=True)
 class Forwards:
-    """Port forwards that were made once; `local_ip` is the guest's address they lead to."""
+    """Port forwards; `local_ip`: the guest's address when they were created."""
 
     local_ip: str
 
 
 @dataclass(slots=True)
 class Record:
-    """A VM as list and details show it. Memory in KiB; `gpus` are bus ids; ports 0-65535."""
+    """A VM as list and details report it. Memory in KiB; `gpus` are bus ids; ports 0-65535."""
 
     task_id: str
     wallet: str
@@ -92,11 +92,11 @@ class Record:
         return self.login_user or self.default_user
 
     def save(self) -> None:
-        """Writes the record to the daemon's database: only the account differs between memory and disk."""
+        """Save the record to the daemon's database: only the account differs between memory and disk."""
         self.saved_account = (self.login_user, self.login_password)
 
     def definition(self) -> Definition:
-        """The domain as the record wants it."""
+        """Domain definition from the record."""
         return Definition(
             sockets=self.sockets,
             cores=self.cores,

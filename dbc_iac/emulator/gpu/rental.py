@@ -1,7 +1,7 @@
-"""What the GPU node knows of rentals: its cache of orders, and the chain it fills the cache from.
+"""Rentals as seen by the GPU node: its cache of orders and the chain.
 
-The cache answers who rents which cards; it is filled by every authority check and by the pruning loop, and keeps an
-order that the chain no longer has. The objects belong to `emulator/authority.py` and `emulator/chain.py`.
+The cache maps renters to GPUs; it is updated by every authorisation and by the pruning loop, and keeps orders that the
+chain no longer has. Implementations are in `emulator/authority.py` and `emulator/chain.py`.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ class Order(Protocol):
 
 
 class Rentals(Protocol):
-    """The node's own cache, and its questions to the chain about this machine."""
+    """Order cache of a node, and its chain queries about its machine."""
 
     def cached(self) -> Mapping[str, Order]:
-        """By key."""
+        """Order by key."""
         ...
 
     def in_order(self) -> Sequence[Order]:
-        """In the order the node lists them."""
+        """Orders in the node's list order."""
         ...
 
     def refresh(self, rent_order: str) -> None:
-        """Asks the chain for one order (empty: the machine-level one) and caches it."""
+        """Query the chain for one order (empty: the machine-level one) and cache it."""
         ...
 
     def machine_status(self) -> str:
-        """The chain's word for the machine; empty when it cannot be asked or does not know it."""
+        """Status of the machine on the chain; empty if unreachable or unknown."""
         ...
 
     def listed_orders(self) -> Sequence[str] | None:
-        """Ids of the machine's orders; None when the chain gives no answer to that question."""
+        """Ids of the machine's orders; None if that query fails."""
         ...
 
     def current_renter(self) -> tuple[str, int]:
@@ -60,7 +60,7 @@ class Rentals(Protocol):
 
 
 def order_of(rentals: Rentals, rent_order: str, wallet: str) -> Order | None:
-    """The cached order of a wallet; without an order id the wallet's machine-level one."""
+    """Cached order of a wallet; without an order id its machine-level one."""
     order = rentals.cached().get(rent_order or wallet)
     return order if order is not None and order.renter == wallet else None
 
@@ -71,7 +71,7 @@ def is_renting(rentals: Rentals, rent_order: str, wallet: str) -> bool:
 
 
 def rented_indexes(rentals: Rentals, rent_order: str, wallet: str) -> list[int]:
-    """Indexes of the cards of a wallet's order."""
+    """GPU indexes of a wallet's order."""
     order = order_of(rentals, rent_order, wallet)
     return list(order.gpu_index) if order is not None else []
 

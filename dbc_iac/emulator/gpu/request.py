@@ -1,4 +1,4 @@
-"""A request as the GPU node gets it, and who sends it. The client node has done its own checks before."""
+"""A request to the GPU node with its caller, already validated by the client node."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 class Caller(Protocol):
-    """Whoever passed the authority check. `role`: wallet, session or verifier; `rent_order`: as sent, may be empty."""
+    """An authorised caller. `role`: wallet, session or verifier; `rent_order`: as sent, may be empty."""
 
     @property
     def wallet(self) -> str: ...
@@ -20,10 +20,10 @@ class Caller(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class NodeRequest:
-    """`path`: segments after the operation's own. `additional`: the JSON object as parsed.
+    """A request. `path`: segments after the operation; `additional`: the parsed JSON object.
 
-    `image_server`: its id when the client node resolved one; empty otherwise. Texts of the query are raw.
-    `breaks`: the part of the file after which the transfer that it starts breaks off.
+    `image_server`: its id if the client node resolved one; empty otherwise. Texts of the query are raw.
+    `breaks`: part of the file after which the transfer started by it is interrupted.
     """
 
     path: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""Builds a node's machine from its world-file part, and puts the VMs and LANs there that exist at the beginning."""
+"""Initial machine of a node from its part of the world file, with its VMs and LANs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def build_machine(
     image_servers: ImageServers,
     die: Callable[[], None],
 ) -> Machine:
-    """An empty machine: hardware and files, no VM."""
+    """Machine without VMs: hardware and files."""
     files = HostFiles.of(spec)
     libvirt = Hypervisor(spec, files, clock, source)
     return Machine(
@@ -67,7 +67,7 @@ def place_initial(machine: Machine) -> None:
 
 
 def place_vm(machine: Machine, spec: VmSpec) -> Record:
-    """A VM as if it had been made some time ago."""
+    """Add a VM as if it had been created some time ago."""
     record = _record(machine, spec)
     machine.logs.open(record.task_id)
     machine.records[record.task_id] = record
@@ -90,7 +90,7 @@ def place_vm(machine: Machine, spec: VmSpec) -> Record:
 
 
 def place_lan(machine: Machine, spec: LanSpec) -> None:
-    """A LAN hosted by this node, or one that it heard of."""
+    """Add a LAN hosted by this node or announced to it."""
     first, last = address_range(spec.ip_cidr)
     tap = spec.dhcp_interface or "tap" + "".join(machine.random.choices("0123456789abcdefghijklmnopqrstuvwxyz", k=10))
     here = spec.machine_id in {"", machine.spec.id}
@@ -115,7 +115,7 @@ def place_lan(machine: Machine, spec: LanSpec) -> None:
 
 
 def topology_for(spec: GpuNodeSpec, cpus: int) -> Topology:
-    """A topology that has so many cores, without asking whether they are free."""
+    """Topology with this number of cores, allocated or not."""
     host = host_cpus(spec)
     threads = host.threads if cpus % host.threads == 0 else 1
     return Topology(1, max(1, cpus // threads), threads)
@@ -167,7 +167,7 @@ def _disks(machine: Machine, spec: VmSpec) -> dict[str, Disk]:
 
 
 def _place_disks(machine: Machine, record: Record) -> None:
-    """The system disk's file has what the image has, unless the node tells another size: it was resized then."""
+    """Size of the system disk's file: that of the image, unless the node reports another, resized one."""
     image = f"/data/{record.image_name}"
     base = machine.files.get(image)
     for name, disk in record.disks.items():

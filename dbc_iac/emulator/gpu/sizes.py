@@ -1,7 +1,7 @@
-"""The node's size formatter, with its rounding and its one bug. Sizes go in as KiB and come out as text.
+"""Size formatter of the node, with its rounding and its bug. Input in KiB, output as text.
 
-It walks the units while the whole part is 1024 or more, prints whole values plainly and others with at most two
-decimals. Whether a value is whole is decided on the remainder in bytes *cut to 32 bits*: 1500 GiB reads `1T`.
+It climbs units while the whole part is at least 1024, prints whole values without and others with at most two decimals.
+Whole values are detected by the remainder in bytes *truncated to 32 bits*: 1500 GiB reads `1T`.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ def format_kib(kib: int, largest: Literal["G", "P"] = "P") -> str:
 
 
 def format_bytes(size: int) -> str:
-    """The text of a file's size: whole KiB first, then as `format_kib`."""
+    """Text of a file's size: whole KiB first, then as `format_kib`."""
     return format_kib(size // 1024)
 
 
 def format_percent(part: float, total: float) -> str:
-    """A share as the node prints it; nothing of nothing is `nan%`."""
+    """A share as printed by the node; 0 of 0 is `nan%`."""
     return f"{trimmed(100 * part / total)}%" if total else "nan%"
 
 

@@ -1,4 +1,4 @@
-"""The snapshots that a node remembers: several may have one name, and a status belongs to a name, not to a snapshot."""
+"""Snapshot records of a node: names are not unique, and a status belongs to a name, not to a snapshot."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class SnapshotStatus(StrEnum):
 
 @dataclass(slots=True)
 class Snapshot:
-    """`file`: the local copy on the host; `image server`: id of the image server it goes to."""
+    """`file`: local copy on the host; `image server`: id of its destination."""
 
     name: str
     description: str
@@ -25,7 +25,7 @@ class Snapshot:
 
 @dataclass(slots=True)
 class SnapshotBook:
-    """By task id; statuses by task id and name."""
+    """Records by task id; statuses by task id and name."""
 
     snapshots: dict[str, list[Snapshot]] = field(default_factory=dict)
     statuses: dict[tuple[str, str], SnapshotStatus] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class SnapshotBook:
         self.statuses[task_id, name] = status
 
     def remove(self, task_id: str, snapshot: Snapshot) -> None:
-        """Forgets one snapshot, and the status of all of its name."""
+        """Remove a snapshot, and the status of all with its name."""
         self.snapshots[task_id] = [kept for kept in self.of(task_id) if kept is not snapshot]
         self.statuses.pop((task_id, snapshot.name), None)
 
@@ -59,5 +59,5 @@ class SnapshotBook:
         return removed
 
     def forget_statuses(self) -> None:
-        """The daemon restarts: every snapshot shows `none`, unfinished ones too."""
+        """Restart of the daemon: every snapshot shows `none`, unfinished ones too."""
         self.statuses.clear()

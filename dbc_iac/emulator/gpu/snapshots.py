@@ -1,6 +1,6 @@
-"""Requests about snapshots, and their job: the system disk converted into one file, then sent to an image server.
+"""Snapshot requests and their job: convert the system disk into one file, then upload it to an image server.
 
-`none` means that nothing is going on, not that it went well.
+`none` means no activity, not success.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dbc_iac.emulator.reply import ProcessDied, Reply
 
 
 async def show(machine: Machine, caller: Caller, request: NodeRequest) -> Reply:
-    """All of a VM (none for a VM that is not there), or one by name."""
+    """Snapshots of a VM (empty if it does not exist), or one by name."""
     if len(request.path) < 2:
         return spaced(array(_text(machine, request.task_id, one) for one in machine.snapshots.of(request.task_id)))
     found = machine.snapshots.oldest(request.task_id, request.path[1])
@@ -29,7 +29,7 @@ async def show(machine: Machine, caller: Caller, request: NodeRequest) -> Reply:
 
 
 async def create(machine: Machine, caller: Caller, request: NodeRequest) -> Reply:
-    """Names need not be unique. The record is there at once."""
+    """Create a snapshot. Names need not be unique; the record exists at once."""
     name = text_of(request.additional, "snapshot_name")
     if not name:
         raise Refused("'snapshot_name' is empty", -3)
@@ -58,7 +58,7 @@ async def create(machine: Machine, caller: Caller, request: NodeRequest) -> Repl
 
 
 async def delete(machine: Machine, caller: Caller, request: NodeRequest) -> Reply:
-    """The oldest of its name; the copy in the image server stays."""
+    """Delete the oldest of this name; the copy on the image server remains."""
     name = request.path[1] if len(request.path) > 1 else ""
     snapshot = machine.snapshots.oldest(request.task_id, name)
     if snapshot is None:
@@ -70,7 +70,7 @@ async def delete(machine: Machine, caller: Caller, request: NodeRequest) -> Repl
 
 
 async def _run_create(machine: Machine, task_id: str, snapshot: Snapshot, breaks: float) -> None:
-    """Converts and uploads. Raises ProcessDied when there is no file in the end: deleted during the conversion."""
+    """Convert and upload. Raises ProcessDied if the resulting file is missing: deleted during the conversion."""
     was_known = any(snapshot is one for one in machine.snapshots.of(task_id))
     record = machine.records.get(task_id)
     disk = machine.files.get(record.disks["vda"].file) if record is not None and "vda" in record.disks else None
@@ -91,7 +91,7 @@ async def _run_create(machine: Machine, task_id: str, snapshot: Snapshot, breaks
 
 def _uploaded(machine: Machine, task_id: str, snapshot: Snapshot) -> None:
     if task_id not in machine.snapshots.snapshots:
-        machine.die()  # the VM is gone, and its snapshots with it: the callback finds nothing
+        machine.die()  # the VM was deleted with its snapshots: the callback finds no record
         return
     machine.snapshots.set_status(task_id, snapshot.name, SnapshotStatus.NONE)
 

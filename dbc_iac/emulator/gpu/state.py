@@ -1,4 +1,4 @@
-"""Saving a node and loading it again: what its disks and libvirt keep. Jobs, transfers and nonces are not kept."""
+"""Saving and loading of a node: contents of its disks and libvirt. Jobs, transfers and nonces are not saved."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class SavedDomain:
 
 @dataclass(slots=True)
 class SavedNode:
-    """Emulated seconds are not kept: a guest that was booting has booted."""
+    """Emulated seconds are not saved: a booting guest is loaded as booted."""
 
     records: list[Record]
     domains: list[SavedDomain]
@@ -48,10 +48,10 @@ class SavedNode:
     monitors: dict[str, list[str]]
     gpus: list[str]
     passthrough: bool
-    undisturbed: list[str] = field(default_factory=list)
+    exempt: list[str] = field(default_factory=list)
     logs: dict[str, list[LogLine]] = field(default_factory=dict)
     at_work: list[str] = field(default_factory=list)
-    """VMs with a job. A status in between that no job will ever end stays: the real node keeps showing it."""
+    """VMs with a job. A transitional status without a job remains, as on the real node."""
 
 
 def save_state(machine: Machine) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def save_state(machine: Machine) -> dict[str, Any]:
         monitors=machine.monitors,
         gpus=machine.gpus,
         passthrough=machine.libvirt.passthrough,
-        undisturbed=sorted(machine.undisturbed),
+        exempt=sorted(machine.exempt),
         logs={task_id: list(lines) for task_id, lines in machine.logs.lines.items() if task_id in machine.records},
         at_work=sorted({job.task_id for job in machine.worker.jobs}),
     )
@@ -76,7 +76,7 @@ def save_state(machine: Machine) -> dict[str, Any]:
 
 
 def load_state(machine: Machine, state: dict[str, Any]) -> None:
-    """Raises pydantic.ValidationError for what was not saved by `save_state`."""
+    """Load a state. Raises pydantic.ValidationError for data not written by `save_state`."""
     saved = _adapter().validate_python(state)
     machine.records = {record.task_id: record for record in saved.records}
     machine.libvirt.domains = {one.name: _loaded(machine, one) for one in saved.domains}
@@ -90,7 +90,7 @@ def load_state(machine: Machine, state: dict[str, Any]) -> None:
     machine.monitors = saved.monitors
     machine.gpus = saved.gpus
     machine.libvirt.passthrough = saved.passthrough
-    machine.undisturbed = set(saved.undisturbed)
+    machine.exempt = set(saved.exempt)
     for task_id, lines in saved.logs.items():
         machine.logs.lines[task_id] = deque(lines, maxlen=MOST_LINES)
     _forget_jobs(machine, saved.at_work)
@@ -100,7 +100,7 @@ def load_state(machine: Machine, state: dict[str, Any]) -> None:
 
 
 def _forget_jobs(machine: Machine, at_work: Collection[str]) -> None:
-    """What was going on is not: a VM in between shows its domain, one that has none yet is gone."""
+    """Resolve transitional statuses: a VM shows its domain's state; one without a domain is removed."""
     for record in [r for r in machine.records.values() if r.status in TRANSITIONAL and r.task_id in at_work]:
         if machine.libvirt.exists(record.task_id):
             record.status = rebuilt(machine.libvirt.state(record.task_id))

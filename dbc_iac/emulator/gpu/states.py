@@ -1,6 +1,6 @@
-"""The two vocabularies of a VM: the status its record shows, and the state of its libvirt domain.
+"""Two vocabularies of a VM: the status of its record, and the state of its libvirt domain.
 
-They differ on purpose (`closed` is `shut_off`). Which operation is legal is decided by the domain, not by the status.
+They differ (`closed` is `shut_off`). Legality of an operation depends on the domain, not on the status.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
-    """What list and details show."""
+    """Status in list and details."""
 
     NONE = "none"
     CREATING = "creating"
@@ -31,7 +31,7 @@ class Status(StrEnum):
 
 
 class DomainState(StrEnum):
-    """libvirt's states, in the words the node uses in refusals: `task is <state>`."""
+    """State of the libvirt domain, with the node's words in refusals: `task is <state>`."""
 
     NONE = "none"
     RUNNING = "running"
@@ -54,7 +54,7 @@ TRANSITIONAL = frozenset(
         Status.DELETING,
     }
 )
-"""Set when an operation is accepted; its job, or another operation, ends it."""
+"""Statuses set when an operation is accepted; its job, or another operation, replaces them."""
 
 _CORRECTABLE = {
     Status.CLOSED: DomainState.SHUTOFF,
@@ -81,7 +81,7 @@ _AFTER_RESTART = {
 
 
 def reconciled(status: Status, domain: DomainState) -> Status:
-    """The status after a look at the domain: only `closed`, `running` and `pmsuspend` are ever corrected."""
+    """Status corrected by the domain: only `closed`, `running` and `pmsuspend` are corrected."""
     settled = _CORRECTABLE.get(status)
     if settled is None or settled is domain:
         return status
@@ -89,5 +89,5 @@ def reconciled(status: Status, domain: DomainState) -> Status:
 
 
 def rebuilt(domain: DomainState) -> Status:
-    """The status after a restart of the daemon, which forgot all statuses."""
+    """Status after a restart of the daemon, which loses all statuses."""
     return _AFTER_RESTART.get(domain, Status.NONE)

@@ -1,4 +1,4 @@
-"""What the GPU node needs of the world's clock, and a wait that something may cut short."""
+"""Clock interface of the GPU node, and an interruptible sleep."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Emulated time: seconds since the beginning, and the date that goes with it (UTC)."""
+    """Emulated time: seconds since the start, and the corresponding date (UTC)."""
 
     def now(self) -> float: ...
 
@@ -23,12 +23,12 @@ def stamp(clock: Clock) -> str:
 
 
 def file_stamp(clock: Clock) -> str:
-    """`YYYYMMDDhhmmss`, as it stands in file names."""
+    """`YYYYMMDDhhmmss`, as in file names."""
     return clock.wall().strftime("%Y%m%d%H%M%S")
 
 
 async def sleep_or(clock: Clock, seconds: float, event: asyncio.Event) -> None:
-    """Sleeps, but no longer than until the event is set."""
+    """Sleep, at most until the event is set."""
     if event.is_set() or seconds <= 0:
         return
     sleeping = asyncio.ensure_future(clock.sleep(seconds))

@@ -1,8 +1,7 @@
-"""Image transfers: one rsync process each, and a watcher that looks at them every three seconds.
+"""Image transfers: one rsync process each, and a watcher that polls them every three seconds.
 
-A transfer whose process has ended counts as running until the watcher looks. Its exit code is never asked for.
-Downloads are known by the name that was sent, uploads by the absolute path. What is cut off leaves the part that has
-arrived under the final name, without a mark.
+An ended process counts as running until the next poll. Its exit code is ignored. Downloads are known by the requested
+name, uploads by the absolute path. An interrupted transfer leaves the transmitted part under the final name, unmarked.
 """
 
 from __future__ import annotations
@@ -18,13 +17,14 @@ from dbc_iac.emulator.gpu.spec import GpuNodeSpec
 from dbc_iac.emulator.gpu.timing import Clock, sleep_or
 
 SHELL = 0.05
-"""Seconds until a transfer's shell has started its rsync."""
+"""Seconds from a transfer's shell to its rsync."""
 
 
 @dataclass(slots=True, eq=False)
 class Transfer:
-    """A process that began at `began` and needs `seconds` (emulated) for the whole file. `deliver` puts the part that
-    has arrived where it goes; `breaks`: the part at which the connection breaks off."""
+    """A process started at `began` that needs `seconds` (emulated) for the whole file. `deliver` stores the transmitted
+    part; `breaks`: part at which the connection is interrupted.
+    """
 
     key: str
     died: asyncio.Event
@@ -40,7 +40,7 @@ class Transfer:
         return min(self.breaks, (now - self.began) / self.seconds)
 
     def progress(self, now: float) -> float:
-        """The part that has arrived; 1 when the process is gone."""
+        """Transmitted part; 1 when the process is gone."""
         return 1.0 if self.ended else min(0.99, self.arrived(now))
 
 
@@ -55,12 +55,12 @@ class Transfers:
         self._files = files
         self._die = die
         self._running: list[Transfer] = []
-        """Their processes, also of those that were stopped."""
+        """Processes of transfers, stopped ones included."""
 
     def download(
         self, image_server: ImageServer, name: str, directory: str, expected: int, breaks: float = 1.0
     ) -> None:
-        """Fetches `name` into a directory of the host; into one that is not there the transfer fails at once."""
+        """Download `name` into a directory of the host; into a missing one it fails at once."""
         source = image_server.files.get(name)
         works = source is not None and self._files.is_directory(directory)
 
@@ -74,7 +74,7 @@ class Transfers:
     def upload(
         self, image_server: ImageServer, path: str, finished: Callable[[], None] | None = None, breaks: float = 1.0
     ) -> None:
-        """Sends a file to an image server. Without `finished` it is a plain upload, whose end may end the process."""
+        """Upload a file to an image server. Without `finished`, a plain upload, whose end may crash the process."""
         file = self._files.get(path)
         name = path.rsplit("/", 1)[-1]
         reached = image_server.reachable
@@ -97,14 +97,14 @@ class Transfers:
         self._stop(self.uploads.pop(path, None))
 
     def _stop(self, transfer: Transfer | None) -> None:
-        """The process that is ended is a shell: the rsync that it has started goes on to the end."""
+        """Kill the shell of a transfer: its rsync continues to the end."""
         early = transfer is not None and not transfer.ended and self._clock.now() - transfer.began < SHELL
         if early and transfer is not None and transfer.task is not None:
             transfer.task.cancel()
             self._running.remove(transfer)
 
     def end(self) -> None:
-        """The daemon ends: its rsync processes end with it. Of a download only a hidden file is left then."""
+        """Stop of the daemon kills its rsync processes. Downloads leave only a hidden file."""
         for transfer in self._running:
             if transfer.task is not None:
                 transfer.task.cancel()
@@ -115,7 +115,7 @@ class Transfers:
         self.uploads.clear()
 
     def progress(self, running: dict[str, Transfer], key: str) -> float:
-        """1 for whatever is not known."""
+        """Progress; 1 for an unknown transfer."""
         transfer = running.get(key)
         return 1.0 if transfer is None else transfer.progress(self._clock.now())
 
@@ -149,4 +149,4 @@ def _part_of(file: HostFile, part: float) -> HostFile:
 
 
 def _nothing() -> None:
-    """A download ends without any harm."""
+    """End of a download, without side effects."""

@@ -1,6 +1,6 @@
-"""The node's one worker: a queue in memory for the jobs of all its VMs, first in, first out.
+"""Worker of the node: an in-memory FIFO queue for jobs of all its VMs.
 
-It runs only while there is work. When the daemon ends, what is queued is lost without a trace.
+It runs only while there is work. When the daemon ends, queued jobs are lost without a trace.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dbc_iac.emulator.reply import ProcessDied
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """`kind` and `task_id` are only for those who watch."""
+    """A job; `kind` and `task_id` are informational."""
 
     kind: str
     task_id: str
@@ -23,7 +23,7 @@ class Job:
 
 
 class Worker:
-    """`on_death` is called when a job ends the whole process."""
+    """`on_death` is called when a job crashes the process."""
 
     def __init__(self, on_death: Callable[[], None]) -> None:
         self.current: Job | None = None
@@ -33,12 +33,12 @@ class Worker:
 
     @property
     def queued(self) -> tuple[Job, ...]:
-        """Accepted jobs that have not begun."""
+        """Accepted jobs that have not started."""
         return tuple(self._queue)
 
     @property
     def jobs(self) -> tuple[Job, ...]:
-        """Those that have not ended."""
+        """Jobs that have not ended."""
         return (*([] if self.current is None else [self.current]), *self._queue)
 
     def push(self, job: Job) -> None:
@@ -47,7 +47,7 @@ class Worker:
             self._task = asyncio.get_running_loop().create_task(self._work())
 
     def stop(self) -> None:
-        """The process ends: nothing of the queue remains."""
+        """Drop the queue: the process ends."""
         self._queue.clear()
         self.current = None
         if self._task is not None:

@@ -1,6 +1,6 @@
-"""The HTTP face of a node: routing, checks of the body, what it answers itself, and passing on to others.
+"""HTTP interface of a node: routing, validation of bodies, local answers, and relaying to other nodes.
 
-`node.HttpNode` is one port, of a client node, a GPU node or a manager. On a real port `listener` accepts connections,
-and `evhttp` reads and writes HTTP as the node's library does. The order of a request: `routes`, `envelope`, `local`
+`node.HttpNode` is one port: of a client node, a GPU node or a manager. On a real port, `listener` accepts connections
+and `evhttp` parses and writes HTTP as the node's library does. Order within a request: `routes`, `envelope`, `local`
 (answered here) or `relay` (answered elsewhere). `in_process` is a port as an httpx transport, `asgi` as an ASGI app.
 """

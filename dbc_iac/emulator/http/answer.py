@@ -1,4 +1,4 @@
-"""Answers as they go out: status, content type, body."""
+"""HTTP answers: status, content type, body."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """`close`: the connection ends after it. `broken`: it ends inside the body, of which this much (0 to 1) is sent."""
+    """An answer. `close`: the connection closes after it. `broken`: part of the body (0 to 1) after which it closes."""
 
     status: int
     body: str
@@ -33,7 +33,7 @@ class Response:
 
     @property
     def content(self) -> bytes:
-        """The body as it goes out; bytes of a request that were no UTF-8 come back as they were."""
+        """Body as sent; invalid UTF-8 bytes of the request are returned unchanged."""
         return self.body.encode("utf-8", "surrogateescape")
 
     @property
@@ -42,14 +42,14 @@ class Response:
 
     @property
     def headers(self) -> tuple[tuple[str, str], ...]:
-        """Those that belong to the answer, not to the connection. A page is the HTTP library's, not the node's."""
+        """Headers of the answer itself. A page is from the HTTP library, not from the node."""
         if self.content_type == HTML:
             return ("Content-Type", HTML), ("Connection", "close")
         return ("Access-Control-Allow-Origin", "*"), ("Content-Type", self.content_type)
 
 
-class Answer(Exception):  # noqa: N818 - an answer of the node that was asked
-    """Ends a request with a text made here: pretty-printed, properly escaped."""
+class Answer(Exception):  # noqa: N818
+    """Answer made by the called node: pretty-printed, properly escaped."""
 
     def __init__(self, status: int, errcode: int, message: Any) -> None:
         super().__init__(str(message))
@@ -57,16 +57,16 @@ class Answer(Exception):  # noqa: N818 - an answer of the node that was asked
         self.response = Response(status, text + "\r\n")
 
 
-class Told(Exception):  # noqa: N818 - an answer of the node that was asked
-    """Ends a request with HTTP 200 and a pasted text, as from elsewhere."""
+class RelayedAnswer(Exception):  # noqa: N818
+    """Answer with HTTP 200 and a concatenated text, as if relayed."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self.response = Response(200, text + "\r\n")
 
 
-class Dropped(Exception):  # noqa: N818 - what happens to the connection
-    """The connection closes without an answer. `refused`: nobody listens at all."""
+class Dropped(Exception):  # noqa: N818
+    """The connection closes without an answer. `refused`: no process listens."""
 
     def __init__(self, why: str, *, refused: bool = False) -> None:
         super().__init__(why)
@@ -78,13 +78,13 @@ def invalid(message: str) -> Answer:
 
 
 def page(status: int) -> Response:
-    """The HTML that the HTTP library answers with before anybody looks at the request."""
+    """HTML error page of the HTTP library, which precedes any processing."""
     reason = _REASONS[status]
     head = f"<HTML><HEAD>\n<TITLE>{status} {reason}</TITLE>\n</HEAD><BODY>\n<H1>{reason}</H1>\n</BODY></HTML>\n"
     return Response(status, head, HTML, close=True)
 
 
 def head_size(method: str, uri: str, headers: Iterable[tuple[str | bytes, str | bytes]]) -> int:
-    """Bytes of a request line and its header lines, line ends not counted."""
+    """Bytes of a request line and its headers, line ends excluded."""
     lines = sum(len(name) + len(": ") + len(value) for name, value in headers)
     return len(f"{method} {uri} HTTP/1.1".encode("utf-8", "surrogateescape")) + lines

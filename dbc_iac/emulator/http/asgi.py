@@ -1,7 +1,7 @@
-"""A port as an ASGI application, for who embeds an emulated network in a server or in tests of their own.
+"""A port as an ASGI application, to embed an emulated network in a server or in other tests.
 
-Answers are the same as on a port of its own (`listener`); what lies below them, such as the library's own headers and
-connections that end inside a body, is the ASGI server's matter. A connection that the network drops raises `Dropped`.
+Answers equal those of a real port (`listener`); the levels below, such as the library's own headers and connections
+that close within a body, belong to the ASGI server. A connection that the network drops raises `Dropped`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
 def port_app(network: Network, port: str) -> App:
-    """The HTTP port of a node, by its name or id. Takes requests only: no lifespan, no web sockets."""
+    """HTTP port of a node, by its name or id. Supports requests only: no lifespan, no web sockets."""
 
     async def app(scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

@@ -1,6 +1,6 @@
-"""The body of a request: JSON, the common fields in their order, who is asked and who asks.
+"""Body of a request: JSON, the common fields in order, target and credentials.
 
-Wrong types inside lists are not refused: they trip an assertion that ends the real process.
+Wrong types inside lists are not refused: they trigger an assertion that crashes the real process.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PREFIXES = {
     "deeplink": "parse req params failed: ",
     "deeplink.set": "parse req params failed: ",
 }
-"""What some endpoints put before what is wrong with a common field."""
+"""Prefix of some endpoints for errors of common fields."""
 _FAMILY_PREFIX = "parse request params failed: "
 _NO_CREDENTIALS = "wallet_sign and multisig_wallets all invalid"
 _NO_CREDENTIALS_OLD = "session_id and wallet all invalid"
@@ -37,13 +37,13 @@ OPEN = frozenset(
         "bare_metal.list",
     }
 )
-"""Operations for which the asked node does not look whether there are credentials."""
+"""Operations for which the called node does not require credentials."""
 OWNERS = frozenset({"bare_metal.add", "bare_metal.delete", "bare_metal.modify"})
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """A checked body. `target`: the first of the peer list, None where that is empty."""
+    """A validated body. `target`: first entry of the peer list, None if it is empty."""
 
     target: str | None
     additional: Mapping[str, Any]
@@ -52,7 +52,7 @@ class Envelope:
 
 
 def read_json(body: bytes, op: str) -> dict[str, Any]:
-    """The JSON object. Raises Answer."""
+    """Parse the JSON object. Raises Answer."""
     if not body:
         raise invalid("http request body is empty")
     try:
@@ -65,7 +65,7 @@ def read_json(body: bytes, op: str) -> dict[str, Any]:
 
 
 def read_envelope(value: dict[str, Any], op: str) -> Envelope:
-    """Raises Answer with the first thing that is wrong, ProcessDied for what the real process dies of."""
+    """Validate a body. Raises Answer with the first problem, ProcessDied where the real process crashes."""
     try:
         _common(value)
     except Answer as answer:
@@ -75,7 +75,7 @@ def read_envelope(value: dict[str, Any], op: str) -> Envelope:
 
 
 def check_credentials(envelope: Envelope, op: str) -> None:
-    """Whether there are credentials that look like some; nothing is verified here. Raises Answer."""
+    """Require plausible credentials; nothing is verified here. Raises Answer."""
     if op in OPEN or _well_shaped(envelope, op):
         return
     old = _is_storage(op) or op == "tasks.create"
@@ -107,7 +107,7 @@ def _check_text(value: dict[str, Any], key: str) -> None:
 
 
 def _check_multisig(value: Any) -> None:
-    """Each list is taken as soon as it is known to be one."""
+    """Each list is accepted as soon as its type is known."""
     if not isinstance(value, dict):
         raise invalid("multisig_accounts is not object")
     for key, kind, name in (("wallets", list, "array"), ("threshold", str, "string"), ("signs", list, "array")):
@@ -127,8 +127,9 @@ def _assert_texts(items: list[Any]) -> None:
 
 
 def _well_shaped(envelope: Envelope, op: str) -> bool:
-    """Without a multisig block the real check reads an uninitialised number, and lets everything pass: the target
-    refuses it then. A session does not help whoever asks for one."""
+    """Without a multisig block the real check reads an uninitialised number and passes: the target refuses the
+    request then. A session is not accepted for a session request.
+    """
     fields, multisig = envelope.fields, envelope.fields.get("multisig_accounts")
     session = op != "mining_nodes.session_id" and all(envelope.credentials.session)
     if multisig is None or session or all(envelope.credentials.wallet):

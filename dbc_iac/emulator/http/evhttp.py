@@ -1,8 +1,7 @@
-"""HTTP as the node's library (libevent 2.1.8) reads and writes it: what is a request, what is none, what stands around
-an answer.
+"""HTTP as implemented by the node's library (libevent 2.1.8): parsing of requests, errors, and framing of answers.
 
-It is less strict than others (no `Host` needed, any byte in a URI, any method) and stricter in places (a POST that asks
-for keep-alive and tells no length is refused). Whatever it refuses itself it answers with a page.
+More lenient than others (no `Host` required, any byte in a URI, any method), stricter in places (a POST with keep-alive
+and without a length is refused). Requests that the library itself refuses get an HTML page.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ _CHUNK = re.compile(rb"[ \t\n\v\f\r]*[+-]?(?:0[xX])?([0-9a-fA-F]+)(?: .*)?", re.
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class Ended(Exception):  # noqa: N818 - what happened to the connection
-    """It is closed, or nothing came for too long: nobody gets an answer."""
+class Ended(Exception):  # noqa: N818
+    """The connection is closed, or was idle for too long: no answer."""
 
 
-class NoRequest(Exception):  # noqa: N818 - what the bytes are
-    """What the library refuses with a page of its own."""
+class NoRequest(Exception):  # noqa: N818
+    """Request refused by the library with its own page."""
 
     def __init__(self, status: int) -> None:
         super().__init__(str(status))
@@ -36,7 +35,7 @@ class NoRequest(Exception):  # noqa: N818 - what the bytes are
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request as it came. `head_bytes`: of its request line and headers, line ends not counted."""
+    """A request. `head_bytes`: of its request line and headers, line ends excluded."""
 
     method: str
     uri: str
@@ -50,7 +49,7 @@ class Asked:
 
     @property
     def is_proxied(self) -> bool:
-        """An absolute URI is taken for one of a proxy: the connection then ends without a word about it."""
+        """An absolute URI counts as a proxy request: the connection closes without an answer."""
         return _ABSOLUTE.match(self.uri) is not None
 
     @property
@@ -66,21 +65,21 @@ class Asked:
 
 @dataclass(slots=True)
 class Incoming:
-    """What came in and was not read yet. `receive` gives some more bytes; none at the end. `send` is for `100`."""
+    """Unread input of a connection. `receive` returns more bytes; none at the end. `send` is for `100`."""
 
     receive: Callable[[], Awaitable[bytes]]
     send: Callable[[bytes], None]
     data: bytearray = field(default_factory=bytearray)
 
     async def more(self) -> None:
-        """Raises Ended."""
+        """Read bytes. Raises Ended."""
         received = await self.receive()
         if not received:
             raise Ended
         self.data += received
 
     async def line(self, most: int, otherwise: int) -> bytes:
-        """Up to a line feed, a carriage return before it dropped. Raises NoRequest beyond `most` bytes."""
+        """Read up to a line feed, with a preceding carriage return dropped. Raises NoRequest beyond `most` bytes."""
         while (end := self.data.find(b"\n")) < 0:
             if len(self.data) > most:
                 raise NoRequest(otherwise)
@@ -100,7 +99,7 @@ class Incoming:
 
 
 async def read_request(incoming: Incoming) -> Asked:
-    """The next request. Raises Ended and NoRequest."""
+    """Next request. Raises Ended and NoRequest."""
     first = await incoming.line(MOST_HEADER_BYTES, 400)
     method, uri, version = _request_line(first)
     lines = await _header_lines(incoming, MOST_HEADER_BYTES - len(first))
@@ -112,7 +111,7 @@ async def read_request(incoming: Incoming) -> Asked:
 
 
 def answer_head(asked: Asked | None, answer: Response, length: int, date: datetime) -> bytes:
-    """Status line and headers. A page is always of 1.1; 1.0 gets neither date nor, without keep-alive, a length."""
+    """Status line and headers. A page always has version 1.1; 1.0 gets no date and, without keep-alive, no length."""
     major, minor = asked.version if asked is not None else (1, 1)
     if answer.content_type == HTML and not (major and minor):
         major = minor = 1
@@ -156,7 +155,7 @@ async def _header_lines(incoming: Incoming, most: int) -> list[bytes]:
 
 
 def _headers(lines: list[bytes]) -> Iterator[tuple[str, str]]:
-    """A line that begins with a space belongs to the one before."""
+    """Join a line that starts with a space to the previous line."""
     joined: list[bytes] = []
     for line in lines:
         if line[:1] in {b" ", b"\t"} and joined:
@@ -179,18 +178,18 @@ async def _body(incoming: Incoming, asked: Asked) -> bytes:
     if expected is not None and expected.lower() != "100-continue":
         raise NoRequest(417)
     if size > MOST_BODY_BYTES:
-        raise NoRequest(413)  # decided by the header, before the body comes
+        raise NoRequest(413)  # determined by the header, before the body
     if expected is not None and not incoming.data:
         incoming.send(CONTINUE)
     return await _chunks(incoming) if chunked else await incoming.exactly(size)
 
 
 def _body_size(asked: Asked) -> int:
-    """-1 where no length is told."""
+    """Content length; -1 if absent."""
     told, connection = asked.header("Content-Length"), asked.header("Connection")
     if told is None:
         if connection is not None and connection.lower() != "close":
-            raise NoRequest(400)  # the library would not know where such a body ends
+            raise NoRequest(400)  # the library could not determine the end of such a body
         return -1
     if not _LENGTH.fullmatch(told) or int(told) < 0:
         raise NoRequest(400)
@@ -205,7 +204,7 @@ async def _chunks(incoming: Incoming) -> bytes:
             continue
         found = _CHUNK.fullmatch(line)
         if found is None or line.strip().startswith(b"-"):
-            raise NoRequest(413)  # its word for a broken chunk too
+            raise NoRequest(413)  # also the library's text for a broken chunk
         size = int(found[1], 16)
         if len(body) + size > MOST_BODY_BYTES:
             raise NoRequest(413)

@@ -1,4 +1,4 @@
-"""A port as an httpx transport: what a client meets on the wire, without one."""
+"""A port as an httpx transport: the wire behaviour without a network."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class InProcess(httpx.AsyncBaseTransport):
-    """Asks one port of a network in this process."""
+    """Transport to one port of a network in this process."""
 
     def __init__(self, network: Network, port: str) -> None:
         self._network = network

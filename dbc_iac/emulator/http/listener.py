@@ -1,7 +1,7 @@
-"""A port on loopback: accepts connections, serves the requests of each one after another, and breaks them where the
-network does.
+"""A loopback port: accepts connections, serves the requests of each in sequence, and closes them as the network
+does.
 
-A connection on which nothing comes for thirty seconds is closed without a word, half a request or not.
+A connection that is idle for thirty seconds is closed, even within a request.
 """
 
 from __future__ import annotations
@@ -17,34 +17,34 @@ from dbc_iac.emulator.http.answer import Dropped, Response, page
 from dbc_iac.emulator.http.evhttp import Asked, Ended, Incoming, NoRequest, answer_head, ends_after, read_request
 from dbc_iac.emulator.http.node import METHODS
 
-Door = Callable[[Asked], Awaitable[Response]]
+Handler = Callable[[Asked], Awaitable[Response]]
 SILENT_SECONDS = 30.0
-"""Of the client's own time: it is its connection, however fast the emulated world runs."""
+"""In real seconds: connections belong to the client, independent of the emulated time scale."""
 _READ = 64 * 1024
 
 
 class Listener:
-    """Connections of one port. `door` answers requests, or raises Dropped; `now` is the date of answers."""
+    """Connections of one port. `handler` answers requests or raises Dropped; `now`: date of answers."""
 
-    def __init__(self, door: Door, now: Callable[[], datetime], silent_seconds: float = SILENT_SECONDS) -> None:
-        self._door = door
+    def __init__(self, handler: Handler, now: Callable[[], datetime], silent_seconds: float = SILENT_SECONDS) -> None:
+        self._handler = handler
         self._now = now
         self._silent_seconds = silent_seconds
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
 
     async def open(self, host: str, port: int) -> None:
-        """Raises OSError when the port is taken."""
+        """Listen. Raises OSError if the port is in use."""
         self._server = await asyncio.start_server(self._connected, host, port)
 
     @property
     def number(self) -> int:
-        """The port that is listened on."""
+        """Port number."""
         sockets = self._server.sockets if self._server is not None else ()
         return int(sockets[0].getsockname()[1]) if sockets else 0
 
     async def close(self) -> None:
-        """Ends the port and its connections, whatever they wait for."""
+        """Close the port and its connections at once."""
         if self._server is not None:
             self._server.close()
         for connection in self._connections:
@@ -72,7 +72,7 @@ class Listener:
             writer.close()
 
     async def _serve_one(self, incoming: Incoming, writer: asyncio.StreamWriter) -> bool:
-        """One request and its answer; whether the connection goes on. Raises Ended, Dropped, OSError."""
+        """Serve one request; whether the connection continues. Raises Ended, Dropped, OSError."""
         asked: Asked | None = None
         try:
             asked = await read_request(incoming)
@@ -86,9 +86,9 @@ class Listener:
         return answer.broken is None and not ends_after(asked, answer)
 
     async def _answer(self, asked: Asked) -> Response:
-        """A mistake of the emulator's own must not look like anything that a node says."""
+        """A bug of the emulator must not look like an answer of a node."""
         try:
-            return await self._door(asked)
+            return await self._handler(asked)
         except Dropped:
             raise
         except Exception as error:

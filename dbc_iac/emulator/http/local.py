@@ -1,15 +1,15 @@
-"""What the asked node answers itself: what it has heard, its image servers, its own LANs, its own servers."""
+"""Answers of the called node itself: known nodes, image servers, its own LANs, its own servers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from dbc_iac.emulator.bare_metal.servers import Wrong, pasted
+from dbc_iac.emulator.bare_metal.servers import BadRequest, pasted
 from dbc_iac.emulator.crypto import verifies
 from dbc_iac.emulator.gpu.image_servers import ImageServer, image_server_reply
 from dbc_iac.emulator.gpu.lan_requests import lan_text, own_view
-from dbc_iac.emulator.http.answer import CANNOT_FORWARD, INVALID_REQUEST, Answer, Told, invalid
+from dbc_iac.emulator.http.answer import CANNOT_FORWARD, INVALID_REQUEST, Answer, RelayedAnswer, invalid
 from dbc_iac.emulator.http.envelope import OWNERS, Envelope
 from dbc_iac.emulator.reply import ProcessDied
 
@@ -21,26 +21,26 @@ _IMAGE_SERVER_NEEDED = frozenset({"images.download", "images.upload", "snapshot.
 _EMPTY_IS_UNKNOWN = frozenset(
     {"mining_nodes", "lan.list", "lan.delete", "bare_metal.list", "bare_metal.delete", "bare_metal.modify"}
 )
-"""Operations for which an empty id is an id that nobody has."""
+"""Operations for which an empty id is treated as unknown."""
 _POWER_COMMANDS = frozenset({"status", "on", "off", "reset"})
 _BOOT_DEVICES = frozenset({"none", "pxe", "disk", "cdrom", "bios"})
 
 
 def before_body(node: HttpNode, op: str, path: tuple[str, ...]) -> None:
-    """What needs no body. Raises Answer and Told."""
+    """Requests without a body. Raises Answer and RelayedAnswer."""
     if op == "peers":
         if path[0] not in {"active", "global", "lan"}:
             raise invalid("invalid option. the option is active or global")
-        raise Told(ok('{"peer_nodes":[]}'))
+        raise RelayedAnswer(ok('{"peer_nodes":[]}'))
     if op in {"bare_metal.power", "bare_metal.bootdev"} and node.kind == "manager":
         raise Answer(400, INVALID_REQUEST, "only client node support")
 
 
 def before_envelope(node: HttpNode, op: str, value: Mapping[str, Any]) -> None:
-    """What is looked at before the common fields. Raises Answer, Told, ProcessDied."""
+    """Checks before the common fields. Raises Answer, RelayedAnswer, ProcessDied."""
     if op == "images.servers":
         listed = ",".join(f'"{image_server}"' for image_server in node.image_server_ids)
-        raise Told(ok(f'{{"image_server":[{listed}]}}'))
+        raise RelayedAnswer(ok(f'{{"image_server":[{listed}]}}'))
     if op != "deeplink.set":
         return
     if "additional" not in value:
@@ -56,13 +56,13 @@ def before_envelope(node: HttpNode, op: str, value: Mapping[str, Any]) -> None:
 
 
 async def answer(node: HttpNode, op: str, path: tuple[str, ...], envelope: Envelope) -> None:
-    """Raises Answer or Told where the asked node answers; returns where the request goes on."""
+    """Answer locally where the called node does. Raises Answer or RelayedAnswer; returns for a request to relay."""
     family = op.partition(".")[0]
     if family == "bare_metal":
         _bare_metal(node, op, path, envelope)
     elif op == "mining_nodes" and envelope.target is None:
         rows = ",".join(pasted(node_id=e.id, name=e.name, version=e.version) for e in node.heard("gpu"))
-        raise Told(ok(f'{{"mining_nodes":[{rows}]}}'))
+        raise RelayedAnswer(ok(f'{{"mining_nodes":[{rows}]}}'))
     elif op == "lan.list" and envelope.target is None:
         _own_lans(node, path)
     elif family == "images":
@@ -74,7 +74,7 @@ async def answer(node: HttpNode, op: str, path: tuple[str, ...], envelope: Envel
 
 
 def image_server(node: HttpNode, op: str, additional: Mapping[str, Any]) -> str:
-    """The image server that a request names, as far as this node knows it. Raises Answer."""
+    """Image server named by a request, as known to this node. Raises Answer."""
     asked = additional.get("image_server")
     image_server = asked if isinstance(asked, str) else ""
     known = image_server in node.image_server_ids
@@ -107,19 +107,21 @@ def ok(message: str) -> str:
 
 def _own_lans(node: HttpNode, path: tuple[str, ...]) -> None:
     if not path:
-        raise Told(ok(own_view(node.lan)))
+        raise RelayedAnswer(ok(own_view(node.lan)))
     lan = node.lan.networks.get(path[0])
     if lan is None:
         raise Answer(400, CANNOT_FORWARD, "network name not exist")
-    raise Told(ok(lan_text(lan)))
+    raise RelayedAnswer(ok(lan_text(lan)))
 
 
 async def _images(node: HttpNode, op: str, envelope: Envelope) -> None:
-    """Image server lists, and transfers asked of this node itself: those do nothing, and say so of nothing."""
+    """Lists of image servers, and transfers requested of this node itself, which have no effect and report success."""
     if envelope.target:
         return
     if op == "images.list":
-        raise Told(f'{{"errcode":0,"message": {await _image_server_list(node, _needed_image_server(node, envelope))}}}')
+        raise RelayedAnswer(
+            f'{{"errcode":0,"message": {await _image_server_list(node, _needed_image_server(node, envelope))}}}'
+        )
     if op not in {"images.upload", "images.uploadprogress", "images.upload_stop"}:
         return
     if op == "images.upload":
@@ -130,8 +132,8 @@ async def _images(node: HttpNode, op: str, envelope: Envelope) -> None:
     if not path or full not in node.files():
         raise invalid(f"image_filename: /data/{full} not exist")
     if op == "images.uploadprogress":
-        raise Told('{"errcode":0,"message":{"status": "done","progress": "100%"}}')
-    raise Told('{"errcode":0,"message":"ok"}')
+        raise RelayedAnswer('{"errcode":0,"message":{"status": "done","progress": "100%"}}')
+    raise RelayedAnswer('{"errcode":0,"message":"ok"}')
 
 
 def _needed_image_server(node: HttpNode, envelope: Envelope) -> ImageServer:
@@ -145,7 +147,7 @@ def _needed_image_server(node: HttpNode, envelope: Envelope) -> ImageServer:
 
 
 async def _image_server_list(node: HttpNode, image_server: ImageServer) -> str:
-    """Asked in the one thread that serves HTTP: nobody else is served meanwhile."""
+    """Query within the single HTTP thread: all other requests wait."""
     async with node.turn:
         await node.world.clock.sleep(node.world.image_server_seconds(image_server))
         return image_server_reply(image_server)
@@ -170,9 +172,9 @@ def _bare_metal(node: HttpNode, op: str, path: tuple[str, ...], envelope: Envelo
         raise invalid("verify sign failed")
     try:
         text = manager.change(op, path, envelope.additional).text
-    except Wrong as wrong:
+    except BadRequest as wrong:
         raise invalid(wrong.own_port) from None
-    raise Told(text)
+    raise RelayedAnswer(text)
 
 
 def _list(node: HttpNode, path: tuple[str, ...], envelope: Envelope) -> None:
@@ -180,19 +182,19 @@ def _list(node: HttpNode, path: tuple[str, ...], envelope: Envelope) -> None:
         raise Answer(400, INVALID_REQUEST, "not support")
     if node.manager is None:
         rows = ",".join(pasted(node_id=e.id, name=e.name, version=e.version) for e in node.heard("server"))
-        raise Told(ok(f'{{"bare_metal_nodes":[{rows}]}}'))
+        raise RelayedAnswer(ok(f'{{"bare_metal_nodes":[{rows}]}}'))
     found = node.manager.servers.find(path[0] if path else "")
-    raise Told(ok(node.manager.list_text(found, None, shown=_owner(node.manager, envelope))))
+    raise RelayedAnswer(ok(node.manager.list_text(found, None, shown=_owner(node.manager, envelope))))
 
 
 def _owner(manager: ManagerProcess, envelope: Envelope) -> bool:
-    """At the manager's own port nobody looks whether a nonce is new."""
+    """The manager's own port does not check that nonces are new."""
     wallet, nonce, sign = envelope.credentials.wallet
     return wallet == manager.id and bool(nonce) and verifies(wallet, nonce, sign)
 
 
 def _own_deeplink(node: HttpNode, op: str, envelope: Envelope) -> None:
-    """Of a server that this manager owns, at its own port."""
+    """A server of this manager, at its own port."""
     server = node.manager.servers.by_id.get(envelope.target or "") if node.manager is not None else None
     if server is None or node.manager is None:
         return
@@ -203,10 +205,10 @@ def _own_deeplink(node: HttpNode, op: str, envelope: Envelope) -> None:
         if device is None:
             raise Answer(400, INVALID_REQUEST, "deeplink service not connected")
         password = device.password if known else "*" * len(device.password)
-        raise Told(ok(pasted(device_id=device.id, device_password=password)))
+        raise RelayedAnswer(ok(pasted(device_id=device.id, device_password=password)))
     if not known:
         raise invalid("verify sign failed")
     if device is None:
-        raise Told('{"errcode": -1,"message": "deeplink service not connected"}')
+        raise RelayedAnswer('{"errcode": -1,"message": "deeplink service not connected"}')
     node.manager.deeplinks.set_password(server.ip, str(envelope.additional.get("device_password") or ""))
-    raise Told('{"errcode": 0,"message": "ok"}')
+    raise RelayedAnswer('{"errcode": 0,"message": "ok"}')

@@ -1,4 +1,4 @@
-"""One HTTP port: of a client node, a GPU node or a manager. A request goes through the checks in the real order."""
+"""An HTTP port: of a client node, a GPU node or a manager. Requests pass the checks in the real order."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dbc_iac.emulator.gpu.request import NodeRequest
 from dbc_iac.emulator.gpu_process import GpuProcess
 from dbc_iac.emulator.http import envelope as body_of
 from dbc_iac.emulator.http import local
-from dbc_iac.emulator.http.answer import INVALID_REQUEST, Answer, Dropped, Response, Told, page
+from dbc_iac.emulator.http.answer import INVALID_REQUEST, Answer, Dropped, RelayedAnswer, Response, page
 from dbc_iac.emulator.http.relay import Relay
 from dbc_iac.emulator.http.routes import check_query, route
 from dbc_iac.emulator.reply import ProcessDied
@@ -23,16 +23,17 @@ if TYPE_CHECKING:
 
 METHODS = frozenset({"GET", "POST", "HEAD", "PUT", "DELETE"})
 MOST_HEADER_BYTES = 8192
-"""Line ends not counted."""
+"""Line ends excluded."""
 MOST_BODY_BYTES = 0x02000000
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
-"""Of other methods no body is read."""
+"""Bodies of other methods are not read."""
 
 
 class HttpNode:
-    """A port. `process`: the GPU node or manager that it belongs to; None for a client node, which is only a port.
+    """A port. `process`: the GPU node or manager behind it; None for a client node, which is only a port.
 
-    `host`: a GPU node on the same machine, whose disk it shares."""
+    `host`: a GPU node on the same machine, whose disk it shares.
+    """
 
     def __init__(
         self,
@@ -76,8 +77,9 @@ class HttpNode:
     # -- requests ----------------------------------------------------------------------------------
 
     async def handle(self, method: str, uri: str, body: bytes, head_bytes: int = 0) -> Response:
-        """The answer. `head_bytes`: of request line and headers together. Raises Dropped where the connection ends
-        without an answer."""
+        """Handle a request. `head_bytes`: of request line and headers. Raises Dropped if the connection closes
+        without an answer.
+        """
         if not self.runs:
             raise Dropped("the process does not run", refused=True)
         if head_bytes > MOST_HEADER_BYTES:
@@ -87,10 +89,10 @@ class HttpNode:
         if method not in METHODS:
             return page(501)
         async with self.turn:
-            pass  # The one thread that serves HTTP may be busy with a list of an image server.
+            pass  # The single HTTP thread may be blocked by a list of an image server.
         try:
             return await self._answer(method, uri, body if method in WITH_BODY else b"")
-        except (Answer, Told) as made:
+        except (Answer, RelayedAnswer) as made:
             return made.response
         except ProcessDied as death:
             self.die()
@@ -117,7 +119,7 @@ class HttpNode:
         request = NodeRequest(path, found.query, envelope.additional, image_server)
         return await self.relay.send(op, envelope.target or "", envelope.credentials, request)
 
-    # -- life of the process -----------------------------------------------------------------------
+    # -- process life cycle ------------------------------------------------------------------------
 
     @property
     def runs(self) -> bool:
@@ -126,7 +128,7 @@ class HttpNode:
         return self.process.alive if self.process is not None else self.alive
 
     def die(self) -> None:
-        """The process ends by its own fault."""
+        """Crash of the process."""
         if self.process is not None:
             self.process.die()
             return
@@ -140,7 +142,7 @@ class HttpNode:
             self.restart()
 
     def restart(self) -> None:
-        """Begins anew: it has heard of nobody, and no request is pending."""
+        """Restart: no other node is known, and no request is pending."""
         if self.process is not None:
             self.process.restart()
         self.alive = True

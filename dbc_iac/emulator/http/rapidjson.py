@@ -1,7 +1,7 @@
-"""JSON as the node's parser reads it: strict, with its own words and byte offsets for what is wrong.
+"""JSON as parsed by the node: strict, with its error texts and byte offsets.
 
-The first of duplicate keys wins, invalid UTF-8 passes, and a number that no double can hold is refused. A text is what
-the node takes out of it, a C string: it ends at its first NUL. Nesting may be as deep as a body is long.
+The first of duplicate keys wins, invalid UTF-8 passes, and a number beyond a double is refused. A text is a C string:
+it ends at its first NUL. Nesting is limited only by the body's length.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _ESCAPES = {b'"': '"', b"\\": "\\", b"/": "/", b"b": "\b", b"f": "\f", b"n": "\n
 
 
 class JsonError(ValueError):
-    """What is wrong, and at which byte."""
+    """Syntax error and its byte offset."""
 
     def __init__(self, text: str, offset: int) -> None:
         super().__init__(f"{text}({offset})")
@@ -26,7 +26,7 @@ class JsonError(ValueError):
 
 
 def parse(data: bytes) -> Any:
-    """A JSON document. Raises JsonError."""
+    """Parse a JSON document. Raises JsonError."""
     reader = _Reader(data.split(b"\0", 1)[0])
     reader.space()
     if reader.peek() == b"":
@@ -57,7 +57,7 @@ class _Reader:
             self.at += 1
 
     def value(self) -> Any:
-        """What is open stands on a stack of its own: containers that wait for the rest of their items."""
+        """Parser with an explicit stack of open containers."""
         open_: list[tuple[dict[str, Any] | list[Any], str]] = []
         while True:
             value = self._begun()
@@ -76,7 +76,7 @@ class _Reader:
                 return value
 
     def _begun(self) -> Any:
-        """A plain value, or a container that has just been opened."""
+        """Parse a plain value, or open a container."""
         match self.peek():
             case b"{":
                 self.at += 1
@@ -101,12 +101,12 @@ class _Reader:
         return value
 
     def _closes(self, owner: dict[str, Any] | list[Any]) -> bool:
-        """Whether a container that was opened has no items."""
+        """Whether an opened container is empty."""
         self.space()
         return self.take(b"}" if isinstance(owner, dict) else b"]")
 
     def _goes_on(self, owner: dict[str, Any] | list[Any]) -> bool:
-        """Whether another item follows; else the container is closed."""
+        """Whether another item follows; otherwise the container is closed."""
         self.space()
         if self.take(b"}" if isinstance(owner, dict) else b"]"):
             return False
@@ -176,7 +176,7 @@ class _Reader:
         return int(digits, 16)
 
     def _number(self) -> int | float:
-        """Digits beyond what an integer holds make a double of it."""
+        """An integer out of range becomes a double."""
         start = self.at
         self.take(b"-")
         if not self.take(b"0") and not self._run():
@@ -202,7 +202,7 @@ class _Reader:
         return int(text)
 
     def _run(self) -> bool:
-        """Whether there was at least one digit; all are taken."""
+        """Consume digits; whether there was at least one."""
         start = self.at
         while self.peek() and self.peek() in _DIGITS:
             self.at += 1

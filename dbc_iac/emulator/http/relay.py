@@ -1,6 +1,6 @@
-"""Passing a request on to another node, and waiting for it: time-outs, lost time-outs, slots, and injected faults.
+"""Relaying of requests to other nodes: time-outs, lost time-outs, slots, and injected faults.
 
-A time-out's callback is kept by endpoint, not by request: whatever request of the endpoint ends removes it for all.
+The callback of a time-out is stored per endpoint, not per request: the end of any request of the endpoint removes it.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ _BARE_FAMILIES = ("disk.", "images.", "mining_nodes.free_memory")
 
 
 class Relay:
-    """The pending requests of one node's HTTP port."""
+    """Pending requests of one node's HTTP port."""
 
     def __init__(self, node: HttpNode) -> None:
         self._node = node
@@ -70,7 +70,7 @@ class Relay:
         self._fired: dict[str, int] = {}
 
     async def send(self, op: str, target: str, credentials: Credentials, request: NodeRequest) -> Response:
-        """Raises Answer and Dropped."""
+        """Relay a request. Raises Answer and Dropped."""
         fault = self._world.faults.next(op, target, self._node.listener.name)
         entry = self._world.gossip.find(self._node.listener, target)
         if entry is None or _is(fault, "offline"):
@@ -100,7 +100,7 @@ class Relay:
         request: NodeRequest,
         fault: FaultSpec | None,
     ) -> Reply | None:
-        """The answer, or None at the time-out. What has been sent is carried out in any case."""
+        """The answer, or None at the time-out. A delivered request is executed in any case."""
         clock = self._world.clock
         fires = math.ceil((clock.now() + TIMEOUT) / TICK)
         work = asyncio.ensure_future(self._work(op, entry, credentials, request, fault))
@@ -114,7 +114,7 @@ class Relay:
             if not isinstance(error, NeverAnswered | ProcessDied):
                 raise error
             await clock.sleep(fires * TICK - clock.now())
-        # Somebody else's end took the callback away: unless that was in this same tick, nobody is told ever.
+        # The end of another request removed the callback: unless in the same tick, no answer is ever sent.
         if _is(fault, "hang") or (endpoint not in self._armed and self._fired.get(endpoint) != fires):
             await asyncio.Event().wait()
         self._fired[endpoint] = fires
@@ -123,7 +123,7 @@ class Relay:
     async def _work(
         self, op: str, entry: Entry, credentials: Credentials, request: NodeRequest, fault: FaultSpec | None
     ) -> Reply:
-        """What the target does with it. Raises NeverAnswered and ProcessDied."""
+        """Execution by the target. Raises NeverAnswered and ProcessDied."""
         own = entry.process is self._node.listener.own
         if own or not self._world.gossip.key_known(entry) or _is(fault, "time-out", "hang"):
             raise NeverAnswered

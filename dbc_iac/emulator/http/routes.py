@@ -1,4 +1,4 @@
-"""Which operation a URI means. Prefixes without a boundary, nothing decoded, as the real router."""
+"""Routing of URIs to operations: prefixes without a boundary, no decoding, as in the real router."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ Parts = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`path`: segments after the operation's own. `wrong`: what the handler says of the path after its method check;
-    `missing`: what it says of an empty segment once it has read the body."""
+    """`path`: segments after the operation; `wrong`: the handler's error for a path after its method check;
+    `missing`: its error for an empty segment after reading the body.
+    """
 
     op: str
     path: Parts = ()
@@ -38,7 +39,7 @@ class Route:
 
 
 def route(uri: str) -> Route:
-    """Raises Answer where the router itself answers."""
+    """Route a URI. Raises Answer where the router itself answers."""
     if not uri.startswith(_ROOT):
         raise Answer(400, INVALID_REQUEST, f"request uri is invalid, uri:{uri}")
     if uri == f"{_ROOT}/":
@@ -53,7 +54,7 @@ def route(uri: str) -> Route:
 
 
 def check_query(found: Route) -> None:
-    """The parameters that the asked node looks at itself. Raises Answer."""
+    """Query parameters used by the called node. Raises Answer."""
     if found.op != "tasks.logs":
         return
     flag, number = found.query.get("flag", ""), found.query.get("line_num", "")
@@ -64,13 +65,13 @@ def check_query(found: Route) -> None:
 
 
 def _query(text: str) -> dict[str, str]:
-    """Only what is exactly a name and a value counts; of one name the last."""
+    """Only exact `name=value` parts count; of one name the last."""
     pairs = (_split(item, "=") for item in _split(text, "&"))
     return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
 
 
 def _split(text: str, separator: str) -> list[str]:
-    """An empty part at the end is none; one elsewhere is."""
+    """An empty last segment counts as absent; others do not."""
     parts = text.split(separator)
     return parts if parts[-1] else parts[:-1]
 
@@ -201,4 +202,4 @@ _FAMILIES: dict[str, Callable[[Parts], Route]] = {
     "/deeplink": _deeplink,
     "/rent_orders": _rent_orders,
 }
-"""In the order in which they are tried."""
+"""Routes in the order of matching."""

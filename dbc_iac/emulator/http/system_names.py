@@ -1,6 +1,6 @@
-"""Names of operating systems, as the asked node rewrites them in a create for the version of the GPU node.
+"""Names of operating systems, rewritten by the called node in a create for the GPU node's version.
 
-It replaces the quoted words wherever they stand, names of keys and descriptions too, however deep.
+The quoted words are replaced everywhere, including in keys and descriptions, at any depth.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _OLD = {new: old for old, new in _NEW.items()}
 
 
 def for_version(additional: Mapping[str, Any], version: str) -> dict[str, Any]:
-    """Versions are compared as texts, as the original does."""
+    """Versions are compared as texts, as in the original."""
     names = _NEW if version > _LAST_OLD else _OLD
     renamed = _keys_renamed(additional, names)
     open_: list[Any] = [renamed]

@@ -188,13 +188,13 @@ class Node:
             await self.clock.sleep(1)
 
 
-def machine_rental(cards: int = 2) -> Rentals:
+def machine_rental(gpus: int = 2) -> Rentals:
     """The whole machine rented by one machine-level order."""
-    return Rentals({RENTER: Order(RENTER, gpu_num=cards, gpu_index=tuple(range(cards)))}, renter=(RENTER, 1_100_000))
+    return Rentals({RENTER: Order(RENTER, gpu_num=gpus, gpu_index=tuple(range(gpus)))}, renter=(RENTER, 1_100_000))
 
 
 def spec(**changes: Any) -> GpuNodeSpec:
-    """A small node: two cards, 16 cores, 64 GiB, and little to wait for."""
+    """A small node: two GPUs, 16 cores, 64 GiB, and little to wait for."""
     values: dict[str, Any] = {"id": NODE_ID, "gpus": 2, "cpus": 16, "memory": 64, "disk": 1024}
     return GpuNodeSpec.model_validate(values | changes)
 

@@ -350,16 +350,16 @@ def test_a_long_log_loses_its_newest_lines() -> None:
     run(test)
 
 
-def test_strangers_cost_twenty_seconds_and_every_running_domain() -> None:
+def test_an_unknown_domain_delays_a_start_by_20_s_and_destroys_every_running_domain() -> None:
     async def test() -> None:
         node = Node(spec(), machine_rental())
         task_id = await node.created()
-        node.admin.stranger("foreign", survives=False)
+        node.admin.add_unknown_domain("foreign", survives=False)
         began = node.clock.now()
         await node.create(ssh_port="1", vnc_port="6000")
         assert node.clock.now() - began > 20
         assert await node.status(task_id) == "closed"
-        node.admin.stranger("undead", survives=True)
+        node.admin.add_unknown_domain("undead", survives=True)
         text = "start task failed, please try again in a minute"
         assert await node.ask("tasks.start", task_id) == [-3, text]
 

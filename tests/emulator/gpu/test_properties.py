@@ -57,8 +57,8 @@ def test_no_card_is_shared_and_the_queue_always_drains(steps: list[tuple[str, st
         for kind, task_id, value in steps:
             await _do(node, kind, task_id, value)
             domains = node.node.machine.libvirt.domains.values()
-            cards = Counter(gpu for domain in domains if domain.live is not None for gpu in domain.live.gpus)
-            assert not cards or max(cards.values()) == 1
+            uses = Counter(gpu for domain in domains if domain.live is not None for gpu in domain.live.gpus)
+            assert not uses or max(uses.values()) == 1
         await node.clock.sleep(4000)
         truth = node.admin.truth()
         assert (truth["queue"], truth["working"], node.deaths) == ([], None, 0)

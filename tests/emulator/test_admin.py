@@ -1,4 +1,4 @@
-"""The admin door, a world kept on disk, and real ports."""
+"""The admin API, a world kept on disk, and real ports."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dbc_iac.emulator import FaultSpec, Network, WorldSpec
-from dbc_iac.emulator.admin import Admin, Mistake
+from dbc_iac.emulator.admin import Admin, AdminError
 from dbc_iac.emulator.gpu.states import DomainState
 from dbc_iac.emulator.server import CannotListen, CannotServe, load, save, serve
 from tests.emulator.front import BARE_METAL, MANAGER_ID, NODE_ID, SERVER_ID, WALLET, WORLD, Front, passes, run
@@ -20,7 +20,7 @@ VM = {"taskId": "vm1", "wallet": WALLET, "rentOrder": "112", "gpus": 1}
 WITH_VM = {**WORLD, "gpuNodes": [{"id": NODE_ID, "name": "gpu-a", "vms": [VM]}]}
 
 
-def test_the_door_looks_and_tampers() -> None:
+def test_the_admin_api_inspects_and_changes() -> None:
     async def test() -> None:
         front = Front(WITH_VM)
         admin = Admin(front.network)
@@ -36,7 +36,7 @@ def test_the_door_looks_and_tampers() -> None:
     run(test)
 
 
-def test_the_door_changes_the_chain_and_makes_faults() -> None:
+def test_the_admin_api_changes_the_chain_and_injects_faults() -> None:
     async def test() -> None:
         front = Front()
         admin = Admin(front.network)
@@ -53,7 +53,7 @@ def test_the_door_changes_the_chain_and_makes_faults() -> None:
     run(test)
 
 
-def test_the_door_moves_bmcs_image_servers_deeplinks_and_processes() -> None:
+def test_the_admin_api_changes_bmcs_image_servers_deeplinks_and_processes() -> None:
     async def test() -> None:
         front = Front(BARE_METAL)
         admin = Admin(front.network)
@@ -91,9 +91,9 @@ def test_the_door_moves_bmcs_image_servers_deeplinks_and_processes() -> None:
         ("/image server", {"id": "ID_9"}, "there is no ID_9"),
     ],
 )
-def test_mistakes_at_the_door_are_told(path: str, values: dict[str, Any], text: str) -> None:
+def test_an_invalid_admin_request_is_refused(path: str, values: dict[str, Any], text: str) -> None:
     async def test() -> None:
-        with pytest.raises(Mistake, match=text.replace("(", ".")):
+        with pytest.raises(AdminError, match=text.replace("(", ".")):
             await Admin(Front().network).act(path, values)
 
     run(test)
