@@ -1,10 +1,13 @@
-"""Planning, from beginning to end: check, look, compare, cascade, preflight, rails, steps. Reads only."""
+"""Planning from the manifests to the plan: references, refresh, decision, preflight, guardrails, steps. Reads only.
+
+`decide` and `complete` are pure; `make_plan` reads what they need.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from graphlib import CycleError
 from types import MappingProxyType
 
@@ -16,7 +19,7 @@ from dbc_iac.kinds.framework.spec import BeforeOffline
 from dbc_iac.plan.check.authority import check_authority
 from dbc_iac.plan.check.file_dependencies import spare_used, with_users
 from dbc_iac.plan.check.guardrails import check_guardrails, check_offline_never
-from dbc_iac.plan.check.preflight import preflight
+from dbc_iac.plan.check.preflight import PreflightFacts, check_preflight, read_facts
 from dbc_iac.plan.check.references import check_inventory
 from dbc_iac.plan.context import PlanContext, PlanOptions
 from dbc_iac.plan.decide.changes import POWERED_OFF_REASON, ChangeSet, decide_changes
@@ -32,20 +35,42 @@ from dbc_iac.plan.schedule.step_builder import StepBuilder
 from dbc_iac.plan.schedule.steps import compile_steps
 
 
-async def make_plan(context: PlanContext, options: PlanOptions) -> Plan:
-    """The plan that leads from what is to what is wanted.
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The changes of a plan before its checks. `change_set` also has those that the options leave out."""
 
-    Raises DiagnosticError with every problem found: of the manifests, of what cannot be done, of a rail.
+    context: PlanContext
+    change_set: ChangeSet
+    changes: Mapping[str, Change]
+    problems: Diagnostics
+
+
+async def make_plan(context: PlanContext, options: PlanOptions) -> Plan:
+    """Plan the changes from what is observed to the manifests.
+
+    Raises DiagnosticError with every problem of the manifests, of a change that is not possible, or of a guardrail.
     """
-    problems = Diagnostics()
     context = with_resolved(context)
+    problems = Diagnostics()
     if not options.destroy:
         problems.extend(check_inventory(context.inventory, context.identities))
         problems.raise_errors()
     reader = CachedReader(context.connect)
     refreshed = remembered(context, reader) if options.offline else await refresh(context, reader)
-    # A secret that is compared may be printed by a program, which may take seconds.
-    context, change_set = await asyncio.to_thread(decide_until_stable, context, refreshed, options)
+    # In threads: a secret that is compared or checked may be printed by a program, which takes seconds.
+    decision = await asyncio.to_thread(decide, context, refreshed, options, problems)
+    facts = None if options.offline else await read_facts(decision.context, refreshed, decision.changes)
+    plan, builders = await asyncio.to_thread(complete, decision, refreshed, options, facts)
+    if not options.offline:
+        refused = Diagnostics()
+        refused.extend(await check_authority(decision.context, reader, builders))
+        refused.raise_errors()
+    return replace(plan, calls=reader.calls)
+
+
+def decide(context: PlanContext, refreshed: RefreshedState, options: PlanOptions, problems: Diagnostics) -> Decision:
+    """Decide the changes, of the targets only. Pure but for secrets. Raises DiagnosticError for an unknown target."""
+    context, change_set = decide_until_stable(context, refreshed, options)
     named = check_named(change_set.changes, options)
     named.raise_errors()
     problems.extend(named)
@@ -55,10 +80,23 @@ async def make_plan(context: PlanContext, options: PlanOptions) -> Plan:
     for change in changes.values():
         if change.action is Action.UNKNOWN:
             problems.add(unreadable(change))
-    if not options.offline:
-        problems.extend(await preflight(context, refreshed, changes))
+    return Decision(context, change_set, changes, problems)
+
+
+def complete(
+    decision: Decision, refreshed: RefreshedState, options: PlanOptions, facts: PreflightFacts | None
+) -> tuple[Plan, dict[str, StepBuilder]]:
+    """Check the changes and order their steps. Pure but for secrets. `facts`: None to plan without the API.
+
+    Raises DiagnosticError with every problem of a change that is not possible, or of a guardrail.
+    """
+    context, changes = decision.context, dict(decision.changes)
+    problems = Diagnostics()
+    problems.extend(decision.problems)
+    if facts is not None:
+        problems.extend(check_preflight(context, refreshed, changes, facts))
     problems.extend(check_guardrails(context, changes, options))
-    changes, used = spare_used(context, change_set.changes, changes)
+    changes, used = spare_used(context, decision.change_set.changes, changes)
     problems.extend(used)
     changes = dict(sorted(with_users(changes).items()))  # the order that an apply of the plan compiles them in
     problems.extend(likely_renames(changes))
@@ -66,10 +104,8 @@ async def make_plan(context: PlanContext, options: PlanOptions) -> Plan:
     problems.raise_errors()
     builders = _steps(changes)
     problems.extend(check_offline_never(context, changes, builders))
-    if not options.offline:
-        problems.extend(await check_authority(context, reader, builders))
     problems.raise_errors()
-    return _plan(context, refreshed, options, changes, builders, problems)
+    return _plan(context, refreshed, options, changes, builders, problems), builders
 
 
 def _placed(problems: Diagnostics, context: PlanContext, refreshed: RefreshedState) -> Diagnostics:
@@ -221,7 +257,6 @@ def _plan(
         settled=closed,
         hooks={a: hook.model_dump(mode="json", by_alias=True) for a, hook in hooks.items()},
         ways=context.ways,
-        calls=refreshed.reader.calls,
         destroy=options.destroy,
         targets=tuple(sorted(options.targets)),
         chosen=options.to_json(),

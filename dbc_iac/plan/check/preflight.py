@@ -1,16 +1,19 @@
-"""Preflight: what the nodes would refuse, told before anything is sent. It reads each machine once."""
+"""Preflight: refusals of the nodes that can be known before anything is sent.
+
+`read_facts` reads each machine once; `check_preflight` is pure.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
 from dbc_iac.kinds import Resource, kind_of
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known
 from dbc_iac.kinds.framework.inventory import unusable_secret
-from dbc_iac.kinds.framework.kind import Lookup, Machine
+from dbc_iac.kinds.framework.kind import Capacity, Lookup, Machine
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.kinds.images.image_server import through_image_client
@@ -26,68 +29,116 @@ _SENT = frozenset({Action.CREATE, Action.UPDATE, Action.REPLACE, Action.ADOPT})
 _CHECKED = frozenset({Action.CREATE, Action.UPDATE, Action.REPLACE})
 
 
-async def preflight(context: PlanContext, refreshed: RefreshedState, changes: Mapping[str, Change]) -> Diagnostics:
-    """Every problem that can be known, of each resource alone and of each machine as a whole."""
-    found = Diagnostics()
+@dataclass(frozen=True, slots=True)
+class PreflightFacts:
+    """What was read for the checks of a plan."""
+
+    machines: Mapping[Route, Machine] = field(default_factory=dict)
+    unheard_lans: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """LANs that exist and that the machine does not know, by the address of the resource that joins them."""
+    image_server_files: Mapping[str, frozenset[str] | None] = field(default_factory=dict)
+    """Files of the image server that a resource is fetched from, by its address; None where they are not known."""
+    unmanaged: Mapping[str, Mapping[str, Capacity]] = field(default_factory=dict)
+    """Capacity that VMs of others hold, by target and VM id."""
+    free_slots: Mapping[tuple[str, str], int | None] = field(default_factory=dict)
+    """How many more of a kind a VM can take, by kind and the VM's address; None where there is no limit."""
+
+
+async def read_facts(context: PlanContext, refreshed: RefreshedState, changes: Mapping[str, Change]) -> PreflightFacts:
+    """Read each machine that something is created, changed or replaced on, once."""
+    reader = refreshed.reader
     checked = {a: c for a, c in changes.items() if c.action in _CHECKED}
-    ways = {Route.from_json(c.route) for c in checked.values() if kind_of(c.kind).on_a_machine}
+    routes = {Route.from_json(c.route) for c in checked.values() if kind_of(c.kind).on_a_machine}
     with_image_servers = {Route.from_json(c.route) for c in checked.values() if kind_of(c.kind).uses_image_servers}
-    looks = (_machine(refreshed.reader, w, context, image_servers=w in with_image_servers) for w in ways)
-    machines = dict(zip(ways, await asyncio.gather(*looks), strict=True))
+    looks = (_machine(reader, r, context, image_servers=r in with_image_servers) for r in routes)
+    machines = dict(zip(routes, await asyncio.gather(*looks), strict=True))
+    unheard: dict[str, frozenset[str]] = {}
+    files: dict[str, frozenset[str] | None] = {}
     for address, change in checked.items():
-        resource, machine = context.inventory.resources.get(address), machines.get(Route.from_json(change.route))
-        if resource is not None and machine is not None:
-            changed = frozenset(f.path for f in change.fields)
-            seen = replace(
-                machine,
-                observed=change.observed,
-                unheard_lans=await _unheard(refreshed.reader, machine.route, change, changes),
-                image_server_files=await _image_server_files(refreshed.reader, machine, change),
-            )
-            found.extend(kind_of(change.kind).preflight(resource, change.desired, changed, seen))
-    for target in sorted({w.target for w in ways}):
-        of_target = [m for w, m in machines.items() if w.target == target]
+        machine = machines.get(Route.from_json(change.route))
+        if machine is not None:
+            unheard[address] = await _unheard(reader, machine.route, change, changes)
+            files[address] = await _image_server_files(reader, machine, change)
+    unmanaged = await _unmanaged(refreshed, changes)
+    return PreflightFacts(machines, unheard, files, unmanaged, await _free_slots(reader, changes))
+
+
+def check_preflight(
+    context: PlanContext, refreshed: RefreshedState, changes: Mapping[str, Change], facts: PreflightFacts
+) -> Diagnostics:
+    """Every problem that can be known, of each resource alone and of each machine as a whole. Pure."""
+    found = Diagnostics()
+    for address, change in changes.items():
+        resource, machine = context.inventory.resources.get(address), facts.machines.get(Route.from_json(change.route))
+        if change.action not in _CHECKED or resource is None or machine is None:
+            continue
+        seen = replace(
+            machine,
+            observed=change.observed,
+            unheard_lans=facts.unheard_lans.get(address, frozenset()),
+            image_server_files=facts.image_server_files.get(address),
+        )
+        changed = frozenset(f.path for f in change.fields)
+        found.extend(kind_of(change.kind).preflight(resource, change.desired, changed, seen))
+    for target in sorted({r.target for r in facts.machines}):
+        of_target = [m for r, m in facts.machines.items() if r.target == target]
         orders = {o.id: o for m in of_target for o in m.orders or ()}
         merged = Machine(of_target[0].route, of_target[0].hardware, tuple(orders.values()), None)
         found.extend(check_capacity(context, target, merged, changes))
-    found.extend(await _ports(context, refreshed, changes))
+    for target in sorted(_hosts_by_target(changes)):
+        found.extend(check_ports(context, target, on_machine(target, changes), facts.unmanaged.get(target, {})))
     found.extend(_members_stay(refreshed, changes))
-    found.extend(await asyncio.to_thread(_secrets, context, changes))
-    found.extend(await _room(context, refreshed.reader, changes))
+    found.extend(_secrets(context, changes))
+    found.extend(_room(context, changes, facts))
     return found
 
 
-async def _ports(context: PlanContext, refreshed: RefreshedState, changes: Mapping[str, Change]) -> Diagnostics:
-    """Conflicts of ports on each machine. What is not ours there is looked at where something is started."""
-    found, ours = Diagnostics(), managed(refreshed.tracked_objects)
-    hosts = {a: c for a, c in changes.items() if kind_of(c.kind).host and (c.desired or c.applied)}
-    places = {str((c.route or c.old_route).get("target")): c for c in hosts.values()}
-    for target, change in sorted(places.items()):
-        strangers = refreshed.strangers.get(target)
+def _hosts_by_target(changes: Mapping[str, Change]) -> dict[str, dict[str, Change]]:
+    found: dict[str, dict[str, Change]] = {}
+    for address, change in changes.items():
+        if kind_of(change.kind).host and (change.desired or change.applied):
+            found.setdefault(str((change.route or change.old_route).get("target")), {})[address] = change
+    return found
+
+
+async def _unmanaged(refreshed: RefreshedState, changes: Mapping[str, Change]) -> dict[str, Mapping[str, Capacity]]:
+    """Capacity that VMs of others hold on the machines where a VM is started."""
+    found, ours = dict(refreshed.strangers), managed(refreshed.tracked_objects)
+    for target, hosts in sorted(_hosts_by_target(changes).items()):
         here = on_machine(target, changes)
-        if strangers is None and any(starts(c, here) for c in on_machine(target, hosts).values()):
+        if target not in found and any(starts(c, here) for c in hosts.values()):
+            change = next(reversed(hosts.values()))
             route = Route.from_json(change.route or change.old_route)
-            strangers = await kind_of(change.kind).others(route, ours, refreshed.reader)
-        found.extend(check_ports(context, target, here, strangers or {}))
+            found[target] = await kind_of(change.kind).others(route, ours, refreshed.reader)
     return found
 
 
-async def _room(context: PlanContext, reader: CachedReader, changes: Mapping[str, Change]) -> Diagnostics:
-    """What comes to a VM that stays has room beside what it has now, ours or not."""
-    found = Diagnostics()
+def _coming(changes: Mapping[str, Change]) -> dict[tuple[str, str], list[Change]]:
+    """What comes to a VM that stays and has a limit, by kind and the VM's address."""
     coming: dict[tuple[str, str], list[Change]] = {}
     for change in changes.values():
         parent = changes.get(change.parent)
         stays = change.parent_id and (parent is None or parent.action not in _COMES)
         if stays and change.action in _COMES and kind_of(change.kind).max_per_parent:
             coming.setdefault((change.kind, change.parent), []).append(change)
-    for (name, holder_address), new in coming.items():
+    return coming
+
+
+async def _free_slots(reader: CachedReader, changes: Mapping[str, Change]) -> dict[tuple[str, str], int | None]:
+    found: dict[tuple[str, str], int | None] = {}
+    for (name, parent), new in _coming(changes).items():
         where = Lookup("", Route.from_json(new[0].route), "", 0, parent_id=new[0].parent_id)
-        free_slots = await kind_of(name).free_slots(where, reader)
+        found[name, parent] = await kind_of(name).free_slots(where, reader)
+    return found
+
+
+def _room(context: PlanContext, changes: Mapping[str, Change], facts: PreflightFacts) -> Iterator[Diagnostic]:
+    """Whether what comes to a VM that stays has room beside what is there now, managed or not."""
+    for (name, parent), new in _coming(changes).items():
+        free_slots = facts.free_slots.get((name, parent))
         if free_slots is not None and len(new) > free_slots:
             resource = context.inventory.resources[new[max(free_slots, 0)].address]
-            found.add(_no_room(resource, kind_of(name).parent, holder_address, len(new), max(free_slots, 0)))
-    return found
+            yield _no_room(resource, kind_of(name).parent, parent, len(new), max(free_slots, 0))
 
 
 def _no_room(resource: Resource[Spec], path: str, parent: str, new: int, free_slots: int) -> Diagnostic:
@@ -108,8 +159,8 @@ def _secrets(context: PlanContext, changes: Mapping[str, Change]) -> Diagnostics
         resource = context.inventory.resources.get(address)
         if resource is None or change.action not in _SENT:
             continue
-        for field in [f for f in kind_of(change.kind).secret_fields if f.path in change.secrets]:
-            found.extend(unusable_secret(resource, field, context.secret(address, field.path)))
+        for secret in [f for f in kind_of(change.kind).secret_fields if f.path in change.secrets]:
+            found.extend(unusable_secret(resource, secret, context.secret(address, secret.path)))
     return found
 
 
