@@ -15,7 +15,8 @@ from typing import Any, ParamSpec, Protocol
 from dbc_iac.api.outcome import Done, Effect, NotSent, Outcome, Refused
 from dbc_iac.diagnostics import DiagnosticError
 from dbc_iac.json import Json
-from dbc_iac.kinds.framework.goal import POWERED_OFF_BY_APPLY, Goal, GoalState
+from dbc_iac.kinds import kind_of
+from dbc_iac.kinds.framework.goal import Goal, GoalState
 from dbc_iac.plan.model import Action, Change, Plan
 from dbc_iac.state.document import DEPOSED_SEPARATOR, Binding, PendingOperation
 
@@ -27,11 +28,17 @@ class JournalSink(Protocol):
 
     def intent(self, intent: PendingOperation) -> None: ...
     def result(self, number: int, outcome: str, message: str) -> None: ...
-    def bind(self, binding: Binding, left_behind: Binding | None = None) -> None: ...
+    def bind(self, binding: Binding, deposed: Binding | None = None) -> None: ...
     def gone(self, address: str, identity: str) -> None: ...
     def unbind(self, address: str) -> None: ...
     def met(self, address: str, goal: str) -> None: ...
-    def applied(self, address: str, fields: Mapping[str, Json], uncertain: tuple[str, ...]) -> None: ...
+    def applied(
+        self,
+        address: str,
+        fields: Mapping[str, Json],
+        uncertain: tuple[str, ...],
+        powered_off_by_apply: bool | None = None,
+    ) -> None: ...
 
 
 def rebound(plan: Plan, bindings: Mapping[str, Binding]) -> Iterator[Binding]:
@@ -47,13 +54,14 @@ def rebound(plan: Plan, bindings: Mapping[str, Binding]) -> Iterator[Binding]:
 def _settled(bound: Binding, change: Change) -> Binding:
     """A binding with all that holds as the document has it now."""
     if not change.desired:
-        return bound.model_copy(update={"where": dict(change.route)})
+        return bound.model_copy(update={"route": dict(change.route)})
     return bound.model_copy(
         update={
-            "where": dict(change.route),
+            "route": dict(change.route),
             "dependencies": tuple(change.dependencies),
             "protected": change.protected,
             "applied": {**bound.applied, **change.settled},
+            "powered_off_by_apply": bound.powered_off_by_apply and not kind_of(bound.kind).power_of(change.settled),
         }
     )
 
@@ -107,24 +115,20 @@ class JournalWriter:
 
     def down(self) -> tuple[str, ...]:
         """The addresses of machines that were powered off only to be changed, and are not started again yet."""
-        off = {
-            a
-            for a, b in self._bindings.items()
-            if b.applied.get("power") == POWERED_OFF_BY_APPLY and DEPOSED_SEPARATOR not in a
-        }
+        off = {a for a, b in self._bindings.items() if b.powered_off_by_apply and DEPOSED_SEPARATOR not in a}
         return tuple(sorted(off | self._going_down))
 
     async def intent(self, goal: Goal, detail: Mapping[str, Json]) -> int:
         """Write down that a call is about to be made; it is on disk when this returns, unless `unwritten` is set."""
         self._number = number = self._number + 1
         change = self._changes[goal.address]
-        kept: dict[str, Json] = {**detail, "where": dict(change.route), "kind": change.kind, "vm": goal.vm}
+        kept: dict[str, Json] = {**detail, "route": dict(change.route), "kind": change.kind, "vm": goal.vm}
         if goal.creates:
             kept |= {"marker": change.marker, "fields": dict(goal.fields)}
         else:
             kept["sent"] = [*sorted(goal.fields)]
-        if goal.fields.get("power") == POWERED_OFF_BY_APPLY:
-            kept["power"] = POWERED_OFF_BY_APPLY
+        if goal.temporary:
+            kept["poweredOffByApply"] = True
             self._going_down.add(goal.address)
         identity = goal.id or change.id
         intent = PendingOperation(
@@ -168,7 +172,7 @@ class JournalWriter:
         else:
             await self._resolved(goal.address, seen.resolved)
             if goal.fields:
-                await self._applied(goal.address, goal.fields, ())
+                await self._applied(goal.address, goal.fields, (), goal.temporary if goal.powers else None)
         await self._write(self._ledger.met, goal.address, goal.name)
 
     async def lost(self, number: int, why: str) -> None:
@@ -224,7 +228,7 @@ class JournalWriter:
         before = self._bindings.get(change.address)
         left = None
         replaced = change.action is Action.REPLACE
-        other = before is not None and (before.id, before.where.get("target")) != (identity, change.route.get("target"))
+        other = before is not None and (before.id, before.route.get("target")) != (identity, change.route.get("target"))
         stays = replaced or bool(change.observed)  # a failed creation that the node cannot delete
         if before is not None and stays and other and before.id == change.old_id:
             place = f"{change.address}{DEPOSED_SEPARATOR}{before.generation}"
@@ -242,13 +246,19 @@ class JournalWriter:
         if bound is not None and {**bound.resolved, **resolved} != bound.resolved:
             await self._put(bound.model_copy(update={"resolved": {**bound.resolved, **resolved}}))
 
-    async def _applied(self, address: str, fields: Mapping[str, Json], uncertain: tuple[str, ...]) -> None:
+    async def _applied(
+        self, address: str, fields: Mapping[str, Json], uncertain: tuple[str, ...], down: bool | None = None
+    ) -> None:
+        """Record fields. `down`: whether the VM is off only until this apply starts it again; None: as before."""
         bound = self._bindings.get(address)
         if bound is None:
             return
         still = tuple(p for p in dict.fromkeys((*bound.uncertain, *uncertain)) if p not in fields)
-        self._bindings[address] = bound.model_copy(update={"applied": {**bound.applied, **fields}, "uncertain": still})
-        await self._write(self._ledger.applied, address, fields, still)
+        update: dict[str, Any] = {"applied": {**bound.applied, **fields}, "uncertain": still}
+        if down is not None:
+            update["powered_off_by_apply"] = down
+        self._bindings[address] = bound.model_copy(update=update)
+        await self._write(self._ledger.applied, address, fields, still, down)
 
     async def _write(self, record: Callable[P, None], *given: P.args, **named: P.kwargs) -> None:
         """Write a record in the one thread that writes: in the order of the calls, while the event loop goes on."""
@@ -267,7 +277,7 @@ def _made(
         kind=change.kind,
         id=identity,
         generation=generation,
-        where=dict(change.route),
+        route=dict(change.route),
         applied=dict(fields),
         uncertain=(),
         dependencies=change.dependencies,

@@ -17,7 +17,7 @@ from dbc_iac.apply.hook import Hook, keeps_on
 from dbc_iac.apply.vm_restart import VmStarter
 from dbc_iac.diagnostics import ExitCode
 from dbc_iac.kinds import kind_of
-from dbc_iac.kinds.framework.goal import POWERED_OFF_BY_APPLY, Goal, GoalStatus
+from dbc_iac.kinds.framework.goal import Goal, GoalStatus
 from dbc_iac.plan.model import Action, Change
 from dbc_iac.plan.schedule.goals import goal_input
 from dbc_iac.plan.schedule.step_builder import StepBuilder
@@ -58,8 +58,9 @@ class OfflineWindow:
         if host.action is Action.NO_OP:
             task = replace(task, id=host.id)
         comes_back = draft.power == "on"
-        self.off = replace(kind.power(task, to="off"), fields={"power": POWERED_OFF_BY_APPLY} if comes_back else {})
-        self.on = replace(kind.power(task, to="on"), fields={"power": "on"} if comes_back else {})
+        self.off, self.on = kind.power(task, to="off", temporary=comes_back), kind.power(task, to="on")
+        if not comes_back:
+            self.off, self.on = replace(self.off, fields={}), replace(self.on, fields={})
         self.starter = VmStarter(host.kind, task, self.on)
         self.queued: list[tuple[Goal, int]] = []
 

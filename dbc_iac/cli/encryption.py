@@ -151,7 +151,7 @@ def rotate_key(app: App, as_json: bool) -> None:
     from dbc_iac.state.encryption import Writes
 
     app.json = as_json
-    _rewrite(app, Writes.ANEW)
+    _rewrite(app, Writes.NEW_KEY)
     app.show("The state has a new key. Its older versions have their old ones.\n", {"state": "rotated"})
 
 
@@ -185,7 +185,7 @@ def _rewrite(app: App, writes: Writes) -> bool:
         state = store.look(project=workspace.loaded.name, uid=workspace.loaded.project.uid)
         if state is None:
             raise _problem("no-state", f"there is no state at {store.backend.place}", "The first apply makes one.")
-        if writes is not Writes.ANEW and backend.is_sealed == (writes is Writes.FIRST):
+        if writes is not Writes.NEW_KEY and backend.is_sealed == (writes is Writes.FIRST):
             backend.clear_stale()
             return False
         store.commit(state)

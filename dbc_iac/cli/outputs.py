@@ -143,8 +143,8 @@ def _resource(workspace: Workspace, state: State, address: str, vm: VmDetails | 
         "kind": binding.kind,
         "name": address.partition("/")[2],
         "id": binding.id,
-        "node": str(binding.where.get("name", "")).partition("/")[2],
-        "nodeId": binding.where.get("target", ""),
+        "node": str(binding.route.get("name", "")).partition("/")[2],
+        "nodeId": binding.route.get("target", ""),
         "labels": dict(document.labels) if document is not None else {},
         "fields": {**binding.applied, **binding.resolved},
     }

@@ -39,8 +39,8 @@ def _unusable(binding: Binding) -> str:
     """Where a binding cannot be what an apply wrote; empty where it can."""
     if unknown_kind(binding.kind):
         return "kind"
-    if unusable_route(binding.where):
-        return "where"
+    if unusable_route(binding.route):
+        return "route"
     path = unfit_field(binding.kind, binding.applied)
     return f"applied.{path}" if path else ""
 

@@ -209,7 +209,7 @@ class Workspace:
         """
         reviewed = plan_to_apply(file, self.loaded.project.trusted_plan_keys, lambda: self.keyring)
         check_identities(reviewed, self.loaded.project.identities)
-        if (begun := self.store.under_way()) == reviewed.digest:
+        if (begun := self.store.interrupted_plan()) == reviewed.digest:
             return self._rest_of(reviewed)
         if begun:
             raise DiagnosticError(
@@ -231,7 +231,7 @@ class Workspace:
         Raises DiagnosticError that names the first difference.
         """
         reviewed = plan_to_apply(file, self.loaded.project.trusted_plan_keys, lambda: self.keyring)
-        if self.store.under_way() == reviewed.digest:
+        if self.store.interrupted_plan() == reviewed.digest:
             return self._rest_of(reviewed)
         now = self.plan(PlanOptions.from_json(reviewed.chosen))
         return self._accepted(reviewed, now, first_difference(reviewed, now))
@@ -284,7 +284,7 @@ class Workspace:
                 finally:
                     journal_writer.close()
         made_with = {"environment": self.app.environment}
-        done = StateBackup((written or state).model_copy(update=made_with), (*records, *self.store.journal.said))
+        done = StateBackup((written or state).model_copy(update=made_with), (*records, *self.store.journal.records))
         return self._kept(report, done) if journal_writer.unwritten is not None else self._committed(report, done)
 
     def settle(self, plan: Plan) -> None:

@@ -112,7 +112,7 @@ def bound(
         kind=kind.name,
         id=identity,
         generation=generation,
-        where=kind.route(resource, context.inventory).to_json(),
+        route=kind.route(resource, context.inventory).to_json(),
         applied=applied,
         dependencies=dependencies(resource, context.inventory),
         protected=kind.protected(resource),

@@ -36,7 +36,7 @@ def current_route(kept: Route, kind: Kind[Any], inventory: Inventory) -> Route:
 def route_to(binding: Binding, inventory: Inventory) -> Route:
     """The route to a bound object: that of its own document where it names the same machine."""
     kind, document = kind_of(binding.kind), inventory.resources.get(binding.address)
-    kept = Route.from_json(binding.where)
+    kept = Route.from_json(binding.route)
     with suppress(KeyError):  # a document with a dangling reference has no route
         own = kind.route(document, inventory) if document is not None else None
         if own is not None and (kind.location_independent or own.target == kept.target):

@@ -1,4 +1,4 @@
-"""State: bindings, journal, lock, store, places."""
+"""State: bindings, journal, lock, store, backends."""
 
 from dbc_iac.state.document import Binding, PendingOperation, State
 from dbc_iac.state.journal import Journal, fold

@@ -1,7 +1,7 @@
-"""A copy of a state with the records that go on from it: what an apply could not write, or what was pulled.
+"""Copies of a state with the records that follow it: written by an apply that failed to write, or by `state pull`.
 
-A copy is put back only where nothing has happened that it does not know of: its state is the one that is there, and the
-journal that is there is a beginning of its own. Nothing is merged.
+A copy is pushed only if nothing has happened since: its state is the stored one, and the stored journal is a prefix of
+its journal. Nothing is merged.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from typing import NoReturn
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.json import load_json
 from dbc_iac.state.document import FORMAT_VERSION, State
-from dbc_iac.state.journal import Record, fold, going_on
+from dbc_iac.state.journal import Record, fold, records_after
+from dbc_iac.state.migration import migrated_records, migrated_state
 from dbc_iac.state.records import RECORD
 from dbc_iac.state.store import Store
 
 
 @dataclass(frozen=True)
 class StateBackup:
-    """A state as it was written, and the records after it."""
+    """A state as it was stored, and the records after it."""
 
     state: State
     records: Sequence[Record] = ()
@@ -40,29 +41,33 @@ class StateBackup:
 
 
 def read_backup(content: bytes, place: str) -> StateBackup:
-    """A copy, or a state alone. Raises DiagnosticError where it is neither."""
+    """A copy, or a state alone. Raises DiagnosticError if it is neither."""
     try:
         value = load_json(content)
         if value["formatVersion"] > FORMAT_VERSION:
-            _refuse("state-newer", f"{place} has a newer format", "Use the newer dbc-iac that wrote it.")
+            summary = f"{place} has format {value['formatVersion']}; this version reads up to {FORMAT_VERSION}"
+            _refuse("state-newer", summary, "Install the version of dbc-iac that wrote it, or a newer one.")
         if "state" not in value:
-            return StateBackup(State.model_validate(value))
-        for record in value["journal"]:
+            return StateBackup(State.model_validate(migrated_state(value)))
+        records = [*migrated_records(value["journal"])]
+        for record in records:
             RECORD.validate_python(record)
-        return StateBackup(State.model_validate(value["state"]), value["journal"])
-    except (ValueError, KeyError, TypeError):  # pydantic's is a ValueError
-        _refuse("not-a-state", f"{place} is no state, and no copy of one", "Give what `state pull` or an apply wrote.")
+        return StateBackup(State.model_validate(migrated_state(value["state"])), records)
+    except (ValueError, KeyError, TypeError, AttributeError):  # pydantic's is a ValueError
+        _refuse(
+            "not-a-state", f"{place} is not a state or a copy of one", "Name a file of `state pull` or of an apply."
+        )
 
 
 def push(copy: StateBackup, store: Store, *, project: str, uid: str) -> State:
-    """Make a copy the state. The lock is held. Returns the state as it is now; raises DiagnosticError."""
+    """Store a copy as the state. The lock is held. Returns the stored state; raises DiagnosticError."""
     place, state = store.backend.place, copy.state
     for name, ours in (("project", project), ("uid", uid), ("stack", store.stack)):
         if getattr(state, name) != ours:
             _refuse(
                 "state-foreign",
                 f"the copy belongs to {name} {getattr(state, name)}, not {ours}",
-                "Nothing was written.",
+                "Push it from its own project and stack. Nothing was written.",
             )
     there = store.look(project=project, uid=uid)
     if there is None:
@@ -70,24 +75,23 @@ def push(copy: StateBackup, store: Store, *, project: str, uid: str) -> State:
     if there.lineage != state.lineage:
         _refuse(
             "push-lineage",
-            f"{place} has another history (lineage {there.lineage}) than the copy ({state.lineage})",
-            "It is not a copy of this state. Nothing was written.",
+            f"{place} has lineage {there.lineage}, the copy {state.lineage}",
+            "Push a copy of this state. Nothing was written.",
         )
     if there.model_copy(update={"serial": state.serial}) == copy.folded and there.serial == state.serial + 1:
-        return there  # it was written after all, and only the answer to that was lost
+        return there  # it was written, and only the answer was lost
     if there.serial != state.serial:
-        newer = "a later apply has written it" if there.serial > state.serial else "an older one was put there"
         _refuse(
             "push-serial",
-            f"{place} has serial {there.serial}, and the copy goes on from serial {state.serial}: {newer}",
-            "Plan: what the copy knows, and the state does not, is found as orphans or adopted.",
+            f"{place} has serial {there.serial}, the copy continues from serial {state.serial}",
+            "Run `dbc-iac plan`: it adopts objects that are in the copy only, or `dbc-iac orphans` lists them.",
         )
-    written = [*going_on(store.journal.read(), there.serial)]
+    written = [*records_after(store.journal.read(), there.serial)]
     if written != list(copy.records)[: len(written)]:
         _refuse(
             "push-journal",
-            f"the journal of {place} has records that the copy does not know of",
-            "Another apply was begun since. Apply that to its end; then plan.",
+            f"the journal of {place} has records that are not in the copy",
+            "Run `dbc-iac apply` to complete the later apply, then plan again.",
         )
     return store.commit(copy.folded)
 

@@ -1,6 +1,7 @@
-"""The state document: which address is bound to which object, and what the last apply set. Frozen values; no I/O.
+"""The state document: the object of each address, and the fields of its last apply. Frozen values; no I/O.
 
-Never holds a secret. `generations` outlives its bindings: an id is never used twice.
+Never holds a secret. `generations` outlives its bindings: an id is never used twice. States of format 1 are read by
+way of `migration`.
 """
 
 from __future__ import annotations
@@ -8,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 DEPOSED_SEPARATOR = "~"
-"""Between an address and the generation of an object that is not the one of its document, and is not gone yet."""
+"""Separates address and generation of a deposed object: `Kind/name~generation`."""
 
 
 class _Document(BaseModel):
@@ -21,7 +22,7 @@ class _Document(BaseModel):
 
 
 class PendingOperation(_Document):
-    """A call that was about to be made, and whose outcome is not known for certain."""
+    """A call of an apply whose outcome is not known for certain."""
 
     number: int
     address: str
@@ -31,28 +32,35 @@ class PendingOperation(_Document):
     call_class: str
     creates: bool = False
     late: bool = False
-    """A creation without an answer whose repeat has made the object: it may be carried out yet, once that is gone."""
+    """A creation without an answer whose repeat has made the object: it may still run once that object is gone."""
     detail: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def powers_off(self) -> bool:
+        """Whether it is the power-off of a VM that the same apply would start again."""
+        return self.detail.get("poweredOffByApply") is True
 
 
 class Binding(_Document):
-    """One object that is ours."""
+    """A managed object and its address."""
 
     address: str
     kind: str
     id: str
     generation: int
-    where: dict[str, Any] = Field(default_factory=dict)
+    route: dict[str, Any] = Field(default_factory=dict)
     applied: dict[str, Any] = Field(default_factory=dict)
     uncertain: tuple[str, ...] = ()
     dependencies: tuple[str, ...] = ()
     protected: bool = False
-    parent: str = Field(default="", validation_alias=AliasChoices("parent", "holder"), serialization_alias="holder")
+    parent: str = ""
     resolved: dict[str, Any] = Field(default_factory=dict)
+    powered_off_by_apply: bool = False
+    """Whether an apply powered the VM off to change it and has not started it again."""
 
 
 class State(_Document):
-    """All of one stack."""
+    """State of one stack."""
 
     format_version: int = FORMAT_VERSION
     lineage: str
@@ -63,11 +71,11 @@ class State(_Document):
     bindings: dict[str, Binding] = Field(default_factory=dict)
     generations: dict[str, int] = Field(default_factory=dict)
     pending: tuple[PendingOperation, ...] = ()
-    environment: str | None = Field(default=None, description="that the last apply was made with; empty: none")
+    environment: str | None = Field(default=None, description="environment of the last apply; empty: none")
 
     @property
     def open(self) -> tuple[PendingOperation, ...]:
-        """The calls of which the outcome itself is not known."""
+        """Pending operations of unknown outcome, without late ones."""
         return tuple(i for i in self.pending if not i.late)
 
     def with_binding(self, binding: Binding) -> State:

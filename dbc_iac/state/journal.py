@@ -1,8 +1,8 @@
-"""The journal: what an apply was about to do and what came of it, one JSON object a line; and the fold into the state.
+"""The journal: the calls of an apply and their outcomes, one JSON object a line; and the fold into the state.
 
-An intent is on disk before its call is made. Results are not synced: what they say can be asked of the API again.
-A last line that was cut short is no record; a line in the middle that cannot be read stops everything. The state's
-lock is held while anything is written: there is one writer.
+An intent is on disk before its call is made. Results are not synced, since the API can be asked again. A last line that
+was cut short is no record; an unreadable line before it is an error. The state's lock is held during writes: there is
+one writer.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from dbc_iac.json import Json, load_json
 from dbc_iac.state.backends.backend import Backend, code_of
 from dbc_iac.state.document import DEPOSED_SEPARATOR, FORMAT_VERSION, Binding, PendingOperation, State
 from dbc_iac.state.encryption.document import refuse_sealed
+from dbc_iac.state.migration import migrated_records
 from dbc_iac.state.records import RECORD
 from dbc_iac.state.secret_guard import refuse_secrets
 
@@ -25,84 +26,98 @@ Record = dict[str, Any]
 
 
 class Journal:
-    """Lines of a backend. Where it does not take a record, DiagnosticError (exit code PARTIAL) is raised, once: the
-    backend's journal ends there, as if the process had ended, and what comes after is only in `said`."""
+    """Journal of a backend. The first record that it cannot write raises DiagnosticError (exit code PARTIAL): the
+    journal ends there, as if the process had ended, and later records are in `records` only."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._broken = False
-        self.said: list[Record] = []
+        self.records: list[Record] = []
         """All records of this run, in order, also those that could not be written."""
 
     def begin(self, *, serial: int, plan: str, owner: Mapping[str, Json]) -> None:
-        """The first record of an apply: which state it starts from, and the digest of its plan."""
+        """The first record of an apply: serial of its state, and digest of its plan."""
         record = {"type": "begin", "formatVersion": FORMAT_VERSION, "serial": serial, "plan": plan}
         self._append({**record, "owner": dict(owner)}, sync=True)
 
     def intent(self, intent: PendingOperation) -> None:
         """On disk when this returns."""
-        self._append({"type": "intent", "intent": intent.model_dump(mode="json", by_alias=True)}, sync=True)
+        self._append({"type": "intent", "operation": intent.model_dump(mode="json", by_alias=True)}, sync=True)
 
     def result(self, number: int, outcome: str, message: str) -> None:
         self._append({"type": "result", "number": number, "outcome": outcome, "message": message}, sync=False)
 
-    def bind(self, binding: Binding, left_behind: Binding | None = None) -> None:
-        """An address is bound. `left_behind` is what it was bound to before, under an address of its own, until it is
-        gone: both in one record, so that no moment forgets either."""
+    def bind(self, binding: Binding, deposed: Binding | None = None) -> None:
+        """Bind an address. `deposed` is the binding of its former object, under an address of its own: in the same
+        record, so that neither is lost."""
         record: Record = {"type": "bind", "binding": binding.model_dump(mode="json", by_alias=True)}
-        if left_behind is not None:
-            record["leftBehind"] = left_behind.model_dump(mode="json", by_alias=True)
+        if deposed is not None:
+            record["deposed"] = deposed.model_dump(mode="json", by_alias=True)
         self._append(record, sync=False)
 
     def unbind(self, address: str) -> None:
         self._append({"type": "unbind", "address": address}, sync=False)
 
-    def applied(self, address: str, fields: Mapping[str, Json], uncertain: tuple[str, ...]) -> None:
-        record = {"type": "applied", "address": address, "fields": dict(fields), "uncertain": list(uncertain)}
+    def applied(
+        self,
+        address: str,
+        fields: Mapping[str, Json],
+        uncertain: tuple[str, ...],
+        powered_off_by_apply: bool | None = None,
+    ) -> None:
+        record: Record = {"type": "applied", "address": address, "fields": dict(fields), "uncertain": list(uncertain)}
+        if powered_off_by_apply is not None:
+            record["poweredOffByApply"] = powered_off_by_apply
         self._append(record, sync=False)
 
     def met(self, address: str, goal: str) -> None:
-        """A goal has been seen to hold: what was pending about it is settled."""
+        """Record that a goal was observed to be met: its pending operations are resolved."""
         self._append({"type": "met", "address": address, "goal": goal}, sync=False)
 
     def gone(self, address: str, identity: str) -> None:
-        """An object has been seen to be gone: nothing can be pending about it, and its id is not used again."""
+        """Record that an object was observed to be absent: its pending operations are resolved."""
         self._append({"type": "gone", "address": address, "id": identity}, sync=False)
 
     def clear(self) -> None:
-        """Empty the journal: everything in it is in the state document. Raises OSError."""
+        """Empty the journal, whose records are all in the state document. Raises OSError."""
         self._backend.clear()
 
     def read(self) -> list[Record]:
-        """All records. Raises DiagnosticError where one cannot be read, or is of a newer dbc-iac."""
+        """All records in the current format. Raises DiagnosticError if one cannot be read, or is of a newer dbc-iac."""
         try:
             lines = self._backend.lines()
         except OSError as error:
             raise DiagnosticError(_unreadable(self._place, error)) from None
-        return [self._record(number, line) for number, line in enumerate(lines, 1)]
+        decoded = (self._decoded(number, line) for number, line in enumerate(lines, 1))
+        records: list[Record] = []
+        for number, record in enumerate(migrated_records(decoded), 1):
+            try:
+                RECORD.validate_python(record)
+            except ValidationError:
+                raise DiagnosticError(_broken(self._place, number)) from None
+            records.append(record)
+        return records
 
     @property
     def _place(self) -> str:
         return self._backend.journal_place
 
-    def _record(self, number: int, line: bytes) -> Record:
+    def _decoded(self, number: int, line: bytes) -> Record:
         try:
             record = load_json(line)
         except ValueError:
             raise DiagnosticError(_broken(self._place, number)) from None
         refuse_sealed(record, self._place)
-        version = record.get("formatVersion") if isinstance(record, dict) else None
+        if not isinstance(record, dict):
+            raise DiagnosticError(_broken(self._place, number))
+        version = record.get("formatVersion")
         if isinstance(version, int) and version > FORMAT_VERSION:
             raise DiagnosticError(_newer(self._place, version))
-        try:
-            RECORD.validate_python(record)
-        except ValidationError:
-            raise DiagnosticError(_broken(self._place, number)) from None
-        return dict(record)
+        return record
 
     def _append(self, record: Record, *, sync: bool) -> None:
         refuse_secrets(record)
-        self.said.append(record)
+        self.records.append(record)
         if self._broken:
             return
         line = json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode()
@@ -120,16 +135,16 @@ def _broken(place: str, number: int) -> Diagnostic:
     return Diagnostic(
         "journal-corrupt",
         Severity.ERROR,
-        f"line {number} of {place} cannot be read",
-        "The journal says what an apply did; without it a call could be made twice.",
-        "Restore the file, or remove the line if you know what it said.",
+        f"line {number} of {place} is not a journal record",
+        "Without the record a call of an interrupted apply could be made twice.",
+        "Restore the journal from a backup, or remove the line if its call is known not to matter.",
         exit_code=ExitCode.ERROR,
     )
 
 
 def _unreadable(place: str, error: OSError) -> Diagnostic:
     summary = f"{place} cannot be read ({error.strerror})"
-    remedy = "Check that it can be reached, and its permissions."
+    remedy = "Check the permissions and the connection to the backend."
     return Diagnostic("journal-unreadable", Severity.ERROR, summary, remedy=remedy, exit_code=code_of(error))
 
 
@@ -137,8 +152,9 @@ def _newer(place: str, version: int) -> Diagnostic:
     return Diagnostic(
         "journal-newer",
         Severity.ERROR,
-        f"{place} has format {version}, and this dbc-iac knows up to {FORMAT_VERSION}",
-        remedy="Use the newer dbc-iac that wrote it. Nothing was changed.",
+        f"{place} has format {version}; this version reads up to {FORMAT_VERSION}",
+        "Nothing was changed.",
+        "Install the version of dbc-iac that wrote it, or a newer one.",
         exit_code=ExitCode.ERROR,
     )
 
@@ -147,15 +163,15 @@ def _not_written(place: str, error: OSError) -> Diagnostic:
     return Diagnostic(
         "journal-not-written",
         Severity.ERROR,
-        f"{place} could not be written ({error.strerror})",
-        "Nothing is sent that is not in the journal first. What was sent before is in it.",
-        "Make room or mend the permissions, and apply again: it goes on from the journal.",
+        f"cannot write {place} ({error.strerror})",
+        "No call is made that is not in the journal first. The calls made before are in it.",
+        "Free some space or fix the permissions, then run `dbc-iac apply` again to continue from the journal.",
         exit_code=ExitCode.PARTIAL,
     )
 
 
 def fold(state: State, records: Iterable[Record]) -> State:  # noqa: PLR0912 - one branch a record type
-    """The state after the records. Pure; records of an older serial have been folded already and are passed over."""
+    """The state after the records. Pure. Records of an older serial are in the state already and are skipped."""
     bindings, generations = dict(state.bindings), dict(state.generations)
     pending = {i.number: i for i in state.pending}
     current = True
@@ -166,7 +182,7 @@ def fold(state: State, records: Iterable[Record]) -> State:  # noqa: PLR0912 - o
         elif not current:
             continue
         elif kind == "intent":
-            _open(PendingOperation.model_validate(record["intent"]), pending, generations)
+            _open(PendingOperation.model_validate(record["operation"]), pending, generations)
         elif kind == "result":
             _answer(int(record["number"]), record["outcome"], pending)
         elif kind == "bind":
@@ -174,19 +190,20 @@ def fold(state: State, records: Iterable[Record]) -> State:  # noqa: PLR0912 - o
             bindings[binding.address] = binding
             generations[binding.address] = max(generations.get(binding.address, 0), binding.generation)
             _close(binding, pending)
-            if "leftBehind" in record:
-                left = Binding.model_validate(record["leftBehind"])
-                bindings[left.address] = left
+            if "deposed" in record:
+                deposed = Binding.model_validate(record["deposed"])
+                bindings[deposed.address] = deposed
         elif kind == "unbind":
             lost = bindings.pop(record["address"], None)
             if lost is not None:
                 _close(lost, pending)
         elif kind == "applied" and record["address"] in bindings:
             bound = bindings[record["address"]]
-            fields = {**bound.applied, **record["fields"]}
-            bindings[bound.address] = bound.model_copy(
-                update={"applied": fields, "uncertain": tuple(record["uncertain"])}
-            )
+            fields, down = {**bound.applied, **record["fields"]}, record.get("poweredOffByApply")
+            update: dict[str, Any] = {"applied": fields, "uncertain": tuple(record["uncertain"])}
+            if down is not None:
+                update["powered_off_by_apply"] = down
+            bindings[bound.address] = bound.model_copy(update=update)
         elif kind == "gone":
             address = record["address"].partition(DEPOSED_SEPARATOR)[0]
             for number in [
@@ -198,14 +215,14 @@ def fold(state: State, records: Iterable[Record]) -> State:  # noqa: PLR0912 - o
         elif kind == "met":
             made = (record["address"], record["goal"])
             for number in [n for n, i in pending.items() if (i.address, i.goal) == made and not i.creates]:
-                del pending[number]  # a creation is settled by the binding of what it made
+                del pending[number]  # a creation is resolved by the binding of its object
     return state.model_copy(
         update={"bindings": bindings, "generations": generations, "pending": tuple(pending.values())}
     )
 
 
-def going_on(records: Sequence[Record], serial: int) -> Sequence[Record]:
-    """Those that go on from the state of a serial: what is older has been folded into it."""
+def records_after(records: Sequence[Record], serial: int) -> Sequence[Record]:
+    """The records that follow the state of a serial: older ones have been folded into it."""
     begins = [n for n, r in enumerate(records) if r["type"] == "begin" and int(r["serial"]) >= serial]
     return records[begins[0] :] if begins else ()
 
@@ -217,12 +234,11 @@ def _open(intent: PendingOperation, pending: dict[int, PendingOperation], genera
 
 
 def _answer(number: int, outcome: str, pending: dict[int, PendingOperation]) -> None:
-    """What a result settles.
+    """Resolve pending operations by a result.
 
-    A call that was refused or not sent is settled, and says nothing about an earlier try whose outcome is not known:
-    that one may be carried out yet, minutes later. A call that may have got through stands for its earlier tries too,
-    not for those of another generation. A creation that was refused after part of it had been done may have made
-    something; a change says so by its fields.
+    A call that was refused or not sent is resolved, but not an earlier try of unknown outcome, which may still run
+    minutes later. A call that may have been carried out replaces its earlier tries of the same generation. A creation
+    that was refused after part of it was done may have made an object; a change records that in its fields.
     """
     intent = pending.get(number)
     if intent is None:
@@ -239,7 +255,7 @@ def _answer(number: int, outcome: str, pending: dict[int, PendingOperation]) -> 
 
 
 def _close(bound: Binding, pending: dict[int, PendingOperation]) -> None:
-    """What a binding settles: all of its address, but not the creation of another object, which may exist too."""
+    """Resolve the pending operations of a binding's address, except creations of another object."""
 
     def other(intent: PendingOperation) -> bool:
         another = intent.id != bound.id if intent.id else intent.generation != bound.generation

@@ -1,7 +1,7 @@
-"""Renews a lease while a run works, also while it waits for a person's answer. Does nothing else.
+"""Renewal of a lease during a run, also while it waits for an answer at a prompt.
 
-A thread, since plans, questions and applies take turns in the one that runs them. What it cannot renew it leaves:
-whoever writes next finds that the lease is lost, and nothing more is sent.
+A thread, since plans, prompts and applies block the main one. A failed renewal is ignored: the next write finds that
+the lease is lost, and nothing more is sent.
 """
 
 from __future__ import annotations

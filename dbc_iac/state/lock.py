@@ -17,7 +17,7 @@ from dbc_iac.state.files import open_own
 
 
 def owner(environ: Mapping[str, str], command: str, now: datetime) -> dict[str, Json]:
-    """Who holds a lock, for people: host, pid, user, command, since when (UTC), and the CI run where there is one."""
+    """Holder of a lock for people: host, pid, user, command, start time (UTC), and the CI run if there is one."""
     run = environ.get("CI_JOB_URL", "")
     if "GITHUB_RUN_ID" in environ:
         parts = (environ.get(k, "") for k in ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY"))
@@ -34,7 +34,7 @@ def owner(environ: Mapping[str, str], command: str, now: datetime) -> dict[str, 
 
 @contextmanager
 def lock(directory: Path, stack: str, holder: Mapping[str, Json]) -> Iterator[None]:
-    """Hold the stack's lock. Raises DiagnosticError (exit code LOCKED) that says who holds it."""
+    """Hold the stack's lock. Raises DiagnosticError (exit code LOCKED) that names its holder."""
     path = directory / f"{stack}.lock"
     try:
         descriptor = _taken(path, holder)
@@ -48,7 +48,7 @@ def lock(directory: Path, stack: str, holder: Mapping[str, Json]) -> Iterator[No
 
 
 def holder_of(directory: Path, stack: str) -> Mapping[str, Json] | None:
-    """Who holds the stack's lock; None where nobody does. Raises OSError."""
+    """Holder of the stack's lock; None if it is free. Raises OSError."""
     path = directory / f"{stack}.lock"
     if not path.exists():
         return None
@@ -63,7 +63,7 @@ def holder_of(directory: Path, stack: str) -> Mapping[str, Json] | None:
 
 
 def _text(descriptor: int) -> bytes:
-    """What is in a lock file that is held. Its holder writes its name right after it got the lock."""
+    """Content of a held lock file. Its holder writes its name right after taking the lock."""
     for _ in range(10_000):
         if found := os.pread(descriptor, 65536, 0):
             return found
@@ -80,7 +80,7 @@ def _read_holder(text: bytes) -> Mapping[str, Json]:
 
 
 def _taken(path: Path, holder: Mapping[str, Json]) -> int:
-    """The descriptor that holds the lock while it is open. Raises OSError; DiagnosticError where another holds it."""
+    """A descriptor that holds the lock while it is open. Raises OSError; DiagnosticError if another holds it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = open_own(path, os.O_RDWR | os.O_CREAT)
     try:
@@ -97,28 +97,32 @@ def _taken(path: Path, holder: Mapping[str, Json]) -> int:
 
 
 def held(who: Mapping[str, object], where: str, remedy: str) -> Diagnostic:
-    """That a lock is held, by whom, since when, and where that is written."""
-    said = ", ".join(f"{k} {who[k]}" for k in ("command", "host", "pid", "user", "since", "run") if who.get(k))
+    """The problem of a held lock, with its holder."""
+    named = ", ".join(f"{k} {who[k]}" for k in ("command", "host", "pid", "user", "since", "run") if who.get(k))
     return Diagnostic(
         "state-locked",
         Severity.ERROR,
         "the state is locked by another run",
-        f"Held by: {said or 'unknown'}. {where}",
+        f"Held by: {named or 'unknown'}. {where}",
         remedy,
         exit_code=ExitCode.LOCKED,
     )
 
 
 def _held(path: Path, text: bytes) -> Diagnostic:
-    return held(_read_holder(text), f"Lock file: {path}.", "Wait for it to end. The lock goes with its process.")
+    return held(
+        _read_holder(text),
+        f"Lock file: {path}.",
+        "Use --lock-timeout 60s to wait for it. The lock is freed when its process ends.",
+    )
 
 
 def _impossible(path: Path, error: OSError) -> Diagnostic:
     return Diagnostic(
         "state-not-lockable",
         Severity.ERROR,
-        f"{path} cannot be locked ({error.strerror})",
-        "Without a lock two runs could create everything twice.",
-        "Make room, mend the permissions, or keep the state on a local disk.",
+        f"cannot lock {path} ({error.strerror})",
+        "Without a lock two runs could create every object twice.",
+        "Free some space, fix the permissions, or keep the state on a local disk.",
         exit_code=ExitCode.ERROR,
     )

@@ -15,57 +15,60 @@ class _Record(BaseModel):
 
 
 class Begin(_Record):
-    """An apply begins, from the state of this serial. Records of an older serial are in the state already."""
+    """Start of an apply from the state of this serial. Records of an older serial are in the state already."""
 
     type: Literal["begin"]
     format_version: int = Field(default=FORMAT_VERSION, description="of the journal, the same as the state's")
     serial: int
     plan: str = Field(description="digest of the plan")
-    owner: dict[str, Any] = Field(description="who applies, for people")
+    owner: dict[str, Any] = Field(description="holder of the lock, for people")
 
 
 class IntentWritten(_Record):
-    """A call is about to be made. On disk before it is."""
+    """A call to be made. On disk before the call."""
 
     type: Literal["intent"]
-    intent: PendingOperation
+    operation: PendingOperation
 
 
 class Result(_Record):
-    """What became of the call of an intent."""
+    """Outcome of the call of a pending operation."""
 
     type: Literal["result"]
-    number: int = Field(description="of the intent")
+    number: int = Field(description="of the pending operation")
     outcome: Literal["done", "refused", "partial", "not-sent", "unknown"] = Field(
-        description="partial: refused, and some of it may have been done all the same"
+        description="partial: refused, but some of it may have been done"
     )
     message: str
 
 
 class Bound(_Record):
-    """An address is bound; `left_behind` is what it was bound to, under an address of its own, until it is gone."""
+    """An address is bound. `deposed` is the binding of its former object, under an address of its own."""
 
     type: Literal["bind"]
     binding: Binding
-    left_behind: Binding | None = None
+    deposed: Binding | None = None
 
 
 class Unbound(_Record):
+    """An address is removed from the state."""
+
     type: Literal["unbind"]
     address: str
 
 
 class Applied(_Record):
-    """Fields that have their value now (by path), and all of the object's that were sent without a certain answer."""
+    """Fields that have their value now, by path, and all fields of the object whose outcome is not certain."""
 
     type: Literal["applied"]
     address: str
     fields: dict[str, Any]
     uncertain: tuple[str, ...]
+    powered_off_by_apply: bool | None = Field(default=None, description="null: as before")
 
 
 class Met(_Record):
-    """A goal has been seen to hold."""
+    """A goal was observed to be met."""
 
     type: Literal["met"]
     address: str
@@ -73,7 +76,7 @@ class Met(_Record):
 
 
 class Gone(_Record):
-    """An object has been seen to be gone."""
+    """An object was observed to be absent."""
 
     type: Literal["gone"]
     address: str

@@ -1,4 +1,4 @@
-"""The last line of defence of files: no secret object may be put into what is written."""
+"""The last check before a file is written: it may hold no secret."""
 
 from __future__ import annotations
 

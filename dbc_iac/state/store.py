@@ -1,4 +1,4 @@
-"""The store: the state document and its journal on a backend, read and written as one. Knows no protocol."""
+"""State document and journal on a backend, read and written together. Knows no protocol."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from dbc_iac.state.backends.local import LocalBackend
 from dbc_iac.state.document import FORMAT_VERSION, State
 from dbc_iac.state.encryption.document import refuse_sealed
 from dbc_iac.state.files import FILES, Files
-from dbc_iac.state.journal import Journal, Record, fold, going_on
+from dbc_iac.state.journal import Journal, Record, fold, records_after
 from dbc_iac.state.lease_renewal import keep_lease
+from dbc_iac.state.migration import migrated_state
 from dbc_iac.state.secret_guard import refuse_secrets
 
 
@@ -31,77 +32,78 @@ class Store:
         self.journal = Journal(backend)
         self._version: str | None = None
         self.unfolded: tuple[State | None, tuple[Record, ...]] = None, ()
-        """The document as it was read or written last, and the records that go on from it."""
+        """The document as last read or written, and the records that follow it."""
 
     @contextmanager
     def locked(self, holder: Mapping[str, Json]) -> Iterator[None]:
-        """Hold the stack's lock. Raises DiagnosticError (exit code LOCKED) that says who holds it."""
+        """Hold the stack's lock. Raises DiagnosticError (exit code LOCKED) that names its holder."""
         with ExitStack() as held:
             try:
                 held.enter_context(self.backend.lock(holder))
             except OSError as error:
-                reason = f"{self.backend.place} cannot be locked ({error.strerror})"
-                _not_there("state-not-lockable", reason, error, "Check that it can be reached.")
+                reason = f"cannot lock {self.backend.place} ({error.strerror})"
+                _not_there(
+                    "state-not-lockable", reason, error, "Check the permissions and the connection to the backend."
+                )
             held.enter_context(keep_lease(self.backend))
             yield
 
     def read(self) -> State | None:
-        """The state with its journal folded in; None where there is none yet. Raises DiagnosticError."""
+        """The state with its journal folded in; None if there is none yet. Raises DiagnosticError."""
         records = self.journal.read()  # first: without the lock, an apply may be writing the next state just now
         kept = self._kept()
         written = self._written()
-        begun = max((int(r["serial"]) for r in records if r["type"] == "begin"), default=-1)
+        last = max((int(r["serial"]) for r in records if r["type"] == "begin"), default=-1)
         if written is None:
-            self._refuse_if_lost(begun, kept)
+            self._refuse_if_lost(last, kept)
             return None
-        if begun > written.serial:
+        if last > written.serial:
             _fail(
                 "state-behind",
-                f"{self.backend.place} has serial {written.serial}, and its journal goes on from serial {begun}",
-                f"Restore {self.backend.version_place(begun)} as {self.backend.place}: the journal fits that one only.",
+                f"{self.backend.place} has serial {written.serial}, its journal serial {last}",
+                f"Restore {self.backend.version_place(last)} as {self.backend.place}, which its journal follows.",
             )
         if kept and kept[-1] > written.serial:
             _fail(
                 "state-older",
-                f"{self.backend.place} has serial {written.serial}, and one of serial {kept[-1]} is kept beside it",
-                f"Somebody put an older one there: restore {self.backend.version_place(kept[-1])} as it. "
-                "Where the older one is meant, remove the newer versions.",
+                f"{self.backend.place} has serial {written.serial}, older than version {kept[-1]}",
+                f"Restore {self.backend.version_place(kept[-1])} as {self.backend.place}; "
+                "or remove the newer versions to use the older state.",
             )
-        self.unfolded = written, tuple(going_on(records, written.serial))
+        self.unfolded = written, tuple(records_after(records, written.serial))
         return fold(written, records)
 
     def _written(self) -> State | None:
-        """The document as it is there, without the journal. Keeps its version for the next write."""
+        """The stored document without the journal. Keeps its version for the next write."""
         try:
             stored = self.backend.read()
             text = None if stored is None else stored.content.decode()
         except UnicodeDecodeError:
             self._corrupt()
         except OSError as error:
-            reason = f"{self.backend.place} cannot be read ({error.strerror})"
-            _not_there("state-unreadable", reason, error, "Check that it can be reached, and its permissions.")
+            reason = f"cannot read {self.backend.place} ({error.strerror})"
+            _not_there("state-unreadable", reason, error, "Check the permissions and the connection to the backend.")
         self._version = None if stored is None else stored.version
         return None if text is None else self._parse(text)
 
-    def _refuse_if_lost(self, begun: int, kept: Sequence[int]) -> None:
-        """No state is a new project, unless something is left of an older one: then VMs may run that it knew."""
-        if begun < 0 and max(kept, default=0) == 0:
+    def _refuse_if_lost(self, last: int, kept: Sequence[int]) -> None:
+        """Refuse a missing state with a journal or older versions: VMs that it managed may run."""
+        if last < 0 and max(kept, default=0) == 0:
             return
-        last = self.backend.version_place(begun if begun >= 0 else kept[-1])
+        version = self.backend.version_place(last if last >= 0 else kept[-1])
         _fail(
             "state-lost",
-            f"{self.backend.place} is gone, and there was one: its journal or an older version says so",
-            f"Restore {last} as {self.backend.place}. "
-            f"Where that is gone, too, remove {self.backend.whole_place}: then `dbc-iac state rebuild` finds again "
-            "what the machines prove to be ours.",
+            f"{self.backend.place} is missing, but its journal or older versions exist",
+            f"Restore {version} as {self.backend.place}. If that is lost too, remove {self.backend.whole_place} "
+            "and run `dbc-iac state rebuild`.",
         )
 
     def _kept(self) -> list[int]:
         try:
             return self.backend.kept()
         except OSError as error:
-            reason = f"{self.backend.place} cannot be read ({error.strerror})"
-            _not_there("state-unreadable", reason, error, "Check that it can be reached, and its permissions.")
+            reason = f"cannot read {self.backend.place} ({error.strerror})"
+            _not_there("state-unreadable", reason, error, "Check the permissions and the connection to the backend.")
 
     def _parse(self, text: str) -> State:
         try:
@@ -115,12 +117,12 @@ class Store:
         if version > FORMAT_VERSION:
             _fail(
                 "state-newer",
-                f"{self.backend.place} has format {version}, and this dbc-iac knows up to {FORMAT_VERSION}",
-                "Use the newer dbc-iac that wrote it. Nothing was changed.",
+                f"{self.backend.place} has format {version}; this version reads up to {FORMAT_VERSION}",
+                "Install the version of dbc-iac that wrote it, or a newer one. Nothing was changed.",
             )
         try:
-            return State.model_validate(value)
-        except ValidationError:
+            return State.model_validate(migrated_state(value))
+        except (ValidationError, TypeError, AttributeError):
             self._corrupt()
 
     def _corrupt(self) -> NoReturn:
@@ -128,13 +130,13 @@ class Store:
         _fail(
             "state-corrupt",
             f"{self.backend.place} is not a state document",
-            f"Restore it from {older[-1] if older else 'an older version'} or from a backup.",
+            f"Restore {older[-1] if older else 'an older version'} or a backup as {self.backend.place}.",
         )
 
     def open(self, *, project: str, uid: str, lineage: str) -> State:
-        """The state of this project; a fresh one, written at once, where there is none. The lock is held.
+        """The state of this project; if there is none, a new one is written. The lock is held.
 
-        Raises DiagnosticError where the state belongs to another project, uid or stack.
+        Raises DiagnosticError if the state belongs to another project, uid or stack.
         """
         state = self.look(project=project, uid=uid)
         if state is None:
@@ -143,14 +145,14 @@ class Store:
         return state
 
     def begin(self, state: State) -> State:
-        """A state where there is none yet. The lock is held."""
+        """Write the first state. The lock is held."""
         if self._written() is not None:
             self._moved()
         self._write(state)
         return state
 
     def look(self, *, project: str, uid: str) -> State | None:
-        """The state of this project, None where there is none yet. Writes nothing, and needs no lock."""
+        """The state of this project; None if there is none yet. Writes nothing, and needs no lock."""
         state = self.read()
         mine = (("project", project), ("uid", uid), ("stack", self.stack))
         for name, expected in mine if state is not None else ():
@@ -158,34 +160,34 @@ class Store:
                 _fail(
                     "state-foreign",
                     f"{self.backend.place} belongs to {name} {theirs}, not {expected}",
-                    f"The ids of VMs are derived from it: set {name} back to {theirs}, or use another state directory.",
+                    f"Set {name} back to {theirs}, from which the ids of VMs are derived; or use another backend.",
                 )
         return state
 
-    def under_way(self) -> str:
-        """The digest of the plan of an apply that was ended; empty where none was."""
-        begun = [r for r in self.journal.read() if r["type"] == "begin"]
-        return str(begun[-1]["plan"]) if begun else ""
+    def interrupted_plan(self) -> str:
+        """Digest of the plan of an interrupted apply; empty if there is none."""
+        begins = [r for r in self.journal.read() if r["type"] == "begin"]
+        return str(begins[-1]["plan"]) if begins else ""
 
     def commit(self, state: State) -> State:
-        """Write the next version and empty the journal. A crash between the two is harmless: the serial tells.
+        """Write the next version and empty the journal. A crash between the two is harmless, by the serial.
 
-        Raises DiagnosticError where the file is not the one that `state` was made from.
+        Raises DiagnosticError if the stored state is not the version that `state` was made from.
         """
         there = self._written()
         if there is None or (there.lineage, there.serial) != (state.lineage, state.serial):
             self._moved()
         following = state.model_copy(update={"serial": state.serial + 1})
         self._write(following)
-        with suppress(OSError):  # its records are of an older serial now, and are passed over
+        with suppress(OSError):  # its records are of an older serial now, and are skipped
             self.journal.clear()
         return following
 
     def _moved(self) -> NoReturn:
         _fail(
             "state-moved",
-            f"{self.backend.place} is not the one that was read: something else has changed it",
-            "Nothing was written; what was done is in the journal. Find out what wrote it, and plan again.",
+            f"{self.backend.place} was changed by another program since it was read",
+            "Find out what wrote it, then plan again. The state was not written; completed calls are in the journal.",
             ExitCode.PARTIAL,
         )
 
@@ -203,9 +205,9 @@ class Store:
                 Diagnostic(
                     "state-not-written",
                     Severity.ERROR,
-                    f"{self.backend.place} could not be written ({error.strerror})",
-                    "What was done is in the journal as far as that could be written.",
-                    "Make room or mend the permissions, and apply again: it goes on from the journal.",
+                    f"cannot write {self.backend.place} ({error.strerror})",
+                    "Completed calls are in the journal as far as it could be written.",
+                    "Free some space or fix the permissions, then run `dbc-iac apply` to continue from the journal.",
                     exit_code=ExitCode.PARTIAL,
                 )
             ) from error
@@ -224,7 +226,7 @@ def _fail(code: str, summary: str, remedy: str, exit_code: ExitCode = ExitCode.E
 
 
 def _not_there(code: str, summary: str, error: OSError, remedy: str) -> NoReturn:
-    """Nothing was done at a place that does not let us, or is not there."""
+    """Fail before anything was sent, with the remedy for a denied or unreachable backend."""
     if isinstance(error, DeniedError):
-        _fail(code, summary, "Check the credentials of `state`, and what they are good for.", ExitCode.AUTHORISATION)
+        _fail(code, summary, "Check the credentials of `state` and their permissions.", ExitCode.AUTHORISATION)
     _fail(code, summary, f"{remedy} Nothing was sent or written.")

@@ -90,7 +90,7 @@ class Lab:
 
     def ways(self) -> list[dict[str, Any]]:
         state = json.loads((self.emulated.project.directory / "state" / "main.json").read_text(encoding="utf-8"))
-        return [binding["where"] for binding in state["bindings"].values()]
+        return [binding["route"] for binding in state["bindings"].values()]
 
 
 def change(emulated: Emulated, **chain: Any) -> None:

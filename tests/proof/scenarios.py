@@ -146,7 +146,7 @@ SCENARIOS = [
             Run("apply --yes", 3, said=("exec",), never=("canaryword",)), There(0)),
     row(23, "a secret provider is slow", elsewhere=("tests.manifest.test_secret:test_a_program_whose_child_keeps_the_pipe_open_is_ended_in_time",)),
     row(24, "the state cannot be written after a call", elsewhere=("tests.state.test_full_disk:test_a_full_disk_is_told_no_vm_is_left_off_and_the_next_run_goes_on",)),
-    row(25, "an older binary meets a newer state", Write((vm(),)), APPLIED, Put("state/main.json", '"formatVersion": 1', '"formatVersion": 999'),
+    row(25, "an older binary meets a newer state", Write((vm(),)), APPLIED, Put("state/main.json", '"formatVersion": 2', '"formatVersion": 999'),
             Run("apply --yes", 1, said=("has format 999", "Nothing was changed")), There(1)),
     row(26, "a job's time ends while a VM is made", Write((vm(),)), Run("apply --yes --wait-timeout 5", 7), *CONVERGES, There(1),
             world=gpu_node(guest={"bootSeconds": 600})),

@@ -117,7 +117,7 @@ def test_what_somebody_wrote_who_is_no_reader_any_more_is_for_new_readers_only_a
     with pytest.raises(DiagnosticError):
         store(tmp_path, left).read()
     retired = Keyring(left.readers, [Private(PRIVATE, frozenset({PUBLIC, WRITES})), Recipient(WRITES)])
-    rotating = store(tmp_path, retired, Writes.ANEW)
+    rotating = store(tmp_path, retired, Writes.NEW_KEY)
     with rotating.locked(HOLDER):
         state = rotating.read()
         assert state is not None
@@ -140,7 +140,7 @@ def test_only_the_very_journal_that_a_new_key_has_ended_is_passed_over(tmp_path:
     begun(tmp_path)
     file = tmp_path / "main.journal.jsonl"
     lines = file.read_bytes()
-    changing = store(tmp_path, writes=Writes.ANEW)
+    changing = store(tmp_path, writes=Writes.NEW_KEY)
     with changing.locked(HOLDER):
         state = changing.read()
         assert state is not None
@@ -156,7 +156,7 @@ def test_a_key_is_not_changed_of_what_is_in_the_clear(tmp_path: Path) -> None:
     with clear.locked(HOLDER):
         clear.open(project="lab", uid="0" * 32, lineage="l")
     with pytest.raises(DiagnosticError) as refusal:
-        store(tmp_path, writes=Writes.ANEW).read()
+        store(tmp_path, writes=Writes.NEW_KEY).read()
     assert refusal.value.diagnostics[0].code == "state-in-the-clear"
     for text in (b"", b"garbage", b"[]", b'{"formatVersion": 1', b"[" * 100_000):
         (tmp_path / "main.json").write_bytes(text)
@@ -271,7 +271,7 @@ def test_a_state_in_the_clear_is_not_taken_for_an_encrypted_one(tmp_path: Path) 
     assert refusal.value.diagnostics[0].code == "state-in-the-clear"
 
 
-@pytest.mark.parametrize("writes", [Writes.ANEW, Writes.FIRST, Writes.CLEAR])
+@pytest.mark.parametrize("writes", [Writes.NEW_KEY, Writes.FIRST, Writes.CLEAR])
 def test_a_crash_before_the_journal_is_cleared_leaves_no_line_that_counts(tmp_path: Path, writes: Writes) -> None:
     begun(tmp_path)
     lines = (tmp_path / "main.journal.jsonl").read_bytes()
@@ -318,7 +318,7 @@ def test_every_place_keeps_it(place: Place) -> None:
     with second.locked(HOLDER):
         state = second.read()
         assert state is not None
-        assert second.under_way() == ""
+        assert second.interrupted_plan() == ""
         second.commit(state)
     stored = place.open().read()
     assert stored is not None and CANARY.encode() not in stored.content

@@ -28,7 +28,7 @@ def intent(number: int, generation: int, *, creates: bool = True) -> dict[str, A
         call_class="keyed",
         creates=creates,
     )
-    return {"type": "intent", "intent": made.model_dump(mode="json", by_alias=True)}
+    return {"type": "intent", "operation": made.model_dump(mode="json", by_alias=True)}
 
 
 def result(number: int, outcome: str) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def carried_out_perhaps(records: list[dict[str, Any]]) -> Iterator[tuple[str, st
     for place, record in enumerate(records):
         if record["type"] != "intent":
             continue
-        made, later = record["intent"], records[place:]
+        made, later = record["operation"], records[place:]
         answers = [r["outcome"] for r in later if r["type"] == "result" and r["number"] == made["number"]]
         seen = [r["binding"]["generation"] for r in later if r["type"] == "bind"]
         settled = answers and answers[0] in {"refused", "not-sent", *(() if made["creates"] else ("partial",))}

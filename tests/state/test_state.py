@@ -28,7 +28,7 @@ def intent(number: int, address: str = "VirtualMachine/a", generation: int = 1, 
 
 
 def record_intent(i: PendingOperation) -> dict[str, Any]:
-    return {"type": "intent", "intent": i.model_dump(mode="json", by_alias=True)}
+    return {"type": "intent", "operation": i.model_dump(mode="json", by_alias=True)}
 
 
 def record_bind(b: Binding) -> dict[str, Any]:

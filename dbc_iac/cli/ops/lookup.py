@@ -123,7 +123,7 @@ def managed(console: Console, kinds: tuple[str, ...], name: str, where: TargetOp
         binding, resource = console.state.bindings.get(address), console.inventory.resources.get(address)
         spec = resource.spec if resource is not None else None
         if binding is not None:
-            there = current_route(Route.from_json(binding.where), kind_of(kind), console.inventory)
+            there = current_route(Route.from_json(binding.route), kind_of(kind), console.inventory)
             if resource is not None and _route(console, resource).target == there.target:
                 there = _route(console, resource)  # its identity and clients may have changed since
             return ResolvedTarget(binding.id, under(there, where), address, spec)
@@ -144,7 +144,7 @@ def managed(console: Console, kinds: tuple[str, ...], name: str, where: TargetOp
 def owned(console: Console, kind: str, found: ResolvedTarget) -> ResolvedTarget:
     """The same object with the document that manages it, where the state binds one to its id."""
     for address, binding in console.state.bindings.items():
-        if binding.kind == kind and binding.id == found.id and binding.where.get("target") == found.route.target:
+        if binding.kind == kind and binding.id == found.id and binding.route.get("target") == found.route.target:
             resource = console.inventory.resources.get(address)
             return replace(found, address=address, spec=resource.spec if resource is not None else None)
     return found

@@ -174,6 +174,7 @@ class DeepLinkPassword(Goal):
 class BareMetalInstance(Kind[BareMetalInstanceSpec]):
     name = "BareMetalInstance"
     spec = BareMetalInstanceSpec
+    power_field = "power"
 
     def route(self, resource: Resource[BareMetalInstanceSpec], inventory: Inventory) -> Route:
         spec = resource.spec

@@ -21,10 +21,6 @@ from dbc_iac.kinds.framework.cached_reader import CachedReader, Unreadable
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.images.files import FileAt
 
-POWERED_OFF_BY_APPLY = "off (for a while)"
-"""Kept as the applied `power` of a machine that was powered off only to be changed: who finds it starts it again."""
-
-
 _IRREGULAR = {"setting": "set"}
 """Past participles that are not the stem and `ed`."""
 
@@ -118,6 +114,8 @@ class Goal(ABC):
     vm: str = ""
     fields: Mapping[str, Json] = field(default_factory=dict)
     timeout_seconds: float = 3600.0
+    temporary: bool = False
+    """Whether the VM is powered off only to be changed: the state records that it has to be started again."""
 
     @property
     def powers(self) -> str:

@@ -196,6 +196,8 @@ class Kind(ABC, Generic[S]):
     host: ClassVar[bool] = False
     """Is a machine that others live on, and that can be powered off and on: offline windows are its own."""
 
+    power_field: ClassVar[str] = ""
+    """Path of the field with its power, if it can be powered on and off."""
     survives_parent: ClassVar[bool] = False
     """What it made stays when its VM goes: it is kept as it was, and made anew only when its own fields change."""
 
@@ -357,8 +359,12 @@ class Kind(ABC, Generic[S]):
         """Who has what a host lacks that was not started for what the node said; empty where nothing tells."""
         return ""
 
-    def power(self, task: GoalInput, *, to: str) -> Goal:
-        """The goal that a host is `on` or `off`. Only hosts have one."""
+    def power_of(self, values: Mapping[str, Json]) -> str:
+        """`on`, `off` or another power state in the fields of an object; empty if they have none."""
+        return str(values.get(self.power_field) or "") if self.power_field else ""
+
+    def power(self, task: GoalInput, *, to: str, temporary: bool = False) -> Goal:
+        """The goal that a host is `on` or `off`; `temporary`: off only until this apply starts it again."""
         raise NotImplementedError(f"{self.name} has no power")
 
 

@@ -38,6 +38,7 @@ class VirtualMachine(Kind[VirtualMachineSpec]):
     spec = VirtualMachineSpec
     replace_in_place_last = True
     host = True
+    power_field = "power"
     on_a_machine = True
 
     def route(self, resource: Resource[VirtualMachineSpec], inventory: Inventory) -> Route:
@@ -263,11 +264,11 @@ class VirtualMachine(Kind[VirtualMachineSpec]):
             return ports_in_use(capacity_of({**task.applied, **task.desired}), others)
         return await gpus_in_use(task.route, others, reader)
 
-    def power(self, task: GoalInput, *, to: Literal["on", "off"] | str) -> Goal:
+    def power(self, task: GoalInput, *, to: str, temporary: bool = False) -> Goal:
         side: Literal["on", "off"] = "on" if to == "on" else "off"
         return VmPower(
             address=task.address, route=task.route, id=task.id, vm=task.id, fields={"power": side}, to=side,
-            old=task.id == task.old_id,
+            old=task.id == task.old_id, temporary=temporary,
         )  # fmt: skip
 
     def _password(self, task: GoalInput) -> Goal:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode
 from dbc_iac.json import Json
 from dbc_iac.kinds import Observation, Resource, kind_of
-from dbc_iac.kinds.framework.goal import POWERED_OFF_BY_APPLY
 from dbc_iac.kinds.framework.rules import Behaviour
 from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.plan.check.file_dependencies import implicit_dependencies
@@ -97,7 +96,7 @@ def _has_come(tracked: TrackedObject, observation: Observation) -> bool:
 def _keep_claimed(context: PlanContext, refreshed: RefreshedState, made: ChangeSet) -> None:
     """An object that is bound to one document and claimed by another is neither adopted nor deleted: it has a new name,
     or two documents."""
-    owners = {(b.kind, b.id, b.where.get("target")): a for a, b in context.state.bindings.items()}
+    owners = {(b.kind, b.id, b.route.get("target")): a for a, b in context.state.bindings.items()}
     for address, change in [(a, c) for a, c in made.changes.items() if c.action is Action.ADOPT]:
         owner = owners.get((change.kind, change.id, change.route.get("target")), address)
         resource = refreshed.tracked_objects[address].resource
@@ -120,8 +119,8 @@ def _powered_off_by_apply(tracked: TrackedObject, observation: Observation) -> b
 
 def _was_to_come_back(tracked: TrackedObject) -> bool:
     bound, intent = tracked.binding, tracked.intent
-    said = intent is not None and intent.detail.get("power") == POWERED_OFF_BY_APPLY
-    return bound is not None and (said or bound.applied.get("power") == POWERED_OFF_BY_APPLY)
+    powering_off = intent is not None and intent.powers_off
+    return bound is not None and (powering_off or bound.powered_off_by_apply)
 
 
 def _external(resource: Resource[Spec], observation: Observation) -> list[Diagnostic]:

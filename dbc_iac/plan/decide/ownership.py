@@ -50,7 +50,7 @@ def objects(state: State) -> dict[Object, str]:
 def _object(bound: Binding, state: State) -> Object:
     parent = state.bindings.get(bound.parent)
     parent_id = str(bound.resolved.get("vm", "")) or (parent.id if parent is not None else "")
-    return object_of(bound.kind, bound.id, str(bound.where.get("target", "")), parent_id)
+    return object_of(bound.kind, bound.id, str(bound.route.get("target", "")), parent_id)
 
 
 def foreign(
@@ -109,8 +109,8 @@ def unproved(context: PlanContext, resource: Resource[Spec], base: Change) -> Di
 def moved_node(tracked: TrackedObject, resource: Resource[Spec]) -> Diagnostic | None:
     """A Node document whose id changed moves nothing: the VMs are still on the old machine."""
     assert tracked.binding is not None  # noqa: S101 - only bound resources are compared
-    where = tracked.binding.where
-    if where.get("name") != tracked.route.name or where.get("target") == tracked.route.target:
+    bound_to = tracked.binding.route
+    if bound_to.get("name") != tracked.route.name or bound_to.get("target") == tracked.route.target:
         return None
     return resource.problem(
         "node-id-changed",

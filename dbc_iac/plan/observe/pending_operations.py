@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.kinds import Inventory, Observation, Resource, kind_of
-from dbc_iac.kinds.framework.goal import POWERED_OFF_BY_APPLY
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.plan.model import Action, Change
@@ -22,8 +21,8 @@ def pending_creation(intent: PendingOperation, state: State) -> Binding | None:
 
     Its id is empty where only the answer would have told it.
     """
-    where = intent.detail.get("where")
-    if not intent.creates or not isinstance(where, dict) or not where:
+    sent_route = intent.detail.get("route")
+    if not intent.creates or not isinstance(sent_route, dict) or not sent_route:
         return None
     fields = intent.detail.get("fields")
     kind = str(intent.detail.get("kind") or intent.address.partition("/")[0])
@@ -32,7 +31,7 @@ def pending_creation(intent: PendingOperation, state: State) -> Binding | None:
         kind=kind,
         id=intent.id,
         generation=intent.generation,
-        where=where,
+        route=sent_route,
         applied=fields if isinstance(fields, dict) else {},
         parent=_parent(intent, state) if kind_of(kind).parent else "",
     )
@@ -57,13 +56,13 @@ def matches_spec(
     A creation for another machine or VM, or with other hidden fields, makes something that this document does not want.
     So does a blind one with other fields: the object of the one is told from that of the other by nothing else.
     """
-    where = intent.detail.get("where")
-    if not intent.creates or not isinstance(where, dict):
+    sent_route = intent.detail.get("route")
+    if not intent.creates or not isinstance(sent_route, dict):
         return True
     kind = kind_of(resource.kind)
     marker = kind.marker(resource, inventory, intent.generation)
     same_vm = not kind.parent or intent.detail.get("vm", parent_id) == parent_id
-    if where.get("target") != route.target or not same_vm or intent.detail.get("marker", marker) != marker:
+    if sent_route.get("target") != route.target or not same_vm or intent.detail.get("marker", marker) != marker:
         return False
     if intent.id and intent.id == kind.identity(resource, inventory, intent.generation):
         return True
@@ -118,5 +117,5 @@ def resolvable_operations(
             continue
         change = changes.get(intent.address)
         still = change is not None and change.action is Action.NO_OP
-        if still and not open_yet and intent.detail.get("power") != POWERED_OFF_BY_APPLY:
+        if still and not open_yet and not intent.powers_off:
             yield intent.number

@@ -69,7 +69,7 @@ async def _let_in(
         place = tracked.place
         if tracked.resource is not None or bound is None or _identity_is_gone(place, context):
             continue
-        kept = place.under(Route.from_json(bound.where).rent_order)
+        kept = place.under(Route.from_json(bound.route).rent_order)
         if kept != place and await authority_refusal(place, reader) and not await authority_refusal(kept, reader):
             tracked_objects[address] = replace(tracked, route=kept, place=kept)
     return tracked_objects

@@ -72,7 +72,7 @@ def tracked_object(
     if binding is None and intent is not None:
         generation, identity = intent.generation, intent.id
     begun = pending_creation(intent, state) if intent is not None and binding is None else None
-    place = route_to(binding, inventory) if binding is not None and binding.where else route
+    place = route_to(binding, inventory) if binding is not None and binding.route else route
     return TrackedObject(
         address, resource.kind, resource, binding, intent, route, identity, generation, place, begun=begun
     )
@@ -87,7 +87,7 @@ def _deposed(context: PlanContext, found: Mapping[str, TrackedObject]) -> Iterat
         begun = pending_creation(intent, state)
         if begun is None or intent.number in taken_up or (intent.late and not kind_of(begun.kind).host):
             continue  # only the id of a host is never used again: another may have made what has this name by now
-        route = current_route(Route.from_json(begun.where), kind_of(begun.kind), context.inventory)
+        route = current_route(Route.from_json(begun.route), kind_of(begun.kind), context.inventory)
         vm = str(intent.detail.get("vm") or "") if kind_of(begun.kind).parent else ""
         if (begun.kind, begun.id, vm or route.target) not in known:
             yield TrackedObject(

@@ -67,7 +67,7 @@ async def _look(change: Change, context: PlanContext, reader: CachedReader) -> O
     if binding is None and resource is None:  # left by an ended run
         binding = Binding(
             address=change.address, kind=change.kind, id=identity, generation=change.generation,
-            where=route.to_json(), applied=dict(change.applied),
+            route=route.to_json(), applied=dict(change.applied),
         )  # fmt: skip
     key = "" if resource is None else kind.natural_key(resource, context.inventory)
     parent = context.state.bindings.get(change.old_parent or change.parent)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from dbc_iac.kinds.framework.goal import POWERED_OFF_BY_APPLY, Goal
+from dbc_iac.kinds.framework.goal import Goal
 from dbc_iac.plan.model import Step, StepKind
 from dbc_iac.plan.schedule.goals import line
 
@@ -35,7 +35,7 @@ class StepBuilder:
     @property
     def powers_off(self) -> bool:
         """Whether a machine that runs is powered off on the way."""
-        return self.kind is StepKind.WINDOW or any(g.fields.get("power") == POWERED_OFF_BY_APPLY for g in self.goals)
+        return self.kind is StepKind.WINDOW or any(g.temporary for g in self.goals)
 
     def step(self) -> Step:
         off = self.kind is StepKind.WINDOW

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from dbc_iac.kinds import kind_of
-from dbc_iac.kinds.framework.goal import POWERED_OFF_BY_APPLY, Goal, Needs
+from dbc_iac.kinds.framework.goal import Goal, Needs
 from dbc_iac.plan.check.references import topological_order
 from dbc_iac.plan.model import Action, Change, StepKind
 from dbc_iac.plan.schedule.goals import Goals, goal_input, goals_of, keeps_identity
@@ -67,8 +67,8 @@ def _draft_change(change: Change, goals: Goals, builders: dict[str, StepBuilder]
 def _parked(change: Change) -> list[Goal]:
     """The old machine is powered off first: the new one takes its GPUs and ports."""
     task = goal_input(change)
-    off = kind_of(change.kind).power(replace(task, id=task.old_id, route=task.old_route or task.route), to="off")
-    return [replace(off, fields={"power": POWERED_OFF_BY_APPLY})]
+    old = replace(task, id=task.old_id, route=task.old_route or task.route)
+    return [kind_of(change.kind).power(old, to="off", temporary=True)]
 
 
 def _draft_windows(

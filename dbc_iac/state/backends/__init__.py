@@ -1,1 +1,1 @@
-"""Where a state can be kept: places that read, write if unchanged, lock, and append to a journal."""
+"""Backends of a state: read, conditional write, lock, and journal."""

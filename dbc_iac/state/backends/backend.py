@@ -1,7 +1,7 @@
-"""What a place that keeps a state must be able to do, and nothing more. Bytes only: it knows no state and no record.
+"""The interface of backends, in bytes: they know no state and no record.
 
-Everything raises OSError, with words for people in `strerror`, where the place cannot be reached or refuses. What is
-written is there when the call returns. One object serves one stack, and one run at a time.
+Every method raises OSError, with a text for people in `strerror`, if the backend cannot be reached or refuses. Writes
+are durable when they return. One object serves one stack, and one run at a time.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from dbc_iac.json import Json
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A document, and what tells it from every other that has been in its place."""
+    """A document and the identity of its version."""
 
     content: bytes
     version: str
 
 
 class MovedError(Exception):
-    """Another document is there than the one that was to be replaced. Nothing was written."""
+    """The stored document is not the version to be replaced. Nothing was written."""
 
 
 class LeaseLostError(DiagnosticError):
-    """Another run took the lock over after its lease had ended. Nothing was written, and nothing may be any more."""
+    """Another run took the lock over after its lease had ended. Nothing was written, nor may be from now on."""
 
     def __init__(self, place: str) -> None:
         super().__init__(
@@ -37,55 +37,55 @@ class LeaseLostError(DiagnosticError):
                 "lease-lost",
                 Severity.ERROR,
                 f"the lock of {place} was taken over by another run",
-                "This run was silent for longer than its lease. What it did is in the journal as far as it got.",
-                "Look at what the other run does. When it has ended, apply again.",
+                "The lease was not renewed in time. Completed calls are in the journal as far as it was written.",
+                "Wait for the other run to end, then run `dbc-iac apply` again.",
                 exit_code=ExitCode.PARTIAL,
             )
         )
 
 
 class Backend(Protocol):
-    """A place for one stack: a document, a journal, a lock."""
+    """Storage of one stack: a document, a journal, a lock."""
 
     @property
     def place(self) -> str:
-        """Where the document is, for people."""
+        """Location of the document, for people."""
 
     @property
     def journal_place(self) -> str:
-        """Where the journal is, for people."""
+        """Location of the journal, for people."""
 
     @property
     def whole_place(self) -> str:
-        """What to remove to forget all of the stack, for people."""
+        """Everything that is stored of the stack, for people."""
 
     @property
     def lease(self) -> float | None:
-        """Seconds after which a lock that was not renewed may be taken over. None: it goes with its process."""
+        """Seconds after which a lock that was not renewed may be taken over. None: it ends with its process."""
 
     def read(self) -> Stored | None:
-        """The document; None where there is none."""
+        """The document; None if there is none."""
 
     def write(self, content: bytes, serial: int, expected: str | None) -> None:
-        """Put a document in place of the version `expected` (None: of none). The lock is held.
+        """Replace the version `expected` (None: there is none). The lock is held.
 
-        Keeps it as the version of its serial, too, where the place keeps versions. Raises MovedError, LeaseLostError.
+        A backend with versions keeps it as the version of its serial too. Raises MovedError, LeaseLostError.
         """
 
     def stacks(self) -> list[str] | None:
-        """The stacks that have a state in this place, in order; None where it cannot be asked."""
+        """Stacks with a state in this backend, sorted; None if it cannot list them."""
 
     def kept(self) -> list[int]:
-        """Serials of the versions that are kept, in order."""
+        """Serials of the kept versions, sorted."""
 
     def version_place(self, serial: int) -> str:
-        """Where the version of a serial is, for people."""
+        """Location of the version of a serial, for people."""
 
     def lines(self) -> list[bytes]:
         """The journal: all whole lines, without their ends."""
 
     def append(self, line: bytes, *, sync: bool) -> None:
-        """Add a line to the journal; with `sync` it is there when this returns, and so are all before it.
+        """Add a line to the journal; with `sync` it and all lines before it are durable when this returns.
 
         The lock is held. Raises LeaseLostError.
         """
@@ -94,24 +94,24 @@ class Backend(Protocol):
         """Empty the journal. The lock is held."""
 
     def lock(self, holder: Mapping[str, Json]) -> AbstractContextManager[None]:
-        """Hold the lock. Entering raises DiagnosticError (exit code LOCKED) that says who holds it."""
+        """Hold the lock. Entering raises DiagnosticError (exit code LOCKED) that names its holder."""
 
     def holder(self) -> Mapping[str, Json] | None:
-        """Who holds the lock, for people; None where nobody does."""
+        """Holder of the lock, for people; None if it is free."""
 
     def break_lock(self) -> None:
-        """Free the lock whoever holds it, which can write nothing any more. Nothing to do where a process holds it."""
+        """Free the lock of any holder, which can write nothing from then on. No effect on the lock of a process."""
 
     def renew(self) -> None:
-        """Begin the lease anew. Called from another thread while the lock is held. Raises LeaseLostError."""
+        """Renew the lease. Called from another thread while the lock is held. Raises LeaseLostError."""
 
 
 class DeniedError(OSError):
-    """The place is there, and does not know who asks, or does not let it."""
+    """Authentication or authorisation failed."""
 
 
 def code_of(error: OSError) -> ExitCode:
-    """What a command ends with that could not ask a place."""
+    """Exit code of a command whose backend failed."""
     return ExitCode.AUTHORISATION if isinstance(error, DeniedError) else ExitCode.ERROR
 
 
@@ -120,5 +120,5 @@ def denied(words: str) -> OSError:
 
 
 def unreachable(words: str) -> OSError:
-    """What a place raises that is no file system."""
+    """The error of a remote backend."""
     return OSError(errno.EIO, words)

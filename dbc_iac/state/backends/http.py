@@ -2,20 +2,20 @@
 
 The protocol knows one document at an address. So the journal and the lease are documents beside it:
     <address>-<stack>                 the state
-    <address>-<stack>_lease           whose the lock is, and until when, unless it is renewed
+    <address>-<stack>_lease           holder of the lock, and end of the lease
     <address>-<stack>_journal_<n>     the journal's levels
 Each has a `serial` that grows, as GitLab demands, and is locked with the state: a server that knows locks refuses a run
-that was taken over. Many take a write where nobody holds a lock: so the lease is read right before each, too. The
+that was taken over. Many accept a write without a lock, so the lease is read right before each write too. The
 protocol has no conditional write: the lock is the guard, and the document is compared right before it is replaced. A
-lease is measured by the server's clock (`Date`); from a server that tells none, no lock is taken over. Each lock is
-proved when it is taken: a server that grants it to two, or does not free it, is refused.
+lease is measured by the server's clock (`Date`); without one no lock is taken over. Each lock is proved when it is
+taken: a server that grants it to two runs, or does not free it, is refused.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,8 +24,8 @@ from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.json import Json, load_json
 from dbc_iac.state.backends.backend import LeaseLostError, MovedError, Stored, unreachable
 from dbc_iac.state.backends.http_client import HttpDocuments
-from dbc_iac.state.backends.log_levels import DEPTH, LogLevels
-from dbc_iac.state.backends.remote import RemoteBackend, held_until, said_by
+from dbc_iac.state.backends.log_levels import DEPTH, LevelledBackend, Numbered
+from dbc_iac.state.backends.remote import held_until, parse_holder
 
 LEASE_PART = "_lease"
 JOURNAL_PARTS = tuple(f"_journal_{n}" for n in range(DEPTH))
@@ -33,14 +33,13 @@ PARTS = (LEASE_PART, *JOURNAL_PARTS)
 """Locked with the state: a run that was taken over finds each of them another's."""
 
 
-class HttpBackend(RemoteBackend):
+class HttpBackend(LevelledBackend):
     """State of one stack on a server of Terraform's HTTP backend protocol."""
 
     def __init__(self, documents: HttpDocuments, now: Callable[[], datetime], token: Callable[[], str]) -> None:
         super().__init__(token)
         self._now = now
         self._documents = documents
-        self._levels: LogLevels | None = None
         self._serials: dict[str, int] = {}
 
     @property
@@ -59,42 +58,21 @@ class HttpBackend(RemoteBackend):
         self._put("", content)
 
     def stacks(self) -> None:
-        """The protocol has no way to ask."""
+        """None: the protocol lists no stacks."""
 
     def kept(self) -> list[int]:
-        """What a server keeps cannot be asked for."""
+        """Empty: the protocol lists no versions."""
         return []
 
     def version_place(self, serial: int) -> str:
-        return f"serial {serial}, as far as the server of {self.place} keeps versions,"
+        return f"serial {serial} of {self.place}, if its server keeps versions,"
 
-    def _read_lines(self) -> list[bytes]:
-        documents = [self._document(part) for part in JOURNAL_PARTS]
-        try:
-            self._levels = LogLevels.read(d.get("lines", []) for d in documents)
-            return [line.encode() for line in self._levels.lines]
-        except ValueError:
-            raise unreachable("what is there is not a journal of dbc-iac") from None
+    def _read_level(self, level: int) -> Any:
+        return self._document(JOURNAL_PARTS[level]).get("lines", [])
 
-    def _append(self, lines: list[bytes]) -> None:
-        if self._levels is None:
-            self._read_lines()
+    def _write_level(self, level: int, lines: Sequence[Numbered]) -> None:
         self._require_lease()
-        levels = self._levels or LogLevels()
-        self._levels = None  # to be read again, unless all of it is written
-        for level in levels.add(line.decode() for line in lines):
-            self._put_level(level, levels.levels[level])
-        self._levels = levels
-
-    def _clear(self) -> None:
-        self._require_lease()
-        for level, part in enumerate(JOURNAL_PARTS):
-            if self._document(part).get("lines"):
-                self._put_level(level, {})
-        self._levels = LogLevels()
-
-    def _put_level(self, level: int, lines: Mapping[int, str]) -> None:
-        self._put_document(JOURNAL_PARTS[level], {"lines": sorted(lines.items())})
+        self._put_document(JOURNAL_PARTS[level], {"lines": list(lines)})
 
     def _document(self, part: str) -> dict[str, Any]:
         content = self._documents.get(part)
@@ -130,9 +108,9 @@ class HttpBackend(RemoteBackend):
             self._lock_part(part, record)
 
     def _take(self, record: Mapping[str, Json], left: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
-        """Take the state's lock, in the place of one that is left over, and prove it; its holder where it is held.
+        """Take the state's lock, also from `left`, and prove it; returns its holder if it is held.
 
-        Under another ID first, which is freed: a server that frees no lock would keep this one, too.
+        Another ID is tried first and freed: a server that frees no lock would keep this one too.
         """
         trial = {**record, "ID": self._new_token()}
         other = self._documents.lock("", trial) if left is None else self._take_from("", left, trial)
@@ -143,7 +121,7 @@ class HttpBackend(RemoteBackend):
         return other
 
     def _take_from(self, part: str, left: Mapping[str, Any], record: Mapping[str, Json]) -> dict[str, Any] | None:
-        """Free a lock by its ID, so that one that somebody took meanwhile stays, and take it; its holder where held."""
+        """Free a lock by its ID and take it; returns its holder if another run took it meanwhile."""
         self._documents.unlock(part, left)
         other = self._documents.lock(part, record)
         if other is not None and other.get("ID") == left.get("ID"):
@@ -151,17 +129,17 @@ class HttpBackend(RemoteBackend):
         return other
 
     def _prove(self, part: str, record: Mapping[str, Json]) -> None:
-        """Another's UNLOCK, which must free nothing, and its LOCK, which must be refused. There are servers that grant
-        every one: there every run would have the lock."""
+        """Check that UNLOCK with another ID frees nothing, and that its LOCK is refused. Some servers grant every LOCK:
+        there every run would hold the lock."""
         another = {**record, "ID": self._new_token()}
-        with suppress(OSError):  # a refusal, of whatever status
+        with suppress(OSError):  # a refusal, with any status
             self._documents.unlock(part, another)
         if self._documents.lock(part, another) is None:
             self._documents.unlock(part, another)
             raise DiagnosticError(_shared(self.place))
 
     def _lock_part(self, part: str, record: Mapping[str, Json]) -> None:
-        """Also from a run that ended without freeing it: whoever holds the state's lock may."""
+        """Lock a part, also one that a killed run left locked: the holder of the state's lock may free it."""
         left = self._documents.lock(part, record)
         if left is not None and self._take_from(part, left, record) is not None:
             raise LeaseLostError(self.place)
@@ -176,7 +154,7 @@ class HttpBackend(RemoteBackend):
         return self._holder(other, record)
 
     def break_lock(self) -> None:
-        """The lease is nobody's then: also a server that takes every write gets none from who held it."""
+        """Free lock and lease: the former holder stops writing, also on a server that accepts all writes."""
         record = self._lock_record(self._new_token(), {})
         self._token = str(record["ID"])
         try:
@@ -190,8 +168,8 @@ class HttpBackend(RemoteBackend):
                 self._documents.unlock(part, record)
 
     def _lapsed(self, other: Mapping[str, Any]) -> bool:
-        """Whether the lease of a lock has ended, by the server's clock. One that says nothing has not: `state unlock`
-        frees it. When a lock was made says nothing either: GitLab tells when its state was made."""
+        """Whether the lease of a lock has ended by the server's clock. A lock without a lease has not: `state unlock`
+        frees it. Its creation time is not used: GitLab reports that of the state."""
         lease = self._document(LEASE_PART)
         if not other.get("ID") or lease.get("id") != other["ID"] or self._documents.time is None:
             return False
@@ -205,28 +183,28 @@ class HttpBackend(RemoteBackend):
         self._put_lease(self._token, lease.get("holder") or {})
 
     def _require_lease(self) -> dict[str, Any]:
-        """The lease, right now. Raises LeaseLostError where it is not this run's."""
+        """The current lease. Raises LeaseLostError if it is another run's."""
         lease = self._document(LEASE_PART)
         if lease.get("id") != self._token:
             raise LeaseLostError(self.place)
         return lease
 
     def _put_lease(self, token: str, holder: Mapping[str, Json]) -> None:
-        """From the time of the answer before, which was to a request of just now."""
+        """Write the lease, measured from the time of the server's last answer."""
         now = self._documents.time
         until = "" if now is None else (now + timedelta(seconds=self.lease)).isoformat()
         self._put_document(LEASE_PART, {"id": token, "until": until, "holder": dict(holder)})
 
     def _holder(self, other: Mapping[str, Any], mine: Mapping[str, Json]) -> dict[str, Any]:
-        """Who holds a lock: as its lease says, or a dbc-iac said it, or as far as the server tells.
+        """Holder of a lock from its lease, else from the lock's record.
 
-        GitLab repeats what the one who asks has said of itself.
+        GitLab fills the record with fields of the request that asks.
         """
         lease = self._document(LEASE_PART)
         holder = lease.get("holder")
         if other.get("ID") and lease.get("id") == other["ID"] and isinstance(holder, dict) and holder:
             return holder
-        return _said_by({k: v for k, v in other.items() if k == "ID" or v != mine.get(k)})
+        return _lock_holder({k: v for k, v in other.items() if k == "ID" or v != mine.get(k)})
 
     def _release(self) -> None:
         for part in (*reversed(PARTS), ""):  # the state's own lock last
@@ -248,7 +226,7 @@ def _shared(place: str) -> Diagnostic:
     return _unproved(
         f"the server of {place} grants its lock to two runs at once",
         "While this run held the lock, it granted LOCK with another ID, at once or after UNLOCK with that other ID. "
-        "Two runs would not see each other, and could create everything twice.",
+        "Two runs could create every object twice.",
         "Use a server that refuses both with 423 or 409, or another backend. See docs/state.md.",
     )
 
@@ -257,7 +235,7 @@ def _not_freed(place: str) -> Diagnostic:
     return _unproved(
         f"the server of {place} does not free its lock",
         "It answered UNLOCK, and still refuses LOCK because of the same ID.",
-        "Remove the lock on the server; use one that frees it, or another backend. See docs/state.md.",
+        "Remove the lock on the server, and use a server that frees it or another backend. See docs/state.md.",
     )
 
 
@@ -265,7 +243,7 @@ def _unproved(summary: str, detail: str, remedy: str) -> Diagnostic:
     return Diagnostic("lock-unproved", Severity.ERROR, summary, detail, remedy, exit_code=ExitCode.ERROR)
 
 
-def _said_by(record: Mapping[str, Any]) -> dict[str, Any]:
-    if said := said_by(str(record.get("Info", ""))):
-        return said
+def _lock_holder(record: Mapping[str, Any]) -> dict[str, Any]:
+    if holder := parse_holder(str(record.get("Info", ""))):
+        return holder
     return {"command": record.get("Operation"), "user": record.get("Who"), "since": record.get("Created")}

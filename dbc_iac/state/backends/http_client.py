@@ -17,7 +17,7 @@ from dbc_iac.state.backends.backend import denied, unreachable
 
 LIMITS = Limits(40.0, 256 * MIB)
 _HELD = frozenset({409, 412, 423})
-"""What servers answer where a lock is another's: 423 by the protocol, 409 GitLab."""
+"""Statuses of a lock that another run holds: 423 by the protocol, 409 with GitLab."""
 _ABSENT = frozenset({204, 404})
 _DENIED = frozenset({401, 403})
 _NO_SUCH_METHOD = frozenset({400, 404, 405, 501})
@@ -25,7 +25,7 @@ _NO_SUCH_METHOD = frozenset({400, 404, 405, 501})
 
 @dataclass(frozen=True)
 class Protocol:
-    """Which requests lock. GitLab locks with POST and DELETE at `/lock` below the address."""
+    """Requests that lock and unlock. GitLab locks with POST and DELETE at `/lock` below the address."""
 
     lock_path: str = ""
     lock_method: str = "LOCK"
@@ -34,7 +34,7 @@ class Protocol:
 
 @dataclass(frozen=True)
 class HttpDocuments:
-    """Documents at addresses that begin alike. Raises OSError where the server does not do what it was asked."""
+    """Documents at addresses that begin alike. Raises OSError if the server refuses a request."""
 
     base: str
     stack: str
@@ -42,7 +42,7 @@ class HttpDocuments:
     headers: Mapping[str, SecretText] = field(default_factory=dict, repr=False)
     login: tuple[str, SecretText] | None = field(default=None, repr=False)
 
-    said: dict[str, datetime | None] = field(default_factory=dict, init=False, repr=False)
+    answered: dict[str, datetime | None] = field(default_factory=dict, init=False, repr=False)
     _client: HttpClient = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -51,8 +51,8 @@ class HttpDocuments:
 
     @property
     def time(self) -> datetime | None:
-        """When the server last answered, by its own clock; None where it does not tell."""
-        return self.said.get("time")
+        """Time of the server's last answer, by its own clock; None if it sends none."""
+        return self.answered.get("time")
 
     def address(self, part: str) -> str:
         """The address of a document of this stack."""
@@ -68,7 +68,7 @@ class HttpDocuments:
         return answer.body
 
     def post(self, part: str, content: bytes, token: str) -> bool:
-        """Write as the holder of a lock. False where another holds it."""
+        """Write as the holder of a lock. False if another run holds it."""
         head = {"content-type": "application/json"}
         answer = self._request("POST", self.address(part), content, params={"ID": token}, headers=head)
         if answer.status in _HELD:
@@ -78,21 +78,18 @@ class HttpDocuments:
         return True
 
     def lock(self, part: str, record: Mapping[str, Json]) -> dict[str, Any] | None:
-        """Take a lock. None where that was done, else what its holder said about itself.
-
-        There are servers that answer 200 with the record of another.
-        """
+        """Take a lock. None if it was taken, else the record of its holder. Some servers send that with status 200."""
         answer = self._request(self.protocol.lock_method, self._lock_address(part), _json(record))
         try:
             other = answer.json()
         except ValueError:
             other = None
-        said = other if isinstance(other, dict) else {}
+        holder = other if isinstance(other, dict) else {}
         if answer.success:
-            return said if said.get("ID", record["ID"]) != record["ID"] else None
+            return holder if holder.get("ID", record["ID"]) != record["ID"] else None
         if answer.status not in _HELD:
             raise _refused("lock", answer)
-        return said
+        return holder
 
     def unlock(self, part: str, record: Mapping[str, Any]) -> None:
         """Free the lock that a record names, if it is held under that name."""
@@ -112,7 +109,7 @@ class HttpDocuments:
             answer = self._client.wait(method, address, content, **more)
         except ExchangeError as error:
             raise unreachable(f"its server {error}") from None
-        self.said["time"] = _date(answer)
+        self.answered["time"] = _date(answer)
         return answer
 
 
@@ -122,10 +119,10 @@ def _json(record: Mapping[str, Any]) -> bytes:
 
 def _date(answer: Reply) -> datetime | None:
     try:
-        said = parsedate_to_datetime(answer.headers["date"]).astimezone(UTC)
+        date = parsedate_to_datetime(answer.headers["date"]).astimezone(UTC)
     except (KeyError, ValueError, OverflowError):
         return None
-    return said if said.year < 9999 else None  # else there is no end of a lease
+    return date if date.year < 9999 else None  # else a lease would have no end
 
 
 def _refused(what: str, answer: Reply) -> OSError:
@@ -133,5 +130,5 @@ def _refused(what: str, answer: Reply) -> OSError:
     if answer.status in _DENIED:
         return denied(words)
     if what not in {"read", "write"} and answer.status in _NO_SUCH_METHOD:
-        return unreachable(f"{words}: it locks in another way, which lockPath, lockMethod and unlockMethod say")
+        return unreachable(f"{words}: set lockPath, lockMethod and unlockMethod as it locks")
     return unreachable(words)

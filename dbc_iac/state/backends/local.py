@@ -1,7 +1,7 @@
 """A directory: the document written whole and atomically, its last ten versions, the journal, and the kernel's lock.
 
 <directory>/<stack>.json                 the document
-<directory>/<stack>.journal.jsonl        what has happened since
+<directory>/<stack>.journal.jsonl        the journal since then
 <directory>/<stack>.lock
 <directory>/history/<stack>.<serial>.json
 """
@@ -21,7 +21,7 @@ from dbc_iac.state.files import FILES, Files, read_own, refuse_link
 from dbc_iac.state.lock import holder_of, lock
 
 KEPT = 10
-"""Versions that are kept."""
+"""Number of kept versions."""
 
 
 class LocalBackend:
@@ -65,20 +65,18 @@ class LocalBackend:
         for target in (self._path, self._version(serial - 1)):
             remove_temporaries(target)  # of processes that ended: the lock is held
         self._files.replace(self._path, content)
-        with suppress(
-            OSError
-        ):  # the document is there; a version of it that is not kept, or one too many, does no harm
+        with suppress(OSError):  # the document is written; a missing or superfluous version does no harm
             self._files.replace(version, content)
             self._version(serial - KEPT).unlink(missing_ok=True)
 
     def stacks(self) -> list[str]:
-        """Those with older versions: another JSON file that lies there is none."""
+        """Stacks with older versions: other JSON files of the directory have none."""
         names = {path.stem for path in self.directory.glob("*.json")}
         written = {path.name.rsplit(".", 2)[0] for path in self._version(0).parent.glob("*.json")}
         return sorted(names & written)
 
     def keeps(self, path: Path) -> bool:
-        """Whether a path, after all links, is of a file of a state in this directory: there already, or to be."""
+        """Whether a resolved path is, or would be, a file of a state in this directory."""
         directory = real_path(self.directory)
         names = {f"{s}{e}" for s in (self.stack, *self.stacks()) for e in (".json", ".journal.jsonl", ".lock")}
         return path.parent == directory / "history" or (path.parent == directory and path.name in names)
@@ -95,8 +93,8 @@ class LocalBackend:
 
     def lines(self) -> list[bytes]:
         try:
-            # What follows the last line break is nothing, or what a process was writing when it ended. No call was
-            # made on the strength of it, and the next append cuts it off.
+            # A process that ended within a write leaves a partial last line. No call was made after it, and the next
+            # append cuts it off.
             *lines, _ = read_own(self._journal).split(b"\n")
         except FileNotFoundError:
             return []
@@ -109,14 +107,14 @@ class LocalBackend:
         self._files.empty(self._journal)
 
     def lock(self, holder: Mapping[str, Json]) -> AbstractContextManager[None]:
-        refuse_link(self._version(0).parent)  # now, not when what was done is to be written
+        refuse_link(self._version(0).parent)  # now, not when the state is to be written
         return lock(self.directory, self.stack, holder)
 
     def holder(self) -> Mapping[str, Json] | None:
         return holder_of(self.directory, self.stack)
 
     def break_lock(self) -> None:
-        """Nothing to do: only the end of its process frees it."""
+        """No effect: the lock is freed by the end of its process."""
 
     def renew(self) -> None:
-        """Nothing to do: the kernel knows whether the process lives."""
+        """No effect: the kernel frees the lock of a process that ends."""

@@ -1,11 +1,11 @@
-"""State in an object store that compares and swaps: S3 and what speaks like it, GCS, Azure.
+"""State in an object store with conditional writes: S3 and compatible stores, GCS, Azure.
 
     <prefix>/<stack>/state, journal-<n>, lock, clock        <prefix>/<stack>/history/<serial>
 
-Every object is replaced only as the version that its writer has seen. A store cannot look at the lock while it writes
-an object, so who takes the lock over from a run whose lease has ended writes all the objects anew, with its own token
-in their first line (also those that were not there): the run before it has not seen these versions, and can write none
-of them any more. Nothing is deleted but old versions of the state: a deletion cannot be made to depend on anything.
+An object is replaced only in the version that its writer has seen. A store cannot check the lock while it writes an
+object. So a run that takes the lock over from one whose lease has ended rewrites all objects, with its own token in
+their first line (absent ones too): the former holder has not seen these versions and can write none of them. Only old
+versions of the state are deleted, since a deletion cannot be conditional.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -34,8 +34,8 @@ from dbc_iac.api.http import HEADER_VALUE, MIB
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.json import Json, load_json
 from dbc_iac.state.backends.backend import LeaseLostError, MovedError, Stored, denied, unreachable
-from dbc_iac.state.backends.log_levels import DEPTH, LogLevels
-from dbc_iac.state.backends.remote import RemoteBackend, held_until
+from dbc_iac.state.backends.log_levels import DEPTH, LevelledBackend, Numbered
+from dbc_iac.state.backends.remote import held_until
 
 KEPT = 10
 """Versions that are kept besides the current one."""
@@ -55,10 +55,10 @@ class Object:
     content: bytes | None = None
     seen: Any = None
     written: datetime | None = None
-    """When, by the store's clock."""
+    """Time of the last write, by the store's clock."""
 
 
-class ObjectStoreBackend(RemoteBackend):
+class ObjectStoreBackend(LevelledBackend):
     """State of one stack below a prefix. `name` is for people."""
 
     def __init__(self, store: ObjectStore, name: str, stack: str, token: Callable[[], str]) -> None:
@@ -66,7 +66,6 @@ class ObjectStoreBackend(RemoteBackend):
         self._store = store
         self._name = name.rstrip("/")
         self._stack = stack
-        self._levels: LogLevels | None = None
         self._seen: dict[str, Any] = {}
         """Versions of the objects, as this holder of the lock has seen or written them."""
 
@@ -91,7 +90,7 @@ class ObjectStoreBackend(RemoteBackend):
 
     def stacks(self) -> list[str] | None:
         try:
-            with _told():
+            with _translated():
                 found = obstore.list_with_delimiter(self._store)["common_prefixes"]
         except FileNotFoundError:
             raise _no_bucket() from None
@@ -99,7 +98,7 @@ class ObjectStoreBackend(RemoteBackend):
 
     def kept(self) -> list[int]:
         try:
-            with _told():
+            with _translated():
                 listed = obstore.list(self._store, self._path("history")).collect()
         except FileNotFoundError:
             raise _no_bucket() from None
@@ -109,31 +108,14 @@ class ObjectStoreBackend(RemoteBackend):
     def version_place(self, serial: int) -> str:
         return f"{self._name}/{self._stack}/history/{serial}"
 
-    def _read_lines(self) -> list[bytes]:
-        found = [self._get(part) for part in JOURNAL]
+    def _read_level(self, level: int) -> Any:
         try:
-            self._levels = LogLevels.read(load_json(one.content or b"[]") for one in found)
-            return [line.encode() for line in self._levels.lines]
+            return load_json(self._get(JOURNAL[level]).content or b"[]")
         except ValueError:
-            raise unreachable("what is there is not a journal of dbc-iac") from None
+            return None  # refused with the other levels
 
-    def _append(self, lines: list[bytes]) -> None:
-        if self._levels is None:
-            self._read_lines()
-        levels = self._levels or LogLevels()
-        self._levels = None  # to be read again, unless all of it is written
-        for level in levels.add(line.decode() for line in lines):
-            self._put_level(level, levels.levels[level])
-        self._levels = levels
-
-    def _clear(self) -> None:
-        for level, lines in enumerate((self._levels or LogLevels()).levels):
-            if lines or self._levels is None:
-                self._put_level(level, {})
-        self._levels = LogLevels()
-
-    def _put_level(self, level: int, lines: Mapping[int, str]) -> None:
-        self._replace(JOURNAL[level], json.dumps(sorted(lines.items()), separators=(",", ":")).encode())
+    def _write_level(self, level: int, lines: Sequence[Numbered]) -> None:
+        self._replace(JOURNAL[level], json.dumps(list(lines), separators=(",", ":")).encode())
 
     def _acquire(self, token: str, holder: Mapping[str, Json]) -> None:
         there = self._get(LOCK)
@@ -153,7 +135,7 @@ class ObjectStoreBackend(RemoteBackend):
             self._seen |= {part: self._get(part).seen for part in (*JOURNAL, STATE)}
 
     def _require_conditions(self, mine: Object) -> None:
-        """Two writes that must be refused. There are stores that take them: there every run would have the lock."""
+        """Check that two writes are refused. Some stores accept them: there every run would hold the lock."""
         stale = self._seen[LOCK] if mine.seen is None else mine.seen
         if mine.seen is None:
             self._renew()
@@ -163,7 +145,7 @@ class ObjectStoreBackend(RemoteBackend):
                 raise DiagnosticError(_unconditional(self._name))
 
     def _take(self, part: str) -> None:
-        """Write an object as it is, so that who has seen it before cannot write it any more."""
+        """Rewrite an object unchanged, so that the former holder of the lock cannot write it."""
         for _ in range(TRIES):
             there = self._get(part)
             if self._swap(part, Object({"by": self._token}, there.content, there.seen)):
@@ -175,7 +157,7 @@ class ObjectStoreBackend(RemoteBackend):
         return _holder(head) if head.get("token") else None
 
     def break_lock(self) -> None:
-        """As an end of the lease: the objects are taken over at once, by whoever comes next again."""
+        """End the lease and take the objects over. The next run does that again."""
         there = self._get(LOCK)
         if not there.head.get("token"):
             return
@@ -185,8 +167,8 @@ class ObjectStoreBackend(RemoteBackend):
             self._take(part)
 
     def _lapsed(self, there: Object) -> bool:
-        """Whether the lock was not written for as long as its lease, by the store's own clock: that of an object that
-        is written now."""
+        """Whether the lock was last written longer ago than its lease, by the store's clock: that of an object written
+        now."""
         if there.head.get("broken"):
             return True
         self._put(CLOCK, Object(), "overwrite")
@@ -214,13 +196,13 @@ class ObjectStoreBackend(RemoteBackend):
             raise LeaseLostError(self.place)
 
     def _swap(self, part: str, new: Object) -> bool:
-        """Write an object in place of the version that was seen of it. False where another is there."""
+        """Replace the seen version of an object. False if another version is stored."""
         new = Object({**new.head, "n": self._new_token()}, new.content, new.seen)  # no two writes are alike
         try:
             self._seen[part] = self._put(part, new, "create" if new.seen is None else new.seen)
         except (AlreadyExistsError, PreconditionError):
             there = self._get(part)
-            if there.head != new.head:  # else it is ours after all: the request was repeated on the way
+            if there.head != new.head:  # else this write: the request was repeated on the way
                 return False
             self._seen[part] = there.seen
         return True
@@ -228,7 +210,7 @@ class ObjectStoreBackend(RemoteBackend):
     def _put(self, part: str, new: Object, mode: Any) -> Any:
         head = {**new.head, **({"absent": True} if new.content is None else {})}
         try:
-            with _told():
+            with _translated():
                 body = json.dumps(head).encode() + b"\n" + (new.content or b"")
                 return _version(obstore.put(self._store, self._path(part), body, mode=mode))
         except FileNotFoundError:
@@ -236,21 +218,21 @@ class ObjectStoreBackend(RemoteBackend):
 
     def _get(self, part: str) -> Object:
         try:
-            with _told():
+            with _translated():
                 answer = obstore.get(self._store, self._path(part))
                 line, _, content = self._body(answer).partition(b"\n")
         except FileNotFoundError:
             return Object()
         seen = _version(answer.meta)
         try:
-            said = dict(load_json(line))
+            first = dict(load_json(line))
         except (ValueError, TypeError):
             raise unreachable(f"{self._name}/{self._stack}/{part} is not an object of dbc-iac") from None
-        head = {k: v for k, v in said.items() if k != "absent"}
-        return Object(head, None if "absent" in said else content, seen, answer.meta["last_modified"])
+        head = {k: v for k, v in first.items() if k != "absent"}
+        return Object(head, None if "absent" in first else content, seen, answer.meta["last_modified"])
 
     def _body(self, answer: obstore.GetResult) -> bytes:
-        """What came, counted while it comes. The store asks for no Content-Encoding, and decodes none."""
+        """The answer's body, counted while it is read. No Content-Encoding is requested or decoded."""
         if "Content-Encoding" in answer.attributes:
             raise unreachable("its answer has a Content-Encoding, which was not asked for")
         received = bytearray()
@@ -269,9 +251,9 @@ def _holder(head: Mapping[str, Any]) -> dict[str, Json]:
     return holder if isinstance(holder, dict) else {}
 
 
-def _version(said: Mapping[str, Any]) -> dict[str, str]:
-    """What tells a version from every other: an etag, with GCS a generation."""
-    return {name: said[name] for name in ("e_tag", "version") if said[name] is not None}
+def _version(meta: Mapping[str, Any]) -> dict[str, str]:
+    """Identity of a version: an etag, with GCS a generation."""
+    return {name: meta[name] for name in ("e_tag", "version") if meta[name] is not None}
 
 
 _SENT = re.compile("(AWS|AZURE|GOOGLE)_.*(KEY|KEY_ID|SECRET|TOKEN)(?<!SERVICE_ACCOUNT_KEY)", re.IGNORECASE)
@@ -279,9 +261,9 @@ _SENT = re.compile("(AWS|AZURE|GOOGLE)_.*(KEY|KEY_ID|SECRET|TOKEN)(?<!SERVICE_AC
 
 
 def object_store(address: str, endpoint: str, region: str, credentials: Mapping[str, str]) -> ObjectStore:
-    """The store at an address (s3://, gs://, az://). What is not given is found as the cloud's own tools find it.
+    """The store at an address (s3://, gs://, az://). Omitted settings are found as the cloud's own tools find them.
 
-    Raises OSError where the address or a credential is none that the store knows, or one cannot be sent.
+    Raises OSError if the store does not know the address or a credential, or a credential cannot be sent.
     """
     for name, value in os.environ.items():
         if _SENT.fullmatch(name) and not re.fullmatch(HEADER_VALUE, value):
@@ -308,32 +290,33 @@ def _unconditional(name: str) -> Diagnostic:
     return Diagnostic(
         "store-unconditional",
         Severity.ERROR,
-        f"{name} takes writes that it must refuse: it does not look at If-None-Match or If-Match",
-        "Without them there is no lock: two runs would not see each other, and could create everything twice.",
+        f"{name} ignores If-None-Match or If-Match",
+        "It accepted a write that it must refuse. Without conditional writes there is no lock: two runs could create "
+        "every object twice.",
         "Use a store that honours conditional writes, or another backend. See docs/state.md.",
         exit_code=ExitCode.ERROR,
     )
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """What a store says can hold addresses that are credentials: its words are not repeated."""
+def _translated() -> Iterator[None]:
+    """Turn the store's errors into OSError, without its words: they can hold addresses that are credentials."""
     try:
         yield
     except (AlreadyExistsError, PreconditionError, FileNotFoundError):
         raise
     except (PermissionDeniedError, UnauthenticatedError):
-        raise denied("the credentials are not good for it") from None
+        raise denied("the credentials do not permit it") from None
     except BaseError as error:
         raise unreachable(_reason(str(error))) from None
 
 
-def _reason(said: str) -> str:
-    """Why a request failed, in words of our own."""
-    status = re.search(r"status code: (\d{3})|status: (\d{3})", said)
+def _reason(error: str) -> str:
+    """Why a request failed, without the store's words."""
+    status = re.search(r"status code: (\d{3})|status: (\d{3})", error)
     if status:
         return f"it answered with HTTP {status[1] or status[2]}"
-    return next((ours for theirs, ours in _REASONS if theirs in said), "no answer, or not the one expected")
+    return next((ours for theirs, ours in _REASONS if theirs in error), "no answer, or not the one expected")
 
 
 _REASONS = (

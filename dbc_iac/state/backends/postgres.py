@@ -1,7 +1,7 @@
 """State in a PostgreSQL database: versions, journal and lease in tables of one schema, a project's own.
 
-Each write is one transaction that locks the lease's row and finds its own token there: a run that was taken over writes
-nothing. The lease is measured by the server's clock. Tables are made where there are none.
+Each write is one transaction that locks the lease's row and checks its token: a run whose lock was taken over writes
+nothing. The lease is measured by the server's clock. Missing tables are created.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import DiagnosticError
 from dbc_iac.json import Json
 from dbc_iac.state.backends.backend import LeaseLostError, MovedError, Stored, denied, unreachable
-from dbc_iac.state.backends.remote import RemoteBackend, held_until, said_by
+from dbc_iac.state.backends.remote import RemoteBackend, held_until, parse_holder
 
 KEPT = 10
 """Versions that are kept besides the current one."""
@@ -46,7 +46,7 @@ create table if not exists {lease} (
 
 @dataclass(frozen=True)
 class Database:
-    """Where a schema is: a connection URL of libpq without a password, and the password."""
+    """Address of a schema: a connection URL of libpq without a password, and the password."""
 
     address: str
     schema: str
@@ -54,7 +54,7 @@ class Database:
     password: SecretText | None = None
 
     def connect(self) -> psycopg.Connection[Any]:
-        """Raises OSError, without the password. What the URL does not say comes from libpq's own settings (PGHOST)."""
+        """Raises OSError, without the password. Omitted settings come from libpq's own (PGHOST)."""
         login: dict[str, Any] = {"user": self.username} if self.username else {}
         if self.password is not None:
             login["password"] = self.password.reveal()
@@ -62,10 +62,10 @@ class Database:
             if not self._says_tls and not self._local:
                 login["sslmode"] = "require"
             connection = psycopg.connect(self.address, connect_timeout=DEADLINE, autocommit=True, **login)
-        except (psycopg.ProgrammingError, ValueError):  # what it says of a URL that it cannot read may hold all of it
+        except (psycopg.ProgrammingError, ValueError):  # its message may hold the whole URL
             raise unreachable("the address is no connection URL of PostgreSQL") from None
         except psycopg.Error as error:
-            raise _told(error) from None
+            raise _as_os_error(error) from None
         try:
             with _in_time(connection):
                 connection.execute("select set_config('statement_timeout', %s, false)", (f"{DEADLINE}s",))
@@ -76,8 +76,7 @@ class Database:
         return connection
 
     def _make_tables(self, connection: psycopg.Connection[Any]) -> None:
-        """Where there are none yet: afterwards no right to make any is needed. Nor is one to make a schema that is
-        there already."""
+        """Create missing tables and schema. The right to create them is needed only for that."""
         names = (f'"{self.schema}".lease', f'"{self.schema}"')
         [(tables, schema)] = connection.execute("select to_regclass(%s), to_regnamespace(%s)", names).fetchall()
         if tables is None:
@@ -89,24 +88,21 @@ class Database:
 
     @property
     def _says_tls(self) -> bool:
-        """Whether somebody has chosen how: in the address, or in libpq's own settings, other than their default."""
+        """Whether TLS is configured: in the address, or in libpq's settings, other than by default."""
         return "sslmode" in conninfo_to_dict(self.address) or _default("sslmode") not in {"", "prefer"}
 
     @property
     def _local(self) -> bool:
-        """Whether the server that libpq will ask, wherever its name comes from, is one of this machine.
-
-        Where a service of libpq is named, only its file knows.
-        """
-        said = conninfo_to_dict(self.address)
-        if said.get("service"):
+        """Whether libpq connects to a server of this machine. False for a named service, which is in its own file."""
+        given = conninfo_to_dict(self.address)
+        if given.get("service"):
             return False
-        hosts = str(said.get("hostaddr") or _default("hostaddr") or said.get("host") or _default("host"))
+        hosts = str(given.get("hostaddr") or _default("hostaddr") or given.get("host") or _default("host"))
         return all(host in {"", "localhost", "127.0.0.1", "::1"} or host[0] in "/@" for host in hosts.split(","))
 
 
 def _default(name: str) -> str:
-    """What libpq takes where an address does not say: of the environment, or of a service that it names."""
+    """Default of libpq for an option: from the environment, or from a named service."""
     known = {option.keyword.decode(): option.val or b"" for option in Conninfo.get_defaults()}
     return known.get(name, b"").decode(errors="replace")
 
@@ -115,7 +111,7 @@ _DENIED = re.compile(
     "authentication failed|no password supplied|permission denied|no pg_hba.conf entry|pg_hba.conf rejects|"
     'role "[^"]*" does not exist|is not permitted to log in|must be owner of'
 )
-"""What a server says that does not let a role in: then there is no code of the error."""
+"""Messages of a server that denies access, for errors without a code."""
 
 
 class PostgresBackend(RemoteBackend):
@@ -204,7 +200,7 @@ class PostgresBackend(RemoteBackend):
     def holder(self) -> Mapping[str, Json] | None:
         with self._transaction() as ask:
             row = ask("select holder from {lease} where stack = %(stack)s").fetchone()
-        return None if row is None else said_by(row[0])
+        return None if row is None else parse_holder(row[0])
 
     def break_lock(self) -> None:
         with self._transaction() as ask:
@@ -224,7 +220,7 @@ class PostgresBackend(RemoteBackend):
             ask("delete from {lease} where stack = %(stack)s and token = %(token)s", token=self._token)
 
     def _hold(self, ask: Ask) -> None:
-        """Lock the lease's row until the transaction's end. Raises LeaseLostError where it is another's, or gone."""
+        """Lock the lease's row until the transaction's end. Raises LeaseLostError if it is another run's or missing."""
         own = ask(
             "select 1 from {lease} where stack = %(stack)s and token = %(token)s for update", token=self._token
         ).fetchone()
@@ -233,7 +229,7 @@ class PostgresBackend(RemoteBackend):
 
     @contextmanager
     def _transaction(self) -> Iterator[Ask]:
-        """What asks, within one transaction. Raises OSError."""
+        """A function that executes statements within one transaction. Raises OSError."""
         with self._using:
             if self._connection is None or self._connection.closed:
                 self._connection = self._database.connect()
@@ -247,7 +243,7 @@ class Ask(Protocol):
 
 @dataclass(frozen=True)
 class _Statements:
-    """Puts the names of the tables, and the stack, into statements."""
+    """Executes statements with the names of the tables and the stack filled in."""
 
     connection: psycopg.Connection[Any]
     schema: str
@@ -264,8 +260,8 @@ def _named(text: LiteralString, schema: str) -> sql.Composed:
 
 @contextmanager
 def _in_time(connection: psycopg.Connection[Any]) -> Iterator[None]:
-    """Around statements: errors as OSError, and an end where the server, or what is between, stands still: its own
-    time-out does not help there."""
+    """Limit the time of statements and raise their errors as OSError. The server's own time-out does not cover a broken
+    network."""
     late = threading.Event()
 
     def cut() -> None:
@@ -279,13 +275,13 @@ def _in_time(connection: psycopg.Connection[Any]) -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
-        raise unreachable(f"no answer within {DEADLINE:g} s") if late.is_set() else _told(error) from None
+        raise unreachable(f"no answer within {DEADLINE:g} s") if late.is_set() else _as_os_error(error) from None
     finally:
         timer.cancel()
 
 
-def _told(error: psycopg.Error) -> OSError:
-    """What PostgreSQL said, in its first line."""
+def _as_os_error(error: psycopg.Error) -> OSError:
+    """An OSError with the first line of PostgreSQL's message."""
     words = str(error).partition("\n")[0] or "it gave no reason"
     refused = isinstance(error, psycopg.errors.InsufficientPrivilege) or _DENIED.search(words)
     return (denied if refused else unreachable)(words)

@@ -1,4 +1,4 @@
-"""A state that was copied to somewhere: it is only read. For who may look at a plan, and not at the state's place."""
+"""A copy of a state as a read-only backend: for planning without access to the backend itself."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dbc_iac.state.backup import StateBackup
 
 
 class ReadOnlyBackend:
-    """A copy, in the place of the backend that it was made of. Whatever would write raises OSError."""
+    """A copy in place of its backend. Writes raise OSError."""
 
     lease = None
 
@@ -58,4 +58,4 @@ class ReadOnlyBackend:
         """Nothing to do."""
 
     def _refuse(self) -> NoReturn:
-        raise unreachable("it is a copy, and only read")
+        raise unreachable("it is a read-only copy")

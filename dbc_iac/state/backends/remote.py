@@ -1,7 +1,7 @@
-"""What places beyond this machine have in common: a lock with a lease, and a journal that is sent when it must be.
+"""Common base of remote backends: a lock with a lease, and a journal that is sent when it has to be durable.
 
-A lease is measured by the clock of the place, never by that of whoever looks: a wrong one would take over too early.
-Every write is sent as its holder's, and the place itself refuses the run that was taken over.
+A lease is measured by the backend's clock, never by that of another run: a wrong one would take over too early. Every
+write is sent with the holder's token, and the backend refuses a run whose lock was taken over.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from dbc_iac.state.backends.backend import LeaseLostError, Stored
 from dbc_iac.state.lock import held
 
 LEASE = 120.0
-"""Seconds. The successor of a job that was killed waits no longer; a holder may be cut off for as long."""
+"""Seconds. A run waits no longer for the lock of a killed one; a holder may be disconnected for as long."""
 
 
 def held_until(who: Mapping[str, object], place: str) -> Diagnostic:
-    """That a lock with a lease is held."""
-    remedy = f"Wait for it to end. If it was killed, {LEASE:g} s are enough; `dbc-iac state unlock` frees it at once."
+    """The problem of a held lock with a lease."""
+    remedy = f"Use --lock-timeout {LEASE:g}s to wait for it; if its run was killed, `dbc-iac state unlock` frees it."
     return held(who, f"Lock of {place}.", remedy)
 
 
-def said_by(text: str) -> dict[str, Json]:
-    """Who a holder said to be, in JSON; nothing where it cannot be read."""
+def parse_holder(text: str) -> dict[str, Json]:
+    """The holder of a lock from its JSON; empty if it cannot be read."""
     try:
-        said = load_json(text)
+        holder = load_json(text)
     except ValueError:
-        said = None
-    return said if isinstance(said, dict) else {}
+        holder = None
+    return holder if isinstance(holder, dict) else {}
 
 
 class RemoteBackend(ABC):
-    """A place with a lease. What it appends is sent with the next line that must be there, so that results are free."""
+    """A backend with a lease. Appended lines are sent with the next one that has to be durable."""
 
     lease = LEASE
 
@@ -103,7 +103,7 @@ class RemoteBackend(ABC):
             self._acquire(self._new_token(), holder)
             yield
         finally:
-            if self._token:  # else somebody else has it
+            if self._token:  # else another run has it
                 self._leave()
 
     def _leave(self) -> None:
@@ -120,7 +120,7 @@ class RemoteBackend(ABC):
             self._renew()
 
     def _flush(self) -> None:
-        """Send what was not sent. It stays to be sent where that fails."""
+        """Send the unsent lines. They stay unsent if that fails."""
         if self._unsent and self._known is not None:
             self._append(self._unsent)
             self._known += self._unsent
@@ -136,15 +136,15 @@ class RemoteBackend(ABC):
     def _read_lines(self) -> list[bytes]: ...
     @abstractmethod
     def _append(self, lines: list[bytes]) -> None:
-        """Add lines as the holder. They are there when this returns."""
+        """Add lines as the holder. They are durable when this returns."""
 
     @abstractmethod
     def _clear(self) -> None: ...
     @abstractmethod
     def _acquire(self, token: str, holder: Mapping[str, Json]) -> None:
-        """Take the lock, also from a holder whose lease has ended. Raises DiagnosticError where it is held.
+        """Take the lock, also from a holder whose lease has ended. Raises DiagnosticError if it is held.
 
-        `_token` is set from the moment on at which the lock may be ours, also where this raises OSError.
+        `_token` is set as soon as the lock may be held, also if this raises OSError.
         """
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""Encryption of what is kept: keys, sealed documents, and a place that holds sealed ones only."""
+"""Encryption of states, journals and plans: keys, sealed documents, and a backend that holds sealed ones only."""
 
 from dbc_iac.state.encryption.backend import EncryptedBackend, Writes
 from dbc_iac.state.encryption.document import Header, encrypted_without_key, open_sealed, seal, sealed_header

@@ -1,9 +1,9 @@
-"""A place whose documents and journal are sealed. Around any backend, which sees sealed bytes only.
+"""A backend that seals documents and journal. It wraps any backend, which sees sealed bytes only.
 
 The state's header has the key, wrapped for each reader; the journal's lines are sealed with a key derived from it. A
-line says in the clear under which key and to which serial it was written, and is bound to that and to its position: one
-that is missing, moved or from elsewhere does not open. The end of a journal can be cut off, as by a crash. A state with
-another key says which journal it has taken up whole: that one alone may lie there unopened, until it is cleared.
+line names its key and serial in the clear, and is bound to them and to its position: a missing, moved or foreign line
+does not open. The end of a journal can be cut off, as by a crash. A state with a new key names the journal that was
+folded into it: only that one may remain unopened until it is cleared.
 """
 
 from __future__ import annotations
@@ -27,19 +27,18 @@ from dbc_iac.state.encryption.keys import SIZE, Keyring, derived, fingerprint
 
 
 class Writes(StrEnum):
-    """What becomes of the key, or of encryption, at the next write."""
+    """Encryption of the next write."""
 
     SEALED = "sealed"
-    ANEW = "anew"
-    """With a new key."""
+    NEW_KEY = "new-key"
     FIRST = "first"
-    """Also what was in the clear, with a new key."""
+    """With a new key, also if the stored state is not encrypted."""
     CLEAR = "clear"
 
 
 @dataclass(frozen=True)
 class _Opened:
-    """The state's header and key, as last read or written. `header` None: it is in the clear."""
+    """The state's header and key, as last read or written. `header` None: it is not encrypted."""
 
     header: Header | None
     key: bytes
@@ -50,7 +49,7 @@ class _Opened:
 
 
 class EncryptedBackend:
-    """A backend that seals what it is given. Every read raises DiagnosticError for what does not open."""
+    """A backend that seals every write. Reads raise DiagnosticError for a document or line that does not open."""
 
     def __init__(self, inner: Backend, keys: Keyring, stack: str, writes: Writes = Writes.SEALED) -> None:
         self._inner = inner
@@ -85,7 +84,7 @@ class EncryptedBackend:
         if sealed_header(stored.content, self.place) is None:
             if not _is_a_state(stored.content):
                 altered(self.place)
-            if self._writes in {Writes.SEALED, Writes.ANEW}:
+            if self._writes in {Writes.SEALED, Writes.NEW_KEY}:
                 raise DiagnosticError(_in_the_clear(self.place))
             self._opened = _Opened(None, b"")
             return stored
@@ -99,21 +98,21 @@ class EncryptedBackend:
         if self._writes is Writes.CLEAR:
             self._inner.write(content, serial, expected)
             return
-        said: dict[str, Any] = load_json(content)
+        state: dict[str, Any] = load_json(content)
         before = self._opened
-        if before is None or before.header is None or self._writes in {Writes.ANEW, Writes.FIRST}:
+        if before is None or before.header is None or self._writes in {Writes.NEW_KEY, Writes.FIRST}:
             key, wrapped, folded = random(SIZE), None, _digest(self._inner.lines())
         else:
             key, folded = before.key, before.header.folded
             wrapped = before.header.keys if self._keys.written_for(before.header.keys) else None
         entries = tuple(self._keys.wrap(key)) if wrapped is None else wrapped
-        header = Header("state", self._stack, str(said["lineage"]), int(said["serial"]), entries, folded)
+        header = Header("state", self._stack, str(state["lineage"]), int(state["serial"]), entries, folded)
         self._inner.write(seal(content, header, key), serial, expected)
         self._opened = _Opened(header, key)
 
     @property
     def is_sealed(self) -> bool:
-        """Whether what was read is."""
+        """Whether the last document read was encrypted."""
         return self._opened is not None and self._opened.header is not None
 
     def stacks(self) -> list[str] | None:
@@ -141,18 +140,18 @@ class EncryptedBackend:
         return found if opened.header is None else [self._line(n, line, opened) for n, line in enumerate(found)]
 
     def _is_stale(self, found: Sequence[bytes], opened: _Opened) -> bool:
-        """Whether a journal is from before the state got another key, or was encrypted, or put in the clear: a crash
-        came between that and the end of the journal, and the state has all of it."""
-        if opened.header is None:  # what is in the clear vouches for nothing
-            return all(_said_by(line) is not None for line in found)
+        """Whether a journal is older than the state's key or encryption: after a crash before it was cleared. The state
+        has all of it."""
+        if opened.header is None:  # a state in the clear proves nothing
+            return all(_sealed_line(line) is not None for line in found)
         return opened.header.folded == _digest(found)
 
     def _line(self, number: int, line: bytes, opened: _Opened) -> bytes:
         place = f"line {number + 1} of {self.journal_place}"
-        said = _said_by(line)
-        if said is None or said[0] != fingerprint(opened.key):
+        sealed = _sealed_line(line)
+        if sealed is None or sealed[0] != fingerprint(opened.key):
             altered(place)
-        return decrypted(said[2], self._bound(number, said[1], opened), opened.of_lines, place)
+        return decrypted(sealed[2], self._bound(number, sealed[1], opened), opened.of_lines, place)
 
     def append(self, line: bytes, *, sync: bool) -> None:
         if self._stale:
@@ -177,7 +176,7 @@ class EncryptedBackend:
         self._lines, self._stale = 0, False
 
     def clear_stale(self) -> None:
-        """Clear a journal that the state has taken up before its key changed. The lock is held."""
+        """Clear a journal that was folded into the state before its key changed. The lock is held."""
         if self.lines() == [] and self._stale:
             self.clear()
 
@@ -195,7 +194,7 @@ class EncryptedBackend:
 
 
 def _is_a_state(content: bytes) -> bool:
-    """Whether it looks like a state in the clear, rather than like one that was cut short."""
+    """Whether a document looks like an unencrypted state, not a truncated one."""
     try:
         return "formatVersion" in load_json(content)
     except (ValueError, TypeError):
@@ -203,15 +202,15 @@ def _is_a_state(content: bytes) -> bool:
 
 
 def _digest(lines: Sequence[bytes]) -> str:
-    """Of a whole journal, as it lies there; empty of an empty one."""
+    """Digest of a whole journal as stored; empty for an empty one."""
     return blake2b(b"\n".join(lines), encoder=HexEncoder).decode() if lines else ""
 
 
-def _said_by(line: bytes) -> tuple[str, int, str] | None:
-    """Key, serial and text of a sealed line; None of another one."""
+def _sealed_line(line: bytes) -> tuple[str, int, str] | None:
+    """Key, serial and text of a sealed line; None for another line."""
     try:
-        said = load_json(line)
-        return str(said["key"]), int(said["serial"]), str(said["sealed"])
+        record = load_json(line)
+        return str(record["key"]), int(record["serial"]), str(record["sealed"])
     except (ValueError, KeyError, TypeError):
         return None
 
@@ -220,9 +219,9 @@ def _in_the_clear(place: str) -> Diagnostic:
     return Diagnostic(
         "state-in-the-clear",
         Severity.ERROR,
-        f"{place} is in the clear, and the project encrypts its state",
-        "Who can write there could have put another one in its place.",
-        "Encrypt it once with `dbc-iac state encrypt`; or take `encryption` out of the project file.",
+        f"{place} is not encrypted, but the project encrypts its state",
+        "Anyone who can write there could have replaced it.",
+        "Run `dbc-iac state encrypt` once, or remove `encryption` from the project file.",
         exit_code=ExitCode.ERROR,
     )
 
@@ -231,8 +230,8 @@ def _without_state(place: str) -> Diagnostic:
     return Diagnostic(
         "state-lost",
         Severity.ERROR,
-        f"{place} is gone, and its journal is encrypted with the key that it had",
-        remedy=f"Restore {place} from an older version or a backup. Where there is none, remove its journal, too: then "
-        "`dbc-iac state rebuild` finds again what the machines prove to be ours.",
+        f"{place} is missing, and its journal is encrypted with its key",
+        remedy=f"Restore {place} from an older version or a backup. If there is none, remove its journal and run "
+        "`dbc-iac state rebuild`.",
         exit_code=ExitCode.ERROR,
     )

@@ -1,7 +1,6 @@
-"""A sealed document: a JSON object that says in the clear what it is, and all else under XChaCha20-Poly1305.
+"""A sealed document: a JSON object with a header in the clear and its content under XChaCha20-Poly1305.
 
-The header is associated data: whoever changes a word of it, or puts a document in the place of another one's, has a
-document that does not open.
+The header is associated data: a document with a changed header, or in place of another one, does not open.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ NONCE = 24
 
 @dataclass(frozen=True)
 class Header:
-    """What a sealed document is: `of` is state or plan."""
+    """Header of a sealed document. `of` is `state` or `plan`."""
 
     of: str
     stack: str
@@ -37,26 +36,26 @@ class Header:
     serial: int
     keys: tuple[Wrapped, ...] = ()
     folded: str = ""
-    """Of a state: the digest of the whole journal that its last change of key has made good for nothing."""
+    """Of a state: digest of the journal that was folded into it when its key last changed."""
 
     def text(self) -> bytes:
         """Canonical: these bytes are the associated data."""
-        said = {
+        header = {
             MARK: FORMAT, "cipher": "XChaCha20-Poly1305", "of": self.of, "stack": self.stack, "lineage": self.lineage,
             "serial": self.serial, "keys": [dict(entry) for entry in self.keys],
             **({"folded": self.folded} if self.folded else {}),
         }  # fmt: skip
-        return json.dumps(said, sort_keys=True, separators=(",", ":")).encode()
+        return json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
 
 
 def seal(content: bytes, header: Header, key: bytes) -> bytes:
     """The document, as JSON."""
-    said = load_json(header.text())
-    return json.dumps({**said, "sealed": encrypted(content, header.text(), key)}).encode() + b"\n"
+    parts = load_json(header.text())
+    return json.dumps({**parts, "sealed": encrypted(content, header.text(), key)}).encode() + b"\n"
 
 
 def sealed_header(content: bytes, place: str) -> Header | None:
-    """The header of a sealed document; None of one in the clear. Raises DiagnosticError where it is neither."""
+    """The header of a sealed document; None for an unencrypted one. Raises DiagnosticError if it is neither."""
     if f'"{MARK}"'.encode() not in content[:4096]:
         return None
     return _parsed(content, place)[0]
@@ -77,17 +76,17 @@ def open_sealed(content: bytes, place: str, keys: Keyring) -> tuple[Header, byte
             Diagnostic(
                 "wrong-key",
                 Severity.ERROR,
-                f"none of the keys of this project opens {place}",
+                f"no key of this project opens {place}",
                 "It is encrypted for: " + ", ".join(_name(entry) for entry in header.keys) + ". Nothing was changed.",
-                "Give the key that it was written with, under `encryption.fallback` if it is an older one.",
+                "Add the key that it was written with to `encryption`, an older one to `encryption.fallback`.",
             ),
         )
     return header, decrypted(text, header.text(), key, place), key
 
 
-def refuse_sealed(said: object, place: str) -> None:
-    """Raises DiagnosticError where a document, or a line of a journal, is sealed: no key was given."""
-    if isinstance(said, dict) and (MARK in said or ("sealed" in said and "type" not in said)):
+def refuse_sealed(value: object, place: str) -> None:
+    """Raises DiagnosticError for a sealed document or journal line, when there is no key."""
+    if isinstance(value, dict) and (MARK in value or ("sealed" in value and "type" not in value)):
         encrypted_without_key(place)
 
 
@@ -96,22 +95,22 @@ def encrypted_without_key(place: str) -> NoReturn:
         Diagnostic(
             "state-encrypted",
             Severity.ERROR,
-            f"{place} is encrypted, and the project file has no `encryption`",
-            remedy="Put `encryption` with its key into the project file. Nothing was changed.",
+            f"{place} is encrypted, but the project file has no `encryption`",
+            remedy="Add `encryption` with its key to the project file. Nothing was changed.",
         )
     )
 
 
-def encrypted(content: bytes, said: bytes, key: bytes) -> str:
+def encrypted(content: bytes, associated: bytes, key: bytes) -> str:
     nonce = random(NONCE)
-    return b64encode(nonce + crypto_aead_xchacha20poly1305_ietf_encrypt(content, said, nonce, key)).decode()
+    return b64encode(nonce + crypto_aead_xchacha20poly1305_ietf_encrypt(content, associated, nonce, key)).decode()
 
 
-def decrypted(text: str, said: bytes, key: bytes, place: str) -> bytes:
-    """Raises DiagnosticError where the text, or what was said with it, is not what was written."""
+def decrypted(text: str, associated: bytes, key: bytes, place: str) -> bytes:
+    """Raises DiagnosticError if the text or its associated data was altered."""
     try:
         content = b64decode(text, validate=True)
-        opened: bytes = crypto_aead_xchacha20poly1305_ietf_decrypt(content[NONCE:], said, content[:NONCE], key)
+        opened: bytes = crypto_aead_xchacha20poly1305_ietf_decrypt(content[NONCE:], associated, content[:NONCE], key)
     except (CryptoError, ValueError, TypeError):
         altered(place)
     return opened
@@ -122,8 +121,8 @@ def altered(place: str) -> NoReturn:
         Diagnostic(
             "state-altered",
             Severity.ERROR,
-            f"{place} is not as it was written: altered, cut short, or put in the place of another",
-            "What is encrypted is whole, or it does not open. Nothing was changed.",
+            f"{place} was altered, truncated or replaced",
+            "Encrypted documents open only as they were written. Nothing was changed.",
             "Restore it from an older version or a backup, and find out who wrote it.",
             exit_code=ExitCode.ERROR,
         )
@@ -132,17 +131,17 @@ def altered(place: str) -> NoReturn:
 
 def _parsed(content: bytes, place: str) -> tuple[Header, str]:
     try:
-        said: dict[str, Any] = load_json(content)
-        version = said[MARK]
+        parts: dict[str, Any] = load_json(content)
+        version = parts[MARK]
         if type(version) is int and version > FORMAT:
             _newer(place, version)
         header = Header(
-            str(said["of"]), str(said["stack"]), str(said["lineage"]), said["serial"],
-            tuple(map(dict, said["keys"])), str(said.get("folded", "")),
+            str(parts["of"]), str(parts["stack"]), str(parts["lineage"]), parts["serial"],
+            tuple(map(dict, parts["keys"])), str(parts.get("folded", "")),
         )  # fmt: skip
-        if load_json(header.text()) != {k: v for k, v in said.items() if k != "sealed"}:
+        if load_json(header.text()) != {k: v for k, v in parts.items() if k != "sealed"}:
             altered(place)
-        return header, str(said["sealed"])
+        return header, str(parts["sealed"])
     except (ValueError, KeyError, TypeError, AttributeError):
         altered(place)
 
@@ -163,8 +162,8 @@ def _newer(place: str, version: int) -> NoReturn:
         Diagnostic(
             "state-newer",
             Severity.ERROR,
-            f"{place} is sealed in format {version}, and this dbc-iac knows up to {FORMAT}",
-            remedy="Use the newer dbc-iac that wrote it. Nothing was changed.",
+            f"{place} is sealed in format {version}; this version reads up to {FORMAT}",
+            remedy="Install the version of dbc-iac that wrote it, or a newer one. Nothing was changed.",
             exit_code=ExitCode.ERROR,
         )
     )

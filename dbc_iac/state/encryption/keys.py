@@ -1,8 +1,8 @@
-"""Who may read: each reader's own way to wrap the key of a document, and to unwrap it again. No document here.
+"""Readers of encrypted documents: wrapping and unwrapping of a document's key for each of them.
 
-A document has a random key of its own. It is wrapped once for each reader: under a key that Argon2id makes of a
-passphrase, under a key of 32 bytes, or in a box from a writer's private key to a reader's public one: a public key is
-known to many, so what is for it counts only if it is from somebody who is known. Constructions are libsodium's.
+A document has a random key of its own. It is wrapped once for each reader: under a key that Argon2id derives from a
+passphrase, under a key of 32 bytes, or in a box from a writer's private key to a reader's public one. A public key is
+known to many, so a box is accepted only from a known writer. Constructions are libsodium's.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SIZE = 32
 OPERATIONS, MEMORY = 3, 64 * 1024 * 1024
 """Argon2id: passes and bytes for a passphrase."""
 MOST_OPERATIONS, MOST_MEMORY = 10, 1024 * 1024 * 1024
-"""Limits of one entry. Who can write a file must not be able to exhaust whoever reads it."""
+"""Limits of one entry: a file must not be able to exhaust its reader."""
 MOST_ENTRIES, MOST_PASSPHRASES = 64, 4
 """Limits of one header: each entry for a passphrase costs Argon2id once for every passphrase that is tried."""
 _HEX = re.compile(r"[0-9a-f]{64}")
@@ -38,7 +38,7 @@ _ANY_KEY = b"\1" * SIZE
 """A private key to try public keys with: libsodium refuses a weak one whatever the other key is."""
 
 Wrapped = Mapping[str, Json]
-"""An entry of a header: `kind`, what tells the reader's key from others, and `key` (hex)."""
+"""An entry of a header: `kind`, identification of the reader's key, and `key` (hex)."""
 
 
 def new_secret_key() -> SecretText:
@@ -47,27 +47,27 @@ def new_secret_key() -> SecretText:
 
 
 class KeyReader(ABC):
-    """One who may open what is sealed."""
+    """A reader of sealed documents."""
 
     kind: ClassVar[str]
 
     @property
     def name(self) -> str:
-        """What an entry for this reader is known by; empty where only opening it tells."""
+        """Identification of this reader's entries; empty if only opening shows whose they are."""
         return ""
 
     @abstractmethod
     def wrap(self, key: bytes) -> dict[str, Json]:
-        """An entry from which this reader gets the key back."""
+        """An entry from which this reader can unwrap the key."""
 
     @abstractmethod
     def unwrap(self, entry: Wrapped) -> bytes | None:
-        """The key in an entry; None where the entry is not for this reader, or was altered."""
+        """The key in an entry; None if the entry is for another reader or was altered."""
 
 
 @dataclass
 class Passphrase(KeyReader):
-    """Argon2id, with a salt for each document key. What it made is remembered: it is slow by design."""
+    """Argon2id, with a salt for each document key. Derived keys are remembered, since deriving is slow by design."""
 
     text: SecretText
     kind: ClassVar[str] = "passphrase"
@@ -98,7 +98,7 @@ class Passphrase(KeyReader):
 
 @dataclass(frozen=True)
 class SecretKey(KeyReader):
-    """A key of 32 bytes, as 64 hex digits. Raises DiagnosticError for what is none."""
+    """A key of 32 bytes, as 64 hex digits. Raises DiagnosticError for any other text."""
 
     text: SecretText
     kind: ClassVar[str] = "key"
@@ -123,7 +123,7 @@ class SecretKey(KeyReader):
 
 @dataclass(frozen=True)
 class Recipient(KeyReader):
-    """A public key (64 hex digits), for which the holder of the private key `writer` writes."""
+    """A public key (64 hex digits). Documents for it are written with the private key `writer`."""
 
     public: str
     writer: SecretText | None = None
@@ -137,7 +137,7 @@ class Recipient(KeyReader):
             raise DiagnosticError(_weak(self.public)) from None
 
     def wrap(self, key: bytes) -> dict[str, Json]:
-        """Raises DiagnosticError where there is no private key: nobody could tell who wrote it."""
+        """Raises DiagnosticError without a private key: readers could not verify the writer."""
         if self.writer is None:
             raise DiagnosticError(_no_writer())
         box = _box(self.writer, self.public)
@@ -155,7 +155,7 @@ class Recipient(KeyReader):
 
 @dataclass(frozen=True)
 class Private(KeyReader):
-    """A private key (64 hex digits). Opens what is for it, from one of the `writers` (public keys) or from itself."""
+    """A private key (64 hex digits). Opens entries for it from one of the `writers` (public keys) or from itself."""
 
     text: SecretText
     writers: frozenset[str] = frozenset()
@@ -180,9 +180,9 @@ class Private(KeyReader):
 
 @dataclass(frozen=True)
 class Keyring:
-    """Who may read what is written, and who else is asked to open what is there.
+    """`readers` of written documents, and further `openers` of stored ones.
 
-    `missing` are the problems of keys that are not at hand: what the others open is read without them, not written.
+    `missing` are problems of unavailable keys: documents can be read with the other keys, but not written.
     """
 
     readers: Sequence[KeyReader]
@@ -190,7 +190,7 @@ class Keyring:
     missing: Sequence[Diagnostic] = ()
 
     def require_writable(self) -> None:
-        """Raises DiagnosticError where one who is to read what is written could not, or could not tell who wrote it."""
+        """Raises DiagnosticError if a reader could not open a written document, or not verify its writer."""
         if self.missing:
             raise DiagnosticError(*self.missing)
         named = {reader.name for reader in self.readers}
@@ -204,7 +204,7 @@ class Keyring:
         return [reader.wrap(key) for reader in self.readers]
 
     def unwrap(self, entries: Sequence[Wrapped]) -> bytes | None:
-        """The key, where one of the entries is for one of us. Raises KeyError, ValueError for what is no entry."""
+        """The key, if an entry is for one of these readers. Raises KeyError, ValueError for malformed entries."""
         for reader in (*self.readers, *self.openers):
             for entry in entries:
                 if entry["kind"] == reader.kind and (key := reader.unwrap(entry)) is not None:
@@ -212,7 +212,7 @@ class Keyring:
         return None
 
     def written_for(self, entries: Sequence[Wrapped]) -> bool:
-        """Whether just these readers can open what has these entries."""
+        """Whether exactly these readers can open a document with these entries."""
         senders = {str(entry["from"]) for entry in entries if "from" in entry}
         if self.missing or not senders <= self._known:
             return False
@@ -228,12 +228,12 @@ class Keyring:
 
     @property
     def _known(self) -> set[str]:
-        """The public keys of all whose private key is one of these readers'."""
+        """Public keys of the readers with a private key."""
         return {reader.name for reader in (*self.readers, *self.openers) if reader.kind == Recipient.kind}
 
 
 def public_of(private: SecretText) -> str:
-    """The public key of a private one (64 hex digits). Raises DiagnosticError for what is none."""
+    """The public key of a private one (64 hex digits). Raises DiagnosticError for any other text."""
     return bytes(PrivateKey(_bytes(private, "the private key")).public_key).hex()
 
 
@@ -245,9 +245,9 @@ def _no_writer() -> Diagnostic:
     return Diagnostic(
         "no-private-key",
         Severity.ERROR,
-        "what is written for `recipients` is written with a private key, and there is none",
-        "Anybody who knows a public key could write for it: readers take what is from one of them only.",
-        "Give `encryption.privateKey`: the private key of one of the recipients.",
+        "`encryption.recipients` needs a private key for writing",
+        "Anyone who knows a public key could write for it, so readers accept documents of a recipient only.",
+        "Set `encryption.privateKey` to the private key of one of the recipients.",
     )
 
 
@@ -280,14 +280,14 @@ def excess(entries: Sequence[Wrapped]) -> str:
 
 
 def fingerprint(key: bytes) -> str:
-    """What tells a key from others and says nothing about it."""
+    """Identification of a key that does not reveal it."""
     return blake2b(b"dbc-iac key", digest_size=8, key=key, encoder=HexEncoder).decode()
 
 
 def derived(key: bytes, purpose: bytes) -> bytes:
     """A key of 32 bytes for one purpose."""
-    made: bytes = blake2b(purpose, digest_size=SIZE, key=key, encoder=RawEncoder)
-    return made
+    key_of_purpose: bytes = blake2b(purpose, digest_size=SIZE, key=key, encoder=RawEncoder)
+    return key_of_purpose
 
 
 def _opened(box: SecretBox | Box, entry: Wrapped) -> bytes | None:
@@ -298,14 +298,14 @@ def _opened(box: SecretBox | Box, entry: Wrapped) -> bytes | None:
 
 
 def _bytes(text: SecretText, what: str) -> bytes:
-    said = text.reveal().strip()
-    if not _HEX.fullmatch(said):
+    digits = text.reveal().strip()
+    if not _HEX.fullmatch(digits):
         raise DiagnosticError(
             Diagnostic(
                 "encryption-key",
                 Severity.ERROR,
                 f"{what} is not 64 hex digits",
-                remedy="Make one with `dbc-iac state new-key FILE`.",
+                remedy="Create one with `dbc-iac state new-key FILE`.",
             )
         )
-    return bytes.fromhex(said)
+    return bytes.fromhex(digits)

@@ -17,7 +17,7 @@ def state_lines(state: State) -> Iterator[Line]:
         yield EMPTY
     width = max((len(a) for a in state.bindings), default=0)
     for address, binding in sorted(state.bindings.items()):
-        yield Line(f"{address:<{width}}  {binding.id}  ({binding.where.get('name', '')})")
+        yield Line(f"{address:<{width}}  {binding.id}  ({binding.route.get('name', '')})")
     yield from _open_lines(state.open)
 
 
@@ -37,7 +37,7 @@ def binding_lines(binding: Binding) -> Iterator[Line]:
     yield Line(binding.address, Tone.HEAD)
     yield Line(f"  id: {binding.id}")
     yield Line(f"  generation: {binding.generation}")
-    yield Line(f"  on: {binding.where.get('name', '')} ({binding.where.get('target', '')})")
+    yield Line(f"  on: {binding.route.get('name', '')} ({binding.route.get('target', '')})")
     yield Line(f"  protected: {value_text(binding.protected)}")
     if binding.parent:
         yield Line(f"  lives with: {binding.parent}")
