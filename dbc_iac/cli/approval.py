@@ -1,72 +1,69 @@
-"""What a user has agreed to, before anything is applied: asked on a terminal, said with --yes, or reviewed."""
+"""Approval of changes: asked for on a terminal, given with --yes, or by a review of the plan."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum, auto
-from typing import TYPE_CHECKING
 
 import click
 
 from dbc_iac.cli.app import App, Exit
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.kinds import kind_of
+from dbc_iac.plan import Plan
 from dbc_iac.state.document import DEPOSED_SEPARATOR
-
-if TYPE_CHECKING:
-    from dbc_iac.plan import Plan
 
 
 class Approval(Enum):
-    """How much has been said before the plan was seen."""
+    """The approval that was given before the plan was shown."""
 
     NONE = auto()
-    """The user is asked, and sees what is lost first."""
+    """The user is asked, and sees the data loss first."""
     CHANGES = auto()
-    """`--yes`: whatever is to be changed, but no users' data is lost."""
-    LOSSES = auto()
-    """A plan that was reviewed, `destroy`, or --allow-data-loss."""
+    """`--yes`: all changes but the loss of users' data."""
+    DATA_LOSS = auto()
+    """A reviewed plan, `destroy`, or --allow-data-loss."""
 
     @classmethod
-    def of(cls, *, yes: bool, losses: bool) -> Approval:
+    def of(cls, *, yes: bool, data_loss: bool) -> Approval:
         if not yes:
             return cls.NONE
-        return cls.LOSSES if losses else cls.CHANGES
+        return cls.DATA_LOSS if data_loss else cls.CHANGES
 
 
-def approved(app: App, made: Plan, consent: Approval) -> None:
-    """Ask where that is needed. Raises DiagnosticError, Exit."""
-    if consent is Approval.NONE:
-        _ask(app)
-    if consent is not Approval.CHANGES:
+def require_approval(app: App, plan: Plan, given: Approval) -> None:
+    """Ask for approval where it is not given. Raises DiagnosticError, Exit."""
+    if given is Approval.NONE:
+        confirm(app, "Apply this plan?", "Use --yes, or apply a plan FILE.")
+    if given is not Approval.CHANGES:
         return
-    # What an earlier run left behind was agreed to then.
-    going = [c for c in made.pending if c.losses and DEPOSED_SEPARATOR not in c.address]
-    lost = [c.address for c in going if _keeps_data(c.kind, {**c.applied, **c.observed})]
+    # Deposed objects were approved with the plan that replaced them.
+    removed = [c for c in plan.pending if c.losses and DEPOSED_SEPARATOR not in c.address]
+    lost = [c.address for c in removed if kind_of(c.kind).keeps_data({**c.applied, **c.observed})]
     if lost:
+        more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
         raise DiagnosticError(
             Diagnostic(
                 "data-loss",
                 Severity.ERROR,
-                f"the data of {', '.join(lost)} would be lost for ever",
-                "--yes says that changes are meant. Data that nothing makes anew goes only where that is said, too.",
-                "Use --allow-data-loss, or apply a plan that was reviewed (`plan -o FILE`, then `apply FILE`).",
+                f"--yes does not approve the data loss of {lost[0]}{more}",
+                f"Lost would be: {', '.join(lost)}.",
+                "Use --allow-data-loss, or apply a reviewed plan (`plan -o FILE`, then `apply FILE`).",
                 address=lost[0],
                 exit_code=ExitCode.REFUSED,
             )
         )
 
 
-def _keeps_data(kind: str, had: dict[str, object]) -> bool:
-    from dbc_iac.kinds import kind_of
-
-    return kind_of(kind).keeps_data(had)  # type: ignore[arg-type]
-
-
-def _ask(app: App) -> None:
+def confirm(app: App, question: str, remedy: str = "Use --yes.") -> None:
+    """Ask for approval on the terminal. Raises DiagnosticError without one, Exit where it is refused."""
     if not app.runtime.terminal:
-        raise DiagnosticError(
-            Diagnostic(
-                "needs-yes", Severity.ERROR, "there is no terminal to ask on", remedy="Use --yes, or apply a plan FILE."
-            )
-        )
-    if not click.confirm("Apply this?"):
+        summary = "approval is needed, and there is no terminal to ask on"
+        raise DiagnosticError(Diagnostic("needs-yes", Severity.ERROR, summary, remedy=remedy))
+    if not click.confirm(question):
         raise Exit(ExitCode.REFUSED)
+
+
+def asking(app: App, yes: bool) -> Callable[[str], None]:
+    """A function that asks for approval of a question, unless --yes is given."""
+    return lambda question: None if yes else confirm(app, question)

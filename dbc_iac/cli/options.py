@@ -1,43 +1,20 @@
-"""Options that several commands share."""
+"""Options that several commands share; those that belong together reach a command as one value."""
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
-if TYPE_CHECKING:
-    from dbc_iac.cli.workspace import Workspace
+from dbc_iac.cli.completions import addresses
 
-
-def addresses(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    """What a shell completes an address with: the project's documents and what is in its state."""
-    return _completed(
-        context, incomplete, lambda workspace: {*workspace.inventory.resources, *workspace.recorded().bindings}
-    )
-
-
-def environments(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    """What a shell completes the name of an environment with."""
-    return _completed(context, incomplete, lambda workspace: set(workspace.loaded.project.environments))
-
-
-def _completed(context: click.Context, incomplete: str, known: Callable[[Workspace], set[str]]) -> list[str]:
-    """The words of the project that begin so; none where it is broken."""
-    from dbc_iac.cli.app import App
-    from dbc_iac.cli.workspace import Workspace
-
-    given, app = context.find_root().params, context.find_object(App)
-    try:
-        assert app is not None  # noqa: S101 - every command has one
-        app.directory = given.get("directory") or app.directory
-        app.environment, app.stack = given.get("environment") or "", given.get("stack") or app.stack
-        words = known(Workspace.load(app))
-    except Exception:  # a shell that waits for words has no place for problems
-        return []
-    return sorted(word for word in words if word.startswith(incomplete))
+F = TypeVar("F", bound=Callable[..., Any])
+FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 class Number(click.FloatRange):
@@ -54,33 +31,116 @@ SECONDS = Number(min=0)
 PERCENT = click.IntRange(0, 100)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result and all problems as JSON.")
-target_option = click.option(
-    "--target",
-    "targets",
-    multiple=True,
-    metavar="ADDRESS",
-    shell_complete=addresses,
-    help="Only this, and what it needs.",
-)
 lock_option = click.option(
-    "--lock-timeout",
-    type=SECONDS,
-    default=0.0,
-    metavar="SECONDS",
-    help="Wait so long where another run has the state; default: not at all.",
+    "--lock-timeout", type=SECONDS, default=0.0, metavar="SECONDS",
+    help="Wait up to this long for the state lock; default: not at all.",
+)  # fmt: skip
+yes_option = click.option("--yes", is_flag=True, help="Do not ask for approval. Required without a terminal.")
+
+
+def _grouped(name: str, kind: type[Any], *options: Callable[[Any], Any]) -> Callable[[F], F]:
+    """A decorator that adds options to a command, and passes their values as one `name`, a dataclass `kind`."""
+
+    def decorate(command: F) -> F:
+        @functools.wraps(command)
+        def wrapper(*arguments: Any, **values: Any) -> Any:
+            values[name] = kind(**{field.name: values.pop(field.name) for field in fields(kind)})
+            return command(*arguments, **values)
+
+        for option in reversed(options):
+            option(wrapper)
+        return wrapper  # type: ignore[return-value]
+
+    return decorate
+
+
+def _addresses(option: str, description: str, name: str | None = None) -> Callable[[Any], Any]:
+    names = [option] if name is None else [option, name]
+    return click.option(*names, multiple=True, metavar="ADDRESS", help=description, shell_complete=addresses)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The resources of a plan, and the guardrails that are lifted."""
+
+    targets: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    replace: tuple[str, ...] = ()
+    forget_expired: bool = False
+    destroy_identity: tuple[str, ...] = ()
+    unprotect: tuple[str, ...] = ()
+    allow_empty: bool = False
+    max_removals: int | None = None
+
+
+selection_options = _grouped(
+    "selection",
+    Selection,
+    _addresses("--target", "Only this resource and its dependencies; repeatable.", "targets"),
+    _addresses("--exclude", "Leave out this resource and its dependents; repeatable."),
+    _addresses("--replace", "Replace this resource; repeatable."),
+    click.option("--forget-expired", is_flag=True, help="Remove from state what is on machines no longer rented."),
+    _addresses("--destroy-identity", "Delete the identity of this bare-metal server; repeatable."),
+    _addresses("--unprotect", "Delete or replace this resource despite preventDestroy; repeatable."),
+    click.option("--allow-empty", is_flag=True, help="Allow manifests without resources, which delete everything."),
+    click.option(
+        "--max-removals", type=PERCENT, metavar="PERCENT",
+        help="Maximum share of resources that may be removed, in percent; default: the project's.",
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOutput:
+    """The forms in which a plan is shown."""
+
+    full: bool = False
+    markdown: Path | None = None
+    html: Path | None = None
+
+    @property
+    def files(self) -> dict[str, Path | None]:
+        """The files to write, by option."""
+        return {"--markdown": self.markdown, "--html": self.html}
+
+
+plan_output_options = _grouped(
+    "output",
+    PlanOutput,
+    click.option("--full", is_flag=True, help="Show every resource, without grouping equal ones."),
+    click.option("--markdown", type=FILE, help="Also write the plan as Markdown, for a pull request."),
+    click.option("--html", type=FILE, help="Also write the plan as a self-contained HTML page."),
 )
-yes_option = click.option("--yes", is_flag=True, help="Do not ask. Required without a terminal.")
 
 
-def choice_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """How far an apply goes: the same for apply and destroy."""
-    waiting = click.option(
-        "--wait-timeout", type=SECONDS, metavar="SECONDS", help="Wait no longer than this for one effect."
-    )
-    leaving = click.option(
-        "--no-wait", is_flag=True, help="Do not wait for what has been asked to be created: the next apply goes on."
-    )
-    proving = click.option(
-        "--settle", is_flag=True, help="Boot a VM that is to stay off, where only that proves what became of a call."
-    )
-    return waiting(leaving(proving(command)))
+@dataclass(frozen=True, slots=True)
+class ApplyArguments:
+    """The extent of an apply, and where its events and its report are written."""
+
+    wait_timeout: float | None = None
+    no_wait: bool = False
+    settle: bool = False
+    events: str | None = None
+    report: Path | None = None
+
+    @property
+    def files(self) -> dict[str, Path | None]:
+        """The files to write, by option."""
+        events = None if self.events in {None, "-"} else Path(str(self.events))
+        return {"--events": events, "--report": self.report}
+
+
+apply_options = _grouped(
+    "arguments",
+    ApplyArguments,
+    click.option("--wait-timeout", type=SECONDS, metavar="SECONDS", help="Maximum time to wait for each change."),
+    click.option("--no-wait", is_flag=True, help="Do not wait for creations: the next apply continues."),
+    click.option(
+        "--settle", is_flag=True,
+        help="Boot a powered-off VM where only a boot proves the outcome of an earlier call.",
+    ),
+    click.option("--events", metavar="FILE|-", help="Write events as JSON lines; -: to standard output."),
+    click.option(
+        "--report", type=FILE, help="Also write the report: Markdown (.md), JSON (.json) or text, by the file's name."
+    ),
+)  # fmt: skip

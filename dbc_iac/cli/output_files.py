@@ -1,4 +1,4 @@
-"""Files that a command is asked to write: checked before anything is done, and never over what a project is made of."""
+"""Output files of a command: checked before anything is done; they never overwrite a file of the project."""
 
 from __future__ import annotations
 
@@ -7,49 +7,51 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import BaseModel
 
-from dbc_iac.cli.app import App, writing
+from dbc_iac.cli.app import App
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, Severity
-from dbc_iac.files.reading import leads_out, real_path
-from dbc_iac.files.writing import check_creatable, check_writable, write_new
+from dbc_iac.files.outputs import refuse_link_out, writing
+from dbc_iac.files.reading import real_path
+from dbc_iac.files.writing import check_writable
+from dbc_iac.manifest.load import LoadedProject
+from dbc_iac.manifest.project import FILE
+from dbc_iac.operations.project import load_files
 from dbc_iac.state.backends.local import LocalBackend
 
-if TYPE_CHECKING:
-    from dbc_iac.manifest.load import LoadedProject
-
-_OPTIONS = {"file": "-o", "output": "-o"}
-"""Parameters whose option is not their name."""
-_OUTPUTS = ("file", "output", "markdown", "html", "events", "report")
-_OF_PROJECTS = {".yaml", ".yml", ".json", ".jsonl", ".lock"}
-"""Names of files that a project may be made of, where it cannot be loaded to ask it."""
+_PROJECT_SUFFIXES = {".yaml", ".yml", ".json", ".jsonl", ".lock"}
+"""Suffixes of existing files that are not overwritten where the project cannot be loaded."""
 
 
 def check_outputs(
-    app: App, chosen: Mapping[str, object], loaded: LoadedProject | None, inputs: Iterable[Path | None] = ()
+    app: App,
+    outputs: Mapping[str, Path | None],
+    loaded: LoadedProject | None,
+    inputs: Iterable[Path | None] = (),
 ) -> None:
-    """Refuse output files that cannot be written, or that something is read from. Raises DiagnosticError.
+    """Refuse output files that cannot be written, or that are inputs. Raises DiagnosticError.
 
-    `chosen`: parameters by name, others than outputs too. `loaded`: the project; None where it cannot be loaded.
-    `inputs`: other files that the command reads.
+    `outputs`: paths by option. `loaded`: the project; None where it cannot be loaded. `inputs`: other files that the
+    command reads.
     """
-    outputs = _outputs(chosen)
-    if not outputs:
+    if not any(outputs.values()):
         return
-    kept = _Kept(app, loaded, inputs)
+    protected = _Protected(app, loaded, inputs)
     found = Diagnostics()
     taken: dict[Path, str] = {}
     for option, path in outputs.items():
+        if path is None:
+            continue
         try:
             with writing():
                 if _is_stream(path):
                     continue
-                refuse_link_out(app, path)
+                refuse_link_out(path, app.directory)
                 check_writable(path)
                 real = real_path(path)
-            if what := kept.over(path, parts=option == "--markdown"):
+            if what := protected.over(path, parts=option == "--markdown"):
                 found.add(_over(option, path, what))
             elif real in taken:
                 found.add(_over(option, path, f"the output of {taken[real]}"))
@@ -60,57 +62,21 @@ def check_outputs(
 
 
 def loaded_quietly(app: App) -> LoadedProject | None:
-    """The project as its files say, for commands that need none; None where they are wrong."""
-    from dbc_iac.cli.workspace import load_files
-
+    """The project's files, for commands that need none; None where they are invalid."""
     with suppress(DiagnosticError):
-        return load_files(app)
+        return load_files(
+            app.directory,
+            environment=app.environment,
+            variables=app.variables,
+            variable_files=app.variable_files,
+            runtime=app.runtime,
+            sources=app.sources,
+        )
     return None
 
 
-def check_folder(app: App, folder: Path) -> None:
-    """Refuse a folder for new files that cannot be made or written to. Raises DiagnosticError."""
-    refuse_link_out(app, folder)
-    with writing():
-        check_creatable(folder)
-
-
-def write_new_files(app: App, files: Mapping[Path, str]) -> None:
-    """Write files that are not there yet: all of them or none. Raises DiagnosticError."""
-    written: list[Path] = []
-    try:
-        for path, text in files.items():
-            refuse_link_out(app, path)
-            with writing():
-                path.parent.mkdir(parents=True, exist_ok=True)
-                write_new(path, text.encode(), 0o666)
-            written.append(path)
-    except BaseException:
-        for path in written:
-            path.unlink(missing_ok=True)
-        raise
-
-
-def refuse_link_out(app: App, path: Path) -> None:
-    """Refuse a path in the project that leads out of it by a link. Raises DiagnosticError."""
-    if leads_out(path, app.directory):
-        summary = f"{path} leads out of the project by a link"
-        remedy = "Remove the link, or name the file that it leads to."
-        raise DiagnosticError(Diagnostic("outside-project", Severity.ERROR, summary, remedy=remedy))
-
-
-def _outputs(chosen: Mapping[str, object]) -> dict[str, Path]:
-    """The files that are to be written, by option."""
-    given = {name: chosen.get(name) for name in _OUTPUTS}
-    return {
-        _OPTIONS.get(name, f"--{name}"): Path(value)
-        for name, value in given.items()
-        if isinstance(value, Path) or (isinstance(value, str) and value != "-")
-    }
-
-
 def _is_stream(path: Path) -> bool:
-    """Whether it is a pipe or a device, such as /dev/stdout: nothing is lost there."""
+    """Whether it is a pipe or a device, such as /dev/stdout, where nothing is overwritten."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
@@ -118,8 +84,8 @@ def _is_stream(path: Path) -> bool:
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
-class _Kept:
-    """Files that an output must not overwrite."""
+class _Protected:
+    """Files that must not be overwritten."""
 
     def __init__(self, app: App, loaded: LoadedProject | None, inputs: Iterable[Path | None]) -> None:
         self._known = loaded is not None
@@ -132,11 +98,11 @@ class _Kept:
         }
         self._files: dict[object, str] = {}
         for path, what in named.items():
-            with suppress(OSError):  # a name that no file can have
+            with suppress(OSError):  # an impossible name
                 self._files.update(dict.fromkeys(_keys(path), what))
 
     def over(self, path: Path, *, parts: bool) -> str:
-        """A description of the file that an output would overwrite; empty if none. `parts`: also `NAME-2` and so on."""
+        """The protected file that a path would overwrite; empty without one. `parts`: also `NAME-2` and so on."""
         return next(filter(None, map(self._over, (path, *(_parts(path) if parts else ())))), "")
 
     def _over(self, path: Path) -> str:
@@ -146,12 +112,12 @@ class _Kept:
         if self._state is not None and self._state.keeps(real):
             return "a file of the state"
         if re.fullmatch(r"errored\..*\.state\.json", real.name) and real.exists():
-            return "what an apply could not write to its state"
-        return "a file of the project" if not self._known and path.suffix in _OF_PROJECTS and path.exists() else ""
+            return "the errored state of an apply"
+        return "a file of the project" if not self._known and path.suffix in _PROJECT_SUFFIXES and path.exists() else ""
 
 
 def _keys(path: Path) -> list[object]:
-    """Identities of a file: its path after all links, and its device and inode, which hard links share."""
+    """The identities of a file: its path after all links, and its inode."""
     real = real_path(path)
     try:
         status = real.stat()
@@ -161,9 +127,7 @@ def _keys(path: Path) -> list[object]:
 
 
 def _of_project(app: App, loaded: LoadedProject | None) -> dict[Path, str]:
-    """The files of a project, as far as they are known, with a description."""
-    from dbc_iac.manifest.project import FILE
-
+    """The files of a project, as far as they are known."""
     files = {Path(name): "a file of the project" for name in app.sources}
     if loaded is not None:
         chosen = loaded.project.environments.values()
@@ -174,7 +138,7 @@ def _of_project(app: App, loaded: LoadedProject | None) -> dict[Path, str]:
 
 
 def _secret_files(part: Any) -> Iterator[str]:
-    """The files that a model names for secrets, keystores and signatures."""
+    """The files of secrets, keystores and signatures in a model."""
     if isinstance(part, BaseModel):
         for name in type(part).model_fields:
             value = getattr(part, name)
@@ -191,11 +155,11 @@ def _secret_files(part: Any) -> Iterator[str]:
 
 
 def _parts(path: Path) -> list[Path]:
-    """Files that later parts of a long plan would be written to, as far as they are there."""
+    """Existing files that later parts of a long plan would be written to."""
     name = re.compile(rf"{re.escape(path.stem)}-[0-9]+{re.escape(path.suffix)}")
     return [one for one in path.parent.iterdir() if name.fullmatch(one.name)]
 
 
 def _over(option: str, path: Path, what: str) -> Diagnostic:
     summary = f"{option} {path} would overwrite {what}"
-    return Diagnostic("output-over-input", Severity.ERROR, summary, remedy=f"Give {option} another file.")
+    return Diagnostic("output-over-input", Severity.ERROR, summary, remedy=f"Use another file for {option}.")

@@ -1,39 +1,44 @@
-"""How an apply is followed: live on a terminal, by lines elsewhere, and as events for programs, at the same time."""
+"""Progress of an apply: live on a terminal, by lines elsewhere, and as events for programs, at the same time."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 import click
 
-from dbc_iac.cli.app import App, writing
+from dbc_iac.apply import Event, Report, Stop
+from dbc_iac.cli.app import App
+from dbc_iac.cli.options import ApplyArguments
+from dbc_iac.cli.plan_output import write_output
 from dbc_iac.cli.resilient_stream import ResilientStream
+from dbc_iac.cli.signals import stop_on_signal
 from dbc_iac.diagnostics import DiagnosticError, ExitCode
+from dbc_iac.files.outputs import writing
 from dbc_iac.json import Json
+from dbc_iac.operations.apply import Observer
+from dbc_iac.plan import Plan
 from dbc_iac.views.json.events import begin_json, end_json, event_json
+from dbc_iac.views.markdown.apply import report_markdown
 from dbc_iac.views.progress import PlainProgress, Progress, SilentProgress
+from dbc_iac.views.text.apply import report_json, report_text
 
-if TYPE_CHECKING:
-    from dbc_iac.apply import Event, Report
-    from dbc_iac.plan import Plan
-
-LOOK_SECONDS = 30.0
-"""How often it is looked whether something is to be said because nothing was."""
+REMIND_SECONDS = 30.0
+"""Interval at which an apply without news is checked for a reminder."""
 
 
 @dataclass
 class EventLog:
-    """Events as lines of JSON. What cannot be written any more ends the log, never the apply."""
+    """Events as lines of JSON. A write that fails ends the log, never the apply."""
 
     stream: TextIO
     app: App
-    ours: bool = True
+    owned: bool = True
     """Whether the stream is closed at the end: a file is, standard output is not."""
     broken: bool = False
 
@@ -46,49 +51,51 @@ class EventLog:
             self.stream.flush()
         except (OSError, ValueError):
             self.broken = True
-            self.app.runtime.tell("events cannot be written any more; the apply goes on")
+            self.app.runtime.tell("cannot write events any more; the apply continues")
 
     def close(self) -> None:
-        if self.ours:
+        if self.owned:
             with suppress(OSError):
                 self.stream.close()
 
 
 @dataclass
-class ProgressReporter:
-    """Gives every event, redacted, to whoever shows or writes it."""
+class ProgressReporter(Observer):
+    """Passes every event, with secrets removed, to the terminal and to the event log."""
 
     app: App
     log: EventLog | None = None
     progress: Progress = field(default_factory=SilentProgress)
 
     @classmethod
-    def of(cls, app: App, chosen: Mapping[str, object]) -> ProgressReporter:
-        """By the options. Raises DiagnosticError where the file of events cannot be written.
+    def of(cls, app: App, events: str | None) -> ProgressReporter:
+        """A reporter for `--events`. Raises DiagnosticError where the file cannot be written.
 
-        From now on no stream of the command fails any more.
+        From now on no stream of the command fails: an apply is finished even where nobody can read its output.
         """
         raw = app.runtime.out
-        app.runtime = replace(app.runtime, out=_lasting(app, raw))
-        wanted = chosen.get("events")
-        if not isinstance(wanted, str):
+        app.runtime = replace(app.runtime, out=_resilient(app, raw))
+        if events is None:
             return cls(app)
-        if wanted == "-":
+        if events == "-":
             if app.json:
-                raise click.UsageError("--events - and --json both want standard output: give --events a FILE")
-            log = EventLog(raw, app, ours=False)
-            app.runtime = replace(app.runtime, out=app.runtime.err)  # what people read goes there
+                raise click.UsageError("--events - and --json both use standard output: give --events a FILE")
+            log = EventLog(raw, app, owned=False)
+            app.runtime = replace(app.runtime, out=app.runtime.err)  # text for people goes there
             return cls(app, log)
         with writing():
-            return cls(app, EventLog(Path(wanted).open("w", encoding="utf-8"), app))
+            return cls(app, EventLog(Path(events).open("w", encoding="utf-8"), app))
 
-    def tell(self, event: Event) -> None:
+    def event(self, event: Event) -> None:
         shown = self.app.redaction(event)
         self.progress.tell(shown)
         self._log(event_json(shown))
 
+    def note(self, text: str) -> None:
+        self.progress.say(text)
+
     def end(self, report: Report) -> None:
-        """The last event. A log without it is of a process that did not live to its end."""
+        """Write the last event. A log without it is of a process that was killed."""
         self._log(end_json(report))
         if self.log is not None:
             self.log.close()
@@ -98,13 +105,13 @@ class ProgressReporter:
             self.log.write(value)
 
     @asynccontextmanager
-    async def watching(self, plan: Plan) -> AsyncIterator[None]:
-        """While an apply runs. Needs its event loop, whose clock is that of the events."""
+    async def watching(self, plan: Plan, stop: Stop) -> AsyncIterator[None]:
+        """Around the apply, whose event loop is the clock of the events. A signal asks it to stop."""
         self._log(begin_json(plan))
         loop = asyncio.get_running_loop()
         began = loop.time()
         self.progress = self._made(plan, lambda: loop.time() - began)
-        with self.progress:
+        with self.progress, stop_on_signal(self.progress.say, stop.ask):
             reminder = loop.create_task(self._remind(began))
             try:
                 yield
@@ -116,7 +123,7 @@ class ProgressReporter:
     async def _remind(self, began: float) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(REMIND_SECONDS)
             self.progress.remind(loop.time() - began)
 
     def _made(self, plan: Plan, now: Callable[[], float]) -> Progress:
@@ -132,20 +139,15 @@ class ProgressReporter:
         return LiveProgress(runtime.err, screen, now, machines, len(plan.pending))
 
 
-def _lasting(app: App, out: TextIO) -> ResilientStream:
-    """Standard output of an apply: whoever started it wants it done, also where nobody reads on."""
-    return ResilientStream(
-        out, lambda: app.runtime.tell("standard output cannot be written any more; the apply goes on")
-    )
+def _resilient(app: App, out: TextIO) -> ResilientStream:
+    """Standard output of an apply, which goes on where that is closed."""
+    return ResilientStream(out, lambda: app.runtime.tell("cannot write standard output any more; the apply continues"))
 
 
-def write_report(app: App, report: Report, chosen: Mapping[str, object]) -> ExitCode:
-    """The end report in the file that was asked for, in the form that its name tells; OK where it was written."""
-    from dbc_iac.cli.plan_output import write_output
-    from dbc_iac.views.markdown.apply import report_markdown
-    from dbc_iac.views.text.apply import report_json, report_text
-
-    if not isinstance(file := chosen.get("report"), Path):
+def write_report(app: App, report: Report, arguments: ApplyArguments) -> ExitCode:
+    """Write the report to the file of `--report`, in the form of its suffix. OK where it was written."""
+    file = arguments.report
+    if file is None:
         return ExitCode.OK
     forms: dict[str, Callable[[Report], str]] = {
         ".md": report_markdown,
@@ -153,7 +155,7 @@ def write_report(app: App, report: Report, chosen: Mapping[str, object]) -> Exit
     }
     try:
         write_output(file, forms.get(file.suffix, report_text)(report))
-    except DiagnosticError as error:  # what became of the apply is more than where that is written
+    except DiagnosticError as error:  # the outcome of the apply is shown all the same
         app.report(error.diagnostics)
         return ExitCode.ERROR
     return ExitCode.OK

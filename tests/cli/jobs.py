@@ -17,7 +17,7 @@ from tests.cli.forge import DBC_IAC, Forge
 
 ROOT = Path(__file__).parents[2]
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text())
-GITLAB = yaml.safe_load((ROOT / "dbc_iac/cli/ci/gitlab.yaml").read_text())
+GITLAB = yaml.safe_load((ROOT / "dbc_iac/operations/ci/gitlab.yaml").read_text())
 EXAMPLE = ROOT / "examples/one-gpu-vm"
 
 

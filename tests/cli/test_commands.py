@@ -41,5 +41,5 @@ def test_a_stack_cannot_be_a_path(tmp_path: Path, stack: str) -> None:
     emulated = Emulated(project(tmp_path / "project", vm("one")))
     result = emulated.run("--stack", stack, "plan", "--json")
     emulated.close()
-    assert (result.code, result.codes) == (3, ["usage"])
+    assert (result.code, result.codes) == (3, ["stack-name"])
     assert [p.name for p in tmp_path.iterdir()] == ["project"]

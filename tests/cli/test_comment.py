@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dbc_iac.api.http import MIB, Limits
-from dbc_iac.cli import pr_comment
+from dbc_iac.operations import pr_comment
 from tests.cli.forge import ME, forge
 from tests.cli.test_header_values import job
 from tests.projects import Result
@@ -37,7 +37,7 @@ def commented(directory: Path, url: str, name: str = TOKENS[0]) -> Result:
 def test_a_comment_is_created_and_then_updated(tmp_path: Path, token: str) -> None:
     with forge({1: "<!-- dbc-iac somebody else's -->"}) as hub:
         for said in ("created", "updated"):
-            assert commented(tmp_path, hub.url, token).out == f"The comment was {said}.\n"
+            assert commented(tmp_path, hub.url, token).out == f"Comment {said}.\n"
         assert (len(hub.bodies), hub.authors[2]) == (2, ME)
         assert "the plan" in hub.bodies[2]
 
@@ -45,15 +45,27 @@ def test_a_comment_is_created_and_then_updated(tmp_path: Path, token: str) -> No
 @pytest.mark.parametrize(
     ("settings", "code", "said"),
     [
-        ({"NO_PROXY": "localhost,[::1]"}, 1, "the forge cannot be reached: connection refused"),
-        ({"NO_PROXY": "fe80::/10"}, 1, "the forge cannot be reached: connection refused"),
+        (
+            {"NO_PROXY": "localhost,[::1]"},
+            1,
+            "cannot write the comment: the server cannot be reached: connection refused",
+        ),
+        ({"NO_PROXY": "fe80::/10"}, 1, "cannot write the comment: the server cannot be reached: connection refused"),
         ({"HTTP_PROXY": "http://127.0.0.1:9"}, 1, "connection refused (through the proxy of HTTP_PROXY)"),
         ({"HTTP_PROXY": "http://127.0.0.1:9", "NO_PROXY": "127.0.0.0/8"}, 1, "reached: connection refused\n"),
-        ({"ALL_PROXY": "socks5://127.0.0.1:9"}, 3, "the forge was not asked: ALL_PROXY names a SOCKS proxy"),
-        ({"ALL_PROXY": "nope://x"}, 3, "the forge was not asked: ALL_PROXY is no address of a proxy"),
-        ({"http_proxy": "http://[::1"}, 3, "the forge was not asked: HTTP_PROXY is no address of a proxy"),
-        ({"SSL_CERT_FILE": "/nonexistent"}, 1, "the forge cannot be reached: connection refused"),
-        ({"SSL_CERT_DIR": "/nonexistent"}, 1, "the forge cannot be reached: connection refused"),
+        ({"ALL_PROXY": "socks5://127.0.0.1:9"}, 3, "the server was not asked: ALL_PROXY names a SOCKS proxy"),
+        ({"ALL_PROXY": "nope://x"}, 3, "the server was not asked: ALL_PROXY is no address of a proxy"),
+        ({"http_proxy": "http://[::1"}, 3, "the server was not asked: HTTP_PROXY is no address of a proxy"),
+        (
+            {"SSL_CERT_FILE": "/nonexistent"},
+            1,
+            "cannot write the comment: the server cannot be reached: connection refused",
+        ),
+        (
+            {"SSL_CERT_DIR": "/nonexistent"},
+            1,
+            "cannot write the comment: the server cannot be reached: connection refused",
+        ),
     ],
     ids=str,
 )
@@ -125,7 +137,7 @@ def test_a_forge_that_sends_more_or_slower_than_is_taken_is_told(
     monkeypatch.setattr(pr_comment, "_LIMITS", Limits(seconds, MIB))
     with raw_server(*parts) as (url, _):
         result = commented(tmp_path, url, token)
-    assert (result.code, f"the forge {said}" in result.err) == (1, True), result.err
+    assert (result.code, f"the server {said}" in result.err) == (1, True), result.err
 
 
 @pytest.mark.parametrize(
@@ -149,7 +161,7 @@ def test_an_answer_that_is_not_the_api_s_is_told(tmp_path: Path, answer: str, to
     body = answer.encode()
     with raw_server(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body) as (url, _):
         result = commented(tmp_path, url, token)
-    assert (result.code, "the forge's answer is not what its API says" in result.err) == (1, True), result.err
+    assert (result.code, "unexpected answer to the comment request" in result.err) == (1, True), result.err
 
 
 def test_comments_that_are_none_of_the_api_s_are_told(tmp_path: Path) -> None:
@@ -163,4 +175,4 @@ def test_comments_that_are_none_of_the_api_s_are_told(tmp_path: Path) -> None:
 
     with raw_server(answer) as (url, _):
         result = commented(tmp_path, url, "GITLAB_TOKEN")
-    assert (result.code, "the forge's answer is not what its API says" in result.err) == (1, True), result.err
+    assert (result.code, "unexpected answer to the comment request" in result.err) == (1, True), result.err

@@ -92,14 +92,14 @@ def test_encryption_is_turned_on_and_off_by_commands_only(encrypted: Callable[..
     write(emulated, BY_KEY)
     assert emulated.run("apply", "--yes", "--json").codes == ["state-in-the-clear"]
     told = emulated.run("state", "encrypt")
-    assert (told.code, "older versions are not" in told.out) == (0, True)
+    assert (told.code, "Older versions are not" in told.out) == (0, True)
     converges(emulated)
     write(emulated, "")
     assert emulated.run("plan", "--json").codes == ["state-encrypted"]
     write(emulated, BY_KEY)
     serial = emulated.run("show", "--json").json["serial"]
     assert "already" in emulated.run("state", "encrypt").out
-    assert "reads names" in emulated.run("state", "decrypt").out
+    assert "Remove `encryption`" in emulated.run("state", "decrypt").out
     assert emulated.run("state", "rotate-key", "--json").codes == ["state-in-the-clear"]
     assert "already" in emulated.run("state", "decrypt").out
     assert emulated.run("plan", "--json").codes == ["state-in-the-clear"]

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from dbc_iac.cli.pipelines import pipeline
+from dbc_iac.operations.pipelines import pipeline
 from tests.cli.forge import DBC_IAC, forge, served
 from tests.cli.jobs import ACTION, EXAMPLE, GITLAB, ROOT, Job
 
@@ -220,7 +220,7 @@ def test_a_fork_is_planned_without_programs_and_secrets(job: Job) -> None:
 
 
 def test_actions_are_pinned_to_commits_and_leave_no_token_in_the_checkout() -> None:
-    workflow = yaml.safe_load((ROOT / "dbc_iac/cli/ci/github.yaml").read_text())
+    workflow = yaml.safe_load((ROOT / "dbc_iac/operations/ci/github.yaml").read_text())
     steps = [*ACTION["runs"]["steps"], *(s for j in workflow["jobs"].values() for s in j["steps"])]
     used = [s for s in steps if "uses" in s and not s["uses"].startswith("./")]
     assert used

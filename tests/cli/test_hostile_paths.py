@@ -10,11 +10,9 @@ from pathlib import Path
 import click
 import pytest
 
-from dbc_iac.cli import Runtime
-from dbc_iac.cli.app import App
 from dbc_iac.cli.commands import dbc_iac
-from dbc_iac.cli.output_files import write_new_files
 from dbc_iac.diagnostics import DiagnosticError
+from dbc_iac.files.outputs import write_new_files
 from tests.projects import PROJECT, SEED, Emulated, project, vm
 
 NEEDED = {
@@ -224,6 +222,6 @@ def test_init_writes_through_no_link(tmp_path: Path) -> None:
 def test_new_files_are_written_all_or_none(tmp_path: Path) -> None:
     files = {tmp_path / "new" / name: "x" for name in ("a", "b", "c" * 300)}
     with pytest.raises(DiagnosticError) as caught:
-        write_new_files(App(Runtime(environ={}), directory=tmp_path), files)
+        write_new_files(files, tmp_path)
     assert [d.code for d in caught.value.diagnostics] == ["unwritable-file"]
     assert [*(tmp_path / "new").iterdir()] == []

@@ -34,8 +34,8 @@ def test_a_run_waits_for_the_one_that_has_the_state(command: tuple[str, ...], em
     emulated.loop.call_later(42, other.close)
     result = emulated.run(*command, "--lock-timeout", "600")
     assert result.code == 0, result.err
-    assert "waiting up to 600 s for the lock of the state. Held by: command apply, host runner-7" in result.err
-    assert result.err.count("waiting up to") == 1
+    assert "Waiting up to 600 s for the state lock. Held by: command apply, host runner-7" in result.err
+    assert result.err.count("Waiting up to") == 1
     assert emulated.loop.time() - before >= 42
 
 

@@ -13,8 +13,7 @@ import click
 import pytest
 
 from dbc_iac.cli import Runtime, run_command
-from dbc_iac.cli.commands import dbc_iac
-from dbc_iac.cli.lazy import OPS
+from dbc_iac.cli.commands import OPS, dbc_iac
 from tests.projects import NODE_ID, Emulated, project, vm
 
 
@@ -77,7 +76,7 @@ def emulated(tmp_path: Path) -> Iterator[Emulated]:
 def on_a_terminal(emulated: Emulated, *arguments: str) -> tuple[int, str]:
     out, err = io.StringIO(), io.StringIO()
     run: Any = emulated.loop.run_until_complete
-    runtime = Runtime(emulated.project.environ, out, err, True, run, emulated.network.transport)
+    runtime = Runtime(emulated.project.environ, run, emulated.network.transport, out=out, err=err, terminal=True)
     code = run_command(dbc_iac, ["-C", str(emulated.project.directory), *arguments], runtime)
     return int(code), out.getvalue() + err.getvalue()
 
@@ -134,8 +133,8 @@ def test_nothing_of_a_node_becomes_an_option_of_ssh() -> None:
     from dataclasses import replace
 
     from dbc_iac.api.responses import vm_details
-    from dbc_iac.cli.ops.ssh import ssh_line
     from dbc_iac.diagnostics import DiagnosticError
+    from dbc_iac.operations.ssh import ssh_line
     from tests.api.test_responses import DETAILS
 
     good = vm_details(DETAILS)

@@ -93,7 +93,7 @@ def test_a_terminal_gets_a_bar_where_it_can_show_one(
     monkeypatch.setenv("TERM", terminal)
     emulated, out, err = world(), io.StringIO(), Screen()
     run = emulated.loop.run_until_complete
-    runtime = Runtime(emulated.project.environ, out, err, True, run, emulated.network.transport)
+    runtime = Runtime(emulated.project.environ, run, emulated.network.transport, out=out, err=err, terminal=True)
     arguments = ["-C", str(tmp_path), "image", "download", "torch.qcow2", "--image-server", "ID_1", "--yes", "--wait"]
     assert run_command(dbc_iac, arguments, runtime) == 0
     assert ("download of torch.qcow2: " in err.getvalue()) is lines

@@ -40,7 +40,7 @@ def test_outputs_are_what_they_name_once_it_is_there(emulated: Emulated) -> None
     assert told["missing"] is None
     one = emulated.run("output", "where")
     assert one.out == f"{told['where']}\n"
-    assert "missing cannot be told" in emulated.run("output").err
+    assert "cannot evaluate output missing" in emulated.run("output").err
     assert emulated.run("output", "nothing", "--json").codes == ["unknown-output"]
 
 
@@ -74,14 +74,14 @@ def test_what_cannot_be_read_is_not_taken_for_absent(emulated: Emulated, monkeyp
     monkeypatch.setattr(CachedReader, "vm", unread)
     one = emulated.run("output", "login")
     assert (one.code, one.out) == (1, "")
-    assert "error[unreadable]: VirtualMachine/trainer cannot be read: no answer" in one.err
-    assert "Apply first" not in one.err
+    assert "error[unreadable]: cannot read VirtualMachine/trainer: no answer" in one.err
+    assert "dbc-iac apply" not in one.err
     every = emulated.run("output", "--json")
     assert (every.code, every.json["login"], len(every.json["ids"])) == (1, None, 2)
     assert set(every.codes) == {"unreadable", "no-output"}
     config = emulated.run("output", "--ssh-config")
     assert (config.code, config.out) == (1, "")
-    assert "No VM that was read has an ssh port." in config.err
+    assert "No VM has an ssh port." in config.err
 
 
 def test_one_output_that_cannot_be_told_is_an_error(emulated: Emulated) -> None:
@@ -115,7 +115,7 @@ def test_graphs_of_documents_and_of_plans(emulated: Emulated, tmp_path: Path) ->
     ("text", "said"),
     [
         ("{{ nosuch }}", "nosuch is not defined; use env, project, resource"),
-        ("{{ 1 +", "the output b cannot be read"),
+        ("{{ 1 +", "invalid template of output b"),
         ("{% set x = 1 %}", "set, macro and call are not supported"),
     ],
 )

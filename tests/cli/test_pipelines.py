@@ -12,13 +12,13 @@ import pytest
 import yaml
 
 from dbc_iac.cli.commands import dbc_iac
-from dbc_iac.cli.pipelines import UNKNOWN, pinned, pipeline
+from dbc_iac.operations.pipelines import UNKNOWN, pinned, pipeline
 from tests.cli.forge import forge
 from tests.projects import PROJECT, Project, project, vm
 
 ROOT = Path(__file__).parents[2]
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text())
-GITLAB = yaml.safe_load((ROOT / "dbc_iac/cli/ci/gitlab.yaml").read_text())
+GITLAB = yaml.safe_load((ROOT / "dbc_iac/operations/ci/gitlab.yaml").read_text())
 EXAMPLE = ROOT / "examples/one-gpu-vm"
 
 
@@ -26,8 +26,8 @@ EXAMPLE = ROOT / "examples/one-gpu-vm"
     ("schema", "file"),
     [
         ("vendor.github-actions", "action.yml"),
-        ("vendor.github-workflows", "dbc_iac/cli/ci/github.yaml"),
-        ("vendor.gitlab-ci", "dbc_iac/cli/ci/gitlab.yaml"),
+        ("vendor.github-workflows", "dbc_iac/operations/ci/github.yaml"),
+        ("vendor.gitlab-ci", "dbc_iac/operations/ci/gitlab.yaml"),
     ],
 )
 def test_they_fit_the_published_schemas(schema: str, file: str) -> None:
@@ -61,13 +61,13 @@ def test_the_hooks_look_at_projects_anywhere_and_at_nothing_else(
     )
     _, fmt = (hook["entry"].split()[1:] for hook in yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text()))
     files = ["manifests/deployment.yaml", "infra/k8s.yaml", "infra/prod.yaml", "other/manifests/all.yaml"]
-    assert "4 documents are valid." in repository.run("validate", *files).out
+    assert "The configuration is valid: 4 resources." in repository.run("validate", *files).out
     repository.run(*fmt, *files)
     changed = [n for n in files if "  " not in Path(n).read_text()]
     assert {"infra/prod.yaml"} <= set(changed)
     assert Path("manifests/deployment.yaml").read_text() == "kind:  Deployment\n"
     assert Path("infra/k8s.yaml").read_text() == "a:  1\n"
-    assert repository.run("validate", files[0]).out == "None of the files lies in a project.\n"
+    assert repository.run("validate", files[0]).out == "No project contains these files.\n"
     Path("infra", broken).write_text("kind: [")
     assert repository.run("validate", files[3]).code == 0
     assert repository.run("validate", *files, "--json").codes == ["yaml-syntax"]
@@ -124,8 +124,8 @@ def test_a_project_below_the_root_of_a_repository_is_found_by_its_pipeline(
 
 def test_what_is_to_be_done_before_a_pipeline_works_is_told(tmp_path: Path) -> None:
     told = Project(tmp_path).run("init", "--ci", "github").out
-    assert "In .github/workflows/dbc-iac.yaml, put for OWNER and COMMIT where your dbc-iac comes from" in told
-    assert "A runner forgets its disk" in told
+    assert "In .github/workflows/dbc-iac.yaml, replace OWNER and COMMIT by the source of your dbc-iac" in told
+    assert "a CI runner loses its disk" in told
     later = Project(tmp_path / "later").write({".gitlab-ci.yml": "test: {script: [make]}\n"})
     later.run("init")
     file = later.directory / "dbc-iac.yaml"
@@ -134,7 +134,7 @@ def test_what_is_to_be_done_before_a_pipeline_works_is_told(tmp_path: Path) -> N
     beside = later.run("init", "--ci", "gitlab").out
     assert beside.startswith("wrote .gitlab/dbc-iac.yml\n")
     assert "In .gitlab-ci.yml, add `include: [{local: .gitlab/dbc-iac.yml}]`" in beside
-    assert "A runner forgets its disk" not in beside
+    assert "a CI runner loses its disk" not in beside
     assert (later.directory / ".gitlab-ci.yml").read_text() == "test: {script: [make]}\n"
     assert (later.directory / ".gitlab/dbc-iac.yml").read_text() == pipeline("gitlab")[".gitlab-ci.yml"]
 

@@ -131,7 +131,7 @@ def test_a_write_that_was_done_and_not_answered_is_none_to_be_put_back(
     documents.unanswered = ""
     assert emulated.run("plan", "--detailed-exitcode").code == 0  # it is there already, and holds nobody up
     put = emulated.run("state", "push", str(emulated.project.directory / ERRORED))
-    assert (put.code, "serial 1 now" in put.out) == (0, True), put.err
+    assert (put.code, "now has serial 1" in put.out) == (0, True), put.err
 
 
 def test_who_has_no_secret_plans_from_a_copy_of_the_state(served: tuple[Emulated, terraform_http.Documents]) -> None:
@@ -244,7 +244,7 @@ def test_a_state_moves_to_another_place(tmp_path: Path) -> None:
             old.write_text("state: {backend: local, path: state}\n")
             emulated.project.write({"dbc-iac.yaml": f"{PROJECT}  state: {{backend: http, address: '{address}'}}\n"})
             moved = emulated.run("state", "migrate", str(old), "project")
-            assert (moved.code, "is left as it was" in moved.out) == (0, True), moved.err
+            assert (moved.code, "is unchanged" in moved.out) == (0, True), moved.err
             assert emulated.run("plan", "--detailed-exitcode").code == 0
             again = emulated.run("state", "migrate", str(old), "project", "--json")
             assert (again.code, again.codes) == (5, ["not-empty"])

@@ -13,13 +13,13 @@ from dbc_iac.api.secret import SecretText
 from dbc_iac.api.wire_types import UnsafeWireValue
 from dbc_iac.apply.poller import Poller
 from dbc_iac.cli.app import App
-from dbc_iac.cli.recovery import confirm
-from dbc_iac.cli.workspace import Workspace
+from dbc_iac.cli.approval import confirm
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
 from dbc_iac.kinds import Inventory
 from dbc_iac.kinds.framework.cached_reader import CachedReader
 from dbc_iac.kinds.framework.goal import ActContext
 from dbc_iac.kinds.framework.route import Route
+from dbc_iac.operations.project import Project
 from dbc_iac.state import State
 
 T = TypeVar("T")
@@ -30,19 +30,19 @@ class Console:
     """One command's session with the API. `yes`: the user has answered the question before a change already."""
 
     app: App
-    workspace: Workspace
+    project: Project
     connections: Connections
     yes: bool = False
     warnings: list[Diagnostic] = field(default_factory=list)
 
     @property
     def inventory(self) -> Inventory:
-        return self.workspace.inventory
+        return self.project.inventory
 
     @cached_property
     def state(self) -> State:
         """The state as it is recorded; it is only looked at."""
-        return self.workspace.recorded()
+        return self.project.recorded()
 
     @cached_property
     def reader(self) -> CachedReader:
@@ -55,14 +55,14 @@ class Console:
     def channel(self, route: Route) -> Channel:
         """The way to a target, with its identity's credentials. Raises DiagnosticError."""
         if not route.identity:
-            known = ", ".join(self.workspace.loaded.project.identities)
+            known = ", ".join(self.project.loaded.project.identities)
             raise DiagnosticError(
                 Diagnostic(
                     "identity", Severity.ERROR, f"who asks {route.name} is not said",
                     remedy=f"Use --identity with one of: {known}.",
                 )
             )  # fmt: skip
-        return self.workspace.channel(self.connections, route)
+        return self.project.channel(self.connections, route)
 
     def public(self, route: Route) -> Channel:
         """The way to a target for what it shows to anyone: no key is needed."""
@@ -91,21 +91,21 @@ class Console:
         """Asks, then holds the stack's lock while calls are made: an apply that is under way is not disturbed."""
         if not self.yes:
             confirm(self.app, question)
-        with self.workspace.locked(command):
+        with self.project.locked(command):
             yield
 
 
 def run(app: App, as_json: bool, work: Callable[[Console], Awaitable[T]], *, yes: bool = False) -> T:
     """Do a command's work with the project that is loaded for it. Raises DiagnosticError with the warnings, too."""
     app.json = as_json
-    workspace = Workspace.load(app)
-    result: T = app.runtime.run(_inside(app, workspace, work, yes))
+    project = app.project()
+    result: T = app.runtime.run(_inside(app, project, work, yes))
     return result
 
 
-async def _inside(app: App, workspace: Workspace, work: Callable[[Console], Awaitable[T]], yes: bool) -> T:
-    async with workspace.identities.connections() as connections:
-        console = Console(app, workspace, connections, yes)
+async def _inside(app: App, project: Project, work: Callable[[Console], Awaitable[T]], yes: bool) -> T:
+    async with project.identities.connections() as connections:
+        console = Console(app, project, connections, yes)
         try:
             result = await work(console)
         except DiagnosticError as error:

@@ -81,7 +81,7 @@ def node(console: Console, where: TargetOptions) -> Route:
 
 def raw_route(console: Console, target: str, where: TargetOptions) -> Route:
     """The way to a target that no document names. Without --identity the only one of the project."""
-    identities = tuple(console.workspace.loaded.project.identities)
+    identities = tuple(console.project.loaded.project.identities)
     identity = where.identity or (identities[0] if len(identities) == 1 else "")
     return under(Route(target, target, identity, console.inventory.clients), replace(where, identity=identity))
 
@@ -167,7 +167,7 @@ def _route(console: Console, resource: Any) -> Route:
     try:
         return kind_of(resource.kind).route(resource, console.inventory)
     except KeyError:  # it refers to a document that is not there
-        raise DiagnosticError(*console.workspace.check().errors) from None
+        raise DiagnosticError(*console.project.check().errors) from None
 
 
 def under(route: Route, where: TargetOptions) -> Route:

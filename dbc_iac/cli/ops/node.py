@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
-from dbc_iac.api.endpoints import nodes
+from dbc_iac.api.endpoints import bare_metal, images, nodes
 from dbc_iac.api.outcome import Done
+from dbc_iac.api.requests import MonitorServers
 from dbc_iac.api.responses import NodeHardware, NodeListing, RentOrder
 from dbc_iac.cli.app import App, Exit
 from dbc_iac.cli.ops import lookup
@@ -149,8 +150,6 @@ _CLIENT = ("name", "version", "gpuNodes", "servers", "peers", "imageServers")
 
 
 async def _client(console: Console, name: str) -> dict[str, Json]:
-    from dbc_iac.api.endpoints import bare_metal, images
-
     way = console.client(name)
     version = await nodes.client_version(way)
     if not isinstance(version, Done):
@@ -204,7 +203,6 @@ def monitor(
     as_json: bool,
 ) -> None:
     """The Zabbix servers that a node sends the measurements of your VMs to; or others instead, at most two."""
-    from dbc_iac.api.requests import MonitorServers
 
     async def work(console: Console) -> tuple[str, ...]:
         route = lookup.node(console, TargetOptions(name, identity, order))

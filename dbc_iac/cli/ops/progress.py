@@ -45,9 +45,9 @@ def _lines(app: App, what: str) -> Moved:
 
 
 def _bar(console: Console, what: str) -> Iterator[Moved]:
-    from rich.markup import escape
-    from rich.progress import Progress
+    from rich import markup
+    from rich import progress as bars
 
-    with Progress(console=console, transient=True) as shown:
-        task = shown.add_task(escape(harmless(what)), total=100)
+    with bars.Progress(console=console, transient=True) as shown:
+        task = shown.add_task(markup.escape(harmless(what)), total=100)
         yield lambda percent: shown.update(task, completed=percent)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shlex
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
@@ -11,6 +13,7 @@ import click
 from dbc_iac.api.channel import Channel
 from dbc_iac.api.endpoints import vms
 from dbc_iac.api.outcome import Done, Outcome
+from dbc_iac.api.requests import SetPassword
 from dbc_iac.api.responses import VmDetails, without_passwords
 from dbc_iac.cli.app import App, Exit
 from dbc_iac.cli.ops import lookup
@@ -19,7 +22,6 @@ from dbc_iac.cli.ops.lookup import ResolvedTarget, TargetOptions, where_options
 from dbc_iac.cli.ops.options import reveal_option, timeout_of, wait_options
 from dbc_iac.cli.ops.outcomes import accepted, failed, read, wait_for_goal
 from dbc_iac.cli.ops.passwords import password_options, the_password
-from dbc_iac.cli.ops.ssh import ssh_line
 from dbc_iac.cli.options import json_option, yes_option
 from dbc_iac.diagnostics import ExitCode
 from dbc_iac.json import Json
@@ -28,6 +30,7 @@ from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.virtual_machine.power import VmPower
 from dbc_iac.kinds.virtual_machine.reading import login_account
 from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
+from dbc_iac.operations.ssh import ssh_line
 from dbc_iac.views.text.tables import card, gib, harmless, plain_json, table
 
 
@@ -287,7 +290,6 @@ def passwd(
     **where: str,
 ) -> None:
     """Set an account's password in a running guest that has the agent. The VNC password stays as it is."""
-    from dbc_iac.api.requests import SetPassword
 
     async def work(console: Console) -> tuple[ResolvedTarget, str]:
         found = await lookup.vm(console, vm, TargetOptions(**where))
@@ -325,8 +327,6 @@ def ssh(app: App, /, vm: str, arguments: tuple[str, ...], only_print: bool, as_j
 
     ARGUMENTS are a command to run there. ssh itself asks for a password: none is ever put on its command line.
     """
-    import os
-    import shlex
 
     async def work(console: Console) -> list[str]:
         found = await lookup.vm(console, vm, TargetOptions(**where))

@@ -25,10 +25,10 @@ from dbc_iac.cli.ops.outcomes import failed, read
 from dbc_iac.cli.ops.rented_server import instance
 from dbc_iac.cli.ops.wallet_keys import collected, key_options, keys_of, new_key, the_key, write_private
 from dbc_iac.cli.options import json_option
-from dbc_iac.cli.workspace import Workspace
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.route import Route
+from dbc_iac.operations.project import Project
 from dbc_iac.views.text.tables import table
 
 
@@ -94,15 +94,15 @@ def address(
 
 
 def _identities(app: App, identity: str) -> None:
-    workspace = Workspace.load(app)
-    known = workspace.loaded.project.identities
+    project = app.project()
+    known = project.loaded.project.identities
     if identity and identity not in known:
         raise lookup.unknown("identity", identity, known, f"It is one of: {', '.join(known)}.")
     rows: list[dict[str, Json]] = []
     problems: list[DiagnosticError] = []
     for name in [identity] if identity else sorted(known):
         try:
-            rows.append({"name": name, **_account(workspace, name)})
+            rows.append({"name": name, **_account(project, name)})
         except DiagnosticError as error:
             problems.append(error)
     columns = ("name", "kind", "address", "publicKey")
@@ -113,12 +113,12 @@ def _identities(app: App, identity: str) -> None:
         raise DiagnosticError(*dict.fromkeys(d for error in problems for d in error.diagnostics))
 
 
-def _account(workspace: Workspace, name: str) -> dict[str, Json]:
+def _account(project: Project, name: str) -> dict[str, Json]:
     """What an identity is known by: a manager's owner by the node id, everyone else by an address."""
-    spec = workspace.loaded.project.identities[name]
+    spec = project.loaded.project.identities[name]
     if spec.sessions is not None:
         return {"kind": "sessions", "address": spec.address}
-    match workspace.identities.credentials(name, Route(name, "", name)):
+    match project.identities.credentials(name, Route(name, "", name)):
         case WalletCredentials(key):
             return {"kind": "wallet", "address": key.address, "publicKey": key.node_id}
         case NodeKeyCredentials(key):
@@ -165,7 +165,7 @@ def sign(
     key = the_key(app, seed_env, seed_file)
     keys: tuple[Sr25519Key, ...] = (key,) if key is not None else ()
     if not keys and (identity or not others):
-        keys = keys_of(Workspace.load(app), identity)
+        keys = keys_of(app.project(), identity)
     signed: list[dict[str, str]] = (
         [_signed(key, given) for key in keys]
         if given is not None

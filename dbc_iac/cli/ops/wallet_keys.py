@@ -16,13 +16,13 @@ from dbc_iac.api.auth.credentials import CollectedSignature, MultisigCredentials
 from dbc_iac.api.auth.keys import KeyMaterialError, Sr25519Key
 from dbc_iac.api.secret import SecretText
 from dbc_iac.cli.app import App
-from dbc_iac.cli.identities import collected_signatures
 from dbc_iac.cli.ops.outcomes import failed
 from dbc_iac.cli.ops.passwords import given_secret
-from dbc_iac.cli.workspace import Workspace
 from dbc_iac.diagnostics import DiagnosticError, ExitCode
 from dbc_iac.files.writing import write_new
 from dbc_iac.kinds.framework.route import Route
+from dbc_iac.operations.identities import collected_signatures
+from dbc_iac.operations.project import Project
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -65,9 +65,9 @@ def the_key(app: App, variable: str, file: str) -> Sr25519Key | None:
         raise _wrong(str(error)) from None
 
 
-def keys_of(workspace: Workspace, identity: str) -> tuple[Sr25519Key, ...]:
+def keys_of(project: Project, identity: str) -> tuple[Sr25519Key, ...]:
     """The keys that an identity (the only one without a name) has at hand. Raises DiagnosticError."""
-    known = workspace.loaded.project.identities
+    known = project.loaded.project.identities
     if not identity and len(known) == 1:
         identity = next(iter(known))
     if identity not in known:
@@ -75,7 +75,7 @@ def keys_of(workspace: Workspace, identity: str) -> tuple[Sr25519Key, ...]:
         raise failed("unknown-name", summary, remedy=f"It is one of: {', '.join(known)}.", exit_code=_CONFIGURATION)
     if known[identity].sessions is not None:
         raise _wrong(f"identity {identity} has sessions, and no key")
-    match workspace.identities.credentials(identity, Route(identity, "", identity)):
+    match project.identities.credentials(identity, Route(identity, "", identity)):
         case WalletCredentials(key) | NodeKeyCredentials(key):
             return (key,)
         case MultisigCredentials() as owner:

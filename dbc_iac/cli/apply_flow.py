@@ -1,0 +1,43 @@
+"""The common part of `apply` and `destroy`: show the plan, ask for approval, apply, report."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from dbc_iac.apply import ApplyOptions
+from dbc_iac.cli.app import App, Exit
+from dbc_iac.cli.approval import Approval, require_approval
+from dbc_iac.cli.options import ApplyArguments, PlanOutput
+from dbc_iac.cli.plan_output import refuse_errors, show_plan, write_outputs
+from dbc_iac.cli.progress_reporting import ProgressReporter, write_report
+from dbc_iac.operations.apply import PlanToApply, apply_plan, close_pending
+from dbc_iac.operations.project import Project
+from dbc_iac.views.text.apply import report_json, report_lines
+
+
+def confirm_and_apply(
+    app: App, project: Project, to_apply: PlanToApply, given: Approval, output: PlanOutput, arguments: ApplyArguments
+) -> NoReturn:
+    """Apply a plan with approval; the state is locked. Always raises: Exit with the code, or DiagnosticError."""
+    plan = to_apply.plan
+    reporter = ProgressReporter.of(app, arguments.events)
+    app.report(plan.diagnostics)
+    if app.json:
+        write_outputs(app, plan, output)
+    else:
+        show_plan(app, plan, output, None)
+    shown = app.redaction(plan).to_json()
+    refuse_errors(plan)
+    if plan.empty:
+        close_pending(project, plan)
+        if app.json:
+            app.show("", {"plan": shown, "report": None})
+        raise Exit(plan.exit_code)
+    require_approval(app, plan, given)
+    options = ApplyOptions(arguments.wait_timeout, not arguments.no_wait, arguments.settle)
+    report = app.redaction(apply_plan(project, to_apply, options, reporter))
+    reporter.end(report)
+    app.report(report.diagnostics)
+    written = write_report(app, report, arguments)
+    app.show_lines(report_lines(report), {"plan": shown, "report": report_json(report)})
+    raise Exit(max(report.exit_code, written))

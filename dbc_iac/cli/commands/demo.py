@@ -1,0 +1,23 @@
+"""`demo`: the main workflow on the embedded emulator."""
+
+from __future__ import annotations
+
+import click
+
+from dbc_iac.cli.app import App
+from dbc_iac.cli.extras import require_emulator
+from dbc_iac.cli.options import json_option
+
+
+@click.command("demo")
+@json_option
+@click.pass_context
+def command(context: click.Context, /, as_json: bool) -> None:
+    """Plan, apply, drift, repair and destroy a training cluster on the embedded emulator."""
+    app = context.find_object(App)
+    assert app is not None  # noqa: S101 - every command has one
+    app.json = as_json
+    require_emulator()
+    from dbc_iac.cli.demo_story import run_demo
+
+    run_demo(app, context.find_root().command)

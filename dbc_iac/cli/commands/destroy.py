@@ -1,0 +1,51 @@
+"""`destroy`: delete all resources in the state."""
+
+from __future__ import annotations
+
+import click
+
+from dbc_iac.cli.app import App
+from dbc_iac.cli.apply_flow import confirm_and_apply
+from dbc_iac.cli.approval import Approval
+from dbc_iac.cli.options import (
+    ApplyArguments,
+    PlanOutput,
+    Selection,
+    apply_options,
+    json_option,
+    lock_option,
+    plan_output_options,
+    selection_options,
+    yes_option,
+)
+from dbc_iac.cli.output_files import check_outputs
+from dbc_iac.cli.plan_options import plan_options
+from dbc_iac.operations.apply import PlanToApply
+from dbc_iac.operations.plan import plan_project
+
+
+@click.command("destroy")
+@selection_options
+@plan_output_options
+@apply_options
+@yes_option
+@lock_option
+@json_option
+@click.pass_obj
+def command(
+    app: App,
+    /,
+    selection: Selection,
+    output: PlanOutput,
+    arguments: ApplyArguments,
+    yes: bool,
+    lock_timeout: float,
+    as_json: bool,
+) -> None:
+    """Plan the deletion of all resources in the state, ask for approval, and apply."""
+    app.json = as_json
+    project = app.project()
+    check_outputs(app, {**output.files, **arguments.files}, project.loaded)
+    with project.locked("destroy", lock_timeout):
+        to_apply = PlanToApply(plan_project(project, plan_options(selection, destroy=True)))
+        confirm_and_apply(app, project, to_apply, Approval.of(yes=yes, data_loss=True), output, arguments)

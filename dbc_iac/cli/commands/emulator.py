@@ -1,0 +1,55 @@
+"""`emulator`: serve an emulated network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from dbc_iac.cli.app import App
+from dbc_iac.cli.extras import require_emulator
+from dbc_iac.cli.options import FILE, Number, json_option
+
+TIME_SCALE = Number(min=0, min_open=True, max=1_000_000)
+
+
+@click.command("emulator")
+@click.option("--world", required=True, type=FILE, help="World file.")
+@click.option(
+    "--listen",
+    multiple=True,
+    default=("127.0.0.1:5050",),
+    show_default=True,
+    metavar="[NODE=]HOST:PORT",
+    help="Address of a client node (default: the first), GPU node or manager; repeatable, loopback only.",
+)
+@click.option("--admin", default="", metavar="HOST:PORT", help="Address of the admin API.")
+@click.option(
+    "--admin-token",
+    default="",
+    envvar="DBC_IAC_ADMIN_TOKEN",
+    help="Its token; safer in the environment.",
+)
+@click.option(
+    "--time-scale", type=TIME_SCALE, metavar="NUMBER", help="Emulated seconds per real second; default: the world's."
+)
+@click.option("--keep", type=click.Path(path_type=Path, file_okay=False), help="Folder in which the world is saved.")
+@json_option
+@click.pass_obj
+def command(
+    app: App,
+    /,
+    world: Path,
+    listen: tuple[str, ...],
+    admin: str,
+    admin_token: str,
+    time_scale: float | None,
+    keep: Path | None,
+    as_json: bool,
+) -> None:
+    """Serve an emulated DBC network on a loopback port."""
+    app.json = as_json
+    require_emulator()
+    from dbc_iac.cli.emulator_server import serve_world
+
+    serve_world(app, world, listen, admin, admin_token, time_scale, keep)

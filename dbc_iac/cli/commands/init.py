@@ -1,0 +1,34 @@
+"""`init`: write a new project."""
+
+from __future__ import annotations
+
+import click
+
+from dbc_iac.cli.app import App
+from dbc_iac.cli.options import json_option
+from dbc_iac.diagnostics import DiagnosticError
+from dbc_iac.operations.pipelines import ephemeral_state, to_do
+from dbc_iac.operations.scaffold import write_project
+
+
+@click.command("init")
+@click.option("--name", default="", help="Name of the project; default: the directory's.")
+@click.option("--ci", type=click.Choice(["github", "gitlab"]), help="Write a CI pipeline too; in a project, only that.")
+@json_option
+@click.pass_obj
+def command(app: App, name: str, ci: str | None, as_json: bool) -> None:
+    """Write a new project: project file, example manifest, git-ignore rules."""
+    app.json = as_json
+    written = write_project(app.directory, name, ci)
+    lines = [*(f"wrote {p}" for p in sorted(written)), "Next: edit the files, then run `dbc-iac validate`."]
+    if ci is not None:
+        lines += to_do(written, app.directory, shared=not _is_ephemeral(app))
+    app.show("\n".join(lines), sorted(written))
+
+
+def _is_ephemeral(app: App) -> bool:
+    """Whether a CI job would lose the project's state; True where the project cannot be loaded."""
+    try:
+        return any(ephemeral_state(app.project().loaded.project.state, {"CI": "true"}))
+    except DiagnosticError:
+        return True

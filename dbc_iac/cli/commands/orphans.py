@@ -1,0 +1,27 @@
+"""`orphans`: objects on the nodes that are not in the state."""
+
+from __future__ import annotations
+
+import click
+
+from dbc_iac.cli.app import App, Exit
+from dbc_iac.cli.options import json_option
+from dbc_iac.diagnostics import ExitCode
+from dbc_iac.operations.imports import find_orphans
+from dbc_iac.views.text.importing import findings_text
+
+
+@click.command("orphans")
+@json_option
+@click.pass_obj
+def command(app: App, as_json: bool) -> None:
+    """List objects on the nodes that are not in the state."""
+    app.json = as_json
+    findings = find_orphans(app.project())
+    rows = [
+        {"kind": f.kind, "id": f.id, "place": f.place, "whose": f.whose, "marker": f.marker, "status": f.status}
+        for f in findings.found
+    ]
+    app.show(findings_text(findings), {"found": rows, "unread": dict(findings.unread)})
+    if findings.unread:
+        raise Exit(ExitCode.ERROR)

@@ -1,0 +1,89 @@
+"""`plan`: compare the manifests with the API, and show what an apply would do."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+
+import click
+
+from dbc_iac.cli.app import App, Exit
+from dbc_iac.cli.options import (
+    FILE,
+    PlanOutput,
+    Selection,
+    json_option,
+    lock_option,
+    plan_output_options,
+    selection_options,
+)
+from dbc_iac.cli.output_files import check_outputs
+from dbc_iac.cli.plan_options import plan_options
+from dbc_iac.cli.plan_output import failure_shown, refuse_errors, show_plan
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.operations.plan import plan_project
+from dbc_iac.operations.plan_files import signing_key, write_plan_file
+from dbc_iac.operations.state_admin import use_copy
+
+
+@click.command("plan")
+@click.option("-o", "file", type=FILE, help="Write the plan to a file, for `apply FILE`.")
+@click.option(
+    "--signing-key", "key", type=FILE,
+    help="Sign the plan file with this private key; default: the key in DBC_IAC_SIGNING_KEY, if set.",
+)  # fmt: skip
+@click.option("--destroy", is_flag=True, help="Plan the deletion of all resources.")
+@click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 if there are changes.")
+@click.option(
+    "--refresh", type=bool, default=True, metavar="BOOLEAN",
+    help="false: plan from the state, without reading the API.",
+)  # fmt: skip
+@click.option(
+    "--state", "copy", type=FILE, help="With --refresh=false: plan from this copy of the state (of `state pull`)."
+)
+@selection_options
+@plan_output_options
+@lock_option
+@json_option
+@click.pass_obj
+def command(
+    app: App,
+    /,
+    file: Path | None,
+    key: Path | None,
+    destroy: bool,
+    detailed_exitcode: bool,
+    refresh: bool,
+    copy: Path | None,
+    selection: Selection,
+    output: PlanOutput,
+    lock_timeout: float,
+    as_json: bool,
+) -> None:
+    """Show the changes that an apply would make, and what they disrupt."""
+    app.json = as_json
+    if copy is not None and refresh:
+        raise click.UsageError("--state needs --refresh=false: an apply cannot start from a copy of the state")
+    with failure_shown(app, output):
+        project = app.project()
+    check_outputs(app, {"-o": file, **output.files}, project.loaded, (key, copy))
+    with failure_shown(app, output):
+        if copy is not None:
+            use_copy(project, copy)
+        # Without a refresh nothing is written, and a running apply is not waited for.
+        with project.locked("plan", lock_timeout) if refresh else nullcontext():
+            plan = plan_project(project, plan_options(selection, destroy=destroy, offline=not refresh))
+    app.report(plan.diagnostics)
+    if file is not None and not refresh:
+        summary = "cannot write a plan file with --refresh=false"
+        detail = "Such a plan is made from the state alone, and must not be applied."
+        problem = Diagnostic("plan-not-fresh", Severity.ERROR, summary, detail, "Remove -o or --refresh=false.")
+        raise DiagnosticError(problem)
+    if file is not None:
+        write_plan_file(plan, file, signing_key(key, app.runtime.environ), project.keyring)
+    show_plan(app, plan, output, app.redaction(plan).to_json())
+    refuse_errors(plan)
+    if plan.exit_code is not ExitCode.OK:
+        raise Exit(plan.exit_code)
+    if detailed_exitcode and not plan.empty:
+        raise Exit(ExitCode.CHANGES_PENDING)

@@ -1,0 +1,49 @@
+"""`schema`: write the published JSON Schemas and the reference pages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from dbc_iac.cli.app import App, Exit
+from dbc_iac.cli.options import json_option
+from dbc_iac.cli.reference import pages
+from dbc_iac.diagnostics import ExitCode
+from dbc_iac.files.outputs import refuse_link_out, writing
+from dbc_iac.files.writing import write_whole
+from dbc_iac.operations.schemas import contracts
+
+
+@click.command("schema")
+@click.option(
+    "--output", default="specs", type=click.Path(path_type=Path, file_okay=False), help="Folder of the schemas."
+)
+@click.option("--docs", type=click.Path(path_type=Path, file_okay=False), help="Also write the reference pages here.")
+@click.option("--check", is_flag=True, help="Write nothing; exit with 1 if a file differs.")
+@json_option
+@click.pass_context
+def command(context: click.Context, /, output: Path, docs: Path | None, check: bool, as_json: bool) -> None:
+    """Write the JSON Schemas of manifests, for completion and checks in editors."""
+    app = context.find_object(App)
+    assert app is not None  # noqa: S101 - every command has one
+    app.json = as_json
+    stale: list[str] = []
+    files = {output / n: t for n, t in contracts().items()}
+    if docs is not None:
+        files.update({docs / n: t for n, t in pages(context.find_root().command).items()})
+    for name, text in sorted(files.items()):
+        path = app.directory / name
+        with writing():
+            if path.exists() and path.read_bytes() == text.encode():
+                continue
+        stale.append(str(path))
+        if not check:
+            refuse_link_out(path, app.directory)
+            with writing():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(path, text.encode())
+    verb = "differs" if check else "wrote"
+    app.show("\n".join(f"{verb} {p}" for p in stale) or "All schemas are up to date.", stale)
+    if check and stale:
+        raise Exit(ExitCode.ERROR)

@@ -1,0 +1,31 @@
+"""`stack`: the stacks of the project."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from dbc_iac.cli.app import App
+from dbc_iac.cli.options import json_option
+from dbc_iac.operations.stacks import list_stacks
+from dbc_iac.views.text.tables import table
+
+
+@click.group("stack")
+def command() -> None:
+    """Stacks: each has its own state, lock and variables."""
+
+
+@command.command("list")
+@json_option
+@click.pass_obj
+def stack_list(app: App, as_json: bool) -> None:
+    """List the stacks that have a state, with its serial and number of resources."""
+    app.json = as_json
+    stacks, problems = list_stacks(app.project())
+    rows = [tuple(asdict(stack).values()) for stack in stacks]
+    columns = ("stack", "serial", "resources")
+    lines = table(columns, rows)
+    app.show(f"{lines}\n", {"stacks": [dict(zip(columns, row, strict=True)) for row in rows]})
+    problems.raise_errors()

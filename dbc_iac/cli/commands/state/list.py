@@ -1,0 +1,19 @@
+"""`state list`: the resources in the state."""
+
+from __future__ import annotations
+
+import click
+
+from dbc_iac.cli.app import App
+from dbc_iac.cli.options import json_option
+from dbc_iac.views.text.state import state_lines
+
+
+@click.command("list")
+@json_option
+@click.pass_obj
+def command(app: App, as_json: bool) -> None:
+    """List the resources in the state, one per line."""
+    app.json = as_json
+    found = app.project().state
+    app.show_lines(state_lines(found), sorted(found.bindings))

@@ -1,0 +1,23 @@
+"""`state rm`: remove resources from the state."""
+
+from __future__ import annotations
+
+import click
+
+from dbc_iac.cli.app import App
+from dbc_iac.cli.approval import asking
+from dbc_iac.cli.completions import addresses as complete
+from dbc_iac.cli.options import json_option, yes_option
+from dbc_iac.operations.state_admin import remove
+
+
+@click.command("rm")
+@click.argument("addresses", nargs=-1, required=True, shell_complete=complete)
+@yes_option
+@json_option
+@click.pass_obj
+def command(app: App, addresses: tuple[str, ...], yes: bool, as_json: bool) -> None:
+    """Remove resources from the state. The objects themselves are untouched, and no longer managed."""
+    app.json = as_json
+    remove(app.project(), addresses, asking(app, yes))
+    app.show("".join(f"Removed {a}. The object itself is untouched.\n" for a in addresses), list(addresses))

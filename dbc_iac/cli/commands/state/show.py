@@ -1,0 +1,23 @@
+"""`state show`: one resource in the state."""
+
+from __future__ import annotations
+
+import click
+
+from dbc_iac.cli.app import App
+from dbc_iac.cli.completions import addresses
+from dbc_iac.cli.options import json_option
+from dbc_iac.operations.state_admin import binding_of
+from dbc_iac.views.text.state import binding_lines
+
+
+@click.command("show")
+@click.argument("address", shell_complete=addresses)
+@json_option
+@click.pass_obj
+def command(app: App, address: str, as_json: bool) -> None:
+    """Show everything that the state records of one resource."""
+    app.json = as_json
+    binding = binding_of(app.project(), address)
+    lines = app.redaction([*binding_lines(binding)])
+    app.show_lines(lines, app.redaction(binding.model_dump(mode="json", by_alias=True)))

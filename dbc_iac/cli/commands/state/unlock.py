@@ -1,0 +1,24 @@
+"""`state unlock`: break the state lock."""
+
+from __future__ import annotations
+
+import click
+
+from dbc_iac.cli.app import App
+from dbc_iac.cli.approval import asking
+from dbc_iac.cli.options import json_option, yes_option
+from dbc_iac.operations.state_admin import holder_text, unlock
+
+
+@click.command("unlock")
+@yes_option
+@json_option
+@click.pass_obj
+def command(app: App, yes: bool, as_json: bool) -> None:
+    """Break the state lock of a run that has ended. A run that still lives can no longer write the state."""
+    app.json = as_json
+    holder = unlock(app.project(), asking(app, yes))
+    if holder is None:
+        app.show("The state is not locked.\n", {"freed": None})
+        return
+    app.show(f"Broke the lock of {holder_text(holder)}.\n", {"freed": dict(holder)})

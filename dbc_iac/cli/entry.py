@@ -1,0 +1,22 @@
+"""The process of one command: signals, standard streams, and the exit code."""
+
+from __future__ import annotations
+
+import sys
+
+from dbc_iac.cli.app import run_command
+from dbc_iac.cli.commands import dbc_iac
+from dbc_iac.cli.resilient_stream import ResilientStream, present
+from dbc_iac.cli.runtime import Runtime
+from dbc_iac.cli.signals import end_on_signals, end_with
+
+
+def main() -> None:
+    """Run the command line of this process, and exit."""
+    end_on_signals()
+    sys.stderr = ResilientStream(present(sys.stderr))  # click writes there, too
+    code = run_command(dbc_iac, sys.argv[1:], Runtime())
+    end_with(code)
+    # Python would exit with a code of its own for output that it cannot write at the end.
+    sys.stdout = ResilientStream(present(sys.stdout))
+    sys.exit(int(code))

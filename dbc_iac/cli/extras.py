@@ -1,0 +1,16 @@
+"""Optional parts of the installation."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
+
+
+def require_emulator() -> None:
+    """Raise DiagnosticError where the emulator's extra is not installed."""
+    if find_spec("looptime") is None:
+        remedy = "Install it with: pip install 'dbc-iac[emulator]'"
+        raise DiagnosticError(
+            Diagnostic("extra-missing", Severity.ERROR, "the emulator is not installed", remedy=remedy)
+        )

@@ -1,0 +1,71 @@
+"""Logging to standard error: `-v`, `-vv`, DBC_IAC_LOG, and the tracebacks of DBC_IAC_DEBUG. Silent by default."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from dbc_iac.cli.runtime import Runtime
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
+from dbc_iac.views.text.lines import escaped
+
+LEVELS = {"error": logging.ERROR, "warning": logging.WARNING, "info": logging.INFO, "debug": logging.DEBUG}
+_ROOT = logging.getLogger("dbc_iac")
+_SILENT = logging.CRITICAL + 1
+
+
+class _Handler(logging.Handler):
+    """Prints records with secrets removed and control characters escaped."""
+
+    def __init__(self, runtime: Runtime, redact: Callable[[str], str]) -> None:
+        super().__init__(logging.DEBUG)
+        self._runtime = runtime
+        self._redact = redact
+        self.threshold = _SILENT
+        self.tracebacks = bool(runtime.environ.get("DBC_IAC_DEBUG"))
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.levelno >= self.threshold or (self.tracebacks and bool(record.exc_info))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        at = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S.%f")[:12]
+        message = self._redact(record.getMessage())
+        self._runtime.tell(f"{at} {record.levelname} {record.name}: {escaped(message)}")
+        if record.exc_info and self.tracebacks:
+            trace = logging.Formatter().formatException(record.exc_info)
+            self._runtime.tell("\n".join(escaped(line) for line in self._redact(trace).splitlines()))
+
+
+@contextmanager
+def logs_of(runtime: Runtime, redact: Callable[[str], str]) -> Iterator[None]:
+    """Print what the package logs during one command, as far as it is asked for."""
+    handler, level = _Handler(runtime, redact), _ROOT.level
+    _ROOT.addHandler(handler)
+    if handler.tracebacks:
+        _ROOT.setLevel(logging.DEBUG)
+    try:
+        yield
+    finally:
+        _ROOT.removeHandler(handler)
+        _ROOT.setLevel(level)
+
+
+def set_verbosity(runtime: Runtime, count: int) -> None:
+    """Set the level by the number of -v, else by DBC_IAC_LOG. Raises DiagnosticError for an unknown level."""
+    name = {0: runtime.environ.get("DBC_IAC_LOG", ""), 1: "info"}.get(count, "debug").lower()
+    if not name:
+        return
+    if name not in LEVELS:
+        summary = f"invalid DBC_IAC_LOG: {name[:40]}"
+        raise DiagnosticError(Diagnostic("log-level", Severity.ERROR, summary, remedy=f"Set it to {_choices()}."))
+    for handler in _ROOT.handlers:
+        if isinstance(handler, _Handler):
+            handler.threshold = LEVELS[name]
+            _ROOT.setLevel(min(LEVELS[name], logging.DEBUG if handler.tracebacks else _SILENT))
+
+
+def _choices() -> str:
+    *first, last = LEVELS
+    return f"{', '.join(first)} or {last}"

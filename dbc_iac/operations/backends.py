@@ -1,0 +1,89 @@
+"""The backend of a stack's state, made from `state` of the project file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.files.reading import leads_out
+from dbc_iac.manifest.project import StateSpec
+from dbc_iac.manifest.secrets import AS_PASSWORD, IN_A_HEADER, SecretResolver
+from dbc_iac.manifest.trust import refuse_untrusted
+from dbc_iac.operations.runtime import Runtime
+from dbc_iac.state.backends.backend import Backend
+from dbc_iac.state.backends.local import LocalBackend
+
+
+def backend_of(spec: StateSpec, directory: Path, runtime: Runtime, resolver: SecretResolver, stack: str) -> Backend:
+    """The backend of a stack in the project `directory`. Raises DiagnosticError, also for a missing secret."""
+    if spec.backend == "local":
+        if leads_out(directory / spec.path, directory):
+            raise _problem(
+                "outside-project",
+                f"state.path: a link leads {spec.path} out of the project",
+                "Set `state.path` to the path that is meant, or remove the link.",
+                ExitCode.CONFIGURATION,
+            )
+        return LocalBackend(directory / spec.path, stack)
+    refuse_untrusted(runtime.environ, f"reach its state ({spec.backend})")
+    try:
+        return _REMOTE[spec.backend](spec, runtime, resolver, stack)
+    except ImportError as error:
+        raise _problem(
+            "missing-extra",
+            f"backend {spec.backend} needs the package {error.name}",
+            f"Install it with: pip install 'dbc-iac[{spec.backend}]'",
+            ExitCode.ERROR,
+        ) from None
+    except OSError as error:
+        summary = f"invalid `state` in the project file: {error.strerror}"
+        raise _problem("no-place", summary, "Correct it as docs/state.md shows.", ExitCode.CONFIGURATION) from None
+
+
+def _http(spec: StateSpec, runtime: Runtime, resolver: SecretResolver, stack: str) -> Backend:
+    from dbc_iac.state.backends.http import HttpBackend
+    from dbc_iac.state.backends.http_client import HttpDocuments, Protocol
+
+    headers = {name: resolver.fitting(ref, IN_A_HEADER) for name, ref in spec.headers.items()}
+    login = None if spec.password is None else (spec.username, resolver.fitting(spec.password, AS_PASSWORD))
+    protocol = Protocol(spec.lock_path, spec.lock_method, spec.unlock_method)
+    documents = HttpDocuments(spec.address.rstrip("/"), stack, protocol, headers, login)
+    return HttpBackend(documents, runtime.now, _tokens(runtime))
+
+
+def _postgres(spec: StateSpec, runtime: Runtime, resolver: SecretResolver, stack: str) -> Backend:
+    from dbc_iac.state.backends.postgres import Database, PostgresBackend
+
+    password = None if spec.password is None else resolver.fitting(spec.password, AS_PASSWORD)
+    database = Database(spec.address, spec.schema_name, spec.username, password)
+    return PostgresBackend(database, stack, _tokens(runtime))
+
+
+def _objectstore(spec: StateSpec, runtime: Runtime, resolver: SecretResolver, stack: str) -> Backend:
+    from dbc_iac.state.backends.objectstore import ObjectStoreBackend, object_store
+
+    credentials = {
+        # The one that is a JSON file is not sent.
+        name: (
+            resolver.resolve(ref) if name.endswith("service_account_key") else resolver.fitting(ref, IN_A_HEADER)
+        ).reveal()
+        for name, ref in spec.credentials.items()
+    }
+    store = object_store(spec.address, spec.endpoint, spec.region, credentials)
+    return ObjectStoreBackend(store, spec.address, stack, _tokens(runtime))
+
+
+_REMOTE: dict[str, Callable[[StateSpec, Runtime, SecretResolver, str], Backend]] = {
+    "http": _http,
+    "postgres": _postgres,
+    "objectstore": _objectstore,
+}
+
+
+def _tokens(runtime: Runtime) -> Callable[[], str]:
+    return lambda: runtime.uuid().hex
+
+
+def _problem(code: str, summary: str, remedy: str, exit_code: ExitCode) -> DiagnosticError:
+    return DiagnosticError(Diagnostic(code, Severity.ERROR, summary, remedy=remedy, exit_code=exit_code))

@@ -1,0 +1,126 @@
+"""Checks of manifests and of plans beside those of planning: policies, outputs, stacks, wallets, and the backend."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
+from dbc_iac.kinds import Inventory, kind_of
+from dbc_iac.manifest.load import LoadedProject
+from dbc_iac.manifest.project import ClientSpec
+from dbc_iac.manifest.templates import template_problem
+from dbc_iac.operations.errored_state import pending_errored_state
+from dbc_iac.operations.pipelines import ephemeral_state
+from dbc_iac.operations.secrets import secrets_in_fields
+from dbc_iac.operations.stacks import claimed_elsewhere
+from dbc_iac.plan import Plan, check_inventory
+from dbc_iac.plan.decide.moved_blocks import check_lists, mistyped, still_there
+from dbc_iac.plan.planner import weighed
+from dbc_iac.policy.evaluation import Locator, evaluate, unsound
+
+if TYPE_CHECKING:
+    from dbc_iac.operations.project import Project
+
+
+OUTPUT_NAMES = frozenset({"resource", "project", "env"})
+"""The names that an output can use."""
+
+
+def check_manifests(loaded: LoadedProject, inventory: Inventory, moved: tuple[tuple[str, str], ...]) -> Diagnostics:
+    """All problems that can be found without the API and the state."""
+    project, found = loaded.project, Diagnostics()
+    found.extend(loaded.diagnostics)
+    found.extend(unsound(project.policies, loaded.where))
+    found.extend(unsound_outputs(project.outputs, loaded.where))
+    found.extend(check_inventory(inventory, project.identity_types(), loaded.broken))
+    found.extend(check_lists(moved, project.removed, loaded.where))
+    found.extend(still_there(project.removed, inventory))
+    if not found.errors:
+        found.extend(shared_wallets(loaded, inventory))
+    return found
+
+
+def unsound_outputs(outputs: Mapping[str, str], place: Locator) -> Iterator[Diagnostic]:
+    """Errors in the templates of outputs."""
+    for name, text in outputs.items():
+        if problem := template_problem(text, OUTPUT_NAMES):
+            yield Diagnostic(
+                "output-template",
+                Severity.ERROR,
+                f"invalid template of output {name}: {problem}",
+                remedy="Write a Jinja template, such as {{ resource['VirtualMachine/trainer'].ssh }}.",
+                source=place(("spec", "outputs", name)),
+            )
+
+
+def shared_wallets(loaded: LoadedProject, inventory: Inventory) -> Iterator[Diagnostic]:
+    """Wallets whose signatures reach client nodes of several providers. The manifests are known to be valid."""
+    project = loaded.project
+    uses: dict[Hashable, tuple[set[str], set[str]]] = {}
+    for resource in inventory.resources.values():
+        route = kind_of(resource.kind).route(resource, inventory)
+        identity = project.identities[route.identity]
+        if wallet := identity.wallet or identity.multisig:
+            names, clients = uses.setdefault(wallet, (set(), set()))
+            names.add(route.identity)
+            clients.update(route.clients)
+    for names, clients in uses.values():
+        providers = sorted({_provider(project.clients[client]) for client in clients})
+        if len(providers) > 1:
+            yield Diagnostic(
+                "shared-wallet",
+                Severity.WARNING,
+                f"the wallet of identity {', '.join(sorted(names))} is used at {len(providers)} providers",
+                f"Signatures are sent to {', '.join(providers)}. They name no machine: each provider can use them on "
+                "the machines of the others.",
+                "Use one wallet per provider, or set the same `provider` on the clients that one provider runs.",
+                loaded.place(f"identities.{min(names)}"),
+                exit_code=ExitCode.OK,
+            )
+
+
+def _provider(client: ClientSpec) -> str:
+    return client.provider or urlsplit(client.url).netloc.lower()
+
+
+def _other_environment(project: Project) -> Iterator[Diagnostic]:
+    """Environments share the state of their stack: each would change the resources of the other."""
+    state, now = project.recorded(), project.environment
+    if state.bindings and state.environment is not None and state.environment != now:
+        yield Diagnostic(
+            "other-environment",
+            Severity.WARNING,
+            f"the state was applied {_named(state.environment)}, this plan is {_named(now)}",
+            "An environment selects values, not a state: this plan changes the resources of the other environment.",
+            f"Use --stack {now or 'NAME'} to give each environment its own state.",
+            exit_code=ExitCode.OK,
+        )
+
+
+def _named(environment: str) -> str:
+    return f"with -e {environment}" if environment else "without -e"
+
+
+def check_plan(project: Project, plan: Plan, warnings: Iterable[Diagnostic] = ()) -> Plan:
+    """The plan with these warnings, and those of policies, other stacks, secrets and the backend."""
+    spec, runtime, resources = project.loaded.project, project.runtime, project.inventory.resources
+    labels = {a: r.labels for a, r in resources.items()}
+    found = evaluate(spec.policies, plan, labels, runtime.now(), project.loaded.where)
+    placed = [
+        replace(d, source=resources[d.address].where("")) if d.address in labels and d.source is None else d
+        for d in found
+    ]
+    placed += claimed_elsewhere(project, plan)
+    if spec.removed and not plan.destroy:
+        placed += mistyped(spec.removed, project.recorded(), plan.changes, project.loaded.where)
+    placed += warnings
+    placed += _other_environment(project)
+    placed += ephemeral_state(spec.state, runtime.environ)
+    if (waiting := pending_errored_state(project, plan.serial)) is not None:
+        placed.append(waiting)
+    placed += secrets_in_fields(plan, project.resolver.known())
+    placed = [weighed(d, spec.thresholds.refuse) for d in placed]
+    return replace(plan, diagnostics=(*plan.diagnostics, *placed)) if placed else plan

@@ -1,0 +1,91 @@
+"""States that an apply could not write to its backend: kept in a file beside the project file until they are pushed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
+from dbc_iac.files.writing import write_new
+from dbc_iac.operations.encryption import sealed_copy
+
+if TYPE_CHECKING:
+    from dbc_iac.operations.project import Project
+    from dbc_iac.state.backup import StateBackup
+
+_TRIES = 100
+
+
+def errored_files(project: Project, serial: int) -> list[Path]:
+    """The files of applies of this stack that began at this serial of the state, or later."""
+    found = {
+        file: file.name.split(".")[-3].partition("-")[0]
+        for file in project.directory.glob(f"errored.{project.stack}.*.state.json")
+    }
+    return sorted(file for file, number in found.items() if number.isdecimal() and int(number) >= serial)
+
+
+def pending_errored_state(project: Project, serial: int) -> Diagnostic | None:
+    """An error while such a file waits to be pushed: a plan without it would do its changes twice."""
+    files = errored_files(project, serial)
+    if not files:
+        return None
+    named = ", ".join(str(file) for file in files)
+    return Diagnostic(
+        "errored-state-waits",
+        Severity.ERROR,
+        f"an earlier apply is not in the state, only in {named}",
+        "A plan without that file can repeat changes that are made already.",
+        f"Run `{_push(files[0])}`. If that is refused and its content is recovered otherwise, remove the file.",
+        exit_code=ExitCode.REFUSED,
+    )
+
+
+def _push(file: Path) -> str:
+    return f"dbc-iac state push {shlex.quote(str(file.absolute()))}"
+
+
+def keep_errored_state(project: Project, copy: StateBackup) -> Diagnostic:
+    """Write the outcome of an apply to a file beside the project file."""
+    try:
+        file = _write_beside(project, copy)
+    except OSError as error:
+        return Diagnostic(
+            "errored-state",
+            Severity.ERROR,
+            f"cannot write {error.filename or 'a copy'} either ({error.strerror})",
+            "The changes are on the nodes, and in the journal as far as it could be written.",
+            "Run `dbc-iac apply` again: it finds the objects by their markers and ids.",
+            exit_code=ExitCode.PARTIAL,
+        )
+    return Diagnostic(
+        "errored-state",
+        Severity.ERROR,
+        f"the state of this apply is kept in {file}",
+        "The backend does not have it. Keep the file: nothing else records these changes.",
+        f"When {project.store.backend.place} is writable, run `{_push(file)}` before any other apply. "
+        "If the state is locked by this run, run `dbc-iac state unlock` first, or wait until its lease expires.",
+        exit_code=ExitCode.PARTIAL,
+    )
+
+
+def _write_beside(project: Project, copy: StateBackup) -> Path:
+    """Write a new file; an existing one is of another apply, and its only record. Raises OSError."""
+    name = f"errored.{project.stack}.{copy.state.serial}"
+    for number in range(1, _TRIES):
+        file = project.directory / f"{name}{f'-{number}' if number > 1 else ''}.state.json"
+        try:
+            write_new(file, backup_content(project, copy))
+        except FileExistsError:
+            continue
+        return file
+    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
+
+
+def backup_content(project: Project, copy: StateBackup) -> bytes:
+    """The bytes of a copy of the state: encrypted where the state is."""
+    content, keys = copy.text(), project.keyring
+    return content if keys is None else sealed_copy(content, copy.state, keys)

@@ -1,0 +1,73 @@
+"""Formatting of manifests: spacing and quoting; comments, order and meaning stay."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, Severity
+from dbc_iac.files.outputs import writing
+from dbc_iac.files.reading import file_problem, read_inside
+from dbc_iac.files.writing import write_whole
+from dbc_iac.manifest.format import formatted
+from dbc_iac.manifest.project import FILE
+from dbc_iac.manifest.yaml import MOST_BYTES
+
+
+def format_files(paths: Iterable[Path], sources: dict[str, str]) -> tuple[dict[str, tuple[str, str]], Diagnostics]:
+    """The text of each file that is not formatted, before and after; and problems. Writes nothing.
+
+    `sources` receives the texts that were read, for excerpts of diagnostics.
+    """
+    problems = Diagnostics()
+    changed: dict[str, tuple[str, str]] = {}
+    for path in paths:
+        try:
+            text = read_inside(path, _root_of(path), MOST_BYTES).decode("utf-8")
+            sources[str(path)] = text
+            tidy = formatted(text, str(path))
+        except DiagnosticError as error:
+            problems.extend(error.diagnostics)
+            continue
+        except OSError as error:
+            problems.add(file_problem(path, error))
+            continue
+        except UnicodeDecodeError:
+            summary = f"cannot read {path} (it is not UTF-8)"
+            problems.add(Diagnostic("unreadable-file", Severity.ERROR, summary, remedy="Save it as UTF-8."))
+            continue
+        if tidy != text:
+            changed[str(path)] = (text, tidy)
+    return changed, problems
+
+
+def write_formatted(changed: Mapping[str, tuple[str, str]]) -> None:
+    """Write the formatted texts. Raises DiagnosticError."""
+    for name, (_, tidy) in changed.items():
+        with writing():
+            write_whole(Path(name), tidy.encode())
+
+
+def _root_of(file: Path) -> Path:
+    """The directory that a link must not lead out of: that of the file's project, else its own."""
+    written = Path(os.path.abspath(file))  # noqa: PTH100 - a link is not followed
+    return next((p for p in written.parents if (p / FILE).is_file()), written.parent)
+
+
+def files_in(paths: Iterable[Path]) -> list[Path]:
+    """The files among paths, and the .yaml and .yml files in the directories among them, except hidden ones."""
+    return [found for path in paths for found in (_inside(path) if _is_directory(path) else (path,))]
+
+
+def _is_directory(path: Path) -> bool:
+    """Whether it is one. An impossible name is none; reading it reports why."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def _inside(directory: Path) -> list[Path]:
+    found = (p for p in sorted(directory.rglob("*")) if p.suffix in {".yaml", ".yml"} and p.is_file())
+    return [p for p in found if not any(part.startswith(".") for part in p.relative_to(directory).parts)]

@@ -1,0 +1,203 @@
+"""Credentials of the project's identities, made when they are needed: no other key is read."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from dbc_iac.api.auth.credentials import (
+    CollectedSignature,
+    Credentials,
+    MultisigCredentials,
+    NodeKeyCredentials,
+    SessionCredentials,
+    WalletCredentials,
+)
+from dbc_iac.api.auth.keys import AddressError, KeyMaterialError, Sr25519Key, public_key_of, verify
+from dbc_iac.api.auth.keystore import open_keystore
+from dbc_iac.api.auth.sessions import SessionStore, cache_directory
+from dbc_iac.api.channel import Connections
+from dbc_iac.api.idempotency import CallEvent
+from dbc_iac.api.transport import ClientNode
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity, SourceRange
+from dbc_iac.files.reading import MIB, file_problem, read_file, read_given, read_inside
+from dbc_iac.json import load_json
+from dbc_iac.kinds.framework.route import Route
+from dbc_iac.manifest.identities import IdentitySpec, MultisigSpec, WalletSpec
+from dbc_iac.manifest.project import ProjectSpec
+from dbc_iac.manifest.secrets import IN_A_HEADER, SecretResolver
+from dbc_iac.manifest.trust import refuse_untrusted
+from dbc_iac.operations.runtime import Runtime
+
+_MOST_BYTES = MIB
+"""Bytes of a keystore, or of a file of signatures."""
+_LOG = logging.getLogger("dbc_iac.api")
+
+
+def _log_request(event: CallEvent) -> None:
+    """Log a request without its body and its answer: both may hold secrets."""
+    milliseconds = (event.ended - event.started) * 1000
+    arguments = (event.method, event.path, event.target[:8] or "-", event.client, event.outcome, milliseconds)
+    _LOG.debug("%s %s target=%s client=%s %s %.0f ms", *arguments)
+
+
+class Identities:
+    """Credentials by the name of their identity; each is made once."""
+
+    def __init__(
+        self,
+        project: ProjectSpec,
+        resolver: SecretResolver,
+        runtime: Runtime,
+        base: Path,
+        where: Callable[[str], SourceRange | None],
+    ) -> None:
+        self._where = where
+        self._project = project
+        self._resolver = resolver
+        self._runtime = runtime
+        self._base = base
+        self._made: dict[str, Credentials] = {}
+        self._preparing: dict[tuple[str, str], asyncio.Task[object]] = {}
+
+    def connections(self, *, nowhere: bool = False) -> Connections:
+        """New connections to all client nodes, with the sessions that are cached on this machine.
+
+        `nowhere`: to none, for planning from the state alone; then no secret of a gateway is read.
+        """
+        if not nowhere:
+            refuse_untrusted(self._runtime.environ, "reach client nodes")
+        clients = [
+            ClientNode(
+                name,
+                spec.url,
+                {k: self._resolver.fitting(v, IN_A_HEADER) for k, v in spec.headers.items()},
+                spec.max_in_flight,
+                self._runtime.transport(name),
+                insecure_http=spec.insecure_http,
+            )
+            for name, spec in ({} if nowhere else self._project.clients).items()
+        ]
+        sessions = SessionStore(cache_directory(self._runtime.environ))
+        return Connections(clients, sessions, self._runtime.uuid, _log_request)
+
+    async def prepare(self, name: str, route: Route) -> None:
+        """Make the credentials of an identity for a target, once, without blocking the event loop.
+
+        Raises DiagnosticError as `credentials` does.
+        """
+        if name in self._made:
+            return
+        spec = self._project.identities.get(name)
+        key = (name, route.name if spec is not None and spec.sessions is not None else "")
+        if key not in self._preparing:
+            task = asyncio.create_task(asyncio.to_thread(self.credentials, name, route))
+            task.add_done_callback(lambda done: (self._preparing.pop(key), done.cancelled() or done.exception()))
+            self._preparing[key] = task
+        await asyncio.shield(self._preparing[key])
+
+    def credentials(self, name: str, route: Route) -> Credentials | None:
+        """The credentials of an identity for a target. Raises DiagnosticError for a missing or a wrong key."""
+        spec = self._project.identities.get(name)
+        if spec is None:
+            raise self._problem(name, "not in the project file", "Add it to `identities`.")
+        if spec.sessions is not None:
+            return self._session(name, spec, route)
+        if name not in self._made:
+            try:
+                self._made[name] = self._make(name, spec)
+            except (KeyMaterialError, ValueError, OSError) as error:
+                raise self._problem(name, str(error), "Correct the key of this identity.") from None
+        return self._made[name]
+
+    def _session(self, name: str, spec: IdentitySpec, route: Route) -> SessionCredentials:
+        sessions = spec.sessions or {}
+        node = route.name.partition("/")[2]
+        pair = sessions.get(node) or sessions.get(route.target)
+        if pair is None:
+            raise self._problem(name, f"no session for {route.name}", f"Add `{node}: {{id: ..., sign: ...}}` to it.")
+        return SessionCredentials(self._resolver.resolve(pair.id), self._resolver.resolve(pair.sign))
+
+    def _make(self, name: str, spec: IdentitySpec) -> Credentials:
+        if spec.node_key is not None:
+            return NodeKeyCredentials(Sr25519Key.from_seed(self._resolver.resolve(spec.node_key)))
+        if spec.multisig is not None:
+            made = self._multisig(spec.multisig)
+            self._check_address(name, spec, made.account)
+            return made
+        assert spec.wallet is not None  # noqa: S101 - exactly one form was given
+        key = self._key(spec.wallet)
+        self._check_address(name, spec, key.address)
+        return WalletCredentials(key)
+
+    def _check_address(self, name: str, spec: IdentitySpec, address: str) -> None:
+        if spec.address is not None and spec.address != address:
+            raise self._problem(
+                name, f"the key is of {address}, not of {spec.address}", "Correct `address` or the key."
+            )
+
+    def _key(self, spec: WalletSpec) -> Sr25519Key:
+        if spec.seed is not None:
+            return Sr25519Key.from_seed(self._resolver.resolve(spec.seed))
+        if spec.mnemonic is not None:
+            return Sr25519Key.from_mnemonic(self._resolver.resolve(spec.mnemonic), spec.path)
+        assert spec.keystore is not None  # noqa: S101 - exactly one form was given
+        exported = _text_of(self._base / spec.keystore.file, read_file)
+        return open_keystore(exported, self._resolver.resolve(spec.keystore.password))
+
+    def _multisig(self, spec: MultisigSpec) -> MultisigCredentials:
+        collected: list[CollectedSignature] = []
+        if spec.signs is not None:
+            file = self._base / spec.signs.file
+            collected = collected_signatures(file, lambda path, most: read_inside(path, self._base, most))
+        return MultisigCredentials(spec.wallets, spec.threshold, [self._key(s) for s in spec.signers], collected)
+
+    def wallets(self, name: str) -> frozenset[str]:
+        """The wallet addresses of an identity; empty where they are not known."""
+        spec = self._project.identities.get(name)
+        if spec is None:
+            return frozenset()
+        if spec.address is not None:
+            return frozenset({spec.address})
+        made = self._made.get(name)
+        return frozenset({made.account}) if isinstance(made, WalletCredentials | MultisigCredentials) else frozenset()
+
+    def _problem(self, name: str, summary: str, remedy: str) -> DiagnosticError:
+        place = self._where(f"identities.{name}")
+        told = Diagnostic("identity", Severity.ERROR, f"identity {name}: {summary}", remedy=remedy, source=place)
+        return DiagnosticError(told)
+
+
+def _text_of(file: Path, read: Callable[[Path, int], bytes]) -> str:
+    """The text of a file with key material. Raises ValueError."""
+    try:
+        return read(file, _MOST_BYTES).decode("utf-8-sig")
+    except OSError as error:
+        raise ValueError(file_problem(file, error).summary) from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{file} is not UTF-8") from None
+
+
+def collected_signatures(file: Path, read: Callable[[Path, int], bytes] = read_given) -> list[CollectedSignature]:
+    """Signatures that members made elsewhere, each verified. Raises ValueError."""
+    text = _text_of(file, read)
+    try:
+        entries = load_json(text)
+        if not isinstance(entries, list):
+            raise TypeError
+        found = [CollectedSignature(str(e["wallet"]), str(e["nonce"]), str(e["sign"])) for e in entries]
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(f"{file} is not a JSON list of {{wallet, nonce, sign}}") from None
+    for one in found:
+        if not _verifies(one):
+            raise ValueError(f"a signature in {file} is not one of {one.wallet[:60]} over its nonce")
+    return found
+
+
+def _verifies(one: CollectedSignature) -> bool:
+    try:
+        return verify(public_key_of(one.wallet), one.nonce, one.sign)
+    except AddressError:
+        return False

@@ -1,0 +1,117 @@
+"""Unmanaged objects: found, imported under an address, or described in new manifests and imported."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
+from dbc_iac.files.outputs import check_folder, write_new_files
+from dbc_iac.importing.bind import OtherStacks, adopt
+from dbc_iac.importing.discover import MAY_BE_TAKEN, Findings, UnmanagedObject, find_unbound
+from dbc_iac.importing.generate import describable, manifests, name_documents
+from dbc_iac.kinds import kind_of
+from dbc_iac.kinds.framework.cached_reader import CachedReader
+from dbc_iac.operations.project import Project
+from dbc_iac.operations.stacks import held_elsewhere
+from dbc_iac.plan import PlanContext
+from dbc_iac.state import State
+
+
+def find_orphans(project: Project) -> Findings:
+    """The objects on the nodes that are not in the state. Raises DiagnosticError."""
+    project.check().raise_errors()
+    return project.redaction(_find(project, project.recorded()))
+
+
+def _find(project: Project, state: State) -> Findings:
+    held = held_elsewhere(project)
+
+    async def find(context: PlanContext) -> Findings:
+        return await find_unbound(context, CachedReader(context.connect), held)
+
+    return project.work(find, state)
+
+
+def import_object(project: Project, address: str, identity: str, *, foreign: bool) -> tuple[Diagnostic, ...]:
+    """Manage the object with an id under an address. Returns warnings. Raises DiagnosticError.
+
+    `foreign`: also an object of another project or stack that does not manage it any more.
+    """
+    project.check().raise_errors()
+    with project.locked("import"):
+        after, warnings = _adopted(project, project.open_state(), {address: identity}, foreign=foreign)
+        project.store.commit(after)
+    return warnings
+
+
+def _adopted(
+    project: Project, before: State, wanted: Mapping[str, str], *, foreign: bool
+) -> tuple[State, tuple[Diagnostic, ...]]:
+    """The state with each address bound to its object, parents first; and warnings. Raises DiagnosticError."""
+    others = OtherStacks(held_elsewhere(project), foreign)
+
+    async def bind(context: PlanContext) -> State:
+        state, reader = before, CachedReader(context.connect)
+        for address, identity in sorted(wanted.items(), key=lambda w: bool(kind_of(w[0].partition("/")[0]).parent)):
+            binding = await adopt(replace(context, state=state), address, identity, reader, others)
+            state = state.with_binding(binding)
+        return state
+
+    after = project.work(bind, before)
+    return after, tuple(others.told)
+
+
+def import_all(
+    project: Project, folder: Path, reload: Callable[[], Project]
+) -> tuple[dict[str, str], tuple[Diagnostic, ...]]:
+    """Write manifests into a folder for all objects that no other project manages, and import them.
+
+    `reload` loads the project again, with the new manifests. Returns ids by address, and warnings. Raises
+    DiagnosticError.
+    """
+    project.check().raise_errors()
+    target = project.directory / folder
+    check_folder(target, project.directory)
+    with project.locked("import"):
+        before = project.open_state()
+        findings = _find(project, before)
+        candidates = [f for f in findings.found if f.whose in MAY_BE_TAKEN and describable(f)]
+        wanted = [f for f in candidates if _has_parent(f, findings, before)]
+        documents = name_documents(wanted, frozenset(project.inventory.resources))
+        files = manifests(documents, {b.id: a for a, b in before.bindings.items() if b.kind == "VirtualMachine"})
+        _write_new(project, target, files)
+        again = reload()
+        missing = sorted(a for a in documents if a not in again.inventory.resources)
+        if missing:
+            raise _problem(
+                "not-in-globs",
+                f"{folder} is not among the manifests of the project: {missing[0]} is not read",
+                "Add the folder to `manifests` in the project file, remove the new files, and import again.",
+            )
+        again.check().raise_errors()
+        ids = {address: found.id for address, found in documents.items()}
+        after, warnings = _adopted(again, before, ids, foreign=False)
+        project.store.commit(after)
+    return ids, warnings
+
+
+def _has_parent(one: UnmanagedObject, findings: Findings, before: State) -> bool:
+    """Whether an object lives on no VM, or on one that is managed or imported with it."""
+    if not one.parent_id:
+        return True
+    imported = {f.id for f in findings.found if f.whose in MAY_BE_TAKEN}
+    return one.parent_id in imported | {b.id for b in before.bindings.values()}
+
+
+def _write_new(project: Project, folder: Path, files: Mapping[str, str]) -> None:
+    existing = [name for name in files if os.path.lexists(folder / name)]
+    if existing:
+        raise _problem("exists", f"{folder / existing[0]} already exists", "Name another folder with --generate.")
+    write_new_files({folder / name: text for name, text in files.items()}, project.directory)
+
+
+def _problem(code: str, summary: str, remedy: str) -> DiagnosticError:
+    return DiagnosticError(Diagnostic(code, Severity.ERROR, summary, remedy=remedy))

@@ -1,0 +1,112 @@
+"""CI pipelines of `init --ci`: a GitHub workflow with its action, or a GitLab pipeline."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from dbc_iac.diagnostics import Diagnostic, Severity
+
+if TYPE_CHECKING:
+    from dbc_iac.manifest.project import StateSpec
+
+_HERE = Path(__file__).parent / "ci"
+UNKNOWN = "git+https://github.com/OWNER/dbc-iac@COMMIT"
+"""The placeholder for the source of dbc-iac in the pipelines. Their scripts refuse to install it."""
+_GITLAB = ".gitlab-ci.yml"
+_WRITTEN = "# Written by `dbc-iac init"
+INCLUDED = ".gitlab/dbc-iac.yml"
+"""The path of the GitLab pipeline in a project that already has one."""
+
+
+def pipeline(forge: str, source: str = UNKNOWN, place: str = ".", *, beside: bool = False) -> dict[str, str]:
+    """The files of a pipeline for `github` or `gitlab`, by path.
+
+    `source` is installed by pip; `place` is the project's directory in its repository; `beside`: next to an existing
+    GitLab pipeline.
+    """
+    main = (_HERE / f"{forge}.yaml").read_text(encoding="utf-8").replace(UNKNOWN, source)
+    main = main.replace('DIRECTORY: "."', f"DIRECTORY: {json.dumps(place)}")
+    if forge == "gitlab":
+        return {INCLUDED if beside else _GITLAB: main}
+    return {
+        ".github/workflows/dbc-iac.yaml": main,
+        ".github/actions/dbc-iac/action.yml": action_file().read_text(encoding="utf-8"),
+    }
+
+
+def pipeline_for(forge: str, directory: Path) -> dict[str, str]:
+    """The pipeline for a project; a separate file to include where it has a GitLab pipeline of its own."""
+    present = _root(directory) / _GITLAB
+    theirs = present.is_file() and _WRITTEN not in present.read_text(encoding="utf-8", errors="replace")
+    return pipeline(forge, own_source(), _place(directory), beside=theirs)
+
+
+def _place(directory: Path) -> str:
+    """The path of a directory in its git repository."""
+    return directory.resolve().relative_to(_root(directory)).as_posix()
+
+
+def _root(directory: Path) -> Path:
+    """The root of a directory's git repository; without one, the directory."""
+    whole = directory.resolve()
+    return next((p for p in (whole, *whole.parents) if (p / ".git").exists()), whole)
+
+
+def to_do(written: Mapping[str, str], directory: Path, *, shared: bool) -> Iterator[str]:
+    """The manual steps before the written pipelines work. `shared`: the state has a remote backend."""
+    if _place(directory) != ".":
+        moved = sorted(
+            {PurePath(p).parts[0] for p in written if p == _GITLAB or p.startswith((".github/", ".gitlab/"))}
+        )
+        yield f"Move {' and '.join(moved)} to the root of the repository: CI reads them only there."
+    for path, text in written.items():
+        if UNKNOWN in text:
+            yield f"In {path}, replace OWNER and COMMIT by the source of your dbc-iac."
+        if path == INCLUDED:
+            yield f"In {_GITLAB}, add `include: [{{local: {INCLUDED}}}]`, and plan and apply to `stages`."
+    if not shared:
+        yield "Set `state` in dbc-iac.yaml to a remote backend: a CI runner loses its disk (docs/state.md)."
+
+
+def own_source() -> str:
+    """The source that pip installed this dbc-iac from, where it is a public commit (PEP 610); else the placeholder."""
+    try:
+        value = json.loads(distribution("dbc-iac").read_text("direct_url.json") or "{}")
+    except (PackageNotFoundError, ValueError):
+        return UNKNOWN
+    return pinned(value)
+
+
+def pinned(value: Mapping[str, object]) -> str:
+    url, vcs = value.get("url"), value.get("vcs_info")
+    commit = vcs.get("commit_id") if isinstance(vcs, Mapping) and vcs.get("vcs") == "git" else None
+    if not isinstance(url, str) or not commit or "@" in url or urlsplit(url).scheme != "https":
+        return UNKNOWN
+    return f"git+{url}@{commit}"
+
+
+def ephemeral_state(state: StateSpec, environ: Mapping[str, str]) -> Iterator[Diagnostic]:
+    """A warning where a CI job keeps the state in its checkout: the next job would start without it.
+
+    An absolute path is a choice, for a runner that keeps its disk.
+    """
+    ci = any(environ.get(name, "").lower() not in {"", "0", "false"} for name in ("CI", "GITHUB_ACTIONS", "GITLAB_CI"))
+    if ci and state.backend == "local" and not PurePath(state.path).is_absolute():
+        yield Diagnostic(
+            "state-local-in-ci",
+            Severity.WARNING,
+            f"the state in {state.path} is lost when this CI job ends",
+            "The next job would not know the created objects, and drift would find nothing.",
+            "Set `state` in dbc-iac.yaml to a remote backend (docs/state.md).",
+        )
+
+
+def action_file() -> Path:
+    """The GitHub action: installed with the package, else at the root of the source tree."""
+    beside = _HERE / "action.yml"
+    return beside if beside.is_file() else Path(__file__).parents[2] / "action.yml"

@@ -1,0 +1,33 @@
+"""Planning: compare the manifests and the state with the API."""
+
+from __future__ import annotations
+
+import logging
+
+from dbc_iac.operations.checks import check_plan, shared_wallets
+from dbc_iac.operations.project import Project
+from dbc_iac.plan import Plan, PlanOptions, make_plan
+
+_LOG = logging.getLogger("dbc_iac.plan")
+
+
+def plan_locked(project: Project, options: PlanOptions | None = None) -> Plan:
+    """Make a plan, holding the state lock meanwhile. Raises DiagnosticError."""
+    with project.locked("plan"):
+        return plan_project(project, options or PlanOptions())
+
+
+def plan_project(project: Project, options: PlanOptions) -> Plan:
+    """Make a plan, with its warnings. The state is locked, except where `options.offline`. Raises DiagnosticError."""
+    if not options.destroy:
+        project.check().raise_errors()
+    plan: Plan = project.runtime.run(_plan(project, options))
+    for change in plan.changes:
+        _LOG.info("%s: %s", change.address, "; ".join((change.action.value, *project.redaction(change.reasons))))
+    return check_plan(project, plan, () if options.destroy else shared_wallets(project.loaded, project.inventory))
+
+
+async def _plan(project: Project, options: PlanOptions) -> Plan:
+    state = project.recorded() if options.offline else project.open_state()
+    async with project.identities.connections(nowhere=options.offline) as connections:
+        return await make_plan(project.context(connections, state), options)

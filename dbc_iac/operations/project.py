@@ -1,0 +1,347 @@
+"""A loaded project: its manifests, its state, and its connections to the API. Every operation works on one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+from dbc_iac.api.channel import Channel, Connections
+from dbc_iac.api.secret import SecretText
+from dbc_iac.api.transport import ClientNode
+from dbc_iac.diagnostics import DiagnosticError, Diagnostics, ExitCode
+from dbc_iac.kinds import Inventory, Resource, models
+from dbc_iac.kinds.framework.cached_reader import Connect
+from dbc_iac.kinds.framework.route import Route
+from dbc_iac.kinds.framework.spec import Spec
+from dbc_iac.manifest.load import LoadedProject, load_project
+from dbc_iac.manifest.secrets import SecretRef, SecretResolver, secret_places
+from dbc_iac.operations.backends import backend_of
+from dbc_iac.operations.checks import check_manifests
+from dbc_iac.operations.encryption import keyring_of, sealed
+from dbc_iac.operations.identities import Identities
+from dbc_iac.operations.runtime import Runtime
+from dbc_iac.operations.secrets import preload_secrets
+from dbc_iac.operations.stack_name import check_stack_name
+from dbc_iac.operations.state_checks import check_bindings
+from dbc_iac.plan.context import PlanContext
+from dbc_iac.plan.decide.moved_blocks import renamed
+from dbc_iac.plan.model import canonical_digest
+from dbc_iac.state import State, Store, owner
+from dbc_iac.views.redaction import Redaction
+from dbc_iac.views.text.lines import escaped
+
+if TYPE_CHECKING:
+    from dbc_iac.apply import ApplyOptions, Event, Report
+    from dbc_iac.plan import Plan, PlanOptions
+    from dbc_iac.plan.review.drift import DriftReport
+    from dbc_iac.state.backends.backend import Backend
+    from dbc_iac.state.encryption import Keyring
+
+T = TypeVar("T")
+_LOG = logging.getLogger("dbc_iac.operations")
+_LOCK_RETRY_SECONDS = 5.0
+
+
+def load_files(
+    directory: Path,
+    *,
+    environment: str = "",
+    variables: Mapping[str, str] | None = None,
+    variable_files: tuple[Path, ...] = (),
+    runtime: Runtime | None = None,
+    sources: dict[str, str] | None = None,
+) -> LoadedProject:
+    """The project file and the manifests, parsed; no secret is read. Raises DiagnosticError."""
+    return load_project(
+        directory,
+        environment=environment or None,
+        variables=dict(variables or {}),
+        variable_files=variable_files,
+        environ=(runtime or Runtime()).environ,
+        models=models(),
+        sources={} if sources is None else sources,
+    )
+
+
+@dataclass
+class Project:
+    """One stack of one project."""
+
+    directory: Path
+    environment: str
+    stack: str
+    runtime: Runtime
+    loaded: LoadedProject
+    resolver: SecretResolver
+    sources: dict[str, str] = field(default_factory=dict, repr=False)
+    """The text of every file that was read, by name: excerpts of diagnostics are taken from it."""
+
+    @classmethod
+    def load(
+        cls,
+        directory: Path | str = ".",
+        *,
+        environment: str = "",
+        stack: str = "main",
+        variables: Mapping[str, str] | None = None,
+        variable_files: tuple[Path, ...] = (),
+        runtime: Runtime | None = None,
+        sources: dict[str, str] | None = None,
+    ) -> Project:
+        """Load the project in a directory. Raises DiagnosticError with every problem of its files.
+
+        `environment` and `variables` are those of `-e` and `--var`. `sources` receives the texts that were read, also
+        where loading fails.
+        """
+        check_stack_name(stack)
+        directory, runtime = Path(directory), runtime or Runtime()
+        sources = {} if sources is None else sources
+        loaded = load_files(
+            directory,
+            environment=environment,
+            variables=variables,
+            variable_files=variable_files,
+            runtime=runtime,
+            sources=sources,
+        )
+        resolver = SecretResolver(runtime.environ, directory, places=secret_places(loaded.project, loaded.place))
+        project = cls(directory, environment, stack, runtime, loaded, resolver, sources)
+        if loaded.diagnostics.errors:
+            # The sound part is checked all the same, unless it may refer to what could not be read.
+            (project.check() if loaded.whole else loaded.diagnostics).raise_errors()
+        preload_secrets(resolver, loaded.project, project.inventory.resources.values())
+        _LOG.info("loaded %s: %d resources, stack %s", directory, len(project.inventory.resources), stack)
+        return project
+
+    @cached_property
+    def redaction(self) -> Redaction:
+        """Removes the secrets that have been read so far from whatever is shown."""
+        return Redaction(self.resolver.known)
+
+    @cached_property
+    def inventory(self) -> Inventory:
+        """The resources of the manifests."""
+        spec = self.loaded.project
+        resources: dict[str, Resource[Spec]] = {}
+        for parsed in self.loaded.resources:
+            assert isinstance(parsed.spec, Spec)  # noqa: S101 - the loader was given these models
+            resources[parsed.address] = Resource(
+                parsed.address, parsed.kind, parsed.name, parsed.spec, parsed.labels, parsed.where
+            )
+        clients = tuple(spec.clients)
+        urls = [client.url for client in spec.clients.values()]
+        urls += [url for r in resources.values() if (url := getattr(r.spec, "url", None)) is not None]
+        return Inventory(
+            self.loaded.name,
+            spec.uid,
+            self.stack,
+            resources,
+            clients,
+            spec.image_client or clients[0],
+            self.moved,
+            frozenset(port for url in urls if (port := urlsplit(url).port) is not None),
+        )
+
+    @property
+    def moved(self) -> tuple[tuple[str, str], ...]:
+        """The `moved` blocks of the project file: (old address, new address)."""
+        return tuple((m.from_, m.to) for m in self.loaded.project.moved)
+
+    def check(self) -> Diagnostics:
+        """All problems that can be found without the API and the state."""
+        return check_manifests(self.loaded, self.inventory, self.moved)
+
+    def plan(self, options: PlanOptions | None = None) -> Plan:
+        """Compare the manifests with the API. Holds the state lock meanwhile. Raises DiagnosticError."""
+        from dbc_iac.operations.plan import plan_locked
+
+        return plan_locked(self, options)
+
+    def apply(
+        self,
+        plan: Plan,
+        *,
+        on_event: Callable[[Event], None] | None = None,
+        options: ApplyOptions | None = None,
+        lock_timeout: float = 0.0,
+    ) -> Report:
+        """Apply a plan, if nothing has changed since it was made. Raises DiagnosticError.
+
+        `on_event` is called in the event loop of the apply, with secrets removed: it must return at once.
+        `lock_timeout`: seconds to wait for the state lock.
+        """
+        from dbc_iac.operations.apply import apply_reviewed
+
+        return apply_reviewed(self, plan, on_event, options, lock_timeout)
+
+    def drift(self) -> DriftReport:
+        """Differences between the last apply and the API. Changes nothing. Raises DiagnosticError."""
+        from dbc_iac.operations.drift import find_drift
+
+        return find_drift(self)
+
+    @property
+    def state(self) -> State:
+        """The recorded state, read now; an apply may be running. Raises DiagnosticError."""
+        return self.recorded()
+
+    @contextmanager
+    def locked(self, command: str, timeout_seconds: float = 0.0) -> Iterator[None]:
+        """Hold the state lock; retry up to `timeout_seconds` while another run holds it. Raises DiagnosticError."""
+        left = timeout_seconds
+        with ExitStack() as held:
+            while True:
+                try:
+                    held.enter_context(self.store.locked(owner(self.runtime.environ, command, self.runtime.now())))
+                    break
+                except DiagnosticError as error:
+                    if left <= 0 or error.exit_code is not ExitCode.LOCKED:
+                        raise
+                    if left == timeout_seconds:
+                        holder = escaped(error.diagnostics[0].detail)
+                        self.runtime.notify(f"Waiting up to {timeout_seconds:g} s for the state lock. {holder}")
+                pause = min(_LOCK_RETRY_SECONDS, left)
+                self.runtime.run(asyncio.sleep(pause))
+                left -= pause
+            _LOG.debug("locked %s for %s", self.store.backend.place, command)
+            yield
+
+    @cached_property
+    def backend(self) -> Backend:
+        """The backend of the stack, which stores bytes."""
+        return self._backend_of(self.stack)
+
+    def _backend_of(self, stack: str) -> Backend:
+        return backend_of(self.loaded.project.state, self.directory, self.runtime, self.resolver, stack)
+
+    @cached_property
+    def keyring(self) -> Keyring | None:
+        """The keys of the project's encryption; None where it has none."""
+        spec = self.loaded.project.encryption
+        return None if spec is None else keyring_of(spec, self.resolver)
+
+    @cached_property
+    def store(self) -> Store:
+        """The state of the stack, decrypted."""
+        return Store(sealed(self.backend, self.keyring, self.stack), self.stack)
+
+    def store_of(self, stack: str) -> Store:
+        """The state of another stack, for reading."""
+        return Store(sealed(self._backend_of(stack), self.keyring, stack), stack)
+
+    def open_state(self) -> State:
+        """The state, with a finished journal folded in, under today's names. The state is locked."""
+        uid, lineage = self.loaded.project.uid, self.runtime.uuid().hex
+        return self._renamed(self.store.open(project=self.loaded.name, uid=uid, lineage=lineage))
+
+    def recorded(self) -> State:
+        """The state under today's names, for reading: nothing is written."""
+        project, uid = self.loaded.name, self.loaded.project.uid
+        found = self.store.look(project=project, uid=uid)
+        return self._renamed(found or State(lineage="", project=project, uid=uid, stack=self.stack))
+
+    def _renamed(self, state: State) -> State:
+        check_bindings(state, self.store.backend.place)
+        return renamed(state, self.moved, self.inventory.resources)[0]
+
+    def _moves(self, state: State) -> tuple[tuple[str, str], ...]:
+        """Renames of the project file that are in `state`, and not on disk yet."""
+        known = self.store.look(project=self.loaded.name, uid=self.loaded.project.uid)
+        found = () if known is None else renamed(known, self.moved, self.inventory.resources)[1]
+        return tuple((old, new) for old, new in found if new in state.bindings)
+
+    def work(self, task: Callable[[PlanContext], Coroutine[Any, Any, T]], state: State) -> T:
+        """Run a task that reads the API, on this state."""
+
+        async def go() -> T:
+            async with self.identities.connections() as connections:
+                return await task(self.context(connections, state))
+
+        result: T = self.runtime.run(go())
+        return result
+
+    @cached_property
+    def identities(self) -> Identities:
+        return Identities(self.loaded.project, self.resolver, self.runtime, self.directory, self.loaded.place)
+
+    def context(self, connections: Connections, state: State) -> PlanContext:
+        """The input of planning."""
+        project = self.loaded.project
+        return PlanContext(
+            self.inventory,
+            state,
+            self.connect(connections),
+            self._secret,
+            self.environment,
+            project.identity_types(),
+            project.thresholds.max_removals,
+            frozenset(project.thresholds.refuse),
+            self._moves(state),
+            frozenset(project.removed),
+            self.identities.wallets,
+            self._reviewed_settings(),
+        )
+
+    def connect(self, connections: Connections) -> Connect:
+        """Gives the channel to a target. Keys are read in a thread: a program may take seconds to print one."""
+
+        async def connect(route: Route) -> Channel:
+            await self.identities.prepare(route.identity, route)
+            return self.channel(connections, route)
+
+        return connect
+
+    def channel(self, connections: Connections, route: Route) -> Channel:
+        """The channel to a target, with the credentials of its identity. Raises DiagnosticError."""
+        return Channel(
+            connections,
+            route.target,
+            self.identities.credentials(route.identity, route),
+            self._clients(connections, route),
+            route.rent_order or None,
+            route.target,
+        )
+
+    def _clients(self, connections: Connections, route: Route) -> tuple[str, ...]:
+        """The names of the nodes to send to: client nodes, or the target itself where it has a URL of its own."""
+        if not route.url:
+            known = tuple(c for c in route.clients if c in connections.nodes)  # the state may name one that is gone
+            return known or tuple(self.loaded.project.clients)
+        if route.name not in connections.nodes:
+            transport = self.runtime.transport(route.name)
+            # Whether plain http is meant has been checked with the manifest.
+            connections.nodes[route.name] = ClientNode(route.name, route.url, transport=transport, insecure_http=True)
+        return (route.name,)
+
+    def _secret(self, address: str, path: str) -> SecretText | None:
+        """The secret of a field; None where it is not available."""
+        resource = self.inventory.resources.get(address)
+        value: object = resource.spec if resource is not None else None
+        for key in path.split("."):
+            value = getattr(value, key, None)
+        return self.resolved(value) if isinstance(value, SecretRef) else None
+
+    def resolved(self, ref: SecretRef) -> SecretText | None:
+        """The value of a secret; None where it is not available."""
+        try:
+            return self.resolver.resolve(ref)
+        except DiagnosticError:
+            return None
+
+    def _reviewed_settings(self) -> dict[str, str]:
+        """Digests of the settings that decide where requests go and who signs them, as a plan keeps them.
+
+        Of references to secrets, never of secrets.
+        """
+        spec = self.loaded.project.model_dump(mode="json", by_alias=True)
+        return {
+            "clients": canonical_digest([spec["clients"], spec["imageClient"]]),
+            "identities": canonical_digest(spec["identities"]),
+        }

@@ -1,0 +1,45 @@
+"""The outside world of an operation, injected: tests, the demo and other programs replace it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import uuid
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    import httpx
+
+T = TypeVar("T")
+_LOG = logging.getLogger("dbc_iac.operations")
+
+
+def _run(coroutine: Coroutine[Any, Any, T]) -> T:
+    return asyncio.run(coroutine)
+
+
+def _network(name: str) -> httpx.AsyncBaseTransport | None:
+    return None
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Environment variables, clock, randomness, network, and how coroutines are run.
+
+    `transport` replaces the network towards a node, given by its name (a client node's, or the address of a resource
+    with a `url`); None: the real one. `run` drives a coroutine to its end; a test passes one persistent event loop.
+    """
+
+    environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    run: Callable[[Coroutine[Any, Any, Any]], Any] = _run
+    transport: Callable[[str], httpx.AsyncBaseTransport | None] = _network
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    uuid: Callable[[], uuid.UUID] = uuid.uuid4
+
+    def notify(self, text: str) -> None:
+        """Report progress outside an apply, such as waiting for a lock. Logged here; the command line prints it."""
+        _LOG.info("%s", text)

@@ -1,0 +1,55 @@
+"""New projects: project file, example manifest, schemas for editors, git-ignore rules, and a CI pipeline."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets as random
+from pathlib import Path
+
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
+from dbc_iac.files.outputs import write_new_files, writing
+from dbc_iac.files.reading import read_inside
+from dbc_iac.files.writing import write_whole
+from dbc_iac.manifest.project import FILE
+from dbc_iac.manifest.scaffold import scaffold
+from dbc_iac.operations.pipelines import pipeline_for
+from dbc_iac.operations.schemas import contracts
+
+_SCHEMAS = ("project.schema.json", "manifest.schema.json")
+
+
+def write_project(directory: Path, name: str, ci: str | None) -> dict[str, str]:
+    """Write a new project into a directory; with `ci`, its pipeline too, or only that where there is a project.
+
+    Returns the texts by path. Raises DiagnosticError, and writes nothing, where a file exists already.
+    """
+    default = re.sub(r"[^a-z0-9-]+", "-", directory.resolve().name.lower()).strip("-")[:42].strip("-")
+    published = contracts()
+    files = {
+        **scaffold(name or default or "project", random.token_hex(16)),
+        **{f"specs/{schema}": published[schema] for schema in _SCHEMAS},
+    }
+    with writing():
+        if ci is not None:
+            made = pipeline_for(ci, directory)
+            files = made if (directory / FILE).exists() else {**files, **made}
+        _write(directory, files)
+    return files
+
+
+def _write(directory: Path, files: dict[str, str]) -> None:
+    ignore = directory / ".gitignore"
+    rules = os.path.lexists(ignore)
+    if ".gitignore" in files and rules:  # the rules of a git repository stay; these are added
+        files[".gitignore"] = f"{read_inside(ignore, directory).decode().rstrip()}\n\n{files['.gitignore']}"
+    existing = [p for p in files if p != ".gitignore" and os.path.lexists(directory / p)]
+    if existing:
+        summary = f"{existing[0]} already exists" if len(existing) == 1 else f"{len(existing)} files already exist"
+        detail = "" if len(existing) == 1 else f"They are {', '.join(existing)}."
+        remedy = "Choose an empty directory with -C, or remove them."
+        raise DiagnosticError(Diagnostic("project-exists", Severity.ERROR, summary, detail, remedy))
+    new = {directory / p: text for p, text in files.items() if p != ".gitignore" or not rules}
+    write_new_files(new, directory)
+    if rules and ".gitignore" in files:
+        write_whole(ignore, files[".gitignore"].encode())

@@ -1,0 +1,94 @@
+"""The stacks of a project, and the objects that they manage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, ExitCode, Severity
+from dbc_iac.plan import Action, Plan
+from dbc_iac.plan.decide.ownership import Object, object_of, objects
+from dbc_iac.state.backends.backend import code_of
+
+if TYPE_CHECKING:
+    from dbc_iac.operations.project import Project
+    from dbc_iac.state import State
+
+
+@dataclass(frozen=True, slots=True)
+class StackSummary:
+    """A stack that has a state. `resources` counts the bindings."""
+
+    name: str
+    serial: int
+    resources: int
+
+
+def list_stacks(project: Project) -> tuple[list[StackSummary], Diagnostics]:
+    """The stacks of the project that have a state, and problems of unreadable ones. Raises DiagnosticError."""
+    names = _names(project)
+    if names is None:
+        raise DiagnosticError(
+            Diagnostic(
+                "not-listed",
+                Severity.ERROR,
+                f"cannot list the stacks of {project.backend.place}",
+                "Terraform's HTTP protocol has no request for it.",
+                "Name each stack with --stack.",
+                exit_code=ExitCode.ERROR,
+            )
+        )
+    found: list[StackSummary] = []
+    problems = Diagnostics()
+    for name in names:
+        try:
+            state = _state(project, name)
+        except DiagnosticError as error:
+            problems.extend(replace(d, summary=f"stack {name}: {d.summary}") for d in error.diagnostics)
+            continue
+        if state is not None:
+            found.append(StackSummary(name, state.serial, len(state.bindings)))
+    return found, problems
+
+
+def claimed_elsewhere(project: Project, plan: Plan) -> Iterator[Diagnostic]:
+    """An error for each object that a plan adopts, and another stack manages. None where stacks cannot be listed."""
+    adopted = [change for change in plan.changes if change.action is Action.ADOPT and change.id]
+    held = held_elsewhere(project) if adopted else {}
+    ids = {change.address: change.id for change in plan.changes}
+    for change in adopted:
+        target, parent_id = str(change.route.get("target", "")), ids.get(change.parent, "")
+        if name := held.get(object_of(change.kind, change.id, target, parent_id)):
+            resource = project.inventory.resources[change.address]
+            yield resource.problem(
+                "of-another-stack",
+                "",
+                f"{change.id} is managed by stack {name}",
+                detail="Two stacks must not manage the same object.",
+                remedy=f"Remove it from one stack: `dbc-iac --stack {name} state rm ADDRESS`.",
+                exit_code=ExitCode.REFUSED,
+            )
+
+
+def held_elsewhere(project: Project) -> dict[Object, str]:
+    """The objects that other stacks manage, and the name of each one's stack. Empty where stacks cannot be listed."""
+    names = [name for name in _names(project) or () if name != project.stack]
+    states = {name: state for name in names if (state := _state(project, name)) is not None}
+    return {one: name for name, state in states.items() for one in objects(state)}
+
+
+def _names(project: Project) -> list[str] | None:
+    try:
+        return project.backend.stacks()
+    except OSError as error:
+        summary = f"cannot list the stacks of {project.backend.place} ({error.strerror})"
+        raise DiagnosticError(
+            Diagnostic("state-unreadable", Severity.ERROR, summary, exit_code=code_of(error))
+        ) from None
+
+
+def _state(project: Project, stack: str) -> State | None:
+    """The state of a stack, for reading; None where another project has it in the same backend."""
+    state = project.store_of(stack).read()
+    return state if state is not None and state.uid == project.loaded.project.uid else None

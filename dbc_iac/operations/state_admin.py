@@ -1,0 +1,224 @@
+"""Administration of the state: move, remove and rebuild bindings; copies, other backends, locks and encryption."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, ExitCode, Severity
+from dbc_iac.files.outputs import writing
+from dbc_iac.files.reading import read_given
+from dbc_iac.files.writing import write_whole
+from dbc_iac.importing.rebuild import Rebuilt, rebuild
+from dbc_iac.manifest.project import StateSpec
+from dbc_iac.manifest.validate import parse
+from dbc_iac.manifest.yaml import MOST_BYTES, read_yaml
+from dbc_iac.operations.backends import backend_of
+from dbc_iac.operations.encryption import opened, opened_here, sealed
+from dbc_iac.operations.errored_state import backup_content
+from dbc_iac.operations.project import Project
+from dbc_iac.operations.stacks import held_elsewhere
+from dbc_iac.plan import PlanContext
+from dbc_iac.plan.decide.moved_blocks import move_binding
+from dbc_iac.state import Binding, State, Store, owner
+from dbc_iac.state.backends.backend import code_of
+from dbc_iac.state.backends.read_only import ReadOnlyBackend
+from dbc_iac.state.backup import StateBackup, push, read_backup
+from dbc_iac.state.encryption import EncryptedBackend, Writes
+
+Approve = Callable[[str], None]
+"""Asks for approval of a question; raises where it is refused."""
+
+
+def binding_of(project: Project, address: str) -> Binding:
+    """The recorded binding of an address. Raises DiagnosticError."""
+    return _binding(project.recorded(), address)
+
+
+def _binding(state: State, address: str) -> Binding:
+    if address not in state.bindings:
+        raise _problem("not-in-state", f"{address} is not in the state", "Run `dbc-iac state list` for the addresses.")
+    return state.bindings[address]
+
+
+def move(project: Project, source: str, destination: str) -> None:
+    """Give the binding of one address to another. Raises DiagnosticError."""
+    with project.locked("state mv"):
+        project.store.commit(move_binding(project.open_state(), source, destination))
+
+
+def remove(project: Project, addresses: Collection[str], approve: Approve) -> None:
+    """Remove bindings from the state; the objects are untouched. Raises DiagnosticError."""
+    with project.locked("state rm"):
+        state = project.open_state()
+        for address in addresses:
+            _binding(state, address)
+            children = sorted(a for a, b in state.bindings.items() if b.parent == address and a not in addresses)
+            if children:
+                raise _problem("has-others", f"{children[0]} lives on {address}", f"Name {children[0]} too.")
+        approve(f"Remove {', '.join(addresses)} from the state?")
+        for address in addresses:
+            state = state.without_binding(address)
+        project.store.commit(state)
+
+
+def rebuild_state(
+    project: Project,
+    ids: Mapping[str, str],
+    new: frozenset[str],
+    show: Callable[[Rebuilt], None],
+    approve: Approve,
+) -> Rebuilt:
+    """Rebuild a lost state from the markers and ids of the objects. Raises DiagnosticError.
+
+    `ids` are answers for addresses that cannot be proved, `new` addresses without an object. `show` is called before
+    approval.
+    """
+    project.check().raise_errors()
+    with project.locked("state rebuild"):
+        held = held_elsewhere(project)
+
+        async def build(context: PlanContext) -> Rebuilt:
+            return await rebuild(context, dict(ids), new, held)
+
+        rebuilt = project.work(build, project.open_state())
+        show(rebuilt)
+        if rebuilt.changed:
+            approve("Write this state?")
+            project.store.commit(rebuilt.state)
+    return rebuilt
+
+
+def pull(project: Project, file: Path) -> None:
+    """Write a copy of the state to a file, encrypted where the state is. Raises DiagnosticError."""
+    state = project.recorded()
+    with writing():
+        written, records = project.store.unfolded
+        write_whole(file, backup_content(project, StateBackup(written or state, records)), private=True)
+
+
+def push_file(project: Project, file: Path) -> State:
+    """Replace the state by a copy, if the state has not changed since. Raises DiagnosticError."""
+    copy = read_backup(opened_here(_read(file), str(file), lambda: project.keyring), str(file))
+    with project.locked("state push"):
+        return push(copy, project.store, project=project.loaded.name, uid=project.loaded.project.uid)
+
+
+def use_copy(project: Project, file: Path) -> None:
+    """Read the state from a copy from now on; nothing can be written. Raises DiagnosticError where it is none."""
+    copy = read_backup(opened(_read(file), str(file), lambda: project.keyring), str(file))
+    project.store = Store(ReadOnlyBackend(copy, str(file)), project.stack)
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return read_given(file)
+    except OSError as error:
+        summary = f"cannot read {file} ({error.strerror})"
+        raise DiagnosticError(Diagnostic("not-a-state", Severity.ERROR, summary)) from None
+
+
+def migrate(project: Project, source: str, target: str) -> tuple[str, str, State]:
+    """Copy the state of the stack to an empty backend. Returns both backends' places, and the state.
+
+    `source` and `target` are YAML files with the content of `state:`, or `project`. Raises DiagnosticError.
+    """
+    old, new = (_store(project, name) for name in (source, target))
+    if old.backend.place == new.backend.place:
+        raise _refused("same-place", f"FROM and TO are the same backend: {old.backend.place}", "Name two backends.")
+    holder = owner(project.runtime.environ, "state migrate", project.runtime.now())
+    name, uid = project.loaded.name, project.loaded.project.uid
+    with old.locked(holder), new.locked(holder):
+        state, existing = old.look(project=name, uid=uid), new.look(project=name, uid=uid)
+        if state is None:
+            raise _refused("no-state", f"there is no state at {old.backend.place}", "Correct FROM or --stack.")
+        if existing is not None:
+            raise _refused(
+                "not-empty",
+                f"{new.backend.place} already has a state, with serial {existing.serial}",
+                "Choose an empty backend as TO.",
+            )
+        new.begin(state)
+    return old.backend.place, new.backend.place, state
+
+
+def _store(project: Project, name: str) -> Store:
+    if name == "project":
+        return project.store
+    remedy = "Give a YAML file with the content of `state:`, or `project`."
+    try:
+        content = read_given(Path(name), MOST_BYTES)
+    except OSError as error:
+        raise _refused("no-place", f"cannot read {name} ({error.strerror})", remedy) from None
+    project.sources[name] = content.decode("utf-8", "replace")
+    documents, problems = read_yaml(content, name), Diagnostics()
+    if len(documents) != 1 or not isinstance(written := documents[0].value, dict):
+        raise _refused("no-place", f"{name} is not the description of a backend", remedy)
+    at = ("state",) if "state" in written else ()
+    spec = parse(StateSpec, written.get("state", written), documents[0].marks, at, problems)
+    if spec is None:
+        raise DiagnosticError(*problems)
+    backend = backend_of(spec, project.directory, project.runtime, project.resolver, project.stack)
+    return Store(sealed(backend, project.keyring, project.stack), project.stack)
+
+
+def unlock(project: Project, approve: Approve) -> Mapping[str, object] | None:
+    """Break the state lock of a run that has ended. Returns its holder; None where it is not locked.
+
+    Raises DiagnosticError.
+    """
+    backend = project.store.backend
+    try:
+        holder = backend.holder()
+        if holder is None:
+            return None
+        if backend.lease is None:
+            raise DiagnosticError(
+                Diagnostic(
+                    "lock-of-a-process",
+                    Severity.ERROR,
+                    f"the lock of {backend.place} is held by a process",
+                    "It is released when that process ends.",
+                    f"End process {holder.get('pid') or ''}".rstrip() + ".",
+                    exit_code=ExitCode.LOCKED,
+                )
+            )
+        approve(f"Break the lock of {holder_text(holder)}?")
+        backend.break_lock()
+    except OSError as error:
+        summary = f"cannot reach {backend.place} ({error.strerror})"
+        remedy = "Check the network and `state` in the project file."
+        problem = Diagnostic("state-unreadable", Severity.ERROR, summary, remedy=remedy, exit_code=code_of(error))
+        raise DiagnosticError(problem) from None
+    return holder
+
+
+def holder_text(holder: Mapping[str, object]) -> str:
+    """The holder of a lock in one line."""
+    return ", ".join(f"{name} {value}" for name, value in holder.items() if value)
+
+
+def rewrite(project: Project, writes: Writes) -> bool:
+    """Encrypt, decrypt, or re-encrypt the state. False where it was so already. Raises DiagnosticError."""
+    keys = project.keyring
+    if keys is None:
+        raise _problem("no-encryption", "the project file has no `encryption`", "Add `encryption` with a key.")
+    backend = EncryptedBackend(project.backend, keys, project.stack, writes)
+    store = project.store = Store(backend, project.stack)
+    with project.locked("state"):
+        state = store.look(project=project.loaded.name, uid=project.loaded.project.uid)
+        if state is None:
+            raise _problem("no-state", f"there is no state at {store.backend.place}", "Run `dbc-iac apply` first.")
+        if writes is not Writes.NEW_KEY and backend.is_sealed == (writes is Writes.FIRST):
+            backend.clear_stale()
+            return False
+        store.commit(state)
+    return True
+
+
+def _problem(code: str, summary: str, remedy: str) -> DiagnosticError:
+    return DiagnosticError(Diagnostic(code, Severity.ERROR, summary, remedy=remedy))
+
+
+def _refused(code: str, summary: str, remedy: str) -> DiagnosticError:
+    return DiagnosticError(Diagnostic(code, Severity.ERROR, summary, remedy=remedy, exit_code=ExitCode.REFUSED))

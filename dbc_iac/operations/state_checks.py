@@ -1,0 +1,56 @@
+"""Checks of the bindings of a state and of the identities of a plan file, before anything acts on them."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.kinds.framework.route import Route
+from dbc_iac.kinds.recorded import unfit_field, unknown_kind, unusable_route
+from dbc_iac.plan import Plan
+from dbc_iac.state.document import Binding, State
+
+
+def check_bindings(state: State, place: str) -> None:
+    """Raises DiagnosticError where a binding is not one that an apply writes."""
+    for address, binding in state.bindings.items():
+        if problem := _unusable(binding):
+            raise DiagnosticError(_altered_binding(place, address, problem))
+
+
+def check_identities(plan: Plan, known: Container[str]) -> None:
+    """Raises DiagnosticError where a plan file names an identity that the project does not have."""
+    for change in plan.pending:
+        name = Route.from_json(change.route).identity
+        if name not in known:
+            raise DiagnosticError(
+                Diagnostic(
+                    "plan-stale",
+                    Severity.ERROR,
+                    f"the plan is stale: {change.address} uses the unknown identity {name}",
+                    remedy="Add the identity to the project file, or run `dbc-iac plan -o FILE` again.",
+                    address=change.address,
+                    exit_code=ExitCode.REFUSED,
+                )
+            )
+
+
+def _unusable(binding: Binding) -> str:
+    """Where a binding cannot be what an apply wrote; empty where it can."""
+    if unknown_kind(binding.kind):
+        return "kind"
+    if unusable_route(binding.route):
+        return "route"
+    path = unfit_field(binding.kind, binding.applied)
+    return f"applied.{path}" if path else ""
+
+
+def _altered_binding(place: str, address: str, problem: str) -> Diagnostic:
+    return Diagnostic(
+        "state-corrupt",
+        Severity.ERROR,
+        f"{place} has no usable {problem} for {address}",
+        "No apply writes it so. Nothing was changed.",
+        "Restore it from an older version or a backup.",
+        exit_code=ExitCode.ERROR,
+    )
