@@ -199,9 +199,8 @@ class _Apply:
                 raise
             finally:
                 journal.close()
-        done = StateBackup(
-            (written or state).model_copy(update={"environment": project.environment}), (*records, *store.journal.records)
-        )
+        applied = (written or state).model_copy(update={"environment": project.environment})
+        done = StateBackup(applied, (*records, *store.journal.records))
         return self._keep_errored(report, done) if journal.unwritten is not None else self._commit(report, done)
 
     async def _run(self, journal: JournalWriter, stop: Stop) -> Report:

@@ -188,7 +188,7 @@ def test_a_crash_while_the_key_changes_leaves_the_old_or_the_new_one(
     [
         ("{}", "passphrase, key or recipients"),
         ("{recipients: [xyz]}", "recipients"),
-        ("{key: secret}", "must not stand"),
+        ("{key: secret}", "expected a reference"),
         ("{key: {env: KEY}, fallback: [{}]}", "exactly one of passphrase, key, privateKey and recipient"),
     ],
 )

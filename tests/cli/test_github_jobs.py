@@ -41,7 +41,7 @@ def test_on_github_a_plan_is_made_and_told_in_one_comment(job: Job) -> None:
             assert "canary" not in told.stdout + told.stderr
         assert hub.bodies[1].endswith("looks good")
         assert hub.bodies[2].startswith("<!-- dbc-iac project main/ -->\n## dbc-iac: plan of")
-        assert f"Of commit feedbeef, by [this run]({hub.url}/me/lab/actions/runs/12)" in hub.bodies[2]
+        assert f"Commit feedbeef, [CI run]({hub.url}/me/lab/actions/runs/12)" in hub.bodies[2]
         assert len(hub.bodies) == 2
         assert [(m, p) for m, p, _ in hub.seen if m != "GET" and p != "/graphql"] == [
             ("POST", "/repos/me/lab/issues/7/comments"), ("PATCH", "/repos/me/lab/issues/comments/2"),

@@ -45,9 +45,8 @@ def _lines(app: App, what: str) -> Moved:
 
 
 def _bar(console: Console, what: str) -> Iterator[Moved]:
-    from rich import markup
-    from rich import progress as bars
+    from rich import markup, progress
 
-    with bars.Progress(console=console, transient=True) as shown:
+    with progress.Progress(console=console, transient=True) as shown:
         task = shown.add_task(markup.escape(harmless(what)), total=100)
         yield lambda percent: shown.update(task, completed=percent)
