@@ -33,7 +33,7 @@ browser: .venv/ready       ## a Chromium for the tests of pages, if none is inst
 	command -v chromium >/dev/null || $(BIN)/playwright install chromium || apt-get install -qq -y chromium
 bench: .venv/ready
 	$(BIN)/python -m benchmarks.fleet
-	$(BIN)/python -m benchmarks.places
+	$(BIN)/python -m benchmarks.backends
 prove: .venv/ready         ## every crash point, many random courses, real processes killed; about half an hour
 	$(BIN)/python -m tests.proof.sweep
 	PROVE_EXAMPLES=500 $(BIN)/pytest tests/proof/test_random.py tests/cli/test_crash.py

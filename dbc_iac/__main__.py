@@ -1,7 +1,7 @@
 """The `dbc-iac` command, also `python -m dbc_iac`: a signal ends it with one line from its first moment on.
 
-While the program is loaded nothing is held and nothing is begun, so it ends at once. It imports little: a signal before
-its handlers ends with a traceback.
+While the program is loading, no lock is held and no call is pending, so it exits at once. It imports little, because a
+signal before the handlers are installed ends with a traceback.
 """
 
 from __future__ import annotations

@@ -142,7 +142,7 @@ class Emulated:
 
     @property
     def left(self) -> int:
-        """How many VMs, LANs and servers there are."""
+        """Number of VMs, LANs and servers."""
         gpu = [n.truth() for n in self.network.nodes.values()]
         return sum(len(n["vms"]) + len(n["lans"]) for n in gpu) + sum(
             len(m.truth()) for m in self.network.managers.values()
@@ -160,13 +160,13 @@ class Emulated:
 _DOMAINS = {"shut_off": "off", None: "none"}
 
 
-def _shown(vm: Mapping[str, Any], cards: Sequence[str]) -> dict[str, Any]:
+def _shown(vm: Mapping[str, Any], gpus: Sequence[str]) -> dict[str, Any]:
     domain = vm["domain"]
     state = domain and domain["state"]
     return {
         "domain": _DOMAINS.get(state, state),
         "disks": {d["file"]: d["real"] // 1024**3 for d in vm["disks"].values()},
-        "gpus": [cards.index(card) for card in vm["gpus"]],
+        "gpus": [gpus.index(gpu) for gpu in vm["gpus"]],
         "cores": vm["sockets"] * vm["cores"] * vm["threads"],
         "password": vm["login_password"],
         "status": vm["shown_status"],

@@ -1,4 +1,4 @@
-"""Where the recordings of real nodes are: in the directory that RECORDINGS names, or in ../shared beside the checkout."""
+"""Location of the recordings of real nodes: the directory that RECORDINGS names, else ../shared next to the checkout."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class Network:
         self.clients = {c.name: self._client(c) for c in spec.clients}
         self.ports = self._ports()
         self._tasks: set[asyncio.Future[Any]] = set()
-        self._begun = False
+        self._started = False
 
     def _gpu(self, node_id: str) -> GpuProcess:
         spec = next(n for n in self.spec.gpu_nodes if n.id == node_id)
@@ -122,9 +122,9 @@ class Network:
 
     def begin(self) -> None:
         """Create the initial objects on the running loop; the first request does so otherwise."""
-        if self._begun:
+        if self._started:
             return
-        self._begun = True
+        self._started = True
         self.clock.now()
         for process in self._processes():
             process.begin()

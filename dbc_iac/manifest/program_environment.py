@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 _ALWAYS = ("PATH", "HOME", "LANG")
 NAMED = "DBC_IAC_PASS_ENV"
-"""Names of further variables, separated by commas: set by whoever runs dbc-iac, not by the project."""
+"""Names of further variables, separated by commas. Set by the user's environment, not by the project."""
 
 
 def program_environment(environ: Mapping[str, str]) -> dict[str, str]:

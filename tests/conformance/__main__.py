@@ -1,6 +1,6 @@
-"""`python -m tests.conformance DIRECTORY or FILE...`: what matched, what differs and what is excused, per file.
+"""`python -m tests.conformance DIRECTORY or FILE...`: matches, differences and excuses per file.
 
-Then the negative control: emulators with one mistake each, which these recordings must notice.
+Then the negative control: mutated emulators, each of which these recordings must detect.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ USAGE = """no recordings given: say where they are, as in
 
 
 def main(places: list[str]) -> int:
-    """0 when nothing differs, 1 when something does, 2 when there is nothing to compare."""
+    """Exit code: 0 without differences, 1 with differences, 2 without recordings."""
     if not places:
         print(USAGE, file=sys.stderr)
         return 2

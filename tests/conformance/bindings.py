@@ -1,7 +1,7 @@
-"""Volatile values: bound to what the replay has instead at first sight, and from then on one is the other, both ways.
+"""Volatile values: bound to the replay's value at first occurrence, one to one from then on.
 
-Names are whole words of requests and answers: ids, file names, addresses, passwords. They are bound wherever they stand.
-Dates and numbers belong to the thing they are told of, and are only bound to it: two things may well share a date.
+Names are whole words of requests and answers: ids, file names, addresses, passwords; their binding is global. Dates and
+numbers are bound per object only: two objects may share a date.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SHAPES = {
         r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6} \| \w+ \| (info |error) +\| .*", re.DOTALL
     ),
 }
-"""The first that fits the recorded value must fit the replayed one."""
+"""The first pattern that matches the recorded value must match the replayed one."""
 _UNNAMED = frozenset({"a date", "a percentage", "a size", "a number", "a line of a task's log"})
 _NAME = re.compile(r"(?=.*[0-9A-Z])[^\s|]{6,}")
 _PER_OWNER = frozenset({"a date", "a number"})
@@ -35,7 +35,7 @@ _DIGITS = re.compile(r"\d+")
 
 @dataclass
 class Bindings:
-    """What has been bound so far, and texts with it put in."""
+    """Current bindings, and substitution in texts."""
 
     _replayed: dict[str, str] = field(default_factory=dict)
     _recorded: dict[str, str] = field(default_factory=dict)
@@ -49,7 +49,7 @@ class Bindings:
         return self._pattern.sub(lambda found: self._replayed[found[0]], text)
 
     def bind(self, recorded: str, replayed: str, leaf: str, owner: Mapping[str, Any]) -> str:
-        """What is wrong with the pair; empty when it is good. `owner`: the recorded object it stands in."""
+        """Problem of a pair; empty if there is none. `owner`: the recorded object that contains it."""
         shape = _shape(recorded)
         if shape and not _SHAPES[shape].fullmatch(replayed):
             return f"is not {shape}"
@@ -64,7 +64,7 @@ class Bindings:
         return self._bind_name(recorded, replayed)
 
     def _bind_path(self, recorded: str, replayed: str) -> str:
-        """The directory is the recorded one; names differ in numbers only, and come back without the directory."""
+        """The directory must be equal; names differ in digits only, and are returned without the directory."""
         directory, _, name = recorded.rpartition("/")
         other_directory, _, other = replayed.rpartition("/")
         if self.renamed(directory) != other_directory:

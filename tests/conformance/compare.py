@@ -1,4 +1,4 @@
-"""One recorded answer against one replayed: status, content type, connection, and the body as data."""
+"""Comparison of a recorded and a replayed answer: status, content type, connection, and the body as data."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _ORIGIN = "Access-Control-Allow-Origin"
 _INDEX = re.compile(r"\[\d+\]")
 
 Found = tuple[str, Any, Any]
-"""Where, recorded, replayed."""
+"""Path, recorded value, replayed value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A body that is no JSON."""
+    """Body that is not JSON."""
 
     text: str
 
 
 def differences(exchange: Exchange, answer: Response | None, bindings: Bindings) -> Iterator[Found]:
-    """All of them. `answer` is None where the connection ended without one."""
+    """All differences. `answer` is None if the connection closed without one."""
     recorded = exchange.response
     if recorded["status"] is None or answer is None:
         if recorded["status"] is not None or answer is not None:
@@ -52,7 +52,7 @@ def differences(exchange: Exchange, answer: Response | None, bindings: Bindings)
 
 
 def time_differences(exchange: Exchange, took: float) -> Iterator[Found]:
-    """Only what does not depend on the machine: time-outs, and the pause of a password. `took`: seconds here."""
+    """Differences of machine-independent durations: time-outs, and the pause of a password. `took`: replayed seconds."""
     values = exchange.values
     if "elapsed_ms" not in values or values.get("poll") or values.get("compare") == "not the time":
         return
@@ -63,7 +63,7 @@ def time_differences(exchange: Exchange, took: float) -> Iterator[Found]:
 
 
 def read_body(text: str) -> Any:
-    """The JSON in it, or Broken."""
+    """JSON of a body, or Broken."""
     try:
         return json.loads(text, parse_constant=_no_constant)
     except ValueError:
@@ -71,7 +71,7 @@ def read_body(text: str) -> Any:
 
 
 def value_at(value: Any, path: str) -> Any:
-    """What stands at a path such as `message[0].status`; None where nothing does."""
+    """Value at a path such as `message[0].status`; None if absent."""
     for key in re.findall(r"[^.\[\]]+|\[\d+\]", path):
         if key.startswith("["):
             index = int(key[1:-1])
@@ -96,7 +96,7 @@ def _head(exchange: Exchange, answer: Response) -> Iterator[Found]:
 
 
 def _broken(exchange: Exchange, replayed: str, bindings: Bindings) -> Iterator[Found]:
-    """Broken JSON there is broken JSON here, and the same text but for its volatile parts."""
+    """Both bodies must be broken JSON with equal text except for volatile parts."""
     recorded = str(exchange.response["body"])
     masked = re.escape(bindings.renamed(recorded.strip()))
     for part in exchange.values.get("volatile_text", ()):
@@ -107,7 +107,7 @@ def _broken(exchange: Exchange, replayed: str, bindings: Bindings) -> Iterator[F
 
 
 class _Walk:
-    """Two bodies side by side."""
+    """Differences of two bodies."""
 
     def __init__(self, exchange: Exchange, bindings: Bindings) -> None:
         self._bindings = bindings

@@ -1,6 +1,6 @@
-"""Excuses: exchanges that may differ in something, because of the machine that was recorded, each with its reason.
+"""Excuses: exchanges that may differ because of the recorded machine, each with a reason.
 
-They are those of `excuses.yaml`, and the marks that a recording itself carries.
+Sources: `excuses.yaml`, and marks in the recordings.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Compared = Literal["no", "status and errcode only", "errcode and message only"]
 
 
 class Excuse(BaseModel):
-    """`compare`: what must be equal nevertheless."""
+    """`compare`: parts that must still be equal."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -34,12 +34,12 @@ class Excuse(BaseModel):
 
 @cache
 def listed() -> tuple[Excuse, ...]:
-    """Those of the file."""
+    """Excuses of the file."""
     return tuple(Excuse.model_validate(one) for one in yaml.safe_load(FILE.read_text(encoding="utf-8")))
 
 
 def excuse_for(recording: str, line: Exchange) -> Excuse | None:
-    """The one of the file, or what the recording says of this exchange."""
+    """Excuse of an exchange, from the file or from its recording."""
     for one in listed():
         if (one.recording, one.exchange) == (recording, line.number):
             return one
@@ -51,7 +51,7 @@ def excuse_for(recording: str, line: Exchange) -> Excuse | None:
 
 
 def holds(excuse: Excuse, line: Exchange, answer: Response | None) -> bool:
-    """Whether what the excuse does not cover is equal."""
+    """Whether the parts outside of the excuse are equal."""
     if excuse.compare == "no":
         return True
     if answer is None or line.response["status"] is None:

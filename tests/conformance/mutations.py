@@ -1,6 +1,6 @@
-"""Emulators with one mistake each, for the negative control: what the replay must notice.
+"""Negative control: emulators with one mutation each, which the replay must detect.
 
-A mutation patches one thing that the recordings are known to show; `files` are the recordings that show it.
+A mutation patches one behaviour that recordings show; `files`: those recordings.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ ALL: list[Mutation] = []
 
 
 def noticed(mistake: Mutation, recordings: Mapping[str, Path]) -> bool:
-    """Whether every recording that shows it differs then."""
+    """Whether every recording of the behaviour differs."""
     with pytest.MonkeyPatch.context() as patch:
         mistake.apply(patch)
         return all(Replay(recordings[name]).run().differing for name in mistake.files)
@@ -277,7 +277,7 @@ def _(patch: Patch) -> None:
     patch.setattr(node, "OPERATIONS", {**node.OPERATIONS, "tasks.create": node.Operation(other)})
 
 
-@mutation("another network card each time", LIFE)
+@mutation("another network interface each time", LIFE)
 def _(patch: Patch) -> None:
     numbers = itertools.count()
 
@@ -298,13 +298,13 @@ def _(patch: Patch) -> None:
 
 @mutation("a disk changed while its VM runs", QUEUE)
 def _(patch: Patch) -> None:
-    async def whatever(machine: Machine, record: Record) -> None:
+    async def accept(machine: Machine, record: Record) -> None:
         await machine.settled(record.task_id)
 
-    patch.setattr(disks, "_need_off", whatever)
+    patch.setattr(disks, "_need_off", accept)
 
 
-@mutation("a BMC that forgets what it was told", RENTER)
+@mutation("a BMC that forgets its settings", RENTER)
 def _(patch: Patch) -> None:
     act = bmcs._act
 

@@ -1,4 +1,4 @@
-"""Recordings as they lie in a directory: the world, and what follows it, in order. The form is told in their README."""
+"""Recordings of a directory: a world, then its exchanges and events in order. Their README documents the format."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 LONG_MS = 29_000
-"""What took longer was answered by the 30 s time-out."""
+"""Seconds above which the answer was the 30 s time-out."""
 PAUSE_MS = 3_000
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened beside the requests."""
+    """An event next to the requests."""
 
     kind: str
     values: Mapping[str, Any]
@@ -41,7 +41,7 @@ class Exchange:
 
     @property
     def is_request(self) -> bool:
-        """Some lines only say whether a process still listens."""
+        """Whether the line only tells if a process still listens."""
         return self.values["request"] is not None
 
     @property
@@ -56,7 +56,7 @@ class Exchange:
 
     @property
     def body(self) -> str:
-        """Bytes that are no UTF-8 stand in it as the text \\xNN."""
+        """Bytes of invalid UTF-8 are written as the text \\xNN."""
         spec = self.request.get("body_spec")
         if spec:
             return str(spec["prefix"] + spec["repeat"] * spec["times"] + spec["suffix"])
@@ -67,14 +67,14 @@ class Exchange:
 
     @property
     def head_bytes(self) -> int:
-        """Of request line and headers, line ends not counted."""
+        """Bytes of request line and headers, line ends excluded."""
         headers = sum(len(f"{name}: {value}") for name, value in self.request["headers"].items())
         return len(f"{self.request['method']} {self.request['path']} HTTP/1.1") + headers
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """One file. `together`: some of its requests were sent at the same time."""
+    """One file. `together`: some of its requests were concurrent."""
 
     name: str
     world: Mapping[str, Any]
@@ -86,18 +86,18 @@ class Recording:
 
 
 def read_recording(file: Path) -> Recording:
-    """Raises OSError, ValueError, KeyError for what is no recording."""
+    """Read a file. Raises OSError, ValueError, KeyError for an invalid recording."""
     lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
     return Recording(file.stem, lines[0], tuple(_line(line) for line in lines[1:]))
 
 
 def recordings_in(place: Path) -> list[Path]:
-    """The recordings of a directory, or the one file."""
+    """Recordings of a directory, or of one file."""
     return sorted(place.glob("*.jsonl")) if place.is_dir() else [place]
 
 
 def groups(recording: Recording) -> Iterator[tuple[Event | Exchange, ...]]:
-    """Lines in order; where requests were sent at the same time, those that waited for the time-out go together."""
+    """Lines in order; concurrent requests that waited for the time-out are grouped."""
     waiting: list[Exchange] = []
     for line in recording.lines:
         if recording.together and isinstance(line, Exchange) and line.is_request and line.timed_out:
@@ -112,7 +112,7 @@ def groups(recording: Recording) -> Iterator[tuple[Event | Exchange, ...]]:
 
 
 def sent(text: str) -> bytes:
-    """A text of a recording as the bytes that were sent."""
+    """Bytes of a recorded text as sent."""
     return re.sub(rb"\\x([0-9a-f]{2})", lambda found: bytes.fromhex(found[1].decode()), text.encode())
 
 

@@ -1,6 +1,6 @@
-"""Replays a recording of real nodes against the emulator, in order, on a virtual clock, and compares what it answers.
+"""Replay of a recording of real nodes against the emulator, in order, on a virtual clock, with comparison.
 
-Events of the recording change the emulated world. A request goes out with the replay's own names in it.
+Events of the recording change the emulated world. Requests contain the replay's own names.
 """
 
 from __future__ import annotations
@@ -41,8 +41,9 @@ class Difference:
 
 @dataclass
 class Outcome:
-    """`excused`: exchanges that differ in what an excuse leaves open; `skipped`: those that cannot be compared;
-    `unhappened`: what of the recording's world or events could not be brought about."""
+    """`excused`: exchanges with excused differences; `skipped`: exchanges that cannot be compared;
+    `unhappened`: parts of the world and events that cannot be replayed.
+    """
 
     matched: int = 0
     differing: dict[int, list[Difference]] = field(default_factory=dict)
@@ -52,7 +53,7 @@ class Outcome:
 
 
 def replayed(file: Path) -> Outcome:
-    """A recording replayed. One that no world can be made for is told of: the others are to be seen too."""
+    """Replay a recording. One without a replayable world is reported, and the others are still replayed."""
     try:
         return Replay(file).run()
     except Exception as error:
@@ -60,7 +61,7 @@ def replayed(file: Path) -> Outcome:
 
 
 class Replay:
-    """One file against one fresh world."""
+    """Replay of one file against a fresh world."""
 
     def __init__(self, file: Path) -> None:
         self.recording = read_recording(file)
@@ -89,7 +90,7 @@ class Replay:
     # -- the world ---------------------------------------------------------------------------------
 
     async def _set_states(self) -> None:
-        """A node that does not run at the beginning is gone, and forgotten unless the world says otherwise."""
+        """A node that is down at the start is gone, and forgotten unless the world says otherwise."""
         clients = nodes_of(self.world, "client")
         others = [node for key, node in self.world["nodes"].items() if key not in clients]
         gone = [node for node in others if node.get("state", "running") != "running"]
@@ -101,7 +102,7 @@ class Replay:
             self._use_up(used)
 
     def _use_up(self, used: str | Mapping[str, Any]) -> None:
-        """A nonce that was sent before the first line: to one node, or to nobody knows which."""
+        """A nonce that was sent before the first line: to one node, or to an unknown one."""
         nonce = used if isinstance(used, str) else str(used["nonce"])
         named = [] if isinstance(used, str) or "node" not in used else [self.world["nodes"][used["node"]]]
         ids = [node["node_id"] for node in named] or [*self.network.nodes, *self.network.managers]
@@ -133,13 +134,13 @@ class Replay:
                 raise ValueError(f"{self.recording.name}: no such event: {unknown}")
 
     def _manager(self, values: Mapping[str, Any]) -> ManagerProcess:
-        """The one that an event names; else the one that there is."""
+        """The node that an event names; else the only one."""
         named = self.world["nodes"].get(values.get("node") or "bare_metal", {}).get("node_id")
         managers = self.network.managers
         return managers[named] if named in managers else next(iter(managers.values()))
 
     def _change_chain(self, values: Mapping[str, Any]) -> None:
-        """What the recording names may have another name here: a server that was added."""
+        """Name in the replay of a recorded server, which may have been added."""
         values = json.loads(self.bindings.renamed(json.dumps(values)))
         chain = chain_of(self.world, values)
         orders = {k: OrderSpec.model_validate(o) for k, o in chain["orders"].items()}
@@ -147,7 +148,7 @@ class Replay:
         self.network.chain.set(orders, machines, self.network.wallets)
 
     def _change_node(self, name: str, state: str) -> None:
-        """A client node that is said to run, and does, is left alone: a new start would make it forget its gossip."""
+        """A client node that already runs is not restarted: it would lose its gossip."""
         if name not in self.network.clients:
             process = self.network.process(self.world["nodes"][name]["node_id"])
             getattr(process, _VERBS[state])()
@@ -159,7 +160,7 @@ class Replay:
             client.restart()
 
     def _change_deeplink(self, values: Mapping[str, Any]) -> None:
-        """The address that the program comes from, or else the one of the server it belongs to."""
+        """Source address of the program, or that of its server."""
         manager = self._manager(values)
         ip = str(values.get("source_ip") or manager.servers.by_id[self.bindings.renamed(values["server"])].ip)
         if values["state"] == "connected":
@@ -178,7 +179,7 @@ class Replay:
             answer = await self._ask(line)
             took = asyncio.get_running_loop().time() - began
             answer, met = await self._polled(line, answer)
-        except Exception as error:  # whatever it is, this exchange shows it, and the others are to be seen too
+        except Exception as error:  # any error is a difference of this exchange; the others are still compared
             self._differ(line, [("emulator", line.response["status"], repr(error))])
             return
         if not met and line.values["poll"].get("optional"):
@@ -198,7 +199,7 @@ class Replay:
         self.outcome.differing[line.number] = [Difference(line.number, line.name, *one) for one in found]
 
     async def _polled(self, line: Exchange, answer: Response | None) -> tuple[Response | None, bool]:
-        """The last answer, and whether what was waited for came."""
+        """The last answer, and whether the awaited value appeared."""
         poll = line.values.get("poll")
         if not poll:
             return answer, True

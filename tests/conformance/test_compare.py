@@ -1,4 +1,4 @@
-"""The comparison itself: what counts as equal, and what a volatile value may be. No recordings needed."""
+"""The comparison: equality and volatile values. No recordings needed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def exchange(body: Any, **more: Any) -> Exchange:
 
 
 def found(recorded: Any, replayed: Any, *volatile: str, **more: Any) -> list[str]:
-    """Where they differ."""
+    """Paths of the differences."""
     text = replayed if isinstance(replayed, str) else json.dumps(replayed)
     line = exchange(recorded, volatile=list(volatile), **more)
     return [path for path, _, _ in differences(line, Response(200, text), Bindings())]
@@ -98,13 +98,11 @@ def test_a_volatile_value_keeps_its_shape(recorded: Any, replayed: Any, good: bo
         (["100%", "100%"], ["0%", "100%"], []),
     ],
 )
-def test_a_name_stands_for_one_other_name_and_the_other_way_round(
-    recorded: Any, replayed: Any, where: list[str]
-) -> None:
+def test_names_are_bound_one_to_one(recorded: Any, replayed: Any, where: list[str]) -> None:
     assert found({"v": recorded}, {"v": replayed}, "v[*]") == where
 
 
-def test_dates_are_bound_to_what_they_are_told_of() -> None:
+def test_dates_are_bound_to_their_objects() -> None:
     def two(task: str, *dates: str) -> list[dict[str, str]]:
         return [{"task_id": task, "create_time": f"2024-01-01 00:00:0{date}"} for date in dates]
 
@@ -115,7 +113,7 @@ def test_dates_are_bound_to_what_they_are_told_of() -> None:
     assert found({"v": recorded}, changed, *volatile) == ["v[1].create_time"]
 
 
-def test_names_go_into_later_texts_as_whole_words_once() -> None:
+def test_bound_names_are_replaced_as_whole_words_once() -> None:
     bindings = Bindings()
     assert bindings.bind(TASK, OTHER_TASK, "task_id", {}) == ""
     assert bindings.bind(OTHER_TASK, "3" * 22, "task_id", {}) == ""
@@ -134,11 +132,11 @@ def test_names_go_into_later_texts_as_whole_words_once() -> None:
         ({"response": {"status": None, "headers": {}, "error": "closed"}}, Response(200, "{}"), "answer"),
     ],
 )
-def test_the_head_counts(line: dict[str, Any], answer: Response | None, where: str) -> None:
+def test_the_response_head_is_compared(line: dict[str, Any], answer: Response | None, where: str) -> None:
     assert [path for path, _, _ in differences(exchange("{}", **line), answer, Bindings())] == [where]
 
 
-def test_a_text_that_is_no_json_has_volatile_parts() -> None:
+def test_volatile_parts_of_other_texts_are_bound() -> None:
     recorded = '{"id":"abc","desc":"say "hello""}'
     line = {"not_json": True, "volatile_text": ["abc"]}
     assert found(recorded, '{"id":"xyz","desc":"say "hello""}', **line) == []
@@ -163,14 +161,14 @@ def test_a_list_in_any_order_is_matched_by_its_key() -> None:
         ("errcode and message only", Response(200, '{"errcode":0,"message":"other"}'), False),
     ],
 )
-def test_a_mark_of_the_recording_excuses_what_it_says(mark: str, answer: Response | None, good: bool) -> None:
+def test_a_mark_of_the_recording_excuses_a_difference(mark: str, answer: Response | None, good: bool) -> None:
     line = exchange({"errcode": 0, "message": "ok"}, compare=mark)
     excuse = excuse_for("a recording that nobody has", line)
     assert excuse is not None
     assert holds(excuse, line, answer) is good
 
 
-def test_paths_lead_into_lists() -> None:
+def test_paths_may_contain_indexes() -> None:
     assert value_at({"message": [{"status": "none"}]}, "message[0].status") == "none"
     assert value_at({"message": []}, "message[0].status") is None
 
@@ -216,7 +214,7 @@ def version(number: int, **more: Any) -> dict[str, Any]:
     }
 
 
-def test_requests_that_waited_together_go_together(tmp_path: Path) -> None:
+def test_concurrent_requests_are_replayed_together(tmp_path: Path) -> None:
     file = tmp_path / "a.jsonl"
     slow = {"elapsed_ms": 30_001}
     file.write_text(lines(version(1), version(2, **slow), version(3, **slow), {"event": "wait"}, version(4, **slow)))
@@ -226,9 +224,7 @@ def test_requests_that_waited_together_go_together(tmp_path: Path) -> None:
     assert grouped == [[1], [2, 3], ["wait"], [4]]
 
 
-def test_an_error_of_the_emulator_is_a_difference_and_the_rest_is_still_compared(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_error_of_the_emulator_is_a_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def fails(self: HttpNode, *given: Any) -> Response:
         raise RuntimeError("a mistake")
 
@@ -242,7 +238,7 @@ def test_an_error_of_the_emulator_is_a_difference_and_the_rest_is_still_compared
     assert "a mistake" in str(second)
 
 
-def test_what_cannot_be_brought_about_is_told_and_the_rest_is_compared(tmp_path: Path) -> None:
+def test_an_event_that_cannot_be_replayed_is_reported(tmp_path: Path) -> None:
     file, broken = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
     file.write_text(lines({"event": "flood"}, version(1)))
     assert isinstance(read_recording(file).lines[0], Event)

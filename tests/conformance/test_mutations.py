@@ -1,4 +1,4 @@
-"""Negative control: an emulator with a mistake in it does not pass the replay."""
+"""Negative control: a mutated emulator fails the replay."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from tests.conformance.mutations import ALL, Mutation, noticed
 from tests.recordings import RECORDINGS, needs_recordings
 
 
-def test_there_are_twenty_of_them() -> None:
+def test_there_are_twenty_mutations() -> None:
     assert len({one.name for one in ALL}) == len(ALL) >= 20
 
 
 @needs_recordings
 @pytest.mark.parametrize("mistake", ALL, ids=lambda one: one.name)
-def test_a_mistake_is_reported(mistake: Mutation) -> None:
+def test_a_mutation_is_reported(mistake: Mutation) -> None:
     assert noticed(mistake, {name: RECORDINGS / f"{name}.jsonl" for name in mistake.files})

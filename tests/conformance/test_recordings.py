@@ -1,4 +1,4 @@
-"""Recordings of real nodes, replayed: everything matches, but for what is excused by name."""
+"""Recordings of real nodes, replayed: everything matches except for named excuses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.recordings import RECORDINGS, needs_recordings
 
 MOST_EXCUSES = 1
 SKIPPED = {"09_requests_that_kill_the_node": 8}
-"""Lines of a file that are no request."""
+"""Lines of a file that are not requests."""
 
 
 @needs_recordings
@@ -30,7 +30,7 @@ def test_a_recording_replays(file: Path) -> None:
 
 
 def test_excuses_do_not_grow() -> None:
-    """Nor hide behind each other."""
+    """Excuses must not hide each other."""
     assert len(listed()) <= MOST_EXCUSES
     assert len({(one.recording, one.exchange) for one in listed()}) == len(listed())
 
@@ -45,7 +45,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_without_recordings_it_says_what_to_give(tmp_path: Path) -> None:
+def test_without_recordings_the_usage_is_printed(tmp_path: Path) -> None:
     assert run().returncode == 2
     assert "make conformance RECORDINGS=" in run().stderr
     empty = run(str(tmp_path))
@@ -53,7 +53,7 @@ def test_without_recordings_it_says_what_to_give(tmp_path: Path) -> None:
 
 
 @needs_recordings
-def test_it_tells_what_matched_and_what_is_excused() -> None:
+def test_the_summary_has_matches_and_excuses() -> None:
     told = run(str(RECORDINGS / "02_bare_metal_owner.jsonl"))
     assert told.returncode == 0
     assert "93 excused (status and errcode only): the client node lists" in told.stdout

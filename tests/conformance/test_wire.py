@@ -1,4 +1,4 @@
-"""A recording replayed over a real socket: status line, headers and body, as they come off the wire."""
+"""A recording replayed over a real socket: status line, headers and body as bytes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 def request_of(line: Exchange) -> bytes:
-    """As it was sent, chunks and all."""
+    """Body as sent, chunks included."""
     asked = line.request
     headers = "".join(f"{name}: {value}\r\n" for name, value in asked["headers"].items())
     head = f"{asked['method']} {asked['path']} {asked.get('version', 'HTTP/1.1')}\r\n{headers}\r\n"

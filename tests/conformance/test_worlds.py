@@ -1,4 +1,4 @@
-"""World lines of recordings, also such as leave things out, have more of them, or begin in the middle of something."""
+"""World lines of recordings, including incomplete ones, larger ones, and ones of a running world."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def without(key: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "key", ["hardware", "wallets", "images", "bmcs", "bare_metal_servers", "chain", "replay_notes"]
 )
-def test_a_world_may_leave_things_out(key: str) -> None:
+def test_a_world_may_be_incomplete(key: str) -> None:
     assert Network(WorldSpec.model_validate(world_of(without(key)))).clients
 
 
@@ -64,7 +64,7 @@ def test_a_world_need_not_have_every_node(name: str, tmp_path: Path) -> None:
     assert Replay(file).run().matched == 1
 
 
-def test_wallets_and_keys_that_are_not_told_are_known_by_their_addresses() -> None:
+def test_wallets_without_keys_are_known_by_their_addresses() -> None:
     nodes: dict[str, Any] = {**WORLD["nodes"], "bare_metal": {"node_id": MANAGER_ID}}
     server = {"node_id": SERVER_ID, "uuid": "a", "ip": "1.1.1.1", "ipmi_hostname": "h", "ipmi_username": "u"}
     made = network(
@@ -75,7 +75,7 @@ def test_wallets_and_keys_that_are_not_told_are_known_by_their_addresses() -> No
 
 
 @pytest.mark.parametrize("place", ["node", "world", "hardware"])
-def test_the_hosts_own_address_may_stand_in_several_places(place: str) -> None:
+def test_the_address_of_the_host_may_be_in_several_fields(place: str) -> None:
     told = {"host_ip": "10.1.2.3"}
     nodes: Mapping[str, Any] = {**WORLD["nodes"], "gpu": {**WORLD["nodes"]["gpu"], **told}}
     hardware = {"gpu": {**WORLD["hardware"]["gpu"], **told}}
@@ -88,7 +88,7 @@ def test_the_hosts_own_address_may_stand_in_several_places(place: str) -> None:
     assert network(**made).nodes[GPU].spec.host_ip == "10.1.2.3"
 
 
-def test_a_vm_of_the_beginning_has_what_is_told_of_it() -> None:
+def test_an_initial_vm_has_its_recorded_values() -> None:
     async def test() -> None:
         made = network(vms=[VM])
         made.begin()
@@ -119,7 +119,7 @@ def test_a_vm_of_the_beginning_has_what_is_told_of_it() -> None:
         ("no domain", DomainState.NONE),
     ],
 )
-def test_a_domain_is_in_the_state_that_is_told(told: str, state: DomainState) -> None:
+def test_a_domain_has_its_recorded_state(told: str, state: DomainState) -> None:
     async def test() -> None:
         made = network(vms=[{**VM, "domain": told}])
         made.begin()
@@ -128,7 +128,7 @@ def test_a_domain_is_in_the_state_that_is_told(told: str, state: DomainState) ->
     run(test)
 
 
-def test_files_of_the_nodes_own_making_lie_on_an_image() -> None:
+def test_files_created_by_the_node_are_based_on_an_image() -> None:
     images = {
         "gpu:/data": [{"name": "ubuntu.qcow2", "bytes": 5, "virtual_bytes": 99}, {"name": "copy.qcow2", "bytes": 5}],
         "ID_1": [{"name": "snap_1_20240101000000_vda.qcow2", "bytes": 7}],
@@ -143,7 +143,7 @@ def test_files_of_the_nodes_own_making_lie_on_an_image() -> None:
     )
 
 
-def test_a_lan_may_be_another_nodes_and_a_guest_slow() -> None:
+def test_a_lan_of_another_node_and_a_slow_guest() -> None:
     async def test() -> None:
         lan = {"network_name": "testnet", "ip_cidr": "10.0.0.0/24", "rent_wallet": WALLET, "machine_id": "f" * 64}
         made = network(lans=[lan], guest={"dhcp_address_after_s": "about 30"})
@@ -156,7 +156,7 @@ def test_a_lan_may_be_another_nodes_and_a_guest_slow() -> None:
     run(test)
 
 
-def test_nonces_that_were_used_before_are_used(tmp_path: Path) -> None:
+def test_recorded_nonces_count_as_used(tmp_path: Path) -> None:
     file = tmp_path / "a.jsonl"
     world = {**WORLD, "used_nonces": [{"node": "gpu", "nonce": "old"}, "older"], "wallets": {"a": {"seed": SEED}}}
     file.write_text("\n".join((json.dumps(world), *lines(version(1)).splitlines()[1:])) + "\n")
@@ -177,7 +177,7 @@ def test_nonces_that_were_used_before_are_used(tmp_path: Path) -> None:
         (3_004, "/api/v1/tasks/start/t", 0.1, False),
     ],
 )
-def test_only_times_that_mean_something_are_compared(elapsed: int, path: str, took: float, differs: bool) -> None:
+def test_only_meaningful_durations_are_compared(elapsed: int, path: str, took: float, differs: bool) -> None:
     line = exchange({}, elapsed_ms=elapsed, request={"method": "POST", "path": path, "headers": {}, "body": "{}"})
     assert bool(list(time_differences(line, took))) is differs
     left_out = exchange({}, **{**line.values, "compare": "not the time"})

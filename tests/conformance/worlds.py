@@ -1,4 +1,4 @@
-"""The world line of a recording as a world file of the emulator, and its chain events as orders and machines."""
+"""Conversion of a recording's world line to a world file, and of its chain events to orders and machines."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ _KINDS = {"client": "client node", "bare_metal": "bare metal manager", "gpu": "c
 
 
 def nodes_of(line: Mapping[str, Any], name: str) -> dict[str, Mapping[str, Any]]:
-    """The world's nodes of the kind that `name` stands for. A world need not have one of each."""
+    """Nodes of a role. A world may lack one."""
     return {key: node for key, node in line["nodes"].items() if node.get("kind", _KINDS.get(key)) == _KINDS[name]}
 
 
 def world_of(line: Mapping[str, Any]) -> dict[str, Any]:
-    """What the recording says of the world; what it does not say about timing is a quiet world: no maintenance, no
-    restarts by themselves (both are events of the recordings)."""
+    """World of a recording. Without recorded timing it is quiet: no maintenance and no automatic restarts,
+    which are events of the recordings.
+    """
     clients, gpus = nodes_of(line, "client"), nodes_of(line, "gpu")
     shares = "share one /data" in line.get("replay_notes", "")
     host = next((node["node_id"] for node in gpus.values()), "") if shares else ""
@@ -49,9 +50,9 @@ def chain_of(line: Mapping[str, Any], chain: Mapping[str, Any]) -> dict[str, Any
     """`orders` and `machines` of a world or of a chain event."""
     address = addresses(line)
     machine = next((node["node_id"] for node in nodes_of(line, "gpu").values()), "")
-    begun = _chain(line)
-    end = begun.get("block", _BLOCK) + 100_000
-    windows = tuple(chain.get("verify_time_of_everyone", begun.get("verify_time_of_everyone", ())))
+    initial = _chain(line)
+    end = initial.get("block", _BLOCK) + 100_000
+    windows = tuple(chain.get("verify_time_of_everyone", initial.get("verify_time_of_everyone", ())))
     return {
         "orders": {
             key: {
@@ -81,7 +82,7 @@ def chain_of(line: Mapping[str, Any], chain: Mapping[str, Any]) -> dict[str, Any
 
 
 def addresses(line: Mapping[str, Any]) -> dict[str, str]:
-    """Of the wallets, by name."""
+    """Wallets by name."""
     wallets = line.get("wallets", {})
     return {name: str(wallet.get("ss58") or wallet.get("address") or "") for name, wallet in wallets.items()}
 
@@ -95,12 +96,12 @@ def _images(line: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _wallet(wallet: Mapping[str, Any]) -> dict[str, Any]:
-    """By its seed, or by its address where nothing is to be signed with it."""
+    """Wallet by its seed, or by its address if it never signs."""
     return {"seed": wallet["seed"]} if wallet.get("seed") else {"address": wallet["ss58"]}
 
 
 def _session(line: Mapping[str, Any], session: Mapping[str, Any]) -> dict[str, Any]:
-    """Any member's signature counts for a multisig's."""
+    """A multisig accepts the signature of any member."""
     multisig, address = line.get("multisig") or {}, addresses(line)
     wallet = address.get(session["wallet"], session["wallet"])
     members = [address[name] for name in multisig.get("members", []) if name in address]
@@ -114,7 +115,7 @@ def _session(line: Mapping[str, Any], session: Mapping[str, Any]) -> dict[str, A
 
 
 def _manager(node: Mapping[str, Any], servers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Ids of servers follow from their keys, where those are told."""
+    """Server ids follow from their keys, if those are recorded."""
     key = {"seed": node["seed"]} if node.get("seed") else {"id": node["node_id"]}
     shown = [
         _given(one, _SERVER) | ({} if one.get("node_private_key") else _given(one, {"node_id": "nodeId"}))
@@ -150,29 +151,29 @@ def _gpu_node(line: Mapping[str, Any], name: str, gpu: Mapping[str, Any]) -> dic
 def _hardware(hardware: Mapping[str, Any]) -> dict[str, Any]:
     cpu, mem = hardware.get("cpu") or {}, hardware.get("mem") or {}
     counts = {"cores": "cpus", "physical_cpus": "sockets"}
-    told: dict[str, Any] = {
+    recorded: dict[str, Any] = {
         **_given(hardware, {"os": "os"}),
         **_given(cpu, {"type": "cpuType", "hz": "cpuHz"}),
         **{mine: int(cpu[theirs]) for theirs, mine in counts.items() if theirs in cpu},
     }
     if "gpu_pci" in hardware:
-        told["gpuPci"] = [card.split(" ")[0] for card in hardware["gpu_pci"]]
-        told["gpus"] = len(told["gpuPci"])
+        recorded["gpuPci"] = [gpu.split(" ")[0] for gpu in hardware["gpu_pci"]]
+        recorded["gpus"] = len(recorded["gpuPci"])
     if "size" in mem:
-        told["memory"] = _gib(mem["size"])
-        told["memoryUsed"] = max(0.0, told["memory"] - _gib(mem.get("free", mem["size"])))
+        recorded["memory"] = _gib(mem["size"])
+        recorded["memoryUsed"] = max(0.0, recorded["memory"] - _gib(mem.get("free", mem["size"])))
     if "disk_data" in hardware:
-        told["data"] = [_data(disk) for disk in hardware["disk_data"]]
-    return told
+        recorded["data"] = [_data(disk) for disk in hardware["disk_data"]]
+    return recorded
 
 
 def _guest(guest: Mapping[str, Any]) -> dict[str, Any]:
-    """The node tells that it has an address one look of three seconds later than it is there."""
-    told = _given(guest, _GUEST)
+    """The node reports an address one poll of three seconds after it exists."""
+    recorded = _given(guest, _GUEST)
     after = guest.get("dhcp_address_after_s")
     if after is not None:
-        told["bootSeconds"] = max(0.0, float(str(after).removeprefix("about ")) - 3)
-    return told
+        recorded["bootSeconds"] = max(0.0, float(str(after).removeprefix("about ")) - 3)
+    return recorded
 
 
 def _lan(lan: Mapping[str, Any]) -> dict[str, Any]:
@@ -181,29 +182,29 @@ def _lan(lan: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _vm(vm: Mapping[str, Any]) -> dict[str, Any]:
-    """A VM in the words of its details. Its domain is told in words, or follows from the status."""
-    told = str(vm.get("domain", "running" if vm["status"] == "running" else "off"))
-    off = told.startswith(_OFF) or "not running" in told
-    domain = "shut_off" if off else next((state for word, state in _DOMAINS.items() if word in told), "shut_off")
+    """A VM from its recorded details. The domain's state is recorded, or follows from the status."""
+    recorded = str(vm.get("domain", "running" if vm["status"] == "running" else "off"))
+    off = recorded.startswith(_OFF) or "not running" in recorded
+    domain = "shut_off" if off else next((state for word, state in _DOMAINS.items() if word in recorded), "shut_off")
     counts = {
         "gpus": int(vm.get("gpu_count", 0)),
         "cpus": int(vm.get("cpu_cores", 1)),
         "memory": int(_gib(str(vm.get("mem_size", "1")))),
     }
-    cards = vm.get("interface") or [{}]
+    interfaces = vm.get("interface") or [{}]
     disks = {"disks": [_disk(disk) for disk in vm["disks"]]} if "disks" in vm else {}
-    mac = _given({"mac": vm.get("mac_address") or cards[0].get("mac_address")}, {"mac": "mac"})
+    mac = _given({"mac": vm.get("mac_address") or interfaces[0].get("mac_address")}, {"mac": "mac"})
     return {**_given(vm, _VM), **counts, **disks, **mac, "domain": domain}
 
 
 def _disk(disk: Mapping[str, Any]) -> dict[str, Any]:
-    """As details tell it, or the disk list."""
+    """Disks from details, or from the disk list."""
     size = {"size": _gib(str(disk["size"]))} if "size" in disk else {}
     return {"name": disk["name"], "file": disk.get("source_file") or disk.get("file") or "", **size}
 
 
 def _given(values: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """Those that a recording tells, by the emulator's names."""
+    """Recorded values by the emulator's field names."""
     return {mine: values[theirs] for theirs, mine in names.items() if values.get(theirs) is not None}
 
 
@@ -213,7 +214,7 @@ def _data(disk: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _gib(size: str) -> float:
-    """A size such as `about 22.5G`; a bare number is GiB already."""
+    """GiB of a size such as `about 22.5G`; a bare number is GiB."""
     number, unit = size.removeprefix("about ").rstrip("KMGTP"), size[-1]
     return float(number) * {"K": 1 / 1024**2, "M": 1 / 1024, "T": 1024, "P": 1024**2}.get(unit, 1)
 
@@ -262,7 +263,7 @@ _DOMAINS = {
     "crashed": "crashed",
     "suspended": "suspended",
 }
-"""The first word that is found."""
+"""First known word of a text."""
 _LAN = {
     "network_name": "networkName",
     "ip_cidr": "ipCidr",
@@ -287,7 +288,7 @@ _SERVER = {
 
 
 def _image(line: Mapping[str, Any], image: Mapping[str, Any]) -> dict[str, Any]:
-    """Files of the node's own making lie on an image; a file of another's size is a copy of it."""
+    """Files created by the node are based on an image; a file of another size is a copy of it."""
     named = [one for found in _images(line).values() for one in found]
     copies = (one["virtual_bytes"] for one in named if "virtual_bytes" in one and one["bytes"] == image["bytes"])
     bases = [one["name"] for one in named if one.get("virtual_bytes") and not _OVERLAY.match(one["name"])]

@@ -1,4 +1,4 @@
-"""A whole emulated network on a virtual clock, asked through its ports; requests as short as possible."""
+"""An emulated network on a virtual clock, used through its ports, with short request helpers."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _NONCES = itertools.count()
 
 
 class Front:
-    """A network, and the signatures of its tenants."""
+    """A network and the signatures of its tenants."""
 
     def __init__(self, world: dict[str, Any] | None = None) -> None:
         self.network = Network(WorldSpec.model_validate(WORLD if world is None else world))
@@ -60,7 +60,7 @@ class Front:
         return {"peer_nodes_list": [] if target is None else [target], "additional": {}, **more}
 
     def mine(self, target: str | None = NODE_ID, **additional: Any) -> dict[str, Any]:
-        """A request of the tenant."""
+        """Request of the tenant."""
         order = {"rent_order": "112"} if target == NODE_ID else {}
         return {**self.body(target), "additional": additional, **self.signed(), **order}
 
@@ -80,7 +80,7 @@ def signature(seed: str, text: str) -> str:
 
 
 def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Runs a test on a loop whose clock is virtual, for at most a day of it."""
+    """Run a test on a virtual loop, for at most a day of emulated time."""
     loop = virtual_loop()
     try:
         loop.run_until_complete(asyncio.wait_for(test(), 86_400))

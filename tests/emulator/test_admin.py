@@ -1,4 +1,4 @@
-"""The admin API, a world kept on disk, and real ports."""
+"""The admin API, saved worlds, and real ports."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_an_invalid_admin_request_is_refused(path: str, values: dict[str, Any], 
     run(test)
 
 
-def test_a_kept_world_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_a_saved_world_continues(tmp_path: Path) -> None:
     async def test() -> None:
         first = Front(WITH_VM)
         session = await first.post("/mining_nodes/session_id", first.mine())
@@ -123,7 +123,7 @@ def test_a_kept_world_goes_on_where_it_was(tmp_path: Path) -> None:
     run(test)
 
 
-def test_kept_servers_and_bmcs_go_on(tmp_path: Path) -> None:
+def test_saved_servers_and_bmcs_continue(tmp_path: Path) -> None:
     async def test() -> None:
         first = Front(BARE_METAL)
         await first.post("/bare_metal/power", first.mine(SERVER_ID, command="on"))
@@ -138,7 +138,7 @@ def test_kept_servers_and_bmcs_go_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 1}', '{"format": 9}'])
-def test_what_is_no_kept_world_is_refused(tmp_path: Path, text: str) -> None:
+def test_an_invalid_saved_world_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "world.json").write_text(text)
 
     async def test() -> None:
@@ -160,7 +160,7 @@ def free_ports(count: int) -> list[int]:
 
 
 async def raw(port: int, data: bytes) -> bytes:
-    """What comes back on a connection until it closes."""
+    """Bytes received on a connection until it closes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(data)
@@ -221,7 +221,7 @@ def test_only_loopback_is_served() -> None:
         asyncio.run(serve(Network(WorldSpec()), {"default": ("0.0.0.0", 5050)}))  # noqa: S104 - to be refused
 
 
-def test_a_port_that_is_taken_is_told() -> None:
+def test_a_port_in_use_is_refused() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -229,7 +229,7 @@ def test_a_port_that_is_taken_is_told() -> None:
             asyncio.run(serve(Network(WorldSpec()), {"default": taken.getsockname()}))
 
 
-def test_an_end_does_not_wait_for_what_hangs() -> None:
+def test_closing_does_not_wait_for_a_hanging_request() -> None:
     async def test() -> None:
         network = Network(WorldSpec.model_validate(WORLD))
         network.faults.add(FaultSpec(op="mining_nodes", kind="hang"))

@@ -1,4 +1,4 @@
-"""A port as an ASGI application answers what the port itself answers."""
+"""A port as an ASGI application gives the same answers as a real port."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REQUESTS = [
 ]
 
 
-def test_its_answers_are_those_of_the_port() -> None:
+def test_asgi_answers_equal_those_of_the_port() -> None:
     async def test() -> None:
         front = Front(WORLD)
         mounted, own = httpx.ASGITransport(port_app(front.network, "default")), front.network.transport("default")
@@ -37,7 +37,7 @@ def test_its_answers_are_those_of_the_port() -> None:
     run(test)
 
 
-def test_a_connection_that_breaks_is_told() -> None:
+def test_a_broken_connection_raises_dropped() -> None:
     async def test() -> None:
         front = Front(WORLD)
         front.network.faults.add(FaultSpec(op="*", kind="drop"))

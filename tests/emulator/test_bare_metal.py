@@ -1,4 +1,4 @@
-"""The manager: owner and renter, BMCs that fail in their ways, its own rounds, DeepLink, its own port."""
+"""The manager: owner and renter, failing BMCs, maintenance, DeepLink, its own port."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_lists_hide_secrets_from_all_but_the_owner_and_end_at_51() -> None:
         ({}, {"failure": "Unable to get Chassis Power Status"}, 0, "Unable to get Chassis Power Status", 0),
     ],
 )
-def test_power_says_what_ipmitool_says(
+def test_power_returns_the_output_of_ipmitool(
     server: dict[str, Any], bmc: dict[str, Any], errcode: int, text: str, seconds: int
 ) -> None:
     async def test() -> None:
@@ -87,7 +87,7 @@ def test_a_boot_device_is_set_and_the_answer_is_always_an_error() -> None:
 
 
 @pytest.mark.parametrize(("machine", "power"), [({"status": "online"}, "off"), ({"renter": "tenant"}, "on")])
-def test_the_managers_rounds_power_off_what_nobody_rents_once(machine: dict[str, Any], power: str) -> None:
+def test_maintenance_powers_off_an_unrented_server_once(machine: dict[str, Any], power: str) -> None:
     async def test() -> None:
         front = Front(
             {**BARE_METAL, "machines": {SERVER_ID: machine}, "bmcs": [{"host": "192.168.0.1", "power": "on"}]}
@@ -103,7 +103,7 @@ def test_the_managers_rounds_power_off_what_nobody_rents_once(machine: dict[str,
     run(test)
 
 
-def test_during_its_rounds_the_manager_serves_nobody() -> None:
+def test_the_manager_serves_no_request_during_maintenance() -> None:
     async def test() -> None:
         many = [{**SERVER, "uuid": f"s{i}", "nodePrivateKey": ""} for i in range(20)]
         front = Front({**BARE_METAL, "managers": [{**BARE_METAL["managers"][0], "servers": many}]})
@@ -114,7 +114,7 @@ def test_during_its_rounds_the_manager_serves_nobody() -> None:
     run(test)
 
 
-def test_deeplink_takes_only_the_password_and_shows_it_later() -> None:
+def test_deeplink_accepts_only_the_password_and_shows_it_later() -> None:
     async def test() -> None:
         front = Front({**BARE_METAL, "deeplinks": [{"ip": SERVER["ip"], "deviceId": "9"}]})
         before = {"device_id": "9", "device_password": "aAbBcC"}
@@ -129,7 +129,7 @@ def test_deeplink_takes_only_the_password_and_shows_it_later() -> None:
     run(test)
 
 
-def test_a_long_deeplink_password_ends_the_manager() -> None:
+def test_a_long_deeplink_password_crashes_the_manager() -> None:
     async def test() -> None:
         front = Front({**BARE_METAL, "deeplinks": [{"ip": SERVER["ip"]}]})
         wanted = front.mine(SERVER_ID, device_password="x" * 600)
@@ -140,7 +140,7 @@ def test_a_long_deeplink_password_ends_the_manager() -> None:
     run(test)
 
 
-def test_the_same_mistake_has_two_faces() -> None:
+def test_an_error_differs_when_relayed_and_at_the_own_port() -> None:
     async def test() -> None:
         front = Front(BARE_METAL)
         bad = {**ENTRY, "ipmi_port": 0}

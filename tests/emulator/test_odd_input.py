@@ -1,4 +1,4 @@
-"""Odd but legal input: what the node makes of it, and that the emulator has no errors of its own for it."""
+"""Unusual but legal input: answers of the node, and no errors of the emulator itself."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ BAD_MULTISIG = {"wallets": [OTHER], "threshold": "2", "signs": [{"wallet": OTHER
 
 
 @pytest.mark.parametrize("number", ["--5", "+-5", "x", "0", "-3", "2147483648", "4294967296", "-" + LONG, LONG])
-def test_a_number_of_lines_that_is_none(number: str) -> None:
-    """What `atoi` reads of the last is -1."""
+def test_an_invalid_number_of_lines_is_refused(number: str) -> None:
+    """`atoi` returns -1 for the last value."""
 
     async def test() -> None:
         front = Front()
@@ -46,7 +46,7 @@ def test_a_number_of_lines_that_is_none(number: str) -> None:
     run(test)
 
 
-def test_digits_of_any_length_are_cut_to_the_nodes_integers() -> None:
+def test_digits_of_any_length_saturate() -> None:
     assert (atoi(LONG), atoi("-" + LONG), atoi("0" * 5000 + "7")) == (-1, 0, 7)
     assert apply_filters([f"in,tcp,{'0' * 5000}22,0.0.0.0/0,accept"])
     assert not apply_filters([f"in,tcp,{LONG},0.0.0.0/0,accept"])
@@ -61,7 +61,7 @@ def test_digits_of_any_length_are_cut_to_the_nodes_integers() -> None:
         ({"vnc_port": "5" + "0" * 5000}, None),
     ],
 )
-def test_a_create_with_endless_digits(wanted: dict[str, Any], said: str | None) -> None:
+def test_a_create_with_very_long_numbers(wanted: dict[str, Any], said: str | None) -> None:
     async def test() -> None:
         front = Front()
         status, (errcode, message) = await front.post("/tasks/start", front.mine(**{**VM, **wanted}))
@@ -71,7 +71,7 @@ def test_a_create_with_endless_digits(wanted: dict[str, Any], said: str | None) 
     run(test)
 
 
-def test_a_body_may_be_nested_as_deep_as_it_is_long() -> None:
+def test_a_body_may_be_nested_without_a_limit() -> None:
     async def test() -> None:
         front = Front()
         for deep in ("[" * 20_000 + "]" * 20_000, '{"a":' * 20_000 + "1" + "}" * 20_000):
@@ -84,7 +84,7 @@ def test_a_body_may_be_nested_as_deep_as_it_is_long() -> None:
     run(test)
 
 
-def test_a_text_ends_at_its_first_nul_wherever_it_stands() -> None:
+def test_a_text_ends_at_its_first_nul_in_every_field() -> None:
     async def test() -> None:
         front = Front()
         for key in ("rent_order", "wallet", "nonce", "sign"):
@@ -116,7 +116,7 @@ def test_a_text_ends_at_its_first_nul_wherever_it_stands() -> None:
         },
     ],
 )  # fmt: skip
-def test_an_item_that_is_no_text_ends_the_process_as_soon_as_it_is_read(body: dict[str, Any]) -> None:
+def test_a_list_item_of_another_type_crashes_the_process(body: dict[str, Any]) -> None:
     async def test() -> None:
         front = Front()
         with pytest.raises(Dropped):
@@ -135,7 +135,7 @@ def test_an_item_that_is_no_text_ends_the_process_as_soon_as_it_is_read(body: di
         ({"peer_nodes_list": [], "additional": {}, "multisig_accounts": {"wallets": {}}}, "multisig_accounts member wallets is not array"),
     ],
 )  # fmt: skip
-def test_what_is_looked_at_before_it_is_refused_first(body: dict[str, Any], said: str) -> None:
+def test_the_order_of_checks_determines_the_refusal(body: dict[str, Any], said: str) -> None:
     async def test() -> None:
         assert await Front().post("/tasks", body) == (400, (-25, said))
 
@@ -155,7 +155,7 @@ def test_a_session_is_no_credential_for_a_session() -> None:
     run(test)
 
 
-def test_a_snapshot_request_is_read_before_its_missing_names_are_seen() -> None:
+def test_a_snapshot_request_is_parsed_before_its_missing_names_are_reported() -> None:
     async def test() -> None:
         front = Front()
         for path in ("/snapshot/create//", "/snapshot/delete/t//", "/snapshot/list//"):
@@ -168,7 +168,7 @@ def test_a_snapshot_request_is_read_before_its_missing_names_are_seen() -> None:
     run(test)
 
 
-def test_a_uri_comes_back_byte_for_byte() -> None:
+def test_a_uri_is_returned_byte_for_byte() -> None:
     async def test() -> None:
         uri = b"/api/v1/\xff\xc3\xa9".decode("utf-8", "surrogateescape")
         answer = await Front().network.ask("default", "POST", uri, b"")
@@ -177,7 +177,7 @@ def test_a_uri_comes_back_byte_for_byte() -> None:
     run(test)
 
 
-def test_bytes_that_are_no_text_go_through() -> None:
+def test_invalid_utf8_passes() -> None:
     async def test() -> None:
         front = Front({**BARE_METAL, "deeplinks": [{"ip": "198.51.100.1"}]})
 
@@ -197,7 +197,7 @@ def test_bytes_that_are_no_text_go_through() -> None:
 
 
 @pytest.mark.parametrize("threshold", ["0", "-1", "abc", "70000", LONG])
-def test_a_multisig_that_can_be_none_leaves_the_wallet(threshold: str) -> None:
+def test_an_invalid_multisig_falls_back_to_the_wallet(threshold: str) -> None:
     async def test() -> None:
         front = Front()
         both = {**front.mine(), "multisig_accounts": {**multisig(SEED, OTHER_SEED), "threshold": threshold}}
@@ -206,7 +206,7 @@ def test_a_multisig_that_can_be_none_leaves_the_wallet(threshold: str) -> None:
     run(test)
 
 
-def test_a_signature_is_hex_and_nothing_else() -> None:
+def test_a_signature_must_be_hex() -> None:
     async def test() -> None:
         front = Front()
         for change, said in (
@@ -266,8 +266,8 @@ VMS = [
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_whatever_is_sent_the_emulator_has_no_errors_of_its_own(seed: int) -> None:
-    """An answer, or the end of a process that starts again. Nothing else, and time goes on."""
+def test_random_requests_cause_no_error_of_the_emulator(seed: int) -> None:
+    """An answer, or a crash with a restart; nothing else, and time continues."""
     source = random.Random(seed)
 
     async def test() -> None:

@@ -1,4 +1,4 @@
-"""A real port: HTTP as the node's library reads and writes it, byte for byte."""
+"""A real port: HTTP byte for byte as by the node's library."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ VERSION = b"GET /api/v1/ HTTP/1.1\r\n\r\n"
 
 
 class Port:
-    """A client node on a port of its own."""
+    """A client node on its own port."""
 
     def __init__(self, number: int, front: Front) -> None:
         self.number = number
         self.front = front
 
     async def say(self, data: bytes, *, half_close: bool = False) -> tuple[bytes, bytes]:
-        """Head and body of all that comes back until the connection ends."""
+        """Head and body of everything received until the connection closes."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.number)
         try:
             writer.write(data)
@@ -72,7 +72,7 @@ def on_port(test: Callable[[Port], Coroutine[Any, Any, None]], silent_seconds: f
         b"GET /api/v1/aaaa HTTP/1.1\r\nX: " + b"a" * 8165 + b"\r\n\r\n",
     ],
 )
-def test_what_is_no_request_gets_the_librarys_page(data: bytes) -> None:
+def test_an_invalid_request_gets_the_page_of_the_library(data: bytes) -> None:
     async def test(port: Port) -> None:
         head, body = await port.say(data)
         assert body == PAGE_400
@@ -92,8 +92,8 @@ def test_what_is_no_request_gets_the_librarys_page(data: bytes) -> None:
         b"DELETE /api/v1/ HTTP/1.1\r\nContent-Length: 0\r\n\r\n",
     ],
 )
-def test_what_the_library_takes(data: bytes) -> None:
-    """No `Host`, bare line feeds, headers of 8192 bytes: with `GET /api/v1/ HTTP/1.1` and `X: ` 24 are gone."""
+def test_requests_that_the_library_accepts(data: bytes) -> None:
+    """No `Host`, bare line feeds, headers of 8192 bytes, minus 24 for `GET /api/v1/ HTTP/1.1` and `X: `."""
 
     async def test(port: Port) -> None:
         head, body = await port.say(data)
@@ -106,7 +106,7 @@ def test_what_the_library_takes(data: bytes) -> None:
     on_port(test)
 
 
-def test_a_byte_that_is_no_ascii_reaches_the_router() -> None:
+def test_a_non_ascii_byte_reaches_the_router() -> None:
     async def test(port: Port) -> None:
         head, body = await port.say(b"POST /api/v1/\xff HTTP/1.1\r\nContent-Length: 0\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 404 Not Found")
@@ -140,7 +140,7 @@ def test_requests_of_a_connection_are_answered_in_order() -> None:
     on_port(test)
 
 
-def test_a_body_is_asked_for_only_where_it_has_not_come() -> None:
+def test_a_body_is_requested_only_if_it_has_not_arrived() -> None:
     async def test(port: Port) -> None:
         expecting = b"POST /api/v1/mining_nodes HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 41\r\n\r\n"
         head, _ = await port.say(expecting + LIST)
@@ -154,7 +154,7 @@ def test_a_body_is_asked_for_only_where_it_has_not_come() -> None:
 
 
 @pytest.mark.parametrize("chunks", [b"2000001\r\n", b"zz\r\n", b"-5\r\n"])
-def test_too_much_is_refused_by_what_is_announced(chunks: bytes) -> None:
+def test_an_oversized_request_is_refused_by_its_announced_length(chunks: bytes) -> None:
     async def test(port: Port) -> None:
         head, _ = await port.say(b"POST /api/v1/mining_nodes HTTP/1.1\r\nContent-Length: 33554433\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 413 Request Entity Too Large")
@@ -168,7 +168,7 @@ def test_too_much_is_refused_by_what_is_announced(chunks: bytes) -> None:
     "data",
     [b"", b"GET /api", b"GET /api/v1/ HTTP/1.1\r\nHost: x\r\n", b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc"],
 )
-def test_a_silent_connection_is_closed_without_a_word(data: bytes) -> None:
+def test_an_idle_connection_is_closed_without_an_answer(data: bytes) -> None:
     async def test(port: Port) -> None:
         others = asyncio.ensure_future(port.say(VERSION))
         assert await port.say(data) == (b"", b"")
@@ -177,7 +177,7 @@ def test_a_silent_connection_is_closed_without_a_word(data: bytes) -> None:
     on_port(test)
 
 
-def test_what_wants_to_be_a_proxys_ends_the_connection() -> None:
+def test_a_proxy_request_closes_the_connection() -> None:
     async def test(port: Port) -> None:
         head, body = await port.say(b"GET http://127.0.0.1/api/v1/ HTTP/1.1\r\n\r\n")
         assert b"request uri is invalid, uri:http://127.0.0.1/api/v1/" in body
@@ -186,7 +186,7 @@ def test_what_wants_to_be_a_proxys_ends_the_connection() -> None:
     on_port(test, silent_seconds=30)
 
 
-def test_a_mistake_of_the_emulators_own_is_told_as_that(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_bug_of_the_emulator_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     async def test(port: Port) -> None:
         async def fails(*given: Any) -> None:
             raise RecursionError("too deep")

@@ -1,4 +1,4 @@
-"""Passing requests on: time-outs and lost ones, slots, gossip, restarts, injected faults."""
+"""Relaying: time-outs, lost time-outs, slots, gossip, restarts, injected faults."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def fault(front: Front, kind: str, op: str = "tasks.list", **more: object) -> No
     front.network.faults.add(FaultSpec.model_validate({"op": op, "kind": kind, **more}))
 
 
-def test_a_time_out_answers_after_thirty_seconds_and_nothing_was_done() -> None:
+def test_a_time_out_answers_after_thirty_seconds_without_effect() -> None:
     async def test() -> None:
         front = Front()
         fault(front, "time-out")
@@ -29,7 +29,7 @@ def test_a_time_out_answers_after_thirty_seconds_and_nothing_was_done() -> None:
     run(test)
 
 
-def test_the_end_of_one_request_takes_the_time_out_of_the_others_of_its_endpoint_away() -> None:
+def test_the_end_of_a_request_removes_the_time_outs_of_its_endpoint() -> None:
     async def test() -> None:
         front = Front()
         fault(front, "time-out")
@@ -44,7 +44,7 @@ def test_the_end_of_one_request_takes_the_time_out_of_the_others_of_its_endpoint
     run(test)
 
 
-def test_a_later_request_of_the_endpoint_brings_the_time_out_back() -> None:
+def test_a_later_request_of_the_endpoint_restores_the_time_out() -> None:
     async def test() -> None:
         front = Front()
         fault(front, "time-out")
@@ -60,7 +60,7 @@ def test_a_later_request_of_the_endpoint_brings_the_time_out_back() -> None:
     run(test)
 
 
-def test_two_time_outs_of_one_tick_are_both_told() -> None:
+def test_two_time_outs_of_one_tick_are_both_answered() -> None:
     async def test() -> None:
         front = Front()
         fault(front, "time-out", "*", times=2)
@@ -70,7 +70,7 @@ def test_two_time_outs_of_one_tick_are_both_told() -> None:
     run(test)
 
 
-def test_leaked_slots_end_every_call_until_the_client_node_is_restarted() -> None:
+def test_leaked_slots_block_every_call_until_the_client_node_restarts() -> None:
     async def test() -> None:
         front = Front()
         front.network.begin()
@@ -85,7 +85,7 @@ def test_leaked_slots_end_every_call_until_the_client_node_is_restarted() -> Non
     run(test)
 
 
-def test_a_late_request_is_carried_out_after_its_time_out() -> None:
+def test_a_late_request_is_executed_after_its_time_out() -> None:
     async def test() -> None:
         front = Front()
         fault(front, "late", "lan.create", seconds=100.0)
@@ -118,7 +118,7 @@ def test_broken_connections(kind: str, done: bool) -> None:
     run(test)
 
 
-def test_faults_are_for_one_target_and_one_client() -> None:
+def test_a_fault_is_limited_to_its_target_and_client() -> None:
     async def test() -> None:
         front = Front({**WORLD, "clients": ["one", "two"]})
         fault(front, "offline", "*", target=NODE_ID, client="one", times=99)
@@ -128,7 +128,7 @@ def test_faults_are_for_one_target_and_one_client() -> None:
     run(test)
 
 
-def test_a_dead_node_times_out_for_five_minutes_and_is_unknown_then() -> None:
+def test_a_dead_node_times_out_for_five_minutes_and_is_unknown_afterwards() -> None:
     async def test() -> None:
         front = Front({**WORLD, "restartSeconds": 0})
         front.network.begin()
@@ -140,7 +140,7 @@ def test_a_dead_node_times_out_for_five_minutes_and_is_unknown_then() -> None:
     run(test)
 
 
-def test_a_node_that_died_comes_back_and_is_not_understood_for_ten_seconds() -> None:
+def test_a_restarted_node_is_unreachable_for_ten_seconds() -> None:
     async def test() -> None:
         front = Front()
         front.network.begin()
@@ -152,7 +152,7 @@ def test_a_node_that_died_comes_back_and_is_not_understood_for_ten_seconds() -> 
     run(test)
 
 
-def test_a_client_node_dies_of_a_wrong_item_and_forgets_everybody() -> None:
+def test_a_client_node_that_crashes_forgets_all_nodes() -> None:
     async def test() -> None:
         front = Front()
         with pytest.raises(Dropped):
@@ -168,7 +168,7 @@ def test_a_client_node_dies_of_a_wrong_item_and_forgets_everybody() -> None:
     run(test)
 
 
-def test_nonces_are_forgotten_by_a_restart_and_sessions_are_not() -> None:
+def test_a_restart_loses_nonces_and_keeps_sessions() -> None:
     async def test() -> None:
         front = Front()
         request = front.mine()
@@ -182,7 +182,7 @@ def test_nonces_are_forgotten_by_a_restart_and_sessions_are_not() -> None:
     run(test)
 
 
-def test_a_node_asked_for_itself_at_its_own_port_never_hears_itself() -> None:
+def test_a_node_at_its_own_port_never_reaches_itself() -> None:
     async def test() -> None:
         front = Front()
         listed = await front.post("/mining_nodes", front.body(None), NODE_ID)
@@ -200,7 +200,7 @@ def _json(value: object) -> bytes:
     return json.dumps(value).encode()
 
 
-def test_a_process_that_stood_still_has_lost_libvirt_for_a_minute() -> None:
+def test_a_frozen_process_loses_libvirt_for_a_minute() -> None:
     async def test() -> None:
         front = Front()
         wanted = {

@@ -1,4 +1,4 @@
-"""Who may do what: renter, verifier, nobody; and what a target remembers and how much of it it tells."""
+"""Permissions of renter, verifier and others; memory and list limits of a target."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ ONLY_RENTERS = "check authority failed: "
         ("/tasks/delete/t", {}, (1, "task not exist")),
     ],
 )
-def test_what_a_verifier_may_do(path: str, additional: dict[str, Any], said: tuple[Any, ...]) -> None:
+def test_permissions_of_a_verifier(path: str, additional: dict[str, Any], said: tuple[Any, ...]) -> None:
     async def test() -> None:
         front = Front(VERIFYING)
         status, told = await front.post(path, front.mine(**additional))
@@ -62,7 +62,7 @@ def test_what_a_verifier_may_do(path: str, additional: dict[str, Any], said: tup
         ("/mining_nodes/session_id", {}, (-3, "check authority failed")),
     ],
 )
-def test_what_a_verifier_of_a_server_may_do(path: str, additional: dict[str, Any], said: tuple[Any, ...]) -> None:
+def test_permissions_of_a_verifier_of_a_server(path: str, additional: dict[str, Any], said: tuple[Any, ...]) -> None:
     machine = {"status": "committeeVerifying", "verifiers": {"tenant": [999_000, 0, 0]}}
 
     async def test() -> None:
@@ -72,7 +72,7 @@ def test_what_a_verifier_of_a_server_may_do(path: str, additional: dict[str, Any
     run(test)
 
 
-def test_every_nonce_is_remembered_not_the_last_one_only() -> None:
+def test_every_nonce_is_remembered() -> None:
     async def test() -> None:
         front = Front()
         bodies = [front.mine() for _ in range(20)]
@@ -84,7 +84,7 @@ def test_every_nonce_is_remembered_not_the_last_one_only() -> None:
     run(test)
 
 
-def test_fifty_one_servers_are_listed_and_a_hundred_and_one_told_of_an_add() -> None:
+def test_a_list_has_at_most_51_servers_and_an_add_101() -> None:
     servers = [{**SERVER, "uuid": f"u{n}", "nodePrivateKey": ""} for n in range(60)]
     world = {**BARE_METAL, "managers": [{"seed": MANAGER_SEED, "name": "rack", "servers": servers}]}
 
@@ -103,7 +103,7 @@ def test_fifty_one_servers_are_listed_and_a_hundred_and_one_told_of_an_add() -> 
     run(test)
 
 
-def test_of_a_server_that_was_deleted_nobody_hears_until_it_is_forgotten() -> None:
+def test_requests_for_a_deleted_server_time_out_until_it_is_forgotten() -> None:
     async def test() -> None:
         front = Front(BARE_METAL)
         queued = front.post("/bare_metal/power", front.mine(SERVER_ID, command="status"))
@@ -121,7 +121,7 @@ def test_of_a_server_that_was_deleted_nobody_hears_until_it_is_forgotten() -> No
 
 
 @pytest.mark.parametrize(("rent_status", "said"), [("renting", (0, "ok")), ("rentExpired", None)])
-def test_an_image_is_deleted_under_the_order_of_the_machine_whatever_it_names(rent_status: str, said: Any) -> None:
+def test_an_image_is_deleted_under_any_order_of_the_machine(rent_status: str, said: Any) -> None:
     async def test() -> None:
         machine = {"renter": "tenant", "rentStatus": rent_status, "orders": ["112"]}
         front = Front({**WORLD, "machines": {NODE_ID: machine}})

@@ -1,4 +1,4 @@
-"""Rows of the descriptions of the real node that no recording shows, each with the answer they promise."""
+"""Documented behaviour of the real node that no recording shows."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ VM = {
         ("{} {}", "The document root must not be followed by other values.(3)"),
     ],
 )
-def test_mistakes_in_json_have_the_librarys_words(text: str, said: str) -> None:
+def test_json_errors_have_the_texts_of_the_library(text: str, said: str) -> None:
     with pytest.raises(JsonError) as caught:
         parse(text.encode())
     assert str(caught.value) == said
@@ -73,7 +73,7 @@ def test_mistakes_in_json_have_the_librarys_words(text: str, said: str) -> None:
         ("/api/v1/snapshot/list/t/s?x=/", "snapshot.list", ("t", "s"), {"x": "/"}),
     ],
 )
-def test_a_uri_means(uri: str, op: str, path: tuple[str, ...], query: dict[str, str]) -> None:
+def test_a_uri_is_routed(uri: str, op: str, path: tuple[str, ...], query: dict[str, str]) -> None:
     found = route(uri)
     assert (found.op, found.path, found.query) == (op, path, query)
 
@@ -97,7 +97,7 @@ def test_a_uri_means(uri: str, op: str, path: tuple[str, ...], query: dict[str, 
         ("/config/x", (500, (-32701, "Unhandled request"))),
     ],
 )
-def test_a_path_that_is_none(path: str, said: tuple[int, Any]) -> None:
+def test_an_invalid_path_is_refused(path: str, said: tuple[int, Any]) -> None:
     async def test() -> None:
         front = Front()
         assert await front.post(path, front.mine()) == said
@@ -126,7 +126,7 @@ def test_a_path_that_is_none(path: str, said: tuple[int, Any]) -> None:
         ("/rent_orders", NO_PEER, NO_PEER),
     ],
 )
-def test_nobody_is_asked_or_somebody_without_an_id(path: str, none: Any, empty: Any) -> None:
+def test_an_empty_peer_list_or_id_is_refused(path: str, none: Any, empty: Any) -> None:
     async def test() -> None:
         front = Front()
         assert await front.post(path, front.mine(None)) == none
@@ -147,7 +147,7 @@ def test_system_names_follow_the_nodes_version(version: str, given: Any, taken: 
     assert for_version(given, version) == taken
 
 
-def test_a_description_that_is_a_systems_name_is_stored_as_another() -> None:
+def test_a_description_with_a_system_name_is_rewritten() -> None:
     async def test() -> None:
         front = Front()
         made = await front.post(
@@ -180,7 +180,7 @@ def multisig(*seeds: str) -> dict[str, Any]:
     return {"wallets": wallets, "threshold": "2", "signs": signs}
 
 
-def test_a_multisig_that_rents_nothing_leaves_the_wallet() -> None:
+def test_a_multisig_without_a_rental_falls_back_to_the_wallet() -> None:
     async def test() -> None:
         front = Front()
         both = {**front.mine(), "multisig_accounts": multisig(SEED, OTHER_SEED)}
@@ -191,7 +191,7 @@ def test_a_multisig_that_rents_nothing_leaves_the_wallet() -> None:
     run(test)
 
 
-def test_a_session_of_a_multisig_takes_the_signature_of_a_wallet_that_did_not_sign_its_request() -> None:
+def test_a_multisig_session_accepts_a_member_that_did_not_sign_its_request() -> None:
     third = "33" * 32
     account = str(multisig_account([WALLET, OTHER, address(bytes.fromhex(node_id_of(third)))], 2))
 
@@ -221,7 +221,7 @@ def test_rent_orders_are_listed_newest_first_and_machine_level_ones_last() -> No
     run(test)
 
 
-def test_a_session_of_a_multisig_that_was_issued_before_takes_any_members_signature() -> None:
+def test_a_saved_multisig_session_accepts_the_signature_of_any_member() -> None:
     account = str(multisig_account([WALLET, OTHER], 2))
     session = {"target": NODE_ID, "wallet": account, "id": "5" * 55, "issued": True, "signers": [WALLET, OTHER]}
     world = {**WORLD, "orders": {"112": {"renter": account, "machine": NODE_ID}}, "sessions": [session]}
@@ -244,7 +244,7 @@ def test_a_session_of_a_multisig_that_was_issued_before_takes_any_members_signat
         ("creating", "Chassis Power is off"),
     ],
 )
-def test_the_chains_word_for_a_machine_decides_who_may_act(status: str, said: str) -> None:
+def test_the_status_on_the_chain_determines_who_may_act(status: str, said: str) -> None:
     async def test() -> None:
         front = Front({**BARE_METAL, "machines": {SERVER_ID: {"status": status, "renter": "tenant"}}})
         assert (await front.post("/bare_metal/power", front.mine(SERVER_ID, command="status")))[1][1] == said
@@ -252,8 +252,8 @@ def test_the_chains_word_for_a_machine_decides_who_may_act(status: str, said: st
     run(test)
 
 
-def test_an_order_that_ended_is_refused_in_the_words_of_wallets_and_of_sessions() -> None:
-    """Reads included; the order that renewed it lets both in."""
+def test_an_ended_order_is_refused_with_the_text_of_wallets_or_sessions() -> None:
+    """Reads included; the order that renews it authorises both."""
 
     async def test() -> None:
         front = Front()
@@ -278,7 +278,7 @@ def test_an_order_that_ended_is_refused_in_the_words_of_wallets_and_of_sessions(
     run(test)
 
 
-def test_bodies_of_families_name_what_is_wrong_in_their_own_words() -> None:
+def test_endpoint_families_have_their_own_error_texts() -> None:
     async def test() -> None:
         front = Front()
         broken = b'{"peer_nodes_list":[],}'

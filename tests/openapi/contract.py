@@ -18,7 +18,7 @@ from referencing.jsonschema import DRAFT202012
 FILE = Path(__file__).parents[2] / "specs" / "openapi" / "dbc.yaml"
 _URI = "urn:dbc"
 _ROUTER = {200: "Version", 400: "BadRequest", 404: "NotFound", 500: "Unanswered", 501: "NotImplemented"}
-"""What is answered before any operation is known, or for a method that it has not."""
+"""Answers of the router: before an operation is known, or for a method that it does not support."""
 
 
 @cache
@@ -29,7 +29,7 @@ def document() -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """`pointer`: where it stands in the document."""
+    """`pointer`: JSON pointer into the contract."""
 
     path: str
     id: str
@@ -63,7 +63,7 @@ def find(method: str, uri: str) -> Operation | None:
 
 
 def wrong_request(operation: Operation, body: str) -> list[str]:
-    """What is wrong with a request's body."""
+    """Problems of a request's body."""
     if "requestBody" not in operation.value:
         return []
     pointer = f"{operation.pointer}/requestBody/content/application~1json/schema"
@@ -71,7 +71,7 @@ def wrong_request(operation: Operation, body: str) -> list[str]:
 
 
 def wrong_answer(operation: Operation | None, status: int, content_type: str, body: str) -> list[str]:
-    """What is wrong with an answer; without an operation it must be one that the router gives."""
+    """Problems of an answer; without an operation it must be one of the router's."""
     if operation is None:
         return _wrong_for_any(status, content_type, body)
     responses = operation.value["responses"]

@@ -1,4 +1,4 @@
-"""The contract against what there is: the client's requests, the emulator's and the recorded answers, the public document."""
+"""The contract against the client's requests, the emulator's and the recorded answers, and the public document."""
 
 from __future__ import annotations
 
@@ -253,7 +253,7 @@ def test_every_recorded_answer_keeps_the_contract(file: Path) -> None:
 
 UNTOLD = {
     "01_basics_client": {78, 80},  # invalid UTF-8; a doubled key, of which the first counts
-    "06_gpu_vm_lifecycle_clean": {20, 24},  # a disk of whatever was in memory
+    "06_gpu_vm_lifecycle_clean": {20, 24},  # a disk of an uninitialised size
 }
 """Requests that are none of the contract and were carried out nevertheless."""
 

@@ -1,4 +1,4 @@
-"""What keeps two VMs of a machine from running both."""
+"""Constraints that keep two VMs of a machine from running at the same time."""
 
 from __future__ import annotations
 

@@ -162,7 +162,7 @@ def test_a_plan_file_is_held_to_the_policies_of_today(emulated: Callable[[str], 
         ("  - {name: a, deny: 'true', message: m, timeZone: Moon/Sea}\n", "invalid-value"),
     ],
 )
-def test_wrong_policies_are_told_before_anything_is_asked(
+def test_invalid_policies_are_reported_before_any_call(
     emulated: Callable[[str], Emulated], text: str, code: str
 ) -> None:
     result = emulated(text).run("validate", "--json")

@@ -1,6 +1,6 @@
-"""One world and one project led through steps: edits, runs, faults, ends of the process. Then all is as the documents say.
+"""A world and a project led through steps: edits, runs, faults, crashes. In the end everything matches the manifests.
 
-Steps are data (a name and values), so that a course which failed is kept as a file and played again.
+Steps are data (a name and values), so that a failed course can be stored as a file and replayed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Step = tuple[str, Mapping[str, Any]]
 
 
 def world(*, running: bool, durations: Mapping[str, float], agent: bool) -> dict[str, Any]:
-    """The lab's world with room for two VMs and their successors, and a second tenant whose VM runs or not."""
+    """World of the lab with room for two VMs and their successors, and a second tenant whose VM runs or not."""
     [node] = WORLD["gpuNodes"]
     changed = {"gpus": 8, "images": FILES, "durations": dict(durations), "guest": {"agent": agent}}
     return {"gpuNodes": [{**node, **changed, **({"vms": []} if running else {})}]}
@@ -81,7 +81,7 @@ class Course(Losing):
     # -- edits -------------------------------------------------------------------------------------
 
     def want_vm(self, name: str, gpus: int, cpus: int, image: str, network: bool) -> None:
-        """A VM in another LAN or of another image is another VM."""
+        """A VM in another LAN or from another image is replaced."""
         before = self.wanted.vms.get(name)
         network = network and self.wanted.lan
         self.wanted.vms[name] = {"gpus": gpus, "cpus": cpus, "image": image, "network": network}
@@ -95,7 +95,7 @@ class Course(Losing):
         self.wanted.snapshots = {s: of for s, of in self.wanted.snapshots.items() if of != name}
 
     def want_disk(self, name: str, of: str, more: int) -> None:
-        """Disks only grow, also one that comes back under its old name."""
+        """Disks only grow, including one that returns under its old name."""
         if of in self.wanted.vms:
             of, _ = self.wanted.disks.get(name, (of, 0))
             self.sizes[name] = self.sizes.get(name, 10) + more
@@ -122,13 +122,13 @@ class Course(Losing):
                     self.want_vm(name, **{**fields, "network": False})
 
     def rename(self, kind: str, name: str) -> None:
-        """Another name for a document, whose object stays; the old one is in `moved`."""
+        """Rename a resource and keep its object; add the old address to `moved`."""
         before = self.name(kind, name)
         self.names[f"{kind}/{name}"] = f"{name}{len(self.moved) + 1}"
         self.moved.append((f"{kind}/{before}", f"{kind}/{self.name(kind, name)}"))
 
     def name(self, kind: str, name: str) -> str:
-        """Of the document by now."""
+        """Current manifest of an address."""
         return self.names.get(f"{kind}/{name}", name)
 
     # -- the world ---------------------------------------------------------------------------------
@@ -138,7 +138,7 @@ class Course(Losing):
         self.frozen = self.frozen or kind == "freeze"
 
     def refuse_starts(self, times: int) -> None:
-        """Others take the cards while a VM is off."""
+        """Other tenants allocate the GPUs while a VM is off."""
         refused = FaultSpec(op="tasks.start", kind="refuse", text="allocate gpu failed", times=times)
         self.emulated.network.faults.add(refused)
 
@@ -146,8 +146,9 @@ class Course(Losing):
         self.emulated.settle(seconds)
 
     def renew_rental(self, again: bool) -> None:
-        """The rental ends and another begins; the manifests follow at once. The node asks the chain now and then, and
-        is asked for what is its own under the new order from then on."""
+        """Renew the rental and update the manifests. The node refreshes its orders periodically, and is queried under
+        the new order from then on.
+        """
         orders = self.emulated.network.chain.orders
         ended, self.order = self.order, str(int(self.order) + 1)
         orders[self.order] = replace(orders[ended], key=self.order)
@@ -159,27 +160,27 @@ class Course(Losing):
     # -- runs --------------------------------------------------------------------------------------
 
     def struck(self, of: Any, number: int, when: Any, late: Any = "") -> None:
-        """An apply that is struck at a point."""
+        """Apply with a strike at a point."""
         self._write()
         interposed = Interposed(self.emulated, Point(of, number, when, late), self.watch)
         self._run(interposed)
         self.held.append(interposed)
 
     def apply(self) -> None:
-        """One that is not; afterwards what was held back is carried out."""
+        """Apply without a strike, then deliver the delayed calls."""
         self._write()
         self._run(Interposed(self.emulated, watch=self.watch))
         self._release()
 
     def check(self) -> None:
-        """What holds after every step."""
+        """Invariants after every step."""
         assert theirs(self.emulated) == self.foreign
         assert self.watch.breaches == []
         for vm_ in self._mine().values():
             assert max(extra(vm_), default=0) <= max(self.sizes.values(), default=0)
 
     def converge(self) -> None:
-        """Late calls land, faults end, and two applies bring about all that the documents say."""
+        """Deliver late calls, end all faults, and converge in two applies."""
         self.emulated.network.faults.clear()
         self._release()
         self.emulated.settle(1200)
@@ -195,7 +196,7 @@ class Course(Losing):
         assert result is not None and result.code == 0, result
 
     def finish(self) -> None:
-        """In the end everything is as the documents say."""
+        """In the end the infrastructure matches the manifests."""
         self.converge()
         plan = self.emulated.run("plan", "--detailed-exitcode")
         assert plan.code == 0, plan

@@ -1,7 +1,7 @@
-"""The end of a process at one exact moment, and requests that arrive late or whose answer is lost.
+"""Crash of a process at an exact point, and requests that arrive late or whose answer is lost.
 
-A run goes through `Interposed`: its transport and its files count what passes, and strike at one `Point`. A process that
-was ended writes nothing and sends nothing any more, whatever its `finally` clauses try. Knows no kind and no scenario.
+A run goes through `Interposed`: its transport and its files count operations, and strike at one `Point`. A crashed process
+writes and sends nothing more, in spite of its `finally` clauses. Independent of kinds and scenarios.
 """
 
 from __future__ import annotations
@@ -24,21 +24,22 @@ _MUTATING = re.compile(
     r"|disk/(add|resize|delete)|snapshot/(create|delete)|images/(download|upload|delete)(/|$)|lan/(create|delete)"
     r"|bare_metal/(add|modify|delete|power|bootdev)|deeplink/set)"
 )
-FOR_EVER = 2 * 86_400.0
+LONG = 2 * 86_400.0
 TIMED_OUT = b'{"errcode":-1,"message":"list task timeout"}'
 
 Late = Literal["", "step", "end"]
-"""When a request that was sent is carried out: at once, right before the next call, after the end of the next run."""
+"""Delivery of a sent request: at once, before the next call, or after the end of the next run."""
 
 
 class KilledError(BaseException):
-    """The process has ended. No clause of the product may catch it."""
+    """The process has crashed. No clause of the product may catch it."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """The `number`-th record or mutating call, and what happens there: the process ends `before`, when it is `sent`, or
-    `after` the answer or the write; or the answer is `lost` and the process lives on."""
+    """The `number`-th record or mutating call, and the strike: a crash `before` it, when it is `sent`, or `after` its
+    answer or write; or its answer is `lost` and the process continues.
+    """
 
     of: Literal["record", "call"]
     number: int
@@ -50,7 +51,7 @@ class Point:
 
 
 class Watching(Protocol):
-    """Looks at mutating calls: when one is about to be sent, and when it is answered or given up."""
+    """Observer of mutating calls: before sending, and after their answer or failure."""
 
     def asked(self, request: httpx.Request) -> str: ...
 
@@ -58,7 +59,7 @@ class Watching(Protocol):
 
 
 class Interposed:
-    """Stands between a run and the world. One object serves all runs of a trial; `point` strikes once."""
+    """Layer between runs and the world. One object serves all runs of a trial; `point` strikes once."""
 
     def __init__(self, emulated: Emulated, point: Point | None = None, watch: Watching | None = None) -> None:
         self.emulated = emulated
@@ -71,7 +72,7 @@ class Interposed:
         self._died = asyncio.Event()
 
     def run(self, *arguments: str) -> Result | None:
-        """A command; None where its process was ended."""
+        """Run a command: its result, or None if its process crashed."""
         self._alive, self._died = True, asyncio.Event()
         with pytest.MonkeyPatch.context() as patch:
             for name in ("append", "replace", "empty"):
@@ -84,7 +85,7 @@ class Interposed:
                 return None
 
     def release(self) -> None:
-        """What was held back is carried out now."""
+        """Deliver the delayed requests now."""
         for send in self.held:
             self.emulated.loop.run_until_complete(send())
         self.held.clear()
@@ -92,7 +93,7 @@ class Interposed:
     def _run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         async def go() -> Any:
             main, died = asyncio.ensure_future(coroutine), asyncio.ensure_future(self._died.wait())
-            await asyncio.wait({main, died}, return_when=asyncio.FIRST_COMPLETED, timeout=FOR_EVER)
+            await asyncio.wait({main, died}, return_when=asyncio.FIRST_COMPLETED, timeout=LONG)
             if self._alive and main.done():
                 died.cancel()
                 return main.result()
@@ -174,7 +175,7 @@ class Interposed:
         async def send() -> Any:
             try:
                 return await inner.handle_async_request(request)
-            except httpx.TransportError:  # nobody is there any more to be told
+            except httpx.TransportError:  # the process that waited has crashed
                 return None
 
         if point.when in {"sent", "lost"}:

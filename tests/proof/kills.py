@@ -1,6 +1,6 @@
 """Real processes: applies over TCP against a served emulator, killed at seeded moments until one ends by itself.
 
-`python -m tests.proof.kills SEED KILLS`. Takes real time, for a client that waits waits really: not in `make test`.
+`python -m tests.proof.kills SEED KILLS`. Takes real time because waits are real; not part of `make test`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ WALLET = {
     "orders": {"112": {"renter": "tenant", "machine": NODE_ID}},
 }
 DISKS = {"created": [[20, 20], [20, 20, 30, 50]], "changed": [[20, 20], [10, 20, 40, 90]], "nothing": []}
-"""GiB of the disks of each VM of ours, by the lab's stage."""
+"""GiB of the disks of each managed VM, by stage of the lab."""
 
 
 @contextmanager
@@ -72,8 +72,9 @@ def truth(admin: str) -> Any:
 
 
 def survive(seed: int, kills: int, number: int = signal.SIGKILL) -> int:
-    """Leads the lab through its stages, each apply ended so many times before one may come to its end; how many were
-    ended. Raises AssertionError where something is lost or doubled."""
+    """Lead the lab through its stages, each with a number of killed applies before one completes: the total number of
+    kills. Raises AssertionError if an object is lost or duplicated.
+    """
     source = random.Random(seed)
     ended = 0
     with tempfile.TemporaryDirectory() as folder, emulator(Path(folder)) as (url, admin):
@@ -98,7 +99,7 @@ def survive(seed: int, kills: int, number: int = signal.SIGKILL) -> int:
 
 
 def apply(directory: Path, number: int, seconds: float) -> int:
-    """The exit code of an apply that is ended after so many seconds if it has not ended by then."""
+    """Exit code of an apply that is killed after a number of seconds unless it has ended."""
     _, listed = run(directory, 60, "state", "list", "--json")
     gone = ["--destroy-identity", "BareMetalServer/new"] if "BareMetalServer/new" in listed else []
     options = ["--yes", "--allow-empty", "--allow-data-loss", "--max-removals", "100", *gone]
@@ -110,7 +111,7 @@ def apply(directory: Path, number: int, seconds: float) -> int:
 
 
 def run(directory: Path, seconds: float, *arguments: str, number: int = signal.SIGKILL) -> tuple[int, str]:
-    """A command, and the signal that it gets when it has not ended in time; its exit code, and what it said."""
+    """Run a command with a time limit and a signal: its exit code and output."""
     process = start("-C", str(directory), *arguments, SEED=SEED, XDG_CACHE_HOME=str(directory / ".cache"), **SECRETS)
     try:
         told, _ = process.communicate(timeout=seconds)

@@ -1,6 +1,6 @@
-"""A small lab with a resource of every kind, another tenant beside it, and the edits that lead through every action.
+"""A small lab with a resource of every kind, another tenant, and edits that cause every action.
 
-Says what the truth is to be in the end: what is ours, by name and size, and that what belongs to others is as it was.
+It defines the expected final state: managed objects by name and size, and unchanged objects of others.
 """
 
 from __future__ import annotations
@@ -98,14 +98,15 @@ STAGES: Mapping[str, tuple[str, ...]] = {
         _disk("scratch", 90), _disk("third", 10), _snapshot("second"),
     ),
 }  # fmt: skip
-"""Documents by what they lead to. From one to the next and back to nothing every kind is created, changed and deleted,
-a VM is replaced, and in one window disks come, grow and go while a snapshot is taken."""
+"""Documents by stage. From one stage to the next and back to none, every kind is created, changed and deleted, a VM is
+replaced, and one window adds, grows and deletes disks while a snapshot is taken.
+"""
 
 DISKS = {"created": [[20, 20], [20, 20, 30, 50]]}
 
 
 def lab(directory: Path, stage: str = "nothing", world: Mapping[str, Any] | None = None) -> Emulated:
-    """The world with the project, and `stage` written."""
+    """World and project, with the documents of `stage` written."""
     emulated = Emulated(project(directory, environ=dict(SECRETS)), {**WORLD, **(world or {})})
     owner = PROJECT.replace("identities:", "identities:\n    owner: {nodeKey: {env: KEY}}")
     emulated.project.write({"dbc-iac.yaml": owner})
@@ -125,13 +126,13 @@ _APPLY = ("apply", "--yes", "--allow-empty", "--allow-data-loss", "--max-removal
 
 
 def apply_command(emulated: Emulated) -> tuple[str, ...]:
-    """Removes what the documents do not name any more, the server's identity too, as long as the state has it."""
+    """Delete resources that are no longer in the manifests, the server's identity included, while they are in the state."""
     held = (a for a in emulated.run("state", "list", "--json").json if a.startswith("BareMetalServer/"))
     return (*_APPLY, *(word for address in held for word in ("--destroy-identity", address)))
 
 
 def ours(emulated: Emulated) -> dict[str, Any]:
-    """What is there now and ours, by names and sizes. Ids, dates and the order of things are left out."""
+    """Managed objects by name and size, without ids, dates and order."""
     truth = emulated.network.truth()
     node = truth[NODE_ID]
     vms = {task_id: shown for task_id, shown in emulated.vms.items() if task_id != FOREIGN}
@@ -151,7 +152,7 @@ def ours(emulated: Emulated) -> dict[str, Any]:
 
 
 def theirs(emulated: Emulated) -> dict[str, Any]:
-    """What belongs to the other tenant."""
+    """Objects of the other tenant."""
     truth = emulated.network.truth()
     node = truth[NODE_ID]
     machine = node["vms"][FOREIGN]

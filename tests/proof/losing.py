@@ -1,4 +1,4 @@
-"""A course's step that loses the state: what is there is found again under whatever name, or asked for; never made anew."""
+"""Loss of the state as a step of a course: objects are found under any earlier name or asked for, never created twice."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.proof.watch import Wanted, Watch, mine, named
 
 
 class Losing:
-    """The part of a course that is about lost states."""
+    """Steps of a course with a lost state."""
 
     emulated: Emulated
     watch: Watch
@@ -22,10 +22,10 @@ class Losing:
     replaced: set[str]
 
     def lose_state(self, renamed: Sequence[str], off: str, how: str, number: int) -> None:
-        """The state is lost when all is as the documents say, and documents are renamed before anybody looks.
+        """Lose a converged state after renaming resources without a run in between.
 
-        `off`: a VM that is powered off meanwhile. `how`: what recovers it, an `apply` or a `rebuild`; it is ended at record
-        `number`, if that is not 0.
+        `off`: a VM that is powered off meanwhile. `how`: recovery by an `apply` or a `rebuild`, killed at record `number`
+        unless that is 0.
         """
         if not self._is_settled():
             return
@@ -44,18 +44,18 @@ class Losing:
         assert self._bound() == {**self._bound(), **{a: i for a, i in known.items() if not self._is_archived(a)}}
 
     def _is_settled(self) -> bool:
-        """Bring about all that the documents ask for. Whether there is anything then that a state knows."""
+        """Converge; whether the state then has any resource."""
         self.converge()  # type: ignore[attr-defined]
         return (self.emulated.project.directory / "state" / "main.json").exists()
 
     def _bound(self) -> dict[str, str]:
-        """The ids of all that is bound, by kind and the name that a document had first."""
+        """Ids of all bindings, by kind and original name."""
         listed = self.emulated.run("state", "list", "--json").json
         shown = {a: self.emulated.run("state", "show", a, "--json").json["id"] for a in listed}
         return {a.rstrip("0123456789"): i for a, i in shown.items()}
 
     def _is_archived(self, address: str) -> bool:
-        """A snapshot of an earlier VM: its record went with that."""
+        """Remove snapshots of an earlier VM: their records were deleted with it."""
         kind, _, name = address.partition("/")
         return kind == "Snapshot" and self.wanted.snapshots.get(name) in self.replaced
 
@@ -63,7 +63,7 @@ class Losing:
         return ("apply", "--yes") if how == "apply" else ("state", "rebuild", "--yes")
 
     def _recover(self, how: str, known: dict[str, str]) -> None:
-        """Answer what is asked for, and nothing else is done than to take in what is there."""
+        """Answer the open questions; no other change than adoptions may follow."""
         plan = self.emulated.run("plan", "--json")
         if plan.code == 5:
             asked = [d for d in json.loads(plan.err)["diagnostics"] if d["severity"] == "error"]

@@ -1,4 +1,4 @@
-"""Scenarios as data: a world, and a course of steps through the command line with what each is to say. No scenario here."""
+"""Scenarios as data: a world and steps through the command line with their expected output. No scenario is defined here."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ OWNED = PROJECT.replace("identities:", "identities:\n    owner: {nodeKey: {env: 
 
 @dataclass(frozen=True)
 class Write:
-    """The manifests from now on."""
+    """Replace the manifests."""
 
     documents: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Put:
-    """A file of the project is changed: another text in the place of one that is there, or after its end."""
+    """Change a file of the project: replace a text, or append one."""
 
     file: str
     old: str
@@ -33,7 +33,7 @@ class Put:
 
 @dataclass(frozen=True)
 class Act:
-    """Something happens behind the back of the API."""
+    """Change the world outside of the API."""
 
     action: Action
 
@@ -45,7 +45,7 @@ class Wait:
 
 @dataclass(frozen=True)
 class Run:
-    """A command, what it ends with, and what it says (or does not). `ended`: where its process is ended instead."""
+    """Run a command with its expected exit code and output. `ended`: point where its process crashes."""
 
     line: str
     code: int = 0
@@ -56,14 +56,14 @@ class Run:
 
 @dataclass(frozen=True)
 class Unset:
-    """A variable of the environment is gone."""
+    """Remove a variable of the environment."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class There:
-    """What is really there. `disks`: GiB of all disks of our VMs."""
+    """Actual objects. `disks`: GiB of all disks of managed VMs."""
 
     vms: int
     domain: str = "running"
@@ -78,8 +78,9 @@ CONVERGES = (APPLIED, EMPTY)
 
 @dataclass(frozen=True)
 class Scenario:
-    """A row of the table of failure scenarios: its number, what happens, and the course that proves it; or the test
-    elsewhere that does, `module:function`."""
+    """A row of the table of failure scenarios: number, event, and the course that proves it, or the test elsewhere
+    that does, `module:function`.
+    """
 
     row: int
     name: str
@@ -88,7 +89,7 @@ class Scenario:
     elsewhere: tuple[str, ...] = ()
 
     def play(self, directory: Path) -> None:
-        """Raises AssertionError where the course is another one."""
+        """Play the course. Raises AssertionError for any deviation."""
         emulated = Emulated(project(directory, environ={"KEY": MANAGER_SEED, "IPMI": "canaryipmi"}), self.world)
         emulated.project.write({"dbc-iac.yaml": OWNED})
         try:
@@ -135,7 +136,7 @@ def _run(emulated: Emulated, step: Run) -> None:
 
 
 def _numbered(emulated: Emulated, action: Action) -> Action:
-    """`$vm0` is the id of the first VM, `$vm1` of the second."""
+    """Substitute `$vm0` by the id of the first VM, `$vm1` by that of the second."""
     path, values = action
     given = values.get("with", {})
     name = str(given.get("task_id", "")) if isinstance(given, Mapping) else ""

@@ -1,4 +1,4 @@
-"""What a node would refuse, by its words: manifests and worlds, and the problem that is told before anything is sent."""
+"""Predicted refusals by the node's text: manifests and worlds, and the diagnostic before any call."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.proof.lab import MANAGER_ID
 from tests.proof.scenarios import BOTH, FIRST, LAN, SECOND, SECOND_ID
 
 TENANT = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY"
-"""The address of the wallet that the emulated tenant has."""
+"""Address of the emulated tenant's wallet."""
 RENTAL = {"renter": "tenant", "machine": NODE_ID}
 PART: dict[str, Any] = {"orders": {"112": RENTAL | {"gpus": [0]}}}
 IMAGE_SERVER: dict[str, Any] = {"imageServers": [{"id": "ID_1", "images": [{"name": "torch.qcow2"}]}]}
@@ -34,8 +34,9 @@ def image(**spec: Any) -> str:
 
 @dataclass(frozen=True)
 class Refusal:
-    """`words` of the node, and the `code` of the problem that a plan of `documents` has instead, after `before` was
-    applied. `spoken`: applied without preflight the node really says so, at once."""
+    """`words`: text of the node; `code`: diagnostic of a plan of `documents` after `before` was applied; `spoken`: without
+    preflight the node really refuses, at once.
+    """
 
     words: str
     code: str
@@ -48,12 +49,12 @@ class Refusal:
 
 
 def rental(words: str, **world: Any) -> Refusal:
-    """The plan cannot even read what is there."""
+    """The plan cannot read the objects."""
     return Refusal(words, "unreadable", (vm(),), world=world, spoken=False, exit_code=4)
 
 
 def mistaken(words: str, *documents: str, code: str, **world: Any) -> Refusal:
-    """What manifests alone tell."""
+    """Diagnostic from the manifests alone."""
     return Refusal(words, code, documents, world=world, spoken=False, exit_code=3)
 
 

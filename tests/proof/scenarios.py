@@ -1,4 +1,4 @@
-"""The failure scenarios that dbc-iac is built for, by their numbers: worlds, faults, manifests, and what is expected."""
+"""Failure scenarios by number: worlds, faults, manifests and expected results."""
 
 from __future__ import annotations
 
@@ -84,9 +84,9 @@ SCENARIOS = [
             Run("orphans", 1, said=("response parse error",)), Act(hand("remove_vm", task_id=OTHER)), *CONVERGES, There(1)),
     row(8, "more than 51 servers", Write(REGISTERED), *CONVERGES, world=RACK),
     row(8, "more than 31 LANs", Write((LAN, vm(network="training"))), *CONVERGES, There(1), world=gpu_node(lans=LANS)),
-    row(8, "more than 51 orders, ours not among those that are told", Write((vm(),)), *CONVERGES, There(1),
+    row(8, "more than 51 orders, the project's own is not listed", Write((vm(),)), *CONVERGES, There(1),
             Write((vm(cpus=8),)), Run("plan", 0), world={"orders": MANY_ORDERS}),
-    row(9, "the image server freezes whoever asks", Write((IMAGE, vm())), Act(image_server(reachable=False, fail_seconds=600)),
+    row(9, "the image server blocks callers", Write((IMAGE, vm())), Act(image_server(reachable=False, fail_seconds=600)),
             Run("apply --yes", 7, said=("VirtualMachine/trainer",)), There(1), Act(image_server(reachable=True)), Wait(1200),
             *CONVERGES, world=IMAGE_SERVERS),
     row(9, "the image server is down", Write((IMAGE, vm())), Act(image_server(reachable=False)),
@@ -139,7 +139,7 @@ SCENARIOS = [
     row(22, "a manifest cannot be read", Write((vm(),)), APPLIED, Put("manifests/all.yaml", "", "---\n: [\n"), Run("apply --yes", 3), There(1)),
     row(22, "a variable file is missing", Write((vm(),)), Run("-e prod plan", 3, said=("prod.yaml",)), There(0)),
     row(22, "a glob matches nothing", Write((vm(),)), Put("dbc-iac.yaml", "", "  manifests: [\"none/*.yaml\"]\n"), Run("plan", 3), There(0)),
-    row(23, "the secret of a VM is not at hand when it goes",
+    row(23, "the secret of a VM is unavailable at its deletion",
             Write((vm(login={"password": {"env": "IPMI"}}),)), APPLIED, Unset("IPMI"), Run("destroy --yes", 0, never=("canary",)), There(0)),
     row(23, "a secret provider fails, and says why on standard error",
             Write((vm(login={"password": {"exec": ["sh", "-c", "echo cana''ryword >&2; exit 3"]}}),)),
@@ -153,7 +153,7 @@ SCENARIOS = [
     row(26, "a job does not wait for what is made", Write(SMALL), Run("apply --yes --no-wait", 7, said=("still",)), Wait(900),
             *CONVERGES, There(1, disks=(20, 20, 50)), world=gpu_node(guest={"bootSeconds": 600})),
     row(27, "the clock of the runner jumps", elsewhere=("tests.state.test_backends:test_a_lease_is_taken_over_after_its_end_only",)),
-    row(28, "a session is for ever", elsewhere=("tests.cli.test_ops_wallet:test_a_third_party_can_use_the_session",)),
+    row(28, "a session never expires", elsewhere=("tests.cli.test_ops_wallet:test_a_third_party_can_use_the_session",)),
     row(29, "another stops our VM", Write((vm(),)), APPLIED, Act(hand("power_off", task_id="$vm")), Run("drift", 2, said=("power: on -> off",)),
             *CONVERGES, There(1)),
     row(30, "proxies of the environment are ignored", elsewhere=("tests.api.test_transport:test_proxies_of_the_environment_are_ignored",)),

@@ -1,4 +1,4 @@
-"""What a plan shows of what it sends: of a new object every field is shown, or is as the old object has it."""
+"""Completeness of a plan: every field of a new object is shown, or equal to the old object's."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _EMPTY: tuple[Any, ...] = (None, "", [])
 
 
 def unshown(plan: Mapping[str, Any]) -> list[str]:
-    """The fields of new objects that a plan (its JSON) would send and does not show."""
+    """Fields of new objects that a plan (its JSON) would send without showing."""
     return [f"{change['address']}: {path}" for change in plan["changes"] for path in _unshown(change)]
 
 

@@ -1,7 +1,7 @@
-"""The crash sweep: a stage of the lab is applied with a strike at one point, and again until everything converges.
+"""Crash sweep: a stage of the lab is applied with a strike at one point, and again until it converges.
 
-Each trial is a child process forked from one that has brought the lab to the stage before, so that it begins with exactly
-that world. `python -m tests.proof.sweep` takes them all, and prints how many there were.
+Each trial is a child process, forked from one that has applied the previous stage, so that it starts from exactly that
+world. `python -m tests.proof.sweep` runs all points and prints their number.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Stage = tuple[str, str]
 
 @dataclass(frozen=True)
 class Course:
-    """How an undisturbed apply of a stage goes: its records, its mutating calls, and what is there in the end."""
+    """Apply without a strike of a stage: its records, its mutating calls and the resulting objects."""
 
     records: int
     calls: tuple[str, ...]
@@ -49,7 +49,7 @@ class Course:
 
 
 class Prepared:
-    """The lab with the stage before applied, and the next one written."""
+    """Apply the previous stage and write the next."""
 
     def __init__(self, directory: Path, stage: Stage) -> None:
         self.emulated = lab(directory, stage[0])
@@ -62,7 +62,7 @@ class Prepared:
         self.foreign = theirs(self.emulated)
 
     def course(self) -> Course:
-        """Applies it, undisturbed; this object is used up."""
+        """Apply without a strike; the object cannot be used again."""
         interposed = Interposed(self.emulated)
         result = interposed.run(*apply_command(self.emulated))
         assert result is not None and result.code == 0, result
@@ -71,7 +71,7 @@ class Prepared:
         return Course(records, calls, ours(self.emulated))
 
     def trial(self, point: Point, course: Course) -> None:
-        """Strike at the point, then apply until it converges. Raises AssertionError where it does not."""
+        """Strike at the point, then apply until convergence. Raises AssertionError otherwise."""
         interposed = Interposed(self.emulated, point)
         told = [interposed.run(*apply_command(self.emulated))]
         if point.late:
@@ -102,7 +102,7 @@ def converged(interposed: Interposed, foreign: dict[str, Any]) -> None:
 
 
 def forked(emulated: Emulated, task: Callable[[], None]) -> str:
-    """Does it in a child process with a project directory of its own; what went wrong there, or nothing."""
+    """Run a trial in a child process with its own project directory: its problem, or nothing."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -140,7 +140,7 @@ def course_of(stage: Stage) -> Course:
 
 
 def sweep(stage: Stage, chosen: Callable[[Point], bool] = lambda point: True) -> tuple[int, dict[Point, str]]:
-    """How many points of a stage were tried, and which failed."""
+    """Number of points tried in a stage, and the failed ones."""
     course, failed, count = course_of(stage), {}, 0
     with tempfile.TemporaryDirectory() as directory:
         prepared = Prepared(Path(directory), stage)
@@ -156,7 +156,7 @@ def sweep(stage: Stage, chosen: Callable[[Point], bool] = lambda point: True) ->
 
 
 def main(stages: tuple[Stage, ...] = STAGES) -> int:
-    """All points of all stages."""
+    """Run all points of all stages."""
     began, total, bad = time.monotonic(), Counter[str](), 0
     for stage in stages:
         name = " -> ".join(stage)

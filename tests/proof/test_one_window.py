@@ -1,4 +1,4 @@
-"""GPUs, memory, data disk, extra disk and a snapshot of one VM in one change: one window, one power cycle."""
+"""GPUs, memory, data disk, extra disk and a snapshot of a VM in one change: one window, one power cycle."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ AFTER = (
     document("Snapshot", "first", {"vm": "trainer", "imageServer": "ID_2"}),
 )
 SLACK = 14.0
-"""Seconds that looking takes: two for each of the six goals whose effect has to be seen, and two for the power."""
+"""Seconds of observation: two for each of six goals with an observed effect, and two for the power."""
 
 
 def test_five_changes_of_one_vm_are_one_power_cycle(tmp_path: Path) -> None:

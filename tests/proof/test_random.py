@@ -1,5 +1,6 @@
-"""Random worlds, manifests, edits, faults, late calls and ends of the process. What fails is kept as a file in `courses/`,
-which the test below plays from then on: rename it, mend, and commit both."""
+"""Random worlds, manifests, edits, faults, late calls and crashes. A failure is stored as a file in `courses/`, which
+`test_a_course_that_once_failed` replays from then on: rename it, fix the bug, and commit both.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +46,7 @@ VMS, DISKS, SNAPSHOTS = st.sampled_from("ab"), st.sampled_from("xy"), st.sampled
 
 
 class RandomCourse(RuleBasedStateMachine):
-    """Each rule is a step of a `Course`."""
+    """State machine whose rules are steps of a `Course`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -153,7 +154,7 @@ class RandomCourse(RuleBasedStateMachine):
             self.course.close()
 
     def _keep(self) -> None:
-        """The last one that hypothesis tries is the shortest."""
+        """Hypothesis tries the shortest example last."""
         COURSES.mkdir(exist_ok=True)
         text = ",\n    ".join(json.dumps(step) for step in self.steps)
         (COURSES / "failed.json").write_text(

@@ -1,4 +1,4 @@
-"""Each refusal that can be known is told before anything is sent, and docs/refusals.md tells of each refusal."""
+"""Every predictable refusal is reported before any call; docs/refusals.md lists every refusal."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def emulated(refusal: Refusal, directory: Path) -> Emulated:
 
 
 @pytest.mark.parametrize("refusal", PREDICTED, ids=lambda r: r.words)
-def test_it_is_told_before_anything_is_sent(refusal: Refusal, tmp_path: Path) -> None:
+def test_a_refusal_is_predicted_before_any_call(refusal: Refusal, tmp_path: Path) -> None:
     made = emulated(refusal, tmp_path)
     try:
         made.loop.run_until_complete(Admin(made.network).look("/truth"))  # the world begins
@@ -46,7 +46,7 @@ async def _nothing(*_: object) -> Diagnostics:
 
 
 @pytest.mark.parametrize("refusal", [r for r in PREDICTED if r.spoken], ids=lambda r: r.words)
-def test_the_node_says_so(refusal: Refusal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_node_refuses_without_preflight(refusal: Refusal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = emulated(refusal, tmp_path)
     try:
         monkeypatch.setattr(planner, "preflight", _nothing)
@@ -62,18 +62,18 @@ _QUOTED = re.compile(r"`([^`]+)`")
 
 
 def words(table: str) -> list[str]:
-    """The first column of a table."""
+    """First column of a table."""
     rows = [line for line in table.splitlines() if line.startswith("| `")]
     return [text for row in rows for text in _QUOTED.findall(row.split(" | ")[0])]
 
 
-def test_the_first_table_is_what_was_proved() -> None:
+def test_the_first_table_has_all_predicted_refusals() -> None:
     rows = [line.split(" | ") for line in TABLES[1].splitlines() if line.startswith("| `")]
     told = {(row[0].strip("| `"), row[1].strip("`")) for row in rows}
     assert told == {(r.words, r.code) for r in PREDICTED}
 
 
-def test_the_tables_tell_of_all_that_the_emulator_refuses() -> None:
+def test_the_tables_have_every_refusal_of_the_emulator() -> None:
     told = Counter(text for table in TABLES[1:] for text in words(table))
     assert [text for text, times in told.items() if times > 1] == []
     said = set(spoken(Path("dbc_iac/emulator")))
@@ -81,12 +81,12 @@ def test_the_tables_tell_of_all_that_the_emulator_refuses() -> None:
     assert sorted(set(told) - said) == []
 
 
-_REFUSING = {"Refused", "RefusedError", "refuse_tightly", "refusal", "Wrong", "invalid", "_invalid"}
-"""Names of what the emulator refuses with. Their texts are the node's."""
+_REFUSING = {"Refused", "RefusedError", "refuse_tightly", "refusal", "BadRequest", "invalid", "_invalid"}
+"""Functions of the emulator that refuse. Their texts are the node's."""
 
 
 def spoken(package: Path) -> Iterator[str]:
-    """The texts that the emulator refuses with, `…` for what varies."""
+    """Refusal texts of the emulator, with `…` for variable parts."""
     for file in package.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             called = getattr(node, "func", None)

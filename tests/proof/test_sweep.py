@@ -1,4 +1,4 @@
-"""A sample of the crash sweep; `make prove` takes every point."""
+"""Sample of the crash sweep; `make prove` runs every point."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tests.proof.lab import DISKS
 from tests.proof.sweep import STAGES, Stage, course_of, sweep
 
 EVERY = 41
-"""Of the points of a stage one in so many is in the sample: of every kind of strike, spread over the whole apply."""
+"""Sampling interval within a stage: every type of strike, spread over the whole apply."""
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=" -> ".join)
-def test_wherever_a_process_ends_or_an_answer_is_lost_everything_converges(stage: Stage) -> None:
+def test_an_apply_converges_after_a_crash_or_a_lost_answer(stage: Stage) -> None:
     turn = itertools.count()
     count, failed = sweep(stage, lambda point: next(turn) % EVERY == 7)
     assert count >= 2
@@ -31,18 +31,19 @@ def test_the_lab_has_every_kind_and_every_disk() -> None:
 
 REGRESSIONS: list[tuple[str, Stage, Point]] = [
     (
-        "a disk grew twice, for an ended run's growth came late",
+        "a disk grew twice, because the call of a crashed run arrived late",
         ("created", "changed"),
         Point("call", 14, "sent", "step"),
     ),
     ("so did a data disk", ("created", "changed"), Point("call", 21, "sent", "step")),
     ("a VM went between list and details", ("changed", "nothing"), Point("call", 3, "sent")),
 ]
-"""What the whole sweep has found, and where. A call's number moves when the order of calls does: then the point's
-neighbours are as good."""
+"""Points where the whole sweep has found bugs. Numbers shift when the order of calls changes; neighbouring points are
+equally useful then.
+"""
 
 
 @pytest.mark.parametrize(("stage", "point"), [r[1:] for r in REGRESSIONS], ids=[r[0] for r in REGRESSIONS])
-def test_what_the_sweep_has_found_is_mended(stage: Stage, point: Point) -> None:
+def test_crash_points_that_once_failed_converge(stage: Stage, point: Point) -> None:
     _, failed = sweep(stage, point.__eq__)
     assert failed == {}

@@ -1,4 +1,4 @@
-"""Two applies at once on one state, and two states that claim one object: one wins, the other says why."""
+"""Two concurrent applies on one state, and two states that claim one object: one wins, the other reports why."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FIXED = vm(ports={"ssh": 20100, "vnc": 20101})
 
 
 class Meanwhile(io.StringIO):
-    """Does something once, in the middle of a run: when a text is told."""
+    """Run an action once, when a text is printed during a run."""
 
     def __init__(self, text: str, does: Callable[[], Result]) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ def never(coroutine: Any) -> Any:
 
 
 @pytest.mark.parametrize("command", [("apply", "--yes"), ("destroy", "--yes")], ids=lambda command: command[0])
-def test_a_second_run_on_a_state_is_told_who_holds_it(tmp_path: Path, command: tuple[str, ...]) -> None:
+def test_a_second_run_reports_the_holder_of_the_lock(tmp_path: Path, command: tuple[str, ...]) -> None:
     emulated = Emulated(project(tmp_path, vm()))
     try:
         other = Meanwhile("creating", lambda: emulated.project.run(*command, run=never))
@@ -50,7 +50,7 @@ def test_a_second_run_on_a_state_is_told_who_holds_it(tmp_path: Path, command: t
         emulated.close()
 
 
-def test_of_two_states_that_want_one_port_the_second_is_refused(tmp_path: Path) -> None:
+def test_a_port_used_by_another_state_is_refused(tmp_path: Path) -> None:
     emulated = Emulated(project(tmp_path, FIXED))
     try:
         assert emulated.run("apply", "--yes").code == 0
@@ -72,9 +72,7 @@ IMAGE_SERVER = {"imageServers": [{"id": "ID_1", "images": [{"name": "torch.qcow2
 
 
 @pytest.mark.parametrize(("claimed", "world"), [(LAN, {}), (IMAGE, IMAGE_SERVER)], ids=["lan", "image"])
-def test_of_two_states_that_claim_one_object_the_second_says_so(
-    tmp_path: Path, claimed: str, world: dict[str, Any]
-) -> None:
+def test_an_object_managed_by_another_state_is_refused(tmp_path: Path, claimed: str, world: dict[str, Any]) -> None:
     emulated = Emulated(project(tmp_path, claimed), world)
     try:
         assert emulated.run("apply", "--yes").code == 0
@@ -102,7 +100,7 @@ CLAIMED: dict[str, tuple[str, dict[str, Any], list[str]]] = {
 
 
 @pytest.mark.parametrize(("claimed", "world", "codes"), CLAIMED.values(), ids=CLAIMED)
-def test_of_two_projects_the_second_is_warned_of_what_it_takes(
+def test_an_object_of_another_project_gives_a_warning(
     tmp_path: Path, claimed: str, world: dict[str, Any], codes: list[str]
 ) -> None:
     emulated = Emulated(project(tmp_path / "one", claimed), world)
@@ -119,7 +117,7 @@ def test_of_two_projects_the_second_is_warned_of_what_it_takes(
         emulated.close()
 
 
-def test_what_another_project_manages_is_declared_external(tmp_path: Path) -> None:
+def test_an_external_object_of_another_project_is_accepted(tmp_path: Path) -> None:
     emulated = Emulated(project(tmp_path / "one", LAN))
     second = other_project(emulated, tmp_path / "two", EXTERNAL)
     try:

@@ -1,5 +1,6 @@
-"""Looks at every mutating call of a run, before the node has it, and says which may not be: against what is really there
-and what the documents ask for. A breach is remembered, not raised: the product may not catch it."""
+"""Observer of every mutating call of a run, before it reaches the node: reports calls that must not happen, given the
+actual objects and the manifests. Breaches are collected, not raised: the product must not catch them.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +18,14 @@ from tests.proof.lab import FOREIGN, MANAGER_ID
 
 GIB = 1024**3
 ALWAYS_THERE = ("vda", "vdb")
-"""The system disk and the data disk; the others are of kind Disk."""
+"""System disk and data disk; other disks are of kind Disk."""
 THEIRS = (FOREIGN, "theirs1", '"theirs"')
 SECONDS_OFF = 1800.0
 
 
 @dataclass
 class Wanted:
-    """What the documents ask for, by name. `disks`: VM and GiB; `snapshots`: VM."""
+    """Desired objects by name. `disks`: VM and GiB; `snapshots`: VM."""
 
     vms: dict[str, dict[str, Any]] = field(default_factory=dict)
     disks: dict[str, tuple[str, int]] = field(default_factory=dict)
@@ -41,7 +42,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Call:
-    """A mutating call: what it does, to what, and its values."""
+    """A mutating call: operation, object and values."""
 
     op: str
     key: str
@@ -64,7 +65,7 @@ class Call:
 
 
 class Watch:
-    """Of one world. `wanted` is set before each run."""
+    """Observer of one world. `wanted` is set before each run."""
 
     def __init__(self, emulated: Emulated) -> None:
         self.emulated = emulated
@@ -82,7 +83,7 @@ class Watch:
         self._off.clear()
 
     def asked(self, request: httpx.Request) -> str:
-        """A call is about to be sent. Gives what `answered` takes."""
+        """Check a call before it is sent: context for `answered`."""
         call = Call.of(request)
         self.calls[call.op] += 1
         self._under_way[call.key] += 1
@@ -109,23 +110,23 @@ class Watch:
 
 
 def named(desc: str) -> str:
-    """The resource that a marker names, without the number that a rename has given it."""
+    """Name in an owner marker, without the number added by a rename."""
     found = re.search(r"\[dbc-iac:lab/main/([^/]+)/", desc)
     return found[1].rstrip("0123456789") if found else ""
 
 
 def mine(truth: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """Our VMs by task id, as they are."""
+    """Managed VMs by task id, as they are."""
     return {i: vm for i, vm in truth[NODE_ID]["vms"].items() if named(vm["desc"])}
 
 
 def extra(vm: Mapping[str, Any]) -> list[int]:
-    """GiB of its disks of kind Disk."""
+    """GiB of the VM's disks of kind Disk."""
     return [disk["real"] // GIB for device, disk in vm["disks"].items() if device not in ALWAYS_THERE]
 
 
 def _as_wanted(vm: Mapping[str, Any], wanted: Wanted) -> bool:
-    """Whether nothing asks for this VM to be deleted or replaced."""
+    """Whether the manifests neither delete nor replace this VM."""
     name = named(vm["desc"])
     asked = wanted.vms.get(name)
     if asked is None or vm["domain"] is None:
@@ -161,7 +162,7 @@ def _of_a_vm(
     def judged(call: Call, wanted: Wanted, truth: Mapping[str, Any]) -> str:
         vm = mine(truth).get(call.key)
         if vm is None:
-            return "there is no such VM of ours"
+            return "there is no such managed VM"
         return rule(call, wanted, vm)
 
     return judged

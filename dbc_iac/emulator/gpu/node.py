@@ -99,7 +99,7 @@ class GpuNode:
     ) -> None:
         self.alive = True
         self._on_death = on_death
-        self._begun = False
+        self._started = False
         self._lives = 0
         self._answering: asyncio.Task[Reply] | None = None
         self.machine = build_machine(
@@ -109,9 +109,9 @@ class GpuNode:
 
     def begin(self) -> None:
         """Create the initial VMs and LANs on the running loop; the first request does so otherwise."""
-        if self._begun:
+        if self._started:
             return
-        self._begun = True
+        self._started = True
         refresh_orders(self.machine)
         place_initial(self.machine)
         self.pruning.keep_running()
@@ -120,7 +120,7 @@ class GpuNode:
         """Handle a request. Raises KeyError for an unknown operation, ProcessDied if the process ends meanwhile."""
         if not self.alive:
             raise ProcessDied("not running")
-        if not self._begun:
+        if not self._started:
             self.begin()
         lives = self._lives
         self._answering = answering = asyncio.ensure_future(self._answer(op, caller, request))
@@ -209,7 +209,7 @@ class GpuNode:
 
     def from_state(self, state: dict[str, Any]) -> None:
         """Load a saved state instead of `begin`. Queued jobs are lost, as after a restart."""
-        self._begun = True
+        self._started = True
         load_state(self.machine, state)
         self.pruning.keep_running()
 

@@ -60,7 +60,7 @@ class _Reader:
         """Parser with an explicit stack of open containers."""
         open_: list[tuple[dict[str, Any] | list[Any], str]] = []
         while True:
-            value = self._begun()
+            value = self._open()
             if isinstance(value, dict | list) and not self._closes(value):
                 open_.append((value, self._name() if isinstance(value, dict) else ""))
                 continue
@@ -75,7 +75,7 @@ class _Reader:
             else:
                 return value
 
-    def _begun(self) -> Any:
+    def _open(self) -> Any:
         """Parse a plain value, or open a container."""
         match self.peek():
             case b"{":

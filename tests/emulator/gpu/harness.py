@@ -1,4 +1,4 @@
-"""One GPU node, its rentals and a virtual clock; requests as short as possible."""
+"""A GPU node, its rentals and a virtual clock, with short request helpers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CREATE: dict[str, Any] = {
 
 
 class VirtualClock:
-    """The loop's time is emulated time."""
+    """Emulated time is the loop's time."""
 
     start = datetime(2026, 11, 23, 19, 0, tzinfo=UTC)
 
@@ -62,7 +62,7 @@ class Order:
 
 @dataclass
 class Rentals:
-    """A cache that is also the chain."""
+    """Rental cache that is also the chain."""
 
     orders: dict[str, Order] = field(default_factory=dict)
     status: str = "rented"
@@ -101,7 +101,7 @@ class Caller:
 
 
 class Node:
-    """A node that is asked in JSON. `deaths` counts ends of its process."""
+    """A node with JSON requests. `deaths`: number of crashes of its process."""
 
     def __init__(
         self,
@@ -135,7 +135,7 @@ class Node:
     async def text(
         self, op: str, *path: str, caller: Caller | None = None, query: str = "", server: str = "", **additional: Any
     ) -> str:
-        """The reply as pasted."""
+        """Raw text of the reply."""
         pairs = dict(part.split("=", 1) for part in query.split("&") if part)
         request = NodeRequest(path, pairs, additional, server)
         return (await self.node.handle(op, caller or Caller(), request)).text
@@ -148,21 +148,21 @@ class Node:
         return reply["message"] if reply["errcode"] == 0 else [reply["errcode"], reply["message"]]
 
     async def create(self, **changes: Any) -> str:
-        """A new VM's id; `None` leaves a key out."""
+        """Create a VM: its id. `None` omits a key."""
         wanted = {key: value for key, value in {**CREATE, **changes}.items() if value is not None}
         reply = await self.ask("tasks.create", **wanted)
         assert isinstance(reply, dict), reply
         return str(reply["task_id"])
 
     async def created(self, **changes: Any) -> str:
-        """A VM that runs."""
+        """Create a running VM."""
         task_id = await self.create(**changes)
         assert await self.until(task_id, "running") == "running"
         await self.idle()
         return task_id
 
     async def closed(self, **changes: Any) -> str:
-        """A VM that is off."""
+        """Create a VM that is off."""
         task_id = await self.created(**changes)
         assert await self.ask("tasks.shutdown", task_id) == "ok"
         await self.until(task_id, "closed")
@@ -183,24 +183,24 @@ class Node:
         return found
 
     async def idle(self) -> None:
-        """Waits until the worker has nothing to do."""
+        """Wait until the worker is idle."""
         while self.node.machine.worker.queued or self.node.machine.worker.current:
             await self.clock.sleep(1)
 
 
 def machine_rental(gpus: int = 2) -> Rentals:
-    """The whole machine rented by one machine-level order."""
+    """Rental of the whole machine by a machine-level order."""
     return Rentals({RENTER: Order(RENTER, gpu_num=gpus, gpu_index=tuple(range(gpus)))}, renter=(RENTER, 1_100_000))
 
 
 def spec(**changes: Any) -> GpuNodeSpec:
-    """A small node: two GPUs, 16 cores, 64 GiB, and little to wait for."""
+    """A small node: two GPUs, 16 cores, 64 GiB, short durations."""
     values: dict[str, Any] = {"id": NODE_ID, "gpus": 2, "cpus": 16, "memory": 64, "disk": 1024}
     return GpuNodeSpec.model_validate(values | changes)
 
 
 def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Runs a test on a loop whose clock is virtual."""
+    """Run a test on a virtual loop."""
     loop: asyncio.AbstractEventLoop = looptime.new_event_loop(start=0.0, idle_step=None, end=None)
     try:
         loop.run_until_complete(test())

@@ -1,4 +1,4 @@
-"""Create: the order and the words of its checks, what is told of the VM, and how a create fails."""
+"""Create: order and texts of the checks, details of the VM, failures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dbc_iac.emulator.reply import ProcessDied
 from tests.emulator.gpu.harness import CREATE, Caller, Node, Order, Rentals, machine_rental, run, spec
 
 LAST = {"interface_model_type": "ne2k"}
-"""Refused by the very last check: a create with it got past all others."""
+"""Value refused by the last check: a create with it has passed all others."""
 
 REFUSALS: list[tuple[dict[str, Any], str]] = [
     ({"task_id": "abc"}, "wrong task id length"),
@@ -59,7 +59,7 @@ def _node(rentals: Rentals | None = None, **changes: Any) -> Node:
 
 
 @pytest.mark.parametrize(("changes", "text"), REFUSALS)
-def test_a_refusal_has_the_words_of_the_node(changes: dict[str, Any], text: str) -> None:
+def test_a_refusal_has_the_text_of_the_node(changes: dict[str, Any], text: str) -> None:
     async def test() -> None:
         node = _node()
         wanted = {key: value for key, value in {**CREATE, **changes}.items() if value is not None}
@@ -69,7 +69,7 @@ def test_a_refusal_has_the_words_of_the_node(changes: dict[str, Any], text: str)
     run(test)
 
 
-def test_the_first_of_two_mistakes_answers() -> None:
+def test_the_first_of_two_errors_is_reported() -> None:
     async def test() -> None:
         node = _node()
         ordered = [one for one in REFUSALS if one[0].get("operation_system") != "windows"]
@@ -92,7 +92,7 @@ def test_the_first_of_two_mistakes_answers() -> None:
         {"custom_port": "tcp,1", "network_filters": [5, "x"]},
     ],
 )
-def test_what_no_check_minds(changes: dict[str, Any]) -> None:
+def test_values_without_a_check_are_accepted(changes: dict[str, Any]) -> None:
     async def test() -> None:
         wanted = {key: value for key, value in {**CREATE, **changes, **LAST}.items() if value is not None}
         assert await _node().ask("tasks.create", **wanted) == [1, "invalid interface model type"]
@@ -100,7 +100,7 @@ def test_what_no_check_minds(changes: dict[str, Any]) -> None:
     run(test)
 
 
-def test_a_multicast_group_that_is_no_ipv4_address_ends_the_process() -> None:
+def test_a_multicast_group_other_than_ipv4_crashes_the_process() -> None:
     async def test() -> None:
         with pytest.raises(ProcessDied):
             await _node().ask("tasks.create", **CREATE, multicast=["host:1"])
@@ -108,7 +108,7 @@ def test_a_multicast_group_that_is_no_ipv4_address_ends_the_process() -> None:
     run(test)
 
 
-def test_the_orders_cards_decide_how_many_may_be_asked_for() -> None:
+def test_an_order_limits_the_number_of_gpus() -> None:
     async def test() -> None:
         rentals = Rentals(
             {"7": Order("7", gpu_num=1, gpu_index=[1]), "8": Order("8"), "9": Order("9", renter="5Other")}
@@ -132,7 +132,7 @@ def test_the_orders_cards_decide_how_many_may_be_asked_for() -> None:
     run(test)
 
 
-def test_cards_are_held_from_the_answer_on_but_cores_and_ports_only_while_running() -> None:
+def test_gpus_are_allocated_at_once_and_cores_and_ports_while_running() -> None:
     async def test() -> None:
         node = _node()
         first = await node.create(gpu_count="2", cpu_cores="16")
@@ -157,7 +157,7 @@ def test_cards_are_held_from_the_answer_on_but_cores_and_ports_only_while_runnin
     run(test)
 
 
-def test_an_id_of_ones_own_is_taken_once() -> None:
+def test_a_chosen_id_is_accepted_once() -> None:
     async def test() -> None:
         node = _node()
         mine = "7abcdefghijklmnopqrstu"
@@ -177,7 +177,7 @@ def test_ids_of_the_node_are_22_letters_and_digits_and_unique() -> None:
     run(test)
 
 
-def test_a_vm_is_told_in_the_nodes_own_order_and_units() -> None:
+def test_details_have_the_order_and_units_of_the_node() -> None:
     async def test() -> None:
         node = _node()
         caller = Caller(rent_order="7")
@@ -199,7 +199,7 @@ def test_a_vm_is_told_in_the_nodes_own_order_and_units() -> None:
     run(test)
 
 
-def test_a_windows_vm_tells_its_rdp_port_and_a_pxe_vm_no_disks() -> None:
+def test_details_show_the_rdp_port_of_windows_and_no_disks_of_pxe() -> None:
     async def test() -> None:
         node = _node()
         windows = await node.ask("tasks.details", await node.create(operation_system="WINdows", rdp_port="3390"))
@@ -247,7 +247,7 @@ FAILURES: list[tuple[dict[str, Any], dict[str, Any], float, DomainState | None, 
 
 
 @pytest.mark.parametrize(("world", "changes", "seconds", "domain", "line"), FAILURES)
-def test_a_create_fails_in_its_own_ways(
+def test_failures_of_a_create(
     world: dict[str, Any], changes: dict[str, Any], seconds: float, domain: DomainState | None, line: str
 ) -> None:
     async def test() -> None:
@@ -281,7 +281,7 @@ def test_without_an_agent_the_account_is_lost_after_five_minutes() -> None:
     run(test)
 
 
-def test_an_image_may_have_guests_of_its_own() -> None:
+def test_an_image_may_have_its_own_guest_behaviour() -> None:
     async def test() -> None:
         images = [{"name": "ubuntu.qcow2"}, {"name": "mute.qcow2", "guest": {"agent": False}}]
         node = Node(spec(images=images), machine_rental())

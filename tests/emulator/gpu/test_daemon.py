@@ -1,4 +1,4 @@
-"""The daemon's life: restarts, saved worlds, the pruning loop, monitors, node information, and the admin's hands."""
+"""Life cycle of the daemon: restarts, saved worlds, pruning, monitors, node information, admin actions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _ordered() -> Rentals:
 
 
 async def _rented(node: Node, order: str = "7") -> str:
-    """A running VM under an order."""
+    """A running VM with an order."""
     reply = await node.ask("tasks.create", caller=Caller(rent_order=order), **CREATE)
     await node.until(reply["task_id"], "running")
     await node.idle()
@@ -50,7 +50,7 @@ def test_a_restart_loses_the_queue_and_rebuilds_statuses_from_the_domains() -> N
     run(test)
 
 
-def test_what_ran_last_is_started_again() -> None:
+def test_vms_that_ran_are_started_again() -> None:
     async def test() -> None:
         node = Node(spec(), machine_rental())
         task_id = await node.created()
@@ -61,7 +61,7 @@ def test_what_ran_last_is_started_again() -> None:
     run(test)
 
 
-def test_libvirt_finishes_what_the_daemon_had_begun() -> None:
+def test_libvirt_completes_its_operation_after_a_crash_of_the_daemon() -> None:
     async def test() -> None:
         node = Node(spec(), machine_rental())
         task_id = await node.created()
@@ -105,7 +105,7 @@ def test_a_saved_world_is_loaded_as_it_was() -> None:
     run(test)
 
 
-def test_a_saved_world_has_lost_its_queue() -> None:
+def test_a_saved_world_has_no_queue() -> None:
     async def test() -> None:
         node = Node(spec(), machine_rental())
         task_id = await node.created()
@@ -150,7 +150,7 @@ def test_an_ended_order_stops_its_vms_and_three_days_later_deletes_them() -> Non
     run(test)
 
 
-def test_a_new_renter_stops_the_old_ones_vms_and_takes_their_addresses() -> None:
+def test_a_new_renter_stops_the_previous_renters_vms_and_removes_their_addresses() -> None:
     async def test() -> None:
         rentals = machine_rental()
         node = Node(spec(), rentals)
@@ -213,7 +213,7 @@ def test_monitors_are_at_most_two_and_belong_to_a_wallet() -> None:
     run(test)
 
 
-def test_node_information_counts_cards_and_pinned_memory() -> None:
+def test_node_information_counts_gpus_and_pinned_memory() -> None:
     async def test() -> None:
         node = Node(spec(memory=64, ip="203.0.113.7"), machine_rental())
         before = await node.ask("mining_nodes")
@@ -237,7 +237,7 @@ def test_a_big_host_keeps_32_gib() -> None:
     run(test)
 
 
-def test_orders_are_told_from_the_cache_and_at_most_51() -> None:
+def test_orders_are_listed_from_the_cache_at_most_51() -> None:
     async def test() -> None:
         rentals = Rentals({str(n): Order(str(n), gpu_num=1, gpu_index=[0]) for n in range(60)})
         orders = (await Node(spec(), rentals).ask("rent_orders", "7"))["rent_orders"]
@@ -253,7 +253,7 @@ def test_orders_are_told_from_the_cache_and_at_most_51() -> None:
 # -- the admin's hands -----------------------------------------------------------------------------
 
 
-def test_the_truth_knows_more_than_the_api() -> None:
+def test_truth_has_more_than_the_api() -> None:
     async def test() -> None:
         node = Node(spec(), machine_rental())
         task_id = await node.created(custom_port=["tcp,8123", "x"])
@@ -271,7 +271,7 @@ def test_the_truth_knows_more_than_the_api() -> None:
     run(test)
 
 
-def test_drift_is_made_behind_the_users_back() -> None:
+def test_the_admin_api_causes_drift() -> None:
     async def test() -> None:
         node = Node(spec(), machine_rental())
         task_id = await node.created()
@@ -286,7 +286,7 @@ def test_drift_is_made_behind_the_users_back() -> None:
     run(test)
 
 
-def test_another_tenant_takes_cards() -> None:
+def test_another_tenant_allocates_gpus() -> None:
     async def test() -> None:
         node = Node(spec(), machine_rental())
         other = node.admin.occupy_gpus([0, 1])

@@ -1,4 +1,4 @@
-"""Virtual LANs: the tables of several nodes, what they hear, and what becomes of a LAN that nobody uses."""
+"""Virtual LANs: tables of several nodes, multicast, and removal of unused LANs."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ async def _make(node: Node, name: str = "testnet", cidr: str = "192.168.66.0/24"
         ("testnet", "0:0:0:0:0:0:0:1/64", "invalid ip cidr"),
     ],
 )
-def test_what_is_refused(name: Any, cidr: str, text: str) -> None:
+def test_invalid_lan_requests_are_refused(name: Any, cidr: str, text: str) -> None:
     async def test() -> None:
         assert await _make(Node(spec(), machine_rental()), name, cidr) == [-3, text]
 
     run(test)
 
 
-def test_an_address_that_does_not_parse_ends_the_process() -> None:
+def test_an_unparsable_address_crashes_the_process() -> None:
     async def test() -> None:
         node = Node(spec(), machine_rental())
         with pytest.raises(ProcessDied):
@@ -59,7 +59,7 @@ def test_an_address_that_does_not_parse_ends_the_process() -> None:
     run(test)
 
 
-def test_a_lan_is_told_to_anybody_in_the_nodes_own_order() -> None:
+def test_anybody_can_list_a_lan_in_the_order_of_the_node() -> None:
     async def test() -> None:
         node = Node(spec(), machine_rental())
         assert await _make(node, "testnet9") == OK
@@ -77,7 +77,7 @@ def test_a_lan_is_told_to_anybody_in_the_nodes_own_order() -> None:
     run(test)
 
 
-def test_members_keep_a_lan_alive_and_running_or_not_makes_no_difference() -> None:
+def test_members_keep_a_lan_alive_even_when_off() -> None:
     async def test() -> None:
         node = Node(spec(), machine_rental())
         await _make(node)
@@ -97,7 +97,7 @@ def test_members_keep_a_lan_alive_and_running_or_not_makes_no_difference() -> No
     run(test)
 
 
-def test_a_vm_in_a_lan_tells_its_address_and_bridge() -> None:
+def test_a_vm_in_a_lan_shows_its_address_and_bridge() -> None:
     async def test() -> None:
         node = Node(spec(), machine_rental())
         await _make(node)
@@ -112,7 +112,7 @@ def test_a_vm_in_a_lan_tells_its_address_and_bridge() -> None:
     run(test)
 
 
-def test_a_node_that_does_not_hear_knows_no_members() -> None:
+def test_a_node_without_multicast_has_no_members() -> None:
     async def test() -> None:
         node = Node(spec(hearsLan=False), machine_rental())
         await _make(node)
@@ -123,7 +123,7 @@ def test_a_node_that_does_not_hear_knows_no_members() -> None:
     run(test)
 
 
-def test_other_nodes_of_the_room_hear_of_a_lan() -> None:
+def test_other_nodes_of_the_room_learn_a_lan() -> None:
     async def test() -> None:
         host, guest = _pair()
         await _make(host)
@@ -140,7 +140,7 @@ def test_other_nodes_of_the_room_hear_of_a_lan() -> None:
     run(test)
 
 
-def test_a_deaf_node_has_never_heard_of_it() -> None:
+def test_a_node_without_multicast_does_not_learn_a_lan() -> None:
     async def test() -> None:
         host, deaf = _pair(hearsLan=False)
         await _make(host)
@@ -151,7 +151,7 @@ def test_a_deaf_node_has_never_heard_of_it() -> None:
     run(test)
 
 
-def test_a_second_vm_on_a_node_that_is_not_the_host_cuts_the_first_one_off() -> None:
+def test_a_second_vm_on_a_guest_node_of_the_lan_disconnects_the_first() -> None:
     async def test() -> None:
         host, guest = _pair()
         await _make(host)
@@ -183,7 +183,7 @@ def test_three_hosted_lans_are_too_long_to_announce() -> None:
     run(test)
 
 
-def test_an_unused_lan_goes_after_three_days() -> None:
+def test_an_unused_lan_is_removed_after_three_days() -> None:
     async def test() -> None:
         host, guest = _pair()
         await _make(host, "unused")
@@ -218,7 +218,7 @@ def test_a_clean_exit_moves_the_lans_and_a_crash_does_not() -> None:
     run(test)
 
 
-def test_a_lan_that_nobody_took_comes_back_after_two_minutes() -> None:
+def test_a_lan_without_a_new_host_returns_after_two_minutes() -> None:
     async def test() -> None:
         node = Node(spec(), machine_rental())
         await _make(node)
@@ -232,7 +232,7 @@ def test_a_lan_that_nobody_took_comes_back_after_two_minutes() -> None:
     run(test)
 
 
-def test_a_failed_vm_is_a_member_for_ever() -> None:
+def test_a_failed_vm_stays_a_member() -> None:
     async def test() -> None:
         node = Node(spec(guest={"defines": False}), machine_rental())
         await _make(node)
@@ -245,7 +245,7 @@ def test_a_failed_vm_is_a_member_for_ever() -> None:
     run(test)
 
 
-def test_broken_scripts_say_so() -> None:
+def test_failing_scripts_are_reported() -> None:
     async def test() -> None:
         node = Node(spec(), machine_rental())
         node.admin.break_network_scripts(-1, "add veth pair failed")
@@ -256,8 +256,8 @@ def test_broken_scripts_say_so() -> None:
     run(test)
 
 
-def test_rounds_are_two_minutes_apart_whatever_a_clock_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A round that comes a hair too early must not be waited for again: such a wait is over at once, for ever."""
+def test_rounds_are_two_minutes_apart_despite_clock_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A round slightly early must not be awaited again: such a wait returns at once, endlessly."""
     rounds: list[float] = []
 
     def count(table: LanTable) -> None:

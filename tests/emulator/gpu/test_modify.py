@@ -1,4 +1,4 @@
-"""Modify: step by step, not atomic, and full of traps."""
+"""Modify: step by step, not atomic."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ OK = "ok"
         ({"new_network_name": "nosuch"}, OK),
     ],
 )
-def test_each_key_has_its_answer(keys: dict[str, Any], reply: Any) -> None:
+def test_each_key_has_its_own_answer(keys: dict[str, Any], reply: Any) -> None:
     async def test() -> None:
         node = Node(spec(), machine_rental())
         task_id = await node.created()
@@ -58,7 +58,7 @@ def test_each_key_has_its_answer(keys: dict[str, Any], reply: Any) -> None:
     run(test)
 
 
-def test_zero_cores_spoil_the_value() -> None:
+def test_zero_cores_corrupt_the_value() -> None:
     async def test() -> None:
         node = Node(spec(), machine_rental())
         task_id = await node.created()
@@ -70,7 +70,7 @@ def test_zero_cores_spoil_the_value() -> None:
     run(test)
 
 
-def test_negative_cores_end_libvirt_until_the_daemon_restarts() -> None:
+def test_negative_cores_crash_libvirt_until_the_daemon_restarts() -> None:
     async def test() -> None:
         node = Node(spec(), machine_rental())
         task_id = await node.created()
@@ -105,7 +105,7 @@ def test_equal_ports_are_saved_before_they_are_refused() -> None:
     run(test)
 
 
-def test_a_filter_that_libvirt_refuses_is_told_all_the_same() -> None:
+def test_a_filter_that_libvirt_refuses_is_still_shown() -> None:
     async def test() -> None:
         node = Node(spec(), machine_rental())
         task_id = await node.created()
@@ -136,7 +136,7 @@ def test_a_later_refusal_leaves_an_earlier_change_in_memory_only() -> None:
     run(test)
 
 
-def test_pending_values_are_told_at_once_and_forgotten_by_a_restart_of_the_daemon() -> None:
+def test_pending_values_are_shown_at_once_and_lost_by_a_daemon_restart() -> None:
     async def test() -> None:
         node = Node(spec(), machine_rental())
         task_id = await node.created()
@@ -154,7 +154,7 @@ def test_pending_values_are_told_at_once_and_forgotten_by_a_restart_of_the_daemo
     run(test)
 
 
-def test_before_the_forwards_are_made_nothing_about_them_can_change() -> None:
+def test_forwards_cannot_be_changed_before_they_exist() -> None:
     async def test() -> None:
         node = Node(spec(), machine_rental())
         task_id = await node.create()
@@ -172,7 +172,7 @@ def test_before_the_forwards_are_made_nothing_about_them_can_change() -> None:
     run(test)
 
 
-def test_a_custom_port_that_is_no_text_ends_the_process() -> None:
+def test_a_custom_port_of_another_type_crashes_the_process() -> None:
     async def test() -> None:
         node = Node(spec(), machine_rental())
         task_id = await node.created()
@@ -183,7 +183,7 @@ def test_a_custom_port_that_is_no_text_ends_the_process() -> None:
     run(test)
 
 
-def test_a_partial_order_cannot_change_cards_cores_and_memory() -> None:
+def test_a_partial_order_cannot_change_gpus_cores_and_memory() -> None:
     async def test() -> None:
         rentals = Rentals({"7": Order("7", gpu_num=1, gpu_index=[0])})
         node = Node(spec(), rentals)
@@ -200,7 +200,7 @@ def test_a_partial_order_cannot_change_cards_cores_and_memory() -> None:
     run(test)
 
 
-def test_with_a_public_address_a_port_may_be_taken_until_the_start() -> None:
+def test_with_a_public_address_a_used_port_is_accepted_until_the_start() -> None:
     async def test() -> None:
         node = Node(spec(), machine_rental())
         task_id = await node.closed(public_ip="203.0.113.9")

@@ -1,4 +1,4 @@
-"""Start, stop, restart, reset, delete, passwd, logs: what is accepted in which state, and what the worker makes of it."""
+"""Start, stop, restart, reset, delete, passwd, logs: accepted states and results of the jobs."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ del ACCEPTANCE["delete"][_S.NONE], ACCEPTANCE["modify"][_S.NONE]
 
 
 @pytest.mark.parametrize("op", ACCEPTANCE)
-def test_the_domains_state_decides(op: str) -> None:
+def test_acceptance_depends_on_the_state_of_the_domain(op: str) -> None:
     async def test() -> None:
         for state, word in ACCEPTANCE[op].items():
             node = Node(spec(), machine_rental())
@@ -56,7 +56,7 @@ def test_the_domains_state_decides(op: str) -> None:
 
 
 @pytest.mark.parametrize("op", ["start", "shutdown", "stop", "restart", "reset", "delete", "modify", "passwd", "logs"])
-def test_a_record_without_a_domain_is_out_of_reach(op: str) -> None:
+def test_a_record_without_a_domain_is_unreachable(op: str) -> None:
     async def test() -> None:
         node = Node(spec(guest={"defines": False}), machine_rental())
         task_id = await node.create()
@@ -80,7 +80,7 @@ def test_a_record_without_a_domain_is_out_of_reach(op: str) -> None:
         ("delete", "", "deleting", "gone", 2, 4),
     ],
 )
-def test_a_job_has_its_status_and_its_time(
+def test_each_job_has_a_status_and_a_duration(
     op: str, query: str, during: str, after: str, least: float, most: float
 ) -> None:
     async def test() -> None:
@@ -95,7 +95,7 @@ def test_a_job_has_its_status_and_its_time(
     run(test)
 
 
-def test_start_needs_two_seconds_and_then_keeps_the_queue_for_the_address() -> None:
+def test_a_start_takes_two_seconds_and_then_blocks_the_queue_for_the_address() -> None:
     async def test() -> None:
         node = Node(spec(), machine_rental())
         task_id = await node.closed()
@@ -112,7 +112,7 @@ def test_start_needs_two_seconds_and_then_keeps_the_queue_for_the_address() -> N
     run(test)
 
 
-def test_a_request_during_a_stop_waits_and_tells_the_status_of_before() -> None:
+def test_a_request_during_a_stop_waits_and_shows_the_earlier_status() -> None:
     async def test() -> None:
         node = Node(spec(), machine_rental())
         task_id = await node.created()
@@ -158,7 +158,7 @@ def test_a_create_without_an_address_blocks_everybodys_jobs() -> None:
     run(test)
 
 
-def test_an_address_that_comes_late_is_found_within_a_poll() -> None:
+def test_a_late_address_is_found_within_a_poll() -> None:
     async def test() -> None:
         node = Node(spec(guest={"dhcp": False}), machine_rental())
         task_id = await node.create()
@@ -186,7 +186,7 @@ def test_a_failed_create_is_repaired_by_start() -> None:
     run(test)
 
 
-def test_what_a_stopped_vm_had_may_be_taken() -> None:
+def test_resources_of_a_stopped_vm_can_be_allocated() -> None:
     async def test() -> None:
         node = Node(spec(), machine_rental())
         task_id = await node.closed(gpu_count="2")
@@ -207,7 +207,7 @@ def test_what_a_stopped_vm_had_may_be_taken() -> None:
     run(test)
 
 
-def test_a_topology_that_fits_no_socket_starts_once() -> None:
+def test_a_topology_without_a_matching_socket_starts_once() -> None:
     async def test() -> None:
         node = Node(spec(cpus=32, sockets=2), machine_rental())  # 8 cores of 2 threads in each socket
         task_id = await node.closed(cpu_cores="18")
@@ -216,7 +216,7 @@ def test_a_topology_that_fits_no_socket_starts_once() -> None:
     run(test)
 
 
-def test_a_missing_card_is_taken_out_without_a_word() -> None:
+def test_a_missing_gpu_is_removed_silently() -> None:
     async def test() -> None:
         node = Node(spec(), machine_rental())
         task_id = await node.closed(gpu_count="2")
@@ -250,7 +250,7 @@ def test_start_moves_a_vm_to_a_renewed_order() -> None:
     run(test)
 
 
-def test_a_guest_that_powers_itself_off_is_closed_at_the_next_look() -> None:
+def test_a_guest_that_powers_off_is_closed_at_the_next_query() -> None:
     async def test() -> None:
         node = Node(spec(), machine_rental())
         task_id = await node.created()
@@ -263,7 +263,7 @@ def test_a_guest_that_powers_itself_off_is_closed_at_the_next_look() -> None:
     run(test)
 
 
-def test_delete_takes_every_file_with_it() -> None:
+def test_a_delete_removes_every_file() -> None:
     async def test() -> None:
         node = Node(spec(files=["mine.qcow2"]), machine_rental())
         before = set(node.admin.truth()["files"])
@@ -280,7 +280,7 @@ def test_delete_takes_every_file_with_it() -> None:
     run(test)
 
 
-def test_a_vm_whose_domain_vanished_is_deleting_for_ever() -> None:
+def test_a_vm_without_a_domain_stays_deleting() -> None:
     async def test() -> None:
         node = Node(spec(), machine_rental())
         task_id = await node.created()

@@ -1,4 +1,4 @@
-"""What holds whatever is asked, in whatever order; and that waiting costs no polling."""
+"""Invariants of random request sequences; waits without polling."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def _do(node: Node, kind: str, task_id: str, value: str) -> None:
     [("create", IDS[0], "2"), ("wait", "", "0.1"), ("modify", IDS[0], "1"), ("create", IDS[1], "1"), ("wait", "", "30"),
      ("crash", IDS[1], "")]
 )  # fmt: skip
-def test_no_card_is_shared_and_the_queue_always_drains(steps: list[tuple[str, str, str]]) -> None:
+def test_no_gpu_is_shared_and_the_queue_always_drains(steps: list[tuple[str, str, str]]) -> None:
     async def test() -> None:
         node = Node(spec(), machine_rental())
         for kind, task_id, value in steps:
@@ -82,7 +82,7 @@ class _CountingClock(VirtualClock):
         await super().sleep(seconds)
 
 
-def test_fifty_minutes_without_an_address_are_a_dozen_sleeps() -> None:
+def test_a_fifty_minute_wait_takes_a_dozen_sleeps() -> None:
     async def test() -> None:
         node = Node(spec(guest={"dhcp": False}), machine_rental())
         node.node.machine.clock = _CountingClock()

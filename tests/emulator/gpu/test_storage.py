@@ -1,4 +1,4 @@
-"""Disks, snapshots and images: additive sizes, names given by the node, transfers that end well, badly, or the process."""
+"""Disks, snapshots and images: additive sizes, names chosen by the node, and results of transfers."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_disk_calls_on_a_running_vm(op: str, keys: dict[str, Any], reply: Any) -
     run(test)
 
 
-def test_pxe_vms_and_system_disks_are_left_alone() -> None:
+def test_pxe_vms_and_system_disks_are_refused() -> None:
     async def test() -> None:
         node = _node()
         task_id = await node.closed()
@@ -115,7 +115,7 @@ def test_pxe_vms_and_system_disks_are_left_alone() -> None:
     run(test)
 
 
-def test_a_disk_call_behind_a_start_is_carried_out_on_a_running_vm() -> None:
+def test_a_disk_call_queued_after_a_start_runs_on_a_running_vm() -> None:
     async def test() -> None:
         node = _node()
         task_id = await node.closed()
@@ -132,7 +132,7 @@ def test_a_disk_call_behind_a_start_is_carried_out_on_a_running_vm() -> None:
     run(test)
 
 
-def test_a_disk_is_told_with_its_requested_size_until_the_daemon_restarts() -> None:
+def test_a_disk_shows_its_requested_size_until_the_daemon_restarts() -> None:
     async def test() -> None:
         node = _node(files=["mine.qcow2"])
         task_id = await node.created(data_file_name="mine.qcow2", disk_size="77")
@@ -164,7 +164,7 @@ def test_a_snapshot_ends_as_none_and_as_a_file_in_the_image_server() -> None:
     run(test)
 
 
-def test_names_may_repeat_and_the_oldest_goes_first() -> None:
+def test_snapshot_names_may_repeat_and_the_oldest_is_deleted_first() -> None:
     async def test() -> None:
         node = _node()
         task_id = await node.closed()
@@ -190,7 +190,7 @@ def test_a_snapshot_of_a_running_vm_is_refused() -> None:
     run(test)
 
 
-def test_deleting_a_snapshot_that_is_being_made_ends_the_process() -> None:
+def test_deleting_a_snapshot_during_its_conversion_crashes_the_process() -> None:
     async def test() -> None:
         node = _node(durations={"snapshot": 5})
         task_id = await node.closed()
@@ -202,7 +202,7 @@ def test_deleting_a_snapshot_that_is_being_made_ends_the_process() -> None:
     run(test)
 
 
-def test_deleting_a_vm_whose_snapshot_uploads_ends_the_process() -> None:
+def test_deleting_a_vm_during_a_snapshot_upload_crashes_the_process() -> None:
     async def test() -> None:
         node = _node(rate=10_000)
         task_id = await node.closed()
@@ -215,7 +215,7 @@ def test_deleting_a_vm_whose_snapshot_uploads_ends_the_process() -> None:
     run(test)
 
 
-def test_a_restart_of_the_daemon_forgets_what_was_going_on() -> None:
+def test_a_daemon_restart_loses_snapshot_progress() -> None:
     async def test() -> None:
         node = _node(rate=10_000)
         task_id = await node.closed()
@@ -238,7 +238,7 @@ def test_the_file_of_an_empty_disk_is_listed_as_192k() -> None:
     run(test)
 
 
-def test_disk_jobs_without_libvirt_fail_and_only_the_log_says_so() -> None:
+def test_disk_jobs_without_libvirt_fail_silently_except_in_the_log() -> None:
     async def test() -> None:
         node = _node()
         task_id = await node.closed()
@@ -270,7 +270,7 @@ async def _progress(node: Node, op: str, name: str) -> Any:
     return await node.ask(f"images.{op}progress", image_filename=name)
 
 
-def test_a_download_shows_how_far_it_is_and_ends_without_harm() -> None:
+def test_a_download_shows_its_progress() -> None:
     async def test() -> None:
         node = _node()
         assert await _download(node) == OK
@@ -289,7 +289,7 @@ def test_a_download_shows_how_far_it_is_and_ends_without_harm() -> None:
     run(test)
 
 
-def test_done_is_not_yet_the_end() -> None:
+def test_done_precedes_the_end_of_a_transfer() -> None:
     async def test() -> None:
         node = _node(rate=1e9)
         await _download(node)
@@ -312,7 +312,7 @@ def test_done_is_not_yet_the_end() -> None:
         ("ID_1", "big.qcow2", "/nosuch", OK),
     ],
 )
-def test_downloads_that_do_nothing(server: str, name: str, directory: str, reply: Any) -> None:
+def test_downloads_without_effect(server: str, name: str, directory: str, reply: Any) -> None:
     async def test() -> None:
         node = _node()
         assert await _download(node, name, directory, server) == reply
@@ -322,7 +322,7 @@ def test_downloads_that_do_nothing(server: str, name: str, directory: str, reply
     run(test)
 
 
-def test_a_stopped_transfer_is_forgotten_and_goes_on_to_its_end() -> None:
+def test_a_stopped_transfer_is_unknown_and_completes() -> None:
     async def test() -> None:
         node = _node()
         await _download(node)
@@ -340,7 +340,7 @@ def test_a_stopped_transfer_is_forgotten_and_goes_on_to_its_end() -> None:
     run(test)
 
 
-def test_a_transfer_that_is_stopped_before_it_has_begun_leaves_nothing() -> None:
+def test_a_transfer_stopped_before_its_start_leaves_no_file() -> None:
     async def test() -> None:
         node = _node()
         await _download(node)
@@ -352,7 +352,7 @@ def test_a_transfer_that_is_stopped_before_it_has_begun_leaves_nothing() -> None
 
 
 @pytest.mark.parametrize("how", ["image server", "fault"])
-def test_a_transfer_that_breaks_off_leaves_a_part_under_the_final_name(how: str) -> None:
+def test_an_interrupted_transfer_leaves_a_part_under_the_final_name(how: str) -> None:
     async def test() -> None:
         node = _node(uploadsEndProcess=False)
         image_server = node.image_servers.image_servers["ID_1"]
@@ -377,7 +377,7 @@ def test_a_transfer_that_breaks_off_leaves_a_part_under_the_final_name(how: str)
     run(test)
 
 
-def test_a_plain_upload_delivers_and_ends_the_process() -> None:
+def test_a_plain_upload_succeeds_and_crashes_the_process() -> None:
     async def test() -> None:
         node = _node(rate=1e9)
         assert await node.ask("images.upload", server="ID_1", image_filename="ubuntu.qcow2") == OK
@@ -422,7 +422,7 @@ def test_directories_are_not_images() -> None:
     run(test)
 
 
-def test_what_a_node_lists() -> None:
+def test_the_lists_of_a_node() -> None:
     async def test() -> None:
         images = [
             {"name": "ubuntu.qcow2", "size": 1024},

@@ -49,7 +49,7 @@ def test_file_sizes_lose_the_bytes_below_a_kib() -> None:
     assert [format_bytes(n) for n in (203_016, 196_656, 18_808_832)] == ["198K", "192K", "17.94M"]
 
 
-def test_a_share_of_nothing_is_not_a_number() -> None:
+def test_a_share_of_zero_is_not_a_number() -> None:
     assert (format_percent(1, 0), format_percent(1.06, 23.54)) == ("nan%", "4.5%")
 
 
@@ -65,12 +65,12 @@ def test_a_share_of_nothing_is_not_a_number() -> None:
         ("99999999999999999999999", -1),
     ],
 )
-def test_numbers_are_read_like_atoi(text: str, number: int) -> None:
+def test_numbers_are_parsed_like_atoi(text: str, number: int) -> None:
     assert atoi(text) == number
 
 
 @given(st.integers(-(2**31), 2**31 - 1), st.text(alphabet="xG .", max_size=3))
-def test_a_number_that_fits_is_itself_whatever_follows(number: int, tail: str) -> None:
+def test_a_number_is_parsed_independently_of_its_suffix(number: int, tail: str) -> None:
     assert atoi(f"{number}{tail}") == number
 
 
@@ -115,7 +115,7 @@ def test_a_wrong_filter_is_dropped_and_a_wrong_port_refused(entry: str, accepted
     assert apply_filters(["in,tcp,22,0.0.0.0/0,accept", entry]) is accepted
 
 
-def test_an_unknown_protocol_with_an_address_ends_the_process() -> None:
+def test_an_unknown_protocol_with_an_address_crashes_the_process() -> None:
     with pytest.raises(ProcessDied):
         apply_filters(["in,tcp,all,0.0.0.0/0,accept", "in,gre,1,10.0.0.1/32,accept"])
 
@@ -144,7 +144,7 @@ def test_custom_ports_that_work(spec: str, found: tuple[str, str] | None) -> Non
         ("10.1.2.3/x", ("10.1.2.4", "10.1.2.2")),
     ],
 )
-def test_the_prefix_is_taken_modulo_32(cidr: str, ends: tuple[str, str]) -> None:
+def test_a_prefix_counts_modulo_32(cidr: str, ends: tuple[str, str]) -> None:
     assert address_range(cidr) == ends
 
 
@@ -162,7 +162,7 @@ def test_a_wrong_cidr_is_refused(cidr: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("cidr", ["abc/24", "300.1.1.1/24"])
-def test_an_address_that_does_not_parse_ends_the_process(cidr: str) -> None:
+def test_an_unparsable_address_crashes_the_process(cidr: str) -> None:
     with pytest.raises(ProcessDied):
         address_range(cidr)
 
@@ -187,5 +187,5 @@ def test_only_settled_statuses_are_corrected_and_only_once(status: Status, state
         (DomainState.BLOCKED, Status.NONE),
     ],
 )
-def test_a_restart_knows_only_the_domain(state: DomainState, status: Status) -> None:
+def test_a_restart_derives_the_status_from_the_domain(state: DomainState, status: Status) -> None:
     assert rebuilt(state) is status

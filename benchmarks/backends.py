@@ -1,8 +1,8 @@
-"""What an apply costs on each place that keeps states: seconds, and bytes written there, by the number of VMs.
+"""Cost of an apply on each backend: seconds and bytes written, by the number of VMs.
 
-    python -m benchmarks.places [VMS ...]
+    python -m benchmarks.backends [VMS ...]
 
-The places are real servers on this machine, as in the tests. What the apply itself takes is the row of `local`.
+The backends are real servers on this machine, as in the tests. The row of `local` is the cost of the apply itself.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from dbc_iac.state.files import Files
 from tests.projects import PROJECT
 from tests.state.servers import postgres, s3, terraform_http
 
-PLACES = ("local", "local, encrypted", "http", "postgres", "objectstore")
+BACKENDS = ("local", "local, encrypted", "http", "postgres", "objectstore")
 
 
 @contextmanager
 def counted() -> Iterator[list[int]]:
-    """Bytes that are given to files, statements and objects while the block runs."""
+    """Bytes written to files, statements and objects while the block runs."""
     total = [0]
 
     def counting(really: Callable[..., Any]) -> Callable[..., Any]:
@@ -49,7 +49,7 @@ def counted() -> Iterator[list[int]]:
         yield total
 
 
-def measure(place: str, count: int) -> None:
+def measure(backend: str, count: int) -> None:
     with tempfile.TemporaryDirectory() as folder, terraform_http.served() as (address, documents), counted() as total:
         emulated = fleet(Path(folder), count)
         specs: dict[str, dict[str, Any]] = {
@@ -63,20 +63,22 @@ def measure(place: str, count: int) -> None:
                 "credentials": {key: {"env": key.upper()} for key in s3.KEYS},
             },
         }
-        spec = specs.get(place, {"backend": "local"})
+        spec = specs.get(backend, {"backend": "local"})
         emulated.project.environ |= {key.upper(): value for key, value in s3.KEYS.items()} | {"KEY": "ab" * 32}
-        encryption = "  encryption: {key: {env: KEY}}\n" if "encrypted" in place else ""
+        encryption = "  encryption: {key: {env: KEY}}\n" if "encrypted" in backend else ""
         emulated.project.write({"dbc-iac.yaml": f"{PROJECT}  state: {json.dumps(spec)}\n{encryption}"})
         began = time.perf_counter()
         result = emulated.run("apply", "--yes", "--json")
         seconds = time.perf_counter() - began
         assert result.code == 0, result.err[-2000:]
-        written = documents.written if place == "http" else total[0]
-        print(f"{place:<18} {count:6d} VMs {seconds:8.1f} s {written / 1e6:8.2f} MB {written / count:8.0f} bytes a VM")
+        written = documents.written if backend == "http" else total[0]
+        print(
+            f"{backend:<18} {count:6d} VMs {seconds:8.1f} s {written / 1e6:8.2f} MB {written / count:8.0f} bytes a VM"
+        )
         emulated.close()
 
 
 if __name__ == "__main__":
     for number in [int(a) for a in sys.argv[1:]] or [250, 500, 1000]:
-        for name in PLACES:
+        for name in BACKENDS:
             measure(name, number)

@@ -1,0 +1,87 @@
+"""Wording of texts, documentation, docstrings and names: the word list is `tests/wording.yaml`."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+LIST: dict[str, Any] = yaml.safe_load((ROOT / "tests/wording.yaml").read_text("utf-8"))
+WORDS = [(re.compile(word["pattern"], re.IGNORECASE), word["use"]) for word in LIST["words"]]
+
+
+def files(path: str) -> Iterator[Path]:
+    """Text files below one of the listed paths, those of pending packages excluded."""
+    found = ROOT / path
+    for file in [found] if found.is_file() else sorted(found.rglob("*")):
+        name = file.relative_to(ROOT).as_posix()
+        hidden = "__pycache__" in file.parts or any(part.startswith(".") for part in file.relative_to(ROOT).parts)
+        pending = any(name == p or name.startswith(f"{p}/") for p in LIST["pending"])
+        if file.is_file() and file.suffix in LIST["suffixes"] and not hidden and not pending:
+            yield file
+
+
+def old_words(text: str) -> Iterator[tuple[int, str, str]]:
+    """Line number, line and the term to use, of each word of the list, also within names."""
+    for number, line in enumerate(text.splitlines(), 1):
+        for pattern, use in WORDS:
+            if pattern.search(line.replace("_", " ")):
+                yield number, line.strip(), use
+
+
+def relative_clauses(source: str) -> Iterator[tuple[int, str, str]]:
+    """Line number, line and the form to use, of each docstring that starts with a relative pronoun."""
+    for node in ast.walk(ast.parse(source)):
+        for statement in getattr(node, "body", []) if isinstance(getattr(node, "body", None), list) else []:
+            match statement:
+                case ast.Expr(value=ast.Constant(value=str(text))):
+                    first = text.partition(" ")[0]
+                    if first in LIST["docstrings"]["first_words"]:
+                        yield statement.lineno, text.partition("\n")[0], LIST["docstrings"]["use"]
+
+
+def problems(path: str) -> Iterator[tuple[str, str, str]]:
+    """Path with line number, line and the term to use, of everything to rewrite below a path."""
+    for file in files(path):
+        name, text = file.relative_to(ROOT).as_posix(), file.read_text("utf-8")
+        found = [*old_words(text), *(relative_clauses(text) if file.suffix == ".py" else ())]
+        yield from ((f"{name}:{number}", line, use) for number, line, use in found)
+
+
+def excepted(place: str, line: str) -> bool:
+    name = place.rpartition(":")[0]
+    return any(e["path"] == name and e["text"] in line for e in LIST["exceptions"])
+
+
+@pytest.mark.parametrize("path", LIST["paths"])
+def test_texts_use_the_terms_of_the_field(path: str) -> None:
+    found = [f"{place}: {line}\n    use: {use}" for place, line, use in problems(path) if not excepted(place, line)]
+    assert not found, "\n".join(found)
+
+
+def test_every_exception_is_needed_and_has_a_reason() -> None:
+    found = [(place.rpartition(":")[0], line) for path in LIST["paths"] for place, line, _ in problems(path)]
+    unused = [e for e in LIST["exceptions"] if not any(e["path"] == p and e["text"] in line for p, line in found)]
+    assert [e for e in LIST["exceptions"] if not e["reason"]] == []
+    assert unused == []
+
+
+@pytest.mark.parametrize(
+    ("text", "hits"),
+    [("the VM is made anew", 1), ("test_what_moved_is_told_of", 2), ("the VM is replaced", 0)],
+    ids=["old word", "names", "new word"],
+)
+def test_old_words_are_found_in_texts_and_names(text: str, hits: int) -> None:
+    assert len(list(old_words(text))) == hits
+
+
+@pytest.mark.parametrize(("doc", "hits"), [("What it does.", 1), ("Whether it works.", 0)])
+def test_docstrings_that_start_with_a_pronoun_are_found(doc: str, hits: int) -> None:
+    source = f'"""Module."""\n\n\ndef f():\n    """{doc}"""\n'
+    assert len(list(relative_clauses(source))) == hits
