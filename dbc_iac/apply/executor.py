@@ -25,8 +25,9 @@ from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.json import Json
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Connect
+from dbc_iac.kinds.framework.capabilities import Host, host
 from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalStatus
-from dbc_iac.kinds.framework.kind import GoalInput
+from dbc_iac.kinds.framework.values import GoalInput
 from dbc_iac.plan.model import Action, Change, Plan, StepKind
 from dbc_iac.plan.review.step_comparison import executable_steps
 from dbc_iac.plan.schedule.goals import goal_input
@@ -219,7 +220,7 @@ class _Executor:
     async def _change(self, draft: StepBuilder) -> bool:
         """The goals of one resource, one after another; on a failed replacement the old machine is started again."""
         async with AsyncExitStack() as gate:
-            if any(g.creates and kind_of(self.changes[g.address].kind).host for g in draft.goals):
+            if any(g.creates and isinstance(kind_of(self.changes[g.address].kind), Host) for g in draft.goals):
                 await gate.enter_async_context(self._gate(draft).creation())
             return await self._goals(draft, gate)
 
@@ -262,9 +263,9 @@ class _Executor:
         """Why a VM must not be powered off now, by its hook; empty where it may."""
         hook, change = self.run_.hooks.get(goal.address), self.changes[goal.address]
         kind = kind_of(change.kind)
-        if hook is None or self._halted() or not (goal.powers == "off" or (goal.deletes and kind.host)):
+        if hook is None or self._halted() or not (goal.powers == "off" or (goal.deletes and isinstance(kind, Host))):
             return ""
-        off = goal if goal.powers else kind.power(_as_old(change), to="off")
+        off = goal if goal.powers else host(change.kind).power(_as_old(change), to="off")
         if (await off.look(self.reader)).sight is GoalStatus.MET or (
             await goal.look(self.reader)
         ).sight is GoalStatus.MET:
@@ -284,7 +285,7 @@ class _Executor:
         if wanted_power(change) == "off":
             return
         old = _as_old(change)
-        again = await VmStarter(change.kind, old, kind.power(old, to="on")).start(self._pursuit())
+        again = await VmStarter(change.kind, old, host(change.kind).power(old, to="on")).start(self._pursuit())
         if again.verdict is not Verdict.MET:
             self.ledger.powered_off[change.address] = f"the old one could not be started again: {again.text}"
         elif why := self.ledger.failed.get(change.address):

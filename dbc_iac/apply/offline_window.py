@@ -16,7 +16,7 @@ from dbc_iac.apply.goal_runner import UNPROVEN, GoalResult, GoalRunner, Proof, V
 from dbc_iac.apply.hook import Hook, keeps_on
 from dbc_iac.apply.vm_restart import VmStarter
 from dbc_iac.diagnostics import ExitCode
-from dbc_iac.kinds import kind_of
+from dbc_iac.kinds.framework.capabilities import host as host_kind
 from dbc_iac.kinds.framework.goal import Goal, GoalStatus
 from dbc_iac.plan.model import Action, Change
 from dbc_iac.plan.schedule.goals import goal_input
@@ -54,10 +54,11 @@ class OfflineWindow:
         self.hook = hook
         self.failed = failed
         self.ledger = ledger
-        kind, task = kind_of(host.kind), goal_input(host)
+        task = goal_input(host)
         if host.action is Action.NO_OP:
             task = replace(task, id=host.id)
         comes_back = draft.power == "on"
+        kind = host_kind(host.kind)
         self.off, self.on = kind.power(task, to="off", temporary=comes_back), kind.power(task, to="on")
         if not comes_back:
             self.off, self.on = replace(self.off, fields={}), replace(self.on, fields={})

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 from dbc_iac.apply.goal_runner import GoalResult, GoalRunner, Verdict
 from dbc_iac.apply.poller import FLOOR
-from dbc_iac.kinds import kind_of
+from dbc_iac.kinds.framework.capabilities import host
 from dbc_iac.kinds.framework.goal import Goal
-from dbc_iac.kinds.framework.kind import GoalInput
+from dbc_iac.kinds.framework.values import GoalInput
 
 TRIES = 5
 """How often at once, `FLOOR` seconds apart: what was taken by others may be free in a moment."""
@@ -35,7 +35,7 @@ class VmStarter:
             ending = await by.achieve(self.on)
             if ending.verdict is not Verdict.FAILED:
                 return ending
-            goals = [] if mended else list(await kind_of(self.kind).recovery_goals(self.task, ending.text, by.reader))
+            goals = [] if mended else list(await host(self.kind).recovery_goals(self.task, ending.text, by.reader))
             for goal in goals:
                 if (await by.achieve(goal)).verdict is not Verdict.MET:
                     return ending  # mended by half, it would run as something else
@@ -54,5 +54,5 @@ class VmStarter:
     async def lacking(self, by: GoalRunner, ending: GoalResult) -> GoalResult:
         """The ending with who has what it lacks."""
         by.watch.hurry(self.on.route.target)
-        told = await kind_of(self.kind).explain_shortage(self.task, ending.text, by.reader)
+        told = await host(self.kind).explain_shortage(self.task, ending.text, by.reader)
         return replace(ending, text=f"{ending.text}; {told}") if told else ending

@@ -10,9 +10,10 @@ from dbc_iac.importing.discover import whose
 from dbc_iac.json import Json
 from dbc_iac.kinds import Observation, Resource, kind_of
 from dbc_iac.kinds.framework.cached_reader import CachedReader
-from dbc_iac.kinds.framework.kind import Lookup
+from dbc_iac.kinds.framework.capabilities import Child
 from dbc_iac.kinds.framework.ownership_marker import Marker, parse_marker
 from dbc_iac.kinds.framework.spec import Spec
+from dbc_iac.kinds.framework.values import Lookup
 from dbc_iac.plan.check.references import dependencies
 from dbc_iac.plan.context import PlanContext
 from dbc_iac.plan.decide.ownership import Object, object_of, objects
@@ -52,7 +53,7 @@ async def adopt(
         raise _problem(address, f"{identity} cannot be read: {seen.reason}", "Try again when it can.")
     if not seen.present or seen.id != identity:
         raise _problem(address, f"there is no {kind.name} {identity} at {route.name}", "See `dbc-iac orphans`.")
-    if part := kind.part_of(seen):
+    if isinstance(kind, Child) and (part := kind.part_of(seen)):
         raise _problem(address, f"{identity} is {part} of {parent}", "It is managed with its VM, by `dataDisk`.")
     holding = objects(context.state).get(object_of(kind.name, identity, route.target, parent_id))
     if holding is not None:

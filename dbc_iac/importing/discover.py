@@ -17,11 +17,12 @@ from dbc_iac.api.responses import VmDetails
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
 from dbc_iac.kinds.framework.inventory import Inventory, Resource
-from dbc_iac.kinds.framework.kind import Lookup, kind_of
+from dbc_iac.kinds.framework.kind import kind_of
 from dbc_iac.kinds.framework.ownership_marker import Marker, parse_marker, read_marker
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.kinds.framework.types import gib_text
+from dbc_iac.kinds.framework.values import Lookup
 from dbc_iac.kinds.images.image_server import through_image_client
 from dbc_iac.kinds.node import node_route
 from dbc_iac.kinds.virtual_machine import reading

@@ -3,7 +3,8 @@
 from dbc_iac.kinds import disk, network, node, virtual_machine
 from dbc_iac.kinds.bare_metal import instance, manager, server
 from dbc_iac.kinds.framework.inventory import Inventory, Resource
-from dbc_iac.kinds.framework.kind import Kind, Observation, kind_of, kinds, models
+from dbc_iac.kinds.framework.kind import Kind, kind_of, kinds, models
+from dbc_iac.kinds.framework.values import Observation
 from dbc_iac.kinds.images import image, image_export
 from dbc_iac.kinds.snapshots import snapshot
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Unreadable
+from dbc_iac.kinds.framework.capabilities import UsesImageServer
 from dbc_iac.kinds.framework.inventory import Inventory
 from dbc_iac.kinds.framework.kind import Kind, kind_of
 from dbc_iac.kinds.framework.route import Route
@@ -46,7 +47,7 @@ def route_to(binding: Binding, inventory: Inventory) -> Route:
 
 def route_for(machine: Route, kind: Kind[Any], inventory: Inventory) -> Route:
     """The route of a kind's calls to a machine: calls about image servers have a client node of their own."""
-    return through_image_client(machine, inventory) if kind.uses_image_servers else machine
+    return through_image_client(machine, inventory) if isinstance(kind, UsesImageServer) else machine
 
 
 async def authority_refusal(route: Route, reader: CachedReader) -> Unreadable | None:

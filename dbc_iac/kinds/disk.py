@@ -17,23 +17,16 @@ from dbc_iac.api.responses import VmDisk
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
+from dbc_iac.kinds.framework.capabilities import Child, UsesCapacity
+from dbc_iac.kinds.framework.capacity import Capacity, Machine
 from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, Needs, unseen
 from dbc_iac.kinds.framework.inventory import Inventory, Resource
-from dbc_iac.kinds.framework.kind import (
-    Capacity,
-    GoalInput,
-    Kind,
-    Lookup,
-    Machine,
-    Observation,
-    Unmanaged,
-    register,
-    unread,
-)
+from dbc_iac.kinds.framework.kind import Kind, register
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.rules import Behaviour, Rule, replaced
 from dbc_iac.kinds.framework.spec import Reference, Spec
 from dbc_iac.kinds.framework.types import GiB, HostDir, gib_text, parse_gib
+from dbc_iac.kinds.framework.values import GoalInput, Lookup, Observation, Unmanaged, unread
 from dbc_iac.kinds.job_log import failed_job, job_errors
 from dbc_iac.kinds.node import node_route
 from dbc_iac.kinds.virtual_machine.goals import DiskHasSize, no_size
@@ -201,12 +194,11 @@ async def _added(lookup: Lookup, reader: CachedReader) -> dict[str, dict[str, Js
 
 
 @register
-class Disk(Kind[DiskSpec]):
+class Disk(Kind[DiskSpec], Child, UsesCapacity):
     name = "Disk"
     spec = DiskSpec
-    parent = "vm"
+    parent_field = "vm"
     max_per_parent = 24  # vdc to vdz
-    on_a_machine = True
 
     def route(self, resource: Resource[DiskSpec], inventory: Inventory) -> Route:
         vm = self._vm(resource, inventory)
@@ -227,10 +219,8 @@ class Disk(Kind[DiskSpec]):
                 remedy="Remove the Disk, or use another boot mode.",
             )
 
-    def capacity(self, desired: Mapping[str, Json]) -> Capacity:
-        return (
-            Capacity(space={str(desired["hostDir"]): parse_gib(desired["size"])}) if "size" in desired else Capacity()
-        )
+    def capacity(self, fields: Mapping[str, Json]) -> Capacity:
+        return Capacity(space={str(fields["hostDir"]): parse_gib(fields["size"])}) if "size" in fields else Capacity()
 
     def preflight(
         self, resource: Resource[DiskSpec], desired: Mapping[str, Json], changed: frozenset[str], machine: Machine

@@ -10,11 +10,12 @@ from pydantic import Field
 from dbc_iac.diagnostics import Diagnostic
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Unreadable
 from dbc_iac.kinds.framework.inventory import Inventory, Resource
-from dbc_iac.kinds.framework.kind import Kind, Lookup, Observation, register, unread
+from dbc_iac.kinds.framework.kind import Kind, register
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.rules import access
 from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.kinds.framework.types import Hex64, Order, PortRange
+from dbc_iac.kinds.framework.values import Lookup, Observation, unread
 
 SCREEN = "ports.vnc"
 FIRST_SCREEN_PORT = 5900

@@ -14,6 +14,7 @@ from dbc_iac.importing.discover import MAY_BE_TAKEN, Findings, UnmanagedObject, 
 from dbc_iac.importing.generate import describable, manifests, name_documents
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.cached_reader import CachedReader
+from dbc_iac.kinds.framework.capabilities import Child
 from dbc_iac.operations.project import Project
 from dbc_iac.operations.stacks import held_elsewhere
 from dbc_iac.plan import PlanContext
@@ -55,7 +56,8 @@ def _adopted(
 
     async def bind(context: PlanContext) -> State:
         state, reader = before, CachedReader(context.connect)
-        for address, identity in sorted(wanted.items(), key=lambda w: bool(kind_of(w[0].partition("/")[0]).parent)):
+        children = {a for a in wanted if isinstance(kind_of(a.partition("/")[0]), Child)}
+        for address, identity in sorted(wanted.items(), key=lambda w: w[0] in children):
             binding = await adopt(replace(context, state=state), address, identity, reader, others)
             state = state.with_binding(binding)
         return state

@@ -15,6 +15,7 @@ from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
 from dbc_iac.json import Json
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.cached_reader import CachedReader
+from dbc_iac.kinds.framework.capabilities import Host
 from dbc_iac.kinds.framework.spec import BeforeOffline
 from dbc_iac.plan.check.authority import check_authority
 from dbc_iac.plan.check.file_dependencies import spare_used, with_users
@@ -230,7 +231,7 @@ def _plan(
     state = context.state
     waiting = frozenset(
         o.id for a, o in refreshed.observations.items()
-        if kind_of(refreshed.tracked_objects[a].kind).host and o.values.get("power") != "on"
+        if isinstance(kind_of(refreshed.tracked_objects[a].kind), Host) and o.values.get("power") != "on"
     )  # fmt: skip
     closed = (
         tuple(resolvable_operations(state, changes, refreshed.observations, waiting)) if not options.offline else ()

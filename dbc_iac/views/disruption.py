@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from dbc_iac.kinds import kind_of
+from dbc_iac.kinds.framework.capabilities import Host
 from dbc_iac.plan.model import Action, Change, Plan, Step, StepKind
 from dbc_iac.views.text.wording import duration
 
@@ -145,7 +146,7 @@ def _causes(step: Step, changes: dict[str, Change]) -> Iterator[str]:
 
 
 def _of_change(change: Change) -> Effect | None:
-    if kind_of(change.kind).host and change.action in {Action.DELETE, Action.REPLACE}:
+    if isinstance(kind_of(change.kind), Host) and change.action in {Action.DELETE, Action.REPLACE}:
         return Effect.DELETED if change.action is Action.DELETE else Effect.REPLACED
     if change.action is not Action.UPDATE:
         return None

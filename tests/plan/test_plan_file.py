@@ -153,9 +153,9 @@ def test_a_signature_of_an_unknown_version_is_refused_before_anything_is_read(
     ("path", "new", "word"),
     [
         (("kind",), "Vm", "no usable kind"),
-        (("where",), {}, "no usable where"),
-        (("where", "target"), "x", "no usable where"),
-        (("where", "clients"), "default", "no usable where"),
+        (("route",), {}, "no usable route"),
+        (("route", "target"), "x", "no usable route"),
+        (("route", "clients"), "default", "no usable route"),
         (("applied", "memory"), "lots", "no usable applied.memory"),
         (("applied", "gpus"), [], "no usable applied.gpus"),
     ],

@@ -20,13 +20,15 @@ from dbc_iac.api.outcome import Done, Outcome
 from dbc_iac.diagnostics import Diagnostic
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Unreadable
+from dbc_iac.kinds.framework.capabilities import Powered
 from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, unseen
 from dbc_iac.kinds.framework.inventory import Inventory, Resource
-from dbc_iac.kinds.framework.kind import GoalInput, Kind, Lookup, Observation, register, unread
+from dbc_iac.kinds.framework.kind import Kind, register
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.rules import Behaviour, Rule, access, once
 from dbc_iac.kinds.framework.spec import Part, Reference, Spec
 from dbc_iac.kinds.framework.types import Hex64, Order, Token
+from dbc_iac.kinds.framework.values import GoalInput, Lookup, Observation, unread
 from dbc_iac.manifest.secrets import SecretRef
 from dbc_iac.manifest.validators import SecretForm
 
@@ -171,10 +173,9 @@ class DeepLinkPassword(Goal):
 
 
 @register
-class BareMetalInstance(Kind[BareMetalInstanceSpec]):
+class BareMetalInstance(Kind[BareMetalInstanceSpec], Powered):
     name = "BareMetalInstance"
     spec = BareMetalInstanceSpec
-    power_field = "power"
 
     def route(self, resource: Resource[BareMetalInstanceSpec], inventory: Inventory) -> Route:
         spec = resource.spec

@@ -10,11 +10,12 @@ from pydantic import Field, model_validator
 from dbc_iac.diagnostics import Diagnostic
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Unreadable
 from dbc_iac.kinds.framework.inventory import Inventory, Resource
-from dbc_iac.kinds.framework.kind import Kind, Lookup, Observation, register, unread
+from dbc_iac.kinds.framework.kind import Kind, register
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.rules import access
 from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.kinds.framework.types import Flag, Hex64
+from dbc_iac.kinds.framework.values import Lookup, Observation, unread
 from dbc_iac.manifest.project import Url, check_url
 from dbc_iac.manifest.validators import wrong
 

@@ -22,11 +22,12 @@ from dbc_iac.kinds.bare_metal.manager import BareMetalManager
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
 from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, unseen
 from dbc_iac.kinds.framework.inventory import Inventory, Resource
-from dbc_iac.kinds.framework.kind import GoalInput, Kind, Lookup, Observation, register, unread
+from dbc_iac.kinds.framework.kind import Kind, register
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.rules import Behaviour, Rule
 from dbc_iac.kinds.framework.spec import Part, Reference, Spec
 from dbc_iac.kinds.framework.types import Host, IpmiUser, Port, Said, ServerUuid
+from dbc_iac.kinds.framework.values import GoalInput, Lookup, Observation, unread
 from dbc_iac.manifest.secrets import SecretRef
 from dbc_iac.manifest.validators import SecretForm
 from dbc_iac.state.document import Binding

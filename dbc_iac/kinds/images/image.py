@@ -22,13 +22,16 @@ from dbc_iac.api.storage_responses import stored_size
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
+from dbc_iac.kinds.framework.capabilities import FileProvider, UsesImageServer
+from dbc_iac.kinds.framework.capacity import Machine
 from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, unseen
 from dbc_iac.kinds.framework.inventory import Inventory, Resource
-from dbc_iac.kinds.framework.kind import GoalInput, Kind, Lookup, Machine, Observation, register, unread
+from dbc_iac.kinds.framework.kind import Kind, register
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.rules import Behaviour, Rule, access, once, replaced
 from dbc_iac.kinds.framework.spec import Reference, Spec
 from dbc_iac.kinds.framework.types import FileName, Flag, Token
+from dbc_iac.kinds.framework.values import GoalInput, Lookup, Observation, unread
 from dbc_iac.kinds.images.files import BASE, FileAt, files_at, image_file, root_of_snapshot, with_base
 from dbc_iac.kinds.images.image_server import (
     SIZE,
@@ -199,11 +202,9 @@ async def still_used(reader: CachedReader, route: Route, users: Mapping[str, str
 
 
 @register
-class Image(Kind[ImageSpec]):
+class Image(Kind[ImageSpec], FileProvider, UsesImageServer):
     name = "Image"
     spec = ImageSpec
-    on_a_machine = True
-    uses_image_servers = True
 
     def route(self, resource: Resource[ImageSpec], inventory: Inventory) -> Route:
         return through_image_client(node_route(resource.spec.node, inventory, None), inventory)

@@ -20,13 +20,16 @@ from dbc_iac.api.storage_responses import StoredImage, stored_size
 from dbc_iac.diagnostics import Diagnostic, Severity
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
+from dbc_iac.kinds.framework.capabilities import FileProvider, UsesImageServer
+from dbc_iac.kinds.framework.capacity import Machine
 from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, unseen
 from dbc_iac.kinds.framework.inventory import Inventory, Resource
-from dbc_iac.kinds.framework.kind import GoalInput, Kind, Lookup, Machine, Observation, register, unread
+from dbc_iac.kinds.framework.kind import Kind, register
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.rules import once, replaced
 from dbc_iac.kinds.framework.spec import Reference, Spec
 from dbc_iac.kinds.framework.types import FileName, Token
+from dbc_iac.kinds.framework.values import GoalInput, Lookup, Observation, unread
 from dbc_iac.kinds.images.files import FileAt, files_at, image_file
 from dbc_iac.kinds.images.image_server import (
     SIZE,
@@ -149,11 +152,9 @@ async def _on_node(reader: CachedReader, route: Route, file: str, server: str) -
 
 
 @register
-class ImageExport(Kind[ImageExportSpec]):
+class ImageExport(Kind[ImageExportSpec], FileProvider, UsesImageServer):
     name = "ImageExport"
     spec = ImageExportSpec
-    on_a_machine = True
-    uses_image_servers = True
 
     def route(self, resource: Resource[ImageExportSpec], inventory: Inventory) -> Route:
         return through_image_client(node_route(resource.spec.node, inventory, None), inventory)

@@ -10,8 +10,8 @@ from dbc_iac.api.storage_responses import StoredImage, stored_size
 from dbc_iac.diagnostics import Diagnostic, ExitCode
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Unreadable
+from dbc_iac.kinds.framework.capacity import Machine
 from dbc_iac.kinds.framework.inventory import Inventory, Resource
-from dbc_iac.kinds.framework.kind import Machine
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.images.files import SUFFIX, FileAt
 

@@ -20,14 +20,17 @@ from dbc_iac.api.outcome import Done, Outcome
 from dbc_iac.diagnostics import Diagnostic, Severity
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Unreadable
+from dbc_iac.kinds.framework.capabilities import Child, UsesImageServer
+from dbc_iac.kinds.framework.capacity import Machine
 from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, Needs, unseen
 from dbc_iac.kinds.framework.inventory import Inventory, Resource
-from dbc_iac.kinds.framework.kind import GoalInput, Kind, Lookup, Machine, Observation, Unmanaged, register, unread
+from dbc_iac.kinds.framework.kind import Kind, register
 from dbc_iac.kinds.framework.ownership_marker import Marker, read_marker
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.rules import Behaviour, Rule, replaced
 from dbc_iac.kinds.framework.spec import Reference, Spec
 from dbc_iac.kinds.framework.types import Description, SnapshotName, Token
+from dbc_iac.kinds.framework.values import GoalInput, Lookup, Observation, Unmanaged, unread
 from dbc_iac.kinds.images.files import BASE, root_of_snapshot, with_base
 from dbc_iac.kinds.images.image_server import check_image_server, through_image_client
 from dbc_iac.kinds.node import node_route
@@ -135,13 +138,11 @@ class SnapshotAbsent(Goal):
 
 
 @register
-class Snapshot(Kind[SnapshotSpec]):
+class Snapshot(Kind[SnapshotSpec], Child, UsesImageServer):
     name = "Snapshot"
     spec = SnapshotSpec
-    parent = "vm"
+    parent_field = "vm"
     survives_parent = True
-    on_a_machine = True
-    uses_image_servers = True
 
     def route(self, resource: Resource[SnapshotSpec], inventory: Inventory) -> Route:
         vm = self._vm(resource, inventory)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dbc_iac.json import Json
-from dbc_iac.kinds.framework.kind import Capacity
+from dbc_iac.kinds.framework.capacity import Capacity
 from dbc_iac.kinds.framework.types import forward_ranges, parse_gib
 
 

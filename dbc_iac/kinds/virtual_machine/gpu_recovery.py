@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known
+from dbc_iac.kinds.framework.capacity import Capacity
 from dbc_iac.kinds.framework.goal import Goal
-from dbc_iac.kinds.framework.kind import Capacity, GoalInput
 from dbc_iac.kinds.framework.route import Route
+from dbc_iac.kinds.framework.values import GoalInput
 from dbc_iac.kinds.virtual_machine.goals import VmColdModified
 
 GPUS_TAKEN = "check gpu failed"

@@ -8,13 +8,16 @@ from typing import Literal
 from dbc_iac.diagnostics import Diagnostic
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known
+from dbc_iac.kinds.framework.capabilities import FileProvider, Host, UsesCapacity
+from dbc_iac.kinds.framework.capacity import Capacity, Machine
 from dbc_iac.kinds.framework.goal import Goal
 from dbc_iac.kinds.framework.inventory import Inventory, Resource
-from dbc_iac.kinds.framework.kind import Capacity, GoalInput, Kind, Lookup, Machine, Observation, Unmanaged, register
+from dbc_iac.kinds.framework.kind import Kind, register
 from dbc_iac.kinds.framework.ownership_marker import Marker, read_marker
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.rules import Facts
 from dbc_iac.kinds.framework.types import parse_gib
+from dbc_iac.kinds.framework.values import GoalInput, Lookup, Observation, Unmanaged
 from dbc_iac.kinds.images.files import BASE, UNTOLD, FileAt, files_at, image_file, root_image, with_base
 from dbc_iac.kinds.network import lan_name
 from dbc_iac.kinds.node import node_route
@@ -33,13 +36,10 @@ COLD = ("gpus", "cpus", "memory", "ports.vnc")
 
 
 @register
-class VirtualMachine(Kind[VirtualMachineSpec]):
+class VirtualMachine(Kind[VirtualMachineSpec], Host, UsesCapacity, FileProvider):
     name = "VirtualMachine"
     spec = VirtualMachineSpec
     replace_in_place_last = True
-    host = True
-    power_field = "power"
-    on_a_machine = True
 
     def route(self, resource: Resource[VirtualMachineSpec], inventory: Inventory) -> Route:
         return node_route(resource.spec.node, inventory, resource.spec.rent_order)
@@ -131,8 +131,8 @@ class VirtualMachine(Kind[VirtualMachineSpec]):
                 remedy="Add an Image for this node.",
             )
 
-    def capacity(self, desired: Mapping[str, Json]) -> Capacity:
-        return capacity_of(desired)
+    def capacity(self, fields: Mapping[str, Json]) -> Capacity:
+        return capacity_of(fields)
 
     def preflight(
         self,

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from dbc_iac.api.responses import NodeHardware, RentOrder
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.json import Json
+from dbc_iac.kinds.framework.capacity import Machine
 from dbc_iac.kinds.framework.inventory import Inventory
-from dbc_iac.kinds.framework.kind import Machine
 from dbc_iac.kinds.framework.types import parse_gib
 from dbc_iac.kinds.images.files import SUFFIX, FileAt
 from dbc_iac.kinds.images.image_server import is_fetched

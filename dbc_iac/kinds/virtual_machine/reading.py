@@ -12,9 +12,9 @@ from pathlib import PurePosixPath
 from dbc_iac.api.responses import VmDetails
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
-from dbc_iac.kinds.framework.kind import Lookup, Observation, unread
 from dbc_iac.kinds.framework.ownership_marker import read_marker
 from dbc_iac.kinds.framework.route import Route
+from dbc_iac.kinds.framework.values import Lookup, Observation, unread
 from dbc_iac.kinds.virtual_machine.failed_creation import CREATE_ERROR, why_stuck
 from dbc_iac.kinds.virtual_machine.goals import READ_SIZES, no_size
 from dbc_iac.kinds.virtual_machine.power import POWER, TRANSITIONAL
@@ -84,6 +84,7 @@ def seen(lookup: Lookup, status: str, details: VmDetails, masked_ip: str | None)
         status=status,
         busy=status in TRANSITIONAL,
         fault=status if status.endswith("error") else "",
+        failed_creation=status == CREATE_ERROR,
         marker=str(marker) if marker else "",
         notes=notes,
         made_with={"dataDisk.file": attached_file(details) or None} if details.disks else {},

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from dbc_iac.api.responses import NodeHardware
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.kinds import kind_of
-from dbc_iac.kinds.framework.kind import Capacity, Machine
+from dbc_iac.kinds.framework.capabilities import Host, capacity
+from dbc_iac.kinds.framework.capacity import Capacity, Machine
 from dbc_iac.plan.context import PlanContext
 from dbc_iac.plan.model import Action, Change
 
@@ -41,7 +42,7 @@ def required_capacity(change: Change) -> Capacity:
     """What a resource takes once the plan is done. What is forgotten and there goes on taking it."""
     if change.action is Action.DELETE or (change.action is Action.FORGET and not change.observed):
         return Capacity()
-    return kind_of(change.kind).capacity(change.desired or change.applied)
+    return capacity(kind_of(change.kind), change.desired or change.applied)
 
 
 def _gpus(context: PlanContext, machine: Machine, here: Mapping[str, Change]) -> Iterator[Diagnostic]:
@@ -51,7 +52,7 @@ def _gpus(context: PlanContext, machine: Machine, here: Mapping[str, Change]) ->
     comes, goes = 0, 0
     last = ""
     for address, change in here.items():
-        before = kind_of(change.kind).capacity(change.applied).gpus if change.applied else 0
+        before = capacity(kind_of(change.kind), change.applied).gpus if change.applied else 0
         holds_now = before if change.observed.get("power") == "on" else 0
         after = required_capacity(change).gpus
         if change.action in _CREATED | {Action.UPDATE} and after > holds_now:
@@ -125,7 +126,7 @@ def _grown(change: Change) -> Mapping[str, int]:
         return space
     if change.action is not Action.UPDATE:
         return {}
-    had = kind_of(change.kind).capacity({**change.applied, **change.observed}).space
+    had = capacity(kind_of(change.kind), {**change.applied, **change.observed}).space
     return {directory: size - had.get(directory, 0) for directory, size in space.items()}
 
 
@@ -137,7 +138,7 @@ def _one_vm_an_order(context: PlanContext, machine: Machine, here: Mapping[str, 
     partial = {o.id for o in machine.orders or () if len(o.gpu_index) < hardware.gpu_count}
     for address, change in here.items():
         order = str(change.desired.get("rentOrder") or "")
-        if order not in partial or not kind_of(change.kind).host or required_capacity(change).gpus == 0:
+        if order not in partial or not isinstance(kind_of(change.kind), Host) or required_capacity(change).gpus == 0:
             continue
         if order in used and change.action in _CREATED:
             yield _problem(

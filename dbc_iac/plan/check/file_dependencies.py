@@ -12,6 +12,7 @@ from graphlib import CycleError, TopologicalSorter
 
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Related, Severity
 from dbc_iac.kinds import Inventory, Resource, kind_of
+from dbc_iac.kinds.framework.capabilities import build_files, provided_files, runtime_files
 from dbc_iac.kinds.framework.goal import Goal
 from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.kinds.images.files import FileAt
@@ -34,13 +35,13 @@ def implicit_dependencies(inventory: Inventory) -> Mapping[str, frozenset[str]]:
     fields = {r.address: kind_of(r.kind).desired(r, inventory) for r in sound if not kind_of(r.kind).read_only}
     brought: dict[FileAt, str] = {}
     for address, values in fields.items():
-        for file in kind_of(inventory.resources[address].kind).provides(values):
+        for file in provided_files(kind_of(inventory.resources[address].kind), values):
             brought.setdefault(file, address)
     if not brought:
         return {}
     edges: dict[str, frozenset[str]] = {}
     for address, values in fields.items():
-        needed = kind_of(inventory.resources[address].kind).build_files(values)
+        needed = build_files(kind_of(inventory.resources[address].kind), values)
         edges[address] = frozenset(brought[f] for f in needed & brought.keys()) - {address}
     return _without_rings({a: e for a, e in edges.items() if e}, inventory)
 
@@ -71,14 +72,14 @@ def _without_rings(edges: dict[str, frozenset[str]], inventory: Inventory) -> di
 
 def users_of(file: FileAt, inventory: Inventory, bindings: Mapping[str, Binding]) -> list[str]:
     """The addresses of what is made from a file now: by state, and by the documents of VMs that are never changed."""
-    bound = (a for a, b in bindings.items() if file in kind_of(b.kind).runtime_files(b.applied))
+    bound = (a for a, b in bindings.items() if file in runtime_files(kind_of(b.kind), b.applied))
     return sorted({*bound, *(a for a, files in _external(inventory).items() if file in files)})
 
 
 def _external(inventory: Inventory) -> dict[str, frozenset[FileAt]]:
     """What is made from what among the resources that are never changed."""
     found = (r for r in inventory.resources.values() if getattr(r.spec, "external", False) and _sound(r, inventory))
-    return {r.address: kind_of(r.kind).runtime_files(kind_of(r.kind).desired(r, inventory)) for r in found}
+    return {r.address: runtime_files(kind_of(r.kind), kind_of(r.kind).desired(r, inventory)) for r in found}
 
 
 def spare_used(
@@ -112,7 +113,7 @@ def _only_completes(change: Change) -> bool:
 def _made_from(file: FileAt, chosen: Mapping[str, Change]) -> list[str]:
     """The addresses of what is to be made from a file."""
     made = (c for c in chosen.values() if c.action in {Action.CREATE, Action.REPLACE})
-    return sorted(c.address for c in made if file in kind_of(c.kind).runtime_files(c.desired))
+    return sorted(c.address for c in made if file in runtime_files(kind_of(c.kind), c.desired))
 
 
 def _left_incomplete(
@@ -145,7 +146,7 @@ def with_users(changes: Mapping[str, Change]) -> dict[str, Change]:
 def _spoiling(changes: Mapping[str, Change]) -> Iterator[tuple[Change, Goal, FileAt]]:
     for change in changes.values():
         kind = kind_of(change.kind)
-        if change.pending and (kind.provides(change.applied) or kind.provides(change.desired)):
+        if change.pending and (provided_files(kind, change.applied) or provided_files(kind, change.desired)):
             goals = goals_of(change)
             for goal in (*goals.before, *goals.offline, *goals.after, *goals.removal):
                 if goal.spoils is not None:
@@ -156,7 +157,7 @@ def _now(change: Change) -> frozenset[FileAt]:
     """What there is by that address stands on these files. What is gone, or is to come, stands on none."""
     gone = change.action is Action.CREATE or (change.action is Action.FORGET and not change.observed)
     values = change.applied or (change.desired if change.action is Action.ADOPT else {})
-    return frozenset() if gone else kind_of(change.kind).runtime_files(values)
+    return frozenset() if gone else runtime_files(kind_of(change.kind), values)
 
 
 def _left_on(change: Change, chosen: Change | None, goal: Goal) -> frozenset[FileAt]:
@@ -168,7 +169,7 @@ def _left_on(change: Change, chosen: Change | None, goal: Goal) -> frozenset[Fil
     if not goal.deletes:  # what takes its place comes after the file has been overwritten
         return _now(chosen)
     kept = frozenset() if chosen.action is Action.REPLACE else _now(chosen)
-    return kept if chosen.action is Action.FORGET else kept | kind_of(chosen.kind).runtime_files(chosen.desired)
+    return kept if chosen.action is Action.FORGET else kept | runtime_files(kind_of(chosen.kind), chosen.desired)
 
 
 def _refused(context: PlanContext, change: Change, goal: Goal, file: FileAt, users: list[str]) -> Diagnostic:

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.kinds import kind_of
-from dbc_iac.kinds.framework.kind import Capacity
+from dbc_iac.kinds.framework.capabilities import Host, capacity
+from dbc_iac.kinds.framework.capacity import Capacity
 from dbc_iac.kinds.framework.rules import Behaviour
 from dbc_iac.plan.check.capacity import on_machine, required_capacity
 from dbc_iac.plan.context import PlanContext
@@ -48,11 +49,11 @@ def starts(change: Change, changes: Mapping[str, Change]) -> bool:
     stays_off = change.desired.get("power", change.observed.get("power")) == "off"
     opened = any(c.parent == change.address and c.action not in _RESTS for c in changes.values())
     if change.action is Action.UPDATE:
-        had, gets = kind.capacity({**change.applied, **change.observed}), required_capacity(change)
+        had, gets = capacity(kind, {**change.applied, **change.observed}), required_capacity(change)
         if (had.ports, had.start_ports, had.addresses) != (gets.ports, gets.start_ports, gets.addresses):
             return True
         opened = opened or change.observed.get("power") == "off" or any(f.behaviour in _CYCLES for f in change.fields)
-    return kind.host and opened and not stays_off
+    return isinstance(kind, Host) and opened and not stays_off
 
 
 def _conflict(context: PlanContext, here: Mapping[str, Change], address: str, other: str, what: str) -> Diagnostic:

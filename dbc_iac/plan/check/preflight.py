@@ -12,10 +12,20 @@ from dataclasses import dataclass, field, replace
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
 from dbc_iac.kinds import Resource, kind_of
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known
+from dbc_iac.kinds.framework.capabilities import (
+    Child,
+    Host,
+    UsesCapacity,
+    UsesImageServer,
+    host,
+    max_per_parent,
+    parent_field,
+)
+from dbc_iac.kinds.framework.capacity import Capacity, Machine
 from dbc_iac.kinds.framework.inventory import unusable_secret
-from dbc_iac.kinds.framework.kind import Capacity, Lookup, Machine
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.spec import Spec
+from dbc_iac.kinds.framework.values import Lookup
 from dbc_iac.kinds.images.image_server import through_image_client
 from dbc_iac.plan.check.capacity import check_capacity, on_machine
 from dbc_iac.plan.check.port_conflicts import check_ports, starts
@@ -48,8 +58,10 @@ async def read_facts(context: PlanContext, refreshed: RefreshedState, changes: M
     """Read each machine that something is created, changed or replaced on, once."""
     reader = refreshed.reader
     checked = {a: c for a, c in changes.items() if c.action in _CHECKED}
-    routes = {Route.from_json(c.route) for c in checked.values() if kind_of(c.kind).on_a_machine}
-    with_image_servers = {Route.from_json(c.route) for c in checked.values() if kind_of(c.kind).uses_image_servers}
+    routes = {Route.from_json(c.route) for c in checked.values() if isinstance(kind_of(c.kind), UsesCapacity)}
+    with_image_servers = {
+        Route.from_json(c.route) for c in checked.values() if isinstance(kind_of(c.kind), UsesImageServer)
+    }
     looks = (_machine(reader, r, context, image_servers=r in with_image_servers) for r in routes)
     machines = dict(zip(routes, await asyncio.gather(*looks), strict=True))
     unheard: dict[str, frozenset[str]] = {}
@@ -79,7 +91,9 @@ def check_preflight(
             image_server_files=facts.image_server_files.get(address),
         )
         changed = frozenset(f.path for f in change.fields)
-        found.extend(kind_of(change.kind).preflight(resource, change.desired, changed, seen))
+        kind = kind_of(change.kind)
+        if isinstance(kind, UsesCapacity):
+            found.extend(kind.preflight(resource, change.desired, changed, seen))
     for target in sorted({r.target for r in facts.machines}):
         of_target = [m for r, m in facts.machines.items() if r.target == target]
         orders = {o.id: o for m in of_target for o in m.orders or ()}
@@ -96,7 +110,7 @@ def check_preflight(
 def _hosts_by_target(changes: Mapping[str, Change]) -> dict[str, dict[str, Change]]:
     found: dict[str, dict[str, Change]] = {}
     for address, change in changes.items():
-        if kind_of(change.kind).host and (change.desired or change.applied):
+        if isinstance(kind_of(change.kind), Host) and (change.desired or change.applied):
             found.setdefault(str((change.route or change.old_route).get("target")), {})[address] = change
     return found
 
@@ -109,7 +123,7 @@ async def _unmanaged(refreshed: RefreshedState, changes: Mapping[str, Change]) -
         if target not in found and any(starts(c, here) for c in hosts.values()):
             change = next(reversed(hosts.values()))
             route = Route.from_json(change.route or change.old_route)
-            found[target] = await kind_of(change.kind).others(route, ours, refreshed.reader)
+            found[target] = await host(change.kind).others(route, ours, refreshed.reader)
     return found
 
 
@@ -119,7 +133,7 @@ def _coming(changes: Mapping[str, Change]) -> dict[tuple[str, str], list[Change]
     for change in changes.values():
         parent = changes.get(change.parent)
         stays = change.parent_id and (parent is None or parent.action not in _COMES)
-        if stays and change.action in _COMES and kind_of(change.kind).max_per_parent:
+        if stays and change.action in _COMES and max_per_parent(kind_of(change.kind)):
             coming.setdefault((change.kind, change.parent), []).append(change)
     return coming
 
@@ -128,7 +142,8 @@ async def _free_slots(reader: CachedReader, changes: Mapping[str, Change]) -> di
     found: dict[tuple[str, str], int | None] = {}
     for (name, parent), new in _coming(changes).items():
         where = Lookup("", Route.from_json(new[0].route), "", 0, parent_id=new[0].parent_id)
-        found[name, parent] = await kind_of(name).free_slots(where, reader)
+        kind = kind_of(name)
+        found[name, parent] = await kind.free_slots(where, reader) if isinstance(kind, Child) else None
     return found
 
 
@@ -138,7 +153,7 @@ def _room(context: PlanContext, changes: Mapping[str, Change], facts: PreflightF
         free_slots = facts.free_slots.get((name, parent))
         if free_slots is not None and len(new) > free_slots:
             resource = context.inventory.resources[new[max(free_slots, 0)].address]
-            yield _no_room(resource, kind_of(name).parent, parent, len(new), max(free_slots, 0))
+            yield _no_room(resource, parent_field(kind_of(name)), parent, len(new), max(free_slots, 0))
 
 
 def _no_room(resource: Resource[Spec], path: str, parent: str, new: int, free_slots: int) -> Diagnostic:
@@ -186,7 +201,8 @@ def _members_stay(refreshed: RefreshedState, changes: Mapping[str, Change]) -> I
 
 
 async def _image_server_files(reader: CachedReader, machine: Machine, change: Change) -> frozenset[str] | None:
-    server = kind_of(change.kind).fetched_from(change.desired)
+    kind = kind_of(change.kind)
+    server = kind.fetched_from(change.desired) if isinstance(kind, UsesImageServer) else ""
     if not server or machine.inventory is None or server not in (machine.image_servers or ()):
         return None
     stored = await reader.image_server(through_image_client(machine.route, machine.inventory), server)
@@ -196,7 +212,8 @@ async def _image_server_files(reader: CachedReader, machine: Machine, change: Ch
 async def _unheard(reader: CachedReader, route: Route, change: Change, changes: Mapping[str, Change]) -> frozenset[str]:
     """LANs that the change joins, that are to be there already, and of which its machine does not know."""
     coming = {c.id for c in changes.values() if c.action in _COMES}
-    names = sorted(kind_of(change.kind).networks_of(change.desired) - coming)
+    kind = kind_of(change.kind)
+    names = sorted(kind.networks_of(change.desired) - coming) if isinstance(kind, UsesCapacity) else []
     found = await asyncio.gather(*(reader.network(route, name) for name in names))
     return frozenset(n for n, lan in zip(names, found, strict=True) if isinstance(lan, Known) and lan.value is None)
 

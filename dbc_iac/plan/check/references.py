@@ -11,6 +11,7 @@ from itertools import pairwise
 
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, Related
 from dbc_iac.kinds import Inventory, Resource, kind_of
+from dbc_iac.kinds.framework.capabilities import max_per_parent, parent_field
 from dbc_iac.kinds.framework.spec import Spec
 
 
@@ -153,14 +154,14 @@ def _crowded(inventory: Inventory) -> Iterator[Diagnostic]:
     counts: Counter[tuple[str, str]] = Counter()
     for resource in inventory.resources.values():
         kind = kind_of(resource.kind)
-        if kind.max_per_parent:
-            parent = str(getattr(resource.spec, kind.parent))
+        if limit := max_per_parent(kind):
+            parent = str(getattr(resource.spec, parent_field(kind)))
             counts[resource.kind, parent] += 1
-            if counts[resource.kind, parent] == kind.max_per_parent + 1:
+            if counts[resource.kind, parent] == limit + 1:
                 yield resource.problem(
                     "too-many",
-                    kind.parent,
-                    f"{parent} has more than {kind.max_per_parent} documents of kind {resource.kind}",
+                    parent_field(kind),
+                    f"{parent} has more than {limit} documents of kind {resource.kind}",
                     detail="The node would accept one more, and never make it.",
                     remedy=f"Leave {resource.name} out, or put it on another VM.",
                 )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode
 from dbc_iac.json import Json
 from dbc_iac.kinds import Observation, Resource, kind_of
+from dbc_iac.kinds.framework.capabilities import capacity
 from dbc_iac.kinds.framework.rules import Behaviour
 from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.plan.check.file_dependencies import implicit_dependencies
@@ -226,7 +227,7 @@ def _wanted(
         failed = replace(seen, fields=found.of_a_new_one)
         reason = "its creation failed on the node, which cannot delete it: another one is created"
         return _replaced(context, tracked, resource, failed, Action.CREATE, (reason,))
-    if observation.fault == "create error":
+    if observation.failed_creation:
         # it is of no use, and holds what the new one needs
         failed = replace(seen, delete_first=True, fields=found.of_a_new_one)
         return _replaced(context, tracked, resource, failed, Action.REPLACE, ("its creation failed on the node",))
@@ -380,5 +381,5 @@ def _replaced(
 def _exclusive(change: Change) -> tuple[str, ...]:
     """Why the old object has to go before the new one comes: what one has even while it is off, two cannot have."""
     kind, there = kind_of(change.kind), change.route.get("target") == change.old_route.get("target")
-    kept = kind.capacity(change.desired).addresses & kind.capacity({**change.applied, **change.observed}).addresses
+    kept = capacity(kind, change.desired).addresses & capacity(kind, {**change.applied, **change.observed}).addresses
     return tuple(f"the old one is deleted first: both cannot have {address}" for address in sorted(kept) if there)

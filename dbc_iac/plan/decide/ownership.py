@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.kinds import Observation, Resource, kind_of
+from dbc_iac.kinds.framework.capabilities import parent_field
 from dbc_iac.kinds.framework.ownership_marker import Marker, parse_marker
 from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.plan.context import PlanContext
@@ -124,9 +125,9 @@ def moved_node(tracked: TrackedObject, resource: Resource[Spec]) -> Diagnostic |
 def elsewhere(tracked: TrackedObject, resource: Resource[Spec], ignored: Iterable[FieldChange]) -> Iterator[Diagnostic]:
     """An object that stays where it is, though its manifest names another place: every call would go there."""
     kind, place, named = kind_of(resource.kind), tracked.place.target, tracked.route.target
-    moved = (f for f in ignored if f.path == kind.parent or (f.before, f.after) == (place, named))
+    moved = (f for f in ignored if f.path == parent_field(kind) or (f.before, f.after) == (place, named))
     for field in moved:
-        here = field.before if field.path == kind.parent else tracked.place.name.partition("/")[2]
+        here = field.before if field.path == parent_field(kind) else tracked.place.name.partition("/")[2]
         anew = "" if kind.irreplaceable else f", or replace it: --replace {resource.address}"
         yield resource.problem(
             "ignored-place",

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from dbc_iac.diagnostics import Diagnostics
 from dbc_iac.json import Json
 from dbc_iac.kinds import Inventory, Observation, kind_of
-from dbc_iac.kinds.framework.kind import Capacity
+from dbc_iac.kinds.framework.capabilities import capacity
+from dbc_iac.kinds.framework.capacity import Capacity
 from dbc_iac.kinds.node import HOST_PORTS, auto_ports, no_free_port
 from dbc_iac.plan.decide.auto_ports import AUTO, kept_auto_port
 from dbc_iac.plan.observe.refresh import RefreshedState
@@ -32,11 +33,11 @@ def choose_ports(inventory: Inventory, refreshed: RefreshedState, problems: Diag
         tracked, kind = tracked_objects[address], kind_of(tracked_objects[address].kind)
         fields, there = desired.get(address, {}), held.setdefault(tracked_objects[address].route.target, [])
         if _stands(refreshed.observations.get(address)):
-            taken = {port for other in there for port in kind.capacity(fields).contested(other)}
+            taken = {port for other in there for port in capacity(kind, fields).contested(other)}
             fields.update({path: AUTO for path in chosen[address] if fields[path] in taken})
-        there.append(kind.capacity({k: v for k, v in fields.items() if v != AUTO}))
+        there.append(capacity(kind, {k: v for k, v in fields.items() if v != AUTO}))
         if tracked.binding is not None:
-            held.setdefault(tracked.place.target, []).append(kind.capacity(tracked.binding.applied))
+            held.setdefault(tracked.place.target, []).append(capacity(kind, tracked.binding.applied))
     used = {target: _used(holdings) | HOST_PORTS | inventory.own_ports for target, holdings in held.items()}
     for address, tracked in tracked_objects.items():
         for path in [p for p, v in desired.get(address, {}).items() if v == AUTO]:

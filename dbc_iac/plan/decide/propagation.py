@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
 from dbc_iac.kinds import kind_of
+from dbc_iac.kinds.framework.capabilities import parent_field, survives_parent
 from dbc_iac.plan.decide.changes import ChangeSet, not_ignored
 from dbc_iac.plan.decide.deletions import data_loss
 from dbc_iac.plan.decide.diff import initial
@@ -43,11 +44,11 @@ def _with_parent(change: Change, change_set: ChangeSet) -> Change:
         return host
     if change.action is Action.ADOPT:
         reason = f"what an earlier run made goes with {change.parent}, which is made anew"
-        named = change.id if kind_of(change.kind).survives_parent else ""
+        named = change.id if survives_parent(kind_of(change.kind)) else ""
         fields = tuple(initial(kind_of(change.kind), change.desired, change.secrets))
         generation = change.generation + 1
         return replace(host, action=Action.CREATE, id=named, reasons=(reason,), fields=fields, generation=generation)
-    if kind_of(change.kind).survives_parent:
+    if survives_parent(kind_of(change.kind)):
         as_it_is = change.action in {Action.NO_OP, Action.UPDATE}
         if not (as_it_is or (change.action is Action.CREATE and change.old_id)):
             return host
@@ -72,7 +73,7 @@ def _of_a_new_one(change: Change, change_set: ChangeSet) -> Change:
     if change.action is Action.CREATE:
         return change
     kind = kind_of(change.kind)
-    ignored = tuple(f for f in change_set.ignored.get(change.address, ()) if f.path != kind.parent)
+    ignored = tuple(f for f in change_set.ignored.get(change.address, ()) if f.path != parent_field(kind))
     desired = {**change.desired, **{f.path: f.after for f in ignored if not f.secret}}
     return replace(
         change,
@@ -86,7 +87,7 @@ def _same_name_networks(changes: dict[str, Change], problems: Diagnostics) -> No
     """A LAN that keeps its name must go before it comes: every member has to go with it."""
     for network in [c for c in changes.values() if c.action is Action.REPLACE and keeps_identity(c)]:
         for member in [c for c in changes.values() if network.address in c.dependencies]:
-            if kind_of(member.kind).parent:
+            if parent_field(kind_of(member.kind)):
                 continue
             if member.action is Action.REPLACE:
                 changes[member.address] = replace(member, delete_first=True)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.kinds import Inventory, Observation, Resource, kind_of
+from dbc_iac.kinds.framework.capabilities import parent_field
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.plan.model import Action, Change
@@ -33,7 +34,7 @@ def pending_creation(intent: PendingOperation, state: State) -> Binding | None:
         generation=intent.generation,
         route=sent_route,
         applied=fields if isinstance(fields, dict) else {},
-        parent=_parent(intent, state) if kind_of(kind).parent else "",
+        parent=_parent(intent, state) if parent_field(kind_of(kind)) else "",
     )
 
 
@@ -61,7 +62,7 @@ def matches_spec(
         return True
     kind = kind_of(resource.kind)
     marker = kind.marker(resource, inventory, intent.generation)
-    same_vm = not kind.parent or intent.detail.get("vm", parent_id) == parent_id
+    same_vm = not parent_field(kind) or intent.detail.get("vm", parent_id) == parent_id
     if sent_route.get("target") != route.target or not same_vm or intent.detail.get("marker", marker) != marker:
         return False
     if intent.id and intent.id == kind.identity(resource, inventory, intent.generation):

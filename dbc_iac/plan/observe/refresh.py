@@ -12,9 +12,11 @@ from dbc_iac.json import Json
 from dbc_iac.kinds import Inventory, Observation, Resource, kind_of
 from dbc_iac.kinds.current_route import authority_refusal
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known
-from dbc_iac.kinds.framework.kind import Capacity, Lookup
+from dbc_iac.kinds.framework.capabilities import Child, Host
+from dbc_iac.kinds.framework.capacity import Capacity
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.spec import Spec
+from dbc_iac.kinds.framework.values import Lookup
 from dbc_iac.kinds.node import auto_ports
 from dbc_iac.plan.check.references import dependencies
 from dbc_iac.plan.context import PlanContext
@@ -50,7 +52,7 @@ async def refresh(context: PlanContext, reader: CachedReader) -> RefreshedState:
     found, tracked_objects = await _identified(rediscovered.tracked_objects, context, reader)
     seen = await asyncio.gather(*(_seen(c, context, reader) for c in tracked_objects.values()))
     observations = dict(zip(tracked_objects, seen, strict=True))
-    ways = {c.route for c in tracked_objects.values() if c.resource is not None and kind_of(c.kind).host}
+    ways = {c.route for c in tracked_objects.values() if c.resource is not None and isinstance(kind_of(c.kind), Host)}
     covered = await asyncio.gather(*(whole_machine(reader, way) for way in ways))
     whole = dict(zip(ways, covered, strict=True))
     strangers = await _strangers(context, reader, tracked_objects, observations)
@@ -108,7 +110,7 @@ async def _identified(
 
 def _is_nameless(tracked: TrackedObject) -> bool:
     """Whether its identity, which the state does not know, may follow from that of others."""
-    lives_on_a_vm = bool(kind_of(tracked.kind).parent)
+    lives_on_a_vm = isinstance(kind_of(tracked.kind), Child)
     return is_unbound(tracked) and tracked.resource is not None and not tracked.id and not lives_on_a_vm
 
 
@@ -124,7 +126,7 @@ async def _strangers(
     found: dict[str, dict[str, Capacity]] = {}
     for tracked in tracked_objects.values():
         kind, target = kind_of(tracked.kind), tracked.route.target
-        if tracked.resource is None or not kind.host or external(tracked.resource):
+        if tracked.resource is None or not isinstance(kind, Host) or external(tracked.resource):
             continue
         desired = kind.desired(tracked.resource, context.inventory)
         applied = tracked.binding.applied if tracked.binding is not None else {}

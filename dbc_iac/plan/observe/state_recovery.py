@@ -14,9 +14,10 @@ from dataclasses import dataclass, field, replace
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.cached_reader import CachedReader
-from dbc_iac.kinds.framework.kind import Lookup, Unmanaged
+from dbc_iac.kinds.framework.capabilities import Host
 from dbc_iac.kinds.framework.ownership_marker import Marker
 from dbc_iac.kinds.framework.route import Route
+from dbc_iac.kinds.framework.values import Lookup, Unmanaged
 from dbc_iac.plan.context import PlanContext
 from dbc_iac.plan.observe.tracked_objects import TrackedObject, parent_address, with_parent
 
@@ -76,7 +77,9 @@ async def _recover_hosts(context: PlanContext, reader: CachedReader, made: Recov
     """The addresses of hosts that were found. Of what cannot be told apart the user is asked."""
     external = {a for a, r in context.inventory.resources.items() if getattr(r.spec, "external", False)}
     new = {
-        a: c for a, c in made.tracked_objects.items() if is_unbound(c) and kind_of(c.kind).host and a not in external
+        a: c
+        for a, c in made.tracked_objects.items()
+        if is_unbound(c) and isinstance(kind_of(c.kind), Host) and a not in external
     }
     known = {c.id for c in made.tracked_objects.values() if c.begun is not None or c.binding is not None}
     hosts = [h for h in await _unmanaged_hosts(context, reader, new.values()) if h.id not in known]

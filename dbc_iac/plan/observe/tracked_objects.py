@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from dbc_iac.kinds import Resource, kind_of
 from dbc_iac.kinds.current_route import current_route, route_for, route_to
+from dbc_iac.kinds.framework.capabilities import Host, parent_field
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.plan.context import PlanContext
@@ -85,10 +86,10 @@ def _deposed(context: PlanContext, found: Mapping[str, TrackedObject]) -> Iterat
     taken_up = {c.intent.number for c in found.values() if c.begun is not None and c.intent is not None}
     for intent in state.pending:
         begun = pending_creation(intent, state)
-        if begun is None or intent.number in taken_up or (intent.late and not kind_of(begun.kind).host):
+        if begun is None or intent.number in taken_up or (intent.late and not isinstance(kind_of(begun.kind), Host)):
             continue  # only the id of a host is never used again: another may have made what has this name by now
         route = current_route(Route.from_json(begun.route), kind_of(begun.kind), context.inventory)
-        vm = str(intent.detail.get("vm") or "") if kind_of(begun.kind).parent else ""
+        vm = str(intent.detail.get("vm") or "") if parent_field(kind_of(begun.kind)) else ""
         if (begun.kind, begun.id, vm or route.target) not in known:
             yield TrackedObject(
                 deposed_address(intent),
@@ -123,7 +124,7 @@ def with_parent(tracked: TrackedObject, context: PlanContext, found: Mapping[str
 def parent_address(resource: Resource[Spec]) -> str:
     """The address of the VM that a resource lives and dies with, empty where there is none."""
     kind = kind_of(resource.kind)
-    field_ = next((f for f in kind.fields if f.path == kind.parent and f.reference), None)
+    field_ = next((f for f in kind.fields if f.path == parent_field(kind) and f.reference), None)
     if field_ is None or field_.reference is None:
         return ""
     return f"{field_.reference.kind}/{field_.read(resource.spec)}"

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.kinds import Observation, kind_of
 from dbc_iac.kinds.framework.cached_reader import CachedReader
-from dbc_iac.kinds.framework.kind import Lookup
 from dbc_iac.kinds.framework.route import Route
+from dbc_iac.kinds.framework.values import Lookup
 from dbc_iac.plan.context import PlanContext
 from dbc_iac.plan.decide.deletions import GONE
 from dbc_iac.plan.model import Action, Change, Plan

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.goal import Goal, Needs
-from dbc_iac.kinds.framework.kind import GoalInput
 from dbc_iac.kinds.framework.route import Route
+from dbc_iac.kinds.framework.values import GoalInput
 from dbc_iac.plan.model import Action, Change, GoalSummary
 
 

@@ -10,7 +10,8 @@ from dataclasses import replace
 
 from dbc_iac.json import Json
 from dbc_iac.kinds import kind_of
-from dbc_iac.kinds.framework.kind import Capacity
+from dbc_iac.kinds.framework.capabilities import Host, capacity
+from dbc_iac.kinds.framework.capacity import Capacity
 from dbc_iac.plan.model import Action, Change, StepKind
 from dbc_iac.plan.schedule.step_builder import StepBuilder, removal_key, window_key
 
@@ -55,7 +56,7 @@ def _order_starts(changes: Mapping[str, Change], builders: dict[str, StepBuilder
         if not any(g.creates and g.address == builder.address for g in builder.goals):
             continue
         there = {s for s in starts if _target(changes[builders[s].address]) == _target(change)}
-        builder.behind |= there - following(key, builders) if kind_of(change.kind).host else set()
+        builder.behind |= there - following(key, builders) if isinstance(kind_of(change.kind), Host) else set()
 
 
 def _order_capacity(changes: Mapping[str, Change], builders: dict[str, StepBuilder]) -> None:
@@ -64,7 +65,7 @@ def _order_capacity(changes: Mapping[str, Change], builders: dict[str, StepBuild
     taken: dict[Json, dict[str, Capacity]] = {}
     for key, builder in builders.items():
         change = changes[builder.address]
-        gives, takes = _passes(key, builder, change) if kind_of(change.kind).host else (None, None)
+        gives, takes = _passes(key, builder, change) if isinstance(kind_of(change.kind), Host) else (None, None)
         for passes, there in ((gives, given), (takes, taken)):
             if passes is not None:
                 there.setdefault(_target(change), {})[key] = passes
@@ -77,7 +78,7 @@ def _order_capacity(changes: Mapping[str, Change], builders: dict[str, StepBuild
 def _passes(key: str, builder: StepBuilder, change: Change) -> tuple[Capacity | None, Capacity | None]:
     """What a step of a host gives up of its machine, and what it takes."""
     kind = kind_of(change.kind)
-    before, after = kind.capacity({**change.applied, **change.observed}), kind.capacity(change.desired)
+    before, after = capacity(kind, {**change.applied, **change.observed}), capacity(kind, change.desired)
     if key == removal_key(builder.address):
         return before, None
     if change.action is Action.CREATE:

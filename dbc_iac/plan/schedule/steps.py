@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from dbc_iac.kinds import kind_of
+from dbc_iac.kinds.framework.capabilities import build_files, host, provided_files, survives_parent
 from dbc_iac.kinds.framework.goal import Goal, Needs
 from dbc_iac.plan.check.references import topological_order
 from dbc_iac.plan.model import Action, Change, StepKind
@@ -68,7 +69,7 @@ def _parked(change: Change) -> list[Goal]:
     """The old machine is powered off first: the new one takes its GPUs and ports."""
     task = goal_input(change)
     old = replace(task, id=task.old_id, route=task.old_route or task.route)
-    return [kind_of(change.kind).power(old, to="off", temporary=True)]
+    return [host(change.kind).power(old, to="off", temporary=True)]
 
 
 def _draft_windows(
@@ -162,7 +163,7 @@ def _order_removal(change: Change, changes: Mapping[str, Change], builders: dict
     removal = builders.get(removal_key(change.address))
     if removal is None:
         return
-    stays = kind_of(change.kind).survives_parent  # what others took from it
+    stays = survives_parent(kind_of(change.kind))  # what others took from it
     for other in changes.values() if not stays else ():
         needed = {*other.dependencies, *other.old_dependencies}
         if change.address not in needed or change.address in {other.parent, other.old_parent}:
@@ -187,12 +188,12 @@ def _order_users(change: Change, changes: Mapping[str, Change], builders: dict[s
     if own is None:
         return
     own.after |= {removal_key(user) if removal_key(user) in builders else user for user in change.users}
-    brought = kind.provides(change.applied) if removal in builders else frozenset()
+    brought = provided_files(kind, change.applied) if removal in builders else frozenset()
     for other in changes.values() if brought else ():
         if (
             other is not change
             and other.address in builders
-            and brought & kind_of(other.kind).build_files(other.desired)
+            and brought & build_files(kind_of(other.kind), other.desired)
         ):
             own.after |= ends(other, builders)
 

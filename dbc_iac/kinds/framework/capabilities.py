@@ -1,0 +1,161 @@
+"""Capabilities of kinds: questions that only some kinds answer. A kind has one by inheriting from its class.
+
+The functions below give the answer of any kind, that of a kind without the capability included.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+from dbc_iac.diagnostics import Diagnostic
+from dbc_iac.json import Json
+from dbc_iac.kinds.framework.cached_reader import CachedReader
+from dbc_iac.kinds.framework.capacity import Capacity, Machine
+from dbc_iac.kinds.framework.goal import Goal
+from dbc_iac.kinds.framework.inventory import Resource
+from dbc_iac.kinds.framework.kind import Kind, kind_of
+from dbc_iac.kinds.framework.route import Route
+from dbc_iac.kinds.framework.values import GoalInput, Lookup, Observation
+from dbc_iac.kinds.images.files import FileAt
+
+
+class Powered:
+    """Has a power state."""
+
+    power_field: ClassVar[str] = "power"
+
+
+class Host(Powered, ABC):
+    """A machine that others live on, and that can be powered off and on. Power-off windows are of hosts."""
+
+    @abstractmethod
+    def power(self, task: GoalInput, *, to: str, temporary: bool = False) -> Goal:
+        """The goal that it is `on` or `off`; `temporary`: off only until this apply starts it again."""
+
+    @abstractmethod
+    async def others(self, route: Route, ours: frozenset[str], reader: CachedReader) -> Mapping[str, Capacity]:
+        """Capacity of visible hosts on a machine besides `ours`, by id."""
+
+    @abstractmethod
+    async def recovery_goals(self, task: GoalInput, refused: str, reader: CachedReader) -> Iterable[Goal]:
+        """Goals that may help a host whose start was refused with a text, before the next try."""
+
+    @abstractmethod
+    async def explain_shortage(self, task: GoalInput, refused: str, reader: CachedReader) -> str:
+        """Holders of the resources that a refused start needs; empty if unknown."""
+
+
+class Child:
+    """Lives on a host and is deleted with it."""
+
+    parent_field: ClassVar[str]
+    """The spec field that names its host."""
+    max_per_parent: ClassVar[int] = 0
+    """How many of them one host can have; 0: no limit."""
+    survives_parent: ClassVar[bool] = False
+    """Whether its product stays when its host goes: it is replaced only when its own fields change."""
+
+    async def free_slots(self, lookup: Lookup, reader: CachedReader) -> int | None:
+        """How many more can be created on `lookup.parent_id`; None if there is no limit or it was not read."""
+        return None
+
+    def part_of(self, seen: Observation) -> str:
+        """The part of its host that it is; empty if it is an object of its own, which can be imported."""
+        return ""
+
+
+class FileProvider(ABC):
+    """Provides image files, or is made from them."""
+
+    def provides(self, values: Mapping[str, Json]) -> frozenset[FileAt]:
+        """Files that exist once an object with these fields does, and that others may be made from."""
+        return frozenset()
+
+    @abstractmethod
+    def build_files(self, values: Mapping[str, Json]) -> frozenset[FileAt]:
+        """Files that have to exist when an object with these fields is created."""
+
+    def runtime_files(self, values: Mapping[str, Json]) -> frozenset[FileAt]:
+        """Files without which an existing object with these fields is broken."""
+        return frozenset()
+
+
+class UsesCapacity:
+    """Takes a part of a GPU node. Preflight checks it against the node."""
+
+    def capacity(self, fields: Mapping[str, Json]) -> Capacity:
+        """Part of its machine that an object with these fields takes."""
+        return Capacity()
+
+    def networks_of(self, desired: Mapping[str, Json]) -> frozenset[str]:
+        """Names of LANs that its machine must know before it is created."""
+        return frozenset()
+
+    def preflight(
+        self, resource: Resource[Any], desired: Mapping[str, Json], changed: frozenset[str], machine: Machine
+    ) -> Iterable[Diagnostic]:
+        """New or changed fields that the machine would refuse."""
+        return ()
+
+
+class UsesImageServer(UsesCapacity):
+    """Names an image server. Its calls go through the client node for image servers."""
+
+    def fetched_from(self, desired: Mapping[str, Json]) -> str:
+        """The image server that has its file before it is created; empty if none has to."""
+        return ""
+
+
+def host(name: str) -> Host:
+    """The kind of that name, which is a host. Raises TypeError if it is not."""
+    kind = kind_of(name)
+    if not isinstance(kind, Host):
+        raise TypeError(f"{name} cannot be powered on and off")
+    return kind
+
+
+def power_of(kind: Kind[Any], fields: Mapping[str, Json]) -> str:
+    """`on`, `off` or another power state in the fields of an object; empty if they have none."""
+    return str(fields.get(kind.power_field) or "") if isinstance(kind, Powered) else ""
+
+
+def powered(kind: Kind[Any], fields: Mapping[str, Json], to: str) -> dict[str, Json]:
+    """The fields of an object with a power state unless they have one."""
+    return {kind.power_field: to, **fields} if isinstance(kind, Powered) else dict(fields)
+
+
+def parent_field(kind: Kind[Any]) -> str:
+    """The spec field that names the host of a child; empty for other kinds."""
+    return kind.parent_field if isinstance(kind, Child) else ""
+
+
+def max_per_parent(kind: Kind[Any]) -> int:
+    """How many children of a kind one host can have; 0: no limit."""
+    return kind.max_per_parent if isinstance(kind, Child) else 0
+
+
+def survives_parent(kind: Kind[Any]) -> bool:
+    """Whether the product of a child stays when its host goes."""
+    return isinstance(kind, Child) and kind.survives_parent
+
+
+def provided_files(kind: Kind[Any], values: Mapping[str, Json]) -> frozenset[FileAt]:
+    """Files that exist once an object with these fields does."""
+    return kind.provides(values) if isinstance(kind, FileProvider) else frozenset()
+
+
+def build_files(kind: Kind[Any], values: Mapping[str, Json]) -> frozenset[FileAt]:
+    """Files that have to exist when an object with these fields is created."""
+    return kind.build_files(values) if isinstance(kind, FileProvider) else frozenset()
+
+
+def runtime_files(kind: Kind[Any], values: Mapping[str, Json]) -> frozenset[FileAt]:
+    """Files without which an existing object with these fields is broken."""
+    return kind.runtime_files(values) if isinstance(kind, FileProvider) else frozenset()
+
+
+def capacity(kind: Kind[Any], fields: Mapping[str, Json]) -> Capacity:
+    """Part of its machine that an object with these fields takes."""
+    return kind.capacity(fields) if isinstance(kind, UsesCapacity) else Capacity()

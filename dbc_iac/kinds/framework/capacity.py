@@ -1,0 +1,67 @@
+"""Capacity of GPU nodes: what a resource takes of its machine, and the machine as preflight sees it. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from dbc_iac.api.responses import NodeHardware, RentOrder
+from dbc_iac.json import Json
+from dbc_iac.kinds.framework.inventory import Inventory
+from dbc_iac.kinds.framework.route import Route
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A GPU node as preflight sees it. None for values that could not be read. `whole`: the order covers every GPU."""
+
+    route: Route
+    hardware: NodeHardware | None
+    orders: tuple[RentOrder, ...] | None
+    whole: bool | None
+    observed: Mapping[str, Json] = field(default_factory=dict)
+    """Observed values of the resource to check."""
+    image_servers: tuple[str, ...] | None = None
+    """Ids of the image servers that their client node knows; None if not read."""
+    inventory: Inventory | None = None
+    image_server_files: frozenset[str] | None = None
+    """Files of the image server that the resource is fetched from; None if not read."""
+    unheard_lans: frozenset[str] = frozenset()
+    """Existing LANs that the resource joins and this machine does not know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """Part of a machine that a resource takes. Memory in GiB; `space` in GiB by directory of the host, at full size of
+    the disk files; `ports` as (protocol, host port)."""
+
+    gpus: int = 0
+    cpus: int = 0
+    memory: int = 0
+    space: Mapping[str, int] = field(default_factory=dict)
+    ports: frozenset[tuple[str, int]] = frozenset()
+    start_ports: frozenset[tuple[str, int]] = frozenset()
+    """Host ports that must be free at each start, also if they are not forwarded."""
+    addresses: frozenset[str] = frozenset()
+    """Public addresses, which are taken also while it is off."""
+
+    def less(self, other: Capacity) -> Capacity:
+        """The ports and addresses of this one that the other does not have."""
+        return Capacity(
+            ports=self.ports - other.ports,
+            start_ports=self.start_ports - other.start_ports,
+            addresses=self.addresses - other.addresses,
+        )
+
+    def contested(self, other: Capacity) -> frozenset[int]:
+        """Ports that keep two resources of one machine from running at the same time."""
+        return frozenset(port for _, port in self._contested(other))
+
+    def clashes(self, other: Capacity) -> tuple[str, ...]:
+        """Contested ports and public addresses, for people."""
+        ports = (f"{protocol} port {port}" for protocol, port in sorted(self._contested(other)))
+        return (*ports, *(f"public address {address}" for address in sorted(self.addresses & other.addresses)))
+
+    def _contested(self, other: Capacity) -> frozenset[tuple[str, int]]:
+        both = self.ports & other.ports
+        return both | (self.start_ports & other.ports) | (self.ports & other.start_ports)
