@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
 from dbc_iac.cli.app import App
+from dbc_iac.diagnostics import DiagnosticError
+from dbc_iac.manifest.trust import as_untrusted
 
 if TYPE_CHECKING:
     from dbc_iac.operations.project import Project
@@ -15,7 +18,15 @@ if TYPE_CHECKING:
 
 def addresses(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     """Addresses in the manifests and in the state."""
-    return _completed(context, incomplete, lambda project: {*project.inventory.resources, *project.state.bindings})
+    return _completed(context, incomplete, lambda project: {*project.inventory.resources, *_recorded(project)})
+
+
+def _recorded(project: Project) -> Iterable[str]:
+    """Addresses in the state; none where reading it takes a program, a secret or a network."""
+    try:
+        return project.state.bindings
+    except DiagnosticError:
+        return ()
 
 
 def environments(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
@@ -30,6 +41,8 @@ def _completed(context: click.Context, incomplete: str, known: Callable[[Project
         assert app is not None  # noqa: S101 - every command has one
         app.directory = given.get("directory") or app.directory
         app.environment, app.stack = given.get("environment") or "", given.get("stack") or app.stack
+        # The Tab key must not run programs, read secrets or reach servers that a cloned directory names.
+        app.runtime = replace(app.runtime, environ=as_untrusted(app.runtime.environ))
         words = known(app.project())
     except Exception:  # a shell that waits for words has no place for problems
         return []

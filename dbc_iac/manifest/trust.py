@@ -9,6 +9,11 @@ from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 UNTRUSTED = "DBC_IAC_UNTRUSTED"
 
 
+def as_untrusted(environ: Mapping[str, str]) -> Mapping[str, str]:
+    """The environment with the mark of an untrusted project."""
+    return {**environ, UNTRUSTED: "1"}
+
+
 def refuse_untrusted(environ: Mapping[str, str], what: str) -> None:
     """Raises DiagnosticError where the project is not trusted. `what` it would do: `read a secret`."""
     if environ.get(UNTRUSTED, "").lower() not in {"", "0", "false"}:

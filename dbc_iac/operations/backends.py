@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
-from dbc_iac.files.reading import leads_out
+from dbc_iac.files.reading import leads_out, real_path
 from dbc_iac.manifest.project import StateSpec
 from dbc_iac.manifest.secrets import AS_PASSWORD, IN_A_HEADER, SecretResolver
 from dbc_iac.manifest.trust import refuse_untrusted
@@ -25,6 +25,8 @@ def backend_of(spec: StateSpec, directory: Path, runtime: Runtime, resolver: Sec
                 "Set `state.path` to the path that is meant, or remove the link.",
                 ExitCode.CONFIGURATION,
             )
+        if not real_path(directory / spec.path).is_relative_to(real_path(directory)):
+            refuse_untrusted(runtime.environ, "keep its state outside the project")
         return LocalBackend(directory / spec.path, stack)
     refuse_untrusted(runtime.environ, f"reach its state ({spec.backend})")
     try:

@@ -144,8 +144,8 @@ class Identities:
         if spec.mnemonic is not None:
             return Sr25519Key.from_mnemonic(self._resolver.resolve(spec.mnemonic), spec.path)
         assert spec.keystore is not None  # noqa: S101 - exactly one form was given
-        exported = _text_of(self._base / spec.keystore.file, read_file)
-        return open_keystore(exported, self._resolver.resolve(spec.keystore.password))
+        password = self._resolver.resolve(spec.keystore.password)  # first: it is refused to an untrusted project
+        return open_keystore(_text_of(self._base / spec.keystore.file, read_file), password)
 
     def _multisig(self, spec: MultisigSpec) -> MultisigCredentials:
         collected: list[CollectedSignature] = []

@@ -19,6 +19,7 @@ from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.files.reading import read_file, read_given
 from dbc_iac.json import load_json
+from dbc_iac.manifest.trust import refuse_untrusted
 
 _LIMITS = Limits(30.0, 32 * MIB)
 _PAGES = 50
@@ -75,6 +76,7 @@ def put_comment(directory: Path, environment: str, stack: str, environ: Mapping[
 
     Raises DiagnosticError.
     """
+    refuse_untrusted(environ, "write comments")
     thread = _github(environ) if environ.get("GITHUB_ACTIONS") else _gitlab(environ)
     marker = f"<!-- dbc-iac {quote(_place(directory, environ))} {stack}/{quote(environment)} -->"
     try:

@@ -17,7 +17,7 @@ from dbc_iac.cli.app import App
 from dbc_iac.cli.command_examples import EXAMPLES
 from dbc_iac.cli.commands import dbc_iac
 from dbc_iac.cli.runtime import Runtime
-from tests.projects import Project, project, vm
+from tests.projects import PROJECT, Project, project, vm
 
 
 def leaves(command: click.Command, path: str = "") -> Iterator[tuple[str, click.Command]]:
@@ -108,6 +108,17 @@ def completed(words: str) -> list[str]:
 def test_words_are_completed() -> None:
     assert {"list", "mv", "rebuild", "rm", "show"} <= set(completed("dbc-iac state "))
     assert completed("dbc-iac completion z") == ["zsh"]
+
+
+@pytest.mark.parametrize("backend", ["local", "http"])
+def test_completion_runs_no_program_of_the_project(tmp_path: Path, backend: str) -> None:
+    """Pressing Tab in a cloned directory must be harmless."""
+    run = str({"exec": [sys.executable, "-c", f"open({str(tmp_path / 'ran')!r}, 'w'); print('x')"]})
+    state = "{backend: http, address: 'http://127.0.0.1:1/x', headers: {X-Key: " + run + "}}"
+    section = f"state: {state}" if backend == "http" else f"encryption: {{passphrase: {run}}}"
+    project(tmp_path, vm()).write({"dbc-iac.yaml": f"{PROJECT}  {section}\n"})
+    assert completed(f"dbc-iac -C {tmp_path} plan --target V") == ["VirtualMachine/trainer"]
+    assert not (tmp_path / "ran").exists()
 
 
 def test_environments_are_completed_from_the_project(tmp_path: Path) -> None:

@@ -54,8 +54,11 @@ def test_on_gitlab_a_fork_is_planned_without_any_secret(job: Job) -> None:
     del job.environ["DBC_WALLET_SEED"], job.environ["TRAINER_PASSWORD"]
     paths = {"CI_MERGE_REQUEST_SOURCE_PROJECT_PATH": "you/lab", "CI_MERGE_REQUEST_PROJECT_PATH": "me/lab"}
     environ = {**job.environ, **variables_of("plan"), "GITLAB_CI": "true", "CI_MERGE_REQUEST_IID": "9", **paths}
-    planned = job.bash(lines_of("plan"), environ, job.folder / "project")
+    (job.folder / "file of the runner").write_text("as it was")
+    (job.folder / "project/plan.md").symlink_to("../file of the runner")
+    planned = job.bash(lines_of("plan"), {**environ, "GITLAB_TOKEN": "canary-of-a-token"}, job.folder / "project")
     assert planned.returncode == 0, planned.stderr
+    assert (job.folder / "file of the runner").read_text() == "as it was"
     assert "VirtualMachine/trainer  create" in planned.stdout
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dbc_iac.cli.command_examples import EXAMPLES
 from dbc_iac.manifest.program_environment import program_environment
 from dbc_iac.manifest.secrets import SecretRef, SecretResolver
 from tests.projects import PROJECT, SEED, Emulated, project, vm
@@ -52,9 +55,99 @@ def test_an_untrusted_project_reads_no_secret(where: dict[str, Any], tmp_path: P
         resolver.resolve(SecretRef.model_validate(where))
 
 
-def test_an_untrusted_project_reaches_no_state_that_it_names(tmp_path: Path) -> None:
+REACHED: list[str] = []
+"""Programs, connections and writes outside the project since a test began, as Python's audit events."""
+
+
+def _audit(event: str, arguments: tuple[Any, ...]) -> None:
+    if event in {"socket.connect", "socket.getaddrinfo", "os.exec", "os.posix_spawn", "os.system"}:
+        REACHED.append(f"{event} {arguments}")
+    elif event == "subprocess.Popen" and "template_worker" not in str(arguments):
+        REACHED.append(f"{event} {arguments[1]}")
+
+
+@pytest.fixture(scope="module")
+def audited() -> Iterator[list[str]]:
+    if not getattr(sys, "_dbc_iac_audited", False):  # a hook cannot be removed
+        sys.addaudithook(_audit)
+        sys._dbc_iac_audited = True  # type: ignore[attr-defined]
+    yield REACHED
+
+
+LINES = [line for path, lines in EXAMPLES.items() if path not in {"completion", "demo", "emulator"} for line in lines]
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_no_command_reaches_out_of_an_untrusted_project(line: str, tmp_path: Path, audited: list[str]) -> None:
+    ci = {
+        "GITHUB_ACTIONS": "1",
+        "GITHUB_TOKEN": "t",
+        "GITHUB_REPOSITORY": "o/r",
+        "GITHUB_API_URL": "http://127.0.0.1:1",
+    }
+    where = tmp_path / "project"
+    environ = {"SEED": SEED, "DBC_IAC_UNTRUSTED": "1", "GITHUB_EVENT_PATH": str(where / "event.json"), **ci}
+    made = project(where, vm(login={"password": MARK}), environ=environ)
+    state = "{backend: http, address: 'http://127.0.0.1:1/x', headers: {X-Key: " + str(MARK) + "}}"
+    encryption = "{passphrase: " + str(MARK) + "}"
+    made.write(
+        {
+            "dbc-iac.yaml": f"{PROJECT}  state: {state}\n  encryption: {encryption}\n  outputs: {{address: '{{{{ env }}}}'}}\n",
+            "event.json": '{"pull_request": {"number": 1}}',
+            "plan.md": "plan",
+            "prod.yaml": "{}",
+        }
+    )
+    words = shlex.split(line.partition(" | ")[0].partition(" > ")[0].replace("-C infra ", "").replace("~", "home"))
+    before = os.getcwd()  # noqa: PTH109
+    os.chdir(where)
+    audited.clear()
+    try:
+        result = made.run(*words)
+        assert audited == []
+    finally:
+        os.chdir(before)
+    assert result.code != 70, result.err
+    assert not (where / "ran").exists()
+
+
+@pytest.mark.parametrize("path", ["{outside}", "../outside"])
+@pytest.mark.parametrize("command", [("plan", "--refresh=false"), ("state", "list"), ("state", "pull")])
+def test_an_untrusted_project_keeps_no_state_outside(path: str, command: tuple[str, ...], tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    made = project(tmp_path / "project", vm())
+    made.write({"dbc-iac.yaml": PROJECT + f"  state: {{path: '{path.format(outside=outside)}'}}\n"})
+    result = made.run("--no-exec", *command, "--json")
+    assert (result.code, result.codes) == (5, ["untrusted"])
+    assert not outside.exists()
+    assert made.run("state", "list").code == 0
+
+
+def test_an_untrusted_project_opens_no_keystore(tmp_path: Path) -> None:
+    made = project(tmp_path, vm(), environ={"SEED": SEED})
+    keystore = "keystore: {file: none.json, password: {env: SEED}}"
+    made.write({"dbc-iac.yaml": PROJECT.replace("seed: {env: SEED}", keystore)})
+    assert made.run("wallet", "address", "--json").codes == ["identity"]
+    assert made.run("--no-exec", "wallet", "address", "--json").codes == ["untrusted"]
+
+
+def test_an_untrusted_project_writes_no_comment(tmp_path: Path) -> None:
+    made = project(tmp_path, environ={"GITHUB_ACTIONS": "1"}).write({"plan.md": "plan"})
+    result = made.run("--no-exec", "comment", str(tmp_path / "plan.md"), "--json")
+    assert (result.code, result.codes) == (5, ["untrusted"])
+
+
+REMOTE = [
+    "{backend: http, address: 'http://127.0.0.1:1/x'}",
+    "{backend: postgres, address: 'postgresql://127.0.0.1:1/x'}",
+    "{backend: objectstore, address: 's3://x/y', endpoint: 'http://127.0.0.1:1'}",
+]
+
+
+@pytest.mark.parametrize("state", REMOTE)
+def test_an_untrusted_project_reaches_no_state_that_it_names(tmp_path: Path, state: str) -> None:
     made = project(tmp_path)
-    made.write({"dbc-iac.yaml": PROJECT + "  state: {backend: http, address: 'http://127.0.0.1:1/x'}\n"})
+    made.write({"dbc-iac.yaml": PROJECT + f"  state: {state}\n"})
     result = made.run("--no-exec", "plan", "--refresh=false", "--json")
     assert (result.code, result.codes) == (5, ["untrusted"])
 

@@ -11,7 +11,7 @@ from dbc_iac.cli.app import App
 from dbc_iac.cli.completions import environments
 from dbc_iac.cli.lazy import LazyGroup, epilog
 from dbc_iac.cli.logs import set_verbosity
-from dbc_iac.manifest.trust import UNTRUSTED
+from dbc_iac.manifest.trust import as_untrusted
 from dbc_iac.operations.stack_name import check_stack_name
 
 OPS = ("api", "deeplink", "disk", "image", "network", "node", "server", "snapshot", "vm", "wallet")
@@ -72,7 +72,7 @@ def dbc_iac(
     check_stack_name(stack)
     app.directory, app.environment, app.stack, app.variable_files = directory, environment, stack, files
     if no_exec:
-        app.runtime = replace(app.runtime, environ={**app.runtime.environ, UNTRUSTED: "1"})
+        app.runtime = replace(app.runtime, environ=as_untrusted(app.runtime.environ))
     for text in variables:
         name, equals, value = text.partition("=")
         if not equals:
