@@ -154,24 +154,26 @@ def decide_until_stable(
     """Decide, and again for as long as one replacement follows from another: by `replaceOn`, or since what another
     document refers to will be known only when it is made."""
     moving: frozenset[str] = frozenset()
+    requested = {address: f"--replace {address}" for address in options.replace}
     while True:
         context = with_resolved(context, moving, refreshed.found)
         found = Diagnostics()
-        change_set = decide_changes(context, refreshed, choose_ports(context.inventory, refreshed, found), options)
+        desired = choose_ports(context.inventory, refreshed, found)
+        change_set = decide_changes(context, refreshed, desired, options, requested)
         leave_holders(change_set.changes, options)
         propagate(change_set)
         made = {a for a, c in change_set.changes.items() if c.action in {Action.CREATE, Action.REPLACE}}
         replaced = {a for a in made if change_set.changes[a].action is Action.REPLACE}
         following = {
-            r.address
+            r.address: f"replaceOn {', '.join(sorted(causes))}"
             for r in context.inventory.resources.values()
-            if replaced & set(r.spec.lifecycle.replace_on) and r.address not in replaced | options.replace
+            if (causes := replaced & set(r.spec.lifecycle.replace_on)) and r.address not in replaced | requested.keys()
         }
         if not following and made <= moving:
             change_set.problems.extend(found)
             return context, change_set
         moving |= made
-        options = replace(options, replace=options.replace | following)
+        requested |= following
 
 
 def _steps(changes: Mapping[str, Change]) -> dict[str, StepBuilder]:
@@ -238,7 +240,7 @@ def _plan(
     )
     down = tuple(f"{c.address}: {POWERED_OFF_REASON}" for c in shown if POWERED_OFF_REASON in c.reasons)
     recovery = down + tuple(
-        f"{i.address}: the outcome of an earlier {i.goal} is not certain; it is looked at first"
+        f"{i.address}: a previous {i.goal} may have succeeded; checking first"
         for i in state.open
         if i.number not in closed
     )
@@ -254,7 +256,7 @@ def _plan(
         steps=steps,
         diagnostics=tuple(problems),
         recovery=recovery,
-        moves=tuple(f"{now} has what {before} had" for before, now in context.moves),
+        moves=tuple(f"{before} to {now}" for before, now in context.moves),
         settled=closed,
         hooks={a: hook.model_dump(mode="json", by_alias=True) for a, hook in hooks.items()},
         ways=context.ways,

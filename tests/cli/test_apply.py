@@ -368,14 +368,14 @@ def test_a_disk_alone_can_be_taken_from_its_vm(
     lossy = [] if command == ["destroy"] else ["--allow-data-loss"]
     result = emulated.run(*command, *lossy, "--yes", "--target", "Disk/d")
     assert result.code == 0, result.err
-    assert "it goes with" not in result.out
+    assert "deleted with" not in result.out
     emulated.settle()
     (after,) = emulated.vms.values()
     assert (len(after["disks"]), after["status"]) == (3, "running")
     assert emulated.run("state", "list", "--json").json == ["Disk/e", "VirtualMachine/one"]
 
 
-@pytest.mark.parametrize("documents", [["Disk"], []], ids=["it grows", "its document is gone"])
+@pytest.mark.parametrize("documents", [["Disk"], []], ids=["it grows", "no longer in the manifests"])
 def test_a_disk_is_not_changed_on_a_vm_that_became_external(
     make: Callable[..., Emulated], tmp_path: Path, documents: list[str]
 ) -> None:

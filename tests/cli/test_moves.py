@@ -58,7 +58,7 @@ def test_a_rename_is_suspected_and_moved_keeps_the_vm(world: Callable[..., Emula
     with_project(emulated, "  moved: [{from: VirtualMachine/trainer, to: VirtualMachine/renamed}]\n")
     result = emulated.run("plan", "--detailed-exitcode")
     assert (result.code, result.err) == (2, "")
-    assert "Moved: VirtualMachine/renamed has what VirtualMachine/trainer had" in result.out
+    assert "Moved: VirtualMachine/trainer to VirtualMachine/renamed" in result.out
     applied(emulated)
     assert_empty(emulated)
     assert list(emulated.vms) == [task_id]
@@ -193,8 +193,8 @@ def test_a_chain_of_renames_is_followed_to_its_end(world: Callable[..., Emulated
     with_project(emulated, f"  moved: [{', '.join(moves)}]\n")
     result = emulated.run("plan", "--detailed-exitcode")
     assert (result.code, result.err) == (2, "")
-    assert "Moved: VirtualMachine/three has what VirtualMachine/one had" in result.out
-    assert "Moved: VirtualMachine/another has what VirtualMachine/other had" in result.out
+    assert "Moved: VirtualMachine/one to VirtualMachine/three" in result.out
+    assert "Moved: VirtualMachine/other to VirtualMachine/another" in result.out
     applied(emulated)
     assert_empty(emulated)
     assert set(emulated.vms) == before

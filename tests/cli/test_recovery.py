@@ -128,11 +128,11 @@ def test_a_password_that_was_changed_behind_is_drift_and_one_of_another_referenc
     assert moved.code == 2
     assert "login.password: (secret, differs: it was changed there, or the value behind its reference was)" in moved.out
     assert "The manifests ask" not in moved.out
-    assert "it drifted from what was applied, or its secret has another value now" in emulated.run("plan").out
+    assert "drift, or a new value of its secret" in emulated.run("plan").out
     write(emulated, login("PW2"))
     asked = emulated.run("drift")
     assert (asked.code, "The manifests ask for changes of 1 resource" in asked.out) == (0, True)
-    assert "the manifest differs" in emulated.run("plan").out
+    assert "manifest changed" in emulated.run("plan").out
     applied(emulated)
     assert emulated.vms[task_id]["password"] == "canarytwo"
     emulated.admin.change_vm(task_id, login_password="somebodyelses")
@@ -317,7 +317,7 @@ def test_what_is_on_a_machine_that_is_not_rented_can_be_forgotten(world: Callabl
     write(emulated)
     result = emulated.run("apply", "--yes", "--allow-empty", "--forget-expired")
     assert result.code == 0, result.out + result.err
-    assert "is not rented any more (--forget-expired)" in result.out
+    assert "the rental has ended (--forget-expired)" in result.out
     assert emulated.run("state", "list", "--json").json == []
     assert len(emulated.vms) == 1
 

@@ -99,7 +99,7 @@ def test_a_vm_that_is_down_because_of_us_is_told_and_started_again(
     assert "VirtualMachine/trainer: powered off by this apply" in left.err
     emulated.settle(60)
     plan = emulated.run("plan")
-    assert "Recovery: VirtualMachine/trainer: it is down because of us" in plan.out
+    assert "Recovery: VirtualMachine/trainer: powered off by an interrupted apply" in plan.out
     project(tmp_path, vm(power=power), environ=emulated.project.environ)  # and the change itself is taken back
     assert emulated.run("apply", "--yes").code == 0
     [machine] = emulated.vms.values()

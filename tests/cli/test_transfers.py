@@ -89,7 +89,7 @@ def test_a_download_that_broke_off_is_not_managed_and_nothing_is_made_from_it(
     assert emulated.vms == {}
     shown = plan(emulated)
     assert shown.code == 2
-    assert "+ Image/big  create: an earlier run did not finish it: it has 1" in shown.out
+    assert "+ Image/big  create: creation is unfinished: it has 1" in shown.out
     apply(emulated)
     assert stored(emulated, "node", "big.qcow2") == SIZE
     assert plan(emulated).code == 0
@@ -107,7 +107,7 @@ def test_an_upload_that_broke_off_is_not_managed_and_is_sent_again(
     assert ("the upload broke off: " if how == "fault" else "the upload ended, and what arrived is not known") in said
     emulated.settle(100)
     assert bound(emulated) == set()
-    assert "+ ImageExport/copy  create: an earlier run did not finish it" in plan(emulated).out
+    assert "+ ImageExport/copy  create: creation is unfinished" in plan(emulated).out
     apply(emulated)
     assert stored(emulated, "ID_2", "ubuntu.qcow2") == 2_000_000_000
     assert plan(emulated).code == 0

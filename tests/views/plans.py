@@ -45,17 +45,17 @@ def everything() -> Plan:
     return plan(
         change("new", Action.CREATE, FieldChange("gpus", None, 2, "cold-boot"), reasons=("it is new",),
                dependencies=("Network/lan",)),
-        change("bigger", Action.UPDATE, MEMORY, PASSWORD, wall, reasons=("the manifest differs",), power_off=True),
+        change("bigger", Action.UPDATE, MEMORY, PASSWORD, wall, reasons=("manifest changed",), power_off=True),
         change("other", Action.REPLACE, IMAGE, reasons=("image differs",), old_id="id-before",
                losses=("VirtualMachine/other: its 200Gi of data are lost",)),
         change(
             "old",
             Action.DELETE,
-            reasons=("its document is gone",),
+            reasons=("no longer in the manifests",),
             losses=("VirtualMachine/old: its disks are deleted (100Gi of data)",),
         ),
         change("stopped", Action.UPDATE, POWER, reasons=("the world moved",)),
-        change("resting", Action.UPDATE, MEMORY, POWER, reasons=("the manifest differs",), observed={"power": "off"}),
+        change("resting", Action.UPDATE, MEMORY, POWER, reasons=("manifest changed",), observed={"power": "off"}),
         change("taken", Action.ADOPT, reasons=("it is there",)),
         change("gone", Action.FORGET, reasons=("it is gone",)),
         change("unread", Action.UNKNOWN, reasons=(f"the node said: {HOSTILE}",)),
@@ -86,6 +86,6 @@ def fleet(count: int) -> Plan:
             changes.append(change(f"w-{n}", Action.CREATE, *fields, reasons=("it is new",), node=node))
             steps.append(step(address, "exists"))
         else:
-            changes.append(change(f"w-{n}", Action.UPDATE, MEMORY, reasons=("the manifest differs",), node=node))
+            changes.append(change(f"w-{n}", Action.UPDATE, MEMORY, reasons=("manifest changed",), node=node))
             steps.append(window(f"w-{n}", goal(address, "has memory 64Gi")))
     return plan(*changes, steps=tuple(steps))

@@ -105,5 +105,5 @@ def test_nothing_becomes_a_link_by_itself(text: str) -> None:
 
 
 def test_reasons_are_text() -> None:
-    [shown] = plan_markdown(plan(change("x", Action.UPDATE, MEMORY, reasons=("the manifest differs",))))
-    assert "<b>VirtualMachine/x</b> update: the manifest differs</summary>" in shown
+    [shown] = plan_markdown(plan(change("x", Action.UPDATE, MEMORY, reasons=("manifest changed",))))
+    assert "<b>VirtualMachine/x</b> update: manifest changed</summary>" in shown

@@ -81,8 +81,10 @@ def check_preflight(
     """Every problem that can be known, of each resource alone and of each machine as a whole. Pure."""
     found = Diagnostics()
     for address, change in changes.items():
+        if change.action not in _CHECKED:
+            continue
         resource, machine = context.inventory.resources.get(address), facts.machines.get(Route.from_json(change.route))
-        if change.action not in _CHECKED or resource is None or machine is None:
+        if resource is None or machine is None:
             continue
         seen = replace(
             machine,

@@ -32,9 +32,7 @@ from dbc_iac.plan.observe.refresh import RefreshedState, external
 from dbc_iac.plan.observe.tracked_objects import TrackedObject, parent_address
 from dbc_iac.state.document import PendingOperation
 
-POWERED_OFF_REASON = (
-    "it is down because of us: an earlier run powered it off to change it, and could not start it again"
-)
+POWERED_OFF_REASON = "powered off by an interrupted apply; will be started"
 
 
 @dataclass(slots=True)
@@ -45,13 +43,19 @@ class ChangeSet:
     stays: dict[str, tuple[FieldChange, ...]] = field(default_factory=dict)
     ignored: dict[str, tuple[FieldChange, ...]] = field(default_factory=dict)
     problems: Diagnostics = field(default_factory=Diagnostics)
+    requested: Mapping[str, str] = field(default_factory=dict)
+    """Reasons of replacements that no field requires, by address: an option, or `replaceOn`."""
 
 
 def decide_changes(
-    context: PlanContext, refreshed: RefreshedState, desired: Mapping[str, dict[str, Json]], options: PlanOptions
+    context: PlanContext,
+    refreshed: RefreshedState,
+    desired: Mapping[str, dict[str, Json]],
+    options: PlanOptions,
+    requested: Mapping[str, str],
 ) -> ChangeSet:
-    """One change for every candidate, before cascades."""
-    made = ChangeSet()
+    """One change for every tracked object, before propagation. `requested`: as in ChangeSet."""
+    made = ChangeSet(requested=requested)
     for address, tracked in refreshed.tracked_objects.items():
         observation = refreshed.observations[address]
         resource = None if options.destroy else tracked.resource
@@ -202,7 +206,7 @@ def _wanted(
     if tracked.binding is None:
         return _unbound(context, tracked, resource, observation, base, made.problems)
     if not observation.present:
-        reason = observation.reason or f"{tracked.id} does not exist any more: it was deleted by something else"
+        reason = observation.reason or f"{tracked.id} was deleted outside dbc-iac"
         return _replaced(context, tracked, resource, base, Action.CREATE, (reason,))
     seen = replace(base, observed=dict(observation.values), notes=observation.notes)
     if problem := moved_node(tracked, resource):
@@ -225,13 +229,13 @@ def _wanted(
     if observation.stuck:
         made.problems.add(cannot_be_deleted(tracked, observation))
         failed = replace(seen, fields=found.of_a_new_one)
-        reason = "its creation failed on the node, which cannot delete it: another one is created"
+        reason = "creation failed, and the node cannot delete it"
         return _replaced(context, tracked, resource, failed, Action.CREATE, (reason,))
     if observation.failed_creation:
         # it is of no use, and holds what the new one needs
         failed = replace(seen, delete_first=True, fields=found.of_a_new_one)
-        return _replaced(context, tracked, resource, failed, Action.REPLACE, ("its creation failed on the node",))
-    asked = () if resource.address not in options.replace else (f"asked for with --replace {resource.address}",)
+        return _replaced(context, tracked, resource, failed, Action.REPLACE, ("creation failed",))
+    asked = (made.requested[resource.address],) if resource.address in made.requested else ()
     if kind_of(resource.kind).irreplaceable or not (asked or found.replaces):
         made.problems.extend(found.refusals)  # a new object has what this one cannot get
         made.problems.extend(elsewhere(tracked, resource, found.ignored))
@@ -272,7 +276,7 @@ def _compared(
         return _replaced(context, tracked, resource, changed, Action.REPLACE, (*down, *asked, *forced))
     changed = _left_alone(changed, found.ignored)
     if fields:
-        reason = _drifted(fields) if all(c.drift for c in fields) else "the manifest differs"
+        reason = _drifted(fields) if all(c.drift for c in fields) else "manifest changed"
         only_down = bool(down) and [c.path for c in fields] == ["power"]
         unsettled = any(i.address == changed.address and i.call_class == "blind" for i in context.state.open)
         reasons = down if only_down else (*down, reason)
@@ -296,8 +300,8 @@ def _left_alone(change: Change, ignored: Iterable[FieldChange]) -> Change:
 
 def _drifted(fields: list[FieldChange]) -> str:
     """Of a secret it is not known which side moved: only that its document did not."""
-    reason = "it drifted from what was applied"
-    return f"{reason}, or its secret has another value now" if any(f.secret for f in fields) else reason
+    reason = "drift"
+    return f"{reason}, or a new value of its secret" if any(f.secret for f in fields) else reason
 
 
 def _unbound(
@@ -319,18 +323,18 @@ def _unbound(
         if tracked.intent is None:
             if warned := unproved(context, resource, seen):
                 problems.add(warned)
-            return replace(seen, action=Action.ADOPT, reasons=("it exists already and is ours",))
+            return replace(seen, action=Action.ADOPT, reasons=("exists, not in the state",))
         begun = tracked.begun
         if observation.partial:
-            reason = f"an earlier run did not finish it: {observation.unfinished}"
+            reason = f"creation is unfinished: {observation.unfinished}"
             fields = tuple(initial(kind, base.desired, base.secrets))
             return replace(seen, action=Action.CREATE, reasons=(reason,), fields=fields)
-        reason = "an earlier run created it and could not say so"
+        reason = "created by an interrupted apply"
         return replace(seen, action=Action.ADOPT, reasons=(reason,), applied=begun.applied if begun else {})
     fields = tuple(initial(kind, base.desired, base.secrets))
-    reason = "it is new" if tracked.intent is None else "an earlier run could not finish its creation"
+    reasons = () if tracked.intent is None else ("creation was interrupted",)
     known, unsettled = _pre_image(tracked.intent)
-    return replace(base, action=Action.CREATE, reasons=(reason,), fields=fields, known=known, unsettled=unsettled)
+    return replace(base, action=Action.CREATE, reasons=reasons, fields=fields, known=known, unsettled=unsettled)
 
 
 def _pre_image(intent: PendingOperation | None) -> tuple[tuple[str, ...], bool]:

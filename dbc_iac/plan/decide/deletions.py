@@ -12,8 +12,8 @@ from dbc_iac.plan.model import Action, Change
 from dbc_iac.plan.observe.tracked_objects import TrackedObject
 from dbc_iac.state.document import DEPOSED_SEPARATOR, Binding
 
-GONE = "it does not exist any more"
-EXPIRED = "its machine is not rented any more (--forget-expired)"
+GONE = "does not exist"
+EXPIRED = "the rental has ended (--forget-expired)"
 
 
 def deletion(tracked: TrackedObject, observation: Observation, options: PlanOptions) -> Change:
@@ -73,7 +73,7 @@ def unless_forgotten(change: Change, context: PlanContext, options: PlanOptions)
     """`removed` of the project file: the object is let go, not deleted."""
     if change.action is not Action.DELETE or change.address not in context.removed or options.destroy:
         return change
-    reason = "`removed` says to let it go: it stays where it is"
+    reason = "`removed` in the project file; the object stays"
     return replace(change, action=Action.FORGET, losses=(), reasons=(reason,))
 
 
@@ -81,7 +81,7 @@ def forget(tracked: TrackedObject) -> Change:
     """Its document has become external: what was ours is looked at from now on, and never deleted."""
     seen = Observation(None, reason="")
     change = deletion(tracked, seen, PlanOptions())
-    reason = "its document is external now: it stays where it is"
+    reason = "now external; the object stays"
     return replace(change, action=Action.FORGET, reasons=(reason,), desired={"external": True})
 
 
@@ -121,7 +121,7 @@ def _still_wanted(begun: Binding, changes: Mapping[str, Change]) -> bool:
 
 def _why_removed(tracked: TrackedObject, options: PlanOptions) -> str:
     if tracked.intent is not None and tracked.intent.creates and tracked.intent.id == tracked.id:
-        return "an earlier run began it, and nothing wants it any more"
+        return "created by an interrupted apply, not in the manifests"
     if DEPOSED_SEPARATOR in tracked.address:
-        return "another took its place, and an earlier run could not take it away"
-    return "destroy was asked for" if options.destroy else "its document is gone"
+        return "left by an interrupted replacement"
+    return "destroy" if options.destroy else "no longer in the manifests"

@@ -35,15 +35,15 @@ def _with_parent(change: Change, change_set: ChangeSet) -> Change:
     vm_gone = parent.action in _DELETED or (parent.action is Action.CREATE and bool(parent.old_id))
     host = replace(change, parent_id=parent.id if change.action is not Action.DELETE else parent.old_id or parent.id)
     if change.action is Action.DELETE and parent.action is Action.FORGET and not parent.desired:
-        reason = f"it stays on {change.parent}, which is let go"
+        reason = f"stays on {change.parent}, which is removed from the state"
         return replace(host, action=Action.FORGET, losses=(), reasons=(*change.reasons, reason))
     if change.action is Action.DELETE:
         goes = vm_gone and parent.action is not Action.FORGET
-        return replace(host, reasons=(*change.reasons, f"it goes with {change.parent}")) if goes else host
+        return replace(host, reasons=(*change.reasons, f"deleted with {change.parent}")) if goes else host
     if not vm_gone or change.action is Action.UNKNOWN or parent.action is Action.FORGET:
         return host
     if change.action is Action.ADOPT:
-        reason = f"what an earlier run made goes with {change.parent}, which is made anew"
+        reason = f"{change.parent} is replaced"
         named = change.id if survives_parent(kind_of(change.kind)) else ""
         fields = tuple(initial(kind_of(change.kind), change.desired, change.secrets))
         generation = change.generation + 1
@@ -52,14 +52,14 @@ def _with_parent(change: Change, change_set: ChangeSet) -> Change:
         as_it_is = change.action in {Action.NO_OP, Action.UPDATE}
         if not (as_it_is or (change.action is Action.CREATE and change.old_id)):
             return host
-        note = f"it stays as it is: its record goes with {change.parent}"
+        note = f"kept; its record on the node is deleted with {change.parent}"
         notes = (*change.notes, *(change.reasons if as_it_is else ()), note)
         return replace(host, action=Action.NO_OP, fields=(), notes=notes)
     if change.action in {Action.NO_OP, Action.UPDATE} or (change.action is Action.CREATE and change.old_id):
         return replace(
             _of_a_new_one(host, change_set),
             action=Action.REPLACE if change.action is not Action.CREATE else Action.CREATE,
-            reasons=(*change.reasons, f"it goes with {change.parent}, which is made anew"),
+            reasons=(*change.reasons, f"{change.parent} is replaced"),
             losses=tuple(dict.fromkeys((*change.losses, *data_loss(change)))),
             id="",
             old_id=change.old_id or change.id,
@@ -120,9 +120,9 @@ def _unknown_from(changes: dict[str, Change], address: str) -> bool:
     needed = sorted(unknown & {*change.needed}) if change.action is not Action.DELETE else []
     carried = sorted(a for a in unknown if address in _stands_on(changes[a]))
     if needed:
-        reason = f"it needs {needed[0]}, which cannot be read"
+        reason = f"depends on {needed[0]}, which cannot be read"
     elif carried and change.action in {Action.DELETE, Action.REPLACE}:
-        reason = f"{carried[0]} needs it perhaps, and cannot be read"
+        reason = f"{carried[0]} may depend on it and cannot be read"
     else:
         return False
     authority = changes[(needed or carried)[0]].authority

@@ -169,7 +169,7 @@ async def observe(tracked: TrackedObject, context: PlanContext, reader: CachedRe
     if tracked.resource is None and _identity_is_gone(tracked.place, context):
         if tracked.binding is not None and kind.left_behind(tracked.binding.applied):
             return Observation(True, id=tracked.id)  # its document goes without a call
-        reason = f"the project has no identity {tracked.place.identity} any more, and no document leads there"
+        reason = f"identity {tracked.place.identity} is not in the project file"
         return Observation(None, id=tracked.id, reason=reason, authority=True)
     key = "" if tracked.resource is None else kind.natural_key(tracked.resource, context.inventory)
     binding = tracked.binding if tracked.resource is not None else tracked.binding or tracked.begun

@@ -1,0 +1,23 @@
+"""The pure planner, one file a case: see `case.py` for its form, and `cases/` for the data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.plan.case import Case
+
+CASES = sorted((Path(__file__).parent / "cases").glob("*.yaml"))
+LONGEST = 60
+
+
+@pytest.mark.parametrize("file", CASES, ids=lambda f: f.stem)
+def test_a_case_gives_its_plan(file: Path) -> None:
+    case = Case.read(file)
+    assert case.outcome() == case.expected
+
+
+@pytest.mark.parametrize("file", CASES, ids=lambda f: f.stem)
+def test_a_case_is_short(file: Path) -> None:
+    assert len(file.read_text(encoding="utf-8").splitlines()) < LONGEST
