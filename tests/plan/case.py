@@ -5,15 +5,16 @@ A case is one YAML file:
     situation     one sentence
     manifests     spec by address; what a Node, VirtualMachine, Network or Disk leaves out is in DEFAULTS
     formerly      spec by address of manifests that were applied and are gone
-    state         the bindings: each has the fields of its manifest, but for `fields`; other keys are of the binding
+    state         the bindings: each has the fields of its manifest, but for `fields`; or those of another `manifest`;
+                  other keys are of the binding
     pending       operations of an interrupted apply; a creation has the fields of its manifest, but for `fields`
     world         what is observed, where it is not what `state` says: `absent`, `unreadable`, or an observation,
                   of which `fields` are those of the state but for these
     machines      capacity of nodes, where the case checks it; `others` are VMs that are not managed
     freeSlots     how many more of a kind a VM can take, by the VM's address and kind
-    options       of the plan; and of the project: `removed`, `refuse`, `whole` (whether the order covers the machine)
-    plan          pending changes by address, steps in order, codes of warnings, losses, and numbers of the
-                  pending operations that are settled; a key is left out where it is empty
+    options       of the plan; and of the project: `moved`, `removed`, `refuse`, `whole` (whether the order covers the machine)
+    plan          pending changes by address (`fields` of updates and replacements), steps in order, codes of warnings, losses, moves, and numbers
+                  of the pending operations that are settled; a key is left out where it is empty
     refused       summaries of the errors by code
 
 An address that `state` and `world` do not name does not exist.
@@ -29,7 +30,7 @@ from typing import Any
 
 import yaml
 
-from dbc_iac.api.responses import NodeDisk, NodeHardware
+from dbc_iac.api.responses import NodeDisk, NodeHardware, NodeImage, RentOrder
 from dbc_iac.diagnostics import DiagnosticError, Diagnostics, Severity
 from dbc_iac.kinds import Inventory, Observation, Resource, kind_of
 from dbc_iac.kinds.framework.cached_reader import CachedReader
@@ -38,6 +39,7 @@ from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.plan import Plan, PlanContext, PlanOptions, check_inventory
 from dbc_iac.plan.check.preflight import PreflightFacts
 from dbc_iac.plan.check.references import dependencies
+from dbc_iac.plan.decide.moved_blocks import renamed
 from dbc_iac.plan.model import Change, Step
 from dbc_iac.plan.observe.refresh import RefreshedState
 from dbc_iac.plan.observe.tracked_objects import TrackedObject, find_tracked_objects, parent_address
@@ -60,9 +62,20 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     },
     "Network": {"via": "gpu-a", "cidr": "192.168.66.0/24"},
     "Disk": {"vm": "trainer", "size": "50Gi"},
+    "Image": {"node": "gpu-a", "file": "base.qcow2", "imageServer": "ID_1"},
+    "ImageExport": {"node": "gpu-a", "file": "base.qcow2", "imageServer": "ID_2"},
+    "Snapshot": {"vm": "trainer", "imageServer": "ID_1"},
+    "BareMetalManager": {"id": "d" * 64, "identity": "owner"},
+    "BareMetalServer": {
+        "manager": "rack",
+        "uuid": "server-1",
+        "ip": "10.0.0.5",
+        "ipmi": {"host": "10.0.1.5", "username": "admin", "password": {"env": "BMC_PW"}},
+    },
+    "BareMetalInstance": {"nodeId": "e" * 64, "identity": "tenant"},
 }
 _SETS = {"targets", "excludes", "replace", "destroy_identity", "unprotect"}
-_OF_THE_PROJECT = {"removed", "refuse", "whole", "max_removals_of_project"}
+_OF_THE_PROJECT = {"moved", "removed", "refuse", "whole", "max_removals_of_project"}
 
 
 class Case:
@@ -85,13 +98,18 @@ class Case:
     @cached_property
     def applied(self) -> Inventory:
         """The manifests with those that are gone: what is bound was made from them."""
-        return _inventory({**(self.written.get("manifests") or {}), **(self.written.get("formerly") or {})})
+        return _inventory(self._manifests)
+
+    @property
+    def _manifests(self) -> dict[str, Any]:
+        return {**(self.written.get("manifests") or {}), **(self.written.get("formerly") or {})}
 
     @cached_property
     def state(self) -> State:
         bindings = {a: self._binding(a, given or {}) for a, given in (self.written.get("state") or {}).items()}
-        pending = tuple(self._pending(n, p) for n, p in enumerate(self.written.get("pending") or (), 1))
+        pending = tuple(self._pending(n, p, bindings) for n, p in enumerate(self.written.get("pending") or (), 1))
         generations = {a: b.generation for a, b in bindings.items()}
+        generations |= {p.address: p.generation for p in pending if p.creates}
         return State(
             lineage="1",
             serial=1,
@@ -107,26 +125,31 @@ class Case:
         return self.applied.resources[address.partition("~")[0]]
 
     def _binding(self, address: str, given: Mapping[str, Any]) -> Binding:
-        resource = self._resource(address)
+        resource, inventory = self._resource(address), self.applied
+        if "manifest" in given:
+            inventory = _inventory({**self._manifests, address: given["manifest"]})
+            resource = inventory.resources[address]
         kind, generation = kind_of(resource.kind), given.get("generation", 1)
         plain = {
-            "id": kind.identity(resource, self.applied, generation) or f"id-of-{resource.name}",
+            "id": kind.identity(resource, inventory, generation) or f"id-of-{resource.name}",
             "generation": generation,
-            "route": kind.route(resource, self.applied).to_json(),
+            "route": kind.route(resource, inventory).to_json(),
             "parent": parent_address(resource),
             "protected": kind.protected(resource),
-            "dependencies": dependencies(resource, self.applied),
-            **{k: v for k, v in given.items() if k != "fields"},
+            "dependencies": dependencies(resource, inventory),
+            **{k: v for k, v in given.items() if k not in {"fields", "manifest"}},
         }
-        fields = {**kind.desired(resource, self.applied), **(given.get("fields") or {})}
+        fields = {**kind.desired(resource, inventory), **(given.get("fields") or {})}
         applied = {path: value for path, value in fields.items() if value is not None}
         return Binding(address=address, kind=resource.kind, applied=applied, **plain)
 
-    def _pending(self, number: int, given: Mapping[str, Any]) -> PendingOperation:
+    def _pending(self, number: int, given: Mapping[str, Any], bindings: Mapping[str, Binding]) -> PendingOperation:
         resource = self._resource(given["address"])
         kind, generation = kind_of(resource.kind), given.get("generation", 1)
         detail: dict[str, Any] = {"route": kind.route(resource, self.applied).to_json(), "kind": resource.kind}
         detail["marker"] = kind.marker(resource, self.applied, generation)
+        parent = bindings.get(parent_address(resource))
+        detail["vm"] = parent.id if parent is not None else ""
         if given.get("creates"):
             detail["fields"] = {**kind.desired(resource, self.applied), **(given.get("fields") or {})}
         identity = kind.identity(resource, self.applied, generation)
@@ -159,7 +182,8 @@ class Case:
         more = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items() if k != "fields"}
         if more.get("present", True) is None:
             values = {}
-        seen: dict[str, Any] = {"present": True, "id": tracked.id, "values": values, **more}
+        marker = kind.marker(self._resource(address), self.applied, tracked.generation)
+        seen: dict[str, Any] = {"present": True, "id": tracked.id, "values": values, "marker": marker, **more}
         return Observation(**seen)
 
     @property
@@ -172,16 +196,22 @@ class Case:
             found[target] = {name: kind_of("VirtualMachine").capacity(fields) for name, fields in others.items()}
         return found
 
-    def facts(self, changes: Mapping[str, Change]) -> PreflightFacts:
+    @property
+    def facts(self) -> PreflightFacts:
+        """What preflight reads of the machines that the case names."""
         machines = {}
         for node, machine in (self.written.get("machines") or {}).items():
             target = _target(node, self.applied)
             for resource in self.inventory.resources.values():
                 kind = kind_of(resource.kind)
                 if kind.on_a_machine and (route := kind.route(resource, self.inventory)).target == target:
-                    machines[route] = Machine(route, _hardware(machine), (), self.options.get("whole", True))
-        slots = {key: machine for key, machine in (self.written.get("freeSlots") or {}).items()}
-        free = {(kind, parent): n for parent, by in slots.items() for kind, n in by.items()}
+                    hardware, whole = _hardware(machine), self.options.get("whole", True)
+                    gpus = tuple(range(hardware.gpu_count if whole else 1))
+                    order = RentOrder(route.rent_order, "", "renting", None, len(gpus), gpus)
+                    known = tuple(machine.get("imageServers", ("ID_1",)))
+                    machines[route] = Machine(route, hardware, (order,), whole, image_servers=known)
+        slots = self.written.get("freeSlots") or {}
+        free = {(kind, parent): number for parent, by_kind in slots.items() for kind, number in by_kind.items()}
         return PreflightFacts(machines, unmanaged=self._others, free_slots=free)
 
     @property
@@ -192,16 +222,19 @@ class Case:
 
     def plan(self) -> Plan:
         """The plan of this case. Raises DiagnosticError where it is refused."""
+        moved = tuple((self.options.get("moved") or {}).items())
+        state, moves = renamed(self.state, moved, self.inventory.resources)
         context = with_resolved(
             PlanContext(
                 self.inventory,
-                self.state,
+                state,
                 _no_api,
                 lambda address, path: None,
-                identities={"tenant": "wallet"},
+                identities={"tenant": "wallet", "owner": "nodeKey"},
                 max_removals=self.options.get("max_removals_of_project", 100),
                 refused=frozenset(self.options.get("refuse", ())),
                 removed=frozenset(self.options.get("removed", ())),
+                moves=moves,
             )
         )
         given: dict[str, Any] = {
@@ -213,7 +246,7 @@ class Case:
             problems.raise_errors()
         refreshed = self.refreshed(context)
         decision = decide(context, refreshed, options, problems)
-        return complete(decision, refreshed, options, self.facts(decision.changes))[0]
+        return complete(decision, refreshed, options, None if options.offline else self.facts)[0]
 
     def outcome(self) -> dict[str, Any]:
         """The plan or its refusal, in the words of a case."""
@@ -227,7 +260,7 @@ class Case:
         found["steps"] = [_step(s) for s in plan.steps]
         found["warnings"] = [d.code for d in plan.diagnostics]
         found["losses"] = [loss for c in plan.changes for loss in c.losses]
-        found["recovery"], found["settled"] = list(plan.recovery), list(plan.settled)
+        found["recovery"], found["settled"], found["moves"] = list(plan.recovery), list(plan.settled), list(plan.moves)
         return {"plan": {key: value for key, value in found.items() if value}}
 
 
@@ -259,14 +292,13 @@ def _hardware(machine: Mapping[str, Any]) -> NodeHardware:
         version="0.4.1.8", ip="*.51.*.142", os="linux", cpu_type="", cpu_cores=machine.get("cpus", 64),
         physical_cpus=1, gpu_count=machine.get("gpus", 8), gpu_used=machine.get("gpusUsed", 0),
         mem_size_gib=Fraction(machine.get("memory", 512)), mem_free_gib=Fraction(machine.get("memory", 512)),
-        disks=disks, images=(),
+        disks=disks, images=tuple(NodeImage(name, None) for name in machine.get("images", ("ubuntu.qcow2",))),
     )  # fmt: skip
 
 
 def _change(change: Change) -> dict[str, Any]:
     found: dict[str, Any] = {"action": change.action.value, "reasons": list(change.reasons)}
-    differs = change.action not in {"create", "adopt"} or bool(change.old_id)
-    fields = [f for f in change.fields if differs]
+    fields = change.fields if change.action in {"update", "replace"} else ()
     found["fields"] = {f.path: f"{_text(f.before)} -> {_text(f.after)}{' (drift)' * f.drift}" for f in fields}
     found["powerOff"] = change.power_off
     return {key: value for key, value in found.items() if value}

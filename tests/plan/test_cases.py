@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from dbc_iac.plan.model import Action
 from tests.plan.case import Case
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.yaml"))
@@ -21,3 +22,9 @@ def test_a_case_gives_its_plan(file: Path) -> None:
 @pytest.mark.parametrize("file", CASES, ids=lambda f: f.stem)
 def test_a_case_is_short(file: Path) -> None:
     assert len(file.read_text(encoding="utf-8").splitlines()) < LONGEST
+
+
+def test_the_cases_have_every_action() -> None:
+    plans = [Case.read(file).expected.get("plan", {}) for file in CASES]
+    actions = {change["action"] for plan in plans for change in plan.get("changes", {}).values()}
+    assert actions == {action.value for action in Action} - {"no-op"}

@@ -277,6 +277,8 @@ def _compared(
     changed = _left_alone(changed, found.ignored)
     if fields:
         reason = _drifted(fields) if all(c.drift for c in fields) else "manifest changed"
+        if all(c.path in tracked.binding.uncertain for c in fields):
+            reason = "unknown outcome of an earlier call"
         only_down = bool(down) and [c.path for c in fields] == ["power"]
         unsettled = any(i.address == changed.address and i.call_class == "blind" for i in context.state.open)
         reasons = down if only_down else (*down, reason)

@@ -60,7 +60,7 @@ def _with_parent(change: Change, change_set: ChangeSet) -> Change:
             _of_a_new_one(host, change_set),
             action=Action.REPLACE if change.action is not Action.CREATE else Action.CREATE,
             reasons=(*change.reasons, f"{change.parent} is replaced"),
-            losses=tuple(dict.fromkeys((*change.losses, *data_loss(change)))),
+            losses=tuple(dict.fromkeys((*change.losses, *(data_loss(change) if change.observed else ())))),
             id="",
             old_id=change.old_id or change.id,
             generation=change.generation + 1,

@@ -82,6 +82,8 @@ def goals_of(change: Change, *, holder_goes: bool = False) -> Goals:
     return Goals(tuple(before), tuple(offline), tuple(running), tuple(removal))
 
 
-def line(goal: Goal) -> GoalSummary:
-    """A goal as a plan shows it."""
-    return GoalSummary(goal.address, goal.name, goal.action_text, goal.call_class.value, goal.needs.value)
+def line(goal: Goal, *, adopts: bool = False) -> GoalSummary:
+    """A goal as a plan shows it. `adopts`: what it would create exists already, and is only bound."""
+    verb, space, rest = goal.action_text.partition(" ")
+    text = f"{'adopting' if adopts and goal.creates else verb}{space}{rest}"
+    return GoalSummary(goal.address, goal.name, text, goal.call_class.value, goal.needs.value)

@@ -26,6 +26,8 @@ class StepBuilder:
     behind: set[str] = field(default_factory=set)
     node: str = ""
     power: str = ""
+    adopts: bool = False
+    """Whether its object exists already and is only bound."""
 
     @property
     def first(self) -> set[str]:
@@ -40,10 +42,9 @@ class StepBuilder:
     def step(self) -> Step:
         off = self.kind is StepKind.WINDOW
         seconds = OFF_ON_SECONDS + JOB_SECONDS * len(self.goals) if off and self.power == "on" else 0
-        return Step(
-            self.key, self.kind, self.address, tuple(line(g) for g in self.goals), tuple(sorted(self.first)),
-            self.node, seconds, self.power,
-        )  # fmt: skip
+        goals = tuple(line(g, adopts=self.adopts) for g in self.goals)
+        after = tuple(sorted(self.first))
+        return Step(self.key, self.kind, self.address, goals, after, self.node, seconds, self.power)
 
 
 def removal_key(address: str) -> str:

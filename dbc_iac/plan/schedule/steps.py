@@ -55,6 +55,7 @@ def _draft_change(change: Change, goals: Goals, builders: dict[str, StepBuilder]
     """The change's own step, and one for what goes. With parking both are one: off, create, delete."""
     parking = change.action is Action.REPLACE and kind_of(change.kind).replace_in_place_last and not change.delete_first
     own = StepBuilder(change.address, StepKind.CHANGE, change.address, list(goals.before), node=change.node)
+    own.adopts = change.action is Action.ADOPT
     if parking:
         own.goals = [*_parked(change), *own.goals, *goals.removal]
     if change.action not in {Action.DELETE, Action.FORGET}:
