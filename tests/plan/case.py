@@ -34,7 +34,8 @@ from dbc_iac.api.responses import NodeDisk, NodeHardware, NodeImage, RentOrder
 from dbc_iac.diagnostics import DiagnosticError, Diagnostics, Severity
 from dbc_iac.kinds import Inventory, Observation, Resource, kind_of
 from dbc_iac.kinds.framework.cached_reader import CachedReader
-from dbc_iac.kinds.framework.kind import Capacity, Machine
+from dbc_iac.kinds.framework.capabilities import UsesCapacity, capacity
+from dbc_iac.kinds.framework.capacity import Capacity, Machine
 from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.plan import Plan, PlanContext, PlanOptions, check_inventory
 from dbc_iac.plan.check.preflight import PreflightFacts
@@ -193,7 +194,7 @@ class Case:
         for node, machine in (self.written.get("machines") or {}).items():
             target = _target(node, self.applied)
             others = machine.get("others") or {}
-            found[target] = {name: kind_of("VirtualMachine").capacity(fields) for name, fields in others.items()}
+            found[target] = {name: capacity(kind_of("VirtualMachine"), fields) for name, fields in others.items()}
         return found
 
     @property
@@ -204,7 +205,7 @@ class Case:
             target = _target(node, self.applied)
             for resource in self.inventory.resources.values():
                 kind = kind_of(resource.kind)
-                if kind.on_a_machine and (route := kind.route(resource, self.inventory)).target == target:
+                if isinstance(kind, UsesCapacity) and (route := kind.route(resource, self.inventory)).target == target:
                     hardware, whole = _hardware(machine), self.options.get("whole", True)
                     gpus = tuple(range(hardware.gpu_count if whole else 1))
                     order = RentOrder(route.rent_order, "", "renting", None, len(gpus), gpus)
