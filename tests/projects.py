@@ -12,9 +12,9 @@ from typing import Any
 
 from dbc_iac.cli import Runtime, run_command
 from dbc_iac.cli.commands import dbc_iac
-from dbc_iac.cli.virtual_clock import close_loop, virtual_loop
 from dbc_iac.emulator import Network, WorldSpec
 from dbc_iac.emulator.gpu.admin import GpuAdmin
+from dbc_iac.emulator.virtual_clock import close_loop, virtual_loop
 
 UID = "00112233445566778899aabbccddeeff"
 NODE_ID = "58fb618aa482c41114eb3cfdaefd3ba183172da9e25251449d045043fbd37f45"

@@ -7,6 +7,7 @@ repeatable call is repeated, a blind one is left to the barrier.
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -96,6 +97,7 @@ class Proof(StrEnum):
     """Only a boot would tell, and the VM could not be started, or not powered off again."""
 
 
+_LOG = logging.getLogger("dbc_iac.apply")
 UNSAFE = "Correct the value, or what the node told of it: what a node would misread, or die of, is never sent."
 
 UNPROVEN: Mapping[Proof, str] = {Proof.NOT_ALLOWED: SETTLE, Proof.NOT_POSSIBLE: AGAIN}
@@ -120,6 +122,7 @@ def failed_with(error: Exception) -> GoalResult:
     if isinstance(error, DiagnosticError):
         summary = error.diagnostics[0].summary
         return GoalResult(Verdict.FAILED, summary, error.exit_code, diagnostics=error.diagnostics)
+    _LOG.debug("unexpected exception in a goal", exc_info=error)
     return GoalResult(Verdict.FAILED, f"this is a bug in dbc-iac ({place_of(error)})", ExitCode.BUG, remedy=REPORT)
 
 

@@ -15,9 +15,9 @@ import click
 
 from dbc_iac.cli.app import App, run_command
 from dbc_iac.cli.runtime import Runtime
-from dbc_iac.cli.virtual_clock import close_loop, virtual_loop
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.emulator import Network, load_world
+from dbc_iac.emulator.virtual_clock import close_loop, virtual_loop
 
 EXAMPLE = "training-cluster"
 

@@ -34,7 +34,7 @@ class Runtime:
     with a `url`); None: the real one. `run` drives a coroutine to its end; a test passes one persistent event loop.
     """
 
-    environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ), repr=False)
     run: Callable[[Coroutine[Any, Any, Any]], Any] = _run
     transport: Callable[[str], httpx.AsyncBaseTransport | None] = _network
     now: Callable[[], datetime] = lambda: datetime.now(UTC)

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dbc_iac.cli.virtual_clock import close_loop, virtual_loop
 from dbc_iac.emulator import Network, WorldSpec
 from dbc_iac.emulator.bare_metal.manager import ManagerProcess
 from dbc_iac.emulator.http.answer import Dropped, Response
+from dbc_iac.emulator.virtual_clock import close_loop, virtual_loop
 from dbc_iac.emulator.world import MachineSpec, OrderSpec
 from tests.conformance.bindings import Bindings
 from tests.conformance.compare import differences, read_body, time_differences, value_at

@@ -10,9 +10,9 @@ from typing import Any
 
 import sr25519
 
-from dbc_iac.cli.virtual_clock import close_loop, virtual_loop
 from dbc_iac.emulator import Network, WorldSpec
 from dbc_iac.emulator.crypto import address, node_id_of
+from dbc_iac.emulator.virtual_clock import close_loop, virtual_loop
 
 SEED = "e5be9a5092b81bca64be81d212e7f2f9eba183bb7a90954f7b76361f6edb5c0a"
 OTHER_SEED = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60"

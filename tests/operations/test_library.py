@@ -1,0 +1,160 @@
+"""The public API: its examples run, it loads nothing before it is used, and it prints nothing."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import dbc_iac
+from dbc_iac import Action, DiagnosticError, Event, Plan, PlanOptions, Project, Runtime
+from dbc_iac.emulator import EmbeddedNetwork, FaultSpec, load_world
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs/library.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+
+
+@pytest.fixture
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the project of an example as `infra`."""
+    shutil.copytree(ROOT / "examples/one-gpu-vm", tmp_path / "infra")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def embedded(directory: Path) -> Iterator[EmbeddedNetwork]:
+    with EmbeddedNetwork(directory / "infra/world.yaml") as network:
+        yield network
+
+
+@pytest.fixture
+def runtime(directory: Path, embedded: EmbeddedNetwork) -> Runtime:
+    environ = {
+        "DBC_WALLET_SEED": load_world(directory / "infra/world.yaml").wallets[0].seed,
+        "TRAINER_PASSWORD": "a-password-of-tests",
+        "XDG_CACHE_HOME": str(directory / "cache"),
+    }
+    return Runtime(environ=environ, run=embedded.run, transport=embedded.network.transport)
+
+
+@pytest.fixture
+def loaded(runtime: Runtime) -> Project:
+    return Project.load("infra", runtime=runtime)
+
+
+def test_every_public_name_can_be_imported() -> None:
+    assert {name for name in dbc_iac.__all__ if getattr(dbc_iac, name, None) is None} == set()
+    with pytest.raises(AttributeError, match="nothing"):
+        dbc_iac.nothing  # noqa: B018
+
+
+def test_importing_the_package_loads_nothing_else() -> None:
+    code = (
+        "import sys, dbc_iac; print(sorted(m for m in sys.modules if m.startswith(('dbc_iac', 'pydantic', 'httpx'))))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "['dbc_iac']\n"
+
+
+def test_the_examples_of_the_page_run(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All but the last, which is a test suite of its own; on the emulator instead of the network."""
+    load = Project.load
+
+    def on_emulator(directory: str, **options: Any) -> Project:
+        return load(directory, **{"runtime": runtime, **options})
+
+    monkeypatch.setattr(Project, "load", on_emulator)
+    names: dict[str, Any] = {}
+    for example in EXAMPLES[:-1]:
+        exec(compile(example, "docs/library.md", "exec"), names)  # noqa: S102
+    printed = capsys.readouterr().out
+    assert "['Node/gpu-a', 'VirtualMachine/trainer']" in printed
+    assert names["report"].exit_code == 0
+    assert "('VirtualMachine/trainer',) {} 0" in printed
+    assert names["drift"].drifts == ()
+
+
+def test_the_fixture_of_the_page_works_in_a_suite_of_its_own(directory: Path) -> None:
+    (directory / "test_infra.py").write_text(EXAMPLES[-1])
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:looptime_plugin", "."]
+    done = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
+    assert (done.returncode, "2 passed" in done.stdout) == (0, True), done.stdout + done.stderr
+
+
+def test_an_apply_reports_events_and_a_second_plan_of_the_same_project_is_empty(
+    loaded: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    events: list[Event] = []
+    plan = loaded.plan()
+    assert plan.count(Action.CREATE) == 1
+    report = loaded.apply(plan, on_event=events.append)
+    assert (report.exit_code, report.done) == (0, ("VirtualMachine/trainer",))
+    assert {"step-started", "step-done", "call"} <= {event.kind for event in events}
+    assert loaded.plan().empty
+    assert loaded.state.bindings.keys() == {"VirtualMachine/trainer"}
+    printed = capsys.readouterr()
+    assert printed.out + printed.err == ""
+
+
+def test_a_loaded_project_shows_no_secret_in_its_repr(loaded: Project) -> None:
+    loaded.plan()
+    assert loaded.runtime.environ["DBC_WALLET_SEED"] not in repr(loaded)
+    assert "a-password-of-tests" not in repr(loaded)
+
+
+def test_events_hold_no_secret_that_a_node_says_back(loaded: Project, embedded: EmbeddedNetwork) -> None:
+    events: list[Event] = []
+    fault = FaultSpec(op="tasks.create", kind="refuse", text="no a-password-of-tests", times=9)
+    embedded.network.faults.add(fault)
+    report = loaded.apply(loaded.plan(), on_event=events.append)
+    assert "no ***" in repr(events)
+    assert "a-password-of-tests" not in repr(events) + repr(report)
+
+
+def test_a_plan_is_refused_after_another_apply(loaded: Project) -> None:
+    plan, other = loaded.plan(), loaded.plan()
+    loaded.apply(other)
+    with pytest.raises(DiagnosticError) as caught:
+        loaded.apply(plan)
+    assert [d.code for d in caught.value.diagnostics] == ["plan-stale"]
+
+
+def test_an_empty_plan_is_applied_without_a_call(loaded: Project) -> None:
+    loaded.apply(loaded.plan())
+    serial = loaded.state.serial
+    report = loaded.apply(loaded.plan())
+    assert (report.exit_code, report.calls, loaded.state.serial) == (0, 0, serial)
+
+
+def test_a_plan_with_errors_is_not_applied(loaded: Project, directory: Path, runtime: Runtime) -> None:
+    file = directory / "infra/dbc-iac.yaml"
+    policies = "  policies: [{name: none, deny: 'true', message: no creations}]\n"
+    file.write_text(file.read_text() + policies)
+    refused = Project.load("infra", runtime=runtime)
+    plan = refused.plan()
+    with pytest.raises(DiagnosticError):
+        refused.apply(plan)
+    assert not refused.state.bindings
+
+
+def test_destroying_deletes_everything(loaded: Project, embedded: EmbeddedNetwork) -> None:
+    loaded.apply(loaded.plan())
+    plan: Plan = loaded.plan(PlanOptions(destroy=True))
+    assert loaded.apply(plan).exit_code == 0
+    assert [node.truth()["vms"] for node in embedded.network.nodes.values()] == [{}]
+
+
+def test_a_stack_name_that_is_a_path_is_refused(runtime: Runtime) -> None:
+    with pytest.raises(DiagnosticError) as caught:
+        Project.load("infra", stack="../main", runtime=runtime)
+    assert [d.code for d in caught.value.diagnostics] == ["stack-name"]
