@@ -26,7 +26,7 @@ def test_the_demo_runs_to_its_end(tmp_path: Path) -> None:
     assert result.code == 0, result.out + result.err
     assert result.out.count("No changes: what is there is what the manifests say.") == 2
     assert "firewall: [in,all,all,0.0.0.0/0,accept] -> (none)  [online, drift]" in result.out
-    assert result.out.endswith("That was the main job.\n")
+    assert result.out.endswith("Demo complete: no objects remain on the emulated nodes.\n")
 
 
 def test_the_admin_api_requires_its_token() -> None:

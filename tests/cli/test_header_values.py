@@ -55,7 +55,7 @@ def test_the_header_of_a_client_node_is_named(tmp_path: Path, value: str, comman
 def test_the_file_of_a_header_is_named(tmp_path: Path, value: str) -> None:
     text = CLIENT.replace("{env: KEY}", "{file: key}")
     made = project(tmp_path, vm(), environ={"SEED": SEED}).write({"dbc-iac.yaml": text, "key": value})
-    told(made.run("plan", "--json", transport=nowhere), value, "X-Key: what file key holds")
+    told(made.run("plan", "--json", transport=nowhere), value, "X-Key: the value of file key")
 
 
 def test_a_client_node_is_not_asked_for_what_needs_none(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_the_environment_variable_of_a_cloud_is_named(
 def test_the_token_of_a_forge_is_named(tmp_path: Path, name: str, value: str) -> None:
     with forge() as hub:
         result = job(tmp_path, hub.url, name, value).run("comment", str(tmp_path / "plan.md"), "--json")
-        told(result, value, f"what environment variable {name} holds cannot be sent in a header")
+        told(result, value, f"environment variable {name} cannot be sent in a header")
         assert hub.seen == []
 
 

@@ -110,5 +110,5 @@ def test_a_secret_that_a_document_repeats_is_hidden_before_it_is_ever_sent(tmp_p
     assert not [text for text in shown if CANARIES["LOGIN"] in text]
     assert "log in with ***" in planned.out
     assert "secret-in-the-clear" in asked.out
-    assert "description of VirtualMachine/trainer holds the value of a secret" in planned.err
+    assert "description of VirtualMachine/trainer contains the value of a secret" in planned.err
     emulated.close()

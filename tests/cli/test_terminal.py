@@ -53,7 +53,7 @@ def test_what_stands_on_a_terminal(columns: int, environ: dict[str, str], tmp_pa
     text, lines = on_a_terminal(columns, **environ)
     (tmp_path / "screen.txt").write_text("\n".join(lines))
     assert bool(COLOUR.search(text.replace("\x1b[0m", "").replace("\x1b[39m", ""))) == (not environ)
-    assert "Nothing is left on the emulated nodes. That was the main job." in lines
+    assert "Demo complete: no objects remain on the emulated nodes." in lines
     assert any(line.startswith("Plan: ") for line in lines)
     assert any(re.fullmatch(r" +\d+:\d\d  done +\S+.*", line) for line in lines)
     assert not any("changes ended," in line for line in lines), "the tree is gone at the end"

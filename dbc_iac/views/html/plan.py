@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from dbc_iac.plan.model import Action, Change, FieldChange, Plan
-from dbc_iac.report.programs import TITLE, program_texts
 from dbc_iac.views.disruption import Disruption, disruptions, length, shown_steps, window_text
 from dbc_iac.views.graph import Graph, by_machine, plan_graph
 from dbc_iac.views.grouping import Detail, grouped, likeness
 from dbc_iac.views.html.layout import can_lay_out
 from dbc_iac.views.html.pages import anchor, asset, environment, source_hash
+from dbc_iac.views.programs import TITLE, program_texts
 from dbc_iac.views.text.fields import is_long_list, list_difference, step_text, value_text
 from dbc_iac.views.text.plan import (
     DRIFTED,

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from dbc_iac.diagnostics import Severity
 from dbc_iac.plan.model import Action, Change, Plan
-from dbc_iac.report.programs import TITLE, program_texts
 from dbc_iac.views.grouping import Detail, grouped, likeness
+from dbc_iac.views.programs import TITLE, program_texts
 from dbc_iac.views.text.lines import PAPER, Line, Tone, escaped
 from dbc_iac.views.text.plan import (
     DRIFTED,

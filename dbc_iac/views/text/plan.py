@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from dbc_iac.diagnostics import Severity
 from dbc_iac.plan.model import Action, Change, Plan, Step, StepKind
-from dbc_iac.report.programs import TITLE, program_texts
 from dbc_iac.views.disruption import Disruption, Effect, disruptions, expected_calls, length, shown_steps, window_text
 from dbc_iac.views.grouping import Detail, grouped, likeness, some
+from dbc_iac.views.programs import TITLE, program_texts
 from dbc_iac.views.text.fields import changed_field_lines, common_field_lines, new_field_lines
 from dbc_iac.views.text.lines import PAPER, Line, Tone
 from dbc_iac.views.text.problems import problems
