@@ -36,10 +36,10 @@ async def exchange(channel: Channel, path: str, body: Mapping[str, object], call
 
     A kept session is tried first, since nothing is signed for it: a target that does not accept it has done nothing.
     """
-    request = _checked(body)
-    request.setdefault("peer_nodes_list", [channel.target] if channel.target else [])
+    defaults: dict[str, object] = {"peer_nodes_list": [channel.target] if channel.target else []}
     if channel.rent_order:
-        request.setdefault("rent_order", channel.rent_order)
+        defaults["rent_order"] = channel.rent_order
+    request = _checked({**defaults, **body})
     session = channel.kept_session()
     # A session goes to its own target only: it opens everything of the wallet there.
     if session is not None and not CREDENTIALS & request.keys() and request["peer_nodes_list"] == [channel.target]:

@@ -7,8 +7,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import TextIO
 
-from dbc_iac.cli.resilient_stream import present
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.cli.resilient_stream import StandardOutput, encodable, present
 from dbc_iac.operations import runtime
 from dbc_iac.views.text.lines import PAPER, Screen
 
@@ -37,20 +36,13 @@ class Runtime(runtime.Runtime):
 
     def say(self, text: str) -> None:
         """Print a line on standard output. Raises BrokenPipeError, and DiagnosticError for a full disk."""
-        try:
-            self.out.write(text if text.endswith("\n") else f"{text}\n")
-            self.out.flush()
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            summary = f"cannot write standard output ({error.strerror})"
-            remedy = "Redirect it to a disk with free space."
-            problem = Diagnostic("unwritable-output", Severity.ERROR, summary, remedy=remedy, exit_code=ExitCode.ERROR)
-            raise DiagnosticError(problem) from None
+        out = StandardOutput(self.out)
+        out.write(text if text.endswith("\n") else f"{text}\n")
+        out.flush()
 
     def tell(self, text: str) -> None:
         """Print a line on standard error: progress and problems."""
-        self.err.write(text if text.endswith("\n") else f"{text}\n")
+        self.err.write(encodable(text if text.endswith("\n") else f"{text}\n", self.err))
         self.err.flush()
 
     def notify(self, text: str) -> None:

@@ -220,7 +220,8 @@ class Disk(Kind[DiskSpec], Child, UsesCapacity):
             )
 
     def capacity(self, fields: Mapping[str, Json]) -> Capacity:
-        return Capacity(space={str(fields["hostDir"]): parse_gib(fields["size"])}) if "size" in fields else Capacity()
+        folder, size = fields.get("hostDir"), fields.get("size")
+        return Capacity(space={str(folder): parse_gib(size)}) if folder and size else Capacity()
 
     def preflight(
         self, resource: Resource[DiskSpec], desired: Mapping[str, Json], changed: frozenset[str], machine: Machine

@@ -69,5 +69,8 @@ def _is_directory(path: Path) -> bool:
 
 
 def _inside(directory: Path) -> list[Path]:
-    found = (p for p in sorted(directory.rglob("*")) if p.suffix in {".yaml", ".yml"} and p.is_file())
+    try:
+        found = [p for p in sorted(directory.rglob("*")) if p.suffix in {".yaml", ".yml"} and p.is_file()]
+    except OSError as error:  # such as a directory that goes away meanwhile
+        raise DiagnosticError(file_problem(directory, error)) from None
     return [p for p in found if not any(part.startswith(".") for part in p.relative_to(directory).parts)]

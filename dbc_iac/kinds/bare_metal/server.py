@@ -226,7 +226,7 @@ class BareMetalServer(Kind[BareMetalServerSpec]):
     async def trace(
         self, lookup: Lookup, begun: Binding, detail: Mapping[str, Json], taken: frozenset[str], reader: CachedReader
     ) -> Observation:
-        return await self.observe(replace(lookup, key=str(begun.applied["uuid"])), reader)
+        return await self.observe(replace(lookup, key=str(begun.applied.get("uuid", ""))), reader)
 
     def natural_key(self, resource: Resource[BareMetalServerSpec], inventory: Inventory) -> str:
         return resource.spec.uuid
