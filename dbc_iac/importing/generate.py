@@ -84,7 +84,7 @@ def _vm(name: str, one: UnmanagedObject, vms: Mapping[str, str], lans: Mapping[s
     if shown.get("power") in {"on", "off"}:
         spec["power"] = shown["power"]
     # An account is named only by the call that sets its password, and a pxe VM has neither.
-    known = shown.get("login.username") not in {None, "N/A"} and "login.password" in one.secrets
+    known = "login.username" in shown and "login.password" in one.secrets
     if known and "biosMode" not in spec:
         password = {"env": _variable(f"{name}_PASSWORD")}
         spec["login"] = {"username": shown["login.username"], "password": password}

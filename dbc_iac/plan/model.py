@@ -15,6 +15,8 @@ from typing import Any
 
 from dbc_iac.diagnostics import Diagnostic, ExitCode
 from dbc_iac.json import Json
+from dbc_iac.kinds import kind_of
+from dbc_iac.kinds.framework.capabilities import power_of
 
 FORMAT_VERSION = 2
 
@@ -110,6 +112,16 @@ class Change:
     """An earlier blind call on its VM has no certain outcome: it is proved before another is sent."""
     timeout_seconds: int = 0
     authority: bool = False
+
+    @property
+    def observed_power(self) -> str:
+        """The power state that was observed; empty if there is none."""
+        return power_of(kind_of(self.kind), self.observed)
+
+    @property
+    def desired_power(self) -> str:
+        """The power state of the manifest; empty if it sets none."""
+        return power_of(kind_of(self.kind), self.desired)
 
     @property
     def needed(self) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
 from dbc_iac.json import Json
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.cached_reader import CachedReader
-from dbc_iac.kinds.framework.capabilities import Host
+from dbc_iac.kinds.framework.capabilities import Host, power_of
 from dbc_iac.kinds.framework.spec import BeforeOffline
 from dbc_iac.plan.check.authority import check_authority
 from dbc_iac.plan.check.file_dependencies import spare_used, with_users
@@ -212,7 +212,7 @@ def _plan(
     problems: Diagnostics,
 ) -> Plan:
     steps = tuple(d.step() for d in builders.values())
-    running = {a for a, c in changes.items() if c.observed.get("power") != "off"}
+    running = {a for a, c in changes.items() if c.observed_power != "off"}
     off = {s.address for s in steps if s.kind == "window"} & running
     hooks = _hooks(context, steps)
     shown = tuple(
@@ -231,10 +231,9 @@ def _plan(
         for a, o in sorted(refreshed.observations.items())
     }
     state = context.state
-    waiting = frozenset(
-        o.id for a, o in refreshed.observations.items()
-        if isinstance(kind_of(refreshed.tracked_objects[a].kind), Host) and o.values.get("power") != "on"
-    )  # fmt: skip
+    hosts = {a: kind for a, t in refreshed.tracked_objects.items() if isinstance(kind := kind_of(t.kind), Host)}
+    seen_hosts = ((hosts[a], o) for a, o in refreshed.observations.items() if a in hosts)
+    waiting = frozenset(o.id for kind, o in seen_hosts if power_of(kind, o.values) != "on")
     closed = (
         tuple(resolvable_operations(state, changes, refreshed.observations, waiting)) if not options.offline else ()
     )

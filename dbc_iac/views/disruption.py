@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from dbc_iac.kinds import kind_of
-from dbc_iac.kinds.framework.capabilities import Host
+from dbc_iac.kinds.framework.capabilities import Host, power_field
 from dbc_iac.plan.model import Action, Change, Plan, Step, StepKind
 from dbc_iac.views.text.wording import duration
 
@@ -101,7 +101,7 @@ def _begins(plan: Plan) -> dict[str, int]:
 def _of_window(number: int, step: Step, changes: dict[str, Change]) -> Disruption:
     causes = tuple(dict.fromkeys(_causes(step, changes)))
     change = changes.get(step.address)
-    if change is not None and change.observed.get("power") == "off" and step.power == "on":
+    if change is not None and change.observed_power == "off" and step.power == "on":
         return Disruption(step.address, step.node, Effect.STARTED, 0, number, causes)
     effect = Effect.CYCLED if step.power == "on" else Effect.STAYS_OFF
     if _was_off(step, changes):
@@ -130,7 +130,7 @@ def is_off_all_along(step: Step, changes: dict[str, Change]) -> bool:
 
 def _was_off(step: Step, changes: dict[str, Change]) -> bool:
     host = changes.get(step.address)
-    return host is not None and host.observed.get("power") == "off"
+    return host is not None and host.observed_power == "off"
 
 
 def _causes(step: Step, changes: dict[str, Change]) -> Iterator[str]:
@@ -150,7 +150,7 @@ def _of_change(change: Change) -> Effect | None:
         return Effect.DELETED if change.action is Action.DELETE else Effect.REPLACED
     if change.action is not Action.UPDATE:
         return None
-    after = {f.path: f.after for f in change.fields}
-    if "power" in after:
-        return Effect.STAYS_OFF if after["power"] == "off" else Effect.STARTED
+    after, power = {f.path: f.after for f in change.fields}, power_field(kind_of(change.kind))
+    if power in after:
+        return Effect.STAYS_OFF if after[power] == "off" else Effect.STARTED
     return Effect.CYCLED if "restart" in after else None

@@ -30,6 +30,9 @@ class Powered:
 class Host(Powered, ABC):
     """A machine that others live on, and that can be powered off and on. Power-off windows are of hosts."""
 
+    order_field: ClassVar[str] = "rentOrder"
+    """The field with its rent order."""
+
     @abstractmethod
     def power(self, task: GoalInput, *, to: str, temporary: bool = False) -> Goal:
         """The goal that it is `on` or `off`; `temporary`: off only until this apply starts it again."""
@@ -119,6 +122,16 @@ def host(name: str) -> Host:
 def power_of(kind: Kind[Any], fields: Mapping[str, Json]) -> str:
     """`on`, `off` or another power state in the fields of an object; empty if they have none."""
     return str(fields.get(kind.power_field) or "") if isinstance(kind, Powered) else ""
+
+
+def port_fields(kind: Kind[Any]) -> frozenset[str]:
+    """Paths of fields that take ports of the host."""
+    return frozenset(f.path for f in kind.fields if f.rule.host_port)
+
+
+def power_field(kind: Kind[Any]) -> str:
+    """Path of the field with the power state; empty for kinds without one."""
+    return kind.power_field if isinstance(kind, Powered) else ""
 
 
 def powered(kind: Kind[Any], fields: Mapping[str, Json], to: str) -> dict[str, Json]:

@@ -44,8 +44,9 @@ class Rule:
 
     `grow_only`: a target that may only grow. `not_reported`: the API never shows it, so it is compared with what was
     applied. `inferred`: shown indirectly, and not always. `secret`: compared in memory only. `no_clear`: can be set,
-    never emptied. `whole_list`: the whole list is sent. `unreliable`: what is read can differ from the truth, so it is
-    never drift. `remedy`: what to do when refused.
+    never emptied. `whole_list`: the whole list is sent. `unreliable`: the API can show another value than the real one,
+    so a difference is never drift. `host_port`: it takes ports of the host. `no_effect_with_pxe`: the node ignores it
+    with biosMode pxe. `remedy`: help for a refused change.
     """
 
     behaviour: Behaviour
@@ -56,6 +57,8 @@ class Rule:
     no_clear: bool = False
     whole_list: bool = False
     unreliable: bool = False
+    host_port: bool = False
+    no_effect_with_pxe: bool = False
     remedy: str = ""
     given: tuple[Condition, ...] = ()
 
@@ -102,7 +105,6 @@ def attached_is_create_only(rule: Rule, facts: Facts) -> Rule:
 
 online = Rule(Behaviour.ONLINE)
 offline = Rule(Behaviour.OFFLINE)
-cold_boot = Rule(Behaviour.COLD_BOOT)
 running = Rule(Behaviour.RUNNING)
 replaced = Rule(Behaviour.REPLACE)
 create_only = Rule(Behaviour.CREATE_ONLY)

@@ -47,6 +47,8 @@ class Observation:
     """Whether its creation failed and left an object of no use, which holds what the next one needs."""
     stuck: str = ""
     """Why the node cannot delete it, and the remedy; empty if it can."""
+    blocked: Mapping[str, str] = field(default_factory=dict)
+    """Fields that cannot be set at present, with the reason."""
     hidden: frozenset[str] = frozenset()
     """Paths of secrets that are not shown at present, and so are not compared."""
 

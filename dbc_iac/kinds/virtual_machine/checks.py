@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dbc_iac.api import patterns
 from dbc_iac.diagnostics import Diagnostic, Severity
 from dbc_iac.kinds.framework.inventory import Inventory, Resource
+from dbc_iac.kinds.framework.spec import spec_fields
 from dbc_iac.kinds.framework.types import forward_ranges
 from dbc_iac.kinds.node import auto_ports, no_free_port
 from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
@@ -190,20 +191,10 @@ def _place(rule: str) -> int:
 def _pxe(vm: VmResource) -> Iterator[Diagnostic]:
     spec = vm.spec
     # The node asks for the port of its own system also here, though nothing leads there; the other one is for nothing.
-    other = ("ports.ssh", spec.ports.ssh) if spec.windows else ("ports.rdp", spec.ports.rdp)
-    given: tuple[tuple[str, object], ...] = (
-        other,
-        ("dataDisk", spec.data_disk),
-        ("publicIp", spec.public_ip),
-        ("network", spec.network),
-        ("multicast", spec.multicast),
-        ("firewall", spec.firewall),
-        ("ports.forward", spec.ports.forward),
-        ("login.username", spec.login.username),
-        ("login.password", spec.login.password),
-    )
-    for path, value in given:
-        if value:
+    other = "ports.ssh" if spec.windows else "ports.rdp"
+    for field in spec_fields(VirtualMachineSpec):
+        path = field.path
+        if (field.rule.no_effect_with_pxe or path == other) and field.read(spec):
             yield vm.problem(
                 "ignored-by-node",
                 path,

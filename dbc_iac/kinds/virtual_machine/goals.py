@@ -18,6 +18,9 @@ from dbc_iac.kinds.framework.types import parse_gib
 from dbc_iac.kinds.virtual_machine.failed_creation import CREATE_ERROR, creation_failed
 from dbc_iac.kinds.virtual_machine.power import TRANSITIONAL, status_of
 
+NO_AGENT = "N/A"
+"""Account name that the node reports for a guest without an agent."""
+
 
 def _texts(value: Json) -> tuple[str, ...]:
     return tuple(str(item) for item in value) if isinstance(value, list) else ()
@@ -59,7 +62,7 @@ class VmExists(Goal):
         if isinstance(details, Unreadable) or details.value is None:
             return unseen(details, "the VM is listed, but its details cannot be read")
         path = next((d.source_file for d in details.value.disks if d.name == "vdb"), "")
-        note = "" if details.value.user_name != "N/A" else "the guest has no agent: no account could be set"
+        note = "" if details.value.user_name != NO_AGENT else "the guest has no agent: no account could be set"
         return GoalState(GoalStatus.MET, note, id=self.id, resolved={"dataDisk.path": path} if path else {})
 
     def informed(self, known: Callable[[str], Mapping[str, Json]]) -> Goal:
@@ -100,6 +103,19 @@ class VmExists(Goal):
         )
 
 
+MODIFY: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
+    "ports.ssh": ("new_ssh_port", _number),
+    "ports.rdp": ("new_rdp_port", _number),
+    "ports.forward": ("new_custom_port", _texts),
+    "ports.vnc": ("new_vnc_port", _number),
+    "firewall": ("new_network_filters", _texts),
+    "gpus": ("new_gpu_count", _number),
+    "cpus": ("new_cpu_cores", _number),
+    "memory": ("new_mem_size", parse_gib),
+}
+"""Fields that a modify call changes, with their names on the wire. The public IP is sent with every call."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class VmModified(Goal):
     """Fields that one modify call changes. The public IP is repeated in every one: without it the node drops it."""
@@ -121,18 +137,9 @@ class VmModified(Goal):
         return await vms.modify_vm(await context.connect(self.route), self.id, self.body())
 
     def body(self) -> requests.ModifyVm:
-        change = self.change
-        memory = change.get("memory")
+        fields = {MODIFY[path]: value for path, value in self.change.items() if path in MODIFY}
         return requests.ModifyVm(
-            new_public_ip=self.public_ip,
-            new_ssh_port=_number(change["ports.ssh"]) if "ports.ssh" in change else None,
-            new_rdp_port=_number(change["ports.rdp"]) if "ports.rdp" in change else None,
-            new_custom_port=_texts(change["ports.forward"]) if "ports.forward" in change else None,
-            new_network_filters=_texts(change["firewall"]) if "firewall" in change else None,
-            new_vnc_port=_number(change["ports.vnc"]) if "ports.vnc" in change else None,
-            new_gpu_count=_number(change["gpus"]) if "gpus" in change else None,
-            new_cpu_cores=_number(change["cpus"]) if "cpus" in change else None,
-            new_mem_size=parse_gib(memory) if memory is not None else None,
+            new_public_ip=self.public_ip, **{name: encode(value) for (name, encode), value in fields.items()}
         )
 
 

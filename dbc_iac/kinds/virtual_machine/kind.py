@@ -15,7 +15,7 @@ from dbc_iac.kinds.framework.inventory import Inventory, Resource
 from dbc_iac.kinds.framework.kind import Kind, register
 from dbc_iac.kinds.framework.ownership_marker import Marker, read_marker
 from dbc_iac.kinds.framework.route import Route
-from dbc_iac.kinds.framework.rules import Facts
+from dbc_iac.kinds.framework.rules import Behaviour, Facts
 from dbc_iac.kinds.framework.types import parse_gib
 from dbc_iac.kinds.framework.values import GoalInput, Lookup, Observation, Unmanaged
 from dbc_iac.kinds.images.files import BASE, UNTOLD, FileAt, files_at, image_file, root_image, with_base
@@ -31,15 +31,17 @@ from dbc_iac.kinds.virtual_machine.preflight import preflight
 from dbc_iac.kinds.virtual_machine.setup_complete import VmFinished
 from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
 
-ONLINE = ("ports.ssh", "ports.rdp", "ports.forward", "publicIp", "firewall")
-COLD = ("gpus", "cpus", "memory", "ports.vnc")
-
 
 @register
 class VirtualMachine(Kind[VirtualMachineSpec], Host, UsesCapacity, FileProvider):
     name = "VirtualMachine"
     spec = VirtualMachineSpec
     replace_in_place_last = True
+
+    @property
+    def no_effect_with_pxe(self) -> frozenset[str]:
+        """Fields that the node ignores with biosMode pxe."""
+        return frozenset(f.path for f in self.fields if f.rule.no_effect_with_pxe)
 
     def route(self, resource: Resource[VirtualMachineSpec], inventory: Inventory) -> Route:
         return node_route(resource.spec.node, inventory, resource.spec.rent_order)
@@ -75,8 +77,7 @@ class VirtualMachine(Kind[VirtualMachineSpec], Host, UsesCapacity, FileProvider)
         if spec.power == "unmanaged":
             del values["power"]
         if spec.pxe:
-            for path in ("ports.forward", "firewall", "multicast", "login.username"):
-                values.pop(path, None)
+            values = {p: v for p, v in values.items() if p not in self.no_effect_with_pxe}
         return with_base(values, root_image(spec.image, inventory), values["image"])
 
     def _untouched(self, resource: Resource[VirtualMachineSpec], inventory: Inventory) -> dict[str, Json]:
@@ -201,19 +202,19 @@ class VirtualMachine(Kind[VirtualMachineSpec], Host, UsesCapacity, FileProvider)
 
     def update(self, task: GoalInput) -> Iterator[Goal]:
         public_ip = str(task.desired.get("publicIp") or "")
-        online = {path: task.desired.get(path) for path in ONLINE if path in task.changed}
+        changed = {f.path: f.rule.behaviour for f in self.fields if f.path in task.changed}
+        online = {p: task.desired.get(p) for p, b in changed.items() if b is Behaviour.ONLINE and p != self.power_field}
         if online:
             yield VmModified(
                 address=task.address, route=task.route, id=task.id, vm=task.id, fields=online, change=online,
                 public_ip=public_ip,
             )  # fmt: skip
-        for path in COLD:
-            if path in task.changed:
-                value = {path: task.desired[path]}
-                yield VmColdModified(
-                    address=task.address, route=task.route, id=task.id, vm=task.id, fields=value, change=value,
-                    public_ip=public_ip,
-                )  # fmt: skip
+        for path in (p for p, behaviour in changed.items() if behaviour is Behaviour.COLD_BOOT):
+            value = {path: task.desired[path]}
+            yield VmColdModified(
+                address=task.address, route=task.route, id=task.id, vm=task.id, fields=value, change=value,
+                public_ip=public_ip,
+            )  # fmt: skip
         if "dataDisk.size" in task.changed:
             yield DiskHasSize(
                 address=task.address, route=task.route, id=task.id, vm=task.id,

@@ -16,8 +16,10 @@ from dbc_iac.kinds.framework.ownership_marker import read_marker
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.values import Lookup, Observation, unread
 from dbc_iac.kinds.virtual_machine.failed_creation import CREATE_ERROR, why_stuck
-from dbc_iac.kinds.virtual_machine.goals import READ_SIZES, no_size
+from dbc_iac.kinds.virtual_machine.goals import NO_AGENT, READ_SIZES, no_size
 from dbc_iac.kinds.virtual_machine.power import POWER, TRANSITIONAL
+
+_ACCOUNT = ("login.username", "login.password")
 
 
 async def observe(lookup: Lookup, reader: CachedReader) -> Observation:
@@ -73,18 +75,19 @@ def seen(lookup: Lookup, status: str, details: VmDetails, masked_ip: str | None)
     if status in POWER:
         values["power"] = POWER[status]
     notes: tuple[str, ...] = ()
-    if details.user_name == "N/A" and status not in TRANSITIONAL:
+    if details.user_name == NO_AGENT and status not in TRANSITIONAL:
         notes = ("the guest has no agent: its account and password are unknown and cannot be set",)
     notes += tuple(f"{no_size(d.source_file)}; {READ_SIZES}" for d in details.disks if not d.size_gib)
     return Observation(
         True,
         id=lookup.id,
         values=values,
-        secrets={"login.password": details.login_password} if details.user_name != "N/A" else {},
+        secrets={"login.password": details.login_password} if details.user_name != NO_AGENT else {},
         status=status,
         busy=status in TRANSITIONAL,
         fault=status if status.endswith("error") else "",
         failed_creation=status == CREATE_ERROR,
+        blocked=dict.fromkeys(_ACCOUNT, "the guest has no agent") if details.user_name == NO_AGENT else {},
         marker=str(marker) if marker else "",
         notes=notes,
         made_with={"dataDisk.file": attached_file(details) or None} if details.disks else {},

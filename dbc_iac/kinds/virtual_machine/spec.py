@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
@@ -13,7 +14,6 @@ from dbc_iac.kinds.framework.rules import (
     Rule,
     access,
     attached_is_create_only,
-    cold_boot,
     create_only,
     no_pxe,
     offline,
@@ -53,15 +53,19 @@ _PASSWORD = SecretForm(
 )
 _sized = Rule(Behaviour.COLD_BOOT, given=(whole_machine,))
 _hidden = Rule(Behaviour.REPLACE, not_reported=True)
+_replaced = Rule(Behaviour.REPLACE, no_effect_with_pxe=True)
+_data_size = Rule(Behaviour.OFFLINE, grow_only=True, no_effect_with_pxe=True, given=(attached_is_create_only,))
+_port = Rule(Behaviour.ONLINE, no_clear=True, host_port=True)
+_list = Rule(Behaviour.ONLINE, whole_list=True, no_effect_with_pxe=True, given=(no_pxe,))
+_public_ip = Rule(Behaviour.ONLINE, inferred=True, no_effect_with_pxe=True, given=(no_pxe,))
+_account = Rule(Behaviour.RUNNING, no_clear=True, no_effect_with_pxe=True)
 
 
 class DataDisk(Part):
     """The first data disk. With `file` an existing file in /data is attached, and deleted with the VM."""
 
-    size: Annotated[GiB, Rule(Behaviour.OFFLINE, grow_only=True, given=(attached_is_create_only,))] = Field(
-        description="size in GiB; may grow"
-    )
-    file: Annotated[FileName | None, replaced] = Field(
+    size: Annotated[GiB, _data_size] = Field(description="size in GiB; may grow")
+    file: Annotated[FileName | None, _replaced] = Field(
         default=None, description="an existing file in /data; deleted together with the VM"
     )
 
@@ -69,31 +73,30 @@ class DataDisk(Part):
 class Ports(Part):
     """Host ports. `auto` takes one from the node's `portRange` and keeps it."""
 
-    ssh: Annotated[Port | Auto | None, Rule(Behaviour.ONLINE, no_clear=True, given=(no_pxe, reported_on_linux))] = (
-        Field(
-            default=None,
-            description="host port that leads to ssh in the guest; on linux the node asks for one with pxe, too",
-        )
+    ssh: Annotated[Port | Auto | None, replace(_port, given=(no_pxe, reported_on_linux))] = Field(
+        default=None,
+        description="host port that leads to ssh in the guest; on linux the node asks for one with pxe, too",
     )
-    rdp: Annotated[Port | Auto | None, Rule(Behaviour.ONLINE, no_clear=True, given=(no_pxe, reported_on_windows))] = (
-        Field(
-            default=None,
-            description="host port that leads to rdp in the guest; on windows the node asks for one with pxe, too",
-        )
+    rdp: Annotated[Port | Auto | None, replace(_port, given=(no_pxe, reported_on_windows))] = Field(
+        default=None,
+        description="host port that leads to rdp in the guest; on windows the node asks for one with pxe, too",
     )
-    vnc: Annotated[VncPort | Auto, cold_boot] = Field(description="host port of the VM's screen, 5900-65535")
-    forward: Annotated[
-        tuple[Forward, ...], Rule(Behaviour.ONLINE, whole_list=True, not_reported=True, given=(no_pxe,))
-    ] = Field(default=(), description="further forwards: tcp,8080:80")
+    vnc: Annotated[VncPort | Auto, Rule(Behaviour.COLD_BOOT, host_port=True)] = Field(
+        description="host port of the VM's screen, 5900-65535"
+    )
+    forward: Annotated[tuple[Forward, ...], replace(_list, not_reported=True, host_port=True)] = Field(
+        default=(), description="further forwards: tcp,8080:80"
+    )
 
 
 class Login(Part):
     """The account whose password is set through the guest agent. Without `password` neither is managed."""
 
-    username: Annotated[UserName | None, Rule(Behaviour.RUNNING, unreliable=True, not_reported=True, no_clear=True)] = (
-        Field(default=None, description="default: dbc, or Administrator on windows; another one needs `password`")
-    )
-    password: Annotated[SecretRef | None, Rule(Behaviour.RUNNING, secret=True, no_clear=True), _PASSWORD] = Field(
+    username: Annotated[
+        UserName | None,
+        replace(_account, unreliable=True, not_reported=True),
+    ] = Field(default=None, description="default: dbc, or Administrator on windows; another one needs `password`")
+    password: Annotated[SecretRef | None, replace(_account, secret=True), _PASSWORD] = Field(
         default=None, description=_PASSWORD.words
     )
 
@@ -129,12 +132,12 @@ class VirtualMachineSpec(Spec):
     memory: Annotated[GiB, _sized] = Field(description="memory in GiB")
     data_disk: DataDisk | None = Field(default=None, description="required unless biosMode is pxe")
     ports: Ports
-    public_ip: Annotated[IpAddress | None, Rule(Behaviour.ONLINE, inferred=True, given=(no_pxe,))] = None
-    network: Annotated[str | None, Rule(Behaviour.REPLACE), Reference("Network")] = Field(
+    public_ip: Annotated[IpAddress | None, _public_ip] = None
+    network: Annotated[str | None, _replaced, Reference("Network")] = Field(
         default=None, description="name of a Network"
     )
-    multicast: Annotated[tuple[MulticastGroup, ...], _hidden] = ()
-    firewall: Annotated[tuple[FirewallRule, ...], Rule(Behaviour.ONLINE, whole_list=True, given=(no_pxe,))] = ()
+    multicast: Annotated[tuple[MulticastGroup, ...], replace(_hidden, no_effect_with_pxe=True)] = ()
+    firewall: Annotated[tuple[FirewallRule, ...], _list] = ()
     nic_model: Annotated[Literal["virtio", "e1000", "rtl8139"], _hidden] = Field(
         default="virtio", description="only with biosMode pxe"
     )

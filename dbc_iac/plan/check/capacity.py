@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping
 from dbc_iac.api.responses import NodeHardware
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.kinds import kind_of
-from dbc_iac.kinds.framework.capabilities import Host, capacity
+from dbc_iac.kinds.framework.capabilities import Host, capacity, power_field
 from dbc_iac.kinds.framework.capacity import Capacity, Machine
+from dbc_iac.kinds.framework.route import Route
 from dbc_iac.plan.context import PlanContext
 from dbc_iac.plan.model import Action, Change
 
@@ -53,7 +54,7 @@ def _gpus(context: PlanContext, machine: Machine, here: Mapping[str, Change]) ->
     last = ""
     for address, change in here.items():
         before = capacity(kind_of(change.kind), change.applied).gpus if change.applied else 0
-        holds_now = before if change.observed.get("power") == "on" else 0
+        holds_now = before if change.observed_power == "on" else 0
         after = required_capacity(change).gpus
         if change.action in _CREATED | {Action.UPDATE} and after > holds_now:
             comes += after - holds_now
@@ -74,7 +75,7 @@ def _together(context: PlanContext, machine: Machine, here: Mapping[str, Change]
     """Each VM fits alone, and together they may not: the node counts what runs, so the last could not be started."""
     hardware = machine.hardware
     assert hardware is not None  # noqa: S101 - the caller looked
-    running = {a: required_capacity(c) for a, c in here.items() if c.desired.get("power", "on") == "on"}
+    running = {a: required_capacity(c) for a, c in here.items() if c.desired_power in {"", "on"}}
     has = (("cpus", "CPU cores", hardware.cpu_cores), ("memory", "GiB of memory", hardware.mem_size_gib))
     for path, unit, there in has:
         takes = {a: getattr(h, path) for a, h in running.items()}
@@ -90,7 +91,8 @@ def _together(context: PlanContext, machine: Machine, here: Mapping[str, Change]
 
 def _grows(change: Change, path: str) -> bool:
     return change.action in _CREATED or (
-        change.action is Action.UPDATE and any(f.path in {path, "power"} for f in change.fields)
+        change.action is Action.UPDATE
+        and any(f.path in {path, power_field(kind_of(change.kind))} for f in change.fields)
     )
 
 
@@ -137,15 +139,15 @@ def _one_vm_an_order(context: PlanContext, machine: Machine, here: Mapping[str, 
     assert hardware is not None  # noqa: S101 - the caller looked
     partial = {o.id for o in machine.orders or () if len(o.gpu_index) < hardware.gpu_count}
     for address, change in here.items():
-        order = str(change.desired.get("rentOrder") or "")
-        if order not in partial or not isinstance(kind_of(change.kind), Host) or required_capacity(change).gpus == 0:
+        kind, order = kind_of(change.kind), Route.from_json(change.route).rent_order if change.desired else ""
+        if order not in partial or not isinstance(kind, Host) or required_capacity(change).gpus == 0:
             continue
         if order in used and change.action in _CREATED:
             yield _problem(
-                context, address, "rentOrder", "node-would-refuse",
+                context, address, kind.order_field, "node-would-refuse",
                 f"order {order} is used by {used[order]} already",
                 "An order for a part of the machine has GPUs for one VM.",
-                "Rent another order, and name it in rentOrder.",
+                f"Rent another order and set {kind.order_field}.",
             )  # fmt: skip
         used.setdefault(order, address)
 

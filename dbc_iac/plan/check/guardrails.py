@@ -119,7 +119,7 @@ def check_offline_never(
     told: set[str] = set()
     for builder in builders.values():
         host = context.inventory.resources.get(builder.address)
-        runs = changes[builder.address].observed.get("power") not in {None, "off"}
+        runs = changes[builder.address].observed_power not in {"", "off"}
         if not runs or host is None or host.spec.lifecycle.offline != "never" or not builder.powers_off:
             continue
         anew = changes[builder.address].action is Action.REPLACE  # what lives on it follows from that

@@ -46,13 +46,13 @@ def starts(change: Change, changes: Mapping[str, Change]) -> bool:
     kind = kind_of(change.kind)
     if change.action in {Action.CREATE, Action.REPLACE}:
         return True
-    stays_off = change.desired.get("power", change.observed.get("power")) == "off"
+    stays_off = (change.desired_power or change.observed_power) == "off"
     opened = any(c.parent == change.address and c.action not in _RESTS for c in changes.values())
     if change.action is Action.UPDATE:
         had, gets = capacity(kind, {**change.applied, **change.observed}), required_capacity(change)
         if (had.ports, had.start_ports, had.addresses) != (gets.ports, gets.start_ports, gets.addresses):
             return True
-        opened = opened or change.observed.get("power") == "off" or any(f.behaviour in _CYCLES for f in change.fields)
+        opened = opened or change.observed_power == "off" or any(f.behaviour in _CYCLES for f in change.fields)
     return isinstance(kind, Host) and opened and not stays_off
 
 

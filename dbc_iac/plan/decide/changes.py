@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode
 from dbc_iac.json import Json
 from dbc_iac.kinds import Observation, Resource, kind_of
-from dbc_iac.kinds.framework.capabilities import capacity
+from dbc_iac.kinds.framework.capabilities import capacity, port_fields, power_field, power_of, powered
 from dbc_iac.kinds.framework.rules import Behaviour
 from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.plan.check.file_dependencies import implicit_dependencies
@@ -82,7 +82,7 @@ def decide_changes(
         else:
             want = desired[address]
             if _powered_off_by_apply(tracked, observation):
-                want = {"power": "on", **want}
+                want = powered(kind_of(tracked.kind), want, "on")
             base = _base(context, tracked, resource, want)
             change = _wanted(context, refreshed, tracked, resource, observation, base, made, options)
             made.changes[address] = change
@@ -119,7 +119,7 @@ def _keep_claimed(context: PlanContext, refreshed: RefreshedState, made: ChangeS
 
 def _powered_off_by_apply(tracked: TrackedObject, observation: Observation) -> bool:
     """Also where nobody manages its power: it was found running, and is to be left so."""
-    return observation.values.get("power") == "off" and _was_to_come_back(tracked)
+    return power_of(kind_of(tracked.kind), observation.values) == "off" and _was_to_come_back(tracked)
 
 
 def _was_to_come_back(tracked: TrackedObject) -> bool:
@@ -266,7 +266,7 @@ def _compared(
     applied = tracked.binding.applied
     settled = {p: v for p, v in found.settled.items() if applied.get(p) != v}
     changed = replace(seen, fields=tuple(fields), notes=notes, settled=settled)
-    down = (POWERED_OFF_REASON,) if changed.observed.get("power") == "off" and _was_to_come_back(tracked) else ()
+    down = (POWERED_OFF_REASON,) if changed.observed_power == "off" and _was_to_come_back(tracked) else ()
     if found.replaces or asked:
         losses = data_loss(changed)
         notes = (*seen.notes, *not_ignored(found.ignored))
@@ -279,7 +279,7 @@ def _compared(
         reason = _drifted(fields) if all(c.drift for c in fields) else "manifest changed"
         if all(c.path in tracked.binding.uncertain for c in fields):
             reason = "unknown outcome of an earlier call"
-        only_down = bool(down) and [c.path for c in fields] == ["power"]
+        only_down = bool(down) and [c.path for c in fields] == [power_field(kind_of(seen.kind))]
         unsettled = any(i.address == changed.address and i.call_class == "blind" for i in context.state.open)
         reasons = down if only_down else (*down, reason)
         return replace(changed, action=Action.UPDATE, reasons=reasons, unsettled=unsettled)
@@ -375,7 +375,7 @@ def _replaced(
         old_id=tracked.id,
         generation=generation,
         marker=kind.marker(resource, context.inventory, generation),
-        resolved={k: v for k, v in base.resolved.items() if k.startswith("ports.")},
+        resolved={k: v for k, v in base.resolved.items() if k in port_fields(kind)},
         timeout_seconds=resource.spec.timeouts.create or 0,
         known=known,
         unsettled=unsettled,

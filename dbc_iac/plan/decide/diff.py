@@ -13,6 +13,7 @@ from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import Diagnostic, ExitCode
 from dbc_iac.json import Json
 from dbc_iac.kinds import Kind, Observation, Resource
+from dbc_iac.kinds.framework.capabilities import power_of
 from dbc_iac.kinds.framework.rules import Behaviour, Facts, Rule
 from dbc_iac.kinds.framework.spec import Spec, SpecField
 from dbc_iac.kinds.framework.types import parse_gib
@@ -139,8 +140,8 @@ def _compare(sides: DiffInput, field_: SpecField, rule: Rule, found: Difference)
         )
     elif rule.behaviour is Behaviour.RUNNING and not _will_run(sides):
         found.notes.append(f"{path} can be set only while the VM runs; it is powered off and stays so")
-    elif rule.behaviour is Behaviour.RUNNING and sides.observation.values.get("login.username") == "N/A":
-        found.notes.append(f"{path} cannot be set: the guest has no agent")
+    elif reason := sides.observation.blocked.get(path):
+        found.notes.append(f"{path} cannot be set: {reason}")
     else:
         found.changes.append(change)
         return
@@ -163,8 +164,8 @@ def _compare_secret(sides: DiffInput, field_: SpecField, rule: Rule, found: Diff
         found.notes.append(f"{path}: (secret, not compared): it is not shown now")
     elif wanted is None:
         found.notes.append(f"{path}: (secret, not compared): its value is not at hand")
-    elif shown is None and sides.observation.values.get("login.username") == "N/A":
-        found.notes.append(f"{path} cannot be set: the guest has no agent")
+    elif shown is None and (reason := sides.observation.blocked.get(path)):
+        found.notes.append(f"{path} cannot be set: {reason}")
     elif shown is None or shown.reveal() != wanted.reveal():
         if rule.behaviour is Behaviour.RUNNING and not _will_run(sides):
             found.notes.append(f"{path} differs and can be set only while the VM runs; it is powered off and stays so")
@@ -190,7 +191,7 @@ def _reference(reference: SecretRef) -> Json:
 
 
 def _will_run(sides: DiffInput) -> bool:
-    return sides.desired.get("power", sides.observation.values.get("power")) == "on"
+    return (power_of(sides.kind, sides.desired) or power_of(sides.kind, sides.observation.values)) == "on"
 
 
 def _shrinks(sides: DiffInput, path: str, have: Json, want: Json) -> Diagnostic | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dbc_iac.diagnostics import Diagnostics
 from dbc_iac.json import Json
 from dbc_iac.kinds import Inventory, Observation, kind_of
-from dbc_iac.kinds.framework.capabilities import capacity
+from dbc_iac.kinds.framework.capabilities import capacity, power_of
 from dbc_iac.kinds.framework.capacity import Capacity
 from dbc_iac.kinds.node import HOST_PORTS, auto_ports, no_free_port
 from dbc_iac.plan.decide.auto_ports import AUTO, kept_auto_port
@@ -29,10 +29,10 @@ def choose_ports(inventory: Inventory, refreshed: RefreshedState, problems: Diag
     }
     held = {target: [*others.values()] for target, others in refreshed.strangers.items()}
     # A VM that does not run gets another port where one that does has it: those that keep theirs are first.
-    for address in sorted(tracked_objects, key=lambda a: bool(chosen[a]) and _stands(refreshed.observations.get(a))):
+    for address in sorted(tracked_objects, key=lambda a: bool(chosen[a]) and _is_off(tracked_objects[a], refreshed)):
         tracked, kind = tracked_objects[address], kind_of(tracked_objects[address].kind)
         fields, there = desired.get(address, {}), held.setdefault(tracked_objects[address].route.target, [])
-        if _stands(refreshed.observations.get(address)):
+        if _is_off(tracked_objects[address], refreshed):
             taken = {port for other in there for port in capacity(kind, fields).contested(other)}
             fields.update({path: AUTO for path in chosen[address] if fields[path] in taken})
         there.append(capacity(kind, {k: v for k, v in fields.items() if v != AUTO}))
@@ -69,9 +69,10 @@ def _keep(
     return tuple(path for path, port in ports.items() if port is not None)
 
 
-def _stands(seen: Observation | None) -> bool:
-    """Whether it is known not to run."""
-    return seen is not None and (seen.present is False or seen.values.get("power") == "off")
+def _is_off(tracked: TrackedObject, refreshed: RefreshedState) -> bool:
+    """Whether an object is known to be off or absent."""
+    seen = refreshed.observations.get(tracked.address)
+    return seen is not None and (seen.present is False or power_of(kind_of(tracked.kind), seen.values) == "off")
 
 
 def _used(holdings: Iterable[Capacity]) -> set[int]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from dbc_iac.diagnostics import Diagnostic, Severity
+from dbc_iac.kinds import kind_of
+from dbc_iac.kinds.framework.capabilities import port_fields
 from dbc_iac.plan.model import Action, Change
 from dbc_iac.state.document import DEPOSED_SEPARATOR
 
 ALIKE = 0.8
 """Share of fields that are equal from which on a rename is likely."""
-_ALWAYS_DIFFER = ("ports.",)
 
 
 def likely_renames(changes: Mapping[str, Change]) -> Iterator[Diagnostic]:
@@ -35,5 +36,6 @@ def likely_renames(changes: Mapping[str, Change]) -> Iterator[Diagnostic]:
 def _likeness(going: Change, coming: Change) -> float:
     if going.node != coming.node:
         return 0.0
-    paths = [p for p in coming.desired if p in going.applied and not p.startswith(_ALWAYS_DIFFER)]
+    chosen = port_fields(kind_of(coming.kind))  # which always differ
+    paths = [p for p in coming.desired if p in going.applied and p not in chosen]
     return sum(coming.desired[p] == going.applied[p] for p in paths) / len(paths) if paths else 0.0

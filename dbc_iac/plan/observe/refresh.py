@@ -12,7 +12,7 @@ from dbc_iac.json import Json
 from dbc_iac.kinds import Inventory, Observation, Resource, kind_of
 from dbc_iac.kinds.current_route import authority_refusal
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known
-from dbc_iac.kinds.framework.capabilities import Child, Host
+from dbc_iac.kinds.framework.capabilities import Child, Host, port_fields, power_of
 from dbc_iac.kinds.framework.capacity import Capacity
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.spec import Spec
@@ -130,13 +130,13 @@ async def _strangers(
             continue
         desired = kind.desired(tracked.resource, context.inventory)
         applied = tracked.binding.applied if tracked.binding is not None else {}
-        ports = {p: v for p, v in desired.items() if p.startswith("ports.")}
+        ports = {p: v for p, v in desired.items() if p in port_fields(kind)}
         ranges = {p: auto_ports(tracked.route.name, context.inventory, p) for p in ports}
         had = {
             p: kept_auto_port(kind, applied, p, ranges[p]) if v == AUTO else applied.get(p) for p, v in ports.items()
         }
-        power = observations[tracked.address].values.get("power")
-        started = power == "off" and desired.get("power") != "off"
+        is_off = power_of(kind, observations[tracked.address].values) == "off"
+        started = is_off and power_of(kind, desired) != "off"
         if started or any(had[p] is None or v not in (AUTO, had[p]) for p, v in ports.items()):
             found.setdefault(target, {}).update(await kind.others(tracked.route, ours, reader))
     return found

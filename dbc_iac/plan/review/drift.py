@@ -15,7 +15,7 @@ from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.json import Json
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.cached_reader import CachedReader
-from dbc_iac.kinds.framework.capabilities import Host
+from dbc_iac.kinds.framework.capabilities import Host, power_field
 from dbc_iac.plan.context import PlanContext, PlanOptions
 from dbc_iac.plan.decide.changes import ChangeSet
 from dbc_iac.plan.decide.deletions import GONE
@@ -145,9 +145,14 @@ def _pending(change_set: ChangeSet, drifts: Iterable[Drift]) -> Iterable[str]:
             yield change.address
 
 
+def is_power(drift: Drift, field: FieldChange) -> bool:
+    """Whether a field change is that of a power state."""
+    return field.path == power_field(kind_of(drift.address.partition("/")[0]))
+
+
 def _events(drifts: tuple[Drift, ...]) -> Iterable[Event]:
     """What happened to many VMs of one machine alike, with what lives on them."""
-    stopped = [d for d in drifts if any(f.path == "power" and f.before == "off" for f in d.fields)]
+    stopped = [d for d in drifts if any(is_power(d, f) and f.before == "off" for f in d.fields)]
     gone = [d for d in drifts if d.vanished and isinstance(kind_of(d.address.partition("/")[0]), Host)]
     yield from _together(stopped, _STOPPED)
     for event in _together(gone, _WENT):

@@ -13,8 +13,10 @@ from deepdiff import DeepDiff
 from deepdiff.path import parse_path
 
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
+from dbc_iac.kinds import kind_of
+from dbc_iac.kinds.framework.capabilities import power_field
 from dbc_iac.plan.decide.changes import POWERED_OFF_REASON
-from dbc_iac.plan.model import Action, Change, Plan, canonical_digest, encoded
+from dbc_iac.plan.model import Action, Change, FieldChange, Plan, canonical_digest, encoded
 from dbc_iac.state.document import DEPOSED_SEPARATOR
 
 _CONTINUES = {
@@ -76,7 +78,12 @@ def route_changed(reviewed: Plan, ways: Mapping[str, str]) -> str:
 def _is_only_started(change: Change, reviewed: Plan) -> bool:
     """Whether a machine is started again that the plan's own window powered off, and nothing else is done to it."""
     ours = change.address in reviewed.powered_off and POWERED_OFF_REASON in change.reasons
-    return ours and change.action is Action.UPDATE and all((f.path, f.after) == ("power", "on") for f in change.fields)
+    return ours and change.action is Action.UPDATE and all(_starts(change, f) for f in change.fields)
+
+
+def _starts(change: Change, field: FieldChange) -> bool:
+    """Whether a field change powers its VM on."""
+    return (field.path, field.after) == (power_field(kind_of(change.kind)), "on")
 
 
 def _more(origin: Change, now: Change, intended: Mapping[str, Change]) -> Iterator[str]:
@@ -101,7 +108,7 @@ def _sent(now: Change, origin: Change) -> Iterator[tuple[str, Any]]:
         yield from ((path, now.desired.get(path)) for path in sorted(origin.desired.keys() | now.desired.keys()))
         return
     for field in now.fields:
-        ours = field.secret or field.path.startswith("lifecycle.") or (field.path, field.after) == ("power", "on")
+        ours = field.secret or field.path.startswith("lifecycle.") or _starts(now, field)
         if not ours:
             yield field.path, field.after
 

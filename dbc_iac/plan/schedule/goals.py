@@ -75,7 +75,7 @@ def goals_of(change: Change, *, holder_goes: bool = False) -> Goals:
         case _:
             pass
     offline = [g for g in making if g.needs is Needs.OFF]
-    runs_later = change.action is Action.ADOPT and change.observed.get("power", "on") != "on"
+    runs_later = change.action is Action.ADOPT and change.observed_power not in {"", "on"}
     bound = change.action is Action.UPDATE or runs_later
     running = [g for g in making if g.late or (g.needs is Needs.RUNNING and bound)]
     before = [g for g in making if g not in offline and g not in running]

@@ -49,7 +49,7 @@ def _order_starts(changes: Mapping[str, Change], builders: dict[str, StepBuilder
     """What is to run again is started before anything new comes: the node lends the cards of a VM that is off."""
     starts = {
         key for key, builder in builders.items()
-        if any(g.powers == "on" for g in builder.goals) and changes[builder.address].observed.get("power") == "off"
+        if any(g.powers == "on" for g in builder.goals) and changes[builder.address].observed_power == "off"
     }  # fmt: skip
     for key, builder in builders.items():
         change = changes[builder.address]

@@ -98,7 +98,7 @@ def _join_window(host: Change, offline: list[Goal], builders: dict[str, StepBuil
 
 def wanted_power(host: Change) -> str:
     """How a machine is to be left: as its document says, else as it was found."""
-    return str(host.desired.get("power") or host.observed.get("power") or "on")
+    return host.desired_power or host.observed_power or "on"
 
 
 def _draft_after(change: Change, goals: Goals, builders: dict[str, StepBuilder]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dbc_iac.json import Json
-from dbc_iac.plan.review.drift import Drift, DriftReport
+from dbc_iac.plan.review.drift import Drift, DriftReport, is_power
 from dbc_iac.views.text.lines import PAPER, Line
 from dbc_iac.views.text.wording import count
 
@@ -40,7 +40,7 @@ def _lines(report: DriftReport) -> Iterator[str]:
 
 def _drift_lines(drift: Drift, *, told: bool) -> Iterator[str]:
     """What moved of one resource, but for what was told as an event."""
-    fields = [f for f in drift.fields if not (told and f.path == "power")]
+    fields = [f for f in drift.fields if not (told and is_power(drift, f))]
     if not fields and (told or not drift.vanished):
         return
     yield ""
