@@ -60,7 +60,7 @@ class Admin:
             "/client": self._client,
             "/vm": self._tamper,
             "/bmc": self._bmc,
-            "/image server": self._image_server,
+            "/image-server": self._image_server,
             "/deeplink": self._deeplink,
             "/wait": self._wait,
         }

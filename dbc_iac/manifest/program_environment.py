@@ -1,4 +1,4 @@
-"""The environment of programs that a project names: hooks and programs that print secrets. No secret of the run."""
+"""Environment of the programs of a project, hooks and secret programs, without the secrets of the run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the project may run programs, read secrets and reach the network: not where nobody has reviewed it yet."""
+"""Untrusted projects: without a review, a project must not run programs, read secrets or reach the network."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def as_untrusted(environ: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def refuse_untrusted(environ: Mapping[str, str], what: str) -> None:
-    """Raises DiagnosticError where the project is not trusted. `what` it would do: `read a secret`."""
+    """Require a trusted project. `what`: the action, such as `read a secret`. Raises DiagnosticError."""
     if environ.get(UNTRUSTED, "").lower() not in {"", "0", "false"}:
         raise DiagnosticError(
             Diagnostic(
@@ -23,7 +23,7 @@ def refuse_untrusted(environ: Mapping[str, str], what: str) -> None:
                 Severity.ERROR,
                 f"an untrusted project may not {what}",
                 f"--no-exec or {UNTRUSTED} is set: no programs, no secrets, no network.",
-                "Use `validate`, or `plan --refresh=false`; review the project before you run it without --no-exec.",
+                "Use `validate` or `plan --refresh=false`, or review the project and run it without --no-exec.",
                 exit_code=ExitCode.REFUSED,
             )
         )

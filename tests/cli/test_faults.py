@@ -53,7 +53,7 @@ def hand(do: str, **given: Any) -> Action:
 
 
 def image_server(**values: Any) -> Action:
-    return ("/image server", {"id": "ID_1", **values})
+    return ("/image-server", {"id": "ID_1", **values})
 
 
 def chain(**values: Any) -> Action:

@@ -61,7 +61,7 @@ def test_the_admin_api_changes_bmcs_image_servers_deeplinks_and_processes() -> N
         assert (await front.post("/bare_metal/power", front.mine(SERVER_ID, command="status")))[1][1].endswith("on")
         await admin.act("/deeplink", {"ip": "198.51.100.1", "device_id": "9", "device_password": "p"})
         assert (await front.post("/deeplink", front.mine(SERVER_ID)))[1][0] == 0
-        await admin.act("/image server", {"id": "ID_1", "reachable": False, "fail_seconds": 600})
+        await admin.act("/image-server", {"id": "ID_1", "reachable": False, "fail_seconds": 600})
         frozen = asyncio.ensure_future(
             front.post("/images", {**front.body(None), "additional": {"image_server": "ID_1"}})
         )
@@ -88,7 +88,7 @@ def test_the_admin_api_changes_bmcs_image_servers_deeplinks_and_processes() -> N
         ("/vm", {"id": NODE_ID, "do": "change_vm", "with": {"task_id": "none"}}, "there is no none"),
         ("/vm", {"id": NODE_ID, "do": "change_vm", "with": {}}, "missing 1 required positional argument"),
         ("/bmc", {"host": "h"}, "there is no BMC at h:623"),
-        ("/image server", {"id": "ID_9"}, "there is no ID_9"),
+        ("/image-server", {"id": "ID_9"}, "there is no ID_9"),
     ],
 )
 def test_an_invalid_admin_request_is_refused(path: str, values: dict[str, Any], text: str) -> None:

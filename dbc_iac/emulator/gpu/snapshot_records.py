@@ -14,7 +14,7 @@ class SnapshotStatus(StrEnum):
 
 @dataclass(slots=True)
 class Snapshot:
-    """`file`: local copy on the host; `image server`: id of its destination."""
+    """`file`: local copy on the host; `image_server`: id of its destination."""
 
     name: str
     description: str
