@@ -249,7 +249,7 @@ class _Apply:
 
 
 def hooks_of(plan: Plan, directory: Path, environ: Mapping[str, str]) -> dict[str, Hook]:
-    """The hooks of a plan: the reviewed ones run, whatever the manifests say now."""
+    """The hooks of a plan: the reviewed ones run, independent of the current manifests."""
     hooks = {address: BeforeOffline.model_validate(hook) for address, hook in plan.hooks.items()}
     passed = program_environment({**os.environ, **environ})
     return {a: Hook(hook.command, hook.timeout, hook.force, directory, passed) for a, hook in hooks.items()}

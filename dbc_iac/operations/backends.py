@@ -66,7 +66,7 @@ def _objectstore(spec: StateSpec, runtime: Runtime, resolver: SecretResolver, st
     from dbc_iac.state.backends.objectstore import ObjectStoreBackend, object_store
 
     credentials = {
-        # The one that is a JSON file is not sent.
+        # A JSON service account file is not sent, so its form does not matter.
         name: (
             resolver.resolve(ref) if name.endswith("service_account_key") else resolver.fitting(ref, IN_A_HEADER)
         ).reveal()

@@ -59,7 +59,7 @@ class Thread:
 
     comments: str
     comment: str
-    """URL of one comment; `{}` stands for its id."""
+    """URL of a comment; `{}` is the placeholder of its id."""
     change: str
     """The HTTP method that updates one."""
     headers: Mapping[str, SecretText]

@@ -122,7 +122,7 @@ class Project:
 
     @cached_property
     def redaction(self) -> Redaction:
-        """Removes the secrets that have been read so far from whatever is shown."""
+        """Redaction of the secrets that have been read so far."""
         return Redaction(self.resolver.known)
 
     @cached_property

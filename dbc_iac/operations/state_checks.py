@@ -36,7 +36,7 @@ def check_identities(plan: Plan, known: Container[str]) -> None:
 
 
 def _unusable(binding: Binding) -> str:
-    """Where a binding cannot be what an apply wrote; empty where it can."""
+    """First part of a binding that no apply can have written; empty if there is none."""
     if unknown_kind(binding.kind):
         return "kind"
     if unusable_route(binding.route):
