@@ -74,7 +74,11 @@ async def find_unbound(context: PlanContext, reader: CachedReader, held: Mapping
         key = object_of(one.kind, one.id, one.route.target, one.parent_id)
         if key not in bound:
             found.setdefault(key, replace(one, whose="another stack's") if key in held else one)
-    placed = [await _with_image_server(one, reader) for one in found.values()]
+    users = _users_of_lans(found.values())
+    owned = (
+        replace(one, whose=users.get(one.id, one.whose)) if one.kind == "Network" else one for one in found.values()
+    )
+    placed = [await _with_image_server(one, reader) for one in owned]
     return Findings(tuple(sorted(placed, key=lambda f: (f.kind, f.place, f.id))), unread)
 
 
@@ -177,6 +181,15 @@ async def _lans(place: str, route: Route, context: PlanContext, reader: CachedRe
         for lan in listing.value
         if lan.rent_wallet in wallets
     ]
+
+
+def _users_of_lans(found: Iterable[UnmanagedObject]) -> dict[str, Whose]:
+    """The owners of LANs by their names, as far as VMs of others tell: a LAN has no marker of its own."""
+    return {
+        str(one.fields["network"]): one.whose
+        for one in found
+        if one.kind == "VirtualMachine" and one.fields.get("network") and one.whose not in MAY_BE_TAKEN
+    }
 
 
 async def _of_manager(

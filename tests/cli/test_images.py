@@ -309,3 +309,33 @@ def test_an_export_waits_for_all_else_on_its_machine_since_the_node_ends_with_it
     started = emulated.loop.time()
     converges(emulated)
     assert emulated.loop.time() - started < 900
+
+
+LOST = [
+    (),
+    ("Image/clone",),
+    ("Image/clone", "Snapshot/base"),
+    ("VirtualMachine/second", "Image/clone", "Snapshot/base"),
+]
+
+
+@pytest.mark.parametrize("image", [{}, {"retain": False, "refresh": "one"}], ids=["kept", "fetched again"])
+@pytest.mark.parametrize("lost", LOST, ids=["all", "image", "snapshot", "clone"])
+@pytest.mark.parametrize("node", ["gpu-a", "gpu-b"])
+def test_a_rebuild_finds_the_image_of_a_snapshot(
+    world: Callable[..., Emulated], image: dict[str, Any], lost: tuple[str, ...], node: str
+) -> None:
+    root = document("Image", "root", {"node": "gpu-b", "file": "ubuntu.qcow2", "imageServer": "ID_1"})
+    clone = document("Image", "clone", {"snapshot": "base", "imageServer": "ID_2", "node": node, **image})
+    second = vm("second", node=node, gpus=0, image="clone")
+    emulated = world(SECOND, vm(), document("Snapshot", "base", SNAPSHOT), root, clone, second)
+    converges(emulated)
+    known = emulated.run("state", "list", "--json").json
+    if lost:
+        assert emulated.run("state", "rm", "--yes", *lost).code == 0
+    else:
+        shutil.rmtree(emulated.project.directory / "state")
+    rebuilt = emulated.run("state", "rebuild", "--yes")
+    assert rebuilt.code == 0, rebuilt.out + rebuilt.err
+    assert emulated.run("state", "list", "--json").json == known
+    assert emulated.run("plan", "--detailed-exitcode").code == 0

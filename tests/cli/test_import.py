@@ -207,6 +207,24 @@ def test_a_rebuild_leaves_other_stacks_what_they_have(world: Callable[..., Emula
     assert emulated.run("--stack", "other", "state", "list", "--json").json == []
 
 
+@pytest.mark.parametrize("marker", ["other/main/thing", "lab/other/thing"])
+def test_a_lan_that_a_vm_of_another_project_or_stack_uses_is_not_imported(
+    world: Callable[..., Emulated], marker: str
+) -> None:
+    used = document("Network", "training", {"via": "gpu-a", "cidr": "192.168.66.0/24"})
+    free = document("Network", "storage", {"via": "gpu-a", "cidr": "192.168.67.0/24"})
+    emulated = world(used, free, vm(network="training", ports=PORTS))
+    applied(emulated)
+    [task_id] = emulated.vms
+    emulated.admin.change_vm(task_id, desc=f"[dbc-iac:{marker}/1/000000000000]")
+    generated(emulated)
+    assert emulated.run("state", "list", "--json").json == ["Network/storage"]
+    found = {f["id"]: f["whose"] for f in emulated.run("orphans", "--json").json["found"]}
+    assert found == dict.fromkeys(
+        (task_id, "training"), "another project's" if "other/main" in marker else "another stack's"
+    )
+
+
 IMAGE_SERVERS = {"imageServers": [{"id": "ID_1", "images": [{"name": "ubuntu.qcow2"}]}, {"id": "ID_2"}]}
 EVERYTHING = (
     document("Network", "training", {"via": "gpu-a", "cidr": "192.168.66.0/24"}),
