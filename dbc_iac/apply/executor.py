@@ -353,7 +353,8 @@ class _Executor:
         if (unwritten := self.run_.journal_writer.unwritten) is not None:
             ledger.diagnostics.extend(unwritten.diagnostics)
         return Report(
-            done=tuple(sorted(c.address for c in self.plan.pending if c.address not in ledger.bad)),
+            done={c.address: c.action for c in sorted(self.plan.pending, key=_address) if c.address not in ledger.bad},
+            destroy=self.plan.destroy,
             failed=dict(sorted(ledger.failed.items())),
             not_started=dict(sorted(ledger.not_started.items())),
             waiting=dict(sorted(ledger.waiting.items())),
@@ -364,6 +365,10 @@ class _Executor:
             seconds=self.now(),
             calls=self.reader.calls,
         )
+
+
+def _address(change: Change) -> str:
+    return change.address
 
 
 def _in_part(goal: Goal, ending: GoalResult, done: str) -> GoalResult:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.json import Json
+from dbc_iac.plan.model import Action
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,8 @@ class Report:
     that are off because of this run.
     """
 
-    done: tuple[str, ...] = ()
+    done: Mapping[str, Action] = field(default_factory=dict)
+    """Finished changes: action by address."""
     failed: Mapping[str, str] = field(default_factory=dict)
     not_started: Mapping[str, str] = field(default_factory=dict)
     waiting: Mapping[str, str] = field(default_factory=dict)
@@ -41,6 +43,7 @@ class Report:
     unknown: tuple[str, ...] = ()
     """What could not be read when the plan was made, and so was left alone."""
     interrupted: bool = False
+    destroy: bool = False
     seconds: float = 0.0
     calls: int = 0
 

@@ -8,7 +8,7 @@ from dbc_iac.apply import ApplyOptions
 from dbc_iac.cli.app import App, Exit
 from dbc_iac.cli.approval import Approval, require_approval
 from dbc_iac.cli.options import ApplyArguments, PlanOutput
-from dbc_iac.cli.plan_output import refuse_errors, show_plan, write_outputs
+from dbc_iac.cli.plan_output import refuse_errors, report_diagnostics, show_plan, write_outputs
 from dbc_iac.cli.progress_reporting import ProgressReporter, write_report
 from dbc_iac.operations.apply import PlanToApply, apply_plan, close_pending
 from dbc_iac.operations.project import Project
@@ -21,11 +21,11 @@ def confirm_and_apply(
     """Apply a plan with approval; the state is locked. Always raises: Exit with the code, or DiagnosticError."""
     plan = to_apply.plan
     reporter = ProgressReporter.of(app, arguments.events)
-    app.report(plan.diagnostics)
+    report_diagnostics(app, plan)
     if app.json:
         write_outputs(app, plan, output)
     else:
-        show_plan(app, plan, output, None)
+        show_plan(app, plan, output, None, reported=True)
     shown = app.redaction(plan).to_json()
     refuse_errors(plan)
     if plan.empty:

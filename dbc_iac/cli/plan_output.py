@@ -21,10 +21,20 @@ from dbc_iac.views.markdown.plan import part_mark, plan_markdown
 from dbc_iac.views.text.plan import plan_lines
 
 
-def show_plan(app: App, plan: Plan, output: PlanOutput, value: Any) -> None:
-    """Print a plan (with --json: `value`), and write it to the files that the options name."""
+def show_plan(app: App, plan: Plan, output: PlanOutput, value: Any, *, reported: bool = False) -> None:
+    """Print a plan (with --json: `value`), and write it to the files that the options name.
+
+    `reported`: its diagnostics have been printed by `report_diagnostics`.
+    """
     write_outputs(app, plan, output)
-    app.show_lines(plan_lines(app.redaction(plan), _detail(output)), value)
+    app.show_lines(plan_lines(app.redaction(plan), _detail(output), reported=reported), value)
+
+
+def report_diagnostics(app: App, plan: Plan) -> None:
+    """Print the diagnostics of a plan on standard error, and a blank line between them and the plan."""
+    app.report(plan.diagnostics)
+    if plan.diagnostics and not app.json:
+        app.runtime.tell("")
 
 
 def write_outputs(app: App, plan: Plan, output: PlanOutput) -> None:

@@ -1,1 +1,1 @@
-"""Reports: plans, events and state as text and JSON. Never a secret: what comes in holds none."""
+"""Output formats of plans, events, reports and state: text, Markdown, HTML and JSON. Inputs hold no secrets."""

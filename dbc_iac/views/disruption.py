@@ -1,4 +1,4 @@
-"""Which machine a plan disturbs, how, why, and for about how long. Pure; made from the plan's steps and changes."""
+"""Disruptions by a plan: machines that are powered off or deleted, why, and for about how long. Pure."""
 
 from __future__ import annotations
 
@@ -13,22 +13,21 @@ from dbc_iac.views.text.wording import duration
 
 
 class Effect(StrEnum):
-    """What happens to a machine that runs, in the words that are shown after its address."""
+    """Effect on a machine, as shown after its address."""
 
-    DELETED = "is deleted"
-    REPLACED = "is made anew: off from the beginning until the new one runs"
-    STAYS_OFF = "is powered off and stays off"
-    CYCLED = "is powered off and started again"
-    STARTED = "is off now, and is started"
+    DELETED = "will be deleted"
+    REPLACED = "will be replaced, off until the new machine runs"
+    STAYS_OFF = "will be powered off and stay off"
+    CYCLED = "will be powered off and started again"
+    STARTED = "powered off, will be started"
 
 
 @dataclass(frozen=True, slots=True)
 class Disruption:
-    """One machine.
+    """Disruption of one machine.
 
-    `seconds` is how long it is off, 0 where that is not known; `begins` about how many seconds after the beginning, as
-    far as windows alone tell; `step` the number of its step in the list that is shown, 0 where it has none;
-    `causes` say what is done meanwhile.
+    `seconds`: expected downtime, 0 if unknown; `begins`: expected seconds from the start of the apply to the start of
+    the downtime; `step`: number of its step in the shown list, 0 if it has none; `causes`: changes made meanwhile.
     """
 
     address: str
@@ -41,33 +40,33 @@ class Disruption:
 
     @property
     def lasting(self) -> str:
-        """In words, where the length is not known; empty for what only ends a time of being off."""
+        """Downtime in words if its length is unknown; empty for a machine that is only started."""
         lengths = {
-            Effect.DELETED: "for ever",
-            Effect.STAYS_OFF: "until it is started again",
-            Effect.REPLACED: "until the new one runs: not known",
-            Effect.CYCLED: "not known",
+            Effect.DELETED: "permanently",
+            Effect.STAYS_OFF: "until it is started",
+            Effect.REPLACED: "until the new machine runs",
+            Effect.CYCLED: "unknown duration",
         }
         return "" if self.seconds else lengths.get(self.effect, "")
 
 
 def shown_steps(plan: Plan) -> tuple[Step, ...]:
-    """The steps that do something, in the order in which they are shown and numbered (from 1)."""
+    """Steps with at least one action, in the order in which they are shown and numbered (from 1)."""
     return tuple(s for s in plan.steps if s.goals)
 
 
 def expected_calls(plan: Plan) -> int:
-    """About how many changing calls an apply makes: one a goal, and two for a VM that is powered off and on."""
+    """Expected number of changing API calls: one per action, and two per power-off window."""
     windows = sum(2 if s.power == "on" else 1 for s in plan.steps if s.kind is StepKind.WINDOW)
     return windows + sum(len(s.goals) for s in plan.steps)
 
 
 def disruptions(plan: Plan) -> tuple[Disruption, ...]:
-    """One for each machine that is disturbed: what is gone first, then in the order of the steps."""
+    """Disruptions, one per machine: deletions and replacements first, then in the order of the steps."""
     changes = {c.address: c for c in plan.changes}
     numbers = {s.address: n for n, s in reversed(list(enumerate(shown_steps(plan), 1)))}
     begins = _begins(plan)
-    new = {c.address for c in plan.changes if c.action is Action.CREATE}  # nobody uses it yet
+    new = {c.address for c in plan.changes if c.action is Action.CREATE}  # not in use yet
     found: dict[str, Disruption] = {}
     for change in plan.pending:
         effect = _of_change(change)
@@ -85,7 +84,7 @@ def disruptions(plan: Plan) -> tuple[Disruption, ...]:
 
 
 def _begins(plan: Plan) -> dict[str, int]:
-    """Key of a step -> about when it begins. A node has one window at a time; other steps count as instant."""
+    """Expected start of each step by key, in seconds. A node has one window at a time; other steps take no time."""
     begins: dict[str, int] = {}
     ends: dict[str, int] = {}
     free: dict[str, int] = {}
@@ -110,21 +109,19 @@ def _of_window(number: int, step: Step, changes: dict[str, Change]) -> Disruptio
 
 
 def window_text(step: Step, changes: dict[str, Change]) -> str:
-    """What an offline window does to its VM, in the words that are shown after its address."""
+    """Effect of an offline window on its VM, as shown after its address."""
     if _was_off(step, changes):
-        return "is off and stays off" if step.power == "off" else "is off now: it is changed, and started"
-    return (
-        f"is powered off for about {duration(step.seconds)}" if step.power == "on" else "is powered off and stays off"
-    )
+        return "powered off, stays off" if step.power == "off" else "powered off, will be started after the changes"
+    return f"power-off window of about {duration(step.seconds)}" if step.power == "on" else "powering off, stays off"
 
 
 def length(found: Iterable[Disruption]) -> int:
-    """Seconds from the beginning to the end of the last window."""
+    """Expected seconds from the start of the apply to the end of the last window."""
     return max((d.begins + d.seconds for d in found if d.seconds), default=0)
 
 
 def is_off_all_along(step: Step, changes: dict[str, Change]) -> bool:
-    """Whether the VM of a window is off already, and is to stay so: nobody is disturbed."""
+    """Whether the VM of a window is off and stays off: no disruption."""
     return step.power == "off" and _was_off(step, changes)
 
 
@@ -134,7 +131,7 @@ def _was_off(step: Step, changes: dict[str, Change]) -> bool:
 
 
 def _causes(step: Step, changes: dict[str, Change]) -> Iterator[str]:
-    """In few words: fields of the machine itself, and what else is done in its window."""
+    """Changed fields of the machine itself, and addresses of the other resources changed in its window."""
     for goal in step.goals:
         change = changes.get(goal.address)
         if goal.address != step.address:

@@ -1,6 +1,6 @@
-"""What depends on what, as a value, and as DOT and Mermaid. Drawn from plans and from manifests; no I/O.
+"""Dependency graphs of plans and manifests, as values, DOT and Mermaid. No I/O.
 
-An edge goes from what is needed to what needs it: the order in which things are made.
+An edge points from a resource to those that depend on it: the order of creation.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from dbc_iac.plan.model import Action, Plan
 from dbc_iac.views.text.wording import count
 
 MOST = 60
-"""Resources of a graph from which on only machines are drawn, each with how much is on it."""
+"""Number of resources up to which each is drawn; larger graphs are grouped by machine."""
 
 
 @dataclass(frozen=True, slots=True)
 class Vertex:
-    """A resource, or a machine with all that is on it. `action` is empty where nothing happens; `machine` is the
-    address of its Node, empty where it is on none; `count` is how many resources it stands for."""
+    """A resource, or a machine with its resources. `action`: empty if unchanged; `machine`: address of its Node, empty
+    without one; `count`: number of resources."""
 
     key: str
     title: str
@@ -38,7 +38,7 @@ class Graph:
 
 
 def plan_graph(plan: Plan) -> Graph:
-    """What a plan changes, and what that needs."""
+    """Graph of the changes of a plan and their dependencies."""
     shown = [c for c in plan.changes if c.action is not Action.NO_OP]
     known = {c.address: c for c in plan.changes}
     needs = {c.address: _needs(*c.dependencies, c.parent, c.old_parent) for c in shown}
@@ -50,7 +50,7 @@ def plan_graph(plan: Plan) -> Graph:
 
 
 def documents_graph(needs: Mapping[str, Iterable[str]], machines: Mapping[str, str]) -> Graph:
-    """The documents of a project: what each needs, and the machine that each is on."""
+    """Graph of the resources of a project, with the machine of each."""
     vertices = tuple(_vertex(address, machines.get(address, "")) for address in needs)
     return Graph(vertices, tuple((there, here) for here, needed in needs.items() for there in needed if there in needs))
 
@@ -65,7 +65,7 @@ def _vertex(address: str, machine: str, action: str = "") -> Vertex:
 
 
 def by_machine(graph: Graph, most: int = MOST) -> Graph:
-    """The graph itself, or, where it is large, one of machines; what is on none is told by kind."""
+    """The graph itself; a large one grouped by machine, and by kind for resources on no machine."""
     if len(graph.vertices) <= most:
         return graph
     group = {v.key: v.key if v.detail == "Node" else v.machine or f"{v.detail}/*" for v in graph.vertices}
@@ -78,11 +78,11 @@ def by_machine(graph: Graph, most: int = MOST) -> Graph:
 
 def _machine(key: str, inside: list[Vertex]) -> Vertex:
     actions = Counter(v.action for v in inside if v.action)
-    told = ", ".join(f"{number:,} {action}" for action, number in actions.most_common()) or count(
-        len(inside), "document"
+    text = ", ".join(f"{number:,} {action}" for action, number in actions.most_common()) or count(
+        len(inside), "resource"
     )
     action = next(iter(actions)) if len(actions) == 1 else "several" if actions else ""
-    return Vertex(key, key.removeprefix("Node/").replace("/*", ""), told, action, key, len(inside))
+    return Vertex(key, key.removeprefix("Node/").replace("/*", ""), text, action, key, len(inside))
 
 
 def dot(graph: Graph) -> str:
@@ -139,4 +139,4 @@ COLOURS = {
     "unknown": "#8250df",
     "several": "#57606a",
 }
-"""Of a vertex, by its action."""
+"""Colour of a vertex by its action."""

@@ -1,4 +1,4 @@
-"""What is alike is told once, so that a plan of thousands of resources can be read. Pure."""
+"""Grouping of similar entries, so that plans of thousands of resources stay readable. Pure."""
 
 from __future__ import annotations
 
@@ -10,38 +10,40 @@ from dbc_iac.plan.model import Change
 
 T = TypeVar("T")
 LEAST = 3
-"""So many that are alike are one group; fewer are told one by one."""
+"""Similar entries from which on they are one group."""
 NAMED = 3
-"""How many members of a group are named."""
+"""Members named in a short list."""
 
 
 class Detail(StrEnum):
-    """How much a report tells."""
+    """Amount of detail."""
 
     GROUPED = "grouped"
     FULL = "full"
 
 
-def grouped(items: Iterable[T], likeness: Callable[[T], Hashable], detail: Detail) -> Iterator[tuple[T, ...]]:
-    """The items, those that are alike together at the place of the first. In full: each for itself."""
+def grouped(
+    items: Iterable[T], likeness: Callable[[T], Hashable], detail: Detail, *, least: int = LEAST
+) -> Iterator[tuple[T, ...]]:
+    """Group similar items at the place of the first; with full detail each is a group of its own."""
     found: dict[Hashable, list[T]] = {}
     for item in items:
         found.setdefault(likeness(item), []).append(item)
     for members in found.values():
-        if detail is Detail.GROUPED and len(members) >= LEAST:
+        if detail is Detail.GROUPED and len(members) >= least:
             yield tuple(members)
         else:
             yield from ((member,) for member in members)
 
 
 def likeness(change: Change) -> Hashable:
-    """What is equal of changes that are told together: all but whom they are about, and by how much."""
+    """Key of similar changes: all but their addresses and values."""
     reasons = tuple(r.replace(change.address, "") for r in change.reasons)
     fields = tuple((f.path, f.behaviour, f.drift, f.secret) for f in change.fields)
     return change.action, change.kind, reasons, fields, bool(change.notes)
 
 
 def some(names: Sequence[str], most: int = NAMED) -> str:
-    """The first names and how many there are besides."""
+    """First names, and the number of the others."""
     rest = len(names) - most
     return ", ".join(names) if rest <= 0 else f"{', '.join(names[:most])} and {rest:,} more"

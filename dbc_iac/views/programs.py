@@ -1,4 +1,4 @@
-"""Programs that an apply runs and secrets that it reads, from the plan itself: what a plan file says is what runs."""
+"""Programs that an apply runs and secrets that it reads, taken from the plan: a plan file alone decides what runs."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from dbc_iac.manifest.secrets import SecretRef
 from dbc_iac.plan.model import Action, Plan
 from dbc_iac.views.grouping import some
 
-TITLE = "Programs that run and secrets that are read on this machine"
+TITLE = "Programs run and secrets read on this machine"
 
 
 def program_texts(plan: Plan) -> Iterator[str]:
-    """A line for each command and each reference, with the resources that it is for."""
+    """A line per command and per secret reference, with its resources."""
     found: dict[str, list[str]] = {}
     for address, said in plan.hooks.items():
         hook = BeforeOffline.model_validate(said)
-        failing = "even if it fails" if hook.force else "only if it succeeds"
-        text = f"before a power-off: {shlex.join(hook.command)} (at most {hook.timeout} s; powered off {failing})"
+        failing = ", failure is ignored" if hook.force else ""
+        text = f"beforeOffline: {shlex.join(hook.command)} (timeout {hook.timeout} s{failing})"
         found.setdefault(text, []).append(address)
     for change in plan.pending:
         if change.action is not Action.DELETE:

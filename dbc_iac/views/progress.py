@@ -97,7 +97,7 @@ def event_text(event: Event, seconds: int | None = None) -> str:
         case "step-failed":
             return f"failed{after}: {event.text}"
         case "step-waiting":
-            return f"not finished{after}: {event.text}"
+            return f"not finished: {event.text}"
         case "step-skipped":
             return f"not started: {event.text}"
         case _:

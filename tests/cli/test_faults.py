@@ -349,7 +349,7 @@ def test_a_poisoned_list_hides_no_vm_whose_id_is_known(tmp_path: Path) -> None:
         converges(emulated)
         write(emulated, (*GROWN, vm("new", ports={"ssh": 20700, "vnc": 20701})))
         waits = emulated.run("plan")
-        assert "? VirtualMachine/new  unknown" in waits.out, waits.out + waits.err
+        assert "? VirtualMachine/new  not read" in waits.out, waits.out + waits.err
         assert "response parse error" in waits.err
     finally:
         emulated.close()

@@ -30,7 +30,7 @@ def test_on_github_a_plan_is_made_and_told_in_one_comment(job: Job) -> None:
     assert (job.output("exit-code"), job.output("changes")) == ("2", "true")
     made = job.folder / "temp/dbc-iac"
     assert {p.name for p in made.iterdir()} == {"the.plan", "plan.md", "plan.html"}
-    assert "### What the manifests ask for" in (job.folder / "summary").read_text()
+    assert "### Changes" in (job.folder / "summary").read_text()
     with forge(
         {1: "<!-- dbc-iac project main/ -->\nlooks good"}
     ) as hub:  # somebody's, who would like to be overwritten
@@ -54,15 +54,15 @@ def test_on_github_a_plan_that_fails_replaces_the_older_one_in_the_comment(job: 
         job.pull_request(hub)
         job.step("Plan")
         job.step("Comment")
-        assert "### What the manifests ask for" in hub.bodies[1]
+        assert "### Changes" in hub.bodies[1]
         (job.folder / "project/manifests/vm.yaml").write_text("kind: [<b>")
         assert job.step("Plan").returncode == 3
         assert (job.output("exit-code"), job.output("changes")) == ("3", "false")
         assert not (job.folder / "temp/dbc-iac/the.plan").exists()
         assert job.step("Comment").returncode == 0
-        assert "## dbc-iac: the plan failed\n\nIt ended with exit code 3" in hub.bodies[1]
+        assert "## dbc-iac: plan failed\n\nThe plan failed with exit code 3" in hub.bodies[1]
         assert "error[yaml-syntax]" in hub.bodies[1]
-        assert "What the manifests ask for" not in hub.bodies[1]
+        assert "### Changes" not in hub.bodies[1]
         assert "<b>" not in hub.bodies[1]
         job.program(
             "dbc-iac", "case $* in *comment*) exec " + " ".join(map(repr, DBC_IAC)) + ' "$@" ;; *) exit 137 ;; esac\n'
@@ -193,7 +193,7 @@ def test_on_github_what_was_reviewed_is_applied_and_nothing_else(job: Job) -> No
     made = job.folder / "temp/dbc-iac"
     events = [json.loads(line)["event"] for line in (made / "events.ndjson").read_text().splitlines()]
     assert (events[0], events[-1]) == ("begin", "end")
-    assert "Apply ended" in (job.folder / "summary").read_text()
+    assert "Apply complete" in (job.folder / "summary").read_text()
     changed = job.folder / "project/manifests/vm.yaml"
     changed.write_text(changed.read_text() + "# nothing else\n")
     assert job.step("Plan").returncode == 0

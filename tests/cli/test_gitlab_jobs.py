@@ -47,7 +47,7 @@ def test_on_gitlab_a_merge_request_is_checked_planned_and_told(job: Job) -> None
         assert job.bash(lines_of("drift"), environ, where).returncode == 0
         (where / "manifests/vm.yaml").write_text("kind: [")
         assert job.bash(lines_of("plan"), environ, where).returncode == 3
-        assert "## dbc-iac: the plan failed" in lab.bodies[131]
+        assert "## dbc-iac: plan failed" in lab.bodies[131]
 
 
 def test_on_gitlab_a_fork_is_planned_without_any_secret(job: Job) -> None:

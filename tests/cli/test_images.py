@@ -158,7 +158,7 @@ def test_an_empty_image_server_is_unknown_not_absent(world: Callable[..., Emulat
     emulated.network.image_servers.image_servers["ID_2"].reachable = False
     result = emulated.run("plan", "--detailed-exitcode")
     assert result.code == 1
-    assert "? ImageExport/copy  unknown" in result.out
+    assert "? ImageExport/copy  not read" in result.out
 
 
 def test_an_export_outlives_the_nodes_end_and_is_never_deleted(world: Callable[..., Emulated]) -> None:

@@ -79,7 +79,7 @@ def test_power_is_set_and_repaired(world: Callable[..., Emulated]) -> None:
     converges(emulated)
     assert bmc(emulated).power == "on"
     write(emulated, power="off")
-    assert "1 server is powered off for it." in emulated.run("plan").out
+    assert "1 server will be powered off." in emulated.run("plan").out
     converges(emulated)
     assert bmc(emulated).power == "off"
 

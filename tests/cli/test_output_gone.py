@@ -65,7 +65,7 @@ def test_progress_that_nobody_reads_any_more(tmp_path: Path, moment: str, termin
     result = emulated.run("apply", "--yes", err=err)
     assert err.gone or terminal  # on a terminal not every line is told as such
     assert result.code == 0
-    assert "2 done" in result.out
+    assert "1 created, 1 updated, 0 deleted." in result.out
     is_done(emulated)
 
 

@@ -49,10 +49,11 @@ def test_one_plan_in_all_its_forms(make: Callable[..., Emulated], tmp_path: Path
     jsonschema.validate(asked, plan_schema())
     assert json.loads(kept.read_text()) == asked
     for shown in (text.out, markdown.read_text(), emulated.run("show", str(kept)).out):
-        assert "Plan: 1 to update. 1 VM is powered off for it. About 3 calls." in shown
-        assert "VirtualMachine/trainer (on Node/gpu-a) is powered off and started again" in shown.replace("\\", "")
+        assert "Plan: 0 to create, 1 to update, 0 to delete." in shown
+        assert "1 VM will be powered off. About 3 API calls." in shown
+        assert "VirtualMachine/trainer on Node/gpu-a: will be powered off and started again" in shown.replace("\\", "")
         assert "memory: 8Gi -> 16Gi  [cold-boot]" in shown
-    assert "is powered off and started again: memory" in page.read_text()
+    assert "will be powered off and started again (memory)" in page.read_text()
     assert "off for about 45 s" in page.read_text()
     for shown in (text.out, text.err, markdown.read_text(), kept.read_text(), page.read_text()):
         assert CANARY not in shown
@@ -91,12 +92,12 @@ def test_an_apply_is_followed_by_lines_and_by_events_at_the_same_time(
     result = make(vm(**LOGIN), DISK).run("apply", "--yes", "--events", str(events), "--report", str(report))
     assert result.code == 0
     assert "Disk/scratch: added 50 GiB in /data after" in result.err
-    assert "## dbc-iac: Apply ended after" in report.read_text()
+    assert "## dbc-iac: Apply complete" in report.read_text()
     lines = [json.loads(line) for line in events.read_text().splitlines()]
     for line in lines:
         jsonschema.validate(line, event_schema())
     assert (lines[0]["event"], lines[0]["changes"], lines[-1]["event"]) == ("begin", 2, "end")
-    assert lines[-1]["report"]["done"] == ["Disk/scratch", "VirtualMachine/trainer"]
+    assert lines[-1]["report"]["done"] == {"Disk/scratch": "create", "VirtualMachine/trainer": "create"}
     assert [line["at"] for line in lines[1:]] == sorted(line["at"] for line in lines[1:])
     seen = {line["event"] for line in lines}
     assert {"call", "goal-met", "window-opened", "window-closed", "step-started", "step-done"} <= seen
@@ -108,7 +109,7 @@ def test_events_on_standard_output_stand_alone_there(make: Callable[..., Emulate
     lines = [json.loads(line) for line in result.out.splitlines()]
     assert (lines[0]["event"], lines[-1]["event"]) == ("begin", "end")
     assert "Plan: 1 to create" in result.err
-    assert "Apply ended" in result.err
+    assert "Apply complete" in result.err
     refused = emulated.run("apply", "--yes", "--events", "-", "--json")
     assert (refused.code, refused.codes) == (3, ["usage"])
 
@@ -168,7 +169,7 @@ def test_the_markdown_says_why_there_is_no_plan(make: Callable[..., Emulated], t
     refused = emulated.run("plan", "--markdown", str(page))
     assert refused.code == 5
     text = page.read_text()
-    assert text.startswith("## dbc-iac: the plan failed\n\nIt ended with exit code 5: there is no plan.\n\n<pre>\n")
+    assert text.startswith("## dbc-iac: plan failed\n\nThe plan failed with exit code 5.\n\n<pre>\n")
     assert html.escape(refused.err.strip()) in text
 
 
@@ -232,7 +233,9 @@ def test_what_a_policy_refuses_is_told_by_show_and_in_the_comment(
     file.write_text(file.read_text() + policy)
     planned = emulated.run("plan", "-o", str(kept), "--markdown", str(markdown))
     assert planned.code == 5, planned.err
-    for text in (planned.out, markdown.read_text(), emulated.run("show", str(kept)).out):
+    assert "error[policy-denied]" in planned.err
+    assert "objected" not in planned.out
+    for text in (markdown.read_text(), emulated.run("show", str(kept)).out):
         assert "Refused" in text
         assert "objected" in text
     assert "> [!CAUTION]\n> **Refused**" in markdown.read_text()

@@ -64,7 +64,7 @@ def test_what_was_begun_is_not_told_as_not_started(tmp_path: Path) -> None:
     emulated = Emulated(project(tmp_path, vm(login={"password": {"env": "PW"}}), environ={"PW": "made-up"}))
     result = emulated.run("apply", "--yes", err=SignalAt("configured", signal.SIGINT))
     assert result.code == 8, result.err
-    assert "0 done, 1 still under way." in result.out
+    assert "0 created, 0 updated, 0 deleted, 1 not finished." in result.out
     assert "next: setting the password of account dbc" in result.out
     emulated.close()
 

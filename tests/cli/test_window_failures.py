@@ -137,7 +137,7 @@ def test_a_disk_that_goes_with_its_vm_is_gone_only_when_that_is(emulated: Emulat
     write(emulated, (vm(image="win10.qcow2"), *disks))
     faults(emulated, {"op": "tasks.create", "kind": "refuse", "text": "no enough space", "times": 99})
     failed = emulated.run("apply", "--yes", "--allow-data-loss", "--json")
-    assert (failed.code, failed.json["report"]["done"]) == (1, []), failed.out
+    assert (failed.code, failed.json["report"]["done"]) == (1, {}), failed.out
     assert "Disk/scratch" in emulated.run("state", "list", "--json").json
     assert "Disk/scratch: all data on the disk is lost (50Gi)" in emulated.run("plan").out
     mended(emulated)
@@ -155,7 +155,7 @@ def test_a_snapshot_that_goes_with_its_vm_is_gone_only_when_that_is(
     refused = {"kind": "refuse", "text": "no", "times": 99}
     faults(emulated, {"op": "tasks.delete", **refused}, {"op": "tasks.create", **refused})
     failed = emulated.run("apply", "--yes", "--allow-empty", "--max-removals", "100", "--json")
-    assert failed.json["report"]["done"] == [], failed.out
+    assert failed.json["report"]["done"] == {}, failed.out
     assert "Snapshot/first" in emulated.run("state", "list", "--json").json
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.projects import Emulated, document, project, vm
 from tests.proof.ends import Interposed
 
-WINDOW = r"""  1\. VirtualMachine/trainer is powered off for about \d+ s
+WINDOW = r"""  1\. VirtualMachine/trainer: power-off window of about \d+ s
        Disk/extra: adding 30 GiB in /data
        Disk/scratch: resizing disk \S+ to 90 GiB
        Snapshot/first: creating snapshot first

@@ -1,4 +1,4 @@
-"""Plans made up for tests of their faces: one with everything in it, and one of a fleet."""
+"""Plans for tests of the output formats: one with everything in it, and one of a fleet."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def everything() -> Plan:
     """A plan with a change of every action, a loss, a window, drift, notes, secrets, and words that would do harm."""
     wall = FieldChange("firewall", [f"in,tcp,{n},0.0.0.0/0,accept" for n in range(30)], [], "online")
     return plan(
-        change("new", Action.CREATE, FieldChange("gpus", None, 2, "cold-boot"), reasons=("it is new",),
+        change("new", Action.CREATE, FieldChange("gpus", None, 2, "cold-boot"),
                dependencies=("Network/lan",)),
         change("bigger", Action.UPDATE, MEMORY, PASSWORD, wall, reasons=("manifest changed",), power_off=True),
         change("other", Action.REPLACE, IMAGE, reasons=("image differs",), old_id="id-before",
@@ -54,21 +54,21 @@ def everything() -> Plan:
             reasons=("no longer in the manifests",),
             losses=("VirtualMachine/old: its disks are deleted (100Gi of data)",),
         ),
-        change("stopped", Action.UPDATE, POWER, reasons=("the world moved",)),
+        change("stopped", Action.UPDATE, POWER, reasons=("drift",)),
         change("resting", Action.UPDATE, MEMORY, POWER, reasons=("manifest changed",), observed={"power": "off"}),
         change("taken", Action.ADOPT, reasons=("it is there",)),
         change("gone", Action.FORGET, reasons=("it is gone",)),
         change("unread", Action.UNKNOWN, reasons=(f"the node said: {HOSTILE}",)),
         change("same", Action.NO_OP, notes=(f"osName reads {HOSTILE}",)),
-        change("lan", Action.CREATE, kind="Network", reasons=("it is new",)),
+        change("lan", Action.CREATE, kind="Network"),
         change("scratch", Action.UPDATE, FieldChange("size", "100Gi", "200Gi", "offline"), kind="Disk",
                parent="VirtualMachine/bigger", dependencies=("VirtualMachine/bigger",)),
         steps=(
-            window("bigger", goal("VirtualMachine/bigger", "has memory 64Gi"), goal("Disk/scratch", "has 200 GiB")),
-            window("resting", goal("VirtualMachine/resting", "has memory 64Gi")),
-            step("Network/lan", "exists"),
-            step("VirtualMachine/new", "exists", after=("Network/lan",)),
-            step("VirtualMachine/old", "is gone"),
+            window("bigger", goal("VirtualMachine/bigger", "setting memory to 64Gi"), goal("Disk/scratch", "resizing to 200 GiB")),
+            window("resting", goal("VirtualMachine/resting", "setting memory to 64Gi")),
+            step("Network/lan", "creating"),
+            step("VirtualMachine/new", "creating", after=("Network/lan",)),
+            step("VirtualMachine/old", "deleting"),
         ),
         recovery=("VirtualMachine/x was being created: it is looked at first",),
         moves=("VirtualMachine/a is VirtualMachine/b now",),
@@ -83,9 +83,9 @@ def fleet(count: int) -> Plan:
         node, address = f"Node/gpu-{n % 20}", f"VirtualMachine/w-{n}"
         if n % 10:
             fields = (FieldChange("gpus", None, 1, "cold-boot"), FieldChange("ports.ssh", None, 20_000 + n, "online"))
-            changes.append(change(f"w-{n}", Action.CREATE, *fields, reasons=("it is new",), node=node))
-            steps.append(step(address, "exists"))
+            changes.append(change(f"w-{n}", Action.CREATE, *fields, node=node))
+            steps.append(step(address, "creating"))
         else:
             changes.append(change(f"w-{n}", Action.UPDATE, MEMORY, reasons=("manifest changed",), node=node))
-            steps.append(window(f"w-{n}", goal(address, "has memory 64Gi")))
+            steps.append(window(f"w-{n}", goal(address, "setting memory to 64Gi")))
     return plan(*changes, steps=tuple(steps))

@@ -9,7 +9,7 @@ import pytest
 
 from dbc_iac.apply.report import Report
 from dbc_iac.diagnostics import Diagnostic, Severity, SourceRange
-from dbc_iac.plan.model import Plan
+from dbc_iac.plan.model import Action, Plan
 from dbc_iac.views.json.schemas import plan_schema, report_schema
 from dbc_iac.views.text.apply import report_json
 from tests.views.plans import everything, fleet, plan
@@ -32,6 +32,8 @@ def test_what_is_no_plan_does_not_fit(change: dict[str, object]) -> None:
 
 
 def test_the_end_of_an_apply_fits_its_schema() -> None:
-    made = Report(done=("A/b",), failed={"A/c": "no"}, waiting={"A/d": "still"}, seconds=12.34, interrupted=True)
+    made = Report(
+        done={"A/b": Action.CREATE}, failed={"A/c": "no"}, waiting={"A/d": "still"}, seconds=12.34, interrupted=True
+    )
     jsonschema.validate(report_json(made), report_schema())
     assert report_json(made)["exitCode"] == 8

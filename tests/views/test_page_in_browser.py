@@ -154,7 +154,7 @@ def test_it_is_read_without_javascript_and_printed_whole(
     context = browser.new_context(java_script_enabled=False)
     plain = context.new_page()
     plain.goto(files["everything"])
-    assert plain.get_by_role("heading", name="What is lost for ever").is_visible()
+    assert plain.get_by_role("heading", name="Data loss").is_visible()
     assert not plain.get_by_label("Search").is_visible()
     plain.locator("#r-VirtualMachine-bigger > summary").click()
     assert plain.get_by_text("secret, differs").is_visible()
@@ -183,13 +183,13 @@ def test_a_fleet_is_short_and_unfolds(page: Page, files: dict[str, str]) -> None
 def test_what_fits_nothing_says_so_and_is_taken_back(page: Page, files: dict[str, str]) -> None:
     page.goto(files["everything"])
     page.get_by_label("Search").fill("no such thing")
-    expect(page.get_by_text("Nothing fits.")).to_be_visible()
-    for heading in ("What the manifests ask for", "What is lost for ever", "What is disturbed"):
+    expect(page.get_by_text("No match.")).to_be_visible()
+    for heading in ("Changes", "Data loss", "Disruption"):
         assert not page.get_by_role("heading", name=heading).is_visible()
     page.get_by_role("button", name="Show all again").click()
-    expect(page.get_by_text("Nothing fits.")).not_to_be_visible()
+    expect(page.get_by_text("No match.")).not_to_be_visible()
     assert len(visible(page)) == 11
-    assert page.get_by_role("heading", name="What is disturbed").is_visible()
+    assert page.get_by_role("heading", name="Disruption").is_visible()
 
 
 def test_a_filter_is_about_timeline_losses_and_graph_too(page: Page, files: dict[str, str]) -> None:

@@ -131,11 +131,16 @@ def test_a_new_field_has_one_value_and_no_rule() -> None:
     [table] = re.findall(r'<table class="fields new">.*?</table>', plan_html(everything()), re.DOTALL)
     assert re.findall(r"<th[^>]*>([^<]+)</th>", table) == ["Field", "Value"]
     assert "cold-boot" not in table
-    assert plan_html(everything()).count("5 steps, in their order") == 1
+    assert plan_html(everything()).count("<summary>5 steps</summary>") == 1
 
 
 def test_one_is_told_as_one() -> None:
-    made = plan(change("x", Action.UPDATE, MEMORY), steps=(step("VirtualMachine/x", "has memory 64Gi"),))
+    made = plan(change("x", Action.UPDATE, MEMORY), steps=(step("VirtualMachine/x", "setting memory to 64Gi"),))
     assert "<summary>1 step</summary>" in plan_html(made)
     [vertex] = by_machine(Graph((Vertex("A/b", "b", machine="Node/n"),)), 0).vertices
-    assert vertex.detail == "1 document"
+    assert vertex.detail == "1 resource"
+
+
+def test_a_page_of_creations_only_is_open() -> None:
+    made = plan(*(change(f"x-{n}", Action.CREATE, reasons=(f"reason {n}",)) for n in range(30)))
+    assert plan_html(made).count(" open>") >= 30

@@ -18,20 +18,20 @@ from tests.views.plans import HOSTILE, MEMORY, change, everything, fleet, plan
 PARSER = MarkdownIt("gfm-like", {"linkify": False, "html": True})
 
 
-def test_it_says_what_the_text_says() -> None:
+def test_the_markdown_has_the_sections_of_the_text() -> None:
     [text] = plan_markdown(everything())
     order = [
         "## dbc-iac: plan of `lab/main` on `prod`",
-        "Plan: 1 to delete",
+        "Plan: 2 to create, 4 to update, 1 to delete",
         r"| - delete | -/\+ replace |",
         "[!CAUTION]",
         "[!WARNING]",
-        "### What the manifests ask for",
+        "### Changes",
         "<code>-</code> <b>VirtualMachine/old</b> delete",
         "<b>VirtualMachine/new</b> create",
-        "### Moved since it was applied, and is put back",
+        "### Drift (changed outside dbc-iac), will be reverted",
         "<b>VirtualMachine/stopped</b>",
-        "### Could not be read, and is left alone",
+        "### Could not be read, left unchanged",
     ]
     places = [text.find(part) for part in order]
     assert -1 not in places, order[places.index(-1)]
@@ -73,7 +73,7 @@ def test_every_part_fits_a_comment_and_is_whole(count: int, detail: Detail) -> N
     if detail is Detail.FULL:
         assert all(any(f"VirtualMachine/w-{n}</b>" in p for p in parts) for n in range(0, count, 97))
     if len(parts) > 1:
-        assert f"*Part 1 of {len(parts)}: the others stand in files beside the first" in parts[0]
+        assert f"*Part 1 of {len(parts)}: the others are files beside the first one" in parts[0]
         assert parts[1].rstrip().endswith(f"*Part 2 of {len(parts)}.*")
 
 
@@ -107,3 +107,12 @@ def test_nothing_becomes_a_link_by_itself(text: str) -> None:
 def test_reasons_are_text() -> None:
     [shown] = plan_markdown(plan(change("x", Action.UPDATE, MEMORY, reasons=("manifest changed",))))
     assert "<b>VirtualMachine/x</b> update: manifest changed</summary>" in shown
+
+
+def test_a_plan_that_only_creates_is_open() -> None:
+    [opened] = plan_markdown(plan(change("a", Action.CREATE, FieldChange("gpus", None, 2, "cold-boot"))))
+    assert "<details open>" in opened
+    mixed = plan(
+        change("a", Action.CREATE, FieldChange("gpus", None, 2, "cold-boot")), change("b", Action.UPDATE, MEMORY)
+    )
+    assert "<details open>" not in plan_markdown(mixed)[0]

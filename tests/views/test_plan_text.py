@@ -19,52 +19,58 @@ from dbc_iac.views.text.plan import plan_lines, plan_text
 from tests.views.plans import HOSTILE, IMAGE, MEMORY, POWER, change, everything, fleet, goal, plan, step, window
 
 
-def test_what_is_grave_stands_above_what_is_not() -> None:
+def test_a_plan_shows_data_loss_and_disruption_before_the_changes() -> None:
     text = plan_text(everything())
+    summary = (
+        "Plan: 2 to create, 4 to update, 1 to delete, 1 to replace, 1 to adopt, 1 to remove from the state, 1 to move, "
+        "1 could not be read."
+    )
+    assert text.startswith(f"{summary}\n")
+    assert text.endswith(f"\n\n{summary}\n")
     order = [
-        "Plan: 1 to delete, 1 to replace, 4 to update, 2 to create, 1 to adopt, 1 to forget, 1 unknown. "
-        "1 VM is powered off for it. About 10 calls.",
-        "Project lab, stack main, environment prod.",
+        "Project lab, stack main, environment prod. 1 VM will be powered off. About 10 API calls.",
         "Recovery: VirtualMachine/x",
-        "What is lost for ever:",
+        "Data loss:",
         "VirtualMachine/other: its 200Gi of data are lost",
         "VirtualMachine/old: its disks are deleted (100Gi of data)",
-        "What is disturbed:",
-        "VirtualMachine/old (on Node/gpu-a) is deleted: no longer in the manifests",
-        "VirtualMachine/bigger (on Node/gpu-a) is powered off and started again, off for about 60 s: memory, Disk/scratch",
-        "VirtualMachine/resting (on Node/gpu-a) is off now, and is started: memory",
+        "Disruption:",
+        "VirtualMachine/old on Node/gpu-a: will be deleted (no longer in the manifests)",
+        "VirtualMachine/bigger on Node/gpu-a: will be powered off and started again, off for about 60 s (memory, Disk/scratch)",
+        "VirtualMachine/resting on Node/gpu-a: powered off, will be started (memory)",
         "  - VirtualMachine/old  delete: no longer in the manifests",
         "-/+ VirtualMachine/other  replace: image differs",
         "memory: 32Gi -> 64Gi  [cold-boot]",
         "login.password: (secret, differs)  [running]",
-        "  + VirtualMachine/new  create: it is new",
-        "Moved since it was applied, and is put back:",
-        "  ~ VirtualMachine/stopped  update: the world moved\n      power: off -> on  [online, drift]",
-        "Could not be read, and is left alone:",
-        "  ? VirtualMachine/unread  unknown: the node said",
-        "Notes:",
+        "  + VirtualMachine/new  create\n",
+        "Drift (changed outside dbc-iac), will be reverted:",
+        "  ~ VirtualMachine/stopped  update: drift\n      power: off -> on  [online, drift]",
+        "Could not be read, left unchanged:",
+        "  ? VirtualMachine/unread  not read: the node said",
+        "Notes on unchanged resources:",
         "Steps:",
-        "  1. VirtualMachine/bigger is powered off for about 60 s",
-        "  2. VirtualMachine/resting is off now: it is changed, and started",
+        "  1. VirtualMachine/bigger: power-off window of about 60 s",
+        "  2. VirtualMachine/resting: powered off, will be started after the changes",
+        "  4. VirtualMachine/new: creating\n",
     ]
     places = [text.find(part) for part in order]
     assert -1 not in places, order[places.index(-1)]
     assert places == sorted(places)
 
 
-def test_a_plan_of_five_thousand_is_read_on_one_screen_and_in_full_on_demand() -> None:
+def test_a_plan_of_five_thousand_resources_fits_one_or_two_screens_without_full() -> None:
     short = plan_text(fleet(5_000)).splitlines()
-    assert len(short) < 40
-    assert "  + 4,500 x VirtualMachine  create: it is new" in short
-    assert "      VirtualMachine/w-1, VirtualMachine/w-2, VirtualMachine/w-3 and 4,497 more" in short
+    assert len(short) < 60
+    assert "  + 4,500 x VirtualMachine  create" in short
+    assert any(s.endswith("VirtualMachine/w-13 and 4,488 more") for s in short)
     assert "      gpus: 1" in short
-    assert "      ports.ssh: 4,500 different: 20001, 20002, 20003 and 4,497 more" in short
-    assert any("500 VMs: each is powered off and started again, off for about 60 s: memory" in s for s in short)
+    assert "        20001: w-1" in short
+    assert "        ... and 4,480 other values (--full shows them)" in short
+    assert any("500 VMs: each will be powered off and started again, off for about 60 s (memory)" in s for s in short)
     full = plan_text(fleet(5_000), Detail.FULL)
     assert all(f"VirtualMachine/w-{n} " in full for n in range(5_000))
 
 
-def test_few_that_are_alike_and_many_that_are_not_are_told_one_by_one() -> None:
+def test_changes_are_grouped_only_if_they_are_alike_and_several() -> None:
     few = plan(*(change(f"n-{i}", Action.UPDATE, MEMORY) for i in range(2)))
     mixed = plan(*(change(f"n-{i}", Action.UPDATE, MEMORY, reasons=(f"reason {i}",)) for i in range(9)))
     for made, count in ((few, 2), (mixed, 9)):
@@ -97,55 +103,58 @@ def test_folding_keeps_every_word_in_its_order(text: str, columns: int) -> None:
     assert " ".join(fold(text, columns)).split() == text.split()
 
 
-def test_who_is_off_for_a_replacement_is_counted_too() -> None:
-    anew = change("other", Action.REPLACE, IMAGE, old_id="id-before")
-    steps = (window("a", goal("VirtualMachine/a", "has memory 64Gi")), step("VirtualMachine/other", "exists"))
-    both = plan(change("a", Action.UPDATE, MEMORY), anew, steps=steps)
-    assert " 2 VMs are powered off for it, 1 of them until its new one runs. " in plan_text(both)
-    assert " 1 VM is powered off for it, until its new one runs. " in plan_text(plan(anew, steps=steps[1:]))
+def test_vms_off_during_their_replacement_are_counted_as_powered_off() -> None:
+    replaced = change("other", Action.REPLACE, IMAGE, old_id="id-before")
+    steps = (window("a", goal("VirtualMachine/a", "setting memory")), step("VirtualMachine/other", "creating"))
+    both = plan(change("a", Action.UPDATE, MEMORY), replaced, steps=steps)
+    assert " 2 VMs will be powered off. " in plan_text(both)
+    assert " 1 VM will be powered off. " in plan_text(plan(replaced, steps=steps[1:]))
 
 
-def test_what_a_window_does_is_what_the_disturbance_says() -> None:
+def test_steps_of_windows_agree_with_the_disruption() -> None:
     made = plan(
         change("a", Action.UPDATE, MEMORY, POWER, observed={"power": "off"}),
         change("b", Action.UPDATE, MEMORY, observed={"power": "off"}),
         steps=(
-            window("a", goal("VirtualMachine/a", "has memory 64Gi")),
-            replace(window("b", goal("VirtualMachine/b", "has memory 64Gi"), seconds=0), power="off"),
+            window("a", goal("VirtualMachine/a", "setting memory to 64Gi")),
+            replace(window("b", goal("VirtualMachine/b", "setting memory to 64Gi"), seconds=0), power="off"),
         ),
     )  # fmt: skip
     [markdown] = plan_markdown(made)
     for text in (plan_text(made), markdown, re.sub(r"<[^>]+>", "", plan_html(made))):
-        assert "VirtualMachine/a is off now: it is changed, and started" in text
-        assert "VirtualMachine/b is off and stays off" in text
-        assert "is powered off" not in text
+        assert "VirtualMachine/a: powered off, will be started after the changes" in text
+        assert "VirtualMachine/b: powered off, stays off" in text
+        assert "will be powered off" not in text
 
 
-def test_many_windows_tell_how_long_it_takes_in_all() -> None:
-    steps = tuple(window(f"w-{n}", goal(f"VirtualMachine/w-{n}", "has memory 64Gi")) for n in range(500))
+def test_many_windows_have_a_total_time() -> None:
+    steps = tuple(window(f"w-{n}", goal(f"VirtualMachine/w-{n}", "setting memory to 64Gi")) for n in range(500))
     made = plan(*(change(f"w-{n}", Action.UPDATE, MEMORY) for n in range(500)), steps=steps)
     [markdown] = plan_markdown(made)
     for text in (plan_text(made), markdown, plan_html(made)):
-        assert "One after another on each machine: about 8 h 20 min in all." in text
+        assert "One window at a time on each machine, about 8 h 20 min in total." in text
 
 
-def test_what_the_world_did_to_a_machine_is_told_apart_from_what_is_asked_for() -> None:
+def test_drift_of_a_changed_machine_is_listed_apart() -> None:
     made = plan(change("a", Action.UPDATE, POWER, MEMORY))
     [markdown] = plan_markdown(made)
-    for text in (plan_text(made), markdown, re.sub(r"<[^>]+>", "", plan_html(made)).partition("ask for")[2]):
-        places = [text.find(p) for p in ("memory", "oved since it was applied, and is put back:", "power")]
-        assert -1 not in places
-        assert places == sorted(places)
+    for text in (
+        plan_text(made),
+        markdown,
+        re.sub(r"<[^>]+>", "", plan_html(made).partition('<section id="changes"')[2]),
+    ):
+        title = text.index("rift (changed outside dbc-iac), will be reverted:")
+        assert text.index("memory") < title < text.rindex("power")
 
 
-def test_changes_stand_in_the_order_of_the_work() -> None:
+def test_changes_are_listed_in_the_order_of_the_steps() -> None:
     disk, machine = change("a-disk", Action.CREATE, kind="Disk"), change("vm", Action.CREATE)
-    steps = (step("VirtualMachine/vm", "exists"), window("vm", goal("Disk/a-disk", "exists")))
+    steps = (step("VirtualMachine/vm", "creating"), window("vm", goal("Disk/a-disk", "creating")))
     text = plan_text(plan(disk, machine, steps=steps))
     assert text.index("+ VirtualMachine/vm") < text.index("+ Disk/a-disk")
 
 
-def test_three_that_are_alike_are_told_together() -> None:
+def test_three_changes_that_are_alike_are_grouped() -> None:
     made = plan(*(change(f"n-{i}", Action.UPDATE, MEMORY) for i in range(3)))
     assert (
         "  ~ 3 x VirtualMachine  update\n      VirtualMachine/n-0, VirtualMachine/n-1, VirtualMachine/n-2\n"
@@ -153,7 +162,7 @@ def test_three_that_are_alike_are_told_together() -> None:
     )
 
 
-def test_a_machine_has_the_name_of_its_document() -> None:
+def test_a_machine_is_shown_by_its_name_not_its_id() -> None:
     target = "58fb618a" * 8
     made = plan(
         change("a", Action.CREATE, FieldChange("node", None, target, "replace"),
@@ -165,7 +174,7 @@ def test_a_machine_has_the_name_of_its_document() -> None:
     assert "      node: gpu-a\n" in plan_text(made)
 
 
-def test_a_thousand_moves_are_told_in_a_few_lines() -> None:
+def test_a_thousand_moves_take_a_few_lines() -> None:
     made = plan(moves=tuple(f"VirtualMachine/n.{n} has what VirtualMachine/o.{n} had" for n in range(1_000)))
     text = plan_text(made)
     assert len(text.splitlines()) < 20
@@ -173,6 +182,25 @@ def test_a_thousand_moves_are_told_in_a_few_lines() -> None:
     assert plan_text(made, Detail.FULL).count("Moved: VirtualMachine/n.") == 1_000
 
 
-def test_it_says_what_it_is_a_plan_of() -> None:
+def test_the_second_line_names_project_stack_and_environment() -> None:
     assert plan_text(plan()).splitlines()[1] == "Project lab, stack main, environment prod."
-    assert "Removal of all of project lab, stack main" in plan_text(plan(destroy=True))
+    assert "Destroy project lab, stack main" in plan_text(plan(destroy=True))
+
+
+def test_members_of_a_group_are_listed_by_the_value_in_which_they_differ() -> None:
+    sizes = ("64Gi", "64Gi", "128Gi")
+    members = [change(f"n-{i}", Action.UPDATE, replace(MEMORY, after=size)) for i, size in enumerate(sizes)]
+    assert ("      memory:  [cold-boot]\n        32Gi -> 64Gi: n-0, n-1\n        32Gi -> 128Gi: n-2\n") in plan_text(
+        plan(*members)
+    )
+
+
+def test_an_unchanged_plan_has_one_summary() -> None:
+    assert plan_text(plan()).count("No changes. The infrastructure matches the manifests.") == 1
+    assert plan_text(plan(moves=("VirtualMachine/a to VirtualMachine/b",))).startswith("Plan: 1 to move.\n")
+
+
+def test_a_read_that_failed_is_explained_without_the_words_of_the_node() -> None:
+    text = plan_text(plan(change("a", Action.UNKNOWN, reasons=("check authority failed: wallet not rented",))))
+    assert "  ? VirtualMachine/a  not read: The machine is not rented" in text
+    assert "wallet not rented" not in text

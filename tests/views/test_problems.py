@@ -1,4 +1,4 @@
-"""What a plan warns of and what refuses it: in every face, on top, and what is alike once."""
+"""Diagnostics of a plan in every output format: on top, and similar ones once."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ def renamed(number: int) -> Diagnostic:
     return Diagnostic("likely-rename", Severity.WARNING, summary, "It looks alike.", remedy, source, address=address)
 
 
-def test_every_face_tells_them_before_what_is_lost() -> None:
+def test_every_format_shows_diagnostics_before_data_loss() -> None:
     made = replace(everything(), diagnostics=(WARNED, DENIED))
     [markdown] = plan_markdown(made)
     for text in (plan_text(made), markdown.replace("\\", ""), plan_html(made).partition("<main>")[2]):
-        places = [text.find(p) for p in ("Refused", DENIED.summary, "Warnings", WARNED.summary, "What is lost")]
+        places = [text.find(p) for p in ("Refused", DENIED.summary, "Warnings", WARNED.summary, "Data loss")]
         assert -1 not in places
         assert places == sorted(places)
         assert "VirtualMachine/bigger: no update in production" in text
         assert "Ask for fewer." in text
 
 
-def test_a_thousand_that_are_alike_are_told_in_a_few_lines() -> None:
+def test_a_thousand_similar_diagnostics_take_a_few_lines() -> None:
     many = tuple(map(renamed, range(1_000)))
     made = replace(everything(), diagnostics=many)
     more = "... and 997 more like this: VirtualMachine/w-3, VirtualMachine/w-4, VirtualMachine/w-5 and 994 more"
@@ -51,7 +51,7 @@ def test_a_thousand_that_are_alike_are_told_in_a_few_lines() -> None:
     assert "VirtualMachine/w-999 would be deleted" in plan_text(made, Detail.FULL)
 
 
-def test_errors_are_all_told() -> None:
+def test_errors_are_never_grouped() -> None:
     errors = [replace(renamed(n), severity=Severity.ERROR) for n in range(100)]
     assert render(errors, {}).count("error[likely-rename]") == 100
 
@@ -79,3 +79,14 @@ def test_long_times_are_told_in_hours(seconds: int, text: str) -> None:
 def test_one_is_not_many() -> None:
     told = (count(1, "step"), count(1_200, "step"), count(1, "VM is", "VMs are"))
     assert told == ("1 step", "1,200 steps", "1 VM is")
+
+
+def test_two_diagnostics_that_differ_in_their_address_only_are_shown_once() -> None:
+    two = [
+        Diagnostic(
+            "unreadable", Severity.WARNING, f"cannot read {a}: not rented", "Nothing changes.", "Renew it.", address=a
+        )
+        for a in ("Disk/a", "Disk/b")
+    ]
+    assert render(two, {}).count("not rented") == 1
+    assert "... and 1 more like this: Disk/b" in render(two, {})

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from dbc_iac.apply.report import Event, Report
 from dbc_iac.diagnostics import Diagnostic, Severity
+from dbc_iac.plan.model import Action
 from dbc_iac.views.json.events import KINDS, begin_json, end_json, event_json, event_schema
 from dbc_iac.views.live import LiveProgress
 from dbc_iac.views.markdown.apply import report_markdown
@@ -22,7 +23,7 @@ from tests.views.plans import HOSTILE, everything
 VM = "VirtualMachine/a"
 WAITING = Event("waiting", "Image/big", "downloading big.qcow2", 70.0, {"status": "is downloading (42%)"})
 REPORT = Report(
-    done=("Disk/d", "Network/n"),
+    done={"Disk/d": Action.CREATE, "Network/n": Action.UPDATE},
     failed={VM: f"the node refused it: allocate gpu failed {HOSTILE}"},
     not_started={"Disk/e": f"it needs {VM}, which failed"},
     waiting={"Image/big": "still is downloading (42%)"},
@@ -136,15 +137,16 @@ def test_every_event_fits_its_schema(value: dict[str, object]) -> None:
 
 def test_the_end_report_as_text_says_everything() -> None:
     text = report_text(REPORT)
-    assert text.startswith("Apply ended after 2 min 5 s: 2 done, 1 failed, 1 not started, 1 still under way.\n")
-    for part in ("Failed:", "Not started:", "Still under way", "Powered off because of this run:", "Not looked at:"):
+    last = "Apply failed (3 min): 1 created, 1 updated, 0 deleted, 1 failed, 1 not started, 1 not finished.\n"
+    assert text.endswith(f"\n\n{last}")
+    for part in ("Failed:", "Not started:", "Not finished", "Powered off by this apply:", "Could not be read"):
         assert part in text
 
 
 def test_the_end_report_as_markdown_says_everything_and_nothing_of_others_is_markup() -> None:
     text = report_markdown(REPORT)
-    assert "## dbc-iac: Apply ended after 2 min 5 s: 2 done, 1 failed" in text
-    assert "**What helps**" in text
+    assert "## dbc-iac: Apply failed \\(3 min\\): 1 created, 1 updated, 0 deleted, 1 failed" in text
+    assert "**Help**" in text
     assert "Power off or destroy what holds them" in text
     assert "<img" not in text.replace("\\<img", "")
     assert "<details><summary>2 done</summary>" in text
@@ -160,6 +162,15 @@ def test_an_advice_is_told_once_with_whom_it_is_for_and_no_failure_twice() -> No
     assert "- VirtualMachine/w-0, VirtualMachine/w-1, VirtualMachine/w-2 and 6 more: Power off" in text
 
 
-def test_what_is_none_is_not_counted() -> None:
-    assert "ended after 0 min 0 s: 1 done, 1 failed.\n" in report_text(Report(done=("A/b",), failed={"A/c": "why"}))
-    assert "ended after 0 min 0 s: 1 done.\n" in report_text(Report(done=("A/b",)))
+@pytest.mark.parametrize(("made", "line"), [
+    (Report(done=dict.fromkeys("abcdefg", Action.CREATE), seconds=43.7),
+     "Apply complete (43 s): 7 created, 0 updated, 0 deleted."),
+    (Report(done={"A/b": Action.DELETE, "A/c": Action.FORGET}, destroy=True),
+     "Destroy complete (0 s): 0 created, 0 updated, 1 deleted, 1 removed from the state."),
+    (Report(done={"A/b": Action.REPLACE}, failed={"A/c": "why"}),
+     "Apply failed (0 s): 0 created, 0 updated, 0 deleted, 1 replaced, 1 failed."),
+    (Report(waiting={"A/c": "why"}), "Apply incomplete (0 s): 0 created, 0 updated, 0 deleted, 1 not finished."),
+    (Report(interrupted=True), "Apply interrupted (0 s): 0 created, 0 updated, 0 deleted."),
+])  # fmt: skip
+def test_the_last_line_counts_by_action(made: Report, line: str) -> None:
+    assert report_text(made).splitlines()[-1] == line

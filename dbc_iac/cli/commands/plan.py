@@ -19,7 +19,7 @@ from dbc_iac.cli.options import (
 )
 from dbc_iac.cli.output_files import check_outputs
 from dbc_iac.cli.plan_options import plan_options
-from dbc_iac.cli.plan_output import failure_shown, refuse_errors, show_plan
+from dbc_iac.cli.plan_output import failure_shown, refuse_errors, report_diagnostics, show_plan
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.operations.plan import plan_project
 from dbc_iac.operations.plan_files import signing_key, write_plan_file
@@ -73,7 +73,7 @@ def command(
         # Without a refresh nothing is written, and a running apply is not waited for.
         with project.locked("plan", lock_timeout) if refresh else nullcontext():
             plan = plan_project(project, plan_options(selection, destroy=destroy, offline=not refresh))
-    app.report(plan.diagnostics)
+    report_diagnostics(app, plan)
     if file is not None and not refresh:
         summary = "cannot write a plan file with --refresh=false"
         detail = "Such a plan is made from the state alone, and must not be applied."
@@ -81,7 +81,7 @@ def command(
         raise DiagnosticError(problem)
     if file is not None:
         write_plan_file(plan, file, signing_key(key, app.runtime.environ), project.keyring)
-    show_plan(app, plan, output, app.redaction(plan).to_json())
+    show_plan(app, plan, output, app.redaction(plan).to_json(), reported=True)
     refuse_errors(plan)
     if plan.exit_code is not ExitCode.OK:
         raise Exit(plan.exit_code)

@@ -1,1 +1,1 @@
-"""The HTML page of a plan."""
+"""HTML page of a plan."""

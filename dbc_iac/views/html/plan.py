@@ -1,4 +1,4 @@
-"""A plan as one HTML page: no request leaves it, it can be read without JavaScript, what it shows is escaped."""
+"""A plan as one HTML page: self-contained, readable without JavaScript, with every text escaped."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ from dbc_iac.views.text.plan import (
     ORDER,
     SIGNS,
     UNREAD,
+    VERBS,
     losses_of,
     only_drift,
+    reason_text,
+    scope,
     split_changes,
     summary,
     whole_length,
@@ -29,22 +32,22 @@ from dbc_iac.views.text.reference_names import named
 from dbc_iac.views.text.wording import count, duration
 
 _FEW = 8
-"""Resources up to which all are open from the beginning."""
+"""Number of resources up to which all are open at first."""
 _MOST_OPEN = 25
-"""Grave changes up to which each is."""
+"""Number of deletions and replacements up to which these are open at first."""
 _MOST_LOSSES = 100
 _FIRST = 20
-"""Rows of a list that stand there at once: the others are unfolded."""
+"""Rows of a list that are not folded."""
 
 
 def plan_html(plan: Plan, detail: Detail = Detail.GROUPED) -> str:
-    """The page. In it alike changes are one table; every one of them can be searched."""
+    """The page. Similar changes share a table; each can be searched."""
     from markupsafe import Markup
 
     plan = named(plan)
     style, script = asset("plan.css"), asset("plan.js")
-    told = split_changes(plan)
-    shown = told.intended + told.drifted + told.unread
+    split = split_changes(plan)
+    shown = split.intended + split.drifted + split.unread
     found = disruptions(plan)
     changes = {c.address: c for c in plan.changes}
     whole = plan_graph(plan)
@@ -55,8 +58,11 @@ def plan_html(plan: Plan, detail: Detail = Detail.GROUPED) -> str:
         plan=plan,
         title=_title(plan),
         summary=summary(plan),
-        style=Markup(style),  # noqa: S704 - our own file
-        script=Markup(script),  # noqa: S704 - our own file
+        scope=scope(plan),
+        verbs={a.value: v for a, v in VERBS.items()},
+        reason=reason_text,
+        style=Markup(style),  # noqa: S704 - file of this package
+        script=Markup(script),  # noqa: S704 - file of this package
         style_hash=Markup(source_hash(style)),  # noqa: S704 - base64
         script_hash=Markup(source_hash(script)),  # noqa: S704 - base64
         counts=[(a.value, plan.count(a)) for a in ORDER if plan.count(a)],
@@ -65,15 +71,15 @@ def plan_html(plan: Plan, detail: Detail = Detail.GROUPED) -> str:
         programs_title=TITLE,
         programs=[*program_texts(plan)],
         losses=[(c, loss) for c in plan.changes for loss in losses_of(c)],
-        disturbed=found,
-        disturbed_summary=_disrupted(found),
+        disruptions=found,
+        disruption_summary=_disrupted(found),
         length=length(found),
         sections=[
             (key, title, tuple(grouped(members, likeness, detail)))
             for key, title, members in (
-                ("changes", INTENDED, told.intended),
-                ("drift", DRIFTED, told.drifted),
-                ("unread", UNREAD, told.unread),
+                ("changes", INTENDED, split.intended),
+                ("drift", DRIFTED, split.drifted),
+                ("unread", UNREAD, split.unread),
             )
         ],
         first=_FIRST,
@@ -95,29 +101,29 @@ def plan_html(plan: Plan, detail: Detail = Detail.GROUPED) -> str:
 
 def _title(plan: Plan) -> str:
     where = f" ({plan.environment})" if plan.environment else ""
-    return f"{'Removal' if plan.destroy else 'Plan'} of {plan.project}/{plan.stack}{where}"
+    return f"{'Destroy plan' if plan.destroy else 'Plan'} of {plan.project}/{plan.stack}{where}"
 
 
 def _opened(shown: Sequence[Change]) -> frozenset[Action]:
-    """Of which actions the changes are open from the beginning."""
-    if len(shown) <= _FEW:
+    """Actions whose changes are open at first: all of a small plan, and of a plan that only creates."""
+    if len(shown) <= _FEW or all(c.action is Action.CREATE for c in shown):
         return frozenset(Action)
     grave = frozenset({Action.DELETE, Action.REPLACE})
     return grave if sum(c.action in grave for c in shown) <= _MOST_OPEN else frozenset()
 
 
 def _disrupted(found: Sequence[Disruption]) -> str:
-    """Who is disturbed in one line: what happens to each where it is the same for all, and how long it takes."""
-    told = count(len(found), "VM")
+    """Disruptions in one line: their number, the effect if all share it, and the total time."""
+    text = count(len(found), "VM")
     if len(found) > 1 and len({(d.effect, d.seconds) for d in found}) == 1:
         off = f", off for about {duration(found[0].seconds)}" if found[0].seconds else ""
-        told += f": each {found[0].effect.value}{off}"
+        text += f": each {found[0].effect.value}{off}"
     whole = whole_length(found)
-    return f"{told}. {whole}" if whole else told
+    return f"{text}. {whole}" if whole else text
 
 
 def _graph(graph: Graph, shown: Sequence[Change]) -> str:
-    """The drawing, as markup that is safe; empty where it cannot be made."""
+    """The drawing as safe markup; empty without igraph."""
     if not can_lay_out():
         return ""
     from markupsafe import Markup
@@ -137,7 +143,7 @@ def _shared(members: Sequence[Change]) -> list[FieldChange]:
 
 
 def _differing(members: Sequence[Change]) -> list[int]:
-    """The places of the fields whose values differ between members that are alike."""
+    """Indexes of the fields whose values differ between the members of a group."""
     columns = zip(*(m.fields for m in members), strict=True)
     return [i for i, column in enumerate(columns) if len({step_text(f) for f in column}) > 1]
 
@@ -147,7 +153,7 @@ def _path(number: int, change: Change) -> str:
 
 
 def _own(change: Change) -> list[FieldChange]:
-    """The fields that are told first: all but those that the world changed, where it is not about them alone."""
+    """Fields without the drifted ones, unless the change only reverts drift."""
     return [f for f in change.fields if not f.drift or only_drift(change)]
 
 
@@ -164,7 +170,7 @@ def _step(field: FieldChange) -> str:
 
 
 def _searched(change: Change) -> str:
-    """What a search looks at."""
+    """Searchable text of a change."""
     parts = (change.address, change.node, change.action.value, change.id, *(f.path for f in change.fields))
     return " ".join(parts).lower()
 

@@ -1,1 +1,1 @@
-"""Machine-readable output and its schemas."""
+"""JSON output and its schemas."""

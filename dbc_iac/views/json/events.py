@@ -1,10 +1,10 @@
-"""What an apply tells while it runs, as JSON values for programs: one a line, the first and the last of their own kind.
+"""Events of an apply as JSON values, one per line.
 
     {"event": "begin", ...}     the plan that is applied
     {"event": "call", ...}      and the other kinds of `apply.report.Event`
-    {"event": "end", ...}       the report
+    {"event": "end", ...}       the end report
 
-Versioned by `formatVersion` of the first line: a reader that knows a version may be shown more fields, never fewer.
+`formatVersion` of the first line is the version of the format: within a version fields are added, never removed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dbc_iac.plan.model import Plan
 from dbc_iac.views.json.schemas import DRAFT, report_schema
 from dbc_iac.views.text.apply import report_json
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 KINDS = (
     "step-started", "step-done", "step-failed", "step-waiting", "step-skipped", "call", "waiting", "goal-met",
     "window-opened", "window-closed", "barrier", "note",
@@ -25,7 +25,7 @@ KINDS = (
 
 
 def begin_json(plan: Plan) -> dict[str, Json]:
-    """The first line. What is to be done is in the plan, whose digest stands here."""
+    """The first line, with the digest of the plan."""
     return {
         "event": "begin",
         "formatVersion": FORMAT_VERSION,
@@ -39,18 +39,18 @@ def begin_json(plan: Plan) -> dict[str, Json]:
 
 
 def event_json(event: Event) -> dict[str, Json]:
-    """Any line between."""
+    """A line between the first and the last."""
     detail = {"detail": dict(event.detail)} if event.detail else {}
     return {"event": event.kind, "at": round(event.at, 3), "address": event.address, "text": event.text, **detail}
 
 
 def end_json(report: Report) -> dict[str, Json]:
-    """The last line."""
+    """The last line, with the end report."""
     return {"event": "end", "at": round(report.seconds, 3), "report": report_json(report)}
 
 
 def event_schema() -> dict[str, Json]:
-    """Of one line. `time` is when it was written, in UTC."""
+    """Schema of a line. `time`: when it was written, in UTC."""
     text: Json = {"type": "string"}
     count: Json = {"type": "integer", "minimum": 0}
     at: Json = {"type": "number", "minimum": 0, "description": "seconds since the apply began"}

@@ -1,4 +1,4 @@
-"""JSON Schemas of what machines read: a plan, the end of an apply. Made from the dataclasses themselves."""
+"""JSON Schemas of plans and end reports, derived from the dataclasses."""
 
 from __future__ import annotations
 
@@ -10,30 +10,37 @@ from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from dbc_iac.json import Json
-from dbc_iac.plan.model import FORMAT_VERSION, Plan
+from dbc_iac.plan.model import FORMAT_VERSION, Action, Plan
+from dbc_iac.views.text.apply import FORMAT_VERSION as REPORT_VERSION
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _PLAIN = {str: "string", int: "integer", float: "number", bool: "boolean", NoneType: "null"}
 
 
 def plan_schema() -> dict[str, Json]:
-    """Of `plan --json`, of a plan file, and of what `apply --json` tells of its plan."""
+    """Schema of `plan --json`, of a plan file, and of `plan` in `apply --json`."""
     made = _Schemas()
     root = made.of_dataclass(Plan)
     properties = root["properties"]
     assert isinstance(properties, dict) and isinstance(root["required"], list)  # noqa: S101 - made right above
     properties["formatVersion"] = {"const": FORMAT_VERSION}
-    properties["digest"] = {"type": "string", "pattern": "^[0-9a-f]{64}$", "description": "over all but diagnostics"}
+    properties["digest"] = {
+        "type": "string",
+        "pattern": "^[0-9a-f]{64}$",
+        "description": "of all but diagnostics",
+    }
     root["required"].append("digest")
-    return {"$schema": DRAFT, "title": "A plan of dbc-iac", **root, "$defs": made.definitions}
+    return {"$schema": DRAFT, "title": "Plan", **root, "$defs": made.definitions}
 
 
 def report_schema() -> dict[str, Json]:
-    """Of the end of an apply: `report` of `apply --json`, and the last event of `--events`."""
-    reasons: Json = {"type": "object", "additionalProperties": {"type": "string"}, "description": "address -> why"}
+    """Schema of the end report: `report` of `apply --json`, and the last event of `--events`."""
+    reasons: Json = {"type": "object", "additionalProperties": {"type": "string"}, "description": "reason by address"}
+    actions: list[Json] = [a.value for a in Action if a not in {Action.NO_OP, Action.UNKNOWN}]
     addresses: Json = {"type": "array", "items": {"type": "string"}}
     properties: dict[str, Json] = {
-        "done": addresses,
+        "formatVersion": {"const": REPORT_VERSION},
+        "done": {"type": "object", "additionalProperties": {"enum": actions}, "description": "action by address"},
         "failed": reasons,
         "notStarted": reasons,
         "waiting": reasons,
@@ -45,7 +52,7 @@ def report_schema() -> dict[str, Json]:
     }
     return {
         "$schema": DRAFT,
-        "title": "The end of an apply of dbc-iac",
+        "title": "End report of an apply",
         "type": "object",
         "properties": properties,
         "required": [*properties],
@@ -54,7 +61,7 @@ def report_schema() -> dict[str, Json]:
 
 
 class _Schemas:
-    """Schemas of types; those of dataclasses and enums are definitions."""
+    """Schemas of types; dataclasses and enums become definitions."""
 
     def __init__(self) -> None:
         self.definitions: dict[str, Json] = {}

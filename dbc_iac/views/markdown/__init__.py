@@ -1,1 +1,1 @@
-"""Output for pull requests and job summaries."""
+"""Markdown for pull requests and job summaries."""

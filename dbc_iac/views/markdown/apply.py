@@ -1,4 +1,4 @@
-"""The end of an apply as Markdown, for a summary in CI or a comment."""
+"""End report of an apply as Markdown, for a job summary or a comment."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MOST = 200
 
 
 def report_markdown(report: Report) -> str:
-    """What is done, what is not, why, and what helps."""
+    """The end report with the remedies of its failures."""
     return "\n".join(_lines(report)) + "\n"
 
 
@@ -24,14 +24,15 @@ def _lines(report: Report) -> Iterator[str]:
     yield ""
     yield from _listed("Failed", report.failed)
     yield from _helps(report)
-    yield from _listed("Powered off because of this run", report.powered_off)
-    yield from _listed("Still under way (the next apply goes on)", report.waiting)
+    yield from _listed("Powered off by this apply", report.powered_off)
+    yield from _listed("Not finished (the next apply continues)", report.waiting)
     yield from _listed("Not started", report.not_started)
-    yield from _listed("Could not be read, and were left alone", dict.fromkeys(report.unknown, ""))
+    yield from _listed("Could not be read, left unchanged", dict.fromkeys(report.unknown, ""))
     if report.done:
         yield f"<details><summary>{len(report.done):,} done</summary>"
         yield ""
-        yield from (f"- {plain(address)}" for address in report.done[:_MOST])
+        done = list(report.done.items())[:_MOST]
+        yield from (f"- {plain(address)}: {action.value}" for address, action in done)
         if len(report.done) > _MOST:
             yield f"- ... and {len(report.done) - _MOST:,} more"
         yield ""
@@ -39,14 +40,14 @@ def _lines(report: Report) -> Iterator[str]:
 
 
 def _helps(report: Report) -> Iterator[str]:
-    """Each advice once, with whom it is for: what failed has been told above it."""
+    """Remedies, each once with its addresses."""
     helps: dict[str, list[str]] = {}
     for problem in map(explained, report.diagnostics):
         if problem.remedy:
             helps.setdefault(problem.remedy, []).append(problem.address or problem.summary)
     if not helps:
         return
-    yield "**What helps**"
+    yield "**Help**"
     yield ""
     yield from (f"- {plain(some(list(dict.fromkeys(whom))))}: {plain(remedy)}" for remedy, whom in helps.items())
     yield ""

@@ -1,4 +1,4 @@
-"""What stands in the place of a plan's Markdown where no plan could be made: a comment must not show an older one."""
+"""Markdown of a failed plan: it replaces an older plan in a comment."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from dbc_iac.diagnostics import Diagnostic, ExitCode
 from dbc_iac.views.text.diagnostics import render
 
 _MOST = 20_000
-"""Bytes of the problems: the first ones tell enough, and the log of the job has all of them."""
+"""Bytes of the diagnostics; the log of the job has all of them."""
 
 
 def failed_markdown(problems: Iterable[Diagnostic], sources: Mapping[str, str], code: ExitCode) -> str:
-    """The problems in a block in which nothing is markup. Secrets have been taken out before."""
+    """Diagnostics in a block without markup. They hold no secrets."""
     text = render(problems, sources).encode()
-    cut = "\n... and more: see the log\n" if len(text) > _MOST else ""
+    cut = "\n... and more, see the log\n" if len(text) > _MOST else ""
     shown = html.escape(text[:_MOST].decode(errors="ignore")) + cut
-    head = f"## dbc-iac: the plan failed\n\nIt ended with exit code {int(code)}: there is no plan.\n\n"
+    head = f"## dbc-iac: plan failed\n\nThe plan failed with exit code {int(code)}.\n\n"
     return f"{head}<pre>\n{shown}</pre>\n"

@@ -1,7 +1,6 @@
-"""A plan as Markdown for a pull request: what it amounts to on top, each change folded, no part too long for a comment.
+"""A plan as Markdown for a pull request: summary on top, each change folded, no part too long for a comment.
 
-Whatever comes from manifests or nodes stands in code blocks, or with its markup taken out: it must not be able to make
-links, images or mentions in somebody's pull request.
+Text from manifests and nodes is put into code blocks or escaped, so that it cannot make links, images or mentions.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from dbc_iac.diagnostics import Severity
 from dbc_iac.plan.model import Action, Change, Plan
+from dbc_iac.views.disruption import shown_steps
 from dbc_iac.views.grouping import Detail, grouped, likeness
 from dbc_iac.views.programs import TITLE, program_texts
 from dbc_iac.views.text.lines import PAPER, Line, Tone, escaped
@@ -21,10 +21,13 @@ from dbc_iac.views.text.plan import (
     ORDER,
     SIGNS,
     UNREAD,
+    VERBS,
     disruption_texts,
     group_lines,
     losses,
+    reason_text,
     schedule_lines,
+    scope,
     split_changes,
     summary,
 )
@@ -33,23 +36,23 @@ from dbc_iac.views.text.reference_names import named
 from dbc_iac.views.text.wording import count
 
 MOST = 65_000
-"""Bytes of one part: the forges take comments of 65,536 and more, and other text may stand around."""
+"""Bytes of one part: forges accept comments of 65,536 bytes and more, and other text may surround it."""
 _MOST_BLOCK = 20_000
-"""Bytes of one code block: a single change must not fill a comment."""
+"""Bytes of one code block, so that no single change fills a comment."""
 _MOST_LINES, _MOST_LINE = 40, 400
-"""Of one list, and bytes of a line of it: some ten thousand moves must not fill comments either."""
-_LATER_PARTS = "the others stand in files beside the first, in CI among the artifacts of the job"
+"""Lines of one list, and bytes of one of its lines."""
+_LATER_PARTS = "the others are files beside the first one, in CI among the artifacts of the job"
 _MARKUP = re.compile(r"([\\`*_{}\[\]()#+!|<>~$&^]|:(?=[\w/]))")
 _MENTION = re.compile(r"(?<=@)(?=\w)|(?<=://)|(?<=www)(?=\.)", re.IGNORECASE)
-"""Where text is cut by a space of no width, so that nobody is called and nothing becomes a link."""
+"""Places for a zero-width space, which breaks mentions and links."""
 _DIFF = {Tone.ADDED: "+", Tone.REMOVED: "-", Tone.LOSS: "-", Tone.CHANGED: "!"}
 _ALERTS = {Severity.ERROR: "CAUTION", Severity.WARNING: "WARNING", Severity.NOTE: "NOTE"}
 _MARKS = {Action.CREATE: "+", Action.UPDATE: "!", Action.REPLACE: "!", Action.DELETE: "-"}
-"""How a line is marked in a block of language `diff`, by which it gets its colour."""
+"""Marks of the lines of a `diff` block, which give them their colours."""
 
 
 def plan_markdown(plan: Plan, detail: Detail = Detail.GROUPED, most: int = MOST) -> tuple[str, ...]:
-    """The parts of a plan, each of `most` bytes at the most; they are cut between resources. One part mostly."""
+    """Parts of at most `most` bytes each, cut between resources. Usually one."""
     parts: list[list[str]] = [[]]
     room = most - 400  # for the line that numbers the parts
     for block in _blocks(named(plan), detail):
@@ -66,7 +69,7 @@ def plan_markdown(plan: Plan, detail: Detail = Detail.GROUPED, most: int = MOST)
 
 
 def part_mark(number: int) -> str:
-    """What the last line of a part begins with."""
+    """Beginning of the last line of a part."""
     return f"*Part {number} of "
 
 
@@ -75,20 +78,20 @@ def _size(text: str) -> int:
 
 
 def _blocks(plan: Plan, detail: Detail) -> Iterator[str]:
-    """Pieces that must not be cut, in their order."""
-    yield f"## {_title(plan)}\n\n{plain(summary(plan))}\n"
+    """Blocks that are not cut, in order."""
+    yield f"## {_title(plan)}\n\n**{plain(summary(plan))}** {plain(scope(plan))}\n"
     if plan.pending:
         yield _counts(plan)
     for found in problems(plan.diagnostics, detail):
         yield from _alert(_ALERTS[found.severity], found.title.rstrip(":"), found.lines)
-    yield from _alert("CAUTION", "What is lost for ever", losses(plan))
-    yield from _alert("WARNING", "What is disturbed", [t.strip() for t in disruption_texts(plan, detail)])
+    yield from _alert("CAUTION", "Data loss", losses(plan))
+    yield from _alert("WARNING", "Disruption", [t.strip() for t in disruption_texts(plan, detail)])
     yield from _alert("IMPORTANT", TITLE, [*program_texts(plan)])
     for title, lines in (("Recovery", plan.recovery), ("Moved", plan.moves)):
         if lines:
             yield f"**{title}**\n\n" + "".join(f"- {line}\n" for line in _listed(lines))
-    told = split_changes(plan)
-    for title, changes in ((INTENDED, told.intended), (DRIFTED, told.drifted), (UNREAD, told.unread)):
+    split = split_changes(plan)
+    for title, changes in ((INTENDED, split.intended), (DRIFTED, split.drifted), (UNREAD, split.unread)):
         if changes:
             yield f"### {title}\n"
             yield from _folded(changes, detail)
@@ -97,17 +100,17 @@ def _blocks(plan: Plan, detail: Detail) -> Iterator[str]:
         yield _details(count(len(notes), "note"), _fence([Line(n) for n in notes]))
     steps = list(schedule_lines(plan, detail))
     if steps:
-        yield _details("Steps, in their order", _fence(steps))
+        yield _details(count(len(shown_steps(plan)), "step"), _fence(steps))
 
 
 def _title(plan: Plan) -> str:
     where = f" on `{plan.environment}`" if plan.environment else ""
-    return f"dbc-iac: {'removal' if plan.destroy else 'plan'} of `{plan.project}/{plan.stack}`{where}"
+    return f"dbc-iac: {'destroy plan' if plan.destroy else 'plan'} of `{plan.project}/{plan.stack}`{where}"
 
 
 def _counts(plan: Plan) -> str:
     actions = [a for a in ORDER if plan.count(a)]
-    head = " | ".join(f"{SIGNS[a]} {a.value}" for a in actions).replace("~", r"\~").replace("+", r"\+")
+    head = " | ".join(f"{SIGNS[a]} {VERBS[a]}" for a in actions).replace("~", r"\~").replace("+", r"\+")
     return f"| {head} |\n|{'---|' * len(actions)}\n| {' | '.join(f'{plan.count(a):,}' for a in actions)} |\n"
 
 
@@ -117,7 +120,7 @@ def _alert(kind: str, title: str, lines: Sequence[str]) -> Iterator[str]:
 
 
 def _listed(lines: Sequence[str]) -> Iterator[str]:
-    """The lines of a list as Markdown: not too many, and none too long."""
+    """Lines of a list as Markdown, limited in number and length."""
     most = _MOST_LINES if len(lines) > _MOST_LINES else len(lines)
     yield from (plain(_short(line)) for line in lines[:most])
     if rest := len(lines) - most:
@@ -129,19 +132,21 @@ def _short(line: str) -> str:
     return text if len(text) <= _MOST_LINE else f"{text[:_MOST_LINE].rstrip()} ... (cut)"
 
 
-def _folded(changes: Iterable[Change], detail: Detail) -> Iterator[str]:
+def _folded(changes: Sequence[Change], detail: Detail) -> Iterator[str]:
+    """Folded changes; deletions and replacements are open, and creations if there is nothing else."""
+    only_creates = all(c.action is Action.CREATE for c in changes)
     for members in grouped(changes, likeness, detail):
         first = members[0]
         who = first.address if len(members) == 1 else f"{len(members):,} x {first.kind}"
-        why = "; ".join(first.reasons) if len({m.reasons for m in members}) == 1 else ""
-        text = f"<code>{SIGNS[first.action]}</code> <b>{_html(who)}</b> {first.action.value}"
+        why = reason_text(first) if len({m.reasons for m in members}) == 1 else ""
+        text = f"<code>{SIGNS[first.action]}</code> <b>{_html(who)}</b> {VERBS[first.action]}"
         text += f": {_html(_short(why))}" if why else ""
-        grave = first.action in {Action.DELETE, Action.REPLACE}
-        body = list(group_lines(members))[1:]  # the first says what the summary says
+        grave = only_creates or first.action in {Action.DELETE, Action.REPLACE}
+        body = list(group_lines(members))[1:]  # without the head, which is the summary
         if body:
             yield _details(text, _fence(body, _MARKS.get(first.action, " ")), opened=" open" if grave else "")
         else:
-            yield f"<p>{text}</p>\n"  # a block, in which nothing is Markdown
+            yield f"<p>{text}</p>\n"  # an HTML block: no Markdown inside
 
 
 def _details(summary_html: str, body: str, opened: str = "") -> str:
@@ -149,7 +154,7 @@ def _details(summary_html: str, body: str, opened: str = "") -> str:
 
 
 def _fence(lines: Iterable[Line], mark: str = " ") -> str:
-    """A code block that its content cannot leave, with the colours of a diff; `mark` for lines that have none."""
+    """A `diff` code block that its content cannot close; `mark` for lines without a tone."""
     found = list(lines)
     indent = min((len(line.text) - len(line.text.lstrip(" ")) for line in found if line.text), default=0)
     marked = (Line(f"{_DIFF.get(line.tone, mark)} {line.text[indent:]}".rstrip()) for line in found)
@@ -160,7 +165,7 @@ def _fence(lines: Iterable[Line], mark: str = " ") -> str:
 
 
 def _cut(text: str, most: int) -> str:
-    """The text, or its beginning and how much is missing."""
+    """The text, or its beginning and the number of missing characters."""
     if len(text.encode()) <= most:
         return text
     kept = text.encode()[:most].decode(errors="ignore")
@@ -168,10 +173,10 @@ def _cut(text: str, most: int) -> str:
 
 
 def plain(text: str) -> str:
-    """Text outside a code block, in which nothing is markup, and nobody is called by `@name`."""
+    """Text outside a code block, without markup and mentions."""
     return _MARKUP.sub(r"\\\1", _MENTION.sub("\u200b", escaped(text)))
 
 
 def _html(text: str) -> str:
-    """The same inside a tag, where Markdown's own escapes do not count."""
+    """The same inside an HTML tag, where Markdown escapes have no effect."""
     return html.escape(_MENTION.sub("\u200b", escaped(text)))

@@ -1,36 +1,49 @@
-"""The end of an apply as text and JSON: what is done, what failed, what waits, which VM is off because of us.
-
-What the failures mean is told by their diagnostics, see `node_words`."""
+"""End report of an apply as text and JSON: numbers by action, failures, unfinished and powered-off resources."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from dbc_iac.apply.report import Report
 from dbc_iac.json import Json
+from dbc_iac.plan.model import Action
 from dbc_iac.views.text.lines import PAPER, Line, Tone
+from dbc_iac.views.text.wording import duration
+
+FORMAT_VERSION = 2
+_DONE = {
+    Action.CREATE: "created",
+    Action.UPDATE: "updated",
+    Action.DELETE: "deleted",
+    Action.REPLACE: "replaced",
+    Action.ADOPT: "adopted",
+    Action.FORGET: "removed from the state",
+}
+_COUNTED = frozenset({Action.CREATE, Action.UPDATE, Action.DELETE})
+"""Actions that are counted even if there are none."""
 
 
 def report_text(report: Report) -> str:
-    """The end report, plain."""
+    """The end report as plain text."""
     return PAPER.render(report_lines(report))
 
 
 def report_lines(report: Report) -> Iterator[Line]:
-    """One line of counts, then each address that is not done, with its reason."""
-    yield Line(counts(report), Tone.ADDED if _whole(report) else Tone.LOSS)
+    """Lines of the end report: each address that is not done with its reason, then the numbers."""
     yield from _listed("Failed:", report.failed, Tone.LOSS)
     yield from _listed("Not started:", report.not_started, Tone.CHANGED)
-    yield from _listed("Still under way (the next apply goes on):", report.waiting, Tone.CHANGED)
-    yield from _listed("Powered off because of this run:", report.powered_off, Tone.LOSS)
-    unread = dict.fromkeys(report.unknown, "could not be read when the plan was made, and was left alone")
-    yield from _listed("Not looked at:", unread, Tone.UNSEEN)
+    yield from _listed("Not finished (the next apply continues):", report.waiting, Tone.CHANGED)
+    yield from _listed("Powered off by this apply:", report.powered_off, Tone.LOSS)
+    yield from _listed("Could not be read, left unchanged:", dict.fromkeys(report.unknown, ""), Tone.UNSEEN)
+    yield Line(counts(report), Tone.ADDED if _complete(report) else Tone.LOSS)
 
 
 def report_json(report: Report) -> dict[str, Json]:
-    """The same as a JSON value."""
+    """The end report as a JSON value."""
     return {
-        "done": list(report.done),
+        "formatVersion": FORMAT_VERSION,
+        "done": {address: action.value for address, action in report.done.items()},
         "failed": dict(report.failed),
         "notStarted": dict(report.not_started),
         "waiting": dict(report.waiting),
@@ -42,19 +55,25 @@ def report_json(report: Report) -> dict[str, Json]:
     }
 
 
-def _whole(report: Report) -> bool:
+def _complete(report: Report) -> bool:
     return not (report.failed or report.not_started or report.waiting or report.powered_off or report.interrupted)
 
 
 def counts(report: Report) -> str:
-    """One line: how it ended, after how long, how many of each."""
-    minutes, seconds = divmod(int(report.seconds), 60)
-    begin = f"Apply {'interrupted' if report.interrupted else 'ended'} after {minutes} min {seconds} s: "
-    rest = ((report.failed, "failed"), (report.not_started, "not started"), (report.waiting, "still under way"))
-    return begin + ", ".join([f"{len(report.done)} done", *(f"{len(of)} {word}" for of, word in rest if of)]) + "."
+    """One line: `Apply complete (43 s): 7 created, 0 updated, 0 deleted.`"""
+    ending = "interrupted" if report.interrupted else "failed" if report.failed else "incomplete"
+    if _complete(report):
+        ending = "complete"
+    done = Counter(report.done.values())
+    parts = [f"{done[a]:,} {word}" for a, word in _DONE.items() if done[a] or a in _COUNTED]
+    rest = ((report.failed, "failed"), (report.not_started, "not started"), (report.waiting, "not finished"))
+    parts += [f"{len(found):,} {word}" for found, word in rest if found]
+    name = "Destroy" if report.destroy else "Apply"
+    return f"{name} {ending} ({duration(int(report.seconds))}): {', '.join(parts)}."
 
 
 def _listed(title: str, found: Mapping[str, str], tone: Tone) -> Iterator[Line]:
     if found:
         yield Line(title, tone)
-        yield from (Line(f"  {address}: {why}") for address, why in found.items())
+        yield from (Line(f"  {address}" + (f": {why}" if why else "")) for address, why in found.items())
+        yield Line()

@@ -1,8 +1,8 @@
-"""One field of a change as text: what it was, what it becomes, by which rule, and whether the world moved."""
+"""Lines of a changed field: old and new value, rule of the change, and whether it is drift."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
@@ -12,12 +12,16 @@ from dbc_iac.views.grouping import some
 from dbc_iac.views.text.lines import Line, Tone
 
 _WIDEST = 100
-"""Characters of a list on one line; a longer one has an entry a line."""
+"""Characters of a list on one line; a longer list has one entry per line."""
+MEMBERS = 12
+"""Names of members of a group on one line."""
+_VALUES = 20
+"""Differing values of a group without `--full`."""
 _INDENT = " " * 6
 
 
 def value_text(value: Json) -> str:
-    """A field's value on one line."""
+    """Value of a field on one line."""
     if value is None or value == []:
         return "(none)"
     if isinstance(value, list):
@@ -30,7 +34,7 @@ def value_text(value: Json) -> str:
 
 
 def new_field_lines(field: FieldChange) -> Iterator[Line]:
-    """A field of what is created: there is nothing that it was before."""
+    """Lines of a field of a new resource."""
     short = "(secret)" if field.secret else value_text(field.after)
     if len(short) <= _WIDEST or not isinstance(field.after, list):
         yield Line(f"{_INDENT}{field.path}: {short}")
@@ -41,7 +45,7 @@ def new_field_lines(field: FieldChange) -> Iterator[Line]:
 
 
 def changed_field_lines(field: FieldChange) -> Iterator[Line]:
-    """A field that changes, with its rule. Of a long list only the entries that go and come, in their order."""
+    """Lines of a changed field with its rule; of a long list only the removed and added entries, in order."""
     if not is_long_list(field):
         yield Line(f"{_INDENT}{field.path}: {step_text(field)}  {marks(field)}")
         return
@@ -51,32 +55,36 @@ def changed_field_lines(field: FieldChange) -> Iterator[Line]:
         yield Line(f"{_INDENT}  {sign} {entry}", Tone.REMOVED if sign == "-" else Tone.ADDED)
 
 
-def common_field_lines(alike: tuple[FieldChange, ...], action: Action) -> Iterator[Line]:
-    """The same field of many changes: whole where its values are the same, else some of them."""
+def common_field_lines(alike: tuple[FieldChange, ...], action: Action, names: Sequence[str]) -> Iterator[Line]:
+    """Lines of one field of many changes: the value they share, or one line per value with the members that have it.
+    `names`: of the members, in the order of `alike`."""
     first = alike[0]
     if len({step_text(f) for f in alike}) == 1:
         yield from (new_field_lines if action is Action.CREATE else changed_field_lines)(first)
-    elif action is Action.CREATE:
-        values = list(dict.fromkeys(value_text(f.after) for f in alike))
-        yield Line(f"{_INDENT}{first.path}: {len(values):,} different: {some(values)}")
-    else:
-        steps = list(dict.fromkeys(map(step_text, alike)))
-        yield Line(f"{_INDENT}{first.path}: {len(steps):,} different: {some(steps)}  {marks(first)}")
+        return
+    members: dict[str, list[str]] = {}
+    for field, name in zip(alike, names, strict=True):
+        members.setdefault(value_text(field.after) if action is Action.CREATE else step_text(field), []).append(name)
+    yield Line(f"{_INDENT}{first.path}:" + ("" if action is Action.CREATE else f"  {marks(first)}"))
+    for value, having in list(members.items())[:_VALUES]:
+        yield Line(f"{_INDENT}  {value}: {some(having, MEMBERS)}")
+    if len(members) > _VALUES:
+        yield Line(f"{_INDENT}  ... and {len(members) - _VALUES:,} other values (--full shows them)")
 
 
 def step_text(field: FieldChange) -> str:
-    """What it was and what it becomes, on one line."""
+    """Old and new value on one line."""
     return "(secret, differs)" if field.secret else f"{value_text(field.before)} -> {value_text(field.after)}"
 
 
 def marks(field: FieldChange) -> str:
-    """By which rule it changes, and whether the world moved."""
+    """Rule of the change, and whether it is drift: `[online, drift]`."""
     return f"[{field.behaviour}{', drift' if field.drift else ''}]"
 
 
 @dataclass(frozen=True, slots=True)
 class ListDifference:
-    """How many entries a list has before and after, and those that go (`-`) and come (`+`), in their order."""
+    """Number of entries before and after, and the removed (`-`) and added (`+`) entries in order."""
 
     before: str
     after: str
@@ -92,12 +100,12 @@ class ListDifference:
 
 
 def is_long_list(field: FieldChange) -> bool:
-    """Whether a field holds a list that is too long for one line."""
+    """Whether a field is a list too long for one line."""
     return not field.secret and isinstance(field.after or field.before, list) and len(step_text(field)) > _WIDEST
 
 
 def list_difference(field: FieldChange) -> ListDifference:
-    """Of a field that holds lists."""
+    """Difference of a list field."""
     before, after = _entries(field.before), _entries(field.after)
     found: list[tuple[str, str]] = []
     for kind, i, j, k, m in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():

@@ -1,4 +1,4 @@
-"""A plan as text: first what it amounts to, what is lost and who is disturbed; then each change with its reasons."""
+"""A plan as text: summary, data loss and disruption first, then each change, the steps, and the summary again."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from dbc_iac.diagnostics import Severity
 from dbc_iac.plan.model import Action, Change, Plan, Step, StepKind
 from dbc_iac.views.disruption import Disruption, Effect, disruptions, expected_calls, length, shown_steps, window_text
+from dbc_iac.views.error_explanations import explanation
 from dbc_iac.views.grouping import Detail, grouped, likeness, some
 from dbc_iac.views.programs import TITLE, program_texts
-from dbc_iac.views.text.fields import changed_field_lines, common_field_lines, new_field_lines
+from dbc_iac.views.text.fields import MEMBERS, changed_field_lines, common_field_lines, new_field_lines
 from dbc_iac.views.text.lines import PAPER, Line, Tone
 from dbc_iac.views.text.problems import problems
 from dbc_iac.views.text.reference_names import named
@@ -32,86 +33,89 @@ _TONES = {
     Action.DELETE: Tone.REMOVED,
     Action.UNKNOWN: Tone.UNSEEN,
 }
+VERBS = {a: a.value for a in Action} | {Action.FORGET: "remove from the state", Action.UNKNOWN: "not read"}
+"""Actions as shown."""
+_COUNTED = (Action.CREATE, Action.UPDATE, Action.DELETE)
+"""Actions that are counted even if there are none."""
 ORDER = (Action.DELETE, Action.REPLACE, Action.UPDATE, Action.CREATE, Action.ADOPT, Action.FORGET, Action.UNKNOWN)
-"""The gravest first."""
+"""Display order: the gravest first."""
 _LATER = "(known after apply)"
 _MOST = 40
-"""Lines of one list, from which on only `--full` shows them all."""
+"""Lines of a list without `--full`."""
 _MOST_ALIKE = 10
-"""The same of a list of sentences that are much alike."""
+"""Lines of a list of similar sentences without `--full`."""
 _OFF = frozenset({Effect.CYCLED, Effect.STAYS_OFF, Effect.REPLACED})
-"""What a VM that runs is powered off for."""
+"""Effects that power a machine off."""
 _PROBLEMS = {Severity.ERROR: Tone.LOSS, Severity.WARNING: Tone.CHANGED, Severity.NOTE: Tone.HEAD}
 
 
 def plan_text(plan: Plan, detail: Detail = Detail.GROUPED) -> str:
-    """The whole plan, plain. An empty one is one line, and its notes."""
+    """The whole plan as plain text."""
     return PAPER.render(plan_lines(plan, detail))
 
 
 def summary(plan: Plan) -> str:
-    """One line: how many of each action, how many VMs are powered off, about how many calls."""
-    if plan.empty and not plan.count(Action.UNKNOWN):
-        return "No changes: what is there is what the manifests say."
-    counts = [f"{plan.count(a):,} to {a.value}" for a in ORDER if a is not Action.UNKNOWN and plan.count(a)]
-    if unknown := plan.count(Action.UNKNOWN):
-        counts.append(f"{unknown:,} unknown")
-    text = f"Plan: {', '.join(counts)}." if counts else "Plan: nothing is changed but names."
-    if off := [d for d in disruptions(plan) if d.effect in _OFF and d.step]:
-        servers = [d for d in off if not d.address.startswith("VirtualMachine/")]
-        if vms := [d for d in off if d not in servers]:
-            text += f" {count(len(vms), 'VM is', 'VMs are')} powered off for it{_until_replaced(vms)}."
-        if servers:
-            text += f" {count(len(servers), 'server is', 'servers are')} powered off for it."
-    if calls := expected_calls(plan):
-        text += f" About {count(calls, 'call')}."
-    return text
-
-
-def _until_replaced(off: Sequence[Disruption]) -> str:
-    anew = sum(d.effect is Effect.REPLACED for d in off)
-    if not anew:
-        return ""
-    if anew == len(off):
-        return ", until its new one runs" if anew == 1 else ", each until its new one runs"
-    return f", {anew:,} of them until {'its new one runs' if anew == 1 else 'their new ones run'}"
+    """Number of changes by action, in one line."""
+    unread = plan.count(Action.UNKNOWN)
+    if plan.empty and not unread:
+        return "No changes. The infrastructure matches the manifests."
+    order = (*_COUNTED, *(a for a in ORDER if a not in {*_COUNTED, Action.UNKNOWN} and plan.count(a)))
+    counts = [f"{plan.count(a):,} to {VERBS[a]}" for a in order] if plan.pending else []
+    if plan.moves:
+        counts.append(f"{len(plan.moves):,} to move")
+    if unread:
+        counts.append(f"{unread:,} could not be read")
+    return f"Plan: {', '.join(counts)}."
 
 
 def scope(plan: Plan) -> str:
-    """What it is a plan of: told in every face, since a terminal is soon the wrong one."""
-    where = f", environment {plan.environment}" if plan.environment else ""
-    what = "Removal of all of project" if plan.destroy else "Project"
-    return f"{what} {plan.project}, stack {plan.stack}{where}."
+    """Project, stack and environment of a plan, with the expected number of power-offs and API calls."""
+    parts = [f"{'Destroy project' if plan.destroy else 'Project'} {plan.project}", f"stack {plan.stack}"]
+    if plan.environment:
+        parts.append(f"environment {plan.environment}")
+    off = [d for d in disruptions(plan) if d.effect in _OFF and d.step]
+    vms = sum(d.address.startswith("VirtualMachine/") for d in off)
+    expected = [count(vms, "VM")] if vms else []
+    expected += [count(len(off) - vms, "server")] if len(off) > vms else []
+    text = f"{', '.join(parts)}."
+    if expected:
+        text += f" {' and '.join(expected)} will be powered off."
+    if calls := expected_calls(plan):
+        text += f" About {count(calls, 'API call')}."
+    return text
 
 
-def plan_lines(plan: Plan, detail: Detail = Detail.GROUPED) -> Iterator[Line]:
-    """The lines of a plan: summary, problems, losses, disturbances, changes, drift, what is not known, notes, steps."""
+def plan_lines(plan: Plan, detail: Detail = Detail.GROUPED, *, reported: bool = False) -> Iterator[Line]:
+    """Lines of a plan. `reported`: its diagnostics have been printed elsewhere and are left out."""
     plan = named(plan)
     yield Line(summary(plan), Tone.HEAD)
     yield Line(scope(plan), Tone.ASIDE)
-    for found in problems(plan.diagnostics, detail):
+    for found in () if reported else problems(plan.diagnostics, detail):
         yield from _section(found.title, _PROBLEMS[found.severity], (f"  ! {line}" for line in found.lines), detail)
     yield from _before(plan, detail)
-    yield from _section("What is lost for ever:", Tone.LOSS, (f"  ! {loss}" for loss in losses(plan)), detail)
-    yield from _section("What is disturbed:", Tone.CHANGED, disruption_texts(plan, detail), detail)
+    yield from _section("Data loss:", Tone.LOSS, (f"  ! {loss}" for loss in losses(plan)), detail)
+    yield from _section("Disruption:", Tone.CHANGED, disruption_texts(plan, detail), detail)
     yield from _section(f"{TITLE}:", Tone.CHANGED, (f"  {text}" for text in program_texts(plan)), detail)
-    told = split_changes(plan)
-    for members in grouped(told.intended, likeness, detail):
+    split = split_changes(plan)
+    for members in grouped(split.intended, likeness, detail):
         yield Line()
         yield from group_lines(members)
-    yield from _changes(f"{DRIFTED}:", told.drifted, detail)
-    yield from _changes(f"{UNREAD}:", told.unread, detail)
+    yield from _changes(f"{DRIFTED}:", split.drifted, detail)
+    yield from _changes(f"{UNREAD}:", split.unread, detail)
     notes = [f"  {c.address}: {n}" for c in plan.changes if c.action is Action.NO_OP for n in c.notes]
-    yield from _section("Notes:", Tone.HEAD, notes, detail)
+    yield from _section("Notes on unchanged resources:", Tone.HEAD, notes, detail)
     steps = list(schedule_lines(plan, detail))
     if steps:
         yield Line()
         yield Line("Steps:", Tone.HEAD)
         yield from steps
+    if not plan.empty:
+        yield Line()
+        yield Line(summary(plan), Tone.HEAD)
 
 
 def _before(plan: Plan, detail: Detail) -> Iterator[Line]:
-    """What was left by earlier runs, and what has got another name: many of them are much alike."""
+    """Recovery of interrupted applies, and moves."""
     for word, found in (("Recovery", plan.recovery), ("Moved", plan.moves)):
         most = len(found) if detail is Detail.FULL else _MOST_ALIKE
         yield from (Line(f"{word}: {line}", Tone.CHANGED) for line in found[:most])
@@ -128,15 +132,15 @@ def _changes(title: str, changes: tuple[Change, ...], detail: Detail) -> Iterato
         yield from group_lines(members)
 
 
-INTENDED = "What the manifests ask for"
-DRIFTED = "Moved since it was applied, and is put back"
-UNREAD = "Could not be read, and is left alone"
+INTENDED = "Changes"
+DRIFTED = "Drift (changed outside dbc-iac), will be reverted"
+UNREAD = "Could not be read, left unchanged"
 
 
 @dataclass(frozen=True, slots=True)
 class SplitChanges:
-    """The changes that are shown, the gravest first, and those alike in the order of the work: what the manifests ask
-    for, what only undoes what the world did, and what nothing can be said of."""
+    """The shown changes, the gravest first, then in the order of the steps: `intended` by the manifests, `drifted`
+    (only reverting changes made outside dbc-iac), and `unread` (the API could not be read)."""
 
     intended: tuple[Change, ...]
     drifted: tuple[Change, ...]
@@ -144,7 +148,7 @@ class SplitChanges:
 
 
 def split_changes(plan: Plan) -> SplitChanges:
-    """The changes of a plan by why they are there."""
+    """Split the changes of a plan by their cause."""
     order = {action: rank for rank, action in enumerate(ORDER)}
     places: dict[str, int] = {}
     for number, step in enumerate(plan.steps):
@@ -160,22 +164,22 @@ def split_changes(plan: Plan) -> SplitChanges:
 
 
 def only_drift(change: Change) -> bool:
-    """Whether a change does nothing but undo what the world did."""
+    """Whether a change only reverts drift."""
     return change.action is Action.UPDATE and bool(change.fields) and all(f.drift for f in change.fields)
 
 
 def losses(plan: Plan) -> tuple[str, ...]:
-    """A sentence for everything that is irreversibly gone."""
+    """Data losses of a plan, one sentence each."""
     return tuple(loss for c in plan.changes for loss in losses_of(c))
 
 
 def losses_of(change: Change) -> tuple[str, ...]:
-    """A sentence for everything that is irreversibly gone with one change."""
+    """Data losses of one change, one sentence each."""
     return change.losses if change.pending else ()
 
 
 def disruption_texts(plan: Plan, detail: Detail) -> Iterator[str]:
-    """A line for each machine that is disturbed, or for many that are disturbed alike."""
+    """Lines of the disruptions; machines with the same disruption share a line."""
     found = disruptions(plan)
     for members in grouped(found, lambda d: (d.effect, d.seconds, len(d.causes), d.causes[:1]), detail):
         if len(members) == 1:
@@ -184,7 +188,7 @@ def disruption_texts(plan: Plan, detail: Detail) -> Iterator[str]:
         first = members[0]
         off = f", off for about {duration(first.seconds)}" if first.seconds else ""
         causes = {d.causes for d in members}
-        why = f": {', '.join(first.causes)}" if first.causes and len(causes) == 1 else ""
+        why = f" ({', '.join(first.causes)})" if first.causes and len(causes) == 1 else ""
         yield f"  {len(members):,} VMs: each {first.effect.value}{off}{why}"
         yield f"    {some([d.address for d in members])}"
     if whole := whole_length(found):
@@ -192,20 +196,20 @@ def disruption_texts(plan: Plan, detail: Detail) -> Iterator[str]:
 
 
 def whole_length(found: Sequence[Disruption]) -> str:
-    """How long it takes until all are back, where that is more than one window."""
-    if sum(bool(d.seconds) for d in found) < 2:  # one alone is its own length
+    """Expected time until the last window closes; empty for fewer than two windows."""
+    if sum(bool(d.seconds) for d in found) < 2:
         return ""
-    return f"One after another on each machine: about {duration(length(found))} in all."
+    return f"One window at a time on each machine, about {duration(length(found))} in total."
 
 
 def _disrupted(one: Disruption) -> str:
-    place = f" (on {one.node})" if one.node else ""
+    place = f" on {one.node}" if one.node else ""
     off = f", off for about {duration(one.seconds)}" if one.seconds else ""
-    return f"{one.address}{place} {one.effect.value}{off}" + (f": {', '.join(one.causes)}" if one.causes else "")
+    return f"{one.address}{place}: {one.effect.value}{off}" + (f" ({', '.join(one.causes)})" if one.causes else "")
 
 
 def _section(title: str, tone: Tone, lines: Iterable[str], detail: Detail) -> Iterator[Line]:
-    """A headed list; nothing where it is empty."""
+    """List with a heading; nothing for an empty list."""
     found = list(lines)
     if not found:
         return
@@ -218,28 +222,37 @@ def _section(title: str, tone: Tone, lines: Iterable[str], detail: Detail) -> It
 
 
 def group_lines(members: tuple[Change, ...]) -> Iterator[Line]:
-    """Changes that are alike: what they share once, and how many there are. One alone is told whole."""
+    """Lines of changes that are alike: shared values once, differing values with the members that have them."""
     if len(members) == 1:
         yield from change_lines(members[0])
         return
     first = members[0]
-    reasons = "; ".join(first.reasons) if len({m.reasons for m in members}) == 1 else ""
-    head = f"{SIGNS[first.action]:>3} {len(members):,} x {first.kind}  {first.action.value}"
-    yield Line(head + (f": {reasons}" if reasons else ""), _TONES.get(first.action, Tone.HEAD))
-    yield Line(f"      {some([m.address for m in members])}")
+    why = reason_text(first) if len({m.reasons for m in members}) == 1 else ""
+    yield _head(first.action, f"{len(members):,} x {first.kind}", why)
+    yield Line(f"      {some([m.address for m in members], MEMBERS)}")
     for alike in zip(*(m.fields for m in members), strict=True):
-        yield from common_field_lines(alike, first.action)
+        yield from common_field_lines(alike, first.action, [m.address.partition("/")[2] for m in members])
     notes = list(dict.fromkeys(n for m in members for n in m.notes))
     yield from (Line(f"      note: {note}", Tone.ASIDE) for note in notes[:2])
     if len(notes) > 2:
         yield Line(f"      ... and {len(notes) - 2:,} other notes (--full shows them)", Tone.ASIDE)
 
 
+def _head(action: Action, title: str, why: str) -> Line:
+    return Line(
+        f"{SIGNS[action]:>3} {title}  {VERBS[action]}" + (f": {why}" if why else ""), _TONES.get(action, Tone.HEAD)
+    )
+
+
+def reason_text(change: Change) -> str:
+    """Reasons of a change; an error text of a node is replaced by its explanation."""
+    known = explanation("; ".join(change.reasons)) if change.action is Action.UNKNOWN else None
+    return known.means.rstrip(".") if known else "; ".join(change.reasons)
+
+
 def change_lines(change: Change) -> Iterator[Line]:
-    """One change: what happens and why, its fields, its notes."""
-    reasons = "; ".join(change.reasons)
-    head = f"{SIGNS[change.action]:>3} {change.address}  {change.action.value}"
-    yield Line(head + (f": {reasons}" if reasons else ""), _TONES.get(change.action, Tone.HEAD))
+    """Lines of one change: action and reasons, fields, drift, notes."""
+    yield _head(change.action, change.address, reason_text(change))
     if change.action is Action.REPLACE and change.id != change.old_id:
         yield Line(f"      id: {change.old_id} -> {change.id or _LATER}")
     elif change.action is Action.CREATE:
@@ -254,7 +267,7 @@ def change_lines(change: Change) -> Iterator[Line]:
 
 
 def _drift_lines(change: Change) -> Iterator[Line]:
-    """What the world did to a resource that the manifests change, too."""
+    """Drift of a resource that the manifests change too."""
     drifted = [f for f in change.fields if f.drift]
     if not drifted or only_drift(change):
         return
@@ -264,7 +277,7 @@ def _drift_lines(change: Change) -> Iterator[Line]:
 
 
 def schedule_lines(plan: Plan, detail: Detail) -> Iterator[Line]:
-    """The steps in their order, numbered. Of very many only how many."""
+    """Numbered steps in their order; only their number if there are very many."""
     steps = shown_steps(plan)
     if detail is Detail.GROUPED and len(steps) > _MOST:
         yield Line(f"  {len(steps):,} (--full lists them)")
@@ -276,13 +289,10 @@ def schedule_lines(plan: Plan, detail: Detail) -> Iterator[Line]:
 
 def _step(number: int, step: Step, changes: dict[str, Change]) -> Iterator[Line]:
     if step.kind is StepKind.WINDOW:
-        yield Line(f"{number:>3}. {step.address} {window_text(step, changes)}", Tone.CHANGED)
+        yield Line(f"{number:>3}. {step.address}: {window_text(step, changes)}", Tone.CHANGED)
         yield from (Line(f"       {_owner(g.address, step)}{g.text}") for g in step.goals)
-    elif len(step.goals) == 1:
-        yield Line(f"{number:>3}. {step.address}: {step.goals[0].text}")
     else:
-        yield Line(f"{number:>3}. {step.address}:")
-        yield from (Line(f"       {g.text}") for g in step.goals)
+        yield Line(f"{number:>3}. {step.address}: {', '.join(g.text for g in step.goals)}")
 
 
 def _owner(address: str, step: Step) -> str:

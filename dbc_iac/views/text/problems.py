@@ -1,4 +1,4 @@
-"""What a plan warns of, and what refuses it: in every face of it, the gravest first, what is alike once. Pure."""
+"""Diagnostics of a plan, the gravest first, similar ones once. Pure."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from dbc_iac.diagnostics import Diagnostic, Severity
 from dbc_iac.views.grouping import Detail, grouped, some
 
-_TOLD = 3
-"""Of many that are alike so many are told whole."""
+_WHOLE = 3
+"""Different diagnostics of a group that are printed in full."""
 _TITLES = {
     Severity.ERROR: "Refused:",
     Severity.WARNING: "Warnings:",
-    Severity.NOTE: "Remarks:",
+    Severity.NOTE: "Notes:",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Problems:
-    """Those of one weight. `lines`: each with whom it is about, what it is, why, and what helps."""
+    """Diagnostics of one severity. `lines`: address, summary, detail and remedy of each."""
 
     severity: Severity
     lines: tuple[str, ...]
@@ -30,14 +30,14 @@ class Problems:
 
 
 def problems(diagnostics: Iterable[Diagnostic], detail: Detail) -> tuple[Problems, ...]:
-    """By weight, without those weights of which there is nothing."""
+    """Diagnostics by severity, without empty severities."""
     found = tuple(diagnostics)
     weights = ((w, tuple(d for d in found if d.severity is w)) for w in Severity)
     return tuple(Problems(w, tuple(_lines(ones, detail))) for w, ones in weights if ones)
 
 
 def likeness(problem: Diagnostic) -> Hashable:
-    """What is equal of problems that are told together. Errors are all told: each is to be mended in its own place."""
+    """Key of similar diagnostics. Errors are never grouped: each is fixed in its own place."""
     if problem.severity is Severity.ERROR or problem.address is None:
         return problem
     return problem.code, problem.severity, problem.detail
@@ -46,11 +46,17 @@ def likeness(problem: Diagnostic) -> Hashable:
 def shortened(
     diagnostics: Iterable[Diagnostic], detail: Detail = Detail.GROUPED
 ) -> Iterator[tuple[Diagnostic, tuple[str, ...]]]:
-    """The problems that are told whole, and after the last of many alike the addresses of those that are not."""
-    for members in grouped(diagnostics, likeness, detail):
-        told = members[:_TOLD]
-        rest = tuple(m.address or "" for m in members[_TOLD:])
-        yield from ((one, rest if one is told[-1] else ()) for one in told)
+    """Diagnostics to print in full, each with the addresses of the others that say the same, or are similar."""
+    same = list(grouped(diagnostics, _sameness, detail, least=2))
+    for members in grouped(same, lambda found: likeness(found[0]), detail):
+        for number, found in enumerate(members[:_WHOLE], 1):
+            left_out = [*found[1:], *(m for others in members[_WHOLE:] for m in others if number == _WHOLE)]
+            yield found[0], tuple(m.address or "" for m in left_out)
+
+
+def _sameness(problem: Diagnostic) -> Hashable:
+    """Key of diagnostics that differ in their address only."""
+    return likeness(problem), problem.summary.replace(problem.address or "\n", ""), problem.remedy
 
 
 def _lines(diagnostics: Iterable[Diagnostic], detail: Detail) -> Iterator[str]:
@@ -62,5 +68,5 @@ def _lines(diagnostics: Iterable[Diagnostic], detail: Detail) -> Iterator[str]:
 
 
 def and_more(addresses: tuple[str, ...]) -> str:
-    """The line after those that were told: how many there are besides, and whom they are about."""
+    """Line after a diagnostic: number and addresses of those that are not printed."""
     return f"... and {len(addresses):,} more like this: {some(addresses)}"
