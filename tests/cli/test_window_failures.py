@@ -124,8 +124,8 @@ def test_a_fault_of_ours_ends_its_branch_only_and_leaves_no_vm_off(
 def test_a_creation_can_be_left_to_the_next_apply(emulated: Emulated) -> None:
     write(emulated, (vm(), disk()))
     left = emulated.run("apply", "--yes", "--no-wait")
-    assert (left.code, "not yet       VirtualMachine/trainer: still" in left.err) == (7, True), left.err
-    assert "Disk/scratch: it needs VirtualMachine/trainer, which is not finished yet" in left.err
+    assert (left.code, "VirtualMachine/trainer: not finished: still" in left.err) == (7, True), left.err
+    assert "Disk/scratch: not started: it needs VirtualMachine/trainer, which is not finished yet" in left.err
     emulated.settle()
     converges(emulated)
     assert sizes(emulated) == [[20, 20, 50]]
