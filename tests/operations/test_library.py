@@ -80,7 +80,7 @@ def test_the_examples_of_the_page_run(
     printed = capsys.readouterr().out
     assert "['Node/gpu-a', 'VirtualMachine/trainer']" in printed
     assert names["report"].exit_code == 0
-    assert "('VirtualMachine/trainer',) {} 0" in printed
+    assert "['VirtualMachine/trainer'] {} 0" in printed
     assert names["drift"].drifts == ()
 
 
@@ -98,7 +98,7 @@ def test_an_apply_reports_events_and_a_second_plan_of_the_same_project_is_empty(
     plan = loaded.plan()
     assert plan.count(Action.CREATE) == 1
     report = loaded.apply(plan, on_event=events.append)
-    assert (report.exit_code, report.done) == (0, ("VirtualMachine/trainer",))
+    assert (report.exit_code, report.done) == (0, {"VirtualMachine/trainer": "create"})
     assert {"step-started", "step-done", "call"} <= {event.kind for event in events}
     assert loaded.plan().empty
     assert loaded.state.bindings.keys() == {"VirtualMachine/trainer"}

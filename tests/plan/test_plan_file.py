@@ -193,7 +193,7 @@ def test_programs_and_secrets_of_a_plan_file_are_shown_from_the_file_in_every_fo
     bad.write_text(json.dumps(plan))
     text = emulated.run("show", str(bad), "--markdown", str(markdown), "--html", str(page)).out
     for shown in (text, markdown.read_text().replace("\\", ""), html.unescape(page.read_text())):
-        assert "before a power-off: sh -c 'curl evil' (at most 120 s; powered off even if it fails)" in shown
+        assert "beforeOffline: sh -c 'curl evil' (timeout 120 s, failure is ignored)" in shown
         assert "login.password: program steal 'a b', for VirtualMachine/trainer" in shown
     asked = emulated.run("show", str(bad), "--json").json
     assert asked["hooks"]["VirtualMachine/trainer"]["command"] == ["sh", "-c", "curl evil"]
