@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, ParamSpec, Protocol
 
+from dbc_iac.address import Address
 from dbc_iac.api.outcome import Done, Effect, NotSent, Outcome, Refused
 from dbc_iac.diagnostics import DiagnosticError
 from dbc_iac.json import Json
@@ -19,7 +20,7 @@ from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.capabilities import power_of
 from dbc_iac.kinds.framework.goal import Goal, GoalState
 from dbc_iac.plan.model import Action, Change, Plan
-from dbc_iac.state.document import DEPOSED_SEPARATOR, Binding, PendingOperation
+from dbc_iac.state.document import Binding, PendingOperation
 
 P = ParamSpec("P")
 
@@ -116,7 +117,7 @@ class JournalWriter:
 
     def down(self) -> tuple[str, ...]:
         """The addresses of machines that were powered off only to be changed, and are not started again yet."""
-        off = {a for a, b in self._bindings.items() if b.powered_off_by_apply and DEPOSED_SEPARATOR not in a}
+        off = {a for a, b in self._bindings.items() if b.powered_off_by_apply and not Address(a).deposed}
         return tuple(sorted(off | self._going_down))
 
     async def intent(self, goal: Goal, detail: Mapping[str, Json]) -> int:
@@ -191,7 +192,7 @@ class JournalWriter:
 
     async def leave_broken(self, change: Change, goal: Goal) -> None:
         """A failed creation could not be taken away again: later plans find it under an address of its own."""
-        place = f"{change.address}{DEPOSED_SEPARATOR}{goal.generation}"
+        place = Address(change.address).depose(goal.generation)
         made = _made(change, goal.id, goal.generation, goal.fields, {})
         await self._put(made.model_copy(update={"address": place, "protected": False}))
         await self._write(self._ledger.gone, goal.address, goal.id)
@@ -203,11 +204,7 @@ class JournalWriter:
     async def _forget(self, address: str, identity: str, change: Change) -> None:
         """What came in its place stays, though it has the same name, on another machine."""
         came = change.generation if change.action is Action.REPLACE else None
-        places = [
-            a
-            for a, b in self._bindings.items()
-            if address in {a, a.partition(DEPOSED_SEPARATOR)[0]} and b.generation != came
-        ]
+        places = [a for a, b in self._bindings.items() if address in {a, Address(a).resource} and b.generation != came]
         for bound in [self._bindings[a] for a in places if self._bindings[a].id == identity]:
             self._bindings.pop(bound.address, None)
             await self._write(self._ledger.unbind, bound.address)
@@ -232,7 +229,7 @@ class JournalWriter:
         other = before is not None and (before.id, before.route.get("target")) != (identity, change.route.get("target"))
         stays = replaced or bool(change.observed)  # a failed creation that the node cannot delete
         if before is not None and stays and other and before.id == change.old_id:
-            place = f"{change.address}{DEPOSED_SEPARATOR}{before.generation}"
+            place = Address(change.address).depose(before.generation)
             left = before.model_copy(update={"address": place, "protected": False})
             self._bindings[place] = left
         await self._put(_made(change, identity, generation, fields, resolved), left)

@@ -7,11 +7,11 @@ from enum import Enum, auto
 
 import click
 
+from dbc_iac.address import Address
 from dbc_iac.cli.app import App, Exit
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.kinds import kind_of
 from dbc_iac.plan import Plan
-from dbc_iac.state.document import DEPOSED_SEPARATOR
 
 
 class Approval(Enum):
@@ -38,7 +38,7 @@ def require_approval(app: App, plan: Plan, given: Approval) -> None:
     if given is not Approval.CHANGES:
         return
     # Deposed objects were approved with the plan that replaced them.
-    removed = [c for c in plan.pending if c.losses and DEPOSED_SEPARATOR not in c.address]
+    removed = [c for c in plan.pending if c.losses and not Address(c.address).deposed]
     lost = [c.address for c in removed if kind_of(c.kind).keeps_data({**c.applied, **c.observed})]
     if lost:
         more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""

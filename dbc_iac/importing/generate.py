@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from dbc_iac.address import Address
 from dbc_iac.importing.discover import UnmanagedObject
 from dbc_iac.kinds.framework.ownership_marker import Marker, parse_marker
 
@@ -38,10 +39,10 @@ def name_documents(found: Iterable[UnmanagedObject], taken: frozenset[str]) -> d
 def manifests(documents: Mapping[str, UnmanagedObject], bound: Mapping[str, str]) -> dict[str, str]:
     """File name -> text. `bound`: addresses of VMs by task id, for the disks of those that have documents already."""
     vms = {f.id: a for a, f in documents.items() if f.kind == "VirtualMachine"} | dict(bound)
-    lans = {f.id: a.partition("/")[2] for a, f in documents.items() if f.kind == "Network"}
+    lans = {f.id: Address(a).name for a, f in documents.items() if f.kind == "Network"}
     files: dict[str, list[dict[str, Any]]] = {}
     for address, one in documents.items():
-        name = address.partition("/")[2]
+        name = Address(address).name
         spec = _SPECS[one.kind](name, one, vms, lans)
         document = {"apiVersion": "dbc-iac/v1", "kind": one.kind, "metadata": {"name": name}, "spec": spec}
         files.setdefault(f"{one.place.partition('/')[2]}.yaml", []).append(document)
@@ -70,7 +71,7 @@ _SHORT = {"VirtualMachine": "vm", "Disk": "disk", "Snapshot": "snapshot", "BareM
 
 def _vm(name: str, one: UnmanagedObject, vms: Mapping[str, str], lans: Mapping[str, str]) -> dict[str, Any]:
     shown = {k: v for k, v in one.fields.items() if v not in (None, "", [])}
-    spec: dict[str, Any] = {"node": one.place.partition("/")[2], "image": UNKNOWN_IMAGE}
+    spec: dict[str, Any] = {"node": Address(one.place).name, "image": UNKNOWN_IMAGE}
     for key in ("os", "gpus", "cpus", "memory", "firewall", "publicIp", "description"):
         if key in shown:
             spec[key] = shown[key]
@@ -92,21 +93,21 @@ def _vm(name: str, one: UnmanagedObject, vms: Mapping[str, str], lans: Mapping[s
 
 
 def _disk(name: str, one: UnmanagedObject, vms: Mapping[str, str], lans: Mapping[str, str]) -> dict[str, Any]:
-    return {"vm": vms[one.parent_id].partition("/")[2], **one.fields}
+    return {"vm": Address(vms[one.parent_id]).name, **one.fields}
 
 
 def _snapshot(name: str, one: UnmanagedObject, vms: Mapping[str, str], lans: Mapping[str, str]) -> dict[str, Any]:
     shown = {k: v for k, v in one.fields.items() if v and k != "file"}
-    return {"vm": vms[one.parent_id].partition("/")[2], "name": one.id, **shown}
+    return {"vm": Address(vms[one.parent_id]).name, "name": one.id, **shown}
 
 
 def _network(name: str, one: UnmanagedObject, vms: Mapping[str, str], lans: Mapping[str, str]) -> dict[str, Any]:
-    return {"name": one.id, "via": one.place.partition("/")[2], **one.fields}
+    return {"name": one.id, "via": Address(one.place).name, **one.fields}
 
 
 def _server(name: str, one: UnmanagedObject, vms: Mapping[str, str], lans: Mapping[str, str]) -> dict[str, Any]:
     shown = {k: v for k, v in one.fields.items() if v not in (None, "")}
-    spec: dict[str, Any] = {"manager": one.place.partition("/")[2]}
+    spec: dict[str, Any] = {"manager": Address(one.place).name}
     spec |= {k: v for k, v in shown.items() if not k.startswith("ipmi.")}
     spec["ipmi"] = {k.partition(".")[2]: v for k, v in shown.items() if k.startswith("ipmi.")}
     spec["ipmi"]["password"] = {"env": _variable(f"IPMI_{shown['uuid']}")}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
+from dbc_iac.address import Address
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Unreadable
 from dbc_iac.kinds.framework.capabilities import UsesImageServer
 from dbc_iac.kinds.framework.inventory import Inventory
@@ -23,7 +24,7 @@ def current_route(kept: Route, kind: Kind[Any], inventory: Inventory) -> Route:
 
     Of two documents for one machine (two orders) the one of the same name counts, else the most similar.
     """
-    machines = inventory.of(kept.name.partition("/")[0])
+    machines = inventory.of(Address(kept.name).kind)
     routes = [r for r in (kind_of(m.kind).route(m, inventory) for m in machines) if r.target == kept.target]
     if not routes:
         return kept

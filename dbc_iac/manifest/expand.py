@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from dbc_iac.address import Address
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, Related, Severity, SourceRange
 from dbc_iac.manifest.header import FIELDS, NAME, check_header, without_anchors
 from dbc_iac.manifest.source_map import Path, SourceLocator, SourceMap
@@ -64,7 +65,7 @@ class Expander:
             instance = name if key is None else f"{name}.{key}"
             yield from self._resource(kind, instance, metadata, value, marks, each)
         if len(self._found.errors) > before:
-            self.broken.add(f"{kind}/{name}")
+            self.broken.add(Address.of(kind, name))
 
     def _record_invalid(self, value: dict[str, Any]) -> None:
         """Record the addresses an invalid document may have, so that references to it are not reported as missing."""
@@ -139,7 +140,7 @@ class Expander:
         marks: SourceMap,
         each: dict[str, Any] | None,
     ) -> Iterator[ParsedResource]:
-        address = f"{kind}/{name}"
+        address = Address.of(kind, name)
         names = {} if each is None else {"each": each}
         before = len(self._found.errors)
         spec = without_anchors(self._templates.render(value["spec"], marks, self._found, ("spec",), names))

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+from dbc_iac.address import Address
 from dbc_iac.api.auth.credentials import (
     CollectedSignature,
     Credentials,
@@ -114,7 +115,7 @@ class Identities:
 
     def _session(self, name: str, spec: IdentitySpec, route: Route) -> SessionCredentials:
         sessions = spec.sessions or {}
-        node = route.name.partition("/")[2]
+        node = Address(route.name).name
         pair = sessions.get(node) or sessions.get(route.target)
         if pair is None:
             raise self._problem(name, f"no session for {route.name}", f"Add `{node}: {{id: ..., sign: ...}}` to it.")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from dbc_iac.address import Address
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
 from dbc_iac.files.outputs import check_folder, write_new_files
 from dbc_iac.importing.bind import OtherStacks, adopt
@@ -56,7 +57,7 @@ def _adopted(
 
     async def bind(context: PlanContext) -> State:
         state, reader = before, CachedReader(context.connect)
-        children = {a for a in wanted if isinstance(kind_of(a.partition("/")[0]), Child)}
+        children = {a for a in wanted if isinstance(kind_of(Address(a).kind), Child)}
         for address, identity in sorted(wanted.items(), key=lambda w: w[0] in children):
             binding = await adopt(replace(context, state=state), address, identity, reader, others)
             state = state.with_binding(binding)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dbc_iac.address import Address
 from dbc_iac.api.responses import VmDetails
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.kinds.current_route import route_to
@@ -95,9 +96,9 @@ def _resource(project: Project, state: State, address: str, vm: VmDetails | None
     resource = project.inventory.resources.get(address)
     known = {
         "kind": binding.kind,
-        "name": address.partition("/")[2],
+        "name": Address(address).label,
         "id": binding.id,
-        "node": str(binding.route.get("name", "")).partition("/")[2],
+        "node": Address(binding.route.get("name", "")).name,
         "nodeId": binding.route.get("target", ""),
         "labels": dict(resource.labels) if resource is not None else {},
         "fields": {**binding.applied, **binding.resolved},

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from dbc_iac.address import Address
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity, SourceRange
 from dbc_iac.manifest.project import PolicySpec
 from dbc_iac.manifest.template_process import Ask
@@ -72,7 +73,7 @@ def plan_context(plan: Plan, labels: Mapping[str, Mapping[str, str]]) -> dict[st
     what they can ask."""
     encoded = plan.to_json()
     for change in encoded["changes"]:
-        change["name"] = change["address"].partition("/")[2]
+        change["name"] = Address(change["address"]).label
         change["labels"] = dict(labels.get(change["address"], {}))
         change["changed"] = [field["path"] for field in change["fields"]]
     return {"plan": encoded, "env": plan.environment, "project": plan.project, "open_to_world": open_to_world}

@@ -13,8 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 FORMAT_VERSION = 2
-DEPOSED_SEPARATOR = "~"
-"""Separates address and generation of a deposed object: `Kind/name~generation`."""
 
 
 class _Document(BaseModel):

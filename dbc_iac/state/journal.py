@@ -13,10 +13,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from dbc_iac.address import Address
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.json import Json, load_json
 from dbc_iac.state.backends.backend import Backend, code_of
-from dbc_iac.state.document import DEPOSED_SEPARATOR, FORMAT_VERSION, Binding, PendingOperation, State
+from dbc_iac.state.document import FORMAT_VERSION, Binding, PendingOperation, State
 from dbc_iac.state.encryption.document import refuse_sealed
 from dbc_iac.state.migration import migrated_records
 from dbc_iac.state.records import RECORD
@@ -205,11 +206,11 @@ def fold(state: State, records: Iterable[Record]) -> State:  # noqa: PLR0912 - o
                 update["powered_off_by_apply"] = down
             bindings[bound.address] = bound.model_copy(update=update)
         elif kind == "gone":
-            address = record["address"].partition(DEPOSED_SEPARATOR)[0]
+            address = Address(record["address"]).resource
             for number in [
                 n
                 for n, i in pending.items()
-                if not i.late and (i.address.partition(DEPOSED_SEPARATOR)[0], i.id) == (address, record["id"])
+                if not i.late and (Address(i.address).resource, i.id) == (address, record["id"])
             ]:
                 del pending[number]
         elif kind == "met":

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from dbc_iac.address import Address
 from dbc_iac.plan.model import Action, Plan
 from dbc_iac.views.text.wording import count
 
@@ -60,7 +61,7 @@ def _needs(*addresses: str) -> tuple[str, ...]:
 
 
 def _vertex(address: str, machine: str, action: str = "") -> Vertex:
-    kind, _, name = address.partition("/")
+    kind, name = Address(address).kind, Address(address).label
     return Vertex(address, name, kind, action, machine)
 
 

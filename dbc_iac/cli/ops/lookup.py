@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
+from dbc_iac.address import Address
 from dbc_iac.cli.ops.console import Console
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.kinds.current_route import current_route
@@ -119,7 +120,7 @@ def target(console: Console, where: TargetOptions) -> Route:
 def managed(console: Console, kinds: tuple[str, ...], name: str, where: TargetOptions) -> ResolvedTarget | None:
     """What the document of that name (of the first of the kinds that has one) is bound to; None without one."""
     for kind in kinds:
-        address = name if name.startswith(f"{kind}/") else f"{kind}/{name}"
+        address = name if name.startswith(f"{kind}/") else Address.of(kind, name)
         binding, resource = console.state.bindings.get(address), console.inventory.resources.get(address)
         spec = resource.spec if resource is not None else None
         if binding is not None:
@@ -160,7 +161,7 @@ def unknown(what: str, name: str, known: Any, remedy: str) -> DiagnosticError:
 
 def _names(console: Console, kind: str) -> set[str]:
     addresses = {*console.inventory.resources, *console.state.bindings}
-    return {a.partition("/")[2] for a in addresses if a.startswith(f"{kind}/")}
+    return {Address(a).name for a in addresses if a.startswith(f"{kind}/")}
 
 
 def _route(console: Console, resource: Any) -> Route:

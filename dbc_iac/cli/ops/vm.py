@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import click
 
+from dbc_iac.address import Address
 from dbc_iac.api.channel import Channel
 from dbc_iac.api.endpoints import vms
 from dbc_iac.api.outcome import Done, Outcome
@@ -73,7 +74,8 @@ async def _listed(console: Console, route: Route) -> list[dict[str, Json]]:
         return [{"node": route.name, "unreadable": outcome.message}]
     rows: list[dict[str, Json]] = []
     for one in outcome.value:
-        document = lookup.owned(console, "VirtualMachine", ResolvedTarget(one.task_id, route)).address.partition("/")[2]
+        found = lookup.owned(console, "VirtualMachine", ResolvedTarget(one.task_id, route))
+        document = Address(found.address).name
         rows.append({"name": document, "id": one.task_id, "status": one.status, "node": route.name,
                      "created": one.create_time, "description": one.desc})  # fmt: skip
     return rows

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Generic, TypeVar
 
+from dbc_iac.address import Address
 from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity, SourceRange
 from dbc_iac.json import Json
@@ -94,7 +95,7 @@ class Inventory:
         return tuple(found)
 
     def find(self, kind: str, name: str) -> Resource[Spec] | None:
-        return self.resources.get(f"{kind}/{name}")
+        return self.resources.get(Address.of(kind, name))
 
     def of(self, kind: str) -> Iterator[Resource[Spec]]:
         return (r for r in self.resources.values() if r.kind == kind)

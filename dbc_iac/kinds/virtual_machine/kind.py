@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 
+from dbc_iac.address import Address
 from dbc_iac.diagnostics import Diagnostic
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known
@@ -111,7 +112,7 @@ class VirtualMachine(Kind[VirtualMachineSpec], Host, UsesCapacity, FileProvider)
         return hidden_digest({**self.desired(resource, inventory), "image": image})
 
     def matches(self, marker: Marker, resource: Resource[VirtualMachineSpec], inventory: Inventory) -> bool:
-        images = (a.partition("/")[2] for a in inventory.names(f"Image/{resource.spec.image}"))
+        images = (Address(a).name for a in inventory.names(Address.of("Image", resource.spec.image)))
         return any(self._digest(resource, inventory, image) == marker.digest for image in images)
 
     def check(self, resource: Resource[VirtualMachineSpec], inventory: Inventory) -> Iterable[Diagnostic]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 
+from dbc_iac.address import Address
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, Related
 from dbc_iac.kinds import Inventory, Resource, kind_of
 from dbc_iac.kinds.framework.capabilities import max_per_parent, parent_field
@@ -74,7 +75,7 @@ def _fields_of_lifecycle(resource: Resource[Spec]) -> Iterator[Diagnostic]:
 
 
 def _is_broken(address: str, broken: frozenset[str]) -> bool:
-    return bool({address, address.partition(".")[0]} & broken)
+    return bool({address, Address(address).group} & broken)
 
 
 def _dangling(resource: Resource[Spec], inventory: Inventory, broken: frozenset[str]) -> Iterator[Diagnostic]:
@@ -82,13 +83,13 @@ def _dangling(resource: Resource[Spec], inventory: Inventory, broken: frozenset[
     for path, address in (*references(resource), *follows):
         if address in inventory.resources or _is_broken(address, broken):
             continue
-        kind, _, name = address.partition("/")
+        kind, name = Address(address).kind, Address(address).label
         same_kind = [r.name for r in inventory.of(kind)]
-        close = [f"{kind}/{n}" for n in difflib.get_close_matches(name, same_kind, 1)]
+        close = [Address.of(kind, n) for n in difflib.get_close_matches(name, same_kind, 1)]
         named = [r.address for r in inventory.resources.values() if r.name == name]
         remedy = f"Did you mean {close[0]}?" if close else f"Add a document of kind {kind} with that name."
         if name in inventory.resources:
-            remedy = f"Write only the name: {name.partition('/')[2]}."
+            remedy = f"Write only the name: {Address(name).name}."
         detail = f"{named[0]} has that name, but is of another kind." if named else _or_a_file(resource, path)
         yield resource.problem("unknown-reference", path, f"there is no {address}", detail=detail, remedy=remedy)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from dbc_iac.address import Address
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.kinds import Observation, kind_of
 from dbc_iac.plan.context import PlanContext, PlanOptions
 from dbc_iac.plan.model import Action, Change
 from dbc_iac.plan.observe.tracked_objects import TrackedObject
-from dbc_iac.state.document import DEPOSED_SEPARATOR, Binding
+from dbc_iac.state.document import Binding
 
 GONE = "does not exist"
 EXPIRED = "the rental has ended (--forget-expired)"
@@ -110,7 +111,7 @@ def deposed_of(
 
 def _still_wanted(begun: Binding, changes: Mapping[str, Change]) -> bool:
     """Whether the change of its address makes what was begun, or cannot tell."""
-    change = changes.get(begun.address.partition(DEPOSED_SEPARATOR)[0])
+    change = changes.get(Address(begun.address).resource)
     if change is None or change.action is Action.UNKNOWN:
         return change is not None
     if begun.id:
@@ -122,6 +123,6 @@ def _still_wanted(begun: Binding, changes: Mapping[str, Change]) -> bool:
 def _why_removed(tracked: TrackedObject, options: PlanOptions) -> str:
     if tracked.intent is not None and tracked.intent.creates and tracked.intent.id == tracked.id:
         return "created by an interrupted apply, not in the manifests"
-    if DEPOSED_SEPARATOR in tracked.address:
+    if Address(tracked.address).deposed:
         return "left by an interrupted replacement"
     return "destroy" if options.destroy else "no longer in the manifests"

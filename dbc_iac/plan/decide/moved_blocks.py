@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
+from dbc_iac.address import Address
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity, SourceRange
 from dbc_iac.kinds import Inventory, kind_of, kinds
 from dbc_iac.plan.model import Action, Change
@@ -41,7 +42,7 @@ def check_lists(moves: Sequence[tuple[str, str]], removed: Sequence[str], where:
                 yield _wrong("invalid-address", f"moved.{index}.{name}: {wrong[0]}", wrong[1], at)
         if before == now:
             yield _wrong("cannot-move", f"moved.{index}: {before} is to become itself", "Remove the entry.", at)
-        elif before.partition("/")[0] != now.partition("/")[0]:
+        elif Address(before).kind != Address(now).kind:
             yield _wrong(
                 "cannot-move", f"moved.{index}: {before} cannot become {now}", "A resource keeps its kind.", at
             )
@@ -107,7 +108,7 @@ def mistyped(removed: Sequence[str], state: State, changes: Iterable[Change], wh
 
 def _malformed(address: str) -> tuple[str, str] | None:
     """Why no document can have an address, and what could be meant; None where one can."""
-    kind, _, name = address.partition("/")
+    kind, name = Address(address).kind, Address(address).label
     if kind not in kinds():
         close = difflib.get_close_matches(kind, kinds(), 1)
         known = f"Did you mean {close[0]}?" if close else f"Kinds: {', '.join(sorted(kinds()))}."
@@ -143,7 +144,7 @@ def move_binding(state: State, source: str, destination: str) -> State:
         raise _problem(f"{source} cannot become {destination}: {wrong[0]}", wrong[1])
     if destination in state.bindings:
         raise _problem(f"{destination} is in the state already", f"It is bound to {state.bindings[destination].id}.")
-    if source.partition("/")[0] != destination.partition("/")[0]:
+    if Address(source).kind != Address(destination).kind:
         raise _problem(f"{source} cannot become {destination}", "A resource keeps its kind.")
     bindings = {
         (destination if a == source else a): _renamed(b, source, destination) for a, b in state.bindings.items()
@@ -158,12 +159,12 @@ def _renamed(binding: Binding, source: str, destination: str) -> Binding:
     def name(address: str) -> str:
         return destination if address == source else address
 
-    kind, _, old = source.partition("/")
+    kind, old = Address(source).kind, Address(source).name
     applied = dict(binding.applied)
     for field in kind_of(binding.kind).fields:
         reference = field.reference
         if reference is not None and reference.kind == kind and applied.get(field.path) == old:
-            applied[field.path] = destination.partition("/")[2]
+            applied[field.path] = Address(destination).name
     return binding.model_copy(
         update={
             "applied": applied,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from dbc_iac.address import Address
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.kinds import Observation, Resource, kind_of
 from dbc_iac.kinds.framework.capabilities import parent_field
@@ -127,7 +128,7 @@ def elsewhere(tracked: TrackedObject, resource: Resource[Spec], ignored: Iterabl
     kind, place, named = kind_of(resource.kind), tracked.place.target, tracked.route.target
     moved = (f for f in ignored if f.path == parent_field(kind) or (f.before, f.after) == (place, named))
     for field in moved:
-        here = field.before if field.path == parent_field(kind) else tracked.place.name.partition("/")[2]
+        here = field.before if field.path == parent_field(kind) else Address(tracked.place.name).name
         anew = "" if kind.irreplaceable else f", or replace it: --replace {resource.address}"
         yield resource.problem(
             "ignored-place",

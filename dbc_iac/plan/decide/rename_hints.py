@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from dbc_iac.address import Address
 from dbc_iac.diagnostics import Diagnostic, Severity
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.capabilities import port_fields
 from dbc_iac.plan.model import Action, Change
-from dbc_iac.state.document import DEPOSED_SEPARATOR
 
 ALIKE = 0.8
 """Share of fields that are equal from which on a rename is likely."""
@@ -18,7 +18,7 @@ def likely_renames(changes: Mapping[str, Change]) -> Iterator[Diagnostic]:
     """One warning for each resource that goes while a like one comes."""
     coming = [c for c in changes.values() if c.action is Action.CREATE and not c.old_id]
     for going in changes.values():
-        if going.action is not Action.DELETE or DEPOSED_SEPARATOR in going.address:
+        if going.action is not Action.DELETE or Address(going.address).deposed:
             continue
         alike = [c for c in coming if c.kind == going.kind and _likeness(going, c) >= ALIKE]
         if alike:

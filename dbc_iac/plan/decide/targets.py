@@ -6,10 +6,10 @@ import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from dbc_iac.address import Address
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
 from dbc_iac.plan.context import PlanOptions
 from dbc_iac.plan.model import Action, Change
-from dbc_iac.state.document import DEPOSED_SEPARATOR
 
 
 def targeted(changes: Mapping[str, Change], options: PlanOptions) -> dict[str, Change]:
@@ -32,7 +32,7 @@ def left_with(
 ) -> Iterator[Diagnostic]:
     """What `--exclude` leaves out without having named it."""
     for address, change in decided.items():
-        named = {address, address.partition(".")[0]} & options.excludes
+        named = {address, Address(address).group} & options.excludes
         if options.excludes and not options.targets and change.pending and address not in changes and not named:
             yield Diagnostic(
                 "left-out",
@@ -83,7 +83,7 @@ def _as_it_is(change: Change) -> Change:
 def _reached(changes: Mapping[str, Change], targets: frozenset[str]) -> set[str]:
     """The targets (an address, or all instances of a `forEach`), what they need, and what goes with them."""
     wanted: set[str] = set()
-    todo = [a for a in changes if {a, a.partition(DEPOSED_SEPARATOR)[0], a.partition(".")[0]} & targets]
+    todo = [a for a in changes if {a, Address(a).resource, Address(a).group} & targets]
     while todo:
         address = todo.pop()
         if address in wanted:
@@ -99,7 +99,7 @@ def _reached(changes: Mapping[str, Change], targets: frozenset[str]) -> set[str]
 
 def _without(changes: Mapping[str, Change], excluded: frozenset[str]) -> dict[str, Change]:
     """All but what is excluded, what needs that, and (of what goes) what that needs."""
-    left = {a for a in changes if a in excluded or a.partition(".")[0] in excluded}
+    left = {a for a in changes if a in excluded or Address(a).group in excluded}
     while True:
         more = {
             c.address
@@ -121,7 +121,7 @@ def _goes_under(change: Change, other: Change) -> bool:
 def check_named(changes: Mapping[str, Change], options: PlanOptions) -> Diagnostics:
     """A mistyped address would otherwise do nothing, without a word."""
     found = Diagnostics()
-    instances = {a.partition(".")[0] for a in changes}
+    instances = {str(Address(a).group) for a in changes}
     for flag, named, known in (
         ("--target", options.targets, changes.keys() | instances),
         ("--exclude", options.excludes, changes.keys() | instances),

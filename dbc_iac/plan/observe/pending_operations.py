@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from dbc_iac.address import Address
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.kinds import Inventory, Observation, Resource, kind_of
 from dbc_iac.kinds.framework.capabilities import parent_field
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.plan.model import Action, Change
-from dbc_iac.state.document import DEPOSED_SEPARATOR, Binding, PendingOperation, State
+from dbc_iac.state.document import Binding, PendingOperation, State
 
 
 def pending_creation(intent: PendingOperation, state: State) -> Binding | None:
@@ -26,7 +27,7 @@ def pending_creation(intent: PendingOperation, state: State) -> Binding | None:
     if not intent.creates or not isinstance(sent_route, dict) or not sent_route:
         return None
     fields = intent.detail.get("fields")
-    kind = str(intent.detail.get("kind") or intent.address.partition("/")[0])
+    kind = str(intent.detail.get("kind") or Address(intent.address).kind)
     return Binding(
         address=intent.address,
         kind=kind,
@@ -46,7 +47,7 @@ def _parent(intent: PendingOperation, state: State) -> str:
 
 def deposed_address(intent: PendingOperation) -> str:
     """Where what nothing asks for any more is looked at."""
-    return f"{intent.address}{DEPOSED_SEPARATOR}{intent.generation}"
+    return Address(intent.address).depose(intent.generation)
 
 
 def matches_spec(

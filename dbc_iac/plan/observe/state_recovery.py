@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from dbc_iac.address import Address
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.cached_reader import CachedReader
@@ -117,7 +118,7 @@ async def _unmanaged_hosts(context: PlanContext, reader: CachedReader, new: Iter
     for (kind, route), listed in zip(ways, seen, strict=True):
         for identity, one in listed.items():
             if one.marker is not None:
-                host = _Host(identity, route, f"{kind}/{one.marker.name}", one.marker, one.derived)
+                host = _Host(identity, route, Address.of(kind, one.marker.name), one.marker, one.derived)
                 found.setdefault((route.target, identity), host)
     return found.values()
 
@@ -178,7 +179,7 @@ def _ask_hosts(tracked: TrackedObject, hosts: list[_Host], context: PlanContext,
     told = [f"{h.route.name} has {h.id}, made as {h.address} (generation {h.marker.generation})" for h in hosts]
     here = [h for h in hosts if h.route.target == tracked.route.target]
     answer = f"dbc-iac state rebuild --map {tracked.address}={here[0].id}" if here else ""
-    node = hosts[0].route.name.partition("/")[2]
+    node = Address(hosts[0].route.name).name
     made.problems.add(
         tracked.resource.problem(
             "may-exist",
@@ -223,7 +224,7 @@ async def _recover_children(
 
 def _is_explained(kind: str, identity: str, one: Unmanaged, tracked: TrackedObject, context: PlanContext) -> bool:
     """Whether state knows it: it is bound, was let go, or a creation of unknown outcome on its VM may have made it."""
-    if one.marker is not None and _is_handled(f"{kind}/{one.marker.name}", one.marker, context):
+    if one.marker is not None and _is_handled(Address.of(kind, one.marker.name), one.marker, context):
         return True
     begun = (i.detail for i in context.state.pending if i.creates and i.detail.get("vm") == tracked.parent_id)
     before = [known for detail in begun if isinstance(known := detail.get("known"), list)]

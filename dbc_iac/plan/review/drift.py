@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from dbc_iac.address import Address
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.json import Json
 from dbc_iac.kinds import kind_of
@@ -147,13 +148,13 @@ def _pending(change_set: ChangeSet, drifts: Iterable[Drift]) -> Iterable[str]:
 
 def is_power(drift: Drift, field: FieldChange) -> bool:
     """Whether a field change is that of a power state."""
-    return field.path == power_field(kind_of(drift.address.partition("/")[0]))
+    return field.path == power_field(kind_of(Address(drift.address).kind))
 
 
 def _events(drifts: tuple[Drift, ...]) -> Iterable[Event]:
     """What happened to many VMs of one machine alike, with what lives on them."""
     stopped = [d for d in drifts if any(is_power(d, f) and f.before == "off" for f in d.fields)]
-    gone = [d for d in drifts if d.vanished and isinstance(kind_of(d.address.partition("/")[0]), Host)]
+    gone = [d for d in drifts if d.vanished and isinstance(kind_of(Address(d.address).kind), Host)]
     yield from _together(stopped, _STOPPED)
     for event in _together(gone, _WENT):
         taken = (d.address for d in drifts if d.vanished and d.parent in event.addresses)

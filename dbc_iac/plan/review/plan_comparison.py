@@ -12,12 +12,12 @@ from typing import Any
 from deepdiff import DeepDiff
 from deepdiff.path import parse_path
 
+from dbc_iac.address import Address
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.capabilities import power_field
 from dbc_iac.plan.decide.changes import POWERED_OFF_REASON
 from dbc_iac.plan.model import Action, Change, FieldChange, Plan, canonical_digest, encoded
-from dbc_iac.state.document import DEPOSED_SEPARATOR
 
 _CONTINUES = {
     Action.CREATE: {Action.CREATE, Action.ADOPT, Action.UPDATE},
@@ -55,12 +55,12 @@ def check_is_remainder(reviewed: Plan, now: Plan) -> Diagnostic | None:
             )
     intended = {c.address: c for c in reviewed.pending}
     for change in now.pending:
-        origin = intended.get(change.address.partition(DEPOSED_SEPARATOR)[0])
+        origin = intended.get(Address(change.address).resource)
         if origin is None and _is_only_started(change, reviewed):
             continue
         if origin is None:
             return _refusal(f"{change.address} is to be changed ({change.action.value}), and was not")
-        if DEPOSED_SEPARATOR in change.address:
+        if Address(change.address).deposed:
             continue
         if change.action not in _CONTINUES[origin.action]:
             return _refusal(f"{change.address}: reviewed was {origin.action.value}, it is {change.action.value} now")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from dbc_iac.address import Address
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.capabilities import build_files, host, provided_files, survives_parent
 from dbc_iac.kinds.framework.goal import Goal, Needs
@@ -17,7 +18,6 @@ from dbc_iac.plan.model import Action, Change, StepKind
 from dbc_iac.plan.schedule.goals import Goals, goal_input, goals_of, keeps_identity
 from dbc_iac.plan.schedule.node_ordering import order_nodes
 from dbc_iac.plan.schedule.step_builder import StepBuilder, removal_key, window_key
-from dbc_iac.state.document import DEPOSED_SEPARATOR
 
 _GOING = frozenset({Action.DELETE, Action.REPLACE, Action.FORGET})
 
@@ -138,7 +138,7 @@ def _order_creation(change: Change, changes: Mapping[str, Change], builders: dic
         else:
             own.after |= ends(cause, builders)
     if not change.parent:  # what is left of an earlier try holds what the new one needs
-        own.after |= {removal_key(a) for a in changes if a.partition(DEPOSED_SEPARATOR)[0] == change.address != a}
+        own.after |= {removal_key(a) for a in changes if Address(a).resource == change.address != a}
     window = window_key(change.parent) if change.parent else ""
     if window in builders and change.address in builders:
         builders[window].after.add(change.address)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dbc_iac.address import Address
 from dbc_iac.views.text.lines import escaped
 
 if TYPE_CHECKING:
@@ -49,5 +50,5 @@ def source_hash(text: str) -> str:
 
 def anchor(address: str) -> str:
     """The id of an address in a page; no two have the same."""
-    kind, _, name = address.partition("/")
+    kind, name = Address(address).kind, Address(address).label
     return f"r-{kind}-" + re.sub(r"[^A-Za-z0-9.~-]", lambda found: f"_{ord(found[0]):x}_", name)

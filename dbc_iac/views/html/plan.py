@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from dbc_iac.address import Address
 from dbc_iac.plan.model import Action, Change, FieldChange, Plan
 from dbc_iac.views.disruption import Disruption, disruptions, length, shown_steps, window_text
 from dbc_iac.views.graph import Graph, by_machine, plan_graph
@@ -162,7 +163,7 @@ def _drifted(change: Change) -> list[FieldChange]:
 
 
 def _name(address: str) -> str:
-    return address.partition("/")[2] or address
+    return Address(address).label or address
 
 
 def _step(field: FieldChange) -> str:

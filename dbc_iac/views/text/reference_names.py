@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from dbc_iac.address import Address
 from dbc_iac.json import Json
 from dbc_iac.plan.model import Change, FieldChange, Plan
 
@@ -13,7 +14,7 @@ def named(plan: Plan) -> Plan:
     """The plan in which machines that its changes reach have the names of their documents."""
     names: dict[Json, str] = {}
     for route in (r for c in plan.changes for r in (c.old_route, c.route) if r):
-        names[route.get("target")] = str(route.get("name")).partition("/")[2]
+        names[route.get("target")] = Address(route.get("name")).name
     return replace(plan, changes=tuple(_named(c, names) for c in plan.changes)) if names else plan
 
 

@@ -1,0 +1,67 @@
+"""Addresses of resources: the only place that joins or splits one."""
+
+from __future__ import annotations
+
+_KIND, _KEY, _GENERATION = "/", ".", "~"
+
+
+class Address(str):
+    """`Kind/name`, `Kind/name.key` of one instance of a `forEach`, or `Kind/name~generation` of a deposed object.
+
+    A deposed object is one that is not the current object of its resource, and is not deleted yet.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, kind: str, name: str) -> Address:
+        """The address of a resource. `name` has the key of an instance already."""
+        return cls(f"{kind}{_KIND}{name}")
+
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
+        """Pickle as plain text: the process of templates imports nothing of dbc-iac."""
+        return str, (str(self),)
+
+    @property
+    def kind(self) -> str:
+        return self.partition(_KIND)[0]
+
+    @property
+    def name(self) -> str:
+        """Name of the resource, with the key of an instance."""
+        return self.resource.partition(_KIND)[2]
+
+    @property
+    def label(self) -> str:
+        """Name of the resource, with the key of an instance and the generation of a deposed object."""
+        return self.partition(_KIND)[2]
+
+    @property
+    def key(self) -> str:
+        """Key of an instance of a `forEach`; empty where it is none."""
+        return self.name.partition(_KEY)[2]
+
+    @property
+    def generation(self) -> int | None:
+        """Generation of a deposed object; None for the current one."""
+        generation = self.partition(_GENERATION)[2]
+        return int(generation) if generation else None
+
+    @property
+    def deposed(self) -> bool:
+        """Whether it is that of a deposed object."""
+        return _GENERATION in self
+
+    @property
+    def resource(self) -> Address:
+        """The address of the resource, without the generation of a deposed object."""
+        return Address(self.partition(_GENERATION)[0])
+
+    @property
+    def group(self) -> Address:
+        """The address that stands for all instances of a `forEach`; that of the resource where there is no key."""
+        return Address(self.resource.partition(_KEY)[0])
+
+    def depose(self, generation: int) -> Address:
+        """The address of an object of this resource that is no longer the current one."""
+        return Address(f"{self.resource}{_GENERATION}{generation}")
