@@ -1,4 +1,4 @@
-"""`dbc-iac emulator`: reads the world file and serves it. Every bad input is one diagnostic."""
+"""The server of `dbc-iac emulator`, from a world file. Every invalid input is one diagnostic."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ def serve_world(
     try:
         app.runtime.run(serve(network, ports, admin_address, token, keep))
     except CannotServe as error:
-        raise _problem(str(error), "Use 127.0.0.1, and a folder of an emulator's own for --keep.") from None
+        raise _problem(str(error), "Use 127.0.0.1 for --listen, and a folder of its own for --keep.") from None
     except CannotListen:
         addresses = ", ".join(text for text in (*listen, admin) if text)
-        raise _problem(f"{addresses} cannot be listened on", "Is another process there? Choose another port.") from None
+        raise _problem(f"cannot listen on {addresses}", "End the process that uses the port, or choose another.") from None
 
 
 def _port(network: Network, text: str) -> tuple[str, tuple[str, int]]:
-    """`[NODE=]HOST:PORT`: a client node by its name, a GPU node or manager by name or id; default: the first client."""
+    """Parse `[NODE=]HOST:PORT`: a client node, a GPU node or manager by name or id; default: the first client."""
     name, equals, address = text.rpartition("=")
     name = name if equals else network.spec.clients[0].name
     if name not in network.ports:
         known = ", ".join(sorted(n for n in network.ports if len(n) < 64))
-        raise _problem(f"the world has no node {name}", f"Nodes: {known}, and ids of GPU nodes and managers.")
+        raise _problem(f"unknown node {name}", f"Use one of {known}, or the id of a GPU node or manager.")
     return name, _address(address)
 
 
@@ -57,13 +57,13 @@ def _world(path: Path) -> WorldSpec:
     try:
         return load_world(path)
     except OSError as error:
-        raise _problem(f"{path} cannot be read ({error.strerror})", "Name a world file with --world.") from None
+        raise _problem(f"cannot read {path} ({error.strerror})", "Name a world file with --world.") from None
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(p) for p in first["loc"])
-        raise _problem(f"{path}: {place}: {first['msg']}", "See docs/world.md.") from None
+        raise _problem(f"{path}: {place}: {first['msg']}", "Correct the field as docs/world.md shows.") from None
     except RecursionError:
-        raise _problem(f"{path} is nested too deeply", "See docs/world.md.") from None
+        raise _problem(f"{path} is nested too deeply", "Flatten it.") from None
     except (yaml.YAMLError, ValueError) as error:
         raise _problem(f"{path} is not YAML", str(error).replace("\n", " ")) from None
 
@@ -71,7 +71,7 @@ def _world(path: Path) -> WorldSpec:
 def _address(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     if not host or not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
-        raise _problem(f"{text} is not HOST:PORT", "Write 127.0.0.1:5050.")
+        raise _problem(f"{text} is not HOST:PORT", "Use an address such as 127.0.0.1:5050.")
     return host, int(port)
 
 

@@ -7,11 +7,14 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from dbc_iac.cli.completions import addresses
+
+if TYPE_CHECKING:
+    from dbc_iac.plan import PlanOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -71,6 +74,23 @@ class Selection:
     unprotect: tuple[str, ...] = ()
     allow_empty: bool = False
     max_removals: int | None = None
+
+    def plan_options(self, *, destroy: bool = False, offline: bool = False) -> PlanOptions:
+        """The options of planning."""
+        from dbc_iac.plan import PlanOptions
+
+        return PlanOptions(
+            destroy=destroy,
+            targets=frozenset(self.targets),
+            excludes=frozenset(self.exclude),
+            offline=offline,
+            forget_expired=self.forget_expired,
+            replace=frozenset(self.replace),
+            destroy_identity=frozenset(self.destroy_identity),
+            unprotect=frozenset(self.unprotect),
+            allow_empty=self.allow_empty,
+            max_removals=self.max_removals,
+        )
 
 
 selection_options = _grouped(

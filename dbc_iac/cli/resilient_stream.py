@@ -1,6 +1,6 @@
-"""Streams that fail in no unforeseen way: a closed pipe, a closed terminal, a full disk, an encoding of few letters.
+"""Streams that survive a closed pipe, a closed terminal, a full disk, and an encoding with few characters.
 
-An apply must come to its end even if nobody reads its output: a VM that is off for a change would stay off otherwise.
+An apply must finish even when its output cannot be written: a VM powered off for a change would stay off otherwise.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 
 
 class ResilientStream(io.TextIOBase, TextIO):
-    """Writes to another stream for as long as that can be written, then nowhere. `broken` is called once, then."""
+    """Writes to another stream until a write fails, then discards everything. `broken` is called once, at that point."""
 
     def __init__(self, stream: TextIO, broken: Callable[[], None] = lambda: None) -> None:
         super().__init__()
@@ -113,5 +113,5 @@ def _has(encoding: str, character: str) -> bool:
 
 
 def present(stream: TextIO | None) -> TextIO:
-    """A standard stream; nowhere, where the process was started without it."""
+    """A standard stream; the null device where the process was started without it."""
     return stream if stream is not None else Path(os.devnull).open("r+", encoding="utf-8")

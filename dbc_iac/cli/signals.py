@@ -1,7 +1,7 @@
-"""Ctrl-C, SIGTERM and the end of the terminal (SIGHUP): every command ends with exit code 8 and one line.
+"""Ctrl-C, SIGTERM and the end of the terminal (SIGHUP): every command exits with code 8 and one line.
 
-During an apply the first stops what is not started: calls in flight are finished, waits end, open windows are closed,
-the state is written, the lock is let go. The second ends at once.
+During an apply the first signal starts nothing new: calls in flight are finished, waits end, open windows are closed,
+the state is written, the lock is released. The second signal exits at once.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def heeded() -> tuple[signal.Signals, ...]:
-    """All of them; but who was started to outlive its terminal (`nohup`) goes on."""
+    """All of them, except SIGHUP in a process that was started with `nohup`."""
     return tuple(n for n in SIGNALS if n is not signal.SIGHUP or signal.getsignal(n) is not signal.SIG_IGN)
 
 
 def end_on_signals() -> None:
-    """For the process: each of them does what Ctrl-C does. Outside an apply that is to end what runs, and let go."""
+    """Make each signal act as Ctrl-C: outside an apply it ends the command, which releases its lock."""
     for number in heeded():
         signal.signal(number, signal.default_int_handler if number is signal.SIGINT else _interrupt)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """As Ctrl-C, for which asyncio has a handler of its own while it runs: it ends the task in order."""
+    """Act as Ctrl-C, for which a running asyncio loop has a handler that cancels the task in order."""
     handler = signal.getsignal(signal.SIGINT)
     (handler if callable(handler) else signal.default_int_handler)(number, frame)
 
 
 def end_with(code: ExitCode) -> None:
-    """For the end of the process: what it ends with is decided, and a signal only makes it quicker."""
+    """Fix the exit code of the process: a signal from now on only ends it sooner."""
     for number in heeded():
         signal.signal(number, lambda *_: os._exit(int(code)))
 
@@ -57,7 +57,7 @@ def stop_on_signal(tell: Callable[[str], None], stop: Callable[[], None]) -> Ite
         if len(came) == 1:
             tell("Interrupted: finishing calls in flight. Press Ctrl-C again to exit now.")
             stop()
-        # The end of a terminal is told by the kernel and by the shell: nobody asks twice by it.
+        # The kernel and the shell both send SIGHUP at the end of a terminal: two are no second request.
         elif task is not None and number != signal.SIGHUP and sum(n != signal.SIGHUP for n in came) > 1:
             task.cancel()
 

@@ -22,7 +22,6 @@ from dbc_iac.cli.options import (
     yes_option,
 )
 from dbc_iac.cli.output_files import check_outputs
-from dbc_iac.cli.plan_options import plan_options
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
 from dbc_iac.operations.apply import PlanToApply, plan_as_expected, plan_from_file
 from dbc_iac.operations.plan import plan_project
@@ -72,6 +71,6 @@ def command(
         elif file is not None:
             to_apply = plan_from_file(project, file)
         else:
-            to_apply = PlanToApply(plan_project(project, plan_options(selection)))
+            to_apply = PlanToApply(plan_project(project, selection.plan_options()))
         given = Approval.of(yes=yes or file is not None, data_loss=lossy or bool(file or reviewed))
         confirm_and_apply(app, project, to_apply, given, output, arguments)

@@ -19,7 +19,6 @@ from dbc_iac.cli.options import (
     yes_option,
 )
 from dbc_iac.cli.output_files import check_outputs
-from dbc_iac.cli.plan_options import plan_options
 from dbc_iac.operations.apply import PlanToApply
 from dbc_iac.operations.plan import plan_project
 
@@ -47,5 +46,5 @@ def command(
     project = app.project()
     check_outputs(app, {**output.files, **arguments.files}, project.loaded)
     with project.locked("destroy", lock_timeout):
-        to_apply = PlanToApply(plan_project(project, plan_options(selection, destroy=True)))
+        to_apply = PlanToApply(plan_project(project, selection.plan_options(destroy=True)))
         confirm_and_apply(app, project, to_apply, Approval.of(yes=yes, data_loss=True), output, arguments)

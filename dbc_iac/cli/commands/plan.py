@@ -18,7 +18,6 @@ from dbc_iac.cli.options import (
     selection_options,
 )
 from dbc_iac.cli.output_files import check_outputs
-from dbc_iac.cli.plan_options import plan_options
 from dbc_iac.cli.plan_output import failure_shown, refuse_errors, report_diagnostics, show_plan
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.operations.plan import plan_project
@@ -72,7 +71,7 @@ def command(
             use_copy(project, copy)
         # Without a refresh nothing is written, and a running apply is not waited for.
         with project.locked("plan", lock_timeout) if refresh else nullcontext():
-            plan = plan_project(project, plan_options(selection, destroy=destroy, offline=not refresh))
+            plan = plan_project(project, selection.plan_options(destroy=destroy, offline=not refresh))
     report_diagnostics(app, plan)
     if file is not None and not refresh:
         summary = "cannot write a plan file with --refresh=false"
