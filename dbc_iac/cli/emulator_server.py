@@ -40,7 +40,9 @@ def serve_world(
         raise _problem(str(error), "Use 127.0.0.1 for --listen, and a folder of its own for --keep.") from None
     except CannotListen:
         addresses = ", ".join(text for text in (*listen, admin) if text)
-        raise _problem(f"cannot listen on {addresses}", "End the process that uses the port, or choose another.") from None
+        raise _problem(
+            f"cannot listen on {addresses}", "End the process that uses the port, or choose another."
+        ) from None
 
 
 def _port(network: Network, text: str) -> tuple[str, tuple[str, int]]:

@@ -16,7 +16,7 @@ from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 
 
 class ResilientStream(io.TextIOBase, TextIO):
-    """Writes to another stream until a write fails, then discards everything. `broken` is called once, at that point."""
+    """Writes to another stream until a write fails, calls `broken`, and from then on discards everything."""
 
     def __init__(self, stream: TextIO, broken: Callable[[], None] = lambda: None) -> None:
         super().__init__()

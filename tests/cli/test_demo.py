@@ -48,7 +48,7 @@ def test_the_admin_api_requires_its_token() -> None:
         (["--world", "world.yaml", "--listen", "0.0.0.0:5050"], "0.0.0.0 is not a loopback address"),
         (["--world", "world.yaml", "--listen", "5050"], "5050 is not HOST:PORT"),
         (["--world", "world.yaml", "--admin", "127.0.0.1:5051"], "the admin API needs a token"),
-        (["--world", "world.yaml", "--listen", "x=127.0.0.1:5050"], "the world has no node x"),
+        (["--world", "world.yaml", "--listen", "x=127.0.0.1:5050"], "unknown node x"),
     ],
 )
 def test_bad_arguments_of_the_emulator_are_told(

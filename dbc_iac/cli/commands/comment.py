@@ -16,10 +16,10 @@ from dbc_iac.operations.pr_comment import put_comment
 @json_option
 @click.pass_obj
 def command(app: App, /, file: Path, as_json: bool) -> None:
-    """Create or update the comment of dbc-iac on the pull or merge request of this CI job, with the content of FILE.
+    """Comment a plan on a pull or merge request.
 
-    Each project directory, stack and environment has its own comment. In GitHub Actions GITHUB_TOKEN must be set
-    (pull-requests: write), in GitLab CI GITLAB_TOKEN (scope api).
+    Creates the comment of this project directory, stack and environment with the content of FILE, or updates it. Runs
+    in CI: GitHub Actions needs GITHUB_TOKEN (pull-requests: write), GitLab CI needs GITLAB_TOKEN (scope api).
     """
     app.json = as_json
     done = put_comment(app.directory, app.environment, app.stack, app.runtime.environ, file)

@@ -13,7 +13,10 @@ from dbc_iac.cli.options import json_option
 @json_option
 @click.pass_context
 def command(context: click.Context, /, as_json: bool) -> None:
-    """Plan, apply, drift, repair and destroy a training cluster on the embedded emulator."""
+    """Run the main workflow on an emulator.
+
+    Plans, applies, repairs and destroys a training cluster, in this process and on a virtual clock.
+    """
     app = context.find_object(App)
     assert app is not None  # noqa: S101 - every command has one
     app.json = as_json

@@ -41,7 +41,7 @@ def command(
     lock_timeout: float,
     as_json: bool,
 ) -> None:
-    """Plan the deletion of all resources in the state, ask for approval, and apply."""
+    """Delete all resources in the state. Shows the plan and asks for approval first."""
     app.json = as_json
     project = app.project()
     check_outputs(app, {**output.files, **arguments.files}, project.loaded)

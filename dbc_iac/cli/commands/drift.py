@@ -15,7 +15,7 @@ from dbc_iac.views.text.drift import drift_text
 @json_option
 @click.pass_obj
 def command(app: App, as_json: bool) -> None:
-    """Show changes made outside dbc-iac since the last apply. Exits with 2 if there are any; changes nothing."""
+    """Show changes made outside dbc-iac. Exits with 2 if there are any since the last apply; changes nothing."""
     app.json = as_json
     report = find_drift(app.project())
     app.report(report.diagnostics)

@@ -24,9 +24,10 @@ from dbc_iac.operations.formatting import files_in, format_files, write_formatte
 @json_option
 @click.pass_obj
 def command(app: App, /, files: tuple[Path, ...], check: bool, of_projects: bool, diff: bool, as_json: bool) -> None:
-    """Format spacing and quoting of FILES, or of all files of the project. Comments, order and meaning stay.
+    """Format YAML files. Spacing and quoting change; comments, order and meaning stay.
 
-    In a directory among FILES, all .yaml and .yml files are formatted, except hidden ones.
+    Formats FILES, or all files of the project. In a directory among FILES, all .yaml and .yml files are formatted,
+    except hidden ones.
     """
     app.json = as_json
     given = files_in(files) if files else _of_project(app)

@@ -25,7 +25,7 @@ from dbc_iac.views.html.layout import can_lay_out
 @json_option
 @click.pass_obj
 def command(app: App, /, file: Path | None, form: str, output: Path | None, full: bool, as_json: bool) -> None:
-    """Show the dependencies in the manifests, or in the plan FILE. Needs no credentials and no network."""
+    """Show the graph of dependencies. Of the manifests, or of the plan FILE; needs no credentials and no network."""
     app.json = as_json
     if output is not None:
         check_outputs(app, {"-o": output}, loaded_quietly(app), (file,))

@@ -31,10 +31,11 @@ def command(
     foreign: bool,
     as_json: bool,
 ) -> None:
-    """Import the object with ID as ADDRESS (VM: task id, Disk: file, server: node id).
+    """Import existing objects into the state.
 
-    With --all --generate DIR, write manifests for all objects and import them; the next plan is empty. Image files are
-    not imported: they have no owner.
+    ADDRESS is a resource of the manifests; ID the task id of a VM, the file of a Disk, or the node id of a server.
+    With --all --generate DIR, writes manifests for all objects and imports them; the next plan is empty. Image files
+    are not imported: they have no owner.
     """
     app.json = as_json
     if everything:

@@ -17,7 +17,7 @@ from dbc_iac.operations.scaffold import write_project
 @json_option
 @click.pass_obj
 def command(app: App, name: str, ci: str | None, as_json: bool) -> None:
-    """Write a new project: project file, example manifest, git-ignore rules."""
+    """Create a new project. Writes a project file, an example manifest and git-ignore rules."""
     app.json = as_json
     written = write_project(app.directory, name, ci)
     lines = [*(f"wrote {p}" for p in sorted(written)), "Next: edit the files, then run `dbc-iac validate`."]

@@ -15,7 +15,7 @@ from dbc_iac.views.text.importing import findings_text
 @json_option
 @click.pass_obj
 def command(app: App, as_json: bool) -> None:
-    """List objects on the nodes that are not in the state."""
+    """List objects that are not in the state."""
     app.json = as_json
     findings = find_orphans(app.project())
     rows = [

@@ -21,7 +21,7 @@ from dbc_iac.views.text.fields import value_text
 @json_option
 @click.pass_obj
 def command(app: App, /, name: str | None, ssh_config: bool, as_json: bool) -> None:
-    """Print the outputs of the project, or the one called NAME; without outputs, how to log in to each VM."""
+    """Print the outputs of the project. Prints one with NAME; without outputs, how to log in to each VM."""
     app.json = as_json
     if ssh_config and name is not None:
         raise click.UsageError("--ssh-config prints every VM: leave out NAME")

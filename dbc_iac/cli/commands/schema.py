@@ -24,7 +24,7 @@ from dbc_iac.operations.schemas import contracts
 @json_option
 @click.pass_context
 def command(context: click.Context, /, output: Path, docs: Path | None, check: bool, as_json: bool) -> None:
-    """Write the JSON Schemas of manifests, for completion and checks in editors."""
+    """Write the JSON Schemas of manifests. Editors complete and check manifests with them."""
     app = context.find_object(App)
     assert app is not None  # noqa: S101 - every command has one
     app.json = as_json
