@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn, TextIO
+from typing import BinaryIO, NoReturn, TextIO
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 
@@ -73,6 +73,10 @@ class StandardOutput(io.TextIOBase, TextIO):
             self._stream.flush()
         except OSError as error:
             _raise_unwritable(error)
+
+    @property
+    def buffer(self) -> BinaryIO:  # click writes completions in bytes
+        return self._stream.buffer
 
     def isatty(self) -> bool:
         return self._stream.isatty()
