@@ -1,0 +1,44 @@
+"""References of the maintainers' pages to files and names of the code."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = ("ARCHITECTURE.md", "CONTRIBUTING.md")
+_REFERENCE = re.compile(r"`([a-z_/0-9]+\.(?:py|md|yaml|json)|[a-z_]+(?:/[a-z_]+)*/)(?::(\w+))?`")
+
+
+def references(page: str) -> set[tuple[str, str]]:
+    """Path and name (may be empty) of each reference."""
+    return {(path, name) for path, name in _REFERENCE.findall((ROOT / page).read_text("utf-8"))}
+
+
+def found(path: str) -> Path | None:
+    return next((p for p in (ROOT / "dbc_iac" / path, ROOT / path) if p.exists()), None)
+
+
+def names(file: Path) -> set[str]:
+    """Names of functions, classes and constants at the top level of a module."""
+    body = ast.parse(file.read_text("utf-8")).body
+    defined = {n.name for n in body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
+    return defined | {t.id for n in body if isinstance(n, ast.Assign) for t in n.targets if isinstance(t, ast.Name)}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_references_exist(page: str) -> None:
+    missing = []
+    for path, name in sorted(references(page)):
+        file = found(path)
+        if file is None or (name and name not in names(file)):
+            missing.append(f"{path}:{name}")
+    assert missing == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_has_references(page: str) -> None:
+    assert len(references(page)) > 10
