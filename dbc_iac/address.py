@@ -59,7 +59,7 @@ class Address(str):
 
     @property
     def group(self) -> Address:
-        """The address that stands for all instances of a `forEach`; that of the resource where there is no key."""
+        """The common address of all instances of a `forEach`; without a key, the address itself."""
         return Address(self.resource.partition(_KEY)[0])
 
     def depose(self, generation: int) -> Address:

@@ -26,7 +26,13 @@ def names(file: Path) -> set[str]:
     """Names of functions, classes and constants at the top level of a module."""
     body = ast.parse(file.read_text("utf-8")).body
     defined = {n.name for n in body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
-    return defined | {t.id for n in body if isinstance(n, ast.Assign) for t in n.targets if isinstance(t, ast.Name)}
+    targets = [
+        t
+        for n in body
+        if isinstance(n, ast.Assign | ast.AnnAssign)
+        for t in getattr(n, "targets", [getattr(n, "target", None)])
+    ]
+    return defined | {t.id for t in targets if isinstance(t, ast.Name)}
 
 
 @pytest.mark.parametrize("page", PAGES)
