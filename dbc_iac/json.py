@@ -11,9 +11,15 @@ Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | Non
 MOST_DEPTH = 100
 """Levels of lists and objects in one value."""
 
+MOST_VALUES = 2_000_000
+"""Values in one text. Each takes up to 100 bytes of memory and 2 bytes of text."""
+
 
 def load_json(text: str | bytes, parse_constant: Callable[[str], Any] | None = None) -> Any:
     """The value of a JSON text. Raises ValueError, also for nesting that recursion would fail on."""
+    separators = (",", "[", "{") if isinstance(text, str) else (b",", b"[", b"{")
+    if sum(map(text.count, separators)) > MOST_VALUES:  # type: ignore[arg-type]
+        raise ValueError(f"more than {MOST_VALUES} values")
     try:
         value = json.loads(text, parse_constant=parse_constant)
     except RecursionError:

@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePath
 
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, Severity, SourceRange
+from dbc_iac.files.reading import real_path
 
 _MAGIC = frozenset("*?[")
 
@@ -36,15 +37,22 @@ class _Walk:
         self._root = project.resolve()
         self._found = found
         self._place = place
+        # For each rest of the pattern: else `**/**/**` enters a directory once for each way to split its path.
+        self._entered: set[tuple[Path, tuple[str, ...]]] = set()
+        self._below_entered: dict[tuple[str, ...], set[Path]] = {}
         self.dangling: set[Path] = set()
 
     def matches(self, directory: Path, parts: tuple[str, ...]) -> Iterator[Path]:
         if not parts:
             yield directory
             return
+        place = (real_path(directory), parts)
+        if place in self._entered:
+            return
+        self._entered.add(place)
         first, *rest = parts
         if first == "**":
-            for below in self._below(directory, set()):
+            for below in self._below(directory, self._below_entered.setdefault(parts, set())):
                 yield from self.matches(below, tuple(rest))
         elif _MAGIC & set(first):
             for entry in self._entries(directory):

@@ -1,10 +1,12 @@
-"""JSON is read with a bound on its nesting, below the limit of the parser."""
+"""JSON is read with bounds on its nesting, below the limit of the parser, and on its values."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
-from dbc_iac.json import MOST_DEPTH, load_json
+from dbc_iac.json import MOST_DEPTH, MOST_VALUES, load_json
 
 
 @pytest.mark.parametrize("opening", ["[", '{"a":'])
@@ -18,3 +20,11 @@ def test_nesting_past_the_limit_is_a_value_error(opening: str, depth: int) -> No
 def test_nesting_at_the_limit_is_read() -> None:
     assert load_json("[" * MOST_DEPTH + "]" * MOST_DEPTH) is not None
     assert load_json(b'{"a": [1, {"b": null}], "c": "[[["}') == {"a": [1, {"b": None}], "c": "[[["}
+
+
+@pytest.mark.parametrize("kind", [str, str.encode])
+@pytest.mark.parametrize("value", ["{}", "[]", "1"])
+def test_more_values_than_the_limit_are_a_value_error(value: str, kind: Callable[[str], str | bytes]) -> None:
+    """28 MiB of `{},` would take 1 GiB of memory."""
+    with pytest.raises(ValueError, match="more than 2000000 values"):
+        load_json(kind(f"[{','.join([value] * MOST_VALUES)},1]"))
