@@ -9,8 +9,14 @@ from dbc_iac.json import Json
 from dbc_iac.kinds.framework.kind import kind_of, models
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.spec import SpecField, leaf_adapter, spec_fields
+from dbc_iac.manifest.header import NAME
 
 _TARGET = re.compile(r"[0-9a-f]{64}")
+
+
+def unusable_address(address: str, kind: str) -> bool:
+    """Whether no resource of the kind can have the address. Other programs read it as a line, such as ssh."""
+    return re.fullmatch(rf"{kind}/{NAME.pattern}(\.{NAME.pattern})?(~[0-9]{{1,19}})?", address) is None
 
 
 def unusable_route(value: Mapping[str, Json]) -> bool:

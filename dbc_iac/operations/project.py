@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from dbc_iac.api.channel import Channel, Connections
 from dbc_iac.api.secret import SecretText
 from dbc_iac.api.transport import ClientNode
-from dbc_iac.diagnostics import DiagnosticError, Diagnostics, ExitCode
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, ExitCode, Severity
 from dbc_iac.kinds import Inventory, Resource, models
 from dbc_iac.kinds.framework.cached_reader import Connect
 from dbc_iac.kinds.framework.route import Route
@@ -315,10 +315,31 @@ class Project:
             known = tuple(c for c in route.clients if c in connections.nodes)  # the state may name one that is gone
             return known or tuple(self.loaded.project.clients)
         if route.name not in connections.nodes:
-            transport = self.runtime.transport(route.name)
-            # Whether plain http is meant has been checked with the manifest.
-            connections.nodes[route.name] = ClientNode(route.name, route.url, transport=transport, insecure_http=True)
+            connections.nodes[route.name] = self._own_port(route)
         return (route.name,)
+
+    def _own_port(self, route: Route) -> ClientNode:
+        """The target itself. Only a manifest may ask for plain http, and for more than the signature of a node key.
+
+        A route of the state or of a plan file could send signatures to anybody. Raises DiagnosticError.
+        """
+        asked = [r.spec for r in self.inventory.resources.values() if getattr(r.spec, "url", None) == route.url]
+        insecure = any(getattr(spec, "insecure_http", False) for spec in asked)
+        with suppress(ValueError):
+            if self.loaded.project.identities[route.identity].type == "nodeKey":
+                return ClientNode(
+                    route.name, route.url, transport=self.runtime.transport(route.name), insecure_http=insecure
+                )
+        raise DiagnosticError(
+            Diagnostic(
+                "untrusted-route",
+                Severity.ERROR,
+                f"{route.name} must not be asked at {route.url[:40]}",
+                "The state or the plan file has this URL, and no manifest: it would get signatures.",
+                "Add the BareMetalManager with its `url` to the manifests.",
+                exit_code=ExitCode.REFUSED,
+            )
+        )
 
     def _secret(self, address: str, path: str) -> SecretText | None:
         """The secret of a field; None where it is not available."""

@@ -6,7 +6,7 @@ from collections.abc import Container
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.kinds.framework.route import Route
-from dbc_iac.kinds.recorded import unfit_field, unknown_kind, unusable_route
+from dbc_iac.kinds.recorded import unfit_field, unknown_kind, unusable_address, unusable_route
 from dbc_iac.plan import Plan
 from dbc_iac.state.document import Binding, State
 
@@ -14,7 +14,7 @@ from dbc_iac.state.document import Binding, State
 def check_bindings(state: State, place: str) -> None:
     """Raises DiagnosticError where a binding is not one that an apply writes."""
     for address, binding in state.bindings.items():
-        if problem := _unusable(binding):
+        if problem := _unusable(address, binding):
             raise DiagnosticError(_altered_binding(place, address, problem))
 
 
@@ -35,10 +35,12 @@ def check_identities(plan: Plan, known: Container[str]) -> None:
             )
 
 
-def _unusable(binding: Binding) -> str:
+def _unusable(address: str, binding: Binding) -> str:
     """First part of a binding that no apply can have written; empty if there is none."""
     if unknown_kind(binding.kind):
         return "kind"
+    if address != binding.address or unusable_address(address, binding.kind):
+        return "address"
     if unusable_route(binding.route):
         return "route"
     path = unfit_field(binding.kind, binding.applied)

@@ -8,7 +8,7 @@ from typing import Any
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.kinds.framework.spec import BeforeOffline
-from dbc_iac.kinds.recorded import unfit_field, unknown_kind, unusable_route
+from dbc_iac.kinds.recorded import unfit_field, unknown_kind, unusable_address, unusable_route
 from dbc_iac.manifest.secrets import SecretRef
 from dbc_iac.plan.context import PlanOptions
 from dbc_iac.plan.decoding import WrongTypeError, decoded
@@ -68,6 +68,8 @@ def _check(plan: Plan) -> None:
 def _check_change(change: Change) -> None:
     if unknown_kind(change.kind):
         raise WrongTypeError("is not a kind", change.address, "kind")
+    if unusable_address(change.address, change.kind):
+        raise WrongTypeError("is not an address of its kind", change.address)
     if path := unfit_field(change.kind, change.desired):
         raise WrongTypeError("is no value of its field", change.address, "desired", path)
     for path, reference in change.secrets.items():
