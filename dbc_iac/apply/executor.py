@@ -251,6 +251,7 @@ class _Executor:
                     await self.run_.journal_writer.bind_broken(change, goal)
                 return False
             done = goal.done_text
+            self.ledger.diagnostics.extend(ending.diagnostics)
             if ending.text and goal.creates:
                 self.tell("note", goal.address, ending.text)
         if draft.key == removal_key(draft.address) or change.action in {Action.DELETE, Action.FORGET}:

@@ -255,7 +255,8 @@ class _Attempt:
         self.by.watch.hurry(self.target)
         identity = (seen.id or self.goal.id) if self.goal.creates else ""
         self.by.tell("goal-met", self.goal.address, self.goal.done_text, {"id": identity} if identity else {})
-        return GoalResult(Verdict.MET, seen.text, doubtful=self.doubtful)
+        warnings = () if seen.warning is None else (seen.warning,)
+        return GoalResult(Verdict.MET, seen.text, doubtful=self.doubtful, diagnostics=warnings)
 
     async def _wait(self, text: str, until: float = math.inf) -> GoalResult | None:
         """Wait for the next look, up to the patience of the goal, the limit of the user and `until`."""

@@ -33,6 +33,7 @@ _GPU_ACTIONS = (
     "occupy_gpus",
     "add_unknown_domain",
     "set_gpus",
+    "remove_address",
     "set_passthrough",
     "put_file",
     "remove_file",

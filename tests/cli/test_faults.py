@@ -127,6 +127,8 @@ GUESTS = [
     Trial("modify half applied", MOVED, 1, "defineXML failed", before=(vm(ports={"ssh": 20400, "vnc": 20401}),),
           strikes=(hand("set_guest", task_id="$vm", guest={"defines": False}),),
           recovery_goals=(hand("set_guest", task_id="$vm"),), vms=1),
+    Trial("two addresses of a host", (vm(), vm("two", gpus=0)), 0, "no-port-forwards",
+          before=(vm(publicIp="203.0.113.50"),), strikes=(node("restart"),), wait=60.0, vms=2),
     Trial("mass destroy of running domains", (vm("one"), vm("two")), 1, "please try again in a minute",
           before=(vm("one"),), strikes=(hand("add_unknown_domain", name="x", survives=True),),
           recovery_goals=(hand("remove_domain", task_id="x"),), vms=2),

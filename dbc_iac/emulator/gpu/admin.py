@@ -79,7 +79,9 @@ class GpuAdmin:
         values = asdict(record)
         values["status"] = record.status.value
         values["shown_status"] = reconciled(record.status, machine.libvirt.state(record.task_id)).value
-        values["forwards"] = [asdict(one) for one in forwarded_ports(record)] if record.forwards is not None else None
+        values["forwards"] = None
+        if record.forwards is not None:
+            values["forwards"] = [asdict(one) for one in forwarded_ports(record)] if record.forwards.effective else []
         values["disks"] = {
             name: {"file": disk.file, "told": disk.told_size, "real": _real_size(machine, disk.file)}
             for name, disk in record.disks.items()
@@ -195,6 +197,10 @@ class GpuAdmin:
     def set_gpus(self, gpus: list[str]) -> None:
         """Set the GPUs found at the daemon's last start."""
         self._machine.gpus[:] = sorted(gpus)
+
+    def remove_address(self, address: str) -> None:
+        """Remove an address from the host's interface; the daemon reads them when it starts."""
+        self._machine.addresses.remove(address)
 
     def set_passthrough(self, works: bool) -> None:
         self._machine.libvirt.passthrough = works

@@ -53,7 +53,7 @@ async def make_forwards(machine: Machine, record: Record) -> bool:
     problem = ""
     if not address:
         problem = "get domain local ip failed"
-    elif not machine.spec.host_ip:
+    elif not machine.host_ip:
         problem = "create task iptable failed"
     if problem:
         domain = machine.libvirt.domains.get(task_id)
@@ -61,7 +61,8 @@ async def make_forwards(machine: Machine, record: Record) -> bool:
             await machine.libvirt.destroy(domain)
         machine.logs.error(task_id, Place(_MANAGER, 2873, "process_create_task"), problem)
         return False
-    record.forwards = Forwards(address)
+    record.forwards = Forwards(address, effective=bool(record.public_ip) or "\n" not in machine.host_ip)
+    machine.add_address(record.public_ip)
     machine.logs.info(
         task_id,
         _FORWARDED,
@@ -175,6 +176,6 @@ def _vnc(record: Record) -> str:
 def _ports(machine: Machine, record: Record) -> str:
     address = record.forwards.local_ip if record.forwards is not None else ""
     return (
-        f"host_ip:{machine.spec.host_ip} ssh_port:{record.ssh_port} rdp_port:{record.rdp_port} "
+        f"host_ip:{machine.host_ip} ssh_port:{record.ssh_port} rdp_port:{record.rdp_port} "
         f"custom_port.size:{len(record.custom_ports)} task_local_ip:{address} public_ip:{record.public_ip}"
     )

@@ -78,10 +78,10 @@ def wanted_lines(query: Mapping[str, str]) -> tuple[bool, int]:
 def log_content(task_id: str, lines: deque[LogLine], query: Mapping[str, str]) -> str:
     """JSON array by concatenation, cut at the end if too long, so a tail loses its newest lines."""
     head, count = wanted_lines(query)
-    chosen = list(lines)[:count] if head else list(lines)[-count:]
+    newest = list(lines)[:count] if head else list(lines)[-count:]
+    texts = [text for line in newest for text in line.full(task_id).split("\n")]  # the file is read line by line
     content = ""
-    for one in chosen:
-        line = one.full(task_id)
+    for line in texts[:count] if head else texts[-count:]:
         if byte_count(content + line) >= MOST_CONTENT:
             break
         content += f"{',' if content else ''}{quoted(line)}"

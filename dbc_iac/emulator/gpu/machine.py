@@ -53,6 +53,23 @@ class Machine:
     monitors: dict[str, list[str]] = field(default_factory=dict)
     last_running: set[str] = field(default_factory=set)
     exempt: set[str] = field(default_factory=set)
+    addresses: list[str] = field(default_factory=list)
+    """Addresses of the default route's interface: that of the host, and every public address that a VM has had."""
+    host_ip: str = ""
+    """The address as the process read it when it started: several are one text of several lines."""
+
+    def __post_init__(self) -> None:
+        self.addresses = [self.spec.host_ip] if self.spec.host_ip else []
+        self.read_addresses()
+
+    def read_addresses(self) -> None:
+        """Read the host's address, as a starting process does."""
+        self.host_ip = "\n".join(self.addresses)
+
+    def add_address(self, address: str) -> None:
+        """Add the public address of a VM to the interface. Nothing removes it."""
+        if address and address not in self.addresses:
+            self.addresses.append(address)
 
     # -- lookups -----------------------------------------------------------------------------------
 

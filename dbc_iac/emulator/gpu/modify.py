@@ -101,6 +101,7 @@ def _change_public_ip(machine: Machine, record: Record, address: str) -> bool:
         record.task_id, _PLACE, f"modify task old public ip: {record.public_ip}, new public ip: {address}"
     )
     record.public_ip = address
+    machine.add_address(address)
     record.save()
     return True
 

@@ -180,6 +180,7 @@ class GpuNode:
         self.alive = True
         machine = self.machine
         machine.libvirt.connect()
+        machine.read_addresses()
         machine.lan.restart()
         machine.snapshots.forget_statuses()
         for task_id in list(machine.records):

@@ -27,9 +27,13 @@ class Disk:
 
 @dataclass(slots=True)
 class Forwards:
-    """Port forwards; `local_ip`: the guest's address when they were created."""
+    """Port forwards; `local_ip`: the guest's address when they were created.
+
+    `effective`: false if the host's address in their rules was no single address, and nothing is forwarded.
+    """
 
     local_ip: str
+    effective: bool = True
 
 
 @dataclass(slots=True)

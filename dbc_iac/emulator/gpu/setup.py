@@ -85,6 +85,7 @@ def place_vm(machine: Machine, spec: VmSpec) -> Record:
         machine.libvirt.set_state(domain, spec.domain)
     if spec.status not in _NEVER_FORWARDED and not record.is_pxe:
         record.forwards = Forwards(domain.address or "192.168.122.2")
+        machine.add_address(record.public_ip)
     note_creation(machine, record, _date(record.create_time) or machine.clock.wall())
     return record
 

@@ -50,6 +50,7 @@ class SavedNode:
     passthrough: bool
     exempt: list[str] = field(default_factory=list)
     logs: dict[str, list[LogLine]] = field(default_factory=dict)
+    addresses: list[str] = field(default_factory=list)
     at_work: list[str] = field(default_factory=list)
     """VMs with a job. A transitional status without a job remains, as on the real node."""
 
@@ -69,6 +70,7 @@ def save_state(machine: Machine) -> dict[str, Any]:
         passthrough=machine.libvirt.passthrough,
         exempt=sorted(machine.exempt),
         logs={task_id: list(lines) for task_id, lines in machine.logs.lines.items() if task_id in machine.records},
+        addresses=machine.addresses,
         at_work=sorted({job.task_id for job in machine.worker.jobs}),
     )
     dumped: dict[str, Any] = _adapter().dump_python(saved, mode="json")
@@ -91,6 +93,8 @@ def load_state(machine: Machine, state: dict[str, Any]) -> None:
     machine.gpus = saved.gpus
     machine.libvirt.passthrough = saved.passthrough
     machine.exempt = set(saved.exempt)
+    machine.addresses = saved.addresses or machine.addresses
+    machine.read_addresses()
     for task_id, lines in saved.logs.items():
         machine.logs.lines[task_id] = deque(lines, maxlen=MOST_LINES)
     _forget_jobs(machine, saved.at_work)

@@ -16,6 +16,7 @@ from dbc_iac.api.channel import Channel
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Outcome
 from dbc_iac.api.secret import SecretText
+from dbc_iac.diagnostics import Diagnostic
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Unreadable
 from dbc_iac.kinds.framework.route import Route
@@ -51,7 +52,8 @@ class GoalState:
 
     `broken`: the creation has failed, and has left an object that is of no use: it is managed all the same.
     `lost`: the node accepted the call and its job failed: it will not be carried out any more. `detail` and `remedy`
-    explain a failure. `authority`: we were turned away, and shall be at the next look.
+    explain a failure. `authority`: we were turned away, and shall be at the next look. `warning`: what is wrong with an
+    object though the goal holds.
     """
 
     sight: GoalStatus
@@ -63,6 +65,7 @@ class GoalState:
     detail: str = ""
     remedy: str = ""
     authority: bool = False
+    warning: Diagnostic | None = None
 
 
 def unseen(reading: object, otherwise: str = "") -> GoalState:

@@ -12,6 +12,7 @@ from typing import Any
 from dbc_iac.api.endpoints import vms
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Outcome
+from dbc_iac.diagnostics import Diagnostic, Severity
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Unreadable
 from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus
@@ -21,6 +22,7 @@ _BEGUN, _FORWARDED = "create vm, cmd:", "create iptable successful"
 _MOST_LINES, _MOST_BYTES = 90, 7000
 """Of notes that are whole: longer ones are cut, and what is missing there proves nothing."""
 _ONE_CYCLE = 2
+_TOO_MANY = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,11 +55,30 @@ class VmFinished(Goal):
         if status == "running" and self.calls >= _ONE_CYCLE:
             return GoalState(GoalStatus.MET)
         notes = await reader.vm_notes(self.route, self.id)
-        if isinstance(notes, Unreadable) or not _is_unfinished(notes.value):
+        if isinstance(notes, Unreadable):
             return GoalState(GoalStatus.MET)
+        if not _is_unfinished(notes.value):
+            return GoalState(GoalStatus.MET, warning=self._not_forwarded(notes.value))
         return GoalState(
             GoalStatus.BROKEN if status.endswith("error") else GoalStatus.UNMET,
             "the node stopped while creating this VM",
+        )
+
+    def _not_forwarded(self, notes: tuple[str, ...]) -> Diagnostic | None:
+        """A warning if the node forwards no ports to the VM, since it took several addresses of its host for one."""
+        addresses = _host_addresses(notes)
+        if len(addresses) < _TOO_MANY:
+            return None
+        node, others = self.route.name, ", ".join(addresses[1:])
+        return Diagnostic(
+            "no-port-forwards",
+            Severity.WARNING,
+            f"{self.address} has no port forwards, so ssh will not work",
+            f"The network interface of {node} has the addresses {', '.join(addresses)}, which the node reads as one. "
+            "A publicIp stays on the interface after its VM is gone. Neither a restart nor a change repairs this VM.",
+            f"On the host of {node}, remove {others} with `ip address del` and restart the DBC service; "
+            f"then apply with --replace {self.address}.",
+            address=self.address,
         )
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
@@ -70,6 +91,21 @@ class VmFinished(Goal):
 
     def begins(self) -> Goal:
         return replace(self, calls=self.calls + 1)
+
+
+def _host_addresses(notes: tuple[str, ...]) -> tuple[str, ...]:
+    """The addresses of the host in the newest line about port forwards; several are on lines of their own.
+
+    Empty for a VM with a public address: its forwards use that one.
+    """
+    last = max((i for i, line in enumerate(notes) if _FORWARDED in line), default=len(notes))
+    found: list[str] = []
+    for line in notes[last:]:
+        address, ports, rest = line.rpartition("host_ip:")[2].partition(" ssh_port:")
+        found.append(address.strip())
+        if ports:
+            return () if rest.rpartition("public_ip:")[2].strip() else tuple(found)
+    return ()
 
 
 def _is_unfinished(notes: tuple[str, ...]) -> bool:

@@ -50,6 +50,22 @@ def test_a_restart_loses_the_queue_and_rebuilds_statuses_from_the_domains() -> N
     run(test)
 
 
+def test_a_restart_reads_the_hosts_addresses_as_one_with_that_of_an_earlier_public_ip() -> None:
+    async def test() -> None:
+        node = Node(spec(host_ip="10.0.0.2"), machine_rental())
+        first = await node.created(public_ip="203.0.113.50")
+        assert await node.ask("tasks.modify", first, new_public_ip="") == OK
+        before = await node.created(ssh_port="1", vnc_port="6001")
+        node.node.restart()
+        after = await node.created(ssh_port="2", vnc_port="6002")
+        assert [bool(node.admin.truth()["vms"][one]["forwards"]) for one in (before, after)] == [True, False]
+        lines = (await node.ask("tasks.logs", after))["log_content"]
+        begun = next(i for i, line in enumerate(lines) if line.endswith("create iptable successful, host_ip:10.0.0.2"))
+        assert lines[begun + 1].startswith("203.0.113.50 ssh_port:2 rdp_port:0 custom_port.size:0 task_local_ip:")
+
+    run(test)
+
+
 def test_vms_that_ran_are_started_again() -> None:
     async def test() -> None:
         node = Node(spec(), machine_rental())
