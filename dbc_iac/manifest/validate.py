@@ -137,9 +137,9 @@ def _diagnostic(
             str(context.get("remedy", "Write {env: NAME}, {file: PATH} or {exec: [PROGRAM, ...]}.")), marks.value(here),
             address=address,
         )  # fmt: skip
-    message, remedy = _message(error, _at(value, path))
+    message, detail, remedy = _message(error, _at(value, path))
     return Diagnostic(
-        "invalid-value", Severity.ERROR, f"{dotted or 'spec'}: {message}", remedy=remedy, source=marks.value(here),
+        "invalid-value", Severity.ERROR, f"{dotted or 'spec'}: {message}", detail, remedy, marks.value(here),
         address=address,
     )  # fmt: skip
 
@@ -160,16 +160,18 @@ _MESSAGES = {
 _FALLBACK = "Correct the value; docs/kinds.md describes the field."
 
 
-def _message(error: ErrorDetails, given: Any) -> tuple[str, str]:
-    """Message and remedy of an error, in terms of YAML rather than Python."""
+def _message(error: ErrorDetails, given: Any) -> tuple[str, str, str]:
+    """Message, detail and remedy of an error, in terms of YAML rather than Python."""
     kind, context = error["type"], error.get("ctx", {})
     if kind == WRONG:
-        return error["msg"], str(context["remedy"])
+        return error["msg"], str(context["detail"]), str(context["remedy"])
     if kind == "too_short" and given == "":
         kind = "string_too_short"
     if kind in {"too_long", "string_too_long"} and isinstance(given, str):
-        return f"{len(given)} characters, at most {context.get('max_length')} allowed", "Shorten the value."
-    return _MESSAGES.get(kind, (error["msg"].removeprefix("Value error, ").removeprefix("Input should be "), _FALLBACK))
+        return f"{len(given)} characters, at most {context.get('max_length')} allowed", "", "Shorten the value."
+    fallback = (error["msg"].removeprefix("Value error, ").removeprefix("Input should be "), _FALLBACK)
+    message, remedy = _MESSAGES.get(kind, fallback)
+    return message, "", remedy
 
 
 def hide_literals(found: Diagnostics, sources: dict[str, str]) -> None:

@@ -20,22 +20,27 @@ WRONG = "wrong"
 """Type of the pydantic errors that `wrong` creates."""
 
 
-def wrong(summary: str, remedy: str, *, at: str = "") -> PydanticCustomError:
-    """A pydantic error with a summary and a remedy. `at`: the field, where a whole model is validated.
+def wrong(summary: str, remedy: str, *, detail: str = "", at: str = "") -> PydanticCustomError:
+    """A pydantic error with summary, detail and remedy. `at`: the field, where a whole model is validated.
 
-    Neither text may contain the value of a secret.
+    No text may contain the value of a secret.
     """
-    return PydanticCustomError(WRONG, "{summary}", {"summary": summary, "remedy": remedy, "at": at})
+    context = {"summary": summary, "detail": detail, "remedy": remedy, "at": at}
+    return PydanticCustomError(WRONG, "{summary}", context)
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A text that matches `pattern` in full and has at most `most` bytes. `words` completes "expected …"."""
+    """A text that matches `pattern` in full and has at most `most` bytes.
+
+    `words` completes "expected …" within 72 characters, with the field; `detail` has the reason.
+    """
 
     pattern: str
     words: str
     remedy: str
     most: int = 1000
+    detail: str = ""
 
     def fits(self, value: str) -> bool:
         return re.fullmatch(self.pattern, value) is not None and len(value.encode(errors="replace")) <= self.most
@@ -48,7 +53,7 @@ class Form(Shape):
     def check(self, value: str) -> str:
         """The value. Raises if it has another shape."""
         if not self.fits(value):
-            raise wrong(f"expected {self.words}", self.remedy)
+            raise wrong(f"expected {self.words}", self.remedy, detail=self.detail)
         return value
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:

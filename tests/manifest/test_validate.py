@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 
+from dbc_iac.diagnostics import Diagnostics
+from dbc_iac.manifest.source_map import SourceMap
+from dbc_iac.manifest.validate import parse
+from dbc_iac.manifest.validators import Form, Part
 from tests.projects import document, project, vm
 
 LAN = document("Network", "training", {"via": "gpu-a", "cidr": "192.168.66.0/24"})
@@ -278,3 +282,17 @@ def test_init_in_a_repository_adds_to_its_ignore_rules_and_makes_a_name(tmp_path
 
 def test_usage_errors_end_with_3(tmp_path: Path) -> None:
     assert project(tmp_path).run("plan", "--no-such-option").code == 3
+
+
+def test_a_refused_value_has_the_reason_of_its_form_as_detail() -> None:
+    class Model(Part):
+        name: Annotated[str, Form("a+", "letters a", "Write aaa.", detail="The node reads nothing else.")]
+
+    found = Diagnostics()
+    assert parse(Model, {"name": "b"}, SourceMap(), (), found) is None
+    [problem] = found
+    assert (problem.summary, problem.detail, problem.remedy) == (
+        "name: expected letters a",
+        "The node reads nothing else.",
+        "Write aaa.",
+    )

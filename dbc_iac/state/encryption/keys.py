@@ -35,7 +35,7 @@ MOST_ENTRIES, MOST_PASSPHRASES = 64, 4
 """Limits of one header: each entry for a passphrase costs Argon2id once for every passphrase that is tried."""
 _HEX = re.compile(r"[0-9a-f]{64}")
 _ANY_KEY = b"\1" * SIZE
-"""A private key to try public keys with: libsodium refuses a weak one whatever the other key is."""
+"""A private key to try public keys with: libsodium refuses a weak public key with every private key."""
 
 Wrapped = Mapping[str, Json]
 """An entry of a header: `kind`, identification of the reader's key, and `key` (hex)."""
