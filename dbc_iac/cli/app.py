@@ -17,7 +17,7 @@ from dbc_iac.cli.runtime import Runtime
 from dbc_iac.diagnostics import REPORT, Diagnostic, DiagnosticError, ExitCode, Severity, place_of
 from dbc_iac.views.error_explanations import explained
 from dbc_iac.views.redaction import Redaction
-from dbc_iac.views.text.lines import Line, json_text
+from dbc_iac.views.text.lines import Line, escaped_lines, json_text
 
 if TYPE_CHECKING:
     from dbc_iac.operations.project import Project
@@ -59,13 +59,26 @@ class App:
         """The same options with another project directory."""
         return replace(self, directory=directory)
 
-    def show(self, text: str, value: Any) -> None:
-        """Print the result of a command: text, or with --json the value."""
-        self.runtime.say(json_text(value) if self.json else text)
+    def show(self, text: str, value: Any, *, redact: bool = True) -> None:
+        """Print the result of a command: text, or with --json the value. Escaped, and without secrets: `redact` is
+        false only where the user asked for them, and for a state, which holds none and must stay as it is."""
+        if redact:
+            text, value = self.redaction((text, value))
+        self.runtime.say(json_text(value) if self.json else escaped_lines(text))
 
     def show_lines(self, lines: Iterable[Line], value: Any) -> None:
-        """Print the result of a command: lines laid out for the terminal, or with --json the value."""
-        self.runtime.say(json_text(value) if self.json else self.runtime.screen(self.runtime.out).render(lines))
+        """Print the result of a command: lines laid out for the terminal, or with --json the value.
+
+        Escaped, and without secrets.
+        """
+        if self.json:
+            self.runtime.say(json_text(self.redaction(value)))
+        else:
+            self.runtime.say(self.runtime.screen(self.runtime.out).render(self.redaction(line) for line in lines))
+
+    def note(self, text: str) -> None:
+        """Print progress on standard error, escaped and without secrets."""
+        self.runtime.tell(escaped_lines(self.redaction(text)))
 
     def report(self, diagnostics: Iterable[Diagnostic]) -> None:
         """Print problems on standard error; with --json as JSON."""

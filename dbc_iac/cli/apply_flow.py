@@ -26,7 +26,7 @@ def confirm_and_apply(
         write_outputs(app, plan, output)
     else:
         show_plan(app, plan, output, None, reported=True)
-    shown = app.redaction(plan).to_json()
+    shown = plan.to_json()
     refuse_errors(plan)
     if plan.empty:
         close_pending(project, plan)

@@ -12,6 +12,7 @@ from dbc_iac.cli.app import App, Exit
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.kinds import kind_of
 from dbc_iac.plan import Plan
+from dbc_iac.views.text.lines import escaped
 
 
 class Approval(Enum):
@@ -60,7 +61,7 @@ def confirm(app: App, question: str, remedy: str = "Use --yes.") -> None:
     if not app.runtime.terminal:
         summary = "approval is needed, and there is no terminal to ask on"
         raise DiagnosticError(Diagnostic("needs-yes", Severity.ERROR, summary, remedy=remedy))
-    if not click.confirm(question):
+    if not click.confirm(escaped(app.redaction(question))):
         raise Exit(ExitCode.REFUSED)
 
 

@@ -27,7 +27,7 @@ def show_plan(app: App, plan: Plan, output: PlanOutput, value: Any, *, reported:
     `reported`: its diagnostics have been printed by `report_diagnostics`.
     """
     write_outputs(app, plan, output)
-    app.show_lines(plan_lines(app.redaction(plan), _detail(output), reported=reported), value)
+    app.show_lines(plan_lines(plan, _detail(output), reported=reported), value)
 
 
 def report_diagnostics(app: App, plan: Plan) -> None:

@@ -92,7 +92,7 @@ class ProgressReporter(Observer):
         self._log(event_json(shown))
 
     def note(self, text: str) -> None:
-        self.progress.say(text)
+        self.progress.say(self.app.redaction(text))
 
     def end(self, report: Report) -> None:
         """Write the last event. A log without it is of a process that was killed."""

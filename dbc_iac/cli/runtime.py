@@ -9,7 +9,7 @@ from typing import TextIO
 
 from dbc_iac.cli.resilient_stream import StandardOutput, encodable, present
 from dbc_iac.operations import runtime
-from dbc_iac.views.text.lines import PAPER, Screen
+from dbc_iac.views.text.lines import PAPER, Screen, escaped_lines
 
 
 def _columns(stream: TextIO) -> int:
@@ -46,4 +46,4 @@ class Runtime(runtime.Runtime):
         self.err.flush()
 
     def notify(self, text: str) -> None:
-        self.tell(text)
+        self.tell(escaped_lines(text))

@@ -35,7 +35,6 @@ from dbc_iac.plan.decide.moved_blocks import renamed
 from dbc_iac.plan.model import canonical_digest
 from dbc_iac.state import State, Store, owner
 from dbc_iac.views.redaction import Redaction
-from dbc_iac.views.text.lines import escaped
 
 if TYPE_CHECKING:
     from dbc_iac.apply import ApplyOptions, Event, Report
@@ -205,7 +204,7 @@ class Project:
                     if left <= 0 or error.exit_code is not ExitCode.LOCKED:
                         raise
                     if left == timeout_seconds:
-                        holder = escaped(error.diagnostics[0].detail)
+                        holder = error.diagnostics[0].detail
                         self.runtime.notify(f"Waiting up to {timeout_seconds:g} s for the state lock. {holder}")
                 pause = min(_LOCK_RETRY_SECONDS, left)
                 self.runtime.run(asyncio.sleep(pause))

@@ -49,7 +49,7 @@ def _show(app: App, lines: list[str], value: Any, nothing: str) -> None:
     if lines or app.json:
         app.show("\n".join(lines), value)
     else:
-        app.runtime.tell(nothing)
+        app.note(nothing)
 
 
 def _show_values(app: App, values: Mapping[str, Any], name: str | None) -> None:

@@ -80,7 +80,7 @@ def command(
         raise DiagnosticError(problem)
     if file is not None:
         write_plan_file(plan, file, signing_key(key, app.runtime.environ), project.keyring)
-    show_plan(app, plan, output, app.redaction(plan).to_json(), reported=True)
+    show_plan(app, plan, output, plan.to_json(), reported=True)
     refuse_errors(plan)
     if plan.exit_code is not ExitCode.OK:
         raise Exit(plan.exit_code)

@@ -27,7 +27,6 @@ def command(app: App, /, file: Path | None, output: PlanOutput, as_json: bool) -
         check_outputs(app, output.files, loaded_quietly(app), (file,))
     shown = app.project().state if file is None else read_plan_or_state(file, lambda: app.project().keyring)
     if isinstance(shown, Plan):
-        show_plan(app, shown, output, app.redaction(shown).to_json())
+        show_plan(app, shown, output, shown.to_json())
         return
-    pages = app.redaction([*state_pages(shown)])
-    app.show_lines(pages, app.redaction(shown.model_dump(mode="json", by_alias=True)))
+    app.show_lines(state_pages(shown), shown.model_dump(mode="json", by_alias=True))

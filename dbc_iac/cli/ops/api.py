@@ -26,7 +26,7 @@ from dbc_iac.cli.options import json_option, yes_option
 from dbc_iac.diagnostics import ExitCode
 from dbc_iac.files.reading import read_given
 from dbc_iac.json import Json, load_json
-from dbc_iac.views.text.tables import HIDDEN
+from dbc_iac.views.redaction import HIDDEN
 
 
 @click.command("api")
@@ -77,7 +77,7 @@ def command(
             return await exchange(channel, path, body, call_class)
 
     reply = run(app, as_json, work, yes=yes)
-    _show(app, reply if reveal else replace(reply, text=blanked(reply.text)), call_class)
+    _show(app, reply if reveal else replace(reply, text=blanked(reply.text)), call_class, reveal=reveal)
 
 
 def _body(app: App, file: Path | None) -> dict[str, Any]:
@@ -129,14 +129,13 @@ def _is_left_out(console: Console, asked: frozenset[Asks]) -> bool:
     return asked == {Asks.CLIENT_NODE} or len([*console.inventory.of("Node")]) != 1
 
 
-def _show(app: App, reply: RawReply, call_class: CallClass) -> None:
+def _show(app: App, reply: RawReply, call_class: CallClass, *, reveal: bool) -> None:
     outcome = reply.outcome
     if isinstance(outcome, NotSent):
         raise failed("not-sent", f"the request was not sent: {outcome.message}", "Nothing was changed.")
     shown: dict[str, Json] = {"status": reply.status, "contentType": reply.content_type, "body": _parsed(reply.text)}
-    app.show(
-        "".join(c for c in reply.text if c.isprintable() or c in "\n\t"), {**shown, "outcome": _NAMES[type(outcome)]}
-    )
+    text = reply.text.replace("\r\n", "\n").replace("\t", "  ")  # JSON stays JSON once it is escaped
+    app.show(text, {**shown, "outcome": _NAMES[type(outcome)]}, redact=not reveal)
     if isinstance(outcome, Unknown):
         raise failed(
             "outcome-unknown",

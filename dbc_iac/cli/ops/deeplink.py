@@ -21,7 +21,8 @@ from dbc_iac.cli.ops.rented_server import instance
 from dbc_iac.cli.options import json_option, yes_option
 from dbc_iac.json import Json
 from dbc_iac.kinds.bare_metal.instance import BareMetalInstanceSpec
-from dbc_iac.views.text.tables import HIDDEN, card
+from dbc_iac.views.redaction import HIDDEN
+from dbc_iac.views.text.tables import card
 
 POLL = 2.0
 """Seconds between two looks for the program's report: it comes within a few."""
@@ -49,7 +50,7 @@ def get(app: App, /, server: str, reveal: bool, as_json: bool, **where: str) -> 
     password = view.device_password.reveal() if reveal else HIDDEN
     text = card(found.label, {"device id": view.device_id, "password": password})
     shown: dict[str, Json] = {"deviceId": view.device_id, "devicePassword": password}
-    app.show(text, {"server": found.id, "document": found.address, **shown})
+    app.show(text, {"server": found.id, "document": found.address, **shown}, redact=not reveal)
 
 
 @command.command("set")

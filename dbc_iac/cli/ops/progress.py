@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from dbc_iac.cli.app import App
-from dbc_iac.views.text.tables import harmless
+from dbc_iac.views.text.lines import escaped
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,7 +39,7 @@ def _lines(app: App, what: str) -> Moved:
     def moved(percent: int) -> None:
         if told != [percent]:
             told[:] = [percent]
-            app.runtime.tell(f"{harmless(what)}: {percent}%")
+            app.note(f"{what}: {percent}%")
 
     return moved
 
@@ -48,5 +48,5 @@ def _bar(console: Console, what: str) -> Iterator[Moved]:
     from rich import markup, progress
 
     with progress.Progress(console=console, transient=True) as shown:
-        task = shown.add_task(markup.escape(harmless(what)), total=100)
+        task = shown.add_task(markup.escape(escaped(what)), total=100)
         yield lambda percent: shown.update(task, completed=percent)

@@ -32,7 +32,7 @@ from dbc_iac.kinds.virtual_machine.power import VmPower
 from dbc_iac.kinds.virtual_machine.reading import login_account
 from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
 from dbc_iac.operations.ssh import ssh_line
-from dbc_iac.views.text.tables import card, gib, harmless, plain_json, table
+from dbc_iac.views.text.tables import card, cell, gib, plain_json, table
 
 
 @click.group()
@@ -97,9 +97,8 @@ def show_vm(app: App, /, vm: str, node: str, identity: str, order: str, reveal: 
     found, details = run(app, as_json, work)
     shown = plain_json(details, reveal=reveal)
     value: dict[str, Json] = {"document": found.address, **(shown if isinstance(shown, dict) else {})}
-    hiding = app.redaction.also(details.login_password, details.vnc_password)
-    text = _text(found, details, reveal)
-    app.show(text if reveal else hiding(text), value if reveal else hiding(value))
+    app.redaction = app.redaction.also(details.login_password, details.vnc_password)
+    app.show(_text(found, details, reveal), value, redact=not reveal)
 
 
 async def details_of(console: Console, found: ResolvedTarget) -> VmDetails:
@@ -141,7 +140,7 @@ def _text(found: ResolvedTarget, vm: VmDetails, reveal: bool) -> str:
         "mac": vm.mac_address,
         "firewall": vm.network_filters,
     }
-    disks = "".join(f"\n  disk {d.name}  {gib(d.size_gib)}  {harmless(d.source_file)}" for d in vm.disks)
+    disks = "".join(f"\n  disk {d.name}  {gib(d.size_gib)}  {cell(d.source_file)}" for d in vm.disks)
     return card(found.label, lines) + disks
 
 
@@ -168,7 +167,7 @@ def logs(
         return noted if known is None else without_passwords(noted, known)
 
     shown = run(app, as_json, work)
-    app.show("\n".join(map(harmless, shown)) or "The log is empty.", {"lines": list(shown)})
+    app.show("\n".join(map(cell, shown)) or "The log is empty.", {"lines": list(shown)})
 
 
 Press = Callable[[Channel, str], Awaitable[Outcome[None]]]

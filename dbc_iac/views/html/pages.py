@@ -39,7 +39,7 @@ def _shown(value: object) -> object:
 
 
 def asset(name: str) -> str:
-    """A stylesheet or script of ours."""
+    """A stylesheet or script of this package."""
     return (_TEMPLATES / name).read_text(encoding="utf-8")
 
 

@@ -10,7 +10,7 @@ from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from dbc_iac.json import Json
-from dbc_iac.plan.model import FORMAT_VERSION, Action, Plan
+from dbc_iac.plan.model import FORMAT_VERSION, Action, Plan, camel
 from dbc_iac.views.text.apply import FORMAT_VERSION as REPORT_VERSION
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -68,7 +68,7 @@ class _Schemas:
 
     def of_dataclass(self, cls: type) -> dict[str, Json]:
         hints = get_type_hints(cls, localns={"Json": Any})
-        properties: dict[str, Json] = {_camel(f.name): self.of(hints[f.name]) for f in fields(cls)}
+        properties: dict[str, Json] = {camel(f.name): self.of(hints[f.name]) for f in fields(cls)}
         told = inspect.cleandoc(cls.__doc__ or "").partition("\n")[0]
         return {
             "type": "object",
@@ -99,8 +99,3 @@ class _Schemas:
                 self.of_dataclass(cls) if is_dataclass(cls) else {"enum": [m.value for m in cls if isinstance(m, Enum)]}  # type: ignore[attr-defined]
             )
         return {"$ref": f"#/$defs/{cls.__name__}"}
-
-
-def _camel(name: str) -> str:
-    head, *tail = name.split("_")
-    return head + "".join(part.title() for part in tail)

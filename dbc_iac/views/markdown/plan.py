@@ -104,8 +104,13 @@ def _blocks(plan: Plan, detail: Detail) -> Iterator[str]:
 
 
 def _title(plan: Plan) -> str:
-    where = f" on `{plan.environment}`" if plan.environment else ""
-    return f"dbc-iac: {'destroy plan' if plan.destroy else 'plan'} of `{plan.project}/{plan.stack}`{where}"
+    where = f" on {_code(plan.environment)}" if plan.environment else ""
+    return f"dbc-iac: {'destroy plan' if plan.destroy else 'plan'} of {_code(f'{plan.project}/{plan.stack}')}{where}"
+
+
+def _code(text: str) -> str:
+    """A code span that its content cannot close: a plan file may hold any name."""
+    return f"`{_short(text).replace('`', '')}`"
 
 
 def _counts(plan: Plan) -> str:

@@ -1,4 +1,4 @@
-"""Problems as text, with the source line and a caret, and as JSON. All of them, in the order of the files."""
+"""Diagnostics as text, with the source line and a caret, and as JSON, in the order of the files."""
 
 from __future__ import annotations
 
@@ -12,32 +12,31 @@ from dbc_iac.views.grouping import Detail
 from dbc_iac.views.text.lines import PAPER, Line, Screen, Tone, escaped
 from dbc_iac.views.text.problems import and_more, shortened
 
-_BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _WIDEST = 120
-"""Characters of a source line that are shown: fewer on a narrow terminal."""
+"""Characters of a source line that are shown; fewer on a narrow terminal."""
 _MARGIN, _NARROWEST = 20, 20
-"""Columns that the number of a line and the dots take, and those of it that are shown all the same."""
+"""Columns of the line number and the dots, and least columns of the excerpt."""
 _TONES = {Severity.ERROR: Tone.LOSS, Severity.WARNING: Tone.CHANGED, Severity.NOTE: Tone.HEAD}
 _LINE = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # what the YAML parser counts as the end of a line
 
 
 def render(diagnostics: Iterable[Diagnostic], sources: Mapping[str, str], screen: Screen = PAPER) -> str:
-    """Text for people. `sources` gives the text of each file by its name; without it the line is left out."""
+    """Diagnostics as text. `sources`: text of each file by name; without it the excerpt is left out."""
     ordered = sorted(diagnostics, key=lambda d: (d.source is None, d.source or SourceRange("", 0, 0, 0, 0)))
     return "\n".join(_told(d, rest, sources, screen) for d, rest in shortened(ordered, Detail.GROUPED))
 
 
 def _told(diagnostic: Diagnostic, rest: tuple[str, ...], sources: Mapping[str, str], screen: Screen) -> str:
-    """One problem; `rest`: whom the others that are like it are about."""
+    """One diagnostic; `rest`: addresses of those that are similar."""
     widest = _WIDEST if screen.columns is None else min(_WIDEST, max(screen.columns - _MARGIN, _NARROWEST))
     lines = [*_lines(diagnostic, sources, widest)]
     if rest:
-        lines += [Line(), Line(f"{and_more(rest)} (--json tells each)", _TONES[diagnostic.severity])]
-    return "".join(screen.render([line]) if isinstance(line, Line) else f"{escaped(line)}\n" for line in lines)
+        lines += [Line(), Line(f"{and_more(rest)} (--json shows all)", _TONES[diagnostic.severity])]
+    return "".join(screen.render([line]) if isinstance(line, Line) else f"{line}\n" for line in lines)
 
 
 def _lines(diagnostic: Diagnostic, sources: Mapping[str, str], widest: int) -> Iterator[Line | str]:
-    """Lines to be folded; and, as they stand, those of the files, below which a caret points."""
+    """Lines to fold, and as plain strings the excerpt with its caret, which is not folded."""
     tone = _TONES[diagnostic.severity]
     yield Line(f"{diagnostic.severity.value}[{diagnostic.code}]: {diagnostic.summary}", tone)
     if diagnostic.source is not None:
@@ -66,23 +65,16 @@ def _excerpt(source: SourceRange, sources: Mapping[str, str], widest: int) -> It
     before = len(ahead) + _width(text[start : source.column - 1])
     length = max(1, _width(text[source.column - 1 : min(max(end - 1, source.column), start + widest)].rstrip()))
     number = str(source.line)
-    yield f"  {number} | {ahead}{_shown(window)}{behind}"
+    yield f"  {number} | {ahead}{escaped(window)}{behind}"
     yield f"  {' ' * len(number)} | {' ' * before}{'^' * length}"
 
 
-def _shown(text: str) -> str:
-    """Without tabs, control and direction characters, which would shift or turn the line."""
-    return "".join(" " if unicodedata.category(c) == "Cc" or c in _BIDI else c for c in text)
-
-
 def _width(text: str) -> int:
-    """Columns that a terminal takes for it."""
-    return sum(_cell(c) for c in text)
+    """Columns of a text on a terminal, once it is escaped."""
+    return sum(_cell(c) for c in escaped(text))
 
 
 def _cell(character: str) -> int:
-    if character in _BIDI:
-        return 1  # shown as a space
     if unicodedata.category(character) in {"Mn", "Me", "Cf"}:
         return 0
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1

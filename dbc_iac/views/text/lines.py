@@ -1,7 +1,6 @@
-"""Lines with a tone: what every report is made of. Plain for files and CI, coloured and folded for terminals.
+"""Lines with a tone, plain for files and CI, coloured and folded for terminals; and the escaping of printed text.
 
-What a node, a manifest or a stranger's `desc` says is shown as it is, but for control characters: those are written as
-escapes, so that no text can steer the reader's terminal.
+Control and direction characters are printed as escapes, so that no text of a node or a manifest steers a terminal.
 """
 
 from __future__ import annotations
@@ -16,11 +15,11 @@ from typing import Any
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _STEERING = frozenset({"Cc", "Zl", "Zp"})
 NARROWEST = 40
-"""Columns below which nothing is folded: a terminal that small folds on its own."""
+"""Columns below which lines are not folded."""
 
 
 class Tone(StrEnum):
-    """What a line is about; the value is rich's style for it."""
+    """Meaning of a line; the value is its style in rich."""
 
     PLAIN = ""
     HEAD = "bold"
@@ -42,7 +41,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """What a text is shown on. `columns` None: not a terminal, so nothing is folded."""
+    """Layout of an output stream. `columns` None: not a terminal, lines are not folded."""
 
     colours: bool = False
     columns: int | None = None
@@ -66,7 +65,7 @@ class Screen:
 
 
 PAPER = Screen()
-"""Neither colours nor folds: files, pipes and CI logs."""
+"""Layout of files, pipes and CI logs: no colours, no folding."""
 
 
 def escaped(text: str) -> str:
@@ -76,15 +75,19 @@ def escaped(text: str) -> str:
     return "".join(f"\\u{ord(c):04x}" if unicodedata.category(c) in _STEERING or c in _BIDI else c for c in text)
 
 
+def escaped_lines(text: str) -> str:
+    """Text of several lines, each escaped."""
+    return "\n".join(map(escaped, text.split("\n")))
+
+
 def json_text(value: Any) -> str:
-    """A JSON value over several lines, in its own words, safe to be shown on a terminal."""
-    text = json.dumps(value, indent=2, ensure_ascii=False)
-    return text if text.isascii() else "\n".join(map(escaped, text.split("\n")))
+    """A JSON value over several lines, escaped."""
+    return escaped_lines(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def fold(text: str, columns: int) -> Iterator[str]:
-    """Parts no wider than `columns`, broken at spaces, the later ones further in. A long word stays whole: it is an
-    id or a path that somebody copies."""
+    """Parts of at most `columns` columns, broken at spaces, later ones indented. Long words stay whole: ids and paths
+    are copied."""
     from rich.cells import cell_len
 
     if cell_len(text) <= columns:

@@ -1,4 +1,4 @@
-"""What the API shows, for people and as JSON: tables, one object's lines, and values without their secrets. Pure."""
+"""Values of the API as tables, as lines of one object, and as JSON without secrets. Pure."""
 
 from __future__ import annotations
 
@@ -9,26 +9,27 @@ from typing import Any
 
 from dbc_iac.api.secret import SecretText
 from dbc_iac.json import Json
-
-HIDDEN = "***"
+from dbc_iac.plan.model import camel
+from dbc_iac.views.redaction import HIDDEN
+from dbc_iac.views.text.lines import escaped
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Columns under a header. Texts of the API are made harmless: they may hold anything."""
+    """Columns under a header; each cell is escaped, so that no text breaks its row."""
     lines = [[*header], *([cell(value) for value in row] for row in rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
     return "\n".join("  ".join(f"{t:<{w}}" for t, w in zip(line, widths, strict=True)).rstrip() for line in lines)
 
 
 def card(title: str, lines: Mapping[str, object]) -> str:
-    """One object: a title, and a line for each thing that is known of it."""
+    """One object: a title, and a line per known value."""
     width = max(map(len, lines), default=0)
     shown = (f"  {key:<{width}}  {cell(value)}".rstrip() for key, value in lines.items() if value not in (None, "", ()))
     return "\n".join([cell(title), *shown])
 
 
 def cell(value: object) -> str:
-    """One value in one line."""
+    """One value in one line, escaped."""
     match value:
         case None:
             return "-"
@@ -39,23 +40,18 @@ def cell(value: object) -> str:
         case tuple() | list():
             return ", ".join(cell(item) for item in value)
         case _:
-            return harmless(str(value))
+            return escaped(str(value))
 
 
 def gib(size: Fraction | None) -> str:
-    """A size as manifests write it; what is not whole keeps two digits."""
+    """A size as in manifests; fractions have two digits."""
     if size is None:
         return "?"
     return f"{int(size)}Gi" if size.denominator == 1 else f"{float(size):.2f}Gi"
 
 
-def harmless(text: str) -> str:
-    """Without control characters: a name or a log line must not steer the reader's terminal."""
-    return "".join(c if c.isprintable() else " " for c in text)
-
-
 def plain_json(value: object, *, reveal: bool = False) -> Json:
-    """A value of the API as JSON: camelCase keys, sizes in GiB, secrets only where the user asked to see them."""
+    """A value of the API as JSON: camelCase keys, sizes in GiB; secrets are `***` without `reveal`."""
     match value:
         case SecretText():
             return value.reveal() if reveal else HIDDEN
@@ -68,16 +64,11 @@ def plain_json(value: object, *, reveal: bool = False) -> Json:
         case None | bool() | int() | float() | str():
             return value
         case _ if is_dataclass(value):
-            return {_camel(f.name): plain_json(getattr(value, f.name), reveal=reveal) for f in fields(value)}
+            return {camel(f.name): plain_json(getattr(value, f.name), reveal=reveal) for f in fields(value)}
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
 def members(value: Any, **more: Json) -> dict[str, Json]:
-    """A view as a JSON object, with more keys."""
+    """A value of the API as a JSON object, with more keys."""
     shown = plain_json(value)
     return {**(shown if isinstance(shown, dict) else {}), **more}
-
-
-def _camel(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(part.title() for part in rest)

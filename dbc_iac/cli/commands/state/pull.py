@@ -26,4 +26,8 @@ def command(app: App, /, file: Path | None, as_json: bool) -> None:
         app.show(f"wrote {file}\n", {"file": str(file)})
         return
     state = project.state
-    app.show(state.model_dump_json(by_alias=True, indent=1) + "\n", state.model_dump(mode="json", by_alias=True))
+    app.show(
+        state.model_dump_json(by_alias=True, indent=1) + "\n",
+        state.model_dump(mode="json", by_alias=True),
+        redact=False,
+    )

@@ -19,5 +19,4 @@ def command(app: App, address: str, as_json: bool) -> None:
     """Show everything that the state records of one resource."""
     app.json = as_json
     binding = binding_of(app.project(), address)
-    lines = app.redaction([*binding_lines(binding)])
-    app.show_lines(lines, app.redaction(binding.model_dump(mode="json", by_alias=True)))
+    app.show_lines(binding_lines(binding), binding.model_dump(mode="json", by_alias=True))

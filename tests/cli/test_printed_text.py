@@ -1,0 +1,97 @@
+"""Text of nodes on standard output, in files and in prompts: escaped, and without secrets, whatever the command."""
+
+from __future__ import annotations
+
+import io
+import json
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from dbc_iac.api.secret import SecretText
+from dbc_iac.cli.app import App
+from dbc_iac.cli.approval import confirm
+from dbc_iac.cli.runtime import Runtime
+from dbc_iac.views.markdown.plan import plan_markdown
+from dbc_iac.views.redaction import Redaction
+from tests.projects import Emulated, project, vm
+from tests.views.plans import plan
+
+HOSTILE = "a\x1b[31mred\u202e\x9b2J\u2028b @everyone `x` {{ 7*7 }}"
+SENT = HOSTILE.replace("\x1b", "")
+"""As a node sends it: with an escape character in it its JSON would be broken."""
+CANARY = "canary-of-a-login"
+LOGIN: dict[str, Any] = {"login": {"password": {"env": "PW"}}}
+
+
+@pytest.fixture
+def emulated(tmp_path: Path) -> Iterator[Emulated]:
+    """A VM whose node answers with hostile text and with the password of its manifest."""
+    made = Emulated(project(tmp_path, vm(**LOGIN), environ={"PW": CANARY}))
+    assert made.run("apply", "--yes").code == 0
+    [task] = made.vms
+    made.admin.change_vm(task, desc=f"{SENT} {CANARY}")
+    yield made
+    made.close()
+
+
+def steering(text: str) -> list[str]:
+    return [c for c in text if (unicodedata.category(c) in {"Cc", "Zl", "Zp"} and c != "\n") or c == "\u202e"]
+
+
+@pytest.mark.parametrize("command", [
+    "vm show trainer", "vm show trainer --json", "vm list", "vm logs trainer", "plan", "plan --json", "drift", "orphans",
+    "drift --json", "output", "state show VirtualMachine/trainer", "api /tasks/VM --node gpu-a",
+    "api /tasks/VM --node gpu-a --json",
+])  # fmt: skip
+def test_no_command_prints_control_characters_or_secrets_of_a_node(emulated: Emulated, command: str) -> None:
+    [task] = emulated.vms
+    result = emulated.run(*command.replace("VM", task if "/tasks" in command else "VM").split())
+    assert steering(result.out + result.err) == []
+    assert CANARY not in result.out + result.err
+
+
+def test_a_description_is_shown_with_escapes(emulated: Emulated) -> None:
+    text = emulated.run("vm", "show", "trainer").out
+    assert "a[31mred\\u202e\\u009b2J\\u2028b" in text
+    assert json.loads(emulated.run("vm", "show", "trainer", "--json").out)["desc"].startswith(SENT)
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_the_result_of_any_command_is_escaped_and_redacted_where_it_is_written(as_json: bool) -> None:
+    out = io.StringIO()
+    app = App(Runtime(out=out, err=io.StringIO(), environ={}), json=as_json)
+    app.redaction = Redaction(lambda: (SecretText(CANARY),))
+    app.show(f"{HOSTILE}\n{CANARY}", {HOSTILE: [CANARY]})
+    assert steering(out.getvalue()) == []
+    assert CANARY not in out.getvalue()
+    if as_json:
+        assert json.loads(out.getvalue()) == {HOSTILE: ["***"]}
+
+
+def test_a_prompt_is_escaped_and_redacted(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def answer(text: str) -> bool:
+        asked.append(text)
+        return True
+
+    monkeypatch.setattr(click, "confirm", answer)
+    app = App(Runtime(out=io.StringIO(), err=io.StringIO(), environ={}, terminal=True))
+    app.redaction = Redaction(lambda: (SecretText(CANARY),))
+    confirm(app, f"Break the lock of {HOSTILE} {CANARY}?")
+    assert steering(asked[0]) == []
+    assert CANARY not in asked[0]
+
+
+def test_the_title_of_a_markdown_plan_is_no_markup() -> None:
+    [text] = plan_markdown(replace(plan(), project="`</x>` @everyone\n# head", environment=HOSTILE))
+    head = text.splitlines()[0]
+    assert head.count("`") == 4
+    assert "\n# head" not in text
+    assert steering(text) == []
