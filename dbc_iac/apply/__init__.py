@@ -1,4 +1,4 @@
-"""Applying: a plan's steps in order, journalled calls, waits, offline windows, and a report of what became of it."""
+"""Apply: steps of a plan in order, journalled calls, waits, offline windows, and a report."""
 
 from dbc_iac.apply.executor import Run, run
 from dbc_iac.apply.goal_runner import ApplyOptions

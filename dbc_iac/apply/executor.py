@@ -1,4 +1,4 @@
-"""The engine: runs a plan's steps by their order, independent branches at once, and says what became of each.
+"""Executor: runs the steps of a plan in their order, independent branches concurrently, and reports their results.
 
 It knows goals, needs, steps and gates; it knows no kind. A step that fails stops only what needs it.
 """
@@ -37,7 +37,7 @@ from dbc_iac.plan.schedule.steps import wanted_power
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What an apply works with. `connect` gives channels that may act; `secret` a resource's secret by its path."""
+    """Input of an apply. `connect` gives channels that may act, `secret` a secret by address and field."""
 
     connect: Connect
     secret: Callable[[str, str], SecretText | None]
@@ -50,35 +50,35 @@ class Run:
 
 @dataclass(slots=True)
 class ApplyStatus:
-    """What became of each address, while the apply runs."""
+    """Status of each address while the apply runs."""
 
     failed: dict[str, str] = field(default_factory=dict)
     waiting: dict[str, str] = field(default_factory=dict)
     not_started: dict[str, str] = field(default_factory=dict)
     powered_off: dict[str, str] = field(default_factory=dict)
     unstarted: dict[str, tuple[VmStarter, GoalResult]] = field(default_factory=dict)
-    """VMs that are off because of us and could not be started yet."""
+    """VMs that this apply powered off and could not start yet."""
     diagnostics: list[Diagnostic] = field(default_factory=list)
 
     @property
     def bad(self) -> set[str]:
-        """The addresses of which something is left to do."""
+        """Addresses with goals that are not met."""
         return {*self.failed, *self.waiting, *self.not_started, *self.unstarted}
 
     def word(self, address: str) -> str:
-        """What became of an address, for what needs it."""
+        """Status of an address, for those that depend on it."""
         if address in {*self.failed, *self.unstarted}:
             return "failed"
         return "is not finished yet" if address in self.waiting else "was not started"
 
     def event(self, address: str) -> str:
-        """The kind of event that tells of it."""
+        """Kind of the event that reports it."""
         if address in {*self.failed, *self.unstarted}:
             return "step-failed"
         return "step-waiting" if address in self.waiting else "step-skipped"
 
     def why(self, address: str) -> str:
-        """What is to be said of an address of which something is left to do."""
+        """Reason why goals of an address are not met."""
         found = (said.get(address) for said in (self.failed, self.not_started, self.waiting))
         unstarted = self.unstarted.get(address)
         return next((text for text in found if text), _not_started(unstarted[1]) if unstarted else "failed")
@@ -125,7 +125,7 @@ class _Executor:
         return self._report()
 
     async def _retry_starts(self, *, tries: int = 1) -> None:
-        """Whenever something has ended, and once more at the end: what the VM lacks may have become free."""
+        """Try again to start VMs whose start failed: the resources they lack may be free by now."""
         async with self._starting:
             for address, (starter, _) in list(self.ledger.unstarted.items()):
                 ending = await starter.start(self._pursuit(), tries=tries)
@@ -144,7 +144,7 @@ class _Executor:
             self._failed(starter.on, replace(told, text=_not_started(told)))
 
     def _goes_first(self, draft: StepBuilder) -> bool:
-        """A window that waits for no creation on its node: nothing is queued there before it."""
+        """Whether a window waits for no creation on its node."""
         if draft.kind is not StepKind.WINDOW:
             return False
         todo, seen = list(draft.first), set(draft.first)
@@ -161,7 +161,7 @@ class _Executor:
         return self.gates[str((change.route or change.old_route).get("target"))]
 
     async def _step(self, draft: StepBuilder) -> None:
-        """Wait for what it needs, run it, and let go what waits for it."""
+        """Wait for the steps before it, run it, and release those that wait for it."""
         try:
             for key in sorted(draft.first):
                 await self.finished[key].wait()
@@ -180,13 +180,13 @@ class _Executor:
             self.finished[draft.key].set()
 
     def _halted(self) -> str:
-        """Why nothing new may be started; empty where it may."""
+        """Reason why nothing new may be started; empty where it may."""
         if self.run_.journal_writer.unwritten is not None:
             return "what is done could not be written down any more"
         return "the run was interrupted" if self.run_.stop.asked else ""
 
     def _skip(self, draft: StepBuilder, why: str) -> None:
-        """Nothing of a step is begun. What has been said of an address is not said again for its other steps."""
+        """Skip a step. An address is reported once, not for each of its steps."""
         self.broken[draft.key] = "was not started"
         addresses = {draft.address} if draft.kind is StepKind.CHANGE else {g.address for g in draft.goals}
         for address in sorted(addresses - self.ledger.bad):
@@ -213,12 +213,12 @@ class _Executor:
         return False
 
     def _tell_broken(self, draft: StepBuilder) -> None:
-        """What of a step is left to do: a window has goals of several resources, and some of them may be done."""
+        """Report the addresses of a step whose goals are not met: of a window some may be."""
         for address in sorted({draft.address, *(g.address for g in draft.goals)} & self.ledger.bad):
             self.tell(self.ledger.event(address), address, self.ledger.why(address))
 
     async def _change(self, draft: StepBuilder) -> bool:
-        """The goals of one resource, one after another; on a failed replacement the old machine is started again."""
+        """Achieve the goals of one resource in order; after a failed replacement, start the old VM again."""
         async with AsyncExitStack() as gate:
             if any(g.creates and isinstance(kind_of(self.changes[g.address].kind), Host) for g in draft.goals):
                 await gate.enter_async_context(self._gate(draft).creation())
@@ -261,7 +261,7 @@ class _Executor:
         return True
 
     async def _kept_on(self, goal: Goal) -> str:
-        """Why a VM must not be powered off now, by its hook; empty where it may."""
+        """Reason of its hook why a VM must not be powered off now; empty where it may."""
         hook, change = self.run_.hooks.get(goal.address), self.changes[goal.address]
         kind = kind_of(change.kind)
         if hook is None or self._halted() or not (goal.powers == "off" or (goal.deletes and isinstance(kind, Host))):
@@ -274,7 +274,7 @@ class _Executor:
         return await keeps_on(hook, lambda text: self.tell("note", goal.address, text))
 
     async def _unpark(self, change: Change, goal: Goal, ending: GoalResult) -> None:
-        """The new machine could not be made: take it away where it is of no use, and start the old one again."""
+        """Delete a new VM whose creation failed, and start the old one again."""
         kind, task = kind_of(change.kind), goal_input(change)
         if goal.creates and ending.verdict is Verdict.WAITING:
             self.ledger.powered_off[change.address] = "its replacement is still being created"
@@ -314,7 +314,7 @@ class _Executor:
         )  # fmt: skip
 
     async def _context(self, goal: Goal) -> ActContext:
-        """The channels and secrets of a call. A secret may be printed by a program: it is waited for in a thread."""
+        """Channels and secrets of a call. Secrets are read in a thread: a program may print them."""
         found: dict[str, SecretText] = {}
         for path in self.changes[goal.address].secrets:
             value = await asyncio.to_thread(self.run_.secret, goal.address, path)
@@ -373,7 +373,7 @@ def _address(change: Change) -> str:
 
 
 def _in_part(goal: Goal, ending: GoalResult, done: str) -> GoalResult:
-    """What was begun and not ended has been started, whatever stopped it."""
+    """The result of a goal after others of its resource are met: the change is in progress, not skipped."""
     if ending.verdict is not Verdict.NOT_STARTED or not done:
         return ending
     return replace(ending, verdict=Verdict.WAITING, text=f"{done}; next: {goal.action_text} ({ending.text})")

@@ -1,4 +1,4 @@
-"""Achieving one goal: look, act, wait, repeat or prove, by its call class and nothing else.
+"""Achieve one goal: look, act, wait, repeat or prove, by its call class alone.
 
 The intent is on disk before a call is made. An outcome that is not known is never read as done, nor as not done: a
 repeatable call is repeated, a blind one is left to the barrier.
@@ -26,19 +26,19 @@ from dbc_iac.kinds.framework.cached_reader import CachedReader
 from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, Needs
 
 TRIES = 6
-"""How often a call is made that was not sent, was refused for a passing reason, or has no known outcome."""
+"""Number of tries of a call that was not sent, was refused for a transient reason, or has an unknown outcome."""
 UNSEEN = 3
-"""How many looks what was accepted, and would be seen in a queue, may stay unseen before it is asked for again."""
+"""Number of looks after which an accepted call that is not seen in a queue is repeated."""
 UNREADABLE_FOR, UNREADABLE_WHILE_OFF = 600.0, 180.0
-"""Seconds that a look may stay without an answer before the goal is given up (it stays in the journal)."""
+"""Seconds without an answer after which a goal fails (it stays in the journal)."""
 ENDING_UNREADABLE, ENDING_STARTS = 10.0, 60.0
-"""The same for a machine that is to be started again once a signal has come, and how long its start is watched then."""
+"""The same for the start of a VM after a signal, and how long the start is watched then."""
 QUEUED_WHILE_OFF = 300.0
-"""Seconds that an accepted change may stay invisible while its VM is off. The start that follows proves its outcome."""
+"""Seconds to wait for an accepted change while its VM is off. The next start proves its outcome."""
 
 
 AT_ONCE = 0.001
-"""Seconds that are no wait: a clock that is a number may not advance by less."""
+"""Seconds below which a wait is over: the clock is a float."""
 
 SETTLE = (
     "Apply again with --settle: it boots the VM once, which proves what became of the call. "
@@ -49,8 +49,8 @@ AGAIN = "Apply again when the VM can be started: its next boot proves what becam
 
 @dataclass(frozen=True, slots=True)
 class ApplyOptions:
-    """How far an apply goes. `wait_timeout` in seconds; `wait`: whether what has been asked to be created is waited
-    for; `settle`: a VM that is to stay off is booted for a proof."""
+    """Options of an apply. `wait_timeout` in seconds; `wait`: wait for creations; `settle`: boot a VM that stays off to
+    prove the outcome of a call."""
 
     wait_timeout: float | None = None
     wait: bool = True
@@ -67,8 +67,8 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GoalResult:
-    """How the pursuit of a goal ended. `broken`: the object exists, and is of no use (a failed creation). `doubtful`: a
-    call for it got no certain answer, and may be carried out yet, though the goal has been seen to hold. `lost`: the
+    """Result of a goal. `broken`: the object exists and is unusable (a failed creation). `doubtful`: a
+    call for it has an unknown outcome and may run late, though the goal is met. `lost`: the
     node accepted the call and its job failed. `queued`: the goal and the number of its accepted call that may come yet.
     `diagnostics`: problems that are reported as they are.
     """
@@ -86,28 +86,28 @@ class GoalResult:
 
 
 class Proof(StrEnum):
-    """What a barrier tells of a blind call without a certain answer."""
+    """Proof of the outcome of a blind call."""
 
     HAPPENED = "happened"
     NEVER = "never"
-    """It did not happen and will not: it may be sent again."""
+    """It was not carried out and will not be: it may be sent again."""
     NOT_ALLOWED = "not-allowed"
-    """Only a boot would tell, and the VM is to stay off."""
+    """Only a boot would prove it, and the VM is to stay off."""
     NOT_POSSIBLE = "not-possible"
-    """Only a boot would tell, and the VM could not be started, or not powered off again."""
+    """Only a boot would prove it, and the VM could not be started, or not powered off again."""
 
 
 _LOG = logging.getLogger("dbc_iac.apply")
-UNSAFE = "Correct the value, or what the node told of it: what a node would misread, or die of, is never sent."
+UNSAFE = "Correct the value in the manifest."
 
 UNPROVEN: Mapping[Proof, str] = {Proof.NOT_ALLOWED: SETTLE, Proof.NOT_POSSIBLE: AGAIN}
-"""What is to be done where there is no proof."""
+"""Remedies where there is no proof."""
 
 NO_DETAIL: Mapping[str, Json] = {}
 
 
 class Tell(Protocol):
-    """Reports an event by its kind, address, text and detail."""
+    """Report an event by its kind, address, text and detail."""
 
     def __call__(self, kind: str, address: str, text: str, detail: Mapping[str, Json] = NO_DETAIL, /) -> None: ...
 
@@ -127,13 +127,13 @@ def failed_with(error: Exception) -> GoalResult:
 
 
 def _clock(seconds: float) -> str:
-    """A time of the apply, as its lines of progress show it."""
+    """A time since the start of the apply, as in progress lines."""
     return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
 
 
 @dataclass(slots=True)
 class GoalRunner:
-    """What the pursuit of goals works with. `halted` tells why nothing new may be started; empty: it may."""
+    """Achieves goals. `halted` gives the reason why nothing new may be started; empty: it may."""
 
     reader: CachedReader
     watch: Poller
@@ -146,9 +146,9 @@ class GoalRunner:
     choices: ApplyOptions = field(default_factory=ApplyOptions)
 
     async def achieve(self, goal: Goal, barrier: Barrier | None = None) -> GoalResult:
-        """Bring a goal about. `barrier` proves what became of a blind call.
+        """Achieve a goal. `barrier` proves the outcome of a blind call.
 
-        Whatever a kind's code raises ends this goal and nothing else: windows are closed, other branches go on.
+        An exception ends this goal alone: windows are closed, other branches go on.
         """
         try:
             informed = goal.informed(self.journal_writer.known).excluding(self.journal_writer.taken)
@@ -158,7 +158,7 @@ class GoalRunner:
 
 
 class _Attempt:
-    """The state of one pursuit."""
+    """State of one goal that is being achieved."""
 
     def __init__(self, runner: GoalRunner, goal: Goal, barrier: Barrier | None) -> None:
         self.by = runner
@@ -185,7 +185,7 @@ class _Attempt:
 
     @property
     def closes(self) -> bool:
-        """Whether it starts again what we powered off: that goes on when the apply is to end."""
+        """Whether it starts a VM that this apply powered off: it goes on after a signal."""
         return self.goal.powers == "on"
 
     async def run(self) -> GoalResult:
@@ -198,7 +198,7 @@ class _Attempt:
                 return ending
 
     async def _look(self) -> GoalState:
-        """Look at the goal; a limit that the user has set, and a signal, also end a look that is under way."""
+        """Look at the goal. --wait-timeout and a signal also end a look in progress."""
         limit = self.by.choices.wait_timeout
         rest = None if limit is None or not (self.accepted or self.said) else self.started + limit - self.by.now()
         if self.by.stop.asked:
@@ -243,7 +243,7 @@ class _Attempt:
                 return await self._act()
 
     def _undone(self) -> bool:
-        """Whether what was accepted has been undone since, by a call of ours that came late, or lost with the queue."""
+        """Whether an accepted call was undone by a late one, or lost with the queue of the node."""
         self.unseen += 1
         undone = self.unseen > UNSEEN and self.tries < TRIES and self.goal.queued_visibly
         if undone:
@@ -259,7 +259,7 @@ class _Attempt:
         return GoalResult(Verdict.MET, seen.text, doubtful=self.doubtful, diagnostics=warnings)
 
     async def _wait(self, text: str, until: float = math.inf) -> GoalResult | None:
-        """Wait for the next look, up to the patience of the goal, the limit of the user and `until`."""
+        """Wait for the next look, up to the timeout of the goal, --wait-timeout and `until`."""
         limit = self.by.choices.wait_timeout
         timeout_seconds = self.goal.timeout_seconds if limit is None else min(self.goal.timeout_seconds, limit)
         if self.goal.creates and self.goal.needs is not Needs.OFF and self.accepted and not self.by.choices.wait:
@@ -269,20 +269,20 @@ class _Attempt:
             verdict = Verdict.NOT_STARTED if self.by.stop.asked and not self.tries else Verdict.WAITING
             return self._left(f"still {text}", verdict, ExitCode.PARTIAL)
         if text != self.said:
-            self.by.watch.hurry(self.target)  # it goes on: whoever looks seldom cannot tell how it ended
+            self.by.watch.hurry(self.target)  # progress: look more often
             self.said = text
             self.by.tell("waiting", self.goal.address, self.goal.action_text, {"status": text})
         await self._tick(rest)
         return None
 
     def _left(self, text: str, verdict: Verdict, code: ExitCode) -> GoalResult:
-        """The ending of a goal that is not looked at any more: what has been accepted may come yet."""
+        """Result of a goal that is given up: an accepted call may still be carried out."""
         if self.accepted:
             return GoalResult(Verdict.WAITING, text, code, queued=(self.goal, self.number))
         return GoalResult(verdict, text, code)
 
     def _outlasts(self, seconds: float) -> bool:
-        """Whether an apply that is to end would wait on: what starts a machine again has so many seconds for it."""
+        """Whether to go on waiting after a signal: the start of a VM has a limit of its own."""
         if not self.by.stop.asked:
             return False
         self.ending_since = self.by.now() if self.ending_since is None else self.ending_since
@@ -312,7 +312,7 @@ class _Attempt:
         return None
 
     async def _act(self) -> GoalResult | None:
-        """Make the call, once. A blind one only on what has been read right before."""
+        """Make the call once; a blind one only right after a look."""
         if halted := self._halted():
             return halted
         if self.goal.call_class is CallClass.BLIND:
@@ -348,7 +348,7 @@ class _Attempt:
                 return await self._unknown(outcome)
 
     def _halted(self) -> GoalResult | None:
-        """Nothing new is started any more; but what we powered off is started again all the same."""
+        """The result where nothing new may be started. VMs that this apply powered off are started all the same."""
         why = self.by.halted()
         return GoalResult(Verdict.NOT_STARTED, why) if why and not self.closes else None
 
@@ -379,7 +379,7 @@ class _Attempt:
         return None
 
     async def _unknown(self, unknown: Unknown) -> GoalResult | None:
-        """No certain answer. What may be repeated is repeated; what may not is proved first."""
+        """Handle an unknown outcome: repeat the call, or prove the outcome of a blind one first."""
         self.doubtful = True
         await self.by.journal_writer.uncertain(self.goal)
         text = f"no certain answer: {unknown.message}"

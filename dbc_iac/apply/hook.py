@@ -1,4 +1,4 @@
-"""The command of `lifecycle.beforeOffline`: run before the plug of a VM is pulled. Knows no VM, and shows no output."""
+"""The command of `lifecycle.beforeOffline`, run before a VM is powered off. Its output is not shown."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """A command and where it is run. `timeout` in seconds; `force`: power off also when it fails."""
+    """A command and its working directory. `timeout` in seconds; `force`: power off also where it fails."""
 
     command: tuple[str, ...]
     timeout: float
@@ -24,7 +24,7 @@ class Hook:
 
 
 async def keeps_on(hook: Hook, note: Callable[[str], None]) -> str:
-    """Run a hook; why the VM must not be powered off now, empty where it may."""
+    """Run a hook. Gives the reason why the VM must not be powered off; empty where it may."""
     problem = await run_hook(hook)
     if problem is None:
         return ""
@@ -33,7 +33,7 @@ async def keeps_on(hook: Hook, note: Callable[[str], None]) -> str:
 
 
 async def run_hook(hook: Hook) -> str | None:
-    """Run a command; what went wrong, or None. Its output is not shown: it may hold anything."""
+    """Run a command. Gives the problem, or None. Its output is not shown: it may hold secrets."""
     try:
         process = subprocess.Popen(  # noqa: ASYNC220 - it only starts; the waiting is done in a thread
             hook.command,
@@ -60,6 +60,6 @@ async def run_hook(hook: Hook) -> str | None:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """The whole group: what a shell has started goes with it."""
+    """Kill the whole process group, children of a shell included."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""What an apply writes down: intents before calls, results after them, and what came to be bound to what.
+"""Journal records of an apply: intents before calls, results after them, and bindings.
 
 Everything goes to the journal as it happens; the state document is written once, at the end, from the same records.
 """
@@ -26,7 +26,7 @@ P = ParamSpec("P")
 
 
 class JournalSink(Protocol):
-    """Where records go: the journal of a store. Intents are on disk when `intent` returns."""
+    """The journal of a store. Intents are on disk when `intent` returns."""
 
     def intent(self, intent: PendingOperation) -> None: ...
     def result(self, number: int, outcome: str, message: str) -> None: ...
@@ -44,7 +44,7 @@ class JournalSink(Protocol):
 
 
 def rebound(plan: Plan, bindings: Mapping[str, Binding]) -> Iterator[Binding]:
-    """The bindings that differ from what is there as it is wanted: other values, another route, other dependencies."""
+    """Bindings that differ from objects which match the manifests: in values, route or dependencies."""
     for change in plan.changes:
         bound = bindings.get(change.address)
         if bound is not None and change.action is Action.NO_OP:
@@ -54,7 +54,7 @@ def rebound(plan: Plan, bindings: Mapping[str, Binding]) -> Iterator[Binding]:
 
 
 def _settled(bound: Binding, change: Change) -> Binding:
-    """A binding with all that holds as the document has it now."""
+    """The binding with everything that matches the manifest now."""
     if not change.desired:
         return bound.model_copy(update={"route": dict(change.route)})
     return bound.model_copy(
@@ -69,7 +69,7 @@ def _settled(bound: Binding, change: Change) -> Binding:
 
 
 class JournalWriter:
-    """Turns what the engine does into records. Keeps the bindings as they are now, without reading the disk.
+    """Turns results of goals into records, and keeps the present bindings in memory.
 
     Where a record could not be written, the ledger only remembers those after it: the next run finds the journal as if
     the process had ended there. `unwritten` tells why, and then nothing may be sent any more but what starts a VM that
@@ -92,18 +92,18 @@ class JournalWriter:
         self._queue.shutdown(cancel_futures=True)
 
     def known(self, address: str) -> dict[str, Json]:
-        """What an address is bound to now: `id`, and what was resolved. Empty where it is not bound."""
+        """`id` and resolved values of an address now; empty where it is not bound."""
         bound = self._bindings.get(address)
         return {} if bound is None else {"id": bound.id, **bound.resolved}
 
     @property
     def taken(self) -> frozenset[str]:
-        """All ids that are bound now."""
+        """All bound ids."""
         return frozenset(b.id for b in self._bindings.values())
 
     async def takes_over(self, plan: Plan) -> None:
-        """Write down what the plan has found out of calls that an ended run made: what they left is bound, to be taken
-        away or made anew, and what can come no more is settled."""
+        """Record the findings of a plan on an interrupted apply: the objects that it left, and operations that can have no
+        effect any more."""
         for change in plan.pending:
             going = change.action in {Action.DELETE, Action.REPLACE}
             if going and change.old_id and change.address not in self._bindings:
@@ -111,17 +111,17 @@ class JournalWriter:
                 generation = change.generation if change.action is Action.DELETE else max(change.generation - 1, 0)
                 await self._bind(old, change.old_id, generation, change.applied, change.resolved)
         for number in plan.settled:
-            await self._write(self._ledger.result, number, "refused", "it can come no more")
+            await self._write(self._ledger.result, number, "refused", "it can have no effect any more")
         for binding in rebound(plan, self._bindings):
             await self._put(binding)
 
     def down(self) -> tuple[str, ...]:
-        """The addresses of machines that were powered off only to be changed, and are not started again yet."""
+        """Addresses of VMs that this apply powered off and has not started again."""
         off = {a for a, b in self._bindings.items() if b.powered_off_by_apply and not Address(a).deposed}
         return tuple(sorted(off | self._going_down))
 
     async def intent(self, goal: Goal, detail: Mapping[str, Json]) -> int:
-        """Write down that a call is about to be made; it is on disk when this returns, unless `unwritten` is set."""
+        """Record that a call is about to be made. It is on disk when this returns, unless `unwritten` is set."""
         self._number = number = self._number + 1
         change = self._changes[goal.address]
         kept: dict[str, Json] = {**detail, "route": dict(change.route), "kind": change.kind, "vm": goal.vm}
@@ -160,7 +160,7 @@ class JournalWriter:
                 await self._write(self._ledger.result, number, "unknown", getattr(outcome, "message", ""))
 
     async def met(self, goal: Goal, seen: GoalState) -> None:
-        """A goal holds: what it made is bound, what it changed is known, what it removed is unbound."""
+        """Record that a goal is met: its object is bound or unbound, or its fields are applied."""
         if goal.powers:
             self._going_down.discard(goal.address)
         change = self._changes[goal.address]
@@ -178,31 +178,31 @@ class JournalWriter:
         await self._write(self._ledger.met, goal.address, goal.name)
 
     async def lost(self, number: int, why: str) -> None:
-        """The node accepted a call and has failed to carry it out: nothing can come of it any more."""
+        """Record that the job of an accepted call failed on the node."""
         await self._write(self._ledger.result, number, "refused", why)
 
     async def uncertain(self, goal: Goal) -> None:
-        """A call had no certain answer, or was carried out in part: its fields are sent again by the next run."""
+        """Record that the outcome of a call is unknown or partial: the next apply sends its fields again."""
         if goal.fields and not goal.creates and goal.address in self._bindings:
             await self._applied(goal.address, {}, tuple(goal.fields))
 
     async def bind_broken(self, change: Change, goal: Goal) -> None:
-        """A creation that failed on the node has left an object: it is ours, and the next plan takes it away."""
+        """Bind the object that a failed creation left: the next plan deletes it."""
         await self._bind(change, goal.id, goal.generation, goal.fields, {})
 
     async def leave_broken(self, change: Change, goal: Goal) -> None:
-        """A failed creation could not be taken away again: later plans find it under an address of its own."""
+        """Bind a failed creation that could not be deleted under the address of a deposed object."""
         place = Address(change.address).depose(goal.generation)
         made = _made(change, goal.id, goal.generation, goal.fields, {})
         await self._put(made.model_copy(update={"address": place, "protected": False}))
         await self._write(self._ledger.gone, goal.address, goal.id)
 
     async def unbind(self, change: Change) -> None:
-        """What the change removes is gone. What came in its place stays bound."""
+        """Unbind the deleted object of a change. Its replacement stays bound."""
         await self._forget(change.address, change.old_id, change)
 
     async def _forget(self, address: str, identity: str, change: Change) -> None:
-        """What came in its place stays, though it has the same name, on another machine."""
+        """Unbind an object. Its replacement stays bound, also where it has the same name on another machine."""
         came = change.generation if change.action is Action.REPLACE else None
         places = [a for a, b in self._bindings.items() if address in {a, Address(a).resource} and b.generation != came]
         for bound in [self._bindings[a] for a in places if self._bindings[a].id == identity]:
@@ -210,7 +210,7 @@ class JournalWriter:
             await self._write(self._ledger.unbind, bound.address)
 
     async def settle(self, change: Change) -> None:
-        """All of a change is done: its protection and its ways are kept as its document has them now."""
+        """Record that a change is complete, with protection, route and dependencies of the manifest."""
         bound = self._bindings.get(change.address)
         if bound is not None and change.desired and (after := _settled(bound, change)) != bound:
             await self._put(after)
@@ -239,7 +239,7 @@ class JournalWriter:
         await self._write(self._ledger.bind, binding, left)
 
     async def _resolved(self, address: str, resolved: Mapping[str, Json]) -> None:
-        """What has come to be known of an object that is bound."""
+        """Record resolved values of a bound object."""
         bound = self._bindings.get(address)
         if bound is not None and {**bound.resolved, **resolved} != bound.resolved:
             await self._put(bound.model_copy(update={"resolved": {**bound.resolved, **resolved}}))
@@ -259,7 +259,7 @@ class JournalWriter:
         await self._write(self._ledger.applied, address, fields, still, down)
 
     async def _write(self, record: Callable[P, None], *given: P.args, **named: P.kwargs) -> None:
-        """Write a record in the one thread that writes: in the order of the calls, while the event loop goes on."""
+        """Write a record in the thread of the journal, in the order of the calls, while the event loop goes on."""
         try:
             await asyncio.get_running_loop().run_in_executor(self._queue, partial(record, *given, **named))
         except DiagnosticError as error:
@@ -269,7 +269,7 @@ class JournalWriter:
 def _made(
     change: Change, identity: str, generation: int, fields: Mapping[str, Json], resolved: Mapping[str, Json]
 ) -> Binding:
-    """The binding of an object that a change has made."""
+    """The binding of the object that a change has created."""
     return Binding(
         address=change.address,
         kind=change.kind,

@@ -1,4 +1,4 @@
-"""The gate of a node: many creations may be queued there, or one offline window be open, never both.
+"""Gate of a node: creations, or one offline window, never both at once.
 
 A node works off one queue for all its VMs, and a creation can hold it for an hour: a VM that is powered off behind one
 would stay off as long. So windows go first, one at a time.
@@ -21,11 +21,11 @@ class NodeGate:
         self._announced = 0
 
     def announce(self) -> None:
-        """A window will come that waits for no creation: creations let it pass."""
+        """Announce a window that waits for no creation: creations wait for it."""
         self._announced += 1
 
     async def withdraw(self) -> None:
-        """The announced window has ended, or will not come."""
+        """Withdraw an announced window: it has ended, or was skipped."""
         async with self._changed:
             self._announced -= 1
             self._changed.notify_all()

@@ -23,7 +23,7 @@ from dbc_iac.plan.schedule.goals import goal_input
 from dbc_iac.plan.schedule.step_builder import StepBuilder
 
 SETTLE_SECONDS = 60.0
-"""How long the effect of a call of unknown outcome is looked for, before it is proved or taken not to come."""
+"""Seconds to look for the effect of a call of unknown outcome before it is proved."""
 
 
 class WindowStatus(Protocol):
@@ -66,7 +66,7 @@ class OfflineWindow:
         self.queued: list[tuple[Goal, int]] = []
 
     async def run(self) -> bool:
-        """Whether every goal is met and the VM is as it should be."""
+        """Run the window. Gives whether every goal is met and the VM has its power state."""
         was_off = (await self.off.look(self.by.reader)).sight is GoalStatus.MET
         if not was_off and not await self._prepared():
             return False
@@ -83,7 +83,7 @@ class OfflineWindow:
             unsettled = [g for g in blind if was_off and self.changes[g.address].unsettled]
             try:
                 ok = await self._goals(unsettled, await self._proof() if unsettled else Proof.NEVER)
-            except Exception as error:  # whatever is wrong, the VM is started again
+            except Exception as error:  # the VM is started again in any case
                 ok = self._broke(error)
         else:
             for goal in self.draft.goals:
@@ -105,7 +105,7 @@ class OfflineWindow:
         return False
 
     async def _prepared(self) -> bool:
-        """Run the hook. Without `force` a failure leaves everything as it is."""
+        """Run the hook. Gives whether the VM may be powered off."""
         if self.hook is None or self.by.halted():
             return True
         why = await keeps_on(self.hook, lambda text: self.by.tell("note", self.draft.address, text))
@@ -115,11 +115,11 @@ class OfflineWindow:
 
     @property
     def _may_boot(self) -> bool:
-        """A VM that is to stay off is not booted for a proof, unless that was said."""
+        """Whether the VM may be booted for a proof: one that stays off only with --settle."""
         return self.draft.power == "on" or self.by.choices.settle
 
     async def _goals(self, unsettled: list[Goal], proof: Proof) -> bool:
-        """`proof`: what is known by now of calls of earlier runs for the `unsettled` goals."""
+        """Achieve the goals. `proof`: of the earlier calls for the `unsettled` ones."""
         met: list[Goal] = []
         closed = ""
         for goal in self.draft.goals:
@@ -127,7 +127,7 @@ class OfflineWindow:
                 self.failed(goal, GoalResult(Verdict.NOT_STARTED, closed))
                 continue
             if goal.deletes and goal.address in self.ledger.bad:
-                continue  # what was to take its place does not stand
+                continue  # its replacement was not created
             if (
                 goal in unsettled
                 and proof in UNPROVEN
@@ -146,8 +146,7 @@ class OfflineWindow:
         return len(met) == len(self.draft.goals)
 
     def _closed_by(self, goal: Goal, ending: GoalResult) -> str:
-        """Why nothing more is done while the VM is off: the node's queue carries nothing out, or we are turned away.
-        Empty where nothing is wrong."""
+        """Reason to close the window: the queue of the node does not run, or calls are not authorised. Empty for none."""
         if ending.queued is not None:
             self.queued.append(ending.queued)
         turned_away = ending.exit_code is ExitCode.AUTHORISATION
@@ -156,8 +155,8 @@ class OfflineWindow:
         return f"the power-off window was closed after {goal.address}: {ending.text}"
 
     async def _prove_queued(self) -> None:
-        """An accepted change lies before the start in the node's one queue: on a VM that runs again it has been carried
-        out, or never will be."""
+        """Look at accepted changes after the start: they came before it in the queue of the node, so each has been
+        carried out or never will be."""
         self.by.watch.hurry(self.on.route.target)
         for goal, number in self.queued:
             seen = await goal.look(self.by.reader)
@@ -172,14 +171,14 @@ class OfflineWindow:
                 self.failed(goal, GoalResult(Verdict.FAILED, text, detail=seen.detail, remedy=seen.remedy))
 
     async def _verify(self, met: list[Goal]) -> None:
-        """Look once more before the window closes: a late call of an earlier run may have changed something."""
+        """Look again before the window closes: a late call of an earlier apply may have changed something."""
         self.by.watch.hurry(self.off.route.target)
         for goal in met:
             if goal.acknowledged or goal.creates:
                 continue
             seen = await goal.look(self.by.reader)
             if seen.sight is GoalStatus.UNMET:
-                self.failed(goal, GoalResult(Verdict.FAILED, "it held, and did not when the window closed"))
+                self.failed(goal, GoalResult(Verdict.FAILED, "undone before the window closed"))
 
     async def _start(self) -> bool:
         ending = await self.starter.start(self.by)
@@ -188,19 +187,19 @@ class OfflineWindow:
         return ending.verdict is Verdict.MET
 
     async def _stays_on(self) -> bool:
-        """A shutdown that got no answer may be carried out late, after the start: then the VM is started once more."""
+        """Watch the VM after its start, and start it again where a late shutdown powers it off."""
         until = self.by.now() + SETTLE_SECONDS
         while self.by.now() < until and not self.by.stop.asked:
             await self.by.stop.unless(self.by.watch.tick(self.on.route.target))
             sight = (await self.on.look(self.by.reader)).sight
-            if sight is GoalStatus.WAITING:  # being shut down just now
+            if sight is GoalStatus.WAITING:  # shutting down
                 until = max(until, self.by.now() + SETTLE_SECONDS)
             elif sight is GoalStatus.UNMET and not await self._start():
                 return False
         return True
 
     async def _barrier(self, goal: Goal) -> Proof:
-        """Prove what became of a blind call: what was accepted while the VM was off lies before its next shutdown."""
+        """Prove the outcome of a blind call: accepted while the VM was off, it runs before the next shutdown."""
         until = self.by.now() + SETTLE_SECONDS
         while self.by.now() < until and not self.by.stop.asked:
             await self.by.stop.unless(self.by.watch.tick(goal.route.target))
@@ -211,7 +210,7 @@ class OfflineWindow:
         return Proof.HAPPENED if seen.sight is GoalStatus.MET else proof
 
     async def _proof(self) -> Proof:
-        """Start, then power off: jobs accepted before have run, and calls that come while it runs are refused.
+        """Start the VM and power it off: earlier jobs have run then, and late calls are refused while it runs.
 
         Only a VM that has really run, and was really shut down after, proves anything.
         """

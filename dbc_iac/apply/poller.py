@@ -1,4 +1,4 @@
-"""Waiting: one poll of a target serves everyone who waits for something there, from 10 s up to one a minute.
+"""Polls: one for each target, shared by all goals that wait there, every 10 s to 60 s.
 
 While a VM is powered off the first polls come sooner: what is waited for takes seconds, and the VM is down as long.
 """
@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from dbc_iac.kinds.framework.cached_reader import CachedReader
 
 FLOOR, CEILING, GROWTH = 10.0, 60.0, 1.5
-"""Seconds between two polls of one target: at first, at most, and how it grows while nothing happens."""
+"""Seconds between two polls of one target: first, longest, and growth factor."""
 SOON = 2.0
-"""Seconds until the first poll while a VM is powered off there."""
+"""Seconds until the first poll while a VM is off at the target."""
 
 
 class Poller:
@@ -29,7 +29,7 @@ class Poller:
 
     @contextmanager
     def closely(self, target: str) -> Iterator[None]:
-        """A VM is powered off at the target: who begins to wait there does not join a poll that is far off."""
+        """Poll the target sooner while a VM is off there."""
         self._close.add(target)
         self._ticks.pop(target, None)
         self.hurry(target)
@@ -39,12 +39,12 @@ class Poller:
             self._close.discard(target)
 
     def hurry(self, target: str) -> None:
-        """Something happened at the target: look again soon."""
+        """Poll the target soon, and forget its readings."""
         self._pauses.pop(target, None)
         self._reader.forget(target=target)
 
     async def tick(self, target: str, most: float = math.inf) -> None:
-        """Wait for the next look at the target, at most so many seconds. What was read of it is forgotten then."""
+        """Wait for the next poll of the target, at most so many seconds, and forget its readings."""
         waiting = self._ticks.get(target)
         if waiting is None or waiting.done():
             waiting = asyncio.ensure_future(self._after_pause(target))
@@ -54,7 +54,7 @@ class Poller:
             self._reader.forget(target=target)
 
     async def soon(self, target: str) -> None:
-        """Wait for a look that comes soon, whatever others wait for."""
+        """Wait for a poll that comes soon, independent of the shared one."""
         await asyncio.sleep(SOON)
         self._reader.forget(target=target)
 

@@ -1,4 +1,4 @@
-"""What an apply tells: events while it runs, a report at its end. Values; no I/O and never a secret."""
+"""Events and report of an apply. Values; no I/O, no secrets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dbc_iac.plan.model import Action
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened. `at` is in seconds since the apply began.
+    """An event of an apply. `at`: seconds since its start.
 
     Kinds: `step-started`, `step-done`, `step-failed`, `step-waiting`, `step-skipped`, `call`, `waiting`, `goal-met`,
     `window-opened`, `window-closed`, `barrier`, `note`.
@@ -27,7 +27,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The end of an apply. Addresses; the mappings give the reason.
+    """Report of an apply, by address; mappings give the reason.
 
     `waiting` are those whose effect had been asked for and had not been seen when patience ended; `powered_off` are VMs
     that are off because of this run.
@@ -41,7 +41,7 @@ class Report:
     powered_off: Mapping[str, str] = field(default_factory=dict)
     diagnostics: tuple[Diagnostic, ...] = ()
     unknown: tuple[str, ...] = ()
-    """What could not be read when the plan was made, and so was left alone."""
+    """Addresses that could not be read by the plan, and were not changed."""
     interrupted: bool = False
     destroy: bool = False
     seconds: float = 0.0

@@ -1,4 +1,4 @@
-"""The wish that an apply ends, as a signal brings it: nothing new is started, and no wait outlasts it."""
+"""Request to end an apply, by a signal: nothing new is started, and waits end."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class Stop:
-    """Asked for once, and never taken back."""
+    """A request to end that is never withdrawn."""
 
     def __init__(self) -> None:
         self._asked = asyncio.Event()
@@ -23,7 +23,7 @@ class Stop:
         self._asked.set()
 
     async def unless(self, work: Coroutine[Any, Any, T]) -> T | None:
-        """The result of what only looks or waits; None where the end is asked for meanwhile, which cancels it.
+        """Await a look or a wait; None where the end is requested meanwhile, which cancels it.
 
         What is begun after that is part of ending in order, and goes on.
         """

@@ -1,4 +1,4 @@
-"""Starting a VM again that we powered off: tried until it runs or the apply ends, and then what it lacks is told."""
+"""Start of a VM that this apply powered off: repeated until it runs or the apply ends, then explained."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from dbc_iac.kinds.framework.goal import Goal
 from dbc_iac.kinds.framework.values import GoalInput
 
 TRIES = 5
-"""How often at once, `FLOOR` seconds apart: what was taken by others may be free in a moment."""
+"""Number of tries in a row, `FLOOR` seconds apart: resources may become free."""
 
 
 @dataclass(frozen=True, slots=True)
 class VmStarter:
-    """One VM that is to run. `kind`: of the resource; `on`: the goal that it does."""
+    """A VM to start. `kind`: of its resource; `on`: the goal."""
 
     kind: str
     task: GoalInput
     on: Goal
 
     async def start(self, by: GoalRunner, *, tries: int = TRIES) -> GoalResult:
-        """Start it. A refusal may pass, or be mended: resources may have been taken by others for a while."""
+        """Start the VM. A refusal may be transient, or recovered from: others may hold its resources for a while."""
         ending = GoalResult(Verdict.FAILED)
         mended = False
         for number in range(tries):
@@ -38,7 +38,7 @@ class VmStarter:
             goals = [] if mended else list(await host(self.kind).recovery_goals(self.task, ending.text, by.reader))
             for goal in goals:
                 if (await by.achieve(goal)).verdict is not Verdict.MET:
-                    return ending  # mended by half, it would run as something else
+                    return ending  # half recovered, it would run with other fields
             if goals:
                 mended = True
                 ending = await by.achieve(self.on)
@@ -47,12 +47,12 @@ class VmStarter:
         return ending
 
     async def start_or_explain(self, by: GoalRunner) -> GoalResult:
-        """Start it; where it is refused in the end, tell who has what it lacks."""
+        """Start the VM; where it is refused in the end, name the holder of the resources that it lacks."""
         ending = await self.start(by)
         return ending if ending.verdict is not Verdict.FAILED else await self.lacking(by, ending)
 
     async def lacking(self, by: GoalRunner, ending: GoalResult) -> GoalResult:
-        """The ending with who has what it lacks."""
+        """The result with the holder of the resources that the VM lacks."""
         by.watch.hurry(self.on.route.target)
         told = await host(self.kind).explain_shortage(self.task, ending.text, by.reader)
         return replace(ending, text=f"{ending.text}; {told}") if told else ending

@@ -1,4 +1,4 @@
-"""What one run of planning works on, and what it may choose. Built by the command line; values but for the readers."""
+"""Input of planning: options, manifests, state, and read access to the API."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from dbc_iac.state.document import State
 
 @dataclass(frozen=True, slots=True)
 class PlanOptions:
-    """What the user chose for this run. Addresses are `Kind/name`; shares are whole percents."""
+    """Options of one plan. Addresses are `Kind/name`; shares are whole percents."""
 
     destroy: bool = False
     targets: frozenset[str] = frozenset()
     excludes: frozenset[str] = frozenset()
-    """Addresses that are left as they are, with all that needs them."""
+    """Addresses that are not changed, with everything that depends on them."""
     offline: bool = False
-    """Plan from what state keeps, without asking the API."""
+    """Plan from the state, without the API."""
     forget_expired: bool = False
-    """Forget what is on machines that are not rented any more."""
+    """Remove from the state what is on machines whose rental has ended."""
     replace: frozenset[str] = frozenset()
     destroy_identity: frozenset[str] = frozenset()
     unprotect: frozenset[str] = frozenset()
-    """Addresses whose `preventDestroy` does not hold for this run."""
+    """Addresses whose `preventDestroy` is ignored."""
     allow_empty: bool = False
     max_removals: int | None = None
-    """How many percent of the resources in state may be deleted or replaced at once; None: what the project says."""
+    """Maximum share of the resources in the state to delete or replace, in percent; None: that of the project file."""
 
     def to_json(self) -> dict[str, Json]:
-        """As a plan keeps them, by field name; sets are sorted."""
+        """Options by field name; sets are sorted."""
         values = ((f.name, getattr(self, f.name)) for f in fields(self))
         return {name: sorted(value) if isinstance(value, frozenset) else value for name, value in values}
 
@@ -47,9 +47,9 @@ class PlanOptions:
 
 @dataclass(frozen=True, slots=True)
 class PlanContext:
-    """The manifests, the state, and the way to the API (reads only while planning).
+    """Manifests, state, and channels to the API (planning only reads).
 
-    `secret` gives the value of a resource's secret field, or None where it is not at hand.
+    `secret` gives the value of a resource's secret field, or None where it is not available.
     """
 
     inventory: Inventory
@@ -58,15 +58,15 @@ class PlanContext:
     secret: Callable[[str, str], SecretText | None]
     environment: str = ""
     identities: Mapping[str, str] = field(default_factory=dict)
-    """What each identity is made of (wallet, multisig, sessions, nodeKey), by name."""
+    """Type of each identity (wallet, multisig, sessions, nodeKey), by name."""
     max_removals: int = 50
     refused: frozenset[str] = frozenset()
-    """Codes of warnings that stop the run."""
+    """Codes of warnings that are errors in this project."""
     moves: tuple[tuple[str, str], ...] = ()
-    """Addresses that `state` has under a new name already, and the document on disk not yet: (before, now)."""
+    """Renames that are applied to `state`, but not written yet: (before, now)."""
     removed: frozenset[str] = frozenset()
-    """Addresses whose objects are forgotten when their documents are gone."""
+    """Addresses that are removed from the state, and not deleted, once they are not in the manifests."""
     wallets: Callable[[str], frozenset[str]] = lambda identity: frozenset()
-    """The SS58 addresses that an identity may own things under; empty where unknown."""
+    """SS58 addresses of an identity; empty where unknown."""
     ways: Mapping[str, str] = field(default_factory=dict)
-    """As a plan has them: digests of what the project file says about client nodes and identities."""
+    """Digests of `clients` and `identities` of the project file."""

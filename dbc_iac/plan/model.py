@@ -1,4 +1,4 @@
-"""The plan as a value: what differs, why, what will be called in which order, and what it disturbs.
+"""The plan as a value: changes with their reasons, steps in order, disruption and data loss.
 
 Frozen, without secrets, with one canonical JSON form (`Plan.to_json`). Everything that is shown (text, JSON, later
 Markdown and HTML) is made from these values and from nothing else.
@@ -22,7 +22,7 @@ FORMAT_VERSION = 2
 
 
 class Action(StrEnum):
-    """What happens to one resource."""
+    """Action on one resource."""
 
     CREATE = "create"
     UPDATE = "update"
@@ -32,7 +32,7 @@ class Action(StrEnum):
     FORGET = "forget"
     NO_OP = "no-op"
     UNKNOWN = "unknown"
-    """The API could not be read: nothing is decided, nothing is done."""
+    """The object could not be read: nothing is decided, nothing is done."""
 
 
 class Presence(StrEnum):
@@ -45,10 +45,10 @@ class Presence(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FieldChange:
-    """One field that differs. `before` and `after` never hold a secret: a secret reads `(secret)`.
+    """A field that differs. `before` and `after` never hold a secret: a secret reads `(secret)`.
 
     `behaviour` is the rule that applied (`online`, `offline`, `cold-boot`, `running`, `replace`, `once`, ...);
-    `drift` tells that the world moved, not the manifest.
+    `drift`: it was changed outside dbc-iac, and the manifest was not.
     """
 
     path: str
@@ -61,12 +61,11 @@ class FieldChange:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What happens to one resource, with its reasons.
+    """Change of one resource, with its reasons.
 
     `id` is the identity it has or will get (VM: task id, Disk: file, Network: name, BareMetalServer: node id), empty
-    when it is known only after the call. `holder` is the address of the VM it lives and dies with, if any;
-    `old_holder` the one that what it replaces lives with, where that is another.
-    `losses` names what is irreversibly gone (one sentence each); `power_off` tells that the VM is powered off for it.
+    when it is known only after the call. `parent` is the address of its VM, if it has one; `old_parent` that
+    of the replaced object, if it is another. `losses` are sentences on lost data; `power_off`: its VM is powered off.
     """
 
     address: str
@@ -90,26 +89,26 @@ class Change:
     observed: Mapping[str, Json] = field(default_factory=dict)
     resolved: Mapping[str, Json] = field(default_factory=dict)
     settled: Mapping[str, Json] = field(default_factory=dict)
-    """Values, and references of secrets, that it has as they are wanted and that the state does not have so yet."""
+    """Observed values, and references of secrets, that match the manifest and that the state does not have yet."""
     route: Mapping[str, Json] = field(default_factory=dict)
     old_route: Mapping[str, Json] = field(default_factory=dict)
     secrets: Mapping[str, Json] = field(default_factory=dict)
     """Secret references (never values) by field path."""
     auto: tuple[str, ...] = ()
-    """The fields whose value was chosen: the manifest says `auto`."""
+    """Fields with a chosen value: the manifest says `auto`."""
     marker: str = ""
     known: tuple[str, ...] = ()
     dependencies: tuple[str, ...] = ()
     old_dependencies: tuple[str, ...] = ()
-    """What the object that is there needed when it was made."""
+    """Dependencies of the existing object, as of its last apply."""
     follows: tuple[str, ...] = ()
-    """Addresses that it does not name, and that must stand before it: they bring a file that it is made of."""
+    """Implicit dependencies: resources that provide a file it is built from."""
     users: Mapping[str, str] = field(default_factory=dict)
-    """What is made from the file that it takes away, and goes before it: id by address."""
+    """Resources that use the file it deletes, and are deleted before it: id by address."""
     protected: bool = False
     delete_first: bool = False
     unsettled: bool = False
-    """An earlier blind call on its VM has no certain outcome: it is proved before another is sent."""
+    """Whether the outcome of an earlier blind call on its VM is unknown: it is proved before another is sent."""
     timeout_seconds: int = 0
     authority: bool = False
 
@@ -125,7 +124,7 @@ class Change:
 
     @property
     def needed(self) -> tuple[str, ...]:
-        """The addresses that must stand before it."""
+        """Addresses that must exist before it."""
         return tuple(dict.fromkeys((*self.dependencies, *self.follows)))
 
     @property
@@ -135,7 +134,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class GoalSummary:
-    """One goal as the plan shows it: what is to hold, by which call, and what that call needs of the VM."""
+    """A goal in a plan: its action, the class of its call, and the power state of the VM that it needs."""
 
     address: str
     goal: str
@@ -145,7 +144,7 @@ class GoalSummary:
 
 
 class StepKind(StrEnum):
-    """A step changes one resource, or opens one offline window of one VM for the goals of several resources."""
+    """Kind of a step: the change of one resource, or the offline window of one VM for goals of several resources."""
 
     CHANGE = "change"
     WINDOW = "window"
@@ -153,7 +152,7 @@ class StepKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A unit of the schedule. `after` names the steps that must be done before; `seconds` is the expected downtime."""
+    """A unit of the schedule. `after`: keys of the steps before it; `seconds`: expected downtime."""
 
     key: str
     kind: StepKind
@@ -163,12 +162,12 @@ class Step:
     node: str = ""
     seconds: int = 0
     power: str = ""
-    """Of a window: how the VM is left (`on`, `off`)."""
+    """Power state of the VM after a window (`on`, `off`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that an apply will do, in its order.
+    """All changes of an apply, in their order.
 
     `serial` and `lineage` are those of the state it was made from; `configuration` and `observation` are digests
     (BLAKE2b-256, hex) of the rendered manifests and of the stable part of what was read. `documents` holds the
@@ -188,23 +187,23 @@ class Plan:
     diagnostics: tuple[Diagnostic, ...] = ()
     recovery: tuple[str, ...] = ()
     moves: tuple[str, ...] = ()
-    """Bindings that get another address, one sentence each."""
+    """Renamed addresses: `OLD to NEW`."""
     settled: tuple[int, ...] = ()
-    """The numbers of pending calls of earlier runs of which nothing can come any more."""
+    """Numbers of the pending operations that can be closed."""
     hooks: Mapping[str, Json] = field(default_factory=dict)
-    """`beforeOffline` of each machine that a step touches, by address. These are run, whatever stands there then."""
+    """`beforeOffline` of VMs that a step powers off, by address. An apply runs these, not those of the manifests."""
     ways: Mapping[str, str] = field(default_factory=dict)
-    """Digests of the project file's `clients` and `identities`: to whom, and as whom, an apply sends what it sends."""
+    """Digests of `clients` and `identities` of the project file: the recipients and the sender of calls."""
     calls: int = 0
     destroy: bool = False
     targets: tuple[str, ...] = ()
     chosen: Mapping[str, Json] = field(default_factory=dict)
-    """The options that it was made with: one that continues it is made with the same."""
+    """Options of the plan. The rest of an interrupted apply is planned with the same."""
     format_version: int = FORMAT_VERSION
 
     @property
     def pending(self) -> tuple[Change, ...]:
-        """The changes that lead to something; a plan without any is empty."""
+        """Changes with an action."""
         return tuple(c for c in self.changes if c.pending)
 
     @property
@@ -213,7 +212,7 @@ class Plan:
 
     @property
     def exit_code(self) -> ExitCode:
-        """What a command that only plans ends with: not to have seen everything is no success."""
+        """Exit code of a command that only plans: an error where an object could not be read."""
         unknown = [c for c in self.changes if c.action is Action.UNKNOWN]
         if any(c.authority for c in unknown):
             return ExitCode.AUTHORISATION
@@ -221,7 +220,7 @@ class Plan:
 
     @property
     def powered_off(self) -> tuple[str, ...]:
-        """The addresses of VMs that a window powers off."""
+        """Addresses of VMs that a window powers off."""
         return tuple(s.address for s in self.steps if s.kind is StepKind.WINDOW)
 
     def count(self, action: Action) -> int:
@@ -236,7 +235,7 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """BLAKE2b-256 over the canonical form (without the digest itself, and what was said about it), hex."""
+        """BLAKE2b-256 over the canonical form (without the digest itself and the diagnostics), hex."""
         return canonical_digest({k: v for k, v in encoded(self).items() if k != "diagnostics"})
 
 
@@ -253,7 +252,7 @@ def camel(name: str) -> str:
 
 
 def encoded(value: Any) -> Any:
-    """The canonical form of a value of a plan, of lists and mappings only."""
+    """The canonical form of a value of a plan: lists and mappings only."""
     if is_dataclass(value) and not isinstance(value, type):
         return {camel(f.name): encoded(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, StrEnum):

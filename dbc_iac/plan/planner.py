@@ -110,9 +110,9 @@ def complete(
 
 
 def _placed(problems: Diagnostics, context: PlanContext, refreshed: RefreshedState) -> Diagnostics:
-    """Every problem of a resource that has a document points into it.
+    """The problems with places in the manifests, and with the warnings that the project refuses as errors.
 
-    Of what may exist already only that is told: a port conflict with the object itself would be one of the others.
+    Of a resource that may exist already only that is reported: others may be conflicts with the object itself.
     """
     found = Diagnostics()
     asked = {p.address: p.code for p in refreshed.problems if p.severity is Severity.ERROR}
@@ -127,7 +127,7 @@ def _placed(problems: Diagnostics, context: PlanContext, refreshed: RefreshedSta
 
 
 def weighed(problem: Diagnostic, refused: Collection[str]) -> Diagnostic:
-    """A warning that the project refuses is an error."""
+    """The problem, as an error where the project refuses such warnings."""
     if problem.severity is not Severity.WARNING or problem.code not in refused:
         return problem
     remedy = f"{problem.remedy} `thresholds.refuse` of the project file refuses {problem.code}.".strip()
@@ -139,9 +139,9 @@ def with_resolved(
     moving: frozenset[str] = frozenset(),
     found: Mapping[str, Mapping[str, Json]] = MappingProxyType({}),
 ) -> PlanContext:
-    """The session whose inventory knows what the state, or the API (`found`), tells of all addresses that stay.
+    """The context with an inventory that knows the ids of all addresses that stay, from the state or the API (`found`).
 
-    `moving`: the addresses that are created or replaced.
+    `moving`: addresses that are created or replaced.
     """
     bound = {a: {"id": b.id, **b.resolved} for a, b in context.state.bindings.items()}
     known = {a: k for a, k in {**found, **bound}.items() if a not in moving}
@@ -151,8 +151,8 @@ def with_resolved(
 def decide_until_stable(
     context: PlanContext, refreshed: RefreshedState, options: PlanOptions
 ) -> tuple[PlanContext, ChangeSet]:
-    """Decide, and again for as long as one replacement follows from another: by `replaceOn`, or since what another
-    document refers to will be known only when it is made."""
+    """Decide again for as long as one replacement follows from another: by `replaceOn`, or by a reference whose value
+    is known only after the replacement."""
     moving: frozenset[str] = frozenset()
     requested = {address: f"--replace {address}" for address in options.replace}
     while True:
@@ -197,7 +197,7 @@ def _steps(changes: Mapping[str, Change]) -> dict[str, StepBuilder]:
 
 
 def _hooks(context: PlanContext, steps: Iterable[Step]) -> dict[str, BeforeOffline]:
-    """What is run before machines of these steps are powered off, by their addresses."""
+    """`beforeOffline` of the VMs that these steps power off, by address."""
     touched = {a for step in steps for a in (step.address, *(goal.address for goal in step.goals))}
     resources = (r for a, r in sorted(context.inventory.resources.items()) if a in touched)
     return {r.address: hook for r in resources if (hook := r.spec.lifecycle.before_offline) is not None}

@@ -1,4 +1,4 @@
-"""Policies: what a project refuses, or warns of, in plans that are otherwise sound. Pure; decided from a plan alone.
+"""Policies of a project: refusals and warnings on plans. Pure; a plan is their only input.
 
 Imports nothing: the template worker needs `exposure` alone.
 """

@@ -1,4 +1,4 @@
-"""Evaluates the `policies` of a project over a plan. What cannot be evaluated is refused, never let through."""
+"""Evaluation of `policies` on a plan. A policy that cannot be evaluated refuses the plan."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Su
 
 
 Locator = Callable[[tuple[str | int, ...]], SourceRange | None]
-"""Where a value of the project file stands, by its path."""
+"""Source range of a value of the project file, by its path."""
 
 
 def no_location(path: tuple[str | int, ...]) -> SourceRange | None:
@@ -28,7 +28,7 @@ def no_location(path: tuple[str | int, ...]) -> SourceRange | None:
 
 
 def unsound(policies: Iterable[PolicySpec], place: Locator = no_location) -> Iterator[Diagnostic]:
-    """Problems of the policies themselves: what is no expression."""
+    """Policies whose expressions are not valid."""
     asked = tuple(policies)
     problems = expression_problems([spec.expression for spec in asked])
     for number, (spec, error) in enumerate(zip(asked, problems, strict=True)):
@@ -53,7 +53,7 @@ def evaluate(
     now: datetime,
     place: Locator = no_location,
 ) -> tuple[Diagnostic, ...]:
-    """What the policies object to. `labels` by address: a plan does not hold them."""
+    """Refusals and warnings of policies. `labels` by address: a plan does not have them."""
     asked = tuple(policies)
     if wrong := tuple(unsound(asked, place)):
         return wrong
@@ -69,8 +69,7 @@ def evaluate(
 
 
 def plan_context(plan: Plan, labels: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
-    """What expressions can name, but for `change` and `now`: `plan`, as its JSON says, and more of each change; and
-    what they can ask."""
+    """Names in expressions, except `change` and `now`: `plan` in its JSON form, with more of each change; functions."""
     encoded = plan.to_json()
     for change in encoded["changes"]:
         change["name"] = Address(change["address"]).label
@@ -81,7 +80,7 @@ def plan_context(plan: Plan, labels: Mapping[str, Mapping[str, str]]) -> dict[st
 
 @dataclass(frozen=True, slots=True)
 class _Evaluation:
-    """The policies over one plan."""
+    """Policies on one plan."""
 
     policies: tuple[PolicySpec, ...]
     templates: Templates
@@ -89,7 +88,7 @@ class _Evaluation:
     place: Locator
 
     def objections(self, names: Mapping[str, Any], address: str) -> Iterator[tuple[int, Diagnostic]]:
-        """What the policies for one change, or without `address` for the whole plan, object to; by their numbers."""
+        """Objections of policies to one change, or without `address` to the whole plan; with their numbers."""
         each = "change" if address else "plan"
         asked = [(n, s, {**names, "now": _moment(self.now, s.time_zone)}) for n, s in enumerate(self.policies)]
         asked = [one for one in asked if one[1].each == each]
@@ -112,8 +111,8 @@ def _unclear(spec: PolicySpec, problem: str, address: str, source: SourceRange |
         "policy-unclear",
         Severity.ERROR,
         f"the policy {spec.name} cannot be evaluated: {problem}",
-        "What cannot be evaluated is refused.",
-        "Correct it in the project file; `| default(...)` stands in for what a change does not have.",
+        "A policy that cannot be evaluated refuses the plan.",
+        "Correct the policy in the project file; use `| default(...)` for fields that a change does not have.",
         source=source,
         address=address or None,
         exit_code=ExitCode.REFUSED,

@@ -1,4 +1,4 @@
-"""Who may reach a port of a VM, for policies: `open_to_world(change.desired, 22)`. As the node reads its rules.
+"""Exposure of ports of a VM, for policies: `open_to_world(change.desired, 22)`. Rules apply as on the node.
 
 A node asks the rules in their order, but those for every protocol and address last, accept before drop; what no rule
 names is let through. Without a rule everything is open.
@@ -14,13 +14,13 @@ _NAMED = {
     "ssh": ("tcp", 22), "rdp": ("tcp", 3389), "http": ("tcp", 80), "https": ("tcp", 443),
     "dns(udp)": ("udp", 53), "dns(tcp)": ("tcp", 53),
 }  # fmt: skip
-"""Words that a rule may have for a protocol and its port."""
+"""Names of a protocol with its port in rules."""
 
 
 def open_to_world(desired: Mapping[str, Any], port: int, protocol: str = "tcp") -> bool:
-    """Whether the firewall of a VM lets anybody in to one of its own ports. `desired`: as in `change.desired`.
+    """Whether the firewall of a VM accepts any address at one of its own ports. `desired`: as in `change.desired`.
 
-    Raises ValueError for what is no port, and no firewall.
+    Raises ValueError for an invalid port, protocol or firewall.
     """
     if type(port) is not int or not 1 <= port <= 65535 or protocol not in {"tcp", "udp"}:
         raise ValueError("open_to_world: expected a port, and tcp or udp")
@@ -41,7 +41,7 @@ def _parts(text: Any) -> tuple[str, ...]:
 
 
 def _matches(rule: tuple[str, ...], port: int, protocol: str) -> bool:
-    """Whether a rule is about that port, and about whoever comes. A rule for one address is not."""
+    """Whether a rule applies to that port and to any address."""
     direction, named, ports, address, _ = rule
     if direction == "out" or address != _WORLD:
         return False

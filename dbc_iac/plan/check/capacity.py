@@ -1,4 +1,4 @@
-"""The books: what the resources of a machine take of it, also those that are powered off. Pure."""
+"""Capacity of a machine: allocations of all its resources, powered off or not. Pure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def check_capacity(
     machine: Machine,
     changes: Mapping[str, Change],
 ) -> Iterator[Diagnostic]:
-    """Problems of all changes on one machine taken together."""
+    """Problems of all changes on one machine together."""
     here = on_machine(target, changes)
     if machine.hardware is not None:
         yield from _gpus(context, machine, here)
@@ -35,19 +35,19 @@ def check_capacity(
 
 
 def on_machine(target: str, changes: Mapping[str, Change]) -> dict[str, Change]:
-    """The changes of one machine."""
+    """Changes on one machine."""
     return {a: c for a, c in changes.items() if (c.route or c.old_route).get("target") == target}
 
 
 def required_capacity(change: Change) -> Capacity:
-    """What a resource takes once the plan is done. What is forgotten and there goes on taking it."""
+    """Capacity of a resource after the apply. An object that is removed from the state and exists still has its own."""
     if change.action is Action.DELETE or (change.action is Action.FORGET and not change.observed):
         return Capacity()
     return capacity(kind_of(change.kind), change.desired or change.applied)
 
 
 def _gpus(context: PlanContext, machine: Machine, here: Mapping[str, Change]) -> Iterator[Diagnostic]:
-    """GPUs that come must be free, or be given up by what goes or shrinks in the same plan."""
+    """Check that new GPUs are free, or released in the same plan."""
     hardware = machine.hardware
     assert hardware is not None  # noqa: S101 - the caller looked
     comes, goes = 0, 0
@@ -72,7 +72,7 @@ def _gpus(context: PlanContext, machine: Machine, here: Mapping[str, Change]) ->
 
 
 def _together(context: PlanContext, machine: Machine, here: Mapping[str, Change]) -> Iterator[Diagnostic]:
-    """Each VM fits alone, and together they may not: the node counts what runs, so the last could not be started."""
+    """Check that all running VMs fit together: the node counts those that run, so the last one could not start."""
     hardware = machine.hardware
     assert hardware is not None  # noqa: S101 - the caller looked
     running = {a: required_capacity(c) for a, c in here.items() if c.desired_power in {"", "on"}}
@@ -97,8 +97,8 @@ def _grows(change: Change, path: str) -> bool:
 
 
 def _space(context: PlanContext, hardware: NodeHardware, here: Mapping[str, Change]) -> Iterator[Diagnostic]:
-    """Each disk may fit alone, and all that come or grow may not: files are thin, and what is free is told as if the
-    files that are there were never to be filled."""
+    """Warn where all new and grown disks do not fit together: files are thin, and the free space that the node reports
+    ignores how far existing files may grow."""
     grows: defaultdict[str, dict[str, int]] = defaultdict(dict)
     free: dict[str, int] = {}
     for address, change in here.items():
@@ -122,7 +122,7 @@ def _space(context: PlanContext, hardware: NodeHardware, here: Mapping[str, Chan
 
 
 def _grown(change: Change) -> Mapping[str, int]:
-    """GiB that a change adds, by directory of the host. What makes room is not counted: it goes only afterwards."""
+    """GiB that a change adds, by directory of the host. Deletions do not count: they come later."""
     space = required_capacity(change).space
     if change.action in _CREATED:
         return space
@@ -133,7 +133,7 @@ def _grown(change: Change) -> Mapping[str, int]:
 
 
 def _one_vm_an_order(context: PlanContext, machine: Machine, here: Mapping[str, Change]) -> Iterator[Diagnostic]:
-    """An order for a part of the machine is used up by one VM."""
+    """Check that an order for a part of the machine has one VM only."""
     used: dict[str, str] = {}
     hardware = machine.hardware
     assert hardware is not None  # noqa: S101 - the caller looked

@@ -1,6 +1,6 @@
-"""What is made from what, without naming it: files on machines, which no API tells the users of. Pure.
+"""Implicit dependencies through image files on machines, which the API does not show. Pure.
 
-A file is not deleted or overwritten under something that stays, and what goes with it goes first.
+A file is not deleted or overwritten while a resource that stays uses it; its users are deleted first.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _GOES = frozenset({Action.DELETE, Action.REPLACE})
 
 @lru_cache(maxsize=4)
 def implicit_dependencies(inventory: Inventory) -> Mapping[str, frozenset[str]]:
-    """By address what must stand before it though it does not name it: what brings a file that it is made of.
+    """Resources that provide a file which another one is built from, by the address of that other one.
 
-    An edge that would close a ring is left out: whoever wrote the documents has said another order.
+    A dependency that would close a cycle is left out: the references of the manifests count.
     """
     sound = [r for r in inventory.resources.values() if _sound(r, inventory)]
     fields = {r.address: kind_of(r.kind).desired(r, inventory) for r in sound if not kind_of(r.kind).read_only}
@@ -47,7 +47,7 @@ def implicit_dependencies(inventory: Inventory) -> Mapping[str, frozenset[str]]:
 
 
 def _sound(resource: Resource[Spec], inventory: Inventory) -> bool:
-    """Whether its fields can be told: all that leads to its machine is there."""
+    """Whether its fields are known: all references on the route to its machine exist."""
     try:
         kind_of(resource.kind).route(resource, inventory)
     except KeyError:
@@ -63,7 +63,7 @@ def _without_rings(edges: dict[str, frozenset[str]], inventory: Inventory) -> di
         except CycleError as error:
             ring = frozenset(error.args[1])
             left = {a: needed - ring if a in ring else needed for a, needed in edges.items()}
-            if left == edges:  # of references alone, which has been told
+            if left == edges:  # a cycle of references, which is reported elsewhere
                 return {}
             edges = left
         else:
@@ -71,13 +71,13 @@ def _without_rings(edges: dict[str, frozenset[str]], inventory: Inventory) -> di
 
 
 def users_of(file: FileAt, inventory: Inventory, bindings: Mapping[str, Binding]) -> list[str]:
-    """The addresses of what is made from a file now: by state, and by the documents of VMs that are never changed."""
+    """Addresses of the users of a file: those in the state, and external VMs."""
     bound = (a for a, b in bindings.items() if file in runtime_files(kind_of(b.kind), b.applied))
     return sorted({*bound, *(a for a, files in _external(inventory).items() if file in files)})
 
 
 def _external(inventory: Inventory) -> dict[str, frozenset[FileAt]]:
-    """What is made from what among the resources that are never changed."""
+    """Files of external resources, by address."""
     found = (r for r in inventory.resources.values() if getattr(r.spec, "external", False) and _sound(r, inventory))
     return {r.address: runtime_files(kind_of(r.kind), kind_of(r.kind).desired(r, inventory)) for r in found}
 
@@ -85,9 +85,9 @@ def _external(inventory: Inventory) -> dict[str, frozenset[FileAt]]:
 def spare_used(
     context: PlanContext, everything: Mapping[str, Change], chosen: Mapping[str, Change]
 ) -> tuple[dict[str, Change], list[Diagnostic]]:
-    """Refuse what takes a file away while something that stays is made from it. `chosen`: the changes to make.
+    """Refuse to delete or overwrite a file that a staying resource uses. `chosen`: the changes to make.
 
-    The changes come back without those that only complete a file: one that is in use is left as it is, with a warning.
+    Gives the changes without those that only complete a file in use: a warning names them.
     """
     external, kept = _external(context.inventory), dict(chosen)
     problems: list[Diagnostic] = []
@@ -106,12 +106,12 @@ def spare_used(
 
 
 def _only_completes(change: Change) -> bool:
-    """Whether no document asks for anything: only a part of the file is there."""
+    """Whether the change only completes a file, and the manifest did not change."""
     return (change.action is Action.UPDATE and not change.fields) or change.action is Action.CREATE
 
 
 def _made_from(file: FileAt, chosen: Mapping[str, Change]) -> list[str]:
-    """The addresses of what is to be made from a file."""
+    """Addresses of resources that are built from a file in this plan."""
     made = (c for c in chosen.values() if c.action in {Action.CREATE, Action.REPLACE})
     return sorted(c.address for c in made if file in runtime_files(kind_of(c.kind), c.desired))
 
@@ -119,7 +119,7 @@ def _made_from(file: FileAt, chosen: Mapping[str, Change]) -> list[str]:
 def _left_incomplete(
     problem: Diagnostic, change: Change, file: FileAt, users: list[str], coming: list[str]
 ) -> Diagnostic:
-    """A warning; an error where more would be made from a part of a file."""
+    """The problem as a warning; as an error where a resource would be built from an incomplete file."""
     what = f"{', '.join(coming)} would be made from it" if coming else f"{', '.join(users)} use it"
     return replace(
         problem,
@@ -134,7 +134,7 @@ def _left_incomplete(
 
 
 def with_users(changes: Mapping[str, Change]) -> dict[str, Change]:
-    """The changes with what goes before the file that each takes away."""
+    """The changes with the users of each file, which are deleted before it."""
     found = dict(changes)
     for change, _, file in _spoiling(changes):
         going = (c for c in changes.values() if c.address != change.address and c.action in _GOES)
@@ -154,26 +154,26 @@ def _spoiling(changes: Mapping[str, Change]) -> Iterator[tuple[Change, Goal, Fil
 
 
 def _now(change: Change) -> frozenset[FileAt]:
-    """What there is by that address stands on these files. What is gone, or is to come, stands on none."""
+    """Files that the existing object of an address uses."""
     gone = change.action is Action.CREATE or (change.action is Action.FORGET and not change.observed)
     values = change.applied or (change.desired if change.action is Action.ADOPT else {})
     return frozenset() if gone else runtime_files(kind_of(change.kind), values)
 
 
 def _left_on(change: Change, chosen: Change | None, goal: Goal) -> frozenset[FileAt]:
-    """The files that an address still stands on when the goal is pursued, as far as it may not be deprived of them."""
+    """Files that an address still uses when the goal is pursued."""
     if chosen is None:
         return _now(change)
     if chosen.action is Action.DELETE:
         return frozenset()
-    if not goal.deletes:  # what takes its place comes after the file has been overwritten
+    if not goal.deletes:  # its replacement is created after the file is overwritten
         return _now(chosen)
     kept = frozenset() if chosen.action is Action.REPLACE else _now(chosen)
     return kept if chosen.action is Action.FORGET else kept | runtime_files(kind_of(chosen.kind), chosen.desired)
 
 
 def _refused(context: PlanContext, change: Change, goal: Goal, file: FileAt, users: list[str]) -> Diagnostic:
-    """It points to where its own document says so, else to where the first of the users does."""
+    """The refusal, at the manifest of the file, else at that of the first user."""
     documents = context.inventory.resources
     verb = "deleted" if goal.deletes else "overwritten"
     source, summary = None, f"{file.name} on {change.node} would be {verb}, and {', '.join(users)} "

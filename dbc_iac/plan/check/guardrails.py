@@ -1,4 +1,4 @@
-"""Rails: what a plan refuses unless it is said twice. A refusal names the flag or field that lifts it. Pure."""
+"""Guardrails: dangerous changes that need an explicit flag. A refusal names the flag or field. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dbc_iac.plan.model import Action, Change
 from dbc_iac.plan.schedule.step_builder import StepBuilder
 
 SMALL = 5
-"""Resources in state up to which no share of removals is refused."""
+"""Number of resources in the state up to which no share of removals is refused."""
 
 
 def check_guardrails(context: PlanContext, changes: Mapping[str, Change], options: PlanOptions) -> Iterator[Diagnostic]:
@@ -88,13 +88,13 @@ def _protection(context: PlanContext, change: Change, options: PlanOptions) -> I
 
 
 def _is_foreign(context: PlanContext, change: Change, changes: Mapping[str, Change]) -> bool:
-    """Whether the VM that something lives on is only looked at."""
+    """Whether the VM of a child is not managed."""
     parent = context.inventory.resources.get(change.parent)
     return change.parent not in changes or bool(getattr(getattr(parent, "spec", None), "external", False))
 
 
 def _unmanaged(context: PlanContext, change: Change) -> Diagnostic:
-    """A disk comes and goes while its VM is off, and a VM that is looked at only is never powered off."""
+    """The refusal of a change that needs a VM off which is not managed."""
     summary = f"{change.address} needs {change.parent} to be powered off, and that VM is not managed here"
     detail = "A disk is added, grown and deleted while its VM is off; an external VM is never changed."
     remedy = f"Manage {change.parent} here (without `external: true`), or remove {change.address}."
@@ -112,9 +112,9 @@ def _done(action: Action) -> str:
 def check_offline_never(
     context: PlanContext, changes: Mapping[str, Change], builders: Mapping[str, StepBuilder]
 ) -> Iterator[Diagnostic]:
-    """`lifecycle.offline: never`: a VM that runs is powered off for nothing, whichever resource would need it.
+    """Refuse to power off a running VM with `lifecycle.offline: never`, whichever resource needs it.
 
-    That it is new, goes, or is to be off by its own document is another matter.
+    Creation, deletion and `power: off` of the VM itself are allowed.
     """
     told: set[str] = set()
     for builder in builders.values():
@@ -122,7 +122,7 @@ def check_offline_never(
         runs = changes[builder.address].observed_power not in {"", "off"}
         if not runs or host is None or host.spec.lifecycle.offline != "never" or not builder.powers_off:
             continue
-        anew = changes[builder.address].action is Action.REPLACE  # what lives on it follows from that
+        anew = changes[builder.address].action is Action.REPLACE  # its children are replaced with it
         needing = {builder.address} if anew else {g.address for g in builder.goals}
         for address in sorted(needing - told):
             told.add(address)

@@ -1,4 +1,4 @@
-"""Ports and public addresses that two VMs of a machine cannot both have. Pure.
+"""Conflicts of ports and public addresses between VMs of one machine. Pure.
 
 The node compares the ports of a VM that is created, changed or started with those of the VMs that run at that moment.
 So a conflict with one that is off, or that was changed meanwhile, shows at the next start: the VM then stays off.
@@ -28,8 +28,8 @@ _RESTS = frozenset({Action.NO_OP, Action.UNKNOWN, Action.FORGET})
 def check_ports(
     context: PlanContext, target: str, changes: Mapping[str, Change], strangers: Mapping[str, Capacity]
 ) -> Iterator[Diagnostic]:
-    """The conflicts on one machine, also with what is not ours there (by id): errors where one of the two is started or
-    gets its port in this plan, else warnings of what the next start would show."""
+    """Conflicts on one machine, also with unmanaged VMs (by id): errors where one of the two is started or
+    gets its port in this plan, else warnings of the next start."""
     here = on_machine(target, changes)
     before = {f"VM {identity}, which is not ours": holding for identity, holding in strangers.items()}
     for address, change in here.items():
@@ -42,7 +42,7 @@ def check_ports(
 
 
 def starts(change: Change, changes: Mapping[str, Change]) -> bool:
-    """Whether a VM is started in the plan, or gets ports or an address that it had not."""
+    """Whether a VM is started, or gets a new port or address."""
     kind = kind_of(change.kind)
     if change.action in {Action.CREATE, Action.REPLACE}:
         return True
@@ -57,7 +57,7 @@ def starts(change: Change, changes: Mapping[str, Change]) -> bool:
 
 
 def _conflict(context: PlanContext, here: Mapping[str, Change], address: str, other: str, what: str) -> Diagnostic:
-    """One conflict, at the VM that is started or changed, else at the later one."""
+    """A conflict, at the VM that is started or changed, else at the later one."""
     moves = [a for a in (address, other) if a in here and starts(here[a], here)]
     at, parent = (other, address) if moves == [other] else (address, other)
     resource = context.inventory.resources.get(at)

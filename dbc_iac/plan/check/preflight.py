@@ -41,7 +41,7 @@ _CHECKED = frozenset({Action.CREATE, Action.UPDATE, Action.REPLACE})
 
 @dataclass(frozen=True, slots=True)
 class PreflightFacts:
-    """What was read for the checks of a plan."""
+    """Readings of machines for preflight."""
 
     machines: Mapping[Route, Machine] = field(default_factory=dict)
     unheard_lans: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -51,7 +51,7 @@ class PreflightFacts:
     unmanaged: Mapping[str, Mapping[str, Capacity]] = field(default_factory=dict)
     """Capacity that VMs of others hold, by target and VM id."""
     free_slots: Mapping[tuple[str, str], int | None] = field(default_factory=dict)
-    """How many more of a kind a VM can take, by kind and the VM's address; None where there is no limit."""
+    """Number of children that a VM can still take, by kind and the VM's address; None where there is no limit."""
 
 
 async def read_facts(context: PlanContext, refreshed: RefreshedState, changes: Mapping[str, Change]) -> PreflightFacts:
@@ -78,7 +78,7 @@ async def read_facts(context: PlanContext, refreshed: RefreshedState, changes: M
 def check_preflight(
     context: PlanContext, refreshed: RefreshedState, changes: Mapping[str, Change], facts: PreflightFacts
 ) -> Diagnostics:
-    """Every problem that can be known, of each resource alone and of each machine as a whole. Pure."""
+    """Problems of each resource, and of each machine as a whole. Pure."""
     found = Diagnostics()
     for address, change in changes.items():
         if change.action not in _CHECKED:
@@ -130,7 +130,7 @@ async def _unmanaged(refreshed: RefreshedState, changes: Mapping[str, Change]) -
 
 
 def _coming(changes: Mapping[str, Change]) -> dict[tuple[str, str], list[Change]]:
-    """What comes to a VM that stays and has a limit, by kind and the VM's address."""
+    """New children of VMs that stay, where there is a limit, by kind and the VM's address."""
     coming: dict[tuple[str, str], list[Change]] = {}
     for change in changes.values():
         parent = changes.get(change.parent)
@@ -150,7 +150,7 @@ async def _free_slots(reader: CachedReader, changes: Mapping[str, Change]) -> di
 
 
 def _room(context: PlanContext, changes: Mapping[str, Change], facts: PreflightFacts) -> Iterator[Diagnostic]:
-    """Whether what comes to a VM that stays has room beside what is there now, managed or not."""
+    """Check that new children of a VM fit beside the present ones, managed or not."""
     for (name, parent), new in _coming(changes).items():
         free_slots = facts.free_slots.get((name, parent))
         if free_slots is not None and len(new) > free_slots:
@@ -182,13 +182,13 @@ def _secrets(context: PlanContext, changes: Mapping[str, Change]) -> Diagnostics
 
 
 def _members_stay(refreshed: RefreshedState, changes: Mapping[str, Change]) -> Iterator[Diagnostic]:
-    """A LAN cannot be deleted while a VM, whoever's and in whatever state, is a member."""
+    """Warn of a LAN that has members which stay: it cannot be deleted."""
     leaving = {c.old_id or c.id for c in changes.values() if c.action in _GOES}
     ours = {c.id: c.address for c in changes.values() if c.id}
     for change in [c for c in changes.values() if c.action in _GOES]:
         observed = refreshed.observations.get(change.address)
         stay = sorted(set(observed.members) - leaving) if observed is not None else []
-        if change.action is Action.REPLACE:  # members of ours were looked at: they go along, or it is refused
+        if change.action is Action.REPLACE:  # managed members are replaced with it, or it is refused
             stay = [member for member in stay if member not in ours]
         if stay:
             who = ", ".join(ours.get(member, f"VM {member}, which is not ours") for member in stay)
@@ -212,7 +212,7 @@ async def _image_server_files(reader: CachedReader, machine: Machine, change: Ch
 
 
 async def _unheard(reader: CachedReader, route: Route, change: Change, changes: Mapping[str, Change]) -> frozenset[str]:
-    """LANs that the change joins, that are to be there already, and of which its machine does not know."""
+    """Existing LANs that the change joins and that its machine does not know."""
     coming = {c.id for c in changes.values() if c.action in _COMES}
     kind = kind_of(change.kind)
     names = sorted(kind.networks_of(change.desired) - coming) if isinstance(kind, UsesCapacity) else []

@@ -1,4 +1,4 @@
-"""References between documents: they exist, are of the right kind, and make no cycle. Pure."""
+"""References between resources: they exist, are of the right kind, and form no cycle. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dbc_iac.kinds.framework.spec import Spec
 
 
 def references(resource: Resource[Spec]) -> Iterator[tuple[str, str]]:
-    """The documents that a resource refers to, as (path in its spec, address), its `dependsOn` included."""
+    """References of a resource, as (path in its spec, address), its `dependsOn` included."""
     for field in kind_of(resource.kind).fields:
         reference, name = field.reference, field.read(resource.spec)
         if reference is not None and name is not None and reference.names_document(name):
@@ -27,14 +27,14 @@ def references(resource: Resource[Spec]) -> Iterator[tuple[str, str]]:
 
 
 def dependencies(resource: Resource[Spec], inventory: Inventory) -> tuple[str, ...]:
-    """The addresses that must stand before a resource, each once, in order."""
+    """Addresses that must exist before a resource, each once, in order."""
     return tuple(dict.fromkeys(a for _, a in references(resource) if a in inventory.resources))
 
 
 def check_inventory(
     inventory: Inventory, identities: Mapping[str, str], broken: frozenset[str] = frozenset()
 ) -> Diagnostics:
-    """Everything that can be decided without the API: references, cycles, and each kind's own rules.
+    """Problems of the manifests alone: references, cycles, and each kind's own rules.
 
     `identities`: what each is made of, by name. `broken`: addresses of documents that have problems of their own; what
     refers to them is not judged.
@@ -57,7 +57,7 @@ def check_inventory(
 
 
 def _fields_of_lifecycle(resource: Resource[Spec]) -> Iterator[Diagnostic]:
-    """`ignoreChanges` and `replaceOn` name fields, or parts that hold fields."""
+    """Check that `ignoreChanges` and `replaceOn` name fields."""
     lifecycle = resource.spec.lifecycle
     fields = {f.path for f in kind_of(resource.kind).fields}
     known = fields | {path.rpartition(".")[0] for path in fields if "." in path}
@@ -95,7 +95,7 @@ def _dangling(resource: Resource[Spec], inventory: Inventory, broken: frozenset[
 
 
 def _or_a_file(resource: Resource[Spec], path: str) -> str:
-    """Where the field may also hold a file name: how that is told from a document's name."""
+    """Detail for a field that may also be a file name."""
     reference = next((f.reference for f in kind_of(resource.kind).fields if f.path == path), None)
     return f"A file name would end in {reference.unless}." if reference is not None and reference.unless else ""
 
@@ -133,7 +133,7 @@ def _cycles(inventory: Inventory) -> Iterator[Diagnostic]:
         ring: list[str] = list(reversed(error.args[1]))
         first = inventory.resources[ring[0]]
         related = []
-        for here, there in list(pairwise(ring))[1:]:  # the first is where the problem itself is
+        for here, there in list(pairwise(ring))[1:]:  # the first is the place of the problem itself
             resource = inventory.resources[here]
             path = next(p for p, a in references(resource) if a == there)
             if source := resource.where(path):
@@ -151,7 +151,7 @@ def _cycles(inventory: Inventory) -> Iterator[Diagnostic]:
 
 
 def _crowded(inventory: Inventory) -> Iterator[Diagnostic]:
-    """No more on one VM than it can have."""
+    """Check the number of children of each VM."""
     counts: Counter[tuple[str, str]] = Counter()
     for resource in inventory.resources.values():
         kind = kind_of(resource.kind)
@@ -181,5 +181,5 @@ def _closure(address: str, inventory: Inventory) -> set[str]:
 
 
 def topological_order(edges: Mapping[str, tuple[str, ...]]) -> list[str]:
-    """Keys so that each comes after what it needs; ties in the order given."""
+    """Keys in an order in which each comes after its dependencies; ties as given."""
     return list(TopologicalSorter({k: [e for e in v if e in edges] for k, v in edges.items()}).static_order())

@@ -1,4 +1,4 @@
-"""When an `auto` goes on standing for the port that there is. Pure."""
+"""Ports that an `auto` keeps. Pure."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from dbc_iac.kinds.framework.kind import Kind
 
 AUTO = "auto"
 _LOWEST = 1024
-"""No range of a Node begins below."""
+"""Lowest port of any range of a Node."""
 
 
 def kept_auto_port(kind: Kind[Any], had: Mapping[str, Json], path: str, ports: range) -> int | None:
-    """The port that an `auto` keeps: one of the range, or of an earlier range of the Node. None: it gets another.
+    """The port that an `auto` keeps: one of the range, or of an earlier range of the Node; None where it gets another.
 
-    What was no host port, the 22 of a VM with a public address, is not kept when it would become one.
+    The 22 of a VM with a public address is no host port, and is not kept when it would become one.
     """
     port = had.get(path)
     if not isinstance(port, int):

@@ -1,4 +1,4 @@
-"""From what is desired, applied and observed to one change per resource. Pure, but for secrets compared in memory."""
+"""One change for each resource, from desired, applied and observed values. Pure but for secrets, compared in memory."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ POWERED_OFF_REASON = "powered off by an interrupted apply; will be started"
 
 @dataclass(slots=True)
 class ChangeSet:
-    """The changes by address, what differs and cannot or is not to be changed in place, and the problems on the way."""
+    """Changes by address, differences that only a new object resolves (`stays`) or that are ignored, and problems."""
 
     changes: dict[str, Change] = field(default_factory=dict)
     stays: dict[str, tuple[FieldChange, ...]] = field(default_factory=dict)
@@ -70,7 +70,7 @@ def decide_changes(
                     made.problems.add(cannot_be_deleted(tracked, observation))
                     change = replace(
                         change, action=Action.NO_OP, losses=(), applied={}
-                    )  # without a domain it has no ports
+                    )  # without a domain, its ports are free
                 made.changes[address] = change
             elif tracked.begun is not None and _has_come(tracked, observation):
                 # An earlier creation came late: absent is left pending, for it may come still.
@@ -93,14 +93,14 @@ def decide_changes(
 
 
 def _has_come(tracked: TrackedObject, observation: Observation) -> bool:
-    """Whether what was begun is there, or may be. A late one is looked for as long as anything is, and only that."""
+    """Whether the object of a pending creation exists, or may exist. A late one counts only where it is observed."""
     late = tracked.intent is not None and tracked.intent.late
     return bool(observation.present) if late else observation.present is not False
 
 
 def _keep_claimed(context: PlanContext, refreshed: RefreshedState, made: ChangeSet) -> None:
-    """An object that is bound to one document and claimed by another is neither adopted nor deleted: it has a new name,
-    or two documents."""
+    """Refuse to adopt or delete an object that is bound to one address and claimed by another: it was renamed, or two
+    manifests name it."""
     owners = {(b.kind, b.id, b.route.get("target")): a for a, b in context.state.bindings.items()}
     for address, change in [(a, c) for a, c in made.changes.items() if c.action is Action.ADOPT]:
         owner = owners.get((change.kind, change.id, change.route.get("target")), address)
@@ -118,7 +118,7 @@ def _keep_claimed(context: PlanContext, refreshed: RefreshedState, made: ChangeS
 
 
 def _powered_off_by_apply(tracked: TrackedObject, observation: Observation) -> bool:
-    """Also where nobody manages its power: it was found running, and is to be left so."""
+    """Whether an interrupted apply powered it off, also where its power is not managed: it ran before."""
     return power_of(kind_of(tracked.kind), observation.values) == "off" and _was_to_come_back(tracked)
 
 
@@ -143,7 +143,7 @@ def _external(resource: Resource[Spec], observation: Observation) -> list[Diagno
 
 
 def _base(context: PlanContext, tracked: TrackedObject, resource: Resource[Spec], want: dict[str, Json]) -> Change:
-    """The parts of a change that do not depend on what differs."""
+    """The parts of a change that do not depend on differences."""
     kind, binding = kind_of(resource.kind), tracked.binding
     dumped = resource.spec.model_dump(mode="json", by_alias=True)
     refs: dict[str, Json] = {}
@@ -193,7 +193,7 @@ def _wanted(
     made: ChangeSet,
     options: PlanOptions,
 ) -> Change:
-    """The change of a resource that the manifests want."""
+    """The change of a resource of the manifests."""
     if observation.present is None:
         if observation.not_rented and options.forget_expired and tracked.binding is not None:
             return replace(base, action=Action.FORGET, old_id=tracked.id, reasons=(EXPIRED,))
@@ -232,18 +232,18 @@ def _wanted(
         reason = "creation failed, and the node cannot delete it"
         return _replaced(context, tracked, resource, failed, Action.CREATE, (reason,))
     if observation.failed_creation:
-        # it is of no use, and holds what the new one needs
+        # unusable, and holds the capacity that the new one needs
         failed = replace(seen, delete_first=True, fields=found.of_a_new_one)
         return _replaced(context, tracked, resource, failed, Action.REPLACE, ("creation failed",))
     asked = (made.requested[resource.address],) if resource.address in made.requested else ()
     if kind_of(resource.kind).irreplaceable or not (asked or found.replaces):
-        made.problems.extend(found.refusals)  # a new object has what this one cannot get
+        made.problems.extend(found.refusals)  # a new object has all fields of the manifest
         made.problems.extend(elsewhere(tracked, resource, found.ignored))
     return _to_finish(_compared(context, tracked, resource, seen, found, asked), observation)
 
 
 def _to_finish(change: Change, observation: Observation) -> Change:
-    """What is there as it is wanted, and of whose creation something is left to do."""
+    """The change, as an update where an object that matches the manifest is not completely created."""
     if change.action is not Action.NO_OP or not observation.unfinished:
         return change
     return replace(change, action=Action.UPDATE, reasons=(observation.unfinished,))
@@ -287,21 +287,21 @@ def _compared(
 
 
 def not_ignored(ignored: Iterable[FieldChange]) -> tuple[str, ...]:
-    """The note on fields of `ignoreChanges` that a new object gets."""
+    """Note on fields of `ignoreChanges` that a new object gets."""
     paths = ", ".join(f.path for f in ignored)
     return (f"ignoreChanges does not apply to a new object: it gets {paths} of the manifest",) if paths else ()
 
 
 def _left_alone(change: Change, ignored: Iterable[FieldChange]) -> Change:
-    """A change of an object that stays, with the values that it has in the fields of `ignoreChanges`: calls that send
-    more than what differs send those."""
+    """A change in place with the present values of the fields of `ignoreChanges`: some calls send more than the
+    differences."""
     has = {f.path: f.before for f in ignored if not f.secret}
     desired = {path: value for path, value in {**change.desired, **has}.items() if value is not None}
     return replace(change, desired=desired)
 
 
 def _drifted(fields: list[FieldChange]) -> str:
-    """Of a secret it is not known which side moved: only that its document did not."""
+    """The reason of drift. Of a secret only its reference is compared: its value may have changed on either side."""
     reason = "drift"
     return f"{reason}, or a new value of its secret" if any(f.secret for f in fields) else reason
 
@@ -314,7 +314,7 @@ def _unbound(
     base: Change,
     problems: Diagnostics,
 ) -> Change:
-    """Not in state: created, unless the API shows that it is ours already."""
+    """The change of a resource without a binding: created, or adopted where it exists."""
     kind = kind_of(resource.kind)
     if observation.present:
         base = with_birth(context, resource, base, observation)
@@ -340,7 +340,7 @@ def _unbound(
 
 
 def _pre_image(intent: PendingOperation | None) -> tuple[tuple[str, ...], bool]:
-    """What was there before a blind creation whose outcome is not known, and whether there is such a one."""
+    """Objects before a blind creation of unknown outcome, and whether there is one."""
     if intent is None or intent.call_class != "blind" or not intent.creates:
         return (), False
     listed = intent.detail.get("known")
@@ -355,7 +355,7 @@ def _replaced(
     action: Action,
     reasons: tuple[str, ...],
 ) -> Change:
-    """A change that makes a new object: the next generation, with the id and marker that go with it."""
+    """The change that creates a new object: the next generation, with its id and marker."""
     kind = kind_of(resource.kind)
     generation = max(context.state.generations.get(tracked.address, 0), tracked.generation) + 1
     intent = tracked.intent
@@ -385,7 +385,7 @@ def _replaced(
 
 
 def _exclusive(change: Change) -> tuple[str, ...]:
-    """Why the old object has to go before the new one comes: what one has even while it is off, two cannot have."""
+    """Notes on why the old object is deleted first: public addresses are held also while it is off."""
     kind, there = kind_of(change.kind), change.route.get("target") == change.old_route.get("target")
     kept = capacity(kind, change.desired).addresses & capacity(kind, {**change.applied, **change.observed}).addresses
     return tuple(f"the old one is deleted first: both cannot have {address}" for address in sorted(kept) if there)

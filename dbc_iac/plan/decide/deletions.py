@@ -1,4 +1,4 @@
-"""What becomes of an object that no document asks for: deleted, let go, or left of an ended run. Pure."""
+"""Changes of objects that are not in the manifests: deleted, or removed from the state. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EXPIRED = "the rental has ended (--forget-expired)"
 
 
 def deletion(tracked: TrackedObject, observation: Observation, options: PlanOptions) -> Change:
-    """The change of a resource that is in state, and that nothing wants any more."""
+    """The change of a binding that is not in the manifests."""
     binding = tracked.binding
     assert binding is not None  # noqa: S101 - a removal is of something bound
     change = Change(
@@ -52,7 +52,7 @@ def deletion(tracked: TrackedObject, observation: Observation, options: PlanOpti
 
 
 def cannot_be_deleted(tracked: TrackedObject, observation: Observation) -> Diagnostic:
-    """The warning of a failed creation that its node cannot delete. It holds its GPUs as long."""
+    """Warning of a failed creation that its node cannot delete."""
     return Diagnostic(
         "cannot-be-deleted",
         Severity.WARNING,
@@ -65,13 +65,13 @@ def cannot_be_deleted(tracked: TrackedObject, observation: Observation) -> Diagn
 
 
 def data_loss(change: Change) -> tuple[str, ...]:
-    """What is irreversibly gone when the object of a change goes."""
+    """Data that is lost when the object of a change is deleted."""
     loss = kind_of(change.kind).loss({**change.applied, **change.observed})
     return (f"{change.address}: {loss}",) if loss else ()
 
 
 def unless_forgotten(change: Change, context: PlanContext, options: PlanOptions) -> Change:
-    """`removed` of the project file: the object is let go, not deleted."""
+    """The change, as a removal from the state where `removed` of the project file names it."""
     if change.action is not Action.DELETE or change.address not in context.removed or options.destroy:
         return change
     reason = "`removed` in the project file; the object stays"
@@ -79,7 +79,7 @@ def unless_forgotten(change: Change, context: PlanContext, options: PlanOptions)
 
 
 def forget(tracked: TrackedObject) -> Change:
-    """Its document has become external: what was ours is looked at from now on, and never deleted."""
+    """The removal from the state of an object whose manifest became external."""
     seen = Observation(None, reason="")
     change = deletion(tracked, seen, PlanOptions())
     reason = "now external; the object stays"
@@ -89,8 +89,8 @@ def forget(tracked: TrackedObject) -> Change:
 def deposed_of(
     tracked: TrackedObject, observation: Observation, changes: Mapping[str, Change], options: PlanOptions
 ) -> Change | Diagnostic | None:
-    """What an ended run began and nothing asks for goes; what cannot be had again is told of. None: the change of its
-    address makes it, or it stays where it is whoever asks for it."""
+    """The deletion of an object that an interrupted apply created and that is not in the manifests; a warning where
+    it is irreplaceable; None where the change of its address creates it, or where it is never deleted."""
     begun = tracked.begun
     assert begun is not None  # noqa: S101 - the caller looked
     if _still_wanted(begun, changes) or kind_of(begun.kind).left_behind(begun.applied):
@@ -110,7 +110,7 @@ def deposed_of(
 
 
 def _still_wanted(begun: Binding, changes: Mapping[str, Change]) -> bool:
-    """Whether the change of its address makes what was begun, or cannot tell."""
+    """Whether the change of its address creates the same object, or may."""
     change = changes.get(Address(begun.address).resource)
     if change is None or change.action is Action.UNKNOWN:
         return change is not None

@@ -27,7 +27,7 @@ _NOTHING: tuple[Json, ...] = (None, "", [])
 
 @dataclass(slots=True)
 class Difference:
-    """What differs in one resource: changes to make, notes that lead to nothing, refusals that stop the run.
+    """Differences of one resource: changes, notes without an effect, refusals.
 
     `settled` is what does not differ: the values, and references of secrets, that the object has as they are wanted.
 
@@ -44,7 +44,7 @@ class Difference:
 
     @property
     def of_a_new_one(self) -> tuple[FieldChange, ...]:
-        """All that differs in a new object."""
+        """All fields that differ in a new object."""
         return (*self.changes, *self.only_anew, *self.ignored)
 
     @property
@@ -54,7 +54,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class DiffInput:
-    """The three sides of one resource. `secret` gives a desired secret, or None where it is not at hand."""
+    """The three sides of one resource. `secret` gives a desired secret, or None where it is not available."""
 
     kind: Kind[Spec]
     resource: Resource[Spec]
@@ -66,7 +66,7 @@ class DiffInput:
 
 
 def difference(sides: DiffInput) -> Difference:
-    """Everything that differs, in the order of the spec's fields."""
+    """Differences, in the order of the spec's fields."""
     found = Difference()
     ignored = sides.resource.spec.lifecycle.ignore_changes
     for field_ in sides.kind.fields:
@@ -85,14 +85,14 @@ def difference(sides: DiffInput) -> Difference:
 
 
 def _as_ignored(field_: SpecField, rule: Rule, found: Difference) -> list[FieldChange]:
-    """What differs in a field of `ignoreChanges`. A secret that cannot be compared may differ."""
+    """Differences in fields of `ignoreChanges`. A secret that cannot be compared may differ."""
     if rule.secret and found.notes and not found.changes:
         return [FieldChange(field_.path, SECRET, SECRET, rule.behaviour.value, secret=True)]
     return [*found.changes, *found.only_anew]
 
 
 def _by_lifecycle(found: Difference, paths: list[str]) -> Difference:
-    """Fields that `replaceOn` names: whatever could be done about a difference, a new one is made."""
+    """Turn differences in fields of `replaceOn` into replacements."""
 
     def forces(change: FieldChange) -> bool:
         return any(_within(change.path, path) for path in paths)
@@ -149,7 +149,7 @@ def _compare(sides: DiffInput, field_: SpecField, rule: Rule, found: Difference)
 
 
 def _cleared_by_absence(rule: Rule, have: Json) -> bool:
-    """A field that is absent in the manifest is left alone, unless removing it is how it is cleared."""
+    """Whether a field that is absent in the manifest is cleared; else it is not managed."""
     clearable = rule.inferred or rule.behaviour is Behaviour.REPLACE
     return clearable and not rule.no_clear and have not in _NOTHING
 
@@ -177,8 +177,8 @@ def _compare_secret(sides: DiffInput, field_: SpecField, rule: Rule, found: Diff
 
 
 def _same_reference(sides: DiffInput, path: str, reference: object) -> bool:
-    """Whether no document moved since the secret was set. The value that was set is kept nowhere, nor a digest of it:
-    so it is not known whether it was changed behind our back, or what the reference gives has another value now."""
+    """Whether the reference is that of the last apply. The state has neither value nor digest of a secret: which side
+    changed is unknown then."""
     if not isinstance(reference, SecretRef) or path in sides.binding.uncertain:
         return False
     return sides.binding.applied.get(path) == _reference(reference)
@@ -225,7 +225,7 @@ def _text(value: Json) -> str:
 
 
 def initial(kind: Kind[Spec], desired: Mapping[str, Json], secrets: Mapping[str, Json]) -> Iterator[FieldChange]:
-    """The fields of a resource that is to be created, as a plan shows them. `secrets`: references by path."""
+    """Fields of a resource that is created, for plans. `secrets`: references by path."""
     for field_ in kind.fields:
         if field_.path in desired and desired[field_.path] not in _NOTHING:
             yield FieldChange(field_.path, None, desired[field_.path], field_.rule.behaviour.value)

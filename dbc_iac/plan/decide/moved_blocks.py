@@ -1,4 +1,4 @@
-"""Renames, and what is let go: the lists of the project file, and `state mv`. Pure; no object is touched."""
+"""Renames and removals from the state: `moved` and `removed` of the project file, `state mv`. Pure."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _NAME = re.compile(rf"{_PART}(?:\.{_PART})?")
 def renamed(
     state: State, moves: Iterable[tuple[str, str]], documents: Collection[str]
 ) -> tuple[State, tuple[tuple[str, str], ...]]:
-    """The state under the names that documents have now, and what got another: (before, now).
+    """The state under the names of the manifests, and the renames: (before, now).
 
-    A move of an address that has a document is none. Of a chain each link is taken, in whatever order they stand.
+    An address that is in the manifests is not moved. All links of a chain are followed, in any order.
     """
     left, done = list(moves), dict[str, str]()
     while move := next((m for m in left if m[0] in state.bindings and m[0] not in documents), None):
@@ -34,7 +34,7 @@ def renamed(
 
 
 def check_lists(moves: Sequence[tuple[str, str]], removed: Sequence[str], where: Locator) -> Iterator[Diagnostic]:
-    """What is wrong with `moved` and `removed` of the project file themselves."""
+    """Problems of `moved` and `removed` of the project file themselves."""
     for index, (before, now) in enumerate(moves):
         at = where(("spec", "moved", index))
         for name, address in (("from", before), ("to", now)):
@@ -53,9 +53,9 @@ def check_lists(moves: Sequence[tuple[str, str]], removed: Sequence[str], where:
 
 
 def _conflicting(moves: Sequence[tuple[str, str]], where: Locator) -> Iterator[Diagnostic]:
-    """Entries that cannot all hold: one address with two destinations, two with one, and cycles.
+    """Conflicting entries: one address with two destinations, two with one, and cycles.
 
-    What is left are chains, so that each address has at most one predecessor and one successor.
+    Without them only chains are left: each address has at most one predecessor and one successor.
     """
     after, before = dict[str, str](), dict[str, str]()
     for index, (source, destination) in enumerate(moves):
@@ -77,7 +77,7 @@ def _conflicting(moves: Sequence[tuple[str, str]], where: Locator) -> Iterator[D
 
 
 def _chain(address: str, links: Mapping[str, str]) -> Iterator[str]:
-    """An address and what its links lead to, one after another."""
+    """An address and its successors."""
     while True:
         yield address
         if address not in links:
@@ -86,7 +86,7 @@ def _chain(address: str, links: Mapping[str, str]) -> Iterator[str]:
 
 
 def still_there(removed: Sequence[str], inventory: Inventory) -> Iterator[Diagnostic]:
-    """Entries of `removed` whose document is there all the same."""
+    """Entries of `removed` that are in the manifests."""
     for address in removed:
         if resource := inventory.resources.get(address):
             remedy = "Remove the document, or take it off the list."
@@ -94,7 +94,7 @@ def still_there(removed: Sequence[str], inventory: Inventory) -> Iterator[Diagno
 
 
 def mistyped(removed: Sequence[str], state: State, changes: Iterable[Change], where: Locator) -> Iterator[Diagnostic]:
-    """Entries of `removed` that the state has never known, and that are like something that would be deleted."""
+    """Entries of `removed` that the state does not know and that resemble an address that would be deleted."""
     going = [c.address for c in changes if c.action is Action.DELETE]
     for index, address in enumerate(removed):
         if address in state.bindings or address in state.generations:
@@ -107,7 +107,7 @@ def mistyped(removed: Sequence[str], state: State, changes: Iterable[Change], wh
 
 
 def _malformed(address: str) -> tuple[str, str] | None:
-    """Why no document can have an address, and what could be meant; None where one can."""
+    """Problem and remedy of a malformed address; None where it is well-formed."""
     kind, name = Address(address).kind, Address(address).label
     if kind not in kinds():
         close = difflib.get_close_matches(kind, kinds(), 1)

@@ -1,4 +1,4 @@
-"""Whose an object is that the API shows: by its owner's wallet, by its marker, by the machine that it is on. Pure."""
+"""Ownership of existing objects: by wallet, marker and machine. Pure."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from dbc_iac.state.document import Binding, State
 
 
 def with_birth(context: PlanContext, resource: Resource[Spec], base: Change, observation: Observation) -> Change:
-    """The change with the marker and generation of what exists, where that was made by this stack as the document says.
+    """The change with marker and generation of the existing object, where this stack created it as the manifest says.
 
-    The name in it may be an earlier one: documents are renamed, markers are not.
+    The name in the marker may be an earlier one: a rename does not change it.
     """
     born = _born(context, base, observation)
     if born is None or not kind_of(base.kind).matches(born, resource, context.inventory):
@@ -29,23 +29,23 @@ def with_birth(context: PlanContext, resource: Resource[Spec], base: Change, obs
 
 
 def _born(context: PlanContext, base: Change, observation: Observation) -> Marker | None:
-    """The marker of what exists, where it is one of this project and stack."""
+    """Marker of the existing object, where it is of this project and stack."""
     born = parse_marker(observation.marker) if base.marker else None
     inventory = context.inventory
     return born if born is not None and born.is_of(inventory.project, inventory.stack) else None
 
 
 Object = tuple[str, str, str, str]
-"""One object, wherever it is bound: see `object_of`."""
+"""Identity of an object across addresses: see `object_of`."""
 
 
 def object_of(kind: str, identity: str, target: str, parent_id: str) -> Object:
-    """What is equal for two bindings of one object. `holder_id`: of the VM that it lives on, where it lives on one."""
+    """The value that is equal for two bindings of one object. `parent_id`: id of its VM, where it has one."""
     return (kind, identity, "" if kind_of(kind).location_independent else target, parent_id)
 
 
 def objects(state: State) -> dict[Object, str]:
-    """The address that each object of a state is bound to."""
+    """Address of each object of a state."""
     return {_object(bound, state): address for address, bound in state.bindings.items()}
 
 
@@ -58,7 +58,7 @@ def _object(bound: Binding, state: State) -> Object:
 def foreign(
     context: PlanContext, tracked: TrackedObject, resource: Resource[Spec], observation: Observation, base: Change
 ) -> Diagnostic | None:
-    """Why an object that exists is not taken for ours; None where it is."""
+    """The refusal to adopt an existing object; None where it may be adopted."""
     wallets = context.wallets(tracked.route.identity)
     if observation.owner and wallets and observation.owner not in wallets:
         return resource.problem(
@@ -89,9 +89,9 @@ def foreign(
 
 
 def unproved(context: PlanContext, resource: Resource[Spec], base: Change) -> Diagnostic | None:
-    """The warning that goes with what is taken for ours by its name alone, and would be deleted with its document.
+    """Warning of an adoption by name alone: the object would be deleted with its manifest.
 
-    What lives on a VM is that VM's, and what this state once began to make is likely its own.
+    Children belong to their VM, and an address with an earlier generation was created by this stack.
     """
     kind = kind_of(base.kind)
     if base.marker or base.parent or base.address in context.state.generations or kind.left_behind(base.desired):
@@ -109,7 +109,7 @@ def unproved(context: PlanContext, resource: Resource[Spec], base: Change) -> Di
 
 
 def moved_node(tracked: TrackedObject, resource: Resource[Spec]) -> Diagnostic | None:
-    """A Node document whose id changed moves nothing: the VMs are still on the old machine."""
+    """The refusal of a Node whose id changed: its VMs stay on the old machine."""
     assert tracked.binding is not None  # noqa: S101 - only bound resources are compared
     bound_to = tracked.binding.route
     if bound_to.get("name") != tracked.route.name or bound_to.get("target") == tracked.route.target:
@@ -124,7 +124,7 @@ def moved_node(tracked: TrackedObject, resource: Resource[Spec]) -> Diagnostic |
 
 
 def elsewhere(tracked: TrackedObject, resource: Resource[Spec], ignored: Iterable[FieldChange]) -> Iterator[Diagnostic]:
-    """An object that stays where it is, though its manifest names another place: every call would go there."""
+    """Refusals of objects that stay while their manifests name another machine: calls would go there."""
     kind, place, named = kind_of(resource.kind), tracked.place.target, tracked.route.target
     moved = (f for f in ignored if f.path == parent_field(kind) or (f.before, f.after) == (place, named))
     for field in moved:

@@ -1,4 +1,4 @@
-"""`auto` ports, chosen at plan time from the node's range and kept: never one that anything in sight uses. Pure."""
+"""Allocation of `auto` ports from the range of the node; a port in use is never chosen. Pure."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from dbc_iac.plan.observe.refresh import RefreshedState
 from dbc_iac.plan.observe.tracked_objects import TrackedObject
 
 STRIDE = 16
-"""How far on `auto` goes when a creation was refused: a VM that we cannot see may hold the ports from there."""
+"""Distance between the ports of two tries: a VM that this wallet cannot see may hold those of the first."""
 
 
 def choose_ports(inventory: Inventory, refreshed: RefreshedState, problems: Diagnostics) -> dict[str, dict[str, Json]]:
-    """The desired fields of every resource, with each `auto` replaced by the port it has or gets."""
+    """Desired fields of every resource, with a port for each `auto`."""
     tracked_objects = refreshed.tracked_objects
     desired = {
         a: kind_of(c.kind).desired(c.resource, inventory) for a, c in tracked_objects.items() if c.resource is not None
@@ -55,7 +55,7 @@ def choose_ports(inventory: Inventory, refreshed: RefreshedState, problems: Diag
 def _keep(
     inventory: Inventory, tracked: TrackedObject, fields: dict[str, Json], seen: Observation | None
 ) -> tuple[str, ...]:
-    """The paths of `auto` ports that stay what they were: as long as the machine does."""
+    """Paths of `auto` ports that are kept: as long as the machine is the same."""
     had: Mapping[str, Json]
     if tracked.binding is not None and tracked.place.target == tracked.route.target:
         had = tracked.binding.applied

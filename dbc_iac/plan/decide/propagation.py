@@ -1,4 +1,4 @@
-"""What changes with what: disks with their VM, a LAN with its members, all with what cannot be read. Pure."""
+"""Propagation of changes: from a VM to its disks, from a LAN to its members, from unreadable objects. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DELETED = frozenset({Action.DELETE, Action.REPLACE, Action.FORGET})
 
 
 def propagate(change_set: ChangeSet) -> None:
-    """Change the decisions in place until nothing follows from anything any more."""
+    """Propagate changes in place until nothing changes."""
     changes = change_set.changes
     for address, change in changes.items():
         changes[address] = _with_parent(change, change_set)
@@ -28,7 +28,7 @@ def propagate(change_set: ChangeSet) -> None:
 
 
 def _with_parent(change: Change, change_set: ChangeSet) -> Change:
-    """A disk goes with its VM, and comes anew on the VM that takes its place; a snapshot is kept as it is."""
+    """The change of a child with that of its VM: a disk is deleted and created with it, a snapshot is kept."""
     parent = change_set.changes.get(change.parent)
     if parent is None:
         return change
@@ -69,7 +69,7 @@ def _with_parent(change: Change, change_set: ChangeSet) -> Change:
 
 
 def _of_a_new_one(change: Change, change_set: ChangeSet) -> Change:
-    """The change with all that differs in a new object, which `ignoreChanges` does not apply to."""
+    """The change with all fields of a new object: `ignoreChanges` does not apply to it."""
     if change.action is Action.CREATE:
         return change
     kind = kind_of(change.kind)
@@ -84,7 +84,7 @@ def _of_a_new_one(change: Change, change_set: ChangeSet) -> Change:
 
 
 def _same_name_networks(changes: dict[str, Change], problems: Diagnostics) -> None:
-    """A LAN that keeps its name must go before it comes: every member has to go with it."""
+    """Replace the members of a LAN that is replaced under its name: it is deleted first."""
     for network in [c for c in changes.values() if c.action is Action.REPLACE and keeps_identity(c)]:
         for member in [c for c in changes.values() if network.address in c.dependencies]:
             if parent_field(kind_of(member.kind)):
@@ -106,7 +106,7 @@ def _same_name_networks(changes: dict[str, Change], problems: Diagnostics) -> No
 
 
 def _stands_on(change: Change) -> set[str]:
-    """What a resource lives on or needs, or did when it was made."""
+    """Parents and dependencies of a resource, now and at its last apply."""
     return {change.parent, change.old_parent, *change.dependencies, *change.old_dependencies}
 
 

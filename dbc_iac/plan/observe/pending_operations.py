@@ -19,9 +19,9 @@ from dbc_iac.state.document import Binding, PendingOperation, State
 
 
 def pending_creation(intent: PendingOperation, state: State) -> Binding | None:
-    """What a creation of unknown outcome may have made, bound as it was sent; None where it is no creation.
+    """The binding of the object that a pending creation may have made; None for other operations.
 
-    Its id is empty where only the answer would have told it.
+    Its id is empty where only the answer would have had it.
     """
     sent_route = intent.detail.get("route")
     if not intent.creates or not isinstance(sent_route, dict) or not sent_route:
@@ -40,23 +40,23 @@ def pending_creation(intent: PendingOperation, state: State) -> Binding | None:
 
 
 def _parent(intent: PendingOperation, state: State) -> str:
-    """The address of the VM that it was sent for."""
+    """Address of the VM that the call was sent for."""
     vm = str(intent.detail.get("vm") or "")
     return next((a for a, b in state.bindings.items() if vm and b.id == vm), "")
 
 
 def deposed_address(intent: PendingOperation) -> str:
-    """Where what nothing asks for any more is looked at."""
+    """Address of a deposed object: `Kind/name~generation`."""
     return Address(intent.address).depose(intent.generation)
 
 
 def matches_spec(
     intent: PendingOperation, resource: Resource[Spec], inventory: Inventory, route: Route, parent_id: str
 ) -> bool:
-    """Whether a call that is pending was made for what the document says now: only then may it be repeated.
+    """Whether a pending operation was sent for the present manifest: only then may it be repeated.
 
-    A creation for another machine or VM, or with other hidden fields, makes something that this document does not want.
-    So does a blind one with other fields: the object of the one is told from that of the other by nothing else.
+    A creation for another machine or VM, or with other hidden fields, makes another object.
+    So does a blind one with other fields: nothing else distinguishes the two objects.
     """
     sent_route = intent.detail.get("route")
     if not intent.creates or not isinstance(sent_route, dict):
@@ -78,14 +78,14 @@ def matches_spec(
 
 
 def requires_replacement(begun: Binding, desired: Mapping[str, object]) -> bool:
-    """Whether what was begun can become what is asked for now only by a new one."""
+    """Whether the object of a pending creation can match the manifest only by a replacement."""
     fields = kind_of(begun.kind).fields
     anew = [f.path for f in fields if f.rule.behaviour == "replace" and f.path in begun.applied and f.path in desired]
     return any(begun.applied[path] != desired[path] for path in anew)
 
 
 def mark_uncertain(binding: Binding, intents: Iterable[PendingOperation]) -> Binding:
-    """The binding with the fields in doubt that calls without a certain answer have sent and the API never shows."""
+    """The binding with uncertain fields: those of pending calls that the API never shows."""
     hidden = {f.path for f in kind_of(binding.kind).fields if f.rule.not_reported and f.rule.behaviour != "once"}
     sent = [i.detail.get("sent") for i in intents if i.address == binding.address and not i.creates]
     found = (path for paths in sent if isinstance(paths, list) for path in paths if path in hidden)
@@ -94,7 +94,7 @@ def mark_uncertain(binding: Binding, intents: Iterable[PendingOperation]) -> Bin
 
 
 def _stays(intent: PendingOperation, state: State, observations: Mapping[str, Observation]) -> bool:
-    """Whether nothing asks for what was begun, and nothing could take it away."""
+    """Whether the object of a pending creation is not in the manifests, and is never deleted."""
     begun = pending_creation(intent, state)
     alone = deposed_address(intent) in observations
     return alone and begun is not None and bool(kind_of(begun.kind).left_behind(begun.applied))
@@ -103,7 +103,7 @@ def _stays(intent: PendingOperation, state: State, observations: Mapping[str, Ob
 def resolvable_operations(
     state: State, changes: Mapping[str, Change], observations: Mapping[str, Observation], waiting: frozenset[str]
 ) -> Iterator[int]:
-    """The numbers of the intents of which nothing can come any more, or nothing more is to be known.
+    """Numbers of the pending operations that can be closed: nothing can come of them, or their outcome is known.
 
     `waiting`: ids of the VMs that do not run. A blind call is accepted only while its VM is off, and whatever was
     accepted has run before the VM does: what is not seen on a VM that runs did not happen and will not.

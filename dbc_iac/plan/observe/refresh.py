@@ -1,4 +1,4 @@
-"""Refresh: everything that a plan is decided from, read once. What cannot be read is unknown, and the rest goes on."""
+"""Refresh: read everything that a plan depends on, once. An object that cannot be read is unknown."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class RefreshedState:
 
 
 async def refresh(context: PlanContext, reader: CachedReader) -> RefreshedState:
-    """Look at every candidate, and at the orders of every node that holds VMs."""
+    """Observe every tracked object, and read the orders of every node with VMs."""
     let_in = await _let_in(find_tracked_objects(context), context, reader)
     rediscovered = await recover_state(context, reader, let_in)
     found, tracked_objects = await _identified(rediscovered.tracked_objects, context, reader)
@@ -109,7 +109,7 @@ async def _identified(
 
 
 def _is_nameless(tracked: TrackedObject) -> bool:
-    """Whether its identity, which the state does not know, may follow from that of others."""
+    """Whether its identity may follow from that of other objects."""
     lives_on_a_vm = isinstance(kind_of(tracked.kind), Child)
     return is_unbound(tracked) and tracked.resource is not None and not tracked.id and not lives_on_a_vm
 
@@ -143,12 +143,12 @@ async def _strangers(
 
 
 def managed(tracked_objects: Mapping[str, TrackedObject]) -> frozenset[str]:
-    """The ids of what is ours. What is only looked at takes of its machine what strangers do."""
+    """Ids of managed objects. External ones count as unmanaged."""
     return frozenset(c.id for c in tracked_objects.values() if c.resource is None or not external(c.resource))
 
 
 def remembered(context: PlanContext, reader: CachedReader) -> RefreshedState:
-    """What state keeps of every candidate, as if it was seen just now. Nothing is asked."""
+    """Observations from the state alone, without the API."""
     tracked_objects = find_tracked_objects(context)
     observations = {a: _as_applied(c) for a, c in tracked_objects.items()}
     return RefreshedState(tracked_objects, observations, reader)
@@ -164,11 +164,11 @@ def _as_applied(tracked: TrackedObject) -> Observation:
 
 
 async def observe(tracked: TrackedObject, context: PlanContext, reader: CachedReader) -> Observation:
-    """What the API shows of a candidate now."""
+    """Observe a tracked object."""
     kind, intent = kind_of(tracked.kind), tracked.intent
     if tracked.resource is None and _identity_is_gone(tracked.place, context):
         if tracked.binding is not None and kind.left_behind(tracked.binding.applied):
-            return Observation(True, id=tracked.id)  # its document goes without a call
+            return Observation(True, id=tracked.id)  # its deletion needs no call
         reason = f"identity {tracked.place.identity} is not in the project file"
         return Observation(None, id=tracked.id, reason=reason, authority=True)
     key = "" if tracked.resource is None else kind.natural_key(tracked.resource, context.inventory)
@@ -186,7 +186,7 @@ async def observe(tracked: TrackedObject, context: PlanContext, reader: CachedRe
 
 
 def _unusable(address: str, problem: str) -> Diagnostic:
-    """A value that no apply has written: documents are checked before anything is made from them."""
+    """The error of a value in the state that no apply has written."""
     return Diagnostic(
         "state-corrupt",
         Severity.ERROR,
@@ -203,8 +203,8 @@ def _identity_is_gone(route: Route, context: PlanContext) -> bool:
 
 
 async def _seen(tracked: TrackedObject, context: PlanContext, reader: CachedReader) -> Observation:
-    """What is seen of it. That this wallet does not rent the machine is no proof that its rental ended, for it may be
-    the wrong wallet: only the order itself tells, or that nobody rents the machine."""
+    """Observe a tracked object, with `not_rented` only where the rental has ended: the wallet may be the wrong one. The
+    order proves it, or that nobody rents the machine."""
     seen = await observe(tracked, context, reader)
     if not seen.not_rented or seen.reason.endswith(_NOBODY_RENTS):
         return seen
@@ -231,7 +231,7 @@ async def whole_machine(reader: CachedReader, route: Route) -> bool | None:
 
 
 def read_only_resources(inventory: Inventory) -> list[Resource[Spec]]:
-    """The resources that are only looked at: by kind, or because they are external."""
+    """Whether a resource is only read: by its kind, or because it is external."""
     return [r for r in inventory.resources.values() if kind_of(r.kind).read_only or external(r)]
 
 

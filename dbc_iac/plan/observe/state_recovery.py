@@ -1,4 +1,4 @@
-"""Recovery of what the state does not know: VMs made by this project and stack, and what lives on them.
+"""State recovery: VMs of this project and stack that the state does not know, and their children.
 
 A VM's marker tells the address and generation that it was made under, and its id proves both. Documents are renamed,
 markers are not: a VM is looked for under every name that `moved` gives its document. A disk carries no name; its size
@@ -25,7 +25,7 @@ from dbc_iac.plan.observe.tracked_objects import TrackedObject, parent_address, 
 
 @dataclass(slots=True)
 class RecoveredState:
-    """The candidates with the ids that were found, and the problems found on the way."""
+    """Tracked objects with recovered ids, and problems."""
 
     tracked_objects: dict[str, TrackedObject]
     problems: Diagnostics = field(default_factory=Diagnostics)
@@ -33,12 +33,12 @@ class RecoveredState:
 
 @dataclass(frozen=True, slots=True)
 class _Host:
-    """A VM that carries a marker of this project and stack, and is bound to nothing."""
+    """A VM with a marker of this project and stack that is bound to no address."""
 
     id: str
     route: Route
     address: str
-    """That it was made under."""
+    """Address in its marker."""
     marker: Marker
     derived: bool
 
@@ -46,7 +46,7 @@ class _Host:
 async def recover_state(
     context: PlanContext, reader: CachedReader, tracked_objects: Mapping[str, TrackedObject], *, by_looks: bool = False
 ) -> RecoveredState:
-    """Give the candidates without a binding the ids of the objects that are theirs.
+    """Give tracked objects without a binding the ids of their objects.
 
     `by_looks`: disks are told by size and folder also on VMs that the state knows, since the user asked for a rebuild.
     """
@@ -70,12 +70,12 @@ async def recover_state(
 
 
 def is_unbound(tracked: TrackedObject) -> bool:
-    """Whether state has neither a binding nor a pending call: it is new, or state was lost."""
+    """Whether the state has neither a binding nor a pending operation: it is new, or the state was lost."""
     return tracked.binding is None and tracked.intent is None
 
 
 async def _recover_hosts(context: PlanContext, reader: CachedReader, made: RecoveredState) -> set[str]:
-    """The addresses of hosts that were found. Of what cannot be told apart the user is asked."""
+    """Addresses of recovered hosts. Ambiguous ones are refused."""
     external = {a for a, r in context.inventory.resources.items() if getattr(r.spec, "external", False)}
     new = {
         a: c
@@ -107,7 +107,7 @@ async def _recover_hosts(context: PlanContext, reader: CachedReader, made: Recov
 
 
 async def _unmanaged_hosts(context: PlanContext, reader: CachedReader, new: Iterable[TrackedObject]) -> Iterable[_Host]:
-    """Every host of this project and stack, each once: on the machines of all documents, not only on those of `new`."""
+    """Hosts of this project and stack, each once, on the machines of all manifests, not only those of `new`."""
     kinds = {c.kind for c in new}
     places = [(c.kind, c.route) for c in new] + [(k, r) for k in kinds for r in kind_of(k).places(context.inventory)]
     ways = list(dict.fromkeys(places))
@@ -142,7 +142,7 @@ def _claims(address: str, hosts: list[_Host], context: PlanContext) -> list[_Hos
 
 
 def _is_handled(address: str, marker: Marker, context: PlanContext) -> bool:
-    """Whether an object is unmanaged on purpose: this state knew it once, or `removed` names it."""
+    """Whether an object is unmanaged on purpose: the state knew it once, or `removed` names it."""
     return context.state.generations.get(address, 0) >= marker.generation or address in context.removed
 
 
@@ -172,7 +172,7 @@ def _older(tracked: TrackedObject, older: Iterable[_Host]) -> Iterator[Diagnosti
 
 
 def _ask_hosts(tracked: TrackedObject, hosts: list[_Host], context: PlanContext, made: RecoveredState) -> None:
-    """Refuse to create a host that may be one of these, unless this state has handled its document before."""
+    """Refuse to create a host that may be one of these, unless the state knows an earlier generation."""
     assert tracked.resource is not None  # noqa: S101 - only documents are recovered
     if not hosts or tracked.address in context.state.generations:
         return
@@ -223,7 +223,7 @@ async def _recover_children(
 
 
 def _is_explained(kind: str, identity: str, one: Unmanaged, tracked: TrackedObject, context: PlanContext) -> bool:
-    """Whether state knows it: it is bound, was let go, or a creation of unknown outcome on its VM may have made it."""
+    """Whether the state knows it: it is bound, was removed, or a pending creation on its VM may have made it."""
     if one.marker is not None and _is_handled(Address.of(kind, one.marker.name), one.marker, context):
         return True
     begun = (i.detail for i in context.state.pending if i.creates and i.detail.get("vm") == tracked.parent_id)
@@ -252,7 +252,7 @@ def _tell_fitting(
 def _match(
     waiting: Mapping[str, TrackedObject], there: Mapping[str, Unmanaged], context: PlanContext, made: RecoveredState
 ) -> None:
-    """One document and one object that fit each other and nothing else are taken for each other."""
+    """Pair a resource and an object that fit each other and no other."""
     fits = {a: {i for i, one in there.items() if _fits(c, one, context)} for a, c in waiting.items()}
     sure = {a: min(i) for a, i in fits.items() if len(i) == 1 and sum(i == other for other in fits.values()) == 1}
     for address, identity in sure.items():
@@ -262,7 +262,7 @@ def _match(
 
 
 def _ask(waiting: Mapping[str, TrackedObject], left: Mapping[str, Unmanaged], made: RecoveredState) -> None:
-    """Refuse to make what may be one of these already. Its size tells nothing: the document may have been edited."""
+    """Refuse to create a child that may be one of these. Its size proves nothing: the manifest may have changed."""
     told = [f"{i} (made as {one.marker.name})" if one.marker else i for i, one in sorted(left.items())]
     for address in sorted(waiting) if left else ():
         resource = waiting[address].resource

@@ -1,4 +1,4 @@
-"""The objects that a plan looks at: every resource of the manifests, and what is bound or begun without one. Pure."""
+"""Tracked objects of a plan: resources of the manifests, bindings and pending creations. Pure."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from dbc_iac.state.document import Binding, PendingOperation
 
 @dataclass(frozen=True, slots=True)
 class TrackedObject:
-    """One object that is looked at: a resource with or without a binding, or a binding without a resource.
+    """An object that is observed: a resource with or without a binding, or a binding without a resource.
 
-    `reach` leads to the machine that its document names, `place` to the one on which it is now.
+    `route` leads to the machine of the manifest, `place` to the present one.
     """
 
     address: str
@@ -33,11 +33,11 @@ class TrackedObject:
     place: Route
     parent_id: str = ""
     begun: Binding | None = None
-    """What a creation without a certain answer may have made, where there is no binding."""
+    """The object that a pending creation may have made, where there is no binding."""
 
 
 def find_tracked_objects(context: PlanContext) -> dict[str, TrackedObject]:
-    """The objects to look at, by address: those of the manifests first."""
+    """Tracked objects by address: those of the manifests first."""
     state, found = context.state, dict[str, TrackedObject]()
     intents = {i.address: i for i in state.open if i.id or i.detail}
     for address, resource in context.inventory.resources.items():
@@ -58,7 +58,7 @@ def find_tracked_objects(context: PlanContext) -> dict[str, TrackedObject]:
 def tracked_object(
     resource: Resource[Spec], context: PlanContext, intent: PendingOperation | None = None
 ) -> TrackedObject:
-    """The object of a document, as far as documents and state tell. `intent`: what is pending at its address."""
+    """The tracked object of a resource. `intent`: the pending operation of its address."""
     inventory, state, kind = context.inventory, context.state, kind_of(resource.kind)
     address, route = resource.address, kind.route(resource, inventory)
     binding = state.bindings.get(address)
@@ -68,7 +68,7 @@ def tracked_object(
     if intent is not None and not matches_spec(intent, resource, inventory, route, parent.id if parent else ""):
         intent = None
     generation = binding.generation if binding else state.generations.get(address, 0) + 1
-    bound = binding is not None and not getattr(resource.spec, "external", False)  # that names what it looks at
+    bound = binding is not None and not getattr(resource.spec, "external", False)  # an external one names its object
     identity = binding.id if binding and bound else kind.identity(resource, inventory, generation)
     if binding is None and intent is not None:
         generation, identity = intent.generation, intent.id
@@ -80,14 +80,14 @@ def tracked_object(
 
 
 def _deposed(context: PlanContext, found: Mapping[str, TrackedObject]) -> Iterator[TrackedObject]:
-    """What was begun, and nothing asks for any more."""
+    """Objects of pending creations that are not in the manifests."""
     known = {(c.kind, c.id, c.parent_id or c.place.target) for c in found.values() if c.id}
     state = context.state
     taken_up = {c.intent.number for c in found.values() if c.begun is not None and c.intent is not None}
     for intent in state.pending:
         begun = pending_creation(intent, state)
         if begun is None or intent.number in taken_up or (intent.late and not isinstance(kind_of(begun.kind), Host)):
-            continue  # only the id of a host is never used again: another may have made what has this name by now
+            continue  # only ids of hosts are never reused: this name may be that of another object
         route = current_route(Route.from_json(begun.route), kind_of(begun.kind), context.inventory)
         vm = str(intent.detail.get("vm") or "") if parent_field(kind_of(begun.kind)) else ""
         if (begun.kind, begun.id, vm or route.target) not in known:
@@ -107,7 +107,7 @@ def _deposed(context: PlanContext, found: Mapping[str, TrackedObject]) -> Iterat
 
 
 def with_parent(tracked: TrackedObject, context: PlanContext, found: Mapping[str, TrackedObject]) -> TrackedObject:
-    """The id of the VM that an object lives on now: that of its binding's holder, else of its document's."""
+    """The tracked object with the id of its VM: that of the binding, else of the manifest."""
     address = tracked.binding.parent if tracked.binding else ""
     if not address and tracked.resource is not None:
         address = parent_address(tracked.resource)
@@ -122,7 +122,7 @@ def with_parent(tracked: TrackedObject, context: PlanContext, found: Mapping[str
 
 
 def parent_address(resource: Resource[Spec]) -> str:
-    """The address of the VM that a resource lives and dies with, empty where there is none."""
+    """Address of the VM of a child; empty for other resources."""
     kind = kind_of(resource.kind)
     field_ = next((f for f in kind.fields if f.path == parent_field(kind) and f.reference), None)
     if field_ is None or field_.reference is None:

@@ -1,4 +1,4 @@
-"""Drift: where the world moved and the manifests did not. Read-only: nothing here can make a plan that is applied.
+"""Drift: objects that were changed outside dbc-iac. Read-only: it makes no plan that can be applied.
 
 Told apart from what the manifests ask for; many VMs of one machine that stopped or went together are one event, for one
 cause is likelier than thirty. What no apply can take back is drift all the same: a plan refuses it, or leaves it.
@@ -26,7 +26,7 @@ from dbc_iac.plan.observe.refresh import refresh
 from dbc_iac.plan.planner import decide_until_stable, with_resolved
 
 TOGETHER = 3
-"""VMs of one machine that stopped or went alike from which on that is told as one event."""
+"""Number of VMs of one machine that stopped or vanished from which on they are reported as one event."""
 
 _STOPPED = (
     "are powered off: likely one event. The node itself destroys all running domains when it finds one that it does not"
@@ -40,9 +40,9 @@ _WENT = (
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """One resource that is not as it was applied. `vanished`: it is not there any more.
+    """Drift of one resource. `vanished`: its object does not exist.
 
-    `stays` are those of `fields` that no apply takes back. `holder` is the VM it lives and dies with, if any.
+    `stays`: fields that no apply can revert. `parent`: address of its VM, if it has one.
     """
 
     address: str
@@ -56,7 +56,7 @@ class Drift:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What happened to several resources at once, in words, and to which."""
+    """An event that several resources have in common, and their addresses."""
 
     text: str
     addresses: tuple[str, ...]
@@ -64,7 +64,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class DriftReport:
-    """All that drifted, what happened to many at once, how much the manifests ask for besides, and what was unread."""
+    """Drift of a project: resources, common events, pending changes of the manifests, and unreadable objects."""
 
     drifts: tuple[Drift, ...]
     events: tuple[Event, ...]
@@ -107,7 +107,7 @@ class DriftReport:
 
 
 async def find_drift(context: PlanContext) -> DriftReport:
-    """Look at everything that is bound. Raises DiagnosticError where the manifests themselves are wrong."""
+    """Observe all bindings. Raises DiagnosticError where the manifests themselves are wrong."""
     context = with_resolved(context)
     refreshed = await refresh(context, CachedReader(context.connect))
     _, change_set = await asyncio.to_thread(decide_until_stable, context, refreshed, PlanOptions())
@@ -135,8 +135,8 @@ def _drift(change: Change, change_set: ChangeSet) -> Drift | None:
 
 
 def _pending(change_set: ChangeSet, drifts: Iterable[Drift]) -> Iterable[str]:
-    """What the manifests ask for: whatever is to be done that is not drift alone, and what cannot be done."""
-    vanished = {d.address: d.vanished for d in drifts}  # what is to come again is all drift: its fields are not new
+    """Addresses with changes that are not drift alone, or that are refused."""
+    vanished = {d.address: d.vanished for d in drifts}  # a recreation is all drift: its fields are not new
     refused = {p.address for p in change_set.problems if p.severity is Severity.ERROR}
     for change in change_set.changes.values():
         asked = change.pending and any(not f.drift for f in change.fields)
@@ -152,7 +152,7 @@ def is_power(drift: Drift, field: FieldChange) -> bool:
 
 
 def _events(drifts: tuple[Drift, ...]) -> Iterable[Event]:
-    """What happened to many VMs of one machine alike, with what lives on them."""
+    """Events that many VMs of one machine have in common, with their children."""
     stopped = [d for d in drifts if any(is_power(d, f) and f.before == "off" for f in d.fields)]
     gone = [d for d in drifts if d.vanished and isinstance(kind_of(Address(d.address).kind), Host)]
     yield from _together(stopped, _STOPPED)

@@ -1,6 +1,6 @@
-"""A plan that somebody reviewed, and the one that is made now: are they the same? Pure.
+"""Comparison of a reviewed plan with the present one. Pure.
 
-What is volatile may differ: the state's serial, when things were read, what was read of fields that do not change.
+Volatile parts may differ: the serial of the state, and observed fields that do not change.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _CONTINUES = {
     Action.ADOPT: {Action.ADOPT},
     Action.FORGET: {Action.FORGET},
 }
-"""What may be left of a reviewed action when an apply of it was ended."""
+"""Actions that may be left of a reviewed action after an interrupted apply."""
 _MAKES = {Action.CREATE, Action.ADOPT, Action.REPLACE}
 """Actions that send every field, also those that do not differ."""
 _SENDS = {Action.CREATE, Action.ADOPT, Action.UPDATE, Action.REPLACE}
@@ -45,7 +45,7 @@ def first_difference(reviewed: Plan, now: Plan) -> Diagnostic | None:
 
 
 def check_is_remainder(reviewed: Plan, now: Plan) -> Diagnostic | None:
-    """The first change that is more than what an ended apply of the reviewed plan left to do, if there is one."""
+    """The first change that is not part of the rest of an interrupted apply; None where there is none."""
     if part := route_changed(reviewed, now.ways):
         return _refusal(part)
     for address, hook in reviewed.hooks.items():
@@ -70,13 +70,13 @@ def check_is_remainder(reviewed: Plan, now: Plan) -> Diagnostic | None:
 
 
 def route_changed(reviewed: Plan, ways: Mapping[str, str]) -> str:
-    """To whom, or as whom, things are sent now that was not so when a plan was made; empty where all is as it was."""
+    """Changed recipients or senders of calls since a plan was made; empty where there are none."""
     changed = [name for name in sorted(reviewed.ways.keys() | ways.keys()) if reviewed.ways.get(name) != ways.get(name)]
     return f"{', '.join(changed)}: the project file says something else now" if changed else ""
 
 
 def _is_only_started(change: Change, reviewed: Plan) -> bool:
-    """Whether a machine is started again that the plan's own window powered off, and nothing else is done to it."""
+    """Whether a change only starts a VM that a window of the plan powered off."""
     ours = change.address in reviewed.powered_off and POWERED_OFF_REASON in change.reasons
     return ours and change.action is Action.UPDATE and all(_starts(change, f) for f in change.fields)
 
@@ -87,7 +87,7 @@ def _starts(change: Change, field: FieldChange) -> bool:
 
 
 def _more(origin: Change, now: Change, intended: Mapping[str, Change]) -> Iterator[str]:
-    """What is sent that is something else than what was reviewed; starting what we powered off is always meant."""
+    """Differences between the calls of a change and the reviewed ones. Starting a VM is allowed."""
     if not (_same(now.route, origin.route) or _same(now.route, origin.old_route)):
         yield f"reach: reviewed was {dict(origin.route)}, it is {dict(now.route)} now"
     for path in sorted(origin.secrets.keys() | now.secrets.keys()):
@@ -103,7 +103,7 @@ def _more(origin: Change, now: Change, intended: Mapping[str, Change]) -> Iterat
 
 
 def _sent(now: Change, origin: Change) -> Iterator[tuple[str, Any]]:
-    """The plain fields that a change sends: all of a new object, and what differs of one that stays."""
+    """Fields that a change sends: all of a new object, the differences of an update."""
     if now.action in _MAKES:
         yield from ((path, now.desired.get(path)) for path in sorted(origin.desired.keys() | now.desired.keys()))
         return
@@ -114,12 +114,12 @@ def _sent(now: Change, origin: Change) -> Iterator[tuple[str, Any]]:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Whether two values are one, however they were read: a plan of a file has lists where others have tuples."""
+    """Whether two values are equal in canonical form: a plan file has lists in place of tuples."""
     return canonical_digest(encoded(one)) == canonical_digest(encoded(other))
 
 
 def _essence(plan: Plan) -> dict[str, Any]:
-    """What a reviewer has looked at."""
+    """The reviewed parts of a plan."""
     goals: dict[str, list[str]] = {}
     for step in plan.steps:
         for goal in step.goals:
@@ -146,7 +146,7 @@ def _change(change: Change, goals: Iterable[str]) -> dict[str, Any]:
 
 
 def _text(value: Any) -> str:
-    """A side of a difference, short: an action stands for a whole change, and what is not there for nothing."""
+    """A side of a difference, in short: the action of a change, `nothing` for an absent value."""
     if isinstance(value, dict) and "command" in value:
         return shlex.join(value["command"])
     if isinstance(value, dict):

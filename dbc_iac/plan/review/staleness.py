@@ -1,4 +1,4 @@
-"""Whether a plan made earlier still fits: same state, and nothing that it is about has moved. Reads only."""
+"""Staleness of a plan file: another state, drift since it was made, or other steps. Reads only."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dbc_iac.state.document import Binding, State
 
 
 async def check_staleness(plan: Plan, context: PlanContext) -> None:
-    """Raises DiagnosticError that names everything that moved since the plan was made."""
+    """Require a plan that is not stale. Raises DiagnosticError with all differences since it was made."""
     state = context.state
     if problem := _of_another(plan, state) or route_changed(plan, context.ways):
         raise DiagnosticError(_stale(None, problem))
@@ -46,7 +46,7 @@ def _damaged() -> Diagnostic:
 
 
 def _of_another(plan: Plan, state: State) -> str:
-    """Which other state than this one a plan was made from; empty where it is this one."""
+    """Difference between the state of a plan and this one; empty where there is none."""
     for name, theirs, ours in (("project", plan.project, state.project), ("stack", plan.stack, state.stack)):
         if theirs != ours:
             return f"the plan is for the {name} {theirs}, and this is {ours}"
@@ -64,7 +64,7 @@ async def _look(change: Change, context: PlanContext, reader: CachedReader) -> O
     route = Route.from_json(change.old_route or change.route)
     resource, kind = context.inventory.resources.get(change.address), kind_of(change.kind)
     binding = context.state.bindings.get(change.address)
-    if binding is None and resource is None:  # left by an ended run
+    if binding is None and resource is None:  # a pending creation
         binding = Binding(
             address=change.address, kind=change.kind, id=identity, generation=change.generation,
             route=route.to_json(), applied=dict(change.applied),
@@ -77,7 +77,7 @@ async def _look(change: Change, context: PlanContext, reader: CachedReader) -> O
 
 
 def _is_let_go(change: Change) -> bool:
-    """Whether it is forgotten wherever it is, without a call."""
+    """Whether it is removed from the state without a call."""
     return change.action is Action.FORGET and GONE not in change.reasons
 
 

@@ -1,4 +1,4 @@
-"""From a frozen change to the goals that bring it about. Pure: the same change always gives the same goals."""
+"""Goals of a change. Pure: the same change always gives the same goals."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dbc_iac.plan.model import Action, Change, GoalSummary
 
 
 def goal_input(change: Change) -> GoalInput:
-    """What a kind needs to make goals."""
+    """Input of a kind for the goals of a change."""
     route = Route.from_json(change.route)
     return GoalInput(
         address=change.address,
@@ -36,7 +36,7 @@ def goal_input(change: Change) -> GoalInput:
 
 
 def keeps_identity(change: Change) -> bool:
-    """Whether what comes has the identity of what goes: the same name, at the same place where that matters."""
+    """Whether the new object has the identity of the old one: its name, and its machine where that matters."""
     place, before = change.route.get("target"), change.old_route.get("target")
     there = kind_of(change.kind).location_independent or before in {None, place}
     return bool(change.id) and change.id == change.old_id and there
@@ -44,10 +44,10 @@ def keeps_identity(change: Change) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Goals:
-    """The goals of one change, by when they are pursued.
+    """Goals of one change, by phase.
 
-    `before` stand in the change's own step, `offline` in its VM's window, `after` once the VM runs again; `removal` are
-    those that take the old object away.
+    `before`: in the step of the change; `offline`: in the window of its VM; `after`: once the VM runs again; `removal`:
+    deletion of the old object.
     """
 
     before: tuple[Goal, ...] = ()
@@ -57,7 +57,7 @@ class Goals:
 
 
 def goals_of(change: Change, *, holder_goes: bool = False) -> Goals:
-    """The goals of a change. With `holder_goes` the VM takes its old disks along, and no call is made for them."""
+    """The goals of a change. `holder_goes`: the VM is deleted with its old disks, without calls for them."""
     kind, task = kind_of(change.kind), goal_input(change)
     making: list[Goal] = []
     removal: list[Goal] = []
@@ -83,7 +83,7 @@ def goals_of(change: Change, *, holder_goes: bool = False) -> Goals:
 
 
 def line(goal: Goal, *, adopts: bool = False) -> GoalSummary:
-    """A goal as a plan shows it. `adopts`: what it would create exists already, and is only bound."""
+    """Summary of a goal for plans. `adopts`: its object exists already and is only bound."""
     verb, space, rest = goal.action_text.partition(" ")
     text = f"{'adopting' if adopts and goal.creates else verb}{space}{rest}"
     return GoalSummary(goal.address, goal.name, text, goal.call_class.value, goal.needs.value)

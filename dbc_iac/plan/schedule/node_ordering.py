@@ -1,4 +1,4 @@
-"""The order of steps on one machine: what ends its process, what is off because of us, what gives up, what takes. Pure.
+"""Order of steps on one machine: restarts of its process, starts, and the release of capacity. Pure.
 
 Most of it is no need: the one comes first, whatever becomes of it (`Draft.behind`), unless it has to come after.
 """
@@ -17,7 +17,7 @@ from dbc_iac.plan.schedule.step_builder import StepBuilder, removal_key, window_
 
 
 def order_nodes(changes: Mapping[str, Change], builders: dict[str, StepBuilder]) -> None:
-    """Add to what the steps wait for."""
+    """Add the order on each machine to the steps."""
     _order_process_ends(changes, builders)
     _order_moves(changes, builders)
     _order_starts(changes, builders)
@@ -25,7 +25,7 @@ def order_nodes(changes: Mapping[str, Change], builders: dict[str, StepBuilder])
 
 
 def _order_process_ends(changes: Mapping[str, Change], builders: dict[str, StepBuilder]) -> None:
-    """What ends the node's process waits for everything on that machine but what needs it."""
+    """Put a step that ends the node's process after all others on that machine, except those that depend on it."""
     for ending in [d for d in builders.values() if any(g.ends_process for g in d.goals)]:
         needing, machine = following(ending.key, builders), _target(changes[ending.address])
         there = {key for key, builder in builders.items() if _target(changes[builder.address]) == machine}
@@ -33,7 +33,7 @@ def _order_process_ends(changes: Mapping[str, Change], builders: dict[str, StepB
 
 
 def _order_moves(changes: Mapping[str, Change], builders: dict[str, StepBuilder]) -> None:
-    """What comes anew on another VM is made there before the old one goes, unless two VMs swap."""
+    """Create a child on its new VM before it is deleted on the old one, unless two VMs swap theirs."""
     for change in changes.values():
         made, left = window_key(change.parent), window_key(change.old_parent)
         if (
@@ -46,7 +46,7 @@ def _order_moves(changes: Mapping[str, Change], builders: dict[str, StepBuilder]
 
 
 def _order_starts(changes: Mapping[str, Change], builders: dict[str, StepBuilder]) -> None:
-    """What is to run again is started before anything new comes: the node lends the cards of a VM that is off."""
+    """Start VMs before new ones are created: the node gives the GPUs of a VM that is off to others."""
     starts = {
         key for key, builder in builders.items()
         if any(g.powers == "on" for g in builder.goals) and changes[builder.address].observed_power == "off"
@@ -60,7 +60,7 @@ def _order_starts(changes: Mapping[str, Change], builders: dict[str, StepBuilder
 
 
 def _order_capacity(changes: Mapping[str, Change], builders: dict[str, StepBuilder]) -> None:
-    """What gives up GPUs, ports or a public address comes before what takes them."""
+    """Put steps that release GPUs, ports or a public address before those that acquire them."""
     given: dict[Json, dict[str, Capacity]] = {}
     taken: dict[Json, dict[str, Capacity]] = {}
     for key, builder in builders.items():
@@ -76,7 +76,7 @@ def _order_capacity(changes: Mapping[str, Change], builders: dict[str, StepBuild
 
 
 def _passes(key: str, builder: StepBuilder, change: Change) -> tuple[Capacity | None, Capacity | None]:
-    """What a step of a host gives up of its machine, and what it takes."""
+    """Capacity that the step of a host releases, and that it acquires."""
     kind = kind_of(change.kind)
     before, after = capacity(kind, {**change.applied, **change.observed}), capacity(kind, change.desired)
     if key == removal_key(builder.address):
@@ -87,7 +87,7 @@ def _passes(key: str, builder: StepBuilder, change: Change) -> tuple[Capacity | 
         return None, None
     more = after.gpus - before.gpus if builder.kind is StepKind.WINDOW else 0
     gives, takes = before.less(after), after.less(before)
-    if any(g.powers == "on" for g in builder.goals):  # a start takes all that it has
+    if any(g.powers == "on" for g in builder.goals):  # a start acquires all of it
         takes = replace(takes, ports=after.ports, start_ports=after.start_ports)
     return replace(gives, gpus=max(0, -more)), replace(takes, gpus=max(0, more))
 
@@ -97,7 +97,7 @@ def _target(change: Change) -> Json:
 
 
 def following(key: str, builders: Mapping[str, StepBuilder]) -> set[str]:
-    """A step, and every step that comes after it, however indirectly."""
+    """A step and all steps that come after it, directly or not."""
     found = {key}
     while more := {k for k, d in builders.items() if k not in found and d.first & found}:
         found |= more

@@ -1,4 +1,4 @@
-"""A step that is being put together: its goals, what it waits for, and the keys that steps are known by."""
+"""Builder of a step, and the keys of steps."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from dbc_iac.plan.model import Step, StepKind
 from dbc_iac.plan.schedule.goals import line
 
 OFF_ON_SECONDS = 30
-"""Expected length of powering a VM off and on, and of one job in between (s). Only for people."""
+"""Expected duration of a power cycle, and of one job in it (s). Only shown."""
 JOB_SECONDS = 15
 
 
 @dataclass(slots=True)
 class StepBuilder:
-    """A step that is being put together, with the goals themselves. `after` are the steps that it needs done; `behind`
-    those that come first, whatever becomes of them."""
+    """A step with its goals. `after`: keys of steps that must succeed first; `behind`: of steps that must end first."""
 
     key: str
     kind: StepKind
@@ -27,16 +26,16 @@ class StepBuilder:
     node: str = ""
     power: str = ""
     adopts: bool = False
-    """Whether its object exists already and is only bound."""
+    """Whether the object exists already and is only bound."""
 
     @property
     def first(self) -> set[str]:
-        """The steps that it waits for."""
+        """Keys of all steps that it waits for."""
         return self.after | self.behind
 
     @property
     def powers_off(self) -> bool:
-        """Whether a machine that runs is powered off on the way."""
+        """Whether it powers off a VM that runs."""
         return self.kind is StepKind.WINDOW or any(g.temporary for g in self.goals)
 
     def step(self) -> Step:

@@ -1,7 +1,7 @@
-"""From changes to steps: one per change, one offline window per VM, and the order between them. Pure.
+"""Steps of a plan: one for each change, one offline window for each VM, and their order. Pure.
 
-The engine builds windows from what goals need, and from nothing else: a goal that needs its VM off goes into that VM's
-window, whichever resource it belongs to.
+Windows follow from goals alone: a goal that needs its VM off is in the window of that VM, whichever resource it
+belongs to.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _parent_goes(change: Change, changes: Mapping[str, Change]) -> bool:
 
 
 def _draft_change(change: Change, goals: Goals, builders: dict[str, StepBuilder]) -> None:
-    """The change's own step, and one for what goes. With parking both are one: off, create, delete."""
+    """Add the step of a change, and one for the deletion. A replacement in place is one step: off, create, delete."""
     parking = change.action is Action.REPLACE and kind_of(change.kind).replace_in_place_last and not change.delete_first
     own = StepBuilder(change.address, StepKind.CHANGE, change.address, list(goals.before), node=change.node)
     own.adopts = change.action is Action.ADOPT
@@ -67,7 +67,7 @@ def _draft_change(change: Change, goals: Goals, builders: dict[str, StepBuilder]
 
 
 def _parked(change: Change) -> list[Goal]:
-    """The old machine is powered off first: the new one takes its GPUs and ports."""
+    """Power the old VM off first: the new one acquires its GPUs and ports."""
     task = goal_input(change)
     old = replace(task, id=task.old_id, route=task.old_route or task.route)
     return [host(change.kind).power(old, to="off", temporary=True)]
@@ -76,7 +76,7 @@ def _parked(change: Change) -> list[Goal]:
 def _draft_windows(
     change: Change, goals: Goals, changes: Mapping[str, Change], builders: dict[str, StepBuilder]
 ) -> None:
-    """Goals that need the VM off go into its window, together with those of all other resources."""
+    """Add goals that need the VM off to its window, with those of all other resources."""
     _join_window(changes.get(change.parent, change), list(goals.offline), builders)
     removal = [g for g in goals.removal if g.needs is Needs.OFF]
     _join_window(changes.get(change.old_parent or change.parent, change), removal, builders)
@@ -97,12 +97,12 @@ def _join_window(host: Change, offline: list[Goal], builders: dict[str, StepBuil
 
 
 def wanted_power(host: Change) -> str:
-    """How a machine is to be left: as its document says, else as it was found."""
+    """Power state after the apply: that of the manifest, else the observed one."""
     return host.desired_power or host.observed_power or "on"
 
 
 def _draft_after(change: Change, goals: Goals, builders: dict[str, StepBuilder]) -> None:
-    """Goals that need the VM running: at once where it runs, else when its window has closed."""
+    """Add a step for goals that need the VM running, after its window."""
     if not goals.after:
         return
     key = f"{change.address}#running"
@@ -112,7 +112,7 @@ def _draft_after(change: Change, goals: Goals, builders: dict[str, StepBuilder])
 
 
 def ends(change: Change, builders: Mapping[str, StepBuilder]) -> set[str]:
-    """The steps after which a resource is there, whole."""
+    """Keys of the steps after which a resource is complete."""
     keys = {change.address, f"{change.address}#running"} & set(builders)
     window = window_key(change.parent or change.address)
     if window in builders:
@@ -137,7 +137,7 @@ def _order_creation(change: Change, changes: Mapping[str, Change], builders: dic
             own.after.add(needed)
         else:
             own.after |= ends(cause, builders)
-    if not change.parent:  # what is left of an earlier try holds what the new one needs
+    if not change.parent:  # a deposed object holds the capacity that the new one needs
         own.after |= {removal_key(a) for a in changes if Address(a).resource == change.address != a}
     window = window_key(change.parent) if change.parent else ""
     if window in builders and change.address in builders:
@@ -147,7 +147,7 @@ def _order_creation(change: Change, changes: Mapping[str, Change], builders: dic
 
 
 def _order_replacement(change: Change, builders: dict[str, StepBuilder]) -> None:
-    """Delete first where asked, or where both have the same identity; else the old goes when the new stands."""
+    """Delete first where the manifest says so, or where both have the same identity; else create first."""
     removal = builders[removal_key(change.address)]
     same = keeps_identity(change)
     hosted = bool(change.parent)
@@ -160,22 +160,22 @@ def _order_replacement(change: Change, builders: dict[str, StepBuilder]) -> None
 
 
 def _order_removal(change: Change, changes: Mapping[str, Change], builders: dict[str, StepBuilder]) -> None:
-    """What goes waits for all that needed it to be gone, or to need it no more."""
+    """Delete an object after everything that depended on it is deleted or replaced."""
     removal = builders.get(removal_key(change.address))
     if removal is None:
         return
-    stays = survives_parent(kind_of(change.kind))  # what others took from it
+    stays = survives_parent(kind_of(change.kind))  # its users have a copy
     for other in changes.values() if not stays else ():
         needed = {*other.dependencies, *other.old_dependencies}
         if change.address not in needed or change.address in {other.parent, other.old_parent}:
-            continue  # its old disks go with it
+            continue  # deleted with it
         going = removal_key(other.address)
         if going in builders:
             removal.after.add(going)
         if other.action is Action.REPLACE and other.address in builders and not _waits_for(other, change):
             removal.after.add(other.address)
     parent = changes.get(change.old_parent or change.parent)
-    if parent is not None and not removal.goals:  # it goes when its VM does: in a step of its own, or with parking
+    if parent is not None and not removal.goals:  # it is deleted with its VM
         key = removal_key(parent.address)
         removal.after.add(key if key in builders else parent.address)
     if window_key(change.parent) in builders and change.action is Action.DELETE:
@@ -183,7 +183,7 @@ def _order_removal(change: Change, changes: Mapping[str, Change], builders: dict
 
 
 def _order_users(change: Change, changes: Mapping[str, Change], builders: dict[str, StepBuilder]) -> None:
-    """A file goes, or is overwritten, when what was made from it is gone, and what needs it just now has been made."""
+    """Delete or overwrite a file after its users are deleted, and after everything that is built from it is created."""
     kind, removal = kind_of(change.kind), removal_key(change.address)
     own = builders.get(removal) or builders.get(change.address)
     if own is None:
@@ -200,5 +200,5 @@ def _order_users(change: Change, changes: Mapping[str, Change], builders: dict[s
 
 
 def _waits_for(other: Change, change: Change) -> bool:
-    """A replacement that needs the new one of the same identity cannot come before the old one is gone."""
+    """Whether a replacement needs the new object, whose identity is free only after the deletion."""
     return keeps_identity(change) and change.address in other.dependencies
