@@ -8,7 +8,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx
@@ -25,7 +25,7 @@ SECONDS_OFF = 1800.0
 
 @dataclass
 class Wanted:
-    """Desired objects by name. `disks`: VM and GiB; `snapshots`: VM."""
+    """Desired objects by name. `disks`: VM and GiB; `snapshots`: VM; `dropped`: VM and GiB of each earlier disk."""
 
     vms: dict[str, dict[str, Any]] = field(default_factory=dict)
     disks: dict[str, tuple[str, int]] = field(default_factory=dict)
@@ -35,6 +35,7 @@ class Wanted:
     export: bool = False
     server: str = ""
     power: str = ""
+    dropped: frozenset[tuple[str, int]] = frozenset()
 
     def of(self, name: str) -> list[int]:
         return [size for of, size in self.disks.values() if of == name]
@@ -75,9 +76,14 @@ class Watch:
         self.calls = Counter[str]()
         self._under_way = Counter[str]()
         self._off: dict[str, float] = {}
+        self._ever: dict[str, set[tuple[str, int]]] = {}
 
     def begin(self, wanted: Wanted) -> None:
-        self.wanted = wanted
+        for name, place in self.wanted.disks.items():
+            self._ever.setdefault(name, set()).add(place)
+        hosts = {name: host for name, (host, _) in wanted.disks.items()}
+        dropped = {place for name, seen in self._ever.items() for place in seen if hosts.get(name) != place[0]}
+        self.wanted = replace(wanted, dropped=frozenset(dropped))
         self.longest_off = 0.0
         self._under_way.clear()
         self._off.clear()
@@ -184,8 +190,12 @@ def _disk_resize(call: Call, wanted: Wanted, vm: Mapping[str, Any]) -> str:
 
 @_of_a_vm
 def _disk_delete(call: Call, wanted: Wanted, vm: Mapping[str, Any]) -> str:
-    kept = call.values["disk"] in ALWAYS_THERE or len(extra(vm)) <= len(wanted.of(named(vm["desc"])))
-    return f"{extra(vm)} are there, and all are asked for" if kept and call.values["disk"] in vm["disks"] else ""
+    device, name = call.values["disk"], named(vm["desc"])
+    if device not in vm["disks"]:
+        return ""
+    dropped = (name, vm["disks"][device]["real"] // GIB) in wanted.dropped  # another one may be asked for in its place
+    kept = device in ALWAYS_THERE or (len(extra(vm)) <= len(wanted.of(name)) and not dropped)
+    return f"{extra(vm)} are there, and all are asked for" if kept else ""
 
 
 @_of_a_vm
