@@ -1,4 +1,4 @@
-"""The kinds of resources, one file each. Importing this package registers them all."""
+"""The kinds of resources. Importing this package registers all of them."""
 
 from dbc_iac.kinds import disk, network, node, virtual_machine
 from dbc_iac.kinds.bare_metal import instance, manager, server

@@ -1,4 +1,4 @@
-"""The route to an existing object, as the documents give it now, whatever they said when it was created.
+"""The route to an existing object by the current manifests.
 
 A renewed rental has another order; identities, client nodes and Nodes get other names: the object is the same one. The
 route in the state is used only where no document leads to the target any more.
@@ -20,9 +20,9 @@ from dbc_iac.state.document import Binding
 
 
 def current_route(kept: Route, kind: Kind[Any], inventory: Inventory) -> Route:
-    """The route that the documents give to the target of a kept one; the kept one where none leads there.
+    """The current route to the target of a recorded one; the recorded one if no manifest leads there.
 
-    Of two documents for one machine (two orders) the one of the same name counts, else the most similar.
+    Of two Nodes for one machine (two orders) that with the same name is used, else the most similar.
     """
     machines = inventory.of(Address(kept.name).kind)
     routes = [r for r in (kind_of(m.kind).route(m, inventory) for m in machines) if r.target == kept.target]

@@ -35,13 +35,13 @@ from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
 from dbc_iac.state.document import Binding
 
 LAST_DEVICE = "vdz"
-"""What is added beyond it is accepted, never comes, and nobody says so."""
+"""The last device: the node accepts further disks, never creates them and reports no error."""
 _ADD_FAILED, _DELETE_FAILED = "attach disk failed", "detach disk failed"
 _OF_THE_VM = {"vda": "the system disk", "vdb": "the data disk"}
 
 
 class DiskSpec(Spec):
-    """A data disk. It may grow in place; another VM or directory makes a new, empty one."""
+    """A data disk. It can grow in place; another VM or directory replaces it by an empty one."""
 
     vm: Annotated[str, replaced, Reference("VirtualMachine")] = Field(description="name of the VM")
     size: Annotated[GiB, Rule(Behaviour.OFFLINE, grow_only=True)] = Field(description="size in GiB; may grow")
@@ -52,7 +52,7 @@ class DiskSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class DiskExists(Goal):
-    """One more disk file of this size. Blind: told by the files that were not there before, never by a name."""
+    """One more disk file of this size. Blind: recognised as a file that did not exist before, never by a name."""
 
     name = "disk-exists"
     call_class = CallClass.BLIND
@@ -61,7 +61,7 @@ class DiskExists(Goal):
     size: int
     host_dir: str
     known: frozenset[str] | None
-    """The pre-image: files that were there before the call. None until one is about to be made: nothing is ours yet."""
+    """The pre-image: files that existed before the call. None before a call: no file can be the new one."""
     errors: frozenset[str] | None = None
     """The pre-image of the VM's log."""
     queued: bool = False
@@ -105,7 +105,7 @@ class DiskExists(Goal):
 
 @dataclass(frozen=True, kw_only=True)
 class DiskKnown(Goal):
-    """A disk file that is there already is taken for ours. No call is made."""
+    """An existing disk file is adopted. No call is made."""
 
     name = "disk-known"
     call_class = CallClass.READ
@@ -121,7 +121,7 @@ class DiskKnown(Goal):
             return unseen(details, "the VM's disks cannot be read")
         there = self.id in {d.source_file for d in details.value.disks}
         return (
-            GoalState(GoalStatus.MET, id=self.id) if there else GoalState(GoalStatus.FAILED, "it is not there any more")
+            GoalState(GoalStatus.MET, id=self.id) if there else GoalState(GoalStatus.FAILED, f"{self.id} was deleted")
         )
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
@@ -130,7 +130,7 @@ class DiskKnown(Goal):
 
 @dataclass(frozen=True, kw_only=True)
 class DiskAbsent(Goal):
-    """The disk file is gone. The device name that is sent is looked up right before, by file: names are reused."""
+    """The disk file is deleted. The device name to send is looked up right before, by file: names are reused."""
 
     name = "disk-absent"
     call_class = CallClass.KEYED
@@ -167,7 +167,7 @@ class DiskAbsent(Goal):
         found = details.value.disks if not isinstance(details, Unreadable) and details.value else ()
         device = next((d.name for d in found if d.source_file == self.id), None)
         if device is None:
-            return NotSent("the VM does not show the disk just now")
+            return NotSent("the node does not show the disk at present")
         return await disks.delete_disk(await context.connect(self.route), self.vm, requests.DiskDelete(disk=device))
 
 
@@ -182,12 +182,12 @@ def _texts(listed: Json) -> frozenset[str] | None:
 
 
 def _shown(disk: VmDisk) -> dict[str, Json]:
-    assert disk.size_gib is not None  # noqa: S101 - the caller looked
+    assert disk.size_gib is not None  # noqa: S101 - checked by the caller
     return {"size": size_text(disk.size_gib), "hostDir": str(PurePosixPath(disk.source_file).parent)}
 
 
 async def _added(lookup: Lookup, reader: CachedReader) -> dict[str, dict[str, Json]]:
-    """The disks of a VM but its own two, by file."""
+    """The disks of a VM without its system and data disk, by file."""
     details = await reader.vm(lookup.route, lookup.parent_id)
     disks_ = details.value.disks if not isinstance(details, Unreadable) and details.value else ()
     return {d.source_file: _shown(d) for d in disks_ if d.name not in _OF_THE_VM and d.size_gib}
@@ -236,8 +236,8 @@ class Disk(Kind[DiskSpec], Child, UsesCapacity):
                 "node-would-refuse",
                 "hostDir",
                 f"{host_dir} is not below a data directory of the node",
-                detail=f"The node tells of: {known}.",
-                remedy="Use one of them.",
+                detail=f"Its data directories: {known}.",
+                remedy="Use one of its data directories.",
                 exit_code=ExitCode.REFUSED,
             )
         elif "size" in changed and size > root.free_gib:
@@ -253,18 +253,18 @@ class Disk(Kind[DiskSpec], Child, UsesCapacity):
         return {file: Unmanaged(shown) for file, shown in (await _added(lookup, reader)).items()}
 
     async def trace(
-        self, lookup: Lookup, begun: Binding, detail: Mapping[str, Json], taken: frozenset[str], reader: CachedReader
+        self, lookup: Lookup, sent: Binding, detail: Mapping[str, Json], taken: frozenset[str], reader: CachedReader
     ) -> Observation:
-        """The file that was not there before, of the size and in the folder that were asked for."""
+        """The file that did not exist before, of the requested size and directory."""
         listed = detail.get("known")
         known = taken | {str(f) for f in listed} if isinstance(listed, list) else taken
         added = await _added(lookup, reader) if lookup.parent_id else {}
-        fits = (f for f, shown in added.items() if all(begun.applied.get(path) == v for path, v in shown.items()))
+        fits = (f for f, shown in added.items() if all(sent.applied.get(path) == v for path, v in shown.items()))
         file = next((f for f in fits if f not in known), "")
         return await self.observe(replace(lookup, id=file), reader)
 
     async def free_slots(self, lookup: Lookup, reader: CachedReader) -> int | None:
-        """The node takes the letter after the highest, and fills no gaps."""
+        """Free letters after the highest one: the node fills no gaps."""
         details = await reader.vm(lookup.route, lookup.parent_id)
         if isinstance(details, Unreadable) or details.value is None or not details.value.disks:
             return None

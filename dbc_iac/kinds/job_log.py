@@ -1,4 +1,4 @@
-"""Errors of queued jobs: a node reports the failure of a call that it accepted in the log of the VM, and only there."""
+"""Errors of queued jobs: a node reports the failure of an accepted call only in the log of the VM."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dbc_iac.kinds.framework.goal import GoalState, GoalStatus
 from dbc_iac.kinds.framework.route import Route
 
 _NEWEST = 12
-"""Lines of the log that are read. More may exceed one answer, and then the node leaves out the newest."""
+"""Log lines that are read. With more the answer can be cut, and the node omits the newest lines."""
 _REMEDY = "Apply again in two minutes. If it fails again, restart the DBC service of the node."
 
 

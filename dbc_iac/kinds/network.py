@@ -27,11 +27,11 @@ from dbc_iac.kinds.framework.values import GoalInput, Lookup, Observation, unrea
 from dbc_iac.kinds.node import node_route
 
 _PRIVATE = tuple(ipaddress.IPv4Network(n) for n in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
-"""RFC 1918. Python's `is_private` also takes loopback, link-local and what is reserved."""
+"""RFC 1918. Python's `is_private` includes loopback, link-local and reserved networks."""
 
 
 class NetworkSpec(Spec):
-    """A LAN. Its name is its identity in the whole machine room; nothing of it can be changed in place."""
+    """A LAN. Its name identifies it in its machine room; none of its fields can be changed in place."""
 
     name: Annotated[LanName | None, replaced] = Field(default=None, description="default: metadata.name")
     via: Annotated[str, access, Reference("Node")] = Field(description="a Node of the same machine room")
@@ -41,7 +41,7 @@ class NetworkSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkExists(Goal):
-    """The LAN exists, with this range. Creation is never retried through another node."""
+    """The LAN exists with this range. Its creation is never retried through another node."""
 
     name = "network-exists"
     call_class = CallClass.KEYED
@@ -71,7 +71,7 @@ class NetworkExists(Goal):
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkAbsent(Goal):
-    """The LAN is gone. The node refuses while any VM, also a foreign one, is a member."""
+    """The LAN is deleted. The node refuses while a VM, of any wallet, is a member."""
 
     name = "network-absent"
     call_class = CallClass.KEYED
@@ -122,7 +122,7 @@ class Network(Kind[NetworkSpec]):
                 "reserved-name",
                 "name",
                 f"a LAN cannot be called {name}",
-                detail="Its path would be read as that operation.",
+                detail="The node would read its path as that operation.",
                 remedy="Choose another name.",
             )
         twins = [r for r in inventory.of(self.name) if self._name(r) == name and r.address < resource.address]
@@ -161,7 +161,7 @@ class Network(Kind[NetworkSpec]):
                     "cidr",
                     f"{own} overlaps {other.address} ({cidr})",
                     detail="The node accepts overlapping LANs.",
-                    remedy="Use different ranges if one VM or router is ever to reach both.",
+                    remedy="Use different ranges if a VM or router has to reach both.",
                     severity=Severity.WARNING,
                 )
 

@@ -1,4 +1,4 @@
-"""Node: a GPU machine that is rented and looked at, never created. API: /mining_nodes, /rent_orders."""
+"""Node: a rented GPU machine, which is only read. API: /mining_nodes, /rent_orders."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from dbc_iac.kinds.framework.values import Lookup, Observation, unread
 SCREEN = "ports.vnc"
 FIRST_SCREEN_PORT = 5900
 HOST_PORTS = frozenset({22, 5002, 5050})
-"""Where a node's host itself listens, which `auto` never takes: ssh, and DBC's own port as its code and as its shipped
-configuration have it."""
+"""Ports of the host itself, which `auto` never takes: ssh, and the ports of DBC by its code and by its shipped
+configuration."""
 
 
 class NodeSpec(Spec):
-    """A GPU node: how it is reached, under which rent order, and which host ports `auto` may take."""
+    """A GPU node: its id, identity and rent order, and the host ports for `auto`."""
 
     id: Annotated[Hex64, access] = Field(description="node id, 64 lower-case hex digits")
     identity: Annotated[str, access] = Field(description="name of one of the project's identities")
@@ -71,7 +71,7 @@ class Node(Kind[NodeSpec]):
 
 
 def node_route(name: str, inventory: Inventory, rent_order: str | None) -> Route:
-    """The way to the Node document `name`, under a VM's own rent order where it has one."""
+    """The route to the Node `name`, under a VM's own rent order if it has one."""
     node = inventory.resources[f"Node/{name}"]
     assert isinstance(node.spec, NodeSpec)  # noqa: S101 - the reference was checked
     route = Node().route(Resource(node.address, node.kind, node.name, node.spec), inventory)
@@ -86,12 +86,12 @@ def auto_ports(address: str, inventory: Inventory, path: str) -> range:
 
 
 def no_free_port(vm: Resource[Any], node: str, path: str) -> Diagnostic:
-    """What is told of an `auto` for which the Node document `node` (an address) has no port."""
+    """The problem of an `auto` for which the Node `node` (an address) has no port."""
     screen = f", for a screen from {FIRST_SCREEN_PORT} on" if path == SCREEN else ""
     return vm.problem(
         "no-free-port",
         path,
-        f"there is no port for {path}: auto on {node}",
+        f"no free port for {path}: auto on {node}",
         detail=f"`auto` takes a free port of the Node's portRange{screen}.",
         remedy=f"Add or widen `portRange: 20000-29999` on {node}, or write a port.",
     )

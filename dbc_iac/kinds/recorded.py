@@ -1,4 +1,4 @@
-"""Checks of what files say about resources: a plan file or a state that somebody altered must not get far."""
+"""Checks of resources in plan files and states, which may have been altered."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def unusable_address(address: str, kind: str) -> bool:
 
 
 def unusable_route(value: Mapping[str, Json]) -> bool:
-    """Whether this is no way to a machine."""
+    """Whether a value is not a route."""
     try:
         return _TARGET.fullmatch(Route.from_json(value).target) is None
     except (KeyError, ValueError):
@@ -28,12 +28,12 @@ def unusable_route(value: Mapping[str, Json]) -> bool:
 
 
 def unknown_kind(name: str) -> bool:
-    """Whether there is no such kind."""
+    """Whether there is no kind of that name."""
     return name not in models()
 
 
 def unfit_field(kind: str, values: Mapping[str, Json]) -> str:
-    """The path of the first value that its field cannot have; empty where there is none."""
+    """Path of the first value that its field cannot have; empty if there is none."""
     model = kind_of(kind).spec
     for field in spec_fields(model):  # type: ignore[arg-type]
         if field.path in values and field.reference is None and not field.rule.secret:

@@ -148,7 +148,7 @@ RENTALS = [
           strikes=(hand("occupy", task_id=OTHER, gpus=4),), recovery_goals=(hand("remove_vm", task_id=OTHER),), vms=1),
     Trial("rent expired", (vm(),), 4, "machine has already expired", before=(vm(),),
           strikes=(chain(orders=EXPIRED),), recovery_goals=(chain(orders=RENTED),), wait=60, vms=1),
-    Trial("rent renewed under another order", (RENEWED_NODE, vm()), 5, "keeps the VM under it", before=(vm(),),
+    Trial("rent renewed under another order", (RENEWED_NODE, vm()), 5, "keeps the VM under order", before=(vm(),),
           strikes=(chain(orders=RENEWED),), vms=1),
     Trial("chain unreachable", (vm(),), 4, "query machine_status failed",
           strikes=(chain(reachable=False),), recovery_goals=(chain(reachable=True),), vms=1),

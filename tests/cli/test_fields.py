@@ -313,7 +313,7 @@ def test_the_rent_order_changes_by_one_power_cycle(world: Callable[..., Emulated
     write(emulated, vm(**{**BASE, "rentOrder": "113"}))
     too_early = emulated.run("plan", "--json")
     assert (too_early.code, too_early.codes) == (5, ["node-would-refuse"])
-    assert "still takes order 112 for renting" in too_early.err
+    assert "keeps the VM under order 112 (renting)" in too_early.err
     emulated.settle(1000)  # the node looks at its old orders every 15 minutes
     assert windows(emulated) == 1
     applied(emulated)

@@ -66,10 +66,10 @@ def test_an_upload_that_is_interrupted_is_a_failure_and_is_made_again(world: Cal
     emulated = world(vm(), SNAPSHOT)
     result = after(emulated, 150, emulated.network.nodes[NODE_ID].restart, "apply", "--yes")
     assert result.code == 7, result.out + result.err
-    assert "it was interrupted" in result.err and "not whole" in result.err
+    assert "was interrupted at" in result.err and "incomplete" in result.err
     assert stored(emulated)[0] < WHOLE
     plan = emulated.run("plan")
-    assert "~ Snapshot/base" in plan.out and "nobody saw its upload end" in plan.out
+    assert "~ Snapshot/base" in plan.out and "its upload was not watched to the end" in plan.out
     assert "process may end with that" in plan.out + plan.err
     converges(emulated)
     assert stored(emulated) == [WHOLE]
@@ -77,7 +77,7 @@ def test_an_upload_that_is_interrupted_is_a_failure_and_is_made_again(world: Cal
 
 def test_a_later_run_goes_on_watching(world: Callable[..., Emulated]) -> None:
     emulated = uploading(world(vm(), SNAPSHOT))
-    assert "its upload has not ended yet" in emulated.run("plan").out
+    assert "upload in progress" in emulated.run("plan").out
     result = converges(emulated)
     assert "snapshot-sent" not in result.err and "… (" in result.err + result.out
     assert stored(emulated) == [WHOLE]
@@ -125,7 +125,7 @@ def test_an_interrupted_one_of_a_vm_that_goes_is_told_and_stays(world: Callable[
     emulated.settle(60)
     changed = vm(image="win10.qcow2", os="windows", ports={"rdp": "auto", "vnc": "auto"})
     project(emulated.project.directory, changed, SNAPSHOT, environ=emulated.project.environ)
-    assert "nobody saw its upload end" in emulated.run("plan").out
+    assert "its upload was not watched to the end" in emulated.run("plan").out
     converges(emulated)
 
 

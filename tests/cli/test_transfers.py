@@ -148,7 +148,7 @@ def test_another_version_in_the_image_server_changes_nothing_and_is_told(world: 
     emulated.network.image_servers.image_servers["ID_1"].files["big.qcow2"].size += 1_000_000
     shown = plan(emulated)
     assert shown.code == 0, shown.out
-    assert "ID_1 has another version of it (668.95Mi; the copy has 668Mi)" in shown.out
+    assert "ID_1 has another version (668.95Mi, the copy 668Mi)" in shown.out
 
 
 def test_sizes_that_cannot_be_seen_prove_nothing(world: Callable[..., Emulated]) -> None:

@@ -143,7 +143,7 @@ TOLD: list[tuple[str, list[str], list[str], str]] = [
         "drop before what it should spare",
         with_vm(firewall=["in,all,all,0.0.0.0/0,drop", "in,tcp,22,0.0.0.0/0,accept"]),
         ["firewall-order"],
-        "What works is: in,tcp,22,0.0.0.0/0,accept; in,all,all,0.0.0.0/0,drop.",
+        "Effective order: in,tcp,22,0.0.0.0/0,accept; in,all,all,0.0.0.0/0,drop.",
     ),
     (
         "drop everything before accept everything",

@@ -303,8 +303,8 @@ def upload(
                 )  # fmt: skip
         console.warn(
             "node-ends",
-            f"{of.route.name}'s process may end when the upload ends, and is started again then",
-            detail="One build of 0.4.1.8 did, another not. VMs run on; what is queued on the node would be lost.",
+            f"the upload may restart the process of {of.route.name}",
+            detail="Some builds of 0.4.1.8 do that. VMs keep running; queued jobs of the node would be lost.",
         )
         body = requests.ImageUpload(image_filename=f"{DATA}/{of.file}", image_server=of.image_server)
         with console.changing(f"Send {of.file} from {of.route.name} to {of.image_server}?", "image upload"):

@@ -1,1 +1,1 @@
-"""Bare-metal servers, their managers, and rented instances."""
+"""BareMetalServer, BareMetalManager and BareMetalInstance."""

@@ -1,7 +1,6 @@
-"""BareMetalInstance: a bare-metal server as its renter uses it. API: /bare_metal/{power,bootdev}, /deeplink.
+"""BareMetalInstance: a rented bare-metal server. API: /bare_metal/{power,bootdev}, /deeplink.
 
-It is never created or deleted: a rental begins and ends on the chain. Its document says how it is to be while it is
-rented, and leaves it alone otherwise.
+It is never created or deleted: a rental begins and ends on the chain. Its manifest applies while it is rented.
 """
 
 from __future__ import annotations
@@ -33,8 +32,8 @@ from dbc_iac.manifest.secrets import SecretRef
 from dbc_iac.manifest.validators import SecretForm
 
 REPORTS = 10
-"""Seconds within which the DeepLink program reports a new password back; it works without that, too."""
-NOT_RENTED = "it is not rented: its power is neither compared nor changed"
+"""Seconds within which the DeepLink program usually reports a new password. The password works without that."""
+NOT_RENTED = "not rented: power is neither compared nor changed"
 _UNMANAGED = "unmanaged"
 
 
@@ -44,7 +43,7 @@ _PASSWORD = SecretForm(
 
 
 class NextBoot(Part):
-    """Where the server boots from the next time, once. The node answers with an error whatever happens."""
+    """Boot device of the next boot only. The node answers every request with an error."""
 
     device: Annotated[Literal["none", "pxe", "disk", "cdrom", "bios"], once]
     trigger: Annotated[Token, once] = Field(description="any text; when it changes, the device is set again")
@@ -80,7 +79,7 @@ class BareMetalInstanceSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class InstanceBound(Goal):
-    """The state keeps the server's id. No call is made."""
+    """The server's id is recorded in the state. No call is made."""
 
     name = "instance-bound"
     call_class = CallClass.IDEMPOTENT
@@ -94,12 +93,12 @@ class InstanceBound(Goal):
         return GoalState(GoalStatus.MET, id=self.id)
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
-        return Done(None)  # nothing is made: rentals begin on the chain
+        return Done(None)  # rentals begin on the chain
 
 
 @dataclass(frozen=True, kw_only=True)
 class InstancePower(Goal):
-    """The BMC says on, or off."""
+    """The BMC reports `on` or `off`."""
 
     name = "instance-power"
     call_class = CallClass.STATE_CONDITIONED
@@ -123,7 +122,7 @@ class InstancePower(Goal):
 
 @dataclass(frozen=True, kw_only=True)
 class NextBootSet(Goal):
-    """The device of the next boot is set. Nothing shows it: the call itself is all that can be known."""
+    """The device of the next boot is set. The API does not show it: the accepted call is the only evidence."""
 
     name = "next-boot-set"
     call_class = CallClass.IDEMPOTENT
@@ -145,7 +144,7 @@ class NextBootSet(Goal):
 
 @dataclass(frozen=True, kw_only=True)
 class DeepLinkPassword(Goal):
-    """The DeepLink program has been told the password."""
+    """The DeepLink program has the password."""
 
     name = "deeplink-password"
     call_class = CallClass.IDEMPOTENT
@@ -158,7 +157,7 @@ class DeepLinkPassword(Goal):
     async def look(self, reader: CachedReader) -> GoalState:
         device = await reader.deeplink(self.route)
         if isinstance(device, Unreadable) and (device.not_rented or device.reason == "deeplink service not connected"):
-            return GoalState(GoalStatus.MET, "DeepLink is not connected: its password is left alone")
+            return GoalState(GoalStatus.MET, "DeepLink is not connected: password not changed")
         return GoalState(GoalStatus.UNMET)
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
@@ -192,7 +191,7 @@ class BareMetalInstance(Kind[BareMetalInstanceSpec], Powered):
         return values
 
     def left_behind(self, applied: Mapping[str, Json]) -> str:
-        return "the server stays as it is: a rental ends on the chain"
+        return "the server is not changed: a rental ends on the chain"
 
     def check(self, resource: Resource[BareMetalInstanceSpec], inventory: Inventory) -> Iterable[Diagnostic]:
         spec = resource.spec
@@ -200,14 +199,14 @@ class BareMetalInstance(Kind[BareMetalInstanceSpec], Powered):
             yield resource.problem(
                 "missing-field" if spec.node_id is None else "exclusive-fields",
                 "nodeId",
-                "exactly one of nodeId and server is needed",
-                remedy="Give the server's node id, or the name of a BareMetalServer.",
+                "expected exactly one of nodeId and server",
+                remedy="Set nodeId to the server's node id, or server to the name of a BareMetalServer.",
             )
         if spec.reset_on is not None and spec.power != "on":
             yield resource.problem(
                 "ignored-by-node",
                 "resetOn",
-                'a reset powers the server off and on: it needs power: "on"',
+                'resetOn has no effect without power: "on"',
                 remedy='Write `power: "on"`, or remove resetOn.',
             )
         for name in spec.clients:
@@ -216,10 +215,10 @@ class BareMetalInstance(Kind[BareMetalInstanceSpec], Powered):
 
     async def observe(self, lookup: Lookup, reader: CachedReader) -> Observation:
         if not lookup.route.target:
-            reason = "its BareMetalServer is not registered yet: the plan after that sees it"
+            reason = "its BareMetalServer is not registered yet; plan again after that"
             return Observation(None, reason=reason)
         if lookup.binding is not None and lookup.binding.id != lookup.route.target:
-            reason = f"it means another server now; {lookup.binding.id} is left as it is"
+            reason = f"it names another server; {lookup.binding.id} is not changed"
             return Observation(False, id=lookup.route.target, reason=reason)
         power = await reader.power(lookup.route)
         if isinstance(power, Unreadable):
@@ -238,7 +237,7 @@ class BareMetalInstance(Kind[BareMetalInstanceSpec], Powered):
             address=task.address, route=task.route, id=task.route.target, generation=task.generation,
             fields={p: v for p, v in task.desired.items() if p not in {"power", "nextBoot.device", "nextBoot.trigger"}},
         )  # fmt: skip
-        asked = {*task.desired, *task.secrets} - {"resetOn"}  # nothing to reset of what was not ours before
+        asked = {*task.desired, *task.secrets} - {"resetOn"}  # a new binding is not reset
         yield from self._goals(task, asked)
 
     def update(self, task: GoalInput) -> Iterator[Goal]:

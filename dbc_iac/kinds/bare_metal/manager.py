@@ -1,4 +1,4 @@
-"""BareMetalManager: the process that owns bare-metal servers; looked at. API: /bare_metal."""
+"""BareMetalManager: the process that owns bare-metal servers, which is only read. API: /bare_metal."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from dbc_iac.manifest.validators import wrong
 
 
 class BareMetalManagerSpec(Spec):
-    """A bare-metal manager: how it is reached, with its owner's node key."""
+    """A bare-metal manager and its owner's identity."""
 
     id: Annotated[Hex64, access] = Field(description="the manager's node id, 64 lower-case hex digits")
     identity: Annotated[str, access] = Field(description="an identity with the manager's nodeKey")
@@ -34,7 +34,7 @@ class BareMetalManagerSpec(Spec):
     @model_validator(mode="after")
     def _checked(self) -> Self:
         if self.url is not None:
-            # Unlike a client node, the manager does not look at its own port whether a signature was used before.
+            # Unlike a client node, the manager does not check at its own port whether a signature was used before.
             check_url(self.url, "signatures that stay good, and the keys of BMCs", insecure_http=self.insecure_http)
             if self.clients:
                 raise wrong(

@@ -1,6 +1,6 @@
 """BareMetalServer: an owner's entry at a bare-metal manager. API: /bare_metal/{add,modify,delete}.
 
-Deleting an entry destroys the server's on-chain identity for ever, so nothing here is ever replaced.
+Deleting an entry destroys the server's on-chain identity irreversibly, so a server is never replaced.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from dbc_iac.manifest.validators import SecretForm
 from dbc_iac.state.document import Binding
 
 CAP = 51
-"""The manager lists at most this many servers; beyond it each is asked for by uuid."""
+"""Limit of the manager's list; further servers are read by uuid."""
 
 _set = Rule(Behaviour.ONLINE, no_clear=True)
 _PASSWORD = SecretForm(
@@ -45,7 +45,7 @@ _PASSWORD = SecretForm(
 
 
 class Ipmi(Part):
-    """How the manager reaches the server's BMC. The manager pastes these into a shell command."""
+    """Access of the manager to the server's BMC. The manager pastes these values into a shell command."""
 
     host: Annotated[Host, _set] = Field(description="IP address or host name of the BMC")
     port: Annotated[Port | None, _set] = Field(default=None, description="UDP port of the BMC; usually 623")
@@ -62,7 +62,7 @@ class BareMetalServerSpec(Spec):
         str,
         Rule(
             Behaviour.REFUSED,
-            remedy="A server cannot move: its on-chain identity stays with the manager. Set the old manager again.",
+            remedy="Set the old manager again. A server cannot move: its on-chain identity stays with the manager.",
         ),
         Reference("BareMetalManager"),
     ] = Field(description="name of the BareMetalManager")
@@ -120,7 +120,7 @@ class ServerExists(Goal):
 
 @dataclass(frozen=True, kw_only=True)
 class ServerModified(Goal):
-    """Fields of the entry have these values. Empty and absent mean unchanged, so only changed ones are sent."""
+    """Fields of the entry have these values. Only changed ones are sent: empty and absent ones mean unchanged."""
 
     name = "server-modified"
     call_class = CallClass.IDEMPOTENT
@@ -144,7 +144,7 @@ class ServerModified(Goal):
 
 @dataclass(frozen=True, kw_only=True)
 class ServerAbsent(Goal):
-    """The entry, and with it the server's on-chain identity, is gone."""
+    """The entry is deleted, and with it the server's on-chain identity."""
 
     name = "server-absent"
     call_class = CallClass.KEYED
@@ -165,7 +165,7 @@ class ServerAbsent(Goal):
 
 
 async def find_server(reader: CachedReader, route: Route, *, node_id: str = "", uuid: str = "") -> Any:
-    """A server by node id or uuid: from the list, beyond its cap by name. Known(None) where there is none."""
+    """A server by node id or uuid: from the list, beyond its limit by id. Known(None) if there is none."""
     servers = await reader.servers(route)
     if isinstance(servers, Unreadable):
         return servers
@@ -210,7 +210,7 @@ class BareMetalServer(Kind[BareMetalServerSpec]):
         if server is None:
             return Observation(False, id=lookup.id)
         if server.masked:
-            reason = "the manager shows masked values: it did not accept the owner's key"
+            reason = "the manager did not accept the owner's key (masked values)"
             return Observation(None, id=server.node_id, reason=reason, authority=True)
         values: dict[str, Json] = {
             "uuid": server.uuid,
@@ -224,9 +224,9 @@ class BareMetalServer(Kind[BareMetalServerSpec]):
         return Observation(True, id=server.node_id, values=values, secrets={"ipmi.password": server.ipmi_password})
 
     async def trace(
-        self, lookup: Lookup, begun: Binding, detail: Mapping[str, Json], taken: frozenset[str], reader: CachedReader
+        self, lookup: Lookup, sent: Binding, detail: Mapping[str, Json], taken: frozenset[str], reader: CachedReader
     ) -> Observation:
-        return await self.observe(replace(lookup, key=str(begun.applied.get("uuid", ""))), reader)
+        return await self.observe(replace(lookup, key=str(sent.applied.get("uuid", ""))), reader)
 
     def natural_key(self, resource: Resource[BareMetalServerSpec], inventory: Inventory) -> str:
         return resource.spec.uuid
@@ -247,7 +247,6 @@ class BareMetalServer(Kind[BareMetalServerSpec]):
         )  # fmt: skip
 
     def loss(self, had: Mapping[str, Json]) -> str:
-        # The wallets of its users pay for the chain, so nobody can give it back.
         return "its identity on the chain is destroyed"
 
     def delete(self, task: GoalInput) -> Iterator[Goal]:

@@ -1,1 +1,1 @@
-"""The parts that every kind is built from."""
+"""Common parts of all kinds."""

@@ -1,7 +1,7 @@
-"""What the API shows, read once and kept: the only eyes of planning, and of the engine while it waits.
+"""Cached reads of the API, for planning and for waits of the engine.
 
-A `Reader` asks for a thing the first time it is wanted and remembers the answer until it is told to `forget`. It can
-only read. What cannot be read is `Unreadable`, which is never the same as absent.
+A `CachedReader` reads each object once and keeps the answer until `forget`. It can only read. A failed read is
+`Unreadable`, which is never the same as absent.
 """
 
 from __future__ import annotations
@@ -74,14 +74,14 @@ def _reading(outcome: Outcome[T]) -> Known[T] | Unreadable:
 
 
 class CachedReader:
-    """Memoised reads over channels. `calls` counts what was asked of the API."""
+    """Memoised reads over channels. `calls` counts the reads that were sent."""
 
     def __init__(self, connect: Connect) -> None:
         self._connect = connect
         self._answers: dict[tuple[Any, ...], asyncio.Future[Any]] = {}
         self.calls = 0
         self.courses: dict[tuple[str, str, str], UploadProgress] = {}
-        """What has been seen of uploads, by target, VM and snapshot: kept when what was read is forgotten."""
+        """Observed progress of uploads, by target, VM and snapshot. Kept by `forget`."""
 
     async def vms(self, route: Route) -> Known[Mapping[str, VmSummary]] | Unreadable:
         """All VMs of the wallet on the target, by task id, from one list call."""
@@ -93,7 +93,7 @@ class CachedReader:
         return await self._once(("vms", route), ask)
 
     async def vm(self, route: Route, task_id: str) -> Known[VmDetails | None] | Unreadable:
-        """Details of one VM; None where the node says that it does not exist for this wallet."""
+        """Details of one VM; None if the node reports that it does not exist for this wallet."""
 
         async def ask() -> Known[VmDetails | None] | Unreadable:
             return _reading(await vms.vm_details(await self._connect(route), task_id))
@@ -101,9 +101,9 @@ class CachedReader:
         return await self._once(("vm", route, task_id), ask)
 
     async def vm_status(self, route: Route, task_id: str) -> Known[str | None] | Unreadable:
-        """One VM's status; None where the list, and nothing but the list, proves that it does not exist.
+        """One VM's status; None if the list proves that it does not exist.
 
-        A list that a foreign description has broken is passed by: details know every VM whose id we know.
+        For a list broken by a foreign description the details are read instead, which know every VM by its id.
         """
         listing = await self.vms(route)
         if isinstance(listing, Known):
@@ -115,8 +115,7 @@ class CachedReader:
         return listing
 
     async def vm_went(self, route: Route, task_id: str) -> bool:
-        """Whether a VM that was listed, and of which the details know nothing, is not listed any more: it has been
-        deleted between the two. Only another list proves it."""
+        """Whether a listed VM without details was deleted between the two reads. Only another list proves it."""
 
         async def ask() -> bool:
             listing = _reading(await vms.list_vms(await self._connect(route)))
@@ -125,7 +124,7 @@ class CachedReader:
         return await self._once(("went", route, task_id), ask)
 
     async def vm_notes(self, route: Route, task_id: str, lines: int = 99) -> Known[tuple[str, ...]] | Unreadable:
-        """The newest lines of the node's own notes about a VM, without passwords, oldest first."""
+        """The newest lines of a VM's log on its node, without passwords, oldest first."""
 
         async def ask() -> Known[tuple[str, ...]] | Unreadable:
             return _reading(await vms.vm_logs(await self._connect(route), task_id, lines=lines))
@@ -257,7 +256,7 @@ class CachedReader:
         return await self._once(("deeplink", route), ask)
 
     def forget(self, *, target: str = "") -> None:
-        """Forget what was read (of one target), so that it is asked anew."""
+        """Discard cached reads, of one target or of all."""
         for key in list(self._answers):
             if not target or target in {key[1], getattr(key[1], "target", None)}:
                 del self._answers[key]

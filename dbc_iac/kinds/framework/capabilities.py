@@ -56,12 +56,12 @@ class Child:
     parent_field: ClassVar[str]
     """The spec field that names its host."""
     max_per_parent: ClassVar[int] = 0
-    """How many of them one host can have; 0: no limit."""
+    """Limit of children on one host; 0: none."""
     survives_parent: ClassVar[bool] = False
     """Whether its product stays when its host goes: it is replaced only when its own fields change."""
 
     async def free_slots(self, lookup: Lookup, reader: CachedReader) -> int | None:
-        """How many more can be created on `lookup.parent_id`; None if there is no limit or it was not read."""
+        """Number that can still be created on `lookup.parent_id`; None if there is no limit or it was not read."""
         return None
 
     def part_of(self, seen: Observation) -> str:
@@ -145,7 +145,7 @@ def parent_field(kind: Kind[Any]) -> str:
 
 
 def max_per_parent(kind: Kind[Any]) -> int:
-    """How many children of a kind one host can have; 0: no limit."""
+    """Limit of children of a kind on one host; 0: none."""
     return kind.max_per_parent if isinstance(kind, Child) else 0
 
 

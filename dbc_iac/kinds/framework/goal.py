@@ -1,7 +1,7 @@
-"""Goals: what is to hold, how that is seen, and the one call that brings it about. Never a delta.
+"""Goals: a target state, its observation, and the one call that leads to it. Never a delta.
 
-A kind yields goals; the engine (`dbc_iac.apply`) achieves them: it looks, acts, waits, repeats or proves, by the call
-class and nothing else. `needs` says what an act requires of a VM; from it the plan builds offline windows.
+A kind yields goals; the engine (`dbc_iac.apply`) achieves them: it looks, acts, waits, repeats or proves, depending on
+the call class only. `needs` is the power state of a VM that an act requires; the plan builds power-off windows from it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _IRREGULAR = {"setting": "set"}
 
 
 class Needs(StrEnum):
-    """What an act requires of the VM it concerns."""
+    """Power state of its VM that an act requires."""
 
     ANY = "any"
     OFF = "off"
@@ -35,25 +35,24 @@ class Needs(StrEnum):
 
 
 class GoalStatus(StrEnum):
-    """What a look at a goal tells."""
+    """Result of a look at a goal."""
 
     MET = "met"
     UNMET = "unmet"
     WAITING = "waiting"
     BROKEN = "broken"
-    """An error status: an act may mend it; after ours it is a failure."""
+    """An error status: a failure after the goal's own act, before it a reason to act."""
     FAILED = "failed"
     UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
 class GoalState:
-    """The result of looking: `text` for people, `id` where the object's identity came to be known.
+    """Observed state of a goal: `text` for people, `id` if the look showed the object's identity.
 
-    `broken`: the creation has failed, and has left an object that is of no use: it is managed all the same.
-    `lost`: the node accepted the call and its job failed: it will not be carried out any more. `detail` and `remedy`
-    explain a failure. `authority`: we were turned away, and shall be at the next look. `warning`: what is wrong with an
-    object though the goal holds.
+    `broken`: the creation failed and left an object of no use, which is managed all the same. `lost`: the node accepted
+    the call and its job failed, so that it will not be carried out. `detail` and `remedy` explain a failure.
+    `authority`: access was denied, and will be at the next look. `warning`: a fault of an object whose goal is met.
     """
 
     sight: GoalStatus
@@ -69,7 +68,7 @@ class GoalState:
 
 
 def unseen(reading: object, otherwise: str = "") -> GoalState:
-    """A look at what could not be read, and why; `otherwise` where it could, and told nothing of use."""
+    """The state of a goal that could not be read, with the reason; `otherwise` for a useless answer."""
     if isinstance(reading, Unreadable):
         return GoalState(GoalStatus.UNKNOWN, reading.reason, authority=reading.final)
     return GoalState(GoalStatus.UNKNOWN, otherwise)
@@ -77,7 +76,7 @@ def unseen(reading: object, otherwise: str = "") -> GoalState:
 
 @dataclass(frozen=True, slots=True)
 class ActContext:
-    """What an act may use: channels to targets, and secrets by field path of its own resource."""
+    """Context of an act: channels to targets, and secrets by field path of its own resource."""
 
     connect: Callable[[Route], Awaitable[Channel]]
     secrets: Mapping[str, SecretText]
@@ -85,10 +84,10 @@ class ActContext:
 
 @dataclass(frozen=True, kw_only=True)
 class Goal(ABC):
-    """One thing that is to hold.
+    """One target state of a resource.
 
-    `vm` is the task id of the VM concerned, where one is. `fields` is what is recorded as applied once it holds;
-    `creates` and `deletes` tell that the resource's binding begins or ends with it. `patience` is in seconds.
+    `vm` is the task id of its VM, if there is one. `fields` are recorded as applied once it is met. `creates` and
+    `deletes`: the resource's binding begins or ends with it.
     """
 
     name: ClassVar[str]
@@ -97,18 +96,18 @@ class Goal(ABC):
     creates: ClassVar[bool] = False
     deletes: ClassVar[bool] = False
     late: ClassVar[bool] = False
-    """Pursued after the window of its VM, not before."""
+    """Whether it is pursued after the window of its VM."""
     power_cycles: ClassVar[bool] = False
-    """Where it does not hold already its VM is powered off and on: no other window is open on the machine then, and no
-    creation of ours is queued."""
+    """Whether its act powers the VM off and on: meanwhile no other window of this apply is open on the machine, and no
+    creation is queued."""
     queued_visibly: ClassVar[bool] = False
-    """While its call is queued a status tells so. Accepted and not told, it was lost with the node's queue, or undone:
-    a repeat does no harm."""
+    """Whether a status shows its queued call. An accepted call without that status was lost with the node's queue, or
+    undone: a repeat does no harm."""
     acknowledged: ClassVar[bool] = False
-    """The API does not show the effect: the goal holds when the node has said ok to the act."""
+    """Whether the API does not show the effect: the goal is met when the node has accepted the act."""
 
     ends_process: ClassVar[bool] = False
-    """Its call ends the node's process, and loses what is queued there: it comes after all else on its machine."""
+    """Whether its call ends the node's process and loses its queue: it comes last on its machine."""
 
     address: str
     route: Route
@@ -122,12 +121,12 @@ class Goal(ABC):
 
     @property
     def powers(self) -> str:
-        """`on` or `off` where the goal is a machine's power itself; else empty."""
+        """`on` or `off` if the goal is a power state; else empty."""
         return ""
 
     @property
     def spoils(self) -> FileAt | None:
-        """The file that it deletes or overwrites, and with it whatever is made from that; None where it does not."""
+        """The file that it deletes or overwrites, which breaks everything made from it; None if there is none."""
         return None
 
     @property
@@ -143,26 +142,26 @@ class Goal(ABC):
 
     @abstractmethod
     async def look(self, reader: CachedReader) -> GoalState:
-        """Whether it holds now."""
+        """Observe whether it is met now."""
 
     @abstractmethod
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
         """Make the one call."""
 
     async def before(self, reader: CachedReader) -> dict[str, Json]:
-        """What the journal keeps before a blind call, so that its effect can be told later (a pre-image)."""
+        """Pre-image for the journal, from which the effect of a blind call is recognised later."""
         return {}
 
     def informed(self, known: Callable[[str], Mapping[str, Json]]) -> Goal:
-        """The goal with what other addresses came to be in this apply (`id`, and what was resolved), by address."""
+        """The goal with `id` and resolved values of other addresses in this apply. `known` returns them by address."""
         return self
 
     def excluding(self, taken: frozenset[str]) -> Goal:
-        """The goal that takes nothing for its own that is bound already (`taken`: ids)."""
+        """The goal without the objects that are already bound (`taken`: ids) as candidates."""
         return self
 
     def begins(self) -> Goal:
-        """The goal once its call has been accepted: what is seen from then on is the outcome."""
+        """The goal once its call has been accepted: later looks show the outcome."""
         return self
 
     def primed(self, detail: Mapping[str, Json]) -> Goal:

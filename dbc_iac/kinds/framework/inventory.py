@@ -1,4 +1,4 @@
-"""A document with its checked spec, and the set of them that one run is about."""
+"""A resource with its checked spec, and the set of all resources of a run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _nowhere(path: str) -> SourceRange | None:
 
 @dataclass(frozen=True, slots=True)
 class Resource(Generic[S_co]):
-    """One document (or one instance of a `forEach`). `where` gives the source range of a dotted path in its spec."""
+    """One document, or one instance of a `forEach`. `where` returns the source range of a path in its spec."""
 
     address: str
     kind: str
@@ -48,7 +48,7 @@ class Resource(Generic[S_co]):
 
 
 def unusable_secret(resource: Resource[Spec], field: SpecField, value: SecretText | None) -> Iterator[Diagnostic]:
-    """Why a secret that was read cannot be sent. Names where it was read from, and never what."""
+    """The problem of a secret that cannot be sent. Names its reference, never its value."""
     if value is None or field.secret_form is None or field.secret_form.fits(value.reveal()):
         return
     yield resource.problem(
@@ -75,20 +75,20 @@ class Inventory:
     clients: tuple[str, ...] = ()
     image_client: str = ""
     moves: tuple[tuple[str, str], ...] = ()
-    """Renames of the project file: (before, now)."""
+    """Moves of the project file: (from, to)."""
     own_ports: frozenset[int] = frozenset()
-    """Where the nodes that the project names listen: they may be on the host of a VM."""
+    """Ports of the project's nodes, which may run on the host of a VM."""
     known: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
-    """What the state tells of addresses that stay as they are: `id`, and what was resolved (a snapshot's `file`)."""
+    """State of addresses that do not change: `id` and resolved values, such as a snapshot's `file`."""
 
     @cached_property
     def bases(self) -> Mapping[str, str]:
-        """What files are made from, as far as state tells: the image at the root of each, by file name."""
+        """Root images of files that are known from the state, by file name."""
         kept = self.known.values()
         return {str(k["file"]): str(k["base"]) for k in kept if k.get("file") and k.get("base")}
 
     def names(self, address: str) -> tuple[str, ...]:
-        """The addresses that renames connect with one, itself first."""
+        """The addresses that moves connect with one, itself first."""
         found = [address]
         for name in found:
             found += [other for move in self.moves if name in move for other in move if other not in found]

@@ -98,11 +98,11 @@ class Kind(ABC, Generic[S]):
         return ()
 
     async def trace(
-        self, lookup: Lookup, begun: Binding, detail: Mapping[str, Json], taken: frozenset[str], reader: CachedReader
+        self, lookup: Lookup, sent: Binding, detail: Mapping[str, Json], taken: frozenset[str], reader: CachedReader
     ) -> Observation:
         """The object of a creation whose answer, with its id, was lost.
 
-        `begun` is the binding as sent, `detail` the pre-image in the journal, `taken` are ids of other objects.
+        `sent` is the binding that was sent, `detail` the pre-image in the journal, `taken` are ids of other objects.
         """
         return await self.observe(lookup, reader)
 
@@ -140,7 +140,7 @@ class Kind(ABC, Generic[S]):
         return False
 
     def left_behind(self, applied: Mapping[str, Json]) -> str:
-        """What remains when its manifest is removed, without a call; empty if it is deleted."""
+        """The remains after removal of its manifest, which makes no call; empty if it is deleted."""
         return ""
 
 

@@ -1,4 +1,4 @@
-"""The marker: a birth certificate in the description of what is made. Read only where state has no binding."""
+"""Ownership markers in descriptions of created objects. Read only for objects without a binding."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _MARKER = re.compile(r"\[(dbc-iac:([A-Za-z0-9._@-]+)/([A-Za-z0-9._@-]+)/([a-z0-9
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """A birth certificate in a VM's description: whose it is, which try, and a digest of what the API never shows."""
+    """Project, stack, name and generation of an object, and a digest of its fields that the API never shows."""
 
     project: str
     stack: str
@@ -26,7 +26,7 @@ class Marker:
 
 
 def read_marker(description: str) -> tuple[str, Marker | None]:
-    """A `desc` as (the user's text, the marker); without a marker the whole is the user's."""
+    """A description as (the user's text, the marker)."""
     match = _MARKER.search(description)
     if not match:
         return description, None
@@ -35,5 +35,5 @@ def read_marker(description: str) -> tuple[str, Marker | None]:
 
 
 def parse_marker(text: str) -> Marker | None:
-    """A marker from its own text, as an observation has it."""
+    """A marker from the text of an observation."""
     return read_marker(f"[{text}]")[1]

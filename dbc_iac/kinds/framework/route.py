@@ -1,4 +1,4 @@
-"""How a target process is reached: which id, with whose authority, under which rent order, through which clients."""
+"""Routes to target processes: id, identity, rent order and client nodes."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from dbc_iac.json import Json
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A way to one target. Two nodes may share a `target` (two orders on one machine).
+    """A route to one target. Two nodes may share a `target` (two orders on one machine).
 
-    `name` is the address of the Node or BareMetalManager document, for people. `rent_order` is empty without one. With
-    `url` the target is asked at its own port, and through no client node.
+    `name` is the address of the Node or BareMetalManager, for people. `rent_order` is empty without one. With `url` the
+    target is asked at its own port, and through no client node.
     """
 
     name: str
@@ -24,7 +24,7 @@ class Route:
     url: str = ""
 
     def under(self, rent_order: str) -> Route:
-        """The same way under another rent order; `none` and empty text mean without one."""
+        """The same route under another rent order; `none` and empty text mean without one."""
         order = "" if rent_order == "none" else rent_order
         return replace(self, rent_order=order)
 

@@ -1,7 +1,7 @@
-"""How a field behaves when desired and observed differ: the vocabulary of the field tables in docs/kinds.md.
+"""Behaviour of fields whose desired and observed values differ, as in the field tables of docs/kinds.md.
 
-A `Rule` stands beside its field in the spec. It is a function of the *facts*: the same field can be changed in place
-on a whole-machine order and be refused on a partial one. `Rule.under(facts)` gives the rule that holds.
+A `Rule` annotates its field in the spec and is the only statement about it. It depends on *facts*: the same field can
+be changed in place on a whole-machine order and be refused on a partial one. `Rule.under(facts)` is the rule in effect.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from enum import StrEnum
 
 
 class Behaviour(StrEnum):
-    """What a difference leads to."""
+    """Consequence of a difference."""
 
     ONLINE = "online"
     OFFLINE = "offline"
@@ -27,7 +27,7 @@ class Behaviour(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What decides which rule holds. `whole_machine` is None where it could not be read."""
+    """Facts that rules depend on. `whole_machine` is None if it could not be read."""
 
     whole_machine: bool | None = None
     pxe: bool = False
@@ -75,8 +75,8 @@ def whole_machine(rule: Rule, facts: Facts) -> Rule:
         return replace(
             rule,
             behaviour=Behaviour.REFUSED,
-            remedy="The rent order covers only a part of the machine: there the node changes neither GPUs, CPUs nor "
-            "memory in place. Set the old value again, or make the VM anew with --replace ADDRESS.",
+            remedy="Set the old value again, or use --replace ADDRESS. Under a rent order for a part of the machine "
+            "the node changes neither GPUs, CPUs nor memory in place.",
         )
     return rule
 

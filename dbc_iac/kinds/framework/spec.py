@@ -1,4 +1,4 @@
-"""What every spec has, and how its annotated fields are read as a flat table.
+"""Common parts of all specs, and their annotated fields as a flat table.
 
 A kind's spec is a frozen pydantic model with camelCase keys. Each field carries a `Rule`, and a `Reference` where it
 names another document. Nested parts are flattened: `ports.ssh` is one field.
@@ -34,7 +34,7 @@ class Part(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _not_emptied(cls, value: Any, info: ValidationInfo) -> Any:
-        """What can be set and never emptied: null would look like a wish, and nothing would come of it."""
+        """Refuse null for a field that cannot be cleared."""
         if value is None and info.field_name is not None:
             rule = _marked(cls.model_fields[info.field_name], Rule)
             if rule is not None and rule.no_clear:
@@ -62,7 +62,7 @@ class BeforeOffline(Part):
 
 
 class Lifecycle(Part):
-    """How a resource may be treated. `preventDestroy` is kept in state: removing the document does not lift it."""
+    """Limits of changes. `preventDestroy` is kept in the state: removing the manifest does not lift it."""
 
     prevent_destroy: Flag | None = Field(default=None, description="refuse to delete or replace it")
     ignore_changes: tuple[str, ...] = Field(
@@ -77,7 +77,7 @@ class Lifecycle(Part):
 
 
 class Timeouts(Part):
-    """How long to wait for an effect. A time-out destroys nothing; the next run goes on."""
+    """Time limits for effects. Nothing is undone after a timeout; the next apply continues."""
 
     create: Seconds | None = None
     update: Seconds | None = None
@@ -101,7 +101,7 @@ class SpecField:
     rule: Rule
     reference: Reference | None
     secret_form: SecretForm | None = None
-    """What the value of a secret must look like."""
+    """Required form of a secret's value."""
 
     text: bool = False
     """Whether it is text, or one of some words."""

@@ -1,8 +1,8 @@
-"""The types of the manifest language's fields: what a value may look like, and nothing about what it is for.
+"""Types of fields of the manifest language: the form of a value, not its meaning.
 
-Each is an `Annotated` type for pydantic: it checks one value, and says what is expected and what to write. Rules that
-need a second field or another resource live with the kinds. Sizes are whole GiB (integers in memory). Whatever passes
-here can be sent: what the node takes stands in `api/patterns.py`, once for both.
+Each is an `Annotated` type for pydantic: it checks one value, and reports the expected form and a remedy. Rules that
+need a second field or another resource are in the kinds. Sizes are whole GiB (integers in memory). A value that passes
+can be sent: the patterns of the API are in `api/patterns.py`.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def _text(value: str) -> str:
     if any(ord(c) < 0x20 or c in '"\\\x7f' for c in value):
         raise wrong(
             'must not contain ", \\ or control characters: the node pastes it into JSON without escaping',
-            "Remove them; ' can stand for a quotation mark.",
+            "Remove them, or use ' as a quotation mark.",
         )
     if len(value.encode()) > patterns.MOST_TEXT:
         raise wrong(f"must be at most {patterns.MOST_TEXT} bytes", "Shorten it.")
@@ -226,9 +226,9 @@ HostDir = Annotated[
 ]
 Text = Annotated[str, AfterValidator(_text)]
 Said = Annotated[Text, Field(min_length=1)]
-"""A text that cannot be taken away again, so there is no empty one."""
+"""A text that cannot be cleared, so it may not be empty."""
 Flag = Annotated[bool, Field(strict=True)]
-"""True or false, not a word for it: `no` is text in YAML 1.2."""
+"""True or false; `no` is text in YAML 1.2."""
 Description = Annotated[Text, Field(max_length=200)]
 Token = Annotated[str, Form(patterns.NAME, "1 to 64 letters, digits, _ . and -", _CHOOSE)]
 SnapshotName = Annotated[str, Form(patterns.SEGMENT, "1 to 64 letters, digits, _ . and -, not only dots", _CHOOSE)]
@@ -269,4 +269,4 @@ FieldOrAddress = Annotated[
         "Write it like VirtualMachine/trainer or image.",
     ),
 ]
-"""What `replaceOn` names: a field of the resource itself, or another resource."""
+"""An entry of `replaceOn`: a field of the resource itself, or another resource."""

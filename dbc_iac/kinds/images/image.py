@@ -1,8 +1,8 @@
 """Image: an image file on a node, fetched from an image server. API: /images/{download,downloadprogress,delete}.
 
-`done` proves nothing: a download has succeeded when the node lists the file with the size on the image server. A broken
-download leaves a partial file of that name, so every plan compares the sizes. A download overwrites a file of the same
-name, even one that a VM uses.
+Status `done` proves nothing: a download has succeeded if the node lists the file with the size on the image server. A
+broken download leaves a partial file of that name, so every plan compares the sizes. A download overwrites a file of
+the same name, also one in use.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from dbc_iac.kinds.framework.values import GoalInput, Lookup, Observation, unrea
 from dbc_iac.kinds.images.files import BASE, FileAt, files_at, image_file, root_of_snapshot, with_base
 from dbc_iac.kinds.images.image_server import (
     SIZE,
-    UNTOLD_SIZE,
+    UNKNOWN_SIZE,
     broken_off,
     check_file,
     check_image_server,
@@ -48,14 +48,14 @@ from dbc_iac.kinds.images.image_server import (
 from dbc_iac.kinds.node import node_route
 
 _OTHER = "other"
-"""Observed where a file of that name is there that is not the image server's, or a part of that."""
+"""Observed value: a file of that name is a part of the image server's, or another one."""
 _sent_once = Rule(Behaviour.CREATE_ONLY, not_reported=True)
 
 
 class ImageSpec(Spec):
     """An image file in a node's /data: a file of an image server, or the file of a snapshot.
 
-    Every plan compares its size with that in the image server: what a broken transfer has cut is completed.
+    Every plan compares its size with that in the image server. A file cut by a broken transfer is completed.
     """
 
     node: Annotated[str, replaced, Reference("Node")] = Field(description="name of the Node")
@@ -82,9 +82,9 @@ class ImageExists(Goal):
     creates = True
     image_server: str
     source: str = ""
-    begun: bool = False
+    started: bool = False
     users: Mapping[str, str] = field(default_factory=dict)
-    """What goes before the file that is there is overwritten."""
+    """Users of the existing file, which have to be deleted before it is overwritten: id by address."""
     overwrites: bool = False
 
     @property
@@ -105,7 +105,7 @@ class ImageExists(Goal):
         progress = await reader.download(self.route, self.id)
         if isinstance(progress, Known) and progress.value.active:
             silent = await why_stalled(reader, self.route, self.image_server, progress.value.percent)
-            return GoalState(GoalStatus.WAITING, f"is downloading ({progress.value.percent}%){silent}")
+            return GoalState(GoalStatus.WAITING, f"downloading ({progress.value.percent} %){silent}")
         there = await reader.node_images(self.route, self.image_server)
         stored = await reader.image_server(self.route, self.image_server)
         if isinstance(there, Unreadable) or isinstance(stored, Unreadable):
@@ -114,10 +114,10 @@ class ImageExists(Goal):
         if wanted is None:
             return GoalState(GoalStatus.FAILED, f"{self.id} is not in image server {self.image_server}")
         found = there.value.get(self.id)
-        if found is not None and UNTOLD_SIZE in {stored_size(found.size_gib), stored_size(wanted.size_gib)}:
-            return GoalState(GoalStatus.UNKNOWN, f"the size of {self.id} is not told")
+        if found is not None and UNKNOWN_SIZE in {stored_size(found.size_gib), stored_size(wanted.size_gib)}:
+            return GoalState(GoalStatus.UNKNOWN, f"the size of {self.id} is not reported")
         if found is None or found.size_gib != wanted.size_gib:
-            if self.begun:
+            if self.started:
                 return GoalState(GoalStatus.FAILED, broken_off("download", self.id, found, wanted, "on the node"))
             return await still_used(reader, self.route, self.users) or GoalState(GoalStatus.UNMET)
         base = self.fields.get(BASE)
@@ -125,7 +125,7 @@ class ImageExists(Goal):
         return GoalState(GoalStatus.MET, id=self.id, resolved={**resolved, SIZE: stored_size(found.size_gib)})
 
     def begins(self) -> Goal:
-        return replace(self, begun=True)
+        return replace(self, started=True)
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
         body = requests.ImageDownload(image_filename=self.id, image_server=self.image_server)
@@ -134,7 +134,7 @@ class ImageExists(Goal):
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFetched(ImageExists):
-    """The file has been fetched again, though one of that name and size is there."""
+    """The file is fetched again, though one of that name and size exists."""
 
     name = "image-fetched"
     creates = False
@@ -145,14 +145,14 @@ class ImageFetched(ImageExists):
         return f"downloading {self.id} again from {self.image_server}"
 
     async def look(self, reader: CachedReader) -> GoalState:
-        if self.begun:
+        if self.started:
             return await super().look(reader)
         return await still_used(reader, self.route, self.users) or GoalState(GoalStatus.UNMET)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageWhole(ImageExists):
-    """The file of which only a part is there has the size that the image server has."""
+    """A partial file is completed to the size on the image server."""
 
     name = "image-whole"
     creates = False
@@ -161,14 +161,14 @@ class ImageWhole(ImageExists):
 
 @dataclass(frozen=True, kw_only=True)
 class ImageAbsent(Goal):
-    """The file is gone from the node."""
+    """The file is deleted on the node."""
 
     name = "image-absent"
     call_class = CallClass.IDEMPOTENT
     deletes = True
     image_server: str
     users: Mapping[str, str] = field(default_factory=dict)
-    """What goes before it, being made from it."""
+    """Users of the file, which have to be deleted before it: id by address."""
 
     @property
     def spoils(self) -> FileAt | None:
@@ -193,12 +193,12 @@ class ImageAbsent(Goal):
 
 
 async def still_used(reader: CachedReader, route: Route, users: Mapping[str, str]) -> GoalState | None:
-    """What was to go before the file, and is there yet: looked for right before the call, which asks for nothing."""
+    """The failure of a goal whose file is still in use. Checked right before the call, which the node never refuses."""
     listed = await reader.vms(route) if users else Known({})
     if isinstance(listed, Unreadable):
         return unseen(listed)
     left = sorted(address for address, identity in users.items() if identity in listed.value)
-    return GoalState(GoalStatus.FAILED, f"{', '.join(left)} is made from it, and is still there") if left else None
+    return GoalState(GoalStatus.FAILED, f"still in use by {', '.join(left)}") if left else None
 
 
 @register
@@ -238,8 +238,8 @@ class Image(Kind[ImageSpec], FileProvider, UsesImageServer):
             yield resource.problem(
                 "missing-field" if spec.file is None else "exclusive-fields",
                 "file",
-                "exactly one of file and snapshot is needed",
-                remedy="Give the name of a file in the image server, or of a Snapshot.",
+                "expected exactly one of file and snapshot",
+                remedy="Set file to a file in the image server, or snapshot to the name of a Snapshot.",
             )
         yield from check_file(resource, "file", spec.file)
         taken = inventory.resources.get(f"Snapshot/{spec.snapshot}")
@@ -248,8 +248,8 @@ class Image(Kind[ImageSpec], FileProvider, UsesImageServer):
             yield resource.problem(
                 "other-image-server",
                 "imageServer",
-                f"Snapshot/{spec.snapshot} is sent to {sent_to}, and would be fetched from {spec.image_server}",
-                remedy=f"Write {sent_to} here, too; an ImageExport can send the file on from this node.",
+                f"Snapshot/{spec.snapshot} is uploaded to {sent_to}, not to {spec.image_server}",
+                remedy=f"Set imageServer to {sent_to}; an ImageExport can send the file on from this node.",
             )
         for other in inventory.of(self.name):
             assert isinstance(other.spec, ImageSpec)  # noqa: S101 - of this kind
@@ -291,7 +291,7 @@ class Image(Kind[ImageSpec], FileProvider, UsesImageServer):
         unfinished, notes = incomplete(there.value[lookup.id], source, made, server)
         if unfinished:
             values[_OTHER] = True
-            notes = (f"the {lookup.id} that is there is overwritten with that of {server}",)
+            notes = (f"the existing {lookup.id} will be overwritten with that of {server}",)
         return Observation(
             True, id=lookup.id, values=values, notes=notes, unfinished=unfinished, partial=bool(unfinished)
         )
@@ -339,7 +339,7 @@ class Image(Kind[ImageSpec], FileProvider, UsesImageServer):
 
 @dataclass(frozen=True, kw_only=True)
 class ImageKept(Goal):
-    """Whether the file stays when its document goes is kept in state. No call is made."""
+    """`retain` is recorded in the state. No call is made."""
 
     name = "image-kept"
     call_class = CallClass.READ
@@ -352,11 +352,11 @@ class ImageKept(Goal):
         return GoalState(GoalStatus.MET)
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
-        raise AssertionError("never needed: it holds when it is looked at")
+        raise AssertionError("not reached: every look finds it met")
 
 
 def _missing(resource: Resource[ImageSpec], file: str, machine: Machine) -> Iterator[Diagnostic]:
-    """The file is not in the image server, and nothing in these documents puts it there."""
+    """The problem of a file that is not in the image server, and that no manifest sends there."""
     server, there, inventory = resource.spec.image_server, machine.image_server_files, machine.inventory
     if there is None or file in there or inventory is None:
         return
@@ -376,7 +376,7 @@ def _missing(resource: Resource[ImageSpec], file: str, machine: Machine) -> Iter
 
 
 def _without_base(resource: Resource[ImageSpec], base: str, machine: Machine) -> Iterator[Diagnostic]:
-    """The file of a snapshot is of no use on a machine that does not have the image it was made from."""
+    """The problem of a snapshot's file whose root image is missing on the machine."""
     hardware, inventory = machine.hardware, machine.inventory
     if not base or hardware is None or inventory is None or any(i.name == base for i in hardware.images):
         return
@@ -387,7 +387,7 @@ def _without_base(resource: Resource[ImageSpec], base: str, machine: Machine) ->
         "node-may-refuse" if unlisted else "node-would-refuse",
         "snapshot",
         f"{base}, which {resource.spec.snapshot} was made from, is not listed on {resource.spec.node}",
-        detail="A snapshot holds only what differs from the image at the root of its VM; without that no VM starts.",
+        detail="A snapshot holds only the difference from its root image, without which no VM starts.",
         remedy=f"Add an Image with file: {base} on {resource.spec.node}.",
         severity=Severity.WARNING if unlisted else Severity.ERROR,
         exit_code=ExitCode.OK if unlisted else ExitCode.REFUSED,

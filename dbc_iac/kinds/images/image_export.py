@@ -1,7 +1,7 @@
 """ImageExport: a node's image file in an image server. API: /images/{upload,uploadprogress}.
 
-Nothing deletes a file on an image server. The end of a plain upload may end the node's process (one build of 0.4.1.8
-did each time, another never): it is started again some seconds later, and its queued jobs are lost.
+Files on image servers cannot be deleted. The end of an upload may end the node's process (with one build of 0.4.1.8
+each time, with another never): it restarts some seconds later, and its queued jobs are lost.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from dbc_iac.kinds.framework.values import GoalInput, Lookup, Observation, unrea
 from dbc_iac.kinds.images.files import FileAt, files_at, image_file
 from dbc_iac.kinds.images.image_server import (
     SIZE,
-    UNTOLD_SIZE,
+    UNKNOWN_SIZE,
     broken_off,
     check_file,
     check_image_server,
@@ -44,13 +44,13 @@ from dbc_iac.kinds.images.image_server import (
 from dbc_iac.kinds.node import node_route
 
 _OTHER = "other"
-"""Observed where the image server has another file of that name, or a part of this one."""
+"""Observed value: the image server has a part of the file, or another one of that name."""
 
 
 class ImageExportSpec(Spec):
     """A copy of a node's image file in an image server. It is never deleted there.
 
-    Every plan compares its size with that on the node: what a broken transfer has cut is sent again.
+    Every plan compares its size with that on the node. A file cut by a broken transfer is sent again.
     """
 
     node: Annotated[str, replaced, Reference("Node")] = Field(description="name of the Node that has the file")
@@ -73,7 +73,7 @@ class ExportExists(Goal):
     creates = True
     image_server: str
     source: str = ""
-    begun: bool = False
+    started: bool = False
 
     @property
     def action_text(self) -> str:
@@ -89,7 +89,7 @@ class ExportExists(Goal):
         progress = await reader.upload(self.route, f"/data/{self.id}")
         if isinstance(progress, Known) and progress.value.active:
             silent = await why_stalled(reader, self.route, self.image_server, progress.value.percent)
-            return GoalState(GoalStatus.WAITING, f"is uploading ({progress.value.percent}%){silent}")
+            return GoalState(GoalStatus.WAITING, f"uploading ({progress.value.percent} %){silent}")
         mine = await _on_node(reader, self.route, self.id, self.image_server)
         if isinstance(mine, Unreadable):
             return unseen(mine)
@@ -97,18 +97,18 @@ class ExportExists(Goal):
             return GoalState(GoalStatus.FAILED, f"{self.id} is not listed on the node")
         stored = await reader.image_server(self.route, self.image_server)
         found = stored.value.get(self.id) if isinstance(stored, Known) else None
-        if found is not None and UNTOLD_SIZE in {stored_size(found.size_gib), stored_size(mine.size_gib)}:
-            return GoalState(GoalStatus.UNKNOWN, f"the size of {self.id} is not told")
-        # An empty image server cannot be told from one that is not reached: a file is sent to it all the same.
-        if self.begun and isinstance(stored, Unreadable):
+        if found is not None and UNKNOWN_SIZE in {stored_size(found.size_gib), stored_size(mine.size_gib)}:
+            return GoalState(GoalStatus.UNKNOWN, f"the size of {self.id} is not reported")
+        # An empty image server looks like an unreachable one: a file is sent to it all the same.
+        if self.started and isinstance(stored, Unreadable):
             return GoalState(GoalStatus.FAILED, f"the upload ended, and what arrived is not known: {stored.reason}")
         if found is None or found.size_gib != mine.size_gib:
             broken = broken_off("upload", self.id, found, mine, f"in {self.image_server}")
-            return GoalState(GoalStatus.FAILED, broken) if self.begun else GoalState(GoalStatus.UNMET)
+            return GoalState(GoalStatus.FAILED, broken) if self.started else GoalState(GoalStatus.UNMET)
         return GoalState(GoalStatus.MET, id=self.id, resolved={SIZE: stored_size(found.size_gib)})
 
     def begins(self) -> Goal:
-        return replace(self, begun=True)
+        return replace(self, started=True)
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
         body = requests.ImageUpload(image_filename=f"/data/{self.id}", image_server=self.image_server)
@@ -117,7 +117,7 @@ class ExportExists(Goal):
 
 @dataclass(frozen=True, kw_only=True)
 class ExportSent(ExportExists):
-    """The file has been sent again, though one of that name and size is there."""
+    """The file is sent again, though one of that name and size exists."""
 
     name = "export-sent"
     creates = False
@@ -127,19 +127,19 @@ class ExportSent(ExportExists):
         return f"uploading {self.id} again to {self.image_server}"
 
     async def look(self, reader: CachedReader) -> GoalState:
-        return await super().look(reader) if self.begun else GoalState(GoalStatus.UNMET)
+        return await super().look(reader) if self.started else GoalState(GoalStatus.UNMET)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExportWhole(ExportExists):
-    """The file of which only a part is there has the size that the node has."""
+    """A partial file is completed to the size on the node."""
 
     name = "export-whole"
     creates = False
 
 
 async def _on_node(reader: CachedReader, route: Route, file: str, server: str) -> StoredImage | Unreadable | None:
-    """The file on the node. One that is made from another is listed only with an image server that has it, too."""
+    """The file on the node. A file made from another is listed only for an image server that has it too."""
     image_servers = await reader.image_servers(route)
     others = image_servers.value if isinstance(image_servers, Known) else ()
     for one in dict.fromkeys((server, *others)):
@@ -202,8 +202,8 @@ class ImageExport(Kind[ImageExportSpec], FileProvider, UsesImageServer):
         yield resource.problem(
             "node-ends",
             "",
-            f"{resource.spec.node}'s process may end when the upload ends, and is started again then",
-            detail="One build of 0.4.1.8 did, another not. VMs run on; what is queued on the node would be lost.",
+            f"the upload may restart the process of {resource.spec.node}",
+            detail="Some builds of 0.4.1.8 do that. VMs keep running; queued jobs of the node would be lost.",
             severity=Severity.WARNING,
         )
 
@@ -225,7 +225,7 @@ class ImageExport(Kind[ImageExportSpec], FileProvider, UsesImageServer):
         unfinished, notes = incomplete(stored.value[lookup.id], source, made, lookup.route.name)
         if unfinished:
             values[_OTHER] = True
-            notes = (f"the {lookup.id} that is in {server} is overwritten with that of {lookup.route.name}",)
+            notes = (f"the {lookup.id} in {server} will be overwritten with that of {lookup.route.name}",)
         return Observation(
             True, id=lookup.id, values=values, notes=notes, unfinished=unfinished, partial=bool(unfinished)
         )

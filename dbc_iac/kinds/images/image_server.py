@@ -1,4 +1,4 @@
-"""Image servers, as the kinds of images and snapshots use them: the way to them, and checks that they share."""
+"""Routes to image servers, and common checks of images and snapshots."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from dbc_iac.kinds.images.files import SUFFIX, FileAt
 
 
 def through_image_client(route: Route, inventory: Inventory) -> Route:
-    """The same target through the one client node whose ids of image servers are meant."""
+    """The same target through the client node for image servers, whose ids are its own."""
     return replace(route, clients=(inventory.image_client,)) if inventory.image_client else route
 
 
 def check_file(resource: Resource[Any], path: str, file: str | None) -> Iterator[Diagnostic]:
-    """A file name that a node lists as an image."""
+    """Problems of a file name that a node does not list as an image."""
     if file is None:
         return
     if not file.endswith(SUFFIX):
@@ -34,18 +34,18 @@ def check_file(resource: Resource[Any], path: str, file: str | None) -> Iterator
             "invalid-image",
             path,
             f"a node does not list {file} as an image",
-            detail="It hides files with `data` in the name, and those that begin with vm_ are disks of VMs.",
+            detail="It hides files with `data` in the name; files that begin with vm_ are disks of VMs.",
             remedy="Use another file name.",
         )
 
 
 SIZE = "size"
-"""Under this path a copy keeps the size that it had when it was made."""
-UNTOLD_SIZE = stored_size(None)
+"""Resolved path of the size of a copy when it was created."""
+UNKNOWN_SIZE = stored_size(None)
 
 
 def broken_off(what: str, file: str, copy: StoredImage | None, source: StoredImage, place: str) -> str:
-    """A transfer that ended, and has not brought the whole file to its place."""
+    """Message about a transfer that ended without the whole file."""
     if copy is None:
         return f"the {what} ended, and {file} is not {place}"
     sizes = f"{stored_size(copy.size_gib)} of {stored_size(source.size_gib)}"
@@ -53,23 +53,21 @@ def broken_off(what: str, file: str, copy: StoredImage | None, source: StoredIma
 
 
 def incomplete(copy: StoredImage, source: StoredImage | None, made: Json, where: str) -> tuple[str, tuple[str, ...]]:
-    """Why a copy of a file is not whole (empty: nothing tells that), and notes. `made`: the size that it was made with.
+    """Why a copy of a file is not complete (empty: no evidence), and notes. `made`: its size when it was created.
 
-    A transfer that broke off leaves a part under the final name, and only the sizes tell. Both are rounded by one
-    formula: what they hide, nothing shows.
+    A transfer that broke off leaves a part under the final name, which only the sizes show. Both are rounded by the
+    same formula, which hides smaller differences.
     """
     now, wanted = stored_size(copy.size_gib), stored_size(source.size_gib if source is not None else None)
-    if UNTOLD_SIZE in {now, wanted} or now == wanted:
+    if UNKNOWN_SIZE in {now, wanted} or now == wanted:
         return "", ()
     if now == made:
-        return "", (
-            f"{where} has another version of it ({wanted}; the copy has {now}): a new `refresh` transfers that",
-        )
-    return f"it has {now} of {wanted} of the file in {where}: a transfer broke off, or the file was replaced", ()
+        return "", (f"{where} has another version ({wanted}, the copy {now}); change `refresh` to transfer it",)
+    return f"incomplete: {now} of {wanted} in {where}; a transfer broke off, or the file was replaced", ()
 
 
 def is_fetched(file: FileAt, inventory: Inventory) -> bool:
-    """Whether an Image of these documents brings that file to that machine."""
+    """Whether an Image of the manifests fetches that file to that machine."""
     for image in inventory.of("Image"):
         node = inventory.find("Node", getattr(image.spec, "node", ""))
         if getattr(image.spec, "file", None) == file.name and getattr(node and node.spec, "id", "") == file.place:
@@ -78,19 +76,19 @@ def is_fetched(file: FileAt, inventory: Inventory) -> bool:
 
 
 def unknown_image_server(reading: Unreadable) -> bool:
-    """Whether the client node does not know the image server: preflight says so, with a remedy."""
+    """Whether the client node does not know the image server. Preflight reports that with a remedy."""
     return reading.reason == "image_server not exist"
 
 
 def check_image_server(resource: Resource[Any], server: str, machine: Machine) -> Iterator[Diagnostic]:
-    """The image server is one that the client node knows."""
+    """The problem of an image server that the client node does not know."""
     if machine.image_servers is not None and server not in machine.image_servers:
         yield resource.problem(
             "unknown-image-server",
             "imageServer",
             f"the client node for images knows no image server {server}",
-            detail="The ids of image servers are those of the client node that is asked.",
-            remedy=f"It knows: {', '.join(machine.image_servers) or 'none'}. Another one is chosen with `imageClient`.",
+            detail=f"It knows: {', '.join(machine.image_servers) or 'none'}. Each client node has ids of its own.",
+            remedy="Use one of them, or set `imageClient` in the project file to another client node.",
             exit_code=ExitCode.REFUSED,
         )
 

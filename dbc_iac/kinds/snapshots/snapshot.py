@@ -1,7 +1,7 @@
 """Snapshot: an export of a VM's system disk to an image server. API: /snapshot/*, /images.
 
-Its record lives on the node with the VM; its file stays on the image server, where nothing deletes it. The record's
-status only says whether a transfer is running; the file on the image server is the proof.
+Its record belongs to the VM on its node; its file stays on the image server and cannot be deleted. The record's status
+only shows whether a transfer runs; the file on the image server is the proof.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
 
 LONGEST = 64
 _STATUS = "status"
-_ARCHIVED = "it is of an earlier VM: its record went with that, its file is in the image server"
+_ARCHIVED = "of an earlier VM: its record was deleted with that, its file is in the image server"
 _sent_once = Rule(Behaviour.CREATE_ONLY, not_reported=True)
 
 
@@ -66,7 +66,7 @@ class SnapshotSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class SnapshotTaken(Goal):
-    """The system disk has been converted: from now on the VM may run. Blind, but seen by its name at once."""
+    """The system disk is converted, after which the VM may run. Blind, but shown by its name at once."""
 
     name = "snapshot-taken"
     call_class = CallClass.BLIND
@@ -87,7 +87,7 @@ class SnapshotTaken(Goal):
         if found.value is None:
             return GoalState(GoalStatus.UNMET)
         if found.value.status == CREATING:
-            return GoalState(GoalStatus.WAITING, "the disk is being converted")
+            return GoalState(GoalStatus.WAITING, "converting the disk")
         resolved: dict[str, Json] = {"file": PurePosixPath(found.value.file).name, "vm": self.vm}
         resolved |= {BASE: self.base} if self.base else {}
         return GoalState(GoalStatus.MET, id=self.id, resolved=resolved)
@@ -99,7 +99,7 @@ class SnapshotTaken(Goal):
 
 @dataclass(frozen=True, kw_only=True)
 class SnapshotKnown(SnapshotTaken):
-    """A snapshot that is there already is taken for ours. No call is made."""
+    """An existing snapshot is adopted. No call is made."""
 
     name = "snapshot-known"
     call_class = CallClass.READ
@@ -115,7 +115,7 @@ class SnapshotKnown(SnapshotTaken):
 
 @dataclass(frozen=True, kw_only=True)
 class SnapshotAbsent(Goal):
-    """Its record is gone. Never asked for while the disk is being converted: that ends the node's process."""
+    """Its record is deleted. Not while the disk is converted, when the call would end the node's process."""
 
     name = "snapshot-absent"
     call_class = CallClass.KEYED
@@ -198,7 +198,7 @@ class Snapshot(Kind[SnapshotSpec], Child, UsesImageServer):
                     "duplicate-identity",
                     "name",
                     f"{other.address} has the name {name} on this VM already",
-                    detail="The node takes a second snapshot of that name without a word, and then deletes the oldest.",
+                    detail="The node accepts a second snapshot of that name, and deletes the oldest one of them.",
                     remedy="Give one of them another name.",
                 )
 
@@ -210,8 +210,8 @@ class Snapshot(Kind[SnapshotSpec], Child, UsesImageServer):
             yield resource.problem(
                 "node-ends",
                 "",
-                f"{resource.address} is sent again: the node's process may end with that, and is started again then",
-                detail="One build of 0.4.1.8 did, another not. VMs run on; what is queued on the node would be lost.",
+                f"sending {resource.address} again may restart the node's process",
+                detail="Some builds of 0.4.1.8 do that. VMs keep running; queued jobs of the node would be lost.",
                 severity=Severity.WARNING,
             )
 
@@ -235,7 +235,7 @@ class Snapshot(Kind[SnapshotSpec], Child, UsesImageServer):
         return Observation(
             True, id=snapshot.name, values=values, status=snapshot.status, marker=str(marker or ""),
             resolved={"file": PurePosixPath(snapshot.file).name, "vm": lookup.parent_id},
-            unfinished=(UNSEEN if snapshot.status == IDLE else "its upload has not ended yet") if unproven else "",
+            unfinished=(UNSEEN if snapshot.status == IDLE else "upload in progress") if unproven else "",
         )  # fmt: skip
 
     def create(self, task: GoalInput) -> Iterator[Goal]:
@@ -252,7 +252,7 @@ class Snapshot(Kind[SnapshotSpec], Child, UsesImageServer):
         yield self._arrived(task)
 
     def _arrived(self, task: GoalInput) -> Goal:
-        """What an earlier run began, and nobody watched since, is watched, and sent again where that is too late."""
+        """The goal of its upload: an unwatched one of an earlier apply is watched, or sent again if it has ended."""
         ended = task.observed.get(_STATUS) == IDLE
         server = str(task.applied.get("imageServer") or task.desired["imageServer"])
         timeout_seconds = task.timeout_seconds or 7200.0
@@ -267,11 +267,11 @@ class Snapshot(Kind[SnapshotSpec], Child, UsesImageServer):
         )  # fmt: skip
 
     def update(self, task: GoalInput) -> Iterator[Goal]:
-        """Nothing of a snapshot can be changed: what is left to do is to prove that its file has arrived."""
+        """Goals that prove its upload: no field of a snapshot can be changed."""
         yield self._arrived(task)
 
     def adopt(self, task: GoalInput) -> Iterator[Goal]:
-        """One that state does not know needs no window; one that an earlier run began may still be converted."""
+        """Goals without a power-off window, unless an earlier apply may still be converting its disk."""
         taken, *later = self.create(task)
         assert isinstance(taken, SnapshotTaken)  # noqa: S101 - the first is always that
         yield taken if task.applied else SnapshotKnown(**{f.name: getattr(taken, f.name) for f in fields(taken)})

@@ -1,4 +1,4 @@
-"""Goals: the file of a snapshot is in the image server, whole. Where nobody watched its upload, that is made again."""
+"""Goals of a snapshot's upload: the file is complete in the image server. An unwatched upload is made again."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from dbc_iac.kinds.snapshots.upload_progress import UploadProgress
 
 CREATING, UPLOADING, IDLE = "creating", "uploading", "none"
 ARRIVED = "arrived"
-"""Kept as applied once the file has been seen to arrive."""
-UNSEEN = "nobody saw its upload end: whether its file is whole cannot be told"
-_AGAIN = "apply again: it is sent once more"
+"""Applied field of a snapshot whose upload was watched to its end."""
+UNSEEN = "its upload was not watched to the end: the file may be incomplete"
+_AGAIN = "apply again to send it once more"
 
 
 async def find_snapshot(
     reader: CachedReader, route: Route, vm: str, name: str
 ) -> Known[SnapshotView | None] | Unreadable:
-    """The oldest snapshot of that name, as the node finds it. What is seen of its upload is remembered."""
+    """The oldest snapshot of that name, as the node finds it. Remembers the progress of its upload."""
     listed = await reader.snapshots(route, vm)
     key, now = (route.target, vm, name), asyncio.get_running_loop().time()
     course = reader.courses.get(key, UploadProgress())
@@ -48,7 +48,7 @@ async def find_snapshot(
 
 @dataclass(frozen=True, kw_only=True)
 class SnapshotArrived(Goal):
-    """Its file is in the image server, and its upload was seen to go on until it had to be whole."""
+    """Its file is in the image server, and its upload was watched until the file had to be complete."""
 
     name = "snapshot-arrived"
     call_class = CallClass.READ
@@ -56,7 +56,7 @@ class SnapshotArrived(Goal):
     fields: Mapping[str, Json] = field(default_factory=lambda: {ARRIVED: True})
     image_server: str
     believed: bool = False
-    """State was lost, and what it said of the upload with it."""
+    """Whether its upload is assumed to have succeeded: its record in the state was lost."""
 
     @property
     def action_text(self) -> str:
@@ -69,12 +69,12 @@ class SnapshotArrived(Goal):
         file = found.value.file
         if found.value.status != IDLE:
             progress = await reader.upload(self.route, file)
-            percent = f" ({progress.value.percent}%)" if isinstance(progress, Known) and progress.value.active else ""
-            return GoalState(GoalStatus.WAITING, f"is {found.value.status}{percent}")
+            percent = f" ({progress.value.percent} %)" if isinstance(progress, Known) and progress.value.active else ""
+            return GoalState(GoalStatus.WAITING, f"{found.value.status}{percent}")
         return await self.stored(reader, PurePosixPath(file).name)
 
     async def stored(self, reader: CachedReader, file: str) -> GoalState:
-        """Of an upload that has ended: whether the image server has the file, and whether it can be whole."""
+        """The state after the end of an upload: whether the image server has the file, and it can be complete."""
         key = (self.route.target, self.vm, self.id)
         course = reader.courses.get(key, UploadProgress())
         listed = await reader.image_server(self.route, self.image_server)
@@ -83,12 +83,12 @@ class SnapshotArrived(Goal):
             return unseen(listed)
         stored = listed.value.get(file)
         if stored is None or not stored.size_gib:
-            return GoalState(GoalStatus.FAILED, f"its upload ended, and {file} is not in the image server ({_AGAIN})")
+            return GoalState(GoalStatus.FAILED, f"the upload ended without {file} in the image server ({_AGAIN})")
         if self.believed or course.whole(asyncio.get_running_loop().time()):
             return GoalState(GoalStatus.MET)
         if not course.seen:
             return GoalState(GoalStatus.FAILED, f"{UNSEEN} ({_AGAIN})")
-        text = f"its upload was at {course.percent}% when it was interrupted: {file} is not whole in the image server"
+        text = f"its upload was interrupted at {course.percent} %: {file} is incomplete in the image server"
         return GoalState(GoalStatus.FAILED, f"{text} ({_AGAIN})")
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
@@ -97,38 +97,38 @@ class SnapshotArrived(Goal):
 
 @dataclass(frozen=True, kw_only=True)
 class SnapshotSent(SnapshotArrived):
-    """Its file is there whole, or has been sent again from the copy that the node keeps: that completes it.
+    """The file of an unwatched upload is complete, or sent again from the node's copy.
 
-    For what an earlier run began, and nobody has watched since. `ended`: its upload had ended when the plan was made.
+    For an upload that an earlier apply started. `ended`: it had ended when the plan was made.
     """
 
     name = "snapshot-sent"
     call_class = CallClass.IDEMPOTENT
     ends_process = True
     ended: bool
-    begun: bool = False
+    started: bool = False
 
     @property
     def action_text(self) -> str:
         return f"uploading the file of snapshot {self.id} to {self.image_server} again"
 
     async def look(self, reader: CachedReader) -> GoalState:
-        if not self.begun:
+        if not self.started:
             seen = await super().look(reader)
             return replace(seen, sight=GoalStatus.UNMET) if seen.sight is GoalStatus.FAILED else seen
         listed = await reader.snapshots(self.route, self.vm)
         found_ = next((s for s in listed.value if s.name == self.id), None) if isinstance(listed, Known) else None
         progress = await reader.upload(self.route, found_.file) if found_ is not None else None
         if found_ is None or not isinstance(progress, Known):
-            return unseen(listed if found_ is None else progress, "the upload cannot be seen")
+            return unseen(listed if found_ is None else progress, "the upload is not shown")
         if progress.value.active:
             key, now = (self.route.target, self.vm, self.id), asyncio.get_running_loop().time()
             reader.courses[key] = reader.courses.get(key, UploadProgress()).at(now, progress.value.percent)
-            return GoalState(GoalStatus.WAITING, f"is uploading ({progress.value.percent}%)")
+            return GoalState(GoalStatus.WAITING, f"uploading ({progress.value.percent} %)")
         return await self.stored(reader, PurePosixPath(found_.file).name)
 
     def begins(self) -> Goal:
-        return replace(self, begun=True)
+        return replace(self, started=True)
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
         found = await find_snapshot(reader, self.route, self.vm, self.id)

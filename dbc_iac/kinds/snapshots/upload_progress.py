@@ -1,7 +1,7 @@
-"""What was seen of an upload while it went on: the only evidence of how it ended. Pure.
+"""Observed progress of an upload: the only evidence of its success. Pure.
 
-No API tells the size of what is uploaded, and "done" follows an interruption as well: a restart of the node's process
-leaves a part of the file under its final name. Whoever watched from beginning to end can tell; nobody else.
+No API shows the size of an uploaded file, and status `done` follows an interruption as well: a restart of the node's
+process leaves a part of the file under its final name. Only a watch from start to end shows that it is complete.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 SPREAD = 1.5
-"""How much faster than it ever was seen an upload may have gone when nobody looked."""
+"""Factor by which an upload may have been faster between two looks than it was ever observed to be."""
 QUICK = 10.0
-"""The same where it was seen only once, and its speed is known only from when it had not begun yet."""
+"""The same for an upload that was observed once, whose speed is measured from the last look before its start."""
 ROUNDED = 2
 """Percent that the node's rounding hides."""
 
 
 @dataclass(frozen=True, slots=True)
 class UploadProgress:
-    """The looks at one upload. Times in seconds of one clock, `seen` with percent; `before`: it had not begun yet.
+    """The looks at one upload. Times in seconds of one clock; `seen` with percent; `before`: last before its start.
 
-    `blind`: since then a look had no answer, as while a node's process is started again.
+    `blind`: a later look had no answer, as during a restart of the node's process.
     """
 
     before: float | None = None
@@ -39,11 +39,11 @@ class UploadProgress:
 
     @property
     def percent(self) -> int:
-        """How far it was when it was seen last."""
+        """Percent at the last look."""
         return self.seen[-1][1] if self.seen else 0
 
     def whole(self, now: float) -> bool:
-        """Whether it can have been complete when it was seen to have ended."""
+        """Whether it can have been complete at its end."""
         if self.blind:
             return False
         if not self.seen:
@@ -54,7 +54,7 @@ class UploadProgress:
         return self.percent + self._speed() * (now - self.seen[-1][0]) + ROUNDED >= 100
 
     def _speed(self) -> float:
-        """Percent a second that it may have gone since it was seen last."""
+        """Percent per second that it may have made since the last look."""
         between = [(p - q) / (t - s) for (s, q), (t, p) in pairwise(self.seen) if t > s]
         if between:
             return max(between) * SPREAD

@@ -1,4 +1,4 @@
-"""What a VM takes of its machine, computed from its fields."""
+"""Capacity of a VM by its fields."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from dbc_iac.kinds.framework.types import forward_ranges, parse_gib
 
 
 def capacity_of(fields: Mapping[str, Json]) -> Capacity:
-    """From desired or applied fields. With a public IP only the screen's port is on the host; the node compares that of
-    ssh (of rdp with windows) at each start all the same."""
+    """Capacity by desired or applied fields. With a public IP only the screen's port is on the host, but the node
+    compares the ssh port (with windows the rdp port) at each start all the same."""
     ports: set[tuple[str, int]] = set()
     for path in ("ports.ssh", "ports.rdp", "ports.vnc"):
         port = fields.get(path)

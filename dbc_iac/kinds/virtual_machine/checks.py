@@ -1,4 +1,4 @@
-"""What the manifests alone tell of a VirtualMachine: above all what the node would silently ignore."""
+"""Checks of a VirtualMachine by the manifests alone, mainly of fields that the node would silently ignore."""
 
 from __future__ import annotations
 
@@ -42,21 +42,21 @@ def check(vm: VmResource) -> Iterator[Diagnostic]:
 
 
 def task_id(vm: VmResource) -> Iterator[Diagnostic]:
-    """The id of a VM of ours is derived, and never chosen."""
+    """Only an external VM has an `id`: the ids of managed VMs are derived."""
     if vm.spec.external and vm.spec.id is None:
         yield vm.problem("missing-field", "external", "an external VM needs its task id", remedy="Add `id: TASK_ID`.")
     if vm.spec.id is not None and not vm.spec.external:
         yield vm.problem(
             "ignored-field",
             "id",
-            "only an external VM has an id that is written",
-            detail="That of a VM which is made here is derived; one that is there already comes in by `import`.",
+            "id is for external VMs only",
+            detail="The id of a managed VM is derived. `dbc-iac import` binds an existing VM.",
             remedy="Remove id, or write `external: true`.",
         )
 
 
 def same_public_ip(vm: VmResource, inventory: Inventory) -> Iterator[Diagnostic]:
-    """The node compares it with those of all its VMs; elsewhere it leads to one of them at most."""
+    """The node refuses a public IP of another of its VMs; on several nodes it would lead to one VM at most."""
     if vm.spec.public_ip is None:
         return
     for other in inventory.of(vm.kind):
@@ -70,7 +70,7 @@ def same_public_ip(vm: VmResource, inventory: Inventory) -> Iterator[Diagnostic]
 
 
 def without_a_range(vm: VmResource, inventory: Inventory) -> Iterator[Diagnostic]:
-    """An `auto` takes a port of the Node's range: without one there is none to take."""
+    """An `auto` needs a `portRange` of the Node."""
     ports, node = vm.spec.ports, f"Node/{vm.spec.node}"
     for path, value in (("ports.ssh", ports.ssh), ("ports.rdp", ports.rdp), ("ports.vnc", ports.vnc)):
         if value == "auto" and not vm.spec.external and not auto_ports(node, inventory, path):
@@ -78,7 +78,7 @@ def without_a_range(vm: VmResource, inventory: Inventory) -> Iterator[Diagnostic
 
 
 def cut_off_by_lan(vm: VmResource, inventory: Inventory) -> Iterator[Diagnostic]:
-    """A node that does not host a LAN forgets that it has the LAN's bridge: the next VM there takes it away."""
+    """A node that does not host a LAN loses track of the LAN's bridge: the next VM there removes it."""
     host = inventory.find("Network", vm.spec.network or "")
     if host is None or _machine(getattr(host.spec, "via", ""), inventory) == (
         here := _machine(vm.spec.node, inventory)
@@ -96,7 +96,7 @@ def cut_off_by_lan(vm: VmResource, inventory: Inventory) -> Iterator[Diagnostic]
             "cuts-lan",
             "network",
             f"starting it can cut {', '.join(others)} off {host.address}",
-            detail="On a node that is not the LAN's own, its second VM fails and takes the first one's bridge along.",
+            detail="On another node than the LAN's own, the second VM fails and removes the bridge of the first.",
             remedy=f"Put them on the node of {host.address}, one on each other node, or into LANs of their own.",
             severity=Severity.WARNING,
         )
@@ -165,7 +165,7 @@ def _forwards(vm: VmResource) -> Iterator[Diagnostic]:
 
 
 def _firewall_order(vm: VmResource) -> Iterator[Diagnostic]:
-    """The node puts the rules for everything last, those that accept first: which of two wins is then another."""
+    """The node moves rules for all traffic to the end, accept before drop, which can change the rule that applies."""
     written = list(vm.spec.firewall)
     works = sorted(written, key=_place)
     if works != written:
@@ -173,10 +173,10 @@ def _firewall_order(vm: VmResource) -> Iterator[Diagnostic]:
         yield vm.problem(
             "firewall-order",
             f"firewall.{first}",
-            "the node puts these rules into another order",
-            detail="Rules for all protocols and all addresses come last, those that accept before those that drop. "
-            f"What works is: {'; '.join(works)}.",
-            remedy="Write them in that order, so that what is read is what works.",
+            "the node applies the firewall rules in another order",
+            detail="Rules for all protocols and all addresses come last, accept before drop. "
+            f"Effective order: {'; '.join(works)}.",
+            remedy="Write them in the effective order.",
             severity=Severity.NOTE,
         )
 
@@ -190,7 +190,7 @@ def _place(rule: str) -> int:
 
 def _pxe(vm: VmResource) -> Iterator[Diagnostic]:
     spec = vm.spec
-    # The node asks for the port of its own system also here, though nothing leads there; the other one is for nothing.
+    # The node requires the port of the VM's own system here too, though nothing leads there. The other one is unused.
     other = "ports.ssh" if spec.windows else "ports.rdp"
     for field in spec_fields(VirtualMachineSpec):
         path = field.path
@@ -199,13 +199,13 @@ def _pxe(vm: VmResource) -> Iterator[Diagnostic]:
                 "ignored-by-node",
                 path,
                 f"{path} has no effect with biosMode pxe",
-                detail="The node checks it and then makes a VM without it.",
+                detail="The node checks it and then creates a VM without it.",
                 remedy=f"Remove {path}.",
             )
 
 
 def _login(vm: VmResource) -> Iterator[Diagnostic]:
-    """The API has no way to name an account: one is named by the call that sets its password."""
+    """An account is named only by the call that sets its password."""
     login = vm.spec.login
     if login.username not in (None, vm.spec.first_account) and login.password is None and not vm.spec.pxe:
         yield vm.problem(

@@ -14,7 +14,7 @@ _SHOWN = 4
 
 
 async def why_stuck(reader: CachedReader, route: Route, task_id: str) -> str:
-    """Why a VM in `create error` cannot be deleted; empty where it can.
+    """Why a VM in `create error` cannot be deleted; empty if it can.
 
     Without a domain the node refuses every call for it, its log included. So it does while its connection to libvirt
     is down: the VM is looked at again by the next plan.

@@ -1,4 +1,4 @@
-"""The goals of a VM's life but its power: it exists, its fields hold, its first data disk has its size."""
+"""Goals of a VM, except its power: creation, field values, password, size of its first data disk."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _number(value: Json) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class VmExists(Goal):
-    """A VM with this task id has been created and runs. `desired` holds every field as plain values."""
+    """A VM with this task id is created and runs. `desired` has every field as a plain value."""
 
     name = "vm-exists"
     call_class = CallClass.KEYED
@@ -118,7 +118,7 @@ MODIFY: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class VmModified(Goal):
-    """Fields that one modify call changes. The public IP is repeated in every one: without it the node drops it."""
+    """Fields of one modify call. Every call repeats the public IP: without it the node removes it."""
 
     name = "vm-modified"
     call_class = CallClass.IDEMPOTENT
@@ -145,7 +145,7 @@ class VmModified(Goal):
 
 @dataclass(frozen=True, kw_only=True)
 class VmColdModified(VmModified):
-    """One field that works only after a cold start, changed while the VM is off: one such key a call."""
+    """A field that takes effect at a cold start, changed while the VM is off: one such field per call."""
 
     name = "vm-cold-modified"
     needs = Needs.OFF
@@ -153,7 +153,7 @@ class VmColdModified(VmModified):
 
 @dataclass(frozen=True, kw_only=True)
 class VmPassword(Goal):
-    """The account has the password. Works only while the VM runs and its guest has an agent."""
+    """The account has the password. Needs a running VM whose guest has an agent."""
 
     name = "vm-password"
     call_class = CallClass.IDEMPOTENT
@@ -177,7 +177,7 @@ class VmPassword(Goal):
 
 @dataclass(frozen=True, kw_only=True)
 class DiskHasSize(Goal):
-    """The disk file has at least this many GiB. A target: what to add is computed from what is read before sending."""
+    """The disk file has at least this size in GiB. The GiB to add are computed from a read right before the call."""
 
     name = "disk-has-size"
     call_class = CallClass.BLIND
@@ -195,7 +195,7 @@ class DiskHasSize(Goal):
             return unseen(details)
         disk = next((d for d in details.value.disks if d.source_file == self.file), None) if details.value else None
         if disk is None:
-            return GoalState(GoalStatus.FAILED, f"the VM has no disk {self.file} any more")
+            return GoalState(GoalStatus.FAILED, f"disk {self.file} was deleted")
         if not disk.size_gib:
             return GoalState(GoalStatus.FAILED, no_size(self.file), remedy=READ_SIZES)
         return GoalState(
@@ -209,7 +209,7 @@ class DiskHasSize(Goal):
         found = details.value.disks if not isinstance(details, Unreadable) and details.value else ()
         disk = next((d for d in found if d.source_file == self.file), None)
         if disk is None or not disk.size_gib:
-            return NotSent("the VM does not show the disk just now")
+            return NotSent("the node does not show the disk at present")
         add = requests.DiskResize(disk=disk.name, add_gib=self.size - int(disk.size_gib))
         return await disks.resize_disk(await context.connect(self.route), self.vm, add)
 
@@ -218,7 +218,7 @@ READ_SIZES = "Restart the DBC service of the node. If the size is still missing,
 
 
 def no_size(file: str) -> str:
-    """The problem of a disk that was resized while the node had no connection to libvirt: it reads 0 from then on."""
+    """The problem of a disk that was resized while the node had no connection to libvirt: its size then reads 0."""
     return f"the node reports no size of disk {file}"
 
 

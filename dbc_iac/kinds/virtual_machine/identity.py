@@ -1,7 +1,7 @@
-"""Task ids that nobody can guess, and the digest that goes into the marker of a VM.
+"""Task ids that cannot be guessed, and the digest in the marker of a VM.
 
-A node checks no ownership: whoever knows a task id can delete the VM. So ids are derived from a keyed hash, are never
-reused (each creation takes the next generation), and need no lookup to be found again.
+A node checks no ownership: anyone with the task id can delete the VM. So ids are derived from a keyed hash, are never
+reused (each creation takes the next generation), and can be derived again without a lookup.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def task_id(uid: str, stack: str, address: str, generation: int) -> str:
 
 
 def hidden_digest(desired: dict[str, Json]) -> str:
-    """Over the create-only fields that the API never shows, so that a lost state can be rebuilt and proved."""
+    """Digest of the fields that the API never shows, by which a rebuilt state is proved."""
     names = ("image", "biosMode", "multicast", "nicModel", "dataDisk.file")
     text = "\n".join(f"{name}={desired.get(name)!r}" for name in names)
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()

@@ -1,4 +1,4 @@
-"""VirtualMachine as a kind: its identity, how it is found, and which goals make a difference go away."""
+"""VirtualMachine as a kind: identity, recovery, and the goals of its changes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.rules import Behaviour, Facts
 from dbc_iac.kinds.framework.types import parse_gib
 from dbc_iac.kinds.framework.values import GoalInput, Lookup, Observation, Unmanaged
-from dbc_iac.kinds.images.files import BASE, UNTOLD, FileAt, files_at, image_file, root_image, with_base
+from dbc_iac.kinds.images.files import BASE, UNKNOWN_IMAGE, FileAt, files_at, image_file, root_image, with_base
 from dbc_iac.kinds.network import lan_name
 from dbc_iac.kinds.node import node_route
 from dbc_iac.kinds.virtual_machine import checks, reading
@@ -48,7 +48,7 @@ class VirtualMachine(Kind[VirtualMachineSpec], Host, UsesCapacity, FileProvider)
         return node_route(resource.spec.node, inventory, resource.spec.rent_order)
 
     def protected_by_default(self, spec: VirtualMachineSpec) -> bool:
-        """The node deletes a user's own file together with the VM."""
+        """Whether a user's own file is attached, which the node deletes together with the VM."""
         return spec.data_disk is not None and spec.data_disk.file is not None
 
     def facts(self, resource: Resource[VirtualMachineSpec], whole_machine: bool | None) -> Facts:
@@ -60,7 +60,7 @@ class VirtualMachine(Kind[VirtualMachineSpec], Host, UsesCapacity, FileProvider)
         return frozenset({str(desired["network"])} if desired.get("network") else ())
 
     def desired(self, resource: Resource[VirtualMachineSpec], inventory: Inventory) -> dict[str, Json]:
-        """With the defaults that depend on other fields filled in, so that what is sent is what is compared."""
+        """The fields with defaults that depend on other fields, so that sent and compared values are the same."""
         spec, values = resource.spec, super().desired(resource, inventory)
         if spec.external:
             return self._untouched(resource, inventory)
@@ -82,9 +82,9 @@ class VirtualMachine(Kind[VirtualMachineSpec], Host, UsesCapacity, FileProvider)
         return with_base(values, root_image(spec.image, inventory), values["image"])
 
     def _untouched(self, resource: Resource[VirtualMachineSpec], inventory: Inventory) -> dict[str, Json]:
-        """Of a VM that is only looked at: what it is made from, as far as its document tells."""
+        """The image of an external VM, as far as its manifest names it."""
         image = resource.spec.image
-        if image == UNTOLD:
+        if image == UNKNOWN_IMAGE:
             return {}
         values: dict[str, Json] = {"image": image_file(image, inventory)}
         values["node"] = self.route(resource, inventory).target
@@ -95,7 +95,7 @@ class VirtualMachine(Kind[VirtualMachineSpec], Host, UsesCapacity, FileProvider)
         return files_at(values.get("node"), *names)
 
     def runtime_files(self, values: Mapping[str, Json]) -> frozenset[FileAt]:
-        """A VM that boots from the network has no disk that is made from its image."""
+        """Empty for a VM that boots from the network: it has no disk made from its image."""
         return frozenset() if values.get("biosMode") == "pxe" else self.build_files(values)
 
     def identity(self, resource: Resource[VirtualMachineSpec], inventory: Inventory, generation: int) -> str:
@@ -149,7 +149,7 @@ class VirtualMachine(Kind[VirtualMachineSpec], Host, UsesCapacity, FileProvider)
         return (node_route(node.name, inventory, None) for node in inventory.of("Node"))
 
     async def unmanaged(self, lookup: Lookup, inventory: Inventory, reader: CachedReader) -> Mapping[str, Unmanaged]:
-        """The marker tells which id to derive; the id is the proof."""
+        """VMs with a marker of this stack. The marker names the generation, from which the id is derived as proof."""
         listing = await reader.vms(lookup.route)
         found: dict[str, Unmanaged] = {}
         for vm in listing.value.values() if isinstance(listing, Known) else ():
@@ -192,7 +192,7 @@ class VirtualMachine(Kind[VirtualMachineSpec], Host, UsesCapacity, FileProvider)
             yield self.power(task, to="off")
 
     def adopt(self, task: GoalInput) -> Iterator[Goal]:
-        """A VM that is off is started first, for its guest sets the password; one that stays off keeps its own."""
+        """Goals with a start before the password, which a running guest sets; a VM that stays off keeps its own."""
         exists, *later = self.create(task)
         yield exists
         if task.desired.get("power") == "on" and task.observed.get("power") != "on":

@@ -1,4 +1,4 @@
-"""A VM's power as a goal, and its removal: what its statuses mean to the engine."""
+"""Goals of a VM's power and removal, and the meaning of its statuses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dbc_iac.kinds.virtual_machine.failed_creation import CREATE_ERROR, why_stuc
 TRANSITIONAL = frozenset(
     {"creating", "starting", "being shutdown", "being poweroff", "restarting", "resetting", "deleting"}
 )
-"""Statuses of an operation that is queued or under way: nothing can be said until it has ended."""
+"""Statuses of a queued or running operation, during which the VM's state is unknown."""
 
 REPEATED_AFTER = 300.0
 """Seconds after which a deletion is repeated. One whose job found no connection to libvirt reads `deleting` for good; a
@@ -29,7 +29,7 @@ def _now() -> float:
 
 
 async def status_of(reader: CachedReader, goal: Goal) -> tuple[str | None, GoalState | None]:
-    """A VM's status (None: it does not exist), or what to report instead where it cannot be read."""
+    """A VM's status (None: it does not exist), or the state to report if it cannot be read."""
     status = await reader.vm_status(goal.route, goal.id)
     if isinstance(status, Unreadable):
         return None, unseen(status)
@@ -38,14 +38,14 @@ async def status_of(reader: CachedReader, goal: Goal) -> tuple[str | None, GoalS
 
 @dataclass(frozen=True, kw_only=True)
 class VmPower(Goal):
-    """The VM is running, or closed. `shutdown` pulls the plug; `start` also wakes a suspended VM."""
+    """The VM runs, or is off. `shutdown` powers off hard; `start` also wakes a suspended VM."""
 
     name = "vm-power"
     call_class = CallClass.STATE_CONDITIONED
     queued_visibly = True
     to: Literal["on", "off"]
     old: bool = False
-    """It is the VM that another one takes the place of, under the same address."""
+    """Whether it is the VM that is replaced, under the same address."""
 
     @property
     def powers(self) -> str:
@@ -75,7 +75,7 @@ class VmPower(Goal):
 
 @dataclass(frozen=True, kw_only=True)
 class VmRestarted(Goal):
-    """`restartOn` or the order changed: the offline window that it needs is all that it asks for."""
+    """A changed `restartOn` or order is applied: by the power-off window that the goal needs, without a call."""
 
     name = "vm-restarted"
     call_class = CallClass.IDEMPOTENT
@@ -96,7 +96,7 @@ class VmRestarted(Goal):
 
 @dataclass(frozen=True, kw_only=True)
 class VmUnderOrder(Goal):
-    """The node has put the VM under this order. It does so when it starts a VM the order of which has ended."""
+    """The VM is under this order. The node changes it when it starts a VM whose order has ended."""
 
     name = "vm-under-order"
     call_class = CallClass.READ
@@ -124,14 +124,14 @@ class VmUnderOrder(Goal):
 
 @dataclass(frozen=True, kw_only=True)
 class VmAbsent(Goal):
-    """The VM is gone, with all its disks. Only absence from a readable list proves it."""
+    """The VM is deleted with all its disks. Only absence from a readable list proves it."""
 
     name = "vm-absent"
     call_class = CallClass.KEYED
     deletes = True
     queued_visibly = True
     old: bool = False
-    """Another VM has taken its place under the same address."""
+    """Whether it was replaced by another VM under the same address."""
     sent: float | None = None
     """Time at which the deletion was accepted."""
 

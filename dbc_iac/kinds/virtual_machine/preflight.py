@@ -1,4 +1,4 @@
-"""What a node would refuse, or would do wrong, told before it is asked: order, topology, image, memory, disk."""
+"""Preflight of a VM: order, topology, image, memory and disk that its node would refuse or set up wrongly."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ def _rental(vm: VmResource, changed: frozenset[str], machine: Machine, order: Re
         yield _warning(
             vm,
             "rentOrder",
-            f"order {machine.route.rent_order} is not among the orders that the node knows",
-            "The node tells at most 51 orders, and only those that it has been asked under.",
+            f"the node does not list order {machine.route.rent_order}",
+            "The node lists at most 51 orders, and only those that it was asked under.",
             "Check the order id.",
         )
     elif not order.renting:
@@ -79,7 +79,7 @@ def _rental(vm: VmResource, changed: frozenset[str], machine: Machine, order: Re
 
 
 def _order_change(vm: VmResource, machine: Machine, order: RentOrder) -> Iterator[Diagnostic]:
-    """A start moves a VM to another order only when the node knows that the old one has ended, and both are alike."""
+    """A start moves a VM to another order only if the node knows that the old one has ended, and both are alike."""
     old = next((o for o in machine.orders or () if o.id == machine.observed.get("rentOrder")), None)
     if old is None or old.id == order.id:
         return
@@ -87,9 +87,9 @@ def _order_change(vm: VmResource, machine: Machine, order: RentOrder) -> Iterato
         yield _error(
             vm,
             "rentOrder",
-            f"the node still takes order {old.id} for {old.rent_status}, and keeps the VM under it",
-            "It moves a VM to another order when the old one has ended. It looks at its orders every 15 minutes.",
-            f"Wait until the node knows that order {old.id} has ended, and plan again.",
+            f"the node keeps the VM under order {old.id} ({old.rent_status})",
+            "It moves a VM to another order when the old one has ended. It checks its orders every 15 minutes.",
+            f"Wait until the node knows that order {old.id} has ended, then plan again.",
         )
     elif len(old.gpu_index) != len(order.gpu_index):
         yield _error(
@@ -97,21 +97,21 @@ def _order_change(vm: VmResource, machine: Machine, order: RentOrder) -> Iterato
             "rentOrder",
             f"order {order.id} has {len(order.gpu_index)} GPUs, the VM's order {old.id} has {len(old.gpu_index)}",
             "A VM moves only between orders of as many GPUs.",
-            f"Make the VM anew under the new order: --replace {vm.address}.",
+            f"Use --replace {vm.address} to create another VM under the new order.",
         )
 
 
 def _attached(vm: VmResource) -> Iterator[Diagnostic]:
-    """What nobody can see before: the node tells of no data files."""
+    """The note on an attached data file, which the node does not list."""
     disk = vm.spec.data_disk
     if disk is not None and disk.file is not None:
         yield vm.problem(
             "attached-file",
             "dataDisk.file",
-            f"/data/{disk.file} is attached, and belongs to the VM from then on",
-            detail="The node does not tell whether it is there; without it the VM is not made. "
-            "Deleting the VM deletes the file, too.",
-            remedy="Keep a copy elsewhere; lifecycle.preventDestroy is on unless it is set to false.",
+            f"/data/{disk.file} is attached and becomes a part of the VM",
+            detail="The node does not list the file; if it is missing the VM is not created. "
+            "Deleting the VM deletes the file too.",
+            remedy="Keep a copy elsewhere. lifecycle.preventDestroy is on unless set to false.",
             severity=Severity.NOTE,
         )
 
@@ -133,7 +133,7 @@ def _image(vm: VmResource, hardware: NodeHardware, target: str, inventory: Inven
 
 
 def _share(machine: Machine, order: RentOrder | None, hardware: NodeHardware) -> float:
-    """The part of the machine's cores and memory that a partial order may take."""
+    """The share of the machine's cores and memory that a partial order may take."""
     if machine.whole is not False or order is None or not hardware.gpu_count:
         return 1.0
     return len(order.gpu_index) / hardware.gpu_count
@@ -147,14 +147,12 @@ def _gpus(
         yield _error(
             vm,
             "gpus",
-            f"order {order.id} covers {len(order.gpu_index)} GPUs, and this VM asks for {gpus}",
+            f"{gpus} GPUs do not match the {len(order.gpu_index)} of order {order.id}",
             "A VM of an order for a part of the machine must take exactly the GPUs of that order.",
             f"Write gpus: {len(order.gpu_index)}.",
         )
     elif isinstance(gpus, int) and gpus > hardware.gpu_count:
-        yield _error(
-            vm, "gpus", f"the machine has {hardware.gpu_count} GPUs, and this VM asks for {gpus}", "", "Ask for fewer."
-        )
+        yield _error(vm, "gpus", f"{gpus} GPUs are more than the {hardware.gpu_count} of the machine", "", "Use fewer.")
 
 
 def _cpus(vm: VmResource, desired: Mapping[str, Json], hardware: NodeHardware, share: float) -> Iterator[Diagnostic]:
@@ -167,9 +165,9 @@ def _cpus(vm: VmResource, desired: Mapping[str, Json], hardware: NodeHardware, s
         yield _error(
             vm,
             "cpus",
-            f"{limit} CPU cores can be had{part}, and this VM asks for {cpus}",
+            f"{cpus} CPU cores are more than the {limit} available{part}",
             "",
-            f"Ask for {limit} or fewer.",
+            f"Use {limit} or fewer.",
         )
         return
     a_socket = cores // sockets
@@ -205,14 +203,14 @@ def _memory(vm: VmResource, desired: Mapping[str, Json], hardware: NodeHardware,
     limit = math.floor(float(hardware.mem_size_gib) * share)
     if memory > limit:
         yield _error(
-            vm, "memory", f"{limit} GiB can be had, and this VM asks for {memory}", "", f"Ask for {limit}Gi or less."
+            vm, "memory", f"{memory} GiB of memory are more than the {limit} available", "", f"Use {limit}Gi or less."
         )
 
 
 def _disk(
     vm: VmResource, desired: Mapping[str, Json], hardware: NodeHardware, *, created: bool
 ) -> Iterator[Diagnostic]:
-    """Creation asks for the whole size to be free, though files are thin; growing asks for nothing."""
+    """A creation requires the whole size to be free, though files are thin; growing requires nothing."""
     size, data = parse_gib(desired["dataDisk.size"]), next((d for d in hardware.disks if d.path == "/data"), None)
     if data is None or size <= data.free_gib:
         return
@@ -221,9 +219,9 @@ def _disk(
         yield _error(
             vm,
             "dataDisk.size",
-            f"{free} GiB are free in /data, and this VM asks for {size}",
-            "The node makes no VM whose data disk could not be filled.",
-            f"Ask for {free}Gi or less; a disk may grow later.",
+            f"a data disk of {size} GiB does not fit the {free} GiB free in /data",
+            "The node creates no VM whose data disk could not be filled.",
+            f"Use {free}Gi or less; a disk may grow later.",
         )
     else:
         yield vm.problem(

@@ -1,4 +1,4 @@
-"""A VM as the API shows it: details turned into field values, with every caveat of what is shown."""
+"""Observation of a VM: field values by its details, which are not always exact."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ACCOUNT = ("login.username", "login.password")
 
 
 async def observe(lookup: Lookup, reader: CachedReader) -> Observation:
-    """List first (its absence is the one proof), details where the list has the VM."""
+    """Observe a VM by the list, whose absence alone proves absence, and by its details."""
     status = await reader.vm_status(lookup.route, lookup.id)
     if isinstance(status, Unreadable):
         return unread("", status)
@@ -43,7 +43,7 @@ async def observe(lookup: Lookup, reader: CachedReader) -> Observation:
 
 
 async def machine_ip(reader: CachedReader, route: Route) -> str | None:
-    """The node's own address as masked, which tells a public IP of a VM from it."""
+    """The node's masked address, which differs from a VM's public IP."""
     hardware = await reader.hardware(route)
     return hardware.value.ip if isinstance(hardware, Known) else None
 
@@ -129,7 +129,7 @@ def _seconds_between(one: str, other: str) -> float:
     try:
         first, second = (datetime.strptime(stamp, "%Y%m%d%H%M%S") for stamp in (one, other))
     except ValueError:
-        return 0.0  # no date at all: told by nothing but its form
+        return 0.0  # not a date: only its form is known
     return abs((first - second).total_seconds())
 
 

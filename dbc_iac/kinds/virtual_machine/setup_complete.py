@@ -18,7 +18,7 @@ from dbc_iac.kinds.framework.cached_reader import CachedReader, Unreadable
 from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus
 from dbc_iac.kinds.virtual_machine.power import TRANSITIONAL, status_of
 
-_BEGUN, _FORWARDED = "create vm, cmd:", "create iptable successful"
+_CREATED, _FORWARDED = "create vm, cmd:", "create iptable successful"
 _MOST_LINES, _MOST_BYTES = 90, 7000
 """Of notes that are whole: longer ones are cut, and what is missing there proves nothing."""
 _ONE_CYCLE = 2
@@ -110,5 +110,5 @@ def _host_addresses(notes: tuple[str, ...]) -> tuple[str, ...]:
 
 def _is_unfinished(notes: tuple[str, ...]) -> bool:
     whole = len(notes) < _MOST_LINES and sum(len(line.encode()) for line in notes) < _MOST_BYTES
-    begun, forwarded = (any(text in line for line in notes) for text in (_BEGUN, _FORWARDED))
-    return whole and begun and not forwarded
+    created, forwarded = (any(text in line for line in notes) for text in (_CREATED, _FORWARDED))
+    return whole and created and not forwarded

@@ -1,4 +1,4 @@
-"""What a user writes for a VirtualMachine, and how each field behaves. Checked against docs/kinds.md line by line."""
+"""Spec of a VirtualMachine with the rule of each field. A test compares it with docs/kinds.md line by line."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from dbc_iac.kinds.framework.types import (
     UserName,
     VncPort,
 )
-from dbc_iac.kinds.images.files import UNTOLD
+from dbc_iac.kinds.images.files import UNKNOWN_IMAGE
 from dbc_iac.manifest.secrets import SecretRef
 from dbc_iac.manifest.validators import SecretForm
 
@@ -102,11 +102,11 @@ class Login(Part):
 
 
 _MADE_OF = ("image", "gpus", "cpus", "memory", "ports")
-_UNTOLD: dict[str, Json] = {"image": UNTOLD, "gpus": 0, "cpus": 1, "memory": "1Gi", "ports": {"vnc": "auto"}}
+_EXTERNAL: dict[str, Json] = {"image": UNKNOWN_IMAGE, "gpus": 0, "cpus": 1, "memory": "1Gi", "ports": {"vnc": "auto"}}
 
 
 def _required_unless_external(schema: dict[str, Any]) -> None:
-    """JSON Schema: what a VM is made of is required, or it is external and has an id."""
+    """JSON Schema: the fields of a creation are required, or `external` and `id`."""
     schema["required"] = [name for name in schema["required"] if name not in _MADE_OF]
     external = {"properties": {"external": {"const": True}}, "required": ["external", "id"]}
     schema["anyOf"] = [{"required": list(_MADE_OF)}, external]
@@ -152,14 +152,14 @@ class VirtualMachineSpec(Spec):
     @model_validator(mode="before")
     @classmethod
     def _external_is_only_looked_at(cls, given: object) -> object:
-        """Of a VM that is never changed, what it is made of need not be written."""
+        """Fill in the fields that an external VM need not have."""
         if isinstance(given, dict) and given.get("external") is True:
-            return {**_UNTOLD, **given}
+            return {**_EXTERNAL, **given}
         return given
 
     @property
     def firmware(self) -> str:
-        """The boot mode that is sent: it is always sent, since the node's default does not depend on the system."""
+        """The boot mode to send, always: the node's default does not depend on the system."""
         return self.bios_mode or ("uefi" if self.os == "windows" else "legacy")
 
     @property
@@ -176,5 +176,5 @@ class VirtualMachineSpec(Spec):
 
     @property
     def first_account(self) -> str:
-        """The one account that an image of this system has, and whose password the node makes up at creation."""
+        """The account of an image of this system, whose password the node generates at creation."""
         return "Administrator" if self.windows else "dbc"
