@@ -329,7 +329,7 @@ def test_a_rent_order_of_another_size_is_refused(world: Callable[..., Emulated])
     write(emulated, vm(**{**BASE, "rentOrder": "113"}))
     result = emulated.run("plan", "--json")
     assert result.code == 5, result.err
-    assert "order 113 covers 2 GPUs" in result.err
+    assert "do not match the 2 of order 113" in result.err
 
 
 def change_truth(emulated: Emulated, **values: Any) -> None:

@@ -63,7 +63,7 @@ def incomplete(copy: StoredImage, source: StoredImage | None, made: Json, where:
         return "", ()
     if now == made:
         return "", (f"{where} has another version ({wanted}, the copy {now}); change `refresh` to transfer it",)
-    return f"incomplete: {now} of {wanted} in {where}; a transfer broke off, or the file was replaced", ()
+    return f"{now} of {wanted} from {where}: a transfer broke off, or the file was replaced", ()
 
 
 def is_fetched(file: FileAt, inventory: Inventory) -> bool:
