@@ -29,7 +29,7 @@ def confirm_and_apply(
     shown = plan.to_json()
     refuse_errors(plan)
     if plan.empty:
-        close_pending(project, plan)
+        close_pending(project, to_apply)
         if app.json:
             app.show("", {"plan": shown, "report": None})
         raise Exit(plan.exit_code)

@@ -18,7 +18,7 @@ from dbc_iac.manifest.program_environment import program_environment
 from dbc_iac.manifest.secrets import SecretRef
 from dbc_iac.operations.checks import check_plan
 from dbc_iac.operations.errored_state import keep_errored_state
-from dbc_iac.operations.plan import plan_project
+from dbc_iac.operations.plan import plan_and_state
 from dbc_iac.operations.plan_files import plan_to_apply
 from dbc_iac.operations.project import Project
 from dbc_iac.operations.secrets import require_secrets
@@ -26,7 +26,7 @@ from dbc_iac.operations.state_checks import check_identities
 from dbc_iac.plan import Plan, PlanOptions
 from dbc_iac.plan.review.plan_comparison import check_is_remainder, first_difference
 from dbc_iac.plan.review.staleness import check_staleness
-from dbc_iac.state import owner
+from dbc_iac.state import State, owner
 from dbc_iac.state.backup import StateBackup
 
 _LOG = logging.getLogger("dbc_iac.apply")
@@ -60,9 +60,13 @@ class _Callback(Observer):
 
 @dataclass(frozen=True, slots=True)
 class PlanToApply:
-    """A plan that can be applied now. `reviewed`: digest of the reviewed plan that it continues; empty: its own."""
+    """A plan that can be applied now, and the state that it starts from.
+
+    `reviewed`: digest of the reviewed plan that it continues; empty: its own.
+    """
 
     plan: Plan
+    state: State
     reviewed: str = ""
 
 
@@ -79,7 +83,7 @@ def apply_reviewed(
         to_apply = continue_plan(project, plan)
         _refuse_errors(to_apply.plan)
         if to_apply.plan.empty:
-            close_pending(project, to_apply.plan)
+            close_pending(project, to_apply)
             return Report()
         return project.redaction(apply_plan(project, to_apply, options or ApplyOptions(), observer))
 
@@ -87,6 +91,11 @@ def apply_reviewed(
 def _refuse_errors(plan: Plan) -> None:
     if any(d.severity is Severity.ERROR for d in plan.diagnostics):
         raise DiagnosticError(*plan.diagnostics)
+
+
+def plan_now(project: Project, options: PlanOptions) -> PlanToApply:
+    """A plan made now. The state is locked. Raises DiagnosticError."""
+    return PlanToApply(*plan_and_state(project, options))
 
 
 def plan_from_file(project: Project, file: Path) -> PlanToApply:
@@ -117,8 +126,10 @@ def continue_plan(project: Project, reviewed: Plan) -> PlanToApply:
                 exit_code=ExitCode.REFUSED,
             )
         )
-    project.runtime.run(_check_staleness(project, reviewed))
-    return PlanToApply(check_plan(project, replace(reviewed, diagnostics=())))  # its warnings are found again
+    state = project.open_state()
+    project.runtime.run(_check_staleness(project, reviewed, state))
+    # Its warnings are found again.
+    return PlanToApply(check_plan(project, replace(reviewed, diagnostics=()), state), state)
 
 
 def plan_as_expected(project: Project, file: Path) -> PlanToApply:
@@ -129,8 +140,8 @@ def plan_as_expected(project: Project, file: Path) -> PlanToApply:
     reviewed = _read(project, file)
     if project.store.interrupted_plan() == reviewed.digest:
         return _remainder(project, reviewed)
-    now = plan_project(project, PlanOptions.from_json(reviewed.chosen))
-    return _accepted(reviewed, now, first_difference(reviewed, now))
+    now = plan_now(project, PlanOptions.from_json(reviewed.chosen))
+    return _accepted(reviewed, now, first_difference(reviewed, now.plan))
 
 
 def _remainder(project: Project, reviewed: Plan) -> PlanToApply:
@@ -138,24 +149,25 @@ def _remainder(project: Project, reviewed: Plan) -> PlanToApply:
     options = PlanOptions.from_json(reviewed.chosen)
     bindings = project.open_state().bindings
     made = {c.address for c in reviewed.pending if c.address in bindings and bindings[c.address].id == c.id}
-    now = plan_project(project, replace(options, replace=options.replace - made))
-    return _accepted(reviewed, replace(now, hooks=reviewed.hooks), check_is_remainder(reviewed, now))
+    now = plan_now(project, replace(options, replace=options.replace - made))
+    problem = check_is_remainder(reviewed, now.plan)
+    return _accepted(reviewed, replace(now, plan=replace(now.plan, hooks=reviewed.hooks)), problem)
 
 
-def _accepted(reviewed: Plan, now: Plan, problem: Diagnostic | None) -> PlanToApply:
+def _accepted(reviewed: Plan, now: PlanToApply, problem: Diagnostic | None) -> PlanToApply:
     if problem is not None:
         raise DiagnosticError(problem)
-    return PlanToApply(now, reviewed.digest)
+    return replace(now, reviewed=reviewed.digest)
 
 
-async def _check_staleness(project: Project, plan: Plan) -> None:
+async def _check_staleness(project: Project, plan: Plan, state: State) -> None:
     async with project.identities.connections() as connections:
-        await check_staleness(plan, project.context(connections, project.open_state()))
+        await check_staleness(plan, project.context(connections, state))
 
 
-def close_pending(project: Project, plan: Plan) -> None:
+def close_pending(project: Project, to_apply: PlanToApply) -> None:
     """Record the findings of a plan without changes: resolved pending operations, changed routes. Locked state."""
-    state = project.open_state()
+    plan, state = to_apply.plan, to_apply.state
     if plan.settled or any(rebound(plan, state.bindings)):
         project.store.journal.begin(serial=state.serial, plan=plan.digest, owner={})
         project.runtime.run(JournalWriter(project.store.journal, {}, state.bindings, 0).takes_over(plan))
@@ -177,7 +189,7 @@ class _Apply:
 
     async def run(self) -> Report:
         project, plan, store = self.project, self.to_apply.plan, self.project.store
-        state = project.open_state()
+        state = self.to_apply.state
         if plan.moves:
             state = store.commit(state)
         holder = owner(project.runtime.environ, "apply", project.runtime.now())

@@ -20,6 +20,7 @@ from dbc_iac.plan import Plan, check_inventory
 from dbc_iac.plan.decide.moved_blocks import check_lists, mistyped, still_there
 from dbc_iac.plan.planner import weighed
 from dbc_iac.policy.evaluation import Locator, evaluate, unsound
+from dbc_iac.state import State
 
 if TYPE_CHECKING:
     from dbc_iac.operations.project import Project
@@ -86,9 +87,8 @@ def _provider(client: ClientSpec) -> str:
     return client.provider or urlsplit(client.url).netloc.lower()
 
 
-def _other_environment(project: Project) -> Iterator[Diagnostic]:
+def _other_environment(state: State, now: str) -> Iterator[Diagnostic]:
     """Environments share the state of their stack: each would change the resources of the other."""
-    state, now = project.recorded(), project.environment
     if state.bindings and state.environment is not None and state.environment != now:
         yield Diagnostic(
             "other-environment",
@@ -104,7 +104,7 @@ def _named(environment: str) -> str:
     return f"with -e {environment}" if environment else "without -e"
 
 
-def check_plan(project: Project, plan: Plan, warnings: Iterable[Diagnostic] = ()) -> Plan:
+def check_plan(project: Project, plan: Plan, state: State, warnings: Iterable[Diagnostic] = ()) -> Plan:
     """The plan with these warnings, and those of policies, other stacks, secrets and the backend."""
     spec, runtime, resources = project.loaded.project, project.runtime, project.inventory.resources
     labels = {a: r.labels for a, r in resources.items()}
@@ -115,9 +115,9 @@ def check_plan(project: Project, plan: Plan, warnings: Iterable[Diagnostic] = ()
     ]
     placed += claimed_elsewhere(project, plan)
     if spec.removed and not plan.destroy:
-        placed += mistyped(spec.removed, project.recorded(), plan.changes, project.loaded.where)
+        placed += mistyped(spec.removed, state, plan.changes, project.loaded.where)
     placed += warnings
-    placed += _other_environment(project)
+    placed += _other_environment(state, project.environment)
     placed += ephemeral_state(spec.state, runtime.environ)
     if (waiting := pending_errored_state(project, plan.serial)) is not None:
         placed.append(waiting)

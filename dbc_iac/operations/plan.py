@@ -7,6 +7,7 @@ import logging
 from dbc_iac.operations.checks import check_plan, shared_wallets
 from dbc_iac.operations.project import Project
 from dbc_iac.plan import Plan, PlanOptions, make_plan
+from dbc_iac.state import State
 
 _LOG = logging.getLogger("dbc_iac.plan")
 
@@ -19,15 +20,21 @@ def plan_locked(project: Project, options: PlanOptions | None = None) -> Plan:
 
 def plan_project(project: Project, options: PlanOptions) -> Plan:
     """Make a plan, with its warnings. The state is locked, except where `options.offline`. Raises DiagnosticError."""
+    return plan_and_state(project, options)[0]
+
+
+def plan_and_state(project: Project, options: PlanOptions) -> tuple[Plan, State]:
+    """The same, with the state that the plan was made from."""
     if not options.destroy:
         project.check().raise_errors()
-    plan: Plan = project.runtime.run(_plan(project, options))
+    state = project.recorded() if options.offline else project.open_state()
+    plan: Plan = project.runtime.run(_plan(project, state, options))
     for change in plan.changes:
         _LOG.info("%s: %s", change.address, "; ".join((change.action.value, *project.redaction(change.reasons))))
-    return check_plan(project, plan, () if options.destroy else shared_wallets(project.loaded, project.inventory))
+    warnings = () if options.destroy else shared_wallets(project.loaded, project.inventory)
+    return check_plan(project, plan, state, warnings), state
 
 
-async def _plan(project: Project, options: PlanOptions) -> Plan:
-    state = project.recorded() if options.offline else project.open_state()
+async def _plan(project: Project, state: State, options: PlanOptions) -> Plan:
     async with project.identities.connections(nowhere=options.offline) as connections:
         return await make_plan(project.context(connections, state), options)

@@ -33,7 +33,7 @@ from dbc_iac.operations.state_checks import check_bindings
 from dbc_iac.plan.context import PlanContext
 from dbc_iac.plan.decide.moved_blocks import renamed
 from dbc_iac.plan.model import canonical_digest
-from dbc_iac.state import State, Store, owner
+from dbc_iac.state import State, Store, fold, owner
 from dbc_iac.views.redaction import Redaction
 
 if TYPE_CHECKING:
@@ -252,7 +252,8 @@ class Project:
 
     def _moves(self, state: State) -> tuple[tuple[str, str], ...]:
         """Renames of the project file that are in `state`, and not on disk yet."""
-        known = self.store.look(project=self.loaded.name, uid=self.loaded.project.uid)
+        written, records = self.store.unfolded  # as `state` was read, before its renames
+        known = None if written is None else fold(written, records)
         found = () if known is None else renamed(known, self.moved, self.inventory.resources)[1]
         return tuple((old, new) for old, new in found if new in state.bindings)
 

@@ -23,8 +23,7 @@ from dbc_iac.cli.options import (
 )
 from dbc_iac.cli.output_files import check_outputs
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
-from dbc_iac.operations.apply import PlanToApply, plan_as_expected, plan_from_file
-from dbc_iac.operations.plan import plan_project
+from dbc_iac.operations.apply import plan_as_expected, plan_from_file, plan_now
 
 
 @click.command("apply")
@@ -71,6 +70,6 @@ def command(
         elif file is not None:
             to_apply = plan_from_file(project, file)
         else:
-            to_apply = PlanToApply(plan_project(project, selection.plan_options()))
+            to_apply = plan_now(project, selection.plan_options())
         given = Approval.of(yes=yes or file is not None, data_loss=lossy or bool(file or reviewed))
         confirm_and_apply(app, project, to_apply, given, output, arguments)

@@ -19,8 +19,7 @@ from dbc_iac.cli.options import (
     yes_option,
 )
 from dbc_iac.cli.output_files import check_outputs
-from dbc_iac.operations.apply import PlanToApply
-from dbc_iac.operations.plan import plan_project
+from dbc_iac.operations.apply import plan_now
 
 
 @click.command("destroy")
@@ -46,5 +45,5 @@ def command(
     project = app.project()
     check_outputs(app, {**output.files, **arguments.files}, project.loaded)
     with project.locked("destroy", lock_timeout):
-        to_apply = PlanToApply(plan_project(project, selection.plan_options(destroy=True)))
+        to_apply = plan_now(project, selection.plan_options(destroy=True))
         confirm_and_apply(app, project, to_apply, Approval.of(yes=yes, data_loss=True), output, arguments)
