@@ -257,6 +257,8 @@ def encoded(value: Any) -> Any:
         return {camel(f.name): encoded(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, StrEnum):
         return value.value
+    if isinstance(value, str):
+        return str(value)  # an Address is a text in a plan file
     if isinstance(value, Mapping):
         return {str(k): encoded(v) for k, v in value.items()}
     if isinstance(value, tuple | list):

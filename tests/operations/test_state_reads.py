@@ -1,4 +1,4 @@
-"""The state is read once for a plan, and once more when an apply has ended: a remote backend answers slowly."""
+"""The state is read once for a plan and its apply, and once at its end: a remote backend answers slowly."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dbc_iac.state.backends.local import LocalBackend
+from dbc_iac.state import State, Store
 from tests.projects import Emulated, project, vm
 
 
@@ -21,15 +21,15 @@ def emulated(tmp_path: Path) -> Iterator[Emulated]:
 
 @pytest.fixture
 def reads(emulated: Emulated, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Of the stored document, in order."""
+    """The stacks whose state was read, in order."""
     found: list[str] = []
-    read = LocalBackend.read
+    read = Store.read
 
-    def counted(self: LocalBackend) -> object:
-        found.append("read")
+    def counted(self: Store) -> State | None:
+        found.append(self.stack)
         return read(self)
 
-    monkeypatch.setattr(LocalBackend, "read", counted)
+    monkeypatch.setattr(Store, "read", counted)
     return found
 
 
@@ -38,14 +38,11 @@ def test_a_command_that_only_reads_reads_the_state_once(
     emulated: Emulated, reads: list[str], command: tuple[str, ...]
 ) -> None:
     assert emulated.run(*command).code == 0
-    assert len(reads) == 1
+    assert reads == ["main"]
 
 
-def test_an_apply_reads_it_for_the_plan_for_the_end_and_before_it_is_replaced(
-    emulated: Emulated, reads: list[str]
-) -> None:
-    emulated.project.write(
-        {"manifests/all.yaml": (emulated.project.directory / "manifests/all.yaml").read_text().replace("8Gi", "16Gi")}
-    )
+def test_an_apply_reads_the_state_at_its_beginning_and_at_its_end(emulated: Emulated, reads: list[str]) -> None:
+    manifests = emulated.project.directory / "manifests/all.yaml"
+    manifests.write_text(manifests.read_text().replace("8Gi", "16Gi"))
     assert emulated.run("apply", "--yes").code == 0
-    assert len(reads) == 3
+    assert reads == ["main"] * 2

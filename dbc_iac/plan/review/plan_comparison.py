@@ -35,7 +35,7 @@ _SENDS = {Action.CREATE, Action.ADOPT, Action.UPDATE, Action.REPLACE}
 
 def first_difference(reviewed: Plan, now: Plan) -> Diagnostic | None:
     """The first difference in addresses, actions, fields and goals; None where there is none."""
-    found = DeepDiff(_essence(reviewed), _essence(now), view="tree")
+    found = DeepDiff(encoded(_essence(reviewed)), encoded(_essence(now)), view="tree")
     places = sorted((n.path() or "", kind, n.t1, n.t2) for kind, nodes in found.items() for n in nodes)
     if not places:
         return None
