@@ -15,6 +15,7 @@ import yaml
 from dbc_iac.address import Address
 from dbc_iac.importing.discover import UnmanagedObject
 from dbc_iac.kinds.framework.ownership_marker import Marker, parse_marker
+from dbc_iac.manifest.templates import has_markup
 
 UNKNOWN_IMAGE = "not-shown.qcow2"
 _HEADER = """# Written by `dbc-iac import --all --generate`. Everything is as the API shows it.
@@ -45,11 +46,38 @@ def manifests(documents: Mapping[str, UnmanagedObject], bound: Mapping[str, str]
         name = Address(address).name
         spec = _SPECS[one.kind](name, one, vms, lans)
         document = {"apiVersion": "dbc-iac/v1", "kind": one.kind, "metadata": {"name": name}, "spec": spec}
-        files.setdefault(f"{one.place.partition('/')[2]}.yaml", []).append(document)
-    return {
-        file: _HEADER + yaml.safe_dump_all(found, sort_keys=False, allow_unicode=True)
-        for file, found in sorted(files.items())
-    }
+        files.setdefault(f"{one.place.partition('/')[2]}.yaml", []).append(_literal(document))
+    return {file: _HEADER + _yaml(found) for file, found in sorted(files.items())}
+
+
+def _literal(value: Any) -> Any:
+    """The value with every text that holds template markup as a template of its literal: nothing that a node says is
+    evaluated when the manifests are read."""
+    if isinstance(value, dict):
+        return {key: _literal(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_literal(inner) for inner in value]
+    if isinstance(value, str) and has_markup(value):
+        quoted = "".join(c if c.isascii() and c.isprintable() and c not in _QUOTED else _code(c) for c in value)
+        return f"{{{{ '{quoted}' }}}}"
+    return value
+
+
+_QUOTED = frozenset("\\'{}")
+"""Characters that would end a literal, or could be read as template markup."""
+
+
+def _code(character: str) -> str:
+    number = ord(character)
+    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+
+
+def _yaml(documents: list[Any]) -> str:
+    """YAML of documents. Control and direction characters are written as escapes."""
+    text = yaml.safe_dump_all(documents, sort_keys=False, allow_unicode=True)
+    if any(not c.isprintable() and c != "\n" for c in text):
+        return yaml.safe_dump_all(documents, sort_keys=False)
+    return text
 
 
 def describable(one: UnmanagedObject) -> bool:

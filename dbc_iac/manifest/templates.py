@@ -65,6 +65,11 @@ class Templates:
         return answer.value
 
 
+def has_markup(text: str) -> bool:
+    """Whether a text is rendered as a template."""
+    return _MARKUP.search(text) is not None
+
+
 def _texts(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
     """Scalars with markup, by path."""
     if isinstance(value, dict):
