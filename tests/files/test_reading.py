@@ -1,4 +1,4 @@
-"""Bounded reads: regular files only, inside the project where it names them."""
+"""Bounded reads: regular files only; files that a project names are inside it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_pipe_without_a_writer_is_refused_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["/dev/zero", "/dev/null", "/dev/stdin", "/dev/fd/0", "/proc/self/environ", "/dev"])
 @pytest.mark.parametrize("link", [False, True])
 @pytest.mark.skipif(sys.platform != "linux", reason="names of Linux")
-def test_what_is_no_file_of_a_disk_is_refused_also_behind_a_link(tmp_path: Path, name: str, link: bool) -> None:
+def test_a_pipe_device_or_kernel_file_is_refused_even_behind_a_link(tmp_path: Path, name: str, link: bool) -> None:
     (tmp_path / "b").symlink_to(name)
     (tmp_path / "a").symlink_to("b")
     with pytest.raises(OSError, match=r"not a regular file|No such device"):
@@ -55,7 +55,7 @@ def test_what_is_no_file_of_a_disk_is_refused_also_behind_a_link(tmp_path: Path,
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names of Linux")
-def test_standard_input_is_refused_also_where_it_is_a_file(tmp_path: Path) -> None:
+def test_standard_input_is_refused_even_if_it_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "given").write_text("x")
     before = os.dup(0)
     with (tmp_path / "given").open() as stream:
@@ -70,7 +70,7 @@ def test_standard_input_is_refused_also_where_it_is_a_file(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("name", ["../outside", "out", "away/outside"])
-def test_a_file_that_lies_outside_after_every_link_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_file_outside_after_resolving_links_is_refused(tmp_path: Path, name: str) -> None:
     root = tmp_path / "project"
     root.mkdir()
     (tmp_path / "outside").write_text("x")
@@ -80,7 +80,7 @@ def test_a_file_that_lies_outside_after_every_link_is_refused(tmp_path: Path, na
         read_inside(root / name, root)
 
 
-def test_a_link_within_the_project_is_followed_also_where_the_project_is_a_link(tmp_path: Path) -> None:
+def test_a_link_within_a_linked_project_is_followed(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "real/a").write_text("x")
     (tmp_path / "real/b").symlink_to("a")
@@ -89,14 +89,14 @@ def test_a_link_within_the_project_is_followed_also_where_the_project_is_a_link(
 
 
 @pytest.mark.parametrize("name", ["ring", "a\0b", "none"])
-def test_a_name_that_leads_nowhere_is_an_os_error(tmp_path: Path, name: str) -> None:
+def test_an_invalid_or_missing_name_is_an_os_error(tmp_path: Path, name: str) -> None:
     (tmp_path / "ring").symlink_to("ring")
     with pytest.raises(OSError, match=r"symbolic links|Invalid argument|No such file") as caught:
         read_inside(tmp_path / name, tmp_path)
     assert file_problem(tmp_path / name, caught.value).code == "unreadable-file"
 
 
-def test_a_path_leads_out_by_a_link_only(tmp_path: Path) -> None:
+def test_only_a_link_leads_out_of_the_project(tmp_path: Path) -> None:
     root = tmp_path / "project"
     (root / "sub").mkdir(parents=True)
     (root / "away").symlink_to(tmp_path)

@@ -1,4 +1,4 @@
-"""Files are written whole or not at all, follow no planted link, and are private from their first moment."""
+"""Atomic writes that follow no planted link; private files from their creation."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def fill_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writing, "write_all", half)
 
 
-def test_a_full_disk_leaves_the_old_file_and_no_half_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a").write_text("before")
     fill_disk(monkeypatch)
     for name in ("a", "b"):
@@ -40,7 +40,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_half_one(tmp_path: Path, monkeyp
     assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"a": "before"}
 
 
-def test_a_private_file_is_private_before_anything_is_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_private_file_is_private_from_its_creation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     modes: list[int] = []
 
     def looked(descriptor: int, content: bytes) -> None:
@@ -59,14 +59,14 @@ def test_a_private_file_is_private_before_anything_is_in_it(tmp_path: Path, monk
     assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o600
 
 
-def test_the_mode_of_a_file_that_is_there_stays(tmp_path: Path) -> None:
+def test_the_mode_of_an_existing_file_is_kept(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("before")
     (tmp_path / "a").chmod(0o640)
     write_whole(tmp_path / "a", b"after")
     assert ((tmp_path / "a").read_text(), stat.S_IMODE((tmp_path / "a").stat().st_mode)) == ("after", 0o640)
 
 
-def test_a_link_keeps_leading_to_the_file_that_is_written(tmp_path: Path) -> None:
+def test_writing_through_a_link_keeps_the_link(tmp_path: Path) -> None:
     (tmp_path / "plan-1").write_text("before")
     (tmp_path / "latest").symlink_to("plan-1")
     write_whole(tmp_path / "latest", b"after")
@@ -74,7 +74,7 @@ def test_a_link_keeps_leading_to_the_file_that_is_written(tmp_path: Path) -> Non
     assert (tmp_path / "plan-1").read_text() == "after"
 
 
-def test_a_device_is_written_to_as_it_is() -> None:
+def test_a_device_is_written_directly() -> None:
     write_whole(Path("/dev/null"), b"x")
     check_writable(Path("/dev/null"))
     assert Path("/dev/null").is_char_device()
@@ -90,7 +90,7 @@ def test_a_new_file_is_not_written_through_a_link(tmp_path: Path, target: str) -
     assert not (tmp_path / "nothing").exists()
 
 
-def test_temporary_names_differ_and_those_left_behind_are_removed(tmp_path: Path) -> None:
+def test_temporary_names_differ_and_stale_files_are_removed(tmp_path: Path) -> None:
     for _ in range(3):
         os.close(open_temporary(tmp_path / "main.json")[0])
     (tmp_path / ".main.json.notes.new").write_text("somebody's")
@@ -100,7 +100,7 @@ def test_temporary_names_differ_and_those_left_behind_are_removed(tmp_path: Path
 
 
 @pytest.mark.parametrize("name", ["none/a", "file/a", "folder", "/proc/none"])
-def test_a_place_that_cannot_be_written_is_found_before(tmp_path: Path, name: str) -> None:
+def test_an_unwritable_path_is_detected_before_writing(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").write_text("x")
     (tmp_path / "folder").mkdir()
     with pytest.raises(OSError, match=r".") as caught:
@@ -110,13 +110,13 @@ def test_a_place_that_cannot_be_written_is_found_before(tmp_path: Path, name: st
 
 
 @pytest.mark.parametrize("name", ["file", "file/a/b", "/proc/none/a", "dangling"])
-def test_a_folder_that_cannot_be_made_is_found_before(tmp_path: Path, name: str) -> None:
+def test_a_directory_that_cannot_be_created_is_detected(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").write_text("x")
     (tmp_path / "dangling").symlink_to("none")
     with pytest.raises(OSError, match=r"."):
         check_creatable(tmp_path / name)
 
 
-def test_a_folder_that_can_be_made_is_not_made_by_the_check(tmp_path: Path) -> None:
+def test_the_check_creates_no_directory(tmp_path: Path) -> None:
     check_creatable(tmp_path / "a/b")
     assert [*tmp_path.iterdir()] == []

@@ -1,4 +1,4 @@
-"""The contract of `specs/openapi/`, as a check: which operation a request is, and what is wrong with it or its answer."""
+"""Checks against the contract in `specs/openapi/`: operation of a request, and problems of requests and answers."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def operations() -> tuple[Operation, ...]:
 
 
 def find(method: str, uri: str) -> Operation | None:
-    """The operation that a request line means; a path in full before one with variable parts."""
+    """Operation of a request line; a literal path precedes one with parameters."""
     if not uri.startswith("/api/v1/"):
         return None
     path = "/" if uri == "/api/v1/" else uri.removeprefix("/api/v1").partition("?")[0].removesuffix("/")

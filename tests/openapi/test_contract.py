@@ -41,12 +41,12 @@ NODE = "ab" * 32
 PUBLIC_CALL = re.compile(r"/api/v1((?:/(?:[a-z_]+|[<{]+[a-z_ ]+[>}]+))+)")
 
 
-def test_it_is_openapi() -> None:
+def test_the_contract_is_valid_openapi() -> None:
     validate(document())
     assert document()["openapi"].startswith("3.1")
 
 
-def test_operations_have_names_of_their_own_and_say_whose_answer_it_is() -> None:
+def test_operations_have_unique_names_and_an_answering_node() -> None:
     ids = [one.id for one in operations()]
     assert len(ids) == len(set(ids))
     assert all(one.value["summary"] and one.value["x-dbc-answered-by"] for one in operations())
@@ -70,7 +70,7 @@ def test_operations_have_names_of_their_own_and_say_whose_answer_it_is() -> None
         ("/nowhere", 200, {"errcode": 0, "message": "ok"}),
     ],
 )
-def test_an_answer_that_no_node_gives_is_found(uri: str, status: int, body: Any) -> None:
+def test_an_invalid_answer_is_detected(uri: str, status: int, body: Any) -> None:
     operation = find("POST", f"/api/v1{uri}")
     assert wrong_answer(operation, status, "application/json", json.dumps(body)) != []
     assert wrong_answer(operation, 200, "text/html", "<HTML>") != []
@@ -96,7 +96,7 @@ def test_an_answer_that_no_node_gives_is_found(uri: str, status: int, body: Any)
         ("/bare_metal/add", {"additional": {"bare_metal_nodes": [{}]}}),
     ],
 )
-def test_a_request_that_is_none_is_found(uri: str, changed: dict[str, Any]) -> None:
+def test_an_invalid_request_is_detected(uri: str, changed: dict[str, Any]) -> None:
     good = {"peer_nodes_list": [NODE], "additional": {}, "session_id": "a", "session_id_sign": "b"}
     operation = find("POST", f"/api/v1{uri}")
     assert operation is not None
@@ -140,7 +140,7 @@ MULTISIG = MultisigCredentials([member.address for member in MEMBERS], 2, signer
 
 
 def arguments(endpoint: Endpoint[Any, Any]) -> list[Any]:
-    """One good value for each parameter."""
+    """A valid value for each parameter."""
     function = endpoint._function
     hints = typing.get_type_hints(function)
     return [_sample(name, hints[name]) for name in list(inspect.signature(function).parameters)[1:]]
@@ -157,7 +157,7 @@ def _sample(name: str, hint: Any) -> Any:
 
 
 @pytest.mark.parametrize("endpoint", ALL, ids=lambda one: one.name)
-def test_every_request_of_the_client_is_one_of_the_contract(endpoint: Endpoint[Any, Any]) -> None:
+def test_every_request_of_the_client_matches_the_contract(endpoint: Endpoint[Any, Any]) -> None:
     owned = endpoint.path.startswith("/bare_metal/") and endpoint.path.split("/")[2] in {"add", "delete", "modify"}
     ways: list[Credentials] = [NodeKeyCredentials(key("owner"))] if owned else [RENTER, SIGNER, MULTISIG]
     for credentials in ways:
@@ -170,8 +170,8 @@ def test_every_request_of_the_client_is_one_of_the_contract(endpoint: Endpoint[A
             assert wrong_request(operation, request.content.decode()) == []
 
 
-def test_every_operation_is_the_clients_or_says_why_not() -> None:
-    """Others are asked by nobody here: reached otherwise, or of no use."""
+def test_every_operation_is_used_by_the_client_or_has_a_reason() -> None:
+    """The other operations are reached otherwise, or not needed."""
     called = (find("POST", f"/api/v1{re.sub(r'{[^}]+}', 'x', one.path)}") for one in ALL)
     assert {one.id for one in operations()} - {one.id for one in called if one} == {
         "version",  # by GET; the client posts
@@ -199,7 +199,7 @@ def test_the_texts_of_time_outs_are_those_of_the_emulator() -> None:
 
 
 class Watched(Replay):
-    """Keeps what the emulator answered."""
+    """Transport that records the emulator's answers."""
 
     def __init__(self, file: Path) -> None:
         super().__init__(file)
@@ -214,7 +214,7 @@ class Watched(Replay):
 
 @needs_recordings
 @pytest.mark.parametrize("file", recordings_in(RECORDINGS), ids=lambda file: file.stem)
-def test_every_answer_of_the_emulator_keeps_the_contract(file: Path) -> None:
+def test_every_answer_of_the_emulator_matches_the_contract(file: Path) -> None:
     replay = Watched(file)
     replay.run()
     wrong = {}
@@ -242,7 +242,7 @@ def recorded(file: Path) -> Iterator[tuple[Exchange, Operation | None]]:
 
 @needs_recordings
 @pytest.mark.parametrize("file", recordings_in(RECORDINGS), ids=lambda file: file.stem)
-def test_every_recorded_answer_keeps_the_contract(file: Path) -> None:
+def test_every_recorded_answer_matches_the_contract(file: Path) -> None:
     wrong = {}
     for line, operation in recorded(file):
         found = wrong_answer(operation, line.response["status"], _content_type(line), line.response["body"])
@@ -255,12 +255,12 @@ UNTOLD = {
     "01_basics_client": {78, 80},  # invalid UTF-8; a doubled key, of which the first counts
     "06_gpu_vm_lifecycle_clean": {20, 24},  # a disk of an uninitialised size
 }
-"""Requests that are none of the contract and were carried out nevertheless."""
+"""Requests outside of the contract that were executed."""
 
 
 @needs_recordings
 @pytest.mark.parametrize("file", recordings_in(RECORDINGS), ids=lambda file: file.stem)
-def test_what_was_carried_out_keeps_the_contract_when_wrong_types_count_as_missing(file: Path) -> None:
+def test_an_executed_request_matches_the_contract_without_wrong_types(file: Path) -> None:
     wrong = {}
     for line, operation in recorded(file):
         answer = _read(_content_type(line), line.response["body"])
@@ -275,7 +275,7 @@ def test_what_was_carried_out_keeps_the_contract_when_wrong_types_count_as_missi
 
 
 def _without_wrong_types(body: str) -> str:
-    """The nodes read texts in create and modify, and a port's number where a server has one; nothing else counts."""
+    """The body without wrong types: nodes read texts in create and modify, and a number for a server's port."""
     value = json.loads(body)
     additional = value.get("additional", {})
     for entry in itertools.chain([additional], additional.get("bare_metal_nodes", [])):
@@ -294,7 +294,7 @@ _TEXTS = frozenset({"desc", "os", "new_ssh_port", "new_mem_size"})
 
 
 @pytest.mark.skipif(not DOCUMENT.is_file(), reason="the public document is not beside this checkout")
-def test_every_call_of_the_public_document_is_there_and_marked() -> None:
+def test_every_call_of_the_public_document_is_in_the_contract() -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
     told = {re.sub(r"[<{]+[^>}]+[>}]+", "x", found).rstrip("/") for found in PUBLIC_CALL.findall(text)}
     meant = {one.id for one in (find("POST", f"/api/v1{path}") for path in told) if one}
