@@ -102,15 +102,14 @@ class JournalWriter:
         return frozenset(b.id for b in self._bindings.values())
 
     async def takes_over(self, plan: Plan) -> None:
-        """Record the findings of a plan on an interrupted apply: the objects that it left, and operations that can have no
-        effect any more."""
+        """Record the findings of a plan on an interrupted apply: objects it left, and operations without an effect."""
         for change in plan.pending:
             going = change.action in {Action.DELETE, Action.REPLACE}
             if going and change.old_id and change.address not in self._bindings:
                 old = replace(change, route=change.old_route or change.route)
                 generation = change.generation if change.action is Action.DELETE else max(change.generation - 1, 0)
                 await self._bind(old, change.old_id, generation, change.applied, change.resolved)
-        for number in plan.settled:
+        for number in plan.closed_operations:
             await self._write(self._ledger.result, number, "refused", "it can have no effect any more")
         for binding in rebound(plan, self._bindings):
             await self._put(binding)

@@ -146,7 +146,7 @@ class OfflineWindow:
         return len(met) == len(self.draft.goals)
 
     def _closed_by(self, goal: Goal, ending: GoalResult) -> str:
-        """Reason to close the window: the queue of the node does not run, or calls are not authorised. Empty for none."""
+        """Reason to close the window: the queue of the node does not run, or calls are not authorised."""
         if ending.queued is not None:
             self.queued.append(ending.queued)
         turned_away = ending.exit_code is ExitCode.AUTHORISATION

@@ -140,13 +140,13 @@ def plan_as_expected(project: Project, file: Path) -> PlanToApply:
     reviewed = _read(project, file)
     if project.store.interrupted_plan() == reviewed.digest:
         return _remainder(project, reviewed)
-    now = plan_now(project, PlanOptions.from_json(reviewed.chosen))
+    now = plan_now(project, PlanOptions.from_json(reviewed.options))
     return _accepted(reviewed, now, first_difference(reviewed, now.plan))
 
 
 def _remainder(project: Project, reviewed: Plan) -> PlanToApply:
     """The unfinished part of an interrupted apply. What it has replaced already is not replaced again."""
-    options = PlanOptions.from_json(reviewed.chosen)
+    options = PlanOptions.from_json(reviewed.options)
     bindings = project.open_state().bindings
     made = {c.address for c in reviewed.pending if c.address in bindings and bindings[c.address].id == c.id}
     now = plan_now(project, replace(options, replace=options.replace - made))
@@ -168,7 +168,7 @@ async def _check_staleness(project: Project, plan: Plan, state: State) -> None:
 def close_pending(project: Project, to_apply: PlanToApply) -> None:
     """Record the findings of a plan without changes: resolved pending operations, changed routes. Locked state."""
     plan, state = to_apply.plan, to_apply.state
-    if plan.settled or any(rebound(plan, state.bindings)):
+    if plan.closed_operations or any(rebound(plan, state.bindings)):
         project.store.journal.begin(serial=state.serial, plan=plan.digest, owner={})
         project.runtime.run(JournalWriter(project.store.journal, {}, state.bindings, 0).takes_over(plan))
         project.store.commit(project.open_state())

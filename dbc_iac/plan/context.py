@@ -68,5 +68,5 @@ class PlanContext:
     """Addresses that are removed from the state, and not deleted, once they are not in the manifests."""
     wallets: Callable[[str], frozenset[str]] = lambda identity: frozenset()
     """SS58 addresses of an identity; empty where unknown."""
-    ways: Mapping[str, str] = field(default_factory=dict)
+    access: Mapping[str, str] = field(default_factory=dict)
     """Digests of `clients` and `identities` of the project file."""

@@ -35,14 +35,6 @@ class Action(StrEnum):
     """The object could not be read: nothing is decided, nothing is done."""
 
 
-class Presence(StrEnum):
-    """Whether the API shows an object. Unknown is never taken for absent."""
-
-    PRESENT = "present"
-    ABSENT = "absent"
-    UNKNOWN = "unknown"
-
-
 @dataclass(frozen=True, slots=True)
 class FieldChange:
     """A field that differs. `before` and `after` never hold a secret: a secret reads `(secret)`.
@@ -170,8 +162,7 @@ class Plan:
     """All changes of an apply, in their order.
 
     `serial` and `lineage` are those of the state it was made from; `configuration` and `observation` are digests
-    (BLAKE2b-256, hex) of the rendered manifests and of the stable part of what was read. `documents` holds the
-    rendered specs (secret references, never values) of every resource, so that the plan can be run on its own.
+    (BLAKE2b-256, hex) of the rendered manifests and of the stable part of what was read.
     """
 
     project: str
@@ -183,21 +174,20 @@ class Plan:
     observation: str
     changes: tuple[Change, ...]
     steps: tuple[Step, ...]
-    documents: Mapping[str, Json] = field(default_factory=dict)
     diagnostics: tuple[Diagnostic, ...] = ()
     recovery: tuple[str, ...] = ()
     moves: tuple[str, ...] = ()
     """Renamed addresses: `OLD to NEW`."""
-    settled: tuple[int, ...] = ()
+    closed_operations: tuple[int, ...] = ()
     """Numbers of the pending operations that can be closed."""
     hooks: Mapping[str, Json] = field(default_factory=dict)
     """`beforeOffline` of VMs that a step powers off, by address. An apply runs these, not those of the manifests."""
-    ways: Mapping[str, str] = field(default_factory=dict)
+    access: Mapping[str, str] = field(default_factory=dict)
     """Digests of `clients` and `identities` of the project file: the recipients and the sender of calls."""
     calls: int = 0
     destroy: bool = False
     targets: tuple[str, ...] = ()
-    chosen: Mapping[str, Json] = field(default_factory=dict)
+    options: Mapping[str, Json] = field(default_factory=dict)
     """Options of the plan. The rest of an interrupted apply is planned with the same."""
     format_version: int = FORMAT_VERSION
 
@@ -255,10 +245,8 @@ def encoded(value: Any) -> Any:
     """The canonical form of a value of a plan: lists and mappings only."""
     if is_dataclass(value) and not isinstance(value, type):
         return {camel(f.name): encoded(getattr(value, f.name)) for f in fields(value)}
-    if isinstance(value, StrEnum):
-        return value.value
     if isinstance(value, str):
-        return str(value)  # an Address is a text in a plan file
+        return str(value)  # also an enum, and an Address
     if isinstance(value, Mapping):
         return {str(k): encoded(v) for k, v in value.items()}
     if isinstance(value, tuple | list):

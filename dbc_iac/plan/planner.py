@@ -256,10 +256,10 @@ def _plan(
         diagnostics=tuple(problems),
         recovery=recovery,
         moves=tuple(f"{before} to {now}" for before, now in context.moves),
-        settled=closed,
+        closed_operations=closed,
         hooks={a: hook.model_dump(mode="json", by_alias=True) for a, hook in hooks.items()},
-        ways=context.ways,
+        access=context.access,
         destroy=options.destroy,
         targets=tuple(sorted(options.targets)),
-        chosen=options.to_json(),
+        options=options.to_json(),
     )

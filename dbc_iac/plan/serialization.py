@@ -60,9 +60,9 @@ def _check(plan: Plan) -> None:
     for change in plan.changes:
         _check_change(change)
     try:
-        PlanOptions.from_json(plan.chosen)
+        PlanOptions.from_json(plan.options)
     except WrongTypeError as error:
-        raise error.below("chosen") from None
+        raise error.below("options") from None
 
 
 def _check_change(change: Change) -> None:

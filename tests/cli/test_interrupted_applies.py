@@ -106,12 +106,12 @@ def test_a_server_that_was_begun_and_is_not_wanted_is_told_of_and_not_destroyed(
     emulated.settle(5)
     write(emulated, (MANAGER,))
     left = emulated.run(*RUN)
-    assert (left.code, "begun-and-left" in left.err) == (0, True), left.err
+    assert (left.code, "left-by-interrupted-apply" in left.err) == (0, True), left.err
     assert "--destroy-identity BareMetalServer/new~1" in left.err
     assert emulated.run(*RUN, "--destroy-identity", "BareMetalServer/new~1").code == 0
     assert SERVER_ID in str(emulated.network.truth())
     assert "new-1" not in str(emulated.network.truth())
-    assert "begun-and-left" not in emulated.run("plan").err
+    assert "left-by-interrupted-apply" not in emulated.run("plan").err
 
 
 def test_a_hidden_field_that_an_ended_run_sent_is_sent_again(tmp_path: Path) -> None:

@@ -173,7 +173,7 @@ class Case:
             return Observation(False, id=tracked.id)
         if given == "unreadable":
             return Observation(None, id=tracked.id, reason="client node default cannot be reached")
-        bound = tracked.binding or tracked.begun
+        bound = tracked.binding or tracked.pending
         kind = kind_of(tracked.kind)
         has = dict(bound.applied) if bound is not None else {}
         if tracked.resource is not None and bound is None:
@@ -261,7 +261,11 @@ class Case:
         found["steps"] = [_step(s) for s in plan.steps]
         found["warnings"] = [d.code for d in plan.diagnostics]
         found["losses"] = [loss for c in plan.changes for loss in c.losses]
-        found["recovery"], found["settled"], found["moves"] = list(plan.recovery), list(plan.settled), list(plan.moves)
+        found["recovery"], found["settled"], found["moves"] = (
+            list(plan.recovery),
+            list(plan.closed_operations),
+            list(plan.moves),
+        )
         return {"plan": {key: value for key, value in found.items() if value}}
 
 

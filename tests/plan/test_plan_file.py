@@ -88,7 +88,7 @@ def test_a_value_of_another_type_is_refused_or_shown(made: tuple[Emulated, Path]
         (("changes", 1, "desired", "memory"), "lots", "desired.memory"),
         (("changes", 0, "action"), "remove", "changes.0.action is not one of create"),
         (("steps", 0, "seconds"), "60", "steps.0.seconds is not an integer"),
-        (("chosen", "targets"), "all", "chosen.targets is not a list"),
+        (("options", "targets"), "all", "options.targets is not a list"),
         (("formatVersion",), "1", "formatVersion is not an integer"),
     ],
     ids=lambda value: ".".join(map(str, value)) if isinstance(value, tuple) else None,

@@ -20,7 +20,7 @@ def test_no_part_of_a_plan_an_event_a_report_or_a_problem_keeps_a_secret() -> No
     field = FieldChange("desc", [{"x": said}], said, "online")
     made = plan(
         change("a", Action.UPDATE, field, reasons=(said,), notes=(said,), losses=(said,), observed={said: [said]}),
-        recovery=(said,), documents={"VirtualMachine/a": {"k": said}},
+        recovery=(said,),
     )  # fmt: skip
     problem = Diagnostic("x", Severity.ERROR, said, said, said)
     for value in (

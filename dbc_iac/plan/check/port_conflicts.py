@@ -26,12 +26,12 @@ _RESTS = frozenset({Action.NO_OP, Action.UNKNOWN, Action.FORGET})
 
 
 def check_ports(
-    context: PlanContext, target: str, changes: Mapping[str, Change], strangers: Mapping[str, Capacity]
+    context: PlanContext, target: str, changes: Mapping[str, Change], unmanaged: Mapping[str, Capacity]
 ) -> Iterator[Diagnostic]:
     """Conflicts on one machine, also with unmanaged VMs (by id): errors where one of the two is started or
     gets its port in this plan, else warnings of the next start."""
     here = on_machine(target, changes)
-    before = {f"VM {identity}, which is not ours": holding for identity, holding in strangers.items()}
+    before = {f"VM {identity}, which is not ours": holding for identity, holding in unmanaged.items()}
     for address, change in here.items():
         mine = required_capacity(change)
         for other, theirs in before.items():

@@ -119,7 +119,7 @@ def _hosts_by_target(changes: Mapping[str, Change]) -> dict[str, dict[str, Chang
 
 async def _unmanaged(refreshed: RefreshedState, changes: Mapping[str, Change]) -> dict[str, Mapping[str, Capacity]]:
     """Capacity that VMs of others hold on the machines where a VM is started."""
-    found, ours = dict(refreshed.strangers), managed(refreshed.tracked_objects)
+    found, ours = dict(refreshed.unmanaged), managed(refreshed.tracked_objects)
     for target, hosts in sorted(_hosts_by_target(changes).items()):
         here = on_machine(target, changes)
         if target not in found and any(starts(c, here) for c in hosts.values()):

@@ -72,7 +72,7 @@ def decide_changes(
                         change, action=Action.NO_OP, losses=(), applied={}
                     )  # without a domain, its ports are free
                 made.changes[address] = change
-            elif tracked.begun is not None and _has_come(tracked, observation):
+            elif tracked.pending is not None and _has_come(tracked, observation):
                 # An earlier creation came late: absent is left pending, for it may come still.
                 left = deposed_of(tracked, observation, made.changes, options)
                 if isinstance(left, Change):
@@ -198,9 +198,9 @@ def _wanted(
         if observation.not_rented and options.forget_expired and tracked.binding is not None:
             return replace(base, action=Action.FORGET, old_id=tracked.id, reasons=(EXPIRED,))
         return replace(base, action=Action.UNKNOWN, reasons=(observation.reason,), authority=observation.authority)
-    begun = tracked.begun
-    if begun is not None and observation.present and requires_replacement(begun, base.desired):
-        bound = begun.model_copy(update={"id": observation.id})
+    pending = tracked.pending
+    if pending is not None and observation.present and requires_replacement(pending, base.desired):
+        bound = pending.model_copy(update={"id": observation.id})
         tracked = replace(tracked, binding=bound, id=observation.id)
         base = replace(base, id=observation.id, applied=dict(bound.applied), old_route=tracked.place.to_json())
     if tracked.binding is None:
@@ -326,13 +326,13 @@ def _unbound(
             if warned := unproved(context, resource, seen):
                 problems.add(warned)
             return replace(seen, action=Action.ADOPT, reasons=("exists, not in the state",))
-        begun = tracked.begun
+        pending = tracked.pending
         if observation.partial:
             reason = f"creation is unfinished: {observation.unfinished}"
             fields = tuple(initial(kind, base.desired, base.secrets))
             return replace(seen, action=Action.CREATE, reasons=(reason,), fields=fields)
         reason = "created by an interrupted apply"
-        return replace(seen, action=Action.ADOPT, reasons=(reason,), applied=begun.applied if begun else {})
+        return replace(seen, action=Action.ADOPT, reasons=(reason,), applied=pending.applied if pending else {})
     fields = tuple(initial(kind, base.desired, base.secrets))
     reasons = () if tracked.intent is None else ("creation was interrupted",)
     known, unsettled = _pre_image(tracked.intent)

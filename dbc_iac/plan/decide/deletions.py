@@ -91,33 +91,33 @@ def deposed_of(
 ) -> Change | Diagnostic | None:
     """The deletion of an object that an interrupted apply created and that is not in the manifests; a warning where
     it is irreplaceable; None where the change of its address creates it, or where it is never deleted."""
-    begun = tracked.begun
-    assert begun is not None  # noqa: S101 - the caller looked
-    if _still_wanted(begun, changes) or kind_of(begun.kind).left_behind(begun.applied):
+    pending = tracked.pending
+    assert pending is not None  # noqa: S101 - the caller looked
+    if _still_wanted(pending, changes) or kind_of(pending.kind).left_behind(pending.applied):
         return None
-    if kind_of(begun.kind).irreplaceable and tracked.address not in options.destroy_identity:
+    if kind_of(pending.kind).irreplaceable and tracked.address not in options.destroy_identity:
         return Diagnostic(
-            "begun-and-left",
+            "left-by-interrupted-apply",
             Severity.WARNING,
-            f"an earlier run made {observation.id} for {begun.address}, and nothing asks for it any more",
+            f"an earlier run made {observation.id} for {pending.address}, and nothing asks for it any more",
             "It is not in the state, and is left as it is: what is destroyed of it cannot be had again.",
             f"Write its document again, or use --destroy-identity {tracked.address}.",
             address=tracked.address,
             exit_code=ExitCode.OK,
         )
-    bound = begun.model_copy(update={"address": tracked.address, "id": begun.id or observation.id})
+    bound = pending.model_copy(update={"address": tracked.address, "id": pending.id or observation.id})
     return deletion(replace(tracked, id=bound.id, binding=bound), observation, options)
 
 
-def _still_wanted(begun: Binding, changes: Mapping[str, Change]) -> bool:
+def _still_wanted(pending: Binding, changes: Mapping[str, Change]) -> bool:
     """Whether the change of its address creates the same object, or may."""
-    change = changes.get(Address(begun.address).resource)
+    change = changes.get(Address(pending.address).resource)
     if change is None or change.action is Action.UNKNOWN:
         return change is not None
-    if begun.id:
-        return change.id == begun.id
-    alike = all(change.desired.get(path) == value for path, value in begun.applied.items())
-    return alike and change.generation == begun.generation and change.action in {Action.CREATE, Action.REPLACE}
+    if pending.id:
+        return change.id == pending.id
+    alike = all(change.desired.get(path) == value for path, value in pending.applied.items())
+    return alike and change.generation == pending.generation and change.action in {Action.CREATE, Action.REPLACE}
 
 
 def _why_removed(tracked: TrackedObject, options: PlanOptions) -> str:

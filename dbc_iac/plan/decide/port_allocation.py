@@ -27,7 +27,7 @@ def choose_ports(inventory: Inventory, refreshed: RefreshedState, problems: Diag
     chosen = {
         a: _keep(inventory, c, desired.get(a, {}), refreshed.observations.get(a)) for a, c in tracked_objects.items()
     }
-    held = {target: [*others.values()] for target, others in refreshed.strangers.items()}
+    held = {target: [*others.values()] for target, others in refreshed.unmanaged.items()}
     # A VM that does not run gets another port where one that does has it: those that keep theirs are first.
     for address in sorted(tracked_objects, key=lambda a: bool(chosen[a]) and _is_off(tracked_objects[a], refreshed)):
         tracked, kind = tracked_objects[address], kind_of(tracked_objects[address].kind)

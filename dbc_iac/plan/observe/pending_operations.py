@@ -1,4 +1,4 @@
-"""What an ended run had begun: calls whose outcome is not known, read from the state's pending intents. Pure.
+"""What an ended run had pending: calls whose outcome is not known, read from the state's pending intents. Pure.
 
 A creation is taken up by its document where that still asks for what was sent. Else it is an object of its own, under
 the address `Kind/name~generation`: looked at by every plan, and taken away where it is found.
@@ -77,11 +77,11 @@ def matches_spec(
     return not key or key in sent.values()
 
 
-def requires_replacement(begun: Binding, desired: Mapping[str, object]) -> bool:
+def requires_replacement(pending: Binding, desired: Mapping[str, object]) -> bool:
     """Whether the object of a pending creation can match the manifest only by a replacement."""
-    fields = kind_of(begun.kind).fields
-    anew = [f.path for f in fields if f.rule.behaviour == "replace" and f.path in begun.applied and f.path in desired]
-    return any(begun.applied[path] != desired[path] for path in anew)
+    fields = kind_of(pending.kind).fields
+    anew = [f.path for f in fields if f.rule.behaviour == "replace" and f.path in pending.applied and f.path in desired]
+    return any(pending.applied[path] != desired[path] for path in anew)
 
 
 def mark_uncertain(binding: Binding, intents: Iterable[PendingOperation]) -> Binding:
@@ -95,9 +95,9 @@ def mark_uncertain(binding: Binding, intents: Iterable[PendingOperation]) -> Bin
 
 def _stays(intent: PendingOperation, state: State, observations: Mapping[str, Observation]) -> bool:
     """Whether the object of a pending creation is not in the manifests, and is never deleted."""
-    begun = pending_creation(intent, state)
+    pending = pending_creation(intent, state)
     alone = deposed_address(intent) in observations
-    return alone and begun is not None and bool(kind_of(begun.kind).left_behind(begun.applied))
+    return alone and pending is not None and bool(kind_of(pending.kind).left_behind(pending.applied))
 
 
 def resolvable_operations(

@@ -29,10 +29,10 @@ _NOBODY_RENTS = ("machine is not be rented", "machine has already expired")
 
 @dataclass(frozen=True, slots=True)
 class RefreshedState:
-    """What was seen: observations by address, and whether a way's rent order covers the whole machine.
+    """What was seen: observations by address, and whether a route's rent order covers the whole machine.
 
     `found` is what was recovered of addresses that the state does not know: `id`, and what was resolved.
-    `strangers` are what others of the same wallet take of a machine, by target and id: looked at only where something
+    `unmanaged` are what others of the same wallet take of a machine, by target and id: looked at only where something
     new may come; `problems` are what was noticed while looking.
     """
 
@@ -40,7 +40,7 @@ class RefreshedState:
     observations: Mapping[str, Observation]
     reader: CachedReader
     whole: Mapping[Route, bool | None] = field(default_factory=dict)
-    strangers: Mapping[str, Mapping[str, Capacity]] = field(default_factory=dict)
+    unmanaged: Mapping[str, Mapping[str, Capacity]] = field(default_factory=dict)
     problems: tuple[Diagnostic, ...] = ()
     found: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
 
@@ -52,11 +52,11 @@ async def refresh(context: PlanContext, reader: CachedReader) -> RefreshedState:
     found, tracked_objects = await _identified(rediscovered.tracked_objects, context, reader)
     seen = await asyncio.gather(*(_seen(c, context, reader) for c in tracked_objects.values()))
     observations = dict(zip(tracked_objects, seen, strict=True))
-    ways = {c.route for c in tracked_objects.values() if c.resource is not None and isinstance(kind_of(c.kind), Host)}
-    covered = await asyncio.gather(*(whole_machine(reader, way) for way in ways))
-    whole = dict(zip(ways, covered, strict=True))
-    strangers = await _strangers(context, reader, tracked_objects, observations)
-    return RefreshedState(tracked_objects, observations, reader, whole, strangers, tuple(rediscovered.problems), found)
+    routes = {c.route for c in tracked_objects.values() if c.resource is not None and isinstance(kind_of(c.kind), Host)}
+    covered = await asyncio.gather(*(whole_machine(reader, route) for route in routes))
+    whole = dict(zip(routes, covered, strict=True))
+    unmanaged = await _unmanaged(context, reader, tracked_objects, observations)
+    return RefreshedState(tracked_objects, observations, reader, whole, unmanaged, tuple(rediscovered.problems), found)
 
 
 async def _let_in(
@@ -67,7 +67,7 @@ async def _let_in(
     A VM may have had an order of its own, which only the state has now.
     """
     for address, tracked in tracked_objects.items():
-        bound = tracked.binding or tracked.begun
+        bound = tracked.binding or tracked.pending
         place = tracked.place
         if tracked.resource is not None or bound is None or _identity_is_gone(place, context):
             continue
@@ -114,7 +114,7 @@ def _is_nameless(tracked: TrackedObject) -> bool:
     return is_unbound(tracked) and tracked.resource is not None and not tracked.id and not lives_on_a_vm
 
 
-async def _strangers(
+async def _unmanaged(
     context: PlanContext,
     reader: CachedReader,
     tracked_objects: Mapping[str, TrackedObject],
@@ -172,15 +172,15 @@ async def observe(tracked: TrackedObject, context: PlanContext, reader: CachedRe
         reason = f"identity {tracked.place.identity} is not in the project file"
         return Observation(None, id=tracked.id, reason=reason, authority=True)
     key = "" if tracked.resource is None else kind.natural_key(tracked.resource, context.inventory)
-    binding = tracked.binding if tracked.resource is not None else tracked.binding or tracked.begun
+    binding = tracked.binding if tracked.resource is not None else tracked.binding or tracked.pending
     lookup = Lookup(tracked.address, tracked.place, tracked.id, tracked.generation, binding, key, tracked.parent_id)
     try:
-        if tracked.begun is not None and intent is not None and not tracked.id:
+        if tracked.pending is not None and intent is not None and not tracked.id:
             taken = frozenset(b.id for b in context.state.bindings.values())
-            return await kind.trace(lookup, tracked.begun, intent.detail, taken, reader)
+            return await kind.trace(lookup, tracked.pending, intent.detail, taken, reader)
         return await kind.observe(lookup, reader)
     except UnsafeWireValue as error:
-        if tracked.binding is None and tracked.begun is None:
+        if tracked.binding is None and tracked.pending is None:
             raise
         raise DiagnosticError(_unusable(tracked.address, str(error))) from None
 

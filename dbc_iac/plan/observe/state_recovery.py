@@ -82,7 +82,7 @@ async def _recover_hosts(context: PlanContext, reader: CachedReader, made: Recov
         for a, c in made.tracked_objects.items()
         if is_unbound(c) and isinstance(kind_of(c.kind), Host) and a not in external
     }
-    known = {c.id for c in made.tracked_objects.values() if c.begun is not None or c.binding is not None}
+    known = {c.id for c in made.tracked_objects.values() if c.pending is not None or c.binding is not None}
     hosts = [h for h in await _unmanaged_hosts(context, reader, new.values()) if h.id not in known]
     claims = {a: _claims(a, hosts, context) for a in new}
     found, asked = set[str](), set[str]()
@@ -226,8 +226,8 @@ def _is_explained(kind: str, identity: str, one: Unmanaged, tracked: TrackedObje
     """Whether the state knows it: it is bound, was removed, or a pending creation on its VM may have made it."""
     if one.marker is not None and _is_handled(Address.of(kind, one.marker.name), one.marker, context):
         return True
-    begun = (i.detail for i in context.state.pending if i.creates and i.detail.get("vm") == tracked.parent_id)
-    before = [known for detail in begun if isinstance(known := detail.get("known"), list)]
+    pending = (i.detail for i in context.state.pending if i.creates and i.detail.get("vm") == tracked.parent_id)
+    before = [known for detail in pending if isinstance(known := detail.get("known"), list)]
     return identity in {b.id for b in context.state.bindings.values()} or any(identity not in b for b in before)
 
 

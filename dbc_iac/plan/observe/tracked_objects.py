@@ -32,7 +32,7 @@ class TrackedObject:
     generation: int
     place: Route
     parent_id: str = ""
-    begun: Binding | None = None
+    pending: Binding | None = None
     """The object that a pending creation may have made, where there is no binding."""
 
 
@@ -72,10 +72,10 @@ def tracked_object(
     identity = binding.id if binding and bound else kind.identity(resource, inventory, generation)
     if binding is None and intent is not None:
         generation, identity = intent.generation, intent.id
-    begun = pending_creation(intent, state) if intent is not None and binding is None else None
+    pending = pending_creation(intent, state) if intent is not None and binding is None else None
     place = route_to(binding, inventory) if binding is not None and binding.route else route
     return TrackedObject(
-        address, resource.kind, resource, binding, intent, route, identity, generation, place, begun=begun
+        address, resource.kind, resource, binding, intent, route, identity, generation, place, pending=pending
     )
 
 
@@ -83,26 +83,30 @@ def _deposed(context: PlanContext, found: Mapping[str, TrackedObject]) -> Iterat
     """Objects of pending creations that are not in the manifests."""
     known = {(c.kind, c.id, c.parent_id or c.place.target) for c in found.values() if c.id}
     state = context.state
-    taken_up = {c.intent.number for c in found.values() if c.begun is not None and c.intent is not None}
+    taken_up = {c.intent.number for c in found.values() if c.pending is not None and c.intent is not None}
     for intent in state.pending:
-        begun = pending_creation(intent, state)
-        if begun is None or intent.number in taken_up or (intent.late and not isinstance(kind_of(begun.kind), Host)):
+        pending = pending_creation(intent, state)
+        if (
+            pending is None
+            or intent.number in taken_up
+            or (intent.late and not isinstance(kind_of(pending.kind), Host))
+        ):
             continue  # only ids of hosts are never reused: this name may be that of another object
-        route = current_route(Route.from_json(begun.route), kind_of(begun.kind), context.inventory)
-        vm = str(intent.detail.get("vm") or "") if parent_field(kind_of(begun.kind)) else ""
-        if (begun.kind, begun.id, vm or route.target) not in known:
+        route = current_route(Route.from_json(pending.route), kind_of(pending.kind), context.inventory)
+        vm = str(intent.detail.get("vm") or "") if parent_field(kind_of(pending.kind)) else ""
+        if (pending.kind, pending.id, vm or route.target) not in known:
             yield TrackedObject(
                 deposed_address(intent),
-                begun.kind,
+                pending.kind,
                 None,
                 None,
                 intent,
                 route,
-                begun.id,
-                begun.generation,
+                pending.id,
+                pending.generation,
                 route,
                 vm,
-                begun,
+                pending,
             )
 
 

@@ -46,7 +46,7 @@ def first_difference(reviewed: Plan, now: Plan) -> Diagnostic | None:
 
 def check_is_remainder(reviewed: Plan, now: Plan) -> Diagnostic | None:
     """The first change that is not part of the rest of an interrupted apply; None where there is none."""
-    if part := route_changed(reviewed, now.ways):
+    if part := route_changed(reviewed, now.access):
         return _refusal(part)
     for address, hook in reviewed.hooks.items():
         if not _same(now.hooks.get(address, hook), hook):
@@ -69,9 +69,11 @@ def check_is_remainder(reviewed: Plan, now: Plan) -> Diagnostic | None:
     return None
 
 
-def route_changed(reviewed: Plan, ways: Mapping[str, str]) -> str:
+def route_changed(reviewed: Plan, access: Mapping[str, str]) -> str:
     """Changed recipients or senders of calls since a plan was made; empty where there are none."""
-    changed = [name for name in sorted(reviewed.ways.keys() | ways.keys()) if reviewed.ways.get(name) != ways.get(name)]
+    changed = [
+        name for name in sorted(reviewed.access.keys() | access.keys()) if reviewed.access.get(name) != access.get(name)
+    ]
     return f"{', '.join(changed)}: the project file says something else now" if changed else ""
 
 
@@ -127,7 +129,7 @@ def _essence(plan: Plan) -> dict[str, Any]:
     return {
         "stack": plan.stack,
         "environment": plan.environment,
-        **plan.ways,
+        **plan.access,
         **{c.address: _change(c, sorted(goals.get(c.address, ()))) for c in plan.changes if c.pending},
         **{f"beforeOffline of {address}": hook for address, hook in plan.hooks.items()},
     }

@@ -21,7 +21,7 @@ from dbc_iac.state.document import Binding, State
 async def check_staleness(plan: Plan, context: PlanContext) -> None:
     """Require a plan that is not stale. Raises DiagnosticError with all differences since it was made."""
     state = context.state
-    if problem := _of_another(plan, state) or route_changed(plan, context.ways):
+    if problem := _of_another(plan, state) or route_changed(plan, context.access):
         raise DiagnosticError(_stale(None, problem))
     try:
         executable_steps(plan)
