@@ -28,9 +28,9 @@ _RULES = """
 | access | describes how the object is reached; a change makes no call |
 | refused | cannot be changed; the plan names an alternative |
 
-Further words: *grow only* cannot shrink; *not reported* is not shown by the API, and compared with the last applied value;
-*inferred* is derived from other values of the API; *no clear* cannot be emptied; *whole list* is compared and sent as a whole;
-*unreliable* may be reported wrongly; *depends* varies with the named facts.
+Further words: *grow only* cannot shrink; *not reported* is not shown by the API, and compared with the last applied
+value; *inferred* is derived from other values of the API; *no clear* cannot be emptied; *whole list* is compared and
+sent as a whole; *unreliable* may be reported wrongly; *depends* varies with the named facts.
 """
 
 
