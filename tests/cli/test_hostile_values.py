@@ -41,7 +41,8 @@ def lines(words: tuple[str, ...], command: click.Command) -> Iterator[list[str]]
     """The command with each hostile value in each of its places."""
     arguments = [p for p in command.params if isinstance(p, click.Argument)]
     needed = [NAMED.get(p.name or "", "trainer") if p.required else None for p in arguments]
-    agreed = ["--yes"] if any("--yes" in p.opts for p in command.params) else []
+    # `fmt /` would rewrite every YAML file of the machine.
+    agreed = [o for o in ("--yes", "--check") if any(o in p.opts for p in command.params)]
     for parameter in command.params:
         if isinstance(parameter, click.Option) and parameter.is_flag:
             continue
