@@ -247,8 +247,9 @@ class BareMetalInstance(Kind[BareMetalInstanceSpec], Powered):
         timeout_seconds = task.timeout_seconds or 300.0
         if "deeplink.password" in changed:
             yield DeepLinkPassword(
-                address=task.address, route=task.route, id=task.route.target, timeout_seconds=timeout_seconds
-            )
+                address=task.address, route=task.route, id=task.route.target, timeout_seconds=timeout_seconds,
+                fields={path: reference for path, reference in task.secrets.items() if path == "deeplink.password"},
+            )  # fmt: skip
         if changed & {"nextBoot.device", "nextBoot.trigger"}:
             fields = {p: task.desired.get(p) for p in ("nextBoot.device", "nextBoot.trigger")}
             device: Any = task.desired.get("nextBoot.device")

@@ -11,6 +11,8 @@ import hashlib
 from dbc_iac.json import Json
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+HIDDEN = ("image", "biosMode", "multicast", "nicModel", "dataDisk.file")
+"""Fields in the digest, in the order of existing markers."""
 LENGTH = 22
 """Of a task id; the node takes 20 to 22 letters and digits."""
 
@@ -28,6 +30,5 @@ def task_id(uid: str, stack: str, address: str, generation: int) -> str:
 
 def hidden_digest(desired: dict[str, Json]) -> str:
     """Digest of the fields that the API never shows, by which a rebuilt state is proved."""
-    names = ("image", "biosMode", "multicast", "nicModel", "dataDisk.file")
-    text = "\n".join(f"{name}={desired.get(name)!r}" for name in names)
+    text = "\n".join(f"{name}={desired.get(name)!r}" for name in HIDDEN)
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()

@@ -1,0 +1,1 @@
+"""The kinds: rules of their fields, and their goals one by one."""

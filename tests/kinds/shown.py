@@ -1,0 +1,104 @@
+"""A reader with given answers, a channel that records calls, and objects as the API shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any, cast
+
+from dbc_iac.api.channel import Channel
+from dbc_iac.api.idempotency import CallClass
+from dbc_iac.api.outcome import Done, NotSent, Outcome, Refused, Unknown
+from dbc_iac.api.responses import LanView, ServerView, VmDetails, VmDisk
+from dbc_iac.api.secret import SecretText
+from dbc_iac.api.storage_responses import DeeplinkView, Progress, SnapshotView, StoredImage
+from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
+from dbc_iac.kinds.framework.goal import ActContext
+from dbc_iac.kinds.framework.route import Route
+
+TARGET = "5" * 64
+ROUTE = Route("Node/gpu-a", TARGET, "tenant", ("default",), "112")
+VM = "7a7F4y4wjLSDUtK7nKQNNG"
+FILE = "/data/data_1_20260101000000.qcow2"
+SILENT = Unreadable("no answer")
+
+DETAILS = VmDetails(
+    VM, "running", "", "", "ubuntu", "", 20022, None, 5901, "dbc", SecretText("made-up"), SecretText("made-up"),
+    8, 1, Fraction(16), None, "112", (), (VmDisk("vda", Fraction(350), "/data/vm_1.qcow2"),), (), None,
+)  # fmt: skip
+LAN = LanView("training", "192.168.66.0/24", "wallet", (), None, None, None, None, None, None)
+SERVER = ServerView(
+    "6" * 64,
+    "uuid-1",
+    "10.0.0.7",
+    "",
+    "",
+    "bmc",
+    623,
+    "root",
+    SecretText("made-up"),
+    SecretText("made-up"),
+    None,
+    None,
+    None,
+)
+SNAPSHOT = SnapshotView("base", "", "/tmp/base.qcow2", "", "none")
+ACTIVE, ENDED = Progress(True, 40), Progress(False, 100)
+DEVICE = DeeplinkView("1", SecretText("made-up"))
+
+
+def details(*disks: tuple[str, int, str], **changes: Any) -> VmDetails:
+    """A VM with more disks: (device, GiB, file)."""
+    added = tuple(VmDisk(name, Fraction(size), file) for name, size, file in disks)
+    return replace(DETAILS, disks=(*DETAILS.disks, *added), **changes)
+
+
+def stored(name: str = "big.qcow2", size: int = 4) -> dict[str, StoredImage]:
+    return {name: StoredImage(name, Fraction(size))}
+
+
+def reader(**answers: object) -> CachedReader:
+    """A reader whose methods give these answers; every other read has no answer."""
+
+    async def no_channel(route: Route) -> Channel:
+        raise AssertionError("a look reads by the reader only")
+
+    def answering(value: object) -> Any:
+        async def answer(*_: object, **__: object) -> object:
+            return value if isinstance(value, Known | Unreadable) else Known(value)
+
+        return answer
+
+    found = CachedReader(no_channel)
+    names = [n for n, v in vars(CachedReader).items() if callable(v) and not n.startswith("_") and n != "forget"]
+    assert set(answers) <= set(names)
+    for name in names:
+        setattr(found, name, answering(answers.get(name, SILENT)))
+    return found
+
+
+class RecordingChannel:
+    """Answers each call with the same outcome."""
+
+    def __init__(self, answer: object) -> None:
+        self.target = TARGET
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+        self._answer = answer
+
+    async def act(self, path: str, additional: Mapping[str, object], call_class: CallClass) -> Outcome[object]:
+        self.calls.append((path, dict(additional)))
+        answered = isinstance(self._answer, Done | Refused | NotSent | Unknown)
+        return cast(Outcome[object], self._answer) if answered else Done(self._answer)
+
+    look = act
+
+
+def context(answer: object = "ok", **secrets: str) -> tuple[ActContext, RecordingChannel]:
+    """The context of an act, and the channel that it uses. `secrets` by path, with `_` for a dot."""
+    channel = RecordingChannel(answer)
+
+    async def connect(route: Route) -> Channel:
+        return cast(Channel, channel)
+
+    return ActContext(connect, {k.replace("_", "."): SecretText(v) for k, v in secrets.items()}), channel

@@ -1,0 +1,119 @@
+"""The rule on a field is the only statement about it: what a kind forgets of its own fields fails here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from dbc_iac.json import Json
+from dbc_iac.kinds import kind_of, kinds
+from dbc_iac.kinds.framework.capabilities import Child, Powered, UsesCapacity, port_fields
+from dbc_iac.kinds.framework.goal import Goal, Needs
+from dbc_iac.kinds.framework.rules import Behaviour
+from dbc_iac.kinds.framework.spec import SpecField
+from dbc_iac.kinds.framework.values import GoalInput
+from dbc_iac.kinds.virtual_machine.goals import MODIFY
+from dbc_iac.kinds.virtual_machine.identity import HIDDEN, hidden_digest
+from tests.kinds.shown import FILE, ROUTE, TARGET, VM
+
+IN_PLACE = {Behaviour.ONLINE, Behaviour.OFFLINE, Behaviour.COLD_BOOT, Behaviour.RUNNING, Behaviour.ONCE}
+DESIRED: dict[str, dict[str, Json]] = {
+    "VirtualMachine": {
+        "gpus": 2, "cpus": 8, "memory": "16Gi", "ports.ssh": 22, "ports.rdp": 3389, "ports.vnc": 5901, "firewall": [],
+        "ports.forward": ["tcp,80"], "publicIp": "198.51.100.9", "dataDisk.size": "30Gi", "login.username": "dbc",
+        "power": "on", "restartOn": "1", "rentOrder": "113", "os": "linux",
+    },
+    "Disk": {"size": "60Gi", "hostDir": "/data"},
+    "Image": {"file": "big.qcow2", "imageServer": "ID_1", "refresh": "2", "retain": False},
+    "ImageExport": {"file": "big.qcow2", "imageServer": "ID_1", "refresh": "2"},
+    "BareMetalServer": {
+        "uuid": "u", "ip": "10.0.0.7", "os": "linux", "description": "x", "ipmi.host": "bmc", "ipmi.port": 623,
+        "ipmi.username": "root",
+    },
+    "BareMetalInstance": {"power": "on", "resetOn": "2", "nextBoot.device": "pxe", "nextBoot.trigger": "2"},
+}  # fmt: skip
+"""A value for every field that changes in place."""
+
+
+def task(kind: str, path: str) -> GoalInput:
+    secrets: dict[str, Json] = {f.path: {"env": "NAME"} for f in kind_of(kind).secret_fields}
+    desired = DESIRED[kind]
+    return GoalInput(
+        f"{kind}/a", ROUTE, FILE if kind == "Disk" else VM, "", 1, VM, "", desired, desired,
+        {"dataDisk.path": FILE}, (path,), secrets,
+    )  # fmt: skip
+
+
+def fields_in_place() -> Iterator[tuple[str, SpecField]]:
+    for name, kind in kinds().items():
+        yield from ((name, f) for f in kind.fields if f.rule.behaviour in IN_PLACE)
+
+
+FIELDS = [pytest.param(name, f, id=f"{name}.{f.path}") for name, f in fields_in_place()]
+
+
+@pytest.mark.parametrize(("kind", "field"), FIELDS)
+def test_a_field_that_changes_in_place_has_a_goal_that_records_it(kind: str, field: SpecField) -> None:
+    assert field.rule.secret or field.path in DESIRED[kind], f"give {kind}.{field.path} a value in DESIRED"
+    goals = list(kind_of(kind).update(task(kind, field.path)))
+    assert field.path in {path for goal in goals for path in goal.fields}
+
+
+@pytest.mark.parametrize(("kind", "field"), FIELDS)
+def test_a_goal_needs_its_vm_as_the_rule_says(kind: str, field: SpecField) -> None:
+    needs = {goal.needs for goal in kind_of(kind).update(task(kind, field.path))}
+    expected: dict[Behaviour, bool] = {
+        Behaviour.ONLINE: Needs.OFF not in needs,
+        Behaviour.OFFLINE: Needs.OFF in needs,
+        Behaviour.COLD_BOOT: Needs.OFF in needs,
+        Behaviour.RUNNING: needs == {Needs.RUNNING},
+    }
+    assert expected.get(field.rule.behaviour, True)
+
+
+def test_modify_calls_send_every_field_that_they_change() -> None:
+    vm = kind_of("VirtualMachine")
+    assert isinstance(vm, Powered)
+    changed = {f.path for f in vm.fields if f.rule.behaviour in {Behaviour.ONLINE, Behaviour.COLD_BOOT}}
+    assert changed == MODIFY.keys() | {"publicIp", vm.power_field}
+
+
+def test_the_marker_has_the_digest_of_every_field_that_the_api_never_shows() -> None:
+    replaced = [f for f in kind_of("VirtualMachine").fields if f.rule.behaviour is Behaviour.REPLACE]
+    assert {f.path for f in replaced if f.rule.not_reported} | {"dataDisk.file"} == set(HIDDEN)
+    plain: dict[str, Json] = dict.fromkeys(HIDDEN, "a")
+    assert len({hidden_digest(plain), *(hidden_digest({**plain, path: "b"}) for path in HIDDEN)}) == len(HIDDEN) + 1
+
+
+def test_ports_of_the_rules_are_those_of_the_capacity() -> None:
+    vm = kind_of("VirtualMachine")
+    assert isinstance(vm, UsesCapacity)
+    values: dict[str, Json] = {"ports.ssh": 1, "ports.rdp": 2, "ports.vnc": 3, "ports.forward": ["udp,4"]}
+    assert port_fields(vm) == values.keys()
+    assert vm.capacity(values).ports == {("tcp", 1), ("tcp", 2), ("tcp", 3), ("udp", 4)}
+
+
+@pytest.mark.parametrize("name", sorted(kinds()))
+def test_capabilities_name_fields_of_their_kind(name: str) -> None:
+    kind = kind_of(name)
+    paths = {f.path: f for f in kind.fields}
+    if isinstance(kind, Child):
+        assert (reference := paths[kind.parent_field].reference) is not None
+        assert isinstance(kind_of(reference.kind), Powered)
+    if isinstance(kind, Powered):
+        assert kind.power_field in paths
+
+
+@pytest.mark.parametrize("name", sorted(n for n, k in kinds().items() if not k.read_only))
+def test_a_kind_that_can_be_created_binds_its_object(name: str) -> None:
+    kind: Any = kind_of(name)
+    samples: dict[str, Json] = {
+        "biosMode": "legacy", "cidr": "192.168.66.0/24", "imageServer": "ID_1", "uuid": "u", "name": "base",
+    }  # fmt: skip
+    desired = {**DESIRED.get(name, {}), **samples}
+    made = GoalInput(f"{name}/a", ROUTE, VM, "", 1, VM, "", desired, {}, {}, (), known=frozenset({FILE}))
+    goals: list[Goal] = list(kind.create(made))
+    assert [g.creates for g in goals].count(True) == 1
+    assert all(g.address == f"{name}/a" and g.route.target == TARGET for g in goals)
