@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -14,16 +15,26 @@ MOST_DEPTH = 100
 MOST_VALUES = 2_000_000
 """Values in one text. Each takes up to 100 bytes of memory and 2 bytes of text."""
 
+_SURROGATE = re.compile(r"[\ud800-\udfff]|\\u[dD][89a-fA-F]")
 
-def load_json(text: str | bytes, parse_constant: Callable[[str], Any] | None = None) -> Any:
-    """The value of a JSON text. Raises ValueError, also for nesting that recursion would fail on."""
-    separators = (",", "[", "{") if isinstance(text, str) else (b",", b"[", b"{")
-    if sum(map(text.count, separators)) > MOST_VALUES:  # type: ignore[arg-type]
+
+def load_json(
+    text: str | bytes, parse_constant: Callable[[str], Any] | None = None, *, surrogates: bool = False
+) -> Any:
+    """The value of a JSON text. Raises ValueError, also for nesting that recursion would fail on.
+
+    `surrogates`: allow halves of surrogate pairs, which cannot be written as UTF-8.
+    """
+    if not isinstance(text, str):
+        text = text.decode(json.detect_encoding(text), "surrogatepass")
+    if sum(map(text.count, ",[{")) > MOST_VALUES:
         raise ValueError(f"more than {MOST_VALUES} values")
     try:
         value = json.loads(text, parse_constant=parse_constant)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    if not surrogates and _SURROGATE.search(text):
+        json.dumps(value, ensure_ascii=False).encode()
     level = [value]
     for _ in range(MOST_DEPTH + 1):
         nested = [one for one in level if isinstance(one, dict | list)]

@@ -192,7 +192,7 @@ def _without_envelope(status: int, content_type: str, body: bytes) -> Outcome[ob
 def _envelope(body: bytes) -> tuple[int, object] | None:
     try:
         # The node passes invalid UTF-8 through; such a byte must not make a whole list unreadable.
-        reply = load_json(body.decode("utf-8", "replace"), parse_constant=_no_constant)
+        reply = load_json(body.decode("utf-8", "replace"), parse_constant=_no_constant, surrogates=True)
     except ValueError:
         return None
     if not isinstance(reply, dict) or "message" not in reply:

@@ -28,3 +28,16 @@ def test_more_values_than_the_limit_are_a_value_error(value: str, kind: Callable
     """28 MiB of `{},` would take 1 GiB of memory."""
     with pytest.raises(ValueError, match="more than 2000000 values"):
         load_json(kind(f"[{','.join([value] * MOST_VALUES)},1]"))
+
+
+@pytest.mark.parametrize(
+    "text", ['["\\ud800"]', '{"\\uDFFF": 1}', '["\ud800"]', b'["\xed\xa0\x80"]', '["\\ude00\\ud83d"]']
+)
+def test_half_of_a_surrogate_pair_is_a_value_error(text: str | bytes) -> None:
+    with pytest.raises(ValueError, match="surrogates not allowed"):
+        load_json(text)
+    assert load_json(text, surrogates=True)
+
+
+def test_surrogate_pairs_are_read() -> None:
+    assert load_json(b'["\\ud83d\\ude00", "\\\\ud800"]') == ["\U0001f600", "\\ud800"]
