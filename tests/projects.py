@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dbc_iac.cli import Runtime, run_command
+from dbc_iac.cli import CommandRuntime, run_command
 from dbc_iac.cli.commands import dbc_iac
 from dbc_iac.emulator import Network, WorldSpec
 from dbc_iac.emulator.gpu.admin import GpuAdmin
@@ -75,7 +75,7 @@ class Project:
         self, *arguments: str, err: io.StringIO | None = None, out: io.StringIO | None = None, **runtime: Any
     ) -> Result:
         out, err = out or io.StringIO(), err or io.StringIO()
-        made = Runtime(environ=self.environ, out=out, err=err, terminal=False, **runtime)
+        made = CommandRuntime(environ=self.environ, out=out, err=err, terminal=False, **runtime)
         code = run_command(dbc_iac, ["-C", str(self.directory), *arguments], made)
         return Result(int(code), out.getvalue(), err.getvalue())
 

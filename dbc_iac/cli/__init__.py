@@ -7,16 +7,16 @@ import sys
 from dbc_iac.cli.app import run_command
 from dbc_iac.cli.commands import dbc_iac
 from dbc_iac.cli.resilient_stream import ResilientStream, StandardOutput
-from dbc_iac.cli.runtime import Runtime
+from dbc_iac.cli.runtime import CommandRuntime
 from dbc_iac.cli.signals import end_on_signals, end_with
 
-__all__ = ["Runtime", "main", "run_command"]
+__all__ = ["CommandRuntime", "main", "run_command"]
 
 
 def main() -> None:
     """Run the command line of this process, and exit."""
     end_on_signals()
-    runtime = Runtime()
+    runtime = CommandRuntime()
     sys.stderr, sys.stdout = ResilientStream(runtime.err), StandardOutput(runtime.out)  # click writes there, too
     code = run_command(dbc_iac, sys.argv[1:], runtime)
     end_with(code)

@@ -13,7 +13,7 @@ import click
 
 from dbc_iac.cli.logs import logs_of
 from dbc_iac.cli.resilient_stream import ResilientStream
-from dbc_iac.cli.runtime import Runtime
+from dbc_iac.cli.runtime import CommandRuntime
 from dbc_iac.diagnostics import REPORT, Diagnostic, DiagnosticError, ExitCode, Severity, place_of
 from dbc_iac.views.error_explanations import explained
 from dbc_iac.views.redaction import Redaction
@@ -29,7 +29,7 @@ _LOG = logging.getLogger("dbc_iac.cli")
 class App:
     """The global options of one invocation."""
 
-    runtime: Runtime
+    runtime: CommandRuntime
     directory: Path = field(default_factory=Path)
     environment: str = ""
     stack: str = "main"
@@ -101,7 +101,7 @@ class Exit(Exception):  # noqa: N818 - the end of a command, not a fault
         self.code = code
 
 
-def run_command(group: click.Command, arguments: Sequence[str], runtime: Runtime) -> ExitCode:
+def run_command(group: click.Command, arguments: Sequence[str], runtime: CommandRuntime) -> ExitCode:
     """Run one command line. Never raises: every end is an exit code, and a problem is reported once."""
     app = App(replace(runtime, err=ResilientStream(runtime.err)), json="--json" in arguments)
     with logs_of(app.runtime, lambda text: app.redaction(text)):  # noqa: PLW0108 - it changes when a project is loaded

@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from dbc_iac.cli.app import App, run_command
-from dbc_iac.cli.runtime import Runtime
+from dbc_iac.cli.runtime import CommandRuntime
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.emulator import Network, load_world
 from dbc_iac.emulator.virtual_clock import close_loop, virtual_loop
@@ -46,7 +46,7 @@ def run_demo(app: App, group: click.Command) -> None:
             close_loop(loop)
 
 
-def _story(runtime: Runtime, step: Callable[..., None], network: Network) -> None:
+def _story(runtime: CommandRuntime, step: Callable[..., None], network: Network) -> None:
     say = runtime.say
     say("Three GPU nodes, a LAN, three VMs and three disks, on an emulated DBC network with a virtual clock.\n")
     step(ExitCode.CHANGES_PENDING, "plan", "--detailed-exitcode")
@@ -67,7 +67,7 @@ def _story(runtime: Runtime, step: Callable[..., None], network: Network) -> Non
     say("Demo complete: no objects remain on the emulated nodes.")
 
 
-def _step(group: click.Command, runtime: Runtime, project: Path, expected: ExitCode, *arguments: str) -> None:
+def _step(group: click.Command, runtime: CommandRuntime, project: Path, expected: ExitCode, *arguments: str) -> None:
     runtime.say(f"$ dbc-iac -e dev {' '.join(arguments)}")
     code = run_command(group, ["-C", str(project), "-e", "dev", *arguments], runtime)
     runtime.say("")

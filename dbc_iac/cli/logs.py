@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from dbc_iac.cli.runtime import Runtime
+from dbc_iac.cli.runtime import CommandRuntime
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
 from dbc_iac.views.text.lines import escaped
 
@@ -19,7 +19,7 @@ _SILENT = logging.CRITICAL + 1
 class _Handler(logging.Handler):
     """Prints records with secrets removed and control characters escaped."""
 
-    def __init__(self, runtime: Runtime, redact: Callable[[str], str]) -> None:
+    def __init__(self, runtime: CommandRuntime, redact: Callable[[str], str]) -> None:
         super().__init__(logging.DEBUG)
         self._runtime = runtime
         self._redact = redact
@@ -39,7 +39,7 @@ class _Handler(logging.Handler):
 
 
 @contextmanager
-def logs_of(runtime: Runtime, redact: Callable[[str], str]) -> Iterator[None]:
+def logs_of(runtime: CommandRuntime, redact: Callable[[str], str]) -> Iterator[None]:
     """Print what the package logs during one command, as far as it is asked for."""
     handler, level = _Handler(runtime, redact), _ROOT.level
     _ROOT.addHandler(handler)
@@ -52,7 +52,7 @@ def logs_of(runtime: Runtime, redact: Callable[[str], str]) -> Iterator[None]:
         _ROOT.setLevel(level)
 
 
-def set_verbosity(runtime: Runtime, count: int) -> None:
+def set_verbosity(runtime: CommandRuntime, count: int) -> None:
     """Set the level by the number of -v, else by DBC_IAC_LOG. Raises DiagnosticError for an unknown level."""
     name = {0: runtime.environ.get("DBC_IAC_LOG", ""), 1: "info"}.get(count, "debug").lower()
     if not name:

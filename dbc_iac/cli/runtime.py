@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TextIO
 
 from dbc_iac.cli.resilient_stream import StandardOutput, encodable, present
-from dbc_iac.operations import runtime
+from dbc_iac.operations.runtime import Runtime
 from dbc_iac.views.text.lines import PAPER, Screen, escaped_lines
 
 
@@ -20,7 +20,7 @@ def _columns(stream: TextIO) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Runtime(runtime.Runtime):
+class CommandRuntime(Runtime):
     """The runtime of operations with standard streams. `terminal`: whether somebody can be asked."""
 
     out: TextIO = field(default_factory=lambda: present(sys.stdout))

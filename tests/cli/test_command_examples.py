@@ -16,7 +16,7 @@ import pytest
 from dbc_iac.cli.app import App
 from dbc_iac.cli.command_examples import EXAMPLES
 from dbc_iac.cli.commands import dbc_iac
-from dbc_iac.cli.runtime import Runtime
+from dbc_iac.cli.runtime import CommandRuntime
 from tests.projects import PROJECT, Project, project, vm
 
 
@@ -70,7 +70,7 @@ def test_every_group_has_examples(path: tuple[str, ...], tmp_path: Path, capsys:
 @pytest.mark.parametrize("line", [line for lines in EXAMPLES.values() for line in lines])
 def test_examples_can_be_parsed(line: str) -> None:
     words = shlex.split(line.partition(" | ")[0].partition(" > ")[0])
-    context = dbc_iac.make_context("dbc-iac", words, obj=App(Runtime()))
+    context = dbc_iac.make_context("dbc-iac", words, obj=App(CommandRuntime()))
     command, rest = dbc_iac, [*context._protected_args, *context.args]
     while isinstance(command, click.Group):
         inner = command.get_command(context, rest[0])

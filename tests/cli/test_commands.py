@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dbc_iac.cli import Runtime, run_command
+from dbc_iac.cli import CommandRuntime, run_command
 from dbc_iac.cli.commands import dbc_iac
 from tests.projects import Emulated, Project, project, vm
 
@@ -15,7 +15,7 @@ from tests.projects import Emulated, Project, project, vm
 @pytest.mark.parametrize("arguments", [[], ["state"]], ids=["alone", "state"])
 def test_a_command_without_its_subcommand_shows_its_help(arguments: list[str]) -> None:
     err = io.StringIO()
-    code = run_command(dbc_iac, arguments, Runtime(environ={}, out=io.StringIO(), err=err, terminal=False))
+    code = run_command(dbc_iac, arguments, CommandRuntime(environ={}, out=io.StringIO(), err=err, terminal=False))
     assert code == 3
     assert err.getvalue().startswith("Usage: dbc-iac")
     assert "\nCommands:\n" in err.getvalue()

@@ -12,7 +12,7 @@ from typing import Any
 import click
 import pytest
 
-from dbc_iac.cli import Runtime, run_command
+from dbc_iac.cli import CommandRuntime, run_command
 from dbc_iac.cli.commands import OPS, dbc_iac
 from tests.projects import NODE_ID, Emulated, project, vm
 
@@ -61,7 +61,7 @@ def test_they_are_listed_with_the_others() -> None:
     out = io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.stdout", out)
-        assert run_command(dbc_iac, ["--help"], Runtime(out=out)) == 0
+        assert run_command(dbc_iac, ["--help"], CommandRuntime(out=out)) == 0
     assert all(re.search(rf"^  {name} ", out.getvalue(), re.M) for name in (*OPS, "plan", "apply"))
 
 
@@ -76,7 +76,7 @@ def emulated(tmp_path: Path) -> Iterator[Emulated]:
 def on_a_terminal(emulated: Emulated, *arguments: str) -> tuple[int, str]:
     out, err = io.StringIO(), io.StringIO()
     run: Any = emulated.loop.run_until_complete
-    runtime = Runtime(emulated.project.environ, run, emulated.network.transport, out=out, err=err, terminal=True)
+    runtime = CommandRuntime(emulated.project.environ, run, emulated.network.transport, out=out, err=err, terminal=True)
     code = run_command(dbc_iac, ["-C", str(emulated.project.directory), *arguments], runtime)
     return int(code), out.getvalue() + err.getvalue()
 

@@ -87,13 +87,13 @@ class Screen(io.StringIO):
 def test_a_terminal_gets_a_bar_where_it_can_show_one(
     world: Callable[..., Emulated], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, terminal: str, lines: bool
 ) -> None:
-    from dbc_iac.cli import Runtime, run_command
+    from dbc_iac.cli import CommandRuntime, run_command
     from dbc_iac.cli.commands import dbc_iac
 
     monkeypatch.setenv("TERM", terminal)
     emulated, out, err = world(), io.StringIO(), Screen()
     run = emulated.loop.run_until_complete
-    runtime = Runtime(emulated.project.environ, run, emulated.network.transport, out=out, err=err, terminal=True)
+    runtime = CommandRuntime(emulated.project.environ, run, emulated.network.transport, out=out, err=err, terminal=True)
     arguments = ["-C", str(tmp_path), "image", "download", "torch.qcow2", "--image-server", "ID_1", "--yes", "--wait"]
     assert run_command(dbc_iac, arguments, runtime) == 0
     assert ("download of torch.qcow2: " in err.getvalue()) is lines

@@ -16,7 +16,7 @@ import pytest
 from dbc_iac.api.secret import SecretText
 from dbc_iac.cli.app import App
 from dbc_iac.cli.approval import confirm
-from dbc_iac.cli.runtime import Runtime
+from dbc_iac.cli.runtime import CommandRuntime
 from dbc_iac.views.markdown.plan import plan_markdown
 from dbc_iac.views.redaction import Redaction
 from tests.projects import Emulated, project, vm
@@ -65,7 +65,7 @@ def test_a_description_is_shown_with_escapes(emulated: Emulated) -> None:
 @pytest.mark.parametrize("as_json", [True, False])
 def test_the_result_of_any_command_is_escaped_and_redacted_where_it_is_written(as_json: bool) -> None:
     out = io.StringIO()
-    app = App(Runtime(out=out, err=io.StringIO(), environ={}), json=as_json)
+    app = App(CommandRuntime(out=out, err=io.StringIO(), environ={}), json=as_json)
     app.redaction = Redaction(lambda: (SecretText(CANARY),))
     app.show(f"{HOSTILE}\n{CANARY}", {HOSTILE: [CANARY]})
     assert steering(out.getvalue()) == []
@@ -82,7 +82,7 @@ def test_a_prompt_is_escaped_and_redacted(monkeypatch: pytest.MonkeyPatch) -> No
         return True
 
     monkeypatch.setattr(click, "confirm", answer)
-    app = App(Runtime(out=io.StringIO(), err=io.StringIO(), environ={}, terminal=True))
+    app = App(CommandRuntime(out=io.StringIO(), err=io.StringIO(), environ={}, terminal=True))
     app.redaction = Redaction(lambda: (SecretText(CANARY),))
     confirm(app, f"Break the lock of {HOSTILE} {CANARY}?")
     assert steering(asked[0]) == []
