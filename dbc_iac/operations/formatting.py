@@ -51,12 +51,20 @@ def write_formatted(changed: Mapping[str, tuple[str, str]]) -> None:
 
 def _root_of(file: Path) -> Path:
     """The directory that a link must not lead out of: that of the file's project, else its own."""
+    return _project_of(file) or Path(os.path.abspath(file)).parent  # noqa: PTH100 - a link is not followed
+
+
+def _project_of(file: Path) -> Path | None:
+    """The directory of the project that a file lies in; None outside of all projects."""
     written = Path(os.path.abspath(file))  # noqa: PTH100 - a link is not followed
-    return next((p for p in written.parents if (p / FILE).is_file()), written.parent)
+    return next((p for p in written.parents if (p / FILE).is_file()), None)
 
 
 def files_in(paths: Iterable[Path]) -> list[Path]:
-    """The files among paths, and the .yaml and .yml files in the directories among them, except hidden ones."""
+    """The files among paths, and in the directories among them the .yaml and .yml files that lie in a project.
+
+    Hidden files, and files of a project's hidden directories, are left out.
+    """
     return [found for path in paths for found in (_inside(path) if _is_directory(path) else (path,))]
 
 
@@ -73,4 +81,5 @@ def _inside(directory: Path) -> list[Path]:
         found = [p for p in sorted(directory.rglob("*")) if p.suffix in {".yaml", ".yml"} and p.is_file()]
     except OSError as error:  # such as a directory that goes away meanwhile
         raise DiagnosticError(file_problem(directory, error)) from None
-    return [p for p in found if not any(part.startswith(".") for part in p.relative_to(directory).parts)]
+    shown = (p for p in found if not any(part.startswith(".") for part in p.relative_to(directory).parts))
+    return [p for p in shown if _project_of(p) is not None]  # other tools have YAML files, too

@@ -49,6 +49,8 @@ def lines(words: tuple[str, ...], command: click.Command) -> Iterator[list[str]]
         asked = [o for p in command.params if p.required and isinstance(p, click.Option) and p is not parameter
                  for o in (p.opts[0], "1")]  # fmt: skip
         for value in VALUES:
+            if words == ("fmt",) and value == "/":
+                continue  # all projects of the machine
             if isinstance(parameter, click.Option):
                 given = [*asked, parameter.opts[0], value, "--", *(n for n in needed if n is not None)]
             else:

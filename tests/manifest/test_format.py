@@ -114,12 +114,12 @@ def test_files_of_a_project_are_checked_shown_and_written(tmp_path: Path) -> Non
     assert made.run("fmt", "--check", "--json").json == {"changed": []}
 
 
-def test_directories_are_formatted_recursively(tmp_path: Path) -> None:
-    names = ("a.yaml", "deep/b.yml", ".hidden/c.yaml", "deep/.d.yaml", "e.txt")
-    made = Project(tmp_path).write(dict.fromkeys(names, "a:  1\n"))
+def test_the_projects_in_a_directory_are_formatted_and_no_other_file(tmp_path: Path) -> None:
+    names = ("lab/a.yaml", "lab/deep/b.yml", "lab/.hidden/c.yaml", "lab/deep/.d.yaml", "lab/e.txt", "compose.yaml")
+    made = Project(tmp_path).write({**dict.fromkeys(names, "a:  1\n"), "lab/dbc-iac.yaml": "a: 1\n"})
     assert made.run("fmt", str(tmp_path)).code == 0
-    assert [n for n in names if (tmp_path / n).read_text() == "a: 1\n"] == ["a.yaml", "deep/b.yml"]
-    assert made.run("fmt", str(tmp_path)).out == "All files are tidy.\n"
+    assert [n for n in names if (tmp_path / n).read_text() == "a: 1\n"] == ["lab/a.yaml", "lab/deep/b.yml"]
+    assert made.run("fmt", str(tmp_path)).out == "All files are formatted.\n"
 
 
 def test_fmt_reports_no_success_beside_an_error(tmp_path: Path) -> None:

@@ -26,8 +26,8 @@ from dbc_iac.operations.formatting import files_in, format_files, write_formatte
 def command(app: App, /, files: tuple[Path, ...], check: bool, of_projects: bool, diff: bool, as_json: bool) -> None:
     """Format YAML files. Spacing and quoting change; comments, order and meaning stay.
 
-    Formats FILES, or all files of the project. In a directory among FILES, all .yaml and .yml files are formatted,
-    except hidden ones.
+    Formats FILES, or all files of the project. In a directory among FILES, the .yaml and .yml files of projects are
+    formatted, except hidden ones.
     """
     app.json = as_json
     given = files_in(files) if files else _of_project(app)
