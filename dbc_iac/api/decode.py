@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from dbc_iac.api.outcome import ShapeError
+from dbc_iac.api.patterns import SEGMENT
 from dbc_iac.api.secret import SecretText
 
 _SIZE = re.compile(r"([0-9]{1,20})(?:\.([0-9]{1,6}))?([KMGTP])")
@@ -38,6 +39,14 @@ def text(source: Members, key: str) -> str:
     value = maybe_text(source, key)
     if value is None:
         raise ShapeError(f"{key} is missing or not text")
+    return value
+
+
+def identifier(source: Members, key: str) -> str:
+    """An id that later calls have in their path. Another text would be refused there, in the middle of a plan."""
+    value = text(source, key)
+    if not re.fullmatch(SEGMENT, value):
+        raise ShapeError(f"{key} is not an id")
     return value
 
 

@@ -12,6 +12,7 @@ from fractions import Fraction
 
 from dbc_iac.api.decode import (
     Members,
+    identifier,
     maybe_number,
     maybe_secret,
     maybe_size,
@@ -208,7 +209,10 @@ def vm_summaries(value: object) -> tuple[VmSummary, ...]:
 
 def _vm_summary(row: Members) -> VmSummary:
     return VmSummary(
-        text(row, "task_id"), text(row, "status"), maybe_text(row, "desc") or "", maybe_text(row, "create_time") or ""
+        identifier(row, "task_id"),
+        text(row, "status"),
+        maybe_text(row, "desc") or "",
+        maybe_text(row, "create_time") or "",
     )
 
 
@@ -216,7 +220,7 @@ def vm_details(value: object) -> VmDetails:
     vm = members(value)
     interfaces = rows(vm.get("interface", []), "interface")
     return VmDetails(
-        task_id=text(vm, "task_id"),
+        task_id=identifier(vm, "task_id"),
         status=text(vm, "status"),
         desc=maybe_text(vm, "desc") or "",
         create_time=maybe_text(vm, "create_time") or "",
@@ -333,8 +337,8 @@ def server_views(value: object) -> tuple[ServerView, ...]:
 
 def _server_view(row: Members) -> ServerView:
     return ServerView(
-        node_id=text(row, "node_id"),
-        uuid=text(row, "uuid"),
+        node_id=identifier(row, "node_id"),
+        uuid=identifier(row, "uuid"),
         ip=text(row, "ip"),
         os=maybe_text(row, "os") or "",
         description=maybe_text(row, "description") or "",
@@ -351,13 +355,13 @@ def _server_view(row: Members) -> ServerView:
 
 def created_id(value: object, key: str) -> str:
     """The id that a creation answers with."""
-    return text(members(value), key)
+    return identifier(members(value), key)
 
 
 def added_servers(value: object) -> tuple[tuple[str, str], ...]:
     """(node id, uuid) of each added server; sorted by uuid, not in the order of the request."""
     found = rows(members(value).get("bare_metal_nodes"), "bare_metal_nodes")
-    return tuple((text(row, "node_id"), text(row, "uuid")) for row in found)
+    return tuple((identifier(row, "node_id"), identifier(row, "uuid")) for row in found)
 
 
 def log_lines(value: object) -> tuple[str, ...]:

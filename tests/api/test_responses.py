@@ -293,3 +293,16 @@ def test_no_password_of_a_recorded_vm_is_left_in_its_recorded_log() -> None:
     leaks = [secret for secret in shown["passwords"] if any(secret in line for line in shown["raw"])]
     assert leaks, "the recorded logs do hold passwords"
     assert not [secret for secret in shown["passwords"] if any(secret in line for line in logs)]
+
+
+@pytest.mark.parametrize("bad", ["", "..", "a/b", 'a"b', "a b", "a\n", "\x1b[2J", "x" * 65])
+def test_an_id_that_no_path_can_have_is_no_reply(bad: str) -> None:
+    """It would be refused when it is used, in the middle of a plan."""
+    with pytest.raises(Shape, match="is not an id"):
+        responses.vm_summaries([{"task_id": bad, "status": "running"}])
+    with pytest.raises(Shape, match="is not an id"):
+        responses.vm_details({**DETAILS, "task_id": bad})
+    with pytest.raises(Shape, match="is not an id"):
+        responses.added_servers({"bare_metal_nodes": [{"node_id": bad, "uuid": "a"}]})
+    with pytest.raises(Shape, match="is not an id"):
+        responses.created_id({"task_id": bad}, "task_id")
