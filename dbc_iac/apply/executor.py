@@ -291,6 +291,7 @@ class _Executor:
             self.ledger.powered_off[change.address] = f"the old one could not be started again: {again.text}"
         elif why := self.ledger.failed.get(change.address):
             self.ledger.failed[change.address] = f"{why}; the old one was started again"
+            self.tell("note", change.address, "the old one was started again")
 
     async def _window(self, draft: StepBuilder) -> bool:
         change = self.changes[draft.address]
@@ -339,7 +340,7 @@ class _Executor:
                 Severity.ERROR,
                 f"{goal.address}: {ending.text}",
                 ending.detail or f"Failed action: {goal.action_text}.",
-                ending.remedy or "See what the message says, and apply again: what is done is not repeated.",
+                ending.remedy or "Fix the cause, and run `dbc-iac apply` again. Finished changes are not repeated.",
                 address=goal.address,
                 exit_code=ending.exit_code,
             )

@@ -39,5 +39,5 @@ def confirm_and_apply(
     reporter.end(report)
     app.report(report.diagnostics)
     written = write_report(app, report, arguments)
-    app.show_lines(report_lines(report), {"plan": shown, "report": report_json(report)})
+    app.show_lines(report_lines(report, reported=True), {"plan": shown, "report": report_json(report)})
     raise Exit(max(report.exit_code, written))

@@ -1,5 +1,4 @@
-"""What a node's words mean to the person who reads them, and what can be done. Only for people: decisions are made
-from `api.refusals`, never from here. A text that is not known stays as it is."""
+"""Explanations of the error texts of nodes, for people. Decisions are made from `api.refusals`, never from here."""
 
 from __future__ import annotations
 
@@ -8,123 +7,167 @@ from dataclasses import dataclass, replace
 
 from dbc_iac.diagnostics import Diagnostic
 
+_REFUSED = "the node refused it: "
+
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """In full sentences."""
+    """`short`: part of a summary; `means` and `help`: full sentences."""
 
+    short: str
     means: str
     help: str
 
 
-def _row(text: str, means: str, help_: str) -> tuple[re.Pattern[str], Explanation]:
-    return re.compile(text), Explanation(means, help_)
+def _row(text: str, short: str, means: str, help_: str) -> tuple[re.Pattern[str], Explanation]:
+    return re.compile(text), Explanation(short, means, help_)
 
 
-_WORDS = (
+_EXPLANATIONS = (
     _row(
         r"machine is not be rented|wallet not rented",
+        "the machine is not rented by this wallet",
         "The machine is not rented, or not by this wallet under this order.",
-        "Look at the rental on the chain; correct `rentOrder` or `identity` of the Node.",
+        "Correct `rentOrder` or `identity` of the Node, or renew the rental.",
     ),
     _row(
         r"response parse error",
-        "What the node sent is broken JSON, most likely by a quote in the description of a VM of this wallet.",
-        "Read by their ids your VMs are all right; new ones wait until that VM is gone.",
+        "the node sent broken JSON",
+        "The answer is broken JSON, most likely by a quote in the description of a VM of this wallet.",
+        "Delete that VM, or change its description; until then new VMs cannot be read.",
     ),
-    _row(r"machine has already expired", "The rental has ended.", "Renew it, and set the new `rentOrder`."),
+    _row(
+        r"machine has already expired",
+        "the rental has ended",
+        "The rental has ended.",
+        "Renew the rental, and set the new `rentOrder`.",
+    ),
     _row(
         r"nonce check failed|verify sign failed|invalid wallet sign|session_id is invalid|all invalid",
+        "the node rejected the credentials",
         "The node does not accept the credentials.",
         "Check the key or the session of the identity; a session is good for one node only.",
     ),
     _row(
         r"no valid session id",
+        "the node sent an invalid session id",
         "A session id is Base58Check of a UUID. Any other text could be a transaction of your wallet.",
         "Use a client node that you run. If the answer stays, stop using this machine with this wallet.",
     ),
     _row(
         r"query machine_status failed",
-        "The node could not ask the chain; this says nothing about the rental.",
-        "Apply again in some minutes.",
+        "the node could not read the chain",
+        "The node could not read the chain. The rental itself may be valid.",
+        "Run `dbc-iac apply` again in some minutes.",
     ),
     _row(
         r"only use the number what you exactly rented|gpu_count exceeds number of leases",
-        "A VM on this order takes exactly the GPUs of the order.",
-        "Set `gpus` to the number that the order has.",
+        "the order needs all of its GPUs",
+        "A VM on this order must use all GPUs of the order.",
+        "Set `gpus` to the number of GPUs of the order.",
     ),
     _row(
         r"allocate gpu failed",
-        "Not enough GPUs are free on the node: running VMs, VMs under creation and failed ones hold them.",
-        "Power off or destroy what holds them, and apply again.",
+        "not enough free GPUs on the node",
+        "Not enough GPUs are free on the node: running, new and failed VMs hold them.",
+        "Power off or delete VMs that hold them, and apply again.",
     ),
     _row(
         r"allocate (cpu|mem|memory|disk) failed|have no enough space",
-        "The node has not enough of it free.",
-        "Ask for less, or power off or destroy what holds it, and apply again.",
+        "not enough free resources on the node",
+        "The node does not have enough free capacity.",
+        "Reduce the request, or power off or delete other VMs, and apply again.",
     ),
     _row(
         r"port conflict|_port \S+ has been used",
-        "Another VM of the node has this port; ports of VMs that are off count too.",
-        "Write `auto`, or another port.",
+        "the port is in use",
+        "Another VM of the node has this port. Ports of powered-off VMs count too.",
+        "Set the port to `auto`, or to another port.",
     ),
-    _row(r"public ip being used", "Another VM of the node, or its host, has this address.", "Choose another one."),
+    _row(
+        r"public ip being used",
+        "the public IP is in use",
+        "Another VM of the node, or its host, has this address.",
+        "Set `publicIp` to another address.",
+    ),
     _row(
         r"image_name' is not exist|image backfile not exist|data_file_name is not exist",
+        "the image file is not on the node",
         "The node does not have this file.",
-        "Bring it to the node first, or name a file that is there.",
+        "Add an Image for the file, or use a file from `dbc-iac image list`.",
     ),
     _row(
         r"in downloading or uploading",
+        "the file is being transferred",
         "The file is being transferred.",
-        "Apply again when the transfer has ended.",
+        "Run `dbc-iac apply` again after the transfer.",
     ),
     _row(
         r"can not find network info|network name not exist",
-        "The node does not know this LAN: LANs are seen within one machine room only.",
-        "Choose a node of the same room, or another network.",
+        "the node does not know the LAN",
+        "The node does not know this LAN. LANs are limited to one machine room.",
+        "Use a node of the same room, or another Network.",
     ),
     _row(
         r"network is in used",
-        "VMs are still members of the LAN, perhaps of others.",
-        "Take them out of it first, and apply again.",
+        "the LAN has members",
+        "VMs are still members of the LAN, possibly of other projects.",
+        "Remove them from the LAN, and apply again.",
     ),
     _row(
         r"you are not the owner of the network",
-        "Another wallet made this LAN.",
-        "Let its owner do it, or declare it with `external: true`.",
+        "the LAN belongs to another wallet",
+        "Another wallet created this LAN.",
+        "Set `external: true` in its manifest, or let its owner change it.",
     ),
     _row(
         r"create node request failed",
-        "The client node has not heard of the target, or has no way to it.",
-        "Is the node online? Try again, or through another client node.",
+        "the client node cannot reach the target",
+        "The client node does not know the target, or has no route to it.",
+        "Check that the node is online, or use another client node.",
     ),
     _row(
         r"create request session failed",
-        "The client node has run out of slots for requests, and does not get them back.",
-        "Restart your client node.",
+        "the client node has no free request slots",
+        "The client node has run out of request slots, and does not release them.",
+        "Restart the client node.",
     ),
     _row(
         r"agent is not connected|Only the running task can change the password",
-        "The password is set by an agent inside the running guest, which does not answer.",
+        "the guest agent does not answer",
+        "The password is set by an agent in the running guest, which does not answer.",
         "Use an image with the qemu guest agent, or set the password by hand.",
     ),
     _row(
         r"its certificate is not trusted",
-        "The authority that signed it is not known here, or it is for another name.",
-        "Check the address, or set SSL_CERT_FILE to a file with the certificates of its authority.",
+        "the TLS certificate is not trusted",
+        "The certificate authority is unknown, or the certificate is for another name.",
+        "Check the address, or set SSL_CERT_FILE to the certificates of its authority.",
     ),
 )
 
 
 def explanation(text: str) -> Explanation | None:
-    """What is known of a text that holds words of a node; the first row that fits."""
-    return next((known for words, known in _WORDS if words.search(text)), None)
+    """Explanation of a text that quotes a node: the first row that matches."""
+    return next((known for pattern, known in _EXPLANATIONS if pattern.search(text)), None)
+
+
+def short_text(text: str) -> str:
+    """The explanation of a text that quotes a node in a few words, or the text itself."""
+    known = explanation(text)
+    return known.short if known else text
 
 
 def explained(diagnostic: Diagnostic) -> Diagnostic:
-    """A problem whose summary quotes a node, with what the quoted words mean and what helps."""
+    """A diagnostic whose summary quotes a node, with the explanation in its place and the quote in the detail."""
     known = explanation(diagnostic.summary)
     if known is None:
         return diagnostic
-    return replace(diagnostic, detail=f"{known.means} {diagnostic.detail}".strip(), remedy=known.help)
+    lead, separator, said = diagnostic.summary.partition(": ")
+    if not separator or explanation(lead):
+        lead, said = "", diagnostic.summary
+    summary = f"{lead}: {known.short}" if lead else known.short
+    quote = f"Message: {said.removeprefix(_REFUSED).rstrip('.')}."
+    return replace(
+        diagnostic, summary=summary, detail=f"{known.means} {quote} {diagnostic.detail}".strip(), remedy=known.help
+    )

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from dbc_iac.apply.report import Event
+from dbc_iac.views.error_explanations import short_text
 from dbc_iac.views.text.lines import PAPER, Line, Screen, Tone
 from dbc_iac.views.text.wording import duration
 
@@ -95,9 +96,9 @@ def event_text(event: Event, seconds: int | None = None) -> str:
         case "window-closed":
             return f"power-off window closed{after}"
         case "step-failed":
-            return f"failed{after}: {event.text}"
+            return f"failed{after}: {short_text(event.text)}"
         case "step-waiting":
-            return f"not finished: {event.text}"
+            return f"not finished: {short_text(event.text)}"
         case "step-skipped":
             return f"not started: {event.text}"
         case _:

@@ -250,7 +250,7 @@ def test_manifests_are_generated_for_whatever_the_api_shows_in_whole(world: Call
     assert_empty(emulated)
     applied(emulated)
     assert emulated.vms == before
-    assert emulated.run("orphans").out == "Everything is in the state.\n"
+    assert emulated.run("orphans").out == "No unmanaged objects.\n"
 
 
 def test_a_password_by_reference_is_compared_where_it_is_at_hand(world: Callable[..., Emulated]) -> None:

@@ -104,7 +104,7 @@ def test_a_refusal_by_http_400_is_told_as_what_it_is(tmp_path: Path) -> None:
     made = written(tmp_path, rack(), document("BareMetalServer", "one", SERVER))
     result = run(made, manager, "apply", "--yes")
     assert result.code == 4, result.err
-    assert "the node refused it: verify sign failed" in result.err
+    assert "Message: verify sign failed." in result.err
     assert "canaryipmi" not in result.out + result.err
 
 

@@ -73,9 +73,10 @@ def test_the_end_of_an_apply_in_json_fits_its_schema_and_is_redacted(make: Calla
     jsonschema.validate(result.json["report"], report_schema())
     assert result.code == 1
     [told] = json.loads(result.err)["diagnostics"]
-    assert told["summary"] == "VirtualMachine/trainer: the node refused it: image_name' is not exist, pwd:***"
+    assert told["summary"] == "VirtualMachine/trainer: the image file is not on the node"
     assert told["detail"].startswith("The node does not have this file.")
-    assert told["remedy"] == "Bring it to the node first, or name a file that is there."
+    assert "Message: image_name' is not exist, pwd:***." in told["detail"]
+    assert told["remedy"].startswith("Add an Image for the file")
     text = emulated.run("apply", "--yes")
     assert CANARY not in result.out + result.err + text.out + text.err
 
@@ -185,7 +186,8 @@ def test_a_replacement_tells_the_old_vm_from_the_new_one(make: Callable[..., Emu
     assert places == sorted(places)
     emulated.network.faults.add(FaultSpec(op="tasks.create", kind="refuse", text="no room", times=9))
     failed = emulated.run("apply", "--yes")
-    assert "the node refused it: no room; the old one was started again" in failed.out
+    assert "VirtualMachine/trainer: the old one was started again" in failed.err
+    assert "the node refused it: no room" in failed.err
     emulated.network.faults.clear()
     applied = emulated.run("apply", "--yes").err
     for call in (f"powering off the old VM {old}", "creating", f"deleting the old VM {old}"):

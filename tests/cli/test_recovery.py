@@ -27,7 +27,7 @@ def test_no_drift_ends_with_0_and_writes_nothing(world: Callable[..., Emulated])
     applied(emulated)
     before = state_files(emulated)
     result = emulated.run("drift")
-    assert (result.code, result.out) == (0, "No drift: what is there is as it was applied.\n")
+    assert (result.code, result.out) == (0, "No drift.\n")
     assert state_files(emulated) == before
 
 
@@ -42,7 +42,7 @@ def test_drift_is_told_apart_from_what_the_manifests_ask_for(world: Callable[...
     assert "VirtualMachine/trainer" in result.out
     assert "firewall: (none) -> [in,all,all,0.0.0.0/0,accept]" in result.out
     assert "gpus" not in result.out
-    assert "The manifests ask for changes of 2 resources" in result.out
+    assert "The manifests change 2 resources." in result.out
     report = emulated.run("drift", "--json").json
     assert [d["address"] for d in report["drifts"]] == ["VirtualMachine/trainer"]
     assert report["pending"] == ["VirtualMachine/second", "VirtualMachine/trainer"]
@@ -55,7 +55,7 @@ def test_a_vanished_vm_is_drift_and_its_disk_with_it(world: Callable[..., Emulat
     emulated.admin.remove_vm(task_id)
     result = emulated.run("drift")
     assert result.code == 2
-    assert "VirtualMachine/trainer  does not exist any more" in result.out
+    assert "VirtualMachine/trainer  deleted" in result.out
 
 
 def test_many_vms_that_stopped_together_are_one_event(world: Callable[..., Emulated]) -> None:
@@ -79,9 +79,9 @@ def test_many_vms_that_vanished_together_are_one_event_and_nothing_besides(world
     result = emulated.run("drift")
     assert result.code == 2
     assert result.out.count("do not exist any more") == 1
-    assert "does not exist any more" not in result.out
+    assert "  deleted" not in result.out
     assert "4 VMs of Node/gpu-a do not exist any more: likely one event" in result.out
-    assert "The manifests ask for changes of 1 resource" in result.out
+    assert "The manifests change 1 resource." in result.out
     report = emulated.run("drift", "--json").json
     assert report["pending"] == ["VirtualMachine/new"]
     [event] = report["events"]
@@ -96,17 +96,17 @@ def test_what_a_plan_refuses_is_drift_where_it_was_not_asked_for(world: Callable
         assert emulated.run(*line, "--yes", "--wait").code == 0
     result = emulated.run("drift")
     assert result.code == 2, result.out
-    assert "Disk/scratch\n      size: 50Gi -> 55Gi  (no apply takes it back)" in result.out
-    assert "The manifests ask" not in result.out
+    assert "Disk/scratch\n      size: 50Gi -> 55Gi  (cannot be reverted)" in result.out
+    assert "The manifests change" not in result.out
     assert emulated.run("plan").code == 5
     [drift] = emulated.run("drift", "--json").json["drifts"]
     assert drift["fields"] == [{"path": "size", "applied": "50Gi", "observed": "55Gi", "secret": False, "stays": True}]
     write(emulated, vm(), DISK.replace("50Gi", "55Gi"))
-    assert emulated.run("drift").out == "No drift: what is there is as it was applied.\n"
+    assert emulated.run("drift").out == "No drift.\n"
     write(emulated, vm(), DISK.replace("50Gi", "40Gi"))
     asked = emulated.run("drift")
     assert asked.code == 0
-    assert "The manifests ask for changes of 1 resource" in asked.out
+    assert "The manifests change 1 resource." in asked.out
 
 
 def login(reference: str) -> str:
@@ -126,12 +126,12 @@ def test_a_password_that_was_changed_behind_is_drift_and_one_of_another_referenc
     emulated.admin.change_vm(task_id, login_password="somebodyelses")
     moved = emulated.run("drift")
     assert moved.code == 2
-    assert "login.password: (secret, differs: it was changed there, or the value behind its reference was)" in moved.out
-    assert "The manifests ask" not in moved.out
+    assert "login.password: (secret, differs: changed on the node, or behind its reference)" in moved.out
+    assert "The manifests change" not in moved.out
     assert "drift, or a new value of its secret" in emulated.run("plan").out
     write(emulated, login("PW2"))
     asked = emulated.run("drift")
-    assert (asked.code, "The manifests ask for changes of 1 resource" in asked.out) == (0, True)
+    assert (asked.code, "The manifests change 1 resource." in asked.out) == (0, True)
     assert "manifest changed" in emulated.run("plan").out
     applied(emulated)
     assert emulated.vms[task_id]["password"] == "canarytwo"
@@ -155,13 +155,13 @@ def test_what_cannot_be_read_is_no_drift_and_no_success(world: Callable[..., Emu
     emulated.network.chain.statuses[NODE_ID] = "online"
     result = emulated.run("drift")
     assert result.code == 4
-    assert "? VirtualMachine/trainer  cannot be read" in result.out
+    assert "? VirtualMachine/trainer: the machine is not rented" in result.out
 
 
 def test_orphans_tell_whose_they_are(world: Callable[..., Emulated]) -> None:
     emulated = world(vm(), DISK, LAN)
     applied(emulated)
-    assert emulated.run("orphans").out == "Everything is in the state.\n"
+    assert emulated.run("orphans").out == "No unmanaged objects.\n"
     for address in ("Disk/scratch", "VirtualMachine/trainer"):
         assert emulated.run("state", "rm", address, "--yes").code == 0
     found = emulated.run("orphans", "--json").json["found"]
@@ -219,7 +219,7 @@ def test_everything_is_imported_with_manifests_that_a_plan_finds_equal(
     assert not any(found["password"] in text for found in emulated.vms.values())
     assert_empty(emulated)
     assert set(emulated.vms) == before
-    assert emulated.run("orphans").out == "Everything is in the state.\n"
+    assert emulated.run("orphans").out == "No unmanaged objects.\n"
 
 
 def test_an_import_into_a_folder_that_is_not_read_binds_nothing(world: Callable[..., Emulated], tmp_path: Path) -> None:
@@ -256,8 +256,8 @@ def test_a_lost_state_is_rebuilt_from_proofs_and_asks_for_the_rest(
     shutil.rmtree(tmp_path / "state")
     first = emulated.run("state", "rebuild", "--yes")
     assert first.code == 2
-    assert f"VirtualMachine/trainer  is {task_id}: its id and its marker are of generation 1" in first.out
-    assert "Disk/scratch  is " in first.out
+    assert f"VirtualMachine/trainer  {task_id}: its id and its marker are of generation 1" in first.out
+    assert "Disk/scratch  /data" in first.out
     assert "? Disk/twin-a  VirtualMachine/trainer has /data/" in first.out
     maps = [f"--map=Disk/twin-{n}={file}" for n, file in zip("ab", files, strict=True)]
     second = emulated.run("state", "rebuild", "--yes", *maps)

@@ -1,4 +1,4 @@
-"""What nodes say is translated where it is known, and left as it is elsewhere."""
+"""Error texts of nodes are explained where they are known, and quoted in the detail."""
 
 from __future__ import annotations
 
@@ -14,22 +14,27 @@ from dbc_iac.views.error_explanations import explained, explanation
         ("the node refused it: -1: check wallet error: wallet not rented", "not rented"),
         ("nonce check failed", "credentials"),
         ("allocate gpu failed, need 2", "Not enough GPUs"),
-        ("allocate memory failed", "not enough of it"),
+        ("allocate memory failed", "enough free capacity"),
         ("rdp_port 20001 has been used", "has this port"),
         ("network is in used", "members of the LAN"),
-        ("create request session failed", "run out of slots"),
-        ("query machine_status failed", "could not ask the chain"),
+        ("create request session failed", "run out of request slots"),
+        ("query machine_status failed", "could not read the chain"),
     ],
 )
-def test_known_words_are_told_with_what_they_mean_and_what_helps(said: str, means: str) -> None:
-    told = explained(Diagnostic("goal-failed", Severity.ERROR, f"VirtualMachine/a: {said}", "The goal was: x.", "See."))
-    assert said in told.summary
-    assert means in told.detail
-    assert told.detail.endswith("The goal was: x.")
-    assert told.remedy not in {"", "See."}
+def test_a_known_text_is_explained_and_quoted_in_the_detail(said: str, means: str) -> None:
+    shown = explained(
+        Diagnostic("goal-failed", Severity.ERROR, f"VirtualMachine/a: {said}", "Failed action: x.", "See.")
+    )
+    assert said not in shown.summary
+    assert shown.summary.startswith("VirtualMachine/a: the ") or shown.summary.startswith("VirtualMachine/a: not ")
+    assert len(shown.summary) <= 72
+    assert means in shown.detail
+    assert f"Message: {said.removeprefix('the node refused it: ')}." in shown.detail
+    assert shown.detail.endswith("Failed action: x.")
+    assert shown.remedy not in {"", "See."}
 
 
-def test_words_that_are_not_known_are_left() -> None:
+def test_an_unknown_text_is_unchanged() -> None:
     problem = Diagnostic("goal-failed", Severity.ERROR, "VirtualMachine/a: something new", "d", "r")
     assert explained(problem) == problem
     assert explanation("") is None

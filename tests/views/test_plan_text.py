@@ -202,5 +202,5 @@ def test_an_unchanged_plan_has_one_summary() -> None:
 
 def test_a_read_that_failed_is_explained_without_the_words_of_the_node() -> None:
     text = plan_text(plan(change("a", Action.UNKNOWN, reasons=("check authority failed: wallet not rented",))))
-    assert "  ? VirtualMachine/a  not read: The machine is not rented" in text
+    assert "  ? VirtualMachine/a  not read: the machine is not rented by this wallet" in text
     assert "wallet not rented" not in text

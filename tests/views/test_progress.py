@@ -147,7 +147,7 @@ def test_the_end_report_as_markdown_says_everything_and_nothing_of_others_is_mar
     text = report_markdown(REPORT)
     assert "## dbc-iac: Apply failed \\(3 min\\): 1 created, 1 updated, 0 deleted, 1 failed" in text
     assert "**Help**" in text
-    assert "Power off or destroy what holds them" in text
+    assert "Power off or delete VMs that hold them" in text
     assert "<img" not in text.replace("\\<img", "")
     assert "<details><summary>2 done</summary>" in text
 
@@ -158,7 +158,7 @@ def test_an_advice_is_told_once_with_whom_it_is_for_and_no_failure_twice() -> No
         Diagnostic("goal-failed", Severity.ERROR, f"{a}: {why}", remedy="See.", address=a) for a, why in failed.items()
     )
     text = report_markdown(Report(failed=failed, diagnostics=problems))
-    assert text.count("allocate gpu failed") == 9
+    assert text.count("not enough free GPUs on the node") == 9
     assert "- VirtualMachine/w-0, VirtualMachine/w-1, VirtualMachine/w-2 and 6 more: Power off" in text
 
 

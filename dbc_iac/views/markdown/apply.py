@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from dbc_iac.apply.report import Report
-from dbc_iac.views.error_explanations import explained
+from dbc_iac.views.error_explanations import explained, short_text
 from dbc_iac.views.grouping import some
 from dbc_iac.views.markdown.plan import plain
 from dbc_iac.views.text.apply import counts
@@ -59,7 +59,7 @@ def _listed(title: str, found: Mapping[str, str]) -> Iterator[str]:
     yield f"**{title}**"
     yield ""
     for address, why in list(found.items())[:_MOST]:
-        yield f"- {plain(address)}" + (f": {plain(why)}" if why else "")
+        yield f"- {plain(address)}" + (f": {plain(short_text(why))}" if why else "")
     if len(found) > _MOST:
         yield f"- ... and {len(found) - _MOST:,} more"
     yield ""

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dbc_iac.apply.report import Report
 from dbc_iac.json import Json
 from dbc_iac.plan.model import Action
+from dbc_iac.views.error_explanations import short_text
 from dbc_iac.views.text.lines import PAPER, Line, Tone
 from dbc_iac.views.text.wording import duration
 
@@ -29,9 +30,11 @@ def report_text(report: Report) -> str:
     return PAPER.render(report_lines(report))
 
 
-def report_lines(report: Report) -> Iterator[Line]:
-    """Lines of the end report: each address that is not done with its reason, then the numbers."""
-    yield from _listed("Failed:", report.failed, Tone.LOSS)
+def report_lines(report: Report, *, reported: bool = False) -> Iterator[Line]:
+    """Lines of the end report: each address that is not done with its reason, then the numbers. `reported`: its
+    diagnostics have been printed, and failures are left out."""
+    if not reported:
+        yield from _listed("Failed:", report.failed, Tone.LOSS)
     yield from _listed("Not started:", report.not_started, Tone.CHANGED)
     yield from _listed("Not finished (the next apply continues):", report.waiting, Tone.CHANGED)
     yield from _listed("Powered off by this apply:", report.powered_off, Tone.LOSS)
@@ -75,5 +78,5 @@ def counts(report: Report) -> str:
 def _listed(title: str, found: Mapping[str, str], tone: Tone) -> Iterator[Line]:
     if found:
         yield Line(title, tone)
-        yield from (Line(f"  {address}" + (f": {why}" if why else "")) for address, why in found.items())
+        yield from (Line(f"  {address}" + (f": {short_text(why)}" if why else "")) for address, why in found.items())
         yield Line()

@@ -1,4 +1,4 @@
-"""Drift as text: events first, then each resource with what moved."""
+"""Drift as text: common events first, then each resource with its changed fields."""
 
 from __future__ import annotations
 
@@ -6,48 +6,49 @@ from collections.abc import Iterator
 
 from dbc_iac.json import Json
 from dbc_iac.plan.review.drift import Drift, DriftReport, is_power
+from dbc_iac.views.error_explanations import short_text
 from dbc_iac.views.text.lines import PAPER, Line
 from dbc_iac.views.text.wording import count
 
-_SECRET = "(secret, differs: it was changed there, or the value behind its reference was)"  # noqa: S105 - none
+_SECRET = "(secret, differs: changed on the node, or behind its reference)"  # noqa: S105 - none
 
 
 def drift_text(report: DriftReport) -> str:
+    """The drift of a project as plain text."""
     return PAPER.render(map(Line, _lines(report)))
 
 
 def _lines(report: DriftReport) -> Iterator[str]:
     if not report.drifts:
-        yield (
-            "No drift: what is there is as it was applied." if not report.unknown else "No drift in what could be read."
-        )
+        yield f"No drift{' in the resources that could be read' if report.unknown else ''}."
     else:
-        yield f"Drift in {count(len(report.drifts), 'resource')}."
-    told = {a for event in report.events for a in event.addresses}
+        yield f"Drift: {count(len(report.drifts), 'resource')} changed outside dbc-iac."
+    in_events = {a for event in report.events for a in event.addresses}
     for event in report.events:
         yield ""
         yield f"  ! {event.text}"
         yield f"    {', '.join(event.addresses)}"
     for drift in report.drifts:
-        yield from _drift_lines(drift, told=drift.address in told)
-    for address, why in report.unknown.items():
+        yield from _drift_lines(drift, in_event=drift.address in in_events)
+    if report.unknown:
         yield ""
-        yield f"  ? {address}  cannot be read: {why}"
+        yield "Could not be read:"
+        yield from (f"  ? {address}: {short_text(why)}" for address, why in report.unknown.items())
     if report.pending:
         yield ""
-        yield f"The manifests ask for changes of {count(len(report.pending), 'resource')}: see `dbc-iac plan`."
+        yield f"The manifests change {count(len(report.pending), 'resource')}. Run `dbc-iac plan` to see the changes."
 
 
-def _drift_lines(drift: Drift, *, told: bool) -> Iterator[str]:
-    """What moved of one resource, but for what was told as an event."""
-    fields = [f for f in drift.fields if not (told and is_power(drift, f))]
-    if not fields and (told or not drift.vanished):
+def _drift_lines(drift: Drift, *, in_event: bool) -> Iterator[str]:
+    """Drift of one resource without the part that an event covers."""
+    fields = [f for f in drift.fields if not (in_event and is_power(drift, f))]
+    if not fields and (in_event or not drift.vanished):
         return
     yield ""
-    yield f"  {drift.address}" + ("  does not exist any more" if drift.vanished else "")
+    yield f"  {drift.address}" + ("  deleted" if drift.vanished else "")
     for field in fields:
         shown = _SECRET if field.secret else f"{_text(field.after)} -> {_text(field.before)}"
-        stays = "  (no apply takes it back)" if field in drift.stays else ""
+        stays = "  (cannot be reverted)" if field in drift.stays else ""
         yield f"      {field.path}: {shown}{stays}"
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dbc_iac.diagnostics import Severity
 from dbc_iac.plan.model import Action, Change, Plan, Step, StepKind
 from dbc_iac.views.disruption import Disruption, Effect, disruptions, expected_calls, length, shown_steps, window_text
-from dbc_iac.views.error_explanations import explanation
+from dbc_iac.views.error_explanations import short_text
 from dbc_iac.views.grouping import Detail, grouped, likeness, some
 from dbc_iac.views.programs import TITLE, program_texts
 from dbc_iac.views.text.fields import MEMBERS, changed_field_lines, common_field_lines, new_field_lines
@@ -246,8 +246,8 @@ def _head(action: Action, title: str, why: str) -> Line:
 
 def reason_text(change: Change) -> str:
     """Reasons of a change; an error text of a node is replaced by its explanation."""
-    known = explanation("; ".join(change.reasons)) if change.action is Action.UNKNOWN else None
-    return known.means.rstrip(".") if known else "; ".join(change.reasons)
+    text = "; ".join(change.reasons)
+    return short_text(text) if change.action is Action.UNKNOWN else text
 
 
 def change_lines(change: Change) -> Iterator[Line]:

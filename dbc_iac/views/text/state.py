@@ -1,4 +1,4 @@
-"""The state as text: a line a resource, or all that is known of one. State never holds a secret."""
+"""The state as text: one line per resource, or all values of a resource. A state holds no secrets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ EMPTY = Line("The state is empty.")
 
 
 def state_lines(state: State) -> Iterator[Line]:
-    """One line a binding: address, id, where it is; then what an apply left open."""
+    """One line per binding (address, id, node), then the pending operations."""
     if not state.bindings and not state.open:
         yield EMPTY
     width = max((len(a) for a in state.bindings), default=0)
@@ -22,7 +22,7 @@ def state_lines(state: State) -> Iterator[Line]:
 
 
 def state_pages(state: State) -> Iterator[Line]:
-    """All of all bindings; then what an apply left open."""
+    """All values of all bindings, then the pending operations."""
     if not state.bindings and not state.open:
         yield EMPTY
     for number, (_, binding) in enumerate(sorted(state.bindings.items())):
@@ -33,21 +33,21 @@ def state_pages(state: State) -> Iterator[Line]:
 
 
 def binding_lines(binding: Binding) -> Iterator[Line]:
-    """All of one binding."""
+    """All values of one binding."""
     yield Line(binding.address, Tone.HEAD)
     yield Line(f"  id: {binding.id}")
     yield Line(f"  generation: {binding.generation}")
-    yield Line(f"  on: {binding.route.get('name', '')} ({binding.route.get('target', '')})")
+    yield Line(f"  node: {binding.route.get('name', '')} ({binding.route.get('target', '')})")
     yield Line(f"  protected: {value_text(binding.protected)}")
     if binding.parent:
-        yield Line(f"  lives with: {binding.parent}")
+        yield Line(f"  parent: {binding.parent}")
     for path, value in {**binding.applied, **binding.resolved}.items():
-        doubt = " (uncertain)" if path in binding.uncertain else ""
+        doubt = " (unknown outcome)" if path in binding.uncertain else ""
         yield Line(f"  {path}: {value_text(value)}{doubt}", Tone.CHANGED if doubt else Tone.PLAIN)
 
 
 def _open_lines(pending: tuple[PendingOperation, ...]) -> Iterator[Line]:
     if pending:
         yield Line()
-        yield Line("Calls of an earlier apply whose outcome is not known (the next plan finds out):", Tone.CHANGED)
-        yield from (Line(f"  {i.address}: {i.goal}", Tone.CHANGED) for i in pending)
+        yield Line("Pending operations of an interrupted apply (resolved by the next plan):", Tone.CHANGED)
+        yield from (Line(f"  {one.address}: {one.goal}", Tone.CHANGED) for one in pending)
