@@ -32,10 +32,13 @@ def serve_world(
     if admin and not token:
         raise _problem("the admin API needs a token", "Set DBC_IAC_ADMIN_TOKEN.")
     admin_address = _address(admin) if admin else None
-    for name, (host, number) in ports.items():
-        app.runtime.tell(f"{name} listens on http://{host}:{number}/api/v1/ (Ctrl-C ends it)")
+
+    def listening() -> None:
+        for name, (host, number) in ports.items():
+            app.runtime.tell(f"{name} listens on http://{host}:{number}/api/v1/ (Ctrl-C ends it)")
+
     try:
-        app.runtime.run(serve(network, ports, admin_address, token, keep))
+        app.runtime.run(serve(network, ports, admin_address, token, keep, listening))
     except CannotServe as error:
         raise _problem(str(error), "Use 127.0.0.1 for --listen, and a folder of its own for --keep.") from None
     except CannotListen:

@@ -8,7 +8,7 @@ import hmac
 import ipaddress
 import json
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +37,12 @@ async def serve(
     admin: Address | None = None,
     token: str = "",
     keep: Path | None = None,
+    listening: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve nodes (by name or id), and the admin API if requested, until interrupted.
 
-    With `keep`, load the saved world, and save it at the end. Raises CannotServe, CannotListen.
+    With `keep`, load the saved world, and save it at the end. `listening` is called once every port is open. Raises
+    CannotServe, CannotListen.
     """
     handlers = [(node_handler(network, name), address) for name, address in ports.items()]
     if admin is not None:
@@ -57,6 +59,7 @@ async def serve(
     try:
         for listener, address in listeners:
             await _open(listener, address)
+        listening()
         await ended.wait()
     finally:
         for listener, _ in listeners:

@@ -12,9 +12,15 @@ from dbc_iac.manifest.source_map import Path, SourceMap
 
 API_VERSION = "dbc-iac/v1"
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?")
+NAME_EXPECTED = "expected 1-42 lower-case letters, digits or -"
 FIELDS = ("apiVersion", "kind", "metadata", "spec")
 _METADATA = ("name", "labels")
 _IN_SPEC = ("dependsOn", "lifecycle", "timeouts", "external")
+
+
+def close_name(text: str) -> str:
+    """The valid name closest to a text; empty where it has no letter or digit."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:42].strip("-")
 
 
 def without_anchors(value: Any) -> Any:
@@ -63,10 +69,9 @@ class _Header:
         name = metadata.get("name")
         if isinstance(name, str) and NAME.fullmatch(name):
             return name
-        summary = "metadata.name: expected 1-42 lower-case letters, digits or -"
-        close = re.sub(r"[^a-z0-9]+", "-", str(name).lower()).strip("-")[:42].strip("-")
+        close = close_name(str(name))
         remedy = "Add `name:`." if name is None or not close else f"Write {close}."
-        self.problem("invalid-name", summary, ("metadata", "name"), remedy)
+        self.problem("invalid-name", f"metadata.name: {NAME_EXPECTED}", ("metadata", "name"), remedy)
         return None
 
     def unknown_keys(self, value: dict[str, Any], known: tuple[str, ...], at: Path) -> None:

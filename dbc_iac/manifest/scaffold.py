@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from dbc_iac.manifest.project import FILE
 
 _PROJECT = """# yaml-language-server: $schema=specs/project.schema.json
@@ -57,10 +59,16 @@ _IGNORE = """# state and secrets of dbc-iac
 """
 
 
+_PLAIN = re.compile(r"[a-z][a-z0-9-]*")
+_WORDS = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
+"""Plain scalars that YAML does not read as text, besides numbers and dates."""
+
+
 def scaffold(name: str, uid: str) -> dict[str, str]:
     """Files of a new project, path to text. `uid`: 32 random hex digits."""
+    plain = _PLAIN.fullmatch(name) and name not in _WORDS
     return {
-        FILE: _PROJECT.format(name=name, uid=uid),
+        FILE: _PROJECT.format(name=name if plain else f'"{name}"', uid=uid),
         "manifests/example.yaml": _EXAMPLE,
         ".gitignore": _IGNORE,
     }

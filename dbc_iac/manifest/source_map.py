@@ -31,12 +31,17 @@ class SourceMap:
 
 @dataclass(frozen=True, slots=True)
 class SourceLocator:
-    """Lookup of the source range of a dotted path below `spec`."""
+    """Lookup of the source range of a dotted path below `spec`.
+
+    A field that is absent is looked for at the key of the part that lacks it, and at the document's name if the spec
+    lacks it: the range of a mapping begins with its first field, which is not the one in question.
+    """
 
     marks: SourceMap
 
     def __call__(self, path: str) -> SourceRange | None:
-        if not path:
-            return self.marks.value(("metadata", "name"))
-        parts: Path = tuple(int(p) if p.isdecimal() else p for p in path.split("."))
-        return self.marks.value(("spec", *parts))
+        parts: Path = tuple(int(p) if p.isdecimal() else p for p in path.split(".") if p)
+        if parts and (found := self.marks.values.get(("spec", *parts))) is not None:
+            return found
+        parents = (self.marks.keys.get(("spec", *parts[:length])) for length in range(len(parts) - 1, 0, -1))
+        return next((place for place in parents if place), self.marks.value(("metadata", "name")))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import secrets as random
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
 from dbc_iac.files.outputs import write_new_files, writing
 from dbc_iac.files.reading import read_inside
 from dbc_iac.files.writing import write_whole
+from dbc_iac.manifest.header import NAME, NAME_EXPECTED, close_name
 from dbc_iac.manifest.project import FILE
 from dbc_iac.manifest.scaffold import scaffold
 from dbc_iac.operations.pipelines import pipeline_for
@@ -22,9 +22,12 @@ _SCHEMAS = ("project.schema.json", "manifest.schema.json")
 def write_project(directory: Path, name: str, ci: str | None) -> dict[str, str]:
     """Write a new project into a directory; with `ci`, its pipeline too, or only that where there is a project.
 
-    Returns the texts by path. Raises DiagnosticError, and writes nothing, where a file exists already.
+    Returns the texts by path. Raises DiagnosticError, and writes nothing, where a file exists or the name is invalid.
     """
-    default = re.sub(r"[^a-z0-9-]+", "-", directory.resolve().name.lower()).strip("-")[:42].strip("-")
+    if name and not NAME.fullmatch(name):
+        remedy = f"Use --name {close_name(name) or 'project'}."
+        raise DiagnosticError(Diagnostic("invalid-name", Severity.ERROR, f"--name: {NAME_EXPECTED}", remedy=remedy))
+    default = close_name(directory.resolve().name)
     published = contracts()
     files = {
         **scaffold(name or default or "project", random.token_hex(16)),

@@ -185,3 +185,23 @@ def test_a_data_disk_file_attached_twice_is_reported(tmp_path: Path) -> None:
     assert "attached-file" not in emulated.run("plan", "--json").out
     assert SEED not in result.out
     emulated.close()
+
+
+@pytest.mark.parametrize(
+    ("document_", "code", "pointed"),
+    [
+        (("Network", "my-lan", "  via: gpu-a\n  cidr: 192.168.66.0/24\n"), "invalid-name", "my-lan"),
+        (("Network", "training", "  via: gpu-a\n"), "missing-field", "training"),
+    ],
+    ids=["the LAN's name", "cidr"],
+)
+def test_a_missing_field_is_reported_at_the_name_of_its_document(
+    tmp_path: Path, document_: tuple[str, str, str], code: str, pointed: str
+) -> None:
+    kind, name, spec = document_
+    text = f"apiVersion: dbc-iac/v1\nkind: {kind}\nmetadata:\n  name: {name}\nspec:\n{spec}"
+    made = project(tmp_path).write({"manifests/lan.yaml": text})
+    result = made.run("validate", "--json")
+    [found] = [d for d in json.loads(result.err)["diagnostics"] if d["code"] == code]
+    line = text.splitlines()[found["source"]["line"] - 1]
+    assert line[found["source"]["column"] - 1 :] == pointed

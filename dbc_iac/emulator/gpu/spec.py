@@ -80,7 +80,7 @@ class GuestSpec(Part):
 
 
 class ImageSpec(Part):
-    """A qcow2 file. Give `size` (bytes) or `sizeGib`."""
+    """A qcow2 file; its sizes are in bytes."""
 
     name: str
     size: int = Field(default=2_000_000_000, description="size of the file, in bytes")
