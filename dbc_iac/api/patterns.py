@@ -36,9 +36,9 @@ MOST_PATH = 1000
 
 
 def public_ip_problem(value: str) -> str:
-    """Why a text cannot be the public address of a VM; empty where it can.
+    """Problem of a text as public address of a VM; empty if there is none.
 
-    The node pastes it into shell commands. With a zone (`fe80::1%...`) anything could stand behind the `%`.
+    The node inserts it into shell commands. A zone (`fe80::1%...`) could contain any text.
     """
     try:
         address = ipaddress.ip_address(value)
@@ -49,5 +49,5 @@ def public_ip_problem(value: str) -> str:
     if str(address) != value:
         return f"expected the canonical form {address}"
     if address.is_unspecified or address.is_loopback or address.is_multicast or address.is_link_local:
-        return "an address of the machine itself, of its own link or of a group is not public"
-    return "" if address.version == 6 or not address.is_reserved else "this range is not in use"
+        return "address is loopback, link-local or multicast, not public"
+    return "" if address.version == 6 or not address.is_reserved else "expected a public address, not a reserved one"

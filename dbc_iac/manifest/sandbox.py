@@ -18,7 +18,7 @@ _MOST_MADE = 10_000_000
 _NAMES = ("var", "env", "project", "each")
 CLOSE = "; did you mean "
 UNKNOWN = " is not defined"
-NO_EACH = "each is not defined: the document has no forEach"
+NO_EACH = "each is not defined without forEach"
 _UNREPEATABLE = ("random", "lipsum", "cycler", "joiner")
 """Removed filters and globals, whose results differ from run to run."""
 _GROWING = frozenset({

@@ -18,6 +18,8 @@ from dbc_iac.manifest.template_process import SECONDS_IN_ALL, Answer, Ask, Names
 
 _MARKUP = re.compile(r"\{\{|\{%")
 _LITERAL = "Correct the template, or write {{ '{{' }} for a literal {{ and {{ '{%' }} for a literal {%."
+_MOST_SUMMARY = 70
+"""Characters of a summary with its problem; a longer problem becomes the detail."""
 _SIMPLER = "Simplify the templates, or split the project."
 
 
@@ -99,13 +101,10 @@ def _problem(answer: Answer, source: SourceRange | None) -> Diagnostic:
         remedy = "Add `forEach:`, or use a variable of var."
     elif problem.endswith(UNKNOWN) and not close:
         remedy = "Use var, env, project, or each in a document with forEach."
-    return Diagnostic(
-        "template",
-        Severity.ERROR,
-        f"cannot render the template: {problem}",
-        remedy=remedy,
-        source=source,
-    )
+    summary, problem = "cannot render the template", problem.rstrip(".")
+    if len(summary) + len(problem) <= _MOST_SUMMARY:
+        summary, problem = f"{summary}: {problem}", ""
+    return Diagnostic("template", Severity.ERROR, summary, f"{problem}.".lstrip("."), remedy, source)
 
 
 def _too_slow(source: SourceRange | None) -> Diagnostic:

@@ -160,7 +160,7 @@ def test_an_id_without_external_is_refused(tmp_path: Path) -> None:
     [
         (
             "{{ each.key }}",
-            "each is not defined: the document has no forEach",
+            "each is not defined without forEach",
             "Add `forEach:`, or use a variable of var.",
         ),
         ("{{ 1 / 0 }}", "division by zero", "Correct the expression."),
@@ -179,8 +179,8 @@ def test_a_data_disk_file_attached_twice_is_reported(tmp_path: Path) -> None:
     emulated = Emulated(made, {"gpuNodes": [{"id": NODE_ID, "files": ["old.qcow2"]}]})
     result = emulated.run("plan", "--json")
     [diagnostic] = [d for d in result.json["diagnostics"] if d["code"] == "attached-file"]
-    assert "is not made" in diagnostic["detail"]
-    assert "deletes the file" in diagnostic["detail"]
+    assert "is not created" in diagnostic["detail"]
+    assert "deletes the file too" in diagnostic["detail"]
     assert emulated.run("apply", "--yes").code == 0
     assert "attached-file" not in emulated.run("plan", "--json").out
     assert SEED not in result.out

@@ -135,6 +135,8 @@ def test_a_wrong_manifest_gets_its_diagnostic(tmp_path: Path, documents: list[st
     [shown] = json.loads(result.err)["diagnostics"]
     assert shown["source"] is not None
     assert shown["remedy"]
+    assert len(shown["summary"]) <= 72
+    assert not shown["summary"].endswith(".")
     assert not [word for word in PYDANTIC if word in shown["summary"] + shown["remedy"]]
 
 
@@ -149,7 +151,7 @@ TOLD: list[tuple[str, list[str], list[str], str]] = [
         "drop everything before accept everything",
         with_vm(firewall=["in,all,all,0.0.0.0/0,drop", "out,all,all,0.0.0.0/0,accept"]),
         ["firewall-order"],
-        "those that accept before those that drop",
+        "accept before drop",
     ),
     (
         "the order that works",

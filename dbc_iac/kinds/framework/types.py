@@ -55,15 +55,16 @@ def parse_seconds(value: Any) -> int:
 def _seconds(value: Any) -> int:
     seconds = parse_seconds(value)
     if seconds < 1:
-        raise wrong("must be at least 1s", "Write how long to wait, such as 15m, or leave it out.")
+        raise wrong("must be at least 1s", "Write a duration such as 15m, or remove the field.")
     return seconds
 
 
 def _text(value: str) -> str:
     if any(ord(c) < 0x20 or c in '"\\\x7f' for c in value):
         raise wrong(
-            'must not contain ", \\ or control characters: the node pastes it into JSON without escaping',
+            'must not contain ", \\ or control characters',
             "Remove them, or use ' as a quotation mark.",
+            detail="The node inserts the text into JSON without escaping.",
         )
     if len(value.encode()) > patterns.MOST_TEXT:
         raise wrong(f"must be at most {patterns.MOST_TEXT} bytes", "Shorten it.")
@@ -75,18 +76,21 @@ def _cidr(value: str) -> str:
         network = ipaddress.IPv4Network(value)
     except ValueError as error:
         raise wrong(
-            "expected an IPv4 network such as 192.168.66.0/24, without host bits",
+            "expected an IPv4 network without host bits",
             f"{_canonical_network(value)} ({error}).",
         ) from None
     if str(network) != value:
         raise wrong(f"expected the canonical form {network}", f"Write {network}.")
     if not 8 <= network.prefixlen <= 30:
         raise wrong(
-            "the prefix length must be 8 to 30: the node takes others and makes nonsense ranges of them",
+            f"prefix length is {network.prefixlen}, expected 8 to 30",
             "Write /24 for 254 addresses.",
+            detail="The node accepts other lengths and computes wrong ranges from them.",
         )
     if network.overlaps(ipaddress.IPv4Network("192.168.122.0/24")):
-        raise wrong("must not overlap 192.168.122.0/24: the node uses it itself", "Use another, as 192.168.66.0/24.")
+        raise wrong(
+            f"{network} overlaps 192.168.122.0/24, which the node uses", "Use another network, such as 192.168.66.0/24."
+        )
     return value
 
 
@@ -99,7 +103,7 @@ def _canonical_network(value: str) -> str:
 
 def _ip(value: str) -> str:
     if problem := patterns.public_ip_problem(value):
-        raise wrong(problem, "Write the address as the provider of the machine gave it to you, such as 198.51.100.9.")
+        raise wrong(problem, "Copy the address from the provider of the machine, such as 198.51.100.9.")
     return value
 
 
@@ -115,7 +119,9 @@ def _host(value: str) -> str:
 def _port_range(value: str) -> str:
     match = re.fullmatch(r"([0-9]{1,5})-([0-9]{1,5})", value)
     if not match or not 1024 <= int(match[1]) <= int(match[2]) <= 65535:
-        raise wrong("expected a range of ports within 1024-65535", "Write the lowest and the highest: 20000-29999.")
+        raise wrong(
+            "expected a range of ports within 1024-65535", "Write the first and last port, such as 20000-29999."
+        )
     return value
 
 
@@ -124,8 +130,9 @@ def forward_ranges(value: str) -> tuple[str, range, range]:
     match = _FORWARD.fullmatch(value)
     if not match:
         raise wrong(
-            "expected tcp,PORT  tcp,HOST:GUEST  tcp,A-B  or  tcp,A-B:C-D  (or udp)",
-            "Write one protocol, a comma and the ports, such as tcp,8080:80; 'tcp/udp' would do nothing.",
+            "expected PROTOCOL,PORT or PROTOCOL,HOST:GUEST",
+            "Write tcp or udp, a comma and the ports, such as tcp,8080:80 or udp,5000-5009.",
+            detail="Ports may be ranges: tcp,A-B or tcp,A-B:C-D. The node accepts tcp/udp without an effect.",
         )
     numbers = [int(n) if n else None for n in match.groups()[1:]]
     first, last, guest_first, guest_last = numbers
@@ -134,13 +141,13 @@ def forward_ranges(value: str) -> tuple[str, range, range]:
     if guest_first is None:
         guest = host
     elif (last is None) != (guest_last is None):
-        raise wrong("a range of ports must be forwarded to a range of ports", _RANGES)
+        raise wrong("expected a range of guest ports for a range of host ports", _RANGES)
     else:
         guest = range(guest_first, (guest_last if guest_last is not None else guest_first) + 1)
     if not host or not guest or len(host) != len(guest):
-        raise wrong("both ranges must be ascending and of equal length", _RANGES)
+        raise wrong("expected ascending ranges of equal length", _RANGES)
     if min(host[0], guest[0]) < 1 or max(host[-1], guest[-1]) > 65535:
-        raise wrong("ports are 1 to 65535", "Use ports of this range.")
+        raise wrong("expected ports from 1 to 65535", "Use ports of this range.")
     return match[1], host, guest
 
 
@@ -154,43 +161,42 @@ def _multicast(value: str) -> str:
     try:
         group = ipaddress.IPv4Address(address)
     except ValueError:
-        said = "expected ADDRESS:PORT with an IPv4 address: other text ends the node's process"
-        raise wrong(said, _GROUP) from None
+        raise wrong("expected ADDRESS:PORT", _GROUP, detail="Any other text crashes the node's process.") from None
     if not group.is_multicast:
-        raise wrong("the address must be within 224.0.0.0 - 239.255.255.255", _GROUP)
+        raise wrong("expected an address from 224.0.0.0 to 239.255.255.255", _GROUP)
     if not re.fullmatch(r"[1-9][0-9]{0,4}", port) or int(port) > 65535:
-        raise wrong("the port must be 1 to 65535 without leading zeros", _GROUP)
+        raise wrong("expected a port from 1 to 65535 without leading zeros", _GROUP)
     if value in DBC_GROUPS:
-        raise wrong("DBC itself uses this group", "Use another address or port.")
+        raise wrong(f"{value} is used by DBC itself", "Use another address or port.")
     return value
 
 
 def _filter(value: str) -> str:
     parts = value.split(",")
     if len(parts) != 5:
-        raise wrong("expected five parts with commas between them", _RULE)
+        raise wrong(f"has {len(parts)} parts, expected 5 separated by commas", _RULE)
     direction, protocol, port, address, action = parts
     if direction not in {"in", "out", "inout"}:
-        raise wrong("the direction must be in, out or inout", _RULE)
+        raise wrong("expected direction in, out or inout", _RULE)
     if protocol not in {"all", "tcp", "udp", "icmp", "ssh", "rdp", "http", "https", "dns(udp)", "dns(tcp)"}:
-        raise wrong("the protocol must be all, tcp, udp, icmp, ssh, rdp, http, https, dns(udp) or dns(tcp)", _RULE)
+        known = "all, tcp, udp, icmp, ssh, rdp, http, https, dns(udp), dns(tcp)"
+        raise wrong("unknown protocol", f"Use one of: {known}.")
     if protocol in {"tcp", "udp"}:
         match = re.fullmatch(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", port)
         if not match or not 1 <= int(match[1]) <= int(match[2] or match[1]) <= 65535:
-            raise wrong(
-                f"with {protocol} the port must be N or A-B: other text makes the node reject the whole list", _RULE
-            )
+            refused = "The node refuses the whole list because of such a rule."
+            raise wrong(f"expected port N or A-B with {protocol}", _RULE, detail=refused)
     elif port != "all":
-        raise wrong(f"with {protocol} the port must be all: the node ignores it", _RULE)
+        raise wrong(f"expected port all with {protocol}", _RULE, detail="The node ignores the port.")
     host, slash, mask = address.partition("/")
     try:
         canonical = str(ipaddress.IPv4Address(host))
     except ValueError:
         raise wrong("expected an IPv4 address with /mask", _RULE) from None
     if not slash or canonical != host or mask != ("0" if host == "0.0.0.0" else "32"):  # noqa: S104 - a rule's text
-        raise wrong("only 0.0.0.0/0 and a.b.c.d/32 are possible: the node ignores the mask", _RULE)
+        raise wrong("expected 0.0.0.0/0 or an address with /32", _RULE, detail="The node ignores the mask.")
     if action not in {"accept", "drop"}:
-        raise wrong("the action must be accept or drop", _RULE)
+        raise wrong("expected action accept or drop", _RULE)
     return value
 
 
@@ -206,21 +212,19 @@ Seconds = Annotated[
     PlainSerializer(lambda s: f"{s}s", return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,6}(s|m|h)$", "examples": ["90s", "15m"]}),
 ]
-_PLAIN = "Use only these: it is pasted into shell commands and paths."
+_PLAIN = "Use only these characters: the value becomes part of shell commands."
 _CHOOSE = "Use only these characters."
 Port = Annotated[int, Whole(1, 65535)]
 VncPort = Annotated[int, Whole(5900, 65535)]
 Auto = Literal["auto"]
 Hex64 = Annotated[str, Form(r"[0-9a-f]{64}", "64 lower-case hex digits", "Copy the whole id, without 0x.")]
-FileName = Annotated[
-    str, Form(patterns.FILE, "a file name of letters, digits, _ . and -, without directory, at most 128", _PLAIN)
-]
+FileName = Annotated[str, Form(patterns.FILE, "a name of 1-128 letters, digits, _ . and -", _PLAIN)]
 HostDir = Annotated[
     str,
     Form(
         patterns.HOST_DIR,
-        "an absolute directory of letters, digits, _ . and -",
-        "Write it like /data or /data/scratch, without a / at its end.",
+        "an absolute path of letters, digits, _ . and -",
+        "Write it like /data or /data/scratch, without a final /.",
         patterns.MOST_PATH,
     ),
 ]
@@ -230,19 +234,21 @@ Said = Annotated[Text, Field(min_length=1)]
 Flag = Annotated[bool, Field(strict=True)]
 """True or false; `no` is text in YAML 1.2."""
 Description = Annotated[Text, Field(max_length=200)]
-Token = Annotated[str, Form(patterns.NAME, "1 to 64 letters, digits, _ . and -", _CHOOSE)]
-SnapshotName = Annotated[str, Form(patterns.SEGMENT, "1 to 64 letters, digits, _ . and -, not only dots", _CHOOSE)]
+Token = Annotated[str, Form(patterns.NAME, "1-64 letters, digits, _ . and -", _CHOOSE)]
+SnapshotName = Annotated[str, Form(patterns.SEGMENT, "1-64 letters, digits, _ . and -, not only dots", _CHOOSE)]
 TaskId = Annotated[str, Form(patterns.SEGMENT, "a task id of letters and digits", "Copy it from `dbc-iac vm list`.")]
 Order = Annotated[
     str,
     Form(
         "(0|[1-9][0-9]{0,19})|none",
-        "the number of a rent order as text, without leading zeros, or none",
-        'Write the order\'s number in quotes, such as "112".',
+        "the number of a rent order as text, or none",
+        'Write the number in quotes without leading zeros, such as "112".',
     ),
 ]
 PortRange = Annotated[str, AfterValidator(_port_range)]
-LanName = Annotated[str, Form("[A-Za-z0-9]{6,10}", "6 to 10 letters and digits", "Choose another, such as trainnet.")]
+LanName = Annotated[
+    str, Form("[A-Za-z0-9]{6,10}", "6 to 10 letters and digits", "Choose another name, such as trainnet.")
+]
 Cidr = Annotated[str, AfterValidator(_cidr)]
 IpAddress = Annotated[str, AfterValidator(_ip)]
 Forward = Annotated[str, AfterValidator(_forward)]
@@ -250,14 +256,14 @@ MulticastGroup = Annotated[str, AfterValidator(_multicast)]
 FirewallRule = Annotated[str, AfterValidator(_filter)]
 Gpus = Annotated[int, Whole(0, 1024)]
 Cpus = Annotated[int, Whole(1, 65536)]
-UserName = Annotated[str, Form(patterns.USER, "1 to 32 letters, digits, _ . and -", _CHOOSE)]
+UserName = Annotated[str, Form(patterns.USER, "1-32 letters, digits, _ . and -", _CHOOSE)]
 Host = Annotated[
     str,
     Form(patterns.HOST, "an IP address or a host name", "Write it like 192.168.0.110 or bmc-07.example.org."),
     AfterValidator(_host),
 ]
-IpmiUser = Annotated[str, Form(patterns.IPMI_USER, "1 to 16 letters, digits, _ . @ and -, not - first", _PLAIN)]
-ServerUuid = Annotated[str, Form(patterns.UUID, "1 to 64 letters, digits and -", _CHOOSE)]
+IpmiUser = Annotated[str, Form(patterns.IPMI_USER, "1-16 letters, digits, _ . @ and -, not - first", _PLAIN)]
+ServerUuid = Annotated[str, Form(patterns.UUID, "1-64 letters, digits and -", _CHOOSE)]
 AddressText = Annotated[
     str, Form(r"[A-Z][A-Za-z]+/[a-z0-9-]+(\.[a-z0-9-]+)?", "KIND/NAME", "Write it like VirtualMachine/trainer.")
 ]
