@@ -60,8 +60,8 @@ def test_a_restart_reads_the_hosts_addresses_as_one_with_that_of_an_earlier_publ
         after = await node.created(ssh_port="2", vnc_port="6002")
         assert [bool(node.admin.truth()["vms"][one]["forwards"]) for one in (before, after)] == [True, False]
         lines = (await node.ask("tasks.logs", after))["log_content"]
-        first = next(i for i, line in enumerate(lines) if line.endswith("create iptable successful, host_ip:10.0.0.2"))
-        assert lines[first + 1].startswith("203.0.113.50 ssh_port:2 rdp_port:0 custom_port.size:0 task_local_ip:")
+        number = next(i for i, line in enumerate(lines) if line.endswith("create iptable successful, host_ip:10.0.0.2"))
+        assert lines[number + 1].startswith("203.0.113.50 ssh_port:2 rdp_port:0 custom_port.size:0 task_local_ip:")
 
     run(test)
 
