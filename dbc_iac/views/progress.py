@@ -27,7 +27,7 @@ _TONES = {
 }
 """Of a line by the kind of its event; events of other kinds have no line."""
 _ENDS = frozenset({"goal-met", "step-done", "step-failed", "step-waiting", "step-skipped"})
-_PERCENT = re.compile(r"\b(\d{1,3})%")
+_PERCENT = re.compile(r"\b(\d{1,3}) ?%")
 REMIND_SECONDS = 60.0
 """Silence after which the actions in progress are printed again: a creation takes up to 50 minutes."""
 _REMINDERS = 10

@@ -222,7 +222,7 @@ def test_another_file_of_that_name_is_not_overwritten_under_a_vm(world: Callable
     refused(emulated.run("plan", "--json"), "VirtualMachine/direct")
     write(emulated, base(retain=True))
     result = emulated.run("plan", "--json")
-    assert "is overwritten" in result.out
+    assert "will be overwritten" in result.out
 
 
 def test_an_image_that_moves_to_another_node_leaves_first_things_first(world: Callable[..., Emulated]) -> None:

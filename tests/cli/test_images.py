@@ -165,7 +165,7 @@ def test_an_export_outlives_the_nodes_end_and_is_never_deleted(world: Callable[.
     export = document("ImageExport", "copy", {"node": "gpu-a", "file": "ubuntu.qcow2", "imageServer": "ID_2"})
     emulated = world(export, vm())
     said = converges(emulated)
-    assert "process may end when the upload ends" in said
+    assert "may restart the process of" in said
     assert "ubuntu.qcow2" in image_server(emulated, "ID_2")
     [machine] = emulated.vms.values()
     assert machine["domain"] == "running"

@@ -214,8 +214,8 @@ def look(goal: Goal, shown: dict[str, object]) -> Any:
 
 
 def concrete(base: type[Goal] = Goal) -> set[type[Goal]]:
-    """The goals of the kinds."""
-    found = {base} if base.__module__.startswith("dbc_iac.kinds.") and base is not Goal else set()
+    """The goals of the kinds, without their common bases."""
+    found = {base} if base.__module__.startswith("dbc_iac.kinds.") and hasattr(base, "name") else set()
     return found.union(*(concrete(sub) for sub in base.__subclasses__()))
 
 

@@ -21,12 +21,12 @@ from dbc_iac.views.text.lines import Screen
 from tests.views.plans import HOSTILE, everything
 
 VM = "VirtualMachine/a"
-WAITING = Event("waiting", "Image/big", "downloading big.qcow2", 70.0, {"status": "is downloading (42%)"})
+WAITING = Event("waiting", "Image/big", "downloading big.qcow2", 70.0, {"status": "downloading (42 %)"})
 REPORT = Report(
     done={"Disk/d": Action.CREATE, "Network/n": Action.UPDATE},
     failed={VM: f"the node refused it: allocate gpu failed {HOSTILE}"},
     not_started={"Disk/e": f"it needs {VM}, which failed"},
-    waiting={"Image/big": "still is downloading (42%)"},
+    waiting={"Image/big": "still downloading (42 %)"},
     powered_off={VM: "its replacement is still being created"},
     unknown=("VirtualMachine/u",),
     diagnostics=(Diagnostic("goal-failed", Severity.ERROR, f"{VM}: allocate gpu failed", remedy="See."),),

@@ -255,7 +255,7 @@ class DownloadEnded(Goal):
         if isinstance(found, Unreadable):
             return GoalState(GoalStatus.UNKNOWN, found.reason)
         if found.value.active:
-            return GoalState(GoalStatus.WAITING, f"is downloading ({found.value.percent}%)")
+            return GoalState(GoalStatus.WAITING, f"downloading ({found.value.percent} %)")
         return GoalState(GoalStatus.MET, "the download has ended; the API cannot show whether the file is there")
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:

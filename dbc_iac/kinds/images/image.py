@@ -8,8 +8,8 @@ the same name, also one in use.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -18,7 +18,7 @@ from dbc_iac.api import requests
 from dbc_iac.api.endpoints import images
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Outcome
-from dbc_iac.api.storage_responses import stored_size
+from dbc_iac.api.storage_responses import Progress, StoredImage
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
@@ -34,21 +34,15 @@ from dbc_iac.kinds.framework.types import FileName, Flag, Token
 from dbc_iac.kinds.framework.values import GoalInput, Lookup, Observation, unread
 from dbc_iac.kinds.images.files import BASE, FileAt, files_at, image_file, root_of_snapshot, with_base
 from dbc_iac.kinds.images.image_server import (
-    SIZE,
-    UNKNOWN_SIZE,
-    broken_off,
     check_file,
     check_image_server,
-    incomplete,
     is_fetched,
     through_image_client,
     unknown_image_server,
-    why_stalled,
 )
+from dbc_iac.kinds.images.transfer import INCOMPLETE, Transfer, observed_copy
 from dbc_iac.kinds.node import node_route
 
-_OTHER = "other"
-"""Observed value: a file of that name is a part of the image server's, or another one."""
 _sent_once = Rule(Behaviour.CREATE_ONLY, not_reported=True)
 
 
@@ -74,15 +68,12 @@ class ImageSpec(Spec):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageExists(Goal):
+class ImageExists(Transfer):
     """The node lists the file, with the size that the image server has. `source`: a Snapshot whose file it is."""
 
     name = "image-exists"
-    call_class = CallClass.IDEMPOTENT
-    creates = True
-    image_server: str
-    source: str = ""
-    started: bool = False
+    name_of_file = "file"
+    what = "download"
     users: Mapping[str, str] = field(default_factory=dict)
     """Users of the existing file, which have to be deleted before it is overwritten: id by address."""
     overwrites: bool = False
@@ -93,39 +84,31 @@ class ImageExists(Goal):
 
     @property
     def action_text(self) -> str:
-        return f"downloading {self.id or f'the file of {self.source}'} from {self.image_server}"
+        return f"downloading {self.file}{' again' if self.again else ''} from {self.image_server}"
 
-    def informed(self, known: Callable[[str], Mapping[str, Json]]) -> Goal:
-        file = str(known(self.source).get("file", "")) if self.source and not self.id else ""
-        return replace(self, id=file, fields={**self.fields, "file": file}) if file else self
+    @property
+    def place(self) -> str:
+        return "on the node"
 
-    async def look(self, reader: CachedReader) -> GoalState:
-        if not self.id:
-            return GoalState(GoalStatus.FAILED, f"the file of {self.source} is not known")
-        progress = await reader.download(self.route, self.id)
-        if isinstance(progress, Known) and progress.value.active:
-            silent = await why_stalled(reader, self.route, self.image_server, progress.value.percent)
-            return GoalState(GoalStatus.WAITING, f"downloading ({progress.value.percent} %){silent}")
+    async def progress(self, reader: CachedReader) -> Known[Progress] | Unreadable:
+        return await reader.download(self.route, self.id)
+
+    async def files(self, reader: CachedReader) -> tuple[StoredImage, StoredImage | None] | GoalState:
         there = await reader.node_images(self.route, self.image_server)
         stored = await reader.image_server(self.route, self.image_server)
         if isinstance(there, Unreadable) or isinstance(stored, Unreadable):
             return unseen(there if isinstance(there, Unreadable) else stored)
-        wanted = stored.value.get(self.id)
-        if wanted is None:
+        source = stored.value.get(self.id)
+        if source is None:
             return GoalState(GoalStatus.FAILED, f"{self.id} is not in image server {self.image_server}")
-        found = there.value.get(self.id)
-        if found is not None and UNKNOWN_SIZE in {stored_size(found.size_gib), stored_size(wanted.size_gib)}:
-            return GoalState(GoalStatus.UNKNOWN, f"the size of {self.id} is not reported")
-        if found is None or found.size_gib != wanted.size_gib:
-            if self.started:
-                return GoalState(GoalStatus.FAILED, broken_off("download", self.id, found, wanted, "on the node"))
-            return await still_used(reader, self.route, self.users) or GoalState(GoalStatus.UNMET)
-        base = self.fields.get(BASE)
-        resolved: dict[str, Json] = {"file": self.id, BASE: base} if base else {}
-        return GoalState(GoalStatus.MET, id=self.id, resolved={**resolved, SIZE: stored_size(found.size_gib)})
+        return source, there.value.get(self.id)
 
-    def begins(self) -> Goal:
-        return replace(self, started=True)
+    def base(self) -> Mapping[str, Json]:
+        base = self.fields.get(BASE)
+        return {"file": self.id, BASE: base} if base else {}
+
+    async def blocked(self, reader: CachedReader) -> GoalState | None:
+        return await still_used(reader, self.route, self.users)
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
         body = requests.ImageDownload(image_filename=self.id, image_server=self.image_server)
@@ -138,16 +121,8 @@ class ImageFetched(ImageExists):
 
     name = "image-fetched"
     creates = False
+    again = True
     overwrites: bool = True
-
-    @property
-    def action_text(self) -> str:
-        return f"downloading {self.id} again from {self.image_server}"
-
-    async def look(self, reader: CachedReader) -> GoalState:
-        if self.started:
-            return await super().look(reader)
-        return await still_used(reader, self.route, self.users) or GoalState(GoalStatus.UNMET)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -287,14 +262,7 @@ class Image(Kind[ImageSpec], FileProvider, UsesImageServer):
         values: dict[str, Json] = {"file": lookup.id, "node": lookup.route.target}
         stored = await reader.image_server(lookup.route, server)
         source = stored.value.get(lookup.id) if isinstance(stored, Known) else None
-        made = lookup.binding.resolved.get(SIZE) if lookup.binding is not None else None
-        unfinished, notes = incomplete(there.value[lookup.id], source, made, server)
-        if unfinished:
-            values[_OTHER] = True
-            notes = (f"the existing {lookup.id} will be overwritten with that of {server}",)
-        return Observation(
-            True, id=lookup.id, values=values, notes=notes, unfinished=unfinished, partial=bool(unfinished)
-        )
+        return observed_copy(lookup, values, there.value[lookup.id], source, server, "on the node")
 
     def natural_key(self, resource: Resource[ImageSpec], inventory: Inventory) -> str:
         """The image server: files made from another image are listed only where it has them too."""
@@ -302,7 +270,7 @@ class Image(Kind[ImageSpec], FileProvider, UsesImageServer):
 
     def create(self, task: GoalInput) -> Iterator[Goal]:
         file = str(task.desired["file"])
-        later, overwrites = file.startswith("Snapshot/"), bool(task.observed.get(_OTHER))
+        later, overwrites = file.startswith("Snapshot/"), bool(task.observed.get(INCOMPLETE))
         yield ImageExists(
             address=task.address, route=task.route, id="" if later else file, generation=task.generation,
             fields=task.desired, image_server=str(task.desired["imageServer"]), source=file if later else "",
@@ -318,7 +286,7 @@ class Image(Kind[ImageSpec], FileProvider, UsesImageServer):
                 fields={"refresh": task.desired.get("refresh")}, users=task.users,
                 timeout_seconds=task.timeout_seconds or 7200.0,
             )  # fmt: skip
-        elif task.observed.get(_OTHER):
+        elif task.observed.get(INCOMPLETE):
             yield ImageWhole(
                 address=task.address, route=task.route, id=task.id, image_server=server, users=task.users,
                 timeout_seconds=task.timeout_seconds or 7200.0,

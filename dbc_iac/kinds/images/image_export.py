@@ -6,17 +6,16 @@ each time, with another never): it restarts some seconds later, and its queued j
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from dbc_iac.api import requests
 from dbc_iac.api.endpoints import images
-from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Outcome
-from dbc_iac.api.storage_responses import StoredImage, stored_size
+from dbc_iac.api.storage_responses import Progress, StoredImage
 from dbc_iac.diagnostics import Diagnostic, Severity
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
@@ -31,20 +30,9 @@ from dbc_iac.kinds.framework.spec import Reference, Spec
 from dbc_iac.kinds.framework.types import FileName, Token
 from dbc_iac.kinds.framework.values import GoalInput, Lookup, Observation, unread
 from dbc_iac.kinds.images.files import FileAt, files_at, image_file
-from dbc_iac.kinds.images.image_server import (
-    SIZE,
-    UNKNOWN_SIZE,
-    broken_off,
-    check_file,
-    check_image_server,
-    incomplete,
-    through_image_client,
-    why_stalled,
-)
+from dbc_iac.kinds.images.image_server import check_file, check_image_server, through_image_client
+from dbc_iac.kinds.images.transfer import INCOMPLETE, Transfer, observed_copy
 from dbc_iac.kinds.node import node_route
-
-_OTHER = "other"
-"""Observed value: the image server has a part of the file, or another one of that name."""
 
 
 class ImageExportSpec(Spec):
@@ -64,51 +52,36 @@ class ImageExportSpec(Spec):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportExists(Goal):
+class ExportExists(Transfer):
     """The image server lists the file with the size that the node has. `source`: an Image whose file it is."""
 
     name = "export-exists"
-    call_class = CallClass.IDEMPOTENT
+    name_of_file = "id"
+    what = "upload"
     ends_process = True
-    creates = True
-    image_server: str
-    source: str = ""
-    started: bool = False
 
     @property
     def action_text(self) -> str:
-        return f"uploading {self.id or f'the file of {self.source}'} to {self.image_server}"
+        return f"uploading {self.file}{' again' if self.again else ''} to {self.image_server}"
 
-    def informed(self, known: Callable[[str], Mapping[str, Json]]) -> Goal:
-        file = str(known(self.source).get("id", "")) if self.source and not self.id else ""
-        return replace(self, id=file, fields={**self.fields, "file": file}) if file else self
+    @property
+    def place(self) -> str:
+        return f"in {self.image_server}"
 
-    async def look(self, reader: CachedReader) -> GoalState:
-        if not self.id:
-            return GoalState(GoalStatus.FAILED, f"the file of {self.source} is not known")
-        progress = await reader.upload(self.route, f"/data/{self.id}")
-        if isinstance(progress, Known) and progress.value.active:
-            silent = await why_stalled(reader, self.route, self.image_server, progress.value.percent)
-            return GoalState(GoalStatus.WAITING, f"uploading ({progress.value.percent} %){silent}")
-        mine = await _on_node(reader, self.route, self.id, self.image_server)
-        if isinstance(mine, Unreadable):
-            return unseen(mine)
-        if mine is None:
+    async def progress(self, reader: CachedReader) -> Known[Progress] | Unreadable:
+        return await reader.upload(self.route, f"/data/{self.id}")
+
+    async def files(self, reader: CachedReader) -> tuple[StoredImage, StoredImage | None] | GoalState:
+        source = await _on_node(reader, self.route, self.id, self.image_server)
+        if isinstance(source, Unreadable):
+            return unseen(source)
+        if source is None:
             return GoalState(GoalStatus.FAILED, f"{self.id} is not listed on the node")
         stored = await reader.image_server(self.route, self.image_server)
-        found = stored.value.get(self.id) if isinstance(stored, Known) else None
-        if found is not None and UNKNOWN_SIZE in {stored_size(found.size_gib), stored_size(mine.size_gib)}:
-            return GoalState(GoalStatus.UNKNOWN, f"the size of {self.id} is not reported")
         # An empty image server looks like an unreachable one: a file is sent to it all the same.
         if self.started and isinstance(stored, Unreadable):
             return GoalState(GoalStatus.FAILED, f"the upload ended, and what arrived is not known: {stored.reason}")
-        if found is None or found.size_gib != mine.size_gib:
-            broken = broken_off("upload", self.id, found, mine, f"in {self.image_server}")
-            return GoalState(GoalStatus.FAILED, broken) if self.started else GoalState(GoalStatus.UNMET)
-        return GoalState(GoalStatus.MET, id=self.id, resolved={SIZE: stored_size(found.size_gib)})
-
-    def begins(self) -> Goal:
-        return replace(self, started=True)
+        return source, stored.value.get(self.id) if isinstance(stored, Known) else None
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
         body = requests.ImageUpload(image_filename=f"/data/{self.id}", image_server=self.image_server)
@@ -121,13 +94,7 @@ class ExportSent(ExportExists):
 
     name = "export-sent"
     creates = False
-
-    @property
-    def action_text(self) -> str:
-        return f"uploading {self.id} again to {self.image_server}"
-
-    async def look(self, reader: CachedReader) -> GoalState:
-        return await super().look(reader) if self.started else GoalState(GoalStatus.UNMET)
+    again = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,14 +188,7 @@ class ImageExport(Kind[ImageExportSpec], FileProvider, UsesImageServer):
         values: dict[str, Json] = {"file": lookup.id, "imageServer": server}
         mine = await _on_node(reader, lookup.route, lookup.id, server)
         source = mine if isinstance(mine, StoredImage) else None
-        made = lookup.binding.resolved.get(SIZE) if lookup.binding is not None else None
-        unfinished, notes = incomplete(stored.value[lookup.id], source, made, lookup.route.name)
-        if unfinished:
-            values[_OTHER] = True
-            notes = (f"the {lookup.id} in {server} will be overwritten with that of {lookup.route.name}",)
-        return Observation(
-            True, id=lookup.id, values=values, notes=notes, unfinished=unfinished, partial=bool(unfinished)
-        )
+        return observed_copy(lookup, values, stored.value[lookup.id], source, lookup.route.name, f"in {server}")
 
     def natural_key(self, resource: Resource[ImageExportSpec], inventory: Inventory) -> str:
         return resource.spec.image_server
@@ -248,7 +208,7 @@ class ImageExport(Kind[ImageExportSpec], FileProvider, UsesImageServer):
                 address=task.address, route=task.route, id=task.id, image_server=str(task.desired["imageServer"]),
                 fields={"refresh": task.desired.get("refresh")}, timeout_seconds=task.timeout_seconds or 7200.0,
             )  # fmt: skip
-        elif task.observed.get(_OTHER):
+        elif task.observed.get(INCOMPLETE):
             yield ExportWhole(
                 address=task.address, route=task.route, id=task.id, image_server=str(task.desired["imageServer"]),
                 timeout_seconds=task.timeout_seconds or 7200.0,

@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from dbc_iac.api.storage_responses import StoredImage, stored_size
 from dbc_iac.diagnostics import Diagnostic, ExitCode
-from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Unreadable
 from dbc_iac.kinds.framework.capacity import Machine
 from dbc_iac.kinds.framework.inventory import Inventory, Resource
@@ -37,33 +35,6 @@ def check_file(resource: Resource[Any], path: str, file: str | None) -> Iterator
             detail="It hides files with `data` in the name; files that begin with vm_ are disks of VMs.",
             remedy="Use another file name.",
         )
-
-
-SIZE = "size"
-"""Resolved path of the size of a copy when it was created."""
-UNKNOWN_SIZE = stored_size(None)
-
-
-def broken_off(what: str, file: str, copy: StoredImage | None, source: StoredImage, place: str) -> str:
-    """Message about a transfer that ended without the whole file."""
-    if copy is None:
-        return f"the {what} ended, and {file} is not {place}"
-    sizes = f"{stored_size(copy.size_gib)} of {stored_size(source.size_gib)}"
-    return f"the {what} broke off: {sizes} of {file} are {place}"
-
-
-def incomplete(copy: StoredImage, source: StoredImage | None, made: Json, where: str) -> tuple[str, tuple[str, ...]]:
-    """Why a copy of a file is not complete (empty: no evidence), and notes. `made`: its size when it was created.
-
-    A transfer that broke off leaves a part under the final name, which only the sizes show. Both are rounded by the
-    same formula, which hides smaller differences.
-    """
-    now, wanted = stored_size(copy.size_gib), stored_size(source.size_gib if source is not None else None)
-    if UNKNOWN_SIZE in {now, wanted} or now == wanted:
-        return "", ()
-    if now == made:
-        return "", (f"{where} has another version ({wanted}, the copy {now}); change `refresh` to transfer it",)
-    return f"{now} of {wanted} from {where}: a transfer broke off, or the file was replaced", ()
 
 
 def is_fetched(file: FileAt, inventory: Inventory) -> bool:

@@ -1,0 +1,120 @@
+"""Transfers of image files between nodes and image servers: goals and observations of downloads and uploads.
+
+The end of a transfer proves nothing: a broken one leaves a part of the file under its final name. A copy is complete if
+it has the size of its source. Both sizes are rounded by the same formula, which hides smaller differences.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from dbc_iac.api.idempotency import CallClass
+from dbc_iac.api.storage_responses import Progress, StoredImage, stored_size
+from dbc_iac.json import Json
+from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
+from dbc_iac.kinds.framework.goal import Goal, GoalState, GoalStatus
+from dbc_iac.kinds.framework.values import Lookup, Observation
+from dbc_iac.kinds.images.image_server import why_stalled
+
+SIZE = "size"
+"""Resolved path of the size of a copy when it was created."""
+INCOMPLETE = "other"
+"""Observed value: the copy is a part of the source, or another file of that name."""
+_UNKNOWN_SIZE = stored_size(None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transfer(Goal):
+    """The copy of a file has the size of its source. `source`: the resource whose file it is, if known later only."""
+
+    call_class = CallClass.IDEMPOTENT
+    creates = True
+    again: ClassVar[bool] = False
+    """Whether the file is transferred though a complete copy exists."""
+    name_of_file: ClassVar[str]
+    """Resolved value of `source` with the name of the file."""
+    what: ClassVar[str]
+    """`download` or `upload`."""
+    image_server: str
+    source: str = ""
+    started: bool = False
+
+    @property
+    def file(self) -> str:
+        return self.id or f"the file of {self.source}"
+
+    def informed(self, known: Callable[[str], Mapping[str, Json]]) -> Goal:
+        file = str(known(self.source).get(self.name_of_file, "")) if self.source and not self.id else ""
+        return replace(self, id=file, fields={**self.fields, "file": file}) if file else self
+
+    async def look(self, reader: CachedReader) -> GoalState:
+        if self.again and not self.started:
+            return await self.blocked(reader) or GoalState(GoalStatus.UNMET)
+        if not self.id:
+            return GoalState(GoalStatus.FAILED, f"{self.file} is not known")
+        progress = await self.progress(reader)
+        if isinstance(progress, Known) and progress.value.active:
+            silent = await why_stalled(reader, self.route, self.image_server, progress.value.percent)
+            return GoalState(GoalStatus.WAITING, f"{self.what}ing ({progress.value.percent} %){silent}")
+        files = await self.files(reader)
+        if isinstance(files, GoalState):
+            return files
+        source, copy = files
+        if copy is not None and _UNKNOWN_SIZE in {stored_size(copy.size_gib), stored_size(source.size_gib)}:
+            return GoalState(GoalStatus.UNKNOWN, f"the size of {self.id} is not reported")
+        if copy is None or copy.size_gib != source.size_gib:
+            if self.started:
+                return GoalState(GoalStatus.FAILED, self._broken_off(copy, source))
+            return await self.blocked(reader) or GoalState(GoalStatus.UNMET)
+        return GoalState(GoalStatus.MET, id=self.id, resolved={**self.base(), SIZE: stored_size(copy.size_gib)})
+
+    def begins(self) -> Goal:
+        return replace(self, started=True)
+
+    def base(self) -> Mapping[str, Json]:
+        """Further resolved values of the copy."""
+        return {}
+
+    async def blocked(self, reader: CachedReader) -> GoalState | None:
+        """Why the transfer may not start; None if it may."""
+        return None
+
+    @property
+    @abstractmethod
+    def place(self) -> str:
+        """Location of the copy, for people: `on the node`."""
+
+    @abstractmethod
+    async def progress(self, reader: CachedReader) -> Known[Progress] | Unreadable:
+        """Progress of the transfer."""
+
+    @abstractmethod
+    async def files(self, reader: CachedReader) -> tuple[StoredImage, StoredImage | None] | GoalState:
+        """The source and its copy, or the state of the goal if they cannot be compared."""
+
+    def _broken_off(self, copy: StoredImage | None, source: StoredImage) -> str:
+        if copy is None:
+            return f"the {self.what} ended, and {self.id} is not {self.place}"
+        sizes = f"{stored_size(copy.size_gib)} of {stored_size(source.size_gib)}"
+        return f"the {self.what} broke off: {sizes} of {self.id} are {self.place}"
+
+
+def observed_copy(
+    lookup: Lookup, values: dict[str, Json], copy: StoredImage, source: StoredImage | None, origin: str, where: str
+) -> Observation:
+    """The observation of a copy. `origin` is the location of its source, `where` that of the copy (`on the node`)."""
+    made = lookup.binding.resolved.get(SIZE) if lookup.binding is not None else None
+    now, size = stored_size(copy.size_gib), stored_size(source.size_gib if source is not None else None)
+    unfinished, notes = "", tuple[str, ...]()
+    if _UNKNOWN_SIZE in {now, size} or now == size:
+        pass
+    elif now == made:
+        notes = (f"{origin} has another version ({size}, the copy {now}); change `refresh` to transfer it",)
+    else:
+        unfinished = f"{now} of {size} from {origin}: a transfer broke off, or the file was replaced"
+        values = {**values, INCOMPLETE: True}
+        notes = (f"the {lookup.id} {where} will be overwritten with that of {origin}",)
+    return Observation(True, id=lookup.id, values=values, notes=notes, unfinished=unfinished, partial=bool(unfinished))
