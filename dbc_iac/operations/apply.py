@@ -48,14 +48,21 @@ class Observer:
 
 
 class _Callback(Observer):
-    """Passes on events with secrets removed."""
+    """Passes on events with secrets removed, until the callback raises: the apply is finished all the same."""
 
     def __init__(self, project: Project, on_event: Callable[[Event], None]) -> None:
         self._project = project
         self._on_event = on_event
+        self._failed = False
 
     def event(self, event: Event) -> None:
-        self._on_event(self._project.redaction(event))
+        if self._failed:
+            return
+        try:
+            self._on_event(self._project.redaction(event))
+        except Exception:
+            self._failed = True
+            _LOG.exception("on_event raised; the apply continues without it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +85,10 @@ def apply_reviewed(
     lock_timeout: float,
 ) -> Report:
     """Apply a plan that was made earlier, if nothing has changed since. Raises DiagnosticError."""
+    if plan.options.get("offline"):
+        summary = "cannot apply a plan that was made from the state alone"
+        problem = Diagnostic("plan-not-fresh", Severity.ERROR, summary, remedy="Plan without `offline`.")
+        raise DiagnosticError(problem)
     observer = Observer() if on_event is None else _Callback(project, on_event)
     with project.locked("apply", lock_timeout):
         to_apply = continue_plan(project, plan)

@@ -121,6 +121,22 @@ def test_events_hold_no_secret_that_a_node_says_back(loaded: Project, embedded: 
     assert "a-password-of-tests" not in repr(events) + repr(report)
 
 
+def test_an_apply_is_finished_where_the_callback_raises(loaded: Project, caplog: pytest.LogCaptureFixture) -> None:
+    def broken(event: Event) -> None:
+        raise ValueError("broken callback")
+
+    assert loaded.apply(loaded.plan(), on_event=broken).exit_code == 0
+    assert caplog.text.count("ValueError: broken callback") == 1
+
+
+def test_a_plan_made_from_the_state_alone_is_not_applied(loaded: Project) -> None:
+    loaded.apply(loaded.plan())
+    plan = loaded.plan(PlanOptions(offline=True, destroy=True))
+    with pytest.raises(DiagnosticError) as caught:
+        loaded.apply(plan)
+    assert [d.code for d in caught.value.diagnostics] == ["plan-not-fresh"]
+
+
 def test_a_plan_is_refused_after_another_apply(loaded: Project) -> None:
     plan, other = loaded.plan(), loaded.plan()
     loaded.apply(other)
