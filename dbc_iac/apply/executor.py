@@ -69,7 +69,7 @@ class ApplyStatus:
         """Status of an address, for those that depend on it."""
         if address in {*self.failed, *self.unstarted}:
             return "failed"
-        return "is not finished yet" if address in self.waiting else "was not started"
+        return "is not complete" if address in self.waiting else "was not started"
 
     def event(self, address: str) -> str:
         """Kind of the event that reports it."""
@@ -167,7 +167,7 @@ class _Executor:
                 await self.finished[key].wait()
             cause = next((k for k in sorted(draft.after) if k in self.broken), None)
             if cause is not None:
-                self._skip(draft, f"it needs {self.drafts[cause].address}, which {self.broken[cause]}")
+                self._skip(draft, f"depends on {self.drafts[cause].address}, which {self.broken[cause]}")
             elif why := self._halted():
                 self._skip(draft, why)
             else:
@@ -182,8 +182,8 @@ class _Executor:
     def _halted(self) -> str:
         """Reason why nothing new may be started; empty where it may."""
         if self.run_.journal_writer.unwritten is not None:
-            return "what is done could not be written down any more"
-        return "the run was interrupted" if self.run_.stop.asked else ""
+            return "the journal could not be written"
+        return "interrupted" if self.run_.stop.asked else ""
 
     def _skip(self, draft: StepBuilder, why: str) -> None:
         """Skip a step. An address is reported once, not for each of its steps."""
@@ -245,7 +245,7 @@ class _Executor:
                     await self._unpark(change, goal, ending)
                 elif parked:
                     self.ledger.powered_off[change.address] = (
-                        "the old one; the new one stands, and the next apply goes on"
+                        "the old VM; the new one runs, and the next apply continues"
                     )
                 elif ending.broken and change.action is Action.CREATE:
                     await self.run_.journal_writer.bind_broken(change, goal)
@@ -288,10 +288,14 @@ class _Executor:
         old = _as_old(change)
         again = await VmStarter(change.kind, old, host(change.kind).power(old, to="on")).start(self._pursuit())
         if again.verdict is not Verdict.MET:
-            self.ledger.powered_off[change.address] = f"the old one could not be started again: {again.text}"
+            self.ledger.powered_off[change.address] = f"the old VM could not be started again: {again.text}"
         elif why := self.ledger.failed.get(change.address):
+<<<<<<< Updated upstream
             self.ledger.failed[change.address] = f"{why}; the old one was started again"
             self.tell("note", change.address, "the old one was started again")
+=======
+            self.ledger.failed[change.address] = f"{why}; the old VM was started again"
+>>>>>>> Stashed changes
 
     async def _window(self, draft: StepBuilder) -> bool:
         change = self.changes[draft.address]
@@ -340,7 +344,11 @@ class _Executor:
                 Severity.ERROR,
                 f"{goal.address}: {ending.text}",
                 ending.detail or f"Failed action: {goal.action_text}.",
+<<<<<<< Updated upstream
                 ending.remedy or "Fix the cause, and run `dbc-iac apply` again. Finished changes are not repeated.",
+=======
+                ending.remedy or "Apply again: completed changes are not repeated.",
+>>>>>>> Stashed changes
                 address=goal.address,
                 exit_code=ending.exit_code,
             )

@@ -41,10 +41,10 @@ AT_ONCE = 0.001
 """Seconds below which a wait is over: the clock is a float."""
 
 SETTLE = (
-    "Apply again with --settle: it boots the VM once, which proves what became of the call. "
-    'Or write `power: "on"`, and the next offline window proves it.'
+    "Apply again with --settle to boot the VM once, which proves the outcome. "
+    'Or set `power: "on"`: the next power-off window proves it.'
 )
-AGAIN = "Apply again when the VM can be started: its next boot proves what became of the call, before it is repeated."
+AGAIN = "Apply again once the VM can be started: its next boot proves the outcome."
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ Barrier = Callable[[Goal], Awaitable[Proof]]
 def failed_with(error: Exception) -> GoalResult:
     """The result of a goal whose code raised: a diagnostic stays what it is, and anything unexpected is a bug."""
     if isinstance(error, UnsafeWireValue):
-        return GoalResult(Verdict.FAILED, f"it was not sent: {error}", ExitCode.CONFIGURATION, remedy=UNSAFE)
+        return GoalResult(Verdict.FAILED, f"not sent: {error}", ExitCode.CONFIGURATION, remedy=UNSAFE)
     if isinstance(error, DiagnosticError):
         summary = error.diagnostics[0].summary
         return GoalResult(Verdict.FAILED, summary, error.exit_code, diagnostics=error.diagnostics)
@@ -212,7 +212,7 @@ class _Attempt:
                 if self.by.stop.asked
                 else GoalState(GoalStatus.WAITING, self.said)
             )
-        return seen or GoalState(GoalStatus.UNKNOWN, "the run was interrupted")
+        return seen or GoalState(GoalStatus.UNKNOWN, "interrupted")
 
     async def _step(self, seen: GoalState) -> GoalResult | None:
         if seen.sight is not GoalStatus.UNKNOWN:
@@ -368,7 +368,7 @@ class _Attempt:
             return await self._step(seen)
         code = ExitCode.AUTHORISATION if refused.authority else ExitCode.ERROR
         why = f" ({seen.text})" if self.goal.deletes and (seen := await self.goal.look(self.by.reader)).text else ""
-        return GoalResult(Verdict.FAILED, f"the node refused it: {refused.message}{why}", code)
+        return GoalResult(Verdict.FAILED, f"refused by the node: {refused.message}{why}", code)
 
     async def _again(self, text: str, rest: float | None) -> GoalResult | None:
         if self.tries >= self.most_tries:

@@ -52,11 +52,11 @@ async def run_hook(hook: Hook) -> str | None:
     except subprocess.TimeoutExpired:
         _end(process)
         await asyncio.to_thread(process.wait)
-        return f"was ended after {hook.timeout:g} s"
+        return f"timed out after {hook.timeout:g} s"
     except asyncio.CancelledError:
         _end(process)
         raise
-    return None if code == 0 else f"ended with {code}"
+    return None if code == 0 else f"exited with {code}"
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -165,7 +165,7 @@ class OfflineWindow:
                 self.ledger.waiting.pop(goal.address, None)
                 self.by.tell("goal-met", goal.address, goal.done_text)
             elif seen.sight in {GoalStatus.UNMET, GoalStatus.FAILED}:
-                text = seen.text if seen.lost else "accepted, and not carried out before the VM was started"
+                text = seen.text if seen.lost else "accepted, but not carried out before the VM was started"
                 await self.by.journal_writer.lost(number, text)
                 self.ledger.waiting.pop(goal.address, None)
                 self.failed(goal, GoalResult(Verdict.FAILED, text, detail=seen.detail, remedy=seen.remedy))

@@ -186,9 +186,9 @@ def _steps(changes: Mapping[str, Change]) -> dict[str, StepBuilder]:
             Diagnostic(
                 "no-order",
                 Severity.ERROR,
-                "there is no order in which this could be done",
-                f"A VM's disks are added in one offline window, and the steps around it wait for each other: {ring}.",
-                "Remove a `dependsOn`, or apply in two runs with --target.",
+                "the steps form a dependency cycle",
+                f"The disks of a VM share one power-off window, and these steps wait for each other: {ring}.",
+                "Remove a `dependsOn`, or apply in two parts with --target.",
                 exit_code=ExitCode.CONFIGURATION,
             )
         )

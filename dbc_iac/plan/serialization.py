@@ -28,8 +28,8 @@ def read_plan(value: Any) -> Plan:
         raise DiagnosticError(
             _problem(
                 "plan-format",
-                f"the plan has format {version}, and this dbc-iac reads {FORMAT_VERSION}",
-                "Plan again with this version.",
+                f"the plan has format {version}, but this dbc-iac reads {FORMAT_VERSION}",
+                "Run `dbc-iac plan -o FILE` again with this version.",
             )
         )
     try:
@@ -45,7 +45,11 @@ def read_plan(value: Any) -> Plan:
         raise DiagnosticError(_damaged("its values are nested too deep")) from None
     if not fits:
         raise DiagnosticError(
-            _problem("plan-altered", "the plan file was altered: its digest does not fit its content", "Plan again.")
+            _problem(
+                "plan-altered",
+                "the plan file was altered: its digest does not match",
+                "Run `dbc-iac plan -o FILE` again.",
+            )
         )
     return plan
 
@@ -83,7 +87,7 @@ def _check_change(change: Change) -> None:
 
 
 def _damaged(detail: str) -> Diagnostic:
-    return _problem("not-a-plan", "the plan file is damaged", "Plan again.", f"{detail}.")
+    return _problem("not-a-plan", "the plan file is damaged", "Run `dbc-iac plan -o FILE` again.", f"{detail}.")
 
 
 def _problem(code: str, summary: str, remedy: str, detail: str = "") -> Diagnostic:

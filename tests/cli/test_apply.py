@@ -65,7 +65,7 @@ def test_a_plan_whose_world_moved_is_refused_and_names_it(make: Callable[..., Em
     emulated.admin.change_vm(task_id, sockets=1, cores=1, threads=2)
     result = emulated.run("apply", file, "--yes", "--json")
     assert result.codes == ["plan-stale"]
-    assert "cpus was 4, and is 2 now" in result.err
+    assert "cpus was 4, is 2 now" in result.err
 
 
 def test_detailed_exit_code_and_yes(make: Callable[..., Emulated]) -> None:
@@ -325,9 +325,9 @@ def test_replace_on_follows_a_replacement(make: Callable[..., Emulated], tmp_pat
     ("command", "problem"),
     [
         (["true"], None),
-        (["false"], "ended with 1"),
+        (["false"], "exited with 1"),
         (["no-such-program-here"], "could not be started"),
-        (["sleep", "60"], "was ended after 0.1 s"),
+        (["sleep", "60"], "timed out after 0.1 s"),
     ],
 )
 def test_a_hook_is_run_and_its_failure_told(command: list[str], problem: str | None) -> None:
@@ -386,7 +386,7 @@ def test_a_disk_is_not_changed_on_a_vm_that_became_external(
     disks = [document(kind, "d", {"vm": "one", "size": "6Gi"}) for kind in documents]
     project(tmp_path, vm("one", external=True, id=task), *disks, environ=emulated.project.environ)
     refused = emulated.run("apply", "--yes", "--json")
-    assert (refused.code, refused.codes) == (5, ["external-holder"])
+    assert (refused.code, refused.codes) == (5, ["external-parent"])
     assert emulated.run("state", "list", "--json").json == ["Disk/d", "VirtualMachine/one"]
 
 
@@ -475,7 +475,7 @@ def test_vms_that_fit_alone_and_not_together_are_refused(make: Callable[..., Emu
     emulated = make(*(vm(name, memory="200Gi") for name in ("one", "two")))
     result = emulated.run("plan", "--json")
     assert (result.code, result.codes) == (5, ["node-would-refuse"])
-    assert "400 GiB of memory are asked for together" in result.err
+    assert "400 GiB of memory requested in total" in result.err
 
 
 def test_a_plan_file_is_applied_without_a_question_and_as_it_is(make: Callable[..., Emulated], tmp_path: Path) -> None:

@@ -141,7 +141,7 @@ def test_a_disk_job_lost_with_the_queue_keeps_the_vm_off_for_minutes(
     failed = emulated.run("apply", "--yes", "--allow-data-loss", "--json")
     assert failed.code == 1, failed.out
     report = failed.json["report"]
-    assert report["failed"] == {"Disk/scratch": "accepted, and not carried out before the VM was started"}
+    assert report["failed"] == {"Disk/scratch": "accepted, but not carried out before the VM was started"}
     assert report["seconds"] < 480
     assert running(emulated)
     converges(emulated)

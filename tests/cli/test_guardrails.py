@@ -111,4 +111,4 @@ def test_what_is_left_out_without_having_been_named_is_told(applied: Callable[..
     emulated = applied(vm(), DISK)
     write(emulated, vm(image="win10.qcow2"), DISK)
     result = emulated.run("plan", "--exclude", "Disk/scratch")
-    assert (result.code, "VirtualMachine/trainer is left out too (replace)" in result.err) == (0, True), result.err
+    assert (result.code, "VirtualMachine/trainer is excluded too (replace)" in result.err) == (0, True), result.err

@@ -253,7 +253,7 @@ def test_a_port_that_another_vm_of_the_wallet_has_is_refused(world: Callable[...
     write(emulated, vm(ports={"ssh": 25900, "vnc": 25902}))
     result = emulated.run("plan", "--json")
     assert (result.code, result.codes) == (5, ["port-conflict"])
-    assert "which is not ours" in result.err
+    assert "unmanaged VM" in result.err
 
 
 def test_auto_goes_on_from_a_port_that_is_held_out_of_sight(world: Callable[..., Emulated]) -> None:

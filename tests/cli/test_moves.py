@@ -32,7 +32,7 @@ def test_an_address_that_no_document_can_have_is_not_moved_to(world: Callable[..
         ("VirtualMachine/trainer", "VirtualMachine/BAD name", "Use Kind/name or Kind/name.key"),
         ("VirtualMachine/trainer", "VirtualMachine/-x", "Use Kind/name or Kind/name.key"),
         ("VirtualMachine/trainer", "VirtualMachin/x", "Did you mean VirtualMachine?"),
-        ("VirtualMachine/trainer", "VirtualMachine/a.b.c", "is no name of a document"),
+        ("VirtualMachine/trainer", "VirtualMachine/a.b.c", "is not a valid name"),
         ("VirtualMachine/trainer", "VirtualMachine/trainer", "is in the state already"),
         ("VirtualMachine/trainr", "VirtualMachine/x", "Did you mean VirtualMachine/trainer?"),
     ):
@@ -105,7 +105,12 @@ def test_what_lives_on_a_vm_that_is_let_go_is_let_go_with_it(world: Callable[...
 
 
 WRONG_LISTS: dict[str, tuple[str, str, int, str]] = {
-    "another kind": ("moved: [{from: VirtualMachine/a, to: Disk/a}]", "cannot-move", 11, "A resource keeps its kind."),
+    "another kind": (
+        "moved: [{from: VirtualMachine/a, to: Disk/a}]",
+        "cannot-move",
+        11,
+        "Use two addresses of one kind.",
+    ),
     "itself": ("moved: [{from: VirtualMachine/a, to: VirtualMachine/a}]", "cannot-move", 11, "Remove the entry."),
     "one address, two destinations": (
         "moved: [{from: Disk/a, to: Disk/b}, {from: Disk/a, to: Disk/c}]",
@@ -129,13 +134,13 @@ WRONG_LISTS: dict[str, tuple[str, str, int, str]] = {
         "moved: [{from: Disk/a, to: Disk/b}, {from: Disk/b, to: Disk/a}]",
         "cannot-move",
         39,
-        "`dbc-iac state mv`, through a third one.",
+        "Use `dbc-iac state mv` with a third name",
     ),
     "a cycle of three": (
         "moved: [{from: Disk/b, to: Disk/c}, {from: Disk/a, to: Disk/b}, {from: Disk/c, to: Disk/a}]",
         "cannot-move",
         67,
-        "`dbc-iac state mv`, through a third one.",
+        "Use `dbc-iac state mv` with a third name",
     ),
     "no kind": ("moved: [{from: VirtualMachin/a, to: VirtualMachin/b}]", "invalid-address", 11, "Did you mean"),
     "no name": ("moved: [{from: VirtualMachine/a, to: VirtualMachine/-}]", "invalid-address", 11, "Use Kind/name"),

@@ -73,7 +73,11 @@ def test_the_end_of_an_apply_in_json_fits_its_schema_and_is_redacted(make: Calla
     jsonschema.validate(result.json["report"], report_schema())
     assert result.code == 1
     [told] = json.loads(result.err)["diagnostics"]
+<<<<<<< Updated upstream
     assert told["summary"] == "VirtualMachine/trainer: the image file is not on the node"
+=======
+    assert told["summary"] == "VirtualMachine/trainer: refused by the node: image_name' is not exist, pwd:***"
+>>>>>>> Stashed changes
     assert told["detail"].startswith("The node does not have this file.")
     assert "Message: image_name' is not exist, pwd:***." in told["detail"]
     assert told["remedy"].startswith("Add an Image for the file")
@@ -130,7 +134,7 @@ def test_what_a_node_says_is_redacted_in_events_and_in_the_report(
     for report in written[1:]:
         assert emulated.run("apply", "--yes", "--events", str(written[0]), "--report", str(report)).code == 1
     for file in written:
-        assert "the node refused it: no ***" in file.read_text().replace("\\", "")
+        assert "refused by the node: no ***" in file.read_text().replace("\\", "")
         assert CANARY not in file.read_text()
     jsonschema.validate(json.loads(written[1].read_text()), report_schema())
 
@@ -186,8 +190,12 @@ def test_a_replacement_tells_the_old_vm_from_the_new_one(make: Callable[..., Emu
     assert places == sorted(places)
     emulated.network.faults.add(FaultSpec(op="tasks.create", kind="refuse", text="no room", times=9))
     failed = emulated.run("apply", "--yes")
+<<<<<<< Updated upstream
     assert "VirtualMachine/trainer: the old one was started again" in failed.err
     assert "the node refused it: no room" in failed.err
+=======
+    assert "refused by the node: no room; the old VM was started again" in failed.out
+>>>>>>> Stashed changes
     emulated.network.faults.clear()
     applied = emulated.run("apply", "--yes").err
     for call in (f"powering off the old VM {old}", "creating", f"deleting the old VM {old}"):

@@ -122,7 +122,7 @@ def test_a_port_of_a_vm_with_a_public_address_is_refused_to_others(tmp_path: Pat
     result = made.run("apply", "--yes", "--json")
     assert result.code == (0 if both else 5), result.err
     assert both or result.codes == ["port-conflict"]
-    assert both or "tcp port 20000 of VirtualMachine/second is taken by VirtualMachine/first" in result.err
+    assert both or "tcp port 20000 of VirtualMachine/second is used by VirtualMachine/first" in result.err
     for verb in ("stop", "start") if both else ():
         assert made.run("vm", verb, "first", "--yes", "--wait").code == 0
     made.close()
@@ -140,7 +140,7 @@ def test_a_port_that_only_a_modify_brings_into_conflict_is_refused(tmp_path: Pat
     )
     result = made.run("plan", "--json")
     assert (result.code, result.codes) == (5, ["port-conflict"])
-    assert "of VirtualMachine/first is taken by VirtualMachine/second" in result.err
+    assert "of VirtualMachine/first is used by VirtualMachine/second" in result.err
     made.close()
 
 
@@ -165,7 +165,7 @@ def test_a_start_that_a_taken_port_refuses_is_told_with_who_has_it(tmp_path: Pat
     assert made.run("vm", "stop", "first", "--yes", "--wait").code == 0
     result = made.run("apply", "--yes")
     assert result.code == 5
-    assert "tcp port 20000 of VirtualMachine/first is taken by VirtualMachine/second" in result.err
+    assert "tcp port 20000 of VirtualMachine/first is used by VirtualMachine/second" in result.err
     made.close()
 
 
@@ -177,7 +177,7 @@ def test_no_window_is_opened_for_a_vm_that_could_not_be_started_again(tmp_path: 
     write(made, vm("first", publicIp=PUBLIC, **changes[change]), vm("second", gpus=0), *disks)
     result = made.run("apply", "--yes")
     assert result.code == 5
-    assert "is taken by" in result.err
+    assert "is used by" in result.err
     assert domains(made) == {"first": "running", "second": "running"}
     made.close()
 
@@ -225,7 +225,7 @@ def test_a_vm_with_a_public_address_is_replaced(tmp_path: Path) -> None:
     applied(made)
     write(made, vm("first", publicIp=PUBLIC, image="win10.qcow2"))
     shown = made.run("plan").out
-    assert f"note: the old one is deleted first: both cannot have {PUBLIC}" in shown
+    assert f"note: the old object is deleted first: both cannot have {PUBLIC}" in shown
     assert "off from the beginning until the new one runs" in shown
     applied(made)
     assert_empty(made)

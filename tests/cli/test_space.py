@@ -65,7 +65,7 @@ def test_what_comes_is_counted_together(
 def test_the_sum_and_what_is_free_are_told(make: Callable[..., Emulated]) -> None:
     emulated = make(VM, disk("a", "2500Gi"), disk("b", "2500Gi"))
     result = emulated.run("plan")
-    assert "5020 GiB are asked for together in /data" in result.err
+    assert "5020 GiB requested in total in /data" in result.err
     assert "3 disks come or grow there" in result.err
     assert "all.yaml" in result.err
 

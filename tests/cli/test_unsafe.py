@@ -86,7 +86,7 @@ def test_a_value_that_nobody_foresaw_ends_one_goal_and_leaves_nothing_open(
         patched.setattr(VmModified, "body", body)
         result = emulated.run("apply", "--yes")
     assert result.code == 3, result.out + result.err
-    assert "it was not sent: new_network_filters: not of the form" in result.out + result.err
+    assert "not sent: new_network_filters: not of the form" in result.out + result.err
     assert "bug" not in result.out + result.err
     plan = emulated.run("plan", "--json").json
     assert plan["recovery"] == []
@@ -107,5 +107,5 @@ def test_a_disk_for_which_there_is_no_letter_though_one_went(tmp_path: Path) -> 
     project(tmp_path, vm(), *disks(24)[1:], *disks(1, "e"), environ=emulated.project.environ)
     result = emulated.run("plan", "--json")
     assert (result.code, result.codes) == (5, ["node-would-refuse"]), result.err
-    assert "VirtualMachine/trainer can take 0 more of kind Disk, and is to get 1" in result.err
+    assert "VirtualMachine/trainer can take 0 more of kind Disk, but 1 are new" in result.err
     emulated.close()

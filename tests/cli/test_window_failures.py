@@ -125,7 +125,7 @@ def test_a_creation_can_be_left_to_the_next_apply(emulated: Emulated) -> None:
     write(emulated, (vm(), disk()))
     left = emulated.run("apply", "--yes", "--no-wait")
     assert (left.code, "VirtualMachine/trainer: not finished: still" in left.err) == (7, True), left.err
-    assert "Disk/scratch: not started: it needs VirtualMachine/trainer, which is not finished yet" in left.err
+    assert "Disk/scratch: not started: depends on VirtualMachine/trainer, which is not complete" in left.err
     emulated.settle()
     converges(emulated)
     assert sizes(emulated) == [[20, 20, 50]]
@@ -164,5 +164,5 @@ def test_a_disk_that_leaves_a_vm_that_is_left_out_is_left_out_too(emulated: Emul
     applied(emulated, *machines, disk())
     write(emulated, (*machines, disk(vm="other")))
     result = emulated.run("apply", "--yes", "--allow-data-loss", "--exclude", "VirtualMachine/trainer")
-    assert (result.code, "Disk/scratch is left out too" in result.err) == (0, True), result.err
+    assert (result.code, "Disk/scratch is excluded too" in result.err) == (0, True), result.err
     assert sizes(emulated) == [[20, 20, 50], [20, 20]]

@@ -91,7 +91,7 @@ def test_a_hook_that_fails_leaves_the_vm_running_and_the_next_run_tries_again(
     project(tmp_path, vm(**hook("false"), **changed), environ=emulated.project.environ)
     result = emulated.run("apply", "--yes", "--json")
     assert (result.code, result.codes) == (1, ["goal-failed"])
-    assert result.json["report"]["failed"] == {"VirtualMachine/trainer": "beforeOffline: ended with 1"}
+    assert result.json["report"]["failed"] == {"VirtualMachine/trainer": "beforeOffline: exited with 1"}
     assert result.json["report"]["poweredOff"] == {}
     assert emulated.vms == before
     project(tmp_path, vm(**hook(*RAN), **changed), environ=emulated.project.environ)
@@ -106,7 +106,7 @@ def test_a_hook_that_fails_is_told_before_the_vm_is_powered_off_by_force(
     project(tmp_path, vm(**hook("false", force=True), cpus=8), environ=emulated.project.environ)
     result = emulated.run("apply", "--yes")
     assert result.code == 0, result.err
-    assert result.err.index("beforeOffline: ended with 1") < result.err.index("window opened")
+    assert result.err.index("beforeOffline: exited with 1") < result.err.index("window opened")
 
 
 def test_a_vm_that_is_deleted_is_warned_by_its_hook(make: Callable[..., Emulated], tmp_path: Path) -> None:

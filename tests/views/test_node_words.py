@@ -11,7 +11,7 @@ from dbc_iac.views.error_explanations import explained, explanation
 @pytest.mark.parametrize(
     ("said", "means"),
     [
-        ("the node refused it: -1: check wallet error: wallet not rented", "not rented"),
+        ("refused by the node: -1: check wallet error: wallet not rented", "not rented"),
         ("nonce check failed", "credentials"),
         ("allocate gpu failed, need 2", "Not enough GPUs"),
         ("allocate memory failed", "enough free capacity"),

@@ -24,7 +24,7 @@ VM = "VirtualMachine/a"
 WAITING = Event("waiting", "Image/big", "downloading big.qcow2", 70.0, {"status": "downloading (42 %)"})
 REPORT = Report(
     done={"Disk/d": Action.CREATE, "Network/n": Action.UPDATE},
-    failed={VM: f"the node refused it: allocate gpu failed {HOSTILE}"},
+    failed={VM: f"refused by the node: allocate gpu failed {HOSTILE}"},
     not_started={"Disk/e": f"it needs {VM}, which failed"},
     waiting={"Image/big": "still downloading (42 %)"},
     powered_off={VM: "its replacement is still being created"},
@@ -153,7 +153,7 @@ def test_the_end_report_as_markdown_says_everything_and_nothing_of_others_is_mar
 
 
 def test_an_advice_is_told_once_with_whom_it_is_for_and_no_failure_twice() -> None:
-    failed = {f"VirtualMachine/w-{n}": "the node refused it: allocate gpu failed" for n in range(9)}
+    failed = {f"VirtualMachine/w-{n}": "refused by the node: allocate gpu failed" for n in range(9)}
     problems = tuple(
         Diagnostic("goal-failed", Severity.ERROR, f"{a}: {why}", remedy="See.", address=a) for a, why in failed.items()
     )

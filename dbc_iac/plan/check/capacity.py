@@ -65,9 +65,9 @@ def _gpus(context: PlanContext, machine: Machine, here: Mapping[str, Change]) ->
     if comes > free + goes:
         yield _problem(
             context, last, "gpus", "node-would-refuse",
-            f"{comes} GPUs are asked for, and {free + goes} of {hardware.gpu_count} are free",
-            f"{hardware.gpu_used} are held by running VMs, by VMs under creation and by failed ones.",
-            "Ask for fewer, or power off what holds them.",
+            f"{comes} GPUs requested, but {free + goes} of {hardware.gpu_count} are free",
+            f"{hardware.gpu_used} are allocated to running VMs, new VMs and failed creations.",
+            "Request fewer GPUs, or power off VMs that hold them.",
         )  # fmt: skip
 
 
@@ -83,9 +83,9 @@ def _together(context: PlanContext, machine: Machine, here: Mapping[str, Change]
         if grows and sum(takes.values()) > there:
             yield _problem(
                 context, grows[-1], path, "node-would-refuse",
-                f"{sum(takes.values())} {unit} are asked for together, and the machine has {int(there)}",
-                "Each VM can be had alone; the last of them could not be started.",
-                'Ask for less, or write power: "off" for some.',
+                f"{sum(takes.values())} {unit} requested in total, but the machine has {int(there)}",
+                "Each VM fits alone, but the last one could not start.",
+                f'Reduce {path}, or set `power: "off"` for some VMs.',
             )  # fmt: skip
 
 
@@ -113,10 +113,10 @@ def _space(context: PlanContext, hardware: NodeHardware, here: Mapping[str, Chan
             yield last.problem(
                 "thin-space",
                 "",
-                f"{sum(disks.values())} GiB are asked for together in {path}, and {free[path]} are free",
-                detail=f"{len(disks)} disks come or grow there. Their files are thin: the node accepts them, and writes"
+                f"{sum(disks.values())} GiB requested in total in {path}, but {free[path]} are free",
+                detail=f"{len(disks)} disks are new or grow there. Files are thin: the node accepts them, and writes"
                 " fail once the host is full.",
-                remedy="Ask for less, or use another directory of the host (hostDir).",
+                remedy="Reduce the sizes, or use another directory of the host (hostDir).",
                 severity=Severity.WARNING,
             )
 

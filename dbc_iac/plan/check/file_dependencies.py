@@ -120,15 +120,15 @@ def _left_incomplete(
     problem: Diagnostic, change: Change, file: FileAt, users: list[str], coming: list[str]
 ) -> Diagnostic:
     """The problem as a warning; as an error where a resource would be built from an incomplete file."""
-    what = f"{', '.join(coming)} would be made from it" if coming else f"{', '.join(users)} use it"
+    what = f"{', '.join(coming)} would be built from it" if coming else f"in use by {', '.join(users)}"
     return replace(
         problem,
         severity=Severity.ERROR if coming else Severity.WARNING,
         code="image-incomplete",
-        summary=f"{file.name} on {change.node} is not whole, and {what}",
-        detail=f"{'; '.join(change.reasons)}. It is not overwritten while {', '.join(users)} use it.",
-        remedy=f"If the image server still has the file that they were made from: `dbc-iac image download {file.name} "
-        "--overwrite`; else use another file name, and replace them.",
+        summary=f"{file.name} on {change.node} is incomplete, and {what}",
+        detail=f"{'; '.join(change.reasons)}. It is not overwritten while in use by {', '.join(users)}.",
+        remedy=f"Use `dbc-iac image download {file.name} --overwrite` if the image server has the same file; else use "
+        "another file name, and replace the users.",
         exit_code=ExitCode.REFUSED if coming else ExitCode.OK,
     )
 
@@ -175,22 +175,21 @@ def _left_on(change: Change, chosen: Change | None, goal: Goal) -> frozenset[Fil
 def _refused(context: PlanContext, change: Change, goal: Goal, file: FileAt, users: list[str]) -> Diagnostic:
     """The refusal, at the manifest of the file, else at that of the first user."""
     documents = context.inventory.resources
-    verb = "deleted" if goal.deletes else "overwritten"
-    source, summary = None, f"{file.name} on {change.node} would be {verb}, and {', '.join(users)} "
-    summary += "is made from it" if len(users) == 1 else "are made from it"
+    verb = "delete" if goal.deletes else "overwrite"
+    source, summary = None, f"cannot {verb} {file.name} on {change.node}: in use by {', '.join(users)}"
     if change.address in documents:
         changed = [f.path for f in change.fields]
         where = documents[change.address].where
         source = next((s for path in changed if (s := where(path))), None) or where("")
     places = [(a, documents[a].where("image") or documents[a].where("")) for a in users if a in documents]
-    related = tuple(Related(f"{a} is made from it", place) for a, place in places if place is not None)
+    related = tuple(Related(f"{a} uses it", place) for a, place in places if place is not None)
     if source is None and related:
         source = related[0].source
     return Diagnostic(
         "image-in-use",
         Severity.ERROR,
         summary,
-        "A disk holds only what differs from the image that it was made from: without that it is lost.",
+        "A disk holds only its differences from the image: without the image its data is lost.",
         _remedy(change, goal, users),
         source,
         related,
@@ -202,8 +201,8 @@ def _refused(context: PlanContext, change: Change, goal: Goal, file: FileAt, use
 def _remedy(change: Change, goal: Goal, users: list[str]) -> str:
     them = ", ".join(users)
     if not goal.deletes:
-        return f"Use another file name for the new image, and make {them} anew from that."
+        return f"Use another file name for the new image, and replace {them}."
     return (
-        f"Let {them} go in the same run, or make them anew from another image. "
-        f"`removed` of the project file lets {change.address} go without deleting the file."
+        f"Delete {them} in the same plan, or replace them with another image. To keep the file, add "
+        f"{change.address} to `removed` of the project file."
     )

@@ -39,8 +39,8 @@ def _empty(context: PlanContext, removals: list[Change], options: PlanOptions) -
     if removals and not managed and not options.destroy and not options.allow_empty:
         yield _refusal(
             "empty-manifests",
-            f"the manifests hold nothing, and the state holds {len(context.state.bindings)} resources",
-            "An empty set of manifests is more often a mistake than a wish.",
+            f"the manifests are empty, but the state has {len(context.state.bindings)} resources",
+            "This is usually a mistake, such as a wrong directory.",
             "Use `dbc-iac destroy`, or --allow-empty.",
         )
 
@@ -55,8 +55,8 @@ def _share(context: PlanContext, removals: list[Change], options: PlanOptions) -
         yield _refusal(
             "too-many-removals",
             f"{len(removals)} of {total} resources ({share} %) would be deleted or replaced",
-            f"More than {allowed} % at once is refused.",
-            f"Use --max-removals {share} if this is meant.",
+            f"The limit is {allowed} %.",
+            f"Use --max-removals {share} to allow it.",
         )
 
 
@@ -72,9 +72,9 @@ def _protection(context: PlanContext, change: Change, options: PlanOptions) -> I
     if irreplaceable:
         yield _refusal(
             "protected",
-            f"{change.address} is protected: deleting it destroys its on-chain identity for ever",
-            "Adding the same server again gives it another node id; a running rental is not seen from here.",
-            f"Use --destroy-identity {change.address} if this is meant.",
+            f"{change.address} is protected: its on-chain identity would be lost",
+            "Adding the server again gives it another node id. Running rentals are not visible here.",
+            f"Use --destroy-identity {change.address} to delete it.",
             change.address,
         )
         return
@@ -82,7 +82,7 @@ def _protection(context: PlanContext, change: Change, options: PlanOptions) -> I
         "protected",
         f"{change.address} is protected by preventDestroy and would be {_done(change.action)}",
         "; ".join(change.reasons),
-        f"Use --unprotect {change.address} if this is meant.",
+        f"Use --unprotect {change.address} to allow it.",
         change.address,
     )
 
@@ -95,14 +95,14 @@ def _is_foreign(context: PlanContext, change: Change, changes: Mapping[str, Chan
 
 def _unmanaged(context: PlanContext, change: Change) -> Diagnostic:
     """The refusal of a change that needs a VM off which is not managed."""
-    summary = f"{change.address} needs {change.parent} to be powered off, and that VM is not managed here"
-    detail = "A disk is added, grown and deleted while its VM is off; an external VM is never changed."
-    remedy = f"Manage {change.parent} here (without `external: true`), or remove {change.address}."
+    summary = f"{change.address} needs {change.parent} powered off, but it is not managed"
+    detail = "Disks are added, resized and deleted while their VM is off. External VMs are never changed."
+    remedy = f"Remove `external: true` of {change.parent}, or remove {change.address}."
     resource = context.inventory.resources.get(change.address)
     if resource is None:
-        remedy = f"Manage {change.parent} here again, without `external: true`."
-        return _refusal("external-holder", summary, detail, remedy, change.address)
-    return resource.problem("external-holder", "vm", summary, detail=detail, remedy=remedy, exit_code=ExitCode.REFUSED)
+        remedy = f"Remove `external: true` of {change.parent}."
+        return _refusal("external-parent", summary, detail, remedy, change.address)
+    return resource.problem("external-parent", "vm", summary, detail=detail, remedy=remedy, exit_code=ExitCode.REFUSED)
 
 
 def _done(action: Action) -> str:
@@ -132,8 +132,8 @@ def check_offline_never(
 def _needs_off(context: PlanContext, change: Change, host: str) -> Diagnostic:
     causes = (f.path for f in change.fields if f.behaviour in {"offline", "cold-boot", "replace", "once"})
     cause = next(causes, "") if change.action in {Action.UPDATE, Action.REPLACE} else ""
-    summary = f"{cause or change.address} needs {host} to be powered off, and its lifecycle.offline is never"
-    remedy = f"Set `offline: allow` in {host}, or take this change back."
+    summary = f"{cause or change.address} needs {host} powered off, but lifecycle.offline is never"
+    remedy = f"Set `offline: allow` in {host}, or revert this change."
     resource = context.inventory.resources.get(change.address)
     if resource is None:
         return _refusal("offline-never", summary, "; ".join(change.reasons), remedy, change.address)

@@ -31,7 +31,7 @@ def check_ports(
     """Conflicts on one machine, also with unmanaged VMs (by id): errors where one of the two is started or
     gets its port in this plan, else warnings of the next start."""
     here = on_machine(target, changes)
-    before = {f"VM {identity}, which is not ours": holding for identity, holding in unmanaged.items()}
+    before = {f"unmanaged VM {identity}": holding for identity, holding in unmanaged.items()}
     for address, change in here.items():
         mine = required_capacity(change)
         for other, theirs in before.items():
@@ -63,8 +63,8 @@ def _conflict(context: PlanContext, here: Mapping[str, Change], address: str, ot
     resource = context.inventory.resources.get(at)
     severity, code = (Severity.ERROR, ExitCode.REFUSED) if moves else (Severity.WARNING, ExitCode.OK)
     path = "publicIp" if what.startswith("public") else "ports"
-    summary = f"{what} of {at} is taken by {parent} on the same machine"
-    detail = _COMPARED if moves else f"{_COMPARED} One of them cannot be started again while the other runs."
+    summary = f"{what} of {at} is used by {parent} on the same machine"
+    detail = _COMPARED if moves else f"{_COMPARED} One VM cannot start while the other runs."
     remedy = "Choose another address." if path == "publicIp" else "Choose another port, or `auto`."
     if resource is None:
         return Diagnostic("port-conflict", severity, summary, detail, remedy, None, (), at, code)

@@ -162,9 +162,9 @@ def _no_room(resource: Resource[Spec], path: str, parent: str, new: int, free_sl
     return resource.problem(
         "node-would-refuse",
         path,
-        f"{parent} can take {free_slots} more of kind {resource.kind}, and is to get {new}",
-        detail="What it has now counts, also what no document names; the node fills no gaps, and tells nothing.",
-        remedy="Let those go first that were added last, in an apply of their own; or put it on another VM.",
+        f"{parent} can take {free_slots} more of kind {resource.kind}, but {new} are new",
+        detail="All present ones count, managed or not. The node does not fill gaps, and reports no error.",
+        remedy="First delete those that were added last, in an apply of its own; or use another VM.",
         exit_code=ExitCode.REFUSED,
     )
 
@@ -191,13 +191,13 @@ def _members_stay(refreshed: RefreshedState, changes: Mapping[str, Change]) -> I
         if change.action is Action.REPLACE:  # managed members are replaced with it, or it is refused
             stay = [member for member in stay if member not in ours]
         if stay:
-            who = ", ".join(ours.get(member, f"VM {member}, which is not ours") for member in stay)
+            who = ", ".join(ours.get(member, f"unmanaged VM {member}") for member in stay)
             yield Diagnostic(
                 "node-may-refuse",
                 Severity.WARNING,
                 f"{change.address} cannot be deleted while it has members: {who}",
                 "VMs leave a LAN when they are deleted, not when they are powered off.",
-                "Whoever owns them must delete them first; all else of the plan is done.",
+                "Delete these VMs first. The rest of the plan is applied.",
                 address=change.address,
             )
 

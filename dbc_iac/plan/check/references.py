@@ -87,7 +87,7 @@ def _dangling(resource: Resource[Spec], inventory: Inventory, broken: frozenset[
         same_kind = [r.name for r in inventory.of(kind)]
         close = [Address.of(kind, n) for n in difflib.get_close_matches(name, same_kind, 1)]
         named = [r.address for r in inventory.resources.values() if r.name == name]
-        remedy = f"Did you mean {close[0]}?" if close else f"Add a document of kind {kind} with that name."
+        remedy = f"Did you mean {close[0]}?" if close else f"Add {address} to the manifests."
         if name in inventory.resources:
             remedy = f"Write only the name: {Address(name).name}."
         detail = f"{named[0]} has that name, but is of another kind." if named else _or_a_file(resource, path)
@@ -109,8 +109,8 @@ def _identity(resource: Resource[Spec], identities: Mapping[str, str]) -> Iterat
         yield resource.problem(
             "wrong-identity",
             "identity",
-            f"{name} is a {identities[name]}, and a {resource.kind} is asked with a {' or '.join(fitting)}",
-            remedy=f"Name an identity of the project file that has a {' or '.join(fitting)}.",
+            f"identity {name} is a {identities[name]}, but a {resource.kind} needs a {' or '.join(fitting)}",
+            remedy=f"Use an identity of the project file with a {' or '.join(fitting)}.",
         )
     if name not in identities:
         close = difflib.get_close_matches(name, identities, 1)
@@ -118,7 +118,7 @@ def _identity(resource: Resource[Spec], identities: Mapping[str, str]) -> Iterat
         yield resource.problem(
             "unknown-identity",
             "identity",
-            f"the project has no identity named {name}",
+            f"identity {name} is not in the project file",
             remedy=f"Did you mean {close[0]}?"
             if close
             else f"Add it to identities of the project file (now: {known}).",
@@ -142,7 +142,7 @@ def _cycles(inventory: Inventory) -> Iterator[Diagnostic]:
             first.problem(
                 "reference-cycle",
                 next(p for p, a in references(first) if a == ring[1]),
-                "documents depend on each other in a ring",
+                "dependency cycle",
                 detail=" -> ".join(ring),
                 remedy="Remove one of the references.",
             ),
@@ -162,9 +162,9 @@ def _crowded(inventory: Inventory) -> Iterator[Diagnostic]:
                 yield resource.problem(
                     "too-many",
                     parent_field(kind),
-                    f"{parent} has more than {limit} documents of kind {resource.kind}",
-                    detail="The node would accept one more, and never make it.",
-                    remedy=f"Leave {resource.name} out, or put it on another VM.",
+                    f"{parent} has more than {limit} resources of kind {resource.kind}",
+                    detail="The node accepts one more, but never creates it.",
+                    remedy=f"Remove {resource.name}, or move it to another VM.",
                 )
 
 

@@ -112,8 +112,8 @@ def _keep_claimed(context: PlanContext, refreshed: RefreshedState, made: ChangeS
             made.changes[owner] = replace(made.changes[owner], action=Action.NO_OP, fields=(), losses=())
         remedy = f"If it was renamed, add `moved: [{{from: {owner}, to: {address}}}]` to the project file."
         if owner in context.inventory.resources:
-            remedy = "Remove one of the documents."
-        told = f"{change.id} is {owner} in the state, and {address} would be the same object"
+            remedy = f"Remove {owner} or {address} from the manifests."
+        told = f"{address} is the same object as {owner}"
         made.problems.add(resource.problem("already-managed", "", told, remedy=remedy, exit_code=ExitCode.REFUSED))
 
 
@@ -134,7 +134,7 @@ def _external(resource: Resource[Spec], observation: Observation) -> list[Diagno
             resource.problem(
                 "external-absent",
                 "external",
-                f"{resource.address} is external and does not exist",
+                f"external {resource.address} does not exist",
                 remedy="Create it, or remove `external: true`.",
                 exit_code=ExitCode.ERROR,
             )
@@ -388,4 +388,4 @@ def _exclusive(change: Change) -> tuple[str, ...]:
     """Notes on why the old object is deleted first: public addresses are held also while it is off."""
     kind, there = kind_of(change.kind), change.route.get("target") == change.old_route.get("target")
     kept = capacity(kind, change.desired).addresses & capacity(kind, {**change.applied, **change.observed}).addresses
-    return tuple(f"the old one is deleted first: both cannot have {address}" for address in sorted(kept) if there)
+    return tuple(f"the old object is deleted first: both cannot have {address}" for address in sorted(kept) if there)

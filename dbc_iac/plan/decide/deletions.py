@@ -99,9 +99,9 @@ def deposed_of(
         return Diagnostic(
             "left-by-interrupted-apply",
             Severity.WARNING,
-            f"an earlier run made {observation.id} for {pending.address}, and nothing asks for it any more",
-            "It is not in the state, and is left as it is: what is destroyed of it cannot be had again.",
-            f"Write its document again, or use --destroy-identity {tracked.address}.",
+            f"{pending.address} of an interrupted apply is not in the manifests",
+            f"{observation.id} is not in the state. It is kept: it could not be restored.",
+            f"Add it to the manifests, or delete it with --destroy-identity {tracked.address}.",
             address=tracked.address,
             exit_code=ExitCode.OK,
         )

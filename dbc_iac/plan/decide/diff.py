@@ -136,7 +136,7 @@ def _compare(sides: DiffInput, field_: SpecField, rule: Rule, found: Difference)
     elif rule.behaviour is Behaviour.CREATE_ONLY:
         found.notes.append(
             f"{path} is set only at creation: it stays {_text(have)} (manifest: {_text(want)}); "
-            f"--replace {sides.resource.address} makes the resource anew"
+            f"--replace {sides.resource.address} replaces the resource"
         )
     elif rule.behaviour is Behaviour.RUNNING and not _will_run(sides):
         found.notes.append(f"{path} can be set only while the VM runs; it is powered off and stays so")
@@ -163,7 +163,7 @@ def _compare_secret(sides: DiffInput, field_: SpecField, rule: Rule, found: Diff
     if path in sides.observation.hidden:
         found.notes.append(f"{path}: (secret, not compared): it is not shown now")
     elif wanted is None:
-        found.notes.append(f"{path}: (secret, not compared): its value is not at hand")
+        found.notes.append(f"{path}: (secret, not compared): its value is not available")
     elif shown is None and (reason := sides.observation.blocked.get(path)):
         found.notes.append(f"{path} cannot be set: {reason}")
     elif shown is None or shown.reveal() != wanted.reveal():
@@ -202,9 +202,9 @@ def _shrinks(sides: DiffInput, path: str, have: Json, want: Json) -> Diagnostic 
     return sides.resource.problem(
         "cannot-shrink",
         path,
-        f"{path} is {have} and cannot shrink to {want}",
-        detail="A disk can only grow.",
-        remedy=f"Write {have}, or make it anew with --replace {sides.resource.address} (its data is lost).",
+        f"cannot shrink {path} of {sides.resource.address} from {have} to {want}",
+        detail="Disks can only grow.",
+        remedy=f"Set {path}: {have}, or use --replace {sides.resource.address} (its data is lost).",
         exit_code=ExitCode.REFUSED,
     )
 
@@ -213,8 +213,8 @@ def _refused(sides: DiffInput, change: FieldChange, rule: Rule) -> Diagnostic:
     return sides.resource.problem(
         "cannot-change",
         change.path,
-        f"{change.path} cannot change from {_text(change.before)} to {_text(change.after)}",
-        detail="It differs from the manifest on the node." if change.drift else "",
+        f"cannot change {change.path} from {_text(change.before)} to {_text(change.after)}",
+        detail="It was changed outside dbc-iac." if change.drift else "",
         remedy=rule.remedy.replace("ADDRESS", sides.resource.address),
         exit_code=ExitCode.REFUSED,
     )

@@ -41,10 +41,10 @@ def check_lists(moves: Sequence[tuple[str, str]], removed: Sequence[str], where:
             if wrong := _malformed(address):
                 yield _wrong("invalid-address", f"moved.{index}.{name}: {wrong[0]}", wrong[1], at)
         if before == now:
-            yield _wrong("cannot-move", f"moved.{index}: {before} is to become itself", "Remove the entry.", at)
+            yield _wrong("cannot-move", f"moved.{index}: {before} moves to itself", "Remove the entry.", at)
         elif Address(before).kind != Address(now).kind:
             yield _wrong(
-                "cannot-move", f"moved.{index}: {before} cannot become {now}", "A resource keeps its kind.", at
+                "cannot-move", f"moved.{index}: cannot move {before} to {now}", "Use two addresses of one kind.", at
             )
     yield from _conflicting(moves, where)
     for index, address in enumerate(removed):
@@ -70,7 +70,7 @@ def _conflicting(moves: Sequence[tuple[str, str]], where: Locator) -> Iterator[D
             yield _wrong("cannot-move", summary, "Remove one of the two entries.", at)
         elif destination in (chain := [*_chain(source, before)]):
             ring = " -> ".join([*reversed(chain[: chain.index(destination) + 1]), destination])
-            remedy = "Remove one entry. Two names are exchanged by `dbc-iac state mv`, through a third one."
+            remedy = "Remove one entry. Use `dbc-iac state mv` with a third name to exchange two names."
             yield _wrong("cannot-move", f"moved.{index}: {source} cannot move back to {destination}", remedy, at, ring)
         else:
             after[source], before[destination] = destination, source
@@ -89,8 +89,8 @@ def still_there(removed: Sequence[str], inventory: Inventory) -> Iterator[Diagno
     """Entries of `removed` that are in the manifests."""
     for address in removed:
         if resource := inventory.resources.get(address):
-            remedy = "Remove the document, or take it off the list."
-            yield resource.problem("still-there", "", f"`removed` names {address}, which has a document", remedy=remedy)
+            remedy = "Remove the manifest, or the entry of `removed`."
+            yield resource.problem("still-there", "", f"{address} is in `removed` and in the manifests", remedy=remedy)
 
 
 def mistyped(removed: Sequence[str], state: State, changes: Iterable[Change], where: Locator) -> Iterator[Diagnostic]:
@@ -101,8 +101,8 @@ def mistyped(removed: Sequence[str], state: State, changes: Iterable[Change], wh
             continue
         if close := difflib.get_close_matches(address, going, 1, cutoff=0.8):
             at = where(("spec", "removed", index))
-            summary = f"`removed` names {address}, which nothing is bound to, and {close[0]} would be deleted"
-            remedy = f"Did you mean {close[0]}? If that is to be deleted, take the entry off the list."
+            summary = f"`removed` names {address}, which is not in the state"
+            remedy = f"Did you mean {close[0]}? It would be deleted. Otherwise remove the entry."
             yield _wrong("removed-mistyped", summary, remedy, at, exit_code=ExitCode.REFUSED)
 
 
@@ -114,7 +114,7 @@ def _malformed(address: str) -> tuple[str, str] | None:
         known = f"Did you mean {close[0]}?" if close else f"Kinds: {', '.join(sorted(kinds()))}."
         return f"there is no kind {kind}", known
     if not _NAME.fullmatch(name):
-        return f"{name or 'nothing'} is no name of a document", "Use Kind/name or Kind/name.key, in a-z, 0-9 and -."
+        return f"{name or 'an empty text'} is not a valid name", "Use Kind/name or Kind/name.key, in a-z, 0-9 and -."
     return None
 
 
@@ -141,11 +141,11 @@ def move_binding(state: State, source: str, destination: str) -> State:
         remedy = f"Did you mean {close[0]}?" if close else "See `dbc-iac state list`."
         raise _problem(f"{source} is not in the state", remedy)
     if wrong := _malformed(destination):
-        raise _problem(f"{source} cannot become {destination}: {wrong[0]}", wrong[1])
+        raise _problem(f"cannot move {source} to {destination}: {wrong[0]}", wrong[1])
     if destination in state.bindings:
         raise _problem(f"{destination} is in the state already", f"It is bound to {state.bindings[destination].id}.")
     if Address(source).kind != Address(destination).kind:
-        raise _problem(f"{source} cannot become {destination}", "A resource keeps its kind.")
+        raise _problem(f"cannot move {source} to {destination}", "Use two addresses of one kind.")
     bindings = {
         (destination if a == source else a): _renamed(b, source, destination) for a, b in state.bindings.items()
     }

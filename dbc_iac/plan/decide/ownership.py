@@ -10,6 +10,7 @@ from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.kinds import Observation, Resource, kind_of
 from dbc_iac.kinds.framework.capabilities import parent_field
 from dbc_iac.kinds.framework.ownership_marker import Marker, parse_marker
+from dbc_iac.kinds.framework.rules import Behaviour
 from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.plan.context import PlanContext
 from dbc_iac.plan.model import Change, FieldChange
@@ -65,27 +66,33 @@ def foreign(
             "foreign-owner",
             "name",
             f"{observation.id} exists and belongs to {observation.owner}",
-            remedy="Choose another name, or declare it with `external: true`.",
+            remedy="Choose another name, or set `external: true`.",
             exit_code=ExitCode.REFUSED,
         )
     if base.marker and observation.marker != base.marker and _born(context, base, observation) is not None:
         return resource.problem(
             "made-otherwise",
             "",
-            f"{observation.id} is ours, and was made from another document: what the API never shows differs",
-            detail="That is image, biosMode, multicast, nicModel or dataDisk.file. State, which would tell, was lost.",
-            remedy=f"Write them as they were, or take it as it is: `dbc-iac import {base.address} {observation.id}`.",
+            f"{observation.id} was created from another manifest of this project",
+            detail=f"A field that the API does not show differs: {_hidden(base.kind)}.",
+            remedy=f"Restore the values, or import it as it is: `dbc-iac import {base.address} {observation.id}`.",
             exit_code=ExitCode.REFUSED,
         )
     if base.marker and observation.marker != base.marker:
         return resource.problem(
             "foreign-owner",
             "",
-            f"{observation.id} exists with another marker: {observation.marker or 'none'}",
-            remedy="Is the uid of the project file copied from another project? Each project needs its own.",
+            f"{observation.id} exists with another owner marker: {observation.marker or 'none'}",
+            remedy="Give each project its own `uid` in the project file.",
             exit_code=ExitCode.REFUSED,
         )
     return None
+
+
+def _hidden(kind: str) -> str:
+    """Fields of a kind that require a replacement and that the API does not show."""
+    found = (f.path for f in kind_of(kind).fields if f.rule.not_reported and f.rule.behaviour is Behaviour.REPLACE)
+    return ", ".join(found)
 
 
 def unproved(context: PlanContext, resource: Resource[Spec], base: Change) -> Diagnostic | None:
@@ -96,13 +103,12 @@ def unproved(context: PlanContext, resource: Resource[Spec], base: Change) -> Di
     kind = kind_of(base.kind)
     if base.marker or base.parent or base.address in context.state.generations or kind.left_behind(base.desired):
         return None
-    other = "declare it with `external: true`" if hasattr(resource.spec, "external") else "remove the document here"
+    other = "set `external: true`" if hasattr(resource.spec, "external") else "remove it from the manifests"
     return resource.problem(
         "adopted",
         "",
-        f"{base.id} exists already, and nothing tells who made it: from now on it is {base.address}",
-        detail="Its owner is ours, but it carries no mark of a project. What two projects manage, each changes and "
-        "deletes under the other.",
+        f"{base.id} has no owner marker; will be adopted as {base.address}",
+        detail="It belongs to this wallet. Two projects must not manage the same object.",
         remedy=f"If another project manages it, {other}.",
         severity=Severity.WARNING,
     )
@@ -117,8 +123,8 @@ def moved_node(tracked: TrackedObject, resource: Resource[Spec]) -> Diagnostic |
     return resource.problem(
         "node-id-changed",
         "",
-        f"{tracked.route.name} has another id now, but {resource.address} is on the old machine",
-        remedy="Set the old id again, destroy what is there, and then change the id; or add a second Node document.",
+        f"the id of {tracked.route.name} changed, but {resource.address} is on the old machine",
+        remedy="Set the old id again and destroy its resources first, or add a second Node.",
         exit_code=ExitCode.REFUSED,
     )
 
@@ -134,7 +140,7 @@ def elsewhere(tracked: TrackedObject, resource: Resource[Spec], ignored: Iterabl
             "ignored-place",
             field.path,
             f"{resource.address} stays on {here}: {field.path} is in ignoreChanges",
-            detail="Calls go where the manifest says that it is.",
+            detail="Calls would go to the machine of the manifest.",
             remedy=f"Write `{field.path}: {here}`{anew}.",
             exit_code=ExitCode.REFUSED,
         )

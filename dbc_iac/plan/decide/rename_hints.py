@@ -26,8 +26,8 @@ def likely_renames(changes: Mapping[str, Change]) -> Iterator[Diagnostic]:
             yield Diagnostic(
                 "likely-rename",
                 Severity.WARNING,
-                f"{going.address} would be deleted, and {best.address}, which is like it, created",
-                "A document that gets another name is another resource.",
+                f"{going.address} is deleted, and {best.address}, which is similar, created",
+                "A resource with another name is another resource.",
                 f"If it was renamed, add `moved: [{{from: {going.address}, to: {best.address}}}]` to the project file.",
                 address=going.address,
             )

@@ -37,7 +37,7 @@ def left_with(
             yield Diagnostic(
                 "left-out",
                 Severity.WARNING,
-                f"{address} is left out too ({change.action.value}): it cannot be done without what --exclude leaves",
+                f"{address} is excluded too ({change.action.value}): it depends on an excluded resource",
                 address=address,
                 exit_code=ExitCode.OK,
             )
@@ -136,6 +136,6 @@ def check_named(changes: Mapping[str, Change], options: PlanOptions) -> Diagnost
             remedy = "Use Kind/name, or Kind/name.key for one instance of a forEach."
             if close:
                 remedy = f"Did you mean {close[0]}? {remedy}"
-            summary = f"{flag} {address}: there is no such resource that is managed here"
+            summary = f"{flag} {address}: no such resource"
             found.add(Diagnostic("unknown-target", severity, summary, remedy=remedy))
     return found

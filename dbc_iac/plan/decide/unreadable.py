@@ -10,11 +10,11 @@ from dbc_iac.plan.model import Change
 
 
 def _turned_away(reasons: tuple[str, ...]) -> str:
-    """What helps who is not let in: `state rm` only where the rental itself is in doubt."""
+    """Remedy for an unauthorised read; `state rm` only where the rental itself is in doubt."""
     check = "Check that the machine is rented by this identity under this order, and the identity's keys or session."
     if not any("rented" in reason or "expired" in reason for reason in reasons):
         return check
-    return f"{check} If the rental has ended, and the node does not tell so, `dbc-iac state rm` forgets what was on it."
+    return f"{check} If the rental has ended, use `dbc-iac state rm` to remove its resources from the state."
 
 
 _REMEDIES = (
@@ -36,7 +36,7 @@ def _remedy_of(reasons: tuple[str, ...]) -> str:
 
 def unreadable(change: Change) -> Diagnostic:
     """The warning that goes with an unknown resource; the same one for all on a node that sent no session id."""
-    left_alone = "Unknown is not absent: nothing is created, changed or forgotten."
+    left_alone = "It is not changed: unknown is not absent."
     if change.route and bad_session_id(str(change.route["target"])) in change.reasons:
         node = str(change.route["name"])
         return Diagnostic(

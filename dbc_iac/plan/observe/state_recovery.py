@@ -151,10 +151,9 @@ def _state_empty(found: list[str]) -> Diagnostic:
     return Diagnostic(
         "state-empty",
         Severity.WARNING,
-        f"{who} already, and the state knows of nothing",
-        "The state was lost, or this is not the one in which they are kept.",
-        "Check `state` of the project file and --stack. Where it is lost, `dbc-iac state rebuild` binds what is proved "
-        "to be ours, and does nothing else.",
+        f"{who}, but the state is empty",
+        "The state was lost, or this is another backend or stack.",
+        "Check `state` of the project file and --stack. If it was lost, run `dbc-iac state rebuild`.",
     )
 
 
@@ -164,9 +163,9 @@ def _older(tracked: TrackedObject, older: Iterable[_Host]) -> Iterator[Diagnosti
         yield tracked.resource.problem(
             "older-generation",
             "",
-            f"{host.id} is an earlier VM of {tracked.address}, which no state knows",
-            detail="State was lost while one took the place of the other.",
-            remedy="See `dbc-iac orphans`.",
+            f"{host.id} is an earlier VM of {tracked.address} and is not in the state",
+            detail="The state was lost during a replacement.",
+            remedy="Run `dbc-iac orphans`.",
             severity=Severity.WARNING,
         )
 
@@ -176,7 +175,7 @@ def _ask_hosts(tracked: TrackedObject, hosts: list[_Host], context: PlanContext,
     assert tracked.resource is not None  # noqa: S101 - only documents are recovered
     if not hosts or tracked.address in context.state.generations:
         return
-    told = [f"{h.route.name} has {h.id}, made as {h.address} (generation {h.marker.generation})" for h in hosts]
+    told = [f"{h.route.name} has {h.id}, created as {h.address} (generation {h.marker.generation})" for h in hosts]
     here = [h for h in hosts if h.route.target == tracked.route.target]
     answer = f"dbc-iac state rebuild --map {tracked.address}={here[0].id}" if here else ""
     node = Address(hosts[0].route.name).name
@@ -185,9 +184,9 @@ def _ask_hosts(tracked: TrackedObject, hosts: list[_Host], context: PlanContext,
             "may-exist",
             "",
             f"{tracked.address} may exist already",
-            detail=f"{'; '.join(told)}. No state knows {'it' if len(hosts) == 1 else 'them'}.",
-            remedy=(f"Say which with `{answer}`" if answer else f"Set `node: {node}`")
-            + f", or that it is none of them with `dbc-iac state rebuild --new {tracked.address}`.",
+            detail=f"{'; '.join(told)}. The state does not know {'it' if len(hosts) == 1 else 'them'}.",
+            remedy=(f"Bind it with `{answer}`" if answer else f"Set `node: {node}`")
+            + f", or create a new one after `dbc-iac state rebuild --new {tracked.address}`.",
             exit_code=ExitCode.REFUSED,
         )
     )
@@ -241,9 +240,9 @@ def _tell_fitting(
                 tracked.resource.problem(
                     "fitting-stray",
                     "",
-                    f"{fitting[0]} of {parent_address(tracked.resource)}, which no state knows, fits {address}",
-                    detail="A new one is made beside it.",
-                    remedy=f"To take it instead: `dbc-iac import {address} {fitting[0]}`.",
+                    f"{fitting[0]} of {parent_address(tracked.resource)} fits {address}, but is not in the state",
+                    detail="A new one is created beside it.",
+                    remedy=f"Use `dbc-iac import {address} {fitting[0]}` to import it instead.",
                     severity=Severity.WARNING,
                 )
             )
@@ -263,7 +262,7 @@ def _match(
 
 def _ask(waiting: Mapping[str, TrackedObject], left: Mapping[str, Unmanaged], made: RecoveredState) -> None:
     """Refuse to create a child that may be one of these. Its size proves nothing: the manifest may have changed."""
-    told = [f"{i} (made as {one.marker.name})" if one.marker else i for i, one in sorted(left.items())]
+    told = [f"{i} (created as {one.marker.name})" if one.marker else i for i, one in sorted(left.items())]
     for address in sorted(waiting) if left else ():
         resource = waiting[address].resource
         assert resource is not None  # noqa: S101 - only documents wait
@@ -272,10 +271,10 @@ def _ask(waiting: Mapping[str, TrackedObject], left: Mapping[str, Unmanaged], ma
                 "may-exist",
                 "",
                 f"{address} may exist already",
-                detail=f"{parent_address(resource)} has {', '.join(told)}, which no state knows: state was lost, or "
-                "somebody added it by hand.",
-                remedy=f"Say which with `dbc-iac state rebuild --map {address}={min(left)}`, or that it is none of "
-                f"them with `dbc-iac state rebuild --new {address}`.",
+                detail=f"{parent_address(resource)} has {', '.join(told)}, not in the state: the state was lost, or it "
+                "was added by hand.",
+                remedy=f"Bind it with `dbc-iac state rebuild --map {address}={min(left)}`, or create a new one after "
+                f"`dbc-iac state rebuild --new {address}`.",
                 exit_code=ExitCode.REFUSED,
             )
         )

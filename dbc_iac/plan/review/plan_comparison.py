@@ -41,7 +41,7 @@ def first_difference(reviewed: Plan, now: Plan) -> Diagnostic | None:
         return None
     path, _, before, after = min(places, key=lambda p: p[0])
     keys = [str(key) for key in parse_path(path)]  # type: ignore[no-untyped-call]
-    return _refusal(f"{': '.join(keys)}: reviewed was {_text(before)}, it is {_text(after)} now")
+    return _refusal(f"{': '.join(keys)}: reviewed {_text(before)}, now {_text(after)}")
 
 
 def check_is_remainder(reviewed: Plan, now: Plan) -> Diagnostic | None:
@@ -50,20 +50,18 @@ def check_is_remainder(reviewed: Plan, now: Plan) -> Diagnostic | None:
         return _refusal(part)
     for address, hook in reviewed.hooks.items():
         if not _same(now.hooks.get(address, hook), hook):
-            return _refusal(
-                f"beforeOffline of {address}: reviewed was {_text(hook)}, it is {_text(now.hooks[address])}"
-            )
+            return _refusal(f"beforeOffline of {address}: reviewed {_text(hook)}, now {_text(now.hooks[address])}")
     intended = {c.address: c for c in reviewed.pending}
     for change in now.pending:
         origin = intended.get(Address(change.address).resource)
         if origin is None and _is_only_started(change, reviewed):
             continue
         if origin is None:
-            return _refusal(f"{change.address} is to be changed ({change.action.value}), and was not")
+            return _refusal(f"{change.address}: reviewed nothing, now {change.action.value}")
         if Address(change.address).deposed:
             continue
         if change.action not in _CONTINUES[origin.action]:
-            return _refusal(f"{change.address}: reviewed was {origin.action.value}, it is {change.action.value} now")
+            return _refusal(f"{change.address}: reviewed {origin.action.value}, now {change.action.value}")
         if change.action in _SENDS and (more := next(_more(origin, change, intended), "")):
             return _refusal(f"{change.address}: {more}")
     return None
@@ -74,7 +72,7 @@ def route_changed(reviewed: Plan, access: Mapping[str, str]) -> str:
     changed = [
         name for name in sorted(reviewed.access.keys() | access.keys()) if reviewed.access.get(name) != access.get(name)
     ]
-    return f"{', '.join(changed)}: the project file says something else now" if changed else ""
+    return f"{', '.join(changed)} of the project file changed" if changed else ""
 
 
 def _is_only_started(change: Change, reviewed: Plan) -> bool:
@@ -91,17 +89,17 @@ def _starts(change: Change, field: FieldChange) -> bool:
 def _more(origin: Change, now: Change, intended: Mapping[str, Change]) -> Iterator[str]:
     """Differences between the calls of a change and the reviewed ones. Starting a VM is allowed."""
     if not (_same(now.route, origin.route) or _same(now.route, origin.old_route)):
-        yield f"reach: reviewed was {dict(origin.route)}, it is {dict(now.route)} now"
+        yield f"route: reviewed {dict(origin.route)}, now {dict(now.route)}"
     for path in sorted(origin.secrets.keys() | now.secrets.keys()):
         reference, other = origin.secrets.get(path), now.secrets.get(path)
         if not _same(reference, other):
-            yield f"{path}: reviewed was {reference or 'nothing'}, it is {other or 'nothing'} now"
+            yield f"{path}: reviewed {reference or 'nothing'}, now {other or 'nothing'}"
     for path, after in _sent(now, origin):
         before = origin.desired.get(path)
         # A port that was chosen is chosen again for a new object, and what was to be known later is known by now.
         again = now.action in _MAKES and path in origin.auto and path in now.auto
         if not (again or str(before) in intended or _same(before, after)):
-            yield f"{path}: reviewed was {_text(before)}, it is {_text(after)} now"
+            yield f"{path}: reviewed {_text(before)}, now {_text(after)}"
 
 
 def _sent(now: Change, origin: Change) -> Iterator[tuple[str, Any]]:
@@ -160,8 +158,8 @@ def _refusal(summary: str) -> Diagnostic:
     return Diagnostic(
         "not-as-reviewed",
         Severity.ERROR,
-        f"this is not the plan that was reviewed. {summary}",
-        "Nothing was changed.",
-        "Plan and review anew.",
+        "the plan is not the reviewed one",
+        f"{summary}. Nothing was changed.",
+        "Run `dbc-iac plan -o FILE` again, and review it.",
         exit_code=ExitCode.REFUSED,
     )

@@ -40,7 +40,7 @@ def _damaged() -> Diagnostic:
         "not-a-plan",
         Severity.ERROR,
         "the plan file is damaged: its changes cannot be carried out",
-        remedy="Plan again.",
+        remedy="Run `dbc-iac plan -o FILE` again.",
         exit_code=ExitCode.CONFIGURATION,
     )
 
@@ -49,13 +49,11 @@ def _of_another(plan: Plan, state: State) -> str:
     """Difference between the state of a plan and this one; empty where there is none."""
     for name, theirs, ours in (("project", plan.project, state.project), ("stack", plan.stack, state.stack)):
         if theirs != ours:
-            return f"the plan is for the {name} {theirs}, and this is {ours}"
+            return f"the plan is for {name} {theirs}, not {ours}"
     if plan.lineage != state.lineage:
-        return (
-            f"the plan was made from another state (lineage {plan.lineage or 'none'}) than this one ({state.lineage})"
-        )
+        return f"the plan is of state lineage {plan.lineage or 'none'}, not {state.lineage}"
     if plan.serial != state.serial:
-        return f"the state has moved on: the plan was made from serial {plan.serial}, it is {state.serial} now"
+        return f"the state changed: serial {plan.serial} in the plan, {state.serial} now"
     return ""
 
 
@@ -85,12 +83,12 @@ def _moved(change: Change, seen: Observation) -> Iterator[Diagnostic]:
     if seen.present is None:
         yield _stale(change, f"{change.address} cannot be read now: {seen.reason}")
     elif bool(seen.present) != (change.action is not Action.FORGET):
-        now = "exists again" if seen.present else "does not exist any more"
+        now = "exists again" if seen.present else "does not exist"
         yield _stale(change, f"{change.address} {now}")
     else:
         for path, value in seen.values.items():
             if path in change.observed and change.observed[path] != value:
-                yield _stale(change, f"{change.address}: {path} was {change.observed[path]}, and is {value} now")
+                yield _stale(change, f"{change.address}: {path} was {change.observed[path]}, is {value} now")
 
 
 def _stale(change: Change | None, summary: str) -> Diagnostic:
@@ -98,8 +96,8 @@ def _stale(change: Change | None, summary: str) -> Diagnostic:
         "plan-stale",
         Severity.ERROR,
         summary,
-        "A plan is applied exactly as it was made, or not at all.",
-        "Plan again.",
+        "A plan file is applied exactly as reviewed, or not at all.",
+        "Run `dbc-iac plan -o FILE` again.",
         address=change.address if change else None,
         exit_code=ExitCode.REFUSED,
     )
