@@ -18,6 +18,7 @@ from dbc_iac.operations.secrets import secrets_in_fields
 from dbc_iac.operations.stacks import claimed_elsewhere
 from dbc_iac.plan import Plan, check_inventory
 from dbc_iac.plan.decide.moved_blocks import check_lists, mistyped, still_there
+from dbc_iac.plan.decide.ownership import ADOPTED
 from dbc_iac.plan.planner import weighed
 from dbc_iac.policy.evaluation import Locator, evaluate, unsound
 from dbc_iac.state import State
@@ -87,7 +88,7 @@ def _provider(client: ClientSpec) -> str:
     return client.provider or urlsplit(client.url).netloc.lower()
 
 
-def _other_environment(state: State, now: str) -> Iterator[Diagnostic]:
+def other_environment(state: State, now: str) -> Iterator[Diagnostic]:
     """Environments share the state of their stack: each would change the resources of the other."""
     if state.bindings and state.environment is not None and state.environment != now:
         yield Diagnostic(
@@ -113,14 +114,18 @@ def check_plan(project: Project, plan: Plan, state: State, warnings: Iterable[Di
         replace(d, source=resources[d.address].where("")) if d.address in labels and d.source is None else d
         for d in found
     ]
-    placed += claimed_elsewhere(project, plan)
+    claimed = [*claimed_elsewhere(project, plan)]
+    placed += claimed
     if spec.removed and not plan.destroy:
         placed += mistyped(spec.removed, state, plan.changes, project.loaded.where)
     placed += warnings
-    placed += _other_environment(state, project.environment)
     placed += ephemeral_state(spec.state, runtime.environ)
     if (waiting := pending_errored_state(project, plan.serial)) is not None:
         placed.append(waiting)
     placed += secrets_in_fields(plan, project.resolver.known())
-    placed = [weighed(d, spec.thresholds.refuse) for d in placed]
-    return replace(plan, diagnostics=(*plan.diagnostics, *placed)) if placed else plan
+    # What explains the others comes first; an object of another stack is no object of nobody.
+    first = [*other_environment(state, project.environment)]
+    refused = {d.address for d in claimed}
+    kept = [d for d in plan.diagnostics if d.code != ADOPTED or d.address not in refused]
+    before, after = ([weighed(d, spec.thresholds.refuse) for d in found] for found in (first, placed))
+    return replace(plan, diagnostics=(*before, *kept, *after))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from dbc_iac.operations.checks import check_plan, shared_wallets
+from dbc_iac.diagnostics import DiagnosticError
+from dbc_iac.operations.checks import check_plan, other_environment, shared_wallets
 from dbc_iac.operations.project import Project
 from dbc_iac.plan import Plan, PlanOptions, make_plan
 from dbc_iac.state import State
@@ -28,7 +29,10 @@ def plan_and_state(project: Project, options: PlanOptions) -> tuple[Plan, State]
     if not options.destroy:
         project.check().raise_errors()
     state = project.recorded() if options.offline else project.open_state()
-    plan: Plan = project.runtime.run(_plan(project, state, options))
+    try:
+        plan: Plan = project.runtime.run(_plan(project, state, options))
+    except DiagnosticError as error:  # the remedy of a refusal is wrong where the values are of another environment
+        raise DiagnosticError(*other_environment(state, project.environment), *error.diagnostics) from None
     for change in plan.changes:
         _LOG.info("%s: %s", change.address, "; ".join((change.action.value, *project.redaction(change.reasons))))
     warnings = () if options.destroy else shared_wallets(project.loaded, project.inventory)

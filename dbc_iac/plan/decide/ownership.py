@@ -17,6 +17,9 @@ from dbc_iac.plan.model import Change, FieldChange
 from dbc_iac.plan.observe.tracked_objects import TrackedObject
 from dbc_iac.state.document import Binding, State
 
+ADOPTED = "adopted"
+"""Code of the warning that an object is adopted by its name alone."""
+
 
 def with_birth(context: PlanContext, resource: Resource[Spec], base: Change, observation: Observation) -> Change:
     """The change with marker and generation of the existing object, where this stack created it as the manifest says.
@@ -105,7 +108,7 @@ def unproved(context: PlanContext, resource: Resource[Spec], base: Change) -> Di
         return None
     other = "set `external: true`" if hasattr(resource.spec, "external") else "remove it from the manifests"
     return resource.problem(
-        "adopted",
+        ADOPTED,
         "",
         f"{base.id} has no owner marker; will be adopted as {base.address}",
         detail="It belongs to this wallet. Two projects must not manage the same object.",
