@@ -290,12 +290,8 @@ class _Executor:
         if again.verdict is not Verdict.MET:
             self.ledger.powered_off[change.address] = f"the old VM could not be started again: {again.text}"
         elif why := self.ledger.failed.get(change.address):
-<<<<<<< Updated upstream
-            self.ledger.failed[change.address] = f"{why}; the old one was started again"
-            self.tell("note", change.address, "the old one was started again")
-=======
             self.ledger.failed[change.address] = f"{why}; the old VM was started again"
->>>>>>> Stashed changes
+            self.tell("note", change.address, "the old VM was started again")
 
     async def _window(self, draft: StepBuilder) -> bool:
         change = self.changes[draft.address]
@@ -344,11 +340,7 @@ class _Executor:
                 Severity.ERROR,
                 f"{goal.address}: {ending.text}",
                 ending.detail or f"Failed action: {goal.action_text}.",
-<<<<<<< Updated upstream
                 ending.remedy or "Fix the cause, and run `dbc-iac apply` again. Finished changes are not repeated.",
-=======
-                ending.remedy or "Apply again: completed changes are not repeated.",
->>>>>>> Stashed changes
                 address=goal.address,
                 exit_code=ending.exit_code,
             )

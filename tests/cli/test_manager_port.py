@@ -104,11 +104,7 @@ def test_a_refusal_by_http_400_is_told_as_what_it_is(tmp_path: Path) -> None:
     made = written(tmp_path, rack(), document("BareMetalServer", "one", SERVER))
     result = run(made, manager, "apply", "--yes")
     assert result.code == 4, result.err
-<<<<<<< Updated upstream
     assert "Message: verify sign failed." in result.err
-=======
-    assert "refused by the node: verify sign failed" in result.err
->>>>>>> Stashed changes
     assert "canaryipmi" not in result.out + result.err
 
 

@@ -73,11 +73,7 @@ def test_the_end_of_an_apply_in_json_fits_its_schema_and_is_redacted(make: Calla
     jsonschema.validate(result.json["report"], report_schema())
     assert result.code == 1
     [told] = json.loads(result.err)["diagnostics"]
-<<<<<<< Updated upstream
     assert told["summary"] == "VirtualMachine/trainer: the image file is not on the node"
-=======
-    assert told["summary"] == "VirtualMachine/trainer: refused by the node: image_name' is not exist, pwd:***"
->>>>>>> Stashed changes
     assert told["detail"].startswith("The node does not have this file.")
     assert "Message: image_name' is not exist, pwd:***." in told["detail"]
     assert told["remedy"].startswith("Add an Image for the file")
@@ -190,12 +186,8 @@ def test_a_replacement_tells_the_old_vm_from_the_new_one(make: Callable[..., Emu
     assert places == sorted(places)
     emulated.network.faults.add(FaultSpec(op="tasks.create", kind="refuse", text="no room", times=9))
     failed = emulated.run("apply", "--yes")
-<<<<<<< Updated upstream
-    assert "VirtualMachine/trainer: the old one was started again" in failed.err
-    assert "the node refused it: no room" in failed.err
-=======
-    assert "refused by the node: no room; the old VM was started again" in failed.out
->>>>>>> Stashed changes
+    assert "VirtualMachine/trainer: the old VM was started again" in failed.err
+    assert "refused by the node: no room" in failed.err
     emulated.network.faults.clear()
     applied = emulated.run("apply", "--yes").err
     for call in (f"powering off the old VM {old}", "creating", f"deleting the old VM {old}"):
