@@ -98,6 +98,8 @@ class Proof(StrEnum):
 
 
 _LOG = logging.getLogger("dbc_iac.apply")
+REFUSED = "refused by the node: "
+"""Start of the text of a goal that a node refused; the message of the node follows."""
 UNSAFE = "Correct the value in the manifest."
 
 UNPROVEN: Mapping[Proof, str] = {Proof.NOT_ALLOWED: SETTLE, Proof.NOT_POSSIBLE: AGAIN}
@@ -368,7 +370,7 @@ class _Attempt:
             return await self._step(seen)
         code = ExitCode.AUTHORISATION if refused.authority else ExitCode.ERROR
         why = f" ({seen.text})" if self.goal.deletes and (seen := await self.goal.look(self.by.reader)).text else ""
-        return GoalResult(Verdict.FAILED, f"refused by the node: {refused.message}{why}", code)
+        return GoalResult(Verdict.FAILED, f"{REFUSED}{refused.message}{why}", code)
 
     async def _again(self, text: str, rest: float | None) -> GoalResult | None:
         if self.tries >= self.most_tries:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
+from dbc_iac.apply.goal_runner import REFUSED
 from dbc_iac.diagnostics import Diagnostic
-
-_REFUSED = "the node refused it: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +166,7 @@ def explained(diagnostic: Diagnostic) -> Diagnostic:
     if not separator or explanation(lead):
         lead, said = "", diagnostic.summary
     summary = f"{lead}: {known.short}" if lead else known.short
-    quote = f"Message: {said.removeprefix(_REFUSED).rstrip('.')}."
+    quote = f"Message: {said.removeprefix(REFUSED).rstrip('.')}."
     return replace(
         diagnostic, summary=summary, detail=f"{known.means} {quote} {diagnostic.detail}".strip(), remedy=known.help
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from dbc_iac.apply.goal_runner import REFUSED
 from dbc_iac.diagnostics import Diagnostic, Severity
 from dbc_iac.views.error_explanations import explained, explanation
 
@@ -29,7 +30,7 @@ def test_a_known_text_is_explained_and_quoted_in_the_detail(said: str, means: st
     assert shown.summary.startswith("VirtualMachine/a: the ") or shown.summary.startswith("VirtualMachine/a: not ")
     assert len(shown.summary) <= 72
     assert means in shown.detail
-    assert f"Message: {said.removeprefix('the node refused it: ')}." in shown.detail
+    assert f"Message: {said.removeprefix(REFUSED)}." in shown.detail
     assert shown.detail.endswith("Failed action: x.")
     assert shown.remedy not in {"", "See."}
 
