@@ -27,6 +27,11 @@ conformance: .venv/ready   ## replay recordings of real nodes, then mutations: R
 	@$(BIN)/python -m tests.conformance $(RECORDINGS)
 schemas: .venv/ready       ## regenerate specs/ and docs/
 	$(BIN)/dbc-iac schema --output specs --docs docs
+lock:                       ## dependencies of the CI jobs of users, with hashes; needs uv
+	{ echo '# Dependencies of dbc-iac and its build in CI jobs, for Python 3.12, with hashes. Written by `make lock`.'; \
+	echo 'hatchling>=1.25' | uv pip compile pyproject.toml - --extra graph --extra mnemonic --extra objectstore \
+	--extra postgres --generate-hashes --python-version 3.12 --python-platform x86_64-manylinux_2_28 \
+	-c tests/constraints.txt --no-header --no-annotate -q; } > dbc_iac/operations/ci/requirements.txt
 fmt: .venv/ready
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 browser: .venv/ready       ## a Chromium for the tests of pages, if none is installed; without it they are skipped

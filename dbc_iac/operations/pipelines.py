@@ -31,11 +31,13 @@ def pipeline(forge: str, source: str = UNKNOWN, place: str = ".", *, beside: boo
     """
     main = (_HERE / f"{forge}.yaml").read_text(encoding="utf-8").replace(UNKNOWN, source)
     main = main.replace('DIRECTORY: "."', f"DIRECTORY: {json.dumps(place)}")
+    lock = (_HERE / "requirements.txt").read_text(encoding="utf-8")
     if forge == "gitlab":
-        return {INCLUDED if beside else _GITLAB: main}
+        return {INCLUDED if beside else _GITLAB: main, ".gitlab/dbc-iac-requirements.txt": lock}
     return {
         ".github/workflows/dbc-iac.yaml": main,
         ".github/actions/dbc-iac/action.yml": action_file().read_text(encoding="utf-8"),
+        ".github/actions/dbc-iac/requirements.txt": lock,
     }
 
 

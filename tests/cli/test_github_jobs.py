@@ -106,7 +106,9 @@ def test_on_github_nothing_is_installed_whose_origin_nobody_chose(job: Job) -> N
     job.environ["GITHUB_ACTION_PATH"] = str(ROOT)
     assert job.step("Install").returncode == 0
     assert job.step("Install", package="dbc-iac @ git+https://example.org/us/dbc-iac@0123").returncode == 0
-    own, chosen = (job.folder / "pip").read_text().splitlines()
+    lock, own, check, _, chosen, _ = (job.folder / "pip").read_text().splitlines()
+    assert lock == f"-m pip install --quiet --require-hashes -r {ROOT}/dbc_iac/operations/ci/requirements.txt"
+    assert check == "-m pip check"
     assert own.endswith(f" {ROOT}[graph,mnemonic,objectstore,postgres]")
     assert chosen.endswith(" dbc-iac @ git+https://example.org/us/dbc-iac@0123")
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]

@@ -70,4 +70,9 @@ def test_on_gitlab_nothing_is_installed_whose_origin_nobody_chose(job: Job) -> N
     assert not (job.folder / "pip").exists()
     chosen = {**environ, "DBC_IAC_PACKAGE": "dbc-iac @ git+https://example.org/us/dbc-iac@0123"}
     assert job.bash(script, chosen, job.folder).returncode == 0
-    assert (job.folder / "pip").read_text().endswith(" dbc-iac @ git+https://example.org/us/dbc-iac@0123\n")
+    lock, package, check = (job.folder / "pip").read_text().splitlines()
+    assert lock == "-m pip install --quiet --require-hashes -r .gitlab/dbc-iac-requirements.txt"
+    assert package == (
+        "-m pip install --quiet --no-deps --no-build-isolation dbc-iac @ git+https://example.org/us/dbc-iac@0123"
+    )
+    assert check == "-m pip check"

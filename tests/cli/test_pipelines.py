@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from dbc_iac.cli.commands import dbc_iac
 from dbc_iac.operations.pipelines import UNKNOWN, pinned, pipeline
@@ -108,7 +110,7 @@ def test_init_writes_a_pipeline_with_a_project_or_into_one(name: str, tmp_path: 
         assert (tmp_path / path).read_text() == text
 
 
-@pytest.mark.parametrize(("name", "moved"), [("github", ".github"), ("gitlab", ".gitlab-ci.yml")])
+@pytest.mark.parametrize(("name", "moved"), [("github", ".github"), ("gitlab", ".gitlab and .gitlab-ci.yml")])
 def test_a_project_below_the_root_of_a_repository_is_found_by_its_pipeline(
     name: str, moved: str, tmp_path: Path
 ) -> None:
@@ -132,7 +134,7 @@ def test_what_is_to_be_done_before_a_pipeline_works_is_told(tmp_path: Path) -> N
     shared = "backend: http, address: 'https://state.example.org/lab'"
     file.write_text(file.read_text().replace("backend: local, path: state", shared))
     beside = later.run("init", "--ci", "gitlab").out
-    assert beside.startswith("wrote .gitlab/dbc-iac.yml\n")
+    assert "wrote .gitlab/dbc-iac.yml\n" in beside
     assert "In .gitlab-ci.yml, add `include: [{local: .gitlab/dbc-iac.yml}]`" in beside
     assert "a CI runner loses its disk" not in beside
     assert (later.directory / ".gitlab-ci.yml").read_text() == "test: {script: [make]}\n"
@@ -151,7 +153,7 @@ def test_what_is_to_be_done_before_a_pipeline_works_is_told(tmp_path: Path) -> N
 )  # fmt: skip
 def test_a_pipeline_installs_what_init_came_from_where_that_can_be_pinned(noted: dict[str, Any], source: str) -> None:
     assert pinned(noted) == source
-    [text] = pipeline("gitlab", source).values()
+    text = pipeline("gitlab", source)[".gitlab-ci.yml"]
     assert f'DBC_IAC_PACKAGE: "dbc-iac[graph,mnemonic,objectstore,postgres] @ {source}"' in text
 
 
@@ -197,3 +199,25 @@ def test_a_forge_that_refuses_is_told_without_the_token(status: int, code: int, 
 )
 def test_outside_of_ci_it_says_what_is_missing(environ: dict[str, str], code: str, tmp_path: Path) -> None:
     assert Project(tmp_path, environ).run("comment", "plan.md", "--json").codes == [code]
+
+
+def test_the_lock_has_a_hash_of_each_dependency_and_of_the_build() -> None:
+    """Jobs that hold the seed of a wallet install nothing else."""
+    lock = (ROOT / "dbc_iac/operations/ci/requirements.txt").read_text()
+    entries = [e for e in re.split(r"\n(?=[a-z])", lock) if not e.startswith("#")]
+    assert all(re.match(r"[a-z0-9-]+==[^ ]+ \\\n    --hash=sha256:[0-9a-f]{64}", e) for e in entries)
+    locked = dict(e.split(" ", 1)[0].split("==") for e in entries)
+    about = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    extras = about["project"]["optional-dependencies"]
+    wanted = [*about["build-system"]["requires"], *about["project"]["dependencies"]]
+    wanted += [d for name in ("graph", "mnemonic", "objectstore", "postgres") for d in extras[name]]
+    for requirement in map(Requirement, wanted):
+        assert requirement.specifier.contains(locked[requirement.name]), requirement
+
+
+@pytest.mark.parametrize("name", ["github", "gitlab"])
+def test_every_installation_of_a_pipeline_is_locked(name: str) -> None:
+    text = "\n".join(t for p, t in pipeline(name).items() if not p.endswith(".txt"))
+    installs = [line for line in text.splitlines() if "-m pip install" in line]
+    assert ["--require-hashes" in line or "--no-deps --no-build-isolation" in line for line in installs] == [True, True]
+    assert any(path.endswith("requirements.txt") for path in pipeline(name))
