@@ -8,12 +8,13 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.files.writing import write_new
 from dbc_iac.operations.encryption import sealed_copy
 
 if TYPE_CHECKING:
     from dbc_iac.operations.project import Project
+    from dbc_iac.state import State
     from dbc_iac.state.backup import StateBackup
 
 _TRIES = 100
@@ -42,6 +43,22 @@ def pending_errored_state(project: Project, serial: int) -> Diagnostic | None:
         f"Run `{_push(files[0])}`. If that is refused and its content is recovered otherwise, remove the file.",
         exit_code=ExitCode.REFUSED,
     )
+
+
+def state_to_edit(project: Project) -> State:
+    """The state, which is locked, for a command that writes it without a plan.
+
+    Raises DiagnosticError while such a file waits: from the next serial on it could not be pushed any more.
+    """
+    state = project.open_state()
+    refuse_errored_state(project, state.serial)
+    return state
+
+
+def refuse_errored_state(project: Project, serial: int) -> None:
+    """Raise DiagnosticError while such a file waits to be pushed."""
+    if (waiting := pending_errored_state(project, serial)) is not None:
+        raise DiagnosticError(waiting)
 
 
 def _push(file: Path) -> str:

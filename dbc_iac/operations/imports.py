@@ -16,6 +16,7 @@ from dbc_iac.importing.generate import describable, manifests, name_documents
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.cached_reader import CachedReader
 from dbc_iac.kinds.framework.capabilities import Child
+from dbc_iac.operations.errored_state import state_to_edit
 from dbc_iac.operations.project import Project
 from dbc_iac.operations.stacks import held_elsewhere
 from dbc_iac.plan import PlanContext
@@ -44,7 +45,7 @@ def import_object(project: Project, address: str, identity: str, *, foreign: boo
     """
     project.check().raise_errors()
     with project.locked("import"):
-        after, warnings = _adopted(project, project.open_state(), {address: identity}, foreign=foreign)
+        after, warnings = _adopted(project, state_to_edit(project), {address: identity}, foreign=foreign)
         project.store.commit(after)
     return warnings
 
@@ -79,7 +80,7 @@ def import_all(
     target = project.directory / folder
     check_folder(target, project.directory)
     with project.locked("import"):
-        before = project.open_state()
+        before = state_to_edit(project)
         findings = _find(project, before)
         candidates = [f for f in findings.found if f.whose in MAY_BE_TAKEN and describable(f)]
         wanted = [f for f in candidates if _has_parent(f, findings, before)]

@@ -15,7 +15,7 @@ from dbc_iac.manifest.validate import parse
 from dbc_iac.manifest.yaml import MOST_BYTES, read_yaml
 from dbc_iac.operations.backends import backend_of
 from dbc_iac.operations.encryption import opened, opened_here, sealed
-from dbc_iac.operations.errored_state import backup_content
+from dbc_iac.operations.errored_state import backup_content, refuse_errored_state, state_to_edit
 from dbc_iac.operations.project import Project
 from dbc_iac.operations.stacks import held_elsewhere
 from dbc_iac.plan import PlanContext
@@ -44,13 +44,13 @@ def _binding(state: State, address: str) -> Binding:
 def move(project: Project, source: str, destination: str) -> None:
     """Give the binding of one address to another. Raises DiagnosticError."""
     with project.locked("state mv"):
-        project.store.commit(move_binding(project.open_state(), source, destination))
+        project.store.commit(move_binding(state_to_edit(project), source, destination))
 
 
 def remove(project: Project, addresses: Collection[str], approve: Approve) -> None:
     """Remove bindings from the state; the objects are untouched. Raises DiagnosticError."""
     with project.locked("state rm"):
-        state = project.open_state()
+        state = state_to_edit(project)
         for address in addresses:
             _binding(state, address)
             children = sorted(a for a, b in state.bindings.items() if b.parent == address and a not in addresses)
@@ -81,7 +81,7 @@ def rebuild_state(
         async def build(context: PlanContext) -> Rebuilt:
             return await rebuild(context, dict(ids), new, held)
 
-        rebuilt = project.work(build, project.open_state())
+        rebuilt = project.work(build, state_to_edit(project))
         show(rebuilt)
         if rebuilt.changed:
             approve("Write this state?")
@@ -212,6 +212,7 @@ def rewrite(project: Project, writes: Writes) -> bool:
         if writes is not Writes.NEW_KEY and backend.is_sealed == (writes is Writes.FIRST):
             backend.clear_stale()
             return False
+        refuse_errored_state(project, state.serial)
         store.commit(state)
     return True
 
