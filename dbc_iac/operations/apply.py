@@ -243,7 +243,8 @@ class _Apply:
             )
 
     def _event(self, event: Event) -> None:
-        _LOG.info("%s %s: %s", event.kind, event.address, self.project.redaction(event.text))
+        if _LOG.isEnabledFor(logging.INFO):
+            _LOG.info("%s %s: %s", event.kind, event.address, self.project.redaction(event.text))
         self.observer.event(event)
 
     def _secrets(self) -> Callable[[str, str], SecretText | None]:

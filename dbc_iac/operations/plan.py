@@ -33,7 +33,7 @@ def plan_and_state(project: Project, options: PlanOptions) -> tuple[Plan, State]
         plan: Plan = project.runtime.run(_plan(project, state, options))
     except DiagnosticError as error:  # the remedy of a refusal is wrong where the values are of another environment
         raise DiagnosticError(*other_environment(state, project.environment), *error.diagnostics) from None
-    for change in plan.changes:
+    for change in plan.changes if _LOG.isEnabledFor(logging.INFO) else ():
         _LOG.info("%s: %s", change.address, "; ".join((change.action.value, *project.redaction(change.reasons))))
     warnings = () if options.destroy else shared_wallets(project.loaded, project.inventory)
     return check_plan(project, plan, state, warnings), state
