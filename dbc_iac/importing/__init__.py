@@ -1,4 +1,4 @@
-"""What is there and not in state: finding it, taking it in, writing manifests for it, building a lost state anew.
+"""Objects outside the state: discovery, import, generated manifests, and rebuilding of a lost state.
 
-It reads the API and makes bindings. It makes no mutating call, and decides nothing about what is to happen.
+Reads the API and returns bindings. Makes no mutating call.
 """

@@ -1,4 +1,4 @@
-"""Taking an object in: the document says how it is to be, the API how it is, the binding that it is ours."""
+"""Import of an existing object: its binding to a resource of the manifests."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from dbc_iac.state.document import Binding
 
 @dataclass(frozen=True, slots=True)
 class OtherStacks:
-    """What is another's: what other stacks have, by their states, and which; and whether its marker may be passed over.
+    """Objects of other stacks by their states, with the name of the stack; and whether foreign markers are accepted.
 
-    `told` collects the warnings that go with that.
+    `told` collects warnings about accepted markers.
     """
 
     held: Mapping[Object, str] = field(default_factory=dict)
@@ -38,7 +38,7 @@ class OtherStacks:
 async def adopt(
     context: PlanContext, address: str, identity: str, reader: CachedReader, others: OtherStacks
 ) -> Binding:
-    """The binding of a document to the object with that id. Raises DiagnosticError where it cannot be."""
+    """The binding of a resource to the object with that id. Raises DiagnosticError if it cannot be imported."""
     resource = _document(context, address)
     parent = parent_address(resource)
     parent_id = context.state.bindings[parent].id if parent in context.state.bindings else ""
@@ -50,56 +50,62 @@ async def adopt(
     lookup = Lookup(address, route, identity, 1, None, key, parent_id)
     seen = await kind.observe(lookup, reader)
     if seen.present is None:
-        raise _problem(address, f"{identity} cannot be read: {seen.reason}", "Try again when it can.")
+        raise _problem(
+            address, f"{identity} cannot be read: {seen.reason}", f"Run the import again when {route.name} answers."
+        )
     if not seen.present or seen.id != identity:
-        raise _problem(address, f"there is no {kind.name} {identity} at {route.name}", "See `dbc-iac orphans`.")
+        raise _problem(
+            address, f"{route.name} has no {kind.name} {identity}", "Run `dbc-iac orphans` to list unmanaged objects."
+        )
     if isinstance(kind, Child) and (part := kind.part_of(seen)):
-        raise _problem(address, f"{identity} is {part} of {parent}", "It is managed with its VM, by `dataDisk`.")
+        raise _problem(
+            address, f"{identity} is {part} of {parent}", "Set `dataDisk` of the VM, with which it is managed."
+        )
     holding = objects(context.state).get(object_of(kind.name, identity, route.target, parent_id))
     if holding is not None:
-        remedy = f"Where the document was renamed: `dbc-iac state mv {holding} {address}`."
-        raise _problem(address, f"{identity} is bound to {holding} already", remedy)
+        remedy = f"If the manifest was renamed, run `dbc-iac state mv {holding} {address}`."
+        raise _problem(address, f"{identity} is already managed as {holding}", remedy)
     if stack := others.held.get(object_of(kind.name, identity, route.target, parent_id)):
-        remedy = f"Declare it in one of them; or take it from {stack} first: --stack {stack} state rm."
-        raise _problem(address, f"{identity} is the stack {stack}'s already", remedy)
+        remedy = f"Remove it from that stack first: `dbc-iac --stack {stack} state rm`."
+        raise _problem(address, f"{identity} is already managed by stack {stack}", remedy)
     _check_marker(context, address, identity, parse_marker(seen.marker), others)
     wallets = context.wallets(route.identity)
     if seen.owner and wallets and seen.owner not in wallets:
-        raise _problem(address, f"{identity} belongs to {seen.owner}", "Declare it with `external: true`.")
+        raise _problem(address, f"{identity} belongs to wallet {seen.owner}", "Set `external: true` in its manifest.")
     _check_made_with(context, resource, seen)
     return bound(context, resource, identity, seen, parent, reader)
 
 
 def _check_made_with(context: PlanContext, resource: Resource[Spec], seen: Observation) -> None:
-    """What is believed where the API does not show it: a user's own file would be deleted without being named."""
+    """Refuse a manifest that contradicts inferred fields: a user's own data file would be deleted without a warning."""
     wanted = kind_of(resource.kind).desired(resource, context.inventory)
     for path, value in seen.made_with.items():
         if wanted.get(path) != value:
-            said = f"{seen.id} has the {path} {value}" if value else f"{seen.id} has no {path}"
-            remedy = f"Write `{path}: {value}` in its document." if value else f"Take `{path}` out of its document."
-            raise _problem(resource.address, f"{said}, and the document says otherwise", remedy)
+            actual = f"{path} {value}" if value else f"no {path}"
+            remedy = f"Set `{path}: {value}` in its manifest." if value else f"Remove `{path}` from its manifest."
+            raise _problem(resource.address, f"{seen.id} has {actual}, unlike the manifest", remedy)
 
 
 def _check_marker(
     context: PlanContext, address: str, identity: str, marker: Marker | None, others: OtherStacks
 ) -> None:
-    """A marker is a birth certificate: it may be stale, but whoever it names may still manage what carries it."""
+    """Refuse the marker of another project or stack, which may still manage the object."""
     if marker is None or whose(marker, context) == "ours":
         return
-    owner = f"the stack {marker.stack} of the project {marker.project}"
-    summary = f"{identity} was made by {owner}, as {marker.name}"
+    owner = f"stack {marker.stack} of project {marker.project}"
+    summary = f"{identity} was created by {owner} as {marker.name}"
     if not others.taken_over:
-        remedy = f"If that manages it no more: `dbc-iac import --foreign {address} {identity}`."
+        remedy = f"If {owner} no longer manages it, run `dbc-iac import --foreign {address} {identity}`."
         raise _problem(address, summary, remedy)
-    detail = "What two projects or stacks manage, each changes and deletes under the other."
-    remedy = f"Let {owner} forget it (`state rm`), and take its document away there."
+    detail = "Two projects or stacks must not manage the same object: each would change or delete it for the other."
+    remedy = f"In {owner}, run `dbc-iac state rm` for it and remove its manifest."
     others.told.add(Diagnostic("taken-over", Severity.WARNING, summary, detail, remedy, address=address))
 
 
 def bound(
     context: PlanContext, resource: Resource[Spec], identity: str, seen: Observation, parent: str, reader: CachedReader
 ) -> Binding:
-    """What differs from the document is left to the next plan; what the API does not show is believed."""
+    """The binding of an observed object. Hidden fields are assumed to be those of the manifest."""
     address, kind = resource.address, kind_of(resource.kind)
     refreshed = RefreshedState(find_tracked_objects(context), {address: seen}, reader)
     wanted = choose_ports(context.inventory, refreshed, Diagnostics())[address]
@@ -125,14 +131,14 @@ def bound(
 def _document(context: PlanContext, address: str) -> Resource[Spec]:
     resource = context.inventory.resources.get(address)
     if resource is None:
-        raise _problem(address, f"there is no document {address}", "Write it first, or use --all --generate DIR.")
+        raise _problem(address, f"{address} is not in the manifests", "Add it first, or use --all --generate DIR.")
     if kind_of(resource.kind).read_only:
-        raise _problem(address, f"a {resource.kind} is only looked at", "There is nothing to import.")
+        raise _problem(address, f"a {resource.kind} is read-only", "Remove it from the command: it needs no import.")
     if address in context.state.bindings:
         raise _problem(
             address,
-            f"{address} is bound to {context.state.bindings[address].id} already",
-            f"`dbc-iac state rm {address}` forgets that, without touching it.",
+            f"{address} is already bound to {context.state.bindings[address].id}",
+            f"Run `dbc-iac state rm {address}` to remove that binding; the object itself is untouched.",
         )
     return resource
 

@@ -1,7 +1,7 @@
-"""What lives on the machines of a project and is bound to nothing: VMs, disks, snapshots, LANs, bare-metal servers.
+"""Discovery of unmanaged objects on the machines of a project: VMs, disks, snapshots, LANs, bare-metal servers.
 
-VMs of verifiers are passed over. The marker in a VM's description tells whose it is, as far as anything does. Image
-files are not looked for: of a file in /data, which all tenants share, nothing tells whose it is.
+VMs of verifiers are skipped. The marker in a VM's description names its owner, if it has one. Image files are not
+discovered: a file in /data, which all tenants share, has no owner.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Literal
 
 from dbc_iac.api.responses import VmDetails
 from dbc_iac.json import Json
+from dbc_iac.kinds.bare_metal.server import entry_fields
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
 from dbc_iac.kinds.framework.inventory import Inventory, Resource
 from dbc_iac.kinds.framework.kind import kind_of
@@ -56,14 +57,14 @@ class UnmanagedObject:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """All that was found, and why some places could not be looked at."""
+    """Unmanaged objects, and the reasons for places that could not be read."""
 
     found: tuple[UnmanagedObject, ...]
     unread: Mapping[str, str]
 
 
 async def find_unbound(context: PlanContext, reader: CachedReader, held: Mapping[Object, str]) -> Findings:
-    """Look at every Node and BareMetalManager of the manifests. `held`: what other stacks have."""
+    """Discover objects on every Node and BareMetalManager of the manifests. `held`: objects of other stacks."""
     inventory = context.inventory
     places = [*inventory.of("Node"), *inventory.of("BareMetalManager")]
     unread: dict[str, str] = {}
@@ -110,7 +111,7 @@ async def _of_node(
 
 
 def _is_here(details: VmDetails, route: Route, inventory: Inventory) -> bool:
-    """Of several Nodes on one machine, the one whose order the VM is under has it; without one the first."""
+    """Whether a VM belongs to this Node: of several Nodes on one machine that with its order, else the first."""
     orders = {
         node_route(r.name, inventory, None).rent_order
         for r in inventory.of("Node")
@@ -121,7 +122,7 @@ def _is_here(details: VmDetails, route: Route, inventory: Inventory) -> bool:
 
 
 def whose(marker: Marker | None, context: PlanContext) -> Whose:
-    """By its marker alone."""
+    """Owner of an object by its marker."""
     if marker is None:
         return "nobody's"
     project, stack = context.inventory.project, context.inventory.stack
@@ -142,7 +143,7 @@ def _disks(details: VmDetails, vm: UnmanagedObject) -> Iterable[UnmanagedObject]
 async def _snapshots(
     vm: UnmanagedObject, context: PlanContext, reader: CachedReader, unread: dict[str, str]
 ) -> list[UnmanagedObject]:
-    """The records of a VM's snapshots, by the name that their file has in an image server."""
+    """Records of a VM's snapshots, with the names of their files in an image server."""
     route = through_image_client(vm.route, context.inventory)
     listing = await reader.snapshots(route, vm.id)
     if isinstance(listing, Unreadable):
@@ -162,7 +163,7 @@ async def _snapshots(
 
 
 async def _with_image_server(one: UnmanagedObject, reader: CachedReader) -> UnmanagedObject:
-    """A snapshot's image server, which its record does not tell: the one that has its file."""
+    """Add the image server of a snapshot, which its record does not name: the one with its file."""
     if one.kind != "Snapshot":
         return one
     servers = await reader.image_servers(one.route)
@@ -172,7 +173,7 @@ async def _with_image_server(one: UnmanagedObject, reader: CachedReader) -> Unma
 
 
 async def _lans(place: str, route: Route, context: PlanContext, reader: CachedReader) -> list[UnmanagedObject]:
-    """LANs that our wallet owns, as far as that is known."""
+    """LANs of the project's wallets."""
     listing, wallets = await reader.networks(route), context.wallets(route.identity)
     if not isinstance(listing, Known):
         return []
@@ -203,11 +204,7 @@ async def _of_manager(
     return [
         UnmanagedObject(
             "BareMetalServer", s.node_id, resource.address, route, "nobody's",
-            fields={
-                "uuid": s.uuid, "ip": s.ip, "os": s.os or None, "description": s.description or None,
-                "ipmi.host": s.ipmi_hostname, "ipmi.port": s.ipmi_port,
-                "ipmi.username": None if s.masked else s.ipmi_username,
-            },
+            fields=entry_fields(s),
         )
         for s in servers.value.values()
     ]  # fmt: skip

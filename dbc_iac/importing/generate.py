@@ -1,7 +1,7 @@
-"""Manifests for what lives on the machines: documents that a plan finds equal; what the API hides is the user's.
+"""Manifests of existing objects, without a difference for a plan.
 
-Secrets become references: a plan finds them equal, or cannot compare them where their values are not at hand. What is
-never shown (a VM's image) gets a value that says so.
+Secrets become references, which a plan finds equal or cannot compare without their values. Hidden fields, such as a
+VM's image, get a placeholder.
 """
 
 from __future__ import annotations
@@ -14,18 +14,19 @@ import yaml
 
 from dbc_iac.address import Address
 from dbc_iac.importing.discover import UnmanagedObject
+from dbc_iac.kinds import kind_of
+from dbc_iac.kinds.framework.importable import Found, Importable
 from dbc_iac.kinds.framework.ownership_marker import Marker, parse_marker
 from dbc_iac.manifest.templates import has_markup
 
-UNKNOWN_IMAGE = "not-shown.qcow2"
-_HEADER = """# Written by `dbc-iac import --all --generate`. Everything is as the API shows it.
-# A VM's image, its port forwards and its multicast groups are never shown: write the real ones before it is replaced.
-# Passwords are references: put them where these lead (`dbc-iac vm show NAME --reveal` has them), or take them out.
+_HEADER = """# Written by `dbc-iac import --all --generate` from the API.
+# The API never shows a VM's image, port forwards and multicast groups: add them before the VM is replaced.
+# Passwords are references: set their variables (`dbc-iac vm show NAME --reveal` prints them), or remove them.
 """
 
 
 def name_documents(found: Iterable[UnmanagedObject], taken: frozenset[str]) -> dict[str, UnmanagedObject]:
-    """An address for each: the name in its marker, else one made of its id; never one that is taken."""
+    """A free address for each object, by the name in its marker or by its id."""
     addresses: dict[str, UnmanagedObject] = {}
     for one in found:
         base, number = _name(one), 1
@@ -38,13 +39,15 @@ def name_documents(found: Iterable[UnmanagedObject], taken: frozenset[str]) -> d
 
 
 def manifests(documents: Mapping[str, UnmanagedObject], bound: Mapping[str, str]) -> dict[str, str]:
-    """File name -> text. `bound`: addresses of VMs by task id, for the disks of those that have documents already."""
+    """Text by file name. `bound`: addresses of managed VMs by task id, for their disks and snapshots."""
     vms = {f.id: a for a, f in documents.items() if f.kind == "VirtualMachine"} | dict(bound)
     lans = {f.id: Address(a).name for a, f in documents.items() if f.kind == "Network"}
     files: dict[str, list[dict[str, Any]]] = {}
     for address, one in documents.items():
         name = Address(address).name
-        spec = _SPECS[one.kind](name, one, vms, lans)
+        parent = Address(vms[one.parent_id]).name if one.parent_id else ""
+        object_ = Found(one.id, name, Address(one.place).name, one.fields, one.secrets, parent, lans)
+        spec = _importable(one.kind).manifest(object_)
         document = {"apiVersion": "dbc-iac/v1", "kind": one.kind, "metadata": {"name": name}, "spec": spec}
         files.setdefault(f"{one.place.partition('/')[2]}.yaml", []).append(_literal(document))
     return {file: _HEADER + _yaml(found) for file, found in sorted(files.items())}
@@ -81,69 +84,19 @@ def _yaml(documents: list[Any]) -> str:
 
 
 def describable(one: UnmanagedObject) -> bool:
-    """Whether the API shows every required field. It hides the image server of a snapshot without a file."""
-    return one.kind != "Snapshot" or bool(one.fields["imageServer"])
+    """Whether the API shows every required field."""
+    return _importable(one.kind).describable(one.fields)
 
 
 def _name(one: UnmanagedObject) -> str:
     marker: Marker | None = parse_marker(one.marker)
     text = marker.name if marker is not None else one.id.rpartition("/")[2].removesuffix(".qcow2")
     plain = re.sub(r"[^a-z0-9-]+", "-", text.lower()).strip("-")[:40].strip("-") or "imported"
-    if marker is not None or one.kind == "Network":
-        return plain
-    return f"{_SHORT[one.kind]}-{plain}"[:40].strip("-")
+    prefix = _importable(one.kind).name_prefix
+    return f"{prefix}-{plain}"[:40].strip("-") if prefix and marker is None else plain
 
 
-_SHORT = {"VirtualMachine": "vm", "Disk": "disk", "Snapshot": "snapshot", "BareMetalServer": "server"}
-
-
-def _vm(name: str, one: UnmanagedObject, vms: Mapping[str, str], lans: Mapping[str, str]) -> dict[str, Any]:
-    shown = {k: v for k, v in one.fields.items() if v not in (None, "", [])}
-    spec: dict[str, Any] = {"node": Address(one.place).name, "image": UNKNOWN_IMAGE}
-    for key in ("os", "gpus", "cpus", "memory", "firewall", "publicIp", "description"):
-        if key in shown:
-            spec[key] = shown[key]
-    if "dataDisk.size" in shown:
-        spec["dataDisk"] = {key: shown[f"dataDisk.{key}"] for key in ("size", "file") if f"dataDisk.{key}" in shown}
-    else:
-        spec["biosMode"] = "pxe"
-    spec["ports"] = {p.partition(".")[2]: v for p, v in shown.items() if p.startswith("ports.")}
-    if (lan := str(shown.get("network", ""))) in lans:
-        spec["network"] = lans[lan]
-    if shown.get("power") in {"on", "off"}:
-        spec["power"] = shown["power"]
-    # An account is named only by the call that sets its password, and a pxe VM has neither.
-    known = "login.username" in shown and "login.password" in one.secrets
-    if known and "biosMode" not in spec:
-        password = {"env": _variable(f"{name}_PASSWORD")}
-        spec["login"] = {"username": shown["login.username"], "password": password}
-    return spec
-
-
-def _disk(name: str, one: UnmanagedObject, vms: Mapping[str, str], lans: Mapping[str, str]) -> dict[str, Any]:
-    return {"vm": Address(vms[one.parent_id]).name, **one.fields}
-
-
-def _snapshot(name: str, one: UnmanagedObject, vms: Mapping[str, str], lans: Mapping[str, str]) -> dict[str, Any]:
-    shown = {k: v for k, v in one.fields.items() if v and k != "file"}
-    return {"vm": Address(vms[one.parent_id]).name, "name": one.id, **shown}
-
-
-def _network(name: str, one: UnmanagedObject, vms: Mapping[str, str], lans: Mapping[str, str]) -> dict[str, Any]:
-    return {"name": one.id, "via": Address(one.place).name, **one.fields}
-
-
-def _server(name: str, one: UnmanagedObject, vms: Mapping[str, str], lans: Mapping[str, str]) -> dict[str, Any]:
-    shown = {k: v for k, v in one.fields.items() if v not in (None, "")}
-    spec: dict[str, Any] = {"manager": Address(one.place).name}
-    spec |= {k: v for k, v in shown.items() if not k.startswith("ipmi.")}
-    spec["ipmi"] = {k.partition(".")[2]: v for k, v in shown.items() if k.startswith("ipmi.")}
-    spec["ipmi"]["password"] = {"env": _variable(f"IPMI_{shown['uuid']}")}
-    return spec
-
-
-def _variable(text: str) -> str:
-    return re.sub(r"[^A-Z0-9]+", "_", text.upper())
-
-
-_SPECS = {"VirtualMachine": _vm, "Disk": _disk, "Snapshot": _snapshot, "Network": _network, "BareMetalServer": _server}
+def _importable(kind: str) -> Importable:
+    found = kind_of(kind)
+    assert isinstance(found, Importable)  # noqa: S101 - only objects of such kinds are discovered
+    return found

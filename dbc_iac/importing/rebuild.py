@@ -1,7 +1,7 @@
-"""A lost state, rebuilt from what a plan recovers: markers, derived ids, names, sizes and files.
+"""Rebuilding of a lost state by the same recovery as in plans: markers, derived ids, names, sizes and files.
 
-What cannot be proved is asked for: an object is bound to a document without proof only by `--map ADDRESS=ID`. Of a
-document for which there is nothing yet that can be said too: then a plan makes it, whatever else is there.
+Without proof an object is bound to a resource only by `--map ADDRESS=ID`. `--new ADDRESS` states that a resource has no
+object yet, so that a plan creates it.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from dbc_iac.state.document import Binding, State
 
 @dataclass(slots=True)
 class Rebuilt:
-    """The state, what each binding was proved by, what needs an answer, and why some could not be bound."""
+    """The state, the proof of each binding, and the resources that need an answer, with the reason."""
 
     state: State
     proofs: dict[str, str] = field(default_factory=dict)
     open_questions: dict[str, str] = field(default_factory=dict)
     new: tuple[str, ...] = ()
-    """What is to be made, by the user's word."""
+    """Addresses that a plan is to create, by `--new`."""
 
     @property
     def changed(self) -> bool:
@@ -45,9 +45,9 @@ class Rebuilt:
 async def rebuild(
     context: PlanContext, mapped: Mapping[str, str], new: frozenset[str], held: Mapping[Object, str]
 ) -> Rebuilt:
-    """Bind what is not bound, until nothing more can be told. `held`: what other stacks manage.
+    """Bind unbound resources until there is no further proof. `held`: objects of other stacks.
 
-    Raises DiagnosticError where an answer cannot be taken: it is not passed over.
+    Raises DiagnosticError for an answer that cannot be used.
     """
     _check(mapped, new, context)
     made = Rebuilt(_with_new(context.state, new), new=tuple(sorted(new)))
@@ -70,13 +70,13 @@ def _now(context: PlanContext, made: Rebuilt) -> PlanContext:
 async def _bind_answers(
     made: Rebuilt, context: PlanContext, mapped: Mapping[str, str], reader: CachedReader, others: OtherStacks
 ) -> bool:
-    """Bind what the user said, as far as what it lives on is bound. Whether there was any."""
+    """Bind the mapped resources whose parent is bound. Returns whether there were any."""
     bound = False
     for address, identity in mapped.items():
         parent = parent_address(context.inventory.resources[address])
         if address not in made.state.bindings and (not parent or parent in made.state.bindings):
             binding = await adopt(_now(context, made), address, identity, reader, others)
-            _bind(made, binding, "you said so")
+            _bind(made, binding, "given by --map")
             bound = True
     return bound
 
@@ -84,7 +84,7 @@ async def _bind_answers(
 async def _bind_proved(
     made: Rebuilt, context: PlanContext, mapped: Mapping[str, str], reader: CachedReader, others: OtherStacks
 ) -> bool:
-    """Bind what can be told by now; what is named after that can be told next. Whether there was any."""
+    """Bind the resources with proof; others may follow from them. Returns whether there were any."""
     bound, made.open_questions = False, {}
     now = _now(context, made)
     recovered = await recover_state(now, reader, find_tracked_objects(now), by_looks=True)
@@ -100,11 +100,11 @@ async def _bind_proved(
             continue
         seen = await observe(candidate, now, reader)
         if needed := _needed(resource, now):
-            made.open_questions[address] = f"it needs {needed}, which is not bound"
+            made.open_questions[address] = f"needs {needed}, which is not bound"
         elif seen.present is None:
             made.open_questions[address] = f"cannot be read: {seen.reason}"
         elif not seen.present or address in asked:
-            made.open_questions[address] = asked.get(address, "it is not there")
+            made.open_questions[address] = asked.get(address, "not found")
         else:
             try:
                 binding = await adopt(_now(context, made), address, seen.id, reader, others)
@@ -122,7 +122,7 @@ def _bind(made: Rebuilt, binding: Binding, proof: str) -> None:
 
 
 def _needed(resource: Resource[Spec], context: PlanContext) -> str:
-    """The address of what it is made from, where that is not bound: what it is made of cannot be told."""
+    """Address of an unbound resource that it is made from, which its proof needs; empty if there is none."""
     values = kind_of(resource.kind).desired(resource, context.inventory).values()
     return next((d for d in dependencies(resource, context.inventory) if d in values), "")
 
@@ -130,39 +130,35 @@ def _needed(resource: Resource[Spec], context: PlanContext) -> str:
 def _proof(candidate: TrackedObject, resource: Resource[Spec], seen: Observation, context: PlanContext) -> str:
     kind, marker = kind_of(candidate.kind), parse_marker(seen.marker)
     if isinstance(kind, Host) and marker is not None:
-        name = "" if marker.name == resource.name else f", made as {marker.name}"
+        name = "" if marker.name == resource.name else f", created as {marker.name}"
         if kind.matches(marker, resource, context.inventory):
-            return (
-                f"its id and its marker are of generation {marker.generation}{name}, and its hidden fields as written"
-            )
-        return (
-            f"its id is of generation {marker.generation}{name}; what the API never shows may differ from the document"
-        )
+            return f"id and marker of generation {marker.generation}{name}; hidden fields match the manifest"
+        return f"id of generation {marker.generation}{name}; hidden fields may differ from the manifest"
     if kind.identity(resource, context.inventory, 1):
-        return "its name is its identity"
+        return "identified by its name"
     key = kind.natural_key(resource, context.inventory)
-    return f"its uuid is {key}" if key else "it is the only disk of that size and folder"
+    return f"uuid {key}" if key else "the only disk of that size and directory"
 
 
 def _with_new(state: State, new: frozenset[str]) -> State:
-    """The state that knows of these addresses: as if they had been made once, and that first one was gone."""
+    """The state with a first, deleted generation of these addresses."""
     return state.model_copy(update={"generations": {**dict.fromkeys(sorted(new), 1), **state.generations}})
 
 
 def _check(mapped: Mapping[str, str], new: frozenset[str], context: PlanContext) -> None:
-    """Raises DiagnosticError with every answer to a question that nobody asks."""
+    """Raises DiagnosticError with every answer about an unknown or bound address."""
     known = [a for a, r in context.inventory.resources.items() if _bindable(r)]
     found = Diagnostics()
-    said = {address: f"--map {address}={identity}" for address, identity in mapped.items()}
-    for address, option in [*said.items(), *((a, f"--new {a}") for a in sorted(new))]:
+    options = {address: f"--map {address}={identity}" for address, identity in mapped.items()}
+    for address, option in [*options.items(), *((a, f"--new {a}") for a in sorted(new))]:
         if address not in known:
             close = difflib.get_close_matches(address, known, 1)
-            remedy = f"Did you mean {close[0]}?" if close else "Use Kind/name, as in the documents."
-            found.add(_wrong(address, f"{option}: there is no such document", remedy))
+            remedy = f"Did you mean {close[0]}?" if close else "Use Kind/name as in the manifests."
+            found.add(_wrong(address, f"{option}: {address} is not in the manifests", remedy))
         elif address in context.state.bindings:
             bound = context.state.bindings[address].id
-            remedy = f"`dbc-iac state rm {address}` forgets that, without touching it."
-            found.add(_wrong(address, f"{option}: it is bound to {bound} already", remedy))
+            remedy = f"Run `dbc-iac state rm {address}` to remove that binding; the object itself is untouched."
+            found.add(_wrong(address, f"{option}: {address} is already bound to {bound}", remedy))
     found.raise_errors()
 
 

@@ -20,6 +20,7 @@ from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadabl
 from dbc_iac.kinds.framework.capabilities import Child, UsesCapacity
 from dbc_iac.kinds.framework.capacity import Capacity, Machine
 from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, Needs, unseen
+from dbc_iac.kinds.framework.importable import Found, Importable, nested
 from dbc_iac.kinds.framework.inventory import Inventory, Resource
 from dbc_iac.kinds.framework.kind import Kind, register
 from dbc_iac.kinds.framework.route import Route
@@ -194,8 +195,9 @@ async def _added(lookup: Lookup, reader: CachedReader) -> dict[str, dict[str, Js
 
 
 @register
-class Disk(Kind[DiskSpec], Child, UsesCapacity):
+class Disk(Kind[DiskSpec], Child, UsesCapacity, Importable):
     name = "Disk"
+    name_prefix = "disk"
     spec = DiskSpec
     parent_field = "vm"
     max_per_parent = 24  # vdc to vdz
@@ -322,3 +324,6 @@ class Disk(Kind[DiskSpec], Child, UsesCapacity):
             address=task.address, route=task.old_route or task.route, id=task.old_id, vm=task.old_parent_id,
             timeout_seconds=task.timeout_seconds or 1800.0,
         )  # fmt: skip
+
+    def manifest(self, found: Found) -> dict[str, Any]:
+        return nested(self.fields, {**found.fields, "vm": found.parent})

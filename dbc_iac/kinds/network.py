@@ -17,6 +17,7 @@ from dbc_iac.diagnostics import Diagnostic, Severity
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Unreadable
 from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, unseen
+from dbc_iac.kinds.framework.importable import Found, Importable, nested
 from dbc_iac.kinds.framework.inventory import Inventory, Resource
 from dbc_iac.kinds.framework.kind import Kind, register
 from dbc_iac.kinds.framework.route import Route
@@ -97,7 +98,7 @@ class NetworkAbsent(Goal):
 
 
 @register
-class Network(Kind[NetworkSpec]):
+class Network(Kind[NetworkSpec], Importable):
     name = "Network"
     spec = NetworkSpec
     location_independent = True
@@ -194,6 +195,9 @@ class Network(Kind[NetworkSpec]):
             id=task.old_id,
             timeout_seconds=task.timeout_seconds or 300.0,
         )
+
+    def manifest(self, found: Found) -> dict[str, Any]:
+        return nested(self.fields, {**found.fields, "name": found.id, "via": found.place})
 
 
 def lan_name(document: str, inventory: Inventory) -> str:

@@ -69,7 +69,7 @@ def test_a_vm_is_taken_in_only_with_the_users_own_file_named(world: Callable[...
     write(emulated, vm(dataDisk=other, ports=PORTS))
     refused = emulated.run("import", "VirtualMachine/trainer", task_id, "--json")
     assert (refused.code, refused.codes) == (5, ["cannot-import"])
-    assert ("Write `dataDisk.file: mydata.qcow2`" if file else "Take `dataDisk.file` out") in refused.err
+    assert ("Set `dataDisk.file: mydata.qcow2`" if file else "Remove `dataDisk.file` from") in refused.err
     assert emulated.run("state", "rebuild", "--yes").code == 2
     assert emulated.run("state", "list", "--json").json == []
 
@@ -112,9 +112,9 @@ def lost_with_twins(world: Callable[..., Emulated]) -> tuple[Emulated, str, list
 
 WRONG_ANSWERS: dict[str, tuple[list[str], str]] = {
     "no such document": (["Disk/scrath={2}"], "Did you mean Disk/scratch?"),
-    "only looked at": (["Node/gpu-a={2}"], "there is no such document"),
-    "no such file": (["Disk/scratch=/data/none.qcow2"], "there is no Disk /data/none.qcow2"),
-    "one file for two": (["Disk/scratch={2}", "Disk/twin={2}"], "is bound to Disk/scratch already"),
+    "only looked at": (["Node/gpu-a={2}"], "is not in the manifests"),
+    "no such file": (["Disk/scratch=/data/none.qcow2"], "has no Disk /data/none.qcow2"),
+    "one file for two": (["Disk/scratch={2}", "Disk/twin={2}"], "is already managed as Disk/scratch"),
     "the system disk": (["Disk/scratch={0}"], "is the system disk of VirtualMachine/trainer"),
     "the data disk": (["Disk/scratch={1}"], "is the data disk of VirtualMachine/trainer"),
 }
@@ -146,8 +146,8 @@ def test_one_object_is_bound_to_one_address(world: Callable[..., Emulated]) -> N
     files = files_of(emulated, task_id)
     write(emulated, vm(ports=PORTS), disk(), disk("twin"), vm("two", ports={"ssh": 20200, "vnc": 20201}))
     for address, identity, said in (
-        ("VirtualMachine/two", task_id, "is bound to VirtualMachine/trainer already"),
-        ("Disk/twin", files[2], "is bound to Disk/scratch already"),
+        ("VirtualMachine/two", task_id, "is already managed as VirtualMachine/trainer"),
+        ("Disk/twin", files[2], "is already managed as Disk/scratch"),
         ("Disk/twin", files[0], "is the system disk of VirtualMachine/trainer"),
         ("Disk/twin", files[1], "is the data disk of VirtualMachine/trainer"),
     ):
@@ -163,14 +163,14 @@ def test_what_another_stack_made_or_has_is_not_taken_from_it(world: Callable[...
     take = ["--stack", "other", "import", "VirtualMachine/trainer", task_id]
     held = emulated.run(*take, "--foreign", "--json")
     assert (held.code, held.codes) == (5, ["cannot-import"])
-    assert "is the stack main's already" in held.err
+    assert "is already managed by stack main" in held.err
     assert {f["whose"] for f in emulated.run("--stack", "other", "orphans", "--json").json["found"]} == {
         "another stack's"
     }
     assert emulated.run("state", "rm", "Disk/scratch", "VirtualMachine/trainer", "--yes").code == 0
     made = emulated.run(*take, "--json")
     assert (made.code, made.codes) == (5, ["cannot-import"])
-    assert "was made by the stack main of the project lab, as trainer" in made.err
+    assert "was created by stack main of project lab as trainer" in made.err
     assert f"dbc-iac import --foreign VirtualMachine/trainer {task_id}" in made.err
     over = emulated.run(*take, "--foreign")
     assert over.code == 0
@@ -191,7 +191,7 @@ def test_what_another_project_made_is_taken_over_only_by_the_users_word(world: C
     ):
         refused = emulated.run(*command, "--json")
         assert (refused.code, refused.codes) == (5, ["cannot-import"])
-        assert "was made by the stack prod of the project other, as thing" in refused.err
+        assert "was created by stack prod of project other as thing" in refused.err
     assert emulated.run("import", "--foreign", "VirtualMachine/trainer", task_id).code == 0
     assert_empty(emulated)
 
@@ -201,7 +201,7 @@ def test_a_rebuild_leaves_other_stacks_what_they_have(world: Callable[..., Emula
     emulated = world(lan)
     applied(emulated)
     result = emulated.run("--stack", "other", "state", "rebuild", "--yes")
-    assert (result.code, "is the stack main's already" in result.out) == (2, True)
+    assert (result.code, "is already managed by stack main" in result.out) == (2, True)
     assert emulated.run("--stack", "other", "state", "list", "--json").json == []
     assert emulated.run("--stack", "other", "import", "--all", "--generate", "manifests/found").code == 0
     assert emulated.run("--stack", "other", "state", "list", "--json").json == []

@@ -256,7 +256,7 @@ def test_a_lost_state_is_rebuilt_from_proofs_and_asks_for_the_rest(
     shutil.rmtree(tmp_path / "state")
     first = emulated.run("state", "rebuild", "--yes")
     assert first.code == 2
-    assert f"VirtualMachine/trainer  {task_id}: its id and its marker are of generation 1" in first.out
+    assert f"VirtualMachine/trainer  {task_id}: id and marker of generation 1" in first.out
     assert "Disk/scratch  /data" in first.out
     assert "? Disk/twin-a  VirtualMachine/trainer has /data/" in first.out
     maps = [f"--map=Disk/twin-{n}={file}" for n, file in zip("ab", files, strict=True)]

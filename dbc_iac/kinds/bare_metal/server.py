@@ -15,12 +15,14 @@ from dbc_iac.api import patterns, requests
 from dbc_iac.api.endpoints import bare_metal
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Outcome
+from dbc_iac.api.responses import ServerView
 from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import Diagnostic
 from dbc_iac.json import Json
 from dbc_iac.kinds.bare_metal.manager import BareMetalManager
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
 from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, unseen
+from dbc_iac.kinds.framework.importable import Found, Importable, environment_reference, nested
 from dbc_iac.kinds.framework.inventory import Inventory, Resource
 from dbc_iac.kinds.framework.kind import Kind, register
 from dbc_iac.kinds.framework.route import Route
@@ -177,9 +179,23 @@ async def find_server(reader: CachedReader, route: Route, *, node_id: str = "", 
     return await reader.server(route, node_id or uuid)
 
 
+def entry_fields(server: ServerView) -> dict[str, Json]:
+    """Fields of a manager's entry by path, without its password; the user name only if it is shown."""
+    return {
+        "uuid": server.uuid,
+        "ip": server.ip,
+        "os": server.os or None,
+        "description": server.description or None,
+        "ipmi.host": server.ipmi_hostname,
+        "ipmi.port": server.ipmi_port,
+        "ipmi.username": None if server.masked else server.ipmi_username,
+    }
+
+
 @register
-class BareMetalServer(Kind[BareMetalServerSpec]):
+class BareMetalServer(Kind[BareMetalServerSpec], Importable):
     name = "BareMetalServer"
+    name_prefix = "server"
     spec = BareMetalServerSpec
     irreplaceable = True
 
@@ -212,15 +228,7 @@ class BareMetalServer(Kind[BareMetalServerSpec]):
         if server.masked:
             reason = "the manager did not accept the owner's key (masked values)"
             return Observation(None, id=server.node_id, reason=reason, authority=True)
-        values: dict[str, Json] = {
-            "uuid": server.uuid,
-            "ip": server.ip,
-            "os": server.os or None,
-            "description": server.description or None,
-            "ipmi.host": server.ipmi_hostname,
-            "ipmi.port": server.ipmi_port,
-            "ipmi.username": server.ipmi_username,
-        }
+        values = entry_fields(server)
         return Observation(True, id=server.node_id, values=values, secrets={"ipmi.password": server.ipmi_password})
 
     async def trace(
@@ -256,3 +264,8 @@ class BareMetalServer(Kind[BareMetalServerSpec]):
             id=task.old_id,
             timeout_seconds=task.timeout_seconds or 900.0,
         )
+
+    def manifest(self, found: Found) -> dict[str, Any]:
+        spec = nested(self.fields, {**found.shown, "manager": found.place})
+        spec["ipmi"]["password"] = environment_reference(f"IPMI_{found.fields['uuid']}")
+        return spec

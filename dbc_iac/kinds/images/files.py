@@ -15,6 +15,8 @@ from dbc_iac.kinds.framework.inventory import Inventory
 SUFFIX = ".qcow2"
 UNKNOWN_IMAGE = "untold.qcow2"
 """Placeholder for the image of an external VM without one in its manifest."""
+NOT_SHOWN = "not-shown.qcow2"
+"""Placeholder for the image of an imported VM."""
 BASE = "base"
 """Path of the root image of a resource: the image without a base of its own that it was made from."""
 

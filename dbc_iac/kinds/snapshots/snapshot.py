@@ -23,6 +23,7 @@ from dbc_iac.kinds.framework.cached_reader import CachedReader, Unreadable
 from dbc_iac.kinds.framework.capabilities import Child, UsesImageServer
 from dbc_iac.kinds.framework.capacity import Machine
 from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, Needs, unseen
+from dbc_iac.kinds.framework.importable import Found, Importable, nested
 from dbc_iac.kinds.framework.inventory import Inventory, Resource
 from dbc_iac.kinds.framework.kind import Kind, register
 from dbc_iac.kinds.framework.ownership_marker import Marker, read_marker
@@ -138,8 +139,9 @@ class SnapshotAbsent(Goal):
 
 
 @register
-class Snapshot(Kind[SnapshotSpec], Child, UsesImageServer):
+class Snapshot(Kind[SnapshotSpec], Child, UsesImageServer, Importable):
     name = "Snapshot"
+    name_prefix = "snapshot"
     spec = SnapshotSpec
     parent_field = "vm"
     survives_parent = True
@@ -282,6 +284,13 @@ class Snapshot(Kind[SnapshotSpec], Child, UsesImageServer):
             address=task.address, route=task.old_route or task.route, id=task.old_id, vm=task.old_parent_id,
             timeout_seconds=task.timeout_seconds or 3600.0,
         )  # fmt: skip
+
+    def describable(self, fields: Mapping[str, Json]) -> bool:
+        """Whether its image server is known: the one that has its file."""
+        return bool(fields["imageServer"])
+
+    def manifest(self, found: Found) -> dict[str, Any]:
+        return nested(self.fields, {**found.shown, "vm": found.parent, "name": found.id})
 
 
 __all__ = ["CREATING", "UPLOADING", "Snapshot", "SnapshotAbsent", "SnapshotTaken", "find_snapshot"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 from dbc_iac.address import Address
 from dbc_iac.diagnostics import Diagnostic
@@ -12,6 +12,7 @@ from dbc_iac.kinds.framework.cached_reader import CachedReader, Known
 from dbc_iac.kinds.framework.capabilities import FileProvider, Host, UsesCapacity
 from dbc_iac.kinds.framework.capacity import Capacity, Machine
 from dbc_iac.kinds.framework.goal import Goal
+from dbc_iac.kinds.framework.importable import Found, Importable, environment_reference, nested
 from dbc_iac.kinds.framework.inventory import Inventory, Resource
 from dbc_iac.kinds.framework.kind import Kind, register
 from dbc_iac.kinds.framework.ownership_marker import Marker, read_marker
@@ -19,7 +20,16 @@ from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.rules import Behaviour, Facts
 from dbc_iac.kinds.framework.types import parse_gib
 from dbc_iac.kinds.framework.values import GoalInput, Lookup, Observation, Unmanaged
-from dbc_iac.kinds.images.files import BASE, UNKNOWN_IMAGE, FileAt, files_at, image_file, root_image, with_base
+from dbc_iac.kinds.images.files import (
+    BASE,
+    NOT_SHOWN,
+    UNKNOWN_IMAGE,
+    FileAt,
+    files_at,
+    image_file,
+    root_image,
+    with_base,
+)
 from dbc_iac.kinds.network import lan_name
 from dbc_iac.kinds.node import node_route
 from dbc_iac.kinds.virtual_machine import checks, reading
@@ -34,8 +44,9 @@ from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
 
 
 @register
-class VirtualMachine(Kind[VirtualMachineSpec], Host, UsesCapacity, FileProvider):
+class VirtualMachine(Kind[VirtualMachineSpec], Host, UsesCapacity, FileProvider, Importable):
     name = "VirtualMachine"
+    name_prefix = "vm"
     spec = VirtualMachineSpec
     replace_in_place_last = True
 
@@ -280,3 +291,22 @@ class VirtualMachine(Kind[VirtualMachineSpec], Host, UsesCapacity, FileProvider)
         return VmPassword(
             address=task.address, route=task.route, id=task.id, vm=task.id, fields=fields, username=username
         )
+
+    def manifest(self, found: Found) -> dict[str, Any]:
+        """The image, which the API never shows, is a placeholder. A VM without a data disk boots from the network."""
+        shown = found.shown
+        account, lan = shown.pop("login.username", None), str(shown.pop("network", ""))
+        pxe = "dataDisk.size" not in shown
+        values: dict[str, Json] = {**shown, "node": found.place, "image": NOT_SHOWN}
+        values.pop("rentOrder", None)  # that of its Node
+        if pxe:
+            values["biosMode"] = "pxe"
+        if lan in found.networks:
+            values["network"] = found.networks[lan]
+        if values.get(self.power_field) not in {"on", "off"}:
+            values.pop(self.power_field, None)
+        spec = nested(self.fields, values)
+        # An account is named only by the call that sets its password, and a pxe VM has neither.
+        if account is not None and "login.password" in found.secrets and not pxe:
+            spec["login"] = {"username": account, "password": environment_reference(f"{found.name}_PASSWORD")}
+        return spec
