@@ -97,17 +97,17 @@ class _Executor:
         self.plan = plan
         self.run_ = with_
         self.changes: dict[str, Change] = {c.address: c for c in plan.changes}
-        self.drafts = executable_steps(plan)
+        self.steps = executable_steps(plan)
         self.loop = asyncio.get_running_loop()
         self.began = self.loop.time()
         self.reader = CachedReader(with_.connect)
         self.watch = Poller(self.reader)
         self.gates: defaultdict[str, NodeGate] = defaultdict(NodeGate)
-        self.ledger = ApplyStatus()
-        self.finished: dict[str, asyncio.Event] = {k: asyncio.Event() for k in self.drafts}
+        self.status = ApplyStatus()
+        self.finished: dict[str, asyncio.Event] = {k: asyncio.Event() for k in self.steps}
         self.broken: dict[str, str] = {}
         self._starting = asyncio.Lock()
-        self.announced = {k for k, d in self.drafts.items() if self._goes_first(d)}
+        self.announced = {k for k, d in self.steps.items() if self._goes_first(d)}
 
     def now(self) -> float:
         return self.loop.time() - self.began
@@ -117,67 +117,67 @@ class _Executor:
 
     async def run(self) -> Report:
         for key in self.announced:
-            self._gate(self.drafts[key]).announce()
+            self._gate(self.steps[key]).announce()
         async with asyncio.TaskGroup() as group:
-            for draft in self.drafts.values():
-                group.create_task(self._step(draft))
+            for step in self.steps.values():
+                group.create_task(self._step(step))
         await self._last_starts()
         return self._report()
 
     async def _retry_starts(self, *, tries: int = 1) -> None:
         """Try again to start VMs whose start failed: the resources they lack may be free by now."""
         async with self._starting:
-            for address, (starter, _) in list(self.ledger.unstarted.items()):
-                ending = await starter.start(self._pursuit(), tries=tries)
-                self.ledger.unstarted[address] = (starter, ending)
-                if ending.verdict is Verdict.MET:
-                    del self.ledger.unstarted[address]
+            for address, (starter, _) in list(self.status.unstarted.items()):
+                result = await starter.start(self._goal_runner(), tries=tries)
+                self.status.unstarted[address] = (starter, result)
+                if result.verdict is Verdict.MET:
+                    del self.status.unstarted[address]
                     self.tell("note", address, "runs again")
 
     async def _last_starts(self) -> None:
-        if self.ledger.unstarted and {d.address for d in self.drafts.values()} - self.ledger.unstarted.keys():
+        if self.status.unstarted and {d.address for d in self.steps.values()} - self.status.unstarted.keys():
             await self._retry_starts(tries=TRIES)
-        for address, (starter, ending) in list(self.ledger.unstarted.items()):
-            told = await starter.lacking(self._pursuit(), ending)
-            del self.ledger.unstarted[address]
-            self.ledger.powered_off[address] = _not_started(told)
-            self._failed(starter.on, replace(told, text=_not_started(told)))
+        for address, (starter, result) in list(self.status.unstarted.items()):
+            explained = await starter.lacking(self._goal_runner(), result)
+            del self.status.unstarted[address]
+            self.status.powered_off[address] = _not_started(explained)
+            self._failed(starter.on, replace(explained, text=_not_started(explained)))
 
-    def _goes_first(self, draft: StepBuilder) -> bool:
+    def _goes_first(self, step: StepBuilder) -> bool:
         """Whether a window waits for no creation on its node."""
-        if draft.kind is not StepKind.WINDOW:
+        if step.kind is not StepKind.WINDOW:
             return False
-        todo, seen = list(draft.first), set(draft.first)
+        todo, seen = list(step.first), set(step.first)
         while todo:
-            before = self.drafts[todo.pop()]
+            before = self.steps[todo.pop()]
             if any(g.creates for g in before.goals):
                 return False
             todo += [k for k in before.first if k not in seen]
             seen |= before.first
         return True
 
-    def _gate(self, draft: StepBuilder) -> NodeGate:
-        change = self.changes[draft.address]
+    def _gate(self, step: StepBuilder) -> NodeGate:
+        change = self.changes[step.address]
         return self.gates[str((change.route or change.old_route).get("target"))]
 
-    async def _step(self, draft: StepBuilder) -> None:
+    async def _step(self, step: StepBuilder) -> None:
         """Wait for the steps before it, run it, and release those that wait for it."""
         try:
-            for key in sorted(draft.first):
+            for key in sorted(step.first):
                 await self.finished[key].wait()
-            cause = next((k for k in sorted(draft.after) if k in self.broken), None)
+            cause = next((k for k in sorted(step.after) if k in self.broken), None)
             if cause is not None:
-                self._skip(draft, f"depends on {self.drafts[cause].address}, which {self.broken[cause]}")
+                self._skip(step, f"depends on {self.steps[cause].address}, which {self.broken[cause]}")
             elif why := self._halted():
-                self._skip(draft, why)
+                self._skip(step, why)
             else:
-                await self._run_step(draft)
-                if set(self.ledger.unstarted) - {draft.address}:
+                await self._run_step(step)
+                if set(self.status.unstarted) - {step.address}:
                     await self._retry_starts()
         finally:
-            if draft.key in self.announced:
-                await self._gate(draft).withdraw()
-            self.finished[draft.key].set()
+            if step.key in self.announced:
+                await self._gate(step).withdraw()
+            self.finished[step.key].set()
 
     def _halted(self) -> str:
         """Reason why nothing new may be started; empty where it may."""
@@ -185,76 +185,76 @@ class _Executor:
             return "the journal could not be written"
         return "interrupted" if self.run_.stop.asked else ""
 
-    def _skip(self, draft: StepBuilder, why: str) -> None:
+    def _skip(self, step: StepBuilder, why: str) -> None:
         """Skip a step. An address is reported once, not for each of its steps."""
-        self.broken[draft.key] = "was not started"
-        addresses = {draft.address} if draft.kind is StepKind.CHANGE else {g.address for g in draft.goals}
-        for address in sorted(addresses - self.ledger.bad):
-            self.ledger.not_started[address] = why
+        self.broken[step.key] = "was not started"
+        addresses = {step.address} if step.kind is StepKind.CHANGE else {g.address for g in step.goals}
+        for address in sorted(addresses - self.status.bad):
+            self.status.not_started[address] = why
             self.tell("step-skipped", address, why)
 
-    async def _run_step(self, draft: StepBuilder) -> None:
-        if draft.goals:
-            self.tell("step-started", draft.address, draft.kind.value)
+    async def _run_step(self, step: StepBuilder) -> None:
+        if step.goals:
+            self.tell("step-started", step.address, step.kind.value)
         try:
-            ok = await (self._window(draft) if draft.kind is StepKind.WINDOW else self._change(draft))
+            ok = await (self._window(step) if step.kind is StepKind.WINDOW else self._change(step))
         except Exception as error:  # ends this branch and no other
-            ok = self._broke(draft, failed_with(error))
+            ok = self._broke(step, failed_with(error))
         if not ok:
-            self.broken[draft.key] = self.ledger.word(draft.address)
-            self._tell_broken(draft)
-        elif draft.goals:
-            self.tell("step-done", draft.address, draft.kind.value)
+            self.broken[step.key] = self.status.word(step.address)
+            self._tell_broken(step)
+        elif step.goals:
+            self.tell("step-done", step.address, step.kind.value)
 
-    def _broke(self, draft: StepBuilder, ending: GoalResult) -> bool:
-        for goal in draft.goals:
-            if goal.address not in self.ledger.bad:
-                self._failed(goal, ending)
+    def _broke(self, step: StepBuilder, result: GoalResult) -> bool:
+        for goal in step.goals:
+            if goal.address not in self.status.bad:
+                self._failed(goal, result)
         return False
 
-    def _tell_broken(self, draft: StepBuilder) -> None:
+    def _tell_broken(self, step: StepBuilder) -> None:
         """Report the addresses of a step whose goals are not met: of a window some may be."""
-        for address in sorted({draft.address, *(g.address for g in draft.goals)} & self.ledger.bad):
-            self.tell(self.ledger.event(address), address, self.ledger.why(address))
+        for address in sorted({step.address, *(g.address for g in step.goals)} & self.status.bad):
+            self.tell(self.status.event(address), address, self.status.why(address))
 
-    async def _change(self, draft: StepBuilder) -> bool:
+    async def _change(self, step: StepBuilder) -> bool:
         """Achieve the goals of one resource in order; after a failed replacement, start the old VM again."""
         async with AsyncExitStack() as gate:
-            if any(g.creates and isinstance(kind_of(self.changes[g.address].kind), Host) for g in draft.goals):
-                await gate.enter_async_context(self._gate(draft).creation())
-            return await self._goals(draft, gate)
+            if any(g.creates and isinstance(kind_of(self.changes[g.address].kind), Host) for g in step.goals):
+                await gate.enter_async_context(self._gate(step).creation())
+            return await self._goals(step, gate)
 
-    async def _goals(self, draft: StepBuilder, gate: AsyncExitStack) -> bool:
-        change = self.changes[draft.address]
+    async def _goals(self, step: StepBuilder, gate: AsyncExitStack) -> bool:
+        change = self.changes[step.address]
         parked, done = False, ""
-        for goal in draft.goals:
+        for goal in step.goals:
             if not parked and (why := await self._kept_on(goal)):
                 self._failed(goal, GoalResult(Verdict.FAILED, why))
                 return False
             if goal.power_cycles and (await goal.look(self.reader)).sight is not GoalStatus.MET:
                 await gate.aclose()
-                await gate.enter_async_context(self._gate(draft).window())
+                await gate.enter_async_context(self._gate(step).window())
             if goal.powers == "on":
-                ending = await VmStarter(change.kind, goal_input(change), goal).start_or_explain(self._pursuit())
+                result = await VmStarter(change.kind, goal_input(change), goal).start_or_explain(self._goal_runner())
             else:
-                ending = await self._pursuit().achieve(goal)
+                result = await self._goal_runner().achieve(goal)
             parked = parked or (goal.powers == "off" and goal.id == change.old_id != change.id)
-            if ending.verdict is not Verdict.MET:
-                self._failed(goal, _in_part(goal, ending, done))
+            if result.verdict is not Verdict.MET:
+                self._failed(goal, _in_part(goal, result, done))
                 if parked and (goal.creates or goal.powers == "off"):
-                    await self._unpark(change, goal, ending)
+                    await self._unpark(change, goal, result)
                 elif parked:
-                    self.ledger.powered_off[change.address] = (
+                    self.status.powered_off[change.address] = (
                         "the old VM; the new one runs, and the next apply continues"
                     )
-                elif ending.broken and change.action is Action.CREATE:
+                elif result.broken and change.action is Action.CREATE:
                     await self.run_.journal_writer.bind_broken(change, goal)
                 return False
             done = goal.done_text
-            self.ledger.diagnostics.extend(ending.diagnostics)
-            if ending.text and goal.creates:
-                self.tell("note", goal.address, ending.text)
-        if draft.key == removal_key(draft.address) or change.action in {Action.DELETE, Action.FORGET}:
+            self.status.diagnostics.extend(result.diagnostics)
+            if result.text and goal.creates:
+                self.tell("note", goal.address, result.text)
+        if step.key == removal_key(step.address) or change.action in {Action.DELETE, Action.FORGET}:
             await self.run_.journal_writer.unbind(change)
         else:
             await self.run_.journal_writer.settle(change)
@@ -273,34 +273,40 @@ class _Executor:
             return ""
         return await keeps_on(hook, lambda text: self.tell("note", goal.address, text))
 
-    async def _unpark(self, change: Change, goal: Goal, ending: GoalResult) -> None:
+    async def _unpark(self, change: Change, goal: Goal, result: GoalResult) -> None:
         """Delete a new VM whose creation failed, and start the old one again."""
         kind, task = kind_of(change.kind), goal_input(change)
-        if goal.creates and ending.verdict is Verdict.WAITING:
-            self.ledger.powered_off[change.address] = "its replacement is still being created"
+        if goal.creates and result.verdict is Verdict.WAITING:
+            self.status.powered_off[change.address] = "its replacement is still being created"
             return
-        if ending.broken:
+        if result.broken:
             for removal in kind.delete(replace(task, old_id=change.id, old_route=task.route)):
-                if (await self._pursuit().achieve(removal)).verdict is not Verdict.MET:
+                if (await self._goal_runner().achieve(removal)).verdict is not Verdict.MET:
                     await self.run_.journal_writer.leave_broken(change, goal)
         if wanted_power(change) == "off":
             return
         old = _as_old(change)
-        again = await VmStarter(change.kind, old, host(change.kind).power(old, to="on")).start(self._pursuit())
+        again = await VmStarter(change.kind, old, host(change.kind).power(old, to="on")).start(self._goal_runner())
         if again.verdict is not Verdict.MET:
-            self.ledger.powered_off[change.address] = f"the old VM could not be started again: {again.text}"
-        elif why := self.ledger.failed.get(change.address):
-            self.ledger.failed[change.address] = f"{why}; the old VM was started again"
+            self.status.powered_off[change.address] = f"the old VM could not be started again: {again.text}"
+        elif why := self.status.failed.get(change.address):
+            self.status.failed[change.address] = f"{why}; the old VM was started again"
             self.tell("note", change.address, "the old VM was started again")
 
-    async def _window(self, draft: StepBuilder) -> bool:
-        change = self.changes[draft.address]
+    async def _window(self, step: StepBuilder) -> bool:
+        change = self.changes[step.address]
         window = OfflineWindow(
-            draft, change, self.changes, self._pursuit(), self.run_.hooks.get(draft.address), self._failed, self.ledger
+            step,
+            change,
+            self.changes,
+            self._goal_runner(),
+            self.run_.hooks.get(step.address),
+            self._failed,
+            self.status,
         )
-        async with self._gate(draft).window():
+        async with self._gate(step).window():
             ok = await window.run()
-        for address in {g.address for g in draft.goals} - self.ledger.bad:
+        for address in {g.address for g in step.goals} - self.status.bad:
             touched = self.changes[address]
             if touched.action is Action.DELETE:
                 await self.run_.journal_writer.unbind(touched)
@@ -308,7 +314,7 @@ class _Executor:
                 await self.run_.journal_writer.settle(touched)
         return ok
 
-    def _pursuit(self) -> GoalRunner:
+    def _goal_runner(self) -> GoalRunner:
         return GoalRunner(
             self.reader, self.watch, self.run_.journal_writer, self._context, self.tell, self.now, self._halted,
             self.run_.stop, self.run_.choices,
@@ -323,45 +329,45 @@ class _Executor:
                 found[path] = value
         return ActContext(self.run_.connect, found)
 
-    def _failed(self, goal: Goal, ending: GoalResult) -> None:
-        if ending.verdict is Verdict.WAITING:
-            self.ledger.waiting[goal.address] = ending.text
+    def _failed(self, goal: Goal, result: GoalResult) -> None:
+        if result.verdict is Verdict.WAITING:
+            self.status.waiting[goal.address] = result.text
             return
-        if ending.verdict is Verdict.NOT_STARTED:
-            self.ledger.not_started.setdefault(goal.address, ending.text)
+        if result.verdict is Verdict.NOT_STARTED:
+            self.status.not_started.setdefault(goal.address, result.text)
             return
-        self.ledger.failed[goal.address] = ending.text
-        if ending.diagnostics:  # one problem, such as a missing key, may fail many goals
-            self.ledger.diagnostics.extend(d for d in ending.diagnostics if d not in self.ledger.diagnostics)
+        self.status.failed[goal.address] = result.text
+        if result.diagnostics:  # one problem, such as a missing key, may fail many goals
+            self.status.diagnostics.extend(d for d in result.diagnostics if d not in self.status.diagnostics)
             return
-        self.ledger.diagnostics.append(
+        self.status.diagnostics.append(
             Diagnostic(
                 "goal-failed",
                 Severity.ERROR,
-                f"{goal.address}: {ending.text}",
-                ending.detail or f"Failed action: {goal.action_text}.",
-                ending.remedy or "Fix the cause, and run `dbc-iac apply` again. Finished changes are not repeated.",
+                f"{goal.address}: {result.text}",
+                result.detail or f"Failed action: {goal.action_text}.",
+                result.remedy or "Fix the cause, and run `dbc-iac apply` again. Finished changes are not repeated.",
                 address=goal.address,
-                exit_code=ending.exit_code,
+                exit_code=result.exit_code,
             )
         )
 
     def _report(self) -> Report:
-        ledger = self.ledger
+        status = self.status
         unknown = [c for c in self.plan.changes if c.action is Action.UNKNOWN]
         for change in unknown:
             if change.authority:
-                ledger.diagnostics.append(_unreadable(change))
+                status.diagnostics.append(_unreadable(change))
         if (unwritten := self.run_.journal_writer.unwritten) is not None:
-            ledger.diagnostics.extend(unwritten.diagnostics)
+            status.diagnostics.extend(unwritten.diagnostics)
         return Report(
-            done={c.address: c.action for c in sorted(self.plan.pending, key=_address) if c.address not in ledger.bad},
+            done={c.address: c.action for c in sorted(self.plan.pending, key=_address) if c.address not in status.bad},
             destroy=self.plan.destroy,
-            failed=dict(sorted(ledger.failed.items())),
-            not_started=dict(sorted(ledger.not_started.items())),
-            waiting=dict(sorted(ledger.waiting.items())),
-            powered_off=dict(sorted(ledger.powered_off.items())),
-            diagnostics=tuple(ledger.diagnostics),
+            failed=dict(sorted(status.failed.items())),
+            not_started=dict(sorted(status.not_started.items())),
+            waiting=dict(sorted(status.waiting.items())),
+            powered_off=dict(sorted(status.powered_off.items())),
+            diagnostics=tuple(status.diagnostics),
             unknown=tuple(c.address for c in unknown),
             interrupted=self.run_.stop.asked,
             seconds=self.now(),
@@ -373,15 +379,15 @@ def _address(change: Change) -> str:
     return change.address
 
 
-def _in_part(goal: Goal, ending: GoalResult, done: str) -> GoalResult:
+def _in_part(goal: Goal, result: GoalResult, done: str) -> GoalResult:
     """The result of a goal after others of its resource are met: the change is in progress, not skipped."""
-    if ending.verdict is not Verdict.NOT_STARTED or not done:
-        return ending
-    return replace(ending, verdict=Verdict.WAITING, text=f"{done}; next: {goal.action_text} ({ending.text})")
+    if result.verdict is not Verdict.NOT_STARTED or not done:
+        return result
+    return replace(result, verdict=Verdict.WAITING, text=f"{done}; next: {goal.action_text} ({result.text})")
 
 
-def _not_started(ending: GoalResult) -> str:
-    return f"changed, could not be started: {ending.text}"
+def _not_started(result: GoalResult) -> str:
+    return f"changed, could not be started: {result.text}"
 
 
 def _as_old(change: Change) -> GoalInput:

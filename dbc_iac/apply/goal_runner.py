@@ -163,7 +163,7 @@ class _Attempt:
     """State of one goal that is being achieved."""
 
     def __init__(self, runner: GoalRunner, goal: Goal, barrier: Barrier | None) -> None:
-        self.by = runner
+        self.runner = runner
         self.goal = goal
         self.barrier = barrier
         self.accepted = False
@@ -183,7 +183,7 @@ class _Attempt:
 
     @property
     def most_tries(self) -> int:
-        return 2 if self.by.stop.asked else TRIES
+        return 2 if self.runner.stop.asked else TRIES
 
     @property
     def closes(self) -> bool:
@@ -195,23 +195,23 @@ class _Attempt:
             if self.goal.acknowledged and self.accepted:
                 return await self._met(GoalState(GoalStatus.MET))
             seen = await self._look()
-            ending = await self._step(seen)
-            if ending is not None:
-                return ending
+            result = await self._step(seen)
+            if result is not None:
+                return result
 
     async def _look(self) -> GoalState:
         """Look at the goal. --wait-timeout and a signal also end a look in progress."""
-        limit = self.by.choices.wait_timeout
-        rest = None if limit is None or not (self.accepted or self.said) else self.started + limit - self.by.now()
-        if self.by.stop.asked:
+        limit = self.runner.choices.wait_timeout
+        rest = None if limit is None or not (self.accepted or self.said) else self.started + limit - self.runner.now()
+        if self.runner.stop.asked:
             rest = min(ENDING_UNREADABLE, math.inf if rest is None else rest)
         try:
             async with asyncio.timeout(None if rest is None else max(rest, 0)):
-                seen = await self.by.stop.unless(self.goal.look(self.by.reader))
+                seen = await self.runner.stop.unless(self.goal.look(self.runner.reader))
         except TimeoutError:
             return (
                 GoalState(GoalStatus.UNKNOWN, "no answer")
-                if self.by.stop.asked
+                if self.runner.stop.asked
                 else GoalState(GoalStatus.WAITING, self.said)
             )
         return seen or GoalState(GoalStatus.UNKNOWN, "interrupted")
@@ -224,7 +224,7 @@ class _Attempt:
                 return await self._met(seen)
             case GoalStatus.FAILED:
                 if seen.lost:
-                    await self.by.journal_writer.lost(self.number, seen.text)
+                    await self.runner.journal_writer.lost(self.number, seen.text)
                 return GoalResult(
                     Verdict.FAILED, seen.text, broken=seen.broken, lost=seen.lost, detail=seen.detail,
                     remedy=seen.remedy,
@@ -253,27 +253,27 @@ class _Attempt:
         return undone
 
     async def _met(self, seen: GoalState) -> GoalResult:
-        await self.by.journal_writer.met(self.goal, seen)
-        self.by.watch.hurry(self.target)
+        await self.runner.journal_writer.met(self.goal, seen)
+        self.runner.watch.hurry(self.target)
         identity = (seen.id or self.goal.id) if self.goal.creates else ""
-        self.by.tell("goal-met", self.goal.address, self.goal.done_text, {"id": identity} if identity else {})
+        self.runner.tell("goal-met", self.goal.address, self.goal.done_text, {"id": identity} if identity else {})
         warnings = () if seen.warning is None else (seen.warning,)
         return GoalResult(Verdict.MET, seen.text, doubtful=self.doubtful, diagnostics=warnings)
 
     async def _wait(self, text: str, until: float = math.inf) -> GoalResult | None:
         """Wait for the next look, up to the timeout of the goal, --wait-timeout and `until`."""
-        limit = self.by.choices.wait_timeout
+        limit = self.runner.choices.wait_timeout
         timeout_seconds = self.goal.timeout_seconds if limit is None else min(self.goal.timeout_seconds, limit)
-        if self.goal.creates and self.goal.needs is not Needs.OFF and self.accepted and not self.by.choices.wait:
+        if self.goal.creates and self.goal.needs is not Needs.OFF and self.accepted and not self.runner.choices.wait:
             timeout_seconds = 0
-        rest = min(self.started + timeout_seconds, until) - self.by.now()
+        rest = min(self.started + timeout_seconds, until) - self.runner.now()
         if rest < AT_ONCE or self._outlasts(ENDING_STARTS if self.accepted else math.inf):
-            verdict = Verdict.NOT_STARTED if self.by.stop.asked and not self.tries else Verdict.WAITING
+            verdict = Verdict.NOT_STARTED if self.runner.stop.asked and not self.tries else Verdict.WAITING
             return self._left(f"still {text}", verdict, ExitCode.PARTIAL)
         if text != self.said:
-            self.by.watch.hurry(self.target)  # progress: look more often
+            self.runner.watch.hurry(self.target)  # progress: look more often
             self.said = text
-            self.by.tell("waiting", self.goal.address, self.goal.action_text, {"status": text})
+            self.runner.tell("waiting", self.goal.address, self.goal.action_text, {"status": text})
         await self._tick(rest)
         return None
 
@@ -285,31 +285,33 @@ class _Attempt:
 
     def _outlasts(self, seconds: float) -> bool:
         """Whether to go on waiting after a signal: the start of a VM has a limit of its own."""
-        if not self.by.stop.asked:
+        if not self.runner.stop.asked:
             return False
-        self.ending_since = self.by.now() if self.ending_since is None else self.ending_since
-        return not self.closes or self.by.now() - self.ending_since >= seconds
+        self.ending_since = self.runner.now() if self.ending_since is None else self.ending_since
+        return not self.closes or self.runner.now() - self.ending_since >= seconds
 
     async def _tick(self, rest: float) -> None:
-        if self.by.stop.asked:
-            await self.by.watch.soon(self.target)
+        if self.runner.stop.asked:
+            await self.runner.watch.soon(self.target)
         else:
-            await self.by.stop.unless(self.by.watch.tick(self.target, rest))
+            await self.runner.stop.unless(self.runner.watch.tick(self.target, rest))
 
     async def _unreadable(self, seen: GoalState) -> GoalResult | None:
-        now = self.by.now()
+        now = self.runner.now()
         since = now if self.unreadable_since is None else self.unreadable_since
         most = UNREADABLE_WHILE_OFF if self.goal.needs is Needs.OFF else UNREADABLE_FOR
-        limit = self.by.choices.wait_timeout
+        limit = self.runner.choices.wait_timeout
         until = min(since + most, math.inf if limit is None else self.started + limit)
         rest = until - now
         if rest < AT_ONCE or self._outlasts(ENDING_UNREADABLE):
-            verdict = Verdict.NOT_STARTED if self.by.stop.asked and not (self.closes or self.tries) else Verdict.FAILED
+            verdict = (
+                Verdict.NOT_STARTED if self.runner.stop.asked and not (self.closes or self.tries) else Verdict.FAILED
+            )
             return self._left(f"cannot be read: {seen.text}", verdict, ExitCode.ERROR)
         if self.unreadable_since is None:
             self.unreadable_since = since
             self.said = f"cannot be read since {_clock(since)}, gives up at {_clock(until)}: {seen.text}"
-            self.by.tell("waiting", self.goal.address, self.said)
+            self.runner.tell("waiting", self.goal.address, self.said)
         await self._tick(rest)
         return None
 
@@ -318,28 +320,28 @@ class _Attempt:
         if halted := self._halted():
             return halted
         if self.goal.call_class is CallClass.BLIND:
-            self.by.watch.hurry(self.target)
-            fresh = await self.goal.look(self.by.reader)
+            self.runner.watch.hurry(self.target)
+            fresh = await self.goal.look(self.runner.reader)
             if fresh.sight is not GoalStatus.UNMET:
                 return await self._step(fresh)
-        context = await self.by.context(self.goal)
-        detail = await self.goal.before(self.by.reader)
+        context = await self.runner.context(self.goal)
+        detail = await self.goal.before(self.runner.reader)
         self.goal = self.goal.primed(detail)
         self.tries += 1
-        self.number = number = await self.by.journal_writer.intent(self.goal, detail)
+        self.number = number = await self.runner.journal_writer.intent(self.goal, detail)
         if halted := self._halted():  # the intent could not be written
             return halted
-        self.by.tell("call", self.goal.address, self.goal.action_text)
+        self.runner.tell("call", self.goal.address, self.goal.action_text)
         try:
-            outcome = await self.goal.act(context, self.by.reader)
+            outcome = await self.goal.act(context, self.runner.reader)
         except UnsafeWireValue as error:
-            await self.by.journal_writer.result(number, NotSent(str(error)))
+            await self.runner.journal_writer.result(number, NotSent(str(error)))
             raise
-        await self.by.journal_writer.result(number, outcome)
-        self.by.watch.hurry(self.target)
+        await self.runner.journal_writer.result(number, outcome)
+        self.runner.watch.hurry(self.target)
         match outcome:
             case Done():
-                self.accepted, self.accepted_at = True, self.by.now()
+                self.accepted, self.accepted_at = True, self.runner.now()
                 self.goal = self.goal.begins()
                 return None
             case Refused():
@@ -351,12 +353,12 @@ class _Attempt:
 
     def _halted(self) -> GoalResult | None:
         """The result where nothing new may be started. VMs that this apply powered off are started all the same."""
-        why = self.by.halted()
+        why = self.runner.halted()
         return GoalResult(Verdict.NOT_STARTED, why) if why and not self.closes else None
 
     async def _refused(self, refused: Refused) -> GoalResult | None:
         if refused.effect is Effect.PARTIAL:
-            await self.by.journal_writer.uncertain(self.goal)
+            await self.runner.journal_writer.uncertain(self.goal)
         if refused.transient:
             return await self._again(refused.message, None)
         if (refused.kind is RefusalKind.EXISTS and self.goal.creates) or (
@@ -364,32 +366,32 @@ class _Attempt:
             and (self.goal.deletes or self.goal.call_class is CallClass.STATE_CONDITIONED)
             and self.tries < TRIES
         ):
-            seen = await self.goal.look(self.by.reader)
+            seen = await self.goal.look(self.runner.reader)
             if seen.sight in {GoalStatus.UNMET, GoalStatus.BROKEN}:
                 return await self._again(refused.message, None)
             return await self._step(seen)
         code = ExitCode.AUTHORISATION if refused.authority else ExitCode.ERROR
-        why = f" ({seen.text})" if self.goal.deletes and (seen := await self.goal.look(self.by.reader)).text else ""
+        why = f" ({seen.text})" if self.goal.deletes and (seen := await self.goal.look(self.runner.reader)).text else ""
         return GoalResult(Verdict.FAILED, f"{REFUSED}{refused.message}{why}", code)
 
     async def _again(self, text: str, rest: float | None) -> GoalResult | None:
         if self.tries >= self.most_tries:
             return GoalResult(Verdict.FAILED, f"{text} (tried {self.tries} times)")
-        self.by.tell("waiting", self.goal.address, self.goal.action_text, {"status": text})
-        await self.by.stop.unless(asyncio.sleep(rest or FLOOR))
-        self.by.watch.hurry(self.target)
+        self.runner.tell("waiting", self.goal.address, self.goal.action_text, {"status": text})
+        await self.runner.stop.unless(asyncio.sleep(rest or FLOOR))
+        self.runner.watch.hurry(self.target)
         return None
 
     async def _unknown(self, unknown: Unknown) -> GoalResult | None:
         """Handle an unknown outcome: repeat the call, or prove the outcome of a blind one first."""
         self.doubtful = True
-        await self.by.journal_writer.uncertain(self.goal)
+        await self.runner.journal_writer.uncertain(self.goal)
         text = f"no certain answer: {unknown.message}"
         if self.goal.call_class is not CallClass.BLIND:
             return GoalResult(Verdict.FAILED, text) if self.tries >= self.most_tries else None
         if self.barrier is None:
             return GoalResult(Verdict.UNPROVEN, text)
-        self.by.tell("barrier", self.goal.address, f"{text}; checking whether the call was carried out")
+        self.runner.tell("barrier", self.goal.address, f"{text}; checking whether the call was carried out")
         proved = await self.barrier(self.goal)
         if proved in UNPROVEN:
             return GoalResult(Verdict.UNPROVEN, text, ExitCode.PARTIAL, remedy=UNPROVEN[proved])

@@ -42,12 +42,12 @@ async def run_hook(hook: Hook) -> str | None:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C is for us: a shutdown that has begun goes to its end
+            start_new_session=True,  # Ctrl-C is not for it: a started shutdown completes
         )
     except (OSError, ValueError) as error:
         return f"could not be started ({getattr(error, 'strerror', None) or error})"
     try:
-        # Of real time, whatever clock the engine goes by.
+        # Real time, also where the event loop has a virtual clock.
         code = await asyncio.to_thread(process.wait, hook.timeout)
     except subprocess.TimeoutExpired:
         _end(process)

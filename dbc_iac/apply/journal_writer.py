@@ -71,16 +71,16 @@ def _settled(bound: Binding, change: Change) -> Binding:
 class JournalWriter:
     """Turns results of goals into records, and keeps the present bindings in memory.
 
-    Where a record could not be written, the ledger only remembers those after it: the next run finds the journal as if
+    Where a record could not be written, this writer only remembers those after it: the next run finds the journal as if
     the process had ended there. `unwritten` tells why, and then nothing may be sent any more but what starts a VM that
     we powered off.
     """
 
     def __init__(
-        self, ledger: JournalSink, changes: Mapping[str, Change], bindings: Mapping[str, Binding], number: int
+        self, journal: JournalSink, changes: Mapping[str, Change], bindings: Mapping[str, Binding], number: int
     ) -> None:
         self.unwritten: DiagnosticError | None = None
-        self._ledger = ledger
+        self._journal = journal
         self._changes = changes
         self._bindings = dict(bindings)
         self._number = number
@@ -110,7 +110,7 @@ class JournalWriter:
                 generation = change.generation if change.action is Action.DELETE else max(change.generation - 1, 0)
                 await self._bind(old, change.old_id, generation, change.applied, change.resolved)
         for number in plan.closed_operations:
-            await self._write(self._ledger.result, number, "refused", "it can have no effect any more")
+            await self._write(self._journal.result, number, "refused", "it can have no effect any more")
         for binding in rebound(plan, self._bindings):
             await self._put(binding)
 
@@ -142,21 +142,21 @@ class JournalWriter:
             detail=kept,
             creates=goal.creates,
         )
-        await self._write(self._ledger.intent, intent)
+        await self._write(self._journal.intent, intent)
         return number
 
     async def result(self, number: int, outcome: Outcome[Any]) -> None:
         match outcome:
             case Done():
-                await self._write(self._ledger.result, number, "done", "")
+                await self._write(self._journal.result, number, "done", "")
             case Refused(message=message, effect=Effect.NONE):
-                await self._write(self._ledger.result, number, "refused", message)
+                await self._write(self._journal.result, number, "refused", message)
             case Refused(message=message):
-                await self._write(self._ledger.result, number, "partial", message)
+                await self._write(self._journal.result, number, "partial", message)
             case NotSent(message=message):
-                await self._write(self._ledger.result, number, "not-sent", message)
+                await self._write(self._journal.result, number, "not-sent", message)
             case _:
-                await self._write(self._ledger.result, number, "unknown", getattr(outcome, "message", ""))
+                await self._write(self._journal.result, number, "unknown", getattr(outcome, "message", ""))
 
     async def met(self, goal: Goal, seen: GoalState) -> None:
         """Record that a goal is met: its object is bound or unbound, or its fields are applied."""
@@ -164,21 +164,21 @@ class JournalWriter:
             self._going_down.discard(goal.address)
         change = self._changes[goal.address]
         if goal.creates:
-            # What an earlier run made has the fields that were sent then; the next plan tells what differs by now.
+            # The object of an interrupted apply has the fields that were sent then; the next plan has the differences.
             fields = change.applied if change.action is Action.ADOPT and change.applied else goal.fields
             await self._bind(change, seen.id or goal.id, goal.generation or change.generation, fields, seen.resolved)
         elif goal.deletes:
-            await self._write(self._ledger.gone, goal.address, goal.id)
+            await self._write(self._journal.gone, goal.address, goal.id)
             await self._forget(goal.address, goal.id, change)
         else:
             await self._resolved(goal.address, seen.resolved)
             if goal.fields:
                 await self._applied(goal.address, goal.fields, (), goal.temporary if goal.powers else None)
-        await self._write(self._ledger.met, goal.address, goal.name)
+        await self._write(self._journal.met, goal.address, goal.name)
 
     async def lost(self, number: int, why: str) -> None:
         """Record that the job of an accepted call failed on the node."""
-        await self._write(self._ledger.result, number, "refused", why)
+        await self._write(self._journal.result, number, "refused", why)
 
     async def uncertain(self, goal: Goal) -> None:
         """Record that the outcome of a call is unknown or partial: the next apply sends its fields again."""
@@ -194,7 +194,7 @@ class JournalWriter:
         place = Address(change.address).depose(goal.generation)
         made = _made(change, goal.id, goal.generation, goal.fields, {})
         await self._put(made.model_copy(update={"address": place, "protected": False}))
-        await self._write(self._ledger.gone, goal.address, goal.id)
+        await self._write(self._journal.gone, goal.address, goal.id)
 
     async def unbind(self, change: Change) -> None:
         """Unbind the deleted object of a change. Its replacement stays bound."""
@@ -206,7 +206,7 @@ class JournalWriter:
         places = [a for a, b in self._bindings.items() if address in {a, Address(a).resource} and b.generation != came]
         for bound in [self._bindings[a] for a in places if self._bindings[a].id == identity]:
             self._bindings.pop(bound.address, None)
-            await self._write(self._ledger.unbind, bound.address)
+            await self._write(self._journal.unbind, bound.address)
 
     async def settle(self, change: Change) -> None:
         """Record that a change is complete, with protection, route and dependencies of the manifest."""
@@ -235,7 +235,7 @@ class JournalWriter:
 
     async def _put(self, binding: Binding, left: Binding | None = None) -> None:
         self._bindings[binding.address] = binding
-        await self._write(self._ledger.bind, binding, left)
+        await self._write(self._journal.bind, binding, left)
 
     async def _resolved(self, address: str, resolved: Mapping[str, Json]) -> None:
         """Record resolved values of a bound object."""
@@ -255,7 +255,7 @@ class JournalWriter:
         if down is not None:
             update["powered_off_by_apply"] = down
         self._bindings[address] = bound.model_copy(update=update)
-        await self._write(self._ledger.applied, address, fields, still, down)
+        await self._write(self._journal.applied, address, fields, still, down)
 
     async def _write(self, record: Callable[P, None], *given: P.args, **named: P.kwargs) -> None:
         """Write a record in the thread of the journal, in the order of the calls, while the event loop goes on."""

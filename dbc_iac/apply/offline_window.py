@@ -2,7 +2,7 @@
 
     the hook, if any -> power off -> each goal -> look at all of them again -> start
 
-Whatever happens in it, the VM is started again if it is to run; if the node refuses, the report says what is off.
+The VM is started again in any case, if it is to run; where the node refuses, the report says so.
 """
 
 from __future__ import annotations
@@ -39,25 +39,25 @@ class OfflineWindow:
 
     def __init__(
         self,
-        draft: StepBuilder,
+        step: StepBuilder,
         host: Change,
         changes: Mapping[str, Change],
         runner: GoalRunner,
         hook: Hook | None,
         failed: Callable[[Goal, GoalResult], None],
-        ledger: WindowStatus,
+        status: WindowStatus,
     ) -> None:
-        self.draft = draft
+        self.step = step
         self.host = host
         self.changes = changes
-        self.by = runner
+        self.runner = runner
         self.hook = hook
         self.failed = failed
-        self.ledger = ledger
+        self.status = status
         task = goal_input(host)
         if host.action is Action.NO_OP:
             task = replace(task, id=host.id)
-        comes_back = draft.power == "on"
+        comes_back = step.power == "on"
         kind = host_kind(host.kind)
         self.off, self.on = kind.power(task, to="off", temporary=comes_back), kind.power(task, to="on")
         if not comes_back:
@@ -67,146 +67,146 @@ class OfflineWindow:
 
     async def run(self) -> bool:
         """Run the window. Gives whether every goal is met and the VM has its power state."""
-        was_off = (await self.off.look(self.by.reader)).sight is GoalStatus.MET
+        was_off = (await self.off.look(self.runner.reader)).sight is GoalStatus.MET
         if not was_off and not await self._prepared():
             return False
-        with self.by.watch.closely(self.off.route.target):
+        with self.runner.watch.closely(self.off.route.target):
             return await self._opened(was_off=was_off)
 
     async def _opened(self, *, was_off: bool) -> bool:
-        goals = len(self.draft.goals)
-        self.by.tell("window-opened", self.draft.address, f"{goals} change{'s' if goals != 1 else ''}")
-        ending = await self.by.achieve(self.off)
-        ok = ending.verdict is Verdict.MET
+        goals = len(self.step.goals)
+        self.runner.tell("window-opened", self.step.address, f"{goals} change{'s' if goals != 1 else ''}")
+        result = await self.runner.achieve(self.off)
+        ok = result.verdict is Verdict.MET
         if ok:
-            blind = [g for g in self.draft.goals if g.call_class is CallClass.BLIND]
+            blind = [g for g in self.step.goals if g.call_class is CallClass.BLIND]
             unsettled = [g for g in blind if was_off and self.changes[g.address].unsettled]
             try:
                 ok = await self._goals(unsettled, await self._proof() if unsettled else Proof.NEVER)
             except Exception as error:  # the VM is started again in any case
                 ok = self._broke(error)
         else:
-            for goal in self.draft.goals:
-                self.failed(goal, ending)
-        if self.draft.power == "on":
+            for goal in self.step.goals:
+                self.failed(goal, result)
+        if self.step.power == "on":
             runs = await self._start()
             ok = runs and ok
             if runs:
                 await self._prove_queued()
-            if ending.doubtful:
+            if result.doubtful:
                 ok = await self._stays_on() and ok
-        self.by.tell("window-closed", self.draft.address, "")
+        self.runner.tell("window-closed", self.step.address, "")
         return ok
 
     def _broke(self, error: Exception) -> bool:
-        for goal in self.draft.goals:
-            if goal.address not in self.ledger.bad:
+        for goal in self.step.goals:
+            if goal.address not in self.status.bad:
                 self.failed(goal, failed_with(error))
         return False
 
     async def _prepared(self) -> bool:
         """Run the hook. Gives whether the VM may be powered off."""
-        if self.hook is None or self.by.halted():
+        if self.hook is None or self.runner.halted():
             return True
-        why = await keeps_on(self.hook, lambda text: self.by.tell("note", self.draft.address, text))
-        for goal in self.draft.goals if why else ():
+        why = await keeps_on(self.hook, lambda text: self.runner.tell("note", self.step.address, text))
+        for goal in self.step.goals if why else ():
             self.failed(goal, GoalResult(Verdict.FAILED, why))
         return not why
 
     @property
     def _may_boot(self) -> bool:
         """Whether the VM may be booted for a proof: one that stays off only with --settle."""
-        return self.draft.power == "on" or self.by.choices.settle
+        return self.step.power == "on" or self.runner.choices.settle
 
     async def _goals(self, unsettled: list[Goal], proof: Proof) -> bool:
         """Achieve the goals. `proof`: of the earlier calls for the `unsettled` ones."""
         met: list[Goal] = []
         closed = ""
-        for goal in self.draft.goals:
+        for goal in self.step.goals:
             if closed:
                 self.failed(goal, GoalResult(Verdict.NOT_STARTED, closed))
                 continue
-            if goal.deletes and goal.address in self.ledger.bad:
+            if goal.deletes and goal.address in self.status.bad:
                 continue  # its replacement was not created
             if (
                 goal in unsettled
                 and proof in UNPROVEN
-                and (await goal.look(self.by.reader)).sight is not GoalStatus.MET
+                and (await goal.look(self.runner.reader)).sight is not GoalStatus.MET
             ):
                 text = "no certain answer to an earlier call"
-                ending = GoalResult(Verdict.UNPROVEN, text, ExitCode.PARTIAL, remedy=UNPROVEN[proof])
+                result = GoalResult(Verdict.UNPROVEN, text, ExitCode.PARTIAL, remedy=UNPROVEN[proof])
             else:
-                ending = await self.by.achieve(goal, self._barrier)
-            if ending.verdict is Verdict.MET:
+                result = await self.runner.achieve(goal, self._barrier)
+            if result.verdict is Verdict.MET:
                 met.append(goal)
             else:
-                self.failed(goal, ending)
-                closed = self._closed_by(goal, ending)
+                self.failed(goal, result)
+                closed = self._closed_by(goal, result)
         await self._verify(met)
-        return len(met) == len(self.draft.goals)
+        return len(met) == len(self.step.goals)
 
-    def _closed_by(self, goal: Goal, ending: GoalResult) -> str:
+    def _closed_by(self, goal: Goal, result: GoalResult) -> str:
         """Reason to close the window: the queue of the node does not run, or calls are not authorised."""
-        if ending.queued is not None:
-            self.queued.append(ending.queued)
-        turned_away = ending.exit_code is ExitCode.AUTHORISATION
-        if not ending.lost and not turned_away and ending.verdict is not Verdict.WAITING:
+        if result.queued is not None:
+            self.queued.append(result.queued)
+        turned_away = result.exit_code is ExitCode.AUTHORISATION
+        if not result.lost and not turned_away and result.verdict is not Verdict.WAITING:
             return ""
-        return f"the power-off window was closed after {goal.address}: {ending.text}"
+        return f"the power-off window was closed after {goal.address}: {result.text}"
 
     async def _prove_queued(self) -> None:
         """Look at accepted changes after the start: they came before it in the queue of the node, so each has been
         carried out or never will be."""
-        self.by.watch.hurry(self.on.route.target)
+        self.runner.watch.hurry(self.on.route.target)
         for goal, number in self.queued:
-            seen = await goal.look(self.by.reader)
+            seen = await goal.look(self.runner.reader)
             if seen.sight is GoalStatus.MET:
-                await self.by.journal_writer.met(goal, seen)
-                self.ledger.waiting.pop(goal.address, None)
-                self.by.tell("goal-met", goal.address, goal.done_text)
+                await self.runner.journal_writer.met(goal, seen)
+                self.status.waiting.pop(goal.address, None)
+                self.runner.tell("goal-met", goal.address, goal.done_text)
             elif seen.sight in {GoalStatus.UNMET, GoalStatus.FAILED}:
                 text = seen.text if seen.lost else "accepted, but not carried out before the VM was started"
-                await self.by.journal_writer.lost(number, text)
-                self.ledger.waiting.pop(goal.address, None)
+                await self.runner.journal_writer.lost(number, text)
+                self.status.waiting.pop(goal.address, None)
                 self.failed(goal, GoalResult(Verdict.FAILED, text, detail=seen.detail, remedy=seen.remedy))
 
     async def _verify(self, met: list[Goal]) -> None:
         """Look again before the window closes: a late call of an earlier apply may have changed something."""
-        self.by.watch.hurry(self.off.route.target)
+        self.runner.watch.hurry(self.off.route.target)
         for goal in met:
             if goal.acknowledged or goal.creates:
                 continue
-            seen = await goal.look(self.by.reader)
+            seen = await goal.look(self.runner.reader)
             if seen.sight is GoalStatus.UNMET:
                 self.failed(goal, GoalResult(Verdict.FAILED, "undone before the window closed"))
 
     async def _start(self) -> bool:
-        ending = await self.starter.start(self.by)
-        if ending.verdict is not Verdict.MET:
-            self.ledger.unstarted[self.draft.address] = (self.starter, ending)
-        return ending.verdict is Verdict.MET
+        result = await self.starter.start(self.runner)
+        if result.verdict is not Verdict.MET:
+            self.status.unstarted[self.step.address] = (self.starter, result)
+        return result.verdict is Verdict.MET
 
     async def _stays_on(self) -> bool:
         """Watch the VM after its start, and start it again where a late shutdown powers it off."""
-        until = self.by.now() + SETTLE_SECONDS
-        while self.by.now() < until and not self.by.stop.asked:
-            await self.by.stop.unless(self.by.watch.tick(self.on.route.target))
-            sight = (await self.on.look(self.by.reader)).sight
+        until = self.runner.now() + SETTLE_SECONDS
+        while self.runner.now() < until and not self.runner.stop.asked:
+            await self.runner.stop.unless(self.runner.watch.tick(self.on.route.target))
+            sight = (await self.on.look(self.runner.reader)).sight
             if sight is GoalStatus.WAITING:  # shutting down
-                until = max(until, self.by.now() + SETTLE_SECONDS)
+                until = max(until, self.runner.now() + SETTLE_SECONDS)
             elif sight is GoalStatus.UNMET and not await self._start():
                 return False
         return True
 
     async def _barrier(self, goal: Goal) -> Proof:
         """Prove the outcome of a blind call: accepted while the VM was off, it runs before the next shutdown."""
-        until = self.by.now() + SETTLE_SECONDS
-        while self.by.now() < until and not self.by.stop.asked:
-            await self.by.stop.unless(self.by.watch.tick(goal.route.target))
-            if (await goal.look(self.by.reader)).sight is GoalStatus.MET:
+        until = self.runner.now() + SETTLE_SECONDS
+        while self.runner.now() < until and not self.runner.stop.asked:
+            await self.runner.stop.unless(self.runner.watch.tick(goal.route.target))
+            if (await goal.look(self.runner.reader)).sight is GoalStatus.MET:
                 return Proof.HAPPENED
         proof = await self._proof()
-        seen = await goal.look(self.by.reader)
+        seen = await goal.look(self.runner.reader)
         return Proof.HAPPENED if seen.sight is GoalStatus.MET else proof
 
     async def _proof(self) -> Proof:
@@ -216,10 +216,10 @@ class OfflineWindow:
         """
         if not self._may_boot:
             return Proof.NOT_ALLOWED
-        if self.by.stop.asked:
+        if self.runner.stop.asked:
             return Proof.NOT_POSSIBLE
-        self.by.tell("barrier", self.draft.address, "booting once to prove the outcome of an earlier call")
+        self.runner.tell("barrier", self.step.address, "booting once to prove the outcome of an earlier call")
         for goal in (self.on, self.off):
-            if (await self.by.achieve(goal)).verdict is not Verdict.MET:
+            if (await self.runner.achieve(goal)).verdict is not Verdict.MET:
                 return Proof.NOT_POSSIBLE
         return Proof.NEVER

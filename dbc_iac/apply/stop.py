@@ -25,7 +25,7 @@ class Stop:
     async def unless(self, work: Coroutine[Any, Any, T]) -> T | None:
         """Await a look or a wait; None where the end is requested meanwhile, which cancels it.
 
-        What is begun after that is part of ending in order, and goes on.
+        Calls that start after that are part of the orderly end, and go on.
         """
         if self.asked:
             return await work

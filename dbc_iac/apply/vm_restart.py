@@ -23,36 +23,36 @@ class VmStarter:
     task: GoalInput
     on: Goal
 
-    async def start(self, by: GoalRunner, *, tries: int = TRIES) -> GoalResult:
+    async def start(self, runner: GoalRunner, *, tries: int = TRIES) -> GoalResult:
         """Start the VM. A refusal may be transient, or recovered from: others may hold its resources for a while."""
-        ending = GoalResult(Verdict.FAILED)
+        result = GoalResult(Verdict.FAILED)
         mended = False
         for number in range(tries):
             if number:
-                await by.stop.unless(asyncio.sleep(FLOOR))
-                if by.stop.asked:
-                    return ending
-            ending = await by.achieve(self.on)
-            if ending.verdict is not Verdict.FAILED:
-                return ending
-            goals = [] if mended else list(await host(self.kind).recovery_goals(self.task, ending.text, by.reader))
+                await runner.stop.unless(asyncio.sleep(FLOOR))
+                if runner.stop.asked:
+                    return result
+            result = await runner.achieve(self.on)
+            if result.verdict is not Verdict.FAILED:
+                return result
+            goals = [] if mended else list(await host(self.kind).recovery_goals(self.task, result.text, runner.reader))
             for goal in goals:
-                if (await by.achieve(goal)).verdict is not Verdict.MET:
-                    return ending  # half recovered, it would run with other fields
+                if (await runner.achieve(goal)).verdict is not Verdict.MET:
+                    return result  # half recovered, it would run with other fields
             if goals:
                 mended = True
-                ending = await by.achieve(self.on)
-                if ending.verdict is not Verdict.FAILED:
-                    return ending
-        return ending
+                result = await runner.achieve(self.on)
+                if result.verdict is not Verdict.FAILED:
+                    return result
+        return result
 
-    async def start_or_explain(self, by: GoalRunner) -> GoalResult:
+    async def start_or_explain(self, runner: GoalRunner) -> GoalResult:
         """Start the VM; where it is refused in the end, name the holder of the resources that it lacks."""
-        ending = await self.start(by)
-        return ending if ending.verdict is not Verdict.FAILED else await self.lacking(by, ending)
+        result = await self.start(runner)
+        return result if result.verdict is not Verdict.FAILED else await self.lacking(runner, result)
 
-    async def lacking(self, by: GoalRunner, ending: GoalResult) -> GoalResult:
+    async def lacking(self, runner: GoalRunner, result: GoalResult) -> GoalResult:
         """The result with the holder of the resources that the VM lacks."""
-        by.watch.hurry(self.on.route.target)
-        told = await host(self.kind).explain_shortage(self.task, ending.text, by.reader)
-        return replace(ending, text=f"{ending.text}; {told}") if told else ending
+        runner.watch.hurry(self.on.route.target)
+        holder = await host(self.kind).explain_shortage(self.task, result.text, runner.reader)
+        return replace(result, text=f"{result.text}; {holder}") if holder else result

@@ -189,7 +189,7 @@ class Case:
 
     @property
     def _others(self) -> Mapping[str, Mapping[str, Capacity]]:
-        """What is not managed on the machines, by target and VM id."""
+        """Capacity of unmanaged VMs, by target and VM id."""
         found: dict[str, dict[str, Capacity]] = {}
         for node, machine in (self.written.get("machines") or {}).items():
             target = _target(node, self.applied)
@@ -199,7 +199,7 @@ class Case:
 
     @property
     def facts(self) -> PreflightFacts:
-        """What preflight reads of the machines that the case names."""
+        """Readings of preflight from the machines of the case."""
         machines = {}
         for node, machine in (self.written.get("machines") or {}).items():
             target = _target(node, self.applied)

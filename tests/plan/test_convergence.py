@@ -1,4 +1,4 @@
-"""Whatever is written after whatever was applied, with a fault at any call: the next run converges, and nothing is double."""
+"""Any manifests after any others, with a fault at any call: the next apply converges, and nothing exists twice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plan files that somebody altered: every value of another type is refused or shown, whatever it is."""
+"""Altered plan files: a value of another type is refused or shown."""
 
 from __future__ import annotations
 

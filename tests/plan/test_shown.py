@@ -1,5 +1,4 @@
-"""Whatever a VM was, is by now and is to be, and whatever is ignored: in place the ignored stays, and of a new one all is
-shown."""
+"""Any applied, observed and desired VM with any ignored fields: an update keeps them, a replacement shows them all."""
 
 from __future__ import annotations
 

@@ -78,12 +78,12 @@ def _together(context: PlanContext, machine: Machine, here: Mapping[str, Change]
     running = {a: required_capacity(c) for a, c in here.items() if c.desired_power in {"", "on"}}
     has = (("cpus", "CPU cores", hardware.cpu_cores), ("memory", "GiB of memory", hardware.mem_size_gib))
     for path, unit, there in has:
-        takes = {a: getattr(h, path) for a, h in running.items()}
-        grows = [a for a, taken in takes.items() if taken and _grows(here[a], path)]
-        if grows and sum(takes.values()) > there:
+        allocated = {a: getattr(h, path) for a, h in running.items()}
+        grows = [a for a, share in allocated.items() if share and _grows(here[a], path)]
+        if grows and sum(allocated.values()) > there:
             yield _problem(
                 context, grows[-1], path, "node-would-refuse",
-                f"{sum(takes.values())} {unit} requested in total, but the machine has {int(there)}",
+                f"{sum(allocated.values())} {unit} requested in total, but the machine has {int(there)}",
                 "Each VM fits alone, but the last one could not start.",
                 f'Reduce {path}, or set `power: "off"` for some VMs.',
             )  # fmt: skip

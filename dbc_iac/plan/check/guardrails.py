@@ -122,8 +122,8 @@ def check_offline_never(
         runs = changes[builder.address].observed_power not in {"", "off"}
         if not runs or host is None or host.spec.lifecycle.offline != "never" or not builder.powers_off:
             continue
-        anew = changes[builder.address].action is Action.REPLACE  # its children are replaced with it
-        needing = {builder.address} if anew else {g.address for g in builder.goals}
+        replaced = changes[builder.address].action is Action.REPLACE  # its children are replaced with it
+        needing = {builder.address} if replaced else {g.address for g in builder.goals}
         for address in sorted(needing - told):
             told.add(address)
             yield _needs_off(context, changes[address], host.address)

@@ -100,10 +100,10 @@ def _by_lifecycle(found: Difference, paths: list[str]) -> Difference:
     forced = [c for c in (*found.changes, *found.only_anew) if forces(c)]
     if not forced:
         return found
-    anew = [replace(c, behaviour=Behaviour.REPLACE.value) for c in forced]
+    replacing = [replace(c, behaviour=Behaviour.REPLACE.value) for c in forced]
     return replace(
         found,
-        changes=[c for c in found.changes if not forces(c)] + anew,
+        changes=[c for c in found.changes if not forces(c)] + replacing,
         only_anew=[c for c in found.only_anew if not forces(c)],
     )
 

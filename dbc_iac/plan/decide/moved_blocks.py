@@ -132,7 +132,7 @@ def _wrong(
 def move_binding(state: State, source: str, destination: str) -> State:
     """The state with one address renamed, and all that refers to it. Raises DiagnosticError.
 
-    Ids are derived from addresses: the object keeps the one that it has, and a later one is made of the new address,
+    Ids are derived from addresses: the object keeps its id, and the next one gets an id of the new address,
     in a generation that neither has used.
     """
     binding = state.bindings.get(source)

@@ -138,12 +138,12 @@ def elsewhere(tracked: TrackedObject, resource: Resource[Spec], ignored: Iterabl
     moved = (f for f in ignored if f.path == parent_field(kind) or (f.before, f.after) == (place, named))
     for field in moved:
         here = field.before if field.path == parent_field(kind) else Address(tracked.place.name).name
-        anew = "" if kind.irreplaceable else f", or replace it: --replace {resource.address}"
+        replace_it = "" if kind.irreplaceable else f", or replace it: --replace {resource.address}"
         yield resource.problem(
             "ignored-place",
             field.path,
             f"{resource.address} stays on {here}: {field.path} is in ignoreChanges",
             detail="Calls would go to the machine of the manifest.",
-            remedy=f"Write `{field.path}: {here}`{anew}.",
+            remedy=f"Write `{field.path}: {here}`{replace_it}.",
             exit_code=ExitCode.REFUSED,
         )

@@ -111,8 +111,8 @@ def _stands_on(change: Change) -> set[str]:
 
 
 def _unknown_from(changes: dict[str, Change], address: str) -> bool:
-    """What needs something unknown is not started, and nothing goes under something that cannot be read: a VM of whose
-    snapshots one may be uploading, a LAN that may have a member."""
+    """Make a change unknown that depends on an unreadable object, or that deletes what one may depend on: a VM with a
+    snapshot that may be uploading, a LAN that may have a member."""
     change = changes[address]
     if not change.pending or change.action is Action.FORGET:
         return False

@@ -15,8 +15,8 @@ from dbc_iac.plan.model import Action, Change
 def targeted(changes: Mapping[str, Change], options: PlanOptions) -> dict[str, Change]:
     """The changes that the options ask for: the targets, what they need, and what goes with them.
 
-    The VM of a disk is always there too, if only as it is: the disk's window is opened on it. What lives on a VM that
-    is taken in is taken in with it, or the next plan would make it a second time.
+    The VM of a disk is always included, unchanged: it has the window. Children of an adopted VM are adopted with it, or
+    the next plan would create them again.
     """
     changes = _without(changes, options.excludes)
     if not options.targets:
@@ -30,7 +30,7 @@ def targeted(changes: Mapping[str, Change], options: PlanOptions) -> dict[str, C
 def left_with(
     decided: Mapping[str, Change], changes: Mapping[str, Change], options: PlanOptions
 ) -> Iterator[Diagnostic]:
-    """What `--exclude` leaves out without having named it."""
+    """Warnings of changes that `--exclude` excludes without naming them."""
     for address, change in decided.items():
         named = {address, Address(address).group} & options.excludes
         if options.excludes and not options.targets and change.pending and address not in changes and not named:

@@ -1,4 +1,4 @@
-"""What an ended run had pending: calls whose outcome is not known, read from the state's pending intents. Pure.
+"""Pending operations of an interrupted apply: calls of unknown outcome in the state. Pure.
 
 A creation is taken up by its document where that still asks for what was sent. Else it is an object of its own, under
 the address `Kind/name~generation`: looked at by every plan, and taken away where it is found.
@@ -80,8 +80,9 @@ def matches_spec(
 def requires_replacement(pending: Binding, desired: Mapping[str, object]) -> bool:
     """Whether the object of a pending creation can match the manifest only by a replacement."""
     fields = kind_of(pending.kind).fields
-    anew = [f.path for f in fields if f.rule.behaviour == "replace" and f.path in pending.applied and f.path in desired]
-    return any(pending.applied[path] != desired[path] for path in anew)
+    replaced = (f.path for f in fields if f.rule.behaviour == "replace")
+    known = [path for path in replaced if path in pending.applied and path in desired]
+    return any(pending.applied[path] != desired[path] for path in known)
 
 
 def mark_uncertain(binding: Binding, intents: Iterable[PendingOperation]) -> Binding:
@@ -105,8 +106,8 @@ def resolvable_operations(
 ) -> Iterator[int]:
     """Numbers of the pending operations that can be closed: nothing can come of them, or their outcome is known.
 
-    `waiting`: ids of the VMs that do not run. A blind call is accepted only while its VM is off, and whatever was
-    accepted has run before the VM does: what is not seen on a VM that runs did not happen and will not.
+    `waiting`: ids of the VMs that do not run. A blind call is accepted only while its VM is off, and has run
+    before the VM does: what is not seen on a VM that runs did not happen and will not.
     """
     for intent in state.open:
         open_yet = intent.call_class == CallClass.BLIND and str(intent.detail.get("vm") or "") in waiting

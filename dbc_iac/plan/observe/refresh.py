@@ -29,7 +29,7 @@ _NOBODY_RENTS = ("machine is not be rented", "machine has already expired")
 
 @dataclass(frozen=True, slots=True)
 class RefreshedState:
-    """What was seen: observations by address, and whether a route's rent order covers the whole machine.
+    """Observations by address, and whether the rent order of a route covers the whole machine.
 
     `found` is what was recovered of addresses that the state does not know: `id`, and what was resolved.
     `unmanaged` are what others of the same wallet take of a machine, by target and id: looked at only where something
@@ -120,8 +120,7 @@ async def _unmanaged(
     tracked_objects: Mapping[str, TrackedObject],
     observations: Mapping[str, Observation],
 ) -> dict[str, dict[str, Capacity]]:
-    """What others take of the machines on which something of ours is to be new, does not run, or takes a port that it
-    had not."""
+    """Capacity of unmanaged VMs on machines where a managed one is created, started, or gets a new port."""
     ours = managed(tracked_objects)
     found: dict[str, dict[str, Capacity]] = {}
     for tracked in tracked_objects.values():

@@ -48,7 +48,7 @@ async def recover_state(
 ) -> RecoveredState:
     """Give tracked objects without a binding the ids of their objects.
 
-    `by_looks`: disks are told by size and folder also on VMs that the state knows, since the user asked for a rebuild.
+    `by_looks`: identify disks by size and folder also on VMs that the state knows, for a rebuild.
     """
     made = RecoveredState(dict(tracked_objects))
     hosts = await _recover_hosts(context, reader, made)
@@ -124,11 +124,10 @@ async def _unmanaged_hosts(context: PlanContext, reader: CachedReader, new: Iter
 
 
 def _claims(address: str, hosts: list[_Host], context: PlanContext) -> list[_Host]:
-    """The hosts that may be the object of a document: those of its name, and those of names that `moved` gives it.
+    """Hosts that may be the object of an address: those of its name, and those of its names in `moved`.
 
-    One of another name is left to the document of that name, if it has one; but where nothing has the document's own
-    name, it may be the one that was renamed. A document that this state has handled before claims only hosts that the
-    state has handled, too: another is known not to be its.
+    A host of another name belongs to the resource of that name, if there is one; but where no host has the name of the
+    address, it may be the renamed one. An address with an earlier generation claims only hosts that the state knew.
     """
     derived = [h for h in hosts if h.derived]
     own = [h for h in derived if h.address == address]
@@ -200,10 +199,10 @@ async def _recover_children(
     *,
     known: bool,
 ) -> None:
-    """Tell the documents of what lives on one VM from each other by what they ask for.
+    """Pair the children of VMs with unmanaged objects by their fields.
 
-    On a VM that state knows (`known`) nothing is taken by its looks. A document that this state has handled before is
-    made anew, and what fits it is told of; another one is new, or state was lost: only the user can tell.
+    On a VM that the state knows (`known`) nothing is paired by fields. An address with an earlier generation is created
+    again, with a warning where an object fits it; any other may exist already and is refused.
     """
     for name in sorted({c.kind for c in waiting.values()}):
         alike = {a: c for a, c in waiting.items() if c.kind == name}

@@ -1,7 +1,7 @@
 """Drift: objects that were changed outside dbc-iac. Read-only: it makes no plan that can be applied.
 
-Told apart from what the manifests ask for; many VMs of one machine that stopped or went together are one event, for one
-cause is likelier than thirty. What no apply can take back is drift all the same: a plan refuses it, or leaves it.
+Changes of the manifests are separate. Many VMs of one machine that stopped or vanished together are one event. Drift
+that no apply can revert is drift all the same: a plan refuses it, or keeps it.
 """
 
 from __future__ import annotations

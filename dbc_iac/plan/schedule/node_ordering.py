@@ -1,6 +1,6 @@
 """Order of steps on one machine: restarts of its process, starts, and the release of capacity. Pure.
 
-Most of it is no need: the one comes first, whatever becomes of it (`Draft.behind`), unless it has to come after.
+Mostly it is no dependency: a step waits for the end of another, not for its success (`StepBuilder.behind`).
 """
 
 from __future__ import annotations
