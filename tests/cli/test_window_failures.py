@@ -60,7 +60,7 @@ def test_a_proof_whose_boot_is_refused_proves_nothing(
     refused = {"op": "tasks.start", "kind": "refuse", "text": "allocate gpu failed", "times": 999}
     faults(emulated, {"op": op, "kind": "late", "seconds": 240}, refused)
     first = emulated.run("apply", "--yes")
-    assert (first.code, "Apply again when the VM can be started" in first.err) == (7, True), first.err
+    assert (first.code, "Apply again once the VM can be started" in first.err) == (7, True), first.err
     second = emulated.run("apply", "--yes", *again)
     assert second.code == 7, second.err
     mended(emulated)
