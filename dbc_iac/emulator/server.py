@@ -142,16 +142,16 @@ def admin_handler(network: Network, token: str) -> Handler:
     async def handler(asked: Asked) -> Response:
         given = asked.header("Authorization") or ""
         if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
-            return _told(401, {"error": "the token is missing or wrong"})
+            return _json_response(401, {"error": "the token is missing or wrong"})
         path = asked.uri.partition("?")[0]
         try:
             if asked.method == "GET":
-                return _told(200, await admin.look(path))
-            return _told(200, await admin.act(path, _object(asked.body)))
+                return _json_response(200, await admin.look(path))
+            return _json_response(200, await admin.act(path, _object(asked.body)))
         except KeyError:
-            return _told(404, {"error": f"there is no {path}", **await admin.look("/")})
-        except AdminError as mistake:
-            return _told(400, {"error": str(mistake)})
+            return _json_response(404, {"error": f"there is no {path}", **await admin.look("/")})
+        except AdminError as error:
+            return _json_response(400, {"error": str(error)})
 
     return handler
 
@@ -166,5 +166,5 @@ def _object(body: bytes) -> dict[str, Any]:
     return value
 
 
-def _told(status: int, value: dict[str, Any]) -> Response:
+def _json_response(status: int, value: dict[str, Any]) -> Response:
     return Response(status, json.dumps(value))

@@ -46,7 +46,7 @@ def main(places: list[str]) -> int:
     )
     for name in missed:
         print(f"  not noticed: {name}")
-    return 1 if differing or missed or any(o.unhappened for o in outcomes.values()) else 0
+    return 1 if differing or missed or any(o.unreplayed for o in outcomes.values()) else 0
 
 
 def tell(name: str, outcome: Outcome) -> None:
@@ -56,8 +56,8 @@ def tell(name: str, outcome: Outcome) -> None:
     reasons = list(outcome.skipped.values())
     for reason in sorted(set(reasons)):
         print(f"       skipped {reasons.count(reason)}: {reason}")
-    for told in outcome.unhappened:
-        print(f"  could not be brought about: {told}")
+    for event in outcome.unreplayed:
+        print(f"  cannot be replayed: {event}")
     for found in outcome.differing.values():
         for difference in found:
             print(f"  {difference}")

@@ -77,7 +77,7 @@ def _(patch: Patch) -> None:
 def _(patch: Patch) -> None:
     async def resize(machine: Machine, task_id: str, name: str, gib: int) -> None:
         disk = machine.records[task_id].disks[name]
-        disk.told_size = gib * GIB
+        disk.reported_size = gib * GIB
 
     patch.setattr(disks, "_run_resize", resize)
 
@@ -149,7 +149,7 @@ def _(patch: Patch) -> None:
     patch.setattr(relay, "_timeout_text", lambda op: f"{op} timeout")
 
 
-@mutation("numbers taken where texts are wanted", CREATE)
+@mutation("numbers accepted for texts", CREATE)
 def _(patch: Patch) -> None:
     def lenient(values: Any, key: str) -> str:
         return str(values.get(key, "")) if isinstance(values.get(key, ""), str | int | float) else ""
@@ -201,7 +201,7 @@ def _(patch: Patch) -> None:
 
     def honest(machine: Machine, *given: Any, **more: Any) -> Any:
         made = new_disks(machine, *given, **more)
-        made["vda"].told_size = 64 * 1024**2
+        made["vda"].reported_size = 64 * 1024**2
         return made
 
     patch.setattr(create, "_disks", honest)
@@ -267,7 +267,7 @@ def _(patch: Patch) -> None:
     patch.setattr(jobs, "_destroy_domain", nothing)
 
 
-@mutation("an id told at create that is not the VM's", LIFE)
+@mutation("an id returned by create that is not the VM's", LIFE)
 def _(patch: Patch) -> None:
     async def other(machine: Machine, caller: Any, request: NodeRequest) -> Reply:
         made = json.loads((await create.create(machine, caller, request)).text)
@@ -310,9 +310,9 @@ def _(patch: Patch) -> None:
 
     def forgets(bmc: bmcs.Bmc, command: tuple[str, ...]) -> str:
         before = bmc.power
-        said = act(bmc, command)
+        output = act(bmc, command)
         bmc.power = before
-        return said
+        return output
 
     patch.setattr(bmcs, "_act", forgets)
 
@@ -324,9 +324,9 @@ def _(patch: Patch) -> None:
     def take(self: managers.ManagerProcess, server: servers.Server, request: NodeRequest) -> Reply:
         reply = set_device(self, server, request)
         device = self.deeplinks.devices.get(server.ip)
-        wanted = request.additional.get("device_id")
-        if device is not None and isinstance(wanted, str):
-            device.id = wanted
+        device_id = request.additional.get("device_id")
+        if device is not None and isinstance(device_id, str):
+            device.id = device_id
         return reply
 
     patch.setattr(managers.ManagerProcess, "_set_device", take)

@@ -42,14 +42,14 @@ class Difference:
 @dataclass
 class Outcome:
     """`excused`: exchanges with excused differences; `skipped`: exchanges that cannot be compared;
-    `unhappened`: parts of the world and events that cannot be replayed.
+    `unreplayed`: parts of the world and events that cannot be replayed.
     """
 
     matched: int = 0
     differing: dict[int, list[Difference]] = field(default_factory=dict)
     excused: dict[int, Excuse] = field(default_factory=dict)
     skipped: dict[int, str] = field(default_factory=dict)
-    unhappened: list[str] = field(default_factory=list)
+    unreplayed: list[str] = field(default_factory=list)
 
 
 def replayed(file: Path) -> Outcome:
@@ -57,7 +57,7 @@ def replayed(file: Path) -> Outcome:
     try:
         return Replay(file).run()
     except Exception as error:
-        return Outcome(unhappened=[f"the world: {type(error).__name__}: {error}"])
+        return Outcome(unreplayed=[f"the world: {type(error).__name__}: {error}"])
 
 
 class Replay:
@@ -113,7 +113,7 @@ class Replay:
         try:
             await self._happen(event)
         except Exception as error:  # the exchanges after it show what did not happen
-            self.outcome.unhappened.append(f"{event.kind}: {type(error).__name__}: {error}")
+            self.outcome.unreplayed.append(f"{event.kind}: {type(error).__name__}: {error}")
 
     async def _happen(self, event: Event) -> None:
         values = event.values

@@ -243,7 +243,7 @@ def test_an_event_that_cannot_be_replayed_is_reported(tmp_path: Path) -> None:
     file.write_text(lines({"event": "flood"}, version(1)))
     assert isinstance(read_recording(file).lines[0], Event)
     outcome = replayed(file)
-    assert (outcome.matched, len(outcome.unhappened)) == (1, 1)
-    assert "no such event: flood" in outcome.unhappened[0]
+    assert (outcome.matched, len(outcome.unreplayed)) == (1, 1)
+    assert "no such event: flood" in outcome.unreplayed[0]
     broken.write_text("{}\n")
-    assert replayed(broken).unhappened[0].startswith("the world: ")
+    assert replayed(broken).unreplayed[0].startswith("the world: ")

@@ -54,7 +54,7 @@ def test_without_recordings_the_usage_is_printed(tmp_path: Path) -> None:
 
 @needs_recordings
 def test_the_summary_has_matches_and_excuses() -> None:
-    told = run(str(RECORDINGS / "02_bare_metal_owner.jsonl"))
-    assert told.returncode == 0
-    assert "93 excused (status and errcode only): the client node lists" in told.stdout
-    assert "1 files: matched 181, differing 0, excused 1 (1 excuses are listed)" in told.stdout
+    result = run(str(RECORDINGS / "02_bare_metal_owner.jsonl"))
+    assert result.returncode == 0
+    assert "93 excused (status and errcode only): the client node lists" in result.stdout
+    assert "1 files: matched 181, differing 0, excused 1 (1 excuses are listed)" in result.stdout

@@ -76,9 +76,9 @@ def test_wallets_without_keys_are_known_by_their_addresses() -> None:
 
 @pytest.mark.parametrize("place", ["node", "world", "hardware"])
 def test_the_address_of_the_host_may_be_in_several_fields(place: str) -> None:
-    told = {"host_ip": "10.1.2.3"}
-    nodes: Mapping[str, Any] = {**WORLD["nodes"], "gpu": {**WORLD["nodes"]["gpu"], **told}}
-    hardware = {"gpu": {**WORLD["hardware"]["gpu"], **told}}
+    unknown = {"host_ip": "10.1.2.3"}
+    nodes: Mapping[str, Any] = {**WORLD["nodes"], "gpu": {**WORLD["nodes"]["gpu"], **unknown}}
+    hardware = {"gpu": {**WORLD["hardware"]["gpu"], **unknown}}
     changes: dict[str, dict[str, Any]] = {
         "node": {"nodes": nodes},
         "world": {"host_ip": "10.1.2.3"},
@@ -102,13 +102,13 @@ def test_an_initial_vm_has_its_recorded_values() -> None:
         assert len(machine.logs.lines[TASK]) == 11
         vda = machine.files.get(record.disks["vda"].file)
         assert vda is not None
-        assert vda.virtual_size == record.disks["vda"].told_size
+        assert vda.virtual_size == record.disks["vda"].reported_size
 
     run(test)
 
 
 @pytest.mark.parametrize(
-    ("told", "state"),
+    ("recorded", "state"),
     [
         ("blocked", DomainState.BLOCKED),
         ("crashed", DomainState.CRASHED),
@@ -119,9 +119,9 @@ def test_an_initial_vm_has_its_recorded_values() -> None:
         ("no domain", DomainState.NONE),
     ],
 )
-def test_a_domain_has_its_recorded_state(told: str, state: DomainState) -> None:
+def test_a_domain_has_its_recorded_state(recorded: str, state: DomainState) -> None:
     async def test() -> None:
-        made = network(vms=[{**VM, "domain": told}])
+        made = network(vms=[{**VM, "domain": recorded}])
         made.begin()
         assert made.nodes[GPU].node.machine.libvirt.state(TASK) is state
 
@@ -187,7 +187,7 @@ def test_only_meaningful_durations_are_compared(elapsed: int, path: str, took: f
 def test_the_recordings_may_be_anywhere(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text(lines(version(1)))
     code = "from tests.recordings import RECORDINGS; print(RECORDINGS)"
-    for place, told in ((tmp_path, str(tmp_path)), (tmp_path / "none", "NotADirectoryError")):
+    for place, text in ((tmp_path, str(tmp_path)), (tmp_path / "none", "NotADirectoryError")):
         done = subprocess.run(
             [sys.executable, "-c", code],
             cwd=Path(__file__).parents[2],
@@ -196,4 +196,4 @@ def test_the_recordings_may_be_anywhere(tmp_path: Path) -> None:
             text=True,
             check=False,
         )
-        assert told in done.stdout + done.stderr
+        assert text in done.stdout + done.stderr

@@ -189,13 +189,13 @@ def test_real_ports_answer_and_break_connections(tmp_path: Path) -> None:
         list_nodes = b'{"peer_nodes_list": [], "additional": {}}'
         ask_node = json.dumps({"peer_nodes_list": [NODE_ID], "additional": {}}).encode()
         for port in (one, two, three):
-            said = await raw(port, request("POST", "/api/v1/mining_nodes", list_nodes))
-            assert said.startswith(b"HTTP/1.1 200")
-            assert NODE_ID.encode() in said
+            reply = await raw(port, request("POST", "/api/v1/mining_nodes", list_nodes))
+            assert reply.startswith(b"HTTP/1.1 200")
+            assert NODE_ID.encode() in reply
         assert b"501 Not Implemented" in await raw(one, request("PATCH", "/api/v1/", headers=""))
         assert b"<H1>Bad Request</H1>" in await raw(one, request("GET", "/api/v1/" + "a" * 9000, headers=""))
-        said = await raw(one, request("GET", "http://127.0.0.1/api/v1/"))
-        assert b"request uri is invalid, uri:http://127.0.0.1/api/v1/" in said
+        reply = await raw(one, request("GET", "http://127.0.0.1/api/v1/"))
+        assert b"request uri is invalid, uri:http://127.0.0.1/api/v1/" in reply
         head = await raw(one, request("HEAD", "/api/v1/"))
         assert head.startswith(b"HTTP/1.1 200")
         assert not head.partition(b"\r\n\r\n")[2]

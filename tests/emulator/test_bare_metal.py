@@ -68,9 +68,9 @@ def test_power_returns_the_output_of_ipmitool(
     async def test() -> None:
         front = Front({**bmc_world(**server), "bmcs": [{"host": "192.168.0.1", **bmc}]})
         began = front.network.clock.now()
-        status, said = await front.post("/bare_metal/power", front.mine(SERVER_ID, command="status"))
-        assert (status, said[0]) == (200, errcode)
-        assert said[1].startswith(text)
+        status, reply = await front.post("/bare_metal/power", front.mine(SERVER_ID, command="status"))
+        assert (status, reply[0]) == (200, errcode)
+        assert reply[1].startswith(text)
         assert seconds <= front.network.clock.now() - began < seconds + 1
 
     run(test)
@@ -79,8 +79,8 @@ def test_power_returns_the_output_of_ipmitool(
 def test_a_boot_device_is_set_and_the_answer_is_always_an_error() -> None:
     async def test() -> None:
         front = Front(BARE_METAL)
-        said = await front.post("/bare_metal/bootdev", front.mine(SERVER_ID, device="pxe"))
-        assert said == (200, (-3, "bare metal client not existed"))
+        reply = await front.post("/bare_metal/bootdev", front.mine(SERVER_ID, device="pxe"))
+        assert reply == (200, (-3, "bare metal client not existed"))
         assert front.network.bmcs.all[0].next_boot == "pxe"
 
     run(test)
@@ -118,8 +118,8 @@ def test_deeplink_accepts_only_the_password_and_shows_it_later() -> None:
     async def test() -> None:
         front = Front({**BARE_METAL, "deeplinks": [{"ip": SERVER["ip"], "deviceId": "9"}]})
         before = {"device_id": "9", "device_password": "aAbBcC"}
-        wanted = front.mine(SERVER_ID, device_id="8", device_password="new")
-        assert (await front.post("/deeplink/set", wanted))[1] == (0, "ok")
+        body = front.mine(SERVER_ID, device_id="8", device_password="new")
+        assert (await front.post("/deeplink/set", body))[1] == (0, "ok")
         assert (await front.post("/deeplink", front.mine(SERVER_ID)))[1] == (0, before)
         await passes(1)
         assert (await front.post("/deeplink", front.mine(SERVER_ID)))[1][1]["device_password"] == "new"
@@ -132,8 +132,8 @@ def test_deeplink_accepts_only_the_password_and_shows_it_later() -> None:
 def test_a_long_deeplink_password_crashes_the_manager() -> None:
     async def test() -> None:
         front = Front({**BARE_METAL, "deeplinks": [{"ip": SERVER["ip"]}]})
-        wanted = front.mine(SERVER_ID, device_password="x" * 600)
-        assert (await front.post("/deeplink/set", wanted))[0] == 500
+        body = front.mine(SERVER_ID, device_password="x" * 600)
+        assert (await front.post("/deeplink/set", body))[0] == 500
         [manager] = front.network.managers.values()
         assert manager.alive  # the ten seconds until it is started again lie inside those thirty
 

@@ -40,8 +40,8 @@ def test_an_invalid_number_of_lines_is_refused(number: str) -> None:
 
     async def test() -> None:
         front = Front()
-        said = await front.post(f"/tasks/logs/x?flag=head&line_num={number}", front.mine())
-        assert said == (400, (-25, "invalid line num"))
+        reply = await front.post(f"/tasks/logs/x?flag=head&line_num={number}", front.mine())
+        assert reply == (400, (-25, "invalid line num"))
 
     run(test)
 
@@ -53,7 +53,7 @@ def test_digits_of_any_length_saturate() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "said"),
+    ("changes", "expected"),
     [
         ({"cpu_cores": LONG}, "cpu_cores is invalid"),
         ({"gpu_count": LONG}, "gpu_count is invalid (usage: gpu_count >= 0)"),
@@ -61,12 +61,12 @@ def test_digits_of_any_length_saturate() -> None:
         ({"vnc_port": "5" + "0" * 5000}, None),
     ],
 )
-def test_a_create_with_very_long_numbers(wanted: dict[str, Any], said: str | None) -> None:
+def test_a_create_with_very_long_numbers(changes: dict[str, Any], expected: str | None) -> None:
     async def test() -> None:
         front = Front()
-        status, (errcode, message) = await front.post("/tasks/start", front.mine(**{**VM, **wanted}))
-        assert (status, errcode) == (200, 1 if said else 0)
-        assert said is None or message == said
+        status, (errcode, message) = await front.post("/tasks/start", front.mine(**{**VM, **changes}))
+        assert (status, errcode) == (200, 1 if expected else 0)
+        assert expected is None or message == expected
 
     run(test)
 
@@ -127,7 +127,7 @@ def test_a_list_item_of_another_type_crashes_the_process(body: dict[str, Any]) -
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "expected"),
     [
         ({"peer_nodes_list": {}, "additional": 1}, "peer_nodes_list is not array"),
         ({"peer_nodes_list": ["a", 1]}, "has no additional"),
@@ -135,9 +135,9 @@ def test_a_list_item_of_another_type_crashes_the_process(body: dict[str, Any]) -
         ({"peer_nodes_list": [], "additional": {}, "multisig_accounts": {"wallets": {}}}, "multisig_accounts member wallets is not array"),
     ],
 )  # fmt: skip
-def test_the_order_of_checks_determines_the_refusal(body: dict[str, Any], said: str) -> None:
+def test_the_order_of_checks_determines_the_refusal(body: dict[str, Any], expected: str) -> None:
     async def test() -> None:
-        assert await Front().post("/tasks", body) == (400, (-25, said))
+        assert await Front().post("/tasks", body) == (400, (-25, expected))
 
     run(test)
 
@@ -209,7 +209,7 @@ def test_an_invalid_multisig_falls_back_to_the_wallet(threshold: str) -> None:
 def test_a_signature_must_be_hex() -> None:
     async def test() -> None:
         front = Front()
-        for change, said in (
+        for change, expected in (
             (str.upper, 0),
             ("0x{}".format, 0),
             (" ".join, -3),
@@ -217,7 +217,7 @@ def test_a_signature_must_be_hex() -> None:
             (lambda s: "é", -3),
         ):
             body = front.mine()
-            assert (await front.post("/tasks", {**body, "sign": change(body["sign"])}))[1][0] == said
+            assert (await front.post("/tasks", {**body, "sign": change(body["sign"])}))[1][0] == expected
 
     run(test)
 

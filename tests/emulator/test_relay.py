@@ -89,8 +89,8 @@ def test_a_late_request_is_executed_after_its_time_out() -> None:
     async def test() -> None:
         front = Front()
         fault(front, "late", "lan.create", seconds=100.0)
-        wanted = front.mine(network_name="testnet1", ip_cidr="192.168.66.0/24")
-        assert (await front.post("/lan/create", wanted))[0] == 500
+        body = front.mine(network_name="testnet1", ip_cidr="192.168.66.0/24")
+        assert (await front.post("/lan/create", body))[0] == 500
         assert not front.network.nodes[NODE_ID].truth()["lans"]
         await passes(100)
         assert list(front.network.nodes[NODE_ID].truth()["lans"]) == ["testnet1"]
@@ -103,8 +103,8 @@ def test_broken_connections(kind: str, done: bool) -> None:
     async def test() -> None:
         front = Front()
         fault(front, kind, "lan.create")
-        wanted = front.mine(network_name="testnet1", ip_cidr="192.168.66.0/24")
-        task = asyncio.ensure_future(front.network.ask("default", "POST", "/api/v1/lan/create", _json(wanted)))
+        body = front.mine(network_name="testnet1", ip_cidr="192.168.66.0/24")
+        task = asyncio.ensure_future(front.network.ask("default", "POST", "/api/v1/lan/create", _json(body)))
         await asyncio.wait({task}, timeout=300)
         if kind == "hang":
             assert not task.done()
@@ -203,13 +203,13 @@ def _json(value: object) -> bytes:
 def test_a_frozen_process_loses_libvirt_for_a_minute() -> None:
     async def test() -> None:
         front = Front()
-        wanted = {
+        body = {
             "task_id": "1abcdefghijklmnopqrst", "image_name": "ubuntu.qcow2", "desc": "a vm", "ssh_port": "20000",
             "vnc_port": "20001", "gpu_count": "4", "cpu_cores": "2", "mem_size": "4", "disk_size": "10",
             "operation_system": "linux", "bios_mode": "legacy",
         }  # fmt: skip
         fault(front, "freeze", op="tasks.create", seconds=33.0)
-        assert (await front.post("/tasks/start", front.mine(**wanted)))[0] == 200
+        assert (await front.post("/tasks/start", front.mine(**body)))[0] == 200
         began = front.network.clock.now()
         assert (await front.post("/tasks", front.mine()))[0] == 500  # it answers after 33 s: too late
         await passes(60)

@@ -17,7 +17,7 @@ ONLY_RENTERS = "check authority failed: "
 
 
 @pytest.mark.parametrize(
-    ("path", "additional", "said"),
+    ("path", "additional", "expected"),
     [
         ("/disk/list/t", {}, (-3, ONLY_RENTERS)),
         ("/disk/resize/t", {}, (-3, ONLY_RENTERS)),
@@ -43,17 +43,17 @@ ONLY_RENTERS = "check authority failed: "
         ("/tasks/delete/t", {}, (1, "task not exist")),
     ],
 )
-def test_permissions_of_a_verifier(path: str, additional: dict[str, Any], said: tuple[Any, ...]) -> None:
+def test_permissions_of_a_verifier(path: str, additional: dict[str, Any], expected: tuple[Any, ...]) -> None:
     async def test() -> None:
         front = Front(VERIFYING)
-        status, told = await front.post(path, front.mine(**additional))
-        assert (*((status,) if status != 200 else ()), *told) == said
+        status, reply = await front.post(path, front.mine(**additional))
+        assert (*((status,) if status != 200 else ()), *reply) == expected
 
     run(test)
 
 
 @pytest.mark.parametrize(
-    ("path", "additional", "said"),
+    ("path", "additional", "expected"),
     [
         ("/bare_metal/power", {"command": "status"}, (0, "Chassis Power is off")),
         ("/bare_metal/bootdev", {"device": "pxe"}, (-3, ONLY_RENTERS)),
@@ -62,12 +62,14 @@ def test_permissions_of_a_verifier(path: str, additional: dict[str, Any], said: 
         ("/mining_nodes/session_id", {}, (-3, "check authority failed")),
     ],
 )
-def test_permissions_of_a_verifier_of_a_server(path: str, additional: dict[str, Any], said: tuple[Any, ...]) -> None:
+def test_permissions_of_a_verifier_of_a_server(
+    path: str, additional: dict[str, Any], expected: tuple[Any, ...]
+) -> None:
     machine = {"status": "committeeVerifying", "verifiers": {"tenant": [999_000, 0, 0]}}
 
     async def test() -> None:
         front = Front({**BARE_METAL, "machines": {SERVER_ID: machine}})
-        assert (await front.post(path, front.mine(SERVER_ID, **additional)))[1] == said
+        assert (await front.post(path, front.mine(SERVER_ID, **additional)))[1] == expected
 
     run(test)
 
@@ -120,12 +122,12 @@ def test_requests_for_a_deleted_server_time_out_until_it_is_forgotten() -> None:
     run(test)
 
 
-@pytest.mark.parametrize(("rent_status", "said"), [("renting", (0, "ok")), ("rentExpired", None)])
-def test_an_image_is_deleted_under_any_order_of_the_machine(rent_status: str, said: Any) -> None:
+@pytest.mark.parametrize(("rent_status", "expected"), [("renting", (0, "ok")), ("rentExpired", None)])
+def test_an_image_is_deleted_under_any_order_of_the_machine(rent_status: str, expected: Any) -> None:
     async def test() -> None:
         machine = {"renter": "tenant", "rentStatus": rent_status, "orders": ["112"]}
         front = Front({**WORLD, "machines": {NODE_ID: machine}})
-        told = (await front.post("/images/delete", front.mine(image_filename="ubuntu.qcow2")))[1]
-        assert told == (said or (-3, "check authority failed: wallet not rented"))
+        reply = (await front.post("/images/delete", front.mine(image_filename="ubuntu.qcow2")))[1]
+        assert reply == (expected or (-3, "check authority failed: wallet not rented"))
 
     run(test)

@@ -29,7 +29,7 @@ VM = {
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         ('{"a":1 "b":2}', "Missing a comma or '}' after an object member.(7)"),
         ('{"a":[1 2]}', "Missing a comma or ']' after an array element.(8)"),
@@ -45,10 +45,10 @@ VM = {
         ("{} {}", "The document root must not be followed by other values.(3)"),
     ],
 )
-def test_json_errors_have_the_texts_of_the_library(text: str, said: str) -> None:
+def test_json_errors_have_the_texts_of_the_library(text: str, expected: str) -> None:
     with pytest.raises(JsonError) as caught:
         parse(text.encode())
-    assert str(caught.value) == said
+    assert str(caught.value) == expected
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_a_uri_is_routed(uri: str, op: str, path: tuple[str, ...], query: dict[s
 
 
 @pytest.mark.parametrize(
-    ("path", "said"),
+    ("path", "expected"),
     [
         ("/images//", (400, (-32600, "invalid requests uri"))),
         ("/snapshot//", (400, (-32600, "invalid uri"))),
@@ -97,10 +97,10 @@ def test_a_uri_is_routed(uri: str, op: str, path: tuple[str, ...], query: dict[s
         ("/config/x", (500, (-32701, "Unhandled request"))),
     ],
 )
-def test_an_invalid_path_is_refused(path: str, said: tuple[int, Any]) -> None:
+def test_an_invalid_path_is_refused(path: str, expected: tuple[int, Any]) -> None:
     async def test() -> None:
         front = Front()
-        assert await front.post(path, front.mine()) == said
+        assert await front.post(path, front.mine()) == expected
 
     run(test)
 
@@ -236,7 +236,7 @@ def test_a_saved_multisig_session_accepts_the_signature_of_any_member() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "said"),
+    ("status", "expected"),
     [
         ("stakerReportOffline", "check authority failed: query machine_status failed"),
         ("waitingFulfill", "check authority failed: machine is not be rented"),
@@ -244,10 +244,10 @@ def test_a_saved_multisig_session_accepts_the_signature_of_any_member() -> None:
         ("creating", "Chassis Power is off"),
     ],
 )
-def test_the_status_on_the_chain_determines_who_may_act(status: str, said: str) -> None:
+def test_the_status_on_the_chain_determines_who_may_act(status: str, expected: str) -> None:
     async def test() -> None:
         front = Front({**BARE_METAL, "machines": {SERVER_ID: {"status": status, "renter": "tenant"}}})
-        assert (await front.post("/bare_metal/power", front.mine(SERVER_ID, command="status")))[1][1] == said
+        assert (await front.post("/bare_metal/power", front.mine(SERVER_ID, command="status")))[1][1] == expected
 
     run(test)
 
@@ -282,14 +282,14 @@ def test_endpoint_families_have_their_own_error_texts() -> None:
     async def test() -> None:
         front = Front()
         broken = b'{"peer_nodes_list":[],}'
-        for path, said in (
+        for path, expected in (
             ("/disk/list/t", "json parse error: Missing a name for object member."),
             ("/images", "json parse error: Missing a name for object member."),
             ("/snapshot/list/t", "json parse error: Missing a name for object member.(22)"),
         ):
             answer = await front.network.ask("default", "POST", f"/api/v1{path}", broken)
-            assert json.loads(answer.body)["message"] == said
-        for path, said in (
+            assert json.loads(answer.body)["message"] == expected
+        for path, expected in (
             ("/disk/list/t", "parse request params failed: has no additional"),
             ("/images/delete", "parse request params failed: has no additional"),
             ("/snapshot/list/t", "has no additional"),
@@ -297,6 +297,6 @@ def test_endpoint_families_have_their_own_error_texts() -> None:
             ("/lan", "parse req params failed: has no additional"),
             ("/rent_orders", "parse req params failed: has no additional"),
         ):
-            assert (await front.post(path, {"peer_nodes_list": []}))[1] == (-25, said)
+            assert (await front.post(path, {"peer_nodes_list": []}))[1] == (-25, expected)
 
     run(test)

@@ -164,7 +164,7 @@ SERVER = {"manager": "m", "uuid": "a", "ip": "192.0.2.1", "description": ""}
 
 
 @pytest.mark.parametrize(
-    ("documents", "code", "said"),
+    ("documents", "code", "text"),
     [
         ([vm(lifecycle={"ignoreChanges": ["memroy"]})], "unknown-field", "Did you mean memory?"),
         ([vm(lifecycle={"preventDestroy": "no"})], "invalid-value", "expected true or false"),
@@ -177,12 +177,12 @@ SERVER = {"manager": "m", "uuid": "a", "ip": "192.0.2.1", "description": ""}
     ],
 )
 def test_validate_finds_problems_without_the_network(
-    tmp_path: Path, documents: list[str], code: str, said: str
+    tmp_path: Path, documents: list[str], code: str, text: str
 ) -> None:
     result = project(tmp_path, *documents).run("validate", "--json")
     assert result.code == 3
     assert code in result.codes
-    assert said in result.err
+    assert text in result.err
 
 
 def test_one_bad_document_hides_no_other(tmp_path: Path) -> None:

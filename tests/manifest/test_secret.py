@@ -38,12 +38,12 @@ def test_an_invalid_secret_reference_is_refused_and_not_printed(written: object)
 def test_each_type_of_reference_resolves(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("from file\n")
     resolver = SecretResolver({"X": "from env"}, tmp_path)
-    wanted = [ref(env="X"), ref(file="key"), ref(exec=[PYTHON, "-c", "print('from program')"])]
-    assert [resolver.resolve(r).reveal() for r in wanted] == ["from env", "from file", "from program"]
+    references = [ref(env="X"), ref(file="key"), ref(exec=[PYTHON, "-c", "print('from program')"])]
+    assert [resolver.resolve(r).reveal() for r in references] == ["from env", "from file", "from program"]
 
 
 @pytest.mark.parametrize(
-    ("reference", "said"),
+    ("reference", "text"),
     [
         (ref(env="NONE"), "environment variable NONE is not set"),
         (ref(file="none"), "cannot read the secret file none"),
@@ -54,13 +54,13 @@ def test_each_type_of_reference_resolves(tmp_path: Path) -> None:
         (ref(exec=[PYTHON, "-c", "import sys; print('hunter2'); sys.exit('hunter2')"]), "exited with code 1"),
     ],
 )
-def test_a_missing_secret_is_reported_without_a_value(tmp_path: Path, reference: SecretRef, said: str) -> None:
+def test_a_missing_secret_is_reported_without_a_value(tmp_path: Path, reference: SecretRef, text: str) -> None:
     (tmp_path / "binary").write_bytes(b"hunter2\xff")
     with pytest.raises(DiagnosticError) as caught:
         SecretResolver({}, tmp_path).resolve(reference)
     [shown] = caught.value.diagnostics
     assert shown.code == "secret-missing"
-    assert said in shown.summary
+    assert text in shown.summary
     assert "hunter2" not in repr(shown)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.projects import PROJECT, project, vm
 
-MEANT: list[tuple[str, dict[str, Any], str, str]] = [
+MISSPELLED: list[tuple[str, dict[str, Any], str, str]] = [
     (
         "a port that is a word",
         {"ports": {"ssh": "aut", "vnc": "auto"}},
@@ -24,11 +24,13 @@ MEANT: list[tuple[str, dict[str, Any], str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("changed", "said", "meant"), [m[1:] for m in MEANT], ids=[m[0] for m in MEANT])
-def test_a_misspelled_name_gets_a_suggestion(tmp_path: Path, changed: dict[str, Any], said: str, meant: str) -> None:
+@pytest.mark.parametrize(("changed", "text", "suggestion"), [m[1:] for m in MISSPELLED], ids=[m[0] for m in MISSPELLED])
+def test_a_misspelled_name_gets_a_suggestion(
+    tmp_path: Path, changed: dict[str, Any], text: str, suggestion: str
+) -> None:
     result = project(tmp_path, vm(**changed)).run("validate")
-    assert said in result.err
-    assert f"help: Did you mean {meant}?" in result.err
+    assert text in result.err
+    assert f"help: Did you mean {suggestion}?" in result.err
 
 
 def test_an_unknown_name_without_a_similar_one_gets_the_known_names(tmp_path: Path) -> None:
@@ -38,7 +40,7 @@ def test_an_unknown_name_without_a_similar_one_gets_the_known_names(tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("right", "wrong", "code", "column", "meant"),
+    ("right", "wrong", "code", "column", "suggestion"),
     [
         ("{url:", "{ulr:", "unknown-field", "6:23", "url"),
         ("clients: {default: {url:", "clients: {url: {ulr:", "unknown-field", "6:19", "url"),
@@ -52,7 +54,7 @@ def test_an_unknown_name_without_a_similar_one_gets_the_known_names(tmp_path: Pa
     ],
 )
 def test_a_misspelled_key_of_the_project_file_has_its_source_range(
-    tmp_path: Path, right: str, wrong: str, code: str, column: str, meant: str
+    tmp_path: Path, right: str, wrong: str, code: str, column: str, suggestion: str
 ) -> None:
     made = project(tmp_path).write({"dbc-iac.yaml": PROJECT.replace(right, wrong)})
     assert code in made.run("validate", "--json").codes
@@ -60,7 +62,7 @@ def test_a_misspelled_key_of_the_project_file_has_its_source_range(
     assert result.code == 3
     assert f"--> {tmp_path / 'dbc-iac.yaml'}:{column}" in result.err
     assert f" | {wrong.strip()}" in result.err or wrong.strip() in result.err
-    assert f"help: Did you mean {meant}?" in result.err or not meant
+    assert f"help: Did you mean {suggestion}?" in result.err or not suggestion
 
 
 def test_all_problems_of_the_project_file_are_reported_at_once(tmp_path: Path) -> None:

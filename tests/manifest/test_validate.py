@@ -140,7 +140,7 @@ def test_a_wrong_manifest_gets_its_diagnostic(tmp_path: Path, documents: list[st
     assert not [word for word in PYDANTIC if word in shown["summary"] + shown["remedy"]]
 
 
-TOLD: list[tuple[str, list[str], list[str], str]] = [
+DOUBTFUL: list[tuple[str, list[str], list[str], str]] = [
     (
         "drop before what it should spare",
         with_vm(firewall=["in,all,all,0.0.0.0/0,drop", "in,tcp,22,0.0.0.0/0,accept"]),
@@ -166,14 +166,14 @@ TOLD: list[tuple[str, list[str], list[str], str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("documents", "codes", "said"), [t[1:] for t in TOLD], ids=[t[0] for t in TOLD])
-def test_a_doubtful_manifest_gets_a_warning(tmp_path: Path, documents: list[str], codes: list[str], said: str) -> None:
+@pytest.mark.parametrize(("documents", "codes", "text"), [t[1:] for t in DOUBTFUL], ids=[t[0] for t in DOUBTFUL])
+def test_a_doubtful_manifest_gets_a_warning(tmp_path: Path, documents: list[str], codes: list[str], text: str) -> None:
     result = project(tmp_path, *documents).run("validate", "--json")
     assert result.code == 0, result.err
     shown = json.loads(result.err)["diagnostics"] if result.err else []
     assert [d["code"] for d in shown] == codes
     assert all(d["source"] and d["remedy"] for d in shown)
-    assert said in result.err
+    assert text in result.err
 
 
 def test_a_diagnostic_shows_file_line_column_and_the_line(tmp_path: Path) -> None:

@@ -296,10 +296,10 @@ _TEXTS = frozenset({"desc", "os", "new_ssh_port", "new_mem_size"})
 @pytest.mark.skipif(not DOCUMENT.is_file(), reason="the public document is not beside this checkout")
 def test_every_call_of_the_public_document_is_in_the_contract() -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
-    told = {re.sub(r"[<{]+[^>}]+[>}]+", "x", found).rstrip("/") for found in PUBLIC_CALL.findall(text)}
-    meant = {one.id for one in (find("POST", f"/api/v1{path}") for path in told) if one}
-    assert len(told) >= 40
-    assert meant == {one.id for one in operations() if one.is_public}
+    calls = {re.sub(r"[<{]+[^>}]+[>}]+", "x", found).rstrip("/") for found in PUBLIC_CALL.findall(text)}
+    known = {one.id for one in (find("POST", f"/api/v1{path}") for path in calls) if one}
+    assert len(calls) >= 40
+    assert known == {one.id for one in operations() if one.is_public}
 
 
 def _content_type(line: Exchange) -> str:

@@ -18,7 +18,7 @@ from tests.projects import NODE_ID, document, project, vm
 from tests.proof.ends import Interposed, Point
 from tests.proof.lab import FOREIGN, MANAGER, SECRETS, SERVER_ID, WORLD, apply_command, lab, ours, server, theirs
 from tests.proof.losing import Losing
-from tests.proof.watch import SECONDS_OFF, Wanted, Watch, extra, mine, named
+from tests.proof.watch import SECONDS_OFF, Desired, Watch, extra, mine, named
 
 LAN = {"name": "training", "via": "gpu-a", "cidr": "192.168.66.0/24"}
 IMAGE = {"node": "gpu-a", "file": "torch.qcow2", "imageServer": "ID_1", "retain": False}
@@ -54,10 +54,10 @@ class Course(Losing):
             self.emulated.settle(60)
         self.foreign = theirs(self.emulated)
         self.watch = Watch(self.emulated)
-        self.wanted = Wanted()
+        self.desired = Desired()
         self.sizes: dict[str, int] = {}
         self.held: list[Interposed] = []
-        self.told = ""
+        self.text = ""
         self.replaced: set[str] = set()
         self.frozen = False
 
@@ -82,42 +82,42 @@ class Course(Losing):
 
     def want_vm(self, name: str, gpus: int, cpus: int, image: str, network: bool) -> None:
         """A VM in another LAN or from another image is replaced."""
-        before = self.wanted.vms.get(name)
-        network = network and self.wanted.lan
-        self.wanted.vms[name] = {"gpus": gpus, "cpus": cpus, "image": image, "network": network}
+        before = self.desired.vms.get(name)
+        network = network and self.desired.lan
+        self.desired.vms[name] = {"gpus": gpus, "cpus": cpus, "image": image, "network": network}
         if before is not None and (before["image"], before["network"]) != (image, network):
             self.replaced.add(name)
 
     def drop_vm(self, name: str) -> None:
-        self.wanted.vms.pop(name, None)
+        self.desired.vms.pop(name, None)
         self.replaced.add(name)
-        self.wanted.disks = {d: (of, size) for d, (of, size) in self.wanted.disks.items() if of != name}
-        self.wanted.snapshots = {s: of for s, of in self.wanted.snapshots.items() if of != name}
+        self.desired.disks = {d: (of, size) for d, (of, size) in self.desired.disks.items() if of != name}
+        self.desired.snapshots = {s: of for s, of in self.desired.snapshots.items() if of != name}
 
     def want_disk(self, name: str, of: str, more: int) -> None:
         """Disks only grow, including one that returns under its old name."""
-        if of in self.wanted.vms:
-            of, _ = self.wanted.disks.get(name, (of, 0))
+        if of in self.desired.vms:
+            of, _ = self.desired.disks.get(name, (of, 0))
             self.sizes[name] = self.sizes.get(name, 10) + more
-            self.wanted.disks[name] = (of, self.sizes[name])
+            self.desired.disks[name] = (of, self.sizes[name])
 
     def drop_disk(self, name: str) -> None:
-        self.wanted.disks.pop(name, None)
+        self.desired.disks.pop(name, None)
 
     def want_snapshot(self, name: str, of: str) -> None:
-        if of in self.wanted.vms and name not in self.wanted.snapshots:
-            self.wanted.snapshots[name] = of
+        if of in self.desired.vms and name not in self.desired.snapshots:
+            self.desired.snapshots[name] = of
 
     def drop_snapshot(self, name: str) -> None:
-        self.wanted.snapshots.pop(name, None)
+        self.desired.snapshots.pop(name, None)
 
     def want_others(self, image: bool, export: bool, server: str, power: str) -> None:
-        self.wanted.image, self.wanted.export, self.wanted.server, self.wanted.power = image, export, server, power
+        self.desired.image, self.desired.export, self.desired.server, self.desired.power = image, export, server, power
 
     def want_lan(self, there: bool) -> None:
-        self.wanted.lan = there
+        self.desired.lan = there
         if not there:
-            for name, fields in self.wanted.vms.items():
+            for name, fields in self.desired.vms.items():
                 if fields["network"]:
                     self.want_vm(name, **{**fields, "network": False})
 
@@ -201,31 +201,31 @@ class Course(Losing):
         plan = self.emulated.run("plan", "--detailed-exitcode")
         assert plan.code == 0, plan
         self.check()
-        self._is_as_wanted()
+        self._check_desired()
         orphans = self.emulated.run("orphans", "--json").json["found"]
         assert [one for one in orphans if one["whose"] == "ours"] == []
 
-    def _is_as_wanted(self) -> None:
-        truth, wanted = ours(self.emulated), self.wanted
+    def _check_desired(self) -> None:
+        truth, desired = ours(self.emulated), self.desired
         assert sorted((name.rstrip("0123456789"), *rest) for name, *rest in truth["vms"]) == sorted(
-            (name, "running", sorted([20, 20, *wanted.of(name)]), m["gpus"], m["cpus"])
-            for name, m in wanted.vms.items()
+            (name, "running", sorted([20, 20, *desired.of(name)]), m["gpus"], m["cpus"])
+            for name, m in desired.vms.items()
         )
         assert {named(v["desc"]): (v["image_name"], v["network_name"]) for v in self._mine().values()} == {
-            name: (m["image"], "training" if m["network"] else "") for name, m in wanted.vms.items()
+            name: (m["image"], "training" if m["network"] else "") for name, m in desired.vms.items()
         }
-        assert truth["lans"] == (["training"] if wanted.lan else [])
-        assert truth["images"] == wanted.image
+        assert truth["lans"] == (["training"] if desired.lan else [])
+        assert truth["images"] == desired.image
         assert [(s[0], s[1]) for s in truth["servers"] if s[0] != "theirs"] == (
-            [("new-1", wanted.server)] if wanted.server else []
+            [("new-1", desired.server)] if desired.server else []
         )
         for name, there in truth["snapshots"]:
             vm_name = name.rstrip("0123456789")
-            asked = sorted(s for s, of in wanted.snapshots.items() if of == vm_name)
+            asked = sorted(s for s, of in desired.snapshots.items() if of == vm_name)
             assert set(there) <= set(asked) if vm_name in self.replaced else sorted(there) == asked
         image_server = self.emulated.network.image_servers.get("ID_2")
         assert image_server is not None
-        assert not wanted.export or "win10.qcow2" in image_server.files
+        assert not desired.export or "win10.qcow2" in image_server.files
 
     def _release(self) -> None:
         for one in self.held:
@@ -236,25 +236,25 @@ class Course(Losing):
         return mine(self.emulated.network.truth())
 
     def _run(self, interposed: Interposed) -> Any:
-        self.watch.begin(self.wanted)
+        self.watch.begin(self.desired)
         result = interposed.run(*apply_command(self.emulated))
         kept = "".join(p.read_text() for p in (self.emulated.project.directory / "state").rglob("*") if p.is_file())
         assert [task_id for task_id in self._mine() if task_id not in kept] == [], "forgotten"
-        told = result.out + result.err if result is not None else ""
-        assert not [secret for secret in SECRETS.values() if secret in told + kept]
+        text = result.out + result.err if result is not None else ""
+        assert not [secret for secret in SECRETS.values() if secret in text + kept]
         if result is not None:
-            assert result.code in {0, 1, 5, 7}, told
-            assert "Traceback" not in told
+            assert result.code in {0, 1, 5, 7}, text
+            assert "Traceback" not in text
         if result is not None and result.code != 5:
             off = [named(v["desc"]) for v in self._mine().values() if v["domain"] and v["domain"]["state"] != "running"]
-            assert [name for name in off if name in self.wanted.vms and f"VirtualMachine/{name}" not in told] == [], (
-                told
+            assert [name for name in off if name in self.desired.vms and f"VirtualMachine/{name}" not in text] == [], (
+                text
             )
-            assert result.code or not off, (off, told)
+            assert result.code or not off, (off, text)
         return result
 
     def _write(self) -> None:
-        wanted, name = self.wanted, self.name
+        desired, name = self.desired, self.name
         lan = name("Network", "training")
         machines = [
             vm(
@@ -263,17 +263,17 @@ class Course(Losing):
                 login=self.login,
                 **{**m, "network": lan if m["network"] else None},
             )
-            for v, m in wanted.vms.items()
+            for v, m in desired.vms.items()
         ]
         disks = [
             document("Disk", name("Disk", d), {"vm": name("VirtualMachine", of), "size": f"{size}Gi"})
-            for d, (of, size) in wanted.disks.items()
+            for d, (of, size) in desired.disks.items()
         ]
         snapshots = [
             document(
                 "Snapshot", name("Snapshot", s), {"name": s, "vm": name("VirtualMachine", of), "imageServer": "ID_2"}
             )
-            for s, of in wanted.snapshots.items()
+            for s, of in desired.snapshots.items()
         ]
         folder = self.emulated.project.directory
         project(folder, *machines, *disks, *snapshots, *self._others())
@@ -285,15 +285,15 @@ class Course(Losing):
         (folder / "dbc-iac.yaml").write_text(f"{self.project_file}  moved: {moved}\n", encoding="utf-8")
 
     def _others(self) -> list[str]:
-        wanted = self.wanted
-        box = {"nodeId": SERVER_ID, "identity": "tenant", "power": wanted.power}
+        desired = self.desired
+        box = {"nodeId": SERVER_ID, "identity": "tenant", "power": desired.power}
         asked = (
-            (wanted.lan, "Network", "training", LAN),
-            (wanted.image, "Image", "torch", IMAGE),
-            (wanted.export, "ImageExport", "copy", EXPORT),
-            (wanted.power, "BareMetalInstance", "box", box),
+            (desired.lan, "Network", "training", LAN),
+            (desired.image, "Image", "torch", IMAGE),
+            (desired.export, "ImageExport", "copy", EXPORT),
+            (desired.power, "BareMetalInstance", "box", box),
         )
         documents = [document(kind, self.name(kind, named_), spec) for there, kind, named_, spec in asked if there]
-        if wanted.server:
-            documents.append(server(wanted.server, self.name("BareMetalServer", "new")))
+        if desired.server:
+            documents.append(server(desired.server, self.name("BareMetalServer", "new")))
         return [MANAGER, *documents]

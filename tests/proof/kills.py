@@ -93,8 +93,8 @@ def survive(seed: int, kills: int, number: int = signal.SIGKILL) -> int:
             sizes = (sorted(disk["real"] // 1024**3 for disk in vm["disks"].values()) for vm in machines)
             assert sorted(sizes, key=len) == disks
             assert run(directory, 300, "plan", "--detailed-exitcode")[0] == 0
-            _, told = run(directory, 300, "orphans", "--json")
-            assert [one for one in json.loads(told)["found"] if one["whose"] == "ours"] == []
+            _, printed = run(directory, 300, "orphans", "--json")
+            assert [one for one in json.loads(printed)["found"] if one["whose"] == "ours"] == []
     return ended
 
 
@@ -103,9 +103,9 @@ def apply(directory: Path, number: int, seconds: float) -> int:
     _, listed = run(directory, 60, "state", "list", "--json")
     gone = ["--destroy-identity", "BareMetalServer/new"] if "BareMetalServer/new" in listed else []
     options = ["--yes", "--allow-empty", "--allow-data-loss", "--max-removals", "100", *gone]
-    code, told = run(directory, seconds, "apply", *options, number=number)
-    assert "Traceback" not in told, told
-    assert not [secret for secret in SECRETS.values() if secret in told]
+    code, printed = run(directory, seconds, "apply", *options, number=number)
+    assert "Traceback" not in printed, printed
+    assert not [secret for secret in SECRETS.values() if secret in printed]
     print(f"  after {seconds:.1f} s: {code}", flush=True)
     return code
 
@@ -114,11 +114,11 @@ def run(directory: Path, seconds: float, *arguments: str, number: int = signal.S
     """Run a command with a time limit and a signal: its exit code and output."""
     process = start("-C", str(directory), *arguments, SEED=SEED, XDG_CACHE_HOME=str(directory / ".cache"), **SECRETS)
     try:
-        told, _ = process.communicate(timeout=seconds)
+        printed, _ = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
         process.send_signal(number)
-        told, _ = process.communicate(timeout=120)
-    return process.returncode, told
+        printed, _ = process.communicate(timeout=120)
+    return process.returncode, printed
 
 
 if __name__ == "__main__":

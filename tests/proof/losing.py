@@ -10,7 +10,7 @@ from typing import Any
 from dbc_iac.emulator.gpu.states import DomainState
 from tests.projects import Emulated
 from tests.proof.ends import Interposed, Point
-from tests.proof.watch import Wanted, Watch, mine, named
+from tests.proof.watch import Desired, Watch, mine, named
 
 
 class Losing:
@@ -18,7 +18,7 @@ class Losing:
 
     emulated: Emulated
     watch: Watch
-    wanted: Wanted
+    desired: Desired
     replaced: set[str]
 
     def lose_state(self, renamed: Sequence[str], off: str, how: str, number: int) -> None:
@@ -57,7 +57,7 @@ class Losing:
     def _is_archived(self, address: str) -> bool:
         """Remove snapshots of an earlier VM: their records were deleted with it."""
         kind, _, name = address.partition("/")
-        return kind == "Snapshot" and self.wanted.snapshots.get(name) in self.replaced
+        return kind == "Snapshot" and self.desired.snapshots.get(name) in self.replaced
 
     def _recovering(self, how: str) -> tuple[str, ...]:
         return ("apply", "--yes") if how == "apply" else ("state", "rebuild", "--yes")
@@ -75,8 +75,8 @@ class Losing:
             made = [c["address"] for c in plan.json["changes"] if c["action"] not in {"adopt", "no-op", "update"}]
             assert [a for a in made if not self._is_archived(a.rstrip("0123456789"))] == [], plan.out
         if how == "rebuild":
-            self._told(self.emulated.run("state", "rebuild", "--yes"), {0, 2})
-        self._told(self._run(Interposed(self.emulated, watch=self.watch)), {0})  # type: ignore[attr-defined]
+            self._check_result(self.emulated.run("state", "rebuild", "--yes"), {0, 2})
+        self._check_result(self._run(Interposed(self.emulated, watch=self.watch)), {0})  # type: ignore[attr-defined]
 
-    def _told(self, result: Any, codes: set[int]) -> None:
+    def _check_result(self, result: Any, codes: set[int]) -> None:
         assert result.code in codes, result.out + result.err

@@ -49,7 +49,7 @@ class Run:
 
     line: str
     code: int = 0
-    said: tuple[str, ...] = ()
+    output: tuple[str, ...] = ()
     never: tuple[str, ...] = ()
     ended: Point | None = None
 
@@ -128,11 +128,11 @@ def _run(emulated: Emulated, step: Run) -> None:
         assert Interposed(emulated, step.ended).run(*step.line.split()) is None
         return
     result = emulated.run(*step.line.split())
-    told = result.out + result.err
-    assert result.code == step.code, told
-    assert "Traceback" not in told
-    assert [text for text in step.said if text not in told] == [], told
-    assert [text for text in step.never if text in told] == [], told
+    printed = result.out + result.err
+    assert result.code == step.code, printed
+    assert "Traceback" not in printed
+    assert [text for text in step.output if text not in printed] == [], printed
+    assert [text for text in step.never if text in printed] == [], printed
 
 
 def _numbered(emulated: Emulated, action: Action) -> Action:

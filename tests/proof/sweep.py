@@ -73,23 +73,23 @@ class Prepared:
     def trial(self, point: Point, course: Course) -> None:
         """Strike at the point, then apply until convergence. Raises AssertionError otherwise."""
         interposed = Interposed(self.emulated, point)
-        told = [interposed.run(*apply_command(self.emulated))]
+        results = [interposed.run(*apply_command(self.emulated))]
         if point.late:
-            told.append(interposed.run(*apply_command(self.emulated)))
+            results.append(interposed.run(*apply_command(self.emulated)))
             interposed.release()
             self.emulated.settle(120)
-        for result in told:
+        for result in results:
             assert result is None or result.code in {0, 1, 7}, result.out + result.err
             assert result is None or "Traceback" not in result.err
         again = interposed.run(*apply_command(self.emulated))
-        assert again is not None and again.code == 0, (again, told)
+        assert again is not None and again.code == 0, (again, results)
         assert interposed.point is None, "the point was never reached"
         converged(interposed, self.foreign)
         there = ours(self.emulated)
         assert there == course.truth, {k: (v, course.truth[k]) for k, v in there.items() if v != course.truth[k]}
-        said = "".join(r.out + r.err for r in (*told, again) if r is not None)
+        printed = "".join(r.out + r.err for r in (*results, again) if r is not None)
         kept = "".join(p.read_text() for p in (self.emulated.project.directory / "state").rglob("*") if p.is_file())
-        assert not [secret for secret in SECRETS.values() if secret in said + kept]
+        assert not [secret for secret in SECRETS.values() if secret in printed + kept]
 
 
 def converged(interposed: Interposed, foreign: dict[str, Any]) -> None:
@@ -110,10 +110,10 @@ def forked(emulated: Emulated, task: Callable[[], None]) -> str:
         os.write(writing, _done(emulated, task).encode()[:60_000])
         os._exit(0)
     os.close(writing)
-    with os.fdopen(reading) as told:
-        said = told.read()
+    with os.fdopen(reading) as stream:
+        problem = stream.read()
     os.waitpid(child, 0)
-    return said
+    return problem
 
 
 def _done(emulated: Emulated, task: Callable[[], None]) -> str:
@@ -147,9 +147,9 @@ def sweep(stage: Stage, chosen: Callable[[Point], bool] = lambda point: True) ->
         try:
             for point in filter(chosen, course.points()):
                 count += 1
-                said = forked(prepared.emulated, partial(prepared.trial, point, course))
-                if said:
-                    failed[point] = said
+                problem = forked(prepared.emulated, partial(prepared.trial, point, course))
+                if problem:
+                    failed[point] = problem
         finally:
             prepared.emulated.close()
     return count, failed
@@ -163,8 +163,8 @@ def main(stages: tuple[Stage, ...] = STAGES) -> int:
         total[name], failed = sweep(stage)
         bad += len(failed)
         print(f"{name}: {total[name]} points, {len(failed)} failed, {time.monotonic() - began:.0f} s", flush=True)
-        for point, said in failed.items():
-            print(f"--- {name}: {point}\n{said}", flush=True)
+        for point, problem in failed.items():
+            print(f"--- {name}: {point}\n{problem}", flush=True)
     print(f"{total.total()} crash points swept, {bad} failed, in {time.monotonic() - began:.0f} s")
     return int(bad > 0)
 

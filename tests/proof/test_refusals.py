@@ -69,16 +69,16 @@ def words(table: str) -> list[str]:
 
 def test_the_first_table_has_all_predicted_refusals() -> None:
     rows = [line.split(" | ") for line in TABLES[1].splitlines() if line.startswith("| `")]
-    told = {(row[0].strip("| `"), row[1].strip("`")) for row in rows}
-    assert told == {(r.words, r.code) for r in PREDICTED}
+    listed = {(row[0].strip("| `"), row[1].strip("`")) for row in rows}
+    assert listed == {(r.words, r.code) for r in PREDICTED}
 
 
 def test_the_tables_have_every_refusal_of_the_emulator() -> None:
-    told = Counter(text for table in TABLES[1:] for text in words(table))
-    assert [text for text, times in told.items() if times > 1] == []
-    said = set(spoken(Path("dbc_iac/emulator")))
-    assert sorted(said - set(told)) == []
-    assert sorted(set(told) - said) == []
+    listed = Counter(text for table in TABLES[1:] for text in words(table))
+    assert [text for text, times in listed.items() if times > 1] == []
+    refusals = set(spoken(Path("dbc_iac/emulator")))
+    assert sorted(refusals - set(listed)) == []
+    assert sorted(set(listed) - refusals) == []
 
 
 _REFUSING = {"Refused", "RefusedError", "refuse_tightly", "refusal", "BadRequest", "invalid", "_invalid"}

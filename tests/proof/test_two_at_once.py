@@ -105,9 +105,9 @@ def test_an_object_of_another_project_gives_a_warning(
     try:
         assert emulated.run("plan", "--json").err == ""
         assert emulated.run("apply", "--yes").code == 0
-        told = second("plan", "--json")
-        assert (told.code, told.codes if told.err else []) == (0, codes)
-        assert "external: true" in told.err or not codes
+        result = second("plan", "--json")
+        assert (result.code, result.codes if result.err else []) == (0, codes)
+        assert "external: true" in result.err or not codes
         assert second("apply", "--yes").code == 0
         assert second("plan", "--json").err == ""
     finally:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.projects import Emulated, document, project, vm
 from tests.proof.ends import Interposed
-from tests.proof.watch import Wanted, Watch
+from tests.proof.watch import Desired, Watch
 
 SIZE = {"x": 50, "y": 60}
 
@@ -17,9 +17,9 @@ def disk(name: str) -> str:
     return document("Disk", name, {"vm": "a", "size": f"{SIZE[name]}Gi"})
 
 
-def wanted(*names: str) -> Wanted:
+def desired(*names: str) -> Desired:
     machine = {"network": "", "image": "ubuntu.qcow2"}
-    return Wanted(vms={"a": machine}, disks={name: ("a", SIZE[name]) for name in names})
+    return Desired(vms={"a": machine}, disks={name: ("a", SIZE[name]) for name in names})
 
 
 @pytest.mark.parametrize(("asked", "breaches"), [(["y"], 0), (["x", "y"], 1)], ids=["dropped", "kept"])
@@ -30,10 +30,10 @@ def test_a_deleted_disk_is_a_breach_unless_its_document_was_dropped(
     emulated = Emulated(project(tmp_path, vm("a"), disk("x")))
     try:
         watch = Watch(emulated)
-        watch.begin(wanted("x"))
+        watch.begin(desired("x"))
         assert emulated.run("apply", "--yes").code == 0
         project(tmp_path, vm("a"), disk("y"), environ=emulated.project.environ)
-        watch.begin(wanted(*asked))
+        watch.begin(desired(*asked))
         result = Interposed(emulated, watch=watch).run("apply", "--yes", "--allow-data-loss")
         assert result is not None and result.code == 0, result
         assert len([b for b in watch.breaches if "disk/delete" in b]) == breaches

@@ -24,7 +24,7 @@ SECONDS_OFF = 1800.0
 
 
 @dataclass
-class Wanted:
+class Desired:
     """Desired objects by name. `disks`: VM and GiB; `snapshots`: VM; `dropped`: VM and GiB of each earlier disk."""
 
     vms: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -66,11 +66,11 @@ class Call:
 
 
 class Watch:
-    """Observer of one world. `wanted` is set before each run."""
+    """Observer of one world. `desired` is set before each run."""
 
     def __init__(self, emulated: Emulated) -> None:
         self.emulated = emulated
-        self.wanted = Wanted()
+        self.desired = Desired()
         self.breaches: list[str] = []
         self.longest_off = 0.0
         self.calls = Counter[str]()
@@ -78,12 +78,12 @@ class Watch:
         self._off: dict[str, float] = {}
         self._ever: dict[str, set[tuple[str, int]]] = {}
 
-    def begin(self, wanted: Wanted) -> None:
-        for name, place in self.wanted.disks.items():
+    def begin(self, desired: Desired) -> None:
+        for name, place in self.desired.disks.items():
             self._ever.setdefault(name, set()).add(place)
-        hosts = {name: host for name, (host, _) in wanted.disks.items()}
+        hosts = {name: host for name, (host, _) in desired.disks.items()}
         dropped = {place for name, seen in self._ever.items() for place in seen if hosts.get(name) != place[0]}
-        self.wanted = replace(wanted, dropped=frozenset(dropped))
+        self.desired = replace(desired, dropped=frozenset(dropped))
         self.longest_off = 0.0
         self._under_way.clear()
         self._off.clear()
@@ -99,8 +99,8 @@ class Watch:
             self.breaches.append(f"{call}: that is another's")
         rule = _RULES.get(call.op)
         if rule is not None:
-            said = rule(call, self.wanted, self.emulated.network.truth())
-            self.breaches += [f"{call}: {said}"] if said else []
+            problem = rule(call, self.desired, self.emulated.network.truth())
+            self.breaches += [f"{call}: {problem}"] if problem else []
         self._clock(call)
         return call.key
 
@@ -131,31 +131,31 @@ def extra(vm: Mapping[str, Any]) -> list[int]:
     return [disk["real"] // GIB for device, disk in vm["disks"].items() if device not in ALWAYS_THERE]
 
 
-def _as_wanted(vm: Mapping[str, Any], wanted: Wanted) -> bool:
+def _as_wanted(vm: Mapping[str, Any], desired: Desired) -> bool:
     """Whether the manifests neither delete nor replace this VM."""
     name = named(vm["desc"])
-    asked = wanted.vms.get(name)
+    asked = desired.vms.get(name)
     if asked is None or vm["domain"] is None:
         return False
     lan = "training" if asked["network"] else ""
     return (vm["image_name"], vm["network_name"]) == (asked["image"], lan)
 
 
-def _create(call: Call, wanted: Wanted, truth: Mapping[str, Any]) -> str:
+def _create(call: Call, desired: Desired, truth: Mapping[str, Any]) -> str:
     name = named(call.values["desc"])
-    if name not in wanted.vms:
+    if name not in desired.vms:
         return "no document asks for it"
-    if wanted.lan and wanted.vms[name]["network"] and "training" not in truth[NODE_ID]["lans"]:
+    if desired.lan and desired.vms[name]["network"] and "training" not in truth[NODE_ID]["lans"]:
         return "before its network"
     others = [
-        i for i, vm in mine(truth).items() if i != call.key and named(vm["desc"]) == name and _as_wanted(vm, wanted)
+        i for i, vm in mine(truth).items() if i != call.key and named(vm["desc"]) == name and _as_wanted(vm, desired)
     ]
     return f"{name} is there as {others}" if others else ""
 
 
-def _delete(call: Call, wanted: Wanted, truth: Mapping[str, Any]) -> str:
+def _delete(call: Call, desired: Desired, truth: Mapping[str, Any]) -> str:
     vms = mine(truth)
-    if call.key not in vms or not _as_wanted(vms[call.key], wanted):
+    if call.key not in vms or not _as_wanted(vms[call.key], desired):
         return ""
     name = named(vms[call.key]["desc"])
     same = [i for i, vm in vms.items() if named(vm["desc"]) == name]
@@ -163,84 +163,84 @@ def _delete(call: Call, wanted: Wanted, truth: Mapping[str, Any]) -> str:
 
 
 def _of_a_vm(
-    rule: Callable[[Call, Wanted, Mapping[str, Any]], str],
-) -> Callable[[Call, Wanted, Mapping[str, Any]], str]:
-    def judged(call: Call, wanted: Wanted, truth: Mapping[str, Any]) -> str:
+    rule: Callable[[Call, Desired, Mapping[str, Any]], str],
+) -> Callable[[Call, Desired, Mapping[str, Any]], str]:
+    def judged(call: Call, desired: Desired, truth: Mapping[str, Any]) -> str:
         vm = mine(truth).get(call.key)
         if vm is None:
             return "there is no such managed VM"
-        return rule(call, wanted, vm)
+        return rule(call, desired, vm)
 
     return judged
 
 
 @_of_a_vm
-def _disk_add(call: Call, wanted: Wanted, vm: Mapping[str, Any]) -> str:
-    asked = wanted.of(named(vm["desc"]))
+def _disk_add(call: Call, desired: Desired, vm: Mapping[str, Any]) -> str:
+    asked = desired.of(named(vm["desc"]))
     return "" if len(extra(vm)) < len(asked) and call.values["size"] in asked else f"{extra(vm)} of {asked} are there"
 
 
 @_of_a_vm
-def _disk_resize(call: Call, wanted: Wanted, vm: Mapping[str, Any]) -> str:
+def _disk_resize(call: Call, desired: Desired, vm: Mapping[str, Any]) -> str:
     device = call.values["disk"]
     now = vm["disks"][device]["real"] // GIB if device in vm["disks"] else 0
-    asked = [20] if device == "vdb" else wanted.of(named(vm["desc"]))
+    asked = [20] if device == "vdb" else desired.of(named(vm["desc"]))
     return "" if now + call.values["size"] in asked else f"{now} GiB and that much more is none of {asked}"
 
 
 @_of_a_vm
-def _disk_delete(call: Call, wanted: Wanted, vm: Mapping[str, Any]) -> str:
+def _disk_delete(call: Call, desired: Desired, vm: Mapping[str, Any]) -> str:
     device, name = call.values["disk"], named(vm["desc"])
     if device not in vm["disks"]:
         return ""
-    dropped = (name, vm["disks"][device]["real"] // GIB) in wanted.dropped  # another one may be asked for in its place
-    kept = device in ALWAYS_THERE or (len(extra(vm)) <= len(wanted.of(name)) and not dropped)
+    dropped = (name, vm["disks"][device]["real"] // GIB) in desired.dropped  # another one may be asked for in its place
+    kept = device in ALWAYS_THERE or (len(extra(vm)) <= len(desired.of(name)) and not dropped)
     return f"{extra(vm)} are there, and all are asked for" if kept else ""
 
 
 @_of_a_vm
-def _snapshot_create(call: Call, wanted: Wanted, vm: Mapping[str, Any]) -> str:
-    if wanted.snapshots.get(call.values["snapshot_name"]) != named(vm["desc"]):
+def _snapshot_create(call: Call, desired: Desired, vm: Mapping[str, Any]) -> str:
+    if desired.snapshots.get(call.values["snapshot_name"]) != named(vm["desc"]):
         return "no document asks for it"
     return "its VM runs" if vm["domain"] and vm["domain"]["state"] == "running" else ""
 
 
-def _lan_delete(call: Call, wanted: Wanted, truth: Mapping[str, Any]) -> str:
+def _lan_delete(call: Call, desired: Desired, truth: Mapping[str, Any]) -> str:
     inside = [i for i, vm in mine(truth).items() if vm["network_name"] == call.key]
-    return "a document asks for it" if wanted.lan else (f"{inside} are in it" if inside else "")
+    return "a document asks for it" if desired.lan else (f"{inside} are in it" if inside else "")
 
 
-def _lan_create(call: Call, wanted: Wanted, truth: Mapping[str, Any]) -> str:
-    return "" if wanted.lan else "no document asks for it"
+def _lan_create(call: Call, desired: Desired, truth: Mapping[str, Any]) -> str:
+    return "" if desired.lan else "no document asks for it"
 
 
-def _image_delete(call: Call, wanted: Wanted, truth: Mapping[str, Any]) -> str:
-    return "a document asks for it" if wanted.image else ""
+def _image_delete(call: Call, desired: Desired, truth: Mapping[str, Any]) -> str:
+    return "a document asks for it" if desired.image else ""
 
 
-def _image_download(call: Call, wanted: Wanted, truth: Mapping[str, Any]) -> str:
-    return "" if wanted.image else "no document asks for it"
+def _image_download(call: Call, desired: Desired, truth: Mapping[str, Any]) -> str:
+    return "" if desired.image else "no document asks for it"
 
 
-def _image_upload(call: Call, wanted: Wanted, truth: Mapping[str, Any]) -> str:
+def _image_upload(call: Call, desired: Desired, truth: Mapping[str, Any]) -> str:
     of_a_snapshot = call.key.startswith("/tmp/dbc_snapshots/")  # sent again, since nobody saw it arrive
-    return "" if (wanted.snapshots if of_a_snapshot else wanted.export) else "no document asks for it"
+    return "" if (desired.snapshots if of_a_snapshot else desired.export) else "no document asks for it"
 
 
-def _server_add(call: Call, wanted: Wanted, truth: Mapping[str, Any]) -> str:
+def _server_add(call: Call, desired: Desired, truth: Mapping[str, Any]) -> str:
     there = [server["uuid"] for server in truth[MANAGER_ID].values()]
     uuids = [server["uuid"] for server in call.values["bare_metal_nodes"]]
-    return "" if wanted.server and not {*there} & {*uuids} else f"{there} are there"
+    return "" if desired.server and not {*there} & {*uuids} else f"{there} are there"
 
 
-def _server_delete(call: Call, wanted: Wanted, truth: Mapping[str, Any]) -> str:
+def _server_delete(call: Call, desired: Desired, truth: Mapping[str, Any]) -> str:
     theirs = [i for i, server in truth[MANAGER_ID].items() if server["uuid"] == "theirs"]
     if {*theirs} & {*call.values["bare_metal_node_ids"]}:
         return "that is another's"
-    return "a document asks for it" if wanted.server else ""
+    return "a document asks for it" if desired.server else ""
 
 
-_RULES: Mapping[str, Callable[[Call, Wanted, Mapping[str, Any]], str]] = {
+_RULES: Mapping[str, Callable[[Call, Desired, Mapping[str, Any]], str]] = {
     "tasks/create": _create, "tasks/delete": _delete, "disk/add": _disk_add, "disk/resize": _disk_resize,
     "disk/delete": _disk_delete, "snapshot/create": _snapshot_create, "lan/create": _lan_create, "lan/delete": _lan_delete,
     "images/download": _image_download, "images/upload": _image_upload, "images/delete": _image_delete,

@@ -46,11 +46,11 @@ class DeepLinks:
         if byte_count(password) > BUFFER:
             raise ProcessDied("a password over the buffer")
         try:
-            told = json.loads(f'{{"device_password":"{password}"}}')["device_password"]
+            parsed = json.loads(f'{{"device_password":"{password}"}}')["device_password"]
         except ValueError:
             return
-        if told:
-            report = asyncio.get_running_loop().create_task(self._report(ip, device, told))
+        if parsed:
+            report = asyncio.get_running_loop().create_task(self._report(ip, device, parsed))
             self._reports.add(report)
             report.add_done_callback(self._reports.discard)
 

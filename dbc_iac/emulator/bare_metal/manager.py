@@ -114,8 +114,8 @@ class ManagerProcess:
         found = self.servers.find(path[0] if path else "")
         power = None
         if len(found) == 1:
-            said = await self.bmcs.run(found[0], "power", "status")
-            power = None if failed(said) else said
+            output = await self.bmcs.run(found[0], "power", "status")
+            power = None if failed(output) else output
         return done(self.list_text(found, power, shown=shown))
 
     def list_text(self, found: list[Server], power: str | None, *, shown: bool) -> str:
@@ -195,7 +195,7 @@ class ManagerProcess:
         return done(row)
 
     async def _renters_view(self, server: Server) -> Reply:
-        said = await self.bmcs.run(server, "power", "status")
+        output = await self.bmcs.run(server, "power", "status")
         device = self.deeplinks.devices.get(server.ip)
         return done(
             pasted(
@@ -203,7 +203,7 @@ class ManagerProcess:
                 ip=server.ip,
                 os=server.os,
                 description=server.desc,
-                power_status=None if failed(said) else said,
+                power_status=None if failed(output) else output,
                 deeplink_device_id=device.id if device is not None else None,
                 deeplink_device_password=device.password if device is not None else None,
             )
@@ -219,8 +219,8 @@ class ManagerProcess:
         return done(f'{{"rent_orders":[{rows}]}}')
 
     async def _power(self, server: Server, request: NodeRequest) -> Reply:
-        said = await self.bmcs.run(server, "power", str(request.additional.get("command")))
-        return refused(-3 if failed(said) else 0, said)
+        output = await self.bmcs.run(server, "power", str(request.additional.get("command")))
+        return refused(-3 if failed(output) else 0, output)
 
     def _device(self, server: Server) -> Reply:
         device = self.deeplinks.devices.get(server.ip)

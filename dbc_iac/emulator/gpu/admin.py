@@ -83,7 +83,7 @@ class GpuAdmin:
         if record.forwards is not None:
             values["forwards"] = [asdict(one) for one in forwarded_ports(record)] if record.forwards.effective else []
         values["disks"] = {
-            name: {"file": disk.file, "told": disk.told_size, "real": _real_size(machine, disk.file)}
+            name: {"file": disk.file, "reported": disk.reported_size, "real": _real_size(machine, disk.file)}
             for name, disk in record.disks.items()
         }
         values["domain"] = None

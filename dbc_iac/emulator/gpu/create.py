@@ -82,21 +82,21 @@ async def create(machine: Machine, caller: Caller, request: NodeRequest) -> Repl
     return spaced(fields(shown, ", "))
 
 
-def _new_record(machine: Machine, caller: Caller, wanted: Mapping[str, object]) -> Record:
+def _new_record(machine: Machine, caller: Caller, requested: Mapping[str, object]) -> Record:
     """Record of a valid new VM. Raises Refused."""
     verifies = caller.role == _VERIFIER
-    task_id = _task_id(machine, wanted, verifies=verifies)
+    task_id = _task_id(machine, requested, verifies=verifies)
     others = neighbours(machine)
-    gpus, share = _gpus(machine, others, caller, wanted)
-    system = _system(machine, wanted)
-    ports = _ports(machine, others, wanted, system.operation_system)
-    topology = _topology(machine, others, wanted, share, verifies=verifies)
-    memory = _memory(machine, others, wanted, share, verifies=verifies)
-    disks = _disks(machine, wanted, system, verifies=verifies)
-    network_name = text_of(wanted, "network_name")
+    gpus, share = _gpus(machine, others, caller, requested)
+    system = _system(machine, requested)
+    ports = _ports(machine, others, requested, system.operation_system)
+    topology = _topology(machine, others, requested, share, verifies=verifies)
+    memory = _memory(machine, others, requested, share, verifies=verifies)
+    disks = _disks(machine, requested, system, verifies=verifies)
+    network_name = text_of(requested, "network_name")
     if network_name:
         attach(machine.lan, network_name)
-    multicast = texts_of(wanted, "multicast") or []
+    multicast = texts_of(requested, "multicast") or []
     _check_multicast(multicast)
     password = ids.password(machine.random)
     return Record(
@@ -104,7 +104,7 @@ def _new_record(machine: Machine, caller: Caller, wanted: Mapping[str, object]) 
         wallet=caller.wallet,
         rent_order=caller.rent_order,
         image_name=system.image_name,
-        desc=text_of(wanted, "desc"),
+        desc=text_of(requested, "desc"),
         operation_system=system.operation_system,
         bios_mode=system.bios_mode,
         create_time=stamp(machine.clock),
@@ -119,18 +119,18 @@ def _new_record(machine: Machine, caller: Caller, wanted: Mapping[str, object]) 
         vnc_password=password[:8],  # limit of libvirt 8 and later
         login_password=password,
         root_image=machine.files.root_of(f"/data/{system.image_name}"),
-        custom_ports=texts_of(wanted, "custom_port") or [],
+        custom_ports=texts_of(requested, "custom_port") or [],
         multicast=multicast,
         network_name=network_name,
         public_ip=ports.public_ip,
-        network_filters=texts_of(wanted, "network_filters") or [],
-        interface_model_type=_interface_model(wanted),
+        network_filters=texts_of(requested, "network_filters") or [],
+        interface_model_type=_interface_model(requested),
         disks=disks,
     )
 
 
-def _task_id(machine: Machine, wanted: Mapping[str, object], *, verifies: bool) -> str:
-    chosen = text_of(wanted, "task_id")
+def _task_id(machine: Machine, requested: Mapping[str, object], *, verifies: bool) -> str:
+    chosen = text_of(requested, "task_id")
     if chosen:
         if not 20 <= len(chosen) <= 22:
             raise Refused("wrong task id length")
@@ -146,7 +146,7 @@ def _task_id(machine: Machine, wanted: Mapping[str, object], *, verifies: bool) 
 
 
 def _gpus(
-    machine: Machine, others: Neighbours, caller: Caller, wanted: Mapping[str, object]
+    machine: Machine, others: Neighbours, caller: Caller, requested: Mapping[str, object]
 ) -> tuple[list[str], float]:
     """Bus ids of the GPUs, and the share of cores and memory for them."""
     total = len(machine.gpus)
@@ -154,7 +154,7 @@ def _gpus(
     indexes = list(range(total)) if verifies else rented_indexes(machine.rentals, caller.rent_order, caller.wallet)
     if not indexes:
         raise Refused("order gpu index is empty")
-    count = atoi(text_of(wanted, "gpu_count"))
+    count = atoi(text_of(requested, "gpu_count"))
     if count < 0:
         raise Refused("gpu_count is invalid (usage: gpu_count >= 0)")
     if verifies:
@@ -175,14 +175,14 @@ def _gpus(
     return gpus, share
 
 
-def _system(machine: Machine, wanted: Mapping[str, object]) -> _System:
-    operation_system = (text_of(wanted, "operation_system") or "linux").lower()
+def _system(machine: Machine, requested: Mapping[str, object]) -> _System:
+    operation_system = (text_of(requested, "operation_system") or "linux").lower()
     if not is_linux(operation_system) and not is_windows(operation_system):
         raise Refused(f"unsupported operation system: {operation_system} (usage: 'linux' 'windows')")
-    bios_mode = (text_of(wanted, "bios_mode") or "legacy").lower()
+    bios_mode = (text_of(requested, "bios_mode") or "legacy").lower()
     if bios_mode not in {"legacy", "uefi", "pxe"}:
         raise Refused(f"unsupported bios mode: {bios_mode} (usage: 'legacy(default)'、'uefi'、'pxe')")
-    image_name = text_of(wanted, "image_name")
+    image_name = text_of(requested, "image_name")
     _check_image(machine, image_name)
     if bios_mode != "pxe":
         missing = machine.files.missing_base(f"/data/{image_name}")
@@ -203,16 +203,16 @@ def _check_image(machine: Machine, name: str) -> None:
         raise Refused(f"'image_name':{name} in downloading or uploading, please try again later")
 
 
-def _ports(machine: Machine, others: Neighbours, wanted: Mapping[str, object], operation_system: str) -> _Ports:
-    public_ip = text_of(wanted, "public_ip")
+def _ports(machine: Machine, others: Neighbours, requested: Mapping[str, object], operation_system: str) -> _Ports:
+    public_ip = text_of(requested, "public_ip")
     check_public_ip(machine, public_ip)
-    ssh_text, rdp_text = text_of(wanted, "ssh_port"), text_of(wanted, "rdp_port")
+    ssh_text, rdp_text = text_of(requested, "ssh_port"), text_of(requested, "rdp_port")
     ssh, rdp = port_number(ssh_text), port_number(rdp_text)
     if is_linux(operation_system):
         ssh = _remote_port(others, "ssh_port", ssh_text, public_ip, 22)
     if is_windows(operation_system):
         rdp = _remote_port(others, "rdp_port", rdp_text, public_ip, 3389)
-    return _Ports(public_ip, ssh, rdp, _vnc_port(others, text_of(wanted, "vnc_port")))
+    return _Ports(public_ip, ssh, rdp, _vnc_port(others, text_of(requested, "vnc_port")))
 
 
 def _remote_port(others: Neighbours, key: str, text: str, public_ip: str, default: int) -> int:
@@ -240,9 +240,9 @@ def _vnc_port(others: Neighbours, text: str) -> int:
 
 
 def _topology(
-    machine: Machine, others: Neighbours, wanted: Mapping[str, object], share: float, *, verifies: bool
+    machine: Machine, others: Neighbours, requested: Mapping[str, object], share: float, *, verifies: bool
 ) -> Topology:
-    cpus = atoi(text_of(wanted, "cpu_cores"))
+    cpus = atoi(text_of(requested, "cpu_cores"))
     if cpus <= 0:
         raise Refused("cpu_cores is invalid")
     topology = allocate_cpus(machine, others, host_cpus(machine.spec).total if verifies else cpus, share)
@@ -251,8 +251,10 @@ def _topology(
     return topology
 
 
-def _memory(machine: Machine, others: Neighbours, wanted: Mapping[str, object], share: float, *, verifies: bool) -> int:
-    kib = atoi(text_of(wanted, "mem_size")) * KIB_IN_GIB
+def _memory(
+    machine: Machine, others: Neighbours, requested: Mapping[str, object], share: float, *, verifies: bool
+) -> int:
+    kib = atoi(text_of(requested, "mem_size")) * KIB_IN_GIB
     if kib <= 0:
         raise Refused("mem_size is invalid")
     if verifies:
@@ -262,10 +264,10 @@ def _memory(machine: Machine, others: Neighbours, wanted: Mapping[str, object], 
     return kib
 
 
-def _disks(machine: Machine, wanted: Mapping[str, object], system: _System, *, verifies: bool) -> dict[str, Disk]:
+def _disks(machine: Machine, requested: Mapping[str, object], system: _System, *, verifies: bool) -> dict[str, Disk]:
     if system.bios_mode == "pxe":
         return {}
-    gib = atoi(text_of(wanted, "disk_size"))
+    gib = atoi(text_of(requested, "disk_size"))
     if gib <= 0:
         raise Refused("disk_size is invalid (usage: disk_size > 0)")
     free = free_disk(machine.spec)
@@ -273,7 +275,7 @@ def _disks(machine: Machine, wanted: Mapping[str, object], system: _System, *, v
         gib = int(free)
     if not 0 < gib <= free:
         raise Refused("allocate disk failed")
-    data_file = text_of(wanted, "data_file_name")
+    data_file = text_of(requested, "data_file_name")
     if data_file and not machine.files.exists(f"/data/{data_file}"):
         raise Refused(f"data_file_name is not exist, path: /data/{data_file}")
     system_disk = ids.vm_file("/data", "vm", machine.clock, machine.random)
@@ -298,8 +300,8 @@ def _check_multicast(groups: list[str]) -> None:
             raise Refused("invalid multicast port")
 
 
-def _interface_model(wanted: Mapping[str, object]) -> str:
-    model = text_of(wanted, "interface_model_type")
+def _interface_model(requested: Mapping[str, object]) -> str:
+    model = text_of(requested, "interface_model_type")
     if model and model not in {"e1000", "rtl8139"}:
         raise Refused("invalid interface model type")
     return model or "virtio"

@@ -73,19 +73,21 @@ async def make_forwards(machine: Machine, record: Record) -> bool:
 
 def note_creation(machine: Machine, record: Record, at: datetime) -> None:
     """Log lines of an earlier creation."""
-    told = [*_plan(machine, record)]
+    entries = [*_plan(machine, record)]
     if not record.is_pxe:
-        told += [(_in_create(896), f"create vm, cmd: qemu-img create -f qcow2 -F qcow2 -b /data/{record.image_name}")]
-        told += [(_in_create(905), "create data: qemu-img create -f qcow2")]
-    told.append((_in_create(927), _vnc(record)))
+        entries += [
+            (_in_create(896), f"create vm, cmd: qemu-img create -f qcow2 -F qcow2 -b /data/{record.image_name}")
+        ]
+        entries += [(_in_create(905), "create data: qemu-img create -f qcow2")]
+    entries.append((_in_create(927), _vnc(record)))
     failed = record.status is Status.CREATE_ERROR
     if not failed and not record.is_pxe:
         account = f"user:{record.shown_user}, pwd:{record.login_password}"
-        told.append((_FORWARDED, f"create iptable successful, {_ports(machine, record)}"))
-        told.append((SET_PASSWORD, f"set vm user password successful, {account}"))
+        entries.append((_FORWARDED, f"create iptable successful, {_ports(machine, record)}"))
+        entries.append((SET_PASSWORD, f"set vm user password successful, {account}"))
     last = (2861, "create domain failed") if failed else (2923, "create task successful")
-    told.append((Place(_MANAGER, last[0], "process_create_task"), last[1]))
-    for place, text in told:
+    entries.append((Place(_MANAGER, last[0], "process_create_task"), last[1]))
+    for place, text in entries:
         machine.logs.lines[record.task_id].append(LogLine(at, "info", place, text))
 
 
@@ -143,9 +145,9 @@ def _make_disks(machine: Machine, record: Record) -> None:
     machine.logs.info(record.task_id, _in_create(896), f"create vm, cmd: {command}, result: {made}")
     if machine.files.exists(data_disk.file):
         return
-    machine.files.put(data_disk.file, HostFile(EMPTY_QCOW2, data_disk.told_size))
-    command = f"qemu-img create -f qcow2 {data_disk.file} {data_disk.told_size // GIB}G"
-    made = f"Formatting '{data_disk.file}', {_QCOW2} size={data_disk.told_size} lazy_refcounts=off refcount_bits=16"
+    machine.files.put(data_disk.file, HostFile(EMPTY_QCOW2, data_disk.reported_size))
+    command = f"qemu-img create -f qcow2 {data_disk.file} {data_disk.reported_size // GIB}G"
+    made = f"Formatting '{data_disk.file}', {_QCOW2} size={data_disk.reported_size} lazy_refcounts=off refcount_bits=16"
     machine.logs.info(record.task_id, _in_create(905), f"create data: {command}, result: {made}")
 
 

@@ -108,7 +108,7 @@ def _optional(machine: Machine, record: Record) -> list[tuple[str, str]]:
         pairs.append(("local_address", texts(addresses)))
     if record.disks:
         shown = (
-            {"name": name, "size": format_kib(disk.told_size // 1024, "G"), "source_file": disk.file}
+            {"name": name, "size": format_kib(disk.reported_size // 1024, "G"), "source_file": disk.file}
             for name, disk in sorted(record.disks.items())
         )
         pairs.append(("disks", array(fields(disk, ", ") for disk in shown)))

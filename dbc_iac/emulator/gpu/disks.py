@@ -31,7 +31,7 @@ _NO_DOMAIN = "task not exist"
 async def list_disks(machine: Machine, caller: Caller, request: NodeRequest) -> Reply:
     record = _with_disks(machine, request.task_id)
     shown = (
-        {"name": name, "file": disk.file, "size": format_kib(disk.told_size // 1024)}
+        {"name": name, "file": disk.file, "size": format_kib(disk.reported_size // 1024)}
         for name, disk in sorted(record.disks.items())
     )
     return tight(array(fields(disk) for disk in shown))
@@ -91,7 +91,7 @@ async def _run_resize(machine: Machine, task_id: str, name: str, gib: int) -> No
     domain = machine.libvirt.domains.get(task_id)
     if file is not None and domain is not None and domain.state is DomainState.SHUTOFF:
         file.virtual_size += gib * GIB  # otherwise qemu-img fails silently
-    disk.told_size = file.virtual_size if file is not None and machine.libvirt.connected else 0
+    disk.reported_size = file.virtual_size if file is not None and machine.libvirt.connected else 0
 
 
 async def _run_add(machine: Machine, task_id: str, directory: str, gib: int) -> None:

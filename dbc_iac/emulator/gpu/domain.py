@@ -219,29 +219,30 @@ class Hypervisor:
 
     def _obstacle(self, domain: Domain) -> str:
         """Reason for libvirt or QEMU to refuse the start; empty if there is none."""
-        wanted = domain.definition
+        definition = domain.definition
         if not domain.guest.starts:
             return domain.guest.start_error
-        if wanted.gpus and not self.passthrough:
+        if definition.gpus and not self.passthrough:
             return self.passthrough_error
         for other in self.domains.values():
             if other is domain or other.live is None:
                 continue
-            shared = sorted(set(wanted.gpus) & set(other.live.gpus))
+            shared = sorted(set(definition.gpus) & set(other.live.gpus))
             if shared:
                 return (
                     "Requested operation is not valid: PCI device "
                     f"0000:{shared[0]} is in use by driver QEMU, domain {other.name}"
                 )
-            if other.live.vnc_port == wanted.vnc_port:
+            if other.live.vnc_port == definition.vnc_port:
                 return (
                     "internal error: process exited while connecting to monitor: qemu-system-x86_64: "
-                    f"-vnc 0.0.0.0:{wanted.vnc_port - 5900}: Failed to find an available port: Address already in use"
+                    f"-vnc 0.0.0.0:{definition.vnc_port - 5900}: "
+                    "Failed to find an available port: Address already in use"
                 )
-        return self._missing_file(wanted) or self._missing_bridge(wanted) or self._too_big(wanted)
+        return self._missing_file(definition) or self._missing_bridge(definition) or self._too_big(definition)
 
-    def _missing_file(self, wanted: Definition) -> str:
-        for device, file in sorted(wanted.disks.items()):
+    def _missing_file(self, definition: Definition) -> str:
+        for device, file in sorted(definition.disks.items()):
             missing = self._files.missing_base(file)
             if missing == file:
                 return f"Cannot access storage file '{file}': No such file or directory"
@@ -252,13 +253,13 @@ class Hypervisor:
                 )
         return ""
 
-    def _missing_bridge(self, wanted: Definition) -> str:
-        if wanted.network and not wanted.is_pxe and wanted.network not in self.bridges:
-            return f"Cannot get interface MTU on 'br{wanted.network}': No such device"
+    def _missing_bridge(self, definition: Definition) -> str:
+        if definition.network and not definition.is_pxe and definition.network not in self.bridges:
+            return f"Cannot get interface MTU on 'br{definition.network}': No such device"
         return ""
 
-    def _too_big(self, wanted: Definition) -> str:
-        if wanted.gpus and wanted.memory > self.free_memory():
+    def _too_big(self, definition: Definition) -> str:
+        if definition.gpus and definition.memory > self.free_memory():
             return "internal error: qemu unexpectedly closed the monitor: cannot set up guest memory 'pc.ram'"
         return ""
 

@@ -96,10 +96,10 @@ async def set_monitors(machine: Machine, caller: Caller, request: NodeRequest) -
         raise Refused("servers must be an array")
     if len(servers) > _MOST_MONITORS:
         raise Refused("can not enter more than two servers")
-    wanted = [server if isinstance(server, str) else "" for server in servers]
-    if any(len(split(server, ":")) != 2 for server in wanted):
+    addresses = [server if isinstance(server, str) else "" for server in servers]
+    if any(len(split(server, ":")) != 2 for server in addresses):
         raise Refused("server not match format ip:port")
-    machine.monitors[caller.wallet] = wanted
+    machine.monitors[caller.wallet] = addresses
     return spaced(OK)
 
 

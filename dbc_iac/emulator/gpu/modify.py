@@ -47,15 +47,15 @@ async def modify(machine: Machine, caller: Caller, request: NodeRequest) -> Repl
     record = machine.existing(request.task_id)
     await machine.settle()
     rented = _rented(machine, record, caller)
-    wanted = request.additional
+    requested = request.additional
     others = neighbours(machine, record.task_id)
-    await _change_forwards(machine, others, record, wanted)
-    _change_filters(machine, record, wanted)
+    await _change_forwards(machine, others, record, requested)
+    _change_filters(machine, record, requested)
     changes = [
-        _change_vnc_port(machine, others, record, text_of(wanted, "new_vnc_port")),
-        _change_gpus(machine, others, record, text_of(wanted, "new_gpu_count"), rented),
-        _change_cpus(machine, others, record, text_of(wanted, "new_cpu_cores"), rented),
-        _change_memory(machine, others, record, text_of(wanted, "new_mem_size"), rented),
+        _change_vnc_port(machine, others, record, text_of(requested, "new_vnc_port")),
+        _change_gpus(machine, others, record, text_of(requested, "new_gpu_count"), rented),
+        _change_cpus(machine, others, record, text_of(requested, "new_cpu_cores"), rented),
+        _change_memory(machine, others, record, text_of(requested, "new_mem_size"), rented),
     ]
     if any(changes):
         _rewrite(machine, record)
@@ -76,17 +76,19 @@ def _rented(machine: Machine, record: Record, caller: Caller) -> _Rented:
 # -- immediate ---------------------------------------------------------------------------------
 
 
-async def _change_forwards(machine: Machine, others: Neighbours, record: Record, wanted: Mapping[str, object]) -> None:
+async def _change_forwards(
+    machine: Machine, others: Neighbours, record: Record, requested: Mapping[str, object]
+) -> None:
     """Set public address, ports and custom ports, then recreate the forwards. An absent address counts as empty."""
-    changes = [_change_public_ip(machine, record, text_of(wanted, "new_public_ip"))]
-    ssh, rdp = text_of(wanted, "new_ssh_port"), text_of(wanted, "new_rdp_port")
+    changes = [_change_public_ip(machine, record, text_of(requested, "new_public_ip"))]
+    ssh, rdp = text_of(requested, "new_ssh_port"), text_of(requested, "new_rdp_port")
     if ssh:
         changes.append(_change_ssh_port(machine, others, record, ssh))
     if rdp:
         changes.append(_change_rdp_port(machine, others, record, rdp))
     if ssh and rdp and port_number(ssh) == port_number(rdp):
         raise Refused("new_ssh_port and new_rdp_port are the same!")  # both are saved already
-    changes.append(_change_custom_ports(record, wanted))
+    changes.append(_change_custom_ports(record, requested))
     if any(changes):
         await machine.clock.sleep(machine.spec.durations.forwards)
         machine.logs.info(record.task_id, _PLACE, "reset iptables successful")
@@ -137,13 +139,13 @@ def _free_port(others: Neighbours, record: Record, key: str, text: str) -> int:
     return port
 
 
-def _change_custom_ports(record: Record, wanted: Mapping[str, object]) -> bool:
-    items = wanted.get("new_custom_port")
+def _change_custom_ports(record: Record, requested: Mapping[str, object]) -> bool:
+    items = requested.get("new_custom_port")
     if not isinstance(items, list):
         return False
     if not all(isinstance(item, str) for item in items):
         raise ProcessDied("an item of new_custom_port is no text")
-    ports = texts_of(wanted, "new_custom_port") or []
+    ports = texts_of(requested, "new_custom_port") or []
     if ports == record.custom_ports:
         return False
     _need_forwards(record, "custom port")
@@ -157,8 +159,8 @@ def _need_forwards(record: Record, what: str) -> None:
         raise Refused(f"can not find iptable info when modify {what}")
 
 
-def _change_filters(machine: Machine, record: Record, wanted: Mapping[str, object]) -> None:
-    filters = texts_of(wanted, "new_network_filters")
+def _change_filters(machine: Machine, record: Record, requested: Mapping[str, object]) -> None:
+    filters = texts_of(requested, "new_network_filters")
     if filters is None or filters == record.network_filters:
         return
     machine.logs.info(record.task_id, _PLACE, "modify task network filter")

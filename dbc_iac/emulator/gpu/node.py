@@ -227,7 +227,7 @@ def _reload(machine: Machine, task_id: str) -> None:
     record.gpus = list(shown.gpus)
     for disk in record.disks.values():
         file = machine.files.get(disk.file)
-        disk.told_size = file.virtual_size if file is not None else 0
+        disk.reported_size = file.virtual_size if file is not None else 0
     record.status = Status.NONE
     record.status = rebuilt(domain.state)
 

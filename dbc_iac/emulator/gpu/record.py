@@ -22,7 +22,7 @@ class Disk:
 
     name: str
     file: str
-    told_size: int
+    reported_size: int
 
 
 @dataclass(slots=True)

@@ -156,11 +156,11 @@ def _record(machine: Machine, spec: VmSpec) -> Record:
 
 
 def _disks(machine: Machine, spec: VmSpec) -> dict[str, Disk]:
-    wanted = spec.disks
-    if wanted is None:
-        wanted = (VmDiskSpec(name="vda"), VmDiskSpec(name="vdb", size=spec.disk))
+    disks = spec.disks
+    if disks is None:
+        disks = (VmDiskSpec(name="vda"), VmDiskSpec(name="vdb", size=spec.disk))
     made = {}
-    for disk in wanted:
+    for disk in disks:
         prefix = "vm" if disk.name == "vda" else "data"
         file = disk.file or ids.vm_file("/data", prefix, machine.clock, machine.random)
         made[disk.name] = Disk(disk.name, file, round(disk.size * GIB))
@@ -173,7 +173,7 @@ def _place_disks(machine: Machine, record: Record) -> None:
     base = machine.files.get(image)
     for name, disk in record.disks.items():
         system = name == "vda"
-        size = disk.told_size
+        size = disk.reported_size
         if system and size == SYSTEM_DISK_BYTES:
             size = base.virtual_size if base is not None else 20 * GIB
         machine.files.put(disk.file, HostFile(EMPTY_QCOW2, size, image if system and base is not None else ""))

@@ -186,14 +186,14 @@ async def _body(incoming: Incoming, asked: Asked) -> bytes:
 
 def _body_size(asked: Asked) -> int:
     """Content length; -1 if absent."""
-    told, connection = asked.header("Content-Length"), asked.header("Connection")
-    if told is None:
+    length, connection = asked.header("Content-Length"), asked.header("Connection")
+    if length is None:
         if connection is not None and connection.lower() != "close":
             raise NoRequest(400)  # the library could not determine the end of such a body
         return -1
-    if not _LENGTH.fullmatch(told) or int(told) < 0:
+    if not _LENGTH.fullmatch(length) or int(length) < 0:
         raise NoRequest(400)
-    return int(told)
+    return int(length)
 
 
 async def _chunks(incoming: Incoming) -> bytes:

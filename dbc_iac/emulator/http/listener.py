@@ -93,5 +93,5 @@ class Listener:
             raise
         except Exception as error:
             logging.getLogger("dbc_iac.emulator").exception("%s %s", asked.method, asked.uri)
-            told = {"errcode": -1, "message": f"the emulator failed: {type(error).__name__}: {error}"}
-            return Response(500, json.dumps(told) + "\r\n")
+            answer = {"errcode": -1, "message": f"the emulator failed: {type(error).__name__}: {error}"}
+            return Response(500, json.dumps(answer) + "\r\n")

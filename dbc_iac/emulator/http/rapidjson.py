@@ -46,8 +46,8 @@ class _Reader:
     def peek(self) -> bytes:
         return self.data[self.at : self.at + 1]
 
-    def take(self, wanted: bytes) -> bool:
-        if self.peek() == wanted:
+    def take(self, expected: bytes) -> bool:
+        if self.peek() == expected:
             self.at += 1
             return True
         return False

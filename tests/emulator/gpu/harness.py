@@ -149,8 +149,8 @@ class Node:
 
     async def create(self, **changes: Any) -> str:
         """Create a VM: its id. `None` omits a key."""
-        wanted = {key: value for key, value in {**CREATE, **changes}.items() if value is not None}
-        reply = await self.ask("tasks.create", **wanted)
+        body = {key: value for key, value in {**CREATE, **changes}.items() if value is not None}
+        reply = await self.ask("tasks.create", **body)
         assert isinstance(reply, dict), reply
         return str(reply["task_id"])
 

@@ -62,8 +62,8 @@ def _node(rentals: Rentals | None = None, **changes: Any) -> Node:
 def test_a_refusal_has_the_text_of_the_node(changes: dict[str, Any], text: str) -> None:
     async def test() -> None:
         node = _node()
-        wanted = {key: value for key, value in {**CREATE, **changes}.items() if value is not None}
-        assert await node.ask("tasks.create", **wanted) == [1, text]
+        body = {key: value for key, value in {**CREATE, **changes}.items() if value is not None}
+        assert await node.ask("tasks.create", **body) == [1, text]
         assert await node.ask("tasks.list") == []
 
     run(test)
@@ -75,8 +75,8 @@ def test_the_first_of_two_errors_is_reported() -> None:
         ordered = [one for one in REFUSALS if one[0].get("operation_system") != "windows"]
         for earlier, later in itertools.pairwise(ordered):
             both = {**CREATE, **later[0], **earlier[0]}
-            wanted = {key: value for key, value in both.items() if value is not None}
-            assert await node.ask("tasks.create", **wanted) == [1, earlier[1]]
+            body = {key: value for key, value in both.items() if value is not None}
+            assert await node.ask("tasks.create", **body) == [1, earlier[1]]
 
     run(test)
 
@@ -94,8 +94,8 @@ def test_the_first_of_two_errors_is_reported() -> None:
 )
 def test_values_without_a_check_are_accepted(changes: dict[str, Any]) -> None:
     async def test() -> None:
-        wanted = {key: value for key, value in {**CREATE, **changes, **LAST}.items() if value is not None}
-        assert await _node().ask("tasks.create", **wanted) == [1, "invalid interface model type"]
+        body = {key: value for key, value in {**CREATE, **changes, **LAST}.items() if value is not None}
+        assert await _node().ask("tasks.create", **body) == [1, "invalid interface model type"]
 
     run(test)
 
@@ -122,8 +122,8 @@ def test_an_order_limits_the_number_of_gpus() -> None:
             ("nosuch", "1", "order gpu index is empty"),
             ("7", "1", "invalid interface model type"),
         ]:
-            wanted = {**CREATE, **LAST, "gpu_count": count}
-            assert await node.ask("tasks.create", caller=Caller(rent_order=order), **wanted) == [1, expected]
+            body = {**CREATE, **LAST, "gpu_count": count}
+            assert await node.ask("tasks.create", caller=Caller(rent_order=order), **body) == [1, expected]
         half = {**CREATE, "gpu_count": "1", "cpu_cores": "9"}
         assert await node.ask("tasks.create", caller=Caller(rent_order="7"), **half) == [1, "allocate cpu failed"]
         half = {**CREATE, "gpu_count": "1", "mem_size": "33"}

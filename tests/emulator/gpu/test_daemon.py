@@ -278,7 +278,7 @@ def test_truth_has_more_than_the_api() -> None:
         vm = truth["vms"][task_id]
         assert vm["image_name"] == "ubuntu.qcow2"
         assert vm["domain"]["state"] == "running"
-        assert vm["disks"]["vdb"]["real"] - vm["disks"]["vdb"]["told"] == 5 << 30
+        assert vm["disks"]["vdb"]["real"] - vm["disks"]["vdb"]["reported"] == 5 << 30
         assert vm["forwards"] == [
             {"protocol": "tcp", "host": "5684", "guest": "22"},
             {"protocol": "tcp", "host": "8123", "guest": "8123"},

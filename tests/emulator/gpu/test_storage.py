@@ -357,8 +357,8 @@ def test_an_interrupted_transfer_leaves_a_part_under_the_final_name(how: str) ->
         node = _node(uploadsEndProcess=False)
         image_server = node.image_servers.image_servers["ID_1"]
         breaks = 0.5 if how == "fault" else 1.0
-        wanted = {"image_filename": "big.qcow2", "local_dir": "/data"}
-        await node.node.handle("images.download", Caller(), NodeRequest((), {}, wanted, "ID_1", breaks))
+        body = {"image_filename": "big.qcow2", "local_dir": "/data"}
+        await node.node.handle("images.download", Caller(), NodeRequest((), {}, body, "ID_1", breaks))
         await node.node.handle(
             "images.upload", Caller(), NodeRequest((), {}, {"image_filename": "win10.qcow2"}, "ID_1")
         )
