@@ -41,7 +41,7 @@ def test_a_refusal_is_predicted_before_any_call(refusal: Refusal, tmp_path: Path
         made.close()
 
 
-async def _nothing(*_: object) -> Diagnostics:
+def _nothing(*_: object) -> Diagnostics:
     return Diagnostics()
 
 
@@ -49,7 +49,7 @@ async def _nothing(*_: object) -> Diagnostics:
 def test_the_node_refuses_without_preflight(refusal: Refusal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = emulated(refusal, tmp_path)
     try:
-        monkeypatch.setattr(planner, "preflight", _nothing)
+        monkeypatch.setattr(planner, "check_preflight", _nothing)
         result = made.run("apply", "--yes", "--wait-timeout", "600", *refusal.options)
         assert all(part.strip() in result.out + result.err for part in refusal.words.split("…")), result.err
         assert result.code not in {0, 5}

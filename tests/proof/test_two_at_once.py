@@ -74,7 +74,7 @@ def test_an_object_managed_by_another_state_is_refused(tmp_path: Path, claimed: 
     try:
         assert emulated.run("apply", "--yes").code == 0
         second = emulated.run("--stack", "other", "apply", "--yes")
-        assert (second.code, "is the stack main's already" in second.err) == (5, True)
+        assert (second.code, "is managed by stack main" in second.err) == (5, True)
         assert "all.yaml:" in second.err
         assert emulated.run("plan", "--detailed-exitcode").code == 0
         assert emulated.run("state", "pull", "-o", str(tmp_path / "state" / "copy.json")).code == 0
