@@ -147,13 +147,15 @@ def test_a_fork_starts_its_own_template_worker() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_a_command_during_rendering(tmp_path: Path, number: int) -> None:
-    """The process sends itself the signal after the request has been written."""
-    project(tmp_path, vm(description=NESTED))
+    """The worker sends the signal to the command while it renders a template that does not end."""
+    project(tmp_path, vm(description="{{ stop() }}" + NESTED))
     code = (
-        "import os, dbc_iac.manifest.template_process as t\n"
+        "import functools, os, dbc_iac.manifest.template_process as t\n"
+        f"stop = functools.partial(os.kill, os.getpid(), {int(number)})\n"
         "whole = t.pickle.dump\n"
-        "def dump(*a):\n    whole(*a)\n    a[1].flush()\n"
-        f"    import signal, threading\n    threading.Timer(0.2, os.kill, (os.getpid(), {int(number)})).start()\n"
+        "def dump(request, *rest):\n"
+        "    asks = [(form, text, {**names, 'stop': stop}) for form, text, names in request['asks']]\n"
+        "    whole({**request, 'asks': asks}, *rest)\n"
         "t.pickle.dump = dump\n"
         "from dbc_iac.__main__ import main; main()"
     )
