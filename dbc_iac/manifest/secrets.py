@@ -13,9 +13,10 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock, Timer
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
@@ -41,7 +42,7 @@ AS_PASSWORD = SecretForm(
     r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]*", "UTF-8 without control characters", "Remove the control characters."
 )
 MOST_OF_A_SECRET = 1024 * 1024
-"""Maximum size of a secret file, in bytes."""
+"""Maximum size of a secret file, and of the output of a program, in bytes."""
 EXEC_SECONDS = 30.0
 """Time limit of a program that prints a secret, in seconds."""
 
@@ -197,14 +198,36 @@ class SecretResolver:
             raise _missing(
                 f"cannot start the secret program {command[0]}", "Correct `exec`, or install the program."
             ) from None
-        try:
-            printed, _ = child.communicate(timeout=self._exec_seconds)
-        except subprocess.TimeoutExpired:
+        late = Event()
+
+        def end() -> None:
             # The whole process group: a grandchild that keeps the pipe open would block forever.
-            os.killpg(child.pid, signal.SIGKILL)
-            child.communicate()
+            with suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+
+        def expire() -> None:
+            late.set()
+            end()
+
+        timer = Timer(self._exec_seconds, expire)
+        timer.start()
+        with child:
+            try:
+                assert child.stdout is not None  # noqa: S101 - it is a pipe
+                printed = child.stdout.read(MOST_OF_A_SECRET + 1)
+                if len(printed) > MOST_OF_A_SECRET:
+                    end()
+                child.wait()
+            except BaseException:
+                end()
+                raise
+            finally:
+                timer.cancel()
+        if late.is_set():
             summary = f"secret program {command[0]} timed out after {self._exec_seconds:g} s"
-            raise _missing(summary, "Make it print the secret without a prompt; it has no terminal.") from None
+            raise _missing(summary, "Make it print the secret without a prompt; it has no terminal.")
+        if len(printed) > MOST_OF_A_SECRET:
+            raise _missing(f"secret program {command[0]} printed more than 1 MiB", "Make it print only the secret.")
         if child.returncode != 0:
             raise _missing(
                 f"secret program {command[0]} exited with code {child.returncode}",

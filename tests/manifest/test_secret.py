@@ -122,3 +122,11 @@ def test_a_program_runs_once_also_where_it_fails_and_several_threads_ask(tmp_pat
         found = {*threads.map(resolved, range(8))}
     assert found == ({"secret"} if code == 0 else {"secret-missing"})
     assert (tmp_path / "runs").read_text() == "x"
+
+
+@pytest.mark.parametrize(
+    "code", ["while True: os.write(1, b'x' * 65536)", "os.fork() or [os.write(1, b'x' * 65536) for _ in range(99)]"]
+)
+def test_a_program_that_prints_more_than_a_secret_is_ended(tmp_path: Path, code: str) -> None:
+    with pytest.raises(DiagnosticError, match="printed more than 1 MiB"):
+        SecretResolver({}, tmp_path).resolve(ref(exec=[PYTHON, "-c", f"import os\n{code}"]))
