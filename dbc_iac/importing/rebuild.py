@@ -51,7 +51,7 @@ async def rebuild(
     """
     _check(mapped, new, context)
     made = Rebuilt(_with_new(context.state, new), new=tuple(sorted(new)))
-    reader, others = CachedReader(context.connect), OtherStacks(held)
+    reader, others = CachedReader(context.connect, repeats=True), OtherStacks(held)
     while await _bind_answers(made, context, mapped, reader, others) or await _bind_proved(
         made, context, mapped, reader, others
     ):

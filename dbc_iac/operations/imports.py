@@ -33,7 +33,7 @@ def _find(project: Project, state: State) -> Findings:
     held = held_elsewhere(project)
 
     async def find(context: PlanContext) -> Findings:
-        return await find_unbound(context, CachedReader(context.connect), held)
+        return await find_unbound(context, CachedReader(context.connect, repeats=True), held)
 
     return project.work(find, state)
 
@@ -57,7 +57,7 @@ def _adopted(
     others = OtherStacks(held_elsewhere(project), foreign)
 
     async def bind(context: PlanContext) -> State:
-        state, reader = before, CachedReader(context.connect)
+        state, reader = before, CachedReader(context.connect, repeats=True)
         children = {a for a in wanted if isinstance(kind_of(Address(a).kind), Child)}
         for address, identity in sorted(wanted.items(), key=lambda w: w[0] in children):
             binding = await adopt(replace(context, state=state), address, identity, reader, others)

@@ -68,7 +68,7 @@ def resource_values(project: Project) -> ResourceValues:
     state = project.recorded()
 
     async def ask(context: PlanContext) -> ResourceValues:
-        reader = CachedReader(context.connect)
+        reader = CachedReader(context.connect, repeats=True)
         vms = {a: b for a, b in state.bindings.items() if b.kind == "VirtualMachine"}
         read = await asyncio.gather(*(reader.vm(route_to(b, context.inventory), b.id) for b in vms.values()))
         known = {a: r.value for a, r in zip(vms, read, strict=True) if isinstance(r, Known) and r.value is not None}

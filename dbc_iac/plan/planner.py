@@ -56,7 +56,7 @@ async def make_plan(context: PlanContext, options: PlanOptions) -> Plan:
     if not options.destroy:
         problems.extend(check_inventory(context.inventory, context.identities))
         problems.raise_errors()
-    reader = CachedReader(context.connect)
+    reader = CachedReader(context.connect, repeats=True)
     refreshed = remembered(context, reader) if options.offline else await refresh(context, reader)
     # In threads: a secret that is compared or checked may be printed by a program, which takes seconds.
     decision = await asyncio.to_thread(decide, context, refreshed, options, problems)

@@ -50,6 +50,9 @@ class Unreadable:
         return self.authority and not self.transient
 
 
+_PAUSE = 1.0
+"""Seconds before a failed read is sent again."""
+
 Reading = Known[T] | Unreadable
 Connect = Callable[[Route], Awaitable[Channel]]
 """Gives the channel to a target, with its credentials: a key may have to be read first."""
@@ -73,11 +76,22 @@ def _reading(outcome: Outcome[T]) -> Known[T] | Unreadable:
             return Unreadable(message, garbled=executed == "handled")
 
 
-class CachedReader:
-    """Memoised reads over channels. `calls` counts the reads that were sent."""
+def _may_pass(answer: object) -> bool:
+    """Whether a read failed for a reason that may be gone a moment later."""
+    return isinstance(answer, Unreadable) and not answer.final and not answer.absent
 
-    def __init__(self, connect: Connect) -> None:
+
+class CachedReader:
+    """Memoised reads over channels. `calls` counts the reads that were sent.
+
+    `repeats`: a read that fails is sent once more before it counts as unreadable, for readers that look only once. A
+    target that fails twice in a row is not asked twice again.
+    """
+
+    def __init__(self, connect: Connect, *, repeats: bool = False) -> None:
         self._connect = connect
+        self._repeats = repeats
+        self._failing: set[str] = set()
         self._answers: dict[tuple[Any, ...], asyncio.Future[Any]] = {}
         self.calls = 0
         self.courses: dict[tuple[str, str, str], UploadProgress] = {}
@@ -264,8 +278,20 @@ class CachedReader:
     async def _once(self, key: tuple[Any, ...], ask: Callable[[], Awaitable[R]]) -> R:
         waiting = self._answers.get(key)
         if waiting is None:
-            self.calls += 1
-            waiting = asyncio.ensure_future(ask())
+            waiting = asyncio.ensure_future(self._asked(key, ask))
             self._answers[key] = waiting
         answer: R = await asyncio.shield(waiting)
+        return answer
+
+    async def _asked(self, key: tuple[Any, ...], ask: Callable[[], Awaitable[R]]) -> R:
+        self.calls += 1
+        answer = await ask()
+        target = str(getattr(key[1], "target", key[1]))
+        if not self._repeats or target in self._failing or not _may_pass(answer):
+            return answer
+        await asyncio.sleep(_PAUSE)
+        self.calls += 1
+        answer = await ask()
+        if _may_pass(answer):
+            self._failing.add(target)
         return answer

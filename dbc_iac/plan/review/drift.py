@@ -109,7 +109,7 @@ class DriftReport:
 async def find_drift(context: PlanContext) -> DriftReport:
     """Observe all bindings. Raises DiagnosticError where the manifests themselves are wrong."""
     context = with_resolved(context)
-    refreshed = await refresh(context, CachedReader(context.connect))
+    refreshed = await refresh(context, CachedReader(context.connect, repeats=True))
     _, change_set = await asyncio.to_thread(decide_until_stable, context, refreshed, PlanOptions())
     drifts = tuple(d for c in change_set.changes.values() if (d := _drift(c, change_set)) is not None)
     unknown = [c for c in change_set.changes.values() if c.action is Action.UNKNOWN]

@@ -27,7 +27,7 @@ async def check_staleness(plan: Plan, context: PlanContext) -> None:
         executable_steps(plan)
     except (LookupError, TypeError, ValueError, AttributeError):  # values that no resource of the kind has
         raise DiagnosticError(_damaged()) from None
-    reader = CachedReader(context.connect)
+    reader = CachedReader(context.connect, repeats=True)
     pending = [c for c in plan.pending if c.action is not Action.CREATE and not _is_let_go(c)]
     seen = await asyncio.gather(*(_look(c, context, reader) for c in pending))
     problems = [p for c, o in zip(pending, seen, strict=True) for p in _moved(c, o)]
