@@ -151,6 +151,6 @@ def test_what_anyone_is_told_needs_no_identity(tmp_path: Path) -> None:
     text = path.read_text().replace("    tenant: {", "    owner: {nodeKey: {env: SEED}}\n    tenant: {")
     path.write_text(text)
     result = made.run("api", "/mining_nodes", "--node", OTHER, "--json")
-    assert "who asks" not in result.err
-    assert "who asks" in made.run("api", "/tasks", "--node", OTHER, "--json").err
+    assert "no identity for" not in result.err
+    assert "no identity for" in made.run("api", "/tasks", "--node", OTHER, "--json").err
     made.close()

@@ -93,7 +93,7 @@ def test_a_terminal_is_asked(
 
     monkeypatch.setattr("click.confirm", confirm)
     assert on_a_terminal(emulated, "vm", "stop", "trainer")[0] == code
-    assert asked == ["Pull the plug of VirtualMachine/trainer?"]
+    assert asked == ["Power off VirtualMachine/trainer?"]
     emulated.settle(60)
     [machine] = emulated.vms.values()
     assert machine["domain"] == domain

@@ -73,7 +73,7 @@ def test_a_file_is_fetched_with_its_progress_and_proved(world: Callable[..., Emu
     assert "download of torch.qcow2: " in result.err
     assert files(emulated)["/data/torch.qcow2"] == 9_000_000_000
     again = emulated.run("image", "download", name, *server, "--yes", "--json")
-    assert again.json["status"] == "is there already, as it is in the image server"
+    assert again.json["status"] == "already on the node, as in the image server"
 
 
 class Screen(io.StringIO):
@@ -140,7 +140,7 @@ def test_an_image_under_a_running_vm_is_not_overwritten(world: Callable[..., Emu
     emulated.network.image_servers.image_servers["ID_1"].files["ubuntu.qcow2"].size = 8_000_000_000
     result = emulated.run("image", "download", "ubuntu.qcow2", "--image-server", "ID_1", "--yes", "--json")
     assert (result.code, result.codes) == (5, ["would-overwrite"])
-    assert "VirtualMachine/trainer is made from ubuntu.qcow2" in result.err
+    assert "VirtualMachine/trainer uses ubuntu.qcow2" in result.err
 
 
 def test_another_directory_is_fetched_into_and_proves_nothing(world: Callable[..., Emulated]) -> None:
@@ -148,7 +148,7 @@ def test_another_directory_is_fetched_into_and_proves_nothing(world: Callable[..
     arguments = ["torch.qcow2", "--image-server", "ID_1", "--dir", "/data/more", "--yes", "--wait", "--json"]
     result = emulated.run("image", "download", *arguments)
     assert result.code == 0
-    assert result.json["status"] == "the download has ended; the API cannot show whether the file is there"
+    assert result.json["status"] == "download ended; the API does not list files outside of /data"
 
 
 def test_a_file_is_sent_and_its_node_is_said_to_end(world: Callable[..., Emulated]) -> None:
@@ -157,7 +157,7 @@ def test_a_file_is_sent_and_its_node_is_said_to_end(world: Callable[..., Emulate
     assert (result.code, result.codes) == (0, ["node-ends"]), result.err
     assert "ubuntu.qcow2" in image_server(emulated, "ID_2")
     again = emulated.run("image", "upload", "ubuntu.qcow2", "--image-server", "ID_2", "--yes", "--json")
-    assert again.json["status"] == "is there already, as it is on the node"
+    assert again.json["status"] == "already in the image server, as on the node"
     emulated.network.image_servers.image_servers["ID_2"].files["ubuntu.qcow2"].size = 5
     result = emulated.run("image", "upload", "ubuntu.qcow2", "--image-server", "ID_2", "--yes", "--json")
     assert (result.code, result.codes) == (5, ["would-overwrite"])
@@ -211,7 +211,7 @@ def test_what_is_made_from_a_file_is_told_before_it_is_overwritten(world: Callab
     command = ["image", "download", "ubuntu.qcow2", "--image-server", "ID_1"]
     refused = emulated.run(*command, "--yes")
     assert refused.code == 5
-    assert "VirtualMachine/trainer, VirtualMachine/twin are made from" in refused.err
+    assert "VirtualMachine/trainer, VirtualMachine/twin use" in refused.err
     told = emulated.run(*command, "--overwrite", "--yes", "--json")
     assert (told.code, told.codes) == (0, ["image-in-use"])
     assert "VirtualMachine/twin" in told.err

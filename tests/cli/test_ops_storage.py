@@ -210,7 +210,7 @@ def test_no_lan_is_not_said_of_nodes_that_cannot_be_read(world: Callable[..., Em
     emulated.network.faults.add(FaultSpec.model_validate({"op": "*", "kind": "time-out"}))
     result = emulated.run("network", "list")
     assert result.code == 1
-    assert "There is no LAN" not in result.out and "not every node could be read" in result.out
+    assert "No LANs." not in result.out and "on the nodes that could be read" in result.out
 
 
 def test_the_size_of_a_system_disk_is_not_told_before_it_is_known(world: Callable[..., Emulated]) -> None:

@@ -121,7 +121,7 @@ def test_stop_and_start_wait_until_it_is_so_and_tell_of_the_drift(world: Callabl
     assert only(emulated)["domain"] == "off"
     assert emulated.run("plan", "--detailed-exitcode").code == 2
     again = emulated.run("vm", "stop", "trainer", "--yes", "--json")
-    assert (again.json["status"], again.err) == ("closed already", "")
+    assert (again.json["status"], again.err) == ("already off", "")
     result = emulated.run("vm", "start", "trainer", "--yes", "--wait", "--json")
     assert (result.code, result.json["status"], result.err) == (0, "running", "")
     assert emulated.run("plan", "--detailed-exitcode").code == 0
@@ -145,7 +145,7 @@ def test_an_answer_that_does_not_come_is_unknown_and_never_success(world: Callab
     fault(emulated, "tasks.shutdown", kind, seconds=45)
     result = emulated.run("vm", "stop", "trainer", "--yes", "--json")
     assert (result.code, result.codes, result.out) == (7, ["drift", "outcome-unknown"], "")
-    assert "Look with `dbc-iac vm show VirtualMachine/trainer`" in result.err
+    assert "Check with `dbc-iac vm show VirtualMachine/trainer`" in result.err
 
 
 @pytest.mark.parametrize("kind", ["lost-reply", "late"])

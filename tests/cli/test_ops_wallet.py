@@ -172,7 +172,7 @@ def test_a_third_party_can_use_the_session(emulated: Emulated, tmp_path: Path) -
     assert got["session_id"] not in result.out + result.err
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     quiet = emulated.run("wallet", "session", "gpu-a")
-    assert "There is a session" in quiet.out
+    assert "Obtained a session" in quiet.out
     assert got["session_id"] not in quiet.out
     shown = emulated.run("wallet", "session", "gpu-a", "--print", "--json").json
     assert shown == got

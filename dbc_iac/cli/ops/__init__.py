@@ -1,6 +1,6 @@
-"""Day-2 commands: looking at what runs, and acting on it at once, by the names of the manifests or by raw ids.
+"""Operations commands: show running objects and act on them at once, by the names of the manifests or by raw ids.
 
-They keep no state and converge nothing. What they change of something that a manifest manages is told as drift.
-`names` finds what a name means, `console` is what a command works with, `ends` says how a call ended; the rest is a
-file a noun. They are loaded when they are used: see `cli.lazy`.
+They neither write the state nor converge. A change of a managed object is reported as drift.
+`lookup` resolves names, `console` is the session of a command, `outcomes` turns results of calls into diagnostics; the
+other modules have one command group each. They are loaded on use: see `cli.lazy`.
 """

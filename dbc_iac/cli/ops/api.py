@@ -1,4 +1,4 @@
-"""`api PATH`: any endpoint, with a body of the user's own, signed by an identity of the project; the raw answer."""
+"""`api PATH`: send a request to any endpoint, signed by an identity of the project, and print the raw reply."""
 
 from __future__ import annotations
 
@@ -32,10 +32,19 @@ from dbc_iac.views.redaction import HIDDEN
 @click.command("api")
 @click.argument("path")
 @click.option(
-    "-f", "--file", "--body", type=click.Path(path_type=Path, allow_dash=True), help="The body; - is standard input."
+    "-f",
+    "--file",
+    "--body",
+    type=click.Path(path_type=Path, allow_dash=True),
+    help="File with the body; -: standard input.",
 )
-@click.option("--client", default="", metavar="NAME", help="Ask this client node; alone: the client node itself.")
-@click.option("--unsigned", is_flag=True, help="Without credentials, for what anyone may ask.")
+@click.option(
+    "--client",
+    default="",
+    metavar="NAME",
+    help="Use this client node; without --node the request is for the client node itself.",
+)
+@click.option("--unsigned", is_flag=True, help="Send no credentials, for public endpoints.")
 @reveal_option
 @where_options
 @yes_option
@@ -53,17 +62,17 @@ def command(
     as_json: bool,
     **where: str,
 ) -> None:
-    """Send one request and print the answer. Passwords and keys in it are *** without --reveal.
+    """Send one request and print the reply. Passwords and keys in it are *** without --reveal.
 
-    PATH is below /api/v1, such as /tasks (or /api/v1/tasks). The body is the JSON object of the API's documents, or
-    what stands under `additional` there; what it lacks of peer_nodes_list (--node), rent_order and credentials is put
-    in. What a client node answers itself needs no --node.
+    PATH is below /api/v1, such as /tasks (or /api/v1/tasks). The body is the JSON object of the API documentation, or
+    the value of its `additional`; missing peer_nodes_list (--node), rent_order and credentials are added. Endpoints of
+    a client node need no --node.
     """
     app.json = as_json
     if not path.startswith("/"):
-        raise click.UsageError(f"PATH {path}: expected one below /api/v1 that begins with /")
+        raise click.UsageError(f"PATH {path}: expected a path that begins with /")
     if any(not c.isascii() or not c.isprintable() or c in ' #"\\' for c in path):
-        raise click.UsageError("PATH: it holds a character that no endpoint has")
+        raise click.UsageError("PATH: invalid character")
     if path.startswith(f"{PREFIX}/"):  # as the public document writes it
         path = path.removeprefix(PREFIX)
     body = _body(app, file)
@@ -88,7 +97,7 @@ def _body(app: App, file: Path | None) -> dict[str, Any]:
     try:
         value = load_json(sys.stdin.read() if str(file) == "-" else read_given(app.directory / file))
     except OSError as error:
-        raise failed("body-unreadable", f"{name} cannot be read ({error.strerror})", "", "", _WRONG) from None
+        raise failed("body-unreadable", f"cannot read {name} ({error.strerror})", "", "", _WRONG) from None
     except ValueError:
         raise failed("body-unreadable", f"{name} is not JSON", "", "", _WRONG) from None
     if not isinstance(value, dict):
@@ -104,7 +113,7 @@ PREFIX = "/api/v1"
 def _channel(
     console: Console, path: str, body: dict[str, Any], client: str, where: TargetOptions, unsigned: bool
 ) -> Channel:
-    """To the node that is meant; to the client node itself where the body, --client, or the endpoint says so."""
+    """Channel to the target, or to the client node itself if the body, --client or the endpoint requires it."""
     clients = console.inventory.clients
     if client and client not in clients:
         raise lookup.unknown("client node", client, clients, f"It is one of: {', '.join(clients)}.")
@@ -123,7 +132,7 @@ def _channel(
 
 
 def _is_left_out(console: Console, asked: frozenset[Asks]) -> bool:
-    """Whether a client node answers it itself, and no node is meant: always, or where which one cannot be told."""
+    """Whether the client node itself is the target: it answers the endpoint, and no node is given or unambiguous."""
     if Asks.CLIENT_NODE not in asked:
         return False
     return asked == {Asks.CLIENT_NODE} or len([*console.inventory.of("Node")]) != 1
@@ -132,21 +141,21 @@ def _is_left_out(console: Console, asked: frozenset[Asks]) -> bool:
 def _show(app: App, reply: RawReply, call_class: CallClass, *, reveal: bool) -> None:
     outcome = reply.outcome
     if isinstance(outcome, NotSent):
-        raise failed("not-sent", f"the request was not sent: {outcome.message}", "Nothing was changed.")
+        raise failed("not-sent", f"request not sent: {outcome.message}", "Nothing was changed.")
     shown: dict[str, Json] = {"status": reply.status, "contentType": reply.content_type, "body": _parsed(reply.text)}
     text = reply.text.replace("\r\n", "\n").replace("\t", "  ")  # JSON stays JSON once it is escaped
     app.show(text, {**shown, "outcome": _NAMES[type(outcome)]}, redact=not reveal)
     if isinstance(outcome, Unknown):
         raise failed(
             "outcome-unknown",
-            f"whether it was done is not known: {outcome.message}",
+            f"unknown outcome: {outcome.message}",
             exit_code=ExitCode.ERROR if call_class is CallClass.READ else ExitCode.PARTIAL,
         )
     if isinstance(outcome, Refused):
         raise Exit(ExitCode.AUTHORISATION if outcome.authority else ExitCode.ERROR)
 
 
-# Over the text itself: the node's JSON is sometimes broken, and its passwords hold neither quotes nor backslashes.
+# On the text: JSON of nodes is sometimes broken, and passwords hold neither quotes nor backslashes.
 _SECRETS = re.compile(
     r'("(?:login_password|vnc_password|node_private_key|ipmi_username|ipmi_password|device_password'
     r'|deeplink_device_password|session_id|session_id_sign|sign)"\s*:\s*")[^"]*'
@@ -155,7 +164,7 @@ _SECRETS = re.compile(
 
 
 def blanked(text: str) -> str:
-    """A reply with *** for passwords, keys and sessions, and for what a log line writes after the word."""
+    """A reply with *** for passwords, keys and sessions, also in log lines."""
     return _SECRETS.sub(rf"\1\2{HIDDEN}", text)
 
 
@@ -163,7 +172,7 @@ _NAMES: dict[type, str] = {Done: "done", Refused: "refused", Unknown: "unknown"}
 
 
 def _parsed(text: str) -> Json:
-    """The body as JSON, or as text where it is none: the node's own is not always."""
+    """The body as JSON, or as text if it is not JSON."""
     try:
         value: Json = load_json(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What a day-2 command works with: the project, the way to its targets, warnings, the question before a change."""
+"""Session of an operations command: project, channels, warnings, and the approval of changes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 @dataclass
 class Console:
-    """One command's session with the API. `yes`: the user has answered the question before a change already."""
+    """Session of one command with the API. `yes`: changes are approved."""
 
     app: App
     project: Project
@@ -41,7 +41,7 @@ class Console:
 
     @cached_property
     def state(self) -> State:
-        """The state as it is recorded; it is only looked at."""
+        """The recorded state, read-only."""
         return self.project.recorded()
 
     @cached_property
@@ -53,23 +53,23 @@ class Console:
         return Poller(self.reader)
 
     def channel(self, route: Route) -> Channel:
-        """The way to a target, with its identity's credentials. Raises DiagnosticError."""
+        """Channel to a target with the credentials of its identity. Raises DiagnosticError."""
         if not route.identity:
             known = ", ".join(self.project.loaded.project.identities)
             raise DiagnosticError(
                 Diagnostic(
-                    "identity", Severity.ERROR, f"who asks {route.name} is not said",
+                    "identity", Severity.ERROR, f"no identity for {route.name}",
                     remedy=f"Use --identity with one of: {known}.",
                 )
             )  # fmt: skip
         return self.project.channel(self.connections, route)
 
     def public(self, route: Route) -> Channel:
-        """The way to a target for what it shows to anyone: no key is needed."""
+        """Channel to a target without credentials, for public data."""
         return Channel(self.connections, route.target, None, route.clients or self.inventory.clients)
 
     def client(self, name: str) -> Channel:
-        """The way to a client node itself."""
+        """Channel to a client node itself."""
         return Channel(self.connections, "", None, (name,))
 
     def context(self, **secrets: SecretText) -> ActContext:
@@ -79,7 +79,7 @@ class Console:
         return self.channel(route)
 
     def warn(self, code: str, summary: str, *, detail: str = "", remedy: str = "", address: str | None = None) -> None:
-        """Tell of something that does not stop the command: people at once, before they are asked."""
+        """Report a warning: at once for people, before they are asked; at the end with --json."""
         found = Diagnostic(code, Severity.WARNING, summary, detail, remedy, address=address)
         if self.app.json:
             self.warnings.append(found)
@@ -88,7 +88,7 @@ class Console:
 
     @contextmanager
     def changing(self, question: str, command: str) -> Iterator[None]:
-        """Asks, then holds the stack's lock while calls are made: an apply that is under way is not disturbed."""
+        """Ask for approval, then hold the state lock during the calls, so that no apply runs meanwhile."""
         if not self.yes:
             confirm(self.app, question)
         with self.project.locked(command):
@@ -96,7 +96,7 @@ class Console:
 
 
 def run(app: App, as_json: bool, work: Callable[[Console], Awaitable[T]], *, yes: bool = False) -> T:
-    """Do a command's work with the project that is loaded for it. Raises DiagnosticError with the warnings, too."""
+    """Run a command with its project. Raises DiagnosticError with the warnings too."""
     app.json = as_json
     project = app.project()
     result: T = app.runtime.run(_inside(app, project, work, yes))
@@ -111,7 +111,7 @@ async def _inside(app: App, project: Project, work: Callable[[Console], Awaitabl
         except DiagnosticError as error:
             raise DiagnosticError(*console.warnings, *error.diagnostics) from None
         except UnsafeWireValue as error:
-            unsafe = Diagnostic("unsafe-value", Severity.ERROR, str(error), "Nothing was sent: no node takes it.")
+            unsafe = Diagnostic("unsafe-value", Severity.ERROR, str(error), "Nothing was sent.")
             raise DiagnosticError(*console.warnings, unsafe) from None
         app.report(console.warnings)
         return result

@@ -1,4 +1,4 @@
-"""`deeplink`: the DeepLink program on a rented bare-metal server: its device and its password."""
+"""`deeplink`: device id and password of DeepLink on a rented bare-metal server."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from dbc_iac.cli.options import json_option, yes_option
 from dbc_iac.json import Json
 from dbc_iac.kinds.bare_metal.instance import BareMetalInstanceSpec
 from dbc_iac.views.redaction import HIDDEN
-from dbc_iac.views.text.tables import card
+from dbc_iac.views.text.tables import object_text
 
 POLL = 2.0
-"""Seconds between two looks for the program's report: it comes within a few."""
+"""Seconds between two reads of the report of DeepLink."""
 
 
 @click.group()
@@ -40,7 +40,7 @@ def command() -> None:
 @json_option
 @click.pass_obj
 def get(app: App, /, server: str, reveal: bool, as_json: bool, **where: str) -> None:
-    """The device id and password that the program last reported. SERVER is a BareMetalInstance or a node id."""
+    """Show the device id and password last reported by DeepLink. SERVER is a BareMetalInstance or a node id."""
 
     async def work(console: Console) -> tuple[ResolvedTarget, DeeplinkView]:
         found = instance(console, server, TargetOptions(**where))
@@ -48,7 +48,7 @@ def get(app: App, /, server: str, reveal: bool, as_json: bool, **where: str) -> 
 
     found, view = run(app, as_json, work)
     password = view.device_password.reveal() if reveal else HIDDEN
-    text = card(found.label, {"device id": view.device_id, "password": password})
+    text = object_text(found.label, {"device id": view.device_id, "password": password})
     shown: dict[str, Json] = {"deviceId": view.device_id, "devicePassword": password}
     app.show(text, {"server": found.id, "document": found.address, **shown}, redact=not reveal)
 
@@ -73,7 +73,7 @@ def set_password(
     as_json: bool,
     **where: str,
 ) -> None:
-    """Tell the program a new password. With --wait until it reports it back."""
+    """Set the DeepLink password. --wait waits until DeepLink reports it."""
 
     async def work(console: Console) -> tuple[ResolvedTarget, str]:
         found = instance(console, server, TargetOptions(**where))
@@ -83,8 +83,8 @@ def set_password(
             console.warn(
                 "drift",
                 f"{found.address} has a deeplink.password in its manifest",
-                detail="If this is another one, the next plan shows a drift, and the next apply undoes this.",
-                remedy="Change the secret that the manifest names, too.",
+                detail="If the new password differs, the next plan shows drift, and the next apply reverts it.",
+                remedy="Change the secret of the manifest too.",
                 address=found.address,
             )
         with console.changing(f"Set the DeepLink password of {found.label}?", "deeplink set"):
@@ -103,7 +103,7 @@ async def _reported(console: Console, found: ResolvedTarget, password: SecretTex
     while True:
         shown = await instances.deeplink(console.channel(found.route))
         if isinstance(shown, Done) and shown.value.device_password == password:
-            return "the program has the password"
+            return "password set"
         if clock() >= end:
-            raise still(f"the DeepLink password of {found.label}", "the program has not reported it", wait, look)
+            raise still(f"the DeepLink password of {found.label}", "not reported by DeepLink", wait, look)
         await asyncio.sleep(POLL)

@@ -58,7 +58,7 @@ def list_disks(app: App, /, vm: str, as_json: bool, **where: str) -> None:
 
     rows = run(app, as_json, work)
     lines = [(r["device"], _size(r), r["document"] or "-", r["file"]) for r in rows]
-    app.show(table(("DEVICE", "SIZE", "DOCUMENT", "FILE"), lines) if rows else "The VM has no disks.", rows)
+    app.show(table(("DEVICE", "SIZE", "DOCUMENT", "FILE"), lines) if rows else "No disks.", rows)
 
 
 def _row(console: Console, found: ResolvedTarget, disk: VmDisk) -> dict[str, Json]:
@@ -122,12 +122,12 @@ def grow(
 
 
 def _no_pending(console: Console) -> None:
-    """An interrupted apply proves what became of its calls by the sizes and files of disks: they must stay so."""
+    """Refuse while an interrupted apply needs the sizes and files of disks to prove the outcome of its calls."""
     blind = [i.address for i in console.state.pending if i.call_class == CallClass.BLIND.value]
     if blind:
         raise failed(
-            "pending", f"what became of an interrupted call for {blind[0]} is not known yet",
-            remedy="Run `dbc-iac apply` first: it finds out.", exit_code=ExitCode.REFUSED,
+            "pending", f"{blind[0]} has a pending operation",
+            remedy="Run `dbc-iac apply` first, which resolves it.", exit_code=ExitCode.REFUSED,
         )  # fmt: skip
 
 
@@ -145,14 +145,14 @@ async def _disk(console: Console, found: ResolvedTarget, name: str) -> tuple[VmD
         raise failed("not-found", f"{found.label} has no disk {name}", remedy="See `disk list`.")
     if details.status != "closed":
         raise failed(
-            "vm-not-off", f"{found.label} is {details.status}: a disk grows only while its VM is off",
-            remedy="`dbc-iac vm stop --wait` powers it off, and pulls the plug.", exit_code=ExitCode.REFUSED,
+            "vm-not-off", f"{found.label} is {details.status}; disks grow only while the VM is off",
+            remedy="Power it off with `dbc-iac vm stop --wait`.", exit_code=ExitCode.REFUSED,
         )  # fmt: skip
     return disk, disk.size_gib
 
 
 def _goal(found: ResolvedTarget, disk: VmDisk, before: Fraction, size: str) -> Goal:
-    """What is to hold afterwards. Raises DiagnosticError on what is no size, or no growth."""
+    """Goal of the command. Raises DiagnosticError for an invalid size."""
     add = size.startswith("+")
     if size.startswith("-"):
         raise click.UsageError(f"SIZE {size}: a disk only grows")
@@ -184,9 +184,9 @@ def _warn(console: Console, found: ResolvedTarget, disk: VmDisk, target: int) ->
     if size is not None and size < target:
         console.warn(
             "drift",
-            f"the manifest of {address} says size: {size}Gi",
-            detail="The next plan is refused: a disk does not shrink.",
-            remedy=f"Write size: {target}Gi.",
+            f"the manifest of {address} has size: {size}Gi",
+            detail="The next plan is refused, since a disk cannot shrink.",
+            remedy=f"Set size to {target}Gi.",
             address=address,
         )
 

@@ -1,4 +1,4 @@
-"""`image`: lists and transfers of image files. A transfer is done when the file is listed with its full size."""
+"""`image`: list and transfer image files. A transfer is done when the file is listed with its full size."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from dbc_iac.views.text.tables import members, table
 image_server_option = click.option(
     "--image-server", default="", metavar="ID", help="Image server; default: the only one."
 )
-overwrite_option = click.option("--overwrite", is_flag=True, help="Also where a file of that name is there already.")
+overwrite_option = click.option("--overwrite", is_flag=True, help="Overwrite an existing file of that name.")
 DATA = "/data"
 
 
@@ -50,10 +50,10 @@ def command() -> None:
 @json_option
 @click.pass_obj
 def list_images(app: App, /, image_server: str, node: str, as_json: bool, **where: str) -> None:
-    """The files of the image servers; with --node those of a node.
+    """List the files of the image servers; with --node those of a node.
 
-    A node hides files with `data` in the name and those of running VMs; those that were made from another image it
-    lists only when the image server of --image-server has them, too.
+    A node hides files with `data` in the name and those of running VMs. It lists a file with a base image only if the
+    image server of --image-server has it too.
     """
 
     async def work(console: Console) -> list[tuple[str, StoredImage]]:
@@ -68,23 +68,23 @@ def list_images(app: App, /, image_server: str, node: str, as_json: bool, **wher
             if isinstance(listed, Done):
                 rows += [(one, image) for image in listed.value]
             else:
-                console.warn("unreadable", f"image server {one} cannot be read: {listed.message}")
+                console.warn("unreadable", f"cannot read image server {one}: {listed.message}")
         return rows
 
     rows = run(app, as_json, work)
     shown = [_row(where, image) for where, image in rows]
     lines = [(where, image.name, stored_size(image.size_gib)) for where, image in rows]
-    app.show(table(("WHERE", "FILE", "SIZE"), lines) if rows else "No image file is listed.", shown)
+    app.show(table(("WHERE", "FILE", "SIZE"), lines) if rows else "No image files.", shown)
 
 
 def _row(where: str, image: StoredImage) -> dict[str, Json]:
-    """With the size in bytes, too, as far as the node's rounding tells: a small file has no GiB to speak of."""
+    """A row with the size in bytes too, rounded as by the node: small files have 0 GiB."""
     size = None if image.size_gib is None else round(image.size_gib * 1024**3)
     return members(image, where=where, sizeBytes=size)
 
 
 def _client(console: Console) -> Any:
-    """The one client node whose ids of image servers are meant."""
+    """The client node that defines the ids of image servers."""
     return console.client(console.inventory.image_client)
 
 
@@ -94,7 +94,7 @@ async def _image_servers(console: Console) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """A file between a node and an image server. `address` is that of the Image document, where one is meant."""
+    """A file between a node and an image server. `address`: of its Image, if it has one."""
 
     file: str
     route: Route
@@ -107,7 +107,7 @@ class Transfer:
 
 
 async def _transfer(console: Console, name: str, image_server: str, where: TargetOptions) -> Transfer:
-    """A file by its name, or by that of an Image, which says node and image server, too. Raises DiagnosticError."""
+    """Transfer of a file by its name, or by the name of an Image. Raises DiagnosticError."""
     document = console.inventory.find("Image", name.removeprefix("Image/"))
     spec = document.spec if document is not None else None
     file = name
@@ -115,7 +115,9 @@ async def _transfer(console: Console, name: str, image_server: str, where: Targe
         binding = console.state.bindings.get(document.address)
         file = spec.file or (binding.id if binding is not None else "")
         if not file:
-            raise failed("not-applied", f"the file of {document.address} is not known yet", remedy="Apply it first.")
+            raise failed(
+                "not-applied", f"the file of {document.address} is not known yet", remedy="Run `dbc-iac apply` first."
+            )
         where, image_server = replace(where, node=where.node or spec.node), image_server or spec.image_server
     route = through_image_client(lookup.node(console, where), console.inventory)
     known = await _image_servers(console)
@@ -125,7 +127,7 @@ async def _transfer(console: Console, name: str, image_server: str, where: Targe
         raise DiagnosticError(
             Diagnostic(
                 "unknown-image-server", Severity.ERROR,
-                f"the client node knows no image server {image_server}" if image_server else "no image server is named",
+                f"the client node knows no image server {image_server}" if image_server else "no image server given",
                 remedy=f"Use --image-server with one of: {', '.join(known) or 'none is configured'}.",
             )
         )  # fmt: skip
@@ -155,10 +157,10 @@ def download(
     as_json: bool,
     **where: str,
 ) -> None:
-    """Fetch a file of an image server to a node. IMAGE is a file name, or the name of an Image.
+    """Download a file from an image server to a node. IMAGE is a file name, or the name of an Image.
 
-    With --wait until the node lists it with the image server's size. Outside of /data a file can be neither listed nor
-    deleted through the API, and no VM can be made from it.
+    --wait waits until the node lists it with its full size. Files outside of /data can neither be listed nor deleted
+    through the API, and no VM can be created from them.
     """
 
     async def work(console: Console) -> tuple[Transfer, str]:
@@ -172,7 +174,7 @@ def download(
             _warn_of_users(console, of)
         else:
             goal = DownloadEnded(address=of.label, route=of.route, id=of.file)
-        with console.changing(f"Fetch {of.file} from {of.image_server} to {of.route.name}?", "image download"):
+        with console.changing(f"Download {of.file} from {of.image_server} to {of.route.name}?", "image download"):
             outcome = await images.download_image(console.channel(of.route), body)
         return of, await _followed(app, console, goal, of, outcome, timeout_of(wait, timeout))
 
@@ -181,10 +183,10 @@ def download(
 
 
 async def _there(console: Console, goal: Goal, of: Transfer) -> str:
-    """What to say where nothing is to be done. Raises DiagnosticError where a download would overwrite something."""
+    """Status if there is nothing to download. Raises DiagnosticError if a download would overwrite another file."""
     seen = await goal.look(console.reader)
     if seen.sight is GoalStatus.MET:
-        return "is there already, as it is in the image server"
+        return "already on the node, as in the image server"
     if seen.sight in {GoalStatus.FAILED, GoalStatus.UNKNOWN}:
         raise failed("unreadable", f"{of.label}: {seen.text}", "Nothing was sent.")
     if seen.sight is GoalStatus.WAITING:
@@ -194,40 +196,40 @@ async def _there(console: Console, goal: Goal, of: Transfer) -> str:
     if users or (isinstance(listed, Known) and of.file in listed.value):
         raise failed(
             "would-overwrite",
-            f"another {of.file} is on {of.route.name} already" if not users else _made_from(users, of),
-            "A download overwrites a file of the same name, whoever uses it.",
-            "Use --overwrite if that is meant.",
+            f"{of.route.name} has another {of.file}" if not users else _made_from(users, of),
+            "A download overwrites a file of the same name, even if it is in use.",
+            "Use --overwrite to overwrite it.",
             ExitCode.REFUSED,
         )
     return ""
 
 
 def _made_from(users: list[str], of: Transfer) -> str:
-    return f"{', '.join(users)} {'is' if len(users) == 1 else 'are'} made from {of.file}"
+    return f"{', '.join(users)} {'uses' if len(users) == 1 else 'use'} {of.file}"
 
 
 def _warn_of_users(console: Console, of: Transfer) -> None:
-    """Told before the question, and with --yes all the same."""
+    """Warn if the file is in use, before the approval."""
     users = users_of(FileAt(of.route.target, of.file), console.inventory, console.state.bindings)
     if users:
         console.warn(
             "image-in-use",
-            f"{_made_from(users, of)}, which is overwritten under them",
-            detail="A disk holds only what differs from the image that it was made from: over another it is lost.",
-            remedy="Use another file name for the new image, and make them anew from that.",
+            f"{_made_from(users, of)}, which will be overwritten",
+            detail="A disk holds only the differences to its image: with another image its data is lost.",
+            remedy="Use another file name for the new image, and replace the users.",
         )
 
 
 async def _followed(
     app: App, console: Console, goal: Goal, of: Transfer, outcome: Outcome[None], wait: float | None
 ) -> str:
-    """What became of a transfer; its progress is shown while it is waited for."""
+    """Status of a transfer, with progress during the wait."""
     up = isinstance(goal, ExportExists)
     look = f"dbc-iac image list --image-server {of.image_server}" + ("" if up else f" --node {of.route.name}")
     with progress(app, f"{'upload' if up else 'download'} of {of.file}") as moved:
 
         async def told(seen: GoalState) -> None:
-            # Both have been read by the look already.
+            # Both are cached by the reading of the goal.
             reader = console.reader
             found = await (reader.upload(of.route, f"{DATA}/{of.file}") if up else reader.download(of.route, of.file))
             if isinstance(found, Known) and found.value.active:
@@ -241,7 +243,7 @@ async def _followed(
 
 @dataclass(frozen=True, kw_only=True)
 class DownloadEnded(Goal):
-    """Nothing is transferred any more. Whether the file is there cannot be seen outside of /data."""
+    """The download has ended. Files outside of /data are not listed."""
 
     name = "download-ended"
     call_class = CallClass.IDEMPOTENT
@@ -256,7 +258,7 @@ class DownloadEnded(Goal):
             return GoalState(GoalStatus.UNKNOWN, found.reason)
         if found.value.active:
             return GoalState(GoalStatus.WAITING, f"downloading ({found.value.percent} %)")
-        return GoalState(GoalStatus.MET, "the download has ended; the API cannot show whether the file is there")
+        return GoalState(GoalStatus.MET, "download ended; the API does not list files outside of /data")
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
         raise AssertionError("the command makes the call")
@@ -283,9 +285,9 @@ def upload(
     as_json: bool,
     **where: str,
 ) -> None:
-    """Send a file in a node's /data to an image server. IMAGE is a file name, or the name of an Image.
+    """Upload a file in a node's /data to an image server. IMAGE is a file name, or the name of an Image.
 
-    With --wait until the image server lists it with the node's size.
+    --wait waits until the image server lists it with its full size.
     """
 
     async def work(console: Console) -> tuple[Transfer, str]:
@@ -294,12 +296,12 @@ def upload(
         if not overwrite:
             seen = await goal.look(console.reader)
             if seen.sight is GoalStatus.MET:
-                return of, "is there already, as it is on the node"
+                return of, "already in the image server, as on the node"
             stored = await console.reader.image_server(of.route, of.image_server)
             if isinstance(stored, Known) and of.file in stored.value and seen.sight is GoalStatus.UNMET:
                 raise failed(
-                    "would-overwrite", f"another {of.file} is in {of.image_server} already",
-                    remedy="Use --overwrite if that is meant.", exit_code=ExitCode.REFUSED,
+                    "would-overwrite", f"{of.image_server} has another {of.file}",
+                    remedy="Use --overwrite to overwrite it.", exit_code=ExitCode.REFUSED,
                 )  # fmt: skip
         console.warn(
             "node-ends",
@@ -307,7 +309,7 @@ def upload(
             detail="Some builds of 0.4.1.8 do that. VMs keep running; queued jobs of the node would be lost.",
         )
         body = requests.ImageUpload(image_filename=f"{DATA}/{of.file}", image_server=of.image_server)
-        with console.changing(f"Send {of.file} from {of.route.name} to {of.image_server}?", "image upload"):
+        with console.changing(f"Upload {of.file} from {of.route.name} to {of.image_server}?", "image upload"):
             outcome = await images.upload_image(console.channel(of.route), body)
         return of, await _followed(app, console, goal, of, outcome, timeout_of(wait, timeout))
 
@@ -317,13 +319,13 @@ def upload(
 
 @command.command("stop")
 @click.argument("file")
-@click.option("--upload", "up", is_flag=True, help="An upload; default: a download.")
+@click.option("--upload", "up", is_flag=True, help="Stop an upload; default: a download.")
 @where_options
 @yes_option
 @json_option
 @click.pass_obj
 def stop(app: App, /, file: str, up: bool, yes: bool, as_json: bool, **where: str) -> None:
-    """Ask the node to stop a transfer of FILE. Version 0.4.1.8 answers ok, and the transfer goes on to its end."""
+    """Ask the node to stop a transfer of FILE. Version 0.4.1.8 answers ok and continues the transfer."""
 
     async def work(console: Console) -> str:
         route = through_image_client(lookup.node(console, TargetOptions(**where)), console.inventory)

@@ -1,4 +1,4 @@
-"""What a name or a raw id on the command line means: an object, the way to it, and the document that manages it."""
+"""Objects by the names and raw ids of the command line, with their routes and manifests."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TASK_ID = re.compile(r"[A-Za-z0-9]{20,22}")
 
 @dataclass(frozen=True, slots=True)
 class TargetOptions:
-    """The options that say how a raw id is reached; empty where the manifests say it."""
+    """Options for the route to a raw id; empty for the values of the manifests."""
 
     node: str = ""
     identity: str = ""
@@ -36,7 +36,7 @@ class TargetOptions:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedTarget:
-    """An object. `address` is that of its document, empty where no manifest manages it; `spec` what that says."""
+    """An object. `address`: of its resource, empty if it is not managed; `spec`: of its manifest."""
 
     id: str
     route: Route
@@ -50,25 +50,27 @@ class ResolvedTarget:
 
 def identity_options(command: F) -> F:
     """--identity and --order."""
-    command = click.option("--order", default="", metavar="ID", help="Rent order; default: the document's.")(command)
+    command = click.option("--order", default="", metavar="ID", help="Rent order; default: of the manifest.")(command)
     return click.option(
-        "--identity", default="", metavar="NAME", help="Who asks; default: the document's, or the only identity."
+        "--identity", default="", metavar="NAME", help="Identity; default: of the manifest, or the only one."
     )(command)
 
 
 def where_options(command: F) -> F:
     """--node, --identity and --order."""
-    node_option = click.option("--node", default="", metavar="NAME|ID", help="The node of it; default: the only Node.")
+    node_option = click.option(
+        "--node", default="", metavar="NAME|ID", help="Node of the object; default: the only Node."
+    )
     return node_option(identity_options(command))
 
 
 def node(console: Console, where: TargetOptions) -> Route:
-    """The way to a node: by the name of a Node document, by its id, or to the only one that there is."""
+    """Route to a node: by the name of a Node, by its id, or the only one."""
     documents = {r.name: r for r in console.inventory.of("Node")}
     named = documents.get(where.node.removeprefix("Node/"))
     if not where.node:
         if len(documents) != 1:
-            raise unknown("node", "", documents, "Say which one with --node.")
+            raise unknown("node", "", documents, "Name one with --node.")
         [named] = documents.values()
     if named is None:
         same = [r for r in documents.values() if isinstance(r.spec, NodeSpec) and r.spec.id == where.node]
@@ -81,20 +83,20 @@ def node(console: Console, where: TargetOptions) -> Route:
 
 
 def raw_route(console: Console, target: str, where: TargetOptions) -> Route:
-    """The way to a target that no document names. Without --identity the only one of the project."""
+    """Route to a target without a manifest. Default identity: the only one of the project."""
     identities = tuple(console.project.loaded.project.identities)
     identity = where.identity or (identities[0] if len(identities) == 1 else "")
     return under(Route(target, target, identity, console.inventory.clients), replace(where, identity=identity))
 
 
 async def vm(console: Console, name: str, where: TargetOptions) -> ResolvedTarget:
-    """A VM by its document, or by its task id: on the node that is said, else on the Node that lists it."""
+    """A VM by its name, or by its task id: on the given node, else on the Node that lists it."""
     found = managed(console, ("VirtualMachine",), name, where)
     if found is not None:
         return found
     if not TASK_ID.fullmatch(name):
         raise unknown(
-            "VirtualMachine", name, _names(console, "VirtualMachine"), "Give a document's name, or a task id."
+            "VirtualMachine", name, _names(console, "VirtualMachine"), "Give a name of the manifests, or a task id."
         )
     nodes = [replace(where, node=r.name) for r in console.inventory.of("Node")]
     if where.node or len(nodes) < 2:
@@ -104,11 +106,11 @@ async def vm(console: Console, name: str, where: TargetOptions) -> ResolvedTarge
         listed = await console.reader.vms(route)
         if isinstance(listed, Known) and name in listed.value:
             return owned(console, "VirtualMachine", ResolvedTarget(name, route))
-    raise unknown("VM", name, (), "No Node of the project lists it. Say where it is with --node.")
+    raise unknown("VM", name, (), "Name its node with --node; no Node of the project lists it.")
 
 
 def target(console: Console, where: TargetOptions) -> Route:
-    """The way to anything that can be asked: a Node, a BareMetalManager or a BareMetalInstance, or an id."""
+    """Route to a Node, a BareMetalManager, a BareMetalInstance, or an id."""
     if where.node and console.inventory.find("Node", where.node) is None:
         for kind in ("BareMetalManager", "BareMetalInstance"):
             resource = console.inventory.find(kind, where.node.removeprefix(f"{kind}/"))
@@ -118,7 +120,7 @@ def target(console: Console, where: TargetOptions) -> Route:
 
 
 def managed(console: Console, kinds: tuple[str, ...], name: str, where: TargetOptions) -> ResolvedTarget | None:
-    """What the document of that name (of the first of the kinds that has one) is bound to; None without one."""
+    """The object managed under a name, of the first kind that has one; None without one."""
     for kind in kinds:
         address = name if name.startswith(f"{kind}/") else Address.of(kind, name)
         binding, resource = console.state.bindings.get(address), console.inventory.resources.get(address)
@@ -134,8 +136,8 @@ def managed(console: Console, kinds: tuple[str, ...], name: str, where: TargetOp
         if own is None:
             raise DiagnosticError(
                 resource.problem(
-                    "not-applied", "", f"{address} is not in the state: it does not exist yet",
-                    remedy="Apply it first, or give a raw id.", exit_code=ExitCode.ERROR,
+                    "not-applied", "", f"{address} is not in the state",
+                    remedy="Run `dbc-iac apply` first, or give a raw id.", exit_code=ExitCode.ERROR,
                 )
             )  # fmt: skip
         return ResolvedTarget(own, under(_route(console, resource), where), address, spec)
@@ -143,7 +145,7 @@ def managed(console: Console, kinds: tuple[str, ...], name: str, where: TargetOp
 
 
 def owned(console: Console, kind: str, found: ResolvedTarget) -> ResolvedTarget:
-    """The same object with the document that manages it, where the state binds one to its id."""
+    """The object with the address that it is managed as, if it is in the state."""
     for address, binding in console.state.bindings.items():
         if binding.kind == kind and binding.id == found.id and binding.route.get("target") == found.route.target:
             resource = console.inventory.resources.get(address)
@@ -152,9 +154,9 @@ def owned(console: Console, kind: str, found: ResolvedTarget) -> ResolvedTarget:
 
 
 def unknown(what: str, name: str, known: Any, remedy: str) -> DiagnosticError:
-    """Nothing has that name. The one that was probably meant is told."""
+    """Diagnostic for an unknown name, with the most similar one."""
     near = get_close_matches(name.rpartition("/")[2], [*known], 1)
-    summary = f"there is no {what} {name}" if name else f"there is not exactly one {what}"
+    summary = f"there is no {what} {name}" if name else f"no {what} given, and the project does not have exactly one"
     hint = f"Did you mean {near[0]}? " if near else ""
     return DiagnosticError(Diagnostic("unknown-name", Severity.ERROR, summary, remedy=hint + remedy))
 
@@ -167,11 +169,11 @@ def _names(console: Console, kind: str) -> set[str]:
 def _route(console: Console, resource: Any) -> Route:
     try:
         return kind_of(resource.kind).route(resource, console.inventory)
-    except KeyError:  # it refers to a document that is not there
+    except KeyError:  # a reference to a missing resource
         raise DiagnosticError(*console.project.check().errors) from None
 
 
 def under(route: Route, where: TargetOptions) -> Route:
-    """The same way under another order or identity, where one is given."""
+    """The route with another order or identity, if given."""
     route = route.under(where.order) if where.order else route
     return replace(route, identity=where.identity) if where.identity else route

@@ -1,4 +1,4 @@
-"""`network`: virtual LANs as the nodes know them."""
+"""`network`: virtual LANs of the nodes."""
 
 from __future__ import annotations
 
@@ -20,9 +20,11 @@ from dbc_iac.diagnostics import ExitCode
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.network import NetworkSpec, lan_name
-from dbc_iac.views.text.tables import card, members, table
+from dbc_iac.views.text.tables import members, object_text, table
 
-node_option = click.option("--node", default="", metavar="NAME|ID", help="Ask this node; default: those of manifests.")
+node_option = click.option(
+    "--node", default="", metavar="NAME|ID", help="Only this node; default: the Nodes of the manifests."
+)
 
 
 @click.group()
@@ -35,7 +37,7 @@ def command() -> None:
 @json_option
 @click.pass_obj
 def list_networks(app: App, /, node: str, as_json: bool) -> None:
-    """The LANs that the nodes know, of all tenants, and those of the manifests that lists leave out."""
+    """List the LANs of the nodes, of all tenants."""
 
     async def work(console: Console) -> list[dict[str, Json]]:
         wanted = [node] if node else sorted(r.name for r in console.inventory.of("Node"))
@@ -53,19 +55,19 @@ def list_networks(app: App, /, node: str, as_json: bool) -> None:
         raise Exit(ExitCode.ERROR)
 
 
-_NONE = {False: "There is no LAN.", True: "No LAN is known: not every node could be read."}
+_NONE = {False: "No LANs.", True: "No LANs on the nodes that could be read."}
 
 
 async def _listed(console: Console, route: Route) -> list[dict[str, Json]]:
     outcome = await networks.list_networks(console.public(route))
     if not isinstance(outcome, Done):
-        console.warn("unreadable", f"the LANs on {route.name} cannot be read: {outcome.message}")
+        console.warn("unreadable", f"cannot read the LANs on {route.name}: {outcome.message}")
         return [{"node": route.name, "unreadable": outcome.message}]
     found = {lan.network_name: lan for lan in outcome.value}
     if len(found) >= LIST_CAP:
         console.warn(
-            "capped", f"{route.name} lists no more than {LIST_CAP} LANs, and there may be more",
-            remedy="`network show NAME` finds each of them.",
+            "capped", f"{route.name} lists at most {LIST_CAP} LANs; there may be more",
+            remedy="Use `dbc-iac network show NAME` for a LAN that is not listed.",
         )  # fmt: skip
     for name in _documents(console, route).keys() - found.keys():
         lan = read(await networks.network(console.public(route), name), f"LAN {name}")
@@ -75,7 +77,7 @@ async def _listed(console: Console, route: Route) -> list[dict[str, Json]]:
 
 
 def _documents(console: Console, route: Route) -> dict[str, str]:
-    """The Networks of the manifests that are made through this node: address by name on the wire."""
+    """Networks of the manifests on this node: address by LAN name."""
     inventory = console.inventory
     return {
         lan_name(r.name, inventory): r.address
@@ -94,7 +96,7 @@ def _row(console: Console, route: Route, lan: LanView) -> dict[str, Json]:
 @json_option
 @click.pass_obj
 def show_network(app: App, /, name: str, node: str, as_json: bool) -> None:
-    """One LAN as a node knows it. NETWORK is a document's name, or the LAN's own."""
+    """Show one LAN of a node. NETWORK is a name of the manifests, or the name of the LAN."""
 
     async def work(console: Console) -> tuple[Route, LanView, dict[str, Json]]:
         document = console.inventory.find("Network", name.removeprefix("Network/"))
@@ -104,11 +106,11 @@ def show_network(app: App, /, name: str, node: str, as_json: bool) -> None:
         own = lan_name(document.name, console.inventory) if document is not None else name
         lan = read(await networks.network(console.public(route), own), f"LAN {own}")
         if lan is None:
-            raise failed("not-found", f"{route.name} knows no LAN {own}", "It is unknown there, or not made yet.")
+            raise failed("not-found", f"{route.name} knows no LAN {own}", "It is unknown there, or not created yet.")
         return route, lan, _row(console, route, lan)
 
     route, lan, row = run(app, as_json, work)
-    text = card(str(row["document"] or lan.network_name), {
+    text = object_text(str(row["document"] or lan.network_name), {
         "name": lan.network_name, "range": lan.ip_cidr, "addresses": f"{lan.ip_start or '?'} to {lan.ip_end or '?'}",
         "owner": lan.rent_wallet, "members": lan.members, "vni": lan.vxlan_vni, "last used": lan.last_use_time,
         "machine": lan.machine_id, "as known by": route.name,

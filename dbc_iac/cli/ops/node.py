@@ -1,4 +1,4 @@
-"""`node`: what GPU nodes have, what of it is free, who rents it; and what the client nodes know."""
+"""`node`: hardware, free capacity and rent orders of GPU nodes, and the client nodes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from dbc_iac.diagnostics import ExitCode
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import Reading, Unreadable
 from dbc_iac.kinds.framework.route import Route
-from dbc_iac.views.text.tables import card, gib, members, plain_json, table
+from dbc_iac.views.text.tables import gib, members, object_text, plain_json, table
 
 
 @click.group()
@@ -30,11 +30,11 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--all", "everyone", is_flag=True, help="Also nodes that no manifest names: all that clients know.")
+@click.option("--all", "everyone", is_flag=True, help="Also unmanaged nodes that the client nodes know.")
 @json_option
 @click.pass_obj
 def list_nodes(app: App, everyone: bool, as_json: bool) -> None:
-    """One line for each node: what it has, and what of it is free."""
+    """List the nodes with their free capacity."""
 
     async def work(console: Console) -> list[dict[str, Json]]:
         documents = sorted(r.name for r in console.inventory.of("Node"))
@@ -46,7 +46,7 @@ def list_nodes(app: App, everyone: bool, as_json: bool) -> None:
 
     rows = run(app, as_json, work)
     header = ("NAME", "VERSION", "GPUS FREE", "CORES", "MEMORY FREE", "DISK FREE", "ORDER", "ID")
-    app.show(table(header, map(_columns, rows)) if rows else "There is no Node.", rows)
+    app.show(table(header, map(_columns, rows)) if rows else "No Nodes.", rows)
     if any("unreadable" in row for row in rows):
         raise Exit(ExitCode.ERROR)
 
@@ -55,7 +55,7 @@ async def _row(console: Console, name: str, route: Route) -> dict[str, Json]:
     outcome = await nodes.node_hardware(console.public(route))
     row: dict[str, Json] = {"name": name, "id": route.target, "rentOrder": route.rent_order or "none"}
     if not isinstance(outcome, Done):
-        console.warn("unreadable", f"Node/{name} cannot be read: {outcome.message}", address=f"Node/{name}")
+        console.warn("unreadable", f"cannot read Node/{name}: {outcome.message}", address=f"Node/{name}")
         return {**row, "unreadable": outcome.message}
     return {**row, **_capacity(outcome.value)}
 
@@ -67,7 +67,7 @@ def _capacity(has: NodeHardware) -> dict[str, Json]:
 async def _heard(console: Console) -> dict[str, NodeListing]:
     heard: dict[str, NodeListing] = {}
     for client in console.inventory.clients:
-        listed = read(await nodes.list_nodes(console.client(client)), f"the nodes that {client} has heard of")
+        listed = read(await nodes.list_nodes(console.client(client)), f"the nodes known to {client}")
         heard.update({one.node_id: one for one in listed})
     return heard
 
@@ -93,14 +93,14 @@ def _columns(row: dict[str, Any]) -> tuple[object, ...]:
 @json_option
 @click.pass_obj
 def show_node(app: App, /, name: str, identity: str, order: str, as_json: bool) -> None:
-    """All of one node: hardware, image files, rent orders. NODE is a document's name or a node id."""
+    """Show hardware, image files and rent orders of a node. NODE is a name of the manifests or a node id."""
 
     async def work(console: Console) -> tuple[Route, NodeHardware, Reading[tuple[RentOrder, ...]] | None]:
         route = lookup.node(console, TargetOptions(name, identity, order))
         has = read(await nodes.node_hardware(console.public(route)), f"node {route.name}")
         orders = await console.reader.orders(route) if route.identity else None
         if isinstance(orders, Unreadable):
-            console.warn("unreadable", f"the orders of {route.name} cannot be read: {orders.reason}")
+            console.warn("unreadable", f"cannot read the orders of {route.name}: {orders.reason}")
         return route, has, orders
 
     route, has, found = run(app, as_json, work)
@@ -110,7 +110,7 @@ def show_node(app: App, /, name: str, identity: str, order: str, as_json: bool) 
 
 
 def _text(route: Route, has: NodeHardware, orders: tuple[RentOrder, ...] | None) -> str:
-    head = card(
+    head = object_text(
         route.name,
         {
             "id": route.target,
@@ -127,20 +127,20 @@ def _text(route: Route, has: NodeHardware, orders: tuple[RentOrder, ...] | None)
     if orders is None:
         return f"{head}\n\n{images}"
     rows = ((o.id, o.rent_status, o.gpu_count, o.gpu_index, o.rent_end, o.renter) for o in orders)
-    return f"{head}\n\n{images}\n\n{table(('ORDER', 'STATUS', 'GPUS', 'CARDS', 'ENDS AT BLOCK', 'RENTER'), rows)}"
+    return f"{head}\n\n{images}\n\n{table(('ORDER', 'STATUS', 'GPUS', 'GPU INDEXES', 'ENDS AT BLOCK', 'RENTER'), rows)}"
 
 
 @command.command("clients")
 @json_option
 @click.pass_obj
 def clients(app: App, as_json: bool) -> None:
-    """One line for each client node: its version, and how many nodes, peers and image servers it knows."""
+    """List the client nodes with the numbers of nodes, peers and image servers that they know."""
 
     async def work(console: Console) -> list[dict[str, Json]]:
         return list(await asyncio.gather(*(_client(console, name) for name in console.inventory.clients)))
 
     rows = run(app, as_json, work)
-    header = ("NAME", "VERSION", "GPU NODES", "SERVERS", "PEERS", "IMAGE IMAGE_SERVERS")
+    header = ("NAME", "VERSION", "GPU NODES", "SERVERS", "PEERS", "IMAGE SERVERS")
     app.show(table(header, [tuple(row.get(k) for k in _CLIENT) for row in rows]), rows)
     if any("unreadable" in row for row in rows):
         raise Exit(ExitCode.ERROR)
@@ -153,7 +153,7 @@ async def _client(console: Console, name: str) -> dict[str, Json]:
     way = console.client(name)
     version = await nodes.client_version(way)
     if not isinstance(version, Done):
-        console.warn("unreadable", f"client node {name} cannot be read: {version.message}")
+        console.warn("unreadable", f"cannot read client node {name}: {version.message}")
         return {"name": name, "unreadable": version.message}
     heard = [await ask(way) for ask in (nodes.list_nodes, bare_metal.list_heard_servers, nodes.active_peers)]
     image_servers = await images.list_image_servers(way)
@@ -169,24 +169,24 @@ async def _client(console: Console, name: str) -> dict[str, Json]:
 @json_option
 @click.pass_obj
 def free_memory(app: App, /, name: str, identity: str, order: str, yes: bool, as_json: bool) -> None:
-    """Have a node drop its page cache, where `allocate mem failed` stands in the way of a VM."""
+    """Drop the page cache of a node, if a VM is refused for lack of memory."""
 
     async def work(console: Console) -> str:
         route = lookup.node(console, TargetOptions(name, identity, order))
-        with console.changing(f"Have {route.name} drop its page cache?", "node free-memory"):
+        with console.changing(f"Drop the page cache of {route.name}?", "node free-memory"):
             accepted(
                 await nodes.free_memory(console.channel(route)), "dropping the page cache", f"node show {route.name}"
             )
         return route.name
 
     done = run(app, as_json, work, yes=yes)
-    app.show(f"{done}: the page cache was dropped", {"node": done, "outcome": "done"})
+    app.show(f"{done}: dropped the page cache", {"node": done, "outcome": "done"})
 
 
 @command.command("monitor")
 @click.argument("name", metavar="NODE")
 @click.argument("servers", nargs=-1, metavar="[HOST:PORT]...")
-@click.option("--clear", is_flag=True, help="Send to none.")
+@click.option("--clear", is_flag=True, help="Remove all monitor servers.")
 @identity_options
 @yes_option
 @json_option
@@ -202,7 +202,7 @@ def monitor(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """The Zabbix servers that a node sends the measurements of your VMs to; or others instead, at most two."""
+    """Show the Zabbix servers that receive the measurements of your VMs, or set at most two."""
 
     async def work(console: Console) -> tuple[str, ...]:
         route = lookup.node(console, TargetOptions(name, identity, order))
@@ -210,8 +210,10 @@ def monitor(
             body = MonitorServers(servers=servers)
             look = f"node monitor {route.name}"
             with console.changing(f"Change the monitor servers of {route.name}?", "node monitor"):
-                accepted(await nodes.set_monitor_servers(console.channel(route), body), "setting them", look)
+                accepted(
+                    await nodes.set_monitor_servers(console.channel(route), body), "setting the monitor servers", look
+                )
         return read(await nodes.monitor_servers(console.channel(route)), "the monitor servers")
 
     found = run(app, as_json, work, yes=yes)
-    app.show("\n".join(found) or "No monitor server is set.", {"servers": list(found)})
+    app.show("\n".join(found) or "No monitor servers.", {"servers": list(found)})

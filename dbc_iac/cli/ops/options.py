@@ -1,4 +1,4 @@
-"""The options that only day-2 commands share."""
+"""Options shared by operations commands."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dbc_iac.cli.options import SECONDS
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-reveal_option = click.option("--reveal", is_flag=True, help="Show passwords. Without it they are ***.")
+reveal_option = click.option("--reveal", is_flag=True, help="Show passwords instead of ***.")
 
 
 def wait_options(command: F) -> F:
@@ -22,11 +22,11 @@ def wait_options(command: F) -> F:
         default=3600.0,
         show_default=True,
         metavar="SECONDS",
-        help="Wait no longer than this.",
+        help="Maximum time to wait.",
     )(command)
-    return click.option("--wait", is_flag=True, help="Wait until it is done, not only accepted.")(command)
+    return click.option("--wait", is_flag=True, help="Wait until the change is done, not only accepted.")(command)
 
 
 def timeout_of(wait: bool, timeout: float) -> float | None:
-    """Seconds to wait; None where the user does not."""
+    """Seconds to wait; None without --wait."""
     return timeout if wait else None

@@ -1,4 +1,4 @@
-"""How a day-2 call ended, by the rules of `dbc_iac.api.outcome`: without an answer it is unknown, never success."""
+"""Results of calls of operations commands, by the rules of `dbc_iac.api.outcome`: no answer is never success."""
 
 from __future__ import annotations
 
@@ -13,35 +13,37 @@ from dbc_iac.kinds.framework.goal import Goal, GoalState, GoalStatus
 
 T = TypeVar("T")
 LATEST = 900.0
-"""Seconds after which a request without an answer is hardly carried out any more."""
+"""Seconds after which a request without an answer is no longer carried out."""
 
 _LEFT = {
     Effect.NONE: "Nothing was changed.",
-    Effect.PARTIAL: "Part of it may have been done.",
-    Effect.UNKNOWN: "Whether anything was changed is not known.",
+    Effect.PARTIAL: "Part of it may have been changed.",
+    Effect.UNKNOWN: "It is unknown whether anything was changed.",
 }
 
 
 def read(outcome: Outcome[T], what: str) -> T:
-    """What a read gave. Raises DiagnosticError: not to be read is never the same as absent."""
+    """Value of a read. Raises DiagnosticError: unreadable is not absent."""
     match outcome:
         case Done(value):
             return value
         case Refused():
-            raise _refused(outcome, f"{what} cannot be read: {outcome.message}", "")
+            raise _refused(outcome, f"cannot read {what}: {outcome.message}", "")
         case NotSent(message=message) | Unknown(message=message):
-            raise failed("unreadable", f"{what} cannot be read: {message}", remedy="Try again later.")
+            raise failed("unreadable", f"cannot read {what}: {message}", remedy="Run the command again later.")
 
 
 def accepted(outcome: Outcome[T], what: str, look: str) -> T:
-    """What a change answered. `look` is the command that tells what became of it. Raises DiagnosticError."""
+    """Value of a change. `look`: command that shows the effect. Raises DiagnosticError."""
     match outcome:
         case Done(value):
             return value
         case Refused():
             raise _refused(outcome, f"{what} was refused: {outcome.message}", _LEFT[outcome.effect])
         case NotSent(message=message):
-            raise failed("not-sent", f"{what} was not sent: {message}", "Nothing was changed.", "Try again later.")
+            raise failed(
+                "not-sent", f"{what} was not sent: {message}", "Nothing was changed.", "Run the command again later."
+            )
         case Unknown():
             raise unknown_end(outcome, what, look)
 
@@ -49,9 +51,9 @@ def accepted(outcome: Outcome[T], what: str, look: str) -> T:
 def unknown_end(outcome: Unknown, what: str, look: str) -> DiagnosticError:
     return failed(
         "outcome-unknown",
-        f"whether {what} was done is not known: {outcome.message}",
-        "It may have been carried out, or may still be.",
-        f"Look with `{look}` before it is repeated.",
+        f"unknown outcome of {what}: {outcome.message}",
+        "The call may have been carried out, or may still be.",
+        f"Check with `{look}` before repeating it.",
         ExitCode.PARTIAL,
     )
 
@@ -63,9 +65,9 @@ def failed(
 
 
 def _refused(refused: Refused, summary: str, detail: str) -> DiagnosticError:
-    remedy = "Try again later." if refused.transient else ""
+    remedy = "Run the command again later." if refused.transient else ""
     if refused.not_rented:
-        remedy = "Check the rent order and the identity: `node show` tells which orders the machine has."
+        remedy = "Check the rent order and the identity; `dbc-iac node show` lists the orders of the machine."
     code = ExitCode.AUTHORISATION if refused.authority else ExitCode.ERROR
     return failed("refused", summary, detail, remedy, code)
 
@@ -73,9 +75,9 @@ def _refused(refused: Refused, summary: str, detail: str) -> DiagnosticError:
 async def wait_for_goal(
     console: Console, goal: Goal, outcome: Outcome[Any], look: str, wait: float | None, told: Told | None = None
 ) -> str:
-    """What became of a call that was made for a goal: `accepted`, or with `wait` (seconds) the status when it holds.
+    """Status after a call: `accepted`, or with `wait` (seconds) the status once the goal is met.
 
-    An unknown outcome is settled by looking, where the user waits; else it stays unknown. Raises DiagnosticError.
+    With `wait` an unknown outcome is resolved by reading. Raises DiagnosticError.
     """
     what = f"{goal.address}: {goal.action_text}"
     if wait is None or not isinstance(outcome, Done | Unknown):
@@ -96,18 +98,16 @@ async def wait_for_goal(
 
 
 def still(what: str, status: str, wait: float, look: str) -> DiagnosticError:
-    summary = f"{what} is not so after {wait:g} s: {status or 'not seen yet'}"
-    return failed(
-        "still-waiting", summary, "It goes on without us.", f"Look with `{look}`.", exit_code=ExitCode.PARTIAL
-    )
+    summary = f"{what}: not finished after {wait:g} s ({status or 'no effect seen yet'})"
+    return failed("still-waiting", summary, "The node continues.", f"Check with `{look}`.", exit_code=ExitCode.PARTIAL)
 
 
 Told = Callable[[GoalState], Awaitable[None]]
-"""Is given each look while something is waited for."""
+"""Called with each reading during a wait."""
 
 
 async def until(console: Console, goal: Goal, wait: float, told: Told | None = None) -> GoalState:
-    """Look until the goal holds, has failed, or the time is over: the last look."""
+    """Read until the goal is met or failed, or the time is up. Returns the last reading."""
     clock = asyncio.get_running_loop().time
     end = clock() + wait
     while True:

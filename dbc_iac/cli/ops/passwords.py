@@ -1,4 +1,4 @@
-"""Passwords that a command is given: from the environment, from a file, or typed. Never an argument: those are seen."""
+"""Passwords from the environment, from a file, or typed. Never from arguments, which other users can read."""
 
 from __future__ import annotations
 
@@ -22,23 +22,28 @@ def password_options(command: F) -> F:
         command
     )
     return click.option(
-        "--password-env", default="", metavar="NAME", help="Read it from an environment variable; default: ask."
+        "--password-env",
+        default="",
+        metavar="NAME",
+        help="Read the new password from an environment variable; default: ask.",
     )(command)
 
 
 def given_secret(app: App, variable: str, file: str) -> SecretText:
-    """The secret in a variable, or else in a file or pipe, that the command line names. Raises DiagnosticError."""
+    """Secret from an environment variable or a file. Raises DiagnosticError."""
     if file:
         return SecretText(read_secret(app.directory / file, file, read_given))
     if not app.runtime.environ.get(variable):
         what = "empty" if variable in app.runtime.environ else "not set"
         summary = f"environment variable {variable} is {what}"
-        raise DiagnosticError(Diagnostic("secret-missing", Severity.ERROR, summary, remedy="Set it, or name another."))
+        raise DiagnosticError(
+            Diagnostic("secret-missing", Severity.ERROR, summary, remedy="Set it, or use another variable.")
+        )
     return SecretText(app.runtime.environ[variable])
 
 
 def the_password(app: App, variable: str, file: str) -> SecretText:
-    """The password of the options, or as it is typed, twice. Raises DiagnosticError without a terminal."""
+    """Password from the options, or typed twice. Raises DiagnosticError without a terminal."""
     if variable and file:
         raise click.UsageError("--password-env and --password-file exclude each other")
     if variable or file:
@@ -48,7 +53,7 @@ def the_password(app: App, variable: str, file: str) -> SecretText:
             Diagnostic(
                 "secret-missing",
                 Severity.ERROR,
-                "there is no terminal to ask for the password on",
+                "no terminal to ask for the password",
                 remedy="Use --password-env or --password-file.",
             )
         )

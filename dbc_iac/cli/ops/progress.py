@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 Moved = Callable[[int], None]
-"""Is told the percent that have been transferred."""
+"""Called with the transferred percentage."""
 
 
 @contextmanager
 def progress(app: App, what: str) -> Iterator[Moved]:
-    """What shows the progress of `what` while the block runs."""
+    """Show the progress of `what` while the block runs."""
     if app.json:
         yield lambda percent: None
     elif app.runtime.terminal and not (console := _console(app)).is_dumb_terminal:

@@ -1,4 +1,4 @@
-"""A rented bare-metal server by the name of its document or by its node id: shared by `server` and `deeplink`."""
+"""Rented bare-metal servers by name or node id, for `server` and `deeplink`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dbc_iac.kinds.framework.route import Route
 
 
 def instance(console: Console, name: str, where: TargetOptions) -> ResolvedTarget:
-    """The server as its renter reaches it: a BareMetalInstance, a BareMetalServer of this project, or a node id."""
+    """A server with the route of its renter: a BareMetalInstance, a BareMetalServer of this project, or a node id."""
     document = console.inventory.find("BareMetalInstance", name.removeprefix("BareMetalInstance/"))
     spec = document.spec if document is not None else None
     if document is not None and isinstance(spec, BareMetalInstanceSpec):
@@ -26,14 +26,14 @@ def instance(console: Console, name: str, where: TargetOptions) -> ResolvedTarge
             target = _bound(console, server)
         if not NODE_ID.fullmatch(target):
             known = {r.name for kind in ("BareMetalInstance", "BareMetalServer") for r in console.inventory.of(kind)}
-            raise lookup.unknown("server", name, known, "Give a BareMetalInstance, or the server's node id.")
+            raise lookup.unknown("server", name, known, "Give a BareMetalInstance, or the node id of the server.")
         found = ResolvedTarget(target, lookup.raw_route(console, target, where))
     return found if found.address else lookup.owned(console, "BareMetalInstance", found)
 
 
 def _bound(console: Console, address: str) -> str:
-    """The node id that the state binds the server to. Raises DiagnosticError."""
+    """Node id of a managed server. Raises DiagnosticError."""
     binding = console.state.bindings.get(address)
     if binding is None:
-        raise failed("not-applied", f"{address} is not registered yet: its node id is not known", remedy="Apply first.")
+        raise failed("not-applied", f"{address} is not registered yet", remedy="Run `dbc-iac apply` first.")
     return binding.id

@@ -28,7 +28,7 @@ from dbc_iac.kinds.bare_metal.instance import BareMetalInstanceSpec, InstancePow
 from dbc_iac.kinds.bare_metal.server import find_server
 from dbc_iac.kinds.framework.cached_reader import Unreadable
 from dbc_iac.kinds.framework.route import Route
-from dbc_iac.views.text.tables import card, plain_json, table
+from dbc_iac.views.text.tables import object_text, plain_json, table
 
 
 @click.group()
@@ -87,10 +87,10 @@ async def _of_manager(console: Console, route: Route) -> list[dict[str, Json]]:
 
 
 def _owners(console: Console, route: Route, view: ServerView) -> dict[str, Json]:
-    """A server of a manager, without the keys that only the manager itself needs."""
+    """A server as its owner sees it, without the private key of its node."""
     if view.masked:
         raise failed(
-            "masked", f"{route.name} shows masked values: it did not accept the owner's key",
+            "masked", f"{route.name} rejected the key of the owner",
             remedy="Check the nodeKey of its identity.", exit_code=ExitCode.AUTHORISATION,
         )  # fmt: skip
     document = lookup.owned(console, "BareMetalServer", ResolvedTarget(view.node_id, route)).address
@@ -102,19 +102,19 @@ def _owners(console: Console, route: Route, view: ServerView) -> dict[str, Json]
 async def _heard(console: Console) -> list[dict[str, Json]]:
     rows: dict[str, dict[str, Json]] = {}
     for client in console.inventory.clients:
-        heard = read(await bare_metal.list_heard_servers(console.client(client)), f"what {client} has heard of")
+        heard = read(await bare_metal.list_heard_servers(console.client(client)), f"the servers known to {client}")
         rows.update({one.node_id: {"nodeId": one.node_id, "manager": one.name} for one in heard})
     return [rows[node_id] for node_id in sorted(rows)]
 
 
 @command.command("show")
 @click.argument("server")
-@click.option("--manager", default="", metavar="NAME", help="As the owner: a uuid or node id of this manager.")
+@click.option("--manager", default="", metavar="NAME", help="As the owner, by a UUID or node id of this manager.")
 @identity_options
 @json_option
 @click.pass_obj
 def show_server(app: App, /, server: str, manager: str, as_json: bool, **where: str) -> None:
-    """One server. A BareMetalServer, or a uuid with --manager, as its owner; else as its renter."""
+    """Show one server: as its owner (a BareMetalServer, or a UUID with --manager), else as its renter."""
 
     async def work(console: Console) -> dict[str, Json]:
         name = server.removeprefix("BareMetalServer/")
@@ -127,7 +127,8 @@ def show_server(app: App, /, server: str, manager: str, as_json: bool, **where: 
 
     shown = run(app, as_json, work)
     app.show(
-        card(str(shown["document"] or shown["nodeId"]), {k: v for k, v in shown.items() if k != "document"}), shown
+        object_text(str(shown["document"] or shown["nodeId"]), {k: v for k, v in shown.items() if k != "document"}),
+        shown,
     )
 
 
@@ -143,7 +144,7 @@ async def _as_owner(console: Console, name: str, manager: str) -> dict[str, Json
     found: Any = await find_server(console.reader, route, node_id=key, uuid=key)
     if isinstance(found, Unreadable):
         code = ExitCode.AUTHORISATION if found.authority else ExitCode.ERROR
-        raise failed("unreadable", f"server {name} cannot be read: {found.reason}", exit_code=code)
+        raise failed("unreadable", f"cannot read server {name}: {found.reason}", exit_code=code)
     if found.value is None:
         raise failed("not-found", f"{route.name} has no server {name}", remedy="See `server list`.")
     return _owners(console, route, found.value)
@@ -165,7 +166,7 @@ def _renters(found: ResolvedTarget, view: InstanceView) -> dict[str, Json]:
 def power(
     app: App, /, server: str, verb: str, wait: bool, timeout: float, yes: bool, as_json: bool, **where: str
 ) -> None:
-    """Ask for or change the power of a rented server. Off and reset are hard: the system is not asked.
+    """Show or change the power of a rented server. Off and reset are hard: the system is not asked.
 
     SERVER is a BareMetalInstance, a BareMetalServer or a node id.
     """
@@ -176,7 +177,7 @@ def power(
         if verb == "status":
             return found, now
         if verb == now:
-            return found, f"{now} already"
+            return found, f"already {now}"
         if verb == "reset":
             return found, await _reset(console, found, now)
         return found, await _power(console, found, "on" if verb == "on" else "off", timeout_of(wait, timeout))
@@ -190,9 +191,9 @@ async def _power(console: Console, found: ResolvedTarget, to: Literal["on", "off
     if isinstance(spec, BareMetalInstanceSpec) and spec.power not in {to, "unmanaged"}:
         console.warn(
             "drift",
-            f"the manifest of {found.address} says power: {spec.power}",
-            detail="The next plan shows a drift, and the next apply undoes this.",
-            remedy=f'Write power: "{to}", or power: unmanaged.',
+            f"the manifest of {found.address} has power: {spec.power}",
+            detail="The next plan shows drift, and the next apply reverts it.",
+            remedy=f'Set power to "{to}" or unmanaged.',
             address=found.address,
         )
     goal = InstancePower(address=found.label, route=found.route, id=found.id, to=to)
@@ -202,13 +203,17 @@ async def _power(console: Console, found: ResolvedTarget, to: Literal["on", "off
 
 
 async def _reset(console: Console, found: ResolvedTarget, now: str) -> str:
-    """Blind: whether the button was pressed cannot be observed."""
+    """Reset a server. Blind: its effect cannot be read."""
     if now == "off":
-        raise failed("is-off", f"{found.label} is off: a reset does nothing", remedy="Use `server power ... on`.")
-    with console.changing(f"Press the reset button of {found.label}?", "server power reset"):
+        raise failed(
+            "is-off",
+            f"{found.label} is off, and a reset has no effect",
+            remedy="Use `dbc-iac server power {found.label} on`.",
+        )
+    with console.changing(f"Reset {found.label}?", "server power reset"):
         outcome = await instances.power_reset(console.channel(found.route))
     accepted(outcome, f"the reset of {found.label}", f"dbc-iac server show {found.label}")
-    return "the reset button was pressed"
+    return "reset"
 
 
 @command.command("bootdev")
@@ -219,9 +224,9 @@ async def _reset(console: Console, found: ResolvedTarget, now: str) -> str:
 @json_option
 @click.pass_obj
 def bootdev(app: App, /, server: str, device: BootDevice, yes: bool, as_json: bool, **where: str) -> None:
-    """Set what a rented server boots from the next time, once. Nothing shows what it is set to.
+    """Set the boot device of the next boot of a rented server. The setting cannot be read.
 
-    The node drops the BMC's answer: what it says is the same whether the BMC took it or not.
+    The node does not report whether the BMC accepted it.
     """
 
     async def work(console: Console) -> ResolvedTarget:
@@ -231,14 +236,14 @@ def bootdev(app: App, /, server: str, device: BootDevice, yes: bool, as_json: bo
             console.warn(
                 "drift",
                 f"the manifest of {found.address} has a nextBoot",
-                detail="It is applied again only when its trigger changes, and then replaces this.",
+                detail="It is applied again only when its trigger changes, and replaces this then.",
                 address=found.address,
             )
-        with console.changing(f"Boot {found.label} from {device} the next time?", "server bootdev"):
+        with console.changing(f"Boot {found.label} from {device} next time?", "server bootdev"):
             outcome = await instances.set_boot_device(console.channel(found.route), device)
         accepted(outcome, f"the boot device of {found.label}", f"dbc-iac server show {found.label}")
         return found
 
     found = run(app, as_json, work, yes=yes)
-    text = f"{found.label}: told to boot from {device} the next time; nothing shows whether the BMC took it"
+    text = f"{found.label}: next boot set to {device}; the node does not report whether the BMC accepted it"
     app.show(text, {"server": found.id, "document": found.address, "device": device, "outcome": "accepted"})

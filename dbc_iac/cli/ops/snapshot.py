@@ -1,4 +1,4 @@
-"""`snapshot`: the snapshots of a VM, how far an upload is, and whether the file is in an image server."""
+"""`snapshot`: snapshots of a VM, the progress of uploads, and the image servers with their files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.images.image_server import through_image_client
 from dbc_iac.kinds.snapshots.snapshot import find_snapshot
-from dbc_iac.views.text.tables import card, members, table
+from dbc_iac.views.text.tables import members, object_text, table
 
 
 @click.group()
@@ -40,7 +40,7 @@ def command() -> None:
 @json_option
 @click.pass_obj
 def list_snapshots(app: App, /, vm: str, as_json: bool, **where: str) -> None:
-    """The snapshots of a VM, oldest first."""
+    """List the snapshots of a VM, oldest first."""
 
     async def work(console: Console) -> tuple[SnapshotView, ...]:
         found = await lookup.vm(console, vm, TargetOptions(**where))
@@ -49,7 +49,7 @@ def list_snapshots(app: App, /, vm: str, as_json: bool, **where: str) -> None:
     rows = run(app, as_json, work)
     lines = [(s.name, s.status, s.create_time, PurePosixPath(s.file).name, s.description) for s in rows]
     shown = table(("NAME", "STATUS", "CREATED", "FILE", "DESCRIPTION"), lines)
-    app.show(shown if rows else "There is no snapshot.", [members(s) for s in rows])
+    app.show(shown if rows else "No snapshots.", [members(s) for s in rows])
 
 
 @command.command("show")
@@ -60,9 +60,9 @@ def list_snapshots(app: App, /, vm: str, as_json: bool, **where: str) -> None:
 @json_option
 @click.pass_obj
 def show_snapshot(app: App, /, vm: str, name: str, wait: bool, timeout: float, as_json: bool, **where: str) -> None:
-    """One snapshot of a VM, and the image servers that have its file. SNAPSHOT is a name, or a document's.
+    """Show one snapshot of a VM, and the image servers that have its file. SNAPSHOT is a name.
 
-    With --wait until its file is in an image server: the node's own status does not prove it.
+    --wait waits until its file is in an image server, which the status of the node does not prove.
     """
 
     async def work(console: Console) -> tuple[SnapshotView, list[str]]:
@@ -83,7 +83,7 @@ def show_snapshot(app: App, /, vm: str, name: str, wait: bool, timeout: float, a
 
     view, image_servers = run(app, as_json, work)
     more: list[Json] = [*image_servers]
-    text = card(view.name, {
+    text = object_text(view.name, {
         "status": view.status, "created": view.create_time, "file": view.file, "description": view.description,
         "in image servers": ", ".join(image_servers) or "none",
     })  # fmt: skip
@@ -91,13 +91,13 @@ def show_snapshot(app: App, /, vm: str, name: str, wait: bool, timeout: float, a
 
 
 def _named(console: Console, name: str) -> str:
-    """The name on the node: that of the Snapshot document, or as it is."""
+    """Name on the node: of the managed Snapshot, or the given one."""
     binding = console.state.bindings.get(f"Snapshot/{name.removeprefix('Snapshot/')}")
     return binding.id if binding is not None else name
 
 
 async def _arrived(app: App, console: Console, found: ResolvedTarget, view: SnapshotView, wait: float) -> None:
-    """Wait until the file is in an image server, any of those that the client node knows."""
+    """Wait until the file is in any image server of the client node."""
     route = through_image_client(found.route, console.inventory)
     goal = Stored(address=found.label, route=route, id=view.name, vm=found.id)
     with progress(app, f"upload of {view.name}") as moved:
@@ -116,7 +116,7 @@ async def _arrived(app: App, console: Console, found: ResolvedTarget, view: Snap
 
 @dataclass(frozen=True, kw_only=True)
 class Stored(Goal):
-    """The file of a snapshot is in one of the image servers that the client node knows."""
+    """The file of a snapshot is in an image server of the client node."""
 
     name = "snapshot-stored"
     call_class = CallClass.READ
@@ -131,7 +131,7 @@ class Stored(Goal):
             return GoalState(GoalStatus.UNKNOWN, "the snapshot is not listed")
         if found.value.status != "none":
             await reader.upload(self.route, found.value.file)
-            return GoalState(GoalStatus.WAITING, f"is {found.value.status}")
+            return GoalState(GoalStatus.WAITING, found.value.status)
         having, unreadable = await image_servers_with(reader, self.route, found.value.file)
         if having:
             return GoalState(GoalStatus.MET, ", ".join(having))
@@ -146,7 +146,7 @@ class Stored(Goal):
 
 
 async def image_servers_with(reader: CachedReader, route: Route, file: str) -> tuple[list[str], list[str]]:
-    """The image servers that list a file, and why others could not be read."""
+    """Image servers that list a file, and the reasons of those that cannot be read."""
     known = await reader.image_servers(route)
     if isinstance(known, Unreadable):
         return [], [known.reason]
@@ -155,7 +155,7 @@ async def image_servers_with(reader: CachedReader, route: Route, file: str) -> t
     for server in known.value:
         listed = await reader.image_server(route, server)
         if isinstance(listed, Unreadable):
-            unreadable.append(f"image server {server} cannot be read: {listed.reason}")
+            unreadable.append(f"cannot read image server {server}: {listed.reason}")
         elif PurePosixPath(file).name in listed.value:
             having.append(server)
     return having, unreadable

@@ -1,4 +1,4 @@
-"""`vm`: VMs as they run now: list, look, log, power, password, ssh."""
+"""`vm`: list and show VMs, their logs, power, passwords, and ssh."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from dbc_iac.kinds.virtual_machine.power import VmPower
 from dbc_iac.kinds.virtual_machine.reading import login_account
 from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
 from dbc_iac.operations.ssh import ssh_line
-from dbc_iac.views.text.tables import card, cell, gib, plain_json, table
+from dbc_iac.views.text.tables import cell, gib, object_text, plain_json, table
 
 
 @click.group()
@@ -45,7 +45,7 @@ def command() -> None:
 @json_option
 @click.pass_obj
 def list_vms(app: App, /, node: str, identity: str, order: str, as_json: bool) -> None:
-    """One line for each VM on all nodes, or on --node: also those that no manifest manages."""
+    """List the VMs of all nodes, or of --node, including unmanaged ones."""
 
     async def work(console: Console) -> list[dict[str, Json]]:
         given = TargetOptions(node, identity, order)
@@ -62,7 +62,7 @@ def list_vms(app: App, /, node: str, identity: str, order: str, as_json: bool) -
     rows = run(app, as_json, work)
     columns = ("name", "status", "node", "created", "id")
     lines = [tuple(row.get(k) or "-" for k in columns) for row in rows]
-    app.show(table([c.upper() for c in columns], lines) if rows else "There is no VM.", rows)
+    app.show(table([c.upper() for c in columns], lines) if rows else "No VMs.", rows)
     if any("unreadable" in row for row in rows):
         raise Exit(ExitCode.ERROR)
 
@@ -70,7 +70,7 @@ def list_vms(app: App, /, node: str, identity: str, order: str, as_json: bool) -
 async def _listed(console: Console, route: Route) -> list[dict[str, Json]]:
     outcome = await vms.list_vms(console.channel(route))
     if not isinstance(outcome, Done):
-        console.warn("unreadable", f"the VMs on {route.name} cannot be read: {outcome.message}")
+        console.warn("unreadable", f"cannot read the VMs on {route.name}: {outcome.message}")
         return [{"node": route.name, "unreadable": outcome.message}]
     rows: list[dict[str, Json]] = []
     for one in outcome.value:
@@ -88,7 +88,7 @@ async def _listed(console: Console, route: Route) -> list[dict[str, Json]]:
 @json_option
 @click.pass_obj
 def show_vm(app: App, /, vm: str, node: str, identity: str, order: str, reveal: bool, as_json: bool) -> None:
-    """All that the node tells of one VM. VM is a document's name or a task id."""
+    """Show one VM as its node reports it. VM is a name of the manifests or a task id."""
 
     async def work(console: Console) -> tuple[ResolvedTarget, VmDetails]:
         found = await lookup.vm(console, vm, TargetOptions(node, identity, order))
@@ -102,7 +102,7 @@ def show_vm(app: App, /, vm: str, node: str, identity: str, order: str, reveal: 
 
 
 async def details_of(console: Console, found: ResolvedTarget) -> VmDetails:
-    """Details of a VM that exists. Raises DiagnosticError."""
+    """Details of an existing VM. Raises DiagnosticError."""
     details = read(await vms.vm_details(console.channel(found.route), found.id), found.label)
     if details is None:
         raise failed("not-found", f"{found.label} does not exist on {found.route.name}, or belongs to another wallet")
@@ -116,7 +116,7 @@ def _account(console: Console, found: ResolvedTarget, details: VmDetails) -> str
 
 
 def _text(found: ResolvedTarget, vm: VmDetails, reveal: bool) -> str:
-    hidden = "*** (--reveal shows it)"
+    hidden = "*** (use --reveal)"
     lines: dict[str, object] = {
         "id": vm.task_id,
         "status": vm.status,
@@ -141,28 +141,30 @@ def _text(found: ResolvedTarget, vm: VmDetails, reveal: bool) -> str:
         "firewall": vm.network_filters,
     }
     disks = "".join(f"\n  disk {d.name}  {gib(d.size_gib)}  {cell(d.source_file)}" for d in vm.disks)
-    return card(found.label, lines) + disks
+    return object_text(found.label, lines) + disks
 
 
 @command.command("logs")
 @click.argument("vm")
 @click.option("--head", "end", flag_value="head", help="The oldest lines.")
 @click.option("--tail", "end", flag_value="tail", default="tail", help="The newest lines (default).")
-@click.option("-n", "lines", type=click.IntRange(1, 99), default=50, show_default=True, help="How many; at most 99.")
+@click.option(
+    "-n", "lines", type=click.IntRange(1, 99), default=50, show_default=True, help="Number of lines, at most 99."
+)
 @where_options
 @json_option
 @click.pass_obj
 def logs(
     app: App, /, vm: str, end: Literal["head", "tail"], lines: int, node: str, identity: str, order: str, as_json: bool
 ) -> None:
-    """The node's own notes on a VM, without the passwords that it writes there."""
+    """Show the node's log of a VM, without passwords."""
 
     async def work(console: Console) -> tuple[str, ...]:
         found = await lookup.vm(console, vm, TargetOptions(node, identity, order))
-        # Noted first: a password that is set between the two calls is not in what is known of the VM yet.
+        # The log is read first: a password set between the two calls is not in the details yet.
         noted = read(await vms.vm_logs(console.channel(found.route), found.id, end, lines), f"the log of {found.label}")
         details = await vms.vm_details(console.channel(found.route), found.id)
-        # Where the node is known to write passwords they are blank already; this also finds their values elsewhere.
+        # Known places of passwords are blank already; this also removes their values elsewhere.
         known = details.value if isinstance(details, Done) else None
         return noted if known is None else without_passwords(noted, known)
 
@@ -187,10 +189,10 @@ def start(app: App, /, vm: str, wait: bool, timeout: float, yes: bool, as_json: 
 
 
 @command.command("stop")
-@click.option("--force", is_flag=True, help="Also while the guest is shutting down by itself.")
+@click.option("--force", is_flag=True, help="Also while the guest is shutting down.")
 @_power_options
 def stop(app: App, /, vm: str, force: bool, wait: bool, timeout: float, yes: bool, as_json: bool, **where: str) -> None:
-    """Power a VM off. The node pulls the plug: the guest is not asked."""
+    """Power a VM off. The power-off is hard: the guest is not asked."""
     press = vms.poweroff_vm if force else vms.shutdown_vm
     _power(app, as_json, yes, vm, TargetOptions(**where), "off", press, timeout_of(wait, timeout))
 
@@ -212,9 +214,9 @@ def _power(
         if seen.sight in {GoalStatus.MET, GoalStatus.FAILED, GoalStatus.UNKNOWN}:
             if seen.sight is not GoalStatus.MET:
                 raise failed("unreadable", f"{found.label}: {seen.text}")
-            return found, f"{seen.text} already"
+            return found, f"already {'running' if to == 'on' else 'off'}"
         _warn_power(console, found, to)
-        with console.changing(f"{'Start' if to == 'on' else 'Pull the plug of'} {found.label}?", f"vm {to}"):
+        with console.changing(f"{'Start' if to == 'on' else 'Power off'} {found.label}?", f"vm {to}"):
             outcome = await press(console.channel(found.route), found.id)
         return found, await wait_for_goal(console, goal, outcome, f"dbc-iac vm show {found.label}", wait)
 
@@ -223,25 +225,25 @@ def _power(
 
 
 def _warn_power(console: Console, found: ResolvedTarget, to: str) -> None:
-    """Says so where the manifest wants the other state: the next apply brings it back."""
+    """Warn if the manifest sets another power state, which the next apply restores."""
     spec = found.spec
     if isinstance(spec, VirtualMachineSpec) and not spec.external and spec.power not in {to, "unmanaged"}:
         console.warn(
             "drift",
-            f"the manifest of {found.address} says power: {spec.power}",
-            detail="The next plan shows a drift, and the next apply undoes this.",
-            remedy=f'Write power: "{to}", or power: unmanaged.',
+            f"the manifest of {found.address} has power: {spec.power}",
+            detail="The next plan shows drift, and the next apply reverts it.",
+            remedy=f'Set power to "{to}" or unmanaged.',
             address=found.address,
         )
 
 
 @command.command("restart")
-@click.option("--force", is_flag=True, help="Power off and on, instead of asking the guest.")
+@click.option("--force", is_flag=True, help="Power off and on instead of asking the guest.")
 @_power_options
 def restart(
     app: App, /, vm: str, force: bool, wait: bool, timeout: float, yes: bool, as_json: bool, **where: str
 ) -> None:
-    """Ask the guest to reboot. What needs a cold start (`plan` says so) takes effect only with --force."""
+    """Ask the guest to reboot. Cold-boot changes of a plan need --force."""
     press = vms.force_restart_vm if force else vms.restart_vm
     _again(app, as_json, yes, vm, TargetOptions(**where), "Restart", press, timeout_of(wait, timeout))
 
@@ -249,14 +251,14 @@ def restart(
 @command.command("reset")
 @_power_options
 def reset(app: App, /, vm: str, wait: bool, timeout: float, yes: bool, as_json: bool, **where: str) -> None:
-    """Press the reset button of a running VM."""
+    """Reset a running VM, like its reset button."""
     _again(app, as_json, yes, vm, TargetOptions(**where), "Reset", vms.reset_vm, timeout_of(wait, timeout))
 
 
 def _again(
     app: App, as_json: bool, yes: bool, vm: str, where: TargetOptions, verb: str, press: Press, wait: float | None
 ) -> None:
-    """A call whose repeat does it twice, and whose effect nothing shows: an unknown outcome stays unknown."""
+    """A call that must not be repeated, and whose effect cannot be read: an unknown outcome stays unknown."""
 
     async def work(console: Console) -> tuple[ResolvedTarget, str]:
         found = await lookup.vm(console, vm, where)
@@ -273,7 +275,7 @@ def _again(
 
 @command.command("passwd")
 @click.argument("vm")
-@click.option("--username", default="", help="The account in the guest; default: the managed one, or the VM's first.")
+@click.option("--username", default="", help="Account in the guest; default: the managed one, or the first of the VM.")
 @password_options
 @where_options
 @yes_option
@@ -290,7 +292,7 @@ def passwd(
     as_json: bool,
     **where: str,
 ) -> None:
-    """Set an account's password in a running guest that has the agent. The VNC password stays as it is."""
+    """Set the password of an account in a running guest with the agent. The VNC password is unchanged."""
 
     async def work(console: Console) -> tuple[ResolvedTarget, str]:
         found = await lookup.vm(console, vm, TargetOptions(**where))
@@ -301,8 +303,8 @@ def passwd(
             console.warn(
                 "drift",
                 f"{found.address} has a login.password in its manifest",
-                detail="If this is another one, the next plan shows a drift, and the next apply undoes this.",
-                remedy="Change the secret that the manifest names, too.",
+                detail="If the new password differs, the next plan shows drift, and the next apply reverts it.",
+                remedy="Change the secret of the manifest too.",
                 address=found.address,
             )
         with console.changing(f"Set the password of {account} on {found.label}?", "vm passwd"):

@@ -1,4 +1,4 @@
-"""`wallet`: keys, addresses, signatures and sessions: what the vendor's sign tool gives, without showing a key.
+"""`wallet`: keys, addresses, signatures and sessions, like the sign tool of the vendor, without showing a key.
 
 `new`, and `address` and `sign` with --seed-env or --seed-file, need no project and no network: for members of a
 multisig who sign on a machine of their own.
@@ -39,12 +39,12 @@ def command() -> None:
 
 @command.command("new")
 @click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="File for the key.")
-@click.option("--mnemonic", is_flag=True, help="As a phrase of words, instead of a seed of 64 hexadecimal digits.")
-@click.option("--words", type=click.Choice(["12", "24"]), default="12", show_default=True, help="Of the phrase.")
+@click.option("--mnemonic", is_flag=True, help="Write a mnemonic phrase instead of a seed of 64 hexadecimal digits.")
+@click.option("--words", type=click.Choice(["12", "24"]), default="12", show_default=True, help="Length of the phrase.")
 @json_option
 @click.pass_obj
 def new(app: App, /, out: Path, mnemonic: bool, words: Literal["12", "24"], as_json: bool) -> None:
-    """Make a wallet: its key goes to a new file, readable by you only, and is shown nowhere. Keep a copy of it."""
+    """Create a wallet. Its key is written to a new file, readable by you only, and never shown. Back it up."""
     app.json = as_json
     secret, key = new_key(int(words) if mnemonic else 0)
     write_private(app.directory / out, secret.reveal() + "\n")
@@ -58,10 +58,12 @@ def new(app: App, /, out: Path, mnemonic: bool, words: Literal["12", "24"], as_j
 
 @command.command("address")
 @click.argument("name", metavar="IDENTITY", default="")
-@click.option("--identity", default="", metavar="NAME", help="The same: of the project; default: all.")
+@click.option("--identity", default="", metavar="NAME", help="Identity of the project; default: all.")
 @key_options
-@click.option("--member", "members", multiple=True, metavar="ADDRESS", help="Of a multisig: each of its wallets.")
-@click.option("--threshold", type=click.IntRange(1, 63), metavar="NUMBER", help="Of a multisig: how many have to sign.")
+@click.option("--member", "members", multiple=True, metavar="ADDRESS", help="Member wallet of a multisig; repeatable.")
+@click.option(
+    "--threshold", type=click.IntRange(1, 63), metavar="NUMBER", help="Number of signatures a multisig needs."
+)
 @json_option
 @click.pass_obj
 def address(
@@ -75,10 +77,10 @@ def address(
     threshold: int | None,
     as_json: bool,
 ) -> None:
-    """The address of an identity (of all without one), of a key, or of the multisig of --member and --threshold."""
+    """Show the address of an identity (default: all), of a key, or of the multisig of --member and --threshold."""
     app.json = as_json
     if name and identity not in {"", name}:
-        raise click.UsageError("IDENTITY and --identity name two: give one of them")
+        raise click.UsageError("give either IDENTITY or --identity")
     if members or threshold is not None:
         try:
             account = multisig_address(members, threshold or 0)
@@ -97,7 +99,7 @@ def _identities(app: App, identity: str) -> None:
     project = app.project()
     known = project.loaded.project.identities
     if identity and identity not in known:
-        raise lookup.unknown("identity", identity, known, f"It is one of: {', '.join(known)}.")
+        raise lookup.unknown("identity", identity, known, f"Use one of: {', '.join(known)}.")
     rows: list[dict[str, Json]] = []
     problems: list[DiagnosticError] = []
     for name in [identity] if identity else sorted(known):
@@ -114,7 +116,7 @@ def _identities(app: App, identity: str) -> None:
 
 
 def _account(project: Project, name: str) -> dict[str, Json]:
-    """What an identity is known by: a manager's owner by the node id, everyone else by an address."""
+    """Kind and address of an identity; a node key has a public key instead."""
     spec = project.loaded.project.identities[name]
     if spec.sessions is not None:
         return {"kind": "sessions", "address": spec.address}
@@ -131,14 +133,20 @@ def _account(project: Project, name: str) -> dict[str, Json]:
 
 
 @command.command("sign")
-@click.option("--identity", default="", metavar="NAME", help="Of the project; default: the only one.")
+@click.option("--identity", default="", metavar="NAME", help="Identity of the project; default: the only one.")
 @key_options
-@click.option("--count", type=click.IntRange(1, 1000), default=1, show_default=True, help="How many fresh nonces.")
+@click.option("--count", type=click.IntRange(1, 1000), default=1, show_default=True, help="Number of new nonces.")
 @click.argument("session_id", default="")
 @click.option(
-    "--with", "others", multiple=True, type=click.Path(path_type=Path), help="Add what other members signed; checked."
+    "--with",
+    "others",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Add the signatures of another member from this file, after a check; repeatable.",
 )
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file, and show nothing.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file instead of standard output."
+)
 @json_option
 @click.pass_obj
 def sign(
@@ -155,9 +163,9 @@ def sign(
 ) -> None:
     """Sign new nonces, as a JSON list of {wallet, nonce, sign}: the form of `multisig.signs`.
 
-    Each signature is good for one call to each target: sign as many as calls are to be made. With SESSION_ID, sign that
-    one instead; any other text is refused, since it could be a transaction. A multisig identity signs with each of its
-    keys in the project. What is signed, and by whom, is printed on standard error.
+    Each signature is valid for one call to each target: sign as many nonces as calls. With SESSION_ID, sign that
+    session id instead; any other text is refused, since it could be a transaction. A multisig identity signs with each
+    of its keys in the project. Signed texts and signers are printed on standard error.
     """
     app.json = as_json
     given = _session_id(session_id) if session_id else None
@@ -181,7 +189,7 @@ def sign(
     if out is not None:
         app.show(f"wrote {len(signed)} signatures to {out}", {"signatures": len(signed), "file": str(out)})
         return
-    app.json = True  # people paste it into a file: it is the same either way
+    app.json = True  # the same JSON with and without --json
     app.show("", signed)
 
 
@@ -194,8 +202,8 @@ def _session_id(text: str) -> SessionId:
             "not-a-session-id",
             "SESSION_ID is not a session id; nothing was signed",
             "A session id is Base58Check of a UUID: 55 letters and digits with a checksum. Another text could be a "
-            "transaction of the wallet, or be cut off.",
-            "Copy the session id that `dbc-iac wallet session NODE --print` shows.",
+            "transaction of the wallet, or an incomplete session id.",
+            "Copy the session id printed by `dbc-iac wallet session NODE --print`.",
             ExitCode.REFUSED,
         ) from None
 
@@ -207,15 +215,15 @@ def _signed(key: Sr25519Key, message: Signable) -> dict[str, str]:
 @command.command("session")
 @click.argument("name", metavar="NODE", default="")
 @identity_options
-@click.option("--print", "reveal", is_flag=True, help="Show it.")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write it to this file, as JSON.")
+@click.option("--print", "reveal", is_flag=True, help="Print the session.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the session to this file, as JSON.")
 @json_option
 @click.pass_obj
 def session(app: App, /, name: str, reveal: bool, out: Path | None, as_json: bool, identity: str, order: str) -> None:
-    """Obtain what a third party needs to use your VMs on NODE: a session id and its signature.
+    """Obtain a session for a third party that uses your VMs on NODE: a session id and its signature.
 
-    It never expires and cannot be revoked: it is good as long as the rental is, and opens all of the wallet's VMs
-    there. It is also good for one call on each other machine of the wallet: see docs/security.md. NODE is a Node, a
+    A session never expires and cannot be revoked. It is valid as long as the rental and opens all VMs of the wallet
+    there. It is also valid for one call on each other machine of the wallet: see docs/security.md. NODE is a Node, a
     BareMetalInstance, or a node id.
     """
 
@@ -228,7 +236,7 @@ def session(app: App, /, name: str, reveal: bool, out: Path | None, as_json: boo
         if isinstance(owner, MultisigCredentials) and not owner.signs_sessions:
             found = read(await nodes.session_id(channel), f"the session at {route.name}")
             console.warn(
-                "unsigned", "no member's key is at hand: the session is not signed",
+                "unsigned", "the session is not signed: no key of a member is configured",
                 remedy="Have one member run `dbc-iac wallet sign SESSION_ID` with the key.",
             )  # fmt: skip
             return {"target": route.target, "session_id": found.text}
@@ -246,5 +254,5 @@ def session(app: App, /, name: str, reveal: bool, out: Path | None, as_json: boo
     elif reveal:
         app.show("\n".join([*(f"{k}: {v}" for k, v in got.items()), use]), got)
     else:
-        text = f"There is a session at {got['target']}. --print shows it, --out writes it to a file."
+        text = f"Obtained a session at {got['target']}. Use --print to show it, or --out to write it to a file."
         app.show(text, {"target": got["target"], "obtained": True})

@@ -1,6 +1,6 @@
-"""Keys that commands of `wallet` work with: new ones, those of options and identities; signatures made elsewhere.
+"""Keys of the `wallet` commands: new ones, those of options and identities; and signatures made elsewhere.
 
-No key leaves here but into a private file.
+Keys are only written to private files.
 """
 
 from __future__ import annotations
@@ -29,17 +29,19 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def key_options(command: F) -> F:
     """--seed-env and --seed-file."""
-    command = click.option("--seed-file", default="", metavar="FILE", help="It is in a file.")(command)
+    command = click.option(
+        "--seed-file", default="", metavar="FILE", help="File with a seed or phrase; no project is needed."
+    )(command)
     return click.option(
         "--seed-env",
         default="",
         metavar="NAME",
-        help="A seed or phrase is in this variable: no project is needed.",
+        help="Environment variable with a seed or phrase; no project is needed.",
     )(command)
 
 
 def new_key(words: int) -> tuple[SecretText, Sr25519Key]:
-    """A new key: a phrase of so many words, or a seed where that is 0. Raises DiagnosticError without the extra."""
+    """A new key: a phrase of that many words, or a seed for 0. Raises DiagnosticError without the extra."""
     try:
         if not words:
             seed = SecretText(secrets.token_hex(32))
@@ -51,7 +53,7 @@ def new_key(words: int) -> tuple[SecretText, Sr25519Key]:
 
 
 def the_key(app: App, variable: str, file: str) -> Sr25519Key | None:
-    """The key of the options: a seed, or a phrase of words. None without them. Raises DiagnosticError."""
+    """Key of the options: a seed or a phrase; None without them. Raises DiagnosticError."""
     if variable and file:
         raise click.UsageError("--seed-env and --seed-file exclude each other")
     if not variable and not file:
@@ -66,15 +68,15 @@ def the_key(app: App, variable: str, file: str) -> Sr25519Key | None:
 
 
 def keys_of(project: Project, identity: str) -> tuple[Sr25519Key, ...]:
-    """The keys that an identity (the only one without a name) has at hand. Raises DiagnosticError."""
+    """Configured keys of an identity (default: the only one). Raises DiagnosticError."""
     known = project.loaded.project.identities
     if not identity and len(known) == 1:
         identity = next(iter(known))
     if identity not in known:
-        summary = f"there is no identity {identity}" if identity else "whose key is to sign is not said"
-        raise failed("unknown-name", summary, remedy=f"It is one of: {', '.join(known)}.", exit_code=_CONFIGURATION)
+        summary = f"there is no identity {identity}" if identity else "no identity given"
+        raise failed("unknown-name", summary, remedy=f"Use one of: {', '.join(known)}.", exit_code=_CONFIGURATION)
     if known[identity].sessions is not None:
-        raise _wrong(f"identity {identity} has sessions, and no key")
+        raise _wrong(f"identity {identity} has sessions and no key")
     match project.identities.credentials(identity, Route(identity, "", identity)):
         case WalletCredentials(key) | NodeKeyCredentials(key):
             return (key,)
@@ -93,14 +95,14 @@ def collected(file: Path) -> list[CollectedSignature]:
 
 
 def write_private(path: Path, text: str) -> None:
-    """A new file that only its owner can read. Raises DiagnosticError; what is there is never overwritten."""
+    """Write a new file that only its owner can read. Raises DiagnosticError for an existing file."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_new(path, text.encode())
     except FileExistsError:
-        raise failed("file-exists", f"{path} is there already", remedy="Choose another name.") from None
+        raise failed("file-exists", f"{path} exists", remedy="Use another file name.") from None
     except OSError as error:
-        raise failed("file-unwritable", f"{path} cannot be written ({error.strerror})") from None
+        raise failed("file-unwritable", f"cannot write {path} ({error.strerror})") from None
 
 
 _CONFIGURATION = ExitCode.CONFIGURATION

@@ -21,7 +21,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join("  ".join(f"{t:<{w}}" for t, w in zip(line, widths, strict=True)).rstrip() for line in lines)
 
 
-def card(title: str, lines: Mapping[str, object]) -> str:
+def object_text(title: str, lines: Mapping[str, object]) -> str:
     """One object: a title, and a line per known value."""
     width = max(map(len, lines), default=0)
     shown = (f"  {key:<{width}}  {cell(value)}".rstrip() for key, value in lines.items() if value not in (None, "", ()))
