@@ -70,7 +70,7 @@ def test_an_upload_that_is_interrupted_is_a_failure_and_is_made_again(world: Cal
     assert stored(emulated)[0] < WHOLE
     plan = emulated.run("plan")
     assert "~ Snapshot/base" in plan.out and "its upload was not watched to the end" in plan.out
-    assert "process may end with that" in plan.out + plan.err
+    assert "may restart the node's process" in plan.out + plan.err
     converges(emulated)
     assert stored(emulated) == [WHOLE]
 
