@@ -36,7 +36,11 @@ def parse(
             p for p in (_path(e, value) for e in problems if e["type"] == "extra_forbidden") if _is_anchor(p)
         ]:
             return parse(model, _without(value, anchors), marks, at, found, address)
-        for details in _relevant(problems, value):
+        relevant = _relevant(problems, value)
+        misspelled = {m for e in relevant if e["type"] == "extra_forbidden" if (m := _meant(model, _path(e, value)))}
+        for details in relevant:
+            if details["type"] == "missing" and _path(details, value) in misspelled:
+                continue
             found.add(_diagnostic(model, details, value, marks, at, address))
         return None
 
@@ -190,13 +194,18 @@ def hide_literals(found: Diagnostics, sources: dict[str, str]) -> None:
 
 
 def _unknown(model: type[BaseModel], path: Path, marks: SourceMap, here: Path, address: str | None) -> Diagnostic:
-    known = _fields(model, path[:-1])
-    close = difflib.get_close_matches(str(path[-1]), known, 1)
-    remedy = f"Did you mean {close[0]}?" if close else f"Use one of: {', '.join(sorted(known))}."
+    meant = _meant(model, path)
+    remedy = f"Did you mean {meant[-1]}?" if meant else f"Use one of: {', '.join(sorted(_fields(model, path[:-1])))}."
     return Diagnostic(
         "unknown-field", Severity.ERROR, f"unknown field {path[-1]}", remedy=remedy, source=marks.key(here),
         address=address,
     )  # fmt: skip
+
+
+def _meant(model: type[BaseModel], path: Path) -> Path:
+    """Path of the field that a misspelled one most resembles; empty if there is none."""
+    close = difflib.get_close_matches(str(path[-1]), _fields(model, path[:-1]), 1)
+    return (*path[:-1], close[0]) if close else ()
 
 
 def _fields(model: type[BaseModel], path: Path) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.projects import PROJECT, project, vm
+from tests.projects import PROJECT, document, project, vm
 
 MISSPELLED: list[tuple[str, dict[str, Any], str, str]] = [
     (
@@ -68,4 +68,19 @@ def test_a_misspelled_key_of_the_project_file_has_its_source_range(
 def test_all_problems_of_the_project_file_are_reported_at_once(tmp_path: Path) -> None:
     text = PROJECT.replace("dbc-iac/v1", "v1").replace("lab", "Lab").replace("uid:", "uidd:")
     codes = project(tmp_path).write({"dbc-iac.yaml": text}).run("validate", "--json").codes
-    assert codes == ["api-version", "invalid-name", "missing-field", "unknown-field"]
+    assert codes == ["api-version", "invalid-name", "unknown-field"]
+
+
+def test_a_misspelled_required_field_is_reported_once(tmp_path: Path) -> None:
+    spec = {
+        "node": "gpu-a",
+        "image": "ubuntu.qcow2",
+        "gpus": 1,
+        "cpus": 8,
+        "memori": "32Gi",
+        "dataDisk": {"size": "9Gi"},
+    }
+    made = project(tmp_path, document("VirtualMachine", "trainer", {**spec, "ports": {"ssh": "auto", "vnc": "auto"}}))
+    result = made.run("validate", "--json")
+    assert result.codes == ["unknown-field"]
+    assert "Did you mean memory?" in result.err
