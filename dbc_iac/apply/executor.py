@@ -158,7 +158,7 @@ class _Executor:
 
     def _gate(self, step: StepBuilder) -> NodeGate:
         change = self.changes[step.address]
-        return self.gates[str((change.route or change.old_route).get("target"))]
+        return self.gates[str((change.placement.route or change.old_placement.route).get("target"))]
 
     async def _step(self, step: StepBuilder) -> None:
         """Wait for the steps before it, run it, and release those that wait for it."""

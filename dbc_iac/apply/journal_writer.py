@@ -56,10 +56,10 @@ def rebound(plan: Plan, bindings: Mapping[str, Binding]) -> Iterator[Binding]:
 def _settled(bound: Binding, change: Change) -> Binding:
     """The binding with everything that matches the manifest now."""
     if not change.desired:
-        return bound.model_copy(update={"route": dict(change.route)})
+        return bound.model_copy(update={"route": dict(change.placement.route)})
     return bound.model_copy(
         update={
-            "route": dict(change.route),
+            "route": dict(change.placement.route),
             "dependencies": tuple(change.dependencies),
             "protected": change.protected,
             "applied": {**bound.applied, **change.settled},
@@ -106,7 +106,8 @@ class JournalWriter:
         for change in plan.pending:
             going = change.action in {Action.DELETE, Action.REPLACE}
             if going and change.old_id and change.address not in self._bindings:
-                old = replace(change, route=change.old_route or change.route)
+                place = replace(change.placement, route=change.old_placement.route or change.placement.route)
+                old = replace(change, placement=place)
                 generation = change.generation if change.action is Action.DELETE else max(change.generation - 1, 0)
                 await self._bind(old, change.old_id, generation, change.applied, change.resolved)
         for number in plan.closed_operations:
@@ -123,7 +124,7 @@ class JournalWriter:
         """Record that a call is about to be made. It is on disk when this returns, unless `unwritten` is set."""
         self._number = number = self._number + 1
         change = self._changes[goal.address]
-        kept: dict[str, Json] = {**detail, "route": dict(change.route), "kind": change.kind, "vm": goal.vm}
+        kept: dict[str, Json] = {**detail, "route": dict(change.placement.route), "kind": change.kind, "vm": goal.vm}
         if goal.creates:
             kept |= {"marker": change.marker, "fields": dict(goal.fields)}
         else:
@@ -225,7 +226,10 @@ class JournalWriter:
         before = self._bindings.get(change.address)
         left = None
         replaced = change.action is Action.REPLACE
-        other = before is not None and (before.id, before.route.get("target")) != (identity, change.route.get("target"))
+        other = before is not None and (before.id, before.route.get("target")) != (
+            identity,
+            change.placement.route.get("target"),
+        )
         stays = replaced or bool(change.observed)  # a failed creation that the node cannot delete
         if before is not None and stays and other and before.id == change.old_id:
             place = Address(change.address).depose(before.generation)
@@ -274,11 +278,11 @@ def _made(
         kind=change.kind,
         id=identity,
         generation=generation,
-        route=dict(change.route),
+        route=dict(change.placement.route),
         applied=dict(fields),
         uncertain=(),
         dependencies=change.dependencies,
         protected=change.protected,
-        parent=change.parent,
+        parent=change.placement.parent,
         resolved=dict(resolved),
     )

@@ -135,7 +135,7 @@ class ProgressReporter(Observer):
             return PlainProgress(runtime.tell, screen)
         from dbc_iac.views.live import LiveProgress
 
-        machines = {c.address: c.node for c in plan.changes}
+        machines = {c.address: c.placement.node for c in plan.changes}
         return LiveProgress(runtime.err, screen, now, machines, len(plan.pending))
 
 

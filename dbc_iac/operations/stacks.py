@@ -58,7 +58,7 @@ def claimed_elsewhere(project: Project, plan: Plan) -> Iterator[Diagnostic]:
     held = held_elsewhere(project) if adopted else {}
     ids = {change.address: change.id for change in plan.changes}
     for change in adopted:
-        target, parent_id = str(change.route.get("target", "")), ids.get(change.parent, "")
+        target, parent_id = str(change.placement.route.get("target", "")), ids.get(change.placement.parent, "")
         if name := held.get(object_of(change.kind, change.id, target, parent_id)):
             resource = project.inventory.resources[change.address]
             yield resource.problem(

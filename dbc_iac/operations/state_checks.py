@@ -21,7 +21,7 @@ def check_bindings(state: State, place: str) -> None:
 def check_identities(plan: Plan, known: Container[str]) -> None:
     """Raises DiagnosticError where a plan file names an identity that the project does not have."""
     for change in plan.pending:
-        name = Route.from_json(change.route).identity
+        name = Route.from_json(change.placement.route).identity
         if name not in known:
             raise DiagnosticError(
                 Diagnostic(

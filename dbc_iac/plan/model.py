@@ -52,12 +52,22 @@ class FieldChange:
 
 
 @dataclass(frozen=True, slots=True)
+class Placement:
+    """Machine and VM of an object. `node`: address of the Node or BareMetalManager; `parent`: address of the VM."""
+
+    node: str = ""
+    route: Mapping[str, Json] = field(default_factory=dict)
+    parent: str = ""
+    parent_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """Change of one resource, with its reasons.
 
     `id` is the identity it has or will get (VM: task id, Disk: file, Network: name, BareMetalServer: node id), empty
-    when it is known only after the call. `parent` is the address of its VM, if it has one; `old_parent` that
-    of the replaced object, if it is another. `losses` are sentences on lost data; `power_off`: its VM is powered off.
+    when it is known only after the call. `old_id` and `old_placement` are of the existing object; its VM only where
+    that is another. `losses` are sentences on lost data; `power_off`: its VM is powered off.
     """
 
     address: str
@@ -70,11 +80,8 @@ class Change:
     id: str = ""
     old_id: str = ""
     generation: int = 0
-    node: str = ""
-    parent: str = ""
-    parent_id: str = ""
-    old_parent: str = ""
-    old_parent_id: str = ""
+    placement: Placement = field(default_factory=Placement)
+    old_placement: Placement = field(default_factory=Placement)
     power_off: bool = False
     desired: Mapping[str, Json] = field(default_factory=dict)
     applied: Mapping[str, Json] = field(default_factory=dict)
@@ -82,8 +89,6 @@ class Change:
     resolved: Mapping[str, Json] = field(default_factory=dict)
     settled: Mapping[str, Json] = field(default_factory=dict)
     """Observed values, and references of secrets, that match the manifest and that the state does not have yet."""
-    route: Mapping[str, Json] = field(default_factory=dict)
-    old_route: Mapping[str, Json] = field(default_factory=dict)
     secrets: Mapping[str, Json] = field(default_factory=dict)
     """Secret references (never values) by field path."""
     auto: tuple[str, ...] = ()

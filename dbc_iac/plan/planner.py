@@ -218,7 +218,7 @@ def _plan(
     shown = tuple(
         replace(
             c,
-            power_off=a in off or (c.pending and bool({c.parent, c.old_parent} & off)),
+            power_off=a in off or (c.pending and bool({c.placement.parent, c.old_placement.parent} & off)),
         )
         for a, c in sorted(changes.items())
     )

@@ -81,9 +81,10 @@ def _check_change(change: Change) -> None:
             SecretRef.model_validate(reference)
         except ValueError:
             raise WrongTypeError("is not a reference to a secret", change.address, "secrets", path) from None
-    for name, route in (("route", change.route), ("oldRoute", change.old_route)):
-        if (route or (change.pending and name == "route")) and unusable_route(route):
-            raise WrongTypeError("is not a route to a machine", change.address, name)
+    for name, placement in (("placement", change.placement), ("oldPlacement", change.old_placement)):
+        required = change.pending and placement is change.placement
+        if (placement.route or required) and unusable_route(placement.route):
+            raise WrongTypeError("is not a route to a machine", change.address, name, "route")
 
 
 def _damaged(detail: str) -> Diagnostic:

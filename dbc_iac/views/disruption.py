@@ -73,7 +73,9 @@ def disruptions(plan: Plan) -> tuple[Disruption, ...]:
         if effect is not None:
             causes = change.reasons if change.action is not Action.UPDATE else ()
             number = numbers.get(change.address, 0)
-            found[change.address] = Disruption(change.address, change.node, effect, step=number, causes=causes)
+            found[change.address] = Disruption(
+                change.address, change.placement.node, effect, step=number, causes=causes
+            )
     for number, step in enumerate(shown_steps(plan), 1):
         if step.kind is StepKind.WINDOW and step.address not in new and not is_off_all_along(step, changes):
             whole = found.get(step.address)

@@ -42,11 +42,11 @@ def plan_graph(plan: Plan) -> Graph:
     """Graph of the changes of a plan and their dependencies."""
     shown = [c for c in plan.changes if c.action is not Action.NO_OP]
     known = {c.address: c for c in plan.changes}
-    needs = {c.address: _needs(*c.dependencies, c.parent, c.old_parent) for c in shown}
+    needs = {c.address: _needs(*c.dependencies, c.placement.parent, c.old_placement.parent) for c in shown}
     context = [a for needed in needs.values() for a in needed if a not in needs]
-    vertices = [_vertex(c.address, c.node, c.action.value) for c in shown]
+    vertices = [_vertex(c.address, c.placement.node, c.action.value) for c in shown]
     for address in dict.fromkeys(context):
-        vertices.append(_vertex(address, known[address].node if address in known else ""))
+        vertices.append(_vertex(address, known[address].placement.node if address in known else ""))
     return Graph(tuple(vertices), tuple((there, here) for here, needed in needs.items() for there in needed))
 
 

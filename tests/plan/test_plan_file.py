@@ -83,7 +83,7 @@ def test_a_value_of_another_type_is_refused_or_shown(made: tuple[Emulated, Path]
         (("hooks", "VirtualMachine/trainer"), {"command": "reboot"}, "hooks.VirtualMachine/trainer"),
         (("hooks", "VirtualMachine/trainer", "timeout"), [], "hooks.VirtualMachine/trainer"),
         (("changes", 1, "secrets", "login.password"), {"exec": []}, "secrets.login.password"),
-        (("changes", 1, "route"), {}, "route is not a route"),
+        (("changes", 1, "placement", "route"), {}, "placement.route is not a route"),
         (("changes", 1, "kind"), "Vm", "kind is not a kind"),
         (("changes", 1, "desired", "memory"), "lots", "desired.memory"),
         (("changes", 0, "action"), "remove", "changes.0.action is not one of create"),
@@ -134,7 +134,7 @@ def test_a_plan_that_is_nested_too_deep_is_refused(made: tuple[Emulated, Path]) 
 
 def test_a_page_shows_a_plan_that_was_altered(made: tuple[Emulated, Path]) -> None:
     plan = json.loads(made[1].read_text())
-    assert "<html" in plan_html(read_plan(altered(plan, ("changes", 1, "node"), "</script>")))
+    assert "<html" in plan_html(read_plan(altered(plan, ("changes", 1, "placement", "node"), "</script>")))
 
 
 def test_a_signature_of_an_unknown_version_is_refused_before_anything_is_read(
@@ -203,6 +203,8 @@ def test_programs_and_secrets_of_a_plan_file_are_shown_from_the_file_in_every_fo
 def test_a_plan_file_that_names_an_unknown_identity_is_refused(made: tuple[Emulated, Path], tmp_path: Path) -> None:
     emulated, file = made
     bad = tmp_path / "bad.plan"
-    bad.write_text(json.dumps(altered(json.loads(file.read_text()), ("changes", 0, "route", "identity"), "nobody")))
+    bad.write_text(
+        json.dumps(altered(json.loads(file.read_text()), ("changes", 0, "placement", "route", "identity"), "nobody"))
+    )
     result = emulated.run("apply", str(bad), "--json")
     assert (result.code, result.codes) == (5, ["plan-stale"])

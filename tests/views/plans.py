@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from dbc_iac.plan.model import Action, Change, FieldChange, GoalSummary, Plan, Step, StepKind
+from dbc_iac.plan.model import Action, Change, FieldChange, GoalSummary, Placement, Plan, Step, StepKind
 
 HOSTILE = "</details></script><img src=x onerror=alert(1)> ``` [click](https://evil) @everyone \x1b[31m\u202e {{ 7*7 }}"
 """What a node or a manifest may say: it must steer no terminal, no page and no pull request."""
@@ -14,8 +15,19 @@ def plan(*changes: Change, steps: tuple[Step, ...] = (), **more: Any) -> Plan:
     return Plan("lab", "main", "prod", "l" * 32, 3, "c" * 64, "o" * 64, changes, steps, **more)
 
 
-def change(name: str, action: Action, *fields: FieldChange, kind: str = "VirtualMachine", **more: Any) -> Change:
-    return Change(f"{kind}/{name}", kind, action, fields=fields, **{"node": "Node/gpu-a", "id": f"id-{name}", **more})
+def change(
+    name: str,
+    action: Action,
+    *fields: FieldChange,
+    kind: str = "VirtualMachine",
+    node: str = "Node/gpu-a",
+    route: Mapping[str, Any] | None = None,
+    parent: str = "",
+    **more: Any,
+) -> Change:
+    placement = Placement(node, route or {}, parent)
+    known = {"id": f"id-{name}", **more}
+    return Change(f"{kind}/{name}", kind, action, fields=fields, placement=placement, **known)
 
 
 def window(name: str, *goals: GoalSummary, seconds: int = 60, **more: Any) -> Step:

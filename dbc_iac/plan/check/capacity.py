@@ -36,7 +36,7 @@ def check_capacity(
 
 def on_machine(target: str, changes: Mapping[str, Change]) -> dict[str, Change]:
     """Changes on one machine."""
-    return {a: c for a, c in changes.items() if (c.route or c.old_route).get("target") == target}
+    return {a: c for a, c in changes.items() if (c.placement.route or c.old_placement.route).get("target") == target}
 
 
 def required_capacity(change: Change) -> Capacity:
@@ -139,7 +139,7 @@ def _one_vm_an_order(context: PlanContext, machine: Machine, here: Mapping[str, 
     assert hardware is not None  # noqa: S101 - the caller looked
     partial = {o.id for o in machine.orders or () if len(o.gpu_index) < hardware.gpu_count}
     for address, change in here.items():
-        kind, order = kind_of(change.kind), Route.from_json(change.route).rent_order if change.desired else ""
+        kind, order = kind_of(change.kind), Route.from_json(change.placement.route).rent_order if change.desired else ""
         if order not in partial or not isinstance(kind, Host) or required_capacity(change).gpus == 0:
             continue
         if order in used and change.action in _CREATED:

@@ -125,7 +125,7 @@ def _left_incomplete(
         problem,
         severity=Severity.ERROR if coming else Severity.WARNING,
         code="image-incomplete",
-        summary=f"{file.name} on {change.node} is incomplete, and {what}",
+        summary=f"{file.name} on {change.placement.node} is incomplete, and {what}",
         detail=f"{'; '.join(change.reasons)}. It is not overwritten while in use by {', '.join(users)}.",
         remedy=f"Use `dbc-iac image download {file.name} --overwrite` if the image server has the same file; else use "
         "another file name, and replace the users.",
@@ -176,7 +176,7 @@ def _refused(context: PlanContext, change: Change, goal: Goal, file: FileAt, use
     """The refusal, at the manifest of the file, else at that of the first user."""
     documents = context.inventory.resources
     verb = "delete" if goal.deletes else "overwrite"
-    source, summary = None, f"cannot {verb} {file.name} on {change.node}: in use by {', '.join(users)}"
+    source, summary = None, f"cannot {verb} {file.name} on {change.placement.node}: in use by {', '.join(users)}"
     if change.address in documents:
         changed = [f.path for f in change.fields]
         where = documents[change.address].where

@@ -24,7 +24,7 @@ def check_guardrails(context: PlanContext, changes: Mapping[str, Change], option
         if (
             change.pending
             and change.action is not Action.FORGET
-            and change.parent
+            and change.placement.parent
             and _is_foreign(context, change, changes)
         ):
             yield _unmanaged(context, change)
@@ -89,18 +89,18 @@ def _protection(context: PlanContext, change: Change, options: PlanOptions) -> I
 
 def _is_foreign(context: PlanContext, change: Change, changes: Mapping[str, Change]) -> bool:
     """Whether the VM of a child is not managed."""
-    parent = context.inventory.resources.get(change.parent)
-    return change.parent not in changes or bool(getattr(getattr(parent, "spec", None), "external", False))
+    parent = context.inventory.resources.get(change.placement.parent)
+    return change.placement.parent not in changes or bool(getattr(getattr(parent, "spec", None), "external", False))
 
 
 def _unmanaged(context: PlanContext, change: Change) -> Diagnostic:
     """The refusal of a change that needs a VM off which is not managed."""
-    summary = f"{change.address} needs {change.parent} powered off, but it is not managed"
+    summary = f"{change.address} needs {change.placement.parent} powered off, but it is not managed"
     detail = "Disks are added, resized and deleted while their VM is off. External VMs are never changed."
-    remedy = f"Remove `external: true` of {change.parent}, or remove {change.address}."
+    remedy = f"Remove `external: true` of {change.placement.parent}, or remove {change.address}."
     resource = context.inventory.resources.get(change.address)
     if resource is None:
-        remedy = f"Remove `external: true` of {change.parent}."
+        remedy = f"Remove `external: true` of {change.placement.parent}."
         return _refusal("external-parent", summary, detail, remedy, change.address)
     return resource.problem("external-parent", "vm", summary, detail=detail, remedy=remedy, exit_code=ExitCode.REFUSED)
 

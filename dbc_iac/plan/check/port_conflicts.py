@@ -47,7 +47,7 @@ def starts(change: Change, changes: Mapping[str, Change]) -> bool:
     if change.action in {Action.CREATE, Action.REPLACE}:
         return True
     stays_off = (change.desired_power or change.observed_power) == "off"
-    opened = any(c.parent == change.address and c.action not in _RESTS for c in changes.values())
+    opened = any(c.placement.parent == change.address and c.action not in _RESTS for c in changes.values())
     if change.action is Action.UPDATE:
         had, gets = capacity(kind, {**change.applied, **change.observed}), required_capacity(change)
         if (had.ports, had.start_ports, had.addresses) != (gets.ports, gets.start_ports, gets.addresses):

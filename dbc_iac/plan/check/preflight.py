@@ -58,16 +58,16 @@ async def read_facts(context: PlanContext, refreshed: RefreshedState, changes: M
     """Read each machine that something is created, changed or replaced on, once."""
     reader = refreshed.reader
     checked = {a: c for a, c in changes.items() if c.action in _CHECKED}
-    routes = {Route.from_json(c.route) for c in checked.values() if isinstance(kind_of(c.kind), UsesCapacity)}
+    routes = {Route.from_json(c.placement.route) for c in checked.values() if isinstance(kind_of(c.kind), UsesCapacity)}
     with_image_servers = {
-        Route.from_json(c.route) for c in checked.values() if isinstance(kind_of(c.kind), UsesImageServer)
+        Route.from_json(c.placement.route) for c in checked.values() if isinstance(kind_of(c.kind), UsesImageServer)
     }
     looks = (_machine(reader, r, context, image_servers=r in with_image_servers) for r in routes)
     machines = dict(zip(routes, await asyncio.gather(*looks), strict=True))
     unheard: dict[str, frozenset[str]] = {}
     files: dict[str, frozenset[str] | None] = {}
     for address, change in checked.items():
-        machine = machines.get(Route.from_json(change.route))
+        machine = machines.get(Route.from_json(change.placement.route))
         if machine is not None:
             unheard[address] = await _unheard(reader, machine.route, change, changes)
             files[address] = await _image_server_files(reader, machine, change)
@@ -83,7 +83,10 @@ def check_preflight(
     for address, change in changes.items():
         if change.action not in _CHECKED:
             continue
-        resource, machine = context.inventory.resources.get(address), facts.machines.get(Route.from_json(change.route))
+        resource, machine = (
+            context.inventory.resources.get(address),
+            facts.machines.get(Route.from_json(change.placement.route)),
+        )
         if resource is None or machine is None:
             continue
         seen = replace(
@@ -113,7 +116,9 @@ def _hosts_by_target(changes: Mapping[str, Change]) -> dict[str, dict[str, Chang
     found: dict[str, dict[str, Change]] = {}
     for address, change in changes.items():
         if isinstance(kind_of(change.kind), Host) and (change.desired or change.applied):
-            found.setdefault(str((change.route or change.old_route).get("target")), {})[address] = change
+            found.setdefault(str((change.placement.route or change.old_placement.route).get("target")), {})[address] = (
+                change
+            )
     return found
 
 
@@ -124,7 +129,7 @@ async def _unmanaged(refreshed: RefreshedState, changes: Mapping[str, Change]) -
         here = on_machine(target, changes)
         if target not in found and any(starts(c, here) for c in hosts.values()):
             change = next(reversed(hosts.values()))
-            route = Route.from_json(change.route or change.old_route)
+            route = Route.from_json(change.placement.route or change.old_placement.route)
             found[target] = await host(change.kind).others(route, ours, refreshed.reader)
     return found
 
@@ -133,17 +138,17 @@ def _coming(changes: Mapping[str, Change]) -> dict[tuple[str, str], list[Change]
     """New children of VMs that stay, where there is a limit, by kind and the VM's address."""
     coming: dict[tuple[str, str], list[Change]] = {}
     for change in changes.values():
-        parent = changes.get(change.parent)
-        stays = change.parent_id and (parent is None or parent.action not in _COMES)
+        parent = changes.get(change.placement.parent)
+        stays = change.placement.parent_id and (parent is None or parent.action not in _COMES)
         if stays and change.action in _COMES and max_per_parent(kind_of(change.kind)):
-            coming.setdefault((change.kind, change.parent), []).append(change)
+            coming.setdefault((change.kind, change.placement.parent), []).append(change)
     return coming
 
 
 async def _free_slots(reader: CachedReader, changes: Mapping[str, Change]) -> dict[tuple[str, str], int | None]:
     found: dict[tuple[str, str], int | None] = {}
     for (name, parent), new in _coming(changes).items():
-        where = Lookup("", Route.from_json(new[0].route), "", 0, parent_id=new[0].parent_id)
+        where = Lookup("", Route.from_json(new[0].placement.route), "", 0, parent_id=new[0].placement.parent_id)
         kind = kind_of(name)
         found[name, parent] = await kind.free_slots(where, reader) if isinstance(kind, Child) else None
     return found

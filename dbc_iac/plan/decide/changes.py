@@ -26,7 +26,7 @@ from dbc_iac.plan.decide.deletions import (
 )
 from dbc_iac.plan.decide.diff import Difference, DiffInput, difference, initial
 from dbc_iac.plan.decide.ownership import elsewhere, foreign, moved_node, unproved, with_birth
-from dbc_iac.plan.model import Action, Change, FieldChange
+from dbc_iac.plan.model import Action, Change, FieldChange, Placement
 from dbc_iac.plan.observe.pending_operations import requires_replacement
 from dbc_iac.plan.observe.refresh import RefreshedState, external
 from dbc_iac.plan.observe.tracked_objects import TrackedObject, parent_address
@@ -103,7 +103,7 @@ def _keep_claimed(context: PlanContext, refreshed: RefreshedState, made: ChangeS
     manifests name it."""
     owners = {(b.kind, b.id, b.route.get("target")): a for a, b in context.state.bindings.items()}
     for address, change in [(a, c) for a, c in made.changes.items() if c.action is Action.ADOPT]:
-        owner = owners.get((change.kind, change.id, change.route.get("target")), address)
+        owner = owners.get((change.kind, change.id, change.placement.route.get("target")), address)
         resource = refreshed.tracked_objects[address].resource
         if owner == address or resource is None:
             continue
@@ -162,15 +162,11 @@ def _base(context: PlanContext, tracked: TrackedObject, resource: Resource[Spec]
         Action.NO_OP,
         id=tracked.id,
         generation=tracked.generation,
-        node=tracked.route.name,
-        parent=parent,
-        old_parent=binding.parent if binding is not None and binding.parent != parent else "",
-        old_parent_id=tracked.parent_id if binding is not None and binding.parent != parent else "",
+        placement=Placement(tracked.route.name, tracked.route.to_json(), parent),
+        old_placement=_old_placement(tracked, parent),
         desired=want,
         applied=dict(binding.applied) if binding else {},
         resolved=dict(binding.resolved) if binding else {},
-        route=tracked.route.to_json(),
-        old_route=tracked.place.to_json() if binding else {},
         secrets=refs,
         auto=tuple(path for path, value in kind.desired(resource, context.inventory).items() if value == AUTO),
         marker=kind.marker(resource, context.inventory, tracked.generation),
@@ -181,6 +177,15 @@ def _base(context: PlanContext, tracked: TrackedObject, resource: Resource[Spec]
         delete_first=lifecycle.replace == "deleteFirst" or not kind.replace_in_place_last,
         timeout_seconds=(timeouts.update if binding else timeouts.create) or 0,
     )
+
+
+def _old_placement(tracked: TrackedObject, parent: str) -> Placement:
+    """Placement of the bound object; its VM only where that is another."""
+    if tracked.binding is None:
+        return Placement()
+    moved = tracked.binding.parent != parent
+    old = (tracked.binding.parent, tracked.parent_id) if moved else ("", "")
+    return Placement(tracked.place.name, tracked.place.to_json(), *old)
 
 
 def _wanted(
@@ -202,7 +207,8 @@ def _wanted(
     if pending is not None and observation.present and requires_replacement(pending, base.desired):
         bound = pending.model_copy(update={"id": observation.id})
         tracked = replace(tracked, binding=bound, id=observation.id)
-        base = replace(base, id=observation.id, applied=dict(bound.applied), old_route=tracked.place.to_json())
+        place = replace(base.old_placement, route=tracked.place.to_json())
+        base = replace(base, id=observation.id, applied=dict(bound.applied), old_placement=place)
     if tracked.binding is None:
         return _unbound(context, tracked, resource, observation, base, made.problems)
     if not observation.present:
@@ -386,6 +392,6 @@ def _replaced(
 
 def _exclusive(change: Change) -> tuple[str, ...]:
     """Notes on why the old object is deleted first: public addresses are held also while it is off."""
-    kind, there = kind_of(change.kind), change.route.get("target") == change.old_route.get("target")
+    kind, there = kind_of(change.kind), change.placement.route.get("target") == change.old_placement.route.get("target")
     kept = capacity(kind, change.desired).addresses & capacity(kind, {**change.applied, **change.observed}).addresses
     return tuple(f"the old object is deleted first: both cannot have {address}" for address in sorted(kept) if there)

@@ -9,7 +9,7 @@ from dbc_iac.address import Address
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.kinds import Observation, kind_of
 from dbc_iac.plan.context import PlanContext, PlanOptions
-from dbc_iac.plan.model import Action, Change
+from dbc_iac.plan.model import Action, Change, Placement
 from dbc_iac.plan.observe.tracked_objects import TrackedObject
 from dbc_iac.state.document import Binding
 
@@ -29,13 +29,10 @@ def deletion(tracked: TrackedObject, observation: Observation, options: PlanOpti
         id=binding.id,
         old_id=binding.id,
         generation=binding.generation,
-        node=tracked.place.name,
-        parent=binding.parent,
-        parent_id=tracked.parent_id,
+        placement=Placement(tracked.place.name, tracked.place.to_json(), binding.parent, tracked.parent_id),
+        old_placement=Placement(route=tracked.place.to_json()),
         applied=dict(binding.applied),
         resolved=dict(binding.resolved),
-        route=tracked.place.to_json(),
-        old_route=tracked.place.to_json(),
         dependencies=binding.dependencies,
         protected=binding.protected,
         timeout_seconds=(tracked.resource.spec.timeouts.delete or 0) if tracked.resource is not None else 0,

@@ -104,7 +104,12 @@ def unproved(context: PlanContext, resource: Resource[Spec], base: Change) -> Di
     Children belong to their VM, and an address with an earlier generation was created by this stack.
     """
     kind = kind_of(base.kind)
-    if base.marker or base.parent or base.address in context.state.generations or kind.left_behind(base.desired):
+    if (
+        base.marker
+        or base.placement.parent
+        or base.address in context.state.generations
+        or kind.left_behind(base.desired)
+    ):
         return None
     other = "set `external: true`" if hasattr(resource.spec, "external") else "remove it from the manifests"
     return resource.problem(

@@ -29,21 +29,22 @@ def propagate(change_set: ChangeSet) -> None:
 
 def _with_parent(change: Change, change_set: ChangeSet) -> Change:
     """The change of a child with that of its VM: a disk is deleted and created with it, a snapshot is kept."""
-    parent = change_set.changes.get(change.parent)
+    parent = change_set.changes.get(change.placement.parent)
     if parent is None:
         return change
     vm_gone = parent.action in _DELETED or (parent.action is Action.CREATE and bool(parent.old_id))
-    host = replace(change, parent_id=parent.id if change.action is not Action.DELETE else parent.old_id or parent.id)
+    parent_id = parent.id if change.action is not Action.DELETE else parent.old_id or parent.id
+    host = replace(change, placement=replace(change.placement, parent_id=parent_id))
     if change.action is Action.DELETE and parent.action is Action.FORGET and not parent.desired:
-        reason = f"stays on {change.parent}, which is removed from the state"
+        reason = f"stays on {change.placement.parent}, which is removed from the state"
         return replace(host, action=Action.FORGET, losses=(), reasons=(*change.reasons, reason))
     if change.action is Action.DELETE:
         goes = vm_gone and parent.action is not Action.FORGET
-        return replace(host, reasons=(*change.reasons, f"deleted with {change.parent}")) if goes else host
+        return replace(host, reasons=(*change.reasons, f"deleted with {change.placement.parent}")) if goes else host
     if not vm_gone or change.action is Action.UNKNOWN or parent.action is Action.FORGET:
         return host
     if change.action is Action.ADOPT:
-        reason = f"{change.parent} is replaced"
+        reason = f"{change.placement.parent} is replaced"
         named = change.id if survives_parent(kind_of(change.kind)) else ""
         fields = tuple(initial(kind_of(change.kind), change.desired, change.secrets))
         generation = change.generation + 1
@@ -52,14 +53,14 @@ def _with_parent(change: Change, change_set: ChangeSet) -> Change:
         as_it_is = change.action in {Action.NO_OP, Action.UPDATE}
         if not (as_it_is or (change.action is Action.CREATE and change.old_id)):
             return host
-        note = f"kept; its record on the node is deleted with {change.parent}"
+        note = f"kept; its record on the node is deleted with {change.placement.parent}"
         notes = (*change.notes, *(change.reasons if as_it_is else ()), note)
         return replace(host, action=Action.NO_OP, fields=(), notes=notes)
     if change.action in {Action.NO_OP, Action.UPDATE} or (change.action is Action.CREATE and change.old_id):
         return replace(
             _of_a_new_one(host, change_set),
             action=Action.REPLACE if change.action is not Action.CREATE else Action.CREATE,
-            reasons=(*change.reasons, f"{change.parent} is replaced"),
+            reasons=(*change.reasons, f"{change.placement.parent} is replaced"),
             losses=tuple(dict.fromkeys((*change.losses, *(data_loss(change) if change.observed else ())))),
             id="",
             old_id=change.old_id or change.id,
@@ -107,7 +108,7 @@ def _same_name_networks(changes: dict[str, Change], problems: Diagnostics) -> No
 
 def _stands_on(change: Change) -> set[str]:
     """Parents and dependencies of a resource, now and at its last apply."""
-    return {change.parent, change.old_parent, *change.dependencies, *change.old_dependencies}
+    return {change.placement.parent, change.old_placement.parent, *change.dependencies, *change.old_dependencies}
 
 
 def _unknown_from(changes: dict[str, Change], address: str) -> bool:

@@ -34,7 +34,7 @@ def likely_renames(changes: Mapping[str, Change]) -> Iterator[Diagnostic]:
 
 
 def _likeness(going: Change, coming: Change) -> float:
-    if going.node != coming.node:
+    if going.placement.node != coming.placement.node:
         return 0.0
     chosen = port_fields(kind_of(coming.kind))  # which always differ
     paths = [p for p in coming.desired if p in going.applied and p not in chosen]

@@ -22,8 +22,8 @@ def targeted(changes: Mapping[str, Change], options: PlanOptions) -> dict[str, C
     if not options.targets:
         return changes
     wanted = _reached(changes, options.targets)
-    wanted |= {changes[a].parent for a in wanted} & set(changes)
-    wanted |= {a for a, c in changes.items() if c.action is Action.ADOPT and c.parent in wanted}
+    wanted |= {changes[a].placement.parent for a in wanted} & set(changes)
+    wanted |= {a for a, c in changes.items() if c.action is Action.ADOPT and c.placement.parent in wanted}
     return {a: c for a, c in changes.items() if a in wanted}
 
 
@@ -58,7 +58,7 @@ def leave_holders(changes: dict[str, Change], options: PlanOptions) -> None:
     if not options.targets:
         return
     wanted = _reached(changes, options.targets)
-    for address in [changes[a].parent for a in wanted if changes[a].action is Action.DELETE]:
+    for address in [changes[a].placement.parent for a in wanted if changes[a].action is Action.DELETE]:
         if address in changes and address not in wanted:
             changes[address] = _as_it_is(changes[address])
 
@@ -75,7 +75,7 @@ def _as_it_is(change: Change) -> Change:
         losses=(),
         id=change.old_id or change.id,
         old_id="",
-        route=change.old_route or change.route,
+        placement=replace(change.placement, route=change.old_placement.route or change.placement.route),
         dependencies=change.old_dependencies or change.dependencies,
     )
 
@@ -91,7 +91,7 @@ def _reached(changes: Mapping[str, Change], targets: frozenset[str]) -> set[str]
         wanted.add(address)
         change = changes[address]
         if change.action is not Action.DELETE:
-            todo += [d for d in (*change.needed, change.old_parent) if d in changes]
+            todo += [d for d in (*change.needed, change.old_placement.parent) if d in changes]
         if change.action in {Action.DELETE, Action.REPLACE}:
             todo += [c.address for c in changes.values() if address in c.dependencies and c.pending]
     return wanted
@@ -105,7 +105,10 @@ def _without(changes: Mapping[str, Change], excluded: frozenset[str]) -> dict[st
             c.address
             for c in changes.values()
             if c.address not in left
-            and (left & {*c.needed, c.parent, c.old_parent} or any(_goes_under(c, changes[other]) for other in left))
+            and (
+                left & {*c.needed, c.placement.parent, c.old_placement.parent}
+                or any(_goes_under(c, changes[other]) for other in left)
+            )
         }
         if not more:
             return {a: c for a, c in changes.items() if a not in left}
@@ -115,7 +118,7 @@ def _without(changes: Mapping[str, Change], excluded: frozenset[str]) -> dict[st
 def _goes_under(change: Change, other: Change) -> bool:
     """Whether a change takes away what another resource needs."""
     going = change.action in {Action.DELETE, Action.REPLACE}
-    return going and change.address in {*other.dependencies, other.parent}
+    return going and change.address in {*other.dependencies, other.placement.parent}
 
 
 def check_named(changes: Mapping[str, Change], options: PlanOptions) -> Diagnostics:

@@ -37,8 +37,8 @@ def _remedy_of(reasons: tuple[str, ...]) -> str:
 def unreadable(change: Change) -> Diagnostic:
     """The warning that goes with an unknown resource; the same one for all on a node that sent no session id."""
     left_alone = "It is not changed: unknown is not absent."
-    if change.route and bad_session_id(str(change.route["target"])) in change.reasons:
-        node = str(change.route["name"])
+    if change.placement.route and bad_session_id(str(change.placement.route["target"])) in change.reasons:
+        node = str(change.placement.route["name"])
         return Diagnostic(
             "bad-session-id",
             Severity.WARNING,

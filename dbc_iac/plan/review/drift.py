@@ -131,7 +131,7 @@ def _drift(change: Change, change_set: ChangeSet) -> Drift | None:
     moved = () if vanished else (*(f for f in change.fields if f.drift and f not in apart), *stays)
     if not moved and not vanished:
         return None
-    return Drift(change.address, change.node, vanished, moved, change.reasons, stays, change.parent)
+    return Drift(change.address, change.placement.node, vanished, moved, change.reasons, stays, change.placement.parent)
 
 
 def _pending(change_set: ChangeSet, drifts: Iterable[Drift]) -> Iterable[str]:

@@ -88,8 +88,10 @@ def _starts(change: Change, field: FieldChange) -> bool:
 
 def _more(origin: Change, now: Change, intended: Mapping[str, Change]) -> Iterator[str]:
     """Differences between the calls of a change and the reviewed ones. Starting a VM is allowed."""
-    if not (_same(now.route, origin.route) or _same(now.route, origin.old_route)):
-        yield f"route: reviewed {dict(origin.route)}, now {dict(now.route)}"
+    if not (
+        _same(now.placement.route, origin.placement.route) or _same(now.placement.route, origin.old_placement.route)
+    ):
+        yield f"route: reviewed {dict(origin.placement.route)}, now {dict(now.placement.route)}"
     for path in sorted(origin.secrets.keys() | now.secrets.keys()):
         reference, other = origin.secrets.get(path), now.secrets.get(path)
         if not _same(reference, other):
@@ -140,7 +142,7 @@ def _change(change: Change, goals: Iterable[str]) -> dict[str, Any]:
         "secrets": dict(change.secrets),
         "made with": encoded(change.desired) if change.action in _MAKES else {},
         "losses": list(change.losses),
-        "route": dict(change.route),
+        "route": dict(change.placement.route),
         "goals": list(goals),
     }
 

@@ -13,21 +13,21 @@ from dbc_iac.plan.model import Action, Change, GoalSummary
 
 def goal_input(change: Change) -> GoalInput:
     """Input of a kind for the goals of a change."""
-    route = Route.from_json(change.route)
+    route = Route.from_json(change.placement.route)
     return GoalInput(
         address=change.address,
         route=route,
         id=change.id,
         old_id=change.old_id,
         generation=change.generation,
-        parent_id=change.parent_id,
-        old_parent_id=change.old_parent_id or change.parent_id,
+        parent_id=change.placement.parent_id,
+        old_parent_id=change.old_placement.parent_id or change.placement.parent_id,
         desired=change.desired,
         applied=change.applied,
         observed={**change.resolved, **change.observed},
         changed=tuple(f.path for f in change.fields),
         secrets=change.secrets,
-        old_route=Route.from_json(change.old_route) if change.old_route else None,
+        old_route=Route.from_json(change.old_placement.route) if change.old_placement.route else None,
         marker=change.marker,
         known=frozenset(change.known),
         timeout_seconds=change.timeout_seconds or None,
@@ -37,7 +37,7 @@ def goal_input(change: Change) -> GoalInput:
 
 def keeps_identity(change: Change) -> bool:
     """Whether the new object has the identity of the old one: its name, and its machine where that matters."""
-    place, before = change.route.get("target"), change.old_route.get("target")
+    place, before = change.placement.route.get("target"), change.old_placement.route.get("target")
     there = kind_of(change.kind).location_independent or before in {None, place}
     return bool(change.id) and change.id == change.old_id and there
 

@@ -35,9 +35,9 @@ def _order_process_ends(changes: Mapping[str, Change], builders: dict[str, StepB
 def _order_moves(changes: Mapping[str, Change], builders: dict[str, StepBuilder]) -> None:
     """Create a child on its new VM before it is deleted on the old one, unless two VMs swap theirs."""
     for change in changes.values():
-        made, left = window_key(change.parent), window_key(change.old_parent)
+        made, left = window_key(change.placement.parent), window_key(change.old_placement.parent)
         if (
-            change.old_parent
+            change.old_placement.parent
             and made != left
             and {made, left} <= set(builders)
             and made not in following(left, builders)
@@ -93,7 +93,7 @@ def _passes(key: str, builder: StepBuilder, change: Change) -> tuple[Capacity | 
 
 
 def _target(change: Change) -> Json:
-    return (change.route or change.old_route).get("target")
+    return (change.placement.route or change.old_placement.route).get("target")
 
 
 def following(key: str, builders: Mapping[str, StepBuilder]) -> set[str]:

@@ -45,7 +45,7 @@ def compile_steps(changes: Mapping[str, Change]) -> dict[str, StepBuilder]:
 
 
 def _parent_goes(change: Change, changes: Mapping[str, Change]) -> bool:
-    parent = changes.get(change.old_parent or change.parent)
+    parent = changes.get(change.old_placement.parent or change.placement.parent)
     if parent is None:
         return False
     return parent.action in _GOING or (parent.action is Action.CREATE and bool(parent.old_id))
@@ -54,7 +54,7 @@ def _parent_goes(change: Change, changes: Mapping[str, Change]) -> bool:
 def _draft_change(change: Change, goals: Goals, builders: dict[str, StepBuilder]) -> None:
     """Add the step of a change, and one for the deletion. A replacement in place is one step: off, create, delete."""
     parking = change.action is Action.REPLACE and kind_of(change.kind).replace_in_place_last and not change.delete_first
-    own = StepBuilder(change.address, StepKind.CHANGE, change.address, list(goals.before), node=change.node)
+    own = StepBuilder(change.address, StepKind.CHANGE, change.address, list(goals.before), node=change.placement.node)
     own.adopts = change.action is Action.ADOPT
     if parking:
         own.goals = [*_parked(change), *own.goals, *goals.removal]
@@ -63,7 +63,7 @@ def _draft_change(change: Change, goals: Goals, builders: dict[str, StepBuilder]
     if change.action in {Action.DELETE, Action.FORGET} or (change.action is Action.REPLACE and not parking):
         removal = [g for g in goals.removal if g.needs is not Needs.OFF]
         key = removal_key(change.address)
-        builders[key] = StepBuilder(key, StepKind.CHANGE, change.address, removal, node=change.node)
+        builders[key] = StepBuilder(key, StepKind.CHANGE, change.address, removal, node=change.placement.node)
 
 
 def _parked(change: Change) -> list[Goal]:
@@ -77,16 +77,16 @@ def _draft_windows(
     change: Change, goals: Goals, changes: Mapping[str, Change], builders: dict[str, StepBuilder]
 ) -> None:
     """Add goals that need the VM off to its window, with those of all other resources."""
-    _join_window(changes.get(change.parent, change), list(goals.offline), builders)
+    _join_window(changes.get(change.placement.parent, change), list(goals.offline), builders)
     removal = [g for g in goals.removal if g.needs is Needs.OFF]
-    _join_window(changes.get(change.old_parent or change.parent, change), removal, builders)
+    _join_window(changes.get(change.old_placement.parent or change.placement.parent, change), removal, builders)
 
 
 def _join_window(host: Change, offline: list[Goal], builders: dict[str, StepBuilder]) -> None:
     if not offline:
         return
     key = window_key(host.address)
-    new = StepBuilder(key, StepKind.WINDOW, host.address, node=host.node, power=wanted_power(host))
+    new = StepBuilder(key, StepKind.WINDOW, host.address, node=host.placement.node, power=wanted_power(host))
     window = builders.setdefault(key, new)
     window.goals.extend(offline)
     window.after.add(host.address)
@@ -106,15 +106,15 @@ def _draft_after(change: Change, goals: Goals, builders: dict[str, StepBuilder])
     if not goals.after:
         return
     key = f"{change.address}#running"
-    builder = StepBuilder(key, StepKind.CHANGE, change.address, list(goals.after), node=change.node)
-    builder.after = {change.address, window_key(change.parent or change.address)}
+    builder = StepBuilder(key, StepKind.CHANGE, change.address, list(goals.after), node=change.placement.node)
+    builder.after = {change.address, window_key(change.placement.parent or change.address)}
     builders[key] = builder
 
 
 def ends(change: Change, builders: Mapping[str, StepBuilder]) -> set[str]:
     """Keys of the steps after which a resource is complete."""
     keys = {change.address, f"{change.address}#running"} & set(builders)
-    window = window_key(change.parent or change.address)
+    window = window_key(change.placement.parent or change.address)
     if window in builders:
         keys.add(window)
     return keys
@@ -124,22 +124,22 @@ def _order_creation(change: Change, changes: Mapping[str, Change], builders: dic
     if change.address not in builders:
         return
     own = builders[change.address]
-    if change.parent and change.action is Action.ADOPT and not change.applied:
+    if change.placement.parent and change.action is Action.ADOPT and not change.applied:
         # It is bound as it is, and before its VM: on a VM that the state knows, nothing tells whose a disk is.
-        if change.parent in builders and changes[change.parent].action is Action.ADOPT:
-            builders[change.parent].behind.add(change.address)
+        if change.placement.parent in builders and changes[change.placement.parent].action is Action.ADOPT:
+            builders[change.placement.parent].behind.add(change.address)
         return
     for needed in change.needed:
         cause = changes.get(needed)
         if cause is None or not cause.pending:
             continue
-        if needed == change.parent:
+        if needed == change.placement.parent:
             own.after.add(needed)
         else:
             own.after |= ends(cause, builders)
-    if not change.parent:  # a deposed object holds the capacity that the new one needs
+    if not change.placement.parent:  # a deposed object holds the capacity that the new one needs
         own.after |= {removal_key(a) for a in changes if Address(a).resource == change.address != a}
-    window = window_key(change.parent) if change.parent else ""
+    window = window_key(change.placement.parent) if change.placement.parent else ""
     if window in builders and change.address in builders:
         builders[window].after.add(change.address)
     if change.action is Action.REPLACE and removal_key(change.address) in builders:
@@ -150,11 +150,11 @@ def _order_replacement(change: Change, builders: dict[str, StepBuilder]) -> None
     """Delete first where the manifest says so, or where both have the same identity; else create first."""
     removal = builders[removal_key(change.address)]
     same = keeps_identity(change)
-    hosted = bool(change.parent)
+    hosted = bool(change.placement.parent)
     if same or (change.delete_first and kind_of(change.kind).replace_in_place_last):
         builders[change.address].after.add(removal.key)
     elif hosted:
-        removal.after |= {change.address, window_key(change.parent), window_key(change.old_parent)}
+        removal.after |= {change.address, window_key(change.placement.parent), window_key(change.old_placement.parent)}
     else:
         removal.after.add(change.address)
 
@@ -167,19 +167,19 @@ def _order_removal(change: Change, changes: Mapping[str, Change], builders: dict
     stays = survives_parent(kind_of(change.kind))  # its users have a copy
     for other in changes.values() if not stays else ():
         needed = {*other.dependencies, *other.old_dependencies}
-        if change.address not in needed or change.address in {other.parent, other.old_parent}:
+        if change.address not in needed or change.address in {other.placement.parent, other.old_placement.parent}:
             continue  # deleted with it
         going = removal_key(other.address)
         if going in builders:
             removal.after.add(going)
         if other.action is Action.REPLACE and other.address in builders and not _waits_for(other, change):
             removal.after.add(other.address)
-    parent = changes.get(change.old_parent or change.parent)
+    parent = changes.get(change.old_placement.parent or change.placement.parent)
     if parent is not None and not removal.goals:  # it is deleted with its VM
         key = removal_key(parent.address)
         removal.after.add(key if key in builders else parent.address)
-    if window_key(change.parent) in builders and change.action is Action.DELETE:
-        removal.after.add(window_key(change.parent))
+    if window_key(change.placement.parent) in builders and change.action is Action.DELETE:
+        removal.after.add(window_key(change.placement.parent))
 
 
 def _order_users(change: Change, changes: Mapping[str, Change], builders: dict[str, StepBuilder]) -> None:

@@ -13,7 +13,7 @@ from dbc_iac.plan.model import Change, FieldChange, Plan
 def named(plan: Plan) -> Plan:
     """The plan in which machines that its changes reach have the names of their documents."""
     names: dict[Json, str] = {}
-    for route in (r for c in plan.changes for r in (c.old_route, c.route) if r):
+    for route in (r for c in plan.changes for r in (c.old_placement.route, c.placement.route) if r):
         names[route.get("target")] = Address(route.get("name")).name
     return replace(plan, changes=tuple(_named(c, names) for c in plan.changes)) if names else plan
 
