@@ -240,7 +240,7 @@ class _Attempt:
                 return await self._unreadable(seen)
             case _ if self.accepted and not self._undone():
                 most = QUEUED_WHILE_OFF if self.goal.needs is Needs.OFF else math.inf
-                return await self._wait("accepted, not seen yet", self.accepted_at + most)
+                return await self._wait("accepted", self.accepted_at + most)
             case _:
                 return await self._act()
 

@@ -48,8 +48,8 @@ def require_approval(app: App, plan: Plan, given: Approval) -> None:
                 "data-loss",
                 Severity.ERROR,
                 f"--yes does not approve the data loss of {lost[0]}{more}",
-                f"Lost would be: {', '.join(lost)}.",
-                "Use --allow-data-loss, or apply a reviewed plan (`plan -o FILE`, then `apply FILE`).",
+                f"Data loss: {', '.join(lost)}.",
+                "Use --allow-data-loss, or apply a reviewed plan (`dbc-iac plan -o FILE`, `dbc-iac apply FILE`).",
                 address=lost[0],
                 exit_code=ExitCode.REFUSED,
             )
@@ -59,7 +59,7 @@ def require_approval(app: App, plan: Plan, given: Approval) -> None:
 def confirm(app: App, question: str, remedy: str = "Use --yes.") -> None:
     """Ask for approval on the terminal. Raises DiagnosticError without one, Exit where it is refused."""
     if not app.runtime.terminal:
-        summary = "approval is needed, and there is no terminal to ask on"
+        summary = "no terminal to ask for approval"
         raise DiagnosticError(Diagnostic("needs-yes", Severity.ERROR, summary, remedy=remedy))
     if not click.confirm(escaped(app.redaction(question))):
         raise Exit(ExitCode.REFUSED)

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.capabilities import Host, power_field
+from dbc_iac.plan.decide.deletions import DESTROY
 from dbc_iac.plan.model import Action, Change, Plan, Step, StepKind
 from dbc_iac.views.text.wording import duration
 
@@ -71,7 +72,7 @@ def disruptions(plan: Plan) -> tuple[Disruption, ...]:
     for change in plan.pending:
         effect = _of_change(change)
         if effect is not None:
-            causes = change.reasons if change.action is not Action.UPDATE else ()
+            causes = tuple(r for r in change.reasons if r != DESTROY) if change.action is not Action.UPDATE else ()
             number = numbers.get(change.address, 0)
             found[change.address] = Disruption(
                 change.address, change.placement.node, effect, step=number, causes=causes

@@ -28,6 +28,8 @@ _TONES = {
 """Of a line by the kind of its event; events of other kinds have no line."""
 _ENDS = frozenset({"goal-met", "step-done", "step-failed", "step-waiting", "step-skipped"})
 _PERCENT = re.compile(r"\b(\d{1,3}) ?%")
+_ACCEPTED = "accepted"
+"""Status of a call whose effect cannot be read yet: no news."""
 REMIND_SECONDS = 60.0
 """Silence after which the actions in progress are printed again: a creation takes up to 50 minutes."""
 _REMINDERS = 10
@@ -110,7 +112,7 @@ def _status(event: Event) -> str:
     status = str(event.detail.get("status", ""))
     if (percent := percent_of(event)) is not None:
         return f", {percent}%"
-    return "" if not status or status == event.text.partition(" ")[0] else f", {status}"
+    return "" if status in {"", _ACCEPTED, event.text.partition(" ")[0]} else f", {status}"
 
 
 def percent_of(event: Event) -> int | None:

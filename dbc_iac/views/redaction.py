@@ -1,7 +1,7 @@
-"""Takes secrets out of what is shown, before any face of it is made.
+"""Removal of secrets from values before they are shown.
 
-Plans, events and reports hold no secret by construction. But a node may say a password back, in an error, a name or a
-description, and this is the last place where that can be noticed.
+Plans, events and reports hold no secrets by construction. But a node may return a password in an error, a name or a
+description.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from dbc_iac.api.secret import SecretText
 
 T = TypeVar("T")
 SHORTEST = 6
-"""Characters; a shorter secret is part of too many words to be looked for."""
+"""Characters; shorter secrets are not searched, since they are part of too many words."""
 HIDDEN = "***"
 
 
 @dataclass(frozen=True, slots=True)
 class Redaction:
-    """`secrets` gives those that have been read so far."""
+    """Removes secrets from values. `secrets`: those read so far."""
 
     secrets: Callable[[], Iterable[SecretText]] = tuple
 
     def also(self, *secrets: SecretText) -> Redaction:
-        """One that looks for these, too."""
+        """A redaction of these secrets too."""
         return Redaction(lambda: (*self.secrets(), *secrets))
 
     def __call__(self, shown: T) -> T:
-        """The same value without secrets: of texts, lists, mappings and dataclasses, however deep."""
+        """The value without secrets: texts, lists, mappings and dataclasses at any depth."""
         words = [s.reveal() for s in self.secrets()]
         hidden = sorted((w for w in words if len(w) >= SHORTEST), key=len, reverse=True)
         result: T = _without(shown, hidden) if hidden else shown

@@ -58,7 +58,7 @@ def is_done(emulated: Emulated) -> None:
 
 
 @pytest.mark.parametrize("terminal", [False, True], ids=["file", "terminal"])
-@pytest.mark.parametrize("moment", ["being shutdown", "powered off after", "adding 50 GiB", "powering off…"])
+@pytest.mark.parametrize("moment", ["shutting down", "powered off after", "adding 50 GiB", "powering off…"])
 def test_progress_that_nobody_reads_any_more(tmp_path: Path, moment: str, terminal: bool) -> None:
     emulated = changed(tmp_path)
     err = GoneAt(moment, errno.EIO if terminal else errno.EPIPE, terminal=terminal)

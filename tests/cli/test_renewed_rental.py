@@ -190,7 +190,7 @@ def test_a_refusal_for_want_of_rights_closes_the_window_and_the_vm_runs(world: C
                         text="check authority failed: machine has already expired")  # fmt: skip
     result = emulated.run("apply", "--yes", err=At("powered off after", lambda: emulated.network.faults.add(refused)))
     assert result.code == 4, result.out + result.err
-    assert "machine has already expired" in result.out
+    assert "the rental has ended" in result.out
     assert seconds(result.out) < 60
     assert [one["domain"] for one in emulated.vms.values()] == ["running"]
 
@@ -278,7 +278,7 @@ def test_a_signal_ends_an_apply_whose_node_does_not_answer_any_more(
     emulated.project.write({"manifests/all.yaml": "---\n".join([NODE, *GROWN])})
     gateway = emulated.network.clients["default"]
     result = emulated.run(
-        "apply", "--yes", err=At("being shutdown", lambda: setattr(gateway, "alive", False), interrupt)
+        "apply", "--yes", err=At("shutting down", lambda: setattr(gateway, "alive", False), interrupt)
     )
     assert result.code == 8, result.out + result.err
     assert seconds(result.out) < 60

@@ -81,7 +81,7 @@ def test_the_second_signal_leaves_at_once_and_the_next_run_goes_on(tmp_path: Pat
     emulated.close()
 
 
-@pytest.mark.parametrize("moment", ["powered off", "being shutdown"])
+@pytest.mark.parametrize("moment", ["powered off", "shutting down"])
 @pytest.mark.parametrize("power", ["on", "unmanaged"])
 @pytest.mark.parametrize(
     "changed", [vm(memory="16Gi"), vm(multicast=["230.0.0.1:5558"])], ids=["window", "replacement"]
@@ -113,7 +113,7 @@ def test_a_terminal_that_is_closed_says_so_twice_and_is_no_second_signal(tmp_pat
     emulated = Emulated(project(tmp_path, vm()))
     assert emulated.run("apply", "--yes").code == 0
     project(tmp_path, vm(memory="16Gi"), environ=emulated.project.environ)
-    result = emulated.run("apply", "--yes", err=SignalAt("being shutdown", signal.SIGHUP, times=3, at_once=2))
+    result = emulated.run("apply", "--yes", err=SignalAt("shutting down", signal.SIGHUP, times=3, at_once=2))
     assert result.code == 8
     [machine] = emulated.vms.values()
     assert machine["domain"] == "running"

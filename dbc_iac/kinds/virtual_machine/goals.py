@@ -16,7 +16,7 @@ from dbc_iac.kinds.framework.cached_reader import CachedReader, Unreadable
 from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, Needs, unseen
 from dbc_iac.kinds.framework.types import parse_gib
 from dbc_iac.kinds.virtual_machine.failed_creation import CREATE_ERROR, creation_failed
-from dbc_iac.kinds.virtual_machine.power import TRANSITIONAL, status_of
+from dbc_iac.kinds.virtual_machine.power import TRANSITIONAL, status_of, status_text
 
 NO_AGENT = "N/A"
 """Account name that the node reports for a guest without an agent."""
@@ -55,7 +55,7 @@ class VmExists(Goal):
         if status is None:
             return GoalState(GoalStatus.UNMET)
         if status in TRANSITIONAL:
-            return GoalState(GoalStatus.WAITING, status)
+            return GoalState(GoalStatus.WAITING, status_text(status))
         if status == CREATE_ERROR:
             return await creation_failed(reader, self)
         details = await reader.vm(self.route, self.id)

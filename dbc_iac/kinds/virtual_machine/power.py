@@ -21,6 +21,8 @@ TRANSITIONAL = frozenset(
 REPEATED_AFTER = 300.0
 """Seconds after which a deletion is repeated. One whose job found no connection to libvirt reads `deleting` for good; a
 repeat of one that is still queued does nothing."""
+_SHOWN = {"being shutdown": "shutting down", "being poweroff": "powering off"}
+"""Statuses in words, where they differ."""
 POWER = {"running": "on", "closed": "off", "pmsuspend": "suspended"}
 
 
@@ -34,6 +36,11 @@ async def status_of(reader: CachedReader, goal: Goal) -> tuple[str | None, GoalS
     if isinstance(status, Unreadable):
         return None, unseen(status)
     return status.value, None
+
+
+def status_text(status: str) -> str:
+    """A status as shown to people."""
+    return _SHOWN.get(status, status)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +70,7 @@ class VmPower(Goal):
         if status is None:
             return GoalState(GoalStatus.FAILED, "the node does not list the VM any more")
         if status in TRANSITIONAL:
-            return GoalState(GoalStatus.WAITING, status)
+            return GoalState(GoalStatus.WAITING, status_text(status))
         if POWER.get(status) == self.to:
             return GoalState(GoalStatus.MET, status)
         return GoalState(GoalStatus.BROKEN if status.endswith("error") else GoalStatus.UNMET, status)
@@ -146,7 +153,7 @@ class VmAbsent(Goal):
         if status is None:
             return GoalState(GoalStatus.MET)
         if status == "deleting" and self.sent is not None and _now() - self.sent < REPEATED_AFTER:
-            return GoalState(GoalStatus.WAITING, status)
+            return GoalState(GoalStatus.WAITING, status_text(status))
         if status == CREATE_ERROR and (stuck := await why_stuck(reader, self.route, self.id)):
             return GoalState(
                 GoalStatus.FAILED, stuck, remedy=f"Restart the DBC service of {self.route.name}, and apply again."

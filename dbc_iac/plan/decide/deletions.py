@@ -13,6 +13,7 @@ from dbc_iac.plan.model import Action, Change, Placement
 from dbc_iac.plan.observe.tracked_objects import TrackedObject
 from dbc_iac.state.document import Binding
 
+DESTROY = "destroy"
 GONE = "does not exist"
 EXPIRED = "the rental has ended (--forget-expired)"
 
@@ -122,4 +123,4 @@ def _why_removed(tracked: TrackedObject, options: PlanOptions) -> str:
         return "created by an interrupted apply, not in the manifests"
     if Address(tracked.address).deposed:
         return "left by an interrupted replacement"
-    return "destroy" if options.destroy else "no longer in the manifests"
+    return DESTROY if options.destroy else "no longer in the manifests"

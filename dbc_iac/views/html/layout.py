@@ -1,4 +1,4 @@
-"""Where the boxes of a graph stand: layers from left to right, by igraph's Sugiyama layout."""
+"""Positions of the boxes of a graph: layers from left to right, by the Sugiyama layout of igraph."""
 
 from __future__ import annotations
 

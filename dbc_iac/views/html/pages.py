@@ -44,7 +44,7 @@ def asset(name: str) -> str:
 
 
 def source_hash(text: str) -> str:
-    """How a Content-Security-Policy names the only style, or script, that may be in a page."""
+    """Source of a Content-Security-Policy for the only style, or script, of a page."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 

@@ -33,7 +33,9 @@ def report_text(report: Report) -> str:
 def report_lines(report: Report, *, reported: bool = False) -> Iterator[Line]:
     """Lines of the end report: each address that is not done with its reason, then the numbers. `reported`: its
     diagnostics have been printed, and failures are left out."""
-    if not reported:
+    if reported:
+        yield Line()
+    else:
         yield from _listed("Failed:", report.failed, Tone.LOSS)
     yield from _listed("Not started:", report.not_started, Tone.CHANGED)
     yield from _listed("Not finished (the next apply continues):", report.waiting, Tone.CHANGED)

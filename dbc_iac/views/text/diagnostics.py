@@ -31,7 +31,7 @@ def _told(diagnostic: Diagnostic, rest: tuple[str, ...], sources: Mapping[str, s
     widest = _WIDEST if screen.columns is None else min(_WIDEST, max(screen.columns - _MARGIN, _NARROWEST))
     lines = [*_lines(diagnostic, sources, widest)]
     if rest:
-        lines += [Line(), Line(f"{and_more(rest)} (--json shows all)", _TONES[diagnostic.severity])]
+        lines.append(Line(f"  {and_more(rest)} (--json shows all)", _TONES[diagnostic.severity]))
     return "".join(screen.render([line]) if isinstance(line, Line) else f"{line}\n" for line in lines)
 
 

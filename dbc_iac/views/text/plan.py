@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from dbc_iac.diagnostics import Severity
+from dbc_iac.plan.decide.deletions import DESTROY
 from dbc_iac.plan.model import Action, Change, Plan, Step, StepKind
 from dbc_iac.views.disruption import Disruption, Effect, disruptions, expected_calls, length, shown_steps, window_text
 from dbc_iac.views.error_explanations import short_text
@@ -245,8 +246,8 @@ def _head(action: Action, title: str, why: str) -> Line:
 
 
 def reason_text(change: Change) -> str:
-    """Reasons of a change; an error text of a node is replaced by its explanation."""
-    text = "; ".join(change.reasons)
+    """Reasons of a change, but not that the plan is a destroy plan; error texts of nodes are explained."""
+    text = "; ".join(r for r in change.reasons if r != DESTROY)
     return short_text(text) if change.action is Action.UNKNOWN else text
 
 

@@ -1,4 +1,4 @@
-"""A plan as people read it: a machine by the name of its document, not by the 64 digits of the API. Pure."""
+"""Plans with the names of machines in place of their ids of 64 digits. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dbc_iac.plan.model import Change, FieldChange, Plan
 
 
 def named(plan: Plan) -> Plan:
-    """The plan in which machines that its changes reach have the names of their documents."""
+    """The plan with the names of the machines of its changes."""
     names: dict[Json, str] = {}
     for route in (r for c in plan.changes for r in (c.old_placement.route, c.placement.route) if r):
         names[route.get("target")] = Address(route.get("name")).name

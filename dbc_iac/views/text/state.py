@@ -37,7 +37,7 @@ def binding_lines(binding: Binding) -> Iterator[Line]:
     yield Line(binding.address, Tone.HEAD)
     yield Line(f"  id: {binding.id}")
     yield Line(f"  generation: {binding.generation}")
-    yield Line(f"  node: {binding.route.get('name', '')} ({binding.route.get('target', '')})")
+    yield Line(f"  route: {binding.route.get('name', '')} ({binding.route.get('target', '')})")
     yield Line(f"  protected: {value_text(binding.protected)}")
     if binding.parent:
         yield Line(f"  parent: {binding.parent}")

@@ -1,19 +1,19 @@
-"""Numbers as people say them. Pure."""
+"""Numbers and durations in words. Pure."""
 
 from __future__ import annotations
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _SHORT = 120
-"""Seconds up to which a time is told in seconds."""
+"""Longest duration shown in seconds."""
 
 
 def count(number: int, one: str, many: str = "") -> str:
-    """How many of what: `1 step`, `1,200 steps`."""
+    """A number with its noun: `1 step`, `1,200 steps`."""
     return f"{number:,} {one if number == 1 else many or f'{one}s'}"
 
 
 def duration(seconds: int) -> str:
-    """About how long, in two units at the most: `60 s`, `25 min`, `8 h 20 min`, `2 d 3 h`."""
+    """Rounded duration in at most two units: `60 s`, `25 min`, `8 h 20 min`, `2 d 3 h`."""
     if seconds <= _SHORT:
         return f"{seconds} s"
     minutes = -(-seconds // _MINUTE) * _MINUTE
