@@ -1,4 +1,4 @@
-"""What the tests of the API client share: a virtual clock, made-up identities, a scripted client node, recordings."""
+"""Common parts of tests of the API client: a virtual clock, made-up identities, a scripted client node, recordings."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ Handler = Callable[[httpx.Request], Any]
 
 
 class Script:
-    """A client node that answers by a list of responses or callables, the last of them for ever; keeps the requests.
+    """A client node that answers by a list of responses or callables, the last of them repeatedly; keeps the requests.
 
     An entry may be a response, an exception to raise, or a coroutine function of the request.
     """

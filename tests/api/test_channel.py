@@ -299,7 +299,7 @@ def test_a_node_that_calls_every_session_invalid_gets_two_signatures(tmp_path: P
         assert isinstance(outcome, Refused)
         assert outcome.session_invalid
     assert [path for path in script.paths if path != "/tasks"] == ["/mining_nodes/session_id"]
-    assert list(tmp_path.iterdir()) == []  # the next process asks anew
+    assert list(tmp_path.iterdir()) == []  # the next process obtains another
 
 
 @pytest.mark.parametrize("message", ["ok", {}, {"session": 1}, {"session_id": 5}, {"session_id": "A" * 55}])

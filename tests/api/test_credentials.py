@@ -1,4 +1,4 @@
-"""What each identity puts into an envelope."""
+"""Envelope fields of each form of identity."""
 
 from __future__ import annotations
 

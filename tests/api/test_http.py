@@ -71,7 +71,7 @@ def posted(url: str, deadline: float = 30.0) -> object:
 
 
 def dribble(send: Send) -> None:
-    """A byte now and then, for ever."""
+    """A byte now and then, without end."""
     while True:
         send(b"a")
         threading.Event().wait(0.02)
@@ -318,14 +318,14 @@ def test_json_that_cannot_be_read_is_a_value_error() -> None:
 
 
 def test_a_caller_that_is_interrupted_ends_its_exchange(monkeypatch: pytest.MonkeyPatch) -> None:
-    begun = threading.Event()
+    started = threading.Event()
 
     def silent(send: Send) -> None:
-        begun.set()
+        started.set()
         threading.Event().wait(20)
 
     def interrupted(self: Any, timeout: Callable[[], None] | None = None) -> None:
-        begun.wait()
+        started.wait()
         raise KeyboardInterrupt
 
     with raw_server(silent) as (url, _):

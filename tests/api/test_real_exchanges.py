@@ -72,7 +72,7 @@ def asking(path: str) -> list[Endpoint[Any, Any]]:
 
 
 def answers(exchange: Mapping[str, Any]) -> Iterator[tuple[Endpoint[Any, Any], Outcome[Any], set[str]]]:
-    """What each endpoint of the path makes of the answer, and the keys that it has read."""
+    """The answer as decoded by each endpoint of the path, and the keys that were read."""
     operation = "/".join(exchange["path"].strip("/").partition("?")[0].split("/")[:2])
     outcome = classify(exchange["status"], exchange["contentType"], exchange["body"].encode(), operation)
     for endpoint in asking(exchange["path"]):

@@ -1,4 +1,4 @@
-"""What is sent, exactly, and what cannot be sent at all."""
+"""Exact request bodies, and values that cannot be sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What keys sign: own nonces and checked session ids, whatever a node sends, a file holds or a user types."""
+"""Keys sign nonces of dbc-iac and checked session ids only, for any text of a node, a file or a user."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def test_keys_sign_in_one_place(code: str, place: str | None) -> None:
     assert [p.relative_to(root).as_posix() for p in found] == ([place] if place else [])
 
 
-# Whatever a node answers
+# For any answer of a node
 
 
 SESSION_REPLIES = st.one_of(

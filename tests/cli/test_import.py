@@ -259,10 +259,10 @@ def test_a_password_by_reference_is_compared_where_it_is_at_hand(world: Callable
     generated(emulated)
     [found] = emulated.vms.values()
     untold = emulated.run("plan", "--detailed-exitcode")
-    assert (untold.code, "its value is not at hand" in untold.out) == (0, True)
+    assert (untold.code, "its value is not available" in untold.out) == (0, True)
     emulated.project.environ["TRAINER_PASSWORD"] = found["password"]
     told = emulated.run("plan", "--detailed-exitcode")
-    assert (told.code, "its value is not at hand" in told.out) == (0, False)
+    assert (told.code, "its value is not available" in told.out) == (0, False)
     emulated.project.environ["TRAINER_PASSWORD"] = "another"
     assert emulated.run("plan", "--detailed-exitcode").code == 2
 

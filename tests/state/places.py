@@ -1,4 +1,4 @@
-"""Places that keep states, made for tests: each a real server with the package's backend on it, and one clock."""
+"""Backends of tests: each the package's own on a real server, with one clock."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.state.servers import s3, terraform_http
 
 @dataclass
 class Clock:
-    """Stands until it is told to go on."""
+    """Waits until it is released."""
 
     time: datetime = datetime(2026, 1, 1, tzinfo=UTC)
 

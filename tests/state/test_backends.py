@@ -1,4 +1,4 @@
-"""What every place that keeps a state must do: one suite, against the real thing."""
+"""Requirements of every backend: one suite, against real servers."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def test_who_was_taken_over_writes_nothing_any_more(leased: Place) -> None:
             second.append(b"mine", sync=True)
             with pytest.raises(LeaseLostError):
                 first.append(b"late", sync=True)
-        # It took nothing along when it left, and the lock of whoever comes now is its own.
+        # It removed nothing on its way out, and the next run gets a lock of its own.
         with leased.open().lock(HOLDER), pytest.raises(LeaseLostError):
             first.append(b"late", sync=True)
     assert (text(leased.open()), leased.open().lines()) == (b"one", [b"before", b"mine"])

@@ -1,4 +1,4 @@
-"""What is sealed opens for its readers, and only whole: flipped, cut, moved or swapped it does not open."""
+"""Sealed documents open for their readers, and only complete: flipped, cut, moved or swapped they do not open."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def store(directory: Path, keys: Keyring | None = None, writes: Writes = Writes.
     return Store(EncryptedBackend(inner, keys or Keyring([KEY]), stack, writes), stack)
 
 
-def begun(directory: Path, keys: Keyring | None = None, stack: str = "main") -> Store:
+def new_store(directory: Path, keys: Keyring | None = None, stack: str = "main") -> Store:
     """A state, and a journal of three records after it."""
     made = store(directory, keys, stack=stack)
     with made.locked(HOLDER):
@@ -72,7 +72,7 @@ READERS: dict[str, tuple[Callable[[], Keyring], Callable[[], Keyring]]] = {
 @pytest.mark.parametrize("name", READERS)
 def test_its_readers_open_it(tmp_path: Path, name: str) -> None:
     write, read = (make() for make in READERS[name])
-    begun(tmp_path, write)
+    new_store(tmp_path, write)
     state = store(tmp_path, read).read()
     assert state is not None and state.project == CANARY
     everything = b"".join(p.read_bytes() for p in tmp_path.rglob("*") if p.is_file())
@@ -88,7 +88,7 @@ def strangers() -> Iterator[tuple[str, KeyReader]]:
 @pytest.mark.parametrize("written", [KEY, Passphrase(SecretText("correct horse")), Recipient(PUBLIC, PRIVATE)])
 @pytest.mark.parametrize("name", [name for name, _ in strangers()])
 def test_nobody_else_does(tmp_path: Path, written: KeyReader, name: str) -> None:
-    begun(tmp_path, Keyring([written]))
+    new_store(tmp_path, Keyring([written]))
     with pytest.raises(DiagnosticError) as refused:
         store(tmp_path, Keyring([dict(strangers())[name]])).read()
     assert refused.value.diagnostics[0].code == "wrong-key"
@@ -97,9 +97,9 @@ def test_nobody_else_does(tmp_path: Path, written: KeyReader, name: str) -> None
 def test_who_knows_only_public_keys_cannot_write_for_them(tmp_path: Path) -> None:
     """Nor can somebody whose own key is none of the readers'."""
     keys = Keyring([Recipient(PUBLIC, PRIVATE)], [Private(PRIVATE, frozenset({PUBLIC}))])
-    begun(tmp_path, keys)
+    new_store(tmp_path, keys)
     forged = tmp_path / "forged"
-    begun(forged, Keyring([Recipient(PUBLIC, WRITER), Recipient(WRITES, WRITER)]))
+    new_store(forged, Keyring([Recipient(PUBLIC, WRITER), Recipient(WRITES, WRITER)]))
     for file in ("main.json", "main.journal.jsonl"):
         (tmp_path / file).write_bytes((forged / file).read_bytes())
     with pytest.raises(DiagnosticError) as refusal:
@@ -107,12 +107,12 @@ def test_who_knows_only_public_keys_cannot_write_for_them(tmp_path: Path) -> Non
     assert refusal.value.diagnostics[0].code == "wrong-key"
     for ring in (Keyring([Recipient(PUBLIC)]), Keyring([KEY, Recipient(PUBLIC, WRITER)])):
         with pytest.raises(DiagnosticError) as unwritten:
-            begun(tmp_path / "none", ring)
+            new_store(tmp_path / "none", ring)
         assert unwritten.value.diagnostics[0].code == "no-private-key"
 
 
 def test_what_somebody_wrote_who_is_no_reader_any_more_is_for_new_readers_only_anew(tmp_path: Path) -> None:
-    begun(tmp_path, Keyring(for_both(WRITER), [Private(WRITER)]))
+    new_store(tmp_path, Keyring(for_both(WRITER), [Private(WRITER)]))
     left = Keyring([Recipient(PUBLIC, PRIVATE)], [Private(PRIVATE, frozenset({PUBLIC}))])
     with pytest.raises(DiagnosticError):
         store(tmp_path, left).read()
@@ -126,7 +126,7 @@ def test_what_somebody_wrote_who_is_no_reader_any_more_is_for_new_readers_only_a
 
 
 def test_a_journal_that_is_labelled_as_an_older_one_is_seen(tmp_path: Path) -> None:
-    begun(tmp_path)
+    new_store(tmp_path)
     file = tmp_path / "main.journal.jsonl"
     lines = [json.loads(line) for line in file.read_bytes().splitlines()]
     relabelled = [json.dumps({**line, "key": "0" * 16, "serial": -1}) for line in lines]
@@ -137,7 +137,7 @@ def test_a_journal_that_is_labelled_as_an_older_one_is_seen(tmp_path: Path) -> N
 
 
 def test_only_the_very_journal_that_a_new_key_has_ended_is_passed_over(tmp_path: Path) -> None:
-    begun(tmp_path)
+    new_store(tmp_path)
     file = tmp_path / "main.journal.jsonl"
     lines = file.read_bytes()
     changing = store(tmp_path, writes=Writes.NEW_KEY)
@@ -185,7 +185,7 @@ def refused(directory: Path) -> bool:
 @given(st.data())
 def test_a_byte_that_is_changed_is_seen(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     directory = tmp_path_factory.mktemp("sealed")
-    begun(directory)
+    new_store(directory)
     file = data.draw(st.sampled_from([directory / "main.json", directory / "main.journal.jsonl"]))
     content = bytearray(file.read_bytes())
     at = data.draw(st.integers(0, len(content) - 2))
@@ -207,7 +207,7 @@ def _meant(content: bytes) -> list[object]:
 @given(st.data())
 def test_a_state_that_is_cut_short_is_seen(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     directory = tmp_path_factory.mktemp("sealed")
-    begun(directory)
+    new_store(directory)
     file = directory / "main.json"
     content = file.read_bytes()
     file.write_bytes(content[: data.draw(st.integers(1, len(content) - 3))])
@@ -216,7 +216,7 @@ def test_a_state_that_is_cut_short_is_seen(tmp_path_factory: pytest.TempPathFact
 
 @pytest.mark.parametrize("order", [[1, 0, 2], [0, 2, 1], [0, 2], [1, 2], [0, 0, 1, 2], [0, 1, 1]])
 def test_lines_that_are_moved_missing_or_repeated_are_seen(tmp_path: Path, order: list[int]) -> None:
-    begun(tmp_path)
+    new_store(tmp_path)
     file = tmp_path / "main.journal.jsonl"
     lines = file.read_bytes().splitlines(keepends=True)
     file.write_bytes(b"".join(lines[n] for n in order))
@@ -224,7 +224,7 @@ def test_lines_that_are_moved_missing_or_repeated_are_seen(tmp_path: Path, order
 
 
 def test_a_line_in_the_clear_takes_the_place_of_none(tmp_path: Path) -> None:
-    begun(tmp_path)
+    new_store(tmp_path)
     file = tmp_path / "main.journal.jsonl"
     lines = file.read_bytes().splitlines(keepends=True)
     for stale in (b'{"type":"unbind","address":"x"}\n', b'{"key":"00","serial":-1,"sealed":""}\n'):
@@ -233,8 +233,8 @@ def test_a_line_in_the_clear_takes_the_place_of_none(tmp_path: Path) -> None:
 
 
 def test_the_state_of_another_stack_or_an_older_one_is_seen(tmp_path: Path) -> None:
-    made = begun(tmp_path)
-    begun(tmp_path, stack="other")
+    made = new_store(tmp_path)
+    new_store(tmp_path, stack="other")
     mine = (tmp_path / "main.json").read_bytes()
     (tmp_path / "main.json").write_bytes((tmp_path / "other.json").read_bytes())
     assert refused(tmp_path)
@@ -250,7 +250,7 @@ def test_the_state_of_another_stack_or_an_older_one_is_seen(tmp_path: Path) -> N
 
 
 def test_an_older_state_is_seen_by_the_versions_that_are_kept(tmp_path: Path) -> None:
-    made = begun(tmp_path)
+    made = new_store(tmp_path)
     with made.locked(HOLDER):
         state = made.read()
         assert state is not None
@@ -273,7 +273,7 @@ def test_a_state_in_the_clear_is_not_taken_for_an_encrypted_one(tmp_path: Path) 
 
 @pytest.mark.parametrize("writes", [Writes.NEW_KEY, Writes.FIRST, Writes.CLEAR])
 def test_a_crash_before_the_journal_is_cleared_leaves_no_line_that_counts(tmp_path: Path, writes: Writes) -> None:
-    begun(tmp_path)
+    new_store(tmp_path)
     lines = (tmp_path / "main.journal.jsonl").read_bytes()
     changing = store(tmp_path, writes=writes)
     with changing.locked(HOLDER):
@@ -290,7 +290,7 @@ def test_a_crash_before_the_journal_is_cleared_leaves_no_line_that_counts(tmp_pa
 
 def test_a_header_cannot_ask_for_more_memory_than_there_is(tmp_path: Path) -> None:
     phrase = Keyring([Passphrase(SecretText("correct horse"))])
-    begun(tmp_path, phrase)
+    new_store(tmp_path, phrase)
     file = tmp_path / "main.json"
     said = json.loads(file.read_text())
     said["keys"][0]["memory"] = 1 << 50
@@ -333,7 +333,7 @@ def test_a_header_with_too_many_keys_is_refused_before_any_is_tried(
     tmp_path: Path, kind: str, many: int, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reader = Passphrase(SecretText("correct horse")) if kind == "passphrase" else SecretKey(new_secret_key())
-    begun(tmp_path, Keyring([reader]))
+    new_store(tmp_path, Keyring([reader]))
     file = tmp_path / "main.json"
     said = json.loads(file.read_text())
     said["keys"] *= many

@@ -20,7 +20,7 @@ GROW = PendingOperation(number=2, address="Disk/d", goal="size", id="/d", genera
 
 
 class ProcessEndedError(Exception):
-    """Stands for the end of the process."""
+    """The end of the process."""
 
 
 class Ending(Files):
@@ -86,12 +86,12 @@ STEPS: tuple[Callable[[LocalStore], object], ...] = (
 
 
 def meaning(state: State) -> State:
-    """What a state says, whether it says so in the document or in the journal."""
+    """Content of a state, from the document and the journal."""
     return state.model_copy(update={"serial": 0})
 
 
 def told(directory: Path) -> list[State]:
-    """What the state says before the first step, and after each."""
+    """Content of the state before the first step, and after each."""
     store = LocalStore(directory, "main")
     said = [State(lineage="l", project="lab", uid="0" * 32, stack="main")]
     for step in STEPS:

@@ -1,4 +1,4 @@
-"""Whatever a server of states answers, a backend raises what it says it raises, and a lock that it has was granted."""
+"""Odd answers of a server: a backend raises only documented errors, and holds a lock only if it was granted."""
 
 from __future__ import annotations
 

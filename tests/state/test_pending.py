@@ -64,7 +64,7 @@ UNBIND = {"type": "unbind", "address": "VirtualMachine/a"}
         "a refused try does not settle an earlier one",
         "nor does one that was not sent",
         "two tries, the second without an answer",
-        "the later of two stands for both",
+        "the later of two replaces both",
         "seen",
         "refused at once",
         "refused when part of it was done",

@@ -1,4 +1,4 @@
-"""What a role may not do in a database is told in PostgreSQL's words, and what it need not be allowed is not asked for."""
+"""Missing rights of a role are reported with PostgreSQL's text, and no unnecessary right is required."""
 
 from __future__ import annotations
 

@@ -35,13 +35,13 @@ _LOGIN = "Basic " + b64encode(":".join(LOGIN).encode()).decode()
 
 @dataclass
 class Documents:
-    """What a server keeps, and how many bytes were written to it."""
+    """Documents of a server, and the number of bytes written to it."""
 
     kept: dict[str, bytes] = field(default_factory=dict)
     locks: dict[str, dict[str, Any]] = field(default_factory=dict)
     written: int = 0
     down_after: int | None = None
-    """How many more writes it takes before it answers all with 503."""
+    """Number of writes that it accepts before it answers all with 503."""
     unanswered: str = ""
     """A document whose writes are done, and answered with 503."""
     fault: Fault = ""
