@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -161,3 +161,23 @@ def test_a_creation_that_comes_after_its_vm_was_deleted_is_seen_and_taken_away(e
     assert emulated.run("plan", "--detailed-exitcode").code == 0
     assert emulated.run("state", "list", "--json").json == []
     _is_as_written(emulated, ())
+
+
+@pytest.mark.parametrize("when", ["sent", "after"])
+def test_a_creation_that_was_edited_to_a_smaller_disk_is_refused_before_it_is_adopted(
+    tmp_path: Path, when: Literal["sent", "after"]
+) -> None:
+    emulated = Emulated(project(tmp_path, vm(dataDisk={"size": "40Gi"}), disk()))
+    try:
+        assert Interposed(emulated, Point("call", 1, when)).run("apply", "--yes") is None
+        emulated.settle(600)
+        project(tmp_path, vm(dataDisk={"size": "20Gi"}), disk(), environ=emulated.project.environ)
+        result = emulated.run("apply", "--yes", "--json")
+        assert (result.code, result.codes) == (5, ["cannot-shrink"])
+        replaced = emulated.run("apply", "--yes", "--allow-data-loss", "--replace", "VirtualMachine/trainer")
+        assert replaced.code == 0, replaced.err
+        assert emulated.run("plan", "--detailed-exitcode").code == 0
+        [machine] = emulated.vms.values()
+        assert sorted(machine["disks"].values()) == [20, 20, 50]
+    finally:
+        emulated.close()

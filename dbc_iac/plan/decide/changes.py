@@ -204,12 +204,17 @@ def _wanted(
             return replace(base, action=Action.FORGET, old_id=tracked.id, reasons=(EXPIRED,))
         return replace(base, action=Action.UNKNOWN, reasons=(observation.reason,), authority=observation.authority)
     pending = tracked.pending
-    if pending is not None and observation.present and requires_replacement(pending, base.desired):
+    asked = (made.requested[resource.address],) if resource.address in made.requested else ()
+    if pending is not None and observation.present and (asked or requires_replacement(pending, base.desired)):
         bound = pending.model_copy(update={"id": observation.id})
         tracked = replace(tracked, binding=bound, id=observation.id)
         place = replace(base.old_placement, route=tracked.place.to_json())
         base = replace(base, id=observation.id, applied=dict(bound.applied), old_placement=place)
     if tracked.binding is None:
+        if pending is not None and observation.present:  # it is adopted, and cannot become what it was edited to
+            bound = pending.model_copy(update={"id": observation.id})
+            edited = _difference(context, refreshed, replace(tracked, binding=bound), resource, observation, base)
+            made.problems.extend(edited.refusals)
         return _unbound(context, tracked, resource, observation, base, made.problems)
     if not observation.present:
         reason = observation.reason or f"{tracked.id} was deleted outside dbc-iac"
@@ -218,18 +223,7 @@ def _wanted(
     if problem := moved_node(tracked, resource):
         made.problems.add(problem)
         return seen
-    facts = kind_of(resource.kind).facts(resource, refreshed.whole.get(tracked.route))
-    found = difference(
-        DiffInput(
-            kind_of(resource.kind),
-            resource,
-            facts,
-            base.desired,
-            tracked.binding,
-            observation,
-            lambda path: context.secret(resource.address, path),
-        )
-    )
+    found = _difference(context, refreshed, tracked, resource, observation, base)
     made.stays[resource.address] = tuple(found.only_anew)
     made.ignored[resource.address] = tuple(found.ignored)
     if observation.stuck:
@@ -241,11 +235,34 @@ def _wanted(
         # unusable, and holds the capacity that the new one needs
         failed = replace(seen, delete_first=True, fields=found.of_a_new_one)
         return _replaced(context, tracked, resource, failed, Action.REPLACE, ("creation failed",))
-    asked = (made.requested[resource.address],) if resource.address in made.requested else ()
     if kind_of(resource.kind).irreplaceable or not (asked or found.replaces):
         made.problems.extend(found.refusals)  # a new object has all fields of the manifest
         made.problems.extend(elsewhere(tracked, resource, found.ignored))
     return _to_finish(_compared(context, tracked, resource, seen, found, asked), observation)
+
+
+def _difference(
+    context: PlanContext,
+    refreshed: RefreshedState,
+    tracked: TrackedObject,
+    resource: Resource[Spec],
+    observation: Observation,
+    base: Change,
+) -> Difference:
+    """The differences of an object that is bound."""
+    assert tracked.binding is not None  # noqa: S101 - only bound resources are compared
+    facts = kind_of(resource.kind).facts(resource, refreshed.whole.get(tracked.route))
+    return difference(
+        DiffInput(
+            kind_of(resource.kind),
+            resource,
+            facts,
+            base.desired,
+            tracked.binding,
+            observation,
+            lambda path: context.secret(resource.address, path),
+        )
+    )
 
 
 def _to_finish(change: Change, observation: Observation) -> Change:
