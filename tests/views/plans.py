@@ -8,7 +8,7 @@ from typing import Any
 from dbc_iac.plan.model import Action, Change, FieldChange, GoalSummary, Placement, Plan, Step, StepKind
 
 HOSTILE = "</details></script><img src=x onerror=alert(1)> ``` [click](https://evil) @everyone \x1b[31m\u202e {{ 7*7 }}"
-"""What a node or a manifest may say: it must steer no terminal, no page and no pull request."""
+"""Hostile text of a node or a manifest, for terminals, pages and pull requests."""
 
 
 def plan(*changes: Change, steps: tuple[Step, ...] = (), **more: Any) -> Plan:

@@ -26,7 +26,7 @@ def test_plans_fit_their_schema(made: Plan) -> None:
 @pytest.mark.parametrize(
     "change", [{"formatVersion": 99}, {"more": 1}, {"changes": [{"address": "x"}]}, {"digest": ""}]
 )
-def test_what_is_no_plan_does_not_fit(change: dict[str, object]) -> None:
+def test_an_invalid_plan_does_not_fit_the_schema(change: dict[str, object]) -> None:
     validator = jsonschema.Draft202012Validator(plan_schema())
     assert not validator.is_valid({**everything().to_json(), **change})
 

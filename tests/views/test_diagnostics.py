@@ -1,4 +1,4 @@
-"""Problems as text and as JSON: the caret stands under what is meant, whatever the line holds."""
+"""Diagnostics as text and as JSON, with a caret below the value in any source line."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def carets(text: str, source: SourceRange) -> str:
     return lines[3].split(" | ", 1)[1]
 
 
-def test_a_problem_is_told_with_its_line_its_related_place_and_its_remedy() -> None:
+def test_a_diagnostic_has_its_source_line_related_place_and_remedy() -> None:
     told = problem(
         at(2, 3, 9),
         detail="Unknown fields are never ignored.",
@@ -64,11 +64,11 @@ def test_a_problem_is_told_with_its_line_its_related_place_and_its_remedy() -> N
     ],
     ids=["plain", "after wide", "wide", "after combining", "empty range", "of several lines", "without trailing space"],
 )
-def test_the_caret_stands_under_what_is_meant(text: str, source: SourceRange, expected: str) -> None:
+def test_the_caret_is_below_the_value(text: str, source: SourceRange, expected: str) -> None:
     assert carets(text, source) == expected
 
 
-def test_problems_come_in_the_order_of_the_files_and_those_without_a_place_last() -> None:
+def test_diagnostics_are_in_the_order_of_the_files_and_last_without_a_place() -> None:
     found = [problem(None), problem(at(3, 1, 2)), problem(SourceRange("a.yaml", 9, 1, 9, 2)), problem(at(2, 3, 9))]
     places = [line for line in render(found, {}).split("\n") if line.startswith(("  -->", "error"))]
     assert [p.removeprefix("  --> ") for p in places if p.startswith("  -->")] == [
@@ -80,13 +80,13 @@ def test_problems_come_in_the_order_of_the_files_and_those_without_a_place_last(
 
 
 @pytest.mark.parametrize("sources", [{}, {FILE: ""}, {FILE: "one line"}], ids=["unread", "empty", "shorter"])
-def test_without_the_line_the_place_is_still_told(sources: dict[str, str]) -> None:
+def test_a_diagnostic_without_its_file_has_its_place(sources: dict[str, str]) -> None:
     lines = render([problem(at(7, 1, 2))], sources).splitlines()
     assert lines == ["error[unknown-field]: unknown field memori", "  --> manifests/vm.yaml:7:1"]
 
 
 @given(st.text(max_size=60), st.integers(1, 5), st.integers(1, 80), st.integers(0, 80))
-def test_any_source_and_place_can_be_told(text: str, line: int, column: int, length: int) -> None:
+def test_any_source_and_place_can_be_rendered(text: str, line: int, column: int, length: int) -> None:
     told = render([problem(at(line, column, column + length))], {FILE: text})
     assert all(c == "\n" or unicodedata.category(c) != "Cc" for c in told)
 

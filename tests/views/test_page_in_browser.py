@@ -41,7 +41,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """A page that fails the test when anything is asked of the network, or is said in the console."""
+    """A page that fails the test on a network request or a console message."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     made = context.new_page()
     wrong: list[str] = []
@@ -69,7 +69,7 @@ def test_the_graph_is_drawn_and_leads_to_the_changes(page: Page, files: dict[str
     assert page.get_by_text("32Gi").first.is_visible()
 
 
-def test_filters_and_search_leave_what_was_asked_for(page: Page, files: dict[str, str]) -> None:
+def test_filters_and_search_hide_other_changes(page: Page, files: dict[str, str]) -> None:
     page.goto(files["everything"])
     page.get_by_role("button", name="delete 1").click()
     assert visible(page) == ["r-VirtualMachine-old"]
@@ -141,7 +141,7 @@ def test_five_thousand_resources_answer_at_once(page: Page, files: dict[str, str
 
 
 @pytest.mark.parametrize("width", [360, 1280])
-def test_nothing_stands_over_the_edge(page: Page, files: dict[str, str], width: int) -> None:
+def test_nothing_overflows_the_page(page: Page, files: dict[str, str], width: int) -> None:
     page.set_viewport_size({"width": width, "height": 800})
     page.goto(files["everything"])
     page.get_by_role("button", name="Open all").click()
@@ -180,7 +180,7 @@ def test_a_fleet_is_short_and_unfolds(page: Page, files: dict[str, str]) -> None
     expect(page.locator("details.rest:visible")).to_have_count(1)
 
 
-def test_what_fits_nothing_says_so_and_is_taken_back(page: Page, files: dict[str, str]) -> None:
+def test_a_search_without_a_match_says_so_and_can_be_cleared(page: Page, files: dict[str, str]) -> None:
     page.goto(files["everything"])
     page.get_by_label("Search").fill("no such thing")
     expect(page.get_by_text("No match.")).to_be_visible()
@@ -223,7 +223,7 @@ def test_a_narrow_page_breaks_no_word_and_hides_nothing(page: Page, files: dict[
 
 
 @pytest.mark.parametrize("width", [400, 1400])
-def test_words_without_an_end_are_broken(page: Page, tmp_path: Path, width: int) -> None:
+def test_endless_words_are_broken(page: Page, tmp_path: Path, width: int) -> None:
     long = "x" * 3_000
     field = FieldChange("desc", long, long, "online")
     made = plan(

@@ -1,4 +1,4 @@
-"""The page of a plan, read as text: what stands in it, that nothing of others is markup, and that it is whole."""
+"""The HTML page of a plan as text: content, escaping and structure."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_page_is_well_formed_and_asks_for_nothing(made: Plan) -> None:
     assert text == plan_html(made)
 
 
-def test_only_our_own_style_and_script_may_run() -> None:
+def test_only_the_style_and_script_of_the_page_may_run() -> None:
     text = plan_html(everything())
     [policy] = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]+)"', text)
     for kind in ("style", "script"):
@@ -66,7 +66,7 @@ def test_only_our_own_style_and_script_may_run() -> None:
     assert "default-src 'none'" in policy
 
 
-def test_words_of_others_stay_words() -> None:
+def test_hostile_text_is_no_markup_in_html() -> None:
     made = plan(
         change("x", Action.UPDATE, FieldChange("desc", HOSTILE, [HOSTILE], "online"), reasons=(HOSTILE,),
                notes=(HOSTILE,), losses=(HOSTILE,)),
@@ -134,7 +134,7 @@ def test_a_new_field_has_one_value_and_no_rule() -> None:
     assert plan_html(everything()).count("<summary>5 steps</summary>") == 1
 
 
-def test_one_is_told_as_one() -> None:
+def test_a_single_step_is_singular() -> None:
     made = plan(change("x", Action.UPDATE, MEMORY), steps=(step("VirtualMachine/x", "setting memory to 64Gi"),))
     assert "<summary>1 step</summary>" in plan_html(made)
     [vertex] = by_machine(Graph((Vertex("A/b", "b", machine="Node/n"),)), 0).vertices

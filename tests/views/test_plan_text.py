@@ -1,4 +1,4 @@
-"""A plan as text: what stands on top, what is told together, and that it fits a terminal."""
+"""A plan as text: order of the sections, grouping, and layout on terminals."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def test_errors_are_never_grouped() -> None:
 
 
 @pytest.mark.parametrize("columns", [60, 80, 140])
-def test_on_a_terminal_they_are_folded_at_words_and_coloured_and_the_caret_stays(columns: int) -> None:
+def test_diagnostics_are_folded_and_coloured_on_a_terminal_and_the_caret_stays(columns: int) -> None:
     text = f"{' ' * 150}bad: [1, 2]"
     source = SourceRange("m.yaml", 1, 151, 1, 154)
     one = Diagnostic("x", Severity.ERROR, "a sentence of words " * 9, "more of them " * 20, "help " * 30, source)
@@ -72,11 +72,11 @@ def test_on_a_terminal_they_are_folded_at_words_and_coloured_and_the_caret_stays
 @pytest.mark.parametrize(("seconds", "text"), [
     (0, "0 s"), (60, "60 s"), (120, "120 s"), (121, "3 min"), (3_600, "1 h"), (30_000, "8 h 20 min"), (180_000, "2 d 2 h"),
 ])  # fmt: skip
-def test_long_times_are_told_in_hours(seconds: int, text: str) -> None:
+def test_long_durations_are_in_hours(seconds: int, text: str) -> None:
     assert duration(seconds) == text
 
 
-def test_one_is_not_many() -> None:
+def test_counts_have_singular_and_plural() -> None:
     told = (count(1, "step"), count(1_200, "step"), count(1, "VM is", "VMs are"))
     assert told == ("1 step", "1,200 steps", "1 VM is")
 

@@ -1,4 +1,4 @@
-"""An apply while it runs: lines, the tree on a terminal, events for programs, and the end report in its forms."""
+"""Progress of an apply: lines, live tree, events, and the end report in its formats."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_the_tree_shows_the_texts_of_the_lines_by_machine_and_a_bar_for_a_transf
 
 
 @pytest.mark.parametrize("machines", [0, 7, 500])
-def test_a_tree_of_many_leaves_room_for_what_is_said(monkeypatch: pytest.MonkeyPatch, machines: int) -> None:
+def test_a_large_tree_leaves_room_for_the_lines(monkeypatch: pytest.MonkeyPatch, machines: int) -> None:
     monkeypatch.setenv("LINES", "24")
     places = {f"VirtualMachine/w-{n}": f"Node/n-{n % machines}" for n in range(500)} if machines else {}
     live = LiveProgress(io.StringIO(), Screen(columns=80), lambda: 1.0, places, 500)
@@ -135,7 +135,7 @@ def test_every_event_fits_its_schema(value: dict[str, object]) -> None:
     assert not jsonschema.Draft202012Validator(schema).is_valid({**line, "event": "other"})
 
 
-def test_the_end_report_as_text_says_everything() -> None:
+def test_the_end_report_as_text_has_every_section() -> None:
     text = report_text(REPORT)
     last = "Apply failed (3 min): 1 created, 1 updated, 0 deleted, 1 failed, 1 not started, 1 not finished.\n"
     assert text.endswith(f"\n\n{last}")
@@ -143,7 +143,7 @@ def test_the_end_report_as_text_says_everything() -> None:
         assert part in text
 
 
-def test_the_end_report_as_markdown_says_everything_and_nothing_of_others_is_markup() -> None:
+def test_the_end_report_as_markdown_has_every_section_and_no_foreign_markup() -> None:
     text = report_markdown(REPORT)
     assert "## dbc-iac: Apply failed \\(3 min\\): 1 created, 1 updated, 0 deleted, 1 failed" in text
     assert "**Help**" in text
@@ -152,7 +152,7 @@ def test_the_end_report_as_markdown_says_everything_and_nothing_of_others_is_mar
     assert "<details><summary>2 done</summary>" in text
 
 
-def test_an_advice_is_told_once_with_whom_it_is_for_and_no_failure_twice() -> None:
+def test_a_remedy_is_listed_once_with_its_resources() -> None:
     failed = {f"VirtualMachine/w-{n}": "refused by the node: allocate gpu failed" for n in range(9)}
     problems = tuple(
         Diagnostic("goal-failed", Severity.ERROR, f"{a}: {why}", remedy="See.", address=a) for a, why in failed.items()

@@ -1,4 +1,4 @@
-"""Secrets are taken out of whatever is shown, however deep they are."""
+"""Secrets are removed from shown values at any depth."""
 
 from __future__ import annotations
 
@@ -39,6 +39,6 @@ def test_the_longest_secret_goes_first_and_short_ones_are_left() -> None:
     assert HIDE("canary-of-a-password-longer, a short text") == "***, a short text"
 
 
-def test_what_holds_no_secret_is_the_same() -> None:
+def test_a_value_without_secrets_is_unchanged() -> None:
     assert HIDE(everything()).digest == everything().digest
     assert Redaction()(everything()) is not None

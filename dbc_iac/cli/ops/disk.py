@@ -34,7 +34,7 @@ from dbc_iac.views.text.tables import gib, plain_json, table
 
 SYSTEM = "vda"
 UNTOLD = 350
-"""GiB that the node tells of every system disk before its first resize, whatever it has."""
+"""GiB that a node reports for every system disk before its first resize."""
 _DEVICE = re.compile(r"vd[a-z]")
 
 
@@ -97,8 +97,8 @@ def grow(
 ) -> None:
     """Grow a disk of a VM that is off: to SIZE (500Gi), or by +SIZE (+20Gi). A disk never shrinks.
 
-    DISK is a device (vdb) or the name of a Disk. The system disk vda takes only +SIZE: it reads as 350Gi until it is
-    resized for the first time, whatever it has. The file system in the guest is yours to grow.
+    DISK is a device (vdb) or the name of a Disk. The system disk vda takes only +SIZE: it reads as 350Gi until its
+    first resize. Grow the file system in the guest yourself.
     """
 
     async def work(console: Console) -> tuple[VmDisk, str]:

@@ -18,7 +18,6 @@ from dbc_iac.views.text.lines import PAPER, Line, Tone, escaped
 from dbc_iac.views.text.plan import (
     DRIFTED,
     INTENDED,
-    ORDER,
     SIGNS,
     UNREAD,
     VERBS,
@@ -80,8 +79,6 @@ def _size(text: str) -> int:
 def _blocks(plan: Plan, detail: Detail) -> Iterator[str]:
     """Blocks that are not cut, in order."""
     yield f"## {_title(plan)}\n\n**{plain(summary(plan))}** {plain(scope(plan))}\n"
-    if plan.pending:
-        yield _counts(plan)
     for found in problems(plan.diagnostics, detail):
         yield from _alert(_ALERTS[found.severity], found.title.rstrip(":"), found.lines)
     yield from _alert("CAUTION", "Data loss", losses(plan))
@@ -111,12 +108,6 @@ def _title(plan: Plan) -> str:
 def _code(text: str) -> str:
     """A code span that its content cannot close: a plan file may hold any name."""
     return f"`{_short(text).replace('`', '')}`"
-
-
-def _counts(plan: Plan) -> str:
-    actions = [a for a in ORDER if plan.count(a)]
-    head = " | ".join(f"{SIGNS[a]} {VERBS[a]}" for a in actions).replace("~", r"\~").replace("+", r"\+")
-    return f"| {head} |\n|{'---|' * len(actions)}\n| {' | '.join(f'{plan.count(a):,}' for a in actions)} |\n"
 
 
 def _alert(kind: str, title: str, lines: Sequence[str]) -> Iterator[str]:
