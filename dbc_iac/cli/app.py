@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dbc_iac.api.wire_types import UnsafeWireValue
 from dbc_iac.cli.logs import logs_of
 from dbc_iac.cli.resilient_stream import ResilientStream
 from dbc_iac.cli.runtime import CommandRuntime
@@ -136,9 +137,18 @@ def _run(group: click.Command, arguments: Sequence[str], app: App) -> ExitCode:
         joined = DiagnosticError(*(d for error in _single(problems) for d in error.diagnostics))
         app.report(dict.fromkeys(joined.diagnostics))
         return joined.exit_code
+    except UnsafeWireValue as error:  # of a node or an altered state: manifests are checked before
+        unsafe = unsafe_value(error)
+        app.report([unsafe])
+        return unsafe.exit_code
     except Exception as error:
         return _bug(app, error)
     return ExitCode.OK
+
+
+def unsafe_value(error: UnsafeWireValue) -> Diagnostic:
+    """The diagnostic of a value that was refused before it was sent."""
+    return Diagnostic("unsafe-value", Severity.ERROR, str(error), "Nothing was sent.")
 
 
 def _single(group: ExceptionGroup[DiagnosticError]) -> Iterator[DiagnosticError]:

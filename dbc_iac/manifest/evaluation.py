@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterable, Mapping
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import count, islice
 from typing import Any, Literal
 
 from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, meta, nodes
@@ -21,6 +21,8 @@ MOST_TEXT = 100_000
 """Maximum length of one rendered scalar, in characters."""
 MOST_VALUES = 10_000
 """Maximum length of one list that an expression returns."""
+MOST_NESTED_VALUES = 100_000
+"""Maximum number of all values that an expression returns, the same as in a YAML file."""
 _MOST_COMPILED = 1_000
 """Size of the cache of compiled texts: the instances of a `forEach` share theirs."""
 
@@ -96,10 +98,17 @@ def _refuse_undefined(result: Any) -> None:
 
 
 def _plain(result: Any) -> Any:
+    """Plain value of a result with at most MOST_VALUES values in each list, and MOST_NESTED_VALUES in all."""
+    return _plain_value(result, count(1))
+
+
+def _plain_value(result: Any, counter: Iterator[int]) -> Any:
     """Plain value of a result; iterators become lists. Raises ValueError or TypeError for anything else.
 
     The text of a function or a generator contains its memory address: the same manifests would give different plans.
     """
+    if next(counter) > MOST_NESTED_VALUES:
+        raise ValueError(f"result has more than {MOST_NESTED_VALUES} values")
     if result is None or isinstance(result, bool | int | float):
         return result
     if isinstance(result, str):
@@ -107,12 +116,12 @@ def _plain(result: Any) -> Any:
             raise ValueError(f"result is longer than {MOST_TEXT} characters")
         return str(result)
     if isinstance(result, Mapping):
-        return {str(k): _plain(v) for k, v in result.items()}
+        return {str(k): _plain_value(v, counter) for k, v in result.items()}
     if isinstance(result, list | tuple | range) or hasattr(result, "__next__"):
         items = list(islice(result, MOST_VALUES + 1))
         if len(items) > MOST_VALUES:
             raise ValueError(f"result has more than {MOST_VALUES} values")
-        return [_plain(v) for v in items]
+        return [_plain_value(v, counter) for v in items]
     _refuse_undefined(result)
     raise TypeError(f"result is a {type(result).__name__}, not a plain value")
 

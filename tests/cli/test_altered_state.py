@@ -99,3 +99,18 @@ def test_a_plan_file_with_an_impossible_address_is_refused(world: Callable[..., 
     for command in (("show", str(file)), ("apply", str(file))):
         result = emulated.run(*command)
         assert (result.code, "is not an address of its kind" in result.err) == (3, True), result.err
+
+
+@pytest.mark.parametrize(
+    "command", [("output",), ("plan",), ("drift",), ("orphans",), ("vm", "show", "trainer"), ("destroy", "--yes")]
+)
+@pytest.mark.parametrize("bad", ['a"b', "a/b", "..", "x" * 99])
+def test_an_id_that_no_path_can_have_is_a_problem_and_not_a_bug(
+    world: Callable[..., Emulated], bad: str, command: tuple[str, ...]
+) -> None:
+    emulated = world(vm())
+    assert emulated.run("apply", "--yes").code == 0
+    altered(emulated.project.directory / "state/main.json", lambda state: state["bindings"][VM].update(id=bad))
+    result = emulated.run(*command)
+    assert result.code != 70, result.err
+    assert len(emulated.vms) == 1

@@ -62,6 +62,12 @@ def test_a_template_over_the_memory_limit_is_refused() -> None:
     assert answer.problem == "memory limit exceeded"
 
 
+@pytest.mark.parametrize("text", ["{{ [[[]] * 1000] * 1000 }}", "{{ [{'a': [1] * 1000}] * 1000 }}"])
+def test_a_result_with_many_nested_values_is_refused(text: str) -> None:
+    """Each list is short, but reading the answer would take minutes, outside of all limits."""
+    assert problems(text) == ["cannot render the template: result has more than 100000 values"]
+
+
 def test_texts_after_a_killed_one_are_rendered(short: None) -> None:
     found = Diagnostics()
     assert Templates({}).render([LONG, "{{ 2 }}"], SourceMap(), found) == [None, 2]

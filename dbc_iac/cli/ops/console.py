@@ -12,7 +12,7 @@ from dbc_iac.api.channel import Channel, Connections
 from dbc_iac.api.secret import SecretText
 from dbc_iac.api.wire_types import UnsafeWireValue
 from dbc_iac.apply.poller import Poller
-from dbc_iac.cli.app import App
+from dbc_iac.cli.app import App, unsafe_value
 from dbc_iac.cli.approval import confirm
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
 from dbc_iac.kinds import Inventory
@@ -111,7 +111,6 @@ async def _inside(app: App, project: Project, work: Callable[[Console], Awaitabl
         except DiagnosticError as error:
             raise DiagnosticError(*console.warnings, *error.diagnostics) from None
         except UnsafeWireValue as error:
-            unsafe = Diagnostic("unsafe-value", Severity.ERROR, str(error), "Nothing was sent.")
-            raise DiagnosticError(*console.warnings, unsafe) from None
+            raise DiagnosticError(*console.warnings, unsafe_value(error)) from None
         app.report(console.warnings)
         return result
