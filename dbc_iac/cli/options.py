@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from dbc_iac.cli.app import App
 from dbc_iac.cli.completions import addresses
 
 if TYPE_CHECKING:
@@ -33,7 +34,16 @@ class Number(click.FloatRange):
 SECONDS = Number(min=0)
 PERCENT = click.IntRange(0, 100)
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print the result and all problems as JSON.")
+
+def _set_json(context: click.Context, option: click.Parameter, value: bool) -> None:
+    app = context.find_object(App)
+    assert app is not None  # noqa: S101 - every command has one
+    app.json = value
+
+
+json_option = click.option(
+    "--json", is_flag=True, expose_value=False, callback=_set_json, help="Print the result and all problems as JSON."
+)
 lock_option = click.option(
     "--lock-timeout", type=SECONDS, default=0.0, metavar="SECONDS",
     help="Wait up to this long for the state lock; default: not at all.",

@@ -51,10 +51,8 @@ def command(
     arguments: ApplyArguments,
     yes: bool,
     lock_timeout: float,
-    as_json: bool,
 ) -> None:
     """Plan, ask for approval, and apply. With FILE, apply exactly that plan, without asking."""
-    app.json = as_json
     if file is not None and reviewed is not None:
         raise click.UsageError("give either FILE, which is applied as it is, or --expect, which plans again")
     if (file or reviewed) and selection != Selection():

@@ -15,12 +15,11 @@ from dbc_iac.operations.pr_comment import put_comment
 @click.argument("file", type=FILE)
 @json_option
 @click.pass_obj
-def command(app: App, /, file: Path, as_json: bool) -> None:
+def command(app: App, /, file: Path) -> None:
     """Comment a plan on a pull or merge request.
 
     Creates the comment of this project directory, stack and environment with the content of FILE, or updates it. Runs
     in CI: GitHub Actions needs GITHUB_TOKEN (pull-requests: write), GitLab CI needs GITLAB_TOKEN (scope api).
     """
-    app.json = as_json
     done = put_comment(app.directory, app.environment, app.stack, app.runtime.environ, file)
     app.show(f"Comment {done}.", {"comment": done})

@@ -12,14 +12,13 @@ from dbc_iac.cli.options import json_option
 @click.command("demo")
 @json_option
 @click.pass_context
-def command(context: click.Context, /, as_json: bool) -> None:
+def command(context: click.Context, /) -> None:
     """Run the main workflow on an emulator.
 
     Plans, applies, repairs and destroys a training cluster, in this process and on a virtual clock.
     """
     app = context.find_object(App)
     assert app is not None  # noqa: S101 - every command has one
-    app.json = as_json
     require_emulator()
     from dbc_iac.cli.demo_story import run_demo
 

@@ -38,10 +38,8 @@ def command(
     arguments: ApplyArguments,
     yes: bool,
     lock_timeout: float,
-    as_json: bool,
 ) -> None:
     """Delete all resources in the state. Shows the plan and asks for approval first."""
-    app.json = as_json
     project = app.project()
     check_outputs(app, {**output.files, **arguments.files}, project.loaded)
     with project.locked("destroy", lock_timeout):

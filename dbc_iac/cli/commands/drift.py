@@ -14,9 +14,8 @@ from dbc_iac.views.text.drift import drift_text
 @click.command("drift")
 @json_option
 @click.pass_obj
-def command(app: App, as_json: bool) -> None:
+def command(app: App) -> None:
     """Show changes made outside dbc-iac. Exits with 2 if there are any since the last apply; changes nothing."""
-    app.json = as_json
     report = find_drift(app.project())
     app.report(report.diagnostics)
     app.show(drift_text(report), report.to_json())

@@ -45,10 +45,8 @@ def command(
     admin_token: str,
     time_scale: float | None,
     keep: Path | None,
-    as_json: bool,
 ) -> None:
     """Serve an emulated DBC network on a loopback port."""
-    app.json = as_json
     require_emulator()
     from dbc_iac.cli.emulator_server import serve_world
 

@@ -23,13 +23,12 @@ from dbc_iac.operations.formatting import files_in, format_files, write_formatte
 @click.option("--diff", is_flag=True, help="Write nothing; show the changes.")
 @json_option
 @click.pass_obj
-def command(app: App, /, files: tuple[Path, ...], check: bool, of_projects: bool, diff: bool, as_json: bool) -> None:
+def command(app: App, /, files: tuple[Path, ...], check: bool, of_projects: bool, diff: bool) -> None:
     """Format YAML files. Spacing and quoting change; comments, order and meaning stay.
 
     Formats FILES, or all files of the project. In a directory among FILES, the .yaml and .yml files of projects are
     formatted, except hidden ones.
     """
-    app.json = as_json
     given = files_in(files) if files else _of_project(app)
     changed, problems = format_files(_read_by_projects(app, given) if of_projects else given, app.sources)
     if not check and not diff:

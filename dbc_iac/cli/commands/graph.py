@@ -24,9 +24,8 @@ from dbc_iac.views.html.layout import can_lay_out
 @click.option("--full", is_flag=True, help="Draw every resource of a large graph.")
 @json_option
 @click.pass_obj
-def command(app: App, /, file: Path | None, form: str, output: Path | None, full: bool, as_json: bool) -> None:
+def command(app: App, /, file: Path | None, form: str, output: Path | None, full: bool) -> None:
     """Show the graph of dependencies. Of the manifests, or of the plan FILE; needs no credentials and no network."""
-    app.json = as_json
     if output is not None:
         check_outputs(app, {"-o": output}, loaded_quietly(app), (file,))
     if file is None:

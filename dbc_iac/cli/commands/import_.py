@@ -29,7 +29,6 @@ def command(
     everything: bool,
     generate: Path | None,
     foreign: bool,
-    as_json: bool,
 ) -> None:
     """Import existing objects into the state.
 
@@ -37,7 +36,6 @@ def command(
     With --all --generate DIR, writes manifests for all objects and imports them; the next plan is empty. Image files
     are not imported: they have no owner.
     """
-    app.json = as_json
     if everything:
         if generate is None or address is not None or foreign:
             raise click.UsageError("--all needs --generate DIR, and neither ADDRESS nor --foreign")

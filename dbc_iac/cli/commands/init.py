@@ -16,9 +16,8 @@ from dbc_iac.operations.scaffold import write_project
 @click.option("--ci", type=click.Choice(["github", "gitlab"]), help="Write a CI pipeline too; in a project, only that.")
 @json_option
 @click.pass_obj
-def command(app: App, name: str, ci: str | None, as_json: bool) -> None:
+def command(app: App, name: str, ci: str | None) -> None:
     """Create a new project. Writes a project file, an example manifest and git-ignore rules."""
-    app.json = as_json
     written = write_project(app.directory, name, ci)
     lines = [*(f"wrote {p}" for p in sorted(written)), "Next: edit the files, then run `dbc-iac validate`."]
     if ci is not None:

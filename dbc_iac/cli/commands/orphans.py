@@ -14,9 +14,8 @@ from dbc_iac.views.text.importing import findings_text
 @click.command("orphans")
 @json_option
 @click.pass_obj
-def command(app: App, as_json: bool) -> None:
+def command(app: App) -> None:
     """List objects that are not in the state."""
-    app.json = as_json
     findings = find_orphans(app.project())
     rows = [
         {"kind": f.kind, "id": f.id, "place": f.place, "whose": f.whose, "marker": f.marker, "status": f.status}

@@ -20,9 +20,8 @@ from dbc_iac.views.text.fields import value_text
 @click.option("--ssh-config", is_flag=True, help="Print entries for ~/.ssh/config, one for each VM.")
 @json_option
 @click.pass_obj
-def command(app: App, /, name: str | None, ssh_config: bool, as_json: bool) -> None:
+def command(app: App, /, name: str | None, ssh_config: bool) -> None:
     """Print the outputs of the project. Prints one with NAME; without outputs, how to log in to each VM."""
-    app.json = as_json
     if ssh_config and name is not None:
         raise click.UsageError("--ssh-config prints every VM: leave out NAME")
     project = app.project()

@@ -57,10 +57,8 @@ def command(
     selection: Selection,
     output: PlanOutput,
     lock_timeout: float,
-    as_json: bool,
 ) -> None:
     """Show the changes an apply would make. Includes what they disrupt and which data they lose."""
-    app.json = as_json
     if copy is not None and refresh:
         raise click.UsageError("--state needs --refresh=false: an apply cannot start from a copy of the state")
     with failure_shown(app, output):

@@ -23,11 +23,10 @@ from dbc_iac.operations.schemas import contracts
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 if a file differs.")
 @json_option
 @click.pass_context
-def command(context: click.Context, /, output: Path, docs: Path | None, check: bool, as_json: bool) -> None:
+def command(context: click.Context, /, output: Path, docs: Path | None, check: bool) -> None:
     """Write the JSON Schemas of manifests. Editors complete and check manifests with them."""
     app = context.find_object(App)
     assert app is not None  # noqa: S101 - every command has one
-    app.json = as_json
     stale: list[str] = []
     files = {output / n: t for n, t in contracts().items()}
     if docs is not None:

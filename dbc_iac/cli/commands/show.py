@@ -20,9 +20,8 @@ from dbc_iac.views.text.state import state_pages
 @plan_output_options
 @json_option
 @click.pass_obj
-def command(app: App, /, file: Path | None, output: PlanOutput, as_json: bool) -> None:
+def command(app: App, /, file: Path | None, output: PlanOutput) -> None:
     """Show the state, or FILE: a plan, or a copy of a state."""
-    app.json = as_json
     if output != PlanOutput():
         check_outputs(app, output.files, loaded_quietly(app), (file,))
     shown = app.project().state if file is None else read_plan_or_state(file, lambda: app.project().keyring)

@@ -20,9 +20,8 @@ def command() -> None:
 @click.argument("file", type=FILE)
 @json_option
 @click.pass_obj
-def new(app: App, /, file: Path, as_json: bool) -> None:
+def new(app: App, /, file: Path) -> None:
     """Write a new private key to FILE, and print its public key for `trustedPlanKeys`."""
-    app.json = as_json
     _show(app, new_signing_key(file))
 
 
@@ -30,9 +29,8 @@ def new(app: App, /, file: Path, as_json: bool) -> None:
 @click.argument("file", type=FILE)
 @json_option
 @click.pass_obj
-def show(app: App, /, file: Path, as_json: bool) -> None:
+def show(app: App, /, file: Path) -> None:
     """Print the public key of the private key in FILE."""
-    app.json = as_json
     _show(app, public_signing_key(file))
 
 

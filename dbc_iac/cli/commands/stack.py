@@ -20,9 +20,8 @@ def command() -> None:
 @command.command("list")
 @json_option
 @click.pass_obj
-def stack_list(app: App, as_json: bool) -> None:
+def stack_list(app: App) -> None:
     """List the stacks that have a state, with its serial and number of resources."""
-    app.json = as_json
     stacks, problems = list_stacks(app.project())
     rows = [tuple(asdict(stack).values()) for stack in stacks]
     columns = ("stack", "serial", "resources")

@@ -16,12 +16,11 @@ from dbc_iac.operations.discovery import project_directories
 @click.argument("files", nargs=-1, type=FILE)
 @json_option
 @click.pass_obj
-def command(app: App, /, files: tuple[Path, ...], as_json: bool) -> None:
+def command(app: App, /, files: tuple[Path, ...]) -> None:
     """Check the manifests. Needs no credentials and no network.
 
     With FILES, check the project of each: for pre-commit hooks.
     """
-    app.json = as_json
     checked = [_checked(one) for one in ([app.at(d) for d in project_directories(files)] if files else [app])]
     problems = [d for _, found in checked for d in found]
     app.report(problems)

@@ -59,7 +59,6 @@ def command(
     unsigned: bool,
     reveal: bool,
     yes: bool,
-    as_json: bool,
     **where: str,
 ) -> None:
     """Send one request and print the reply. Passwords and keys in it are *** without --reveal.
@@ -68,7 +67,6 @@ def command(
     the value of its `additional`; missing peer_nodes_list (--node), rent_order and credentials are added. Endpoints of
     a client node need no --node.
     """
-    app.json = as_json
     if not path.startswith("/"):
         raise click.UsageError(f"PATH {path}: expected a path that begins with /")
     if any(not c.isascii() or not c.isprintable() or c in ' #"\\' for c in path):
@@ -85,7 +83,7 @@ def command(
         with console.changing(f"Send {path}?", "api"):
             return await exchange(channel, path, body, call_class)
 
-    reply = run(app, as_json, work, yes=yes)
+    reply = run(app, work, yes=yes)
     _show(app, reply if reveal else replace(reply, text=blanked(reply.text)), call_class, reveal=reveal)
 
 

@@ -95,9 +95,8 @@ class Console:
             yield
 
 
-def run(app: App, as_json: bool, work: Callable[[Console], Awaitable[T]], *, yes: bool = False) -> T:
+def run(app: App, work: Callable[[Console], Awaitable[T]], *, yes: bool = False) -> T:
     """Run a command with its project. Raises DiagnosticError with the warnings too."""
-    app.json = as_json
     project = app.project()
     result: T = app.runtime.run(_inside(app, project, work, yes))
     return result

@@ -39,14 +39,14 @@ def command() -> None:
 @reveal_option
 @json_option
 @click.pass_obj
-def get(app: App, /, server: str, reveal: bool, as_json: bool, **where: str) -> None:
+def get(app: App, /, server: str, reveal: bool, **where: str) -> None:
     """Show the device id and password last reported by DeepLink. SERVER is a BareMetalInstance or a node id."""
 
     async def work(console: Console) -> tuple[ResolvedTarget, DeeplinkView]:
         found = instance(console, server, TargetOptions(**where))
         return found, read(await instances.deeplink(console.channel(found.route)), f"DeepLink of {found.label}")
 
-    found, view = run(app, as_json, work)
+    found, view = run(app, work)
     password = view.device_password.reveal() if reveal else HIDDEN
     text = object_text(found.label, {"device id": view.device_id, "password": password})
     shown: dict[str, Json] = {"deviceId": view.device_id, "devicePassword": password}
@@ -70,7 +70,6 @@ def set_password(
     wait: bool,
     timeout: float,
     yes: bool,
-    as_json: bool,
     **where: str,
 ) -> None:
     """Set the DeepLink password. --wait waits until DeepLink reports it."""
@@ -93,7 +92,7 @@ def set_password(
         accepted(outcome, f"the DeepLink password of {found.label}", look)
         return found, await _reported(console, found, password, timeout, look) if wait else "accepted"
 
-    found, status = run(app, as_json, work, yes=yes)
+    found, status = run(app, work, yes=yes)
     app.show(f"{found.label}: {status}", {"server": found.id, "document": found.address, "status": status})
 
 

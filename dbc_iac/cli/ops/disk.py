@@ -48,7 +48,7 @@ def command() -> None:
 @where_options
 @json_option
 @click.pass_obj
-def list_disks(app: App, /, vm: str, as_json: bool, **where: str) -> None:
+def list_disks(app: App, /, vm: str, **where: str) -> None:
     """The disks of a VM: device, size, file, and the document that manages each."""
 
     async def work(console: Console) -> list[dict[str, Json]]:
@@ -56,7 +56,7 @@ def list_disks(app: App, /, vm: str, as_json: bool, **where: str) -> None:
         details = await details_of(console, found)
         return [_row(console, found, disk) for disk in details.disks]
 
-    rows = run(app, as_json, work)
+    rows = run(app, work)
     lines = [(r["device"], _size(r), r["document"] or "-", r["file"]) for r in rows]
     app.show(table(("DEVICE", "SIZE", "DOCUMENT", "FILE"), lines) if rows else "No disks.", rows)
 
@@ -92,9 +92,7 @@ def _document(console: Console, found: ResolvedTarget, disk: VmDisk) -> tuple[st
 @yes_option
 @json_option
 @click.pass_obj
-def grow(
-    app: App, /, vm: str, disk: str, size: str, wait: bool, timeout: float, yes: bool, as_json: bool, **where: str
-) -> None:
+def grow(app: App, /, vm: str, disk: str, size: str, wait: bool, timeout: float, yes: bool, **where: str) -> None:
     """Grow a disk of a VM that is off: to SIZE (500Gi), or by +SIZE (+20Gi). A disk never shrinks.
 
     DISK is a device (vdb) or the name of a Disk. The system disk vda takes only +SIZE: it reads as 350Gi until its
@@ -117,7 +115,7 @@ def grow(
         look = f"dbc-iac disk list {found.label}"
         return device, await wait_for_goal(console, goal, outcome, look, timeout_of(wait, timeout))
 
-    device, status = run(app, as_json, work, yes=yes)
+    device, status = run(app, work, yes=yes)
     app.show(f"{device.name}: {status}", {"device": device.name, "file": device.source_file, "status": status})
 
 

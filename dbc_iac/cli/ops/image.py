@@ -49,7 +49,7 @@ def command() -> None:
 @where_options
 @json_option
 @click.pass_obj
-def list_images(app: App, /, image_server: str, node: str, as_json: bool, **where: str) -> None:
+def list_images(app: App, /, image_server: str, node: str, **where: str) -> None:
     """List the files of the image servers; with --node those of a node.
 
     A node hides files with `data` in the name and those of running VMs. It lists a file with a base image only if the
@@ -71,7 +71,7 @@ def list_images(app: App, /, image_server: str, node: str, as_json: bool, **wher
                 console.warn("unreadable", f"cannot read image server {one}: {listed.message}")
         return rows
 
-    rows = run(app, as_json, work)
+    rows = run(app, work)
     shown = [_row(where, image) for where, image in rows]
     lines = [(where, image.name, stored_size(image.size_gib)) for where, image in rows]
     app.show(table(("WHERE", "FILE", "SIZE"), lines) if rows else "No image files.", shown)
@@ -154,7 +154,6 @@ def download(
     wait: bool,
     timeout: float,
     yes: bool,
-    as_json: bool,
     **where: str,
 ) -> None:
     """Download a file from an image server to a node. IMAGE is a file name, or the name of an Image.
@@ -178,7 +177,7 @@ def download(
             outcome = await images.download_image(console.channel(of.route), body)
         return of, await _followed(app, console, goal, of, outcome, timeout_of(wait, timeout))
 
-    of, status = run(app, as_json, work, yes=yes)
+    of, status = run(app, work, yes=yes)
     app.show(f"{of.label}: {status}", {"file": of.file, "imageServer": of.image_server, "status": status})
 
 
@@ -282,7 +281,6 @@ def upload(
     wait: bool,
     timeout: float,
     yes: bool,
-    as_json: bool,
     **where: str,
 ) -> None:
     """Upload a file in a node's /data to an image server. IMAGE is a file name, or the name of an Image.
@@ -313,7 +311,7 @@ def upload(
             outcome = await images.upload_image(console.channel(of.route), body)
         return of, await _followed(app, console, goal, of, outcome, timeout_of(wait, timeout))
 
-    of, status = run(app, as_json, work, yes=yes)
+    of, status = run(app, work, yes=yes)
     app.show(f"{of.label}: {status}", {"file": of.file, "imageServer": of.image_server, "status": status})
 
 
@@ -324,7 +322,7 @@ def upload(
 @yes_option
 @json_option
 @click.pass_obj
-def stop(app: App, /, file: str, up: bool, yes: bool, as_json: bool, **where: str) -> None:
+def stop(app: App, /, file: str, up: bool, yes: bool, **where: str) -> None:
     """Ask the node to stop a transfer of FILE. Version 0.4.1.8 answers ok and continues the transfer."""
 
     async def work(console: Console) -> str:
@@ -347,5 +345,5 @@ def stop(app: App, /, file: str, up: bool, yes: bool, as_json: bool, **where: st
         )
         return "accepted"
 
-    status = run(app, as_json, work, yes=yes)
+    status = run(app, work, yes=yes)
     app.show(f"{file}: {status}", {"file": file, "status": status})

@@ -36,7 +36,7 @@ def command() -> None:
 @node_option
 @json_option
 @click.pass_obj
-def list_networks(app: App, /, node: str, as_json: bool) -> None:
+def list_networks(app: App, /, node: str) -> None:
     """List the LANs of the nodes, of all tenants."""
 
     async def work(console: Console) -> list[dict[str, Json]]:
@@ -45,7 +45,7 @@ def list_networks(app: App, /, node: str, as_json: bool) -> None:
         rows = await asyncio.gather(*(_listed(console, route) for route in reaches.values()))
         return [row for of_node in rows for row in of_node]
 
-    rows = run(app, as_json, work)
+    rows = run(app, work)
     lines = [(r["networkName"], r["ipCidr"], r["document"] or "-", r["members"], r["node"], r["rentWallet"])
              for r in rows if "networkName" in r]  # fmt: skip
     unread = any("unreadable" in row for row in rows)
@@ -95,7 +95,7 @@ def _row(console: Console, route: Route, lan: LanView) -> dict[str, Json]:
 @node_option
 @json_option
 @click.pass_obj
-def show_network(app: App, /, name: str, node: str, as_json: bool) -> None:
+def show_network(app: App, /, name: str, node: str) -> None:
     """Show one LAN of a node. NETWORK is a name of the manifests, or the name of the LAN."""
 
     async def work(console: Console) -> tuple[Route, LanView, dict[str, Json]]:
@@ -109,7 +109,7 @@ def show_network(app: App, /, name: str, node: str, as_json: bool) -> None:
             raise failed("not-found", f"{route.name} knows no LAN {own}", "It is unknown there, or not created yet.")
         return route, lan, _row(console, route, lan)
 
-    route, lan, row = run(app, as_json, work)
+    route, lan, row = run(app, work)
     text = object_text(str(row["document"] or lan.network_name), {
         "name": lan.network_name, "range": lan.ip_cidr, "addresses": f"{lan.ip_start or '?'} to {lan.ip_end or '?'}",
         "owner": lan.rent_wallet, "members": lan.members, "vni": lan.vxlan_vni, "last used": lan.last_use_time,

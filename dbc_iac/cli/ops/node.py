@@ -33,7 +33,7 @@ def command() -> None:
 @click.option("--all", "everyone", is_flag=True, help="Also unmanaged nodes that the client nodes know.")
 @json_option
 @click.pass_obj
-def list_nodes(app: App, everyone: bool, as_json: bool) -> None:
+def list_nodes(app: App, everyone: bool) -> None:
     """List the nodes with their free capacity."""
 
     async def work(console: Console) -> list[dict[str, Json]]:
@@ -44,7 +44,7 @@ def list_nodes(app: App, everyone: bool, as_json: bool) -> None:
         heard = await _heard(console) if everyone else {}
         return rows + [_listed(one) for node_id, one in sorted(heard.items()) if node_id not in known]
 
-    rows = run(app, as_json, work)
+    rows = run(app, work)
     header = ("NAME", "VERSION", "GPUS FREE", "CORES", "MEMORY FREE", "DISK FREE", "ORDER", "ID")
     app.show(table(header, map(_columns, rows)) if rows else "No Nodes.", rows)
     if any("unreadable" in row for row in rows):
@@ -92,7 +92,7 @@ def _columns(row: dict[str, Any]) -> tuple[object, ...]:
 @identity_options
 @json_option
 @click.pass_obj
-def show_node(app: App, /, name: str, identity: str, order: str, as_json: bool) -> None:
+def show_node(app: App, /, name: str, identity: str, order: str) -> None:
     """Show hardware, image files and rent orders of a node. NODE is a name of the manifests or a node id."""
 
     async def work(console: Console) -> tuple[Route, NodeHardware, Reading[tuple[RentOrder, ...]] | None]:
@@ -103,7 +103,7 @@ def show_node(app: App, /, name: str, identity: str, order: str, as_json: bool) 
             console.warn("unreadable", f"cannot read the orders of {route.name}: {orders.reason}")
         return route, has, orders
 
-    route, has, found = run(app, as_json, work)
+    route, has, found = run(app, work)
     orders = None if found is None or isinstance(found, Unreadable) else found.value
     shown: dict[str, Json] = {"name": route.name, "id": route.target, **_capacity(has), "orders": plain_json(orders)}
     app.show(_text(route, has, orders), shown)
@@ -133,13 +133,13 @@ def _text(route: Route, has: NodeHardware, orders: tuple[RentOrder, ...] | None)
 @command.command("clients")
 @json_option
 @click.pass_obj
-def clients(app: App, as_json: bool) -> None:
+def clients(app: App) -> None:
     """List the client nodes with the numbers of nodes, peers and image servers that they know."""
 
     async def work(console: Console) -> list[dict[str, Json]]:
         return list(await asyncio.gather(*(_client(console, name) for name in console.inventory.clients)))
 
-    rows = run(app, as_json, work)
+    rows = run(app, work)
     header = ("NAME", "VERSION", "GPU NODES", "SERVERS", "PEERS", "IMAGE SERVERS")
     app.show(table(header, [tuple(row.get(k) for k in _CLIENT) for row in rows]), rows)
     if any("unreadable" in row for row in rows):
@@ -168,7 +168,7 @@ async def _client(console: Console, name: str) -> dict[str, Json]:
 @yes_option
 @json_option
 @click.pass_obj
-def free_memory(app: App, /, name: str, identity: str, order: str, yes: bool, as_json: bool) -> None:
+def free_memory(app: App, /, name: str, identity: str, order: str, yes: bool) -> None:
     """Drop the page cache of a node, if a VM is refused for lack of memory."""
 
     async def work(console: Console) -> str:
@@ -179,7 +179,7 @@ def free_memory(app: App, /, name: str, identity: str, order: str, yes: bool, as
             )
         return route.name
 
-    done = run(app, as_json, work, yes=yes)
+    done = run(app, work, yes=yes)
     app.show(f"{done}: dropped the page cache", {"node": done, "outcome": "done"})
 
 
@@ -200,7 +200,6 @@ def monitor(
     identity: str,
     order: str,
     yes: bool,
-    as_json: bool,
 ) -> None:
     """Show the Zabbix servers that receive the measurements of your VMs, or set at most two."""
 
@@ -215,5 +214,5 @@ def monitor(
                 )
         return read(await nodes.monitor_servers(console.channel(route)), "the monitor servers")
 
-    found = run(app, as_json, work, yes=yes)
+    found = run(app, work, yes=yes)
     app.show("\n".join(found) or "No monitor servers.", {"servers": list(found)})

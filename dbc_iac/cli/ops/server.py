@@ -40,7 +40,7 @@ def command() -> None:
 @click.argument("manager", default="")
 @json_option
 @click.pass_obj
-def list_servers(app: App, /, manager: str, as_json: bool) -> None:
+def list_servers(app: App, /, manager: str) -> None:
     """The servers of a BareMetalManager, or of all; without one, those that the client nodes have heard of."""
 
     async def work(console: Console) -> list[dict[str, Json]]:
@@ -50,7 +50,7 @@ def list_servers(app: App, /, manager: str, as_json: bool) -> None:
         rows = await asyncio.gather(*(_of_manager(console, route) for route in managers.values()))
         return [row for of_manager in rows for row in of_manager]
 
-    rows = run(app, as_json, work)
+    rows = run(app, work)
     columns = ("document", "uuid", "ip", "ipmiHostname", "description", "manager", "nodeId")
     lines = [[row.get(column) or "-" for column in columns] for row in rows if "nodeId" in row]
     unread = any("unreadable" in row for row in rows)
@@ -113,7 +113,7 @@ async def _heard(console: Console) -> list[dict[str, Json]]:
 @identity_options
 @json_option
 @click.pass_obj
-def show_server(app: App, /, server: str, manager: str, as_json: bool, **where: str) -> None:
+def show_server(app: App, /, server: str, manager: str, **where: str) -> None:
     """Show one server: as its owner (a BareMetalServer, or a UUID with --manager), else as its renter."""
 
     async def work(console: Console) -> dict[str, Json]:
@@ -125,7 +125,7 @@ def show_server(app: App, /, server: str, manager: str, as_json: bool, **where: 
         view = read(await instances.instance(console.channel(found.route)), found.label)
         return _renters(found, view)
 
-    shown = run(app, as_json, work)
+    shown = run(app, work)
     app.show(
         object_text(str(shown["document"] or shown["nodeId"]), {k: v for k, v in shown.items() if k != "document"}),
         shown,
@@ -163,9 +163,7 @@ def _renters(found: ResolvedTarget, view: InstanceView) -> dict[str, Json]:
 @yes_option
 @json_option
 @click.pass_obj
-def power(
-    app: App, /, server: str, verb: str, wait: bool, timeout: float, yes: bool, as_json: bool, **where: str
-) -> None:
+def power(app: App, /, server: str, verb: str, wait: bool, timeout: float, yes: bool, **where: str) -> None:
     """Show or change the power of a rented server. Off and reset are hard: the system is not asked.
 
     SERVER is a BareMetalInstance, a BareMetalServer or a node id.
@@ -182,7 +180,7 @@ def power(
             return found, await _reset(console, found, now)
         return found, await _power(console, found, "on" if verb == "on" else "off", timeout_of(wait, timeout))
 
-    found, status = run(app, as_json, work, yes=yes)
+    found, status = run(app, work, yes=yes)
     app.show(f"{found.label}: {status}", {"server": found.id, "document": found.address, "status": status})
 
 
@@ -223,7 +221,7 @@ async def _reset(console: Console, found: ResolvedTarget, now: str) -> str:
 @yes_option
 @json_option
 @click.pass_obj
-def bootdev(app: App, /, server: str, device: BootDevice, yes: bool, as_json: bool, **where: str) -> None:
+def bootdev(app: App, /, server: str, device: BootDevice, yes: bool, **where: str) -> None:
     """Set the boot device of the next boot of a rented server. The setting cannot be read.
 
     The node does not report whether the BMC accepted it.
@@ -244,6 +242,6 @@ def bootdev(app: App, /, server: str, device: BootDevice, yes: bool, as_json: bo
         accepted(outcome, f"the boot device of {found.label}", f"dbc-iac server show {found.label}")
         return found
 
-    found = run(app, as_json, work, yes=yes)
+    found = run(app, work, yes=yes)
     text = f"{found.label}: next boot set to {device}; the node does not report whether the BMC accepted it"
     app.show(text, {"server": found.id, "document": found.address, "device": device, "outcome": "accepted"})

@@ -39,14 +39,14 @@ def command() -> None:
 @where_options
 @json_option
 @click.pass_obj
-def list_snapshots(app: App, /, vm: str, as_json: bool, **where: str) -> None:
+def list_snapshots(app: App, /, vm: str, **where: str) -> None:
     """List the snapshots of a VM, oldest first."""
 
     async def work(console: Console) -> tuple[SnapshotView, ...]:
         found = await lookup.vm(console, vm, TargetOptions(**where))
         return read(await snapshots.list_snapshots(console.channel(found.route), found.id), "the snapshots")
 
-    rows = run(app, as_json, work)
+    rows = run(app, work)
     lines = [(s.name, s.status, s.create_time, PurePosixPath(s.file).name, s.description) for s in rows]
     shown = table(("NAME", "STATUS", "CREATED", "FILE", "DESCRIPTION"), lines)
     app.show(shown if rows else "No snapshots.", [members(s) for s in rows])
@@ -59,7 +59,7 @@ def list_snapshots(app: App, /, vm: str, as_json: bool, **where: str) -> None:
 @wait_options
 @json_option
 @click.pass_obj
-def show_snapshot(app: App, /, vm: str, name: str, wait: bool, timeout: float, as_json: bool, **where: str) -> None:
+def show_snapshot(app: App, /, vm: str, name: str, wait: bool, timeout: float, **where: str) -> None:
     """Show one snapshot of a VM, and the image servers that have its file. SNAPSHOT is a name.
 
     --wait waits until its file is in an image server, which the status of the node does not prove.
@@ -81,7 +81,7 @@ def show_snapshot(app: App, /, vm: str, name: str, wait: bool, timeout: float, a
             console.warn("unreadable", why)
         return view, having
 
-    view, image_servers = run(app, as_json, work)
+    view, image_servers = run(app, work)
     more: list[Json] = [*image_servers]
     text = object_text(view.name, {
         "status": view.status, "created": view.create_time, "file": view.file, "description": view.description,

@@ -44,7 +44,7 @@ def command() -> None:
 @where_options
 @json_option
 @click.pass_obj
-def list_vms(app: App, /, node: str, identity: str, order: str, as_json: bool) -> None:
+def list_vms(app: App, /, node: str, identity: str, order: str) -> None:
     """List the VMs of all nodes, or of --node, including unmanaged ones."""
 
     async def work(console: Console) -> list[dict[str, Json]]:
@@ -59,7 +59,7 @@ def list_vms(app: App, /, node: str, identity: str, order: str, as_json: bool) -
         found = await asyncio.gather(*(_listed(console, route) for route in machines.values()))
         return [row for rows in found for row in rows]
 
-    rows = run(app, as_json, work)
+    rows = run(app, work)
     columns = ("name", "status", "node", "created", "id")
     lines = [tuple(row.get(k) or "-" for k in columns) for row in rows]
     app.show(table([c.upper() for c in columns], lines) if rows else "No VMs.", rows)
@@ -87,14 +87,14 @@ async def _listed(console: Console, route: Route) -> list[dict[str, Json]]:
 @reveal_option
 @json_option
 @click.pass_obj
-def show_vm(app: App, /, vm: str, node: str, identity: str, order: str, reveal: bool, as_json: bool) -> None:
+def show_vm(app: App, /, vm: str, node: str, identity: str, order: str, reveal: bool) -> None:
     """Show one VM as its node reports it. VM is a name of the manifests or a task id."""
 
     async def work(console: Console) -> tuple[ResolvedTarget, VmDetails]:
         found = await lookup.vm(console, vm, TargetOptions(node, identity, order))
         return found, await details_of(console, found)
 
-    found, details = run(app, as_json, work)
+    found, details = run(app, work)
     shown = plain_json(details, reveal=reveal)
     value: dict[str, Json] = {"document": found.address, **(shown if isinstance(shown, dict) else {})}
     app.redaction = app.redaction.also(details.login_password, details.vnc_password)
@@ -154,9 +154,7 @@ def _text(found: ResolvedTarget, vm: VmDetails, reveal: bool) -> str:
 @where_options
 @json_option
 @click.pass_obj
-def logs(
-    app: App, /, vm: str, end: Literal["head", "tail"], lines: int, node: str, identity: str, order: str, as_json: bool
-) -> None:
+def logs(app: App, /, vm: str, end: Literal["head", "tail"], lines: int, node: str, identity: str, order: str) -> None:
     """Show the node's log of a VM, without passwords."""
 
     async def work(console: Console) -> tuple[str, ...]:
@@ -168,7 +166,7 @@ def logs(
         known = details.value if isinstance(details, Done) else None
         return noted if known is None else without_passwords(noted, known)
 
-    shown = run(app, as_json, work)
+    shown = run(app, work)
     app.show("\n".join(map(cell, shown)) or "The log is empty.", {"lines": list(shown)})
 
 
@@ -183,23 +181,22 @@ def _power_options(function: Any) -> Any:
 
 @command.command("start")
 @_power_options
-def start(app: App, /, vm: str, wait: bool, timeout: float, yes: bool, as_json: bool, **where: str) -> None:
+def start(app: App, /, vm: str, wait: bool, timeout: float, yes: bool, **where: str) -> None:
     """Start a VM, or wake a suspended one."""
-    _power(app, as_json, yes, vm, TargetOptions(**where), "on", vms.start_vm, timeout_of(wait, timeout))
+    _power(app, yes, vm, TargetOptions(**where), "on", vms.start_vm, timeout_of(wait, timeout))
 
 
 @command.command("stop")
 @click.option("--force", is_flag=True, help="Also while the guest is shutting down.")
 @_power_options
-def stop(app: App, /, vm: str, force: bool, wait: bool, timeout: float, yes: bool, as_json: bool, **where: str) -> None:
+def stop(app: App, /, vm: str, force: bool, wait: bool, timeout: float, yes: bool, **where: str) -> None:
     """Power a VM off. The power-off is hard: the guest is not asked."""
     press = vms.poweroff_vm if force else vms.shutdown_vm
-    _power(app, as_json, yes, vm, TargetOptions(**where), "off", press, timeout_of(wait, timeout))
+    _power(app, yes, vm, TargetOptions(**where), "off", press, timeout_of(wait, timeout))
 
 
 def _power(
     app: App,
-    as_json: bool,
     yes: bool,
     vm: str,
     where: TargetOptions,
@@ -220,7 +217,7 @@ def _power(
             outcome = await press(console.channel(found.route), found.id)
         return found, await wait_for_goal(console, goal, outcome, f"dbc-iac vm show {found.label}", wait)
 
-    found, status = run(app, as_json, work, yes=yes)
+    found, status = run(app, work, yes=yes)
     app.show(f"{found.label}: {status}", {"vm": found.id, "document": found.address, "status": status})
 
 
@@ -240,24 +237,20 @@ def _warn_power(console: Console, found: ResolvedTarget, to: str) -> None:
 @command.command("restart")
 @click.option("--force", is_flag=True, help="Power off and on instead of asking the guest.")
 @_power_options
-def restart(
-    app: App, /, vm: str, force: bool, wait: bool, timeout: float, yes: bool, as_json: bool, **where: str
-) -> None:
+def restart(app: App, /, vm: str, force: bool, wait: bool, timeout: float, yes: bool, **where: str) -> None:
     """Ask the guest to reboot. Cold-boot changes of a plan need --force."""
     press = vms.force_restart_vm if force else vms.restart_vm
-    _again(app, as_json, yes, vm, TargetOptions(**where), "Restart", press, timeout_of(wait, timeout))
+    _again(app, yes, vm, TargetOptions(**where), "Restart", press, timeout_of(wait, timeout))
 
 
 @command.command("reset")
 @_power_options
-def reset(app: App, /, vm: str, wait: bool, timeout: float, yes: bool, as_json: bool, **where: str) -> None:
+def reset(app: App, /, vm: str, wait: bool, timeout: float, yes: bool, **where: str) -> None:
     """Reset a running VM, like its reset button."""
-    _again(app, as_json, yes, vm, TargetOptions(**where), "Reset", vms.reset_vm, timeout_of(wait, timeout))
+    _again(app, yes, vm, TargetOptions(**where), "Reset", vms.reset_vm, timeout_of(wait, timeout))
 
 
-def _again(
-    app: App, as_json: bool, yes: bool, vm: str, where: TargetOptions, verb: str, press: Press, wait: float | None
-) -> None:
+def _again(app: App, yes: bool, vm: str, where: TargetOptions, verb: str, press: Press, wait: float | None) -> None:
     """A call that must not be repeated, and whose effect cannot be read: an unknown outcome stays unknown."""
 
     async def work(console: Console) -> tuple[ResolvedTarget, str]:
@@ -269,7 +262,7 @@ def _again(
         goal = VmPower(address=found.label, route=found.route, id=found.id, to="on")
         return found, await wait_for_goal(console, goal, outcome, look, wait)
 
-    found, status = run(app, as_json, work, yes=yes)
+    found, status = run(app, work, yes=yes)
     app.show(f"{found.label}: {status}", {"vm": found.id, "document": found.address, "status": status})
 
 
@@ -289,7 +282,6 @@ def passwd(
     password_env: str,
     password_file: str,
     yes: bool,
-    as_json: bool,
     **where: str,
 ) -> None:
     """Set the password of an account in a running guest with the agent. The VNC password is unchanged."""
@@ -312,7 +304,7 @@ def passwd(
         accepted(outcome, f"the password of {account} on {found.label}", f"dbc-iac vm show {found.label} --reveal")
         return found, account
 
-    found, account = run(app, as_json, work, yes=yes)
+    found, account = run(app, work, yes=yes)
     app.show(
         f"{found.label}: the password of {account} is set", {"vm": found.id, "username": account, "outcome": "done"}
     )
@@ -325,7 +317,7 @@ def passwd(
 @where_options
 @json_option
 @click.pass_obj
-def ssh(app: App, /, vm: str, arguments: tuple[str, ...], only_print: bool, as_json: bool, **where: str) -> None:
+def ssh(app: App, /, vm: str, arguments: tuple[str, ...], only_print: bool, **where: str) -> None:
     """Log in to a VM by ssh. Without a terminal, or with --print, the command line is printed.
 
     ARGUMENTS are a command to run there. ssh itself asks for a password: none is ever put on its command line.
@@ -336,8 +328,8 @@ def ssh(app: App, /, vm: str, arguments: tuple[str, ...], only_print: bool, as_j
         details = await details_of(console, found)
         return ssh_line(found.label, details, _account(console, found, details), arguments)
 
-    line = run(app, as_json, work)
-    if app.runtime.terminal and not only_print and not as_json:
+    line = run(app, work)
+    if app.runtime.terminal and not only_print and not app.json:
         try:
             os.execvp(line[0], line)  # noqa: S606 - ssh is to take the place of this process
         except OSError as error:

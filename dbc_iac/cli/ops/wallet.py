@@ -43,9 +43,8 @@ def command() -> None:
 @click.option("--words", type=click.Choice(["12", "24"]), default="12", show_default=True, help="Length of the phrase.")
 @json_option
 @click.pass_obj
-def new(app: App, /, out: Path, mnemonic: bool, words: Literal["12", "24"], as_json: bool) -> None:
+def new(app: App, /, out: Path, mnemonic: bool, words: Literal["12", "24"]) -> None:
     """Create a wallet. Its key is written to a new file, readable by you only, and never shown. Back it up."""
-    app.json = as_json
     secret, key = new_key(int(words) if mnemonic else 0)
     write_private(app.directory / out, secret.reveal() + "\n")
     form = "mnemonic" if mnemonic else "seed"
@@ -75,10 +74,8 @@ def address(
     seed_file: str,
     members: tuple[str, ...],
     threshold: int | None,
-    as_json: bool,
 ) -> None:
     """Show the address of an identity (default: all), of a key, or of the multisig of --member and --threshold."""
-    app.json = as_json
     if name and identity not in {"", name}:
         raise click.UsageError("give either IDENTITY or --identity")
     if members or threshold is not None:
@@ -159,7 +156,6 @@ def sign(
     session_id: str,
     others: tuple[Path, ...],
     out: Path | None,
-    as_json: bool,
 ) -> None:
     """Sign new nonces, as a JSON list of {wallet, nonce, sign}: the form of `multisig.signs`.
 
@@ -167,7 +163,6 @@ def sign(
     session id instead; any other text is refused, since it could be a transaction. A multisig identity signs with each
     of its keys in the project. Signed texts and signers are printed on standard error.
     """
-    app.json = as_json
     given = _session_id(session_id) if session_id else None
     found = [s for file in others for s in collected(app.directory / file)]
     key = the_key(app, seed_env, seed_file)
@@ -219,7 +214,7 @@ def _signed(key: Sr25519Key, message: Signable) -> dict[str, str]:
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the session to this file, as JSON.")
 @json_option
 @click.pass_obj
-def session(app: App, /, name: str, reveal: bool, out: Path | None, as_json: bool, identity: str, order: str) -> None:
+def session(app: App, /, name: str, reveal: bool, out: Path | None, identity: str, order: str) -> None:
     """Obtain a session for a third party that uses your VMs on NODE: a session id and its signature.
 
     A session never expires and cannot be revoked. It is valid as long as the rental and opens all VMs of the wallet
@@ -243,7 +238,7 @@ def session(app: App, /, name: str, reveal: bool, out: Path | None, as_json: boo
         got = read(await nodes.obtain_session(channel), f"the session at {route.name}")
         return {"target": route.target, "session_id": got.id.reveal(), "session_id_sign": got.sign.reveal()}
 
-    got = run(app, as_json, work)
+    got = run(app, work)
     use = (
         f"In the third party's project file:\n  NAME: {{sessions: {{{got['target']}: "
         "{id: {env: DBC_SESSION_ID}, sign: {env: DBC_SESSION_SIGN}}}}"

@@ -13,12 +13,11 @@ from dbc_iac.state.encryption import Writes
 @click.command("decrypt")
 @json_option
 @click.pass_obj
-def command(app: App, as_json: bool) -> None:
+def command(app: App) -> None:
     """Decrypt the state: everyone with access to its backend can then read names, addresses and rent orders.
 
     Afterwards remove `encryption` from the project file.
     """
-    app.json = as_json
     changed = rewrite(app.project(), Writes.CLEAR)
     text = (
         "Decrypted the state. Remove `encryption` from the project file now."

@@ -13,9 +13,8 @@ from dbc_iac.state.encryption import Writes
 @click.command("encrypt")
 @json_option
 @click.pass_obj
-def command(app: App, as_json: bool) -> None:
+def command(app: App) -> None:
     """Encrypt the state with the keys of the project file."""
-    app.json = as_json
     changed = rewrite(app.project(), Writes.FIRST)
     text = "Encrypted the state. Older versions are not encrypted: remove them if necessary."
     app.show(f"{text if changed else 'The state is already encrypted.'}\n", {"state": "encrypted"})

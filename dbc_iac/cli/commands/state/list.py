@@ -12,8 +12,7 @@ from dbc_iac.views.text.state import state_lines
 @click.command("list")
 @json_option
 @click.pass_obj
-def command(app: App, as_json: bool) -> None:
+def command(app: App) -> None:
     """List the resources in the state, one per line."""
-    app.json = as_json
     found = app.project().state
     app.show_lines(state_lines(found), sorted(found.bindings))

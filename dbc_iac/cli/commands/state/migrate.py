@@ -14,12 +14,11 @@ from dbc_iac.operations.state_admin import migrate
 @click.argument("target", metavar="TO")
 @json_option
 @click.pass_obj
-def command(app: App, source: str, target: str, as_json: bool) -> None:
+def command(app: App, source: str, target: str) -> None:
     """Copy the state of the stack from one backend to another, which is empty. The old one is unchanged.
 
     FROM and TO are YAML files with the content of `state:`, or `project` for the backend in the project file.
     """
-    app.json = as_json
     old, new, state = migrate(app.project(), source, target)
     text = f"Copied the state to {new}.\n{old} is unchanged: remove it, and use it no more.\n"
     app.show(text, {"from": old, "to": new, "serial": state.serial})

@@ -15,8 +15,7 @@ from dbc_iac.operations.state_admin import move
 @click.argument("destination", shell_complete=addresses)
 @json_option
 @click.pass_obj
-def command(app: App, source: str, destination: str, as_json: bool) -> None:
+def command(app: App, source: str, destination: str) -> None:
     """Rename a resource in the state, after it was renamed in the manifests. Sends no request."""
-    app.json = as_json
     move(app.project(), source, destination)
     app.show(f"Moved {source} to {destination}.\n", {"from": source, "to": destination})

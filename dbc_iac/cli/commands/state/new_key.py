@@ -15,8 +15,7 @@ from dbc_iac.operations.encryption import new_encryption_key
 @click.argument("file", type=FILE)
 @json_option
 @click.pass_obj
-def command(app: App, /, file: Path, as_json: bool) -> None:
+def command(app: App, /, file: Path) -> None:
     """Write a new key to FILE, for `encryption.key` or `privateKey`, and print its public key for `recipients`."""
-    app.json = as_json
     public = new_encryption_key(file)
     app.show(f"{public}\n", {"publicKey": public})

@@ -16,9 +16,8 @@ from dbc_iac.operations.state_admin import pull
 @click.option("-o", "file", type=FILE, help="Write a copy to this file, encrypted where the state is.")
 @json_option
 @click.pass_obj
-def command(app: App, /, file: Path | None, as_json: bool) -> None:
+def command(app: App, /, file: Path | None) -> None:
     """Print the state, decrypted, with its journal folded in. Changes nothing."""
-    app.json = as_json
     project = app.project()
     check_outputs(app, {"-o": file}, project.loaded)
     if file is not None:

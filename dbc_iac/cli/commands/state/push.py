@@ -15,11 +15,10 @@ from dbc_iac.operations.state_admin import push_file
 @click.argument("file", type=FILE)
 @json_option
 @click.pass_obj
-def command(app: App, /, file: Path, as_json: bool) -> None:
+def command(app: App, /, file: Path) -> None:
     """Replace the state by FILE: a pulled copy, or the errored.*.state.json of an apply.
 
     Nothing is merged: FILE is refused where the state has changed since it was written.
     """
-    app.json = as_json
     state = push_file(app.project(), file)
     app.show(f"Pushed {file}. The state now has serial {state.serial}.\n", {"serial": state.serial})

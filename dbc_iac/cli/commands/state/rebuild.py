@@ -19,12 +19,11 @@ from dbc_iac.views.text.importing import rebuilt_text
 @yes_option
 @json_option
 @click.pass_obj
-def command(app: App, mapped: tuple[str, ...], new: tuple[str, ...], yes: bool, as_json: bool) -> None:
+def command(app: App, mapped: tuple[str, ...], new: tuple[str, ...], yes: bool) -> None:
     """Rebuild a lost state from the markers and ids of the objects.
 
     Lists the resources that need --map or --new.
     """
-    app.json = as_json
     answers = dict(text.partition("=")[::2] for text in mapped)
     if any(not v for v in answers.values()):
         raise click.UsageError("--map: expected ADDRESS=ID")

@@ -16,8 +16,7 @@ from dbc_iac.operations.state_admin import remove
 @yes_option
 @json_option
 @click.pass_obj
-def command(app: App, addresses: tuple[str, ...], yes: bool, as_json: bool) -> None:
+def command(app: App, addresses: tuple[str, ...], yes: bool) -> None:
     """Remove resources from the state. The objects themselves are untouched, and no longer managed."""
-    app.json = as_json
     remove(app.project(), addresses, asking(app, yes))
     app.show("".join(f"Removed {a}. The object itself is untouched.\n" for a in addresses), list(addresses))

@@ -13,8 +13,7 @@ from dbc_iac.state.encryption import Writes
 @click.command("rotate-key")
 @json_option
 @click.pass_obj
-def command(app: App, as_json: bool) -> None:
+def command(app: App) -> None:
     """Encrypt the state with a new key, for the readers in the project file."""
-    app.json = as_json
     rewrite(app.project(), Writes.NEW_KEY)
     app.show("Encrypted the state with a new key. Older versions keep their keys.\n", {"state": "rotated"})

@@ -15,8 +15,7 @@ from dbc_iac.views.text.state import binding_lines
 @click.argument("address", shell_complete=addresses)
 @json_option
 @click.pass_obj
-def command(app: App, address: str, as_json: bool) -> None:
+def command(app: App, address: str) -> None:
     """Show everything that the state records of one resource."""
-    app.json = as_json
     binding = binding_of(app.project(), address)
     app.show_lines(binding_lines(binding), binding.model_dump(mode="json", by_alias=True))

@@ -14,9 +14,8 @@ from dbc_iac.operations.state_admin import holder_text, unlock
 @yes_option
 @json_option
 @click.pass_obj
-def command(app: App, yes: bool, as_json: bool) -> None:
+def command(app: App, yes: bool) -> None:
     """Break the state lock of a run that has ended. A run that still lives can no longer write the state."""
-    app.json = as_json
     holder = unlock(app.project(), asking(app, yes))
     if holder is None:
         app.show("The state is not locked.\n", {"freed": None})
