@@ -238,7 +238,7 @@ class _Executor:
                 result = await VmStarter(change.kind, goal_input(change), goal).start_or_explain(self._goal_runner())
             else:
                 result = await self._goal_runner().achieve(goal)
-            parked = parked or (goal.powers == "off" and goal.id == change.old_id != change.id)
+            parked = parked or (goal.powers == "off" and goal.id == change.identity.old_id != change.identity.id)
             if result.verdict is not Verdict.MET:
                 self._failed(goal, _in_part(goal, result, done))
                 if parked and (goal.creates or goal.powers == "off"):
@@ -280,7 +280,7 @@ class _Executor:
             self.status.powered_off[change.address] = "its replacement is still being created"
             return
         if result.broken:
-            for removal in kind.delete(replace(task, old_id=change.id, old_route=task.route)):
+            for removal in kind.delete(replace(task, old_id=change.identity.id, old_route=task.route)):
                 if (await self._goal_runner().achieve(removal)).verdict is not Verdict.MET:
                     await self.run_.journal_writer.leave_broken(change, goal)
         if wanted_power(change) == "off":
@@ -392,7 +392,7 @@ def _not_started(result: GoalResult) -> str:
 
 def _as_old(change: Change) -> GoalInput:
     task = goal_input(change)
-    return replace(task, id=change.old_id, route=task.old_route or task.route)
+    return replace(task, id=change.identity.old_id, route=task.old_route or task.route)
 
 
 def _unreadable(change: Change) -> Diagnostic:

@@ -105,11 +105,15 @@ class JournalWriter:
         """Record the findings of a plan on an interrupted apply: objects it left, and operations without an effect."""
         for change in plan.pending:
             going = change.action in {Action.DELETE, Action.REPLACE}
-            if going and change.old_id and change.address not in self._bindings:
+            if going and change.identity.old_id and change.address not in self._bindings:
                 place = replace(change.placement, route=change.old_placement.route or change.placement.route)
                 old = replace(change, placement=place)
-                generation = change.generation if change.action is Action.DELETE else max(change.generation - 1, 0)
-                await self._bind(old, change.old_id, generation, change.applied, change.resolved)
+                generation = (
+                    change.identity.generation
+                    if change.action is Action.DELETE
+                    else max(change.identity.generation - 1, 0)
+                )
+                await self._bind(old, change.identity.old_id, generation, change.applied, change.resolved)
         for number in plan.closed_operations:
             await self._write(self._journal.result, number, "refused", "it can have no effect any more")
         for binding in rebound(plan, self._bindings):
@@ -126,19 +130,19 @@ class JournalWriter:
         change = self._changes[goal.address]
         kept: dict[str, Json] = {**detail, "route": dict(change.placement.route), "kind": change.kind, "vm": goal.vm}
         if goal.creates:
-            kept |= {"marker": change.marker, "fields": dict(goal.fields)}
+            kept |= {"marker": change.identity.marker, "fields": dict(goal.fields)}
         else:
             kept["sent"] = [*sorted(goal.fields)]
         if goal.temporary:
             kept["poweredOffByApply"] = True
             self._going_down.add(goal.address)
-        identity = goal.id or change.id
+        identity = goal.id or change.identity.id
         intent = PendingOperation(
             number=number,
             address=goal.address,
             goal=goal.name,
             id=identity,
-            generation=goal.generation or change.generation,
+            generation=goal.generation or change.identity.generation,
             call_class=goal.call_class.value,
             detail=kept,
             creates=goal.creates,
@@ -167,7 +171,9 @@ class JournalWriter:
         if goal.creates:
             # The object of an interrupted apply has the fields that were sent then; the next plan has the differences.
             fields = change.applied if change.action is Action.ADOPT and change.applied else goal.fields
-            await self._bind(change, seen.id or goal.id, goal.generation or change.generation, fields, seen.resolved)
+            await self._bind(
+                change, seen.id or goal.id, goal.generation or change.identity.generation, fields, seen.resolved
+            )
         elif goal.deletes:
             await self._write(self._journal.gone, goal.address, goal.id)
             await self._forget(goal.address, goal.id, change)
@@ -199,11 +205,11 @@ class JournalWriter:
 
     async def unbind(self, change: Change) -> None:
         """Unbind the deleted object of a change. Its replacement stays bound."""
-        await self._forget(change.address, change.old_id, change)
+        await self._forget(change.address, change.identity.old_id, change)
 
     async def _forget(self, address: str, identity: str, change: Change) -> None:
         """Unbind an object. Its replacement stays bound, also where it has the same name on another machine."""
-        came = change.generation if change.action is Action.REPLACE else None
+        came = change.identity.generation if change.action is Action.REPLACE else None
         places = [a for a, b in self._bindings.items() if address in {a, Address(a).resource} and b.generation != came]
         for bound in [self._bindings[a] for a in places if self._bindings[a].id == identity]:
             self._bindings.pop(bound.address, None)
@@ -231,7 +237,7 @@ class JournalWriter:
             change.placement.route.get("target"),
         )
         stays = replaced or bool(change.observed)  # a failed creation that the node cannot delete
-        if before is not None and stays and other and before.id == change.old_id:
+        if before is not None and stays and other and before.id == change.identity.old_id:
             place = Address(change.address).depose(before.generation)
             left = before.model_copy(update={"address": place, "protected": False})
             self._bindings[place] = left

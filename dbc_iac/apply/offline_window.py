@@ -56,7 +56,7 @@ class OfflineWindow:
         self.status = status
         task = goal_input(host)
         if host.action is Action.NO_OP:
-            task = replace(task, id=host.id)
+            task = replace(task, id=host.identity.id)
         comes_back = step.power == "on"
         kind = host_kind(host.kind)
         self.off, self.on = kind.power(task, to="off", temporary=comes_back), kind.power(task, to="on")

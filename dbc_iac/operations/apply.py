@@ -159,7 +159,7 @@ def _remainder(project: Project, reviewed: Plan) -> PlanToApply:
     """The unfinished part of an interrupted apply. What it has replaced already is not replaced again."""
     options = PlanOptions.from_json(reviewed.options)
     bindings = project.open_state().bindings
-    made = {c.address for c in reviewed.pending if c.address in bindings and bindings[c.address].id == c.id}
+    made = {c.address for c in reviewed.pending if c.address in bindings and bindings[c.address].id == c.identity.id}
     now = plan_now(project, replace(options, replace=options.replace - made))
     problem = check_is_remainder(reviewed, now.plan)
     return _accepted(reviewed, replace(now, plan=replace(now.plan, hooks=reviewed.hooks)), problem)

@@ -54,17 +54,17 @@ def list_stacks(project: Project) -> tuple[list[StackSummary], Diagnostics]:
 
 def claimed_elsewhere(project: Project, plan: Plan) -> Iterator[Diagnostic]:
     """An error for each object that a plan adopts, and another stack manages. None where stacks cannot be listed."""
-    adopted = [change for change in plan.changes if change.action is Action.ADOPT and change.id]
+    adopted = [change for change in plan.changes if change.action is Action.ADOPT and change.identity.id]
     held = held_elsewhere(project) if adopted else {}
-    ids = {change.address: change.id for change in plan.changes}
+    ids = {change.address: change.identity.id for change in plan.changes}
     for change in adopted:
         target, parent_id = str(change.placement.route.get("target", "")), ids.get(change.placement.parent, "")
-        if name := held.get(object_of(change.kind, change.id, target, parent_id)):
+        if name := held.get(object_of(change.kind, change.identity.id, target, parent_id)):
             resource = project.inventory.resources[change.address]
             yield resource.problem(
                 "of-another-stack",
                 "",
-                f"{change.id} is managed by stack {name}",
+                f"{change.identity.id} is managed by stack {name}",
                 detail="Two stacks must not manage the same object.",
                 remedy=f"Remove it from one stack: `dbc-iac --stack {name} state rm ADDRESS`.",
                 exit_code=ExitCode.REFUSED,

@@ -52,6 +52,19 @@ class FieldChange:
 
 
 @dataclass(frozen=True, slots=True)
+class Identity:
+    """Identity of an object. `id` (VM: task id, Disk: file, Network: name, BareMetalServer: node id) is empty where
+    only the call gives it; `old_id` is that of the existing object. `marker`: its owner marker; `known`: ids of the
+    objects before a blind creation of unknown outcome."""
+
+    id: str = ""
+    old_id: str = ""
+    generation: int = 0
+    marker: str = ""
+    known: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Placement:
     """Machine and VM of an object. `node`: address of the Node or BareMetalManager; `parent`: address of the VM."""
 
@@ -65,9 +78,8 @@ class Placement:
 class Change:
     """Change of one resource, with its reasons.
 
-    `id` is the identity it has or will get (VM: task id, Disk: file, Network: name, BareMetalServer: node id), empty
-    when it is known only after the call. `old_id` and `old_placement` are of the existing object; its VM only where
-    that is another. `losses` are sentences on lost data; `power_off`: its VM is powered off.
+    `old_placement` is that of the existing object; its VM only where that is another. `losses` are sentences on lost
+    data; `power_off`: its VM is powered off.
     """
 
     address: str
@@ -77,9 +89,7 @@ class Change:
     fields: tuple[FieldChange, ...] = ()
     notes: tuple[str, ...] = ()
     losses: tuple[str, ...] = ()
-    id: str = ""
-    old_id: str = ""
-    generation: int = 0
+    identity: Identity = field(default_factory=Identity)
     placement: Placement = field(default_factory=Placement)
     old_placement: Placement = field(default_factory=Placement)
     power_off: bool = False
@@ -93,8 +103,6 @@ class Change:
     """Secret references (never values) by field path."""
     auto: tuple[str, ...] = ()
     """Fields with a chosen value: the manifest says `auto`."""
-    marker: str = ""
-    known: tuple[str, ...] = ()
     dependencies: tuple[str, ...] = ()
     old_dependencies: tuple[str, ...] = ()
     """Dependencies of the existing object, as of its last apply."""

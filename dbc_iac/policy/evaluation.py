@@ -73,7 +73,7 @@ def plan_context(plan: Plan, labels: Mapping[str, Mapping[str, str]]) -> dict[st
     encoded = plan.to_json()
     for change in encoded["changes"]:
         change["name"] = Address(change["address"]).label
-        change["node"] = change["placement"]["node"]
+        change["id"], change["node"] = change["identity"]["id"], change["placement"]["node"]
         change["labels"] = dict(labels.get(change["address"], {}))
         change["changed"] = [field["path"] for field in change["fields"]]
     return {"plan": encoded, "env": plan.environment, "project": plan.project, "open_to_world": open_to_world}

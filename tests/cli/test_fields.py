@@ -283,7 +283,7 @@ def test_another_id_of_a_node_moves_nothing_and_is_refused(world: Callable[..., 
     manifests.write_text(manifests.read_text().replace(NODE_ID, OTHER_ID).replace('"112"', '"113"'))
     result = emulated.run("plan", "--json")
     assert (result.code, result.codes) == (5, ["node-id-changed"])
-    assert "add a second Node document" in result.err
+    assert "add a second Node" in result.err
 
 
 def test_a_description_is_noted_only(world: Callable[..., Emulated]) -> None:

@@ -199,7 +199,7 @@ def test_a_vm_renamed_by_hand_is_asked_for_and_can_be_named(emulated: Emulated) 
     lose_state(emulated)
     asked = emulated.run("apply", "--yes", "--json")
     assert (asked.code, asked.codes) == (5, ["may-exist"])
-    assert f"has {task_id}, made as VirtualMachine/one (generation 1)" in asked.err
+    assert f"has {task_id}, created as VirtualMachine/one (generation 1)" in asked.err
     rebuilt = emulated.run("state", "rebuild", "--yes", f"--map=VirtualMachine/two={task_id}")
     assert rebuilt.code == 0, rebuilt.out + rebuilt.err
     assert_empty(emulated)
@@ -271,7 +271,7 @@ def test_a_snapshot_under_another_name_is_asked_for(emulated: Emulated) -> None:
     for _ in range(2):  # that its VM was adopted meanwhile says nothing of it
         asked = emulated.run("plan", "--json")
         assert (asked.code, [c for c in asked.codes if c != "state-empty"]) == (5, ["may-exist"])
-        assert "has first (made as first)" in asked.err
+        assert "has first (created as first)" in asked.err
         applied(emulated, "--target", "VirtualMachine/trainer")
     assert truth(emulated) == before
     write(emulated, vm(ports=PORTS), snapshot("second", name="first"))

@@ -66,7 +66,7 @@ def test_the_sum_and_what_is_free_are_told(make: Callable[..., Emulated]) -> Non
     emulated = make(VM, disk("a", "2500Gi"), disk("b", "2500Gi"))
     result = emulated.run("plan")
     assert "5020 GiB requested in total in /data" in result.err
-    assert "3 disks come or grow there" in result.err
+    assert "3 disks are new or grow there" in result.err
     assert "all.yaml" in result.err
 
 

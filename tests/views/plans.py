@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dbc_iac.plan.model import Action, Change, FieldChange, GoalSummary, Placement, Plan, Step, StepKind
+from dbc_iac.plan.model import Action, Change, FieldChange, GoalSummary, Identity, Placement, Plan, Step, StepKind
 
 HOSTILE = "</details></script><img src=x onerror=alert(1)> ``` [click](https://evil) @everyone \x1b[31m\u202e {{ 7*7 }}"
 """Hostile text of a node or a manifest, for terminals, pages and pull requests."""
@@ -23,11 +23,11 @@ def change(
     node: str = "Node/gpu-a",
     route: Mapping[str, Any] | None = None,
     parent: str = "",
+    old_id: str = "",
     **more: Any,
 ) -> Change:
-    placement = Placement(node, route or {}, parent)
-    known = {"id": f"id-{name}", **more}
-    return Change(f"{kind}/{name}", kind, action, fields=fields, placement=placement, **known)
+    placement, identity = Placement(node, route or {}, parent), Identity(f"id-{name}", old_id)
+    return Change(f"{kind}/{name}", kind, action, fields=fields, identity=identity, placement=placement, **more)
 
 
 def window(name: str, *goals: GoalSummary, seconds: int = 60, **more: Any) -> Step:

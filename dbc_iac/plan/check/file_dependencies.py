@@ -138,7 +138,7 @@ def with_users(changes: Mapping[str, Change]) -> dict[str, Change]:
     found = dict(changes)
     for change, _, file in _spoiling(changes):
         going = (c for c in changes.values() if c.address != change.address and c.action in _GOES)
-        users = {c.address: c.old_id for c in going if file in _now(c)}
+        users = {c.address: c.identity.old_id for c in going if file in _now(c)}
         found[change.address] = replace(found[change.address], users={**found[change.address].users, **users})
     return found
 

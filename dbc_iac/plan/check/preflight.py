@@ -188,8 +188,8 @@ def _secrets(context: PlanContext, changes: Mapping[str, Change]) -> Diagnostics
 
 def _members_stay(refreshed: RefreshedState, changes: Mapping[str, Change]) -> Iterator[Diagnostic]:
     """Warn of a LAN that has members which stay: it cannot be deleted."""
-    leaving = {c.old_id or c.id for c in changes.values() if c.action in _GOES}
-    ours = {c.id: c.address for c in changes.values() if c.id}
+    leaving = {c.identity.old_id or c.identity.id for c in changes.values() if c.action in _GOES}
+    ours = {c.identity.id: c.address for c in changes.values() if c.identity.id}
     for change in [c for c in changes.values() if c.action in _GOES]:
         observed = refreshed.observations.get(change.address)
         stay = sorted(set(observed.members) - leaving) if observed is not None else []
@@ -218,7 +218,7 @@ async def _image_server_files(reader: CachedReader, machine: Machine, change: Ch
 
 async def _unheard(reader: CachedReader, route: Route, change: Change, changes: Mapping[str, Change]) -> frozenset[str]:
     """Existing LANs that the change joins and that its machine does not know."""
-    coming = {c.id for c in changes.values() if c.action in _COMES}
+    coming = {c.identity.id for c in changes.values() if c.action in _COMES}
     kind = kind_of(change.kind)
     names = sorted(kind.networks_of(change.desired) - coming) if isinstance(kind, UsesCapacity) else []
     found = await asyncio.gather(*(reader.network(route, name) for name in names))

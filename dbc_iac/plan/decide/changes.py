@@ -26,7 +26,7 @@ from dbc_iac.plan.decide.deletions import (
 )
 from dbc_iac.plan.decide.diff import Difference, DiffInput, difference, initial
 from dbc_iac.plan.decide.ownership import elsewhere, foreign, moved_node, unproved, with_birth
-from dbc_iac.plan.model import Action, Change, FieldChange, Placement
+from dbc_iac.plan.model import Action, Change, FieldChange, Identity, Placement
 from dbc_iac.plan.observe.pending_operations import requires_replacement
 from dbc_iac.plan.observe.refresh import RefreshedState, external
 from dbc_iac.plan.observe.tracked_objects import TrackedObject, parent_address
@@ -103,7 +103,7 @@ def _keep_claimed(context: PlanContext, refreshed: RefreshedState, made: ChangeS
     manifests name it."""
     owners = {(b.kind, b.id, b.route.get("target")): a for a, b in context.state.bindings.items()}
     for address, change in [(a, c) for a, c in made.changes.items() if c.action is Action.ADOPT]:
-        owner = owners.get((change.kind, change.id, change.placement.route.get("target")), address)
+        owner = owners.get((change.kind, change.identity.id, change.placement.route.get("target")), address)
         resource = refreshed.tracked_objects[address].resource
         if owner == address or resource is None:
             continue
@@ -156,12 +156,12 @@ def _base(context: PlanContext, tracked: TrackedObject, resource: Resource[Spec]
     timeouts = resource.spec.timeouts
     lifecycle = resource.spec.lifecycle
     parent = parent_address(resource)
+    marker = kind.marker(resource, context.inventory, tracked.generation)
     return Change(
         tracked.address,
         tracked.kind,
         Action.NO_OP,
-        id=tracked.id,
-        generation=tracked.generation,
+        identity=Identity(tracked.id, generation=tracked.generation, marker=marker),
         placement=Placement(tracked.route.name, tracked.route.to_json(), parent),
         old_placement=_old_placement(tracked, parent),
         desired=want,
@@ -169,7 +169,6 @@ def _base(context: PlanContext, tracked: TrackedObject, resource: Resource[Spec]
         resolved=dict(binding.resolved) if binding else {},
         secrets=refs,
         auto=tuple(path for path, value in kind.desired(resource, context.inventory).items() if value == AUTO),
-        marker=kind.marker(resource, context.inventory, tracked.generation),
         dependencies=dependencies(resource, context.inventory),
         old_dependencies=binding.dependencies if binding else (),
         follows=tuple(sorted(implicit_dependencies(context.inventory).get(tracked.address, ()))),
@@ -201,7 +200,9 @@ def _wanted(
     """The change of a resource of the manifests."""
     if observation.present is None:
         if observation.not_rented and options.forget_expired and tracked.binding is not None:
-            return replace(base, action=Action.FORGET, old_id=tracked.id, reasons=(EXPIRED,))
+            return replace(
+                base, action=Action.FORGET, identity=replace(base.identity, old_id=tracked.id), reasons=(EXPIRED,)
+            )
         return replace(base, action=Action.UNKNOWN, reasons=(observation.reason,), authority=observation.authority)
     pending = tracked.pending
     asked = (made.requested[resource.address],) if resource.address in made.requested else ()
@@ -209,7 +210,8 @@ def _wanted(
         bound = pending.model_copy(update={"id": observation.id})
         tracked = replace(tracked, binding=bound, id=observation.id)
         place = replace(base.old_placement, route=tracked.place.to_json())
-        base = replace(base, id=observation.id, applied=dict(bound.applied), old_placement=place)
+        identity = replace(base.identity, id=observation.id)
+        base = replace(base, identity=identity, applied=dict(bound.applied), old_placement=place)
     if tracked.binding is None:
         if pending is not None and observation.present:  # it is adopted, and cannot become what it was edited to
             bound = pending.model_copy(update={"id": observation.id})
@@ -341,7 +343,8 @@ def _unbound(
     kind = kind_of(resource.kind)
     if observation.present:
         base = with_birth(context, resource, base, observation)
-        seen = replace(base, observed=dict(observation.values), id=observation.id, fields=(), notes=observation.notes)
+        identity = replace(base.identity, id=observation.id)
+        seen = replace(base, observed=dict(observation.values), identity=identity, fields=(), notes=observation.notes)
         if owned := foreign(context, tracked, resource, observation, base):
             problems.add(owned)
             return seen
@@ -359,7 +362,8 @@ def _unbound(
     fields = tuple(initial(kind, base.desired, base.secrets))
     reasons = () if tracked.intent is None else ("creation was interrupted",)
     known, unsettled = _pre_image(tracked.intent)
-    return replace(base, action=Action.CREATE, reasons=reasons, fields=fields, known=known, unsettled=unsettled)
+    identity = replace(base.identity, known=known)
+    return replace(base, action=Action.CREATE, reasons=reasons, fields=fields, identity=identity, unsettled=unsettled)
 
 
 def _pre_image(intent: PendingOperation | None) -> tuple[tuple[str, ...], bool]:
@@ -394,13 +398,15 @@ def _replaced(
         action=action,
         reasons=reasons,
         fields=fields,
-        id=kind.identity(resource, context.inventory, generation),
-        old_id=tracked.id,
-        generation=generation,
-        marker=kind.marker(resource, context.inventory, generation),
+        identity=Identity(
+            kind.identity(resource, context.inventory, generation),
+            tracked.id,
+            generation,
+            kind.marker(resource, context.inventory, generation),
+            known,
+        ),
         resolved={k: v for k, v in base.resolved.items() if k in port_fields(kind)},
         timeout_seconds=resource.spec.timeouts.create or 0,
-        known=known,
         unsettled=unsettled,
         delete_first=base.delete_first or bool(both),
         notes=(*base.notes, *both),

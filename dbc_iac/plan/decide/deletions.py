@@ -9,7 +9,7 @@ from dbc_iac.address import Address
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.kinds import Observation, kind_of
 from dbc_iac.plan.context import PlanContext, PlanOptions
-from dbc_iac.plan.model import Action, Change, Placement
+from dbc_iac.plan.model import Action, Change, Identity, Placement
 from dbc_iac.plan.observe.tracked_objects import TrackedObject
 from dbc_iac.state.document import Binding
 
@@ -27,9 +27,7 @@ def deletion(tracked: TrackedObject, observation: Observation, options: PlanOpti
         tracked.kind,
         Action.DELETE,
         reasons=(_why_removed(tracked, options),),
-        id=binding.id,
-        old_id=binding.id,
-        generation=binding.generation,
+        identity=Identity(binding.id, binding.id, binding.generation),
         placement=Placement(tracked.place.name, tracked.place.to_json(), binding.parent, tracked.parent_id),
         old_placement=Placement(route=tracked.place.to_json()),
         applied=dict(binding.applied),
@@ -113,9 +111,11 @@ def _still_wanted(pending: Binding, changes: Mapping[str, Change]) -> bool:
     if change is None or change.action is Action.UNKNOWN:
         return change is not None
     if pending.id:
-        return change.id == pending.id
+        return change.identity.id == pending.id
     alike = all(change.desired.get(path) == value for path, value in pending.applied.items())
-    return alike and change.generation == pending.generation and change.action in {Action.CREATE, Action.REPLACE}
+    return (
+        alike and change.identity.generation == pending.generation and change.action in {Action.CREATE, Action.REPLACE}
+    )
 
 
 def _why_removed(tracked: TrackedObject, options: PlanOptions) -> str:

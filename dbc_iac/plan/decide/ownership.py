@@ -29,12 +29,12 @@ def with_birth(context: PlanContext, resource: Resource[Spec], base: Change, obs
     born = _born(context, base, observation)
     if born is None or not kind_of(base.kind).matches(born, resource, context.inventory):
         return base
-    return replace(base, generation=born.generation, marker=str(born))
+    return replace(base, identity=replace(base.identity, generation=born.generation, marker=str(born)))
 
 
 def _born(context: PlanContext, base: Change, observation: Observation) -> Marker | None:
     """Marker of the existing object, where it is of this project and stack."""
-    born = parse_marker(observation.marker) if base.marker else None
+    born = parse_marker(observation.marker) if base.identity.marker else None
     inventory = context.inventory
     return born if born is not None and born.is_of(inventory.project, inventory.stack) else None
 
@@ -72,7 +72,11 @@ def foreign(
             remedy="Choose another name, or set `external: true`.",
             exit_code=ExitCode.REFUSED,
         )
-    if base.marker and observation.marker != base.marker and _born(context, base, observation) is not None:
+    if (
+        base.identity.marker
+        and observation.marker != base.identity.marker
+        and _born(context, base, observation) is not None
+    ):
         return resource.problem(
             "made-otherwise",
             "",
@@ -81,7 +85,7 @@ def foreign(
             remedy=f"Restore the values, or import it as it is: `dbc-iac import {base.address} {observation.id}`.",
             exit_code=ExitCode.REFUSED,
         )
-    if base.marker and observation.marker != base.marker:
+    if base.identity.marker and observation.marker != base.identity.marker:
         return resource.problem(
             "foreign-owner",
             "",
@@ -105,7 +109,7 @@ def unproved(context: PlanContext, resource: Resource[Spec], base: Change) -> Di
     """
     kind = kind_of(base.kind)
     if (
-        base.marker
+        base.identity.marker
         or base.placement.parent
         or base.address in context.state.generations
         or kind.left_behind(base.desired)
@@ -115,7 +119,7 @@ def unproved(context: PlanContext, resource: Resource[Spec], base: Change) -> Di
     return resource.problem(
         ADOPTED,
         "",
-        f"{base.id} has no owner marker; will be adopted as {base.address}",
+        f"{base.identity.id} has no owner marker; will be adopted as {base.address}",
         detail="It belongs to this wallet. Two projects must not manage the same object.",
         remedy=f"If another project manages it, {other}.",
         severity=Severity.WARNING,

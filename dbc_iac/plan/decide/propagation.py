@@ -32,8 +32,10 @@ def _with_parent(change: Change, change_set: ChangeSet) -> Change:
     parent = change_set.changes.get(change.placement.parent)
     if parent is None:
         return change
-    vm_gone = parent.action in _DELETED or (parent.action is Action.CREATE and bool(parent.old_id))
-    parent_id = parent.id if change.action is not Action.DELETE else parent.old_id or parent.id
+    vm_gone = parent.action in _DELETED or (parent.action is Action.CREATE and bool(parent.identity.old_id))
+    parent_id = (
+        parent.identity.id if change.action is not Action.DELETE else parent.identity.old_id or parent.identity.id
+    )
     host = replace(change, placement=replace(change.placement, parent_id=parent_id))
     if change.action is Action.DELETE and parent.action is Action.FORGET and not parent.desired:
         reason = f"stays on {change.placement.parent}, which is removed from the state"
@@ -45,26 +47,29 @@ def _with_parent(change: Change, change_set: ChangeSet) -> Change:
         return host
     if change.action is Action.ADOPT:
         reason = f"{change.placement.parent} is replaced"
-        named = change.id if survives_parent(kind_of(change.kind)) else ""
+        named = change.identity.id if survives_parent(kind_of(change.kind)) else ""
         fields = tuple(initial(kind_of(change.kind), change.desired, change.secrets))
-        generation = change.generation + 1
-        return replace(host, action=Action.CREATE, id=named, reasons=(reason,), fields=fields, generation=generation)
+        identity = replace(change.identity, id=named, generation=change.identity.generation + 1)
+        return replace(host, action=Action.CREATE, identity=identity, reasons=(reason,), fields=fields)
     if survives_parent(kind_of(change.kind)):
         as_it_is = change.action in {Action.NO_OP, Action.UPDATE}
-        if not (as_it_is or (change.action is Action.CREATE and change.old_id)):
+        if not (as_it_is or (change.action is Action.CREATE and change.identity.old_id)):
             return host
         note = f"kept; its record on the node is deleted with {change.placement.parent}"
         notes = (*change.notes, *(change.reasons if as_it_is else ()), note)
         return replace(host, action=Action.NO_OP, fields=(), notes=notes)
-    if change.action in {Action.NO_OP, Action.UPDATE} or (change.action is Action.CREATE and change.old_id):
+    if change.action in {Action.NO_OP, Action.UPDATE} or (change.action is Action.CREATE and change.identity.old_id):
         return replace(
             _of_a_new_one(host, change_set),
             action=Action.REPLACE if change.action is not Action.CREATE else Action.CREATE,
             reasons=(*change.reasons, f"{change.placement.parent} is replaced"),
             losses=tuple(dict.fromkeys((*change.losses, *(data_loss(change) if change.observed else ())))),
-            id="",
-            old_id=change.old_id or change.id,
-            generation=change.generation + 1,
+            identity=replace(
+                change.identity,
+                id="",
+                old_id=change.identity.old_id or change.identity.id,
+                generation=change.identity.generation + 1,
+            ),
         )
     return host
 

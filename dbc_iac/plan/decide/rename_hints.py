@@ -16,7 +16,7 @@ ALIKE = 0.8
 
 def likely_renames(changes: Mapping[str, Change]) -> Iterator[Diagnostic]:
     """One warning for each resource that goes while a like one comes."""
-    coming = [c for c in changes.values() if c.action is Action.CREATE and not c.old_id]
+    coming = [c for c in changes.values() if c.action is Action.CREATE and not c.identity.old_id]
     for going in changes.values():
         if going.action is not Action.DELETE or Address(going.address).deposed:
             continue

@@ -73,8 +73,7 @@ def _as_it_is(change: Change) -> Change:
         fields=(),
         notes=(),
         losses=(),
-        id=change.old_id or change.id,
-        old_id="",
+        identity=replace(change.identity, id=change.identity.old_id or change.identity.id, old_id=""),
         placement=replace(change.placement, route=change.old_placement.route or change.placement.route),
         dependencies=change.old_dependencies or change.dependencies,
     )

@@ -123,7 +123,7 @@ async def find_drift(context: PlanContext) -> DriftReport:
 
 
 def _drift(change: Change, change_set: ChangeSet) -> Drift | None:
-    vanished = (change.action is Action.CREATE and bool(change.old_id)) or (
+    vanished = (change.action is Action.CREATE and bool(change.identity.old_id)) or (
         change.action is Action.FORGET and GONE in change.reasons
     )
     stays = tuple(f for f in change_set.stays.get(change.address, ()) if f.drift)

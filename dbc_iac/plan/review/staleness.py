@@ -58,19 +58,19 @@ def _of_another(plan: Plan, state: State) -> str:
 
 
 async def _look(change: Change, context: PlanContext, reader: CachedReader) -> Observation:
-    identity = change.old_id or change.id
+    identity = change.identity.old_id or change.identity.id
     route = Route.from_json(change.old_placement.route or change.placement.route)
     resource, kind = context.inventory.resources.get(change.address), kind_of(change.kind)
     binding = context.state.bindings.get(change.address)
     if binding is None and resource is None:  # a pending creation
         binding = Binding(
-            address=change.address, kind=change.kind, id=identity, generation=change.generation,
+            address=change.address, kind=change.kind, id=identity, generation=change.identity.generation,
             route=route.to_json(), applied=dict(change.applied),
         )  # fmt: skip
     key = "" if resource is None else kind.natural_key(resource, context.inventory)
     parent = context.state.bindings.get(change.old_placement.parent or change.placement.parent)
     parent_id = parent.id if parent else change.placement.parent_id
-    lookup = Lookup(change.address, route, identity, change.generation, binding, key, parent_id)
+    lookup = Lookup(change.address, route, identity, change.identity.generation, binding, key, parent_id)
     return await kind.observe(lookup, reader)
 
 

@@ -17,9 +17,9 @@ def goal_input(change: Change) -> GoalInput:
     return GoalInput(
         address=change.address,
         route=route,
-        id=change.id,
-        old_id=change.old_id,
-        generation=change.generation,
+        id=change.identity.id,
+        old_id=change.identity.old_id,
+        generation=change.identity.generation,
         parent_id=change.placement.parent_id,
         old_parent_id=change.old_placement.parent_id or change.placement.parent_id,
         desired=change.desired,
@@ -28,8 +28,8 @@ def goal_input(change: Change) -> GoalInput:
         changed=tuple(f.path for f in change.fields),
         secrets=change.secrets,
         old_route=Route.from_json(change.old_placement.route) if change.old_placement.route else None,
-        marker=change.marker,
-        known=frozenset(change.known),
+        marker=change.identity.marker,
+        known=frozenset(change.identity.known),
         timeout_seconds=change.timeout_seconds or None,
         users=change.users,
     )
@@ -39,7 +39,7 @@ def keeps_identity(change: Change) -> bool:
     """Whether the new object has the identity of the old one: its name, and its machine where that matters."""
     place, before = change.placement.route.get("target"), change.old_placement.route.get("target")
     there = kind_of(change.kind).location_independent or before in {None, place}
-    return bool(change.id) and change.id == change.old_id and there
+    return bool(change.identity.id) and change.identity.id == change.identity.old_id and there
 
 
 @dataclass(frozen=True, slots=True)

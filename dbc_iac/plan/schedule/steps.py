@@ -48,7 +48,7 @@ def _parent_goes(change: Change, changes: Mapping[str, Change]) -> bool:
     parent = changes.get(change.old_placement.parent or change.placement.parent)
     if parent is None:
         return False
-    return parent.action in _GOING or (parent.action is Action.CREATE and bool(parent.old_id))
+    return parent.action in _GOING or (parent.action is Action.CREATE and bool(parent.identity.old_id))
 
 
 def _draft_change(change: Change, goals: Goals, builders: dict[str, StepBuilder]) -> None:

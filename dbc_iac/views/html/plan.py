@@ -172,7 +172,13 @@ def _step(field: FieldChange) -> str:
 
 def _searched(change: Change) -> str:
     """Searchable text of a change."""
-    parts = (change.address, change.placement.node, change.action.value, change.id, *(f.path for f in change.fields))
+    parts = (
+        change.address,
+        change.placement.node,
+        change.action.value,
+        change.identity.id,
+        *(f.path for f in change.fields),
+    )
     return " ".join(parts).lower()
 
 

@@ -254,10 +254,10 @@ def reason_text(change: Change) -> str:
 def change_lines(change: Change) -> Iterator[Line]:
     """Lines of one change: action and reasons, fields, drift, notes."""
     yield _head(change.action, change.address, reason_text(change))
-    if change.action is Action.REPLACE and change.id != change.old_id:
-        yield Line(f"      id: {change.old_id} -> {change.id or _LATER}")
+    if change.action is Action.REPLACE and change.identity.id != change.identity.old_id:
+        yield Line(f"      id: {change.identity.old_id} -> {change.identity.id or _LATER}")
     elif change.action is Action.CREATE:
-        yield Line(f"      id: {change.id or _LATER}")
+        yield Line(f"      id: {change.identity.id or _LATER}")
     field_lines = new_field_lines if change.action is Action.CREATE else changed_field_lines
     for field in change.fields:
         if not field.drift or only_drift(change):
