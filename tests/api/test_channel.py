@@ -153,7 +153,7 @@ def test_a_session_is_asked_for_once_more_with_a_fresh_nonce_when_the_connection
     assert script.bodies[0]["nonce"] != script.bodies[1]["nonce"]
 
 
-def test_when_no_client_node_passes_it_on_the_sum_is_told() -> None:
+def test_refusals_of_all_client_nodes_are_reported_together() -> None:
     outcome = run(channel(Script(UNKNOWN_TARGET), Script(httpx.ConnectError("x")), credentials=SESSION).read("/tasks"))
     assert isinstance(outcome, NotSent)
     assert outcome.target_unknown
@@ -175,7 +175,7 @@ def test_a_client_node_without_peers_rests_and_the_others_do_not() -> None:
     run(work())
 
 
-def test_when_all_rest_the_shortest_rest_is_told() -> None:
+def test_the_shortest_rest_of_all_client_nodes_is_reported() -> None:
     async def work() -> None:
         way = channel(Script(NO_PEERS), Script(NO_PEERS), credentials=SESSION)
         assert await way.read("/tasks") == NotSent("broadcast request failed", 60.0)
@@ -323,7 +323,7 @@ def test_without_a_session_the_call_was_not_made() -> None:
     assert isinstance(outcome, NotSent)
 
 
-def test_a_wallet_that_does_not_rent_is_told_so() -> None:
+def test_a_wallet_without_rental_is_refused() -> None:
     script = Script(ok("check authority failed: wallet not rented", -3))
     outcome = run(channel(script, credentials=RENTER).read("/tasks"))
     assert isinstance(outcome, Refused)
@@ -359,7 +359,7 @@ def test_a_multisig_obtains_a_session_that_one_member_signs() -> None:
     assert verify(members[0].public_key, SESSION_ID, use["session_id_sign"])
 
 
-def test_collected_signatures_are_spent_call_by_call_and_then_it_is_said() -> None:
+def test_used_up_signatures_are_reported() -> None:
     members = [key(name) for name in ("ms1", "ms2")]
     wallets = [m.address for m in members]
     signatures = [CollectedSignature(m.address, nonce(0).text, m.sign(nonce(0))) for m in members]

@@ -80,7 +80,7 @@ def test_collected_signatures_are_used_once() -> None:
         multisig.signed(counter())
 
 
-def test_a_key_at_hand_and_collected_signatures_go_together() -> None:
+def test_a_configured_key_and_collected_signatures_go_together() -> None:
     multisig = MultisigCredentials(WALLETS, 2, MEMBERS[:1], [collected("ms3", 0)])
     assert multisig.signs_sessions
     block = multisig.signed(counter())["multisig_accounts"]

@@ -137,7 +137,7 @@ def test_a_server_that_dribbles_ends_at_the_deadline_of_the_whole_exchange(befor
         assert failure(NoAnswerError, url, Limits(0.3, MIB)) == "gave no answer within 0.3 s"
 
 
-def test_interim_answers_for_ever_end_at_the_deadline() -> None:
+def test_endless_interim_answers_end_at_the_deadline() -> None:
     def endless(send: Send) -> None:
         while True:
             send(b"HTTP/1.1 100 Continue\r\n\r\n")

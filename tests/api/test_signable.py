@@ -179,7 +179,7 @@ SESSION_REPLIES = st.one_of(
 
 
 @given(SESSION_REPLIES, st.sampled_from([200, 400, 404, 500]), st.sampled_from(RENTERS))
-def test_whatever_a_node_answers_as_session_id_is_not_signed(body: bytes, status: int, renter: Credentials) -> None:
+def test_other_text_than_a_session_id_is_not_signed(body: bytes, status: int, renter: Credentials) -> None:
     script = Script(httpx.Response(status, content=body))
     with signed_texts() as signed:
         run(channel(script, credentials=renter).act("/tasks", {}, CallClass.READ))
@@ -189,7 +189,7 @@ def test_whatever_a_node_answers_as_session_id_is_not_signed(body: bytes, status
 
 
 @given(st.uuids())
-def test_what_a_node_answers_as_session_id_is_signed_once_where_it_is_one(uuid: UUID) -> None:
+def test_a_valid_session_id_is_signed_once(uuid: UUID) -> None:
     script = Script(ok({"session_id": checked(str(uuid).encode())}), ok("ok"))
     with signed_texts() as signed:
         run(channel(script, credentials=RENTERS[0]).act("/tasks", {}, CallClass.READ))

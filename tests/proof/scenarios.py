@@ -145,7 +145,7 @@ SCENARIOS = [
             Write((vm(login={"password": {"exec": ["sh", "-c", "echo cana''ryword >&2; exit 3"]}}),)),
             Run("apply --yes", 3, output=("exec",), never=("canaryword",)), There(0)),
     row(23, "a secret provider is slow", elsewhere=("tests.manifest.test_secret:test_a_secret_program_whose_child_keeps_the_pipe_open_times_out",)),
-    row(24, "the state cannot be written after a call", elsewhere=("tests.state.test_full_disk:test_a_full_disk_is_told_no_vm_is_left_off_and_the_next_run_goes_on",)),
+    row(24, "the state cannot be written after a call", elsewhere=("tests.state.test_full_disk:test_a_full_disk_is_reported_no_vm_stays_off_and_the_next_run_continues",)),
     row(25, "an older binary meets a newer state", Write((vm(),)), APPLIED, Put("state/main.json", '"formatVersion": 2', '"formatVersion": 999'),
             Run("apply --yes", 1, output=("has format 999", "Nothing was changed")), There(1)),
     row(26, "a job's time ends while a VM is made", Write((vm(),)), Run("apply --yes --wait-timeout 5", 7), *CONVERGES, There(1),

@@ -310,7 +310,7 @@ def test_stacks_do_not_see_each_other(place: Place) -> None:
         assert (other.read(), main.lines()) == (None, [])
 
 
-def test_the_stacks_of_a_place_are_told_where_it_can_be_asked(place: Place) -> None:
+def test_stacks_of_a_backend_are_listed_if_it_can_list_them(place: Place) -> None:
     for stack in ("main", "other"):
         backend = place.open(stack)
         with backend.lock(HOLDER):

@@ -53,7 +53,7 @@ def failure(call: Callable[[], object]) -> str:
     ],
     ids=["encoded", "endless", "slow"],
 )
-def test_an_http_server_that_sends_more_or_slower_than_is_taken_is_told(
+def test_an_http_server_that_sends_too_much_or_too_slowly_is_reported(
     monkeypatch: pytest.MonkeyPatch, parts: tuple[bytes | Callable[[Send], None], ...], said: str
 ) -> None:
     monkeypatch.setattr(http_client, "LIMITS", Limits(0.3 if dribble in parts else 30.0, MIB))
@@ -94,7 +94,7 @@ def test_why_an_object_store_cannot_be_asked_is_said(tmp_path: Path, monkeypatch
         assert failing(url) == "it answered with HTTP 400"
 
 
-def test_a_database_that_stands_still_ends_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_that_hangs_ends_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dbc_iac.state.backends.postgres.DEADLINE", 1)
     backend = PostgresBackend(Database(postgres.address(), "frozen"), "main", str)
     assert backend.read() is None

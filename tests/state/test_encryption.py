@@ -111,7 +111,7 @@ def test_who_knows_only_public_keys_cannot_write_for_them(tmp_path: Path) -> Non
         assert unwritten.value.diagnostics[0].code == "no-private-key"
 
 
-def test_what_somebody_wrote_who_is_no_reader_any_more_is_for_new_readers_only_anew(tmp_path: Path) -> None:
+def test_a_state_of_a_removed_reader_is_encrypted_again_for_the_readers_only(tmp_path: Path) -> None:
     new_store(tmp_path, Keyring(for_both(WRITER), [Private(WRITER)]))
     left = Keyring([Recipient(PUBLIC, PRIVATE)], [Private(PRIVATE, frozenset({PUBLIC}))])
     with pytest.raises(DiagnosticError):

@@ -51,7 +51,7 @@ def prepared(directory: Path, name: str) -> Emulated:
 
 
 @pytest.mark.parametrize("name", sorted(SCENARIOS))
-def test_a_full_disk_is_told_no_vm_is_left_off_and_the_next_run_goes_on(
+def test_a_full_disk_is_reported_no_vm_stays_off_and_the_next_run_continues(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     whole = prepared(tmp_path / "whole", name)

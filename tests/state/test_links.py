@@ -90,7 +90,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next_write(tmp_path: Path)
     emulated.close()
 
 
-def test_state_files_are_private_whatever_the_umask(tmp_path: Path) -> None:
+def test_state_files_are_private_with_any_umask(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         FILES.replace(tmp_path / "a", b"x")

@@ -52,7 +52,7 @@ def test_of_two_processes_one_holds_it_and_a_killed_one_frees_it(tmp_path: Path)
             process.join()
 
 
-def test_a_directory_that_cannot_be_locked_is_told(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_locked_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DiagnosticError) as caught, lock(tmp_path / "file", "main", {}):
         pass

@@ -111,7 +111,7 @@ def carried_out_perhaps(records: list[dict[str, Any]]) -> Iterator[tuple[str, st
 
 
 @given(histories(), st.integers(0, 30))
-def test_whatever_may_have_been_carried_out_is_pending(records: list[dict[str, Any]], split: int) -> None:
+def test_a_call_that_may_have_been_carried_out_is_pending(records: list[dict[str, Any]], split: int) -> None:
     state = fold(fold(EMPTY, [BEGIN, *records[:split]]), [BEGIN, *records[split:]])
     assert {(i.goal, i.id) for i in state.open} == set(carried_out_perhaps(records))
     assert state == fold(EMPTY, [BEGIN, *records])

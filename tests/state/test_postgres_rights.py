@@ -70,9 +70,7 @@ def test_tables_that_were_prepared_need_no_right_to_make_any(lab: Schema) -> Non
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_a_missing_right_to_make_a_schema_is_told_by_the_database_and_ends_with_4(
-    lab: Schema, command: tuple[str, ...]
-) -> None:
+def test_a_missing_right_to_create_a_schema_ends_with_4(lab: Schema, command: tuple[str, ...]) -> None:
     refused = lab.run(*command)
     assert (refused.code, "permission denied for database" in refused.err) == (4, True), refused.err
 
@@ -86,7 +84,7 @@ def test_a_missing_right_to_make_a_schema_is_told_by_the_database_and_ends_with_
     ],
     ids=["no usage", "no select"],
 )
-def test_a_missing_right_to_use_a_schema_is_told_by_the_database_and_ends_with_4(
+def test_a_missing_right_to_use_a_schema_ends_with_4(
     lab: Schema, rights: tuple[str, ...], said: str, command: tuple[str, ...]
 ) -> None:
     Database(postgres.address(), lab.name).connect().close()
@@ -96,14 +94,14 @@ def test_a_missing_right_to_use_a_schema_is_told_by_the_database_and_ends_with_4
     assert (refused.code, said in refused.err) == (4, True), refused.err
 
 
-def test_a_schema_without_tables_that_a_role_may_not_make_is_told(lab: Schema) -> None:
+def test_a_missing_right_to_create_tables_is_reported(lab: Schema) -> None:
     lab.tell(f"create schema {lab.name}")
     lab.tell(f"grant usage on schema {lab.name} to {lab.role}")
     refused = lab.run("plan")
     assert (refused.code, "permission denied for schema" in refused.err) == (4, True), refused.err
 
 
-def test_a_read_only_session_is_told_by_the_database(lab: Schema) -> None:
+def test_a_read_only_session_is_reported_by_the_database(lab: Schema) -> None:
     lab.tell(f"create schema {lab.name} authorization {lab.role}")
     lab.tell(f"alter role {lab.role} set default_transaction_read_only = on")
     refused = lab.run("plan")
@@ -119,7 +117,7 @@ def test_a_read_only_session_reads_a_state(lab: Schema) -> None:
     assert (refused.code, "in a read-only transaction" in refused.err) == (1, True), refused.err
 
 
-def test_tables_of_something_else_are_told_by_the_database(lab: Schema) -> None:
+def test_foreign_tables_are_reported_by_the_database(lab: Schema) -> None:
     lab.tell(f"create schema {lab.name} authorization {lab.role}")
     lab.tell(f"create table {lab.name}.lease (a text)")
     refused = lab.run("state", "list")
@@ -132,7 +130,7 @@ def test_a_role_that_may_not_log_in_ends_with_4(lab: Schema) -> None:
     assert (refused.code, "is not permitted to log in" in refused.err) == (4, True), refused.err
 
 
-def test_a_database_that_is_not_there_is_told(lab: Schema) -> None:
+def test_a_missing_database_is_reported(lab: Schema) -> None:
     lab.write(postgres.by_network() + "_none", lab.name, lab.role)
     refused = lab.run("plan")
     assert (refused.code, 'database "postgres_none" does not exist' in refused.err) == (1, True), refused.err
@@ -147,14 +145,14 @@ def test_a_database_that_is_not_there_is_told(lab: Schema) -> None:
         "postgresql://127.0.0.1/x?application_name=\udcff",
     ],
 )
-def test_an_address_that_is_none_is_told_without_its_words(address: str) -> None:
+def test_an_invalid_address_is_reported_without_its_text(address: str) -> None:
     with pytest.raises(OSError, match="no connection URL of PostgreSQL") as caught:
         Database(address, "lab", "ci", SecretText(PASSWORD)).connect()
     assert "canary" not in str(caught.value)
 
 
 @pytest.mark.parametrize("password", ["canary\0", "canary\n", "canary\udcff"])
-def test_a_password_that_cannot_be_sent_is_told_by_its_place(lab: Schema, password: str) -> None:
+def test_a_password_that_cannot_be_sent_is_reported_by_its_place(lab: Schema, password: str) -> None:
     made: Project = lab.project
     made.environ["PW"] = password
     refused = made.run("plan", "--json")

@@ -159,7 +159,7 @@ def test_a_torn_last_line_is_no_record_and_a_torn_middle_stops(tmp_path: Path) -
         (json.dumps({"formatVersion": 1}), "state-corrupt"),
     ],
 )
-def test_a_state_that_cannot_be_used_is_told_and_not_touched(tmp_path: Path, text: str, code: str) -> None:
+def test_an_unusable_state_is_reported_and_not_changed(tmp_path: Path, text: str, code: str) -> None:
     (tmp_path / "main.json").write_text(text)
     with pytest.raises(DiagnosticError) as caught:
         LocalStore(tmp_path, "main").read()
@@ -183,7 +183,7 @@ def test_a_secret_cannot_be_written(tmp_path: Path) -> None:
     assert "canary" not in (tmp_path / JOURNAL).read_text()
 
 
-def test_the_second_one_is_told_who_holds_the_lock(tmp_path: Path) -> None:
+def test_a_second_run_is_refused_with_the_holder_of_the_lock(tmp_path: Path) -> None:
     environ = {"GITHUB_RUN_ID": "7", "GITHUB_SERVER_URL": "https://git.example", "GITHUB_REPOSITORY": "a/b"}
     holder = owner(environ, "apply", datetime(2026, 1, 1, tzinfo=UTC))
     with (
