@@ -226,7 +226,7 @@ def _wanted(
         made.problems.add(problem)
         return seen
     found = _difference(context, refreshed, tracked, resource, observation, base)
-    made.stays[resource.address] = tuple(found.only_anew)
+    made.stays[resource.address] = tuple(found.replacement_only)
     made.ignored[resource.address] = tuple(found.ignored)
     if observation.stuck:
         made.problems.add(cannot_be_deleted(tracked, observation))
@@ -295,7 +295,7 @@ def _compared(
     if found.replaces or asked:
         losses = data_loss(changed)
         notes = (*seen.notes, *not_ignored(found.ignored))
-        whole = (*fields, *found.only_anew, *found.ignored)
+        whole = (*fields, *found.replacement_only, *found.ignored)
         changed = replace(changed, fields=whole, notes=notes, losses=losses)
         forced = tuple(f"{c.path} cannot be changed in place" for c in fields if c.behaviour == Behaviour.REPLACE)
         return _replaced(context, tracked, resource, changed, Action.REPLACE, (*down, *asked, *forced))

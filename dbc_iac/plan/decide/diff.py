@@ -31,21 +31,21 @@ class Difference:
 
     `settled` is what does not differ: the values, and references of secrets, that the object has as they are wanted.
 
-    `only_anew` is what the notes and refusals are about: what a new object has, and this one cannot get. `ignored` is
-    what `ignoreChanges` leaves alone as long as the object stays; a new one is made as the manifest says.
+    `replacement_only` are values that only a replacement can have: subjects of notes and refusals. `ignored` is
+    what `ignoreChanges` leaves alone as long as the object stays; a replacement gets the values of the manifest.
     """
 
     changes: list[FieldChange] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     refusals: list[Diagnostic] = field(default_factory=list)
-    only_anew: list[FieldChange] = field(default_factory=list)
+    replacement_only: list[FieldChange] = field(default_factory=list)
     ignored: list[FieldChange] = field(default_factory=list)
     settled: dict[str, Json] = field(default_factory=dict)
 
     @property
     def of_a_new_one(self) -> tuple[FieldChange, ...]:
         """All fields that differ in a new object."""
-        return (*self.changes, *self.only_anew, *self.ignored)
+        return (*self.changes, *self.replacement_only, *self.ignored)
 
     @property
     def replaces(self) -> bool:
@@ -88,7 +88,7 @@ def _as_ignored(field_: SpecField, rule: Rule, found: Difference) -> list[FieldC
     """Differences in fields of `ignoreChanges`. A secret that cannot be compared may differ."""
     if rule.secret and found.notes and not found.changes:
         return [FieldChange(field_.path, SECRET, SECRET, rule.behaviour.value, secret=True)]
-    return [*found.changes, *found.only_anew]
+    return [*found.changes, *found.replacement_only]
 
 
 def _by_lifecycle(found: Difference, paths: list[str]) -> Difference:
@@ -97,14 +97,14 @@ def _by_lifecycle(found: Difference, paths: list[str]) -> Difference:
     def forces(change: FieldChange) -> bool:
         return any(_within(change.path, path) for path in paths)
 
-    forced = [c for c in (*found.changes, *found.only_anew) if forces(c)]
+    forced = [c for c in (*found.changes, *found.replacement_only) if forces(c)]
     if not forced:
         return found
     replacing = [replace(c, behaviour=Behaviour.REPLACE.value) for c in forced]
     return replace(
         found,
         changes=[c for c in found.changes if not forces(c)] + replacing,
-        only_anew=[c for c in found.only_anew if not forces(c)],
+        replacement_only=[c for c in found.replacement_only if not forces(c)],
     )
 
 
@@ -119,7 +119,7 @@ def _compare(sides: DiffInput, field_: SpecField, rule: Rule, found: Difference)
     have = sides.observation.values[path] if shown else applied
     if path not in sides.desired and not _cleared_by_absence(rule, have):
         if rule.no_clear and applied not in _NOTHING:
-            found.only_anew.append(FieldChange(path, have, None, rule.behaviour.value))
+            found.replacement_only.append(FieldChange(path, have, None, rule.behaviour.value))
         return
     if rule.unreliable and want == applied:
         return
@@ -145,7 +145,7 @@ def _compare(sides: DiffInput, field_: SpecField, rule: Rule, found: Difference)
     else:
         found.changes.append(change)
         return
-    found.only_anew.append(change)
+    found.replacement_only.append(change)
 
 
 def _cleared_by_absence(rule: Rule, have: Json) -> bool:

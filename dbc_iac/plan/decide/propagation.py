@@ -111,7 +111,7 @@ def _same_name_networks(changes: dict[str, Change], problems: Diagnostics) -> No
                 )
 
 
-def _stands_on(change: Change) -> set[str]:
+def _required_by(change: Change) -> set[str]:
     """Parents and dependencies of a resource, now and at its last apply."""
     return {change.placement.parent, change.old_placement.parent, *change.dependencies, *change.old_dependencies}
 
@@ -124,7 +124,7 @@ def _unknown_from(changes: dict[str, Change], address: str) -> bool:
         return False
     unknown = {a for a, c in changes.items() if c.action is Action.UNKNOWN}
     needed = sorted(unknown & {*change.needed}) if change.action is not Action.DELETE else []
-    carried = sorted(a for a in unknown if address in _stands_on(changes[a]))
+    carried = sorted(a for a in unknown if address in _required_by(changes[a]))
     if needed:
         reason = f"depends on {needed[0]}, which cannot be read"
     elif carried and change.action in {Action.DELETE, Action.REPLACE}:

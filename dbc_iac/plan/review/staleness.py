@@ -28,7 +28,7 @@ async def check_staleness(plan: Plan, context: PlanContext) -> None:
     except (LookupError, TypeError, ValueError, AttributeError):  # values that no resource of the kind has
         raise DiagnosticError(_damaged()) from None
     reader = CachedReader(context.connect, repeats=True)
-    pending = [c for c in plan.pending if c.action is not Action.CREATE and not _is_let_go(c)]
+    pending = [c for c in plan.pending if c.action is not Action.CREATE and not _is_forgotten(c)]
     seen = await asyncio.gather(*(_look(c, context, reader) for c in pending))
     problems = [p for c, o in zip(pending, seen, strict=True) for p in _moved(c, o)]
     if problems:
@@ -74,7 +74,7 @@ async def _look(change: Change, context: PlanContext, reader: CachedReader) -> O
     return await kind.observe(lookup, reader)
 
 
-def _is_let_go(change: Change) -> bool:
+def _is_forgotten(change: Change) -> bool:
     """Whether it is removed from the state without a call."""
     return change.action is Action.FORGET and GONE not in change.reasons
 
