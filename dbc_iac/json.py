@@ -18,6 +18,19 @@ MOST_VALUES = 2_000_000
 _SURROGATE = re.compile(r"[\ud800-\udfff]|\\u[dD][89a-fA-F]")
 
 
+def value_text(value: Any, absent: str = "nothing") -> str:
+    """A value within a sentence: `on`, `4`, `true`, `tcp,80, tcp,81`, `env: PASSWORD`. `absent`: for an empty one."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if value is None or value == "" or (isinstance(value, list | tuple | dict) and not value):
+        return absent
+    if isinstance(value, list | tuple):
+        return ", ".join(value_text(item) for item in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {value_text(item)}" for key, item in value.items())
+    return str(value)
+
+
 def load_json(
     text: str | bytes, parse_constant: Callable[[str], Any] | None = None, *, surrogates: bool = False
 ) -> Any:

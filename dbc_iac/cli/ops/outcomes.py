@@ -10,6 +10,7 @@ from dbc_iac.api.outcome import Done, Effect, NotSent, Outcome, Refused, Unknown
 from dbc_iac.cli.ops.console import Console
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.kinds.framework.goal import Goal, GoalState, GoalStatus
+from dbc_iac.plan.decide.unreadable import remedy_of
 
 T = TypeVar("T")
 LATEST = 900.0
@@ -30,7 +31,7 @@ def read(outcome: Outcome[T], what: str) -> T:
         case Refused():
             raise _refused(outcome, f"cannot read {what}: {outcome.message}", "")
         case NotSent(message=message) | Unknown(message=message):
-            raise failed("unreadable", f"cannot read {what}: {message}", remedy="Run the command again later.")
+            raise failed("unreadable", f"cannot read {what}: {message}", remedy=_remedy(message))
 
 
 def accepted(outcome: Outcome[T], what: str, look: str) -> T:
@@ -41,11 +42,13 @@ def accepted(outcome: Outcome[T], what: str, look: str) -> T:
         case Refused():
             raise _refused(outcome, f"{what} was refused: {outcome.message}", _LEFT[outcome.effect])
         case NotSent(message=message):
-            raise failed(
-                "not-sent", f"{what} was not sent: {message}", "Nothing was changed.", "Run the command again later."
-            )
+            raise failed("not-sent", f"{what} was not sent: {message}", "Nothing was changed.", _remedy(message))
         case Unknown():
             raise unknown_end(outcome, what, look)
+
+
+def _remedy(message: str) -> str:
+    return remedy_of(message).replace("Then plan again.", "Then run the command again.")
 
 
 def unknown_end(outcome: Unknown, what: str, look: str) -> DiagnosticError:

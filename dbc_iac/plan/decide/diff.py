@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import Diagnostic, ExitCode
-from dbc_iac.json import Json
+from dbc_iac.json import Json, value_text
 from dbc_iac.kinds import Kind, Observation, Resource
 from dbc_iac.kinds.framework.capabilities import power_of
 from dbc_iac.kinds.framework.rules import Behaviour, Facts, Rule
@@ -221,7 +221,7 @@ def _refused(sides: DiffInput, change: FieldChange, rule: Rule) -> Diagnostic:
 
 
 def _text(value: Json) -> str:
-    return "(none)" if value in _NOTHING else str(value)
+    return value_text(value, "(none)")
 
 
 def initial(kind: Kind[Spec], desired: Mapping[str, Json], secrets: Mapping[str, Json]) -> Iterator[FieldChange]:

@@ -28,9 +28,8 @@ _REMEDIES = (
 _REACH_CLIENT = "Check that the client node runs and is reached (clients in the project file), or try again later."
 
 
-def _remedy_of(reasons: tuple[str, ...]) -> str:
-    """The remedy for a read that failed: it follows from the party that failed."""
-    text = "; ".join(reasons)
+def remedy_of(text: str) -> str:
+    """The remedy for a read or call that failed with a text: it follows from the party that failed."""
     return next((remedy for words, remedy in _REMEDIES if re.search(words, text)), _REACH_CLIENT)
 
 
@@ -53,7 +52,7 @@ def unreadable(change: Change) -> Diagnostic:
         Severity.WARNING,
         f"{change.address} cannot be read: {'; '.join(change.reasons)}",
         left_alone,
-        _turned_away(change.reasons) if change.authority else _remedy_of(change.reasons),
+        _turned_away(change.reasons) if change.authority else remedy_of("; ".join(change.reasons)),
         address=change.address,
         exit_code=ExitCode.AUTHORISATION if change.authority else ExitCode.OK,
     )

@@ -14,6 +14,7 @@ from deepdiff.path import parse_path
 
 from dbc_iac.address import Address
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
+from dbc_iac.json import value_text
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.capabilities import power_field
 from dbc_iac.plan.decide.changes import POWERED_OFF_REASON
@@ -91,11 +92,12 @@ def _more(origin: Change, now: Change, intended: Mapping[str, Change]) -> Iterat
     if not (
         _same(now.placement.route, origin.placement.route) or _same(now.placement.route, origin.old_placement.route)
     ):
-        yield f"route: reviewed {dict(origin.placement.route)}, now {dict(now.placement.route)}"
+        routes = (value_text(dict(change.placement.route)) for change in (origin, now))
+        yield f"route: reviewed {next(routes)}; now {next(routes)}"
     for path in sorted(origin.secrets.keys() | now.secrets.keys()):
         reference, other = origin.secrets.get(path), now.secrets.get(path)
         if not _same(reference, other):
-            yield f"{path}: reviewed {reference or 'nothing'}, now {other or 'nothing'}"
+            yield f"{path}: reviewed {value_text(reference)}, now {value_text(other)}"
     for path, after in _sent(now, origin):
         before = origin.desired.get(path)
         # A port that was chosen is chosen again for a new object, and what was to be known later is known by now.
@@ -153,7 +155,7 @@ def _text(value: Any) -> str:
         return shlex.join(value["command"])
     if isinstance(value, dict):
         return str(value.get("action") or value.get("after") or "there")
-    return "nothing" if value is None or type(value).__name__ == "NotPresent" else str(value)
+    return "nothing" if type(value).__name__ == "NotPresent" else value_text(value)
 
 
 def _refusal(summary: str) -> Diagnostic:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.json import value_text
 from dbc_iac.kinds import Observation, kind_of
 from dbc_iac.kinds.framework.cached_reader import CachedReader
 from dbc_iac.kinds.framework.route import Route
@@ -88,7 +89,10 @@ def _moved(change: Change, seen: Observation) -> Iterator[Diagnostic]:
     else:
         for path, value in seen.values.items():
             if path in change.observed and change.observed[path] != value:
-                yield _stale(change, f"{change.address}: {path} was {change.observed[path]}, is {value} now")
+                yield _stale(
+                    change,
+                    f"{change.address}: {path} was {value_text(change.observed[path])}, is {value_text(value)} now",
+                )
 
 
 def _stale(change: Change | None, summary: str) -> Diagnostic:
