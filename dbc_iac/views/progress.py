@@ -98,7 +98,7 @@ def event_text(event: Event, seconds: int | None = None) -> str:
         case "window-closed":
             return f"power-off window closed{after}"
         case "step-failed":
-            return f"failed{after}: {short_text(event.text)}"
+            return f"failed{after}"
         case "step-waiting":
             return f"not finished: {short_text(event.text)}"
         case "step-skipped":

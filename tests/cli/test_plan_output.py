@@ -255,3 +255,23 @@ def test_parts_of_an_earlier_plan_do_not_stay_beside_a_smaller_one(tmp_path: Pat
     (tmp_path / "notes-2.md").write_text("notes of somebody")
     write_parts(tmp_path / "notes.md", ["alone"])
     assert (tmp_path / "notes-2.md").exists()
+
+
+def test_a_warning_is_printed_once_with_a_blank_line_before_the_plan(make: Callable[..., Emulated]) -> None:
+    planned = make(vm(image="no-such.qcow2")).run("plan")
+    assert planned.err.startswith("warning[node-may-refuse]: no-such.qcow2 is not listed on gpu-a\n")
+    assert planned.err.endswith("\n\n")
+    assert "is not listed" not in planned.out
+
+
+def test_a_failure_is_printed_once_and_the_report_file_has_it(make: Callable[..., Emulated], tmp_path: Path) -> None:
+    emulated = make(vm())
+    emulated.network.faults.add(FaultSpec(op="tasks.create", kind="refuse", text="unheard-of reason", times=9))
+    failed = emulated.run("apply", "--yes", "--report", str(tmp_path / "report.txt"))
+    assert failed.err.count("error[goal-failed]: VirtualMachine/trainer: refused by the node: unheard-of reason\n") == 1
+    assert "unheard-of reason" not in failed.out
+    assert failed.out.endswith("\n\nApply failed (0 s): 0 created, 0 updated, 0 deleted, 1 failed.\n")
+    assert (
+        "Failed:\n  VirtualMachine/trainer: refused by the node: unheard-of reason\n"
+        in (tmp_path / "report.txt").read_text()
+    )

@@ -61,7 +61,7 @@ def test_a_line_names_the_resource_the_action_and_its_duration() -> None:
         "VirtualMachine/a: configured\n",
         "VirtualMachine/a: power-off window opened (2 changes)\n",
         "VirtualMachine/a: power-off window closed after 11 s\n",
-        "VirtualMachine/a: failed: the node refused the call\n",
+        "VirtualMachine/a: failed\n",
         "Disk/d: not started: needs VirtualMachine/a, which failed\n",
     ]
 
