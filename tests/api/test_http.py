@@ -183,13 +183,13 @@ def test_whether_a_call_was_made_is_unknown_where_its_answer_is_refused(status: 
         (b"SSH-2.0-canary\r\n\r\n", "the answer is not HTTP"),
     ],
 )
-def test_how_a_connection_broke_is_said_without_the_words_of_the_server(sent: bytes, said: str) -> None:
+def test_a_broken_connection_is_reported_without_text_of_the_server(sent: bytes, said: str) -> None:
     with raw_server(lambda send: send(sent)) as (url, _):
         outcome = posted(url)
     assert outcome == Unknown(f"client node lab ({url}) gave no whole answer: {said}", broke=True)
 
 
-def test_why_a_connection_was_refused_is_said() -> None:
+def test_a_refused_connection_has_its_reason() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
@@ -197,7 +197,7 @@ def test_why_a_connection_was_refused_is_said() -> None:
     assert posted(url) == NotSent(f"client node lab ({url}) cannot be reached: connection refused")
 
 
-def test_a_name_that_does_not_resolve_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unresolvable_name_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(*_: object, **__: object) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
@@ -206,7 +206,7 @@ def test_a_name_that_does_not_resolve_is_said(monkeypatch: pytest.MonkeyPatch) -
     assert failure(NotConnectedError, "http://client.example") == said
 
 
-def test_a_certificate_that_is_not_trusted_is_said_until_its_authority_is_named(
+def test_an_untrusted_certificate_is_reported_unless_its_authority_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = certificate(tmp_path)
@@ -220,7 +220,7 @@ def test_a_certificate_that_is_not_trusted_is_said_until_its_authority_is_named(
         assert failure(NotConnectedError, wrong).startswith(("its certificate is not trusted", "connection refused"))
 
 
-def test_plain_http_where_tls_is_spoken_is_said() -> None:
+def test_plain_http_to_a_tls_port_is_reported() -> None:
     with raw_server(b"HTTP/1.1 400 Bad Request\r\n\r\n", greets=True) as (url, _):
         assert failure(NotConnectedError, url.replace("http:", "https:")) == "it does not speak TLS"
 
@@ -240,7 +240,7 @@ def test_a_file_of_certificates_that_cannot_be_used_is_named(
 
 
 @pytest.mark.parametrize("url", ["ftp://a", "127.0.0.1:5050", "http://[::1", "", "http://\udcff", "x" * 70000])
-def test_what_is_no_url_is_said(url: str) -> None:
+def test_an_invalid_url_is_reported(url: str) -> None:
     assert failure(NotConnectedError, url).startswith("its address is no URL")
 
 
@@ -304,7 +304,7 @@ def test_a_proxy_is_used_only_where_it_is_asked_for(monkeypatch: pytest.MonkeyPa
         assert failure(NotConnectedError, url, proxies=True) == "connection refused (through the proxy of ALL_PROXY)"
 
 
-def test_a_proxy_that_refuses_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refusing_proxy_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     answer = b"HTTP/1.1 407 canary\r\nContent-Length: 0\r\n\r\n"
     with raw_server(answer) as (url, _), environment(monkeypatch, HTTPS_PROXY=url):
         told = failure(NotConnectedError, "https://example.invalid", proxies=True)

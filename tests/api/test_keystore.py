@@ -75,7 +75,7 @@ def test_the_address_may_be_of_another_network() -> None:
 
 
 @pytest.mark.parametrize("version", ["1", "3"])
-def test_a_wrong_password_is_said_and_nothing_shown(version: str) -> None:
+def test_a_wrong_password_is_reported_and_not_printed(version: str) -> None:
     with pytest.raises(KeyMaterialError, match="password") as refused:
         open_keystore(keystore(version), SecretText("Canary wrong"))
     assert "Canary" not in str(refused.value)

@@ -174,7 +174,7 @@ def test_500_minus_1_is_unknown(text: str, executed: Any) -> None:
 
 @pytest.mark.parametrize("status", [400, 413, 501, 503])
 def test_a_page_of_the_http_library_is_a_local_refusal(status: int) -> None:
-    outcome = page(status, "Whatever")
+    outcome = page(status, "Something")
     assert isinstance(outcome, Refused)
     assert (outcome.kind, outcome.effect, outcome.transient) == (RefusalKind.LOCAL, Effect.NONE, status == 503)
 

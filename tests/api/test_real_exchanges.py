@@ -90,7 +90,7 @@ async def answered(asking: Awaitable[Outcome[Any]]) -> Outcome[Any]:
 
 
 def arguments(endpoint: Endpoint[Any, Any], exchange: Mapping[str, Any]) -> Iterator[object]:
-    """Arguments with which the endpoint's request is the one that was answered, as far as its decoder compares them."""
+    """Arguments that reproduce the answered request of an endpoint, as far as its decoder compares them."""
     path = exchange["path"].partition("?")[0]
     segments = re.fullmatch(re.sub(r"\{\w+\}", "([^/]*)", endpoint.path), path)
     texts = iter(segments.groups() if segments else ())

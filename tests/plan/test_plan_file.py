@@ -93,7 +93,7 @@ def test_a_value_of_another_type_is_refused_or_shown(made: tuple[Emulated, Path]
     ],
     ids=lambda value: ".".join(map(str, value)) if isinstance(value, tuple) else None,
 )
-def test_what_is_wrong_is_named_and_nothing_is_begun(
+def test_a_damaged_plan_file_is_refused_before_any_call(
     made: tuple[Emulated, Path], path: tuple[Any, ...], new: Any, word: str, tmp_path: Path
 ) -> None:
     emulated, file = made

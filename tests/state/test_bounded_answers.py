@@ -82,7 +82,7 @@ def test_an_object_with_a_content_encoding_or_without_end_is_refused(monkeypatch
         assert b"accept-encoding" not in seen[0].lower()
 
 
-def test_why_an_object_store_cannot_be_asked_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_object_store_has_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def failing(endpoint: str) -> str:
         store = object_store("s3://states/x", endpoint, "us-east-1", {"access_key_id": "a", "secret_access_key": "b"})
         return failure(ObjectStoreBackend(store, "s3://states/x", "main", str).read)

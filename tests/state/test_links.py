@@ -72,7 +72,7 @@ def test_a_state_path_that_says_outside_is_the_choice_of_the_project_file(tmp_pa
 
 
 @pytest.mark.parametrize("name", ["main.json", "main.lock", "main.journal.jsonl"])
-def test_a_pipe_in_the_place_of_a_state_file_ends_at_once(tmp_path: Path, name: str) -> None:
+def test_a_pipe_instead_of_a_state_file_is_refused_at_once(tmp_path: Path, name: str) -> None:
     emulated = Emulated(project(tmp_path, vm()))
     (tmp_path / "state").mkdir()
     os.mkfifo(tmp_path / "state" / name)

@@ -286,7 +286,7 @@ class Snapshot(Kind[SnapshotSpec], Child, UsesImageServer, Importable):
         )  # fmt: skip
 
     def describable(self, fields: Mapping[str, Json]) -> bool:
-        """Whether its image server is known: the one that has its file."""
+        """Whether the image server with its file is known."""
         return bool(fields["imageServer"])
 
     def manifest(self, found: Found) -> dict[str, Any]:

@@ -38,7 +38,7 @@ async def find_snapshot(
         return listed
     found = next((s for s in listed.value if s.name == name), None)
     if found is None or found.status == CREATING:
-        reader.courses[key] = course.not_begun(now)
+        reader.courses[key] = course.not_started(now)
     elif found.status == UPLOADING:
         progress = await reader.upload(route, found.file)
         if isinstance(progress, Known) and progress.value.active:

@@ -28,7 +28,7 @@ class UploadProgress:
     seen: tuple[tuple[float, int], ...] = ()
     blind: bool = False
 
-    def not_begun(self, now: float) -> UploadProgress:
+    def not_started(self, now: float) -> UploadProgress:
         return UploadProgress(before=now)
 
     def at(self, now: float, percent: int) -> UploadProgress:
