@@ -61,7 +61,7 @@ def test_nothing_of_what_is_rented_is_kept_in_the_clear(encrypted: Callable[...,
     assert [text for text in (CANARY, identity, *KEYS.values()) if text.encode() in kept(emulated)] == []
     assert CANARY in emulated.run("state", "list").out
     assert CANARY in emulated.run("show", str(file)).out
-    assert "is new" in emulated.run("show", str(file)).out
+    assert "1 to create" in emulated.run("show", str(file)).out
 
 
 def test_what_was_ended_is_continued_from_an_encrypted_journal(encrypted: Callable[..., Emulated]) -> None:

@@ -53,6 +53,9 @@ class Unreadable:
 _PAUSE = 1.0
 """Seconds before a failed read is sent again."""
 
+_BLOCKING = frozenset({"image server", "node images"})
+"""Reads that occupy the whole node while an image server does not answer: a second one would do so for as long again."""
+
 Reading = Known[T] | Unreadable
 Connect = Callable[[Route], Awaitable[Channel]]
 """Gives the channel to a target, with its credentials: a key may have to be read first."""
@@ -287,7 +290,7 @@ class CachedReader:
         self.calls += 1
         answer = await ask()
         target = str(getattr(key[1], "target", key[1]))
-        if not self._repeats or target in self._failing or not _may_pass(answer):
+        if not self._repeats or target in self._failing or key[0] in _BLOCKING or not _may_pass(answer):
             return answer
         await asyncio.sleep(_PAUSE)
         self.calls += 1
