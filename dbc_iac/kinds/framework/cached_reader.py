@@ -54,7 +54,7 @@ _PAUSE = 1.0
 """Seconds before a failed read is sent again."""
 
 _BLOCKING = frozenset({"image server", "node images"})
-"""Reads that occupy the whole node while an image server does not answer: a second one would do so for as long again."""
+"""Reads that occupy the node while an image server does not answer: a second one would do so for as long again."""
 
 Reading = Known[T] | Unreadable
 Connect = Callable[[Route], Awaitable[Channel]]
