@@ -19,6 +19,7 @@ from dbc_iac.apply.node_gate import NodeGate
 from dbc_iac.apply.offline_window import OfflineWindow
 from dbc_iac.apply.poller import Poller
 from dbc_iac.apply.report import Event, Report
+from dbc_iac.apply.status import ApplyStatus, not_started
 from dbc_iac.apply.stop import Stop
 from dbc_iac.apply.vm_restart import TRIES, VmStarter
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
@@ -32,7 +33,7 @@ from dbc_iac.plan.model import Action, Change, Plan, StepKind
 from dbc_iac.plan.review.step_comparison import executable_steps
 from dbc_iac.plan.schedule.goals import goal_input
 from dbc_iac.plan.schedule.step_builder import StepBuilder, removal_key
-from dbc_iac.plan.schedule.steps import wanted_power
+from dbc_iac.plan.schedule.steps import final_power
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,42 +47,6 @@ class Run:
     hooks: Mapping[str, Hook] = field(default_factory=dict)
     choices: ApplyOptions = field(default_factory=ApplyOptions)
     stop: Stop = field(default_factory=Stop)
-
-
-@dataclass(slots=True)
-class ApplyStatus:
-    """Status of each address while the apply runs."""
-
-    failed: dict[str, str] = field(default_factory=dict)
-    waiting: dict[str, str] = field(default_factory=dict)
-    not_started: dict[str, str] = field(default_factory=dict)
-    powered_off: dict[str, str] = field(default_factory=dict)
-    unstarted: dict[str, tuple[VmStarter, GoalResult]] = field(default_factory=dict)
-    """VMs that this apply powered off and could not start yet."""
-    diagnostics: list[Diagnostic] = field(default_factory=list)
-
-    @property
-    def bad(self) -> set[str]:
-        """Addresses with goals that are not met."""
-        return {*self.failed, *self.waiting, *self.not_started, *self.unstarted}
-
-    def word(self, address: str) -> str:
-        """Status of an address, for those that depend on it."""
-        if address in {*self.failed, *self.unstarted}:
-            return "failed"
-        return "is not complete" if address in self.waiting else "was not started"
-
-    def event(self, address: str) -> str:
-        """Kind of the event that reports it."""
-        if address in {*self.failed, *self.unstarted}:
-            return "step-failed"
-        return "step-waiting" if address in self.waiting else "step-skipped"
-
-    def why(self, address: str) -> str:
-        """Reason why goals of an address are not met."""
-        found = (said.get(address) for said in (self.failed, self.not_started, self.waiting))
-        unstarted = self.unstarted.get(address)
-        return next((text for text in found if text), _not_started(unstarted[1]) if unstarted else "failed")
 
 
 async def run(plan: Plan, with_: Run) -> Report:
@@ -140,8 +105,8 @@ class _Executor:
         for address, (starter, result) in list(self.status.unstarted.items()):
             explained = await starter.lacking(self._goal_runner(), result)
             del self.status.unstarted[address]
-            self.status.powered_off[address] = _not_started(explained)
-            self._failed(starter.on, replace(explained, text=_not_started(explained)))
+            self.status.powered_off[address] = not_started(explained)
+            self._failed(starter.on, replace(explained, text=not_started(explained)))
 
     def _goes_first(self, step: StepBuilder) -> bool:
         """Whether a window waits for no creation on its node."""
@@ -283,7 +248,7 @@ class _Executor:
             for removal in kind.delete(replace(task, old_id=change.identity.id, old_route=task.route)):
                 if (await self._goal_runner().achieve(removal)).verdict is not Verdict.MET:
                     await self.run_.journal_writer.leave_broken(change, goal)
-        if wanted_power(change) == "off":
+        if final_power(change) == "off":
             return
         old = _as_old(change)
         again = await VmStarter(change.kind, old, host(change.kind).power(old, to="on")).start(self._goal_runner())
@@ -384,10 +349,6 @@ def _in_part(goal: Goal, result: GoalResult, done: str) -> GoalResult:
     if result.verdict is not Verdict.NOT_STARTED or not done:
         return result
     return replace(result, verdict=Verdict.WAITING, text=f"{done}; next: {goal.action_text} ({result.text})")
-
-
-def _not_started(result: GoalResult) -> str:
-    return f"changed, could not be started: {result.text}"
 
 
 def _as_old(change: Change) -> GoalInput:

@@ -27,7 +27,7 @@ from dbc_iac.plan.decide.changes import POWERED_OFF_REASON, ChangeSet, decide_ch
 from dbc_iac.plan.decide.port_allocation import choose_ports
 from dbc_iac.plan.decide.propagation import propagate
 from dbc_iac.plan.decide.rename_hints import likely_renames
-from dbc_iac.plan.decide.targets import check_named, leave_holders, left_out, left_with, targeted
+from dbc_iac.plan.decide.targets import check_named, keep_parents, left_out, left_with, targeted
 from dbc_iac.plan.decide.unreadable import unreadable
 from dbc_iac.plan.model import Action, Change, Plan, Step, canonical_digest
 from dbc_iac.plan.observe.pending_operations import resolvable_operations
@@ -160,7 +160,7 @@ def decide_until_stable(
         found = Diagnostics()
         desired = choose_ports(context.inventory, refreshed, found)
         change_set = decide_changes(context, refreshed, desired, options, requested)
-        leave_holders(change_set.changes, options)
+        keep_parents(change_set.changes, options)
         propagate(change_set)
         made = {a for a, c in change_set.changes.items() if c.action in {Action.CREATE, Action.REPLACE}}
         replaced = {a for a in made if change_set.changes[a].action is Action.REPLACE}

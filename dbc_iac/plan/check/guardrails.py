@@ -116,7 +116,7 @@ def check_offline_never(
 
     Creation, deletion and `power: off` of the VM itself are allowed.
     """
-    told: set[str] = set()
+    reported: set[str] = set()
     for builder in builders.values():
         host = context.inventory.resources.get(builder.address)
         runs = changes[builder.address].observed_power not in {"", "off"}
@@ -124,8 +124,8 @@ def check_offline_never(
             continue
         replaced = changes[builder.address].action is Action.REPLACE  # its children are replaced with it
         needing = {builder.address} if replaced else {g.address for g in builder.goals}
-        for address in sorted(needing - told):
-            told.add(address)
+        for address in sorted(needing - reported):
+            reported.add(address)
             yield _needs_off(context, changes[address], host.address)
 
 

@@ -124,13 +124,13 @@ def _hosts_by_target(changes: Mapping[str, Change]) -> dict[str, dict[str, Chang
 
 async def _unmanaged(refreshed: RefreshedState, changes: Mapping[str, Change]) -> dict[str, Mapping[str, Capacity]]:
     """Capacity that VMs of others hold on the machines where a VM is started."""
-    found, ours = dict(refreshed.unmanaged), managed(refreshed.tracked_objects)
+    found, ids = dict(refreshed.unmanaged), managed(refreshed.tracked_objects)
     for target, hosts in sorted(_hosts_by_target(changes).items()):
         here = on_machine(target, changes)
         if target not in found and any(starts(c, here) for c in hosts.values()):
             change = next(reversed(hosts.values()))
             route = Route.from_json(change.placement.route or change.old_placement.route)
-            found[target] = await host(change.kind).others(route, ours, refreshed.reader)
+            found[target] = await host(change.kind).others(route, ids, refreshed.reader)
     return found
 
 
@@ -189,14 +189,14 @@ def _secrets(context: PlanContext, changes: Mapping[str, Change]) -> Diagnostics
 def _members_stay(refreshed: RefreshedState, changes: Mapping[str, Change]) -> Iterator[Diagnostic]:
     """Warn of a LAN that has members which stay: it cannot be deleted."""
     leaving = {c.identity.old_id or c.identity.id for c in changes.values() if c.action in _GOES}
-    ours = {c.identity.id: c.address for c in changes.values() if c.identity.id}
+    addresses = {c.identity.id: c.address for c in changes.values() if c.identity.id}
     for change in [c for c in changes.values() if c.action in _GOES]:
         observed = refreshed.observations.get(change.address)
         stay = sorted(set(observed.members) - leaving) if observed is not None else []
         if change.action is Action.REPLACE:  # managed members are replaced with it, or it is refused
-            stay = [member for member in stay if member not in ours]
+            stay = [member for member in stay if member not in addresses]
         if stay:
-            who = ", ".join(ours.get(member, f"unmanaged VM {member}") for member in stay)
+            who = ", ".join(addresses.get(member, f"unmanaged VM {member}") for member in stay)
             yield Diagnostic(
                 "node-may-refuse",
                 Severity.WARNING,

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field, replace
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode
 from dbc_iac.json import Json
 from dbc_iac.kinds import Observation, Resource, kind_of
-from dbc_iac.kinds.framework.capabilities import capacity, port_fields, power_field, power_of, powered
+from dbc_iac.kinds.framework.capabilities import power_field, power_of, powered
 from dbc_iac.kinds.framework.rules import Behaviour
 from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.plan.check.file_dependencies import implicit_dependencies
 from dbc_iac.plan.check.references import dependencies
 from dbc_iac.plan.context import PlanContext, PlanOptions
 from dbc_iac.plan.decide.auto_ports import AUTO
+from dbc_iac.plan.decide.creations import new_object, unbound
 from dbc_iac.plan.decide.deletions import (
     EXPIRED,
     cannot_be_deleted,
@@ -24,13 +25,12 @@ from dbc_iac.plan.decide.deletions import (
     forget,
     unless_forgotten,
 )
-from dbc_iac.plan.decide.diff import Difference, DiffInput, difference, initial
-from dbc_iac.plan.decide.ownership import elsewhere, foreign, moved_node, unproved, with_birth
+from dbc_iac.plan.decide.diff import Difference, DiffInput, difference
+from dbc_iac.plan.decide.ownership import elsewhere, moved_node
 from dbc_iac.plan.model import Action, Change, FieldChange, Identity, Placement
 from dbc_iac.plan.observe.pending_operations import requires_replacement
 from dbc_iac.plan.observe.refresh import RefreshedState, external
 from dbc_iac.plan.observe.tracked_objects import TrackedObject, parent_address
-from dbc_iac.state.document import PendingOperation
 
 POWERED_OFF_REASON = "powered off by an interrupted apply; will be started"
 
@@ -113,8 +113,8 @@ def _keep_claimed(context: PlanContext, refreshed: RefreshedState, made: ChangeS
         remedy = f"If it was renamed, add `moved: [{{from: {owner}, to: {address}}}]` to the project file."
         if owner in context.inventory.resources:
             remedy = f"Remove {owner} or {address} from the manifests."
-        told = f"{address} is the same object as {owner}"
-        made.problems.add(resource.problem("already-managed", "", told, remedy=remedy, exit_code=ExitCode.REFUSED))
+        summary = f"{address} is the same object as {owner}"
+        made.problems.add(resource.problem("already-managed", "", summary, remedy=remedy, exit_code=ExitCode.REFUSED))
 
 
 def _powered_off_by_apply(tracked: TrackedObject, observation: Observation) -> bool:
@@ -217,10 +217,10 @@ def _wanted(
             bound = pending.model_copy(update={"id": observation.id})
             edited = _difference(context, refreshed, replace(tracked, binding=bound), resource, observation, base)
             made.problems.extend(edited.refusals)
-        return _unbound(context, tracked, resource, observation, base, made.problems)
+        return unbound(context, tracked, resource, observation, base, made.problems)
     if not observation.present:
         reason = observation.reason or f"{tracked.id} was deleted outside dbc-iac"
-        return _replaced(context, tracked, resource, base, Action.CREATE, (reason,))
+        return new_object(context, tracked, resource, base, Action.CREATE, (reason,))
     seen = replace(base, observed=dict(observation.values), notes=observation.notes)
     if problem := moved_node(tracked, resource):
         made.problems.add(problem)
@@ -232,11 +232,11 @@ def _wanted(
         made.problems.add(cannot_be_deleted(tracked, observation))
         failed = replace(seen, fields=found.of_a_new_one)
         reason = "creation failed, and the node cannot delete it"
-        return _replaced(context, tracked, resource, failed, Action.CREATE, (reason,))
+        return new_object(context, tracked, resource, failed, Action.CREATE, (reason,))
     if observation.failed_creation:
         # unusable, and holds the capacity that the new one needs
         failed = replace(seen, delete_first=True, fields=found.of_a_new_one)
-        return _replaced(context, tracked, resource, failed, Action.REPLACE, ("creation failed",))
+        return new_object(context, tracked, resource, failed, Action.REPLACE, ("creation failed",))
     if kind_of(resource.kind).irreplaceable or not (asked or found.replaces):
         made.problems.extend(found.refusals)  # a new object has all fields of the manifest
         made.problems.extend(elsewhere(tracked, resource, found.ignored))
@@ -298,7 +298,7 @@ def _compared(
         whole = (*fields, *found.replacement_only, *found.ignored)
         changed = replace(changed, fields=whole, notes=notes, losses=losses)
         forced = tuple(f"{c.path} cannot be changed in place" for c in fields if c.behaviour == Behaviour.REPLACE)
-        return _replaced(context, tracked, resource, changed, Action.REPLACE, (*down, *asked, *forced))
+        return new_object(context, tracked, resource, changed, Action.REPLACE, (*down, *asked, *forced))
     changed = _left_alone(changed, found.ignored)
     if fields:
         reason = _drifted(fields) if all(c.drift for c in fields) else "manifest changed"
@@ -329,92 +329,3 @@ def _drifted(fields: list[FieldChange]) -> str:
     """The reason of drift. Of a secret only its reference is compared: its value may have changed on either side."""
     reason = "drift"
     return f"{reason}, or a new value of its secret" if any(f.secret for f in fields) else reason
-
-
-def _unbound(
-    context: PlanContext,
-    tracked: TrackedObject,
-    resource: Resource[Spec],
-    observation: Observation,
-    base: Change,
-    problems: Diagnostics,
-) -> Change:
-    """The change of a resource without a binding: created, or adopted where it exists."""
-    kind = kind_of(resource.kind)
-    if observation.present:
-        base = with_birth(context, resource, base, observation)
-        identity = replace(base.identity, id=observation.id)
-        seen = replace(base, observed=dict(observation.values), identity=identity, fields=(), notes=observation.notes)
-        if owned := foreign(context, tracked, resource, observation, base):
-            problems.add(owned)
-            return seen
-        if tracked.intent is None:
-            if warned := unproved(context, resource, seen):
-                problems.add(warned)
-            return replace(seen, action=Action.ADOPT, reasons=("exists, not in the state",))
-        pending = tracked.pending
-        if observation.partial:
-            reason = f"creation is unfinished: {observation.unfinished}"
-            fields = tuple(initial(kind, base.desired, base.secrets))
-            return replace(seen, action=Action.CREATE, reasons=(reason,), fields=fields)
-        reason = "created by an interrupted apply"
-        return replace(seen, action=Action.ADOPT, reasons=(reason,), applied=pending.applied if pending else {})
-    fields = tuple(initial(kind, base.desired, base.secrets))
-    reasons = () if tracked.intent is None else ("creation was interrupted",)
-    known, unsettled = _pre_image(tracked.intent)
-    identity = replace(base.identity, known=known)
-    return replace(base, action=Action.CREATE, reasons=reasons, fields=fields, identity=identity, unsettled=unsettled)
-
-
-def _pre_image(intent: PendingOperation | None) -> tuple[tuple[str, ...], bool]:
-    """Objects before a blind creation of unknown outcome, and whether there is one."""
-    if intent is None or intent.call_class != "blind" or not intent.creates:
-        return (), False
-    listed = intent.detail.get("known")
-    return tuple(str(k) for k in listed) if isinstance(listed, list) else (), True
-
-
-def _replaced(
-    context: PlanContext,
-    tracked: TrackedObject,
-    resource: Resource[Spec],
-    base: Change,
-    action: Action,
-    reasons: tuple[str, ...],
-) -> Change:
-    """The change that creates a new object: the next generation, with its id and marker."""
-    kind = kind_of(resource.kind)
-    generation = max(context.state.generations.get(tracked.address, 0), tracked.generation) + 1
-    intent = tracked.intent
-    known: tuple[str, ...] = ()
-    unsettled = False
-    if intent is not None and intent.generation > tracked.generation:
-        generation = intent.generation  # only a retry of the same intent repeats the id
-        known, unsettled = _pre_image(intent)
-    fields = base.fields if action is Action.REPLACE else tuple(initial(kind, base.desired, base.secrets))
-    both = _exclusive(base) if action is Action.REPLACE else ()
-    return replace(
-        base,
-        action=action,
-        reasons=reasons,
-        fields=fields,
-        identity=Identity(
-            kind.identity(resource, context.inventory, generation),
-            tracked.id,
-            generation,
-            kind.marker(resource, context.inventory, generation),
-            known,
-        ),
-        resolved={k: v for k, v in base.resolved.items() if k in port_fields(kind)},
-        timeout_seconds=resource.spec.timeouts.create or 0,
-        unsettled=unsettled,
-        delete_first=base.delete_first or bool(both),
-        notes=(*base.notes, *both),
-    )
-
-
-def _exclusive(change: Change) -> tuple[str, ...]:
-    """Notes on why the old object is deleted first: public addresses are held also while it is off."""
-    kind, there = kind_of(change.kind), change.placement.route.get("target") == change.old_placement.route.get("target")
-    kept = capacity(kind, change.desired).addresses & capacity(kind, {**change.applied, **change.observed}).addresses
-    return tuple(f"the old object is deleted first: both cannot have {address}" for address in sorted(kept) if there)

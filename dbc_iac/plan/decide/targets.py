@@ -50,7 +50,7 @@ def left_out(address: str | None, changes: Mapping[str, Change], options: PlanOp
     return address not in changes and all(address not in c.needed for c in changes.values())
 
 
-def leave_holders(changes: dict[str, Change], options: PlanOptions) -> None:
+def keep_parents(changes: dict[str, Change], options: PlanOptions) -> None:
     """Leave the VM alone whose disk is to go and which is not itself a target.
 
     Before cascades: a disk whose VM would go too would be taken for gone with it, and no call would be made for it.
@@ -60,10 +60,10 @@ def leave_holders(changes: dict[str, Change], options: PlanOptions) -> None:
     wanted = _reached(changes, options.targets)
     for address in [changes[a].placement.parent for a in wanted if changes[a].action is Action.DELETE]:
         if address in changes and address not in wanted:
-            changes[address] = _as_it_is(changes[address])
+            changes[address] = _unchanged(changes[address])
 
 
-def _as_it_is(change: Change) -> Change:
+def _unchanged(change: Change) -> Change:
     if change.action in {Action.UNKNOWN, Action.FORGET}:
         return change
     return replace(

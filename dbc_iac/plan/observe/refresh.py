@@ -121,7 +121,7 @@ async def _unmanaged(
     observations: Mapping[str, Observation],
 ) -> dict[str, dict[str, Capacity]]:
     """Capacity of unmanaged VMs on machines where a managed one is created, started, or gets a new port."""
-    ours = managed(tracked_objects)
+    ids = managed(tracked_objects)
     found: dict[str, dict[str, Capacity]] = {}
     for tracked in tracked_objects.values():
         kind, target = kind_of(tracked.kind), tracked.route.target
@@ -137,7 +137,7 @@ async def _unmanaged(
         is_off = power_of(kind, observations[tracked.address].values) == "off"
         started = is_off and power_of(kind, desired) != "off"
         if started or any(had[p] is None or v not in (AUTO, had[p]) for p, v in ports.items()):
-            found.setdefault(target, {}).update(await kind.others(tracked.route, ours, reader))
+            found.setdefault(target, {}).update(await kind.others(tracked.route, ids, reader))
     return found
 
 

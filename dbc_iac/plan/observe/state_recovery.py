@@ -174,7 +174,9 @@ def _ask_hosts(tracked: TrackedObject, hosts: list[_Host], context: PlanContext,
     assert tracked.resource is not None  # noqa: S101 - only documents are recovered
     if not hosts or tracked.address in context.state.generations:
         return
-    told = [f"{h.route.name} has {h.id}, created as {h.address} (generation {h.marker.generation})" for h in hosts]
+    candidates = [
+        f"{h.route.name} has {h.id}, created as {h.address} (generation {h.marker.generation})" for h in hosts
+    ]
     here = [h for h in hosts if h.route.target == tracked.route.target]
     answer = f"dbc-iac state rebuild --map {tracked.address}={here[0].id}" if here else ""
     node = Address(hosts[0].route.name).name
@@ -183,7 +185,7 @@ def _ask_hosts(tracked: TrackedObject, hosts: list[_Host], context: PlanContext,
             "may-exist",
             "",
             f"{tracked.address} may exist already",
-            detail=f"{'; '.join(told)}. The state does not know {'it' if len(hosts) == 1 else 'them'}.",
+            detail=f"{'; '.join(candidates)}. The state does not know {'it' if len(hosts) == 1 else 'them'}.",
             remedy=(f"Bind it with `{answer}`" if answer else f"Set `node: {node}`")
             + f", or create a new one after `dbc-iac state rebuild --new {tracked.address}`.",
             exit_code=ExitCode.REFUSED,
@@ -261,7 +263,7 @@ def _match(
 
 def _ask(waiting: Mapping[str, TrackedObject], left: Mapping[str, Unmanaged], made: RecoveredState) -> None:
     """Refuse to create a child that may be one of these. Its size proves nothing: the manifest may have changed."""
-    told = [f"{i} (created as {one.marker.name})" if one.marker else i for i, one in sorted(left.items())]
+    candidates = [f"{i} (created as {one.marker.name})" if one.marker else i for i, one in sorted(left.items())]
     for address in sorted(waiting) if left else ():
         resource = waiting[address].resource
         assert resource is not None  # noqa: S101 - only documents wait
@@ -270,8 +272,8 @@ def _ask(waiting: Mapping[str, TrackedObject], left: Mapping[str, Unmanaged], ma
                 "may-exist",
                 "",
                 f"{address} may exist already",
-                detail=f"{parent_address(resource)} has {', '.join(told)}, not in the state: the state was lost, or it "
-                "was added by hand.",
+                detail=f"{parent_address(resource)} has {', '.join(candidates)}, not in the state: the state was "
+                "lost, or it was added by hand.",
                 remedy=f"Bind it with `dbc-iac state rebuild --map {address}={min(left)}`, or create a new one after "
                 f"`dbc-iac state rebuild --new {address}`.",
                 exit_code=ExitCode.REFUSED,

@@ -78,8 +78,8 @@ def route_changed(reviewed: Plan, access: Mapping[str, str]) -> str:
 
 def _is_only_started(change: Change, reviewed: Plan) -> bool:
     """Whether a change only starts a VM that a window of the plan powered off."""
-    ours = change.address in reviewed.powered_off and POWERED_OFF_REASON in change.reasons
-    return ours and change.action is Action.UPDATE and all(_starts(change, f) for f in change.fields)
+    powered_off = change.address in reviewed.powered_off and POWERED_OFF_REASON in change.reasons
+    return powered_off and change.action is Action.UPDATE and all(_starts(change, f) for f in change.fields)
 
 
 def _starts(change: Change, field: FieldChange) -> bool:
@@ -112,8 +112,8 @@ def _sent(now: Change, origin: Change) -> Iterator[tuple[str, Any]]:
         yield from ((path, now.desired.get(path)) for path in sorted(origin.desired.keys() | now.desired.keys()))
         return
     for field in now.fields:
-        ours = field.secret or field.path.startswith("lifecycle.") or _starts(now, field)
-        if not ours:
+        allowed = field.secret or field.path.startswith("lifecycle.") or _starts(now, field)
+        if not allowed:
             yield field.path, field.after
 
 

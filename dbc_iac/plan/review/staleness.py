@@ -48,9 +48,9 @@ def _damaged() -> Diagnostic:
 
 def _of_another(plan: Plan, state: State) -> str:
     """Difference between the state of a plan and this one; empty where there is none."""
-    for name, theirs, ours in (("project", plan.project, state.project), ("stack", plan.stack, state.stack)):
-        if theirs != ours:
-            return f"the plan is for {name} {theirs}, not {ours}"
+    for name, planned, present in (("project", plan.project, state.project), ("stack", plan.stack, state.stack)):
+        if planned != present:
+            return f"the plan is for {name} {planned}, not {present}"
     if plan.lineage != state.lineage:
         return f"the plan is of state lineage {plan.lineage or 'none'}, not {state.lineage}"
     if plan.serial != state.serial:

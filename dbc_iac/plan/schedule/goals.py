@@ -56,8 +56,8 @@ class Goals:
     removal: tuple[Goal, ...] = ()
 
 
-def goals_of(change: Change, *, holder_goes: bool = False) -> Goals:
-    """The goals of a change. `holder_goes`: the VM is deleted with its old disks, without calls for them."""
+def goals_of(change: Change, *, parent_deleted: bool = False) -> Goals:
+    """The goals of a change. `parent_deleted`: the VM is deleted with its old disks, without calls for them."""
     kind, task = kind_of(change.kind), goal_input(change)
     making: list[Goal] = []
     removal: list[Goal] = []
@@ -69,9 +69,9 @@ def goals_of(change: Change, *, holder_goes: bool = False) -> Goals:
         case Action.UPDATE:
             making = list(kind.update(task))
         case Action.REPLACE:
-            making, removal = list(kind.create(task)), [] if holder_goes else list(kind.delete(task))
+            making, removal = list(kind.create(task)), [] if parent_deleted else list(kind.delete(task))
         case Action.DELETE:
-            removal = [] if holder_goes else list(kind.delete(task))
+            removal = [] if parent_deleted else list(kind.delete(task))
         case _:
             pass
     offline = [g for g in making if g.needs is Needs.OFF]

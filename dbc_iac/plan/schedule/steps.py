@@ -26,13 +26,13 @@ def compile_steps(changes: Mapping[str, Change]) -> dict[str, StepBuilder]:
     """All steps by key, in an order that respects their dependencies."""
     builders: dict[str, StepBuilder] = {}
     pending = {a: c for a, c in changes.items() if c.pending}
-    goals = {a: goals_of(c, holder_goes=_parent_goes(c, changes)) for a, c in pending.items()}
+    goals = {a: goals_of(c, parent_deleted=_parent_deleted(c, changes)) for a, c in pending.items()}
     for address, change in pending.items():
-        _draft_change(change, goals[address], builders)
+        _add_change(change, goals[address], builders)
     for address, change in pending.items():
-        _draft_windows(change, goals[address], changes, builders)
+        _add_windows(change, goals[address], changes, builders)
     for address, change in pending.items():
-        _draft_after(change, goals[address], builders)
+        _add_after(change, goals[address], builders)
     for change in pending.values():
         _order_creation(change, changes, builders)
         _order_removal(change, changes, builders)
@@ -44,14 +44,14 @@ def compile_steps(changes: Mapping[str, Change]) -> dict[str, StepBuilder]:
     return {k: builders[k] for k in keys}
 
 
-def _parent_goes(change: Change, changes: Mapping[str, Change]) -> bool:
+def _parent_deleted(change: Change, changes: Mapping[str, Change]) -> bool:
     parent = changes.get(change.old_placement.parent or change.placement.parent)
     if parent is None:
         return False
     return parent.action in _GOING or (parent.action is Action.CREATE and bool(parent.identity.old_id))
 
 
-def _draft_change(change: Change, goals: Goals, builders: dict[str, StepBuilder]) -> None:
+def _add_change(change: Change, goals: Goals, builders: dict[str, StepBuilder]) -> None:
     """Add the step of a change, and one for the deletion. A replacement in place is one step: off, create, delete."""
     parking = change.action is Action.REPLACE and kind_of(change.kind).replace_in_place_last and not change.delete_first
     own = StepBuilder(change.address, StepKind.CHANGE, change.address, list(goals.before), node=change.placement.node)
@@ -73,9 +73,7 @@ def _parked(change: Change) -> list[Goal]:
     return [host(change.kind).power(old, to="off", temporary=True)]
 
 
-def _draft_windows(
-    change: Change, goals: Goals, changes: Mapping[str, Change], builders: dict[str, StepBuilder]
-) -> None:
+def _add_windows(change: Change, goals: Goals, changes: Mapping[str, Change], builders: dict[str, StepBuilder]) -> None:
     """Add goals that need the VM off to its window, with those of all other resources."""
     _join_window(changes.get(change.placement.parent, change), list(goals.offline), builders)
     removal = [g for g in goals.removal if g.needs is Needs.OFF]
@@ -86,7 +84,7 @@ def _join_window(host: Change, offline: list[Goal], builders: dict[str, StepBuil
     if not offline:
         return
     key = window_key(host.address)
-    new = StepBuilder(key, StepKind.WINDOW, host.address, node=host.placement.node, power=wanted_power(host))
+    new = StepBuilder(key, StepKind.WINDOW, host.address, node=host.placement.node, power=final_power(host))
     window = builders.setdefault(key, new)
     window.goals.extend(offline)
     window.after.add(host.address)
@@ -96,12 +94,12 @@ def _join_window(host: Change, offline: list[Goal], builders: dict[str, StepBuil
         own.goals = [g for g in own.goals if g.powers != "on"]
 
 
-def wanted_power(host: Change) -> str:
+def final_power(host: Change) -> str:
     """Power state after the apply: that of the manifest, else the observed one."""
     return host.desired_power or host.observed_power or "on"
 
 
-def _draft_after(change: Change, goals: Goals, builders: dict[str, StepBuilder]) -> None:
+def _add_after(change: Change, goals: Goals, builders: dict[str, StepBuilder]) -> None:
     """Add a step for goals that need the VM running, after its window."""
     if not goals.after:
         return
