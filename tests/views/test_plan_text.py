@@ -204,3 +204,4 @@ def test_a_read_that_failed_is_explained_without_the_words_of_the_node() -> None
     text = plan_text(plan(change("a", Action.UNKNOWN, reasons=("check authority failed: wallet not rented",))))
     assert "  ? VirtualMachine/a  not read: the machine is not rented by this wallet" in text
     assert "wallet not rented" not in text
+    assert text.startswith("Plan: 0 to create, 0 to update, 0 to delete, 1 could not be read.\n")

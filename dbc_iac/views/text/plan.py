@@ -61,7 +61,7 @@ def summary(plan: Plan) -> str:
     if plan.empty and not unread:
         return "No changes. The infrastructure matches the manifests."
     order = (*_COUNTED, *(a for a in ORDER if a not in {*_COUNTED, Action.UNKNOWN} and plan.count(a)))
-    counts = [f"{plan.count(a):,} to {VERBS[a]}" for a in order] if plan.pending else []
+    counts = [f"{plan.count(a):,} to {VERBS[a]}" for a in order] if plan.pending or unread else []
     if plan.moves:
         counts.append(f"{len(plan.moves):,} to move")
     if unread:
