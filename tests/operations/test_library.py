@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -174,3 +175,11 @@ def test_a_stack_name_that_is_a_path_is_refused(runtime: Runtime) -> None:
     with pytest.raises(DiagnosticError) as caught:
         Project.load("infra", stack="../main", runtime=runtime)
     assert [d.code for d in caught.value.diagnostics] == ["stack-name"]
+
+
+def test_a_plan_with_other_steps_than_its_changes_need_is_not_applied(loaded: Project) -> None:
+    plan = loaded.plan()
+    with pytest.raises(DiagnosticError) as refused:
+        loaded.apply(replace(plan, steps=plan.steps[:-1]))
+    assert [d.code for d in refused.value.diagnostics] == ["plan-stale"]
+    assert loaded.state.bindings == {}
