@@ -19,7 +19,7 @@ DBC_IAC = [sys.executable, "-c", "from dbc_iac.cli import main; main()"]
 
 
 ME = "github-actions[bot]"
-"""Whose the tokens are."""
+"""Owner of the tokens."""
 
 
 class Forge(ThreadingHTTPServer):

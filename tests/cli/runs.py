@@ -1,4 +1,4 @@
-"""What tests of the command line say most often."""
+"""Helpers that most tests of the command line share."""
 
 from __future__ import annotations
 

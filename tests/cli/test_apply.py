@@ -152,7 +152,7 @@ def test_an_unreadable_node_makes_its_resources_unknown_and_the_rest_goes_on(
     ],
     ids=["gpus", "cpus", "topology", "memory", "partial", "expired"],
 )
-def test_what_the_node_would_refuse_is_told_before_anything_is_sent(
+def test_a_predictable_refusal_is_reported_before_any_call(
     make: Callable[..., Emulated], changed: dict[str, Any], world: dict[str, Any], code: str
 ) -> None:
     emulated = make(vm(**changed), **world)
@@ -224,7 +224,7 @@ def test_a_missing_secret_stops_before_anything_is_sent(make: Callable[..., Emul
     assert emulated.vms == {}
 
 
-def test_a_guest_without_an_agent_is_told_and_counts_as_created(make: Callable[..., Emulated]) -> None:
+def test_a_guest_without_an_agent_gives_a_warning_and_counts_as_created(make: Callable[..., Emulated]) -> None:
     emulated = make(vm(), gpuNodes=[{"id": NODE_ID, "guest": {"agent": False}}])
     result = emulated.run("apply", "--yes")
     assert result.code == 0
@@ -404,7 +404,9 @@ def test_the_data_of_a_disk_that_goes_is_named(
     assert lost.count("Disk/d: all data on the disk is lost") == 1
 
 
-def test_the_disks_that_go_with_a_vm_are_named_in_every_face(make: Callable[..., Emulated], tmp_path: Path) -> None:
+def test_disks_deleted_with_a_vm_are_named_in_every_output_format(
+    make: Callable[..., Emulated], tmp_path: Path
+) -> None:
     emulated = make(vm("one", dataDisk={"size": "300Gi"}))
     assert emulated.run("apply", "--yes").code == 0
     loss = "VirtualMachine/one: its system disk and its data disk (300Gi) are deleted"
@@ -433,7 +435,7 @@ def test_an_external_vm_needs_its_node_and_its_id_only(make: Callable[..., Emula
 
 @pytest.mark.parametrize("flag", ["--target", "--replace", "--destroy-identity"])
 @pytest.mark.parametrize("address", ["VirtualMachine/on", "Node/gpu-a"])
-def test_an_address_that_is_not_managed_here_is_told(make: Callable[..., Emulated], flag: str, address: str) -> None:
+def test_an_unmanaged_address_is_reported(make: Callable[..., Emulated], flag: str, address: str) -> None:
     emulated = make(vm("one"))
     result = emulated.run("plan", "--json", flag, address)
     # What was destroyed is not there any more: that command, repeated, has nothing to do, and says so.
@@ -489,7 +491,7 @@ def test_a_plan_file_is_applied_without_a_question_and_as_it_is(make: Callable[.
     assert len(emulated.vms) == 1
 
 
-def test_a_restart_of_a_vm_that_is_off_disturbs_nobody(make: Callable[..., Emulated], tmp_path: Path) -> None:
+def test_a_restart_of_a_vm_that_is_off_is_no_disruption(make: Callable[..., Emulated], tmp_path: Path) -> None:
     emulated = make(vm("one", power="off", restartOn="a"))
     assert emulated.run("apply", "--yes").code == 0
     project(tmp_path, vm("one", power="off", restartOn="b"), environ=emulated.project.environ)

@@ -102,7 +102,7 @@ def test_a_plan_of_one_job_is_applied_by_another(either: tuple[Emulated, Project
     assert not (second.directory / "state").exists()
 
 
-def test_of_two_jobs_at_once_one_is_told_about_the_other(either: tuple[Emulated, Project]) -> None:
+def test_of_two_concurrent_jobs_one_reports_the_other(either: tuple[Emulated, Project]) -> None:
     emulated, second = either
     emulated.project.environ["CI_JOB_URL"] = "https://ci.example/jobs/7"
     other = Meanwhile("creating", lambda: second.run("apply", "--yes", run=never))
@@ -161,7 +161,7 @@ def _killed(_: RemoteBackend) -> None:
     raise OSError
 
 
-def test_a_run_is_told_who_holds_the_lock_and_unlock_frees_it(
+def test_a_run_reports_the_holder_of_the_lock_and_unlock_breaks_it(
     jobs: tuple[Emulated, Project], server: tuple[str, terraform_http.Documents]
 ) -> None:
     emulated, _ = jobs
@@ -176,7 +176,7 @@ def test_a_run_is_told_who_holds_the_lock_and_unlock_frees_it(
     assert emulated.run("apply", "--yes").code == 0
 
 
-def test_a_server_that_is_not_there_is_told_and_nothing_is_sent(jobs: tuple[Emulated, Project]) -> None:
+def test_an_unreachable_backend_is_reported_before_any_call(jobs: tuple[Emulated, Project]) -> None:
     emulated, _ = jobs
     there = "state: {backend: http, address: 'http://127.0.0.1:9/none'}"
     emulated.project.write({"dbc-iac.yaml": f"{PROJECT}  {there}\n"})
@@ -207,14 +207,14 @@ def test_a_place_that_is_none_is_refused(tmp_path: Path, written: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["two\nlines", "\N{SNOWMAN}"])
-def test_what_cannot_be_a_header_is_told(tmp_path: Path, value: str) -> None:
+def test_an_invalid_header_is_reported(tmp_path: Path, value: str) -> None:
     there = "state: {backend: http, address: 'http://127.0.0.1:9/x', headers: {X-Key: {env: KEY}}}"
     made = project(tmp_path, vm(), environ={"KEY": value}).write({"dbc-iac.yaml": f"{PROJECT}  {there}\n"})
     refused = made.run("plan", "--json")
     assert (refused.code, refused.codes, value in refused.err) == (3, ["unsafe-secret"], False)
 
 
-def test_a_place_that_knows_nobody_of_that_name_is_told(tmp_path: Path) -> None:
+def test_an_unknown_user_of_a_backend_is_reported(tmp_path: Path) -> None:
     emulated = Emulated(project(tmp_path, vm(), environ={"WRONG": "canary"}))
     login = {"username": "ci", "password": {"env": "WRONG"}}
     with terraform_http.served(terraform_http.GITLAB) as (address, _):

@@ -95,7 +95,7 @@ def test_a_completion_script_is_printed(shell: str, tmp_path: Path) -> None:
 
 
 def completed(words: str) -> list[str]:
-    """What bash is told for the last of the words, which is not finished."""
+    """Completions that bash gets for the unfinished last word."""
     asked = {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split(" ")) - 1), "_DBC_IAC_COMPLETE": "bash_complete"}
     code = "import sys; sys.argv[0] = 'dbc-iac'; from dbc_iac.cli import main; main()"
     told = subprocess.run(

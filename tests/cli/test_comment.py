@@ -1,4 +1,4 @@
-"""`comment` between a forge and the settings of a job's machine: what fails is told as what it is."""
+"""`comment`: failures of forges and of a job's settings are reported with their reason."""
 
 from __future__ import annotations
 
@@ -79,13 +79,13 @@ def test_settings_of_the_machine_are_understood_or_told(
     assert (result.code, said in result.err) == (code, True), result.err
 
 
-def test_certificates_that_are_missing_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_certificates_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
     result = commented(tmp_path, "https://127.0.0.1:9")
     assert (result.code, "SSL_CERT_FILE names a file that cannot be used" in result.err) == (3, True), result.err
 
 
-def test_a_forge_whose_certificate_is_not_trusted_is_told_and_sent_nothing(tmp_path: Path) -> None:
+def test_an_untrusted_forge_is_reported_and_gets_no_request(tmp_path: Path) -> None:
     with raw_server(OK, certificate=certificate(tmp_path)) as (url, seen):
         result = commented(tmp_path, url)
     assert (result.code, "its certificate is not trusted" in result.err, seen) == (1, True, []), result.err
@@ -93,7 +93,7 @@ def test_a_forge_whose_certificate_is_not_trusted_is_told_and_sent_nothing(tmp_p
 
 
 @pytest.mark.parametrize("url", ["", "http://[::1", "ftp://forge.example", "forge.example", "http://\udcff"])
-def test_an_address_of_a_forge_that_is_none_is_told(tmp_path: Path, url: str) -> None:
+def test_an_invalid_forge_url_is_reported(tmp_path: Path, url: str) -> None:
     result = commented(tmp_path, url)
     assert (result.code, "its address is no URL of http or https" in result.err) == (1, True), result.err
 
@@ -126,7 +126,7 @@ BOMB = gzip.compress(b"[" * 10 * MIB)
     ids=["encoded", "endless", "slow"],
 )
 @pytest.mark.parametrize("token", TOKENS)
-def test_a_forge_that_sends_more_or_slower_than_is_taken_is_told(
+def test_a_forge_over_the_limits_of_size_or_time_is_reported(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     parts: tuple[bytes | Callable[[Send], None], ...],
@@ -157,14 +157,14 @@ def test_a_forge_that_sends_more_or_slower_than_is_taken_is_told(
     ids=lambda text: text[:20] or "empty",
 )
 @pytest.mark.parametrize("token", TOKENS)
-def test_an_answer_that_is_not_the_api_s_is_told(tmp_path: Path, answer: str, token: str) -> None:
+def test_an_answer_of_another_api_is_reported(tmp_path: Path, answer: str, token: str) -> None:
     body = answer.encode()
     with raw_server(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body) as (url, _):
         result = commented(tmp_path, url, token)
     assert (result.code, "unexpected answer to the comment request" in result.err) == (1, True), result.err
 
 
-def test_comments_that_are_none_of_the_api_s_are_told(tmp_path: Path) -> None:
+def test_malformed_comments_are_reported(tmp_path: Path) -> None:
     rows = json.dumps([{"id": 1, "body": 7, "author": "somebody"}] * 3)
     body = ('{"username": "me"}', rows)
     parts = iter(body)

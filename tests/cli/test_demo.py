@@ -51,7 +51,7 @@ def test_the_admin_api_requires_its_token() -> None:
         (["--world", "world.yaml", "--listen", "x=127.0.0.1:5050"], "unknown node x"),
     ],
 )
-def test_bad_arguments_of_the_emulator_are_told(
+def test_invalid_arguments_of_the_emulator_are_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], text: str
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -192,7 +192,7 @@ def test_a_crash_while_the_key_changes_leaves_the_old_or_the_new_one(
         ("{key: {env: KEY}, fallback: [{}]}", "exactly one of passphrase, key, privateKey and recipient"),
     ],
 )
-def test_what_is_no_encryption_is_told(encrypted: Callable[..., Emulated], encryption: str, said: str) -> None:
+def test_invalid_encryption_is_reported(encrypted: Callable[..., Emulated], encryption: str, said: str) -> None:
     refused = encrypted(encryption).run("validate")
     assert (refused.code, said in refused.err) == (3, True), refused.err
 

@@ -268,10 +268,10 @@ def test_a_vm_whose_notes_prove_nothing_is_left_alone(tmp_path: Path) -> None:
         emulated.settle(120)
         [task_id] = emulated.vms
         notes = emulated.network.nodes[NODE_ID].node.machine.logs.lines[task_id]
-        begun = len(notes)
+        started = len(notes)
         notes.clear()
         converges(emulated)
-        assert begun > 8
+        assert started > 8
         assert not [line for line in notes if "shutdown" in line.text]
     finally:
         emulated.close()

@@ -338,8 +338,8 @@ def change_truth(emulated: Emulated, **values: Any) -> None:
     if state is not None:
         emulated.admin.set_domain(task_id, state)
     if "gpus" in values:
-        cards = emulated.network.nodes[NODE_ID].truth()["gpus"]
-        values["gpus"] = [cards[index] for index in values["gpus"]]
+        gpus_of_vms = emulated.network.nodes[NODE_ID].truth()["gpus"]
+        values["gpus"] = [gpus_of_vms[index] for index in values["gpus"]]
     emulated.admin.change_vm(task_id, **values)
 
 
@@ -387,7 +387,7 @@ def test_drift_of_the_rdp_port_of_a_windows_vm_is_shown_and_repaired(world: Call
     assert truth["rdp_port"] == 20003
 
 
-def test_a_vm_that_vanished_is_made_anew_under_a_new_id(world: Callable[..., Emulated]) -> None:
+def test_a_vanished_vm_is_created_again_with_a_new_id(world: Callable[..., Emulated]) -> None:
     emulated = world(vm(**BASE))
     applied(emulated)
     [before] = emulated.vms
@@ -569,7 +569,7 @@ def test_a_server_is_deleted_only_when_its_identity_is_named(tmp_path: Path) -> 
     emulated.close()
 
 
-def test_a_wrong_owner_key_is_told_and_changes_nothing(tmp_path: Path) -> None:
+def test_a_wrong_owner_key_is_reported_and_changes_nothing(tmp_path: Path) -> None:
     emulated = bare_metal(tmp_path, SERVER)
     applied(emulated)
     emulated.project.environ["KEY"] = SEED

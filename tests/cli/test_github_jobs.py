@@ -183,7 +183,7 @@ def test_what_was_done_is_kept_where_the_state_could_not_be_written(job: Job) ->
     assert "$DBC_IAC_DIRECTORY/errored.*.state.json" in GITLAB["apply"]["artifacts"]["paths"]
 
 
-def test_on_github_drift_fails_the_job_and_is_told(job: Job) -> None:
+def test_drift_fails_the_github_job_and_is_reported(job: Job) -> None:
     assert job.step("Drift").returncode == 0
     assert job.output("changes") == "false"
 

@@ -1,4 +1,4 @@
-"""What a plan or an apply refuses unless it is said twice, and the flag that says it."""
+"""Guardrails of plans and applies, and the flags that lift them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ LOSSES = {
 
 
 @pytest.mark.parametrize("case", LOSSES)
-def test_users_data_goes_only_where_that_is_said(applied: Callable[..., Emulated], case: str) -> None:
+def test_user_data_is_deleted_only_with_a_flag(applied: Callable[..., Emulated], case: str) -> None:
     before, after = LOSSES[case]
     emulated = applied(*before)
     write(emulated, *after)
@@ -59,7 +59,7 @@ def test_users_data_goes_only_where_that_is_said(applied: Callable[..., Emulated
     assert emulated.run("plan", "--detailed-exitcode").code == 0
 
 
-def test_a_reviewed_plan_and_destroy_say_it(applied: Callable[..., Emulated], tmp_path: Path) -> None:
+def test_a_reviewed_plan_and_destroy_need_no_flag(applied: Callable[..., Emulated], tmp_path: Path) -> None:
     emulated = applied(vm(), DISK)
     write(emulated, vm())
     assert emulated.run("plan", "-o", str(tmp_path / "a.plan")).code == 0
@@ -69,7 +69,7 @@ def test_a_reviewed_plan_and_destroy_say_it(applied: Callable[..., Emulated], tm
     assert emulated.run("destroy", "--yes").code == 0
 
 
-@pytest.mark.parametrize("documents", [(), (vm("kept", gpus=0, image="win10.qcow2"),)], ids=["gone", "anew"])
+@pytest.mark.parametrize("documents", [(), (vm("kept", gpus=0, image="win10.qcow2"),)], ids=["gone", "replaced"])
 def test_what_is_protected_goes_only_with_a_flag_of_its_own(
     applied: Callable[..., Emulated], documents: tuple[str, ...]
 ) -> None:
@@ -101,13 +101,13 @@ def test_replace_on_a_field_makes_a_new_one_where_that_changes(applied: Callable
 
 
 @pytest.mark.parametrize(("named", "code"), [("memroy", "unknown-field"), ("VirtualMachine/nope", "unknown-reference")])
-def test_replace_on_what_is_not_there_is_told(tmp_path: Path, named: str, code: str) -> None:
+def test_replace_of_an_unknown_address_is_refused(tmp_path: Path, named: str, code: str) -> None:
     made = project(tmp_path, vm(lifecycle={"replaceOn": [named]}))
     result = made.run("validate", "--json")
     assert (result.code, result.codes) == (3, [code])
 
 
-def test_what_is_left_out_without_having_been_named_is_told(applied: Callable[..., Emulated]) -> None:
+def test_implicitly_excluded_resources_are_reported(applied: Callable[..., Emulated]) -> None:
     emulated = applied(vm(), DISK)
     write(emulated, vm(image="win10.qcow2"), DISK)
     result = emulated.run("plan", "--exclude", "Disk/scratch")

@@ -1,4 +1,4 @@
-"""Secrets that are sent in headers, and hold what no header can: told by their place, and nothing is sent."""
+"""Secrets with characters that no header can have: refused with their field, before any call."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_the_token_of_a_forge_is_named(tmp_path: Path, name: str, value: str) ->
 
 
 @pytest.mark.parametrize("name", ["X Key", "X:", "Ключ", "", "Content-Length", "accept-encoding", "Transfer-Encoding"])
-def test_a_header_that_a_project_cannot_have_is_told_with_its_place(tmp_path: Path, name: str) -> None:
+def test_a_reserved_header_is_refused_with_its_source_range(tmp_path: Path, name: str) -> None:
     for text in (
         CLIENT.replace("X-Key", json.dumps(name)),
         f"{PROJECT}  state: {json.dumps({'backend': 'http', 'address': 'http://127.0.0.1:9', 'headers': {name: {'env': 'KEY'}}})}\n",
@@ -133,7 +133,7 @@ def test_a_header_that_a_project_cannot_have_is_told_with_its_place(tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", ["a:b", "a\nb", "\x00"])
-def test_a_username_that_basic_authentication_cannot_carry_is_told(tmp_path: Path, name: str) -> None:
+def test_an_invalid_username_for_basic_authentication_is_refused(tmp_path: Path, name: str) -> None:
     state = {"backend": "http", "address": "http://127.0.0.1:9", "username": name, "password": {"env": "PW"}}
     result = kept(tmp_path, state, PW="x").run("validate", "--json")
     assert (result.code, "must not contain :" in result.err) == (3, True), result.err

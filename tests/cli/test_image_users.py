@@ -90,7 +90,7 @@ def test_an_image_is_not_deleted_under_what_was_made_from_a_snapshot(world: Call
     converges(emulated)
     write(emulated, DIRECT, SNAPSHOT, CLONE, TWIN)
     refused(emulated.run("plan", "--json"), "VirtualMachine/direct", "VirtualMachine/twin", "Image/clone")
-    # The VM that it was taken of is made anew from another image: what was made before is still of the old one.
+    # The VM of the snapshot is replaced from another image: existing clones are still of the old one.
     moved = vm("direct", node="gpu-b", image="ubuntu.qcow2")
     write(emulated, base(), moved, SNAPSHOT, CLONE, TWIN)
     converges(emulated)
@@ -117,7 +117,7 @@ def test_an_image_goes_after_all_that_is_made_from_it(world: Callable[..., Emula
     assert not has_base(emulated)
 
 
-def test_a_clone_is_made_anew_with_the_vm_that_is_made_from_it(world: Callable[..., Emulated]) -> None:
+def test_a_clone_is_replaced_with_the_vm_made_from_it(world: Callable[..., Emulated]) -> None:
     clone = {"node": "gpu-b", "snapshot": "snap", "imageServer": "ID_1", "retain": False}
     image = document("Image", "clone", clone)
     emulated = world(base(), DIRECT, SNAPSHOT, image, TWIN)
@@ -205,7 +205,7 @@ def test_a_file_is_sent_before_it_is_fetched_and_fetched_before_it_is_sent(world
     assert "/data/base2.qcow2" in emulated.network.nodes[NODE_ID].truth()["files"]
 
 
-def test_files_that_go_round_in_a_ring_have_the_order_that_is_written(world: Callable[..., Emulated]) -> None:
+def test_cyclic_file_dependencies_follow_the_written_order(world: Callable[..., Emulated]) -> None:
     export = document("ImageExport", "back", {"node": "gpu-b", "file": "base2.qcow2", "imageServer": "ID_1"})
     converges(world(export, base()))
 

@@ -130,7 +130,7 @@ def test_refresh_fetches_again_and_is_refused_while_a_vm_uses_the_file(world: Ca
         ({"imageServer": "ID_9"}, "unknown-image-server"),
     ],
 )
-def test_what_cannot_be_an_image_is_told_before_anything_is_sent(
+def test_an_invalid_image_is_reported_before_any_call(
     world: Callable[..., Emulated], changed: dict[str, Any], code: str
 ) -> None:
     spec = {k: v for k, v in {**IMAGE, **changed}.items() if v is not None}
@@ -197,7 +197,7 @@ def test_a_snapshot_is_fetched_from_where_it_is_sent(world: Callable[..., Emulat
 
 
 def test_the_whole_life_of_a_snapshot(world: Callable[..., Emulated]) -> None:
-    """Taken in the VM's one window, proved in the image server, cloned on another node, archived, taken anew by its trigger."""
+    """Snapshot in the VM's window, upload, clone on another node, archive, and a new snapshot by its trigger."""
     emulated = world(vm())
     converges(emulated)
     clone = {"node": "gpu-b", "snapshot": "base", "imageServer": "ID_2"}
@@ -220,7 +220,7 @@ def test_the_whole_life_of_a_snapshot(world: Callable[..., Emulated]) -> None:
     write(emulated, vm(gpus=2, image="win10.qcow2", os="windows", ports={"rdp": "auto", "vnc": "auto"}), *everything)
     converges(emulated)
     assert image_server(emulated, "ID_2") == {"old.qcow2", taken}
-    # A new trigger: a new snapshot of the new VM, a new clone, and the VM made from it is made anew.
+    # A new trigger: a new snapshot of the new VM, a new clone, and a replacement of the VM made from it.
     everything[1] = document("Snapshot", "base", {**SNAPSHOT, "trigger": "2"})
     write(emulated, vm(gpus=2, image="win10.qcow2", os="windows", ports={"rdp": "auto", "vnc": "auto"}), *everything)
     converges(emulated)

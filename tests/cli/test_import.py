@@ -1,4 +1,4 @@
-"""Taking in what is there: import and rebuild bind it so that the next plan is empty, and nothing is less safe."""
+"""Import and rebuild: the next plan is empty, and protection is unchanged."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ def generated(emulated: Emulated) -> str:
     return (emulated.project.directory / "manifests/found/gpu-a.yaml").read_text()
 
 
-TAKEN_IN: dict[str, Callable[[Emulated, str], list[str]]] = {
+IMPORTED: dict[str, Callable[[Emulated, str], list[str]]] = {
     "import": lambda emulated, task_id: ["import", "VirtualMachine/trainer", task_id],
     "rebuild": lambda emulated, task_id: ["state", "rebuild", "--yes"],
 }
 
 
-@pytest.mark.parametrize("how", TAKEN_IN)
+@pytest.mark.parametrize("how", IMPORTED)
 @pytest.mark.parametrize("said", [{}, {"lifecycle": {"preventDestroy": False}}], ids=["by default", "lifted"])
-def test_a_vm_with_the_users_own_file_is_taken_in_as_protected_as_it_is_planned(
+def test_an_imported_vm_with_a_user_file_is_protected(
     world: Callable[..., Emulated], how: str, said: dict[str, Any]
 ) -> None:
     emulated = world(vm(dataDisk={"size": "20Gi", "file": "mydata.qcow2"}, ports=PORTS, **said), **OWN_FILE)
     applied(emulated)
     [task_id] = emulated.vms
     lose_state(emulated)
-    result = emulated.run(*TAKEN_IN[how](emulated, task_id))
+    result = emulated.run(*IMPORTED[how](emulated, task_id))
     assert result.code == 0, result.err
     assert_empty(emulated)
     write(emulated)
@@ -59,7 +59,9 @@ def test_a_vm_with_the_users_own_file_is_taken_in_as_protected_as_it_is_planned(
 
 
 @pytest.mark.parametrize("file", ["mydata.qcow2", None])
-def test_a_vm_is_taken_in_only_with_the_users_own_file_named(world: Callable[..., Emulated], file: str | None) -> None:
+def test_importing_a_vm_requires_the_user_file_in_its_manifest(
+    world: Callable[..., Emulated], file: str | None
+) -> None:
     wanted = {"size": "20Gi", "file": file} if file else {"size": "20Gi"}
     other = {"size": "20Gi"} if file else {"size": "20Gi", "file": "mydata.qcow2"}
     emulated = world(vm(dataDisk=wanted, ports=PORTS), **OWN_FILE)
@@ -121,7 +123,7 @@ WRONG_ANSWERS: dict[str, tuple[list[str], str]] = {
 
 
 @pytest.mark.parametrize(("answers", "said"), WRONG_ANSWERS.values(), ids=WRONG_ANSWERS)
-def test_a_wrong_answer_to_a_rebuild_is_told_and_nothing_is_written(
+def test_a_wrong_answer_to_a_rebuild_is_refused_and_nothing_is_written(
     world: Callable[..., Emulated], answers: list[str], said: str
 ) -> None:
     emulated, _, files = lost_with_twins(world)
@@ -131,10 +133,10 @@ def test_a_wrong_answer_to_a_rebuild_is_told_and_nothing_is_written(
     assert emulated.run("state", "list", "--json").json == []
 
 
-def test_an_answer_for_what_is_bound_is_told(world: Callable[..., Emulated]) -> None:
+def test_an_answer_for_a_managed_address_is_refused(world: Callable[..., Emulated]) -> None:
     emulated, _, files = lost_with_twins(world)
     answers = [f"--map=Disk/scratch={files[2]}", f"--map=Disk/twin={files[3]}"]
-    assert emulated.run("state", "rebuild", "--yes", answers[0]).code == 0  # the other one can be told then
+    assert emulated.run("state", "rebuild", "--yes", answers[0]).code == 0  # the other disk can be identified then
     again = emulated.run("state", "rebuild", "--yes", *answers, "--json")
     assert (again.code, again.codes) == (5, ["cannot-map", "cannot-map"])
 
@@ -236,7 +238,7 @@ EVERYTHING = (
 )
 
 
-def test_manifests_are_generated_for_whatever_the_api_shows_in_whole(world: Callable[..., Emulated]) -> None:
+def test_manifests_are_generated_for_fully_visible_objects(world: Callable[..., Emulated]) -> None:
     emulated = world(*EVERYTHING, **IMAGE_SERVERS)
     applied(emulated)
     known = emulated.run("state", "list", "--json").json
@@ -253,7 +255,7 @@ def test_manifests_are_generated_for_whatever_the_api_shows_in_whole(world: Call
     assert emulated.run("orphans").out == "No unmanaged objects.\n"
 
 
-def test_a_password_by_reference_is_compared_where_it_is_at_hand(world: Callable[..., Emulated]) -> None:
+def test_a_password_by_reference_is_compared_if_available(world: Callable[..., Emulated]) -> None:
     emulated = world(vm(ports=PORTS))
     applied(emulated)
     generated(emulated)

@@ -1,4 +1,4 @@
-"""`init` writes a project that `validate` accepts, whatever name it gets, or nothing."""
+"""`init` writes a project that `validate` accepts, for any name, or nothing."""
 
 from __future__ import annotations
 

@@ -141,7 +141,7 @@ def test_what_nobody_rents_is_neither_compared_nor_changed(world: Callable[..., 
         ({"reachable": False}, "Unable to establish LAN session"),
     ],
 )
-def test_a_bmc_that_fails_is_told(world: Callable[..., Emulated], change: dict[str, Any], text: str) -> None:
+def test_a_failing_bmc_is_reported(world: Callable[..., Emulated], change: dict[str, Any], text: str) -> None:
     emulated = world()
     converges(emulated)
     for key, value in change.items():
@@ -182,7 +182,7 @@ def test_its_document_goes_without_a_call(world: Callable[..., Emulated]) -> Non
         ({"identity": "none"}, "unknown-identity"),
     ],
 )
-def test_what_cannot_be_is_told(tmp_path: Path, spec: dict[str, Any], code: str) -> None:
+def test_invalid_values_are_reported(tmp_path: Path, spec: dict[str, Any], code: str) -> None:
     wanted = {k: v for k, v in {**SPEC, **spec}.items() if v is not None}
     made = project(tmp_path, document("BareMetalInstance", "box", wanted), environ={"SEED": SEED})
     result = made.run("validate", "--json")

@@ -1,4 +1,4 @@
-"""What an ended run had begun, and what becomes of it when the documents are edited before the next."""
+"""Pending operations of an interrupted apply, when the manifests are edited before the next one."""
 
 from __future__ import annotations
 
@@ -55,21 +55,23 @@ EDITS: dict[str, tuple[tuple[str, ...], int, tuple[str, ...]]] = {
     "export, removed": ((EXPORT,), 1, ()),
     "VM, removed": ((vm("third", gpus=0),), 1, ()),
     "VM, another image": ((vm("third", gpus=0),), 1, (vm("third", gpus=0, image="win10.qcow2"),)),
-    "VM, replaced while its disk is begun": ((disk(),), 2, ()),
+    "VM, replaced while its disk is pending": ((disk(),), 2, ()),
 }  # fmt: skip
-"""What an ended run was about, the number of the call that it ended at, and the documents of the next."""
+"""Interrupted change, number of the interrupted call, and the manifests of the next run."""
 
 
 @pytest.mark.parametrize(
     ("late", "seconds"), [("", 5), ("", 0), ("end", 5)], ids=["carried out", "still queued", "carried out late"]
 )
 @pytest.mark.parametrize("case", EDITS)
-def test_what_was_begun_is_neither_doubled_nor_left(emulated: Emulated, case: str, late: Late, seconds: float) -> None:
-    begun, number, edited = EDITS[case]
+def test_a_pending_creation_is_neither_duplicated_nor_lost(
+    emulated: Emulated, case: str, late: Late, seconds: float
+) -> None:
+    before, number, edited = EDITS[case]
     base = (vm(ports=PORTS, image="win10.qcow2"), OTHER, disk()) if case.startswith("VM, replaced") else BASE
     write(emulated, BASE)
     assert emulated.run("apply", "--yes").code == 0
-    write(emulated, (*BASE, *begun))
+    write(emulated, (*BASE, *before))
     ended = Interposed(emulated, Point("call", number, "sent", late))
     assert ended.run(*RUN) is None
     emulated.settle(seconds)
@@ -100,7 +102,7 @@ def _is_as_written(emulated: Emulated, documents: tuple[str, ...]) -> None:
     assert "/data/torch.qcow2" not in truth["files"]
 
 
-def test_a_server_that_was_begun_and_is_not_wanted_is_told_of_and_not_destroyed(emulated: Emulated) -> None:
+def test_a_pending_server_without_a_manifest_is_reported_and_kept(emulated: Emulated) -> None:
     write(emulated, (MANAGER, server("198.51.100.9")))
     assert Interposed(emulated, Point("call", 1, "sent")).run(*RUN) is None
     emulated.settle(5)
@@ -114,7 +116,7 @@ def test_a_server_that_was_begun_and_is_not_wanted_is_told_of_and_not_destroyed(
     assert "left-by-interrupted-apply" not in emulated.run("plan").err
 
 
-def test_a_hidden_field_that_an_ended_run_sent_is_sent_again(tmp_path: Path) -> None:
+def test_a_hidden_field_of_an_interrupted_apply_is_sent_again(tmp_path: Path) -> None:
     """The API never shows forwarded ports: after a change back nobody knows which of them the node has."""
     made = Emulated(project(tmp_path, vm(ports={**PORTS, "forward": ["tcp,8080:80"]})))
     assert made.run("apply", "--yes").code == 0
@@ -136,7 +138,7 @@ def test_calls_that_can_come_no_more_are_looked_at_no_more(emulated: Emulated) -
     write(emulated, (*BASE, disk()))
     assert Interposed(emulated, Point("call", 2, "before")).run(*RUN) is None
     write(emulated, BASE)
-    assert emulated.run(*RUN).code == 0  # starts the VM that is down because of us
+    assert emulated.run(*RUN).code == 0  # starts the VM that the interrupted apply has powered off
     assert emulated.run(*RUN).code == 0
     assert "Recovery" not in emulated.run("plan").out
     assert emulated.run("state", "pull").out.count('"pending":') in {0, 1}

@@ -1,4 +1,4 @@
-"""`--lock-timeout`: a run waits for the one that has the state, in the time of its own runtime."""
+"""`--lock-timeout`: a run waits for the lock, in the time of its own runtime."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def held(emulated: Emulated) -> ExitStack:
 
 
 @pytest.mark.parametrize("command", [("plan",), ("apply", "--yes"), ("destroy", "--yes")])
-def test_a_run_waits_for_the_one_that_has_the_state(command: tuple[str, ...], emulated: Emulated) -> None:
+def test_a_run_waits_for_the_holder_of_the_lock(command: tuple[str, ...], emulated: Emulated) -> None:
     other, before = held(emulated), emulated.loop.time()
     emulated.loop.call_later(42, other.close)
     result = emulated.run(*command, "--lock-timeout", "600")

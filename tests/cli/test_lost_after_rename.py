@@ -1,4 +1,4 @@
-"""A state that is lost after documents were renamed: what is there is found under every name, or asked for; never made
+"""A state lost after renames: objects are found under every name, or asked for; never created
 a second time."""
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def lose_state(emulated: Emulated) -> None:
 
 
 def truth(emulated: Emulated) -> dict[str, Any]:
-    """What is there, ids and files included."""
+    """Objects with ids and files."""
     [*vms] = emulated.vms.items()
     return {"vms": vms, "ours": lab.ours(emulated)}
 
@@ -100,7 +100,7 @@ ALLOWED = ("--allow-data-loss", "--max-removals", "100")
 
 @pytest.mark.parametrize("how", ["apply", "rebuild"])
 @pytest.mark.parametrize(("kind", "documents"), KINDS.values(), ids=KINDS)
-def test_whatever_was_renamed_is_found_again(
+def test_renamed_objects_are_found_again(
     emulated: Emulated, kind: str, documents: Callable[[str], list[str]], how: str
 ) -> None:
     write(emulated, *documents("oldname"))
@@ -219,7 +219,7 @@ def test_a_new_document_beside_a_vm_of_a_lost_state_is_created_when_the_user_say
 
 
 @pytest.mark.parametrize("how", ["state rm", "removed"])
-def test_a_vm_that_was_let_go_stands_in_nobodys_way(emulated: Emulated, how: str) -> None:
+def test_a_vm_removed_from_the_state_blocks_no_other(emulated: Emulated, how: str) -> None:
     write(emulated, vm("one", ports=PORTS))
     applied(emulated)
     if how == "state rm":

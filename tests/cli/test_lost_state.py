@@ -1,4 +1,4 @@
-"""State was lost: what is there is found again, nothing is made twice, and what cannot be told is asked for."""
+"""A lost state: objects are found again or asked for, and nothing is created twice."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def lose_state(emulated: Emulated) -> None:
     shutil.rmtree(emulated.project.directory / "state")
 
 
-def let_go(emulated: Emulated, address: str) -> None:
-    """What it was is on the machine, and no state manages it."""
+def remove_from_state(emulated: Emulated, address: str) -> None:
+    """Remove an address from the state; its object remains."""
     assert emulated.run("state", "rm", "--yes", address).code == 0
 
 
@@ -68,7 +68,7 @@ def assert_nothing_is_made(emulated: Emulated) -> None:
     assert result.code == 0, result.out + result.err
 
 
-def test_a_vm_is_found_in_whatever_generation_it_is(world: Callable[..., Emulated]) -> None:
+def test_a_vm_is_found_in_any_generation(world: Callable[..., Emulated]) -> None:
     emulated = world(vm())
     applied(emulated)
     applied(emulated, "--replace", "VirtualMachine/trainer")
@@ -87,14 +87,14 @@ def test_a_vm_that_is_off_is_found_too(world: Callable[..., Emulated]) -> None:
     assert list(emulated.vms) == [task_id]
 
 
-def test_disks_are_told_by_size_and_folder(world: Callable[..., Emulated]) -> None:
+def test_disks_are_identified_by_size_and_directory(world: Callable[..., Emulated]) -> None:
     emulated = world(vm(), disk(), disk("large", size="60Gi"))
     applied(emulated)
     lose_state(emulated)
     assert_nothing_is_made(emulated)
 
 
-def test_disks_that_cannot_be_told_apart_are_asked_for(world: Callable[..., Emulated]) -> None:
+def test_indistinguishable_disks_are_asked_for(world: Callable[..., Emulated]) -> None:
     emulated = world(vm(), disk(), disk("twin"))
     applied(emulated)
     lose_state(emulated)
@@ -112,7 +112,7 @@ def test_a_disk_that_may_be_an_old_one_is_not_made_beside_it(world: Callable[...
     write(emulated, vm(), disk(size="70Gi"))
     result = emulated.run("plan", "--json")
     assert (result.code, result.codes) == (5, ["may-exist"])
-    applied(emulated, "--target", "VirtualMachine/trainer")  # that the VM is taken in says nothing of the disk
+    applied(emulated, "--target", "VirtualMachine/trainer")  # adopting the VM does not identify the disk
     asked = emulated.run("plan", "--json")
     assert (asked.code, asked.codes) == (5, ["may-exist"])
     assert "state rebuild --new Disk/scratch" in asked.err
@@ -146,7 +146,7 @@ def test_a_rebuild_with_open_questions_makes_nothing_a_second_time(
     assert len(next(iter(emulated.vms.values()))["disks"]) == 4
 
 
-def test_a_disk_that_somebody_added_by_hand_stops_a_new_one_until_it_is_told_apart(
+def test_a_disk_added_by_hand_blocks_a_new_one_until_it_is_identified(
     world: Callable[..., Emulated],
 ) -> None:
     emulated = world(vm(), disk("by-hand", size="30Gi"))
@@ -181,7 +181,7 @@ def assert_nothing_is_pending(emulated: Emulated) -> None:
     assert result.code == 0, result.out + result.err
 
 
-def test_a_vm_is_taken_in_with_its_disks(world: Callable[..., Emulated]) -> None:
+def test_a_vm_is_adopted_with_its_disks(world: Callable[..., Emulated]) -> None:
     emulated = world(vm(), disk())
     applied(emulated)
     before = emulated.vms
@@ -191,7 +191,7 @@ def test_a_vm_is_taken_in_with_its_disks(world: Callable[..., Emulated]) -> None
     assert emulated.vms == before
 
 
-def test_a_file_that_fits_a_new_disk_is_told_of(world: Callable[..., Emulated]) -> None:
+def test_a_file_that_matches_a_new_disk_is_reported(world: Callable[..., Emulated]) -> None:
     emulated = world(vm(), disk())
     applied(emulated)
     assert emulated.run("state", "rm", "--yes", "Disk/scratch").code == 0
@@ -240,7 +240,7 @@ def test_hidden_fields_that_changed_meanwhile_are_not_taken_for_those_that_were_
 def test_an_auto_port_is_none_that_another_vm_of_the_wallet_has(world: Callable[..., Emulated]) -> None:
     emulated = world(vm("other"))
     applied(emulated)
-    let_go(emulated, "VirtualMachine/other")
+    remove_from_state(emulated, "VirtualMachine/other")
     write(emulated, vm())
     applied(emulated)
     assert len(emulated.vms) == 2
@@ -249,7 +249,7 @@ def test_an_auto_port_is_none_that_another_vm_of_the_wallet_has(world: Callable[
 def test_a_port_that_another_vm_of_the_wallet_has_is_refused(world: Callable[..., Emulated]) -> None:
     emulated = world(vm("other", ports={"ssh": 25900, "vnc": 25901}))
     applied(emulated)
-    let_go(emulated, "VirtualMachine/other")
+    remove_from_state(emulated, "VirtualMachine/other")
     write(emulated, vm(ports={"ssh": 25900, "vnc": 25902}))
     result = emulated.run("plan", "--json")
     assert (result.code, result.codes) == (5, ["port-conflict"])
@@ -259,7 +259,7 @@ def test_a_port_that_another_vm_of_the_wallet_has_is_refused(world: Callable[...
 def test_auto_goes_on_from_a_port_that_is_held_out_of_sight(world: Callable[..., Emulated]) -> None:
     emulated = world(vm("other", **AUTO))
     applied(emulated)  # the API does not show the rdp port of a Linux VM
-    let_go(emulated, "VirtualMachine/other")
+    remove_from_state(emulated, "VirtualMachine/other")
     write(emulated, vm(**AUTO))
     refused = emulated.run("apply", "--yes")
     assert refused.code == 1
@@ -273,7 +273,7 @@ def login(**changed: Any) -> str:
 
 
 def switched_off(world: Callable[..., Emulated], *documents: str) -> Emulated:
-    """What was applied, with a VM that somebody powered off and a state that is lost."""
+    """An applied project with a VM that was powered off outside, and a lost state."""
     emulated = world(*documents)
     emulated.project.environ["PW"] = "canarylogin"
     applied(emulated)

@@ -36,7 +36,7 @@ def written(directory: Path, *documents: str) -> Project:
 
 
 class Manager:
-    """A manager's own port that keeps one server, and whoever else is asked."""
+    """A manager's own port with one server, and a record of other requests."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -98,7 +98,7 @@ def test_a_server_whose_documents_are_gone_is_deleted_there_too(tmp_path: Path) 
     assert manager.servers == []
 
 
-def test_a_refusal_by_http_400_is_told_as_what_it_is(tmp_path: Path) -> None:
+def test_a_refusal_by_http_400_is_reported_with_its_reason(tmp_path: Path) -> None:
     manager = Manager()
     manager.refuses = "verify sign failed"
     made = written(tmp_path, rack(), document("BareMetalServer", "one", SERVER))
@@ -141,7 +141,7 @@ def test_the_emulated_manager_is_asked_at_its_own_port(emulated: Emulated) -> No
         ({"clients": ["default"]}, "expected one of clients and url"),
     ],
 )
-def test_a_url_that_cannot_be_used_is_told(tmp_path: Path, spec: dict[str, Any], said: str) -> None:
+def test_an_unusable_url_is_reported(tmp_path: Path, spec: dict[str, Any], said: str) -> None:
     result = written(tmp_path, rack(**spec)).run("validate")
     assert result.code == 3
     assert said in result.err

@@ -1,4 +1,4 @@
-"""Renames, and what is let go: `state mv`, and the lists `moved` and `removed` of the project file."""
+"""Renames and removals from the state: `state mv`, `moved` and `removed`."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_move_onto_something_that_is_bound_is_refused(world: Callable[..., Emu
     assert (result.code, result.codes) == (5, ["cannot-move"])
 
 
-def test_removed_lets_go_without_deleting(world: Callable[..., Emulated]) -> None:
+def test_removed_keeps_the_object(world: Callable[..., Emulated]) -> None:
     emulated = world(vm(), vm("other"))
     applied(emulated)
     with_project(emulated, "  removed: [VirtualMachine/trainer]\n")
@@ -87,8 +87,8 @@ def test_removed_lets_go_without_deleting(world: Callable[..., Emulated]) -> Non
     assert emulated.run("state", "list", "--json").json == ["VirtualMachine/other"]
 
 
-def test_what_lives_on_a_vm_that_is_let_go_is_let_go_with_it(world: Callable[..., Emulated]) -> None:
-    """Nothing is called for it, and so nothing is lost, and nothing is said to be deleted."""
+def test_children_of_a_removed_vm_are_removed_from_the_state(world: Callable[..., Emulated]) -> None:
+    """No call is made, no data loss is reported, and no deletion is shown."""
     emulated = world(vm(), DISK)
     applied(emulated)
     write(emulated)
@@ -145,13 +145,13 @@ WRONG_LISTS: dict[str, tuple[str, str, int, str]] = {
     "no kind": ("moved: [{from: VirtualMachin/a, to: VirtualMachin/b}]", "invalid-address", 11, "Did you mean"),
     "no name": ("moved: [{from: VirtualMachine/a, to: VirtualMachine/-}]", "invalid-address", 11, "Use Kind/name"),
     "no address": ("moved: [{from: VirtualMachine, to: VirtualMachine/b}]", "invalid-value", 18, ""),
-    "let go: no kind": ("removed: [Network/lan, Disc/a]", "invalid-address", 26, "Did you mean Disk?"),
-    "let go: no address": ("removed: [Network/lan, Disk]", "invalid-value", 26, ""),
+    "removed: no kind": ("removed: [Network/lan, Disc/a]", "invalid-address", 26, "Did you mean Disk?"),
+    "removed: no address": ("removed: [Network/lan, Disk]", "invalid-value", 26, ""),
 }
 
 
 @pytest.mark.parametrize(("text", "code", "column", "said"), WRONG_LISTS.values(), ids=WRONG_LISTS)
-def test_wrong_entries_of_moved_and_removed_are_told_where_they_stand(
+def test_invalid_entries_of_moved_and_removed_have_their_source_range(
     world: Callable[..., Emulated], text: str, code: str, column: int, said: str
 ) -> None:
     emulated = world(vm())

@@ -55,7 +55,7 @@ def test_from_nothing_to_a_pipeline(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["dbc-iac plan", "dbc-iac apply --yes"])
-def test_what_is_missing_is_said_before_anything_is_asked(command: str, tmp_path: Path) -> None:
+def test_missing_settings_are_reported_before_any_call(command: str, tmp_path: Path) -> None:
     environ = {k: v for k, v in os.environ.items() if k != "DBC_WALLET_SEED"}
     subprocess.run([*DBC_IAC, "init"], cwd=tmp_path, env=environ, check=True, capture_output=True)
     ran = subprocess.run(

@@ -1,4 +1,4 @@
-"""What gives up GPUs, ports and time on a machine comes before what takes them; what is off starts before what is new."""
+"""Order of steps on a node: releases of GPUs and ports first, then starts of VMs that are off, then new VMs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def emulated(tmp_path: Path) -> Iterator[Emulated]:
     made.close()
 
 
-def cards(emulated: Emulated) -> list[tuple[str, int]]:
+def gpus_of_vms(emulated: Emulated) -> list[tuple[str, int]]:
     return sorted((machine["domain"], len(machine["gpus"])) for machine in emulated.vms.values())
 
 
@@ -44,11 +44,11 @@ def test_what_gives_comes_before_what_takes(
     converges(emulated)
     write(emulated, after)
     converges(emulated)
-    assert cards(emulated) == [("running", gpus) for gpus in there]
+    assert gpus_of_vms(emulated) == [("running", gpus) for gpus in there]
 
 
 @pytest.mark.parametrize("name", ["a", "z"])
-def test_what_is_down_because_of_us_is_started_before_anything_new_takes_its_cards(
+def test_a_vm_powered_off_by_an_interrupted_apply_starts_before_new_vms_take_its_gpus(
     emulated: Emulated, name: str
 ) -> None:
     one = vm("b", ports=B)
@@ -59,20 +59,20 @@ def test_what_is_down_because_of_us_is_started_before_anything_new_takes_its_car
     write(emulated, (one, vm(name, gpus=2, ports=A)))
     result = emulated.run("apply", "--yes")
     assert result.code == 0, result.err
-    assert cards(emulated) == [("running", 1), ("running", 2)]
+    assert gpus_of_vms(emulated) == [("running", 1), ("running", 2)]
 
 
-def test_a_vm_whose_cards_others_have_by_now_gets_other_cards(emulated: Emulated) -> None:
+def test_a_vm_whose_gpus_are_taken_gets_other_gpus(emulated: Emulated) -> None:
     write(emulated, (vm("b", ports=B, power="off"),))
     converges(emulated)
     write(emulated, (vm("b", ports=B, power="off"), vm("a", gpus=2, ports=A)))
     converges(emulated)
     write(emulated, (vm("b", ports=B), vm("a", gpus=2, ports=A)))
     converges(emulated)
-    assert cards(emulated) == [("running", 1), ("running", 2)]
+    assert gpus_of_vms(emulated) == [("running", 1), ("running", 2)]
 
 
-def test_who_has_what_a_vm_lacks_is_told(emulated: Emulated) -> None:
+def test_the_holder_of_missing_resources_is_reported(emulated: Emulated) -> None:
     write(emulated, (vm("a", ports=A), vm("b", gpus=3, ports=B)))
     converges(emulated)
     refused = {"op": "tasks.start", "kind": "refuse", "text": "allocate gpu failed", "times": 999}
@@ -85,7 +85,7 @@ def test_who_has_what_a_vm_lacks_is_told(emulated: Emulated) -> None:
 
 
 def test_a_vm_that_could_not_be_started_is_tried_again_when_something_else_has_ended(emulated: Emulated) -> None:
-    """What it lacks may have become free: here the node refuses it for as long as the first five tries take."""
+    """The resources may become free: here the node refuses for the first five tries."""
     write(emulated, (vm("a", ports=A), vm("b", gpus=0, ports=B)))
     converges(emulated)
     refused = {"op": "tasks.start", "kind": "refuse", "text": "allocate gpu failed", "times": 6}

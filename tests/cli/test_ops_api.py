@@ -90,7 +90,7 @@ def test_an_answer_that_does_not_come_is_unknown(emulated: Emulated, path: str, 
     assert result.json["outcome"] == "unknown"
 
 
-def test_a_body_may_be_what_stands_under_additional(emulated: Emulated) -> None:
+def test_a_body_may_be_only_the_additional_object(emulated: Emulated) -> None:
     own = body(emulated, {"image_server": "ID_9"})
     result = emulated.run("api", "/images", "--body", own, "--json")
     assert (result.code, result.json["status"], result.json["body"]["message"]) == (1, 400, "image_server not exist")
@@ -145,7 +145,7 @@ def test_what_needs_no_node_is_asked_without_one(tmp_path: Path) -> None:
     made.close()
 
 
-def test_what_anyone_is_told_needs_no_identity(tmp_path: Path) -> None:
+def test_public_calls_need_no_identity(tmp_path: Path) -> None:
     made = Emulated(project(tmp_path))
     path = made.project.directory / "dbc-iac.yaml"
     text = path.read_text().replace("    tenant: {", "    owner: {nodeKey: {env: SEED}}\n    tenant: {")

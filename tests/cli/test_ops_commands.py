@@ -1,4 +1,4 @@
-"""What all day-2 commands have in common: help, --json, a question before a change, and no secret as an argument."""
+"""Common rules of all operations commands: help, --json, a question before a change, no secret as an argument."""
 
 from __future__ import annotations
 

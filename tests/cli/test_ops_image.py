@@ -1,4 +1,4 @@
-"""Day-2 commands on image files, through the command line against the emulated network."""
+"""Operations commands on image files, through the command line against the emulated network."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_files_are_listed_by_image_server_and_by_node(world: Callable[..., Emula
     assert "torch.qcow2" in emulated.run("image", "list").out
 
 
-def test_an_empty_image_server_is_told_and_not_taken_for_empty(world: Callable[..., Emulated]) -> None:
+def test_an_empty_list_of_an_image_server_gives_a_warning(world: Callable[..., Emulated]) -> None:
     emulated = world()
     emulated.network.image_servers.image_servers["ID_2"].reachable = False
     result = emulated.run("image", "list", "--json")
@@ -113,7 +113,7 @@ def test_a_terminal_gets_a_bar_where_it_can_show_one(
         (["upload", "ubuntu.qcow2", "--image-server", "ID_2"], 3, "needs-yes"),
     ],
 )
-def test_what_cannot_be_moved_is_told(
+def test_an_impossible_transfer_is_reported(
     world: Callable[..., Emulated], arguments: list[str], exit_code: int, problem: str
 ) -> None:
     emulated = world()
@@ -151,7 +151,7 @@ def test_another_directory_is_fetched_into_and_proves_nothing(world: Callable[..
     assert result.json["status"] == "download ended; the API does not list files outside of /data"
 
 
-def test_a_file_is_sent_and_its_node_is_said_to_end(world: Callable[..., Emulated]) -> None:
+def test_an_upload_warns_that_the_node_may_crash(world: Callable[..., Emulated]) -> None:
     emulated = world()
     result = emulated.run("image", "upload", "ubuntu.qcow2", "--image-server", "ID_2", "--yes", "--wait", "--json")
     assert (result.code, result.codes) == (0, ["node-ends"]), result.err
@@ -167,8 +167,8 @@ def test_a_file_is_sent_and_its_node_is_said_to_end(world: Callable[..., Emulate
 
 def test_a_stop_is_accepted_and_the_download_goes_on(world: Callable[..., Emulated]) -> None:
     emulated = world()
-    begun = emulated.run("image", "download", "torch.qcow2", "--image-server", "ID_1", "--yes", "--json")
-    assert begun.json["status"] == "accepted"
+    started = emulated.run("image", "download", "torch.qcow2", "--image-server", "ID_1", "--yes", "--json")
+    assert started.json["status"] == "accepted"
     assert emulated.run("image", "stop", "torch.qcow2", "--json").codes == ["needs-yes"]
     emulated.settle(1)
     stopped = emulated.run("image", "stop", "torch.qcow2", "--yes", "--json")
@@ -200,7 +200,7 @@ def test_a_wait_that_is_over_leaves_the_transfer_going_on(world: Callable[..., E
     assert (result.code, result.codes) == (7, ["still-waiting"])
 
 
-def test_what_is_made_from_a_file_is_told_before_it_is_overwritten(world: Callable[..., Emulated]) -> None:
+def test_users_of_a_file_are_reported_before_it_is_overwritten(world: Callable[..., Emulated]) -> None:
     emulated = world(
         vm(), document("Snapshot", "base", {"vm": "trainer", "imageServer": "ID_2"}),
         document("Image", "clone", {"node": "gpu-a", "snapshot": "base", "imageServer": "ID_2"}),

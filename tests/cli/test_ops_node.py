@@ -1,4 +1,4 @@
-"""Day-2 commands on nodes and client nodes, through the command line against the emulated network."""
+"""Operations commands on nodes and client nodes, through the command line against the emulated network."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_listing_nodes_needs_no_key(emulated: Emulated) -> None:
     assert emulated.run("node", "list").code == 0
 
 
-def test_a_node_that_does_not_answer_is_told(emulated: Emulated) -> None:
+def test_a_silent_node_is_reported(emulated: Emulated) -> None:
     emulated.network.faults.add(FaultSpec.model_validate({"op": "mining_nodes", "kind": "time-out"}))
     result = emulated.run("node", "list", "--json")
     assert (result.code, result.codes) == (1, ["unreadable"])
@@ -63,12 +63,14 @@ def test_a_node_that_no_document_names_is_shown_by_its_id(emulated: Emulated) ->
         (["monitor", "gpu-a", "1.2.3.4:1"], 3, "needs-yes"),
     ],
 )
-def test_what_cannot_be_done_is_told(emulated: Emulated, arguments: list[str], exit_code: int, problem: str) -> None:
+def test_an_impossible_request_is_reported(
+    emulated: Emulated, arguments: list[str], exit_code: int, problem: str
+) -> None:
     result = emulated.run("node", *arguments, "--json")
     assert (result.code, result.codes) == (exit_code, [problem]), result.err
 
 
-def test_client_nodes_tell_what_they_know(emulated: Emulated) -> None:
+def test_client_nodes_list_known_nodes(emulated: Emulated) -> None:
     [row] = emulated.run("node", "clients", "--json").json
     assert (row["name"], row["version"], row["gpuNodes"], row["servers"]) == ("default", "0.4.1.8", 2, 0)
     assert "0.4.1.8" in emulated.run("node", "clients").out

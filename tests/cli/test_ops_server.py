@@ -1,4 +1,4 @@
-"""Day-2 commands on bare-metal servers and DeepLink, through the command line against the emulated network."""
+"""Operations commands on bare-metal servers and DeepLink, through the command line against the emulated network."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_without_a_manager_the_servers_are_those_that_were_heard_of(tmp_path: Pa
     emulated.close()
 
 
-def test_a_key_that_the_manager_does_not_accept_is_told(world: Callable[..., Emulated]) -> None:
+def test_a_refused_key_is_reported(world: Callable[..., Emulated]) -> None:
     emulated = world()
     emulated.project.environ["KEY"] = "22" * 32
     result = emulated.run("server", "list", "--json")
@@ -102,7 +102,7 @@ def test_power_is_asked_for_and_set(world: Callable[..., Emulated], name: str) -
     assert bmc(emulated).power == "off"
 
 
-def test_what_the_manifest_wants_otherwise_is_told(world: Callable[..., Emulated]) -> None:
+def test_a_conflict_with_the_manifest_gives_a_warning(world: Callable[..., Emulated]) -> None:
     link = {"password": {"env": "LINK"}}
     emulated = world(instance(nextBoot={"device": "pxe", "trigger": "1"}, deeplink=link))
     assert emulated.run("apply", "--yes").code == 0
@@ -148,7 +148,7 @@ def test_deeplink_is_shown_and_set_and_its_password_only_when_asked_for(world: C
         (["deeplink", "set", "box", "--password-env", "LINK"], 3, "needs-yes"),
     ],
 )
-def test_what_cannot_be_done_is_told(
+def test_an_impossible_request_is_reported(
     world: Callable[..., Emulated], arguments: list[str], exit_code: int, problem: str
 ) -> None:
     emulated = world(
@@ -187,7 +187,7 @@ def test_a_bmc_that_only_says_that_it_did_is_not_believed(world: Callable[..., E
     assert (result.code, result.codes) == (1, ["unreadable"])
 
 
-def test_a_missing_argument_is_told_in_one_line(tmp_path: Path) -> None:
+def test_a_missing_argument_is_reported_in_one_line(tmp_path: Path) -> None:
     result = project(tmp_path).run("server", "power", "box")
     assert result.code == 3
     assert "\\u000a" not in result.err and "status, on, off, reset" in result.err.replace(",  ", ", ")

@@ -1,4 +1,4 @@
-"""Day-2 commands on disks, snapshots and LANs, through the command line against the emulated network."""
+"""Operations commands on disks, snapshots and LANs, through the command line against the emulated network."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_disks_are_listed_with_the_document_of_each(world: Callable[..., Emulate
     emulated = world(vm(), SCRATCH)
     rows = emulated.run("disk", "list", "trainer", "--json").json
     assert [(r["device"], r["sizeGib"], r["document"]) for r in rows] == [
-        ("vda", None, ""),  # 350 is what every one is said to have
+        ("vda", None, ""),  # nodes report 350 for every one
         ("vdb", 20, "VirtualMachine/trainer"),
         ("vdc", 50, "Disk/scratch"),
     ]
@@ -185,7 +185,7 @@ def test_lans_are_listed_and_shown_by_document_or_name(world: Callable[..., Emul
     assert (result.code, result.codes) == (1, ["not-found"])
 
 
-def test_a_list_that_is_full_is_told_and_still_has_the_lans_of_the_manifests(world: Callable[..., Emulated]) -> None:
+def test_a_full_list_gives_a_warning_and_has_the_lans_of_the_manifests(world: Callable[..., Emulated]) -> None:
     emulated = world(document("Network", "last", {"name": "zznet1", "via": "gpu-a", "cidr": "192.168.66.0/24"}))
     for number in range(10, 45):
         foreign = {"network_name": f"foreign{number}", "ip_cidr": "10.0.0.0/24"}
@@ -205,7 +205,7 @@ def test_listing_needs_no_key(world: Callable[..., Emulated]) -> None:
     assert emulated.run("network", "list").code == 0
 
 
-def test_no_lan_is_not_said_of_nodes_that_cannot_be_read(world: Callable[..., Emulated]) -> None:
+def test_an_unreadable_node_is_not_reported_as_without_lans(world: Callable[..., Emulated]) -> None:
     emulated = world(vm(), LAN)
     emulated.network.faults.add(FaultSpec.model_validate({"op": "*", "kind": "time-out"}))
     result = emulated.run("network", "list")
@@ -213,7 +213,7 @@ def test_no_lan_is_not_said_of_nodes_that_cannot_be_read(world: Callable[..., Em
     assert "No LANs." not in result.out and "on the nodes that could be read" in result.out
 
 
-def test_the_size_of_a_system_disk_is_not_told_before_it_is_known(world: Callable[..., Emulated]) -> None:
+def test_an_unknown_size_of_a_system_disk_is_not_shown(world: Callable[..., Emulated]) -> None:
     emulated = world(OFF)
     assert "350" not in emulated.run("disk", "list", "trainer").out
     assert emulated.run("disk", "grow", "trainer", "vda", "+20Gi", "--yes", "--wait").code == 0
@@ -221,7 +221,7 @@ def test_the_size_of_a_system_disk_is_not_told_before_it_is_known(world: Callabl
     assert row["sizeGib"] > 20
 
 
-def test_a_size_with_a_minus_is_told_to_be_one(world: Callable[..., Emulated]) -> None:
+def test_a_negative_size_is_refused_as_such(world: Callable[..., Emulated]) -> None:
     result = world(OFF).run("disk", "grow", "trainer", "vdb", "-5Gi")
     assert result.code == 3
     assert "a disk only grows" in result.err

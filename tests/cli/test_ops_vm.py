@@ -1,4 +1,4 @@
-"""Day-2 commands on VMs, through the command line against the emulated network."""
+"""Operations commands on VMs, through the command line against the emulated network."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_the_list_names_the_document_of_each_vm_and_has_those_of_nobody(world: C
     assert task_id in emulated.run("vm", "list").out
 
 
-def test_a_node_that_cannot_be_read_is_told_and_fails_the_list(world: Callable[..., Emulated]) -> None:
+def test_an_unreadable_node_is_reported_and_fails_the_list(world: Callable[..., Emulated]) -> None:
     emulated = world()
     fault(emulated, "tasks.list", "time-out", nth=1)
     result = emulated.run("vm", "list", "--json")
@@ -94,7 +94,7 @@ def test_a_vm_is_named_by_document_address_or_id(world: Callable[..., Emulated],
         (["passwd", "trainer", "--yes", "--password-env", "BAD", "--password-file", "x"], 3, "usage"),
     ],
 )
-def test_what_cannot_be_done_is_told_and_nothing_is_changed(
+def test_an_impossible_request_is_reported_and_changes_nothing(
     world: Callable[..., Emulated], arguments: list[str], exit_code: int, problem: str
 ) -> None:
     emulated = world()
@@ -105,7 +105,7 @@ def test_what_cannot_be_done_is_told_and_nothing_is_changed(
     assert only(emulated)["password"] == PASSWORD
 
 
-def test_the_meant_name_is_told(world: Callable[..., Emulated]) -> None:
+def test_a_misspelled_name_gets_a_suggestion(world: Callable[..., Emulated]) -> None:
     assert "Did you mean trainer?" in world().run("vm", "show", "trianer").err
 
 
@@ -114,7 +114,7 @@ def test_a_vm_that_has_not_been_applied_has_no_id_yet(tmp_path: Path) -> None:
     assert (result.code, result.codes) == (1, ["not-applied"])
 
 
-def test_stop_and_start_wait_until_it_is_so_and_tell_of_the_drift(world: Callable[..., Emulated]) -> None:
+def test_stop_and_start_wait_and_warn_of_drift(world: Callable[..., Emulated]) -> None:
     emulated = world()
     result = emulated.run("vm", "stop", "trainer", "--yes", "--wait", "--json")
     assert (result.code, result.json["status"], result.codes) == (0, "closed", ["drift"])

@@ -156,7 +156,9 @@ def test_what_others_signed_is_checked(alone: Project, text: str, problem: str) 
         (["session", "none", "--print"], 3, "unknown-name"),
     ],
 )
-def test_what_cannot_be_done_is_told(emulated: Emulated, arguments: list[str], exit_code: int, problem: str) -> None:
+def test_an_impossible_request_is_reported(
+    emulated: Emulated, arguments: list[str], exit_code: int, problem: str
+) -> None:
     emulated.project.environ |= {"BAD": "canary", "PHRASE": "canary canary"}
     result = emulated.run("wallet", *arguments, "--json")
     assert (result.code, result.codes) == (exit_code, [problem]), result.err

@@ -65,7 +65,7 @@ class Listing(CachedReader):
     ],
     ids=["silent", "silent, and the transfer goes on", "answers"],
 )
-def test_a_transfer_that_has_not_begun_to_move_names_its_silent_image_server(
+def test_a_transfer_without_progress_names_its_silent_image_server(
     answer: Known[Mapping[str, StoredImage]] | Unreadable, percent: int, said: str
 ) -> None:
     route = Route("Node/gpu-a", NODE_ID, "tenant")

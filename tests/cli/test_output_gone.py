@@ -1,4 +1,4 @@
-"""An apply comes to its end whatever becomes of what it writes to: a reader that is gone, a closed terminal, a full disk."""
+"""An apply completes although its output is lost: a closed reader, a closed terminal, a full disk."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COMMAND = [sys.executable, "-c", "from dbc_iac.cli import main; main()"]
 
 
 class GoneAt(io.StringIO):
-    """Cannot be written any more from the moment at which a text is told; what was told before is kept."""
+    """A stream that fails from a given text on; earlier output is kept."""
 
     def __init__(self, text: str, error: int = errno.EPIPE, *, terminal: bool = False) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ def test_progress_that_nobody_reads_any_more(tmp_path: Path, moment: str, termin
     emulated = changed(tmp_path)
     err = GoneAt(moment, errno.EIO if terminal else errno.EPIPE, terminal=terminal)
     result = emulated.run("apply", "--yes", err=err)
-    assert err.gone or terminal  # on a terminal not every line is told as such
+    assert err.gone or terminal  # on a terminal not every line is printed as such
     assert result.code == 0
     assert "1 created, 1 updated, 0 deleted." in result.out
     is_done(emulated)

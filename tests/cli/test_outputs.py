@@ -84,7 +84,7 @@ def test_what_cannot_be_read_is_not_taken_for_absent(emulated: Emulated, monkeyp
     assert "No VM has an ssh port." in config.err
 
 
-def test_one_output_that_cannot_be_told_is_an_error(emulated: Emulated) -> None:
+def test_an_unreadable_output_is_an_error(emulated: Emulated) -> None:
     emulated.project.write({"dbc-iac.yaml": PROJECT + OUTPUTS})
     one = emulated.run("output", "login")
     assert (one.code, one.out) == (1, "")
@@ -119,14 +119,14 @@ def test_graphs_of_documents_and_of_plans(emulated: Emulated, tmp_path: Path) ->
         ("{% set x = 1 %}", "set, macro and call are not supported"),
     ],
 )
-def test_an_output_that_can_never_be_told_is_a_problem_of_the_project(emulated: Emulated, text: str, said: str) -> None:
+def test_an_invalid_output_template_is_a_problem_of_the_project(emulated: Emulated, text: str, said: str) -> None:
     emulated.project.write({"dbc-iac.yaml": PROJECT + f"  outputs:\n    a: fine\n    b: '{text}'\n"})
     result = emulated.run("validate")
     line = len((PROJECT + "  outputs:\n    a: fine\n").splitlines()) + 1
     assert (result.code, said in result.err, f"dbc-iac.yaml:{line}:" in result.err) == (3, True, True), result.err
 
 
-def test_environments_share_a_state_and_are_told_so(emulated: Emulated) -> None:
+def test_a_second_environment_on_a_state_gives_a_warning(emulated: Emulated) -> None:
     prod = {"prod.yaml": "count: 3\n"}
     emulated.project.write(prod)
     assert emulated.run("apply", "--yes").code == 0

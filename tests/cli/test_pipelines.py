@@ -1,4 +1,4 @@
-"""What CI uses: pipelines that fit the forges' schemas, and their scripts, run as the forges run them."""
+"""Generated pipelines: valid by the forges' schemas, and their scripts, run as a forge runs them."""
 
 from __future__ import annotations
 
@@ -82,14 +82,14 @@ def test_nothing_of_the_package_is_kept_from_the_image() -> None:
     assert {path.name for path in lost} <= {"__pycache__"}
 
 
-def test_the_image_runs_without_rights_and_copies_what_is_there() -> None:
+def test_the_container_image_runs_without_root() -> None:
     lines = (ROOT / "Dockerfile").read_text().splitlines()
     assert [line for line in lines if line.startswith("USER ")] == ["USER 10001"]
     sources = [s for line in lines if re.match(r"COPY (?!--from)", line) for s in line.split()[1:-1]]
     assert all((ROOT / source).exists() for source in sources)
     [install] = [line for line in lines if "pip install" in line]
     assert "'.[graph,mnemonic,objectstore,postgres]'" in install
-    assert "ENV HOME=/tmp" in lines, "whoever --user names, has a place for sessions"
+    assert "ENV HOME=/tmp" in lines, "any --user has a directory for sessions"
     assert '--user "$(id -u):$(id -g)"' in lines[0] + (ROOT / "README.md").read_text()
     assert lines.index("USER 10001") < lines.index('ENTRYPOINT ["dbc-iac"]')
 
@@ -124,7 +124,7 @@ def test_a_project_below_the_root_of_a_repository_is_found_by_its_pipeline(
     assert "Move" not in Project(tmp_path).run("init", "--ci", name).out
 
 
-def test_what_is_to_be_done_before_a_pipeline_works_is_told(tmp_path: Path) -> None:
+def test_manual_steps_of_a_pipeline_are_listed(tmp_path: Path) -> None:
     told = Project(tmp_path).run("init", "--ci", "github").out
     assert "In .github/workflows/dbc-iac.yaml, replace OWNER and COMMIT by the source of your dbc-iac" in told
     assert "a CI runner loses its disk" in told
@@ -167,9 +167,7 @@ def test_a_pipeline_installs_what_init_came_from_where_that_can_be_pinned(noted:
         ({"CI": "true"}, "{path: ABSOLUTE}", False),
     ],
 )
-def test_a_state_that_a_runner_forgets_is_told(
-    environ: dict[str, str], state: str, warned: bool, tmp_path: Path
-) -> None:
+def test_a_local_state_in_ci_gives_a_warning(environ: dict[str, str], state: str, warned: bool, tmp_path: Path) -> None:
     made = project(tmp_path, vm(), environ=environ)
     written = f"{PROJECT}  state: {state.replace('ABSOLUTE', str(tmp_path / 'kept'))}\n"
     made.write({"dbc-iac.yaml": written})
@@ -177,7 +175,7 @@ def test_a_state_that_a_runner_forgets_is_told(
 
 
 @pytest.mark.parametrize(("status", "code"), [(403, 4), (404, 4), (500, 1)])
-def test_a_forge_that_refuses_is_told_without_the_token(status: int, code: int, tmp_path: Path) -> None:
+def test_a_refusing_forge_is_reported_without_the_token(status: int, code: int, tmp_path: Path) -> None:
     (tmp_path / "plan.md").write_text("x")
     with forge() as lab:
         lab.refuse = status

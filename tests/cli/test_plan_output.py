@@ -104,7 +104,7 @@ def test_an_apply_is_followed_by_lines_and_by_events_at_the_same_time(
     assert {"call", "goal-met", "window-opened", "window-closed", "step-started", "step-done"} <= seen
 
 
-def test_events_on_standard_output_stand_alone_there(make: Callable[..., Emulated]) -> None:
+def test_events_on_standard_output_are_its_only_content(make: Callable[..., Emulated]) -> None:
     emulated = make(vm(**LOGIN))
     result = emulated.run("apply", "--yes", "--events", "-")
     lines = [json.loads(line) for line in result.out.splitlines()]
@@ -194,9 +194,7 @@ def test_a_replacement_tells_the_old_vm_from_the_new_one(make: Callable[..., Emu
         assert f"VirtualMachine/trainer: {call}…\n" in applied
 
 
-def test_the_lines_of_an_apply_say_what_is_done_and_no_word_of_ours(
-    make: Callable[..., Emulated], tmp_path: Path
-) -> None:
+def test_the_lines_of_an_apply_name_the_actions(make: Callable[..., Emulated], tmp_path: Path) -> None:
     emulated = make(vm())
     created = emulated.run("apply", "--yes").err
     project(tmp_path, vm(memory="16Gi"), environ=emulated.project.environ)
@@ -226,9 +224,7 @@ def test_the_done_form_of_an_action_is_its_past_participle(action: str, done: st
     assert Acting.done_text.fget(Acting) == done  # type: ignore[attr-defined]
 
 
-def test_what_a_policy_refuses_is_told_by_show_and_in_the_comment(
-    make: Callable[..., Emulated], tmp_path: Path
-) -> None:
+def test_a_refusal_by_a_policy_is_in_show_and_in_the_comment(make: Callable[..., Emulated], tmp_path: Path) -> None:
     emulated = make(vm())
     file, kept, markdown = tmp_path / "dbc-iac.yaml", tmp_path / "the.plan", tmp_path / "plan.md"
     policy = "  policies: [{name: p, deny: 'change.action == \"create\"', message: objected-marker}]\n"

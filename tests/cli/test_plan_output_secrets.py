@@ -1,4 +1,4 @@
-"""A canary in every secret field of every kind and of the project, looked for in every face, log, event, state, error."""
+"""A canary in every secret field of every kind and of the project, searched in every output, log, event, state and error."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_every_kind_that_has_a_secret_is_tried() -> None:
     assert {name for name, kind in kinds().items() if kind.secret_fields} <= set(DOCUMENTS)
 
 
-def test_no_canary_is_in_any_face(emulated: Emulated, tmp_path: Path) -> None:
+def test_no_canary_is_in_any_output(emulated: Emulated, tmp_path: Path) -> None:
     def files(name: str) -> list[str]:
         return ["--markdown", str(tmp_path / f"{name}.md"), "--html", str(tmp_path / f"{name}.html"), "--full"]
 

@@ -23,7 +23,7 @@ def emulated(tmp_path: Path) -> Iterator[Emulated]:
 
 
 @pytest.mark.parametrize("range_", [None, "2000-3000", "5895-5899"])
-def test_a_screen_without_a_port_is_told_by_validate(tmp_path: Path, range_: str | None) -> None:
+def test_validate_refuses_a_screen_without_a_port(tmp_path: Path, range_: str | None) -> None:
     made = project(tmp_path)
     spec = {**NODE, **({"portRange": range_} if range_ else {})}
     made.write(
@@ -155,7 +155,7 @@ def test_a_vm_that_cannot_be_started_for_its_auto_port_gets_another(tmp_path: Pa
     made.close()
 
 
-def test_a_start_that_a_taken_port_refuses_is_told_with_who_has_it(tmp_path: Path) -> None:
+def test_a_start_refused_for_a_port_names_its_holder(tmp_path: Path) -> None:
     """A port that was written is nothing to change: the plan says what is in the way, and does nothing."""
     ports = {"ssh": 20000, "vnc": 20001}
     made = in_conflict(tmp_path, ports=ports)
@@ -234,7 +234,7 @@ def test_a_vm_with_a_public_address_is_replaced(tmp_path: Path) -> None:
     made.close()
 
 
-def test_what_is_let_go_keeps_its_ports(tmp_path: Path) -> None:
+def test_an_object_removed_from_the_state_keeps_its_ports(tmp_path: Path) -> None:
     made = make(tmp_path, vm("first", ports={"ssh": 20000, "vnc": 20001}))
     applied(made)
     write(made, vm("second", ports={"ssh": 20000, "vnc": 20003}))

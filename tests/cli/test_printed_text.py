@@ -1,4 +1,4 @@
-"""Text of nodes on standard output, in files and in prompts: escaped, and without secrets, whatever the command."""
+"""Text of nodes on standard output, in files and in prompts: escaped and without secrets, in every command."""
 
 from __future__ import annotations
 

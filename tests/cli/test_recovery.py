@@ -31,7 +31,7 @@ def test_no_drift_ends_with_0_and_writes_nothing(world: Callable[..., Emulated])
     assert state_files(emulated) == before
 
 
-def test_drift_is_told_apart_from_what_the_manifests_ask_for(world: Callable[..., Emulated]) -> None:
+def test_drift_is_separate_from_changes_of_the_manifests(world: Callable[..., Emulated]) -> None:
     emulated = world(vm(), DISK)
     applied(emulated)
     [task_id] = emulated.vms
@@ -195,7 +195,7 @@ def test_one_object_is_imported_and_what_differs_is_a_change(world: Callable[...
         (["Node/gpu-a", "x"], "cannot-import"),
     ],
 )
-def test_what_cannot_be_imported_is_told(world: Callable[..., Emulated], arguments: list[str], code: str) -> None:
+def test_an_impossible_import_is_reported(world: Callable[..., Emulated], arguments: list[str], code: str) -> None:
     result = world(vm()).run("import", *arguments, "--json")
     assert (result.code, result.codes) == (5, [code])
 

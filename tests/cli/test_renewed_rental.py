@@ -42,7 +42,7 @@ KINDS = {
 }  # fmt: skip
 """A document of each kind, after those that it needs."""
 MACHINES = {NODE_ID: {"renter": "tenant", "orders": ["112"]}, SERVER_ID: {"status": "rented"}}
-"""Images are deleted under the machine's own order, whatever a request names."""
+"""Images are deleted under the machine's own order, independent of the named one."""
 DELETING = ("apply", "--yes", "--allow-empty", "--allow-data-loss", "--max-removals", "100")
 
 
@@ -148,7 +148,7 @@ def test_a_vm_and_its_lan_are_replaced_under_the_new_order(lab: Lab) -> None:
 
 
 def test_a_vm_that_had_an_order_of_its_own_is_deleted_under_it(world: Callable[..., Emulated]) -> None:
-    """The Node's own order never let anybody in here: only state knows the one that does."""
+    """The Node's own order never had access: only the order in the state has."""
     emulated = world()
     none = NODE.replace('"112"', "none")
     emulated.project.write({"manifests/all.yaml": "---\n".join([none, vm(rentOrder="112")])})
@@ -159,7 +159,7 @@ def test_a_vm_that_had_an_order_of_its_own_is_deleted_under_it(world: Callable[.
 
 
 class At(io.StringIO):
-    """Does something once, when a text is told."""
+    """Run an action once, when a text is printed."""
 
     def __init__(self, text: str, *deeds: Callable[[], object]) -> None:
         super().__init__()
@@ -173,7 +173,7 @@ class At(io.StringIO):
 
 
 def seconds(told: str) -> int:
-    """How long an apply took, of emulated time."""
+    """Duration of an apply, in emulated time."""
     found = re.search(r"^Apply \w+ \((?:(\d+) min)?(?:(\d+) s)?\)", told, re.MULTILINE)
     assert found is not None, told
     return 60 * int(found[1] or 0) + int(found[2] or 0)
@@ -195,7 +195,7 @@ def test_a_refusal_for_want_of_rights_closes_the_window_and_the_vm_runs(world: C
     assert [one["domain"] for one in emulated.vms.values()] == ["running"]
 
 
-def test_an_order_that_ends_while_a_vm_is_off_is_told_within_a_minute(world: Callable[..., Emulated]) -> None:
+def test_an_order_that_ends_while_a_vm_is_off_is_reported_within_a_minute(world: Callable[..., Emulated]) -> None:
     emulated = world(vm())
     assert emulated.run("apply", "--yes").code == 0
     emulated.project.write({"manifests/all.yaml": "---\n".join([NODE, *GROWN])})
@@ -229,7 +229,7 @@ def test_a_plan_whose_later_call_would_be_refused_destroys_nothing(two_nodes: Em
 
 
 def test_a_plan_that_destroys_nothing_before_a_refusal_is_no_concern(two_nodes: Emulated) -> None:
-    """What else there is to do goes on beside it."""
+    """Other changes continue meanwhile."""
     two_nodes.network.chain.orders["113"].status = "rentExpired"
     new = document("Network", "second", {"via": "gpu-b", "cidr": "192.168.88.0/24"})
     documents = [NODE, SECOND, LAN.replace("gpu-a", "gpu-b"), vm(network="training", memory="16Gi"), new]
@@ -272,7 +272,7 @@ def test_a_signal_ends_a_wait_in_a_window_and_the_vm_is_started(world: Callable[
 def test_a_signal_ends_an_apply_whose_node_does_not_answer_any_more(
     world: Callable[..., Emulated], tmp_path: Path
 ) -> None:
-    """What is off is told, and the next apply starts it."""
+    """A powered-off VM is reported, and the next apply starts it."""
     emulated = world(vm())
     assert emulated.run("apply", "--yes").code == 0
     emulated.project.write({"manifests/all.yaml": "---\n".join([NODE, *GROWN])})

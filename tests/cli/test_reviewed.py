@@ -56,7 +56,7 @@ def test_the_reviewed_plan_is_applied_by_another_job(world: Callable[..., Emulat
     assert emulated.run("plan", "--detailed-exitcode").code == 0
 
 
-def test_what_is_let_go_by_a_reviewed_plan_may_be_there(world: Callable[..., Emulated]) -> None:
+def test_a_reviewed_removal_from_the_state_accepts_an_existing_object(world: Callable[..., Emulated]) -> None:
     emulated = world(vm())
     assert emulated.run("apply", "--yes").code == 0
     write(emulated)
@@ -68,7 +68,7 @@ def test_what_is_let_go_by_a_reviewed_plan_may_be_there(world: Callable[..., Emu
     assert (len(emulated.vms), emulated.run("state", "list", "--json").json) == (1, [])
 
 
-def test_a_reviewed_plan_takes_in_what_is_there_already(world: Callable[..., Emulated]) -> None:
+def test_a_reviewed_plan_adopts_existing_objects(world: Callable[..., Emulated]) -> None:
     """An image is looked for where its document fetches it from, though no state knows it."""
     image = document("Image", "torch", {"node": "gpu-a", "file": "ubuntu.qcow2", "imageServer": "ID_1"})
     emulated = world(image, imageServers=[{"id": "ID_1", "images": [{"name": "ubuntu.qcow2"}]}])
@@ -79,7 +79,7 @@ def test_a_reviewed_plan_takes_in_what_is_there_already(world: Callable[..., Emu
 
 
 def test_what_is_volatile_may_differ(world: Callable[..., Emulated]) -> None:
-    """The serial has moved on, though what is to be done is the same."""
+    """The serial has changed, but the changes are the same."""
     emulated = world(vm())
     file = planned(emulated)
     assert emulated.run("apply", "--yes").code == 0

@@ -1,4 +1,4 @@
-"""What is published is what the code says; and every example is valid by the published schemas."""
+"""Published schemas match the code, and every example is valid by them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP: in the middle of an apply, sent at the moment at which a line is told; and, sent to real
+"""Ctrl-C, SIGTERM and SIGHUP: in the middle of an apply, sent when a line is printed; and, sent to real
 processes, while they start, and while they look at a node that does not answer."""
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def test_the_first_signal_finishes_what_is_in_flight_and_closes_windows(
     emulated.close()
 
 
-def test_what_was_begun_is_not_told_as_not_started(tmp_path: Path) -> None:
+def test_a_started_call_is_not_reported_as_not_started(tmp_path: Path) -> None:
     """A VM that is paid for runs, and only its password is left to be set."""
     emulated = Emulated(project(tmp_path, vm(login={"password": {"env": "PW"}}), environ={"PW": "made-up"}))
     result = emulated.run("apply", "--yes", err=SignalAt("configured", signal.SIGINT))
@@ -86,7 +86,7 @@ def test_the_second_signal_leaves_at_once_and_the_next_run_goes_on(tmp_path: Pat
 @pytest.mark.parametrize(
     "changed", [vm(memory="16Gi"), vm(multicast=["230.0.0.1:5558"])], ids=["window", "replacement"]
 )
-def test_a_vm_that_is_down_because_of_us_is_told_and_started_again(
+def test_a_vm_powered_off_by_the_apply_is_reported_and_started_again(
     tmp_path: Path, power: str, changed: str, moment: str
 ) -> None:
     emulated = Emulated(project(tmp_path, vm(power=power)))

@@ -1,4 +1,4 @@
-"""What commands sign, what they refuse to sign, and what they warn of where signatures go to several providers."""
+"""Signed texts, refusals to sign, and the warning for one wallet at several providers."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def after(emulated: Emulated, seconds: float, act: Callable[[], None], *command:
 
 
 def uploading(emulated: Emulated) -> Emulated:
-    """With a VM and a snapshot of it that an apply has begun to upload, and not waited for."""
+    """With a VM and its snapshot, whose upload an apply has started without waiting."""
     result = emulated.run("apply", "--yes", "--wait-timeout", "70")
     assert result.code == 7, result.out + result.err
     return emulated
@@ -119,7 +119,7 @@ def test_it_is_made_again_after_a_crash_that_nothing_was_bound_before(
     assert set(stored(emulated)) == {WHOLE}, result.out
 
 
-def test_an_interrupted_one_of_a_vm_that_goes_is_told_and_stays(world: Callable[..., Emulated]) -> None:
+def test_an_interrupted_upload_of_a_deleted_vm_is_reported_and_kept(world: Callable[..., Emulated]) -> None:
     emulated = uploading(world(vm(), SNAPSHOT))
     restart(emulated)
     emulated.settle(60)

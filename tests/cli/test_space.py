@@ -35,7 +35,7 @@ def make(tmp_path: Path) -> Iterator[Callable[..., Emulated]]:
 
 
 def warned(emulated: Emulated, *documents: str) -> list[str]:
-    """What a plan of these documents warns of."""
+    """Warnings of a plan of these documents."""
     project(emulated.project.directory, *documents, environ=emulated.project.environ)
     result = emulated.run("plan", "--json")
     assert result.code == 0, result.err
@@ -62,7 +62,7 @@ def test_what_comes_is_counted_together(
     assert warned(make(VM), *documents) == codes
 
 
-def test_the_sum_and_what_is_free_are_told(make: Callable[..., Emulated]) -> None:
+def test_required_and_free_space_are_reported(make: Callable[..., Emulated]) -> None:
     emulated = make(VM, disk("a", "2500Gi"), disk("b", "2500Gi"))
     result = emulated.run("plan")
     assert "5020 GiB requested in total in /data" in result.err
@@ -70,7 +70,7 @@ def test_the_sum_and_what_is_free_are_told(make: Callable[..., Emulated]) -> Non
     assert "all.yaml" in result.err
 
 
-def test_of_what_is_there_only_the_growth_is_counted(make: Callable[..., Emulated]) -> None:
+def test_only_the_growth_of_existing_disks_is_counted(make: Callable[..., Emulated]) -> None:
     """Its files are in what is not free, as far as they are filled."""
     emulated = make(VM, disk("a", "1500Gi"), disk("b", "1500Gi"))
     assert emulated.run("apply", "--yes").code == 0

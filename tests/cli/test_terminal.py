@@ -20,7 +20,7 @@ COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def on_a_terminal(columns: int, **environ: str) -> tuple[str, list[str]]:
-    """What the demo writes to a terminal, and the lines that then stand on it, scrolled ones included."""
+    """Lines on a terminal after the demo, scrolled ones included."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
     env = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "", **environ}
@@ -49,7 +49,7 @@ def on_a_terminal(columns: int, **environ: str) -> tuple[str, list[str]]:
     [(80, {}), (140, {}), (80, {"NO_COLOR": "1"}), (140, {"TERM": "dumb"})],
     ids=["narrow", "wide", "no colour", "dumb"],
 )
-def test_what_stands_on_a_terminal(columns: int, environ: dict[str, str], tmp_path: Path) -> None:
+def test_the_screen_of_a_terminal(columns: int, environ: dict[str, str], tmp_path: Path) -> None:
     text, lines = on_a_terminal(columns, **environ)
     (tmp_path / "screen.txt").write_text("\n".join(lines))
     assert bool(COLOUR.search(text.replace("\x1b[0m", "").replace("\x1b[39m", ""))) == (not environ)

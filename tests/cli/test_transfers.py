@@ -1,4 +1,4 @@
-"""Image transfers that break off: never taken for whole, told with sizes, made again. Through the command line."""
+"""Interrupted image transfers: never counted as complete, reported with sizes, and repeated."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_a_file_that_was_cut_is_completed(world: Callable[..., Emulated], place:
     assert plan(emulated).code == 0
 
 
-def test_another_version_in_the_image_server_changes_nothing_and_is_told(world: Callable[..., Emulated]) -> None:
+def test_another_version_on_the_image_server_is_a_note(world: Callable[..., Emulated]) -> None:
     emulated = world(BIG, vm(image="big"))
     apply(emulated)
     emulated.network.image_servers.image_servers["ID_1"].files["big.qcow2"].size += 1_000_000
@@ -159,14 +159,14 @@ def test_sizes_that_cannot_be_seen_prove_nothing(world: Callable[..., Emulated])
     assert plan(emulated).code == 0
 
 
-def test_a_part_that_is_in_use_is_told_and_nothing_more_is_made_from_it(world: Callable[..., Emulated]) -> None:
+def test_an_incomplete_file_in_use_is_reported_and_not_used_again(world: Callable[..., Emulated]) -> None:
     emulated = world(BIG, vm("one", image="big"))
     apply(emulated)
     emulated.admin.put_file("/data/big.qcow2", 163_000_000)
     shown = emulated.run("plan", "--json")
     assert (shown.code, shown.codes) == (0, ["image-incomplete"])
     write(emulated, BIG, vm("one", image="big", cpus=8))
-    apply(emulated)  # what is there goes on
+    apply(emulated)  # existing VMs continue
     write(emulated, BIG, vm("one", image="big", cpus=8), vm("two", image="big"))
     shown = emulated.run("plan", "--json")
     assert (shown.code, shown.codes) == (5, ["image-incomplete"])

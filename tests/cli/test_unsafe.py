@@ -1,4 +1,4 @@
-"""Values that a node would misread, or die of: told with their place before anything is sent, and never sent."""
+"""Values that a node would misread: refused with their source range, and never sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes wrong inside an offline window, and what must not follow from it."""
+"""Failures inside an offline window and their limited consequences."""
 
 from __future__ import annotations
 
@@ -102,9 +102,7 @@ def test_an_export_waits_for_the_window_of_a_vm_that_does_not_change_itself(emul
     converges(emulated)
 
 
-def test_a_fault_of_ours_ends_its_branch_only_and_leaves_no_vm_off(
-    emulated: Emulated, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_bug_ends_only_its_branch_and_leaves_no_vm_off(emulated: Emulated, monkeypatch: pytest.MonkeyPatch) -> None:
     applied(emulated, vm(), disk(50))
 
     async def broken(*given: object) -> None:

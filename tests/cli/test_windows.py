@@ -99,9 +99,7 @@ def test_a_hook_that_fails_leaves_the_vm_running_and_the_next_run_tries_again(
     assert (tmp_path / "hook.log").read_text() == "ran\n"
 
 
-def test_a_hook_that_fails_is_told_before_the_vm_is_powered_off_by_force(
-    make: Callable[..., Emulated], tmp_path: Path
-) -> None:
+def test_a_failing_hook_is_reported_before_a_forced_power_off(make: Callable[..., Emulated], tmp_path: Path) -> None:
     emulated = make(vm())
     project(tmp_path, vm(**hook("false", force=True), cpus=8), environ=emulated.project.environ)
     result = emulated.run("apply", "--yes")

@@ -14,7 +14,7 @@ from tests.projects import NODE, PROJECT, Emulated, Result, project
 MANAGER_SEED = "4308b3d08b1d1b247051f7e6fffe3edacf316d0f133ab3d42a07a2089b493e55"
 
 Action = tuple[str, Mapping[str, Any]]
-"""A path of the admin API, and what is sent there; `$vm` stands for the id of the first VM."""
+"""Path and body of an admin API request; `$vm` is replaced by the id of the first VM."""
 
 
 @dataclass(frozen=True)
