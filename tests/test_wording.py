@@ -21,13 +21,11 @@ WORDS = [(re.compile(word["pattern"], re.IGNORECASE), word["use"]) for word in L
 
 
 def files(path: str) -> Iterator[Path]:
-    """Text files below one of the listed paths, those of pending packages excluded."""
+    """Text files below one of the listed paths."""
     found = ROOT / path
     for file in [found] if found.is_file() else sorted(found.rglob("*")):
-        name = file.relative_to(ROOT).as_posix()
         hidden = "__pycache__" in file.parts or any(part.startswith(".") for part in file.relative_to(ROOT).parts)
-        pending = any(name == p or name.startswith(f"{p}/") for p in LIST["pending"])
-        if file.is_file() and file.suffix in LIST["suffixes"] and not hidden and not pending:
+        if file.is_file() and file.suffix in LIST["suffixes"] and not hidden:
             yield file
 
 

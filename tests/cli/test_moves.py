@@ -98,7 +98,7 @@ def test_children_of_a_removed_vm_are_removed_from_the_state(world: Callable[...
         "VirtualMachine/trainer": ("forget", []),
         "Disk/scratch": ("forget", []),
     }
-    assert "lost for ever" not in emulated.run("plan").out
+    assert "Data loss" not in emulated.run("plan").out
     applied(emulated, "--allow-empty")
     assert [len(m["disks"]) for m in emulated.vms.values()] == [3]
     assert_empty(emulated)
