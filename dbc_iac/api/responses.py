@@ -353,11 +353,6 @@ def _server_view(row: Members) -> ServerView:
     )
 
 
-def created_id(value: object, key: str) -> str:
-    """The id that a creation answers with."""
-    return identifier(members(value), key)
-
-
 def added_servers(value: object) -> tuple[tuple[str, str], ...]:
     """(node id, uuid) of each added server; sorted by uuid, not in the order of the request."""
     found = rows(members(value).get("bare_metal_nodes"), "bare_metal_nodes")

@@ -304,5 +304,3 @@ def test_an_id_that_no_path_can_have_is_no_reply(bad: str) -> None:
         responses.vm_details({**DETAILS, "task_id": bad})
     with pytest.raises(Shape, match="is not an id"):
         responses.added_servers({"bare_metal_nodes": [{"node_id": bad, "uuid": "a"}]})
-    with pytest.raises(Shape, match="is not an id"):
-        responses.created_id({"task_id": bad}, "task_id")
