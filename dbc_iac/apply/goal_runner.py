@@ -1,7 +1,7 @@
 """Achieve one goal: look, act, wait, repeat or prove, by its call class alone.
 
-The intent is on disk before a call is made. An outcome that is not known is never read as done, nor as not done: a
-repeatable call is repeated, a blind one is left to the barrier.
+The intent is on disk before a call is made. An unknown outcome counts neither as success nor as failure: a repeatable
+call is repeated, the outcome of a blind one is proved by a boot.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Journal records of an apply: intents before calls, results after them, and bindings.
 
-Everything goes to the journal as it happens; the state document is written once, at the end, from the same records.
+Records are written as things happen; the state is written once, at the end, from the same records.
 """
 
 from __future__ import annotations
@@ -71,9 +71,8 @@ def _settled(bound: Binding, change: Change) -> Binding:
 class JournalWriter:
     """Turns results of goals into records, and keeps the present bindings in memory.
 
-    Where a record could not be written, this writer only remembers those after it: the next run finds the journal as if
-    the process had ended there. `unwritten` tells why, and then nothing may be sent any more but what starts a VM that
-    we powered off.
+    After a record that could not be written, later ones are kept in memory only: for the next apply the process ended
+    there. `unwritten` has the reason; then only VMs that this apply powered off may still be started.
     """
 
     def __init__(

@@ -94,7 +94,7 @@ def decide_changes(
 
 def _has_come(tracked: TrackedObject, observation: Observation) -> bool:
     """Whether the object of a pending creation exists, or may exist. A late one counts only where it is observed."""
-    late = tracked.intent is not None and tracked.intent.late
+    late = tracked.operation is not None and tracked.operation.late
     return bool(observation.present) if late else observation.present is not False
 
 
@@ -123,8 +123,8 @@ def _powered_off_by_apply(tracked: TrackedObject, observation: Observation) -> b
 
 
 def _was_to_come_back(tracked: TrackedObject) -> bool:
-    bound, intent = tracked.binding, tracked.intent
-    powering_off = intent is not None and intent.powers_off
+    bound, operation = tracked.binding, tracked.operation
+    powering_off = operation is not None and operation.powers_off
     return bound is not None and (powering_off or bound.powered_off_by_apply)
 
 

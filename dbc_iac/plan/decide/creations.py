@@ -33,7 +33,7 @@ def unbound(
         if owned := foreign(context, tracked, resource, observation, base):
             problems.add(owned)
             return seen
-        if tracked.intent is None:
+        if tracked.operation is None:
             if warned := unproved(context, resource, seen):
                 problems.add(warned)
             return replace(seen, action=Action.ADOPT, reasons=("exists, not in the state",))
@@ -45,17 +45,17 @@ def unbound(
         reason = "created by an interrupted apply"
         return replace(seen, action=Action.ADOPT, reasons=(reason,), applied=pending.applied if pending else {})
     fields = tuple(initial(kind, base.desired, base.secrets))
-    reasons = () if tracked.intent is None else ("creation was interrupted",)
-    known, unsettled = _pre_image(tracked.intent)
+    reasons = () if tracked.operation is None else ("creation was interrupted",)
+    known, unsettled = _pre_image(tracked.operation)
     identity = replace(base.identity, known=known)
     return replace(base, action=Action.CREATE, reasons=reasons, fields=fields, identity=identity, unsettled=unsettled)
 
 
-def _pre_image(intent: PendingOperation | None) -> tuple[tuple[str, ...], bool]:
+def _pre_image(operation: PendingOperation | None) -> tuple[tuple[str, ...], bool]:
     """Objects before a blind creation of unknown outcome, and whether there is one."""
-    if intent is None or intent.call_class != "blind" or not intent.creates:
+    if operation is None or operation.call_class != "blind" or not operation.creates:
         return (), False
-    listed = intent.detail.get("known")
+    listed = operation.detail.get("known")
     return tuple(str(k) for k in listed) if isinstance(listed, list) else (), True
 
 
@@ -70,12 +70,12 @@ def new_object(
     """The change that creates a new object: the next generation, with its id and marker."""
     kind = kind_of(resource.kind)
     generation = max(context.state.generations.get(tracked.address, 0), tracked.generation) + 1
-    intent = tracked.intent
+    operation = tracked.operation
     known: tuple[str, ...] = ()
     unsettled = False
-    if intent is not None and intent.generation > tracked.generation:
-        generation = intent.generation  # only a retry of the same intent repeats the id
-        known, unsettled = _pre_image(intent)
+    if operation is not None and operation.generation > tracked.generation:
+        generation = operation.generation  # only a retry of the same operation repeats the id
+        known, unsettled = _pre_image(operation)
     fields = base.fields if action is Action.REPLACE else tuple(initial(kind, base.desired, base.secrets))
     both = _exclusive(base) if action is Action.REPLACE else ()
     return replace(

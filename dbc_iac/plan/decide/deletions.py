@@ -119,7 +119,7 @@ def _still_wanted(pending: Binding, changes: Mapping[str, Change]) -> bool:
 
 
 def _why_removed(tracked: TrackedObject, options: PlanOptions) -> str:
-    if tracked.intent is not None and tracked.intent.creates and tracked.intent.id == tracked.id:
+    if tracked.operation is not None and tracked.operation.creates and tracked.operation.id == tracked.id:
         return "created by an interrupted apply, not in the manifests"
     if Address(tracked.address).deposed:
         return "left by an interrupted replacement"

@@ -1,7 +1,7 @@
 """Pending operations of an interrupted apply: calls of unknown outcome in the state. Pure.
 
-A creation is taken up by its document where that still asks for what was sent. Else it is an object of its own, under
-the address `Kind/name~generation`: looked at by every plan, and taken away where it is found.
+A pending creation is continued by its resource where the manifest still matches the call. Otherwise its object is a
+deposed one with the address `Kind/name~generation`: every plan observes it, and deletes it where it exists.
 """
 
 from __future__ import annotations
@@ -18,60 +18,60 @@ from dbc_iac.plan.model import Action, Change
 from dbc_iac.state.document import Binding, PendingOperation, State
 
 
-def pending_creation(intent: PendingOperation, state: State) -> Binding | None:
+def pending_creation(operation: PendingOperation, state: State) -> Binding | None:
     """The binding of the object that a pending creation may have made; None for other operations.
 
     Its id is empty where only the answer would have had it.
     """
-    sent_route = intent.detail.get("route")
-    if not intent.creates or not isinstance(sent_route, dict) or not sent_route:
+    sent_route = operation.detail.get("route")
+    if not operation.creates or not isinstance(sent_route, dict) or not sent_route:
         return None
-    fields = intent.detail.get("fields")
-    kind = str(intent.detail.get("kind") or Address(intent.address).kind)
+    fields = operation.detail.get("fields")
+    kind = str(operation.detail.get("kind") or Address(operation.address).kind)
     return Binding(
-        address=intent.address,
+        address=operation.address,
         kind=kind,
-        id=intent.id,
-        generation=intent.generation,
+        id=operation.id,
+        generation=operation.generation,
         route=sent_route,
         applied=fields if isinstance(fields, dict) else {},
-        parent=_parent(intent, state) if parent_field(kind_of(kind)) else "",
+        parent=_parent(operation, state) if parent_field(kind_of(kind)) else "",
     )
 
 
-def _parent(intent: PendingOperation, state: State) -> str:
+def _parent(operation: PendingOperation, state: State) -> str:
     """Address of the VM that the call was sent for."""
-    vm = str(intent.detail.get("vm") or "")
+    vm = str(operation.detail.get("vm") or "")
     return next((a for a, b in state.bindings.items() if vm and b.id == vm), "")
 
 
-def deposed_address(intent: PendingOperation) -> str:
+def deposed_address(operation: PendingOperation) -> str:
     """Address of a deposed object: `Kind/name~generation`."""
-    return Address(intent.address).depose(intent.generation)
+    return Address(operation.address).depose(operation.generation)
 
 
 def matches_spec(
-    intent: PendingOperation, resource: Resource[Spec], inventory: Inventory, route: Route, parent_id: str
+    operation: PendingOperation, resource: Resource[Spec], inventory: Inventory, route: Route, parent_id: str
 ) -> bool:
     """Whether a pending operation was sent for the present manifest: only then may it be repeated.
 
     A creation for another machine or VM, or with other hidden fields, makes another object.
     So does a blind one with other fields: nothing else distinguishes the two objects.
     """
-    sent_route = intent.detail.get("route")
-    if not intent.creates or not isinstance(sent_route, dict):
+    sent_route = operation.detail.get("route")
+    if not operation.creates or not isinstance(sent_route, dict):
         return True
     kind = kind_of(resource.kind)
-    marker = kind.marker(resource, inventory, intent.generation)
-    same_vm = not parent_field(kind) or intent.detail.get("vm", parent_id) == parent_id
-    if sent_route.get("target") != route.target or not same_vm or intent.detail.get("marker", marker) != marker:
+    marker = kind.marker(resource, inventory, operation.generation)
+    same_vm = not parent_field(kind) or operation.detail.get("vm", parent_id) == parent_id
+    if sent_route.get("target") != route.target or not same_vm or operation.detail.get("marker", marker) != marker:
         return False
-    if intent.id and intent.id == kind.identity(resource, inventory, intent.generation):
+    if operation.id and operation.id == kind.identity(resource, inventory, operation.generation):
         return True
-    sent, key = intent.detail.get("fields"), kind.natural_key(resource, inventory)
+    sent, key = operation.detail.get("fields"), kind.natural_key(resource, inventory)
     if not isinstance(sent, dict):
         return True
-    if intent.call_class == CallClass.BLIND:
+    if operation.call_class == CallClass.BLIND:
         desired = kind.desired(resource, inventory)
         return all(desired.get(path) == value for path, value in sent.items())
     return not key or key in sent.values()
@@ -85,19 +85,19 @@ def requires_replacement(pending: Binding, desired: Mapping[str, object]) -> boo
     return any(pending.applied[path] != desired[path] for path in known)
 
 
-def mark_uncertain(binding: Binding, intents: Iterable[PendingOperation]) -> Binding:
+def mark_uncertain(binding: Binding, operations: Iterable[PendingOperation]) -> Binding:
     """The binding with uncertain fields: those of pending calls that the API never shows."""
     hidden = {f.path for f in kind_of(binding.kind).fields if f.rule.not_reported and f.rule.behaviour != "once"}
-    sent = [i.detail.get("sent") for i in intents if i.address == binding.address and not i.creates]
+    sent = [i.detail.get("sent") for i in operations if i.address == binding.address and not i.creates]
     found = (path for paths in sent if isinstance(paths, list) for path in paths if path in hidden)
     uncertain = tuple(dict.fromkeys((*binding.uncertain, *found)))
     return binding if uncertain == binding.uncertain else binding.model_copy(update={"uncertain": uncertain})
 
 
-def _stays(intent: PendingOperation, state: State, observations: Mapping[str, Observation]) -> bool:
+def _stays(operation: PendingOperation, state: State, observations: Mapping[str, Observation]) -> bool:
     """Whether the object of a pending creation is not in the manifests, and is never deleted."""
-    pending = pending_creation(intent, state)
-    alone = deposed_address(intent) in observations
+    pending = pending_creation(operation, state)
+    alone = deposed_address(operation) in observations
     return alone and pending is not None and bool(kind_of(pending.kind).left_behind(pending.applied))
 
 
@@ -109,16 +109,18 @@ def resolvable_operations(
     `waiting`: ids of the VMs that do not run. A blind call is accepted only while its VM is off, and has run
     before the VM does: what is not seen on a VM that runs did not happen and will not.
     """
-    for intent in state.open:
-        open_yet = intent.call_class == CallClass.BLIND and str(intent.detail.get("vm") or "") in waiting
-        if intent.creates:
-            seen = observations.get(deposed_address(intent)) or observations.get(intent.address)
-            never = intent.call_class == CallClass.BLIND and not open_yet and seen is not None and seen.present is False
-            taken_over = not intent.id and deposed_address(intent) in changes
-            if never or taken_over or _stays(intent, state, observations):
-                yield intent.number
+    for operation in state.open:
+        open_yet = operation.call_class == CallClass.BLIND and str(operation.detail.get("vm") or "") in waiting
+        if operation.creates:
+            seen = observations.get(deposed_address(operation)) or observations.get(operation.address)
+            never = (
+                operation.call_class == CallClass.BLIND and not open_yet and seen is not None and seen.present is False
+            )
+            taken_over = not operation.id and deposed_address(operation) in changes
+            if never or taken_over or _stays(operation, state, observations):
+                yield operation.number
             continue
-        change = changes.get(intent.address)
+        change = changes.get(operation.address)
         still = change is not None and change.action is Action.NO_OP
-        if still and not open_yet and not intent.powers_off:
-            yield intent.number
+        if still and not open_yet and not operation.powers_off:
+            yield operation.number

@@ -164,7 +164,7 @@ def _as_applied(tracked: TrackedObject) -> Observation:
 
 async def observe(tracked: TrackedObject, context: PlanContext, reader: CachedReader) -> Observation:
     """Observe a tracked object."""
-    kind, intent = kind_of(tracked.kind), tracked.intent
+    kind, operation = kind_of(tracked.kind), tracked.operation
     if tracked.resource is None and _identity_is_gone(tracked.place, context):
         if tracked.binding is not None and kind.left_behind(tracked.binding.applied):
             return Observation(True, id=tracked.id)  # its deletion needs no call
@@ -174,9 +174,9 @@ async def observe(tracked: TrackedObject, context: PlanContext, reader: CachedRe
     binding = tracked.binding if tracked.resource is not None else tracked.binding or tracked.pending
     lookup = Lookup(tracked.address, tracked.place, tracked.id, tracked.generation, binding, key, tracked.parent_id)
     try:
-        if tracked.pending is not None and intent is not None and not tracked.id:
+        if tracked.pending is not None and operation is not None and not tracked.id:
             taken = frozenset(b.id for b in context.state.bindings.values())
-            return await kind.trace(lookup, tracked.pending, intent.detail, taken, reader)
+            return await kind.trace(lookup, tracked.pending, operation.detail, taken, reader)
         return await kind.observe(lookup, reader)
     except UnsafeWireValue as error:
         if tracked.binding is None and tracked.pending is None:

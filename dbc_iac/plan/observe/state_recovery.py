@@ -1,8 +1,8 @@
 """State recovery: VMs of this project and stack that the state does not know, and their children.
 
-A VM's marker tells the address and generation that it was made under, and its id proves both. Documents are renamed,
-markers are not: a VM is looked for under every name that `moved` gives its document. A disk carries no name; its size
-and folder tell it where that leaves one answer. Where two answers are left nothing is created: the user is asked.
+The marker of a VM has its address and generation, and its id proves both. A rename does not change the marker: a VM is
+looked up under all names in `moved`. A disk has no marker; size and folder identify it where they fit one resource.
+Ambiguous objects are refused, and nothing is created.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ async def recover_state(
 
 def is_unbound(tracked: TrackedObject) -> bool:
     """Whether the state has neither a binding nor a pending operation: it is new, or the state was lost."""
-    return tracked.binding is None and tracked.intent is None
+    return tracked.binding is None and tracked.operation is None
 
 
 async def _recover_hosts(context: PlanContext, reader: CachedReader, made: RecoveredState) -> set[str]:

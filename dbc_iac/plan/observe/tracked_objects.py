@@ -26,7 +26,7 @@ class TrackedObject:
     kind: str
     resource: Resource[Spec] | None
     binding: Binding | None
-    intent: PendingOperation | None
+    operation: PendingOperation | None
     route: Route
     id: str
     generation: int
@@ -39,15 +39,23 @@ class TrackedObject:
 def find_tracked_objects(context: PlanContext) -> dict[str, TrackedObject]:
     """Tracked objects by address: those of the manifests first."""
     state, found = context.state, dict[str, TrackedObject]()
-    intents = {i.address: i for i in state.open if i.id or i.detail}
+    operations = {i.address: i for i in state.open if i.id or i.detail}
     for address, resource in context.inventory.resources.items():
         if not kind_of(resource.kind).read_only:
-            found[address] = tracked_object(resource, context, intents.get(address))
+            found[address] = tracked_object(resource, context, operations.get(address))
     for address, binding in state.bindings.items():
         if address not in found:
             route = route_to(binding, context.inventory)
             found[address] = TrackedObject(
-                address, binding.kind, None, binding, intents.get(address), route, binding.id, binding.generation, route
+                address,
+                binding.kind,
+                None,
+                binding,
+                operations.get(address),
+                route,
+                binding.id,
+                binding.generation,
+                route,
             )
     made = {a: with_parent(c, context, found) for a, c in found.items()}
     for tracked in _deposed(context, made):
@@ -56,26 +64,26 @@ def find_tracked_objects(context: PlanContext) -> dict[str, TrackedObject]:
 
 
 def tracked_object(
-    resource: Resource[Spec], context: PlanContext, intent: PendingOperation | None = None
+    resource: Resource[Spec], context: PlanContext, operation: PendingOperation | None = None
 ) -> TrackedObject:
-    """The tracked object of a resource. `intent`: the pending operation of its address."""
+    """The tracked object of a resource. `operation`: the pending operation of its address."""
     inventory, state, kind = context.inventory, context.state, kind_of(resource.kind)
     address, route = resource.address, kind.route(resource, inventory)
     binding = state.bindings.get(address)
     if binding is not None:
         binding = mark_uncertain(binding, state.open)
     parent = state.bindings.get(parent_address(resource))
-    if intent is not None and not matches_spec(intent, resource, inventory, route, parent.id if parent else ""):
-        intent = None
+    if operation is not None and not matches_spec(operation, resource, inventory, route, parent.id if parent else ""):
+        operation = None
     generation = binding.generation if binding else state.generations.get(address, 0) + 1
     bound = binding is not None and not getattr(resource.spec, "external", False)  # an external one names its object
     identity = binding.id if binding and bound else kind.identity(resource, inventory, generation)
-    if binding is None and intent is not None:
-        generation, identity = intent.generation, intent.id
-    pending = pending_creation(intent, state) if intent is not None and binding is None else None
+    if binding is None and operation is not None:
+        generation, identity = operation.generation, operation.id
+    pending = pending_creation(operation, state) if operation is not None and binding is None else None
     place = route_to(binding, inventory) if binding is not None and binding.route else route
     return TrackedObject(
-        address, resource.kind, resource, binding, intent, route, identity, generation, place, pending=pending
+        address, resource.kind, resource, binding, operation, route, identity, generation, place, pending=pending
     )
 
 
@@ -83,24 +91,24 @@ def _deposed(context: PlanContext, found: Mapping[str, TrackedObject]) -> Iterat
     """Objects of pending creations that are not in the manifests."""
     known = {(c.kind, c.id, c.parent_id or c.place.target) for c in found.values() if c.id}
     state = context.state
-    taken_up = {c.intent.number for c in found.values() if c.pending is not None and c.intent is not None}
-    for intent in state.pending:
-        pending = pending_creation(intent, state)
+    taken_up = {c.operation.number for c in found.values() if c.pending is not None and c.operation is not None}
+    for operation in state.pending:
+        pending = pending_creation(operation, state)
         if (
             pending is None
-            or intent.number in taken_up
-            or (intent.late and not isinstance(kind_of(pending.kind), Host))
+            or operation.number in taken_up
+            or (operation.late and not isinstance(kind_of(pending.kind), Host))
         ):
             continue  # only ids of hosts are never reused: this name may be that of another object
         route = current_route(Route.from_json(pending.route), kind_of(pending.kind), context.inventory)
-        vm = str(intent.detail.get("vm") or "") if parent_field(kind_of(pending.kind)) else ""
+        vm = str(operation.detail.get("vm") or "") if parent_field(kind_of(pending.kind)) else ""
         if (pending.kind, pending.id, vm or route.target) not in known:
             yield TrackedObject(
-                deposed_address(intent),
+                deposed_address(operation),
                 pending.kind,
                 None,
                 None,
-                intent,
+                operation,
                 route,
                 pending.id,
                 pending.generation,
