@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
+from tests.examples import examples
 from tests.projects import Emulated, document, project, vm
 from tests.proof.ends import Interposed, Point
 
@@ -43,7 +43,7 @@ def converged(emulated: Emulated, disks: list[int]) -> None:
     assert {m["domain"] for m in machines} == {"running"}
 
 
-EVERY = 1 if "PROVE_EXAMPLES" in os.environ else 5
+EVERY = examples(suite=5, proof=1)
 """One in so many records is tried here; `make prove` tries each."""
 SCENARIOS = {
     "create": (None, BEFORE, [20, 20, 50]),

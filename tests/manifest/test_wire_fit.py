@@ -19,6 +19,7 @@ from dbc_iac.api.wire_types import INT32, segment
 from dbc_iac.kinds import kinds
 from dbc_iac.kinds.framework.spec import SpecField
 from tests.api.test_requests import SERVER, VM
+from tests.examples import examples
 
 Sent = Callable[[Any], object]
 
@@ -114,7 +115,7 @@ def test_every_field_that_is_sent_is_covered() -> None:
 
 @pytest.mark.parametrize("name", [name for name, sent in SENT.items() if sent is not None])
 @given(value=VALUES)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(suite=50, proof=300), deadline=None)
 def test_a_value_that_passes_validate_can_be_sent(name: str, value: Any) -> None:
     field, sent = FIELDS[name], SENT[name]
     assert sent is not None

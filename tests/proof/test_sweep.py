@@ -10,7 +10,7 @@ from tests.proof.ends import Point
 from tests.proof.lab import DISKS
 from tests.proof.sweep import STAGES, Stage, course_of, sweep
 
-EVERY = 41
+EVERY = 83
 """Sampling interval within a stage: every type of strike, spread over the whole apply."""
 
 

@@ -27,6 +27,7 @@ from dbc_iac.state.encryption import (
     new_secret_key,
     public_of,
 )
+from tests.examples import examples
 from tests.state.places import PLACES, Place
 
 KEY = SecretKey(SecretText("ab" * 32))
@@ -181,7 +182,11 @@ def refused(directory: Path) -> bool:
     return False
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(suite=50, proof=300),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(st.data())
 def test_a_byte_that_is_changed_is_seen(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     directory = tmp_path_factory.mktemp("sealed")
