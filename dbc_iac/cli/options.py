@@ -1,4 +1,4 @@
-"""Options that several commands share; those that belong together reach a command as one value."""
+"""Options that several commands share. Related options are passed to a command as one object."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _addresses(option: str, description: str, name: str | None = None) -> Callab
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The resources of a plan, and the guardrails that are lifted."""
+    """The selected resources of a plan, and the disabled guardrails."""
 
     targets: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
@@ -109,8 +109,8 @@ selection_options = _grouped(
     _addresses("--target", "Only this resource and its dependencies; repeatable.", "targets"),
     _addresses("--exclude", "Leave out this resource and its dependents; repeatable."),
     _addresses("--replace", "Replace this resource; repeatable."),
-    click.option("--forget-expired", is_flag=True, help="Remove from state what is on machines no longer rented."),
-    _addresses("--destroy-identity", "Delete the identity of this bare-metal server; repeatable."),
+    click.option("--forget-expired", is_flag=True, help="Remove resources of expired machines from the state."),
+    _addresses("--destroy-identity", "Delete the on-chain identity of this bare-metal server; repeatable."),
     _addresses("--unprotect", "Delete or replace this resource despite preventDestroy; repeatable."),
     click.option("--allow-empty", is_flag=True, help="Allow manifests without resources, which delete everything."),
     click.option(
@@ -122,7 +122,7 @@ selection_options = _grouped(
 
 @dataclass(frozen=True, slots=True)
 class PlanOutput:
-    """The forms in which a plan is shown."""
+    """The output formats of a plan."""
 
     full: bool = False
     markdown: Path | None = None
@@ -137,7 +137,7 @@ class PlanOutput:
 plan_output_options = _grouped(
     "output",
     PlanOutput,
-    click.option("--full", is_flag=True, help="Show every resource, without grouping equal ones."),
+    click.option("--full", is_flag=True, help="Show every resource; do not group equal ones."),
     click.option("--markdown", type=FILE, help="Also write the plan as Markdown, for a pull request."),
     click.option("--html", type=FILE, help="Also write the plan as a self-contained HTML page."),
 )
@@ -145,7 +145,7 @@ plan_output_options = _grouped(
 
 @dataclass(frozen=True, slots=True)
 class ApplyArguments:
-    """The extent of an apply, and where its events and its report are written."""
+    """Limits of waiting, and the files for events and the report."""
 
     wait_timeout: float | None = None
     no_wait: bool = False
@@ -164,12 +164,12 @@ apply_options = _grouped(
     "arguments",
     ApplyArguments,
     click.option("--wait-timeout", type=SECONDS, metavar="SECONDS", help="Maximum time to wait for each change."),
-    click.option("--no-wait", is_flag=True, help="Do not wait for creations: the next apply continues."),
+    click.option("--no-wait", is_flag=True, help="Do not wait for creations to finish; the next apply continues them."),
     click.option(
         "--settle", is_flag=True,
-        help="Boot a powered-off VM where only a boot proves the outcome of an earlier call.",
+        help="Boot a powered-off VM if only a boot can resolve its pending operation.",
     ),
-    click.option("--events", metavar="FILE|-", help="Write events as JSON lines; -: to standard output."),
+    click.option("--events", metavar="FILE|-", help="Write events as JSON lines; `-` for standard output."),
     click.option(
         "--report", type=FILE, help="Also write the report: Markdown (.md), JSON (.json) or text, by the file's name."
     ),

@@ -137,8 +137,8 @@ def _document(context: PlanContext, address: str) -> Resource[Spec]:
     if address in context.state.bindings:
         raise _problem(
             address,
-            f"{address} is already bound to {context.state.bindings[address].id}",
-            f"Run `dbc-iac state rm {address}` to remove that binding; the object itself is untouched.",
+            f"{address} is already in the state, with id {context.state.bindings[address].id}",
+            f"Use `dbc-iac state rm {address}` first to import another object; the current one is untouched.",
         )
     return resource
 

@@ -238,8 +238,8 @@ class Disk(Kind[DiskSpec], Child, UsesCapacity, Importable):
                 "node-would-refuse",
                 "hostDir",
                 f"{host_dir} is not below a data directory of the node",
-                detail=f"Its data directories: {known}.",
-                remedy="Use one of its data directories.",
+                detail=f"Data directories of the node: {known}.",
+                remedy="Set hostDir to a data directory or a directory below one.",
                 exit_code=ExitCode.REFUSED,
             )
         elif "size" in changed and size > root.free_gib:

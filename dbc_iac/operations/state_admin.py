@@ -55,7 +55,8 @@ def remove(project: Project, addresses: Collection[str], approve: Approve) -> No
             _binding(state, address)
             children = sorted(a for a, b in state.bindings.items() if b.parent == address and a not in addresses)
             if children:
-                raise _problem("has-others", f"{children[0]} lives on {address}", f"Name {children[0]} too.")
+                remedy = f"Add {children[0]} to the command."
+                raise _problem("has-others", f"{children[0]} depends on {address}", remedy)
         approve(f"Remove {', '.join(addresses)} from the state?")
         for address in addresses:
             state = state.without_binding(address)

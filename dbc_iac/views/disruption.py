@@ -17,7 +17,7 @@ class Effect(StrEnum):
     """Effect on a machine, as shown after its address."""
 
     DELETED = "will be deleted"
-    REPLACED = "will be replaced, off until the new machine runs"
+    REPLACED = "will be replaced, off until the new VM runs"
     STAYS_OFF = "will be powered off and stay off"
     CYCLED = "will be powered off and started again"
     STARTED = "powered off, will be started"
@@ -45,7 +45,7 @@ class Disruption:
         lengths = {
             Effect.DELETED: "permanently",
             Effect.STAYS_OFF: "until it is started",
-            Effect.REPLACED: "until the new machine runs",
+            Effect.REPLACED: "until the new VM runs",
             Effect.CYCLED: "unknown duration",
         }
         return "" if self.seconds else lengths.get(self.effect, "")

@@ -10,7 +10,7 @@ from dbc_iac.manifest.secrets import SecretRef
 from dbc_iac.plan.model import Action, Plan
 from dbc_iac.views.grouping import some
 
-TITLE = "Programs run and secrets read on this machine"
+TITLE = "Programs and secrets used on this machine"
 
 
 def program_texts(plan: Plan) -> Iterator[str]:

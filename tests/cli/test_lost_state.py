@@ -55,7 +55,7 @@ def write(emulated: Emulated, *documents: str) -> None:
 
 
 def assert_nothing_is_made(emulated: Emulated) -> None:
-    """One apply takes all in without a change, and the plan after it is empty."""
+    """One apply adopts all objects without a change, and the next plan is empty."""
     before = emulated.vms
     planned = emulated.run("plan", "--json")
     assert planned.code == 0, planned.err

@@ -226,7 +226,7 @@ def test_a_vm_with_a_public_address_is_replaced(tmp_path: Path) -> None:
     write(made, vm("first", publicIp=PUBLIC, image="win10.qcow2"))
     shown = made.run("plan").out
     assert f"note: the old object is deleted first: both cannot have {PUBLIC}" in shown
-    assert "will be replaced, off until the new machine runs" in shown
+    assert "will be replaced, off until the new VM runs" in shown
     applied(made)
     assert_empty(made)
     [machine] = made.network.nodes[NODE_ID].truth()["vms"].values()

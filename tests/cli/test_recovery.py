@@ -42,7 +42,7 @@ def test_drift_is_separate_from_changes_of_the_manifests(world: Callable[..., Em
     assert "VirtualMachine/trainer" in result.out
     assert "firewall: (none) -> [in,all,all,0.0.0.0/0,accept]" in result.out
     assert "gpus" not in result.out
-    assert "The manifests change 2 resources." in result.out
+    assert "The manifests have changes to 2 resources." in result.out
     report = emulated.run("drift", "--json").json
     assert [d["address"] for d in report["drifts"]] == ["VirtualMachine/trainer"]
     assert report["pending"] == ["VirtualMachine/second", "VirtualMachine/trainer"]
@@ -81,7 +81,7 @@ def test_many_vms_that_vanished_together_are_one_event_and_nothing_besides(world
     assert result.out.count("do not exist any more") == 1
     assert "  deleted" not in result.out
     assert "4 VMs of Node/gpu-a do not exist any more: likely one event" in result.out
-    assert "The manifests change 1 resource." in result.out
+    assert "The manifests have changes to 1 resource." in result.out
     report = emulated.run("drift", "--json").json
     assert report["pending"] == ["VirtualMachine/new"]
     [event] = report["events"]
@@ -97,7 +97,7 @@ def test_what_a_plan_refuses_is_drift_where_it_was_not_asked_for(world: Callable
     result = emulated.run("drift")
     assert result.code == 2, result.out
     assert "Disk/scratch\n      size: 50Gi -> 55Gi  (cannot be reverted)" in result.out
-    assert "The manifests change" not in result.out
+    assert "The manifests have changes" not in result.out
     assert emulated.run("plan").code == 5
     [drift] = emulated.run("drift", "--json").json["drifts"]
     assert drift["fields"] == [{"path": "size", "applied": "50Gi", "observed": "55Gi", "secret": False, "stays": True}]
@@ -106,7 +106,7 @@ def test_what_a_plan_refuses_is_drift_where_it_was_not_asked_for(world: Callable
     write(emulated, vm(), DISK.replace("50Gi", "40Gi"))
     asked = emulated.run("drift")
     assert asked.code == 0
-    assert "The manifests change 1 resource." in asked.out
+    assert "The manifests have changes to 1 resource." in asked.out
 
 
 def login(reference: str) -> str:
@@ -127,11 +127,11 @@ def test_a_password_that_was_changed_behind_is_drift_and_one_of_another_referenc
     moved = emulated.run("drift")
     assert moved.code == 2
     assert "login.password: (secret, differs: changed on the node, or behind its reference)" in moved.out
-    assert "The manifests change" not in moved.out
+    assert "The manifests have changes" not in moved.out
     assert "drift, or a new value of its secret" in emulated.run("plan").out
     write(emulated, login("PW2"))
     asked = emulated.run("drift")
-    assert (asked.code, "The manifests change 1 resource." in asked.out) == (0, True)
+    assert (asked.code, "The manifests have changes to 1 resource." in asked.out) == (0, True)
     assert "manifest changed" in emulated.run("plan").out
     applied(emulated)
     assert emulated.vms[task_id]["password"] == "canarytwo"

@@ -38,7 +38,7 @@ from dbc_iac.operations.state_admin import use_copy
     help="false: plan from the state, without reading the API.",
 )  # fmt: skip
 @click.option(
-    "--state", "copy", type=FILE, help="With --refresh=false: plan from this copy of the state (of `state pull`)."
+    "--state", "copy", type=FILE, help="With --refresh=false: plan from this copy of the state (from `state pull`)."
 )
 @selection_options
 @plan_output_options
@@ -58,7 +58,7 @@ def command(
     output: PlanOutput,
     lock_timeout: float,
 ) -> None:
-    """Show the changes an apply would make. Includes what they disrupt and which data they lose."""
+    """Show the changes an apply would make, with their disruption and data loss."""
     if copy is not None and refresh:
         raise click.UsageError("--state needs --refresh=false: an apply cannot start from a copy of the state")
     with failure_shown(app, output):

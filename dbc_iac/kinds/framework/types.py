@@ -31,7 +31,7 @@ def parse_gib(value: Any) -> int:
     """`200Gi` or `2Ti` as whole GiB. Raises ValueError for anything else, also for a bare number."""
     if isinstance(value, str) and (match := _GIB.fullmatch(value)):
         return int(match[1]) * (1024 if match[2] == "Ti" else 1)
-    raise wrong("expected a size with a unit, such as 200Gi or 2Ti", "Write whole GiB with their unit, such as 200Gi.")
+    raise wrong("expected a size with a unit, such as 200Gi or 2Ti", "Write a whole number of Gi or Ti, such as 200Gi.")
 
 
 def _size(value: Any) -> int:
@@ -194,7 +194,7 @@ def _filter(value: str) -> str:
     except ValueError:
         raise wrong("expected an IPv4 address with /mask", _RULE) from None
     if not slash or canonical != host or mask != ("0" if host == "0.0.0.0" else "32"):  # noqa: S104 - a rule's text
-        raise wrong("expected 0.0.0.0/0 or an address with /32", _RULE, detail="The node ignores the mask.")
+        raise wrong("expected 0.0.0.0/0 or an address with /32", _RULE, detail="The node ignores any other mask.")
     if action not in {"accept", "drop"}:
         raise wrong("expected action accept or drop", _RULE)
     return value

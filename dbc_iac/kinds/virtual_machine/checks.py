@@ -29,8 +29,8 @@ def check(vm: VmResource) -> Iterator[Diagnostic]:
         yield vm.problem(
             "ignored-by-node",
             "biosMode",
-            "uefi has no effect with linux",
-            detail="The node accepts biosMode uefi for a linux VM and boots it in legacy mode all the same.",
+            "biosMode uefi has no effect with os linux",
+            detail="The node accepts biosMode uefi for a linux VM, but boots it in legacy mode.",
             remedy="Remove biosMode, or set os: windows.",
         )
     yield from _pxe(vm) if spec.pxe else _not_pxe(vm)

@@ -126,9 +126,9 @@ def _image(vm: VmResource, hardware: NodeHardware, target: str, inventory: Inven
         vm,
         "image",
         f"{image} is not listed on {vm.spec.node}",
-        "The node does not list images with `data` in the name, with a base image, or in use by a running VM; "
-        "without the file creation is refused.",
-        "Check the name; listed are: " + (", ".join(sorted(i.name for i in hardware.images)) or "none") + ".",
+        "The node's list omits images that have `data` in the name, have a base image, or are in use by a running VM. "
+        "If the file does not exist, the node refuses the creation.",
+        "Check the name. Listed images: " + (", ".join(sorted(i.name for i in hardware.images)) or "none") + ".",
     )
 
 

@@ -36,7 +36,7 @@ def _lines(report: DriftReport) -> Iterator[str]:
         yield from (f"  ? {address}: {short_text(why)}" for address, why in report.unknown.items())
     if report.pending:
         yield ""
-        yield f"The manifests change {count(len(report.pending), 'resource')}. Run `dbc-iac plan` to see the changes."
+        yield f"The manifests have changes to {count(len(report.pending), 'resource')}. Run `dbc-iac plan` to see them."
 
 
 def _drift_lines(drift: Drift, *, in_event: bool) -> Iterator[str]:
