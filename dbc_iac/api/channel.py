@@ -37,7 +37,7 @@ from dbc_iac.json import Json
 
 Envelope = dict[str, Json]
 Authority = Callable[[], Envelope]
-"""Makes the credentials of one attempt: fresh each time, for a nonce may be used up by a failed one."""
+"""Makes the credentials of one attempt. Each attempt needs new ones: a failed attempt may have used its nonce."""
 
 
 class Connections:
@@ -92,14 +92,14 @@ class _Request:
 
     @property
     def only_reads(self) -> bool:
-        """Whether it may be sent again at once when a connection breaks. A wallet's session is always the same."""
+        """Whether the request may be sent again when its connection breaks. A wallet always gets the same session."""
         return self.call_class is CallClass.READ or self.path == _SESSION
 
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """`target` is a node id; `clients` are tried in order. `lane` is the process behind the target where that is
-    another one: a manager serves all its servers. All methods raise UnsafeWireValue before anything is sent."""
+    """`target` is a node id; `clients` are tried in order. `lane` is the process that serves the target, if that is
+    another one, such as the manager of a server. All methods raise UnsafeWireValue before anything is sent."""
 
     connections: Connections = field(repr=False)
     target: str
@@ -109,15 +109,15 @@ class Channel:
     lane: str | None = None
 
     async def read(self, path: str, additional: Mapping[str, object] | None = None) -> Outcome[object]:
-        """Ask the target with credentials."""
+        """Read from the target with credentials."""
         return await self.act(path, additional or {}, CallClass.READ)
 
     async def look(self, path: str, additional: Mapping[str, object] | None = None) -> Outcome[object]:
-        """Ask the target for what it shows to anyone."""
+        """Read public data of the target, without credentials."""
         return await self._send(_Request(path, additional or {}, CallClass.READ, self._peers()), Envelope)
 
     async def ask_client(self, path: str, additional: Mapping[str, object] | None = None) -> Outcome[object]:
-        """Ask the client node itself, naming no target."""
+        """Read from the client node itself: the request names no target."""
         return await self._send(_Request(path, additional or {}, CallClass.READ, ()), Envelope)
 
     async def act(self, path: str, additional: Mapping[str, object], call_class: CallClass) -> Outcome[object]:
@@ -134,17 +134,17 @@ class Channel:
                 return await self._as_renter(request, owner)
 
     async def signed(self, path: str, additional: Mapping[str, object], call_class: CallClass) -> Outcome[object]:
-        """Make a call with a fresh signature in place of a session. For the few calls that cannot use one."""
+        """Make a call with a new signature instead of a session. For the few calls that do not accept a session."""
         credentials = self.credentials
         if credentials is None or isinstance(credentials, SessionCredentials):
-            return _local_refusal("this call needs a wallet's signature; a session will not do")
+            return _local_refusal("this call needs a wallet's signature; a session is not enough")
         request = _Request(path, additional, call_class, self._peers())
         return await self._freshly_signed(request, credentials)
 
     async def _freshly_signed(
         self, request: _Request, owner: WalletCredentials | MultisigCredentials | NodeKeyCredentials
     ) -> Outcome[object]:
-        """Collected signatures may have been used up by an earlier process: then the next ones are taken."""
+        """Send with new signatures. An earlier process may have used collected ones: then the next ones are tried."""
         while True:
             outcome = await self._send(request, lambda: owner.signed(self.connections.nonce))
             used = isinstance(outcome, Refused) and _USED_NONCE in outcome.message
@@ -152,7 +152,7 @@ class Channel:
                 return outcome
 
     async def session(self) -> Outcome[SessionCredentials]:
-        """The session of this wallet at the target: kept, or obtained now."""
+        """The session of this wallet at the target: the stored one, or a new one."""
         credentials = self.credentials
         if isinstance(credentials, SessionCredentials):
             return Done(credentials)
@@ -161,7 +161,7 @@ class Channel:
         return await self._session(credentials)
 
     def kept_session(self) -> SessionCredentials | None:
-        """The kept session of this wallet at the target: to use it, nothing is signed."""
+        """The stored session of this wallet at the target. Its use needs no signature."""
         match self.credentials:
             case WalletCredentials() | MultisigCredentials() as owner:
                 return self.connections.sessions.load(self.target, owner)
@@ -186,7 +186,7 @@ class Channel:
             return await self._freshly_signed(request, owner)
         outcome = await self._with_session(request, owner)
         if isinstance(outcome, Refused) and outcome.session_invalid:
-            # The target has lost its sessions: the kept one was dropped, so this obtains another, once.
+            # The target has lost its sessions, and the stored one was dropped: obtain a new one, once.
             outcome = await self._with_session(request, owner)
         return outcome
 
@@ -211,7 +211,7 @@ class Channel:
                 try:
                     outcome = await self._attempt(node, request, additional, authority())
                     if isinstance(outcome, Unknown) and outcome.broke and request.only_reads:
-                        # The node may have closed a kept connection before its announced time.
+                        # The node may have closed an idle connection before the time it announced.
                         outcome = await self._attempt(node, request, additional, authority())
                 except NoSignatureLeft as error:
                     return _local_refusal(str(error))
@@ -249,14 +249,14 @@ class Channel:
         return outcome
 
     def _peers(self) -> tuple[str, ...]:
-        # Anything but one lower-case hexadecimal id is unknown to every node; what is no text at all ends the process.
+        # Nodes know only lower-case hexadecimal ids; a value that is no string crashes the process.
         if not isinstance(self.target, str) or len(self.target) != 64 or set(self.target) - set("0123456789abcdef"):
             raise UnsafeWireValue("a target is a node id of 64 lower-case hexadecimal digits")
         return (self.target,)
 
     def _lane(self, request: _Request) -> AbstractAsyncContextManager[None]:
         if not request.peers:
-            return nullcontext()  # the client node's own limit is all that counts
+            return nullcontext()  # only the limit of the client node applies
         return self.connections.lane(self.lane or self.target)
 
 
@@ -270,7 +270,7 @@ def operation_of(path: str) -> str:
 
 
 def bad_session_id(target: str) -> str:
-    """Message about a target whose answer to the session request holds no session id."""
+    """Message about a target that answered a session request without a session id."""
     return f"node {target[:8]} sent no valid session id; its text was not signed"
 
 
@@ -291,20 +291,20 @@ def _classified(reply: Reply | NotSent | Unknown, path: str) -> Outcome[object]:
 
 
 def _none_sent(missed: Sequence[NotSent]) -> NotSent:
-    """The sum of all client nodes that did not pass a request on."""
+    """The combined result if no client node forwarded the request."""
     if not missed:
         return NotSent("no client node is configured")
     rests = [one.rest_seconds for one in missed]
     return NotSent(
         "; ".join(dict.fromkeys(one.message for one in missed)),
-        # Worth waiting for only when every one of them rests.
+        # Waiting helps only if all of them are overloaded.
         min((rest for rest in rests if rest is not None), default=None) if None not in rests else None,
         target_unknown=any(one.target_unknown for one in missed),
     )
 
 
 def _digits(rent_order: str) -> str:
-    # The node pastes it, unquoted, into its question to the chain.
+    # The node inserts it, unquoted, into its query to the chain.
     if not (rent_order.isascii() and rent_order.isdigit() and len(rent_order) <= 20):
         raise UnsafeWireValue("a rent order is 1 to 20 digits")
     return rent_order

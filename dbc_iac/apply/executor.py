@@ -1,6 +1,6 @@
-"""Executor: runs the steps of a plan in their order, independent branches concurrently, and reports their results.
+"""Executor: runs the steps of a plan in order, independent branches concurrently, and reports the results.
 
-It knows goals, needs, steps and gates; it knows no kind. A step that fails stops only what needs it.
+A failed step stops only the steps that depend on it. No code here is specific to one kind.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from dbc_iac.plan.schedule.steps import final_power
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Input of an apply. `connect` gives channels that may act, `secret` a secret by address and field."""
+    """Input of an apply. `connect` opens channels for changes, `secret` resolves a secret by address and field."""
 
     connect: Connect
     secret: Callable[[str, str], SecretText | None]
@@ -50,9 +50,9 @@ class Run:
 
 
 async def run(plan: Plan, with_: Run) -> Report:
-    """Apply a whole plan. Never raises for what the API does: that is in the report.
+    """Apply a whole plan. Failures of the API are in the report; they are not raised.
 
-    Raises DiagnosticError before anything is sent where the steps are not those of the plan.
+    Raises DiagnosticError before the first call if the steps are not those of the plan.
     """
     return await _Executor(plan, with_).run()
 
@@ -72,7 +72,7 @@ class _Executor:
         self.finished: dict[str, asyncio.Event] = {k: asyncio.Event() for k in self.steps}
         self.broken: dict[str, str] = {}
         self._starting = asyncio.Lock()
-        self.announced = {k for k, d in self.steps.items() if self._goes_first(d)}
+        self.announced = {k for k, d in self.steps.items() if self._needs_no_creation(d)}
 
     def now(self) -> float:
         return self.loop.time() - self.began
@@ -86,11 +86,11 @@ class _Executor:
         async with asyncio.TaskGroup() as group:
             for step in self.steps.values():
                 group.create_task(self._step(step))
-        await self._last_starts()
+        await self._start_remaining()
         return self._report()
 
     async def _retry_starts(self, *, tries: int = 1) -> None:
-        """Try again to start VMs whose start failed: the resources they lack may be free by now."""
+        """Retry failed starts of VMs: the resources that they lacked may be free now."""
         async with self._starting:
             for address, (starter, _) in list(self.status.unstarted.items()):
                 result = await starter.start(self._goal_runner(), tries=tries)
@@ -99,7 +99,8 @@ class _Executor:
                     del self.status.unstarted[address]
                     self.tell("note", address, "runs again")
 
-    async def _last_starts(self) -> None:
+    async def _start_remaining(self) -> None:
+        """Retry failed starts for the last time, and report the VMs that stay off."""
         if self.status.unstarted and {d.address for d in self.steps.values()} - self.status.unstarted.keys():
             await self._retry_starts(tries=TRIES)
         for address, (starter, result) in list(self.status.unstarted.items()):
@@ -108,8 +109,8 @@ class _Executor:
             self.status.powered_off[address] = not_started(explained)
             self._failed(starter.on, replace(explained, text=not_started(explained)))
 
-    def _goes_first(self, step: StepBuilder) -> bool:
-        """Whether a window waits for no creation on its node."""
+    def _needs_no_creation(self, step: StepBuilder) -> bool:
+        """Whether a step is an offline window that depends on no creation."""
         if step.kind is not StepKind.WINDOW:
             return False
         todo, seen = list(step.first), set(step.first)
@@ -126,7 +127,7 @@ class _Executor:
         return self.gates[str((change.placement.route or change.old_placement.route).get("target"))]
 
     async def _step(self, step: StepBuilder) -> None:
-        """Wait for the steps before it, run it, and release those that wait for it."""
+        """Wait for the preceding steps, run this one, and release the steps that wait for it."""
         try:
             for key in sorted(step.first):
                 await self.finished[key].wait()
@@ -145,7 +146,7 @@ class _Executor:
             self.finished[step.key].set()
 
     def _halted(self) -> str:
-        """Reason why nothing new may be started; empty where it may."""
+        """Reason to start no more calls; empty if the apply goes on."""
         if self.run_.journal_writer.unwritten is not None:
             return "the journal could not be written"
         return "interrupted" if self.run_.stop.asked else ""
@@ -164,21 +165,22 @@ class _Executor:
         try:
             ok = await (self._window(step) if step.kind is StepKind.WINDOW else self._change(step))
         except Exception as error:  # ends this branch and no other
-            ok = self._broke(step, failed_with(error))
+            ok = self._fail_goals(step, failed_with(error))
         if not ok:
             self.broken[step.key] = self.status.word(step.address)
-            self._tell_broken(step)
+            self._report_failures(step)
         elif step.goals:
             self.tell("step-done", step.address, step.kind.value)
 
-    def _broke(self, step: StepBuilder, result: GoalResult) -> bool:
+    def _fail_goals(self, step: StepBuilder, result: GoalResult) -> bool:
+        """Record a failure of all goals of a step that have no result yet. Returns False: the step failed."""
         for goal in step.goals:
             if goal.address not in self.status.bad:
                 self._failed(goal, result)
         return False
 
-    def _tell_broken(self, step: StepBuilder) -> None:
-        """Report the addresses of a step whose goals are not met: of a window some may be."""
+    def _report_failures(self, step: StepBuilder) -> None:
+        """Report the failed addresses of a step; other goals of a window may be met."""
         for address in sorted({step.address, *(g.address for g in step.goals)} & self.status.bad):
             self.tell(self.status.event(address), address, self.status.why(address))
 
@@ -191,9 +193,9 @@ class _Executor:
 
     async def _goals(self, step: StepBuilder, gate: AsyncExitStack) -> bool:
         change = self.changes[step.address]
-        parked, done = False, ""
+        old_vm_is_off, done = False, ""
         for goal in step.goals:
-            if not parked and (why := await self._kept_on(goal)):
+            if not old_vm_is_off and (why := await self._hook_veto(goal)):
                 self._failed(goal, GoalResult(Verdict.FAILED, why))
                 return False
             if goal.power_cycles and (await goal.look(self.reader)).sight is not GoalStatus.MET:
@@ -203,12 +205,12 @@ class _Executor:
                 result = await VmStarter(change.kind, goal_input(change), goal).start_or_explain(self._goal_runner())
             else:
                 result = await self._goal_runner().achieve(goal)
-            parked = parked or (goal.powers == "off" and goal.id == change.identity.old_id != change.identity.id)
+            old_vm_is_off |= goal.powers == "off" and goal.id == change.identity.old_id != change.identity.id
             if result.verdict is not Verdict.MET:
-                self._failed(goal, _in_part(goal, result, done))
-                if parked and (goal.creates or goal.powers == "off"):
-                    await self._unpark(change, goal, result)
-                elif parked:
+                self._failed(goal, _as_in_progress(goal, result, done))
+                if old_vm_is_off and (goal.creates or goal.powers == "off"):
+                    await self._restore_old_vm(change, goal, result)
+                elif old_vm_is_off:
                     self.status.powered_off[change.address] = (
                         "the old VM; the new one runs, and the next apply continues"
                     )
@@ -225,8 +227,8 @@ class _Executor:
             await self.run_.journal_writer.settle(change)
         return True
 
-    async def _kept_on(self, goal: Goal) -> str:
-        """Reason of its hook why a VM must not be powered off now; empty where it may."""
+    async def _hook_veto(self, goal: Goal) -> str:
+        """Reason of the hook not to power off a VM now; empty if the goal may proceed."""
         hook, change = self.run_.hooks.get(goal.address), self.changes[goal.address]
         kind = kind_of(change.kind)
         if hook is None or self._halted() or not (goal.powers == "off" or (goal.deletes and isinstance(kind, Host))):
@@ -238,7 +240,7 @@ class _Executor:
             return ""
         return await keeps_on(hook, lambda text: self.tell("note", goal.address, text))
 
-    async def _unpark(self, change: Change, goal: Goal, result: GoalResult) -> None:
+    async def _restore_old_vm(self, change: Change, goal: Goal, result: GoalResult) -> None:
         """Delete a new VM whose creation failed, and start the old one again."""
         kind, task = kind_of(change.kind), goal_input(change)
         if goal.creates and result.verdict is Verdict.WAITING:
@@ -286,7 +288,7 @@ class _Executor:
         )  # fmt: skip
 
     async def _context(self, goal: Goal) -> ActContext:
-        """Channels and secrets of a call. Secrets are read in a thread: a program may print them."""
+        """Channels and secrets of a call. Secrets are read in a thread, since a program may provide them."""
         found: dict[str, SecretText] = {}
         for path in self.changes[goal.address].secrets:
             value = await asyncio.to_thread(self.run_.secret, goal.address, path)
@@ -344,8 +346,8 @@ def _address(change: Change) -> str:
     return change.address
 
 
-def _in_part(goal: Goal, result: GoalResult, done: str) -> GoalResult:
-    """The result of a goal after others of its resource are met: the change is in progress, not skipped."""
+def _as_in_progress(goal: Goal, result: GoalResult, done: str) -> GoalResult:
+    """The result of a goal; not started after other goals of its resource were met means in progress."""
     if result.verdict is not Verdict.NOT_STARTED or not done:
         return result
     return replace(result, verdict=Verdict.WAITING, text=f"{done}; next: {goal.action_text} ({result.text})")

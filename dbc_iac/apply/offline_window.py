@@ -84,7 +84,7 @@ class OfflineWindow:
             try:
                 ok = await self._goals(unsettled, await self._proof() if unsettled else Proof.NEVER)
             except Exception as error:  # the VM is started again in any case
-                ok = self._broke(error)
+                ok = self._fail_goals(error)
         else:
             for goal in self.step.goals:
                 self.failed(goal, result)
@@ -98,7 +98,8 @@ class OfflineWindow:
         self.runner.tell("window-closed", self.step.address, "")
         return ok
 
-    def _broke(self, error: Exception) -> bool:
+    def _fail_goals(self, error: Exception) -> bool:
+        """Record a failure of all goals of the window that have no result yet. Returns False: the window failed."""
         for goal in self.step.goals:
             if goal.address not in self.status.bad:
                 self.failed(goal, failed_with(error))

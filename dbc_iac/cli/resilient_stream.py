@@ -1,4 +1,4 @@
-"""Streams that survive a closed pipe, a closed terminal, a full disk, and an encoding with few characters.
+"""Streams that survive a closed pipe, a closed terminal, a full disk, and a limited encoding.
 
 An apply must finish even when its output cannot be written: a VM powered off for a change would stay off otherwise.
 """
@@ -31,12 +31,12 @@ class ResilientStream(io.TextIOBase, TextIO):
     def flush(self) -> None:
         self._try(self._stream.flush)
 
-    def _try(self, does: Callable[[], object]) -> None:
+    def _try(self, operation: Callable[[], object]) -> None:
         if self._gone:
             return
         try:
-            does()
-        except (OSError, ValueError):  # ValueError: of a stream that was closed
+            operation()
+        except (OSError, ValueError):  # a closed stream raises ValueError
             self._gone = True
             self._broken()
 
@@ -52,9 +52,9 @@ class ResilientStream(io.TextIOBase, TextIO):
 
 
 class StandardOutput(io.TextIOBase, TextIO):
-    """Standard output for who writes to it directly, as click does with a help text.
+    """Standard output for code that writes to it directly, as click does with help texts.
 
-    Raises BrokenPipeError where nobody reads, DiagnosticError where there is no room.
+    Raises BrokenPipeError if the reader is gone, DiagnosticError for any other failure, such as a full disk.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -99,16 +99,16 @@ def _raise_unwritable(error: OSError) -> NoReturn:
 
 
 def encodable(text: str, stream: TextIO) -> str:
-    """The text with the characters that the encoding of a stream lacks as `\\uXXXX`, which is valid inside JSON."""
+    """The text; characters outside the encoding of the stream become `\\uXXXX`, which is valid inside JSON."""
     encoding = stream.encoding or "utf-8"
     try:
         text.encode(encoding)
     except UnicodeEncodeError:
-        return "".join(c if _has(encoding, c) else json.dumps(c)[1:-1] for c in text)
+        return "".join(c if _can_encode(encoding, c) else json.dumps(c)[1:-1] for c in text)
     return text
 
 
-def _has(encoding: str, character: str) -> bool:
+def _can_encode(encoding: str, character: str) -> bool:
     try:
         character.encode(encoding)
     except UnicodeEncodeError:
@@ -116,6 +116,6 @@ def _has(encoding: str, character: str) -> bool:
     return True
 
 
-def present(stream: TextIO | None) -> TextIO:
-    """A standard stream; the null device where the process was started without it."""
+def or_null_device(stream: TextIO | None) -> TextIO:
+    """A standard stream; the null device if the process was started without it."""
     return stream if stream is not None else Path(os.devnull).open("r+", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The runtime of a command: what an operation needs, and the standard streams."""
+"""The runtime of a command: the runtime of operations, and the standard streams."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import TextIO
 
-from dbc_iac.cli.resilient_stream import StandardOutput, encodable, present
+from dbc_iac.cli.resilient_stream import StandardOutput, encodable, or_null_device
 from dbc_iac.operations.runtime import Runtime
 from dbc_iac.views.text.lines import PAPER, Screen, escaped_lines
 
@@ -21,11 +21,11 @@ def _columns(stream: TextIO) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class CommandRuntime(Runtime):
-    """The runtime of operations with standard streams. `terminal`: whether somebody can be asked."""
+    """The runtime of operations with standard streams. `terminal`: whether the user can be asked."""
 
-    out: TextIO = field(default_factory=lambda: present(sys.stdout))
-    err: TextIO = field(default_factory=lambda: present(sys.stderr))
-    terminal: bool = field(default_factory=lambda: present(sys.stdin).isatty() and present(sys.stdout).isatty())
+    out: TextIO = field(default_factory=lambda: or_null_device(sys.stdout))
+    err: TextIO = field(default_factory=lambda: or_null_device(sys.stderr))
+    terminal: bool = field(default_factory=lambda: all(or_null_device(s).isatty() for s in (sys.stdin, sys.stdout)))
 
     def screen(self, stream: TextIO) -> Screen:
         """The layout of a stream: folded lines only on a terminal, colours unless NO_COLOR or TERM=dumb is set."""

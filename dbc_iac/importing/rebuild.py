@@ -29,7 +29,7 @@ from dbc_iac.state.document import Binding, State
 
 @dataclass(slots=True)
 class Rebuilt:
-    """The state, the proof of each binding, and the resources that need an answer, with the reason."""
+    """The rebuilt state, the proof of each new binding, and the resources that need an answer, with the reason."""
 
     state: State
     proofs: dict[str, str] = field(default_factory=dict)
@@ -50,44 +50,44 @@ async def rebuild(
     Raises DiagnosticError for an answer that cannot be used.
     """
     _check(mapped, new, context)
-    made = Rebuilt(_with_new(context.state, new), new=tuple(sorted(new)))
+    rebuilt = Rebuilt(_with_new(context.state, new), new=tuple(sorted(new)))
     reader, others = CachedReader(context.connect, repeats=True), OtherStacks(held)
-    while await _bind_answers(made, context, mapped, reader, others) or await _bind_proved(
-        made, context, mapped, reader, others
+    while await _bind_answers(rebuilt, context, mapped, reader, others) or await _bind_proved(
+        rebuilt, context, mapped, reader, others
     ):
         pass
-    for address in sorted(mapped.keys() - made.state.bindings.keys()):
+    for address in sorted(mapped.keys() - rebuilt.state.bindings.keys()):
         await adopt(
-            _now(context, made), address, mapped[address], reader, others
-        )  # raises: what it lives on is not bound
-    return made
+            _current(context, rebuilt), address, mapped[address], reader, others
+        )  # raises: its parent is not bound
+    return rebuilt
 
 
-def _now(context: PlanContext, made: Rebuilt) -> PlanContext:
-    return with_resolved(replace(context, state=made.state))
+def _current(context: PlanContext, rebuilt: Rebuilt) -> PlanContext:
+    return with_resolved(replace(context, state=rebuilt.state))
 
 
 async def _bind_answers(
-    made: Rebuilt, context: PlanContext, mapped: Mapping[str, str], reader: CachedReader, others: OtherStacks
+    rebuilt: Rebuilt, context: PlanContext, mapped: Mapping[str, str], reader: CachedReader, others: OtherStacks
 ) -> bool:
     """Bind the mapped resources whose parent is bound. Returns whether there were any."""
     bound = False
     for address, identity in mapped.items():
         parent = parent_address(context.inventory.resources[address])
-        if address not in made.state.bindings and (not parent or parent in made.state.bindings):
-            binding = await adopt(_now(context, made), address, identity, reader, others)
-            _bind(made, binding, "given by --map")
+        if address not in rebuilt.state.bindings and (not parent or parent in rebuilt.state.bindings):
+            binding = await adopt(_current(context, rebuilt), address, identity, reader, others)
+            _bind(rebuilt, binding, "given by --map")
             bound = True
     return bound
 
 
 async def _bind_proved(
-    made: Rebuilt, context: PlanContext, mapped: Mapping[str, str], reader: CachedReader, others: OtherStacks
+    rebuilt: Rebuilt, context: PlanContext, mapped: Mapping[str, str], reader: CachedReader, others: OtherStacks
 ) -> bool:
-    """Bind the resources with proof; others may follow from them. Returns whether there were any."""
-    bound, made.open_questions = False, {}
-    now = _now(context, made)
-    recovered = await recover_state(now, reader, find_tracked_objects(now), by_looks=True)
+    """Bind the resources with proof, which may prove further ones. Returns whether there were any."""
+    bound, rebuilt.open_questions = False, {}
+    now = _current(context, rebuilt)
+    recovered = await recover_state(now, reader, find_tracked_objects(now), on_known_hosts=True)
     asked = {p.address: f"{p.detail} {p.remedy}" for p in recovered.problems.errors}
     for address, candidate in recovered.tracked_objects.items():
         resource = candidate.resource
@@ -95,34 +95,34 @@ async def _bind_proved(
             resource is None
             or candidate.binding is not None
             or not _bindable(resource)
-            or address in {*mapped, *made.new}
+            or address in {*mapped, *rebuilt.new}
         ):
             continue
         seen = await observe(candidate, now, reader)
         if needed := _needed(resource, now):
-            made.open_questions[address] = f"needs {needed}, which is not bound"
+            rebuilt.open_questions[address] = f"needs {needed}, which is not bound"
         elif seen.present is None:
-            made.open_questions[address] = f"cannot be read: {seen.reason}"
+            rebuilt.open_questions[address] = f"cannot be read: {seen.reason}"
         elif not seen.present or address in asked:
-            made.open_questions[address] = asked.get(address, "not found")
+            rebuilt.open_questions[address] = asked.get(address, "not found")
         else:
             try:
-                binding = await adopt(_now(context, made), address, seen.id, reader, others)
+                binding = await adopt(_current(context, rebuilt), address, seen.id, reader, others)
             except DiagnosticError as error:
-                made.open_questions[address] = error.diagnostics[0].summary
+                rebuilt.open_questions[address] = error.diagnostics[0].summary
             else:
-                _bind(made, binding, _proof(candidate, resource, seen, now))
+                _bind(rebuilt, binding, _proof(candidate, resource, seen, now))
                 bound = True
     return bound
 
 
-def _bind(made: Rebuilt, binding: Binding, proof: str) -> None:
-    made.state = made.state.with_binding(binding)
-    made.proofs[binding.address] = f"{binding.id}: {proof}"
+def _bind(rebuilt: Rebuilt, binding: Binding, proof: str) -> None:
+    rebuilt.state = rebuilt.state.with_binding(binding)
+    rebuilt.proofs[binding.address] = f"{binding.id}: {proof}"
 
 
 def _needed(resource: Resource[Spec], context: PlanContext) -> str:
-    """Address of an unbound resource that it is made from, which its proof needs; empty if there is none."""
+    """Address of the unbound resource that this one is made from; empty if there is none."""
     values = kind_of(resource.kind).desired(resource, context.inventory).values()
     return next((d for d in dependencies(resource, context.inventory) if d in values), "")
 
@@ -157,8 +157,8 @@ def _check(mapped: Mapping[str, str], new: frozenset[str], context: PlanContext)
             found.add(_wrong(address, f"{option}: {address} is not in the manifests", remedy))
         elif address in context.state.bindings:
             bound = context.state.bindings[address].id
-            remedy = f"Run `dbc-iac state rm {address}` to remove that binding; the object itself is untouched."
-            found.add(_wrong(address, f"{option}: {address} is already bound to {bound}", remedy))
+            remedy = f"Use `dbc-iac state rm {address}` first to choose another object; the current one is untouched."
+            found.add(_wrong(address, f"{option}: {address} is already in the state, with id {bound}", remedy))
     found.raise_errors()
 
 

@@ -1,8 +1,7 @@
-"""The journal: the calls of an apply and their outcomes, one JSON object a line; and the fold into the state.
+"""The journal: calls of an apply and their outcomes, one JSON object per line; and the fold into the state.
 
-An intent is on disk before its call is made. Results are not synced, since the API can be asked again. A last line that
-was cut short is no record; an unreadable line before it is an error. The state's lock is held during writes: there is
-one writer.
+An intent is on disk before its call is made. Results are not synced, since the API can be read again. A truncated last
+line is ignored; any other unreadable line is an error. Writers hold the state lock, so there is one at a time.
 """
 
 from __future__ import annotations
@@ -27,8 +26,8 @@ Record = dict[str, Any]
 
 
 class Journal:
-    """Journal of a backend. The first record that it cannot write raises DiagnosticError (exit code PARTIAL): the
-    journal ends there, as if the process had ended, and later records are in `records` only."""
+    """Journal of a backend. The first failed write raises DiagnosticError (exit code PARTIAL) and ends the journal, as
+    if the process had ended there: later records are in `records` only."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
@@ -42,15 +41,15 @@ class Journal:
         self._append({**record, "owner": dict(owner)}, sync=True)
 
     def intent(self, intent: PendingOperation) -> None:
-        """On disk when this returns."""
+        """Record an intent. It is on disk when this returns."""
         self._append({"type": "intent", "operation": intent.model_dump(mode="json", by_alias=True)}, sync=True)
 
     def result(self, number: int, outcome: str, message: str) -> None:
         self._append({"type": "result", "number": number, "outcome": outcome, "message": message}, sync=False)
 
     def bind(self, binding: Binding, deposed: Binding | None = None) -> None:
-        """Bind an address. `deposed` is the binding of its former object, under an address of its own: in the same
-        record, so that neither is lost."""
+        """Bind an address. `deposed` binds its former object to a deposed address, in the same record, so that neither
+        is lost."""
         record: Record = {"type": "bind", "binding": binding.model_dump(mode="json", by_alias=True)}
         if deposed is not None:
             record["deposed"] = deposed.model_dump(mode="json", by_alias=True)
@@ -84,7 +83,7 @@ class Journal:
         self._backend.clear()
 
     def read(self) -> list[Record]:
-        """All records in the current format. Raises DiagnosticError if one cannot be read, or is of a newer dbc-iac."""
+        """All records in the current format. Raises DiagnosticError for unreadable records and newer formats."""
         try:
             lines = self._backend.lines()
         except OSError as error:
@@ -137,8 +136,8 @@ def _broken(place: str, number: int) -> Diagnostic:
         "journal-corrupt",
         Severity.ERROR,
         f"line {number} of {place} is not a journal record",
-        "Without the record a call of an interrupted apply could be made twice.",
-        "Restore the journal from a backup, or remove the line if its call is known not to matter.",
+        "Without this record, a call of an interrupted apply could be made twice.",
+        "Restore the journal from a backup, or remove the line if its call is known to have had no effect.",
         exit_code=ExitCode.ERROR,
     )
 
@@ -165,14 +164,14 @@ def _not_written(place: str, error: OSError) -> Diagnostic:
         "journal-not-written",
         Severity.ERROR,
         f"cannot write {place} ({error.strerror})",
-        "No call is made that is not in the journal first. The calls made before are in it.",
+        "Each call is recorded before it is made; the calls made so far are in the journal.",
         "Free some space or fix the permissions, then run `dbc-iac apply` again to continue from the journal.",
         exit_code=ExitCode.PARTIAL,
     )
 
 
 def fold(state: State, records: Iterable[Record]) -> State:  # noqa: PLR0912 - one branch a record type
-    """The state after the records. Pure. Records of an older serial are in the state already and are skipped."""
+    """The state after the records. Pure. Records of an older serial are skipped: the state includes them."""
     bindings, generations = dict(state.bindings), dict(state.generations)
     pending = {i.number: i for i in state.pending}
     current = True
@@ -183,21 +182,21 @@ def fold(state: State, records: Iterable[Record]) -> State:  # noqa: PLR0912 - o
         elif not current:
             continue
         elif kind == "intent":
-            _open(PendingOperation.model_validate(record["operation"]), pending, generations)
+            _add_intent(PendingOperation.model_validate(record["operation"]), pending, generations)
         elif kind == "result":
-            _answer(int(record["number"]), record["outcome"], pending)
+            _add_result(int(record["number"]), record["outcome"], pending)
         elif kind == "bind":
             binding = Binding.model_validate(record["binding"])
             bindings[binding.address] = binding
             generations[binding.address] = max(generations.get(binding.address, 0), binding.generation)
-            _close(binding, pending)
+            _resolve(binding, pending)
             if "deposed" in record:
                 deposed = Binding.model_validate(record["deposed"])
                 bindings[deposed.address] = deposed
         elif kind == "unbind":
             lost = bindings.pop(record["address"], None)
             if lost is not None:
-                _close(lost, pending)
+                _resolve(lost, pending)
         elif kind == "applied" and record["address"] in bindings:
             bound = bindings[record["address"]]
             fields, down = {**bound.applied, **record["fields"]}, record.get("poweredOffByApply")
@@ -228,13 +227,13 @@ def records_after(records: Sequence[Record], serial: int) -> Sequence[Record]:
     return records[begins[0] :] if begins else ()
 
 
-def _open(intent: PendingOperation, pending: dict[int, PendingOperation], generations: dict[str, int]) -> None:
+def _add_intent(intent: PendingOperation, pending: dict[int, PendingOperation], generations: dict[str, int]) -> None:
     pending[intent.number] = intent
     if intent.creates:
         generations[intent.address] = max(generations.get(intent.address, 0), intent.generation)
 
 
-def _answer(number: int, outcome: str, pending: dict[int, PendingOperation]) -> None:
+def _add_result(number: int, outcome: str, pending: dict[int, PendingOperation]) -> None:
     """Resolve pending operations by a result.
 
     A call that was refused or not sent is resolved, but not an earlier try of unknown outcome, which may still run
@@ -255,7 +254,7 @@ def _answer(number: int, outcome: str, pending: dict[int, PendingOperation]) -> 
             del pending[earlier]
 
 
-def _close(bound: Binding, pending: dict[int, PendingOperation]) -> None:
+def _resolve(bound: Binding, pending: dict[int, PendingOperation]) -> None:
     """Resolve the pending operations of a binding's address, except creations of another object."""
 
     def other(intent: PendingOperation) -> bool:

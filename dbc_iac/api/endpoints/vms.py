@@ -1,6 +1,6 @@
-"""Virtual machines: `/tasks`. Operations are accepted (`Done`) before they are done: poll the list.
+"""Virtual machines: `/tasks`. `Done` means that the node accepted an operation, not that it has run: poll the list.
 
-No operation checks whose VM it is; only list and details are filtered by wallet.
+No operation checks the owner of the VM; only list and details are filtered by wallet.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ _NEXT_BOOT = "some changes will take effect on the next boot"
 
 @endpoint("/tasks", CallClass.READ)
 async def list_vms(call: Call) -> Outcome[tuple[VmSummary, ...]]:
-    """All VMs of the wallet on the target, over all its orders: what is not in it does not exist for the wallet."""
+    """All VMs of the wallet on the target, of all its orders. Complete: a VM that is not listed does not exist."""
     return decoded(await call(), responses.vm_summaries)
 
 
 @endpoint("/tasks/{task_id}", CallClass.READ)
 async def vm_details(call: Call, task_id: str) -> Outcome[VmDetails | None]:
-    """One VM; None where it does not exist, or belongs to another wallet."""
+    """One VM; None if it does not exist or belongs to another wallet."""
     outcome = await call(task_id=task_id)
     if isinstance(outcome, Refused) and outcome.kind is RefusalKind.ABSENT:
         return Done(None)
@@ -42,12 +42,12 @@ async def vm_details(call: Call, task_id: str) -> Outcome[VmDetails | None]:
 
 @endpoint("/tasks/start", CallClass.KEYED)
 async def create_vm(call: Call, body: CreateVm) -> Outcome[str]:
-    """Create a VM under the id in `body`; gives the id. It is queued, and may take up to an hour."""
+    """Create a VM with the id in `body`, and return the id. The creation is queued and may take up to an hour."""
 
     def decode(value: object) -> str:
         created = text(members(value), "task_id")
         if created != body.task_id:
-            raise ShapeError("another VM was created than the one asked for")
+            raise ShapeError("the answer names another VM than the requested one")
         return created
 
     return decoded(await call(body), decode)
@@ -55,7 +55,7 @@ async def create_vm(call: Call, body: CreateVm) -> Outcome[str]:
 
 @endpoint("/tasks/start/{task_id}", CallClass.STATE_CONDITIONED)
 async def start_vm(call: Call, task_id: str) -> Outcome[None]:
-    """Start, or wake a suspended VM. Under another rent order than the VM's the VM moves to it if its own has ended."""
+    """Start a VM, or wake a suspended one. If its rent order has ended, the VM moves to the order of the call."""
     return decoded(await call(task_id=task_id), acknowledged)
 
 
@@ -67,7 +67,7 @@ async def shutdown_vm(call: Call, task_id: str) -> Outcome[None]:
 
 @endpoint("/tasks/poweroff/{task_id}", CallClass.STATE_CONDITIONED)
 async def poweroff_vm(call: Call, task_id: str) -> Outcome[None]:
-    """As shutdown, but also accepted while the guest is shutting down by itself."""
+    """Like shutdown, but also accepted while the guest is shutting down by itself."""
     return decoded(await call(task_id=task_id), acknowledged)
 
 
@@ -97,13 +97,13 @@ async def reset_vm(call: Call, task_id: str) -> Outcome[None]:
 
 @endpoint("/tasks/delete/{task_id}", CallClass.KEYED)
 async def delete_vm(call: Call, task_id: str) -> Outcome[None]:
-    """Delete a VM with all its disk files, the user's own included. Refused if absent."""
+    """Delete a VM with all its disk files, including those that the user supplied. Refused if absent."""
     return decoded(await call(task_id=task_id), acknowledged)
 
 
 @endpoint("/tasks/modify/{task_id}", CallClass.IDEMPOTENT)
 async def modify_vm(call: Call, task_id: str, body: ModifyVm) -> Outcome[bool]:
-    """Change fields; True when some work only after a cold start. A refusal may have changed some (`effect`)."""
+    """Change fields. True if some need a cold start to take effect. A refused call may have changed some (`effect`)."""
 
     def decode(value: object) -> bool:
         if value == _NEXT_BOOT:
@@ -124,6 +124,6 @@ async def set_password(call: Call, task_id: str, body: SetPassword) -> Outcome[N
 async def vm_logs(
     call: Call, task_id: str, flag: Literal["head", "tail"] = "tail", lines: int = 99
 ) -> Outcome[tuple[str, ...]]:
-    """The node's own notes on the VM, oldest first, passwords taken out. At most 99 lines and 8 KiB."""
+    """Log of the node about a VM, oldest line first, without passwords. At most 99 lines and 8 KiB."""
     query = f"?flag={flag}&line_num={min(max(lines, 1), 99)}"
     return decoded(await call(task_id=task_id, query=query), responses.log_lines)

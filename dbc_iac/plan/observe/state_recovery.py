@@ -44,11 +44,15 @@ class _Host:
 
 
 async def recover_state(
-    context: PlanContext, reader: CachedReader, tracked_objects: Mapping[str, TrackedObject], *, by_looks: bool = False
+    context: PlanContext,
+    reader: CachedReader,
+    tracked_objects: Mapping[str, TrackedObject],
+    *,
+    on_known_hosts: bool = False,
 ) -> RecoveredState:
     """Give tracked objects without a binding the ids of their objects.
 
-    `by_looks`: identify disks by size and folder also on VMs that the state knows, for a rebuild.
+    `on_known_hosts`: identify disks by size and folder also on VMs that the state knows, for a rebuild.
     """
     made = RecoveredState(dict(tracked_objects))
     hosts = await _recover_hosts(context, reader, made)
@@ -62,7 +66,7 @@ async def recover_state(
             waiting.setdefault(parent, {})[address] = tracked
     for host in sorted(waiting.keys() & made.tracked_objects.keys()):
         if host in hosts or made.tracked_objects[host].binding is not None:
-            known = host not in hosts and not by_looks
+            known = host not in hosts and not on_known_hosts
             await _recover_children(waiting[host], context, reader, made, known=known)
     if hosts and not context.state.bindings and not made.problems.errors:
         made.problems.add(_state_empty(sorted(hosts)))

@@ -22,7 +22,15 @@ from nacl.utils import random
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.json import Json, load_json
 from dbc_iac.state.backends.backend import Backend, Stored
-from dbc_iac.state.encryption.document import Header, altered, decrypted, encrypted, open_sealed, seal, sealed_header
+from dbc_iac.state.encryption.document import (
+    Header,
+    decrypted,
+    encrypted,
+    open_sealed,
+    refuse_altered,
+    seal,
+    sealed_header,
+)
 from dbc_iac.state.encryption.keys import SIZE, Keyring, derived, fingerprint
 
 
@@ -83,14 +91,14 @@ class EncryptedBackend:
             return None
         if sealed_header(stored.content, self.place) is None:
             if not _is_a_state(stored.content):
-                altered(self.place)
+                refuse_altered(self.place)
             if self._writes in {Writes.SEALED, Writes.NEW_KEY}:
                 raise DiagnosticError(_in_the_clear(self.place))
             self._opened = _Opened(None, b"")
             return stored
         header, content, key = open_sealed(stored.content, self.place, self._keys)
         if (header.of, header.stack) != ("state", self._stack):
-            altered(self.place)
+            refuse_altered(self.place)
         self._opened = _Opened(header, key)
         return Stored(content, stored.version)
 
@@ -150,7 +158,7 @@ class EncryptedBackend:
         place = f"line {number + 1} of {self.journal_place}"
         sealed = _sealed_line(line)
         if sealed is None or sealed[0] != fingerprint(opened.key):
-            altered(place)
+            refuse_altered(place)
         return decrypted(sealed[2], self._bound(number, sealed[1], opened), opened.of_lines, place)
 
     def append(self, line: bytes, *, sync: bool) -> None:

@@ -1,6 +1,6 @@
 """A sealed document: a JSON object with a header in the clear and its content under XChaCha20-Poly1305.
 
-The header is associated data: a document with a changed header, or in place of another one, does not open.
+The header is associated data: a document with a changed or foreign header cannot be decrypted.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Header:
     """Of a state: digest of the journal that was folded into it when its key last changed."""
 
     def text(self) -> bytes:
-        """Canonical: these bytes are the associated data."""
+        """Canonical JSON. These bytes are the associated data."""
         header = {
             MARK: FORMAT, "cipher": "XChaCha20-Poly1305", "of": self.of, "stack": self.stack, "lineage": self.lineage,
             "serial": self.serial, "keys": [dict(entry) for entry in self.keys],
@@ -49,7 +49,7 @@ class Header:
 
 
 def seal(content: bytes, header: Header, key: bytes) -> bytes:
-    """The document, as JSON."""
+    """The sealed document, as JSON."""
     parts = load_json(header.text())
     return json.dumps({**parts, "sealed": encrypted(content, header.text(), key)}).encode() + b"\n"
 
@@ -62,14 +62,14 @@ def sealed_header(content: bytes, place: str) -> Header | None:
 
 
 def open_sealed(content: bytes, place: str, keys: Keyring) -> tuple[Header, bytes, bytes]:
-    """The header, the content, and the key that opened it. Raises DiagnosticError."""
+    """The header, the content, and the key that decrypts it. Raises DiagnosticError."""
     header, text = _parsed(content, place)
     if problem := excess(header.keys):
         raise DiagnosticError(_too_many(place, problem))
     try:
         key = keys.unwrap(header.keys)
     except (KeyError, ValueError, TypeError):
-        altered(place)
+        refuse_altered(place)
     if key is None or len(key) != SIZE:
         raise DiagnosticError(
             *keys.missing,
@@ -78,7 +78,7 @@ def open_sealed(content: bytes, place: str, keys: Keyring) -> tuple[Header, byte
                 Severity.ERROR,
                 f"no key of this project opens {place}",
                 "It is encrypted for: " + ", ".join(_name(entry) for entry in header.keys) + ". Nothing was changed.",
-                "Add the key that it was written with to `encryption`, an older one to `encryption.fallback`.",
+                "Add the key it is encrypted with to `encryption`, or to `encryption.fallback` if it is an older key.",
             ),
         )
     return header, decrypted(text, header.text(), key, place), key
@@ -107,22 +107,22 @@ def encrypted(content: bytes, associated: bytes, key: bytes) -> str:
 
 
 def decrypted(text: str, associated: bytes, key: bytes, place: str) -> bytes:
-    """Raises DiagnosticError if the text or its associated data was altered."""
+    """The plain content. Raises DiagnosticError if the text or its associated data was altered."""
     try:
         content = b64decode(text, validate=True)
         opened: bytes = crypto_aead_xchacha20poly1305_ietf_decrypt(content[NONCE:], associated, content[:NONCE], key)
     except (CryptoError, ValueError, TypeError):
-        altered(place)
+        refuse_altered(place)
     return opened
 
 
-def altered(place: str) -> NoReturn:
+def refuse_altered(place: str) -> NoReturn:
     raise DiagnosticError(
         Diagnostic(
             "state-altered",
             Severity.ERROR,
             f"{place} was altered, truncated or replaced",
-            "Encrypted documents open only as they were written. Nothing was changed.",
+            "Any change to an encrypted file makes it unreadable. Nothing was changed.",
             "Restore it from an older version or a backup, and find out who wrote it.",
             exit_code=ExitCode.ERROR,
         )
@@ -140,10 +140,10 @@ def _parsed(content: bytes, place: str) -> tuple[Header, str]:
             tuple(map(dict, parts["keys"])), str(parts.get("folded", "")),
         )  # fmt: skip
         if load_json(header.text()) != {k: v for k, v in parts.items() if k != "sealed"}:
-            altered(place)
+            refuse_altered(place)
         return header, str(parts["sealed"])
     except (ValueError, KeyError, TypeError, AttributeError):
-        altered(place)
+        refuse_altered(place)
 
 
 def _too_many(place: str, problem: str) -> Diagnostic:
