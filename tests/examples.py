@@ -1,4 +1,4 @@
-"""How much of what is sampled is tried: a part in the suite, all of it by `make prove`."""
+"""Share of the sampled examples that a run tries: a part in the suite, all of them in `make prove`."""
 
 from __future__ import annotations
 

@@ -109,7 +109,10 @@ selection_options = _grouped(
     _addresses("--target", "Only this resource and its dependencies; repeatable.", "targets"),
     _addresses("--exclude", "Leave out this resource and its dependents; repeatable."),
     _addresses("--replace", "Replace this resource; repeatable."),
-    click.option("--forget-expired", is_flag=True, help="Remove resources of expired machines from the state."),
+    click.option(
+        "--forget-expired", is_flag=True,
+        help="Remove resources of machines that are no longer rented from the state.",
+    ),
     _addresses("--destroy-identity", "Delete the on-chain identity of this bare-metal server; repeatable."),
     _addresses("--unprotect", "Delete or replace this resource despite preventDestroy; repeatable."),
     click.option("--allow-empty", is_flag=True, help="Allow manifests without resources, which delete everything."),
