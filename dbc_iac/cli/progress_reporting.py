@@ -47,7 +47,7 @@ class EventLog:
             return
         at = self.app.runtime.now().isoformat(timespec="milliseconds")
         try:
-            self.stream.write(json.dumps({**value, "time": at}, ensure_ascii=True) + "\n")
+            self.stream.write(self.app.runtime.loggable(json.dumps({**value, "time": at}, ensure_ascii=True)) + "\n")
             self.stream.flush()
         except (OSError, ValueError):
             self.broken = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from dataclasses import dataclass, field
 from typing import TextIO
@@ -10,6 +11,11 @@ from typing import TextIO
 from dbc_iac.cli.resilient_stream import StandardOutput, encodable, or_null_device
 from dbc_iac.operations.runtime import Runtime
 from dbc_iac.views.text.lines import PAPER, Screen, escaped_lines
+
+_LOG_COMMAND = re.compile(
+    r"^(?P<indent>[^\S\n]*):(?=:[a-z][\w-]*(?: [^\n]*)?::)|#(?=#\[)", re.IGNORECASE | re.MULTILINE
+)
+"""Start of a command in a log of GitHub Actions: `::NAME::` at the start of a line, `##[NAME]` anywhere."""
 
 
 def _columns(stream: TextIO) -> int:
@@ -34,15 +40,21 @@ class CommandRuntime(Runtime):
         plain = self.environ.get("NO_COLOR") or self.environ.get("TERM") == "dumb"
         return Screen(colours=not plain, columns=_columns(stream))
 
+    def loggable(self, text: str) -> str:
+        """The text without commands to the log of GitHub Actions; escaped so that JSON keeps its value."""
+        if not self.environ.get("GITHUB_ACTIONS"):
+            return text
+        return _LOG_COMMAND.sub(lambda found: f"{found['indent'] or ''}\\u{ord(found[0][-1]):04x}", text)
+
     def say(self, text: str) -> None:
         """Print a line on standard output. Raises BrokenPipeError, and DiagnosticError for a full disk."""
         out = StandardOutput(self.out)
-        out.write(text if text.endswith("\n") else f"{text}\n")
+        out.write(self.loggable(text if text.endswith("\n") else f"{text}\n"))
         out.flush()
 
     def tell(self, text: str) -> None:
         """Print a line on standard error: progress and problems."""
-        self.err.write(encodable(text if text.endswith("\n") else f"{text}\n", self.err))
+        self.err.write(encodable(self.loggable(text if text.endswith("\n") else f"{text}\n"), self.err))
         self.err.flush()
 
     def notify(self, text: str) -> None:

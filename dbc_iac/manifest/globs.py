@@ -63,8 +63,8 @@ class _Walk:
 
     def _below(self, directory: Path, entered: set[Path]) -> Iterator[Path]:
         """A directory and all directories below it, each once, under the first path that leads to it."""
-        real = directory.resolve()
-        if real in entered or not self._inside(directory, real):
+        real = real_path(directory)
+        if real in entered:
             return
         entered.add(real)
         yield directory
@@ -75,6 +75,10 @@ class _Walk:
             yield from self._below(entry, entered)
 
     def _entries(self, directory: Path) -> list[Path]:
+        if not real_path(directory).is_relative_to(self._root):  # names of files outside are not printed either
+            remedy = "Copy the directory into the project."
+            self.problem("outside-project", f"{directory} is a directory outside the project", remedy)
+            return []
         try:
             return sorted(directory.iterdir())
         except NotADirectoryError:
@@ -82,13 +86,6 @@ class _Walk:
         except OSError as error:
             self.problem("unreadable-file", f"cannot read {directory} ({error.strerror})", "Correct its permissions.")
             return []
-
-    def _inside(self, directory: Path, real: Path) -> bool:
-        inside = real.is_relative_to(self._root)
-        if not inside:
-            remedy = "Copy the directory into the project."
-            self.problem("outside-project", f"{directory} links to a directory outside the project", remedy)
-        return inside
 
     def problem(self, code: str, summary: str, remedy: str) -> None:
         self._found.add(Diagnostic(code, Severity.ERROR, summary, remedy=remedy, source=self._place))

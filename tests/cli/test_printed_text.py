@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,7 +17,9 @@ import pytest
 from dbc_iac.api.secret import SecretText
 from dbc_iac.cli.app import App
 from dbc_iac.cli.approval import confirm
+from dbc_iac.cli.progress_reporting import EventLog
 from dbc_iac.cli.runtime import CommandRuntime
+from dbc_iac.diagnostics import Diagnostic, Severity
 from dbc_iac.views.markdown.plan import plan_markdown
 from dbc_iac.views.redaction import Redaction
 from tests.projects import Emulated, project, vm
@@ -95,3 +98,41 @@ def test_the_title_of_a_markdown_plan_is_no_markup() -> None:
     assert head.count("`") == 4
     assert "\n# head" not in text
     assert steering(text) == []
+
+
+# Commands to the log of GitHub Actions
+
+LOG_COMMANDS = "##[add-mask]a ###[error]b\n \u00a0::error file=x::c\n::stop-commands::d\n::1\n## [x] ::warning::e"
+RUNNER_COMMANDS = re.compile(r"##\[|^\s*::\S+?(?: .*?)?::", re.MULTILINE)
+"""As the runner finds them: `##[` anywhere in a line, `::` at its start."""
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_no_text_is_a_command_to_the_log_of_github_actions(as_json: bool) -> None:
+    out, err = io.StringIO(), io.StringIO()
+    app = App(CommandRuntime(out=out, err=err, environ={"GITHUB_ACTIONS": "true"}), json=as_json)
+    app.show(LOG_COMMANDS, {LOG_COMMANDS: [LOG_COMMANDS]})
+    app.note(LOG_COMMANDS)
+    app.report([Diagnostic("x", Severity.ERROR, LOG_COMMANDS, LOG_COMMANDS)])
+    EventLog(out, app, owned=False).write({"text": LOG_COMMANDS})
+    assert RUNNER_COMMANDS.findall(out.getvalue() + err.getvalue()) == []
+    if as_json:
+        shown, _ = json.JSONDecoder().raw_decode(out.getvalue())
+        assert shown == {LOG_COMMANDS: [LOG_COMMANDS]}
+    else:
+        assert "\n::1\n## [x] ::warning::e\n" in out.getvalue()
+
+
+def test_text_is_shown_as_it_is_outside_of_github_actions() -> None:
+    out = io.StringIO()
+    App(CommandRuntime(out=out, err=io.StringIO(), environ={})).show("##[error]a\n::error::b", None)
+    assert out.getvalue() == "##[error]a\n::error::b\n"
+
+
+@pytest.mark.parametrize("command", ["vm show trainer", "vm logs trainer", "plan", "drift --json", "apply --yes"])
+def test_a_node_sends_no_commands_to_the_log_of_github_actions(emulated: Emulated, command: str) -> None:
+    emulated.project.environ["GITHUB_ACTIONS"] = "true"
+    [task] = emulated.vms
+    emulated.admin.change_vm(task, desc="##[add-mask]trainer\\n::stop-commands::x")
+    result = emulated.run(*command.split())
+    assert RUNNER_COMMANDS.findall(result.out + result.err) == []

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from dbc_iac.diagnostics import Diagnostics
+from dbc_iac.files.reading import real_path
 from dbc_iac.manifest.globs import matching
 
 
@@ -50,3 +51,18 @@ def test_a_directory_that_two_wildcards_reach_is_matched_once(tmp_path: Path) ->
         (tmp_path / name).touch()
     found = matching(tmp_path, "**/**/*.yaml", Diagnostics())
     assert found == sorted(tmp_path / name for name in ("top.yaml", "a/one.yaml", "a/b/two.yaml"))
+
+
+@pytest.mark.parametrize(
+    "pattern", ["../*/*.yaml", "../**/*.yaml", "a/../../*/*.yaml", "away/*.yaml", "a*/*.yaml", "**/*.yaml"]
+)
+def test_no_directory_outside_the_project_is_listed(tmp_path: Path, listed: list[Path], pattern: str) -> None:
+    project, outside = tmp_path / "project", tmp_path / "outside"
+    for directory in (project / "a", outside):
+        directory.mkdir(parents=True)
+    (outside / "canary.yaml").touch()
+    (project / "away").symlink_to(outside)
+    found = Diagnostics()
+    assert matching(project, pattern, found) == []
+    assert [problem.code for problem in found] == ["outside-project"]
+    assert all(real_path(directory).is_relative_to(project) for directory in listed)
