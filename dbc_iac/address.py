@@ -38,7 +38,7 @@ class Address(str):
 
     @property
     def key(self) -> str:
-        """Key of an instance of a `forEach`; empty where it is none."""
+        """Key of an instance of a `forEach`; empty if it is none."""
         return self.name.partition(_KEY)[2]
 
     @property

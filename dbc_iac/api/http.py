@@ -280,7 +280,7 @@ def _certificates() -> ssl.SSLContext:
 
 
 def proxy_of(scheme: str, host: str) -> tuple[str, str] | None:
-    """The proxy that the environment wants for a host, after the name of its variable; None where it wants none."""
+    """The proxy that the environment wants for a host, after the name of its variable; None if it wants none."""
     from urllib.request import getproxies
 
     proxies = getproxies()

@@ -4,7 +4,7 @@ The HTTP status does not tell success: every answer of a GPU node or manager is 
 errcode means different things at different layers. So a reply is classified by status, errcode *and* text.
 
     Done       the node answered that it did or accepted it; the value is its message, decoded
-    Refused    the target or the client node answered that it will not; `effect` is what may have changed all the same
+    Refused    the target or the client node answered that it will not; `effect` is what may have changed anyway
     NotSent    the request has certainly not reached the target
     Unknown    it may have been carried out, or may still be: never to be read as "not done", nor as "absent"
 """
@@ -49,7 +49,7 @@ _NOT_RENTED = frozenset({"machine is not be rented", "wallet not rented", "machi
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """An answer that says no. `errcode` is 0 where the reply carried none (an HTML page, or no request was made)."""
+    """An answer that says no. `errcode` is 0 if the reply carried none (an HTML page, or no request was made)."""
 
     message: str
     errcode: int

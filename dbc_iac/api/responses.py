@@ -164,7 +164,7 @@ class RentOrder:
 
 @dataclass(frozen=True, slots=True)
 class LanView:
-    """A virtual LAN as one node knows it. `members` is right only where that node hears its own multicast."""
+    """A virtual LAN as one node knows it. `members` is right only if that node hears its own multicast."""
 
     network_name: str
     ip_cidr: str
@@ -198,7 +198,7 @@ class ServerView:
 
     @property
     def masked(self) -> bool:
-        """The manager did not accept the credentials; it answers with asterisks and errcode 0 all the same."""
+        """The manager did not accept the credentials; it answers with asterisks and errcode 0 nevertheless."""
         shown = (self.node_private_key.reveal(), self.ipmi_username, self.ipmi_password.reveal())
         return any(set(text) == {"*"} for text in shown)
 

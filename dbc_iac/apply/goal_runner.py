@@ -352,7 +352,7 @@ class _Attempt:
                 return await self._unknown(outcome)
 
     def _halted(self) -> GoalResult | None:
-        """The result where nothing new may be started. VMs that this apply powered off are started all the same."""
+        """The result if no new call may start. VMs that this apply powered off are started even then."""
         why = self.runner.halted()
         return GoalResult(Verdict.NOT_STARTED, why) if why and not self.closes else None
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """A command and its working directory. `timeout` in seconds; `force`: power off also where it fails."""
+    """A command and its working directory. `timeout` in seconds; `force`: power off even if it fails."""
 
     command: tuple[str, ...]
     timeout: float
@@ -24,7 +24,7 @@ class Hook:
 
 
 async def keeps_on(hook: Hook, note: Callable[[str], None]) -> str:
-    """Run a hook. Gives the reason why the VM must not be powered off; empty where it may."""
+    """Run a hook. Gives the reason why the VM must not be powered off; empty if it may."""
     problem = await run_hook(hook)
     if problem is None:
         return ""
@@ -47,7 +47,7 @@ async def run_hook(hook: Hook) -> str | None:
     except (OSError, ValueError) as error:
         return f"could not be started ({getattr(error, 'strerror', None) or error})"
     try:
-        # Real time, also where the event loop has a virtual clock.
+        # Real time, also if the event loop has a virtual clock.
         code = await asyncio.to_thread(process.wait, hook.timeout)
     except subprocess.TimeoutExpired:
         _end(process)

@@ -91,7 +91,7 @@ class JournalWriter:
         self._queue.shutdown(cancel_futures=True)
 
     def known(self, address: str) -> dict[str, Json]:
-        """`id` and resolved values of an address now; empty where it is not bound."""
+        """`id` and resolved values of an address now; empty if it is not bound."""
         bound = self._bindings.get(address)
         return {} if bound is None else {"id": bound.id, **bound.resolved}
 
@@ -207,7 +207,7 @@ class JournalWriter:
         await self._forget(change.address, change.identity.old_id, change)
 
     async def _forget(self, address: str, identity: str, change: Change) -> None:
-        """Unbind an object. Its replacement stays bound, also where it has the same name on another machine."""
+        """Unbind an object. Its replacement stays bound, also if it has the same name on another machine."""
         came = change.identity.generation if change.action is Action.REPLACE else None
         places = [a for a, b in self._bindings.items() if address in {a, Address(a).resource} and b.generation != came]
         for bound in [self._bindings[a] for a in places if self._bindings[a].id == identity]:

@@ -188,7 +188,7 @@ class OfflineWindow:
         return result.verdict is Verdict.MET
 
     async def _stays_on(self) -> bool:
-        """Watch the VM after its start, and start it again where a late shutdown powers it off."""
+        """Watch the VM after its start, and start it again if a late shutdown powers it off."""
         until = self.runner.now() + SETTLE_SECONDS
         while self.runner.now() < until and not self.runner.stop.asked:
             await self.runner.stop.unless(self.runner.watch.tick(self.on.route.target))

@@ -23,7 +23,7 @@ class Stop:
         self._asked.set()
 
     async def unless(self, work: Coroutine[Any, Any, T]) -> T | None:
-        """Await a look or a wait; None where the end is requested meanwhile, which cancels it.
+        """Await a look or a wait; None if the end is requested meanwhile, which cancels it.
 
         Calls that start after that are part of the orderly end, and go on.
         """

@@ -62,7 +62,7 @@ class App:
 
     def show(self, text: str, value: Any, *, redact: bool = True) -> None:
         """Print the result of a command: text, or with --json the value. Escaped, and without secrets: `redact` is
-        false only where the user asked for them, and for a state, which holds none and must stay as it is."""
+        false only if the user asked for them, and for a state, which holds none and must stay as it is."""
         if redact:
             text, value = self.redaction((text, value))
         self.runtime.say(json_text(value) if self.json else escaped_lines(text))

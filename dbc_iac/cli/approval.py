@@ -33,7 +33,7 @@ class Approval(Enum):
 
 
 def require_approval(app: App, plan: Plan, given: Approval) -> None:
-    """Ask for approval where it is not given. Raises DiagnosticError, Exit."""
+    """Ask for approval if it is not given. Raises DiagnosticError, Exit."""
     if given is Approval.NONE:
         confirm(app, "Apply this plan?", "Use --yes, or apply a plan FILE.")
     if given is not Approval.CHANGES:
@@ -57,7 +57,7 @@ def require_approval(app: App, plan: Plan, given: Approval) -> None:
 
 
 def confirm(app: App, question: str, remedy: str = "Use --yes.") -> None:
-    """Ask for approval on the terminal. Raises DiagnosticError without one, Exit where it is refused."""
+    """Ask for approval on the terminal. Raises DiagnosticError without one, Exit if it is refused."""
     if not app.runtime.terminal:
         summary = "no terminal to ask for approval"
         raise DiagnosticError(Diagnostic("needs-yes", Severity.ERROR, summary, remedy=remedy))

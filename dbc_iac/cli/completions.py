@@ -22,7 +22,7 @@ def addresses(context: click.Context, parameter: click.Parameter, incomplete: st
 
 
 def _recorded(project: Project) -> Iterable[str]:
-    """Addresses in the state; none where reading it takes a program, a secret or a network."""
+    """Addresses in the state; none if reading it takes a program, a secret or a network."""
     try:
         return project.state.bindings
     except DiagnosticError:
@@ -35,7 +35,7 @@ def environments(context: click.Context, parameter: click.Parameter, incomplete:
 
 
 def _completed(context: click.Context, incomplete: str, known: Callable[[Project], set[str]]) -> list[str]:
-    """The words of the project with this beginning; none where the project is invalid."""
+    """The words of the project with this beginning; none if the project is invalid."""
     given, app = context.find_root().params, context.find_object(App)
     try:
         assert app is not None  # noqa: S101 - every command has one

@@ -1,6 +1,6 @@
 """The demo: plan, apply, drift, repair and destroy on the embedded emulator, in one process on a virtual clock.
 
-Runs the commands that a user would type, and fails where one does not end as expected.
+Runs the commands that a user would type, and fails if one does not end as expected.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def example_directory(name: str) -> Path:
 
 
 def run_demo(app: App, group: click.Command) -> None:
-    """Run the demo. Raises DiagnosticError where a step does not end as expected."""
+    """Run the demo. Raises DiagnosticError if a step does not end as expected."""
     with tempfile.TemporaryDirectory() as folder:
         project = Path(folder) / EXAMPLE
         shutil.copytree(example_directory(EXAMPLE), project)

@@ -8,7 +8,7 @@ from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
 
 
 def require_emulator() -> None:
-    """Raise DiagnosticError where the emulator's extra is not installed."""
+    """Raise DiagnosticError if the emulator's extra is not installed."""
     if find_spec("looptime") is None:
         remedy = "Install it with: pip install 'dbc-iac[emulator]'"
         raise DiagnosticError(

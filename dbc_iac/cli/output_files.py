@@ -22,7 +22,7 @@ from dbc_iac.operations.project import load_files
 from dbc_iac.state.backends.local import LocalBackend
 
 _PROJECT_SUFFIXES = {".yaml", ".yml", ".json", ".jsonl", ".lock"}
-"""Suffixes of existing files that are not overwritten where the project cannot be loaded."""
+"""Suffixes of existing files that are not overwritten if the project cannot be loaded."""
 
 
 def check_outputs(
@@ -33,7 +33,7 @@ def check_outputs(
 ) -> None:
     """Refuse output files that cannot be written, or that are inputs. Raises DiagnosticError.
 
-    `outputs`: paths by option. `loaded`: the project; None where it cannot be loaded. `inputs`: other files that the
+    `outputs`: paths by option. `loaded`: the project; None if it cannot be loaded. `inputs`: other files that the
     command reads.
     """
     if not any(outputs.values()):
@@ -62,7 +62,7 @@ def check_outputs(
 
 
 def loaded_quietly(app: App) -> LoadedProject | None:
-    """The project's files, for commands that need none; None where they are invalid."""
+    """The project's files, for commands that need none; None if they are invalid."""
     with suppress(DiagnosticError):
         return load_files(
             app.directory,

@@ -65,7 +65,7 @@ def failure_shown(app: App, output: PlanOutput) -> Iterator[None]:
 
 
 def refuse_errors(plan: Plan) -> None:
-    """End the command where a plan has errors, such as those of policies; they are reported with the plan."""
+    """End the command if a plan has errors, such as those of policies; they are reported with the plan."""
     if any(d.severity is Severity.ERROR for d in plan.diagnostics):
         raise Exit(ExitCode.REFUSED)
 

@@ -69,9 +69,9 @@ class ProgressReporter(Observer):
 
     @classmethod
     def of(cls, app: App, events: str | None) -> ProgressReporter:
-        """A reporter for `--events`. Raises DiagnosticError where the file cannot be written.
+        """A reporter for `--events`. Raises DiagnosticError if the file cannot be written.
 
-        From now on no stream of the command fails: an apply is finished even where nobody can read its output.
+        From now on no stream of the command fails: an apply is finished even if nobody can read its output.
         """
         raw = app.runtime.out
         app.runtime = replace(app.runtime, out=_resilient(app, raw))
@@ -140,12 +140,12 @@ class ProgressReporter(Observer):
 
 
 def _resilient(app: App, out: TextIO) -> ResilientStream:
-    """Standard output of an apply, which goes on where that is closed."""
+    """Standard output of an apply; a closed stream does not stop the apply."""
     return ResilientStream(out, lambda: app.runtime.tell("cannot write standard output any more; the apply continues"))
 
 
 def write_report(app: App, report: Report, arguments: ApplyArguments) -> ExitCode:
-    """Write the report to the file of `--report`, in the form of its suffix. OK where it was written."""
+    """Write the report to the file of `--report`, in the form of its suffix. OK if it was written."""
     file = arguments.report
     if file is None:
         return ExitCode.OK
@@ -155,7 +155,7 @@ def write_report(app: App, report: Report, arguments: ApplyArguments) -> ExitCod
     }
     try:
         write_output(file, forms.get(file.suffix, report_text)(report))
-    except DiagnosticError as error:  # the outcome of the apply is shown all the same
+    except DiagnosticError as error:  # the outcome of the apply is shown anyway
         app.report(error.diagnostics)
         return ExitCode.ERROR
     return ExitCode.OK

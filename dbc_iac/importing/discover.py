@@ -185,7 +185,7 @@ async def _lans(place: str, route: Route, context: PlanContext, reader: CachedRe
 
 
 def _users_of_lans(found: Iterable[UnmanagedObject]) -> dict[str, Whose]:
-    """The owners of LANs by their names, as far as VMs of others tell: a LAN has no marker of its own."""
+    """The owners of LANs by name, derived from the VMs that use them: a LAN has no owner marker."""
     return {
         str(one.fields["network"]): one.whose
         for one in found

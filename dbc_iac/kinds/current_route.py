@@ -1,7 +1,7 @@
 """The route to an existing object by the current manifests.
 
 A renewed rental has another order; identities, client nodes and Nodes get other names: the object is the same one. The
-route in the state is used only where no document leads to the target any more.
+route in the state is used only if no document leads to the target any more.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def current_route(kept: Route, kind: Kind[Any], inventory: Inventory) -> Route:
 
 
 def route_to(binding: Binding, inventory: Inventory) -> Route:
-    """The route to a bound object: that of its own document where it names the same machine."""
+    """The route to a bound object: that of its own document if it names the same machine."""
     kind, document = kind_of(binding.kind), inventory.resources.get(binding.address)
     kept = Route.from_json(binding.route)
     with suppress(KeyError):  # a document with a dangling reference has no route
@@ -52,7 +52,7 @@ def route_for(machine: Route, kind: Kind[Any], inventory: Inventory) -> Route:
 
 
 async def authority_refusal(route: Route, reader: CachedReader) -> Unreadable | None:
-    """Why a GPU node refuses every call on this route; None where it does not, or nothing shows it.
+    """Why a GPU node refuses every call on this route; None if it does not, or nothing shows it.
 
     Other targets are not asked: a manager's list is open to all, and a server's power takes its BMC seconds.
     """

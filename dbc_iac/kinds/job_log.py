@@ -12,7 +12,7 @@ _REMEDY = "Apply again in two minutes. If it fails again, restart the DBC servic
 
 
 async def job_errors(reader: CachedReader, route: Route, vm: str, text: str) -> frozenset[str] | None:
-    """The newest log lines with this text, each with its time; None where the log cannot be read."""
+    """The newest log lines with this text, each with its time; None if the log cannot be read."""
     log = await reader.vm_notes(route, vm, _NEWEST)
     return None if isinstance(log, Unreadable) else frozenset(line for line in log.value if text in line)
 
@@ -20,7 +20,7 @@ async def job_errors(reader: CachedReader, route: Route, vm: str, text: str) -> 
 async def failed_job(
     reader: CachedReader, route: Route, vm: str, text: str, before: frozenset[str] | None
 ) -> GoalState | None:
-    """The failure of an accepted job by a log line that was not there `before` its call; None where there is none."""
+    """The failure of an accepted job by a log line that was not there `before` its call; None if there is none."""
     if before is None:
         return None
     new = sorted((await job_errors(reader, route, vm, text) or frozenset()) - before)

@@ -113,7 +113,7 @@ def _between(one: yaml.Token, next_: yaml.Token) -> str | None:
 
 
 def _requoted(text: str, piece: _Piece) -> str | None:
-    """A single-quoted scalar in double quotes; None where that would need escapes."""
+    """A single-quoted scalar in double quotes; None if that would need escapes."""
     token = piece.token
     if not isinstance(token, yaml.ScalarToken) or token.style != "'":
         return None

@@ -19,7 +19,7 @@ _IN_SPEC = ("dependsOn", "lifecycle", "timeouts", "external")
 
 
 def close_name(text: str) -> str:
-    """The valid name closest to a text; empty where it has no letter or digit."""
+    """The valid name closest to a text; empty if it has no letter or digit."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:42].strip("-")
 
 

@@ -48,7 +48,7 @@ class Observer:
 
 
 class _Callback(Observer):
-    """Passes on events with secrets removed, until the callback raises: the apply is finished all the same."""
+    """Passes on events with secrets removed, until the callback raises: the apply is finished anyway."""
 
     def __init__(self, project: Project, on_event: Callable[[Event], None]) -> None:
         self._project = project

@@ -123,7 +123,7 @@ def check_plan(project: Project, plan: Plan, state: State, warnings: Iterable[Di
     if (waiting := pending_errored_state(project, plan.serial)) is not None:
         placed.append(waiting)
     placed += secrets_in_fields(plan, project.resolver.known())
-    # What explains the others comes first; an object of another stack is no object of nobody.
+    # Explanations of other problems come first. An object of another stack is refused, so its adoption is not reported.
     first = [*other_environment(state, project.environment)]
     refused = {d.address for d in claimed}
     kept = [d for d in plan.diagnostics if d.code != ADOPTED or d.address not in refused]

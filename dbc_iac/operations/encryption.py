@@ -64,7 +64,7 @@ Keys = Callable[[], "Keyring | None"]
 
 
 def opened_here(content: bytes, place: str, keys: Keys) -> bytes:
-    """The content of a file to act on, which is encrypted where the project encrypts. Raises DiagnosticError."""
+    """The content of a file to act on, which is encrypted if the project encrypts. Raises DiagnosticError."""
     from dbc_iac.state.encryption import sealed_header
 
     if sealed_header(content, place) is None and keys() is not None:
@@ -82,7 +82,7 @@ def opened_here(content: bytes, place: str, keys: Keys) -> bytes:
 
 
 def opened(content: bytes, place: str, keys: Keys) -> bytes:
-    """The content of a file, decrypted where it is encrypted. Raises DiagnosticError where no key decrypts it."""
+    """The content of a file, decrypted where it is encrypted. Raises DiagnosticError if no key decrypts it."""
     from dbc_iac.state.encryption import encrypted_without_key, open_sealed, sealed_header
 
     header = sealed_header(content, place)

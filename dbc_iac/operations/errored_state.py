@@ -103,6 +103,6 @@ def _write_beside(project: Project, copy: StateBackup) -> Path:
 
 
 def backup_content(project: Project, copy: StateBackup) -> bytes:
-    """The bytes of a copy of the state: encrypted where the state is."""
+    """The bytes of a copy of the state: encrypted if the state is."""
     content, keys = copy.text(), project.keyring
     return content if keys is None else sealed_copy(content, copy.state, keys)

@@ -156,7 +156,7 @@ class Identities:
         return MultisigCredentials(spec.wallets, spec.threshold, [self._key(s) for s in spec.signers], collected)
 
     def wallets(self, name: str) -> frozenset[str]:
-        """The wallet addresses of an identity; empty where they are not known."""
+        """The wallet addresses of an identity; empty if they are not known."""
         spec = self._project.identities.get(name)
         if spec is None:
             return frozenset()

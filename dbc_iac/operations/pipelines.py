@@ -93,7 +93,7 @@ def pinned(value: Mapping[str, object]) -> str:
 
 
 def ephemeral_state(state: StateSpec, environ: Mapping[str, str]) -> Iterator[Diagnostic]:
-    """A warning where a CI job keeps the state in its checkout: the next job would start without it.
+    """A warning if a CI job keeps the state in its checkout: the next job would start without it.
 
     An absolute path is a choice, for a runner that keeps its disk.
     """

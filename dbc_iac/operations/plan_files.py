@@ -96,7 +96,7 @@ def read_plan_or_state(file: Path, keys: Keys) -> Plan | State:
 
 
 def _state(file: Path, keys: Keys) -> State | None:
-    """The state in a file; None where the file can only be a plan."""
+    """The state in a file; None if the file can only be a plan."""
     try:
         content = opened(read_given(file), str(file), keys)
     except OSError:

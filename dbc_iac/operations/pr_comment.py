@@ -88,7 +88,7 @@ def put_comment(directory: Path, environment: str, stack: str, environ: Mapping[
 
 
 def _place(directory: Path, environ: Mapping[str, str]) -> str:
-    """The project's directory in the repository, which identifies the project even where its files are invalid."""
+    """The project's directory in the repository, which identifies the project even if its files are invalid."""
     root = environ.get("GITHUB_WORKSPACE") or environ.get("CI_PROJECT_DIR") or "."
     return os.path.relpath(directory.resolve(), Path(root).resolve())
 
@@ -183,7 +183,7 @@ def _put(thread: Thread, marker: str, body: str) -> str:
 
 
 def _ours(forge: Forge, thread: Thread, marker: str, me: str) -> int | None:
-    """The id of the comment with the marker by the owner of the token; None where there is none."""
+    """The id of the comment with the marker by the owner of the token; None if there is none."""
     who, name = thread.author
     for page in range(1, _PAGES + 1):
         found: list[dict[str, Any]] = forge.ask("GET", thread.comments, per_page="100", page=str(page))

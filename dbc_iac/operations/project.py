@@ -113,7 +113,7 @@ class Project:
         resolver = SecretResolver(runtime.environ, directory, places=secret_places(loaded.project, loaded.place))
         project = cls(directory, environment, stack, runtime, loaded, resolver, sources)
         if loaded.diagnostics.errors:
-            # The sound part is checked all the same, unless it may refer to what could not be read.
+            # The valid part is still checked, unless it may refer to a part that could not be read.
             (project.check() if loaded.whole else loaded.diagnostics).raise_errors()
         preload_secrets(resolver, loaded.project, project.inventory.resources.values())
         _LOG.info("loaded %s: %d resources, stack %s", directory, len(project.inventory.resources), stack)
@@ -222,7 +222,7 @@ class Project:
 
     @cached_property
     def keyring(self) -> Keyring | None:
-        """The keys of the project's encryption; None where it has none."""
+        """The keys of the project's encryption; None if it has none."""
         spec = self.loaded.project.encryption
         return None if spec is None else keyring_of(spec, self.resolver)
 
@@ -342,7 +342,7 @@ class Project:
         )
 
     def _secret(self, address: str, path: str) -> SecretText | None:
-        """The secret of a field; None where it is not available."""
+        """The secret of a field; None if it is not available."""
         resource = self.inventory.resources.get(address)
         value: object = resource.spec if resource is not None else None
         for key in path.split("."):
@@ -350,7 +350,7 @@ class Project:
         return self.resolved(value) if isinstance(value, SecretRef) else None
 
     def resolved(self, ref: SecretRef) -> SecretText | None:
-        """The value of a secret; None where it is not available."""
+        """The value of a secret; None if it is not available."""
         try:
             return self.resolver.resolve(ref)
         except DiagnosticError:

@@ -53,7 +53,7 @@ def list_stacks(project: Project) -> tuple[list[StackSummary], Diagnostics]:
 
 
 def claimed_elsewhere(project: Project, plan: Plan) -> Iterator[Diagnostic]:
-    """An error for each object that a plan adopts, and another stack manages. None where stacks cannot be listed."""
+    """An error for each object that a plan adopts, and another stack manages. None if stacks cannot be listed."""
     adopted = [change for change in plan.changes if change.action is Action.ADOPT and change.identity.id]
     held = held_elsewhere(project) if adopted else {}
     ids = {change.address: change.identity.id for change in plan.changes}
@@ -72,7 +72,7 @@ def claimed_elsewhere(project: Project, plan: Plan) -> Iterator[Diagnostic]:
 
 
 def held_elsewhere(project: Project) -> dict[Object, str]:
-    """The objects that other stacks manage, and the name of each one's stack. Empty where stacks cannot be listed."""
+    """The objects that other stacks manage, and the name of each one's stack. Empty if stacks cannot be listed."""
     names = [name for name in _names(project) or () if name != project.stack]
     states = {name: state for name in names if (state := _state(project, name)) is not None}
     return {one: name for name, state in states.items() for one in objects(state)}
@@ -89,6 +89,6 @@ def _names(project: Project) -> list[str] | None:
 
 
 def _state(project: Project, stack: str) -> State | None:
-    """The state of a stack, for reading; None where another project has it in the same backend."""
+    """The state of a stack, for reading; None if another project has it in the same backend."""
     state = project.store_of(stack).read()
     return state if state is not None and state.uid == project.loaded.project.uid else None

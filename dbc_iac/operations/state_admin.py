@@ -27,7 +27,7 @@ from dbc_iac.state.backup import StateBackup, push, read_backup
 from dbc_iac.state.encryption import EncryptedBackend, Writes
 
 Approve = Callable[[str], None]
-"""Asks for approval of a question; raises where it is refused."""
+"""Asks for approval of a question; raises if it is refused."""
 
 
 def binding_of(project: Project, address: str) -> Binding:
@@ -91,7 +91,7 @@ def rebuild_state(
 
 
 def pull(project: Project, file: Path) -> None:
-    """Write a copy of the state to a file, encrypted where the state is. Raises DiagnosticError."""
+    """Write a copy of the state to a file, encrypted if the state is. Raises DiagnosticError."""
     state = project.recorded()
     with writing():
         written, records = project.store.unfolded
@@ -106,7 +106,7 @@ def push_file(project: Project, file: Path) -> State:
 
 
 def use_copy(project: Project, file: Path) -> None:
-    """Read the state from a copy from now on; nothing can be written. Raises DiagnosticError where it is none."""
+    """Read the state from a copy from now on; nothing can be written. Raises DiagnosticError if it is none."""
     copy = read_backup(opened(_read(file), str(file), lambda: project.keyring), str(file))
     project.store = Store(ReadOnlyBackend(copy, str(file)), project.stack)
 
@@ -164,7 +164,7 @@ def _store(project: Project, name: str) -> Store:
 
 
 def unlock(project: Project, approve: Approve) -> Mapping[str, object] | None:
-    """Break the state lock of a run that has ended. Returns its holder; None where it is not locked.
+    """Break the state lock of a run that has ended. Returns its holder; None if it is not locked.
 
     Raises DiagnosticError.
     """
@@ -200,7 +200,7 @@ def holder_text(holder: Mapping[str, object]) -> str:
 
 
 def rewrite(project: Project, writes: Writes) -> bool:
-    """Encrypt, decrypt, or re-encrypt the state. False where it was so already. Raises DiagnosticError."""
+    """Encrypt, decrypt, or re-encrypt the state. False if it was so already. Raises DiagnosticError."""
     keys = project.keyring
     if keys is None:
         raise _problem("no-encryption", "the project file has no `encryption`", "Add `encryption` with a key.")

@@ -12,14 +12,14 @@ from dbc_iac.state.document import Binding, State
 
 
 def check_bindings(state: State, place: str) -> None:
-    """Raises DiagnosticError where a binding is not one that an apply writes."""
+    """Raises DiagnosticError if a binding is not one that an apply writes."""
     for address, binding in state.bindings.items():
         if problem := _unusable(address, binding):
             raise DiagnosticError(_altered_binding(place, address, problem))
 
 
 def check_identities(plan: Plan, known: Container[str]) -> None:
-    """Raises DiagnosticError where a plan file names an identity that the project does not have."""
+    """Raises DiagnosticError if a plan file names an identity that the project does not have."""
     for change in plan.pending:
         name = Route.from_json(change.placement.route).identity
         if name not in known:

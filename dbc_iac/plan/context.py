@@ -49,7 +49,7 @@ class PlanOptions:
 class PlanContext:
     """Manifests, state, and channels to the API (planning only reads).
 
-    `secret` gives the value of a resource's secret field, or None where it is not available.
+    `secret` gives the value of a resource's secret field, or None if it is not available.
     """
 
     inventory: Inventory
@@ -67,6 +67,6 @@ class PlanContext:
     removed: frozenset[str] = frozenset()
     """Addresses that are removed from the state, and not deleted, once they are not in the manifests."""
     wallets: Callable[[str], frozenset[str]] = lambda identity: frozenset()
-    """SS58 addresses of an identity; empty where unknown."""
+    """SS58 addresses of an identity; empty if unknown."""
     access: Mapping[str, str] = field(default_factory=dict)
     """Digests of `clients` and `identities` of the project file."""

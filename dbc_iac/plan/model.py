@@ -78,7 +78,7 @@ class Placement:
 class Change:
     """Change of one resource, with its reasons.
 
-    `old_placement` is that of the existing object; its VM only where that is another. `losses` are sentences on lost
+    `old_placement` is that of the existing object; its VM only if that is another. `losses` are sentences on lost
     data; `power_off`: its VM is powered off.
     """
 
@@ -215,7 +215,7 @@ class Plan:
 
     @property
     def exit_code(self) -> ExitCode:
-        """Exit code of a command that only plans: an error where an object could not be read."""
+        """Exit code of a command that only plans: an error if an object could not be read."""
         unknown = [c for c in self.changes if c.action is Action.UNKNOWN]
         if any(c.authority for c in unknown):
             return ExitCode.AUTHORISATION

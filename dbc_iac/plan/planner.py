@@ -127,7 +127,7 @@ def _placed(problems: Diagnostics, context: PlanContext, refreshed: RefreshedSta
 
 
 def weighed(problem: Diagnostic, refused: Collection[str]) -> Diagnostic:
-    """The problem, as an error where the project refuses such warnings."""
+    """The problem, as an error if the project refuses such warnings."""
     if problem.severity is not Severity.WARNING or problem.code not in refused:
         return problem
     remedy = f"{problem.remedy} `thresholds.refuse` of the project file refuses {problem.code}.".strip()

@@ -55,7 +55,7 @@ def read_plan(value: Any) -> Plan:
 
 
 def _check(plan: Plan) -> None:
-    """Raises WrongTypeError where what an apply runs, reads or asks has not its form."""
+    """Raise WrongTypeError if a program, a secret reference or a field of a change has the wrong form."""
     for address, hook in plan.hooks.items():
         try:
             BeforeOffline.model_validate(hook)

@@ -30,21 +30,21 @@ def new_key() -> SecretText:
 
 
 def public_key(key: SecretText) -> str:
-    """Of a private key, as `trustedPlanKeys` has it. Raises DiagnosticError where it is none."""
+    """The public key of a private key, as in `trustedPlanKeys`. Raises DiagnosticError for an invalid key."""
     return _signing_key(key).verify_key.encode(HexEncoder).decode()
 
 
 def sign(plan: bytes, key: SecretText) -> bytes:
-    """The signed file. Raises DiagnosticError where the key is none."""
+    """The signed file. Raises DiagnosticError for an invalid key."""
     signature = _signing_key(key).sign(_CONTEXT + plan).signature.hex()
     head = {_MARK: _VERSION, "key": public_key(key), "signature": signature}
     return json.dumps(head).encode() + b"\n" + plan
 
 
 def verified(file: bytes, trusted: Sequence[str]) -> bytes:
-    """The plan in a file. Raises DiagnosticError where its signature is wrong, or not by a trusted key.
+    """The plan in a file. Raises DiagnosticError if its signature is wrong, or not by a trusted key.
 
-    Without trusted keys an unsigned file is taken; one that is signed has to be right all the same.
+    Without trusted keys an unsigned file is accepted; an existing signature is verified in any case.
     """
     head, _, plan = file.partition(b"\n")
     if f'"{_MARK}"'.encode() not in head:

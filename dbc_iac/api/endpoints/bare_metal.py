@@ -32,7 +32,7 @@ async def list_servers(call: Call) -> Outcome[tuple[ServerView, ...]]:
 
 @endpoint("/bare_metal/{node_id_or_uuid}", CallClass.READ)
 async def server(call: Call, node_id_or_uuid: str) -> Outcome[ServerView | None]:
-    """One server; None where the manager has none of that id. Slow: the manager asks the server's BMC."""
+    """One server; None if the manager has none of that id. Slow: the manager asks the server's BMC."""
 
     def decode(value: object) -> ServerView | None:
         found = responses.server_views(value)

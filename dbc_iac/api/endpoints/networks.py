@@ -21,7 +21,7 @@ async def list_networks(call: Call) -> Outcome[tuple[LanView, ...]]:
 
 @endpoint("/lan/{name}", CallClass.READ, Asks.ANYONE)
 async def network(call: Call, name: str) -> Outcome[LanView | None]:
-    """One LAN as the target knows it; None where it does not know it."""
+    """One LAN as the target knows it; None if it does not know it."""
     outcome = await call(name=name)
     if isinstance(outcome, Refused) and outcome.kind is RefusalKind.ABSENT:
         return Done(None)

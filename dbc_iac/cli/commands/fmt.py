@@ -44,7 +44,7 @@ def command(app: App, /, files: tuple[Path, ...], check: bool, of_projects: bool
 
 
 def _of_project(app: App) -> list[Path]:
-    """Every file that the project reads, even where the content of one is invalid."""
+    """Every file that the project reads, even if the content of one is invalid."""
     try:
         app.project()
     except DiagnosticError:

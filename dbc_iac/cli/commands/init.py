@@ -26,7 +26,7 @@ def command(app: App, name: str, ci: str | None) -> None:
 
 
 def _is_ephemeral(app: App) -> bool:
-    """Whether a CI job would lose the project's state; True where the project cannot be loaded."""
+    """Whether a CI job would lose the project's state; True if the project cannot be loaded."""
     try:
         return any(ephemeral_state(app.project().loaded.project.state, {"CI": "true"}))
     except DiagnosticError:

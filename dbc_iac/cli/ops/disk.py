@@ -73,7 +73,7 @@ def _size(row: dict[str, Json]) -> str:
 
 
 def _document(console: Console, found: ResolvedTarget, disk: VmDisk) -> tuple[str, int | None]:
-    """The document that manages a disk, and the GiB that it says; empty where none does."""
+    """The document that manages a disk, and the GiB that it says; empty if none does."""
     vm = console.state.bindings.get(found.address)
     if vm is not None and vm.resolved.get("dataDisk.path") == disk.source_file:
         data = found.spec.data_disk if isinstance(found.spec, VirtualMachineSpec) else None

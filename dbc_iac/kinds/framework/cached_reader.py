@@ -31,10 +31,10 @@ class Known(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A read without an answer that can be used. `reason` is for people; `authority` tells that we were turned away.
+    """A read without a usable answer. `reason` is for people; `authority`: access was denied.
 
-    `absent`: the target says that there is no such object. `garbled`: the target answered, and what it said cannot be
-    read, as a list that a description has broken. `transient`: the same request may be answered later as it is.
+    `absent`: the target reports that the object does not exist. `garbled`: the answer cannot be parsed, such as a list
+    that a description has broken. `transient`: the same request may succeed later.
     """
 
     reason: str
@@ -46,7 +46,7 @@ class Unreadable:
 
     @property
     def final(self) -> bool:
-        """Whether we were turned away, and shall be the next time."""
+        """Whether access was denied, and a repeat will be denied too."""
         return self.authority and not self.transient
 
 
@@ -222,7 +222,7 @@ class CachedReader:
         return await self._once(("image server", route, server), ask)
 
     async def node_images(self, route: Route, server: str) -> Known[Mapping[str, StoredImage]] | Unreadable:
-        """A node's image files by name; those made from another image only where the image server has them too."""
+        """A node's image files by name; those made from another image only if the image server has them too."""
 
         async def ask() -> Known[Mapping[str, StoredImage]] | Unreadable:
             listing = _reading(

@@ -50,7 +50,7 @@ class GoalStatus(StrEnum):
 class GoalState:
     """Observed state of a goal: `text` for people, `id` if the look showed the object's identity.
 
-    `broken`: the creation failed and left an object of no use, which is managed all the same. `lost`: the node accepted
+    `broken`: the creation failed and left an object of no use, which is still managed. `lost`: the node accepted
     the call and its job failed, so that it will not be carried out. `detail` and `remedy` explain a failure.
     `authority`: access was denied, and will be at the next look. `warning`: a fault of an object whose goal is met.
     """

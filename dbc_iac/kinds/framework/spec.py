@@ -107,7 +107,7 @@ class SpecField:
     """Whether it is text, or one of some words."""
 
     def read(self, spec: BaseModel) -> Any:
-        """The value in a spec, None where a nested part is absent."""
+        """The value in a spec, None if a nested part is absent."""
         value: Any = spec
         for attribute in self.attributes:
             if value is None:
@@ -169,7 +169,7 @@ def _marked(field: FieldInfo, kind: type[_Mark]) -> _Mark | None:
 
 
 def value_at(dumped: Mapping[str, Any], path: str) -> Json:
-    """The value at a dotted path of a dumped spec; None where it or a part above it is absent."""
+    """The value at a dotted path of a dumped spec; None if it or a part above it is absent."""
     value: Any = dumped
     for key in path.split("."):
         if not isinstance(value, Mapping) or key not in value:

@@ -126,7 +126,7 @@ def _port_range(value: str) -> str:
 
 
 def forward_ranges(value: str) -> tuple[str, range, range]:
-    """A forward as (protocol, host ports, guest ports). Raises ValueError where the node would silently do nothing."""
+    """A forward as (protocol, host ports, guest ports). Raises ValueError for forwards that the node ignores."""
     match = _FORWARD.fullmatch(value)
     if not match:
         raise wrong(

@@ -265,7 +265,7 @@ class Image(Kind[ImageSpec], FileProvider, UsesImageServer):
         return observed_copy(lookup, values, there.value[lookup.id], source, server, "on the node")
 
     def natural_key(self, resource: Resource[ImageSpec], inventory: Inventory) -> str:
-        """The image server: files made from another image are listed only where it has them too."""
+        """The image server: files made from another image are listed only if it has them too."""
         return resource.spec.image_server
 
     def create(self, task: GoalInput) -> Iterator[Goal]:

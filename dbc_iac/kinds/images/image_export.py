@@ -78,7 +78,7 @@ class ExportExists(Transfer):
         if source is None:
             return GoalState(GoalStatus.FAILED, f"{self.id} is not listed on the node")
         stored = await reader.image_server(self.route, self.image_server)
-        # An empty image server looks like an unreachable one: a file is sent to it all the same.
+        # An empty image server looks like an unreachable one: a file is sent to it anyway.
         if self.started and isinstance(stored, Unreadable):
             return GoalState(GoalStatus.FAILED, f"the upload ended, and what arrived is not known: {stored.reason}")
         return source, stored.value.get(self.id) if isinstance(stored, Known) else None

@@ -11,7 +11,7 @@ from dbc_iac.kinds.framework.types import forward_ranges, parse_gib
 
 def capacity_of(fields: Mapping[str, Json]) -> Capacity:
     """Capacity by desired or applied fields. With a public IP only the screen's port is on the host, but the node
-    compares the ssh port (with windows the rdp port) at each start all the same."""
+    compares the ssh port (with windows the rdp port) at each start anyway."""
     ports: set[tuple[str, int]] = set()
     for path in ("ports.ssh", "ports.rdp", "ports.vnc"):
         port = fields.get(path)

@@ -110,7 +110,7 @@ _TOGETHER = 60
 
 
 def attached_file(details: VmDetails) -> str:
-    """The name of the user's own file that is the data disk; empty where the node made it.
+    """The name of the user's own file that is the data disk; empty if the node made it.
 
     A node makes up both names in one go: `vm_N_STAMP` and `data_N_STAMP`. A data file with a name of that form and
     another stamp was there before: it is the data disk of an earlier VM, attached by its name.

@@ -97,7 +97,7 @@ def _grows(change: Change, path: str) -> bool:
 
 
 def _space(context: PlanContext, hardware: NodeHardware, here: Mapping[str, Change]) -> Iterator[Diagnostic]:
-    """Warn where all new and grown disks do not fit together: files are thin, and the free space that the node reports
+    """Warn if all new and grown disks do not fit together: files are thin, and the free space that the node reports
     ignores how far existing files may grow."""
     grows: defaultdict[str, dict[str, int]] = defaultdict(dict)
     free: dict[str, int] = {}

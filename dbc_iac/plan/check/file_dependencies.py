@@ -119,7 +119,7 @@ def _made_from(file: FileAt, chosen: Mapping[str, Change]) -> list[str]:
 def _left_incomplete(
     problem: Diagnostic, change: Change, file: FileAt, users: list[str], coming: list[str]
 ) -> Diagnostic:
-    """The problem as a warning; as an error where a resource would be built from an incomplete file."""
+    """The problem as a warning; as an error if a resource would be built from an incomplete file."""
     what = f"{', '.join(coming)} would be built from it" if coming else f"in use by {', '.join(users)}"
     return replace(
         problem,

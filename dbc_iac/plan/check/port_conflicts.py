@@ -19,7 +19,7 @@ from dbc_iac.plan.model import Action, Change
 
 _CYCLES = frozenset({Behaviour.OFFLINE.value, Behaviour.COLD_BOOT.value, Behaviour.ONCE.value})
 _COMPARED = (
-    "The node compares the port of ssh (of rdp with windows) and that of the screen at each start, also where the VM"
+    "The node compares the port of ssh (of rdp with windows) and that of the screen at each start, also if the VM"
     " has a public address. It compares neither ports of VMs that are off nor forwarded ones."
 )
 _RESTS = frozenset({Action.NO_OP, Action.UNKNOWN, Action.FORGET})

@@ -47,11 +47,11 @@ class PreflightFacts:
     unheard_lans: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """LANs that exist and that the machine does not know, by the address of the resource that joins them."""
     image_server_files: Mapping[str, frozenset[str] | None] = field(default_factory=dict)
-    """Files of the image server that a resource is fetched from, by its address; None where they are not known."""
+    """Files of the image server that a resource is fetched from, by its address; None if they are not known."""
     unmanaged: Mapping[str, Mapping[str, Capacity]] = field(default_factory=dict)
     """Capacity that VMs of others hold, by target and VM id."""
     free_slots: Mapping[tuple[str, str], int | None] = field(default_factory=dict)
-    """Number of children that a VM can still take, by kind and the VM's address; None where there is no limit."""
+    """Number of children that a VM can still take, by kind and the VM's address; None if there is no limit."""
 
 
 async def read_facts(context: PlanContext, refreshed: RefreshedState, changes: Mapping[str, Change]) -> PreflightFacts:

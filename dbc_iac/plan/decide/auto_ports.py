@@ -15,7 +15,7 @@ _LOWEST = 1024
 
 
 def kept_auto_port(kind: Kind[Any], had: Mapping[str, Json], path: str, ports: range) -> int | None:
-    """The port that an `auto` keeps: one of the range, or of an earlier range of the Node; None where it gets another.
+    """The port that an `auto` keeps: one of the range, or of an earlier range of the Node; None if it gets another.
 
     The 22 of a VM with a public address is no host port, and is not kept when it would become one.
     """

@@ -93,7 +93,7 @@ def decide_changes(
 
 
 def _has_come(tracked: TrackedObject, observation: Observation) -> bool:
-    """Whether the object of a pending creation exists, or may exist. A late one counts only where it is observed."""
+    """Whether the object of a pending creation exists, or may exist. A late one counts only if it is observed."""
     late = tracked.operation is not None and tracked.operation.late
     return bool(observation.present) if late else observation.present is not False
 
@@ -118,7 +118,7 @@ def _keep_claimed(context: PlanContext, refreshed: RefreshedState, made: ChangeS
 
 
 def _powered_off_by_apply(tracked: TrackedObject, observation: Observation) -> bool:
-    """Whether an interrupted apply powered it off, also where its power is not managed: it ran before."""
+    """Whether an interrupted apply powered it off, also if its power is not managed: it ran before."""
     return power_of(kind_of(tracked.kind), observation.values) == "off" and _was_to_come_back(tracked)
 
 
@@ -179,7 +179,7 @@ def _base(context: PlanContext, tracked: TrackedObject, resource: Resource[Spec]
 
 
 def _old_placement(tracked: TrackedObject, parent: str) -> Placement:
-    """Placement of the bound object; its VM only where that is another."""
+    """Placement of the bound object; its VM only if that is another."""
     if tracked.binding is None:
         return Placement()
     moved = tracked.binding.parent != parent

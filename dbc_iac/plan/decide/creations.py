@@ -24,7 +24,7 @@ def unbound(
     base: Change,
     problems: Diagnostics,
 ) -> Change:
-    """The change of a resource without a binding: created, or adopted where it exists."""
+    """The change of a resource without a binding: created, or adopted if it exists."""
     kind = kind_of(resource.kind)
     if observation.present:
         base = with_birth(context, resource, base, observation)

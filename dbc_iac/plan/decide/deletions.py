@@ -85,8 +85,8 @@ def forget(tracked: TrackedObject) -> Change:
 def deposed_of(
     tracked: TrackedObject, observation: Observation, changes: Mapping[str, Change], options: PlanOptions
 ) -> Change | Diagnostic | None:
-    """The deletion of an object that an interrupted apply created and that is not in the manifests; a warning where
-    it is irreplaceable; None where the change of its address creates it, or where it is never deleted."""
+    """The deletion of an object that an interrupted apply created and that is not in the manifests; a warning if it is
+    irreplaceable; None if the change of its address continues the creation, or if it is never deleted."""
     pending = tracked.pending
     assert pending is not None  # noqa: S101 - the caller looked
     if _still_wanted(pending, changes) or kind_of(pending.kind).left_behind(pending.applied):

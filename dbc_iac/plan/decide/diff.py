@@ -54,7 +54,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class DiffInput:
-    """The three sides of one resource. `secret` gives a desired secret, or None where it is not available."""
+    """The three sides of one resource. `secret` gives a desired secret, or None if it is not available."""
 
     kind: Kind[Spec]
     resource: Resource[Spec]

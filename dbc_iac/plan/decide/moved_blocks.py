@@ -107,7 +107,7 @@ def mistyped(removed: Sequence[str], state: State, changes: Iterable[Change], wh
 
 
 def _malformed(address: str) -> tuple[str, str] | None:
-    """Problem and remedy of a malformed address; None where it is well-formed."""
+    """Problem and remedy of a malformed address; None if it is well-formed."""
     kind, name = Address(address).kind, Address(address).label
     if kind not in kinds():
         close = difflib.get_close_matches(kind, kinds(), 1)

@@ -22,7 +22,7 @@ ADOPTED = "adopted"
 
 
 def with_birth(context: PlanContext, resource: Resource[Spec], base: Change, observation: Observation) -> Change:
-    """The change with marker and generation of the existing object, where this stack created it as the manifest says.
+    """The change with marker and generation of the existing object, if it is of this stack and matches the manifest.
 
     The name in the marker may be an earlier one: a rename does not change it.
     """
@@ -62,7 +62,7 @@ def _object(bound: Binding, state: State) -> Object:
 def foreign(
     context: PlanContext, tracked: TrackedObject, resource: Resource[Spec], observation: Observation, base: Change
 ) -> Diagnostic | None:
-    """The refusal to adopt an existing object; None where it may be adopted."""
+    """The refusal to adopt an existing object; None if it may be adopted."""
     wallets = context.wallets(tracked.route.identity)
     if observation.owner and wallets and observation.owner not in wallets:
         return resource.problem(

@@ -1,4 +1,4 @@
-"""A delete and a create that look alike: likely a renamed document, and a VM that nobody wanted to lose. Pure."""
+"""Warnings about a delete and a create that look alike: probably a rename, which would delete the VM. Pure."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from dbc_iac.plan.model import Change
 
 
 def _turned_away(reasons: tuple[str, ...]) -> str:
-    """Remedy for an unauthorised read; `state rm` only where the rental itself is in doubt."""
+    """Remedy for an unauthorised read; `state rm` only if the rental itself is in doubt."""
     check = "Check that the machine is rented by this identity under this order, and the identity's keys or session."
     if not any("rented" in reason or "expired" in reason for reason in reasons):
         return check

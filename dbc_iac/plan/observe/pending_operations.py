@@ -1,7 +1,7 @@
 """Pending operations of an interrupted apply: calls of unknown outcome in the state. Pure.
 
 A pending creation is continued by its resource where the manifest still matches the call. Otherwise its object is a
-deposed one with the address `Kind/name~generation`: every plan observes it, and deletes it where it exists.
+deposed one with the address `Kind/name~generation`: every plan observes it, and deletes it if it exists.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dbc_iac.state.document import Binding, PendingOperation, State
 def pending_creation(operation: PendingOperation, state: State) -> Binding | None:
     """The binding of the object that a pending creation may have made; None for other operations.
 
-    Its id is empty where only the answer would have had it.
+    Its id is empty if only the answer would have had it.
     """
     sent_route = operation.detail.get("route")
     if not operation.creates or not isinstance(sent_route, dict) or not sent_route:

@@ -31,9 +31,9 @@ _NOBODY_RENTS = ("machine is not be rented", "machine has already expired")
 class RefreshedState:
     """Observations by address, and whether the rent order of a route covers the whole machine.
 
-    `found` is what was recovered of addresses that the state does not know: `id`, and what was resolved.
-    `unmanaged` are what others of the same wallet take of a machine, by target and id: looked at only where something
-    new may come; `problems` are what was noticed while looking.
+    `found`: recovered ids and resolved values of addresses that are not in the state. `unmanaged`: capacity of other
+    VMs of the same wallet, by target and id; read only for machines that may get a new VM. `problems`: diagnostics of
+    the reads.
     """
 
     tracked_objects: Mapping[str, TrackedObject]
@@ -202,8 +202,8 @@ def _identity_is_gone(route: Route, context: PlanContext) -> bool:
 
 
 async def _seen(tracked: TrackedObject, context: PlanContext, reader: CachedReader) -> Observation:
-    """Observe a tracked object, with `not_rented` only where the rental has ended: the wallet may be the wrong one. The
-    order proves it, or that nobody rents the machine."""
+    """Observe a tracked object. `not_rented` is kept only if an ended rent order, or a machine without renter, proves
+    it: otherwise the wallet may be the wrong one."""
     seen = await observe(tracked, context, reader)
     if not seen.not_rented or seen.reason.endswith(_NOBODY_RENTS):
         return seen
@@ -216,7 +216,7 @@ async def _seen(tracked: TrackedObject, context: PlanContext, reader: CachedRead
 
 
 async def whole_machine(reader: CachedReader, route: Route) -> bool | None:
-    """Whether the rent order covers every GPU of the machine; None where that cannot be read."""
+    """Whether the rent order covers every GPU of the machine; None if that cannot be read."""
     hardware = await reader.hardware(route)
     if not route.rent_order:
         return True  # a machine-level order covers all

@@ -1,7 +1,7 @@
 """State recovery: VMs of this project and stack that the state does not know, and their children.
 
 The marker of a VM has its address and generation, and its id proves both. A rename does not change the marker: a VM is
-looked up under all names in `moved`. A disk has no marker; size and folder identify it where they fit one resource.
+looked up under all names in `moved`. A disk has no marker; size and folder identify it if they fit one resource.
 Ambiguous objects are refused, and nothing is created.
 """
 
@@ -208,7 +208,7 @@ async def _recover_children(
     """Pair the children of VMs with unmanaged objects by their fields.
 
     On a VM that the state knows (`known`) nothing is paired by fields. An address with an earlier generation is created
-    again, with a warning where an object fits it; any other may exist already and is refused.
+    again, with a warning if an object fits it; any other may exist already and is refused.
     """
     for name in sorted({c.kind for c in waiting.values()}):
         alike = {a: c for a, c in waiting.items() if c.kind == name}

@@ -1,7 +1,7 @@
 """Drift: objects that were changed outside dbc-iac. Read-only: it makes no plan that can be applied.
 
 Changes of the manifests are separate. Many VMs of one machine that stopped or vanished together are one event. Drift
-that no apply can revert is drift all the same: a plan refuses it, or keeps it.
+that no apply can revert is reported too: a plan refuses it, or keeps it.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class DriftReport:
 
 
 async def find_drift(context: PlanContext) -> DriftReport:
-    """Observe all bindings. Raises DiagnosticError where the manifests themselves are wrong."""
+    """Observe all bindings. Raises DiagnosticError if the manifests themselves are wrong."""
     context = with_resolved(context)
     refreshed = await refresh(context, CachedReader(context.connect, repeats=True))
     _, change_set = await asyncio.to_thread(decide_until_stable, context, refreshed, PlanOptions())

@@ -35,7 +35,7 @@ _SENDS = {Action.CREATE, Action.ADOPT, Action.UPDATE, Action.REPLACE}
 
 
 def first_difference(reviewed: Plan, now: Plan) -> Diagnostic | None:
-    """The first difference in addresses, actions, fields and goals; None where there is none."""
+    """The first difference in addresses, actions, fields and goals; None if there is none."""
     found = DeepDiff(encoded(_essence(reviewed)), encoded(_essence(now)), view="tree")
     places = sorted((n.path() or "", kind, n.t1, n.t2) for kind, nodes in found.items() for n in nodes)
     if not places:
@@ -46,7 +46,7 @@ def first_difference(reviewed: Plan, now: Plan) -> Diagnostic | None:
 
 
 def check_is_remainder(reviewed: Plan, now: Plan) -> Diagnostic | None:
-    """The first change that is not part of the rest of an interrupted apply; None where there is none."""
+    """The first change that is not part of the rest of an interrupted apply; None if there is none."""
     if part := route_changed(reviewed, now.access):
         return _refusal(part)
     for address, hook in reviewed.hooks.items():
@@ -69,7 +69,7 @@ def check_is_remainder(reviewed: Plan, now: Plan) -> Diagnostic | None:
 
 
 def route_changed(reviewed: Plan, access: Mapping[str, str]) -> str:
-    """Changed recipients or senders of calls since a plan was made; empty where there are none."""
+    """Changed recipients or senders of calls since a plan was made; empty if there are none."""
     changed = [
         name for name in sorted(reviewed.access.keys() | access.keys()) if reviewed.access.get(name) != access.get(name)
     ]

@@ -47,7 +47,7 @@ def _damaged() -> Diagnostic:
 
 
 def _of_another(plan: Plan, state: State) -> str:
-    """Difference between the state of a plan and this one; empty where there is none."""
+    """Difference between the state of a plan and this one; empty if there is none."""
     for name, planned, present in (("project", plan.project, state.project), ("stack", plan.stack, state.stack)):
         if planned != present:
             return f"the plan is for {name} {planned}, not {present}"

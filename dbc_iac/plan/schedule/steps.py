@@ -88,7 +88,7 @@ def _join_window(host: Change, offline: list[Goal], builders: dict[str, StepBuil
     window = builders.setdefault(key, new)
     window.goals.extend(offline)
     window.after.add(host.address)
-    # The window leaves the VM as it is wanted: started by its own step, it would be powered off once more.
+    # The window leaves the VM in the desired state: if its own step started it, the window would power it off again.
     if host.address in builders:
         own = builders[host.address]
         own.goals = [g for g in own.goals if g.powers != "on"]
@@ -123,7 +123,7 @@ def _order_creation(change: Change, changes: Mapping[str, Change], builders: dic
         return
     own = builders[change.address]
     if change.placement.parent and change.action is Action.ADOPT and not change.applied:
-        # It is bound as it is, and before its VM: on a VM that the state knows, nothing tells whose a disk is.
+        # Adopted before its VM: on a VM that is in the state, the owner of a disk cannot be determined.
         if change.placement.parent in builders and changes[change.placement.parent].action is Action.ADOPT:
             builders[change.placement.parent].behind.add(change.address)
         return

@@ -266,13 +266,13 @@ def _weak(public: str) -> Diagnostic:
         "encryption-key",
         Severity.ERROR,
         f"the recipient {public[:16]}... is not a usable public key",
-        "What is encrypted for it everybody could read.",
+        "Anybody could read a document that is encrypted for this key.",
         "Copy the public key that `dbc-iac state new-key` shows.",
     )
 
 
 def excess(entries: Sequence[Wrapped]) -> str:
-    """Why a header is not read: how many entries it has, and how many it may have; empty where it is."""
+    """Reason to refuse a header with too many entries; empty if it is accepted."""
     phrases = sum(entry.get("kind") == Passphrase.kind for entry in entries)
     if phrases > MOST_PASSPHRASES:
         return f"{phrases} passphrases, and at most {MOST_PASSPHRASES} are read"

@@ -13,7 +13,7 @@ from dbc_iac.operations.state_admin import pull
 
 
 @click.command("pull")
-@click.option("-o", "file", type=FILE, help="Write a copy to this file, encrypted where the state is.")
+@click.option("-o", "file", type=FILE, help="Write a copy to this file, encrypted if the state is.")
 @json_option
 @click.pass_obj
 def command(app: App, /, file: Path | None) -> None:

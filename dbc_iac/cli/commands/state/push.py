@@ -18,7 +18,7 @@ from dbc_iac.operations.state_admin import push_file
 def command(app: App, /, file: Path) -> None:
     """Replace the state by FILE: a pulled copy, or the errored.*.state.json of an apply.
 
-    Nothing is merged: FILE is refused where the state has changed since it was written.
+    Nothing is merged: FILE is refused if the state has changed since it was written.
     """
     state = push_file(app.project(), file)
     app.show(f"Pushed {file}. The state now has serial {state.serial}.\n", {"serial": state.serial})
