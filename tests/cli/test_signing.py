@@ -48,7 +48,7 @@ def test_a_text_that_is_no_session_id_is_not_signed_and_its_node_named_once(
         result = emulated.run(*command, "--json")
     assert (result.code, result.codes) == (4, ["bad-session-id"]), result.err
     [told] = json.loads(result.err)["diagnostics"]
-    assert told["summary"] == "Node/gpu-a sent no valid session id; its text was not signed"
+    assert told["summary"] == "Node/gpu-a: the node sent an invalid session id"
     assert told["source"]["file"].endswith("manifests/all.yaml")
     assert "Use a client node that you run" in told["remedy"]
     assert len(signed) == 1  # the nonce of the session request

@@ -70,7 +70,7 @@ def test_a_full_disk_is_reported_no_vm_stays_off_and_the_next_run_continues(
         off = [m for m in emulated.vms.values() if m["domain"] == "off"]
         if off:  # it has been replaced, and is only to be taken away
             assert len(emulated.vms) == 2
-            assert "the new one stands" in result.json["report"]["poweredOff"]["VirtualMachine/trainer"]
+            assert "the new one runs" in result.json["report"]["poweredOff"]["VirtualMachine/trainer"]
         emulated.settle()
         again = emulated.run("apply", "--yes", "--allow-data-loss")
         assert again.code == 0, again.out + again.err

@@ -41,7 +41,7 @@ def unreadable(change: Change) -> Diagnostic:
         return Diagnostic(
             "bad-session-id",
             Severity.WARNING,
-            f"{node} sent no valid session id; its text was not signed",
+            f"{node}: no valid session id; its text was not signed",
             left_alone,
             "Use a client node that you run (`clients` in the project file).",
             address=node,
