@@ -15,7 +15,7 @@ class Address(str):
 
     @classmethod
     def of(cls, kind: str, name: str) -> Address:
-        """The address of a resource. `name` has the key of an instance already."""
+        """The address of a resource. `name` includes the key of an instance."""
         return cls(f"{kind}{_KIND}{name}")
 
     def __reduce__(self) -> tuple[type[str], tuple[str]]:
@@ -38,7 +38,7 @@ class Address(str):
 
     @property
     def key(self) -> str:
-        """Key of an instance of a `forEach`; empty if it is none."""
+        """Key of an instance of a `forEach`; empty for any other resource."""
         return self.name.partition(_KEY)[2]
 
     @property
@@ -49,7 +49,7 @@ class Address(str):
 
     @property
     def deposed(self) -> bool:
-        """Whether it is that of a deposed object."""
+        """Whether this is the address of a deposed object."""
         return _GENERATION in self
 
     @property

@@ -43,7 +43,7 @@ def text(source: Members, key: str) -> str:
 
 
 def identifier(source: Members, key: str) -> str:
-    """An id that later calls have in their path. Another text would be refused there, in the middle of a plan."""
+    """An id for the paths of later calls. Any other text is refused here, not at a later call."""
     value = text(source, key)
     if not re.fullmatch(SEGMENT, value):
         raise ShapeError(f"{key} is not an id")
@@ -90,7 +90,7 @@ def number(source: Members, key: str) -> int:
 
 
 def maybe_size(source: Members, key: str) -> Fraction | None:
-    """GiB from text such as `7.81G`, `812.5M`, `1T`; exact, but only as exact as the node printed it."""
+    """GiB from text such as `7.81G`, `812.5M`, `1T`; exact up to the precision that the node prints."""
     value = source.get(key)
     try:
         return parse_size(value) if isinstance(value, str) else None

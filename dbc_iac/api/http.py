@@ -2,7 +2,7 @@
 
 An answer is bounded: no Content-Encoding is asked for or accepted (9 kB of gzip become 1.7 GB), bytes
 are counted while they are read, and one deadline holds for the whole exchange, however slowly a server sends. Reasons
-are this module's own words: those of a server could hold anything.
+are texts of this module: a text of the server could contain anything.
 """
 
 from __future__ import annotations
@@ -70,13 +70,13 @@ class NoAnswerError(ExchangeError):
 
 
 class BrokenError(ExchangeError):
-    """The connection ended before the whole answer had come."""
+    """The connection ended before the answer was complete."""
 
     deed = "gave no whole answer: "
 
 
 class UnusableError(ExchangeError):
-    """An answer came, and is refused."""
+    """The answer is unusable, and refused."""
 
     deed = "sent an answer that is refused: "
 
@@ -116,7 +116,7 @@ OWN_HEADERS = frozenset(
         "te", "trailer", "transfer-encoding", "upgrade",
     }
 )  # fmt: skip
-"""Headers that say how a request is sent, and how its answer may be."""
+"""Headers that control the transfer of a request and the form of its answer."""
 
 
 def basic(user: str, password: SecretText) -> SecretText:

@@ -18,7 +18,7 @@ class CallClass(StrEnum):
     STATE_CONDITIONED = "state-conditioned"
     """Refused when the object is in that state already."""
     BLIND = "blind"
-    """A repeat does it twice."""
+    """A repeat has the effect a second time."""
 
 
 @dataclass(frozen=True, slots=True)

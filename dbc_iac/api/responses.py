@@ -1,7 +1,7 @@
 """The API's replies as frozen values, in the project's units. Pure; no I/O.
 
-Sizes are GiB as exact fractions. None means that the node did not say, or said something else than expected; it is
-never a default. A reply that lacks what makes it one raises `ShapeError`, which becomes an `Unknown` outcome.
+Sizes are GiB as exact fractions. None means that the node sent no value, or an unexpected one; it is never a
+default. A reply without a required value raises `ShapeError`, which becomes an `Unknown` outcome.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ class VmDisk:
 
 @dataclass(frozen=True, slots=True)
 class VmDetails:
-    """One VM. Of ssh and rdp port only that of its system is shown; `disks` is empty for pxe.
+    """One VM. Only the port of its system is shown, ssh or rdp; `disks` is empty for pxe.
 
-    Values changed by modify show at once, also those that work only after a cold start.
+    Changed values are shown at once, also those that take effect only after a cold start.
     """
 
     task_id: str
@@ -139,7 +139,7 @@ class NodeListing:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A node that another one talks to; `address` is host and port."""
+    """A node that another one is connected to; `address` is host and port."""
 
     node_id: str
     address: str
@@ -158,7 +158,7 @@ class RentOrder:
 
     @property
     def renting(self) -> bool:
-        """Whether the node takes this order for access. `waitingVerifying` counts as rented."""
+        """Whether the node accepts this order. `waitingVerifying` counts as rented."""
         return self.rent_status in {"renting", "waitingVerifying"}
 
 
@@ -360,17 +360,17 @@ def added_servers(value: object) -> tuple[tuple[str, str], ...]:
 
 
 def log_lines(value: object) -> tuple[str, ...]:
-    """The node's notes about a VM, with the passwords in them (in clear on the node) taken out."""
+    """Log of the node about a VM, with the passwords removed that it contains in the clear."""
     return tuple(_LOGGED_PASSWORD.sub(r"\1\2***", line) for line in texts(members(value), "log_content"))
 
 
 def without_passwords(lines: tuple[str, ...], details: VmDetails) -> tuple[str, ...]:
     """Log lines with every password of the VM removed."""
     for secret in (details.login_password.reveal(), details.vnc_password.reveal()):
-        if len(secret) >= 4 and secret != details.user_name:  # a shorter one would take the log apart
+        if len(secret) >= 4 and secret != details.user_name:  # a shorter one would match all over the log
             lines = tuple(line.replace(secret, "***") for line in lines)
     return lines
 
 
-# A password may hold `, error:` itself: only what stands after the last one, and only after a failure, is shown.
+# A password may contain `, error:`: only the text after the last one, and only of a failure, is shown.
 _LOGGED_PASSWORD = re.compile(r"(failed, .*?pwd:).*(?=, error:)|(pwd:|password: ?).*", re.DOTALL)

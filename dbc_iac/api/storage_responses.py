@@ -1,4 +1,4 @@
-"""Snapshots, images and transfers as they are read, and the renter's view of a bare-metal server. Pure; no I/O."""
+"""Replies about snapshots, images and transfers, and the renter's view of a bare-metal server. Pure; no I/O."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dbc_iac.api.secret import SecretText
 
 @dataclass(frozen=True, slots=True)
 class SnapshotView:
-    """`status` is `creating`, `uploading` or `none`, which only means that nothing goes on: it is no proof of success.
+    """`status` is `creating`, `uploading` or `none`: no upload is running, which does not prove success.
 
     `file` is the path on the node; its last part names the image in the image server.
     """
@@ -35,7 +35,7 @@ class StoredImage:
 
 
 def stored_size(size: Fraction | None) -> str:
-    """The size of a file as exactly as a node reports it, in the largest unit that it fills: 163.2Mi."""
+    """The size of a file with the precision of the node, in the largest unit that gives at least 1: 163.2Mi."""
     for unit, of_gib in (("Gi", 1), ("Mi", 1024), ("Ki", 1024**2)):
         if size is not None and size * of_gib >= 1:
             return f"{float(size * of_gib):.2f}".rstrip("0").rstrip(".") + unit
@@ -95,7 +95,7 @@ def _stored_image(row: Members) -> StoredImage:
 
 
 def image_server_files(value: object) -> tuple[StoredImage, ...]:
-    """An image server's listing. An unreachable image server gives an empty one: so emptiness proves nothing."""
+    """An image server's listing. An empty one proves nothing: an unreachable image server gives the same."""
     found = stored_images(value)
     if not found:
         raise ShapeError("an empty listing: the image server is empty or cannot be reached")

@@ -24,7 +24,7 @@ class Hook:
 
 
 async def keeps_on(hook: Hook, note: Callable[[str], None]) -> str:
-    """Run a hook. Gives the reason why the VM must not be powered off; empty if it may."""
+    """Run a hook. Returns the reason not to power off the VM; empty if it may be powered off."""
     problem = await run_hook(hook)
     if problem is None:
         return ""
@@ -33,7 +33,7 @@ async def keeps_on(hook: Hook, note: Callable[[str], None]) -> str:
 
 
 async def run_hook(hook: Hook) -> str | None:
-    """Run a command. Gives the problem, or None. Its output is not shown: it may hold secrets."""
+    """Run a command. Returns the problem, or None. Its output is not shown: it may contain secrets."""
     try:
         process = subprocess.Popen(  # noqa: ASYNC220 - it only starts; the waiting is done in a thread
             hook.command,
@@ -42,7 +42,7 @@ async def run_hook(hook: Hook) -> str | None:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C is not for it: a started shutdown completes
+            start_new_session=True,  # Ctrl-C does not reach it: a started shutdown completes
         )
     except (OSError, ValueError) as error:
         return f"could not be started ({getattr(error, 'strerror', None) or error})"

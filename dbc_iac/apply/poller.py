@@ -1,6 +1,6 @@
 """Polls: one for each target, shared by all goals that wait there, every 10 s to 60 s.
 
-While a VM is powered off the first polls come sooner: what is waited for takes seconds, and the VM is down as long.
+While a VM is powered off, the first polls come sooner: the awaited effects take seconds, and the VM is down meanwhile.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Poller:
             self._reader.forget(target=target)
 
     async def soon(self, target: str) -> None:
-        """Wait for a poll that comes soon, independent of the shared one."""
+        """Wait for an early poll of its own, apart from the shared one."""
         await asyncio.sleep(SOON)
         self._reader.forget(target=target)
 

@@ -100,7 +100,7 @@ class SessionStore:
         new = f".{name}.{os.getpid()}"
         with suppress(OSError), self._opened() as directory:
             with suppress(FileNotFoundError):
-                os.unlink(new, dir_fd=directory)  # left behind by a process with our number
+                os.unlink(new, dir_fd=directory)  # left behind by a process with the same id
             with os.fdopen(os.open(new, _CREATE, 0o600, dir_fd=directory), "w", encoding="utf-8") as file:
                 json.dump(kept, file)
             os.replace(new, name, src_dir_fd=directory, dst_dir_fd=directory)

@@ -13,7 +13,7 @@ from dbc_iac.api.responses import NodeListing, ServerView
 from dbc_iac.api.wire_types import TextList
 
 LIST_CAP = 51
-"""The manager lists no more, sorted by node id, and does not say so: ask for each one."""
+"""Maximum length of the list, sorted by node id. The manager omits the rest without notice: read servers one by one."""
 
 _DELETED = re.compile(r"([0-9]+) were successfully deleted, ([0-9]+) failed")
 

@@ -18,14 +18,14 @@ async def list_image_servers(call: Call) -> Outcome[tuple[str, ...]]:
 
 @endpoint("/images", CallClass.READ, Asks.CLIENT_NODE)
 async def list_image_server_files(call: Call, body: ImageServerFiles) -> Outcome[tuple[StoredImage, ...]]:
-    """An image server's files. Nothing found is Unknown; a dead image server can freeze the client node."""
+    """Files of an image server. An empty listing gives Unknown. A dead image server can freeze the client node."""
     return decoded(await call(body), storage_responses.image_server_files)
 
 
 @endpoint("/images", CallClass.READ, Asks.ANYONE)
 async def list_node_images(call: Call, body: ImageServerFiles | None = None) -> Outcome[tuple[StoredImage, ...]]:
-    """Files in the node's `/data`: not those with `data` in the name nor those of running VMs; those made from another
-    image only when they are also in the image server that is given."""
+    """Files in the node's `/data`, except those with `data` in the name and those of running VMs. Files with a base
+    image are listed only if the given image server has them too."""
     return decoded(await call(body), storage_responses.stored_images)
 
 
@@ -43,7 +43,7 @@ async def download_progress(call: Call, body: ImageTransfer) -> Outcome[Progress
 
 @endpoint("/images/download_stop", CallClass.IDEMPOTENT)
 async def stop_download(call: Call, body: ImageTransfer) -> Outcome[None]:
-    """Accepted also when nothing is under way."""
+    """Stop a download. Accepted even if none is running."""
     return decoded(await call(body), acknowledged)
 
 
@@ -55,13 +55,13 @@ async def upload_image(call: Call, body: ImageUpload) -> Outcome[None]:
 
 @endpoint("/images/uploadprogress", CallClass.READ)
 async def upload_progress(call: Call, body: ImageTransfer) -> Outcome[Progress]:
-    """Uploads are known by their absolute path only: by a file name this says `done` at once."""
+    """Progress of an upload, by absolute path only: for a file name the node answers `done` at once."""
     return decoded(await call(body), storage_responses.progress)
 
 
 @endpoint("/images/upload_stop", CallClass.IDEMPOTENT)
 async def stop_upload(call: Call, body: ImageTransfer) -> Outcome[None]:
-    """By absolute path. A snapshot's upload that is stopped so shows `uploading` until the node restarts."""
+    """Stop an upload, by absolute path. A stopped snapshot shows `uploading` until the node restarts."""
     return decoded(await call(body), acknowledged)
 
 

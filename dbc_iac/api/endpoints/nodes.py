@@ -14,7 +14,7 @@ from dbc_iac.api.requests import MonitorServers
 from dbc_iac.api.responses import NodeHardware, NodeListing, Peer, RentOrder
 
 RENT_ORDERS_CAP = 51
-"""The target shows no more, and does not say so."""
+"""Maximum length of the list. The target omits the rest without notice."""
 
 
 @endpoint("/", CallClass.READ, Asks.CLIENT_NODE)
@@ -55,13 +55,13 @@ async def node_hardware(call: Call) -> Outcome[NodeHardware]:
 
 @endpoint("/mining_nodes/session_id", CallClass.IDEMPOTENT, Asks.SIGNED)
 async def obtain_session(call: Call) -> Outcome[SessionCredentials]:
-    """The wallet's session at the target, kept or obtained now. The same wallet always gets the same one."""
+    """The wallet's session at the target, stored or new. A wallet always gets the same one."""
     return await call.channel.session()
 
 
 @endpoint("/mining_nodes/session_id", CallClass.IDEMPOTENT, Asks.SIGNED)
 async def session_id(call: Call) -> Outcome[SessionId]:
-    """The id alone, for a multisig whose members sign elsewhere: any one of them signs it."""
+    """The session id alone, for a multisig whose members sign offline: one of them signs it."""
     return session_id_of(await call(), call.channel.target)
 
 
@@ -85,5 +85,5 @@ async def monitor_servers(call: Call) -> Outcome[tuple[str, ...]]:
 
 @endpoint("/monitor/set", CallClass.IDEMPOTENT)
 async def set_monitor_servers(call: Call, body: MonitorServers) -> Outcome[None]:
-    """Replace the whole list; an empty one clears it. A refused one leaves the old."""
+    """Replace the whole list; an empty one clears it. A refused call leaves the old list."""
     return decoded(await call(body), acknowledged)

@@ -48,7 +48,7 @@ _MODULES = {
 )  # fmt: skip
 @click.option(
     "--no-exec", is_flag=True,
-    help="For a project that nobody reviewed: run no programs, read no secrets, reach no network.",
+    help="For a project that was not reviewed: run no programs, read no secrets, reach no network.",
 )  # fmt: skip
 @click.option("-v", "--verbose", count=True, help="Log decisions to standard error; -vv: requests to nodes, too.")
 @click.version_option(package_name="dbc-iac")

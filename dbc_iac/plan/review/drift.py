@@ -26,7 +26,7 @@ from dbc_iac.plan.observe.refresh import refresh
 from dbc_iac.plan.planner import decide_until_stable, with_resolved
 
 TOGETHER = 3
-"""Number of VMs of one machine that stopped or vanished from which on they are reported as one event."""
+"""Minimum number of stopped or vanished VMs of one machine that are reported as one event."""
 
 _STOPPED = (
     "are powered off: likely one event. The node itself destroys all running domains when it finds one that it does not"

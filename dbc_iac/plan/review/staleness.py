@@ -22,7 +22,7 @@ from dbc_iac.state.document import Binding, State
 async def check_staleness(plan: Plan, context: PlanContext) -> None:
     """Require a plan that is not stale. Raises DiagnosticError with all differences since it was made."""
     state = context.state
-    if problem := _of_another(plan, state) or route_changed(plan, context.access):
+    if problem := _state_difference(plan, state) or route_changed(plan, context.access):
         raise DiagnosticError(_stale(None, problem))
     try:
         executable_steps(plan)
@@ -46,7 +46,7 @@ def _damaged() -> Diagnostic:
     )
 
 
-def _of_another(plan: Plan, state: State) -> str:
+def _state_difference(plan: Plan, state: State) -> str:
     """Difference between the state of a plan and this one; empty if there is none."""
     for name, planned, present in (("project", plan.project, state.project), ("stack", plan.stack, state.stack)):
         if planned != present:
@@ -76,7 +76,7 @@ async def _look(change: Change, context: PlanContext, reader: CachedReader) -> O
 
 
 def _is_forgotten(change: Change) -> bool:
-    """Whether it is removed from the state without a call."""
+    """Whether a change only removes the binding, without a call."""
     return change.action is Action.FORGET and GONE not in change.reasons
 
 

@@ -1,6 +1,6 @@
 """Order of steps on one machine: restarts of its process, starts, and the release of capacity. Pure.
 
-Mostly it is no dependency: a step waits for the end of another, not for its success (`StepBuilder.behind`).
+Most of this order is no dependency: a step waits for the end of another, not for its success (`StepBuilder.behind`).
 """
 
 from __future__ import annotations
@@ -65,7 +65,9 @@ def _order_capacity(changes: Mapping[str, Change], builders: dict[str, StepBuild
     taken: dict[Json, dict[str, Capacity]] = {}
     for key, builder in builders.items():
         change = changes[builder.address]
-        gives, takes = _passes(key, builder, change) if isinstance(kind_of(change.kind), Host) else (None, None)
+        gives, takes = (
+            _capacity_changes(key, builder, change) if isinstance(kind_of(change.kind), Host) else (None, None)
+        )
         for passes, there in ((gives, given), (takes, taken)):
             if passes is not None:
                 there.setdefault(_target(change), {})[key] = passes
@@ -75,8 +77,8 @@ def _order_capacity(changes: Mapping[str, Change], builders: dict[str, StepBuild
             builders[taker].behind |= fitting - following(taker, builders)
 
 
-def _passes(key: str, builder: StepBuilder, change: Change) -> tuple[Capacity | None, Capacity | None]:
-    """Capacity that the step of a host releases, and that it acquires."""
+def _capacity_changes(key: str, builder: StepBuilder, change: Change) -> tuple[Capacity | None, Capacity | None]:
+    """Capacity that the step of a host releases, and capacity that it acquires."""
     kind = kind_of(change.kind)
     before, after = capacity(kind, {**change.applied, **change.observed}), capacity(kind, change.desired)
     if key == removal_key(builder.address):

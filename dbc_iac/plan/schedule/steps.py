@@ -57,7 +57,7 @@ def _add_change(change: Change, goals: Goals, builders: dict[str, StepBuilder]) 
     own = StepBuilder(change.address, StepKind.CHANGE, change.address, list(goals.before), node=change.placement.node)
     own.adopts = change.action is Action.ADOPT
     if parking:
-        own.goals = [*_parked(change), *own.goals, *goals.removal]
+        own.goals = [*_power_off_old_vm(change), *own.goals, *goals.removal]
     if change.action not in {Action.DELETE, Action.FORGET}:
         builders[own.key] = own
     if change.action in {Action.DELETE, Action.FORGET} or (change.action is Action.REPLACE and not parking):
@@ -66,7 +66,7 @@ def _add_change(change: Change, goals: Goals, builders: dict[str, StepBuilder]) 
         builders[key] = StepBuilder(key, StepKind.CHANGE, change.address, removal, node=change.placement.node)
 
 
-def _parked(change: Change) -> list[Goal]:
+def _power_off_old_vm(change: Change) -> list[Goal]:
     """Power the old VM off first: the new one acquires its GPUs and ports."""
     task = goal_input(change)
     old = replace(task, id=task.old_id, route=task.old_route or task.route)

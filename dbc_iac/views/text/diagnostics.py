@@ -23,10 +23,10 @@ _LINE = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # what the YAML parser counts
 def render(diagnostics: Iterable[Diagnostic], sources: Mapping[str, str], screen: Screen = PAPER) -> str:
     """Diagnostics as text. `sources`: text of each file by name; without it the excerpt is left out."""
     ordered = sorted(diagnostics, key=lambda d: (d.source is None, d.source or SourceRange("", 0, 0, 0, 0)))
-    return "\n".join(_told(d, rest, sources, screen) for d, rest in shortened(ordered, Detail.GROUPED))
+    return "\n".join(_rendered(d, rest, sources, screen) for d, rest in shortened(ordered, Detail.GROUPED))
 
 
-def _told(diagnostic: Diagnostic, rest: tuple[str, ...], sources: Mapping[str, str], screen: Screen) -> str:
+def _rendered(diagnostic: Diagnostic, rest: tuple[str, ...], sources: Mapping[str, str], screen: Screen) -> str:
     """One diagnostic; `rest`: addresses of those that are similar."""
     widest = _WIDEST if screen.columns is None else min(_WIDEST, max(screen.columns - _MARGIN, _NARROWEST))
     lines = [*_lines(diagnostic, sources, widest)]
