@@ -197,6 +197,7 @@ async def _added(lookup: Lookup, reader: CachedReader) -> dict[str, dict[str, Js
 @register
 class Disk(Kind[DiskSpec], Child, UsesCapacity, Importable):
     name = "Disk"
+    ids_in_paths = False
     name_prefix = "disk"
     spec = DiskSpec
     parent_field = "vm"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from dbc_iac.api.patterns import SEGMENT
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.kind import kind_of, models
 from dbc_iac.kinds.framework.route import Route
@@ -17,6 +18,11 @@ _TARGET = re.compile(r"[0-9a-f]{64}")
 def unusable_address(address: str, kind: str) -> bool:
     """Whether no resource of the kind can have the address. Other programs read it as a line, such as ssh."""
     return re.fullmatch(rf"{kind}/{NAME.pattern}(\.{NAME.pattern})?(~[0-9]{{1,19}})?", address) is None
+
+
+def unusable_id(identity: str, kind: str) -> bool:
+    """Whether no call can name an object of the kind by this id."""
+    return kind_of(kind).ids_in_paths and re.fullmatch(SEGMENT, identity) is None
 
 
 def unusable_route(value: Mapping[str, Json]) -> bool:

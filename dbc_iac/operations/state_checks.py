@@ -6,7 +6,7 @@ from collections.abc import Container
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.kinds.framework.route import Route
-from dbc_iac.kinds.recorded import unfit_field, unknown_kind, unusable_address, unusable_route
+from dbc_iac.kinds.recorded import unfit_field, unknown_kind, unusable_address, unusable_id, unusable_route
 from dbc_iac.plan import Plan
 from dbc_iac.state.document import Binding, State
 
@@ -41,6 +41,8 @@ def _unusable(address: str, binding: Binding) -> str:
         return "kind"
     if address != binding.address or unusable_address(address, binding.kind):
         return "address"
+    if unusable_id(binding.id, binding.kind):
+        return "id"
     if unusable_route(binding.route):
         return "route"
     path = unfit_field(binding.kind, binding.applied)

@@ -7,13 +7,17 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
+import httpx
 import pytest
 
-from dbc_iac.api.auth.keys import Sr25519Key, public_key_of, verify
+from dbc_iac.api.auth.base58 import b58check_decode
+from dbc_iac.api.auth.keys import Sr25519Key, multisig_address, public_key_of, verify
 from dbc_iac.api.secret import SecretText
 from dbc_iac.emulator.authority import Session
 from tests.api.support import nonce, session_id, signed_texts
+from tests.cli.test_manager_port import SERVER, Manager, rack, written
 from tests.projects import NODE_ID, PROJECT, SEED, Emulated, Project, document, project, vm
 
 TENANT = Sr25519Key.from_seed(SecretText(SEED)).address
@@ -27,6 +31,11 @@ def emulated(tmp_path: Path) -> Iterator[Emulated]:
     made = Emulated(project(tmp_path, vm("a"), vm("b"), document("Disk", "x", {"vm": "a", "size": "1Gi"})))
     yield made
     made.close()
+
+
+def is_nonce(text: str) -> bool:
+    """Whether a text is a nonce of the form that dbc-iac makes. A hostile text in that form cannot be guessed."""
+    return len(text) == 55 and UUID(b58check_decode(text).decode()).version == 4
 
 
 def gives(emulated: Emulated, text: str) -> None:
@@ -95,6 +104,75 @@ def test_a_session_id_that_others_are_to_sign_is_checked_too(emulated: Emulated,
     assert result.code == 4, result.err
     assert "no valid session id" in result.err
     assert HOSTILE not in result.out + result.err
+
+
+# Members of a multisig, and the owner of a manager
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Iterator[Emulated]:
+    """A machine that a multisig rents, of which two members' keys are configured."""
+    seeds = {"ONE": "11" * 32, "TWO": "22" * 32}
+    members = [Sr25519Key.from_seed(SecretText(seed)).address for seed in seeds.values()]
+    multisig = {"wallets": members, "threshold": 2, "signers": [{"seed": {"env": name}} for name in seeds]}
+    spec = json.dumps({"multisig": multisig, "address": multisig_address(members, 2)})
+    made = project(tmp_path, vm("a"), environ={"SEED": SEED, **seeds})
+    made.write({"dbc-iac.yaml": PROJECT.replace("tenant: {wallet: {seed: {env: SEED}}}", f"tenant: {spec}")})
+    orders = {"112": {"renter": multisig_address(members, 2), "machine": NODE_ID}}
+    emulated = Emulated(made, {"orders": orders})
+    yield emulated
+    emulated.close()
+
+
+@pytest.mark.parametrize("text", [HOSTILE, "A" * 55, "x" * 300])
+@pytest.mark.parametrize("command", ["plan", "apply --yes", "vm list", "wallet session gpu-a"])
+def test_members_of_a_multisig_sign_no_hostile_text(board: Emulated, command: str, text: str) -> None:
+    [account] = [order.renter for order in board.network.chain.orders.values()]
+    board.network.nodes[NODE_ID].authority.sessions[account] = Session(text, frozenset({account}))
+    with signed_texts() as signed:
+        result = board.run(*command.split())
+    assert "sent no valid session id" in result.err
+    assert result.code in {1, 4}
+    assert len(signed) == 2  # one nonce of each member, for the session request
+    assert all(is_nonce(one) for one in signed)
+    assert text not in signed
+    assert board.vms == {}
+
+
+@pytest.mark.parametrize(("renter", "nonces"), [("emulated", 1), ("board", 2)])
+def test_a_second_command_signs_nothing_with_a_cached_session(
+    request: pytest.FixtureRequest, renter: str, nonces: int
+) -> None:
+    made: Emulated = request.getfixturevalue(renter)
+    with signed_texts() as signed:
+        assert made.run("plan").code == 0
+    assert len(signed) == nonces + 1  # and the session id
+    with signed_texts() as signed:
+        for command in ("plan", "drift", "vm list", "apply --yes", "vm show a", "plan"):
+            assert made.run(*command.split()).code == 0
+    assert signed == []
+
+
+@pytest.mark.parametrize(
+    "message", [HOSTILE, {"session_id": HOSTILE}, {"bare_metal_nodes": HOSTILE}, "the session is invalid", [HOSTILE]]
+)
+@pytest.mark.parametrize("status", [200, 400])
+@pytest.mark.parametrize("errcode", [0, -25])
+def test_a_node_key_signs_nonces_only(tmp_path: Path, message: Any, status: int, errcode: int) -> None:
+    class Rogue(Manager):
+        def answer(self, path: str, body: dict[str, Any]) -> httpx.Response:
+            self.bodies.append(body)
+            return httpx.Response(status, json={"errcode": errcode, "message": message})
+
+    manager = Rogue()
+    made = written(tmp_path, rack(), document("BareMetalServer", "one", SERVER))
+    for command in ("plan", "apply --yes", "server list rack", "wallet session rack"):
+        with signed_texts() as signed:
+            result = made.run(*command.split(), transport=manager.transport)
+        assert result.code not in {0, 70}, result.err
+        assert all(is_nonce(one) for one in signed)
+        assert len(set(signed)) == len(signed) <= 4
+    assert manager.bodies
 
 
 # wallet sign

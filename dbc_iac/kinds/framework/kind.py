@@ -41,6 +41,9 @@ class Kind(ABC, Generic[S]):
     location_independent: ClassVar[bool] = False
     """Whether it is the same object on every machine of its room."""
 
+    ids_in_paths: ClassVar[bool] = True
+    """Whether calls have its id as a part of their path."""
+
     @property
     def fields(self) -> tuple[SpecField, ...]:
         return spec_fields(self.spec)

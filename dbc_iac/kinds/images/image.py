@@ -179,6 +179,7 @@ async def still_used(reader: CachedReader, route: Route, users: Mapping[str, str
 @register
 class Image(Kind[ImageSpec], FileProvider, UsesImageServer):
     name = "Image"
+    ids_in_paths = False
     spec = ImageSpec
 
     def route(self, resource: Resource[ImageSpec], inventory: Inventory) -> Route:

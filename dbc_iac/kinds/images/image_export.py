@@ -121,6 +121,7 @@ async def _on_node(reader: CachedReader, route: Route, file: str, server: str) -
 @register
 class ImageExport(Kind[ImageExportSpec], FileProvider, UsesImageServer):
     name = "ImageExport"
+    ids_in_paths = False
     spec = ImageExportSpec
 
     def route(self, resource: Resource[ImageExportSpec], inventory: Inventory) -> Route:
