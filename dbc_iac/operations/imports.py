@@ -92,8 +92,8 @@ def import_all(
         if missing:
             raise _problem(
                 "not-in-globs",
-                f"{folder} is not among the manifests of the project: {missing[0]} is not read",
-                "Add the folder to `manifests` in the project file, remove the new files, and import again.",
+                f"`manifests` of the project file does not include {folder}",
+                "Add the folder to `manifests`, remove the new files, and import again.",
             )
         again.check().raise_errors()
         ids = {address: found.id for address, found in documents.items()}
@@ -103,7 +103,7 @@ def import_all(
 
 
 def _has_parent(one: UnmanagedObject, findings: Findings, before: State) -> bool:
-    """Whether an object lives on no VM, or on one that is managed or imported with it."""
+    """Whether an object has no parent VM, or one that is managed or imported with it."""
     if not one.parent_id:
         return True
     imported = {f.id for f in findings.found if f.whose in MAY_BE_TAKEN}

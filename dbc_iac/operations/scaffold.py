@@ -44,13 +44,13 @@ def write_project(directory: Path, name: str, ci: str | None) -> dict[str, str]:
 def _write(directory: Path, files: dict[str, str]) -> None:
     ignore = directory / ".gitignore"
     rules = os.path.lexists(ignore)
-    if ".gitignore" in files and rules:  # the rules of a git repository stay; these are added
+    if ".gitignore" in files and rules:  # existing rules are kept; these are added
         files[".gitignore"] = f"{read_inside(ignore, directory).decode().rstrip()}\n\n{files['.gitignore']}"
     existing = [p for p in files if p != ".gitignore" and os.path.lexists(directory / p)]
     if existing:
         summary = f"{existing[0]} already exists" if len(existing) == 1 else f"{len(existing)} files already exist"
         detail = "" if len(existing) == 1 else f"They are {', '.join(existing)}."
-        remedy = "Choose an empty directory with -C, or remove them."
+        remedy = "Use -C with an empty directory, or remove the existing files."
         raise DiagnosticError(Diagnostic("project-exists", Severity.ERROR, summary, detail, remedy))
     new = {directory / p: text for p, text in files.items() if p != ".gitignore" or not rules}
     write_new_files(new, directory)

@@ -166,6 +166,7 @@ def test_orphans_tell_whose_they_are(world: Callable[..., Emulated]) -> None:
         assert emulated.run("state", "rm", address, "--yes").code == 0
     found = emulated.run("orphans", "--json").json["found"]
     assert [(f["kind"], f["whose"]) for f in found] == [("Disk", "ours"), ("VirtualMachine", "ours")]
+    assert "owner: this stack" in emulated.run("orphans").out
     assert found[1]["marker"].startswith("dbc-iac:lab/main/trainer/1/")
 
 

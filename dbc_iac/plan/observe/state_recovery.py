@@ -220,7 +220,7 @@ async def _recover_children(
         alike = {a: c for a, c in alike.items() if c.id not in named}
         if known:
             handled = {a: c for a, c in alike.items() if a in context.state.generations}
-            _tell_fitting(handled, left, context, made)
+            _warn_fitting(handled, left, context, made)
             _ask({a: c for a, c in alike.items() if a not in handled}, left, made)
         else:
             _match(alike, left, context, made)
@@ -235,7 +235,7 @@ def _is_explained(kind: str, identity: str, one: Unmanaged, tracked: TrackedObje
     return identity in {b.id for b in context.state.bindings.values()} or any(identity not in b for b in before)
 
 
-def _tell_fitting(
+def _warn_fitting(
     waiting: Mapping[str, TrackedObject], there: Mapping[str, Unmanaged], context: PlanContext, made: RecoveredState
 ) -> None:
     for address, tracked in waiting.items():
@@ -246,7 +246,7 @@ def _tell_fitting(
                     "fitting-stray",
                     "",
                     f"{fitting[0]} of {parent_address(tracked.resource)} fits {address}, but is not in the state",
-                    detail="A new one is created beside it.",
+                    detail="The plan creates a new object next to it.",
                     remedy=f"Use `dbc-iac import {address} {fitting[0]}` to import it instead.",
                     severity=Severity.WARNING,
                 )

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dbc_iac.importing.discover import Findings
+from dbc_iac.importing.discover import Findings, Whose
 from dbc_iac.importing.rebuild import Rebuilt
 from dbc_iac.views.error_explanations import short_text
 from dbc_iac.views.text.lines import PAPER, Line
+
+_OWNERS: dict[Whose, str] = {
+    "ours": "this stack",
+    "another stack's": "another stack",
+    "another project's": "another project",
+    "nobody's": "none",
+}
 
 
 def findings_text(findings: Findings) -> str:
@@ -21,7 +28,7 @@ def _findings(findings: Findings) -> Iterator[str]:
     for one in findings.found:
         marker = f"  marker {one.marker}" if one.marker else ""
         status = f"  {one.status}" if one.status else ""
-        yield f"{one.kind:<16} {one.id}  on {one.place}{status}  ({one.whose}){marker}"
+        yield f"{one.kind:<16} {one.id}  on {one.place}{status}  owner: {_OWNERS[one.whose]}{marker}"
     for place, why in findings.unread.items():
         yield f"? {place} could not be read: {short_text(why)}"
 
