@@ -124,7 +124,9 @@ def _read(project: Project, file: Path) -> Plan:
 def continue_plan(project: Project, reviewed: Plan) -> PlanToApply:
     """A reviewed plan, if it is not stale; after an interruption of its own apply, the remainder of that."""
     check_identities(reviewed, project.loaded.project.identities)
-    if (interrupted := project.store.interrupted_plan()) == reviewed.digest:
+    state = project.open_state()
+    interrupted = project.store.interrupted_plan()
+    if reviewed.digest in {interrupted, state.unfinished_plan}:
         return _remainder(project, reviewed)
     if interrupted:
         raise DiagnosticError(
@@ -137,7 +139,6 @@ def continue_plan(project: Project, reviewed: Plan) -> PlanToApply:
                 exit_code=ExitCode.REFUSED,
             )
         )
-    state = project.open_state()
     project.runtime.run(_check_staleness(project, reviewed, state))
     # Its warnings are found again.
     return PlanToApply(check_plan(project, replace(reviewed, diagnostics=()), state), state)
@@ -149,7 +150,7 @@ def plan_as_expected(project: Project, file: Path) -> PlanToApply:
     The state is locked. Raises DiagnosticError that names the first difference.
     """
     reviewed = _read(project, file)
-    if project.store.interrupted_plan() == reviewed.digest:
+    if reviewed.digest in {project.store.interrupted_plan(), project.open_state().unfinished_plan}:
         return _remainder(project, reviewed)
     now = plan_now(project, PlanOptions.from_json(reviewed.options))
     return _accepted(reviewed, now, first_difference(reviewed, now.plan))
@@ -260,7 +261,10 @@ class _Apply:
         """Write the state. The report survives where that fails."""
         project = self.project
         try:
-            project.store.commit(project.open_state().model_copy(update={"environment": project.environment}))
+            state = project.open_state()
+            unfinished = self.to_apply.reviewed or self.to_apply.plan.digest if state.open else ""
+            ended = {"environment": project.environment, "unfinished_plan": unfinished}
+            project.store.commit(state.model_copy(update=ended))
         except DiagnosticError as error:
             return self._keep_errored(replace(report, diagnostics=(*report.diagnostics, *error.diagnostics)), done)
         return report

@@ -157,6 +157,23 @@ def test_a_vm_that_is_to_stay_off_is_booted_for_a_proof_only_with_settle(
     assert emulated.run("plan", "--detailed-exitcode").code == 0
 
 
+def test_a_plan_file_is_completed_with_settle(make: Callable[..., Emulated], tmp_path: Path) -> None:
+    disk = document("Disk", "scratch", {"vm": "trainer", "size": "50Gi"})
+    emulated = make(vm(power="off"))
+    assert emulated.run("apply", "--yes").code == 0
+    emulated.network.faults.add(FaultSpec(op="disk.add", kind="time-out"))
+    project(tmp_path, vm(power="off"), disk, environ=emulated.project.environ)
+    file = str(tmp_path / "the.plan")
+    assert emulated.run("plan", "-o", file).code == 0
+    assert emulated.run("apply", file).code == 7
+    assert emulated.run("apply", file).code == 7
+    result = emulated.run("apply", file, "--settle")
+    assert result.code == 0, result.out + result.err
+    [machine] = emulated.vms.values()
+    assert (sorted(machine["disks"].values()), machine["domain"]) == ([20, 20, 50], "off")
+    assert emulated.run("plan", "--detailed-exitcode").code == 0
+
+
 def test_an_effect_that_shows_late_needs_no_proof(make: Callable[..., Emulated], tmp_path: Path) -> None:
     disk = document("Disk", "scratch", {"vm": "trainer", "size": "50Gi"})
     emulated = make(vm(power="off"))

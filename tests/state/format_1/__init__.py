@@ -43,7 +43,8 @@ def downgrade(directory: Path, stack: str = "main") -> None:
 def old_state(state: dict[str, Any]) -> dict[str, Any]:
     bindings = {address: _old_binding(binding) for address, binding in state["bindings"].items()}
     pending = [_old_operation(operation) for operation in state["pending"]]
-    return {**state, "formatVersion": 1, "bindings": bindings, "pending": pending}
+    kept = {key: value for key, value in state.items() if key != "unfinishedPlan"}
+    return {**kept, "formatVersion": 1, "bindings": bindings, "pending": pending}
 
 
 def old_record(record: dict[str, Any]) -> dict[str, Any]:
