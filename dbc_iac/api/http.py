@@ -72,7 +72,7 @@ class NoAnswerError(ExchangeError):
 class BrokenError(ExchangeError):
     """The connection ended before the answer was complete."""
 
-    deed = "gave no whole answer: "
+    deed = "gave no complete answer: "
 
 
 class UnusableError(ExchangeError):
@@ -141,7 +141,7 @@ class HttpClient:
         self._headers = dict(headers or {})
         for name, value in self._headers.items():
             if not re.fullmatch(HEADER_NAME, name) or name.lower() in OWN_HEADERS:
-                raise ValueError("a header has a name that it cannot have")
+                raise ValueError("a header has an invalid name")
             if not re.fullmatch(HEADER_VALUE, value.reveal()):
                 raise ValueError(f"the value of the header {name} is not printable ASCII")
         self._keep_alive = keep_alive
@@ -235,7 +235,7 @@ def _split(url: str) -> tuple[str, str]:
         split = urlsplit(url)
         if split.scheme in {"http", "https"} and split.hostname:
             return split.scheme, split.hostname
-    raise NotConnectedError("its address is no URL of http or https")
+    raise NotConnectedError("its address is not an http or https URL")
 
 
 def _request(
@@ -251,7 +251,7 @@ def _request(
     try:
         return client.build_request(method, url, content=content, params=params, headers=headers)
     except (httpx.InvalidURL, ValueError):
-        raise NotConnectedError("its address is no URL of http or https") from None
+        raise NotConnectedError("its address is not an http or https URL") from None
 
 
 def _proxy(variable: str, address: str, verify: ssl.SSLContext) -> httpx.Proxy:
@@ -275,7 +275,7 @@ def _certificates() -> ssl.SSLContext:
         return httpx.create_ssl_context()
     except OSError as error:
         names = [n for n in ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE") if os.environ.get(n)]
-        why = error.strerror if not isinstance(error, ssl.SSLError) else "no certificates are in it"
+        why = error.strerror if not isinstance(error, ssl.SSLError) else "it contains no certificates"
         raise SettingError(f"{' or '.join(names)} names a file that cannot be used ({why})") from None
 
 

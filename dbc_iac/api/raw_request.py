@@ -90,7 +90,7 @@ def _checked(body: Mapping[str, object]) -> dict[str, Json]:
         raise UnsafeWireValue("peer_nodes_list: expected a list of node ids; anything else ends the node's process")
     order = checked.get("rent_order", "0")
     if not (isinstance(order, str) and order.isascii() and order.isdigit()):
-        raise UnsafeWireValue("rent_order: expected digits as text; the node pastes it into its question to the chain")
+        raise UnsafeWireValue("rent_order: expected digits as text; the node inserts it into its query to the chain")
     return {"additional": {}, **checked}
 
 

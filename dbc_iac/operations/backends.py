@@ -22,7 +22,7 @@ def backend_of(spec: StateSpec, directory: Path, runtime: Runtime, resolver: Sec
             raise _problem(
                 "outside-project",
                 f"state.path: a link leads {spec.path} out of the project",
-                "Set `state.path` to the path that is meant, or remove the link.",
+                "Set `state.path` to the real path, or remove the link.",
                 ExitCode.CONFIGURATION,
             )
         if not real_path(directory / spec.path).is_relative_to(real_path(directory)):

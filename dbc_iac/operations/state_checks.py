@@ -54,7 +54,7 @@ def _altered_binding(place: str, address: str, problem: str) -> Diagnostic:
         "state-corrupt",
         Severity.ERROR,
         f"{place} has no usable {problem} for {address}",
-        "No apply writes it so. Nothing was changed.",
+        "An apply never writes such a value. Nothing was changed.",
         "Restore it from an older version or a backup.",
         exit_code=ExitCode.ERROR,
     )

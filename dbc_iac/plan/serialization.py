@@ -42,7 +42,7 @@ def read_plan(value: Any) -> Plan:
     except UnicodeEncodeError:
         raise DiagnosticError(_damaged("it holds half of a surrogate pair")) from None
     except RecursionError:
-        raise DiagnosticError(_damaged("its values are nested too deep")) from None
+        raise DiagnosticError(_damaged("its values are nested too deeply")) from None
     if not fits:
         raise DiagnosticError(
             _problem(
@@ -75,7 +75,7 @@ def _check_change(change: Change) -> None:
     if unusable_address(change.address, change.kind):
         raise WrongTypeError("is not an address of its kind", change.address)
     if path := unfit_field(change.kind, change.desired):
-        raise WrongTypeError("is no value of its field", change.address, "desired", path)
+        raise WrongTypeError("is not a valid value of its field", change.address, "desired", path)
     for path, reference in change.secrets.items():
         try:
             SecretRef.model_validate(reference)

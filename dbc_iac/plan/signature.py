@@ -58,7 +58,7 @@ def verified(file: bytes, trusted: Sequence[str]) -> bytes:
         key, signature = str(said["key"]), bytes.fromhex(said["signature"])
         VerifyKey(key.encode(), HexEncoder).verify(_CONTEXT + plan, signature)
     except (BadSignatureError, ValueError, KeyError, TypeError):
-        raise _refused("plan-altered", "the plan's signature does not fit it: one of them was altered") from None
+        raise _refused("plan-altered", "the signature does not match the plan: one of them was altered") from None
     if trusted and key not in trusted:
         raise _refused("plan-untrusted", f"the plan is signed with {key}, which is not among trustedPlanKeys")
     return plan
@@ -72,7 +72,7 @@ def _signing_key(key: SecretText) -> SigningKey:
                 "signing-key",
                 Severity.ERROR,
                 "the signing key is not 64 hex digits",
-                remedy="Make one with `dbc-iac signing-key new FILE`.",
+                remedy="Create one with `dbc-iac signing-key new FILE`.",
             )
         )
     return SigningKey(text.encode(), HexEncoder)
@@ -82,8 +82,8 @@ def _unknown_version() -> Diagnostic:
     return Diagnostic(
         "plan-format",
         Severity.ERROR,
-        "the plan is signed in a way that this dbc-iac does not know",
-        f"It knows version {_VERSION} of signatures. Nothing of it was read.",
+        "the plan has an unsupported signature format",
+        f"It knows version {_VERSION} of signatures. The plan was not read.",
         "Use the dbc-iac that signed it, or plan again with this version.",
         exit_code=ExitCode.REFUSED,
     )
@@ -95,7 +95,7 @@ def _refused(code: str, summary: str) -> DiagnosticError:
             code,
             Severity.ERROR,
             summary,
-            "Nothing of it was read.",
+            "The plan was not read.",
             "Plan again with `-o FILE` and a signing key that the project file trusts (trustedPlanKeys).",
             exit_code=ExitCode.REFUSED,
         )

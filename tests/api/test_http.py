@@ -124,7 +124,7 @@ def test_a_head_that_never_ends_is_cut_off() -> None:
             send(b"X-A: b\r\n" * 1000)
 
     with raw_server(b"HTTP/1.1 200 OK\r\n", endless) as (url, _):
-        assert failure(BrokenError, url) == "gave no whole answer: the answer is not HTTP"
+        assert failure(BrokenError, url) == "gave no complete answer: the answer is not HTTP"
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_whether_a_call_was_made_is_unknown_where_its_answer_is_refused(status: 
 def test_a_broken_connection_is_reported_without_text_of_the_server(sent: bytes, said: str) -> None:
     with raw_server(lambda send: send(sent)) as (url, _):
         outcome = posted(url)
-    assert outcome == Unknown(f"client node lab ({url}) gave no whole answer: {said}", broke=True)
+    assert outcome == Unknown(f"client node lab ({url}) gave no complete answer: {said}", broke=True)
 
 
 def test_a_refused_connection_has_its_reason() -> None:
@@ -241,7 +241,7 @@ def test_a_file_of_certificates_that_cannot_be_used_is_named(
 
 @pytest.mark.parametrize("url", ["ftp://a", "127.0.0.1:5050", "http://[::1", "", "http://\udcff", "x" * 70000])
 def test_an_invalid_url_is_reported(url: str) -> None:
-    assert failure(NotConnectedError, url).startswith("its address is no URL")
+    assert failure(NotConnectedError, url).startswith("its address is not an http or https URL")
 
 
 @contextmanager

@@ -95,7 +95,7 @@ def test_an_untrusted_forge_is_reported_and_gets_no_request(tmp_path: Path) -> N
 @pytest.mark.parametrize("url", ["", "http://[::1", "ftp://forge.example", "forge.example", "http://\udcff"])
 def test_an_invalid_forge_url_is_reported(tmp_path: Path, url: str) -> None:
     result = commented(tmp_path, url)
-    assert (result.code, "its address is no URL of http or https" in result.err) == (1, True), result.err
+    assert (result.code, "its address is not an http or https URL" in result.err) == (1, True), result.err
 
 
 def endless(send: Send) -> None:

@@ -33,7 +33,7 @@ def test_an_address_that_no_document_can_have_is_not_moved_to(world: Callable[..
         ("VirtualMachine/trainer", "VirtualMachine/-x", "Use Kind/name or Kind/name.key"),
         ("VirtualMachine/trainer", "VirtualMachin/x", "Did you mean VirtualMachine?"),
         ("VirtualMachine/trainer", "VirtualMachine/a.b.c", "is not a valid name"),
-        ("VirtualMachine/trainer", "VirtualMachine/trainer", "is in the state already"),
+        ("VirtualMachine/trainer", "VirtualMachine/trainer", "is already in the state"),
         ("VirtualMachine/trainr", "VirtualMachine/x", "Did you mean VirtualMachine/trainer?"),
     ):
         result = emulated.run("state", "mv", source, destination, "--json")

@@ -161,6 +161,11 @@ def test_an_impossible_request_is_reported(
     assert (bmc(emulated).power, bmc(emulated).next_boot) == ("off", "")
 
 
+def test_a_refused_reset_names_the_command_that_powers_the_server_on(world: Callable[..., Emulated]) -> None:
+    result = world(instance(power="unmanaged"), SERVER).run("server", "power", "box", "reset", "--yes")
+    assert "help: Use `dbc-iac server power BareMetalInstance/box on`." in result.err
+
+
 @pytest.mark.parametrize("kind", ["time-out", "lost-reply", "drop", "late"])
 @pytest.mark.parametrize(
     ("arguments", "op", "nth"),

@@ -37,7 +37,7 @@ async def server(call: Call, node_id_or_uuid: str) -> Outcome[ServerView | None]
     def decode(value: object) -> ServerView | None:
         found = responses.server_views(value)
         if any(node_id_or_uuid not in {one.node_id, one.uuid} for one in found) or len(found) > 1:
-            raise ShapeError("other servers than the one asked for")
+            raise ShapeError("the reply names other servers than the requested one")
         return found[0] if found else None
 
     return decoded(await call(node_id_or_uuid=node_id_or_uuid), decode)

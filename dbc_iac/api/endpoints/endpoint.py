@@ -107,7 +107,7 @@ def exactly(*texts: str) -> Callable[[object], None]:
 
     def decode(value: object) -> None:
         if value not in texts:
-            raise ShapeError("another text than the acknowledgement of this call")
+            raise ShapeError("not the acknowledgement of this call")
 
     return decode
 

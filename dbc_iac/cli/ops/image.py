@@ -339,9 +339,9 @@ def stop(app: App, /, file: str, up: bool, yes: bool, **where: str) -> None:
             accepted(await press(console.channel(route), body), f"stopping {file}", look)
         console.warn(
             "transfer-goes-on",
-            f"the node has forgotten the transfer of {file}, which may go on to its end",
-            detail="Version 0.4.1.8 ends a shell, not the program that it has started: the whole file arrives.",
-            remedy=f"Look with `{look}` before the file is used or transferred again.",
+            f"the node no longer tracks the transfer of {file}, which may continue",
+            detail="Version 0.4.1.8 ends only the shell of a transfer; its program continues to the end.",
+            remedy=f"Check with `{look}` before the file is used or transferred again.",
         )
         return "accepted"
 

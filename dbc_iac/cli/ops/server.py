@@ -206,7 +206,7 @@ async def _reset(console: Console, found: ResolvedTarget, now: str) -> str:
         raise failed(
             "is-off",
             f"{found.label} is off, and a reset has no effect",
-            remedy="Use `dbc-iac server power {found.label} on`.",
+            remedy=f"Use `dbc-iac server power {found.label} on`.",
         )
     with console.changing(f"Reset {found.label}?", "server power reset"):
         outcome = await instances.power_reset(console.channel(found.route))

@@ -66,13 +66,13 @@ class Lifecycle(Part):
 
     prevent_destroy: Flag | None = Field(default=None, description="refuse to delete or replace it")
     ignore_changes: tuple[str, ...] = Field(
-        default=(), description="field paths whose differences are left alone while it stays; a new one gets them"
+        default=(), description="field paths whose changes are ignored for an existing object; a new object gets them"
     )
     replace_on: tuple[FieldOrAddress, ...] = Field(
         default=(), description="addresses: replace when one of them is replaced; field paths: when one of them changes"
     )
     replace: Literal["parkFirst", "deleteFirst"] = "parkFirst"
-    offline: Literal["allow", "never"] = Field(default="allow", description="never: refuse what needs a power-off")
+    offline: Literal["allow", "never"] = Field(default="allow", description="never: refuse changes with a power-off")
     before_offline: BeforeOffline | None = None
 
 

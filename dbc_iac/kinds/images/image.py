@@ -62,7 +62,7 @@ class ImageSpec(Spec):
         default=None, description="any text; when it changes, the file is fetched again"
     )
     retain: Annotated[Flag, Rule(Behaviour.ONLINE, not_reported=True)] = Field(
-        default=True, description="false: the file is deleted when the document goes"
+        default=True, description="false: the file is deleted with its resource"
     )
     external: Annotated[Flag, access] = Field(default=False, description="must exist; is never fetched or deleted")
 

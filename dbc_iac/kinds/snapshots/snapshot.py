@@ -189,7 +189,7 @@ class Snapshot(Kind[SnapshotSpec], Child, UsesImageServer, Importable):
                 "invalid-name",
                 "name",
                 f"{name} has more than {LONGEST} characters",
-                detail="Without a name of its own a Snapshot is called as its document.",
+                detail="Without `name`, a Snapshot has the name of its manifest.",
                 remedy="Add a shorter `name:` to the spec.",
             )
         for other in inventory.of(self.name):

@@ -63,7 +63,7 @@ def _rental(vm: VmResource, changed: frozenset[str], machine: Machine, order: Re
             vm,
             "rentOrder",
             f"the node does not list order {machine.route.rent_order}",
-            "The node lists at most 51 orders, and only those that it was asked under.",
+            "The node lists at most 51 orders, and only orders that a call has used.",
             "Check the order id.",
         )
     elif not order.renting:
@@ -185,7 +185,7 @@ def _cpus(vm: VmResource, desired: Mapping[str, Json], hardware: NodeHardware, s
             vm,
             "cpus",
             f"{cpus} cores may not fit a socket of {a_socket}",
-            "An odd number gets one thread a core. If the machine has two threads a core, later starts are refused.",
+            "An odd number gets one thread per core. If the machine has two per core, later starts are refused.",
             "Use an even number.",
         )
     elif threads == 2 and cpus > a_socket and cpus % (2 * sockets):
@@ -193,7 +193,7 @@ def _cpus(vm: VmResource, desired: Mapping[str, Json], hardware: NodeHardware, s
             vm,
             "cpus",
             f"{cpus} cores may not fit the {sockets} sockets of {a_socket}",
-            "If the machine has two threads a core, later starts are refused.",
+            "If the machine has two threads per core, later starts are refused.",
             f"Use a multiple of {2 * sockets}.",
         )
 

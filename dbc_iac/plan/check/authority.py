@@ -55,7 +55,7 @@ def _up_to(step: StepBuilder, steps: Mapping[str, StepBuilder]) -> Iterator[Goal
 def _problem(context: PlanContext, goal: Goal, why: Unreadable, destroyed: list[str]) -> Diagnostic:
     code, exit_code = "refused-later", ExitCode.AUTHORISATION
     summary = f"{goal.route.name} refuses the call for {goal.address}: {why.reason}"
-    detail = f"It comes after {', '.join(destroyed)} would have been deleted or powered off. Nothing was changed."
+    detail = f"The apply would first delete or power off {', '.join(destroyed)}. Nothing was changed."
     remedy = f"Correct `identity` or `rentOrder` of {goal.route.name}, or use --exclude {goal.address}."
     resource = context.inventory.resources.get(goal.address)
     if resource is not None:

@@ -168,8 +168,8 @@ def _no_room(resource: Resource[Spec], path: str, parent: str, new: int, free_sl
         "node-would-refuse",
         path,
         f"{parent} can take {free_slots} more of kind {resource.kind}, but {new} are new",
-        detail="All present ones count, managed or not. The node does not fill gaps, and reports no error.",
-        remedy="First delete those that were added last, in an apply of its own; or use another VM.",
+        detail="Existing ones count, managed or not. The node does not reuse freed places, and reports no error.",
+        remedy="Delete the last added ones in a separate apply first, or use another VM.",
         exit_code=ExitCode.REFUSED,
     )
 

@@ -143,7 +143,9 @@ def move_binding(state: State, source: str, destination: str) -> State:
     if wrong := _malformed(destination):
         raise _problem(f"cannot move {source} to {destination}: {wrong[0]}", wrong[1])
     if destination in state.bindings:
-        raise _problem(f"{destination} is in the state already", f"It is bound to {state.bindings[destination].id}.")
+        bound = state.bindings[destination].id
+        remedy = f"Use another address, or remove this one with `dbc-iac state rm {destination}`."
+        raise _problem(f"{destination} is already in the state, with id {bound}", remedy)
     if Address(source).kind != Address(destination).kind:
         raise _problem(f"cannot move {source} to {destination}", "Use two addresses of one kind.")
     bindings = {

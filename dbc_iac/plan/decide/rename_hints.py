@@ -27,7 +27,7 @@ def likely_renames(changes: Mapping[str, Change]) -> Iterator[Diagnostic]:
                 "likely-rename",
                 Severity.WARNING,
                 f"{going.address} is deleted, and {best.address}, which is similar, created",
-                "A resource with another name is another resource.",
+                "A new name makes a new resource.",
                 f"If it was renamed, add `moved: [{{from: {going.address}, to: {best.address}}}]` to the project file.",
                 address=going.address,
             )

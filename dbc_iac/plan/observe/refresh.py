@@ -189,7 +189,7 @@ def _unusable(address: str, problem: str) -> Diagnostic:
     return Diagnostic(
         "state-corrupt",
         Severity.ERROR,
-        f"the state of {address} has a value that no node takes",
+        f"the state of {address} has a value that no node accepts",
         f"{problem}. Nothing was changed.",
         "Restore the state from an older version or a backup.",
         address=address,

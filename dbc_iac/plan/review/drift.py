@@ -33,7 +33,7 @@ _STOPPED = (
     " know; a reboot of the host does the same."
 )
 _WENT = (
-    "do not exist any more: likely one event. A node deletes what belongs to an order some days after that has ended;"
+    "do not exist any more: likely one event. A node deletes the objects of an order some days after its end;"
     " or somebody who knows their ids deleted them."
 )
 

@@ -130,5 +130,5 @@ def _refused(what: str, answer: Reply) -> OSError:
     if answer.status in _DENIED:
         return denied(words)
     if what not in {"read", "write"} and answer.status in _NO_SUCH_METHOD:
-        return unreachable(f"{words}: set lockPath, lockMethod and unlockMethod as it locks")
+        return unreachable(f"{words}: set lockPath, lockMethod and unlockMethod to those of the server")
     return unreachable(words)

@@ -20,5 +20,5 @@ def command(app: App, source: str, target: str) -> None:
     FROM and TO are YAML files with the content of `state:`, or `project` for the backend in the project file.
     """
     old, new, state = migrate(app.project(), source, target)
-    text = f"Copied the state to {new}.\n{old} is unchanged: remove it, and use it no more.\n"
+    text = f"Copied the state to {new}.\n{old} is unchanged: remove it, and do not use it again.\n"
     app.show(text, {"from": old, "to": new, "serial": state.serial})
