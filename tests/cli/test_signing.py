@@ -131,7 +131,7 @@ def test_members_of_a_multisig_sign_no_hostile_text(board: Emulated, command: st
     board.network.nodes[NODE_ID].authority.sessions[account] = Session(text, frozenset({account}))
     with signed_texts() as signed:
         result = board.run(*command.split())
-    assert "sent no valid session id" in result.err
+    assert "sent an invalid session id" in result.err
     assert result.code in {1, 4}
     assert len(signed) == 2  # one nonce of each member, for the session request
     assert all(is_nonce(one) for one in signed)
