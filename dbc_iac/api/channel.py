@@ -112,7 +112,7 @@ class Channel:
         """Read from the target with credentials."""
         return await self.act(path, additional or {}, CallClass.READ)
 
-    async def look(self, path: str, additional: Mapping[str, object] | None = None) -> Outcome[object]:
+    async def read_public(self, path: str, additional: Mapping[str, object] | None = None) -> Outcome[object]:
         """Read public data of the target, without credentials."""
         return await self._send(_Request(path, additional or {}, CallClass.READ, self._peers()), Envelope)
 

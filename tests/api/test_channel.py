@@ -56,7 +56,7 @@ def test_a_session_is_put_into_the_envelope_with_the_rent_order() -> None:
 
 def test_what_anyone_may_see_is_asked_without_credentials() -> None:
     script = Script(OK)
-    run(channel(script, credentials=RENTER, rent_order="112").look("/mining_nodes"))
+    run(channel(script, credentials=RENTER, rent_order="112").read_public("/mining_nodes"))
     assert script.bodies == [{"peer_nodes_list": [TARGET], "additional": {}, "rent_order": "112"}]
 
 

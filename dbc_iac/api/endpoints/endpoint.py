@@ -60,7 +60,7 @@ class Call:
             case Asks.CLIENT_NODE:
                 return await self.channel.ask_client(path, additional)
             case Asks.ANYONE:
-                return await self.channel.look(path, additional)
+                return await self.channel.read_public(path, additional)
             case Asks.AUTHORISED:
                 return await self.channel.act(path, additional, self.endpoint.call_class)
             case Asks.SIGNED:

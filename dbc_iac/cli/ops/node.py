@@ -22,6 +22,7 @@ from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import Reading, Unreadable
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.views.text.tables import gib, members, object_text, plain_json, table
+from dbc_iac.views.text.wording import count
 
 
 @click.group()
@@ -117,7 +118,7 @@ def _text(route: Route, has: NodeHardware, orders: tuple[RentOrder, ...] | None)
             "version": has.version,
             "address": has.ip,
             "system": has.os,
-            "cpu": f"{has.cpu_cores} cores for rent on {has.physical_cpus} sockets ({has.cpu_type})",
+            "cpu": f"{has.cpu_cores} cores for rent on {count(has.physical_cpus, 'socket')} ({has.cpu_type})",
             "gpus": f"{has.gpu_count - has.gpu_used} of {has.gpu_count} free",
             "memory": f"{gib(has.mem_free_gib)} of {gib(has.mem_size_gib)} free",
             **{f"disk {d.path}": f"{gib(d.free_gib)} of {gib(d.size_gib)} free" for d in has.disks},
