@@ -358,7 +358,7 @@ def test_targets_take_what_they_need_along_and_leave_the_rest(make: Callable[...
 def test_a_disk_alone_can_be_taken_from_its_vm(
     make: Callable[..., Emulated], tmp_path: Path, command: list[str]
 ) -> None:
-    """Also where the VM would go too, were it a target: it stays, and its disk is deleted, not forgotten."""
+    """Also if the VM would go too, were it a target: it stays, and its disk is deleted, not forgotten."""
     emulated = make(vm("one"), *(document("Disk", n, {"vm": "one", "size": "5Gi"}) for n in ("d", "e")))
     assert emulated.run("apply", "--yes").code == 0
     (before,) = emulated.vms.values()

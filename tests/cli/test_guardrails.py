@@ -73,7 +73,7 @@ def test_a_reviewed_plan_and_destroy_need_no_flag(applied: Callable[..., Emulate
 def test_what_is_protected_goes_only_with_a_flag_of_its_own(
     applied: Callable[..., Emulated], documents: tuple[str, ...]
 ) -> None:
-    """Also where its document, which could lift it, is gone."""
+    """Also if its document, which could lift it, is gone."""
     emulated = applied(vm(), PROTECTED)
     write(emulated, vm(), *documents)
     refused = emulated.run("plan", "--json")

@@ -47,7 +47,7 @@ class Trial:
         return made
 
     def run(self, emulated: Emulated) -> None:
-        """Raises AssertionError where the fault is not survived."""
+        """Raises AssertionError if the fault is not survived."""
         if self.before:
             write(emulated, self.before)
             converges(emulated)

@@ -222,7 +222,7 @@ class Case:
     # -- the plan ---------------------------------------------------------------------------------
 
     def plan(self) -> Plan:
-        """The plan of this case. Raises DiagnosticError where it is refused."""
+        """The plan of this case. Raises DiagnosticError if it is refused."""
         moved = tuple((self.options.get("moved") or {}).items())
         state, moves = renamed(self.state, moved, self.inventory.resources)
         context = with_resolved(
