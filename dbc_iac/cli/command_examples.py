@@ -43,7 +43,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "state show": ("state show VirtualMachine/trainer",),
     "state pull": ("state pull > copy.json", "state pull -o copy.json"),
     "state push": ("state push errored.main.7.state.json",),
-    "state migrate": ("state migrate old-place.yaml project",),
+    "state migrate": ("state migrate old-backend.yaml project",),
     "state unlock": ("state unlock --yes",),
     "state new-key": ("state new-key ~/.config/dbc-iac/lab.key",),
     "state encrypt": ("state encrypt",),

@@ -24,6 +24,8 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 class Number(click.FloatRange):
     """A finite number: `nan` is neither below nor above any limit, and would pass every range."""
 
+    name = "number"
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         number = float(super().convert(value, param, ctx))
         if not math.isfinite(number):
@@ -31,8 +33,14 @@ class Number(click.FloatRange):
         return number
 
 
+class WholeNumber(click.IntRange):
+    """A whole number within a range."""
+
+    name = "whole number"
+
+
 SECONDS = Number(min=0)
-PERCENT = click.IntRange(0, 100)
+PERCENT = WholeNumber(0, 100)
 
 
 def _set_json(context: click.Context, option: click.Parameter, value: bool) -> None:

@@ -99,7 +99,7 @@ def pull(project: Project, file: Path) -> None:
 
 
 def push_file(project: Project, file: Path) -> State:
-    """Replace the state by a copy, if the state has not changed since. Raises DiagnosticError."""
+    """Replace the state with a copy, if the state has not changed since the copy. Raises DiagnosticError."""
     copy = read_backup(opened_here(_read(file), str(file), lambda: project.keyring), str(file))
     with project.locked("state push"):
         return push(copy, project.store, project=project.loaded.name, uid=project.loaded.project.uid)

@@ -14,26 +14,30 @@ TIME_SCALE = Number(min=0, min_open=True, max=1_000_000)
 
 
 @click.command("emulator")
-@click.option("--world", required=True, type=FILE, help="World file.")
+@click.option("--world", required=True, type=FILE, help="World file: the nodes, wallets and rent orders to emulate.")
 @click.option(
     "--listen",
     multiple=True,
     default=("127.0.0.1:5050",),
     show_default=True,
     metavar="[NODE=]HOST:PORT",
-    help="Address of a client node (default: the first), GPU node or manager; repeatable, loopback only.",
+    help="Loopback address of NODE (client node, GPU node or manager; default: the first client node); repeatable.",
 )
 @click.option("--admin", default="", metavar="HOST:PORT", help="Address of the admin API.")
 @click.option(
     "--admin-token",
     default="",
     envvar="DBC_IAC_ADMIN_TOKEN",
-    help="Its token; safer in the environment.",
+    help="Token of the admin API; prefer the environment variable DBC_IAC_ADMIN_TOKEN.",
 )
 @click.option(
     "--time-scale", type=TIME_SCALE, metavar="NUMBER", help="Emulated seconds per real second; default: the world's."
 )
-@click.option("--keep", type=click.Path(path_type=Path, file_okay=False), help="Folder in which the world is saved.")
+@click.option(
+    "--keep",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Directory to save the emulated world to, and to load it from.",
+)
 @json_option
 @click.pass_obj
 def command(

@@ -23,7 +23,7 @@ from dbc_iac.cli.ops.lookup import ResolvedTarget, TargetOptions, where_options
 from dbc_iac.cli.ops.options import reveal_option, timeout_of, wait_options
 from dbc_iac.cli.ops.outcomes import accepted, failed, read, wait_for_goal
 from dbc_iac.cli.ops.passwords import password_options, the_password
-from dbc_iac.cli.options import json_option, yes_option
+from dbc_iac.cli.options import WholeNumber, json_option, yes_option
 from dbc_iac.diagnostics import ExitCode
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.goal import GoalStatus
@@ -149,7 +149,13 @@ def _text(found: ResolvedTarget, vm: VmDetails, reveal: bool) -> str:
 @click.option("--head", "end", flag_value="head", help="The oldest lines.")
 @click.option("--tail", "end", flag_value="tail", default="tail", help="The newest lines (default).")
 @click.option(
-    "-n", "lines", type=click.IntRange(1, 99), default=50, show_default=True, help="Number of lines, at most 99."
+    "-n",
+    "lines",
+    type=WholeNumber(1, 99),
+    default=50,
+    show_default=True,
+    metavar="NUMBER",
+    help="Number of lines, at most 99.",
 )
 @where_options
 @json_option

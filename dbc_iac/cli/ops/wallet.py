@@ -24,7 +24,7 @@ from dbc_iac.cli.ops.lookup import TargetOptions, identity_options
 from dbc_iac.cli.ops.outcomes import failed, read
 from dbc_iac.cli.ops.rented_server import instance
 from dbc_iac.cli.ops.wallet_keys import collected, key_options, keys_of, new_key, the_key, write_private
-from dbc_iac.cli.options import json_option
+from dbc_iac.cli.options import WholeNumber, json_option
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.route import Route
@@ -60,9 +60,7 @@ def new(app: App, /, out: Path, mnemonic: bool, words: Literal["12", "24"]) -> N
 @click.option("--identity", default="", metavar="NAME", help="Identity of the project; default: all.")
 @key_options
 @click.option("--member", "members", multiple=True, metavar="ADDRESS", help="Member wallet of a multisig; repeatable.")
-@click.option(
-    "--threshold", type=click.IntRange(1, 63), metavar="NUMBER", help="Number of signatures a multisig needs."
-)
+@click.option("--threshold", type=WholeNumber(1, 63), metavar="NUMBER", help="Number of signatures a multisig needs.")
 @json_option
 @click.pass_obj
 def address(
@@ -132,7 +130,14 @@ def _account(project: Project, name: str) -> dict[str, Json]:
 @command.command("sign")
 @click.option("--identity", default="", metavar="NAME", help="Identity of the project; default: the only one.")
 @key_options
-@click.option("--count", type=click.IntRange(1, 1000), default=1, show_default=True, help="Number of new nonces.")
+@click.option(
+    "--count",
+    type=WholeNumber(1, 1000),
+    default=1,
+    show_default=True,
+    metavar="NUMBER",
+    help="Number of new nonces.",
+)
 @click.argument("session_id", default="")
 @click.option(
     "--with",

@@ -152,7 +152,13 @@ def _gpus(
             f"Write gpus: {len(order.gpu_index)}.",
         )
     elif isinstance(gpus, int) and gpus > hardware.gpu_count:
-        yield _error(vm, "gpus", f"{gpus} GPUs are more than the {hardware.gpu_count} of the machine", "", "Use fewer.")
+        yield _error(
+            vm,
+            "gpus",
+            f"{gpus} GPUs requested, but the machine has {hardware.gpu_count}",
+            "",
+            f"Set gpus to {hardware.gpu_count} or less.",
+        )
 
 
 def _cpus(vm: VmResource, desired: Mapping[str, Json], hardware: NodeHardware, share: float) -> Iterator[Diagnostic]:
@@ -161,13 +167,13 @@ def _cpus(vm: VmResource, desired: Mapping[str, Json], hardware: NodeHardware, s
         return
     limit = math.floor(cores * share)
     if cpus > limit:
-        part = "" if share == 1.0 else f" ({share:.0%} of {cores}, by the order's share of the GPUs)"
+        part = "" if share == 1.0 else f"The order has {share:.0%} of the GPUs, and so {share:.0%} of the {cores} cores."
         yield _error(
             vm,
             "cpus",
-            f"{cpus} CPU cores are more than the {limit} available{part}",
-            "",
-            f"Use {limit} or fewer.",
+            f"{cpus} CPU cores requested, but {limit} are available",
+            part,
+            f"Set cpus to {limit} or less.",
         )
         return
     a_socket = cores // sockets
@@ -203,7 +209,11 @@ def _memory(vm: VmResource, desired: Mapping[str, Json], hardware: NodeHardware,
     limit = math.floor(float(hardware.mem_size_gib) * share)
     if memory > limit:
         yield _error(
-            vm, "memory", f"{memory} GiB of memory are more than the {limit} available", "", f"Use {limit}Gi or less."
+            vm,
+            "memory",
+            f"{memory}Gi of memory requested, but {limit}Gi are available",
+            "",
+            f"Set memory to {limit}Gi or less.",
         )
 
 

@@ -1,4 +1,4 @@
-"""`state push`: replace the state by a copy."""
+"""`state push`: replace the state with a copy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dbc_iac.operations.state_admin import push_file
 @json_option
 @click.pass_obj
 def command(app: App, /, file: Path) -> None:
-    """Replace the state by FILE: a pulled copy, or the errored.*.state.json of an apply.
+    """Replace the state with FILE, from `state pull` or from an apply (errored.*.state.json).
 
     Nothing is merged: FILE is refused if the state has changed since it was written.
     """
