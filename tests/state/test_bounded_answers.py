@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,14 @@ def test_an_object_with_a_content_encoding_or_without_end_is_refused(monkeypatch
             store = object_store("s3://states/x", url, "us-east-1", {"access_key_id": "a", "secret_access_key": "b"})
             assert failure(ObjectStoreBackend(store, "s3://states/x", "main", str).read) == said
         assert b"accept-encoding" not in seen[0].lower()
+
+
+@pytest.mark.parametrize("before", [DATED + b"X-A: ", DATED + b"Content-Length: 100000\r\n\r\n"])
+def test_an_object_store_that_dribbles_ends_at_the_deadline(monkeypatch: pytest.MonkeyPatch, before: bytes) -> None:
+    monkeypatch.setattr(objectstore, "DEADLINE", timedelta(seconds=0.3))
+    with raw_server(before, dribble) as (url, _):
+        store = object_store("s3://states/x", url, "us-east-1", {"access_key_id": "a", "secret_access_key": "b"})
+        assert failure(ObjectStoreBackend(store, "s3://states/x", "main", str).read).startswith("no answer within")
 
 
 def test_a_failing_object_store_has_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
