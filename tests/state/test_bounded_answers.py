@@ -9,8 +9,11 @@ import threading
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import LiteralString
 
+import psycopg
 import pytest
+from psycopg import sql
 
 from dbc_iac.api.http import MIB, Limits
 from dbc_iac.state.backends import http_client, objectstore
@@ -115,3 +118,20 @@ def test_a_database_that_hangs_ends_at_the_deadline(monkeypatch: pytest.MonkeyPa
     finally:
         os.kill(process, signal.SIGCONT)
     assert backend.read() is None  # by a new connection
+
+
+@pytest.mark.parametrize(
+    "value", ["4000000000000::bigint", "'x'::text", "'[1]'::jsonb", "'{a}'::text[]", "'NaN'::numeric"]
+)
+def test_tables_of_another_program_are_refused(value: LiteralString) -> None:
+    """A number as content would else be the size of a buffer."""
+    schema = f"other_{len(value)}_{value[1:2]}"
+    row = sql.SQL("select 'main' as stack, 1::bigint as number, 't' as token, ") + sql.SQL(value) + sql.SQL(" as ")
+    with psycopg.connect(postgres.address(), autocommit=True) as server:
+        server.execute(sql.SQL("create schema {}").format(sql.Identifier(schema)))
+        for table, column in (("versions", "content"), ("journal", "line"), ("lease", "holder")):
+            name = sql.Identifier(schema, table)
+            server.execute(sql.SQL("create table {} as ").format(name) + row + sql.Identifier(column))
+    backend = PostgresBackend(Database(postgres.address(), schema), "main", str)
+    for call in (backend.read, backend.lines, *(() if value.endswith("text") else (backend.holder,))):
+        assert failure(call) == "its answer is not that of tables of dbc-iac"

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import UnionType
 from typing import Any, LiteralString, Protocol
 from urllib.parse import urlsplit
 
@@ -78,7 +79,8 @@ class Database:
     def _make_tables(self, connection: psycopg.Connection[Any]) -> None:
         """Create missing tables and schema. The right to create them is needed only for that."""
         names = (f'"{self.schema}".lease', f'"{self.schema}"')
-        [(tables, schema)] = connection.execute("select to_regclass(%s), to_regnamespace(%s)", names).fetchall()
+        there = connection.execute("select to_regclass(%s)::text, to_regnamespace(%s)::text", names)
+        [(tables, schema)] = _rows(there, str | None, str | None)
         if tables is None:
             with connection.transaction():
                 connection.execute("select pg_advisory_xact_lock(hashtext('dbc-iac'))")  # one at a time
@@ -131,15 +133,15 @@ class PostgresBackend(RemoteBackend):
 
     def read(self) -> Stored | None:
         with self._transaction() as ask:
-            row = ask(
-                "select number, content from {versions} where stack = %(stack)s order by number desc limit 1"
-            ).fetchone()
-        return None if row is None else Stored(bytes(row[1]), str(row[0]))
+            newest = "select number, content from {versions} where stack = %(stack)s order by number desc limit 1"
+            rows = _rows(ask(newest), int, bytes)
+        return Stored(rows[0][1], str(rows[0][0])) if rows else None
 
     def _write(self, content: bytes, serial: int, expected: str | None) -> None:
         with self._transaction() as ask:
             self._hold(ask)
-            [(there,)] = ask("select max(number) from {versions} where stack = %(stack)s").fetchall()
+            newest = ask("select max(number) from {versions} where stack = %(stack)s")
+            [(there,)] = _rows(newest, int | None)
             if (None if there is None else str(there)) != expected:
                 raise MovedError
             number = 0 if there is None else there + 1
@@ -152,21 +154,22 @@ class PostgresBackend(RemoteBackend):
 
     def stacks(self) -> list[str] | None:
         with self._transaction() as ask:
-            rows = ask("select distinct stack from {versions} order by stack").fetchall()
-        return [str(row[0]) for row in rows]
+            rows = _rows(ask("select distinct stack from {versions} order by stack"), str)
+        return [row[0] for row in rows]
 
     def kept(self) -> list[int]:
         with self._transaction() as ask:
-            rows = ask("select distinct serial from {versions} where stack = %(stack)s order by serial").fetchall()
-        return [int(row[0]) for row in rows]
+            serials = ask("select distinct serial from {versions} where stack = %(stack)s order by serial")
+            rows = _rows(serials, int)
+        return [row[0] for row in rows]
 
     def version_place(self, serial: int) -> str:
         return f"serial {serial} of {self.place}"
 
     def _read_lines(self) -> list[bytes]:
         with self._transaction() as ask:
-            rows = ask("select line from {journal} where stack = %(stack)s order by number").fetchall()
-        return [bytes(row[0]) for row in rows]
+            rows = _rows(ask("select line from {journal} where stack = %(stack)s order by number"), bytes)
+        return [row[0] for row in rows]
 
     def _append(self, lines: list[bytes]) -> None:
         with self._transaction() as ask:
@@ -199,8 +202,8 @@ class PostgresBackend(RemoteBackend):
 
     def holder(self) -> Mapping[str, Json] | None:
         with self._transaction() as ask:
-            row = ask("select holder from {lease} where stack = %(stack)s").fetchone()
-        return None if row is None else parse_holder(row[0])
+            rows = _rows(ask("select holder from {lease} where stack = %(stack)s"), str)
+        return parse_holder(rows[0][0]) if rows else None
 
     def break_lock(self) -> None:
         with self._transaction() as ask:
@@ -276,8 +279,22 @@ def _in_time(connection: psycopg.Connection[Any]) -> Iterator[None]:
         yield
     except psycopg.Error as error:
         raise unreachable(f"no answer within {DEADLINE:g} s") if late.is_set() else _as_os_error(error) from None
+    except (ValueError, ArithmeticError, RecursionError):  # of a value that is not of the type that the server says
+        raise _not_ours() from None
     finally:
         timer.cancel()
+
+
+def _rows(answer: psycopg.Cursor[Any], *types: type | UnionType) -> list[tuple[Any, ...]]:
+    """The rows of an answer. Raises OSError for columns of other types, such as those of another program's tables."""
+    rows = answer.fetchall()
+    if any(len(row) != len(types) or not all(map(isinstance, row, types)) for row in rows):
+        raise _not_ours()
+    return rows
+
+
+def _not_ours() -> OSError:
+    return unreachable("its answer is not that of tables of dbc-iac")
 
 
 def _as_os_error(error: psycopg.Error) -> OSError:
