@@ -20,6 +20,6 @@ def main() -> None:
     sys.stderr, sys.stdout = ResilientStream(runtime.err), StandardOutput(runtime.out)  # click writes there, too
     code = run_command(dbc_iac, sys.argv[1:], runtime)
     end_with(code)
-    # Python would exit with a code of its own for output that it cannot write at the end.
+    # Python flushes sys.stdout at exit; a failure there would replace the exit code.
     sys.stdout = ResilientStream(runtime.out)
     sys.exit(int(code))

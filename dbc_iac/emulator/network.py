@@ -1,4 +1,4 @@
-"""The whole network in one process: clients, GPU nodes, managers, chain, image servers, clock; and access to it."""
+"""The emulated network in one process: clients, GPU nodes, managers, chain, image servers and clock."""
 
 from __future__ import annotations
 
@@ -31,11 +31,10 @@ STATE_FORMAT = 1
 
 
 class Network:
-    """A running world."""
+    """A running world. `passed`: virtual seconds since its start."""
 
     def __init__(self, spec: WorldSpec, passed: float = 0.0) -> None:
         self.spec = spec
-        self._source = random.Random(spec.seed)  # noqa: S311 - reproducible worlds, no secrets
         start = datetime.strptime(spec.start, "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
         self.clock = Clock(spec.time_scale, start, passed)
         self.chain = Chain.of(spec, self.clock)
@@ -46,21 +45,21 @@ class Network:
         self.bmcs = Bmcs(self.clock, spec.bmcs)
         self.deeplinks = DeepLinks(self.clock, spec.deeplinks)
         self._rooms: dict[str, LanRoom] = {}
-        self.nodes = {n.id: self._gpu(n.id) for n in spec.gpu_nodes}
-        managers = [self._manager(index) for index in range(len(spec.managers))]
+        self.nodes = {n.id: self._gpu_process(n.id) for n in spec.gpu_nodes}
+        managers = [self._manager_process(index) for index in range(len(spec.managers))]
         self.managers = {m.id: m for m in managers}
         self._plan_sessions()
-        self.clients = {c.name: self._client(c) for c in spec.clients}
+        self.clients = {c.name: self._client_node(c) for c in spec.clients}
         self.ports = self._ports()
         self._tasks: set[asyncio.Future[Any]] = set()
         self._started = False
 
-    def _gpu(self, node_id: str) -> GpuProcess:
+    def _gpu_process(self, node_id: str) -> GpuProcess:
         spec = next(n for n in self.spec.gpu_nodes if n.id == node_id)
         return GpuProcess(
             spec,
             clock=self.clock,
-            source=self._source_of(node_id),
+            source=self._random_for(node_id),
             chain=self.chain,
             room=self._room(spec.room),
             image_servers=self.image_servers,
@@ -68,11 +67,11 @@ class Network:
             restart_after=self.spec.restart_seconds,
         )
 
-    def _manager(self, index: int) -> ManagerProcess:
+    def _manager_process(self, index: int) -> ManagerProcess:
         return ManagerProcess(
             self.spec.managers[index],
             clock=self.clock,
-            source=self._source_of(f"manager {index}"),
+            source=self._random_for(f"manager {index}"),
             chain=self.chain,
             gossip=self.gossip,
             bmcs=self.bmcs,
@@ -80,16 +79,14 @@ class Network:
             restart_after=self.spec.restart_seconds,
         )
 
-    def _client(self, spec: ClientSpec) -> HttpNode:
+    def _client_node(self, spec: ClientSpec) -> HttpNode:
         node_id = spec.id or hashlib.sha256(f"client {spec.name}".encode()).hexdigest()
         table = self._room(spec.room).table(node_id, hears=bool(spec.room))
         known = spec.image_servers if spec.image_servers is not None else tuple(self.image_servers.image_servers)
         return HttpNode(spec.name, node_id, self, table, known, host=self.nodes.get(spec.host_of))
 
     def _ports(self) -> dict[str, HttpNode]:
-        """HTTP ports by node: clients by name; GPU nodes and managers by name (if unique) and by
-        id.
-        """
+        """HTTP ports by node: clients by name; GPU nodes and managers by id, and by name if it is unique."""
         ports = dict(self.clients)
         image_servers = tuple(self.image_servers.image_servers)
         for process in self._processes():
@@ -105,9 +102,9 @@ class Network:
     def _room(self, name: str) -> LanRoom:
         return self._rooms.setdefault(name, LanRoom(self.clock))
 
-    def _source_of(self, name: str) -> random.Random:
-        """Separate random generator for each process, so that one does not affect the others."""
-        return random.Random(f"{self.spec.seed} {name}")  # noqa: S311
+    def _random_for(self, name: str) -> random.Random:
+        """Random generator of one process, so that the order of requests to others does not change its values."""
+        return random.Random(f"{self.spec.seed} {name}")  # noqa: S311 - reproducible worlds, no secrets
 
     def _plan_sessions(self) -> None:
         for session in self.spec.sessions:
@@ -121,7 +118,7 @@ class Network:
     # -- running -----------------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Create the initial objects on the running loop; the first request does so otherwise."""
+        """Create the initial objects, on the running loop. Otherwise the first request does it."""
         if self._started:
             return
         self._started = True
@@ -135,7 +132,7 @@ class Network:
         task.add_done_callback(self._tasks.discard)
 
     async def ask(self, port: str, method: str, uri: str, body: bytes, head_bytes: int = 0) -> Response:
-        """Request at an HTTP port, by the name or id of its node. Raises KeyError, Dropped."""
+        """Send a request to the HTTP port of a node, given its name or id. Raises KeyError, Dropped."""
         self.begin()
         return await self.ports[port].handle(method, uri, body, head_bytes)
 
@@ -176,12 +173,12 @@ class Network:
         }
 
     def from_state(self, state: dict[str, Any]) -> None:
-        """Load a saved state instead of the initial objects. A node missing from the state starts as in the file.
+        """Load a saved state instead of the initial objects. A node that is missing there starts as in the world file.
 
         On the running loop. Raises ValueError, KeyError, TypeError for data not written by `to_state`.
         """
         if not isinstance(state, dict) or state.get("format") != STATE_FORMAT:
-            raise ValueError(f"it has not the format {STATE_FORMAT}")
+            raise ValueError(f"its format is not {STATE_FORMAT}")
         self.clock.passed = float(state["passed"])
         self.chain.from_state(state["chain"])
         self.image_servers.from_state(state["image servers"])

@@ -63,12 +63,12 @@ class Identities:
         self._made: dict[str, Credentials] = {}
         self._preparing: dict[tuple[str, str], asyncio.Task[object]] = {}
 
-    def connections(self, *, nowhere: bool = False) -> Connections:
+    def connections(self, *, offline: bool = False) -> Connections:
         """New connections to all client nodes, with the sessions that are cached on this machine.
 
-        `nowhere`: to none, for planning from the state alone; then no secret of a gateway is read.
+        `offline`: without client nodes, to plan from the state alone; no secret in their headers is read.
         """
-        if not nowhere:
+        if not offline:
             refuse_untrusted(self._runtime.environ, "reach client nodes")
         clients = [
             ClientNode(
@@ -79,7 +79,7 @@ class Identities:
                 self._runtime.transport(name),
                 insecure_http=spec.insecure_http,
             )
-            for name, spec in ({} if nowhere else self._project.clients).items()
+            for name, spec in ({} if offline else self._project.clients).items()
         ]
         sessions = SessionStore(cache_directory(self._runtime.environ))
         return Connections(clients, sessions, self._runtime.uuid, _log_request)

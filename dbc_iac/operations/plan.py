@@ -25,13 +25,13 @@ def plan_project(project: Project, options: PlanOptions) -> Plan:
 
 
 def plan_and_state(project: Project, options: PlanOptions) -> tuple[Plan, State]:
-    """The same, with the state that the plan was made from."""
+    """Make a plan as `plan_project` does; return it with the state that it was made from."""
     if not options.destroy:
         project.check().raise_errors()
     state = project.recorded() if options.offline else project.open_state()
     try:
         plan: Plan = project.runtime.run(_plan(project, state, options))
-    except DiagnosticError as error:  # the remedy of a refusal is wrong where the values are of another environment
+    except DiagnosticError as error:  # values of another environment would make the remedies wrong
         raise DiagnosticError(*other_environment(state, project.environment), *error.diagnostics) from None
     for change in plan.changes if _LOG.isEnabledFor(logging.INFO) else ():
         _LOG.info("%s: %s", change.address, "; ".join((change.action.value, *project.redaction(change.reasons))))
@@ -40,5 +40,5 @@ def plan_and_state(project: Project, options: PlanOptions) -> tuple[Plan, State]
 
 
 async def _plan(project: Project, state: State, options: PlanOptions) -> Plan:
-    async with project.identities.connections(nowhere=options.offline) as connections:
+    async with project.identities.connections(offline=options.offline) as connections:
         return await make_plan(project.context(connections, state), options)

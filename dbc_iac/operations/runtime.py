@@ -1,4 +1,4 @@
-"""The outside world of an operation, injected: tests, the demo and other programs replace it."""
+"""Environment of an operation, injected so that tests, the demo and other programs can replace it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _run(coroutine: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(coroutine)
 
 
-def _network(name: str) -> httpx.AsyncBaseTransport | None:
+def _real_network(name: str) -> httpx.AsyncBaseTransport | None:
     return None
 
 
@@ -36,7 +36,7 @@ class Runtime:
 
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ), repr=False)
     run: Callable[[Coroutine[Any, Any, Any]], Any] = _run
-    transport: Callable[[str], httpx.AsyncBaseTransport | None] = _network
+    transport: Callable[[str], httpx.AsyncBaseTransport | None] = _real_network
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     uuid: Callable[[], uuid.UUID] = uuid.uuid4
 

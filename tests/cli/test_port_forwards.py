@@ -47,7 +47,7 @@ def test_a_new_vm_without_port_forwards_is_a_warning_that_names_the_address(worl
     result = emulated.run("apply", "--yes")
     assert result.code == 0, result.err
     assert "warning[no-port-forwards]: VirtualMachine/second has no port forwards, so ssh will not work" in result.err
-    assert f"has the addresses 10.0.0.2, {ADDRESS}, which the node reads as one" in result.err
+    assert f"has several addresses, read as one by the node: 10.0.0.2, {ADDRESS}. " in result.err
     assert f"remove {ADDRESS} with `ip address del`" in result.err
     assert "--replace VirtualMachine/second" in result.err
     assert forwards(emulated) == {"20100": True, "20200": False}

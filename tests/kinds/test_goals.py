@@ -140,7 +140,7 @@ LOOKS: list[tuple[str, Goal, dict[str, object], GoalStatus]] = [
     ("an exported file", export, {"upload": ENDED, "image_servers": (), **NODE, **SERVER_FILES}, MET),
     ("a file to export", export, {"upload": ENDED, "image_servers": (), **NODE, "image_server": {}}, UNMET),
     ("an upload", export, {"upload": ACTIVE}, WAITING),
-    ("an upload that broke off", replace(export, started=True),
+    ("an interrupted upload", replace(export, started=True),
      {"upload": ENDED, "image_servers": (), **NODE, "image_server": small}, FAILED),
     ("a file to export again", sent, {}, UNMET),
     ("a part to complete in the image server", resent,

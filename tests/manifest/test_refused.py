@@ -171,7 +171,11 @@ SERVER = {"manager": "m", "uuid": "a", "ip": "192.0.2.1", "description": ""}
         ([vm(description="x" * 201)], "invalid-value", "201 characters, at most 200 allowed"),
         ([document("BareMetalManager", "m", {"id": NODE_ID, "identity": "tenant"})], "wrong-identity", "a nodeKey"),
         ([document("BareMetalServer", "s", SERVER)], "invalid-value", "must not be empty"),
-        ([document("ImageExport", n, EXPORT) for n in "ab"], "duplicate-identity", "ImageExport/a sends this file"),
+        (
+            [document("ImageExport", n, EXPORT) for n in "ab"],
+            "duplicate-identity",
+            "ImageExport/a already sends this file",
+        ),
         ([vm(n, publicIp="198.51.100.9") for n in "ab"], "duplicate-identity", "has the public address"),
         ([document("Disk", "d", {"vm": "x", "size": "5Gi"}, dependsOn=["Disk/e"])], "unknown-field", "below `spec:`"),
     ],

@@ -23,7 +23,14 @@ from dbc_iac.cli.ops.console import Console, run
 from dbc_iac.cli.ops.lookup import TargetOptions, identity_options
 from dbc_iac.cli.ops.outcomes import failed, read
 from dbc_iac.cli.ops.rented_server import instance
-from dbc_iac.cli.ops.wallet_keys import collected, key_options, keys_of, new_key, the_key, write_private
+from dbc_iac.cli.ops.wallet_keys import (
+    identity_keys,
+    key_from_options,
+    key_options,
+    new_key,
+    read_signatures,
+    write_private,
+)
 from dbc_iac.cli.options import WholeNumber, json_option
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.json import Json
@@ -83,7 +90,7 @@ def address(
             raise failed("multisig", str(error), exit_code=ExitCode.CONFIGURATION) from None
         app.show(account, {"kind": "multisig", "address": account, "members": list(members), "threshold": threshold})
         return
-    key = the_key(app, seed_env, seed_file)
+    key = key_from_options(app, seed_env, seed_file)
     if key is not None:
         app.show(key.address, {"kind": "wallet", "address": key.address, "publicKey": key.node_id})
         return
@@ -169,11 +176,11 @@ def sign(
     of its keys in the project. Signed texts and signers are printed on standard error.
     """
     given = _session_id(session_id) if session_id else None
-    found = [s for file in others for s in collected(app.directory / file)]
-    key = the_key(app, seed_env, seed_file)
+    found = [s for file in others for s in read_signatures(app.directory / file)]
+    key = key_from_options(app, seed_env, seed_file)
     keys: tuple[Sr25519Key, ...] = (key,) if key is not None else ()
     if not keys and (identity or not others):
-        keys = keys_of(app.project(), identity)
+        keys = identity_keys(app.project(), identity)
     signed: list[dict[str, str]] = (
         [_signed(key, given) for key in keys]
         if given is not None

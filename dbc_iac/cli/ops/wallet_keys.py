@@ -1,4 +1,4 @@
-"""Keys of the `wallet` commands: new ones, those of options and identities; and signatures made elsewhere.
+"""Keys for the `wallet` commands: new, from options, or of an identity; and signatures from files.
 
 Keys are only written to private files.
 """
@@ -28,7 +28,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def key_options(command: F) -> F:
-    """--seed-env and --seed-file."""
+    """Add --seed-env and --seed-file to a command."""
     command = click.option(
         "--seed-file", default="", metavar="FILE", help="File with a seed or phrase; no project is needed."
     )(command)
@@ -41,7 +41,7 @@ def key_options(command: F) -> F:
 
 
 def new_key(words: int) -> tuple[SecretText, Sr25519Key]:
-    """A new key: a phrase of that many words, or a seed for 0. Raises DiagnosticError without the extra."""
+    """Make a key from a new phrase of that many words; 0: from a new seed. Raises DiagnosticError without the extra."""
     try:
         if not words:
             seed = SecretText(secrets.token_hex(32))
@@ -49,11 +49,11 @@ def new_key(words: int) -> tuple[SecretText, Sr25519Key]:
         phrase = Sr25519Key.new_mnemonic(words)
         return phrase, Sr25519Key.from_mnemonic(phrase)
     except KeyMaterialError as error:
-        raise _wrong(str(error)) from None
+        raise _key_error(str(error)) from None
 
 
-def the_key(app: App, variable: str, file: str) -> Sr25519Key | None:
-    """Key of the options: a seed or a phrase; None without them. Raises DiagnosticError."""
+def key_from_options(app: App, variable: str, file: str) -> Sr25519Key | None:
+    """Key from the seed or phrase that the options name; None without options. Raises DiagnosticError."""
     if variable and file:
         raise click.UsageError("--seed-env and --seed-file exclude each other")
     if not variable and not file:
@@ -64,10 +64,10 @@ def the_key(app: App, variable: str, file: str) -> Sr25519Key | None:
             return Sr25519Key.from_mnemonic(secret)
         return Sr25519Key.from_seed(secret)
     except KeyMaterialError as error:
-        raise _wrong(str(error)) from None
+        raise _key_error(str(error)) from None
 
 
-def keys_of(project: Project, identity: str) -> tuple[Sr25519Key, ...]:
+def identity_keys(project: Project, identity: str) -> tuple[Sr25519Key, ...]:
     """Configured keys of an identity (default: the only one). Raises DiagnosticError."""
     known = project.loaded.project.identities
     if not identity and len(known) == 1:
@@ -76,7 +76,7 @@ def keys_of(project: Project, identity: str) -> tuple[Sr25519Key, ...]:
         summary = f"there is no identity {identity}" if identity else "no identity given"
         raise failed("unknown-name", summary, remedy=f"Use one of: {', '.join(known)}.", exit_code=_CONFIGURATION)
     if known[identity].sessions is not None:
-        raise _wrong(f"identity {identity} has sessions and no key")
+        raise _key_error(f"identity {identity} uses sessions and has no key")
     match project.identities.credentials(identity, Route(identity, "", identity)):
         case WalletCredentials(key) | NodeKeyCredentials(key):
             return (key,)
@@ -86,12 +86,12 @@ def keys_of(project: Project, identity: str) -> tuple[Sr25519Key, ...]:
             return ()
 
 
-def collected(file: Path) -> list[CollectedSignature]:
-    """Signatures of others, each verified. Raises DiagnosticError."""
+def read_signatures(file: Path) -> list[CollectedSignature]:
+    """Read the signatures of other signers from a file, and verify each. Raises DiagnosticError."""
     try:
         return collected_signatures(file)
     except ValueError as error:
-        raise _wrong(str(error)) from None
+        raise _key_error(str(error)) from None
 
 
 def write_private(path: Path, text: str) -> None:
@@ -108,5 +108,5 @@ def write_private(path: Path, text: str) -> None:
 _CONFIGURATION = ExitCode.CONFIGURATION
 
 
-def _wrong(summary: str) -> DiagnosticError:
+def _key_error(summary: str) -> DiagnosticError:
     return failed("key-material", summary, exit_code=_CONFIGURATION)

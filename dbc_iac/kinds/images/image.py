@@ -73,7 +73,7 @@ class ImageExists(Transfer):
 
     name = "image-exists"
     name_of_file = "file"
-    what = "download"
+    direction = "download"
     users: Mapping[str, str] = field(default_factory=dict)
     """Users of the existing file, which have to be deleted before it is overwritten: id by address."""
     overwrites: bool = False

@@ -1,7 +1,7 @@
-"""ImageExport: a node's image file in an image server. API: /images/{upload,uploadprogress}.
+"""ImageExport: a copy of a node's image file in an image server. API: /images/{upload,uploadprogress}.
 
-Files on image servers cannot be deleted. The end of an upload may end the node's process (with one build of 0.4.1.8
-each time, with another never): it restarts some seconds later, and its queued jobs are lost.
+Files on image servers cannot be deleted. At the end of an upload the node's process may restart (with one build of
+0.4.1.8 always, with another never), which loses its queued jobs.
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ class ImageExportSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class ExportExists(Transfer):
-    """The image server lists the file with the size that the node has. `source`: an Image whose file it is."""
+    """The image server lists the file with its size on the node. `source`: address of the Image that provides it."""
 
     name = "export-exists"
     name_of_file = "id"
-    what = "upload"
+    direction = "upload"
     ends_process = True
 
     @property
@@ -78,9 +78,9 @@ class ExportExists(Transfer):
         if source is None:
             return GoalState(GoalStatus.FAILED, f"{self.id} is not listed on the node")
         stored = await reader.image_server(self.route, self.image_server)
-        # An empty image server looks like an unreachable one: a file is sent to it anyway.
+        # An unreadable image server may be an empty one, so the upload is tried.
         if self.started and isinstance(stored, Unreadable):
-            return GoalState(GoalStatus.FAILED, f"the upload ended, and what arrived is not known: {stored.reason}")
+            return GoalState(GoalStatus.FAILED, f"the upload ended, but its copy cannot be read: {stored.reason}")
         return source, stored.value.get(self.id) if isinstance(stored, Known) else None
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
@@ -90,7 +90,7 @@ class ExportExists(Transfer):
 
 @dataclass(frozen=True, kw_only=True)
 class ExportSent(ExportExists):
-    """The file is sent again, though one of that name and size exists."""
+    """The file is sent again, although a copy of that size exists."""
 
     name = "export-sent"
     creates = False
@@ -106,7 +106,10 @@ class ExportWhole(ExportExists):
 
 
 async def _on_node(reader: CachedReader, route: Route, file: str, server: str) -> StoredImage | Unreadable | None:
-    """The file on the node. A file made from another is listed only for an image server that has it too."""
+    """The file as the node lists it.
+
+    The list for an image server omits files with a base image, unless that server has them too.
+    """
     image_servers = await reader.image_servers(route)
     others = image_servers.value if isinstance(image_servers, Known) else ()
     for one in dict.fromkeys((server, *others)):
@@ -155,7 +158,7 @@ class ImageExport(Kind[ImageExportSpec], FileProvider, UsesImageServer):
                 yield resource.problem(
                     "duplicate-identity",
                     "file",
-                    f"{other.address} sends this file of this node to the same image server already",
+                    f"{other.address} already sends this file of this node to the same image server",
                     remedy="Remove one of them.",
                 )
 

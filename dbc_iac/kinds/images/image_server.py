@@ -15,7 +15,7 @@ from dbc_iac.kinds.images.files import SUFFIX, FileAt
 
 
 def through_image_client(route: Route, inventory: Inventory) -> Route:
-    """The same target through the client node for image servers, whose ids are its own."""
+    """The route through the client node for image servers: each client node has its own ids for them."""
     return replace(route, clients=(inventory.image_client,)) if inventory.image_client else route
 
 
@@ -58,13 +58,13 @@ def check_image_server(resource: Resource[Any], server: str, machine: Machine) -
             "unknown-image-server",
             "imageServer",
             f"the client node for images knows no image server {server}",
-            detail=f"It knows: {', '.join(machine.image_servers) or 'none'}. Each client node has ids of its own.",
+            detail=f"It knows: {', '.join(machine.image_servers) or 'none'}. Each client node has its own ids.",
             remedy="Use one of them, or set `imageClient` in the project file to another client node.",
             exit_code=ExitCode.REFUSED,
         )
 
 
 async def why_stalled(reader: CachedReader, route: Route, server: str, percent: int) -> str:
-    """The problem of an image server that does not answer, in brackets, where a transfer is still at 0%; else empty."""
+    """The error of an image server that does not answer, in brackets, if a transfer is still at 0%; else empty."""
     stored = await reader.image_server(route, server) if percent == 0 else None
     return f" (image server {server}: {stored.reason})" if isinstance(stored, Unreadable) else ""

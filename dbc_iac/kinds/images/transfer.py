@@ -1,7 +1,7 @@
 """Transfers of image files between nodes and image servers: goals and observations of downloads and uploads.
 
-The end of a transfer proves nothing: a broken one leaves a part of the file under its final name. A copy is complete if
-it has the size of its source. Both sizes are rounded by the same formula, which hides smaller differences.
+The end of a transfer proves nothing: an interrupted one leaves a part of the file under its final name. A copy is
+taken as complete if it has the size of its source. Both sizes are rounded, so small differences stay unnoticed.
 """
 
 from __future__ import annotations
@@ -28,15 +28,16 @@ _UNKNOWN_SIZE = stored_size(None)
 
 @dataclass(frozen=True, kw_only=True)
 class Transfer(Goal):
-    """The copy of a file has the size of its source. `source`: the resource whose file it is, if known later only."""
+    """The copy of a file has the size of its source. `source`: address of the file's
+    resource, if the name of the file is known only during the apply."""
 
     call_class = CallClass.IDEMPOTENT
     creates = True
     again: ClassVar[bool] = False
-    """Whether the file is transferred though a complete copy exists."""
+    """Whether the file is transferred although a complete copy exists."""
     name_of_file: ClassVar[str]
     """Resolved value of `source` with the name of the file."""
-    what: ClassVar[str]
+    direction: ClassVar[str]
     """`download` or `upload`."""
     image_server: str
     source: str = ""
@@ -58,7 +59,7 @@ class Transfer(Goal):
         progress = await self.progress(reader)
         if isinstance(progress, Known) and progress.value.active:
             silent = await why_stalled(reader, self.route, self.image_server, progress.value.percent)
-            return GoalState(GoalStatus.WAITING, f"{self.what}ing ({progress.value.percent} %){silent}")
+            return GoalState(GoalStatus.WAITING, f"{self.direction}ing ({progress.value.percent} %){silent}")
         files = await self.files(reader)
         if isinstance(files, GoalState):
             return files
@@ -67,7 +68,7 @@ class Transfer(Goal):
             return GoalState(GoalStatus.UNKNOWN, f"the size of {self.id} is not reported")
         if copy is None or copy.size_gib != source.size_gib:
             if self.started:
-                return GoalState(GoalStatus.FAILED, self._broken_off(copy, source))
+                return GoalState(GoalStatus.FAILED, self._interruption(copy, source))
             return await self.blocked(reader) or GoalState(GoalStatus.UNMET)
         return GoalState(GoalStatus.MET, id=self.id, resolved={**self.base(), SIZE: stored_size(copy.size_gib)})
 
@@ -79,7 +80,7 @@ class Transfer(Goal):
         return {}
 
     async def blocked(self, reader: CachedReader) -> GoalState | None:
-        """Why the transfer may not start; None if it may."""
+        """The state to report if the transfer cannot start; None if it can."""
         return None
 
     @property
@@ -95,26 +96,28 @@ class Transfer(Goal):
     async def files(self, reader: CachedReader) -> tuple[StoredImage, StoredImage | None] | GoalState:
         """The source and its copy, or the state of the goal if they cannot be compared."""
 
-    def _broken_off(self, copy: StoredImage | None, source: StoredImage) -> str:
+    def _interruption(self, copy: StoredImage | None, source: StoredImage) -> str:
         if copy is None:
-            return f"the {self.what} ended, and {self.id} is not {self.place}"
+            return f"the {self.direction} ended, but {self.id} is not {self.place}"
         sizes = f"{stored_size(copy.size_gib)} of {stored_size(source.size_gib)}"
-        return f"the {self.what} broke off: {sizes} of {self.id} are {self.place}"
+        return f"the {self.direction} was interrupted: {sizes} of {self.id} are {self.place}"
 
 
 def observed_copy(
     lookup: Lookup, values: dict[str, Json], copy: StoredImage, source: StoredImage | None, origin: str, where: str
 ) -> Observation:
     """The observation of a copy. `origin` is the location of its source, `where` that of the copy (`on the node`)."""
-    made = lookup.binding.resolved.get(SIZE) if lookup.binding is not None else None
-    now, size = stored_size(copy.size_gib), stored_size(source.size_gib if source is not None else None)
+    applied_size = lookup.binding.resolved.get(SIZE) if lookup.binding is not None else None
+    copy_size, source_size = stored_size(copy.size_gib), stored_size(source.size_gib if source is not None else None)
     unfinished, notes = "", tuple[str, ...]()
-    if _UNKNOWN_SIZE in {now, size} or now == size:
+    if _UNKNOWN_SIZE in {copy_size, source_size} or copy_size == source_size:
         pass
-    elif now == made:
-        notes = (f"{origin} has another version ({size}, the copy {now}); change `refresh` to transfer it",)
+    elif copy_size == applied_size:
+        notes = (
+            f"{origin} has another version ({source_size}, the copy {copy_size}); change `refresh` to transfer it",
+        )
     else:
-        unfinished = f"{now} of {size} from {origin}: a transfer broke off, or the file was replaced"
+        unfinished = f"{copy_size} of {source_size} from {origin}: the transfer was interrupted, or the file replaced"
         values = {**values, INCOMPLETE: True}
         notes = (f"the {lookup.id} {where} will be overwritten with that of {origin}",)
     return Observation(True, id=lookup.id, values=values, notes=notes, unfinished=unfinished, partial=bool(unfinished))

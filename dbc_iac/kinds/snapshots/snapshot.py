@@ -1,7 +1,7 @@
 """Snapshot: an export of a VM's system disk to an image server. API: /snapshot/*, /images.
 
-Its record belongs to the VM on its node; its file stays on the image server and cannot be deleted. The record's status
-only shows whether a transfer runs; the file on the image server is the proof.
+The node keeps its record with the VM. Its file on the image server cannot be deleted, and alone proves a complete
+upload: the record's status only shows whether a transfer runs.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ from dbc_iac.kinds.snapshots.snapshot_upload import (
 )
 from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
 
-LONGEST = 64
+_MAX_NAME_LENGTH = 64
 _STATUS = "status"
-_ARCHIVED = "of an earlier VM: its record was deleted with that, its file is in the image server"
+_ARCHIVED = "taken of an earlier VM: its record was deleted with that VM, its file is in the image server"
 _sent_once = Rule(Behaviour.CREATE_ONLY, not_reported=True)
 
 
@@ -67,7 +67,7 @@ class SnapshotSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class SnapshotTaken(Goal):
-    """The system disk is converted, after which the VM may run. Blind, but shown by its name at once."""
+    """The system disk is copied, and the VM may run again. The call is blind, but its name is listed at once."""
 
     name = "snapshot-taken"
     call_class = CallClass.BLIND
@@ -116,7 +116,7 @@ class SnapshotKnown(SnapshotTaken):
 
 @dataclass(frozen=True, kw_only=True)
 class SnapshotAbsent(Goal):
-    """Its record is deleted. Not while the disk is converted, when the call would end the node's process."""
+    """The snapshot's record is deleted. Waits while the disk is converted: the call would end the node's process."""
 
     name = "snapshot-absent"
     call_class = CallClass.KEYED
@@ -184,11 +184,11 @@ class Snapshot(Kind[SnapshotSpec], Child, UsesImageServer, Importable):
                 remedy="Remove the Snapshot, or use another boot mode.",
             )
         name = self.identity(resource, inventory, 0)
-        if len(name) > LONGEST:
+        if len(name) > _MAX_NAME_LENGTH:
             yield resource.problem(
                 "invalid-name",
                 "name",
-                f"{name} has more than {LONGEST} characters",
+                f"{name} has more than {_MAX_NAME_LENGTH} characters",
                 detail="Without `name`, a Snapshot has the name of its manifest.",
                 remedy="Add a shorter `name:` to the spec.",
             )
@@ -199,8 +199,8 @@ class Snapshot(Kind[SnapshotSpec], Child, UsesImageServer, Importable):
                 yield resource.problem(
                     "duplicate-identity",
                     "name",
-                    f"{other.address} has the name {name} on this VM already",
-                    detail="The node accepts a second snapshot of that name, and deletes the oldest one of them.",
+                    f"{other.address} already has the name {name} on this VM",
+                    detail="The node accepts several snapshots of one name; a deletion removes the oldest.",
                     remedy="Give one of them another name.",
                 )
 
@@ -254,7 +254,7 @@ class Snapshot(Kind[SnapshotSpec], Child, UsesImageServer, Importable):
         yield self._arrived(task)
 
     def _arrived(self, task: GoalInput) -> Goal:
-        """The goal of its upload: an unwatched one of an earlier apply is watched, or sent again if it has ended."""
+        """The goal of its upload. One of an earlier apply is watched to its end, or repeated if it has ended."""
         ended = task.observed.get(_STATUS) == IDLE
         server = str(task.applied.get("imageServer") or task.desired["imageServer"])
         timeout_seconds = task.timeout_seconds or 7200.0
@@ -269,11 +269,11 @@ class Snapshot(Kind[SnapshotSpec], Child, UsesImageServer, Importable):
         )  # fmt: skip
 
     def update(self, task: GoalInput) -> Iterator[Goal]:
-        """Goals that prove its upload: no field of a snapshot can be changed."""
+        """The goal that completes its upload: no field of a snapshot can be changed."""
         yield self._arrived(task)
 
     def adopt(self, task: GoalInput) -> Iterator[Goal]:
-        """Goals without a power-off window, unless an earlier apply may still be converting its disk."""
+        """Goals without a power-off window, unless the conversion of an earlier apply may still run."""
         taken, *later = self.create(task)
         assert isinstance(taken, SnapshotTaken)  # noqa: S101 - the first is always that
         yield taken if task.applied else SnapshotKnown(**{f.name: getattr(taken, f.name) for f in fields(taken)})

@@ -19,10 +19,10 @@ TRANSITIONAL = frozenset(
 """Statuses of a queued or running operation, during which the VM's state is unknown."""
 
 REPEATED_AFTER = 300.0
-"""Seconds after which a deletion is repeated. One whose job found no connection to libvirt reads `deleting` for good; a
-repeat of one that is still queued does nothing."""
+"""Seconds after which a deletion is repeated. Without a connection to libvirt, the node leaves the VM in `deleting`;
+repeating a deletion that is still queued does nothing."""
 _SHOWN = {"being shutdown": "shutting down", "being poweroff": "powering off"}
-"""Statuses in words, where they differ."""
+"""Statuses whose text differs from the name."""
 POWER = {"running": "on", "closed": "off", "pmsuspend": "suspended"}
 
 
@@ -60,8 +60,8 @@ class VmPower(Goal):
 
     @property
     def action_text(self) -> str:
-        whom = f" the old VM {self.id}" if self.old else ""
-        return f"starting{whom}" if self.to == "on" else f"powering off{whom}"
+        which = f" the old VM {self.id}" if self.old else ""
+        return f"starting{which}" if self.to == "on" else f"powering off{which}"
 
     async def look(self, reader: CachedReader) -> GoalState:
         status, problem = await status_of(reader, self)
@@ -82,7 +82,7 @@ class VmPower(Goal):
 
 @dataclass(frozen=True, kw_only=True)
 class VmRestarted(Goal):
-    """A changed `restartOn` or order is applied: by the power-off window that the goal needs, without a call."""
+    """A changed `restartOn` or order is applied by the power-off window that the goal needs, without a call."""
 
     name = "vm-restarted"
     call_class = CallClass.IDEMPOTENT
@@ -103,7 +103,7 @@ class VmRestarted(Goal):
 
 @dataclass(frozen=True, kw_only=True)
 class VmUnderOrder(Goal):
-    """The VM is under this order. The node changes it when it starts a VM whose order has ended."""
+    """The VM is under this order. The node moves a VM whose order has ended when it starts the VM."""
 
     name = "vm-under-order"
     call_class = CallClass.READ
@@ -122,11 +122,11 @@ class VmUnderOrder(Goal):
         return (
             GoalState(GoalStatus.MET)
             if now == self.order
-            else GoalState(GoalStatus.FAILED, f"the node kept it under order {now}")
+            else GoalState(GoalStatus.FAILED, f"the VM is still under order {now}")
         )
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
-        return Done(None)  # the start in the window was the act
+        return Done(None)  # the start at the end of the power-off window moves the VM
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,7 +164,7 @@ class VmAbsent(Goal):
         return replace(self, sent=_now())
 
     async def _busy_snapshot(self, reader: CachedReader) -> GoalState | None:
-        """Deleting a VM while a snapshot of it is converted or uploaded ends the node's process."""
+        """Wait for a snapshot in progress: deleting its VM now would end the node's process."""
         listed = await reader.snapshots(self.route, self.id)
         if isinstance(listed, Unreadable):
             return unseen(listed)

@@ -167,7 +167,7 @@ def _cpus(vm: VmResource, desired: Mapping[str, Json], hardware: NodeHardware, s
         return
     limit = math.floor(cores * share)
     if cpus > limit:
-        part = "" if share == 1.0 else f"The order has {share:.0%} of the GPUs, and so {share:.0%} of the {cores} cores."
+        part = "" if share == 1.0 else f"The order has {share:.0%} of the GPUs, so {share:.0%} of the {cores} cores."
         yield _error(
             vm,
             "cpus",

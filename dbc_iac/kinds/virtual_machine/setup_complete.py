@@ -1,6 +1,7 @@
-"""A creation that the node did not finish: its process ended meanwhile, and the VM reads `running`, without forwards.
+"""Detection and repair of a creation that the node left incomplete: the VM reads `running`, but has no port forwards.
 
-Only the node's notes tell it. A start completes what is missing, so the VM is powered off and on, once.
+It happens if the node's process ends during the creation; only the VM's log on the node shows it. Any start of the VM
+completes the setup, so the VM is powered off and on, once.
 """
 
 from __future__ import annotations
@@ -19,15 +20,14 @@ from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus
 from dbc_iac.kinds.virtual_machine.power import TRANSITIONAL, status_of, status_text
 
 _CREATED, _FORWARDED = "create vm, cmd:", "create iptable successful"
-_MOST_LINES, _MOST_BYTES = 90, 7000
-"""Of notes that are whole: longer ones are cut, and what is missing there proves nothing."""
-_ONE_CYCLE = 2
-_TOO_MANY = 2
+_UNCUT_LINES, _UNCUT_BYTES = 90, 7000
+"""Size below which a log is complete. A longer one may be cut, so a missing line proves nothing."""
+_CALLS_OF_A_CYCLE = 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class VmFinished(Goal):
-    """A new VM is set up completely, port forwards included. Holds wherever the notes do not prove the contrary, and
+    """A new VM is set up completely, port forwards included. Met unless the VM's log proves the contrary, and always
     after one power cycle.
 
     `calls`: accepted calls of that cycle; `unfinished`: whether the cycle is needed.
@@ -52,29 +52,29 @@ class VmFinished(Goal):
             return GoalState(GoalStatus.FAILED, "the node does not list the VM any more")
         if status in TRANSITIONAL:
             return GoalState(GoalStatus.WAITING, status_text(status))
-        if status == "running" and self.calls >= _ONE_CYCLE:
+        if status == "running" and self.calls >= _CALLS_OF_A_CYCLE:
             return GoalState(GoalStatus.MET)
         notes = await reader.vm_notes(self.route, self.id)
         if isinstance(notes, Unreadable):
             return GoalState(GoalStatus.MET)
         if not _is_unfinished(notes.value):
-            return GoalState(GoalStatus.MET, warning=self._not_forwarded(notes.value))
+            return GoalState(GoalStatus.MET, warning=self._forwards_warning(notes.value))
         return GoalState(
             GoalStatus.BROKEN if status.endswith("error") else GoalStatus.UNMET,
             "the node stopped while creating this VM",
         )
 
-    def _not_forwarded(self, notes: tuple[str, ...]) -> Diagnostic | None:
-        """A warning if the node forwards no ports to the VM, since it took several addresses of its host for one."""
+    def _forwards_warning(self, notes: tuple[str, ...]) -> Diagnostic | None:
+        """A warning if the node forwards no ports to the VM, because its host has several addresses."""
         addresses = _host_addresses(notes)
-        if len(addresses) < _TOO_MANY:
+        if len(addresses) <= 1:
             return None
         node, others = self.route.name, ", ".join(addresses[1:])
         return Diagnostic(
             "no-port-forwards",
             Severity.WARNING,
             f"{self.address} has no port forwards, so ssh will not work",
-            f"The network interface of {node} has the addresses {', '.join(addresses)}, which the node reads as one. "
+            f"The network interface of {node} has several addresses, read as one by the node: {', '.join(addresses)}. "
             "A publicIp stays on the interface after its VM is gone. Neither a restart nor a change repairs this VM.",
             f"On the host of {node}, remove {others} with `ip address del` and restart the DBC service; "
             f"then apply with --replace {self.address}.",
@@ -94,9 +94,9 @@ class VmFinished(Goal):
 
 
 def _host_addresses(notes: tuple[str, ...]) -> tuple[str, ...]:
-    """The addresses of the host in the newest line about port forwards; several are on lines of their own.
+    """Addresses of the host in the newest entry about port forwards; each further address is on its own line.
 
-    Empty for a VM with a public address: its forwards use that one.
+    Empty for a VM with a public address, which its forwards use instead.
     """
     last = max((i for i, line in enumerate(notes) if _FORWARDED in line), default=len(notes))
     found: list[str] = []
@@ -109,6 +109,6 @@ def _host_addresses(notes: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _is_unfinished(notes: tuple[str, ...]) -> bool:
-    whole = len(notes) < _MOST_LINES and sum(len(line.encode()) for line in notes) < _MOST_BYTES
+    whole = len(notes) < _UNCUT_LINES and sum(len(line.encode()) for line in notes) < _UNCUT_BYTES
     created, forwarded = (any(text in line for line in notes) for text in (_CREATED, _FORWARDED))
     return whole and created and not forwarded
