@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from dbc_iac.apply import ApplyOptions
+from dbc_iac.apply import ApplyOptions, Report
 from dbc_iac.cli.app import App, Exit
 from dbc_iac.cli.approval import Approval, require_approval
 from dbc_iac.cli.options import ApplyArguments, PlanOutput
@@ -12,6 +12,7 @@ from dbc_iac.cli.plan_output import refuse_errors, report_diagnostics, show_plan
 from dbc_iac.cli.progress_reporting import ProgressReporter, write_report
 from dbc_iac.operations.apply import PlanToApply, apply_plan, close_pending
 from dbc_iac.operations.project import Project
+from dbc_iac.plan import Action
 from dbc_iac.views.text.apply import report_json, report_lines
 
 
@@ -30,9 +31,11 @@ def confirm_and_apply(
     refuse_errors(plan)
     if plan.empty:
         close_pending(project, to_apply)
+        nothing = Report(unknown=tuple(c.address for c in plan.changes if c.action is Action.UNKNOWN))
+        written = write_report(app, nothing, arguments)
         if app.json:
             app.show("", {"plan": shown, "report": None})
-        raise Exit(plan.exit_code)
+        raise Exit(max(plan.exit_code, written))
     require_approval(app, plan, given)
     options = ApplyOptions(arguments.wait_timeout, not arguments.no_wait, arguments.settle)
     report = app.redaction(apply_plan(project, to_apply, options, reporter))

@@ -51,7 +51,8 @@ def check_outputs(
                 refuse_link_out(path, app.directory)
                 check_writable(path)
                 real = real_path(path)
-            if what := protected.over(path, parts=option == "--markdown"):
+                what = protected.over(path, parts=option == "--markdown")
+            if what:
                 found.add(_over(option, path, what))
             elif real in taken:
                 found.add(_over(option, path, f"the output of {taken[real]}"))

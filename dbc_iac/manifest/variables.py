@@ -147,7 +147,7 @@ def resolve(
                     Severity.ERROR,
                     f"variable {setting.name}: {error}",
                     f"Set by {setting.origin}.",
-                    _LIKE[declared[setting.name].type],
+                    _remedy(declared[setting.name].type, setting.value),
                     setting.source or where(f"variables.{setting.name}"),
                 )
             )
@@ -175,6 +175,13 @@ _LIKE: Mapping[Type, str] = {
     "list": "Write [a, b].",
     "map": "Write {a: 1, b: 2}.",
 }
+
+
+def _remedy(kind: Type, value: Any) -> str:
+    """How to write a value of this type; text is the type of a variable that declares none."""
+    if kind == "string" and isinstance(value, list | dict):
+        return f"Declare `type: {'list' if isinstance(value, list) else 'map'}`, or write text, in quotes."
+    return _LIKE[kind]
 
 
 def _undeclared(setting: Setting, declared: Mapping[str, VariableSpec]) -> Diagnostic:

@@ -239,7 +239,7 @@ def _plan(
     )
     down = tuple(f"{c.address}: {POWERED_OFF_REASON}" for c in shown if POWERED_OFF_REASON in c.reasons)
     recovery = down + tuple(
-        f"{i.address}: a previous {i.goal} may have succeeded; checking first"
+        f"{i.address}: a previous {i.noun} may have succeeded; checking first"
         for i in state.open
         if i.number not in closed
     )

@@ -34,6 +34,13 @@ class PendingOperation(_Document):
     detail: dict[str, Any] = Field(default_factory=dict)
 
     @property
+    def noun(self) -> str:
+        """Kind of the change, for people."""
+        if self.creates:
+            return "creation"
+        return "deletion" if self.goal.endswith("-absent") else "change"
+
+    @property
     def powers_off(self) -> bool:
         """Whether it is the power-off of a VM that the same apply would start again."""
         return self.detail.get("poweredOffByApply") is True

@@ -148,6 +148,12 @@ def test_the_first_state_is_protected_before_it_is_there(tmp_path: Path, monkeyp
     emulated.close()
 
 
+def test_markdown_below_a_folder_that_is_not_there_is_no_bug(lab: Emulated) -> None:
+    """Other parts of a long plan are looked for in the folder."""
+    result = lab.run("plan", "--markdown", "none/../x.md", "--json")
+    assert (result.code, result.codes) == (3, ["unwritable-file"])
+
+
 def test_later_parts_of_a_plan_go_over_no_manifest(lab: Emulated) -> None:
     lab.project.write({"dbc-iac.yaml": PROJECT + "  manifests: [manifests/*]\n", "manifests/plan-2.md": vm("other")})
     result = lab.run("plan", "--markdown", "manifests/plan.md", "--json")
@@ -186,6 +192,17 @@ def test_an_apply_whose_report_cannot_be_written_any_more_does_not_end_with_0(
     assert (result.code, result.codes) == (1, ["unwritable-file"])
     assert result.json["report"] is not None
     assert lab.run("plan", "--detailed-exitcode").code == 0
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_an_apply_without_changes_replaces_the_report_of_the_last_one(lab: Emulated, options: list[str]) -> None:
+    Path("errored.main.1.state.json").unlink()
+    command = ["apply", "--yes", "--report", "report.md", *options]
+    assert lab.run(*command).code == 0
+    changed = Path("report.md").read_text()
+    assert "1 updated" in changed
+    assert lab.run(*command).code == 0
+    assert "0 updated" in Path("report.md").read_text()
 
 
 def test_outputs_of_before_are_replaced_and_devices_are_written_to(lab: Emulated) -> None:

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from dbc_iac.diagnostics import DiagnosticError
+from dbc_iac.diagnostics import DiagnosticError, Diagnostics
 from dbc_iac.manifest.load import load_project
-from dbc_iac.manifest.variables import Type
+from dbc_iac.manifest.variables import Type, VariableSpec, resolve
 
 PLACES = ("default", "file", "extra", "environ", "var")
 WORDS = st.text(st.characters(codec="ascii", min_codepoint=32, exclude_characters="\x7f"), max_size=8)
@@ -120,6 +120,13 @@ def test_a_list_with_commas_is_the_list_in_brackets(written: str) -> None:
 @pytest.mark.parametrize("written", ["a,,b", "a,", ","])
 def test_an_empty_item_of_a_list_is_refused(written: str) -> None:
     assert seen("list", written, "var") == ["variable-type"]
+
+
+@pytest.mark.parametrize(("default", "kind"), [([0.5], "list"), ({"a": 1}, "map")])
+def test_a_list_or_map_of_an_untyped_variable_names_the_type_to_declare(default: Any, kind: str) -> None:
+    problems = Diagnostics()
+    resolve({"x": VariableSpec(default=default)}, [], problems, lambda _: None)
+    assert [d.remedy for d in problems.errors] == [f"Declare `type: {kind}`, or write text, in quotes."]
 
 
 def test_an_empty_text_is_an_empty_list() -> None:

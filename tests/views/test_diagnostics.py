@@ -51,6 +51,17 @@ def test_a_diagnostic_has_its_source_line_related_place_and_remedy() -> None:
     )
 
 
+def test_a_detail_of_several_lines_is_shown_line_by_line() -> None:
+    told = problem(None, detail="Log of the VM:\nfirst\nhelp: no remedy\x1b", remedy="Apply again.")
+    assert render([told], {}).split("\n")[1:] == [
+        "  Log of the VM:",
+        "    first",
+        "    help: no remedy\\u001b",
+        "  help: Apply again.",
+        "",
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "source", "expected"),
     [

@@ -48,7 +48,9 @@ def _lines(diagnostic: Diagnostic, sources: Mapping[str, str], widest: int) -> I
         yield Line(f"  {related.source}: {related.message}")
         yield from _excerpt(related.source, sources, widest)
     if diagnostic.detail:
-        yield Line(f"  {diagnostic.detail}")
+        first, *more = diagnostic.detail.split("\n")
+        yield Line(f"  {first}")
+        yield from (Line(f"    {line}") for line in more)  # deeper, so that none looks like the remedy
     if diagnostic.remedy:
         yield Line(f"  help: {diagnostic.remedy}")
 

@@ -50,4 +50,4 @@ def _open_lines(pending: tuple[PendingOperation, ...]) -> Iterator[Line]:
     if pending:
         yield Line()
         yield Line("Pending operations of an interrupted apply (resolved by the next plan):", Tone.CHANGED)
-        yield from (Line(f"  {one.address}: {one.goal}", Tone.CHANGED) for one in pending)
+        yield from (Line(f"  {one.address}: {one.noun}", Tone.CHANGED) for one in pending)
