@@ -16,7 +16,7 @@ _TARGET = re.compile(r"[0-9a-f]{64}")
 
 
 def unusable_address(address: str, kind: str) -> bool:
-    """Whether no resource of the kind can have the address. Other programs read it as a line, such as ssh."""
+    """Whether no resource of the kind can have the address. Addresses are passed to other programs, such as ssh."""
     return re.fullmatch(rf"{kind}/{NAME.pattern}(\.{NAME.pattern})?(~[0-9]{{1,19}})?", address) is None
 
 
@@ -39,7 +39,7 @@ def unknown_kind(name: str) -> bool:
 
 
 def unfit_field(kind: str, values: Mapping[str, Json]) -> str:
-    """Path of the first value that its field cannot have; empty if there is none."""
+    """Path of the first value that is invalid for its field; empty if all are valid."""
     model = kind_of(kind).spec
     for field in spec_fields(model):  # type: ignore[arg-type]
         if field.path in values and field.reference is None and not field.rule.secret:
@@ -47,11 +47,11 @@ def unfit_field(kind: str, values: Mapping[str, Json]) -> str:
             try:
                 adapter.validate_python(values[field.path])
             except ValueError:
-                if not _is_another_text(field, values[field.path]):
+                if not _is_resolved_text(field, values[field.path]):
                     return field.path
     return ""
 
 
-def _is_another_text(field: SpecField, value: Json) -> bool:
-    """Whether it is text in place of text: the name of a file, or a word that only the state has."""
+def _is_resolved_text(field: SpecField, value: Json) -> bool:
+    """Whether a text may differ from those of manifests: a resolved file name, or a word that only the state has."""
     return field.text and isinstance(value, str)

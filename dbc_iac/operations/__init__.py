@@ -1,1 +1,1 @@
-"""The use cases, one file each: what the command line, the public API and other programs call. Nothing is printed."""
+"""Use cases, one file each, called by the command line, the public API and other programs. They print nothing."""

@@ -68,7 +68,7 @@ def to_do(written: Mapping[str, str], directory: Path, *, shared: bool) -> Itera
         yield f"Move {' and '.join(moved)} to the root of the repository: CI reads them only there."
     for path, text in written.items():
         if UNKNOWN in text:
-            yield f"In {path}, replace OWNER and COMMIT by the source of your dbc-iac."
+            yield f"In {path}, replace OWNER and COMMIT with the source of your dbc-iac."
         if path == INCLUDED:
             yield f"In {_GITLAB}, add `include: [{{local: {INCLUDED}}}]`, and plan and apply to `stages`."
     if not shared:

@@ -126,7 +126,7 @@ def test_a_project_below_the_root_of_a_repository_is_found_by_its_pipeline(
 
 def test_manual_steps_of_a_pipeline_are_listed(tmp_path: Path) -> None:
     told = Project(tmp_path).run("init", "--ci", "github").out
-    assert "In .github/workflows/dbc-iac.yaml, replace OWNER and COMMIT by the source of your dbc-iac" in told
+    assert "In .github/workflows/dbc-iac.yaml, replace OWNER and COMMIT with the source of your dbc-iac" in told
     assert "a CI runner loses its disk" in told
     later = Project(tmp_path / "later").write({".gitlab-ci.yml": "test: {script: [make]}\n"})
     later.run("init")

@@ -15,8 +15,8 @@ from dbc_iac.cli.app import App
 from dbc_iac.cli.ops.console import Console, run
 from dbc_iac.cli.ops.lookup import ResolvedTarget, TargetOptions, identity_options
 from dbc_iac.cli.ops.options import reveal_option, wait_options
-from dbc_iac.cli.ops.outcomes import accepted, read, still
-from dbc_iac.cli.ops.passwords import password_options, the_password
+from dbc_iac.cli.ops.outcomes import accepted, not_finished, read
+from dbc_iac.cli.ops.passwords import password_from_options, password_options
 from dbc_iac.cli.ops.rented_server import instance
 from dbc_iac.cli.options import json_option, yes_option
 from dbc_iac.json import Json
@@ -76,7 +76,7 @@ def set_password(
 
     async def work(console: Console) -> tuple[ResolvedTarget, str]:
         found = instance(console, server, TargetOptions(**where))
-        password = the_password(app, password_env, password_file)
+        password = password_from_options(app, password_env, password_file)
         body = DeeplinkPassword(device_password=password)
         if isinstance(found.spec, BareMetalInstanceSpec) and found.spec.deeplink is not None:
             console.warn(
@@ -104,5 +104,5 @@ async def _reported(console: Console, found: ResolvedTarget, password: SecretTex
         if isinstance(shown, Done) and shown.value.device_password == password:
             return "password set"
         if clock() >= end:
-            raise still(f"the DeepLink password of {found.label}", "not reported by DeepLink", wait, look)
+            raise not_finished(f"the DeepLink password of {found.label}", "not reported by DeepLink", wait, look)
         await asyncio.sleep(POLL)

@@ -227,7 +227,7 @@ async def _followed(
     look = f"dbc-iac image list --image-server {of.image_server}" + ("" if up else f" --node {of.route.name}")
     with progress(app, f"{'upload' if up else 'download'} of {of.file}") as moved:
 
-        async def told(seen: GoalState) -> None:
+        async def on_reading(seen: GoalState) -> None:
             # Both are cached by the reading of the goal.
             reader = console.reader
             found = await (reader.upload(of.route, f"{DATA}/{of.file}") if up else reader.download(of.route, of.file))
@@ -236,7 +236,7 @@ async def _followed(
             elif seen.sight is GoalStatus.MET:
                 moved(100)
 
-        end = await wait_for_goal(console, goal, outcome, look, wait, told)
+        end = await wait_for_goal(console, goal, outcome, look, wait, on_reading)
     return end if wait is None or isinstance(goal, DownloadEnded) else goal.done_text
 
 

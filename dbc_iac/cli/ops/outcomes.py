@@ -1,4 +1,4 @@
-"""Results of calls of operations commands, by the rules of `dbc_iac.api.outcome`: no answer is never success."""
+"""Results of the calls of operations commands, as `dbc_iac.api.outcome` defines them: no answer is no success."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from dbc_iac.kinds.framework.goal import Goal, GoalState, GoalStatus
 from dbc_iac.plan.decide.unreadable import remedy_of
 
 T = TypeVar("T")
-LATEST = 900.0
-"""Seconds after which a request without an answer is no longer carried out."""
+LONGEST_EXECUTION = 900.0
+"""Seconds within which a node executes a request that it did not answer, if at all."""
 
-_LEFT = {
+_EFFECT_TEXTS = {
     Effect.NONE: "Nothing was changed.",
     Effect.PARTIAL: "Part of it may have been changed.",
     Effect.UNKNOWN: "It is unknown whether anything was changed.",
@@ -24,7 +24,7 @@ _LEFT = {
 
 
 def read(outcome: Outcome[T], what: str) -> T:
-    """Value of a read. Raises DiagnosticError: unreadable is not absent."""
+    """Value of a read. Raises DiagnosticError if there is none: an unreadable object may exist."""
     match outcome:
         case Done(value):
             return value
@@ -40,22 +40,22 @@ def accepted(outcome: Outcome[T], what: str, look: str) -> T:
         case Done(value):
             return value
         case Refused():
-            raise _refused(outcome, f"{what} was refused: {outcome.message}", _LEFT[outcome.effect])
+            raise _refused(outcome, f"{what} was refused: {outcome.message}", _EFFECT_TEXTS[outcome.effect])
         case NotSent(message=message):
             raise failed("not-sent", f"{what} was not sent: {message}", "Nothing was changed.", _remedy(message))
         case Unknown():
-            raise unknown_end(outcome, what, look)
+            raise outcome_unknown(outcome, what, look)
 
 
 def _remedy(message: str) -> str:
     return remedy_of(message).replace("Then plan again.", "Then run the command again.")
 
 
-def unknown_end(outcome: Unknown, what: str, look: str) -> DiagnosticError:
+def outcome_unknown(outcome: Unknown, what: str, look: str) -> DiagnosticError:
     return failed(
         "outcome-unknown",
         f"unknown outcome of {what}: {outcome.message}",
-        "The call may have been carried out, or may still be.",
+        "The node may have executed the call, or may execute it later.",
         f"Check with `{look}` before repeating it.",
         ExitCode.PARTIAL,
     )
@@ -76,9 +76,14 @@ def _refused(refused: Refused, summary: str, detail: str) -> DiagnosticError:
 
 
 async def wait_for_goal(
-    console: Console, goal: Goal, outcome: Outcome[Any], look: str, wait: float | None, told: Told | None = None
+    console: Console,
+    goal: Goal,
+    outcome: Outcome[Any],
+    look: str,
+    wait: float | None,
+    on_reading: ReadingCallback | None = None,
 ) -> str:
-    """Status after a call: `accepted`, or with `wait` (seconds) the status once the goal is met.
+    """Status after a call: `accepted`; with `wait` (seconds), the status when the goal is met.
 
     With `wait` an unknown outcome is resolved by reading. Raises DiagnosticError.
     """
@@ -88,35 +93,35 @@ async def wait_for_goal(
         return "accepted"
     console.watch.hurry(goal.route.target)
     if isinstance(outcome, Done):
-        seen = await until(console, goal.begins(), wait, told)
+        seen = await poll_goal(console, goal.begins(), wait, on_reading)
     else:
-        seen = await until(console, goal, min(wait, LATEST), told)
+        seen = await poll_goal(console, goal, min(wait, LONGEST_EXECUTION), on_reading)
     if seen.sight is GoalStatus.MET:
         return seen.text or "done"
     if isinstance(outcome, Unknown):
-        raise unknown_end(outcome, what, look)
+        raise outcome_unknown(outcome, what, look)
     if seen.sight in {GoalStatus.FAILED, GoalStatus.BROKEN}:
         raise failed("failed", f"{what} failed: {seen.text}")
-    raise still(what, seen.text, wait, look)
+    raise not_finished(what, seen.text, wait, look)
 
 
-def still(what: str, status: str, wait: float, look: str) -> DiagnosticError:
+def not_finished(what: str, status: str, wait: float, look: str) -> DiagnosticError:
     summary = f"{what}: not finished after {wait:g} s ({status or 'no effect seen yet'})"
     return failed("still-waiting", summary, "The node continues.", f"Check with `{look}`.", exit_code=ExitCode.PARTIAL)
 
 
-Told = Callable[[GoalState], Awaitable[None]]
+ReadingCallback = Callable[[GoalState], Awaitable[None]]
 """Called with each reading during a wait."""
 
 
-async def until(console: Console, goal: Goal, wait: float, told: Told | None = None) -> GoalState:
+async def poll_goal(console: Console, goal: Goal, wait: float, on_reading: ReadingCallback | None = None) -> GoalState:
     """Read until the goal is met or failed, or the time is up. Returns the last reading."""
     clock = asyncio.get_running_loop().time
     end = clock() + wait
     while True:
         seen = await goal.look(console.reader)
-        if told is not None:
-            await told(seen)
+        if on_reading is not None:
+            await on_reading(seen)
         if seen.sight in {GoalStatus.MET, GoalStatus.FAILED, GoalStatus.BROKEN} or clock() >= end:
             return seen
         await console.watch.tick(goal.route.target)

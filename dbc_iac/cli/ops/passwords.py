@@ -17,7 +17,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def password_options(command: F) -> F:
-    """--password-env and --password-file."""
+    """Add --password-env and --password-file to a command."""
     command = click.option("--password-file", default="", metavar="FILE", help="Read the new password from a file.")(
         command
     )
@@ -29,7 +29,7 @@ def password_options(command: F) -> F:
     )(command)
 
 
-def given_secret(app: App, variable: str, file: str) -> SecretText:
+def secret_from_options(app: App, variable: str, file: str) -> SecretText:
     """Secret from an environment variable or a file. Raises DiagnosticError."""
     if file:
         return SecretText(read_secret(app.directory / file, file, read_given))
@@ -42,12 +42,12 @@ def given_secret(app: App, variable: str, file: str) -> SecretText:
     return SecretText(app.runtime.environ[variable])
 
 
-def the_password(app: App, variable: str, file: str) -> SecretText:
-    """Password from the options, or typed twice. Raises DiagnosticError without a terminal."""
+def password_from_options(app: App, variable: str, file: str) -> SecretText:
+    """Password from the options, or asked for twice. Raises DiagnosticError without a terminal."""
     if variable and file:
         raise click.UsageError("--password-env and --password-file exclude each other")
     if variable or file:
-        return given_secret(app, variable, file)
+        return secret_from_options(app, variable, file)
     if not app.runtime.terminal:
         raise DiagnosticError(
             Diagnostic(

@@ -17,7 +17,7 @@ from dbc_iac.cli.ops import lookup
 from dbc_iac.cli.ops.console import Console, run
 from dbc_iac.cli.ops.lookup import ResolvedTarget, TargetOptions, where_options
 from dbc_iac.cli.ops.options import wait_options
-from dbc_iac.cli.ops.outcomes import failed, read, still, until
+from dbc_iac.cli.ops.outcomes import failed, not_finished, poll_goal, read
 from dbc_iac.cli.ops.progress import progress
 from dbc_iac.cli.options import json_option
 from dbc_iac.json import Json
@@ -102,16 +102,16 @@ async def _arrived(app: App, console: Console, found: ResolvedTarget, view: Snap
     goal = Stored(address=found.label, route=route, id=view.name, vm=found.id)
     with progress(app, f"upload of {view.name}") as moved:
 
-        async def told(seen: GoalState) -> None:
+        async def on_reading(seen: GoalState) -> None:
             reading = await console.reader.upload(route, view.file)  # read by the look already
             if seen.sight is GoalStatus.WAITING and isinstance(reading, Known) and reading.value.active:
                 moved(reading.value.percent)
 
-        seen = await until(console, goal, wait, told)
+        seen = await poll_goal(console, goal, wait, on_reading)
     if seen.sight is GoalStatus.FAILED:
         raise failed("failed", f"snapshot {view.name}: {seen.text}")
     if seen.sight is not GoalStatus.MET:
-        raise still(f"snapshot {view.name}", seen.text, wait, f"dbc-iac snapshot show {found.label} {view.name}")
+        raise not_finished(f"snapshot {view.name}", seen.text, wait, f"dbc-iac snapshot show {found.label} {view.name}")
 
 
 @dataclass(frozen=True, kw_only=True)

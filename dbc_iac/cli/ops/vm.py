@@ -22,7 +22,7 @@ from dbc_iac.cli.ops.console import Console, run
 from dbc_iac.cli.ops.lookup import ResolvedTarget, TargetOptions, where_options
 from dbc_iac.cli.ops.options import reveal_option, timeout_of, wait_options
 from dbc_iac.cli.ops.outcomes import accepted, failed, read, wait_for_goal
-from dbc_iac.cli.ops.passwords import password_options, the_password
+from dbc_iac.cli.ops.passwords import password_from_options, password_options
 from dbc_iac.cli.options import WholeNumber, json_option, yes_option
 from dbc_iac.diagnostics import ExitCode
 from dbc_iac.json import Json
@@ -294,7 +294,7 @@ def passwd(
 
     async def work(console: Console) -> tuple[ResolvedTarget, str]:
         found = await lookup.vm(console, vm, TargetOptions(**where))
-        password = the_password(app, password_env, password_file)
+        password = password_from_options(app, password_env, password_file)
         account = username or _account(console, found, await details_of(console, found))
         body = SetPassword(username=account, password=password)
         if isinstance(found.spec, VirtualMachineSpec) and found.spec.login.password is not None:

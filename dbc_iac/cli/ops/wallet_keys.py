@@ -17,7 +17,7 @@ from dbc_iac.api.auth.keys import KeyMaterialError, Sr25519Key
 from dbc_iac.api.secret import SecretText
 from dbc_iac.cli.app import App
 from dbc_iac.cli.ops.outcomes import failed
-from dbc_iac.cli.ops.passwords import given_secret
+from dbc_iac.cli.ops.passwords import secret_from_options
 from dbc_iac.diagnostics import DiagnosticError, ExitCode
 from dbc_iac.files.writing import write_new
 from dbc_iac.kinds.framework.route import Route
@@ -58,7 +58,7 @@ def key_from_options(app: App, variable: str, file: str) -> Sr25519Key | None:
         raise click.UsageError("--seed-env and --seed-file exclude each other")
     if not variable and not file:
         return None
-    secret = given_secret(app, variable, file)
+    secret = secret_from_options(app, variable, file)
     try:
         if len(secret.reveal().split()) > 1:
             return Sr25519Key.from_mnemonic(secret)

@@ -75,7 +75,7 @@ class ImageServers:
         }
 
     def from_state(self, state: dict[str, object]) -> None:
-        """Replace the image servers by saved ones."""
+        """Replace the image servers with saved ones."""
         self.image_servers = {
             key: _image_server(ImageServerSpec.model_validate({"id": key, **_mapping(value)}))
             for key, value in state.items()

@@ -12,9 +12,9 @@ from dbc_iac.json import Json
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 HIDDEN = ("image", "biosMode", "multicast", "nicModel", "dataDisk.file")
-"""Fields in the digest, in the order of existing markers."""
+"""Fields in the digest. Their order is fixed: the digests of existing markers depend on it."""
 LENGTH = 22
-"""Of a task id; the node takes 20 to 22 letters and digits."""
+"""Characters of a task id; nodes accept 20 to 22 letters and digits."""
 
 
 def task_id(uid: str, stack: str, address: str, generation: int) -> str:
@@ -29,6 +29,6 @@ def task_id(uid: str, stack: str, address: str, generation: int) -> str:
 
 
 def hidden_digest(desired: dict[str, Json]) -> str:
-    """Digest of the fields that the API never shows, by which a rebuilt state is proved."""
+    """Digest of the fields that the API never shows. It proves their values when a state is rebuilt."""
     text = "\n".join(f"{name}={desired.get(name)!r}" for name in HIDDEN)
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
