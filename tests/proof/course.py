@@ -153,6 +153,7 @@ class Course(Losing):
         ended, self.order = self.order, str(int(self.order) + 1)
         orders[self.order] = replace(orders[ended], key=self.order)
         orders[ended].status = "rentExpired"
+        self.emulated.network.chain.listed[NODE_ID] = tuple(orders)
         if again:
             self.renew_rental(again=False)
         self.emulated.settle(2000)
