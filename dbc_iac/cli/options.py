@@ -119,7 +119,7 @@ selection_options = _grouped(
     _addresses("--replace", "Replace this resource; repeatable."),
     click.option(
         "--forget-expired", is_flag=True,
-        help="Remove resources of machines that are no longer rented from the state.",
+        help="Remove from the state the resources of machines that are no longer rented.",
     ),
     _addresses("--destroy-identity", "Delete the on-chain identity of this bare-metal server; repeatable."),
     _addresses("--unprotect", "Delete or replace this resource despite preventDestroy; repeatable."),

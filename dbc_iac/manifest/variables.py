@@ -178,7 +178,7 @@ _LIKE: Mapping[Type, str] = {
 
 
 def _remedy(kind: Type, value: Any) -> str:
-    """How to write a value of this type; text is the type of a variable that declares none."""
+    """The remedy for a value that is not of this type; a variable that declares no type is text."""
     if kind == "string" and isinstance(value, list | dict):
         return f"Declare `type: {'list' if isinstance(value, list) else 'map'}`, or write text, in quotes."
     return _LIKE[kind]

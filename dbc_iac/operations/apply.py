@@ -87,7 +87,7 @@ def apply_reviewed(
     """Apply a plan that was made earlier, if nothing has changed since. Raises DiagnosticError."""
     if plan.options.get("offline"):
         summary = "cannot apply a plan that was made from the state alone"
-        problem = Diagnostic("plan-not-fresh", Severity.ERROR, summary, remedy="Plan without `offline`.")
+        problem = Diagnostic("plan-not-fresh", Severity.ERROR, summary, remedy="Plan with PlanOptions(offline=False).")
         raise DiagnosticError(problem)
     observer = Observer() if on_event is None else _Callback(project, on_event)
     with project.locked("apply", lock_timeout):

@@ -19,7 +19,7 @@ from dbc_iac.operations.formatting import files_in, format_files, write_formatte
 @click.command("fmt")
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 if a file would change.")
-@click.option("--of-projects", is_flag=True, help="Skip FILES that no project above them reads: for hooks.")
+@click.option("--of-projects", is_flag=True, help="Skip FILES that belong to no project, for use in hooks.")
 @click.option("--diff", is_flag=True, help="Write nothing; show the changes.")
 @json_option
 @click.pass_obj

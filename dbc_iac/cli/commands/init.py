@@ -13,7 +13,11 @@ from dbc_iac.operations.scaffold import write_project
 
 @click.command("init")
 @click.option("--name", default="", help="Name of the project; default: the directory's.")
-@click.option("--ci", type=click.Choice(["github", "gitlab"]), help="Write a CI pipeline too; in a project, only that.")
+@click.option(
+    "--ci",
+    type=click.Choice(["github", "gitlab"]),
+    help="Also write a CI pipeline, or add one to a project.",
+)
 @json_option
 @click.pass_obj
 def command(app: App, name: str, ci: str | None) -> None:

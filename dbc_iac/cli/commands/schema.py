@@ -17,9 +17,16 @@ from dbc_iac.operations.schemas import contracts
 
 @click.command("schema")
 @click.option(
-    "--output", default="specs", type=click.Path(path_type=Path, file_okay=False), help="Folder of the schemas."
+    "--output",
+    default="specs",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Directory of the schemas.",
 )
-@click.option("--docs", type=click.Path(path_type=Path, file_okay=False), help="Also write the reference pages here.")
+@click.option(
+    "--docs",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Also write the reference pages, to this directory.",
+)
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 if a file differs.")
 @json_option
 @click.pass_context

@@ -125,7 +125,7 @@ def _no_pending(console: Console) -> None:
     if blind:
         raise failed(
             "pending", f"{blind[0]} has a pending operation",
-            remedy="Run `dbc-iac apply` first, which resolves it.", exit_code=ExitCode.REFUSED,
+            remedy="Run `dbc-iac apply` to resolve it first.", exit_code=ExitCode.REFUSED,
         )  # fmt: skip
 
 
@@ -140,7 +140,7 @@ async def _disk(console: Console, found: ResolvedTarget, name: str) -> tuple[VmD
         file = document.id
     disk = next((d for d in details.disks if name == d.name or file == d.source_file), None)
     if disk is None or disk.size_gib is None:
-        raise failed("not-found", f"{found.label} has no disk {name}", remedy="See `disk list`.")
+        raise failed("not-found", f"{found.label} has no disk {name}", remedy="Run `dbc-iac disk list`.")
     if details.status != "closed":
         raise failed(
             "vm-not-off", f"{found.label} is {details.status}; disks grow only while the VM is off",

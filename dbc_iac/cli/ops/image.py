@@ -215,7 +215,7 @@ def _warn_of_users(console: Console, of: Transfer) -> None:
             "image-in-use",
             f"{_made_from(users, of)}, which will be overwritten",
             detail="A disk holds only the differences to its image: with another image its data is lost.",
-            remedy="Use another file name for the new image, and replace the users.",
+            remedy="Use another file name for the new image, and replace the VMs and disks that use this one.",
         )
 
 
@@ -340,7 +340,7 @@ def stop(app: App, /, file: str, up: bool, yes: bool, **where: str) -> None:
         console.warn(
             "transfer-goes-on",
             f"the node no longer tracks the transfer of {file}, which may continue",
-            detail="Version 0.4.1.8 ends only the shell of a transfer; its program continues to the end.",
+            detail="Version 0.4.1.8 stops only the shell that started the transfer; the transfer itself continues.",
             remedy=f"Check with `{look}` before the file is used or transferred again.",
         )
         return "accepted"

@@ -50,9 +50,9 @@ class ResolvedTarget:
 
 def identity_options(command: F) -> F:
     """--identity and --order."""
-    command = click.option("--order", default="", metavar="ID", help="Rent order; default: of the manifest.")(command)
+    command = click.option("--order", default="", metavar="ID", help="Rent order; default: the manifest's.")(command)
     return click.option(
-        "--identity", default="", metavar="NAME", help="Identity; default: of the manifest, or the only one."
+        "--identity", default="", metavar="NAME", help="Identity; default: the manifest's, or the only one."
     )(command)
 
 

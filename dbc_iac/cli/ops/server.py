@@ -81,7 +81,7 @@ async def _of_manager(console: Console, route: Route) -> list[dict[str, Json]]:
     if len(outcome.value) >= LIST_CAP:
         console.warn(
             "capped", f"{route.name} lists no more than {LIST_CAP} servers, and there may be more",
-            remedy="`server show UUID` finds each of them.",
+            remedy="Use `dbc-iac server show UUID` for a server that is not listed.",
         )  # fmt: skip
     return [_owners(console, route, view) for view in outcome.value]
 
@@ -109,7 +109,12 @@ async def _heard(console: Console) -> list[dict[str, Json]]:
 
 @command.command("show")
 @click.argument("server")
-@click.option("--manager", default="", metavar="NAME", help="As the owner, by a UUID or node id of this manager.")
+@click.option(
+    "--manager",
+    default="",
+    metavar="NAME",
+    help="As the owner; SERVER is a UUID or node id of this manager.",
+)
 @identity_options
 @json_option
 @click.pass_obj
@@ -146,7 +151,7 @@ async def _as_owner(console: Console, name: str, manager: str) -> dict[str, Json
         code = ExitCode.AUTHORISATION if found.authority else ExitCode.ERROR
         raise failed("unreadable", f"cannot read server {name}: {found.reason}", exit_code=code)
     if found.value is None:
-        raise failed("not-found", f"{route.name} has no server {name}", remedy="See `server list`.")
+        raise failed("not-found", f"{route.name} has no server {name}", remedy="Run `dbc-iac server list`.")
     return _owners(console, route, found.value)
 
 
@@ -234,7 +239,7 @@ def bootdev(app: App, /, server: str, device: BootDevice, yes: bool, **where: st
             console.warn(
                 "drift",
                 f"the manifest of {found.address} has a nextBoot",
-                detail="It is applied again only when its trigger changes, and replaces this then.",
+                detail="An apply replaces this boot device with that of nextBoot only after its trigger has changed.",
                 address=found.address,
             )
         with console.changing(f"Boot {found.label} from {device} next time?", "server bootdev"):

@@ -70,7 +70,11 @@ def show_snapshot(app: App, /, vm: str, name: str, wait: bool, timeout: float, *
         wanted = _named(console, name)
         view = read(await snapshots.snapshot(console.channel(found.route), found.id, wanted), f"snapshot {wanted}")
         if view is None:
-            raise failed("not-found", f"{found.label} has no snapshot {wanted}", remedy="See `snapshot list`.")
+            raise failed(
+                "not-found",
+                f"{found.label} has no snapshot {wanted}",
+                remedy="Run `dbc-iac snapshot list`.",
+            )
         if wait:
             await _arrived(app, console, found, view, timeout)
             view = read(await snapshots.snapshot(console.channel(found.route), found.id, wanted), f"snapshot {wanted}")

@@ -151,7 +151,7 @@ def _account(project: Project, name: str) -> dict[str, Json]:
     "others",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="Add the signatures of another member from this file, after a check; repeatable.",
+    help="Verify and add the signatures of another member from this file; repeatable.",
 )
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file instead of standard output."

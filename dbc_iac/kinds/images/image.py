@@ -356,7 +356,7 @@ def _without_base(resource: Resource[ImageSpec], base: str, machine: Machine) ->
         "node-may-refuse" if unlisted else "node-would-refuse",
         "snapshot",
         f"{base}, which {resource.spec.snapshot} was made from, is not listed on {resource.spec.node}",
-        detail="A snapshot holds only the difference from its root image, without which no VM starts.",
+        detail="A snapshot holds only the difference from its root image; without that, no VM starts.",
         remedy=f"Add an Image with file: {base} on {resource.spec.node}.",
         severity=Severity.WARNING if unlisted else Severity.ERROR,
         exit_code=ExitCode.OK if unlisted else ExitCode.REFUSED,

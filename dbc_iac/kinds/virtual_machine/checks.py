@@ -199,7 +199,7 @@ def _pxe(vm: VmResource) -> Iterator[Diagnostic]:
                 "ignored-by-node",
                 path,
                 f"{path} has no effect with biosMode pxe",
-                detail="The node checks it and then creates a VM without it.",
+                detail="The node validates the field, and creates the VM without it.",
                 remedy=f"Remove {path}.",
             )
 
@@ -212,8 +212,8 @@ def _login(vm: VmResource) -> Iterator[Diagnostic]:
             "missing-field",
             "login.username",
             f"login.username {login.username} has no effect without login.password",
-            detail=f"The image has the account {vm.spec.first_account}; another one is only named when its password is "
-            "set, and must exist in the image.",
+            detail=f"The image has the account {vm.spec.first_account}; another account "
+            "is used only to set its password, and must exist in the image.",
             remedy="Add `password: {env: NAME}` below login, or remove username.",
         )
 

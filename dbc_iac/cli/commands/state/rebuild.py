@@ -14,7 +14,7 @@ from dbc_iac.views.text.importing import rebuilt_text
 
 
 @click.command("rebuild")
-@click.option("--map", "mapped", multiple=True, metavar="ADDRESS=ID", help="Id of an object that cannot be proved.")
+@click.option("--map", "mapped", multiple=True, metavar="ADDRESS=ID", help="Id of an object that is not recognised.")
 @click.option("--new", multiple=True, metavar="ADDRESS", help="Resource that has not been created yet.")
 @yes_option
 @json_option
