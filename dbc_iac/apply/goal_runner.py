@@ -10,7 +10,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Protocol
 
@@ -70,7 +70,8 @@ class GoalResult:
     """Result of a goal. `broken`: the object exists and is unusable (a failed creation). `doubtful`: a
     call for it has an unknown outcome and may run late, though the goal is met. `lost`: the
     node accepted the call and its job failed. `queued`: the goal and the number of its accepted call that may come yet.
-    `diagnostics`: problems that are reported as they are.
+    `diagnostics`: problems that are reported as they are. `unreadable`: its target could not be read for as long as is
+    waited for that.
     """
 
     verdict: Verdict
@@ -82,6 +83,7 @@ class GoalResult:
     lost: bool = False
     detail: str = ""
     queued: tuple[Goal, int] | None = None
+    unreadable: bool = False
     diagnostics: tuple[Diagnostic, ...] = ()
 
 
@@ -307,7 +309,7 @@ class _Attempt:
             verdict = (
                 Verdict.NOT_STARTED if self.runner.stop.asked and not (self.closes or self.tries) else Verdict.FAILED
             )
-            return self._left(f"cannot be read: {seen.text}", verdict, ExitCode.ERROR)
+            return replace(self._left(f"cannot be read: {seen.text}", verdict, ExitCode.ERROR), unreadable=True)
         if self.unreadable_since is None:
             self.unreadable_since = since
             self.said = f"cannot be read since {_clock(since)}, gives up at {_clock(until)}: {seen.text}"

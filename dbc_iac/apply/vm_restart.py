@@ -33,8 +33,8 @@ class VmStarter:
                 if runner.stop.asked:
                     return result
             result = await runner.achieve(self.on)
-            if result.verdict is not Verdict.FAILED:
-                return result
+            if result.verdict is not Verdict.FAILED or result.unreadable:
+                return result  # nothing was refused: the whole time for a target that cannot be read is over
             goals = [] if mended else list(await host(self.kind).recovery_goals(self.task, result.text, runner.reader))
             for goal in goals:
                 if (await runner.achieve(goal)).verdict is not Verdict.MET:

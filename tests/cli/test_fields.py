@@ -591,6 +591,8 @@ def test_no_owner_secret_is_in_any_sink(tmp_path: Path) -> None:
         result = emulated.run(*arguments)
         said += [result.out, result.err]
     assert "ipmi.password: (secret, differs)" in said[-6]
+    assert "BareMetalServer/one: setting the IPMI password…" in said[-1]
+    assert "setting the IPMI password\n" in said[-6]
     [server] = emulated.network.truth()[MANAGER_ID].values()
     assert server["ipmi_password"] == "canaryipmi2"
     written = [p.read_text() for p in tmp_path.rglob("*") if p.is_file()]

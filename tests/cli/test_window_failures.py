@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -164,3 +165,22 @@ def test_a_disk_that_leaves_a_vm_that_is_left_out_is_left_out_too(emulated: Emul
     result = emulated.run("apply", "--yes", "--allow-data-loss", "--exclude", "VirtualMachine/trainer")
     assert (result.code, "Disk/scratch is excluded too" in result.err) == (0, True), result.err
     assert sizes(emulated) == [[20, 20, 50], [20, 20]]
+
+
+def test_a_window_whose_node_is_gone_for_good_ends_within_half_an_hour(tmp_path: Path) -> None:
+    """A start is refused several times in a row; a node that cannot be read has refused nothing."""
+    emulated = Emulated(project(tmp_path, vm()), {**WORLD, "restartSeconds": 50_000})
+    assert emulated.run("apply", "--yes").code == 0
+    write(emulated, (vm(), disk()))
+
+    async def strike() -> None:
+        await asyncio.sleep(6)  # the VM is off
+        await act(emulated, ("/node", {"id": NODE_ID, "do": "die"}))
+
+    emulated.network.keep(emulated.loop.create_task(strike()))
+    began = emulated.loop.time()
+    left = emulated.run("apply", "--yes")
+    assert left.code == 7
+    assert "Powered off by this apply:\n  VirtualMachine/trainer" in left.out
+    assert emulated.loop.time() - began < 1800
+    emulated.close()

@@ -18,7 +18,7 @@ from dbc_iac.api.outcome import Outcome
 from dbc_iac.api.responses import ServerView
 from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import Diagnostic
-from dbc_iac.json import Json
+from dbc_iac.json import Json, value_text
 from dbc_iac.kinds.bare_metal.manager import BareMetalManager
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
 from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, unseen
@@ -131,7 +131,7 @@ class ServerModified(Goal):
 
     @property
     def action_text(self) -> str:
-        said = [f"{path} to {value}" for path, value in self.fields.items()]
+        said = [f"{path} to {value_text(value)}" for path, value in self.fields.items() if path != "ipmi.password"]
         return "setting " + ", ".join([*said, *(["the IPMI password"] if self.password else [])])
 
     async def look(self, reader: CachedReader) -> GoalState:
