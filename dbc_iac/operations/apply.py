@@ -37,7 +37,7 @@ class Observer:
 
     @asynccontextmanager
     async def watching(self, plan: Plan, stop: Stop) -> AsyncIterator[None]:
-        """Around the apply. `stop.ask()` ends it: calls in flight are finished, and nothing new is started."""
+        """Context of the apply. `stop.ask()` ends it: calls in flight are finished, and nothing new is started."""
         yield
 
     def event(self, event: Event) -> None:

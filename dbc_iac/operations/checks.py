@@ -89,7 +89,7 @@ def _provider(client: ClientSpec) -> str:
 
 
 def other_environment(state: State, now: str) -> Iterator[Diagnostic]:
-    """Environments share the state of their stack: each would change the resources of the other."""
+    """A warning if the state was applied with another environment, whose resources a plan would change."""
     if state.bindings and state.environment is not None and state.environment != now:
         yield Diagnostic(
             "other-environment",

@@ -1,4 +1,4 @@
-"""Projects that files belong to: pre-commit hooks pass the files of a whole repository, and know no project."""
+"""Projects of given files, for pre-commit hooks, which pass files of a whole repository."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from dbc_iac.manifest.project import FILE
 
 
 def project_directories(files: Iterable[Path]) -> list[Path]:
-    """The directories of the projects that files may belong to: of each file the nearest one with a project file."""
+    """Project directories of the files: for each, the nearest parent with a project file, if any."""
     found = {next((p for p in file.parents if (p / FILE).is_file()), None) for file in files}
     return sorted(directory for directory in found if directory is not None)

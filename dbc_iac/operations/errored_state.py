@@ -21,7 +21,7 @@ _TRIES = 100
 
 
 def errored_files(project: Project, serial: int) -> list[Path]:
-    """The files of applies of this stack that began at this serial of the state, or later."""
+    """Errored states of this stack, from applies that started at this serial or a later one."""
     found = {
         file: file.name.split(".")[-3].partition("-")[0]
         for file in project.directory.glob(f"errored.{project.stack}.*.state.json")
@@ -30,7 +30,7 @@ def errored_files(project: Project, serial: int) -> list[Path]:
 
 
 def pending_errored_state(project: Project, serial: int) -> Diagnostic | None:
-    """An error while such a file waits to be pushed: a plan without it would do its changes twice."""
+    """An error while an errored state waits to be pushed: a plan without it could repeat its changes."""
     files = errored_files(project, serial)
     if not files:
         return None
@@ -48,7 +48,7 @@ def pending_errored_state(project: Project, serial: int) -> Diagnostic | None:
 def state_to_edit(project: Project) -> State:
     """The state, which is locked, for a command that writes it without a plan.
 
-    Raises DiagnosticError while such a file waits: from the next serial on it could not be pushed any more.
+    Raises DiagnosticError while an errored state waits: after the next write it could not be pushed any more.
     """
     state = project.open_state()
     refuse_errored_state(project, state.serial)
@@ -56,7 +56,7 @@ def state_to_edit(project: Project) -> State:
 
 
 def refuse_errored_state(project: Project, serial: int) -> None:
-    """Raise DiagnosticError while such a file waits to be pushed."""
+    """Raise DiagnosticError while an errored state waits to be pushed."""
     if (waiting := pending_errored_state(project, serial)) is not None:
         raise DiagnosticError(waiting)
 
@@ -90,7 +90,7 @@ def keep_errored_state(project: Project, copy: StateBackup) -> Diagnostic:
 
 
 def _write_beside(project: Project, copy: StateBackup) -> Path:
-    """Write a new file; an existing one is of another apply, and its only record. Raises OSError."""
+    """Write a new file. An existing one is the only record of another apply, and is kept. Raises OSError."""
     name = f"errored.{project.stack}.{copy.state.serial}"
     for number in range(1, _TRIES):
         file = project.directory / f"{name}{f'-{number}' if number > 1 else ''}.state.json"

@@ -69,7 +69,7 @@ def files_in(paths: Iterable[Path]) -> list[Path]:
 
 
 def _is_directory(path: Path) -> bool:
-    """Whether it is one. An impossible name is none; reading it reports why."""
+    """Whether a path is a directory. False for an impossible name, whose reading then reports the reason."""
     try:
         return path.is_dir()
     except OSError:

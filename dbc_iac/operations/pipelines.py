@@ -45,10 +45,10 @@ def pipeline_for(forge: str, directory: Path) -> dict[str, str]:
     """The pipeline for a project; a separate file to include where it has a GitLab pipeline of its own."""
     present = _root(directory) / _GITLAB
     theirs = present.is_file() and _WRITTEN not in present.read_text(encoding="utf-8", errors="replace")
-    return pipeline(forge, own_source(), _place(directory), beside=theirs)
+    return pipeline(forge, own_source(), _path_in_repository(directory), beside=theirs)
 
 
-def _place(directory: Path) -> str:
+def _path_in_repository(directory: Path) -> str:
     """The path of a directory in its git repository."""
     return directory.resolve().relative_to(_root(directory)).as_posix()
 
@@ -61,7 +61,7 @@ def _root(directory: Path) -> Path:
 
 def to_do(written: Mapping[str, str], directory: Path, *, shared: bool) -> Iterator[str]:
     """The manual steps before the written pipelines work. `shared`: the state has a remote backend."""
-    if _place(directory) != ".":
+    if _path_in_repository(directory) != ".":
         moved = sorted(
             {PurePath(p).parts[0] for p in written if p == _GITLAB or p.startswith((".github/", ".gitlab/"))}
         )

@@ -78,7 +78,7 @@ def put_comment(directory: Path, environment: str, stack: str, environ: Mapping[
     """
     refuse_untrusted(environ, "write comments")
     thread = _github(environ) if environ.get("GITHUB_ACTIONS") else _gitlab(environ)
-    marker = f"<!-- dbc-iac {quote(_place(directory, environ))} {stack}/{quote(environment)} -->"
+    marker = f"<!-- dbc-iac {quote(_path_in_repository(directory, environ))} {stack}/{quote(environment)} -->"
     try:
         text = read_given(file).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -87,7 +87,7 @@ def put_comment(directory: Path, environment: str, stack: str, environ: Mapping[
     return _put(thread, marker, f"{marker}\n{text.rstrip()}\n\n{thread.made_for}\n")
 
 
-def _place(directory: Path, environ: Mapping[str, str]) -> str:
+def _path_in_repository(directory: Path, environ: Mapping[str, str]) -> str:
     """The project's directory in the repository, which identifies the project even if its files are invalid."""
     root = environ.get("GITHUB_WORKSPACE") or environ.get("CI_PROJECT_DIR") or "."
     return os.path.relpath(directory.resolve(), Path(root).resolve())
@@ -171,7 +171,7 @@ def _put(thread: Thread, marker: str, body: str) -> str:
     """Write the comment: `created` or `updated`."""
     forge = Forge(HttpClient(_LIMITS, thread.headers, proxies=True))
     try:
-        ours = _ours(forge, thread, marker, thread.whoami(forge))
+        ours = _own_comment(forge, thread, marker, thread.whoami(forge))
         if ours is None:
             forge.ask("POST", thread.comments, {"body": body})
             return "created"
@@ -182,8 +182,8 @@ def _put(thread: Thread, marker: str, body: str) -> str:
         raise _problem("comment-failed", summary, "Check the API URL of the job.", ExitCode.ERROR) from None
 
 
-def _ours(forge: Forge, thread: Thread, marker: str, me: str) -> int | None:
-    """The id of the comment with the marker by the owner of the token; None if there is none."""
+def _own_comment(forge: Forge, thread: Thread, marker: str, me: str) -> int | None:
+    """Id of the comment that the owner of the token wrote with this marker; None if there is none."""
     who, name = thread.author
     for page in range(1, _PAGES + 1):
         found: list[dict[str, Any]] = forge.ask("GET", thread.comments, per_page="100", page=str(page))

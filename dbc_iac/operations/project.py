@@ -236,12 +236,12 @@ class Project:
         return Store(sealed(self._backend_of(stack), self.keyring, stack), stack)
 
     def open_state(self) -> State:
-        """The state, with a finished journal folded in, under today's names. The state is locked."""
+        """The state with a finished journal folded in and renames applied. Requires the state lock."""
         uid, lineage = self.loaded.project.uid, self.runtime.uuid().hex
         return self._renamed(self.store.open(project=self.loaded.name, uid=uid, lineage=lineage))
 
     def recorded(self) -> State:
-        """The state under today's names, for reading: nothing is written."""
+        """The state with renames applied, for reading: nothing is written."""
         project, uid = self.loaded.name, self.loaded.project.uid
         found = self.store.look(project=project, uid=uid)
         return self._renamed(found or State(lineage="", project=project, uid=uid, stack=self.stack))
@@ -315,13 +315,13 @@ class Project:
             known = tuple(c for c in route.clients if c in connections.nodes)  # the state may name one that is gone
             return known or tuple(self.loaded.project.clients)
         if route.name not in connections.nodes:
-            connections.nodes[route.name] = self._own_port(route)
+            connections.nodes[route.name] = self._target_as_client(route)
         return (route.name,)
 
-    def _own_port(self, route: Route) -> ClientNode:
-        """The target itself. Only a manifest may ask for plain http, and for more than the signature of a node key.
+    def _target_as_client(self, route: Route) -> ClientNode:
+        """The target as its own client node, for an identity with a node key. Only a manifest allows plain http.
 
-        A route of the state or of a plan file could send signatures to anybody. Raises DiagnosticError.
+        A URL from the state or a plan file alone could lead signatures to anybody. Raises DiagnosticError.
         """
         asked = [r.spec for r in self.inventory.resources.values() if getattr(r.spec, "url", None) == route.url]
         insecure = any(getattr(spec, "insecure_http", False) for spec in asked)
@@ -334,8 +334,8 @@ class Project:
             Diagnostic(
                 "untrusted-route",
                 Severity.ERROR,
-                f"{route.name} must not be asked at {route.url[:40]}",
-                "The state or the plan file has this URL, and no manifest: it would get signatures.",
+                f"no manifest names the URL {route.url[:40]} of {route.name}",
+                "Only the state or the plan file has this URL. A request to it would reveal a signature.",
                 "Add the BareMetalManager with its `url` to the manifests.",
                 exit_code=ExitCode.REFUSED,
             )

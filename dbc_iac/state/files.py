@@ -31,7 +31,7 @@ def open_own(path: Path, flags: int) -> int:
 
 
 def read_own(path: Path) -> bytes:
-    """The content of such a file. Raises OSError."""
+    """The content of a file that `open_own` accepts. Raises OSError."""
     descriptor = open_own(path, os.O_RDONLY)
     try:
         return read_descriptor(descriptor, path)

@@ -58,7 +58,7 @@ class Unbound(_Record):
 
 
 class Applied(_Record):
-    """Fields that have their value now, by path, and all fields of the object whose outcome is not certain."""
+    """Fields that were applied, by path, and all fields of the object whose outcome is uncertain."""
 
     type: Literal["applied"]
     address: str

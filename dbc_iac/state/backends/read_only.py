@@ -28,7 +28,7 @@ class ReadOnlyBackend:
         self._refuse()
 
     def stacks(self) -> None:
-        """A copy is of one stack."""
+        """None: a copy does not list stacks."""
 
     def kept(self) -> list[int]:
         return []
@@ -49,7 +49,7 @@ class ReadOnlyBackend:
         self._refuse()
 
     def holder(self) -> None:
-        """Nobody writes it."""
+        """None: a copy is never locked."""
 
     def break_lock(self) -> None:
         """Nothing to do."""
