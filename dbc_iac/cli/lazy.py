@@ -11,7 +11,7 @@ from dbc_iac.cli.command_examples import EXAMPLES
 
 
 class LazyGroup(click.Group):
-    """A group of commands in modules of their own. `path` is the group's own words, such as `state`."""
+    """A group whose commands are in separate modules. `path`: the words of the group, such as `state`."""
 
     def __init__(self, *, modules: Mapping[str, str], path: str = "", **settings: object) -> None:
         super().__init__(**settings)  # type: ignore[arg-type]

@@ -109,7 +109,7 @@ class GpuProcess:
         return caller
 
     async def _authorise(self, credentials: Credentials) -> Caller:
-        """Even a refused request deletes VMs of verifiers."""
+        """Authorise a request. Even a refused one deletes the VMs of verifiers."""
         if self.authority.is_unrented(self.id):
             await self.node.drop_check_vms()
         caller = self.authority.authorise(self.id, credentials)

@@ -29,7 +29,7 @@ def virtual_loop() -> asyncio.AbstractEventLoop:
 
 
 def close_loop(loop: asyncio.AbstractEventLoop) -> None:
-    """Ends what an emulated world still does by itself, and the loop."""
+    """Cancel the background tasks of an emulated world, and close the loop."""
     for task in asyncio.all_tasks(loop):
         task.cancel()
     loop.run_until_complete(asyncio.sleep(0))

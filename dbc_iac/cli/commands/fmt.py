@@ -44,7 +44,7 @@ def command(app: App, /, files: tuple[Path, ...], check: bool, of_projects: bool
 
 
 def _of_project(app: App) -> list[Path]:
-    """Every file that the project reads, even if the content of one is invalid."""
+    """All files that the project reads, invalid ones included."""
     try:
         app.project()
     except DiagnosticError:
@@ -54,7 +54,7 @@ def _of_project(app: App) -> list[Path]:
 
 
 def _read_by_projects(app: App, files: list[Path]) -> list[Path]:
-    """The files that a project above them reads."""
+    """The files that belong to a project in a parent directory."""
     read = {path for directory in project_directories(files) for path in _read_by(app.at(directory))}
     return [path for path in files if real_path(path) in read]
 

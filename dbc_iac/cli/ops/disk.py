@@ -191,7 +191,7 @@ def _warn(console: Console, found: ResolvedTarget, disk: VmDisk, target: int) ->
 
 @dataclass(frozen=True, kw_only=True)
 class SystemDiskGrown(Goal):
-    """The system disk has another size than it showed before. Blind: what it will show cannot be computed at first."""
+    """The system disk shows a new size. The call is blind: the resulting size cannot be computed beforehand."""
 
     name = "system-disk-grown"
     call_class = CallClass.BLIND

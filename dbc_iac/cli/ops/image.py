@@ -168,7 +168,7 @@ def download(
         goal: Goal
         if directory == DATA:
             goal = ImageExists(address=of.label, route=of.route, id=of.file, image_server=of.image_server)
-            if not overwrite and (done := await _there(console, goal, of)):
+            if not overwrite and (done := await _existing_copy_status(console, goal, of)):
                 return of, done
             _warn_of_users(console, of)
         else:
@@ -181,7 +181,7 @@ def download(
     app.show(f"{of.label}: {status}", {"file": of.file, "imageServer": of.image_server, "status": status})
 
 
-async def _there(console: Console, goal: Goal, of: Transfer) -> str:
+async def _existing_copy_status(console: Console, goal: Goal, of: Transfer) -> str:
     """Status if there is nothing to download. Raises DiagnosticError if a download would overwrite another file."""
     seen = await goal.look(console.reader)
     if seen.sight is GoalStatus.MET:

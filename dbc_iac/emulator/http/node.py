@@ -150,7 +150,7 @@ class HttpNode:
         self.relay = Relay(self)
 
     def leak(self, slots: int) -> None:
-        """Slots of requests that will never be answered."""
+        """Occupy slots, as requests that are never answered do."""
         self.relay.pending += slots
 
     def truth(self) -> dict[str, Any]:

@@ -167,7 +167,7 @@ class ServerAbsent(Goal):
 
 
 async def find_server(reader: CachedReader, route: Route, *, node_id: str = "", uuid: str = "") -> Any:
-    """A server by node id or uuid: from the list, beyond its limit by id. Known(None) if there is none."""
+    """A server by node id or uuid, from the list or, beyond its limit, by id. Known(None) if there is none."""
     servers = await reader.servers(route)
     if isinstance(servers, Unreadable):
         return servers

@@ -73,7 +73,7 @@ class FileProvider(ABC):
     """Provides image files, or is made from them."""
 
     def provides(self, values: Mapping[str, Json]) -> frozenset[FileAt]:
-        """Files that exist once an object with these fields does, and that others may be made from."""
+        """Files that an object with these fields provides, as sources for others."""
         return frozenset()
 
     @abstractmethod

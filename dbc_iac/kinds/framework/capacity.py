@@ -46,7 +46,7 @@ class Capacity:
     """Public addresses, which are taken also while it is off."""
 
     def less(self, other: Capacity) -> Capacity:
-        """The ports and addresses of this one that the other does not have."""
+        """The ports and addresses that only this one has."""
         return Capacity(
             ports=self.ports - other.ports,
             start_ports=self.start_ports - other.start_ports,

@@ -1,4 +1,4 @@
-"""Goals of a snapshot's upload: the file is complete in the image server. An unwatched upload is made again."""
+"""Goals of a snapshot's upload: the file is complete in the image server. An unwatched upload is repeated."""
 
 from __future__ import annotations
 

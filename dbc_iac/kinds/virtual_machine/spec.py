@@ -151,7 +151,7 @@ class VirtualMachineSpec(Spec):
 
     @model_validator(mode="before")
     @classmethod
-    def _external_is_only_looked_at(cls, given: object) -> object:
+    def _complete_external(cls, given: object) -> object:
         """Fill in the fields that an external VM need not have."""
         if isinstance(given, dict) and given.get("external") is True:
             return {**_EXTERNAL, **given}
