@@ -273,3 +273,15 @@ def test_auto_is_no_port_of_the_host(tmp_path: Path, range_: str, given: tuple[i
         shown = {f["path"]: f["after"] for f in result.json["changes"][0]["fields"]}
         assert not {shown["ports.ssh"], shown["ports.rdp"]} & {22, 5002, 5049, 5050}
     made.close()
+
+
+def test_a_start_refused_for_a_port_of_another_wallet_names_the_field(tmp_path: Path) -> None:
+    made = make(tmp_path, vm("first", ports={"ssh": 20005, "vnc": 20006}))
+    applied(made)
+    [task_id] = made.vms
+    made.admin.power_off(task_id)
+    made.admin.occupy(gpus=1, ssh_port=20005, vnc_port=20990)
+    refused = made.run("apply", "--yes")
+    assert refused.code == 1
+    assert "check ssh_port failed; a running VM of another wallet has ports.ssh 20005; set another\n" in refused.err
+    made.close()

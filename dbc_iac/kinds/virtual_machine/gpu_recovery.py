@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+
+from dbc_iac.json import Json, value_text
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known
 from dbc_iac.kinds.framework.capacity import Capacity
 from dbc_iac.kinds.framework.goal import Goal
@@ -45,3 +49,12 @@ def ports_in_use(wanted: Capacity, seen: dict[str, Capacity]) -> str:
     """Holders of the ports of a VM; other wallets' VMs are not visible. `seen`: capacity of the other VMs."""
     held = ((identity, wanted.clashes(other)) for identity, other in sorted(seen.items()))
     return ", ".join(f"VM {identity} has {', '.join(words)}" for identity, words in held if words)
+
+
+def port_in_use_unseen(values: Mapping[str, Json], refused: str) -> str:
+    """The port that a refused start names, which a VM of another wallet has; empty where it names none."""
+    named = re.search(r"check (ssh|rdp|vnc)_port failed", refused)
+    if named is None:
+        return ""
+    path = f"ports.{named[1]}"
+    return f"a running VM of another wallet has {path} {value_text(values.get(path))}; set another"

@@ -35,7 +35,7 @@ from dbc_iac.kinds.node import node_route
 from dbc_iac.kinds.virtual_machine import checks, reading
 from dbc_iac.kinds.virtual_machine.capacity import capacity_of
 from dbc_iac.kinds.virtual_machine.goals import DiskHasSize, VmColdModified, VmExists, VmModified, VmPassword
-from dbc_iac.kinds.virtual_machine.gpu_recovery import gpus_in_use, other_gpus, ports_in_use
+from dbc_iac.kinds.virtual_machine.gpu_recovery import gpus_in_use, other_gpus, port_in_use_unseen, ports_in_use
 from dbc_iac.kinds.virtual_machine.identity import hidden_digest, task_id
 from dbc_iac.kinds.virtual_machine.power import VmAbsent, VmPower, VmRestarted, VmUnderOrder
 from dbc_iac.kinds.virtual_machine.preflight import preflight
@@ -274,7 +274,8 @@ class VirtualMachine(Kind[VirtualMachineSpec], Host, UsesCapacity, FileProvider,
             return ""
         others = dict(await self.others(task.route, frozenset({task.id}), reader))
         if "port" in refused:
-            return ports_in_use(capacity_of({**task.applied, **task.desired}), others)
+            values = {**task.applied, **task.desired}
+            return ports_in_use(capacity_of(values), others) or port_in_use_unseen(values, refused)
         return await gpus_in_use(task.route, others, reader)
 
     def power(self, task: GoalInput, *, to: str, temporary: bool = False) -> Goal:
