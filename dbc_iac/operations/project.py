@@ -334,8 +334,8 @@ class Project:
             Diagnostic(
                 "untrusted-route",
                 Severity.ERROR,
-                f"no manifest names the URL {route.url[:40]} of {route.name}",
-                "Only the state or the plan file has this URL. A request to it would reveal a signature.",
+                f"the URL of {route.name} is in no manifest",
+                f"Only the state or the plan file has {route.url[:40]}. A request to it would reveal a signature.",
                 "Add the BareMetalManager with its `url` to the manifests.",
                 exit_code=ExitCode.REFUSED,
             )
