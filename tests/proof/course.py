@@ -146,17 +146,15 @@ class Course(Losing):
         self.emulated.settle(seconds)
 
     def renew_rental(self, again: bool) -> None:
-        """Renew the rental and update the manifests. The node refreshes its orders periodically, and is queried under
-        the new order from then on.
-        """
+        """Renew the rental and update the manifests. The node has refreshed its orders when this returns."""
         orders = self.emulated.network.chain.orders
         ended, self.order = self.order, str(int(self.order) + 1)
         orders[self.order] = replace(orders[ended], key=self.order)
         orders[ended].status = "rentExpired"
-        self.emulated.network.chain.listed[NODE_ID] = tuple(orders)
         if again:
             self.renew_rental(again=False)
         self.emulated.settle(2000)
+        self.emulated.network.nodes[NODE_ID].authority.cache.refresh(NODE_ID, ended)
 
     # -- runs --------------------------------------------------------------------------------------
 
