@@ -9,10 +9,10 @@ from typing import Any, TypeAlias
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
-MOST_DEPTH = 100
+MAX_DEPTH = 100
 """Levels of lists and objects in one value."""
 
-MOST_VALUES = 2_000_000
+MAX_VALUES = 2_000_000
 """Values in one text. Each takes up to 100 bytes of memory and 2 bytes of text."""
 
 _SURROGATE = re.compile(r"[\ud800-\udfff]|\\u[dD][89a-fA-F]")
@@ -40,8 +40,8 @@ def load_json(
     """
     if not isinstance(text, str):
         text = text.decode(json.detect_encoding(text), "surrogatepass")
-    if sum(map(text.count, ",[{")) > MOST_VALUES:
-        raise ValueError(f"more than {MOST_VALUES} values")
+    if sum(map(text.count, ",[{")) > MAX_VALUES:
+        raise ValueError(f"more than {MAX_VALUES} values")
     try:
         value = json.loads(text, parse_constant=parse_constant)
     except RecursionError:
@@ -49,7 +49,7 @@ def load_json(
     if not surrogates and _SURROGATE.search(text):
         json.dumps(value, ensure_ascii=False).encode()
     level = [value]
-    for _ in range(MOST_DEPTH + 1):
+    for _ in range(MAX_DEPTH + 1):
         nested = [one for one in level if isinstance(one, dict | list)]
         if not nested:
             return value

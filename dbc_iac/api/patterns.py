@@ -27,12 +27,12 @@ HOST = rf"(?=.{{1,253}}$)({_OCTET}(\.{_OCTET}){{3}}|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*
 PASSWORD = r"[ !#-\[\]-~]{1,128}"  # noqa: S105 - a pattern: printable ASCII without " and \
 IPMI_PASSWORD = r"(?!-)(?!\*+$)[A-Za-z0-9_.@%+=:,/^-]{1,16}"  # noqa: S105 - a pattern
 DEEPLINK_PASSWORD = r'[^"\\\x00-\x1f\x7f\ud800-\udfff]+'  # noqa: S105 - a pattern
-MOST_DEEPLINK = 400
+MAX_DEEPLINK = 400
 """Bytes of a DeepLink password: a longer one overruns a buffer of the manager and ends it."""
 
-MOST_TEXT = 500
+MAX_TEXT = 500
 """Bytes of a description, without the ownership marker that is appended to it."""
-MOST_PATH = 1000
+MAX_PATH = 1000
 
 
 def public_ip_problem(value: str) -> str:

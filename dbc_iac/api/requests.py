@@ -163,8 +163,8 @@ class BareMetalEntry(Body):
     ipmi_username: Annotated[str, Text("ipmi_username", patterns.IPMI_USER)]
     ipmi_password: Annotated[SecretText, HiddenText("ipmi_password", patterns.IPMI_PASSWORD, 16)]
     ipmi_port: Annotated[int | None, JsonInt("ipmi_port", 1, 65535)] = None
-    os: Annotated[str | None, Text("os", r".+", patterns.MOST_TEXT)] = None
-    desc: Annotated[str | None, Text("desc", r".+", patterns.MOST_TEXT)] = None
+    os: Annotated[str | None, Text("os", r".+", patterns.MAX_TEXT)] = None
+    desc: Annotated[str | None, Text("desc", r".+", patterns.MAX_TEXT)] = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -177,8 +177,8 @@ class BareMetalChange(Body):
     ipmi_username: Annotated[str | None, Text("ipmi_username", patterns.IPMI_USER)] = None
     ipmi_password: Annotated[SecretText | None, HiddenText("ipmi_password", patterns.IPMI_PASSWORD, 16)] = None
     ipmi_port: Annotated[int | None, JsonInt("ipmi_port", 1, 65535)] = None
-    os: Annotated[str | None, Text("os", r".+", patterns.MOST_TEXT)] = None
-    desc: Annotated[str | None, Text("desc", r".+", patterns.MOST_TEXT)] = None
+    os: Annotated[str | None, Text("os", r".+", patterns.MAX_TEXT)] = None
+    desc: Annotated[str | None, Text("desc", r".+", patterns.MAX_TEXT)] = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -245,7 +245,7 @@ class DeeplinkPassword(Body):
     """`/deeplink/set`. A longer one overruns a buffer of the manager and ends it."""
 
     device_password: Annotated[
-        SecretText, HiddenText("device_password", patterns.DEEPLINK_PASSWORD, patterns.MOST_DEEPLINK)
+        SecretText, HiddenText("device_password", patterns.DEEPLINK_PASSWORD, patterns.MAX_DEEPLINK)
     ]
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 DEADLINE = 40.0
 """Seconds from the first byte sent to the last received. The node's own time-out is 30.2 s."""
 KEEP_ALIVE = 10.0
-MOST_BYTES = 32 * MIB
+MAX_BYTES = 32 * MIB
 
 
 class InsecureUrl(ValueError):  # noqa: N818 - names the URL, not the accident
@@ -57,7 +57,7 @@ class ClientNode:
         self.name = name
         self._url = _checked_url(url, insecure_http)
         self._label = f"client node {name} ({_shown_url(url)})"
-        limits = Limits(deadline, MOST_BYTES)
+        limits = Limits(deadline, MAX_BYTES)
         self._shared = HttpClient(limits, headers, keep_alive=KEEP_ALIVE, transport=transport)
         self._single = HttpClient(limits, headers, keep_alive=0.0, transport=transport)
         self.turn = asyncio.Semaphore(max_in_flight)

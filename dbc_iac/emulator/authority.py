@@ -12,7 +12,7 @@ from dbc_iac.emulator.chain import RENTED, UNRENTED, VERIFYING, OrderCache
 from dbc_iac.emulator.crypto import multisig_account, session_id, verifies
 from dbc_iac.emulator.reply import RefusedError
 
-MOST_NONCES = 1_000_000
+MAX_NONCES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Authority:
         if nonce in self.nonces or not verifies(wallet, nonce, sign):
             return False
         self.nonces[nonce] = None
-        if len(self.nonces) > MOST_NONCES:
+        if len(self.nonces) > MAX_NONCES:
             self.nonces.popitem(last=False)
         return True
 

@@ -17,10 +17,10 @@ from pathlib import Path
 from dbc_iac.diagnostics import Diagnostic, Severity, SourceRange
 
 MIB = 1024 * 1024
-MOST_BYTES = 256 * MIB
+MAX_BYTES = 256 * MIB
 """Default size limit of a file."""
 _KERNEL = (Path("/proc"), Path("/sys"))
-_MOST_LINKS = 40
+_MAX_LINKS = 40
 
 
 class OutsideProjectError(OSError):
@@ -38,7 +38,7 @@ class TooLargeError(OSError):
         super().__init__(errno.EFBIG, f"larger than {size}", str(path))
 
 
-def read_file(path: Path, most: int = MOST_BYTES) -> bytes:
+def read_file(path: Path, most: int = MAX_BYTES) -> bytes:
     """Content of a regular file. Pipes, devices, standard input and kernel files are refused."""
     real = real_path(path)
     _refuse_kernel(path)
@@ -52,7 +52,7 @@ def read_file(path: Path, most: int = MOST_BYTES) -> bytes:
         os.close(descriptor)
 
 
-def read_inside(path: Path, root: Path, most: int = MOST_BYTES) -> bytes:
+def read_inside(path: Path, root: Path, most: int = MAX_BYTES) -> bytes:
     """Content of a regular file that is inside `root` after resolving links. Raises OutsideProjectError."""
     real = real_path(path)
     if not real.is_relative_to(real_path(root)):
@@ -60,7 +60,7 @@ def read_inside(path: Path, root: Path, most: int = MOST_BYTES) -> bytes:
     return read_file(real, most)
 
 
-def read_given(path: Path, most: int = MOST_BYTES) -> bytes:
+def read_given(path: Path, most: int = MAX_BYTES) -> bytes:
     """Content of a file or pipe that the command line names."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC)
     try:
@@ -100,7 +100,7 @@ def file_problem(path: Path, error: OSError, what: str = "", source: SourceRange
 
 def _refuse_kernel(path: Path) -> None:
     """Refuse /proc and /sys, whose files appear regular: the environment of a process, /dev/stdin."""
-    for _ in range(_MOST_LINKS):
+    for _ in range(_MAX_LINKS):
         parent = real_path(path.parent)
         if any(parent.is_relative_to(place) for place in _KERNEL):
             raise _irregular(path)
@@ -114,7 +114,7 @@ def _irregular(path: Path) -> OSError:
     return OSError(errno.EINVAL, "not a regular file", str(path))
 
 
-def read_descriptor(descriptor: int, path: Path, most: int = MOST_BYTES) -> bytes:
+def read_descriptor(descriptor: int, path: Path, most: int = MAX_BYTES) -> bytes:
     """Content of an open file, up to a limit."""
     found = bytearray()
     while len(found) <= most:

@@ -16,14 +16,14 @@ from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, meta, no
 from dbc_iac.manifest.sandbox import sandbox
 
 _ONE = re.compile(r"\s*\{\{[-+]?((?:(?!\{\{|\}\}).)*?)[-+]?\}\}\s*", re.DOTALL)
-MOST_NESTED_LOOPS = 2
-MOST_TEXT = 100_000
+MAX_NESTED_LOOPS = 2
+MAX_TEXT = 100_000
 """Maximum length of one rendered scalar, in characters."""
-MOST_VALUES = 10_000
+MAX_VALUES = 10_000
 """Maximum length of one list that an expression returns."""
-MOST_NESTED_VALUES = 100_000
+MAX_NESTED_VALUES = 100_000
 """Maximum number of all values that an expression returns, the same as in a YAML file."""
-_MOST_COMPILED = 1_000
+_MAX_COMPILED = 1_000
 """Size of the cache of compiled texts: the instances of a `forEach` share theirs."""
 
 Form = Literal["text", "expression", "names", "check"]
@@ -64,12 +64,12 @@ def evaluate(form: Form, text: str, names: Mapping[str, Any]) -> Any:
         raise EvaluationError(f"{named}{error}" if str(error) else type(error).__name__) from None
 
 
-@functools.lru_cache(_MOST_COMPILED)
+@functools.lru_cache(_MAX_COMPILED)
 def _expression(text: str) -> Any:
     return sandbox().compile_expression(text, undefined_to_none=False)
 
 
-@functools.lru_cache(_MOST_COMPILED)
+@functools.lru_cache(_MAX_COMPILED)
 def _compiled(text: str) -> Callable[[Mapping[str, Any]], Any]:
     one = _ONE.fullmatch(text)
     if one is not None:
@@ -81,13 +81,13 @@ def _compiled(text: str) -> Callable[[Mapping[str, Any]], Any]:
 
 
 def _whole(parts: Iterable[str]) -> str:
-    """Join the parts of a text. Raises ValueError as soon as it exceeds MOST_TEXT."""
+    """Join the parts of a text. Raises ValueError as soon as it exceeds MAX_TEXT."""
     kept: list[str] = []
     length = 0
     for part in parts:
         length += len(part)
-        if length > MOST_TEXT:
-            raise ValueError(f"result is longer than {MOST_TEXT} characters")
+        if length > MAX_TEXT:
+            raise ValueError(f"result is longer than {MAX_TEXT} characters")
         kept.append(part)
     return "".join(kept)
 
@@ -98,7 +98,7 @@ def _refuse_undefined(result: Any) -> None:
 
 
 def _plain(result: Any) -> Any:
-    """Plain value of a result with at most MOST_VALUES values in each list, and MOST_NESTED_VALUES in all."""
+    """Plain value of a result with at most MAX_VALUES values in each list, and MAX_NESTED_VALUES in all."""
     return _plain_value(result, count(1))
 
 
@@ -107,20 +107,20 @@ def _plain_value(result: Any, counter: Iterator[int]) -> Any:
 
     The text of a function or a generator contains its memory address: the same manifests would give different plans.
     """
-    if next(counter) > MOST_NESTED_VALUES:
-        raise ValueError(f"result has more than {MOST_NESTED_VALUES} values")
+    if next(counter) > MAX_NESTED_VALUES:
+        raise ValueError(f"result has more than {MAX_NESTED_VALUES} values")
     if result is None or isinstance(result, bool | int | float):
         return result
     if isinstance(result, str):
-        if len(result) > MOST_TEXT:
-            raise ValueError(f"result is longer than {MOST_TEXT} characters")
+        if len(result) > MAX_TEXT:
+            raise ValueError(f"result is longer than {MAX_TEXT} characters")
         return str(result)
     if isinstance(result, Mapping):
         return {str(k): _plain_value(v, counter) for k, v in result.items()}
     if isinstance(result, list | tuple | range) or hasattr(result, "__next__"):
-        items = list(islice(result, MOST_VALUES + 1))
-        if len(items) > MOST_VALUES:
-            raise ValueError(f"result has more than {MOST_VALUES} values")
+        items = list(islice(result, MAX_VALUES + 1))
+        if len(items) > MAX_VALUES:
+            raise ValueError(f"result has more than {MAX_VALUES} values")
         return [_plain_value(v, counter) for v in items]
     _refuse_undefined(result)
     raise TypeError(f"result is a {type(result).__name__}, not a plain value")
@@ -130,8 +130,8 @@ def _refuse_endless(template: Any) -> Any:
     """The template. Raises ValueError for statements that grow exponentially: `set` doubles a text per line."""
     if template.find((nodes.Assign, nodes.AssignBlock, nodes.Macro, nodes.CallBlock)):
         raise ValueError("set, macro and call are not supported; use if and for")
-    if _loops(template) > MOST_NESTED_LOOPS:
-        raise ValueError(f"loops are nested more than {MOST_NESTED_LOOPS} deep")
+    if _loops(template) > MAX_NESTED_LOOPS:
+        raise ValueError(f"loops are nested more than {MAX_NESTED_LOOPS} deep")
     return template
 
 

@@ -18,7 +18,7 @@ from dbc_iac.manifest.validate import parse
 from dbc_iac.manifest.yaml import YamlDocument
 
 TOKEN = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-MOST_INSTANCES = 10_000
+MAX_INSTANCES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +107,9 @@ class Expander:
         if not isinstance(items, dict):
             self._problem("for-each", "forEach: expected a mapping or a list of keys", marks, ("forEach",))
             return
-        if len(items) > MOST_INSTANCES:
+        if len(items) > MAX_INSTANCES:
             self._problem(
-                "for-each", f"forEach has {len(items)} keys; the limit is {MOST_INSTANCES}", marks, ("forEach",)
+                "for-each", f"forEach has {len(items)} keys; the limit is {MAX_INSTANCES}", marks, ("forEach",)
             )
             return
         for index, (key, item) in enumerate(items.items()):

@@ -19,7 +19,7 @@ _OPENS = (yaml.FlowMappingStartToken, yaml.FlowSequenceStartToken)
 _CLOSES = (yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
 _BLOCKS = ("|", ">")
 _BREAK = re.compile("\r\n|\r|\n")
-_MOST_BLANK = 2
+_MAX_BLANK = 2
 """Maximum number of consecutive blank lines."""
 
 
@@ -136,7 +136,7 @@ def _spaced(text: str) -> str:
     for number, line in enumerate(given):
         shown = line if number in kept else line.rstrip(" \t")
         blank = 0 if shown or number in kept else blank + 1
-        if blank <= _MOST_BLANK:
+        if blank <= _MAX_BLANK:
             lines.append(shown)
     inside = not kept.isdisjoint({len(given) - 2, len(given) - 1})
     whole = "\n".join(lines)

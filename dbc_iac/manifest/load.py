@@ -18,7 +18,7 @@ from dbc_iac.manifest.project import FILE, EnvironmentSpec, ProjectSpec
 from dbc_iac.manifest.source_map import SourceLocator, SourceMap
 from dbc_iac.manifest.validate import hide_literals, parse
 from dbc_iac.manifest.variables import VariableFile, resolve, settings
-from dbc_iac.manifest.yaml import MOST_BYTES, YamlDocument, scan_yaml
+from dbc_iac.manifest.yaml import MAX_BYTES, YamlDocument, scan_yaml
 
 __all__ = ["LoadedProject", "ParsedResource", "load_project"]
 
@@ -87,7 +87,7 @@ class _Loader:
         """Documents of a file that the project file names at `place`. Problems are collected."""
         name = str(path)
         try:
-            data = read_inside(path, self.directory, MOST_BYTES)
+            data = read_inside(path, self.directory, MAX_BYTES)
         except OSError as error:
             # Its resources must not be planned for deletion.
             self.found.add(file_problem(path, error, source=place))

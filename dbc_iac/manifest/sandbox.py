@@ -12,8 +12,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-MOST_RANGE = 1_000
-_MOST_MADE = 10_000_000
+MAX_RANGE = 1_000
+_MAX_MADE = 10_000_000
 """Total size of all values that one rendering computes, in characters and list items, intermediate ones included."""
 _NAMES = ("var", "env", "project", "each")
 CLOSE = "; did you mean "
@@ -35,12 +35,12 @@ _NO_COMMENTS = ("\0#", "#\0")
 
 def _range(*arguments: int) -> range:
     numbers = range(*arguments)
-    if len(numbers) > MOST_RANGE:
-        raise ValueError(f"range has {len(numbers)} numbers; the limit is {MOST_RANGE}")
+    if len(numbers) > MAX_RANGE:
+        raise ValueError(f"range has {len(numbers)} numbers; the limit is {MAX_RANGE}")
     return numbers
 
 
-def _size(value: Any, most: int = _MOST_MADE) -> int:
+def _size(value: Any, most: int = _MAX_MADE) -> int:
     """Size of a value in characters and items. Counting stops soon after `most`."""
     if isinstance(value, str | bytes):
         return len(value)
@@ -61,10 +61,10 @@ def _sum(values: Iterable[Any], most: int) -> int:
 
 
 def _factor(value: Any) -> int:
-    """Factor by which an argument can enlarge a result. An iterator, of unknown length, counts as MOST_RANGE."""
+    """Factor by which an argument can enlarge a result. An iterator, of unknown length, counts as MAX_RANGE."""
     if isinstance(value, int):
         return abs(value)
-    return MOST_RANGE if hasattr(value, "__next__") else _size(value)
+    return MAX_RANGE if hasattr(value, "__next__") else _size(value)
 
 
 def _made_by(name: str, arguments: tuple[Any, ...]) -> int:
@@ -156,8 +156,8 @@ def sandbox() -> Any:
 
         def charge(self, size: int) -> None:
             self.made += size
-            if self.made > _MOST_MADE:
-                raise ValueError(f"result is larger than {_MOST_MADE} characters or items")
+            if self.made > _MAX_MADE:
+                raise ValueError(f"result is larger than {_MAX_MADE} characters or items")
 
         def shown(self, value: Any) -> Any:
             """Charge a value that is inserted into a text before it is converted."""

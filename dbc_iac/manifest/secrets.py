@@ -41,7 +41,7 @@ IN_A_HEADER = SecretForm(
 AS_PASSWORD = SecretForm(
     r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]*", "UTF-8 without control characters", "Remove the control characters."
 )
-MOST_OF_A_SECRET = 1024 * 1024
+MAX_SECRET_BYTES = 1024 * 1024
 """Maximum size of a secret file, and of the output of a program, in bytes."""
 EXEC_SECONDS = 30.0
 """Time limit of a program that prints a secret, in seconds."""
@@ -214,8 +214,8 @@ class SecretResolver:
         with child:
             try:
                 assert child.stdout is not None  # noqa: S101 - it is a pipe
-                printed = child.stdout.read(MOST_OF_A_SECRET + 1)
-                if len(printed) > MOST_OF_A_SECRET:
+                printed = child.stdout.read(MAX_SECRET_BYTES + 1)
+                if len(printed) > MAX_SECRET_BYTES:
                     end()
                 child.wait()
             except BaseException:
@@ -226,7 +226,7 @@ class SecretResolver:
         if late.is_set():
             summary = f"secret program {command[0]} timed out after {self._exec_seconds:g} s"
             raise _missing(summary, "Make it print the secret without a prompt; it has no terminal.")
-        if len(printed) > MOST_OF_A_SECRET:
+        if len(printed) > MAX_SECRET_BYTES:
             raise _missing(f"secret program {command[0]} printed more than 1 MiB", "Make it print only the secret.")
         if child.returncode != 0:
             raise _missing(
@@ -239,7 +239,7 @@ class SecretResolver:
 def read_secret(path: Path, name: str, read: Callable[[Path, int], bytes] = read_file) -> str:
     """Read a secret file, called `name` in messages. Raises DiagnosticError."""
     try:
-        value = _value(read(path, MOST_OF_A_SECRET).decode("utf-8"))
+        value = _value(read(path, MAX_SECRET_BYTES).decode("utf-8"))
     except (OSError, ValueError) as error:  # ValueError: also a NUL in the name
         why = "not UTF-8" if isinstance(error, UnicodeDecodeError) else getattr(error, "strerror", error)
         remedy = "Write the secret to a regular UTF-8 file with mode 0600."

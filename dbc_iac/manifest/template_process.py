@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dbc_iac.manifest.template_worker import MEMORY, MOST_ANSWER, unpacked
+from dbc_iac.manifest.template_worker import MAX_ANSWER, MEMORY, unpacked
 
 SECONDS = 5
 """CPU time limit for the texts of one document, in seconds."""
@@ -80,7 +80,7 @@ class _Worker:
             pickle.dump(request, self.child.stdin, pickle.HIGHEST_PROTOCOL)
             self.child.stdin.flush()
         for _ in asks:
-            line = self.child.stdout.readline(MOST_ANSWER + 1)
+            line = self.child.stdout.readline(MAX_ANSWER + 1)
             if not line.endswith(b"\n"):
                 return
             kind, value, seconds = unpacked(line)

@@ -20,11 +20,11 @@ from dbc_iac.manifest.numbers import IntegerText, NumberText
 
 MEMORY = 512 * 1024 * 1024
 """Limit of the address space in bytes, Python and Jinja2 included."""
-MOST_ANSWER = 16 * 1024 * 1024
+MAX_ANSWER = 16 * 1024 * 1024
 """Maximum size of one answer, in bytes."""
 _INTEGER, _NUMBER = "\0integer", "\0number"
 """Keys that mark numbers with their original text."""
-_TOO_LARGE = f"result is larger than {MOST_ANSWER >> 20} MiB"
+_TOO_LARGE = f"result is larger than {MAX_ANSWER >> 20} MiB"
 
 
 def unpacked(line: bytes) -> Any:
@@ -96,6 +96,6 @@ def _line(answer: list[Any]) -> bytes:
         line = json.dumps(_packed(answer))
     except (ValueError, MemoryError, RecursionError) as error:
         line = json.dumps(["problem", str(error) or _TOO_LARGE, answer[-1]])
-    if len(line) >= MOST_ANSWER:
+    if len(line) >= MAX_ANSWER:
         line = json.dumps(["problem", _TOO_LARGE, answer[-1]])
     return line.encode() + b"\n"

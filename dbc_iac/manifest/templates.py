@@ -18,7 +18,7 @@ from dbc_iac.manifest.template_process import SECONDS_IN_ALL, Answer, Ask, Names
 
 _MARKUP = re.compile(r"\{\{|\{%")
 _LITERAL = "Correct the template, or write {{ '{{' }} for a literal {{ and {{ '{%' }} for a literal {%."
-_MOST_SUMMARY = 70
+_MAX_SUMMARY = 70
 """Characters of a summary with its problem; a longer problem becomes the detail."""
 _SIMPLER = "Simplify the templates, or split the project."
 
@@ -102,7 +102,7 @@ def _problem(answer: Answer, source: SourceRange | None) -> Diagnostic:
     elif problem.endswith(UNKNOWN) and not close:
         remedy = "Use var, env, project, or each in a document with forEach."
     summary, problem = "cannot render the template", problem.rstrip(".")
-    if len(summary) + len(problem) <= _MOST_SUMMARY:
+    if len(summary) + len(problem) <= _MAX_SUMMARY:
         summary, problem = f"{summary}: {problem}", ""
     return Diagnostic("template", Severity.ERROR, summary, f"{problem}.".lstrip("."), remedy, source)
 

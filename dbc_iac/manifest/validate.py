@@ -17,7 +17,7 @@ from dbc_iac.manifest.source_map import Path, SourceMap
 from dbc_iac.manifest.validators import WRONG
 
 M = TypeVar("M", bound=BaseModel)
-_MOST_SHOWN = 30
+_MAX_SHOWN = 30
 """Maximum length of a value in a summary, in characters."""
 
 
@@ -128,7 +128,7 @@ def _diagnostic(
         given = _at(value, path)
         close = difflib.get_close_matches(str(given), [a.strip() for a in allowed.replace(" or ", ",").split(",")], 1)
         remedy = f"Did you mean {close[0]}?" if close else f"Use {allowed}."
-        shown = isinstance(given, str | int) and len(str(given)) <= _MOST_SHOWN
+        shown = isinstance(given, str | int) and len(str(given)) <= _MAX_SHOWN
         summary = f"{dotted} is {given}, expected {allowed}" if shown else f"{dotted}: expected {allowed}"
         return Diagnostic(
             "invalid-value", Severity.ERROR, summary, remedy=remedy, source=marks.value(here), address=address

@@ -18,7 +18,7 @@ from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, Severi
 from dbc_iac.files.reading import file_problem, read_given, read_inside
 from dbc_iac.manifest.numbers import IntegerText, NumberText, TextOfNumber
 from dbc_iac.manifest.source_map import SourceMap
-from dbc_iac.manifest.yaml import MOST_BYTES, read_yaml, scalar
+from dbc_iac.manifest.yaml import MAX_BYTES, read_yaml, scalar
 
 PREFIX = "DBC_VAR_"
 Type = Literal["string", "integer", "number", "boolean", "list", "map"]
@@ -69,8 +69,8 @@ class VariableFile:
         """Content of the file. Raises DiagnosticError."""
         try:
             if self.root is None:
-                return read_given(self.path, MOST_BYTES)
-            return read_inside(self.path, self.root, MOST_BYTES)
+                return read_given(self.path, MAX_BYTES)
+            return read_inside(self.path, self.root, MAX_BYTES)
         except OSError as error:
             raise DiagnosticError(file_problem(self.path, error, "variable file", self.place)) from None
 

@@ -18,13 +18,13 @@ from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, Relate
 from dbc_iac.manifest.numbers import IntegerText, NumberText
 from dbc_iac.manifest.source_map import Path, SourceMap
 
-MOST_BYTES = 4 * 1024 * 1024
-MOST_VALUES = 100_000
+MAX_BYTES = 4 * 1024 * 1024
+MAX_VALUES = 100_000
 """Maximum number of values of one file after expansion of aliases."""
-MOST_DEPTH = 64
+MAX_DEPTH = 64
 _PARSERS_LIMIT = "exceeded maximum nesting depth"
 """Error of libyaml 0.2.6 and later at 1000 levels; its scanner reads ahead and raises it before the first event."""
-MOST_PROBLEMS = 20
+MAX_PROBLEMS = 20
 """Number of problems after which reading of a file stops."""
 
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
@@ -79,7 +79,7 @@ def scan_yaml(data: bytes, file: str, found: Diagnostics) -> tuple[list[YamlDocu
     except yaml.YAMLError as error:
         problems.add(_syntax(error, text, file))
     except RecursionError:
-        problems.add(_limit(file, None, f"nested deeper than {MOST_DEPTH} levels"))
+        problems.add(_limit(file, None, f"nested deeper than {MAX_DEPTH} levels"))
     except DiagnosticError as error:
         problems.extend(error.diagnostics)
     found.extend(problems)
@@ -107,7 +107,7 @@ def _check_depth(text: str, file: str) -> None:
             event = events.get_event()
             if isinstance(event, yaml.CollectionStartEvent):
                 depth += 1
-                if depth > MOST_DEPTH:
+                if depth > MAX_DEPTH:
                     raise DiagnosticError(_too_deep(file, event.start_mark))
             elif isinstance(event, yaml.CollectionEndEvent):
                 depth -= 1
@@ -120,8 +120,8 @@ def _check_depth(text: str, file: str) -> None:
 
 
 def _decoded(data: bytes, file: str) -> str:
-    if len(data) > MOST_BYTES:
-        raise DiagnosticError(_limit(file, None, f"larger than {MOST_BYTES // 1024 // 1024} MiB"))
+    if len(data) > MAX_BYTES:
+        raise DiagnosticError(_limit(file, None, f"larger than {MAX_BYTES // 1024 // 1024} MiB"))
     try:
         return data.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
@@ -134,7 +134,7 @@ def _decoded(data: bytes, file: str) -> str:
 
 
 def _too_deep(file: str, mark: Any) -> Diagnostic:
-    return _limit(file, _at(file, mark), f"nested deeper than {MOST_DEPTH} levels")
+    return _limit(file, _at(file, mark), f"nested deeper than {MAX_DEPTH} levels")
 
 
 def _at(file: str, mark: Any) -> SourceRange:
@@ -198,10 +198,10 @@ class _Builder:
     def _build(self, node: yaml.Node, path: Path) -> Any:
         self.count += 1
         where = self._range(node)
-        if self.count > MOST_VALUES:
-            raise DiagnosticError(_limit(self.file, where, f"of more than {MOST_VALUES} values"))
-        if len(path) > MOST_DEPTH:
-            raise DiagnosticError(_limit(self.file, where, f"nested deeper than {MOST_DEPTH} levels"))
+        if self.count > MAX_VALUES:
+            raise DiagnosticError(_limit(self.file, where, f"of more than {MAX_VALUES} values"))
+        if len(path) > MAX_DEPTH:
+            raise DiagnosticError(_limit(self.file, where, f"nested deeper than {MAX_DEPTH} levels"))
         self.marks.values[path] = where
         self._check_tag(node, where)
         if isinstance(node, yaml.MappingNode):
@@ -213,7 +213,7 @@ class _Builder:
 
     def _problem(self, diagnostic: Diagnostic) -> None:
         self.found.add(diagnostic)
-        if len(self.found) >= MOST_PROBLEMS:
+        if len(self.found) >= MAX_PROBLEMS:
             raise DiagnosticError(*self.found)
 
     def _check_tag(self, node: yaml.Node, where: SourceRange) -> None:
@@ -253,10 +253,10 @@ class _Builder:
         return result
 
     def _merged(self, node: yaml.Node) -> Iterator[tuple[yaml.Node, yaml.Node]]:
-        """Pairs that `<<` merges, nearest first. They count towards MOST_VALUES: nested merges grow exponentially."""
+        """Pairs that `<<` merges, nearest first. They count towards MAX_VALUES: nested merges grow exponentially."""
         self.count += 1
-        if self.count > MOST_VALUES:
-            raise DiagnosticError(_limit(self.file, self._range(node), f"of more than {MOST_VALUES} values"))
+        if self.count > MAX_VALUES:
+            raise DiagnosticError(_limit(self.file, self._range(node), f"of more than {MAX_VALUES} values"))
         if isinstance(node, yaml.MappingNode):
             nested: list[tuple[yaml.Node, yaml.Node]] = []
             for key, value in node.value:

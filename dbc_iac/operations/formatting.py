@@ -12,7 +12,7 @@ from dbc_iac.files.reading import file_problem, read_inside
 from dbc_iac.files.writing import write_whole
 from dbc_iac.manifest.format import formatted
 from dbc_iac.manifest.project import FILE
-from dbc_iac.manifest.yaml import MOST_BYTES
+from dbc_iac.manifest.yaml import MAX_BYTES
 
 
 def format_files(paths: Iterable[Path], sources: dict[str, str]) -> tuple[dict[str, tuple[str, str]], Diagnostics]:
@@ -24,7 +24,7 @@ def format_files(paths: Iterable[Path], sources: dict[str, str]) -> tuple[dict[s
     changed: dict[str, tuple[str, str]] = {}
     for path in paths:
         try:
-            text = read_inside(path, _root_of(path), MOST_BYTES).decode("utf-8")
+            text = read_inside(path, _root_of(path), MAX_BYTES).decode("utf-8")
             sources[str(path)] = text
             tidy = formatted(text, str(path))
         except DiagnosticError as error:

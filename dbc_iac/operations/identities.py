@@ -32,7 +32,7 @@ from dbc_iac.manifest.secrets import IN_A_HEADER, SecretResolver
 from dbc_iac.manifest.trust import refuse_untrusted
 from dbc_iac.operations.runtime import Runtime
 
-_MOST_BYTES = MIB
+_MAX_BYTES = MIB
 """Bytes of a keystore, or of a file of signatures."""
 _LOG = logging.getLogger("dbc_iac.api")
 
@@ -174,7 +174,7 @@ class Identities:
 def _text_of(file: Path, read: Callable[[Path, int], bytes]) -> str:
     """The text of a file with key material. Raises ValueError."""
     try:
-        return read(file, _MOST_BYTES).decode("utf-8-sig")
+        return read(file, _MAX_BYTES).decode("utf-8-sig")
     except OSError as error:
         raise ValueError(file_problem(file, error).summary) from None
     except UnicodeDecodeError:

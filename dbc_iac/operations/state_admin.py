@@ -12,7 +12,7 @@ from dbc_iac.files.writing import write_whole
 from dbc_iac.importing.rebuild import Rebuilt, rebuild
 from dbc_iac.manifest.project import StateSpec
 from dbc_iac.manifest.validate import parse
-from dbc_iac.manifest.yaml import MOST_BYTES, read_yaml
+from dbc_iac.manifest.yaml import MAX_BYTES, read_yaml
 from dbc_iac.operations.backends import backend_of
 from dbc_iac.operations.encryption import opened, opened_here, sealed
 from dbc_iac.operations.errored_state import backup_content, refuse_errored_state, state_to_edit
@@ -148,7 +148,7 @@ def _store(project: Project, name: str) -> Store:
         return project.store
     remedy = "Give a YAML file with the content of `state:`, or `project`."
     try:
-        content = read_given(Path(name), MOST_BYTES)
+        content = read_given(Path(name), MAX_BYTES)
     except OSError as error:
         raise _refused("no-place", f"cannot read {name} ({error.strerror})", remedy) from None
     project.sources[name] = content.decode("utf-8", "replace")

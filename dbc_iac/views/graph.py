@@ -13,7 +13,7 @@ from dbc_iac.address import Address
 from dbc_iac.plan.model import Action, Plan
 from dbc_iac.views.text.wording import count
 
-MOST = 60
+MAX = 60
 """Number of resources up to which each is drawn; larger graphs are grouped by machine."""
 
 
@@ -65,7 +65,7 @@ def _vertex(address: str, machine: str, action: str = "") -> Vertex:
     return Vertex(address, name, kind, action, machine)
 
 
-def by_machine(graph: Graph, most: int = MOST) -> Graph:
+def by_machine(graph: Graph, most: int = MAX) -> Graph:
     """The graph itself; a large one grouped by machine, and by kind for resources on no machine."""
     if len(graph.vertices) <= most:
         return graph

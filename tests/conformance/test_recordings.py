@@ -13,7 +13,7 @@ from tests.conformance.recording import recordings_in
 from tests.conformance.replay import Replay
 from tests.recordings import RECORDINGS, needs_recordings
 
-MOST_EXCUSES = 1
+MAX_EXCUSES = 1
 SKIPPED = {"09_requests_that_kill_the_node": 8}
 """Lines of a file that are not requests."""
 
@@ -31,7 +31,7 @@ def test_a_recording_replays(file: Path) -> None:
 
 def test_excuses_do_not_grow() -> None:
     """Excuses must not hide each other."""
-    assert len(listed()) <= MOST_EXCUSES
+    assert len(listed()) <= MAX_EXCUSES
     assert len({(one.recording, one.exchange) for one in listed()}) == len(listed())
 
 

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from dbc_iac.json import MOST_DEPTH, MOST_VALUES, load_json
+from dbc_iac.json import MAX_DEPTH, MAX_VALUES, load_json
 
 
 @pytest.mark.parametrize("opening", ["[", '{"a":'])
-@pytest.mark.parametrize("depth", [MOST_DEPTH + 1, 900, 100_000])
+@pytest.mark.parametrize("depth", [MAX_DEPTH + 1, 900, 100_000])
 def test_nesting_past_the_limit_is_a_value_error(opening: str, depth: int) -> None:
     closing = "]" if opening == "[" else "}"
     with pytest.raises(ValueError, match="nested too deeply"):
@@ -18,7 +18,7 @@ def test_nesting_past_the_limit_is_a_value_error(opening: str, depth: int) -> No
 
 
 def test_nesting_at_the_limit_is_read() -> None:
-    assert load_json("[" * MOST_DEPTH + "]" * MOST_DEPTH) is not None
+    assert load_json("[" * MAX_DEPTH + "]" * MAX_DEPTH) is not None
     assert load_json(b'{"a": [1, {"b": null}], "c": "[[["}') == {"a": [1, {"b": None}], "c": "[[["}
 
 
@@ -27,7 +27,7 @@ def test_nesting_at_the_limit_is_read() -> None:
 def test_more_values_than_the_limit_are_a_value_error(value: str, kind: Callable[[str], str | bytes]) -> None:
     """28 MiB of `{},` would take 1 GiB of memory."""
     with pytest.raises(ValueError, match="more than 2000000 values"):
-        load_json(kind(f"[{','.join([value] * MOST_VALUES)},1]"))
+        load_json(kind(f"[{','.join([value] * MAX_VALUES)},1]"))
 
 
 @pytest.mark.parametrize(

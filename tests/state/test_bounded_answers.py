@@ -75,7 +75,7 @@ def test_an_http_server_that_sends_too_much_or_too_slowly_is_reported(
 
 
 def test_an_object_with_a_content_encoding_or_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(objectstore, "MOST_BYTES", MIB)
+    monkeypatch.setattr(objectstore, "MAX_BYTES", MIB)
     for parts, said in (
         ((DATED + ENCODED,), "its answer has a Content-Encoding, which was not asked for"),
         ((DATED + b"Content-Length: 100000000\r\n\r\n", endless), "its answer is longer than 1 MiB"),

@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 from dbc_iac.diagnostics import Diagnostic, Severity
 from dbc_iac.plan.model import Action, FieldChange
 from dbc_iac.views.grouping import Detail
-from dbc_iac.views.markdown.plan import MOST, plain, plan_markdown
+from dbc_iac.views.markdown.plan import MAX, plain, plan_markdown
 from tests.views.plans import HOSTILE, MEMORY, change, everything, fleet, plan
 
 PARSER = MarkdownIt("gfm-like", {"linkify": False, "html": True})
@@ -65,7 +65,7 @@ def test_any_text_is_shown_as_it_is(text: str) -> None:
 @pytest.mark.parametrize(("count", "detail"), [(5_000, Detail.GROUPED), (5_000, Detail.FULL), (3, Detail.FULL)])
 def test_every_part_fits_a_comment(count: int, detail: Detail) -> None:
     parts = plan_markdown(fleet(count), detail)
-    assert all(len(part.encode()) <= MOST for part in parts)
+    assert all(len(part.encode()) <= MAX for part in parts)
     for part in parts:
         assert part.count("<details") == part.count("</details>")
         assert part.count("```") % 2 == 0
@@ -79,7 +79,7 @@ def test_every_part_fits_a_comment(count: int, detail: Detail) -> None:
 def test_one_huge_change_is_cut_and_says_so() -> None:
     huge = change("x", Action.UPDATE, FieldChange("userData", "a", "b" * 300_000, "replace"))
     [text] = plan_markdown(plan(huge))
-    assert len(text) <= MOST
+    assert len(text) <= MAX
     assert "more characters, see `dbc-iac plan --full`" in text
 
 
@@ -91,7 +91,7 @@ def test_a_list_of_a_thousand_lines_fits_a_comment(line: str) -> None:
     losses = change("x", Action.DELETE, losses=(line,) * 1_000)
     made = plan(losses, recovery=(line,) * 3_000, moves=(line,) * 1_000, diagnostics=warned)
     parts = plan_markdown(made)
-    assert all(len(part.encode()) <= MOST for part in parts)
+    assert all(len(part.encode()) <= MAX for part in parts)
     assert "and 2,960 more, see `dbc-iac plan --full`" in "".join(parts)
 
 

@@ -18,7 +18,7 @@ from dbc_iac.json import load_json
 _HEADER = bytes([48, 83, 2, 1, 1, 48, 5, 6, 3, 43, 101, 112, 4, 34, 4, 32])
 _DIVIDER = bytes([161, 35, 3, 33, 0])
 _NONCE = 24
-_MOST_MEMORY = 2**29
+_MAX_MEMORY = 2**29
 """Bytes that unlocking may take: the file names the costs, and must not be able to stop the machine."""
 
 
@@ -78,9 +78,9 @@ def _stretched(password: bytes, sealed: bytes) -> bytes:
     salt = sealed[:32]
     n, p, r = (int.from_bytes(sealed[at : at + 4], "little") for at in (32, 36, 40))
     try:
-        if 128 * n * r * max(p, 1) > _MOST_MEMORY:
+        if 128 * n * r * max(p, 1) > _MAX_MEMORY:
             raise ValueError
-        return hashlib.scrypt(password, salt=salt, n=n, p=p, r=r, maxmem=_MOST_MEMORY, dklen=64)
+        return hashlib.scrypt(password, salt=salt, n=n, p=p, r=r, maxmem=_MAX_MEMORY, dklen=64)
     except (ValueError, OverflowError):
         raise KeyMaterialError("the keystore asks for scrypt costs that are not supported") from None
 

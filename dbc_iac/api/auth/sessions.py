@@ -22,7 +22,7 @@ from dbc_iac.api.secret import SecretText
 from dbc_iac.json import load_json
 
 _FORMAT = 1
-_MOST = 64 * 1024
+_MAX = 64 * 1024
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL  # exclusive: follows no symbolic link either
 
@@ -81,7 +81,7 @@ class SessionStore:
             with os.fdopen(handle, encoding="utf-8") as file:
                 if not _private(os.fstat(handle)):
                     return None
-                kept = load_json(file.read(_MOST))
+                kept = load_json(file.read(_MAX))
             if (kept["formatVersion"], kept["target"], kept["account"]) != (_FORMAT, target, account):
                 return None
             return SessionCredentials(SessionId(SecretText(kept["id"])).secret, SecretText(kept["sign"]))

@@ -27,7 +27,7 @@ from dbc_iac.json import Json
 from dbc_iac.kinds.disk import DiskSpec
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Unreadable
 from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, Needs
-from dbc_iac.kinds.framework.types import MOST_GIB, parse_gib
+from dbc_iac.kinds.framework.types import MAX_GIB, parse_gib
 from dbc_iac.kinds.virtual_machine.goals import DiskHasSize
 from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
 from dbc_iac.views.text.tables import gib, plain_json, table
@@ -158,8 +158,8 @@ def _goal(found: ResolvedTarget, disk: VmDisk, before: Fraction, size: str) -> G
         amount = parse_gib(size.removeprefix("+"))
     except ValueError as error:
         raise click.UsageError(f"SIZE: {error}") from None
-    if amount > MOST_GIB:
-        raise click.UsageError(f"SIZE {size}: a disk has at most {MOST_GIB}Gi")
+    if amount > MAX_GIB:
+        raise click.UsageError(f"SIZE {size}: a disk has at most {MAX_GIB}Gi")
     of_vm: dict[str, Any] = {"address": found.label, "route": found.route, "id": disk.source_file, "vm": found.id}
     if disk.name == SYSTEM:
         if not add:

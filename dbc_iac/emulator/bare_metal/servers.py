@@ -18,7 +18,7 @@ from dbc_iac.emulator.reply import ProcessDied
 from dbc_iac.emulator.world import ServerSpec
 
 CAP = 51
-_MOST_ADDED = 101
+_MAX_ADDED = 101
 _REQUIRED = ("uuid", "ip", "ipmi_hostname", "ipmi_username", "ipmi_password")
 _TEXTS = (*_REQUIRED, "os", "desc")
 
@@ -173,7 +173,7 @@ class Servers:
 
 def added_text(added: list[Server]) -> str:
     """Message of an add: ids without keys."""
-    rows = ",".join(pasted(node_id=s.node_id, uuid=s.uuid) for s in added[:_MOST_ADDED])
+    rows = ",".join(pasted(node_id=s.node_id, uuid=s.uuid) for s in added[:_MAX_ADDED])
     return f'{{"bare_metal_nodes":[{rows}]}}'
 
 

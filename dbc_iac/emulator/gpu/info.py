@@ -13,8 +13,8 @@ from dbc_iac.emulator.gpu.spec import DataDirectory, GpuNodeSpec
 from dbc_iac.emulator.gpu.states import DomainState, Status
 from dbc_iac.emulator.reply import Reply
 
-_MOST_ORDERS = 51
-_MOST_MONITORS = 2
+_MAX_ORDERS = 51
+_MAX_MONITORS = 2
 _ERRORS = frozenset(
     {
         Status.CREATE_ERROR,
@@ -64,7 +64,7 @@ async def node_information(machine: Machine, caller: Caller | None, request: Nod
 async def rent_orders(machine: Machine, caller: Caller | None, request: NodeRequest) -> Reply:
     """Cached orders, to anybody; an id in the path is ignored."""
     shown = []
-    for order in machine.rentals.in_order()[:_MOST_ORDERS]:
+    for order in machine.rentals.in_order()[:_MAX_ORDERS]:
         values = fields(
             {
                 "id": order.key,
@@ -94,7 +94,7 @@ async def set_monitors(machine: Machine, caller: Caller, request: NodeRequest) -
     servers = request.additional["servers"]
     if not isinstance(servers, list):
         raise Refused("servers must be an array")
-    if len(servers) > _MOST_MONITORS:
+    if len(servers) > _MAX_MONITORS:
         raise Refused("can not enter more than two servers")
     addresses = [server if isinstance(server, str) else "" for server in servers]
     if any(len(split(server, ":")) != 2 for server in addresses):

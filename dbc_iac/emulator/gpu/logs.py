@@ -15,8 +15,8 @@ from dbc_iac.emulator.gpu.ctext import atoi, byte_count
 from dbc_iac.emulator.gpu.paste import quoted
 from dbc_iac.emulator.gpu.timing import Clock
 
-MOST_CONTENT = 8192  # maximum bytes of one answer
-MOST_LINES = 2000  # maximum lines of one VM; the real node rotates its files
+MAX_CONTENT = 8192  # maximum bytes of one answer
+MAX_LINES = 2000  # maximum lines of one VM; the real node rotates its files
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class TaskLogs:
     lines: dict[str, deque[LogLine]] = field(default_factory=dict)
 
     def open(self, task_id: str) -> None:
-        self.lines.setdefault(task_id, deque(maxlen=MOST_LINES))
+        self.lines.setdefault(task_id, deque(maxlen=MAX_LINES))
 
     def info(self, task_id: str, place: Place, text: str) -> None:
         self._write(task_id, "info", place, text)
@@ -82,7 +82,7 @@ def log_content(task_id: str, lines: deque[LogLine], query: Mapping[str, str]) -
     texts = [text for line in newest for text in line.full(task_id).split("\n")]  # the file is read line by line
     content = ""
     for line in texts[:count] if head else texts[-count:]:
-        if byte_count(content + line) >= MOST_CONTENT:
+        if byte_count(content + line) >= MAX_CONTENT:
             break
         content += f"{',' if content else ''}{quoted(line)}"
     return f"[{content}]"

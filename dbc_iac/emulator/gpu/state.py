@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from dbc_iac.emulator.gpu.domain import Definition, Domain
 from dbc_iac.emulator.gpu.files import HostFile
 from dbc_iac.emulator.gpu.lan import Lan
-from dbc_iac.emulator.gpu.logs import MOST_LINES, LogLine
+from dbc_iac.emulator.gpu.logs import MAX_LINES, LogLine
 from dbc_iac.emulator.gpu.machine import Machine
 from dbc_iac.emulator.gpu.record import Record
 from dbc_iac.emulator.gpu.snapshot_records import Snapshot
@@ -96,7 +96,7 @@ def load_state(machine: Machine, state: dict[str, Any]) -> None:
     machine.addresses = saved.addresses or machine.addresses
     machine.read_addresses()
     for task_id, lines in saved.logs.items():
-        machine.logs.lines[task_id] = deque(lines, maxlen=MOST_LINES)
+        machine.logs.lines[task_id] = deque(lines, maxlen=MAX_LINES)
     _forget_jobs(machine, saved.at_work)
     if machine.lan.networks:
         machine.lan.keep_ticking()

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from dbc_iac.emulator.http.answer import HTML, Response
-from dbc_iac.emulator.http.node import MOST_BODY_BYTES, MOST_HEADER_BYTES, WITH_BODY
+from dbc_iac.emulator.http.node import MAX_BODY_BYTES, MAX_HEADER_BYTES, WITH_BODY
 
 _VERSION = re.compile(rb"HTTP/(\d{1,9})\.(\d{1,9})")
 _ABSOLUTE = re.compile(r"https?://", re.IGNORECASE)
@@ -100,9 +100,9 @@ class Incoming:
 
 async def read_request(incoming: Incoming) -> Asked:
     """Next request. Raises Ended and NoRequest."""
-    first = await incoming.line(MOST_HEADER_BYTES, 400)
+    first = await incoming.line(MAX_HEADER_BYTES, 400)
     method, uri, version = _request_line(first)
-    lines = await _header_lines(incoming, MOST_HEADER_BYTES - len(first))
+    lines = await _header_lines(incoming, MAX_HEADER_BYTES - len(first))
     headers = tuple(_headers(lines))
     asked = Asked(method, uri, version, headers, len(first) + sum(map(len, lines)))
     if method not in WITH_BODY:
@@ -177,7 +177,7 @@ async def _body(incoming: Incoming, asked: Asked) -> bytes:
     expected = asked.header("Expect") if asked.version >= (1, 1) else None
     if expected is not None and expected.lower() != "100-continue":
         raise NoRequest(417)
-    if size > MOST_BODY_BYTES:
+    if size > MAX_BODY_BYTES:
         raise NoRequest(413)  # determined by the header, before the body
     if expected is not None and not incoming.data:
         incoming.send(CONTINUE)
@@ -199,16 +199,16 @@ def _body_size(asked: Asked) -> int:
 async def _chunks(incoming: Incoming) -> bytes:
     body = bytearray()
     while True:
-        line = await incoming.line(MOST_HEADER_BYTES, 413)
+        line = await incoming.line(MAX_HEADER_BYTES, 413)
         if not line:
             continue
         found = _CHUNK.fullmatch(line)
         if found is None or line.strip().startswith(b"-"):
             raise NoRequest(413)  # also the library's text for a broken chunk
         size = int(found[1], 16)
-        if len(body) + size > MOST_BODY_BYTES:
+        if len(body) + size > MAX_BODY_BYTES:
             raise NoRequest(413)
         if not size:
-            tuple(_headers(await _header_lines(incoming, MOST_HEADER_BYTES)))
+            tuple(_headers(await _header_lines(incoming, MAX_HEADER_BYTES)))
             return bytes(body)
         body += await incoming.exactly(size)

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from dbc_iac.emulator.network import Network
 
 METHODS = frozenset({"GET", "POST", "HEAD", "PUT", "DELETE"})
-MOST_HEADER_BYTES = 8192
+MAX_HEADER_BYTES = 8192
 """Line ends excluded."""
-MOST_BODY_BYTES = 0x02000000
+MAX_BODY_BYTES = 0x02000000
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 """Bodies of other methods are not read."""
 
@@ -82,9 +82,9 @@ class HttpNode:
         """
         if not self.runs:
             raise Dropped("the process does not run", refused=True)
-        if head_bytes > MOST_HEADER_BYTES:
+        if head_bytes > MAX_HEADER_BYTES:
             return page(400)
-        if method in WITH_BODY and len(body) > MOST_BODY_BYTES:
+        if method in WITH_BODY and len(body) > MAX_BODY_BYTES:
             return page(413)
         if method not in METHODS:
             return page(501)

@@ -38,7 +38,7 @@ _UNMANAGED = "unmanaged"
 
 
 _PASSWORD = SecretForm(
-    patterns.DEEPLINK_PASSWORD, '1-400 bytes without " and \\', "Choose another one.", patterns.MOST_DEEPLINK
+    patterns.DEEPLINK_PASSWORD, '1-400 bytes without " and \\', "Choose another one.", patterns.MAX_DEEPLINK
 )
 
 

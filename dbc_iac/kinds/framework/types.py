@@ -17,7 +17,7 @@ from dbc_iac.api import patterns
 from dbc_iac.manifest.validators import Form, Whole, wrong
 
 _GIB = re.compile(r"([0-9]{1,15})(Gi|Ti)")
-MOST_GIB = 1024 * 1024
+MAX_GIB = 1024 * 1024
 _DURATION = re.compile(r"([0-9]{1,6})(s|m|h)")
 _FORWARD = re.compile(r"(tcp|udp),([0-9]{1,5})(?:-([0-9]{1,5}))?(?::([0-9]{1,5})(?:-([0-9]{1,5}))?)?")
 _RANGES = "Write them like this: tcp,8000-8009:9000-9009."
@@ -36,8 +36,8 @@ def parse_gib(value: Any) -> int:
 
 def _size(value: Any) -> int:
     gib = parse_gib(value)
-    if not 1 <= gib <= MOST_GIB:
-        raise wrong(f"must be 1Gi to {MOST_GIB // 1024}Ti", "Write a size that a machine can have, such as 200Gi.")
+    if not 1 <= gib <= MAX_GIB:
+        raise wrong(f"must be 1Gi to {MAX_GIB // 1024}Ti", "Write a size that a machine can have, such as 200Gi.")
     return gib
 
 
@@ -66,8 +66,8 @@ def _text(value: str) -> str:
             "Remove them, or use ' as a quotation mark.",
             detail="The node inserts the text into JSON without escaping.",
         )
-    if len(value.encode()) > patterns.MOST_TEXT:
-        raise wrong(f"must be at most {patterns.MOST_TEXT} bytes", "Shorten it.")
+    if len(value.encode()) > patterns.MAX_TEXT:
+        raise wrong(f"must be at most {patterns.MAX_TEXT} bytes", "Shorten it.")
     return value
 
 
@@ -225,7 +225,7 @@ HostDir = Annotated[
         patterns.HOST_DIR,
         "an absolute path of letters, digits, _ . and -",
         "Write it like /data or /data/scratch, without a final /.",
-        patterns.MOST_PATH,
+        patterns.MAX_PATH,
     ),
 ]
 Text = Annotated[str, AfterValidator(_text)]

@@ -44,7 +44,7 @@ JOURNAL = tuple(f"journal-{n}" for n in range(DEPTH))
 TRIES = 5
 DEADLINE = timedelta(seconds=40)
 """Of a request. Until then it is tried again, so that a call ends after twice as long."""
-MOST_BYTES = 256 * MIB
+MAX_BYTES = 256 * MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,8 +238,8 @@ class ObjectStoreBackend(LevelledBackend):
         received = bytearray()
         for chunk in answer.stream():
             received += chunk
-            if len(received) > MOST_BYTES:
-                raise unreachable(f"its answer is longer than {MOST_BYTES // MIB} MiB")
+            if len(received) > MAX_BYTES:
+                raise unreachable(f"its answer is longer than {MAX_BYTES // MIB} MiB")
         return bytes(received)
 
     def _path(self, part: str) -> str:

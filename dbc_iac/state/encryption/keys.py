@@ -29,9 +29,9 @@ SIZE = 32
 """Bytes of every key."""
 OPERATIONS, MEMORY = 3, 64 * 1024 * 1024
 """Argon2id: passes and bytes for a passphrase."""
-MOST_OPERATIONS, MOST_MEMORY = 10, 1024 * 1024 * 1024
+MAX_OPERATIONS, MAX_MEMORY = 10, 1024 * 1024 * 1024
 """Limits of one entry: a file must not be able to exhaust its reader."""
-MOST_ENTRIES, MOST_PASSPHRASES = 64, 4
+MAX_ENTRIES, MAX_PASSPHRASES = 64, 4
 """Limits of one header: each entry for a passphrase costs Argon2id once for every passphrase that is tried."""
 _HEX = re.compile(r"[0-9a-f]{64}")
 _ANY_KEY = b"\1" * SIZE
@@ -81,7 +81,7 @@ class Passphrase(KeyReader):
     def unwrap(self, entry: Wrapped) -> bytes | None:
         operations, memory = int(str(entry["operations"])), int(str(entry["memory"]))
         salt = bytes.fromhex(str(entry["salt"]))
-        if not (0 < operations <= MOST_OPERATIONS and 0 < memory <= MOST_MEMORY) or len(salt) != 16:
+        if not (0 < operations <= MAX_OPERATIONS and 0 < memory <= MAX_MEMORY) or len(salt) != 16:
             return None
         return _opened(SecretBox(self._key(salt, operations, memory)), entry)
 
@@ -274,9 +274,9 @@ def _weak(public: str) -> Diagnostic:
 def excess(entries: Sequence[Wrapped]) -> str:
     """Reason to refuse a header with too many entries; empty if it is accepted."""
     phrases = sum(entry.get("kind") == Passphrase.kind for entry in entries)
-    if phrases > MOST_PASSPHRASES:
-        return f"{phrases} passphrases, and at most {MOST_PASSPHRASES} are read"
-    return f"{len(entries)} keys, and at most {MOST_ENTRIES} are read" if len(entries) > MOST_ENTRIES else ""
+    if phrases > MAX_PASSPHRASES:
+        return f"{phrases} passphrases, and at most {MAX_PASSPHRASES} are read"
+    return f"{len(entries)} keys, and at most {MAX_ENTRIES} are read" if len(entries) > MAX_ENTRIES else ""
 
 
 def fingerprint(key: bytes) -> str:

@@ -34,9 +34,9 @@ from dbc_iac.views.text.wording import count, duration
 
 _FEW = 8
 """Number of resources up to which all are open at first."""
-_MOST_OPEN = 25
+_MAX_OPEN = 25
 """Number of deletions and replacements up to which these are open at first."""
-_MOST_LOSSES = 100
+_MAX_LOSSES = 100
 _FIRST = 20
 """Rows of a list that are not folded."""
 
@@ -84,7 +84,7 @@ def plan_html(plan: Plan, detail: Detail = Detail.GROUPED) -> str:
             )
         ],
         first=_FIRST,
-        most_losses=_MOST_LOSSES,
+        most_losses=_MAX_LOSSES,
         opened=_opened(shown),
         graph=_graph(drawn, shown),
         machines=drawn is not whole,
@@ -110,7 +110,7 @@ def _opened(shown: Sequence[Change]) -> frozenset[Action]:
     if len(shown) <= _FEW or all(c.action is Action.CREATE for c in shown):
         return frozenset(Action)
     grave = frozenset({Action.DELETE, Action.REPLACE})
-    return grave if sum(c.action in grave for c in shown) <= _MOST_OPEN else frozenset()
+    return grave if sum(c.action in grave for c in shown) <= _MAX_OPEN else frozenset()
 
 
 def _disrupted(found: Sequence[Disruption]) -> str:

@@ -10,7 +10,7 @@ from dbc_iac.views.grouping import some
 from dbc_iac.views.markdown.plan import plain
 from dbc_iac.views.text.apply import counts
 
-_MOST = 200
+_MAX = 200
 """Entries of one list."""
 
 
@@ -31,10 +31,10 @@ def _lines(report: Report) -> Iterator[str]:
     if report.done:
         yield f"<details><summary>{len(report.done):,} done</summary>"
         yield ""
-        done = list(report.done.items())[:_MOST]
+        done = list(report.done.items())[:_MAX]
         yield from (f"- {plain(address)}: {action.value}" for address, action in done)
-        if len(report.done) > _MOST:
-            yield f"- ... and {len(report.done) - _MOST:,} more"
+        if len(report.done) > _MAX:
+            yield f"- ... and {len(report.done) - _MAX:,} more"
         yield ""
         yield "</details>"
 
@@ -58,8 +58,8 @@ def _listed(title: str, found: Mapping[str, str]) -> Iterator[str]:
         return
     yield f"**{title}**"
     yield ""
-    for address, why in list(found.items())[:_MOST]:
+    for address, why in list(found.items())[:_MAX]:
         yield f"- {plain(address)}" + (f": {plain(short_text(why))}" if why else "")
-    if len(found) > _MOST:
-        yield f"- ... and {len(found) - _MOST:,} more"
+    if len(found) > _MAX:
+        yield f"- ... and {len(found) - _MAX:,} more"
     yield ""

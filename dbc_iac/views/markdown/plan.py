@@ -34,11 +34,11 @@ from dbc_iac.views.text.problems import problems
 from dbc_iac.views.text.reference_names import named
 from dbc_iac.views.text.wording import count
 
-MOST = 65_000
+MAX = 65_000
 """Bytes of one part: forges accept comments of 65,536 bytes and more, and other text may surround it."""
-_MOST_BLOCK = 20_000
+_MAX_BLOCK = 20_000
 """Bytes of one code block, so that no single change fills a comment."""
-_MOST_LINES, _MOST_LINE = 40, 400
+_MAX_LINES, _MAX_LINE = 40, 400
 """Lines of one list, and bytes of one of its lines."""
 _LATER_PARTS = "the others are files beside the first one, in CI among the artifacts of the job"
 _MARKUP = re.compile(r"([\\`*_{}\[\]()#+!|<>~$&^]|:(?=[\w/]))")
@@ -50,7 +50,7 @@ _MARKS = {Action.CREATE: "+", Action.UPDATE: "!", Action.REPLACE: "!", Action.DE
 """Marks of the lines of a `diff` block, which give them their colours."""
 
 
-def plan_markdown(plan: Plan, detail: Detail = Detail.GROUPED, most: int = MOST) -> tuple[str, ...]:
+def plan_markdown(plan: Plan, detail: Detail = Detail.GROUPED, most: int = MAX) -> tuple[str, ...]:
     """Parts of at most `most` bytes each, cut between resources. Usually one."""
     parts: list[list[str]] = [[]]
     room = most - 400  # for the line that numbers the parts
@@ -117,7 +117,7 @@ def _alert(kind: str, title: str, lines: Sequence[str]) -> Iterator[str]:
 
 def _listed(lines: Sequence[str]) -> Iterator[str]:
     """Lines of a list as Markdown, limited in number and length."""
-    most = _MOST_LINES if len(lines) > _MOST_LINES else len(lines)
+    most = _MAX_LINES if len(lines) > _MAX_LINES else len(lines)
     yield from (plain(_short(line)) for line in lines[:most])
     if rest := len(lines) - most:
         yield f"... and {rest:,} more, see `dbc-iac plan --full`"
@@ -125,7 +125,7 @@ def _listed(lines: Sequence[str]) -> Iterator[str]:
 
 def _short(line: str) -> str:
     text = escaped(line)
-    return text if len(text) <= _MOST_LINE else f"{text[:_MOST_LINE].rstrip()} ... (cut)"
+    return text if len(text) <= _MAX_LINE else f"{text[:_MAX_LINE].rstrip()} ... (cut)"
 
 
 def _folded(changes: Sequence[Change], detail: Detail) -> Iterator[str]:
@@ -154,7 +154,7 @@ def _fence(lines: Iterable[Line], mark: str = " ") -> str:
     found = list(lines)
     indent = min((len(line.text) - len(line.text.lstrip(" ")) for line in found if line.text), default=0)
     marked = (Line(f"{_DIFF.get(line.tone, mark)} {line.text[indent:]}".rstrip()) for line in found)
-    text = _cut(PAPER.render(marked), _MOST_BLOCK)
+    text = _cut(PAPER.render(marked), _MAX_BLOCK)
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}diff\n{text.rstrip()}\n{fence}\n"

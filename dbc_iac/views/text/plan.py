@@ -41,9 +41,9 @@ _COUNTED = (Action.CREATE, Action.UPDATE, Action.DELETE)
 ORDER = (Action.DELETE, Action.REPLACE, Action.UPDATE, Action.CREATE, Action.ADOPT, Action.FORGET, Action.UNKNOWN)
 """Display order: the gravest first."""
 _LATER = "(known after apply)"
-_MOST = 40
+_MAX = 40
 """Lines of a list without `--full`."""
-_MOST_ALIKE = 10
+_MAX_ALIKE = 10
 """Lines of a list of similar sentences without `--full`."""
 _OFF = frozenset({Effect.CYCLED, Effect.STAYS_OFF, Effect.REPLACED})
 """Effects that power a machine off."""
@@ -118,7 +118,7 @@ def plan_lines(plan: Plan, detail: Detail = Detail.GROUPED, *, reported: bool = 
 def _before(plan: Plan, detail: Detail) -> Iterator[Line]:
     """Recovery of interrupted applies, and moves."""
     for word, found in (("Recovery", plan.recovery), ("Moved", plan.moves)):
-        most = len(found) if detail is Detail.FULL else _MOST_ALIKE
+        most = len(found) if detail is Detail.FULL else _MAX_ALIKE
         yield from (Line(f"{word}: {line}", Tone.CHANGED) for line in found[:most])
         if rest := len(found[most:]):
             yield Line(f"{word}: ... and {rest:,} more (--full shows them)", Tone.CHANGED)
@@ -216,7 +216,7 @@ def _section(title: str, tone: Tone, lines: Iterable[str], detail: Detail) -> It
         return
     yield Line()
     yield Line(title, tone)
-    most = len(found) if detail is Detail.FULL or len(found) <= _MOST else _MOST
+    most = len(found) if detail is Detail.FULL or len(found) <= _MAX else _MAX
     yield from (Line(text, tone if tone is Tone.LOSS else Tone.PLAIN) for text in found[:most])
     if most < len(found):
         yield Line(f"  ... and {len(found) - most:,} more (--full shows them)", tone)
@@ -280,7 +280,7 @@ def _drift_lines(change: Change) -> Iterator[Line]:
 def schedule_lines(plan: Plan, detail: Detail) -> Iterator[Line]:
     """Numbered steps in their order; only their number if there are very many."""
     steps = shown_steps(plan)
-    if detail is Detail.GROUPED and len(steps) > _MOST:
+    if detail is Detail.GROUPED and len(steps) > _MAX:
         yield Line(f"  {len(steps):,} (--full lists them)")
         return
     changes = {c.address: c for c in plan.changes}
