@@ -14,7 +14,9 @@ from dbc_iac.state.encryption import Writes
 @json_option
 @click.pass_obj
 def command(app: App) -> None:
-    """Decrypt the state: everyone with access to its backend can then read names, addresses and rent orders.
+    """Store the state unencrypted.
+
+    Everyone with access to its backend can then read names, addresses and rent orders.
 
     Afterwards remove `encryption` from the project file.
     """

@@ -16,6 +16,9 @@ from dbc_iac.operations.state_admin import move
 @json_option
 @click.pass_obj
 def command(app: App, source: str, destination: str) -> None:
-    """Rename a resource in the state, after it was renamed in the manifests. Sends no request."""
+    """Rename a resource in the state.
+
+    For a resource that was renamed in the manifests. Sends no request.
+    """
     move(app.project(), source, destination)
     app.show(f"Moved {source} to {destination}.\n", {"from": source, "to": destination})

@@ -16,6 +16,9 @@ from dbc_iac.operations.encryption import new_encryption_key
 @json_option
 @click.pass_obj
 def command(app: App, /, file: Path) -> None:
-    """Write a new key to FILE, for `encryption.key` or `privateKey`, and print its public key for `recipients`."""
+    """Write a new encryption key to FILE.
+
+    For `encryption.key` or `privateKey`. Prints its public key, for `recipients`.
+    """
     public = new_encryption_key(file)
     app.show(f"{public}\n", {"publicKey": public})

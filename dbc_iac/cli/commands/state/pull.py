@@ -17,7 +17,7 @@ from dbc_iac.operations.state_admin import pull
 @json_option
 @click.pass_obj
 def command(app: App, /, file: Path | None) -> None:
-    """Print the state, decrypted, with its journal folded in. Changes nothing."""
+    """Print the decrypted state, with the entries of its journal. Changes nothing."""
     project = app.project()
     check_outputs(app, {"-o": file}, project.loaded)
     if file is not None:

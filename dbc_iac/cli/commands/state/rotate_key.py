@@ -14,6 +14,9 @@ from dbc_iac.state.encryption import Writes
 @json_option
 @click.pass_obj
 def command(app: App) -> None:
-    """Encrypt the state again, with a new data key, for the keys that the project file lists now."""
+    """Replace the data key of the encrypted state.
+
+    The new one is for the keys that the project file lists now.
+    """
     rewrite(app.project(), Writes.NEW_KEY)
     app.show("Encrypted the state with a new key. Older versions keep their keys.\n", {"state": "rotated"})

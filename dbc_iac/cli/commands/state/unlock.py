@@ -15,7 +15,10 @@ from dbc_iac.operations.state_admin import holder_text, unlock
 @json_option
 @click.pass_obj
 def command(app: App, yes: bool) -> None:
-    """Break the state lock of a run that has ended. If that run is still active, it can no longer write the state."""
+    """Break a state lock that was left behind.
+
+    A run that still holds it can no longer write the state.
+    """
     holder = unlock(app.project(), asking(app, yes))
     if holder is None:
         app.show("The state is not locked.\n", {"freed": None})
