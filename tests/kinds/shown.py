@@ -8,7 +8,6 @@ from fractions import Fraction
 from typing import Any, cast
 
 from dbc_iac.api.channel import Channel
-from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Done, NotSent, Outcome, Refused, Unknown
 from dbc_iac.api.responses import LanView, ServerView, VmDetails, VmDisk
 from dbc_iac.api.secret import SecretText
@@ -27,7 +26,7 @@ DETAILS = VmDetails(
     VM, "running", "", "", "ubuntu", "", 20022, None, 5901, "dbc", SecretText("made-up"), SecretText("made-up"),
     8, 1, Fraction(16), None, "112", (), (VmDisk("vda", Fraction(350), "/data/vm_1.qcow2"),), (), None,
 )  # fmt: skip
-LAN = LanView("training", "192.168.66.0/24", "wallet", (), None, None, None, None, None, None)
+LAN = LanView("training", "192.168.66.0/24", "wallet", (), None, None, None, None, None)
 SERVER = ServerView(
     "6" * 64,
     "uuid-1",
@@ -86,12 +85,12 @@ class RecordingChannel:
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self._answer = answer
 
-    async def act(self, path: str, additional: Mapping[str, object], call_class: CallClass) -> Outcome[object]:
+    async def act(self, path: str, additional: Mapping[str, object], call_class: object = None) -> Outcome[object]:
         self.calls.append((path, dict(additional)))
         answered = isinstance(self._answer, Done | Refused | NotSent | Unknown)
         return cast(Outcome[object], self._answer) if answered else Done(self._answer)
 
-    look = act
+    read_public = ask_client = act
 
 
 def context(answer: object = "ok", **secrets: str) -> tuple[ActContext, RecordingChannel]:

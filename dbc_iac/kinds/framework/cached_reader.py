@@ -21,7 +21,6 @@ from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.snapshots.upload_progress import UploadProgress
 
 T = TypeVar("T")
-R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +52,10 @@ class Unreadable:
 _PAUSE = 1.0
 """Seconds before a failed read is sent again."""
 
-_BLOCKING = frozenset({"image server", "node images"})
-"""Reads that occupy the node while an image server does not answer: a second one would do so for as long again."""
-
 Reading = Known[T] | Unreadable
 Connect = Callable[[Route], Awaitable[Channel]]
 """Gives the channel to a target, with its credentials: a key may have to be read first."""
+_Files = Callable[[Channel, ImageServerFiles], Awaitable[Outcome[tuple[StoredImage, ...]]]]
 
 
 def _reading(outcome: Outcome[T]) -> Known[T] | Unreadable:
@@ -79,6 +76,15 @@ def _reading(outcome: Outcome[T]) -> Known[T] | Unreadable:
             return Unreadable(message, garbled=executed == "handled")
 
 
+def _by(key: Callable[[T], str], listing: Known[tuple[T, ...]] | Unreadable) -> Known[Mapping[str, T]] | Unreadable:
+    return Known({key(item): item for item in listing.value}) if isinstance(listing, Known) else listing
+
+
+def _asked(key: tuple[Any, ...]) -> object:
+    """The target of a read, or the client nodes of one about them."""
+    return getattr(key[1], "target", key[1])
+
+
 def _may_pass(answer: object) -> bool:
     """Whether a read failed for a reason that may be gone a moment later."""
     return isinstance(answer, Unreadable) and not answer.final and not answer.absent
@@ -94,7 +100,7 @@ class CachedReader:
     def __init__(self, connect: Connect, *, repeats: bool = False) -> None:
         self._connect = connect
         self._repeats = repeats
-        self._failing: set[str] = set()
+        self._failing: set[object] = set()
         self._answers: dict[tuple[Any, ...], asyncio.Future[Any]] = {}
         self.calls = 0
         self.courses: dict[tuple[str, str, str], UploadProgress] = {}
@@ -102,20 +108,11 @@ class CachedReader:
 
     async def vms(self, route: Route) -> Known[Mapping[str, VmSummary]] | Unreadable:
         """All VMs of the wallet on the target, by task id, from one list call."""
-
-        async def ask() -> Known[Mapping[str, VmSummary]] | Unreadable:
-            listing = _reading(await vms.list_vms(await self._connect(route)))
-            return Known({vm.task_id: vm for vm in listing.value}) if isinstance(listing, Known) else listing
-
-        return await self._once(("vms", route), ask)
+        return _by(lambda vm: vm.task_id, await self._read(("vms", route), route, vms.list_vms))
 
     async def vm(self, route: Route, task_id: str) -> Known[VmDetails | None] | Unreadable:
         """Details of one VM; None if the node reports that it does not exist for this wallet."""
-
-        async def ask() -> Known[VmDetails | None] | Unreadable:
-            return _reading(await vms.vm_details(await self._connect(route), task_id))
-
-        return await self._once(("vm", route, task_id), ask)
+        return await self._read(("vm", route, task_id), route, lambda channel: vms.vm_details(channel, task_id))
 
     async def vm_status(self, route: Route, task_id: str) -> Known[str | None] | Unreadable:
         """One VM's status; None if the list proves that it does not exist.
@@ -133,168 +130,117 @@ class CachedReader:
 
     async def vm_went(self, route: Route, task_id: str) -> bool:
         """Whether a listed VM without details was deleted between the two reads. Only another list proves it."""
-
-        async def ask() -> bool:
-            listing = _reading(await vms.list_vms(await self._connect(route)))
-            return isinstance(listing, Known) and task_id not in {vm.task_id for vm in listing.value}
-
-        return await self._once(("went", route, task_id), ask)
+        listing = await self._read(("went", route, task_id), route, vms.list_vms)
+        return isinstance(listing, Known) and task_id not in {vm.task_id for vm in listing.value}
 
     async def vm_notes(self, route: Route, task_id: str, lines: int = 99) -> Known[tuple[str, ...]] | Unreadable:
         """The newest lines of a VM's log on its node, without passwords, oldest first."""
-
-        async def ask() -> Known[tuple[str, ...]] | Unreadable:
-            return _reading(await vms.vm_logs(await self._connect(route), task_id, lines=lines))
-
-        return await self._once(("notes", route, task_id, lines), ask)
+        return await self._read(
+            ("notes", route, task_id, lines), route, lambda channel: vms.vm_logs(channel, task_id, lines=lines)
+        )
 
     async def disks(self, route: Route, task_id: str) -> Known[tuple[DiskEntry, ...]] | Unreadable:
-        async def ask() -> Known[tuple[DiskEntry, ...]] | Unreadable:
-            listing = _reading(await disks.list_disks(await self._connect(route), task_id))
-            return Known(tuple(listing.value)) if isinstance(listing, Known) else listing
-
-        return await self._once(("disks", route, task_id), ask)
+        return await self._read(("disks", route, task_id), route, lambda channel: disks.list_disks(channel, task_id))
 
     async def hardware(self, route: Route) -> Known[NodeHardware] | Unreadable:
-        async def ask() -> Known[NodeHardware] | Unreadable:
-            return _reading(await nodes.node_hardware(await self._connect(route)))
-
-        return await self._once(("hardware", route.target, route.clients), ask)
+        return await self._read(("hardware", route.target, route.clients), route, nodes.node_hardware)
 
     async def orders(self, route: Route) -> Known[tuple[RentOrder, ...]] | Unreadable:
         """Rent orders as the target has them cached: filled by authorised calls, at most 51."""
-
-        async def ask() -> Known[tuple[RentOrder, ...]] | Unreadable:
-            await self.vms(route)  # an authorised call fills the node's cache
-            listing = _reading(await nodes.rent_orders(await self._connect(route)))
-            return Known(tuple(listing.value)) if isinstance(listing, Known) else listing
-
-        return await self._once(("orders", route), ask)
+        await self.vms(route)  # an authorised call fills the node's cache
+        return await self._read(("orders", route), route, nodes.rent_orders)
 
     async def network(self, route: Route, name: str) -> Known[LanView | None] | Unreadable:
-        async def ask() -> Known[LanView | None] | Unreadable:
-            return _reading(await networks.network(await self._connect(route), name))
-
-        return await self._once(("network", route.target, route.clients, name), ask)
+        key = ("network", route.target, route.clients, name)
+        return await self._read(key, route, lambda channel: networks.network(channel, name))
 
     async def networks(self, route: Route) -> Known[tuple[LanView, ...]] | Unreadable:
         """The LANs that the target knows, of all tenants; at most 31."""
-
-        async def ask() -> Known[tuple[LanView, ...]] | Unreadable:
-            return _reading(await networks.list_networks(await self._connect(route)))
-
-        return await self._once(("networks", route.target, route.clients), ask)
+        return await self._read(("networks", route.target, route.clients), route, networks.list_networks)
 
     async def servers(self, route: Route) -> Known[Mapping[str, ServerView]] | Unreadable:
         """The manager's servers by node id (its list is capped at 51)."""
-
-        async def ask() -> Known[Mapping[str, ServerView]] | Unreadable:
-            listing = _reading(await bare_metal.list_servers(await self._connect(route)))
-            return Known({s.node_id: s for s in listing.value}) if isinstance(listing, Known) else listing
-
-        return await self._once(("servers", route), ask)
+        return _by(lambda server: server.node_id, await self._read(("servers", route), route, bare_metal.list_servers))
 
     async def server(self, route: Route, key: str) -> Known[ServerView | None] | Unreadable:
         """One server by node id or uuid. Slow: the manager asks the BMC."""
-
-        async def ask() -> Known[ServerView | None] | Unreadable:
-            return _reading(await bare_metal.server(await self._connect(route), key))
-
-        return await self._once(("server", route, key), ask)
+        return await self._read(("server", route, key), route, lambda channel: bare_metal.server(channel, key))
 
     async def image_servers(self, route: Route) -> Known[tuple[str, ...]] | Unreadable:
-        """Ids of the image servers that the client node knows. `reach`: through the client node for images."""
-
-        async def ask() -> Known[tuple[str, ...]] | Unreadable:
-            return _reading(await images.list_image_servers(await self._connect(route)))
-
-        return await self._once(("image servers", route.clients), ask)
+        """Ids of the image servers that the client node knows. `route`: through the client node for images."""
+        return await self._read(("image servers", route.clients), route, images.list_image_servers)
 
     async def image_server(self, route: Route, server: str) -> Known[Mapping[str, StoredImage]] | Unreadable:
         """An image server's files by name. An empty list is unreadable: one that cannot be reached gives that too."""
-
-        async def ask() -> Known[Mapping[str, StoredImage]] | Unreadable:
-            listing = _reading(
-                await images.list_image_server_files(await self._connect(route), ImageServerFiles(image_server=server))
-            )
-            return Known({i.name: i for i in listing.value}) if isinstance(listing, Known) else listing
-
-        return await self._once(("image server", route, server), ask)
+        return await self._files(("image server", route, server), route, images.list_image_server_files, server)
 
     async def node_images(self, route: Route, server: str) -> Known[Mapping[str, StoredImage]] | Unreadable:
         """A node's image files by name; those made from another image only if the image server has them too."""
+        return await self._files(("node images", route, server), route, images.list_node_images, server)
 
-        async def ask() -> Known[Mapping[str, StoredImage]] | Unreadable:
-            listing = _reading(
-                await images.list_node_images(await self._connect(route), ImageServerFiles(image_server=server))
-            )
-            return Known({i.name: i for i in listing.value}) if isinstance(listing, Known) else listing
-
-        return await self._once(("node images", route, server), ask)
+    async def _files(
+        self, key: tuple[Any, ...], route: Route, listed: _Files, server: str
+    ) -> Known[Mapping[str, StoredImage]] | Unreadable:
+        """Sent once only: it occupies the node while the image server does not answer, and a repeat would do so too."""
+        body = ImageServerFiles(image_server=server)
+        return _by(lambda i: i.name, await self._read(key, route, lambda channel: listed(channel, body), repeats=False))
 
     async def download(self, route: Route, file: str) -> Known[Progress] | Unreadable:
-        async def ask() -> Known[Progress] | Unreadable:
-            return _reading(
-                await images.download_progress(await self._connect(route), ImageTransfer(image_filename=file))
-            )
-
-        return await self._once(("download", route, file), ask)
+        body = ImageTransfer(image_filename=file)
+        return await self._read(
+            ("download", route, file), route, lambda channel: images.download_progress(channel, body)
+        )
 
     async def upload(self, route: Route, path: str) -> Known[Progress] | Unreadable:
         """By the absolute path."""
-
-        async def ask() -> Known[Progress] | Unreadable:
-            return _reading(
-                await images.upload_progress(await self._connect(route), ImageTransfer(image_filename=path))
-            )
-
-        return await self._once(("upload", route, path), ask)
+        body = ImageTransfer(image_filename=path)
+        return await self._read(("upload", route, path), route, lambda channel: images.upload_progress(channel, body))
 
     async def snapshots(self, route: Route, task_id: str) -> Known[tuple[SnapshotView, ...]] | Unreadable:
         """A VM's snapshots in order of creation; none of a VM that does not exist."""
-
-        async def ask() -> Known[tuple[SnapshotView, ...]] | Unreadable:
-            return _reading(await snapshots.list_snapshots(await self._connect(route), task_id))
-
-        return await self._once(("snapshots", route, task_id), ask)
+        return await self._read(
+            ("snapshots", route, task_id), route, lambda channel: snapshots.list_snapshots(channel, task_id)
+        )
 
     async def power(self, route: Route) -> Known[Literal["on", "off"]] | Unreadable:
         """`on` or `off` of a rented server, as its BMC says."""
-
-        async def ask() -> Known[Literal["on", "off"]] | Unreadable:
-            return _reading(await instances.power_status(await self._connect(route)))
-
-        return await self._once(("power", route), ask)
+        return await self._read(("power", route), route, instances.power_status)
 
     async def deeplink(self, route: Route) -> Known[DeeplinkView] | Unreadable:
-        async def ask() -> Known[DeeplinkView] | Unreadable:
-            return _reading(await instances.deeplink(await self._connect(route)))
-
-        return await self._once(("deeplink", route), ask)
+        return await self._read(("deeplink", route), route, instances.deeplink)
 
     def forget(self, *, target: str = "") -> None:
         """Discard cached reads, of one target or of all."""
         for key in list(self._answers):
-            if not target or target in {key[1], getattr(key[1], "target", None)}:
+            if not target or target == _asked(key):
                 del self._answers[key]
 
-    async def _once(self, key: tuple[Any, ...], ask: Callable[[], Awaitable[R]]) -> R:
+    async def _read(
+        self,
+        key: tuple[Any, ...],
+        route: Route,
+        call: Callable[[Channel], Awaitable[Outcome[T]]],
+        *,
+        repeats: bool = True,
+    ) -> Known[T] | Unreadable:
+        """The cached answer, or a new one. `key`: the name of the read, then its route, target or client nodes."""
         waiting = self._answers.get(key)
         if waiting is None:
-            waiting = asyncio.ensure_future(self._asked(key, ask))
+            waiting = asyncio.ensure_future(self._sent(route, call, _asked(key), repeats=repeats and self._repeats))
             self._answers[key] = waiting
-        answer: R = await asyncio.shield(waiting)
+        answer: Known[T] | Unreadable = await asyncio.shield(waiting)
         return answer
 
-    async def _asked(self, key: tuple[Any, ...], ask: Callable[[], Awaitable[R]]) -> R:
+    async def _sent(
+        self, route: Route, call: Callable[[Channel], Awaitable[Outcome[T]]], asked: object, *, repeats: bool
+    ) -> Known[T] | Unreadable:
         self.calls += 1
-        answer = await ask()
-        target = str(getattr(key[1], "target", key[1]))
-        if not self._repeats or target in self._failing or key[0] in _BLOCKING or not _may_pass(answer):
+        answer = _reading(await call(await self._connect(route)))
+        if not repeats or asked in self._failing or not _may_pass(answer):
             return answer
         await asyncio.sleep(_PAUSE)
         self.calls += 1
-        answer = await ask()
+        answer = _reading(await call(await self._connect(route)))
         if _may_pass(answer):
-            self._failing.add(target)
+            self._failing.add(asked)
         return answer
