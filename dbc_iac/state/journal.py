@@ -90,12 +90,12 @@ class Journal:
             raise DiagnosticError(_unreadable(self._place, error)) from None
         decoded = (self._decoded(number, line) for number, line in enumerate(lines, 1))
         records: list[Record] = []
-        for number, record in enumerate(migrated_records(decoded), 1):
-            try:
+        try:
+            for record in migrated_records(decoded):
                 RECORD.validate_python(record)
-            except ValidationError:
-                raise DiagnosticError(_broken(self._place, number)) from None
-            records.append(record)
+                records.append(record)
+        except (ValidationError, TypeError, AttributeError):
+            raise DiagnosticError(_broken(self._place, len(records) + 1)) from None
         return records
 
     @property

@@ -1,7 +1,7 @@
 """Migration of states and journals of format 1 to the current one. Pure.
 
 Format 1 kept the recovery state of a VM as a value of its applied `power`. Raises TypeError or AttributeError for
-values of another shape, which are no states.
+values of another shape, which are no states or records.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def migrated_state(value: Mapping[str, Any]) -> dict[str, Any]:
     """A state document in the current format."""
     if value.get("formatVersion") != 1:
         return dict(value)
-    bindings, pending = dict(value.get("bindings", {})), value.get("pending", ())
+    bindings, pending = value.get("bindings", {}), value.get("pending", ())
     return {
         **value,
         "formatVersion": FORMAT_VERSION,
@@ -46,7 +46,7 @@ def _record(record: Mapping[str, Any]) -> dict[str, Any]:
         case "bind":
             renamed = _renamed(record, {"leftBehind": "deposed"})
             return {k: _binding(v) if k in {"binding", "deposed"} else v for k, v in renamed.items()}
-        case "applied" if "power" in dict(record.get("fields", {})):
+        case "applied" if "power" in record.get("fields", {}):
             fields, down = _power(record["fields"])
             return {**record, "fields": fields, "poweredOffByApply": down}
         case _:

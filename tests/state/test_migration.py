@@ -96,12 +96,36 @@ def test_the_way_back_gives_what_format_1_wrote(name: str) -> None:
     assert [format_1.old_record(r) for r in records] == format_1.records_of(name)
 
 
-@pytest.mark.parametrize("value", [{"formatVersion": 1, "bindings": 7}, {"formatVersion": 1, "pending": [7]}])
+@pytest.mark.parametrize(
+    "value",
+    [{"formatVersion": 1, "bindings": 7}, {"formatVersion": 1, "bindings": "ab"}, {"formatVersion": 1, "pending": [7]}],
+)
 def test_a_malformed_state_of_format_1_is_refused_as_no_state(tmp_path: Path, value: dict[str, object]) -> None:
     (tmp_path / "main.json").write_text(json.dumps(value))
     with pytest.raises(DiagnosticError) as refused:
         LocalStore(tmp_path, "main").read()
     assert [d.code for d in refused.value.diagnostics] == ["state-corrupt"]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"type": "intent", "intent": 7},
+        {"type": "bind", "binding": 7},
+        {"type": "applied", "fields": 7},
+        {"type": "applied", "fields": "power"},
+    ],
+)
+def test_a_malformed_record_of_format_1_is_named_by_its_line(tmp_path: Path, record: dict[str, object]) -> None:
+    store = store_of(tmp_path, "window")
+    path = tmp_path / "main.journal.jsonl"
+    begin, *_ = path.read_text().splitlines()
+    path.write_text(f"{begin}\n{json.dumps(record)}\n")
+    with pytest.raises(DiagnosticError) as refused:
+        store.journal.read()
+    assert [(d.code, d.summary.partition(" of ")[0]) for d in refused.value.diagnostics] == [
+        ("journal-corrupt", "line 2")
+    ]
 
 
 @pytest.mark.parametrize("record", range(7, 33, 5))
