@@ -33,7 +33,6 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-U = TypeVar("U")
 
 BROADCAST_REST = 60.0
 """Seconds that a client node is left alone after `broadcast request failed`: it probably crashes 30 s later."""
@@ -75,16 +74,6 @@ class Refused:
     @property
     def session_invalid(self) -> bool:
         return self.authority and self.reason == "session_id is invalid"
-
-    @property
-    def expired(self) -> bool:
-        """The rental that the session belongs to has ended."""
-        return self.authority and self.reason == "machine has already expired"
-
-    @property
-    def chain_unreachable(self) -> bool:
-        """The node could not ask the chain: says nothing about the rental."""
-        return self.authority and self.reason == "query machine_status failed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,7 +175,6 @@ class LanView:
     ip_end: str | None
     vxlan_vni: str | None
     last_use_time: str | None
-    native_flags: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,7 +326,6 @@ def lan_view(value: object) -> LanView:
         ip_end=maybe_text(lan, "ip_end"),
         vxlan_vni=maybe_text(lan, "vxlan_vni"),
         last_use_time=maybe_text(lan, "lastUseTime"),
-        native_flags=maybe_text(lan, "native_flags"),
     )
 
 

@@ -23,8 +23,8 @@ from dbc_iac.api.refusals import RefusalKind
 EXCHANGES = [json.loads(line) for line in Path(__file__).with_name("real_exchanges.jsonl").read_text().splitlines()]
 UNUSED: Mapping[str, set[str]] = {
     "create_vm": {"create_time", "desc", "status"},
-    "list_networks": {"bridge_name", "dhcp_interface", "vxlan_name"},
-    "network": {"bridge_name", "dhcp_interface", "vxlan_name"},
+    "list_networks": {"bridge_name", "dhcp_interface", "native_flags", "vxlan_name"},
+    "network": {"bridge_name", "dhcp_interface", "native_flags", "vxlan_name"},
     "node_hardware": {"disk_system", "hz", "used_usage"},
     "vm_details": {"disk_system", "type"},
     "vm_logs": {"task_id"},

@@ -13,9 +13,6 @@ from dbc_iac.api.outcome import Outcome, decoded
 from dbc_iac.api.requests import MonitorServers
 from dbc_iac.api.responses import NodeHardware, NodeListing, Peer, RentOrder
 
-RENT_ORDERS_CAP = 51
-"""Maximum length of the list. The target omits the rest without notice."""
-
 
 @endpoint("/", CallClass.READ, Asks.CLIENT_NODE)
 async def client_version(call: Call) -> Outcome[str]:
@@ -73,7 +70,7 @@ async def free_memory(call: Call) -> Outcome[None]:
 
 @endpoint("/rent_orders", CallClass.READ, Asks.ANYONE)
 async def rent_orders(call: Call) -> Outcome[tuple[RentOrder, ...]]:
-    """The orders in the target's cache, which only authorised calls fill: list VMs first. See RENT_ORDERS_CAP."""
+    """The orders in the target's cache, which only authorised calls fill: list VMs first. At most 51."""
     return decoded(await call(), responses.rent_orders)
 
 
