@@ -32,7 +32,7 @@ from dbc_iac.kinds.framework.values import GoalInput
 from dbc_iac.plan.model import Action, Change, Plan, StepKind
 from dbc_iac.plan.review.step_comparison import executable_steps
 from dbc_iac.plan.schedule.goals import goal_input
-from dbc_iac.plan.schedule.step_builder import StepBuilder, removal_key
+from dbc_iac.plan.schedule.step_builder import StepBuilder, preceding, removal_key
 from dbc_iac.plan.schedule.steps import final_power
 
 
@@ -113,14 +113,7 @@ class _Executor:
         """Whether a step is an offline window that depends on no creation."""
         if step.kind is not StepKind.WINDOW:
             return False
-        todo, seen = list(step.first), set(step.first)
-        while todo:
-            before = self.steps[todo.pop()]
-            if any(g.creates for g in before.goals):
-                return False
-            todo += [k for k in before.first if k not in seen]
-            seen |= before.first
-        return True
+        return not any(goal.creates for before in preceding(step, self.steps) for goal in before.goals)
 
     def _gate(self, step: StepBuilder) -> NodeGate:
         change = self.changes[step.address]
@@ -321,10 +314,8 @@ class _Executor:
 
     def _report(self) -> Report:
         status = self.status
-        unknown = [c for c in self.plan.changes if c.action is Action.UNKNOWN]
-        for change in unknown:
-            if change.authority:
-                status.diagnostics.append(_unreadable(change))
+        unauthorised = (d for d in self.plan.diagnostics if d.exit_code is ExitCode.AUTHORISATION)
+        status.diagnostics.extend(unauthorised)  # the exit code follows from them
         if (unwritten := self.run_.journal_writer.unwritten) is not None:
             status.diagnostics.extend(unwritten.diagnostics)
         return Report(
@@ -335,7 +326,7 @@ class _Executor:
             waiting=dict(sorted(status.waiting.items())),
             powered_off=dict(sorted(status.powered_off.items())),
             diagnostics=tuple(status.diagnostics),
-            unknown=tuple(c.address for c in unknown),
+            unknown=tuple(c.address for c in self.plan.changes if c.action is Action.UNKNOWN),
             interrupted=self.run_.stop.asked,
             seconds=self.now(),
             calls=self.reader.calls,
@@ -356,13 +347,3 @@ def _as_in_progress(goal: Goal, result: GoalResult, done: str) -> GoalResult:
 def _as_old(change: Change) -> GoalInput:
     task = goal_input(change)
     return replace(task, id=change.identity.old_id, route=task.old_route or task.route)
-
-
-def _unreadable(change: Change) -> Diagnostic:
-    return Diagnostic(
-        "unreadable",
-        Severity.WARNING,
-        f"{change.address} cannot be read: {'; '.join(change.reasons)}",
-        address=change.address,
-        exit_code=ExitCode.AUTHORISATION,
-    )

@@ -40,7 +40,7 @@ def confirm_and_apply(
     options = ApplyOptions(arguments.wait_timeout, not arguments.no_wait, arguments.settle)
     report = app.redaction(apply_plan(project, to_apply, options, reporter))
     reporter.end(report)
-    app.report(report.diagnostics)
+    app.report(d for d in report.diagnostics if d not in plan.diagnostics)
     written = write_report(app, report, arguments)
     app.show_lines(report_lines(report, reported=True), {"plan": shown, "report": report_json(report)})
     raise Exit(max(report.exit_code, written))

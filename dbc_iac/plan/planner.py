@@ -29,7 +29,7 @@ from dbc_iac.plan.decide.propagation import propagate
 from dbc_iac.plan.decide.rename_hints import likely_renames
 from dbc_iac.plan.decide.targets import check_named, keep_parents, left_out, left_with, targeted
 from dbc_iac.plan.decide.unreadable import unreadable
-from dbc_iac.plan.model import Action, Change, Plan, Step, canonical_digest
+from dbc_iac.plan.model import Action, Change, Plan, Step, StepKind, canonical_digest
 from dbc_iac.plan.observe.pending_operations import resolvable_operations
 from dbc_iac.plan.observe.refresh import RefreshedState, refresh, remembered
 from dbc_iac.plan.schedule.step_builder import StepBuilder
@@ -213,7 +213,7 @@ def _plan(
 ) -> Plan:
     steps = tuple(d.step() for d in builders.values())
     running = {a for a, c in changes.items() if c.observed_power != "off"}
-    off = {s.address for s in steps if s.kind == "window"} & running
+    off = {s.address for s in steps if s.kind is StepKind.WINDOW} & running
     hooks = _hooks(context, steps)
     shown = tuple(
         replace(

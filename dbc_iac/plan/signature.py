@@ -83,7 +83,7 @@ def _unknown_version() -> Diagnostic:
         "plan-format",
         Severity.ERROR,
         "the plan has an unsupported signature format",
-        f"It knows version {_VERSION} of signatures. The plan was not read.",
+        f"This dbc-iac knows version {_VERSION} of signatures. The plan was not read.",
         "Use the dbc-iac that signed it, or plan again with this version.",
         exit_code=ExitCode.REFUSED,
     )

@@ -11,7 +11,7 @@ from dbc_iac.kinds.framework.cached_reader import CachedReader, Unreadable
 from dbc_iac.kinds.framework.goal import Goal
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.plan.context import PlanContext
-from dbc_iac.plan.schedule.step_builder import StepBuilder
+from dbc_iac.plan.schedule.step_builder import StepBuilder, preceding
 
 
 async def check_authority(
@@ -35,21 +35,13 @@ def _problems(
 ) -> Iterator[Diagnostic]:
     reported: set[str] = set()
     for step in steps.values():
-        destroyed = {g.address for g in _up_to(step, steps) if _destroys(g) and g.route not in refused}
-        for goal in step.goals:
-            if destroyed and goal.route in refused and goal.address not in reported:
+        goals = [g for g in step.goals if g.route in refused and g.address not in reported]
+        earlier = (g for s in (step, *preceding(step, steps)) for g in s.goals) if goals else ()
+        destroyed = sorted({g.address for g in earlier if _destroys(g) and g.route not in refused})
+        for goal in goals if destroyed else ():
+            if goal.address not in reported:
                 reported.add(goal.address)
-                yield _problem(context, goal, refused[goal.route], sorted(destroyed))
-
-
-def _up_to(step: StepBuilder, steps: Mapping[str, StepBuilder]) -> Iterator[Goal]:
-    """The goals of a step and of all steps before it."""
-    todo, seen = [step.key], {step.key}
-    while todo:
-        current = steps[todo.pop()]
-        yield from current.goals
-        todo += [key for key in current.first if key not in seen]
-        seen |= current.first
+                yield _problem(context, goal, refused[goal.route], destroyed)
 
 
 def _problem(context: PlanContext, goal: Goal, why: Unreadable, destroyed: list[str]) -> Diagnostic:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterator
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
@@ -18,6 +19,8 @@ from dbc_iac.plan.review.plan_comparison import route_changed
 from dbc_iac.plan.review.step_comparison import executable_steps
 from dbc_iac.state.document import Binding, State
 
+_LOG = logging.getLogger("dbc_iac.plan")
+
 
 async def check_staleness(plan: Plan, context: PlanContext) -> None:
     """Require a plan that is not stale. Raises DiagnosticError with all differences since it was made."""
@@ -26,7 +29,8 @@ async def check_staleness(plan: Plan, context: PlanContext) -> None:
         raise DiagnosticError(_stale(None, problem))
     try:
         executable_steps(plan)
-    except (LookupError, TypeError, ValueError, AttributeError):  # values that no resource of the kind has
+    except (LookupError, TypeError, ValueError, AttributeError) as error:  # values that no resource of the kind has
+        _LOG.debug("the steps of a plan file cannot be compiled", exc_info=error)
         raise DiagnosticError(_damaged()) from None
     reader = CachedReader(context.connect, repeats=True)
     pending = [c for c in plan.pending if c.action is not Action.CREATE and not _is_forgotten(c)]

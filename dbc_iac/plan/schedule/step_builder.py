@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from dbc_iac.kinds.framework.goal import Goal
@@ -44,6 +45,16 @@ class StepBuilder:
         goals = tuple(line(g, adopts=self.adopts) for g in self.goals)
         after = tuple(sorted(self.first))
         return Step(self.key, self.kind, self.address, goals, after, self.node, seconds, self.power)
+
+
+def preceding(step: StepBuilder, steps: Mapping[str, StepBuilder]) -> Iterator[StepBuilder]:
+    """All steps that end before a step starts."""
+    seen, todo = set(step.first), [*step.first]
+    while todo:
+        before = steps[todo.pop()]
+        yield before
+        todo += before.first - seen
+        seen |= before.first
 
 
 def removal_key(address: str) -> str:
