@@ -84,3 +84,19 @@ def test_monitor_servers_are_set_shown_and_cleared(emulated: Emulated) -> None:
 
 def test_the_page_cache_is_dropped(emulated: Emulated) -> None:
     assert emulated.run("node", "free-memory", "--yes", "--json").json["outcome"] == "done"
+
+
+@pytest.mark.parametrize(
+    ("operation", "command", "look"),
+    [
+        ("mining_nodes.free_memory", ("free-memory", "gpu-a"), "dbc-iac node show Node/gpu-a"),
+        ("monitor.set", ("monitor", "gpu-a", "1.2.3.4:10051"), "dbc-iac node monitor Node/gpu-a"),
+    ],
+)
+def test_an_unknown_outcome_names_the_whole_command_to_check_with(
+    emulated: Emulated, operation: str, command: tuple[str, ...], look: str
+) -> None:
+    emulated.network.faults.add(FaultSpec.model_validate({"op": operation, "kind": "lost-reply"}))
+    result = emulated.run("node", *command, "--yes", "--json")
+    assert (result.code, result.codes) == (7, ["outcome-unknown"])
+    assert f"Check with `{look}` before" in result.err

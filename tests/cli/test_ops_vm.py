@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dbc_iac.emulator import FaultSpec
+from dbc_iac.operations.project import Project
 from tests.projects import NODE_ID, Emulated, project, vm
 
 PASSWORD = "canary-of-the-manifest"
@@ -137,6 +139,22 @@ def test_without_wait_a_change_is_only_accepted(world: Callable[..., Emulated]) 
     assert emulated.run("vm", "stop", "trainer", "--yes", "--json").json["status"] == "accepted"
     emulated.settle(60)
     assert only(emulated)["domain"] == "off"
+
+
+def test_the_lock_of_a_change_is_held_by_the_command_as_it_was_typed(
+    world: Callable[..., Emulated], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emulated, held = world(), list[str]()
+    locked = Project.locked
+
+    def counted(self: Project, command: str, timeout_seconds: float = 0.0) -> AbstractContextManager[None]:
+        held.append(command)
+        return locked(self, command, timeout_seconds)
+
+    monkeypatch.setattr(Project, "locked", counted)
+    for verb in ("stop", "start", "restart", "reset"):
+        assert emulated.run("vm", verb, "trainer", "--yes", "--wait").code == 0
+    assert held == ["vm stop", "vm start", "vm restart", "vm reset"]
 
 
 @pytest.mark.parametrize("kind", ["time-out", "lost-reply", "drop", "late"])

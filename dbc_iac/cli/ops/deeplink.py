@@ -13,6 +13,7 @@ from dbc_iac.api.secret import SecretText
 from dbc_iac.api.storage_responses import DeeplinkView
 from dbc_iac.cli.app import App
 from dbc_iac.cli.ops.console import Console, run
+from dbc_iac.cli.ops.drift_warnings import warn_of_password
 from dbc_iac.cli.ops.lookup import ResolvedTarget, TargetOptions, identity_options
 from dbc_iac.cli.ops.options import reveal_option, wait_options
 from dbc_iac.cli.ops.outcomes import accepted, not_finished, read
@@ -79,13 +80,7 @@ def set_password(
         password = password_from_options(app, password_env, password_file)
         body = DeeplinkPassword(device_password=password)
         if isinstance(found.spec, BareMetalInstanceSpec) and found.spec.deeplink is not None:
-            console.warn(
-                "drift",
-                f"{found.address} has a deeplink.password in its manifest",
-                detail="If the new password differs, the next plan shows drift, and the next apply reverts it.",
-                remedy="Change the secret of the manifest too.",
-                address=found.address,
-            )
+            warn_of_password(console, found.address, "deeplink.password")
         with console.changing(f"Set the DeepLink password of {found.label}?", "deeplink set"):
             outcome = await instances.set_deeplink_password(console.channel(found.route), body)
         look = f"dbc-iac deeplink get {found.label}"

@@ -175,9 +175,8 @@ def free_memory(app: App, /, name: str, identity: str, order: str, yes: bool) ->
     async def work(console: Console) -> str:
         route = lookup.node(console, TargetOptions(name, identity, order))
         with console.changing(f"Drop the page cache of {route.name}?", "node free-memory"):
-            accepted(
-                await nodes.free_memory(console.channel(route)), "dropping the page cache", f"node show {route.name}"
-            )
+            outcome = await nodes.free_memory(console.channel(route))
+        accepted(outcome, "dropping the page cache", f"dbc-iac node show {route.name}")
         return route.name
 
     done = run(app, work, yes=yes)
@@ -208,7 +207,7 @@ def monitor(
         route = lookup.node(console, TargetOptions(name, identity, order))
         if servers or clear:
             body = MonitorServers(servers=servers)
-            look = f"node monitor {route.name}"
+            look = f"dbc-iac node monitor {route.name}"
             with console.changing(f"Change the monitor servers of {route.name}?", "node monitor"):
                 accepted(
                     await nodes.set_monitor_servers(console.channel(route), body), "setting the monitor servers", look

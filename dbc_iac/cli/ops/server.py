@@ -16,6 +16,7 @@ from dbc_iac.api.storage_responses import InstanceView
 from dbc_iac.cli.app import App, Exit
 from dbc_iac.cli.ops import lookup
 from dbc_iac.cli.ops.console import Console, run
+from dbc_iac.cli.ops.drift_warnings import warn_of_power
 from dbc_iac.cli.ops.lookup import ResolvedTarget, TargetOptions, identity_options
 from dbc_iac.cli.ops.options import timeout_of, wait_options
 from dbc_iac.cli.ops.outcomes import accepted, failed, read, wait_for_goal
@@ -191,14 +192,8 @@ def power(app: App, /, server: str, verb: str, wait: bool, timeout: float, yes: 
 
 async def _power(console: Console, found: ResolvedTarget, to: Literal["on", "off"], wait: float | None) -> str:
     spec = found.spec
-    if isinstance(spec, BareMetalInstanceSpec) and spec.power not in {to, "unmanaged"}:
-        console.warn(
-            "drift",
-            f"the manifest of {found.address} has power: {spec.power}",
-            detail="The next plan shows drift, and the next apply reverts it.",
-            remedy=f'Set power to "{to}" or unmanaged.',
-            address=found.address,
-        )
+    if isinstance(spec, BareMetalInstanceSpec):
+        warn_of_power(console, found.address, spec.power, to)
     goal = InstancePower(address=found.label, route=found.route, id=found.id, to=to)
     with console.changing(f"Power {found.label} {to}?", f"server power {to}"):
         outcome = await goal.act(console.context(), console.reader)

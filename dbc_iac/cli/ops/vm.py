@@ -19,6 +19,7 @@ from dbc_iac.api.responses import VmDetails, without_passwords
 from dbc_iac.cli.app import App, Exit
 from dbc_iac.cli.ops import lookup
 from dbc_iac.cli.ops.console import Console, run
+from dbc_iac.cli.ops.drift_warnings import warn_of_password, warn_of_power
 from dbc_iac.cli.ops.lookup import ResolvedTarget, TargetOptions, where_options
 from dbc_iac.cli.ops.options import reveal_option, timeout_of, wait_options
 from dbc_iac.cli.ops.outcomes import accepted, failed, read, wait_for_goal
@@ -218,26 +219,16 @@ def _power(
             if seen.sight is not GoalStatus.MET:
                 raise failed("unreadable", f"{found.label}: {seen.text}")
             return found, f"already {'running' if to == 'on' else 'off'}"
-        _warn_power(console, found, to)
-        with console.changing(f"{'Start' if to == 'on' else 'Power off'} {found.label}?", f"vm {to}"):
+        spec = found.spec
+        if isinstance(spec, VirtualMachineSpec) and not spec.external:
+            warn_of_power(console, found.address, spec.power, to)
+        question, command = ("Start", "vm start") if to == "on" else ("Power off", "vm stop")
+        with console.changing(f"{question} {found.label}?", command):
             outcome = await press(console.channel(found.route), found.id)
         return found, await wait_for_goal(console, goal, outcome, f"dbc-iac vm show {found.label}", wait)
 
     found, status = run(app, work, yes=yes)
     app.show(f"{found.label}: {status}", {"vm": found.id, "document": found.address, "status": status})
-
-
-def _warn_power(console: Console, found: ResolvedTarget, to: str) -> None:
-    """Warn if the manifest sets another power state, which the next apply restores."""
-    spec = found.spec
-    if isinstance(spec, VirtualMachineSpec) and not spec.external and spec.power not in {to, "unmanaged"}:
-        console.warn(
-            "drift",
-            f"the manifest of {found.address} has power: {spec.power}",
-            detail="The next plan shows drift, and the next apply reverts it.",
-            remedy=f'Set power to "{to}" or unmanaged.',
-            address=found.address,
-        )
 
 
 @command.command("restart")
@@ -298,13 +289,7 @@ def passwd(
         account = username or _account(console, found, await details_of(console, found))
         body = SetPassword(username=account, password=password)
         if isinstance(found.spec, VirtualMachineSpec) and found.spec.login.password is not None:
-            console.warn(
-                "drift",
-                f"{found.address} has a login.password in its manifest",
-                detail="If the new password differs, the next plan shows drift, and the next apply reverts it.",
-                remedy="Change the secret of the manifest too.",
-                address=found.address,
-            )
+            warn_of_password(console, found.address, "login.password")
         with console.changing(f"Set the password of {account} on {found.label}?", "vm passwd"):
             outcome = await vms.set_password(console.channel(found.route), found.id, body)
         accepted(outcome, f"the password of {account} on {found.label}", f"dbc-iac vm show {found.label} --reveal")

@@ -16,6 +16,7 @@ from dbc_iac.api.auth.credentials import CollectedSignature, MultisigCredentials
 from dbc_iac.api.auth.keys import KeyMaterialError, Sr25519Key
 from dbc_iac.api.secret import SecretText
 from dbc_iac.cli.app import App
+from dbc_iac.cli.ops.lookup import unknown
 from dbc_iac.cli.ops.outcomes import failed
 from dbc_iac.cli.ops.passwords import secret_from_options
 from dbc_iac.diagnostics import DiagnosticError, ExitCode
@@ -73,8 +74,7 @@ def identity_keys(project: Project, identity: str) -> tuple[Sr25519Key, ...]:
     if not identity and len(known) == 1:
         identity = next(iter(known))
     if identity not in known:
-        summary = f"there is no identity {identity}" if identity else "no identity given"
-        raise failed("unknown-name", summary, remedy=f"Use one of: {', '.join(known)}.", exit_code=_CONFIGURATION)
+        raise unknown("identity", identity, known, f"Use one of: {', '.join(known)}.")
     if known[identity].sessions is not None:
         raise _key_error(f"identity {identity} uses sessions and has no key")
     match project.identities.credentials(identity, Route(identity, "", identity)):
