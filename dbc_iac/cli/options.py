@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from dbc_iac.cli.app import App
 from dbc_iac.cli.completions import addresses
 
 if TYPE_CHECKING:
@@ -44,9 +43,7 @@ PERCENT = WholeNumber(0, 100)
 
 
 def _set_json(context: click.Context, option: click.Parameter, value: bool) -> None:
-    app = context.find_object(App)
-    assert app is not None  # noqa: S101 - every command has one
-    app.json = value
+    context.obj.json = value
 
 
 json_option = click.option(

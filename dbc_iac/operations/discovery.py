@@ -9,6 +9,10 @@ from dbc_iac.manifest.project import FILE
 
 
 def project_directories(files: Iterable[Path]) -> list[Path]:
-    """Project directories of the files: for each, the nearest parent with a project file, if any."""
-    found = {next((p for p in file.parents if (p / FILE).is_file()), None) for file in files}
-    return sorted(directory for directory in found if directory is not None)
+    """Project directories of the files."""
+    return sorted({found for file in files if (found := project_directory(file)) is not None})
+
+
+def project_directory(file: Path) -> Path | None:
+    """The nearest parent with a project file; None if the file belongs to no project."""
+    return next((p for p in file.parents if (p / FILE).is_file()), None)

@@ -11,8 +11,8 @@ from dbc_iac.files.outputs import writing
 from dbc_iac.files.reading import file_problem, read_inside
 from dbc_iac.files.writing import write_whole
 from dbc_iac.manifest.format import formatted
-from dbc_iac.manifest.project import FILE
 from dbc_iac.manifest.yaml import MAX_BYTES
+from dbc_iac.operations.discovery import project_directory
 
 
 def format_files(paths: Iterable[Path], sources: dict[str, str]) -> tuple[dict[str, tuple[str, str]], Diagnostics]:
@@ -56,8 +56,7 @@ def _root_of(file: Path) -> Path:
 
 def _project_of(file: Path) -> Path | None:
     """The directory of the project that a file lies in; None outside of all projects."""
-    written = Path(os.path.abspath(file))  # noqa: PTH100 - a link is not followed
-    return next((p for p in written.parents if (p / FILE).is_file()), None)
+    return project_directory(Path(os.path.abspath(file)))  # noqa: PTH100 - a link is not followed
 
 
 def files_in(paths: Iterable[Path]) -> list[Path]:

@@ -15,7 +15,7 @@ from dbc_iac.importing.discover import MAY_BE_TAKEN, Findings, UnmanagedObject, 
 from dbc_iac.importing.generate import describable, manifests, name_documents
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.cached_reader import CachedReader
-from dbc_iac.kinds.framework.capabilities import Child
+from dbc_iac.kinds.framework.capabilities import Child, Host
 from dbc_iac.operations.errored_state import state_to_edit
 from dbc_iac.operations.project import Project
 from dbc_iac.operations.stacks import held_elsewhere
@@ -26,7 +26,7 @@ from dbc_iac.state import State
 def find_orphans(project: Project) -> Findings:
     """The objects on the nodes that are not in the state. Raises DiagnosticError."""
     project.check().raise_errors()
-    return project.redaction(_find(project, project.recorded()))
+    return project.redaction(_find(project, project.state))
 
 
 def _find(project: Project, state: State) -> Findings:
@@ -85,7 +85,8 @@ def import_all(
         candidates = [f for f in findings.found if f.whose in MAY_BE_TAKEN and describable(f)]
         wanted = [f for f in candidates if _has_parent(f, findings, before)]
         documents = name_documents(wanted, frozenset(project.inventory.resources))
-        files = manifests(documents, {b.id: a for a, b in before.bindings.items() if b.kind == "VirtualMachine"})
+        hosts = {b.id: a for a, b in before.bindings.items() if isinstance(kind_of(b.kind), Host)}
+        files = manifests(documents, hosts)
         _write_new(project, target, files)
         again = reload()
         missing = sorted(a for a in documents if a not in again.inventory.resources)

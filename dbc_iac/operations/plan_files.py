@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 KEY_VARIABLE = "DBC_IAC_SIGNING_KEY"
 
 
-def write_plan_file(made: Plan, file: Path, key: SecretText | None, keys: Keyring | None = None) -> None:
+def write_plan_file(made: Plan, file: Path, key: SecretText | None, keys: Keyring | None) -> None:
     """Write a plan, readable by its owner only; encrypted with the keyring, then signed with the key, where given.
 
     Raises DiagnosticError.
@@ -39,9 +39,9 @@ def write_plan_file(made: Plan, file: Path, key: SecretText | None, keys: Keyrin
         write_whole(file, signed, private=True)
 
 
-def read_plan_file(file: Path, trusted: Sequence[str] = (), keys: Keys = lambda: None) -> Plan:
-    """The plan of a file, for reading. A signature is verified before anything is parsed. Raises DiagnosticError."""
-    return _parsed(opened(verified(_read(file, "plan-unreadable"), trusted), str(file), keys))
+def read_plan_file(file: Path, keys: Keys) -> Plan:
+    """The plan of a file, for reading. A signature by any key is verified first. Raises DiagnosticError."""
+    return _parsed(opened(verified(_read(file, "plan-unreadable"), ()), str(file), keys))
 
 
 def plan_to_apply(file: Path, trusted: Sequence[str], keys: Keys) -> Plan:
@@ -92,7 +92,7 @@ def public_signing_key(file: Path) -> str:
 def read_plan_or_state(file: Path, keys: Keys) -> Plan | State:
     """The content of a plan file or of a copy of a state. Raises DiagnosticError."""
     state = _state(file, keys)
-    return read_plan_file(file, keys=keys) if state is None else state
+    return read_plan_file(file, keys) if state is None else state
 
 
 def _state(file: Path, keys: Keys) -> State | None:

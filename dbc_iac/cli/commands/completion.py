@@ -15,8 +15,8 @@ from dbc_iac.cli.options import json_option
 @click.pass_context
 def command(context: click.Context, /, shell: str) -> None:
     """Print the completion script for a shell."""
-    app = context.find_object(App)
+    app: App = context.obj
     made = get_completion_class(shell)
-    assert app is not None and made is not None  # noqa: S101 - click gave both
+    assert made is not None  # noqa: S101 - click knows each choice
     script = made(context.find_root().command, {}, "dbc-iac", "_DBC_IAC_COMPLETE").source()
     app.show(script, {"shell": shell, "script": script})

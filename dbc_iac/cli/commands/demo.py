@@ -17,8 +17,7 @@ def command(context: click.Context, /) -> None:
 
     Plans, applies, repairs and destroys a training cluster, in this process and on a virtual clock.
     """
-    app = context.find_object(App)
-    assert app is not None  # noqa: S101 - every command has one
+    app: App = context.obj
     require_emulator()
     from dbc_iac.cli.demo_story import run_demo
 

@@ -31,7 +31,7 @@ def command(app: App, /, file: Path | None, form: str, output: Path | None, full
     if file is None:
         whole = manifests_graph(app.project())
     else:
-        whole = plan_graph(read_plan_file(file, keys=lambda: app.project().keyring))
+        whole = plan_graph(read_plan_file(file, lambda: app.project().keyring))
     shown = whole if full else by_machine(whole)
     text = _drawn(shown, form)
     vertices = [{"address": v.key, "action": v.action, "machine": v.machine, "count": v.count} for v in shown.vertices]

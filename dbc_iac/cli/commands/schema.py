@@ -32,8 +32,7 @@ from dbc_iac.operations.schemas import contracts
 @click.pass_context
 def command(context: click.Context, /, output: Path, docs: Path | None, check: bool) -> None:
     """Write the JSON Schemas of manifests. Editors complete and check manifests with them."""
-    app = context.find_object(App)
-    assert app is not None  # noqa: S101 - every command has one
+    app: App = context.obj
     stale: list[str] = []
     files = {output / n: t for n, t in contracts().items()}
     if docs is not None:
