@@ -65,7 +65,7 @@ class ResourceValues:
 def resource_values(project: Project) -> ResourceValues:
     """Facts about each resource in the state; VMs are read from their nodes. Raises DiagnosticError."""
     project.check().raise_errors()
-    state = project.recorded()
+    state = project.state
 
     async def ask(context: PlanContext) -> ResourceValues:
         reader = CachedReader(context.connect, repeats=True)

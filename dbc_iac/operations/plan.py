@@ -28,7 +28,7 @@ def plan_and_state(project: Project, options: PlanOptions) -> tuple[Plan, State]
     """Make a plan as `plan_project` does; return it with the state that it was made from."""
     if not options.destroy:
         project.check().raise_errors()
-    state = project.recorded() if options.offline else project.open_state()
+    state = project.state if options.offline else project.open_state()
     try:
         plan: Plan = project.runtime.run(_plan(project, state, options))
     except DiagnosticError as error:  # values of another environment would make the remedies wrong

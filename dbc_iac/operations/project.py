@@ -51,21 +51,21 @@ _LOCK_RETRY_SECONDS = 5.0
 def load_files(
     directory: Path,
     *,
-    environment: str = "",
-    variables: Mapping[str, str] | None = None,
-    variable_files: tuple[Path, ...] = (),
-    runtime: Runtime | None = None,
-    sources: dict[str, str] | None = None,
+    environment: str,
+    variables: Mapping[str, str],
+    variable_files: tuple[Path, ...],
+    runtime: Runtime,
+    sources: dict[str, str],
 ) -> LoadedProject:
     """The project file and the manifests, parsed; no secret is read. Raises DiagnosticError."""
     return load_project(
         directory,
         environment=environment or None,
-        variables=dict(variables or {}),
+        variables=variables,
         variable_files=variable_files,
-        environ=(runtime or Runtime()).environ,
+        environ=runtime.environ,
         models=models(),
-        sources={} if sources is None else sources,
+        sources=sources,
     )
 
 
@@ -105,17 +105,18 @@ class Project:
         loaded = load_files(
             directory,
             environment=environment,
-            variables=variables,
+            variables=variables or {},
             variable_files=variable_files,
             runtime=runtime,
             sources=sources,
         )
-        resolver = SecretResolver(runtime.environ, directory, places=secret_places(loaded.project, loaded.place))
+        places = secret_places(loaded.project, loaded.place)
+        resolver = SecretResolver(runtime.environ, directory, places=places)
         project = cls(directory, environment, stack, runtime, loaded, resolver, sources)
         if loaded.diagnostics.errors:
             # The valid part is still checked, unless it may refer to a part that could not be read.
             (project.check() if loaded.whole else loaded.diagnostics).raise_errors()
-        preload_secrets(resolver, loaded.project, project.inventory.resources.values())
+        preload_secrets(resolver, places, project.inventory.resources.values())
         _LOG.info("loaded %s: %d resources, stack %s", directory, len(project.inventory.resources), stack)
         return project
 
@@ -188,8 +189,10 @@ class Project:
 
     @property
     def state(self) -> State:
-        """The recorded state, read now; an apply may be running. Raises DiagnosticError."""
-        return self.recorded()
+        """The recorded state, read now, with renames applied; an apply may be running. Raises DiagnosticError."""
+        project, uid = self.loaded.name, self.loaded.project.uid
+        found = self.store.look(project=project, uid=uid)
+        return self._renamed(found or State(lineage="", project=project, uid=uid, stack=self.stack))
 
     @contextmanager
     def locked(self, command: str, timeout_seconds: float = 0.0) -> Iterator[None]:
@@ -239,12 +242,6 @@ class Project:
         """The state with a finished journal folded in and renames applied. Requires the state lock."""
         uid, lineage = self.loaded.project.uid, self.runtime.uuid().hex
         return self._renamed(self.store.open(project=self.loaded.name, uid=uid, lineage=lineage))
-
-    def recorded(self) -> State:
-        """The state with renames applied, for reading: nothing is written."""
-        project, uid = self.loaded.name, self.loaded.project.uid
-        found = self.store.look(project=project, uid=uid)
-        return self._renamed(found or State(lineage="", project=project, uid=uid, stack=self.stack))
 
     def _renamed(self, state: State) -> State:
         check_bindings(state, self.store.backend.place)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Any
-
-from pydantic import BaseModel
 
 from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, Severity
@@ -18,12 +15,14 @@ from dbc_iac.plan import Change, Plan
 from dbc_iac.views.redaction import SHORTEST
 
 
-def preload_secrets(resolver: SecretResolver, project: BaseModel, resources: Iterable[Resource[Spec]]) -> None:
+def preload_secrets(
+    resolver: SecretResolver, of_project: Iterable[SecretRef], resources: Iterable[Resource[Spec]]
+) -> None:
     """Read the secrets that need no program, so that all output is searched for them from the beginning.
 
     A missing secret is reported by the operation that needs it.
     """
-    for ref in {*_references(project), *(r for one in resources for r in _of_resource(one))}:
+    for ref in {*of_project, *(r for one in resources for r in _of_resource(one))}:
         if ref.command is None:
             try:
                 resolver.resolve(ref)
@@ -38,22 +37,6 @@ def _of_resource(resource: Resource[Spec]) -> Iterator[SecretRef]:
             value = getattr(value, key, None)
         if isinstance(value, SecretRef):
             yield value
-
-
-def _references(value: Any) -> Iterator[SecretRef]:
-    """All references to secrets in a model, at any depth."""
-    match value:
-        case SecretRef():
-            yield value
-        case BaseModel():
-            for _, inner in value:
-                yield from _references(inner)
-        case Mapping():
-            for inner in value.values():
-                yield from _references(inner)
-        case tuple() | list():
-            for inner in value:
-                yield from _references(inner)
 
 
 def require_secrets(plan: Plan, inventory: Inventory, resolver: SecretResolver) -> None:

@@ -32,7 +32,7 @@ Approve = Callable[[str], None]
 
 def binding_of(project: Project, address: str) -> Binding:
     """The recorded binding of an address. Raises DiagnosticError."""
-    return _binding(project.recorded(), address)
+    return _binding(project.state, address)
 
 
 def _binding(state: State, address: str) -> Binding:
@@ -92,7 +92,7 @@ def rebuild_state(
 
 def pull(project: Project, file: Path) -> None:
     """Write a copy of the state to a file, encrypted if the state is. Raises DiagnosticError."""
-    state = project.recorded()
+    state = project.state
     with writing():
         written, records = project.store.unfolded
         write_whole(file, backup_content(project, StateBackup(written or state, records)), private=True)

@@ -42,7 +42,7 @@ class Console:
     @cached_property
     def state(self) -> State:
         """The recorded state, read-only."""
-        return self.project.recorded()
+        return self.project.state
 
     @cached_property
     def reader(self) -> CachedReader:
