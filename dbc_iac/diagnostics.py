@@ -14,6 +14,9 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from pathlib import PurePath
 
+MAX_SUMMARY = 72
+"""Maximum length of a summary, in characters."""
+
 
 class ExitCode(IntEnum):
     """Exit codes of the process."""

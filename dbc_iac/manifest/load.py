@@ -111,12 +111,9 @@ class _Loader:
         if len(projects) != 1:
             places = [d.marks.value(("kind",)) for d in projects or documents]
             source = places[-1] if places else None
-            self._stop(
-                "no-project",
-                f"{path} has {len(projects)} documents of kind Project, not one",
-                "Keep exactly one.",
-                source,
-            )
+            found = f"{len(projects)} documents" if projects else "no document"
+            remedy = "Keep exactly one." if projects else f"Write `kind: Project` into {FILE}."
+            self._stop("no-project", f"{path} has {found} of kind Project", remedy, source)
         document = projects[0]
         self.marks = document.marks
         value = without_anchors(document.value)

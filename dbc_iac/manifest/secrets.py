@@ -24,7 +24,7 @@ from pydantic_core import PydanticCustomError
 
 from dbc_iac.api.http import HEADER_VALUE
 from dbc_iac.api.secret import SecretText
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity, SourceRange
+from dbc_iac.diagnostics import MAX_SUMMARY, Diagnostic, DiagnosticError, ExitCode, Severity, SourceRange
 from dbc_iac.files.reading import read_file
 from dbc_iac.manifest.program_environment import program_environment
 from dbc_iac.manifest.trust import refuse_untrusted
@@ -162,8 +162,13 @@ class SecretResolver:
         return self._known[ref]
 
     def _placed(self, ref: SecretRef, diagnostic: Diagnostic) -> Diagnostic:
+        """The diagnostic with the field and source range of its reference; a long name of a field is in the detail."""
         path, source = self._places.get(ref, ("", None))
-        return replace(diagnostic, summary=f"{path}: {diagnostic.summary}", source=source) if path else diagnostic
+        if not path:
+            return diagnostic
+        if len(summary := f"{path}: {diagnostic.summary}") <= MAX_SUMMARY:
+            return replace(diagnostic, summary=summary, source=source)
+        return replace(diagnostic, detail=f"Field {path}. {diagnostic.detail}".rstrip(), source=source)
 
     def known(self) -> tuple[SecretText, ...]:
         """Secrets resolved so far."""

@@ -11,15 +11,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from dbc_iac.diagnostics import Diagnostic, Diagnostics, Severity, SourceRange
+from dbc_iac.diagnostics import MAX_SUMMARY, Diagnostic, Diagnostics, Severity, SourceRange
 from dbc_iac.manifest.sandbox import CLOSE, NO_EACH, UNKNOWN
 from dbc_iac.manifest.source_map import Path, SourceMap
 from dbc_iac.manifest.template_process import SECONDS_IN_ALL, Answer, Ask, Names, OutOfTimeError, ask
 
 _MARKUP = re.compile(r"\{\{|\{%")
 _LITERAL = "Correct the template, or write {{ '{{' }} for a literal {{ and {{ '{%' }} for a literal {%."
-_MAX_SUMMARY = 70
-"""Characters of a summary with its problem; a longer problem becomes the detail."""
 _SIMPLER = "Simplify the templates, or split the project."
 
 
@@ -102,8 +100,8 @@ def _problem(answer: Answer, source: SourceRange | None) -> Diagnostic:
     elif problem.endswith(UNKNOWN) and not close:
         remedy = "Use var, env, project, or each in a document with forEach."
     summary, problem = "cannot render the template", problem.rstrip(".")
-    if len(summary) + len(problem) <= _MAX_SUMMARY:
-        summary, problem = f"{summary}: {problem}", ""
+    if len(whole := f"{summary}: {problem}") <= MAX_SUMMARY:
+        summary, problem = whole, ""
     return Diagnostic("template", Severity.ERROR, summary, f"{problem}.".lstrip("."), remedy, source)
 
 

@@ -35,6 +35,7 @@ _WORDS: dict[str, bool | None] = {
     "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
 }  # fmt: skip
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_CONFLICT = re.compile(r"^<{7} ", re.MULTILINE)
 _PREFIX = "tag:yaml.org,2002:"
 _PLAIN = "plain"
 """Pseudo tag of a scalar without tag and quotes."""
@@ -151,9 +152,11 @@ def _limit(file: str, source: SourceRange | None, what: str) -> Diagnostic:
 def _syntax(error: yaml.YAMLError, text: str, file: str) -> Diagnostic:
     if isinstance(error, yaml.reader.ReaderError):
         return _unprintable(text, file)
+    if (conflict := _CONFLICT.search(text)) is not None:
+        return _unresolved(text, conflict.start(), file)
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "syntax error"
-    tab = "found character that cannot start any token" in str(problem) or "\t" in str(problem)
+    tab = "found character that cannot start any token" in str(problem) or "tab character" in str(problem)
     return Diagnostic(
         "yaml-syntax",
         Severity.ERROR,
@@ -164,6 +167,16 @@ def _syntax(error: yaml.YAMLError, text: str, file: str) -> Diagnostic:
         else "Correct the quotes, brackets or indentation here.",
         _at(file, mark),
     )
+
+
+def _unresolved(text: str, start: int, file: str) -> Diagnostic:
+    """Diagnostic of a merge conflict, shown at its first marker: the parser fails in a later line."""
+    line = text.count("\n", 0, start) + 1
+    return Diagnostic(
+        "yaml-syntax", Severity.ERROR, "invalid YAML: unresolved Git conflict",
+        remedy="Resolve the conflict, and remove the lines with <<<<<<<, ======= and >>>>>>>.",
+        source=SourceRange(file, line, 1, line, 8),
+    )  # fmt: skip
 
 
 def _unprintable(text: str, file: str) -> Diagnostic:

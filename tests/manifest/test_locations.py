@@ -84,6 +84,25 @@ def test_a_problem_of_an_identity_has_its_source_range(tmp_path: Path, value: st
     emulated.close()
 
 
+def test_a_long_name_of_a_field_is_not_in_the_summary(tmp_path: Path) -> None:
+    made = project(tmp_path, vm()).write(
+        {"dbc-iac.yaml": PROJECT.replace("env: SEED", "env: SEED_OF_THE_RENTING_WALLET")}
+    )
+    diagnostic = the_one(Emulated(made).run("plan", "--json"))
+    assert diagnostic["summary"] == "environment variable SEED_OF_THE_RENTING_WALLET is not set"
+    assert diagnostic["detail"] == "Field identities.tenant.wallet.seed."
+    assert place(diagnostic, made).startswith("{env: SEED_OF")
+
+
+@pytest.mark.parametrize(("kind", "remedy"), [("Projet", "Write `kind: Project`"), ("Project", "Keep exactly one")])
+def test_a_project_file_has_exactly_one_project(tmp_path: Path, kind: str, remedy: str) -> None:
+    text = PROJECT.replace("kind: Project", f"kind: {kind}")
+    made = project(tmp_path).write({"dbc-iac.yaml": text if kind != "Project" else f"{text}---\n{text}"})
+    diagnostic = the_one(made.run("validate", "--json"))
+    assert diagnostic["code"] == "no-project"
+    assert diagnostic["remedy"].startswith(remedy)
+
+
 def test_a_missing_secret_of_a_document_has_its_source_range(tmp_path: Path) -> None:
     login = {"password": {"env": "NONE"}}
     emulated = Emulated(project(tmp_path, vm(login=login)))

@@ -49,6 +49,7 @@ def test_a_fraction_keeps_its_text() -> None:
         (b"a: 1\nb: 2\na: 3\n", "duplicate-key", "m.yaml:3:1"),
         (b"a: [1\n", "yaml-syntax", "m.yaml:2:1"),
         (b"a:\n\tb: 1\n", "yaml-syntax", "m.yaml:2:1"),
+        (b"a: 1\n<<<<<<< HEAD\nb: 1\n=======\nb: 2\n>>>>>>> x\n", "yaml-syntax", "m.yaml:2:1"),
         (b"a: !python/object:os.system x\n", "unknown-tag", "m.yaml:1:4"),
         (b"a: \xff\n", "not-utf8", "m.yaml:1:4"),
         (b"a: &a [*a]\n", "too-large", "m.yaml:1:4"),
@@ -62,6 +63,17 @@ def test_bad_input_gets_one_diagnostic_with_its_place(text: bytes, code: str, pl
     [diagnostic] = caught.value.diagnostics
     assert diagnostic.code == code
     assert str(diagnostic.source) == place
+
+
+def test_the_remedy_of_a_tab_names_spaces() -> None:
+    with pytest.raises(DiagnosticError) as caught:
+        read_yaml(b"a:\n  c: 1\n\tb: 1\n", "m.yaml")
+    assert caught.value.diagnostics[0].remedy.startswith("Indent with spaces")
+
+
+def test_text_that_looks_like_a_conflict_is_read() -> None:
+    [document] = read_yaml(b"a: |\n  <<<<<<< HEAD\n", "m.yaml")
+    assert document.value == {"a": "<<<<<<< HEAD\n"}
 
 
 def test_a_duplicate_key_names_both_places() -> None:
