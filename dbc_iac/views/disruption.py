@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from dbc_iac.address import Address
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.capabilities import Host, power_field
 from dbc_iac.plan.decide.deletions import DESTROY
 from dbc_iac.plan.model import Action, Change, Plan, Step, StepKind
-from dbc_iac.views.text.wording import duration
+from dbc_iac.views.text.wording import count, duration
 
 
 class Effect(StrEnum):
@@ -102,9 +103,6 @@ def _begins(plan: Plan) -> dict[str, int]:
 
 def _of_window(number: int, step: Step, changes: dict[str, Change]) -> Disruption:
     causes = tuple(dict.fromkeys(_causes(step, changes)))
-    change = changes.get(step.address)
-    if change is not None and change.observed_power == "off" and step.power == "on":
-        return Disruption(step.address, step.node, Effect.STARTED, 0, number, causes)
     effect = Effect.CYCLED if step.power == "on" else Effect.STAYS_OFF
     if _was_off(step, changes):
         return Disruption(step.address, step.node, Effect.STARTED, 0, number, causes)
@@ -116,6 +114,12 @@ def window_text(step: Step, changes: dict[str, Change]) -> str:
     if _was_off(step, changes):
         return "powered off, stays off" if step.power == "off" else "powered off, will be started after the changes"
     return f"power-off window of about {duration(step.seconds)}" if step.power == "on" else "powering off, stays off"
+
+
+def machines(found: Sequence[Disruption]) -> str:
+    """Number of VMs and of servers: `2 VMs and 1 server`; empty for none."""
+    vms = sum(isinstance(kind_of(Address(d.address).kind), Host) for d in found)
+    return " and ".join(count(n, noun) for n, noun in ((vms, "VM"), (len(found) - vms, "server")) if n)
 
 
 def length(found: Iterable[Disruption]) -> int:

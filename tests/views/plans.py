@@ -6,9 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from dbc_iac.plan.model import Action, Change, FieldChange, GoalSummary, Identity, Placement, Plan, Step, StepKind
+from dbc_iac.views.grouping import Detail
+from dbc_iac.views.text.lines import PAPER
+from dbc_iac.views.text.plan import plan_lines
 
 HOSTILE = "</details></script><img src=x onerror=alert(1)> ``` [click](https://evil) @everyone \x1b[31m\u202e {{ 7*7 }}"
 """Hostile text of a node or a manifest, for terminals, pages and pull requests."""
+
+
+def plan_text(plan: Plan, detail: Detail = Detail.GROUPED) -> str:
+    """The whole plan as plain text."""
+    return PAPER.render(plan_lines(plan, detail))
 
 
 def plan(*changes: Change, steps: tuple[Step, ...] = (), **more: Any) -> Plan:

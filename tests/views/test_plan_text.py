@@ -15,8 +15,21 @@ from dbc_iac.views.grouping import Detail
 from dbc_iac.views.html.plan import plan_html
 from dbc_iac.views.markdown.plan import plan_markdown
 from dbc_iac.views.text.lines import Line, Screen, Tone, fold
-from dbc_iac.views.text.plan import plan_lines, plan_text
-from tests.views.plans import HOSTILE, IMAGE, MEMORY, POWER, change, everything, fleet, goal, plan, step, window
+from dbc_iac.views.text.plan import plan_lines
+from tests.views.plans import (
+    HOSTILE,
+    IMAGE,
+    MEMORY,
+    POWER,
+    change,
+    everything,
+    fleet,
+    goal,
+    plan,
+    plan_text,
+    step,
+    window,
+)
 
 
 def test_a_plan_shows_data_loss_and_disruption_before_the_changes() -> None:
@@ -109,6 +122,18 @@ def test_vms_off_during_their_replacement_are_counted_as_powered_off() -> None:
     both = plan(change("a", Action.UPDATE, MEMORY), replaced, steps=steps)
     assert " 2 VMs will be powered off. " in plan_text(both)
     assert " 1 VM will be powered off. " in plan_text(plan(replaced, steps=steps[1:]))
+
+
+def test_servers_are_not_counted_as_vms() -> None:
+    names = ("a", "b", "c")
+    servers = [
+        change(n, Action.UPDATE, FieldChange("power", "on", "off", "online"), kind="BareMetalInstance") for n in names
+    ]
+    steps = tuple(step(f"BareMetalInstance/{n}", "powering off") for n in names)
+    made = plan(*servers, steps=steps)
+    assert " 3 servers will be powered off. " in plan_text(made)
+    assert "\n  3 servers: each will be powered off and stay off\n" in plan_text(made)
+    assert "<summary>3 servers: each will be powered off" in plan_html(made)
 
 
 def test_steps_of_windows_agree_with_the_disruption() -> None:

@@ -12,9 +12,8 @@ from dbc_iac.views.html.plan import plan_html
 from dbc_iac.views.markdown.plan import plan_markdown
 from dbc_iac.views.text.diagnostics import render
 from dbc_iac.views.text.lines import Screen
-from dbc_iac.views.text.plan import plan_text
 from dbc_iac.views.text.wording import count, duration
-from tests.views.plans import everything
+from tests.views.plans import everything, plan_text
 
 DENIED = Diagnostic("policy-denied", Severity.ERROR, "no update in production", address="VirtualMachine/bigger")
 WARNED = Diagnostic("node-may-refuse", Severity.WARNING, "perhaps no GPU is free", remedy="Ask for fewer.")

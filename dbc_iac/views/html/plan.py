@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from dbc_iac.address import Address
 from dbc_iac.plan.model import Action, Change, FieldChange, Plan
-from dbc_iac.views.disruption import Disruption, disruptions, length, shown_steps, window_text
+from dbc_iac.views.disruption import Disruption, disruptions, length, machines, shown_steps, window_text
 from dbc_iac.views.graph import Graph, by_machine, plan_graph
 from dbc_iac.views.grouping import Detail, grouped, likeness
 from dbc_iac.views.html.layout import can_lay_out
@@ -115,7 +115,7 @@ def _opened(shown: Sequence[Change]) -> frozenset[Action]:
 
 def _disrupted(found: Sequence[Disruption]) -> str:
     """Disruptions in one line: their number, the effect if all share it, and the total time."""
-    text = count(len(found), "VM")
+    text = machines(found)
     if len(found) > 1 and len({(d.effect, d.seconds) for d in found}) == 1:
         off = f", off for about {duration(found[0].seconds)}" if found[0].seconds else ""
         text += f": each {found[0].effect.value}{off}"

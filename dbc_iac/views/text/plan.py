@@ -8,12 +8,21 @@ from dataclasses import dataclass
 from dbc_iac.diagnostics import Severity
 from dbc_iac.plan.decide.deletions import DESTROY
 from dbc_iac.plan.model import Action, Change, Plan, Step, StepKind
-from dbc_iac.views.disruption import Disruption, Effect, disruptions, expected_calls, length, shown_steps, window_text
+from dbc_iac.views.disruption import (
+    Disruption,
+    Effect,
+    disruptions,
+    expected_calls,
+    length,
+    machines,
+    shown_steps,
+    window_text,
+)
 from dbc_iac.views.error_explanations import short_text
 from dbc_iac.views.grouping import Detail, grouped, likeness, some
 from dbc_iac.views.programs import TITLE, program_texts
 from dbc_iac.views.text.fields import MEMBERS, changed_field_lines, common_field_lines, new_field_lines
-from dbc_iac.views.text.lines import PAPER, Line, Tone
+from dbc_iac.views.text.lines import Line, Tone
 from dbc_iac.views.text.problems import problems
 from dbc_iac.views.text.reference_names import named
 from dbc_iac.views.text.wording import count, duration
@@ -50,11 +59,6 @@ _OFF = frozenset({Effect.CYCLED, Effect.STAYS_OFF, Effect.REPLACED})
 _PROBLEMS = {Severity.ERROR: Tone.LOSS, Severity.WARNING: Tone.CHANGED, Severity.NOTE: Tone.HEAD}
 
 
-def plan_text(plan: Plan, detail: Detail = Detail.GROUPED) -> str:
-    """The whole plan as plain text."""
-    return PAPER.render(plan_lines(plan, detail))
-
-
 def summary(plan: Plan) -> str:
     """Number of changes by action, in one line."""
     unread = plan.count(Action.UNKNOWN)
@@ -75,12 +79,9 @@ def scope(plan: Plan) -> str:
     if plan.environment:
         parts.append(f"environment {plan.environment}")
     off = [d for d in disruptions(plan) if d.effect in _OFF and d.step]
-    vms = sum(d.address.startswith("VirtualMachine/") for d in off)
-    expected = [count(vms, "VM")] if vms else []
-    expected += [count(len(off) - vms, "server")] if len(off) > vms else []
     text = f"{', '.join(parts)}."
-    if expected:
-        text += f" {' and '.join(expected)} will be powered off."
+    if off:
+        text += f" {machines(off)} will be powered off."
     if calls := expected_calls(plan):
         text += f" About {count(calls, 'API call')}."
     return text
@@ -190,7 +191,7 @@ def disruption_texts(plan: Plan, detail: Detail) -> Iterator[str]:
         off = f", off for about {duration(first.seconds)}" if first.seconds else ""
         causes = {d.causes for d in members}
         why = f" ({', '.join(first.causes)})" if first.causes and len(causes) == 1 else ""
-        yield f"  {len(members):,} VMs: each {first.effect.value}{off}{why}"
+        yield f"  {machines(members)}: each {first.effect.value}{off}{why}"
         yield f"    {some([d.address for d in members])}"
     if whole := whole_length(found):
         yield f"  {whole}"
