@@ -32,7 +32,7 @@ from dbc_iac.kinds.job_log import failed_job, job_errors
 from dbc_iac.kinds.node import node_route
 from dbc_iac.kinds.virtual_machine.goals import DiskHasSize, no_size
 from dbc_iac.kinds.virtual_machine.reading import size_text
-from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
+from dbc_iac.kinds.virtual_machine.spec import vm_of
 from dbc_iac.state.document import Binding
 
 LAST_DEVICE = "vdz"
@@ -204,16 +204,11 @@ class Disk(Kind[DiskSpec], Child, UsesCapacity, Importable):
     max_per_parent = 24  # vdc to vdz
 
     def route(self, resource: Resource[DiskSpec], inventory: Inventory) -> Route:
-        vm = self._vm(resource, inventory)
+        vm = vm_of(resource.spec.vm, inventory)
         return node_route(vm.node, inventory, vm.rent_order)
 
-    def _vm(self, resource: Resource[DiskSpec], inventory: Inventory) -> VirtualMachineSpec:
-        vm = inventory.resources[f"VirtualMachine/{resource.spec.vm}"].spec
-        assert isinstance(vm, VirtualMachineSpec)  # noqa: S101 - the reference was checked
-        return vm
-
     def check(self, resource: Resource[DiskSpec], inventory: Inventory) -> Iterable[Diagnostic]:
-        vm = self._vm(resource, inventory)
+        vm = vm_of(resource.spec.vm, inventory)
         if vm.pxe:
             yield resource.problem(
                 "ignored-by-node",

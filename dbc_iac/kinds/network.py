@@ -107,13 +107,13 @@ class Network(Kind[NetworkSpec], Importable):
         return node_route(resource.spec.via, inventory, None)
 
     def identity(self, resource: Resource[NetworkSpec], inventory: Inventory, generation: int) -> str:
-        return resource.spec.name or resource.name
+        return _name(resource)
 
     def desired(self, resource: Resource[NetworkSpec], inventory: Inventory) -> dict[str, Json]:
-        return super().desired(resource, inventory) | {"name": self.identity(resource, inventory, 0)}
+        return super().desired(resource, inventory) | {"name": _name(resource)}
 
     def check(self, resource: Resource[NetworkSpec], inventory: Inventory) -> Iterable[Diagnostic]:
-        spec, name = resource.spec, resource.spec.name or resource.name
+        spec, name = resource.spec, _name(resource)
         if not (name.isascii() and name.isalnum() and 6 <= len(name) <= 10):
             yield resource.problem(
                 "invalid-name", "name", f"{name} is not 6 to 10 letters and digits", remedy="Add `name:` to the spec."
@@ -126,7 +126,7 @@ class Network(Kind[NetworkSpec], Importable):
                 detail="The node would read its path as that operation.",
                 remedy="Choose another name.",
             )
-        twins = [r for r in inventory.of(self.name) if self._name(r) == name and r.address < resource.address]
+        twins = [r for r in inventory.of(self.name) if _name(r) == name and r.address < resource.address]
         for twin in twins:
             yield resource.problem(
                 "duplicate-identity",
@@ -167,10 +167,7 @@ class Network(Kind[NetworkSpec], Importable):
                 )
 
     def natural_key(self, resource: Resource[NetworkSpec], inventory: Inventory) -> str:
-        return self.identity(resource, inventory, 0)
-
-    def _name(self, resource: Resource[Any]) -> str:
-        return str(resource.spec.name or resource.name)
+        return _name(resource)
 
     async def observe(self, lookup: Lookup, reader: CachedReader) -> Observation:
         lan = await reader.network(lookup.route, lookup.id)
@@ -202,5 +199,8 @@ class Network(Kind[NetworkSpec], Importable):
 
 def lan_name(document: str, inventory: Inventory) -> str:
     """The name on the wire of the Network document `document`."""
-    network = inventory.resources[f"Network/{document}"]
-    return str(getattr(network.spec, "name", None) or network.name)
+    return _name(inventory.resources[f"Network/{document}"])
+
+
+def _name(network: Resource[Any]) -> str:
+    return str(network.spec.name or network.name)

@@ -21,7 +21,7 @@ from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Unreadable
 from dbc_iac.kinds.framework.capabilities import Powered
 from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, unseen
-from dbc_iac.kinds.framework.inventory import Inventory, Resource
+from dbc_iac.kinds.framework.inventory import Inventory, Resource, unknown_clients
 from dbc_iac.kinds.framework.kind import Kind, register
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.rules import Behaviour, Rule, access, once
@@ -209,9 +209,7 @@ class BareMetalInstance(Kind[BareMetalInstanceSpec], Powered):
                 'resetOn has no effect without power: "on"',
                 remedy='Write `power: "on"`, or remove resetOn.',
             )
-        for name in spec.clients:
-            if name not in inventory.clients:
-                yield resource.problem("unknown-client", "clients", f"there is no client node named {name}")
+        yield from unknown_clients(resource, spec.clients, inventory)
 
     async def observe(self, lookup: Lookup, reader: CachedReader) -> Observation:
         if not lookup.route.target:

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from dbc_iac.diagnostics import Diagnostic
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Unreadable
-from dbc_iac.kinds.framework.inventory import Inventory, Resource
+from dbc_iac.kinds.framework.inventory import Inventory, Resource, unknown_clients
 from dbc_iac.kinds.framework.kind import Kind, register
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.rules import access
@@ -59,9 +59,7 @@ class BareMetalManager(Kind[BareMetalManagerSpec]):
         return Route(resource.address, spec.id, spec.identity, spec.clients or inventory.clients)
 
     def check(self, resource: Resource[BareMetalManagerSpec], inventory: Inventory) -> Iterable[Diagnostic]:
-        for name in resource.spec.clients:
-            if name not in inventory.clients:
-                yield resource.problem("unknown-client", "clients", f"there is no client node named {name}")
+        return unknown_clients(resource, resource.spec.clients, inventory)
 
     async def observe(self, lookup: Lookup, reader: CachedReader) -> Observation:
         servers = await reader.servers(lookup.route)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Generic, TypeVar
@@ -45,6 +45,18 @@ class Resource(Generic[S_co]):
         """A diagnostic at a field of this document."""
         source = self.where(path) or self.where("")
         return Diagnostic(code, severity, summary, detail, remedy, source, (), self.address, exit_code)
+
+
+def unknown_clients(resource: Resource[Spec], names: Iterable[str], inventory: Inventory) -> Iterator[Diagnostic]:
+    """The problems of client nodes that the project file does not have."""
+    for name in names:
+        if name not in inventory.clients:
+            yield resource.problem(
+                "unknown-client",
+                "clients",
+                f"there is no client node named {name}",
+                remedy=f"Use one of: {', '.join(inventory.clients)}.",
+            )
 
 
 def unusable_secret(resource: Resource[Spec], field: SpecField, value: SecretText | None) -> Iterator[Diagnostic]:

@@ -45,7 +45,7 @@ from dbc_iac.kinds.snapshots.snapshot_upload import (
     SnapshotSent,
     find_snapshot,
 )
-from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
+from dbc_iac.kinds.virtual_machine.spec import vm_of
 
 _MAX_NAME_LENGTH = 64
 _STATUS = "status"
@@ -147,13 +147,8 @@ class Snapshot(Kind[SnapshotSpec], Child, UsesImageServer, Importable):
     survives_parent = True
 
     def route(self, resource: Resource[SnapshotSpec], inventory: Inventory) -> Route:
-        vm = self._vm(resource, inventory)
+        vm = vm_of(resource.spec.vm, inventory)
         return through_image_client(node_route(vm.node, inventory, vm.rent_order), inventory)
-
-    def _vm(self, resource: Resource[SnapshotSpec], inventory: Inventory) -> VirtualMachineSpec:
-        vm = inventory.resources[f"VirtualMachine/{resource.spec.vm}"].spec
-        assert isinstance(vm, VirtualMachineSpec)  # noqa: S101 - the reference was checked
-        return vm
 
     def identity(self, resource: Resource[SnapshotSpec], inventory: Inventory, generation: int) -> str:
         return resource.spec.name or resource.name.replace(".", "-")
@@ -176,7 +171,7 @@ class Snapshot(Kind[SnapshotSpec], Child, UsesImageServer, Importable):
         return found
 
     def check(self, resource: Resource[SnapshotSpec], inventory: Inventory) -> Iterable[Diagnostic]:
-        if self._vm(resource, inventory).pxe:
+        if vm_of(resource.spec.vm, inventory).pxe:
             yield resource.problem(
                 "ignored-by-node",
                 "vm",

@@ -186,9 +186,8 @@ class VirtualMachine(Kind[VirtualMachineSpec], Host, UsesCapacity, FileProvider,
 
     def create(self, task: GoalInput) -> Iterator[Goal]:
         network = str(task.desired.get("network") or "")
-        timeout_seconds = (
-            task.timeout_seconds or 5400.0
-        )  # a create may wait 50 minutes for an address, and longer in the queue
+        # A creation may wait 50 minutes for an address, and longer in the queue.
+        timeout_seconds = task.timeout_seconds or 5400.0
         kept = {k: v for k, v in task.desired.items() if k != "power"}
         yield VmExists(
             address=task.address, route=task.route, id=task.id, generation=task.generation, vm=task.id,

@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from dbc_iac.api import patterns
 from dbc_iac.json import Json
+from dbc_iac.kinds.framework.inventory import Inventory
 from dbc_iac.kinds.framework.rules import (
     Behaviour,
     Rule,
@@ -178,3 +179,10 @@ class VirtualMachineSpec(Spec):
     def first_account(self) -> str:
         """The account of an image of this system, whose password the node generates at creation."""
         return "Administrator" if self.windows else "dbc"
+
+
+def vm_of(name: str, inventory: Inventory) -> VirtualMachineSpec:
+    """The spec of the VM that a disk or snapshot names."""
+    spec = inventory.resources[f"VirtualMachine/{name}"].spec
+    assert isinstance(spec, VirtualMachineSpec)  # noqa: S101 - the reference was checked
+    return spec
