@@ -13,9 +13,9 @@ A case is one YAML file:
     machines      capacity of nodes, where the case checks it; `others` are VMs that are not managed
     freeSlots     how many more of a kind a VM can take, by the VM's address and kind
     options       of the plan; and of the project: `moved`, `removed`, `refuse`, `whole` (whether the order covers the machine)
-    plan          pending changes by address (`fields` of updates and replacements), steps in order, codes of warnings, losses, moves, and numbers
+    plan          pending changes by address (`fields` of updates and replacements), steps in order, codes of warnings, losses, recovery, moves, and numbers
                   of the pending operations that are settled; a key is left out where it is empty
-    refused       summaries of the errors by code
+    refused       the errors, each as its code and summary
 
 An address that `state` and `world` do not name does not exist.
 """
@@ -75,7 +75,6 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     },
     "BareMetalInstance": {"nodeId": "e" * 64, "identity": "tenant"},
 }
-_SETS = {"targets", "excludes", "replace", "destroy_identity", "unprotect"}
 _OF_THE_PROJECT = {"moved", "removed", "refuse", "whole", "max_removals_of_project"}
 
 
@@ -238,10 +237,8 @@ class Case:
                 moves=moves,
             )
         )
-        given: dict[str, Any] = {
-            k: frozenset(v) if k in _SETS else v for k, v in self.options.items() if k not in _OF_THE_PROJECT
-        }
-        options, problems = PlanOptions(**given), Diagnostics()
+        given = {k: v for k, v in self.options.items() if k not in _OF_THE_PROJECT}
+        options, problems = PlanOptions.from_json(given), Diagnostics()
         if not options.destroy:
             problems.extend(check_inventory(context.inventory, context.identities))
             problems.raise_errors()
@@ -255,7 +252,7 @@ class Case:
             plan = self.plan()
         except DiagnosticError as error:
             problems = [d for d in error.diagnostics if d.severity is Severity.ERROR]
-            return {"refused": {d.code: d.summary for d in problems}}
+            return {"refused": [{d.code: d.summary} for d in problems]}
         found: dict[str, Any] = {}
         found["changes"] = {c.address: _change(c) for c in plan.changes if c.pending or c.action == "unknown"}
         found["steps"] = [_step(s) for s in plan.steps]

@@ -108,7 +108,7 @@ class Interposed:
 
     def _die(self) -> None:
         self._alive = False
-        self.emulated.loop.call_soon_threadsafe(self._died.set)  # records are written in a thread
+        self._died.set()
 
     def _strikes(self, of: str, number: int) -> Point | None:
         point = self.point
