@@ -9,7 +9,7 @@ A `Diagnostic` has a `summary` (at most 72 characters, with the values), a `deta
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from pathlib import PurePath
@@ -53,6 +53,10 @@ class SourceRange:
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}"
+
+
+Locator = Callable[[tuple[str | int, ...]], SourceRange | None]
+"""Source range of a value of a file, by its path."""
 
 
 @dataclass(frozen=True, slots=True)

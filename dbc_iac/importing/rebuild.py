@@ -167,4 +167,4 @@ def _wrong(address: str, summary: str, remedy: str) -> Diagnostic:
 
 
 def _bindable(resource: Resource[Spec]) -> bool:
-    return not kind_of(resource.kind).read_only and not getattr(resource.spec, "external", False)
+    return not kind_of(resource.kind).read_only and not resource.external

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from pydantic import BaseModel
 
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, Severity, SourceRange
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, Locator, Severity, SourceRange
 from dbc_iac.files.reading import file_problem, read_inside
 from dbc_iac.manifest.expand import Expander, ParsedResource
 from dbc_iac.manifest.globs import matching
@@ -35,7 +35,7 @@ class LoadedProject:
     """Addresses of invalid documents, which are not among the resources."""
     whole: bool
     """Whether the address of every document is known, the invalid ones included."""
-    where: Callable[[tuple[str | int, ...]], SourceRange | None]
+    where: Locator
     """Source range of a value of the project file, by its path from the root of the document."""
     place: Callable[[str], SourceRange | None]
     """Source range of a value of the project file, by its dotted path below `spec`."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
+from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Locator, Severity
 from dbc_iac.kinds import Inventory, kind_of
 from dbc_iac.manifest.load import LoadedProject
 from dbc_iac.manifest.project import ClientSpec
@@ -20,7 +20,7 @@ from dbc_iac.plan import Plan, check_inventory
 from dbc_iac.plan.decide.moved_blocks import check_lists, mistyped, still_there
 from dbc_iac.plan.decide.ownership import ADOPTED
 from dbc_iac.plan.planner import weighed
-from dbc_iac.policy.evaluation import Locator, evaluate, unsound
+from dbc_iac.policy.evaluation import evaluate, unsound
 from dbc_iac.state import State
 
 if TYPE_CHECKING:

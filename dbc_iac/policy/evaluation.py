@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from dbc_iac.address import Address
-from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity, SourceRange
+from dbc_iac.diagnostics import Diagnostic, ExitCode, Locator, Severity, SourceRange
 from dbc_iac.manifest.project import PolicySpec
 from dbc_iac.manifest.template_process import Ask
 from dbc_iac.manifest.templates import Templates, expression_problems
@@ -17,10 +17,6 @@ from dbc_iac.plan.model import Plan
 from dbc_iac.policy.exposure import open_to_world
 
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-
-
-Locator = Callable[[tuple[str | int, ...]], SourceRange | None]
-"""Source range of a value of the project file, by its path."""
 
 
 def no_location(path: tuple[str | int, ...]) -> SourceRange | None:

@@ -31,6 +31,11 @@ class Resource(Generic[S_co]):
     labels: Mapping[str, str] = field(default_factory=dict)
     where: Callable[[str], SourceRange | None] = _nowhere
 
+    @property
+    def external(self) -> bool:
+        """Whether its object is only read, never changed."""
+        return bool(getattr(self.spec, "external", False))
+
     def problem(
         self,
         code: str,

@@ -78,7 +78,7 @@ def users_of(file: FileAt, inventory: Inventory, bindings: Mapping[str, Binding]
 
 def _external(inventory: Inventory) -> dict[str, frozenset[FileAt]]:
     """Files of external resources, by address."""
-    found = (r for r in inventory.resources.values() if getattr(r.spec, "external", False) and _sound(r, inventory))
+    found = (r for r in inventory.resources.values() if r.external and _sound(r, inventory))
     return {r.address: runtime_files(kind_of(r.kind), kind_of(r.kind).desired(r, inventory)) for r in found}
 
 

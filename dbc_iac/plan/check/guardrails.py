@@ -90,7 +90,7 @@ def _protection(context: PlanContext, change: Change, options: PlanOptions) -> I
 def _is_foreign(context: PlanContext, change: Change, changes: Mapping[str, Change]) -> bool:
     """Whether the VM of a child is not managed."""
     parent = context.inventory.resources.get(change.placement.parent)
-    return change.placement.parent not in changes or bool(getattr(getattr(parent, "spec", None), "external", False))
+    return change.placement.parent not in changes or (parent is not None and parent.external)
 
 
 def _unmanaged(context: PlanContext, change: Change) -> Diagnostic:

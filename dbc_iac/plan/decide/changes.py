@@ -29,7 +29,7 @@ from dbc_iac.plan.decide.diff import Difference, DiffInput, difference
 from dbc_iac.plan.decide.ownership import elsewhere, moved_node
 from dbc_iac.plan.model import Action, Change, FieldChange, Identity, Placement
 from dbc_iac.plan.observe.pending_operations import requires_replacement
-from dbc_iac.plan.observe.refresh import RefreshedState, external
+from dbc_iac.plan.observe.refresh import RefreshedState
 from dbc_iac.plan.observe.tracked_objects import TrackedObject, parent_address
 
 POWERED_OFF_REASON = "powered off by an interrupted apply; will be started"
@@ -59,7 +59,7 @@ def decide_changes(
     for address, tracked in refreshed.tracked_objects.items():
         observation = refreshed.observations[address]
         resource = None if options.destroy else tracked.resource
-        if tracked.resource is not None and external(tracked.resource):
+        if tracked.resource is not None and tracked.resource.external:
             made.problems.extend(_external(tracked.resource, observation))
             if tracked.binding is not None:
                 made.changes[address] = forget(tracked)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from dbc_iac.address import Address
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity, SourceRange
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Locator, Severity, SourceRange
 from dbc_iac.kinds import Inventory, kind_of, kinds
 from dbc_iac.plan.model import Action, Change
 from dbc_iac.state.document import Binding, State
 
-Locator = Callable[[tuple[str | int, ...]], SourceRange | None]
 _PART = r"[a-z0-9](?:[a-z0-9-]{0,40}[a-z0-9])?"
 _NAME = re.compile(rf"{_PART}(?:\.{_PART})?")
 

@@ -9,13 +9,12 @@ from dataclasses import dataclass, field, replace
 from dbc_iac.api.wire_types import UnsafeWireValue
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.json import Json
-from dbc_iac.kinds import Inventory, Observation, Resource, kind_of
+from dbc_iac.kinds import Observation, kind_of
 from dbc_iac.kinds.current_route import authority_refusal
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known
 from dbc_iac.kinds.framework.capabilities import Child, Host, port_fields, power_of
 from dbc_iac.kinds.framework.capacity import Capacity
 from dbc_iac.kinds.framework.route import Route
-from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.kinds.framework.values import Lookup
 from dbc_iac.kinds.node import auto_ports
 from dbc_iac.plan.check.references import dependencies
@@ -125,7 +124,7 @@ async def _unmanaged(
     found: dict[str, dict[str, Capacity]] = {}
     for tracked in tracked_objects.values():
         kind, target = kind_of(tracked.kind), tracked.route.target
-        if tracked.resource is None or not isinstance(kind, Host) or external(tracked.resource):
+        if tracked.resource is None or not isinstance(kind, Host) or tracked.resource.external:
             continue
         desired = kind.desired(tracked.resource, context.inventory)
         applied = tracked.binding.applied if tracked.binding is not None else {}
@@ -143,7 +142,7 @@ async def _unmanaged(
 
 def managed(tracked_objects: Mapping[str, TrackedObject]) -> frozenset[str]:
     """Ids of managed objects. External ones count as unmanaged."""
-    return frozenset(c.id for c in tracked_objects.values() if c.resource is None or not external(c.resource))
+    return frozenset(c.id for c in tracked_objects.values() if c.resource is None or not c.resource.external)
 
 
 def remembered(context: PlanContext, reader: CachedReader) -> RefreshedState:
@@ -227,12 +226,3 @@ async def whole_machine(reader: CachedReader, route: Route) -> bool | None:
     if own is None:
         return None
     return max(len(own.gpu_index), own.gpu_count) >= hardware.value.gpu_count
-
-
-def read_only_resources(inventory: Inventory) -> list[Resource[Spec]]:
-    """Whether a resource is only read: by its kind, or because it is external."""
-    return [r for r in inventory.resources.values() if kind_of(r.kind).read_only or external(r)]
-
-
-def external(resource: Resource[Spec]) -> bool:
-    return bool(getattr(resource.spec, "external", False))

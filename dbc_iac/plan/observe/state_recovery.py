@@ -80,7 +80,7 @@ def is_unbound(tracked: TrackedObject) -> bool:
 
 async def _recover_hosts(context: PlanContext, reader: CachedReader, made: RecoveredState) -> set[str]:
     """Addresses of recovered hosts. Ambiguous ones are refused."""
-    external = {a for a, r in context.inventory.resources.items() if getattr(r.spec, "external", False)}
+    external = {a for a, r in context.inventory.resources.items() if r.external}
     new = {
         a: c
         for a, c in made.tracked_objects.items()

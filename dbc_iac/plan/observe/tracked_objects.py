@@ -76,7 +76,7 @@ def tracked_object(
     if operation is not None and not matches_spec(operation, resource, inventory, route, parent.id if parent else ""):
         operation = None
     generation = binding.generation if binding else state.generations.get(address, 0) + 1
-    bound = binding is not None and not getattr(resource.spec, "external", False)  # an external one names its object
+    bound = binding is not None and not resource.external  # an external one names its object
     identity = binding.id if binding and bound else kind.identity(resource, inventory, generation)
     if binding is None and operation is not None:
         generation, identity = operation.generation, operation.id
