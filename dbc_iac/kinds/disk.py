@@ -30,7 +30,7 @@ from dbc_iac.kinds.framework.types import GiB, HostDir, gib_text, parse_gib
 from dbc_iac.kinds.framework.values import GoalInput, Lookup, Observation, Unmanaged, unread
 from dbc_iac.kinds.job_log import failed_job, job_errors
 from dbc_iac.kinds.node import node_route
-from dbc_iac.kinds.virtual_machine.goals import DiskHasSize, no_size
+from dbc_iac.kinds.virtual_machine.goals import DiskHasSize, disks_of, no_size
 from dbc_iac.kinds.virtual_machine.reading import size_text
 from dbc_iac.kinds.virtual_machine.spec import vm_of
 from dbc_iac.state.document import Binding
@@ -89,9 +89,7 @@ class DiskExists(Goal):
         return self if self.known is None else replace(self, known=self.known | taken)
 
     async def before(self, reader: CachedReader) -> dict[str, Json]:
-        details = await reader.vm(self.route, self.vm)
-        there = details.value.disks if not isinstance(details, Unreadable) and details.value else ()
-        known: list[Json] = [*sorted({d.source_file for d in there})]
+        known: list[Json] = [*sorted({d.source_file for d in await disks_of(reader, self.route, self.vm)})]
         return {"known": known, **await _errors(reader, self, _ADD_FAILED)}
 
     def primed(self, detail: Mapping[str, Json]) -> DiskExists:
@@ -164,8 +162,7 @@ class DiskAbsent(Goal):
         return replace(self, queued=True)
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
-        details = await reader.vm(self.route, self.vm)
-        found = details.value.disks if not isinstance(details, Unreadable) and details.value else ()
+        found = await disks_of(reader, self.route, self.vm)
         device = next((d.name for d in found if d.source_file == self.id), None)
         if device is None:
             return NotSent("the node does not show the disk at present")
@@ -189,9 +186,8 @@ def _shown(disk: VmDisk) -> dict[str, Json]:
 
 async def _added(lookup: Lookup, reader: CachedReader) -> dict[str, dict[str, Json]]:
     """The disks of a VM without its system and data disk, by file."""
-    details = await reader.vm(lookup.route, lookup.parent_id)
-    disks_ = details.value.disks if not isinstance(details, Unreadable) and details.value else ()
-    return {d.source_file: _shown(d) for d in disks_ if d.name not in _OF_THE_VM and d.size_gib}
+    found = await disks_of(reader, lookup.route, lookup.parent_id)
+    return {d.source_file: _shown(d) for d in found if d.name not in _OF_THE_VM and d.size_gib}
 
 
 @register

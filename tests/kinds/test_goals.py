@@ -196,7 +196,9 @@ ACTS: list[tuple[Goal, dict[str, object], str, dict[str, Any]]] = [
     (taken, {}, f"/snapshot/create/{VM}", {"snapshot_name": "base", "image_server": "ID_1"}),
     (again, {"snapshots": (SNAPSHOT,)}, "/images/upload", {"image_filename": SNAPSHOT.file}),
     (record, {}, f"/snapshot/delete/{VM}/base", {}),
-    (server, {}, "/bare_metal/add", {}),
+    (server, {}, "/bare_metal/add", {"bare_metal_nodes": [{
+        "uuid": "uuid-1", "ip": "10.0.0.7", "ipmi_hostname": "bmc", "ipmi_username": "root", "ipmi_password": "made-up",
+    }]}),
     (modified, {}, f"/bare_metal/modify/{'6' * 64}", {"ip": "10.0.0.8"}),
     (unregistered, {}, "/bare_metal/delete", {"bare_metal_node_ids": ["6" * 64]}),
     (InstancePower(**AT, id=TARGET, to="on"), {}, "/bare_metal/power", {"command": "on"}),

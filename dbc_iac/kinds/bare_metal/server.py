@@ -166,7 +166,9 @@ class ServerAbsent(Goal):
         return await bare_metal.delete_server(await context.connect(self.route), self.id)
 
 
-async def find_server(reader: CachedReader, route: Route, *, node_id: str = "", uuid: str = "") -> Any:
+async def find_server(
+    reader: CachedReader, route: Route, *, node_id: str = "", uuid: str = ""
+) -> Known[ServerView | None] | Unreadable:
     """A server by node id or uuid, from the list or, beyond its limit, by id. Known(None) if there is none."""
     servers = await reader.servers(route)
     if isinstance(servers, Unreadable):

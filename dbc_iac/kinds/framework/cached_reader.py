@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
 from dbc_iac.api.channel import Channel
-from dbc_iac.api.endpoints import bare_metal, disks, images, instances, networks, nodes, snapshots, vms
+from dbc_iac.api.endpoints import bare_metal, images, instances, networks, nodes, snapshots, vms
 from dbc_iac.api.outcome import Done, NotSent, Outcome, RefusalKind, Refused, Unknown
 from dbc_iac.api.requests import ImageServerFiles, ImageTransfer
-from dbc_iac.api.responses import DiskEntry, LanView, NodeHardware, RentOrder, ServerView, VmDetails, VmSummary
+from dbc_iac.api.responses import LanView, NodeHardware, RentOrder, ServerView, VmDetails, VmSummary
 from dbc_iac.api.storage_responses import DeeplinkView, Progress, SnapshotView, StoredImage
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.snapshots.upload_progress import UploadProgress
@@ -138,9 +138,6 @@ class CachedReader:
         return await self._read(
             ("notes", route, task_id, lines), route, lambda channel: vms.vm_logs(channel, task_id, lines=lines)
         )
-
-    async def disks(self, route: Route, task_id: str) -> Known[tuple[DiskEntry, ...]] | Unreadable:
-        return await self._read(("disks", route, task_id), route, lambda channel: disks.list_disks(channel, task_id))
 
     async def hardware(self, route: Route) -> Known[NodeHardware] | Unreadable:
         return await self._read(("hardware", route.target, route.clients), route, nodes.node_hardware)

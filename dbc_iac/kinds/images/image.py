@@ -28,7 +28,7 @@ from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus
 from dbc_iac.kinds.framework.inventory import Inventory, Resource
 from dbc_iac.kinds.framework.kind import Kind, register
 from dbc_iac.kinds.framework.route import Route
-from dbc_iac.kinds.framework.rules import Behaviour, Rule, access, once, replaced
+from dbc_iac.kinds.framework.rules import Behaviour, Rule, access, once, replaced, sent_once
 from dbc_iac.kinds.framework.spec import Reference, Spec
 from dbc_iac.kinds.framework.types import FileName, Flag, Token
 from dbc_iac.kinds.framework.values import GoalInput, Lookup, Observation, unread
@@ -43,8 +43,6 @@ from dbc_iac.kinds.images.image_server import (
 from dbc_iac.kinds.images.transfer import INCOMPLETE, Transfer, observed_copy
 from dbc_iac.kinds.node import node_route
 
-_sent_once = Rule(Behaviour.CREATE_ONLY, not_reported=True)
-
 
 class ImageSpec(Spec):
     """An image file in a node's /data: a file of an image server, or the file of a snapshot.
@@ -57,7 +55,7 @@ class ImageSpec(Spec):
     snapshot: Annotated[str | None, access, Reference("Snapshot")] = Field(
         default=None, description="name of a Snapshot whose file it is; the node needs the snapshot's base image"
     )
-    image_server: Annotated[Token, _sent_once] = Field(description="id of the image server that it is fetched from")
+    image_server: Annotated[Token, sent_once] = Field(description="id of the image server that it is fetched from")
     refresh: Annotated[Token | None, once] = Field(
         default=None, description="any text; when it changes, the file is fetched again"
     )

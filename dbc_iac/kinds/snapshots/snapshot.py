@@ -28,7 +28,7 @@ from dbc_iac.kinds.framework.inventory import Inventory, Resource
 from dbc_iac.kinds.framework.kind import Kind, register
 from dbc_iac.kinds.framework.ownership_marker import Marker, read_marker
 from dbc_iac.kinds.framework.route import Route
-from dbc_iac.kinds.framework.rules import Behaviour, Rule, replaced
+from dbc_iac.kinds.framework.rules import Behaviour, Rule, replaced, sent_once
 from dbc_iac.kinds.framework.spec import Reference, Spec
 from dbc_iac.kinds.framework.types import Description, SnapshotName, Token
 from dbc_iac.kinds.framework.values import GoalInput, Lookup, Observation, Unmanaged, unread
@@ -50,7 +50,6 @@ from dbc_iac.kinds.virtual_machine.spec import vm_of
 _MAX_NAME_LENGTH = 64
 _STATUS = "status"
 _ARCHIVED = "taken of an earlier VM: its record was deleted with that VM, its file is in the image server"
-_sent_once = Rule(Behaviour.CREATE_ONLY, not_reported=True)
 
 
 class SnapshotSpec(Spec):
@@ -59,7 +58,7 @@ class SnapshotSpec(Spec):
     vm: Annotated[str, replaced, Reference("VirtualMachine")] = Field(description="name of the VM")
     name: Annotated[SnapshotName | None, replaced] = Field(default=None, description="default: metadata.name")
     description: Annotated[Description | None, Rule(Behaviour.CREATE_ONLY)] = None
-    image_server: Annotated[Token, _sent_once] = Field(description="id of the image server that it is uploaded to")
+    image_server: Annotated[Token, sent_once] = Field(description="id of the image server that it is uploaded to")
     trigger: Annotated[Token | None, Rule(Behaviour.REPLACE, not_reported=True)] = Field(
         default=None, description="any text; when it changes, a new snapshot is taken and the old record deleted"
     )

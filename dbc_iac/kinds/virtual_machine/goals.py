@@ -10,10 +10,12 @@ from dbc_iac.api import requests
 from dbc_iac.api.endpoints import disks, vms
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import NotSent, Outcome
+from dbc_iac.api.responses import VmDisk
 from dbc_iac.api.secret import SecretText
 from dbc_iac.json import Json
-from dbc_iac.kinds.framework.cached_reader import CachedReader, Unreadable
+from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
 from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, Needs, unseen
+from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.types import parse_gib
 from dbc_iac.kinds.virtual_machine.failed_creation import CREATE_ERROR, creation_failed
 from dbc_iac.kinds.virtual_machine.power import TRANSITIONAL, status_of, status_text
@@ -205,13 +207,17 @@ class DiskHasSize(Goal):
         )
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
-        details = await reader.vm(self.route, self.vm)
-        found = details.value.disks if not isinstance(details, Unreadable) and details.value else ()
-        disk = next((d for d in found if d.source_file == self.file), None)
+        disk = next((d for d in await disks_of(reader, self.route, self.vm) if d.source_file == self.file), None)
         if disk is None or not disk.size_gib:
             return NotSent("the node does not show the disk at present")
         add = requests.DiskResize(disk=disk.name, add_gib=self.size - int(disk.size_gib))
         return await disks.resize_disk(await context.connect(self.route), self.vm, add)
+
+
+async def disks_of(reader: CachedReader, route: Route, vm: str) -> tuple[VmDisk, ...]:
+    """The disks of a VM; empty if they cannot be read."""
+    details = await reader.vm(route, vm)
+    return details.value.disks if isinstance(details, Known) and details.value else ()
 
 
 READ_SIZES = "Restart the DBC service of the node. If the size is still missing, the file is missing on the host."
