@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,15 @@ from tests.projects import Emulated, project
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[Callable[..., Emulated]]:
-    """Makes emulated worlds with a project of the given documents; further arguments are parts of the world."""
+    """Makes emulated worlds with a project of the given documents; further arguments are parts of the world.
+
+    A test file that needs the same parts in all its worlds overrides it with a `partial` of it.
+    """
     made: list[Emulated] = []
 
-    def build(*documents: str, directory: str = ".", **more: Any) -> Emulated:
+    def build(*documents: str, directory: str = ".", environ: Mapping[str, str] | None = None, **more: Any) -> Emulated:
         (tmp_path / directory).mkdir(exist_ok=True)
-        made.append(Emulated(project(tmp_path / directory, *documents), more))
+        made.append(Emulated(project(tmp_path / directory, *documents, environ=environ), more))
         return made[-1]
 
     yield build

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +19,8 @@ CANARIES = {"PW": "canary-login-secret", "HEADER": "canary-header-secret"}
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Iterator[Callable[..., Emulated]]:
-    made: list[Emulated] = []
-
-    def build(*documents: str, **world: Any) -> Emulated:
-        emulated = Emulated(project(tmp_path, *documents, environ=CANARIES), world)
-        made.append(emulated)
-        return emulated
-
-    yield build
-    for emulated in made:
-        emulated.close()
+def make(world: Callable[..., Emulated]) -> Callable[..., Emulated]:
+    return partial(world, environ=CANARIES)
 
 
 LOGIN: dict[str, Any] = {"login": {"password": {"env": "PW"}}}
@@ -141,7 +133,7 @@ def test_an_unreadable_node_makes_its_resources_unknown_and_the_rest_goes_on(
 
 
 @pytest.mark.parametrize(
-    ("changed", "world", "code"),
+    ("changed", "parts", "code"),
     [
         ({"gpus": 5}, {}, "node-would-refuse"),
         ({"cpus": 63}, {}, "node-would-refuse"),
@@ -153,9 +145,9 @@ def test_an_unreadable_node_makes_its_resources_unknown_and_the_rest_goes_on(
     ids=["gpus", "cpus", "topology", "memory", "partial", "expired"],
 )
 def test_a_predictable_refusal_is_reported_before_any_call(
-    make: Callable[..., Emulated], changed: dict[str, Any], world: dict[str, Any], code: str
+    make: Callable[..., Emulated], changed: dict[str, Any], parts: dict[str, Any], code: str
 ) -> None:
-    emulated = make(vm(**changed), **world)
+    emulated = make(vm(**changed), **parts)
     result = emulated.run("plan", "--json")
     assert code in result.codes
     assert result.code in {4, 5}

@@ -6,13 +6,15 @@ and on one for a part of it. And the drift of each field that the API reports.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dbc_iac.emulator.gpu.states import DomainState
+from tests.cli.runs import assert_empty, write
 from tests.projects import NODE_ID, SEED, Emulated, document, project, vm
 
 LAN = document("Network", "training", {"via": "gpu-a", "cidr": "192.168.66.0/24"})
@@ -29,31 +31,12 @@ BASE: dict[str, Any] = {
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[Callable[..., Emulated]]:
-    made: list[Emulated] = []
-
-    def make(*documents: str, **world: Any) -> Emulated:
-        environ = {"PW": "canary-login-one", "PW2": "canary-login-two"}
-        emulated = Emulated(project(tmp_path, *documents, environ=environ), world)
-        made.append(emulated)
-        return emulated
-
-    yield make
-    for emulated in made:
-        emulated.close()
-
-
-def write(emulated: Emulated, *documents: str) -> None:
-    project(emulated.project.directory, *documents, environ=emulated.project.environ)
+def world(world: Callable[..., Emulated]) -> Callable[..., Emulated]:
+    return partial(world, environ={"PW": "canary-login-one", "PW2": "canary-login-two"})
 
 
 def applied(emulated: Emulated, *arguments: str) -> None:
     result = emulated.run("apply", "--yes", "--allow-data-loss", *arguments)
-    assert result.code == 0, result.out + result.err
-
-
-def assert_empty(emulated: Emulated) -> None:
-    result = emulated.run("plan", "--detailed-exitcode")
     assert result.code == 0, result.out + result.err
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.cli.runs import write
 from tests.projects import Emulated, document, project, vm
 
 DISK = document("Disk", "scratch", {"vm": "trainer", "size": "50Gi"})
@@ -31,10 +32,6 @@ def applied(tmp_path: Path) -> Iterator[Callable[..., Emulated]]:
     yield build
     for emulated in made:
         emulated.close()
-
-
-def write(emulated: Emulated, *documents: str) -> None:
-    project(emulated.project.directory, *documents, environ=emulated.project.environ)
 
 
 LOSSES = {

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.cli.runs import write
 from tests.cli.test_signals import SignalAt
 from tests.projects import NODE_ID, Emulated, document, project, vm
 from tests.proof.ends import Interposed, Point
@@ -57,10 +58,6 @@ def world(tmp_path: Path) -> Iterator[Callable[..., Emulated]]:
     yield build
     for emulated in made:
         emulated.close()
-
-
-def write(emulated: Emulated, *documents: str) -> None:
-    project(emulated.project.directory, *documents, environ=emulated.project.environ)
 
 
 def ignoring(*paths: str, **changed: Any) -> str:

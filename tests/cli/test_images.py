@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dbc_iac.emulator import FaultSpec
-from tests.projects import NODE_ID, Emulated, document, project, vm
+from tests.cli.runs import write
+from tests.projects import NODE_ID, Emulated, document, vm
 
 OTHER = "441f631da912b2186a3ef0452430f139cf01641bf4e2dce07e06103d8d70e533"
 SECOND = document("Node", "gpu-b", {"id": OTHER, "identity": "tenant", "rentOrder": "113", "portRange": "20000-20010"})
@@ -25,22 +27,13 @@ SNAPSHOT = {"vm": "trainer", "imageServer": "ID_2"}
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[Callable[..., Emulated]]:
-    made: list[Emulated] = []
-
-    def build(*documents: str) -> Emulated:
-        nodes = [{"id": NODE_ID, "name": "a"}, {"id": OTHER, "name": "b"}]
-        worlds: dict[str, Any] = {"gpuNodes": nodes, "orders": ORDERS, "imageServers": IMAGE_SERVERS}
-        made.append(Emulated(project(tmp_path, *documents), worlds))
-        return made[-1]
-
-    yield build
-    for emulated in made:
-        emulated.close()
-
-
-def write(emulated: Emulated, *documents: str) -> None:
-    project(emulated.project.directory, *documents, environ=emulated.project.environ)
+def world(world: Callable[..., Emulated]) -> Callable[..., Emulated]:
+    return partial(
+        world,
+        gpuNodes=[{"id": NODE_ID, "name": "a"}, {"id": OTHER, "name": "b"}],
+        orders=ORDERS,
+        imageServers=IMAGE_SERVERS,
+    )
 
 
 def converges(emulated: Emulated, *options: str) -> str:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
 from dbc_iac.emulator.gpu.states import DomainState
+from tests.cli.runs import applied, write
 from tests.cli.test_faults import fault
 from tests.cli.trials import act
-from tests.projects import NODE_ID, Emulated, document, project, vm
+from tests.projects import NODE_ID, Emulated, document, vm
 from tests.proof.ends import Interposed, Point
 
 AUTO: dict[str, Any] = {"ports": {"ssh": "auto", "vnc": "auto", "rdp": "auto"}}
@@ -23,22 +24,8 @@ def disk(name: str = "scratch", **changed: Any) -> str:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[Callable[..., Emulated]]:
-    made: list[Emulated] = []
-
-    def build(*documents: str, directory: str = "lab", **more: Any) -> Emulated:
-        (tmp_path / directory).mkdir()
-        made.append(Emulated(project(tmp_path / directory, *documents), more))
-        return made[-1]
-
-    yield build
-    for emulated in made:
-        emulated.close()
-
-
-def applied(emulated: Emulated, *options: str) -> None:
-    result = emulated.run("apply", "--yes", *options)
-    assert result.code == 0, result.out + result.err
+def world(world: Callable[..., Emulated]) -> Callable[..., Emulated]:
+    return partial(world, directory="lab")
 
 
 def lose_state(emulated: Emulated) -> None:
@@ -48,10 +35,6 @@ def lose_state(emulated: Emulated) -> None:
 def remove_from_state(emulated: Emulated, address: str) -> None:
     """Remove an address from the state; its object remains."""
     assert emulated.run("state", "rm", "--yes", address).code == 0
-
-
-def write(emulated: Emulated, *documents: str) -> None:
-    project(emulated.project.directory, *documents, environ=emulated.project.environ)
 
 
 def assert_nothing_is_made(emulated: Emulated) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from dbc_iac.emulator import FaultSpec
-from tests.projects import NODE_ID, Emulated, document, project, vm
+from tests.projects import NODE_ID, Emulated, document, vm
 
 IMAGE_SERVERS = [
     {"id": "ID_1", "images": [{"name": "ubuntu.qcow2"}, {"name": "torch.qcow2", "size": 9_000_000_000}]},
@@ -19,17 +20,8 @@ IMAGE = document("Image", "torch", {"node": "gpu-a", "file": "torch.qcow2", "ima
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[Callable[..., Emulated]]:
-    made: list[Emulated] = []
-
-    def build(*documents: str) -> Emulated:
-        one = project(tmp_path, *documents)
-        made.append(Emulated(one, {"imageServers": IMAGE_SERVERS, "gpuNodes": [{"id": NODE_ID}]}))
-        return made[-1]
-
-    yield build
-    for emulated in made:
-        emulated.close()
+def world(world: Callable[..., Emulated]) -> Callable[..., Emulated]:
+    return partial(world, imageServers=IMAGE_SERVERS)
 
 
 def files(emulated: Emulated) -> dict[str, int]:

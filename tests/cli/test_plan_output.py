@@ -5,7 +5,8 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +27,8 @@ DISK = document("Disk", "scratch", {"vm": "trainer", "size": "50Gi"})
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Iterator[Callable[..., Emulated]]:
-    made: list[Emulated] = []
-
-    def build(*documents: str) -> Emulated:
-        emulated = Emulated(project(tmp_path, *documents, environ={"PW": CANARY}))
-        made.append(emulated)
-        return emulated
-
-    yield build
-    for emulated in made:
-        emulated.close()
+def make(world: Callable[..., Emulated]) -> Callable[..., Emulated]:
+    return partial(world, environ={"PW": CANARY})
 
 
 def test_one_plan_in_all_its_forms(make: Callable[..., Emulated], tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.cli.test_fields import applied, assert_empty, the_change, write
+from tests.cli.runs import assert_empty, write
+from tests.cli.test_fields import applied, the_change
 from tests.projects import NODE_ID, Emulated, document, project, vm
 
 NODE: dict[str, Any] = {"id": NODE_ID, "identity": "tenant", "rentOrder": "112"}

@@ -3,34 +3,24 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.cli.runs import write
 from tests.cli.test_signals import SignalAt
-from tests.projects import PROJECT, Emulated, document, project, vm
+from tests.projects import PROJECT, Emulated, document, vm
 from tests.proof.ends import Interposed, Point
 
 DISK = document("Disk", "scratch", {"vm": "trainer", "size": "50Gi"})
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[Callable[..., Emulated]]:
-    made: list[Emulated] = []
-
-    def build(*documents: str, **more: Any) -> Emulated:
-        made.append(Emulated(project(tmp_path / "one", *documents), more))
-        return made[-1]
-
-    yield build
-    for emulated in made:
-        emulated.close()
-
-
-def write(emulated: Emulated, *documents: str) -> None:
-    project(emulated.project.directory, *documents, environ=emulated.project.environ)
+def world(world: Callable[..., Emulated]) -> Callable[..., Emulated]:
+    return partial(world, directory="one")
 
 
 def planned(emulated: Emulated, *options: str) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,16 +16,8 @@ IMAGE_SERVERS = [{"id": "ID_1", "images": [{"name": "ubuntu.qcow2"}], "bytesPerS
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[Callable[..., Emulated]]:
-    made: list[Emulated] = []
-
-    def build(*documents: str) -> Emulated:
-        made.append(Emulated(project(tmp_path, *documents), {"imageServers": IMAGE_SERVERS}))
-        return made[-1]
-
-    yield build
-    for emulated in made:
-        emulated.close()
+def world(world: Callable[..., Emulated]) -> Callable[..., Emulated]:
+    return partial(world, imageServers=IMAGE_SERVERS)
 
 
 def stored(emulated: Emulated) -> list[int]:

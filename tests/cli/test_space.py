@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -22,16 +22,8 @@ def disk(name: str, size: str, host_dir: str = "/data") -> str:
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Iterator[Callable[..., Emulated]]:
-    made: list[Emulated] = []
-
-    def build(*documents: str) -> Emulated:
-        made.append(Emulated(project(tmp_path, *documents), WORLD))
-        return made[-1]
-
-    yield build
-    for emulated in made:
-        emulated.close()
+def make(world: Callable[..., Emulated]) -> Callable[..., Emulated]:
+    return partial(world, **WORLD)
 
 
 def warned(emulated: Emulated, *documents: str) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from dbc_iac.emulator import FaultSpec
+from tests.cli.runs import write
 from tests.projects import NODE_ID, Emulated, Result, document, project, vm
 
 SIZE = 700_448_768
@@ -38,10 +39,6 @@ def world(tmp_path: Path) -> Iterator[Callable[..., Emulated]]:
     yield build
     for emulated in made:
         emulated.close()
-
-
-def write(emulated: Emulated, *documents: str) -> None:
-    project(emulated.project.directory, *documents, environ=emulated.project.environ)
 
 
 def breaks(emulated: Emulated, op: str, how: str = "fault", image_server: str = "ID_1") -> None:

@@ -56,7 +56,7 @@ def test_an_untrusted_project_reads_no_secret(where: dict[str, Any], tmp_path: P
 
 
 REACHED: list[str] = []
-"""Programs, connections and writes outside the project since a test began, as Python's audit events."""
+"""Programs and connections since a test began, as Python's audit events."""
 
 
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
