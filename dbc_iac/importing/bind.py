@@ -27,12 +27,12 @@ from dbc_iac.state.document import Binding
 class OtherStacks:
     """Objects of other stacks by their states, with the name of the stack; and whether foreign markers are accepted.
 
-    `told` collects warnings about accepted markers.
+    `warnings` are about accepted markers.
     """
 
     held: Mapping[Object, str] = field(default_factory=dict)
     taken_over: bool = False
-    told: Diagnostics = field(default_factory=Diagnostics)
+    warnings: Diagnostics = field(default_factory=Diagnostics)
 
 
 async def adopt(
@@ -99,7 +99,7 @@ def _check_marker(
         raise _problem(address, summary, remedy)
     detail = "Two projects or stacks must not manage the same object: each would change or delete it for the other."
     remedy = f"In {owner}, run `dbc-iac state rm` for it and remove its manifest."
-    others.told.add(Diagnostic("taken-over", Severity.WARNING, summary, detail, remedy, address=address))
+    others.warnings.add(Diagnostic("taken-over", Severity.WARNING, summary, detail, remedy, address=address))
 
 
 def bound(

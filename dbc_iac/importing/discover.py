@@ -16,6 +16,7 @@ from typing import Literal
 from dbc_iac.api.responses import VmDetails
 from dbc_iac.json import Json
 from dbc_iac.kinds.bare_metal.server import entry_fields
+from dbc_iac.kinds.disk import OF_THE_VM
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
 from dbc_iac.kinds.framework.inventory import Inventory, Resource
 from dbc_iac.kinds.framework.kind import kind_of
@@ -31,7 +32,6 @@ from dbc_iac.plan.context import PlanContext
 from dbc_iac.plan.decide.ownership import Object, object_of, objects
 
 CHECK_VM = "vm_check_"
-SYSTEM_DISKS = frozenset({"vda", "vdb"})
 
 Whose = Literal["ours", "another project's", "another stack's", "nobody's"]
 MAY_BE_TAKEN: frozenset[Whose] = frozenset({"ours", "nobody's"})
@@ -133,7 +133,7 @@ def whose(marker: Marker | None, context: PlanContext) -> Whose:
 
 def _disks(details: VmDetails, vm: UnmanagedObject) -> Iterable[UnmanagedObject]:
     for disk in details.disks:
-        if disk.name in SYSTEM_DISKS:
+        if disk.name in OF_THE_VM:
             continue
         size = gib_text(int(disk.size_gib)) if disk.size_gib is not None and disk.size_gib.denominator == 1 else ""
         fields: dict[str, Json] = {"size": size, "hostDir": str(PurePosixPath(disk.source_file).parent)}

@@ -38,7 +38,8 @@ from dbc_iac.state.document import Binding
 LAST_DEVICE = "vdz"
 """The last device: the node accepts further disks, never creates them and reports no error."""
 _ADD_FAILED, _DELETE_FAILED = "attach disk failed", "detach disk failed"
-_OF_THE_VM = {"vda": "the system disk", "vdb": "the data disk"}
+OF_THE_VM = {"vda": "the system disk", "vdb": "the data disk"}
+"""Devices that are parts of their VM, not Disks."""
 
 
 class DiskSpec(Spec):
@@ -77,7 +78,7 @@ class DiskExists(Goal):
             return unseen(details, "the node does not show the VM")
         for disk in details.value.disks if self.known is not None else ():
             fits = disk.size_gib == self.size and str(PurePosixPath(disk.source_file).parent) == self.host_dir
-            if fits and disk.name not in _OF_THE_VM and disk.source_file not in (self.known or ()):
+            if fits and disk.name not in OF_THE_VM and disk.source_file not in (self.known or ()):
                 return GoalState(GoalStatus.MET, disk.source_file, id=disk.source_file)
         before = self.errors if self.queued else None
         return await failed_job(reader, self.route, self.vm, _ADD_FAILED, before) or GoalState(GoalStatus.UNMET)
@@ -187,7 +188,7 @@ def _shown(disk: VmDisk) -> dict[str, Json]:
 async def _added(lookup: Lookup, reader: CachedReader) -> dict[str, dict[str, Json]]:
     """The disks of a VM without its system and data disk, by file."""
     found = await disks_of(reader, lookup.route, lookup.parent_id)
-    return {d.source_file: _shown(d) for d in found if d.name not in _OF_THE_VM and d.size_gib}
+    return {d.source_file: _shown(d) for d in found if d.name not in OF_THE_VM and d.size_gib}
 
 
 @register
@@ -285,7 +286,7 @@ class Disk(Kind[DiskSpec], Child, UsesCapacity, Importable):
         return Observation(True, id=lookup.id, values=_shown(disk), resolved={"device": disk.name})
 
     def part_of(self, seen: Observation) -> str:
-        return _OF_THE_VM.get(str(seen.resolved.get("device", "")), "")
+        return OF_THE_VM.get(str(seen.resolved.get("device", "")), "")
 
     def create(self, task: GoalInput) -> Iterator[Goal]:
         yield DiskExists(

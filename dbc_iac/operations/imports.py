@@ -65,7 +65,7 @@ def _adopted(
         return state
 
     after = project.work(bind, before)
-    return after, tuple(others.told)
+    return after, tuple(others.warnings)
 
 
 def import_all(
