@@ -124,7 +124,7 @@ def test_on_a_terminal_ssh_takes_our_place_and_printing_is_asked_for(
     monkeypatch.setattr("os.execvp", execvp)
     code, said = on_a_terminal(emulated, "vm", "ssh", "trainer", "uptime")
     assert (code, ran) == (1, [["ssh", "-p", "20000", "-l", "dbc", "--", "203.0.113.7", "uptime"]])
-    assert "error[no-ssh]: ssh could not be started" in said
+    assert "error[no-ssh]: cannot start ssh" in said
     assert on_a_terminal(emulated, "vm", "ssh", "trainer", "--print")[0] == 0
     assert len(ran) == 1
 

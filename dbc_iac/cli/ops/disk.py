@@ -49,7 +49,7 @@ def command() -> None:
 @json_option
 @click.pass_obj
 def list_disks(app: App, /, vm: str, **where: str) -> None:
-    """The disks of a VM: device, size, file, and the document that manages each."""
+    """List the disks of a VM: device, size, file, and the document that manages each."""
 
     async def work(console: Console) -> list[dict[str, Json]]:
         found = await lookup.vm(console, vm, TargetOptions(**where))

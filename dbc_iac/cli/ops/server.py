@@ -42,7 +42,7 @@ def command() -> None:
 @json_option
 @click.pass_obj
 def list_servers(app: App, /, manager: str) -> None:
-    """The servers of a BareMetalManager, or of all; without one, those that the client nodes have heard of."""
+    """List the servers of MANAGER, or of all BareMetalManagers; without any, those that the client nodes know."""
 
     async def work(console: Console) -> list[dict[str, Json]]:
         managers = _managers(console, manager)
@@ -61,7 +61,7 @@ def list_servers(app: App, /, manager: str) -> None:
         raise Exit(ExitCode.ERROR)
 
 
-_NONE = {False: "There is no server.", True: "No server is known: not every manager could be read."}
+_NONE = {False: "No servers.", True: "No servers of the managers that could be read."}
 
 
 def _managers(console: Console, name: str) -> dict[str, Route]:
@@ -77,11 +77,11 @@ def _managers(console: Console, name: str) -> dict[str, Route]:
 async def _of_manager(console: Console, route: Route) -> list[dict[str, Json]]:
     outcome = await bare_metal.list_servers(console.channel(route))
     if not isinstance(outcome, Done):
-        console.warn("unreadable", f"the servers of {route.name} cannot be read: {outcome.message}")
+        console.warn("unreadable", f"cannot read the servers of {route.name}: {outcome.message}")
         return [{"manager": route.name, "unreadable": outcome.message}]
     if len(outcome.value) >= LIST_CAP:
         console.warn(
-            "capped", f"{route.name} lists no more than {LIST_CAP} servers, and there may be more",
+            "capped", f"{route.name} lists at most {LIST_CAP} servers; there may be more",
             remedy="Use `dbc-iac server show UUID` for a server that is not listed.",
         )  # fmt: skip
     return [_owners(console, route, view) for view in outcome.value]

@@ -324,5 +324,5 @@ def ssh(app: App, /, vm: str, arguments: tuple[str, ...], only_print: bool, **wh
         try:
             os.execvp(line[0], line)  # noqa: S606 - ssh is to take the place of this process
         except OSError as error:
-            raise failed("no-ssh", f"ssh could not be started ({error.strerror})") from None
+            raise failed("no-ssh", f"cannot start ssh ({error.strerror})") from None
     app.show(shlex.join(line), {"command": [*line]})
