@@ -113,7 +113,7 @@ class _Loader:
             source = places[-1] if places else None
             found = f"{len(projects)} documents" if projects else "no document"
             remedy = "Keep exactly one." if projects else f"Write `kind: Project` into {FILE}."
-            self._stop("no-project", f"{path} has {found} of kind Project", remedy, source)
+            self._stop("no-project", f"{FILE} has {found} of kind Project", remedy, source)
         document = projects[0]
         self.marks = document.marks
         value = without_anchors(document.value)

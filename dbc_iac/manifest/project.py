@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from dbc_iac.api.http import HEADER_NAME, OWN_HEADERS
+from dbc_iac.manifest.header import NAME
 from dbc_iac.manifest.identities import IdentitySpec
 from dbc_iac.manifest.secrets import LITERAL, SecretRef
 from dbc_iac.manifest.validators import Form, Part, Whole, wrong
@@ -20,7 +21,7 @@ from dbc_iac.manifest.variables import VariableSpec
 FILE = "dbc-iac.yaml"
 Name = Annotated[
     str,
-    Form(r"[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?", "lower-case letters, digits and -, at most 42", "Choose another name."),
+    Form(NAME.pattern, "lower-case letters, digits and -, at most 42", "Choose another name."),
 ]
 Flag = Annotated[bool, Field(strict=True)]
 """A boolean, never a text: `yes` is text in YAML 1.2."""

@@ -49,7 +49,7 @@ EXEC_SECONDS = 30.0
 
 EnvironmentName = Annotated[
     str,
-    Form(r"[A-Za-z_][A-Za-z0-9_.-]*", "the name of an environment variable", "Write a name, such as DBC_WALLET_SEED."),
+    Form(r"[A-Za-z_][A-Za-z0-9_.-]*", "a variable name", "Write a name, such as DBC_WALLET_SEED."),
 ]
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from dbc_iac.diagnostics import Diagnostic, Diagnostics, Severity
+from dbc_iac.diagnostics import MAX_SUMMARY, Diagnostic, Diagnostics, Severity
 from dbc_iac.manifest.numbers import NumberText, TextOfNumber
 from dbc_iac.manifest.secrets import LITERAL
 from dbc_iac.manifest.source_map import Path, SourceMap
@@ -130,9 +130,12 @@ def _diagnostic(
         remedy = f"Did you mean {close[0]}?" if close else f"Use {allowed}."
         shown = isinstance(given, str | int) and len(str(given)) <= _MAX_SHOWN
         summary = f"{dotted} is {given}, expected {allowed}" if shown else f"{dotted}: expected {allowed}"
+        detail = ""
+        if len(summary) > MAX_SUMMARY:
+            summary, detail = f"{dotted}: invalid value" + (f" {given}" if shown else ""), f"Expected {allowed}."
         return Diagnostic(
-            "invalid-value", Severity.ERROR, summary, remedy=remedy, source=marks.value(here), address=address
-        )  # fmt: skip
+            "invalid-value", Severity.ERROR, summary, detail, remedy, source=marks.value(here), address=address
+        )
     if kind == LITERAL:
         problem = context.get("summary", "literal secret; expected a reference")
         return Diagnostic(

@@ -80,7 +80,7 @@ def scan_yaml(data: bytes, file: str, found: Diagnostics) -> tuple[list[YamlDocu
     except yaml.YAMLError as error:
         problems.add(_syntax(error, text, file))
     except RecursionError:
-        problems.add(_limit(file, None, f"nested deeper than {MAX_DEPTH} levels"))
+        problems.add(_too_deep(file, None))
     except DiagnosticError as error:
         problems.extend(error.diagnostics)
     found.extend(problems)
@@ -109,12 +109,12 @@ def _check_depth(text: str, file: str) -> None:
             if isinstance(event, yaml.CollectionStartEvent):
                 depth += 1
                 if depth > MAX_DEPTH:
-                    raise DiagnosticError(_too_deep(file, event.start_mark))
+                    raise DiagnosticError(_too_deep(file, _at(file, event.start_mark)))
             elif isinstance(event, yaml.CollectionEndEvent):
                 depth -= 1
     except yaml.MarkedYAMLError as error:
         if error.problem == _PARSERS_LIMIT:
-            raise DiagnosticError(_too_deep(file, error.problem_mark)) from None
+            raise DiagnosticError(_too_deep(file, _at(file, error.problem_mark))) from None
         raise
     finally:
         events.dispose()
@@ -134,8 +134,8 @@ def _decoded(data: bytes, file: str) -> str:
         ) from None
 
 
-def _too_deep(file: str, mark: Any) -> Diagnostic:
-    return _limit(file, _at(file, mark), f"nested deeper than {MAX_DEPTH} levels")
+def _too_deep(file: str, source: SourceRange | None) -> Diagnostic:
+    return _limit(file, source, f"nested deeper than {MAX_DEPTH} levels", "Reduce the nesting.")
 
 
 def _at(file: str, mark: Any) -> SourceRange:
@@ -144,9 +144,9 @@ def _at(file: str, mark: Any) -> SourceRange:
     return SourceRange(file, line, column, line, column + 1)
 
 
-def _limit(file: str, source: SourceRange | None, what: str) -> Diagnostic:
+def _limit(file: str, source: SourceRange | None, what: str, remedy: str = "Split the file.") -> Diagnostic:
     where = source or SourceRange(file, 1, 1, 1, 1)
-    return Diagnostic("too-large", Severity.ERROR, f"the file is {what}", remedy="Split the file.", source=where)
+    return Diagnostic("too-large", Severity.ERROR, f"the file is {what}", remedy=remedy, source=where)
 
 
 def _syntax(error: yaml.YAMLError, text: str, file: str) -> Diagnostic:
@@ -214,7 +214,7 @@ class _Builder:
         if self.count > MAX_VALUES:
             raise DiagnosticError(_limit(self.file, where, f"of more than {MAX_VALUES} values"))
         if len(path) > MAX_DEPTH:
-            raise DiagnosticError(_limit(self.file, where, f"nested deeper than {MAX_DEPTH} levels"))
+            raise DiagnosticError(_too_deep(self.file, where))
         self.marks.values[path] = where
         self._check_tag(node, where)
         if isinstance(node, yaml.MappingNode):

@@ -27,6 +27,7 @@ def place(diagnostic: dict[str, Any], made: Project) -> str:
 
 OF_THE_PROJECT: list[tuple[str, tuple[str, str], list[str], str, str]] = [
     ("default of another type", ("default: 2", "default: two"), [], "variable-type", "two}"),
+    ("type that is none", ("type: integer", "type: int"), [], "invalid-value", "int,"),
     ("variable without a value", ("default: 2", "description: x"), [], "variable-missing", "{type: integer"),
     ("glob that matches nothing", ("  environments:", "  manifests: ['nope/*']\n  environments:"), [], "empty-glob", "'nope/*'"),
     ("no such environment", ("", ""), ["-e", "staging"], "unknown-environment", "prod:"),
@@ -54,6 +55,7 @@ def test_a_problem_of_the_project_file_has_its_source_range(
     diagnostic = the_one(made.run(*arguments, "validate", "--json"))
     assert diagnostic["code"] == code
     assert place(diagnostic, made).startswith(at), diagnostic
+    assert len(diagnostic["summary"].replace(f"{tmp_path}/", "")) <= 72, diagnostic
     assert not [w for w in ("Input", "Tuple", "Dictionary", "Port out", "Invalid IPv6") if w in diagnostic["summary"]]
 
 
@@ -100,6 +102,7 @@ def test_a_project_file_has_exactly_one_project(tmp_path: Path, kind: str, remed
     made = project(tmp_path).write({"dbc-iac.yaml": text if kind != "Project" else f"{text}---\n{text}"})
     diagnostic = the_one(made.run("validate", "--json"))
     assert diagnostic["code"] == "no-project"
+    assert diagnostic["summary"].startswith("dbc-iac.yaml has ")
     assert diagnostic["remedy"].startswith(remedy)
 
 

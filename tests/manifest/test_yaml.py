@@ -71,6 +71,12 @@ def test_the_remedy_of_a_tab_names_spaces() -> None:
     assert caught.value.diagnostics[0].remedy.startswith("Indent with spaces")
 
 
+def test_the_remedy_of_deep_nesting_is_less_nesting() -> None:
+    with pytest.raises(DiagnosticError) as caught:
+        read_yaml(b"[" * 70 + b"]" * 70, "m.yaml")
+    assert caught.value.diagnostics[0].remedy == "Reduce the nesting."
+
+
 def test_text_that_looks_like_a_conflict_is_read() -> None:
     [document] = read_yaml(b"a: |\n  <<<<<<< HEAD\n", "m.yaml")
     assert document.value == {"a": "<<<<<<< HEAD\n"}
