@@ -97,9 +97,8 @@ def _world() -> Iterator[str]:
         yield "| field | default | description |"
         yield "|---|---|---|"
         for key, field in model.model_fields.items():
-            default = (
-                "required" if field.is_required() else f"`{field.default!r}`" if field.default_factory is None else ""
-            )
+            value = field.default.value if isinstance(field.default, Enum) else field.default
+            default = "required" if field.is_required() else f"`{value!r}`" if field.default_factory is None else ""
             shown = default if len(default) <= 60 else f"{default[:58]}…`"
             yield f"| `{field.alias or key}` | {shown} | {field.description or ''} |"
         yield ""

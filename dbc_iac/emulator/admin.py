@@ -13,7 +13,6 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from dbc_iac.emulator.bare_metal.power import Bmc
-from dbc_iac.emulator.gpu.admin import GpuAdmin
 from dbc_iac.emulator.gpu.spec import GuestSpec
 from dbc_iac.emulator.gpu.states import DomainState
 from dbc_iac.emulator.gpu_process import GpuProcess
@@ -49,7 +48,7 @@ class AdminError(ValueError):
 
 
 class Admin:
-    """All actions on a network. `routes` documents them: path to (description, keys of the object)."""
+    """All actions on a network, by path."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
@@ -181,6 +180,3 @@ class Admin:
     async def _wait(self, values: Mapping[str, Any]) -> None:
         """Reply after `seconds` (emulated)."""
         await self._network.clock.sleep(float(values.get("seconds", 1)))
-
-
-__all__ = ["Admin", "AdminError", "GpuAdmin"]
