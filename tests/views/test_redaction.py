@@ -41,4 +41,4 @@ def test_the_longest_secret_goes_first_and_short_ones_are_left() -> None:
 
 def test_a_value_without_secrets_is_unchanged() -> None:
     assert HIDE(everything()).digest == everything().digest
-    assert Redaction()(everything()) is not None
+    assert Redaction()(everything()) == everything()
