@@ -67,6 +67,17 @@ def test_a_package_has_no_import_cycle(package: str, inside_functions: bool) -> 
     assert cycle(package, inside_functions=inside_functions) == []
 
 
+def test_only_the_methods_of_the_public_project_import_operations_when_called() -> None:
+    trees = modules("dbc_iac.operations")
+    late = {
+        name: set(imported(tree, set(trees), inside_functions=True))
+        - set(imported(tree, set(trees), inside_functions=False))
+        for name, tree in trees.items()
+    }
+    public = {f"dbc_iac.operations.{name}" for name in ("plan", "apply", "drift")}
+    assert {name: found for name, found in late.items() if found} == {"dbc_iac.operations.project": public}
+
+
 def test_a_function_of_the_command_line_has_at_most_one_import() -> None:
     found = {
         f"{name}.{function.name}": imports
