@@ -46,7 +46,7 @@ async def restart(machine: Machine, caller: Caller, request: NodeRequest) -> Rep
 
 
 async def shutdown(machine: Machine, caller: Caller, request: NodeRequest) -> Reply:
-    """Poweroff. Unlike a second poweroff, it refuses a domain that is shutting down."""
+    """Power off. Unlike `poweroff`, this is refused while the domain is shutting down."""
     record, state = await _with_domain(machine, request)
     if state in {DomainState.SHUTOFF, DomainState.SHUTDOWN}:
         raise _wrong_state(state)
@@ -54,7 +54,7 @@ async def shutdown(machine: Machine, caller: Caller, request: NodeRequest) -> Re
 
 
 async def poweroff(machine: Machine, caller: Caller, request: NodeRequest) -> Reply:
-    """Shutdown and `stop`."""
+    """Power off, also requested as `stop`."""
     record, state = await _with_domain(machine, request)
     if state is DomainState.SHUTOFF:
         raise _wrong_state(state)
@@ -71,7 +71,7 @@ async def reset(machine: Machine, caller: Caller, request: NodeRequest) -> Reply
 
 
 async def delete(machine: Machine, caller: Caller, request: NodeRequest) -> Reply:
-    """Delete. Accepted in any state, even while another delete is queued."""
+    """Queue a delete, in any state, even while another delete is queued."""
     record = machine.existing(request.task_id)
     record.status = Status.DELETING
     machine.worker.push(Job("delete", record.task_id, lambda: run_delete(machine, record.task_id)))
