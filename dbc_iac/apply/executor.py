@@ -12,7 +12,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 
 from dbc_iac.api.secret import SecretText
-from dbc_iac.apply.goal_runner import NO_DETAIL, ApplyOptions, GoalResult, GoalRunner, Verdict, failed_with
+from dbc_iac.apply.goal_result import GoalResult, Verdict, failed_with
+from dbc_iac.apply.goal_runner import NO_DETAIL, ApplyOptions, GoalRunner
 from dbc_iac.apply.hook import Hook, keeps_on
 from dbc_iac.apply.journal_writer import JournalWriter
 from dbc_iac.apply.node_gate import NodeGate

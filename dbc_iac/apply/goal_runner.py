@@ -7,20 +7,19 @@ call is repeated, the outcome of a blind one is proved by a boot.
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from typing import Protocol
 
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Done, Effect, NotSent, RefusalKind, Refused, Unknown
 from dbc_iac.api.wire_types import UnsafeWireValue
+from dbc_iac.apply.goal_result import REFUSED, UNPROVEN, GoalResult, Proof, Verdict, failed_with
 from dbc_iac.apply.journal_writer import JournalWriter
 from dbc_iac.apply.poller import FLOOR, Poller
 from dbc_iac.apply.stop import Stop
-from dbc_iac.diagnostics import REPORT, Diagnostic, DiagnosticError, ExitCode, place_of
+from dbc_iac.diagnostics import ExitCode
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader
 from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, Needs
@@ -35,16 +34,8 @@ ENDING_UNREADABLE, ENDING_STARTS = 10.0, 60.0
 """The same for the start of a VM after a signal, and how long the start is watched then."""
 QUEUED_WHILE_OFF = 300.0
 """Seconds to wait for an accepted change while its VM is off. The next start proves its outcome."""
-
-
 AT_ONCE = 0.001
 """Seconds below which a wait is over: the clock is a float."""
-
-SETTLE = (
-    "Apply again with --settle to boot the VM once, which proves the outcome. "
-    'Or set `power: "on"`: the next power-off window proves it.'
-)
-AGAIN = "Apply again once the VM can be started: its next boot proves the outcome."
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,56 +48,6 @@ class ApplyOptions:
     settle: bool = False
 
 
-class Verdict(StrEnum):
-    MET = "met"
-    FAILED = "failed"
-    NOT_STARTED = "not-started"
-    WAITING = "waiting"
-    UNPROVEN = "unproven"
-
-
-@dataclass(frozen=True, slots=True)
-class GoalResult:
-    """Result of a goal. `broken`: the object exists and is unusable (a failed creation). `doubtful`: a
-    call for it has an unknown outcome and may run late, though the goal is met. `lost`: the
-    node accepted the call and its job failed. `queued`: the goal and the number of its accepted call that may come yet.
-    `diagnostics`: problems that are reported as they are. `unreadable`: its target could not be read for as long as is
-    waited for that.
-    """
-
-    verdict: Verdict
-    text: str = ""
-    exit_code: ExitCode = ExitCode.ERROR
-    broken: bool = False
-    remedy: str = ""
-    doubtful: bool = False
-    lost: bool = False
-    detail: str = ""
-    queued: tuple[Goal, int] | None = None
-    unreadable: bool = False
-    diagnostics: tuple[Diagnostic, ...] = ()
-
-
-class Proof(StrEnum):
-    """Proof of the outcome of a blind call."""
-
-    HAPPENED = "happened"
-    NEVER = "never"
-    """It was not carried out and will not be: it may be sent again."""
-    NOT_ALLOWED = "not-allowed"
-    """Only a boot would prove it, and the VM is to stay off."""
-    NOT_POSSIBLE = "not-possible"
-    """Only a boot would prove it, and the VM could not be started, or not powered off again."""
-
-
-_LOG = logging.getLogger("dbc_iac.apply")
-REFUSED = "refused by the node: "
-"""Start of the text of a goal that a node refused; the message of the node follows."""
-UNSAFE = "Correct the value in the manifest."
-
-UNPROVEN: Mapping[Proof, str] = {Proof.NOT_ALLOWED: SETTLE, Proof.NOT_POSSIBLE: AGAIN}
-"""Remedies where there is no proof."""
-
 NO_DETAIL: Mapping[str, Json] = {}
 
 
@@ -117,22 +58,6 @@ class Tell(Protocol):
 
 
 Barrier = Callable[[Goal], Awaitable[Proof]]
-
-
-def failed_with(error: Exception) -> GoalResult:
-    """The result of a goal whose code raised: a diagnostic stays what it is, and anything unexpected is a bug."""
-    if isinstance(error, UnsafeWireValue):
-        return GoalResult(Verdict.FAILED, f"not sent: {error}", ExitCode.CONFIGURATION, remedy=UNSAFE)
-    if isinstance(error, DiagnosticError):
-        summary = error.diagnostics[0].summary
-        return GoalResult(Verdict.FAILED, summary, error.exit_code, diagnostics=error.diagnostics)
-    _LOG.debug("unexpected exception in a goal", exc_info=error)
-    return GoalResult(Verdict.FAILED, f"this is a bug in dbc-iac ({place_of(error)})", ExitCode.BUG, remedy=REPORT)
-
-
-def _clock(seconds: float) -> str:
-    """A time since the start of the apply, as in progress lines."""
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
 
 
 @dataclass(slots=True)
@@ -312,8 +237,8 @@ class _Attempt:
             return replace(self._left(f"cannot be read: {seen.text}", verdict, ExitCode.ERROR), unreadable=True)
         if self.unreadable_since is None:
             self.unreadable_since = since
-            self.said = f"cannot be read since {_clock(since)}, gives up at {_clock(until)}: {seen.text}"
-            self.runner.tell("waiting", self.goal.address, self.said)
+            self.said = f"cannot be read, gives up in {rest:.0f} s: {seen.text}"
+            self.runner.tell("waiting", self.goal.address, self.goal.action_text, {"status": self.said})
         await self._tick(rest)
         return None
 

@@ -12,7 +12,8 @@ from dataclasses import replace
 from typing import Protocol
 
 from dbc_iac.api.idempotency import CallClass
-from dbc_iac.apply.goal_runner import UNPROVEN, GoalResult, GoalRunner, Proof, Verdict, failed_with
+from dbc_iac.apply.goal_result import UNPROVEN, GoalResult, Proof, Verdict, failed_with
+from dbc_iac.apply.goal_runner import GoalRunner
 from dbc_iac.apply.hook import Hook, keeps_on
 from dbc_iac.apply.vm_restart import VmStarter
 from dbc_iac.diagnostics import ExitCode

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from dbc_iac.apply.goal_runner import GoalResult
+from dbc_iac.apply.goal_result import GoalResult
 from dbc_iac.apply.vm_restart import VmStarter
 from dbc_iac.diagnostics import Diagnostic
 

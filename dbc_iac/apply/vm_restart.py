@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, replace
 
-from dbc_iac.apply.goal_runner import GoalResult, GoalRunner, Verdict
+from dbc_iac.apply.goal_result import GoalResult, Verdict
+from dbc_iac.apply.goal_runner import GoalRunner
 from dbc_iac.apply.poller import FLOOR
 from dbc_iac.kinds.framework.capabilities import host
 from dbc_iac.kinds.framework.goal import Goal

@@ -37,11 +37,11 @@ def applied(emulated: Emulated, *strikes: Action, after: float) -> list[dict[str
 def test_a_client_node_that_cannot_be_reached_is_named_within_a_minute(tmp_path: Path) -> None:
     emulated = Emulated(project(tmp_path, vm()), {"gpuNodes": [SLOW], "restartSeconds": 5000})
     events = applied(emulated, ("/client", {"name": "default", "do": "die"}), after=30)
-    told = [e for e in events if "cannot be read since" in e.get("text", "")]
+    told = [e for e in events if "cannot be read, " in e.get("detail", {}).get("status", "")]
     assert len(told) == 1
-    assert "client node default (http://127.0.0.1:5050) " in told[0]["text"]
+    assert "client node default (http://127.0.0.1:5050) " in told[0]["detail"]["status"]
     assert 30 <= told[0]["at"] <= 90
-    assert "gives up at 1" in told[0]["text"]
+    assert told[0]["detail"]["status"].startswith("cannot be read, gives up in 600 s: ")
     emulated.close()
 
 
