@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.kinds import kind_of
+from dbc_iac.kinds.framework.capabilities import parent_field
 from dbc_iac.plan.context import PlanContext, PlanOptions
 from dbc_iac.plan.model import Action, Change
 from dbc_iac.plan.schedule.step_builder import StepBuilder
@@ -39,8 +40,8 @@ def _empty(context: PlanContext, removals: list[Change], options: PlanOptions) -
     if removals and not managed and not options.destroy and not options.allow_empty:
         yield _refusal(
             "empty-manifests",
-            f"the manifests are empty, but the state has {len(context.state.bindings)} resources",
-            "This is usually a mistake, such as a wrong directory.",
+            "the manifests are empty, but the state is not",
+            f"In the state: {len(context.state.bindings)}. This is usually a mistake, such as a wrong directory.",
             "Use `dbc-iac destroy`, or --allow-empty.",
         )
 
@@ -102,7 +103,14 @@ def _unmanaged(context: PlanContext, change: Change) -> Diagnostic:
     if resource is None:
         remedy = f"Remove `external: true` of {change.placement.parent}."
         return _refusal("external-parent", summary, detail, remedy, change.address)
-    return resource.problem("external-parent", "vm", summary, detail=detail, remedy=remedy, exit_code=ExitCode.REFUSED)
+    return resource.problem(
+        "external-parent",
+        parent_field(kind_of(change.kind)),
+        summary,
+        detail=detail,
+        remedy=remedy,
+        exit_code=ExitCode.REFUSED,
+    )
 
 
 def _done(action: Action) -> str:
