@@ -13,7 +13,8 @@ A case is one YAML file:
     machines      capacity of nodes, where the case checks it; `others` are VMs that are not managed
     freeSlots     how many more of a kind a VM can take, by the VM's address and kind
     options       of the plan; and of the project: `moved`, `removed`, `refuse`, `whole` (whether the order covers the machine)
-    plan          pending changes by address (`fields` of updates and replacements), steps in order, codes of warnings, losses, recovery, moves, and numbers
+    plan          pending changes by address (`fields` of updates and replacements; `known`: ids
+                  before a blind creation), steps in order, codes of warnings, losses, recovery, moves, and numbers
                   of the pending operations that are settled; a key is left out where it is empty
     refused       the errors, each as its code and summary
 
@@ -303,6 +304,7 @@ def _change(change: Change) -> dict[str, Any]:
     fields = change.fields if change.action in {"update", "replace"} else ()
     found["fields"] = {f.path: f"{_text(f.before)} -> {_text(f.after)}{' (drift)' * f.drift}" for f in fields}
     found["powerOff"] = change.power_off
+    found["unsettled"], found["known"] = change.unsettled, list(change.identity.known)
     return {key: value for key, value in found.items() if value}
 
 
