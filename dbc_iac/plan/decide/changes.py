@@ -68,9 +68,8 @@ def decide_changes(
                 change = unless_forgotten(deletion(tracked, observation, options), context, options)
                 if observation.stuck and change.action is Action.DELETE and not options.destroy:
                     made.problems.add(cannot_be_deleted(tracked, observation))
-                    change = replace(
-                        change, action=Action.NO_OP, losses=(), applied={}
-                    )  # without a domain, its ports are free
+                    # Without a domain, its ports are free: nothing is applied.
+                    change = replace(change, action=Action.NO_OP, losses=(), applied={})
                 made.changes[address] = change
             elif tracked.pending is not None and _has_come(tracked, observation):
                 # An earlier creation came late: absent is left pending, for it may come still.
