@@ -87,10 +87,10 @@ def _checked(body: Mapping[str, object]) -> dict[str, Json]:
         raise UnsafeWireValue("body: expected a JSON object")
     peers = checked.get("peer_nodes_list", [])
     if not isinstance(peers, list) or any(not isinstance(peer, str) for peer in peers):
-        raise UnsafeWireValue("peer_nodes_list: expected a list of node ids; anything else ends the node's process")
+        raise UnsafeWireValue("peer_nodes_list: expected a list of node ids (anything else ends the node's process)")
     order = checked.get("rent_order", "0")
     if not (isinstance(order, str) and order.isascii() and order.isdigit()):
-        raise UnsafeWireValue("rent_order: expected digits as text; the node inserts it into its query to the chain")
+        raise UnsafeWireValue("rent_order: expected digits as text (the node inserts it into its query to the chain)")
     return {"additional": {}, **checked}
 
 

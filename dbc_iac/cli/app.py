@@ -163,7 +163,7 @@ def _usage(error: click.ClickException) -> Diagnostic:
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "dbc-iac"
     text = " ".join(error.format_message().split())  # click breaks lines where it lists choices
-    return Diagnostic("usage", Severity.ERROR, text, remedy=f"See `{command} --help`.")
+    return Diagnostic("usage", Severity.ERROR, text.rstrip("."), remedy=f"See `{command} --help`.")
 
 
 def _bug(app: App, error: Exception) -> ExitCode:

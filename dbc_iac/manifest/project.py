@@ -57,7 +57,7 @@ Url = Annotated[str, AfterValidator(_without_login)]
 
 def _not_reserved(name: str) -> str:
     if name.lower() in OWN_HEADERS:
-        raise wrong(f"the header {name} is set by dbc-iac", "Remove it.")
+        raise wrong("reserved header", "Remove it: dbc-iac sets it.")
     return name
 
 
@@ -107,8 +107,9 @@ def check_url(url: str, shown: str, *, insecure_http: bool, at: str = "url") -> 
         raise wrong("expected http://HOST:PORT or https://HOST", _URL, at=at)
     if parts.scheme == "http" and not insecure_http and not _loopback(parts.hostname):
         raise wrong(
-            f"plain http to another machine exposes {shown}",
+            "plain http to another machine",
             "Use https or a tunnel to 127.0.0.1, or set insecureHttp: true.",
+            detail=f"It would expose {shown}.",
             at=at,
         )
 
@@ -199,7 +200,7 @@ class OlderKey(Part):
     @model_validator(mode="after")
     def _checked(self) -> Self:
         if sum(v is not None for v in (self.passphrase, self.key, self.private_key, self.recipient)) != 1:
-            raise wrong("expected exactly one of passphrase, key, privateKey and recipient", "Keep one of them.")
+            raise wrong("expected exactly one key", "Keep one of passphrase, key, privateKey and recipient.")
         return self
 
 

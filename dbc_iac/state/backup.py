@@ -83,7 +83,7 @@ def push(copy: StateBackup, store: Store, *, project: str, uid: str) -> State:
     if there.serial != state.serial:
         _refuse(
             "push-serial",
-            f"{place} has serial {there.serial}, the copy continues from serial {state.serial}",
+            f"{place} has serial {there.serial}, the copy serial {state.serial}",
             "Run `dbc-iac plan`: it adopts objects that are in the copy only, or `dbc-iac orphans` lists them.",
         )
     written = [*records_after(store.journal.read(), there.serial)]

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 
 from dbc_iac.apply.goal_result import REFUSED
-from dbc_iac.diagnostics import Diagnostic
+from dbc_iac.diagnostics import MAX_SUMMARY, Diagnostic
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +158,13 @@ def short_text(text: str) -> str:
 
 
 def explained(diagnostic: Diagnostic) -> Diagnostic:
-    """A diagnostic whose summary quotes a node, with the explanation in its place and the quote in the detail."""
+    """A diagnostic whose summary quotes a node, with the explanation in its place and the quote in the detail.
+
+    A quote without an explanation moves to the detail if the summary is longer than 72 characters with it.
+    """
     known = explanation(diagnostic.summary)
     if known is None:
-        return diagnostic
+        return _shortened(diagnostic)
     lead, separator, said = diagnostic.summary.partition(": ")
     if not separator or explanation(lead):
         lead, said = "", diagnostic.summary
@@ -170,3 +173,18 @@ def explained(diagnostic: Diagnostic) -> Diagnostic:
     return replace(
         diagnostic, summary=summary, detail=f"{known.means} {quote} {diagnostic.detail}".strip(), remedy=known.help
     )
+
+
+def _shortened(diagnostic: Diagnostic) -> Diagnostic:
+    """The diagnostic with the end of a long summary, from a colon or parenthesis on, at the start of its detail."""
+    summary = diagnostic.summary
+    ends = [
+        m.start() for m in re.finditer(r": | \(", summary) if " " in summary[: m.start()] and m.start() <= MAX_SUMMARY
+    ]
+    if len(summary) <= MAX_SUMMARY or not ends:
+        return diagnostic
+    cause = summary[ends[-1] :].removeprefix(": ")
+    if cause.startswith(" ("):
+        cause = cause[2:].removesuffix(")")
+    detail = f"Cause: {cause.rstrip('.')}. {diagnostic.detail}".strip()
+    return replace(diagnostic, summary=summary[: ends[-1]], detail=detail)

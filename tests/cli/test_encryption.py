@@ -189,7 +189,7 @@ def test_a_crash_while_the_key_changes_leaves_the_old_or_the_new_one(
         ("{}", "passphrase, key or recipients"),
         ("{recipients: [xyz]}", "recipients"),
         ("{key: secret}", "expected a reference"),
-        ("{key: {env: KEY}, fallback: [{}]}", "exactly one of passphrase, key, privateKey and recipient"),
+        ("{key: {env: KEY}, fallback: [{}]}", "Keep one of passphrase, key, privateKey and recipient"),
     ],
 )
 def test_invalid_encryption_is_reported(encrypted: Callable[..., Emulated], encryption: str, said: str) -> None:

@@ -28,7 +28,10 @@ CLIENT = PROJECT.replace('5050"}', '5050", headers: {X-Key: {env: KEY}}}')
 
 def told(result: Result, value: str, said: str) -> None:
     assert (result.code, result.codes) == (3, ["unsafe-secret"]), result.err
-    assert said in json.loads(result.err)["diagnostics"][0]["summary"]
+    problem = json.loads(result.err)["diagnostics"][0]
+    field, _, summary = said.partition(": ")
+    assert summary in problem["summary"]
+    assert field in problem["summary"] + problem["detail"]
     assert value.strip() not in result.out + result.err
     assert "canary" not in result.out + result.err
 

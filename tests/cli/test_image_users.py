@@ -64,7 +64,7 @@ def refused(result: Result, *users: str) -> dict[str, Any]:
     import json
 
     [told] = json.loads(result.err)["diagnostics"]
-    assert all(user in told["summary"] and user in told["remedy"] for user in users)
+    assert all(user in told["detail"] and user in told["remedy"] for user in users)
     assert told["source"]["line"]
     found: dict[str, Any] = told
     return found

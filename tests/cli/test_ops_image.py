@@ -132,7 +132,7 @@ def test_an_image_under_a_running_vm_is_not_overwritten(world: Callable[..., Emu
     emulated.network.image_servers.image_servers["ID_1"].files["ubuntu.qcow2"].size = 8_000_000_000
     result = emulated.run("image", "download", "ubuntu.qcow2", "--image-server", "ID_1", "--yes", "--json")
     assert (result.code, result.codes) == (5, ["would-overwrite"])
-    assert "VirtualMachine/trainer uses ubuntu.qcow2" in result.err
+    assert "VirtualMachine/trainer uses it" in result.err
 
 
 def test_another_directory_is_fetched_into_and_proves_nothing(world: Callable[..., Emulated]) -> None:

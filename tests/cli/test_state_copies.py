@@ -184,7 +184,7 @@ def test_a_stack_that_cannot_be_read_does_not_hide_the_others(tmp_path: Path) ->
     (tmp_path / "lab/state/other.json").write_text("{")
     listed = emulated.run("stack", "list")
     assert (listed.code, "main" in listed.out) == (1, True)
-    assert "stack other:" in listed.err
+    assert "stack other" in listed.err
     emulated.close()
 
 

@@ -81,7 +81,7 @@ def test_a_download_that_broke_off_is_not_managed_and_nothing_is_made_from_it(
     emulated = world(BIG, vm(image="big"))
     breaks(emulated, "images.download", how)
     said = apply(emulated, 1)
-    assert "the download was interrupted: 1" in said and "of 668Mi of big.qcow2" in said
+    assert "the download was interrupted\n  Cause: 1" in said and "of 668Mi of big.qcow2" in said
     assert "Image/big" not in bound(emulated)
     assert emulated.vms == {}
     shown = plan(emulated)
@@ -102,7 +102,7 @@ def test_an_upload_that_broke_off_is_not_managed_and_is_sent_again(
     breaks(emulated, "images.upload", how, "ID_2")
     said = apply(emulated, 1)
     assert (
-        "the upload was interrupted: " if how == "fault" else "the upload ended, but its copy cannot be read"
+        "the upload was interrupted\n  Cause: " if how == "fault" else "the upload ended, but its copy cannot be read"
     ) in said
     emulated.settle(100)
     assert bound(emulated) == set()

@@ -57,7 +57,8 @@ def test_a_port_used_by_another_state_is_refused(tmp_path: Path) -> None:
         before = emulated.vms
         second = emulated.run("--stack", "other", "apply", "--yes")
         assert second.code == 5
-        assert f"tcp port 20100 of VirtualMachine/trainer is used by unmanaged VM {next(iter(before))}" in second.err
+        assert "tcp port 20100 of VirtualMachine/trainer is already in use" in second.err
+        assert f"unmanaged VM {next(iter(before))} uses it" in second.err
         assert emulated.vms == before
         assert emulated.run("plan", "--detailed-exitcode").code == 0
     finally:

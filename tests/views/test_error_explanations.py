@@ -39,3 +39,29 @@ def test_an_unknown_text_is_unchanged() -> None:
     problem = Diagnostic("goal-failed", Severity.ERROR, "VirtualMachine/a: something new", "d", "r")
     assert explained(problem) == problem
     assert explanation("") is None
+
+
+@pytest.mark.parametrize(
+    ("summary", "short", "cause"),
+    [
+        (
+            "VirtualMachine/trainer: refused by the node: its definition was not accepted by the hypervisor",
+            "VirtualMachine/trainer: refused by the node",
+            "its definition was not accepted by the hypervisor",
+        ),
+        (
+            "cannot lock http://127.0.0.1:39081/state/lab-main (to lock was answered with HTTP 401)",
+            "cannot lock http://127.0.0.1:39081/state/lab-main",
+            "to lock was answered with HTTP 401",
+        ),
+    ],
+)
+def test_a_quote_that_makes_a_summary_too_long_moves_to_the_detail(summary: str, short: str, cause: str) -> None:
+    shown = explained(Diagnostic("goal-failed", Severity.ERROR, summary, "More.", "See."))
+    assert (shown.summary, shown.detail, shown.remedy) == (short, f"Cause: {cause}. More.", "See.")
+
+
+@pytest.mark.parametrize("summary", ["a" * 60 + ": " + "b" * 20, "a b " * 20])
+def test_a_long_summary_without_a_statement_before_its_quote_is_unchanged(summary: str) -> None:
+    problem = Diagnostic("x", Severity.ERROR, summary)
+    assert explained(problem) == problem

@@ -195,16 +195,16 @@ async def _existing_copy_status(console: Console, goal: Goal, of: Transfer) -> s
     if users or (isinstance(listed, Known) and of.file in listed.value):
         raise failed(
             "would-overwrite",
-            f"{of.route.name} has another {of.file}" if not users else _made_from(users, of),
-            "A download overwrites a file of the same name, even if it is in use.",
+            f"{of.route.name} has another {of.file}",
+            f"{_users(users)}A download overwrites a file of the same name, even if it is in use.",
             "Use --overwrite to overwrite it.",
             ExitCode.REFUSED,
         )
     return ""
 
 
-def _made_from(users: list[str], of: Transfer) -> str:
-    return f"{', '.join(users)} {'uses' if len(users) == 1 else 'use'} {of.file}"
+def _users(users: list[str]) -> str:
+    return f"{', '.join(users)} {'uses' if len(users) == 1 else 'use'} it. " if users else ""
 
 
 def _warn_of_users(console: Console, of: Transfer) -> None:
@@ -213,8 +213,9 @@ def _warn_of_users(console: Console, of: Transfer) -> None:
     if users:
         console.warn(
             "image-in-use",
-            f"{_made_from(users, of)}, which will be overwritten",
-            detail="A disk holds only the differences to its image: with another image its data is lost.",
+            f"{of.file}, which will be overwritten, is in use",
+            detail=f"{_users(users)}A disk holds only the differences to its image: "
+            "with another image its data is lost.",
             remedy="Use another file name for the new image, and replace the VMs and disks that use this one.",
         )
 
@@ -339,8 +340,9 @@ def stop(app: App, /, file: str, up: bool, yes: bool, **where: str) -> None:
             accepted(await press(console.channel(route), body), f"stopping {file}", look)
         console.warn(
             "transfer-goes-on",
-            f"the node no longer tracks the transfer of {file}, which may continue",
-            detail="Version 0.4.1.8 stops only the shell that started the transfer; the transfer itself continues.",
+            f"the transfer of {file} may continue",
+            detail="The node no longer tracks it. Version 0.4.1.8 stops only the shell that started the transfer; "
+            "the transfer itself continues.",
             remedy=f"Check with `{look}` before the file is used or transferred again.",
         )
         return "accepted"

@@ -158,7 +158,7 @@ class ImageExport(Kind[ImageExportSpec], FileProvider, UsesImageServer):
                 yield resource.problem(
                     "duplicate-identity",
                     "file",
-                    f"{other.address} already sends this file of this node to the same image server",
+                    f"{other.address} already sends this file to the image server",
                     remedy="Remove one of them.",
                 )
 

@@ -108,7 +108,7 @@ def _attached(vm: VmResource) -> Iterator[Diagnostic]:
         yield vm.problem(
             "attached-file",
             "dataDisk.file",
-            f"/data/{disk.file} is attached and becomes a part of the VM",
+            f"{disk.file} is attached and becomes a part of the VM",
             detail="The node does not list the file; if it is missing the VM is not created. "
             "Deleting the VM deletes the file too.",
             remedy="Keep a copy elsewhere. lifecycle.preventDestroy is on unless set to false.",

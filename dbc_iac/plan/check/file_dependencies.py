@@ -120,13 +120,13 @@ def _left_incomplete(
     problem: Diagnostic, change: Change, file: FileAt, users: list[str], coming: list[str]
 ) -> Diagnostic:
     """The problem as a warning; as an error if a resource would be built from an incomplete file."""
-    what = f"{', '.join(coming)} would be built from it" if coming else f"in use by {', '.join(users)}"
+    built = f"{', '.join(coming)} would be built from it. " if coming else ""
     return replace(
         problem,
         severity=Severity.ERROR if coming else Severity.WARNING,
         code="image-incomplete",
-        summary=f"{file.name} on {change.placement.node} is incomplete, and {what}",
-        detail=f"{'; '.join(change.reasons)}. It is not overwritten while in use by {', '.join(users)}.",
+        summary=f"{file.name} on {change.placement.node} is incomplete",
+        detail=f"{built}{'; '.join(change.reasons)}. It is not overwritten while in use by {', '.join(users)}.",
         remedy=f"Use `dbc-iac image download {file.name} --overwrite` if the image server has the same file; else use "
         "another file name, and replace the users.",
         exit_code=ExitCode.REFUSED if coming else ExitCode.OK,
@@ -176,7 +176,7 @@ def _refused(context: PlanContext, change: Change, goal: Goal, file: FileAt, use
     """The refusal, at the manifest of the file, else at that of the first user."""
     documents = context.inventory.resources
     verb = "delete" if goal.deletes else "overwrite"
-    source, summary = None, f"cannot {verb} {file.name} on {change.placement.node}: in use by {', '.join(users)}"
+    source, summary = None, f"cannot {verb} {file.name} on {change.placement.node}: it is in use"
     if change.address in documents:
         changed = [f.path for f in change.fields]
         where = documents[change.address].where
@@ -189,6 +189,7 @@ def _refused(context: PlanContext, change: Change, goal: Goal, file: FileAt, use
         "image-in-use",
         Severity.ERROR,
         summary,
+        f"{', '.join(users)} {'uses' if len(users) == 1 else 'use'} it. "
         "A disk holds only its differences from the image: without the image its data is lost.",
         _remedy(change, goal, users),
         source,

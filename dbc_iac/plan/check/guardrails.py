@@ -81,8 +81,8 @@ def _protection(context: PlanContext, change: Change, options: PlanOptions) -> I
         return
     yield _refusal(
         "protected",
-        f"{change.address} is protected by preventDestroy and would be {_done(change.action)}",
-        "; ".join(change.reasons),
+        f"{change.address} is protected by preventDestroy",
+        f"It would be {_done(change.action)}: {'; '.join(change.reasons)}.",
         f"Use --unprotect {change.address} to allow it.",
         change.address,
     )
@@ -140,9 +140,10 @@ def check_offline_never(
 def _needs_off(context: PlanContext, change: Change, host: str) -> Diagnostic:
     causes = (f.path for f in change.fields if f.behaviour in {"offline", "cold-boot", "replace", "once"})
     cause = next(causes, "") if change.action in {Action.UPDATE, Action.REPLACE} else ""
-    summary = f"{cause or change.address} needs {host} powered off, but lifecycle.offline is never"
+    summary = f"{host} must not be powered off"
+    detail = f"{cause or change.address} needs it powered off, but its lifecycle.offline is never."
     remedy = f"Set `offline: allow` in {host}, or revert this change."
     resource = context.inventory.resources.get(change.address)
     if resource is None:
-        return _refusal("offline-never", summary, "; ".join(change.reasons), remedy, change.address)
-    return resource.problem("offline-never", cause, summary, remedy=remedy, exit_code=ExitCode.REFUSED)
+        return _refusal("offline-never", summary, detail, remedy, change.address)
+    return resource.problem("offline-never", cause, summary, detail=detail, remedy=remedy, exit_code=ExitCode.REFUSED)

@@ -63,8 +63,9 @@ def _conflict(context: PlanContext, here: Mapping[str, Change], address: str, ot
     resource = context.inventory.resources.get(at)
     severity, code = (Severity.ERROR, ExitCode.REFUSED) if moves else (Severity.WARNING, ExitCode.OK)
     path = "publicIp" if what.startswith("public") else "ports"
-    summary = f"{what} of {at} is used by {parent} on the same machine"
-    detail = _COMPARED if moves else f"{_COMPARED} One VM cannot start while the other runs."
+    summary = f"{what} of {at} is already in use"
+    detail = f"{parent} uses it on the same machine. {_COMPARED}"
+    detail += "" if moves else " One VM cannot start while the other runs."
     remedy = "Choose another address." if path == "publicIp" else "Choose another port, or `auto`."
     if resource is None:
         return Diagnostic("port-conflict", severity, summary, detail, remedy, None, (), at, code)

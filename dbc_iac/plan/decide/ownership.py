@@ -135,7 +135,8 @@ def moved_node(tracked: TrackedObject, resource: Resource[Spec]) -> Diagnostic |
     return resource.problem(
         "node-id-changed",
         "",
-        f"the id of {tracked.route.name} changed, but {resource.address} is on the old machine",
+        f"the id of {tracked.route.name} changed",
+        detail=f"{resource.address} is on the old machine.",
         remedy="Set the old id again and destroy its resources first, or add a second Node.",
         exit_code=ExitCode.REFUSED,
     )

@@ -26,8 +26,8 @@ def likely_renames(changes: Mapping[str, Change]) -> Iterator[Diagnostic]:
             yield Diagnostic(
                 "likely-rename",
                 Severity.WARNING,
-                f"{going.address} is deleted, and {best.address}, which is similar, created",
-                "A new name makes a new resource.",
+                f"possible rename of {going.address}",
+                f"It is deleted, and {best.address}, which is similar, is created. A new name makes a new resource.",
                 f"If it was renamed, add `moved: [{{from: {going.address}, to: {best.address}}}]` to the project file.",
                 address=going.address,
             )

@@ -37,7 +37,8 @@ def left_with(
             yield Diagnostic(
                 "left-out",
                 Severity.WARNING,
-                f"{address} is excluded too ({change.action.value}): it depends on an excluded resource",
+                f"{address} is excluded too",
+                f"Its {change.action.value} depends on an excluded resource.",
                 address=address,
                 exit_code=ExitCode.OK,
             )

@@ -245,8 +245,9 @@ def _warn_fitting(
                 tracked.resource.problem(
                     "fitting-stray",
                     "",
-                    f"{fitting[0]} of {parent_address(tracked.resource)} fits {address}, but is not in the state",
-                    detail="The plan creates a new object next to it.",
+                    f"an unmanaged object fits {address}",
+                    detail=f"{fitting[0]} of {parent_address(tracked.resource)} is not in the state. "
+                    "The plan creates a new object next to it.",
                     remedy=f"Use `dbc-iac import {address} {fitting[0]}` to import it instead.",
                     severity=Severity.WARNING,
                 )
