@@ -186,7 +186,7 @@ def test_a_search_without_a_match_says_so_and_can_be_cleared(page: Page, files: 
     expect(page.get_by_text("No match.")).to_be_visible()
     for heading in ("Changes", "Data loss", "Disruption"):
         assert not page.get_by_role("heading", name=heading).is_visible()
-    page.get_by_role("button", name="Show all again").click()
+    page.get_by_role("button", name="Show all", exact=True).click()
     expect(page.get_by_text("No match.")).not_to_be_visible()
     assert len(visible(page)) == 11
     assert page.get_by_role("heading", name="Disruption").is_visible()
@@ -206,7 +206,7 @@ def test_a_link_to_what_a_filter_hides_takes_the_filter_back(page: Page, files: 
     page.locator('svg.graph a[aria-label="VirtualMachine/bigger update"]').click()
     assert page.locator("#r-VirtualMachine-bigger").is_visible()
     assert page.locator("#found").inner_text() == ""
-    page.get_by_role("link", name="See the change of VirtualMachine/old").click()
+    page.get_by_role("link", name="Show the change of VirtualMachine/old").click()
     assert page.url.endswith("#r-VirtualMachine-old")
 
 
@@ -217,9 +217,9 @@ def test_a_narrow_page_breaks_no_word_and_hides_nothing(page: Page, files: dict[
     cut = "found => found.filter(n => n.checkVisibility() && n.scrollWidth > n.clientWidth + 1).length"
     assert page.eval_on_selector_all(".scroll:not(.figure)", cut) == 0
     lines = "found => found.map(n => n.getClientRects().length)"
-    assert set(page.eval_on_selector_all(".fields td[data-label=How]", lines)) == {1}
-    how = page.locator(".fields td[data-label=How]").first
-    assert how.evaluate("n => getComputedStyle(n, '::before').content") == '"How: "'
+    assert set(page.eval_on_selector_all(".fields td[data-label=Rule]", lines)) == {1}
+    rule = page.locator(".fields td[data-label=Rule]").first
+    assert rule.evaluate("n => getComputedStyle(n, '::before').content") == '"Rule: "'
 
 
 @pytest.mark.parametrize("width", [400, 1400])
