@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 JOBS ?= 2
-EXTRAS := emulator,graph,mnemonic,objectstore,postgres,dev
+EXTRAS := controller,emulator,graph,mnemonic,objectstore,postgres,dev
 
 .PHONY: demo test lint types imports pytest conformance schemas fmt browser bench prove upgrade clean
 

@@ -32,6 +32,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "completion bash > ~/.bash_completion.d/dbc-iac",
         "completion fish > ~/.config/fish/completions/dbc-iac.fish",
     ),
+    "controller validate": ("controller validate --fleet fleet.yaml",),
     "drift": ("drift", "drift --json"),
     "orphans": ("orphans",),
     "import": (

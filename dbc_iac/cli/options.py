@@ -49,6 +49,9 @@ def _set_json(context: click.Context, option: click.Parameter, value: bool) -> N
 json_option = click.option(
     "--json", is_flag=True, expose_value=False, callback=_set_json, help="Print the result and all problems as JSON."
 )
+fleet_option = click.option(
+    "--fleet", type=FILE, default="fleet.yaml", show_default=True, help="The Fleet file: sources and stacks."
+)
 lock_option = click.option(
     "--lock-timeout", type=SECONDS, default=0.0, metavar="SECONDS",
     help="Wait up to this long for the state lock; default: not at all.",

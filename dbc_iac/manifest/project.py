@@ -256,6 +256,9 @@ def _zone(value: str) -> str:
     return value
 
 
+TimeZone = Annotated[str, AfterValidator(_zone)]
+
+
 class PolicySpec(Part):
     """A rule that refuses a plan or warns. Evaluated for every plan, and again before the plan is applied."""
 
@@ -267,7 +270,7 @@ class PolicySpec(Part):
     )
     message: str = Field(description="text of the diagnostic; a template over the same names")
     remedy: str = Field(default="", description="remedy of the diagnostic")
-    time_zone: Annotated[str, AfterValidator(_zone)] = Field(default="UTC", description="time zone of `now`")
+    time_zone: TimeZone = Field(default="UTC", description="time zone of `now`")
 
     @property
     def expression(self) -> str:

@@ -23,8 +23,6 @@ def schemas(models: Mapping[str, type[BaseModel]]) -> dict[str, dict[str, Any]]:
         for name, inner in schema.pop("$defs", {}).items():
             definitions[f"{kind}.{name}"] = _templated(inner)
         definitions[kind] = _templated(schema)
-    project = _with_anchors(ProjectSpec.model_json_schema(by_alias=True))
-    project_definitions = project.pop("$defs", {})
     kinds = [_document(kind, {"$ref": f"#/$defs/{kind}"}) for kind in sorted(models)]
     return {
         "manifest.schema.json": {
@@ -33,13 +31,15 @@ def schemas(models: Mapping[str, type[BaseModel]]) -> dict[str, dict[str, Any]]:
             "oneOf": kinds,
             "$defs": definitions,
         },
-        "project.schema.json": {
-            "$schema": DIALECT,
-            "title": "A dbc-iac project file",
-            **_document("Project", project),
-            "$defs": project_definitions,
-        },
+        "project.schema.json": document_schema("A dbc-iac project file", "Project", ProjectSpec),
     }
+
+
+def document_schema(title: str, kind: str, model: type[BaseModel]) -> dict[str, Any]:
+    """The schema of a document without templates, whose spec is `model`."""
+    spec = _with_anchors(model.model_json_schema(by_alias=True))
+    definitions = spec.pop("$defs", {})
+    return {"$schema": DIALECT, "title": title, **_document(kind, spec), "$defs": definitions}
 
 
 def _document(kind: str, spec: dict[str, Any]) -> dict[str, Any]:

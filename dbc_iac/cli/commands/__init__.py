@@ -17,8 +17,8 @@ from dbc_iac.operations.stack_name import check_stack_name
 OPS = ("api", "deeplink", "disk", "image", "network", "node", "server", "snapshot", "vm", "wallet")
 """The operations commands."""
 _COMMANDS = (
-    "apply", "comment", "completion", "demo", "destroy", "drift", "emulator", "fmt", "graph", "import", "init",
-    "orphans", "output", "plan", "schema", "show", "signing-key", "stack", "state", "validate",
+    "apply", "comment", "completion", "controller", "demo", "destroy", "drift", "emulator", "fmt", "graph", "import",
+    "init", "orphans", "output", "plan", "schema", "show", "signing-key", "stack", "state", "validate",
 )  # fmt: skip
 _MODULES = {
     **{name: f"dbc_iac.cli.ops.{name}" for name in OPS},

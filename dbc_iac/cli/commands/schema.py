@@ -9,6 +9,7 @@ import click
 from dbc_iac.cli.app import App, Exit
 from dbc_iac.cli.options import json_option
 from dbc_iac.cli.reference import pages
+from dbc_iac.controller.fleet import fleet_schema
 from dbc_iac.diagnostics import ExitCode
 from dbc_iac.files.outputs import refuse_link_out, writing
 from dbc_iac.files.writing import write_whole
@@ -34,7 +35,7 @@ def command(context: click.Context, /, output: Path, docs: Path | None, check: b
     """Write the JSON Schemas of manifests. Editors complete and check manifests with them."""
     app: App = context.obj
     stale: list[str] = []
-    files = {output / n: t for n, t in contracts().items()}
+    files = {output / n: t for n, t in {**contracts(), **fleet_schema()}.items()}
     if docs is not None:
         files.update({docs / n: t for n, t in pages(context.find_root().command).items()})
     for name, text in sorted(files.items()):

@@ -60,8 +60,7 @@ class Database:
         if self.password is not None:
             login["password"] = self.password.reveal()
         try:
-            if not self._says_tls and not self._local:
-                login["sslmode"] = "require"
+            login |= required_tls(self.address)
             connection = psycopg.connect(self.address, connect_timeout=DEADLINE, autocommit=True, **login)
         except (psycopg.ProgrammingError, ValueError):  # its message may hold the whole URL
             raise unreachable("the address is no connection URL of PostgreSQL") from None
@@ -88,19 +87,23 @@ class Database:
                     connection.execute(_named("create schema if not exists {schema}", self.schema))
                 connection.execute(_named(_TABLES, self.schema))
 
-    @property
-    def _says_tls(self) -> bool:
-        """Whether TLS is configured: in the address, or in libpq's settings, other than by default."""
-        return "sslmode" in conninfo_to_dict(self.address) or _default("sslmode") not in {"", "prefer"}
 
-    @property
-    def _local(self) -> bool:
-        """Whether libpq connects to a server of this machine. False for a named service, which is in its own file."""
-        given = conninfo_to_dict(self.address)
-        if given.get("service"):
-            return False
-        hosts = str(given.get("hostaddr") or _default("hostaddr") or given.get("host") or _default("host"))
-        return all(host in {"", "localhost", "127.0.0.1", "::1"} or host[0] in "/@" for host in hosts.split(","))
+def required_tls(address: str) -> dict[str, str]:
+    """Settings of libpq that require TLS, for a server on another machine where nothing else is configured.
+
+    Raises psycopg.ProgrammingError or ValueError for an address that is no connection URL.
+    """
+    given = conninfo_to_dict(address)
+    configured = "sslmode" in given or _default("sslmode") not in {"", "prefer"}
+    return {} if configured or _local(given) else {"sslmode": "require"}
+
+
+def _local(given: Mapping[str, object]) -> bool:
+    """Whether libpq connects to a server of this machine. False for a named service, which is in its own file."""
+    if given.get("service"):
+        return False
+    hosts = str(given.get("hostaddr") or _default("hostaddr") or given.get("host") or _default("host"))
+    return all(host in {"", "localhost", "127.0.0.1", "::1"} or host[0] in "/@" for host in hosts.split(","))
 
 
 def _default(name: str) -> str:

@@ -1,0 +1,118 @@
+"""The database of the controller: a pool of connections to a schema of its own, and its migrations."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib import resources
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from dbc_iac.api.secret import SecretText
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.state.backends.postgres import required_tls
+
+SCHEMA = "dbc_iac_controller"
+TIMEOUT = 10
+"""Seconds for a connection, and for a statement."""
+_KEEPALIVES = "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
+"""The server ends the session of a machine that is gone within 25 s: its advisory locks are free again."""
+_QUEUE = "procrastinate.sql"
+
+Connection = psycopg.AsyncConnection[Any]
+
+
+def conninfo(url: SecretText, schema: str = SCHEMA, *, statement_timeout: int = TIMEOUT) -> str:
+    """Settings of libpq for a connection to the schema; `statement_timeout` in seconds, 0: none.
+
+    They may hold a password. Raises DiagnosticError for a text that is no connection URL.
+    """
+    try:
+        given = conninfo_to_dict(url.reveal())
+        options = (
+            f"{given.get('options') or ''} -c search_path={schema} -c statement_timeout={statement_timeout}s "
+            f"{_KEEPALIVES}"
+        )
+        settings = {"connect_timeout": TIMEOUT, "application_name": "dbc-iac controller", **given}
+        return make_conninfo("", **{**settings, **required_tls(url.reveal()), "options": options.strip()})
+    except (psycopg.ProgrammingError, ValueError):  # its message may hold the whole URL
+        summary = "the database of the fleet is no connection URL of PostgreSQL"
+        remedy = "Write it like postgresql://USER@HOST/DATABASE."
+        raise DiagnosticError(Diagnostic("database-url", Severity.ERROR, summary, remedy=remedy)) from None
+
+
+def open_pool(info: str, size: int) -> AsyncConnectionPool[Connection]:
+    """A pool of connections that commit each statement. Open it as a context."""
+    return AsyncConnectionPool(
+        info,
+        min_size=1,
+        max_size=size,
+        open=False,
+        timeout=TIMEOUT,
+        reconnect_timeout=0,
+        kwargs={"autocommit": True},
+        check=AsyncConnectionPool.check_connection,
+    )
+
+
+@asynccontextmanager
+async def database_errors() -> AsyncIterator[None]:
+    """Raise errors of the database as DiagnosticError, with the first line of PostgreSQL's message."""
+    try:
+        yield
+    except PoolTimeout:
+        raise DiagnosticError(_problem(f"no connection within {TIMEOUT} s")) from None
+    except psycopg.Error as error:
+        raise DiagnosticError(_problem(str(error).partition("\n")[0] or type(error).__name__)) from None
+
+
+def _problem(detail: str) -> Diagnostic:
+    return Diagnostic(
+        "database",
+        Severity.ERROR,
+        "cannot use the database of the controller",
+        f"{detail}.",
+        "Check the server, the address in the variable of `database`, and the rights of its user.",
+        exit_code=ExitCode.ERROR,
+    )
+
+
+async def migrate(connection: Connection) -> None:
+    """Create or update the tables of the controller and of its queue, one process at a time."""
+    async with connection.transaction():
+        await connection.execute("select pg_advisory_xact_lock(hashtext('dbc-iac controller'))")
+        found = await connection.execute("select current_schema(), current_setting('search_path')")
+        [(present, schema)] = await found.fetchall()
+        if present is None:
+            await connection.execute(sql.SQL("create schema {}").format(sql.Identifier(schema)))
+        await connection.execute(
+            "create table if not exists migrations "
+            "(name text primary key, applied timestamptz not null default clock_timestamp())"
+        )
+        rows = await (await connection.execute("select name from migrations")).fetchall()
+        applied = {name for (name,) in rows}
+        for name, text in [*_queue_migrations(applied), *_own_migrations()]:
+            if name not in applied:
+                await connection.execute(text)
+                await connection.execute("insert into migrations (name) values (%s)", (name,))
+
+
+def _own_migrations() -> list[tuple[str, str]]:
+    files = resources.files("dbc_iac.controller.migrations")
+    return sorted((f.name, f.read_text("utf-8")) for f in files.iterdir() if f.name.endswith(".sql"))
+
+
+def _queue_migrations(applied: set[str]) -> list[tuple[str, str]]:
+    """Those of procrastinate; a new schema gets its whole present schema, and none of its migrations."""
+    files = resources.files(_QUEUE) / "migrations"
+    texts = sorted((f.name, f.read_text("utf-8")) for f in files.iterdir() if f.name.endswith(".sql"))
+    names = [(f"procrastinate {name}", text) for name, text in texts]
+    if any(name.startswith("procrastinate ") for name in applied):
+        return names
+    whole = (resources.files(_QUEUE) / "schema.sql").read_text("utf-8")
+    first, *rest = names
+    return [(first[0], whole), *((name, "select") for name, _ in rest)]

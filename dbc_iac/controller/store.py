@@ -1,0 +1,54 @@
+"""The tables of the controller: every read and write besides its queue.
+
+All times are those of the database: the clocks of workers decide nothing. Methods raise DiagnosticError for problems of
+the database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Self
+
+from dbc_iac.controller.approvals import Approvals
+from dbc_iac.controller.database import migrate, open_pool
+from dbc_iac.controller.fleets import Fleets
+from dbc_iac.controller.records import Counts
+from dbc_iac.controller.runs import Runs
+
+
+class Store(Fleets, Runs, Approvals):
+    """Fleets, sources, stacks, runs, events and approvals."""
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, info: str, size: int = 4) -> AsyncIterator[Self]:
+        """A store with missing tables created. `info`: of `database.conninfo`. Raises DiagnosticError."""
+        async with open_pool(info, size) as pool:
+            store = cls(pool)
+            async with store._connection() as connection:
+                await migrate(connection)
+            yield store
+
+    async def delete_old_runs(self, days: int, runs: int) -> int:
+        """Delete runs beyond an age or a number for each stack, never the last one. Gives their number."""
+        found = await self._rows(
+            "delete from runs r using (select id, stack, period, outcome, row_number() over "
+            "(partition by stack order by id desc) as nth from runs) as n "
+            "where n.id = r.id and n.nth > 1 and n.outcome is not null "
+            "and (n.nth > %s or upper(n.period) < clock_timestamp() - make_interval(days => %s)) and not exists "
+            "(select from approvals a where a.run = r.id and a.status in ('pending', 'approved')) returning r.id",
+            (runs, days),
+        )
+        return len(found)
+
+    async def counts(self) -> Counts:
+        """Stacks by phase, and the queue."""
+        phases = await self._rows("select phase, count(*) from stacks where not removed group by phase")
+        [(drifted,)] = await self._rows("select count(*) from stacks where drifted and not removed")
+        [(jobs, age)] = await self._rows(
+            "select count(*), coalesce(extract(epoch from max(clock_timestamp() - e.at)), 0)::float8 "
+            "from procrastinate_jobs j join procrastinate_events e on e.job_id = j.id and e.type = 'deferred' "
+            "where j.status = 'todo' and (j.scheduled_at is null or j.scheduled_at <= clock_timestamp())"
+        )
+        return Counts({phase: number for phase, number in phases}, drifted, jobs, age)  # noqa: C416

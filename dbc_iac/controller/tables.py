@@ -1,0 +1,51 @@
+"""Access to the tables of the controller through a pool of connections."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, LiteralString, TypeVar
+
+from psycopg.rows import class_row
+from psycopg_pool import AsyncConnectionPool
+
+from dbc_iac.controller.database import Connection, database_errors
+
+T = TypeVar("T")
+Values = Sequence[Any] | Mapping[str, Any]
+
+
+class Tables:
+    """Base of the classes with queries. Methods raise DiagnosticError for problems of the database."""
+
+    def __init__(self, pool: AsyncConnectionPool[Connection]) -> None:
+        self.pool = pool
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Connection]:
+        async with database_errors(), self.pool.connection() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[Connection]:
+        async with self._connection() as connection, connection.transaction():
+            yield connection
+
+    async def _rows(self, query: LiteralString, values: Values = ()) -> list[tuple[Any, ...]]:
+        async with self._connection() as connection:
+            return await (await connection.execute(query, values)).fetchall()
+
+    async def _all(self, kind: type[T], query: LiteralString, values: Values = ()) -> list[T]:
+        async with self._connection() as connection, connection.cursor(row_factory=class_row(kind)) as cursor:
+            return await (await cursor.execute(query, values)).fetchall()
+
+    async def _one(self, kind: type[T], query: LiteralString, values: Values = ()) -> T | None:
+        return next(iter(await self._all(kind, query, values)), None)
+
+
+async def forget_removed(connection: Connection) -> None:
+    """Delete removed stacks that have no open run."""
+    await connection.execute(
+        "delete from stacks s where removed "
+        "and not exists (select from runs where runs.stack = s.name and outcome is null)"
+    )
