@@ -31,7 +31,7 @@ def test_two_processes_create_the_tables_at_once() -> None:
             async with Store.open(info(schema)) as store:
                 return str(len(await store.stacks()))
 
-        return await asyncio.gather(one(), one(), one())
+        return [*await asyncio.gather(one(), one(), one())]
 
     assert asyncio.run(both()) == ["0", "0", "0"]
 
