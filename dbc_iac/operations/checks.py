@@ -17,7 +17,7 @@ from dbc_iac.operations.pipelines import ephemeral_state
 from dbc_iac.operations.secrets import secrets_in_fields
 from dbc_iac.operations.stacks import claimed_elsewhere
 from dbc_iac.plan import Plan, check_inventory
-from dbc_iac.plan.decide.moved_blocks import check_lists, mistyped, still_there
+from dbc_iac.plan.decide.moved_blocks import blocked, check_lists, mistyped, still_there
 from dbc_iac.plan.decide.ownership import ADOPTED
 from dbc_iac.plan.planner import weighed
 from dbc_iac.policy.evaluation import evaluate, unsound
@@ -116,7 +116,8 @@ def check_plan(project: Project, plan: Plan, state: State, warnings: Iterable[Di
     ]
     claimed = [*claimed_elsewhere(project, plan)]
     placed += claimed
-    if spec.removed and not plan.destroy:
+    if not plan.destroy:
+        placed += blocked(state, project.moved, resources, project.loaded.where)
         placed += mistyped(spec.removed, state, plan.changes, project.loaded.where)
     placed += warnings
     placed += ephemeral_state(spec.state, runtime.environ)

@@ -10,6 +10,7 @@ import pytest
 from tests.cli.runs import applied, assert_empty, write
 from tests.projects import Emulated, document, vm
 
+MOVE = "{{from: VirtualMachine/{}, to: VirtualMachine/{}}}"
 DISK = document("Disk", "scratch", {"vm": "trainer", "size": "50Gi"})
 
 
@@ -65,13 +66,24 @@ def test_a_rename_is_suspected_and_moved_keeps_the_vm(world: Callable[..., Emula
     assert emulated.run("state", "list", "--json").json == ["Disk/scratch", "VirtualMachine/renamed"]
 
 
-def test_a_move_onto_something_that_is_bound_is_refused(world: Callable[..., Emulated]) -> None:
+def test_a_move_onto_something_that_is_bound_is_refused_until_that_is_removed(world: Callable[..., Emulated]) -> None:
     emulated = world(vm("one"), vm("two"))
     applied(emulated)
+    [one] = [
+        i
+        for i, m in emulated.vms.items()
+        if emulated.run("state", "show", "VirtualMachine/one", "--json").json["id"] == i
+    ]
     write(emulated, vm("two"))
-    with_project(emulated, "  moved: [{from: VirtualMachine/one, to: VirtualMachine/two}]\n")
-    result = emulated.run("plan", "--json")
-    assert (result.code, result.codes) == (5, ["cannot-move"])
+    with_project(emulated, f"  moved: [{MOVE.format('one', 'two')}]\n")
+    for command in ("plan", "apply"):
+        result = emulated.run(command, "--json", *(["--yes"] if command == "apply" else []))
+        assert (result.code, "cannot-move" in result.codes) == (5, True)
+    assert len(emulated.vms) == 2
+    assert emulated.run("state", "list").code == 0
+    assert emulated.run("state", "rm", "VirtualMachine/two", "--yes").code == 0  # as the remedy says
+    applied(emulated)
+    assert emulated.run("state", "show", "VirtualMachine/two", "--json").json["id"] == one
 
 
 def test_removed_keeps_the_object(world: Callable[..., Emulated]) -> None:
@@ -163,6 +175,17 @@ def test_invalid_entries_of_moved_and_removed_have_their_source_range(
     assert said in first["remedy"]
 
 
+def test_the_state_is_shown_although_moves_form_a_cycle(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm("one"), vm("two"), vm("three"))
+    applied(emulated)
+    write(emulated, vm("one"))
+    pairs = (("one", "two"), ("two", "one"), ("three", "two"))
+    with_project(emulated, f"  moved: [{', '.join(MOVE.format(*pair) for pair in pairs)}]\n")
+    assert emulated.run("plan").code == 3
+    shown = emulated.run("state", "list", "--json")
+    assert (shown.code, len(shown.json)) == (0, 3)
+
+
 def test_a_cycle_of_moves_names_its_addresses_in_order(world: Callable[..., Emulated]) -> None:
     emulated = world(vm())
     with_project(
@@ -204,6 +227,35 @@ def test_a_chain_of_renames_is_followed_to_its_end(world: Callable[..., Emulated
     assert_empty(emulated)
     assert set(emulated.vms) == before
     assert emulated.run("state", "list", "--json").json == ["VirtualMachine/another", "VirtualMachine/three"]
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_name_moves_on_where_another_takes_it(world: Callable[..., Emulated], *, backwards: bool) -> None:
+    emulated = world(vm("one"), vm("two"), document("Disk", "scratch", {"vm": "two", "size": "50Gi"}))
+    applied(emulated)
+    ids = {a: emulated.run("state", "show", f"VirtualMachine/{a}", "--json").json["id"] for a in ("one", "two")}
+    write(emulated, vm("two"), vm("three"), document("Disk", "scratch", {"vm": "three", "size": "50Gi"}))
+    moves = [MOVE.format("two", "three"), MOVE.format("one", "two")]
+    with_project(emulated, f"  moved: [{', '.join(reversed(moves) if backwards else moves)}]\n")
+    assert emulated.run("validate").code == 0
+    applied(emulated)
+    assert_empty(emulated)
+    now = {a: emulated.run("state", "show", f"VirtualMachine/{a}", "--json").json["id"] for a in ("two", "three")}
+    assert now == {"two": ids["one"], "three": ids["two"]}
+    assert set(emulated.vms) == set(ids.values())
+
+
+def test_two_vms_of_one_chain_of_renames_are_not_one_resource(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm("one"), vm("two"))
+    applied(emulated)
+    write(emulated, vm("three"))
+    with_project(emulated, f"  moved: [{MOVE.format('one', 'two')}, {MOVE.format('two', 'three')}]\n")
+    result = emulated.run("plan", "--json")
+    assert (result.code, result.codes) == (5, ["cannot-move"])
+    write(emulated)
+    with_project(emulated, f"  moved: [{MOVE.format('one', 'two')}, {MOVE.format('two', 'three')}]\n")
+    applied(emulated, "--allow-empty")  # entries whose addresses are all gone stop nothing
+    assert not emulated.vms
 
 
 def test_a_mistyped_entry_of_removed_deletes_nothing(world: Callable[..., Emulated]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 
 from dbc_iac.address import Address
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Locator, Severity, SourceRange
@@ -21,15 +22,45 @@ def renamed(
 ) -> tuple[State, tuple[tuple[str, str], ...]]:
     """The state under the names of the manifests, and the renames: (before, now).
 
-    An address that is in the manifests is not moved. All links of a chain are followed, in any order.
+    An address that is in the manifests is not moved, unless another one moves there. All links of a chain are followed,
+    in any order. Where `check_lists` or `blocked` finds a problem, nothing is moved.
     """
-    left, done = list(moves), dict[str, str]()
-    while move := next((m for m in left if m[0] in state.bindings and m[0] not in documents), None):
-        left.remove(move)
-        before, now = move
-        state = move_binding(state, before, now)
-        done[now] = done.pop(before, before)
-    return state, tuple((before, now) for now, before in done.items())
+    links, done = dict(moves), list[tuple[str, str]]()
+
+    def move(address: str) -> None:
+        nonlocal state
+        now = _destination(address, links, documents)
+        if now in state.bindings and now != address:
+            onward = _destination(now, links, documents)
+            if onward in documents and onward != now:
+                move(now)
+        if now not in state.bindings and not _malformed(now) and Address(now).kind == Address(address).kind:
+            state = move_binding(state, address, now)
+            done.append((address, now))
+
+    for address in [a for a in links if a in state.bindings and a not in documents]:
+        move(address)
+    return state, tuple(done)
+
+
+def blocked(
+    state: State, moves: Iterable[tuple[str, str]], documents: Collection[str], where: Locator
+) -> Iterator[Diagnostic]:
+    """Entries of `moved` whose object cannot have its new address, since that has one. `state`: after the renames."""
+    links = dict(moves)
+    for index, address in enumerate(links):
+        now = _destination(address, links, documents)
+        if address in state.bindings and address not in documents and now in documents and now in state.bindings:
+            at, bound = where(("spec", "moved", index)), state.bindings[now].id
+            remedy = f"Use another address, or remove this one with `dbc-iac state rm {now}`."
+            detail = f"{now} is already in the state, with id {bound}."
+            yield _wrong("cannot-move", f"cannot move {address} to {now}", remedy, at, detail, ExitCode.REFUSED)
+
+
+def _destination(address: str, links: Mapping[str, str], documents: Collection[str]) -> str:
+    """The next address of the manifests on a chain; without one its end. On a cycle and at the end: itself."""
+    later = [*islice(_chain(address, links), 1, len(links) + 1)]
+    return address if not later or address in later else next((a for a in later if a in documents), later[-1])
 
 
 def check_lists(moves: Sequence[tuple[str, str]], removed: Sequence[str], where: Locator) -> Iterator[Diagnostic]:
