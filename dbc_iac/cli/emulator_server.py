@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from dbc_iac.cli.app import App
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
 from dbc_iac.emulator import Network, WorldSpec, load_world
+from dbc_iac.emulator.http import chain_rpc
 from dbc_iac.emulator.server import CannotListen, CannotServe, serve
 
 
@@ -35,7 +36,8 @@ def serve_world(
 
     def listening() -> None:
         for name, (host, number) in ports.items():
-            app.runtime.tell(f"{name} listens on http://{host}:{number}/api/v1/ (Ctrl-C ends it)")
+            path = "api/v1/" if name in network.ports else ""
+            app.runtime.tell(f"{name} listens on http://{host}:{number}/{path} (Ctrl-C ends it)")
 
     try:
         app.runtime.run(serve(network, ports, admin_address, token, keep, listening))
@@ -49,11 +51,12 @@ def serve_world(
 
 
 def _port(network: Network, text: str) -> tuple[str, tuple[str, int]]:
-    """Parse `[NODE=]HOST:PORT`: a client node, a GPU node or manager by name or id; default: the first client."""
+    """Parse `[NODE=]HOST:PORT`: a client node, a GPU node or manager by name or id, or `chain`; default: the first
+    client."""
     name, equals, address = text.rpartition("=")
     name = name if equals else network.spec.clients[0].name
-    if name not in network.ports:
-        known = ", ".join(sorted(n for n in network.ports if len(n) < 64))
+    if name not in (ports := {*network.ports, chain_rpc.PORT}):
+        known = ", ".join(sorted(n for n in ports if len(n) < 64))
         raise _problem(f"unknown node {name}", f"Use one of {known}, or the id of a GPU node or manager.")
     return name, _address(address)
 

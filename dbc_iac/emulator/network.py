@@ -19,6 +19,7 @@ from dbc_iac.emulator.gossip import Gossip
 from dbc_iac.emulator.gpu.image_servers import ImageServer, ImageServers
 from dbc_iac.emulator.gpu.lan import LanRoom
 from dbc_iac.emulator.gpu_process import GpuProcess
+from dbc_iac.emulator.http import chain_rpc
 from dbc_iac.emulator.http.answer import Dropped, Response
 from dbc_iac.emulator.http.node import HttpNode
 from dbc_iac.emulator.world import ClientSpec, WorldSpec
@@ -132,8 +133,13 @@ class Network:
         task.add_done_callback(self._tasks.discard)
 
     async def ask(self, port: str, method: str, uri: str, body: bytes, head_bytes: int = 0) -> Response:
-        """Send a request to the HTTP port of a node, given its name or id. Raises KeyError, Dropped."""
+        """Send a request to the HTTP port of a node, given its name or id; `chain`: a node of the chain.
+
+        Raises KeyError, Dropped.
+        """
         self.begin()
+        if port == chain_rpc.PORT and port not in self.ports:
+            return chain_rpc.answer(self.chain, method, body)
         return await self.ports[port].handle(method, uri, body, head_bytes)
 
     def process(self, node_id: str) -> GpuProcess | ManagerProcess:

@@ -190,7 +190,10 @@ class WorldSpec(Part):
 
     seed: int = Field(default=1, description="seed of all randomness")
     start: str = Field(default="2026-01-01 00:00:00", description="initial date, UTC")
-    block: int = Field(default=1_000_000, description="initial block of the chain; one block per 6 s")
+    block: int = Field(
+        default=1_000_000,
+        description="initial block; one per 6 s. `--listen chain=HOST:PORT` serves it",
+    )
     time_scale: float = Field(default=1.0, gt=0, description="emulated seconds per real second")
     restart_seconds: float = Field(default=10.0, description="seconds until a dead process restarts; 0: never")
     gossip: GossipSpec = Field(default_factory=GossipSpec)

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from dbc_iac.api.http import HEADER_NAME, OWN_HEADERS
+from dbc_iac.manifest.durations import Seconds
 from dbc_iac.manifest.header import NAME
 from dbc_iac.manifest.identities import IdentitySpec
 from dbc_iac.manifest.secrets import LITERAL, SecretRef
@@ -119,6 +120,18 @@ def _loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+class ChainSpec(Part):
+    """A node of the DBC chain, which knows the current block: rent orders end at a block."""
+
+    url: Url = Field(description="JSON-RPC over HTTP, such as https://HOST or http://127.0.0.1:9944")
+    block_time: Seconds = Field(default=6, description="time between two blocks")
+
+    @model_validator(mode="after")
+    def _checked(self) -> Self:
+        check_url(self.url, "public data", insecure_http=True)
+        return self
 
 
 class StateSpec(Part):
@@ -231,13 +244,18 @@ class EnvironmentSpec(Part):
 
 
 class ThresholdsSpec(Part):
-    """Guardrails: share of resources that one plan may remove, and warnings that refuse a plan."""
+    """Guardrails: share of resources to remove, rentals that end soon, and warnings that refuse a plan."""
 
     max_removals: Annotated[int, Whole(0, 100)] = Field(
         default=50, description="maximum share of the resources in state, in percent"
     )
     refuse: tuple[WarningCode, ...] = Field(
         default=(), description="codes of warnings that refuse a plan, such as cuts-lan"
+    )
+    rental_ends_within: Seconds | None = Field(
+        default=None,
+        description="warn of a rental that ends within this time, such as 3d; requires `chain`. "
+        "`refuse: [rental-ends]` refuses the plan",
     )
 
 
@@ -316,6 +334,9 @@ class ProjectSpec(Part):
         default=None,
         description="client node for image servers, whose ids are local to a client node; default: the first",
     )
+    chain: ChainSpec | None = Field(
+        default=None, description="chain node that dates the ends of rentals; default: only their blocks are shown"
+    )
 
     def identity_types(self) -> dict[str, str]:
         """Type of each identity by name: `wallet`, `multisig`, `sessions` or `nodeKey`."""
@@ -326,4 +347,15 @@ class ProjectSpec(Part):
         if self.image_client is not None and self.image_client not in self.clients:
             known = ", ".join(self.clients)
             raise wrong(f"unknown client {self.image_client}", f"Use one of: {known}.", at="imageClient")
+        return self
+
+    @model_validator(mode="after")
+    def _dated(self) -> Self:
+        if self.thresholds.rental_ends_within is not None and self.chain is None:
+            raise wrong(
+                "rentalEndsWithin requires a chain node",
+                "Add `chain: {url: ...}` to the project file, or remove it.",
+                detail="A rent order ends at a block. Only the chain knows when that is.",
+                at="thresholds.rentalEndsWithin",
+            )
         return self

@@ -14,6 +14,7 @@ from dbc_iac.manifest.project import ClientSpec
 from dbc_iac.manifest.templates import template_problem
 from dbc_iac.operations.errored_state import pending_errored_state
 from dbc_iac.operations.pipelines import ephemeral_state
+from dbc_iac.operations.rentals import ending_rentals
 from dbc_iac.operations.secrets import secrets_in_fields
 from dbc_iac.operations.stacks import claimed_elsewhere
 from dbc_iac.plan import Plan, check_inventory
@@ -106,10 +107,13 @@ def _named(environment: str) -> str:
 
 
 def check_plan(project: Project, plan: Plan, state: State, warnings: Iterable[Diagnostic] = ()) -> Plan:
-    """The plan with these warnings, and those of policies, other stacks, secrets and the backend."""
+    """The plan with these warnings, and those of policies, rentals, other stacks, secrets and the backend."""
     spec, runtime, resources = project.loaded.project, project.runtime, project.inventory.resources
     labels = {a: r.labels for a, r in resources.items()}
-    found = evaluate(spec.policies, plan, labels, runtime.now(), project.loaded.where)
+    found = (
+        *evaluate(spec.policies, plan, labels, runtime.now(), project.loaded.where),
+        *ending_rentals(plan.rentals, spec.thresholds, runtime.now()),
+    )
     placed = [
         replace(d, source=resources[d.address].where("")) if d.address in labels and d.source is None else d
         for d in found

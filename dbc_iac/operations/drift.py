@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from dbc_iac.operations.pipelines import ephemeral_state
 from dbc_iac.operations.project import Project
+from dbc_iac.operations.rentals import ending_rentals
 from dbc_iac.plan.review import drift
 from dbc_iac.plan.review.drift import DriftReport
 
@@ -14,5 +15,7 @@ def find_drift(project: Project) -> DriftReport:
     """Compare the last apply with the API. Changes nothing. Raises DiagnosticError."""
     project.check().raise_errors()
     report = project.work(drift.find_drift, project.state)
-    warnings = ephemeral_state(project.loaded.project.state, project.runtime.environ)
+    spec, runtime = project.loaded.project, project.runtime
+    ending = ending_rentals(report.rentals, spec.thresholds, runtime.now())
+    warnings = (*ending, *ephemeral_state(spec.state, runtime.environ))
     return project.redaction(replace(report, diagnostics=(*report.diagnostics, *warnings)))

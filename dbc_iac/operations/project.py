@@ -26,6 +26,7 @@ from dbc_iac.operations.backends import backend_of
 from dbc_iac.operations.checks import check_manifests
 from dbc_iac.operations.encryption import keyring_of, sealed
 from dbc_iac.operations.identities import Identities
+from dbc_iac.operations.rentals import chain_clock
 from dbc_iac.operations.runtime import Runtime
 from dbc_iac.operations.secrets import preload_secrets
 from dbc_iac.operations.stack_name import check_stack_name
@@ -39,6 +40,7 @@ from dbc_iac.views.redaction import Redaction
 if TYPE_CHECKING:
     from dbc_iac.apply import ApplyOptions, Event, Report
     from dbc_iac.plan import Plan, PlanOptions
+    from dbc_iac.plan.observe.rentals import ChainClock
     from dbc_iac.plan.review.drift import DriftReport
     from dbc_iac.state.backends.backend import Backend
     from dbc_iac.state.encryption import Keyring
@@ -284,7 +286,13 @@ class Project:
             frozenset(project.removed),
             self.identities.wallets,
             self._reviewed_settings(),
+            self.chain,
         )
+
+    @property
+    def chain(self) -> ChainClock | None:
+        """The chain that dates the ends of rentals; None if the project file names none."""
+        return chain_clock(self.loaded.project.chain, self.runtime, self.loaded.where)
 
     def connect(self, connections: Connections) -> Connect:
         """Gives the channel to a target. Keys are read in a thread: a program may take seconds to print one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dbc_iac.api.secret import SecretText
 from dbc_iac.json import Json
@@ -12,6 +12,9 @@ from dbc_iac.kinds import Inventory
 from dbc_iac.kinds.framework.cached_reader import Connect
 from dbc_iac.plan.decoding import decoded
 from dbc_iac.state.document import State
+
+if TYPE_CHECKING:
+    from dbc_iac.plan.observe.rentals import ChainClock
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +73,5 @@ class PlanContext:
     """SS58 addresses of an identity; empty if unknown."""
     access: Mapping[str, str] = field(default_factory=dict)
     """Digests of `clients` and `identities` of the project file."""
+    chain: ChainClock | None = None
+    """The chain that dates the ends of rentals."""

@@ -171,6 +171,20 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Rental:
+    """Rental of a machine. `node`: its address; `ends_at` (ISO 8601, UTC) and `seconds_left` are as of the plan.
+
+    Without a chain node they are empty.
+    """
+
+    node: str
+    order: str
+    end_block: int
+    ends_at: str = ""
+    seconds_left: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """All changes of an apply, in their order.
 
@@ -198,6 +212,7 @@ class Plan:
     access: Mapping[str, str] = field(default_factory=dict)
     """Digests of `clients` and `identities` of the project file: the recipients and the sender of calls."""
     calls: int = 0
+    rentals: tuple[Rental, ...] = ()
     destroy: bool = False
     targets: tuple[str, ...] = ()
     options: Mapping[str, Json] = field(default_factory=dict)

@@ -32,6 +32,7 @@ from dbc_iac.plan.decide.unreadable import unreadable
 from dbc_iac.plan.model import Action, Change, Plan, Step, StepKind, canonical_digest
 from dbc_iac.plan.observe.pending_operations import resolvable_operations
 from dbc_iac.plan.observe.refresh import RefreshedState, refresh, remembered
+from dbc_iac.plan.observe.rentals import read_rentals
 from dbc_iac.plan.schedule.step_builder import StepBuilder
 from dbc_iac.plan.schedule.steps import compile_steps
 
@@ -66,7 +67,9 @@ async def make_plan(context: PlanContext, options: PlanOptions) -> Plan:
         refused = Diagnostics()
         refused.extend(await check_authority(decision.context, reader, builders))
         refused.raise_errors()
-    return replace(plan, calls=reader.calls)
+    rentals, unavailable = ((), ()) if options.offline else await read_rentals(decision.context, refreshed)
+    diagnostics = (*plan.diagnostics, *(weighed(p, context.refused) for p in unavailable))
+    return replace(plan, calls=reader.calls, rentals=rentals, diagnostics=diagnostics)
 
 
 def decide(context: PlanContext, refreshed: RefreshedState, options: PlanOptions, problems: Diagnostics) -> Decision:

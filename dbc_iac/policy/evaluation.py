@@ -67,7 +67,10 @@ def evaluate(
 def plan_context(plan: Plan, labels: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
     """Names in expressions, except `change` and `now`: `plan` in its JSON form, with more of each change; functions."""
     encoded = plan.to_json()
+    rentals = {(rental["node"], rental["order"]): rental for rental in encoded["rentals"]}
     for change in encoded["changes"]:
+        route = change["placement"]["route"] or change["oldPlacement"]["route"]
+        change["rental"] = rentals.get((route.get("name"), route.get("rentOrder")))
         change["name"] = Address(change["address"]).label
         change["id"], change["node"] = change["identity"]["id"], change["placement"]["node"]
         change["labels"] = dict(labels.get(change["address"], {}))

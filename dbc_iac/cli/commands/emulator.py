@@ -21,7 +21,8 @@ TIME_SCALE = Number(min=0, min_open=True, max=1_000_000)
     default=("127.0.0.1:5050",),
     show_default=True,
     metavar="[NODE=]HOST:PORT",
-    help="Loopback address of NODE (client node, GPU node or manager; default: the first client node); repeatable.",
+    help="Loopback address of NODE (client node, GPU node, manager, or `chain`; default: the first client node); "
+    "repeatable.",
 )
 @click.option("--admin", default="", metavar="HOST:PORT", help="Address of the admin API.")
 @click.option(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -17,10 +18,14 @@ from dbc_iac.cli.ops.console import Console, run
 from dbc_iac.cli.ops.lookup import TargetOptions, identity_options
 from dbc_iac.cli.ops.outcomes import accepted, read
 from dbc_iac.cli.options import json_option, yes_option
-from dbc_iac.diagnostics import ExitCode
+from dbc_iac.diagnostics import Diagnostic, ExitCode
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import Reading, Unreadable
 from dbc_iac.kinds.framework.route import Route
+from dbc_iac.plan.decoding import decoded
+from dbc_iac.plan.model import Rental, camel
+from dbc_iac.plan.observe.rentals import ChainHead, order_of, rental_of
+from dbc_iac.views.text.rentals import end_text
 from dbc_iac.views.text.tables import gib, members, object_text, plain_json, table
 from dbc_iac.views.text.wording import count
 
@@ -40,25 +45,43 @@ def list_nodes(app: App, everyone: bool) -> None:
     async def work(console: Console) -> list[dict[str, Json]]:
         documents = sorted(r.name for r in console.inventory.of("Node"))
         reaches = {name: lookup.node(console, TargetOptions(name)) for name in documents}
-        rows = await asyncio.gather(*(_row(console, name, route) for name, route in reaches.items()))
+        head = await _chain_head(console)
+        rows = await asyncio.gather(*(_row(console, name, route, head) for name, route in reaches.items()))
         known = {route.target for route in reaches.values()}
         heard = await _heard(console) if everyone else {}
         return rows + [_listed(one) for node_id, one in sorted(heard.items()) if node_id not in known]
 
     rows = run(app, work)
-    header = ("NAME", "VERSION", "GPUS FREE", "CORES", "MEMORY FREE", "DISK FREE", "ORDER", "ID")
+    header = ("NAME", "VERSION", "GPUS FREE", "CORES", "MEMORY FREE", "DISK FREE", "ORDER", "RENTAL", "ID")
     app.show(table(header, map(_columns, rows)) if rows else "No Nodes.", rows)
     if any("unreadable" in row for row in rows):
         raise Exit(ExitCode.ERROR)
 
 
-async def _row(console: Console, name: str, route: Route) -> dict[str, Json]:
+async def _chain_head(console: Console) -> ChainHead | None:
+    """The newest block of the project's chain; None without one, or with a warning."""
+    chain = console.project.chain
+    head = None if chain is None else await chain.head()
+    if isinstance(head, Diagnostic):
+        console.warn(head.code, head.summary, detail=head.detail, remedy=head.remedy)
+        return None
+    return head
+
+
+async def _rental(console: Console, route: Route, head: ChainHead | None) -> Rental | None:
+    """The rental of a node; None if its order cannot be read, as without a key."""
+    order = await order_of(route, console.project.identities.wallets, console.reader)
+    return None if order is None else rental_of(route, order, head)
+
+
+async def _row(console: Console, name: str, route: Route, head: ChainHead | None) -> dict[str, Json]:
     outcome = await nodes.node_hardware(console.public(route))
     row: dict[str, Json] = {"name": name, "id": route.target, "rentOrder": route.rent_order or "none"}
     if not isinstance(outcome, Done):
         console.warn("unreadable", f"cannot read Node/{name}: {outcome.message}", address=f"Node/{name}")
         return {**row, "unreadable": outcome.message}
-    return {**row, **_capacity(outcome.value)}
+    rental = await _rental(console, route, head)
+    return {**row, **_capacity(outcome.value), "rental": plain_json(rental)}
 
 
 def _capacity(has: NodeHardware) -> dict[str, Json]:
@@ -80,11 +103,11 @@ def _listed(one: NodeListing) -> dict[str, Json]:
 def _columns(row: dict[str, Any]) -> tuple[object, ...]:
     if "gpuCount" not in row:
         state = "unreadable" if "unreadable" in row else row["version"]
-        return row["name"] or "-", state, "", "", "", "", row.get("rentOrder", ""), row["id"]
+        return row["name"] or "-", state, "", "", "", "", row.get("rentOrder", ""), "", row["id"]
     return (
         row["name"], row["version"], f"{row['gpuFree']}/{row['gpuCount']}", row["cpuCores"],
         f"{row['memFreeGib']}/{row['memSizeGib']}Gi", ", ".join(f"{d['path']} {d['freeGib']}Gi" for d in row["disks"]),
-        row["rentOrder"], row["id"],
+        row["rentOrder"], end_text(decoded(Rental, row["rental"], camel)) if row["rental"] else "", row["id"],
     )  # fmt: skip
 
 
@@ -96,21 +119,31 @@ def _columns(row: dict[str, Any]) -> tuple[object, ...]:
 def show_node(app: App, /, name: str, identity: str, order: str) -> None:
     """Show hardware, image files and rent orders of a node. NODE is a name of the manifests or a node id."""
 
-    async def work(console: Console) -> tuple[Route, NodeHardware, Reading[tuple[RentOrder, ...]] | None]:
+    async def work(
+        console: Console,
+    ) -> tuple[Route, NodeHardware, Reading[tuple[RentOrder, ...]] | None, ChainHead | None]:
         route = lookup.node(console, TargetOptions(name, identity, order))
         has = read(await nodes.node_hardware(console.public(route)), f"node {route.name}")
         orders = await console.reader.orders(route) if route.identity else None
         if isinstance(orders, Unreadable):
             console.warn("unreadable", f"cannot read the orders of {route.name}: {orders.reason}")
-        return route, has, orders
+        return route, has, orders, await _chain_head(console)
 
-    route, has, found = run(app, work)
+    route, has, found, head = run(app, work)
     orders = None if found is None or isinstance(found, Unreadable) else found.value
-    shown: dict[str, Json] = {"name": route.name, "id": route.target, **_capacity(has), "orders": plain_json(orders)}
-    app.show(_text(route, has, orders), shown)
+    rentals = {o.id: rental_of(route, o, head) for o in orders or ()}
+    listed: Json = None if orders is None else [members(o, **_end(rentals[o.id])) for o in orders]
+    shown: dict[str, Json] = {"name": route.name, "id": route.target, **_capacity(has), "orders": listed}
+    app.show(_text(route, has, orders, rentals), shown)
 
 
-def _text(route: Route, has: NodeHardware, orders: tuple[RentOrder, ...] | None) -> str:
+def _end(rental: Rental | None) -> dict[str, Json]:
+    return {"endsAt": rental.ends_at, "secondsLeft": rental.seconds_left} if rental else {}
+
+
+def _text(
+    route: Route, has: NodeHardware, orders: tuple[RentOrder, ...] | None, rentals: Mapping[str, Rental | None]
+) -> str:
     head = object_text(
         route.name,
         {
@@ -127,8 +160,9 @@ def _text(route: Route, has: NodeHardware, orders: tuple[RentOrder, ...] | None)
     images = table(("IMAGE", "SIZE"), ((i.name, gib(i.size_gib)) for i in has.images))
     if orders is None:
         return f"{head}\n\n{images}"
-    rows = ((o.id, o.rent_status, o.gpu_count, o.gpu_index, o.rent_end, o.renter) for o in orders)
-    return f"{head}\n\n{images}\n\n{table(('ORDER', 'STATUS', 'GPUS', 'GPU INDEXES', 'ENDS AT BLOCK', 'RENTER'), rows)}"
+    ends = {key: end_text(rental) if rental else None for key, rental in rentals.items()}
+    rows = ((o.id, o.rent_status, o.gpu_count, o.gpu_index, ends[o.id], o.renter) for o in orders)
+    return f"{head}\n\n{images}\n\n{table(('ORDER', 'STATUS', 'GPUS', 'GPU INDEXES', 'RENTAL', 'RENTER'), rows)}"
 
 
 @command.command("clients")

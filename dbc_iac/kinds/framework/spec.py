@@ -18,7 +18,8 @@ from pydantic.fields import FieldInfo
 
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.rules import Rule, access
-from dbc_iac.kinds.framework.types import AddressText, FieldOrAddress, Flag, Seconds
+from dbc_iac.kinds.framework.types import AddressText, FieldOrAddress, Flag
+from dbc_iac.manifest.durations import Seconds
 from dbc_iac.manifest.validators import SecretForm, wrong
 
 _Mark = TypeVar("_Mark")

@@ -18,7 +18,6 @@ from dbc_iac.manifest.validators import Form, Whole, wrong
 
 _GIB = re.compile(r"([0-9]{1,15})(Gi|Ti)")
 MAX_GIB = 1024 * 1024
-_DURATION = re.compile(r"([0-9]{1,6})(s|m|h)")
 _FORWARD = re.compile(r"(tcp|udp),([0-9]{1,5})(?:-([0-9]{1,5}))?(?::([0-9]{1,5})(?:-([0-9]{1,5}))?)?")
 _RANGES = "Write them like this: tcp,8000-8009:9000-9009."
 _GROUP = "Write a group and a port, such as 239.1.2.3:5000."
@@ -43,20 +42,6 @@ def _size(value: Any) -> int:
 
 def gib_text(gib: int) -> str:
     return f"{gib}Gi"
-
-
-def parse_seconds(value: Any) -> int:
-    """`90s`, `15m` or `2h` as seconds."""
-    if isinstance(value, str) and (match := _DURATION.fullmatch(value)):
-        return int(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
-    raise wrong("expected a duration, such as 90s, 15m or 2h", "Write a whole number with s, m or h behind it.")
-
-
-def _seconds(value: Any) -> int:
-    seconds = parse_seconds(value)
-    if seconds < 1:
-        raise wrong("must be at least 1s", "Write a duration such as 15m, or remove the field.")
-    return seconds
 
 
 def _text(value: str) -> str:
@@ -205,12 +190,6 @@ GiB = Annotated[
     BeforeValidator(_size),
     PlainSerializer(gib_text, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,7}(Gi|Ti)$", "examples": ["200Gi", "2Ti"]}),
-]
-Seconds = Annotated[
-    int,
-    BeforeValidator(_seconds),
-    PlainSerializer(lambda s: f"{s}s", return_type=str, when_used="json"),
-    WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,6}(s|m|h)$", "examples": ["90s", "15m"]}),
 ]
 _PLAIN = "Use only these characters: the value becomes part of shell commands."
 _CHOOSE = "Use only these characters."

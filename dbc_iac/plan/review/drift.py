@@ -21,8 +21,9 @@ from dbc_iac.plan.context import PlanContext, PlanOptions
 from dbc_iac.plan.decide.changes import ChangeSet
 from dbc_iac.plan.decide.deletions import GONE
 from dbc_iac.plan.decide.unreadable import unreadable
-from dbc_iac.plan.model import Action, Change, FieldChange
+from dbc_iac.plan.model import Action, Change, FieldChange, Rental, encoded
 from dbc_iac.plan.observe.refresh import refresh
+from dbc_iac.plan.observe.rentals import read_rentals
 from dbc_iac.plan.planner import decide_until_stable, with_resolved
 
 TOGETHER = 3
@@ -64,13 +65,14 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class DriftReport:
-    """Drift of a project: resources, common events, pending changes of the manifests, and unreadable objects."""
+    """Drift of a project: resources, common events, pending changes of the manifests, unreadable objects, rentals."""
 
     drifts: tuple[Drift, ...]
     events: tuple[Event, ...]
     pending: tuple[str, ...]
     unknown: Mapping[str, str]
     diagnostics: tuple[Diagnostic, ...]
+    rentals: tuple[Rental, ...] = ()
 
     @property
     def exit_code(self) -> ExitCode:
@@ -103,6 +105,7 @@ class DriftReport:
             "events": [{"text": e.text, "addresses": list(e.addresses)} for e in self.events],
             "pending": list(self.pending),
             "unknown": dict(self.unknown),
+            "rentals": encoded(self.rentals),
         }
 
 
@@ -113,12 +116,14 @@ async def find_drift(context: PlanContext) -> DriftReport:
     _, change_set = await asyncio.to_thread(decide_until_stable, context, refreshed, PlanOptions())
     drifts = tuple(d for c in change_set.changes.values() if (d := _drift(c, change_set)) is not None)
     unknown = [c for c in change_set.changes.values() if c.action is Action.UNKNOWN]
+    rentals, unavailable = await read_rentals(context, refreshed)
     return DriftReport(
         drifts,
         tuple(_events(drifts)),
         tuple(sorted(_pending(change_set, drifts))),
         {c.address: "; ".join(c.reasons) for c in unknown},
-        tuple(dict.fromkeys(unreadable(c) for c in unknown)),
+        (*dict.fromkeys(unreadable(c) for c in unknown), *unavailable),
+        rentals,
     )
 
 

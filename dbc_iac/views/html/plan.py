@@ -30,6 +30,7 @@ from dbc_iac.views.text.plan import (
 )
 from dbc_iac.views.text.problems import problems
 from dbc_iac.views.text.reference_names import named
+from dbc_iac.views.text.rentals import rental_texts
 from dbc_iac.views.text.wording import count, duration
 
 _FEW = 8
@@ -89,6 +90,7 @@ def plan_html(plan: Plan, detail: Detail = Detail.GROUPED) -> str:
         graph=_graph(drawn, shown),
         machines=drawn is not whole,
         notes=[(c.address, n) for c in plan.changes if c.action is Action.NO_OP for n in c.notes],
+        rentals=[*rental_texts(plan.rentals)],
         steps=shown_steps(plan),
         lost=losses_of,
         same=_same,

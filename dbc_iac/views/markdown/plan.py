@@ -32,6 +32,7 @@ from dbc_iac.views.text.plan import (
 )
 from dbc_iac.views.text.problems import problems
 from dbc_iac.views.text.reference_names import named
+from dbc_iac.views.text.rentals import rental_texts
 from dbc_iac.views.text.wording import count
 
 MAX = 65_000
@@ -95,6 +96,8 @@ def _blocks(plan: Plan, detail: Detail) -> Iterator[str]:
     notes = [f"{c.address}: {n}" for c in plan.changes if c.action is Action.NO_OP for n in c.notes]
     if notes:
         yield _details(count(len(notes), "note"), _fence([Line(n) for n in notes]))
+    if rentals := [*rental_texts(plan.rentals)]:
+        yield _details(count(len(rentals), "rental"), _fence([Line(text) for text in rentals]))
     steps = list(schedule_lines(plan, detail))
     if steps:
         yield _details(count(len(shown_steps(plan)), "step"), _fence(steps))

@@ -8,6 +8,7 @@ from dbc_iac.json import Json
 from dbc_iac.plan.review.drift import Drift, DriftReport, is_power
 from dbc_iac.views.error_explanations import short_text
 from dbc_iac.views.text.lines import PAPER, Line
+from dbc_iac.views.text.rentals import TITLE, rental_texts
 from dbc_iac.views.text.wording import count
 
 _SECRET = "(secret, differs: changed on the node, or behind its reference)"  # noqa: S105 - none
@@ -34,6 +35,10 @@ def _lines(report: DriftReport) -> Iterator[str]:
         yield ""
         yield "Could not be read:"
         yield from (f"  ? {address}: {short_text(why)}" for address, why in report.unknown.items())
+    if report.rentals:
+        yield ""
+        yield f"{TITLE}:"
+        yield from (f"  {text}" for text in rental_texts(report.rentals))
     if report.pending:
         yield ""
         yield f"The manifests have changes to {count(len(report.pending), 'resource')}. Run `dbc-iac plan` to see them."

@@ -25,6 +25,8 @@ from dbc_iac.views.text.fields import MEMBERS, changed_field_lines, common_field
 from dbc_iac.views.text.lines import Line, Tone
 from dbc_iac.views.text.problems import problems
 from dbc_iac.views.text.reference_names import named
+from dbc_iac.views.text.rentals import TITLE as RENTALS
+from dbc_iac.views.text.rentals import rental_texts
 from dbc_iac.views.text.wording import count, duration
 
 SIGNS = {
@@ -104,6 +106,7 @@ def plan_lines(plan: Plan, detail: Detail = Detail.GROUPED, *, reported: bool = 
         yield from group_lines(members)
     yield from _changes(f"{DRIFTED}:", split.drifted, detail)
     yield from _changes(f"{UNREAD}:", split.unread, detail)
+    yield from _section(f"{RENTALS}:", Tone.HEAD, (f"  {text}" for text in rental_texts(plan.rentals)), detail)
     notes = [f"  {c.address}: {n}" for c in plan.changes if c.action is Action.NO_OP for n in c.notes]
     yield from _section("Notes on unchanged resources:", Tone.HEAD, notes, detail)
     steps = list(schedule_lines(plan, detail))

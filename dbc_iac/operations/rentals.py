@@ -1,0 +1,44 @@
+"""Rentals of a project: the chain node that dates their ends, and warnings of those that end soon."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from dbc_iac.api.chain import ChainNode
+from dbc_iac.diagnostics import Diagnostic, ExitCode, Locator, Severity
+from dbc_iac.manifest.project import ChainSpec, ThresholdsSpec
+from dbc_iac.operations.runtime import Runtime
+from dbc_iac.plan.model import Rental
+from dbc_iac.plan.observe.rentals import ChainClock
+from dbc_iac.views.text.rentals import end_text
+
+PORT = "chain"
+"""Name of the chain node for `Runtime.transport`."""
+
+
+def chain_clock(spec: ChainSpec | None, runtime: Runtime, place: Locator) -> ChainClock | None:
+    """The chain of a project; None if it names none."""
+    if spec is None:
+        return None
+    node = ChainNode(spec.url, runtime.transport(PORT))
+    return ChainClock(node, spec.block_time, runtime.now, place(("spec", "chain", "url")))
+
+
+def ending_rentals(rentals: Iterable[Rental], thresholds: ThresholdsSpec, now: datetime) -> Iterator[Diagnostic]:
+    """A warning for each rental that ends within `thresholds.rentalEndsWithin`, counted from `now`."""
+    within = thresholds.rental_ends_within
+    for rental in rentals if within is not None else ():
+        if not rental.ends_at:
+            continue
+        left = (datetime.fromisoformat(rental.ends_at) - now).total_seconds()
+        if within is not None and left < within:
+            yield Diagnostic(
+                "rental-ends",
+                Severity.WARNING,
+                f"the rental of {rental.node} {'ends soon' if left > 0 else 'has ended'}",
+                f"Order {rental.order} {end_text(rental)} (block {rental.end_block:,}).",
+                "Renew the rental on the chain, or move the resources to another machine before it ends.",
+                address=rental.node,
+                exit_code=ExitCode.OK,
+            )

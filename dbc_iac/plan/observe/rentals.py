@@ -1,0 +1,115 @@
+"""Ends of rentals: the orders that the resources use, and the current block of the chain."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from dbc_iac.api.chain import ChainNode
+from dbc_iac.api.http import ExchangeError
+from dbc_iac.api.responses import RentOrder
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity, SourceRange
+from dbc_iac.kinds import kind_of
+from dbc_iac.kinds.framework.cached_reader import CachedReader, Known
+from dbc_iac.kinds.framework.route import Route
+from dbc_iac.plan.context import PlanContext
+from dbc_iac.plan.model import Rental
+from dbc_iac.plan.observe.refresh import RefreshedState
+
+
+@dataclass(frozen=True, slots=True)
+class ChainClock:
+    """The chain as a clock. `source`: place of its URL in the project file."""
+
+    node: ChainNode
+    block_seconds: int
+    now: Callable[[], datetime]
+    source: SourceRange | None = None
+
+    async def head(self) -> ChainHead | Diagnostic:
+        """The newest block, or a warning that it could not be read."""
+        try:
+            return ChainHead(await self.node.newest_block(), self.now().astimezone(UTC), self.block_seconds)
+        except ExchangeError as error:
+            return Diagnostic(
+                "chain-unavailable",
+                Severity.WARNING,
+                "the current block of the chain is unknown",
+                f"The chain node {self.node.url} {error}. Rentals are shown with their last block.",
+                "Correct `chain.url` in the project file, or plan again later.",
+                self.source,
+                exit_code=ExitCode.OK,
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class ChainHead:
+    """The newest block, at a time."""
+
+    block: int
+    at: datetime
+    block_seconds: int
+
+    def seconds_until(self, block: int) -> int:
+        return (block - self.block) * self.block_seconds
+
+
+def rental_of(route: Route, order: RentOrder, head: ChainHead | None) -> Rental | None:
+    """The rental of a machine under an order; None if the node reports no end. `head`: None without a chain."""
+    if order.rent_end is None:
+        return None
+    rental = Rental(str(route.name), order.id, order.rent_end)
+    if head is None:
+        return rental
+    left = head.seconds_until(order.rent_end)
+    try:
+        ends_at = (head.at + timedelta(seconds=left)).isoformat(timespec="seconds")
+    except OverflowError:  # a block that no chain reaches
+        return rental
+    return replace(rental, ends_at=ends_at, seconds_left=left)
+
+
+async def read_rentals(
+    context: PlanContext, refreshed: RefreshedState
+) -> tuple[tuple[Rental, ...], tuple[Diagnostic, ...]]:
+    """The rentals of the inventory, the first to end first, and warnings. Never raises.
+
+    Without a chain, those of the orders that the refresh has read.
+    """
+    routes = {(r.name, r.rent_order): r for r in _routes(context, refreshed)}.values()
+    chain, reader = context.chain, refreshed.reader
+    if not routes:
+        return (), ()
+    waiting = [order_of(route, context.wallets, reader) for route in routes]
+    head, orders = await asyncio.gather(_head(chain), asyncio.gather(*waiting))
+    dated = head if isinstance(head, ChainHead) else None
+    pairs = zip(routes, orders, strict=True)
+    found = (rental_of(route, order, dated) for route, order in pairs if order is not None)
+    rentals = sorted((r for r in found if r is not None), key=lambda r: (r.end_block, r.node))
+    return tuple(rentals), (head,) if isinstance(head, Diagnostic) else ()
+
+
+async def _head(chain: ChainClock | None) -> ChainHead | Diagnostic | None:
+    return None if chain is None else await chain.head()
+
+
+def _routes(context: PlanContext, refreshed: RefreshedState) -> Iterable[Route]:
+    """Routes to machines. One whose objects could not be read is left out: its orders would not be read either."""
+    if context.chain is None:
+        return sorted(refreshed.whole, key=lambda r: (r.name, r.rent_order))
+    unread = {t.place.target for a, t in refreshed.tracked_objects.items() if refreshed.observations[a].present is None}
+    resources = (r for _, r in sorted(context.inventory.resources.items()))
+    routes = (kind_of(r.kind).route(r, context.inventory) for r in resources)
+    return (r for r in routes if r.target not in unread and not r.url)
+
+
+async def order_of(route: Route, wallets: Callable[[str], Iterable[str]], reader: CachedReader) -> RentOrder | None:
+    """The order of a route; without a number the machine-level one of its wallet. None if the node does not list it."""
+    try:
+        orders = await reader.orders(route)
+    except DiagnosticError:  # no key; the plan itself needs none here
+        return None
+    names = {route.rent_order} if route.rent_order else set(wallets(route.identity))
+    return next((o for o in orders.value if o.id in names), None) if isinstance(orders, Known) else None
