@@ -15,7 +15,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, Severity
 from dbc_iac.files.reading import file_problem, read_file
-from dbc_iac.kinds.framework.types import Seconds
+from dbc_iac.manifest.durations import Seconds
 from dbc_iac.manifest.header import FIELDS, check_header, without_anchors
 from dbc_iac.manifest.project import Name, TimeZone
 from dbc_iac.manifest.schema import document_schema
