@@ -59,7 +59,7 @@ async def adopt(
         )
     if isinstance(kind, Child) and (part := kind.part_of(seen)):
         raise _problem(
-            address, f"{identity} is {part} of {parent}", "Set `dataDisk` of the VM, with which it is managed."
+            address, f"{identity} is {part} of a VM", f"Set `dataDisk` of {parent}, with which it is managed."
         )
     holding = objects(context.state).get(object_of(kind.name, identity, route.target, parent_id))
     if holding is not None:
@@ -81,9 +81,9 @@ def _check_made_with(context: PlanContext, resource: Resource[Spec], seen: Obser
     wanted = kind_of(resource.kind).desired(resource, context.inventory)
     for path, value in seen.made_with.items():
         if wanted.get(path) != value:
-            actual = f"{path} {value}" if value else f"no {path}"
+            actual = f"{path} of {seen.id} is {value}" if value else f"{seen.id} has no {path}"
             remedy = f"Set `{path}: {value}` in its manifest." if value else f"Remove `{path}` from its manifest."
-            raise _problem(resource.address, f"{seen.id} has {actual}, unlike the manifest", remedy)
+            raise _problem(resource.address, actual, remedy, f"The manifest has {wanted.get(path) or 'none'}.")
 
 
 def _check_marker(
@@ -93,11 +93,11 @@ def _check_marker(
     if marker is None or whose(marker, context) == "ours":
         return
     owner = f"stack {marker.stack} of project {marker.project}"
-    summary = f"{identity} was created by {owner} as {marker.name}"
+    summary, created = f"{identity} belongs to another stack", f"It was created by {owner} as {marker.name}."
     if not others.taken_over:
         remedy = f"If {owner} no longer manages it, run `dbc-iac import --foreign {address} {identity}`."
-        raise _problem(address, summary, remedy)
-    detail = "Two projects or stacks must not manage the same object: each would change or delete it for the other."
+        raise _problem(address, summary, remedy, created)
+    detail = f"{created} Two stacks must not manage one object: each would change or delete it for the other."
     remedy = f"In {owner}, run `dbc-iac state rm` for it and remove its manifest."
     others.warnings.add(Diagnostic("taken-over", Severity.WARNING, summary, detail, remedy, address=address))
 
@@ -137,13 +137,15 @@ def _document(context: PlanContext, address: str) -> Resource[Spec]:
     if address in context.state.bindings:
         raise _problem(
             address,
-            f"{address} is already in the state, with id {context.state.bindings[address].id}",
+            f"{address} is already in the state (id {context.state.bindings[address].id})",
             f"Use `dbc-iac state rm {address}` first to import another object; the current one is untouched.",
         )
     return resource
 
 
-def _problem(address: str, summary: str, remedy: str) -> DiagnosticError:
+def _problem(address: str, summary: str, remedy: str, detail: str = "") -> DiagnosticError:
     return DiagnosticError(
-        Diagnostic("cannot-import", Severity.ERROR, summary, remedy=remedy, address=address, exit_code=ExitCode.REFUSED)
+        Diagnostic(
+            "cannot-import", Severity.ERROR, summary, detail, remedy, address=address, exit_code=ExitCode.REFUSED
+        )
     )

@@ -158,7 +158,7 @@ def _check(mapped: Mapping[str, str], new: frozenset[str], context: PlanContext)
         elif address in context.state.bindings:
             bound = context.state.bindings[address].id
             remedy = f"Use `dbc-iac state rm {address}` first to choose another object; the current one is untouched."
-            found.add(_wrong(address, f"{option}: {address} is already in the state, with id {bound}", remedy))
+            found.add(_wrong(address, f"{option}: {address} is already in the state (id {bound})", remedy))
     found.raise_errors()
 
 

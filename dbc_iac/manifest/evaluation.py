@@ -60,8 +60,7 @@ def evaluate(form: Form, text: str, names: Mapping[str, Any]) -> Any:
     except MemoryError:
         raise EvaluationError("memory limit exceeded") from None
     except Exception as error:  # a user's expression can raise anything
-        named = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-        raise EvaluationError(f"{named}{error}" if str(error) else type(error).__name__) from None
+        raise EvaluationError(str(error) or "evaluation failed") from None
 
 
 @functools.lru_cache(_MAX_COMPILED)
@@ -123,7 +122,7 @@ def _plain_value(result: Any, counter: Iterator[int]) -> Any:
             raise ValueError(f"result has more than {MAX_VALUES} values")
         return [_plain_value(v, counter) for v in items]
     _refuse_undefined(result)
-    raise TypeError(f"result is a {type(result).__name__}, not a plain value")
+    raise TypeError("the result is not text, a number, a list or a mapping")
 
 
 def _refuse_endless(template: Any) -> Any:

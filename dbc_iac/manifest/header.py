@@ -44,6 +44,13 @@ def check_header(
     return name if len(found.errors) == before else None
 
 
+def _wrong(field: str, problem: str, value: Any) -> str:
+    """Summary of a missing or wrong value of a text field."""
+    if value is None:
+        return f"{field} is required"
+    return f"{field}: expected text" if isinstance(value, dict | list) else f"{problem} {value}"
+
+
 class _Header:
     def __init__(self, marks: SourceMap, found: Diagnostics) -> None:
         self._marks = marks
@@ -51,15 +58,18 @@ class _Header:
 
     def version(self, version: Any) -> None:
         if version != API_VERSION:
-            problem = "apiVersion is required" if version is None else f"unsupported apiVersion {version}"
-            self.problem("api-version", problem, ("apiVersion",), f"Write `apiVersion: {API_VERSION}`.")
+            self.problem(
+                "api-version",
+                _wrong("apiVersion", "unsupported apiVersion", version),
+                ("apiVersion",),
+                f"Write `apiVersion: {API_VERSION}`.",
+            )
 
     def kind(self, kind: Any, known: list[str]) -> None:
         if not isinstance(kind, str) or kind not in known:
             close = difflib.get_close_matches(str(kind), known, 1)
             remedy = f"Did you mean {close[0]}?" if close else f"Use one of: {', '.join(known)}."
-            problem = "kind is required" if kind is None else f"unknown kind {kind}"
-            self.problem("unknown-kind", problem, ("kind",), remedy)
+            self.problem("unknown-kind", _wrong("kind", "unknown kind", kind), ("kind",), remedy)
 
     def name(self, metadata: Any) -> str | None:
         if not isinstance(metadata, dict):

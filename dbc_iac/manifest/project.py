@@ -28,15 +28,15 @@ Flag = Annotated[bool, Field(strict=True)]
 """A boolean, never a text: `yes` is text in YAML 1.2."""
 
 
-_LETTERS = "letters, digits and _, no digit first, at most"
-_OTHER = "Choose another name."
+_LETTERS = "letters, digits and _"
+_OTHER = "Choose another name: no digit first, at most 63 characters."
 Uid = Annotated[str, Form(r"[0-9a-f]{32}", "32 lower-case hex digits", "Copy the uid that `dbc-iac init` wrote.")]
 PublicKey = Annotated[
     str, Form(r"(?!0{64})[0-9a-f]{64}", "64 lower-case hex digits, not all 0", "Copy the whole key, without 0x.")
 ]
-SchemaName = Annotated[str, Form(r"[a-z_][a-z0-9_]{0,62}", f"lower-case {_LETTERS} 63", _OTHER)]
-VariableName = Annotated[str, Form(r"[A-Za-z_][A-Za-z0-9_]{0,63}", f"{_LETTERS} 64", _OTHER)]
-OutputName = Annotated[str, Form(r"[A-Za-z_][A-Za-z0-9_-]{0,63}", "letters, digits, _ and -, no digit first", _OTHER)]
+SchemaName = Annotated[str, Form(r"[a-z_][a-z0-9_]{0,62}", f"lower-case {_LETTERS}", _OTHER)]
+VariableName = Annotated[str, Form(r"[A-Za-z_][A-Za-z0-9_]{0,63}", _LETTERS, _OTHER)]
+OutputName = Annotated[str, Form(r"[A-Za-z_][A-Za-z0-9_-]{0,63}", "letters, digits, _ and -", _OTHER)]
 WarningCode = Annotated[
     str, Form(r"[a-z][a-z-]*", "the code of a warning", "Copy the code from the warning, such as cuts-lan.")
 ]

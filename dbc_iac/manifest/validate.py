@@ -145,9 +145,11 @@ def _diagnostic(
             address=address,
         )  # fmt: skip
     message, detail, remedy = _message(error, _at(value, path))
+    summary = f"{dotted or 'spec'}: {message}"
+    if len(summary) > MAX_SUMMARY:
+        summary, detail = f"{dotted}: invalid value", f"{message[0].upper()}{message[1:]}. {detail}".rstrip()
     return Diagnostic(
-        "invalid-value", Severity.ERROR, f"{dotted or 'spec'}: {message}", detail, remedy, marks.value(here),
-        address=address,
+        "invalid-value", Severity.ERROR, summary, detail, remedy, marks.value(here), address=address
     )  # fmt: skip
 
 

@@ -72,8 +72,8 @@ def opened_here(content: bytes, place: str, keys: Keys) -> bytes:
             Diagnostic(
                 "file-in-the-clear",
                 Severity.ERROR,
-                f"{place} is not encrypted, and the project encrypts its files",
-                "Anybody could have written it.",
+                f"{place} is not encrypted",
+                "The project encrypts its files. Anybody could have written this one.",
                 "Give a file that was written with the keys of the project.",
                 exit_code=ExitCode.REFUSED,
             )

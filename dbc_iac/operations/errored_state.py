@@ -38,8 +38,8 @@ def pending_errored_state(project: Project, serial: int) -> Diagnostic | None:
     return Diagnostic(
         "errored-state-waits",
         Severity.ERROR,
-        f"an earlier apply is not in the state, only in {named}",
-        "A plan without that file can repeat completed changes.",
+        "an earlier apply is not in the state",
+        f"Its changes are only in {named}. A plan without that file can repeat completed changes.",
         f"Run `{_push(files[0])}`. If that is refused and its content is recovered otherwise, remove the file.",
         exit_code=ExitCode.REFUSED,
     )

@@ -193,7 +193,7 @@ def collected_signatures(file: Path, read: Callable[[Path, int], bytes] = read_g
         raise ValueError(f"{file} is not a JSON list of {{wallet, nonce, sign}}") from None
     for one in found:
         if not _verifies(one):
-            raise ValueError(f"a signature in {file} is not one of {one.wallet[:60]} over its nonce")
+            raise ValueError(f"invalid signature in {file}: it is not by {one.wallet[:60]} over its nonce")
     return found
 
 

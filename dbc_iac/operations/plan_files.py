@@ -41,22 +41,22 @@ def write_plan_file(made: Plan, file: Path, key: SecretText | None, keys: Keyrin
 
 def read_plan_file(file: Path, keys: Keys) -> Plan:
     """The plan of a file, for reading. A signature by any key is verified first. Raises DiagnosticError."""
-    return _parsed(opened(verified(_read(file, "plan-unreadable"), ()), str(file), keys))
+    return _parsed(opened(verified(_read(file, "plan-unreadable"), ()), str(file), keys), file)
 
 
 def plan_to_apply(file: Path, trusted: Sequence[str], keys: Keys) -> Plan:
     """The plan of a file, for applying. Where the project encrypts, the file must be encrypted, or signed by a trusted
     key. Raises DiagnosticError."""
     content = verified(_read(file, "plan-unreadable"), trusted)
-    return _parsed((opened if trusted else opened_here)(content, str(file), keys))
+    return _parsed((opened if trusted else opened_here)(content, str(file), keys), file)
 
 
-def _parsed(plan: bytes) -> Plan:
+def _parsed(plan: bytes, file: Path) -> Plan:
     try:
         value = load_json(plan)
     except ValueError:
         value = None
-    return read_plan(value)
+    return read_plan(value, str(file))
 
 
 def signing_key(file: Path | None, environ: Mapping[str, str]) -> SecretText | None:

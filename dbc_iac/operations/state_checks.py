@@ -27,8 +27,9 @@ def check_identities(plan: Plan, known: Container[str]) -> None:
                 Diagnostic(
                     "plan-stale",
                     Severity.ERROR,
-                    f"the plan is stale: {change.address} uses the unknown identity {name}",
-                    remedy="Add the identity to the project file, or run `dbc-iac plan -o FILE` again.",
+                    f"the plan is stale: unknown identity {name}",
+                    f"{change.address} uses it.",
+                    "Add the identity to the project file, or run `dbc-iac plan -o FILE` again.",
                     address=change.address,
                     exit_code=ExitCode.REFUSED,
                 )
@@ -53,8 +54,8 @@ def _altered_binding(place: str, address: str, problem: str) -> Diagnostic:
     return Diagnostic(
         "state-corrupt",
         Severity.ERROR,
-        f"{place} has no usable {problem} for {address}",
-        "An apply never writes such a value. Nothing was changed.",
+        f"the state has no usable {problem} for {address}",
+        f"State: {place}. An apply never writes such a value. Nothing was changed.",
         "Restore it from an older version or a backup.",
         exit_code=ExitCode.ERROR,
     )

@@ -15,11 +15,11 @@ from dbc_iac.plan.decoding import WrongTypeError, decoded
 from dbc_iac.plan.model import FORMAT_VERSION, Change, Plan, camel
 
 
-def read_plan(value: Any) -> Plan:
-    """A plan from `Plan.to_json()`. Raises DiagnosticError on another format, or when its digest does not fit."""
+def read_plan(value: Any, name: str = "this") -> Plan:
+    """A plan from `Plan.to_json()`; `name`: its file. Raises DiagnosticError on another format or digest."""
     if not isinstance(value, Mapping) or "formatVersion" not in value or "changes" not in value:
         raise DiagnosticError(
-            _problem("not-a-plan", "this is not a plan file", "Write one with `dbc-iac plan -o FILE`.")
+            _problem("not-a-plan", f"{name} is not a plan file", "Write one with `dbc-iac plan -o FILE`.")
         )
     version = value["formatVersion"]
     if type(version) is not int:

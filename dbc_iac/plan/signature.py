@@ -60,7 +60,9 @@ def verified(file: bytes, trusted: Sequence[str]) -> bytes:
     except (BadSignatureError, ValueError, KeyError, TypeError):
         raise _refused("plan-altered", "the signature does not match the plan: one of them was altered") from None
     if trusted and key not in trusted:
-        raise _refused("plan-untrusted", f"the plan is signed with {key}, which is not among trustedPlanKeys")
+        raise _refused(
+            "plan-untrusted", "the plan is signed with an untrusted key", f"trustedPlanKeys does not list {key}. "
+        )
     return plan
 
 
@@ -89,13 +91,13 @@ def _unknown_version() -> Diagnostic:
     )
 
 
-def _refused(code: str, summary: str) -> DiagnosticError:
+def _refused(code: str, summary: str, reason: str = "") -> DiagnosticError:
     return DiagnosticError(
         Diagnostic(
             code,
             Severity.ERROR,
             summary,
-            "The plan was not read.",
+            f"{reason}The plan was not read.",
             "Plan again with `-o FILE` and a signing key that the project file trusts (trustedPlanKeys).",
             exit_code=ExitCode.REFUSED,
         )

@@ -90,7 +90,7 @@ def push(copy: StateBackup, store: Store, *, project: str, uid: str) -> State:
     if written != list(copy.records)[: len(written)]:
         _refuse(
             "push-journal",
-            f"the journal of {place} has records that are not in the copy",
+            f"the copy lacks records of the journal of {place}",
             "Run `dbc-iac apply` to complete the later apply, then plan again.",
         )
     return store.commit(copy.folded)

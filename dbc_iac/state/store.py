@@ -93,7 +93,7 @@ class Store:
         version = self.backend.version_place(last if last >= 0 else kept[-1])
         _fail(
             "state-lost",
-            f"{self.backend.place} is missing, but its journal or older versions exist",
+            f"{self.backend.place} is missing, but {'its journal exists' if last >= 0 else 'older versions exist'}",
             f"Restore {version} as {self.backend.place}. If that is lost too, remove {self.backend.whole_place} "
             "and run `dbc-iac state rebuild`.",
         )
@@ -159,8 +159,9 @@ class Store:
             if expected != (theirs := getattr(state, name)):
                 _fail(
                     "state-foreign",
-                    f"{self.backend.place} belongs to {name} {theirs}, not {expected}",
+                    f"{self.backend.place} belongs to another {name}",
                     f"Set {name} back to {theirs}, from which the ids of VMs are derived; or use another backend.",
+                    detail=f"The state has {name} {theirs}, the project {expected}.",
                 )
         return state
 
@@ -186,7 +187,7 @@ class Store:
     def _moved(self) -> NoReturn:
         _fail(
             "state-moved",
-            f"{self.backend.place} was changed by another program since it was read",
+            f"{self.backend.place} was changed by another program",
             "Find out what wrote it, then plan again. The state was not written; completed calls are in the journal.",
             ExitCode.PARTIAL,
         )
@@ -221,8 +222,8 @@ class LocalStore(Store):
         self.directory = directory
 
 
-def _fail(code: str, summary: str, remedy: str, exit_code: ExitCode = ExitCode.ERROR) -> NoReturn:
-    raise DiagnosticError(Diagnostic(code, Severity.ERROR, summary, remedy=remedy, exit_code=exit_code)) from None
+def _fail(code: str, summary: str, remedy: str, exit_code: ExitCode = ExitCode.ERROR, *, detail: str = "") -> NoReturn:
+    raise DiagnosticError(Diagnostic(code, Severity.ERROR, summary, detail, remedy, exit_code=exit_code)) from None
 
 
 def _not_there(code: str, summary: str, error: OSError, remedy: str) -> NoReturn:

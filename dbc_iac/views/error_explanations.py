@@ -158,7 +158,7 @@ def short_text(text: str) -> str:
 
 
 def explained(diagnostic: Diagnostic) -> Diagnostic:
-    """A diagnostic whose summary quotes a node, with the explanation in its place and the quote in the detail.
+    """A diagnostic whose summary quotes a node, with a short explanation in its place and the quote in the detail.
 
     A quote without an explanation moves to the detail if the summary is longer than 72 characters with it.
     """
@@ -169,6 +169,8 @@ def explained(diagnostic: Diagnostic) -> Diagnostic:
     if not separator or explanation(lead):
         lead, said = "", diagnostic.summary
     summary = f"{lead}: {known.short}" if lead else known.short
+    if len(summary) > MAX_SUMMARY:
+        summary = lead
     quote = f"Message: {said.removeprefix(REFUSED).rstrip('.')}."
     return replace(
         diagnostic, summary=summary, detail=f"{known.means} {quote} {diagnostic.detail}".strip(), remedy=known.help

@@ -116,5 +116,5 @@ def test_an_id_that_no_call_can_have_is_refused_before_anything_is_sent(
     before = file.read_text(), emulated.vms
     result = emulated.run(*command.split(), "--json")
     assert (result.code, result.codes) == (1, ["state-corrupt"]), result.err
-    assert f"has no usable id for {VM}" in result.err
+    assert f"the state has no usable id for {VM}" in result.err
     assert (file.read_text(), emulated.vms) == before

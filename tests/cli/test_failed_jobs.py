@@ -209,7 +209,7 @@ def test_a_creation_without_a_domain_is_followed_by_the_next_generation(build: C
     assert f"{stuck} has no domain; only a restart of the DBC service of Node/gpu-a deletes it" in failed.err
     emulated.settle(120)
     planned = emulated.run("plan")
-    assert "VirtualMachine/trainer: Node/gpu-a cannot delete " in planned.out + planned.err
+    assert "Node/gpu-a cannot delete VirtualMachine/trainer" in planned.out + planned.err
     assert emulated.run("apply", "--yes").code == 0
     assert sorted(m["domain"] for m in emulated.vms.values()) == ["none", "running"]
     unchanged = emulated.run("plan", "--detailed-exitcode")

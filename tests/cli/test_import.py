@@ -117,8 +117,8 @@ WRONG_ANSWERS: dict[str, tuple[list[str], str]] = {
     "only looked at": (["Node/gpu-a={2}"], "is not in the manifests"),
     "no such file": (["Disk/scratch=/data/none.qcow2"], "has no Disk /data/none.qcow2"),
     "one file for two": (["Disk/scratch={2}", "Disk/twin={2}"], "is already managed as Disk/scratch"),
-    "the system disk": (["Disk/scratch={0}"], "is the system disk of VirtualMachine/trainer"),
-    "the data disk": (["Disk/scratch={1}"], "is the data disk of VirtualMachine/trainer"),
+    "the system disk": (["Disk/scratch={0}"], "is the system disk of a VM"),
+    "the data disk": (["Disk/scratch={1}"], "is the data disk of a VM"),
 }
 
 
@@ -150,8 +150,8 @@ def test_one_object_is_bound_to_one_address(world: Callable[..., Emulated]) -> N
     for address, identity, said in (
         ("VirtualMachine/two", task_id, "is already managed as VirtualMachine/trainer"),
         ("Disk/twin", files[2], "is already managed as Disk/scratch"),
-        ("Disk/twin", files[0], "is the system disk of VirtualMachine/trainer"),
-        ("Disk/twin", files[1], "is the data disk of VirtualMachine/trainer"),
+        ("Disk/twin", files[0], "is the system disk of a VM"),
+        ("Disk/twin", files[1], "is the data disk of a VM"),
     ):
         result = emulated.run("import", address, identity, "--json")
         assert (result.code, result.codes) == (5, ["cannot-import"])
@@ -172,7 +172,7 @@ def test_what_another_stack_made_or_has_is_not_taken_from_it(world: Callable[...
     assert emulated.run("state", "rm", "Disk/scratch", "VirtualMachine/trainer", "--yes").code == 0
     made = emulated.run(*take, "--json")
     assert (made.code, made.codes) == (5, ["cannot-import"])
-    assert "was created by stack main of project lab as trainer" in made.err
+    assert "created by stack main of project lab as trainer" in made.err
     assert f"dbc-iac import --foreign VirtualMachine/trainer {task_id}" in made.err
     over = emulated.run(*take, "--foreign")
     assert over.code == 0
@@ -193,7 +193,7 @@ def test_what_another_project_made_is_taken_over_only_by_the_users_word(world: C
     ):
         refused = emulated.run(*command, "--json")
         assert (refused.code, refused.codes) == (5, ["cannot-import"])
-        assert "was created by stack prod of project other as thing" in refused.err
+        assert "created by stack prod of project other as thing" in refused.err
     assert emulated.run("import", "--foreign", "VirtualMachine/trainer", task_id).code == 0
     assert_empty(emulated)
 

@@ -197,7 +197,7 @@ def test_wallet_sign_shows_the_session_id_that_it_signs(alone: Project) -> None:
     result = alone.run("wallet", "sign", "--seed-env", "ONE", text)
     [made] = result.json
     assert verify(public_key_of(made["wallet"]), text, made["sign"])
-    assert result.err == f"note[signed]: {made['wallet']} signed session id {text}\n"
+    assert result.err == f"note[signed]: {made['wallet']} signed a session id\n  Session id: {text}.\n"
 
 
 @pytest.mark.parametrize(("count", "what"), [(1, "1 new nonce"), (3, "3 new nonces")])

@@ -143,8 +143,8 @@ async def _disk(console: Console, found: ResolvedTarget, name: str) -> tuple[VmD
         raise failed("not-found", f"{found.label} has no disk {name}", remedy="Run `dbc-iac disk list`.")
     if details.status != "closed":
         raise failed(
-            "vm-not-off", f"{found.label} is {details.status}; disks grow only while the VM is off",
-            remedy="Power it off with `dbc-iac vm stop --wait`.", exit_code=ExitCode.REFUSED,
+            "vm-not-off", f"{found.label} is {details.status}, not powered off", "Disks grow only while the VM is off.",
+            "Power it off with `dbc-iac vm stop --wait`.", exit_code=ExitCode.REFUSED,
         )  # fmt: skip
     return disk, disk.size_gib
 

@@ -127,7 +127,7 @@ async def _transfer(console: Console, name: str, image_server: str, where: Targe
         raise DiagnosticError(
             Diagnostic(
                 "unknown-image-server", Severity.ERROR,
-                f"the client node knows no image server {image_server}" if image_server else "no image server given",
+                f"unknown image server {image_server}" if image_server else "no image server given",
                 remedy=f"Use --image-server with one of: {', '.join(known) or 'none is configured'}.",
             )
         )  # fmt: skip

@@ -106,7 +106,10 @@ async def details_of(console: Console, found: ResolvedTarget) -> VmDetails:
     """Details of an existing VM. Raises DiagnosticError."""
     details = read(await vms.vm_details(console.channel(found.route), found.id), found.label)
     if details is None:
-        raise failed("not-found", f"{found.label} does not exist on {found.route.name}, or belongs to another wallet")
+        raise failed(
+            "not-found", f"{found.label} does not exist on {found.route.name}", "It may belong to another wallet.",
+            "List the VMs with `dbc-iac vm list`.",
+        )  # fmt: skip
     return details
 
 

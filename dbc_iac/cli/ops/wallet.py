@@ -191,8 +191,9 @@ def sign(
     )
     if out is not None:
         write_private(app.directory / out, json.dumps(signed, indent=1) + "\n")
-    what = f"session id {session_id}" if given is not None else "1 new nonce" if count == 1 else f"{count} new nonces"
-    app.report(Diagnostic("signed", Severity.NOTE, f"{key.address} signed {what}") for key in keys)
+    what = "a session id" if given is not None else "1 new nonce" if count == 1 else f"{count} new nonces"
+    detail = f"Session id: {session_id}." if given is not None else ""
+    app.report(Diagnostic("signed", Severity.NOTE, f"{key.address} signed {what}", detail) for key in keys)
     if out is not None:
         app.show(f"wrote {len(signed)} signatures to {out}", {"signatures": len(signed), "file": str(out)})
         return

@@ -96,8 +96,8 @@ def _is_foreign(context: PlanContext, change: Change, changes: Mapping[str, Chan
 
 def _unmanaged(context: PlanContext, change: Change) -> Diagnostic:
     """The refusal of a change that needs a VM off which is not managed."""
-    summary = f"{change.address} needs {change.placement.parent} powered off, but it is not managed"
-    detail = "Disks are added, resized and deleted while their VM is off. External VMs are never changed."
+    summary = f"{change.address} needs {change.placement.parent} powered off"
+    detail = "External VMs are never changed, and disks only while their VM is off."
     remedy = f"Remove `external: true` of {change.placement.parent}, or remove {change.address}."
     resource = context.inventory.resources.get(change.address)
     if resource is None:

@@ -167,7 +167,7 @@ def _no_room(resource: Resource[Spec], path: str, parent: str, new: int, free_sl
     return resource.problem(
         "node-would-refuse",
         path,
-        f"{parent} can take {free_slots} more of kind {resource.kind}, but {new} are new",
+        f"{parent} has room for {free_slots} more {resource.kind}, not {new}",
         detail="Existing ones count, managed or not. The node does not reuse freed places, and reports no error.",
         remedy="Delete the last added ones in a separate apply first, or use another VM.",
         exit_code=ExitCode.REFUSED,
@@ -200,8 +200,8 @@ def _members_stay(refreshed: RefreshedState, changes: Mapping[str, Change]) -> I
             yield Diagnostic(
                 "node-may-refuse",
                 Severity.WARNING,
-                f"{change.address} cannot be deleted while it has members: {who}",
-                "VMs leave a LAN when they are deleted, not when they are powered off.",
+                f"{change.address} cannot be deleted while it has members",
+                f"Members: {who}. VMs leave a LAN when they are deleted, not when they are powered off.",
                 "Delete these VMs first. The rest of the plan is applied.",
                 address=change.address,
             )

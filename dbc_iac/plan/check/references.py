@@ -109,7 +109,7 @@ def _identity(resource: Resource[Spec], identities: Mapping[str, str]) -> Iterat
         yield resource.problem(
             "wrong-identity",
             "identity",
-            f"identity {name} is a {identities[name]}, but a {resource.kind} needs a {' or '.join(fitting)}",
+            f"identity {name} is a {identities[name]}, not a {' or '.join(fitting)}",
             remedy=f"Use an identity of the project file with a {' or '.join(fitting)}.",
         )
     if name not in identities:

@@ -52,8 +52,8 @@ def cannot_be_deleted(tracked: TrackedObject, observation: Observation) -> Diagn
     return Diagnostic(
         "cannot-be-deleted",
         Severity.WARNING,
-        f"{tracked.address}: {tracked.place.name} cannot delete {tracked.id}",
-        f"{observation.stuck}. It holds its GPUs until then.",
+        f"{tracked.place.name} cannot delete {tracked.address}",
+        f"{tracked.id}: {observation.stuck}. It holds its GPUs until then.",
         f"Restart the DBC service of {tracked.place.name}.",
         address=tracked.address,
         exit_code=ExitCode.OK,

@@ -175,7 +175,7 @@ def move_binding(state: State, source: str, destination: str) -> State:
     if destination in state.bindings:
         bound = state.bindings[destination].id
         remedy = f"Use another address, or remove this one with `dbc-iac state rm {destination}`."
-        raise _problem(f"{destination} is already in the state, with id {bound}", remedy)
+        raise _problem(f"{destination} is already in the state (id {bound})", remedy)
     if Address(source).kind != Address(destination).kind:
         raise _problem(f"cannot move {source} to {destination}", "Use two addresses of one kind.")
     bindings = {

@@ -80,8 +80,8 @@ def foreign(
         return resource.problem(
             "made-otherwise",
             "",
-            f"{observation.id} was created from another manifest of this project",
-            detail=f"A field that the API does not show differs: {_hidden(base.kind)}.",
+            f"{observation.id} was created from another manifest",
+            detail=f"A field differs that the API does not show: {_hidden(base.kind)}.",
             remedy=f"Restore the values, or import it as it is: `dbc-iac import {base.address} {observation.id}`.",
             exit_code=ExitCode.REFUSED,
         )

@@ -102,7 +102,7 @@ def _same_name_networks(changes: dict[str, Change], problems: Diagnostics) -> No
                     Diagnostic(
                         "members-stay",
                         Severity.ERROR,
-                        f"cannot replace {network.address} while {member.address} is a member",
+                        f"cannot replace {network.address}: {member.address} is a member",
                         "Its range cannot be changed in place, and a LAN with members cannot be deleted.",
                         f"Replace the member with it: --replace {member.address}.",
                         address=network.address,

@@ -35,7 +35,7 @@ def remedy_of(text: str) -> str:
 
 def unreadable(change: Change) -> Diagnostic:
     """The warning that goes with an unknown resource; the same one for all on a node that sent no session id."""
-    left_alone = "It is not changed: unknown is not absent."
+    left_alone = "It is left unchanged until it can be read."
     if change.placement.route and bad_session_id(str(change.placement.route["target"])) in change.reasons:
         node = str(change.placement.route["name"])
         return Diagnostic(

@@ -166,8 +166,8 @@ def _older(tracked: TrackedObject, older: Iterable[_Host]) -> Iterator[Diagnosti
         yield tracked.resource.problem(
             "older-generation",
             "",
-            f"{host.id} is an earlier VM of {tracked.address} and is not in the state",
-            detail="The state was lost during a replacement.",
+            f"{host.id} is an earlier VM of {tracked.address}",
+            detail="It is not in the state, which was lost during a replacement.",
             remedy="Run `dbc-iac orphans`.",
             severity=Severity.WARNING,
         )

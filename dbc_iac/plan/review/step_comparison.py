@@ -30,7 +30,7 @@ def _other_steps(planned: Step | None, now: Step | None) -> Diagnostic:
     return Diagnostic(
         "plan-stale",
         Severity.ERROR,
-        f"{step.address}: this dbc-iac would run other steps than planned",
+        f"the steps of {step.address} differ from the plan",
         f"Planned: {_described(planned)}. Now: {_described(now)}. Nothing was sent.",
         "Run `dbc-iac plan -o FILE` again with this version, and review the new plan.",
         address=step.address,

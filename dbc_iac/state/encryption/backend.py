@@ -227,8 +227,8 @@ def _in_the_clear(place: str) -> Diagnostic:
     return Diagnostic(
         "state-in-the-clear",
         Severity.ERROR,
-        f"{place} is not encrypted, but the project encrypts its state",
-        "Anyone who can write there could have replaced it.",
+        f"{place} is not encrypted",
+        "The project encrypts its state. Anyone who can write there could have replaced it.",
         "Run `dbc-iac state encrypt` once, or remove `encryption` from the project file.",
         exit_code=ExitCode.ERROR,
     )
@@ -238,7 +238,8 @@ def _without_state(place: str) -> Diagnostic:
     return Diagnostic(
         "state-lost",
         Severity.ERROR,
-        f"{place} is missing, and its journal is encrypted with its key",
+        f"{place} is missing, but its journal exists",
+        "The journal is encrypted with the key of the state.",
         remedy=f"Restore {place} from an older version or a backup. If there is none, remove its journal and run "
         "`dbc-iac state rebuild`.",
         exit_code=ExitCode.ERROR,

@@ -95,7 +95,7 @@ def encrypted_without_key(place: str) -> NoReturn:
         Diagnostic(
             "state-encrypted",
             Severity.ERROR,
-            f"{place} is encrypted, but the project file has no `encryption`",
+            f"{place} is encrypted, but no key is configured",
             remedy="Add `encryption` with its key to the project file. Nothing was changed.",
         )
     )
@@ -162,7 +162,7 @@ def _newer(place: str, version: int) -> NoReturn:
         Diagnostic(
             "state-newer",
             Severity.ERROR,
-            f"{place} is sealed in format {version}; this version reads up to {FORMAT}",
+            f"{place} has encryption format {version} (supported: up to {FORMAT})",
             remedy="Install the version of dbc-iac that wrote it, or a newer one. Nothing was changed.",
             exit_code=ExitCode.ERROR,
         )
