@@ -162,5 +162,6 @@ def _parts(path: Path) -> list[Path]:
 
 
 def _over(option: str, path: Path, what: str) -> Diagnostic:
-    summary = f"{option} {path} would overwrite {what}"
-    return Diagnostic("output-over-input", Severity.ERROR, summary, remedy=f"Use another file for {option}.")
+    summary = f"{option} would overwrite {path}"
+    detail = f"{path} is {what}."
+    return Diagnostic("output-over-input", Severity.ERROR, summary, detail, f"Use another file for {option}.")

@@ -75,7 +75,7 @@ def push(copy: StateBackup, store: Store, *, project: str, uid: str) -> State:
     if there.lineage != state.lineage:
         _refuse(
             "push-lineage",
-            f"{place} has lineage {there.lineage}, the copy {state.lineage}",
+            f"the copy is not one of {place} (lineage {state.lineage}, not {there.lineage})",
             "Push a copy of this state. Nothing was written.",
         )
     if there.model_copy(update={"serial": state.serial}) == copy.folded and there.serial == state.serial + 1:

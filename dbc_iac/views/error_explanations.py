@@ -25,7 +25,7 @@ def _row(text: str, short: str, means: str, help_: str) -> tuple[re.Pattern[str]
 _EXPLANATIONS = (
     _row(
         r"machine is not be rented|wallet not rented",
-        "the machine is not rented by this wallet",
+        "not rented by this wallet",
         "The machine is not rented, or not by this wallet under this order.",
         "Correct `rentOrder` or `identity` of the Node, or renew the rental.",
     ),
@@ -49,7 +49,7 @@ _EXPLANATIONS = (
     ),
     _row(
         r"no valid session id",
-        "the node sent an invalid session id",
+        "invalid session id",
         "A session id is Base58Check of a UUID. Any other text could be a transaction of your wallet.",
         "Use a client node that you run. If the answer stays, stop using this machine with this wallet.",
     ),
@@ -121,13 +121,13 @@ _EXPLANATIONS = (
     ),
     _row(
         r"create node request failed",
-        "the client node cannot reach the target",
+        "no route to the target",
         "The client node does not know the target, or has no route to it.",
         "Check that the node is online, or use another client node.",
     ),
     _row(
         r"create request session failed",
-        "the client node has no free request slots",
+        "no free request slots",
         "The client node has run out of request slots, and does not release them.",
         "Restart the client node.",
     ),

@@ -25,7 +25,7 @@ def test_the_demo_runs_to_its_end(tmp_path: Path) -> None:
     result = Project(tmp_path).run("demo")
     assert result.code == 0, result.out + result.err
     assert result.out.count("No changes. The infrastructure matches the manifests.") == 2
-    assert "firewall: [in,all,all,0.0.0.0/0,accept] -> (none)  [online, drift]" in result.out
+    assert "firewall: [in,all,all,0.0.0.0/0,accept] -> (none)" in result.out
     assert result.out.endswith("Demo complete: no objects remain on the emulated nodes.\n")
 
 

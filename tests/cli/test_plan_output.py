@@ -44,7 +44,7 @@ def test_one_plan_in_all_its_forms(make: Callable[..., Emulated], tmp_path: Path
         assert "Plan: 0 to create, 1 to update, 0 to delete." in shown
         assert "1 VM will be powered off. About 3 API calls." in shown
         assert "VirtualMachine/trainer on Node/gpu-a: will be powered off and started again" in shown.replace("\\", "")
-        assert "memory: 8Gi -> 16Gi  [cold-boot]" in shown
+        assert "memory: 8Gi -> 16Gi  (needs a restart)" in shown
     assert "will be powered off and started again (memory)" in page.read_text()
     assert "off for about 45 s" in page.read_text()
     for shown in (text.out, text.err, markdown.read_text(), kept.read_text(), page.read_text()):

@@ -40,7 +40,7 @@ def test_drift_is_separate_from_changes_of_the_manifests(world: Callable[..., Em
     result = emulated.run("drift")
     assert result.code == 2
     assert "VirtualMachine/trainer" in result.out
-    assert "firewall: (none) -> [in,all,all,0.0.0.0/0,accept]" in result.out
+    assert "firewall: was (none), now [in,all,all,0.0.0.0/0,accept]" in result.out
     assert "gpus" not in result.out
     assert "The manifests have changes to 2 resources." in result.out
     report = emulated.run("drift", "--json").json
@@ -96,7 +96,7 @@ def test_what_a_plan_refuses_is_drift_where_it_was_not_asked_for(world: Callable
         assert emulated.run(*line, "--yes", "--wait").code == 0
     result = emulated.run("drift")
     assert result.code == 2, result.out
-    assert "Disk/scratch\n      size: 50Gi -> 55Gi  (cannot be reverted)" in result.out
+    assert "Disk/scratch\n      size: was 50Gi, now 55Gi  (cannot be reverted)" in result.out
     assert "The manifests have changes" not in result.out
     assert emulated.run("plan").code == 5
     [drift] = emulated.run("drift", "--json").json["drifts"]
@@ -155,7 +155,7 @@ def test_what_cannot_be_read_is_no_drift_and_no_success(world: Callable[..., Emu
     emulated.network.chain.statuses[NODE_ID] = "online"
     result = emulated.run("drift")
     assert result.code == 4
-    assert "? VirtualMachine/trainer: the machine is not rented" in result.out
+    assert "? VirtualMachine/trainer: not rented" in result.out
 
 
 def test_orphans_tell_whose_they_are(world: Callable[..., Emulated]) -> None:

@@ -57,7 +57,7 @@ def test_a_text_that_is_no_session_id_is_not_signed_and_its_node_named_once(
         result = emulated.run(*command, "--json")
     assert (result.code, result.codes) == (4, ["bad-session-id"]), result.err
     [told] = json.loads(result.err)["diagnostics"]
-    assert told["summary"] == "Node/gpu-a: the node sent an invalid session id"
+    assert told["summary"] == "Node/gpu-a: invalid session id"
     assert told["source"]["file"].endswith("manifests/all.yaml")
     assert "Use a client node that you run" in told["remedy"]
     assert len(signed) == 1  # the nonce of the session request
@@ -131,7 +131,7 @@ def test_members_of_a_multisig_sign_no_hostile_text(board: Emulated, command: st
     board.network.nodes[NODE_ID].authority.sessions[account] = Session(text, frozenset({account}))
     with signed_texts() as signed:
         result = board.run(*command.split())
-    assert "sent an invalid session id" in result.err
+    assert "invalid session id" in result.err
     assert result.code in {1, 4}
     assert len(signed) == 2  # one nonce of each member, for the session request
     assert all(is_nonce(one) for one in signed)

@@ -217,9 +217,9 @@ def test_a_narrow_page_breaks_no_word_and_hides_nothing(page: Page, files: dict[
     cut = "found => found.filter(n => n.checkVisibility() && n.scrollWidth > n.clientWidth + 1).length"
     assert page.eval_on_selector_all(".scroll:not(.figure)", cut) == 0
     lines = "found => found.map(n => n.getClientRects().length)"
-    assert set(page.eval_on_selector_all(".fields td[data-label=Rule]", lines)) == {1}
-    rule = page.locator(".fields td[data-label=Rule]").first
-    assert rule.evaluate("n => getComputedStyle(n, '::before').content") == '"Rule: "'
+    assert set(page.eval_on_selector_all(".fields td[data-label=Effect]", lines)) == {1}
+    effect = page.locator(".fields td[data-label=Effect]").first
+    assert effect.evaluate("n => getComputedStyle(n, '::before').content") == '"Effect: "'
 
 
 @pytest.mark.parametrize("width", [400, 1400])

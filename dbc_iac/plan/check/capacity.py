@@ -65,7 +65,7 @@ def _gpus(context: PlanContext, machine: Machine, here: Mapping[str, Change]) ->
     if comes > free + goes:
         yield _problem(
             context, last, "gpus", "node-would-refuse",
-            f"{comes} GPUs requested, but {free + goes} of {hardware.gpu_count} are free",
+            f"{comes} GPUs requested in total, but {free + goes} of {hardware.gpu_count} are free",
             f"{hardware.gpu_used} are allocated to running VMs, new VMs and failed creations.",
             "Request fewer GPUs, or power off VMs that hold them.",
         )  # fmt: skip

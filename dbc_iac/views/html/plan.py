@@ -12,7 +12,7 @@ from dbc_iac.views.grouping import Detail, grouped, likeness
 from dbc_iac.views.html.layout import can_lay_out
 from dbc_iac.views.html.pages import anchor, asset, environment, source_hash
 from dbc_iac.views.programs import TITLE, program_texts
-from dbc_iac.views.text.fields import is_long_list, list_difference, step_text, value_text
+from dbc_iac.views.text.fields import effect, is_long_list, list_difference, step_text, value_text
 from dbc_iac.views.text.plan import (
     DRIFTED,
     INTENDED,
@@ -185,6 +185,6 @@ def _searched(change: Change) -> str:
 
 
 _FILTERS: Mapping[str, Callable[..., object]] = {
-    "anchor": anchor, "name": _name, "value": value_text, "step": _step, "list_difference": list_difference,
-    "text": _searched, "count": count, "duration": duration, "field_path": _path,
+    "anchor": anchor, "name": _name, "value": value_text, "step": _step, "effect": effect,
+    "list_difference": list_difference, "text": _searched, "count": count, "duration": duration, "field_path": _path,
 }  # fmt: skip

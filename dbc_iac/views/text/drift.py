@@ -52,7 +52,7 @@ def _drift_lines(drift: Drift, *, in_event: bool) -> Iterator[str]:
     yield ""
     yield f"  {drift.address}" + ("  deleted" if drift.vanished else "")
     for field in fields:
-        shown = _SECRET if field.secret else f"{_text(field.after)} -> {_text(field.before)}"
+        shown = _SECRET if field.secret else f"was {_text(field.after)}, now {_text(field.before)}"
         stays = "  (cannot be reverted)" if field in drift.stays else ""
         yield f"      {field.path}: {shown}{stays}"
 

@@ -1,4 +1,4 @@
-"""Lines of a changed field: old and new value, rule of the change, and whether it is drift."""
+"""Lines of a changed field: old and new value, and the effect on the object."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ MEMBERS = 12
 _VALUES = 20
 """Differing values of a group without `--full`."""
 _INDENT = " " * 6
+_EFFECTS = {"replace": "forces replacement", "offline": "needs the VM off", "cold-boot": "needs a restart"}
 
 
 def value_text(value: Json) -> str:
@@ -45,12 +46,12 @@ def new_field_lines(field: FieldChange) -> Iterator[Line]:
 
 
 def changed_field_lines(field: FieldChange) -> Iterator[Line]:
-    """Lines of a changed field with its rule; of a long list only the removed and added entries, in order."""
+    """Lines of a changed field with its effect; of a long list only the removed and added entries, in order."""
     if not is_long_list(field):
-        yield Line(f"{_INDENT}{field.path}: {step_text(field)}  {marks(field)}")
+        yield Line(f"{_INDENT}{field.path}: {step_text(field)}{_mark(field)}")
         return
     parts = list_difference(field)
-    yield Line(f"{_INDENT}{field.path}: {parts.before} -> {parts.after}  {marks(field)}")
+    yield Line(f"{_INDENT}{field.path}: {parts.before} -> {parts.after}{_mark(field)}")
     for sign, entry in parts.entries:
         yield Line(f"{_INDENT}  {sign} {entry}", Tone.REMOVED if sign == "-" else Tone.ADDED)
 
@@ -65,9 +66,9 @@ def common_field_lines(alike: tuple[FieldChange, ...], action: Action, names: Se
     members: dict[str, list[str]] = {}
     for field, name in zip(alike, names, strict=True):
         members.setdefault(value_text(field.after) if action is Action.CREATE else step_text(field), []).append(name)
-    yield Line(f"{_INDENT}{first.path}:" + ("" if action is Action.CREATE else f"  {marks(first)}"))
+    yield Line(f"{_INDENT}{first.path}:" + ("" if action is Action.CREATE else _mark(first)))
     for value, having in list(members.items())[:_VALUES]:
-        yield Line(f"{_INDENT}  {value}: {some(having, MEMBERS)}")
+        yield Line(f"{_INDENT}  {some(having, MEMBERS)}: {value}")
     if len(members) > _VALUES:
         yield Line(f"{_INDENT}  ... and {len(members) - _VALUES:,} other values (--full shows them)")
 
@@ -77,9 +78,13 @@ def step_text(field: FieldChange) -> str:
     return "(secret, differs)" if field.secret else f"{value_text(field.before)} -> {value_text(field.after)}"
 
 
-def marks(field: FieldChange) -> str:
-    """Rule of the change, and whether it is drift: `[online, drift]`."""
-    return f"[{field.behaviour}{', drift' if field.drift else ''}]"
+def effect(field: FieldChange) -> str:
+    """Consequence of a changed field for its object; empty for a change in place."""
+    return _EFFECTS.get(field.behaviour, "")
+
+
+def _mark(field: FieldChange) -> str:
+    return f"  ({effect(field)})" if effect(field) else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -235,8 +235,16 @@ def group_lines(members: tuple[Change, ...]) -> Iterator[Line]:
     why = reason_text(first) if len({m.reasons for m in members}) == 1 else ""
     yield _head(first.action, f"{len(members):,} x {first.kind}", why)
     yield Line(f"      {some([m.address for m in members], MEMBERS)}")
-    for alike in zip(*(m.fields for m in members), strict=True):
-        yield from common_field_lines(alike, first.action, [m.address.partition("/")[2] for m in members])
+    names = [m.address.partition("/")[2] for m in members]
+    columns = list(zip(*(m.fields for m in members), strict=True))
+    for alike in columns:
+        if not alike[0].drift or only_drift(first):
+            yield from common_field_lines(alike, first.action, names)
+    drifted = [alike for alike in columns if alike[0].drift and not only_drift(first)]
+    if drifted:
+        yield _drift_head()
+    for alike in drifted:
+        yield from common_field_lines(alike, first.action, names)
     notes = list(dict.fromkeys(n for m in members for n in m.notes))
     yield from (Line(f"      note: {note}", Tone.ASIDE) for note in notes[:2])
     if len(notes) > 2:
@@ -276,9 +284,13 @@ def _drift_lines(change: Change) -> Iterator[Line]:
     drifted = [f for f in change.fields if f.drift]
     if not drifted or only_drift(change):
         return
-    yield Line(f"      {DRIFTED[0].lower()}{DRIFTED[1:]}:", Tone.UNSEEN)
+    yield _drift_head()
     for field in drifted:
         yield from changed_field_lines(field)
+
+
+def _drift_head() -> Line:
+    return Line(f"      {DRIFTED[0].lower()}{DRIFTED[1:]}:", Tone.UNSEEN)
 
 
 def schedule_lines(plan: Plan, detail: Detail) -> Iterator[Line]:
