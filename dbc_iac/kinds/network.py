@@ -34,7 +34,9 @@ _PRIVATE = tuple(ipaddress.IPv4Network(n) for n in ("10.0.0.0/8", "172.16.0.0/12
 class NetworkSpec(Spec):
     """A LAN. Its name identifies it in its machine room; none of its fields can be changed in place."""
 
-    name: Annotated[LanName | None, replaced] = Field(default=None, description="default: metadata.name")
+    name: Annotated[LanName | None, replaced] = Field(
+        default=None, description="default: metadata.name; kept by `moved`"
+    )
     via: Annotated[str, access, Reference("Node")] = Field(description="a Node of the same machine room")
     cidr: Annotated[Cidr | None, replaced] = Field(default=None, description="IPv4 network, such as 192.168.66.0/24")
     external: Annotated[Flag, access] = Field(default=False, description="must exist; is never created or deleted")
@@ -107,13 +109,13 @@ class Network(Kind[NetworkSpec], Importable):
         return node_route(resource.spec.via, inventory, None)
 
     def identity(self, resource: Resource[NetworkSpec], inventory: Inventory, generation: int) -> str:
-        return _name(resource)
+        return _name(resource, inventory)
 
     def desired(self, resource: Resource[NetworkSpec], inventory: Inventory) -> dict[str, Json]:
-        return super().desired(resource, inventory) | {"name": _name(resource)}
+        return super().desired(resource, inventory) | {"name": _name(resource, inventory)}
 
     def check(self, resource: Resource[NetworkSpec], inventory: Inventory) -> Iterable[Diagnostic]:
-        spec, name = resource.spec, _name(resource)
+        spec, name = resource.spec, _name(resource, inventory)
         if not (name.isascii() and name.isalnum() and 6 <= len(name) <= 10):
             yield resource.problem(
                 "invalid-name", "name", f"{name} is not 6 to 10 letters and digits", remedy="Add `name:` to the spec."
@@ -126,7 +128,7 @@ class Network(Kind[NetworkSpec], Importable):
                 detail="The node would read its path as that operation.",
                 remedy="Choose another name.",
             )
-        twins = [r for r in inventory.of(self.name) if _name(r) == name and r.address < resource.address]
+        twins = [r for r in inventory.of(self.name) if _name(r, inventory) == name and r.address < resource.address]
         for twin in twins:
             yield resource.problem(
                 "duplicate-identity",
@@ -167,7 +169,7 @@ class Network(Kind[NetworkSpec], Importable):
                 )
 
     def natural_key(self, resource: Resource[NetworkSpec], inventory: Inventory) -> str:
-        return _name(resource)
+        return _name(resource, inventory)
 
     async def observe(self, lookup: Lookup, reader: CachedReader) -> Observation:
         lan = await reader.network(lookup.route, lookup.id)
@@ -199,8 +201,9 @@ class Network(Kind[NetworkSpec], Importable):
 
 def lan_name(document: str, inventory: Inventory) -> str:
     """The name on the wire of the Network document `document`."""
-    return _name(inventory.resources[f"Network/{document}"])
+    return _name(inventory.resources[f"Network/{document}"], inventory)
 
 
-def _name(network: Resource[Any]) -> str:
-    return str(network.spec.name or network.name)
+def _name(network: Resource[Any], inventory: Inventory) -> str:
+    """Without `name` that of its LAN, so that a renamed manifest keeps it; of a new one that of the manifest."""
+    return str(network.spec.name or inventory.bound.get(network.address) or network.name)

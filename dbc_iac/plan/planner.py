@@ -142,13 +142,15 @@ def with_resolved(
     moving: frozenset[str] = frozenset(),
     found: Mapping[str, Mapping[str, Json]] = MappingProxyType({}),
 ) -> PlanContext:
-    """The context with an inventory that knows the ids of all addresses that stay, from the state or the API (`found`).
+    """The context with an inventory that knows the ids of all addresses, from the state or the API (`found`), and the
+    resolved values of those that stay.
 
     `moving`: addresses that are created or replaced.
     """
     bound = {a: {"id": b.id, **b.resolved} for a, b in context.state.bindings.items()}
     known = {a: k for a, k in {**found, **bound}.items() if a not in moving}
-    return replace(context, inventory=replace(context.inventory, known=known))
+    ids = {a: str(k["id"]) for a, k in {**found, **bound}.items()}
+    return replace(context, inventory=replace(context.inventory, known=known, bound=ids))
 
 
 def decide_until_stable(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from tests.cli.runs import applied, assert_empty, write
-from tests.projects import Emulated, document, vm
+from tests.projects import Emulated, document, project, vm
 
 MOVE = "{{from: VirtualMachine/{}, to: VirtualMachine/{}}}"
 DISK = document("Disk", "scratch", {"vm": "trainer", "size": "50Gi"})
@@ -243,6 +244,41 @@ def test_a_name_moves_on_where_another_takes_it(world: Callable[..., Emulated], 
     now = {a: emulated.run("state", "show", f"VirtualMachine/{a}", "--json").json["id"] for a in ("two", "three")}
     assert now == {"two": ids["one"], "three": ids["two"]}
     assert set(emulated.vms) == set(ids.values())
+
+
+def test_a_renamed_lan_or_snapshot_without_name_keeps_its_object(tmp_path: Path) -> None:
+    def documents(lan: str, snapshot: str) -> tuple[str, ...]:
+        return (
+            vm(network=lan),
+            document("Network", lan, {"via": "gpu-a", "cidr": "192.168.66.0/24"}),
+            document("Snapshot", snapshot, {"vm": "trainer", "imageServer": "ID_1"}),
+        )
+
+    world = {"imageServers": [{"id": "ID_1", "images": [{"name": "ubuntu.qcow2"}]}]}
+    emulated = Emulated(project(tmp_path, *documents("training", "first")), world)
+    applied(emulated)
+    before = emulated.vms
+    write(emulated, *documents("research", "second"))
+    moves = "{from: Network/training, to: Network/research}, {from: Snapshot/first, to: Snapshot/second}"
+    with_project(emulated, f"  moved: [{moves}]\n")
+    plan = emulated.run("plan", "--json").json
+    assert {c["action"] for c in plan["changes"]} == {"no-op"}
+    applied(emulated)
+    assert_empty(emulated)
+    assert emulated.vms == before
+    assert emulated.run("state", "show", "Snapshot/second", "--json").json["id"] == "first"
+    assert emulated.run("network", "show", "research", "--json").json["networkName"] == "training"
+    # A replacement keeps the name too; the old name is not free for another LAN.
+    applied(emulated, "--replace", "Snapshot/second", "--allow-data-loss")
+    assert emulated.run("state", "show", "Snapshot/second", "--json").json["id"] == "first"
+    write(
+        emulated,
+        *documents("research", "second"),
+        document("Network", "training", {"via": "gpu-a", "cidr": "192.168.67.0/24"}),
+    )
+    with_project(emulated, f"  moved: [{moves}]\n")
+    assert emulated.run("plan", "--json").codes == ["duplicate-identity"]
+    emulated.close()
 
 
 def test_two_vms_of_one_chain_of_renames_are_not_one_resource(world: Callable[..., Emulated]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import click
 
@@ -76,12 +77,17 @@ async def _listed(console: Console, route: Route) -> list[dict[str, Json]]:
     return [_row(console, route, lan) for _, lan in sorted(found.items())]
 
 
+def _name_of(console: Console, document: str) -> str:
+    """The name of a Network's LAN: without `name` that of the LAN that the state has."""
+    ids = {address: binding.id for address, binding in console.state.bindings.items()}
+    return lan_name(document, replace(console.inventory, bound=ids))
+
+
 def _documents(console: Console, route: Route) -> dict[str, str]:
     """Networks of the manifests on this node: address by LAN name."""
-    inventory = console.inventory
     return {
-        lan_name(r.name, inventory): r.address
-        for r in inventory.of("Network")
+        _name_of(console, r.name): r.address
+        for r in console.inventory.of("Network")
         if isinstance(r.spec, NetworkSpec) and lookup.node(console, TargetOptions(r.spec.via)).target == route.target
     }
 
@@ -103,7 +109,7 @@ def show_network(app: App, /, name: str, node: str) -> None:
         spec = document.spec if document is not None else None
         via = node or (spec.via if isinstance(spec, NetworkSpec) else "")
         route = lookup.node(console, TargetOptions(via))
-        own = lan_name(document.name, console.inventory) if document is not None else name
+        own = _name_of(console, document.name) if document is not None else name
         lan = read(await networks.network(console.public(route), own), f"LAN {own}")
         if lan is None:
             raise failed("not-found", f"{route.name} knows no LAN {own}", "It is unknown there, or not created yet.")

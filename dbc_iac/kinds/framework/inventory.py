@@ -98,6 +98,9 @@ class Inventory:
     known: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
     """State of addresses that do not change: `id` and resolved values, such as a snapshot's `file`."""
 
+    bound: Mapping[str, str] = field(default_factory=dict)
+    """Ids of the objects that addresses have, those that will be replaced included."""
+
     @cached_property
     def bases(self) -> Mapping[str, str]:
         """Root images of files that are known from the state, by file name."""

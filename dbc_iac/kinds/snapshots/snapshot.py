@@ -56,7 +56,9 @@ class SnapshotSpec(Spec):
     """A snapshot of a VM's system disk. It is taken in an offline window of the VM."""
 
     vm: Annotated[str, replaced, Reference("VirtualMachine")] = Field(description="name of the VM")
-    name: Annotated[SnapshotName | None, replaced] = Field(default=None, description="default: metadata.name")
+    name: Annotated[SnapshotName | None, replaced] = Field(
+        default=None, description="default: metadata.name; kept by `moved`"
+    )
     description: Annotated[Description | None, Rule(Behaviour.CREATE_ONLY)] = None
     image_server: Annotated[Token, sent_once] = Field(description="id of the image server that it is uploaded to")
     trigger: Annotated[Token | None, Rule(Behaviour.REPLACE, not_reported=True)] = Field(
@@ -150,7 +152,7 @@ class Snapshot(Kind[SnapshotSpec], Child, UsesImageServer, Importable):
         return through_image_client(node_route(vm.node, inventory, vm.rent_order), inventory)
 
     def identity(self, resource: Resource[SnapshotSpec], inventory: Inventory, generation: int) -> str:
-        return resource.spec.name or resource.name.replace(".", "-")
+        return _name(resource, inventory)
 
     def desired(self, resource: Resource[SnapshotSpec], inventory: Inventory) -> dict[str, Json]:
         values = super().desired(resource, inventory) | {"name": self.identity(resource, inventory, 0)}
@@ -188,7 +190,7 @@ class Snapshot(Kind[SnapshotSpec], Child, UsesImageServer, Importable):
             )
         for other in inventory.of(self.name):
             assert isinstance(other.spec, SnapshotSpec)  # noqa: S101 - of this kind
-            same = other.spec.vm == resource.spec.vm and (other.spec.name or other.name.replace(".", "-")) == name
+            same = other.spec.vm == resource.spec.vm and _name(other, inventory) == name
             if same and other.address < resource.address:
                 yield resource.problem(
                     "duplicate-identity",
@@ -285,6 +287,11 @@ class Snapshot(Kind[SnapshotSpec], Child, UsesImageServer, Importable):
 
     def manifest(self, found: Found) -> dict[str, Any]:
         return nested(self.fields, {**found.shown, "vm": found.parent, "name": found.id})
+
+
+def _name(snapshot: Resource[Any], inventory: Inventory) -> str:
+    """Without `name` that of its record, so that a renamed manifest keeps it; of a new one that of the manifest."""
+    return str(snapshot.spec.name or inventory.bound.get(snapshot.address) or snapshot.name.replace(".", "-"))
 
 
 __all__ = ["CREATING", "UPLOADING", "Snapshot", "SnapshotAbsent", "SnapshotTaken", "find_snapshot"]

@@ -49,6 +49,8 @@ async def refresh(context: PlanContext, reader: CachedReader) -> RefreshedState:
     let_in = await _let_in(find_tracked_objects(context), context, reader)
     rediscovered = await recover_state(context, reader, let_in)
     found, tracked_objects = await _identified(rediscovered.tracked_objects, context, reader)
+    recovered = {a: {"id": c.id} for a, c in tracked_objects.items() if a in let_in and c.id != let_in[a].id}
+    found = {a: {**recovered.get(a, {}), **found.get(a, {})} for a in recovered | found}
     seen = await asyncio.gather(*(_seen(c, context, reader) for c in tracked_objects.values()))
     observations = dict(zip(tracked_objects, seen, strict=True))
     routes = {c.route for c in tracked_objects.values() if c.resource is not None and isinstance(kind_of(c.kind), Host)}

@@ -1,7 +1,8 @@
 """State recovery: VMs of this project and stack that the state does not know, and their children.
 
 The marker of a VM has its address and generation, and its id proves both. A rename does not change the marker: a VM is
-looked up under all names in `moved`. A disk has no marker; size and folder identify it if they fit one resource.
+looked up under all names in `moved`, and so is an object that is called as its manifest was. A disk has no marker; size
+and folder identify it if they fit one resource.
 Ambiguous objects are refused, and nothing is created.
 """
 
@@ -15,7 +16,7 @@ from dbc_iac.address import Address
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.cached_reader import CachedReader
-from dbc_iac.kinds.framework.capabilities import Host
+from dbc_iac.kinds.framework.capabilities import Child, Host
 from dbc_iac.kinds.framework.ownership_marker import Marker
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.values import Lookup, Unmanaged
@@ -68,6 +69,7 @@ async def recover_state(
         if host in hosts or made.tracked_objects[host].binding is not None:
             known = host not in hosts and not on_known_hosts
             await _recover_children(waiting[host], context, reader, made, known=known)
+    await _recover_renamed(context, reader, made)
     if hosts and not context.state.bindings and not made.problems.errors:
         made.problems.add(_state_empty(sorted(hosts)))
     return made
@@ -108,6 +110,38 @@ async def _recover_hosts(context: PlanContext, reader: CachedReader, made: Recov
     for address in (a for a in new if a not in found | asked):
         _ask_hosts(new[address], [h for h in left if h.route.target == new[address].route.target], context, made)
     return found
+
+
+async def _recover_renamed(context: PlanContext, reader: CachedReader, made: RecoveredState) -> None:
+    """Find objects that have the name of their manifest before a rename: LANs without `name`."""
+    for address, tracked in list(made.tracked_objects.items()):
+        kind = kind_of(tracked.kind)
+        if not is_unbound(tracked) or isinstance(kind, Host | Child):
+            continue
+        former = _former_names(tracked, context, made)
+        seen = {
+            i: await kind.observe(Lookup(address, tracked.place, i, 1), reader) for i in (tracked.id, *former) if former
+        }
+        if not former or seen[tracked.id].present is not False:
+            continue
+        wallets = context.wallets(tracked.route.identity)
+        there = [i for i in former if seen[i].present and (not wallets or seen[i].owner in wallets)]
+        if len(there) == 1:
+            made.tracked_objects[address] = replace(tracked, id=there[0])
+        elif there:
+            _ask({address: tracked}, dict.fromkeys(there, Unmanaged({})), made)
+
+
+def _former_names(tracked: TrackedObject, context: PlanContext, made: RecoveredState) -> list[str]:
+    """Ids that the object has if it is called as its manifest was, and that no other resource claims."""
+    if tracked.resource is None:
+        return []
+    renamed = [
+        replace(tracked.resource, address=n, name=Address(n).label) for n in context.inventory.names(tracked.address)
+    ]
+    ids = (kind_of(tracked.kind).identity(resource, context.inventory, tracked.generation) for resource in renamed[1:])
+    taken = {c.id for c in made.tracked_objects.values() if c.kind == tracked.kind}
+    return [i for i in dict.fromkeys(ids) if i and i not in taken]
 
 
 async def _unmanaged_hosts(context: PlanContext, reader: CachedReader, new: Iterable[TrackedObject]) -> Iterable[_Host]:
@@ -215,6 +249,10 @@ async def _recover_children(
         first = next(iter(alike.values()))
         lookup = Lookup(first.address, first.place, "", 1, None, "", first.parent_id)
         there = await kind_of(name).unmanaged(lookup, context.inventory, reader)
+        for address, tracked in alike.items():
+            former = there.keys() & _former_names(tracked, context, made)
+            if tracked.id not in there and len(former) == 1:
+                alike[address] = made.tracked_objects[address] = replace(tracked, id=min(former))
         named = {c.id for c in alike.values()} & there.keys()  # its name is its identity: it will be seen
         left = {i: u for i, u in there.items() if i not in named and not _is_explained(name, i, u, first, context)}
         alike = {a: c for a, c in alike.items() if c.id not in named}
