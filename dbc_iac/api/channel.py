@@ -40,8 +40,23 @@ Authority = Callable[[], Envelope]
 """Makes the credentials of one attempt. Each attempt needs new ones: a failed attempt may have used its nonce."""
 
 
+class NoTurn(Exception):  # noqa: N818 - the end of a wait, not a fault
+    """A request may not be sent. The message is the reason."""
+
+
+Turn = Callable[[str, ClientNode, str, CallClass], AbstractAsyncContextManager[None]]
+"""The turn of one request among processes: its target (may be empty), client node, path and class. Raises NoTurn."""
+
+
+def _at_once(target: str, client: ClientNode, path: str, call_class: CallClass) -> AbstractAsyncContextManager[None]:
+    return nullcontext()
+
+
 class Connections:
-    """Resources shared by channels: client nodes, lanes, sessions, the source of randomness, and the observer."""
+    """Resources shared by channels: client nodes, lanes, sessions, the source of randomness, and the observer.
+
+    `turn`: within it a request is sent; by default this process is alone.
+    """
 
     def __init__(
         self,
@@ -49,7 +64,9 @@ class Connections:
         sessions: SessionStore,
         uuids: Callable[[], UUID],
         observer: Callable[[CallEvent], None] | None = None,
+        turn: Turn | None = None,
     ) -> None:
+        self.turn = turn or _at_once
         self.nodes: dict[str, ClientNode] = {node.name: node for node in nodes}
         self.sessions = sessions
         self._uuids = uuids
@@ -230,7 +247,13 @@ class Channel:
         clock = asyncio.get_running_loop().time
         async with node.turn:
             started = clock()
-            reply = await node.post(request.path, body, request.call_class)
+            try:
+                async with self.connections.turn(
+                    self.lane or self.target if request.peers else "", node, request.path, request.call_class
+                ):
+                    reply = await node.post(request.path, body, request.call_class)
+            except NoTurn as error:
+                return NotSent(str(error))
         outcome = _classified(reply, request.path)
         if isinstance(outcome, NotSent) and isinstance(reply, Reply) and outcome.rest_seconds:
             node.rest(outcome.rest_seconds)

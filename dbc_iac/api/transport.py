@@ -55,11 +55,12 @@ class ClientNode:
     ) -> None:
         """Raises InsecureUrl, or ValueError on what is no http(s) URL or cannot be sent as a header."""
         self.name = name
-        self._url = _checked_url(url, insecure_http)
+        self.url = _checked_url(url, insecure_http)
         self._label = f"client node {name} ({_shown_url(url)})"
         limits = Limits(deadline, MAX_BYTES)
         self._shared = HttpClient(limits, headers, keep_alive=KEEP_ALIVE, transport=transport)
         self._single = HttpClient(limits, headers, keep_alive=0.0, transport=transport)
+        self.max_in_flight = max_in_flight
         self.turn = asyncio.Semaphore(max_in_flight)
         """Limits requests in flight: hold it around `post`."""
         self._rest_until = float("-inf")
@@ -86,7 +87,7 @@ class ClientNode:
         client = self._single if blind else self._shared
         headers = {"Content-Type": "application/json", **({"Connection": "close"} if blind else {})}
         try:
-            return await client.request("POST", f"{self._url}/api/v1{path}", body, headers=headers)
+            return await client.request("POST", f"{self.url}/api/v1{path}", body, headers=headers)
         except NotConnectedError as error:
             return NotSent(f"{self._label} {error}")
         except ExchangeError as error:

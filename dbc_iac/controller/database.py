@@ -54,9 +54,14 @@ def open_pool(info: str, size: int) -> AsyncConnectionPool[Connection]:
         open=False,
         timeout=TIMEOUT,
         reconnect_timeout=0,
-        kwargs={"autocommit": True},
+        configure=_commit_each,
         check=AsyncConnectionPool.check_connection,
     )
+
+
+async def _commit_each(connection: Connection) -> None:
+    """Not as a setting of the pool: procrastinate passes the pool's settings on, with this one of its own."""
+    await connection.set_autocommit(True)
 
 
 @asynccontextmanager

@@ -120,10 +120,12 @@ class Fleets(Tables):
     async def source(self, fleet: str, name: str) -> SourceStatus | None:
         return next((s for s in await self.sources() if (s.fleet, s.name) == (fleet, name)), None)
 
-    async def due_sources(self) -> list[tuple[str, str]]:
-        """Fleet and name of each source that is to be fetched now."""
-        found = await self._rows("select fleet, name from sources where next_sync <= clock_timestamp()")
-        return [(fleet, name) for fleet, name in found]
+    async def due_sources(self, fleet: str) -> list[str]:
+        """Names of the sources of a fleet that are to be fetched now."""
+        found = await self._rows(
+            "select name from sources where fleet = %s and next_sync <= clock_timestamp()", (fleet,)
+        )
+        return [name for (name,) in found]
 
     async def request_sync(self, fleet: str, name: str) -> bool:
         """Fetch a source as soon as possible. Gives whether it exists."""
@@ -172,12 +174,14 @@ class Fleets(Tables):
     async def stack(self, name: str) -> StackStatus | None:
         return await self._one(StackStatus, _STACKS + "where s.name = %s", (name,))
 
-    async def due_stacks(self) -> list[str]:
-        """Names of the stacks that are to run now and do not wait in the queue yet, the most overdue first."""
+    async def due_stacks(self, fleet: str) -> list[str]:
+        """Names of the stacks of a fleet that are to run now and are not in the queue, the most overdue first."""
         found = await self._rows(
-            "select name from stacks where next_run <= clock_timestamp() and not suspended and not removed "
-            "and not exists (select from procrastinate_jobs where queueing_lock = 'run ' || name and status = 'todo') "
-            "order by next_run"
+            "select name from stacks where fleet = %s and next_run <= clock_timestamp() "
+            "and not suspended and not removed and not exists "
+            "(select from procrastinate_jobs where queueing_lock = 'run ' || name and status = 'todo') "
+            "order by next_run",
+            (fleet,),
         )
         return [name for (name,) in found]
 

@@ -60,12 +60,12 @@ def test_a_run_is_taken_over_after_its_lease_and_not_before(tmp_path: Path) -> N
         first = await store.begin_run("a", "one", 60)
         assert first is not None
         assert await store.close_lost_runs() == []
-        assert await store.due_stacks() == []
+        assert await store.due_stacks("research") == []
         assert await store.renew_run(first.id, -1)
         assert await store.close_lost_runs() == ["a"]
         assert not await store.renew_run(first.id, 60)
         assert not await store.end_run(first.id, RunResult(Outcome.APPLIED, Phase.SYNCED, 60))
-        assert await store.due_stacks() == ["a"]
+        assert await store.due_stacks("research") == ["a"]
         second = await store.begin_run("a", "two", 60)
         assert second is not None
         [now, before] = await store.runs("a")
@@ -107,16 +107,16 @@ def test_a_removed_stack_finishes_its_run_and_is_forgotten(tmp_path: Path) -> No
 def test_only_stacks_whose_tree_changed_run_after_a_commit(tmp_path: Path) -> None:
     async def task(store: Store) -> None:
         await _registered(store, fleet(tmp_path, A, B))
-        for name in await store.due_stacks():
+        for name in await store.due_stacks("research"):
             started = await store.begin_run(name, "one", 60)
             assert started is not None
             assert not started.drift_only
             await store.end_run(started.id, RunResult(Outcome.UNCHANGED, Phase.SYNCED, 60))
         await store.synced("research", "infra", "c2", {"a": "c1", "b": "t2"}, 60)
-        assert await store.due_stacks() == ["b"]
+        assert await store.due_stacks("research") == ["b"]
         assert [(s.commit, s.applied_commit) for s in await store.stacks()] == [("c1", "c1"), ("c2", "c1")]
         await store.suspend("b", suspended=True)
-        assert await store.due_stacks() == []
+        assert await store.due_stacks("research") == []
         await store.suspend("b", suspended=False)
         await store.request_run("a")
         again = await store.begin_run("a", "one", 60)

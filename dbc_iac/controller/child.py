@@ -1,0 +1,163 @@
+"""The process of one run: `python -m dbc_iac.controller.child`, started by a worker for each run.
+
+Standard input has one line of JSON, the request, and stays open while the worker lives. Standard output gets one line
+of JSON for each event, and one with the result. SIGTERM, or the end of the worker, stops an apply in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import resource
+import signal
+import sys
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+from typing import Any, TextIO
+
+from dbc_iac.apply import Event, Stop
+from dbc_iac.controller.lanes import DatabaseLanes
+from dbc_iac.controller.reconcile import Ending, Policy, failed, observe, reconcile
+from dbc_iac.controller.records import Outcome
+from dbc_iac.diagnostics import REPORT, Diagnostic, DiagnosticError, ExitCode, Severity, place_of
+from dbc_iac.operations.apply import Observer
+from dbc_iac.operations.project import Project
+from dbc_iac.operations.runtime import Runtime
+from dbc_iac.plan import Plan
+from dbc_iac.views.json.events import begin_json, event_json
+from dbc_iac.views.redaction import Redaction
+
+
+class Stopping:
+    """A request to end the run, by a signal, the end of the worker, or the loss of the database."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._stop: Stop | None = None
+
+    def ask(self) -> None:
+        self.asked = True
+        if self._stop is not None:
+            self._stop.ask()
+
+    def applies(self, stop: Stop) -> None:
+        """Pass the request on to an apply."""
+        self._stop = stop
+        if self.asked:
+            stop.ask()
+
+
+class Reporter(Observer):
+    """Writes events to the worker, without secrets. A worker that is gone does not stop the apply."""
+
+    def __init__(self, out: TextIO, stopping: Stopping) -> None:
+        self._out = out
+        self._stopping = stopping
+        self.redaction = Redaction()
+
+    def write(self, value: dict[str, Any]) -> None:
+        with suppress(OSError, ValueError):
+            self._out.write(json.dumps(value) + "\n")
+            self._out.flush()
+
+    @asynccontextmanager
+    async def watching(self, plan: Plan, stop: Stop) -> AsyncIterator[None]:
+        self.write(dict(begin_json(plan)))
+        self._stopping.applies(stop)
+        loop = asyncio.get_running_loop()
+        before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+        for number in before:
+            loop.add_signal_handler(number, self._stopping.ask)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                loop.remove_signal_handler(number)
+                signal.signal(number, handler)
+
+    def event(self, event: Event) -> None:
+        self.write(dict(event_json(self.redaction(event))))
+
+    def note(self, text: str) -> None:
+        self.event(Event("note", "", text, 0.0))
+
+
+def main() -> None:
+    """Run the request of standard input."""
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # nothing else may write between the events
+    request = json.loads(sys.stdin.buffer.readline())
+    resource.setrlimit(resource.RLIMIT_AS, (request["memory"], request["memory"]))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # it would hold secrets
+    stopping = Stopping()
+    signal.signal(signal.SIGTERM, _interrupt)
+    threading.Thread(target=_watch_worker, daemon=True).start()
+    reporter = Reporter(out, stopping)
+    ending = _run(request, reporter, stopping)
+    reporter.write({"result": _shown(ending, reporter.redaction).to_json()})
+
+
+def _shown(ending: Ending, redaction: Redaction) -> Ending:
+    """The end of a run without secrets. A plan with one could not be approved by its digest, and is not stored."""
+    shown = redaction(ending)
+    if shown.plan == ending.plan:
+        return shown
+    if ending.approval:
+        summary, remedy = "the plan has the value of a secret and cannot be approved", "Change the value of the secret."
+        return failed(_problem("secret-in-plan", summary, remedy))
+    return replace(shown, plan=None)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Act as Ctrl-C, for which a running event loop has a handler that cancels the task in order."""
+    handler = signal.getsignal(signal.SIGINT)
+    (handler if callable(handler) else signal.default_int_handler)(number, frame)
+
+
+def _watch_worker() -> None:
+    """Stop the run when the worker has ended: then standard input has."""
+    with suppress(OSError):
+        while os.read(0, 4096):
+            pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _run(request: dict[str, Any], reporter: Reporter, stopping: Stopping) -> Ending:
+    policy = Policy(**request["policy"])
+    with asyncio.Runner() as runner:
+        lanes = DatabaseLanes(request["lanes"], stopping.ask, observe=policy.mode == "observe")
+        try:
+            project = Project.load(
+                Path(request["directory"]),
+                environment=request["environment"],
+                stack=request["stack"],
+                runtime=Runtime(run=runner.run, turn=lanes.turn),
+            )
+            reporter.redaction = project.redaction
+            if policy.mode == "observe":
+                return observe(project, policy)
+            return reconcile(project, policy, reporter, lambda: stopping.asked)
+        except DiagnosticError as error:
+            return failed(*error.diagnostics)
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            return Ending(Outcome.INTERRUPTED, None, "stopped")
+        except MemoryError:
+            return failed(_problem("out-of-memory", "the run needs more memory", "Raise `limits.memory`."))
+        except Exception as error:
+            return failed(_problem("bug", f"this is a bug in dbc-iac ({place_of(error)})"[:72], REPORT))
+        finally:
+            with suppress(BaseException):
+                runner.run(lanes.aclose())
+
+
+def _problem(code: str, summary: str, remedy: str) -> Diagnostic:
+    return Diagnostic(code, Severity.ERROR, summary, remedy=remedy, exit_code=ExitCode.ERROR)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""The mirrors of the sources of a fleet on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dbc_iac.controller.fleet import Fleet, SourceSpec, byte_count
+from dbc_iac.controller.git import FetchLimits, Repository
+from dbc_iac.manifest.secrets import SecretResolver
+
+
+@dataclass(slots=True)
+class Mirrors:
+    """Repositories by source; `directory` has one mirror for each."""
+
+    fleet: Fleet
+    directory: Path
+    _turns: dict[str, asyncio.Lock] = field(default_factory=dict)
+
+    async def repository(self, name: str, source: SourceSpec) -> Repository:
+        """The mirror of a source, with its credentials, which are read now. Raises DiagnosticError."""
+        limits, base = self.fleet.spec.limits, self.fleet.directory
+        credentials = None
+        if source.credentials is not None:
+            resolver = SecretResolver(os.environ, base)
+            credentials = await asyncio.to_thread(resolver.resolve, source.credentials)
+        return Repository(
+            source,
+            self.directory / f"{name}.git",
+            FetchLimits(byte_count(limits.checkout), limits.fetch),
+            credentials,
+            None if source.signers is None else (base / source.signers).resolve(),
+            self._turns.setdefault(name, asyncio.Lock()),
+        )

@@ -1,0 +1,221 @@
+"""One run of a stack: plan, decide by mode, drift policy, window and approval, and apply. In the process of the run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import PurePath
+from typing import Any
+
+from dbc_iac.address import Address
+from dbc_iac.apply import ApplyOptions, Report
+from dbc_iac.controller.records import Outcome, Phase
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.kinds import kind_of
+from dbc_iac.operations.apply import Observer, PlanToApply, apply_plan, close_pending, continue_plan, plan_now
+from dbc_iac.operations.plan import plan_project
+from dbc_iac.operations.project import Project
+from dbc_iac.plan import Action, Plan, PlanOptions
+from dbc_iac.plan.review.plan_comparison import first_difference
+from dbc_iac.plan.serialization import read_plan
+from dbc_iac.views.text.apply import counts, report_json
+from dbc_iac.views.text.diagnostics import diagnostics_json
+
+_ALL_REMOVALS = 100
+_THRESHOLD = "too-many-removals"
+_UNREAD = {"unreadable", "bad-session-id"}
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The rules of a run. `drift_only`: this tree was applied before; `open`: changes may begin now."""
+
+    mode: str
+    drift: str
+    drift_only: bool
+    open: bool
+    approval: Mapping[str, Any] | None = None
+    """Status, digest and plan of the last approval, if it is for this tree."""
+
+    def approved(self) -> bool:
+        return self.approval is not None and self.approval["status"] == "approved"
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The end of a run, for the worker: fields as in `records.RunResult`."""
+
+    outcome: Outcome
+    phase: Phase | None
+    message: str = ""
+    digest: str = ""
+    plan: Plan | None = None
+    report: Report | None = None
+    diagnostics: tuple[Diagnostic, ...] = ()
+    drifted: bool = False
+    approval: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON value; the plan and the report are texts of JSON."""
+        return {
+            "outcome": self.outcome.value,
+            "phase": None if self.phase is None else self.phase.value,
+            "message": self.message,
+            "digest": self.digest,
+            "plan": None if self.plan is None else json.dumps(self.plan.to_json()),
+            "report": None if self.report is None else json.dumps(report_json(self.report)),
+            "diagnostics": json.dumps(diagnostics_json(self.diagnostics)) if self.diagnostics else None,
+            "drifted": self.drifted,
+            "approval": self.approval,
+        }
+
+
+def failed(*diagnostics: Diagnostic, plan: Plan | None = None) -> Ending:
+    """The end of a run that changed nothing because of these problems."""
+    errors = [d for d in diagnostics if d.severity is Severity.ERROR]
+    first = (errors or [*diagnostics])[0]
+    if first.exit_code is ExitCode.LOCKED:  # by an apply from elsewhere: it is waited for
+        message = f"{first.summary}. {first.detail}"
+        return Ending(Outcome.INTERRUPTED, None, message, diagnostics=diagnostics)
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    digest = "" if plan is None else plan.digest
+    return Ending(Outcome.FAILED, Phase.FAILED, f"{first.summary}{more}", digest, plan, diagnostics=diagnostics)
+
+
+def observe(project: Project, policy: Policy) -> Ending:
+    """Plan; change nothing."""
+    _refuse_lost_state(project)
+    with project.locked("controller"):
+        plan = plan_project(project, PlanOptions())
+    if problems := _errors(plan):
+        return failed(*problems, plan=plan)
+    if not plan.pending:
+        return _unchanged(plan)
+    phase = Phase.DRIFTED if policy.drift_only else Phase.OUT_OF_SYNC
+    return _planned(plan, phase, policy)
+
+
+def reconcile(project: Project, policy: Policy, observer: Observer, stopped: Callable[[], bool]) -> Ending:
+    """Plan, and apply what may be applied. `stopped`: whether the run is asked to end. Raises DiagnosticError."""
+    _refuse_lost_state(project)
+    with project.locked("controller"):
+        if policy.approved() and policy.open and (approved := _approved(project, policy)) is not None:
+            return _applied(project, approved, policy, observer, stopped)
+        to_apply = _plan(project)
+        plan = to_apply.plan
+        if problems := _errors(plan):
+            return failed(*problems, plan=plan)
+        if plan.empty:
+            close_pending(project, to_apply)
+            return _unchanged(plan)
+        if policy.drift_only and policy.drift == "report" and not policy.approved():
+            return _planned(plan, Phase.DRIFTED, policy)
+        if reason := approval_reason(plan, policy.mode):
+            return _awaiting(plan, reason, policy)
+        if not policy.open:
+            return _planned(plan, Phase.WINDOW, policy)
+        return _applied(project, to_apply, policy, observer, stopped)
+
+
+def approval_reason(plan: Plan, mode: str) -> str:
+    """The reason why a plan needs approval; empty: it is applied without."""
+    pending = [c for c in plan.pending if not Address(c.address).deposed]
+    if mode == "approve":
+        return "mode approve"
+    if lost := [c.address for c in pending if c.losses]:
+        return f"data loss: {', '.join(lost)}"
+    removes = {Action.DELETE, Action.REPLACE, Action.FORGET}
+    if gone := [c.address for c in pending if c.action in removes and kind_of(c.kind).irreplaceable]:
+        return f"identity loss: {', '.join(gone)}"
+    return "more removals than the threshold" if plan.options.get("max_removals") == _ALL_REMOVALS else ""
+
+
+def _plan(project: Project) -> PlanToApply:
+    """A plan; where only the threshold of removals refuses it, one that is refused without approval."""
+    made = plan_now(project, PlanOptions())
+    codes = {d.code for d in _errors(made.plan)}
+    return made if codes != {_THRESHOLD} else plan_now(project, PlanOptions(max_removals=_ALL_REMOVALS))
+
+
+def _approved(project: Project, policy: Policy) -> PlanToApply | None:
+    """The approved plan, or the rest of it; None if it is stale."""
+    assert policy.approval is not None  # noqa: S101 - it is approved
+    try:
+        to_apply = continue_plan(project, read_plan(json.loads(policy.approval["plan"])))
+    except DiagnosticError as error:
+        if any(d.exit_code is not ExitCode.REFUSED for d in error.diagnostics):
+            raise
+        return None
+    return None if _errors(to_apply.plan) else to_apply
+
+
+def _applied(
+    project: Project, to_apply: PlanToApply, policy: Policy, observer: Observer, stopped: Callable[[], bool]
+) -> Ending:
+    plan = to_apply.plan
+    digest = to_apply.reviewed or plan.digest
+    if stopped():
+        return Ending(Outcome.INTERRUPTED, None, "stopped before the apply", digest, plan)
+    if plan.empty:
+        close_pending(project, to_apply)
+        return replace(_unchanged(plan), outcome=Outcome.APPLIED, digest=digest)
+    report = project.redaction(apply_plan(project, to_apply, ApplyOptions(), observer))
+    problems = project.redaction((*plan.diagnostics, *report.diagnostics))
+    if report.exit_code is ExitCode.INTERRUPTED:
+        return Ending(Outcome.INTERRUPTED, None, counts(report), digest, plan, report, problems)
+    if report.exit_code is not ExitCode.OK:
+        return Ending(Outcome.FAILED, Phase.FAILED, counts(report), digest, plan, report, problems)
+    return Ending(Outcome.APPLIED, Phase.SYNCED, counts(report), digest, plan, report, problems)
+
+
+def _awaiting(plan: Plan, reason: str, policy: Policy) -> Ending:
+    """A plan that needs approval. An equal plan that is decided or waits already keeps its digest."""
+    waiting = policy.approval
+    if waiting is None or waiting["status"] not in {"pending", "approved", "rejected"}:
+        return replace(_planned(plan, Phase.APPROVAL, policy), approval=reason)
+    before = read_plan(json.loads(waiting["plan"]))
+    if first_difference(before, plan) is not None:
+        return replace(_planned(plan, Phase.APPROVAL, policy), approval=reason)
+    kept = replace(_planned(plan, Phase.APPROVAL, policy), digest=before.digest, plan=None, approval=reason)
+    if waiting["status"] == "rejected":
+        return replace(kept, phase=Phase.REJECTED, approval="")
+    return replace(kept, phase=Phase.WINDOW) if waiting["status"] == "approved" and not policy.open else kept
+
+
+def _planned(plan: Plan, phase: Phase, policy: Policy) -> Ending:
+    drifted = policy.drift_only or any(field.drift for change in plan.pending for field in change.fields)
+    done = [f"{plan.count(action)} to {action.value}" for action in Action if plan.count(action)]
+    words = ", ".join(text for text in done if not text.endswith(("no-op", "unknown")))
+    return Ending(Outcome.PLANNED, phase, f"Plan: {words or 'renames only'}.", plan.digest, plan, drifted=drifted)
+
+
+def _unchanged(plan: Plan) -> Ending:
+    message = "The infrastructure matches the manifests."
+    return Ending(Outcome.UNCHANGED, Phase.SYNCED, message, plan.digest, diagnostics=plan.diagnostics)
+
+
+def _errors(plan: Plan) -> list[Diagnostic]:
+    """Errors of a plan, first among all its diagnostics; also objects that could not be read."""
+    if any(d.severity is Severity.ERROR for d in plan.diagnostics):
+        return sorted(plan.diagnostics, key=lambda d: d.severity is not Severity.ERROR)
+    if plan.pending or plan.exit_code is ExitCode.OK:
+        return []
+    unread = (d for d in plan.diagnostics if d.code in _UNREAD)
+    return [replace(d, severity=Severity.ERROR, exit_code=plan.exit_code) for d in unread]
+
+
+def _refuse_lost_state(project: Project) -> None:
+    """Require a state that outlives the checkout. Raises DiagnosticError."""
+    state = project.loaded.project.state
+    if state.backend == "local" and not PurePath(state.path).is_absolute():
+        raise DiagnosticError(
+            Diagnostic(
+                "state-in-checkout",
+                Severity.ERROR,
+                f"the state in {state.path} is lost with the checkout",
+                "The next run would not know the created objects.",
+                "Set `state` in dbc-iac.yaml to a remote backend (docs/state.md).",
+                project.loaded.place("state.path") or project.loaded.place("state"),
+            )
+        )

@@ -1,0 +1,223 @@
+"""One run in a worker: checkout, process, events, lease, and the record of its end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import signal
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dbc_iac.api.secret import SecretText
+from dbc_iac.controller.child_process import GRACE, RunProcess, environment, secrets_of, started
+from dbc_iac.controller.database import conninfo
+from dbc_iac.controller.fleet import Fleet, byte_count
+from dbc_iac.controller.mirrors import Mirrors
+from dbc_iac.controller.pace import next_run
+from dbc_iac.controller.records import Outcome, Phase, RunResult, StartedRun
+from dbc_iac.controller.store import Store
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.views.text.diagnostics import diagnostics_json
+
+LEASE = 60.0
+"""Seconds for which a run belongs to its worker without a word from it."""
+_RENEWALS = 6
+_FLUSH_SECONDS = 0.5
+
+
+@dataclass(slots=True)
+class Site:
+    """The directories and addresses of a worker. `url`: of the database; `schema`: that of the controller."""
+
+    fleet: Fleet
+    url: SecretText
+    schema: str
+    data: Path
+    worker: str
+    mirrors: Mirrors
+    draining: asyncio.Event
+    lease: float = LEASE
+
+
+class StackRun:
+    """One run, from its start in the database to its end there."""
+
+    def __init__(self, site: Site, store: Store, run: StartedRun) -> None:
+        self._site = site
+        self._store = store
+        self._run = run
+        self._stopped = ""
+        self._number = 0
+        self._events: list[tuple[int, Mapping[str, Any]]] = []
+
+    async def to_end(self) -> RunResult:
+        """Run the stack, and record the result. Raises DiagnosticError if the database does not take it."""
+        place = self._site.data / "runs" / str(self._run.id)
+        try:
+            result = await self._result(place)
+        except DiagnosticError as error:
+            result = self._failed(*error.diagnostics)
+        except OSError as error:  # such as a full disk
+            summary = f"cannot start the run ({error.strerror})"
+            remedy = "Check the data directory of the controller."
+            result = self._failed(Diagnostic("run-start", Severity.ERROR, summary, remedy=remedy))
+        finally:
+            await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
+        await self._end(result)
+        return result
+
+    async def _result(self, place: Path) -> RunResult:
+        run, spec = self._run, self._site.fleet.spec
+        repository = await self._site.mirrors.repository(run.source, run.source_spec)
+        await repository.require(run.commit)
+        await repository.checkout(run.commit, place)
+        directory = place / run.spec.path
+        if not directory.is_dir():
+            summary = f"the commit {run.commit[:12]} has no directory {run.spec.path}"
+            raise DiagnosticError(
+                Diagnostic("no-directory", Severity.ERROR, summary[:72], remedy="Correct `path` of the stack.")
+            )
+        home = self._site.data / "stacks" / run.stack
+        (home / "cache").mkdir(parents=True, exist_ok=True, mode=0o700)
+        given = spec.secrets.get(run.stack)
+        secrets = (
+            {} if given is None else await asyncio.to_thread(secrets_of, self._site.fleet.directory / given.directory)
+        )
+        environ = environment(secrets, home, self._site.worker)
+        async with started(self._request(directory), environ, directory) as process:
+            return await self._followed(process)
+
+    def _request(self, directory: Path) -> dict[str, Any]:
+        run = self._run
+        approval = run.approval
+        known = None
+        if approval is not None and approval.tree == run.tree and run.plan is not None:
+            known = {"status": approval.status, "digest": approval.digest, "plan": run.plan}
+        return {
+            "directory": str(directory),
+            "environment": run.spec.environment,
+            "stack": run.spec.stack,
+            "memory": byte_count(self._site.fleet.spec.limits.memory),
+            "lanes": conninfo(self._site.url, self._site.schema, statement_timeout=0),
+            "policy": {
+                "mode": run.spec.mode,
+                "drift": run.spec.drift,
+                "drift_only": run.drift_only,
+                "open": run.spec.window is None or run.spec.window.contains(run.now),
+                "approval": known,
+            },
+        }
+
+    async def _followed(self, process: RunProcess) -> RunResult:
+        """Follow a process to its end: store its events, renew the lease, stop it when it must not go on."""
+        helpers = [
+            asyncio.create_task(task)
+            for task in (self._renew(process), self._flush(), self._limit(process), self._drain(process))
+        ]
+        try:
+            async for event in process.events():
+                self._events.append((self._number, event))
+                self._number += 1
+            await process.process.wait()
+        finally:
+            for helper in helpers:
+                helper.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
+            with suppress(DiagnosticError):
+                await self._store_events()
+        if process.result is None:
+            return self._without_result(process.process.returncode or 0)
+        return self._ended(process.result)
+
+    async def _renew(self, process: RunProcess) -> None:
+        while True:
+            await asyncio.sleep(self._site.lease / _RENEWALS)
+            try:
+                if not await self._store.renew_run(self._run.id, self._site.lease):
+                    self._stop(process, "another worker has taken the stack over")
+            except DiagnosticError:
+                self._stop(process, "the database of the controller was lost")
+
+    async def _flush(self) -> None:
+        while True:
+            await asyncio.sleep(_FLUSH_SECONDS)
+            with suppress(DiagnosticError):  # the lease decides
+                await self._store_events()
+
+    async def _store_events(self) -> None:
+        if events := self._events[:]:
+            await self._store.add_events(self._run.id, events)
+            del self._events[: len(events)]
+
+    async def _limit(self, process: RunProcess) -> None:
+        await asyncio.sleep(self._site.fleet.spec.limits.time)
+        self._stop(process, "the run took longer than `limits.time`")
+        await asyncio.sleep(GRACE)
+        process.kill()
+
+    async def _drain(self, process: RunProcess) -> None:
+        await self._site.draining.wait()
+        self._stop(process, "the worker was stopped")
+
+    def _stop(self, process: RunProcess, why: str) -> None:
+        if not self._stopped:
+            self._stopped = why
+            process.stop()
+
+    def _ended(self, result: Mapping[str, Any]) -> RunResult:
+        phase = result["phase"]
+        outcome = Outcome(result["outcome"])
+        message = result["message"]
+        if self._stopped and outcome is Outcome.INTERRUPTED:
+            message = f"{self._stopped}: {message}"
+        return RunResult(
+            outcome,
+            None if phase is None else Phase(phase),
+            self._next(outcome),
+            message=message,
+            digest=result["digest"],
+            plan=result["plan"],
+            report=result["report"],
+            diagnostics=result["diagnostics"],
+            drifted=result["drifted"],
+            approval=result["approval"],
+        )
+
+    def _without_result(self, code: int) -> RunResult:
+        if self._stopped:
+            return RunResult(Outcome.INTERRUPTED, None, self._next(Outcome.INTERRUPTED), message=self._stopped)
+        end = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with code {code}"
+        return self._failed(
+            Diagnostic(
+                "run-killed",
+                Severity.ERROR,
+                f"the process of the run ended {end}",
+                "The next run continues it.",
+                "If memory ran out, raise `limits.memory`.",
+                exit_code=ExitCode.ERROR,
+            )
+        )
+
+    def _failed(self, *problems: Diagnostic) -> RunResult:
+        told = json.dumps(diagnostics_json(problems))
+        message = problems[0].summary
+        return RunResult(Outcome.FAILED, Phase.FAILED, self._next(Outcome.FAILED), message=message, diagnostics=told)
+
+    def _next(self, outcome: Outcome) -> float:
+        interval = self._run.spec.interval
+        return next_run(outcome, interval, self._run.failures, stopped=self._site.draining.is_set())
+
+    async def _end(self, result: RunResult) -> None:
+        """Record the end; a database that is restarted is waited for as long as the lease."""
+        async with asyncio.timeout(self._site.lease):
+            while True:
+                try:
+                    await self._store.end_run(self._run.id, result)
+                except DiagnosticError:
+                    await asyncio.sleep(1)
+                else:
+                    return

@@ -1,0 +1,248 @@
+"""A worker: scheduler and runner of a fleet. Any number of them, on any number of machines, share one database.
+
+    tick        every few seconds, by one worker: closes lost runs, and puts due sources and stacks into the queue
+    sync        fetches a source, and makes the stacks due whose directory has changed
+    run         one run of one stack
+    retention   deletes old runs
+
+The queue is procrastinate's. A stack is in it at most once (`queueing_lock`), and at most one of its jobs runs
+(`lock`); the table of runs and the lock of the state are behind both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import os
+import random
+import signal
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import procrastinate
+import psycopg
+from procrastinate import exceptions
+from procrastinate.jobs import Status
+
+from dbc_iac.api.secret import SecretText
+from dbc_iac.controller.database import SCHEMA, conninfo
+from dbc_iac.controller.fleet import Fleet, SourceSpec
+from dbc_iac.controller.mirrors import Mirrors
+from dbc_iac.controller.pace import next_fetch
+from dbc_iac.controller.records import RunResult, StartedRun
+from dbc_iac.controller.running import LEASE, Site, StackRun
+from dbc_iac.controller.store import Store
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
+
+_LOG = logging.getLogger("dbc_iac.controller")
+_TICK = "*/2 * * * * *"
+_CLEANUP = "*/10 * * * *"
+_CONTROL_JOBS = 4
+_LONGEST_PAUSE = 30.0
+
+Ended = Callable[[StartedRun, RunResult], Awaitable[None]]
+"""Called after the end of a run was recorded."""
+
+
+@dataclass(slots=True)
+class WorkerOptions:
+    """Options of a worker. `workers`: runs at the same time; `data`: directory of mirrors, checkouts and caches."""
+
+    workers: int
+    data: Path
+    schema: str = SCHEMA
+    lease: float = LEASE
+    notify: Callable[[str], None] = lambda text: _LOG.info("%s", text)
+    ended: list[Ended] = field(default_factory=list)
+
+
+def worker_name() -> str:
+    """Name of this process: host and process id."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+class Worker:
+    """One process of the controller."""
+
+    def __init__(self, fleet: Fleet, url: SecretText, options: WorkerOptions) -> None:
+        data = options.data.resolve()
+        self._options = options
+        self._fleet = fleet
+        self._draining = asyncio.Event()
+        mirrors = Mirrors(fleet, data / "sources")
+        self._site = Site(fleet, url, options.schema, data, worker_name(), mirrors, self._draining, options.lease)
+        # Channels of PostgreSQL have short names.
+        self._queue = hashlib.blake2b(fleet.name.encode(), digest_size=8).hexdigest()
+        self._registered: set[int] = set()
+
+    def drain(self) -> None:
+        """End in order: runs close their windows, and their stacks go on elsewhere."""
+        self._draining.set()
+
+    async def run(self) -> None:
+        """Work until `drain`. A lost database is waited for. Raises DiagnosticError if the fleet is refused."""
+        info = conninfo(self._site.url, self._options.schema)
+        first, pause = True, 1.0
+        while not self._draining.is_set():
+            try:
+                async with Store.open(info, self._options.workers + _CONTROL_JOBS + 4) as store:
+                    await store.register(self._fleet, socket.gethostname())
+                    self._options.notify(f"worker {self._site.worker} of fleet {self._fleet.name} is ready")
+                    first, pause = False, 1.0
+                    await self._work(store)
+            except (DiagnosticError, psycopg.Error, exceptions.ProcrastinateException) as error:
+                if first and isinstance(error, DiagnosticError):
+                    raise
+                self._options.notify(f"the database of the controller was lost ({_reason(error)}); trying again")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause * random.uniform(0.5, 1.5)):  # noqa: S311 - not a secret
+                    await self._draining.wait()
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def _work(self, store: Store) -> None:
+        """Serve the queue until `drain`, or until the database is lost."""
+        app = procrastinate.App(connector=procrastinate.PsycopgConnector(), periodic_defaults={"max_delay": 30})
+        _Tasks(app, self._queue, self._site, self._options, store)
+        async with app.open_async(store.pool):
+            for worker in self._registered:  # those of before the database was lost: their jobs are free
+                await app.job_manager.unregister_worker(worker)
+            self._registered.clear()
+            serving = [
+                asyncio.create_task(self._serve(app, f"c-{self._queue}", _CONTROL_JOBS)),
+                asyncio.create_task(self._serve(app, f"r-{self._queue}", self._options.workers)),
+            ]
+            draining = asyncio.create_task(self._draining.wait())
+            try:
+                await asyncio.wait([*serving, draining], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in (*serving, draining):
+                    task.cancel()
+                found = await asyncio.gather(*serving, return_exceptions=True)
+            for error in found:
+                if isinstance(error, Exception):
+                    raise error
+
+    async def _serve(self, app: procrastinate.App, queue: str, jobs: int) -> None:
+        worker = app._worker(
+            queues=[queue],
+            name=self._site.worker,
+            concurrency=jobs,
+            install_signal_handlers=False,
+            delete_jobs="always",
+            stalled_worker_timeout=self._options.lease,
+            update_heartbeat_interval=self._options.lease / 6,
+        )
+        running = asyncio.ensure_future(worker.run())  # type: ignore[no-untyped-call]
+        try:
+            await asyncio.shield(running)
+        except asyncio.CancelledError:
+            running.cancel()
+            with suppress(asyncio.CancelledError):
+                await running
+            raise
+        finally:
+            if worker.worker_id is not None:
+                self._registered.add(worker.worker_id)
+
+
+class _Tasks:
+    """The jobs of the queue."""
+
+    def __init__(self, app: procrastinate.App, queue: str, site: Site, options: WorkerOptions, store: Store) -> None:
+        self._app = app
+        self._site = site
+        self._options = options
+        self._store = store
+        self._name = site.fleet.name
+        control, runs = f"c-{queue}", f"r-{queue}"
+        self._sync = app.task(name="sync", queue=control)(self.sync)
+        self._run = app.task(name="run", queue=runs)(self.run)
+        for task, cron in ((self.tick, _TICK), (self.retention, _CLEANUP)):
+            lock = f"{task.__name__} {queue}"
+            made = app.task(name=task.__name__, queue=control, lock=lock, queueing_lock=lock)(task)
+            app.periodic(cron=cron, periodic_id=queue)(made)
+
+    async def tick(self, timestamp: int) -> None:
+        """Close lost runs, and queue what is due."""
+        await self._free_stalled()
+        for stack in await self._store.close_lost_runs():
+            self._options.notify(f"{stack}: its worker is gone; the next run continues it")
+        for source in await self._store.due_sources(self._name):
+            await self._defer(self._sync, f"sync {self._name} {source}", source=source)
+        await self.queue_due()
+
+    async def queue_due(self) -> None:
+        """Put the stacks that are due into the queue."""
+        for stack in await self._store.due_stacks(self._name):
+            await self._defer(self._run, f"run {stack}", stack=stack)
+
+    async def retention(self, timestamp: int) -> None:
+        """Delete old runs."""
+        kept = self._site.fleet.spec.retention
+        await self._store.delete_old_runs(kept.days, kept.runs)
+
+    async def sync(self, source: str) -> None:
+        """Fetch a source, and make the stacks due whose directory has changed."""
+        found = await self._store.source(self._name, source)
+        if found is None:
+            return
+        spec = SourceSpec.model_validate(found.spec)
+        try:
+            repository = await self._site.mirrors.repository(source, spec)
+            commit = await repository.fetch()
+            paths = await self._store.paths(self._name, source)
+            trees = {path: await repository.tree(commit, path) for path in set(paths.values())}
+        except DiagnosticError as error:
+            await self._sync_failed(source, spec, found.failures, error.diagnostics[0])
+            return
+        except OSError as error:  # such as a full disk
+            problem = Diagnostic("git-fetch", Severity.ERROR, f"cannot fetch {source} ({error.strerror})")
+            await self._sync_failed(source, spec, found.failures, problem)
+            return
+        by_stack = {stack: trees[path] for stack, path in paths.items()}
+        await self._store.synced(self._name, source, commit, by_stack, next_fetch(spec.interval, 0))
+        await self.queue_due()
+
+    async def _sync_failed(self, source: str, spec: SourceSpec, failures: int, problem: Diagnostic) -> None:
+        self._options.notify(f"{source}: {problem.summary}. {problem.detail}")
+        await self._store.sync_failed(self._name, source, problem, next_fetch(spec.interval, failures + 1))
+
+    async def run(self, stack: str) -> None:
+        """One run of a stack."""
+        started = await self._store.begin_run(stack, self._site.worker, self._options.lease)
+        if started is None:
+            return
+        result = await StackRun(self._site, self._store, started).to_end()
+        self._options.notify(f"{stack}: {result.outcome.value}: {result.message}")
+        for ended in self._options.ended:
+            await ended(started, result)
+
+    async def _free_stalled(self) -> None:
+        """Delete the jobs of workers that are gone: the stacks and sources are due again by their own tables."""
+        for job in await self._app.job_manager.get_stalled_jobs(seconds_since_heartbeat=self._options.lease):
+            if job.id is not None:
+                with suppress(exceptions.ConnectorException):  # it has ended meanwhile
+                    await self._app.job_manager.finish_job_by_id_async(job.id, Status.FAILED, delete_job=True)
+
+    @staticmethod
+    async def _defer(task: Any, lock: str, **arguments: str) -> None:
+        with suppress(exceptions.AlreadyEnqueued):
+            await task.configure(lock=lock, queueing_lock=lock).defer_async(**arguments)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, DiagnosticError):
+        return error.diagnostics[0].detail.rstrip(".") or error.diagnostics[0].summary
+    return str(error.__cause__ or error).partition("\n")[0] or type(error).__name__
+
+
+def stop_on_signals(worker: Worker) -> None:
+    """Drain a worker on SIGTERM and Ctrl-C. Needs a running event loop."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, worker.drain)

@@ -1,0 +1,31 @@
+"""Workers with real processes, on a served node."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+from tests.controller.lab import lab, vm
+from tests.projects import SEED
+
+
+def test_a_commit_is_planned_by_a_process_with_the_secrets_of_its_stack(tmp_path: Path) -> None:
+    async def task() -> None:
+        async with lab(tmp_path, vm("a")) as made, made.worker():
+            stack = await made.until(lambda s: s.phase == "out-of-sync")
+            assert stack.message == "Plan: 1 to create."
+            assert made.vms == {}
+            [run] = await made.store.runs("lab")
+            assert (run.outcome, run.commit) == ("planned", made.origin.git("rev-parse", "HEAD"))
+            plan = await made.store.plan(run.id)
+            assert plan is not None
+            assert json.loads(plan)["digest"] == run.digest
+            assert SEED not in plan
+            made.commit()
+            assert (await made.until(lambda s: s.phase == "synced")).applied_commit == made.origin.git(
+                "rev-parse", "HEAD"
+            )
+            assert not [*(tmp_path / "data-one/runs").iterdir()]
+
+    asyncio.run(task())
