@@ -14,7 +14,7 @@ def virtual_loop() -> asyncio.AbstractEventLoop:
     """
     from looptime import new_event_loop
 
-    loop: asyncio.AbstractEventLoop = new_event_loop(start=0.0, idle_step=None, end=None)
+    loop: asyncio.AbstractEventLoop = new_event_loop(start=0.0, noop_cycles=0)
 
     def run_in_executor(_: object, function: Callable[..., Any], *arguments: Any) -> asyncio.Future[Any]:
         done = loop.create_future()

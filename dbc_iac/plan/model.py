@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
 from dbc_iac.diagnostics import Diagnostic, ExitCode
@@ -248,13 +249,17 @@ class Plan:
         """The canonical JSON form: camelCase keys, enums as text. Stable for a given plan."""
         value = encoded(self)
         assert isinstance(value, dict)  # noqa: S101 - a dataclass always encodes to an object
-        value["digest"] = self.digest
+        value["digest"] = _digest(value)
         return value
 
     @property
     def digest(self) -> str:
         """BLAKE2b-256 over the canonical form (without the digest itself and the diagnostics), hex."""
-        return canonical_digest({k: v for k, v in encoded(self).items() if k != "diagnostics"})
+        return _digest(encoded(self))
+
+
+def _digest(plan: Mapping[str, Any]) -> str:
+    return canonical_digest({k: v for k, v in plan.items() if k != "diagnostics"})
 
 
 def canonical_digest(value: Any) -> str:
@@ -263,6 +268,7 @@ def canonical_digest(value: Any) -> str:
     return hashlib.blake2b(text.encode(), digest_size=32).hexdigest()
 
 
+@cache
 def camel(name: str) -> str:
     """The key of a field in JSON."""
     head, *tail = name.split("_")

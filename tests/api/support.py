@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import httpx
-import looptime
 import pytest
 import sr25519
 
@@ -23,6 +22,7 @@ from dbc_iac.api.channel import Channel, Connections
 from dbc_iac.api.idempotency import CallEvent
 from dbc_iac.api.secret import SecretText
 from dbc_iac.api.transport import ClientNode
+from dbc_iac.emulator.virtual_clock import virtual_loop
 from tests.recordings import RECORDINGS
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ TASK = "7a7F4y4wjLSDUtK7nKQNNG"
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run on a loop whose clock jumps over every sleep."""
-    loop = looptime.new_event_loop(start=1000.0)
+    loop = virtual_loop()
     try:
         return loop.run_until_complete(work)
     finally:

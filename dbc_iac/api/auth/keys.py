@@ -42,13 +42,15 @@ class KeyMaterialError(ValueError):
 class Sr25519Key:
     """A key pair. The secret half is never shown, compared or pickled."""
 
-    __slots__ = ("_secret", "public_key")
+    __slots__ = ("_secret", "address", "public_key")
 
     def __init__(self, public_key: bytes, secret: bytes) -> None:
         """`secret` is the 64-byte secret key in sr25519's own form."""
         if len(public_key) != 32 or len(secret) != 64:
             raise KeyMaterialError("a key pair has 32 public and 64 secret bytes")
         self.public_key = public_key
+        self.address = ss58_encode(public_key)
+        """SS58, prefix 42: how a wallet is written."""
         self._secret = secret
 
     @classmethod
@@ -88,11 +90,6 @@ class Sr25519Key:
             step = sr25519.hard_derive_keypair if slashes == "//" else sr25519.derive_keypair
             _, public, secret = step((_chain_code(name), public, secret), b"")
         return Sr25519Key(bytes(public), bytes(secret))
-
-    @property
-    def address(self) -> str:
-        """SS58, prefix 42: how a wallet is written."""
-        return ss58_encode(self.public_key)
 
     @property
     def node_id(self) -> str:

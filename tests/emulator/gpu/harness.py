@@ -10,14 +10,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import looptime
-
 from dbc_iac.emulator.gpu.admin import GpuAdmin
 from dbc_iac.emulator.gpu.image_servers import ImageServers
 from dbc_iac.emulator.gpu.lan import LanRoom
 from dbc_iac.emulator.gpu.node import GpuNode
 from dbc_iac.emulator.gpu.request import NodeRequest
 from dbc_iac.emulator.gpu.spec import GpuNodeSpec, ImageServerSpec, ImageSpec
+from dbc_iac.emulator.virtual_clock import close_loop, virtual_loop
 
 RENTER = "5Renter"
 NODE_ID = "ab" * 32
@@ -201,11 +200,8 @@ def spec(**changes: Any) -> GpuNodeSpec:
 
 def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run a test on a virtual loop."""
-    loop: asyncio.AbstractEventLoop = looptime.new_event_loop(start=0.0, idle_step=None, end=None)
+    loop = virtual_loop()
     try:
         loop.run_until_complete(test())
     finally:
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
-        loop.run_until_complete(asyncio.sleep(0))
-        loop.close()
+        close_loop(loop)
