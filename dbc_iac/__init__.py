@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dbc_iac.plan.review.drift import Drift, DriftReport
     from dbc_iac.state import Binding, State
 
+__version__ = "0.1.0"
 __all__ = [
     "Action",
     "ApplyOptions",

@@ -2,32 +2,28 @@
 
 An answer is bounded: no Content-Encoding is asked for or accepted (9 kB of gzip become 1.7 GB), bytes
 are counted while they are read, and one deadline holds for the whole exchange, however slowly a server sends. Reasons
-are texts of this module: a text of the server could contain anything.
+are texts of `http_exchange`: a text of the server could contain anything.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import os
 import re
-import socket
-import ssl
 import threading
 from base64 import b64encode
-from collections.abc import Coroutine, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
 
+from dbc_iac.api.patterns import HEADER_NAME, HEADER_VALUE, OWN_HEADERS
 from dbc_iac.api.secret import SecretText
 from dbc_iac.json import load_json
 
 if TYPE_CHECKING:
     import httpx
+
+    from dbc_iac.api.http_exchange import Exchanges
 
 T = TypeVar("T")
 MIB = 1024 * 1024
@@ -107,18 +103,6 @@ class Reply:
         return f"Reply({self.status}, {len(self.body)} bytes)"
 
 
-HEADER_NAME = r"[!#$%&'*+.^_`~0-9A-Za-z-]+"
-HEADER_VALUE = r"([!-~]([ -~]*[!-~])?)?"
-"""Printable ASCII, without spaces around it."""
-OWN_HEADERS = frozenset(
-    {
-        "accept-encoding", "connection", "content-encoding", "content-length", "content-type", "expect", "keep-alive",
-        "te", "trailer", "transfer-encoding", "upgrade",
-    }
-)  # fmt: skip
-"""Headers that control the transfer of a request and the form of its answer."""
-
-
 def basic(user: str, password: SecretText) -> SecretText:
     """The value of an Authorization header."""
     return SecretText("Basic " + b64encode(f"{user}:{password.reveal()}".encode()).decode())
@@ -147,7 +131,7 @@ class HttpClient:
         self._keep_alive = keep_alive
         self._proxies = proxies
         self._transport = transport
-        self._clients: dict[tuple[str, str | None], httpx.AsyncClient] = {}
+        self._exchanges: Exchanges | None = None
 
     async def request(
         self,
@@ -159,191 +143,19 @@ class HttpClient:
         headers: Mapping[str, str] | None = None,
     ) -> Reply:
         """One exchange. Raises ExchangeError, and nothing else."""
-        import httpx
+        if self._exchanges is None:
+            from dbc_iac.api.http_exchange import Exchanges
 
-        via = ""
-        try:
-            async with asyncio.timeout(self._limits.seconds):
-                scheme, host = _split(url)
-                proxy = proxy_of(scheme, host) if self._proxies else None
-                via = f" (through the proxy of {proxy[0]})" if proxy else ""
-                client = self._client(scheme, proxy)
-                request = _request(client, method, url, content, params, headers)
-                response = await client.send(request, stream=True)
-                try:
-                    return await self._read(response)
-                finally:
-                    await response.aclose()
-        except ExchangeError:
-            raise
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError) as error:
-            raise NotConnectedError(reason(error) + via) from None
-        except TimeoutError:
-            raise NoAnswerError(f"{self._limits.seconds:g} s{via}") from None
-        except Exception as error:  # broken after the first byte: the request may have been read
-            raise BrokenError(reason(error) + via) from None
+            self._exchanges = Exchanges(self._limits, self._headers, self._keep_alive, self._proxies, self._transport)
+        return await self._exchanges.request(method, url, content, params, headers)
 
     def wait(self, method: str, url: str, content: bytes = b"", **more: Mapping[str, str]) -> Reply:
         """The same exchange, from synchronous code. A client is used in one of the two ways only."""
         return _waited(self.request(method, url, content, **more))
 
     async def aclose(self) -> None:
-        for client in self._clients.values():
-            await client.aclose()
-        self._clients.clear()
-
-    async def _read(self, response: httpx.Response) -> Reply:
-        if response.headers.get("Content-Encoding", "identity").strip().lower() not in {"", "identity"}:
-            raise UnusableError(response.status_code, "it has a Content-Encoding, which was not asked for")
-        received = bytearray()
-        async for chunk in response.aiter_bytes():
-            received += chunk
-            if len(received) > self._limits.size:
-                raise UnusableError(response.status_code, f"it is longer than {self._limits.size // MIB} MiB")
-        return Reply(response.status_code, response.headers, bytes(received))
-
-    def _client(self, scheme: str, proxy: tuple[str, str] | None) -> httpx.AsyncClient:
-        key = scheme, proxy and proxy[1]
-        if key not in self._clients:
-            import httpx
-
-            # Loading the certificates takes longer than a call; plain http needs none.
-            secure = scheme == "https" or (proxy is not None and proxy[1].startswith("https:"))
-            verify = _certificates() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            self._clients[key] = httpx.AsyncClient(
-                transport=self._transport,
-                headers={
-                    "User-Agent": "dbc-iac",
-                    "Accept-Encoding": "identity",
-                    **{name: value.reveal() for name, value in self._headers.items()},
-                },
-                proxy=None if proxy is None else _proxy(*proxy, verify),
-                verify=verify,
-                timeout=httpx.Timeout(None, connect=CONNECT_WITHIN),
-                limits=httpx.Limits(
-                    max_keepalive_connections=None if self._keep_alive else 0, keepalive_expiry=self._keep_alive
-                ),
-                trust_env=False,  # no proxy and no .netrc by accident
-                follow_redirects=False,
-            )
-        return self._clients[key]
-
-
-def _split(url: str) -> tuple[str, str]:
-    """Scheme and host. Raises NotConnectedError."""
-    with suppress(ValueError):
-        split = urlsplit(url)
-        if split.scheme in {"http", "https"} and split.hostname:
-            return split.scheme, split.hostname
-    raise NotConnectedError("its address is not an http or https URL")
-
-
-def _request(
-    client: httpx.AsyncClient,
-    method: str,
-    url: str,
-    content: bytes,
-    params: Mapping[str, str] | None,
-    headers: Mapping[str, str] | None,
-) -> httpx.Request:
-    import httpx
-
-    try:
-        return client.build_request(method, url, content=content, params=params, headers=headers)
-    except (httpx.InvalidURL, ValueError):
-        raise NotConnectedError("its address is not an http or https URL") from None
-
-
-def _proxy(variable: str, address: str, verify: ssl.SSLContext) -> httpx.Proxy:
-    """Raises SettingError without the address, which may hold a password."""
-    import httpx
-
-    try:
-        proxy = httpx.Proxy(address, ssl_context=verify if address.startswith("https:") else None)
-    except (ValueError, httpx.InvalidURL):
-        raise SettingError(f"{variable} is no address of a proxy") from None
-    if proxy.url.scheme.startswith("socks") and find_spec("socksio") is None:
-        raise SettingError(f"{variable} names a SOCKS proxy, for which the package socksio is not installed")
-    return proxy
-
-
-def _certificates() -> ssl.SSLContext:
-    """Those of SSL_CERT_FILE or SSL_CERT_DIR, else those that certifi brings."""
-    import httpx
-
-    try:
-        return httpx.create_ssl_context()
-    except OSError as error:
-        names = [n for n in ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE") if os.environ.get(n)]
-        why = error.strerror if not isinstance(error, ssl.SSLError) else "it contains no certificates"
-        raise SettingError(f"{' or '.join(names)} names a file that cannot be used ({why})") from None
-
-
-def proxy_of(scheme: str, host: str) -> tuple[str, str] | None:
-    """The proxy that the environment wants for a host, after the name of its variable; None if it wants none."""
-    from urllib.request import getproxies
-
-    proxies = getproxies()
-    found = next((key for key in (scheme, "all") if proxies.get(key)), None)
-    if found is None or _bypassed(host, proxies.get("no", "")):
-        return None
-    address = proxies[found]
-    return f"{found.upper()}_PROXY", address if "://" in address else f"http://{address}"
-
-
-def _bypassed(host: str, listed: str) -> bool:
-    """Whether NO_PROXY has a host: as a name or the end of one, as an address or its network."""
-    from urllib.request import proxy_bypass
-
-    for entry in listed.split(","):
-        with suppress(ValueError):
-            if ipaddress.ip_address(host) in ipaddress.ip_network(entry.strip(" []"), strict=False):
-                return True
-    return bool(proxy_bypass(host))
-
-
-def reason(error: BaseException) -> str:
-    """Why a connection could not be made, or broke."""
-    import httpx
-
-    if isinstance(error, httpx.ConnectTimeout):
-        return f"no connection within {CONNECT_WITHIN:g} s"
-    causes = list(_causes(error))
-    for cause in causes:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"its certificate is not trusted: {cause.verify_message}"
-    for cause in causes:
-        match cause:
-            case ssl.SSLError():
-                text = getattr(cause, "reason", None) or "failed"
-                plain_http = text == "WRONG_VERSION_NUMBER"
-                return "it does not speak TLS" if plain_http else f"TLS: {text.replace('_', ' ').lower()}"
-            case socket.gaierror():
-                return f"its name does not resolve ({(cause.strerror or 'no address').lower()})"
-            case OSError() if cause.errno:
-                return os.strerror(cause.errno).lower()
-    text = str(error)
-    match error:
-        case httpx.ProxyError():
-            return f"the proxy answered with {text[:3]}" if text[:3].isdecimal() else "the proxy refused it"
-        case httpx.RemoteProtocolError() if text.startswith("Server disconnected"):
-            return "connection closed without an answer"
-        case httpx.RemoteProtocolError() if text.startswith("peer closed"):
-            return "connection closed in the middle of an answer"
-        case httpx.RemoteProtocolError():
-            return "the answer is not HTTP"
-    return "connection closed"
-
-
-def _causes(error: BaseException, *seen: BaseException) -> Iterator[BaseException]:
-    """An exception and all that it came from."""
-    if error in seen:
-        return
-    yield error
-    inner = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
-    for cause in (error.__cause__, error.__context__, *inner):
-        if cause is not None:
-            yield from _causes(cause, *seen, error)
+        if self._exchanges is not None:
+            await self._exchanges.aclose()
 
 
 @cache

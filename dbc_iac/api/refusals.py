@@ -36,6 +36,8 @@ class RefusalKind(StrEnum):
     OTHER = "other"
 
 
+REFUSED = "refused by the node: "
+"""Start of a text that quotes a refusal; the message of the node follows."""
 AUTHORITY_PREFIX = "check authority failed:"
 
 _ANY = r".*"

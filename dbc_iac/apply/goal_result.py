@@ -13,9 +13,6 @@ from dbc_iac.kinds.framework.goal import Goal
 
 _LOG = logging.getLogger("dbc_iac.apply")
 
-REFUSED = "refused by the node: "
-"""Start of the text of a goal that a node refused; the message of the node follows."""
-
 
 class Verdict(StrEnum):
     MET = "met"

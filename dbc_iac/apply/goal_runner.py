@@ -14,8 +14,9 @@ from typing import Protocol
 
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Done, Effect, NotSent, RefusalKind, Refused, Unknown
+from dbc_iac.api.refusals import REFUSED
 from dbc_iac.api.wire_types import UnsafeWireValue
-from dbc_iac.apply.goal_result import REFUSED, UNPROVEN, GoalResult, Proof, Verdict, failed_with
+from dbc_iac.apply.goal_result import UNPROVEN, GoalResult, Proof, Verdict, failed_with
 from dbc_iac.apply.journal_writer import JournalWriter
 from dbc_iac.apply.poller import FLOOR, Poller
 from dbc_iac.apply.stop import Stop

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from dbc_iac.api.wire_types import UnsafeWireValue
 from dbc_iac.cli.logs import logs_of
 from dbc_iac.cli.resilient_stream import ResilientStream
 from dbc_iac.cli.runtime import CommandRuntime
-from dbc_iac.diagnostics import REPORT, Diagnostic, DiagnosticError, ExitCode, Severity, place_of
-from dbc_iac.views.error_explanations import explained
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.views.redaction import Redaction
 from dbc_iac.views.text.lines import Line, escaped_lines, json_text
 
 if TYPE_CHECKING:
     from dbc_iac.operations.project import Project
-
-_LOG = logging.getLogger("dbc_iac.cli")
 
 
 @dataclass
@@ -83,15 +77,13 @@ class App:
 
     def report(self, diagnostics: Iterable[Diagnostic]) -> None:
         """Print problems on standard error; with --json as JSON."""
-        from dbc_iac.views.text.diagnostics import diagnostics_json, render
+        if found := self.redaction(list(diagnostics)):
+            from dbc_iac.cli.failures import problems_text
 
-        found = [explained(d) for d in self.redaction(list(diagnostics))]
-        if not found:
-            return
-        if self.json:
-            self.runtime.tell(json_text({"diagnostics": diagnostics_json(found)}))
-        else:
-            self.runtime.tell(render(found, self.sources, self.runtime.screen(self.runtime.err)))
+            self.runtime.tell(problems_text(self, found))
+
+
+INTERRUPTED = "interrupted"
 
 
 class Exit(Exception):  # noqa: N818 - the end of a command, not a fault
@@ -125,38 +117,16 @@ def _run(group: click.Command, arguments: Sequence[str], app: App) -> ExitCode:
     except click.ClickException as error:
         app.report([_usage(error)])
         return ExitCode.CONFIGURATION
-    except (KeyboardInterrupt, asyncio.CancelledError, click.Abort):
-        app.runtime.tell("interrupted")
+    except (KeyboardInterrupt, click.Abort):
+        app.runtime.tell(INTERRUPTED)
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
         return ExitCode.ERROR
-    except ExceptionGroup as failed:  # of an apply's branches
-        problems, rest = failed.split(DiagnosticError)
-        if problems is None or rest is not None:
-            return _bug(app, rest or failed)
-        joined = DiagnosticError(*(d for error in _single(problems) for d in error.diagnostics))
-        app.report(dict.fromkeys(joined.diagnostics))
-        return joined.exit_code
-    except UnsafeWireValue as error:  # of a node or an altered state: manifests are checked before
-        unsafe = unsafe_value(error)
-        app.report([unsafe])
-        return unsafe.exit_code
-    except Exception as error:
-        return _bug(app, error)
+    except BaseException as error:
+        from dbc_iac.cli.failures import end_of
+
+        return end_of(app, error)
     return ExitCode.OK
-
-
-def unsafe_value(error: UnsafeWireValue) -> Diagnostic:
-    """The diagnostic of a value that was refused before it was sent."""
-    return Diagnostic("unsafe-value", Severity.ERROR, str(error), "Nothing was sent.")
-
-
-def _single(group: ExceptionGroup[DiagnosticError]) -> Iterator[DiagnosticError]:
-    for error in group.exceptions:
-        if isinstance(error, ExceptionGroup):
-            yield from _single(error)
-        else:
-            yield error
 
 
 def _usage(error: click.ClickException) -> Diagnostic:
@@ -164,21 +134,3 @@ def _usage(error: click.ClickException) -> Diagnostic:
     command = context.command_path if context else "dbc-iac"
     text = " ".join(error.format_message().split())  # click breaks lines where it lists choices
     return Diagnostic("usage", Severity.ERROR, text.rstrip("."), remedy=f"See `{command} --help`.")
-
-
-def _bug(app: App, error: Exception) -> ExitCode:
-    """Report an unexpected exception. Its message is not printed: it could contain anything."""
-    app.report(
-        [
-            Diagnostic(
-                "bug",
-                Severity.ERROR,
-                f"this is a bug in dbc-iac ({place_of(error)})",
-                "Completed changes are in the state and its journal.",
-                REPORT,
-                exit_code=ExitCode.BUG,
-            )
-        ]
-    )
-    _LOG.debug("unexpected exception", exc_info=error)
-    return ExitCode.BUG

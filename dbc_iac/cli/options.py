@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from dbc_iac.cli.completions import addresses
+from dbc_iac.views.grouping import Detail
 
 if TYPE_CHECKING:
     from dbc_iac.plan import PlanOptions
@@ -143,6 +144,10 @@ class PlanOutput:
     def files(self) -> dict[str, Path | None]:
         """The files to write, by option."""
         return {"--markdown": self.markdown, "--html": self.html}
+
+    @property
+    def detail(self) -> Detail:
+        return Detail.FULL if self.full else Detail.GROUPED
 
 
 plan_output_options = _grouped(

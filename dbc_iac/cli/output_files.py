@@ -15,7 +15,7 @@ from dbc_iac.cli.app import App
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, Severity
 from dbc_iac.files.outputs import refuse_link_out, writing
 from dbc_iac.files.reading import real_path
-from dbc_iac.files.writing import check_writable
+from dbc_iac.files.writing import check_writable, write_whole
 from dbc_iac.manifest.load import LoadedProject
 from dbc_iac.manifest.project import FILE
 from dbc_iac.operations.project import load_files
@@ -165,3 +165,9 @@ def _over(option: str, path: Path, what: str) -> Diagnostic:
     summary = f"{option} would overwrite {path}"
     detail = f"{path} is {what}."
     return Diagnostic("output-over-input", Severity.ERROR, summary, detail, f"Use another file for {option}.")
+
+
+def write_output(file: Path, text: str) -> None:
+    """Write a file that an option names. Raises DiagnosticError."""
+    with writing():
+        write_whole(file, text.encode("utf-8", "replace"))

@@ -14,10 +14,10 @@ import click
 
 from dbc_iac.apply import Event, Report, Stop
 from dbc_iac.cli.app import App
+from dbc_iac.cli.graceful_stop import stop_on_signal
 from dbc_iac.cli.options import ApplyArguments
-from dbc_iac.cli.plan_output import write_output
+from dbc_iac.cli.output_files import write_output
 from dbc_iac.cli.resilient_stream import ResilientStream
-from dbc_iac.cli.signals import stop_on_signal
 from dbc_iac.diagnostics import DiagnosticError, ExitCode
 from dbc_iac.files.outputs import writing
 from dbc_iac.json import Json

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from dbc_iac.api.http import HEADER_NAME, OWN_HEADERS
+from dbc_iac.api.patterns import HEADER_NAME, OWN_HEADERS
 from dbc_iac.manifest.durations import Seconds
 from dbc_iac.manifest.header import NAME
 from dbc_iac.manifest.identities import IdentitySpec

@@ -22,7 +22,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
 from pydantic_core import PydanticCustomError
 
-from dbc_iac.api.http import HEADER_VALUE
+from dbc_iac.api.patterns import HEADER_VALUE
 from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import MAX_SUMMARY, Diagnostic, DiagnosticError, ExitCode, Severity, SourceRange
 from dbc_iac.files.reading import read_file
@@ -56,7 +56,9 @@ EnvironmentName = Annotated[
 class SecretRef(BaseModel):
     """Reference to a secret: exactly one of `env`, `file` and `exec`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        defer_build=True, extra="forbid", frozen=True, populate_by_name=True, hide_input_in_errors=True
+    )
 
     env: EnvironmentName | None = Field(default=None, description="name of an environment variable")
     file: str | None = Field(default=None, description="path of a file, relative to the project", min_length=1)

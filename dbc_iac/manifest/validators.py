@@ -95,4 +95,6 @@ class Whole:
 class Part(BaseModel):
     """Base of the models of the project file."""
 
-    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        defer_build=True, alias_generator=to_camel, extra="forbid", frozen=True, hide_input_in_errors=True
+    )

@@ -36,7 +36,7 @@ def _numbers(value: Any) -> Any:
 class VariableSpec(BaseModel):
     """A variable that manifests may use as `{{ var.name }}`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True, hide_input_in_errors=True)
 
     type: Type = "string"
     default: Annotated[Any, AfterValidator(_numbers)] = Field(

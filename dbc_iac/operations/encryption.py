@@ -10,6 +10,7 @@ from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.files.outputs import writing
 from dbc_iac.files.writing import write_new
 from dbc_iac.state import State
+from dbc_iac.state.sealed import encrypted_without_key, is_sealed
 
 if TYPE_CHECKING:
     from dbc_iac.api.secret import SecretText
@@ -65,9 +66,7 @@ Keys = Callable[[], "Keyring | None"]
 
 def opened_here(content: bytes, place: str, keys: Keys) -> bytes:
     """The content of a file to act on, which is encrypted if the project encrypts. Raises DiagnosticError."""
-    from dbc_iac.state.encryption import sealed_header
-
-    if sealed_header(content, place) is None and keys() is not None:
+    if not is_sealed(content) and keys() is not None:
         raise DiagnosticError(
             Diagnostic(
                 "file-in-the-clear",
@@ -83,13 +82,14 @@ def opened_here(content: bytes, place: str, keys: Keys) -> bytes:
 
 def opened(content: bytes, place: str, keys: Keys) -> bytes:
     """The content of a file, decrypted where it is encrypted. Raises DiagnosticError if no key decrypts it."""
-    from dbc_iac.state.encryption import encrypted_without_key, open_sealed, sealed_header
-
-    header = sealed_header(content, place)
-    if header is None:
+    if not is_sealed(content):
         return content
     ring = keys()
-    return encrypted_without_key(place) if ring is None else open_sealed(content, place, ring)[1]
+    if ring is None:
+        encrypted_without_key(place)
+    from dbc_iac.state.encryption import open_sealed
+
+    return open_sealed(content, place, ring)[1]
 
 
 def sealed_plan(text: bytes, made: Plan, keys: Keyring) -> bytes:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from dbc_iac.api.http import HEADER_VALUE, MIB, ExchangeError, HttpClient, Limits, SettingError
+from dbc_iac.api.http import MIB, ExchangeError, HttpClient, Limits, SettingError
+from dbc_iac.api.patterns import HEADER_VALUE
 from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.files.reading import read_file, read_given

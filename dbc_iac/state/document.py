@@ -16,7 +16,9 @@ FORMAT_VERSION = 2
 
 
 class _Document(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(
+        defer_build=True, alias_generator=to_camel, extra="forbid", frozen=True, populate_by_name=True
+    )
 
 
 class PendingOperation(_Document):

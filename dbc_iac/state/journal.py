@@ -17,9 +17,9 @@ from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.json import Json, load_json
 from dbc_iac.state.backends.backend import Backend, code_of
 from dbc_iac.state.document import FORMAT_VERSION, Binding, PendingOperation, State
-from dbc_iac.state.encryption.document import refuse_sealed
 from dbc_iac.state.migration import migrated_records
 from dbc_iac.state.records import RECORD
+from dbc_iac.state.sealed import refuse_sealed
 from dbc_iac.state.secret_guard import refuse_secrets
 
 Record = dict[str, Any]

@@ -11,7 +11,9 @@ from dbc_iac.state.document import FORMAT_VERSION, Binding, PendingOperation
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(
+        defer_build=True, alias_generator=to_camel, extra="forbid", frozen=True, populate_by_name=True
+    )
 
 
 class Begin(_Record):
@@ -86,7 +88,7 @@ class Gone(_Record):
 AnyRecord = Annotated[
     Begin | IntentWritten | Result | Bound | Unbound | Applied | Met | Gone, Field(discriminator="type")
 ]
-RECORD: TypeAdapter[AnyRecord] = TypeAdapter(AnyRecord)
+RECORD: TypeAdapter[AnyRecord] = TypeAdapter(AnyRecord, config=ConfigDict(defer_build=True))
 
 
 def journal_schema() -> dict[str, Any]:

@@ -15,11 +15,11 @@ from dbc_iac.json import Json, load_json
 from dbc_iac.state.backends.backend import Backend, DeniedError, MovedError
 from dbc_iac.state.backends.local import LocalBackend
 from dbc_iac.state.document import FORMAT_VERSION, State
-from dbc_iac.state.encryption.document import refuse_sealed
 from dbc_iac.state.files import FILES, Files
 from dbc_iac.state.journal import Journal, Record, fold, records_after
 from dbc_iac.state.lease_renewal import keep_lease
 from dbc_iac.state.migration import migrated_state
+from dbc_iac.state.sealed import refuse_sealed
 from dbc_iac.state.secret_guard import refuse_secrets
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from dbc_iac.apply.goal_result import REFUSED
+from dbc_iac.api.refusals import REFUSED
 from dbc_iac.diagnostics import MAX_SUMMARY, Diagnostic
 
 

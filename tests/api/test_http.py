@@ -18,7 +18,6 @@ import pytest
 
 from dbc_iac.api.http import (
     MIB,
-    OWN_HEADERS,
     BrokenError,
     ExchangeError,
     HttpClient,
@@ -28,10 +27,11 @@ from dbc_iac.api.http import (
     Reply,
     SettingError,
     UnusableError,
-    proxy_of,
 )
+from dbc_iac.api.http_exchange import proxy_of
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import NotSent, Unknown
+from dbc_iac.api.patterns import OWN_HEADERS
 from dbc_iac.api.secret import SecretText
 from dbc_iac.api.transport import ClientNode
 from tests.api.support import run

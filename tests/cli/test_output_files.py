@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dbc_iac.cli import plan_output
+from dbc_iac.cli import output_files
 from dbc_iac.files import writing
 from tests.projects import PROJECT, Emulated, project, vm
 
@@ -187,7 +187,7 @@ def test_an_apply_whose_report_cannot_be_written_any_more_does_not_end_with_0(
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
     Path("errored.main.1.state.json").unlink()
-    monkeypatch.setattr(plan_output, "write_whole", full)
+    monkeypatch.setattr(output_files, "write_whole", full)
     result = lab.run("apply", "--yes", "--report", "report.md", "--json")
     assert (result.code, result.codes) == (1, ["unwritable-file"])
     assert result.json["report"] is not None

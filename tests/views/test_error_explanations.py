@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dbc_iac.apply.goal_result import REFUSED
+from dbc_iac.api.refusals import REFUSED
 from dbc_iac.diagnostics import Diagnostic, Severity
 from dbc_iac.views.error_explanations import explained, explanation
 

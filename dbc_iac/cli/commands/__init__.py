@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from dbc_iac import __version__
 from dbc_iac.cli.app import App
 from dbc_iac.cli.completions import environments
 from dbc_iac.cli.lazy import LazyGroup, epilog
@@ -51,7 +52,7 @@ _MODULES = {
     help="For a project that was not reviewed: run no programs, read no secrets, reach no network.",
 )  # fmt: skip
 @click.option("-v", "--verbose", count=True, help="Log decisions to standard error; -vv: requests to nodes, too.")
-@click.version_option(package_name="dbc-iac")
+@click.version_option(__version__)
 @click.pass_obj
 def dbc_iac(
     app: App,

@@ -8,8 +8,7 @@ import click
 
 from dbc_iac.cli.app import App
 from dbc_iac.cli.options import FILE, json_option
-from dbc_iac.cli.output_files import check_outputs, loaded_quietly
-from dbc_iac.cli.plan_output import write_output
+from dbc_iac.cli.output_files import check_outputs, loaded_quietly, write_output
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
 from dbc_iac.operations.graph import manifests_graph
 from dbc_iac.operations.plan_files import read_plan_file

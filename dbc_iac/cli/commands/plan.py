@@ -21,8 +21,7 @@ from dbc_iac.cli.output_files import check_outputs
 from dbc_iac.cli.plan_output import failure_shown, refuse_errors, report_diagnostics, show_plan
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.operations.plan import plan_project
-from dbc_iac.operations.plan_files import signing_key, write_plan_file
-from dbc_iac.operations.state_admin import use_copy
+from dbc_iac.operations.state_copies import use_copy
 
 
 @click.command("plan")
@@ -77,6 +76,8 @@ def command(
         problem = Diagnostic("plan-not-fresh", Severity.ERROR, summary, detail, "Remove -o or --refresh=false.")
         raise DiagnosticError(problem)
     if file is not None:
+        from dbc_iac.operations.plan_files import signing_key, write_plan_file
+
         write_plan_file(plan, file, signing_key(key, app.runtime.environ), project.keyring)
     show_plan(app, plan, output, plan.to_json(), reported=True)
     refuse_errors(plan)

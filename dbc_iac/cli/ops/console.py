@@ -12,8 +12,9 @@ from dbc_iac.api.channel import Channel, Connections
 from dbc_iac.api.secret import SecretText
 from dbc_iac.api.wire_types import UnsafeWireValue
 from dbc_iac.apply.poller import Poller
-from dbc_iac.cli.app import App, unsafe_value
+from dbc_iac.cli.app import App
 from dbc_iac.cli.approval import confirm
+from dbc_iac.cli.failures import unsafe_value
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
 from dbc_iac.kinds import Inventory
 from dbc_iac.kinds.framework.cached_reader import CachedReader

@@ -1,4 +1,4 @@
-"""A kind of resource as the planner and the engine see it. Kinds register themselves; nothing else names them.
+"""A kind of resource as the planner and the engine see it. The module of a kind is imported with its first use.
 
 A kind decides and reads; it never writes: the calls are in the goals that it yields. Questions that only some kinds
 answer are in `capabilities`.
@@ -7,7 +7,8 @@ answer are in `capabilities`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib import import_module
 from typing import Any, ClassVar, Generic, TypeVar
 
 from dbc_iac.diagnostics import Diagnostic
@@ -23,6 +24,22 @@ from dbc_iac.kinds.framework.values import GoalInput, Lookup, Observation, Unman
 from dbc_iac.state.document import Binding
 
 S = TypeVar("S", bound=Spec)
+V = TypeVar("V")
+
+_PACKAGE = "dbc_iac.kinds"
+_MODULES = {
+    "BareMetalInstance": "bare_metal.instance",
+    "BareMetalManager": "bare_metal.manager",
+    "BareMetalServer": "bare_metal.server",
+    "Disk": "disk",
+    "Image": "images.image",
+    "ImageExport": "images.image_export",
+    "Network": "network",
+    "Node": "node",
+    "Snapshot": "snapshots.snapshot",
+    "VirtualMachine": "virtual_machine.kind",
+}
+"""The module of each kind, which registers it."""
 
 
 class Kind(ABC, Generic[S]):
@@ -158,13 +175,35 @@ def register(kind: type[Kind[Any]]) -> type[Kind[Any]]:
 
 def kind_of(name: str) -> Kind[Any]:
     """The kind of that name. Raises KeyError if there is none."""
+    if name not in _KINDS:
+        import_module(f"{_PACKAGE}.{_MODULES[name]}")
     return _KINDS[name]
 
 
+class _ByKind(Mapping[str, V]):
+    """A value for each kind, made with its first use."""
+
+    def __init__(self, value: Callable[[Kind[Any]], V]) -> None:
+        self._value = value
+
+    def __getitem__(self, name: str) -> V:
+        return self._value(kind_of(name))
+
+    def __contains__(self, name: object) -> bool:
+        return name in _MODULES
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_MODULES)
+
+    def __len__(self) -> int:
+        return len(_MODULES)
+
+
 def kinds() -> Mapping[str, Kind[Any]]:
-    return dict(_KINDS)
+    """Every kind by name, in the order of the names."""
+    return _ByKind(lambda kind: kind)
 
 
-def models() -> dict[str, type[Spec]]:
+def models() -> Mapping[str, type[Spec]]:
     """The spec model of every kind, for the manifest loader and the JSON Schemas."""
-    return {name: kind.spec for name, kind in sorted(_KINDS.items())}
+    return _ByKind(lambda kind: kind.spec)

@@ -29,7 +29,12 @@ class Part(BaseModel):
     """A nested piece of a spec."""
 
     model_config = ConfigDict(
-        alias_generator=to_camel, extra="forbid", frozen=True, populate_by_name=False, hide_input_in_errors=True
+        alias_generator=to_camel,
+        extra="forbid",
+        frozen=True,
+        populate_by_name=False,
+        hide_input_in_errors=True,
+        defer_build=True,
     )
 
     @field_validator("*", mode="before")

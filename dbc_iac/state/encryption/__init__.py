@@ -1,7 +1,7 @@
 """Encryption of states, journals and plans: keys, sealed documents, and a backend that holds sealed ones only."""
 
 from dbc_iac.state.encryption.backend import EncryptedBackend, Writes
-from dbc_iac.state.encryption.document import Header, encrypted_without_key, open_sealed, seal, sealed_header
+from dbc_iac.state.encryption.document import Header, open_sealed, seal, sealed_header
 from dbc_iac.state.encryption.keys import (
     KeyReader,
     Keyring,
@@ -23,7 +23,6 @@ __all__ = [
     "Recipient",
     "SecretKey",
     "Writes",
-    "encrypted_without_key",
     "new_secret_key",
     "open_sealed",
     "public_of",

@@ -20,9 +20,9 @@ from nacl.utils import random
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.json import load_json
 from dbc_iac.state.encryption.keys import SIZE, Keyring, Wrapped, excess
+from dbc_iac.state.sealed import MARK, is_sealed
 
 FORMAT = 1
-MARK = "dbcIacSealed"
 NONCE = 24
 
 
@@ -56,7 +56,7 @@ def seal(content: bytes, header: Header, key: bytes) -> bytes:
 
 def sealed_header(content: bytes, place: str) -> Header | None:
     """The header of a sealed document; None for an unencrypted one. Raises DiagnosticError if it is neither."""
-    if f'"{MARK}"'.encode() not in content[:4096]:
+    if not is_sealed(content):
         return None
     return _parsed(content, place)[0]
 
@@ -82,23 +82,6 @@ def open_sealed(content: bytes, place: str, keys: Keyring) -> tuple[Header, byte
             ),
         )
     return header, decrypted(text, header.text(), key, place), key
-
-
-def refuse_sealed(value: object, place: str) -> None:
-    """Raises DiagnosticError for a sealed document or journal line, when there is no key."""
-    if isinstance(value, dict) and (MARK in value or ("sealed" in value and "type" not in value)):
-        encrypted_without_key(place)
-
-
-def encrypted_without_key(place: str) -> NoReturn:
-    raise DiagnosticError(
-        Diagnostic(
-            "state-encrypted",
-            Severity.ERROR,
-            f"{place} is encrypted, but no key is configured",
-            remedy="Add `encryption` with its key to the project file. Nothing was changed.",
-        )
-    )
 
 
 def encrypted(content: bytes, associated: bytes, key: bytes) -> str:

@@ -9,7 +9,7 @@ import click
 from dbc_iac.cli.app import App
 from dbc_iac.cli.options import FILE, json_option
 from dbc_iac.cli.output_files import check_outputs
-from dbc_iac.operations.state_admin import pull
+from dbc_iac.operations.state_copies import pull
 
 
 @click.command("pull")

@@ -8,7 +8,7 @@ import click
 
 from dbc_iac.cli.app import App
 from dbc_iac.cli.options import FILE, json_option
-from dbc_iac.operations.state_admin import push_file
+from dbc_iac.operations.state_copies import push_file
 
 
 @click.command("push")
