@@ -164,7 +164,7 @@ class StateSpec(Part):
     region: str = Field(default="", description="objectstore: region of an S3 bucket")
     credentials: dict[str, SecretRef] = Field(
         default_factory=dict,
-        description="objectstore: such as access_key_id and secret_access_key; default: those of the cloud's tools",
+        description="objectstore: such as access_key_id and secret_access_key; default: those of the environment",
     )
 
     @model_validator(mode="after")

@@ -37,6 +37,7 @@ from dbc_iac.json import Json, load_json
 from dbc_iac.state.backends.backend import LeaseLostError, MovedError, Stored, denied, unreachable
 from dbc_iac.state.backends.log_levels import DEPTH, LevelledBackend, Numbered
 from dbc_iac.state.backends.remote import held_until
+from dbc_iac.state.backends.store_credentials import missing_credentials
 
 KEPT = 10
 """Versions that are kept besides the current one."""
@@ -262,9 +263,10 @@ _SENT = re.compile("(AWS|AZURE|GOOGLE)_.*(KEY|KEY_ID|SECRET|TOKEN)(?<!SERVICE_AC
 
 
 def object_store(address: str, endpoint: str, region: str, credentials: Mapping[str, str]) -> ObjectStore:
-    """The store at an address (s3://, gs://, az://). Omitted settings are found as the cloud's own tools find them.
+    """The store at an address (s3://, gs://, az://). Omitted settings are those of the environment.
 
-    Raises OSError if the store does not know the address or a credential, or a credential cannot be sent.
+    Raises OSError if the store does not know the address or a credential, or a credential cannot be sent, and
+    DiagnosticError if there are no credentials.
     """
     for name, value in os.environ.items():
         if _SENT.fullmatch(name) and not re.fullmatch(HEADER_VALUE, value):
@@ -273,7 +275,7 @@ def object_store(address: str, endpoint: str, region: str, credentials: Mapping[
     given = {"endpoint": endpoint, "region": region, **credentials}
     config: Any = {name: value for name, value in given.items() if value}
     try:
-        return from_url(  # of another scheme it is not: the project file was checked
+        store: ObjectStore = from_url(  # of another scheme it is not: the project file was checked
             address,
             config=config,
             client_options={"allow_http": plain, "timeout": DEADLINE, "connect_timeout": DEADLINE},
@@ -281,6 +283,9 @@ def object_store(address: str, endpoint: str, region: str, credentials: Mapping[
         )
     except (BaseError, ValueError):
         raise unreachable("the address, or a name of `credentials`, is not known to the store") from None
+    if (missing := missing_credentials(address, credentials, os.environ)) is not None:
+        raise DiagnosticError(missing)
+    return store
 
 
 def _no_bucket() -> OSError:
