@@ -1,4 +1,4 @@
-"""What holds for every test."""
+"""Settings of the whole suite."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture(scope="session", autouse=True)
 def no_sync() -> Iterator[None]:
-    """No test pulls the plug: nothing waits for the disk."""
+    """Leave file contents in the page cache: no test loses power."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda descriptor: None)
         yield
