@@ -34,15 +34,16 @@ class Approvals(Tables):
                 "and s.tree = a.tree returning a.id",
                 (decision, who, stack, digest),
             )
-            if await found.fetchone() is not None:
+            decided = await found.fetchone() is not None
+            if decided:
                 await connection.execute(
                     "update stacks set next_run = clock_timestamp() where name = %s and not removed", (stack,)
                 )
         known = await self.approvals(stack)
-        decided = next((a for a in known if a.digest == digest), None)
-        if decided is not None and (decided.status, decided.decided_by) == (decision, who):
-            return decided
-        raise DiagnosticError(_undecidable(stack, digest, decided, known))
+        same = next((a for a in known if a.digest == digest), None)
+        if decided and same is not None:
+            return same
+        raise DiagnosticError(_undecidable(stack, digest, same, known))
 
 
 async def settle_approvals(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import resources
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -87,7 +87,12 @@ def _problem(detail: str) -> Diagnostic:
 
 
 async def migrate(connection: Connection) -> None:
-    """Create or update the tables of the controller and of its queue, one process at a time."""
+    """Create or update the tables of the controller and of its queue, one process at a time.
+
+    Where nothing is missing, the right to create them is not needed.
+    """
+    if not _missing(await _applied(connection)):
+        return
     async with connection.transaction():
         await connection.execute("select pg_advisory_xact_lock(hashtext('dbc-iac controller'))")
         found = await connection.execute("select current_schema(), current_setting('search_path')")
@@ -98,20 +103,28 @@ async def migrate(connection: Connection) -> None:
             "create table if not exists migrations "
             "(name text primary key, applied timestamptz not null default clock_timestamp())"
         )
-        rows = await (await connection.execute("select name from migrations")).fetchall()
-        applied = {name for (name,) in rows}
-        for name, text in [*_queue_migrations(applied), *_own_migrations()]:
-            if name not in applied:
-                await connection.execute(text)
-                await connection.execute("insert into migrations (name) values (%s)", (name,))
+        for name, text in _missing(await _applied(connection)):
+            await connection.execute(text)
+            await connection.execute("insert into migrations (name) values (%s)", (name,))
 
 
-def _own_migrations() -> list[tuple[str, str]]:
+async def _applied(connection: Connection) -> set[str]:
+    [(there,)] = await (await connection.execute("select to_regclass('migrations') is not null")).fetchall()
+    rows = await (await connection.execute("select name from migrations")).fetchall() if there else []
+    return {name for (name,) in rows}
+
+
+def _missing(applied: set[str]) -> list[tuple[str, LiteralString]]:
+    """Name and text of each migration that was not applied, in order."""
+    return [(name, text) for name, text in [*_queue_migrations(applied), *_own_migrations()] if name not in applied]
+
+
+def _own_migrations() -> list[tuple[str, LiteralString]]:
     files = resources.files("dbc_iac.controller.migrations")
     return sorted((f.name, f.read_text("utf-8")) for f in files.iterdir() if f.name.endswith(".sql"))
 
 
-def _queue_migrations(applied: set[str]) -> list[tuple[str, str]]:
+def _queue_migrations(applied: set[str]) -> list[tuple[str, LiteralString]]:
     """Those of procrastinate; a new schema gets its whole present schema, and none of its migrations."""
     files = resources.files(_QUEUE) / "migrations"
     texts = sorted((f.name, f.read_text("utf-8")) for f in files.iterdir() if f.name.endswith(".sql"))

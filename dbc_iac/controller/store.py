@@ -11,9 +11,9 @@ from contextlib import asynccontextmanager
 from typing import Self
 
 from dbc_iac.controller.approvals import Approvals
-from dbc_iac.controller.database import migrate, open_pool
+from dbc_iac.controller.database import Connection, database_errors, migrate, open_pool
 from dbc_iac.controller.fleets import Fleets
-from dbc_iac.controller.records import Counts
+from dbc_iac.controller.records import Counts, StackStatus
 from dbc_iac.controller.runs import Runs
 
 
@@ -24,11 +24,16 @@ class Store(Fleets, Runs, Approvals):
     @asynccontextmanager
     async def open(cls, info: str, size: int = 4) -> AsyncIterator[Self]:
         """A store with missing tables created. `info`: of `database.conninfo`. Raises DiagnosticError."""
+        # Not by the pool, which would wait for a server that refuses it.
+        async with database_errors(), await Connection.connect(info, autocommit=True) as connection:
+            await migrate(connection)
         async with open_pool(info, size) as pool:
-            store = cls(pool)
-            async with store._connection() as connection:
-                await migrate(connection)
-            yield store
+            yield cls(pool)
+
+    async def request(self, stack: StackStatus) -> None:
+        """Fetch the source of a stack, and run the stack, as soon as possible."""
+        await self.request_sync(stack.fleet, stack.source)
+        await self.request_run(stack.name)
 
     async def delete_old_runs(self, days: int, runs: int) -> int:
         """Delete runs beyond an age or a number for each stack, never the last one. Gives their number."""

@@ -18,7 +18,7 @@ import os
 import random
 import signal
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +30,7 @@ from procrastinate import exceptions
 from procrastinate.jobs import Status
 
 from dbc_iac.api.secret import SecretText
+from dbc_iac.controller.client import database_url, schema_of
 from dbc_iac.controller.database import SCHEMA, conninfo
 from dbc_iac.controller.fleet import Fleet, SourceSpec
 from dbc_iac.controller.mirrors import Mirrors
@@ -241,8 +242,12 @@ def _reason(error: Exception) -> str:
     return str(error.__cause__ or error).partition("\n")[0] or type(error).__name__
 
 
-def stop_on_signals(worker: Worker) -> None:
-    """Drain a worker on SIGTERM and Ctrl-C. Needs a running event loop."""
+async def run_worker(fleet: Fleet, environ: Mapping[str, str], options: WorkerOptions) -> None:
+    """Work until SIGTERM or Ctrl-C. Raises DiagnosticError if the fleet is refused or has no database at the start."""
+    url = await asyncio.to_thread(database_url, fleet, environ)
+    options.schema = schema_of(environ)
+    worker = Worker(fleet, url, options)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, worker.drain)
+    await worker.run()

@@ -6,7 +6,9 @@ import click
 
 from dbc_iac.cli.lazy import LazyGroup
 
-_COMMANDS = ("validate",)
+_COMMANDS = (
+    "approve", "history", "logs", "reconcile", "reject", "resume", "run", "status", "suspend", "validate",
+)  # fmt: skip
 
 
 @click.group(

@@ -1,0 +1,59 @@
+"""`controller logs`: the events of a run."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dbc_iac.cli.app import App
+from dbc_iac.cli.commands.controller.access import with_store
+from dbc_iac.cli.options import fleet_option, json_option
+from dbc_iac.controller.fleet import Fleet
+from dbc_iac.controller.text import event_text, run_end, to_json
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
+
+if TYPE_CHECKING:
+    from dbc_iac.controller.records import EventRecord, RunRecord
+    from dbc_iac.controller.store import Store
+
+_FOLLOW_SECONDS = 1.0
+
+
+@click.command("logs")
+@click.argument("run", type=int)
+@fleet_option
+@click.option("--follow", is_flag=True, help="Go on until the run has ended.")
+@json_option
+@click.pass_obj
+def command(app: App, /, run: int, fleet: Path, follow: bool) -> None:
+    """Show the events of a RUN, by its number in `controller history`."""
+
+    async def task(_: Fleet, store: Store) -> None:
+        shown = -1
+        while True:
+            found = await _run(store, run)
+            while events := await store.events(run, shown):
+                shown = events[-1].number
+                _show(app, events)
+            if not follow or found.outcome is not None:
+                app.show(run_end(found), {"run": to_json(found)})
+                return
+            await asyncio.sleep(_FOLLOW_SECONDS)
+
+    with_store(app, fleet, task)
+
+
+async def _run(store: Store, number: int) -> RunRecord:
+    found = await store.run(number)
+    if found is None:
+        remedy = "See `dbc-iac controller history STACK`."
+        raise DiagnosticError(Diagnostic("unknown-run", Severity.ERROR, f"unknown run {number}", remedy=remedy))
+    return found
+
+
+def _show(app: App, events: list[EventRecord]) -> None:
+    for event in events:
+        app.show(event_text(event), to_json(event))

@@ -1,0 +1,40 @@
+"""`controller run`: a worker of a fleet."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from dbc_iac.cli.app import App
+from dbc_iac.cli.extras import require_controller
+from dbc_iac.cli.options import WholeNumber, fleet_option, json_option
+from dbc_iac.controller.fleet import load_fleet
+
+
+def _data(environ: dict[str, str]) -> Path:
+    """The default directory: systemd's, else that of the user's states."""
+    if directory := environ.get("STATE_DIRECTORY"):
+        return Path(directory)
+    return Path(environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "dbc-iac" / "controller"
+
+
+@click.command("run")
+@fleet_option
+@click.option("--workers", type=WholeNumber(1, 64), default=4, show_default=True, help="Runs at the same time.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Directory of mirrors, checkouts and caches; default: $STATE_DIRECTORY, else ~/.local/state/dbc-iac.",
+)
+@json_option
+@click.pass_obj
+def command(app: App, /, fleet: Path, workers: int, data: Path | None) -> None:
+    """Reconcile the stacks of a fleet until interrupted. Run it any number of times, on any number of machines."""
+    require_controller()
+    from dbc_iac.controller.worker import WorkerOptions, run_worker
+
+    made = load_fleet(fleet, app.sources)
+    options = WorkerOptions(workers, data or _data({**os.environ, **app.runtime.environ}), notify=app.note)
+    app.runtime.run(run_worker(made, app.runtime.environ, options))

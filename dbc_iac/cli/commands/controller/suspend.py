@@ -1,0 +1,21 @@
+"""`controller suspend`: pause a stack."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from dbc_iac.cli.app import App
+from dbc_iac.cli.commands.controller.requests import request
+from dbc_iac.cli.options import fleet_option, json_option
+
+
+@click.command("suspend")
+@click.argument("stack")
+@fleet_option
+@json_option
+@click.pass_obj
+def command(app: App, /, stack: str, fleet: Path) -> None:
+    """Run a stack no more until it is resumed; a run in progress goes on to its end."""
+    request(app, fleet, stack, lambda store, found: store.suspend(found.name, suspended=True), "suspended")
