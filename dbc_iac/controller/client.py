@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
-import socket
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
 from dbc_iac.api.secret import SecretText
 from dbc_iac.controller.database import SCHEMA, conninfo
 from dbc_iac.controller.fleet import Fleet
-from dbc_iac.controller.records import StackStatus
 from dbc_iac.controller.store import Store
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
 from dbc_iac.manifest.secrets import SecretResolver
 
 T = TypeVar("T")
@@ -34,20 +30,3 @@ async def on_store(fleet: Fleet, environ: Mapping[str, str], task: Callable[[Sto
     """The result of a task on the store of a fleet. Raises DiagnosticError."""
     async with Store.open(conninfo(database_url(fleet, environ), schema_of(environ)), size=1) as store:
         return await task(store)
-
-
-async def stack_of(store: Store, fleet: Fleet, name: str) -> StackStatus:
-    """A stack of a fleet. Raises DiagnosticError if it has none of this name."""
-    known = {stack.name: stack for stack in await store.stacks() if stack.fleet == fleet.name}
-    if name not in known:
-        remedy = f"Use one of: {', '.join(known)}." if known else "Start a worker with `dbc-iac controller run`."
-        raise DiagnosticError(Diagnostic("unknown-stack", Severity.ERROR, f"unknown stack {name}"[:72], remedy=remedy))
-    return known[name]
-
-
-def person() -> str:
-    """The user of this process, for the record of an approval."""
-    try:
-        return f"{getpass.getuser()}@{socket.gethostname()}"
-    except (KeyError, OSError):  # a container without a user database
-        return f"uid@{socket.gethostname()}"

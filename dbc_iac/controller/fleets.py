@@ -12,7 +12,7 @@ from dbc_iac.controller.database import Connection
 from dbc_iac.controller.fleet import Fleet, SourceSpec, StackSpec, claim
 from dbc_iac.controller.records import SourceStatus, StackStatus
 from dbc_iac.controller.tables import Tables, forget_removed
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.diagnostics import MAX_SUMMARY, Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.plan.model import canonical_digest
 
 _STACKS: LiteralString = """
@@ -173,6 +173,15 @@ class Fleets(Tables):
 
     async def stack(self, name: str) -> StackStatus | None:
         return await self._one(StackStatus, _STACKS + "where s.name = %s", (name,))
+
+    async def stack_of(self, fleet: str, name: str) -> StackStatus:
+        """A stack of a fleet. Raises DiagnosticError if it has none of this name."""
+        known = {stack.name: stack for stack in await self.stacks() if stack.fleet == fleet}
+        if name not in known:
+            remedy = f"Use one of: {', '.join(known)}." if known else "Start a worker with `dbc-iac controller run`."
+            summary = f"unknown stack {name}"[:MAX_SUMMARY]
+            raise DiagnosticError(Diagnostic("unknown-stack", Severity.ERROR, summary, remedy=remedy))
+        return known[name]
 
     async def due_stacks(self, fleet: str) -> list[str]:
         """Names of the stacks of a fleet that are to run now and are not in the queue, the most overdue first."""

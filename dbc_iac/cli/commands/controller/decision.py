@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
+import os
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -19,9 +22,15 @@ def decide(app: App, fleet: Path, stack: str, digest: str, decision: Literal["ap
     """Record a decision about the plan that waits. Raises DiagnosticError if no plan with this digest does."""
 
     async def task(made: Fleet, store: Store) -> ApprovalRecord:
-        from dbc_iac.controller.client import person, stack_of
-
-        return await store.decide((await stack_of(store, made, stack)).name, digest, decision, person())
+        return await store.decide((await store.stack_of(made.name, stack)).name, digest, decision, person())
 
     done = with_store(app, fleet, task)
     app.show(f"{done.stack}: plan {done.digest[:12]} {done.status} by {done.decided_by}.", to_json(done))
+
+
+def person() -> str:
+    """The user of this process, for the record of the decision."""
+    try:
+        return f"{getpass.getuser()}@{socket.gethostname()}"
+    except (KeyError, OSError):  # a container without a user database
+        return f"uid {os.getuid()}@{socket.gethostname()}"

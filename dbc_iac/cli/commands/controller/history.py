@@ -28,9 +28,7 @@ def command(app: App, /, stack: str, fleet: Path, limit: int) -> None:
     """Show the last runs of a stack, the newest first."""
 
     async def task(made: Fleet, store: Store) -> list[RunRecord]:
-        from dbc_iac.controller.client import stack_of
-
-        return await store.runs((await stack_of(store, made, stack)).name, limit)
+        return await store.runs((await store.stack_of(made.name, stack)).name, limit)
 
     runs = with_store(app, fleet, task)
     app.show(runs_text(runs) if runs else f"{stack} has no runs yet.", [to_json(run) for run in runs])

@@ -22,10 +22,8 @@ def request(
     """Change a stack, and show it. `done`: words for people. Raises DiagnosticError for an unknown stack."""
 
     async def task(made: Fleet, store: Store) -> StackStatus:
-        from dbc_iac.controller.client import stack_of
-
-        await change(store, await stack_of(store, made, stack))
-        return await stack_of(store, made, stack)
+        await change(store, await store.stack_of(made.name, stack))
+        return await store.stack_of(made.name, stack)
 
     found = with_store(app, fleet, task)
     app.show(f"{found.name}: {done}.", to_json(found))

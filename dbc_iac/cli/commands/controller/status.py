@@ -42,10 +42,8 @@ def command(app: App, /, stacks: tuple[str, ...], fleet: Path, watch: bool) -> N
 
 
 async def _chosen(store: Store, fleet: Fleet, names: tuple[str, ...]) -> list[StackStatus]:
-    from dbc_iac.controller.client import stack_of
-
     if names:
-        return [await stack_of(store, fleet, name) for name in names]
+        return [await store.stack_of(fleet.name, name) for name in names]
     return [stack for stack in await store.stacks() if stack.fleet == fleet.name]
 
 
