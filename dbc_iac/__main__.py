@@ -8,14 +8,20 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from types import FrameType
 
 INTERRUPTED = 8
 """`ExitCode.INTERRUPTED`, which takes long to import."""
+CONFIGURATION = 3
+"""`ExitCode.CONFIGURATION`."""
 
 
 def main() -> None:
     """The entry point."""
+    if sys.platform == "win32":  # no fork, no rlimits, no POSIX file modes
+        os.write(2, b"error: dbc-iac does not support Windows. Use Linux, macOS, or WSL on Windows.\n")
+        os._exit(CONFIGURATION)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as `nohup` has it

@@ -7,7 +7,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "signing-key show": ("signing-key show ~/.config/dbc-iac/plans.key",),
     "init": ("init --name lab", "init --ci github"),
     "validate": ("validate", "-e prod validate --json", "validate infra/manifests/vm.yaml"),
-    "schema": ("schema --output specs", "schema --output specs --docs docs --check"),
+    "schema": ("schema --output specs", "schema --output specs --check"),
     "plan": (
         "plan",
         "-e prod plan -o the.plan --html plan.html --markdown plan.md",

@@ -1,4 +1,4 @@
-"""`schema`: write the published JSON Schemas and the reference pages."""
+"""`schema`: write the published JSON Schemas."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import click
 
 from dbc_iac.cli.app import App, Exit
 from dbc_iac.cli.options import json_option
-from dbc_iac.cli.reference import pages
 from dbc_iac.controller.fleet import fleet_schema
 from dbc_iac.diagnostics import ExitCode
 from dbc_iac.files.outputs import refuse_link_out, writing
@@ -23,22 +22,13 @@ from dbc_iac.operations.schemas import contracts
     type=click.Path(path_type=Path, file_okay=False),
     help="Directory of the schemas.",
 )
-@click.option(
-    "--docs",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Also write the reference pages, to this directory.",
-)
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 if a file differs.")
 @json_option
-@click.pass_context
-def command(context: click.Context, /, output: Path, docs: Path | None, check: bool) -> None:
+@click.pass_obj
+def command(app: App, /, output: Path, check: bool) -> None:
     """Write the JSON Schemas of manifests. Editors complete and check manifests with them."""
-    app: App = context.obj
     stale: list[str] = []
-    files = {output / n: t for n, t in {**contracts(), **fleet_schema()}.items()}
-    if docs is not None:
-        files.update({docs / n: t for n, t in pages(context.find_root().command).items()})
-    for name, text in sorted(files.items()):
+    for name, text in sorted((output / n, t) for n, t in {**contracts(), **fleet_schema()}.items()):
         path = app.directory / name
         with writing():
             if path.exists() and path.read_bytes() == text.encode():
