@@ -67,12 +67,11 @@ def pythons() -> Iterator[str]:
     """The Python that runs this, and the newest other one that the machine has."""
     yield sys.executable
     for minor in range(int(NEWEST), sys.version_info.minor, -1):
-        found = shutil.which(f"python3.{minor}") or next(
-            iter(map(str, Path.home().glob(f".pyenv/versions/3.{minor}.*/bin/python3.{minor}"))), ""
-        )
-        if found and subprocess.run([found, "-c", ""], capture_output=True, check=False).returncode == 0:
-            yield found
-            return
+        of_pyenv = Path.home().glob(f".pyenv/versions/3.{minor}.*/bin/python3.{minor}")
+        for found in filter(None, [shutil.which(f"python3.{minor}"), *map(str, of_pyenv)]):
+            if subprocess.run([found, "-c", ""], capture_output=True, check=False).returncode == 0:
+                yield found
+                return
 
 
 def _extras() -> list[str]:
