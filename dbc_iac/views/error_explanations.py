@@ -57,7 +57,7 @@ _EXPLANATIONS = (
         r"query machine_status failed",
         "the node could not read the chain",
         "The node could not read the chain. The rental itself may be valid.",
-        "Run `dbc-iac apply` again in some minutes.",
+        "Run the command again in some minutes, when the node reaches the chain.",
     ),
     _row(
         r"only use the number what you exactly rented|gpu_count exceeds number of leases",
@@ -96,10 +96,22 @@ _EXPLANATIONS = (
         "Add an Image for the file, or use a file from `dbc-iac image list`.",
     ),
     _row(
-        r"in downloading or uploading",
+        r"in (downloading|uploading)",
         "the file is being transferred",
         "The file is being transferred.",
-        "Run `dbc-iac apply` again after the transfer.",
+        "Run the command again when the transfer has ended.",
+    ),
+    _row(
+        r"please try again in a minute",
+        "the host runs an unknown domain",
+        "The host runs a domain that the node does not know and cannot end.",
+        "Run the command again in a minute. If it fails again, the owner of the machine must end the domain.",
+    ),
+    _row(
+        r"refused by the node: task not exist",
+        "the node does not find the VM",
+        "The node has lost its connection to libvirt, which happens when its process stood still, or the VM.",
+        "Apply again in two minutes. If it fails again, restart the DBC service of the node.",
     ),
     _row(
         r"can not find network info|network name not exist",

@@ -35,6 +35,23 @@ def test_a_known_text_is_explained_and_quoted_in_the_detail(said: str, means: st
     assert shown.remedy not in {"", "See."}
 
 
+@pytest.mark.parametrize(
+    ("said", "waits_for"),
+    [
+        ("check authority failed: query machine_status failed", "when the node reaches the chain"),
+        ("image:a.qcow2 in downloading", "when the transfer has ended"),
+        ("image file is in downloading or uploading, please try again later", "when the transfer has ended"),
+        ("create task failed, please try again in a minute", "in a minute"),
+        ("allocate mem failed", "delete other VMs"),
+        ("can not find network info", "of the same room"),
+        (f"{REFUSED}task not exist", "in two minutes"),
+    ],
+)
+def test_the_remedy_of_a_refusal_that_may_pass_says_what_is_waited_for(said: str, waits_for: str) -> None:
+    shown = explained(Diagnostic("refused", Severity.ERROR, f"disk add was refused: {said}"))
+    assert waits_for in shown.remedy
+
+
 def test_an_unknown_text_is_unchanged() -> None:
     problem = Diagnostic("goal-failed", Severity.ERROR, "VirtualMachine/a: something new", "d", "r")
     assert explained(problem) == problem

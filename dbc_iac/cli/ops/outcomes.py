@@ -68,9 +68,8 @@ def failed(
 
 
 def _refused(refused: Refused, summary: str, detail: str) -> DiagnosticError:
-    remedy = "Run the command again later." if refused.transient else ""
-    if refused.not_rented:
-        remedy = "Check the rent order and the identity; `dbc-iac node show` lists the orders of the machine."
+    check = "Check the rent order and the identity; `dbc-iac node show` lists the orders of the machine."
+    remedy = check if refused.not_rented else ""  # others have that of their explanation
     code = ExitCode.AUTHORISATION if refused.authority else ExitCode.ERROR
     return failed("refused", summary, detail, remedy, code)
 
