@@ -2,16 +2,18 @@
 
 A scalar that is exactly one `{{ expression }}` becomes its value and keeps the type; any other text with markup becomes
 text. Structure cannot be templated, so no template can break the YAML. There are no template comments: `{#` is text.
-Evaluation happens in another process: see `template_process`.
+Evaluation happens in another process: see `template_process`. Names alone are looked up in this one: see `lookups`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from dbc_iac.diagnostics import MAX_SUMMARY, Diagnostic, Diagnostics, Severity, SourceRange
+from dbc_iac.manifest.lookups import NotPlainError, looked_up
 from dbc_iac.manifest.sandbox import CLOSE, NO_EACH, UNKNOWN
 from dbc_iac.manifest.source_map import Path, SourceMap
 from dbc_iac.manifest.template_process import SECONDS_IN_ALL, Answer, Ask, Names, OutOfTimeError, ask
@@ -39,16 +41,28 @@ class Templates:
         if not texts:
             return value
         extra = names or {}
+        values = self._looked_up(texts, {**self._names.values, **extra})
+        others = {place: text for place, text in texts.items() if place not in values}
         try:
-            answers = ask([Ask("text", text, extra) for text in texts.values()], self._names)
+            answers = ask([Ask("text", text, extra) for text in others.values()], self._names)
         except OutOfTimeError:
             found.add(_too_slow(marks.value(path)))
             found.raise_errors()
             raise
-        for place, answer in zip(texts, answers, strict=True):
+        for place, answer in zip(others, answers, strict=True):
+            values[place] = answer.value
             if answer.problem:
                 found.add(_problem(answer, marks.value(place)))
-        return _filled(value, dict(zip(texts, answers, strict=True)), path)
+        return _filled(value, values, path)
+
+    @staticmethod
+    def _looked_up(texts: Mapping[Path, str], names: Mapping[str, Any]) -> dict[Path, Any]:
+        """Values of the texts that only name values."""
+        values: dict[Path, Any] = {}
+        for place, text in texts.items():
+            with suppress(NotPlainError):
+                values[place] = looked_up(text, names)
+        return values
 
     def answers(self, asks: Sequence[Ask]) -> list[Answer]:
         """Evaluate texts and expressions: answers in the same order."""
@@ -82,13 +96,13 @@ def _texts(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
         yield path, value
 
 
-def _filled(value: Any, answers: Mapping[Path, Answer], path: Path) -> Any:
-    if path in answers:
-        return answers[path].value
+def _filled(value: Any, values: Mapping[Path, Any], path: Path) -> Any:
+    if path in values:
+        return values[path]
     if isinstance(value, dict):
-        return {k: _filled(v, answers, (*path, k)) for k, v in value.items()}
+        return {k: _filled(v, values, (*path, k)) for k, v in value.items()}
     if isinstance(value, list):
-        return [_filled(v, answers, (*path, i)) for i, v in enumerate(value)]
+        return [_filled(v, values, (*path, i)) for i, v in enumerate(value)]
     return value
 
 
