@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,10 +15,12 @@ from dbc_iac.cli.logs import logs_of
 from dbc_iac.cli.resilient_stream import ResilientStream
 from dbc_iac.cli.runtime import CommandRuntime
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.operations.stack_name import DEFAULT
 from dbc_iac.views.redaction import Redaction
 from dbc_iac.views.text.lines import Line, escaped_lines, json_text
 
 if TYPE_CHECKING:
+    from dbc_iac.manifest.load import LoadedProject
     from dbc_iac.operations.project import Project
 
 
@@ -27,15 +31,19 @@ class App:
     runtime: CommandRuntime
     directory: Path = field(default_factory=Path)
     environment: str = ""
-    stack: str = "main"
+    stack: str | None = None
+    """The stack that was requested; after loading, that of the project."""
     variables: dict[str, str] = field(default_factory=dict)
     variable_files: tuple[Path, ...] = ()
     json: bool = False
     sources: dict[str, str] = field(default_factory=dict)
     redaction: Redaction = field(default_factory=Redaction)
 
-    def project(self) -> Project:
-        """Load the project of the global options. Raises DiagnosticError with every problem of its files."""
+    def project(self, *, only_project_file: bool = False) -> Project:
+        """Load the project of the global options. Raises DiagnosticError with every problem of its files.
+
+        `only_project_file`: for commands that read the state alone.
+        """
         from dbc_iac.operations.project import Project
 
         project = Project.load(
@@ -46,13 +54,37 @@ class App:
             variable_files=self.variable_files,
             runtime=self.runtime,
             sources=self.sources,
+            only_project_file=only_project_file,
         )
-        self.redaction = project.redaction
+        self.redaction, self.stack = project.redaction, project.stack
         return project
+
+    def load_files(self) -> LoadedProject:
+        """The files of the project, also with problems in manifests. Raises DiagnosticError for the project file."""
+        from dbc_iac.operations.project import load_files
+
+        return load_files(
+            self.directory,
+            environment=self.environment,
+            variables=self.variables,
+            variable_files=self.variable_files,
+            runtime=self.runtime,
+            sources=self.sources,
+        )
 
     def at(self, directory: Path) -> App:
         """The same options with another project directory."""
         return replace(self, directory=directory)
+
+    def command_line(self, *words: str) -> str:
+        """Another command for the same project, environment and stack."""
+        given = {
+            "-C": self.directory if self.directory != Path() else "",
+            "-e": self.environment,
+            "--stack": self.stack if self.stack != DEFAULT else "",
+        }
+        options = [part for option, value in given.items() if value for part in (option, str(value))]
+        return shlex.join(["dbc-iac", *options, *words])
 
     def show(self, text: str, value: Any, *, redact: bool = True) -> None:
         """Print the result of a command: text, or with --json the value. Escaped, and without secrets: `redact` is
@@ -96,7 +128,8 @@ class Exit(Exception):  # noqa: N818 - the end of a command, not a fault
 
 def run_command(group: click.Command, arguments: Sequence[str], runtime: CommandRuntime) -> ExitCode:
     """Run one command line. Never raises: every end is an exit code, and a problem is reported once."""
-    app = App(replace(runtime, err=ResilientStream(runtime.err)), json="--json" in arguments)
+    as_json = not {"--json", "-json"}.isdisjoint(arguments)
+    app = App(replace(runtime, err=ResilientStream(runtime.err)), json=as_json)
     with logs_of(app.runtime, lambda text: app.redaction(text)):  # noqa: PLW0108 - it changes when a project is loaded
         return _run(group, arguments, app)
 
@@ -132,5 +165,10 @@ def _run(group: click.Command, arguments: Sequence[str], app: App) -> ExitCode:
 def _usage(error: click.ClickException) -> Diagnostic:
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "dbc-iac"
+    if isinstance(error, click.NoSuchOption):
+        close = difflib.get_close_matches(error.option_name, error.possibilities or (), 1)
+        remedy = f"Did you mean {close[0]}?" if close else f"See `{command} --help`."
+        summary = f"{command.removeprefix('dbc-iac ')} has no option {error.option_name[:30]}"
+        return Diagnostic("usage", Severity.ERROR, summary, remedy=remedy)
     text = " ".join(error.format_message().split())  # click breaks lines where it lists choices
     return Diagnostic("usage", Severity.ERROR, text.rstrip("."), remedy=f"See `{command} --help`.")

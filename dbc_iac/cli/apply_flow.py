@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from dbc_iac.apply import ApplyOptions, Report
 from dbc_iac.cli.app import App, Exit
@@ -10,10 +10,14 @@ from dbc_iac.cli.approval import Approval, require_approval
 from dbc_iac.cli.options import ApplyArguments, PlanOutput
 from dbc_iac.cli.plan_output import refuse_errors, report_diagnostics, show_plan, write_outputs
 from dbc_iac.cli.progress_reporting import ProgressReporter, write_report
+from dbc_iac.diagnostics import ExitCode
 from dbc_iac.operations.apply import PlanToApply, apply_plan, close_pending
+from dbc_iac.operations.outputs import evaluate_outputs, output_templates, resource_values
 from dbc_iac.operations.project import Project
 from dbc_iac.plan import Action
 from dbc_iac.views.text.apply import report_json, report_lines
+from dbc_iac.views.text.lines import Line, Tone
+from dbc_iac.views.text.outputs import outputs_text
 
 
 def confirm_and_apply(
@@ -42,5 +46,21 @@ def confirm_and_apply(
     reporter.end(report)
     app.report(d for d in report.diagnostics if d not in plan.diagnostics)
     written = write_report(app, report, arguments)
-    app.show_lines(report_lines(report, reported=True), {"plan": shown, "report": report_json(report)})
+    outputs = {} if plan.destroy or report.exit_code is not ExitCode.OK else _outputs(app, project)
+    ended = [*report_lines(report, reported=True)]
+    if outputs:
+        ended += [Line(), Line("Outputs:", Tone.HEAD), *map(Line, outputs_text(outputs).splitlines())]
+    value = {"plan": shown, "report": report_json(report)}
+    app.show_lines(ended, {**value, "outputs": outputs} if outputs else value)
     raise Exit(max(report.exit_code, written))
+
+
+def _outputs(app: App, project: Project) -> dict[str, Any]:
+    """The values of the project's outputs after an apply; those that cannot be evaluated are reported as warnings."""
+    templates = output_templates(project, None)
+    if not templates:
+        return {}
+    resources = resource_values(project, templates.values())
+    values, problems = evaluate_outputs(project, templates, resources)
+    app.report(problems)
+    return {name: value for name, value in values.items() if value is not None}

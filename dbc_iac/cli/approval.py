@@ -12,7 +12,8 @@ from dbc_iac.cli.app import App, Exit
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.kinds import kind_of
 from dbc_iac.plan import Plan
-from dbc_iac.views.text.lines import escaped
+from dbc_iac.views.text.lines import escaped, escaped_lines
+from dbc_iac.views.text.plan import scope, summary
 
 
 class Approval(Enum):
@@ -35,7 +36,7 @@ class Approval(Enum):
 def require_approval(app: App, plan: Plan, given: Approval) -> None:
     """Ask for approval if it is not given. Raises DiagnosticError, Exit."""
     if given is Approval.NONE:
-        confirm(app, "Apply this plan?", "Use --yes, or apply a plan FILE.")
+        _ask(app, plan)
     if given is not Approval.CHANGES:
         return
     # Deposed objects were approved with the plan that replaced them.
@@ -56,13 +57,29 @@ def require_approval(app: App, plan: Plan, given: Approval) -> None:
         )
 
 
+def _ask(app: App, plan: Plan) -> None:
+    """Ask for `yes`, or to delete data with all resources, for the name of the project."""
+    expected = plan.project if plan.destroy and any(change.losses for change in plan.pending) else "yes"
+    _require_terminal(app, "Use --yes, or apply a plan FILE.")
+    what = "the name of the project" if expected == plan.project else "yes"
+    question = f"{summary(plan)} {scope(plan)}\nType {what} to {'delete the data' if what != 'yes' else 'apply'}:"
+    if click.prompt(escaped_lines(app.redaction(question)), default="", show_default=False).strip() != expected:
+        app.note("Nothing was changed: the plan was not approved.")
+        raise Exit(ExitCode.REFUSED)
+
+
 def confirm(app: App, question: str, remedy: str = "Use --yes.") -> None:
     """Ask for approval on the terminal. Raises DiagnosticError without one, Exit if it is refused."""
-    if not app.runtime.terminal:
-        summary = "no terminal to ask for approval"
-        raise DiagnosticError(Diagnostic("needs-yes", Severity.ERROR, summary, remedy=remedy))
+    _require_terminal(app, remedy)
     if not click.confirm(escaped(app.redaction(question))):
+        app.note("Nothing was changed: it was not approved.")
         raise Exit(ExitCode.REFUSED)
+
+
+def _require_terminal(app: App, remedy: str) -> None:
+    if not app.runtime.terminal:
+        problem = "no terminal to ask for approval"
+        raise DiagnosticError(Diagnostic("needs-yes", Severity.ERROR, problem, remedy=remedy))
 
 
 def asking(app: App, yes: bool) -> Callable[[str], None]:

@@ -42,6 +42,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "controller resume": ("controller resume vision-prod",),
     "controller reconcile": ("controller reconcile vision-prod",),
     "controller validate": ("controller validate --fleet fleet.yaml",),
+    "console": ("console 'var.count * 2'", "-e prod console var.count"),
+    "explain": ("explain VirtualMachine", "explain VirtualMachine.ports", "explain Project.state --json"),
     "drift": ("drift", "drift --json"),
     "orphans": ("orphans",),
     "import": (

@@ -36,11 +36,9 @@ def environments(context: click.Context, parameter: click.Parameter, incomplete:
 
 def _completed(context: click.Context, incomplete: str, known: Callable[[Project], set[str]]) -> list[str]:
     """The words of the project with this beginning; none if the project is invalid."""
-    given, app = context.find_root().params, context.find_object(App)
+    app = context.find_object(App)
     try:
         assert app is not None  # noqa: S101 - every command has one
-        app.directory = given.get("directory") or app.directory
-        app.environment, app.stack = given.get("environment") or "", given.get("stack") or app.stack
         # The Tab key must not run programs, read secrets or reach servers that a cloned directory names.
         app.runtime = replace(app.runtime, environ=as_untrusted(app.runtime.environ))
         words = known(app.project())

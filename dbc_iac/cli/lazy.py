@@ -1,13 +1,18 @@
-"""Groups that import a command when it is used, so that the others start fast; and the examples of every command."""
+"""Groups that import a command when it is used, so that the others start fast.
+
+Every command gets examples, the global options, and the names that users of other tools know.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 
 import click
 
 from dbc_iac.cli.command_examples import EXAMPLES
+from dbc_iac.cli.global_options import add_global_options
+from dbc_iac.cli.habits import familiar, known_options, unknown_command
 
 
 class LazyGroup(click.Group):
@@ -26,18 +31,50 @@ class LazyGroup(click.Group):
         if cmd_name not in self._modules:
             return None
         found: click.Command = import_module(self._modules[cmd_name]).command
-        _add_examples(found, f"{self._path} {cmd_name}".strip())
+        if found.epilog is None:
+            _complete(found, f"{self._path} {cmd_name}".strip())
         return found
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        own = next((n for n, word in enumerate(args) if word in self._modules), len(args))
+        return super().parse_args(ctx, [*familiar(self._path, known_options(self), args[:own]), *args[own:]])
 
-def _add_examples(command: click.Command, path: str) -> None:
-    """Add examples below the help of a command; a group shows one of each of its commands."""
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if not self._path and args[0] in {"help", "version"}:
+            args = ["--version"] if args[0] == "version" else [*args[1:], "--help"]
+            if args[0].startswith("-"):
+                self.parse_args(ctx, args)  # prints, and ends the command
+        if args[0] not in self._modules and not ctx.resilient_parsing:
+            raise unknown_command(self._path, args, self._modules)
+        name, command, rest = super().resolve_command(ctx, args)
+        inner = command.commands if type(command) is click.Group else None
+        if inner is not None and rest and rest[0] not in inner and rest[0][0] != "-" and not ctx.resilient_parsing:
+            raise unknown_command(str(name), rest, inner)
+        if command is not None and not _passes_arguments_on(command, rest):
+            rest = familiar(f"{self._path} {name}".strip(), known_options(command), rest)
+        return name, command, rest
+
+
+def _complete(command: click.Command, path: str) -> None:
+    """Add the examples of a command, and the global options; a group shows one example of each of its commands."""
     lines = EXAMPLES.get(path, ())
     if isinstance(command, click.Group):
         for name, inner in command.commands.items():
-            _add_examples(inner, f"{path} {name}")
+            _complete(inner, f"{path} {name}")
         lines = tuple(EXAMPLES[f"{path} {name}"][0] for name in command.list_commands(click.Context(command)))
+    elif not _passes_arguments_on(command):
+        add_global_options(command)
     command.epilog = epilog(lines)
+
+
+def _passes_arguments_on(command: click.Command, typed: Sequence[str] = ()) -> bool:
+    """Whether a command, or the typed one of a group, gives its arguments to another program."""
+    if isinstance(command, click.Group):
+        inner = command.commands.get(typed[0]) if typed else None
+        return inner is not None and _passes_arguments_on(inner)
+    return any(parameter.type is click.UNPROCESSED for parameter in command.params)
 
 
 def epilog(lines: Iterable[str]) -> str:

@@ -33,13 +33,27 @@ class Number(click.FloatRange):
         return number
 
 
+class Seconds(Number):
+    """A time in seconds: `60`, `60s`, `5m` or `1h`."""
+
+    name = "seconds"
+
+    def __init__(self) -> None:
+        super().__init__(min=0)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        text = str(value)
+        unit = {"s": 1, "m": 60, "h": 3600}.get(text[-1:])
+        return super().convert(value, param, ctx) if unit is None else unit * super().convert(text[:-1], param, ctx)
+
+
 class WholeNumber(click.IntRange):
     """A whole number within a range."""
 
     name = "whole number"
 
 
-SECONDS = Number(min=0)
+SECONDS = Seconds()
 PERCENT = WholeNumber(0, 100)
 
 

@@ -18,7 +18,7 @@ from dbc_iac.files.reading import real_path
 from dbc_iac.files.writing import check_writable, write_whole
 from dbc_iac.manifest.load import LoadedProject
 from dbc_iac.manifest.project import FILE
-from dbc_iac.operations.project import load_files
+from dbc_iac.operations.stack_name import DEFAULT
 from dbc_iac.state.backends.local import LocalBackend
 
 _PROJECT_SUFFIXES = {".yaml", ".yml", ".json", ".jsonl", ".lock"}
@@ -65,14 +65,7 @@ def check_outputs(
 def loaded_quietly(app: App) -> LoadedProject | None:
     """The project's files, for commands that need none; None if they are invalid."""
     with suppress(DiagnosticError):
-        return load_files(
-            app.directory,
-            environment=app.environment,
-            variables=app.variables,
-            variable_files=app.variable_files,
-            runtime=app.runtime,
-            sources=app.sources,
-        )
+        return app.load_files()
     return None
 
 
@@ -92,7 +85,7 @@ class _Protected:
         self._known = loaded is not None
         self._state: LocalBackend | None = None
         if loaded is not None and loaded.project.state.backend == "local":
-            self._state = LocalBackend(app.directory / loaded.project.state.path, app.stack)
+            self._state = LocalBackend(app.directory / loaded.project.state.path, app.stack or DEFAULT)
         named = {
             **_of_project(app, loaded),
             **{path: "an input of this command" for path in inputs if path is not None},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -39,6 +39,8 @@ class LoadedProject:
     """Source range of a value of the project file, by its path from the root of the document."""
     place: Callable[[str], SourceRange | None]
     """Source range of a value of the project file, by its dotted path below `spec`."""
+    names: Mapping[str, Any] = field(default_factory=dict)
+    """Names available to templates: `var`, `env`, `project`."""
 
 
 def load_project(
@@ -50,14 +52,22 @@ def load_project(
     environ: Mapping[str, str],
     models: Mapping[str, type[BaseModel]],
     sources: dict[str, str],
+    only_project_file: bool = False,
 ) -> LoadedProject:
     """Load a project. Raises DiagnosticError for an invalid project file; problems of manifests are in the result.
 
     `sources` receives the text of each file read, by name, also when this raises: diagnostics quote them.
+    `only_project_file`: without variables and resources, whose problems are not found.
     """
     loader = _Loader(directory, sources)
     name, project, rest = loader.project()
-    context = loader.context(name, project, environment, variables, variable_files, environ)
+    chosen = loader.environment(project, environment)
+    if only_project_file:
+        place = SourceLocator(loader.marks)
+        return LoadedProject(
+            name, project, (), Diagnostics(), frozenset(), whole=False, where=loader.marks.value, place=place
+        )
+    context = loader.context(name, project, environment, chosen, variables, variable_files, environ)
     reader = Expander(models, context, loader.found)
     try:
         resources = [r for d in (*rest, *loader.manifests(project)) for r in reader.read(d)]
@@ -67,7 +77,7 @@ def load_project(
     broken = frozenset(reader.broken)
     marks = loader.marks
     return LoadedProject(
-        name, project, tuple(resources), loader.found, broken, whole, marks.value, SourceLocator(marks)
+        name, project, tuple(resources), loader.found, broken, whole, marks.value, SourceLocator(marks), context
     )
 
 
@@ -127,23 +137,31 @@ class _Loader:
             raise AssertionError("an invalid project file has errors")
         return name, spec, [d for d in documents if d is not document]
 
+    def environment(self, project: ProjectSpec, name: str | None) -> EnvironmentSpec:
+        """The settings of an environment; without a name, none. Raises DiagnosticError for an unknown one."""
+        if name is None:
+            return EnvironmentSpec()
+        if name not in project.environments:
+            known = ", ".join(sorted(project.environments)) or "none"
+            self._stop(
+                "unknown-environment",
+                f"unknown environment {name}",
+                f"Use one of: {known}.",
+                self.where("environments"),
+            )
+        return project.environments[name]
+
     def context(
         self,
         name: str,
         project: ProjectSpec,
         environment: str | None,
+        chosen: EnvironmentSpec,
         variables: Mapping[str, str],
         variable_files: Sequence[Path],
         environ: Mapping[str, str],
     ) -> dict[str, Any]:
         """Names available to templates: `var`, `env`, `project`."""
-        chosen = EnvironmentSpec()
-        if environment is not None:
-            if environment not in project.environments:
-                known = ", ".join(sorted(project.environments)) or "none"
-                summary, place = f"unknown environment {environment}", self.where("environments")
-                self._stop("unknown-environment", summary, f"Use one of: {known}.", place)
-            chosen = project.environments[environment]
         files = [
             VariableFile(self.directory / name, self.directory, self.where(f"environments.{environment}.variables.{n}"))
             for n, name in enumerate(chosen.variables)

@@ -37,6 +37,14 @@ PublicKey = Annotated[
 SchemaName = Annotated[str, Form(r"[a-z_][a-z0-9_]{0,62}", f"lower-case {_LETTERS}", _OTHER)]
 VariableName = Annotated[str, Form(r"[A-Za-z_][A-Za-z0-9_]{0,63}", _LETTERS, _OTHER)]
 OutputName = Annotated[str, Form(r"[A-Za-z_][A-Za-z0-9_-]{0,63}", "letters, digits, _ and -", _OTHER)]
+StackName = Annotated[
+    str,
+    Form(
+        r"[A-Za-z0-9][A-Za-z0-9_-]{0,41}",
+        "letters, digits, _ and -, at most 42",
+        "Begin with a letter or digit; write at most 42 letters, digits, _ and -.",
+    ),
+]
 WarningCode = Annotated[
     str, Form(r"[a-z][a-z-]*", "the code of a warning", "Copy the code from the warning, such as cuts-lan.")
 ]
@@ -241,6 +249,9 @@ class EnvironmentSpec(Part):
     """Settings of the environment that `-e NAME` selects."""
 
     variables: tuple[str, ...] = Field(default=(), description="YAML files of variables, relative to the project")
+    stack: StackName | None = Field(
+        default=None, description="stack of this environment; no other environment can use it"
+    )
 
 
 class ThresholdsSpec(Part):

@@ -201,7 +201,7 @@ class _Apply:
 
     async def run(self) -> Report:
         project, plan, store = self.project, self.to_apply.plan, self.project.store
-        state = self.to_apply.state
+        state = self.to_apply.state if self.to_apply.state.lineage else project.open_state()  # a new one
         if plan.moves:
             state = store.commit(state)
         holder = owner(project.runtime.environ, "apply", project.runtime.now())

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,8 @@ from dbc_iac.operations.project import Project
 from dbc_iac.operations.ssh import ssh_line
 from dbc_iac.plan import PlanContext
 from dbc_iac.state import Binding, State
+
+_RESOURCE = re.compile(r"""\bresource\[(['"])([A-Za-z]+/[a-z0-9.-]+)\1\]""")
 
 
 def output_templates(project: Project, name: str | None) -> Mapping[str, str]:
@@ -62,14 +65,18 @@ class ResourceValues:
     problems: tuple[Diagnostic, ...]
 
 
-def resource_values(project: Project) -> ResourceValues:
-    """Facts about each resource in the state; VMs are read from their nodes. Raises DiagnosticError."""
-    project.check().raise_errors()
+def resource_values(project: Project, templates: Iterable[str] | None = None) -> ResourceValues:
+    """Facts about each resource in the state; VMs are read from their nodes. Raises DiagnosticError.
+
+    `templates`: only VMs that these use are read.
+    """
     state = project.state
+    used = None if templates is None else _used(templates)
 
     async def ask(context: PlanContext) -> ResourceValues:
         reader = CachedReader(context.connect, repeats=True)
-        vms = {a: b for a, b in state.bindings.items() if b.kind == "VirtualMachine"}
+        bindings = state.bindings.items()
+        vms = {a: b for a, b in bindings if b.kind == "VirtualMachine" and (used is None or a in used)}
         read = await asyncio.gather(*(reader.vm(route_to(b, context.inventory), b.id) for b in vms.values()))
         known = {a: r.value for a, r in zip(vms, read, strict=True) if isinstance(r, Known) and r.value is not None}
         unread = {a: r for a, r in zip(vms, read, strict=True) if not isinstance(r, Known)}
@@ -77,6 +84,16 @@ def resource_values(project: Project) -> ResourceValues:
         return ResourceValues(found, tuple(_unreadable(a, unread[a]) for a in sorted(unread)))
 
     return project.work(ask, state)
+
+
+def _used(templates: Iterable[str]) -> set[str] | None:
+    """The addresses that templates name as `resource['ADDRESS']`; None if they use others, too."""
+    found: set[str] = set()
+    for text in templates:
+        found.update(match[2] for match in _RESOURCE.finditer(text))
+        if "resource" in _RESOURCE.sub("", text):
+            return None
+    return found
 
 
 def _unreadable(address: str, reading: Unreadable) -> Diagnostic:

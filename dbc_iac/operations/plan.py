@@ -7,6 +7,7 @@ import logging
 from dbc_iac.diagnostics import DiagnosticError
 from dbc_iac.operations.checks import check_plan, other_environment, shared_wallets
 from dbc_iac.operations.project import Project
+from dbc_iac.operations.stacks import new_stack
 from dbc_iac.plan import Plan, PlanOptions, make_plan
 from dbc_iac.state import State
 
@@ -25,17 +26,19 @@ def plan_project(project: Project, options: PlanOptions) -> Plan:
 
 
 def plan_and_state(project: Project, options: PlanOptions) -> tuple[Plan, State]:
-    """Make a plan as `plan_project` does; return it with the state that it was made from."""
+    """Make a plan as `plan_project` does; return it with the state that it was made from. Writes nothing."""
     if not options.destroy:
         project.check().raise_errors()
-    state = project.state if options.offline else project.open_state()
+    state = project.state
     try:
         plan: Plan = project.runtime.run(_plan(project, state, options))
     except DiagnosticError as error:  # values of another environment would make the remedies wrong
         raise DiagnosticError(*other_environment(state, project.environment), *error.diagnostics) from None
     for change in plan.changes if _LOG.isEnabledFor(logging.INFO) else ():
         _LOG.info("%s: %s", change.address, "; ".join((change.action.value, *project.redaction(change.reasons))))
-    warnings = () if options.destroy else shared_wallets(project.loaded, project.inventory)
+    warnings = [*new_stack(project, state)]
+    if not options.destroy:
+        warnings += shared_wallets(project.loaded, project.inventory)
     return check_plan(project, plan, state, warnings), state
 
 

@@ -29,7 +29,7 @@ from dbc_iac.operations.identities import Identities
 from dbc_iac.operations.rentals import chain_clock
 from dbc_iac.operations.runtime import Runtime
 from dbc_iac.operations.secrets import preload_secrets
-from dbc_iac.operations.stack_name import check_stack_name
+from dbc_iac.operations.stack_name import check_stack_name, stack_of
 from dbc_iac.operations.state_checks import check_bindings
 from dbc_iac.plan.context import PlanContext
 from dbc_iac.plan.decide.moved_blocks import renamed
@@ -58,6 +58,7 @@ def load_files(
     variable_files: tuple[Path, ...],
     runtime: Runtime,
     sources: dict[str, str],
+    only_project_file: bool = False,
 ) -> LoadedProject:
     """The project file and the manifests, parsed; no secret is read. Raises DiagnosticError."""
     return load_project(
@@ -68,6 +69,7 @@ def load_files(
         environ=runtime.environ,
         models=models(),
         sources=sources,
+        only_project_file=only_project_file,
     )
 
 
@@ -90,18 +92,21 @@ class Project:
         directory: Path | str = ".",
         *,
         environment: str = "",
-        stack: str = "main",
+        stack: str | None = None,
         variables: Mapping[str, str] | None = None,
         variable_files: tuple[Path, ...] = (),
         runtime: Runtime | None = None,
         sources: dict[str, str] | None = None,
+        only_project_file: bool = False,
     ) -> Project:
         """Load the project in a directory. Raises DiagnosticError with every problem of its files.
 
-        `environment` and `variables` are those of `-e` and `--var`. `sources` receives the texts that were read, also
-        where loading fails.
+        `environment` and `variables` are those of `-e` and `--var`; `stack` is by default that of the environment, or
+        `main`. `sources` receives the texts that were read, also where loading fails. `only_project_file`: for the
+        state alone; there are no resources.
         """
-        check_stack_name(stack)
+        if stack is not None:
+            check_stack_name(stack)
         directory, runtime = Path(directory), runtime or Runtime()
         sources = {} if sources is None else sources
         loaded = load_files(
@@ -111,7 +116,9 @@ class Project:
             variable_files=variable_files,
             runtime=runtime,
             sources=sources,
+            only_project_file=only_project_file,
         )
+        stack = stack_of(loaded.project, environment, stack, loaded.place)
         places = secret_places(loaded.project, loaded.place)
         resolver = SecretResolver(runtime.environ, directory, places=places)
         project = cls(directory, environment, stack, runtime, loaded, resolver, sources)
@@ -247,7 +254,9 @@ class Project:
 
     def _renamed(self, state: State) -> State:
         check_bindings(state, self.store.backend.place)
-        return renamed(state, self.moved, self.inventory.resources)[0]
+        # Without the manifests, an address that is in the state was perhaps created after the rename.
+        moved = [m for m in self.moved if self.loaded.whole or m[1] not in state.bindings]
+        return renamed(state, moved, self.inventory.resources)[0]
 
     def _moves(self, state: State) -> tuple[tuple[str, str], ...]:
         """Renames of the project file that are in `state`, and not on disk yet."""

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity, SourceRange
 
+if TYPE_CHECKING:
+    from dbc_iac.manifest.project import ProjectSpec
+
+DEFAULT = "main"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,41}")
 
 
@@ -15,3 +21,27 @@ def check_stack_name(name: str) -> None:
         summary = f"invalid stack name {name[:44]!r}"
         remedy = "Use --stack with at most 42 letters, digits, _ and -, beginning with a letter or digit."
         raise DiagnosticError(Diagnostic("stack-name", Severity.ERROR, summary, remedy=remedy))
+
+
+def stack_of(
+    project: ProjectSpec, environment: str, given: str | None, where: Callable[[str], SourceRange | None]
+) -> str:
+    """The stack of a run: that of its environment, or `given`. Raises DiagnosticError if it is another environment's."""
+    chosen = project.environments.get(environment)
+    own = chosen.stack if chosen is not None else None
+    if own is not None and given not in {None, own}:
+        summary = f"environment {environment} has stack {own}, not {given}"
+        raise _refused(summary, "Leave out --stack.", where(f"environments.{environment}.stack"))
+    stack = own or given or DEFAULT
+    for name, other in project.environments.items():
+        if other.stack == stack and name != environment:
+            place = where(f"environments.{name}.stack")
+            if own is not None:
+                raise _refused(f"environments {environment} and {name} have one stack, {stack}", "Name two.", place)
+            raise _refused(f"stack {stack} is that of environment {name}", f"Use -e {name}.", place)
+    return stack
+
+
+def _refused(summary: str, remedy: str, place: SourceRange | None) -> DiagnosticError:
+    detail = "With the values of another environment, a plan would change or delete its resources."
+    return DiagnosticError(Diagnostic("stack-of-environment", Severity.ERROR, summary, detail, remedy, place))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, ExitCo
 from dbc_iac.plan import Action, Plan
 from dbc_iac.plan.decide.ownership import Object, object_of, objects
 from dbc_iac.state.backends.backend import code_of
+from dbc_iac.views.grouping import some
 
 if TYPE_CHECKING:
     from dbc_iac.operations.project import Project
@@ -50,6 +52,27 @@ def list_stacks(project: Project) -> tuple[list[StackSummary], Diagnostics]:
         if state is not None:
             found.append(StackSummary(name, state.serial, len(state.bindings)))
     return found, problems
+
+
+def new_stack(project: Project, state: State) -> Iterator[Diagnostic]:
+    """A warning for a stack without a state in a project whose other stacks have one."""
+    if state.lineage:
+        return
+    others = [name for name in _names(project) or () if name != project.stack]
+    if not others:
+        return
+    close = difflib.get_close_matches(project.stack, others, 1)
+    likely = close[0] if close else others[0] if len(others) == 1 else ""
+    yield Diagnostic(
+        "new-stack",
+        Severity.WARNING,
+        f"stack {project.stack} is new: it has no state",
+        f"Stacks with a state: {some(others)}.",
+        f"Did you mean {likely}? Otherwise the first apply creates the stack."
+        if likely
+        else "Use one of these, or let the first apply create the stack.",
+        exit_code=ExitCode.OK,
+    )
 
 
 def claimed_elsewhere(project: Project, plan: Plan) -> Iterator[Diagnostic]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
+from dbc_iac.address import Address
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, ExitCode, Severity
 from dbc_iac.files.reading import read_given
 from dbc_iac.importing.rebuild import Rebuilt, rebuild
@@ -21,19 +23,36 @@ from dbc_iac.plan.decide.moved_blocks import move_binding
 from dbc_iac.state import Binding, State, Store, owner
 from dbc_iac.state.backends.backend import code_of
 from dbc_iac.state.encryption import EncryptedBackend, Writes
+from dbc_iac.views.grouping import some
 
 Approve = Callable[[str], None]
 """Asks for approval of a question; raises if it is refused."""
 
 
 def binding_of(project: Project, address: str) -> Binding:
-    """The recorded binding of an address. Raises DiagnosticError."""
-    return _binding(project.state, address)
+    """The recorded binding of an address, or of the only resource of that name. Raises DiagnosticError."""
+    state = project.state
+    named = [a for a in state.bindings if address in {Address(a).label, Address(a).group.name}]
+    if address in state.bindings or not named:
+        return _binding(state, address)
+    if len(named) == 1:
+        return state.bindings[named[0]]
+    raise DiagnosticError(
+        Diagnostic(
+            "ambiguous-name",
+            Severity.ERROR,
+            f"{len(named)} resources have the name {address[:40]}",
+            f"They are {some(sorted(named))}.",
+            "Use one of these addresses.",
+        )
+    )
 
 
 def _binding(state: State, address: str) -> Binding:
     if address not in state.bindings:
-        raise _problem("not-in-state", f"{address} is not in the state", "Run `dbc-iac state list` for the addresses.")
+        close = difflib.get_close_matches(address, state.bindings, 1)
+        remedy = f"Did you mean {close[0]}?" if close else "Run `dbc-iac state list` for the addresses."
+        raise _problem("not-in-state", f"{address} is not in the state", remedy)
     return state.bindings[address]
 
 

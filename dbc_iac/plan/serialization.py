@@ -18,9 +18,8 @@ from dbc_iac.plan.model import FORMAT_VERSION, Change, Plan, camel
 def read_plan(value: Any, name: str = "this") -> Plan:
     """A plan from `Plan.to_json()`; `name`: its file. Raises DiagnosticError on another format or digest."""
     if not isinstance(value, Mapping) or "formatVersion" not in value or "changes" not in value:
-        raise DiagnosticError(
-            _problem("not-a-plan", f"{name} is not a plan file", "Write one with `dbc-iac plan -o FILE`.")
-        )
+        remedy = "Write one with `dbc-iac plan -o FILE`. To apply manifests, leave out FILE."
+        raise DiagnosticError(_problem("not-a-plan", f"{name} is not a plan file", remedy))
     version = value["formatVersion"]
     if type(version) is not int:
         raise DiagnosticError(_damaged("formatVersion is not an integer"))

@@ -16,7 +16,7 @@ NUMERIC = [
     pytest.param(path, option, id=f"{path} {option.opts[0]}")
     for path, command in COMMANDS.items()
     for option in command.params
-    if isinstance(option.type, IntParamType | FloatParamType)
+    if isinstance(option.type, IntParamType | FloatParamType) and not getattr(option, "hidden", False)
 ]
 NEVER = ["nan", "NaN", "-nan", "inf", "-inf", "1e999", "-1", "-5", "9" * 5000, "five", "", "0x10", "1,5"]
 

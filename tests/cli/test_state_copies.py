@@ -27,12 +27,17 @@ def served(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Emu
         emulated.close()
 
 
+def start_state(emulated: Emulated, *options: str) -> None:
+    """Write the empty state of a new stack."""
+    assert emulated.run(*options, "state", "rm", "--yes", "Disk/none").code == 3
+
+
 @pytest.mark.parametrize("writes", [2, 3, 4])
 def test_what_could_not_be_written_is_kept_and_put_back(
     served: tuple[Emulated, terraform_http.Documents], writes: int
 ) -> None:
     emulated, documents = served
-    assert emulated.run("plan").code == 0
+    start_state(emulated)
     documents.down_after = writes
     result = emulated.run("apply", "--yes", "--json")
     file = emulated.project.directory / ERRORED
@@ -133,7 +138,7 @@ def test_a_write_that_was_done_and_not_answered_is_none_to_be_put_back(
     served: tuple[Emulated, terraform_http.Documents],
 ) -> None:
     emulated, documents = served
-    assert emulated.run("plan").code == 0
+    start_state(emulated)
     documents.unanswered = "/state/lab-main"
     assert emulated.run("apply", "--yes").code == 7
     documents.unanswered = ""
@@ -180,7 +185,7 @@ def test_a_plan_from_the_state_alone_needs_no_lock_and_writes_nothing(
 def test_a_stack_that_cannot_be_read_does_not_hide_the_others(tmp_path: Path) -> None:
     emulated = Emulated(project(tmp_path / "lab", vm()))
     for stack in ("main", "other"):
-        assert emulated.run("--stack", stack, "plan").code == 0
+        start_state(emulated, "--stack", stack)
     (tmp_path / "lab/state/other.json").write_text("{")
     listed = emulated.run("stack", "list")
     assert (listed.code, "main" in listed.out) == (1, True)

@@ -10,9 +10,11 @@ import click
 
 from dbc_iac.cli.app import App, Exit
 from dbc_iac.cli.options import json_option
-from dbc_iac.diagnostics import Severity
+from dbc_iac.diagnostics import DiagnosticError, Severity
 from dbc_iac.operations.outputs import evaluate_outputs, output_templates, resource_values
+from dbc_iac.operations.project import Project
 from dbc_iac.views.text.fields import value_text
+from dbc_iac.views.text.outputs import outputs_text
 
 
 @click.command("output")
@@ -24,9 +26,9 @@ def command(app: App, /, name: str | None, ssh_config: bool) -> None:
     """Print the outputs of the project. Prints one with NAME; without outputs, how to log in to each VM."""
     if ssh_config and name is not None:
         raise click.UsageError("--ssh-config prints every VM: leave out NAME")
-    project = app.project()
+    project = _loaded(app)
     templates = output_templates(project, name)
-    resources = resource_values(project)
+    resources = resource_values(project, templates.values() if templates and not ssh_config else None)
     problems = [*resources.problems]
     if ssh_config:
         _show(app, _ssh_config(resources.found), resources.found, "No VM has an ssh port.")
@@ -43,6 +45,14 @@ def command(app: App, /, name: str | None, ssh_config: bool) -> None:
         raise Exit(max(codes))
 
 
+def _loaded(app: App) -> Project:
+    """The project; where manifests or variables are invalid, its project file alone, without labels of resources."""
+    try:
+        return app.project()
+    except DiagnosticError:
+        return app.project(only_project_file=True)
+
+
 def _show(app: App, lines: list[str], value: Any, nothing: str) -> None:
     """Print lines for another program; that there are none goes to standard error."""
     if lines or app.json:
@@ -53,7 +63,7 @@ def _show(app: App, lines: list[str], value: Any, nothing: str) -> None:
 
 def _show_values(app: App, values: Mapping[str, Any], name: str | None) -> None:
     if name is None:
-        app.show("\n".join(f"{n} = {value_text(v)}" for n, v in values.items()), values)
+        app.show(outputs_text(values), values)
     elif values[name] is not None or app.json:
         app.show(value_text(values[name]), values[name])
 

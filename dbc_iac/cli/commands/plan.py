@@ -83,5 +83,7 @@ def command(
     refuse_errors(plan)
     if plan.exit_code is not ExitCode.OK:
         raise Exit(plan.exit_code)
+    if file is not None and not app.json:
+        app.show(f"\nSaved the plan to {file}. Apply it with: {app.command_line('apply', str(file))}", None)
     if detailed_exitcode and not plan.empty:
         raise Exit(ExitCode.CHANGES_PENDING)

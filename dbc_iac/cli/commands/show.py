@@ -24,7 +24,11 @@ def command(app: App, /, file: Path | None, output: PlanOutput) -> None:
     """Show the state, or FILE: a plan, or a copy of a state."""
     if output != PlanOutput():
         check_outputs(app, output.files, loaded_quietly(app), (file,))
-    shown = app.project().state if file is None else read_plan_or_state(file, lambda: app.project().keyring)
+    shown = (
+        app.project(only_project_file=True).state
+        if file is None
+        else read_plan_or_state(file, lambda: app.project().keyring)
+    )
     if isinstance(shown, Plan):
         show_plan(app, shown, output, shown.to_json())
         return

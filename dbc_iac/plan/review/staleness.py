@@ -55,8 +55,8 @@ def _state_difference(plan: Plan, state: State) -> str:
     for name, planned, present in (("project", plan.project, state.project), ("stack", plan.stack, state.stack)):
         if planned != present:
             return f"the plan is for {name} {planned}, not {present}"
-    if plan.lineage != state.lineage:
-        return f"the plan is of state lineage {plan.lineage or 'none'}, not {state.lineage}"
+    if plan.lineage not in {"", state.lineage}:  # empty: made before the state was written, with serial 0
+        return f"the plan is of state lineage {plan.lineage}, not {state.lineage}"
     if plan.serial != state.serial:
         return f"the state changed: serial {plan.serial} in the plan, {state.serial} now"
     return ""

@@ -77,7 +77,10 @@ def summary(plan: Plan) -> str:
 
 def scope(plan: Plan) -> str:
     """Project, stack and environment of a plan, with the expected number of power-offs and API calls."""
-    parts = [f"{'Destroy project' if plan.destroy else 'Project'} {plan.project}", f"stack {plan.stack}"]
+    parts = [
+        f"{'Destroy project' if plan.destroy else 'Project'} {plan.project}",
+        f"stack {plan.stack}{'' if plan.lineage else ' (new)'}",
+    ]
     if plan.environment:
         parts.append(f"environment {plan.environment}")
     off = [d for d in disruptions(plan) if d.effect in _OFF and d.step]

@@ -6,6 +6,7 @@ import click
 
 from dbc_iac.cli.app import App
 from dbc_iac.cli.options import json_option
+from dbc_iac.operations.stacks import new_stack
 from dbc_iac.views.text.state import state_lines
 
 
@@ -14,5 +15,7 @@ from dbc_iac.views.text.state import state_lines
 @click.pass_obj
 def command(app: App) -> None:
     """List the resources in the state, one per line."""
-    found = app.project().state
+    project = app.project(only_project_file=True)
+    found = project.state
+    app.report(new_stack(project, found))
     app.show_lines(state_lines(found), sorted(found.bindings))

@@ -8,7 +8,7 @@ import click
 
 from dbc_iac.cli.app import App
 from dbc_iac.cli.options import FILE, json_option
-from dbc_iac.cli.output_files import check_outputs
+from dbc_iac.cli.output_files import check_outputs, loaded_quietly
 from dbc_iac.operations.state_copies import pull
 
 
@@ -18,8 +18,9 @@ from dbc_iac.operations.state_copies import pull
 @click.pass_obj
 def command(app: App, /, file: Path | None) -> None:
     """Print the decrypted state, with the entries of its journal. Changes nothing."""
-    project = app.project()
-    check_outputs(app, {"-o": file}, project.loaded)
+    project = app.project(only_project_file=True)
+    if file is not None:
+        check_outputs(app, {"-o": file}, loaded_quietly(app))
     if file is not None:
         pull(project, file)
         app.show(f"wrote {file}\n", {"file": str(file)})

@@ -1,0 +1,60 @@
+"""`console`: evaluate expressions with the variables of the project."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+import click
+
+from dbc_iac.cli.app import App, Exit
+from dbc_iac.cli.options import json_option
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.operations.evaluate import expressions_of
+from dbc_iac.views.text.fields import value_text
+
+
+@click.command("console")
+@click.argument("expression", required=False)
+@json_option
+@click.pass_obj
+def command(app: App, /, expression: str | None) -> None:
+    """Evaluate EXPRESSION, or each line of standard input, as a manifest would.
+
+    Names: `var`, `env`, `project`, and all functions and filters of templates.
+    """
+    evaluated = expressions_of(app.load_files())
+    failed = False
+    for line in [expression] if expression is not None else _typed(app):
+        try:
+            value = evaluated(line)
+        except ValueError as error:
+            problem = Diagnostic("expression", Severity.ERROR, f"cannot evaluate: {str(error)[:50]}", _whole(error))
+            if expression is not None:
+                raise DiagnosticError(problem) from None
+            app.report([problem])
+            failed = True
+        else:
+            app.show(value_text(value), value)
+    if failed and not app.runtime.terminal:
+        raise Exit(ExitCode.CONFIGURATION)
+
+
+def _whole(error: ValueError) -> str:
+    text = str(error)
+    return f"{text}." if len(text) > 50 else ""
+
+
+def _typed(app: App) -> Iterator[str]:
+    """Lines of standard input; on a terminal with a prompt, until `exit` or the end of the input."""
+    if app.runtime.terminal:
+        import readline  # noqa: F401 - lets `input` edit lines and recall earlier ones
+    while True:
+        try:
+            line = input("> ") if app.runtime.terminal else next(sys.stdin).rstrip("\n")
+        except (EOFError, StopIteration):
+            return
+        if line.strip() in {"exit", "quit"}:
+            return
+        if line.strip():
+            yield line

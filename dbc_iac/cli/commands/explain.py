@@ -1,0 +1,22 @@
+"""`explain`: documentation of kinds and fields."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from dbc_iac.cli.app import App
+from dbc_iac.cli.options import json_option
+from dbc_iac.kinds.explain import explain
+from dbc_iac.views.text.explain import explanation_lines
+
+
+@click.command("explain")
+@click.argument("name", metavar="KIND[.FIELD]")
+@json_option
+@click.pass_obj
+def command(app: App, /, name: str) -> None:
+    """Show the fields of a kind, or of a field, with types, rules of change and defaults. KIND may be Project."""
+    found = explain(name)
+    app.show_lines(explanation_lines(found), asdict(found))
