@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from pathlib import PurePath
 
@@ -111,15 +111,17 @@ def place_of(error: BaseException) -> str:
     return f"{type(error).__name__} at {PurePath(where.filename).name}:{where.lineno}"
 
 
-@dataclass(slots=True)
 class Diagnostics:
-    """Collector of diagnostics, in order and without duplicates."""
+    """Collector of diagnostics, in order and without duplicates. `error_count`: number of errors among them."""
 
-    items: list[Diagnostic] = field(default_factory=list)
+    def __init__(self) -> None:
+        self._items: dict[Diagnostic, None] = {}
+        self.error_count = 0
 
     def add(self, diagnostic: Diagnostic) -> None:
-        if diagnostic not in self.items:
-            self.items.append(diagnostic)
+        if diagnostic not in self._items:
+            self._items[diagnostic] = None
+            self.error_count += diagnostic.severity is Severity.ERROR
 
     def extend(self, diagnostics: Iterable[Diagnostic]) -> None:
         for diagnostic in diagnostics:
@@ -127,15 +129,15 @@ class Diagnostics:
 
     @property
     def errors(self) -> tuple[Diagnostic, ...]:
-        return tuple(d for d in self.items if d.severity is Severity.ERROR)
+        return tuple(d for d in self._items if d.severity is Severity.ERROR)
 
     def raise_errors(self) -> None:
         """Raise `DiagnosticError` with all diagnostics if one of them is an error."""
-        if self.errors:
-            raise DiagnosticError(*self.items)
+        if self.error_count:
+            raise DiagnosticError(*self._items)
 
     def __iter__(self) -> Iterator[Diagnostic]:
-        return iter(self.items)
+        return iter(self._items)
 
     def __len__(self) -> int:
-        return len(self.items)
+        return len(self._items)

@@ -12,7 +12,7 @@ from typing import Any
 from dbc_iac.address import Address
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Unreadable
 from dbc_iac.kinds.framework.capabilities import UsesImageServer
-from dbc_iac.kinds.framework.inventory import Inventory
+from dbc_iac.kinds.framework.inventory import Inventory, Resource
 from dbc_iac.kinds.framework.kind import Kind, kind_of
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.images.image_server import through_image_client
@@ -24,8 +24,8 @@ def current_route(kept: Route, kind: Kind[Any], inventory: Inventory) -> Route:
 
     Of two Nodes for one machine (two orders) that with the same name is used, else the most similar.
     """
-    machines = inventory.of(Address(kept.name).kind)
-    routes = [r for r in (kind_of(m.kind).route(m, inventory) for m in machines) if r.target == kept.target]
+    machines = inventory.having(Address(kept.name).kind, _target, kept.target)
+    routes = [kind_of(m.kind).route(m, inventory) for m in machines]
     if not routes:
         return kept
     names = inventory.names(kept.name)
@@ -33,6 +33,10 @@ def current_route(kept: Route, kind: Kind[Any], inventory: Inventory) -> Route:
         routes, key=lambda r: (r.name not in names, r.rent_order != kept.rent_order, r.identity != kept.identity)
     )
     return route_for(best, kind, inventory)
+
+
+def _target(machine: Resource[Any], inventory: Inventory) -> str:
+    return kind_of(machine.kind).route(machine, inventory).target
 
 
 def route_to(binding: Binding, inventory: Inventory) -> Route:

@@ -128,8 +128,7 @@ class Network(Kind[NetworkSpec], Importable):
                 detail="The node would read its path as that operation.",
                 remedy="Choose another name.",
             )
-        twins = [r for r in inventory.of(self.name) if _name(r, inventory) == name and r.address < resource.address]
-        for twin in twins:
+        for twin in inventory.before(resource, _name)[:1]:
             yield resource.problem(
                 "duplicate-identity",
                 "name",

@@ -59,12 +59,12 @@ class Expander:
             self._record_invalid(value)
             return
         kind = value["kind"]
-        before = len(self._found.errors)
+        before = self._found.error_count
         metadata = without_anchors(value["metadata"])
         for key, each in self._instances(value, marks):
             instance = name if key is None else f"{name}.{key}"
             yield from self._resource(kind, instance, metadata, value, marks, each)
-        if len(self._found.errors) > before:
+        if self._found.error_count > before:
             self.broken.add(Address.of(kind, name))
 
     def _record_invalid(self, value: dict[str, Any]) -> None:
@@ -99,9 +99,9 @@ class Expander:
         if "forEach" not in value:
             yield None, None
             return
-        before = len(self._found.errors)
+        before = self._found.error_count
         each = self._templates.render(value["forEach"], marks, self._found, ("forEach",))
-        if len(self._found.errors) > before:
+        if self._found.error_count > before:
             return
         items = self._keyed(each, marks) if isinstance(each, list) else each
         if not isinstance(items, dict):
@@ -142,7 +142,7 @@ class Expander:
     ) -> Iterator[ParsedResource]:
         address = Address.of(kind, name)
         names = {} if each is None else {"each": each}
-        before = len(self._found.errors)
+        before = self._found.error_count
         spec = without_anchors(self._templates.render(value["spec"], marks, self._found, ("spec",), names))
         labels = self._labels(metadata.get("labels"), names, marks)
         place = marks.value(("metadata", "name"))
@@ -162,7 +162,7 @@ class Expander:
             )
             return
         self._places[address] = place
-        if len(self._found.errors) > before:
+        if self._found.error_count > before:
             return
         parsed = parse(self._models[kind], spec, marks, ("spec",), self._found, address)
         if parsed is not None:

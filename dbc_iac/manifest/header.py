@@ -33,7 +33,7 @@ def check_header(
 ) -> str | None:
     """Validate the header of a document: its `metadata.name`, or None if there are problems, which are collected."""
     header = _Header(marks, found)
-    before = len(found.errors)
+    before = found.error_count
     header.unknown_keys(value, fields, ())
     header.version(value.get("apiVersion"))
     header.kind(value.get("kind"), sorted(kinds))
@@ -41,7 +41,7 @@ def check_header(
     name = header.name(metadata)
     if not isinstance(value.get("spec"), dict):
         header.problem("missing-field", "spec is required", ("spec",), "Add `spec:`.")
-    return name if len(found.errors) == before else None
+    return name if found.error_count == before else None
 
 
 def _wrong(field: str, problem: str, value: Any) -> str:

@@ -41,7 +41,7 @@ def check_manifests(loaded: LoadedProject, inventory: Inventory, moved: tuple[tu
     found.extend(check_inventory(inventory, project.identity_types(), loaded.broken))
     found.extend(check_lists(moved, project.removed, loaded.where))
     found.extend(still_there(project.removed, inventory))
-    if not found.errors:
+    if not found.error_count:
         found.extend(shared_wallets(loaded, inventory))
     return found
 

@@ -122,7 +122,7 @@ class Project:
         places = secret_places(loaded.project, loaded.place)
         resolver = SecretResolver(runtime.environ, directory, places=places)
         project = cls(directory, environment, stack, runtime, loaded, resolver, sources)
-        if loaded.diagnostics.errors:
+        if loaded.diagnostics.error_count:
             # The valid part is still checked, unless it may refer to a part that could not be read.
             (project.check() if loaded.whole else loaded.diagnostics).raise_errors()
         preload_secrets(resolver, places, project.inventory.resources.values())

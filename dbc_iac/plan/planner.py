@@ -27,7 +27,7 @@ from dbc_iac.plan.decide.changes import POWERED_OFF_REASON, ChangeSet, decide_ch
 from dbc_iac.plan.decide.port_allocation import choose_ports
 from dbc_iac.plan.decide.propagation import propagate
 from dbc_iac.plan.decide.rename_hints import likely_renames
-from dbc_iac.plan.decide.targets import check_named, keep_parents, left_out, left_with, targeted
+from dbc_iac.plan.decide.targets import check_named, keep_parents, left_with, of_this_run, targeted
 from dbc_iac.plan.decide.unreadable import unreadable
 from dbc_iac.plan.model import Action, Change, Plan, Step, StepKind, canonical_digest
 from dbc_iac.plan.observe.pending_operations import resolvable_operations
@@ -80,7 +80,7 @@ def decide(context: PlanContext, refreshed: RefreshedState, options: PlanOptions
     problems.extend(named)
     changes = targeted(change_set.changes, options)
     problems.extend(left_with(change_set.changes, changes, options))
-    problems.extend(p for p in change_set.problems if not left_out(p.address, changes, options))
+    problems.extend(of_this_run(change_set.problems, changes, options))
     for change in changes.values():
         if change.action is Action.UNKNOWN:
             problems.add(unreadable(change))
@@ -174,7 +174,8 @@ def decide_until_stable(
             for r in context.inventory.resources.values()
             if (causes := replaced & set(r.spec.lifecycle.replace_on)) and r.address not in replaced | requested.keys()
         }
-        if not following and made <= moving:
+        resolved = context.inventory.known.keys() & made  # only values that are known until then make a difference
+        if not following and not resolved:
             change_set.problems.extend(found)
             return context, change_set
         moving |= made

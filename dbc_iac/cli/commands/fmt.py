@@ -34,10 +34,10 @@ def command(app: App, /, files: tuple[Path, ...], check: bool, of_projects: bool
     if not check and not diff:
         write_formatted(changed)
     app.report(problems)
-    if changed or app.json or not problems.errors:
+    if changed or app.json or not problems.error_count:
         text = "".join(_lines(changed, check=check, diff=diff))
         app.show(text or "All files are formatted.", {"changed": list(changed)})
-    if problems.errors:
+    if problems.error_count:
         raise Exit(ExitCode.CONFIGURATION)
     if check and changed:
         raise Exit(ExitCode.ERROR)

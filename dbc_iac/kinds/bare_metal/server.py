@@ -5,7 +5,7 @@ Deleting an entry destroys the server's on-chain identity irreversibly, so a ser
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
@@ -210,15 +210,13 @@ class BareMetalServer(Kind[BareMetalServerSpec], Importable):
 
     def check(self, resource: Resource[BareMetalServerSpec], inventory: Inventory) -> Iterable[Diagnostic]:
         spec = resource.spec
-        for other in inventory.of(self.name):
-            same = getattr(other.spec, "uuid", None) == spec.uuid and getattr(other.spec, "manager", "") == spec.manager
-            if same and other.address < resource.address:
-                yield resource.problem(
-                    "duplicate-identity",
-                    "uuid",
-                    f"{other.address} has the uuid {spec.uuid} already",
-                    remedy="Give one of them another uuid.",
-                )
+        for other in inventory.before(resource, _uuid)[:1]:
+            yield resource.problem(
+                "duplicate-identity",
+                "uuid",
+                f"{other.address} has the uuid {spec.uuid} already",
+                remedy="Give one of them another uuid.",
+            )
 
     async def observe(self, lookup: Lookup, reader: CachedReader) -> Observation:
         found = await find_server(reader, lookup.route, node_id=lookup.id, uuid="" if lookup.id else lookup.key)
@@ -271,3 +269,7 @@ class BareMetalServer(Kind[BareMetalServerSpec], Importable):
         spec = nested(self.fields, {**found.shown, "manager": found.place})
         spec["ipmi"]["password"] = environment_reference(f"IPMI_{found.fields['uuid']}")
         return spec
+
+
+def _uuid(server: Resource[Any], inventory: Inventory) -> Hashable:
+    return server.spec.manager, server.spec.uuid

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from dbc_iac.address import Address
 from dbc_iac.api.secret import SecretText
@@ -111,11 +113,51 @@ class Inventory:
         """The addresses that moves connect with one, itself first."""
         found = [address]
         for name in found:
-            found += [other for move in self.moves if name in move for other in move if other not in found]
+            found += [other for other in self._moved.get(name, ()) if other not in found]
         return tuple(found)
 
     def find(self, kind: str, name: str) -> Resource[Spec] | None:
         return self.resources.get(Address.of(kind, name))
 
-    def of(self, kind: str) -> Iterator[Resource[Spec]]:
-        return (r for r in self.resources.values() if r.kind == kind)
+    def of(self, kind: str) -> Sequence[Resource[Spec]]:
+        """The resources of a kind."""
+        return self._by_kind.get(kind, ())
+
+    def having(self, kind: str, key: Key, value: Hashable) -> Sequence[Resource[Spec]]:
+        """The resources of a kind whose key has this value, by address. `key`: a function of a module; its index is
+        kept."""
+        index = self._indexes.get((kind, key))
+        if index is None:
+            index = self._indexes[kind, key] = defaultdict(list)
+            for resource in sorted(self.of(kind), key=lambda r: r.address):
+                index[key(resource, self)].append(resource)
+        return index.get(value, ())
+
+    def before(self, resource: Resource[Any], key: Key) -> Sequence[Resource[Spec]]:
+        """The resources of its kind with the same key as a resource, and an earlier address."""
+        alike = self.having(resource.kind, key, key(resource, self))
+        return alike[: bisect_left(alike, resource.address, key=lambda r: r.address)]
+
+    @cached_property
+    def _moved(self) -> Mapping[str, list[str]]:
+        """Addresses before and after, by each address of a move."""
+        found: defaultdict[str, list[str]] = defaultdict(list)
+        for before, now in self.moves:
+            found[before].append(now)
+            found[now].append(before)
+        return found
+
+    @cached_property
+    def _by_kind(self) -> Mapping[str, list[Resource[Spec]]]:
+        found: defaultdict[str, list[Resource[Spec]]] = defaultdict(list)
+        for resource in self.resources.values():
+            found[resource.kind].append(resource)
+        return found
+
+    @cached_property
+    def _indexes(self) -> dict[tuple[str, Key], defaultdict[Hashable, list[Resource[Spec]]]]:
+        return {}
+
+
+Key = Callable[[Resource[Any], Inventory], Hashable]
+"""Value that identifies a resource among others of its kind."""

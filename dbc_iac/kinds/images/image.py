@@ -8,7 +8,7 @@ the same name, also one in use.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -225,16 +225,13 @@ class Image(Kind[ImageSpec], FileProvider, UsesImageServer):
                 f"Snapshot/{spec.snapshot} is uploaded to {sent_to}, not to {spec.image_server}",
                 remedy=f"Set imageServer to {sent_to}; an ImageExport can send the file on from this node.",
             )
-        for other in inventory.of(self.name):
-            assert isinstance(other.spec, ImageSpec)  # noqa: S101 - of this kind
-            same = other.spec.node == spec.node and spec.file is not None and other.spec.file == spec.file
-            if same and other.address < resource.address:
-                yield resource.problem(
-                    "duplicate-identity",
-                    "file",
-                    f"{other.address} is the same file on this node",
-                    remedy="Remove one of them.",
-                )
+        for other in inventory.before(resource, _node_and_file)[:1] if spec.file is not None else ():
+            yield resource.problem(
+                "duplicate-identity",
+                "file",
+                f"{other.address} is the same file on this node",
+                remedy="Remove one of them.",
+            )
 
     def fetched_from(self, desired: Mapping[str, Json]) -> str:
         return "" if str(desired["file"]).startswith("Snapshot/") else str(desired["imageServer"])
@@ -322,13 +319,20 @@ class ImageKept(Goal):
         raise AssertionError("not reached: every look finds it met")
 
 
+def _node_and_file(resource: Resource[Any], inventory: Inventory) -> Hashable:
+    return resource.spec.node, resource.spec.file
+
+
+def _server_and_file(export: Resource[Any], inventory: Inventory) -> Hashable:
+    return export.spec.image_server, image_file(export.spec.file, inventory)
+
+
 def _missing(resource: Resource[ImageSpec], file: str, machine: Machine) -> Iterator[Diagnostic]:
     """The problem of a file that is not in the image server, and that no manifest sends there."""
     server, there, inventory = resource.spec.image_server, machine.image_server_files, machine.inventory
     if there is None or file in there or inventory is None:
         return
-    exports = ((getattr(r.spec, "image_server", ""), getattr(r.spec, "file", "")) for r in inventory.of("ImageExport"))
-    if any((to, image_file(name, inventory)) == (server, file) for to, name in exports):
+    if inventory.having("ImageExport", _server_and_file, (server, file)):
         return
     close = difflib.get_close_matches(file, there, n=1)
     yield resource.problem(

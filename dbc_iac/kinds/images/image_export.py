@@ -6,7 +6,7 @@ Files on image servers cannot be deleted. At the end of an upload the node's pro
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -151,16 +151,13 @@ class ImageExport(Kind[ImageExportSpec], FileProvider, UsesImageServer):
     def check(self, resource: Resource[ImageExportSpec], inventory: Inventory) -> Iterable[Diagnostic]:
         file = resource.spec.file
         yield from check_file(resource, "file", file if file.endswith(".qcow2") else None)
-        key = (resource.spec.node, file, resource.spec.image_server)
-        for other in inventory.of(self.name):
-            assert isinstance(other.spec, ImageExportSpec)  # noqa: S101 - of this kind
-            if other.address < resource.address and key == (other.spec.node, other.spec.file, other.spec.image_server):
-                yield resource.problem(
-                    "duplicate-identity",
-                    "file",
-                    f"{other.address} already sends this file to the image server",
-                    remedy="Remove one of them.",
-                )
+        for other in inventory.before(resource, _transfer)[:1]:
+            yield resource.problem(
+                "duplicate-identity",
+                "file",
+                f"{other.address} already sends this file to the image server",
+                remedy="Remove one of them.",
+            )
 
     def preflight(
         self,
@@ -217,3 +214,7 @@ class ImageExport(Kind[ImageExportSpec], FileProvider, UsesImageServer):
                 address=task.address, route=task.route, id=task.id, image_server=str(task.desired["imageServer"]),
                 timeout_seconds=task.timeout_seconds or 7200.0,
             )  # fmt: skip
+
+
+def _transfer(export: Resource[Any], inventory: Inventory) -> Hashable:
+    return export.spec.node, export.spec.file, export.spec.image_server

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -39,11 +39,12 @@ def check_file(resource: Resource[Any], path: str, file: str | None) -> Iterator
 
 def is_fetched(file: FileAt, inventory: Inventory) -> bool:
     """Whether an Image of the manifests fetches that file to that machine."""
-    for image in inventory.of("Image"):
-        node = inventory.find("Node", getattr(image.spec, "node", ""))
-        if getattr(image.spec, "file", None) == file.name and getattr(node and node.spec, "id", "") == file.place:
-            return True
-    return False
+    return bool(inventory.having("Image", _fetched_file, file))
+
+
+def _fetched_file(image: Resource[Any], inventory: Inventory) -> Hashable:
+    node = inventory.find("Node", image.spec.node)
+    return FileAt(getattr(node and node.spec, "id", ""), image.spec.file)
 
 
 def unknown_image_server(reading: Unreadable) -> bool:

@@ -6,7 +6,7 @@ upload: the record's status only shows whether a transfer runs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import PurePosixPath
 from typing import Annotated, Any
@@ -188,17 +188,14 @@ class Snapshot(Kind[SnapshotSpec], Child, UsesImageServer, Importable):
                 detail="Without `name`, a Snapshot has the name of its manifest.",
                 remedy="Add a shorter `name:` to the spec.",
             )
-        for other in inventory.of(self.name):
-            assert isinstance(other.spec, SnapshotSpec)  # noqa: S101 - of this kind
-            same = other.spec.vm == resource.spec.vm and _name(other, inventory) == name
-            if same and other.address < resource.address:
-                yield resource.problem(
-                    "duplicate-identity",
-                    "name",
-                    f"{other.address} already has the name {name} on this VM",
-                    detail="The node accepts several snapshots of one name; a deletion removes the oldest.",
-                    remedy="Give one of them another name.",
-                )
+        for other in inventory.before(resource, _name_on_vm)[:1]:
+            yield resource.problem(
+                "duplicate-identity",
+                "name",
+                f"{other.address} already has the name {name} on this VM",
+                detail="The node accepts several snapshots of one name; a deletion removes the oldest.",
+                remedy="Give one of them another name.",
+            )
 
     def preflight(
         self, resource: Resource[SnapshotSpec], desired: Mapping[str, Json], changed: frozenset[str], machine: Machine
@@ -292,6 +289,10 @@ class Snapshot(Kind[SnapshotSpec], Child, UsesImageServer, Importable):
 def _name(snapshot: Resource[Any], inventory: Inventory) -> str:
     """Without `name` that of its record, so that a renamed manifest keeps it; of a new one that of the manifest."""
     return str(snapshot.spec.name or inventory.bound.get(snapshot.address) or snapshot.name.replace(".", "-"))
+
+
+def _name_on_vm(snapshot: Resource[Any], inventory: Inventory) -> Hashable:
+    return snapshot.spec.vm, _name(snapshot, inventory)
 
 
 __all__ = ["CREATING", "UPLOADING", "Snapshot", "SnapshotAbsent", "SnapshotTaken", "find_snapshot"]

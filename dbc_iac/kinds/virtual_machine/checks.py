@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 
 from dbc_iac.api import patterns
 from dbc_iac.diagnostics import Diagnostic, Severity
@@ -59,14 +59,21 @@ def same_public_ip(vm: VmResource, inventory: Inventory) -> Iterator[Diagnostic]
     """The node refuses a public IP of another of its VMs; on several nodes it would lead to one VM at most."""
     if vm.spec.public_ip is None:
         return
-    for other in inventory.of(vm.kind):
-        if other.address < vm.address and getattr(other.spec, "public_ip", None) == vm.spec.public_ip:
-            yield vm.problem(
-                "duplicate-identity",
-                "publicIp",
-                f"{other.address} has the public address {vm.spec.public_ip} already",
-                remedy="Give each VM its own.",
-            )
+    for other in inventory.before(vm, _public_ip)[:1]:
+        yield vm.problem(
+            "duplicate-identity",
+            "publicIp",
+            f"{other.address} has the public address {vm.spec.public_ip} already",
+            remedy="Give each VM its own.",
+        )
+
+
+def _public_ip(vm: VmResource, inventory: Inventory) -> Hashable:
+    return vm.spec.public_ip
+
+
+def _lan_and_machine(vm: VmResource, inventory: Inventory) -> Hashable:
+    return vm.spec.network, _machine(vm.spec.node, inventory)
 
 
 def without_a_range(vm: VmResource, inventory: Inventory) -> Iterator[Diagnostic]:
@@ -80,22 +87,15 @@ def without_a_range(vm: VmResource, inventory: Inventory) -> Iterator[Diagnostic
 def cut_off_by_lan(vm: VmResource, inventory: Inventory) -> Iterator[Diagnostic]:
     """A node that does not host a LAN loses track of the LAN's bridge: the next VM there removes it."""
     host = inventory.find("Network", vm.spec.network or "")
-    if host is None or _machine(getattr(host.spec, "via", ""), inventory) == (
-        here := _machine(vm.spec.node, inventory)
-    ):
+    if host is None or _machine(getattr(host.spec, "via", ""), inventory) == _machine(vm.spec.node, inventory):
         return
-    others = [
-        other.address
-        for other in inventory.of(vm.kind)
-        if getattr(other.spec, "network", None) == vm.spec.network
-        and other.address < vm.address
-        and _machine(getattr(other.spec, "node", ""), inventory) == here
-    ]
+    others = inventory.before(vm, _lan_and_machine)
     if others:
+        who = others[0].address if len(others) == 1 else f"{others[0].address} and {len(others) - 1} more"
         yield vm.problem(
             "cuts-lan",
             "network",
-            f"starting it can cut {', '.join(others)} off {host.address}",
+            f"starting it can cut {who} off {host.address}",
             detail="On another node than the LAN's own, the second VM fails and removes the bridge of the first.",
             remedy=f"Put them on the node of {host.address}, one on each other node, or into LANs of their own.",
             severity=Severity.WARNING,

@@ -19,14 +19,8 @@ _KEPT = frozenset({Action.NO_OP, Action.UPDATE, Action.UNKNOWN, Action.ADOPT})
 _CREATED = frozenset({Action.CREATE, Action.REPLACE})
 
 
-def check_capacity(
-    context: PlanContext,
-    target: str,
-    machine: Machine,
-    changes: Mapping[str, Change],
-) -> Iterator[Diagnostic]:
+def check_capacity(context: PlanContext, machine: Machine, here: Mapping[str, Change]) -> Iterator[Diagnostic]:
     """Problems of all changes on one machine together."""
-    here = on_machine(target, changes)
     if machine.hardware is not None:
         yield from _gpus(context, machine, here)
         yield from _together(context, machine, here)
@@ -34,9 +28,12 @@ def check_capacity(
         yield from _space(context, machine.hardware, here)
 
 
-def on_machine(target: str, changes: Mapping[str, Change]) -> dict[str, Change]:
-    """Changes on one machine."""
-    return {a: c for a, c in changes.items() if (c.placement.route or c.old_placement.route).get("target") == target}
+def by_machine(changes: Mapping[str, Change]) -> Mapping[str, Mapping[str, Change]]:
+    """Changes by the target that they are on."""
+    found: defaultdict[str, dict[str, Change]] = defaultdict(dict)
+    for address, change in changes.items():
+        found[str((change.placement.route or change.old_placement.route).get("target"))][address] = change
+    return found
 
 
 def required_capacity(change: Change) -> Capacity:

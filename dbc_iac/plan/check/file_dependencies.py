@@ -5,7 +5,8 @@ A file is not deleted or overwritten while a resource that stays uses it; its us
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from graphlib import CycleError, TopologicalSorter
@@ -89,12 +90,17 @@ def spare_used(
 
     Gives the changes without those that only complete a file in use: a warning names them.
     """
-    external, kept = _external(context.inventory), dict(chosen)
+    kept = dict(chosen)
     problems: list[Diagnostic] = []
+    external: Mapping[FileAt, set[str]] | None = None
+    users: dict[bool, Mapping[FileAt, set[str]]] = {}
     for change, goal, file in _spoiling(chosen):
-        others = [c for c in everything.values() if c.address != change.address]
-        staying = {c.address for c in others if file in _left_on(c, chosen.get(c.address), goal)}
-        staying |= {a for a, files in external.items() if file in files}
+        if external is None:
+            external = _by_file(_external(context.inventory).items())
+        if goal.deletes not in users:
+            left = ((a, _left_on(c, chosen.get(a), deleted=goal.deletes)) for a, c in everything.items())
+            users[goal.deletes] = _by_file(left)
+        staying = users[goal.deletes].get(file, set()) - {change.address} | external.get(file, set())
         if not staying:
             continue
         problem = _refused(context, change, goal, file, sorted(staying))
@@ -136,10 +142,22 @@ def _left_incomplete(
 def with_users(changes: Mapping[str, Change]) -> dict[str, Change]:
     """The changes with the users of each file, which are deleted before it."""
     found = dict(changes)
+    going: Mapping[FileAt, set[str]] | None = None
     for change, _, file in _spoiling(changes):
-        going = (c for c in changes.values() if c.address != change.address and c.action in _GOES)
-        users = {c.address: c.identity.old_id for c in going if file in _now(c)}
-        found[change.address] = replace(found[change.address], users={**found[change.address].users, **users})
+        if going is None:
+            going = _by_file((a, _now(c)) for a, c in changes.items() if c.action in _GOES)
+        here = found[change.address]
+        users = {a: changes[a].identity.old_id for a in sorted(going.get(file, ())) if a != change.address}
+        found[change.address] = replace(here, users={**here.users, **users})
+    return found
+
+
+def _by_file(files: Iterable[tuple[str, frozenset[FileAt]]]) -> Mapping[FileAt, set[str]]:
+    """Addresses by file, from the files of each address."""
+    found: defaultdict[FileAt, set[str]] = defaultdict(set)
+    for address, used in files:
+        for file in used:
+            found[file].add(address)
     return found
 
 
@@ -160,13 +178,13 @@ def _now(change: Change) -> frozenset[FileAt]:
     return frozenset() if gone else runtime_files(kind_of(change.kind), values)
 
 
-def _left_on(change: Change, chosen: Change | None, goal: Goal) -> frozenset[FileAt]:
-    """Files that an address still uses when the goal is pursued."""
+def _left_on(change: Change, chosen: Change | None, *, deleted: bool) -> frozenset[FileAt]:
+    """Files that an address still uses when a file is deleted, or else overwritten."""
     if chosen is None:
         return _now(change)
     if chosen.action is Action.DELETE:
         return frozenset()
-    if not goal.deletes:  # its replacement is created after the file is overwritten
+    if not deleted:  # its replacement is created after the file is overwritten
         return _now(chosen)
     kept = frozenset() if chosen.action is Action.REPLACE else _now(chosen)
     return kept if chosen.action is Action.FORGET else kept | runtime_files(kind_of(chosen.kind), chosen.desired)

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.capabilities import Host, capacity
-from dbc_iac.kinds.framework.capacity import Capacity
+from dbc_iac.kinds.framework.capacity import Allocations, Capacity
 from dbc_iac.kinds.framework.rules import Behaviour
-from dbc_iac.plan.check.capacity import on_machine, required_capacity
+from dbc_iac.plan.check.capacity import required_capacity
 from dbc_iac.plan.context import PlanContext
 from dbc_iac.plan.model import Action, Change
 
@@ -26,28 +26,35 @@ _RESTS = frozenset({Action.NO_OP, Action.UNKNOWN, Action.FORGET})
 
 
 def check_ports(
-    context: PlanContext, target: str, changes: Mapping[str, Change], unmanaged: Mapping[str, Capacity]
+    context: PlanContext, here: Mapping[str, Change], unmanaged: Mapping[str, Capacity]
 ) -> Iterator[Diagnostic]:
-    """Conflicts on one machine, also with unmanaged VMs (by id): errors where one of the two is started or
-    gets its port in this plan, else warnings of the next start."""
-    here = on_machine(target, changes)
+    """Conflicts of the changes on one machine, also with unmanaged VMs (by id): errors where one of the two is started
+    or gets its port in this plan, else warnings of the next start."""
     before = {f"unmanaged VM {identity}": holding for identity, holding in unmanaged.items()}
+    held, going = Allocations(), started(here)
+    for other, holding in before.items():
+        held.add(other, holding)
     for address, change in here.items():
         mine = required_capacity(change)
-        for other, theirs in before.items():
-            if clashes := mine.clashes(theirs):
-                yield _conflict(context, here, address, other, clashes[0])
-                break
+        if clashing := held.clashing(mine):
+            other = next(o for o in before if o in clashing)
+            yield _conflict(context, going, address, other, mine.clashes(before[other])[0])
         before[address] = mine
+        held.add(address, mine)
 
 
-def starts(change: Change, changes: Mapping[str, Change]) -> bool:
-    """Whether a VM is started, or gets a new port or address."""
+def started(changes: Mapping[str, Change]) -> set[str]:
+    """Addresses of VMs that are started, or get a new port or address."""
+    opened = {c.placement.parent for c in changes.values() if c.action not in _RESTS}
+    return {a for a, c in changes.items() if _starts(c, opened=a in opened)}
+
+
+def _starts(change: Change, *, opened: bool) -> bool:
+    """Whether a VM is started, or gets a new port or address. `opened`: whether a child of it is changed."""
     kind = kind_of(change.kind)
     if change.action in {Action.CREATE, Action.REPLACE}:
         return True
     stays_off = (change.desired_power or change.observed_power) == "off"
-    opened = any(c.placement.parent == change.address and c.action not in _RESTS for c in changes.values())
     if change.action is Action.UPDATE:
         had, gets = capacity(kind, {**change.applied, **change.observed}), required_capacity(change)
         if (had.ports, had.start_ports, had.addresses) != (gets.ports, gets.start_ports, gets.addresses):
@@ -56,9 +63,9 @@ def starts(change: Change, changes: Mapping[str, Change]) -> bool:
     return isinstance(kind, Host) and opened and not stays_off
 
 
-def _conflict(context: PlanContext, here: Mapping[str, Change], address: str, other: str, what: str) -> Diagnostic:
-    """A conflict, at the VM that is started or changed, else at the later one."""
-    moves = [a for a in (address, other) if a in here and starts(here[a], here)]
+def _conflict(context: PlanContext, going: set[str], address: str, other: str, what: str) -> Diagnostic:
+    """A conflict, at the VM that is started or changed (`going`), else at the later one."""
+    moves = [a for a in (address, other) if a in going]
     at, parent = (other, address) if moves == [other] else (address, other)
     resource = context.inventory.resources.get(at)
     severity, code = (Severity.ERROR, ExitCode.REFUSED) if moves else (Severity.WARNING, ExitCode.OK)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -27,8 +28,8 @@ from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.kinds.framework.values import Lookup
 from dbc_iac.kinds.images.image_server import through_image_client
-from dbc_iac.plan.check.capacity import check_capacity, on_machine
-from dbc_iac.plan.check.port_conflicts import check_ports, starts
+from dbc_iac.plan.check.capacity import by_machine, check_capacity
+from dbc_iac.plan.check.port_conflicts import check_ports, started
 from dbc_iac.plan.context import PlanContext
 from dbc_iac.plan.model import Action, Change
 from dbc_iac.plan.observe.refresh import RefreshedState, managed, whole_machine
@@ -66,10 +67,11 @@ async def read_facts(context: PlanContext, refreshed: RefreshedState, changes: M
     machines = dict(zip(routes, await asyncio.gather(*looks), strict=True))
     unheard: dict[str, frozenset[str]] = {}
     files: dict[str, frozenset[str] | None] = {}
+    coming = {c.identity.id for c in changes.values() if c.action in _COMES}
     for address, change in checked.items():
         machine = machines.get(Route.from_json(change.placement.route))
         if machine is not None:
-            unheard[address] = await _unheard(reader, machine.route, change, changes)
+            unheard[address] = await _unheard(reader, machine.route, change, coming)
             files[address] = await _image_server_files(reader, machine, change)
     unmanaged = await _unmanaged(refreshed, changes)
     return PreflightFacts(machines, unheard, files, unmanaged, await _free_slots(reader, changes))
@@ -99,35 +101,33 @@ def check_preflight(
         kind = kind_of(change.kind)
         if isinstance(kind, UsesCapacity):
             found.extend(kind.preflight(resource, change.desired, changed, seen))
-    for target in sorted({r.target for r in facts.machines}):
-        of_target = [m for r, m in facts.machines.items() if r.target == target]
+    here = by_machine(changes)
+    targets: defaultdict[str, list[Machine]] = defaultdict(list)
+    for route, machine in facts.machines.items():
+        targets[route.target].append(machine)
+    for target, of_target in sorted(targets.items()):
         orders = {o.id: o for m in of_target for o in m.orders or ()}
         merged = Machine(of_target[0].route, of_target[0].hardware, tuple(orders.values()), None)
-        found.extend(check_capacity(context, target, merged, changes))
-    for target in sorted(_hosts_by_target(changes)):
-        found.extend(check_ports(context, target, on_machine(target, changes), facts.unmanaged.get(target, {})))
+        found.extend(check_capacity(context, merged, here.get(target, {})))
+    for target, on_it in sorted(here.items()):
+        if any(_is_host(c) for c in on_it.values()):
+            found.extend(check_ports(context, on_it, facts.unmanaged.get(target, {})))
     found.extend(_members_stay(refreshed, changes))
     found.extend(_secrets(context, changes))
     found.extend(_room(context, changes, facts))
     return found
 
 
-def _hosts_by_target(changes: Mapping[str, Change]) -> dict[str, dict[str, Change]]:
-    found: dict[str, dict[str, Change]] = {}
-    for address, change in changes.items():
-        if isinstance(kind_of(change.kind), Host) and (change.desired or change.applied):
-            found.setdefault(str((change.placement.route or change.old_placement.route).get("target")), {})[address] = (
-                change
-            )
-    return found
+def _is_host(change: Change) -> bool:
+    return isinstance(kind_of(change.kind), Host) and bool(change.desired or change.applied)
 
 
 async def _unmanaged(refreshed: RefreshedState, changes: Mapping[str, Change]) -> dict[str, Mapping[str, Capacity]]:
     """Capacity that VMs of others hold on the machines where a VM is started."""
     found, ids = dict(refreshed.unmanaged), managed(refreshed.tracked_objects)
-    for target, hosts in sorted(_hosts_by_target(changes).items()):
-        here = on_machine(target, changes)
-        if target not in found and any(starts(c, here) for c in hosts.values()):
+    for target, here in sorted(by_machine(changes).items()):
+        hosts = {a: c for a, c in here.items() if _is_host(c)}
+        if target not in found and hosts.keys() & started(here):
             change = next(reversed(hosts.values()))
             route = Route.from_json(change.placement.route or change.old_placement.route)
             found[target] = await host(change.kind).others(route, ids, refreshed.reader)
@@ -216,9 +216,8 @@ async def _image_server_files(reader: CachedReader, machine: Machine, change: Ch
     return frozenset(stored.value) if isinstance(stored, Known) else None
 
 
-async def _unheard(reader: CachedReader, route: Route, change: Change, changes: Mapping[str, Change]) -> frozenset[str]:
-    """Existing LANs that the change joins and that its machine does not know."""
-    coming = {c.identity.id for c in changes.values() if c.action in _COMES}
+async def _unheard(reader: CachedReader, route: Route, change: Change, coming: set[str]) -> frozenset[str]:
+    """Existing LANs that the change joins and that its machine does not know. `coming`: ids of new objects."""
     kind = kind_of(change.kind)
     names = sorted(kind.networks_of(change.desired) - coming) if isinstance(kind, UsesCapacity) else []
     found = await asyncio.gather(*(reader.network(route, name) for name in names))

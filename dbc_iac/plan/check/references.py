@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 
@@ -14,6 +15,9 @@ from dbc_iac.diagnostics import Diagnostic, Diagnostics, Related
 from dbc_iac.kinds import Inventory, Resource, kind_of
 from dbc_iac.kinds.framework.capabilities import max_per_parent, parent_field
 from dbc_iac.kinds.framework.spec import Spec
+
+MAX_SUGGESTIONS = 50
+"""References to nothing for which a similar name is looked for: each is compared with all names."""
 
 
 def references(resource: Resource[Spec]) -> Iterator[tuple[str, str]]:
@@ -39,26 +43,51 @@ def check_inventory(
     `identities`: what each is made of, by name. `broken`: addresses of documents that have problems of their own; what
     refers to them is not judged.
     """
-    found = Diagnostics()
-    sound: set[str] = set()
+    found, names = Diagnostics(), _Names(inventory)
+    unsound: set[str] = set()
     for resource in inventory.resources.values():
         found.extend(_fields_of_lifecycle(resource))
-        problems = [*_dangling(resource, inventory, broken), *_identity(resource, identities)]
+        problems = [*_dangling(resource, inventory, names, broken), *_identity(resource, identities)]
         found.extend(problems)
-        if not problems and not any(_is_broken(address, broken) for _, address in references(resource)):
-            sound.add(resource.address)
+        if problems or any(_is_broken(address, broken) for _, address in references(resource)):
+            unsound.add(resource.address)
     found.extend(_cycles(inventory))
     found.extend(_crowded(inventory))
-    reachable = {a for a in sound if all(r in sound for r in _closure(a, inventory))}
+    judged = inventory.resources.keys() - _with_dependents(unsound, inventory)
     for resource in inventory.resources.values():
-        if resource.address in reachable:
+        if resource.address in judged:
             found.extend(kind_of(resource.kind).check(resource, inventory))
     return found
+
+
+class _Names:
+    """Names of the manifests, for the remedies of references to none of them."""
+
+    def __init__(self, inventory: Inventory) -> None:
+        self._inventory = inventory
+        self._left = MAX_SUGGESTIONS
+
+    def close(self, kind: str, name: str) -> list[str]:
+        """The most similar name of a kind, if there is one."""
+        self._left -= 1
+        if self._left < 0:
+            return []
+        return difflib.get_close_matches(name, [r.name for r in self._inventory.of(kind)], 1)
+
+    @cached_property
+    def addresses(self) -> Mapping[str, list[str]]:
+        """Addresses of each name, of any kind."""
+        found: defaultdict[str, list[str]] = defaultdict(list)
+        for resource in self._inventory.resources.values():
+            found[resource.name].append(resource.address)
+        return found
 
 
 def _fields_of_lifecycle(resource: Resource[Spec]) -> Iterator[Diagnostic]:
     """Check that `ignoreChanges` and `replaceOn` name fields."""
     lifecycle = resource.spec.lifecycle
+    if not (lifecycle.ignore_changes or lifecycle.replace_on):
+        return
     fields = {f.path for f in kind_of(resource.kind).fields}
     known = fields | {path.rpartition(".")[0] for path in fields if "." in path}
     named = [(f"lifecycle.ignoreChanges.{i}", path) for i, path in enumerate(lifecycle.ignore_changes)]
@@ -75,18 +104,19 @@ def _fields_of_lifecycle(resource: Resource[Spec]) -> Iterator[Diagnostic]:
 
 
 def _is_broken(address: str, broken: frozenset[str]) -> bool:
-    return bool({address, Address(address).group} & broken)
+    return bool(broken) and bool({address, Address(address).group} & broken)
 
 
-def _dangling(resource: Resource[Spec], inventory: Inventory, broken: frozenset[str]) -> Iterator[Diagnostic]:
+def _dangling(
+    resource: Resource[Spec], inventory: Inventory, names: _Names, broken: frozenset[str]
+) -> Iterator[Diagnostic]:
     follows = ((f"lifecycle.replaceOn.{i}", a) for i, a in enumerate(resource.spec.lifecycle.replace_on) if "/" in a)
     for path, address in (*references(resource), *follows):
         if address in inventory.resources or _is_broken(address, broken):
             continue
         kind, name = Address(address).kind, Address(address).label
-        same_kind = [r.name for r in inventory.of(kind)]
-        close = [Address.of(kind, n) for n in difflib.get_close_matches(name, same_kind, 1)]
-        named = [r.address for r in inventory.resources.values() if r.name == name]
+        close = [Address.of(kind, n) for n in names.close(kind, name)]
+        named = names.addresses.get(name, ())
         remedy = f"Did you mean {close[0]}?" if close else f"Add {address} to the manifests."
         if name in inventory.resources:
             remedy = f"Write only the name: {Address(name).name}."
@@ -168,16 +198,20 @@ def _crowded(inventory: Inventory) -> Iterator[Diagnostic]:
                 )
 
 
-def _closure(address: str, inventory: Inventory) -> set[str]:
-    seen: set[str] = set()
-    todo = [address]
+def _with_dependents(addresses: set[str], inventory: Inventory) -> set[str]:
+    """These addresses, and those of all resources that depend on one of them, directly or not."""
+    if not addresses:
+        return addresses
+    dependents: defaultdict[str, list[str]] = defaultdict(list)
+    for address, resource in inventory.resources.items():
+        for needed in dependencies(resource, inventory):
+            dependents[needed].append(address)
+    found, todo = set(addresses), [*addresses]
     while todo:
-        here = todo.pop()
-        for there in dependencies(inventory.resources[here], inventory):
-            if there not in seen:
-                seen.add(there)
-                todo.append(there)
-    return seen
+        more = [a for a in dependents[todo.pop()] if a not in found]
+        found.update(more)
+        todo += more
+    return found
 
 
 def topological_order(edges: Mapping[str, tuple[str, ...]]) -> list[str]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from dbc_iac.diagnostics import Diagnostics
 from dbc_iac.json import Json
 from dbc_iac.kinds import Inventory, Observation, kind_of
 from dbc_iac.kinds.framework.capabilities import capacity, power_of
-from dbc_iac.kinds.framework.capacity import Capacity
+from dbc_iac.kinds.framework.capacity import Allocations
 from dbc_iac.kinds.node import HOST_PORTS, auto_ports, no_free_port
 from dbc_iac.plan.decide.auto_ports import AUTO, kept_auto_port
 from dbc_iac.plan.observe.refresh import RefreshedState
@@ -27,27 +29,33 @@ def choose_ports(inventory: Inventory, refreshed: RefreshedState, problems: Diag
     chosen = {
         a: _keep(inventory, c, desired.get(a, {}), refreshed.observations.get(a)) for a, c in tracked_objects.items()
     }
-    held = {target: [*others.values()] for target, others in refreshed.unmanaged.items()}
+    held: defaultdict[str, Allocations] = defaultdict(Allocations)
+    for target, others in refreshed.unmanaged.items():
+        for identity, other in others.items():
+            held[target].add(identity, other)
     # A VM that does not run gets another port where one that does has it: those that keep theirs are first.
-    for address in sorted(tracked_objects, key=lambda a: bool(chosen[a]) and _is_off(tracked_objects[a], refreshed)):
+    off = {a for a, c in tracked_objects.items() if _is_off(c, refreshed)}
+    for address in sorted(tracked_objects, key=lambda a: bool(chosen[a]) and a in off):
         tracked, kind = tracked_objects[address], kind_of(tracked_objects[address].kind)
-        fields, there = desired.get(address, {}), held.setdefault(tracked_objects[address].route.target, [])
-        if _is_off(tracked_objects[address], refreshed):
-            taken = {port for other in there for port in capacity(kind, fields).contested(other)}
+        fields, there = desired.get(address, {}), held[tracked.route.target]
+        if chosen[address] and address in off:
+            taken = there.contested(capacity(kind, fields))
             fields.update({path: AUTO for path in chosen[address] if fields[path] in taken})
-        there.append(capacity(kind, {k: v for k, v in fields.items() if v != AUTO}))
+        there.add(address, capacity(kind, {k: v for k, v in fields.items() if v != AUTO}))
         if tracked.binding is not None:
-            held.setdefault(tracked.place.target, []).append(capacity(kind, tracked.binding.applied))
-    used = {target: _used(holdings) | HOST_PORTS | inventory.own_ports for target, holdings in held.items()}
+            held[tracked.place.target].add(address, capacity(kind, tracked.binding.applied))
+    free = {target: _FreePorts(holdings.ports | HOST_PORTS | inventory.own_ports) for target, holdings in held.items()}
     for address, tracked in tracked_objects.items():
         for path in [p for p, v in desired.get(address, {}).items() if v == AUTO]:
-            port = _free(inventory, tracked, path, used[tracked.route.target])
+            ports = auto_ports(tracked.route.name, inventory, path)
+            first_try = tracked.binding is not None or tracked.generation == 1
+            skip = 0 if first_try else (tracked.generation - 1) * STRIDE
+            port = free[tracked.route.target].take(ports, skip)
             if port is None:
                 assert tracked.resource is not None  # noqa: S101 - it has desired fields
                 problems.add(no_free_port(tracked.resource, tracked.route.name, path))
                 del desired[address][path]
             else:
-                used[tracked.route.target].add(port)
                 desired[address][path] = port
     return desired
 
@@ -75,13 +83,25 @@ def _is_off(tracked: TrackedObject, refreshed: RefreshedState) -> bool:
     return seen is not None and (seen.present is False or power_of(kind_of(tracked.kind), seen.values) == "off")
 
 
-def _used(holdings: Iterable[Capacity]) -> set[int]:
-    return {port for holding in holdings for _, port in holding.ports | holding.start_ports}
+class _FreePorts:
+    """Ports of one machine that nobody uses, in order, by the range that they are chosen from."""
 
+    def __init__(self, used: Iterable[int]) -> None:
+        self._used = set(used)
+        self._free: dict[range, list[int]] = {}
 
-def _free(inventory: Inventory, tracked: TrackedObject, path: str, used: set[int]) -> int | None:
-    free = (p for p in auto_ports(tracked.route.name, inventory, path) if p not in used)
-    if tracked.binding is not None or tracked.generation == 1:
-        return next(free, None)
-    left = list(free)
-    return left[(tracked.generation - 1) * STRIDE % len(left)] if left else None
+    def take(self, ports: range, skip: int) -> int | None:
+        """A free port of a range, which is used from now on; None if there is none. `skip`: number of free ports to
+        pass over, around the end of the range."""
+        if ports not in self._free:
+            self._free[ports] = [p for p in ports if p not in self._used]
+        free = self._free[ports]
+        if not free:
+            return None
+        port = free[skip % len(free)]
+        self._used.add(port)
+        for other in self._free.values():
+            place = bisect_left(other, port)
+            if place < len(other) and other[place] == port:
+                del other[place]
+        return port

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict, deque
 from dataclasses import replace
 
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
@@ -23,8 +24,7 @@ def propagate(change_set: ChangeSet) -> None:
     for address, change in changes.items():
         changes[address] = _with_parent(change, change_set)
     _same_name_networks(changes, change_set.problems)
-    while [a for a in changes if _unknown_from(changes, a)]:
-        pass  # each round spreads it by one edge
+    _spread_unknown(changes)
 
 
 def _with_parent(change: Change, change_set: ChangeSet) -> Change:
@@ -91,8 +91,9 @@ def _of_a_new_one(change: Change, change_set: ChangeSet) -> Change:
 
 def _same_name_networks(changes: dict[str, Change], problems: Diagnostics) -> None:
     """Replace the members of a LAN that is replaced under its name: it is deleted first."""
-    for network in [c for c in changes.values() if c.action is Action.REPLACE and keeps_identity(c)]:
-        for member in [c for c in changes.values() if network.address in c.dependencies]:
+    networks = {c.address: c for c in changes.values() if c.action is Action.REPLACE and keeps_identity(c)}
+    for member in [*changes.values()] if networks else ():
+        for network in [networks[a] for a in dict.fromkeys(member.dependencies) if a in networks]:
             if parent_field(kind_of(member.kind)):
                 continue
             if member.action is Action.REPLACE:
@@ -116,21 +117,37 @@ def _required_by(change: Change) -> set[str]:
     return {change.placement.parent, change.old_placement.parent, *change.dependencies, *change.old_dependencies}
 
 
-def _unknown_from(changes: dict[str, Change], address: str) -> bool:
-    """Make a change unknown that depends on an unreadable object, or that deletes what one may depend on: a VM with a
+def _spread_unknown(changes: dict[str, Change]) -> None:
+    """Make changes unknown that depend on an unreadable object, or that delete what one may depend on: a VM with a
     snapshot that may be uploading, a LAN that may have a member."""
-    change = changes[address]
-    if not change.pending or change.action is Action.FORGET:
-        return False
     unknown = {a for a, c in changes.items() if c.action is Action.UNKNOWN}
-    needed = sorted(unknown & {*change.needed}) if change.action is not Action.DELETE else []
-    carried = sorted(a for a in unknown if address in _required_by(changes[a]))
-    if needed:
-        reason = f"depends on {needed[0]}, which cannot be read"
-    elif carried and change.action in {Action.DELETE, Action.REPLACE}:
-        reason = f"{carried[0]} may depend on it and cannot be read"
-    else:
-        return False
-    authority = changes[(needed or carried)[0]].authority
-    changes[address] = replace(change, action=Action.UNKNOWN, reasons=(reason,), losses=(), authority=authority)
-    return True
+    if not unknown:
+        return
+    needing: defaultdict[str, list[str]] = defaultdict(list)
+    requiring: defaultdict[str, list[str]] = defaultdict(list)
+    for address, change in changes.items():
+        for other in change.needed:
+            needing[other].append(address)
+        for other in _required_by(change):
+            requiring[other].append(address)
+    todo = deque(sorted(unknown))
+    while todo:
+        here = todo.popleft()
+        for address in sorted({*needing[here], *_required_by(changes[here])} & changes.keys()):
+            change = changes[address]
+            if not change.pending or change.action is Action.FORGET:
+                continue
+            needed = sorted(unknown & {*change.needed}) if change.action is not Action.DELETE else []
+            carried = (
+                sorted(unknown & {*requiring[address]}) if change.action in {Action.DELETE, Action.REPLACE} else []
+            )
+            if needed:
+                reason = f"depends on {needed[0]}, which cannot be read"
+            elif carried:
+                reason = f"{carried[0]} may depend on it and cannot be read"
+            else:
+                continue
+            authority = changes[(needed or carried)[0]].authority
+            changes[address] = replace(change, action=Action.UNKNOWN, reasons=(reason,), losses=(), authority=authority)
+            unknown.add(address)
+            todo.append(address)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from dbc_iac.address import Address
 from dbc_iac.diagnostics import Diagnostic, Severity
+from dbc_iac.json import Json
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.capabilities import port_fields
 from dbc_iac.plan.model import Action, Change
@@ -16,13 +19,18 @@ ALIKE = 0.8
 
 def likely_renames(changes: Mapping[str, Change]) -> Iterator[Diagnostic]:
     """One warning for each resource that goes while a like one comes."""
-    coming = [c for c in changes.values() if c.action is Action.CREATE and not c.identity.old_id]
+    coming: defaultdict[tuple[str, str], dict[str, Change]] = defaultdict(dict)
+    for change in changes.values():
+        if change.action is Action.CREATE and not change.identity.old_id:
+            # Of those with the same fields the first one is named, so that a fleet is compared once.
+            coming[change.kind, change.placement.node].setdefault(json.dumps(_compared(change)), change)
     for going in changes.values():
         if going.action is not Action.DELETE or Address(going.address).deposed:
             continue
-        alike = [c for c in coming if c.kind == going.kind and _likeness(going, c) >= ALIKE]
+        likeness = [(_likeness(going, c), c) for c in coming[going.kind, going.placement.node].values()]
+        alike = [(share, c) for share, c in likeness if share >= ALIKE]
         if alike:
-            best = max(alike, key=lambda c: _likeness(going, c))
+            _, best = max(alike, key=lambda found: found[0])
             yield Diagnostic(
                 "likely-rename",
                 Severity.WARNING,
@@ -33,9 +41,12 @@ def likely_renames(changes: Mapping[str, Change]) -> Iterator[Diagnostic]:
             )
 
 
+def _compared(change: Change) -> dict[str, Json]:
+    """The fields that show a likeness: without chosen ports, which always differ."""
+    chosen = port_fields(kind_of(change.kind))
+    return {path: value for path, value in change.desired.items() if path not in chosen}
+
+
 def _likeness(going: Change, coming: Change) -> float:
-    if going.placement.node != coming.placement.node:
-        return 0.0
-    chosen = port_fields(kind_of(coming.kind))  # which always differ
-    paths = [p for p in coming.desired if p in going.applied and p not in chosen]
-    return sum(coming.desired[p] == going.applied[p] for p in paths) / len(paths) if paths else 0.0
+    paths = [(p, v) for p, v in _compared(coming).items() if p in going.applied]
+    return sum(going.applied[p] == v for p, v in paths) / len(paths) if paths else 0.0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from dbc_iac.address import Address
@@ -44,11 +45,13 @@ def left_with(
             )
 
 
-def left_out(address: str | None, changes: Mapping[str, Change], options: PlanOptions) -> bool:
-    """Whether what is wrong with an address is no matter of this run: it is not a target, and no target needs it."""
-    if not (options.targets or options.excludes) or address is None:
-        return False
-    return address not in changes and all(address not in c.needed for c in changes.values())
+def of_this_run(
+    problems: Iterable[Diagnostic], changes: Mapping[str, Change], options: PlanOptions
+) -> Iterator[Diagnostic]:
+    """The problems without those of addresses that are no target, and that no target needs."""
+    partial = bool(options.targets or options.excludes)
+    concerned = {*changes, *(a for c in changes.values() for a in c.needed)} if partial else ()
+    return (p for p in problems if not partial or p.address is None or p.address in concerned)
 
 
 def keep_parents(changes: dict[str, Change], options: PlanOptions) -> None:
@@ -83,6 +86,7 @@ def _unchanged(change: Change) -> Change:
 def _reached(changes: Mapping[str, Change], targets: frozenset[str]) -> set[str]:
     """The targets (an address, or all instances of a `forEach`), what they need, and what goes with them."""
     wanted: set[str] = set()
+    dependents = _by_need(changes, lambda c: c.dependencies if c.pending else ())
     todo = [a for a in changes if {a, Address(a).resource, Address(a).group} & targets]
     while todo:
         address = todo.pop()
@@ -93,32 +97,33 @@ def _reached(changes: Mapping[str, Change], targets: frozenset[str]) -> set[str]
         if change.action is not Action.DELETE:
             todo += [d for d in (*change.needed, change.old_placement.parent) if d in changes]
         if change.action in {Action.DELETE, Action.REPLACE}:
-            todo += [c.address for c in changes.values() if address in c.dependencies and c.pending]
+            todo += dependents[address]
     return wanted
 
 
 def _without(changes: Mapping[str, Change], excluded: frozenset[str]) -> dict[str, Change]:
     """All but what is excluded, what needs that, and (of what goes) what that needs."""
-    left = {a for a in changes if a in excluded or Address(a).group in excluded}
-    while True:
-        more = {
-            c.address
-            for c in changes.values()
-            if c.address not in left
-            and (
-                left & {*c.needed, c.placement.parent, c.old_placement.parent}
-                or any(_goes_under(c, changes[other]) for other in left)
-            )
-        }
-        if not more:
-            return {a: c for a, c in changes.items() if a not in left}
-        left |= more
+    left: set[str] = set()
+    todo = [a for a in changes if a in excluded or Address(a).group in excluded] if excluded else []
+    needing = _by_need(changes, lambda c: (*c.needed, c.placement.parent, c.old_placement.parent))
+    while todo:
+        address = todo.pop()
+        if address in left:
+            continue
+        left.add(address)
+        todo += needing[address]
+        needed = {*changes[address].dependencies, changes[address].placement.parent}
+        todo += [a for a in needed if a in changes and changes[a].action in {Action.DELETE, Action.REPLACE}]
+    return {a: c for a, c in changes.items() if a not in left}
 
 
-def _goes_under(change: Change, other: Change) -> bool:
-    """Whether a change takes away what another resource needs."""
-    going = change.action in {Action.DELETE, Action.REPLACE}
-    return going and change.address in {*other.dependencies, other.placement.parent}
+def _by_need(changes: Mapping[str, Change], needed: Callable[[Change], Iterable[str]]) -> defaultdict[str, list[str]]:
+    """Addresses of the changes that need an address, by that address."""
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for change in changes.values():
+        for address in needed(change):
+            found[address].append(change.address)
+    return found
 
 
 def check_named(changes: Mapping[str, Change], options: PlanOptions) -> Diagnostics:

@@ -86,9 +86,11 @@ def requires_replacement(pending: Binding, desired: Mapping[str, object]) -> boo
 
 
 def mark_uncertain(binding: Binding, operations: Iterable[PendingOperation]) -> Binding:
-    """The binding with uncertain fields: those of pending calls that the API never shows."""
+    """The binding with uncertain fields: those of pending calls for its address that the API never shows."""
+    sent = [i.detail.get("sent") for i in operations if not i.creates]
+    if not sent:
+        return binding
     hidden = {f.path for f in kind_of(binding.kind).fields if f.rule.not_reported and f.rule.behaviour != "once"}
-    sent = [i.detail.get("sent") for i in operations if i.address == binding.address and not i.creates]
     found = (path for paths in sent if isinstance(paths, list) for path in paths if path in hidden)
     uncertain = tuple(dict.fromkeys((*binding.uncertain, *found)))
     return binding if uncertain == binding.uncertain else binding.model_copy(update={"uncertain": uncertain})

@@ -9,6 +9,7 @@ Ambiguous objects are refused, and nothing is created.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -62,15 +63,16 @@ async def recover_state(
             a: with_parent(c, context, made.tracked_objects) for a, c in made.tracked_objects.items()
         }
     waiting: dict[str, dict[str, TrackedObject]] = {}
+    bound = frozenset(b.id for b in context.state.bindings.values())
     for address, tracked in made.tracked_objects.items():
         if is_unbound(tracked) and tracked.resource is not None and (parent := parent_address(tracked.resource)):
             waiting.setdefault(parent, {})[address] = tracked
     for host in sorted(waiting.keys() & made.tracked_objects.keys()):
         if host in hosts or made.tracked_objects[host].binding is not None:
             known = host not in hosts and not on_known_hosts
-            await _recover_children(waiting[host], context, reader, made, known=known)
+            await _recover_children(waiting[host], bound, context, reader, made, known=known)
     await _recover_renamed(context, reader, made)
-    if hosts and not context.state.bindings and not made.problems.errors:
+    if hosts and not context.state.bindings and not made.problems.error_count:
         made.problems.add(_state_empty(sorted(hosts)))
     return made
 
@@ -90,25 +92,31 @@ async def _recover_hosts(context: PlanContext, reader: CachedReader, made: Recov
     }
     known = {c.id for c in made.tracked_objects.values() if c.pending is not None or c.binding is not None}
     hosts = [h for h in await _unmanaged_hosts(context, reader, new.values()) if h.id not in known]
-    claims = {a: _claims(a, hosts, context) for a in new}
+    named: defaultdict[str, list[_Host]] = defaultdict(list)
+    for host in hosts:
+        named[host.address].append(host)
+    claims = {a: _claims(a, named, context) for a in new}
+    claimants = Counter(host for claimed in claims.values() for host in claimed)
     found, asked = set[str](), set[str]()
     for address, claimed in claims.items():
         if not claimed:
             continue
         newest = max(claimed, key=lambda h: h.marker.generation)
         alike = [h for h in claimed if h.marker.generation == newest.marker.generation]
-        contested = any(newest in other for a, other in claims.items() if a != address)
-        if len(alike) > 1 or contested or newest.route.target != new[address].route.target:
+        if len(alike) > 1 or claimants[newest] > 1 or newest.route.target != new[address].route.target:
             asked.add(address)
             _ask_hosts(new[address], claimed, context, made)
             continue
         found.add(address)
         made.tracked_objects[address] = replace(new[address], id=newest.id, generation=newest.marker.generation)
         made.problems.extend(_older(new[address], (h for h in claimed if h is not newest)))
-    claimed_by_any = [h for claimed in claims.values() for h in claimed]
-    left = [h for h in hosts if h not in claimed_by_any and not _is_handled(h.address, h.marker, context)]
-    for address in (a for a in new if a not in found | asked):
-        _ask_hosts(new[address], [h for h in left if h.route.target == new[address].route.target], context, made)
+    left: defaultdict[str, list[_Host]] = defaultdict(list)
+    for host in hosts:
+        if host not in claimants and not _is_handled(host.address, host.marker, context):
+            left[host.route.target].append(host)
+    for address, tracked in new.items():
+        if address not in found and address not in asked:
+            _ask_hosts(tracked, left.get(tracked.route.target, []), context, made)
     return found
 
 
@@ -134,12 +142,11 @@ async def _recover_renamed(context: PlanContext, reader: CachedReader, made: Rec
 
 def _former_names(tracked: TrackedObject, context: PlanContext, made: RecoveredState) -> list[str]:
     """Ids that the object has if it is called as its manifest was, and that no other resource claims."""
-    if tracked.resource is None:
+    names = context.inventory.names(tracked.address)[1:]
+    if tracked.resource is None or not names:
         return []
-    renamed = [
-        replace(tracked.resource, address=n, name=Address(n).label) for n in context.inventory.names(tracked.address)
-    ]
-    ids = (kind_of(tracked.kind).identity(resource, context.inventory, tracked.generation) for resource in renamed[1:])
+    renamed = [replace(tracked.resource, address=n, name=Address(n).label) for n in names]
+    ids = (kind_of(tracked.kind).identity(resource, context.inventory, tracked.generation) for resource in renamed)
     taken = {c.id for c in made.tracked_objects.values() if c.kind == tracked.kind}
     return [i for i in dict.fromkeys(ids) if i and i not in taken]
 
@@ -161,16 +168,14 @@ async def _unmanaged_hosts(context: PlanContext, reader: CachedReader, new: Iter
     return found.values()
 
 
-def _claims(address: str, hosts: list[_Host], context: PlanContext) -> list[_Host]:
+def _claims(address: str, named: Mapping[str, list[_Host]], context: PlanContext) -> list[_Host]:
     """Hosts that may be the object of an address: those of its name, and those of its names in `moved`.
 
     A host of another name belongs to the resource of that name, if there is one; but where no host has the name of the
     address, it may be the renamed one. An address with an earlier generation claims only hosts that the state knew.
     """
-    derived = [h for h in hosts if h.derived]
-    own = [h for h in derived if h.address == address]
-    names = context.inventory.names(address)[1:]
-    others = [h for h in derived if h.address in names]
+    own = [h for h in named.get(address, ()) if h.derived]
+    others = [h for name in context.inventory.names(address)[1:] for h in named.get(name, ()) if h.derived]
     if own:
         others = [h for h in others if h.address not in context.inventory.resources]
     if address in context.state.generations:
@@ -233,13 +238,14 @@ def _ask_hosts(tracked: TrackedObject, hosts: list[_Host], context: PlanContext,
 
 async def _recover_children(
     waiting: Mapping[str, TrackedObject],
+    bound: frozenset[str],
     context: PlanContext,
     reader: CachedReader,
     made: RecoveredState,
     *,
     known: bool,
 ) -> None:
-    """Pair the children of VMs with unmanaged objects by their fields.
+    """Pair the children of VMs with unmanaged objects by their fields. `bound`: ids of the bindings.
 
     On a VM that the state knows (`known`) nothing is paired by fields. An address with an earlier generation is created
     again, with a warning if an object fits it; any other may exist already and is refused.
@@ -254,7 +260,10 @@ async def _recover_children(
             if tracked.id not in there and len(former) == 1:
                 alike[address] = made.tracked_objects[address] = replace(tracked, id=min(former))
         named = {c.id for c in alike.values()} & there.keys()  # its name is its identity: it will be seen
-        left = {i: u for i, u in there.items() if i not in named and not _is_explained(name, i, u, first, context)}
+        left = {
+            i: u for i, u in there.items()
+            if not (i in named or i in bound or _is_explained(name, i, u, first, context))
+        }  # fmt: skip
         alike = {a: c for a, c in alike.items() if c.id not in named}
         if known:
             handled = {a: c for a, c in alike.items() if a in context.state.generations}
@@ -265,12 +274,12 @@ async def _recover_children(
 
 
 def _is_explained(kind: str, identity: str, one: Unmanaged, tracked: TrackedObject, context: PlanContext) -> bool:
-    """Whether the state knows it: it is bound, was removed, or a pending creation on its VM may have made it."""
+    """Whether the state knows it: it was removed, or a pending creation on its VM may have made it."""
     if one.marker is not None and _is_handled(Address.of(kind, one.marker.name), one.marker, context):
         return True
     pending = (i.detail for i in context.state.pending if i.creates and i.detail.get("vm") == tracked.parent_id)
     before = [known for detail in pending if isinstance(known := detail.get("known"), list)]
-    return identity in {b.id for b in context.state.bindings.values()} or any(identity not in b for b in before)
+    return any(identity not in b for b in before)
 
 
 def _warn_fitting(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dbc_iac.kinds import Resource, kind_of
@@ -39,10 +40,13 @@ class TrackedObject:
 def find_tracked_objects(context: PlanContext) -> dict[str, TrackedObject]:
     """Tracked objects by address: those of the manifests first."""
     state, found = context.state, dict[str, TrackedObject]()
-    operations = {i.address: i for i in state.open if i.id or i.detail}
+    pending: defaultdict[str, list[PendingOperation]] = defaultdict(list)
+    for one in state.open:
+        pending[one.address].append(one)
+    operations = {a: known[-1] for a, ones in pending.items() if (known := [i for i in ones if i.id or i.detail])}
     for address, resource in context.inventory.resources.items():
         if not kind_of(resource.kind).read_only:
-            found[address] = tracked_object(resource, context, operations.get(address))
+            found[address] = tracked_object(resource, context, pending.get(address, ()))
     for address, binding in state.bindings.items():
         if address not in found:
             route = route_to(binding, context.inventory)
@@ -64,14 +68,15 @@ def find_tracked_objects(context: PlanContext) -> dict[str, TrackedObject]:
 
 
 def tracked_object(
-    resource: Resource[Spec], context: PlanContext, operation: PendingOperation | None = None
+    resource: Resource[Spec], context: PlanContext, pending: Sequence[PendingOperation] = ()
 ) -> TrackedObject:
-    """The tracked object of a resource. `operation`: the pending operation of its address."""
+    """The tracked object of a resource. `pending`: the pending operations of its address."""
     inventory, state, kind = context.inventory, context.state, kind_of(resource.kind)
     address, route = resource.address, kind.route(resource, inventory)
     binding = state.bindings.get(address)
     if binding is not None:
-        binding = mark_uncertain(binding, state.open)
+        binding = mark_uncertain(binding, pending)
+    operation = next((i for i in reversed(pending) if i.id or i.detail), None)
     parent = state.bindings.get(parent_address(resource))
     if operation is not None and not matches_spec(operation, resource, inventory, route, parent.id if parent else ""):
         operation = None
@@ -80,10 +85,10 @@ def tracked_object(
     identity = binding.id if binding and bound else kind.identity(resource, inventory, generation)
     if binding is None and operation is not None:
         generation, identity = operation.generation, operation.id
-    pending = pending_creation(operation, state) if operation is not None and binding is None else None
+    creation = pending_creation(operation, state) if operation is not None and binding is None else None
     place = route_to(binding, inventory) if binding is not None and binding.route else route
     return TrackedObject(
-        address, resource.kind, resource, binding, operation, route, identity, generation, place, pending=pending
+        address, resource.kind, resource, binding, operation, route, identity, generation, place, pending=creation
     )
 
 

@@ -6,13 +6,16 @@ belongs to.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cached_property
 
 from dbc_iac.address import Address
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.capabilities import build_files, host, provided_files, survives_parent
 from dbc_iac.kinds.framework.goal import Goal, Needs
+from dbc_iac.kinds.images.files import FileAt
 from dbc_iac.plan.check.references import topological_order
 from dbc_iac.plan.model import Action, Change, StepKind
 from dbc_iac.plan.schedule.goals import Goals, goal_input, goals_of, keeps_identity
@@ -33,15 +36,41 @@ def compile_steps(changes: Mapping[str, Change]) -> dict[str, StepBuilder]:
         _add_windows(change, goals[address], changes, builders)
     for address, change in pending.items():
         _add_after(change, goals[address], builders)
+    uses = _Uses(changes)
     for change in pending.values():
-        _order_creation(change, changes, builders)
-        _order_removal(change, changes, builders)
-        _order_users(change, changes, builders)
+        _order_creation(change, changes, uses, builders)
+        _order_removal(change, changes, uses, builders)
+        _order_users(change, uses, builders)
     for builder in builders.values():
         builder.after = {k for k in builder.after if k in builders and k != builder.key}
     order_nodes(changes, builders)
     keys = topological_order({k: tuple(sorted(d.first)) for k, d in builders.items()})
     return {k: builders[k] for k in keys}
+
+
+class _Uses:
+    """Uses of resources and files by the changes of a plan, and the deposed objects of each resource."""
+
+    def __init__(self, changes: Mapping[str, Change]) -> None:
+        self._changes = changes
+        self.dependents: defaultdict[str, list[Change]] = defaultdict(list)
+        """Changes that depend on an address, now or before."""
+        self.deposed: defaultdict[str, set[str]] = defaultdict(set)
+        """Addresses of deposed objects, by that of their resource."""
+        for address, change in changes.items():
+            for needed in {*change.dependencies, *change.old_dependencies}:
+                self.dependents[needed].append(change)
+            if Address(address).deposed:
+                self.deposed[Address(address).resource].add(address)
+
+    @cached_property
+    def built_from(self) -> Mapping[FileAt, list[Change]]:
+        """Changes that need a file when their object is created."""
+        found: defaultdict[FileAt, list[Change]] = defaultdict(list)
+        for change in self._changes.values():
+            for file in build_files(kind_of(change.kind), change.desired):
+                found[file].append(change)
+        return found
 
 
 def _parent_deleted(change: Change, changes: Mapping[str, Change]) -> bool:
@@ -118,7 +147,9 @@ def ends(change: Change, builders: Mapping[str, StepBuilder]) -> set[str]:
     return keys
 
 
-def _order_creation(change: Change, changes: Mapping[str, Change], builders: dict[str, StepBuilder]) -> None:
+def _order_creation(
+    change: Change, changes: Mapping[str, Change], uses: _Uses, builders: dict[str, StepBuilder]
+) -> None:
     if change.address not in builders:
         return
     own = builders[change.address]
@@ -136,7 +167,7 @@ def _order_creation(change: Change, changes: Mapping[str, Change], builders: dic
         else:
             own.after |= ends(cause, builders)
     if not change.placement.parent:  # a deposed object holds the capacity that the new one needs
-        own.after |= {removal_key(a) for a in changes if Address(a).resource == change.address != a}
+        own.after |= {removal_key(a) for a in uses.deposed.get(change.address, ())}
     window = window_key(change.placement.parent) if change.placement.parent else ""
     if window in builders and change.address in builders:
         builders[window].after.add(change.address)
@@ -157,15 +188,16 @@ def _order_replacement(change: Change, builders: dict[str, StepBuilder]) -> None
         removal.after.add(change.address)
 
 
-def _order_removal(change: Change, changes: Mapping[str, Change], builders: dict[str, StepBuilder]) -> None:
+def _order_removal(
+    change: Change, changes: Mapping[str, Change], uses: _Uses, builders: dict[str, StepBuilder]
+) -> None:
     """Delete an object after everything that depended on it is deleted or replaced."""
     removal = builders.get(removal_key(change.address))
     if removal is None:
         return
     stays = survives_parent(kind_of(change.kind))  # its users have a copy
-    for other in changes.values() if not stays else ():
-        needed = {*other.dependencies, *other.old_dependencies}
-        if change.address not in needed or change.address in {other.placement.parent, other.old_placement.parent}:
+    for other in uses.dependents.get(change.address, ()) if not stays else ():
+        if change.address in {other.placement.parent, other.old_placement.parent}:
             continue  # deleted with it
         going = removal_key(other.address)
         if going in builders:
@@ -180,7 +212,7 @@ def _order_removal(change: Change, changes: Mapping[str, Change], builders: dict
         removal.after.add(window_key(change.placement.parent))
 
 
-def _order_users(change: Change, changes: Mapping[str, Change], builders: dict[str, StepBuilder]) -> None:
+def _order_users(change: Change, uses: _Uses, builders: dict[str, StepBuilder]) -> None:
     """Delete or overwrite a file after its users are deleted, and after everything that is built from it is created."""
     kind, removal = kind_of(change.kind), removal_key(change.address)
     own = builders.get(removal) or builders.get(change.address)
@@ -188,12 +220,8 @@ def _order_users(change: Change, changes: Mapping[str, Change], builders: dict[s
         return
     own.after |= {removal_key(user) if removal_key(user) in builders else user for user in change.users}
     brought = provided_files(kind, change.applied) if removal in builders else frozenset()
-    for other in changes.values() if brought else ():
-        if (
-            other is not change
-            and other.address in builders
-            and brought & build_files(kind_of(other.kind), other.desired)
-        ):
+    for other in (c for file in brought for c in uses.built_from.get(file, ())):
+        if other is not change and other.address in builders:
             own.after |= ends(other, builders)
 
 

@@ -1,0 +1,309 @@
+"""Growth of the cost of each phase of a plan with the number of resources, on made-up observations, without the API.
+
+    python -m benchmarks.growth [--sizes 500,1000,2000] [SITUATION ...]
+
+Fits seconds = c * n ** exponent to each phase; exits with 1 if an exponent is above LIMIT. Times are processor time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import hashlib
+import json
+import math
+import resource
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dbc_iac.api.responses import RentOrder
+from dbc_iac.diagnostics import DiagnosticError, Diagnostics
+from dbc_iac.kinds import Inventory, Observation, kind_of
+from dbc_iac.kinds.framework.cached_reader import CachedReader
+from dbc_iac.kinds.framework.capacity import Machine
+from dbc_iac.kinds.framework.route import Route
+from dbc_iac.manifest import template_process
+from dbc_iac.operations.project import Project
+from dbc_iac.operations.runtime import Runtime
+from dbc_iac.plan import Plan, PlanContext, PlanOptions, check_inventory
+from dbc_iac.plan.check.preflight import PreflightFacts
+from dbc_iac.plan.check.references import dependencies
+from dbc_iac.plan.observe.refresh import RefreshedState
+from dbc_iac.plan.observe.tracked_objects import TrackedObject, find_tracked_objects, parent_address
+from dbc_iac.plan.planner import complete, decide, with_resolved
+from dbc_iac.state.document import Binding, State
+from dbc_iac.state.store import LocalStore
+from dbc_iac.views.html.plan import plan_html
+from dbc_iac.views.markdown.plan import plan_markdown
+from dbc_iac.views.text.diagnostics import render
+from dbc_iac.views.text.plan import plan_lines
+from tests.plan.case import _hardware
+from tests.projects import PROJECT, SEED, UID, document
+
+LIMIT = 1.15
+SIZES = (500, 1000, 2000, 4000, 8000, 16000)
+NODES = 20
+LEAST_SECONDS = 0.02
+"""Phases that are shorter at the largest size are not fitted."""
+
+
+@dataclass(frozen=True)
+class Situation:
+    """A project of `count` VMs and the state before it. Spec fields with a value of None are left out."""
+
+    about: str
+    applied: Mapping[str, Any] | None = field(default_factory=dict)
+    """Fields of the VMs that differ in the state; None: nothing was applied."""
+    renamed: bool = False
+    """Whether the state has other names."""
+    removed: bool = False
+    """Whether the manifests have no VMs."""
+    unreadable: bool = False
+    absent: bool = False
+    spec: Mapping[str, Any] = field(default_factory=dict)
+    extra: str = ""
+    """Kind of further resources, one for each VM."""
+    documents: bool = False
+    """Whether each VM is a document, and not an instance of a `forEach`."""
+    options: PlanOptions = PlanOptions()  # noqa: RUF009 - frozen
+
+
+_ALL = PlanOptions(max_removals=100, allow_empty=True)
+SITUATIONS = {
+    "new": Situation("all VMs are new", applied=None),
+    "unchanged": Situation("all VMs match"),
+    "documents": Situation("all VMs match, each in a document of its own", documents=True),
+    "changed": Situation("a port of each VM changes while it runs", {"ports": {"ssh": "auto", "vnc": "auto"}},
+                         spec={"firewall": ["in,tcp,22,0.0.0.0/0,accept"]}),
+    "windows": Situation("each VM has a disk, and both change in a power-off window", {"cpus": 2}, extra="Disk"),
+    "problems": Situation("the disk of each VM would shrink", {"dataDisk.size": "20Gi"}),
+    "dangling": Situation("each VM names a network that does not exist", applied=None,
+                          spec={"network": "lan-{{ each.key }}"}),
+    "unknown": Situation("no VM can be read, and each has a new disk", unreadable=True, extra="New disk"),
+    "absent": Situation("all VMs were deleted outside", absent=True),
+    "renamed": Situation("each VM has another name", renamed=True, options=_ALL),
+    "removed": Situation("all VMs are removed from the manifests", removed=True, options=_ALL),
+    "replaced": Situation("each VM is replaced", {"image": "old.qcow2"}, extra="Disk", options=_ALL),
+    "network": Situation("all VMs are in one network, which is replaced with them", {"image": "old.qcow2"},
+                         spec={"network": "lan"}, extra="One network", options=_ALL),
+    "chain": Situation("each VM depends on another", applied=None, documents=True, extra="Chain"),
+}  # fmt: skip
+
+
+class Phases:
+    """Processor time of named phases, in seconds."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        template_process._end()
+        gc.collect()
+        began = _used()
+        try:
+            yield
+        finally:
+            template_process._end()  # its time counts once it has ended
+            self.seconds[name] = self.seconds.get(name, 0.0) + _used() - began
+
+
+def _used() -> float:
+    """Processor time of this process and of its ended children, in seconds."""
+    both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(r.ru_utime + r.ru_stime for r in both)
+
+
+@dataclass
+class Planned:
+    """A situation at one size."""
+
+    situation: Situation
+    count: int
+    folder: Path
+
+    def write(self) -> None:
+        one = self.situation
+        ids = [hashlib.sha256(f"node {n}".encode()).hexdigest() for n in range(NODES)]
+        found = [
+            document(
+                "Node", f"node-{n}", {"id": i, "identity": "tenant", "rentOrder": str(n), "portRange": "20000-39999"}
+            )
+            for n, i in enumerate(ids)
+        ]
+        spec = {
+            "node": "{{ each.value }}", "image": "ubuntu.qcow2", "gpus": 0, "cpus": 1, "memory": "1Gi",
+            "dataDisk": {"size": "10Gi"}, "ports": {"ssh": "auto", "vnc": "auto"}, **one.spec,
+        }  # fmt: skip
+        names = [f"vm-{n}" for n in range(0 if one.removed else self.count)]
+        if one.extra == "One network":
+            found.append(document("Network", "lan", {"via": "node-0", "cidr": "192.168.66.0/24"}))
+        if one.documents:
+            for n, name in enumerate(names):
+                after = {"dependsOn": [f"VirtualMachine/{names[n - 1]}"]} if n and one.extra == "Chain" else {}
+                found.append(document("VirtualMachine", name, {**spec, "node": f"node-{n % NODES}", **after}))
+        else:
+            for n in range(0, len(names), 5000):
+                keys = {name: f"node-{i % NODES}" for i, name in enumerate(names[n : n + 5000])}
+                found.append(document("VirtualMachine", f"fleet{n}", spec, forEach=keys))
+                if "isk" in one.extra:
+                    disk = {"vm": f"fleet{n}.{{{{ each.key }}}}", "size": "5Gi"}
+                    found.append(document("Disk", f"disks{n}", disk, forEach=keys))
+        (self.folder / "manifests").mkdir()
+        (self.folder / "dbc-iac.yaml").write_text(PROJECT)
+        (self.folder / "manifests/all.yaml").write_text("---\n".join(found))
+
+    def load(self) -> Project:
+        return Project.load(self.folder, runtime=Runtime(environ={"SEED": SEED}))
+
+    def state(self, inventory: Inventory) -> State:
+        """The state of the last apply: of the same manifests, but for what the situation says."""
+        one, ports = self.situation, dict.fromkeys(range(NODES), 20000)
+        bindings: dict[str, Binding] = {}
+        source = inventory
+        if one.removed:
+            with tempfile.TemporaryDirectory() as folder:
+                before = Planned(Situation("", spec=one.spec), self.count, Path(folder))
+                before.write()
+                source = before.load().inventory
+        for number, made in enumerate(source.resources.values()):
+            kind = kind_of(made.kind)
+            if kind.read_only or one.applied is None or (one.extra == "New disk" and made.kind == "Disk"):
+                continue
+            fields = kind.desired(made, source)
+            route = kind.route(made, source)
+            if made.kind == "VirtualMachine":
+                fields |= {k: v for k, v in one.applied.items() if k != "ports"}
+            if "firewall" in fields and "ports" in one.applied:
+                del fields["firewall"]
+            for path in [p for p, v in fields.items() if v == "auto"]:
+                node = int(route.name.rpartition("-")[2])
+                fields[path] = ports[node] = ports[node] + 1
+            address = made.address.replace("vm-", "old-") if one.renamed else made.address
+            bindings[address] = Binding(
+                address=address, kind=made.kind, generation=1,
+                id=kind.identity(made, source, 1) or f"id-{number}",
+                route=route.to_json(), applied=fields, parent=parent_address(made),
+                dependencies=dependencies(made, source), protected=kind.protected(made),
+            )  # fmt: skip
+        return State(
+            lineage="1", serial=1, project="lab", uid=inventory.uid, stack="main", environment="", bindings=bindings,
+            generations=dict.fromkeys(bindings, 1),
+        )  # fmt: skip
+
+    def refreshed(self, context: PlanContext) -> RefreshedState:
+        tracked = find_tracked_objects(context)
+        observations = {a: self._observation(t, context) for a, t in tracked.items()}
+        return RefreshedState(tracked, observations, CachedReader(_no_api), {t.route: True for t in tracked.values()})
+
+    def _observation(self, tracked: TrackedObject, context: PlanContext) -> Observation:
+        if self.situation.unreadable and tracked.binding is not None:
+            return Observation(None, id=tracked.id, reason="client node default cannot be reached")
+        if tracked.binding is None or self.situation.absent:
+            return Observation(False, id=tracked.id)
+        shown = {f.path for f in kind_of(tracked.kind).fields if not f.rule.not_reported}
+        values = {p: v for p, v in tracked.binding.applied.items() if p in shown}
+        marker = ""
+        if tracked.resource is not None:
+            marker = kind_of(tracked.kind).marker(tracked.resource, context.inventory, tracked.generation)
+        return Observation(True, id=tracked.id, values=values, marker=marker)
+
+    def facts(self, inventory: Inventory, refreshed: RefreshedState) -> PreflightFacts:
+        room = {"cpus": 10**6, "memory": 10**7, "gpus": 8, "disks": {"/data": 10**8}, "images": ("ubuntu.qcow2",)}
+        machines: dict[Route, Machine] = {}
+        for route in {t.route: t for t in refreshed.tracked_objects.values()}:
+            order = RentOrder(route.rent_order, "", "renting", None, 8, tuple(range(8)))
+            machines[route] = Machine(route, _hardware(room), (order,), True)
+        return PreflightFacts(machines)
+
+    def measure(self) -> dict[str, float]:
+        phases = Phases()
+        self.write()
+        with phases.phase("load"):
+            project = self.load()
+            inventory = project.inventory
+        state = self.state(inventory)
+        with phases.phase("state"):
+            LocalStore(self.folder / "state", "main").begin(state)
+            state = LocalStore(self.folder / "state", "main").open(project="lab", uid=UID, lineage="")
+        problems = Diagnostics()
+        try:
+            self._plan(phases, project, state, problems)
+        except DiagnosticError as error:
+            with phases.phase("report"):
+                render(error.diagnostics, project.sources)
+        return phases.seconds
+
+    def _plan(self, phases: Phases, project: Project, state: State, problems: Diagnostics) -> None:
+        options = self.situation.options
+        with phases.phase("check"):
+            context = with_resolved(
+                PlanContext(
+                    project.inventory, state, _no_api, lambda address, path: None, identities={"tenant": "wallet"}
+                )
+            )
+            problems.extend(check_inventory(context.inventory, context.identities))
+            problems.raise_errors()
+        with phases.phase("track"):
+            refreshed = self.refreshed(context)
+        facts = self.facts(context.inventory, refreshed)
+        with phases.phase("decide"):
+            decision = decide(context, refreshed, options, problems)
+        with phases.phase("complete"):
+            plan, _ = complete(decision, refreshed, options, facts)
+        self._show(phases, plan)
+
+    def _show(self, phases: Phases, plan: Plan) -> None:
+        with phases.phase("text"):
+            for line in plan_lines(plan):
+                str(line)
+        with phases.phase("markdown"):
+            for part in plan_markdown(plan):
+                len(part)
+        with phases.phase("html"):
+            len(plan_html(plan))
+        with phases.phase("json"):
+            json.dumps(plan.to_json())
+
+
+async def _no_api(route: object) -> Any:
+    raise AssertionError("a plan on made-up observations asks nothing")
+
+
+def exponent(points: Mapping[int, float]) -> float:
+    """Slope of log seconds over log n, by least squares."""
+    logs = [(math.log(n), math.log(max(s, 1e-4))) for n, s in points.items()]
+    x, y = (sum(values) / len(logs) for values in zip(*logs, strict=True))
+    slope: float = sum((a - x) * (b - y) for a, b in logs) / sum((a - x) ** 2 for a, _ in logs)
+    return slope
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("situations", nargs="*", default=list(SITUATIONS), metavar="SITUATION")
+    parser.add_argument("--sizes", default=",".join(map(str, SIZES)))
+    given = parser.parse_args()
+    sizes, worst = [int(s) for s in given.sizes.split(",")], 0.0
+    for name in given.situations:
+        found: dict[str, dict[int, float]] = {}
+        for count in sizes:
+            with tempfile.TemporaryDirectory() as folder:
+                for phase, seconds in Planned(SITUATIONS[name], count, Path(folder)).measure().items():
+                    found.setdefault(phase, {})[count] = seconds
+        print(f"{name}: {SITUATIONS[name].about}")
+        for phase, points in found.items():
+            fitted = exponent(points) if len(sizes) > 1 and points[sizes[-1]] >= LEAST_SECONDS else 0.0
+            worst = max(worst, fitted)
+            row = "".join(f"{seconds:9.3f}" for seconds in points.values())
+            print(f"  {phase:<9}{row}  n^{fitted:.2f}{'  above the limit' if fitted > LIMIT else ''}", flush=True)
+    print(f"largest exponent {worst:.2f}, limit {LIMIT}")
+    return int(worst > LIMIT)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
