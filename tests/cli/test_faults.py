@@ -142,7 +142,7 @@ RENEWED_NODE = document(
 )
 
 RENTALS = [
-    Trial("resources taken", (vm(gpus=4),), 5, "4 GPUs requested, but 3 of 4 are free",
+    Trial("resources taken", (vm(gpus=4),), 5, "4 GPUs requested in total, but 3 of 4 are free",
           strikes=(hand("occupy", task_id=OTHER, gpus=1),), recovery_goals=(hand("remove_vm", task_id=OTHER),), vms=1),
     Trial("resources taken in a window", GROWN, 7, "changed, could not be started", before=SMALL, after=6,
           strikes=(hand("occupy", task_id=OTHER, gpus=4),), recovery_goals=(hand("remove_vm", task_id=OTHER),), vms=1),

@@ -131,7 +131,7 @@ def multisig_address(wallets: Sequence[str], threshold: int) -> str:
     """
     keys = sorted(ss58_decode(wallet) for wallet in wallets)
     if not 1 <= threshold <= len(keys) or len(set(keys)) != len(keys) or len(keys) > 63:
-        raise ValueError("expected 1-63 distinct wallets, and a threshold up to their number")
+        raise ValueError("a multisig has 1-63 distinct wallets, and a threshold up to their number")
     # SCALE: a vector is its length (times 4, in one byte below 64) and its items; u16 is little-endian.
     entropy = b"modlpy/utilisuba" + bytes([len(keys) << 2]) + b"".join(keys) + threshold.to_bytes(2, "little")
     return ss58_encode(hashlib.blake2b(entropy, digest_size=32).digest())
