@@ -1,0 +1,220 @@
+"""One run of a stack on an emulated node with a virtual clock: modes, drift, approval, window."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dbc_iac import PlanOptions, Project, Runtime
+from dbc_iac.api.channel import NoTurn
+from dbc_iac.api.idempotency import CallClass
+from dbc_iac.api.transport import ClientNode
+from dbc_iac.apply import Stop
+from dbc_iac.controller.lanes import DatabaseLanes
+from dbc_iac.controller.reconcile import Ending, Policy, failed, observe, reconcile
+from dbc_iac.diagnostics import DiagnosticError
+from dbc_iac.operations.apply import Observer
+from tests.projects import PROJECT, Emulated, document, project, vm
+
+DISK = document("Disk", "scratch", {"vm": "a", "size": "30Gi"})
+
+
+@dataclass
+class Stack:
+    """A stack whose manifests and machines a test changes between runs."""
+
+    emulated: Emulated
+
+    def write(self, *documents: str) -> None:
+        directory = self.emulated.project.directory
+        project(directory, *documents, environ=self.emulated.project.environ)
+        (directory / "dbc-iac.yaml").write_text(f"{PROJECT}  state: {{path: {directory}/state}}\n")
+
+    def load(self) -> Project:
+        emulated = self.emulated
+        run = emulated.loop.run_until_complete
+        runtime = Runtime(environ=emulated.project.environ, run=run, transport=emulated.network.transport)
+        return Project.load(emulated.project.directory, runtime=runtime)
+
+    def run(self, observer: Observer | None = None, **policy: Any) -> Ending:
+        """The end of a run. A DiagnosticError is one, as in the process of a run."""
+        rules = Policy(**{"mode": "apply", "drift": "revert", "drift_only": False, "open": True, **policy})
+        try:
+            if rules.mode == "observe":
+                return observe(self.load(), rules)
+            return reconcile(self.load(), rules, observer or Observer(), lambda: False)
+        except DiagnosticError as error:
+            return failed(*error.diagnostics)
+
+    def stop_vm(self) -> None:
+        self.emulated.admin.power_off(next(iter(self.emulated.vms)))
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[Stack]:
+    emulated = Emulated(project(tmp_path / "lab"))
+    made = Stack(emulated)
+    made.write(vm("a"))
+    yield made
+    emulated.close()
+
+
+def known(ending: Ending, status: str) -> dict[str, Any]:
+    assert ending.plan is not None
+    return {"status": status, "digest": ending.digest, "plan": json.dumps(ending.plan.to_json())}
+
+
+def test_observing_changes_nothing_and_reports_drift(stack: Stack) -> None:
+    planned = stack.run(mode="observe")
+    assert (planned.outcome, planned.phase, planned.drifted) == ("planned", "out-of-sync", False)
+    assert stack.emulated.vms == {}
+    assert stack.run().phase == "synced"
+    assert stack.run(mode="observe").outcome == "unchanged"
+    stack.stop_vm()
+    drifted = stack.run(mode="observe", drift_only=True)
+    assert (drifted.phase, drifted.drifted, drifted.message) == ("drifted", True, "Plan: 1 to update.")
+
+
+def test_drift_is_reported_or_reverted(stack: Stack) -> None:
+    assert stack.run().message.startswith("Apply complete")
+    stack.stop_vm()
+    assert stack.run(drift="report", drift_only=True).phase == "drifted"
+    assert [one["domain"] for one in stack.emulated.vms.values()] == ["off"]
+    assert stack.run(drift="revert", drift_only=True).outcome == "applied"
+    assert [one["domain"] for one in stack.emulated.vms.values()] == ["running"]
+
+
+def test_data_loss_waits_for_approval_in_every_mode(stack: Stack) -> None:
+    stack.write(vm("a"), DISK)
+    assert stack.run().outcome == "applied"
+    stack.write(vm("a"))
+    waiting = stack.run()
+    assert (waiting.outcome, waiting.phase, waiting.approval) == ("planned", "approval", "data loss: Disk/scratch")
+    [machine] = stack.emulated.vms.values()
+    assert len(machine["disks"]) == 3
+    assert stack.run(approval=known(waiting, "approved")).outcome == "applied"
+    [machine] = stack.emulated.vms.values()
+    assert len(machine["disks"]) == 2
+
+
+def test_exactly_the_approved_plan_is_applied_in_the_window(stack: Stack) -> None:
+    waiting = stack.run(mode="approve")
+    assert (waiting.phase, waiting.approval) == ("approval", "mode approve")
+    again = stack.run(mode="approve", approval=known(waiting, "pending"))
+    assert (again.digest, again.plan, again.approval) == (waiting.digest, None, "mode approve")
+    rejected = stack.run(mode="approve", approval=known(waiting, "rejected"))
+    assert (rejected.phase, rejected.approval) == ("rejected", "")
+    late = stack.run(mode="approve", approval=known(waiting, "approved"), open=False)
+    assert (late.phase, late.digest, stack.emulated.vms) == ("window", waiting.digest, {})
+    done = stack.run(mode="approve", approval=known(waiting, "approved"))
+    assert (done.outcome, done.digest) == ("applied", waiting.digest)
+
+
+def test_an_approved_plan_is_stale_after_drift(stack: Stack) -> None:
+    stack.run()
+    stack.write(vm("a", memory="16Gi"))
+    waiting = stack.run(mode="approve")
+    stack.stop_vm()
+    stale = stack.run(mode="approve", approval=known(waiting, "approved"))
+    assert (stale.outcome, stale.phase, stale.approval) == ("planned", "approval", "mode approve")
+    assert stale.digest != waiting.digest
+    assert [one["domain"] for one in stack.emulated.vms.values()] == ["off"]
+
+
+def test_an_interrupted_apply_of_an_approved_plan_is_continued(stack: Stack) -> None:
+    waiting = stack.run(mode="approve")
+
+    class StopAtFirstCall(Observer):
+        stop: Stop
+
+        def watching(self, plan: Any, stop: Stop) -> Any:
+            self.stop = stop
+            return super().watching(plan, stop)
+
+        def event(self, event: Any) -> None:
+            if event.kind == "call":
+                self.stop.ask()
+
+    interrupted = stack.run(StopAtFirstCall(), mode="approve", approval=known(waiting, "approved"))
+    assert (interrupted.outcome, interrupted.phase) == ("interrupted", None)
+    done = stack.run(mode="approve", approval=known(waiting, "approved"))
+    assert (done.outcome, done.digest, len(stack.emulated.vms)) == ("applied", waiting.digest, 1)
+
+
+def test_outside_the_window_nothing_is_applied(stack: Stack) -> None:
+    closed = stack.run(open=False)
+    assert (closed.outcome, closed.phase, stack.emulated.vms) == ("planned", "window", {})
+
+
+def test_more_removals_than_the_threshold_wait_for_approval(stack: Stack) -> None:
+    networks = [document("Network", f"network{i}", {"via": "gpu-a", "cidr": f"192.168.{60 + i}.0/24"}) for i in range(7)]
+    stack.write(*networks)
+    made = stack.run()
+    assert made.outcome == "applied", made.diagnostics
+    stack.write(networks[0])
+    waiting = stack.run()
+    assert (waiting.phase, waiting.approval) == ("approval", "more removals than the threshold")
+    assert stack.run(approval=known(waiting, "approved")).outcome == "applied"
+    assert stack.emulated.left == 1
+
+
+def test_a_lock_held_elsewhere_is_waited_for_and_its_holder_is_named(stack: Stack) -> None:
+    with stack.load().locked("apply"):
+        ended = stack.run()
+    assert (ended.outcome, ended.phase) == ("interrupted", None)
+    assert "apply" in ended.message
+
+
+def test_a_policy_fails_the_run(stack: Stack) -> None:
+    directory = stack.emulated.project.directory
+    file = directory / "dbc-iac.yaml"
+    file.write_text(file.read_text() + "  policies: [{name: no, deny: 'true', message: not today}]\n")
+    refused = stack.run()
+    assert (refused.outcome, refused.phase, refused.message) == ("failed", "failed", "VirtualMachine/a: not today")
+
+
+def test_a_state_in_the_checkout_is_refused(stack: Stack) -> None:
+    (stack.emulated.project.directory / "dbc-iac.yaml").write_text(PROJECT)
+    assert stack.run().message == "the state in state is lost with the checkout"
+
+
+def test_the_process_of_an_observed_stack_sends_no_change() -> None:
+    async def task() -> None:
+        lanes = DatabaseLanes("host=/nonexistent", lambda: None, observe=True)
+        client = ClientNode("default", "http://127.0.0.1:1")
+        with pytest.raises(NoTurn, match="only observed"):
+            async with lanes.turn("t", client, "/tasks/stop/x", CallClass.STATE_CONDITIONED):
+                raise AssertionError
+        await client.aclose()
+
+    asyncio.run(task())
+
+
+def test_without_the_database_only_reads_and_starts_are_sent() -> None:
+    async def task() -> list[str]:
+        lost: list[str] = []
+        lanes = DatabaseLanes("host=/nonexistent", lambda: lost.append("lost"))
+        client = ClientNode("default", "http://127.0.0.1:1")
+        for path, call in (("/tasks", CallClass.READ), ("/tasks/start/x", CallClass.STATE_CONDITIONED)):
+            async with lanes.turn("t", client, path, call):
+                lost.append(path)
+        for path, call in (("/tasks/start", CallClass.KEYED), ("/tasks/stop/x", CallClass.STATE_CONDITIONED)):
+            with pytest.raises(NoTurn, match="the database of the controller was lost"):
+                async with lanes.turn("t", client, path, call):
+                    raise AssertionError
+        await client.aclose()
+        return lost
+
+    assert asyncio.run(task()) == ["lost", "/tasks", "/tasks/start/x"]
+
+
+def test_plan_options_of_a_run_are_the_defaults(stack: Stack) -> None:
+    planned = stack.run(mode="observe")
+    assert planned.plan is not None
+    assert PlanOptions.from_json(planned.plan.options) == PlanOptions()
