@@ -133,9 +133,12 @@ def approval_reason(plan: Plan, mode: str) -> str:
 
 def _plan(project: Project) -> PlanToApply:
     """A plan; where only the threshold of removals refuses it, one that is refused without approval."""
-    made = plan_now(project, PlanOptions())
-    codes = {d.code for d in _errors(made.plan)}
-    return made if codes != {_THRESHOLD} else plan_now(project, PlanOptions(max_removals=_ALL_REMOVALS))
+    try:
+        return plan_now(project, PlanOptions())
+    except DiagnosticError as error:
+        if {d.code for d in error.diagnostics if d.severity is Severity.ERROR} != {_THRESHOLD}:
+            raise
+    return plan_now(project, PlanOptions(max_removals=_ALL_REMOVALS))
 
 
 def _approved(project: Project, policy: Policy) -> PlanToApply | None:
