@@ -153,7 +153,9 @@ def test_outside_the_window_nothing_is_applied(stack: Stack) -> None:
 
 
 def test_more_removals_than_the_threshold_wait_for_approval(stack: Stack) -> None:
-    networks = [document("Network", f"network{i}", {"via": "gpu-a", "cidr": f"192.168.{60 + i}.0/24"}) for i in range(7)]
+    networks = [
+        document("Network", f"network{i}", {"via": "gpu-a", "cidr": f"192.168.{60 + i}.0/24"}) for i in range(7)
+    ]
     stack.write(*networks)
     made = stack.run()
     assert made.outcome == "applied", made.diagnostics

