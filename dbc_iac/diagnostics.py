@@ -127,6 +127,11 @@ class Diagnostics:
         for diagnostic in diagnostics:
             self.add(diagnostic)
 
+    def replace_all(self, diagnostics: Iterable[Diagnostic]) -> None:
+        """Keep these diagnostics only."""
+        self._items = dict.fromkeys(diagnostics)
+        self.error_count = len(self.errors)
+
     @property
     def errors(self) -> tuple[Diagnostic, ...]:
         return tuple(d for d in self._items if d.severity is Severity.ERROR)

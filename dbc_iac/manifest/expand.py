@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import BaseModel
@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from dbc_iac.address import Address
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, Related, Severity, SourceRange
 from dbc_iac.manifest.header import FIELDS, NAME, check_header, without_anchors
+from dbc_iac.manifest.origins import Origins, Variables
 from dbc_iac.manifest.source_map import Path, SourceLocator, SourceMap
 from dbc_iac.manifest.templates import Templates
 from dbc_iac.manifest.validate import parse
@@ -36,9 +37,16 @@ class ParsedResource:
 class Expander:
     """Expand YAML documents into resources. Problems are collected."""
 
-    def __init__(self, models: Mapping[str, type[BaseModel]], context: Mapping[str, Any], found: Diagnostics) -> None:
+    def __init__(
+        self,
+        models: Mapping[str, type[BaseModel]],
+        context: Mapping[str, Any],
+        found: Diagnostics,
+        variables: Variables | None = None,
+    ) -> None:
         self._models = models
-        self._templates = Templates(context)
+        self._variables = variables or Variables()
+        self._templates = Templates(context, self._variables.hide)
         self._found = found
         self._places: dict[str, SourceRange | None] = {}
         self.broken: set[str] = set()
@@ -60,12 +68,27 @@ class Expander:
             return
         kind = value["kind"]
         before = self._found.error_count
-        metadata = without_anchors(value["metadata"])
-        for key, each in self._instances(value, marks):
-            instance = name if key is None else f"{name}.{key}"
-            yield from self._resource(kind, instance, metadata, value, marks, each)
-        if self._found.error_count > before:
+        if self._uses_invalid_variable(value.get("forEach")):
             self.broken.add(Address.of(kind, name))
+            return
+        metadata = without_anchors(value["metadata"])
+        origins = Origins(value["spec"], marks, self._variables)
+        count = 0
+        for key, each, origins.each in self._instances(value, marks):
+            count += 1
+            instance = name if key is None else f"{name}.{key}"
+            yield from self._resource(kind, instance, metadata, value, origins, each)
+        failed = self._found.error_count > before
+        origins.report_at_templates(self._found, count)
+        if failed or self._uses_invalid_variable(value):
+            self.broken.add(Address.of(kind, name))
+
+    def _uses_invalid_variable(self, value: Any) -> bool:
+        if not self._variables.invalid:
+            return False
+        if isinstance(value, dict | list):
+            return any(map(self._uses_invalid_variable, value.values() if isinstance(value, dict) else value))
+        return isinstance(value, str) and self._variables.hide(value)
 
     def _record_invalid(self, value: dict[str, Any]) -> None:
         """Record the addresses an invalid document may have, so that references to it are not reported as missing."""
@@ -95,9 +118,12 @@ class Expander:
                 )
         return labels
 
-    def _instances(self, value: dict[str, Any], marks: SourceMap) -> Iterator[tuple[str | None, dict[str, Any] | None]]:
+    def _instances(
+        self, value: dict[str, Any], marks: SourceMap
+    ) -> Iterator[tuple[str | None, dict[str, Any] | None, Path]]:
+        """Key, names and path in the document of each instance; of a document without `forEach`, one without a key."""
         if "forEach" not in value:
-            yield None, None
+            yield None, None, ()
             return
         before = self._found.error_count
         each = self._templates.render(value["forEach"], marks, self._found, ("forEach",))
@@ -117,7 +143,8 @@ class Expander:
                 summary = f"forEach key {key}: expected 1-42 lower-case letters, digits or -"
                 self._problem("for-each", summary, marks, ("forEach", index if isinstance(each, list) else key))
                 continue
-            yield key, {"key": key, "value": item}
+            place = ("forEach", index if isinstance(each, list) else key)
+            yield key, {"key": key, "value": item}, place
 
     def _keyed(self, each: list[Any], marks: SourceMap) -> dict[str, Any]:
         """A list of keys as a mapping from instance name to key. Keys are text or whole numbers."""
@@ -137,13 +164,13 @@ class Expander:
         name: str,
         metadata: dict[str, Any],
         value: dict[str, Any],
-        marks: SourceMap,
+        origins: Origins,
         each: dict[str, Any] | None,
     ) -> Iterator[ParsedResource]:
-        address = Address.of(kind, name)
+        marks, address = origins.marks, Address.of(kind, name)
         names = {} if each is None else {"each": each}
         before = self._found.error_count
-        spec = without_anchors(self._templates.render(value["spec"], marks, self._found, ("spec",), names))
+        spec = without_anchors(self._rendered(value["spec"], marks, names, address))
         labels = self._labels(metadata.get("labels"), names, marks)
         place = marks.value(("metadata", "name"))
         if address in self._places:
@@ -164,9 +191,17 @@ class Expander:
         self._places[address] = place
         if self._found.error_count > before:
             return
-        parsed = parse(self._models[kind], spec, marks, ("spec",), self._found, address)
-        if parsed is not None:
+        parsed = parse(self._models[kind], spec, marks, ("spec",), self._found, address, origins.placed)
+        if parsed is not None and not self._uses_invalid_variable(value):
             yield ParsedResource(address, kind, name, parsed, labels, SourceLocator(marks))
+
+    def _rendered(self, written: Any, marks: SourceMap, names: Mapping[str, Any], address: str) -> Any:
+        """The rendered spec of one resource, to which all problems belong."""
+        problems = Diagnostics()
+        try:
+            return self._templates.render(written, marks, problems, ("spec",), names)
+        finally:
+            self._found.extend(replace(d, address=address) for d in problems)
 
     def _problem(self, code: str, summary: str, marks: SourceMap, path: Path) -> None:
         # An invalid key of a mapping is shown itself, not its value.

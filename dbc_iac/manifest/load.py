@@ -14,6 +14,7 @@ from dbc_iac.files.reading import file_problem, read_inside
 from dbc_iac.manifest.expand import Expander, ParsedResource
 from dbc_iac.manifest.globs import matching
 from dbc_iac.manifest.header import FIELDS, check_header, without_anchors
+from dbc_iac.manifest.origins import Variables, merge_instances
 from dbc_iac.manifest.project import FILE, EnvironmentSpec, ProjectSpec
 from dbc_iac.manifest.source_map import SourceLocator, SourceMap
 from dbc_iac.manifest.validate import hide_literals, parse
@@ -68,11 +69,12 @@ def load_project(
             name, project, (), Diagnostics(), frozenset(), whole=False, where=loader.marks.value, place=place
         )
     context = loader.context(name, project, environment, chosen, variables, variable_files, environ)
-    reader = Expander(models, context, loader.found)
+    reader = Expander(models, context, loader.found, loader.variables)
     try:
         resources = [r for d in (*rest, *loader.manifests(project)) for r in reader.read(d)]
     finally:
         hide_literals(loader.found, sources)
+    merge_instances(loader.found)
     whole = reader.whole and loader.whole
     broken = frozenset(reader.broken)
     marks = loader.marks
@@ -88,6 +90,7 @@ class _Loader:
         self.sources = sources
         self.whole = True
         self.marks = SourceMap()
+        self.variables = Variables()
 
     def where(self, path: str) -> SourceRange | None:
         """Source range of a dotted path below `spec` of the project file."""
@@ -170,7 +173,11 @@ class _Loader:
             found = settings(files, environ, variables, [*map(VariableFile, variable_files)], self.sources)
         except DiagnosticError as error:
             raise DiagnosticError(*self.found, *error.diagnostics) from None
-        values = resolve(project.variables, found, self.found, self.where)
+        before = self.found.error_count
+        known = resolve(project.variables, found, self.found, self.where)
+        unset = {n for n in project.variables if n not in known or known[n].value is None}
+        self.variables = Variables(known, frozenset(unset if self.found.error_count > before else ()))
+        values = {n: setting.value for n, setting in known.items()}
         return {"var": values, "env": environment or "", "project": name}
 
     def manifests(self, project: ProjectSpec) -> list[YamlDocument]:

@@ -8,7 +8,7 @@ Evaluation happens in another process: see `template_process`. Names alone are l
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -26,8 +26,10 @@ _SIMPLER = "Simplify the templates, or split the project."
 class Templates:
     """Templates with shared names and shared limits."""
 
-    def __init__(self, names: Mapping[str, Any]) -> None:
+    def __init__(self, names: Mapping[str, Any], hidden: Callable[[str], bool] = lambda text: False) -> None:
+        """`hidden`: whether the problems of a template follow from another problem, and are not reported."""
         self._names = Names(names)
+        self._hidden = hidden
 
     def render(
         self, value: Any, marks: SourceMap, found: Diagnostics, path: Path = (), names: Mapping[str, Any] | None = None
@@ -51,7 +53,7 @@ class Templates:
             raise
         for place, answer in zip(others, answers, strict=True):
             values[place] = answer.value
-            if answer.problem:
+            if answer.problem and not self._hidden(texts[place]):
                 found.add(_problem(answer, marks.value(place)))
         return _filled(value, values, path)
 

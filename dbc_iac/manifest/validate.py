@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
@@ -17,16 +17,25 @@ from dbc_iac.manifest.source_map import Path, SourceMap
 from dbc_iac.manifest.validators import WRONG
 
 M = TypeVar("M", bound=BaseModel)
+Placed = Callable[[Diagnostic, Path, Any], Diagnostic | None]
+"""Gives the problem of a value at a path with the origin of the value; None drops it."""
 _MAX_SHOWN = 30
 """Maximum length of a value in a summary, in characters."""
 
 
 def parse(
-    model: type[M], value: Any, marks: SourceMap, at: Path, found: Diagnostics, address: str | None = None
+    model: type[M],
+    value: Any,
+    marks: SourceMap,
+    at: Path,
+    found: Diagnostics,
+    address: str | None = None,
+    placed: Placed | None = None,
 ) -> M | None:
     """Validate a plain tree at path `at` of its document: the model, or None if there are problems.
 
-    In mappings of fields, `x-` keys only carry YAML anchors and are dropped.
+    In mappings of fields, `x-` keys only carry YAML anchors and are dropped. `placed` moves each problem to the origin
+    of its value.
     """
     try:
         return model.model_validate(_texts(value))
@@ -35,13 +44,18 @@ def parse(
         if anchors := [
             p for p in (_path(e, value) for e in problems if e["type"] == "extra_forbidden") if _is_anchor(p)
         ]:
-            return parse(model, _without(value, anchors), marks, at, found, address)
+            return parse(model, _without(value, anchors), marks, at, found, address, placed)
         relevant = _relevant(problems, value)
         misspelled = {m for e in relevant if e["type"] == "extra_forbidden" if (m := _meant(model, _path(e, value)))}
         for details in relevant:
             if details["type"] == "missing" and _path(details, value) in misspelled:
                 continue
-            found.add(_diagnostic(model, details, value, marks, at, address))
+            problem: Diagnostic | None = _diagnostic(model, details, value, marks, at, address)
+            if placed is not None and problem is not None:
+                path = _path(details, value)
+                problem = placed(problem, path, _at(value, path))
+            if problem is not None:
+                found.add(problem)
         return None
 
 

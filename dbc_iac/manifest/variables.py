@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -126,9 +126,12 @@ def resolve(
     found: Sequence[Setting],
     problems: Diagnostics,
     where: Callable[[str], SourceRange | None],
-) -> dict[str, Any]:
-    """Value of every declared variable. `where` maps a path of the project file to its source range."""
-    values: dict[str, Any] = {}
+) -> dict[str, Setting]:
+    """Setting of every declared variable with its typed value; None for an invalid or missing one, which is reported.
+
+    `where` maps a path of the project file to its source range.
+    """
+    values: dict[str, Setting] = {}
     defaults = [
         Setting(k, v.default, "its default", where(f"variables.{k}.default"))
         for k, v in declared.items()
@@ -139,7 +142,7 @@ def resolve(
             problems.add(_undeclared(setting, declared))
             continue
         try:
-            values[setting.name] = _typed(setting, declared[setting.name].type)
+            values[setting.name] = replace(setting, value=_typed(setting, declared[setting.name].type))
         except ValueError as error:
             problems.add(
                 Diagnostic(
@@ -151,7 +154,7 @@ def resolve(
                     setting.source or where(f"variables.{setting.name}"),
                 )
             )
-            values[setting.name] = None
+            values[setting.name] = replace(setting, value=None)
     for name in declared:
         if name not in values:
             problems.add(

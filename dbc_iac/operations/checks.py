@@ -10,13 +10,14 @@ from urllib.parse import urlsplit
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Locator, Severity
 from dbc_iac.kinds import Inventory, kind_of
 from dbc_iac.manifest.load import LoadedProject
+from dbc_iac.manifest.origins import merge_instances
 from dbc_iac.manifest.project import ClientSpec
 from dbc_iac.manifest.templates import template_problem
 from dbc_iac.operations.errored_state import pending_errored_state
 from dbc_iac.operations.pipelines import ephemeral_state
 from dbc_iac.operations.rentals import ending_rentals
 from dbc_iac.operations.secrets import secrets_in_fields
-from dbc_iac.operations.stacks import claimed_elsewhere
+from dbc_iac.operations.stacks import claimed_elsewhere, new_stack
 from dbc_iac.plan import Plan, check_inventory
 from dbc_iac.plan.decide.moved_blocks import blocked, check_lists, mistyped, still_there
 from dbc_iac.plan.decide.ownership import ADOPTED
@@ -41,6 +42,7 @@ def check_manifests(loaded: LoadedProject, inventory: Inventory, moved: tuple[tu
     found.extend(check_inventory(inventory, project.identity_types(), loaded.broken))
     found.extend(check_lists(moved, project.removed, loaded.where))
     found.extend(still_there(project.removed, inventory))
+    merge_instances(found)
     if not found.error_count:
         found.extend(shared_wallets(loaded, inventory))
     return found
@@ -129,7 +131,7 @@ def check_plan(project: Project, plan: Plan, state: State, warnings: Iterable[Di
         placed.append(waiting)
     placed += secrets_in_fields(plan, project.resolver.known())
     # Explanations of other problems come first. An object of another stack is refused, so its adoption is not reported.
-    first = [*other_environment(state, project.environment)]
+    first = [*new_stack(project, state), *other_environment(state, project.environment)]
     refused = {d.address for d in claimed}
     kept = [d for d in plan.diagnostics if d.code != ADOPTED or d.address not in refused]
     before, after = ([weighed(d, spec.thresholds.refuse) for d in found] for found in (first, placed))

@@ -7,7 +7,6 @@ import logging
 from dbc_iac.diagnostics import DiagnosticError
 from dbc_iac.operations.checks import check_plan, other_environment, shared_wallets
 from dbc_iac.operations.project import Project
-from dbc_iac.operations.stacks import new_stack
 from dbc_iac.plan import Plan, PlanOptions, make_plan
 from dbc_iac.state import State
 
@@ -36,9 +35,7 @@ def plan_and_state(project: Project, options: PlanOptions) -> tuple[Plan, State]
         raise DiagnosticError(*other_environment(state, project.environment), *error.diagnostics) from None
     for change in plan.changes if _LOG.isEnabledFor(logging.INFO) else ():
         _LOG.info("%s: %s", change.address, "; ".join((change.action.value, *project.redaction(change.reasons))))
-    warnings = [*new_stack(project, state)]
-    if not options.destroy:
-        warnings += shared_wallets(project.loaded, project.inventory)
+    warnings = () if options.destroy else shared_wallets(project.loaded, project.inventory)
     return check_plan(project, plan, state, warnings), state
 
 

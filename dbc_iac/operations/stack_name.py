@@ -26,7 +26,7 @@ def check_stack_name(name: str) -> None:
 def stack_of(
     project: ProjectSpec, environment: str, given: str | None, where: Callable[[str], SourceRange | None]
 ) -> str:
-    """The stack of a run: that of its environment, or `given`. Raises DiagnosticError if it is another environment's."""
+    """The stack of a run: that of its environment, or `given`. Raises DiagnosticError for another environment's."""
     chosen = project.environments.get(environment)
     own = chosen.stack if chosen is not None else None
     if own is not None and given not in {None, own}:

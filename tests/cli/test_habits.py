@@ -165,7 +165,7 @@ def test_explain_shows_the_fields_of_a_kind_and_of_a_field(tmp_path: Path) -> No
     whole, part = made.run("explain", "virtualmachine"), made.run("explain", "VirtualMachine.ports")
     assert "  memory <text>\n      memory in GiB  [cold-boot]\n" in whole.out
     assert "  ports.vnc <number or auto> (required)\n" in part.out
-    assert [f["path"] for f in made.run("explain", "Project.state", "--json").json["fields"]][0] == "state.backend"
+    assert made.run("explain", "Project.state", "--json").json["fields"][0]["path"] == "state.backend"
 
 
 @pytest.mark.parametrize(

@@ -37,4 +37,4 @@ def test_an_object_of_another_stack_is_not_reported_as_nobodys(world: Callable[.
     emulated = world(LAN)
     applied(emulated)
     result = emulated.run("--stack", "other", "plan", "--json")
-    assert (result.code, [d["code"] for d in result.json["diagnostics"]]) == (5, ["of-another-stack"])
+    assert (result.code, [d["code"] for d in result.json["diagnostics"]]) == (5, ["new-stack", "of-another-stack"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -14,6 +15,8 @@ from dbc_iac.views.text.problems import and_more, shortened
 
 _WIDEST = 120
 """Characters of a source line that are shown; fewer on a narrow terminal."""
+_MOST = 30
+"""Number of problems that are printed."""
 _MARGIN, _NARROWEST = 20, 20
 """Columns of the line number and the dots, and least columns of the excerpt."""
 _TONES = {Severity.ERROR: Tone.LOSS, Severity.WARNING: Tone.CHANGED, Severity.NOTE: Tone.HEAD}
@@ -23,7 +26,17 @@ _LINE = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # what the YAML parser counts
 def render(diagnostics: Iterable[Diagnostic], sources: Mapping[str, str], screen: Screen = PAPER) -> str:
     """Diagnostics as text. `sources`: text of each file by name; without it the excerpt is left out."""
     ordered = sorted(diagnostics, key=lambda d: (d.source is None, d.source or SourceRange("", 0, 0, 0, 0)))
-    return "\n".join(_rendered(d, rest, sources, screen) for d, rest in shortened(ordered, Detail.GROUPED))
+    texts: list[str] = []
+    left_out: Counter[str] = Counter()
+    for one, rest in shortened(ordered, Detail.GROUPED):
+        if sum(left_out.values()) or len(texts) >= _MOST:
+            left_out[f"{one.severity.value}[{one.code}]"] += 1 + len(rest)
+        else:
+            texts.append(_rendered(one, rest, sources, screen))
+    if left_out:
+        counts = ", ".join(f"{number:,} more {name}" for name, number in left_out.items())
+        texts.append("".join(screen.render([Line(f"... and {counts} (--json shows all)", Tone.LOSS)])))
+    return "\n".join(texts)
 
 
 def _rendered(diagnostic: Diagnostic, rest: tuple[str, ...], sources: Mapping[str, str], screen: Screen) -> str:
