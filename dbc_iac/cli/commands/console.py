@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import readline  # noqa: F401 - lets `input` edit lines and recall earlier ones
 import sys
 from collections.abc import Iterator
 
@@ -47,8 +48,6 @@ def _whole(error: ValueError) -> str:
 
 def _typed(app: App) -> Iterator[str]:
     """Lines of standard input; on a terminal with a prompt, until `exit` or the end of the input."""
-    if app.runtime.terminal:
-        import readline  # noqa: F401 - lets `input` edit lines and recall earlier ones
     while True:
         try:
             line = input("> ") if app.runtime.terminal else next(sys.stdin).rstrip("\n")
