@@ -18,7 +18,7 @@ from dbc_iac.api.refusals import REFUSED
 from dbc_iac.api.wire_types import UnsafeWireValue
 from dbc_iac.apply.goal_result import UNPROVEN, GoalResult, Proof, Verdict, failed_with
 from dbc_iac.apply.journal_writer import JournalWriter
-from dbc_iac.apply.poller import FLOOR, Poller
+from dbc_iac.apply.poller import FLOOR, SOON, Poller
 from dbc_iac.apply.stop import Stop
 from dbc_iac.diagnostics import ExitCode
 from dbc_iac.json import Json
@@ -161,7 +161,7 @@ class _Attempt:
                 return GoalResult(Verdict.FAILED, seen.text, detail=seen.detail, remedy=seen.remedy)
             case GoalStatus.WAITING:
                 self.unseen = 0
-                return await self._wait(seen.text or "under way")
+                return await self._wait(seen.text or "under way", close=seen.close)
             case GoalStatus.UNKNOWN if seen.authority:
                 return self._left(f"cannot be read: {seen.text}", Verdict.FAILED, ExitCode.AUTHORISATION)
             case GoalStatus.UNKNOWN:
@@ -188,8 +188,8 @@ class _Attempt:
         warnings = () if seen.warning is None else (seen.warning,)
         return GoalResult(Verdict.MET, seen.text, doubtful=self.doubtful, diagnostics=warnings)
 
-    async def _wait(self, text: str, until: float = math.inf) -> GoalResult | None:
-        """Wait for the next look, up to the timeout of the goal, --wait-timeout and `until`."""
+    async def _wait(self, text: str, until: float = math.inf, *, close: bool = False) -> GoalResult | None:
+        """Wait for the next look, up to the timeout of the goal, --wait-timeout and `until`; `close`: an early one."""
         limit = self.runner.choices.wait_timeout
         timeout_seconds = self.goal.timeout_seconds if limit is None else min(self.goal.timeout_seconds, limit)
         if self.goal.creates and self.goal.needs is not Needs.OFF and self.accepted and not self.runner.choices.wait:
@@ -202,7 +202,7 @@ class _Attempt:
             self.runner.watch.hurry(self.target)  # progress: look more often
             self.said = text
             self.runner.tell("waiting", self.goal.address, self.goal.action_text, {"status": text})
-        await self._tick(rest)
+        await self._tick(rest, close=close)
         return None
 
     def _left(self, text: str, verdict: Verdict, code: ExitCode) -> GoalResult:
@@ -218,9 +218,9 @@ class _Attempt:
         self.ending_since = self.runner.now() if self.ending_since is None else self.ending_since
         return not self.closes or self.runner.now() - self.ending_since >= seconds
 
-    async def _tick(self, rest: float) -> None:
-        if self.runner.stop.asked:
-            await self.runner.watch.soon(self.target)
+    async def _tick(self, rest: float, *, close: bool = False) -> None:
+        if self.runner.stop.asked or (close and rest > SOON):
+            await self.runner.stop.unless(self.runner.watch.soon(self.target))
         else:
             await self.runner.stop.unless(self.runner.watch.tick(self.target, rest))
 

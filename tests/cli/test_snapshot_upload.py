@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from dbc_iac.emulator.gpu.image_servers import ImageServer
+from dbc_iac.emulator.world import FaultSpec
 from tests.projects import NODE_ID, Emulated, Result, document, project, vm
 
 SNAPSHOT = document("Snapshot", "base", {"vm": "trainer", "imageServer": "ID_1"})
@@ -129,3 +131,36 @@ def test_a_file_that_the_node_has_not_any_more_cannot_be_sent_again(world: Calla
     result = emulated.run("apply", "--yes")
     assert result.code == 1
     assert "trigger" in result.err
+
+
+def image_server(emulated: Emulated) -> ImageServer:
+    server = emulated.network.image_servers.get("ID_1")
+    assert server is not None
+    return server
+
+
+@pytest.mark.parametrize("interrupted", [True, False])
+def test_an_upload_that_ends_between_two_looks_is_reported_as_not_verified(
+    world: Callable[..., Emulated], interrupted: bool
+) -> None:
+    """It takes two seconds; no API shows the size of the file."""
+    emulated = world(vm(), SNAPSHOT)
+    image_server(emulated).bytes_per_second = 100_000
+    if interrupted:
+        emulated.network.faults.add(FaultSpec(op="snapshot.create", kind="break", part=0.4))
+    result = emulated.run("apply", "--yes", "--json")
+    assert result.code == 0, result.out + result.err
+    assert (stored(emulated)[0] < WHOLE) is interrupted
+    assert result.codes == ["upload-unverified"]
+    plan = emulated.run("plan", "--detailed-exitcode")
+    assert plan.code == 0
+    assert "Snapshot/base: the end of its upload was not seen" in plan.out
+
+
+def test_an_upload_that_was_watched_to_its_end_has_no_warning(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(), SNAPSHOT)
+    image_server(emulated).bytes_per_second = 5_000
+    result = emulated.run("apply", "--yes", "--json")
+    assert (result.code, result.err) == (0, ""), result.out
+    assert "the end of its upload" not in emulated.run("plan").out
+    assert stored(emulated) == [WHOLE]

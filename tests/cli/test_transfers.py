@@ -187,7 +187,7 @@ def test_a_snapshot_whose_image_server_died_is_sent_again(world: Callable[..., E
     emulated = world(vm())
     apply(emulated)
     server = emulated.network.image_servers.image_servers["ID_2"]
-    server.bytes_per_second = 5e4
+    server.bytes_per_second = 2e4
     write(emulated, vm(), SNAPSHOT)
     began = emulated.loop.time()
     emulated.loop.call_later(15, setattr, server, "reachable", False)

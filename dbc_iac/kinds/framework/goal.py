@@ -52,7 +52,8 @@ class GoalState:
 
     `broken`: the creation failed and left an object of no use, which is still managed. `lost`: the node accepted
     the call and its job failed, so that it will not be carried out. `detail` and `remedy` explain a failure.
-    `authority`: access was denied, and will be at the next look. `warning`: a fault of an object whose goal is met.
+    `authority`: access was denied, and will be at the next look. `close`: the next look must follow within seconds.
+    `warning`: a fault of an object whose goal is met.
     """
 
     sight: GoalStatus
@@ -64,6 +65,7 @@ class GoalState:
     detail: str = ""
     remedy: str = ""
     authority: bool = False
+    close: bool = False
     warning: Diagnostic | None = None
 
 

@@ -40,6 +40,7 @@ from dbc_iac.kinds.snapshots.snapshot_upload import (
     CREATING,
     IDLE,
     UNSEEN,
+    UNVERIFIED,
     UPLOADING,
     SnapshotArrived,
     SnapshotSent,
@@ -49,6 +50,7 @@ from dbc_iac.kinds.virtual_machine.spec import vm_of
 
 _MAX_NAME_LENGTH = 64
 _STATUS = "status"
+_NOT_VERIFIED = "the end of its upload was not seen: its file in the image server may be incomplete"
 _ARCHIVED = "taken of an earlier VM: its record was deleted with that VM, its file is in the image server"
 
 
@@ -227,9 +229,11 @@ class Snapshot(Kind[SnapshotSpec], Child, UsesImageServer, Importable):
         values: dict[str, Json] = {"name": snapshot.name, "description": text or None}
         if unproven:
             values[_STATUS] = snapshot.status
+        unverified = lookup.binding is not None and lookup.binding.resolved.get(UNVERIFIED)
+        notes = (_NOT_VERIFIED,) if unverified and not unproven else ()
         return Observation(
             True, id=snapshot.name, values=values, status=snapshot.status, marker=str(marker or ""),
-            resolved={"file": PurePosixPath(snapshot.file).name, "vm": lookup.parent_id},
+            resolved={"file": PurePosixPath(snapshot.file).name, "vm": lookup.parent_id}, notes=notes,
             unfinished=(UNSEEN if snapshot.status == IDLE else "upload in progress") if unproven else "",
         )  # fmt: skip
 

@@ -12,16 +12,20 @@ from dbc_iac.api import requests
 from dbc_iac.api.endpoints import images
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Done, NotSent, Outcome, Refused
-from dbc_iac.api.storage_responses import SnapshotView
+from dbc_iac.api.storage_responses import SnapshotView, StoredImage, stored_size
+from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
 from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, unseen
 from dbc_iac.kinds.framework.route import Route
+from dbc_iac.kinds.images.image_server import why_stalled
 from dbc_iac.kinds.snapshots.upload_progress import UploadProgress
 
 CREATING, UPLOADING, IDLE = "creating", "uploading", "none"
 ARRIVED = "arrived"
 """Applied field of a snapshot whose upload was watched to its end."""
+UNVERIFIED = "uploadUnverified"
+"""Resolved value: whether the end of its upload was not seen."""
 UNSEEN = "its upload was not watched to the end: the file may be incomplete"
 _AGAIN = "apply again to send it once more"
 
@@ -69,9 +73,17 @@ class SnapshotArrived(Goal):
         file = found.value.file
         if found.value.status != IDLE:
             progress = await reader.upload(self.route, file)
-            percent = f" ({progress.value.percent} %)" if isinstance(progress, Known) and progress.value.active else ""
-            return GoalState(GoalStatus.WAITING, f"{found.value.status}{percent}")
+            if isinstance(progress, Known) and progress.value.active:
+                return await self.uploading(reader, progress.value.percent)
+            return replace(await self.uploading(reader, None), text=found.value.status)
         return await self.stored(reader, PurePosixPath(file).name)
+
+    async def uploading(self, reader: CachedReader, percent: int | None) -> GoalState:
+        """The state during an upload; `percent`: None if the node does not report it."""
+        silent = "" if percent is None else await why_stalled(reader, self.route, self.image_server, percent)
+        course = reader.courses.get((self.route.target, self.vm, self.id), UploadProgress())
+        close = course.ends_soon(asyncio.get_running_loop().time())
+        return GoalState(GoalStatus.WAITING, f"uploading ({percent} %){silent}", close=close)
 
     async def stored(self, reader: CachedReader, file: str) -> GoalState:
         """The state after the end of an upload: whether the image server has the file, and it can be complete."""
@@ -84,12 +96,28 @@ class SnapshotArrived(Goal):
         stored = listed.value.get(file)
         if stored is None or not stored.size_gib:
             return GoalState(GoalStatus.FAILED, f"the upload ended without {file} in the image server ({_AGAIN})")
-        if self.believed or course.whole(asyncio.get_running_loop().time()):
-            return GoalState(GoalStatus.MET)
+        now = asyncio.get_running_loop().time()
+        if self.believed or course.whole(now):
+            verified = course.verified(now) and not self.believed
+            warning = None if verified else self._unverified(file, stored, course)
+            return GoalState(GoalStatus.MET, resolved={UNVERIFIED: not verified}, warning=warning)
         if not course.seen:
             return GoalState(GoalStatus.FAILED, f"{UNSEEN} ({_AGAIN})")
         text = f"its upload was interrupted at {course.percent} %: {file} is incomplete in the image server"
         return GoalState(GoalStatus.FAILED, f"{text} ({_AGAIN})")
+
+    def _unverified(self, file: str, stored: StoredImage, course: UploadProgress) -> Diagnostic:
+        last = f"The last look saw it at {course.percent} %" if course.seen else "It ended before the first look"
+        return Diagnostic(
+            "upload-unverified",
+            Severity.WARNING,
+            f"{self.address}: cannot verify that its upload is complete",
+            f"{last}. {self.image_server} has {stored_size(stored.size_gib)} of {file}. No API shows the size that it "
+            "must have, and an interrupted upload leaves a part of the file under the same name.",
+            "Start a VM from it before you rely on it, or change its `trigger` to take another snapshot.",
+            address=self.address,
+            exit_code=ExitCode.OK,
+        )
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
         return Done(None)  # the upload goes on by itself
@@ -124,7 +152,7 @@ class SnapshotSent(SnapshotArrived):
         if progress.value.active:
             key, now = (self.route.target, self.vm, self.id), asyncio.get_running_loop().time()
             reader.courses[key] = reader.courses.get(key, UploadProgress()).at(now, progress.value.percent)
-            return GoalState(GoalStatus.WAITING, f"uploading ({progress.value.percent} %)")
+            return await self.uploading(reader, progress.value.percent)
         return await self.stored(reader, PurePosixPath(found_.file).name)
 
     def begins(self) -> Goal:

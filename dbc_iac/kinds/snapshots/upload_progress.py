@@ -1,7 +1,9 @@
 """Observed progress of an upload: the only evidence of its success. Pure.
 
-No API shows the size of an uploaded file, and status `done` follows an interruption as well: a restart of the node's
-process leaves a part of the file under its final name. Only a watch from start to end shows that it is complete.
+No API shows the size that an uploaded file must have, and status `done` follows an interruption as well: a restart of
+the node's process leaves a part of the file under its final name. Only a watch from start to end shows that it is
+complete. What happens between two looks remains unseen: the looks follow one another closely when the end is near, and
+an end that was not seen closely is reported as not verified.
 """
 
 from __future__ import annotations
@@ -15,6 +17,12 @@ QUICK = 10.0
 """The same for an upload that was observed once, whose speed is measured from the last look before its start."""
 ROUNDED = 2
 """Percent that the node's rounding hides."""
+CLOSE, NEARLY = 4.0, 90
+"""Seconds between the last look and the end of a verified upload, and the percent that the look must have shown.
+Meanwhile neither the node nor the image server restarts unnoticed."""
+SOON, BEGINNING = 20.0, 30.0
+"""Seconds before its expected end, and after its start while its speed is unknown, in which an upload is watched
+closely."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +60,21 @@ class UploadProgress:
         if self.percent < furthest:  # near the end the node shows less again: the file has its final name by then
             return True
         return self.percent + self._speed() * (now - self.seen[-1][0]) + ROUNDED >= 100
+
+    def verified(self, now: float) -> bool:
+        """Whether its end was seen, or so nearly that only an interruption within seconds could be unnoticed."""
+        if not self.whole(now) or not self.seen:
+            return False
+        at, percent = self.seen[-1]
+        fell = percent < max(percent for _, percent in self.seen)
+        return fell or percent + ROUNDED >= 100 or (percent >= NEARLY and now - at <= CLOSE)
+
+    def ends_soon(self, now: float) -> bool:
+        """Whether its end is near, or may be: its speed is not known yet."""
+        if len(self.seen) < 2:
+            since = self.before if self.before is not None else self.seen[0][0] if self.seen else now
+            return now - since <= BEGINNING
+        return (100 - self.percent) <= self._speed() * SOON
 
     def _speed(self) -> float:
         """Percent per second that it may have made since the last look."""
