@@ -10,12 +10,18 @@ import pytest
 import yaml
 
 from tools.generated import stale
+from tools.troubleshooting import entries
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_schemas_and_reference_pages_are_fresh() -> None:
     assert not stale(), "run `make schemas`"
+
+
+def test_every_diagnostic_code_is_explained_with_a_remedy() -> None:
+    lacking = [code for code, entry in entries().items() if not any(v.remedy for v in entry.variants)]
+    assert not lacking, "add them to WRITTEN or REMEDIES of tools/troubleshooting.py"
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("examples/*/manifests/*.yaml")), ids=lambda p: p.parts[-3])

@@ -1,0 +1,261 @@
+"""The page docs/troubleshooting.md: every diagnostic code with its summaries and remedies, read from the source code.
+
+A diagnostic is a call with an argument `code` and one of `summary`, `detail` and `remedy`, by the signature of the
+called function. Values within a text are shown in capitals; a local variable by the text that is assigned to it.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import zip_longest
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[1] / "dbc_iac"
+_CODE = re.compile("[a-z]+(-[a-z]+)*")
+_DIAGNOSTIC = ("code", "severity", "summary", "detail", "remedy")
+_PROBLEM = ("code", "path", "summary")
+_AREAS = {
+    "manifest": "Manifests and project file", "kinds": "Manifests and project file", "policy": "Plan", "plan": "Plan",
+    "apply": "Apply", "importing": "Import", "state": "State", "controller": "Controller", "cli": "Command line",
+    "files": "Files", "operations": "Operations",
+}  # fmt: skip
+_OF_COMMANDS = {"failed": ("code", "summary", "detail", "remedy"), "warn": ("code", "summary")}
+"""Functions of `cli/ops` that make diagnostics."""
+_MOST = 8
+"""Lines of one code."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A diagnostic of the source code: its text, its cause and its remedy; empty where they are not known."""
+
+    summary: str
+    cause: str = ""
+    remedy: str = ""
+
+
+@dataclass
+class Entry:
+    """A diagnostic code: the area of its first use, and its diagnostics in the order of the source."""
+
+    area: str = ""
+    variants: list[Variant] = field(default_factory=list)
+
+
+def entries() -> Mapping[str, Entry]:
+    """All diagnostic codes."""
+    trees = {p: ast.parse(p.read_text(encoding="utf-8")) for p in sorted(PACKAGE.rglob("*.py"))}
+    constants = dict(_constants(trees.values()))
+    found: defaultdict[str, Entry] = defaultdict(Entry)
+    for path, tree in trees.items():
+        area = path.relative_to(PACKAGE).parts[0]
+        if area in _AREAS:
+            signatures = {"Diagnostic": _DIAGNOSTIC, "problem": _PROBLEM, **_OF_COMMANDS, **dict(_signatures(tree))}
+            for function, call in _calls(tree):
+                _read(found, area, call, signatures, _Texts(function, constants))
+    for code, texts in WRITTEN.items():
+        found[code].variants = [Variant(*texts)]
+        found[code].area = found[code].area or "operations"
+    for code in REMEDIES.keys() & found.keys():
+        found[code].variants = [replace(v, remedy=v.remedy or REMEDIES[code]) for v in found[code].variants]
+    return dict(sorted(found.items()))
+
+
+WRITTEN: Mapping[str, tuple[str, str, str]] = {
+    # Code: summary, cause, remedy, where the source code composes the text.
+    "api-version": ("unsupported apiVersion VERSION", "", "Write `apiVersion: dbc-iac/v1`."),
+    "cannot-import": ("ADDRESS cannot be imported", "The summary names the reason.", "Follow the remedy that is printed."),
+    "cannot-map": (
+        "the answer for ADDRESS cannot be used", "`--map` or `--new` names no object that fits.",
+        "Name an object that `dbc-iac orphans` lists.",
+    ),
+    "demo-failed": ("the demo failed", "The summary names its command.", "Run the demo with `--log debug` and report it."),
+    "emulator": ("the emulator cannot be started", "The summary names the file, the address or the node.", "Correct the option."),
+    "multisig": ("the signatures do not make the multisig", "", "Collect `threshold` signatures of the members over one nonce."),
+    "git-link": ("a link of the repository leads outside", "", "Remove the link, or make it relative."),
+    "key-material": ("the key cannot be used", "The summary names the reason.", "Correct the key that the option names."),
+    "lock-unproved": (
+        "the server does not keep the lock", "Two runs could write the state at once.",
+        "Use a server with Terraform's locking protocol, and set `lockPath`.",
+    ),
+    "no-directory": ("the repository has no directory DIRECTORY", "", "Correct `path` of the stack in the Fleet file."),
+    "plan-unreadable": ("cannot read the plan FILE", "", "Name a file that `dbc-iac plan -o FILE` has written."),
+    "refused": (
+        "the node refused ACTION", "The detail has the text of the node and its meaning.",
+        "Check the rent order and the identity; `dbc-iac node show` lists the orders of the machine.",
+    ),
+    "unknown-kind": ("unknown kind KIND", "", "Use one of the kinds in docs/kinds.md."),
+    "unsafe-value": (
+        "a value cannot be sent", "A node would read it as something else. Nothing was sent.",
+        "Write a value of the form that the summary names.",
+    ),
+    "usage": ("the command line is not valid", "", "See the `--help` of the command."),
+}  # fmt: skip
+REMEDIES = {
+    "body-unreadable": "Pass a JSON object with `-f FILE`, or on the standard input.",
+    "cannot-change": "Revert the change, or use `--replace ADDRESS` to recreate the resource.",
+    "failed": "Follow the text of the node; `dbc-iac vm logs` has more.",
+    "file-unwritable": "Choose another directory, or free some space.",
+    "for-each": "Write `forEach: {one: 1, two: 2}`, or `forEach: [one, two]`.",
+    "git-checkout": "Check that the commit exists, and run the command again.",
+    "goal-failed": "Read the reason, and run `dbc-iac apply` again: it continues.",
+    "invalid-address": "Write addresses like VirtualMachine/trainer.",
+    "left-out": "Exclude less, or ignore the note.",
+    "literal-secret": "Write {env: NAME}, {file: PATH} or {exec: [PROGRAM]}, and replace the value that was exposed.",
+    "lock-of-a-process": "Wait for that process, or end it.",
+    "needs-yes": "Use `--yes`.",
+    "no-ssh": "Install an ssh client.",
+    "node-ends": "Send files while the node does nothing else.",
+    "not-a-document": "Write apiVersion, kind, metadata and spec; separate documents by a line with ---.",
+    "not-sent": "Run the command again when a client node answers.",
+    "plan-unsigned": "Sign the plan: `dbc-iac plan -o FILE --signing-key KEY`.",
+    "plan-untrusted": "Sign it with a key of `trustedPlanKeys`, or add its public key there.",
+    "policy-denied": "Follow the remedy of the policy, or change the policy.",
+    "policy-warning": "Follow the remedy of the policy.",
+    "signed": "Pass the session to the guest on a safe way.",
+    "state-locked": "Use `--lock-timeout 60s` to wait, or `dbc-iac state unlock` if that run is dead.",
+    "variable-type": "Write a value of the declared type.",
+}
+"""Remedies of codes, where the source code has none or composes it."""
+
+
+def page() -> Iterator[str]:
+    """The lines of the page."""
+    yield "# Troubleshooting"
+    yield ""
+    yield "Generated by `make schemas` from the source code. A diagnostic is printed as `error[CODE]: summary`, or as"
+    yield "`warning[CODE]: summary`. Words in capitals are values. `thresholds.refuse` in the project file turns a warning of"
+    yield "a plan into a refusal."
+    known = entries()
+    for title in dict.fromkeys(_AREAS.values()):
+        codes = [code for code, entry in known.items() if _AREAS.get(entry.area) == title]
+        if codes:
+            yield ""
+            yield f"## {title}"
+        for code in codes:
+            yield ""
+            yield f"### {code}"
+            yield ""
+            yield from (_line(variant) for variant in known[code].variants[:_MOST])
+
+
+def _line(variant: Variant) -> str:
+    text = f"* **{_plain(variant.summary).rstrip('.')}.**"
+    if variant.cause:
+        text += f" {_plain(variant.cause)}"
+    return f"{text} *Remedy:* {_plain(variant.remedy)}" if variant.remedy else text
+
+
+def _plain(text: str) -> str:
+    """The text without a meaning in Markdown outside of code."""
+    parts = re.split(r"(`[^`]*`)", text)
+    return "".join(p if p.startswith("`") else re.sub(r"([<>*_\[\]{}|])", r"\\\1", p) for p in parts)
+
+
+def _signatures(tree: ast.Module) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Names of the parameters of each function of a module that could make a diagnostic."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            names = tuple(a.arg for a in node.args.args if a.arg not in {"self", "cls"})
+            if "summary" in names or "remedy" in names or "code" in names:
+                yield node.name, names
+
+
+def _calls(tree: ast.AST, function: ast.AST | None = None) -> Iterator[tuple[ast.AST | None, ast.Call]]:
+    """Calls with the function that they are in."""
+    for node in ast.iter_child_nodes(tree):
+        inside = node if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) else function
+        if isinstance(node, ast.Call):
+            yield inside, node
+        yield from _calls(node, inside)
+
+
+def _constants(trees: Iterable[ast.Module]) -> Iterator[tuple[str, str]]:
+    """Texts of the modules by name."""
+    for tree in trees:
+        for node in tree.body:
+            match node:
+                case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=str(text))):
+                    yield name, text
+
+
+def _read(
+    found: defaultdict[str, Entry],
+    area: str,
+    call: ast.Call,
+    signatures: Mapping[str, tuple[str, ...]],
+    texts: _Texts,
+) -> None:
+    """Add the diagnostics of a call, if it makes any."""
+    names = signatures.get(getattr(call.func, "id", getattr(call.func, "attr", "")), ())
+    given = dict(zip(names, call.args, strict=False)) | {k.arg: k.value for k in call.keywords if k.arg}
+    if "code" not in given or not {"summary", "remedy", "detail"} & given.keys():
+        return
+    parts = {key: texts.of(given[key]) if key in given else [] for key in ("summary", "detail", "remedy")}
+    for code in filter(_CODE.fullmatch, texts.of(given["code"])):
+        entry = found[code]
+        entry.area = entry.area or area
+        for summary, cause, remedy in zip_longest(*parts.values(), fillvalue=""):
+            variant = Variant(summary or next(iter(parts["summary"]), ""), _known(cause), _known(remedy))
+            if _known(variant.summary) and variant not in entry.variants:
+                entry.variants.append(variant)
+
+
+def _known(text: str) -> str:
+    """The text; empty if nothing but values."""
+    return "" if re.fullmatch(r"[A-Z .]*", text) else text
+
+
+@dataclass(frozen=True)
+class _Texts:
+    """Texts of expressions within a function. `constants`: texts of modules by name."""
+
+    function: ast.AST | None
+    constants: Mapping[str, str]
+
+    def of(self, node: ast.expr | None) -> list[str]:
+        """The texts that an expression can be."""
+        match node:
+            case ast.Constant(value=str(text)):
+                return [text]
+            case ast.IfExp(body=body, orelse=orelse):
+                return [*self.of(body), *self.of(orelse)]
+            case ast.JoinedStr(values=parts):
+                return ["".join(map(self._part, parts))]
+            case ast.BinOp(left=left, op=ast.Add(), right=right):
+                return [a + b for a in self.of(left) for b in self.of(right) or [""]]
+            case ast.Name(id=name) if name in self.constants:
+                return [self.constants[name]]
+            case ast.Name(id=name) if self.function is not None:
+                return [t for v in _assigned(name, self.function) for t in _Texts(None, self.constants).of(v)]
+        return []
+
+    def _part(self, part: ast.expr) -> str:
+        if isinstance(part, ast.Constant):
+            return str(part.value)
+        assert isinstance(part, ast.FormattedValue)
+        texts = self.of(part.value)
+        if texts and len(texts[0]) < 80:
+            return texts[0]
+        match part.value:
+            case ast.Name(id=name) | ast.Attribute(attr=name):
+                return name.strip("_").upper().replace("_", " ")
+            case ast.Call(func=ast.Name(id="len")):
+                return "N"
+        return "VALUE"
+
+
+def _assigned(name: str, function: ast.AST) -> Iterable[ast.expr]:
+    """The values that a function assigns to a local variable."""
+    for node in ast.walk(function):
+        if isinstance(node, ast.Assign):
+            for target in node.targets:
+                if isinstance(target, ast.Name) and target.id == name:
+                    yield node.value
+                elif isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
+                    pairs = zip(target.elts, node.value.elts, strict=False)
+                    yield from (v for t, v in pairs if isinstance(t, ast.Name) and t.id == name)
