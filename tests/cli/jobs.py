@@ -22,9 +22,12 @@ EXAMPLE = ROOT / "examples/one-gpu-vm"
 
 
 class Job:
-    """A job on a runner: a project, an emulated network, the environment that a forge gives, and its files."""
+    """A job on a runner: a project, the environment that a forge gives, and its files.
 
-    def __init__(self, folder: Path, address: str) -> None:
+    `address`: HOST:PORT of its client node; without one, a program takes the place of dbc-iac.
+    """
+
+    def __init__(self, folder: Path, address: str = "127.0.0.1:1") -> None:
         self.folder = folder
         shutil.copytree(EXAMPLE, folder / "project")
         file = folder / "project/dbc-iac.yaml"

@@ -7,7 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
@@ -17,6 +17,7 @@ from dbc_iac.cli.app import App
 from dbc_iac.cli.command_examples import EXAMPLES
 from dbc_iac.cli.commands import dbc_iac
 from dbc_iac.cli.runtime import CommandRuntime
+from tests.cli.forge import DBC_IAC
 from tests.projects import PROJECT, Project, project, vm
 
 
@@ -94,24 +95,43 @@ def test_a_completion_script_is_printed(shell: str, tmp_path: Path) -> None:
         subprocess.run([program, "-n", str(file)], check=True)
 
 
-def completed(words: str) -> list[str]:
+Completed = Callable[[str], list[str]]
+
+
+@pytest.fixture
+def completed(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Completed:
     """Completions that bash gets for the unfinished last word."""
-    asked = {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split(" ")) - 1), "_DBC_IAC_COMPLETE": "bash_complete"}
-    code = "import sys; sys.argv[0] = 'dbc-iac'; from dbc_iac.cli import main; main()"
-    told = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, **asked}, check=True, capture_output=True, text=True
-    )
+
+    def complete(words: str) -> list[str]:
+        for name, value in asked(words).items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(SystemExit) as end:
+            Project(Path()).run()
+        assert end.value.code == 0
+        told, err = capfd.readouterr()
+        assert err == ""
+        return [line.removeprefix("plain,") for line in told.splitlines() if line]
+
+    return complete
+
+
+def asked(words: str) -> dict[str, str]:
+    return {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split(" ")) - 1), "_DBC_IAC_COMPLETE": "bash_complete"}
+
+
+def test_a_process_completes_words() -> None:
+    environ = {**os.environ, **asked("dbc-iac state ")}
+    told = subprocess.run([*DBC_IAC], env=environ, check=True, capture_output=True, text=True)
+    assert {"plain,list", "plain,mv", "plain,rebuild", "plain,rm", "plain,show"} <= set(told.stdout.split())
     assert told.stderr == ""
-    return [line.removeprefix("plain,") for line in told.stdout.splitlines() if line]
 
 
-def test_words_are_completed() -> None:
-    assert {"list", "mv", "rebuild", "rm", "show"} <= set(completed("dbc-iac state "))
+def test_words_are_completed(completed: Completed) -> None:
     assert completed("dbc-iac completion z") == ["zsh"]
 
 
 @pytest.mark.parametrize("backend", ["local", "http"])
-def test_completion_runs_no_program_of_the_project(tmp_path: Path, backend: str) -> None:
+def test_completion_runs_no_program_of_the_project(tmp_path: Path, backend: str, completed: Completed) -> None:
     """Pressing Tab in a cloned directory must be harmless."""
     run = str({"exec": [sys.executable, "-c", f"open({str(tmp_path / 'ran')!r}, 'w'); print('x')"]})
     state = "{backend: http, address: 'http://127.0.0.1:1/x', headers: {X-Key: " + run + "}}"
@@ -121,7 +141,7 @@ def test_completion_runs_no_program_of_the_project(tmp_path: Path, backend: str)
     assert not (tmp_path / "ran").exists()
 
 
-def test_environments_are_completed_from_the_project(tmp_path: Path) -> None:
+def test_environments_are_completed_from_the_project(tmp_path: Path, completed: Completed) -> None:
     project(tmp_path, vm()).write({"prod.yaml": "count: 3\n"})
     assert completed(f"dbc-iac -C {tmp_path} -e p") == ["prod"]
     assert completed(f"dbc-iac -C {tmp_path} -e ") == ["prod"]
@@ -129,7 +149,7 @@ def test_environments_are_completed_from_the_project(tmp_path: Path) -> None:
     assert completed(f"dbc-iac -C {tmp_path}/nowhere -e ") == []
 
 
-def test_addresses_are_completed_from_the_project(tmp_path: Path) -> None:
+def test_addresses_are_completed_from_the_project(tmp_path: Path, completed: Completed) -> None:
     project(tmp_path, vm("trainer"), vm("other"))
     assert completed(f"dbc-iac -C {tmp_path} plan --target VirtualMachine/t") == ["VirtualMachine/trainer"]
     assert completed(f"dbc-iac -C {tmp_path} apply --replace Virt") == [

@@ -42,6 +42,21 @@ def test_a_comment_is_created_and_then_updated(tmp_path: Path, token: str) -> No
         assert "the plan" in hub.bodies[2]
 
 
+def test_each_project_environment_and_stack_has_its_own_comment(tmp_path: Path) -> None:
+    with forge() as hub:
+        for where in ("lab", "other place"):
+            (tmp_path / where).mkdir()
+            made = job(tmp_path / where, hub.url, TOKENS[0], "canary")
+            made.environ["GITHUB_WORKSPACE"] = str(tmp_path)
+            for words in ([], ["-e", "prod"], ["--stack", "second"]):
+                assert made.run(*words, "comment", str(tmp_path / where / "plan.md")).code == 0
+        assert [body.splitlines()[0] for body in hub.bodies.values()] == [
+            f"<!-- dbc-iac {where} {thread} -->"
+            for where in ("lab", "other%20place")
+            for thread in ("main/", "main/prod", "second/")
+        ]
+
+
 @pytest.mark.parametrize(
     ("settings", "code", "said"),
     [

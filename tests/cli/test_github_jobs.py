@@ -18,25 +18,38 @@ from tests.cli.forge import DBC_IAC, forge, served
 from tests.cli.jobs import ACTION, EXAMPLE, GITLAB, ROOT, Job
 
 
-@pytest.fixture
-def job(tmp_path: Path) -> Iterator[Job]:
+@pytest.fixture(scope="module")
+def network() -> Iterator[str]:
+    """HOST:PORT of a client node."""
     with served(EXAMPLE / "world.yaml") as address:
-        yield Job(tmp_path, address)
+        yield address
 
 
-def test_on_github_a_plan_is_made_and_told_in_one_comment(job: Job) -> None:
-    planned = job.step("Plan")
+@pytest.fixture
+def planning(tmp_path: Path, network: str) -> Job:
+    """A job that may plan."""
+    return Job(tmp_path, network)
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    """A job whose dbc-iac is a program of its test."""
+    return Job(tmp_path)
+
+
+def test_on_github_a_plan_is_made_and_told_in_one_comment(planning: Job) -> None:
+    planned = planning.step("Plan")
     assert planned.returncode == 0, planned.stderr
-    assert (job.output("exit-code"), job.output("changes")) == ("2", "true")
-    made = job.folder / "temp/dbc-iac"
+    assert (planning.output("exit-code"), planning.output("changes")) == ("2", "true")
+    made = planning.folder / "temp/dbc-iac"
     assert {p.name for p in made.iterdir()} == {"the.plan", "plan.md", "plan.html"}
-    assert "### Changes" in (job.folder / "summary").read_text()
+    assert "### Changes" in (planning.folder / "summary").read_text()
     with forge(
         {1: "<!-- dbc-iac project main/ -->\nlooks good"}
     ) as hub:  # somebody's, who would like to be overwritten
-        job.pull_request(hub)
+        planning.pull_request(hub)
         for _ in range(2):
-            told = job.step("Comment", token="canary-of-a-token")
+            told = planning.step("Comment", token="canary-of-a-token")
             assert told.returncode == 0, told.stderr
             assert "canary" not in told.stdout + told.stderr
         assert hub.bodies[1].endswith("looks good")
@@ -49,49 +62,51 @@ def test_on_github_a_plan_is_made_and_told_in_one_comment(job: Job) -> None:
         assert {token for _, _, token in hub.seen} == {"canary-of-a-token"}
 
 
-def test_on_github_a_plan_that_fails_replaces_the_older_one_in_the_comment(job: Job) -> None:
+def test_on_github_a_plan_that_fails_replaces_the_older_one_in_the_comment(planning: Job) -> None:
     with forge() as hub:
-        job.pull_request(hub)
-        job.step("Plan")
-        job.step("Comment")
+        planning.pull_request(hub)
+        planning.step("Plan")
+        planning.step("Comment")
         assert "### Changes" in hub.bodies[1]
-        (job.folder / "project/manifests/vm.yaml").write_text("kind: [<b>")
-        assert job.step("Plan").returncode == 3
-        assert (job.output("exit-code"), job.output("changes")) == ("3", "false")
-        assert not (job.folder / "temp/dbc-iac/the.plan").exists()
-        assert job.step("Comment").returncode == 0
+        (planning.folder / "project/manifests/vm.yaml").write_text("kind: [<b>")
+        assert planning.step("Plan").returncode == 3
+        assert (planning.output("exit-code"), planning.output("changes")) == ("3", "false")
+        assert not (planning.folder / "temp/dbc-iac/the.plan").exists()
+        assert planning.step("Comment").returncode == 0
         assert "## dbc-iac: plan failed\n\nThe plan failed with exit code 3" in hub.bodies[1]
         assert "error[yaml-syntax]" in hub.bodies[1]
         assert "### Changes" not in hub.bodies[1]
         assert "<b>" not in hub.bodies[1]
-        job.program(
+        planning.program(
             "dbc-iac", "case $* in *comment*) exec " + " ".join(map(repr, DBC_IAC)) + ' "$@" ;; *) exit 137 ;; esac\n'
         )
-        assert job.step("Plan").returncode == 137
-        assert job.step("Comment").returncode == 0
+        assert planning.step("Plan").returncode == 137
+        assert planning.step("Comment").returncode == 0
         assert "## dbc-iac: there is no plan\n\nIt ended with exit code 137" in hub.bodies[1]
         assert len(hub.bodies) == 1
 
 
 def test_on_github_each_project_and_environment_has_its_own_comment(job: Job) -> None:
-    shutil.copytree(job.folder / "project", job.folder / "other place")
-    job.step("Plan")
-    with forge() as hub:
-        job.pull_request(hub)
-        assert job.step("Comment").returncode == 0
-        for name, value in (("directory", "other place"), ("environment", "prod"), ("stack", "second")):
-            assert job.step("Comment", fork=False, **{name: value}).returncode == 0
-        assert len(hub.bodies) == 4
-        assert hub.bodies[2].startswith("<!-- dbc-iac other%20place main/ -->\n")
+    (job.folder / "temp/dbc-iac").mkdir(parents=True)
+    job.program("dbc-iac", 'echo "$*" >> calls\n')
+    for given in ({}, {"directory": "other place"}, {"environment": "prod"}, {"stack": "second"}):
+        assert job.step("Comment", fork=False, **given).returncode == 0
+    made = f"comment {job.folder}/temp/dbc-iac/plan.md"
+    assert (job.folder / "calls").read_text().splitlines() == [
+        f"-C {where} -e {environment} --stack {stack} {made}"
+        for where, environment, stack in [
+            ("project", "", "main"), ("other place", "", "main"), ("project", "prod", "main"), ("project", "", "second"),
+        ]
+    ]  # fmt: skip
 
 
-def test_on_github_a_fork_is_planned_without_any_secret(job: Job) -> None:
-    del job.environ["DBC_WALLET_SEED"], job.environ["TRAINER_PASSWORD"]
-    planned = job.step("Plan", fork=True)
+def test_on_github_a_fork_is_planned_without_any_secret(planning: Job) -> None:
+    del planning.environ["DBC_WALLET_SEED"], planning.environ["TRAINER_PASSWORD"]
+    planned = planning.step("Plan", fork=True)
     assert planned.returncode == 0, planned.stderr
-    assert job.output("changes") == "true"
-    assert "VirtualMachine/trainer" in (job.folder / "summary").read_text()
-    assert not (job.folder / "temp/dbc-iac/the.plan").exists()
+    assert planning.output("changes") == "true"
+    assert "VirtualMachine/trainer" in (planning.folder / "summary").read_text()
+    assert not (planning.folder / "temp/dbc-iac/the.plan").exists()
 
 
 def test_on_github_nothing_is_installed_whose_origin_nobody_chose(job: Job) -> None:
@@ -183,26 +198,28 @@ def test_what_was_done_is_kept_where_the_state_could_not_be_written(job: Job) ->
     assert "$DBC_IAC_DIRECTORY/errored.*.state.json" in GITLAB["apply"]["artifacts"]["paths"]
 
 
-def test_drift_fails_the_github_job_and_is_reported(job: Job) -> None:
-    assert job.step("Drift").returncode == 0
-    assert job.output("changes") == "false"
+def test_drift_fails_the_github_job_and_is_reported(planning: Job) -> None:
+    assert planning.step("Drift").returncode == 0
+    assert planning.output("changes") == "false"
 
 
-def test_on_github_what_was_reviewed_is_applied_and_nothing_else(job: Job) -> None:
-    assert job.step("Plan").returncode == 0
-    applied = job.step("Apply")
-    assert applied.returncode == 0, applied.stderr
-    made = job.folder / "temp/dbc-iac"
-    events = [json.loads(line)["event"] for line in (made / "events.ndjson").read_text().splitlines()]
-    assert (events[0], events[-1]) == ("begin", "end")
-    assert "Apply complete" in (job.folder / "summary").read_text()
-    changed = job.folder / "project/manifests/vm.yaml"
-    changed.write_text(changed.read_text() + "# nothing else\n")
-    assert job.step("Plan").returncode == 0
-    assert job.output("changes") == "false"
-    for path in job.folder.rglob("*"):
-        if path.is_file() and path.name not in {"script"}:
-            assert b"canary" not in path.read_bytes(), path
+def test_on_github_what_was_reviewed_is_applied_and_nothing_else(tmp_path: Path) -> None:
+    with served(EXAMPLE / "world.yaml") as address:
+        job = Job(tmp_path, address)
+        assert job.step("Plan").returncode == 0
+        applied = job.step("Apply")
+        assert applied.returncode == 0, applied.stderr
+        made = job.folder / "temp/dbc-iac"
+        events = [json.loads(line)["event"] for line in (made / "events.ndjson").read_text().splitlines()]
+        assert (events[0], events[-1]) == ("begin", "end")
+        assert "Apply complete" in (job.folder / "summary").read_text()
+        changed = job.folder / "project/manifests/vm.yaml"
+        changed.write_text(changed.read_text() + "# nothing else\n")
+        assert job.step("Plan").returncode == 0
+        assert job.output("changes") == "false"
+        for path in job.folder.rglob("*"):
+            if path.is_file() and path.name not in {"script"}:
+                assert b"canary" not in path.read_bytes(), path
 
 
 def test_a_pull_request_target_is_refused_before_anything_is_installed(job: Job) -> None:

@@ -12,10 +12,16 @@ from tests.cli.forge import forge, served
 from tests.cli.jobs import EXAMPLE, GITLAB, Job
 
 
-@pytest.fixture
-def job(tmp_path: Path) -> Iterator[Job]:
+@pytest.fixture(scope="module")
+def network() -> Iterator[str]:
+    """HOST:PORT of a client node; these jobs change nothing."""
     with served(EXAMPLE / "world.yaml") as address:
-        yield Job(tmp_path, address)
+        yield address
+
+
+@pytest.fixture
+def job(tmp_path: Path, network: str) -> Job:
+    return Job(tmp_path, network)
 
 
 def variables_of(name: str) -> dict[str, str]:

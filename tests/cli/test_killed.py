@@ -14,6 +14,7 @@ import yaml
 
 from tests.cli.forge import DBC_IAC, served
 from tests.cli.test_backends import kept_by
+from tests.projects import Project
 from tests.state.servers import terraform_http
 
 EXAMPLE = Path(__file__).parents[2] / "examples/one-gpu-vm"
@@ -37,21 +38,16 @@ def test_a_killed_apply_holds_its_lease_and_is_continued_by_another_job(backend:
                 break
         first.send_signal(signal.SIGKILL)
         assert first.wait() == -signal.SIGKILL
-        code, told = run(tmp_path / "two", environ, "apply", "--yes")
-        assert (code, "command apply" in told) == (6, True), told
-        assert run(tmp_path / "two", environ, "state", "unlock", "--yes")[0] == 0
-        code, told = run(tmp_path / "two", environ, "apply", "--yes")
-        assert code == 0, told
-        assert run(tmp_path / "one", environ, "plan", "--detailed-exitcode")[0] == 0
+        one, two = (Project(tmp_path / name, {**environ, "HOME": str(tmp_path / name)}) for name in ("one", "two"))
+        refused = two.run("apply", "--yes")
+        assert (refused.code, "command apply" in refused.err) == (6, True), refused
+        assert two.run("state", "unlock", "--yes").code == 0
+        continued = two.run("apply", "--yes")
+        assert continued.code == 0, continued
+        assert one.run("plan", "--detailed-exitcode").code == 0
 
 
 def start(directory: Path, environ: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
     line = [*DBC_IAC, "-C", str(directory), *arguments]
     every = {"PATH": os.environ["PATH"], "HOME": str(directory), **environ}
     return subprocess.Popen(line, env=every, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-
-def run(directory: Path, environ: dict[str, str], *arguments: str) -> tuple[int, str]:
-    process = start(directory, environ, *arguments)
-    told, _ = process.communicate()
-    return process.returncode, told

@@ -9,23 +9,26 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.cli.forge import DBC_IAC, served
+from tests.cli.forge import served
+from tests.projects import Project
 
 ROOT = Path(__file__).parents[2]
 WORLD = ROOT / "examples/one-gpu-vm/world.yaml"
 
 
-def test_from_nothing_to_a_pipeline(tmp_path: Path) -> None:
+def test_from_nothing_to_a_pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     world = yaml.safe_load(WORLD.read_text())
     environ = {**os.environ, "DBC_WALLET_SEED": world["wallets"][0]["seed"], "HOME": str(tmp_path)}
     lab = tmp_path / "lab"
     lab.mkdir()
+    monkeypatch.chdir(lab)
 
-    def typed(line: str, code: int = 0) -> str:
-        words = [*DBC_IAC, *line.split()[1:]] if line.startswith("dbc-iac ") else line.split()
-        ran = subprocess.run(words, cwd=lab, env=environ, capture_output=True, text=True, check=False)
-        assert ran.returncode == code, f"{line}\n{ran.stdout}{ran.stderr}"
-        return ran.stdout
+    def typed(line: str) -> str:
+        if not line.startswith("dbc-iac "):
+            return subprocess.run(line.split(), env=environ, capture_output=True, text=True, check=True).stdout
+        ran = Project(Path(), environ).run(*line.split()[1:])
+        assert ran.code == 0, f"{line}\n{ran.out}{ran.err}"
+        return ran.out
 
     typed("git init -q .")
     typed("dbc-iac init --name lab --ci github")
@@ -56,10 +59,8 @@ def test_from_nothing_to_a_pipeline(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", ["dbc-iac plan", "dbc-iac apply --yes"])
 def test_missing_settings_are_reported_before_any_call(command: str, tmp_path: Path) -> None:
-    environ = {k: v for k, v in os.environ.items() if k != "DBC_WALLET_SEED"}
-    subprocess.run([*DBC_IAC, "init"], cwd=tmp_path, env=environ, check=True, capture_output=True)
-    ran = subprocess.run(
-        [*DBC_IAC, *command.split()[1:]], cwd=tmp_path, env=environ, capture_output=True, text=True, check=False
-    )
-    assert ran.returncode == 3
-    assert "DBC_WALLET_SEED" in ran.stderr
+    lab = Project(tmp_path)
+    assert lab.run("init").code == 0
+    ran = lab.run(*command.split()[1:])
+    assert ran.code == 3
+    assert "DBC_WALLET_SEED" in ran.err

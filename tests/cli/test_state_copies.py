@@ -49,7 +49,10 @@ def test_what_could_not_be_written_is_kept_and_put_back(
     documents.down_after = None
     emulated.settle()
     assert emulated.run("state", "unlock", "--yes").code == 0
-    edits = [
+    commands = [
+        ["apply", "--yes"],
+        ["plan"],
+        ["destroy", "--yes"],
         ["state", "rm", "--yes", "VirtualMachine/one"],
         ["state", "mv", "VirtualMachine/one", "VirtualMachine/three"],
         ["state", "rebuild", "--yes"],
@@ -57,7 +60,7 @@ def test_what_could_not_be_written_is_kept_and_put_back(
         ["import", "--all", "--generate", "manifests/found"],
         *([["state", "rotate-key"]] if "encryption" in _project(emulated) else []),
     ]
-    for command in (["plan"], ["apply", "--yes"], ["destroy", "--yes"], *edits):  # nothing before what is in the file
+    for command in commands[: 1 if writes > 2 else None]:  # nothing before what is in the file
         early = emulated.run(*command, "--json")
         assert (early.code, "errored-state-waits" in early.codes, emulated.vms) == (5, True, made)
     put = emulated.run("state", "push", str(file))
