@@ -1,4 +1,4 @@
-"""What the looks at an upload prove."""
+"""Conclusions from the looks at an upload."""
 
 from __future__ import annotations
 
