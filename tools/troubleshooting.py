@@ -16,15 +16,11 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "dbc_iac"
 _CODE = re.compile("[a-z]+(-[a-z]+)*")
-_DIAGNOSTIC = ("code", "severity", "summary", "detail", "remedy")
-_PROBLEM = ("code", "path", "summary")
 _AREAS = {
     "manifest": "Manifests and project file", "kinds": "Manifests and project file", "policy": "Plan", "plan": "Plan",
     "apply": "Apply", "importing": "Import", "state": "State", "controller": "Controller", "cli": "Command line",
     "files": "Files", "operations": "Operations",
 }  # fmt: skip
-_OF_COMMANDS = {"failed": ("code", "summary", "detail", "remedy"), "warn": ("code", "summary")}
-"""Functions of `cli/ops` that make diagnostics."""
 _MOST = 8
 """Lines of one code."""
 
@@ -36,6 +32,14 @@ class Variant:
     summary: str
     cause: str = ""
     remedy: str = ""
+
+
+@dataclass(frozen=True)
+class Signature:
+    """Parameters of a function that makes a diagnostic; its code, where that is no parameter."""
+
+    parameters: tuple[str, ...]
+    code: str = ""
 
 
 @dataclass
@@ -54,7 +58,7 @@ def entries() -> Mapping[str, Entry]:
     for path, tree in trees.items():
         area = path.relative_to(PACKAGE).parts[0]
         if area in _AREAS:
-            signatures = {"Diagnostic": _DIAGNOSTIC, "problem": _PROBLEM, **_OF_COMMANDS, **dict(_signatures(tree))}
+            signatures = {**_COMMON, **dict(_signatures(tree))}
             for function, call in _calls(tree):
                 _read(found, area, call, signatures, _Texts(function, constants))
     for code, texts in WRITTEN.items():
@@ -65,23 +69,20 @@ def entries() -> Mapping[str, Entry]:
     return dict(sorted(found.items()))
 
 
+_COMMON = {
+    "Diagnostic": Signature(("code", "severity", "summary", "detail", "remedy")),
+    "problem": Signature(("code", "path", "summary")),
+    "failed": Signature(("code", "summary", "detail", "remedy")),
+    "warn": Signature(("code", "summary")),
+}
+"""Functions that other modules use."""
 WRITTEN: Mapping[str, tuple[str, str, str]] = {
     # Code: summary, cause, remedy, where the source code composes the text.
     "api-version": ("unsupported apiVersion VERSION", "", "Write `apiVersion: dbc-iac/v1`."),
-    "cannot-import": ("ADDRESS cannot be imported", "The summary names the reason.", "Follow the remedy that is printed."),
-    "cannot-map": (
-        "the answer for ADDRESS cannot be used", "`--map` or `--new` names no object that fits.",
-        "Name an object that `dbc-iac orphans` lists.",
-    ),
     "demo-failed": ("the demo failed", "The summary names its command.", "Run the demo with `--log debug` and report it."),
-    "emulator": ("the emulator cannot be started", "The summary names the file, the address or the node.", "Correct the option."),
     "multisig": ("the signatures do not make the multisig", "", "Collect `threshold` signatures of the members over one nonce."),
     "git-link": ("a link of the repository leads outside", "", "Remove the link, or make it relative."),
     "key-material": ("the key cannot be used", "The summary names the reason.", "Correct the key that the option names."),
-    "lock-unproved": (
-        "the server does not keep the lock", "Two runs could write the state at once.",
-        "Use a server with Terraform's locking protocol, and set `lockPath`.",
-    ),
     "no-directory": ("the repository has no directory DIRECTORY", "", "Correct `path` of the stack in the Fleet file."),
     "plan-unreadable": ("cannot read the plan FILE", "", "Name a file that `dbc-iac plan -o FILE` has written."),
     "refused": (
@@ -93,11 +94,11 @@ WRITTEN: Mapping[str, tuple[str, str, str]] = {
         "a value cannot be sent", "A node would read it as something else. Nothing was sent.",
         "Write a value of the form that the summary names.",
     ),
-    "usage": ("the command line is not valid", "", "See the `--help` of the command."),
 }  # fmt: skip
 REMEDIES = {
     "body-unreadable": "Pass a JSON object with `-f FILE`, or on the standard input.",
     "cannot-change": "Revert the change, or use `--replace ADDRESS` to recreate the resource.",
+    "expression": "Correct the expression; docs/language.md lists the names.",
     "failed": "Follow the text of the node; `dbc-iac vm logs` has more.",
     "file-unwritable": "Choose another directory, or free some space.",
     "for-each": "Write `forEach: {one: 1, two: 2}`, or `forEach: [one, two]`.",
@@ -156,13 +157,24 @@ def _plain(text: str) -> str:
     return "".join(p if p.startswith("`") else re.sub(r"([<>*_\[\]{}|])", r"\\\1", p) for p in parts)
 
 
-def _signatures(tree: ast.Module) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Names of the parameters of each function of a module that could make a diagnostic."""
+def _signatures(tree: ast.Module) -> Iterator[tuple[str, Signature]]:
+    """The functions of a module that make a diagnostic, by name."""
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             names = tuple(a.arg for a in node.args.args if a.arg not in {"self", "cls"})
-            if "summary" in names or "remedy" in names or "code" in names:
-                yield node.name, names
+            if "code" in names:
+                yield node.name, Signature(names)
+            elif "summary" in names and (code := _code_made_by(node)):
+                yield node.name, Signature(names, code)
+
+
+def _code_made_by(function: ast.AST) -> str:
+    """The code of the diagnostic that a function makes of its arguments; empty if it makes none."""
+    for node in ast.walk(function):
+        match node:
+            case ast.Call(func=ast.Name(id="Diagnostic"), args=[ast.Constant(value=str(code)), *_]):
+                return code
+    return ""
 
 
 def _calls(tree: ast.AST, function: ast.AST | None = None) -> Iterator[tuple[ast.AST | None, ast.Call]]:
@@ -187,16 +199,17 @@ def _read(
     found: defaultdict[str, Entry],
     area: str,
     call: ast.Call,
-    signatures: Mapping[str, tuple[str, ...]],
+    signatures: Mapping[str, Signature],
     texts: _Texts,
 ) -> None:
     """Add the diagnostics of a call, if it makes any."""
-    names = signatures.get(getattr(call.func, "id", getattr(call.func, "attr", "")), ())
-    given = dict(zip(names, call.args, strict=False)) | {k.arg: k.value for k in call.keywords if k.arg}
-    if "code" not in given or not {"summary", "remedy", "detail"} & given.keys():
+    signature = signatures.get(getattr(call.func, "id", getattr(call.func, "attr", "")), Signature(()))
+    given = dict(zip(signature.parameters, call.args, strict=False)) | {k.arg: k.value for k in call.keywords if k.arg}
+    codes = [signature.code] if signature.code else texts.of(given.get("code"))
+    if not {"summary", "remedy", "detail"} & given.keys():
         return
     parts = {key: texts.of(given[key]) if key in given else [] for key in ("summary", "detail", "remedy")}
-    for code in filter(_CODE.fullmatch, texts.of(given["code"])):
+    for code in filter(_CODE.fullmatch, codes):
         entry = found[code]
         entry.area = entry.area or area
         for summary, cause, remedy in zip_longest(*parts.values(), fillvalue=""):
