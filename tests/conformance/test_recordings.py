@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.conformance.__main__ import main
 from tests.conformance.excuses import listed
 from tests.conformance.recording import recordings_in
 from tests.conformance.replay import Replay
@@ -35,26 +34,16 @@ def test_excuses_do_not_grow() -> None:
     assert len({(one.recording, one.exchange) for one in listed()}) == len(listed())
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "tests.conformance", *arguments],
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def test_without_recordings_the_usage_is_printed(tmp_path: Path) -> None:
-    assert run().returncode == 2
-    assert "make conformance RECORDINGS=" in run().stderr
-    empty = run(str(tmp_path))
-    assert (empty.returncode, "there are no recordings" in empty.stderr) == (2, True)
+def test_without_recordings_the_usage_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert "make conformance RECORDINGS=" in capsys.readouterr().err
+    assert main([str(tmp_path)]) == 2
+    assert "there are no recordings" in capsys.readouterr().err
 
 
 @needs_recordings
-def test_the_summary_has_matches_and_excuses() -> None:
-    result = run(str(RECORDINGS / "02_bare_metal_owner.jsonl"))
-    assert result.returncode == 0
-    assert "93 excused (status and errcode only): the client node lists" in result.stdout
-    assert "1 files: matched 181, differing 0, excused 1 (1 excuses are listed)" in result.stdout
+def test_the_summary_has_matches_and_excuses(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(RECORDINGS / "02_bare_metal_owner.jsonl")]) == 0
+    printed = capsys.readouterr().out
+    assert "93 excused (status and errcode only): the client node lists" in printed
+    assert "1 files: matched 181, differing 0, excused 1 (1 excuses are listed)" in printed

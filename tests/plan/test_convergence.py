@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dbc_iac.emulator import FaultSpec
+from tests.examples import examples
 from tests.projects import NODE_ID, Emulated, document, project, vm
 
 MACHINE = st.fixed_dictionaries(
@@ -51,7 +52,12 @@ def documents(machines: dict[str, Any], disks: dict[str, Any], sizes: dict[str, 
     return made
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+@settings(
+    max_examples=examples(suite=8, proof=100),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=True,
+)
 @given(st.lists(STEP, min_size=1, max_size=3))
 def test_every_run_converges(steps: list[Any]) -> None:
     with tempfile.TemporaryDirectory() as folder:

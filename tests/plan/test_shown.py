@@ -9,6 +9,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.projects import NODE_ID, Emulated, document, project, vm
 from tests.proof.shown import unshown
 
@@ -37,7 +38,12 @@ LAN = document("Network", "training", {"via": "gpu-a", "cidr": "192.168.66.0/24"
 DISK = {"vm": "trainer", "size": "30Gi"}
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+@settings(
+    max_examples=examples(suite=8, proof=100),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=True,
+)
 @given(SPEC, SPEC, st.sets(st.sampled_from([*SPECS, "ports.ssh", "ports.forward", "login.username"])), st.booleans())
 def test_a_new_object_gets_what_is_shown(
     before: dict[str, Any], after: dict[str, Any], ignored: set[str], disk: bool
