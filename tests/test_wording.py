@@ -7,6 +7,7 @@ import io
 import re
 import tokenize
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ LIST: dict[str, Any] = yaml.safe_load((ROOT / "tests/wording.yaml").read_text("u
 SILENT = {tokenize.OP, tokenize.NUMBER, tokenize.NEWLINE, tokenize.NL, tokenize.INDENT, tokenize.DEDENT}
 """Types of tokens without words."""
 WORDS = [(re.compile(word["pattern"], re.IGNORECASE), word["use"]) for word in LIST["words"]]
+ANY_WORD = re.compile("|".join(word["pattern"] for word in LIST["words"]), re.IGNORECASE)
 
 
 def files(path: str) -> Iterator[Path]:
@@ -41,7 +43,7 @@ def texts(source: str, suffix: str) -> Iterator[tuple[int, str]]:
 
 def old_words(source: str, suffix: str) -> Iterator[tuple[int, str, str]]:
     """Line number, text and the term to use, of each word of the list, also within names."""
-    for number, text in texts(source, suffix):
+    for number, text in texts(source, suffix) if ANY_WORD.search(source.replace("_", " ")) else ():
         for pattern, use in WORDS:
             if pattern.search(text.replace("_", " ")):
                 yield number, text.strip(), use
@@ -58,12 +60,15 @@ def relative_clauses(source: str) -> Iterator[tuple[int, str, str]]:
                         yield statement.lineno, text.partition("\n")[0], LIST["docstrings"]["use"]
 
 
-def problems(path: str) -> Iterator[tuple[str, str, str]]:
+@cache
+def problems(path: str) -> list[tuple[str, str, str]]:
     """Path with line number, line and the term to use, of everything to rewrite below a path."""
+    made: list[tuple[str, str, str]] = []
     for file in files(path):
         name, text = file.relative_to(ROOT).as_posix(), file.read_text("utf-8")
         found = [*old_words(text, file.suffix), *(relative_clauses(text) if file.suffix == ".py" else ())]
-        yield from ((f"{name}:{number}", line, use) for number, line, use in found)
+        made += ((f"{name}:{number}", line, use) for number, line, use in found)
+    return made
 
 
 def excepted(place: str, line: str) -> bool:
