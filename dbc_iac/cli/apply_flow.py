@@ -30,8 +30,8 @@ def confirm_and_apply(
     if app.json:
         write_outputs(app, plan, output)
     else:
-        show_plan(app, plan, output, None, reported=True)
-    shown = plan.to_json()
+        show_plan(app, plan, output, reported=True)
+    shown = plan.to_json() if app.json else None
     refuse_errors(plan)
     if plan.empty:
         close_pending(project, to_apply)

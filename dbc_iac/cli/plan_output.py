@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from dbc_iac.cli.app import App, Exit
 from dbc_iac.cli.options import PlanOutput
@@ -14,13 +13,13 @@ from dbc_iac.plan import Plan
 from dbc_iac.views.text.plan import plan_lines
 
 
-def show_plan(app: App, plan: Plan, output: PlanOutput, value: Any, *, reported: bool = False) -> None:
-    """Print a plan (with --json: `value`), and write it to the files that the options name.
+def show_plan(app: App, plan: Plan, output: PlanOutput, *, reported: bool = False) -> None:
+    """Print a plan, and write it to the files that the options name.
 
     `reported`: its diagnostics have been printed by `report_diagnostics`.
     """
     write_outputs(app, plan, output)
-    app.show_lines(plan_lines(plan, output.detail, reported=reported), value)
+    app.show_lines(plan_lines(plan, output.detail, reported=reported), plan.to_json() if app.json else None)
 
 
 def report_diagnostics(app: App, plan: Plan) -> None:

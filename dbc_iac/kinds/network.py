@@ -111,8 +111,8 @@ class Network(Kind[NetworkSpec], Importable):
     def identity(self, resource: Resource[NetworkSpec], inventory: Inventory, generation: int) -> str:
         return _name(resource, inventory)
 
-    def desired(self, resource: Resource[NetworkSpec], inventory: Inventory) -> dict[str, Json]:
-        return super().desired(resource, inventory) | {"name": _name(resource, inventory)}
+    def _desired(self, resource: Resource[NetworkSpec], inventory: Inventory) -> dict[str, Json]:
+        return super()._desired(resource, inventory) | {"name": _name(resource, inventory)}
 
     def check(self, resource: Resource[NetworkSpec], inventory: Inventory) -> Iterable[Diagnostic]:
         spec, name = resource.spec, _name(resource, inventory)

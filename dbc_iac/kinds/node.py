@@ -50,8 +50,7 @@ class Node(Kind[NodeSpec]):
     read_only = True
 
     def route(self, resource: Resource[NodeSpec], inventory: Inventory) -> Route:
-        spec = resource.spec
-        return Route(resource.address, spec.id, spec.identity, spec.clients or inventory.clients).under(spec.rent_order)
+        return _route(resource.address, resource.spec, inventory, resource.spec.rent_order)
 
     def check(self, resource: Resource[NodeSpec], inventory: Inventory) -> Iterable[Diagnostic]:
         return unknown_clients(resource, resource.spec.clients, inventory)
@@ -67,8 +66,11 @@ def node_route(name: str, inventory: Inventory, rent_order: str | None) -> Route
     """The route to the Node `name`, under a VM's own rent order if it has one."""
     node = inventory.resources[f"Node/{name}"]
     assert isinstance(node.spec, NodeSpec)  # noqa: S101 - the reference was checked
-    route = Node().route(Resource(node.address, node.kind, node.name, node.spec), inventory)
-    return route if rent_order is None else route.under(rent_order)
+    return _route(node.address, node.spec, inventory, rent_order or node.spec.rent_order)
+
+
+def _route(address: str, spec: NodeSpec, inventory: Inventory, rent_order: str) -> Route:
+    return Route(address, spec.id, spec.identity, spec.clients or inventory.clients).under(rent_order)
 
 
 def auto_ports(address: str, inventory: Inventory, path: str) -> range:

@@ -11,7 +11,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from enum import StrEnum
-from functools import cache
+from functools import cache, cached_property
+from types import NoneType
 from typing import Any
 
 from dbc_iac.diagnostics import Diagnostic, ExitCode
@@ -185,7 +186,7 @@ class Rental:
     seconds_left: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Plan:
     """All changes of an apply, in their order.
 
@@ -252,7 +253,7 @@ class Plan:
         value["digest"] = _digest(value)
         return value
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """BLAKE2b-256 over the canonical form (without the digest itself and the diagnostics), hex."""
         return _digest(encoded(self))
@@ -275,14 +276,26 @@ def camel(name: str) -> str:
     return head + "".join(part.title() for part in tail)
 
 
+@cache
+def _keys(kind: type[Any]) -> tuple[tuple[str, str], ...]:
+    """Fields of a dataclass, with their keys in JSON."""
+    return tuple((f.name, camel(f.name)) for f in fields(kind))
+
+
+_PLAIN = frozenset({str, int, bool, float, NoneType})
+
+
 def encoded(value: Any) -> Any:
     """The canonical form of a value of a plan: lists and mappings only."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {camel(f.name): encoded(getattr(value, f.name)) for f in fields(value)}
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    if kind is tuple or kind is list:
+        return [encoded(v) for v in value]
+    if is_dataclass(kind):
+        return {key: encoded(getattr(value, name)) for name, key in _keys(kind)}
     if isinstance(value, str):
         return str(value)  # also an enum, and an Address
     if isinstance(value, Mapping):
         return {str(k): encoded(v) for k, v in value.items()}
-    if isinstance(value, tuple | list):
-        return [encoded(v) for v in value]
-    return value
+    return [encoded(v) for v in value] if isinstance(value, tuple | list) else value

@@ -150,6 +150,8 @@ def with_resolved(
     bound = {a: {"id": b.id, **b.resolved} for a, b in context.state.bindings.items()}
     known = {a: k for a, k in {**found, **bound}.items() if a not in moving}
     ids = {a: str(k["id"]) for a, k in {**found, **bound}.items()}
+    if (known, ids) == (context.inventory.known, context.inventory.bound):
+        return context  # its inventory has computed values already
     return replace(context, inventory=replace(context.inventory, known=known, bound=ids))
 
 

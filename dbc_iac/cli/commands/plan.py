@@ -79,7 +79,7 @@ def command(
         from dbc_iac.operations.plan_files import signing_key, write_plan_file
 
         write_plan_file(plan, file, signing_key(key, app.runtime.environ), project.keyring)
-    show_plan(app, plan, output, plan.to_json(), reported=True)
+    show_plan(app, plan, output, reported=True)
     refuse_errors(plan)
     if plan.exit_code is not ExitCode.OK:
         raise Exit(plan.exit_code)

@@ -30,6 +30,6 @@ def command(app: App, /, file: Path | None, output: PlanOutput) -> None:
         else read_plan_or_state(file, lambda: app.project().keyring)
     )
     if isinstance(shown, Plan):
-        show_plan(app, shown, output, shown.to_json())
+        show_plan(app, shown, output)
         return
     app.show_lines(state_pages(shown), shown.model_dump(mode="json", by_alias=True))

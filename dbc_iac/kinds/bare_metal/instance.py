@@ -184,8 +184,8 @@ class BareMetalInstance(Kind[BareMetalInstanceSpec], Powered):
     def identity(self, resource: Resource[BareMetalInstanceSpec], inventory: Inventory, generation: int) -> str:
         return self.route(resource, inventory).target
 
-    def desired(self, resource: Resource[BareMetalInstanceSpec], inventory: Inventory) -> dict[str, Json]:
-        values = super().desired(resource, inventory)
+    def _desired(self, resource: Resource[BareMetalInstanceSpec], inventory: Inventory) -> dict[str, Json]:
+        values = super()._desired(resource, inventory)
         if values.get("power") == _UNMANAGED:
             del values["power"]
         return values

@@ -205,8 +205,8 @@ class BareMetalServer(Kind[BareMetalServerSpec], Importable):
         manager = inventory.resources[f"BareMetalManager/{resource.spec.manager}"]
         return BareMetalManager().route(manager, inventory)  # type: ignore[arg-type]
 
-    def desired(self, resource: Resource[BareMetalServerSpec], inventory: Inventory) -> dict[str, Json]:
-        return super().desired(resource, inventory) | {"manager": self.route(resource, inventory).target}
+    def _desired(self, resource: Resource[BareMetalServerSpec], inventory: Inventory) -> dict[str, Json]:
+        return super()._desired(resource, inventory) | {"manager": self.route(resource, inventory).target}
 
     def check(self, resource: Resource[BareMetalServerSpec], inventory: Inventory) -> Iterable[Diagnostic]:
         spec = resource.spec

@@ -104,6 +104,11 @@ class Inventory:
     """Ids of the objects that addresses have, those that will be replaced included."""
 
     @cached_property
+    def desired(self) -> dict[str, tuple[Resource[Any], dict[str, Json]]]:
+        """Desired fields by address, with the resource that they are of: see `Kind.desired`, which fills it."""
+        return {}
+
+    @cached_property
     def bases(self) -> Mapping[str, str]:
         """Root images of files that are known from the state, by file name."""
         kept = self.known.values()

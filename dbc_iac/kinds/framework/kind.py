@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
 from importlib import import_module
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -65,9 +66,18 @@ class Kind(ABC, Generic[S]):
     def fields(self) -> tuple[SpecField, ...]:
         return spec_fields(self.spec)
 
-    @property
+    @cached_property
     def secret_fields(self) -> tuple[SpecField, ...]:
         return tuple(f for f in self.fields if f.rule.secret)
+
+    @cached_property
+    def reference_fields(self) -> tuple[SpecField, ...]:
+        """Fields that may name another resource."""
+        return tuple(f for f in self.fields if f.reference is not None)
+
+    @cached_property
+    def _managed_fields(self) -> tuple[SpecField, ...]:
+        return tuple(f for f in self.fields if not f.rule.secret and f.rule.behaviour is not Behaviour.ACCESS)
 
     @abstractmethod
     def route(self, resource: Resource[S], inventory: Inventory) -> Route:
@@ -87,14 +97,20 @@ class Kind(ABC, Generic[S]):
         return Facts(whole_machine=whole_machine)
 
     def desired(self, resource: Resource[S], inventory: Inventory) -> dict[str, Json]:
-        """Fields that the manifest manages, as plain values by path. Without secrets; `auto` is kept."""
+        """Fields that the manifest manages, as plain values by path. Without secrets; `auto` is kept.
+
+        Computed once for each resource of an inventory. The mapping is the caller's, its values are not.
+        """
+        owner, values = inventory.desired.get(resource.address, (None, {}))
+        if owner is not resource:
+            values = self._desired(resource, inventory)
+            inventory.desired[resource.address] = resource, values
+        return dict(values)
+
+    def _desired(self, resource: Resource[S], inventory: Inventory) -> dict[str, Json]:
         dumped = resource.spec.model_dump(mode="json", by_alias=True, exclude_none=True)
-        values: dict[str, Json] = {}
-        for field_ in self.fields:
-            value = value_at(dumped, field_.path)
-            if value is not None and not field_.rule.secret and field_.rule.behaviour is not Behaviour.ACCESS:
-                values[field_.path] = value
-        return values
+        found = ((f.path, value_at(dumped, f.keys)) for f in self._managed_fields)
+        return {path: value for path, value in found if value is not None}
 
     def identity(self, resource: Resource[S], inventory: Inventory, generation: int) -> str:
         """The id that the object will have; empty if the node chooses it."""

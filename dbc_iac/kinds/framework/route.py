@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from dbc_iac.json import Json
 
@@ -26,7 +26,7 @@ class Route:
     def under(self, rent_order: str) -> Route:
         """The same route under another rent order; `none` and empty text mean without one."""
         order = "" if rent_order == "none" else rent_order
-        return replace(self, rent_order=order)
+        return Route(self.name, self.target, self.identity, self.clients, order, self.url)
 
     def to_json(self) -> dict[str, Json]:
         return {

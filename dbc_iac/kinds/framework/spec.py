@@ -112,6 +112,11 @@ class SpecField:
     text: bool = False
     """Whether it is text, or one of some words."""
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Keys that lead to it in a dumped spec."""
+        return _keys(self.path)
+
     def read(self, spec: BaseModel) -> Any:
         """The value in a spec, None if a nested part is absent."""
         value: Any = spec
@@ -174,11 +179,16 @@ def _marked(field: FieldInfo, kind: type[_Mark]) -> _Mark | None:
     return next((m for m in field.metadata if isinstance(m, kind)), None)
 
 
-def value_at(dumped: Mapping[str, Any], path: str) -> Json:
-    """The value at a dotted path of a dumped spec; None if it or a part above it is absent."""
+@cache
+def _keys(path: str) -> tuple[str, ...]:
+    return tuple(path.split("."))
+
+
+def value_at(dumped: Mapping[str, Any], keys: tuple[str, ...]) -> Json:
+    """The value below these keys of a dumped spec; None if it or a part above it is absent."""
     value: Any = dumped
-    for key in path.split("."):
-        if not isinstance(value, Mapping) or key not in value:
+    for key in keys:
+        if type(value) is not dict or key not in value:
             return None
         value = value[key]
     found: Json = value

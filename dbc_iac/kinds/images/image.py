@@ -187,10 +187,10 @@ class Image(Kind[ImageSpec], FileProvider, UsesImageServer):
         spec = resource.spec
         return spec.file or str(inventory.known.get(f"Snapshot/{spec.snapshot}", {}).get("file", ""))
 
-    def desired(self, resource: Resource[ImageSpec], inventory: Inventory) -> dict[str, Json]:
+    def _desired(self, resource: Resource[ImageSpec], inventory: Inventory) -> dict[str, Json]:
         file = self.identity(resource, inventory, 0) or f"Snapshot/{resource.spec.snapshot}"
         target = self.route(resource, inventory).target
-        values = super().desired(resource, inventory) | {"file": file, "node": target}
+        values = super()._desired(resource, inventory) | {"file": file, "node": target}
         snapshot = resource.spec.snapshot
         return with_base(values, root_of_snapshot(snapshot, inventory) if snapshot else "", file)
 

@@ -134,10 +134,10 @@ class ImageExport(Kind[ImageExportSpec], FileProvider, UsesImageServer):
         file = image_file(resource.spec.file, inventory)
         return "" if file.startswith("Image/") else file
 
-    def desired(self, resource: Resource[ImageExportSpec], inventory: Inventory) -> dict[str, Json]:
+    def _desired(self, resource: Resource[ImageExportSpec], inventory: Inventory) -> dict[str, Json]:
         file = image_file(resource.spec.file, inventory)
         target = self.route(resource, inventory).target
-        return super().desired(resource, inventory) | {"file": file, "node": target}
+        return super()._desired(resource, inventory) | {"file": file, "node": target}
 
     def provides(self, values: Mapping[str, Json]) -> frozenset[FileAt]:
         return files_at(values.get("imageServer"), values.get("file"))

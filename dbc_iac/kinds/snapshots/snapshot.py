@@ -156,8 +156,8 @@ class Snapshot(Kind[SnapshotSpec], Child, UsesImageServer, Importable):
     def identity(self, resource: Resource[SnapshotSpec], inventory: Inventory, generation: int) -> str:
         return _name(resource, inventory)
 
-    def desired(self, resource: Resource[SnapshotSpec], inventory: Inventory) -> dict[str, Json]:
-        values = super().desired(resource, inventory) | {"name": self.identity(resource, inventory, 0)}
+    def _desired(self, resource: Resource[SnapshotSpec], inventory: Inventory) -> dict[str, Json]:
+        values = super()._desired(resource, inventory) | {"name": self.identity(resource, inventory, 0)}
         values[ARRIVED] = True
         return with_base(values, root_of_snapshot(resource.name, inventory), None)
 

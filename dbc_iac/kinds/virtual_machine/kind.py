@@ -70,9 +70,9 @@ class VirtualMachine(Kind[VirtualMachineSpec], Host, UsesCapacity, FileProvider,
     def networks_of(self, desired: Mapping[str, Json]) -> frozenset[str]:
         return frozenset({str(desired["network"])} if desired.get("network") else ())
 
-    def desired(self, resource: Resource[VirtualMachineSpec], inventory: Inventory) -> dict[str, Json]:
+    def _desired(self, resource: Resource[VirtualMachineSpec], inventory: Inventory) -> dict[str, Json]:
         """The fields with defaults that depend on other fields, so that sent and compared values are the same."""
-        spec, values = resource.spec, super().desired(resource, inventory)
+        spec, values = resource.spec, super()._desired(resource, inventory)
         if spec.external:
             return self._untouched(resource, inventory)
         values["biosMode"] = spec.firmware

@@ -22,7 +22,7 @@ MAX_SUGGESTIONS = 50
 
 def references(resource: Resource[Spec]) -> Iterator[tuple[str, str]]:
     """References of a resource, as (path in its spec, address), its `dependsOn` included."""
-    for field in kind_of(resource.kind).fields:
+    for field in kind_of(resource.kind).reference_fields:
         reference, name = field.reference, field.read(resource.spec)
         if reference is not None and name is not None and reference.names_document(name):
             yield field.path, f"{reference.kind}/{name}"
