@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import click
+import jsonschema
 import pytest
 import yaml
 
 from dbc_iac import Project
+from dbc_iac.cli.app import App
+from dbc_iac.cli.commands import dbc_iac
+from dbc_iac.cli.runtime import CommandRuntime
+from dbc_iac.diagnostics import DiagnosticError
 from dbc_iac.manifest.project import ProjectSpec
 from dbc_iac.operations.runtime import Runtime
 from dbc_iac.plan import PlanOptions
@@ -87,3 +94,44 @@ def test_the_table_of_the_project_file_names_every_field() -> None:
     table = TEXT.partition("| field of `spec` |")[2].partition("\n\n")[0]
     named = set(re.findall(r"`(\w+)`", "\n".join(line.split("|")[1] for line in table.splitlines()[2:])))
     assert named == {field.alias or name for name, field in ProjectSpec.model_fields.items()}
+
+
+LINES = [
+    (page.name, line.strip())
+    for page in sorted(PAGE.parent.glob("*.md"))
+    if page.name in {"cookbook.md", "language.md", "coming-from-terraform.md", "coming-from-kubectl.md"}
+    for line in [
+        *re.findall(r"^    dbc-iac .*$", page.read_text(), re.MULTILINE),
+        *re.findall(r"`(dbc-iac [^`]+)`", page.read_text()),
+    ]
+]
+
+
+def test_each_command_of_the_pages_can_be_parsed() -> None:
+    refused = [(page, line) for page, line in LINES if not parses(line)]
+    assert len(LINES) > 70
+    assert not refused
+
+
+def parses(line: str) -> bool:
+    """Whether the command line accepts the words, options and their values."""
+    command: click.Command = dbc_iac
+    words = shlex.split(line)[1:]
+    try:
+        context = dbc_iac.make_context("dbc-iac", words, obj=App(CommandRuntime()))
+        while isinstance(command, click.Group):
+            rest = [*context._protected_args, *context.args]
+            _, command, words = command.resolve_command(context, rest)  # type: ignore[assignment]
+            context = command.make_context(rest[0], words, parent=context)
+    except (click.ClickException, DiagnosticError):
+        return False
+    return True
+
+
+def test_the_documents_of_the_cookbook_are_valid() -> None:
+    page = (PAGE.parent / "cookbook.md").read_text()
+    assert re.findall(r"^## (\d+)\. ", page, re.MULTILINE) == [str(n) for n in range(1, 21)]
+    schema = json.loads((PAGE.parents[1] / "specs/manifest.schema.json").read_text())
+    validator = jsonschema.Draft202012Validator(schema)
+    found = [d for text in re.findall("^```yaml\n(.*?)^```", page, re.M | re.S) for d in yaml.safe_load_all(text)]
+    assert [d for d in found if "apiVersion" in d and not validator.is_valid(d)] == []
