@@ -37,8 +37,9 @@ def conninfo(url: SecretText, schema: str = SCHEMA, *, statement_timeout: int = 
             f"{given.get('options') or ''} -c search_path={schema} -c statement_timeout={statement_timeout}s "
             f"{_KEEPALIVES}"
         )
-        settings = {"connect_timeout": TIMEOUT, "application_name": "dbc-iac controller", "client_encoding": "utf8"}
-        return make_conninfo("", **{**settings, **given, **required_tls(url.reveal()), "options": options.strip()})
+        settings: dict[str, Any] = {"connect_timeout": TIMEOUT, "application_name": "dbc-iac controller", **given}
+        settings |= required_tls(url.reveal())
+        return make_conninfo("", **{**settings, "client_encoding": "utf8", "options": options.strip()})
     except (psycopg.ProgrammingError, ValueError):  # its message may hold the whole URL
         summary = "the database of the fleet is no connection URL of PostgreSQL"
         remedy = "Write it like postgresql://USER@HOST/DATABASE."

@@ -73,7 +73,7 @@ class Worker:
     def __init__(self, fleet: Fleet, url: SecretText, options: WorkerOptions) -> None:
         data = options.data.resolve()
         self._options = options
-        self._fleet = fleet
+        self.fleet = fleet
         self._draining = asyncio.Event()
         mirrors = Mirrors(fleet, data / "sources")
         self._site = Site(fleet, url, options.schema, data, worker_name(), mirrors, self._draining, options.lease)
@@ -92,8 +92,8 @@ class Worker:
         while not self._draining.is_set():
             try:
                 async with Store.open(info, self._options.workers + _CONTROL_JOBS + 4) as store:
-                    await store.register(self._fleet, socket.gethostname())
-                    self._options.notify(f"worker {self._site.worker} of fleet {self._fleet.name} is ready")
+                    await store.register(self.fleet, socket.gethostname())
+                    self._options.notify(f"worker {self._site.worker} of fleet {self.fleet.name} is ready")
                     first, pause = False, 1.0
                     await self._work(store)
             except (DiagnosticError, psycopg.Error, exceptions.ProcrastinateException) as error:

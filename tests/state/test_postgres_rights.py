@@ -9,9 +9,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from dbc_iac.api.secret import SecretText
-from dbc_iac.state.backends.postgres import Database
+from dbc_iac.state.backends.backend import Stored
+from dbc_iac.state.backends.postgres import Database, PostgresBackend
 from tests.projects import PROJECT, Project, Result, project, vm
 from tests.state.servers import postgres
 
@@ -158,3 +160,17 @@ def test_a_password_that_cannot_be_sent_is_reported_by_its_place(lab: Schema, pa
     refused = made.run("plan", "--json")
     assert (refused.code, refused.codes, "canary" in refused.err) == (3, ["unsafe-secret"], False), refused.err
     assert "state.password: the value of environment variable PW cannot be used" in refused.err
+
+
+def test_a_database_in_another_encoding_keeps_a_state() -> None:
+    name = f"ascii_{uuid.uuid4().hex}"
+    with psycopg.connect(postgres.address(), autocommit=True) as connection:
+        new = "create database {} template template0 encoding 'SQL_ASCII' lc_collate 'C' lc_ctype 'C'"
+        connection.execute(sql.SQL(new).format(sql.Identifier(name)))
+    backend = PostgresBackend(
+        Database(postgres.address().replace("/postgres?", f"/{name}?"), "dbc_iac"), "main", lambda: "token"
+    )
+    with backend.lock({"host": "é"}):
+        backend.write(b"{}", 1, None)
+        assert backend.holder() == {"host": "é"}
+    assert backend.read() == Stored(b"{}", "0")

@@ -56,7 +56,9 @@ class Database:
 
     def connect(self) -> psycopg.Connection[Any]:
         """Raises OSError, without the password. Omitted settings come from libpq's own (PGHOST)."""
-        login: dict[str, Any] = {"user": self.username} if self.username else {}
+        login: dict[str, Any] = {"client_encoding": "utf8"}  # texts of a database in SQL_ASCII would be bytes
+        if self.username:
+            login["user"] = self.username
         if self.password is not None:
             login["password"] = self.password.reveal()
         try:

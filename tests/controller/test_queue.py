@@ -1,0 +1,57 @@
+"""The queue of a worker: lost workers, refused fleets, and the pace of stacks."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from dbc_iac.controller.pace import next_fetch, next_run
+from dbc_iac.controller.records import Outcome
+from dbc_iac.diagnostics import DiagnosticError
+from tests.controller.fleets import fleet
+from tests.controller.queues import queue, working
+
+
+def test_the_stack_and_the_job_of_a_worker_that_is_gone_are_taken_over(tmp_path: Path) -> None:
+    async def task() -> None:
+        async with queue(tmp_path) as (made, worker):
+            await made.store.register(worker.fleet, "host")
+            await made.store.synced("research", "infra", "c1", {"lab": "t1"}, 3600)
+            lost = await made.store.begin_run("lab", "gone", -1)
+            assert lost is not None
+            async with made.store.pool.connection() as connection:
+                await connection.execute(  # its job, without the worker
+                    "insert into procrastinate_jobs (queue_name, task_name, lock, status, args) "
+                    "values ('gone', 'run', 'run lab', 'doing', '{}')"
+                )
+            async with working(worker):
+                await made.until(made.synced)
+            [last, first] = await made.store.runs("lab")
+            assert (first.outcome, last.outcome) == ("lost", "unchanged")
+            assert "lab: its worker is gone; the next run continues it" in made.notes
+
+    asyncio.run(task())
+
+
+def test_a_fleet_whose_stack_belongs_to_another_does_not_start(tmp_path: Path) -> None:
+    async def task() -> None:
+        async with queue(tmp_path) as (made, worker):
+            await made.store.register(fleet(tmp_path, {"name": "lab", "source": "infra"}, name="other"), "host")
+            with pytest.raises(DiagnosticError, match="the stack lab belongs to the fleet other"):
+                await worker.run()
+
+    asyncio.run(task())
+
+
+def test_a_failing_stack_gets_slower_and_never_stops() -> None:
+    paces = [next_run(Outcome.FAILED, 600, failures, stopped=False) for failures in (0, 1, 2, 50)]
+    assert [round(pace / 30) for pace in paces[:1]] == [1]
+    assert all(27 <= pace <= 2640 for pace in paces)
+    assert paces == sorted(paces)
+    assert 540 <= next_run(Outcome.UNCHANGED, 600, 3, stopped=False) <= 660
+    assert next_run(Outcome.INTERRUPTED, 600, 0, stopped=True) == 0
+    assert 27 <= next_run(Outcome.INTERRUPTED, 600, 0, stopped=False) <= 33
+    assert 54 <= next_fetch(60, 0) <= 66
+    assert 3240 <= next_fetch(60, 99) <= 3960
