@@ -4,7 +4,7 @@ BIN := .venv/bin
 JOBS ?= 2
 EXTRAS := controller,emulator,graph,mnemonic,objectstore,postgres,dev
 
-.PHONY: demo test lint types imports pytest conformance schemas dist lock fmt browser bench prove upgrade clean
+.PHONY: demo test lint types imports pytest conformance schemas dist site lock fmt browser bench prove upgrade clean
 
 .venv/ready: pyproject.toml tests/constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "dbc-iac needs Python 3.11 or newer: make PYTHON=python3.11 ..."; exit 1; }
@@ -29,6 +29,8 @@ schemas: .venv/ready       ## regenerate specs/ and docs/
 	$(BIN)/python -m tools.generated
 dist:                       ## wheel, sdist and SBOM in dist/: built twice, checked, installed and tried
 	$(PYTHON) -m tools.dist
+site: .venv/ready          ## the site of docs/ in build/site
+	$(BIN)/mkdocs build
 lock:                       ## dependencies of the CI jobs of users, with hashes; needs uv
 	{ echo '# Dependencies of dbc-iac and its build in CI jobs, for Python 3.12, with hashes. Written by `make lock`.'; \
 	echo 'hatchling>=1.25' | uv pip compile pyproject.toml - --extra graph --extra mnemonic --extra objectstore \

@@ -11,6 +11,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from html import escape
 from itertools import zip_longest
 from pathlib import Path
 
@@ -154,7 +155,7 @@ def _line(variant: Variant) -> str:
 def _plain(text: str) -> str:
     """The text without a meaning in Markdown outside of code."""
     parts = re.split(r"(`[^`]*`)", text)
-    return "".join(p if p.startswith("`") else re.sub(r"([<>*_\[\]{}|])", r"\\\1", p) for p in parts)
+    return "".join(p if p.startswith("`") else re.sub(r"([*_\[\]{}])", r"\\\1", escape(p, quote=False)) for p in parts)
 
 
 def _signatures(tree: ast.Module) -> Iterator[tuple[str, Signature]]:
