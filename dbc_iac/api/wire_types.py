@@ -84,7 +84,7 @@ class HiddenText(WireType):
 
     def encode(self, value: object) -> Json:
         if not isinstance(value, SecretText):
-            raise UnsafeWireValue(f"{self.key}: expected a secret, not {type(value).__name__}")
+            raise UnsafeWireValue(f"{self.key}: expected a secret")
         return _text(self.key, value.reveal(), self.pattern, self.most)
 
 
@@ -98,7 +98,7 @@ class TextList(WireType):
 
     def encode(self, value: object) -> Json:
         if not isinstance(value, tuple):
-            raise UnsafeWireValue(f"{self.key}: expected a tuple, not {type(value).__name__}")
+            raise UnsafeWireValue(f"{self.key}: expected a list")
         return [_text(self.key, item, self.pattern, self.most) for item in value]
 
 
@@ -136,7 +136,7 @@ def _wire_types(body: type) -> Mapping[str, WireType]:
 def _bounded(key: str, value: object, low: int, high: int) -> int:
     # bool is an int in Python, and `true` is nothing at all to the node
     if not isinstance(value, int) or isinstance(value, bool):
-        raise UnsafeWireValue(f"{key}: expected an integer, not {type(value).__name__}")
+        raise UnsafeWireValue(f"{key}: expected an integer")
     if not low <= value <= high:
         raise UnsafeWireValue(f"{key}: must be {low} to {high}")
     return value
@@ -144,12 +144,12 @@ def _bounded(key: str, value: object, low: int, high: int) -> int:
 
 def _text(key: str, value: object, pattern: str, most: int) -> str:
     if not isinstance(value, str):
-        raise UnsafeWireValue(f"{key}: expected text, not {type(value).__name__}")
+        raise UnsafeWireValue(f"{key}: expected text")
     check_text(key, value)
     if len(value.encode()) > most:
         raise UnsafeWireValue(f"{key}: longer than {most} bytes")
     if not re.fullmatch(pattern, value):
-        raise UnsafeWireValue(f"{key}: not of the form the node takes")
+        raise UnsafeWireValue(f"{key}: the node does not accept this form")
     return value
 
 
@@ -179,7 +179,7 @@ def check_json(key: str, value: object) -> Json:
         return copy
     if isinstance(value, (list, tuple)):
         return [check_json(key, item) for item in value]
-    raise UnsafeWireValue(f"{key}: {type(value).__name__} has no meaning to a node")
+    raise UnsafeWireValue(f"{key}: expected text, an integer, a list or a mapping")
 
 
 def segment(name: str, value: str) -> str:

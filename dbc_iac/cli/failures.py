@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from dbc_iac.api.wire_types import UnsafeWireValue
 from dbc_iac.cli.app import INTERRUPTED, App
 from dbc_iac.diagnostics import REPORT, Diagnostic, DiagnosticError, ExitCode, Severity, place_of
-from dbc_iac.views.error_explanations import explained
 from dbc_iac.views.text.diagnostics import diagnostics_json, render
 from dbc_iac.views.text.lines import json_text
 
@@ -18,10 +17,9 @@ _LOG = logging.getLogger("dbc_iac.cli")
 
 def problems_text(app: App, diagnostics: Iterable[Diagnostic]) -> str:
     """Problems for standard error; with --json as JSON."""
-    found = [explained(d) for d in diagnostics]
     if app.json:
-        return json_text({"diagnostics": diagnostics_json(found)})
-    return render(found, app.sources, app.runtime.screen(app.runtime.err))
+        return json_text({"diagnostics": diagnostics_json(diagnostics)})
+    return render(diagnostics, app.sources, app.runtime.screen(app.runtime.err))
 
 
 def end_of(app: App, error: BaseException) -> ExitCode:
@@ -47,7 +45,7 @@ def end_of(app: App, error: BaseException) -> ExitCode:
 
 def unsafe_value(error: UnsafeWireValue) -> Diagnostic:
     """The diagnostic of a value that was refused before it was sent."""
-    return Diagnostic("unsafe-value", Severity.ERROR, str(error), "Nothing was sent.")
+    return Diagnostic("unsafe-value", Severity.ERROR, str(error), "Nothing was sent.", "Correct the value.")
 
 
 def _single(group: ExceptionGroup[DiagnosticError]) -> Iterator[DiagnosticError]:
@@ -65,8 +63,8 @@ def _bug(app: App, error: Exception) -> ExitCode:
             Diagnostic(
                 "bug",
                 Severity.ERROR,
-                f"this is a bug in dbc-iac ({place_of(error)})",
-                "Completed changes are in the state and its journal.",
+                "this is a bug in dbc-iac",
+                f"Cause: {place_of(error)}. Completed changes are in the state and its journal.",
                 REPORT,
                 exit_code=ExitCode.BUG,
             )

@@ -71,7 +71,8 @@ def _read(file: Path, code: str) -> bytes:
     try:
         return read_given(file)
     except OSError as error:
-        raise DiagnosticError(Diagnostic(code, Severity.ERROR, f"cannot read {file} ({error.strerror})")) from None
+        summary, remedy = f"cannot read {file} ({error.strerror})", "Correct the path or the permissions of the file."
+        raise DiagnosticError(Diagnostic(code, Severity.ERROR, summary, remedy=remedy)) from None
 
 
 def new_signing_key(file: Path) -> str:

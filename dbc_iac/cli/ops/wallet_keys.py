@@ -102,11 +102,14 @@ def write_private(path: Path, text: str) -> None:
     except FileExistsError:
         raise failed("file-exists", f"{path} exists", remedy="Use another file name.") from None
     except OSError as error:
-        raise failed("file-unwritable", f"cannot write {path} ({error.strerror})") from None
+        remedy = "Choose another path, or change its permissions."
+        raise failed("file-unwritable", f"cannot write {path} ({error.strerror})", remedy=remedy) from None
 
 
 _CONFIGURATION = ExitCode.CONFIGURATION
 
 
 def _key_error(summary: str) -> DiagnosticError:
-    return failed("key-material", summary, exit_code=_CONFIGURATION)
+    return failed(
+        "key-material", summary, remedy="Correct the file or variable that the command names.", exit_code=_CONFIGURATION
+    )

@@ -28,6 +28,9 @@ def targeted(changes: Mapping[str, Change], options: PlanOptions) -> dict[str, C
     return {a: c for a, c in changes.items() if a in wanted}
 
 
+_NOUNS = {Action.CREATE: "creation", Action.REPLACE: "replacement", Action.DELETE: "deletion"}
+
+
 def left_with(
     decided: Mapping[str, Change], changes: Mapping[str, Change], options: PlanOptions
 ) -> Iterator[Diagnostic]:
@@ -39,7 +42,8 @@ def left_with(
                 "left-out",
                 Severity.WARNING,
                 f"{address} is excluded too",
-                f"Its {change.action.value} depends on an excluded resource.",
+                f"Its {_NOUNS.get(change.action, change.action.value)} depends on an excluded resource.",
+                "Remove the resource that it depends on from --exclude to include it.",
                 address=address,
                 exit_code=ExitCode.OK,
             )

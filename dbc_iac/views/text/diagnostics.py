@@ -1,4 +1,5 @@
-"""Diagnostics as text, with the source line and a caret, and as JSON, in the order of the files."""
+"""Diagnostics as text, with the source line and a caret, and as JSON, in the order of the files; quotes of nodes are
+explained."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from dbc_iac.diagnostics import Diagnostic, Severity, SourceRange
+from dbc_iac.views.error_explanations import explained
 from dbc_iac.views.grouping import Detail
 from dbc_iac.views.text.lines import PAPER, Line, Screen, Tone, escaped
 from dbc_iac.views.text.problems import and_more, shortened
@@ -25,7 +27,8 @@ _LINE = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # what the YAML parser counts
 
 def render(diagnostics: Iterable[Diagnostic], sources: Mapping[str, str], screen: Screen = PAPER) -> str:
     """Diagnostics as text. `sources`: text of each file by name; without it the excerpt is left out."""
-    ordered = sorted(diagnostics, key=lambda d: (d.source is None, d.source or SourceRange("", 0, 0, 0, 0)))
+    known = map(explained, diagnostics)
+    ordered = sorted(known, key=lambda d: (d.source is None, d.source or SourceRange("", 0, 0, 0, 0)))
     texts: list[str] = []
     left_out: Counter[str] = Counter()
     for one, rest in shortened(ordered, Detail.GROUPED):
@@ -108,7 +111,7 @@ def diagnostics_json(diagnostics: Iterable[Diagnostic]) -> list[dict[str, Any]]:
             "source": _source(d.source),
             "related": [{"message": r.message, "source": _source(r.source)} for r in d.related],
         }
-        for d in diagnostics
+        for d in map(explained, diagnostics)
     ]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
 
 from dbc_iac.diagnostics import Diagnostic, Severity
+from dbc_iac.views.error_explanations import explained
 from dbc_iac.views.grouping import Detail, grouped, some
 
 _WHOLE = 3
@@ -31,7 +32,7 @@ class Problems:
 
 def problems(diagnostics: Iterable[Diagnostic], detail: Detail) -> tuple[Problems, ...]:
     """Diagnostics by severity, without empty severities."""
-    found = tuple(diagnostics)
+    found = tuple(map(explained, diagnostics))
     weights = ((w, tuple(d for d in found if d.severity is w)) for w in Severity)
     return tuple(Problems(w, tuple(_lines(ones, detail))) for w, ones in weights if ones)
 
