@@ -255,8 +255,8 @@ class Channel:
             except NoTurn as error:
                 return NotSent(str(error))
         outcome = _classified(reply, request.path)
-        if isinstance(outcome, NotSent) and isinstance(reply, Reply) and outcome.rest_seconds:
-            node.rest(outcome.rest_seconds)
+        if isinstance(outcome, NotSent) and isinstance(reply, Reply) and outcome.retry_after:
+            node.pause(outcome.retry_after)
         self.connections.report(
             CallEvent(
                 method="POST",
@@ -317,11 +317,11 @@ def _none_sent(missed: Sequence[NotSent]) -> NotSent:
     """The combined result if no client node forwarded the request."""
     if not missed:
         return NotSent("no client node is configured")
-    rests = [one.rest_seconds for one in missed]
+    pauses = [one.retry_after for one in missed]
     return NotSent(
         "; ".join(dict.fromkeys(one.message for one in missed)),
         # Waiting helps only if all of them are overloaded.
-        min((rest for rest in rests if rest is not None), default=None) if None not in rests else None,
+        min((s for s in pauses if s is not None), default=None) if None not in pauses else None,
         target_unknown=any(one.target_unknown for one in missed),
     )
 

@@ -34,7 +34,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-BROADCAST_REST = 60.0
+BROADCAST_PAUSE = 60.0
 """Seconds that a client node is left alone after `broadcast request failed`: it probably crashes 30 s later."""
 
 
@@ -78,10 +78,10 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class NotSent:
-    """`rest_seconds`: how long to leave the client node alone. `target_unknown`: it has not heard of the target."""
+    """`retry_after`: seconds without requests to the client node. `target_unknown`: it has not heard of the target."""
 
     message: str
-    rest_seconds: float | None = None
+    retry_after: float | None = None
     target_unknown: bool = False
 
 
@@ -143,8 +143,8 @@ def _from_client_node(status: int, errcode: int, text: str, operation: str) -> O
     if (status, errcode) == (500, -1):
         return Unknown(text, "handled" if _HANDLED.search(text) else "maybe")
     if (status, errcode) == (400, -32701) and text in _NOT_FORWARDED:
-        rest = BROADCAST_REST if text == "broadcast request failed" else None
-        return NotSent(text, rest, target_unknown=text == "create node request failed")
+        pause = BROADCAST_PAUSE if text == "broadcast request failed" else None
+        return NotSent(text, pause, target_unknown=text == "create node request failed")
     if status in {400, 404} or (status, errcode) == (500, -32701):
         kind = kind_of(text, operation)
         if kind is RefusalKind.OTHER or errcode == -32701:

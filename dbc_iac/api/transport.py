@@ -63,17 +63,17 @@ class ClientNode:
         self.max_in_flight = max_in_flight
         self.turn = asyncio.Semaphore(max_in_flight)
         """Limits requests in flight: hold it around `post`."""
-        self._rest_until = float("-inf")
+        self._paused_until = float("-inf")
 
-    def rest(self, seconds: float) -> None:
+    def pause(self, seconds: float) -> None:
         """Send nothing for this long (event loop's clock)."""
-        self._rest_until = max(self._rest_until, asyncio.get_running_loop().time() + seconds)
+        self._paused_until = max(self._paused_until, asyncio.get_running_loop().time() + seconds)
 
     async def post(self, path: str, body: bytes, call_class: CallClass) -> Reply | NotSent | Unknown:
         """Send one request. `path` begins below `/api/v1`. The caller holds `turn`."""
-        left = self._rest_until - asyncio.get_running_loop().time()
+        left = self._paused_until - asyncio.get_running_loop().time()
         if left > 0:
-            return NotSent(f"{self._label} is not asked again for {left:.0f} s", rest_seconds=left)
+            return NotSent(f"{self._label} is paused for {left:.0f} s", retry_after=left)
         return await self._exchange(path, body, call_class)
 
     async def aclose(self) -> None:

@@ -44,7 +44,7 @@ class Run:
     connect: Connect
     secret: Callable[[str, str], SecretText | None]
     journal_writer: JournalWriter
-    tell: Callable[[Event], None]
+    emit: Callable[[Event], None]
     hooks: Mapping[str, Hook] = field(default_factory=dict)
     choices: ApplyOptions = field(default_factory=ApplyOptions)
     stop: Stop = field(default_factory=Stop)
@@ -78,8 +78,8 @@ class _Executor:
     def now(self) -> float:
         return self.loop.time() - self.began
 
-    def tell(self, kind: str, address: str, text: str, detail: Mapping[str, Json] = NO_DETAIL) -> None:
-        self.run_.tell(Event(kind, address, text, self.now(), detail))
+    def emit(self, kind: str, address: str, text: str, detail: Mapping[str, Json] = NO_DETAIL) -> None:
+        self.run_.emit(Event(kind, address, text, self.now(), detail))
 
     async def run(self) -> Report:
         for key in self.announced:
@@ -98,7 +98,7 @@ class _Executor:
                 self.status.unstarted[address] = (starter, result)
                 if result.verdict is Verdict.MET:
                     del self.status.unstarted[address]
-                    self.tell("note", address, "runs again")
+                    self.emit("note", address, "runs again")
 
     async def _start_remaining(self) -> None:
         """Retry failed starts for the last time, and report the VMs that stay off."""
@@ -151,11 +151,11 @@ class _Executor:
         addresses = {step.address} if step.kind is StepKind.CHANGE else {g.address for g in step.goals}
         for address in sorted(addresses - self.status.bad):
             self.status.not_started[address] = why
-            self.tell("step-skipped", address, why)
+            self.emit("step-skipped", address, why)
 
     async def _run_step(self, step: StepBuilder) -> None:
         if step.goals:
-            self.tell("step-started", step.address, step.kind.value)
+            self.emit("step-started", step.address, step.kind.value)
         try:
             ok = await (self._window(step) if step.kind is StepKind.WINDOW else self._change(step))
         except Exception as error:  # ends this branch and no other
@@ -164,7 +164,7 @@ class _Executor:
             self.broken[step.key] = self.status.word(step.address)
             self._report_failures(step)
         elif step.goals:
-            self.tell("step-done", step.address, step.kind.value)
+            self.emit("step-done", step.address, step.kind.value)
 
     def _fail_goals(self, step: StepBuilder, result: GoalResult) -> bool:
         """Record a failure of all goals of a step that have no result yet. Returns False: the step failed."""
@@ -176,7 +176,7 @@ class _Executor:
     def _report_failures(self, step: StepBuilder) -> None:
         """Report the failed addresses of a step; other goals of a window may be met."""
         for address in sorted({step.address, *(g.address for g in step.goals)} & self.status.bad):
-            self.tell(self.status.event(address), address, self.status.why(address))
+            self.emit(self.status.event(address), address, self.status.why(address))
 
     async def _change(self, step: StepBuilder) -> bool:
         """Achieve the goals of one resource in order; after a failed replacement, start the old VM again."""
@@ -214,7 +214,7 @@ class _Executor:
             done = goal.done_text
             self.status.diagnostics.extend(result.diagnostics)
             if result.text and goal.creates:
-                self.tell("note", goal.address, result.text)
+                self.emit("note", goal.address, result.text)
         if step.key == removal_key(step.address) or change.action in {Action.DELETE, Action.FORGET}:
             await self.run_.journal_writer.unbind(change)
         else:
@@ -232,7 +232,7 @@ class _Executor:
             await goal.look(self.reader)
         ).sight is GoalStatus.MET:
             return ""
-        return await keeps_on(hook, lambda text: self.tell("note", goal.address, text))
+        return await keeps_on(hook, lambda text: self.emit("note", goal.address, text))
 
     async def _restore_old_vm(self, change: Change, goal: Goal, result: GoalResult) -> None:
         """Delete a new VM whose creation failed, and start the old one again."""
@@ -252,7 +252,7 @@ class _Executor:
             self.status.powered_off[change.address] = f"the old VM could not be started again: {again.text}"
         elif why := self.status.failed.get(change.address):
             self.status.failed[change.address] = f"{why}; the old VM was started again"
-            self.tell("note", change.address, "the old VM was started again")
+            self.emit("note", change.address, "the old VM was started again")
 
     async def _window(self, step: StepBuilder) -> bool:
         change = self.changes[step.address]
@@ -277,7 +277,7 @@ class _Executor:
 
     def _goal_runner(self) -> GoalRunner:
         return GoalRunner(
-            self.reader, self.watch, self.run_.journal_writer, self._context, self.tell, self.now, self._halted,
+            self.reader, self.watch, self.run_.journal_writer, self._context, self.emit, self.now, self._halted,
             self.run_.stop, self.run_.choices,
         )  # fmt: skip
 

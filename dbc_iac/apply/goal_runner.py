@@ -52,7 +52,7 @@ class ApplyOptions:
 NO_DETAIL: Mapping[str, Json] = {}
 
 
-class Tell(Protocol):
+class Emit(Protocol):
     """Report an event by its kind, address, text and detail."""
 
     def __call__(self, kind: str, address: str, text: str, detail: Mapping[str, Json] = NO_DETAIL, /) -> None: ...
@@ -69,7 +69,7 @@ class GoalRunner:
     watch: Poller
     journal_writer: JournalWriter
     context: Callable[[Goal], Awaitable[ActContext]]
-    tell: Tell
+    emit: Emit
     now: Callable[[], float]
     halted: Callable[[], str]
     stop: Stop = field(default_factory=Stop)
@@ -184,7 +184,7 @@ class _Attempt:
         await self.runner.journal_writer.met(self.goal, seen)
         self.runner.watch.hurry(self.target)
         identity = (seen.id or self.goal.id) if self.goal.creates else ""
-        self.runner.tell("goal-met", self.goal.address, self.goal.done_text, {"id": identity} if identity else {})
+        self.runner.emit("goal-met", self.goal.address, self.goal.done_text, {"id": identity} if identity else {})
         warnings = () if seen.warning is None else (seen.warning,)
         return GoalResult(Verdict.MET, seen.text, doubtful=self.doubtful, diagnostics=warnings)
 
@@ -201,7 +201,7 @@ class _Attempt:
         if text != self.said:
             self.runner.watch.hurry(self.target)  # progress: look more often
             self.said = text
-            self.runner.tell("waiting", self.goal.address, self.goal.action_text, {"status": text})
+            self.runner.emit("waiting", self.goal.address, self.goal.action_text, {"status": text})
         await self._tick(rest, close=close)
         return None
 
@@ -239,7 +239,7 @@ class _Attempt:
         if self.unreadable_since is None:
             self.unreadable_since = since
             self.said = f"cannot be read, gives up in {rest:.0f} s: {seen.text}"
-            self.runner.tell("waiting", self.goal.address, self.goal.action_text, {"status": self.said})
+            self.runner.emit("waiting", self.goal.address, self.goal.action_text, {"status": self.said})
         await self._tick(rest)
         return None
 
@@ -259,7 +259,7 @@ class _Attempt:
         self.number = number = await self.runner.journal_writer.intent(self.goal, detail)
         if halted := self._halted():  # the intent could not be written
             return halted
-        self.runner.tell("call", self.goal.address, self.goal.action_text)
+        self.runner.emit("call", self.goal.address, self.goal.action_text)
         try:
             outcome = await self.goal.act(context, self.runner.reader)
         except UnsafeWireValue as error:
@@ -305,7 +305,7 @@ class _Attempt:
     async def _again(self, text: str, rest: float | None) -> GoalResult | None:
         if self.tries >= self.most_tries:
             return GoalResult(Verdict.FAILED, f"{text} (tried {self.tries} times)")
-        self.runner.tell("waiting", self.goal.address, self.goal.action_text, {"status": text})
+        self.runner.emit("waiting", self.goal.address, self.goal.action_text, {"status": text})
         await self.runner.stop.unless(asyncio.sleep(rest or FLOOR))
         self.runner.watch.hurry(self.target)
         return None
@@ -319,7 +319,7 @@ class _Attempt:
             return GoalResult(Verdict.FAILED, text) if self.tries >= self.most_tries else None
         if self.barrier is None:
             return GoalResult(Verdict.UNPROVEN, text)
-        self.runner.tell("barrier", self.goal.address, f"{text}; checking whether the call was carried out")
+        self.runner.emit("barrier", self.goal.address, f"{text}; checking whether the call was carried out")
         proved = await self.barrier(self.goal)
         if proved in UNPROVEN:
             return GoalResult(Verdict.UNPROVEN, text, ExitCode.PARTIAL, remedy=UNPROVEN[proved])

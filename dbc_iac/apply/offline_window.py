@@ -76,7 +76,7 @@ class OfflineWindow:
 
     async def _opened(self, *, was_off: bool) -> bool:
         goals = len(self.step.goals)
-        self.runner.tell("window-opened", self.step.address, f"{goals} change{'s' if goals != 1 else ''}")
+        self.runner.emit("window-opened", self.step.address, f"{goals} change{'s' if goals != 1 else ''}")
         result = await self.runner.achieve(self.off)
         ok = result.verdict is Verdict.MET
         if ok:
@@ -96,7 +96,7 @@ class OfflineWindow:
                 await self._prove_queued()
             if result.doubtful:
                 ok = await self._stays_on() and ok
-        self.runner.tell("window-closed", self.step.address, "")
+        self.runner.emit("window-closed", self.step.address, "")
         return ok
 
     def _fail_goals(self, error: Exception) -> bool:
@@ -110,7 +110,7 @@ class OfflineWindow:
         """Run the hook. Gives whether the VM may be powered off."""
         if self.hook is None or self.runner.halted():
             return True
-        why = await keeps_on(self.hook, lambda text: self.runner.tell("note", self.step.address, text))
+        why = await keeps_on(self.hook, lambda text: self.runner.emit("note", self.step.address, text))
         for goal in self.step.goals if why else ():
             self.failed(goal, GoalResult(Verdict.FAILED, why))
         return not why
@@ -165,7 +165,7 @@ class OfflineWindow:
             if seen.sight is GoalStatus.MET:
                 await self.runner.journal_writer.met(goal, seen)
                 self.status.waiting.pop(goal.address, None)
-                self.runner.tell("goal-met", goal.address, goal.done_text)
+                self.runner.emit("goal-met", goal.address, goal.done_text)
             elif seen.sight in {GoalStatus.UNMET, GoalStatus.FAILED}:
                 text = seen.text if seen.lost else "accepted, but not carried out before the VM was started"
                 await self.runner.journal_writer.lost(number, text)
@@ -220,7 +220,7 @@ class OfflineWindow:
             return Proof.NOT_ALLOWED
         if self.runner.stop.asked:
             return Proof.NOT_POSSIBLE
-        self.runner.tell("barrier", self.step.address, "booting once to prove the outcome of an earlier call")
+        self.runner.emit("barrier", self.step.address, "booting once to prove the outcome of an earlier call")
         for goal in (self.on, self.off):
             if (await self.runner.achieve(goal)).verdict is not Verdict.MET:
                 return Proof.NOT_POSSIBLE

@@ -91,7 +91,7 @@ class App:
         false only if the user asked for them, and for a state, which holds none and must stay as it is."""
         if redact:
             text, value = self.redaction((text, value))
-        self.runtime.say(json_text(value) if self.json else escaped_lines(text))
+        self.runtime.print_out(json_text(value) if self.json else escaped_lines(text))
 
     def show_lines(self, lines: Iterable[Line], value: Any) -> None:
         """Print the result of a command: lines laid out for the terminal, or with --json the value.
@@ -99,20 +99,20 @@ class App:
         Escaped, and without secrets.
         """
         if self.json:
-            self.runtime.say(json_text(self.redaction(value)))
+            self.runtime.print_out(json_text(self.redaction(value)))
         else:
-            self.runtime.say(self.runtime.screen(self.runtime.out).render(self.redaction(line) for line in lines))
+            self.runtime.print_out(self.runtime.screen(self.runtime.out).render(self.redaction(line) for line in lines))
 
     def note(self, text: str) -> None:
         """Print progress on standard error, escaped and without secrets."""
-        self.runtime.tell(escaped_lines(self.redaction(text)))
+        self.runtime.print_err(escaped_lines(self.redaction(text)))
 
     def report(self, diagnostics: Iterable[Diagnostic]) -> None:
         """Print problems on standard error; with --json as JSON."""
         if found := self.redaction(list(diagnostics)):
             from dbc_iac.cli.failures import problems_text
 
-            self.runtime.tell(problems_text(self, found))
+            self.runtime.print_err(problems_text(self, found))
 
 
 INTERRUPTED = "interrupted"
@@ -145,13 +145,13 @@ def _run(group: click.Command, arguments: Sequence[str], app: App) -> ExitCode:
     except click.exceptions.Exit as end:
         return ExitCode(end.exit_code)
     except click.exceptions.NoArgsIsHelpError as error:
-        app.runtime.tell(error.format_message())
+        app.runtime.print_err(error.format_message())
         return ExitCode.CONFIGURATION
     except click.ClickException as error:
         app.report([_usage(error)])
         return ExitCode.CONFIGURATION
     except (KeyboardInterrupt, click.Abort):
-        app.runtime.tell(INTERRUPTED)
+        app.runtime.print_err(INTERRUPTED)
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
         return ExitCode.ERROR

@@ -47,13 +47,13 @@ def run_demo(app: App, group: click.Command) -> None:
 
 
 def _story(runtime: CommandRuntime, step: Callable[..., None], network: Network) -> None:
-    say = runtime.say
-    say("Three GPU nodes, a LAN, three VMs and three disks, on an emulated DBC network with a virtual clock.\n")
+    show = runtime.print_out
+    show("Three GPU nodes, a LAN, three VMs and three disks, on an emulated DBC network with a virtual clock.\n")
     step(ExitCode.CHANGES_PENDING, "plan", "--detailed-exitcode")
     step(ExitCode.OK, "apply", "--yes")
-    say("# A second plan is empty:")
+    show("# A second plan is empty:")
     step(ExitCode.OK, "plan", "--detailed-exitcode")
-    say("# Outside dbc-iac, one VM is powered off, and the firewall of another is opened.\n")
+    show("# Outside dbc-iac, one VM is powered off, and the firewall of another is opened.\n")
     first, second, _ = network.nodes.values()
     first.admin.power_off(next(iter(first.truth()["vms"])))
     second.admin.change_vm(next(iter(second.truth()["vms"])), network_filters=["in,all,all,0.0.0.0/0,accept"])
@@ -64,13 +64,13 @@ def _story(runtime: CommandRuntime, step: Callable[..., None], network: Network)
     left = sum(len(n.truth()["vms"]) + len(n.truth()["lans"]) for n in network.nodes.values())
     if left:
         raise _failed(f"{left} objects remain on the emulated nodes")
-    say("Demo complete: no objects remain on the emulated nodes.")
+    show("Demo complete: no objects remain on the emulated nodes.")
 
 
 def _step(group: click.Command, runtime: CommandRuntime, project: Path, expected: ExitCode, *arguments: str) -> None:
-    runtime.say(f"$ dbc-iac -e dev {' '.join(arguments)}")
+    runtime.print_out(f"$ dbc-iac -e dev {' '.join(arguments)}")
     code = run_command(group, ["-C", str(project), "-e", "dev", *arguments], runtime)
-    runtime.say("")
+    runtime.print_out("")
     if code is not expected:
         raise _failed(f"`dbc-iac {' '.join(arguments)}` exited with {code}, not {expected}")
 

@@ -37,7 +37,7 @@ def serve_world(
     def listening() -> None:
         for name, (host, number) in ports.items():
             path = "api/v1/" if name in network.ports else ""
-            app.runtime.tell(f"{name} listens on http://{host}:{number}/{path} (Ctrl-C ends it)")
+            app.runtime.print_err(f"{name} listens on http://{host}:{number}/{path} (Ctrl-C ends it)")
 
     try:
         app.runtime.run(serve(network, ports, admin_address, token, keep, listening))

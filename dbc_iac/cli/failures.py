@@ -25,7 +25,7 @@ def problems_text(app: App, diagnostics: Iterable[Diagnostic]) -> str:
 def end_of(app: App, error: BaseException) -> ExitCode:
     """Report the exception that ended a command. Raises those that end the process, such as SystemExit."""
     if isinstance(error, asyncio.CancelledError):
-        app.runtime.tell(INTERRUPTED)
+        app.runtime.print_err(INTERRUPTED)
         return ExitCode.INTERRUPTED
     if isinstance(error, ExceptionGroup):  # of an apply's branches
         problems, rest = error.split(DiagnosticError)

@@ -32,10 +32,10 @@ class _Handler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         at = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S.%f")[:12]
         message = self._redact(record.getMessage())
-        self._runtime.tell(f"{at} {record.levelname} {record.name}: {escaped(message)}")
+        self._runtime.print_err(f"{at} {record.levelname} {record.name}: {escaped(message)}")
         if record.exc_info and self.tracebacks:
             trace = logging.Formatter().formatException(record.exc_info)
-            self._runtime.tell("\n".join(escaped(line) for line in self._redact(trace).splitlines()))
+            self._runtime.print_err("\n".join(escaped(line) for line in self._redact(trace).splitlines()))
 
 
 @contextmanager

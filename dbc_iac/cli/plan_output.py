@@ -26,7 +26,7 @@ def report_diagnostics(app: App, plan: Plan) -> None:
     """Print the diagnostics of a plan on standard error, and a blank line between them and the plan."""
     app.report(plan.diagnostics)
     if plan.diagnostics and not app.json:
-        app.runtime.tell("")
+        app.runtime.print_err("")
 
 
 def write_outputs(app: App, plan: Plan, output: PlanOutput) -> None:

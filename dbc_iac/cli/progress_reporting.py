@@ -51,7 +51,7 @@ class EventLog:
             self.stream.flush()
         except (OSError, ValueError):
             self.broken = True
-            self.app.runtime.tell("cannot write events any more; the apply continues")
+            self.app.runtime.print_err("cannot write events any more; the apply continues")
 
     def close(self) -> None:
         if self.owned:
@@ -88,11 +88,11 @@ class ProgressReporter(Observer):
 
     def event(self, event: Event) -> None:
         shown = self.app.redaction(event)
-        self.progress.tell(shown)
+        self.progress.show(shown)
         self._log(event_json(shown))
 
     def note(self, text: str) -> None:
-        self.progress.say(self.app.redaction(text))
+        self.progress.notice(self.app.redaction(text))
 
     def end(self, report: Report) -> None:
         """Write the last event. A log without it is of a process that was killed."""
@@ -111,7 +111,7 @@ class ProgressReporter(Observer):
         loop = asyncio.get_running_loop()
         began = loop.time()
         self.progress = self._made(plan, lambda: loop.time() - began)
-        with self.progress, stop_on_signal(self.progress.say, stop.ask):
+        with self.progress, stop_on_signal(self.progress.notice, stop.ask):
             reminder = loop.create_task(self._remind(began))
             try:
                 yield
@@ -132,7 +132,7 @@ class ProgressReporter(Observer):
         runtime = self.app.runtime
         screen = runtime.screen(runtime.err)
         if screen.columns is None or runtime.environ.get("TERM") == "dumb":
-            return PlainProgress(runtime.tell, screen)
+            return PlainProgress(runtime.print_err, screen)
         from dbc_iac.views.live import LiveProgress
 
         machines = {c.address: c.placement.node for c in plan.changes}
@@ -141,7 +141,9 @@ class ProgressReporter(Observer):
 
 def _resilient(app: App, out: TextIO) -> ResilientStream:
     """Standard output of an apply; a closed stream does not stop the apply."""
-    return ResilientStream(out, lambda: app.runtime.tell("cannot write standard output any more; the apply continues"))
+    return ResilientStream(
+        out, lambda: app.runtime.print_err("cannot write standard output any more; the apply continues")
+    )
 
 
 def write_report(app: App, report: Report, arguments: ApplyArguments) -> ExitCode:

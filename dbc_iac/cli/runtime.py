@@ -10,7 +10,7 @@ from typing import TextIO
 
 from dbc_iac.cli.resilient_stream import StandardOutput, encodable, or_null_device
 from dbc_iac.operations.runtime import Runtime
-from dbc_iac.views.text.lines import PAPER, Screen, escaped_lines
+from dbc_iac.views.text.lines import PLAIN_TEXT, Screen, escaped_lines
 
 _LOG_COMMAND = re.compile(
     r"^(?P<indent>[^\S\n]*):(?=:[a-z][\w-]*(?: [^\n]*)?::)|#(?=#\[)", re.IGNORECASE | re.MULTILINE
@@ -36,7 +36,7 @@ class CommandRuntime(Runtime):
     def screen(self, stream: TextIO) -> Screen:
         """The layout of a stream: folded lines only on a terminal, colours unless NO_COLOR or TERM=dumb is set."""
         if not stream.isatty():
-            return PAPER
+            return PLAIN_TEXT
         plain = self.environ.get("NO_COLOR") or self.environ.get("TERM") == "dumb"
         return Screen(colours=not plain, columns=_columns(stream))
 
@@ -46,16 +46,16 @@ class CommandRuntime(Runtime):
             return text
         return _LOG_COMMAND.sub(lambda found: f"{found['indent'] or ''}\\u{ord(found[0][-1]):04x}", text)
 
-    def say(self, text: str) -> None:
+    def print_out(self, text: str) -> None:
         """Print a line on standard output. Raises BrokenPipeError, and DiagnosticError for a full disk."""
         out = StandardOutput(self.out)
         out.write(self.loggable(text if text.endswith("\n") else f"{text}\n"))
         out.flush()
 
-    def tell(self, text: str) -> None:
+    def print_err(self, text: str) -> None:
         """Print a line on standard error: progress and problems."""
         self.err.write(encodable(self.loggable(text if text.endswith("\n") else f"{text}\n"), self.err))
         self.err.flush()
 
-    def notify(self, text: str) -> None:
-        self.tell(escaped_lines(text))
+    def report_progress(self, text: str) -> None:
+        self.print_err(escaped_lines(text))

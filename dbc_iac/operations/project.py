@@ -217,7 +217,9 @@ class Project:
                         raise
                     if left == timeout_seconds:
                         holder = error.diagnostics[0].detail
-                        self.runtime.notify(f"Waiting up to {timeout_seconds:g} s for the state lock. {holder}")
+                        self.runtime.report_progress(
+                            f"Waiting up to {timeout_seconds:g} s for the state lock. {holder}"
+                        )
                 pause = min(_LOCK_RETRY_SECONDS, left)
                 self.runtime.run(asyncio.sleep(pause))
                 left -= pause

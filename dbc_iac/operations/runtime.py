@@ -45,6 +45,6 @@ class Runtime:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     uuid: Callable[[], uuid.UUID] = uuid.uuid4
 
-    def notify(self, text: str) -> None:
+    def report_progress(self, text: str) -> None:
         """Report progress outside an apply, such as waiting for a lock. Logged here; the command line prints it."""
         _LOG.info("%s", text)

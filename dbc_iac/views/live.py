@@ -56,12 +56,12 @@ class LiveProgress:
         """Columns of the tree."""
         return self._console.width
 
-    def tell(self, event: Event) -> None:
+    def show(self, event: Event) -> None:
         line = event_line(event, self._under_way.follow(event))
         if line is not None and event.kind != "waiting":
             self._print(line)
 
-    def say(self, text: str) -> None:
+    def notice(self, text: str) -> None:
         """Print a notice. Its first words stay in the head of the tree, since lines scroll away."""
         self._notice = escaped(text.partition(":")[0])
         self._print(Line(text, Tone.CHANGED))

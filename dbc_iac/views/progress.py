@@ -10,7 +10,7 @@ from typing import Protocol, Self
 
 from dbc_iac.apply.report import Event
 from dbc_iac.views.error_explanations import short_text
-from dbc_iac.views.text.lines import PAPER, Line, Screen, Tone
+from dbc_iac.views.text.lines import PLAIN_TEXT, Line, Screen, Tone
 from dbc_iac.views.text.wording import duration
 
 _TONES = {
@@ -124,9 +124,9 @@ def percent_of(event: Event) -> int | None:
 class Progress(Protocol):
     """Shows events as they come. Used as a context: a drawing is removed at its end."""
 
-    def tell(self, event: Event) -> None: ...
+    def show(self, event: Event) -> None: ...
 
-    def say(self, text: str) -> None: ...
+    def notice(self, text: str) -> None: ...
 
     def remind(self, at: float) -> None: ...
 
@@ -140,19 +140,19 @@ class Progress(Protocol):
 class PlainProgress:
     """One line per event."""
 
-    def __init__(self, write: Callable[[str], None], screen: Screen = PAPER) -> None:
+    def __init__(self, write: Callable[[str], None], screen: Screen = PLAIN_TEXT) -> None:
         self._write = write
         self._screen = screen
         self._under_way = UnderWay()
         self._last = 0.0
 
-    def tell(self, event: Event) -> None:
+    def show(self, event: Event) -> None:
         line = event_line(event, self._under_way.follow(event))
         if line is not None and not (event.kind == "waiting" and not _status(event)):  # the call has been printed
             self._last = event.at
             self._write(self._screen.render([line]))
 
-    def say(self, text: str) -> None:
+    def notice(self, text: str) -> None:
         self._write(self._screen.render([Line(text, Tone.CHANGED)]))
 
     def remind(self, at: float) -> None:

@@ -157,7 +157,7 @@ def test_refusals_of_all_client_nodes_are_reported_together() -> None:
     outcome = run(channel(Script(UNKNOWN_TARGET), Script(httpx.ConnectError("x")), credentials=SESSION).read("/tasks"))
     assert isinstance(outcome, NotSent)
     assert outcome.target_unknown
-    assert outcome.rest_seconds is None
+    assert outcome.retry_after is None
     assert run(channel().read("/tasks")) == NotSent("no client node is configured")
 
 
@@ -182,7 +182,7 @@ def test_the_shortest_rest_of_all_client_nodes_is_reported() -> None:
         await asyncio.sleep(10)
         again = await way.read("/tasks")
         assert isinstance(again, NotSent)
-        assert again.rest_seconds == pytest.approx(50, abs=0.1)
+        assert again.retry_after == pytest.approx(50, abs=0.1)
 
     run(work())
 

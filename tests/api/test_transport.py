@@ -115,12 +115,12 @@ def test_a_node_at_rest_is_left_alone_until_its_time() -> None:
     async def work() -> None:
         script = Script(ok("ok"))
         node = script.node()
-        node.rest(60)
+        node.pause(60)
         await asyncio.sleep(20)
-        node.rest(10)  # a shorter rest does not end a longer one
+        node.pause(10)  # a shorter rest does not end a longer one
         outcome = await node.post("/tasks", BODY, CallClass.READ)
         assert isinstance(outcome, NotSent)
-        assert outcome.rest_seconds == pytest.approx(40, abs=0.1)
+        assert outcome.retry_after == pytest.approx(40, abs=0.1)
         assert script.requests == []
         await asyncio.sleep(40.1)
         assert isinstance(await node.post("/tasks", BODY, CallClass.READ), Reply)

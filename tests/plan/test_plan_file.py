@@ -17,7 +17,7 @@ from dbc_iac.plan.serialization import read_plan
 from dbc_iac.plan.signature import new_key, sign
 from dbc_iac.views.html.plan import plan_html
 from dbc_iac.views.markdown.plan import plan_markdown
-from dbc_iac.views.text.lines import PAPER
+from dbc_iac.views.text.lines import PLAIN_TEXT
 from dbc_iac.views.text.plan import plan_lines
 from tests.projects import Emulated, document, project, vm
 
@@ -72,7 +72,7 @@ def test_a_value_of_another_type_is_refused_or_shown(made: tuple[Emulated, Path]
                 refused += 1
                 assert error.exit_code == 3
                 continue
-            PAPER.render(plan_lines(read)).encode()
+            PLAIN_TEXT.render(plan_lines(read)).encode()
             "".join(plan_markdown(read)).encode()
     assert refused > 300
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from dbc_iac.plan.model import Action, Change, FieldChange, GoalSummary, Identity, Placement, Plan, Step, StepKind
 from dbc_iac.views.grouping import Detail
-from dbc_iac.views.text.lines import PAPER
+from dbc_iac.views.text.lines import PLAIN_TEXT
 from dbc_iac.views.text.plan import plan_lines
 
 HOSTILE = "</details></script><img src=x onerror=alert(1)> ``` [click](https://evil) @everyone \x1b[31m\u202e {{ 7*7 }}"
@@ -16,7 +16,7 @@ HOSTILE = "</details></script><img src=x onerror=alert(1)> ``` [click](https://e
 
 def plan_text(plan: Plan, detail: Detail = Detail.GROUPED) -> str:
     """The whole plan as plain text."""
-    return PAPER.render(plan_lines(plan, detail))
+    return PLAIN_TEXT.render(plan_lines(plan, detail))
 
 
 def plan(*changes: Change, steps: tuple[Step, ...] = (), **more: Any) -> Plan:

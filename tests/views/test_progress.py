@@ -38,7 +38,7 @@ def lines(*events: Event) -> list[str]:
     said: list[str] = []
     progress = PlainProgress(said.append)
     for event in events:
-        progress.tell(event)
+        progress.show(event)
     return said
 
 
@@ -69,7 +69,7 @@ def test_a_line_names_the_resource_the_action_and_its_duration() -> None:
 def test_a_long_silence_is_broken_by_the_actions_under_way() -> None:
     said: list[str] = []
     progress = PlainProgress(said.append)
-    progress.tell(WAITING)
+    progress.show(WAITING)
     said.clear()
     progress.remind(70.0 + REMIND_SECONDS - 1)
     assert said == []
@@ -77,7 +77,7 @@ def test_a_long_silence_is_broken_by_the_actions_under_way() -> None:
     assert said == ["Image/big: still downloading big.qcow2… (60 s, 42%)\n"]
     progress.remind(70.0 + REMIND_SECONDS + 10)
     assert len(said) == 1
-    progress.tell(Event("goal-met", "Image/big", "is there", 400.0))
+    progress.show(Event("goal-met", "Image/big", "is there", 400.0))
     said.clear()
     progress.remind(9_000.0)
     assert said == []
@@ -85,9 +85,9 @@ def test_a_long_silence_is_broken_by_the_actions_under_way() -> None:
 
 def test_the_tree_shows_the_texts_of_the_lines_by_machine_and_a_bar_for_a_transfer() -> None:
     live = LiveProgress(io.StringIO(), Screen(colours=False, columns=80), lambda: 100.0, {"Image/big": "Node/gpu-b"}, 7)
-    live.tell(Event("call", VM, f"creating {HOSTILE}", 40.0))
-    live.tell(WAITING)
-    live.tell(Event("step-done", "Disk/d", "change", 71.0))
+    live.show(Event("call", VM, f"creating {HOSTILE}", 40.0))
+    live.show(WAITING)
+    live.show(Event("step-done", "Disk/d", "change", 71.0))
     shown = Console(file=io.StringIO(), width=100, record=True)
     shown.print(live.drawn())
     text = shown.export_text()
@@ -104,7 +104,7 @@ def test_a_large_tree_leaves_room_for_the_lines(monkeypatch: pytest.MonkeyPatch,
     places = {f"VirtualMachine/w-{n}": f"Node/n-{n % machines}" for n in range(500)} if machines else {}
     live = LiveProgress(io.StringIO(), Screen(columns=80), lambda: 1.0, places, 500)
     for n in range(500):
-        live.tell(Event("call", f"VirtualMachine/w-{n}", "create", 0.0))
+        live.show(Event("call", f"VirtualMachine/w-{n}", "create", 0.0))
     shown = Console(file=io.StringIO(), width=80, record=True)
     shown.print(live.drawn())
     rows = shown.export_text().splitlines()
@@ -116,9 +116,9 @@ def test_a_large_tree_leaves_room_for_the_lines(monkeypatch: pytest.MonkeyPatch,
 
 def test_an_interrupt_stays_in_the_head_of_the_tree_and_no_row_reaches_the_edge() -> None:
     live = LiveProgress(io.StringIO(), Screen(columns=80), lambda: 1.0, {}, 1)
-    live.tell(Event("call", VM, "x" * 200, 0.0))
+    live.show(Event("call", VM, "x" * 200, 0.0))
     written = io.StringIO()
-    live.say("Interrupted: finishing calls in flight.")
+    live.notice("Interrupted: finishing calls in flight.")
     Console(file=written, width=live.width).print(live.drawn())
     assert "0 of 1 changes finished, 1 in progress, Interrupted\n" in written.getvalue()
     assert max(map(len, written.getvalue().splitlines())) < 80 - len("^C")

@@ -67,12 +67,12 @@ class LanTable:
         self.bridges.add(lan.name)
         self.networks[lan.name] = lan
         self.keep_ticking()
-        self.room.tell(self, lambda table: table.add_heard(lan))
+        self.room.broadcast(self, lambda table: table.add_heard(lan))
 
     def drop(self, name: str) -> None:
         """Delete a LAN of this node; announce it."""
         self.forget(name)
-        self.room.tell(self, lambda table: table.forget(name))
+        self.room.broadcast(self, lambda table: table.forget(name))
 
     def forget(self, name: str) -> None:
         self.networks.pop(name, None)
@@ -81,12 +81,12 @@ class LanTable:
     def join(self, name: str, task_id: str) -> None:
         """Announce that a VM joined. The node records it only if it receives its own multicast."""
         if name:
-            self.room.tell(self, lambda table: table.heard_join(name, task_id))
+            self.room.broadcast(self, lambda table: table.heard_join(name, task_id))
 
     def leave(self, name: str, task_id: str) -> None:
         if name:
             self._left.add((name, task_id))
-            self.room.tell(self, lambda table: table.heard_leave(name, task_id))
+            self.room.broadcast(self, lambda table: table.heard_leave(name, task_id))
 
     def heard_join(self, name: str, task_id: str) -> None:
         lan = self.networks.get(name)
@@ -133,14 +133,14 @@ class LanTable:
         self._announce()
         for name, task_id in self._left:
             if name in self.networks and task_id in self.networks[name].members:
-                self.room.tell(self, lambda table, n=name, t=task_id: table.heard_leave(n, t))  # type: ignore[misc]
+                self.room.broadcast(self, lambda table, n=name, t=task_id: table.heard_leave(n, t))  # type: ignore[misc]
 
     def _announce(self) -> None:
         hosted = [lan for lan in self.sorted() if lan.machine_id == self.node_id]
         if sum(310 + 28 * len(lan.members) for lan in hosted) + 100 >= DATAGRAM:
             return
         for lan in hosted:
-            self.room.tell(self, lambda table, lan=lan: table.add_heard(lan))  # type: ignore[misc]
+            self.room.broadcast(self, lambda table, lan=lan: table.add_heard(lan))  # type: ignore[misc]
 
     # -- daemon life cycle -------------------------------------------------------------------------
 
@@ -192,7 +192,7 @@ class LanRoom:
         self.tables.append(table)
         return table
 
-    def tell(self, sender: LanTable, change: Callable[[LanTable], None]) -> None:
+    def broadcast(self, sender: LanTable, change: Callable[[LanTable], None]) -> None:
         """Multicast to every node that receives, the sender included."""
         if not sender.hears:
             return

@@ -14,7 +14,7 @@ from dbc_iac.plan.model import Action, Change, Plan
 from dbc_iac.views.disruption import shown_steps
 from dbc_iac.views.grouping import Detail, grouped, likeness
 from dbc_iac.views.programs import TITLE, program_texts
-from dbc_iac.views.text.lines import PAPER, Line, Tone, escaped
+from dbc_iac.views.text.lines import PLAIN_TEXT, Line, Tone, escaped
 from dbc_iac.views.text.plan import (
     DRIFTED,
     INTENDED,
@@ -157,7 +157,7 @@ def _fence(lines: Iterable[Line], mark: str = " ") -> str:
     found = list(lines)
     indent = min((len(line.text) - len(line.text.lstrip(" ")) for line in found if line.text), default=0)
     marked = (Line(f"{_DIFF.get(line.tone, mark)} {line.text[indent:]}".rstrip()) for line in found)
-    text = _cut(PAPER.render(marked), _MAX_BLOCK)
+    text = _cut(PLAIN_TEXT.render(marked), _MAX_BLOCK)
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}diff\n{text.rstrip()}\n{fence}\n"

@@ -9,7 +9,7 @@ from dbc_iac.apply.report import Report
 from dbc_iac.json import Json
 from dbc_iac.plan.model import Action
 from dbc_iac.views.error_explanations import short_text
-from dbc_iac.views.text.lines import PAPER, Line, Tone
+from dbc_iac.views.text.lines import PLAIN_TEXT, Line, Tone
 from dbc_iac.views.text.wording import duration
 
 FORMAT_VERSION = 2
@@ -27,7 +27,7 @@ _COUNTED = frozenset({Action.CREATE, Action.UPDATE, Action.DELETE})
 
 def report_text(report: Report) -> str:
     """The end report as plain text."""
-    return PAPER.render(report_lines(report))
+    return PLAIN_TEXT.render(report_lines(report))
 
 
 def report_lines(report: Report, *, reported: bool = False) -> Iterator[Line]:

@@ -12,7 +12,7 @@ from typing import Any
 from dbc_iac.diagnostics import Diagnostic, Severity, SourceRange
 from dbc_iac.views.error_explanations import explained
 from dbc_iac.views.grouping import Detail
-from dbc_iac.views.text.lines import PAPER, Line, Screen, Tone, escaped
+from dbc_iac.views.text.lines import PLAIN_TEXT, Line, Screen, Tone, escaped
 from dbc_iac.views.text.problems import and_more, shortened
 
 _WIDEST = 120
@@ -25,7 +25,7 @@ _TONES = {Severity.ERROR: Tone.LOSS, Severity.WARNING: Tone.CHANGED, Severity.NO
 _LINE = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # what the YAML parser counts as the end of a line
 
 
-def render(diagnostics: Iterable[Diagnostic], sources: Mapping[str, str], screen: Screen = PAPER) -> str:
+def render(diagnostics: Iterable[Diagnostic], sources: Mapping[str, str], screen: Screen = PLAIN_TEXT) -> str:
     """Diagnostics as text. `sources`: text of each file by name; without it the excerpt is left out."""
     known = map(explained, diagnostics)
     ordered = sorted(known, key=lambda d: (d.source is None, d.source or SourceRange("", 0, 0, 0, 0)))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dbc_iac.json import Json
 from dbc_iac.plan.review.drift import Drift, DriftReport, is_power
 from dbc_iac.views.error_explanations import short_text
-from dbc_iac.views.text.lines import PAPER, Line
+from dbc_iac.views.text.lines import PLAIN_TEXT, Line
 from dbc_iac.views.text.rentals import TITLE, rental_texts
 from dbc_iac.views.text.wording import count
 
@@ -16,7 +16,7 @@ _SECRET = "(secret, differs: changed on the node, or behind its reference)"  # n
 
 def drift_text(report: DriftReport) -> str:
     """The drift of a project as plain text."""
-    return PAPER.render(map(Line, _lines(report)))
+    return PLAIN_TEXT.render(map(Line, _lines(report)))
 
 
 def _lines(report: DriftReport) -> Iterator[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dbc_iac.importing.discover import Findings, Whose
 from dbc_iac.importing.rebuild import Rebuilt
 from dbc_iac.views.error_explanations import short_text
-from dbc_iac.views.text.lines import PAPER, Line
+from dbc_iac.views.text.lines import PLAIN_TEXT, Line
 
 _OWNERS: dict[Whose, str] = {
     "ours": "this stack",
@@ -19,7 +19,7 @@ _OWNERS: dict[Whose, str] = {
 
 def findings_text(findings: Findings) -> str:
     """Unmanaged objects, one per line."""
-    return PAPER.render(map(Line, _findings(findings)))
+    return PLAIN_TEXT.render(map(Line, _findings(findings)))
 
 
 def _findings(findings: Findings) -> Iterator[str]:
@@ -35,7 +35,7 @@ def _findings(findings: Findings) -> Iterator[str]:
 
 def rebuilt_text(rebuilt: Rebuilt) -> str:
     """Result of a rebuild, one line per resource."""
-    return PAPER.render(map(Line, _rebuilt(rebuilt)))
+    return PLAIN_TEXT.render(map(Line, _rebuilt(rebuilt)))
 
 
 def _rebuilt(rebuilt: Rebuilt) -> Iterator[str]:

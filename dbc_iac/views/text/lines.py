@@ -64,7 +64,7 @@ class Screen:
         return Style.parse(tone.value).render(text, color_system=ColorSystem.STANDARD)
 
 
-PAPER = Screen()
+PLAIN_TEXT = Screen()
 """Layout of files, pipes and CI logs: no colours, no folding."""
 
 
