@@ -22,6 +22,9 @@ def _row(text: str, short: str, means: str, help_: str) -> tuple[re.Pattern[str]
     return re.compile(text), Explanation(short, means, help_)
 
 
+_ENDS = re.compile(r": | \((?=[^()]+\)$)")
+"""Where a long summary may end: before a cause, or before parentheses at its end."""
+
 _EXPLANATIONS = (
     _row(
         r"machine is not be rented|wallet not rented",
@@ -190,15 +193,14 @@ def explained(diagnostic: Diagnostic) -> Diagnostic:
 
 
 def _shortened(diagnostic: Diagnostic) -> Diagnostic:
-    """The diagnostic with the end of a long summary, from a colon or parenthesis on, at the start of its detail."""
+    """The diagnostic with the end of a long summary, a cause or parentheses, at the start of its detail."""
     summary = diagnostic.summary
-    ends = [
-        m.start() for m in re.finditer(r": | \(", summary) if " " in summary[: m.start()] and m.start() <= MAX_SUMMARY
-    ]
+    ends = [m.start() for m in _ENDS.finditer(summary) if " " in summary[: m.start()]]
     if len(summary) <= MAX_SUMMARY or not ends:
         return diagnostic
-    cause = summary[ends[-1] :].removeprefix(": ")
-    if cause.startswith(" ("):
-        cause = cause[2:].removesuffix(")")
-    detail = f"Cause: {cause.rstrip('.')}. {diagnostic.detail}".strip()
-    return replace(diagnostic, summary=summary[: ends[-1]], detail=detail)
+    end = max((e for e in ends if e <= MAX_SUMMARY), default=ends[0])  # later only behind a long name
+    cause = f"Cause: {summary[end:].removeprefix(': ')}"
+    if summary[end] == " ":
+        cause = summary[end + 2 : -1]
+        cause = cause[0].upper() + cause[1:]
+    return replace(diagnostic, summary=summary[:end], detail=f"{cause.rstrip('.')}. {diagnostic.detail}".strip())

@@ -114,7 +114,7 @@ def test_a_bug_ends_only_its_branch_and_leaves_no_vm_off(emulated: Emulated, mon
         patch.setattr(DiskHasSize, "act", broken)
         failed = emulated.run("apply", "--yes")
     assert failed.code == 7, failed.err
-    assert "this is a bug in dbc-iac\n  Cause: RuntimeError at" in failed.err
+    assert "this is a bug in dbc-iac\n  RuntimeError at" in failed.err
     assert "canary" not in failed.out + failed.err
     assert [(m["domain"], len(m["gpus"])) for m in emulated.vms.values()] == [("running", 2), ("running", 0)]
     converges(emulated)

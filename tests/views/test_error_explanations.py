@@ -64,18 +64,28 @@ def test_an_unknown_text_is_unchanged() -> None:
         (
             "VirtualMachine/trainer: refused by the node: its definition was not accepted by the hypervisor",
             "VirtualMachine/trainer: refused by the node",
-            "its definition was not accepted by the hypervisor",
+            "Cause: its definition was not accepted by the hypervisor",
         ),
         (
             "cannot lock http://127.0.0.1:39081/state/lab-main (to lock was answered with HTTP 401)",
             "cannot lock http://127.0.0.1:39081/state/lab-main",
-            "to lock was answered with HTTP 401",
+            "To lock was answered with HTTP 401",
+        ),
+        (
+            "VirtualMachine/a cannot be read: client node default (http://127.0.0.1:5050) cannot be reached: refused",
+            "VirtualMachine/a cannot be read",
+            "Cause: client node default (http://127.0.0.1:5050) cannot be reached: refused",
+        ),
+        (
+            f"cannot read variable file /{'long/' * 20}prod.yaml (No such file or directory)",
+            f"cannot read variable file /{'long/' * 20}prod.yaml",
+            "No such file or directory",
         ),
     ],
 )
 def test_a_quote_that_makes_a_summary_too_long_moves_to_the_detail(summary: str, short: str, cause: str) -> None:
     shown = explained(Diagnostic("goal-failed", Severity.ERROR, summary, "More.", "See."))
-    assert (shown.summary, shown.detail, shown.remedy) == (short, f"Cause: {cause}. More.", "See.")
+    assert (shown.summary, shown.detail, shown.remedy) == (short, f"{cause}. More.", "See.")
 
 
 @pytest.mark.parametrize("summary", ["a" * 60 + ": " + "b" * 20, "a b " * 20])

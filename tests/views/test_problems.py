@@ -55,6 +55,7 @@ def test_errors_are_never_grouped() -> None:
     assert render(errors, {}).count("error[likely-rename]") == 100
 
 
+@pytest.mark.hostile_summaries
 @pytest.mark.parametrize("columns", [60, 80, 140])
 def test_diagnostics_are_folded_and_coloured_on_a_terminal_and_the_caret_stays(columns: int) -> None:
     text = f"{' ' * 150}bad: [1, 2]"
