@@ -116,7 +116,9 @@ class _Loader:
         path = self.directory / FILE
         if not _exists(path):
             self._stop(
-                "no-project", f"no {FILE} in {self.directory}", "Use -C DIR, or create a project with `dbc-iac init`."
+                "no-project",
+                f"no {FILE} in {'this directory' if self.directory == Path() else self.directory}",
+                "Use -C DIR, or create a project with `dbc-iac init`.",
             )
         documents = self.read(path)
         self.found.raise_errors()

@@ -194,13 +194,19 @@ def explained(diagnostic: Diagnostic) -> Diagnostic:
 
 def _shortened(diagnostic: Diagnostic) -> Diagnostic:
     """The diagnostic with the end of a long summary, a cause or parentheses, at the start of its detail."""
-    summary = diagnostic.summary
-    ends = [m.start() for m in _ENDS.finditer(summary) if " " in summary[: m.start()]]
-    if len(summary) <= MAX_SUMMARY or not ends:
+    summary, address = diagnostic.summary, diagnostic.address
+    if len(summary) <= MAX_SUMMARY:
         return diagnostic
-    end = max((e for e in ends if e <= MAX_SUMMARY), default=ends[0])  # later only behind a long name
-    cause = f"Cause: {summary[end:].removeprefix(': ')}"
-    if summary[end] == " ":
-        cause = summary[end + 2 : -1]
-        cause = cause[0].upper() + cause[1:]
-    return replace(diagnostic, summary=summary[:end], detail=f"{cause.rstrip('.')}. {diagnostic.detail}".strip())
+    starts = [0, *(m.end() for m in _ENDS.finditer(summary))]
+    ends = [m.start() for m in _ENDS.finditer(summary)]
+    ends = [end for start, end in zip(starts, ends, strict=False) if " " in summary[start:end]]  # after a statement
+    if ends:
+        end = max((e for e in ends if e <= MAX_SUMMARY), default=ends[0])  # later only behind a long name
+        lead, cause = summary[:end], f"Cause: {summary[end:].removeprefix(': ')}"
+        if summary[end] == " ":
+            cause = f"{summary[end + 2].upper()}{summary[end + 3 : -1]}"
+    elif address is not None and summary.startswith(f"{address}: "):
+        lead, cause = f"{address} failed", f"Cause: {summary.removeprefix(f'{address}: ')}"
+    else:
+        return diagnostic
+    return replace(diagnostic, summary=lead, detail=f"{cause.rstrip('.')}. {diagnostic.detail}".strip())

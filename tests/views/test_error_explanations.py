@@ -77,6 +77,11 @@ def test_an_unknown_text_is_unchanged() -> None:
             "Cause: client node default (http://127.0.0.1:5050) cannot be reached: refused",
         ),
         (
+            "BareMetalInstance/box cannot be read: Error: Unable to establish a session with the controller",
+            "BareMetalInstance/box cannot be read",
+            "Cause: Error: Unable to establish a session with the controller",
+        ),
+        (
             f"cannot read variable file /{'long/' * 20}prod.yaml (No such file or directory)",
             f"cannot read variable file /{'long/' * 20}prod.yaml",
             "No such file or directory",
@@ -92,3 +97,10 @@ def test_a_quote_that_makes_a_summary_too_long_moves_to_the_detail(summary: str,
 def test_a_long_summary_without_a_statement_before_its_quote_is_unchanged(summary: str) -> None:
     problem = Diagnostic("x", Severity.ERROR, summary)
     assert explained(problem) == problem
+
+
+def test_a_long_cause_of_a_failed_goal_is_in_the_detail() -> None:
+    text = "VirtualMachine/a: its domain is missing; only a restart of the DBC service of Node/gpu-a deletes it"
+    shown = explained(Diagnostic("goal-failed", Severity.ERROR, text, "More.", "See.", address="VirtualMachine/a"))
+    assert shown.summary == "VirtualMachine/a failed"
+    assert shown.detail == f"Cause: {text.removeprefix('VirtualMachine/a: ')}. More."

@@ -224,7 +224,7 @@ class HttpBackend(LevelledBackend):
 
 def _shared(place: str) -> Diagnostic:
     return _unproved(
-        f"the server of {place} grants its lock to two runs at once",
+        f"{place} grants its lock to two runs at once",
         "While this run held the lock, it granted LOCK with another ID, at once or after UNLOCK with that other ID. "
         "Two runs could create every object twice.",
         "Use a server that refuses both with 423 or 409, or another backend. See docs/state.md.",
@@ -233,7 +233,7 @@ def _shared(place: str) -> Diagnostic:
 
 def _not_freed(place: str) -> Diagnostic:
     return _unproved(
-        f"the server of {place} does not free its lock",
+        f"{place} does not free its lock",
         "It answered UNLOCK, and still refuses LOCK because of the same ID.",
         "Remove the lock on the server, and use a server that frees it or another backend. See docs/state.md.",
     )
