@@ -16,6 +16,8 @@ from dbc_iac.files.outputs import write_new_files
 from tests.examples import examples
 from tests.projects import PROJECT, SEED, Emulated, project, vm
 
+pytestmark = pytest.mark.hostile_summaries  # values of any length and form are printed
+
 NEEDED = {
     "apply": ["--yes"],
     "destroy": ["--yes"],

@@ -14,6 +14,8 @@ from dbc_iac.cli.commands import dbc_iac
 from tests.examples import examples
 from tests.projects import Emulated, document, project, vm
 
+pytestmark = pytest.mark.hostile_summaries  # values of any length and form are printed
+
 VALUES = [
     "", "sur\udcffrogate", "\x1b[31m", "é\u2028", "a" * 5000, "-1", "nan", "1e999", "9" * 30, "\u0663", "{{ x }}", "[",
     "\n", "Disk/", "/", "VirtualMachine/trainer", "=", "http://[::1", "http://a:99999/", "gpu-a", "2026-99-99",

@@ -25,6 +25,8 @@ from dbc_iac.views.redaction import Redaction
 from tests.projects import Emulated, project, vm
 from tests.views.plans import plan
 
+pytestmark = pytest.mark.hostile_summaries  # values of any length and form are printed
+
 HOSTILE = "a\x1b[31mred\u202e\x9b2J\u2028b @everyone `x` {{ 7*7 }}"
 SENT = HOSTILE.replace("\x1b", "")
 """As a node sends it: with an escape character in it its JSON would be broken."""
