@@ -30,6 +30,7 @@ def altered(file: Path, change: Callable[[dict[str, Any]], None]) -> None:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("command", [("output", "--ssh-config"), ("state", "list"), ("plan",)])
+@pytest.mark.hostile_summaries
 def test_a_state_with_an_impossible_address_is_refused(
     world: Callable[..., Emulated], address: str, command: tuple[str, ...]
 ) -> None:

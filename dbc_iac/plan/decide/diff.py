@@ -213,7 +213,7 @@ def _refused(sides: DiffInput, change: FieldChange, rule: Rule) -> Diagnostic:
     return sides.resource.problem(
         "cannot-change",
         change.path,
-        f"cannot change {change.path} from {_text(change.before)} to {_text(change.after)}",
+        f"cannot change {change.path} ({_text(change.before)} -> {_text(change.after)})",
         detail="It was changed outside dbc-iac." if change.drift else "",
         remedy=rule.remedy.replace("ADDRESS", sides.resource.address),
         exit_code=ExitCode.REFUSED,
@@ -221,7 +221,7 @@ def _refused(sides: DiffInput, change: FieldChange, rule: Rule) -> Diagnostic:
 
 
 def _text(value: Json) -> str:
-    return value_text(value, "(none)")
+    return value_text(value, "none")
 
 
 def initial(kind: Kind[Spec], desired: Mapping[str, Json], secrets: Mapping[str, Json]) -> Iterator[FieldChange]:

@@ -119,8 +119,8 @@ def unproved(context: PlanContext, resource: Resource[Spec], base: Change) -> Di
     return resource.problem(
         ADOPTED,
         "",
-        f"{base.identity.id} has no owner marker; will be adopted as {base.address}",
-        detail="It belongs to this wallet. Two projects must not manage the same object.",
+        f"{base.identity.id} will be adopted as {base.address}",
+        detail="It has no owner marker, and belongs to this wallet. Two projects must not manage the same object.",
         remedy=f"If another project manages it, {other}.",
         severity=Severity.WARNING,
     )

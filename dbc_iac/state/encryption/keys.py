@@ -275,8 +275,8 @@ def excess(entries: Sequence[Wrapped]) -> str:
     """Reason to refuse a header with too many entries; empty if it is accepted."""
     phrases = sum(entry.get("kind") == Passphrase.kind for entry in entries)
     if phrases > MAX_PASSPHRASES:
-        return f"{phrases} passphrases, and at most {MAX_PASSPHRASES} are read"
-    return f"{len(entries)} keys, and at most {MAX_ENTRIES} are read" if len(entries) > MAX_ENTRIES else ""
+        return f"{phrases} passphrases (at most {MAX_PASSPHRASES})"
+    return f"{len(entries)} keys (at most {MAX_ENTRIES})" if len(entries) > MAX_ENTRIES else ""
 
 
 def fingerprint(key: bytes) -> str:
