@@ -275,7 +275,7 @@ class _Attempt:
             case Refused():
                 return await self._refused(outcome)
             case NotSent():
-                return await self._again(f"not sent: {outcome.message}", outcome.rest_seconds)
+                return await self._again(f"not sent: {outcome.message}", outcome.retry_after)
             case Unknown():
                 return await self._unknown(outcome)
 
