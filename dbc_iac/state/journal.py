@@ -143,7 +143,7 @@ def _broken(place: str, number: int) -> Diagnostic:
 
 
 def _unreadable(place: str, error: OSError) -> Diagnostic:
-    summary = f"{place} cannot be read ({error.strerror})"
+    summary = f"cannot read {place} ({error.strerror})"
     remedy = "Check the permissions and the connection to the backend."
     return Diagnostic("journal-unreadable", Severity.ERROR, summary, remedy=remedy, exit_code=code_of(error))
 

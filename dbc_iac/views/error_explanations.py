@@ -23,7 +23,7 @@ def _row(text: str, short: str, means: str, help_: str) -> tuple[re.Pattern[str]
 
 
 _ENDS = re.compile(r": | \((?=[^()]+\)$)")
-"""Where a long summary may end: before a cause, or before parentheses at its end."""
+"""Possible ends of a long summary: before a cause, or before parentheses at its end."""
 
 _EXPLANATIONS = (
     _row(

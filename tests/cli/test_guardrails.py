@@ -108,4 +108,4 @@ def test_implicitly_excluded_resources_are_reported(applied: Callable[..., Emula
     emulated = applied(vm(), DISK)
     write(emulated, vm(image="win10.qcow2"), DISK)
     result = emulated.run("plan", "--exclude", "Disk/scratch")
-    assert (result.code, "Its replace depends on an excluded resource" in result.err) == (0, True), result.err
+    assert (result.code, "Its replacement depends on an excluded resource" in result.err) == (0, True), result.err

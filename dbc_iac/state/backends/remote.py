@@ -53,7 +53,7 @@ class RemoteBackend(ABC):
 
     @property
     def journal_place(self) -> str:
-        return f"the journal of {self.place}"
+        return f"journal of {self.place}"
 
     @property
     def whole_place(self) -> str:
