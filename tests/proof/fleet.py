@@ -167,7 +167,7 @@ async def until(met: Callable[[list[StackStatus]], bool], store: Store, seconds:
         await asyncio.sleep(0.5)
 
 
-async def disturbed(stacks: int) -> None:
+async def disrupted(stacks: int) -> None:
     """Proof 1: workers are killed and the database is restarted, while the stacks are applied."""
     source = random.Random(7)
     async with world() as made, made.store() as store:
@@ -196,7 +196,7 @@ async def disturbed(stacks: int) -> None:
             made.start_worker(fleet)
             kills += 1
             assert time.monotonic() - began < 3600, "it does not converge"
-        disturbed_for = time.monotonic() - began
+        disrupted_for = time.monotonic() - began
         after = await until(lambda found: all(s.phase == "synced" for s in found), store, 600, "stacks stay behind")
         lag = 0.0
         for _ in range(60):
@@ -211,7 +211,7 @@ async def disturbed(stacks: int) -> None:
         found = sorted(lan["name"] for lan in made.truth["lans"].values())
         expected = sorted(LAN.format(n) for n in range(stacks))
         print(
-            f"1. {stacks} stacks, 4 workers, {kills} killed, {restarts} restarts of PostgreSQL in {disturbed_for:.0f} s"
+            f"1. {stacks} stacks, 4 workers, {kills} killed, {restarts} restarts of PostgreSQL in {disrupted_for:.0f} s"
         )
         print(f"   converged {after:.0f} s after it; {len(runs)} runs: {dict(Counter(r.outcome for r in runs))}")
         print(f"   overlapping runs: {overlaps}; LANs: {len(found)}; largest lag after it: {lag:.0f} s (interval 60 s)")
@@ -364,7 +364,7 @@ async def main(stacks: int) -> None:
     await throughput(20)
     await cut_off()
     await wiped()
-    await disturbed(stacks)
+    await disrupted(stacks)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from dbc_iac.cli.ops.lookup import TargetOptions, where_options
 from dbc_iac.cli.ops.options import reveal_option
 from dbc_iac.cli.ops.outcomes import failed
 from dbc_iac.cli.options import json_option, yes_option
-from dbc_iac.diagnostics import DiagnosticError, ExitCode
+from dbc_iac.diagnostics import ExitCode
 from dbc_iac.files.reading import read_given
 from dbc_iac.json import Json, load_json
 from dbc_iac.views.redaction import HIDDEN
@@ -95,25 +95,18 @@ def _body(app: App, file: Path | None) -> dict[str, Any]:
     try:
         value = load_json(sys.stdin.read() if str(file) == "-" else read_given(app.directory / file))
     except OSError as error:
-        raise _unreadable(f"cannot read {name} ({error.strerror})") from None
+        raise failed(
+            "body-unreadable", f"cannot read {name} ({error.strerror})", "Nothing was sent.", _OBJECT, _WRONG
+        ) from None
     except ValueError:
-        raise _unreadable(f"{name} is not JSON") from None
+        raise failed("body-unreadable", f"{name} is not JSON", "Nothing was sent.", _OBJECT, _WRONG) from None
     if not isinstance(value, dict):
-        raise _unreadable(f"{name} is not a JSON object")
+        raise failed("body-unreadable", f"{name} is not a JSON object", "Nothing was sent.", _OBJECT, _WRONG)
     whole = value.keys() & {"peer_nodes_list", "additional", "rent_order", *CREDENTIALS}
     return value if whole else {"additional": value}
 
 
-def _unreadable(summary: str) -> DiagnosticError:
-    return failed(
-        "body-unreadable",
-        summary,
-        "Nothing was sent.",
-        "Give a file with a JSON object, or - for standard input.",
-        _WRONG,
-    )
-
-
+_OBJECT = "Give a file with a JSON object, or - for standard input."
 _WRONG = ExitCode.CONFIGURATION
 PREFIX = "/api/v1"
 
