@@ -1,4 +1,4 @@
-"""Cost of an apply on each backend: seconds and bytes written, by the number of VMs.
+"""Cost of an apply on each backend by the number of VMs: processor seconds, bytes written, requests to its server.
 
     python -m benchmarks.backends [VMS ...]
 
@@ -31,20 +31,21 @@ BACKENDS = ("local", "local, encrypted", "http", "postgres", "objectstore")
 
 @contextmanager
 def counted() -> Iterator[list[int]]:
-    """Bytes written to files, statements and objects while the block runs."""
-    total = [0]
+    """Bytes and number of writes, statements and requests of objects while the block runs."""
+    total = [0, 0]
 
     def counting(really: Callable[..., Any]) -> Callable[..., Any]:
         def call(*given: Any, **named: Any) -> Any:
             values = [*given, *named.values()]
             parts = [v for v in values if isinstance(v, bytes)] + [b for v in values if isinstance(v, list) for b in v]
             total[0] += sum(len(p) for p in parts if isinstance(p, bytes))
+            total[1] += 1
             return really(*given, **named)
 
         return call
 
     with ExitStack() as patches:
-        for owner, name in ((Files, "write"), (_Statements, "__call__"), (obstore, "put")):
+        for owner, name in ((Files, "write"), (_Statements, "__call__"), (obstore, "put"), (obstore, "get")):
             patches.enter_context(patch.object(owner, name, counting(getattr(owner, name))))
         yield total
 
@@ -67,13 +68,14 @@ def measure(backend: str, count: int) -> None:
         emulated.project.environ |= {key.upper(): value for key, value in s3.KEYS.items()} | {"KEY": "ab" * 32}
         encryption = "  encryption: {key: {env: KEY}}\n" if "encrypted" in backend else ""
         emulated.project.write({"dbc-iac.yaml": f"{PROJECT}  state: {json.dumps(spec)}\n{encryption}"})
-        began = time.perf_counter()
+        began = time.process_time()
         result = emulated.run("apply", "--yes", "--json")
-        seconds = time.perf_counter() - began
+        seconds = time.process_time() - began
         assert result.code == 0, result.err[-2000:]
-        written = documents.written if backend == "http" else total[0]
+        written, requests = (documents.written, documents.requests) if backend == "http" else total
         print(
-            f"{backend:<18} {count:6d} VMs {seconds:8.1f} s {written / 1e6:8.2f} MB {written / count:8.0f} bytes a VM"
+            f"{backend:<18} {count:6d} VMs {seconds:8.1f} s {1000 * seconds / count:6.1f} ms a VM "
+            f"{written / count:8.0f} bytes a VM {requests / count:6.2f} requests a VM"
         )
         emulated.close()
 

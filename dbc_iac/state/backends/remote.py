@@ -76,16 +76,17 @@ class RemoteBackend(ABC):
     def version_place(self, serial: int) -> str: ...
 
     def lines(self) -> list[bytes]:
+        return [*(self._read_lines() if self._known is None and not self._token else self._as_holder()), *self._unsent]
+
+    def _as_holder(self) -> list[bytes]:
+        """The lines that were sent; read once."""
         if self._known is None:
-            found = self._read_lines()
-            if not self._token:
-                return found
-            self._known = found
-        return [*self._known, *self._unsent]
+            self._known = self._read_lines()
+        return self._known
 
     def append(self, line: bytes, *, sync: bool) -> None:
         self._require_lock()
-        self.lines()
+        self._as_holder()
         self._unsent.append(line)
         if sync:
             self._flush()

@@ -35,11 +35,12 @@ _LOGIN = "Basic " + b64encode(":".join(LOGIN).encode()).decode()
 
 @dataclass
 class Documents:
-    """Documents of a server, and the number of bytes written to it."""
+    """Documents of a server, and the numbers of its requests and of the bytes written to it."""
 
     kept: dict[str, bytes] = field(default_factory=dict)
     locks: dict[str, dict[str, Any]] = field(default_factory=dict)
     written: int = 0
+    requests: int = 0
     down_after: int | None = None
     """Number of writes that it accepts before it answers all with 503."""
     unanswered: str = ""
@@ -76,6 +77,7 @@ class Documents:
 
     def answer(self, method: str, path: str, token: str, body: bytes) -> tuple[int, bytes]:
         with self.guard:
+            self.requests += 1
             if self.down_after is not None and self.down_after <= 0:
                 return 503, b""
             if self.down_after is not None and method == "POST":
