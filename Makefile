@@ -43,10 +43,11 @@ browser: .venv/ready       ## a Chromium for the tests of pages, if none is inst
 bench: .venv/ready
 	$(BIN)/python -m benchmarks.fleet
 	$(BIN)/python -m benchmarks.backends
-prove: .venv/ready         ## every crash point, many random courses, real processes killed; about half an hour
+prove: .venv/ready         ## every crash point, many random courses, real processes killed, a fleet; about an hour
 	$(BIN)/python -m tests.proof.sweep
 	PROVE_EXAMPLES=500 $(BIN)/pytest tests/proof/test_random.py tests/cli/test_crash.py tests/cli/test_hostile_*.py tests/plan tests/manifest tests/state/test_encryption.py
 	$(BIN)/python -m tests.proof.kills 7 3
+	$(BIN)/python -m tests.proof.fleet 40
 upgrade:                   ## newest versions of all libraries into tests/constraints.txt; then make test
 	rm -rf .venv && $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet -e '.[$(EXTRAS)]'

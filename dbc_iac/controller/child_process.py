@@ -61,7 +61,7 @@ class RunProcess:
             except ValueError:  # longer than any result
                 self.kill()
                 return
-            if not line:
+            if not line.endswith(b"\n"):  # the process has ended, perhaps within a line
                 return
             value = json.loads(line)
             if "result" in value:

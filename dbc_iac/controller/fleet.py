@@ -70,6 +70,10 @@ GitRef = Annotated[
         250,
     ),
 ]
+StackName = Annotated[
+    str,
+    Form(r"[A-Za-z0-9][A-Za-z0-9_-]{0,41}", "at most 42 letters, digits, _ and -", "Choose another name."),
+]
 Directory = Annotated[str, AfterValidator(_inside)]
 Bytes = Annotated[
     str,
@@ -144,7 +148,9 @@ class StackSpec(Part):
     name: Name = Field(description="unique in the database of the controller")
     source: Name = Field(description="one of `sources`")
     path: Directory = Field(default=".", description="directory of the project in the repository")
-    stack: Annotated[str, Field(min_length=1)] = Field(default="main", description="as in `dbc-iac --stack`")
+    stack: StackName | None = Field(
+        default=None, description="as in `dbc-iac --stack`; default: that of the environment, or main"
+    )
     environment: str = Field(default="", description="as in `dbc-iac -e`")
     mode: Literal["observe", "approve", "apply"] = Field(
         default="observe",
@@ -267,7 +273,11 @@ def _cross_checks(spec: FleetSpec, document: YamlDocument) -> Iterator[Diagnosti
 
 def claim(source: SourceSpec, stack: StackSpec) -> tuple[str, str, str]:
     """Repository, directory and name of a stack, which no two stacks may have in common."""
-    return source.git.rstrip("/").removesuffix(".git"), stack.path, stack.stack
+    return (
+        source.git.rstrip("/").removesuffix(".git"),
+        stack.path,
+        stack.stack or (f"environment {stack.environment}" if stack.environment else "main"),
+    )
 
 
 def fleet_schema() -> Mapping[str, str]:

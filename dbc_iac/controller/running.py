@@ -6,7 +6,8 @@ import asyncio
 import json
 import shutil
 import signal
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,16 @@ class Site:
     lease: float = LEASE
 
 
+def remove_abandoned(data: Path, open_runs: Iterable[int]) -> None:
+    """Remove checkouts of runs whose worker was killed; their process may still close windows for a while."""
+    kept = {str(run) for run in open_runs}
+    with suppress(OSError):
+        for place in (data / "runs").iterdir():
+            with suppress(OSError):
+                if place.name not in kept and time.time() - place.stat().st_mtime > GRACE:
+                    shutil.rmtree(place, ignore_errors=True)
+
+
 class StackRun:
     """One run, from its start in the database to its end there."""
 
@@ -73,6 +84,7 @@ class StackRun:
     async def _result(self, place: Path) -> RunResult:
         run, spec = self._run, self._site.fleet.spec
         repository = await self._site.mirrors.repository(run.source, run.source_spec)
+        await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)  # of before the database was wiped
         await repository.require(run.commit)
         await repository.checkout(run.commit, place)
         directory = place / run.spec.path

@@ -147,6 +147,10 @@ class Runs(Tables):
             await forget_removed(connection)
         return stacks
 
+    async def open_runs(self) -> list[int]:
+        """Numbers of the runs that have not ended."""
+        return [run for (run,) in await self._rows("select id from runs where outcome is null")]
+
     async def runs(self, stack: str, limit: int = 50) -> list[RunRecord]:
         """The last runs of a stack, the newest first."""
         return await self._all(RunRecord, _RUNS + "where stack = %s order by id desc limit %s", (stack, limit))

@@ -36,7 +36,7 @@ from dbc_iac.controller.fleet import Fleet, SourceSpec
 from dbc_iac.controller.mirrors import Mirrors
 from dbc_iac.controller.pace import next_fetch
 from dbc_iac.controller.records import RunResult, StartedRun
-from dbc_iac.controller.running import LEASE, Site, StackRun
+from dbc_iac.controller.running import LEASE, Site, StackRun, remove_abandoned
 from dbc_iac.controller.store import Store
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
 
@@ -93,6 +93,7 @@ class Worker:
             try:
                 async with Store.open(info, self._options.workers + _CONTROL_JOBS + 4) as store:
                     await store.register(self.fleet, socket.gethostname())
+                    await asyncio.to_thread(remove_abandoned, self._site.data, await store.open_runs())
                     self._options.notify(f"worker {self._site.worker} of fleet {self.fleet.name} is ready")
                     first, pause = False, 1.0
                     await self._work(store)

@@ -220,8 +220,8 @@ async def disrupted(stacks: int) -> None:
         assert lag <= 120
 
 
-async def cut_off() -> None:
-    """Proof 2: a worker loses the database within a power-off window."""
+async def in_window(how: str) -> None:
+    """Proof 2: within a power-off window a worker loses the database, is killed, or is asked to end."""
     async with world() as made, made.store() as store, Proxy(made.server.port).serve() as proxy:
         state = "postgresql:///postgres?user=postgres"  # host and port are in the secrets of each worker
         made.secrets("secrets-a", PGHOST="127.0.0.1", PGPORT=str(proxy.port))
@@ -229,7 +229,7 @@ async def cut_off() -> None:
         stack = [{"name": "one", "path": "one"}]
         made.origin.commit(project_files("one", 1, made.port, state, vm("a")))
         first = made.fleet(stack, "first", "secrets-a")
-        made.start_worker(first, url=made.server.address.replace(str(made.server.port), str(proxy.port)))
+        worker = made.start_worker(first, url=made.server.address.replace(str(made.server.port), str(proxy.port)))
         await until(lambda found: any(s.phase == "synced" for s in found), store, 300, "the VM is not created")
         disk = document("Disk", "scratch", {"vm": "a", "size": "30Gi"})
         made.origin.commit(project_files("one", 1, made.port, state, vm("a", memory="16Gi"), disk))
@@ -237,7 +237,13 @@ async def cut_off() -> None:
         while not any(uri.startswith(("/tasks/shutdown", "/tasks/poweroff")) for _, uri in made.calls):
             assert time.monotonic() - began < 120, await _state(made, store)
             await asyncio.sleep(0.02)
-        proxy.cut()
+        match how:
+            case "cut off":
+                proxy.cut()
+            case "killed":
+                made.kill(worker)
+            case _:
+                made.workers[worker].terminate()
         cut = time.monotonic()
         while True:
             [machine] = made.truth["vms"].values()
@@ -247,18 +253,17 @@ async def cut_off() -> None:
             assert time.monotonic() - cut < 600, "the window is not closed"
             await asyncio.sleep(0.1)
         closed = time.monotonic() - cut
-        print(f"   closed after {closed:.1f} s", flush=True)
         after = Counter(_call(uri) for at, uri in made.calls if at > cut)
+        classes = {uri: class_of(uri, ALL) for at, uri in made.calls if at > cut and "session_id" not in uri}
+        changing = [uri for uri, kind in classes.items() if kind is not CallClass.READ]
+        assert all(uri.startswith("/tasks/start/") for uri in changing), changing
         second = made.fleet(stack, "second", "secrets-b")
         made.start_worker(second)
         taken = await until(lambda found: found[0].phase == "synced" and not found[0].running
                             and len(next(iter(made.truth["vms"].values()))["disks"]) == 3, store, 900, "not taken over")  # fmt: skip
-        print(f"2. cut off in a window: closed after {closed:.1f} s; calls after the cut: {dict(after)}")
+        print(f"2. worker {how} in a window: closed after {closed:.1f} s; calls after the cut: {dict(after)}")
         print(f"   another worker applied the rest {taken:.0f} s later")
         print(f"   runs: {[(r.outcome, r.message) for r in await store.runs('one')]}")
-        classes = {uri: class_of(uri, ALL) for at, uri in made.calls if at > cut and "session_id" not in uri}
-        changing = [uri for uri, kind in classes.items() if kind is not CallClass.READ]
-        assert all(uri.startswith("/tasks/start/") for uri in changing), changing
 
 
 async def _state(made: World, store: Store) -> str:
@@ -362,7 +367,8 @@ async def main(stacks: int) -> None:
     for number in (100, 1000, 10_000):
         await overhead(number)
     await throughput(20)
-    await cut_off()
+    for how in ("cut off", "killed", "asked to end"):
+        await in_window(how)
     await wiped()
     await disrupted(stacks)
 
