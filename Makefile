@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 JOBS ?= 2
+# Modules are compiled once, not by each process that a test starts.
+unexport PYTHONDONTWRITEBYTECODE
 EXTRAS := controller,emulator,graph,mnemonic,objectstore,postgres,dev
 
 .PHONY: demo test lint types imports pytest conformance schemas dist site lock fmt browser bench prove upgrade clean
