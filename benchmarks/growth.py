@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from dbc_iac.api.responses import RentOrder
+from dbc_iac.__main__ import COLLECT_AFTER
 from dbc_iac.diagnostics import DiagnosticError, Diagnostics
 from dbc_iac.kinds import Inventory, Observation, kind_of
 from dbc_iac.kinds.framework.cached_reader import CachedReader
@@ -288,6 +289,7 @@ def main() -> int:
     parser.add_argument("situations", nargs="*", default=list(SITUATIONS), metavar="SITUATION")
     parser.add_argument("--sizes", default=",".join(map(str, SIZES)))
     given = parser.parse_args()
+    gc.set_threshold(COLLECT_AFTER, 20, 20)  # as in the command
     sizes, worst = [int(s) for s in given.sizes.split(",")], 0.0
     for name in given.situations:
         found: dict[str, dict[int, float]] = {}

@@ -76,8 +76,16 @@ def _reading(outcome: Outcome[T]) -> Known[T] | Unreadable:
             return Unreadable(message, garbled=executed == "handled")
 
 
-def _by(key: Callable[[T], str], listing: Known[tuple[T, ...]] | Unreadable) -> Known[Mapping[str, T]] | Unreadable:
-    return Known({key(item): item for item in listing.value}) if isinstance(listing, Known) else listing
+def _by(
+    key: Callable[[T], str], listing: Callable[[Channel], Awaitable[Outcome[tuple[T, ...]]]]
+) -> Callable[[Channel], Awaitable[Outcome[Mapping[str, T]]]]:
+    """The call of a list, with its items by key."""
+
+    async def call(channel: Channel) -> Outcome[Mapping[str, T]]:
+        outcome = await listing(channel)
+        return Done({key(item): item for item in outcome.value}) if isinstance(outcome, Done) else outcome
+
+    return call
 
 
 def _asked(key: tuple[Any, ...]) -> object:
@@ -108,7 +116,7 @@ class CachedReader:
 
     async def vms(self, route: Route) -> Known[Mapping[str, VmSummary]] | Unreadable:
         """All VMs of the wallet on the target, by task id, from one list call."""
-        return _by(lambda vm: vm.task_id, await self._read(("vms", route), route, vms.list_vms))
+        return await self._read(("vms", route), route, _by(lambda vm: vm.task_id, vms.list_vms))
 
     async def vm(self, route: Route, task_id: str) -> Known[VmDetails | None] | Unreadable:
         """Details of one VM; None if the node reports that it does not exist for this wallet."""
@@ -157,7 +165,7 @@ class CachedReader:
 
     async def servers(self, route: Route) -> Known[Mapping[str, ServerView]] | Unreadable:
         """The manager's servers by node id (its list is capped at 51)."""
-        return _by(lambda server: server.node_id, await self._read(("servers", route), route, bare_metal.list_servers))
+        return await self._read(("servers", route), route, _by(lambda server: server.node_id, bare_metal.list_servers))
 
     async def server(self, route: Route, key: str) -> Known[ServerView | None] | Unreadable:
         """One server by node id or uuid. Slow: the manager asks the BMC."""
@@ -180,7 +188,8 @@ class CachedReader:
     ) -> Known[Mapping[str, StoredImage]] | Unreadable:
         """Sent once only: it occupies the node while the image server does not answer, and a repeat would do so too."""
         body = ImageServerFiles(image_server=server)
-        return _by(lambda i: i.name, await self._read(key, route, lambda channel: listed(channel, body), repeats=False))
+        call = _by(lambda i: i.name, lambda channel: listed(channel, body))
+        return await self._read(key, route, call, repeats=False)
 
     async def download(self, route: Route, file: str) -> Known[Progress] | Unreadable:
         body = ImageTransfer(image_filename=file)

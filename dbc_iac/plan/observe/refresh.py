@@ -12,7 +12,7 @@ from dbc_iac.json import Json
 from dbc_iac.kinds import Observation, kind_of
 from dbc_iac.kinds.current_route import authority_refusal
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known
-from dbc_iac.kinds.framework.capabilities import Child, Host, port_fields, power_of
+from dbc_iac.kinds.framework.capabilities import Child, Host, host, port_fields, power_of
 from dbc_iac.kinds.framework.capacity import Capacity
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.values import Lookup
@@ -123,23 +123,26 @@ async def _unmanaged(
 ) -> dict[str, dict[str, Capacity]]:
     """Capacity of unmanaged VMs on machines where a managed one is created, started, or gets a new port."""
     ids = managed(tracked_objects)
+    hosts = (t for t in tracked_objects.values() if _takes_ports(t, context, observations[t.address]))
     found: dict[str, dict[str, Capacity]] = {}
-    for tracked in tracked_objects.values():
-        kind, target = kind_of(tracked.kind), tracked.route.target
-        if tracked.resource is None or not isinstance(kind, Host) or tracked.resource.external:
-            continue
-        desired = kind.desired(tracked.resource, context.inventory)
-        applied = tracked.binding.applied if tracked.binding is not None else {}
-        ports = {p: v for p, v in desired.items() if p in port_fields(kind)}
-        ranges = {p: auto_ports(tracked.route.name, context.inventory, p) for p in ports}
-        had = {
-            p: kept_auto_port(kind, applied, p, ranges[p]) if v == AUTO else applied.get(p) for p, v in ports.items()
-        }
-        is_off = power_of(kind, observations[tracked.address].values) == "off"
-        started = is_off and power_of(kind, desired) != "off"
-        if started or any(had[p] is None or v not in (AUTO, had[p]) for p, v in ports.items()):
-            found.setdefault(target, {}).update(await kind.others(tracked.route, ids, reader))
+    for kind, route in dict.fromkeys((t.kind, t.route) for t in hosts):
+        found.setdefault(route.target, {}).update(await host(kind).others(route, ids, reader))
     return found
+
+
+def _takes_ports(tracked: TrackedObject, context: PlanContext, observation: Observation) -> bool:
+    """Whether a host is created, started, or gets a new port."""
+    kind = kind_of(tracked.kind)
+    if tracked.resource is None or not isinstance(kind, Host) or tracked.resource.external:
+        return False
+    desired = kind.desired(tracked.resource, context.inventory)
+    applied = tracked.binding.applied if tracked.binding is not None else {}
+    ports = {p: v for p, v in desired.items() if p in port_fields(kind)}
+    ranges = {p: auto_ports(tracked.route.name, context.inventory, p) for p in ports}
+    had = {p: kept_auto_port(kind, applied, p, ranges[p]) if v == AUTO else applied.get(p) for p, v in ports.items()}
+    is_off = power_of(kind, observation.values) == "off"
+    started = is_off and power_of(kind, desired) != "off"
+    return started or any(had[p] is None or v not in (AUTO, had[p]) for p, v in ports.items())
 
 
 def managed(tracked_objects: Mapping[str, TrackedObject]) -> frozenset[str]:
