@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,11 +11,7 @@ from typing import Any
 import pytest
 
 from dbc_iac import PlanOptions, Project, Runtime
-from dbc_iac.api.channel import NoTurn
-from dbc_iac.api.idempotency import CallClass
-from dbc_iac.api.transport import ClientNode
 from dbc_iac.apply import Stop
-from dbc_iac.controller.lanes import DatabaseLanes
 from dbc_iac.controller.reconcile import Ending, Policy, failed, observe, reconcile
 from dbc_iac.diagnostics import DiagnosticError
 from dbc_iac.operations.apply import Observer
@@ -184,36 +179,6 @@ def test_a_policy_fails_the_run(stack: Stack) -> None:
 def test_a_state_in_the_checkout_is_refused(stack: Stack) -> None:
     (stack.emulated.project.directory / "dbc-iac.yaml").write_text(PROJECT)
     assert stack.run().message == "the state in state is lost with the checkout"
-
-
-def test_the_process_of_an_observed_stack_sends_no_change() -> None:
-    async def task() -> None:
-        lanes = DatabaseLanes("host=/nonexistent", lambda: None, observe=True)
-        client = ClientNode("default", "http://127.0.0.1:1")
-        with pytest.raises(NoTurn, match="only observed"):
-            async with lanes.turn("t", client, "/tasks/stop/x", CallClass.STATE_CONDITIONED):
-                raise AssertionError
-        await client.aclose()
-
-    asyncio.run(task())
-
-
-def test_without_the_database_only_reads_and_starts_are_sent() -> None:
-    async def task() -> list[str]:
-        lost: list[str] = []
-        lanes = DatabaseLanes("host=/nonexistent", lambda: lost.append("lost"))
-        client = ClientNode("default", "http://127.0.0.1:1")
-        for path, call in (("/tasks", CallClass.READ), ("/tasks/start/x", CallClass.STATE_CONDITIONED)):
-            async with lanes.turn("t", client, path, call):
-                lost.append(path)
-        for path, call in (("/tasks/start", CallClass.KEYED), ("/tasks/stop/x", CallClass.STATE_CONDITIONED)):
-            with pytest.raises(NoTurn, match="the database of the controller was lost"):
-                async with lanes.turn("t", client, path, call):
-                    raise AssertionError
-        await client.aclose()
-        return lost
-
-    assert asyncio.run(task()) == ["lost", "/tasks", "/tasks/start/x"]
 
 
 def test_plan_options_of_a_run_are_the_defaults(stack: Stack) -> None:

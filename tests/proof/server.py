@@ -45,7 +45,7 @@ class Server:
 
     @property
     def address(self) -> str:
-        return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+        return f"postgresql://127.0.0.1:{self.port}/postgres?user=postgres"
 
     def start(self) -> None:
         line = ("-D", str(self.home / "data"), "-h", "127.0.0.1", "-p", str(self.port), "-k", str(self.home))
