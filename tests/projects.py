@@ -157,6 +157,11 @@ class Emulated:
         close_loop(self.loop)
 
 
+def start_state(emulated: Emulated, *options: str) -> None:
+    """Write the empty state of a new stack."""
+    assert emulated.run(*options, "state", "rm", "--yes", "Disk/none").code == 3
+
+
 _DOMAINS = {"shut_off": "off", None: "none"}
 
 

@@ -14,6 +14,7 @@ from dbc_iac.diagnostics import ExitCode
 from dbc_iac.operations.apply import PlanToApply, apply_plan, close_pending
 from dbc_iac.operations.outputs import evaluate_outputs, output_templates, resource_values
 from dbc_iac.operations.project import Project
+from dbc_iac.operations.secrets import require_secrets
 from dbc_iac.plan import Action
 from dbc_iac.views.text.apply import report_json, report_lines
 from dbc_iac.views.text.lines import Line, Tone
@@ -40,6 +41,7 @@ def confirm_and_apply(
         if app.json:
             app.show("", {"plan": shown, "report": None})
         raise Exit(max(plan.exit_code, written))
+    require_secrets(plan, project.inventory, project.resolver, programs=False)  # before an answer is asked for
     require_approval(app, plan, given)
     options = ApplyOptions(arguments.wait_timeout, not arguments.no_wait, arguments.settle)
     report = app.redaction(apply_plan(project, to_apply, options, reporter))

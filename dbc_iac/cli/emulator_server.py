@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
-import yaml
-from pydantic import ValidationError
-
 from dbc_iac.cli.app import App
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
-from dbc_iac.emulator import Network, WorldSpec, load_world
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, Severity
+from dbc_iac.emulator import Network, WorldSpec
 from dbc_iac.emulator.http import chain_rpc
 from dbc_iac.emulator.server import CannotListen, CannotServe, serve
+from dbc_iac.files.reading import read_given
+from dbc_iac.manifest.source_map import SourceMap
+from dbc_iac.manifest.validate import parse
+from dbc_iac.manifest.yaml import MAX_BYTES, scan_yaml
 
 
 def serve_world(
@@ -25,7 +27,7 @@ def serve_world(
     keep: Path | None,
 ) -> None:
     """Serve until interrupted. Raises DiagnosticError."""
-    spec = _world(world)
+    spec = _world(app, world)
     if time_scale is not None:
         spec = spec.model_copy(update={"time_scale": time_scale})
     network = Network(spec)
@@ -61,19 +63,21 @@ def _port(network: Network, text: str) -> tuple[str, tuple[str, int]]:
     return name, _address(address)
 
 
-def _world(path: Path) -> WorldSpec:
+def _world(app: App, path: Path) -> WorldSpec:
+    """The world of a file, with the diagnostics of manifests. Raises DiagnosticError."""
     try:
-        return load_world(path)
+        content = read_given(path, MAX_BYTES)
     except OSError as error:
         raise _problem(f"cannot read {path} ({error.strerror})", "Name a world file with --world.") from None
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(p) for p in first["loc"])
-        raise _problem(f"{path}: {place}: {first['msg']}", "Correct the field as docs/world.md shows.") from None
-    except RecursionError:
-        raise _problem(f"{path} is nested too deeply", "Flatten it.") from None
-    except (yaml.YAMLError, ValueError) as error:
-        raise _problem(f"{path} is not YAML", str(error).replace("\n", " ")) from None
+    app.sources[str(path)] = content.decode("utf-8", "replace")
+    found = Diagnostics()
+    documents, _ = scan_yaml(content, str(path), found)
+    found.raise_errors()
+    marks = documents[0].marks if documents else SourceMap()
+    world = parse(WorldSpec, documents[0].value if documents else {}, marks, (), found)
+    if world is None:
+        raise DiagnosticError(*(replace(d, remedy=d.remedy.replace("docs/kinds.md", "docs/world.md")) for d in found))
+    return world
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dbc_iac.cli.app import App, Exit
 from dbc_iac.cli.options import PlanOutput
 from dbc_iac.cli.output_files import check_outputs
-from dbc_iac.diagnostics import DiagnosticError, ExitCode, Severity
+from dbc_iac.diagnostics import DiagnosticError, Severity
 from dbc_iac.plan import Plan
 from dbc_iac.views.text.plan import plan_lines
 
@@ -57,5 +57,5 @@ def failure_shown(app: App, output: PlanOutput) -> Iterator[None]:
 
 def refuse_errors(plan: Plan) -> None:
     """End the command if a plan has errors, such as those of policies; they are reported with the plan."""
-    if any(d.severity is Severity.ERROR for d in plan.diagnostics):
-        raise Exit(ExitCode.REFUSED)
+    if codes := [d.exit_code for d in plan.diagnostics if d.severity is Severity.ERROR]:
+        raise Exit(max(codes))

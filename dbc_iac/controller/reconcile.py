@@ -133,11 +133,9 @@ def approval_reason(plan: Plan, mode: str) -> str:
 
 def _plan(project: Project) -> PlanToApply:
     """A plan; where only the threshold of removals refuses it, one that is refused without approval."""
-    try:
-        return plan_now(project, PlanOptions())
-    except DiagnosticError as error:
-        if {d.code for d in error.diagnostics if d.severity is Severity.ERROR} != {_THRESHOLD}:
-            raise
+    to_apply = plan_now(project, PlanOptions())
+    if {d.code for d in to_apply.plan.diagnostics if d.severity is Severity.ERROR} != {_THRESHOLD}:
+        return to_apply
     return plan_now(project, PlanOptions(max_removals=_ALL_REMOVALS))
 
 

@@ -95,6 +95,8 @@ class SecretRef(BaseModel):
         return f"environment variable {self.env}" if self.env is not None else f"file {self.file}"
 
 
+MISSING = "secret-missing"
+"""Code of the diagnostic of a secret that cannot be read."""
 Places = Mapping[SecretRef, tuple[str, SourceRange | None]]
 """Field and source range of each reference."""
 
@@ -263,5 +265,5 @@ def _value(text: str) -> str:
 
 def _missing(summary: str, remedy: str) -> DiagnosticError:
     return DiagnosticError(
-        Diagnostic("secret-missing", Severity.ERROR, summary, remedy=remedy, exit_code=ExitCode.CONFIGURATION)
+        Diagnostic(MISSING, Severity.ERROR, summary, remedy=remedy, exit_code=ExitCode.CONFIGURATION)
     )

@@ -170,12 +170,14 @@ def _diagnostic(
 _MAPPING = ("expected a mapping", "Write one `name: value` per line below the key.")
 _LIST = ("expected a list", "Write [a, b], or one `- item` per line.")
 _WHOLE = ("expected a whole number", "Write digits without quotes, such as 4.")
+_NUMBER = ("expected a number", "Write digits, such as 2.5.")
 _FLAG = ("expected true or false", "Write true or false, without quotes.")
 _MESSAGES = {
     "string_type": ("expected text", "Put it in quotes."),
     "string_unicode": ("expected text", "Remove the surrogate characters."),
     "int_type": _WHOLE, "int_parsing": _WHOLE, "int_from_float": _WHOLE, "int_parsing_size": _WHOLE,
-    "finite_number": _WHOLE, "bool_type": _FLAG, "bool_parsing": _FLAG, "model_type": _MAPPING,
+    "finite_number": _WHOLE, "float_type": _NUMBER, "float_parsing": _NUMBER,
+    "bool_type": _FLAG, "bool_parsing": _FLAG, "model_type": _MAPPING,
     "model_attributes_type": _MAPPING, "dict_type": _MAPPING, "tuple_type": _LIST, "list_type": _LIST,
     "too_short": ("must not be empty", "Add at least one entry."),
     "string_too_short": ("must not be empty", "Write a value, or remove the field."),

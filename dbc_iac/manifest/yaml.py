@@ -17,6 +17,7 @@ import yaml
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, Related, Severity, SourceRange
 from dbc_iac.manifest.numbers import IntegerText, NumberText
 from dbc_iac.manifest.source_map import Path, SourceMap
+from dbc_iac.manifest.yaml_advice import advice
 
 MAX_BYTES = 4 * 1024 * 1024
 MAX_VALUES = 100_000
@@ -154,19 +155,8 @@ def _syntax(error: yaml.YAMLError, text: str, file: str) -> Diagnostic:
         return _unprintable(text, file)
     if (conflict := _CONFLICT.search(text)) is not None:
         return _unresolved(text, conflict.start(), file)
-    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "syntax error"
-    tab = "found character that cannot start any token" in str(problem) or "tab character" in str(problem)
-    return Diagnostic(
-        "yaml-syntax",
-        Severity.ERROR,
-        f"invalid YAML: {problem}",
-        str(getattr(error, "context", None) or ""),
-        "Indent with spaces, not tabs; quote text that starts with a special character."
-        if tab
-        else "Correct the quotes, brackets or indentation here.",
-        _at(file, mark),
-    )
+    summary, remedy, mark = advice(error, text)
+    return Diagnostic("yaml-syntax", Severity.ERROR, f"invalid YAML: {summary}", remedy=remedy, source=_at(file, mark))
 
 
 def _unresolved(text: str, start: int, file: str) -> Diagnostic:

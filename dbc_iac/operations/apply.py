@@ -92,14 +92,15 @@ def apply_reviewed(
     observer = Observer() if on_event is None else _Callback(project, on_event)
     with project.locked("apply", lock_timeout):
         to_apply = continue_plan(project, plan)
-        _refuse_errors(to_apply.plan)
+        refuse_errors(to_apply.plan)
         if to_apply.plan.empty:
             close_pending(project, to_apply)
             return Report()
         return project.redaction(apply_plan(project, to_apply, options or ApplyOptions(), observer))
 
 
-def _refuse_errors(plan: Plan) -> None:
+def refuse_errors(plan: Plan) -> None:
+    """Raise DiagnosticError for a plan with errors, which is never applied."""
     if any(d.severity is Severity.ERROR for d in plan.diagnostics):
         raise DiagnosticError(*plan.diagnostics)
 
@@ -123,6 +124,7 @@ def _read(project: Project, file: Path) -> Plan:
 
 def continue_plan(project: Project, reviewed: Plan) -> PlanToApply:
     """A reviewed plan, if it is not stale; after an interruption of its own apply, the remainder of that."""
+    refuse_errors(reviewed)
     check_identities(reviewed, project.loaded.project.identities)
     state = project.open_state()
     interrupted = project.store.interrupted_plan()

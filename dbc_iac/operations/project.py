@@ -28,7 +28,7 @@ from dbc_iac.operations.encryption import keyring_of, sealed
 from dbc_iac.operations.identities import Identities
 from dbc_iac.operations.rentals import chain_clock
 from dbc_iac.operations.runtime import Runtime
-from dbc_iac.operations.secrets import preload_secrets
+from dbc_iac.operations.secrets import preload_secrets, with_all_missing
 from dbc_iac.operations.stack_name import check_stack_name, stack_of
 from dbc_iac.operations.state_checks import check_bindings
 from dbc_iac.plan.context import PlanContext
@@ -224,7 +224,17 @@ class Project:
                 self.runtime.run(asyncio.sleep(pause))
                 left -= pause
             _LOG.debug("locked %s for %s", self.store.backend.place, command)
+            with self._all_missing_secrets():
+                yield
+
+    @contextmanager
+    def _all_missing_secrets(self) -> Iterator[None]:
+        """Report all missing secrets with the first one."""
+        try:
             yield
+        except DiagnosticError as error:
+            places = secret_places(self.loaded.project, self.loaded.place)
+            raise with_all_missing(error, places, self.inventory, self.resolver) from None
 
     @cached_property
     def backend(self) -> Backend:
@@ -274,7 +284,8 @@ class Project:
             async with self.identities.connections() as connections:
                 return await task(self.context(connections, state))
 
-        result: T = self.runtime.run(go())
+        with self._all_missing_secrets():
+            result: T = self.runtime.run(go())
         return result
 
     @cached_property

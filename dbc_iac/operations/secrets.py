@@ -10,7 +10,8 @@ from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, Severi
 from dbc_iac.kinds import Inventory, Resource, kind_of
 from dbc_iac.kinds.framework.inventory import unusable_secret
 from dbc_iac.kinds.framework.spec import Spec
-from dbc_iac.manifest.secrets import SecretRef, SecretResolver
+from dbc_iac.manifest.origins import merge_instances
+from dbc_iac.manifest.secrets import MISSING, Places, SecretRef, SecretResolver
 from dbc_iac.plan import Change, Plan
 from dbc_iac.views.redaction import SHORTEST
 
@@ -22,7 +23,7 @@ def preload_secrets(
 
     A missing secret is reported by the operation that needs it.
     """
-    for ref in {*of_project, *(r for one in resources for r in _of_resource(one))}:
+    for ref in {*of_project, *(ref for one in resources for _, ref in _of_resource(one))}:
         if ref.command is None:
             try:
                 resolver.resolve(ref)
@@ -30,29 +31,86 @@ def preload_secrets(
                 continue
 
 
-def _of_resource(resource: Resource[Spec]) -> Iterator[SecretRef]:
+def _of_resource(resource: Resource[Spec]) -> Iterator[tuple[str, SecretRef]]:
+    """Field and reference of each secret of a resource."""
     for field in kind_of(resource.kind).secret_fields:
         value: object = resource.spec
         for key in field.path.split("."):
             value = getattr(value, key, None)
         if isinstance(value, SecretRef):
-            yield value
+            yield field.path, value
 
 
-def require_secrets(plan: Plan, inventory: Inventory, resolver: SecretResolver) -> None:
-    """Raise DiagnosticError with each secret that a creation or an update sends, and that is missing or unusable."""
+def with_all_missing(
+    error: DiagnosticError, places: Places, inventory: Inventory, resolver: SecretResolver
+) -> DiagnosticError:
+    """The error; if a secret is missing, with all that are, and the purpose of each. Programs are not run."""
+    if not any(d.code == MISSING for d in error.diagnostics):
+        return error
+    found = Diagnostics()
+    used = {kind_of(r.kind).route(r, inventory).identity for r in inventory.resources.values()}
+    for ref, (path, _) in places.items():
+        section, _, name = path.partition(".")
+        if section != "identities" or name.partition(".")[0] in used:
+            found.extend(replace(d, detail=_purpose(path)) for d in _missing(ref, resolver))
+    for resource in inventory.resources.values():
+        for field_path, ref in _of_resource(resource):
+            found.extend(_of_field(d, field_path, resource, Severity.WARNING) for d in _missing(ref, resolver))
+    merge_instances(found)
+    reported = {(d.summary, d.severity) for d in found}
+    kept = [d for d in error.diagnostics if (d.summary, d.severity) not in reported]
+    summaries = {d.summary for d in kept}
+    return DiagnosticError(*kept, *(d for d in found if d.summary not in summaries))
+
+
+def _missing(ref: SecretRef, resolver: SecretResolver) -> Iterable[Diagnostic]:
+    if ref.command is not None:
+        return ()
+    try:
+        resolver.resolve(ref)
+    except DiagnosticError as error:
+        return error.diagnostics
+    return ()
+
+
+def _purpose(path: str) -> str:
+    """The use of a secret of the project file, by its field."""
+    section, name, *_ = (*path.split("."), "")
+    uses = {
+        "identities": f"Identity {name} signs requests with it",
+        "clients": f"Requests to client {name} need it",
+        "state": "The backend of the state needs it",
+        "encryption": "The state is encrypted with it",
+    }
+    return f"{uses.get(section, 'The project needs it')} ({path})."
+
+
+def _of_field(problem: Diagnostic, path: str, resource: Resource[Spec], severity: Severity) -> Diagnostic:
+    detail = "The apply that creates the resource or changes the field needs it."
+    placed = replace(problem, summary=f"{path}: {problem.summary}", address=resource.address)
+    return replace(placed, detail=detail, severity=severity, source=resource.where(path))
+
+
+def require_secrets(plan: Plan, inventory: Inventory, resolver: SecretResolver, *, programs: bool = True) -> None:
+    """Raise DiagnosticError with each secret that a creation or an update sends, and that is missing or unusable.
+
+    `programs`: also run those that print one.
+    """
     problems = Diagnostics()
     for change in plan.pending:
         if change.action != "delete":
-            problems.extend(_unusable(change, inventory, resolver))
+            problems.extend(_unusable(change, inventory, resolver, programs))
     problems.raise_errors()
 
 
-def _unusable(change: Change, inventory: Inventory, resolver: SecretResolver) -> Iterator[Diagnostic]:
+def _unusable(change: Change, inventory: Inventory, resolver: SecretResolver, programs: bool) -> Iterator[Diagnostic]:
     resource = inventory.resources.get(change.address)
     for field in [f for f in kind_of(change.kind).secret_fields if f.path in change.secrets]:
+        ref = SecretRef.model_validate(change.secrets[field.path])
+        if ref.command is not None and not programs:
+            continue
         try:
-            value = resolver.resolve(SecretRef.model_validate(change.secrets[field.path]))
+            value = resolver.resolve(ref)
         except DiagnosticError as error:
             source = resource.where(field.path) if resource is not None else None
             for problem in error.diagnostics:

@@ -50,7 +50,8 @@ class Decision:
 async def make_plan(context: PlanContext, options: PlanOptions) -> Plan:
     """Plan the changes from what is observed to the manifests.
 
-    Raises DiagnosticError with every problem of the manifests, of a change that is not possible, or of a guardrail.
+    A change that is not possible, or that a guardrail refuses, is an error of the plan, which has no steps for it; a
+    plan with an error is not applied. Raises DiagnosticError with every problem of the manifests.
     """
     context = with_resolved(context)
     problems = Diagnostics()
@@ -63,12 +64,9 @@ async def make_plan(context: PlanContext, options: PlanOptions) -> Plan:
     decision = await asyncio.to_thread(decide, context, refreshed, options, problems)
     facts = None if options.offline else await read_facts(decision.context, refreshed, decision.changes)
     plan, builders = await asyncio.to_thread(complete, decision, refreshed, options, facts)
-    if not options.offline:
-        refused = Diagnostics()
-        refused.extend(await check_authority(decision.context, reader, builders))
-        refused.raise_errors()
+    denied = () if options.offline else await check_authority(decision.context, reader, builders)
     rentals, unavailable = ((), ()) if options.offline else await read_rentals(decision.context, refreshed)
-    diagnostics = (*plan.diagnostics, *(weighed(p, context.refused) for p in unavailable))
+    diagnostics = (*plan.diagnostics, *denied, *(weighed(p, context.refused) for p in unavailable))
     return replace(plan, calls=reader.calls, rentals=rentals, diagnostics=diagnostics)
 
 
@@ -90,9 +88,9 @@ def decide(context: PlanContext, refreshed: RefreshedState, options: PlanOptions
 def complete(
     decision: Decision, refreshed: RefreshedState, options: PlanOptions, facts: PreflightFacts | None
 ) -> tuple[Plan, dict[str, StepBuilder]]:
-    """Check the changes and order their steps. Pure but for secrets. `facts`: None to plan without the API.
+    """Check the changes and order the steps of those that are possible. Pure but for secrets.
 
-    Raises DiagnosticError with every problem of a change that is not possible, or of a guardrail.
+    `facts`: None to plan without the API.
     """
     context, changes = decision.context, dict(decision.changes)
     problems = Diagnostics()
@@ -105,11 +103,32 @@ def complete(
     changes = dict(sorted(with_users(changes).items()))  # the order that an apply of the plan compiles them in
     problems.extend(likely_renames(changes))
     problems = _placed(problems, context, refreshed)
-    problems.raise_errors()
-    builders = _steps(changes)
+    refused = _refused(changes, problems)
+    builders = _steps({a: replace(c, action=Action.NO_OP) if a in refused else c for a, c in changes.items()})
     problems.extend(check_offline_never(context, changes, builders))
-    problems.raise_errors()
+    changes = {a: _marked(c, problems) for a, c in changes.items()}
     return _plan(context, refreshed, options, changes, builders, problems), builders
+
+
+def _refused(changes: Mapping[str, Change], problems: Diagnostics) -> set[str]:
+    """Addresses of the changes with an error, and of those that depend on them."""
+    refused = {problem.address for problem in problems.errors if problem.address}
+    while following := {
+        address
+        for address, change in changes.items()
+        if address not in refused
+        and not refused.isdisjoint({*change.dependencies, *change.old_dependencies, change.placement.parent})
+    }:
+        refused |= following
+    return {address for address in refused if address in changes}
+
+
+def _marked(change: Change, problems: Diagnostics) -> Change:
+    """The change with the codes of the errors that refuse it among its reasons."""
+    codes = dict.fromkeys(problem.code for problem in problems.errors if problem.address == change.address)
+    if not codes or not change.pending:
+        return change
+    return replace(change, reasons=(*change.reasons, f"refused ({', '.join(codes)})"))
 
 
 def _placed(problems: Diagnostics, context: PlanContext, refreshed: RefreshedState) -> Diagnostics:

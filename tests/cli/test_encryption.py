@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dbc_iac.state.files import Files
-from tests.projects import PROJECT, Emulated, project, vm
+from tests.projects import PROJECT, Emulated, project, start_state, vm
 from tests.proof.ends import Interposed, Point
 
 KEYS = {"KEY": "ab" * 32, "OLD": "cd" * 32, "PHRASE": "correct horse canary"}
@@ -157,6 +157,7 @@ def test_files_in_the_clear_are_not_acted_on_where_a_project_encrypts(
 ) -> None:
     emulated = encrypted("")
     plan, copy = str(tmp_path / "the.plan"), str(tmp_path / "copy.json")
+    start_state(emulated)
     assert emulated.run("plan", "-o", plan).code == 0
     assert emulated.run("state", "pull", "-o", copy).code == 0
     write(emulated, BY_KEY)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.projects import PROJECT, Emulated, Project, project, vm
+from tests.projects import PROJECT, Emulated, Project, project, start_state, vm
 from tests.proof.ends import Interposed, Point
 from tests.state.servers import terraform_http
 
@@ -25,11 +25,6 @@ def served(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Emu
         emulated.project.write({"dbc-iac.yaml": text})
         yield emulated, documents
         emulated.close()
-
-
-def start_state(emulated: Emulated, *options: str) -> None:
-    """Write the empty state of a new stack."""
-    assert emulated.run(*options, "state", "rm", "--yes", "Disk/none").code == 3
 
 
 @pytest.mark.parametrize("writes", [2, 3, 4])

@@ -47,7 +47,7 @@ def test_a_fraction_keeps_its_text() -> None:
     ("text", "code", "place"),
     [
         (b"a: 1\nb: 2\na: 3\n", "duplicate-key", "m.yaml:3:1"),
-        (b"a: [1\n", "yaml-syntax", "m.yaml:2:1"),
+        (b"a: [1\n", "yaml-syntax", "m.yaml:1:4"),
         (b"a:\n\tb: 1\n", "yaml-syntax", "m.yaml:2:1"),
         (b"a: 1\n<<<<<<< HEAD\nb: 1\n=======\nb: 2\n>>>>>>> x\n", "yaml-syntax", "m.yaml:2:1"),
         (b"a: !python/object:os.system x\n", "unknown-tag", "m.yaml:1:4"),

@@ -254,6 +254,8 @@ class Case:
         except DiagnosticError as error:
             problems = [d for d in error.diagnostics if d.severity is Severity.ERROR]
             return {"refused": [{d.code: d.summary} for d in problems]}
+        if problems := [d for d in plan.diagnostics if d.severity is Severity.ERROR]:
+            return {"refused": [{d.code: d.summary} for d in problems]}
         found: dict[str, Any] = {}
         found["changes"] = {c.address: _change(c) for c in plan.changes if c.pending or c.action == "unknown"}
         found["steps"] = [_step(s) for s in plan.steps]

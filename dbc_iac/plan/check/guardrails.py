@@ -11,6 +11,8 @@ from dbc_iac.plan.context import PlanContext, PlanOptions
 from dbc_iac.plan.model import Action, Change
 from dbc_iac.plan.schedule.step_builder import StepBuilder
 
+_LISTED = 20
+"""Number of addresses that a refusal lists."""
 SMALL = 5
 """Number of resources in the state up to which no share of removals is refused."""
 
@@ -56,9 +58,15 @@ def _share(context: PlanContext, removals: list[Change], options: PlanOptions) -
         yield _refusal(
             "too-many-removals",
             f"{len(removals)} of {total} resources ({share} %) would be deleted or replaced",
-            f"The limit is {allowed} %.",
+            f"The limit is {allowed} %. They are {_listing([c.address for c in removals])}.",
             f"Use --max-removals {share} to allow it.",
         )
+
+
+def _listing(addresses: list[str]) -> str:
+    shown = sorted(addresses)[:_LISTED]
+    rest = len(addresses) - len(shown)
+    return ", ".join(shown) + (f" and {rest:,} more" if rest else "")
 
 
 def _protection(context: PlanContext, change: Change, options: PlanOptions) -> Iterator[Diagnostic]:

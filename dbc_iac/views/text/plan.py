@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from dbc_iac.diagnostics import Severity
+from dbc_iac.diagnostics import Diagnostic, Severity
 from dbc_iac.plan.decide.deletions import DESTROY
 from dbc_iac.plan.model import Action, Change, Plan, Step, StepKind
 from dbc_iac.views.disruption import (
@@ -109,6 +109,8 @@ def plan_lines(plan: Plan, detail: Detail = Detail.GROUPED, *, reported: bool = 
         yield from group_lines(members)
     yield from _changes(f"{DRIFTED}:", split.drifted, detail)
     yield from _changes(f"{UNREAD}:", split.unread, detail)
+    refused = [d for d in plan.diagnostics if reported and d.severity is Severity.ERROR]
+    yield from _section("Refused:", Tone.LOSS, (f"  ! {line}" for line in _refusals(refused)), detail)
     yield from _section(f"{RENTALS}:", Tone.HEAD, (f"  {text}" for text in rental_texts(plan.rentals)), detail)
     notes = [f"  {c.address}: {n}" for c in plan.changes if c.action is Action.NO_OP for n in c.notes]
     yield from _section("Notes on unchanged resources:", Tone.HEAD, notes, detail)
@@ -120,6 +122,13 @@ def plan_lines(plan: Plan, detail: Detail = Detail.GROUPED, *, reported: bool = 
     if not plan.empty:
         yield Line()
         yield Line(summary(plan), Tone.HEAD)
+
+
+def _refusals(errors: Iterable[Diagnostic]) -> Iterator[str]:
+    """One line for each error that has been printed in full elsewhere."""
+    for one in errors:
+        whom = f"{one.address}: " if one.address and one.address not in one.summary else ""
+        yield f"{whom}{one.summary} ({one.code})"
 
 
 def _before(plan: Plan, detail: Detail) -> Iterator[Line]:
