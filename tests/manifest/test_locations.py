@@ -92,7 +92,7 @@ def test_a_long_name_of_a_field_is_not_in_the_summary(tmp_path: Path) -> None:
     )
     diagnostic = the_one(Emulated(made).run("plan", "--json"))
     assert diagnostic["summary"] == "environment variable SEED_OF_THE_RENTING_WALLET is not set"
-    assert diagnostic["detail"] == "Field identities.tenant.wallet.seed."
+    assert diagnostic["detail"] == "Identity tenant signs requests with it (identities.tenant.wallet.seed)."
     assert place(diagnostic, made).startswith("{env: SEED_OF")
 
 
