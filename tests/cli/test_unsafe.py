@@ -86,7 +86,7 @@ def test_a_value_that_nobody_foresaw_ends_one_goal_and_leaves_nothing_open(
         patched.setattr(VmModified, "body", body)
         result = emulated.run("apply", "--yes")
     assert result.code == 3, result.out + result.err
-    assert "new_network_filters\n  Cause: not of the form" in result.out + result.err
+    assert "Cause: new_network_filters: not of the form" in result.out + result.err
     assert "bug" not in result.out + result.err
     plan = emulated.run("plan", "--json").json
     assert plan["recovery"] == []
