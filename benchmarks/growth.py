@@ -21,8 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dbc_iac.api.responses import RentOrder
 from dbc_iac.__main__ import COLLECT_AFTER
+from dbc_iac.api.responses import RentOrder
 from dbc_iac.diagnostics import DiagnosticError, Diagnostics
 from dbc_iac.kinds import Inventory, Observation, kind_of
 from dbc_iac.kinds.framework.cached_reader import CachedReader
