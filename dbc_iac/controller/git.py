@@ -183,8 +183,8 @@ class Repository:
     def _problem(self, code: str, summary: str, err: str) -> Diagnostic:
         line = _last_line(err)
         remedy = "Check `git`, `ref` and `credentials` of the source."
-        if "No space left on device" in err:
-            remedy = "Free space in the data directory of the controller."
+        if _DISK.search(err):
+            remedy = "Check the free space and the permissions of the data directory of the controller."
         return Diagnostic(code, Severity.ERROR, summary, line, remedy, exit_code=ExitCode.ERROR)
 
     async def _run(
@@ -235,6 +235,7 @@ class _Result:
 
 
 _PASSED = ("PATH", "SSH_AUTH_SOCK", "GIT_SSL_CAINFO", "TMPDIR")
+_DISK = re.compile("No space left|[Uu]nable to (write|create)|[Ff]ailed to write|cannot mkdir|Read-only file system")
 _TOO_LARGE = re.compile("File too large|signal 25|SIGXFSZ|File size limit exceeded")
 
 
