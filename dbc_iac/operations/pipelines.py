@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from dbc_iac.diagnostics import Diagnostic, Severity
+from dbc_iac.manifest.project import FILE
+from dbc_iac.operations.pipeline_settings import SIGNING_KEY, PipelineSettings, filled, settings_of, settings_of_new
 
 if TYPE_CHECKING:
     from dbc_iac.manifest.project import StateSpec
@@ -18,12 +20,20 @@ _HERE = Path(__file__).parent / "ci"
 UNKNOWN = "git+https://github.com/OWNER/dbc-iac@COMMIT"
 """The placeholder for the source of dbc-iac in the pipelines. Their scripts refuse to install it."""
 _GITLAB = ".gitlab-ci.yml"
+_WORKFLOW = ".github/workflows/dbc-iac.yaml"
 _WRITTEN = "# Written by `dbc-iac init"
 INCLUDED = ".gitlab/dbc-iac.yml"
 """The path of the GitLab pipeline in a project that already has one."""
 
 
-def pipeline(forge: str, source: str = UNKNOWN, place: str = ".", *, beside: bool = False) -> dict[str, str]:
+def pipeline(
+    forge: str,
+    source: str = UNKNOWN,
+    place: str = ".",
+    *,
+    beside: bool = False,
+    settings: PipelineSettings | None = None,
+) -> dict[str, str]:
     """The files of a pipeline for `github` or `gitlab`, by path.
 
     `source` is installed by pip; `place` is the project's directory in its repository; `beside`: next to an existing
@@ -32,20 +42,27 @@ def pipeline(forge: str, source: str = UNKNOWN, place: str = ".", *, beside: boo
     main = (_HERE / f"{forge}.yaml").read_text(encoding="utf-8").replace(UNKNOWN, source)
     main = main.replace('DIRECTORY: "."', f"DIRECTORY: {json.dumps(place)}")
     lock = (_HERE / "requirements.txt").read_text(encoding="utf-8")
+    path = _WORKFLOW if forge == "github" else INCLUDED if beside else _GITLAB
+    own = (path, ".github/actions/dbc-iac/**") if forge == "github" else (path,)
+    main = filled(main, forge, settings or PipelineSettings(), place, own)
     if forge == "gitlab":
-        return {INCLUDED if beside else _GITLAB: main, ".gitlab/dbc-iac-requirements.txt": lock}
+        return {path: main, ".gitlab/dbc-iac-requirements.txt": lock}
     return {
-        ".github/workflows/dbc-iac.yaml": main,
+        path: main,
         ".github/actions/dbc-iac/action.yml": action_file().read_text(encoding="utf-8"),
         ".github/actions/dbc-iac/requirements.txt": lock,
     }
 
 
-def pipeline_for(forge: str, directory: Path) -> dict[str, str]:
-    """The pipeline for a project; a separate file to include where it has a GitLab pipeline of its own."""
+def pipeline_for(forge: str, directory: Path, new: Mapping[str, str]) -> dict[str, str]:
+    """The pipeline for a project; a separate file to include where it has a GitLab pipeline of its own.
+
+    `new`: the files of the project to write, if there is none.
+    """
     present = _root(directory) / _GITLAB
     theirs = present.is_file() and _WRITTEN not in present.read_text(encoding="utf-8", errors="replace")
-    return pipeline(forge, own_source(), _path_in_repository(directory), beside=theirs)
+    settings = settings_of(directory) if (directory / FILE).exists() else settings_of_new(new)
+    return pipeline(forge, own_source(), _path_in_repository(directory), beside=theirs, settings=settings)
 
 
 def _path_in_repository(directory: Path) -> str:
@@ -71,6 +88,12 @@ def to_do(written: Mapping[str, str], directory: Path, *, shared: bool) -> Itera
             yield f"In {path}, replace OWNER and COMMIT with the source of your dbc-iac."
         if path == INCLUDED:
             yield f"In {_GITLAB}, add `include: [{{local: {INCLUDED}}}]`, and plan and apply to `stages`."
+    settings = settings_of(directory)
+    yield f"Give the pipeline the secrets {', '.join(settings.secrets)}."
+    if settings.signed:
+        yield f"Give it {SIGNING_KEY}, a key of `trustedPlanKeys`: its jobs sign the plans."
+    if settings.shared:
+        yield "Give each environment a `stack` in dbc-iac.yaml, and write the pipeline again: it plans each of them."
     if not shared:
         yield "Set `state` in dbc-iac.yaml to a remote backend: a CI runner loses its disk (docs/state.md)."
 

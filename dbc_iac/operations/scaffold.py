@@ -35,7 +35,7 @@ def write_project(directory: Path, name: str, ci: str | None) -> dict[str, str]:
     }
     with writing():
         if ci is not None:
-            made = pipeline_for(ci, directory)
+            made = pipeline_for(ci, directory, files)
             files = made if (directory / FILE).exists() else {**files, **made}
         _write(directory, files)
     return files

@@ -93,9 +93,9 @@ def test_on_github_each_project_and_environment_has_its_own_comment(job: Job) ->
         assert job.step("Comment", fork=False, **given).returncode == 0
     made = f"comment {job.folder}/temp/dbc-iac/plan.md"
     assert (job.folder / "calls").read_text().splitlines() == [
-        f"-C {where} -e {environment} --stack {stack} {made}"
+        f"-C {where} -e {environment} {f'--stack {stack} ' if stack else ''}{made}"
         for where, environment, stack in [
-            ("project", "", "main"), ("other place", "", "main"), ("project", "prod", "main"), ("project", "", "second"),
+            ("project", "", ""), ("other place", "", ""), ("project", "prod", ""), ("project", "", "second"),
         ]
     ]  # fmt: skip
 
@@ -129,7 +129,7 @@ def test_on_github_nothing_is_installed_whose_origin_nobody_chose(job: Job) -> N
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     assert {"graph", "mnemonic", "objectstore", "postgres"} <= set(extras)
     used = [s["with"]["package"] for j in workflow["jobs"].values() for s in j["steps"] if "dbc-iac" in s["uses"]]
-    assert used == ["${{ env.DBC_IAC_PACKAGE }}"] * 3
+    assert used == ["${{ env.DBC_IAC_PACKAGE }}"] * 5
 
 
 HUB = """echo "$@" >> calls
@@ -245,4 +245,13 @@ def test_actions_are_pinned_to_commits_and_leave_no_token_in_the_checkout() -> N
     assert used
     assert all(re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", s["uses"]) for s in used)
     checkouts = [s for s in used if s["uses"].startswith("actions/checkout@")]
-    assert [s["with"]["persist-credentials"] for s in checkouts] == [False] * 3
+    assert [s["with"]["persist-credentials"] for s in checkouts] == [False] * 5
+
+
+def test_on_github_manifests_are_checked_without_any_secret(job: Job) -> None:
+    job.environ = {name: job.environ[name] for name in ("PATH", "HOME")}
+    for command in ("validate", "fmt"):
+        ran = job.step("Check", command=command)
+        assert ran.returncode == 0, ran.stderr
+    (job.folder / "project/manifests/vm.yaml").write_text("kind:  Node\n")
+    assert [job.step("Check", command=command).returncode for command in ("validate", "fmt")] == [3, 1]

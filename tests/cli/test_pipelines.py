@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -14,6 +15,7 @@ import yaml
 from packaging.requirements import Requirement
 
 from dbc_iac.cli.commands import dbc_iac
+from dbc_iac.operations.pipeline_settings import PipelineSettings
 from dbc_iac.operations.pipelines import UNKNOWN, pinned, pipeline
 from tests.cli.forge import forge
 from tests.projects import PROJECT, Project, project, vm
@@ -24,21 +26,83 @@ GITLAB = yaml.safe_load((ROOT / "dbc_iac/operations/ci/gitlab.yaml").read_text()
 EXAMPLE = ROOT / "examples/one-gpu-vm"
 
 
-@pytest.mark.parametrize(
-    ("schema", "file"),
-    [
-        ("vendor.github-actions", "action.yml"),
-        ("vendor.github-workflows", "dbc_iac/operations/ci/github.yaml"),
-        ("vendor.gitlab-ci", "dbc_iac/operations/ci/gitlab.yaml"),
-    ],
-)
-def test_they_fit_the_published_schemas(schema: str, file: str) -> None:
-    subprocess.run(
-        [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, "--data-transform", "gitlab-ci", file]
-        if "gitlab" in schema
-        else [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, file],
-        cwd=ROOT, check=True,
-    )  # fmt: skip
+LARGE = PipelineSettings(("SEED", "TOKEN"), ("dev", "prod"), signed=True, paths=("dbc-iac.yaml", "env/*.yaml"))
+"""Of a project with environments and signed plans."""
+
+
+@pytest.mark.parametrize("settings", [None, LARGE], ids=["default", "large"])
+def test_they_fit_the_published_schemas(settings: PipelineSettings | None, tmp_path: Path) -> None:
+    texts = [text for name in ("github", "gitlab") for text in pipeline(name, settings=settings).values()]
+    workflow, action, _, job, _ = (tmp_path / name for name in ("workflow.yml", "action.yml", "x", "gitlab.yml", "y"))
+    for file, text in zip((workflow, action, tmp_path / "x", job, tmp_path / "y"), texts, strict=True):
+        file.write_text(text)
+    for schema, file in (
+        ("vendor.github-workflows", workflow), ("vendor.github-actions", action), ("vendor.gitlab-ci", job)
+    ):  # fmt: skip
+        checked = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, str(file)]
+        more = ["--data-transform", "gitlab-ci"] if "gitlab" in schema else []
+        subprocess.run([*checked, *more], cwd=ROOT, check=True)
+
+
+@pytest.mark.skipif(shutil.which("actionlint") is None, reason="actionlint is not installed")
+@pytest.mark.parametrize("settings", [None, LARGE], ids=["default", "large"])
+def test_actionlint_finds_nothing_in_the_workflow(settings: PipelineSettings | None, tmp_path: Path) -> None:
+    for name, text in pipeline("github", settings=settings).items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    (tmp_path / ".git").mkdir()
+    subprocess.run(["actionlint", "-shellcheck=", "-pyflakes="], cwd=tmp_path, check=True)
+
+
+PROJECT_OF_CI = """  environments:
+    dev: {variables: [env/dev.yaml], stack: dev}
+    prod: {variables: [env/prod.yaml], stack: prod}
+  state: {backend: http, address: "https://state.example.org/lab", username: ci, password: {env: STATE_PASSWORD}}
+  trustedPlanKeys: ["PUBLIC"]
+  manifests: ["manifests/*.yaml", "more/**/*.yaml"]
+"""
+
+
+@pytest.mark.parametrize("name", ["github", "gitlab"])
+def test_a_pipeline_knows_the_secrets_environments_and_files_of_its_project(name: str, tmp_path: Path) -> None:
+    text = PROJECT.partition("  environments:")[0] + PROJECT_OF_CI.replace("PUBLIC", "ab" * 32)
+    of_prod = "{% if env == 'prod' %}LOGIN{% else %}DEV_LOGIN{% endif %}"
+    made = project(tmp_path, vm(login={"password": {"env": of_prod}})).write({
+        "dbc-iac.yaml": text, "env/dev.yaml": "count: 1\n", "env/prod.yaml": "count: 2\n", "more/x.yaml": "",
+    })  # fmt: skip
+    steps = made.run("init", "--ci", name).out
+    assert "secrets DEV_LOGIN, LOGIN, SEED, STATE_PASSWORD." in steps
+    assert "DBC_IAC_SIGNING_KEY" in steps
+    path = ".github/workflows/dbc-iac.yaml" if name == "github" else ".gitlab-ci.yml"
+    written = yaml.safe_load((tmp_path / path).read_text())
+    if name == "gitlab":
+        assert written["plan"]["parallel"] == {"matrix": [{"DBC_IAC_ENVIRONMENT": ["dev", "prod"]}]}
+        changes = written["plan"]["rules"][0]["changes"]
+    else:
+        jobs = written["jobs"]
+        assert {"validate", "fmt", "plan", "apply", "drift"} == jobs.keys()
+        matrix = {"environment": ["dev", "prod"]}
+        assert [job.get("strategy", {}).get("matrix") for job in jobs.values()] == [
+            matrix,
+            None,
+            matrix,
+            matrix,
+            matrix,
+        ]
+        secrets = {n: set(jobs[n]["steps"][1].get("env", {})) for n in jobs}
+        read = {"DEV_LOGIN", "LOGIN", "SEED", "STATE_PASSWORD"}
+        signing = {"DBC_IAC_SIGNING_KEY"}
+        assert secrets == {"validate": set(), "fmt": set(), "plan": read | signing, "apply": read, "drift": read}
+        assert jobs["plan"]["steps"][1]["with"]["artifact"] == "dbc-iac-plan-${{ matrix.environment }}"
+        changes = written[True]["pull_request"]["paths"]  # `on` is a boolean in YAML 1.1
+    files = ["dbc-iac.yaml", "manifests/*.yaml", "more/**/*.yaml", "env/dev.yaml", "env/prod.yaml"]
+    assert changes[: len(files)] == files
+
+
+def test_environments_without_a_stack_are_not_planned_apart(tmp_path: Path) -> None:
+    made = project(tmp_path, vm()).write({"prod.yaml": "count: 2\n"})
+    assert "Give each environment a `stack` in dbc-iac.yaml" in made.run("init", "--ci", "github").out
+    assert "matrix" not in (tmp_path / ".github/workflows/dbc-iac.yaml").read_text()
 
 
 def test_the_hooks_are_hooks_and_their_entries_are_commands() -> None:
@@ -138,7 +202,9 @@ def test_manual_steps_of_a_pipeline_are_listed(tmp_path: Path) -> None:
     assert "In .gitlab-ci.yml, add `include: [{local: .gitlab/dbc-iac.yml}]`" in beside
     assert "a CI runner loses its disk" not in beside
     assert (later.directory / ".gitlab-ci.yml").read_text() == "test: {script: [make]}\n"
-    assert (later.directory / ".gitlab/dbc-iac.yml").read_text() == pipeline("gitlab")[".gitlab-ci.yml"]
+    assert (later.directory / ".gitlab/dbc-iac.yml").read_text() == pipeline("gitlab", beside=True)[
+        ".gitlab/dbc-iac.yml"
+    ]
 
 
 @pytest.mark.parametrize(
