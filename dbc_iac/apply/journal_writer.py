@@ -6,8 +6,9 @@ Records are written as things happen; the state is written once, at the end, fro
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from typing import Any, ParamSpec, Protocol
@@ -23,11 +24,13 @@ from dbc_iac.plan.model import Action, Change, Plan
 from dbc_iac.state.document import Binding, PendingOperation
 
 P = ParamSpec("P")
+_Waiting = tuple[Callable[[], None], "asyncio.Future[None]"]
 
 
 class JournalSink(Protocol):
-    """The journal of a store. Intents are on disk when `intent` returns."""
+    """The journal of a store. Intents are on disk when `intent` returns, or the `group` around it ends."""
 
+    def group(self) -> AbstractContextManager[None]: ...
     def intent(self, intent: PendingOperation) -> None: ...
     def result(self, number: int, outcome: str, message: str) -> None: ...
     def bind(self, binding: Binding, deposed: Binding | None = None) -> None: ...
@@ -84,11 +87,13 @@ class JournalWriter:
         self._bindings = dict(bindings)
         self._number = number
         self._going_down: set[str] = set()
-        self._queue = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
+        self._waiting: list[_Waiting] = []
+        self._writing: asyncio.Task[None] | None = None
 
     def close(self) -> None:
         """Wait for the record that is being written. The lock is released only after it."""
-        self._queue.shutdown(cancel_futures=True)
+        self._thread.shutdown(cancel_futures=True)
 
     def known(self, address: str) -> dict[str, Json]:
         """`id` and resolved values of an address now; empty if it is not bound."""
@@ -267,11 +272,48 @@ class JournalWriter:
         await self._write(self._journal.applied, address, fields, still, down)
 
     async def _write(self, record: Callable[P, None], *given: P.args, **named: P.kwargs) -> None:
-        """Write a record in the thread of the journal, in the order of the calls, while the event loop goes on."""
+        """Write a record, in the order of the calls, while the event loop goes on."""
+        written = asyncio.get_running_loop().create_future()
+        self._waiting.append((partial(record, *given, **named), written))
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.create_task(self._write_waiting())
         try:
-            await asyncio.get_running_loop().run_in_executor(self._queue, partial(record, *given, **named))
+            await written
         except DiagnosticError as error:
             self.unwritten = self.unwritten or error
+
+    async def _write_waiting(self) -> None:
+        """Write records in the thread of the journal until none waits. Those of branches that are ready at the same
+        moment are one group."""
+        while self._waiting:
+            group, self._waiting = self._waiting, []
+            records = [record for record, _ in group]
+            try:
+                problems = await asyncio.get_running_loop().run_in_executor(self._thread, self._write_group, records)
+            except BaseException as error:
+                problems = [error] * len(group)
+                raise
+            finally:
+                for (_, written), problem in zip(group, problems, strict=True):
+                    if not written.done() and problem is None:
+                        written.set_result(None)
+                    elif not written.done() and problem is not None:
+                        written.set_exception(problem)
+
+    def _write_group(self, records: Sequence[Callable[[], None]]) -> list[BaseException | None]:
+        """Write records; the problem of each, if it has one."""
+        problems: list[BaseException | None] = []
+        try:
+            with self._journal.group():
+                for record in records:
+                    try:
+                        record()
+                        problems.append(None)
+                    except Exception as error:
+                        problems.append(error)
+        except DiagnosticError as error:
+            return [error] * len(records)
+        return problems
 
 
 def _made(

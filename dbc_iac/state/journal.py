@@ -7,7 +7,8 @@ line is ignored; any other unreadable line is an error. Writers hold the state l
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from pydantic import ValidationError
@@ -32,8 +33,23 @@ class Journal:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._broken = False
+        self._group: list[tuple[bytes, bool]] | None = None
+        """Lines of the open group, and whether each has to be durable."""
         self.records: list[Record] = []
         """All records of this run, in order, also those that could not be written."""
+
+    @contextmanager
+    def group(self) -> Iterator[None]:
+        """Write the records of the block together, at its end, which raises for all of them: one sync for any number
+        of intents."""
+        lines = self._group = []
+        try:
+            yield
+        finally:
+            self._group = None
+            durable = any(sync for _, sync in lines)
+            for number, (line, _) in enumerate(lines, 1):
+                self._write(line, sync=durable and number == len(lines))
 
     def begin(self, *, serial: int, plan: str, owner: Mapping[str, Json]) -> None:
         """The first record of an apply: serial of its state, and digest of its plan."""
@@ -118,9 +134,15 @@ class Journal:
     def _append(self, record: Record, *, sync: bool) -> None:
         refuse_secrets(record)
         self.records.append(record)
+        line = json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode()
+        if self._group is None:
+            self._write(line, sync=sync)
+        else:
+            self._group.append((line, sync))
+
+    def _write(self, line: bytes, *, sync: bool) -> None:
         if self._broken:
             return
-        line = json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode()
         try:
             self._backend.append(line, sync=sync)
         except OSError as error:

@@ -1,0 +1,97 @@
+"""Records of branches that are ready at the same moment are written as one group."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from dbc_iac.apply import JournalWriter
+from dbc_iac.diagnostics import DiagnosticError
+from dbc_iac.state import Journal, PendingOperation
+from dbc_iac.state.backends.local import LocalBackend
+from dbc_iac.state.files import Files
+
+
+class Counted(Files):
+    """Files that count syncs, and can be full."""
+
+    def __init__(self) -> None:
+        self.syncs = 0
+        self.full = False
+
+    def sync(self, descriptor: int) -> None:
+        self.syncs += 1
+        if self.full:
+            raise OSError(28, "No space left on device")
+        super().sync(descriptor)
+
+
+class Groups(Journal):
+    """A journal that notes the size of each group."""
+
+    sizes: tuple[int, ...] = ()
+
+    @contextmanager
+    def group(self) -> Iterator[None]:
+        before = len(self.records)
+        with super().group():
+            yield
+            self.sizes += (len(self.records) - before,)
+
+
+def intent(number: int) -> PendingOperation:
+    return PendingOperation(
+        number=number, address=f"Disk/{number}", goal="disk-exists", id=f"id{number}", generation=1, call_class="blind"
+    )
+
+
+def journal(directory: Path) -> tuple[Groups, Counted]:
+    files = Counted()
+    made = Groups(LocalBackend(directory, "main", files))
+    made.begin(serial=0, plan="", owner={})
+    files.syncs = 0
+    return made, files
+
+
+def test_records_of_branches_that_are_ready_at_the_same_moment_are_one_group(tmp_path: Path) -> None:
+    kept, _ = journal(tmp_path)
+    writer = JournalWriter(kept, {}, {}, 0)
+
+    async def go() -> None:
+        await asyncio.gather(*(writer.lost(number, "why") for number in range(5)))
+        await writer.lost(5, "why")
+
+    asyncio.run(go())
+    writer.close()
+    assert kept.sizes == (5, 1)
+    assert [r["number"] for r in kept.read()[1:]] == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_group_of_intents_is_synced_once_and_is_on_disk_at_its_end(tmp_path: Path) -> None:
+    kept, files = journal(tmp_path)
+    with kept.group():
+        for number in range(5):
+            kept.intent(intent(number))
+    assert files.syncs == 1
+    assert [r["operation"]["number"] for r in kept.read()[1:]] == [0, 1, 2, 3, 4]
+
+
+def test_no_call_of_a_group_is_made_if_it_cannot_be_written(tmp_path: Path) -> None:
+    kept, files = journal(tmp_path)
+    files.full = True
+    with pytest.raises(DiagnosticError, match="No space left"), kept.group():
+        kept.intent(intent(1))
+        kept.intent(intent(2))
+    writer = JournalWriter(kept, {}, {}, 0)
+
+    async def go() -> None:
+        await asyncio.gather(writer.lost(1, "why"), writer.lost(2, "why"))
+
+    asyncio.run(go())
+    writer.close()
+    assert [r["type"] for r in kept.records] == ["begin", "intent", "intent", "result", "result"]
+    assert "result" not in (tmp_path / "main.journal.jsonl").read_text()
