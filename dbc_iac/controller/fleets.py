@@ -27,6 +27,22 @@ left join sources o on o.fleet = s.fleet and o.name = s.source
 """
 
 
+# Another directory has another tree: the next fetch finds it.
+_UPSERT: LiteralString = """
+insert into stacks as s (name, fleet, source, claim, spec)
+select t.name, %(fleet)s, t.source, t.claim, t.spec
+from unnest(%(names)s::text[], %(sources)s::text[], %(claims)s::text[], %(specs)s::jsonb[])
+  as t (name, source, claim, spec)
+on conflict (name) do update set removed = false, source = excluded.source, claim = excluded.claim,
+  spec = excluded.spec,
+  tree = case when s.claim = excluded.claim then s.tree else '' end,
+  commit = case when s.claim = excluded.claim then s.commit else '' end,
+  applied_tree = case when s.claim = excluded.claim then s.applied_tree else '' end,
+  next_run = case when s.spec = excluded.spec and not s.removed then s.next_run
+    when s.claim = excluded.claim and s.commit <> '' then clock_timestamp() end
+"""
+
+
 class Fleets(Tables):
     """Queries of fleets, sources and stacks."""
 
@@ -40,6 +56,9 @@ class Fleets(Tables):
         claims = {stack.name: "\n".join(claim(spec.sources[stack.source], stack)) for stack in spec.stacks}
         digest = canonical_digest(spec.model_dump(mode="json", by_alias=True))
         async with self._transaction() as connection:
+            known = await connection.execute("select digest from fleets where name = %s", (fleet.name,))
+            if await known.fetchone() == (digest,):
+                return
             await connection.execute("select pg_advisory_xact_lock(hashtext('dbc-iac controller'))")
             await self._refuse_claimed(connection, fleet.name, claims)
             await connection.execute(
@@ -59,35 +78,26 @@ class Fleets(Tables):
                 "where fleet = %s and name <> all(%s)",
                 (fleet.name, list(dumped)),
             )
-            await self._upsert_stacks(connection, fleet, dumped, claims)
+            await connection.execute(
+                _UPSERT,
+                {
+                    "fleet": fleet.name,
+                    "names": list(dumped),
+                    "sources": [stack.source for stack in spec.stacks],
+                    "claims": list(claims.values()),
+                    "specs": [Jsonb(stack) for stack in dumped.values()],
+                },
+            )
+            await connection.execute(
+                "update sources o set next_sync = clock_timestamp() where fleet = %s and exists "
+                "(select from stacks s where s.fleet = o.fleet and s.source = o.name and s.commit = '')",
+                (fleet.name,),
+            )
             await forget_removed(connection)
             await connection.execute(
                 "delete from sources s where fleet = %s and name <> all(%s) "
                 "and not exists (select from stacks where stacks.fleet = s.fleet and stacks.source = s.name)",
                 (fleet.name, list(spec.sources)),
-            )
-
-    async def _upsert_stacks(
-        self, connection: Connection, fleet: Fleet, dumped: Mapping[str, Any], claims: Mapping[str, str]
-    ) -> None:
-        for stack in fleet.spec.stacks:
-            values = {"name": stack.name, "fleet": fleet.name, "source": stack.source, "claim": claims[stack.name]}
-            # Another directory has another tree: the next fetch finds it.
-            await connection.execute(
-                "insert into stacks as s (name, fleet, source, claim, spec) "
-                "values (%(name)s, %(fleet)s, %(source)s, %(claim)s, %(spec)s) on conflict (name) do update "
-                "set removed = false, source = excluded.source, claim = excluded.claim, spec = excluded.spec, "
-                "tree = case when s.claim = excluded.claim then s.tree else '' end, "
-                "commit = case when s.claim = excluded.claim then s.commit else '' end, "
-                "applied_tree = case when s.claim = excluded.claim then s.applied_tree else '' end, "
-                "next_run = case when s.spec = excluded.spec and not s.removed then s.next_run "
-                "when s.claim = excluded.claim and s.commit <> '' then clock_timestamp() end",
-                {**values, "spec": Jsonb(dumped[stack.name])},
-            )
-            await connection.execute(
-                "update sources set next_sync = clock_timestamp() where fleet = %s and name = %s "
-                "and exists (select from stacks where stacks.name = %s and commit = '')",
-                (fleet.name, stack.source, stack.name),
             )
 
     async def _refuse_claimed(self, connection: Connection, fleet: str, claims: Mapping[str, str]) -> None:

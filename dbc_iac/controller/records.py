@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dbc_iac.controller.fleet import SourceSpec, StackSpec
-from dbc_iac.json import Json
+if TYPE_CHECKING:  # the process of a run needs no models of the Fleet file
+    from dbc_iac.controller.fleet import SourceSpec, StackSpec
+    from dbc_iac.json import Json
 
 
 class Phase(StrEnum):

@@ -141,8 +141,9 @@ class Runs(Tables):
             await connection.execute(
                 "update stacks s set next_run = clock_timestamp() where next_run is null and commit <> '' "
                 "and not removed and not exists (select from runs where runs.stack = s.name and outcome is null) "
-                "and not exists (select from procrastinate_jobs where lock = 'run ' || s.name "
-                "and status in ('todo', 'doing'))"
+                "and not exists "
+                "(select from procrastinate_jobs where lock = 'run ' || s.name and status = 'doing') and not exists "
+                "(select from procrastinate_jobs where queueing_lock = 'run ' || s.name and status = 'todo')"
             )
             await forget_removed(connection)
         return stacks

@@ -44,6 +44,7 @@ _LOG = logging.getLogger("dbc_iac.controller")
 _TICK = "*/2 * * * * *"
 _CLEANUP = "*/10 * * * *"
 _CONTROL_JOBS = 4
+_BATCH = 500
 _LONGEST_PAUSE = 30.0
 
 Ended = Callable[[StartedRun, RunResult], Awaitable[None]]
@@ -180,8 +181,18 @@ class _Tasks:
 
     async def queue_due(self) -> None:
         """Put the stacks that are due into the queue."""
-        for stack in await self._store.due_stacks(self._name):
-            await self._defer(self._run, f"run {stack}", stack=stack)
+        due = await self._store.due_stacks(self._name)
+        for start in range(0, len(due), _BATCH):
+            await self._defer_runs(due[start : start + _BATCH])
+
+    async def _defer_runs(self, stacks: list[str]) -> None:
+        """Put stacks into the queue at once; one by one if one of them is in it meanwhile."""
+        made = [self._run.configure(lock=f"run {s}", queueing_lock=f"run {s}").make_new_job(stack=s) for s in stacks]
+        try:
+            await self._app.job_manager.batch_defer_jobs_async(made)
+        except exceptions.AlreadyEnqueued:
+            for stack in stacks:
+                await self._defer(self._run, f"run {stack}", stack=stack)
 
     async def retention(self, timestamp: int) -> None:
         """Delete old runs."""

@@ -104,6 +104,18 @@ def test_a_removed_stack_finishes_its_run_and_is_forgotten(tmp_path: Path) -> No
     on_store(task)
 
 
+def test_stacks_that_swap_their_directories_are_fetched_again(tmp_path: Path) -> None:
+    async def task(store: Store) -> None:
+        await _registered(store, fleet(tmp_path, A, B))
+        await store.register(fleet(tmp_path, {**A, "path": "other"}, {**B, "path": "."}), "host")
+        assert [(s.spec["path"], s.commit, s.next_run) for s in await store.stacks()] == [
+            ("other", "", None), (".", "", None),
+        ]  # fmt: skip
+        assert await store.due_sources("research") == ["infra"]
+
+    on_store(task)
+
+
 def test_only_stacks_whose_tree_changed_run_after_a_commit(tmp_path: Path) -> None:
     async def task(store: Store) -> None:
         await _registered(store, fleet(tmp_path, A, B))

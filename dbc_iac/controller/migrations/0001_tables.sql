@@ -23,7 +23,7 @@ create table stacks (
   number bigint generated always as identity unique,
   fleet text not null references fleets,
   source text not null,
-  claim text not null unique,
+  claim text not null,
   spec jsonb not null,
   removed boolean not null default false,
   suspended boolean not null default false,
@@ -38,6 +38,7 @@ create table stacks (
   failures integer not null default 0,
   next_run timestamptz,
   last_success timestamptz,
+  constraint one_stack_a_claim unique (claim) deferrable initially deferred,
   foreign key (fleet, source) references sources (fleet, name) deferrable initially deferred
 );
 create index stacks_due on stacks (next_run) where next_run is not null and not suspended and not removed;
