@@ -234,7 +234,7 @@ class _Result:
     late: bool = False
 
 
-_PASSED = ("PATH", "SSH_AUTH_SOCK", "GIT_SSL_CAINFO", "TMPDIR")
+_PASSED = ("PATH", "SSH_AUTH_SOCK", "GIT_SSL_CAINFO", "TMPDIR", "https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY")
 _DISK = re.compile("No space left|[Uu]nable to (write|create)|[Ff]ailed to write|cannot mkdir|Read-only file system")
 _TOO_LARGE = re.compile("File too large|signal 25|SIGXFSZ|File size limit exceeded")
 
