@@ -34,7 +34,6 @@ LOOKING = {
     "wallet address", "wallet new", "wallet session", "wallet sign",
 }  # fmt: skip
 """Those that change nothing of what is rented."""
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("path", sorted(ALL))
@@ -48,13 +47,6 @@ def test_every_command_has_help_json_and_asks_before_it_changes_anything(path: s
     assert not options & {"--password", "--seed", "--key", "--mnemonic-phrase", "--secret"}, "arguments are seen by all"
     for parameter in command.params:
         assert not isinstance(parameter, click.Option) or parameter.help, parameter.name
-
-
-@pytest.mark.parametrize("path", sorted(ALL))
-def test_every_command_is_in_the_readme(path: str) -> None:
-    group, _, verb = path.partition(" ")
-    rows = [line for line in README.splitlines() if line.startswith("|") and re.search(rf"`{group}\b", line)]
-    assert any(verb in re.findall(r"[a-z-]+", row) or not verb for row in rows)
 
 
 def test_they_are_listed_with_the_others() -> None:
