@@ -14,8 +14,7 @@ import yaml
 
 from dbc_iac.address import Address
 from dbc_iac.importing.discover import UnmanagedObject
-from dbc_iac.kinds import kind_of
-from dbc_iac.kinds.framework.importable import Found, Importable
+from dbc_iac.kinds.framework.importable import Found, importable
 from dbc_iac.kinds.framework.ownership_marker import Marker, parse_marker
 from dbc_iac.manifest.templates import has_markup
 
@@ -40,14 +39,14 @@ def name_documents(found: Iterable[UnmanagedObject], taken: frozenset[str]) -> d
 
 def manifests(documents: Mapping[str, UnmanagedObject], bound: Mapping[str, str]) -> dict[str, str]:
     """Text by file name. `bound`: addresses of managed VMs by task id, for their disks and snapshots."""
-    vms = {f.id: a for a, f in documents.items() if f.kind == "VirtualMachine"} | dict(bound)
-    lans = {f.id: Address(a).name for a, f in documents.items() if f.kind == "Network"}
+    hosts = {f.id: a for a, f in documents.items() if not f.parent_id} | dict(bound)
+    names = {(f.kind, f.id): Address(a).name for a, f in documents.items()}
     files: dict[str, list[dict[str, Any]]] = {}
     for address, one in documents.items():
         name = Address(address).name
-        parent = Address(vms[one.parent_id]).name if one.parent_id else ""
-        object_ = Found(one.id, name, Address(one.place).name, one.fields, one.secrets, parent, lans)
-        spec = _importable(one.kind).manifest(object_)
+        parent = Address(hosts[one.parent_id]).name if one.parent_id else ""
+        object_ = Found(one.id, name, Address(one.place).name, one.fields, one.secrets, parent, names)
+        spec = importable(one.kind).manifest(object_)
         document = {"apiVersion": "dbc-iac/v1", "kind": one.kind, "metadata": {"name": name}, "spec": spec}
         files.setdefault(f"{one.place.partition('/')[2]}.yaml", []).append(_literal(document))
     return {file: _HEADER + _yaml(found) for file, found in sorted(files.items())}
@@ -85,18 +84,12 @@ def _yaml(documents: list[Any]) -> str:
 
 def describable(one: UnmanagedObject) -> bool:
     """Whether the API shows every required field."""
-    return _importable(one.kind).describable(one.fields)
+    return importable(one.kind).describable(one.fields)
 
 
 def _name(one: UnmanagedObject) -> str:
     marker: Marker | None = parse_marker(one.marker)
     text = marker.name if marker is not None else one.id.rpartition("/")[2].removesuffix(".qcow2")
     plain = re.sub(r"[^a-z0-9-]+", "-", text.lower()).strip("-")[:40].strip("-") or "imported"
-    prefix = _importable(one.kind).name_prefix
+    prefix = importable(one.kind).name_prefix
     return f"{prefix}-{plain}"[:40].strip("-") if prefix and marker is None else plain
-
-
-def _importable(kind: str) -> Importable:
-    found = kind_of(kind)
-    assert isinstance(found, Importable)  # noqa: S101 - only objects of such kinds are discovered
-    return found

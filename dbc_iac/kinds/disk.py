@@ -20,7 +20,7 @@ from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadabl
 from dbc_iac.kinds.framework.capabilities import Child, UsesCapacity
 from dbc_iac.kinds.framework.capacity import Capacity, Machine
 from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, Needs, unseen
-from dbc_iac.kinds.framework.importable import Found, Importable, nested
+from dbc_iac.kinds.framework.importable import Existing, Found, Importable, nested
 from dbc_iac.kinds.framework.inventory import Inventory, Resource
 from dbc_iac.kinds.framework.kind import Kind, register
 from dbc_iac.kinds.framework.route import Route
@@ -31,7 +31,7 @@ from dbc_iac.kinds.framework.values import GoalInput, Lookup, Observation, Unman
 from dbc_iac.kinds.job_log import failed_job, job_errors
 from dbc_iac.kinds.node import node_route
 from dbc_iac.kinds.virtual_machine.goals import DiskHasSize, disks_of, no_size
-from dbc_iac.kinds.virtual_machine.reading import size_text
+from dbc_iac.kinds.virtual_machine.reading import size_text, vms_of
 from dbc_iac.kinds.virtual_machine.spec import vm_of
 from dbc_iac.state.document import Binding
 
@@ -317,6 +317,19 @@ class Disk(Kind[DiskSpec], Child, UsesCapacity, Importable):
             address=task.address, route=task.old_route or task.route, id=task.old_id, vm=task.old_parent_id,
             timeout_seconds=task.timeout_seconds or 1800.0,
         )  # fmt: skip
+
+    async def existing(
+        self, place: Resource[Any], inventory: Inventory, reader: CachedReader, unread: dict[str, str]
+    ) -> Iterable[Existing]:
+        route = node_route(place.name, inventory, None)
+        found: list[Existing] = []
+        for summary, details in await vms_of(place, inventory, reader, unread):
+            for disk in (d for d in details.disks if d.name not in OF_THE_VM):
+                gib = disk.size_gib
+                size = gib_text(int(gib)) if gib is not None and gib.denominator == 1 else ""
+                fields: dict[str, Json] = {"size": size, "hostDir": str(PurePosixPath(disk.source_file).parent)}
+                found.append(Existing(disk.source_file, route, parent_id=summary.task_id, fields=fields))
+        return found
 
     def manifest(self, found: Found) -> dict[str, Any]:
         return nested(self.fields, {**found.fields, "vm": found.parent})

@@ -17,7 +17,7 @@ from dbc_iac.diagnostics import Diagnostic, Severity
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Unreadable
 from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, unseen
-from dbc_iac.kinds.framework.importable import Found, Importable, nested
+from dbc_iac.kinds.framework.importable import Existing, Found, Importable, nested
 from dbc_iac.kinds.framework.inventory import Inventory, Resource
 from dbc_iac.kinds.framework.kind import Kind, register
 from dbc_iac.kinds.framework.route import Route
@@ -193,6 +193,14 @@ class Network(Kind[NetworkSpec], Importable):
             id=task.old_id,
             timeout_seconds=task.timeout_seconds or 300.0,
         )
+
+    async def existing(
+        self, place: Resource[Any], inventory: Inventory, reader: CachedReader, unread: dict[str, str]
+    ) -> Iterable[Existing]:
+        route = node_route(place.name, inventory, None)
+        listing = await reader.networks(route)
+        lans = () if isinstance(listing, Unreadable) else listing.value
+        return [Existing(lan.network_name, route, owner=lan.rent_wallet, fields={"cidr": lan.ip_cidr}) for lan in lans]
 
     def manifest(self, found: Found) -> dict[str, Any]:
         return nested(self.fields, {**found.fields, "name": found.id, "via": found.place})

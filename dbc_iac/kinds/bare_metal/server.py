@@ -22,9 +22,9 @@ from dbc_iac.json import Json, value_text
 from dbc_iac.kinds.bare_metal.manager import BareMetalManager
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
 from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, unseen
-from dbc_iac.kinds.framework.importable import Found, Importable, environment_reference, nested
+from dbc_iac.kinds.framework.importable import Existing, Found, Importable, environment_reference, nested
 from dbc_iac.kinds.framework.inventory import Inventory, Resource
-from dbc_iac.kinds.framework.kind import Kind, register
+from dbc_iac.kinds.framework.kind import Kind, kind_of, register
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.rules import Behaviour, Rule
 from dbc_iac.kinds.framework.spec import Part, Reference, Spec
@@ -197,6 +197,7 @@ def entry_fields(server: ServerView) -> dict[str, Json]:
 @register
 class BareMetalServer(Kind[BareMetalServerSpec], Importable):
     name = "BareMetalServer"
+    place = "BareMetalManager"
     name_prefix = "server"
     spec = BareMetalServerSpec
     irreplaceable = True
@@ -264,6 +265,16 @@ class BareMetalServer(Kind[BareMetalServerSpec], Importable):
             id=task.old_id,
             timeout_seconds=task.timeout_seconds or 900.0,
         )
+
+    async def existing(
+        self, place: Resource[Any], inventory: Inventory, reader: CachedReader, unread: dict[str, str]
+    ) -> Iterable[Existing]:
+        route = kind_of(self.place).route(place, inventory)
+        servers = await reader.servers(route)
+        if isinstance(servers, Unreadable):
+            unread[place.address] = servers.reason
+            return []
+        return [Existing(s.node_id, route, fields=entry_fields(s)) for s in servers.value.values()]
 
     def manifest(self, found: Found) -> dict[str, Any]:
         spec = nested(self.fields, {**found.shown, "manager": found.place})

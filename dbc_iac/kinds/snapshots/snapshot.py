@@ -19,11 +19,11 @@ from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Done, Outcome
 from dbc_iac.diagnostics import Diagnostic, Severity
 from dbc_iac.json import Json
-from dbc_iac.kinds.framework.cached_reader import CachedReader, Unreadable
+from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
 from dbc_iac.kinds.framework.capabilities import Child, UsesImageServer
 from dbc_iac.kinds.framework.capacity import Machine
 from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, Needs, unseen
-from dbc_iac.kinds.framework.importable import Found, Importable, nested
+from dbc_iac.kinds.framework.importable import Existing, Found, Importable, nested
 from dbc_iac.kinds.framework.inventory import Inventory, Resource
 from dbc_iac.kinds.framework.kind import Kind, register
 from dbc_iac.kinds.framework.ownership_marker import Marker, read_marker
@@ -46,6 +46,7 @@ from dbc_iac.kinds.snapshots.snapshot_upload import (
     SnapshotSent,
     find_snapshot,
 )
+from dbc_iac.kinds.virtual_machine.reading import vms_of
 from dbc_iac.kinds.virtual_machine.spec import vm_of
 
 _MAX_NAME_LENGTH = 64
@@ -281,6 +282,30 @@ class Snapshot(Kind[SnapshotSpec], Child, UsesImageServer, Importable):
             address=task.address, route=task.old_route or task.route, id=task.old_id, vm=task.old_parent_id,
             timeout_seconds=task.timeout_seconds or 3600.0,
         )  # fmt: skip
+
+    async def existing(
+        self, place: Resource[Any], inventory: Inventory, reader: CachedReader, unread: dict[str, str]
+    ) -> Iterable[Existing]:
+        """Records of the snapshots of VMs, with the names of their files in an image server."""
+        route = through_image_client(node_route(place.name, inventory, None), inventory)
+        found: list[Existing] = []
+        for summary, details in await vms_of(place, inventory, reader, unread):
+            listing = await reader.snapshots(route, summary.task_id) if details.disks else None
+            if isinstance(listing, Unreadable):
+                unread[f"snapshots of {summary.task_id}"] = listing.reason
+            for view in listing.value if isinstance(listing, Known) else ():
+                text, marker = read_marker(view.description)
+                fields: dict[str, Json] = {"description": text, "file": PurePosixPath(view.file).name}
+                found.append(Existing(view.name, route, str(marker or ""), view.status, summary.task_id, fields=fields))
+        return found
+
+    async def completed(self, fields: Mapping[str, Json], route: Route, reader: CachedReader) -> Mapping[str, Json]:
+        """The image server, which no record names, is the only one with the file."""
+        servers = await reader.image_servers(route)
+        known = servers.value if isinstance(servers, Known) else ()
+        stored = {server: await reader.image_server(route, server) for server in known}
+        having = [s for s, files in stored.items() if isinstance(files, Known) and fields["file"] in files.value]
+        return {**fields, "imageServer": having[0] if len(having) == 1 else None}
 
     def describable(self, fields: Mapping[str, Json]) -> bool:
         """Whether the image server with its file is known."""

@@ -12,7 +12,7 @@ from dbc_iac.kinds.framework.cached_reader import CachedReader, Known
 from dbc_iac.kinds.framework.capabilities import FileProvider, Host, UsesCapacity
 from dbc_iac.kinds.framework.capacity import Capacity, Machine
 from dbc_iac.kinds.framework.goal import Goal
-from dbc_iac.kinds.framework.importable import Found, Importable, environment_reference, nested
+from dbc_iac.kinds.framework.importable import Existing, Found, Importable, environment_reference, nested
 from dbc_iac.kinds.framework.inventory import Inventory, Resource
 from dbc_iac.kinds.framework.kind import Kind, register
 from dbc_iac.kinds.framework.ownership_marker import Marker, read_marker
@@ -292,6 +292,22 @@ class VirtualMachine(Kind[VirtualMachineSpec], Host, UsesCapacity, FileProvider,
             address=task.address, route=task.route, id=task.id, vm=task.id, fields=fields, username=username
         )
 
+    async def existing(
+        self, place: Resource[Any], inventory: Inventory, reader: CachedReader, unread: dict[str, str]
+    ) -> Iterable[Existing]:
+        route = node_route(place.name, inventory, None)
+        found: list[Existing] = []
+        for summary, details in await reading.vms_of(place, inventory, reader, unread):
+            lookup = Lookup(place.address, route, summary.task_id, 1)
+            seen = reading.seen(lookup, summary.status, details, await reading.machine_ip(reader, route))
+            secrets = frozenset(path for path, secret in seen.secrets.items() if secret.reveal())
+            fields = {**seen.values, **seen.made_with}
+            found.append(Existing(seen.id, route, seen.marker, details.status, fields=fields, secrets=secrets))
+        return found
+
+    def uses(self, fields: Mapping[str, Json]) -> frozenset[tuple[str, str]]:
+        return frozenset(("Network", lan) for lan in self.networks_of(fields))
+
     def manifest(self, found: Found) -> dict[str, Any]:
         """The image, which the API never shows, is a placeholder. A VM without a data disk boots from the network."""
         shown = found.shown
@@ -301,8 +317,8 @@ class VirtualMachine(Kind[VirtualMachineSpec], Host, UsesCapacity, FileProvider,
         values.pop("rentOrder", None)  # that of its Node
         if pxe:
             values["biosMode"] = "pxe"
-        if lan in found.networks:
-            values["network"] = found.networks[lan]
+        if name := found.names.get(("Network", lan)):
+            values["network"] = name
         if values.get(self.power_field) not in {"on", "off"}:
             values.pop(self.power_field, None)
         spec = nested(self.fields, values)

@@ -8,13 +8,16 @@ from dataclasses import replace
 from datetime import datetime
 from fractions import Fraction
 from pathlib import PurePosixPath
+from typing import Any
 
-from dbc_iac.api.responses import VmDetails
+from dbc_iac.api.responses import VmDetails, VmSummary
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
+from dbc_iac.kinds.framework.inventory import Inventory, Resource
 from dbc_iac.kinds.framework.ownership_marker import read_marker
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.values import Lookup, Observation, unread
+from dbc_iac.kinds.node import node_route
 from dbc_iac.kinds.virtual_machine.failed_creation import CREATE_ERROR, why_stuck
 from dbc_iac.kinds.virtual_machine.goals import NO_AGENT, READ_SIZES, no_size
 from dbc_iac.kinds.virtual_machine.power import POWER, TRANSITIONAL
@@ -40,6 +43,35 @@ async def observe(lookup: Lookup, reader: CachedReader) -> Observation:
     if status.value == CREATE_ERROR:
         return replace(observed, stuck=await why_stuck(reader, lookup.route, lookup.id))
     return observed
+
+
+CHECK_VM = "vm_check_"
+"""Prefix of the ids of VMs of verifiers."""
+
+
+async def vms_of(
+    node: Resource[Any], inventory: Inventory, reader: CachedReader, unread: dict[str, str]
+) -> list[tuple[VmSummary, VmDetails]]:
+    """VMs of a Node, without those of verifiers and those that are gone meanwhile. Adds reasons to `unread`."""
+    route = node_route(node.name, inventory, None)
+    listing = await reader.vms(route)
+    if isinstance(listing, Unreadable):
+        unread[node.address] = listing.reason
+        return []
+    here: list[tuple[VmSummary, VmDetails]] = []
+    for task_id, summary in sorted(listing.value.items()):
+        details = None if task_id.startswith(CHECK_VM) else await reader.vm(route, task_id)
+        if isinstance(details, Known) and details.value is not None and _is_of(details.value, route, inventory):
+            here.append((summary, details.value))
+    return here
+
+
+def _is_of(details: VmDetails, route: Route, inventory: Inventory) -> bool:
+    """Whether a VM belongs to this Node: of several Nodes on one machine that with its order, else the first."""
+    routes = [node_route(r.name, inventory, None) for r in inventory.of("Node")]
+    orders = {r.rent_order for r in routes if r.target == route.target}
+    order = details.rent_order or ""
+    return order == route.rent_order or order not in orders
 
 
 async def machine_ip(reader: CachedReader, route: Route) -> str | None:
