@@ -232,7 +232,7 @@ class _Executor:
             await goal.look(self.reader)
         ).sight is GoalStatus.MET:
             return ""
-        return await keeps_on(hook, lambda text: self.emit("note", goal.address, text))
+        return await keeps_on(hook, lambda text: self.emit("note", goal.address, text), self.run_.stop)
 
     async def _restore_old_vm(self, change: Change, goal: Goal, result: GoalResult) -> None:
         """Delete a new VM whose creation failed, and start the old one again."""

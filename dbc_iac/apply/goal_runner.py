@@ -31,6 +31,8 @@ UNSEEN = 3
 """Number of looks after which an accepted call that is not seen in a queue is repeated."""
 UNREADABLE_FOR, UNREADABLE_WHILE_OFF = 600.0, 180.0
 """Seconds without an answer after which a goal fails (it stays in the journal)."""
+UNREADABLE_AGAIN = 60.0
+"""The same, at least, for a goal whose target has not answered an earlier one."""
 ENDING_UNREADABLE, ENDING_STARTS = 10.0, 60.0
 """The same for the start of a VM after a signal, and how long the start is watched then."""
 QUEUED_WHILE_OFF = 300.0
@@ -100,7 +102,7 @@ class _Attempt:
         self.tries = 0
         self.started = runner.now()
         self.unreadable_since: float | None = None
-        self.said = ""
+        self.said = self.unread = ""
         self.doubtful = False
         self.unseen = 0
         self.ending_since: float | None = None
@@ -137,16 +139,15 @@ class _Attempt:
             async with asyncio.timeout(None if rest is None else max(rest, 0)):
                 seen = await self.runner.stop.unless(self.goal.look(self.runner.reader))
         except TimeoutError:
-            return (
-                GoalState(GoalStatus.UNKNOWN, "no answer")
-                if self.runner.stop.asked
-                else GoalState(GoalStatus.WAITING, self.said)
-            )
+            if self.runner.stop.asked or self.unread:
+                return GoalState(GoalStatus.UNKNOWN, self.unread or "no answer")
+            return GoalState(GoalStatus.WAITING, self.said)
         return seen or GoalState(GoalStatus.UNKNOWN, "interrupted")
 
     async def _step(self, seen: GoalState) -> GoalResult | None:
         if seen.sight is not GoalStatus.UNKNOWN:
-            self.unreadable_since = None
+            self.unreadable_since, self.unread = None, ""
+            self.runner.watch.heard(self.target)
         match seen.sight:
             case GoalStatus.MET:
                 return await self._met(seen)
@@ -226,20 +227,19 @@ class _Attempt:
 
     async def _unreadable(self, seen: GoalState) -> GoalResult | None:
         now = self.runner.now()
-        since = now if self.unreadable_since is None else self.unreadable_since
+        self.unreadable_since = now if self.unreadable_since is None else self.unreadable_since
         most = UNREADABLE_WHILE_OFF if self.goal.needs is Needs.OFF else UNREADABLE_FOR
-        limit = self.runner.choices.wait_timeout
-        until = min(since + most, math.inf if limit is None else self.started + limit)
-        rest = until - now
-        if rest < AT_ONCE or self._outlasts(ENDING_UNREADABLE):
+        limit = math.inf if self.runner.choices.wait_timeout is None else self.runner.choices.wait_timeout
+        until = max(self.runner.watch.silent(self.target, now) + most, self.unreadable_since + UNREADABLE_AGAIN)
+        rest = min(until, self.started + limit) - now
+        if rest < 1 or self._outlasts(ENDING_UNREADABLE):
             verdict = (
                 Verdict.NOT_STARTED if self.runner.stop.asked and not (self.closes or self.tries) else Verdict.FAILED
             )
             return replace(self._left(f"cannot be read: {seen.text}", verdict, ExitCode.ERROR), unreadable=True)
-        if self.unreadable_since is None:
-            self.unreadable_since = since
-            self.said = f"cannot be read, gives up in {rest:.0f} s: {seen.text}"
-            self.runner.emit("waiting", self.goal.address, self.goal.action_text, {"status": self.said})
+        self.unread = seen.text
+        self.said = f"cannot be read, gives up in {rest:.0f} s: {seen.text}"
+        self.runner.emit("waiting", self.goal.address, self.goal.action_text, {"status": self.said})
         await self._tick(rest)
         return None
 

@@ -11,6 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from dbc_iac.apply.stop import Stop
+
 
 @dataclass(frozen=True, slots=True)
 class Hook:
@@ -23,9 +25,16 @@ class Hook:
     environ: Mapping[str, str]
 
 
-async def keeps_on(hook: Hook, note: Callable[[str], None]) -> str:
-    """Run a hook. Returns the reason not to power off the VM; empty if it may be powered off."""
-    problem = await run_hook(hook)
+GRACE = 3.0
+"""Seconds between SIGTERM and SIGKILL of a hook whose apply is interrupted."""
+
+
+async def keeps_on(hook: Hook, note: Callable[[str], None], stop: Stop) -> str:
+    """Run a hook. Returns the reason not to power off the VM; empty if it may be powered off.
+
+    A signal ends the hook. Nothing is started after it, so the VM stays on.
+    """
+    problem = await stop.unless(run_hook(hook))
     if problem is None:
         return ""
     note(f"beforeOffline: {problem}")
@@ -42,7 +51,7 @@ async def run_hook(hook: Hook) -> str | None:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C does not reach it: a started shutdown completes
+            start_new_session=True,  # its children end with it
         )
     except (OSError, ValueError) as error:
         return f"could not be started ({getattr(error, 'strerror', None) or error})"
@@ -50,16 +59,26 @@ async def run_hook(hook: Hook) -> str | None:
         # Real time, also if the event loop has a virtual clock.
         code = await asyncio.to_thread(process.wait, hook.timeout)
     except subprocess.TimeoutExpired:
-        _end(process)
+        _send(process, signal.SIGKILL)
         await asyncio.to_thread(process.wait)
         return f"timed out after {hook.timeout:g} s"
     except asyncio.CancelledError:
-        _end(process)
+        # Not a task, which the end of the loop would cancel before it begins.
+        await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, _end, process))
         raise
     return None if code == 0 else f"exited with {code}"
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill the whole process group, children of a shell included."""
+    """End a process within seconds."""
+    _send(process, signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(GRACE)
+    _send(process, signal.SIGKILL)
+    process.wait()
+
+
+def _send(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    """Send a signal to the whole process group, children of a shell included."""
     with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+        os.killpg(process.pid, number)

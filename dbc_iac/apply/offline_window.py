@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 from dbc_iac.api.idempotency import CallClass
@@ -110,7 +111,8 @@ class OfflineWindow:
         """Run the hook. Gives whether the VM may be powered off."""
         if self.hook is None or self.runner.halted():
             return True
-        why = await keeps_on(self.hook, lambda text: self.runner.emit("note", self.step.address, text))
+        note = partial(self.runner.emit, "note", self.step.address)
+        why = await keeps_on(self.hook, note, self.runner.stop)
         for goal in self.step.goals if why else ():
             self.failed(goal, GoalResult(Verdict.FAILED, why))
         return not why

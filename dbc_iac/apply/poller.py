@@ -16,6 +16,8 @@ FLOOR, CEILING, GROWTH = 10.0, 60.0, 1.5
 """Seconds between two polls of one target: first, longest, and growth factor."""
 SOON = 2.0
 """Seconds until the first poll while a VM is off at the target."""
+PAUSE = 120.0
+"""Seconds between two failed looks at a target from which on it may have answered in between."""
 
 
 class Poller:
@@ -26,6 +28,8 @@ class Poller:
         self._ticks: dict[str, asyncio.Task[None]] = {}
         self._pauses: dict[str, float] = {}
         self._close: set[str] = set()
+        self._silent: dict[str, tuple[float, float]] = {}
+        """Times of the first and the last of the looks that failed in a row, by target."""
 
     @contextmanager
     def closely(self, target: str) -> Iterator[None]:
@@ -37,6 +41,17 @@ class Poller:
             yield
         finally:
             self._close.discard(target)
+
+    def silent(self, target: str, now: float) -> float:
+        """Record a look that failed. Gives the time of the first of those in a row, of whatever goal."""
+        since, last = self._silent.get(target, (now, now))
+        since = now if now - last > PAUSE else since
+        self._silent[target] = (since, now)
+        return since
+
+    def heard(self, target: str) -> None:
+        """Record a look that was answered."""
+        self._silent.pop(target, None)
 
     def hurry(self, target: str) -> None:
         """Poll the target soon, and forget its readings."""

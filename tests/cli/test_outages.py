@@ -34,14 +34,32 @@ def applied(emulated: Emulated, *strikes: Action, after: float) -> list[dict[str
     return [json.loads(line) for line in text.splitlines()]
 
 
+def unread(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The events that report a target without an answer."""
+    return [e for e in events if "cannot be read, " in e.get("detail", {}).get("status", "")]
+
+
 def test_a_client_node_that_cannot_be_reached_is_named_within_a_minute(tmp_path: Path) -> None:
     emulated = Emulated(project(tmp_path, vm()), {"gpuNodes": [SLOW], "restartSeconds": 5000})
     events = applied(emulated, ("/client", {"name": "default", "do": "die"}), after=30)
-    told = [e for e in events if "cannot be read, " in e.get("detail", {}).get("status", "")]
-    assert len(told) == 1
+    told = unread(events)
     assert "client node default (http://127.0.0.1:5050) " in told[0]["detail"]["status"]
     assert 30 <= told[0]["at"] <= 90
     assert told[0]["detail"]["status"].startswith("cannot be read, gives up in 600 s: ")
+    left = [int(e["detail"]["status"].split(" ")[6]) for e in told]
+    assert left == sorted(left, reverse=True) and left[-1] < 120
+    emulated.close()
+
+
+def test_a_node_that_dies_in_a_power_off_window_is_waited_for_once(tmp_path: Path) -> None:
+    """The start after the window, and the one at the end of the apply, do not wait as long again."""
+    emulated = Emulated(project(tmp_path, vm()), {"restartSeconds": 0})
+    assert emulated.run("apply", "--yes").code == 0
+    project(tmp_path, vm(memory="16Gi"), environ=emulated.project.environ)
+    events = applied(emulated, ("/node", {"id": NODE_ID, "do": "die"}), after=3)
+    assert [e["text"] for e in unread(events) if "gives up in 600 s" in e["detail"]["status"]] == ["powering off"]
+    assert events[-1]["at"] < 800
+    assert {e["text"] for e in unread(events)} == {"powering off", "starting"}
     emulated.close()
 
 

@@ -93,6 +93,7 @@ class Prepared:
 
 
 def converged(interposed: Interposed, foreign: dict[str, Any]) -> None:
+    interposed.emulated.settle(60)  # a plain upload ends the node's process, also after an apply
     plan = interposed.run("plan", "--detailed-exitcode")
     assert plan is not None and plan.code == 0, plan
     orphans = interposed.run("orphans", "--json")
