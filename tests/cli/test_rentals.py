@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.projects import NODE_ID, PROJECT, Emulated, Result, vm
+from tests.projects import NODE_ID, PROJECT, Emulated, Result, document, vm
+from tests.proof.lab import SERVER_ID, WORLD
 
 CHAIN = '  chain: {url: "http://127.0.0.1:9944"}\n'
 NOW = datetime(2026, 11, 29, 5, 36, tzinfo=UTC)
@@ -143,3 +144,16 @@ def test_a_plan_from_the_state_alone_asks_no_chain_node(rented: Rented) -> None:
 def test_a_threshold_without_a_chain_node_is_refused(rented: Rented) -> None:
     result = run(rented("  thresholds: {rentalEndsWithin: 3d}\n"), "validate", "--json")
     assert (result.code, "rentalEndsWithin requires a chain node" in result.err) == (3, True)
+
+
+def test_a_rented_bare_metal_server_has_its_rental_too(world: Rented) -> None:
+    machines = {NODE_ID: {"renter": "tenant", "orders": ["112"]}, SERVER_ID: {"status": "rented"}}
+    emulated = world(
+        **{**WORLD, "machines": machines, "orders": {"112": {"renter": "tenant", "machine": SERVER_ID, "end": END}}}
+    )
+    box = {"nodeId": SERVER_ID, "identity": "tenant", "rentOrder": "112", "power": "on"}
+    emulated.project.write(
+        {"dbc-iac.yaml": PROJECT + CHAIN, "manifests/all.yaml": document("BareMetalInstance", "box", box)}
+    )
+    result = run(emulated, "plan")
+    assert LINE.replace("Node/gpu-a", "BareMetalInstance/box") in result.out, result.out + result.err
