@@ -11,6 +11,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from html import escape
 from itertools import zip_longest
 from pathlib import Path
@@ -24,6 +25,10 @@ _AREAS = {
 }  # fmt: skip
 _MOST = 8
 """Lines of one code."""
+
+
+_MAKES = re.compile(r"Diagnostic\(|problem\(|failed\(|warn\(")
+"""Modules without one of these make no diagnostic."""
 
 
 @dataclass(frozen=True)
@@ -51,17 +56,22 @@ class Entry:
     variants: list[Variant] = field(default_factory=list)
 
 
+def _sources() -> Iterator[tuple[Path, str]]:
+    for area in _AREAS:
+        yield from ((path, path.read_text(encoding="utf-8")) for path in sorted((PACKAGE / area).rglob("*.py")))
+
+
+@cache
 def entries() -> Mapping[str, Entry]:
     """All diagnostic codes."""
-    trees = {p: ast.parse(p.read_text(encoding="utf-8")) for p in sorted(PACKAGE.rglob("*.py"))}
+    trees = {path: ast.parse(text) for path, text in _sources() if _MAKES.search(text)}
     constants = dict(_constants(trees.values()))
     found: defaultdict[str, Entry] = defaultdict(Entry)
     for path, tree in trees.items():
-        area = path.relative_to(PACKAGE).parts[0]
-        if area in _AREAS:
-            signatures = {**_COMMON, **dict(_signatures(tree))}
-            for function, call in _calls(tree):
-                _read(found, area, call, signatures, _Texts(function, constants))
+        signatures = {**_COMMON, **dict(_signatures(tree))}
+        for function, call in _calls(tree):
+            if _name(call) in signatures:
+                _read(found, path.relative_to(PACKAGE).parts[0], call, signatures, _Texts(function, constants))
     for code, texts in WRITTEN.items():
         found[code].variants = [Variant(*texts)]
         found[code].area = found[code].area or "operations"
@@ -158,6 +168,11 @@ def _plain(text: str) -> str:
     return "".join(p if p.startswith("`") else re.sub(r"([*_\[\]{}])", r"\\\1", escape(p, quote=False)) for p in parts)
 
 
+def _name(call: ast.Call) -> str:
+    """The name of the called function."""
+    return getattr(call.func, "id", "") or getattr(call.func, "attr", "")
+
+
 def _signatures(tree: ast.Module) -> Iterator[tuple[str, Signature]]:
     """The functions of a module that make a diagnostic, by name."""
     for node in ast.walk(tree):
@@ -178,13 +193,16 @@ def _code_made_by(function: ast.AST) -> str:
     return ""
 
 
-def _calls(tree: ast.AST, function: ast.AST | None = None) -> Iterator[tuple[ast.AST | None, ast.Call]]:
+def _calls(tree: ast.Module) -> Iterator[tuple[ast.AST | None, ast.Call]]:
     """Calls with the function that they are in."""
-    for node in ast.iter_child_nodes(tree):
-        inside = node if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) else function
+    waiting: list[tuple[ast.AST, ast.AST | None]] = [(tree, None)]
+    while waiting:
+        node, function = waiting.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            function = node
         if isinstance(node, ast.Call):
-            yield inside, node
-        yield from _calls(node, inside)
+            yield function, node
+        waiting += [(inner, function) for inner in reversed([*ast.iter_child_nodes(node)])]
 
 
 def _constants(trees: Iterable[ast.Module]) -> Iterator[tuple[str, str]]:
@@ -204,7 +222,7 @@ def _read(
     texts: _Texts,
 ) -> None:
     """Add the diagnostics of a call, if it makes any."""
-    signature = signatures.get(getattr(call.func, "id", getattr(call.func, "attr", "")), Signature(()))
+    signature = signatures[_name(call)]
     given = dict(zip(signature.parameters, call.args, strict=False)) | {k.arg: k.value for k in call.keywords if k.arg}
     codes = [signature.code] if signature.code else texts.of(given.get("code"))
     if not {"summary", "remedy", "detail"} & given.keys():
