@@ -23,10 +23,12 @@ _AREAS = {
     "apply": "Apply", "importing": "Import", "state": "State", "controller": "Controller", "cli": "Command line",
     "files": "Files", "operations": "Operations",
 }  # fmt: skip
-_MOST = 8
+_MOST = 12
 """Lines of one code."""
 
 
+_CONSTANT = re.compile(r'^(_?[A-Z][A-Z_]*) = "([^"\\]*)"$', re.MULTILINE)
+"""A text of a module."""
 _MAKES = re.compile(r"Diagnostic\(|problem\(|failed\(|warn\(")
 """Modules without one of these make no diagnostic."""
 
@@ -64,8 +66,10 @@ def _sources() -> Iterator[tuple[Path, str]]:
 @cache
 def entries() -> Mapping[str, Entry]:
     """All diagnostic codes."""
-    trees = {path: ast.parse(text) for path, text in _sources() if _MAKES.search(text)}
-    constants = dict(_constants(trees.values()))
+    sources = dict(_sources())
+    trees = {path: ast.parse(text) for path, text in sources.items() if _MAKES.search(text)}
+    constants = {name: text for source in sources.values() for name, text in _CONSTANT.findall(source)}
+    constants |= _CONSTANT.findall((PACKAGE / "diagnostics.py").read_text(encoding="utf-8"))
     found: defaultdict[str, Entry] = defaultdict(Entry)
     for path, tree in trees.items():
         signatures = {**_COMMON, **dict(_signatures(tree))}
@@ -203,15 +207,6 @@ def _calls(tree: ast.Module) -> Iterator[tuple[ast.AST | None, ast.Call]]:
         if isinstance(node, ast.Call):
             yield function, node
         waiting += [(inner, function) for inner in reversed([*ast.iter_child_nodes(node)])]
-
-
-def _constants(trees: Iterable[ast.Module]) -> Iterator[tuple[str, str]]:
-    """Texts of the modules by name."""
-    for tree in trees:
-        for node in tree.body:
-            match node:
-                case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=str(text))):
-                    yield name, text
 
 
 def _read(
