@@ -42,9 +42,8 @@ fmt: .venv/ready
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 browser: .venv/ready       ## a Chromium for the tests of pages, if none is installed; without it they are skipped
 	command -v chromium >/dev/null || $(BIN)/playwright install chromium || apt-get install -qq -y chromium
-bench: .venv/ready
-	$(BIN)/python -m benchmarks.fleet
-	$(BIN)/python -m benchmarks.backends
+bench: .venv/ready         ## one table: whole processes, calls, backends, growth; half an hour
+	$(BIN)/python -m benchmarks
 prove: .venv/ready         ## every crash point, many random courses, real processes killed, a fleet; about an hour
 	$(BIN)/python -m tests.proof.sweep
 	PROVE_EXAMPLES=500 $(BIN)/pytest tests/proof/test_random.py tests/cli/test_crash.py tests/cli/test_hostile_*.py tests/plan tests/manifest tests/state/test_encryption.py

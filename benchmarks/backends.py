@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,13 @@ from unittest.mock import patch
 import obstore
 
 from benchmarks.fleet import fleet
+from benchmarks.table import HEAD, Row, machine
 from dbc_iac.state.backends.postgres import _Statements
 from dbc_iac.state.files import Files
 from tests.projects import PROJECT
 from tests.state.servers import postgres, s3, terraform_http
 
+COUNTS = (250, 1000)
 BACKENDS = ("local", "local, encrypted", "http", "postgres", "objectstore")
 
 
@@ -50,7 +52,8 @@ def counted() -> Iterator[list[int]]:
         yield total
 
 
-def measure(backend: str, count: int) -> None:
+def measured(backend: str, count: int) -> Row:
+    """The cost of an apply of `count` VMs."""
     with tempfile.TemporaryDirectory() as folder, terraform_http.served() as (address, documents), counted() as total:
         emulated = fleet(Path(folder), count)
         specs: dict[str, dict[str, Any]] = {
@@ -73,14 +76,20 @@ def measure(backend: str, count: int) -> None:
         seconds = time.process_time() - began
         assert result.code == 0, result.err[-2000:]
         written, requests = (documents.written, documents.requests) if backend == "http" else total
-        print(
-            f"{backend:<18} {count:6d} VMs {seconds:8.1f} s {1000 * seconds / count:6.1f} ms a VM "
-            f"{written / count:8.0f} bytes a VM {requests / count:6.2f} requests a VM"
-        )
         emulated.close()
+    return Row(
+        f"apply on {backend}, {count} VMs",
+        f"{1000 * seconds / count:.1f} ms of a processor, {written / count:.0f} bytes and {requests / count:.2f} "
+        f"{'writes' if backend.startswith('local') else 'requests'} a VM",
+    )
+
+
+def rows(counts: Sequence[int] = COUNTS) -> Iterator[Row]:
+    return (measured(name, number) for number in counts for name in BACKENDS)
 
 
 if __name__ == "__main__":
-    for number in [int(a) for a in sys.argv[1:]] or [250, 500, 1000]:
-        for name in BACKENDS:
-            measure(name, number)
+    print(machine())
+    print(HEAD)
+    for row in rows([int(a) for a in sys.argv[1:]] or COUNTS):
+        print(row, flush=True)

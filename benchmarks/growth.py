@@ -15,7 +15,7 @@ import math
 import resource
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -284,25 +284,40 @@ def exponent(points: Mapping[int, float]) -> float:
     return slope
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("situations", nargs="*", default=list(SITUATIONS), metavar="SITUATION")
-    parser.add_argument("--sizes", default=",".join(map(str, SIZES)))
-    given = parser.parse_args()
+Points = Mapping[int, float]
+"""Seconds by number of VMs."""
+
+
+def measured(names: Iterable[str], sizes: Sequence[int]) -> Iterator[tuple[str, dict[str, Points]]]:
+    """The points of each phase of each situation."""
     gc.set_threshold(COLLECT_AFTER, 20, 20)  # as in the command
-    sizes, worst = [int(s) for s in given.sizes.split(",")], 0.0
-    for name in given.situations:
+    for name in names:
         found: dict[str, dict[int, float]] = {}
         for count in sizes:
             with tempfile.TemporaryDirectory() as folder:
                 for phase, seconds in Planned(SITUATIONS[name], count, Path(folder)).measure().items():
                     found.setdefault(phase, {})[count] = seconds
+        yield name, dict(found)
+
+
+def fitted(points: Points) -> float:
+    """The exponent of a phase; 0 if it is too short to be fitted."""
+    return exponent(points) if len(points) > 1 and points[max(points)] >= LEAST_SECONDS else 0.0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("situations", nargs="*", default=list(SITUATIONS), metavar="SITUATION")
+    parser.add_argument("--sizes", default=",".join(map(str, SIZES)))
+    given = parser.parse_args()
+    sizes, worst = [int(s) for s in given.sizes.split(",")], 0.0
+    for name, found in measured(given.situations, sizes):
         print(f"{name}: {SITUATIONS[name].about}")
         for phase, points in found.items():
-            fitted = exponent(points) if len(sizes) > 1 and points[sizes[-1]] >= LEAST_SECONDS else 0.0
-            worst = max(worst, fitted)
+            slope = fitted(points)
+            worst = max(worst, slope)
             row = "".join(f"{seconds:9.3f}" for seconds in points.values())
-            print(f"  {phase:<9}{row}  n^{fitted:.2f}{'  above the limit' if fitted > LIMIT else ''}", flush=True)
+            print(f"  {phase:<9}{row}  n^{slope:.2f}{'  above the limit' if slope > LIMIT else ''}", flush=True)
     print(f"largest exponent {worst:.2f}, limit {LIMIT}")
     return int(worst > LIMIT)
 
