@@ -13,7 +13,7 @@ import click
 
 from dbc_iac.cli.logs import logs_of
 from dbc_iac.cli.resilient_stream import ResilientStream
-from dbc_iac.cli.runtime import CommandRuntime
+from dbc_iac.cli.runtime import INTERRUPTED, CommandRuntime
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.operations.stack_name import DEFAULT
 from dbc_iac.views.redaction import Redaction
@@ -58,6 +58,16 @@ class App:
         )
         self.redaction, self.stack = project.redaction, project.stack
         return project
+
+    def project_of_state(self) -> Project:
+        """The project, for its state; its project file alone if variables or manifests are invalid.
+
+        What can be loaded gives the secrets that are hidden where the state repeats them.
+        """
+        try:
+            return self.project()
+        except DiagnosticError:
+            return self.project(only_project_file=True)
 
     def load_files(self) -> LoadedProject:
         """The files of the project, also with problems in manifests. Raises DiagnosticError for the project file."""
@@ -113,9 +123,6 @@ class App:
             from dbc_iac.cli.failures import problems_text
 
             self.runtime.print_err(problems_text(self, found))
-
-
-INTERRUPTED = "interrupted"
 
 
 class Exit(Exception):  # noqa: N818 - the end of a command, not a fault

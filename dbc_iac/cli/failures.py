@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from dbc_iac.api.wire_types import UnsafeWireValue
-from dbc_iac.cli.app import INTERRUPTED, App
+from dbc_iac.cli.runtime import INTERRUPTED
 from dbc_iac.diagnostics import REPORT, Diagnostic, DiagnosticError, ExitCode, Severity, place_of
 from dbc_iac.views.text.diagnostics import diagnostics_json, render
 from dbc_iac.views.text.lines import json_text
+
+if TYPE_CHECKING:
+    from dbc_iac.cli.app import App
 
 _LOG = logging.getLogger("dbc_iac.cli")
 

@@ -59,7 +59,7 @@ def _refuse_programs(app: App, value: bool) -> None:
 
 
 def _set_verbosity(app: App, value: int) -> None:
-    set_verbosity(app.runtime, value)
+    set_verbosity("info" if value == 1 else "debug")
 
 
 def _without_colours(app: App, value: bool) -> None:

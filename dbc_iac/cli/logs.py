@@ -52,11 +52,8 @@ def logs_of(runtime: CommandRuntime, redact: Callable[[str], str]) -> Iterator[N
         _ROOT.setLevel(level)
 
 
-def set_verbosity(runtime: CommandRuntime, count: int) -> None:
-    """Set the level by the number of -v, else by DBC_IAC_LOG. Raises DiagnosticError for an unknown level."""
-    name = {0: runtime.environ.get("DBC_IAC_LOG", ""), 1: "info"}.get(count, "debug").lower()
-    if not name:
-        return
+def set_verbosity(name: str) -> None:
+    """Set the level of logs. Raises DiagnosticError for an unknown one."""
     if name not in LEVELS:
         summary = f"invalid DBC_IAC_LOG: {name[:40]}"
         raise DiagnosticError(Diagnostic("log-level", Severity.ERROR, summary, remedy=f"Set it to {_choices()}."))

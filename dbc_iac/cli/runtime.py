@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import sys
@@ -12,6 +13,7 @@ from dbc_iac.cli.resilient_stream import StandardOutput, encodable, or_null_devi
 from dbc_iac.operations.runtime import Runtime
 from dbc_iac.views.text.lines import PLAIN_TEXT, Screen, escaped_lines
 
+INTERRUPTED = "interrupted"
 _LOG_COMMAND = re.compile(
     r"^(?P<indent>[^\S\n]*):(?=:[a-z][\w-]*(?: [^\n]*)?::)|#(?=#\[)", re.IGNORECASE | re.MULTILINE
 )
@@ -23,6 +25,11 @@ def _columns(stream: TextIO) -> int:
         return os.get_terminal_size(stream.fileno()).columns or 80
     except (OSError, ValueError):
         return 80
+
+
+def standard_input() -> TextIO:
+    """Standard input; empty if it is closed."""
+    return sys.stdin or io.StringIO()  # None without a descriptor
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dbc_iac.controller.fleet import Fleet, SourceSpec, byte_count
 from dbc_iac.controller.git import FetchLimits, Repository
+from dbc_iac.files.reading import real_path
 from dbc_iac.manifest.secrets import SecretResolver
 
 
@@ -32,6 +33,6 @@ class Mirrors:
             self.directory / f"{name}.git",
             FetchLimits(byte_count(limits.checkout), limits.fetch),
             credentials,
-            None if source.signers is None else (base / source.signers).resolve(),
+            None if source.signers is None else real_path(base / source.signers),
             self._turns.setdefault(name, asyncio.Lock()),
         )

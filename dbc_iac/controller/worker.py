@@ -39,6 +39,7 @@ from dbc_iac.controller.records import RunResult, StartedRun
 from dbc_iac.controller.running import LEASE, Site, StackRun, remove_abandoned
 from dbc_iac.controller.store import Store
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
+from dbc_iac.files.reading import real_path
 
 _LOG = logging.getLogger("dbc_iac.controller")
 _TICK = "*/2 * * * * *"
@@ -72,7 +73,7 @@ class Worker:
     """One process of the controller."""
 
     def __init__(self, fleet: Fleet, url: SecretText, options: WorkerOptions) -> None:
-        data = options.data.resolve()
+        data = real_path(options.data)
         self._options = options
         self.fleet = fleet
         self._draining = asyncio.Event()

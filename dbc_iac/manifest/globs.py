@@ -34,7 +34,7 @@ def matching(project: Path, pattern: str, found: Diagnostics, place: SourceRange
 
 class _Walk:
     def __init__(self, project: Path, found: Diagnostics, place: SourceRange | None) -> None:
-        self._root = project.resolve()
+        self._root = real_path(project)
         self._found = found
         self._place = place
         # For each rest of the pattern: else `**/**/**` enters a directory once for each way to split its path.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from dbc_iac.diagnostics import Diagnostic, Severity
+from dbc_iac.files.reading import real_path
 from dbc_iac.manifest.project import FILE
 from dbc_iac.operations.pipeline_settings import SIGNING_KEY, PipelineSettings, filled, settings_of, settings_of_new
 
@@ -67,12 +68,12 @@ def pipeline_for(forge: str, directory: Path, new: Mapping[str, str]) -> dict[st
 
 def _path_in_repository(directory: Path) -> str:
     """The path of a directory in its git repository."""
-    return directory.resolve().relative_to(_root(directory)).as_posix()
+    return real_path(directory).relative_to(_root(directory)).as_posix()
 
 
 def _root(directory: Path) -> Path:
     """The root of a directory's git repository; without one, the directory."""
-    whole = directory.resolve()
+    whole = real_path(directory)
     return next((p for p in (whole, *whole.parents) if (p / ".git").exists()), whole)
 
 

@@ -18,7 +18,7 @@ from dbc_iac.api.http import MIB, ExchangeError, HttpClient, Limits, SettingErro
 from dbc_iac.api.patterns import HEADER_VALUE
 from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
-from dbc_iac.files.reading import read_file, read_given
+from dbc_iac.files.reading import read_file, read_given, real_path
 from dbc_iac.json import load_json
 from dbc_iac.manifest.trust import refuse_untrusted
 
@@ -91,7 +91,7 @@ def put_comment(directory: Path, environment: str, stack: str, environ: Mapping[
 def _path_in_repository(directory: Path, environ: Mapping[str, str]) -> str:
     """The project's directory in the repository, which identifies the project even if its files are invalid."""
     root = environ.get("GITHUB_WORKSPACE") or environ.get("CI_PROJECT_DIR") or "."
-    return os.path.relpath(directory.resolve(), Path(root).resolve())
+    return os.path.relpath(real_path(directory), real_path(Path(root)))
 
 
 def _github(environ: Mapping[str, str]) -> Thread:

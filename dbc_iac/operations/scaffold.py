@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
 from dbc_iac.files.outputs import write_new_files, writing
-from dbc_iac.files.reading import read_inside
+from dbc_iac.files.reading import read_inside, real_path
 from dbc_iac.files.writing import write_whole
 from dbc_iac.manifest.header import NAME, NAME_EXPECTED, close_name
 from dbc_iac.manifest.project import FILE
@@ -27,7 +27,7 @@ def write_project(directory: Path, name: str, ci: str | None) -> dict[str, str]:
     if name and not NAME.fullmatch(name):
         remedy = f"Use --name {close_name(name) or 'project'}."
         raise DiagnosticError(Diagnostic("invalid-name", Severity.ERROR, f"--name: {NAME_EXPECTED}", remedy=remedy))
-    default = close_name(directory.resolve().name)
+    default = close_name(real_path(directory).name)
     published = contracts()
     files = {
         **scaffold(name or default or "project", random.token_hex(16)),

@@ -267,3 +267,12 @@ def test_an_environment_plans_on_its_stack(world: World) -> None:
     emulated = world(vm())
     emulated.project.write({"dbc-iac.yaml": ENVIRONMENTS, "prod.yaml": "count: 3\n"})
     assert "stack dev (new), environment dev." in emulated.run("-e", "dev", "plan").out
+
+
+@pytest.mark.parametrize("given", [None, io.TextIOWrapper(io.BytesIO(b"\xff\n"), encoding="utf-8")])
+def test_console_ends_where_its_input_is_closed_and_refuses_what_is_no_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: io.TextIOBase | None
+) -> None:
+    monkeypatch.setattr("sys.stdin", given)
+    result = project(tmp_path).run("console", "--json")
+    assert (result.code, result.codes if result.err else []) == ((0, []) if given is None else (3, ["unreadable-file"]))

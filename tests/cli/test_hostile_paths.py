@@ -42,6 +42,8 @@ def file_parameters(group: click.Group, words: tuple[str, ...] = ()) -> Iterator
             yield from file_parameters(command, path)
             continue
         for parameter in command.params:
+            if getattr(parameter, "hidden", False):  # an option of all commands
+                continue
             metavar = getattr(parameter, "metavar", None) or ""
             if not isinstance(parameter.type, click.Path) and metavar not in {"FILE", "FILE|-", "FROM"}:
                 continue

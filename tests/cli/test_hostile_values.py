@@ -49,11 +49,12 @@ COMMANDS = dict(commands(dbc_iac))
 
 def lines(words: tuple[str, ...], command: click.Command) -> Iterator[list[str]]:
     """The command with each hostile value in each of its places."""
-    arguments = [p for p in command.params if isinstance(p, click.Argument)]
+    parameters = [p for p in command.params if not getattr(p, "hidden", False)]  # the options of all commands are below
+    arguments = [p for p in parameters if isinstance(p, click.Argument)]
     needed = [NAMED.get(p.name or "", "trainer") if p.required else None for p in arguments]
     # `fmt /` would rewrite every YAML file of the machine.
     agreed = [o for o in ("--yes", "--check") if any(o in p.opts for p in command.params)]
-    for place, parameter in enumerate(command.params, list(COMMANDS).index(words)):
+    for place, parameter in enumerate(parameters, list(COMMANDS).index(words)):
         if isinstance(parameter, click.Option) and parameter.is_flag:
             continue
         asked = [o for p in command.params if p.required and isinstance(p, click.Option) and p is not parameter

@@ -98,4 +98,4 @@ def test_a_command_file_imports_at_its_top_what_every_installation_has() -> None
         if isinstance(function, FUNCTIONS)
         if any(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(function))
     }
-    assert inside == {"controller.access", "controller.run", "demo", "emulator", "graph"}
+    assert inside == {"controller.access", "controller.run", "demo", "emulator", "graph", "plan"}

@@ -36,9 +36,11 @@ def test_every_numeric_option_has_a_range_that_not_a_number_does_not_pass(path: 
 @pytest.mark.parametrize(("path", "option"), NUMERIC)
 def test_a_number_that_is_none_is_a_usage_error(path: str, option: click.Option, tmp_path: Path) -> None:
     for value in NEVER:
-        result = Project(tmp_path).run(*path.split(), f"{option.opts[-1]}={value}", "--json")
+        given = ["--", value] if isinstance(option, click.Argument) else [f"{option.opts[-1]}={value}"]
+        result = Project(tmp_path).run(*path.split(), "--json", *given)
         assert (result.code, result.codes) == (3, ["usage"]), value
-        assert f"Invalid value for '{option.opts[0]}'" in result.err, value
+        shown = option.opts[0].upper() if isinstance(option, click.Argument) else option.opts[0]
+        assert f"Invalid value for '{shown}'" in result.err, value
         assert " range." not in result.err, value
 
 
@@ -85,5 +87,5 @@ def test_a_world_with_a_number_that_is_none_is_refused(field: str, tmp_path: Pat
     world = tmp_path / "world.yaml"
     world.write_text(f"{field}\n", encoding="utf-8")
     result = Project(tmp_path).run("emulator", "--world", str(world), "--json")
-    assert (result.code, result.codes) == (3, ["emulator"])
+    assert (result.code, result.codes) == (3, ["invalid-value"])
     assert field.partition(":")[0] in result.err

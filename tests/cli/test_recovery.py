@@ -27,7 +27,7 @@ def test_no_drift_ends_with_0_and_writes_nothing(world: Callable[..., Emulated])
     applied(emulated)
     before = state_files(emulated)
     result = emulated.run("drift")
-    assert (result.code, result.out) == (0, "No drift.\n")
+    assert (result.code, result.out.splitlines()[0]) == (0, "No drift.")
     assert state_files(emulated) == before
 
 
@@ -102,7 +102,7 @@ def test_what_a_plan_refuses_is_drift_where_it_was_not_asked_for(world: Callable
     [drift] = emulated.run("drift", "--json").json["drifts"]
     assert drift["fields"] == [{"path": "size", "applied": "50Gi", "observed": "55Gi", "secret": False, "stays": True}]
     write(emulated, vm(), DISK.replace("50Gi", "55Gi"))
-    assert emulated.run("drift").out == "No drift.\n"
+    assert emulated.run("drift").out.startswith("No drift.\n")
     write(emulated, vm(), DISK.replace("50Gi", "40Gi"))
     asked = emulated.run("drift")
     assert asked.code == 0

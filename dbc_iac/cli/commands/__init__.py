@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import click
+from click.core import ParameterSource
 
 from dbc_iac import __version__
 from dbc_iac.cli.app import App
@@ -37,7 +38,9 @@ def dbc_iac(app: App, /) -> None:
 
     Write manifests, review the plan, apply it: `dbc-iac init`, `dbc-iac plan`, `dbc-iac apply`.
     """
-    set_verbosity(app.runtime, 0)  # as DBC_IAC_LOG requests
+    verbose = click.get_current_context().get_parameter_source("verbose")
+    if verbose is ParameterSource.DEFAULT and (level := app.runtime.environ.get("DBC_IAC_LOG")):
+        set_verbosity(level.lower())
 
 
 dbc_iac.params = [*GLOBAL_OPTIONS, *dbc_iac.params]

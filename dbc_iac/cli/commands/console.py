@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import readline  # noqa: F401 - lets `input` edit lines and recall earlier ones
-import sys
 from collections.abc import Iterator
 
 import click
 
 from dbc_iac.cli.app import App, Exit
 from dbc_iac.cli.options import json_option
+from dbc_iac.cli.runtime import standard_input
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.operations.evaluate import expressions_of
 from dbc_iac.views.text.fields import value_text
@@ -48,11 +48,18 @@ def _whole(error: ValueError) -> str:
 
 def _typed(app: App) -> Iterator[str]:
     """Lines of standard input; on a terminal with a prompt, until `exit` or the end of the input."""
+    given = standard_input()
     while True:
         try:
-            line = input("> ") if app.runtime.terminal else next(sys.stdin).rstrip("\n")
+            line = input("> ") if app.runtime.terminal else next(given).rstrip("\n")
         except (EOFError, StopIteration):
             return
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            summary = f"cannot read standard input ({why})"
+            remedy = "Pass an expression, or a file with one expression per line: dbc-iac console < FILE."
+            problem = Diagnostic("unreadable-file", Severity.ERROR, summary, remedy=remedy)
+            raise DiagnosticError(problem) from None
         if line.strip() in {"exit", "quit"}:
             return
         if line.strip():

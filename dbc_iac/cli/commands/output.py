@@ -10,9 +10,8 @@ import click
 
 from dbc_iac.cli.app import App, Exit
 from dbc_iac.cli.options import json_option
-from dbc_iac.diagnostics import DiagnosticError, Severity
+from dbc_iac.diagnostics import Severity
 from dbc_iac.operations.outputs import evaluate_outputs, output_templates, resource_values
-from dbc_iac.operations.project import Project
 from dbc_iac.views.text.fields import value_text
 from dbc_iac.views.text.outputs import outputs_text
 
@@ -26,7 +25,7 @@ def command(app: App, /, name: str | None, ssh_config: bool) -> None:
     """Print the outputs of the project. Prints one with NAME; without outputs, how to log in to each VM."""
     if ssh_config and name is not None:
         raise click.UsageError("--ssh-config prints every VM: leave out NAME")
-    project = _loaded(app)
+    project = app.project_of_state()
     templates = output_templates(project, name)
     resources = resource_values(project, templates.values() if templates and not ssh_config else None)
     problems = [*resources.problems]
@@ -43,14 +42,6 @@ def command(app: App, /, name: str | None, ssh_config: bool) -> None:
     app.report(problems)
     if codes := [d.exit_code for d in problems if d.severity is Severity.ERROR]:
         raise Exit(max(codes))
-
-
-def _loaded(app: App) -> Project:
-    """The project; where manifests or variables are invalid, its project file alone, without labels of resources."""
-    try:
-        return app.project()
-    except DiagnosticError:
-        return app.project(only_project_file=True)
 
 
 def _show(app: App, lines: list[str], value: Any, nothing: str) -> None:

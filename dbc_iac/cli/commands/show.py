@@ -24,11 +24,7 @@ def command(app: App, /, file: Path | None, output: PlanOutput) -> None:
     """Show the state, or FILE: a plan, or a copy of a state."""
     if output != PlanOutput():
         check_outputs(app, output.files, loaded_quietly(app), (file,))
-    shown = (
-        app.project(only_project_file=True).state
-        if file is None
-        else read_plan_or_state(file, lambda: app.project().keyring)
-    )
+    shown = app.project_of_state().state if file is None else read_plan_or_state(file, lambda: app.project().keyring)
     if isinstance(shown, Plan):
         show_plan(app, shown, output)
         return

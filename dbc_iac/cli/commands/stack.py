@@ -22,7 +22,7 @@ def command() -> None:
 @click.pass_obj
 def stack_list(app: App) -> None:
     """List the stacks that have a state, with its serial and number of resources."""
-    stacks, problems = list_stacks(app.project(only_project_file=True))
+    stacks, problems = list_stacks(app.project_of_state())
     rows = [tuple(asdict(stack).values()) for stack in stacks]
     columns = ("stack", "serial", "resources")
     lines = table(columns, rows)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from dbc_iac.cli.ops.lookup import TargetOptions, where_options
 from dbc_iac.cli.ops.options import reveal_option
 from dbc_iac.cli.ops.outcomes import failed
 from dbc_iac.cli.options import json_option, yes_option
+from dbc_iac.cli.runtime import standard_input
 from dbc_iac.diagnostics import ExitCode
 from dbc_iac.files.reading import read_given
 from dbc_iac.json import Json, load_json
@@ -93,7 +93,7 @@ def _body(app: App, file: Path | None) -> dict[str, Any]:
         return {}
     name = "standard input" if str(file) == "-" else str(file)
     try:
-        value = load_json(sys.stdin.read() if str(file) == "-" else read_given(app.directory / file))
+        value = load_json(standard_input().read() if str(file) == "-" else read_given(app.directory / file))
     except OSError as error:
         raise failed(
             "body-unreadable", f"cannot read {name} ({error.strerror})", "Nothing was sent.", _OBJECT, _WRONG

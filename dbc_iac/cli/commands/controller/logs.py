@@ -10,7 +10,7 @@ import click
 
 from dbc_iac.cli.app import App
 from dbc_iac.cli.commands.controller.access import with_store
-from dbc_iac.cli.options import fleet_option, json_option
+from dbc_iac.cli.options import WholeNumber, fleet_option, json_option
 from dbc_iac.controller.fleet import Fleet
 from dbc_iac.controller.text import event_text, run_end, to_json
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
@@ -23,7 +23,7 @@ _FOLLOW_SECONDS = 1.0
 
 
 @click.command("logs")
-@click.argument("run", type=int)
+@click.argument("run", type=WholeNumber(min=1))
 @fleet_option
 @click.option("--follow", is_flag=True, help="Go on until the run has ended.")
 @json_option

@@ -15,7 +15,7 @@ from dbc_iac.views.text.state import state_lines
 @click.pass_obj
 def command(app: App) -> None:
     """List the resources in the state, one per line."""
-    project = app.project(only_project_file=True)
+    project = app.project_of_state()
     found = project.state
     app.report(new_stack(project, found))
     app.show_lines(state_lines(found), sorted(found.bindings))

@@ -18,7 +18,7 @@ from dbc_iac.operations.state_copies import pull
 @click.pass_obj
 def command(app: App, /, file: Path | None) -> None:
     """Print the decrypted state, with the entries of its journal. Changes nothing."""
-    project = app.project(only_project_file=True)
+    project = app.project_of_state()
     if file is not None:
         check_outputs(app, {"-o": file}, loaded_quietly(app))
     if file is not None:

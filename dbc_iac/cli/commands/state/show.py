@@ -17,5 +17,5 @@ from dbc_iac.views.text.state import binding_lines
 @click.pass_obj
 def command(app: App, address: str) -> None:
     """Show everything that the state records of one resource."""
-    binding = binding_of(app.project(only_project_file=True), address)
+    binding = binding_of(app.project_of_state(), address)
     app.show_lines(binding_lines(binding), binding.model_dump(mode="json", by_alias=True))
