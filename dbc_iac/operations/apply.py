@@ -264,8 +264,9 @@ class _Apply:
         project = self.project
         try:
             state = project.open_state()
-            unfinished = self.to_apply.reviewed or self.to_apply.plan.digest if state.open else ""
-            ended = {"environment": project.environment, "unfinished_plan": unfinished}
+            digest = self.to_apply.reviewed or self.to_apply.plan.digest
+            left = state.open or report.failed or report.not_started or report.waiting
+            ended = {"environment": project.environment, "unfinished_plan": digest if left else ""}
             project.store.commit(state.model_copy(update=ended))
         except DiagnosticError as error:
             return self._keep_errored(replace(report, diagnostics=(*report.diagnostics, *error.diagnostics)), done)

@@ -79,7 +79,7 @@ class State(_Document):
     generations: dict[str, int] = Field(default_factory=dict)
     pending: tuple[PendingOperation, ...] = ()
     environment: str | None = Field(default=None, description="environment of the last apply; empty: none")
-    unfinished_plan: str = Field(default="", description="digest of the plan whose apply left operations pending")
+    unfinished_plan: str = Field(default="", description="digest of the plan whose apply did not finish it")
 
     @property
     def open(self) -> tuple[PendingOperation, ...]:

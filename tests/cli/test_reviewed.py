@@ -290,3 +290,18 @@ def test_a_signing_key_of_the_environment_is_used_and_never_shown(
     wrong = emulated.run("plan", "--json", "-o", file)
     assert (wrong.code, wrong.codes) == (3, ["signing-key"])
     assert "canary" not in wrong.err
+
+
+def test_a_plan_that_a_wrong_key_stopped_is_applied_with_the_right_one(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(), document("Disk", "scratch", {"vm": "trainer", "size": "50Gi"}))
+    file = str(emulated.project.directory / "p.json")
+    assert emulated.run("plan", "-o", file).code == 0
+    right = emulated.project.environ["SEED"]
+    emulated.project.environ["SEED"] = "11" * 32
+    assert emulated.run("apply", file).code == 4
+    assert not emulated.vms
+    emulated.project.environ["SEED"] = right
+    result = emulated.run("apply", file)
+    assert result.code == 0, result.err
+    assert [sorted(m["disks"].values()) for m in emulated.vms.values()] == [[20, 20, 50]]
+    assert emulated.run("apply", file, "--json").codes == ["plan-stale"]  # it is finished now
