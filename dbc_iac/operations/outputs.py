@@ -12,8 +12,10 @@ from typing import Any
 from dbc_iac.address import Address
 from dbc_iac.api.responses import VmDetails
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.current_route import route_to
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
+from dbc_iac.kinds.framework.capabilities import Host
 from dbc_iac.kinds.virtual_machine.reading import login_account
 from dbc_iac.manifest.templates import Templates
 from dbc_iac.operations.project import Project
@@ -76,7 +78,7 @@ def resource_values(project: Project, templates: Iterable[str] | None = None) ->
     async def ask(context: PlanContext) -> ResourceValues:
         reader = CachedReader(context.connect, repeats=True)
         bindings = state.bindings.items()
-        vms = {a: b for a, b in bindings if b.kind == "VirtualMachine" and (used is None or a in used)}
+        vms = {a: b for a, b in bindings if isinstance(kind_of(b.kind), Host) and (used is None or a in used)}
         read = await asyncio.gather(*(reader.vm(route_to(b, context.inventory), b.id) for b in vms.values()))
         known = {a: r.value for a, r in zip(vms, read, strict=True) if isinstance(r, Known) and r.value is not None}
         unread = {a: r for a, r in zip(vms, read, strict=True) if not isinstance(r, Known)}

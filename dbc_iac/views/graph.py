@@ -69,7 +69,8 @@ def by_machine(graph: Graph, most: int = MAX) -> Graph:
     """The graph itself; a large one grouped by machine, and by kind for resources on no machine."""
     if len(graph.vertices) <= most:
         return graph
-    group = {v.key: v.key if v.detail == "Node" else v.machine or f"{v.detail}/*" for v in graph.vertices}
+    machines = {v.machine for v in graph.vertices}
+    group = {v.key: v.key if v.key in machines else v.machine or f"{v.detail}/*" for v in graph.vertices}
     members: dict[str, list[Vertex]] = {}
     for vertex in graph.vertices:
         members.setdefault(group[vertex.key], []).append(vertex)
@@ -83,7 +84,7 @@ def _machine(key: str, inside: list[Vertex]) -> Vertex:
         len(inside), "resource"
     )
     action = next(iter(actions)) if len(actions) == 1 else "several" if actions else ""
-    return Vertex(key, key.removeprefix("Node/").replace("/*", ""), text, action, key, len(inside))
+    return Vertex(key, key.removesuffix("/*").rpartition("/")[2], text, action, key, len(inside))
 
 
 def dot(graph: Graph) -> str:

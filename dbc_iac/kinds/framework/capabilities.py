@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-from dbc_iac.diagnostics import Diagnostic
+from dbc_iac.diagnostics import Diagnostic, SourceRange
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader
 from dbc_iac.kinds.framework.capacity import Capacity, Machine
@@ -32,6 +32,10 @@ class Host(Powered, ABC):
 
     order_field: ClassVar[str] = "rentOrder"
     """The field with its rent order."""
+    ports_field: ClassVar[str] = "ports"
+    """The field with its ports."""
+    address_field: ClassVar[str] = "publicIp"
+    """The field with its public address."""
 
     @abstractmethod
     def power(self, task: GoalInput, *, to: str, temporary: bool = False) -> Goal:
@@ -71,6 +75,9 @@ class Child:
 
 class FileProvider(ABC):
     """Provides image files, or is made from them."""
+
+    file_field: ClassVar[str] = ""
+    """The spec field that names the file that it is made from; empty without one."""
 
     def provides(self, values: Mapping[str, Json]) -> frozenset[FileAt]:
         """Files that an object with these fields provides, as sources for others."""
@@ -167,6 +174,12 @@ def build_files(kind: Kind[Any], values: Mapping[str, Json]) -> frozenset[FileAt
 def runtime_files(kind: Kind[Any], values: Mapping[str, Json]) -> frozenset[FileAt]:
     """Files without which an existing object with these fields is broken."""
     return kind.runtime_files(values) if isinstance(kind, FileProvider) else frozenset()
+
+
+def made_from(resource: Resource[Any]) -> SourceRange | None:
+    """Where the manifest names the file that a resource is made from, else the manifest itself."""
+    kind = kind_of(resource.kind)
+    return resource.where(kind.file_field if isinstance(kind, FileProvider) else "") or resource.where("")
 
 
 def capacity(kind: Kind[Any], fields: Mapping[str, Json]) -> Capacity:

@@ -11,6 +11,9 @@ from dbc_iac.json import Json
 from dbc_iac.kinds.framework.inventory import Inventory
 from dbc_iac.kinds.framework.route import Route
 
+GPUS, CPUS, MEMORY = "gpus", "cpus", "memory"
+"""Parts of a capacity, and the spec fields that state them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Machine:

@@ -48,6 +48,7 @@ class VirtualMachine(Kind[VirtualMachineSpec], Host, UsesCapacity, FileProvider,
     name = "VirtualMachine"
     name_prefix = "vm"
     spec = VirtualMachineSpec
+    file_field = "image"
     replace_in_place_last = True
 
     @property

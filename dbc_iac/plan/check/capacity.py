@@ -10,7 +10,7 @@ from dbc_iac.api.responses import NodeHardware
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.capabilities import Host, capacity, power_field
-from dbc_iac.kinds.framework.capacity import Capacity, Machine
+from dbc_iac.kinds.framework.capacity import CPUS, GPUS, MEMORY, Capacity, Machine
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.plan.context import PlanContext
 from dbc_iac.plan.model import Action, Change
@@ -61,7 +61,7 @@ def _gpus(context: PlanContext, machine: Machine, here: Mapping[str, Change]) ->
     free = hardware.gpu_count - hardware.gpu_used
     if comes > free + goes:
         yield _problem(
-            context, last, "gpus", "node-would-refuse",
+            context, last, GPUS, "node-would-refuse",
             f"{comes} GPUs requested in total, but {free + goes} of {hardware.gpu_count} are free",
             f"{hardware.gpu_used} are allocated to running VMs, new VMs and failed creations.",
             "Request fewer GPUs, or power off VMs that hold them.",
@@ -73,7 +73,7 @@ def _together(context: PlanContext, machine: Machine, here: Mapping[str, Change]
     hardware = machine.hardware
     assert hardware is not None  # noqa: S101 - the caller looked
     running = {a: required_capacity(c) for a, c in here.items() if c.desired_power in {"", "on"}}
-    has = (("cpus", "CPU cores", hardware.cpu_cores), ("memory", "GiB of memory", hardware.mem_size_gib))
+    has = ((CPUS, "CPU cores", hardware.cpu_cores), (MEMORY, "GiB of memory", hardware.mem_size_gib))
     for path, unit, there in has:
         allocated = {a: getattr(h, path) for a, h in running.items()}
         grows = [a for a, share in allocated.items() if share and _grows(here[a], path)]

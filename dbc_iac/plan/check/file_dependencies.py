@@ -13,7 +13,7 @@ from graphlib import CycleError, TopologicalSorter
 
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Related, Severity
 from dbc_iac.kinds import Inventory, Resource, kind_of
-from dbc_iac.kinds.framework.capabilities import build_files, provided_files, runtime_files
+from dbc_iac.kinds.framework.capabilities import build_files, made_from, provided_files, runtime_files
 from dbc_iac.kinds.framework.goal import Goal
 from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.kinds.images.files import FileAt
@@ -199,7 +199,7 @@ def _refused(context: PlanContext, change: Change, goal: Goal, file: FileAt, use
         changed = [f.path for f in change.fields]
         where = documents[change.address].where
         source = next((s for path in changed if (s := where(path))), None) or where("")
-    places = [(a, documents[a].where("image") or documents[a].where("")) for a in users if a in documents]
+    places = [(a, made_from(documents[a])) for a in users if a in documents]
     related = tuple(Related(f"{a} uses it", place) for a, place in places if place is not None)
     if source is None and related:
         source = related[0].source

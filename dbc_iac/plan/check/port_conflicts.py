@@ -69,11 +69,11 @@ def _conflict(context: PlanContext, going: set[str], address: str, other: str, w
     at, parent = (other, address) if moves == [other] else (address, other)
     resource = context.inventory.resources.get(at)
     severity, code = (Severity.ERROR, ExitCode.REFUSED) if moves else (Severity.WARNING, ExitCode.OK)
-    path = "publicIp" if what.startswith("public") else "ports"
+    path = Host.address_field if what.startswith("public") else Host.ports_field
     summary = f"{what} of {at} is already in use"
     detail = f"{parent} uses it on the same machine. {_COMPARED}"
     detail += "" if moves else " One VM cannot start while the other runs."
-    remedy = "Choose another address." if path == "publicIp" else "Choose another port, or `auto`."
+    remedy = "Choose another address." if path == Host.address_field else "Choose another port, or `auto`."
     if resource is None:
         return Diagnostic("port-conflict", severity, summary, detail, remedy, None, (), at, code)
     return resource.problem(

@@ -202,7 +202,7 @@ def _shrinks(sides: DiffInput, path: str, have: Json, want: Json) -> Diagnostic 
     return sides.resource.problem(
         "cannot-shrink",
         path,
-        f"cannot shrink {sides.resource.address if path == 'size' else path} from {have} to {want}",
+        f"cannot shrink {path if '.' in path else sides.resource.address} from {have} to {want}",
         detail="Disks can only grow.",
         remedy=f"Set {path}: {have}, or use --replace {sides.resource.address} (its data is lost).",
         exit_code=ExitCode.REFUSED,
