@@ -6,7 +6,7 @@ JOBS ?= 2
 unexport PYTHONDONTWRITEBYTECODE
 EXTRAS := controller,emulator,graph,mnemonic,objectstore,postgres,dev
 
-.PHONY: demo test lint types imports pytest conformance schemas dist site lock fmt browser bench prove upgrade clean
+.PHONY: demo announce test lint types imports pytest conformance schemas dist site lock fmt browser bench prove upgrade clean
 
 .venv/ready: pyproject.toml tests/constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "dbc-iac needs Python 3.11 or newer: make PYTHON=python3.11 ..."; exit 1; }
@@ -14,9 +14,17 @@ EXTRAS := controller,emulator,graph,mnemonic,objectstore,postgres,dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c tests/constraints.txt -e '.[$(EXTRAS)]'
 	touch $@
 
-demo: .venv/ready          ## the main workflow on the embedded emulator
-	$(BIN)/dbc-iac demo
-test: lint types imports pytest  ## everything that must pass
+.demo-venv/ready: pyproject.toml tests/constraints.txt
+	$(PYTHON) -m venv .demo-venv
+	.demo-venv/bin/python -m pip install --quiet --disable-pip-version-check -c tests/constraints.txt -e '.[emulator]'
+	touch $@
+
+DEMO := $(if $(wildcard .venv/ready),.venv,.demo-venv)
+demo: $(DEMO)/ready        ## the main workflow on the embedded emulator, in a small environment of its own
+	@$(DEMO)/bin/dbc-iac demo
+announce:
+	@JOBS=$(JOBS) $(PYTHON) -m tools.announce
+test: announce lint types imports pytest  ## everything that must pass
 lint: .venv/ready
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 types: .venv/ready
@@ -54,4 +62,4 @@ upgrade:                   ## newest versions of all libraries into tests/constr
 	$(BIN)/python -m pip install --quiet -e '.[$(EXTRAS)]'
 	$(BIN)/python -m pip freeze --exclude-editable > tests/constraints.txt
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache dist build
+	rm -rf .venv .demo-venv .mypy_cache .ruff_cache .pytest_cache dist build

@@ -19,17 +19,30 @@ from dbc_iac.plan import Action
 from dbc_iac.views.text.apply import report_json, report_lines
 from dbc_iac.views.text.lines import Line, Tone
 from dbc_iac.views.text.outputs import outputs_text
+from dbc_iac.views.text.plan import scope, summary
 
 
 def confirm_and_apply(
-    app: App, project: Project, to_apply: PlanToApply, given: Approval, output: PlanOutput, arguments: ApplyArguments
+    app: App,
+    project: Project,
+    to_apply: PlanToApply,
+    given: Approval,
+    output: PlanOutput,
+    arguments: ApplyArguments,
+    *,
+    reviewed: bool = False,
 ) -> NoReturn:
-    """Apply a plan with approval; the state is locked. Always raises: Exit with the code, or DiagnosticError."""
+    """Apply a plan with approval; the state is locked. Always raises: Exit with the code, or DiagnosticError.
+
+    `reviewed`: the plan has been shown when it was made, and only its summary is printed.
+    """
     plan = to_apply.plan
     reporter = ProgressReporter.of(app, arguments.events)
     report_diagnostics(app, plan)
-    if app.json:
+    if app.json or reviewed:
         write_outputs(app, plan, output)
+        if not app.json:
+            app.show_lines([Line(summary(plan), Tone.HEAD), Line(scope(plan), Tone.ASIDE), Line()], None)
     else:
         show_plan(app, plan, output, reported=True)
     shown = plan.to_json() if app.json else None

@@ -69,7 +69,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "state rebuild --new Disk/scratch",
     ),
     "demo": ("demo",),
-    "emulator": ("emulator --world world.yaml --listen 127.0.0.1:5050 --time-scale 60",),
+    "emulator": (
+        "emulator",
+        "emulator --world world.yaml --listen 127.0.0.1:5050 --time-scale 60",
+    ),
     "api": ("api /tasks --node gpu-a", "api /rent_orders --node gpu-a --json"),
     "deeplink get": ("deeplink get rack1-07 --reveal",),
     "deeplink set": ("deeplink set rack1-07 --password-env DEEPLINK_PASSWORD --wait",),

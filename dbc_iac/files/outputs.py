@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
 from dbc_iac.files.reading import leads_out
-from dbc_iac.files.writing import check_creatable, write_new
+from dbc_iac.files.writing import OWNER_ONLY, check_creatable, write_new
 
 
 @contextmanager
@@ -29,15 +29,18 @@ def check_folder(folder: Path, root: Path) -> None:
         check_creatable(folder)
 
 
-def write_new_files(files: Mapping[Path, str], root: Path) -> None:
-    """Write files that do not exist yet into the project `root`: all of them or none. Raises DiagnosticError."""
+def write_new_files(files: Mapping[Path, str], root: Path, private: Collection[Path] = ()) -> None:
+    """Write files that do not exist yet into the project `root`: all of them or none. Raises DiagnosticError.
+
+    `private`: files that only their owner can read.
+    """
     written: list[Path] = []
     try:
         for path, text in files.items():
             refuse_link_out(path, root)
             with writing():
                 path.parent.mkdir(parents=True, exist_ok=True)
-                write_new(path, text.encode(), 0o666)
+                write_new(path, text.encode(), OWNER_ONLY if path in private else 0o666)
             written.append(path)
     except BaseException:
         for path in written:

@@ -1,4 +1,4 @@
-"""New projects: project file, example manifest, schemas for editors, git-ignore rules, and a CI pipeline."""
+"""New projects: project file, first VM, emulated world, schemas for editors, git-ignore rules, and a CI pipeline."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import os
 import secrets as random
 from pathlib import Path
 
+from dbc_iac.api.auth.keys import Sr25519Key
+from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
 from dbc_iac.files.outputs import write_new_files, writing
 from dbc_iac.files.reading import read_inside, real_path
 from dbc_iac.files.writing import write_whole
 from dbc_iac.manifest.header import NAME, NAME_EXPECTED, close_name
 from dbc_iac.manifest.project import FILE
-from dbc_iac.manifest.scaffold import scaffold
+from dbc_iac.manifest.scaffold import SEED, scaffold
 from dbc_iac.operations.pipelines import pipeline_for
 from dbc_iac.operations.schemas import contracts
 
@@ -29,8 +31,10 @@ def write_project(directory: Path, name: str, ci: str | None) -> dict[str, str]:
         raise DiagnosticError(Diagnostic("invalid-name", Severity.ERROR, f"--name: {NAME_EXPECTED}", remedy=remedy))
     default = close_name(real_path(directory).name)
     published = contracts()
+    seed, node = random.token_hex(32), random.token_hex(32)
+    address = Sr25519Key.from_seed(SecretText(seed)).address
     files = {
-        **scaffold(name or default or "project", random.token_hex(16)),
+        **scaffold(name or default or "project", random.token_hex(16), node, seed, address, ci=ci is not None),
         **{f"specs/{schema}": published[schema] for schema in _SCHEMAS},
     }
     with writing():
@@ -53,6 +57,6 @@ def _write(directory: Path, files: dict[str, str]) -> None:
         remedy = "Use -C with an empty directory, or remove the existing files."
         raise DiagnosticError(Diagnostic("project-exists", Severity.ERROR, summary, detail, remedy))
     new = {directory / p: text for p, text in files.items() if p != ".gitignore" or not rules}
-    write_new_files(new, directory)
+    write_new_files(new, directory, {directory / SEED})
     if rules and ".gitignore" in files:
         write_whole(ignore, files[".gitignore"].encode())

@@ -24,9 +24,14 @@ WORLD = {
 def test_the_demo_runs_to_its_end(tmp_path: Path) -> None:
     result = Project(tmp_path).run("demo")
     assert result.code == 0, result.out + result.err
-    assert result.out.count("No changes. The infrastructure matches the manifests.") == 2
+    assert result.out.count("No changes. The infrastructure matches the manifests.") == 1
+    assert len((result.out + result.err).splitlines()) <= 120
+    assert [line[:4] for line in result.out.splitlines() if line.startswith("# ")] == ["# 1.", "# 2.", "# 3.", "# 4."]
+    assert result.out.count("  + VirtualMachine/trainer  create") == 1, "a plan is shown once"
+    page = tmp_path / "dbc-iac-demo.html"
+    assert "VirtualMachine/trainer" in page.read_text()
     assert "firewall: [in,all,all,0.0.0.0/0,accept] -> (none)" in result.out
-    assert result.out.endswith("Demo complete: no objects remain on the emulated nodes.\n")
+    assert result.out.endswith(f"Demo complete: no objects remain. The page of the first plan: {page}\n")
 
 
 def test_the_admin_api_requires_its_token() -> None:
@@ -44,7 +49,7 @@ def test_the_admin_api_requires_its_token() -> None:
     ("arguments", "text"),
     [
         (["--world", "none.yaml"], "cannot read none.yaml"),
-        (["--world", "bad.yaml"], "gpuNodes.0.id: Field required"),
+        (["--world", "bad.yaml"], "gpuNodes.0.id is required"),
         (["--world", "world.yaml", "--listen", "0.0.0.0:5050"], "0.0.0.0 is not a loopback address"),
         (["--world", "world.yaml", "--listen", "5050"], "5050 is not HOST:PORT"),
         (["--world", "world.yaml", "--admin", "127.0.0.1:5051"], "the admin API needs a token"),

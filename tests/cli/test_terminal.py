@@ -19,12 +19,12 @@ COMMAND = [sys.executable, "-c", "from dbc_iac.cli import main; main()", "demo"]
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
-def on_a_terminal(columns: int, **environ: str) -> tuple[str, list[str]]:
+def on_a_terminal(columns: int, directory: Path, **environ: str) -> tuple[str, list[str]]:
     """Lines on a terminal after the demo, scrolled ones included."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
     env = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "", **environ}
-    child = subprocess.Popen(COMMAND, stdin=slave, stdout=slave, stderr=slave, env=env, close_fds=True)
+    child = subprocess.Popen(COMMAND, stdin=slave, stdout=slave, stderr=slave, env=env, cwd=directory, close_fds=True)
     os.close(slave)
     written = b""
     while True:
@@ -50,12 +50,12 @@ def on_a_terminal(columns: int, **environ: str) -> tuple[str, list[str]]:
     ids=["narrow", "wide", "no colour", "dumb"],
 )
 def test_the_screen_of_a_terminal(columns: int, environ: dict[str, str], tmp_path: Path) -> None:
-    text, lines = on_a_terminal(columns, **environ)
+    text, lines = on_a_terminal(columns, tmp_path, **environ)
     (tmp_path / "screen.txt").write_text("\n".join(lines))
     assert bool(COLOUR.search(text.replace("\x1b[0m", "").replace("\x1b[39m", ""))) == (not environ)
-    assert "Demo complete: no objects remain on the emulated nodes." in lines
+    assert any(line.startswith("Demo complete: no objects remain.") for line in lines)
     assert any(line.startswith("Plan: ") for line in lines)
-    assert any(re.match(r"VirtualMachine/trainer\.\w: created after \d+ s", line) for line in lines)
+    assert any(re.match(r"VirtualMachine/trainer: created after \d+ s", line) for line in lines)
     assert not any("changes finished" in line for line in lines), "the tree is gone at the end"
     if "TERM" not in environ:
         assert " changes finished" in COLOUR.sub("", text), "the tree was there"

@@ -70,4 +70,4 @@ def command(
         else:
             to_apply = plan_now(project, selection.plan_options())
         given = Approval.of(yes=yes or file is not None, data_loss=lossy or bool(file or reviewed))
-        confirm_and_apply(app, project, to_apply, given, output, arguments)
+        confirm_and_apply(app, project, to_apply, given, output, arguments, reviewed=file is not None)

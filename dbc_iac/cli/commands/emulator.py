@@ -14,7 +14,10 @@ TIME_SCALE = Number(min=0, min_open=True, max=1_000_000)
 
 
 @click.command("emulator")
-@click.option("--world", required=True, type=FILE, help="World file: the nodes, wallets and rent orders to emulate.")
+@click.option(
+    "--world", type=FILE,
+    help="World file: the nodes, wallets and rent orders to emulate; default: world.yaml of the project.",
+)  # fmt: skip
 @click.option(
     "--listen",
     multiple=True,
@@ -44,7 +47,7 @@ TIME_SCALE = Number(min=0, min_open=True, max=1_000_000)
 def command(
     app: App,
     /,
-    world: Path,
+    world: Path | None,
     listen: tuple[str, ...],
     admin: str,
     admin_token: str,
@@ -55,4 +58,4 @@ def command(
     require_emulator()
     from dbc_iac.cli.emulator_server import serve_world
 
-    serve_world(app, world, listen, admin, admin_token, time_scale, keep)
+    serve_world(app, world or app.directory / "world.yaml", listen, admin, admin_token, time_scale, keep)

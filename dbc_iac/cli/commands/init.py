@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import click
 
 from dbc_iac.cli.app import App
 from dbc_iac.cli.options import json_option
 from dbc_iac.diagnostics import DiagnosticError
+from dbc_iac.manifest.project import FILE
+from dbc_iac.manifest.scaffold import SEED, WORLD
 from dbc_iac.operations.pipelines import ephemeral_state, to_do
 from dbc_iac.operations.scaffold import write_project
 
@@ -21,12 +25,24 @@ from dbc_iac.operations.scaffold import write_project
 @json_option
 @click.pass_obj
 def command(app: App, name: str, ci: str | None) -> None:
-    """Create a new project. Writes a project file, an example manifest and git-ignore rules."""
+    """Create a new project: project file, first VM, emulated machine to try it on, git-ignore rules."""
     written = write_project(app.directory, name, ci)
-    lines = [*(f"wrote {p}" for p in sorted(written)), "Next: edit the files, then run `dbc-iac validate`."]
+    lines = [f"wrote {p}" for p in sorted(written)]
+    if WORLD in written:
+        lines += _next_steps(app, in_environment=ci is not None)
     if ci is not None:
         lines += to_do(written, app.directory, shared=not _is_ephemeral(app))
     app.show("\n".join(lines), sorted(written))
+
+
+def _next_steps(app: App, *, in_environment: bool) -> Iterator[str]:
+    yield "Next, on an emulated machine:"
+    yield f"  {app.command_line('emulator')} &"
+    if in_environment:
+        yield f"  export DBC_WALLET_SEED=$(cat {app.directory / SEED})"
+    yield f"  {app.command_line('apply')}"
+    yield f"For a rented machine, write the seed of its wallet into {SEED}, its id and rent order into"
+    yield f"manifests/example.yaml, and the URL of a client node into {FILE}."
 
 
 def _is_ephemeral(app: App) -> bool:
