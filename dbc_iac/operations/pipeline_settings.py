@@ -30,6 +30,8 @@ class PipelineSettings:
     shared: bool = False
     signed: bool = False
     paths: tuple[str, ...] = (FILE, "manifests/**/*.yaml")
+    secret_files: tuple[str, ...] = ()
+    """Files with secrets, which a checkout does not have."""
 
 
 def settings_of_new(texts: Mapping[str, str]) -> PipelineSettings:
@@ -48,11 +50,12 @@ def settings_of(directory: Path) -> PipelineSettings:
     each = [loaded, *_environments(directory, project)]
     own = tuple(sorted(name for name, spec in project.environments.items() if spec.stack))
     return PipelineSettings(
-        tuple(sorted({name for one in each for name in _names(one)})),
+        tuple(sorted({ref.env for one in each for ref in _references(one) if ref.env})) or ("DBC_WALLET_SEED",),
         own,
         len(own) < len(project.environments),
         bool(project.trusted_plan_keys),
         tuple(dict.fromkeys((FILE, *project.manifests, *_variable_files(project)))),
+        tuple(sorted({ref.file for one in each for ref in _references(one) if ref.file})),
     )
 
 
@@ -70,12 +73,11 @@ def _environments(directory: Path, project: ProjectSpec) -> Iterator[LoadedProje
             continue
 
 
-def _names(loaded: LoadedProject) -> Iterator[str]:
-    """Environment variables with secrets, of the project file and of the manifests."""
-    references: list[SecretRef] = [*secret_places(loaded.project, loaded.place)]
+def _references(loaded: LoadedProject) -> Iterator[SecretRef]:
+    """References to secrets, of the project file and of the manifests."""
+    yield from secret_places(loaded.project, loaded.place)
     for resource in loaded.resources:
-        references += secret_places(resource.spec, resource.where)
-    yield from (reference.env for reference in references if reference.env is not None)
+        yield from secret_places(resource.spec, resource.where)
 
 
 def _variable_files(project: ProjectSpec) -> Iterator[str]:

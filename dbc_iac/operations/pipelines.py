@@ -91,6 +91,8 @@ def to_do(written: Mapping[str, str], directory: Path, *, shared: bool) -> Itera
             yield f"In {_GITLAB}, add `include: [{{local: {INCLUDED}}}]`, and plan and apply to `stages`."
     settings = settings_of(directory)
     yield f"Give the pipeline the secrets {', '.join(settings.secrets)}."
+    for name in settings.secret_files:
+        yield f"Replace `file: {name}` by `env: NAME`: a CI runner has no such file."
     if settings.signed:
         yield f"Give it {SIGNING_KEY}, a key of `trustedPlanKeys`: its jobs sign the plans."
     if settings.shared:

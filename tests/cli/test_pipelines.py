@@ -198,6 +198,7 @@ def test_manual_steps_of_a_pipeline_are_listed(tmp_path: Path) -> None:
     file.write_text(file.read_text().replace("backend: local, path: state", shared))
     beside = later.run("init", "--ci", "gitlab").out
     assert "wrote .gitlab/dbc-iac.yml\n" in beside
+    assert "Replace `file: secrets/wallet.seed` by `env: NAME`: a CI runner has no such file." in beside
     assert "In .gitlab-ci.yml, add `include: [{local: .gitlab/dbc-iac.yml}]`" in beside
     assert "a CI runner loses its disk" not in beside
     assert (later.directory / ".gitlab-ci.yml").read_text() == "test: {script: [make]}\n"
