@@ -63,16 +63,25 @@ def _sources() -> Iterator[tuple[Path, str]]:
         yield from ((path, path.read_text(encoding="utf-8")) for path in sorted((PACKAGE / area).rglob("*.py")))
 
 
+def _shared(sources: Iterable[str]) -> dict[str, str]:
+    """Texts of modules by name, of names with one text only."""
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for source in sources:
+        for name, text in _CONSTANT.findall(source):
+            found[name].add(text)
+    return {name: min(texts) for name, texts in found.items() if len(texts) == 1}
+
+
 @cache
 def entries() -> Mapping[str, Entry]:
     """All diagnostic codes."""
     sources = dict(_sources())
     trees = {path: ast.parse(text) for path, text in sources.items() if _MAKES.search(text)}
-    constants = {name: text for source in sources.values() for name, text in _CONSTANT.findall(source)}
-    constants |= _CONSTANT.findall((PACKAGE / "diagnostics.py").read_text(encoding="utf-8"))
+    shared = _shared([*sources.values(), (PACKAGE / "diagnostics.py").read_text(encoding="utf-8")])
     found: defaultdict[str, Entry] = defaultdict(Entry)
     for path, tree in trees.items():
         signatures = {**_COMMON, **dict(_signatures(tree))}
+        constants = shared | dict(_CONSTANT.findall(sources[path]))
         for function, call in _calls(tree):
             if _name(call) in signatures:
                 _read(found, path.relative_to(PACKAGE).parts[0], call, signatures, _Texts(function, constants))

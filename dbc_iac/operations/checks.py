@@ -114,7 +114,7 @@ def check_plan(project: Project, plan: Plan, state: State, warnings: Iterable[Di
     labels = {a: r.labels for a, r in resources.items()}
     found = (
         *evaluate(spec.policies, plan, labels, runtime.now(), project.loaded.where),
-        *ending_rentals(plan.rentals, spec.thresholds, runtime.now()),
+        *(() if plan.destroy else ending_rentals(plan.rentals, spec.thresholds, runtime.now())),
     )
     placed = [
         replace(d, source=resources[d.address].where("")) if d.address in labels and d.source is None else d

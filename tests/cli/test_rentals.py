@@ -90,6 +90,13 @@ def test_a_rental_that_ends_soon_warns_or_refuses(
     assert ("rental-ends" in run(emulated, "drift", "--json").err) == (severity is not None)
 
 
+def test_a_rental_that_ends_soon_does_not_refuse_a_destroy(rented: Rented) -> None:
+    emulated = rented(f"{CHAIN}  thresholds: {{rentalEndsWithin: 3d, refuse: [rental-ends]}}\n")
+    assert run(emulated, "apply", "--yes").code == 5
+    result = run(emulated, "destroy", "--yes")
+    assert result.code == 0, result.out + result.err
+
+
 def test_an_ended_rental_is_reported(rented: Rented) -> None:
     emulated = rented(f"{CHAIN}  thresholds: {{rentalEndsWithin: 3d}}\n", end=999_900)
     result = run(emulated, "plan")
