@@ -20,7 +20,7 @@ VALUES = [
     "", "sur\udcffrogate", "\x1b[31m", "é\u2028", "a" * 5000, "-1", "nan", "1e999", "9" * 30, "\u0663", "{{ x }}", "[",
     "\n", "Disk/", "/", "VirtualMachine/trainer", "=", "http://[::1", "http://a:99999/", "gpu-a", "2026-99-99",
 ]  # fmt: skip
-EVERY = examples(suite=6, proof=1)
+EVERY = examples(suite=11, proof=1)
 """One in so many values is tried in each place, another one in the next place; `make prove` tries each in each."""
 SERVES = {"emulator", "demo"}
 """Commands that go on until they are stopped, or bring a world of their own."""

@@ -177,7 +177,7 @@ def runtime_files(kind: Kind[Any], values: Mapping[str, Json]) -> frozenset[File
 
 
 def made_from(resource: Resource[Any]) -> SourceRange | None:
-    """Where the manifest names the file that a resource is made from, else the manifest itself."""
+    """Place in the manifest of the name of the file that a resource is made from, else of the manifest itself."""
     kind = kind_of(resource.kind)
     return resource.where(kind.file_field if isinstance(kind, FileProvider) else "") or resource.where("")
 
