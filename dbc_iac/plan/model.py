@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from enum import StrEnum
 from functools import cache, cached_property
@@ -265,8 +265,15 @@ def _digest(plan: Mapping[str, Any]) -> str:
 
 def canonical_digest(value: Any) -> str:
     """BLAKE2b-256, hex, over the sorted, separator-free JSON text of a JSON value."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.blake2b(text.encode(), digest_size=32).hexdigest()
+    return stream_digest([value])
+
+
+def stream_digest(values: Iterable[Any]) -> str:
+    """BLAKE2b-256, hex, over such texts of several values, of which only one is held at a time."""
+    found = hashlib.blake2b(digest_size=32)
+    for value in values:
+        found.update(json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode())
+    return found.hexdigest()
 
 
 @cache

@@ -29,7 +29,7 @@ from dbc_iac.plan.decide.propagation import propagate
 from dbc_iac.plan.decide.rename_hints import likely_renames
 from dbc_iac.plan.decide.targets import check_named, keep_parents, left_with, of_this_run, targeted
 from dbc_iac.plan.decide.unreadable import unreadable
-from dbc_iac.plan.model import Action, Change, Plan, Step, StepKind, canonical_digest
+from dbc_iac.plan.model import Action, Change, Plan, Step, StepKind, stream_digest
 from dbc_iac.plan.observe.pending_operations import resolvable_operations
 from dbc_iac.plan.observe.refresh import RefreshedState, refresh, remembered
 from dbc_iac.plan.observe.rentals import read_rentals
@@ -243,20 +243,16 @@ def _plan(
     off = {s.address for s in steps if s.kind is StepKind.WINDOW} & running
     hooks = _hooks(context, steps)
     shown = tuple(
-        replace(
-            c,
-            power_off=a in off or (c.pending and bool({c.placement.parent, c.old_placement.parent} & off)),
-        )
+        replace(c, power_off=True)
+        if a in off or (c.pending and off and {c.placement.parent, c.old_placement.parent} & off)
+        else c
         for a, c in sorted(changes.items())
     )
-    documents: dict[str, Json] = {
-        a: {"kind": r.kind, "spec": r.spec.model_dump(mode="json", by_alias=True, exclude_none=True)}
+    manifests = (
+        (a, r.kind, r.spec.model_dump_json(by_alias=True, exclude_none=True))
         for a, r in sorted(context.inventory.resources.items())
-    }
-    seen: dict[str, Json] = {
-        a: {"present": o.present, "id": o.id, "values": dict(o.values)}
-        for a, o in sorted(refreshed.observations.items())
-    }
+    )
+    seen = ((a, o.present, o.id, dict(o.values)) for a, o in sorted(refreshed.observations.items()))
     state = context.state
     hosts = {a: kind for a, t in refreshed.tracked_objects.items() if isinstance(kind := kind_of(t.kind), Host)}
     seen_hosts = ((hosts[a], o) for a, o in refreshed.observations.items() if a in hosts)
@@ -276,8 +272,8 @@ def _plan(
         environment=context.environment,
         lineage=state.lineage,
         serial=state.serial,
-        configuration=canonical_digest(documents),
-        observation=canonical_digest(seen),
+        configuration=stream_digest(manifests),
+        observation=stream_digest(seen),
         changes=shown,
         steps=steps,
         diagnostics=tuple(problems),

@@ -17,7 +17,7 @@ from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 
 from dbc_iac.json import Json
-from dbc_iac.kinds.framework.rules import Rule, access
+from dbc_iac.kinds.framework.rules import Facts, Rule, access
 from dbc_iac.kinds.framework.types import AddressText, FieldOrAddress, Flag
 from dbc_iac.manifest.durations import Seconds
 from dbc_iac.manifest.validators import SecretForm, wrong
@@ -131,6 +131,12 @@ class SpecField:
 def spec_fields(model: type[BaseModel]) -> tuple[SpecField, ...]:
     """All leaves of a spec with a rule, in the order in which they are written down."""
     return tuple(_walk(model, "", ()))
+
+
+@cache
+def rules_under(model: type[BaseModel], facts: Facts) -> tuple[tuple[SpecField, Rule], ...]:
+    """All leaves of a spec with the rules that apply."""
+    return tuple((f, f.rule.under(facts)) for f in spec_fields(model))
 
 
 @cache

@@ -144,14 +144,8 @@ def _external(resource: Resource[Spec], observation: Observation) -> list[Diagno
 def _base(context: PlanContext, tracked: TrackedObject, resource: Resource[Spec], want: dict[str, Json]) -> Change:
     """The parts of a change that do not depend on differences."""
     kind, binding = kind_of(resource.kind), tracked.binding
-    dumped = resource.spec.model_dump(mode="json", by_alias=True)
-    refs: dict[str, Json] = {}
-    for field_ in kind.secret_fields:
-        if field_.read(resource.spec) is not None:
-            value: object = dumped
-            for key in field_.path.split("."):
-                value = value[key] if isinstance(value, dict) else None
-            refs[field_.path] = value  # type: ignore[assignment]
+    secrets = ((f.path, f.read(resource.spec)) for f in kind.secret_fields)
+    refs: dict[str, Json] = {p: ref.model_dump(mode="json", by_alias=True) for p, ref in secrets if ref is not None}
     timeouts = resource.spec.timeouts
     lifecycle = resource.spec.lifecycle
     parent = parent_address(resource)
@@ -320,6 +314,8 @@ def _left_alone(change: Change, ignored: Iterable[FieldChange]) -> Change:
     """A change in place with the present values of the fields of `ignoreChanges`: some calls send more than the
     differences."""
     has = {f.path: f.before for f in ignored if not f.secret}
+    if not has:
+        return change
     desired = {path: value for path, value in {**change.desired, **has}.items() if value is not None}
     return replace(change, desired=desired)
 

@@ -15,7 +15,7 @@ from dbc_iac.json import Json, value_text
 from dbc_iac.kinds import Kind, Observation, Resource
 from dbc_iac.kinds.framework.capabilities import power_of
 from dbc_iac.kinds.framework.rules import Behaviour, Facts, Rule
-from dbc_iac.kinds.framework.spec import Spec, SpecField
+from dbc_iac.kinds.framework.spec import Spec, SpecField, rules_under
 from dbc_iac.kinds.framework.types import parse_gib
 from dbc_iac.manifest.secrets import SecretRef
 from dbc_iac.plan.model import FieldChange
@@ -69,11 +69,10 @@ def difference(sides: DiffInput) -> Difference:
     """Differences, in the order of the spec's fields."""
     found = Difference()
     ignored = sides.resource.spec.lifecycle.ignore_changes
-    for field_ in sides.kind.fields:
-        rule = field_.rule.under(sides.facts)
+    for field_, rule in rules_under(sides.kind.spec, sides.facts):
         if rule.behaviour is Behaviour.ACCESS:
             continue
-        left_alone = any(_within(field_.path, i) for i in ignored)
+        left_alone = bool(ignored) and any(_within(field_.path, i) for i in ignored)
         own = Difference() if left_alone else found
         if rule.secret:
             _compare_secret(sides, field_, rule, own)

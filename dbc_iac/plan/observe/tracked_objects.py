@@ -140,8 +140,8 @@ def with_parent(tracked: TrackedObject, context: PlanContext, found: Mapping[str
 
 def parent_address(resource: Resource[Spec]) -> str:
     """Address of the VM of a child; empty for other resources."""
-    kind = kind_of(resource.kind)
-    field_ = next((f for f in kind.fields if f.path == parent_field(kind) and f.reference), None)
+    path = parent_field(kind_of(resource.kind))
+    field_ = next((f for f in kind_of(resource.kind).reference_fields if f.path == path), None) if path else None
     if field_ is None or field_.reference is None:
         return ""
     return f"{field_.reference.kind}/{field_.read(resource.spec)}"
