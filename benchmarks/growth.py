@@ -176,7 +176,7 @@ class Planned:
             kind = kind_of(made.kind)
             if kind.read_only or one.applied is None or (one.extra == "New disk" and made.kind == "Disk"):
                 continue
-            fields = kind.desired(made, source)
+            fields = dict(kind.desired(made, source))
             route = kind.route(made, source)
             if made.kind == "VirtualMachine":
                 fields |= {k: v for k, v in one.applied.items() if k != "ports"}

@@ -201,9 +201,9 @@ class Plan:
     serial: int
     configuration: str
     observation: str
-    changes: tuple[Change, ...]
-    steps: tuple[Step, ...]
-    diagnostics: tuple[Diagnostic, ...] = ()
+    changes: tuple[Change, ...] = field(repr=False)  # asyncio.run formats the result of its coroutine, and drops it
+    steps: tuple[Step, ...] = field(repr=False)
+    diagnostics: tuple[Diagnostic, ...] = field(default=(), repr=False)
     recovery: tuple[str, ...] = ()
     moves: tuple[str, ...] = ()
     """Renamed addresses: `OLD to NEW`."""

@@ -177,7 +177,7 @@ class Case:
         kind = kind_of(tracked.kind)
         has = dict(bound.applied) if bound is not None else {}
         if tracked.resource is not None and bound is None:
-            has = kind.desired(tracked.resource, self.inventory)
+            has = dict(kind.desired(tracked.resource, self.inventory))
         shown = {f.path for f in kind.fields if not f.rule.not_reported}
         values = {p: v for p, v in {**has, **(given.get("fields") or {})}.items() if p in shown and v is not None}
         more = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items() if k != "fields"}

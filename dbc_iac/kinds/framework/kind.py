@@ -96,16 +96,16 @@ class Kind(ABC, Generic[S]):
         """Facts that the rules of its fields depend on."""
         return Facts(whole_machine=whole_machine)
 
-    def desired(self, resource: Resource[S], inventory: Inventory) -> dict[str, Json]:
+    def desired(self, resource: Resource[S], inventory: Inventory) -> Mapping[str, Json]:
         """Fields that the manifest manages, as plain values by path. Without secrets; `auto` is kept.
 
-        Computed once for each resource of an inventory. The mapping is the caller's, its values are not.
+        Computed once for each resource of an inventory, and shared by all that use it.
         """
         owner, values = inventory.desired.get(resource.address, (None, {}))
         if owner is not resource:
             values = self._desired(resource, inventory)
             inventory.desired[resource.address] = resource, values
-        return dict(values)
+        return values
 
     def _desired(self, resource: Resource[S], inventory: Inventory) -> dict[str, Json]:
         dumped = resource.spec.model_dump(mode="json", by_alias=True, exclude_none=True)

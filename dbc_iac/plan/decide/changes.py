@@ -50,7 +50,7 @@ class ChangeSet:
 def decide_changes(
     context: PlanContext,
     refreshed: RefreshedState,
-    desired: Mapping[str, dict[str, Json]],
+    desired: Mapping[str, Mapping[str, Json]],
     options: PlanOptions,
     requested: Mapping[str, str],
 ) -> ChangeSet:
@@ -141,7 +141,7 @@ def _external(resource: Resource[Spec], observation: Observation) -> list[Diagno
     return []
 
 
-def _base(context: PlanContext, tracked: TrackedObject, resource: Resource[Spec], want: dict[str, Json]) -> Change:
+def _base(context: PlanContext, tracked: TrackedObject, resource: Resource[Spec], want: Mapping[str, Json]) -> Change:
     """The parts of a change that do not depend on differences."""
     kind, binding = kind_of(resource.kind), tracked.binding
     secrets = ((f.path, f.read(resource.spec)) for f in kind.secret_fields)
@@ -158,8 +158,8 @@ def _base(context: PlanContext, tracked: TrackedObject, resource: Resource[Spec]
         placement=Placement(tracked.route.name, tracked.route.to_json(), parent),
         old_placement=_old_placement(tracked, parent),
         desired=want,
-        applied=dict(binding.applied) if binding else {},
-        resolved=dict(binding.resolved) if binding else {},
+        applied=binding.applied if binding else {},
+        resolved=binding.resolved if binding else {},
         secrets=refs,
         auto=tuple(path for path, value in kind.desired(resource, context.inventory).items() if value == AUTO),
         dependencies=dependencies(resource, context.inventory),
@@ -204,7 +204,7 @@ def _wanted(
         tracked = replace(tracked, binding=bound, id=observation.id)
         place = replace(base.old_placement, route=tracked.place.to_json())
         identity = replace(base.identity, id=observation.id)
-        base = replace(base, identity=identity, applied=dict(bound.applied), old_placement=place)
+        base = replace(base, identity=identity, applied=bound.applied, old_placement=place)
     if tracked.binding is None:
         if pending is not None and observation.present:  # it is adopted, and cannot become what it was edited to
             bound = pending.model_copy(update={"id": observation.id})
@@ -214,7 +214,7 @@ def _wanted(
     if not observation.present:
         reason = observation.reason or f"{tracked.id} was deleted outside dbc-iac"
         return new_object(context, tracked, resource, base, Action.CREATE, (reason,))
-    seen = replace(base, observed=dict(observation.values), notes=observation.notes)
+    seen = replace(base, observed=observation.values, notes=observation.notes)
     if problem := moved_node(tracked, resource):
         made.problems.add(problem)
         return seen

@@ -29,7 +29,7 @@ def unbound(
     if observation.present:
         base = with_birth(context, resource, base, observation)
         identity = replace(base.identity, id=observation.id)
-        seen = replace(base, observed=dict(observation.values), identity=identity, fields=(), notes=observation.notes)
+        seen = replace(base, observed=observation.values, identity=identity, fields=(), notes=observation.notes)
         if owned := foreign(context, tracked, resource, observation, base):
             problems.add(owned)
             return seen

@@ -30,8 +30,8 @@ def deletion(tracked: TrackedObject, observation: Observation, options: PlanOpti
         identity=Identity(binding.id, binding.id, binding.generation),
         placement=Placement(tracked.place.name, tracked.place.to_json(), binding.parent, tracked.parent_id),
         old_placement=Placement(route=tracked.place.to_json()),
-        applied=dict(binding.applied),
-        resolved=dict(binding.resolved),
+        applied=binding.applied,
+        resolved=binding.resolved,
         dependencies=binding.dependencies,
         protected=binding.protected,
         timeout_seconds=(tracked.resource.spec.timeouts.delete or 0) if tracked.resource is not None else 0,
@@ -44,7 +44,7 @@ def deletion(tracked: TrackedObject, observation: Observation, options: PlanOpti
         return replace(change, action=Action.FORGET, reasons=(GONE,))
     if left := kind_of(tracked.kind).left_behind(binding.applied):
         return replace(change, action=Action.FORGET, reasons=(*change.reasons, left))
-    return replace(change, observed=dict(observation.values), losses=data_loss(change))
+    return replace(change, observed=observation.values, losses=data_loss(change))
 
 
 def cannot_be_deleted(tracked: TrackedObject, observation: Observation) -> Diagnostic:

@@ -20,33 +20,39 @@ STRIDE = 16
 """Distance between the ports of two tries: a VM that this wallet cannot see may hold those of the first."""
 
 
-def choose_ports(inventory: Inventory, refreshed: RefreshedState, problems: Diagnostics) -> dict[str, dict[str, Json]]:
+def choose_ports(
+    inventory: Inventory, refreshed: RefreshedState, problems: Diagnostics
+) -> Mapping[str, Mapping[str, Json]]:
     """Desired fields of every resource, with a port for each `auto`."""
     tracked_objects = refreshed.tracked_objects
     desired = {
         a: kind_of(c.kind).desired(c.resource, inventory) for a, c in tracked_objects.items() if c.resource is not None
     }
+    automatic = {a: dict(fields) for a, fields in desired.items() if AUTO in fields.values()}
     chosen = {
-        a: _keep(inventory, c, desired.get(a, {}), refreshed.observations.get(a)) for a, c in tracked_objects.items()
+        a: _keep(inventory, tracked_objects[a], fields, refreshed.observations.get(a))
+        for a, fields in automatic.items()
     }
+    desired |= automatic
     held: defaultdict[str, Allocations] = defaultdict(Allocations)
     for target, others in refreshed.unmanaged.items():
         for identity, other in others.items():
             held[target].add(identity, other)
     # A VM that does not run gets another port where one that does has it: those that keep theirs are first.
     off = {a for a, c in tracked_objects.items() if _is_off(c, refreshed)}
-    for address in sorted(tracked_objects, key=lambda a: bool(chosen[a]) and a in off):
+    for address in sorted(tracked_objects, key=lambda a: bool(chosen.get(a)) and a in off):
         tracked, kind = tracked_objects[address], kind_of(tracked_objects[address].kind)
         fields, there = desired.get(address, {}), held[tracked.route.target]
-        if chosen[address] and address in off:
+        if chosen.get(address) and address in off:
             taken = there.contested(capacity(kind, fields))
-            fields.update({path: AUTO for path in chosen[address] if fields[path] in taken})
+            automatic[address].update({path: AUTO for path in chosen[address] if fields[path] in taken})
         there.add(address, capacity(kind, {k: v for k, v in fields.items() if v != AUTO}))
         if tracked.binding is not None:
             held[tracked.place.target].add(address, capacity(kind, tracked.binding.applied))
     free = {target: _FreePorts(holdings.ports | HOST_PORTS | inventory.own_ports) for target, holdings in held.items()}
-    for address, tracked in tracked_objects.items():
-        for path in [p for p, v in desired.get(address, {}).items() if v == AUTO]:
+    for address, fields in automatic.items():
+        tracked = tracked_objects[address]
+        for path in [p for p, v in fields.items() if v == AUTO]:
             ports = auto_ports(tracked.route.name, inventory, path)
             first_try = tracked.binding is not None or tracked.generation == 1
             skip = 0 if first_try else (tracked.generation - 1) * STRIDE
@@ -54,9 +60,9 @@ def choose_ports(inventory: Inventory, refreshed: RefreshedState, problems: Diag
             if port is None:
                 assert tracked.resource is not None  # noqa: S101 - it has desired fields
                 problems.add(no_free_port(tracked.resource, tracked.route.name, path))
-                del desired[address][path]
+                del fields[path]
             else:
-                desired[address][path] = port
+                fields[path] = port
     return desired
 
 

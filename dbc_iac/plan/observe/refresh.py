@@ -162,7 +162,9 @@ def _as_applied(tracked: TrackedObject) -> Observation:
     if binding is None:
         return Observation(False, id=tracked.id)
     secrets = frozenset(f.path for f in kind_of(tracked.kind).secret_fields)
-    values = {p: v for p, v in binding.applied.items() if p not in binding.uncertain}
+    values: Mapping[str, Json] = binding.applied
+    if binding.uncertain:
+        values = {p: v for p, v in values.items() if p not in binding.uncertain}
     return Observation(True, id=binding.id, values=values, hidden=secrets)
 
 
