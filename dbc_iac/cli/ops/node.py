@@ -52,7 +52,7 @@ def list_nodes(app: App, everyone: bool) -> None:
         return rows + [_listed(one) for node_id, one in sorted(heard.items()) if node_id not in known]
 
     rows = run(app, work)
-    header = ("NAME", "VERSION", "GPUS FREE", "CORES", "MEMORY FREE", "DISK FREE", "ORDER", "RENTAL", "ID")
+    header = ("NAME", "VERSION", "GPUS FREE", "CORES", "MEMORY FREE", "DISK FREE", "ORDER", "RENTAL ENDS", "ID")
     app.show(table(header, map(_columns, rows)) if rows else "No Nodes.", rows)
     if any("unreadable" in row for row in rows):
         raise Exit(ExitCode.ERROR)
@@ -107,7 +107,7 @@ def _columns(row: dict[str, Any]) -> tuple[object, ...]:
     return (
         row["name"], row["version"], f"{row['gpuFree']}/{row['gpuCount']}", row["cpuCores"],
         f"{row['memFreeGib']}/{row['memSizeGib']}Gi", ", ".join(f"{d['path']} {d['freeGib']}Gi" for d in row["disks"]),
-        row["rentOrder"], end_text(decoded(Rental, row["rental"], camel)) if row["rental"] else "", row["id"],
+        row["rentOrder"], _end_text(decoded(Rental, row["rental"], camel)) if row["rental"] else "", row["id"],
     )  # fmt: skip
 
 
@@ -137,6 +137,11 @@ def show_node(app: App, /, name: str, identity: str, order: str) -> None:
     app.show(_text(route, has, orders, rentals), shown)
 
 
+def _end_text(rental: Rental) -> str:
+    """The end of a rental below the heading of its column: `in 2.1 days, 2026-12-01 08:00 UTC`."""
+    return end_text(rental).removeprefix("ends ")
+
+
 def _end(rental: Rental | None) -> dict[str, Json]:
     return {"endsAt": rental.ends_at, "secondsLeft": rental.seconds_left} if rental else {}
 
@@ -160,9 +165,9 @@ def _text(
     images = table(("IMAGE", "SIZE"), ((i.name, gib(i.size_gib)) for i in has.images))
     if orders is None:
         return f"{head}\n\n{images}"
-    ends = {key: end_text(rental) if rental else None for key, rental in rentals.items()}
+    ends = {key: _end_text(rental) if rental else None for key, rental in rentals.items()}
     rows = ((o.id, o.rent_status, o.gpu_count, o.gpu_index, ends[o.id], o.renter) for o in orders)
-    return f"{head}\n\n{images}\n\n{table(('ORDER', 'STATUS', 'GPUS', 'GPU INDEXES', 'RENTAL', 'RENTER'), rows)}"
+    return f"{head}\n\n{images}\n\n{table(('ORDER', 'STATUS', 'GPUS', 'GPU INDEXES', 'RENTAL ENDS', 'RENTER'), rows)}"
 
 
 @command.command("clients")
