@@ -261,8 +261,9 @@ def test_a_renamed_lan_or_snapshot_without_name_keeps_its_object(tmp_path: Path)
     write(emulated, *documents("research", "second"))
     moves = "{from: Network/training, to: Network/research}, {from: Snapshot/first, to: Snapshot/second}"
     with_project(emulated, f"  moved: [{moves}]\n")
-    plan = emulated.run("plan", "--json").json
-    assert {c["action"] for c in plan["changes"]} == {"no-op"}
+    for offline in ((), ("--refresh=false",)):
+        plan = emulated.run("plan", "--json", *offline).json
+        assert {c["action"] for c in plan["changes"]} == {"no-op"}
     applied(emulated)
     assert_empty(emulated)
     assert emulated.vms == before

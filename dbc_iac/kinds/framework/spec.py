@@ -50,10 +50,14 @@ class Part(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Marks a field that holds the name of a document of another kind; `unless`: not where it ends like this."""
+    """Marks a field that holds the name of a document of another kind; `unless`: not where it ends like this.
+
+    `by_id`: it is applied as the id of the object, which the rename of its document does not change.
+    """
 
     kind: str
     unless: str = ""
+    by_id: bool = False
 
     def names_document(self, value: str) -> bool:
         return not self.unless or not value.endswith(self.unless)

@@ -134,7 +134,7 @@ class VirtualMachineSpec(Spec):
     data_disk: DataDisk | None = Field(default=None, description="required unless biosMode is pxe")
     ports: Ports
     public_ip: Annotated[IpAddress | None, _public_ip] = None
-    network: Annotated[str | None, _replaced, Reference("Network")] = Field(
+    network: Annotated[str | None, _replaced, Reference("Network", by_id=True)] = Field(
         default=None, description="name of a Network"
     )
     multicast: Annotated[tuple[MulticastGroup, ...], replace(_hidden, no_effect_with_pxe=True)] = ()

@@ -195,7 +195,9 @@ def _renamed(binding: Binding, source: str, destination: str) -> Binding:
     applied = dict(binding.applied)
     for field in kind_of(binding.kind).fields:
         reference = field.reference
-        if reference is not None and reference.kind == kind and applied.get(field.path) == old:
+        if reference is None or reference.by_id or reference.kind != kind:
+            continue
+        if applied.get(field.path) == old:
             applied[field.path] = Address(destination).name
     return binding.model_copy(
         update={
