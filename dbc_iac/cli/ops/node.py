@@ -40,7 +40,7 @@ def command() -> None:
 @json_option
 @click.pass_obj
 def list_nodes(app: App, everyone: bool) -> None:
-    """List the nodes with their free capacity."""
+    """List the nodes with their free capacity, and when their rentals end."""
 
     async def work(console: Console) -> list[dict[str, Json]]:
         documents = sorted(r.name for r in console.inventory.of("Node"))
