@@ -63,7 +63,9 @@ def _ask(app: App, plan: Plan) -> None:
     _require_terminal(app, "Use --yes, or apply a plan FILE.")
     what = "the name of the project" if expected == plan.project else "yes"
     question = f"{summary(plan)} {scope(plan)}\nType {what} to {'delete the data' if what != 'yes' else 'apply'}:"
-    if click.prompt(escaped_lines(app.redaction(question)), default="", show_default=False).strip() != expected:
+    text = escaped_lines(app.redaction(question))
+    answer = click.prompt(text, default="", show_default=False, prompt_suffix=" ")
+    if answer.strip() != expected:
         app.note("Nothing was changed: the plan was not approved.")
         raise Exit(ExitCode.REFUSED)
 

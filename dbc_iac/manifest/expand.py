@@ -58,7 +58,7 @@ class Expander:
         """Resources of one document: one, or one per key of its `forEach`."""
         marks = document.marks
         value = without_anchors(document.value)
-        if not isinstance(value, dict):
+        if not isinstance(value, dict) or value.keys().isdisjoint(FIELDS):
             self._problem("not-a-document", "expected a mapping with apiVersion, kind, metadata and spec", marks, ())
             self.whole = False
             return

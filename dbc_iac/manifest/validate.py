@@ -190,6 +190,8 @@ def _message(error: ErrorDetails, given: Any) -> tuple[str, str, str]:
     kind, context = error["type"], error.get("ctx", {})
     if kind == WRONG:
         return error["msg"], str(context["detail"]), str(context["remedy"])
+    if kind == "string_type" and isinstance(given, list | dict):
+        return "expected text", "", f"Write one value, not a {'list' if isinstance(given, list) else 'mapping'}."
     if kind == "too_short" and given == "":
         kind = "string_too_short"
     if kind in {"too_long", "string_too_long"} and isinstance(given, str):

@@ -74,7 +74,7 @@ def scan_yaml(data: bytes, file: str, found: Diagnostics) -> tuple[list[YamlDocu
             while loader.check_node():
                 node = loader.get_node()
                 if node is not None:
-                    documents.append(_Builder(file, problems).document(node))
+                    documents.append(_Builder(file, problems, text).document(node))
             whole = True
         finally:
             loader.dispose()
@@ -185,8 +185,9 @@ def _unprintable(text: str, file: str) -> Diagnostic:
 class _Builder:
     """Builder of one document from PyYAML's nodes."""
 
-    def __init__(self, file: str, found: Diagnostics) -> None:
+    def __init__(self, file: str, found: Diagnostics, text: str) -> None:
         self.file = file
+        self.text = text
         self.found = found
         self.marks = SourceMap()
         self.count = 0
@@ -208,7 +209,7 @@ class _Builder:
         self.marks.values[path] = where
         self._check_tag(node, where)
         if isinstance(node, yaml.MappingNode):
-            return self._mapping(node, path)
+            return self._unquoted(node) if _is_template(node) else self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
             return [self._build(item, (*path, index)) for index, item in enumerate(node.value)]
         assert isinstance(node, yaml.ScalarNode)  # noqa: S101 - there is no fourth kind
@@ -239,6 +240,9 @@ class _Builder:
             self._check_tag(key_node, self._range(key_node))
             key = key_node.value
             here = (*path, key)
+            if key in result and here == ("apiVersion",):
+                self._unseparated(self._range(key_node))
+                break
             if key in result:
                 self._duplicate(key, self._range(key_node), here)
                 continue
@@ -283,6 +287,28 @@ class _Builder:
                 )
             )
 
+    def _unquoted(self, node: yaml.MappingNode) -> str:
+        """Report a template without quotes; its text, so that nothing else is reported."""
+        text = self.text[node.start_mark.index : node.end_mark.index]
+        remedy = f'Write "{text}".' if len(text) <= 60 and '"' not in text else "Put the whole value in quotes."
+        self._problem(
+            Diagnostic(
+                "key-not-text", Severity.ERROR, "a template needs quotes", remedy=remedy, source=self._range(node)
+            )
+        )
+        return text
+
+    def _unseparated(self, second: SourceRange) -> None:
+        self._problem(
+            Diagnostic(
+                "duplicate-key",
+                Severity.ERROR,
+                "a second document begins without a line --- before it",
+                remedy="Write a line with --- above it.",
+                source=second,
+            )
+        )
+
     def _not_text(self, key: yaml.Node) -> None:
         self._problem(
             Diagnostic(
@@ -307,6 +333,11 @@ class _Builder:
                 (Related("first defined here", first),),
             )
         )
+
+
+def _is_template(node: yaml.MappingNode) -> bool:
+    """Whether this is `{{ expression }}` without quotes, which YAML reads as a mapping with a mapping as its key."""
+    return bool(node.flow_style and len(node.value) == 1 and isinstance(node.value[0][0], yaml.MappingNode))
 
 
 def _is_merge(key: yaml.Node) -> bool:

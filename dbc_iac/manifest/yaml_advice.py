@@ -32,7 +32,6 @@ _ADVICE: tuple[tuple[str, str, str], ...] = (
     ("expected '-' indicator", "expected a list item", "Begin the line with `- `, or end the list before it."),
     ("expected node content", "unexpected bracket", "Remove it, or open it before."),
     ("incompatible YAML document", "unsupported version of YAML", "Remove the line with %YAML."),
-    ("could not find expected ':'", "a key without a colon", "Write `key: value`."),
     ("comment or line break", "unexpected text after | or >", "Write the text on the next line, indented."),
 )
 """A part of libyaml's message, the summary, and the remedy."""
@@ -60,10 +59,27 @@ def advice(error: Any, text: str) -> tuple[str, str, Any]:
             return "the indentation fits no field above", remedy, mark
         if here == "-":
             return "a list item among the fields of a mapping", "Indent the list below its key, or remove the -.", mark
+    if "mapping values" in problem and mark is not None and _is_deeper(text, mark.line):
+        remedy = "Indent it like that line, or end that line with a colon if it has fields."
+        return "the line is indented deeper than the one above it", remedy, mark
+    if "expected ':'" in problem and start is not None:
+        return "a key without a colon and a space", "Write `key: value`, with a space after the colon.", start
     for part, summary, remedy in _ADVICE:
         if part in problem:
             return summary, remedy, start if "closed" in summary and start is not None else mark
     return problem, _PLAIN, mark or start
+
+
+def _is_deeper(text: str, number: int) -> bool:
+    """Whether a line is indented deeper than the line above it, which is complete."""
+    lines = text.splitlines()
+    above = next((line for line in reversed(lines[:number]) if line.strip() and line.strip()[0] != "#"), "")
+    deeper = _indentation(lines[number]) > _indentation(above) if number < len(lines) else False
+    return deeper and not above.rstrip().endswith((":", "-", "|", ">")) and ":" in above
+
+
+def _indentation(line: str) -> int:
+    return len(line) - len(line.lstrip())
 
 
 def _line(text: str, mark: Any) -> str:

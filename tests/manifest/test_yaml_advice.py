@@ -11,7 +11,9 @@ MISTAKES = [
     ("a:\n\tb: 1\n", "a tab indents the line", "Indent with spaces", "2:1"),
     ("a: 1\n\t# c\nb: 2\n", "a tab indents the line", "Indent with spaces", "2:1"),
     ("a:\n  b: 1\n c: 2\n", "the indentation fits no field above", "Indent it like line 1, with 0 spaces", "3:2"),
-    ("a: 1\n  b: 2\n", "unexpected colon", "correct the indentation", "2:4"),
+    ("a: 1\n  b: 2\n", "the line is indented deeper than the one above it", "Indent it like that line", "2:4"),
+    ("a:1\nb: 2\n", "unexpected colon", "Quote a value", "2:2"),
+    ("a: 1\nb:2\nc: 3\n", "a key without a colon and a space", "with a space after the colon", "2:1"),
     ("a: b: c\n", "unexpected colon", "Quote a value that contains `: `", "1:5"),
     ("a: &x {b: 1}\n---\nc: *x\n", "the alias has no anchor before it", "earlier in the same document", "3:4"),
     ("a: [1, 2\nb: 3\n", "the list in brackets is not closed", "Close it with ]", "1:4"),
@@ -38,3 +40,18 @@ def test_a_mistake_in_yaml_gets_advice(text: str, summary: str, remedy: str, pla
     assert found.summary.startswith(f"invalid YAML: {summary}")
     assert remedy in found.remedy
     assert str(found.source) == f"a.yaml:{place}"
+
+
+@pytest.mark.parametrize(
+    ("text", "summary", "remedy"),
+    [
+        ("a: {{ var.x }}\n", "a template needs quotes", 'Write "{{ var.x }}".'),
+        ("apiVersion: x\nkind: y\napiVersion: x\nkind: y\n", "a second document begins without a line ---", "---"),
+    ],
+)
+def test_a_mistake_with_a_known_cause_is_reported_once(text: str, summary: str, remedy: str) -> None:
+    with pytest.raises(DiagnosticError) as error:
+        read_yaml(text.encode(), "a.yaml")
+    [found] = error.value.diagnostics
+    assert found.summary.startswith(summary)
+    assert remedy in found.remedy
