@@ -94,12 +94,16 @@ class Timeouts(Part):
     delete: Seconds | None = None
 
 
+_LIFECYCLE, _TIMEOUTS = Lifecycle(), Timeouts()
+"""Shared by all specs without them: they are frozen."""
+
+
 class Spec(Part):
     """The common part of every kind."""
 
     depends_on: Annotated[tuple[AddressText, ...], access] = Field(default=(), description="addresses that come first")
-    lifecycle: Annotated[Lifecycle, access] = Field(default_factory=Lifecycle)
-    timeouts: Annotated[Timeouts, access] = Field(default_factory=Timeouts)
+    lifecycle: Annotated[Lifecycle, access] = Field(default_factory=lambda: _LIFECYCLE)
+    timeouts: Annotated[Timeouts, access] = Field(default_factory=lambda: _TIMEOUTS)
 
 
 @dataclass(frozen=True, slots=True)

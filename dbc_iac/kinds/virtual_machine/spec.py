@@ -102,6 +102,8 @@ class Login(Part):
     )
 
 
+_LOGIN = Login()
+"""Shared by all VMs without one: it is frozen."""
 _MADE_OF = ("image", "gpus", "cpus", "memory", "ports")
 _EXTERNAL: dict[str, Json] = {"image": UNKNOWN_IMAGE, "gpus": 0, "cpus": 1, "memory": "1Gi", "ports": {"vnc": "auto"}}
 
@@ -142,7 +144,7 @@ class VirtualMachineSpec(Spec):
     nic_model: Annotated[Literal["virtio", "e1000", "rtl8139"], _hidden] = Field(
         default="virtio", description="only with biosMode pxe"
     )
-    login: Login = Field(default_factory=Login)
+    login: Login = Field(default_factory=lambda: _LOGIN)
     power: Annotated[Literal["on", "off", "unmanaged"], online] = "on"
     restart_on: Annotated[Token | dict[str, Token] | None, once] = Field(
         default=None, description="a changed value powers the VM off and on once"
