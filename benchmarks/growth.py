@@ -49,6 +49,8 @@ from tests.projects import PROJECT, SEED, UID, document
 LIMIT = 1.15
 SIZES = (500, 1000, 2000, 4000, 8000, 16000)
 NODES = 20
+FILE = 5000
+"""Instances of a `forEach` in a file."""
 LEAST_SECONDS = 0.02
 """Phases that are shorter at the largest size are not fitted."""
 
@@ -149,15 +151,17 @@ class Planned:
                 after = {"dependsOn": [f"VirtualMachine/{names[n - 1]}"]} if n and one.extra == "Chain" else {}
                 found.append(document("VirtualMachine", name, {**spec, "node": f"node-{n % NODES}", **after}))
         else:
-            for n in range(0, len(names), 5000):
-                keys = {name: f"node-{i % NODES}" for i, name in enumerate(names[n : n + 5000])}
+            for n in range(0, len(names), FILE):
+                keys = {name: f"node-{i % NODES}" for i, name in enumerate(names[n : n + FILE])}
                 found.append(document("VirtualMachine", f"fleet{n}", spec, forEach=keys))
                 if "isk" in one.extra:
                     disk = {"vm": f"fleet{n}.{{{{ each.key }}}}", "size": "5Gi"}
                     found.append(document("Disk", f"disks{n}", disk, forEach=keys))
         (self.folder / "manifests").mkdir()
         (self.folder / "dbc-iac.yaml").write_text(PROJECT)
-        (self.folder / "manifests/all.yaml").write_text("---\n".join(found))
+        size = FILE // 5 if one.documents else 1  # a file has at most 100,000 values
+        for n in range(0, len(found), size):
+            (self.folder / f"manifests/{n:06}.yaml").write_text("---\n".join(found[n : n + size]))
 
     def load(self) -> Project:
         return Project.load(self.folder, runtime=Runtime(environ={"SEED": SEED}))

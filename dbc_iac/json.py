@@ -32,16 +32,20 @@ def value_text(value: Any, absent: str = "nothing") -> str:
 
 
 def load_json(
-    text: str | bytes, parse_constant: Callable[[str], Any] | None = None, *, surrogates: bool = False
+    text: str | bytes,
+    parse_constant: Callable[[str], Any] | None = None,
+    *,
+    surrogates: bool = False,
+    most: int = MAX_VALUES,
 ) -> Any:
     """The value of a JSON text. Raises ValueError, also for nesting that recursion would fail on.
 
-    `surrogates`: allow halves of surrogate pairs, which cannot be written as UTF-8.
+    `surrogates`: allow halves of surrogate pairs, which cannot be written as UTF-8. `most`: number of values.
     """
     if not isinstance(text, str):
         text = text.decode(json.detect_encoding(text), "surrogatepass")
-    if sum(map(text.count, ",[{")) > MAX_VALUES:
-        raise ValueError(f"more than {MAX_VALUES} values")
+    if sum(map(text.count, ",[{")) > most:
+        raise ValueError(f"more than {most} values")
     try:
         value = json.loads(text, parse_constant=parse_constant)
     except RecursionError:

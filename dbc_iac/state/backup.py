@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.json import load_json
-from dbc_iac.state.document import FORMAT_VERSION, State
+from dbc_iac.state.document import FORMAT_VERSION, MAX_VALUES, State
 from dbc_iac.state.journal import Record, fold, records_after
 from dbc_iac.state.migration import migrated_records, migrated_state
 from dbc_iac.state.records import RECORD
@@ -43,16 +43,16 @@ class StateBackup:
 def read_backup(content: bytes, place: str) -> StateBackup:
     """A copy, or a state alone. Raises DiagnosticError if it is neither."""
     try:
-        value = load_json(content)
+        value = load_json(content, most=MAX_VALUES)
         if value["formatVersion"] > FORMAT_VERSION:
             summary = f"{place} has format {value['formatVersion']}; this version reads up to {FORMAT_VERSION}"
             _refuse("state-newer", summary, "Install the version of dbc-iac that wrote it, or a newer one.")
         if "state" not in value:
-            return StateBackup(State.model_validate(migrated_state(value)))
+            return StateBackup(State.of_json(migrated_state(value)))
         records = [*migrated_records(value["journal"])]
         for record in records:
             RECORD.validate_python(record)
-        return StateBackup(State.model_validate(migrated_state(value["state"])), records)
+        return StateBackup(State.of_json(migrated_state(value["state"])), records)
     except (ValueError, KeyError, TypeError, AttributeError):  # pydantic's is a ValueError
         _refuse(
             "not-a-state", f"{place} is not a state or a copy of one", "Name a file of `state pull` or of an apply."

@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 FORMAT_VERSION = 2
+MAX_VALUES = 20_000_000
+"""JSON values in a state, enough for 500,000 resources."""
 
 
 class _Document(BaseModel):
@@ -80,6 +82,19 @@ class State(_Document):
     pending: tuple[PendingOperation, ...] = ()
     environment: str | None = Field(default=None, description="environment of the last apply; empty: none")
     unfinished_plan: str = Field(default="", description="digest of the plan whose apply did not finish it")
+
+    @classmethod
+    def of_json(cls, value: dict[str, Any]) -> State:
+        """The state of a JSON value, which is used up: a binding takes the place of its JSON form, so that a large
+        state is not held twice. Equal texts are shared. Raises ValidationError, TypeError or AttributeError."""
+        bindings, texts = value.get("bindings", {}), dict[str, str]()
+        for address, binding in bindings.items():
+            for part in ("applied", "resolved", "route"):
+                for key, text in binding.get(part, {}).items():
+                    if isinstance(text, str):
+                        binding[part][key] = texts.setdefault(text, text)
+            bindings[address] = Binding.model_validate(binding)
+        return cls.model_validate(value)
 
     @property
     def open(self) -> tuple[PendingOperation, ...]:

@@ -14,7 +14,7 @@ from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.json import Json, load_json
 from dbc_iac.state.backends.backend import Backend, DeniedError, MovedError
 from dbc_iac.state.backends.local import LocalBackend
-from dbc_iac.state.document import FORMAT_VERSION, State
+from dbc_iac.state.document import FORMAT_VERSION, MAX_VALUES, State
 from dbc_iac.state.files import FILES, Files
 from dbc_iac.state.journal import Journal, Record, fold, records_after
 from dbc_iac.state.lease_renewal import keep_lease
@@ -107,7 +107,7 @@ class Store:
 
     def _parse(self, text: str) -> State:
         try:
-            value = load_json(text)
+            value = load_json(text, most=MAX_VALUES)
         except ValueError:
             self._corrupt()
         refuse_sealed(value, self.backend.place)
@@ -121,7 +121,7 @@ class Store:
                 "Install the version of dbc-iac that wrote it, or a newer one. Nothing was changed.",
             )
         try:
-            return State.model_validate(migrated_state(value))
+            return State.of_json(migrated_state(value))
         except (ValidationError, TypeError, AttributeError):
             self._corrupt()
 

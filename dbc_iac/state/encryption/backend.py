@@ -22,6 +22,7 @@ from nacl.utils import random
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.json import Json, load_json
 from dbc_iac.state.backends.backend import Backend, Stored
+from dbc_iac.state.document import MAX_VALUES
 from dbc_iac.state.encryption.document import (
     Header,
     decrypted,
@@ -106,7 +107,7 @@ class EncryptedBackend:
         if self._writes is Writes.CLEAR:
             self._inner.write(content, serial, expected)
             return
-        state: dict[str, Any] = load_json(content)
+        state: dict[str, Any] = load_json(content, most=MAX_VALUES)
         before = self._opened
         if before is None or before.header is None or self._writes in {Writes.NEW_KEY, Writes.FIRST}:
             key, wrapped, folded = random(SIZE), None, _digest(self._inner.lines())
@@ -204,7 +205,7 @@ class EncryptedBackend:
 def _is_a_state(content: bytes) -> bool:
     """Whether a document looks like an unencrypted state, not a truncated one."""
     try:
-        return "formatVersion" in load_json(content)
+        return "formatVersion" in load_json(content, most=MAX_VALUES)
     except (ValueError, TypeError):
         return False
 
