@@ -42,7 +42,7 @@ from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
 from dbc_iac.files.reading import real_path
 
 _LOG = logging.getLogger("dbc_iac.controller")
-_TICK = "*/2 * * * * *"
+TICK = "* * * * * */2"  # seconds are the last field
 _CLEANUP = "*/10 * * * *"
 _CONTROL_JOBS = 4
 _BATCH = 500
@@ -166,7 +166,7 @@ class _Tasks:
         control, runs = f"c-{queue}", f"r-{queue}"
         self._sync = app.task(name="sync", queue=control)(self.sync)
         self._run = app.task(name="run", queue=runs)(self.run)
-        for task, cron in ((self.tick, _TICK), (self.retention, _CLEANUP)):
+        for task, cron in ((self.tick, TICK), (self.retention, _CLEANUP)):
             lock = f"{task.__name__} {queue}"
             made = app.task(name=task.__name__, queue=control, lock=lock, queueing_lock=lock)(task)
             app.periodic(cron=cron, periodic_id=queue)(made)

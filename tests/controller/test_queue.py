@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from croniter import croniter
 
 from dbc_iac.controller.pace import next_fetch, next_run
 from dbc_iac.controller.records import Outcome
+from dbc_iac.controller.worker import TICK
 from dbc_iac.diagnostics import DiagnosticError
 from tests.controller.fleets import fleet
 from tests.controller.queues import queue, working
@@ -43,6 +46,11 @@ def test_a_fleet_whose_stack_belongs_to_another_does_not_start(tmp_path: Path) -
                 await worker.run()
 
     asyncio.run(task())
+
+
+def test_ticks_are_two_seconds_apart_in_every_minute() -> None:
+    times = croniter(TICK, datetime(2026, 1, 1, 0, 1, tzinfo=UTC))
+    assert [times.get_next(datetime).second for _ in range(31)] == [*range(2, 60, 2), 0, 2]
 
 
 def test_a_failing_stack_gets_slower_and_never_stops() -> None:
