@@ -40,8 +40,9 @@ def check_manifests(loaded: LoadedProject, inventory: Inventory, moved: tuple[tu
     found.extend(unsound(project.policies, loaded.where))
     found.extend(unsound_outputs(project.outputs, loaded.where))
     found.extend(check_inventory(inventory, project.identity_types(), loaded.broken))
-    found.extend(check_lists(moved, project.removed, loaded.where))
-    found.extend(still_there(project.removed, inventory))
+    if moved or project.removed:
+        found.extend(check_lists(moved, project.removed, loaded.where))
+        found.extend(still_there(project.removed, inventory))
     merge_instances(found)
     if not found.error_count:
         found.extend(shared_wallets(loaded, inventory))
@@ -122,7 +123,7 @@ def check_plan(project: Project, plan: Plan, state: State, warnings: Iterable[Di
     ]
     claimed = [*claimed_elsewhere(project, plan)]
     placed += claimed
-    if not plan.destroy:
+    if not plan.destroy and (project.moved or spec.removed):
         placed += blocked(state, project.moved, resources, project.loaded.where)
         placed += mistyped(spec.removed, state, plan.changes, project.loaded.where)
     placed += warnings

@@ -268,7 +268,7 @@ class Project:
         check_bindings(state, self.store.backend.place)
         # Without the manifests, an address that is in the state was perhaps created after the rename.
         moved = [m for m in self.moved if self.loaded.whole or m[1] not in state.bindings]
-        return renamed(state, moved, self.inventory.resources)[0]
+        return renamed(state, moved, self.inventory.resources)[0] if moved else state
 
     def _moves(self, state: State) -> tuple[tuple[str, str], ...]:
         """Renames of the project file that are in `state`, and not on disk yet."""
@@ -304,7 +304,7 @@ class Project:
             project.identity_types(),
             project.thresholds.max_removals,
             frozenset(project.thresholds.refuse),
-            self._moves(state),
+            self._moves(state) if self.moved else (),
             frozenset(project.removed),
             self.identities.wallets,
             self._reviewed_settings(),

@@ -76,9 +76,13 @@ def decide(context: PlanContext, refreshed: RefreshedState, options: PlanOptions
     named = check_named(change_set.changes, options)
     named.raise_errors()
     problems.extend(named)
-    changes = targeted(change_set.changes, options)
-    problems.extend(left_with(change_set.changes, changes, options))
-    problems.extend(of_this_run(change_set.problems, changes, options))
+    changes: Mapping[str, Change] = change_set.changes
+    if options.targets or options.excludes:
+        changes = targeted(change_set.changes, options)
+        problems.extend(left_with(change_set.changes, changes, options))
+        problems.extend(of_this_run(change_set.problems, changes))
+    else:
+        problems.extend(change_set.problems)
     for change in changes.values():
         if change.action is Action.UNKNOWN:
             problems.add(unreadable(change))
@@ -101,7 +105,8 @@ def complete(
     changes, used = spare_used(context, decision.change_set.changes, changes)
     problems.extend(used)
     changes = dict(sorted(with_users(changes).items()))  # the order that an apply of the plan compiles them in
-    problems.extend(likely_renames(changes))
+    if any(c.action is Action.DELETE for c in changes.values()):
+        problems.extend(likely_renames(changes))
     problems = _placed(problems, context, refreshed)
     refused = _refused(changes, problems)
     builders = _steps({a: replace(c, action=Action.NO_OP) if a in refused else c for a, c in changes.items()})
@@ -186,7 +191,8 @@ def decide_until_stable(
         found = Diagnostics()
         desired = choose_ports(context.inventory, refreshed, found)
         change_set = decide_changes(context, refreshed, desired, options, requested)
-        keep_parents(change_set.changes, options)
+        if options.targets:
+            keep_parents(change_set.changes, options.targets)
         propagate(change_set)
         made = {a for a, c in change_set.changes.items() if c.action in {Action.CREATE, Action.REPLACE}}
         replaced = {a for a in made if change_set.changes[a].action is Action.REPLACE}

@@ -15,12 +15,9 @@ from dbc_iac.state.backends.backend import Backend
 
 
 @contextmanager
-def keep_lease(backend: Backend) -> Iterator[None]:
-    """Renew the lock of a backend three times a lease, while it is held."""
-    if backend.lease is None:
-        yield
-        return
-    ended, every = threading.Event(), backend.lease / 3
+def keep_lease(backend: Backend, lease: float) -> Iterator[None]:
+    """Renew the lock of a backend three times a lease, while it is held. `lease`: seconds."""
+    ended, every = threading.Event(), lease / 3
 
     def beat() -> None:
         while not ended.wait(every):

@@ -45,7 +45,8 @@ class Store:
                 _not_there(
                     "state-not-lockable", reason, error, "Check the permissions and the connection to the backend."
                 )
-            held.enter_context(keep_lease(self.backend))
+            if (lease := self.backend.lease) is not None:
+                held.enter_context(keep_lease(self.backend, lease))
             yield
 
     def read(self) -> State | None:

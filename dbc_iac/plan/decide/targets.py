@@ -19,9 +19,10 @@ def targeted(changes: Mapping[str, Change], options: PlanOptions) -> dict[str, C
     The VM of a disk is always included, unchanged: it has the window. Children of an adopted VM are adopted with it, or
     the next plan would create them again.
     """
-    changes = _without(changes, options.excludes)
+    if options.excludes:
+        changes = _without(changes, options.excludes)
     if not options.targets:
-        return changes
+        return dict(changes)
     wanted = _reached(changes, options.targets)
     wanted |= {changes[a].placement.parent for a in wanted} & set(changes)
     wanted |= {a for a, c in changes.items() if c.action is Action.ADOPT and c.placement.parent in wanted}
@@ -49,23 +50,18 @@ def left_with(
             )
 
 
-def of_this_run(
-    problems: Iterable[Diagnostic], changes: Mapping[str, Change], options: PlanOptions
-) -> Iterator[Diagnostic]:
+def of_this_run(problems: Iterable[Diagnostic], changes: Mapping[str, Change]) -> Iterator[Diagnostic]:
     """The problems without those of addresses that are no target, and that no target needs."""
-    partial = bool(options.targets or options.excludes)
-    concerned = {*changes, *(a for c in changes.values() for a in c.needed)} if partial else ()
-    return (p for p in problems if not partial or p.address is None or p.address in concerned)
+    concerned = {*changes, *(a for c in changes.values() for a in c.needed)}
+    return (p for p in problems if p.address is None or p.address in concerned)
 
 
-def keep_parents(changes: dict[str, Change], options: PlanOptions) -> None:
+def keep_parents(changes: dict[str, Change], targets: frozenset[str]) -> None:
     """Leave the VM alone whose disk is to go and which is not itself a target.
 
     Before cascades: a disk whose VM would go too would be taken for gone with it, and no call would be made for it.
     """
-    if not options.targets:
-        return
-    wanted = _reached(changes, options.targets)
+    wanted = _reached(changes, targets)
     for address in [changes[a].placement.parent for a in wanted if changes[a].action is Action.DELETE]:
         if address in changes and address not in wanted:
             changes[address] = _unchanged(changes[address])
@@ -108,7 +104,7 @@ def _reached(changes: Mapping[str, Change], targets: frozenset[str]) -> set[str]
 def _without(changes: Mapping[str, Change], excluded: frozenset[str]) -> dict[str, Change]:
     """All but what is excluded, what needs that, and (of what goes) what that needs."""
     left: set[str] = set()
-    todo = [a for a in changes if a in excluded or Address(a).group in excluded] if excluded else []
+    todo = [a for a in changes if a in excluded or Address(a).group in excluded]
     needing = _by_need(changes, lambda c: (*c.needed, c.placement.parent, c.old_placement.parent))
     while todo:
         address = todo.pop()
