@@ -15,8 +15,8 @@ EXTRAS := controller,emulator,graph,mnemonic,objectstore,postgres,dev
 	touch $@
 
 .demo-venv/ready: pyproject.toml tests/constraints.txt
-	$(PYTHON) -m venv .demo-venv
-	.demo-venv/bin/python -m pip install --quiet --disable-pip-version-check -c tests/constraints.txt -e '.[emulator]'
+	@$(PYTHON) -m venv .demo-venv
+	@.demo-venv/bin/python -m pip install -qq --disable-pip-version-check -c tests/constraints.txt -e '.[emulator]'
 	touch $@
 
 DEMO := $(if $(wildcard .venv/ready),.venv,.demo-venv)
