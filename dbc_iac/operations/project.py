@@ -186,7 +186,7 @@ class Project:
         `on_event` is called in the event loop of the apply, with secrets removed: it must return at once.
         `lock_timeout`: seconds to wait for the state lock.
         """
-        from dbc_iac.operations.apply import apply_reviewed
+        from dbc_iac.operations.reviewed_plans import apply_reviewed
 
         return apply_reviewed(self, plan, on_event, options, lock_timeout)
 

@@ -24,7 +24,7 @@ ALWAYS = {
     "rich", "pygments", "deepdiff", "igraph", "bip39", "obstore", "psycopg", "jinja2", "dbc_iac.emulator",
     "dbc_iac.apply",
 }  # fmt: skip
-OFFLINE = ALWAYS | {"httpx", "httpcore", "anyio"}
+OFFLINE = ALWAYS | {"nacl", "httpx", "httpcore", "anyio"}
 VERSION = OFFLINE | {"pydantic", "yaml", "asyncio", "importlib.metadata", "dbc_iac.manifest.load", "dbc_iac.kinds"}
 OTHER_KINDS = {
     f"dbc_iac.kinds.{name}" for name in ("bare_metal.instance", "disk", "images.image", "snapshots.snapshot")
@@ -38,6 +38,7 @@ OTHER_KINDS = {
         (["validate"], OFFLINE | OTHER_KINDS),
         (["plan", "--refresh=false"], OFFLINE | OTHER_KINDS),
         (["plan"], ALWAYS | OTHER_KINDS),
+        (["apply", "--yes"], (ALWAYS | OTHER_KINDS | {"nacl"}) - {"dbc_iac.apply"}),
     ],
 )
 def test_a_command_imports_nothing_that_it_does_not_use(

@@ -23,7 +23,8 @@ from dbc_iac.cli.options import (
 )
 from dbc_iac.cli.output_files import check_outputs
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
-from dbc_iac.operations.apply import plan_as_expected, plan_from_file, plan_now
+from dbc_iac.operations.apply import PlanToApply, plan_now
+from dbc_iac.operations.project import Project
 
 
 @click.command("apply")
@@ -63,11 +64,15 @@ def command(
     project = app.project()
     check_outputs(app, {**output.files, **arguments.files}, project.loaded, (file, reviewed))
     with project.locked("apply", lock_timeout):
-        if reviewed is not None:
-            to_apply = plan_as_expected(project, reviewed)
-        elif file is not None:
-            to_apply = plan_from_file(project, file)
-        else:
-            to_apply = plan_now(project, selection.plan_options())
+        to_apply = _reviewed(project, file, reviewed) or plan_now(project, selection.plan_options())
         given = Approval.of(yes=yes or file is not None, data_loss=lossy or bool(file or reviewed))
         confirm_and_apply(app, project, to_apply, given, output, arguments, reviewed=file is not None)
+
+
+def _reviewed(project: Project, file: Path | None, expected: Path | None) -> PlanToApply | None:
+    """The plan of the file that an option names, if there is one."""
+    if (path := expected or file) is None:
+        return None
+    from dbc_iac.operations.reviewed_plans import plan_as_expected, plan_from_file
+
+    return plan_as_expected(project, path) if expected else plan_from_file(project, path)

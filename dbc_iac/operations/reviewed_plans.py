@@ -1,0 +1,137 @@
+"""Applying a reviewed plan: from a file or of a program, as it is or against a plan made now."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from dbc_iac.apply import ApplyOptions, Event, Report
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.operations.apply import Observer, PlanToApply, apply_plan, close_pending, plan_now
+from dbc_iac.operations.checks import check_plan
+from dbc_iac.operations.plan_files import plan_to_apply
+from dbc_iac.operations.project import Project
+from dbc_iac.operations.state_checks import check_identities
+from dbc_iac.plan import Plan, PlanOptions
+from dbc_iac.plan.review.plan_comparison import check_is_remainder, first_difference
+from dbc_iac.plan.review.staleness import check_staleness
+from dbc_iac.state import State
+
+_LOG = logging.getLogger("dbc_iac.apply")
+
+
+class _Callback(Observer):
+    """Passes on events with secrets removed, until the callback raises: the apply is finished anyway."""
+
+    def __init__(self, project: Project, on_event: Callable[[Event], None]) -> None:
+        self._project = project
+        self._on_event = on_event
+        self._failed = False
+
+    def event(self, event: Event) -> None:
+        if self._failed:
+            return
+        try:
+            self._on_event(self._project.redaction(event))
+        except Exception:
+            self._failed = True
+            _LOG.exception("on_event raised; the apply continues without it")
+
+
+def apply_reviewed(
+    project: Project,
+    plan: Plan,
+    on_event: Callable[[Event], None] | None,
+    options: ApplyOptions | None,
+    lock_timeout: float,
+) -> Report:
+    """Apply a plan that was made earlier, if nothing has changed since. Raises DiagnosticError."""
+    if plan.options.get("offline"):
+        summary = "cannot apply a plan that was made from the state alone"
+        problem = Diagnostic("plan-not-fresh", Severity.ERROR, summary, remedy="Plan with PlanOptions(offline=False).")
+        raise DiagnosticError(problem)
+    observer = Observer() if on_event is None else _Callback(project, on_event)
+    with project.locked("apply", lock_timeout):
+        to_apply = continue_plan(project, plan)
+        refuse_errors(to_apply.plan)
+        if to_apply.plan.empty:
+            close_pending(project, to_apply)
+            return Report()
+        return project.redaction(apply_plan(project, to_apply, options or ApplyOptions(), observer))
+
+
+def refuse_errors(plan: Plan) -> None:
+    """Raise DiagnosticError for a plan with errors, which is never applied."""
+    if any(d.severity is Severity.ERROR for d in plan.diagnostics):
+        raise DiagnosticError(*plan.diagnostics)
+
+
+def plan_from_file(project: Project, file: Path) -> PlanToApply:
+    """The plan of a file, if it is not stale; after an interruption of its own apply, the remainder of that.
+
+    The state is locked. Raises DiagnosticError that names what has changed.
+    """
+    return continue_plan(project, _read(project, file))
+
+
+def _read(project: Project, file: Path) -> Plan:
+    return plan_to_apply(file, project.loaded.project.trusted_plan_keys, lambda: project.keyring)
+
+
+def continue_plan(project: Project, reviewed: Plan) -> PlanToApply:
+    """A reviewed plan, if it is not stale; after an interruption of its own apply, the remainder of that."""
+    refuse_errors(reviewed)
+    check_identities(reviewed, project.loaded.project.identities)
+    state = project.open_state()
+    interrupted = project.store.interrupted_plan()
+    if reviewed.digest in {interrupted, state.unfinished_plan}:
+        return _remainder(project, reviewed)
+    if interrupted:
+        raise DiagnosticError(
+            Diagnostic(
+                "plan-stale",
+                Severity.ERROR,
+                "the plan is stale: an apply of another plan was interrupted",
+                "The changes of that apply are in the journal only; this plan was made without them.",
+                "Apply the interrupted plan again, or run `dbc-iac plan -o FILE` again.",
+                exit_code=ExitCode.REFUSED,
+            )
+        )
+    project.runtime.run(_check_staleness(project, reviewed, state))
+    # Its warnings are found again.
+    return PlanToApply(check_plan(project, replace(reviewed, diagnostics=()), state), state)
+
+
+def plan_as_expected(project: Project, file: Path) -> PlanToApply:
+    """A plan made now, if it equals the reviewed one of a file, or is the remainder of its interrupted apply.
+
+    The state is locked. Raises DiagnosticError that names the first difference.
+    """
+    reviewed = _read(project, file)
+    if reviewed.digest in {project.store.interrupted_plan(), project.open_state().unfinished_plan}:
+        return _remainder(project, reviewed)
+    now = plan_now(project, PlanOptions.from_json(reviewed.options))
+    return _accepted(reviewed, now, first_difference(reviewed, now.plan))
+
+
+def _remainder(project: Project, reviewed: Plan) -> PlanToApply:
+    """The unfinished part of an interrupted apply. What it has replaced already is not replaced again."""
+    options = PlanOptions.from_json(reviewed.options)
+    bindings = project.open_state().bindings
+    made = {c.address for c in reviewed.pending if c.address in bindings and bindings[c.address].id == c.identity.id}
+    now = plan_now(project, replace(options, replace=options.replace - made))
+    problem = check_is_remainder(reviewed, now.plan)
+    return _accepted(reviewed, replace(now, plan=replace(now.plan, hooks=reviewed.hooks)), problem)
+
+
+def _accepted(reviewed: Plan, now: PlanToApply, problem: Diagnostic | None) -> PlanToApply:
+    if problem is not None:
+        raise DiagnosticError(problem)
+    return replace(now, reviewed=reviewed.digest)
+
+
+async def _check_staleness(project: Project, plan: Plan, state: State) -> None:
+    async with project.identities.connections() as connections:
+        await check_staleness(plan, project.context(connections, state))
