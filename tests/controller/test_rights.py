@@ -25,7 +25,7 @@ def as_boss(*statements: str, **names: str) -> None:
     with psycopg.connect(postgres.address(), autocommit=True) as connection:
         for statement in statements:
             made = {name: sql.Identifier(value) for name, value in names.items()}
-            connection.execute(sql.SQL(statement).format(**made))  # type: ignore[arg-type]
+            connection.execute(sql.SQL(statement).format(**made))
 
 
 @pytest.fixture
