@@ -115,7 +115,8 @@ def test_an_unreadable_directory_is_an_error(tmp_path: Path, monkeypatch: pytest
     result = made.run("validate", "--json")
     assert result.codes == ["unreadable-file", "unreadable-file"]
     assert "manifests/gone is a broken symbolic link" in result.err
-    assert "manifests/locked (Permission denied)" in result.err
+    assert "cannot read manifests/locked" in result.err.replace(str(tmp_path) + "/", "")
+    assert "Permission denied" in result.err
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,7 @@ def test_a_denied_plan_is_shown_and_not_applied(emulated: Callable[[str], Emulat
 def test_a_policy_that_is_none_refuses_a_destroy_too(emulated: Callable[[str], Emulated]) -> None:
     one = emulated("  - {name: a, deny: 'x ==', message: m}\n")
     result = one.run("destroy", "--yes", "--json")
-    assert (result.code, result.codes) == (5, ["policy-expression"])
+    assert (result.code, result.codes) == (3, ["policy-expression"])
 
 
 def test_a_problem_of_a_policy_has_its_place(emulated: Callable[[str], Emulated]) -> None:

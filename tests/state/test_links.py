@@ -108,5 +108,5 @@ def test_a_state_file_without_end_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "state" / name).touch()
     os.truncate(tmp_path / "state" / name, 10**12)
     result = emulated.run("plan")
-    assert (result.code, "larger than 256 MiB" in result.err) == (1, True), result.err
+    assert (result.code, "Larger than 256 MiB" in result.err) == (1, True), result.err
     emulated.close()

@@ -74,15 +74,15 @@ def test_tables_that_were_prepared_need_no_right_to_make_any(lab: Schema) -> Non
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_a_missing_right_to_create_a_schema_ends_with_4(lab: Schema, command: tuple[str, ...]) -> None:
     refused = lab.run(*command)
-    assert (refused.code, "permission denied for database" in refused.err) == (4, True), refused.err
+    assert (refused.code, "Permission denied for database" in refused.err) == (4, True), refused.err
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 @pytest.mark.parametrize(
     ("rights", "said"),
     [
-        ((), "permission denied for schema"),
-        (("grant usage on schema {0} to {1}",), "permission denied for table"),
+        ((), "Permission denied for schema"),
+        (("grant usage on schema {0} to {1}",), "Permission denied for table"),
     ],
     ids=["no usage", "no select"],
 )
@@ -100,7 +100,7 @@ def test_a_missing_right_to_create_tables_is_reported(lab: Schema) -> None:
     lab.tell(f"create schema {lab.name}")
     lab.tell(f"grant usage on schema {lab.name} to {lab.role}")
     refused = lab.run("plan")
-    assert (refused.code, "permission denied for schema" in refused.err) == (4, True), refused.err
+    assert (refused.code, "Permission denied for schema" in refused.err) == (4, True), refused.err
 
 
 def test_a_read_only_session_is_reported_by_the_database(lab: Schema) -> None:

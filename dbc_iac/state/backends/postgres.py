@@ -134,7 +134,7 @@ class PostgresBackend(RemoteBackend):
     @property
     def place(self) -> str:
         split = urlsplit(self._database.address)
-        return f"{split.scheme}://{split.netloc}{split.path} ({self._database.schema}.versions, {self._stack})"
+        return f"{split.scheme}://{split.netloc}{split.path} ({self._database.schema}.{self._stack})"
 
     def read(self) -> Stored | None:
         with self._transaction() as ask:
