@@ -19,7 +19,7 @@ from dbc_iac.kinds.virtual_machine.goals import VmExists
 from dbc_iac.views.json.events import event_schema
 from dbc_iac.views.json.schemas import plan_schema, report_schema
 from dbc_iac.views.markdown.plan import part_mark
-from tests.projects import NODE, Emulated, document, project, vm
+from tests.projects import Emulated, document, project, vm
 
 CANARY = "canary-of-a-login"
 LOGIN: dict[str, Any] = {"login": {"password": {"env": "PW"}}}
