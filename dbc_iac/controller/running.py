@@ -66,7 +66,7 @@ class StackRun:
         self._events: list[tuple[int, Mapping[str, Any]]] = []
 
     async def to_end(self) -> RunResult:
-        """Run the stack, and record the result. Raises DiagnosticError if the database does not take it."""
+        """Run the stack, and record the result."""
         place = self._site.data / "runs" / str(self._run.id)
         try:
             result = await self._result(place)
@@ -224,12 +224,13 @@ class StackRun:
         return next_run(outcome, interval, self._run.failures, stopped=self._site.draining.is_set())
 
     async def _end(self, result: RunResult) -> None:
-        """Record the end; a database that is restarted is waited for as long as the lease."""
-        async with asyncio.timeout(self._site.lease):
-            while True:
-                try:
-                    await self._store.end_run(self._run.id, result)
-                except DiagnosticError:
-                    await asyncio.sleep(1)
-                else:
-                    return
+        """Record the end; a database that is restarted is waited for as long as the lease. After it the run is lost."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._site.lease):
+                while True:
+                    try:
+                        await self._store.end_run(self._run.id, result)
+                    except DiagnosticError:
+                        await asyncio.sleep(1)
+                    else:
+                        return

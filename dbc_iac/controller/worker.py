@@ -38,7 +38,7 @@ from dbc_iac.controller.pace import next_fetch
 from dbc_iac.controller.records import RunResult, StartedRun
 from dbc_iac.controller.running import LEASE, Site, StackRun, remove_abandoned
 from dbc_iac.controller.store import Store
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity, place_of
 from dbc_iac.files.reading import real_path
 
 _LOG = logging.getLogger("dbc_iac.controller")
@@ -164,12 +164,28 @@ class _Tasks:
         self._store = store
         self._name = site.fleet.name
         control, runs = f"c-{queue}", f"r-{queue}"
-        self._sync = app.task(name="sync", queue=control)(self.sync)
-        self._run = app.task(name="run", queue=runs)(self.run)
+        self._sync = app.task(name="sync", queue=control)(self._reported(self.sync))
+        self._run = app.task(name="run", queue=runs)(self._reported(self.run))
         for task, cron in ((self.tick, TICK), (self.retention, _CLEANUP)):
             lock = f"{task.__name__} {queue}"
-            made = app.task(name=task.__name__, queue=control, lock=lock, queueing_lock=lock)(task)
+            made = app.task(name=task.__name__, queue=control, lock=lock, queueing_lock=lock)(self._reported(task))
             app.periodic(cron=cron, periodic_id=queue)(made)
+
+    def _reported(self, task: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+        """A job that reports its failure; that of the database is reported by the worker."""
+
+        async def job(**arguments: Any) -> None:
+            try:
+                await task(**arguments)
+            except (DiagnosticError, psycopg.Error, exceptions.ProcrastinateException):
+                raise
+            except Exception as error:
+                subject = " ".join(str(value) for value in arguments.values())
+                self._options.notify(f"{task.__name__} {subject}: this is a bug in dbc-iac ({place_of(error)})")
+                _LOG.debug("unexpected exception", exc_info=error)
+                raise
+
+        return job
 
     async def tick(self, timestamp: int) -> None:
         """Close lost runs, and queue what is due."""
@@ -257,6 +273,9 @@ def _reason(error: Exception) -> str:
 
 async def run_worker(fleet: Fleet, environ: Mapping[str, str], options: WorkerOptions) -> None:
     """Work until SIGTERM or Ctrl-C. Raises DiagnosticError if the fleet is refused or has no database at the start."""
+    for library in ("procrastinate", "psycopg"):  # the worker reports the problems of both
+        logging.getLogger(library).addHandler(logging.NullHandler())
+        logging.getLogger(library).propagate = False
     url = await asyncio.to_thread(database_url, fleet, environ)
     options.schema = schema_of(environ)
     worker = Worker(fleet, url, options)
