@@ -21,7 +21,7 @@ from dbc_iac.operations.stacks import claimed_elsewhere, new_stack
 from dbc_iac.plan import Plan, check_inventory
 from dbc_iac.plan.decide.moved_blocks import blocked, check_lists, mistyped, still_there
 from dbc_iac.plan.decide.ownership import ADOPTED
-from dbc_iac.plan.planner import weighed
+from dbc_iac.plan.planner import marked, weighed
 from dbc_iac.policy.evaluation import evaluate, unsound
 from dbc_iac.state import State
 
@@ -136,4 +136,5 @@ def check_plan(project: Project, plan: Plan, state: State, warnings: Iterable[Di
     refused = {d.address for d in claimed}
     kept = [d for d in plan.diagnostics if d.code != ADOPTED or d.address not in refused]
     before, after = ([weighed(d, spec.thresholds.refuse) for d in found] for found in (first, placed))
-    return replace(plan, diagnostics=(*before, *kept, *after))
+    changes = tuple(marked(change, (*before, *after)) for change in plan.changes)
+    return replace(plan, changes=changes, diagnostics=(*before, *kept, *after))

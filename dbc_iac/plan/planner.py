@@ -111,7 +111,7 @@ def complete(
     refused = _refused(changes, problems)
     builders = _steps({a: replace(c, action=Action.NO_OP) if a in refused else c for a, c in changes.items()})
     problems.extend(check_offline_never(context, changes, builders))
-    changes = {a: _marked(c, problems) for a, c in changes.items()}
+    changes = {a: marked(c, problems) for a, c in changes.items()}
     return _plan(context, refreshed, options, changes, builders, problems), builders
 
 
@@ -128,9 +128,10 @@ def _refused(changes: Mapping[str, Change], problems: Diagnostics) -> set[str]:
     return {address for address in refused if address in changes}
 
 
-def _marked(change: Change, problems: Diagnostics) -> Change:
+def marked(change: Change, problems: Iterable[Diagnostic]) -> Change:
     """The change with the codes of the errors that refuse it among its reasons."""
-    codes = dict.fromkeys(problem.code for problem in problems.errors if problem.address == change.address)
+    errors = (p for p in problems if p.severity is Severity.ERROR and p.address == change.address)
+    codes = dict.fromkeys(p.code for p in errors)
     if not codes or not change.pending:
         return change
     return replace(change, reasons=(*change.reasons, f"refused ({', '.join(codes)})"))

@@ -224,6 +224,7 @@ def test_a_refusal_by_a_policy_is_in_show_and_in_the_comment(make: Callable[...,
     planned = emulated.run("plan", "-o", str(kept), "--markdown", str(markdown))
     assert planned.code == 5, planned.err
     assert "error[policy-denied]" in planned.err
+    assert "+ VirtualMachine/trainer  create: refused (policy-denied)" in planned.out
     for text in (planned.out, markdown.read_text(), emulated.run("show", str(kept)).out):
         assert "Refused" in text
         assert "objected" in text
