@@ -15,6 +15,7 @@ from dbc_iac.controller.tables import Tables, forget_removed
 from dbc_iac.diagnostics import MAX_SUMMARY, Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.plan.model import canonical_digest
 
+_LONGEST_QUEUE = 200
 _STACKS: LiteralString = """
 select s.name, s.fleet, s.source, s.spec, s.removed, s.suspended, s.commit, s.tree, s.applied_commit, s.applied_tree,
   s.phase, s.drifted, s.message, s.failures, s.next_run, s.last_success, r.id as run,
@@ -194,13 +195,17 @@ class Fleets(Tables):
         return known[name]
 
     async def due_stacks(self, fleet: str) -> list[str]:
-        """Names of the stacks of a fleet that are to run now and are not in the queue, the most overdue first."""
+        """Names of the stacks of a fleet that are to run now and are not in the queue, the most overdue first.
+
+        The queue is kept short: taking a job from it costs time in proportion to its length.
+        """
         found = await self._rows(
             "select name from stacks where fleet = %s and next_run <= clock_timestamp() "
             "and not suspended and not removed and not exists "
             "(select from procrastinate_jobs where queueing_lock = 'run ' || name and status = 'todo') "
-            "order by next_run",
-            (fleet,),
+            "order by next_run limit greatest(0, %s - "
+            "(select count(*) from procrastinate_jobs where task_name = 'run' and status = 'todo'))",
+            (fleet, _LONGEST_QUEUE),
         )
         return [name for (name,) in found]
 

@@ -45,7 +45,6 @@ _LOG = logging.getLogger("dbc_iac.controller")
 TICK = "* * * * * */2"  # seconds are the last field
 _CLEANUP = "*/10 * * * *"
 _CONTROL_JOBS = 4
-_BATCH = 500
 _LONGEST_PAUSE = 30.0
 
 Ended = Callable[[StartedRun, RunResult], Awaitable[None]]
@@ -197,14 +196,11 @@ class _Tasks:
         await self.queue_due()
 
     async def queue_due(self) -> None:
-        """Put the stacks that are due into the queue."""
-        due = await self._store.due_stacks(self._name)
-        for start in range(0, len(due), _BATCH):
-            await self._defer_runs(due[start : start + _BATCH])
-
-    async def _defer_runs(self, stacks: list[str]) -> None:
-        """Put stacks into the queue at once; one by one if one of them is in it meanwhile."""
+        """Put the stacks that are due into the queue at once; one by one if one of them is in it meanwhile."""
+        stacks = await self._store.due_stacks(self._name)
         made = [self._run.configure(lock=f"run {s}", queueing_lock=f"run {s}").make_new_job(stack=s) for s in stacks]
+        if not made:
+            return
         try:
             await self._app.job_manager.batch_defer_jobs_async(made)
         except exceptions.AlreadyEnqueued:
