@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from dbc_iac.cli.runtime import INTERRUPTED, CommandRuntime
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.operations.stack_name import DEFAULT
 from dbc_iac.views.redaction import Redaction
-from dbc_iac.views.text.lines import Line, escaped_lines, json_text
+from dbc_iac.views.text.lines import Line, escaped_lines, json_pieces, json_text
 
 if TYPE_CHECKING:
     from dbc_iac.manifest.load import LoadedProject
@@ -106,12 +106,18 @@ class App:
     def show_lines(self, lines: Iterable[Line], value: Any) -> None:
         """Print the result of a command: lines laid out for the terminal, or with --json the value.
 
-        Escaped, and without secrets.
+        Escaped, and without secrets. Each line, and each item of an iterator in the value, is made when it is printed.
         """
-        if self.json:
-            self.runtime.print_out(json_text(self.redaction(value)))
+        screen = self.runtime.screen(self.runtime.out)
+        if not self.json:
+            self.runtime.print_parts(screen.render([self.redaction(line)]) for line in lines)
+        elif isinstance(value, Mapping):
+            shown = (
+                (k, map(self.redaction, v) if isinstance(v, Iterator) else self.redaction(v)) for k, v in value.items()
+            )
+            self.runtime.print_parts(f"{text}\n" for text in json_pieces(dict(shown)))
         else:
-            self.runtime.print_out(self.runtime.screen(self.runtime.out).render(self.redaction(line) for line in lines))
+            self.runtime.print_out(json_text(self.redaction(value)))
 
     def note(self, text: str) -> None:
         """Print progress on standard error, escaped and without secrets."""

@@ -19,7 +19,7 @@ def show_plan(app: App, plan: Plan, output: PlanOutput, *, reported: bool = Fals
     `reported`: its diagnostics have been printed by `report_diagnostics`.
     """
     write_outputs(app, plan, output)
-    app.show_lines(plan_lines(plan, output.detail, reported=reported), plan.to_json() if app.json else None)
+    app.show_lines(plan_lines(plan, output.detail, reported=reported), dict(plan.members()) if app.json else None)
 
 
 def report_diagnostics(app: App, plan: Plan) -> None:

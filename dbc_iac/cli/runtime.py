@@ -6,6 +6,7 @@ import io
 import os
 import re
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TextIO
 
@@ -57,6 +58,13 @@ class CommandRuntime(Runtime):
         """Print a line on standard output. Raises BrokenPipeError, and DiagnosticError for a full disk."""
         out = StandardOutput(self.out)
         out.write(self.loggable(text if text.endswith("\n") else f"{text}\n"))
+        out.flush()
+
+    def print_parts(self, texts: Iterable[str]) -> None:
+        """Print texts of whole lines on standard output, each when it is made. Raises as `print_out` does."""
+        out = StandardOutput(self.out)
+        for text in texts:
+            out.write(self.loggable(text))
         out.flush()
 
     def print_err(self, text: str) -> None:

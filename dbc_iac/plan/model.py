@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from enum import StrEnum
 from functools import cache, cached_property
@@ -246,33 +246,57 @@ class Plan:
     def count(self, action: Action) -> int:
         return sum(1 for c in self.changes if c.action is action)
 
+    def members(self) -> Iterator[tuple[str, Any]]:
+        """Members of the JSON form. A list is an iterator: that of a large plan is not held as a whole."""
+        yield from self._members()
+        yield "digest", self.digest
+
     def to_json(self) -> dict[str, Any]:
         """The canonical JSON form: camelCase keys, enums as text. Stable for a given plan."""
-        value = encoded(self)
-        assert isinstance(value, dict)  # noqa: S101 - a dataclass always encodes to an object
-        value["digest"] = _digest(value)
-        return value
+        return {key: [*value] if isinstance(value, Iterator) else value for key, value in self.members()}
 
     @cached_property
     def digest(self) -> str:
         """BLAKE2b-256 over the canonical form (without the digest itself and the diagnostics), hex."""
-        return _digest(encoded(self))
+        found = hashlib.blake2b(digest_size=32)
+        for text in _canonical_object((key, value) for key, value in self._members() if key != "diagnostics"):
+            found.update(text.encode())
+        return found.hexdigest()
+
+    def _members(self) -> Iterator[tuple[str, Any]]:
+        for name, key in _keys(Plan):
+            value = getattr(self, name)
+            yield key, map(encoded, value) if isinstance(value, tuple) else encoded(value)
 
 
-def _digest(plan: Mapping[str, Any]) -> str:
-    return canonical_digest({k: v for k, v in plan.items() if k != "diagnostics"})
+def _canonical_object(members: Iterable[tuple[str, Any]]) -> Iterator[str]:
+    """The canonical text of an object, in pieces. Iterators among its members are lists."""
+    for number, (key, value) in enumerate(sorted(members, key=lambda member: member[0])):
+        yield f"{',' if number else '{'}{canonical_text(key)}:"
+        if isinstance(value, Iterator):
+            yield "["
+            yield from (f"{',' if index else ''}{canonical_text(item)}" for index, item in enumerate(value))
+            yield "]"
+        else:
+            yield canonical_text(value)
+    yield "}"
+
+
+def canonical_text(value: Any) -> str:
+    """The sorted, separator-free JSON text of a JSON value."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
 def canonical_digest(value: Any) -> str:
-    """BLAKE2b-256, hex, over the sorted, separator-free JSON text of a JSON value."""
+    """BLAKE2b-256, hex, over the canonical text of a JSON value."""
     return stream_digest([value])
 
 
 def stream_digest(values: Iterable[Any]) -> str:
-    """BLAKE2b-256, hex, over such texts of several values, of which only one is held at a time."""
+    """BLAKE2b-256, hex, over the canonical texts of several values, of which only one is held at a time."""
     found = hashlib.blake2b(digest_size=32)
     for value in values:
-        found.update(json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode())
+        found.update(canonical_text(value).encode())
     return found.hexdigest()
 
 

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _STEERING = frozenset({"Cc", "Zl", "Zp"})
+_NOTHING = object()
+"""The end of an iterator."""
 NARROWEST = 40
 """Columns below which lines are not folded."""
 
@@ -83,6 +85,28 @@ def escaped_lines(text: str) -> str:
 def json_text(value: Any) -> str:
     """A JSON value over several lines, escaped."""
     return escaped_lines(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def json_pieces(members: Mapping[str, Any]) -> Iterator[str]:
+    """A JSON object over several lines, escaped, in pieces of whole lines: of an iterator among the members, which is
+    a list, one item at a time."""
+    yield "{"
+    for number, (key, value) in enumerate(members.items(), 1):
+        end = "," if number < len(members) else ""
+        if isinstance(value, Iterator) and (item := next(value, _NOTHING)) is not _NOTHING:
+            yield f"  {json_text(key)}: ["
+            while item is not _NOTHING:
+                text, item = json_text(item), next(value, _NOTHING)
+                yield _indented(f"{text}{'' if item is _NOTHING else ','}", "    ")
+            yield f"  ]{end}"
+        else:
+            plain = [] if isinstance(value, Iterator) else value
+            yield _indented(f"{json_text(key)}: {json_text(plain)}{end}", "  ")
+    yield "}"
+
+
+def _indented(text: str, by: str) -> str:
+    return by + text.replace("\n", f"\n{by}")
 
 
 def fold(text: str, columns: int) -> Iterator[str]:
