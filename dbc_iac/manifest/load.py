@@ -147,13 +147,10 @@ class _Loader:
         if name is None:
             return EnvironmentSpec()
         if name not in project.environments:
-            known = ", ".join(sorted(project.environments)) or "none"
-            self._stop(
-                "unknown-environment",
-                f"unknown environment {name}",
-                f"Use one of: {known}.",
-                self.where("environments"),
-            )
+            known = ", ".join(sorted(project.environments))
+            remedy = f"Use one of: {known}." if known else "Declare it under `environments` in the project file."
+            place = self.where("environments") if known else None
+            self._stop("unknown-environment", f"unknown environment {name}", remedy, place)
         return project.environments[name]
 
     def context(

@@ -192,6 +192,9 @@ def _message(error: ErrorDetails, given: Any) -> tuple[str, str, str]:
         return error["msg"], str(context["detail"]), str(context["remedy"])
     if kind == "string_type" and isinstance(given, list | dict):
         return "expected text", "", f"Write one value, not a {'list' if isinstance(given, list) else 'mapping'}."
+    if kind in {"bool_type", "bool_parsing"} and given in ("yes", "no", "on", "off"):
+        remedy = f"Write {'true' if given in ('yes', 'on') else 'false'}."
+        return _FLAG[0], "YAML 1.2 reads yes, no, on and off as text.", remedy
     if kind == "too_short" and given == "":
         kind = "string_too_short"
     if kind in {"too_long", "string_too_long"} and isinstance(given, str):

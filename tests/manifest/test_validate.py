@@ -298,3 +298,18 @@ def test_a_refused_value_has_the_reason_of_its_form_as_detail() -> None:
         "The node reads nothing else.",
         "Write aaa.",
     )
+
+
+@pytest.mark.parametrize(("written", "meant"), [("yes", "true"), ("off", "false")])
+def test_words_of_yaml_1_1_for_booleans_are_explained(written: str, meant: str, tmp_path: Path) -> None:
+    result = project(tmp_path, vm(external=written)).run("validate")
+    assert "YAML 1.2 reads yes, no, on and off as text." in result.err
+    assert f"help: Write {meant}." in result.err
+
+
+def test_an_environment_of_a_project_without_environments_is_unknown(tmp_path: Path) -> None:
+    made = project(tmp_path, vm())
+    file = tmp_path / "dbc-iac.yaml"
+    file.write_text(file.read_text().partition("  environments:")[0])
+    result = made.run("-e", "prod", "validate")
+    assert "help: Declare it under `environments` in the project file." in result.err
