@@ -49,7 +49,7 @@ def require_approval(app: App, plan: Plan, given: Approval) -> None:
                 "data-loss",
                 Severity.ERROR,
                 f"--yes does not approve the data loss of {lost[0]}{more}",
-                f"--yes covers the disks that are created with a VM, no separate disks or files: {', '.join(lost)}.",
+                f"--yes covers only disks created with a VM, not separate disks and files: {', '.join(lost)}.",
                 "Use --allow-data-loss, or apply a reviewed plan (`dbc-iac plan -o FILE`, `dbc-iac apply FILE`).",
                 address=lost[0],
                 exit_code=ExitCode.REFUSED,

@@ -39,7 +39,7 @@ def serve_world(
     def listening() -> None:
         for name, (host, number) in ports.items():
             path = "api/v1/" if name in network.ports else ""
-            app.runtime.print_err(f"{name} listens on http://{host}:{number}/{path} (Ctrl-C ends it)")
+            app.runtime.print_err(f"{name} listens on http://{host}:{number}/{path} (press Ctrl-C to stop)")
 
     try:
         app.runtime.run(serve(network, ports, admin_address, token, keep, listening))

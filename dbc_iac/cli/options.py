@@ -129,8 +129,8 @@ class Selection:
 selection_options = _grouped(
     "selection",
     Selection,
-    _addresses("--target", "Only this resource, what it needs, and what is deleted with it; repeatable.", "targets"),
-    _addresses("--exclude", "Leave out this resource, what depends on it, and what it needs when deleted; repeatable."),
+    _addresses("--target", "Only this resource, its dependencies, and what is deleted with it; repeatable.", "targets"),
+    _addresses("--exclude", "Exclude this resource, its dependents, and deletions of its dependencies; repeatable."),
     _addresses("--replace", "Replace this resource; repeatable."),
     click.option(
         "--forget-expired", is_flag=True,

@@ -72,12 +72,12 @@ def _undecidable(
 ) -> Diagnostic:
     waiting = next((a for a in known if a.status == "pending"), None)
     detail = "No plan of this stack waits for approval."
-    remedy = f"See `dbc-iac controller status {stack}`."
+    remedy = f"Check it with `dbc-iac controller status {stack}`."
     if decided is not None and decided.status in {"approved", "rejected", "applied"}:
         detail = f"It was {decided.status if decided.status != 'applied' else 'approved'} by {decided.decided_by}."
     elif waiting is not None and waiting.digest != digest:
         detail = f"The plan that waits is {waiting.digest}."
-        remedy = "Review that plan, and give its digest."
+        remedy = "Review that plan, and repeat the command with its digest."
     return Diagnostic(
         "not-waiting",
         Severity.ERROR,

@@ -113,7 +113,7 @@ class Fleets(Tables):
                         "stack-claimed",
                         Severity.ERROR,
                         f"the stack {name} belongs to the fleet {other}",
-                        "Two fleets would change it against each other.",
+                        "Two fleets must not manage the same stack.",
                         "Remove it from one of the Fleet files, or give this fleet a database of its own.",
                         exit_code=ExitCode.REFUSED,
                     )
@@ -219,7 +219,7 @@ class Fleets(Tables):
         return bool(found)
 
     async def suspend(self, stack: str, *, suspended: bool) -> bool:
-        """Suspend or resume a stack; a run goes on to its end. Gives whether the stack exists."""
+        """Suspend or resume a stack; a run in progress completes. Returns whether the stack exists."""
         found = await self._rows(
             "update stacks set suspended = %s, next_run = case when %s then next_run else clock_timestamp() end "
             "where name = %s and not removed returning name",

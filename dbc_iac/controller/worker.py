@@ -227,7 +227,8 @@ class _Tasks:
             await self._sync_failed(source, spec, found.failures, error.diagnostics[0])
             return
         except OSError as error:  # such as a full disk
-            problem = Diagnostic("git-fetch", Severity.ERROR, f"cannot fetch {source} ({error.strerror})")
+            remedy = "Check the free space and the permissions of the data directory of the controller."
+            problem = Diagnostic("git-fetch", Severity.ERROR, f"cannot fetch {source} ({error.strerror})", "", remedy)
             await self._sync_failed(source, spec, found.failures, problem)
             return
         by_stack = {stack: trees[path] for stack, path in paths.items()}

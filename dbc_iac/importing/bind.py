@@ -58,9 +58,7 @@ async def adopt(
             address, f"{route.name} has no {kind.name} {identity}", "Run `dbc-iac orphans` to list unmanaged objects."
         )
     if isinstance(kind, Child) and (part := kind.part_of(seen)):
-        raise _problem(
-            address, f"{identity} is {part} of a VM", f"Set `dataDisk` of {parent}, with which it is managed."
-        )
+        raise _problem(address, f"{identity} is {part} of a VM", f"Manage it with `dataDisk` of {parent}.")
     holding = objects(context.state).get(object_of(kind.name, identity, route.target, parent_id))
     if holding is not None:
         remedy = f"If the manifest was renamed, run `dbc-iac state mv {holding} {address}`."

@@ -241,6 +241,7 @@ class Disk(Kind[DiskSpec], Child, UsesCapacity, Importable):
                 "size",
                 f"{size} GiB is more than is free in {host_dir}",
                 detail="Disk files are thin: the node accepts it, and writes fail once the host is full.",
+                remedy="Reduce size, or use another directory of the host (hostDir).",
                 severity=Severity.WARNING,
             )
 

@@ -40,7 +40,7 @@ def pending_errored_state(project: Project, serial: int) -> Diagnostic | None:
         Severity.ERROR,
         "an earlier apply is not in the state",
         f"Its changes are only in {named}. A plan without that file can repeat completed changes.",
-        f"Run `{_push(files[0])}`. If that is refused and its content is recovered otherwise, remove the file.",
+        f"Run `{_push(files[0])}`. If the push is refused and its changes are in the state already, remove the file.",
         exit_code=ExitCode.REFUSED,
     )
 

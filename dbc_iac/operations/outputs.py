@@ -33,7 +33,7 @@ def output_templates(project: Project, name: str | None) -> Mapping[str, str]:
         return outputs
     if name not in outputs:
         known = ", ".join(sorted(outputs)) or "none"
-        problem = Diagnostic("unknown-output", Severity.ERROR, f"unknown output {name}", remedy=f"Known: {known}.")
+        problem = Diagnostic("unknown-output", Severity.ERROR, f"unknown output {name}", remedy=f"Use one of: {known}.")
         raise DiagnosticError(problem)
     return {name: outputs[name]}
 

@@ -15,15 +15,25 @@ _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}")
 def ssh_line(label: str, vm: VmDetails, account: str, arguments: Sequence[str]) -> list[str]:
     """The ssh command line. Raises DiagnosticError without an ssh port, an account or a valid address."""
     if vm.ssh_port is None:
-        raise _problem(f"{label} has no ssh port", "Windows has rdp, and pxe has no forwards.")
+        raise _problem(
+            f"{label} has no ssh port",
+            "Windows uses rdp, and a VM with biosMode pxe has no port forwards.",
+            f"Use the rdp or vnc port that `dbc-iac vm show {label}` prints.",
+        )
     if not _USER.fullmatch(account):
-        raise _problem(f"the account of {label} is not known", "Its guest has no agent: the node shows N/A.")
+        raise _problem(
+            f"the account of {label} is unknown",
+            "The node reports none: the guest has no agent.",
+            "Set `login.username` in its manifest.",
+        )
     try:
         address = ipaddress.ip_address(vm.ssh_ip)
     except ValueError:
-        raise _problem(f"the node gives no address for {label}") from None
+        raise _problem(
+            f"the node reports no address of {label}", remedy=f"Check the VM with `dbc-iac vm show {label}`."
+        ) from None
     return ["ssh", "-p", str(vm.ssh_port), "-l", account, "--", str(address), *arguments]
 
 
-def _problem(summary: str, detail: str = "") -> DiagnosticError:
-    return DiagnosticError(Diagnostic("no-ssh", Severity.ERROR, summary, detail, exit_code=ExitCode.ERROR))
+def _problem(summary: str, detail: str = "", remedy: str = "") -> DiagnosticError:
+    return DiagnosticError(Diagnostic("no-ssh", Severity.ERROR, summary, detail, remedy, exit_code=ExitCode.ERROR))

@@ -31,14 +31,16 @@ def stack_of(
     own = chosen.stack if chosen is not None else None
     if own is not None and given not in {None, own}:
         summary = f"environment {environment} has stack {own}, not {given}"
-        raise _refused(summary, "Leave out --stack.", where(f"environments.{environment}.stack"))
+        raise _refused(summary, "Remove --stack.", where(f"environments.{environment}.stack"))
     stack = own or given or DEFAULT
     for name, other in project.environments.items():
         if other.stack == stack and name != environment:
             place = where(f"environments.{name}.stack")
             if own is not None:
-                raise _refused(f"environments {environment} and {name} have one stack, {stack}", "Name two.", place)
-            raise _refused(f"stack {stack} is that of environment {name}", f"Use -e {name}.", place)
+                raise _refused(
+                    f"environments {environment} and {name} share stack {stack}", "Give each its own `stack`.", place
+                )
+            raise _refused(f"stack {stack} belongs to environment {name}", f"Use -e {name}.", place)
     return stack
 
 

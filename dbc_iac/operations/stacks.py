@@ -68,9 +68,9 @@ def new_stack(project: Project, state: State) -> Iterator[Diagnostic]:
         Severity.WARNING,
         f"stack {project.stack} is new: it has no state",
         f"Stacks with a state: {some(others)}.",
-        f"Did you mean {likely}? Otherwise the first apply creates the stack."
+        f"Did you mean {likely}? Otherwise run `dbc-iac apply` to create the stack."
         if likely
-        else "Use one of these, or let the first apply create the stack.",
+        else "Use --stack with one of these, or run `dbc-iac apply` to create the stack.",
         exit_code=ExitCode.OK,
     )
 

@@ -62,7 +62,7 @@ class Store:
             _fail(
                 "state-behind",
                 f"{self.backend.place} has serial {written.serial}, its journal serial {last}",
-                f"Restore {self.backend.version_place(last)} as {self.backend.place}, which its journal follows.",
+                f"Restore {self.backend.version_place(last)} as {self.backend.place}: the journal continues it.",
             )
         if kept and kept[-1] > written.serial:
             _fail(

@@ -251,8 +251,8 @@ ENVIRONMENTS = PROJECT.replace(
         ("-e dev state list", ""),
         ("-e dev --stack dev state list", ""),
         ("-e dev --stack production state list", "environment dev has stack dev, not production"),
-        ("--stack production state list", "stack production is that of environment prod"),
-        ("--stack dev plan", "stack dev is that of environment dev"),
+        ("--stack production state list", "stack production belongs to environment prod"),
+        ("--stack dev plan", "stack dev belongs to environment dev"),
         ("-e nowhere state list", "unknown environment nowhere"),
     ],
 )

@@ -167,7 +167,7 @@ def test_a_stop_is_accepted_and_the_download_goes_on(world: Callable[..., Emulat
     assert (stopped.json["status"], stopped.codes) == ("accepted", ["transfer-goes-on"])
     emulated.settle()
     assert files(emulated).get("/data/torch.qcow2") == 9_000_000_000
-    assert emulated.run("image", "stop", "torch.qcow2", "--yes", "--json").json["status"] == "nothing is transferred"
+    assert emulated.run("image", "stop", "torch.qcow2", "--yes", "--json").json["status"] == "no transfer in progress"
 
 
 def test_an_upload_is_stopped_by_its_path(world: Callable[..., Emulated]) -> None:

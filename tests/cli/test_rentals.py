@@ -16,7 +16,7 @@ from tests.proof.lab import SERVER_ID, WORLD
 CHAIN = '  chain: {url: "http://127.0.0.1:9944"}\n'
 NOW = datetime(2026, 11, 29, 5, 36, tzinfo=UTC)
 END = 1_000_000 + round(2.1 * 86400 / 6)
-LINE = "rental of Node/gpu-a ends in 2.1 days, 2026-12-01 08:00 UTC"
+LINE = "Node/gpu-a ends in 2.1 days, 2026-12-01 08:00 UTC"
 
 Rented = Callable[..., Emulated]
 
@@ -52,7 +52,7 @@ def test_each_view_shows_the_end_of_a_rental(rented: Rented, tmp_path: Path) -> 
     assert f"Rentals:\n  {LINE}\n" in plan.out
     assert all(LINE in file.read_text() for file in (page, comment))
     for command in ("list", "show"):
-        assert LINE.removeprefix("rental of Node/gpu-a ends ") in run(emulated, "node", command).out
+        assert LINE.removeprefix("Node/gpu-a ends ") in run(emulated, "node", command).out
     assert LINE in run(emulated, "drift").out
     [row] = run(emulated, "node", "list", "--json").json
     assert row["rental"] == {
@@ -102,7 +102,7 @@ def test_an_ended_rental_is_reported(rented: Rented) -> None:
     result = run(emulated, "plan")
     text = result.out + result.err
     assert "the rental of Node/gpu-a has ended" in text
-    assert "rental of Node/gpu-a ended on 2026-11-29 05:26 UTC" in text
+    assert "Node/gpu-a ended on 2026-11-29 05:26 UTC" in text
 
 
 def test_a_reviewed_plan_is_refused_if_its_rental_ends_meanwhile(rented: Rented, tmp_path: Path) -> None:

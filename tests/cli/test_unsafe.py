@@ -107,5 +107,5 @@ def test_a_disk_for_which_there_is_no_letter_though_one_went(tmp_path: Path) -> 
     project(tmp_path, vm(), *disks(24)[1:], *disks(1, "e"), environ=emulated.project.environ)
     result = emulated.run("plan", "--json")
     assert (result.code, result.codes) == (5, ["node-would-refuse"]), result.err
-    assert "VirtualMachine/trainer has room for 0 more Disk, not 1" in result.err
+    assert "VirtualMachine/trainer has 0 free slots for Disk, 1 needed" in result.err
     emulated.close()

@@ -121,7 +121,7 @@ SCENARIOS = [
             Run("apply --yes --allow-empty --max-removals 100", 1, output=(OTHER,))),
     row(20, "a second VM of a LAN on a node that is not the LAN's own",
             Write((FIRST, SECOND, LAN, vm("one", node="gpu-b", network="training"), vm("two", node="gpu-b", network="training"))),
-            Run("plan", 0, output=("warning[cuts-lan]", "starting it can cut VirtualMachine/one off Network/training")), world=TWO_NODES),
+            Run("plan", 0, output=("warning[cuts-lan]", "starting this VM can cut VirtualMachine/one off Network/training")), world=TWO_NODES),
     row(20, "the project refuses that risk",
             Write((FIRST, SECOND, LAN, vm("one", node="gpu-b", network="training"), vm("two", node="gpu-b", network="training"))),
             Put("dbc-iac.yaml", "", "  thresholds: {refuse: [cuts-lan]}\n"), Run("apply --yes", 5, output=("error[cuts-lan]",)), There(0),

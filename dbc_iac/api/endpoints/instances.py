@@ -40,7 +40,7 @@ async def power_on(call: Call) -> Outcome[None]:
 
 @endpoint("/bare_metal/power", CallClass.STATE_CONDITIONED)
 async def power_off(call: Call) -> Outcome[None]:
-    """Hard: the system is not asked."""
+    """Hard: the system is not notified."""
     return decoded(await call({"command": "off"}), _OFF)
 
 

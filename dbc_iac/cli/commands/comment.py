@@ -17,10 +17,11 @@ from dbc_iac.operations.stack_name import DEFAULT
 @json_option
 @click.pass_obj
 def command(app: App, /, file: Path) -> None:
-    """Comment a plan on a pull or merge request.
+    """Post a plan as a comment on a pull request.
 
-    Creates the comment of this project directory, stack and environment with the content of FILE, or updates it. Runs
-    in CI: GitHub Actions needs GITHUB_TOKEN (pull-requests: write), GitLab CI needs GITLAB_TOKEN (scope api).
+    Or on a merge request of GitLab. Creates or updates one comment for each project directory, stack and environment,
+    with the content of FILE. Runs in CI: GitHub Actions needs GITHUB_TOKEN (pull-requests: write), GitLab CI needs
+    GITLAB_TOKEN (scope api).
     """
     done = put_comment(app.directory, app.environment, app.stack or DEFAULT, app.runtime.environ, file)
     app.show(f"Comment {done}.", {"comment": done})

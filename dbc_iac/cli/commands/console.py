@@ -20,7 +20,7 @@ from dbc_iac.views.text.fields import value_text
 @json_option
 @click.pass_obj
 def command(app: App, /, expression: str | None) -> None:
-    """Evaluate EXPRESSION, or each line of standard input, as a manifest would.
+    """Evaluate an expression as in a manifest. Without EXPRESSION, each line of standard input.
 
     Names: `var`, `env`, `project`, and all functions and filters of templates.
     """

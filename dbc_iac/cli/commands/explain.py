@@ -17,6 +17,9 @@ from dbc_iac.views.text.explain import explanation_lines
 @json_option
 @click.pass_obj
 def command(app: App, /, name: str) -> None:
-    """Show the fields of a kind, or of a field, with types, rules of change and defaults. KIND may be Project."""
+    """Show the fields of a kind. Or of one field, with types, defaults and the effect of a change.
+
+    KIND may be Project.
+    """
     found = explain(name)
     app.show_lines(explanation_lines(found), asdict(found))

@@ -32,7 +32,7 @@ def command(
 ) -> None:
     """Import existing objects into the state.
 
-    ADDRESS is a resource of the manifests; ID the task id of a VM, the file of a Disk, or the node id of a server.
+    ADDRESS is a resource of the manifests. ID is the task id of a VM, the file of a Disk, or the node id of a server.
     With --all --generate DIR, writes manifests for all objects and imports them; the next plan is empty. Image files
     are not imported: they have no owner.
     """

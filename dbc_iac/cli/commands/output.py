@@ -22,7 +22,10 @@ from dbc_iac.views.text.outputs import outputs_text
 @json_option
 @click.pass_obj
 def command(app: App, /, name: str | None, ssh_config: bool) -> None:
-    """Print the outputs of the project. Prints one with NAME; without outputs, how to log in to each VM."""
+    """Print the outputs of the project. With NAME, print only this one.
+
+    If the project has no outputs, prints the ssh command of each VM.
+    """
     if ssh_config and name is not None:
         raise click.UsageError("--ssh-config prints every VM: leave out NAME")
     project = app.project_of_state()

@@ -57,7 +57,7 @@ def command(
     output: PlanOutput,
     lock_timeout: float,
 ) -> None:
-    """Show the changes an apply would make, with their disruption and data loss."""
+    """Show the changes that an apply would make. Includes their disruption and data loss."""
     if copy is not None and refresh:
         raise click.UsageError("--state needs --refresh=false: an apply cannot start from a copy of the state")
     with failure_shown(app, output):

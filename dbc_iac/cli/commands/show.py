@@ -21,7 +21,7 @@ from dbc_iac.views.text.state import state_pages
 @json_option
 @click.pass_obj
 def command(app: App, /, file: Path | None, output: PlanOutput) -> None:
-    """Show the state, or FILE: a plan, or a copy of a state."""
+    """Show the state, or a plan or state in FILE."""
     if output != PlanOutput():
         check_outputs(app, output.files, loaded_quietly(app), (file,))
     shown = app.project_of_state().state if file is None else read_plan_or_state(file, lambda: app.project().keyring)

@@ -14,7 +14,7 @@ from dbc_iac.views.text.tables import table
 
 @click.group("stack")
 def command() -> None:
-    """Stacks: each has its own state, lock and variables."""
+    """Stacks: each has its own state and lock."""
 
 
 @command.command("list")
@@ -25,6 +25,6 @@ def stack_list(app: App) -> None:
     stacks, problems = list_stacks(app.project_of_state())
     rows = [tuple(asdict(stack).values()) for stack in stacks]
     columns = ("stack", "serial", "resources")
-    lines = table(columns, rows)
+    lines = table([c.upper() for c in columns], rows)
     app.show(f"{lines}\n", {"stacks": [dict(zip(columns, row, strict=True)) for row in rows]})
     problems.raise_errors()

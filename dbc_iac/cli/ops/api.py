@@ -20,7 +20,7 @@ from dbc_iac.cli.ops import lookup
 from dbc_iac.cli.ops.console import Console, run
 from dbc_iac.cli.ops.lookup import TargetOptions, where_options
 from dbc_iac.cli.ops.options import reveal_option
-from dbc_iac.cli.ops.outcomes import failed
+from dbc_iac.cli.ops.outcomes import failed, retry_remedy
 from dbc_iac.cli.options import json_option, yes_option
 from dbc_iac.cli.runtime import standard_input
 from dbc_iac.diagnostics import ExitCode
@@ -142,14 +142,18 @@ def _is_left_out(console: Console, asked: frozenset[Asks]) -> bool:
 def _show(app: App, reply: RawReply, call_class: CallClass, *, reveal: bool) -> None:
     outcome = reply.outcome
     if isinstance(outcome, NotSent):
-        raise failed("not-sent", f"request not sent: {outcome.message}", "Nothing was changed.")
+        remedy = retry_remedy(outcome.message)
+        raise failed("not-sent", f"request not sent: {outcome.message}", "Nothing was changed.", remedy)
     shown: dict[str, Json] = {"status": reply.status, "contentType": reply.content_type, "body": _parsed(reply.text)}
     text = reply.text.replace("\r\n", "\n").replace("\t", "  ")  # JSON stays JSON once it is escaped
     app.show(text, {**shown, "outcome": _NAMES[type(outcome)]}, redact=not reveal)
     if isinstance(outcome, Unknown):
+        executed = "The node may have executed the request, or may execute it later."
         raise failed(
             "outcome-unknown",
             f"unknown outcome: {outcome.message}",
+            "" if call_class is CallClass.READ else executed,
+            retry_remedy(outcome.message) if call_class is CallClass.READ else "Read the object before repeating it.",
             exit_code=ExitCode.ERROR if call_class is CallClass.READ else ExitCode.PARTIAL,
         )
     if isinstance(outcome, Refused):

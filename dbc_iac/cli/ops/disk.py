@@ -19,7 +19,7 @@ from dbc_iac.cli.ops import lookup
 from dbc_iac.cli.ops.console import Console, run
 from dbc_iac.cli.ops.lookup import ResolvedTarget, TargetOptions, where_options
 from dbc_iac.cli.ops.options import timeout_of, wait_options
-from dbc_iac.cli.ops.outcomes import failed, wait_for_goal
+from dbc_iac.cli.ops.outcomes import failed, retry_remedy, wait_for_goal
 from dbc_iac.cli.ops.vm import details_of
 from dbc_iac.cli.options import json_option, yes_option
 from dbc_iac.diagnostics import ExitCode
@@ -49,7 +49,7 @@ def command() -> None:
 @json_option
 @click.pass_obj
 def list_disks(app: App, /, vm: str, **where: str) -> None:
-    """List the disks of a VM: device, size, file, and the document that manages each."""
+    """List the disks of a VM: device, size, file, and the resource that manages each."""
 
     async def work(console: Console) -> list[dict[str, Json]]:
         found = await lookup.vm(console, vm, TargetOptions(**where))
@@ -58,7 +58,7 @@ def list_disks(app: App, /, vm: str, **where: str) -> None:
 
     rows = run(app, work)
     lines = [(r["device"], _size(r), r["document"] or "-", r["file"]) for r in rows]
-    app.show(table(("DEVICE", "SIZE", "DOCUMENT", "FILE"), lines) if rows else "No disks.", rows)
+    app.show(table(("DEVICE", "SIZE", "RESOURCE", "FILE"), lines) if rows else "No disks.", rows)
 
 
 def _row(console: Console, found: ResolvedTarget, disk: VmDisk) -> dict[str, Json]:
@@ -73,7 +73,7 @@ def _size(row: dict[str, Json]) -> str:
 
 
 def _document(console: Console, found: ResolvedTarget, disk: VmDisk) -> tuple[str, int | None]:
-    """The document that manages a disk, and the GiB that it says; empty if none does."""
+    """The resource that manages a disk, and its size in GiB by the manifest; empty if there is none."""
     vm = console.state.bindings.get(found.address)
     if vm is not None and vm.resolved.get("dataDisk.path") == disk.source_file:
         data = found.spec.data_disk if isinstance(found.spec, VirtualMachineSpec) else None
@@ -110,7 +110,10 @@ def grow(app: App, /, vm: str, disk: str, size: str, wait: bool, timeout: float,
             console.reader.forget()
             seen = await goal.look(console.reader)  # the amount to add is computed from this look, right before
             if seen.sight is not GoalStatus.UNMET:
-                raise failed("unreadable", f"{device.name} of {found.label}: {seen.text}", "Nothing was sent.")
+                summary = f"{device.name} of {found.label}: {seen.text}"
+                show = f"Check the disk with `dbc-iac disk list {found.label}`."
+                remedy = retry_remedy(seen.text) if seen.sight is GoalStatus.UNKNOWN else show
+                raise failed("unreadable", summary, "Nothing was sent.", remedy)
             outcome = await goal.act(console.context(), console.reader)
         look = f"dbc-iac disk list {found.label}"
         return device, await wait_for_goal(console, goal, outcome, look, timeout_of(wait, timeout))
@@ -140,11 +143,11 @@ async def _disk(console: Console, found: ResolvedTarget, name: str) -> tuple[VmD
         file = document.id
     disk = next((d for d in details.disks if name == d.name or file == d.source_file), None)
     if disk is None or disk.size_gib is None:
-        raise failed("not-found", f"{found.label} has no disk {name}", remedy="Run `dbc-iac disk list`.")
+        raise failed("not-found", f"{found.label} has no disk {name}", remedy=f"Run `dbc-iac disk list {found.label}`.")
     if details.status != "closed":
         raise failed(
             "vm-not-off", f"{found.label} is {details.status}, not powered off", "Disks grow only while the VM is off.",
-            "Power it off with `dbc-iac vm stop --wait`.", exit_code=ExitCode.REFUSED,
+            f"Power it off with `dbc-iac vm stop {found.label} --wait`.", exit_code=ExitCode.REFUSED,
         )  # fmt: skip
     return disk, disk.size_gib
 

@@ -17,7 +17,7 @@ from dbc_iac.cli.ops import lookup
 from dbc_iac.cli.ops.console import Console, run
 from dbc_iac.cli.ops.lookup import TargetOptions, where_options
 from dbc_iac.cli.ops.options import timeout_of, wait_options
-from dbc_iac.cli.ops.outcomes import accepted, failed, read, wait_for_goal
+from dbc_iac.cli.ops.outcomes import accepted, failed, read, retry_remedy, wait_for_goal
 from dbc_iac.cli.ops.progress import progress
 from dbc_iac.cli.options import json_option, yes_option
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
@@ -68,13 +68,14 @@ def list_images(app: App, /, image_server: str, node: str, **where: str) -> None
             if isinstance(listed, Done):
                 rows += [(one, image) for image in listed.value]
             else:
-                console.warn("unreadable", f"cannot read image server {one}: {listed.message}")
+                remedy = retry_remedy(f"image server {listed.message}")
+                console.warn("unreadable", f"cannot read image server {one}: {listed.message}", remedy=remedy)
         return rows
 
     rows = run(app, work)
     shown = [_row(where, image) for where, image in rows]
     lines = [(where, image.name, stored_size(image.size_gib)) for where, image in rows]
-    app.show(table(("WHERE", "FILE", "SIZE"), lines) if rows else "No image files.", shown)
+    app.show(table(("LOCATION", "FILE", "SIZE"), lines) if rows else "No image files.", shown)
 
 
 def _row(where: str, image: StoredImage) -> dict[str, Json]:
@@ -187,7 +188,7 @@ async def _existing_copy_status(console: Console, goal: Goal, of: Transfer) -> s
     if seen.sight is GoalStatus.MET:
         return "already on the node, as in the image server"
     if seen.sight in {GoalStatus.FAILED, GoalStatus.UNKNOWN}:
-        raise failed("unreadable", f"{of.label}: {seen.text}", "Nothing was sent.")
+        raise failed("unreadable", f"{of.label}: {seen.text}", "Nothing was sent.", retry_remedy(seen.text))
     if seen.sight is GoalStatus.WAITING:
         return seen.text
     listed = await console.reader.node_images(of.route, of.image_server)
@@ -213,8 +214,8 @@ def _warn_of_users(console: Console, of: Transfer) -> None:
     if users:
         console.warn(
             "image-in-use",
-            f"{of.file}, which will be overwritten, is in use",
-            detail=f"{_users(users)}A disk holds only the differences to its image: "
+            f"{of.file} is in use and would be overwritten",
+            detail=f"{_users(users)}A disk holds only its differences from the image: "
             "with another image its data is lost.",
             remedy="Use another file name for the new image, and replace the VMs and disks that use this one.",
         )
@@ -306,6 +307,7 @@ def upload(
             "node-ends",
             f"the upload may restart the process of {of.route.name}",
             detail="Some builds of 0.4.1.8 do that. VMs keep running; queued jobs of the node would be lost.",
+            remedy=f"Wait until `dbc-iac vm list --node {of.route.name}` shows no VM that is being created or changed.",
         )
         body = requests.ImageUpload(image_filename=f"{DATA}/{of.file}", image_server=of.image_server)
         with console.changing(f"Upload {of.file} from {of.route.name} to {of.image_server}?", "image upload"):
@@ -335,7 +337,7 @@ def stop(app: App, /, file: str, up: bool, yes: bool, **where: str) -> None:
             (images.upload_progress, images.stop_upload) if up else (images.download_progress, images.stop_download)
         )
         if not read(await ask(console.channel(route), body), f"the progress of {file}").active:
-            return "nothing is transferred"
+            return "no transfer in progress"
         with console.changing(f"Stop the transfer of {file}?", "image stop"):
             accepted(await press(console.channel(route), body), f"stopping {file}", look)
         console.warn(

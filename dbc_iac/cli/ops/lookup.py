@@ -59,7 +59,7 @@ def identity_options(command: F) -> F:
 def where_options(command: F) -> F:
     """--node, --identity and --order."""
     node_option = click.option(
-        "--node", default="", metavar="NAME|ID", help="Node of the object; default: the only Node."
+        "--node", default="", metavar="NAME|ID", help="Node; default: the manifest's, or the only one."
     )
     return node_option(identity_options(command))
 
@@ -70,7 +70,7 @@ def node(console: Console, where: TargetOptions) -> Route:
     named = documents.get(where.node.removeprefix("Node/"))
     if not where.node:
         if len(documents) != 1:
-            raise unknown("node", "", documents, "Name one with --node.")
+            raise unknown("node", "", documents, "Use --node with one of them.")
         [named] = documents.values()
     if named is None:
         same = [r for r in documents.values() if isinstance(r.spec, NodeSpec) and r.spec.id == where.node]

@@ -15,7 +15,7 @@ from dbc_iac.cli.app import App, Exit
 from dbc_iac.cli.ops import lookup
 from dbc_iac.cli.ops.console import Console, run
 from dbc_iac.cli.ops.lookup import TargetOptions
-from dbc_iac.cli.ops.outcomes import failed, read
+from dbc_iac.cli.ops.outcomes import failed, read, read_remedy
 from dbc_iac.cli.options import json_option
 from dbc_iac.diagnostics import ExitCode
 from dbc_iac.json import Json
@@ -62,7 +62,8 @@ _NONE = {False: "No LANs.", True: "No LANs on the nodes that could be read."}
 async def _listed(console: Console, route: Route) -> list[dict[str, Json]]:
     outcome = await networks.list_networks(console.public(route))
     if not isinstance(outcome, Done):
-        console.warn("unreadable", f"cannot read the LANs on {route.name}: {outcome.message}")
+        summary = f"cannot read the LANs on {route.name}: {outcome.message}"
+        console.warn("unreadable", summary, remedy=read_remedy(outcome))
         return [{"node": route.name, "unreadable": outcome.message}]
     found = {lan.network_name: lan for lan in outcome.value}
     if len(found) >= LIST_CAP:
@@ -112,7 +113,9 @@ def show_network(app: App, /, name: str, node: str) -> None:
         own = _name_of(console, document.name) if document is not None else name
         lan = read(await networks.network(console.public(route), own), f"LAN {own}")
         if lan is None:
-            raise failed("not-found", f"{route.name} knows no LAN {own}", "It is unknown there, or not created yet.")
+            detail = "Another node may host it, or it has not been created yet."
+            remedy = "Run `dbc-iac network list` for the LANs, and use --node."
+            raise failed("not-found", f"{route.name} has no LAN {own}", detail, remedy)
         return route, lan, _row(console, route, lan)
 
     route, lan, row = run(app, work)

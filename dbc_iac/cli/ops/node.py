@@ -16,7 +16,7 @@ from dbc_iac.cli.app import App, Exit
 from dbc_iac.cli.ops import lookup
 from dbc_iac.cli.ops.console import Console, run
 from dbc_iac.cli.ops.lookup import TargetOptions, identity_options
-from dbc_iac.cli.ops.outcomes import accepted, read
+from dbc_iac.cli.ops.outcomes import accepted, read, read_remedy, retry_remedy
 from dbc_iac.cli.options import json_option, yes_option
 from dbc_iac.diagnostics import Diagnostic, ExitCode
 from dbc_iac.json import Json
@@ -78,7 +78,8 @@ async def _row(console: Console, name: str, route: Route, head: ChainHead | None
     outcome = await nodes.node_hardware(console.public(route))
     row: dict[str, Json] = {"name": name, "id": route.target, "rentOrder": route.rent_order or "none"}
     if not isinstance(outcome, Done):
-        console.warn("unreadable", f"cannot read Node/{name}: {outcome.message}", address=f"Node/{name}")
+        summary, remedy = f"cannot read Node/{name}: {outcome.message}", read_remedy(outcome)
+        console.warn("unreadable", summary, remedy=remedy, address=f"Node/{name}")
         return {**row, "unreadable": outcome.message}
     rental = await _rental(console, route, head)
     return {**row, **_capacity(outcome.value), "rental": plain_json(rental)}
@@ -126,7 +127,8 @@ def show_node(app: App, /, name: str, identity: str, order: str) -> None:
         has = read(await nodes.node_hardware(console.public(route)), f"node {route.name}")
         orders = await console.reader.orders(route) if route.identity else None
         if isinstance(orders, Unreadable):
-            console.warn("unreadable", f"cannot read the orders of {route.name}: {orders.reason}")
+            summary = f"cannot read the orders of {route.name}: {orders.reason}"
+            console.warn("unreadable", summary, remedy=retry_remedy(orders.reason))
         return route, has, orders, await _chain_head(console)
 
     route, has, found, head = run(app, work)
@@ -193,7 +195,8 @@ async def _client(console: Console, name: str) -> dict[str, Json]:
     way = console.client(name)
     version = await nodes.client_version(way)
     if not isinstance(version, Done):
-        console.warn("unreadable", f"cannot read client node {name}: {version.message}")
+        summary = f"cannot read client node {name}: {version.message}"
+        console.warn("unreadable", summary, remedy=read_remedy(version))
         return {"name": name, "unreadable": version.message}
     heard = [await ask(way) for ask in (nodes.list_nodes, bare_metal.list_heard_servers, nodes.active_peers)]
     image_servers = await images.list_image_servers(way)

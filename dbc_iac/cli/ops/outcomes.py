@@ -15,7 +15,7 @@ from dbc_iac.plan.decide.unreadable import remedy_of
 T = TypeVar("T")
 LONGEST_EXECUTION = 900.0
 """Seconds within which a node executes a request that it did not answer, if at all."""
-
+_CHECK_ORDER = "Check the rent order and the identity; `dbc-iac node show` lists the orders of the machine."
 _EFFECT_TEXTS = {
     Effect.NONE: "Nothing was changed.",
     Effect.PARTIAL: "Part of it may have been changed.",
@@ -31,7 +31,7 @@ def read(outcome: Outcome[T], what: str) -> T:
         case Refused():
             raise _refused(outcome, f"cannot read {what}: {outcome.message}", "")
         case NotSent(message=message) | Unknown(message=message):
-            raise failed("unreadable", f"cannot read {what}: {message}", remedy=_remedy(message))
+            raise failed("unreadable", f"cannot read {what}: {message}", remedy=retry_remedy(message))
 
 
 def accepted(outcome: Outcome[T], what: str, look: str) -> T:
@@ -42,12 +42,18 @@ def accepted(outcome: Outcome[T], what: str, look: str) -> T:
         case Refused():
             raise _refused(outcome, f"{what} was refused: {outcome.message}", _EFFECT_TEXTS[outcome.effect])
         case NotSent(message=message):
-            raise failed("not-sent", f"{what} was not sent: {message}", "Nothing was changed.", _remedy(message))
+            raise failed("not-sent", f"{what} was not sent: {message}", "Nothing was changed.", retry_remedy(message))
         case Unknown():
             raise outcome_unknown(outcome, what, look)
 
 
-def _remedy(message: str) -> str:
+def read_remedy(outcome: Refused | NotSent | Unknown) -> str:
+    """The remedy for a read that did not succeed."""
+    return _CHECK_ORDER if isinstance(outcome, Refused) else retry_remedy(outcome.message)
+
+
+def retry_remedy(message: str) -> str:
+    """The remedy for a read or call that failed with a text: repair its cause, and run the command again."""
     return remedy_of(message).replace("Then plan again.", "Then run the command again.")
 
 
@@ -68,8 +74,7 @@ def failed(
 
 
 def _refused(refused: Refused, summary: str, detail: str) -> DiagnosticError:
-    check = "Check the rent order and the identity; `dbc-iac node show` lists the orders of the machine."
-    remedy = check if refused.not_rented else ""  # others have that of their explanation
+    remedy = _CHECK_ORDER if refused.not_rented else ""  # others have that of their explanation
     code = ExitCode.AUTHORISATION if refused.authority else ExitCode.ERROR
     return failed("refused", summary, detail, remedy, code)
 
@@ -100,7 +105,11 @@ async def wait_for_goal(
     if isinstance(outcome, Unknown):
         raise outcome_unknown(outcome, what, look)
     if seen.sight in {GoalStatus.FAILED, GoalStatus.BROKEN}:
-        raise failed("failed", f"{what} failed: {seen.text}")
+        raise failed(
+            "failed",
+            f"{what} failed: {seen.text}",
+            remedy=f"Check the object with `{look}`, and run the command again.",
+        )
     raise not_finished(what, seen.text, wait, look)
 
 

@@ -19,7 +19,7 @@ from dbc_iac.cli.ops.console import Console, run
 from dbc_iac.cli.ops.drift_warnings import warn_of_power
 from dbc_iac.cli.ops.lookup import ResolvedTarget, TargetOptions, identity_options
 from dbc_iac.cli.ops.options import timeout_of, wait_options
-from dbc_iac.cli.ops.outcomes import accepted, failed, read, wait_for_goal
+from dbc_iac.cli.ops.outcomes import accepted, failed, read, read_remedy, retry_remedy, wait_for_goal
 from dbc_iac.cli.ops.rented_server import instance
 from dbc_iac.cli.options import json_option, yes_option
 from dbc_iac.diagnostics import ExitCode
@@ -77,7 +77,8 @@ def _managers(console: Console, name: str) -> dict[str, Route]:
 async def _of_manager(console: Console, route: Route) -> list[dict[str, Json]]:
     outcome = await bare_metal.list_servers(console.channel(route))
     if not isinstance(outcome, Done):
-        console.warn("unreadable", f"cannot read the servers of {route.name}: {outcome.message}")
+        summary = f"cannot read the servers of {route.name}: {outcome.message}"
+        console.warn("unreadable", summary, remedy=read_remedy(outcome))
         return [{"manager": route.name, "unreadable": outcome.message}]
     if len(outcome.value) >= LIST_CAP:
         console.warn(
@@ -92,7 +93,7 @@ def _owners(console: Console, route: Route, view: ServerView) -> dict[str, Json]
     if view.masked:
         raise failed(
             "masked", f"{route.name} rejected the key of the owner",
-            remedy="Check the nodeKey of its identity.", exit_code=ExitCode.AUTHORISATION,
+            remedy="Correct `nodeKey` of its identity.", exit_code=ExitCode.AUTHORISATION,
         )  # fmt: skip
     document = lookup.owned(console, "BareMetalServer", ResolvedTarget(view.node_id, route)).address
     shown = plain_json(view)
@@ -150,9 +151,12 @@ async def _as_owner(console: Console, name: str, manager: str) -> dict[str, Json
     found: Any = await find_server(console.reader, route, node_id=key, uuid=key)
     if isinstance(found, Unreadable):
         code = ExitCode.AUTHORISATION if found.authority else ExitCode.ERROR
-        raise failed("unreadable", f"cannot read server {name}: {found.reason}", exit_code=code)
+        summary, remedy = f"cannot read server {name}: {found.reason}", retry_remedy(found.reason)
+        raise failed("unreadable", summary, remedy=remedy, exit_code=code)
     if found.value is None:
-        raise failed("not-found", f"{route.name} has no server {name}", remedy="Run `dbc-iac server list`.")
+        raise failed(
+            "not-found", f"{route.name} has no server {name}", remedy="Run `dbc-iac server list` for the servers."
+        )
     return _owners(console, route, found.value)
 
 
@@ -170,7 +174,7 @@ def _renters(found: ResolvedTarget, view: InstanceView) -> dict[str, Json]:
 @json_option
 @click.pass_obj
 def power(app: App, /, server: str, verb: str, wait: bool, timeout: float, yes: bool, **where: str) -> None:
-    """Show or change the power of a rented server. Off and reset are hard: the system is not asked.
+    """Show or change the power of a rented server. Off and reset are hard: the system is not notified.
 
     SERVER is a BareMetalInstance, a BareMetalServer or a node id.
     """
@@ -234,7 +238,8 @@ def bootdev(app: App, /, server: str, device: BootDevice, yes: bool, **where: st
             console.warn(
                 "drift",
                 f"the manifest of {found.address} has a nextBoot",
-                detail="An apply replaces this boot device with that of nextBoot only after its trigger has changed.",
+                detail="The next apply sets the boot device of nextBoot only if its trigger has changed.",
+                remedy=f"Set `nextBoot.device` to {device} before you change its trigger.",
                 address=found.address,
             )
         with console.changing(f"Boot {found.label} from {device} next time?", "server bootdev"):

@@ -17,7 +17,7 @@ from dbc_iac.cli.ops import lookup
 from dbc_iac.cli.ops.console import Console, run
 from dbc_iac.cli.ops.lookup import ResolvedTarget, TargetOptions, where_options
 from dbc_iac.cli.ops.options import wait_options
-from dbc_iac.cli.ops.outcomes import failed, not_finished, poll_goal, read
+from dbc_iac.cli.ops.outcomes import failed, not_finished, poll_goal, read, retry_remedy
 from dbc_iac.cli.ops.progress import progress
 from dbc_iac.cli.options import json_option
 from dbc_iac.json import Json
@@ -62,7 +62,7 @@ def list_snapshots(app: App, /, vm: str, **where: str) -> None:
 def show_snapshot(app: App, /, vm: str, name: str, wait: bool, timeout: float, **where: str) -> None:
     """Show one snapshot of a VM, and the image servers that have its file. SNAPSHOT is a name.
 
-    --wait waits until its file is in an image server, which the status of the node does not prove.
+    --wait waits until its file is on an image server; the node's own status does not prove that.
     """
 
     async def work(console: Console) -> tuple[SnapshotView, list[str]]:
@@ -73,7 +73,7 @@ def show_snapshot(app: App, /, vm: str, name: str, wait: bool, timeout: float, *
             raise failed(
                 "not-found",
                 f"{found.label} has no snapshot {wanted}",
-                remedy="Run `dbc-iac snapshot list`.",
+                remedy=f"Run `dbc-iac snapshot list {found.label}`.",
             )
         if wait:
             await _arrived(app, console, found, view, timeout)
@@ -82,14 +82,14 @@ def show_snapshot(app: App, /, vm: str, name: str, wait: bool, timeout: float, *
         route = through_image_client(found.route, console.inventory)
         having, unreadable = await image_servers_with(console.reader, route, view.file)
         for why in unreadable:
-            console.warn("unreadable", why)
+            console.warn("unreadable", why, remedy=retry_remedy(why))
         return view, having
 
     view, image_servers = run(app, work)
     more: list[Json] = [*image_servers]
     text = object_text(view.name, {
         "status": view.status, "created": view.create_time, "file": view.file, "description": view.description,
-        "in image servers": ", ".join(image_servers) or "none",
+        "image servers": ", ".join(image_servers) or "none",
     })  # fmt: skip
     app.show(text, members(view, imageServers=more))
 
@@ -113,7 +113,7 @@ async def _arrived(app: App, console: Console, found: ResolvedTarget, view: Snap
 
         seen = await poll_goal(console, goal, wait, on_reading)
     if seen.sight is GoalStatus.FAILED:
-        raise failed("failed", f"snapshot {view.name}: {seen.text}")
+        raise failed("failed", f"snapshot {view.name}: {seen.text}", remedy=f"Run `dbc-iac vm logs {found.label}`.")
     if seen.sight is not GoalStatus.MET:
         raise not_finished(f"snapshot {view.name}", seen.text, wait, f"dbc-iac snapshot show {found.label} {view.name}")
 

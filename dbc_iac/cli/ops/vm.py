@@ -22,7 +22,7 @@ from dbc_iac.cli.ops.console import Console, run
 from dbc_iac.cli.ops.drift_warnings import warn_of_password, warn_of_power
 from dbc_iac.cli.ops.lookup import ResolvedTarget, TargetOptions, where_options
 from dbc_iac.cli.ops.options import reveal_option, timeout_of, wait_options
-from dbc_iac.cli.ops.outcomes import accepted, failed, read, wait_for_goal
+from dbc_iac.cli.ops.outcomes import accepted, failed, read, read_remedy, retry_remedy, wait_for_goal
 from dbc_iac.cli.ops.passwords import password_from_options, password_options
 from dbc_iac.cli.options import WholeNumber, json_option, yes_option
 from dbc_iac.diagnostics import ExitCode
@@ -71,7 +71,8 @@ def list_vms(app: App, /, node: str, identity: str, order: str) -> None:
 async def _listed(console: Console, route: Route) -> list[dict[str, Json]]:
     outcome = await vms.list_vms(console.channel(route))
     if not isinstance(outcome, Done):
-        console.warn("unreadable", f"cannot read the VMs on {route.name}: {outcome.message}")
+        summary = f"cannot read the VMs on {route.name}: {outcome.message}"
+        console.warn("unreadable", summary, remedy=read_remedy(outcome))
         return [{"node": route.name, "unreadable": outcome.message}]
     rows: list[dict[str, Json]] = []
     for one in outcome.value:
@@ -150,8 +151,8 @@ def _text(found: ResolvedTarget, vm: VmDetails, reveal: bool) -> str:
 
 @command.command("logs")
 @click.argument("vm")
-@click.option("--head", "end", flag_value="head", help="The oldest lines.")
-@click.option("--tail", "end", flag_value="tail", default="tail", help="The newest lines (default).")
+@click.option("--head", "end", flag_value="head", help="Show the oldest lines.")
+@click.option("--tail", "end", flag_value="tail", default="tail", help="Show the newest lines (default).")
 @click.option(
     "-n",
     "lines",
@@ -197,10 +198,10 @@ def start(app: App, /, vm: str, wait: bool, timeout: float, yes: bool, **where: 
 
 
 @command.command("stop")
-@click.option("--force", is_flag=True, help="Also while the guest is shutting down.")
+@click.option("--force", is_flag=True, help="Power off even while the guest is shutting down.")
 @_power_options
 def stop(app: App, /, vm: str, force: bool, wait: bool, timeout: float, yes: bool, **where: str) -> None:
-    """Power a VM off. The power-off is hard: the guest is not asked."""
+    """Power a VM off. This is a hard power-off: the guest is not notified."""
     press = vms.poweroff_vm if force else vms.shutdown_vm
     _power(app, yes, vm, TargetOptions(**where), "off", press, timeout_of(wait, timeout))
 
@@ -220,7 +221,9 @@ def _power(
         seen = await goal.look(console.reader)
         if seen.sight in {GoalStatus.MET, GoalStatus.FAILED, GoalStatus.UNKNOWN}:
             if seen.sight is not GoalStatus.MET:
-                raise failed("unreadable", f"{found.label}: {seen.text}")
+                show = f"Check the VM with `dbc-iac vm show {found.label}`."
+                remedy = retry_remedy(seen.text) if seen.sight is GoalStatus.UNKNOWN else show
+                raise failed("unreadable", f"{found.label}: {seen.text}", remedy=remedy)
             return found, f"already {'running' if to == 'on' else 'off'}"
         spec = found.spec
         if isinstance(spec, VirtualMachineSpec) and not spec.external:
@@ -231,14 +234,15 @@ def _power(
         return found, await wait_for_goal(console, goal, outcome, f"dbc-iac vm show {found.label}", wait)
 
     found, status = run(app, work, yes=yes)
-    app.show(f"{found.label}: {status}", {"vm": found.id, "document": found.address, "status": status})
+    text = "powered off" if status == "closed" else status
+    app.show(f"{found.label}: {text}", {"vm": found.id, "document": found.address, "status": status})
 
 
 @command.command("restart")
 @click.option("--force", is_flag=True, help="Power off and on instead of asking the guest.")
 @_power_options
 def restart(app: App, /, vm: str, force: bool, wait: bool, timeout: float, yes: bool, **where: str) -> None:
-    """Ask the guest to reboot. Cold-boot changes of a plan need --force."""
+    """Ask the guest to reboot. Changes that need a cold boot take effect only with --force."""
     press = vms.force_restart_vm if force else vms.restart_vm
     _again(app, yes, vm, TargetOptions(**where), "Restart", press, timeout_of(wait, timeout))
 
@@ -327,5 +331,6 @@ def ssh(app: App, /, vm: str, arguments: tuple[str, ...], only_print: bool, **wh
         try:
             os.execvp(line[0], line)  # noqa: S606 - ssh is to take the place of this process
         except OSError as error:
-            raise failed("no-ssh", f"cannot start ssh ({error.strerror})") from None
+            remedy = "Install an ssh client, or use --print."
+            raise failed("no-ssh", f"cannot start ssh ({error.strerror})", remedy=remedy) from None
     app.show(shlex.join(line), {"command": [*line]})

@@ -68,7 +68,7 @@ class BareMetalInstanceSpec(Spec):
     rent_order: Annotated[Order, access] = Field(default="none", description="rent order id, or none")
     clients: Annotated[tuple[str, ...], access] = Field(default=(), description="client nodes to ask; default: all")
     power: Annotated[Literal["on", "off", "unmanaged"], Rule(Behaviour.ONLINE)] = Field(
-        default="unmanaged", description="off is hard: the system is not asked"
+        default="unmanaged", description="off is hard: the system is not notified"
     )
     reset_on: Annotated[Token | None, once] = Field(
         default=None, description="any text; when it changes, the server is powered off and on"

@@ -73,8 +73,8 @@ def unusable_secret(resource: Resource[Spec], field: SpecField, value: SecretTex
     yield resource.problem(
         "unsafe-secret",
         field.path,
-        f"{field.path}: what {field.read(resource.spec)} holds cannot be used",
-        detail=f"Expected are {field.secret_form.words}.",
+        f"{field.path}: the value of {field.read(resource.spec)} cannot be used",
+        detail=f"Expected: {field.secret_form.words}.",
         remedy=field.secret_form.remedy,
     )
 

@@ -357,8 +357,8 @@ def _without_base(resource: Resource[ImageSpec], base: str, machine: Machine) ->
     yield resource.problem(
         "node-may-refuse" if unlisted else "node-would-refuse",
         "snapshot",
-        f"{base}, which {resource.spec.snapshot} was made from, is not listed on {resource.spec.node}",
-        detail="A snapshot holds only the difference from its root image; without that, no VM starts.",
+        f"{resource.spec.node} does not list {base}, the base image of {resource.spec.snapshot}",
+        detail="A snapshot contains only the differences from its base image; without that image no VM starts.",
         remedy=f"Add an Image with file: {base} on {resource.spec.node}.",
         severity=Severity.WARNING if unlisted else Severity.ERROR,
         exit_code=ExitCode.OK if unlisted else ExitCode.REFUSED,

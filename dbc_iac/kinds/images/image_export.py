@@ -172,6 +172,7 @@ class ImageExport(Kind[ImageExportSpec], FileProvider, UsesImageServer):
             "",
             f"the upload may restart the process of {resource.spec.node}",
             detail="Some builds of 0.4.1.8 do that. VMs keep running; queued jobs of the node would be lost.",
+            remedy=f"Use --exclude {resource.address} to upload it later, when no other change runs on the node.",
             severity=Severity.WARNING,
         )
 

@@ -208,8 +208,9 @@ class Snapshot(Kind[SnapshotSpec], Child, UsesImageServer, Importable):
             yield resource.problem(
                 "node-ends",
                 "",
-                f"sending {resource.address} again may restart the node's process",
+                f"repeating the upload of {resource.address} may restart the node's process",
                 detail="Some builds of 0.4.1.8 do that. VMs keep running; queued jobs of the node would be lost.",
+                remedy=f"Use --exclude {resource.address} to upload it later, when no other change runs on the node.",
                 severity=Severity.WARNING,
             )
 

@@ -107,13 +107,13 @@ class SnapshotArrived(Goal):
         return GoalState(GoalStatus.FAILED, f"{text} ({_AGAIN})")
 
     def _unverified(self, file: str, stored: StoredImage, course: UploadProgress) -> Diagnostic:
-        last = f"The last look saw it at {course.percent} %" if course.seen else "It ended before the first look"
+        last = f"Last progress: {course.percent} %" if course.seen else "It ended before its progress was read"
         return Diagnostic(
             "upload-unverified",
             Severity.WARNING,
             f"{self.address}: cannot verify that its upload is complete",
-            f"{last}. {self.image_server} has {stored_size(stored.size_gib)} of {file}. No API shows the size that it "
-            "must have, and an interrupted upload leaves a part of the file under the same name.",
+            f"{last}. {self.image_server} has {stored_size(stored.size_gib)} of {file}. The API does not "
+            "report the expected size, and an interrupted upload leaves a part of the file under the same name.",
             "Start a VM from it before you rely on it, or change its `trigger` to take another snapshot.",
             address=self.address,
             exit_code=ExitCode.OK,

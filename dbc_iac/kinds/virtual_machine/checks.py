@@ -95,9 +95,9 @@ def cut_off_by_lan(vm: VmResource, inventory: Inventory) -> Iterator[Diagnostic]
         yield vm.problem(
             "cuts-lan",
             "network",
-            f"starting it can cut {who} off {host.address}",
-            detail="On another node than the LAN's own, the second VM fails and removes the bridge of the first.",
-            remedy=f"Put them on the node of {host.address}, one on each other node, or into LANs of their own.",
+            f"starting this VM can cut {who} off {host.address}",
+            detail="On a node that does not host the LAN, a second VM fails and removes the bridge of the first.",
+            remedy=f"Use the node of {host.address}, one VM on each other node, or another Network for each VM.",
             severity=Severity.WARNING,
         )
 
@@ -158,7 +158,7 @@ def _forwards(vm: VmResource) -> Iterator[Diagnostic]:
             yield vm.problem(
                 "port-conflict",
                 f"ports.forward.{index}",
-                f"{text} takes a host port that {clash} has already",
+                f"{text} uses a host port of {clash}",
                 remedy="Choose another host port.",
             )
         taken.update({(protocol, p): text for p in host})

@@ -239,5 +239,6 @@ def _disk(
             "dataDisk.size",
             f"{size} GiB is more than is free in /data",
             detail="Disk files are thin: the node accepts it, and writes fail once the host is full.",
+            remedy="Reduce dataDisk.size, or use another node.",
             severity=Severity.WARNING,
         )

@@ -76,17 +76,17 @@ class Ports(Part):
 
     ssh: Annotated[Port | Auto | None, replace(_port, given=(no_pxe, reported_on_linux))] = Field(
         default=None,
-        description="host port that leads to ssh in the guest; on linux the node asks for one with pxe, too",
+        description="host port for ssh in the guest; on linux also required with biosMode pxe",
     )
     rdp: Annotated[Port | Auto | None, replace(_port, given=(no_pxe, reported_on_windows))] = Field(
         default=None,
-        description="host port that leads to rdp in the guest; on windows the node asks for one with pxe, too",
+        description="host port for rdp in the guest; on windows also required with biosMode pxe",
     )
     vnc: Annotated[VncPort | Auto, Rule(Behaviour.COLD_BOOT, host_port=True)] = Field(
         description="host port of the VM's screen, 5900-65535"
     )
     forward: Annotated[tuple[Forward, ...], replace(_list, not_reported=True, host_port=True)] = Field(
-        default=(), description="further forwards: tcp,8080:80"
+        default=(), description="more port forwards, such as tcp,8080:80"
     )
 
 

@@ -43,7 +43,7 @@ def _empty(context: PlanContext, removals: list[Change], options: PlanOptions) -
         yield _refusal(
             "empty-manifests",
             "the manifests are empty, but the state is not",
-            f"In the state: {len(context.state.bindings)}. This is usually a mistake, such as a wrong directory.",
+            f"Resources in the state: {len(context.state.bindings)}. Usually the directory or `manifests` is wrong.",
             "Use `dbc-iac destroy`, or --allow-empty.",
         )
 

@@ -167,9 +167,9 @@ def _no_room(resource: Resource[Spec], path: str, parent: str, new: int, free_sl
     return resource.problem(
         "node-would-refuse",
         path,
-        f"{parent} has room for {free_slots} more {resource.kind}, not {new}",
-        detail="Existing ones count, managed or not. The node does not reuse freed places, and reports no error.",
-        remedy="Delete the last added ones in a separate apply first, or use another VM.",
+        f"{parent} has {free_slots} free slots for {resource.kind}, {new} needed",
+        detail="Unmanaged ones count too. The node does not reuse freed slots, and reports no error.",
+        remedy=f"Delete the newest {resource.kind} resources in an apply of their own first, or use another VM.",
         exit_code=ExitCode.REFUSED,
     )
 

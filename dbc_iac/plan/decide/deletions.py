@@ -53,7 +53,7 @@ def cannot_be_deleted(tracked: TrackedObject, observation: Observation) -> Diagn
         "cannot-be-deleted",
         Severity.WARNING,
         f"{tracked.place.name} cannot delete {tracked.address}",
-        f"{tracked.id}: {observation.stuck}. It holds its GPUs until then.",
+        f"{tracked.id}: {observation.stuck}. Its GPUs stay allocated until it is deleted.",
         f"Restart the DBC service of {tracked.place.name}.",
         address=tracked.address,
         exit_code=ExitCode.OK,

@@ -132,7 +132,7 @@ def mistyped(removed: Sequence[str], state: State, changes: Iterable[Change], wh
         if close := difflib.get_close_matches(address, going, 1, cutoff=0.8):
             at = where(("spec", "removed", index))
             summary = f"`removed` names {address}, which is not in the state"
-            remedy = f"Did you mean {close[0]}? It would be deleted. Otherwise remove the entry."
+            remedy = f"Did you mean {close[0]}, which would be deleted? Otherwise remove the entry."
             yield _wrong("removed-mistyped", summary, remedy, at, exit_code=ExitCode.REFUSED)
 
 
@@ -168,7 +168,7 @@ def move_binding(state: State, source: str, destination: str) -> State:
     binding = state.bindings.get(source)
     if binding is None:
         close = difflib.get_close_matches(source, state.bindings, 1)
-        remedy = f"Did you mean {close[0]}?" if close else "See `dbc-iac state list`."
+        remedy = f"Did you mean {close[0]}?" if close else "Run `dbc-iac state list` for the addresses."
         raise _problem(f"{source} is not in the state", remedy)
     if wrong := _malformed(destination):
         raise _problem(f"cannot move {source} to {destination}: {wrong[0]}", wrong[1])

@@ -81,7 +81,7 @@ def foreign(
             "made-otherwise",
             "",
             f"{observation.id} was created from another manifest",
-            detail=f"A field differs that the API does not show: {_hidden(base.kind)}.",
+            detail=f"One of these fields, which the API does not show, differs: {_hidden(base.kind)}.",
             remedy=f"Restore the values, or import it as it is: `dbc-iac import {base.address} {observation.id}`.",
             exit_code=ExitCode.REFUSED,
         )

@@ -44,7 +44,7 @@ def left_with(
                 Severity.WARNING,
                 f"{address} is excluded too",
                 f"Its {_NOUNS.get(change.action, change.action.value)} depends on an excluded resource.",
-                "Remove the resource that it depends on from --exclude to include it.",
+                "To include it, remove --exclude of the resource that it depends on.",
                 address=address,
                 exit_code=ExitCode.OK,
             )

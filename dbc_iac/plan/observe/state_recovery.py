@@ -292,7 +292,7 @@ def _warn_fitting(
                 tracked.resource.problem(
                     "fitting-stray",
                     "",
-                    f"an unmanaged object fits {address}",
+                    f"an unmanaged object matches {address}",
                     detail=f"{fitting[0]} of {parent_address(tracked.resource)} is not in the state. "
                     "The plan creates a new object next to it.",
                     remedy=f"Use `dbc-iac import {address} {fitting[0]}` to import it instead.",
@@ -324,8 +324,8 @@ def _ask(waiting: Mapping[str, TrackedObject], left: Mapping[str, Unmanaged], ma
                 "may-exist",
                 "",
                 f"{address} may exist already",
-                detail=f"{parent_address(resource)} has {', '.join(candidates)}, not in the state: the state was "
-                "lost, or it was added by hand.",
+                detail=f"{parent_address(resource)} has {', '.join(candidates)}, unknown to the state: the state was "
+                "lost, or someone added it by hand.",
                 remedy=f"Bind it with `dbc-iac state rebuild --map {address}={min(left)}`, or create a new one after "
                 f"`dbc-iac state rebuild --new {address}`.",
                 exit_code=ExitCode.REFUSED,

@@ -255,7 +255,7 @@ def _no_memory(memory: int) -> Diagnostic:
     return Diagnostic(
         "no-memory",
         Severity.ERROR,
-        f"there is no memory for a passphrase: it takes {max(1, memory >> 20)} MiB",
+        f"not enough memory for the passphrase: {max(1, memory >> 20)} MiB needed",
         remedy="Free memory, or use `encryption.key`.",
         exit_code=ExitCode.ERROR,
     )

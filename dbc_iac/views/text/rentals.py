@@ -17,7 +17,7 @@ def rental_texts(rentals: Iterable[Rental]) -> Iterator[str]:
     nodes = [rental.node for rental in found]
     for rental in found:
         order = f" (order {rental.order})" if nodes.count(rental.node) > 1 else ""
-        yield f"rental of {rental.node}{order} {end_text(rental)}"
+        yield f"{rental.node}{order} {end_text(rental)}"
 
 
 def end_text(rental: Rental) -> str:

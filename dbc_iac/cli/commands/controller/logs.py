@@ -25,7 +25,7 @@ _FOLLOW_SECONDS = 1.0
 @click.command("logs")
 @click.argument("run", type=WholeNumber(min=1))
 @fleet_option
-@click.option("--follow", is_flag=True, help="Go on until the run has ended.")
+@click.option("--follow", is_flag=True, help="Print new events until the run ends.")
 @json_option
 @click.pass_obj
 def command(app: App, /, run: int, fleet: Path, follow: bool) -> None:
@@ -49,7 +49,7 @@ def command(app: App, /, run: int, fleet: Path, follow: bool) -> None:
 async def _run(store: Store, number: int) -> RunRecord:
     found = await store.run(number)
     if found is None:
-        remedy = "See `dbc-iac controller history STACK`."
+        remedy = "Run `dbc-iac controller history STACK` for its runs."
         raise DiagnosticError(Diagnostic("unknown-run", Severity.ERROR, f"unknown run {number}", remedy=remedy))
     return found
 

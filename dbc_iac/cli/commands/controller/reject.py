@@ -1,4 +1,4 @@
-"""`controller reject`: decide about the plan that waits."""
+"""`controller reject`: reject a plan that waits for approval."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ from dbc_iac.cli.options import fleet_option, json_option
 @json_option
 @click.pass_obj
 def command(app: App, /, stack: str, digest: str, fleet: Path) -> None:
-    """Reject the plan with this DIGEST; a new commit or drift leads to another plan."""
+    """Reject the plan with this DIGEST. The next commit or drift gives a new plan."""
     decide(app, fleet, stack, digest, "rejected")

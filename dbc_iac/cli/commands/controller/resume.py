@@ -17,5 +17,5 @@ from dbc_iac.cli.options import fleet_option, json_option
 @json_option
 @click.pass_obj
 def command(app: App, /, stack: str, fleet: Path) -> None:
-    """Run a suspended stack again, from now on."""
+    """Resume a suspended stack."""
     request(app, fleet, stack, lambda store, found: store.suspend(found.name, suspended=False), "resumed")

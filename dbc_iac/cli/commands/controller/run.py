@@ -31,7 +31,10 @@ def _data(environ: dict[str, str]) -> Path:
 @json_option
 @click.pass_obj
 def command(app: App, /, fleet: Path, workers: int, data: Path | None) -> None:
-    """Reconcile the stacks of a fleet until interrupted. Run it any number of times, on any number of machines."""
+    """Reconcile the stacks of a fleet until interrupted.
+
+    Several processes, also on several machines, can share the work of one fleet.
+    """
     require_controller()
     from dbc_iac.controller.worker import WorkerOptions, run_worker
 

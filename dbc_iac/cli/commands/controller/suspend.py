@@ -17,5 +17,5 @@ from dbc_iac.cli.options import fleet_option, json_option
 @json_option
 @click.pass_obj
 def command(app: App, /, stack: str, fleet: Path) -> None:
-    """Run a stack no more until it is resumed; a run in progress goes on to its end."""
+    """Start no run of a stack until it is resumed. A run in progress completes."""
     request(app, fleet, stack, lambda store, found: store.suspend(found.name, suspended=True), "suspended")

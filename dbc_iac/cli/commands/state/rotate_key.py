@@ -16,7 +16,7 @@ from dbc_iac.state.encryption import Writes
 def command(app: App) -> None:
     """Replace the data key of the encrypted state.
 
-    The new one is for the keys that the project file lists now.
+    The new data key is encrypted with the keys that the project file lists now.
     """
     rewrite(app.project(), Writes.NEW_KEY)
     app.show("Encrypted the state with a new key. Older versions keep their keys.\n", {"state": "rotated"})
