@@ -68,7 +68,7 @@ class OfflineWindow:
         self.queued: list[tuple[Goal, int]] = []
 
     async def run(self) -> bool:
-        """Run the window. Gives whether every goal is met and the VM has its power state."""
+        """Run the window. Returns whether every goal is met and the VM has its power state."""
         was_off = (await self.off.look(self.runner.reader)).sight is GoalStatus.MET
         if not was_off and not await self._prepared():
             return False
@@ -108,7 +108,7 @@ class OfflineWindow:
         return False
 
     async def _prepared(self) -> bool:
-        """Run the hook. Gives whether the VM may be powered off."""
+        """Run the hook. Returns whether the VM may be powered off."""
         if self.hook is None or self.runner.halted():
             return True
         note = partial(self.runner.emit, "note", self.step.address)

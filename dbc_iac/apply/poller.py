@@ -43,7 +43,7 @@ class Poller:
             self._close.discard(target)
 
     def silent(self, target: str, now: float) -> float:
-        """Record a look that failed. Gives the time of the first of those in a row, of any goal."""
+        """Record a failed read. Returns the time of the first failed read in a row, of any goal."""
         since, last = self._silent.get(target, (now, now))
         since = now if now - last > PAUSE else since
         self._silent[target] = (since, now)

@@ -139,7 +139,7 @@ class Fleets(Tables):
         return [name for (name,) in found]
 
     async def request_sync(self, fleet: str, name: str) -> bool:
-        """Fetch a source as soon as possible. Gives whether it exists."""
+        """Fetch a source as soon as possible. Returns whether it exists."""
         found = await self._rows(
             "update sources set next_sync = clock_timestamp() where fleet = %s and name = %s returning name",
             (fleet, name),
@@ -210,7 +210,7 @@ class Fleets(Tables):
         return [name for (name,) in found]
 
     async def request_run(self, stack: str) -> bool:
-        """Run a stack as soon as possible. Gives whether it exists and has a commit."""
+        """Run a stack as soon as possible. Returns whether it exists and has a commit."""
         found = await self._rows(
             "update stacks set next_run = clock_timestamp() where name = %s and commit <> '' and not removed "
             "returning name",

@@ -76,7 +76,7 @@ def failed(*diagnostics: Diagnostic, plan: Plan | None = None) -> Ending:
     """The end of a run that changed nothing because of these problems."""
     errors = [d for d in diagnostics if d.severity is Severity.ERROR]
     first = (errors or [*diagnostics])[0]
-    if first.exit_code is ExitCode.LOCKED:  # by an apply from elsewhere: it is waited for
+    if first.exit_code is ExitCode.LOCKED:  # locked by another apply: the next run tries again
         message = f"{first.summary}. {first.detail}"
         return Ending(Outcome.INTERRUPTED, None, message, diagnostics=diagnostics)
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
@@ -133,7 +133,7 @@ def approval_reason(plan: Plan, mode: str) -> str:
 
 
 def _plan(project: Project) -> PlanToApply:
-    """A plan; where only the threshold of removals refuses it, one that is refused without approval."""
+    """Plan; if only the threshold of removals refuses the plan, plan without it, which then requires approval."""
     to_apply = plan_now(project, PlanOptions())
     if {d.code for d in to_apply.plan.diagnostics if d.severity is Severity.ERROR} != {_THRESHOLD}:
         return to_apply
@@ -172,7 +172,7 @@ def _applied(
 
 
 def _awaiting(plan: Plan, reason: str, policy: Policy) -> Ending:
-    """A plan that needs approval. An equal plan that is decided or waits already keeps its digest."""
+    """The end of a run whose plan needs approval. If an equal plan was decided or waits, its digest is kept."""
     waiting = policy.approval
     if waiting is None or waiting["status"] not in {"pending", "approved", "rejected"}:
         return replace(_planned(plan, Phase.APPROVAL, policy), approval=reason)

@@ -25,14 +25,14 @@ from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.views.text.diagnostics import diagnostics_json
 
 LEASE = 60.0
-"""Seconds for which a run belongs to its worker without a word from it."""
+"""Seconds after which another worker takes over a run whose worker no longer renews the lease."""
 _RENEWALS = 6
 _FLUSH_SECONDS = 0.5
 
 
 @dataclass(slots=True)
 class Site:
-    """The directories and addresses of a worker. `url`: of the database; `schema`: that of the controller."""
+    """Settings, directories and database of a worker. `url`: database; `schema`: schema of the controller in it."""
 
     fleet: Fleet
     url: SecretText
@@ -84,7 +84,7 @@ class StackRun:
     async def _result(self, place: Path) -> RunResult:
         run, spec = self._run, self._site.fleet.spec
         repository = await self._site.mirrors.repository(run.source, run.source_spec)
-        await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)  # of before the database was wiped
+        await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)  # left over if the database was wiped
         await repository.require(run.commit)
         await repository.checkout(run.commit, place)
         directory = place / run.spec.path
@@ -125,7 +125,7 @@ class StackRun:
         }
 
     async def _followed(self, process: RunProcess) -> RunResult:
-        """Follow a process to its end: store its events, renew the lease, stop it when it must not go on."""
+        """Follow a process to its end: store its events, renew the lease, stop it at a limit or without a lease."""
         helpers = [
             asyncio.create_task(task)
             for task in (self._renew(process), self._flush(), self._limit(process), self._drain(process))
@@ -215,16 +215,18 @@ class StackRun:
         )
 
     def _failed(self, *problems: Diagnostic) -> RunResult:
-        told = json.dumps(diagnostics_json(problems))
+        diagnostics = json.dumps(diagnostics_json(problems))
         message = problems[0].summary
-        return RunResult(Outcome.FAILED, Phase.FAILED, self._next(Outcome.FAILED), message=message, diagnostics=told)
+        return RunResult(
+            Outcome.FAILED, Phase.FAILED, self._next(Outcome.FAILED), message=message, diagnostics=diagnostics
+        )
 
     def _next(self, outcome: Outcome) -> float:
         interval = self._run.spec.interval
         return next_run(outcome, interval, self._run.failures, stopped=self._site.draining.is_set())
 
     async def _end(self, result: RunResult) -> None:
-        """Record the end; a database that is restarted is waited for as long as the lease. After it the run is lost."""
+        """Record the result. Retries for the time of the lease, such as during a restart of the database; then gives up."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self._site.lease):
                 while True:

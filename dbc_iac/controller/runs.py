@@ -26,7 +26,7 @@ class Runs(Tables):
     """Queries of runs and events."""
 
     async def begin_run(self, stack: str, worker: str, lease: float) -> StartedRun | None:
-        """Begin a run; None if the stack has an open one, or is not to run. `lease`: seconds."""
+        """Begin a run; None if the stack has an open run, or must not run. `lease`: seconds."""
         async with self._connection() as connection:
             try:
                 async with connection.transaction():
@@ -83,7 +83,7 @@ class Runs(Tables):
         )
 
     async def renew_run(self, run: int, lease: float) -> bool:
-        """Renew the lease of an open run. Gives whether it is still open. `lease`: seconds."""
+        """Renew the lease of an open run. Returns whether it is still open. `lease`: seconds."""
         found = await self._rows(
             "update runs set lease = clock_timestamp() + make_interval(secs => %s) where id = %s and outcome is null "
             "returning id",
@@ -92,7 +92,7 @@ class Runs(Tables):
         return bool(found)
 
     async def end_run(self, run: int, result: RunResult) -> bool:
-        """Record the end of a run. Gives whether it was still open; nothing is recorded otherwise."""
+        """Record the end of a run. Returns whether it was still open; otherwise nothing is recorded."""
         async with self._transaction() as connection:
             found = await connection.execute(
                 "update runs set period = tstzrange(lower(period), clock_timestamp()), outcome = %s, message = %s, "
@@ -130,7 +130,7 @@ class Runs(Tables):
         return [stack for (stack,) in await found.fetchall()]
 
     async def close_lost_runs(self) -> list[str]:
-        """Close the runs of workers whose lease has ended, and run their stacks now. Gives their names."""
+        """Close the runs of workers whose lease has ended, and run their stacks now. Returns their names."""
         async with self._transaction() as connection:
             stacks = await self._close_lost(connection)
             await connection.execute(

@@ -36,7 +36,7 @@ class Store(Fleets, Runs, Approvals):
         await self.request_run(stack.name)
 
     async def delete_old_runs(self, days: int, runs: int) -> int:
-        """Delete runs beyond an age or a number for each stack, never the last one. Gives their number."""
+        """Delete runs beyond an age or a number for each stack, never the last one. Returns their number."""
         found = await self._rows(
             "delete from runs r using (select id, stack, period, outcome, row_number() over "
             "(partition by stack order by id desc) as nth from runs) as n "

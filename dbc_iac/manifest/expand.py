@@ -121,7 +121,7 @@ class Expander:
     def _instances(
         self, value: dict[str, Any], marks: SourceMap
     ) -> Iterator[tuple[str | None, dict[str, Any] | None, Path]]:
-        """Key, names and path in the document of each instance; of a document without `forEach`, one without a key."""
+        """Key, names and path in the document of each instance. Without `forEach`: one instance without a key."""
         if "forEach" not in value:
             yield None, None, ()
             return

@@ -88,7 +88,7 @@ class _Worker:
             yield Answer(value) if kind == "value" else Answer(problem=value, syntax=kind == "syntax")
 
     def end(self) -> str:
-        """Kill the process; the reason for its earlier death as a message."""
+        """Kill the process. Returns why it had ended before, as a message."""
         if self.owner != os.getpid():
             return ""
         self.child.kill()

@@ -18,7 +18,7 @@ from dbc_iac.manifest.validators import WRONG
 
 M = TypeVar("M", bound=BaseModel)
 Placed = Callable[[Diagnostic, Path, Any], Diagnostic | None]
-"""Gives the problem of a value at a path with the origin of the value; None drops it."""
+"""Moves the problem of a value at a path to the origin of that value; None drops the problem."""
 _MAX_SHOWN = 30
 """Maximum length of a value in a summary, in characters."""
 

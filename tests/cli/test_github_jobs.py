@@ -82,7 +82,7 @@ def test_on_github_a_plan_that_fails_replaces_the_older_one_in_the_comment(plann
         )
         assert planning.step("Plan").returncode == 137
         assert planning.step("Comment").returncode == 0
-        assert "## dbc-iac: there is no plan\n\nIt ended with exit code 137" in hub.bodies[1]
+        assert "## dbc-iac: plan failed\n\n`dbc-iac plan` ended with exit code 137" in hub.bodies[1]
         assert len(hub.bodies) == 1
 
 
@@ -184,7 +184,7 @@ def test_on_github_the_reviewed_plan_is_fetched_by_its_name_and_the_merged_commi
         (job.folder / "artifacts.json").write_text(json.dumps({"artifacts": wrong}))
         refused = job.step("Fetch the plan that was reviewed")
         assert refused.returncode == 1
-        assert "there is no plan that somebody reviewed" in refused.stdout
+        assert "no reviewed plan for this commit" in refused.stdout
         assert not (job.folder / "temp/dbc-iac").exists()
 
 

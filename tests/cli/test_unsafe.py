@@ -56,7 +56,7 @@ def assert_told(err: str, path: str, expected: str) -> None:
     import json
 
     [told] = json.loads(err)["diagnostics"]
-    assert told["summary"].startswith(f"{path}: what environment variable ")
+    assert told["summary"].startswith(f"{path}: the value of environment variable ")
     assert expected in told["detail"]
     assert told["remedy"].startswith("Choose another")
     assert told["source"]["file"].endswith("manifests/all.yaml")

@@ -21,6 +21,7 @@ def test_a_long_line_is_cut_around_the_caret() -> None:
     assert len(shown[2]) < 140
 
 
+@pytest.mark.hostile_summaries
 @given(st.text(), st.integers(1, 300), st.integers(1, 300), st.text(max_size=20))
 def test_any_text_is_shown_without_control_characters(text: str, column: int, end: int, summary: str) -> None:
     made = Diagnostic("x", Severity.ERROR, summary, source=SourceRange("m.yaml", 1, column, 1, end))

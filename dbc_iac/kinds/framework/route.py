@@ -46,6 +46,6 @@ class Route:
         order, url = value.get("rentOrder") or "", value.get("url") or ""
         parts = (value["name"], value["target"], value["identity"], *clients, order, url)
         if not all(isinstance(part, str) for part in parts):
-            raise ValueError("a part of the way to a machine is not text")
+            raise ValueError("a part of the route is not text")
         name, target, identity, *known, rent_order, address = map(str, parts)
         return cls(name, target, identity, tuple(known), rent_order, address)

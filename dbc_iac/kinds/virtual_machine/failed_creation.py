@@ -10,14 +10,14 @@ from dbc_iac.kinds.framework.route import Route
 CREATE_ERROR = "create error"
 _NEWEST = 12
 _SHOWN = 4
-"""Log lines that are read, and those of them that a problem shows."""
+"""Numbers of log lines to read, and to show in a diagnostic."""
 
 
 async def why_stuck(reader: CachedReader, route: Route, task_id: str) -> str:
-    """Why a VM in `create error` cannot be deleted; empty if it can.
+    """Reason why a VM in `create error` cannot be deleted; empty if it can.
 
-    Without a domain the node refuses every call for it, its log included. So it does while its connection to libvirt
-    is down: the VM is looked at again by the next plan.
+    Without a domain the node refuses every call for the VM, its log included. It also does so while its connection to
+    libvirt is down, so each plan checks the VM again.
     """
     log = await reader.vm_notes(route, task_id, _NEWEST)
     if not isinstance(log, Unreadable) or not log.absent:

@@ -52,7 +52,7 @@ CHECK_VM = "vm_check_"
 async def vms_of(
     node: Resource[Any], inventory: Inventory, reader: CachedReader, unread: dict[str, str]
 ) -> list[tuple[VmSummary, VmDetails]]:
-    """VMs of a Node, without those of verifiers and those that are gone meanwhile. Adds reasons to `unread`."""
+    """VMs of a Node, except those of verifiers and those deleted meanwhile. Adds reasons to `unread`."""
     route = node_route(node.name, inventory, None)
     listing = await reader.vms(route)
     if isinstance(listing, Unreadable):
@@ -67,7 +67,7 @@ async def vms_of(
 
 
 def _is_of(details: VmDetails, route: Route, inventory: Inventory) -> bool:
-    """Whether a VM belongs to this Node: of several Nodes on one machine that with its order, else the first."""
+    """Whether a VM belongs to this Node. Of several Nodes on one machine: the Node with its order, else the first."""
     routes = [node_route(r.name, inventory, None) for r in inventory.of("Node")]
     orders = {r.rent_order for r in routes if r.target == route.target}
     order = details.rent_order or ""
@@ -144,8 +144,8 @@ _TOGETHER = 60
 def attached_file(details: VmDetails) -> str:
     """The name of the user's own file that is the data disk; empty if the node made it.
 
-    A node makes up both names in one go: `vm_N_STAMP` and `data_N_STAMP`. A data file with a name of that form and
-    another stamp was there before: it is the data disk of an earlier VM, attached by its name.
+    A node generates both names together: `vm_N_STAMP` and `data_N_STAMP`. A data file of that form with another stamp
+    is older: it is the data disk of an earlier VM, attached by its name.
     """
     named = {d.name: d.source_file for d in details.disks}
     path = PurePosixPath(named.get("vdb", ""))
@@ -166,7 +166,7 @@ def _seconds_between(one: str, other: str) -> float:
 
 
 def size_text(gib: Fraction) -> str:
-    """GiB as the manifest writes them; what is not whole keeps its fraction, and so differs from any manifest."""
+    """A size in GiB as a manifest writes it. A fraction is kept, so that it differs from every manifest."""
     return f"{int(gib)}Gi" if gib.denominator == 1 else f"{float(gib):.2f}Gi"
 
 

@@ -88,7 +88,7 @@ def spare_used(
 ) -> tuple[dict[str, Change], list[Diagnostic]]:
     """Refuse to delete or overwrite a file that a staying resource uses. `chosen`: the changes to make.
 
-    Gives the changes without those that only complete a file in use: a warning names them.
+    Returns the changes, except those that only complete a file in use: a warning names them.
     """
     kept = dict(chosen)
     problems: list[Diagnostic] = []

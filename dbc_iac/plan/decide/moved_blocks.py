@@ -46,7 +46,7 @@ def renamed(
 def blocked(
     state: State, moves: Iterable[tuple[str, str]], documents: Collection[str], where: Locator
 ) -> Iterator[Diagnostic]:
-    """Entries of `moved` whose object cannot have its new address, since that has one. `state`: after the renames."""
+    """Entries of `moved` whose new address has another object already. `state`: after the renames."""
     links = dict(moves)
     for index, address in enumerate(links):
         now = _destination(address, links, documents)
@@ -58,7 +58,7 @@ def blocked(
 
 
 def _destination(address: str, links: Mapping[str, str], documents: Collection[str]) -> str:
-    """The next address of the manifests on a chain; without one its end. On a cycle and at the end: itself."""
+    """The next address on a chain that is in the manifests, else its end. On a cycle: the address itself."""
     later = [*islice(_chain(address, links), 1, len(links) + 1)]
     return address if not later or address in later else next((a for a in later if a in documents), later[-1])
 
