@@ -226,7 +226,7 @@ class StackRun:
         return next_run(outcome, interval, self._run.failures, stopped=self._site.draining.is_set())
 
     async def _end(self, result: RunResult) -> None:
-        """Record the result. Retries for the time of the lease, such as during a restart of the database; then gives up."""
+        """Record the result. Retries for the time of the lease, such as while the database restarts; then gives up."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self._site.lease):
                 while True:
