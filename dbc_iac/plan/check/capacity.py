@@ -22,10 +22,11 @@ _CREATED = frozenset({Action.CREATE, Action.REPLACE})
 def check_capacity(context: PlanContext, machine: Machine, here: Mapping[str, Change]) -> Iterator[Diagnostic]:
     """Problems of all changes on one machine together."""
     if machine.hardware is not None:
-        yield from _gpus(context, machine, here)
-        yield from _together(context, machine, here)
-        yield from _one_vm_an_order(context, machine, here)
-        yield from _space(context, machine.hardware, here)
+        after = {a: required_capacity(c) for a, c in here.items()}
+        yield from _gpus(context, machine, here, after)
+        yield from _together(context, machine, here, after)
+        yield from _one_vm_an_order(context, machine, here, after)
+        yield from _space(context, machine.hardware, here, after)
 
 
 def by_machine(changes: Mapping[str, Change]) -> Mapping[str, Mapping[str, Change]]:
@@ -43,7 +44,9 @@ def required_capacity(change: Change) -> Capacity:
     return capacity(kind_of(change.kind), change.desired or change.applied)
 
 
-def _gpus(context: PlanContext, machine: Machine, here: Mapping[str, Change]) -> Iterator[Diagnostic]:
+def _gpus(
+    context: PlanContext, machine: Machine, here: Mapping[str, Change], after: Mapping[str, Capacity]
+) -> Iterator[Diagnostic]:
     """Check that new GPUs are free, or released in the same plan."""
     hardware = machine.hardware
     assert hardware is not None  # noqa: S101 - the caller looked
@@ -52,12 +55,12 @@ def _gpus(context: PlanContext, machine: Machine, here: Mapping[str, Change]) ->
     for address, change in here.items():
         before = capacity(kind_of(change.kind), change.applied).gpus if change.applied else 0
         holds_now = before if change.observed_power == "on" else 0
-        after = required_capacity(change).gpus
-        if change.action in _CREATED | {Action.UPDATE} and after > holds_now:
-            comes += after - holds_now
+        gpus = after[address].gpus
+        if change.action in _CREATED | {Action.UPDATE} and gpus > holds_now:
+            comes += gpus - holds_now
             last = address
         elif change.action in {Action.DELETE, Action.REPLACE, Action.UPDATE}:
-            goes += holds_now - after if holds_now > after else 0
+            goes += holds_now - gpus if holds_now > gpus else 0
     free = hardware.gpu_count - hardware.gpu_used
     if comes > free + goes:
         yield _problem(
@@ -68,11 +71,13 @@ def _gpus(context: PlanContext, machine: Machine, here: Mapping[str, Change]) ->
         )  # fmt: skip
 
 
-def _together(context: PlanContext, machine: Machine, here: Mapping[str, Change]) -> Iterator[Diagnostic]:
+def _together(
+    context: PlanContext, machine: Machine, here: Mapping[str, Change], after: Mapping[str, Capacity]
+) -> Iterator[Diagnostic]:
     """Check that all running VMs fit together: the node counts those that run, so the last one could not start."""
     hardware = machine.hardware
     assert hardware is not None  # noqa: S101 - the caller looked
-    running = {a: required_capacity(c) for a, c in here.items() if c.desired_power in {"", "on"}}
+    running = {a: after[a] for a, c in here.items() if c.desired_power in {"", "on"}}
     has = ((CPUS, "CPU cores", hardware.cpu_cores), (MEMORY, "GiB of memory", hardware.mem_size_gib))
     for path, unit, there in has:
         allocated = {a: getattr(h, path) for a, h in running.items()}
@@ -93,13 +98,15 @@ def _grows(change: Change, path: str) -> bool:
     )
 
 
-def _space(context: PlanContext, hardware: NodeHardware, here: Mapping[str, Change]) -> Iterator[Diagnostic]:
+def _space(
+    context: PlanContext, hardware: NodeHardware, here: Mapping[str, Change], after: Mapping[str, Capacity]
+) -> Iterator[Diagnostic]:
     """Warn if all new and grown disks do not fit together: files are thin, and the free space that the node reports
     ignores how far existing files may grow."""
     grows: defaultdict[str, dict[str, int]] = defaultdict(dict)
     free: dict[str, int] = {}
     for address, change in here.items():
-        for directory, more in _grown(change).items():
+        for directory, more in _grown(change, after[address].space).items():
             root = hardware.holding(directory)
             if root is not None and more > 0:
                 grows[root.path][address] = more
@@ -118,9 +125,8 @@ def _space(context: PlanContext, hardware: NodeHardware, here: Mapping[str, Chan
             )
 
 
-def _grown(change: Change) -> Mapping[str, int]:
-    """GiB that a change adds, by directory of the host. Deletions do not count: they come later."""
-    space = required_capacity(change).space
+def _grown(change: Change, space: Mapping[str, int]) -> Mapping[str, int]:
+    """GiB that a change adds, by directory of the host; `space`: what it has then. Deletions come later, and do not count."""
     if change.action in _CREATED:
         return space
     if change.action is not Action.UPDATE:
@@ -129,7 +135,9 @@ def _grown(change: Change) -> Mapping[str, int]:
     return {directory: size - had.get(directory, 0) for directory, size in space.items()}
 
 
-def _one_vm_an_order(context: PlanContext, machine: Machine, here: Mapping[str, Change]) -> Iterator[Diagnostic]:
+def _one_vm_an_order(
+    context: PlanContext, machine: Machine, here: Mapping[str, Change], after: Mapping[str, Capacity]
+) -> Iterator[Diagnostic]:
     """Check that an order for a part of the machine has one VM only."""
     used: dict[str, str] = {}
     hardware = machine.hardware
@@ -137,7 +145,7 @@ def _one_vm_an_order(context: PlanContext, machine: Machine, here: Mapping[str, 
     partial = {o.id for o in machine.orders or () if len(o.gpu_index) < hardware.gpu_count}
     for address, change in here.items():
         kind, order = kind_of(change.kind), Route.from_json(change.placement.route).rent_order if change.desired else ""
-        if order not in partial or not isinstance(kind, Host) or required_capacity(change).gpus == 0:
+        if order not in partial or not isinstance(kind, Host) or after[address].gpus == 0:
             continue
         if order in used and change.action in _CREATED:
             yield _problem(

@@ -140,11 +140,8 @@ def _add_after(change: Change, goals: Goals, builders: dict[str, StepBuilder]) -
 
 def ends(change: Change, builders: Mapping[str, StepBuilder]) -> set[str]:
     """Keys of the steps after which a resource is complete."""
-    keys = {change.address, f"{change.address}#running"} & set(builders)
-    window = window_key(change.placement.parent or change.address)
-    if window in builders:
-        keys.add(window)
-    return keys
+    keys = (change.address, f"{change.address}#running", window_key(change.placement.parent or change.address))
+    return {key for key in keys if key in builders}
 
 
 def _order_creation(
