@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
@@ -66,6 +67,18 @@ def event_text(event: EventRecord) -> str:
         words.append(f"({detail['status']})")
     at = event.at.astimezone().strftime("%H:%M:%S")
     return f"{at} {content.get('event', '')} {' '.join(words)}".rstrip()
+
+
+def problem_lines(run: RunRecord) -> Iterator[str]:
+    """Lines of the problems of a run."""
+    for problem in json.loads(run.diagnostics or "[]"):
+        yield f"{problem['severity']}[{problem['code']}]: {problem['summary']}"
+        if source := problem.get("source"):
+            yield f"  --> {source['file']}:{source['line']}:{source['column']}"
+        if problem["detail"]:
+            yield f"  {problem['detail']}"
+        if problem["remedy"]:
+            yield f"  help: {problem['remedy']}"
 
 
 def run_end(run: RunRecord) -> str:

@@ -13,11 +13,16 @@ import pytest
 
 from dbc_iac.controller.records import Outcome, Phase, RunResult
 from dbc_iac.controller.store import Store
+from dbc_iac.diagnostics import Diagnostic, Severity
+from dbc_iac.views.text.diagnostics import diagnostics_json
 from tests.controller.fleets import fleet, new_schema, on_store
 from tests.projects import Project, Result
 from tests.state.servers import postgres
+from tests.views.plans import plan
 
-DIGEST = "d" * 64
+PLAN = plan()
+DIGEST = PLAN.digest
+PROBLEM = Diagnostic("no-project", Severity.ERROR, "no dbc-iac.yaml in .", "Detail.", "Correct `path`.")
 
 
 @dataclass
@@ -47,8 +52,22 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
         await store.end_run(
             started.id,
             RunResult(
-                Outcome.PLANNED, Phase.APPROVAL, 600, "Plan: 1 to create.", DIGEST, "{}", approval="mode approve"
+                Outcome.PLANNED,
+                Phase.APPROVAL,
+                600,
+                "Plan: 1 to create.",
+                DIGEST,
+                json.dumps(PLAN.to_json()),
+                approval="mode approve",
             ),
+        )
+
+        await store.synced("research", "infra", "c" * 40, {"b": "t1"}, 60)
+        failed = await store.begin_run("b", "host:1", 60)
+        assert failed is not None
+        problems = json.dumps(diagnostics_json([PROBLEM]))
+        await store.end_run(
+            failed.id, RunResult(Outcome.FAILED, Phase.FAILED, 60, PROBLEM.summary, diagnostics=problems)
         )
 
     on_store(fill, schema)
@@ -61,7 +80,7 @@ def test_status_shows_phase_commits_and_the_digest_that_waits(made: Fleet) -> No
     assert header.split() == ["stack", "phase", "mode", "wanted", "applied", "last", "run", "next", "run", "message"]
     assert first.split()[:5] == ["a", "approval", "approve", "cccccccc", "-"]
     assert first.endswith(f"Plan: 1 to create. Digest: {DIGEST}")
-    assert second.split()[:3] == ["b", "pending", "observe"]
+    assert second.split()[:3] == ["b", "failed", "observe"]
     [stack] = made.run("status", "a", "--json").json
     assert (stack["phase"], stack["approval"], stack["running"]) == ("approval", DIGEST, False)
 
@@ -72,7 +91,13 @@ def test_history_and_logs_show_a_run(made: Fleet) -> None:
     assert "planned" in made.run("history", "a").out
     printed = made.run("logs", str(run["id"]), "--follow").out
     assert "note Disk/x was read\n" in printed
+    assert "No changes." in printed
     assert printed.endswith(f"run {run['id']} of a: planned: Plan: 1 to create.\n")
+    [failed] = made.run("history", "b", "--json").json
+    assert made.run("logs", str(failed["id"])).out == (
+        "error[no-project]: no dbc-iac.yaml in .\n  Detail.\n  help: Correct `path`.\n"
+        f"run {failed['id']} of b: failed: no dbc-iac.yaml in .\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -81,7 +106,7 @@ def test_history_and_logs_show_a_run(made: Fleet) -> None:
         (("status", "c"), "unknown-stack", "unknown stack c"),
         (("logs", "9999999"), "unknown-run", "unknown run 9999999"),
         (("approve", "a", "e" * 64), "not-waiting", "the plan eeeeeeeeeeee of a does not wait for approval"),
-        (("reject", "b", DIGEST), "not-waiting", "the plan dddddddddddd of b does not wait for approval"),
+        (("reject", "b", DIGEST), "not-waiting", f"the plan {DIGEST[:12]} of b does not wait for approval"),
     ],
 )
 def test_a_wrong_name_is_a_problem_with_a_remedy(
@@ -96,7 +121,7 @@ def test_a_wrong_name_is_a_problem_with_a_remedy(
 def test_a_plan_is_approved_once_and_the_stack_runs(made: Fleet) -> None:
     assert made.run("suspend", "a").out == "a: suspended.\n"
     assert made.run("resume", "a", "--json").json["suspended"] is False
-    assert made.run("approve", "a", DIGEST).out.startswith("a: plan dddddddddddd approved by ")
+    assert made.run("approve", "a", DIGEST).out.startswith(f"a: plan {DIGEST[:12]} approved by ")
     again = made.run("approve", "a", DIGEST)
     assert again.code == 5
     assert "It was approved by" in again.err
