@@ -126,7 +126,7 @@ def _space(
 
 
 def _grown(change: Change, space: Mapping[str, int]) -> Mapping[str, int]:
-    """GiB that a change adds, by directory of the host; `space`: what it has then. Deletions come later, and do not count."""
+    """GiB that a change adds, by directory of the host. `space`: all that it has then. Deletions come later."""
     if change.action in _CREATED:
         return space
     if change.action is not Action.UPDATE:
