@@ -53,8 +53,8 @@ def test_what_a_partial_clearing_leaves_is_the_beginning(cleared: int) -> None:
 
 def test_the_written_lines_grow_with_n_log_n() -> None:
     small, large = Documents(), Documents()
-    added(range(500), small)
-    added(range(4_000), large)
+    added(range(200), small)
+    added(range(1_600), large)
     assert large.written < 8 * small.written * 1.5
 
 
