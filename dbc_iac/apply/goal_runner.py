@@ -230,6 +230,7 @@ class _Attempt:
         self.unreadable_since = now if self.unreadable_since is None else self.unreadable_since
         most = UNREADABLE_WHILE_OFF if self.goal.needs is Needs.OFF else UNREADABLE_FOR
         limit = math.inf if self.runner.choices.wait_timeout is None else self.runner.choices.wait_timeout
+        most = min(most, limit)
         until = max(self.runner.watch.silent(self.target, now) + most, self.unreadable_since + UNREADABLE_AGAIN)
         rest = min(until, self.started + limit) - now
         if rest < 1 or self._outlasts(ENDING_UNREADABLE):

@@ -46,4 +46,4 @@ class ApplyStatus:
 
 
 def not_started(result: GoalResult) -> str:
-    return f"changed, could not be started: {result.text}"
+    return f"could not be started again: {result.text}"

@@ -144,7 +144,7 @@ RENEWED_NODE = document(
 RENTALS = [
     Trial("resources taken", (vm(gpus=4),), 5, "4 GPUs requested in total, but 3 of 4 are free",
           strikes=(hand("occupy", task_id=OTHER, gpus=1),), recovery_goals=(hand("remove_vm", task_id=OTHER),), vms=1),
-    Trial("resources taken in a window", GROWN, 7, "changed, could not be started", before=SMALL, after=6,
+    Trial("resources taken in a window", GROWN, 7, "could not be started again", before=SMALL, after=6,
           strikes=(hand("occupy", task_id=OTHER, gpus=4),), recovery_goals=(hand("remove_vm", task_id=OTHER),), vms=1),
     Trial("rent expired", (vm(),), 4, "machine has already expired", before=(vm(),),
           strikes=(chain(orders=EXPIRED),), recovery_goals=(chain(orders=RENTED),), wait=60, vms=1),
@@ -152,7 +152,7 @@ RENTALS = [
           strikes=(chain(orders=RENEWED),), vms=1),
     Trial("chain unreachable", (vm(),), 4, "query machine_status failed",
           strikes=(chain(reachable=False),), recovery_goals=(chain(reachable=True),), vms=1),
-    Trial("chain unreachable in a window", GROWN, 7, "changed, could not be started", before=SMALL, after=6,
+    Trial("chain unreachable in a window", GROWN, 7, "could not be started again", before=SMALL, after=6,
           strikes=(chain(reachable=False),), recovery_goals=(chain(reachable=True),), vms=1),
     Trial("LAN cleaned up after three days", (LAN,), 0, before=(LAN,), strikes=(("/wait", {"seconds": 4 * 86_400}),)),
 ]  # fmt: skip

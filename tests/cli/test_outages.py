@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from tests.projects import NODE_ID, Emulated, project, vm
 SLOW = {"id": NODE_ID, "guest": {"bootSeconds": 3000}}
 
 
-def applied(emulated: Emulated, *strikes: Action, after: float) -> list[dict[str, Any]]:
+def applied(emulated: Emulated, *strikes: Action, after: float, options: Sequence[str] = ()) -> list[dict[str, Any]]:
     """The events of an apply during which something happens."""
 
     async def strike() -> None:
@@ -29,7 +29,7 @@ def applied(emulated: Emulated, *strikes: Action, after: float) -> list[dict[str
             await act(emulated, action)
 
     emulated.network.keep(emulated.loop.create_task(strike()))
-    emulated.run("apply", "--yes", "--events", str(emulated.project.directory / "events.jsonl"))
+    emulated.run("apply", "--yes", *options, "--events", str(emulated.project.directory / "events.jsonl"))
     text = (emulated.project.directory / "events.jsonl").read_text(encoding="utf-8")
     return [json.loads(line) for line in text.splitlines()]
 
@@ -51,14 +51,18 @@ def test_a_client_node_that_cannot_be_reached_is_named_within_a_minute(tmp_path:
     emulated.close()
 
 
-def test_a_node_that_dies_in_a_power_off_window_is_waited_for_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("options", "limit", "end"), [((), 600, 800), (("--wait-timeout", "200"), 200, 370)])
+def test_a_node_that_dies_in_a_power_off_window_is_waited_for_once(
+    tmp_path: Path, options: tuple[str, ...], limit: int, end: int
+) -> None:
     """The start after the window, and the one at the end of the apply, do not wait as long again."""
     emulated = Emulated(project(tmp_path, vm()), {"restartSeconds": 0})
     assert emulated.run("apply", "--yes").code == 0
     project(tmp_path, vm(memory="16Gi"), environ=emulated.project.environ)
-    events = applied(emulated, ("/node", {"id": NODE_ID, "do": "die"}), after=3)
-    assert [e["text"] for e in unread(events) if "gives up in 600 s" in e["detail"]["status"]] == ["powering off"]
-    assert events[-1]["at"] < 800
+    events = applied(emulated, ("/node", {"id": NODE_ID, "do": "die"}), after=3, options=options)
+    left = [int(e["detail"]["status"].split(" ")[6]) for e in unread(events)]
+    assert limit - 40 <= left[0] <= limit and max(left[left.index(60) :]) == 60
+    assert events[-1]["at"] < end
     assert {e["text"] for e in unread(events)} == {"powering off", "starting"}
     emulated.close()
 

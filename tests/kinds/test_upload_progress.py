@@ -26,6 +26,8 @@ def seen(looks: Looks, before: float | None = 0.0) -> UploadProgress:
         (STEADY[:-4], 30.0, True, False),  # it may have ended or been interrupted
         ([(0.0, 0), (10.0, 60), (20.0, 30)], 21.0, True, True),  # the node shows less again near the end
         ([(0.0, 0), (10.0, 98)], 30.0, True, True),
+        ([(0.0, 0), (9800.0, 98), (9802.0, 98)], 9804.0, True, False),  # two percent of a slow upload are missing
+        ([(0.0, 0), (9800.0, 98), (9900.0, 99), (9996.0, 99)], 9998.0, True, True),  # the last percent took its time
         ([], 3.0, True, False),  # a small file: nothing was seen
         ([(1.0, 30)], 2.0, True, False),
     ],
@@ -42,4 +44,5 @@ def test_an_upload_is_watched_closely_at_its_beginning_and_near_its_end() -> Non
     assert not seen([]).ends_soon(100.0)
     assert fast.ends_soon(14.0)  # 56 %, at 4 to 6 % a second
     assert not slow.ends_soon(121.0)
+    assert seen([(0.0, 0), (60.0, 1), (5880.0, 98)]).ends_soon(5881.0)  # when the last percent begins is measured
     assert UploadProgress().ends_soon(5.0)

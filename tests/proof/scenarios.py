@@ -73,7 +73,7 @@ SCENARIOS = [
             Write((RENEWED_NODE, vm())), Run("apply --yes", 5, output=("keeps the VM under order 112",)), Wait(3600), *CONVERGES, There(1)),
     row(4, "GPUs were taken while the VM was off", Write(SMALL), APPLIED, Write(GROWN),
             Act(fault("tasks.start", "refuse", text="allocate gpu failed", times=999)),
-            Run("apply --yes", 7, output=("changed, could not be started",)), Act(CLEAR), *CONVERGES, There(1, disks=(20, 20, 90))),
+            Run("apply --yes", 7, output=("could not be started again",)), Act(CLEAR), *CONVERGES, There(1, disks=(20, 20, 90))),
     row(5, "the node restarts while a VM is made", Write(SMALL), Run("apply --yes", ended=Point("call", 1, "after")),
             Act(node("restart")), Wait(60), *CONVERGES, There(1, disks=(20, 20, 50))),
     row(5, "the node restarts after a disk was asked for", Write(SMALL), Run("apply --yes", ended=Point("call", 3, "sent")),

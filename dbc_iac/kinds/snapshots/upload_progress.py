@@ -66,15 +66,25 @@ class UploadProgress:
         if not self.whole(now) or not self.seen:
             return False
         at, percent = self.seen[-1]
-        fell = percent < max(percent for _, percent in self.seen)
-        return fell or percent + ROUNDED >= 100 or (percent >= NEARLY and now - at <= CLOSE)
+        if percent < max(percent for _, percent in self.seen):
+            return True
+        nearly = percent + ROUNDED >= 100 or (percent >= NEARLY and now - at <= CLOSE)
+        return nearly and self._missing(now) <= CLOSE
 
     def ends_soon(self, now: float) -> bool:
         """Whether its end is near, or may be: its speed is not known yet."""
         if len(self.seen) < 2:
             since = self.before if self.before is not None else self.seen[0][0] if self.seen else now
             return now - since <= BEGINNING
-        return (100 - self.percent) <= self._speed() * SOON
+        return (100 - self.percent) <= max(ROUNDED, self._speed() * SOON)
+
+    def _missing(self, now: float) -> float:
+        """Seconds by which it ended sooner than at its mean speed: the last percent of a large file takes minutes."""
+        reached = next(at for at, percent in self.seen if percent == self.percent)
+        start, percent = self.seen[0]
+        if percent == self.percent:
+            return 0.0
+        return (100 - self.percent) * (reached - start) / (self.percent - percent) - (now - reached)
 
     def _speed(self) -> float:
         """Percent per second that it may have made since the last look."""
