@@ -147,6 +147,7 @@ def test_an_upload_warns_that_the_node_may_crash(world: Callable[..., Emulated])
     emulated = world()
     result = emulated.run("image", "upload", "ubuntu.qcow2", "--image-server", "ID_2", "--yes", "--wait", "--json")
     assert (result.code, result.codes) == (0, ["node-ends"]), result.err
+    assert "dbc-iac vm list --node" in result.err
     assert "ubuntu.qcow2" in image_server(emulated, "ID_2")
     again = emulated.run("image", "upload", "ubuntu.qcow2", "--image-server", "ID_2", "--yes", "--json")
     assert again.json["status"] == "already in the image server, as on the node"

@@ -87,7 +87,8 @@ def address(
         try:
             account = multisig_address(members, threshold or 0)
         except ValueError as error:
-            raise failed("multisig", str(error), exit_code=ExitCode.CONFIGURATION) from None
+            remedy = "Correct --member and --threshold."
+            raise failed("multisig", str(error), remedy=remedy, exit_code=ExitCode.CONFIGURATION) from None
         app.show(account, {"kind": "multisig", "address": account, "members": list(members), "threshold": threshold})
         return
     key = key_from_options(app, seed_env, seed_file)
