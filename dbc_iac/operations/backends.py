@@ -40,7 +40,9 @@ def backend_of(spec: StateSpec, directory: Path, runtime: Runtime, resolver: Sec
         ) from None
     except OSError as error:
         summary = f"invalid `state` in the project file: {error.strerror}"
-        raise _problem("no-place", summary, "Correct it as docs/state.md shows.", ExitCode.CONFIGURATION) from None
+        raise _problem(
+            "invalid-backend", summary, "Correct it as docs/state.md shows.", ExitCode.CONFIGURATION
+        ) from None
 
 
 def _http(spec: StateSpec, runtime: Runtime, resolver: SecretResolver, stack: str) -> Backend:

@@ -111,7 +111,7 @@ def _state(file: Path, keys: Keys) -> State | None:
         return None  # signed
     summary = f"{file} is neither a plan nor a state"
     remedy = "Give a complete file of `plan -o`, of `state pull -o`, or of an apply."
-    raise DiagnosticError(Diagnostic("not-shown", Severity.ERROR, summary, remedy=remedy))
+    raise DiagnosticError(Diagnostic("not-a-plan-or-state", Severity.ERROR, summary, remedy=remedy))
 
 
 def _json(content: bytes) -> Any:

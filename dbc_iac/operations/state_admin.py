@@ -71,7 +71,7 @@ def remove(project: Project, addresses: Collection[str], approve: Approve) -> No
             children = sorted(a for a, b in state.bindings.items() if b.parent == address and a not in addresses)
             if children:
                 remedy = f"Add {children[0]} to the command."
-                raise _problem("has-others", f"{children[0]} depends on {address}", remedy)
+                raise _problem("has-dependents", f"{children[0]} depends on {address}", remedy)
         approve(f"Remove {', '.join(addresses)} from the state?")
         for address in addresses:
             state = state.without_binding(address)
@@ -112,7 +112,7 @@ def migrate(project: Project, source: str, target: str) -> tuple[str, str, State
     """
     old, new = (_store(project, name) for name in (source, target))
     if old.backend.place == new.backend.place:
-        raise _refused("same-place", f"FROM and TO are the same backend: {old.backend.place}", "Name two backends.")
+        raise _refused("same-backend", f"FROM and TO are the same backend: {old.backend.place}", "Name two backends.")
     holder = owner(project.runtime.environ, "state migrate", project.runtime.now())
     name, uid = project.loaded.name, project.loaded.project.uid
     with old.locked(holder), new.locked(holder):
@@ -136,11 +136,11 @@ def _store(project: Project, name: str) -> Store:
     try:
         content = read_given(Path(name), MAX_BYTES)
     except OSError as error:
-        raise _refused("no-place", f"cannot read {name} ({error.strerror})", remedy) from None
+        raise _refused("invalid-backend", f"cannot read {name} ({error.strerror})", remedy) from None
     project.sources[name] = content.decode("utf-8", "replace")
     documents, problems = read_yaml(content, name), Diagnostics()
     if len(documents) != 1 or not isinstance(written := documents[0].value, dict):
-        raise _refused("no-place", f"{name} is not the description of a backend", remedy)
+        raise _refused("invalid-backend", f"{name} is not the description of a backend", remedy)
     at = ("state",) if "state" in written else ()
     spec = parse(StateSpec, written.get("state", written), documents[0].marks, at, problems)
     if spec is None:

@@ -187,7 +187,7 @@ class Store:
 
     def _moved(self) -> NoReturn:
         _fail(
-            "state-moved",
+            "state-changed",
             f"{self.backend.place} was changed by another program",
             "Find out what wrote it, then plan again. The state was not written; completed calls are in the journal.",
             ExitCode.PARTIAL,

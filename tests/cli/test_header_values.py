@@ -111,7 +111,7 @@ def test_the_environment_variable_of_a_cloud_is_named(
     monkeypatch.setenv(name, "canary\n")
     state = {"backend": "objectstore", "address": "s3://a/x", "endpoint": "http://127.0.0.1:9"}
     result = kept(tmp_path, state).run("state", "list", "--json")
-    assert (result.code, result.codes, "canary" in result.err) == (3, ["no-place"], False)
+    assert (result.code, result.codes, "canary" in result.err) == (3, ["invalid-backend"], False)
     assert name in result.err
 
 

@@ -179,7 +179,7 @@ def test_a_file_that_matches_a_new_disk_is_reported(world: Callable[..., Emulate
     applied(emulated)
     assert emulated.run("state", "rm", "--yes", "Disk/scratch").code == 0
     result = emulated.run("plan", "--json")
-    assert (result.code, result.codes) == (0, ["fitting-stray"])
+    assert (result.code, result.codes) == (0, ["unmanaged-match"])
     assert "dbc-iac import Disk/scratch /data/" in result.err
 
 
@@ -216,7 +216,7 @@ def test_hidden_fields_that_changed_meanwhile_are_not_taken_for_those_that_were_
     lose_state(emulated)
     write(emulated, vm(multicast=["230.0.0.1:5558"]))
     result = emulated.run("plan", "--json")
-    assert (result.code, result.codes) == (5, ["made-otherwise", "state-empty"])
+    assert (result.code, result.codes) == (5, ["created-differently", "state-empty"])
     assert "dbc-iac import VirtualMachine/trainer" in result.err
 
 

@@ -91,7 +91,7 @@ def test_removed_keeps_the_object(world: Callable[..., Emulated]) -> None:
     emulated = world(vm(), vm("other"))
     applied(emulated)
     with_project(emulated, "  removed: [VirtualMachine/trainer]\n")
-    assert emulated.run("plan", "--json").codes == ["still-there"]
+    assert emulated.run("plan", "--json").codes == ["removed-in-manifests"]
     write(emulated, vm("other"))
     with_project(emulated, "  removed: [VirtualMachine/trainer]\n")
     applied(emulated)

@@ -146,7 +146,7 @@ def test_another_directory_is_fetched_into_and_proves_nothing(world: Callable[..
 def test_an_upload_warns_that_the_node_may_crash(world: Callable[..., Emulated]) -> None:
     emulated = world()
     result = emulated.run("image", "upload", "ubuntu.qcow2", "--image-server", "ID_2", "--yes", "--wait", "--json")
-    assert (result.code, result.codes) == (0, ["node-ends"]), result.err
+    assert (result.code, result.codes) == (0, ["node-may-restart"]), result.err
     assert "dbc-iac vm list --node" in result.err
     assert "ubuntu.qcow2" in image_server(emulated, "ID_2")
     again = emulated.run("image", "upload", "ubuntu.qcow2", "--image-server", "ID_2", "--yes", "--json")

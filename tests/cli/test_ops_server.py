@@ -79,7 +79,7 @@ def test_a_refused_key_is_reported(world: Callable[..., Emulated]) -> None:
     emulated = world()
     emulated.project.environ["KEY"] = "22" * 32
     result = emulated.run("server", "list", "--json")
-    assert (result.code, result.codes) == (4, ["masked"])
+    assert (result.code, result.codes) == (4, ["owner-key-rejected"])
 
 
 def test_the_renter_sees_a_rented_server(world: Callable[..., Emulated]) -> None:
@@ -140,7 +140,7 @@ def test_deeplink_is_shown_and_set_and_its_password_only_when_asked_for(world: C
         (["server", "show", "none", "--manager", "rack"], 1, "not-found"),
         (["server", "power", SERVER_ID, "status"], 3, "identity"),
         (["server", "power", "box", "on"], 3, "needs-yes"),
-        (["server", "power", "box", "reset", "--yes"], 1, "is-off"),
+        (["server", "power", "box", "reset", "--yes"], 1, "server-off"),
         (["server", "bootdev", "box", "floppy"], 3, "usage"),
         (["server", "bootdev", "box", "pxe"], 3, "needs-yes"),
         (["server", "power", "two", "status"], 1, "not-applied"),

@@ -195,7 +195,7 @@ def test_a_full_list_gives_a_warning_and_has_the_lans_of_the_manifests(world: Ca
         made = emulated.run("api", "/lan/create", "-f", str(emulated.project.directory / "body.json"), "--yes")
         assert made.code == 0, made.out
     result = emulated.run("network", "list", "--json")
-    assert result.codes == ["capped"]
+    assert result.codes == ["list-truncated"]
     assert result.json[-1]["document"] == "Network/last"
 
 

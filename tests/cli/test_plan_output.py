@@ -144,7 +144,7 @@ def test_a_copy_of_a_state_is_shown_as_the_state_is(make: Callable[..., Emulated
     for text in ("{}", "[1]", "garbage", json.dumps(kept)[:-9]):
         copy.write_text(text)
         neither = emulated.run("show", str(copy), "--json")
-        assert (neither.code, neither.codes) == (3, ["not-shown"])
+        assert (neither.code, neither.codes) == (3, ["not-a-plan-or-state"])
 
 
 def test_files_are_written_with_json_too(make: Callable[..., Emulated], tmp_path: Path) -> None:

@@ -271,8 +271,8 @@ def test_a_vm_cannot_be_forgotten_without_what_lives_on_it(world: Callable[..., 
     emulated = world(vm(), DISK)
     applied(emulated)
     result = emulated.run("state", "rm", "VirtualMachine/trainer", "--yes", "--json")
-    assert result.codes == ["has-others"]
-    assert emulated.run("state", "rm", "VirtualMachine/trainer", "--json").codes == ["has-others"]
+    assert result.codes == ["has-dependents"]
+    assert emulated.run("state", "rm", "VirtualMachine/trainer", "--json").codes == ["has-dependents"]
     assert emulated.run("state", "rm", "Disk/scratch", "--json").codes == ["needs-yes"]
 
 

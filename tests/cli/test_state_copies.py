@@ -257,7 +257,7 @@ def test_a_state_moves_to_another_place(tmp_path: Path) -> None:
             assert emulated.run("state", "migrate", "project", str(tmp_path / "new.yaml")).code == 0
             assert (emulated.project.directory / "elsewhere" / "main.json").exists()
             same = emulated.run("state", "migrate", "project", "project", "--json")
-            assert (same.code, same.codes) == (5, ["same-place"])
+            assert (same.code, same.codes) == (5, ["same-backend"])
             for text in ("{backend: nowhere}", "[", "path: 7", "7", "state:\n  backend: http\n  address: nowhere"):
                 old.write_text(text)
                 wrong = emulated.run("state", "migrate", str(old), "project")

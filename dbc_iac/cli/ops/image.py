@@ -304,7 +304,7 @@ def upload(
                     remedy="Use --overwrite to overwrite it.", exit_code=ExitCode.REFUSED,
                 )  # fmt: skip
         console.warn(
-            "node-ends",
+            "node-may-restart",
             f"the upload may restart the process of {of.route.name}",
             detail="Some builds of 0.4.1.8 do that. VMs keep running; queued jobs of the node would be lost.",
             remedy=f"Wait until `dbc-iac vm list --node {of.route.name}` shows no VM that is being created or changed.",

@@ -68,7 +68,7 @@ async def _listed(console: Console, route: Route) -> list[dict[str, Json]]:
     found = {lan.network_name: lan for lan in outcome.value}
     if len(found) >= LIST_CAP:
         console.warn(
-            "capped", f"{route.name} lists at most {LIST_CAP} LANs; there may be more",
+            "list-truncated", f"{route.name} lists at most {LIST_CAP} LANs; there may be more",
             remedy="Use `dbc-iac network show NAME` for a LAN that is not listed.",
         )  # fmt: skip
     for name in _documents(console, route).keys() - found.keys():

@@ -82,7 +82,7 @@ async def _of_manager(console: Console, route: Route) -> list[dict[str, Json]]:
         return [{"manager": route.name, "unreadable": outcome.message}]
     if len(outcome.value) >= LIST_CAP:
         console.warn(
-            "capped", f"{route.name} lists at most {LIST_CAP} servers; there may be more",
+            "list-truncated", f"{route.name} lists at most {LIST_CAP} servers; there may be more",
             remedy="Use `dbc-iac server show UUID` for a server that is not listed.",
         )  # fmt: skip
     return [_owners(console, route, view) for view in outcome.value]
@@ -92,7 +92,7 @@ def _owners(console: Console, route: Route, view: ServerView) -> dict[str, Json]
     """A server as its owner sees it, without the private key of its node."""
     if view.masked:
         raise failed(
-            "masked", f"{route.name} rejected the key of the owner",
+            "owner-key-rejected", f"{route.name} rejected the key of the owner",
             remedy="Correct `nodeKey` of its identity.", exit_code=ExitCode.AUTHORISATION,
         )  # fmt: skip
     document = lookup.owned(console, "BareMetalServer", ResolvedTarget(view.node_id, route)).address
@@ -208,7 +208,7 @@ async def _reset(console: Console, found: ResolvedTarget, now: str) -> str:
     """Reset a server. Blind: its effect cannot be read."""
     if now == "off":
         raise failed(
-            "is-off",
+            "server-off",
             f"{found.label} is off, and a reset has no effect",
             remedy=f"Use `dbc-iac server power {found.label} on`.",
         )

@@ -168,7 +168,7 @@ class ImageExport(Kind[ImageExportSpec], FileProvider, UsesImageServer):
     ) -> Iterable[Diagnostic]:
         yield from check_image_server(resource, resource.spec.image_server, machine)
         yield resource.problem(
-            "node-ends",
+            "node-may-restart",
             "",
             f"the upload may restart the process of {resource.spec.node}",
             detail="Some builds of 0.4.1.8 do that. VMs keep running; queued jobs of the node would be lost.",

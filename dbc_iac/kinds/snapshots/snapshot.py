@@ -206,7 +206,7 @@ class Snapshot(Kind[SnapshotSpec], Child, UsesImageServer, Importable):
         yield from check_image_server(resource, resource.spec.image_server, machine)
         if machine.observed.get(_STATUS) == IDLE:
             yield resource.problem(
-                "node-ends",
+                "node-may-restart",
                 "",
                 f"repeating the upload of {resource.address} may restart the node's process",
                 detail="Some builds of 0.4.1.8 do that. VMs keep running; queued jobs of the node would be lost.",

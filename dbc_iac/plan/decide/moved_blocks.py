@@ -120,7 +120,8 @@ def still_there(removed: Sequence[str], inventory: Inventory) -> Iterator[Diagno
     for address in removed:
         if resource := inventory.resources.get(address):
             remedy = "Remove the manifest, or the entry of `removed`."
-            yield resource.problem("still-there", "", f"{address} is in `removed` and in the manifests", remedy=remedy)
+            summary = f"{address} is in `removed` and in the manifests"
+            yield resource.problem("removed-in-manifests", "", summary, remedy=remedy)
 
 
 def mistyped(removed: Sequence[str], state: State, changes: Iterable[Change], where: Locator) -> Iterator[Diagnostic]:
@@ -132,7 +133,7 @@ def mistyped(removed: Sequence[str], state: State, changes: Iterable[Change], wh
         if close := difflib.get_close_matches(address, going, 1, cutoff=0.8):
             at = where(("spec", "removed", index))
             summary = f"`removed` names {address}, which is not in the state"
-            remedy = f"Did you mean {close[0]}, which would be deleted? Otherwise remove the entry."
+            remedy = f"Did you mean {close[0]}? This plan would delete it. Otherwise remove the entry."
             yield _wrong("removed-mistyped", summary, remedy, at, exit_code=ExitCode.REFUSED)
 
 

@@ -78,7 +78,7 @@ def foreign(
         and _born(context, base, observation) is not None
     ):
         return resource.problem(
-            "made-otherwise",
+            "created-differently",
             "",
             f"{observation.id} was created from another manifest",
             detail=f"One of these fields, which the API does not show, differs: {_hidden(base.kind)}.",

@@ -40,7 +40,7 @@ def left_with(
         named = {address, Address(address).group} & options.excludes
         if options.excludes and not options.targets and change.pending and address not in changes and not named:
             yield Diagnostic(
-                "left-out",
+                "excluded-too",
                 Severity.WARNING,
                 f"{address} is excluded too",
                 f"Its {_NOUNS.get(change.action, change.action.value)} depends on an excluded resource.",

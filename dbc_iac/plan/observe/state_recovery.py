@@ -290,7 +290,7 @@ def _warn_fitting(
         if fitting and tracked.resource is not None:
             made.problems.add(
                 tracked.resource.problem(
-                    "fitting-stray",
+                    "unmanaged-match",
                     "",
                     f"an unmanaged object matches {address}",
                     detail=f"{fitting[0]} of {parent_address(tracked.resource)} is not in the state. "
