@@ -22,6 +22,7 @@ from dbc_iac.plan.review.plan_comparison import first_difference
 from dbc_iac.plan.serialization import read_plan
 from dbc_iac.views.text.apply import counts, report_json
 from dbc_iac.views.text.diagnostics import diagnostics_json
+from dbc_iac.views.text.plan import only_drift
 
 _ALL_REMOVALS = 100
 _THRESHOLD = "too-many-removals"
@@ -93,7 +94,7 @@ def observe(project: Project, policy: Policy) -> Ending:
         return failed(*problems, plan=plan)
     if not plan.pending:
         return _unchanged(plan)
-    phase = Phase.DRIFTED if policy.drift_only else Phase.OUT_OF_SYNC
+    phase = Phase.DRIFTED if _is_drift(plan, policy) else Phase.OUT_OF_SYNC
     return _planned(plan, phase, policy)
 
 
@@ -110,13 +111,18 @@ def reconcile(project: Project, policy: Policy, observer: Observer, stopped: Cal
         if plan.empty:
             close_pending(project, to_apply)
             return _unchanged(plan)
-        if policy.drift_only and policy.drift == "report" and not policy.approved():
+        if _is_drift(plan, policy) and policy.drift == "report" and not policy.approved():
             return _planned(plan, Phase.DRIFTED, policy)
         if reason := approval_reason(plan, policy.mode):
             return _awaiting(plan, reason, policy)
         if not policy.open:
             return _planned(plan, Phase.WINDOW, policy)
         return _applied(project, to_apply, policy, observer, stopped)
+
+
+def _is_drift(plan: Plan, policy: Policy) -> bool:
+    """Whether a plan only reverts drift; its changes say it also after the controller's database was lost."""
+    return policy.drift_only or (bool(plan.pending) and all(only_drift(change) for change in plan.pending))
 
 
 def approval_reason(plan: Plan, mode: str) -> str:
@@ -186,7 +192,7 @@ def _awaiting(plan: Plan, reason: str, policy: Policy) -> Ending:
 
 
 def _planned(plan: Plan, phase: Phase, policy: Policy) -> Ending:
-    drifted = policy.drift_only or any(field.drift for change in plan.pending for field in change.fields)
+    drifted = _is_drift(plan, policy) or any(field.drift for change in plan.pending for field in change.fields)
     done = [f"{plan.count(action)} to {action.value}" for action in Action if plan.count(action)]
     words = ", ".join(text for text in done if not text.endswith(("no-op", "unknown")))
     return Ending(Outcome.PLANNED, phase, f"Plan: {words or 'renames only'}.", plan.digest, plan, drifted=drifted)
