@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 _KIND, _KEY, _GENERATION = "/", ".", "~"
 
 
@@ -65,3 +68,12 @@ class Address(str):
     def depose(self, generation: int) -> Address:
         """The address of an object of this resource that is no longer the current one."""
         return Address(f"{self.resource}{_GENERATION}{generation}")
+
+
+def close_address(text: str, known: Iterable[str]) -> str:
+    """The address that a mistyped one, or a name without its kind, most resembles; empty if there is none."""
+    addresses = sorted(known)
+    by_name = {Address(a).label: a for a in reversed(addresses)}
+    if close := difflib.get_close_matches(text, addresses, 1):
+        return close[0]
+    return by_name[close[0]] if (close := difflib.get_close_matches(text, by_name, 1)) else ""

@@ -7,7 +7,7 @@ import pickle
 
 import pytest
 
-from dbc_iac.address import Address
+from dbc_iac.address import Address, close_address
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,17 @@ def test_an_address_is_text_for_json_and_as_a_key() -> None:
     assert json.loads(json.dumps({address: address})) == {"Disk/scratch": "Disk/scratch"}
     assert {"Disk/scratch": 1}[address] == 1
     assert type(pickle.loads(pickle.dumps(address))) is str  # noqa: S301 - made here
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("VirtualMachine/trianer", "VirtualMachine/trainer"),
+        ("trainer", "VirtualMachine/trainer"),
+        ("trianer", "VirtualMachine/trainer"),
+        ("worker.b", "Disk/worker.b"),
+        ("quux", ""),
+    ],
+)
+def test_a_mistyped_address_or_a_name_finds_the_address(typed: str, meant: str) -> None:
+    assert close_address(typed, {"VirtualMachine/trainer", "Disk/worker.a", "Disk/worker.b"}) == meant

@@ -5,6 +5,7 @@ Compiling evaluates constant parts, so checking a text happens in the worker, to
 
 from __future__ import annotations
 
+import difflib
 import functools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,7 +14,7 @@ from typing import Any, Literal
 
 from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, meta, nodes
 
-from dbc_iac.manifest.sandbox import sandbox
+from dbc_iac.manifest.sandbox import CLOSE, sandbox
 
 _ONE = re.compile(r"\s*\{\{[-+]?((?:(?!\{\{|\}\}).)*?)[-+]?\}\}\s*", re.DOTALL)
 MAX_NESTED_LOOPS = 2
@@ -54,13 +55,25 @@ def evaluate(form: Form, text: str, names: Mapping[str, Any]) -> Any:
                 _expression(text)
                 return None
     except TemplateSyntaxError as error:
-        raise EvaluationError(error.message or "syntax error", syntax=True) from None
+        raise EvaluationError(_in_words(error.message or "syntax error", text), syntax=True) from None
     except TemplateError as error:
         raise EvaluationError(error.message or "evaluation failed") from None
     except MemoryError:
         raise EvaluationError("memory limit exceeded") from None
     except Exception as error:  # a user's expression can raise anything
         raise EvaluationError(str(error) or "evaluation failed") from None
+
+
+def _in_words(message: str, text: str) -> str:
+    """Message of Jinja, without words of its parser, and with a suggestion where there is one."""
+    if unknown := re.match("No (filter|test) named '(.+)'", message):
+        what, name = unknown.groups()
+        known = sandbox().filters if what == "filter" else sandbox().tests
+        close = difflib.get_close_matches(name, known, 1)
+        return f"there is no {what} {name}" + (f"{CLOSE}{close[0]}?" if close else "")
+    if message == "chunk after expression":
+        return f"= does not compare{CLOSE}==?" if re.search("[^=<>!]=[^=]", text) else "text follows the expression"
+    return message
 
 
 @functools.lru_cache(_MAX_COMPILED)

@@ -16,6 +16,11 @@ NAME_EXPECTED = "expected 1-42 lower-case letters, digits or -"
 FIELDS = ("apiVersion", "kind", "metadata", "spec")
 _METADATA = ("name", "labels")
 _IN_SPEC = ("dependsOn", "lifecycle", "timeouts", "external")
+_OTHER_TOOLS = {
+    "namespace": "Remove it; `--stack NAME` separates copies of a project.",
+    "annotations": "Use labels, or a comment.",
+}
+"""Remedies of keys of `metadata` that Kubernetes has."""
 
 
 def close_name(text: str) -> str:
@@ -34,14 +39,24 @@ def check_header(
     """Validate the header of a document: its `metadata.name`, or None if there are problems, which are collected."""
     header = _Header(marks, found)
     before = found.error_count
-    header.unknown_keys(value, fields, ())
+    loose = _loose(value, fields)
+    header.unknown_keys({k: v for k, v in value.items() if k not in loose}, fields, ())
     header.version(value.get("apiVersion"))
     header.kind(value.get("kind"), sorted(kinds))
     metadata = without_anchors(value.get("metadata"))
     name = header.name(metadata)
     if not isinstance(value.get("spec"), dict):
-        header.problem("missing-field", "spec is required", ("spec",), "Add `spec:`.")
+        rest = " and the other fields" if len(loose) > 1 else ""
+        remedy = f"Add `spec:`, and move {loose[0]}{rest} below it." if loose else "Add `spec:`."
+        header.problem("missing-field", "spec is required", ("spec",), remedy)
     return name if found.error_count == before else None
+
+
+def _loose(value: dict[str, Any], fields: tuple[str, ...]) -> list[str]:
+    """Keys of a document without `spec` that belong below it: their one cause is reported with `spec`."""
+    if "spec" in value:
+        return []
+    return [key for key in value if key not in fields and not difflib.get_close_matches(key, fields, 1)]
 
 
 def _wrong(field: str, problem: str, value: Any) -> str:
@@ -73,7 +88,9 @@ class _Header:
 
     def name(self, metadata: Any) -> str | None:
         if not isinstance(metadata, dict):
-            self.problem("missing-field", "metadata is required", ("metadata",), "Add `metadata: {name: ...}`.")
+            summary = "metadata is required" if metadata is None else "metadata: expected a mapping"
+            name = close_name(metadata) if isinstance(metadata, str) else ""
+            self.problem("missing-field", summary, ("metadata",), f"Write `metadata: {{name: {name or '...'}}}`.")
             return None
         self.unknown_keys(metadata, _METADATA, ("metadata",))
         name = metadata.get("name")
@@ -91,6 +108,8 @@ class _Header:
                 remedy = f"Did you mean {close[0]}?" if close else f"Use one of: {', '.join(known)}."
                 if not at and key in _IN_SPEC:
                     remedy = f"Move {key} below `spec:`."
+                if at and key in _OTHER_TOOLS:
+                    remedy = _OTHER_TOOLS[key]
                 self.problem("unknown-field", f"unknown field {key}", (*at, key), remedy, at_key=True)
 
     def problem(self, code: str, summary: str, path: Path, remedy: str, *, at_key: bool = False) -> None:

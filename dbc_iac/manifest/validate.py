@@ -159,6 +159,8 @@ def _diagnostic(
             address=address,
         )  # fmt: skip
     message, detail, remedy = _message(error, _at(value, path))
+    if str(_at(value, path)).startswith("${"):
+        remedy = 'Write a template in quotes and two braces, such as "{{ var.NAME }}".'
     summary = f"{dotted or 'spec'}: {message}"
     if len(summary) > MAX_SUMMARY:
         summary, detail = f"{dotted}: invalid value", f"{message[0].upper()}{message[1:]}. {detail}".rstrip()
@@ -219,9 +221,18 @@ def hide_literals(found: Diagnostics, sources: dict[str, str]) -> None:
             sources[place.file] = "".join(lines)
 
 
+_ABOVE_SPEC = {
+    "forEach": "Move forEach to the top of the document, beside `spec:`.",
+    "labels": "Move labels below `metadata:`.",
+}
+"""Remedies of keys that a document has outside of `spec`."""
+
+
 def _unknown(model: type[BaseModel], path: Path, marks: SourceMap, here: Path, address: str | None) -> Diagnostic:
     meant = _meant(model, path)
     remedy = f"Did you mean {meant[-1]}?" if meant else f"Use one of: {', '.join(sorted(_fields(model, path[:-1])))}."
+    if address is not None and len(path) == 1 and path[0] in _ABOVE_SPEC:
+        remedy = _ABOVE_SPEC[str(path[0])]
     return Diagnostic(
         "unknown-field", Severity.ERROR, f"unknown field {path[-1]}", remedy=remedy, source=marks.key(here),
         address=address,

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
-from dbc_iac.address import Address
+from dbc_iac.address import Address, close_address
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, ExitCode, Severity
 from dbc_iac.files.reading import read_given
 from dbc_iac.importing.rebuild import Rebuilt, rebuild
@@ -50,8 +49,8 @@ def binding_of(project: Project, address: str) -> Binding:
 
 def _binding(state: State, address: str) -> Binding:
     if address not in state.bindings:
-        close = difflib.get_close_matches(address, state.bindings, 1)
-        remedy = f"Did you mean {close[0]}?" if close else "Run `dbc-iac state list` for the addresses."
+        close = close_address(address, state.bindings)
+        remedy = f"Did you mean {close}?" if close else "Run `dbc-iac state list` for the addresses."
         raise _problem("not-in-state", f"{address} is not in the state", remedy)
     return state.bindings[address]
 

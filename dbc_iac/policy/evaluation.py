@@ -33,7 +33,9 @@ def unsound(policies: Iterable[PolicySpec], place: Locator = no_location) -> Ite
                 "policy-expression",
                 Severity.ERROR,
                 f"the policy {spec.name} cannot be read: {error}",
-                remedy="Write a Jinja expression, without braces; see examples/policies.yaml.",
+                remedy="Remove the braces."
+                if spec.expression.lstrip().startswith("{{")
+                else "Write a Jinja expression, without braces; see examples/policies.yaml.",
                 source=_place(number, spec, place),
             )
 

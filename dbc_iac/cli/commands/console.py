@@ -14,6 +14,8 @@ from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.operations.evaluate import expressions_of
 from dbc_iac.views.text.fields import value_text
 
+_REMEDY = "Correct the expression; `dbc-iac console var` prints the variables."
+
 
 @click.command("console")
 @click.argument("expression", required=False)
@@ -30,7 +32,8 @@ def command(app: App, /, expression: str | None) -> None:
         try:
             value = evaluated(line)
         except ValueError as error:
-            problem = Diagnostic("expression", Severity.ERROR, f"cannot evaluate: {str(error)[:50]}", _whole(error))
+            summary = f"cannot evaluate: {str(error)[:50]}"
+            problem = Diagnostic("expression", Severity.ERROR, summary, _whole(error), _REMEDY)
             if expression is not None:
                 raise DiagnosticError(problem) from None
             app.report([problem])

@@ -82,7 +82,7 @@ def _together(
     for path, unit, there in has:
         allocated = {a: getattr(h, path) for a, h in running.items()}
         grows = [a for a, share in allocated.items() if share and _grows(here[a], path)]
-        if grows and sum(allocated.values()) > there:
+        if grows and sum(allocated.values()) > there >= max(allocated.values()):
             yield _problem(
                 context, grows[-1], path, "node-would-refuse",
                 f"{sum(allocated.values())} {unit} requested in total, but the machine has {int(there)}",

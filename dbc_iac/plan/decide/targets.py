@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from dbc_iac.address import Address
+from dbc_iac.address import Address, close_address
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
 from dbc_iac.plan.context import PlanOptions
 from dbc_iac.plan.model import Action, Change
@@ -140,10 +139,10 @@ def check_named(changes: Mapping[str, Change], options: PlanOptions) -> Diagnost
         # What was destroyed is not there any more, and the same command, repeated, has nothing to do.
         severity = Severity.WARNING if flag == "--destroy-identity" else Severity.ERROR
         for address in sorted(named - known):
-            close = difflib.get_close_matches(address, known, 1)
+            close = close_address(address, known)
             remedy = "Use Kind/name, or Kind/name.key for one instance of a forEach."
             if close:
-                remedy = f"Did you mean {close[0]}? {remedy}"
+                remedy = f"Did you mean {close}? {remedy}"
             summary = f"{flag} {address}: no such resource"
             found.add(Diagnostic("unknown-target", severity, summary, remedy=remedy))
     return found
