@@ -121,7 +121,7 @@ def reconcile(project: Project, policy: Policy, observer: Observer, stopped: Cal
 
 
 def _is_drift(plan: Plan, policy: Policy) -> bool:
-    """Whether a plan only reverts drift; its changes say it also after the controller's database was lost."""
+    """Whether a plan only reverts drift; its changes show it, also after the controller's database was lost."""
     return policy.drift_only or (bool(plan.pending) and all(only_drift(change) for change in plan.pending))
 
 

@@ -210,7 +210,7 @@ def test_an_unreadable_node_is_not_reported_as_without_lans(world: Callable[...,
     emulated.network.faults.add(FaultSpec.model_validate({"op": "*", "kind": "time-out"}))
     result = emulated.run("network", "list")
     assert result.code == 1
-    assert "No LANs." not in result.out and "on the nodes that could be read" in result.out
+    assert "There is no LAN." not in result.out and "on the nodes that could be read" in result.out
 
 
 def test_an_unknown_size_of_a_system_disk_is_not_shown(world: Callable[..., Emulated]) -> None:

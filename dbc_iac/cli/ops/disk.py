@@ -58,7 +58,7 @@ def list_disks(app: App, /, vm: str, **where: str) -> None:
 
     rows = run(app, work)
     lines = [(r["device"], _size(r), r["document"] or "-", r["file"]) for r in rows]
-    app.show(table(("DEVICE", "SIZE", "RESOURCE", "FILE"), lines) if rows else "No disks.", rows)
+    app.show(table(("DEVICE", "SIZE", "RESOURCE", "FILE"), lines) if rows else "There is no disk.", rows)
 
 
 def _row(console: Console, found: ResolvedTarget, disk: VmDisk) -> dict[str, Json]:

@@ -75,7 +75,7 @@ def list_images(app: App, /, image_server: str, node: str, **where: str) -> None
     rows = run(app, work)
     shown = [_row(where, image) for where, image in rows]
     lines = [(where, image.name, stored_size(image.size_gib)) for where, image in rows]
-    app.show(table(("LOCATION", "FILE", "SIZE"), lines) if rows else "No image files.", shown)
+    app.show(table(("LOCATION", "FILE", "SIZE"), lines) if rows else "There is no image file.", shown)
 
 
 def _row(where: str, image: StoredImage) -> dict[str, Json]:

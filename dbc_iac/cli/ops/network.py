@@ -56,7 +56,7 @@ def list_networks(app: App, /, node: str) -> None:
         raise Exit(ExitCode.ERROR)
 
 
-_NONE = {False: "No LANs.", True: "No LANs on the nodes that could be read."}
+_NONE = {False: "There is no LAN.", True: "There is no LAN on the nodes that could be read."}
 
 
 async def _listed(console: Console, route: Route) -> list[dict[str, Json]]:

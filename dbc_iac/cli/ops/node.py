@@ -53,7 +53,7 @@ def list_nodes(app: App, everyone: bool) -> None:
 
     rows = run(app, work)
     header = ("NAME", "VERSION", "GPUS FREE", "CORES", "MEMORY FREE", "DISK FREE", "ORDER", "RENTAL ENDS", "ID")
-    app.show(table(header, map(_columns, rows)) if rows else "No Nodes.", rows)
+    app.show(table(header, map(_columns, rows)) if rows else "There is no Node.", rows)
     if any("unreadable" in row for row in rows):
         raise Exit(ExitCode.ERROR)
 
@@ -257,4 +257,4 @@ def monitor(
         return read(await nodes.monitor_servers(console.channel(route)), "the monitor servers")
 
     found = run(app, work, yes=yes)
-    app.show("\n".join(found) or "No monitor servers.", {"servers": list(found)})
+    app.show("\n".join(found) or "There is no monitor server.", {"servers": list(found)})

@@ -61,7 +61,7 @@ def list_servers(app: App, /, manager: str) -> None:
         raise Exit(ExitCode.ERROR)
 
 
-_NONE = {False: "No servers.", True: "No servers of the managers that could be read."}
+_NONE = {False: "There is no server.", True: "There is no server of the managers that could be read."}
 
 
 def _managers(console: Console, name: str) -> dict[str, Route]:

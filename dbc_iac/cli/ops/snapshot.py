@@ -49,7 +49,7 @@ def list_snapshots(app: App, /, vm: str, **where: str) -> None:
     rows = run(app, work)
     lines = [(s.name, s.status, s.create_time, PurePosixPath(s.file).name, s.description) for s in rows]
     shown = table(("NAME", "STATUS", "CREATED", "FILE", "DESCRIPTION"), lines)
-    app.show(shown if rows else "No snapshots.", [members(s) for s in rows])
+    app.show(shown if rows else "There is no snapshot.", [members(s) for s in rows])
 
 
 @command.command("show")

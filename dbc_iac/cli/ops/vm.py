@@ -63,7 +63,7 @@ def list_vms(app: App, /, node: str, identity: str, order: str) -> None:
     rows = run(app, work)
     columns = ("name", "status", "node", "created", "id")
     lines = [tuple(row.get(k) or "-" for k in columns) for row in rows]
-    app.show(table([c.upper() for c in columns], lines) if rows else "No VMs.", rows)
+    app.show(table([c.upper() for c in columns], lines) if rows else "There is no VM.", rows)
     if any("unreadable" in row for row in rows):
         raise Exit(ExitCode.ERROR)
 
