@@ -91,17 +91,20 @@ class Worker:
         info = conninfo(self._site.url, self._options.schema)
         first, pause = True, 1.0
         while not self._draining.is_set():
+            began = asyncio.get_running_loop().time()
             try:
                 async with Store.open(info, self._options.workers + _CONTROL_JOBS + 4) as store:
                     await store.register(self.fleet, socket.gethostname())
                     await asyncio.to_thread(remove_abandoned, self._site.data, await store.open_runs())
                     self._options.notify(f"worker {self._site.worker} of fleet {self.fleet.name} is ready")
-                    first, pause = False, 1.0
+                    first = False
                     await self._work(store)
             except (DiagnosticError, psycopg.Error, exceptions.ProcrastinateException) as error:
                 if first and isinstance(error, DiagnosticError):
                     raise
                 self._options.notify(f"the database of the controller was lost ({_reason(error)}); trying again")
+            if asyncio.get_running_loop().time() - began > _LONGEST_PAUSE:
+                pause = 1.0
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause * random.uniform(0.5, 1.5)):  # noqa: S311 - not a secret
                     await self._draining.wait()
