@@ -89,8 +89,8 @@ class _Header:
     def name(self, metadata: Any) -> str | None:
         if not isinstance(metadata, dict):
             summary = "metadata is required" if metadata is None else "metadata: expected a mapping"
-            name = close_name(metadata) if isinstance(metadata, str) else ""
-            self.problem("missing-field", summary, ("metadata",), f"Write `metadata: {{name: {name or '...'}}}`.")
+            meant = (close_name(metadata) if isinstance(metadata, str) else "") or "..."
+            self.problem("missing-field", summary, ("metadata",), f"Write `metadata: {{name: {meant}}}`.")
             return None
         self.unknown_keys(metadata, _METADATA, ("metadata",))
         name = metadata.get("name")
