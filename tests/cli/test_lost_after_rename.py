@@ -179,6 +179,24 @@ def test_two_documents_that_may_be_one_vm_are_asked_for(emulated: Emulated) -> N
     assert second["domain"] == "running"
 
 
+def test_names_that_moved_on_are_not_proposed_again(emulated: Emulated) -> None:
+    """One became two, and two became three: each is asked for, and each answer is the VM that it has."""
+    write(emulated, vm("one", ports=PORTS), vm("two"))
+    applied(emulated)
+    before = {a: emulated.run("state", "show", f"VirtualMachine/{a}", "--json").json["id"] for a in ("one", "two")}
+    moved = (("VirtualMachine/one", "VirtualMachine/two"), ("VirtualMachine/two", "VirtualMachine/three"))
+    write(emulated, vm("two", ports=PORTS), vm("three"), moved=moved)
+    applied(emulated)
+    lose_state(emulated)
+    asked = emulated.run("plan", "--json")
+    assert asked.codes == ["may-exist", "may-exist"]
+    answers = [f"--map VirtualMachine/two={before['one']}", f"--map VirtualMachine/three={before['two']}"]
+    assert all(answer in asked.err for answer in answers)
+    options = [part for answer in answers for part in answer.split(" ")]
+    assert emulated.run("state", "rebuild", "--yes", *options).code == 0
+    assert_empty(emulated)
+
+
 def test_documents_that_have_vms_of_their_own_names_are_not_confused(emulated: Emulated) -> None:
     moved = tuple(renamed(emulated, "one", "two"))
     applied(emulated, "--replace", "VirtualMachine/two", *ALLOWED)

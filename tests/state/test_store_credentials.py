@@ -70,7 +70,7 @@ def no_cloud(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_cloud")
-@pytest.mark.parametrize(("address", "extra"), [(S3, {}), (GCS, {}), (AZURE, {"account_name": "lab"})])
+@pytest.mark.parametrize(("address", "extra"), [(S3, {}), (GCS, {}), (AZURE, {}), (AZURE, {"account_name": "lab"})])
 def test_a_store_without_credentials_is_not_made(address: str, extra: dict[str, str]) -> None:
     with pytest.raises(DiagnosticError) as raised:
         object_store(address, "", "", extra)
@@ -83,3 +83,23 @@ def test_a_command_without_credentials_ends_with_4(tmp_path: Path) -> None:
     for command in (["plan"], ["state", "list"], ["apply", "--yes"]):
         refused = made.run(*command, "--json")
         assert (refused.code, refused.codes) == (4, ["no-credentials"]), refused
+
+
+@pytest.mark.usefixtures("no_cloud")
+@pytest.mark.parametrize(
+    ("address", "credentials", "said"),
+    [
+        (S3, {"access_key_id": "canary"}, "Missing SecretAccessKey"),
+        (AZURE, {"account_key": "Y2FuYXJ5"}, "Account must be specified"),
+        (GCS, {"service_account_path": "/canary.json"}, "Unable to open service account file"),
+        (GCS, {"service_account_key": '"canary"'}, "Unable to decode service account file"),
+        (AZURE, {"account_name": "lab", "account_key": "canary!"}, "the store refuses the address or a credential"),
+        (S3, {"acess_key_id": "canary"}, "a name of `credentials` is not known to the store"),
+    ],
+)
+def test_incomplete_credentials_are_named_without_their_values(
+    address: str, credentials: dict[str, str], said: str
+) -> None:
+    with pytest.raises(OSError, match=said) as raised:
+        object_store(address, "", "", credentials)
+    assert "canary" not in str(raised.value)

@@ -27,6 +27,7 @@ from obstore.exceptions import (
     PermissionDeniedError,
     PreconditionError,
     UnauthenticatedError,
+    UnknownConfigurationKeyError,
 )
 from obstore.store import ObjectStore, from_url
 
@@ -261,6 +262,9 @@ def _version(meta: Mapping[str, Any]) -> dict[str, str]:
 _SENT = re.compile("(AWS|AZURE|GOOGLE)_.*(KEY|KEY_ID|SECRET|TOKEN)(?<!SERVICE_ACCOUNT_KEY)", re.IGNORECASE)
 """Variables whose values the store sends in headers."""
 
+_REASON = re.compile(r"Missing \w+|Account must be specified|Unable to (open|decode) service account file")
+"""What the client says of incomplete credentials, without their values."""
+
 
 def object_store(address: str, endpoint: str, region: str, credentials: Mapping[str, str]) -> ObjectStore:
     """The store at an address (s3://, gs://, az://). Omitted settings are those of the environment.
@@ -281,8 +285,13 @@ def object_store(address: str, endpoint: str, region: str, credentials: Mapping[
             client_options={"allow_http": plain, "timeout": DEADLINE, "connect_timeout": DEADLINE},
             retry_config={"max_retries": 3, "retry_timeout": DEADLINE},
         )
-    except (BaseError, ValueError):
-        raise unreachable("the address, or a name of `credentials`, is not known to the store") from None
+    except UnknownConfigurationKeyError:
+        raise unreachable("a name of `credentials` is not known to the store") from None
+    except (BaseError, ValueError) as error:
+        if (missing := missing_credentials(address, credentials, os.environ)) is not None:
+            raise DiagnosticError(missing) from None
+        reason = _REASON.search(str(error))
+        raise unreachable(reason[0] if reason else "the store refuses the address or a credential") from None
     if (missing := missing_credentials(address, credentials, os.environ)) is not None:
         raise DiagnosticError(missing)
     return store

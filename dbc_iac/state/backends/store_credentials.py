@@ -31,7 +31,10 @@ _SETTINGS: dict[str, tuple[set[str], ...]] = {
 _COMMON = {
     "s3": ("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY", "AWS_METADATA_ENDPOINT=http://169.254.169.254"),
     "gs": ("GOOGLE_APPLICATION_CREDENTIALS", "GCE_METADATA_HOST=metadata.google.internal"),
-    "az": ("AZURE_STORAGE_ACCOUNT_KEY", "AZURE_MSI_ENDPOINT=http://169.254.169.254/metadata/identity/oauth2/token"),
+    "az": (
+        "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
+        "AZURE_MSI_ENDPOINT=http://169.254.169.254/metadata/identity/oauth2/token",
+    ),
 }
 _GCLOUD = Path(".config/gcloud/application_default_credentials.json")
 """File of `gcloud auth application-default login`, in the home directory."""
