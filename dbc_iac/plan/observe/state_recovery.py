@@ -221,7 +221,9 @@ def _ask_hosts(tracked: TrackedObject, hosts: list[_Host], context: PlanContext,
         f"{h.route.name} has {h.id}, created as {h.address} (generation {h.marker.generation})" for h in hosts
     ]
     here = [h for h in hosts if h.route.target == tracked.route.target]
-    if any(before == tracked.address for before, _ in context.inventory.moves):  # the one of its name has moved on
+    if any(
+        before == tracked.address for before, _ in context.inventory.moves
+    ):  # a VM of that name belongs to its target
         here.sort(key=lambda h: h.address == tracked.address)
     answer = f"dbc-iac state rebuild --map {tracked.address}={here[0].id}" if here else ""
     node = Address(hosts[0].route.name).name

@@ -263,7 +263,7 @@ _SENT = re.compile("(AWS|AZURE|GOOGLE)_.*(KEY|KEY_ID|SECRET|TOKEN)(?<!SERVICE_AC
 """Variables whose values the store sends in headers."""
 
 _REASON = re.compile(r"Missing \w+|Account must be specified|Unable to (open|decode) service account file")
-"""What the client says of incomplete credentials, without their values."""
+"""Messages of the client about incomplete credentials, without their values."""
 
 
 def object_store(address: str, endpoint: str, region: str, credentials: Mapping[str, str]) -> ObjectStore:
