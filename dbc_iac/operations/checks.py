@@ -136,5 +136,5 @@ def check_plan(project: Project, plan: Plan, state: State, warnings: Iterable[Di
     refused = {d.address for d in claimed}
     kept = [d for d in plan.diagnostics if d.code != ADOPTED or d.address not in refused]
     before, after = ([weighed(d, spec.thresholds.refuse) for d in found] for found in (first, placed))
-    changes = tuple(marked(change, (*before, *after)) for change in plan.changes)
+    changes = tuple(marked(plan.changes, (*before, *after)))
     return replace(plan, changes=changes, diagnostics=(*before, *kept, *after))

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from graphlib import CycleError
 from types import MappingProxyType
@@ -111,7 +111,7 @@ def complete(
     refused = _refused(changes, problems)
     builders = _steps({a: replace(c, action=Action.NO_OP) if a in refused else c for a, c in changes.items()})
     problems.extend(check_offline_never(context, changes, builders))
-    changes = {a: marked(c, problems) for a, c in changes.items()}
+    changes = {c.address: c for c in marked(changes.values(), problems)}
     return _plan(context, refreshed, options, changes, builders, problems), builders
 
 
@@ -128,13 +128,18 @@ def _refused(changes: Mapping[str, Change], problems: Diagnostics) -> set[str]:
     return {address for address in refused if address in changes}
 
 
-def marked(change: Change, problems: Iterable[Diagnostic]) -> Change:
-    """The change with the codes of the errors that refuse it among its reasons."""
-    errors = (p for p in problems if p.severity is Severity.ERROR and p.address == change.address)
-    codes = dict.fromkeys(p.code for p in errors)
-    if not codes or not change.pending:
-        return change
-    return replace(change, reasons=(*change.reasons, f"refused ({', '.join(codes)})"))
+def marked(changes: Iterable[Change], problems: Iterable[Diagnostic]) -> Iterator[Change]:
+    """The changes, each with the codes of the errors that refuse it among its reasons."""
+    codes: dict[str | None, dict[str, None]] = {}
+    for problem in problems:
+        if problem.severity is Severity.ERROR:
+            codes.setdefault(problem.address, {})[problem.code] = None
+    for change in changes:
+        if change.address in codes and change.pending:
+            reason = f"refused ({', '.join(codes[change.address])})"
+            yield replace(change, reasons=(*change.reasons, reason))
+        else:
+            yield change
 
 
 def _placed(problems: Diagnostics, context: PlanContext, refreshed: RefreshedState) -> Diagnostics:
