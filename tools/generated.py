@@ -1,4 +1,4 @@
-"""Every generated file of the repository: the schemas in specs/, and the reference pages in docs/.
+"""Every generated file of the repository: the schemas in specs/, the reference pages in docs/, the diagnostic codes.
 
 python -m tools.generated      # as `make schemas` does
 """
@@ -11,6 +11,7 @@ from dbc_iac.cli.commands import dbc_iac
 from dbc_iac.controller.fleet import fleet_schema
 from dbc_iac.operations.schemas import contracts
 from tools.reference_pages import pages
+from tools.troubleshooting import entries
 
 ROOT = Path(__file__).parents[1]
 
@@ -18,7 +19,8 @@ ROOT = Path(__file__).parents[1]
 def generated() -> dict[str, str]:
     """Text by path, relative to the repository. Deterministic."""
     specs = {f"specs/{name}": text for name, text in {**contracts(), **fleet_schema()}.items()}
-    return specs | {f"docs/{name}": text for name, text in pages(dbc_iac).items()}
+    codes = {"dbc_iac/manifest/codes.txt": "".join(f"{code}\n" for code in entries())}
+    return specs | codes | {f"docs/{name}": text for name, text in pages(dbc_iac).items()}
 
 
 def stale() -> dict[str, str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import re
+from importlib import resources
 from typing import Annotated, Literal, Self
 from urllib.parse import parse_qsl, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -45,8 +47,22 @@ StackName = Annotated[
         "Begin with a letter or digit; write at most 42 letters, digits, _ and -.",
     ),
 ]
+
+
+def _known(code: str) -> str:
+    """The code. Raises for one that no diagnostic has: it would refuse nothing, without a word."""
+    codes = (resources.files("dbc_iac.manifest") / "codes.txt").read_text(encoding="utf-8").split()
+    if code not in codes:
+        close = difflib.get_close_matches(code, codes, 1)
+        remedy = f"Did you mean {close[0]}?" if close else "Copy the code from the warning, such as cuts-lan."
+        raise wrong("expected the code of a warning", remedy)
+    return code
+
+
 WarningCode = Annotated[
-    str, Form(r"[a-z][a-z-]*", "the code of a warning", "Copy the code from the warning, such as cuts-lan.")
+    str,
+    Form(r"[a-z][a-z-]*", "the code of a warning", "Copy the code from the warning, such as cuts-lan."),
+    AfterValidator(_known),
 ]
 ResourceAddress = Annotated[
     str, Form(r"[A-Z][A-Za-z]+/[a-z0-9-]+(\.[a-z0-9-]+)?", "KIND/NAME", "Write it like VirtualMachine/trainer.")

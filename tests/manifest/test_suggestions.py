@@ -84,3 +84,14 @@ def test_a_misspelled_required_field_is_reported_once(tmp_path: Path) -> None:
     result = made.run("validate", "--json")
     assert result.codes == ["unknown-field"]
     assert "Did you mean memory?" in result.err
+
+
+@pytest.mark.parametrize(
+    ("code", "remedy"), [("rental-end", "Did you mean rental-ends?"), ("zzz", "Copy the code from the warning")]
+)
+def test_a_threshold_that_would_refuse_nothing_is_refused(tmp_path: Path, code: str, remedy: str) -> None:
+    made = project(tmp_path).write({"dbc-iac.yaml": PROJECT + f"  thresholds: {{refuse: [cuts-lan, {code}]}}\n"})
+    result = made.run("validate")
+    assert result.code == 3
+    assert "error[invalid-value]: thresholds.refuse.1: expected the code of a warning" in result.err
+    assert f"help: {remedy}" in result.err
