@@ -79,7 +79,7 @@ class Worker:
         mirrors = Mirrors(fleet, data / "sources")
         self._site = Site(fleet, url, options.schema, data, worker_name(), mirrors, self._draining, options.lease)
         # Channels of PostgreSQL have short names.
-        self._queue = hashlib.blake2b(fleet.name.encode(), digest_size=8).hexdigest()
+        self.queue = hashlib.blake2b(fleet.name.encode(), digest_size=8).hexdigest()
         self._registered: set[int] = set()
 
     def drain(self) -> None:
@@ -113,14 +113,14 @@ class Worker:
     async def _work(self, store: Store) -> None:
         """Serve the queue until `drain`, or until the database is lost."""
         app = procrastinate.App(connector=procrastinate.PsycopgConnector(), periodic_defaults={"max_delay": 30})
-        _Tasks(app, self._queue, self._site, self._options, store)
+        _Tasks(app, self.queue, self._site, self._options, store)
         async with app.open_async(store.pool):
             for worker in self._registered:  # those of before the database was lost: their jobs are free
                 await app.job_manager.unregister_worker(worker)
             self._registered.clear()
             serving = [
-                asyncio.create_task(self._serve(app, f"c-{self._queue}", _CONTROL_JOBS)),
-                asyncio.create_task(self._serve(app, f"r-{self._queue}", self._options.workers)),
+                asyncio.create_task(self._serve(app, f"c-{self.queue}", _CONTROL_JOBS)),
+                asyncio.create_task(self._serve(app, f"r-{self.queue}", self._options.workers)),
             ]
             draining = asyncio.create_task(self._draining.wait())
             try:
@@ -169,8 +169,9 @@ class _Tasks:
         self._sync = app.task(name="sync", queue=control)(self._reported(self.sync))
         self._run = app.task(name="run", queue=runs)(self._reported(self.run))
         for task, cron in ((self.tick, TICK), (self.retention, _CLEANUP)):
-            lock = f"{task.__name__} {queue}"
-            made = app.task(name=task.__name__, queue=control, lock=lock, queueing_lock=lock)(self._reported(task))
+            # Without `lock`: the job of a killed worker would hold it, and only a tick frees such jobs.
+            waiting = f"{task.__name__} {queue}"
+            made = app.task(name=task.__name__, queue=control, queueing_lock=waiting)(self._reported(task))
             app.periodic(cron=cron, periodic_id=queue)(made)
 
     def _reported(self, task: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:

@@ -25,10 +25,12 @@ def test_the_stack_and_the_job_of_a_worker_that_is_gone_are_taken_over(tmp_path:
             lost = await made.store.begin_run("lab", "gone", -1)
             assert lost is not None
             async with made.store.pool.connection() as connection:
-                await connection.execute(  # its job, without the worker
-                    "insert into procrastinate_jobs (queue_name, task_name, lock, status, args) "
-                    "values ('gone', 'run', 'run lab', 'doing', '{}')"
-                )
+                for task, lock in (("run", "run lab"), ("tick", f"tick {worker.queue}")):  # killed within both
+                    await connection.execute(
+                        "insert into procrastinate_jobs (queue_name, task_name, lock, queueing_lock, status, args) "
+                        "values ('gone', %s, %s, %s, 'doing', '{}')",
+                        (task, lock, lock),
+                    )
             async with working(worker):
                 await made.until(made.synced)
             [last, first] = await made.store.runs("lab")
