@@ -32,7 +32,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "completion bash > ~/.bash_completion.d/dbc-iac",
         "completion fish > ~/.config/fish/completions/dbc-iac.fish",
     ),
-    "controller run": ("controller run --fleet fleet.yaml --workers 4",),
+    "controller run": ("controller run --fleet fleet.yaml --workers 4 --listen 127.0.0.1:8080",),
     "controller status": ("controller status", "controller status vision-prod --json"),
     "controller history": ("controller history vision-prod -n 5",),
     "controller logs": ("controller logs 17 --follow",),

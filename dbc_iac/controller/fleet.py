@@ -182,6 +182,16 @@ class LimitsSpec(Part):
     fetch: Seconds = Field(default=120, description="time of one fetch")
 
 
+class WebSpec(Part):
+    """Secrets of the HTTP server of `controller run --listen`."""
+
+    token: SecretRef | None = Field(
+        default=None, description="token to read from elsewhere than this machine, at least 20 characters"
+    )
+    github: SecretRef | None = Field(default=None, description="secret of a webhook of GitHub: /hooks/github")
+    gitlab: SecretRef | None = Field(default=None, description="secret token of a webhook of GitLab: /hooks/gitlab")
+
+
 class RetentionSpec(Part):
     """Age and number of the runs that are kept with their plans and events."""
 
@@ -200,6 +210,7 @@ class FleetSpec(Part):
     )
     limits: LimitsSpec = Field(default_factory=LimitsSpec)
     retention: RetentionSpec = Field(default_factory=RetentionSpec)
+    web: WebSpec = Field(default_factory=WebSpec)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ import os
 import random
 import signal
 import socket
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -47,13 +48,17 @@ _CLEANUP = "*/10 * * * *"
 _CONTROL_JOBS = 4
 _LONGEST_PAUSE = 30.0
 
-Ended = Callable[[StartedRun, RunResult], Awaitable[None]]
-"""Called after the end of a run was recorded."""
+Ended = Callable[[StartedRun, RunResult, float], Awaitable[None]]
+"""Called after the end of a run was recorded, with its seconds."""
 
 
 @dataclass(slots=True)
 class WorkerOptions:
-    """Options of a worker. `workers`: runs at the same time; `data`: directory of mirrors, checkouts and caches."""
+    """Options of a worker.
+
+    `workers`: runs at the same time; `data`: directory of mirrors, checkouts and caches; `listen`: `HOST:PORT` of the
+    HTTP server, empty: none.
+    """
 
     workers: int
     data: Path
@@ -61,6 +66,7 @@ class WorkerOptions:
     lease: float = LEASE
     notify: Callable[[str], None] = lambda text: _LOG.info("%s", text)
     ended: list[Ended] = field(default_factory=list)
+    listen: str = ""
 
 
 def worker_name() -> str:
@@ -75,6 +81,8 @@ class Worker:
         data = real_path(options.data)
         self._options = options
         self.fleet = fleet
+        self.store: Store | None = None
+        """The database; None while it is not available, and at the end."""
         self._draining = asyncio.Event()
         mirrors = Mirrors(fleet, data / "sources")
         self._site = Site(fleet, url, options.schema, data, worker_name(), mirrors, self._draining, options.lease)
@@ -98,11 +106,14 @@ class Worker:
                     await asyncio.to_thread(remove_abandoned, self._site.data, await store.open_runs())
                     self._options.notify(f"worker {self._site.worker} of fleet {self.fleet.name} is ready")
                     first = False
+                    self.store = store
                     await self._work(store)
             except (DiagnosticError, psycopg.Error, exceptions.ProcrastinateException) as error:
                 if first and isinstance(error, DiagnosticError):
                     raise
                 self._options.notify(f"the database of the controller was lost ({_reason(error)}); trying again")
+            finally:
+                self.store = None
             if asyncio.get_running_loop().time() - began > _LONGEST_PAUSE:
                 pause = 1.0
             with suppress(TimeoutError):
@@ -248,10 +259,11 @@ class _Tasks:
         started = await self._store.begin_run(stack, self._site.worker, self._options.lease)
         if started is None:
             return
+        began = time.monotonic()
         result = await StackRun(self._site, self._store, started).to_end()
         self._options.notify(f"{stack}: {result.outcome.value}: {result.message}")
         for ended in self._options.ended:
-            await ended(started, result)
+            await ended(started, result, time.monotonic() - began)
 
     async def _free_stalled(self) -> None:
         """Delete the jobs of workers that are gone: the stacks and sources are due again by their own tables."""
@@ -283,4 +295,10 @@ async def run_worker(fleet: Fleet, environ: Mapping[str, str], options: WorkerOp
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, worker.drain)
-    await worker.run()
+    if not options.listen:
+        await worker.run()
+        return
+    from dbc_iac.controller.web.server import serving
+
+    async with serving(worker, options, environ):
+        await worker.run()

@@ -22,7 +22,7 @@ except SystemExit:
 """
 ALWAYS = {
     "rich", "pygments", "deepdiff", "igraph", "bip39", "obstore", "psycopg", "jinja2", "dbc_iac.emulator",
-    "dbc_iac.apply",
+    "dbc_iac.apply", "starlette", "uvicorn", "prometheus_client", "procrastinate",
 }  # fmt: skip
 OFFLINE = ALWAYS | {"nacl", "httpx", "httpcore", "anyio"}
 VERSION = OFFLINE | {"pydantic", "yaml", "asyncio", "importlib.metadata", "dbc_iac.manifest.load", "dbc_iac.kinds"}

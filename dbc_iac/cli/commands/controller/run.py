@@ -28,9 +28,12 @@ def _data(environ: dict[str, str]) -> Path:
     type=click.Path(path_type=Path, file_okay=False),
     help="Directory of mirrors, checkouts and caches; default: $STATE_DIRECTORY, else ~/.local/state/dbc-iac.",
 )
+@click.option(
+    "--listen", metavar="HOST:PORT", default="", help="Serve health, metrics and webhooks over HTTP at this address."
+)
 @json_option
 @click.pass_obj
-def command(app: App, /, fleet: Path, workers: int, data: Path | None) -> None:
+def command(app: App, /, fleet: Path, workers: int, data: Path | None, listen: str) -> None:
     """Reconcile the stacks of a fleet until interrupted.
 
     Several processes, also on several machines, can share the work of one fleet.
@@ -39,5 +42,6 @@ def command(app: App, /, fleet: Path, workers: int, data: Path | None) -> None:
     from dbc_iac.controller.worker import WorkerOptions, run_worker
 
     made = load_fleet(fleet, app.sources)
-    options = WorkerOptions(workers, data or _data({**os.environ, **app.runtime.environ}), notify=app.note)
+    place = data or _data({**os.environ, **app.runtime.environ})
+    options = WorkerOptions(workers, place, notify=app.note, listen=listen)
     app.runtime.run(run_worker(made, app.runtime.environ, options))

@@ -1,0 +1,116 @@
+"""The application of the HTTP server. It keeps nothing in memory: any worker of a fleet answers any request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dbc_iac.controller.fleet import Fleet
+from dbc_iac.controller.store import Store
+from dbc_iac.controller.web.access import WebSecrets, has_token, is_local
+from dbc_iac.controller.web.hooks import pushed, request_syncs
+from dbc_iac.controller.web.metrics import CONTENT_TYPE, Metrics
+from dbc_iac.diagnostics import DiagnosticError
+
+POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+"""Content-Security-Policy of answers that have none of their own."""
+_HEADERS = {
+    "cache-control": "no-store",
+    "content-security-policy": POLICY,
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+}
+
+
+class SecurityHeaders:
+    """Adds the security headers to each answer, also to those of errors."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, with_headers)
+
+
+@dataclass(frozen=True, slots=True)
+class Web:
+    """A fleet and its database. `store`: None while the database is not available, or the worker ends."""
+
+    fleet: Fleet
+    secrets: WebSecrets
+    metrics: Metrics
+    store: Callable[[], Store | None]
+
+    def database(self) -> Store:
+        """The database. Raises HTTPException if it is not available."""
+        store = self.store()
+        if store is None:
+            raise HTTPException(503, "the database of the controller is not available")
+        return store
+
+    def require_reader(self, request: Request) -> None:
+        """Raise HTTPException unless the request comes from this machine, or has the token."""
+        if not is_local(request) and not has_token(request, self.secrets):
+            raise HTTPException(401, "a token is required", {"www-authenticate": "Bearer"})
+
+
+def application(web: Web) -> ASGIApp:
+    """The application of a fleet."""
+
+    async def health(_: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
+    async def ready(_: Request) -> Response:
+        await web.database().sources()
+        return PlainTextResponse("ok\n")
+
+    async def metrics(request: Request) -> Response:
+        web.require_reader(request)
+        store, fleet = web.database(), web.fleet.name
+        stacks = [stack for stack in await store.stacks() if stack.fleet == fleet and not stack.removed]
+        sources = [source for source in await store.sources() if source.fleet == fleet]
+        text = web.metrics.text(fleet, stacks, sources, await store.counts())
+        return Response(text, media_type=CONTENT_TYPE)
+
+    async def hook(request: Request) -> Response:
+        content = await pushed(request, web.secrets)
+        return JSONResponse({"sources": await request_syncs(web.database(), web.fleet, content)}, 202)
+
+    async def refused(_: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
+        return PlainTextResponse(f"{error.detail}\n", error.status_code, error.headers)
+
+    async def no_database(_: Request, error: Exception) -> Response:
+        assert isinstance(error, DiagnosticError)  # noqa: S101 - registered for it
+        return PlainTextResponse(f"{error.diagnostics[0].summary}\n", 503)
+
+    return SecurityHeaders(
+        Starlette(
+            routes=[
+                Route("/healthz", health),
+                Route("/readyz", ready),
+                Route("/metrics", metrics),
+                Route("/hooks/github", hook, methods=["POST"]),
+                Route("/hooks/gitlab", hook, methods=["POST"]),
+            ],
+            exception_handlers={HTTPException: refused, DiagnosticError: no_database},
+        )
+    )
