@@ -55,8 +55,9 @@ def list_stacks(project: Project) -> tuple[list[StackSummary], Diagnostics]:
 
 
 def new_stack(project: Project, state: State) -> Iterator[Diagnostic]:
-    """A warning for a stack without a state in a project whose other stacks have one."""
-    if state.lineage:
+    """A warning for a stack that has no state, as others of the project do, and that no environment names."""
+    named = {e.stack for e in project.loaded.project.environments.values()}
+    if state.lineage or project.stack in named:
         return
     others = [name for name in _names(project) or () if name != project.stack]
     if not others:

@@ -215,6 +215,16 @@ def test_an_unknown_stack_is_reported_as_new(world: World, tmp_path: Path) -> No
     assert not (tmp_path / "state/mian.json").exists()
 
 
+def test_the_stack_that_an_environment_names_is_no_mistake(world: World, tmp_path: Path) -> None:
+    emulated = world(vm())
+    emulated.run("apply", "--yes")
+    named = (tmp_path / "dbc-iac.yaml").read_text().replace("prod: {", "prod: {stack: production, ")
+    emulated.project.write({"dbc-iac.yaml": named, "prod.yaml": "{}"})
+    result = emulated.run("-e", "prod", "plan")
+    assert "stack production (new), environment prod" in result.out
+    assert "new-stack" not in result.err
+
+
 def test_state_show_finds_a_resource_by_its_name(world: World) -> None:
     emulated = world(vm("trainer"), vm("worker"))
     emulated.run("apply", "--yes")
