@@ -22,6 +22,7 @@ from dbc_iac.json import load_json
 __all__ = [
     "Done",
     "Effect",
+    "InconclusiveError",
     "NotSent",
     "Outcome",
     "RefusalKind",
@@ -102,12 +103,18 @@ class ShapeError(ValueError):
     """A reply that is not shaped as the API's. Decoders raise it; `decoded` turns it into `Unknown`."""
 
 
+class InconclusiveError(ShapeError):
+    """A reply that has the right shape and proves nothing, such as an empty listing of an image server."""
+
+
 def decoded(outcome: Outcome[Any], decode: Callable[[object], T]) -> Outcome[T]:
     """The outcome with its value decoded; a value of an unexpected shape is `Unknown`, never an exception."""
     if not isinstance(outcome, Done):
         return outcome
     try:
         return Done(decode(outcome.value))
+    except InconclusiveError as error:
+        return Unknown(str(error), "handled")
     except ShapeError as error:
         return Unknown(f"unexpected reply: {error}", "handled")
 

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Literal
 
 from dbc_iac.api.decode import Members, maybe_secret, maybe_size, maybe_text, members, rows, text, texts
-from dbc_iac.api.outcome import ShapeError
+from dbc_iac.api.outcome import InconclusiveError, ShapeError
 from dbc_iac.api.secret import SecretText
 
 
@@ -98,7 +98,7 @@ def image_server_files(value: object) -> tuple[StoredImage, ...]:
     """An image server's listing. An empty one proves nothing: an unreachable image server gives the same."""
     found = stored_images(value)
     if not found:
-        raise ShapeError("an empty listing: the image server is empty or cannot be reached")
+        raise InconclusiveError("the image server lists no files: it is empty or cannot be reached")
     return found
 
 

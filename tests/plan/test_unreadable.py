@@ -17,7 +17,7 @@ from dbc_iac.plan.model import Action, Change
         ),
         ("Activate Session command failed; Error: Unable to establish LAN session", "Check that the BMC answers"),
         ("Address lookup for bmc.invalid failed; Could not open socket!", "Check that the BMC answers"),
-        ("an empty listing: the image server is empty or cannot be reached", "Check that the image server runs"),
+        ("the image server lists no files: it is empty or cannot be reached", "Check that the image server runs"),
         ("list images timeout", "Check that the image server runs"),
         ("list task timeout", "Check that the node is online"),
         ("the node reports no size of disk /data/data_1.qcow2", "Restart the DBC service of the node"),
