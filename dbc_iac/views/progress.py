@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -28,12 +29,18 @@ _TONES = {
 """Of a line by the kind of its event; events of other kinds have no line."""
 _ENDS = frozenset({"goal-met", "step-done", "step-failed", "step-waiting", "step-skipped"})
 _PERCENT = re.compile(r"\b(\d{1,3}) ?%")
+_REST = re.compile(r"(?<=, gives up in )\d+")
 _ACCEPTED = "accepted"
 """Status of a call whose effect cannot be read yet: no news."""
 REMIND_SECONDS = 60.0
 """Silence after which the actions in progress are printed again: a creation takes up to 50 minutes."""
 _REMINDERS = 10
 """Actions of one reminder."""
+
+
+def _counted_down(ago: float, rest: re.Match[str]) -> str:
+    """The remaining seconds that a status named `ago` seconds before, as they are now."""
+    return f"{max(int(rest[0]) - round(ago), 0)}"
 
 
 class UnderWay:
@@ -56,7 +63,8 @@ class UnderWay:
         for address, began in dict(self.since).items():
             if (event := last.get(address)) is not None:
                 kind = "waiting" if event.kind == "call" else event.kind
-                yield address, event_text(replace(event, kind=kind), int(at - began))
+                text = event_text(replace(event, kind=kind), int(at - began))
+                yield address, _REST.sub(partial(_counted_down, at - event.at), text)
 
     def follow(self, event: Event) -> int | None:
         """Record an event. Seconds that its action, or its power-off window, has taken; None if none had started."""
