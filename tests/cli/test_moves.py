@@ -302,7 +302,7 @@ def test_a_mistyped_entry_of_removed_deletes_nothing(world: Callable[..., Emulat
     with_project(emulated, "  removed: [VirtualMachine/trianer]\n")
     result = emulated.run("apply", "--yes", "--json")
     assert (result.code, result.codes) == (5, ["removed-mistyped"])
-    assert "Did you mean VirtualMachine/trainer, which would be deleted?" in result.err
+    assert "Did you mean VirtualMachine/trainer? This plan would delete it." in result.err
     assert emulated.run("plan", "--json").code == 5
     assert len(emulated.vms) == 2
     write(emulated, vm("other"))
