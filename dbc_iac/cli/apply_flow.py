@@ -10,7 +10,7 @@ from dbc_iac.cli.approval import Approval, require_approval
 from dbc_iac.cli.options import ApplyArguments, PlanOutput
 from dbc_iac.cli.plan_output import refuse_errors, report_diagnostics, show_plan, write_outputs
 from dbc_iac.cli.progress_reporting import ProgressReporter, write_report
-from dbc_iac.diagnostics import ExitCode
+from dbc_iac.diagnostics import ExitCode, Severity
 from dbc_iac.operations.apply import PlanToApply, apply_plan, close_pending
 from dbc_iac.operations.outputs import evaluate_outputs, output_templates, resource_values
 from dbc_iac.operations.project import Project
@@ -46,6 +46,8 @@ def confirm_and_apply(
     else:
         show_plan(app, plan, output, reported=True)
     shown = plan.to_json() if app.json else None
+    if not app.json and any(d.severity is Severity.ERROR for d in plan.diagnostics):
+        app.note("Nothing was changed: the plan was refused.")
     refuse_errors(plan)
     if plan.empty:
         close_pending(project, to_apply)

@@ -49,6 +49,7 @@ def test_a_plan_with_a_refused_change_is_not_applied(refused: Emulated, by_file:
         result = refused.run("apply", "--yes")
     assert (result.code, refused.vms) == (5, made)
     assert "cannot shrink Disk/scratch" in result.err
+    assert result.err.endswith("Nothing was changed: the plan was refused.\n") is not by_file
 
 
 def test_what_depends_on_a_refused_change_has_no_step(world: World) -> None:

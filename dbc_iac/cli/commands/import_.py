@@ -44,6 +44,6 @@ def command(
         app.show("".join(f"Imported {i} as {a}.\n" for a, i in ids.items()) or "There is nothing to import.\n", ids)
         return
     if address is None or identity is None or generate is not None:
-        raise click.UsageError("give ADDRESS and ID, or --all --generate DIR")
+        raise click.UsageError("give ADDRESS and ID (of `dbc-iac orphans`), or --all --generate DIR")
     app.report(import_object(app.project(), address, identity, foreign=foreign))
     app.show(f"Imported {identity} as {address}. Run `dbc-iac plan` to compare it.\n", {address: identity})
