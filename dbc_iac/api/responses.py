@@ -69,7 +69,7 @@ class VmDetails:
     vnc_password: SecretText
     cpu_cores: int
     gpu_count: int
-    mem_gib: Fraction | None
+    mem_size: Fraction | None
     network_name: str | None
     rent_order: str | None
     local_address: tuple[str, ...]
@@ -233,7 +233,7 @@ def vm_details(value: object) -> VmDetails:
         vnc_password=SecretText(maybe_text(vm, "vnc_password") or ""),
         cpu_cores=number(vm, "cpu_cores"),
         gpu_count=number(vm, "gpu_count"),
-        mem_gib=maybe_size(vm, "mem_size"),
+        mem_size=maybe_size(vm, "mem_size"),
         network_name=maybe_text(vm, "network_name") or None,
         rent_order=maybe_text(vm, "rent_order") or None,
         local_address=texts_if_any(vm, "local_address"),

@@ -88,7 +88,7 @@ def test_whole_sizes_come_back(amount: int, unit: str) -> None:
 def test_details_of_a_running_vm() -> None:
     vm = responses.vm_details(DETAILS)
     assert (vm.ssh_port, vm.rdp_port, vm.vnc_port) == (5684, None, 5904)
-    assert (vm.cpu_cores, vm.gpu_count, vm.mem_gib) == (1, 0, Fraction(1))
+    assert (vm.cpu_cores, vm.gpu_count, vm.mem_size) == (1, 0, Fraction(1))
     assert vm.disks[1] == responses.VmDisk("vdb", Fraction(1500), "/data/data_84970_20261123190048.qcow2")
     assert vm.network_filters == ("in,tcp,22,0.0.0.0/0,accept",)
     assert vm.mac_address == "52:54:00:1f:a9:ef"
@@ -114,7 +114,7 @@ def test_a_vm_without_what_makes_it_one_is_unknown(missing: str) -> None:
 
 def test_an_odd_size_spoils_only_itself() -> None:
     vm = responses.vm_details({**DETAILS, "mem_size": 8, "disks": [{"name": "vda", "size": "?", "source_file": "/x"}]})
-    assert (vm.mem_gib, vm.disks[0].size_gib) == (None, None)
+    assert (vm.mem_size, vm.disks[0].size_gib) == (None, None)
 
 
 def test_numbers_are_taken_as_number_or_text_but_not_as_boolean() -> None:

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from dbc_iac.api.channel import Channel
 from dbc_iac.api.outcome import Done, NotSent, Outcome, Refused, Unknown
-from dbc_iac.api.responses import LanView, ServerView, VmDetails, VmDisk
+from dbc_iac.api.responses import LanView, ServerView, VmDetails, VmDisk, vm_details
 from dbc_iac.api.secret import SecretText
 from dbc_iac.api.storage_responses import DeeplinkView, Progress, SnapshotView, StoredImage
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
@@ -22,9 +22,12 @@ VM = "7a7F4y4wjLSDUtK7nKQNNG"
 FILE = "/data/data_1_20260101000000.qcow2"
 SILENT = Unreadable("no answer")
 
-DETAILS = VmDetails(
-    VM, "running", "", "", "ubuntu", "", 20022, None, 5901, "dbc", SecretText("made-up"), SecretText("made-up"),
-    8, 1, Fraction(16), None, "112", (), (VmDisk("vda", Fraction(350), "/data/vm_1.qcow2"),), (), None,
+DETAILS = vm_details(
+    {
+        "task_id": VM, "status": "running", "os": "ubuntu", "ssh_port": "20022", "vnc_port": "5901", "user_name": "dbc",
+        "login_password": "made-up", "vnc_password": "made-up", "cpu_cores": 8, "gpu_count": 1, "mem_size": "16G",
+        "rent_order": "112", "disks": [{"name": "vda", "size": "350G", "source_file": "/data/vm_1.qcow2"}],
+    }
 )  # fmt: skip
 LAN = LanView("training", "192.168.66.0/24", "wallet", (), None, None, None, None, None)
 SERVER = ServerView(

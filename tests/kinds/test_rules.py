@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import fields
+from typing import Any, get_args
 
 import pytest
 
+from dbc_iac.api.requests import CreateVm, ModifyVm
 from dbc_iac.json import Json
 from dbc_iac.kinds import kind_of, kinds
 from dbc_iac.kinds.framework.capabilities import Child, Powered, UsesCapacity, port_fields
 from dbc_iac.kinds.framework.goal import Goal, Needs
-from dbc_iac.kinds.framework.rules import Behaviour
+from dbc_iac.kinds.framework.rules import Behaviour, Facts
 from dbc_iac.kinds.framework.spec import SpecField
-from dbc_iac.kinds.framework.values import GoalInput
-from dbc_iac.kinds.virtual_machine.goals import MODIFY
+from dbc_iac.kinds.framework.values import GoalInput, Lookup
+from dbc_iac.kinds.virtual_machine.goals import SENT
 from dbc_iac.kinds.virtual_machine.identity import HIDDEN, hidden_digest
-from tests.kinds.shown import FILE, ROUTE, TARGET, VM
+from dbc_iac.kinds.virtual_machine.reading import seen
+from tests.kinds.shown import FILE, ROUTE, TARGET, VM, details
 
 IN_PLACE = {Behaviour.ONLINE, Behaviour.OFFLINE, Behaviour.COLD_BOOT, Behaviour.RUNNING, Behaviour.ONCE}
 DESIRED: dict[str, dict[str, Json]] = {
@@ -82,7 +85,44 @@ def test_modify_calls_send_every_field_that_they_change() -> None:
     vm = kind_of("VirtualMachine")
     assert isinstance(vm, Powered)
     changed = {f.path for f in vm.fields if f.rule.behaviour in {Behaviour.ONLINE, Behaviour.COLD_BOOT}}
-    assert changed == MODIFY.keys() | {"publicIp", vm.power_field}
+    sent = {f"new_{SENT[path].key}" for path in changed - {vm.power_field}}
+    assert sent == {f.name for f in fields(ModifyVm)}
+
+
+def test_a_creation_sends_every_field_that_is_sent() -> None:
+    by_other_names = {"task_id", "desc", "network_name", "interface_model_type"}
+    assert {sent.key for sent in SENT.values()} | by_other_names == {f.name for f in fields(CreateVm)}
+
+
+def test_a_field_that_can_be_cleared_in_place_has_a_value_for_that() -> None:
+    """A request leaves out a value that is None. The public IP is sent with every call, also when it is empty."""
+    vm = kind_of("VirtualMachine")
+    in_place = {f for f in vm.fields if f.path in SENT.keys() - {"publicIp"} and f.rule.behaviour in IN_PLACE}
+    unclear = {f.path for f in in_place if not f.rule.no_clear and _cleared(vm.spec, f.attributes) is None}
+    assert unclear == set()
+
+
+def _cleared(model: Any, attributes: tuple[str, ...]) -> object:
+    """The default of a field; a part that is left out clears nothing."""
+    field = model.model_fields[attributes[0]]
+    if attributes[1:]:
+        part = next(a for a in (*get_args(field.annotation), field.annotation) if hasattr(a, "model_fields"))
+        return _cleared(part, attributes[1:])
+    return field.get_default(call_default_factory=True)
+
+
+@pytest.mark.parametrize(("system", "ports"), [("ubuntu", (22, None)), ("windows", (None, 3389))])
+def test_every_field_that_the_api_shows_is_read(system: str, ports: tuple[int | None, int | None]) -> None:
+    facts, (ssh, rdp) = Facts(windows=system == "windows"), ports
+    full = details(
+        ("vdb", 20, FILE), os=system, ssh_port=ssh, rdp_port=rdp, ssh_ip="198.51.100.9", network_name="training"
+    )
+    observed = seen(Lookup("VirtualMachine/a", ROUTE, VM, 1), "running", full, "10.*.*.1")
+    never = {Behaviour.ACCESS, Behaviour.ONCE}
+    rules = {f.path: f.rule.under(facts) for f in kind_of("VirtualMachine").fields if f.rule.behaviour not in never}
+    shown = {path for path, rule in rules.items() if not rule.not_reported} - {"node"}
+    found = observed.values.keys() | observed.made_with.keys() | observed.secrets.keys()
+    assert shown | {"login.username"} == found
 
 
 def test_the_marker_has_the_digest_of_every_field_that_the_api_never_shows() -> None:

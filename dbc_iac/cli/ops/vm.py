@@ -132,7 +132,7 @@ def _text(found: ResolvedTarget, vm: VmDetails, reveal: bool) -> str:
         "system": vm.os,
         "gpus": vm.gpu_count,
         "cores": vm.cpu_cores,
-        "memory": gib(vm.mem_gib),
+        "memory": gib(vm.mem_size),
         "address": vm.ssh_ip,
         "ssh port": vm.ssh_port,
         "rdp port": vm.rdp_port,

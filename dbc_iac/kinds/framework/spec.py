@@ -6,7 +6,7 @@ names another document. Nested parts are flattened: `ports.ssh` is one field.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import UnionType
@@ -61,6 +61,14 @@ class Reference:
 
     def names_document(self, value: str) -> bool:
         return not self.unless or not value.endswith(self.unless)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """Marks a field that requests carry under the name `key`. `encode` makes the request's value from a plain one."""
+
+    key: str
+    encode: Callable[[Any], Any] = lambda value: tuple(value) if isinstance(value, list) else value
 
 
 class BeforeOffline(Part):
@@ -120,6 +128,8 @@ class SpecField:
     text: bool = False
     """Whether it is text, or one of some words."""
 
+    sent: Sent | None = None
+
     @property
     def keys(self) -> tuple[str, ...]:
         """Keys that lead to it in a dumped spec."""
@@ -171,7 +181,8 @@ def _walk(model: type[BaseModel], prefix: str, attributes: tuple[str, ...]) -> I
             yield from _walk(part, f"{path}.", (*attributes, name))
         elif rule is not None:
             reference, form = _marked(field, Reference), _marked(field, SecretForm)
-            yield SpecField(path, (*attributes, name), rule, reference, form, _is_text(field.annotation))
+            text, sent = _is_text(field.annotation), _marked(field, Sent)
+            yield SpecField(path, (*attributes, name), rule, reference, form, text, sent)
         else:
             raise TypeError(f"{model.__name__}.{name} has no rule")
 

@@ -16,22 +16,13 @@ from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
 from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, Needs, unseen
 from dbc_iac.kinds.framework.route import Route
-from dbc_iac.kinds.framework.types import parse_gib
+from dbc_iac.kinds.framework.spec import Sent, spec_fields
 from dbc_iac.kinds.virtual_machine.failed_creation import CREATE_ERROR, creation_failed
 from dbc_iac.kinds.virtual_machine.power import TRANSITIONAL, status_of, status_text
+from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
 
 NO_AGENT = "N/A"
 """Account name that the node reports for a guest without an agent."""
-
-
-def _texts(value: Json) -> tuple[str, ...]:
-    return tuple(str(item) for item in value) if isinstance(value, list) else ()
-
-
-def _number(value: Json) -> int:
-    if not isinstance(value, int):
-        raise TypeError(f"expected a number, not {value!r}")
-    return value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,42 +71,18 @@ class VmExists(Goal):
     def body(self) -> requests.CreateVm:
         """The request, every field in its wire type."""
         want = self.desired
-        data_size, description = want.get("dataDisk.size"), str(want.get("description") or "")
-        nic = str(want["nicModel"])
+        description, nic = str(want.get("description") or ""), str(want["nicModel"])
         return requests.CreateVm(
             task_id=self.id,
-            image_name=str(want["image"]),
             desc=f"{description} [{self.marker}]" if description else f"[{self.marker}]",
-            operation_system=str(want["os"]),
-            bios_mode=str(want["biosMode"]),
-            gpu_count=_number(want["gpus"]),
-            cpu_cores=_number(want["cpus"]),
-            mem_size=parse_gib(want["memory"]),
-            disk_size=parse_gib(data_size) if data_size is not None else None,
-            data_file_name=str(want["dataDisk.file"]) if want.get("dataDisk.file") else None,
-            ssh_port=_number(want["ports.ssh"]) if "ports.ssh" in want else None,
-            rdp_port=_number(want["ports.rdp"]) if "ports.rdp" in want else None,
-            vnc_port=_number(want["ports.vnc"]),
-            custom_port=_texts(want.get("ports.forward")),
-            public_ip=str(want.get("publicIp") or ""),
             network_name=self.network_name,
-            multicast=_texts(want.get("multicast")),
-            network_filters=_texts(want.get("firewall")),
             interface_model_type=None if nic == "virtio" else nic,  # the node refuses the literal virtio
+            **{SENT[path].key: SENT[path].encode(value) for path, value in want.items() if path in SENT},
         )
 
 
-MODIFY: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
-    "ports.ssh": ("new_ssh_port", _number),
-    "ports.rdp": ("new_rdp_port", _number),
-    "ports.forward": ("new_custom_port", _texts),
-    "ports.vnc": ("new_vnc_port", _number),
-    "firewall": ("new_network_filters", _texts),
-    "gpus": ("new_gpu_count", _number),
-    "cpus": ("new_cpu_cores", _number),
-    "memory": ("new_mem_size", parse_gib),
-}
-"""Fields that a modify call changes, with their names on the wire. The public IP is sent with every call."""
+SENT: Mapping[str, Sent] = {f.path: f.sent for f in spec_fields(VirtualMachineSpec) if f.sent is not None}
+"""Fields that a creation has under their `key`, and a modify call under `new_` and their `key`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,10 +106,8 @@ class VmModified(Goal):
         return await vms.modify_vm(await context.connect(self.route), self.id, self.body())
 
     def body(self) -> requests.ModifyVm:
-        fields = {MODIFY[path]: value for path, value in self.change.items() if path in MODIFY}
-        return requests.ModifyVm(
-            new_public_ip=self.public_ip, **{name: encode(value) for (name, encode), value in fields.items()}
-        )
+        changed = {f"new_{SENT[path].key}": SENT[path].encode(value) for path, value in self.change.items()}
+        return requests.ModifyVm(**{**changed, "new_public_ip": self.public_ip})
 
 
 @dataclass(frozen=True, kw_only=True)

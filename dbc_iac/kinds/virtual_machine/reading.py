@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime
 from fractions import Fraction
 from pathlib import PurePosixPath
@@ -19,9 +19,12 @@ from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.values import Lookup, Observation, unread
 from dbc_iac.kinds.node import node_route
 from dbc_iac.kinds.virtual_machine.failed_creation import CREATE_ERROR, why_stuck
-from dbc_iac.kinds.virtual_machine.goals import NO_AGENT, READ_SIZES, no_size
+from dbc_iac.kinds.virtual_machine.goals import NO_AGENT, READ_SIZES, SENT, no_size
 from dbc_iac.kinds.virtual_machine.power import POWER, TRANSITIONAL
 
+_DETAILS = {f.name for f in fields(VmDetails)}
+_SHOWN = {path: sent.key for path, sent in SENT.items() if sent.key in _DETAILS}
+"""Fields that the details show under the name by which they were sent."""
 _ACCOUNT = ("login.username", "login.password")
 
 
@@ -86,22 +89,11 @@ def seen(lookup: Lookup, status: str, details: VmDetails, masked_ip: str | None)
     values: dict[str, Json] = {
         "description": description,
         "os": "windows" if "win" in details.os else "linux",
-        "gpus": details.gpu_count,
-        "cpus": details.cpu_cores,
-        "firewall": list(details.network_filters),
         "rentOrder": details.rent_order or "none",
         "network": details.network_name or None,
         "login.username": details.user_name,
     }
-    if details.mem_gib is not None:
-        values["memory"] = size_text(details.mem_gib)
-    for path, port in (
-        ("ports.ssh", details.ssh_port),
-        ("ports.rdp", details.rdp_port),
-        ("ports.vnc", details.vnc_port),
-    ):
-        if port is not None:
-            values[path] = port
+    values |= {path: _plain(value) for path, key in _SHOWN.items() if (value := getattr(details, key)) is not None}
     _data_disk(lookup, details, values)
     _public_ip(lookup, details, masked_ip, values)
     if status in POWER:
@@ -125,6 +117,13 @@ def seen(lookup: Lookup, status: str, details: VmDetails, masked_ip: str | None)
         made_with={"dataDisk.file": attached_file(details) or None} if details.disks else {},
         resolved={"dataDisk.path": path} if (path := _first_data_file(details)) else {},
     )
+
+
+def _plain(value: Any) -> Json:
+    """A value of the details as a plain value of a manifest."""
+    if isinstance(value, Fraction):
+        return size_text(value)
+    return list(value) if isinstance(value, tuple) else value
 
 
 def login_account(details: VmDetails, applied: Mapping[str, Json]) -> str:

@@ -25,7 +25,7 @@ from dbc_iac.kinds.framework.rules import (
     reported_on_windows,
     whole_machine,
 )
-from dbc_iac.kinds.framework.spec import Part, Reference, Spec
+from dbc_iac.kinds.framework.spec import Part, Reference, Sent, Spec
 from dbc_iac.kinds.framework.types import (
     Auto,
     Cpus,
@@ -44,6 +44,7 @@ from dbc_iac.kinds.framework.types import (
     Token,
     UserName,
     VncPort,
+    parse_gib,
 )
 from dbc_iac.kinds.images.files import UNKNOWN_IMAGE
 from dbc_iac.manifest.secrets import SecretRef
@@ -65,8 +66,8 @@ _account = Rule(Behaviour.RUNNING, no_clear=True, no_effect_with_pxe=True)
 class DataDisk(Part):
     """The first data disk. With `file` an existing file in /data is attached, and deleted with the VM."""
 
-    size: Annotated[GiB, _data_size] = Field(description="size in GiB; may grow")
-    file: Annotated[FileName | None, _replaced] = Field(
+    size: Annotated[GiB, _data_size, Sent("disk_size", parse_gib)] = Field(description="size in GiB; may grow")
+    file: Annotated[FileName | None, _replaced, Sent("data_file_name")] = Field(
         default=None, description="an existing file in /data; deleted together with the VM"
     )
 
@@ -74,19 +75,19 @@ class DataDisk(Part):
 class Ports(Part):
     """Host ports. `auto` takes one from the node's `portRange` and keeps it."""
 
-    ssh: Annotated[Port | Auto | None, replace(_port, given=(no_pxe, reported_on_linux))] = Field(
+    ssh: Annotated[Port | Auto | None, replace(_port, given=(no_pxe, reported_on_linux)), Sent("ssh_port")] = Field(
         default=None,
         description="host port for ssh in the guest; on linux also required with biosMode pxe",
     )
-    rdp: Annotated[Port | Auto | None, replace(_port, given=(no_pxe, reported_on_windows))] = Field(
+    rdp: Annotated[Port | Auto | None, replace(_port, given=(no_pxe, reported_on_windows)), Sent("rdp_port")] = Field(
         default=None,
         description="host port for rdp in the guest; on windows also required with biosMode pxe",
     )
-    vnc: Annotated[VncPort | Auto, Rule(Behaviour.COLD_BOOT, host_port=True)] = Field(
+    vnc: Annotated[VncPort | Auto, Rule(Behaviour.COLD_BOOT, host_port=True), Sent("vnc_port")] = Field(
         description="host port of the VM's screen, 5900-65535"
     )
-    forward: Annotated[tuple[Forward, ...], replace(_list, not_reported=True, host_port=True)] = Field(
-        default=(), description="more port forwards, such as tcp,8080:80"
+    forward: Annotated[tuple[Forward, ...], replace(_list, not_reported=True, host_port=True), Sent("custom_port")] = (
+        Field(default=(), description="more port forwards, such as tcp,8080:80")
     )
 
 
@@ -123,24 +124,24 @@ class VirtualMachineSpec(Spec):
     node: Annotated[str, replaced, Reference("Node")] = Field(description="name of the Node it runs on")
     rent_order: Annotated[Order | None, offline] = Field(default=None, description="default: the Node's")
     description: Annotated[Description, create_only] = Field(default="", description="free text")
-    image: Annotated[str, _hidden, Reference("Image", unless=".qcow2")] = Field(
+    image: Annotated[str, _hidden, Reference("Image", unless=".qcow2"), Sent("image_name")] = Field(
         description="a *.qcow2 file in the node's /data, or the name of an Image"
     )
-    os: Annotated[Literal["linux", "windows"], replaced] = "linux"
-    bios_mode: Annotated[Literal["legacy", "uefi", "pxe"] | None, _hidden] = Field(
+    os: Annotated[Literal["linux", "windows"], replaced, Sent("operation_system")] = "linux"
+    bios_mode: Annotated[Literal["legacy", "uefi", "pxe"] | None, _hidden, Sent("bios_mode")] = Field(
         default=None, description="default: legacy on linux, uefi on windows"
     )
-    gpus: Annotated[Gpus, _sized] = Field(description="number of GPUs")
-    cpus: Annotated[Cpus, _sized] = Field(description="number of CPU cores")
-    memory: Annotated[GiB, _sized] = Field(description="memory in GiB")
+    gpus: Annotated[Gpus, _sized, Sent("gpu_count")] = Field(description="number of GPUs")
+    cpus: Annotated[Cpus, _sized, Sent("cpu_cores")] = Field(description="number of CPU cores")
+    memory: Annotated[GiB, _sized, Sent("mem_size", parse_gib)] = Field(description="memory in GiB")
     data_disk: DataDisk | None = Field(default=None, description="required unless biosMode is pxe")
     ports: Ports
-    public_ip: Annotated[IpAddress | None, _public_ip] = None
+    public_ip: Annotated[IpAddress | None, _public_ip, Sent("public_ip")] = None
     network: Annotated[str | None, _replaced, Reference("Network", by_id=True)] = Field(
         default=None, description="name of a Network"
     )
-    multicast: Annotated[tuple[MulticastGroup, ...], replace(_hidden, no_effect_with_pxe=True)] = ()
-    firewall: Annotated[tuple[FirewallRule, ...], _list] = ()
+    multicast: Annotated[tuple[MulticastGroup, ...], replace(_hidden, no_effect_with_pxe=True), Sent("multicast")] = ()
+    firewall: Annotated[tuple[FirewallRule, ...], _list, Sent("network_filters")] = ()
     nic_model: Annotated[Literal["virtio", "e1000", "rtl8139"], _hidden] = Field(
         default="virtio", description="only with biosMode pxe"
     )
