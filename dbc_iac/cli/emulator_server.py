@@ -30,7 +30,12 @@ def serve_world(
     spec = _world(app, world)
     if time_scale is not None:
         spec = spec.model_copy(update={"time_scale": time_scale})
-    network = Network(spec)
+    try:
+        network = Network(spec)
+    except KeyError as error:
+        raise _problem(
+            f"sessions: there is no machine {error.args[0]}", "Correct the `target` of the session."
+        ) from None
     ports = dict(_port(network, text) for text in listen)
     if admin and not token:
         raise _problem("the admin API needs a token", "Set DBC_IAC_ADMIN_TOKEN.")

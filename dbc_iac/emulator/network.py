@@ -22,7 +22,7 @@ from dbc_iac.emulator.gpu_process import GpuProcess
 from dbc_iac.emulator.http import chain_rpc
 from dbc_iac.emulator.http.answer import Dropped, Response
 from dbc_iac.emulator.http.node import HttpNode
-from dbc_iac.emulator.world import ClientSpec, WorldSpec
+from dbc_iac.emulator.world import DATE, ClientSpec, WorldSpec
 
 if TYPE_CHECKING:
     import httpx
@@ -36,7 +36,7 @@ class Network:
 
     def __init__(self, spec: WorldSpec, passed: float = 0.0) -> None:
         self.spec = spec
-        start = datetime.strptime(spec.start, "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
+        start = datetime.strptime(spec.start, DATE).replace(tzinfo=UTC)
         self.clock = Clock(spec.time_scale, start, passed)
         self.chain = Chain.of(spec, self.clock)
         self.wallets = {w.name: wallet_address(w.seed, w.address) for w in spec.wallets}

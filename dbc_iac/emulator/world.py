@@ -9,15 +9,37 @@ The smallest world is one rented machine:
 
 from __future__ import annotations
 
+import re
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from dbc_iac.emulator.gpu.spec import GpuNodeSpec, ImageServerSpec, ImageSpec, Part
 
 VERSION = "0.4.1.8"
+DATE = "%Y-%m-%d %H:%M:%S"
+
+
+def _seed(text: str) -> str:
+    """Check a private key; empty if only the address or id is known."""
+    if not re.fullmatch("([0-9a-fA-F]{64})?", text):
+        raise ValueError("expected 64 hexadecimal digits")
+    return text
+
+
+def _date(text: str) -> str:
+    """Check a date. The default is one."""
+    try:
+        datetime.strptime(text, DATE)
+    except ValueError:
+        raise ValueError("expected a date such as 2026-01-01 00:00:00") from None
+    return text
+
+
+_Seed = Annotated[str, AfterValidator(_seed)]
 
 
 class ClientSpec(Part):
@@ -34,8 +56,14 @@ class WalletSpec(Part):
     """A wallet of the chain, by its seed (64 hex digits) or address."""
 
     name: str
-    seed: str = ""
+    seed: _Seed = ""
     address: str = ""
+
+    @model_validator(mode="after")
+    def _known(self) -> WalletSpec:
+        if not self.seed and not self.address:
+            raise ValueError("a wallet needs a seed or an address")
+        return self
 
 
 class OrderSpec(Part):
@@ -105,7 +133,7 @@ class MaintenanceSpec(Part):
 class ManagerSpec(Part):
     """A bare-metal manager, by its private key."""
 
-    seed: str = Field(default="", description="64 hex digits")
+    seed: _Seed = Field(default="", description="64 hex digits")
     id: str = Field(default="", description="node id, if the private key is unknown")
     name: str = "manager"
     servers: tuple[ServerSpec, ...] = ()
@@ -189,7 +217,7 @@ class WorldSpec(Part):
     """A world."""
 
     seed: int = Field(default=1, description="seed of all randomness")
-    start: str = Field(default="2026-01-01 00:00:00", description="initial date, UTC")
+    start: Annotated[str, AfterValidator(_date)] = Field(default="2026-01-01 00:00:00", description="initial date, UTC")
     block: int = Field(
         default=1_000_000,
         description="initial block; one per 6 s. `--listen chain=HOST:PORT` serves it",

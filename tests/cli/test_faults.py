@@ -163,7 +163,7 @@ IMAGE_SERVERS = {
 }
 
 IMAGES = [
-    Trial("image server unreachable", (IMAGE,), 1, "the image server is empty or cannot be reached", world=IMAGE_SERVERS,
+    Trial("image server unreachable", (IMAGE,), 1, "the image server lists no files: it is empty or cannot be reached", world=IMAGE_SERVERS,
           strikes=(image_server(reachable=False),), recovery_goals=(image_server(reachable=True),)),
     Trial("image server freezing", (IMAGE,), 1, "list images timeout", world=IMAGE_SERVERS,
           strikes=(image_server(reachable=False, fail_seconds=600),), recovery_goals=(image_server(reachable=True),)),

@@ -82,6 +82,23 @@ def test_a_literal_secret_is_not_shown_even_by_another_problem_of_its_line(
 
 
 @pytest.mark.parametrize(
+    "login",
+    [
+        "  login:\n    password: 'hunter2\n",
+        "  login: {password: hunter2: x}\n",
+        '  login: {username: dbc, "password": "hunter2}\n',
+        "  login:\n\t  password: a,hunter2\n",
+        "  login:\n    password: hunter2\n    password: hunter2\n",
+    ],
+)
+def test_a_literal_secret_of_a_file_that_is_no_yaml_is_not_shown(tmp_path: Path, login: str) -> None:
+    made = project(tmp_path).write({"manifests/vm.yaml": f"kind: VirtualMachine\nspec:\n{login}"})
+    result = made.run("validate")
+    assert (result.code, "hunter2" in result.err + result.out) == (3, False), result.err
+    assert "password" in result.err
+
+
+@pytest.mark.parametrize(
     ("written", "secret"),
     [
         (b"\xef\xbb\xbfpass phrase\r\n", "pass phrase"),

@@ -24,6 +24,10 @@ _MARGIN, _NARROWEST = 20, 20
 _TONES = {Severity.ERROR: Tone.LOSS, Severity.WARNING: Tone.CHANGED, Severity.NOTE: Tone.HEAD}
 _LINE = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # what the YAML parser counts as the end of a line
 
+_QUOTED = r"""\b(?:\w*password|passphrase|seed|mnemonic)["']?\s*:\s+(?P<value>"(?:[^"\\]|\\.)*"?|'[^']*'?|[^\s{*"']"""
+_IN_BLOCK, _IN_BRACES = re.compile(rf"{_QUOTED}.*)", re.IGNORECASE), re.compile(rf"{_QUOTED}[^,}}\]]*)", re.IGNORECASE)
+"""The literal value of a secret in a line: a file that cannot be parsed may have one."""
+
 
 def render(diagnostics: Iterable[Diagnostic], sources: Mapping[str, str], screen: Screen = PLAIN_TEXT) -> str:
     """Diagnostics as text. `sources`: text of each file by name; without it the excerpt is left out."""
@@ -75,7 +79,7 @@ def _excerpt(source: SourceRange, sources: Mapping[str, str], widest: int) -> It
     lines = _LINE.split(sources.get(source.file, ""))
     if not 0 < source.line <= len(lines):
         return
-    text = lines[source.line - 1]
+    text = _without_secret(lines[source.line - 1])
     end = source.end_column if source.end_line == source.line else len(text) + 1
     start = max(0, source.column - 1 - widest // 2) if len(text) > widest else 0
     window = text[start : start + widest]
@@ -85,6 +89,14 @@ def _excerpt(source: SourceRange, sources: Mapping[str, str], widest: int) -> It
     number = str(source.line)
     yield f"  {number} | {ahead}{escaped(window)}{behind}"
     yield f"  {' ' * len(number)} | {' ' * before}{'^' * length}"
+
+
+def _without_secret(line: str) -> str:
+    """The line with literal secrets masked, in the same columns."""
+    for found in (_IN_BRACES if "{" in line else _IN_BLOCK).finditer(line):
+        start, end = found.span("value")
+        line = line[:start] + "*" * (end - start) + line[end:]
+    return line
 
 
 def _width(text: str) -> int:
