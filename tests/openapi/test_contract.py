@@ -8,6 +8,7 @@ import json
 import re
 import typing
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -137,6 +138,12 @@ TEXTS = {"task_id": TASK, "node_id": NODE, "node_id_or_uuid": "ab-1", "name": "t
 RENTER, SIGNER = SessionCredentials(SecretText("id"), SecretText("sign")), WalletCredentials(key("tenant"))
 MEMBERS = [key("one"), key("two")]
 MULTISIG = MultisigCredentials([member.address for member in MEMBERS], 2, signers=MEMBERS)
+
+
+@pytest.mark.parametrize("body", [requests.CreateVm, requests.ModifyVm, requests.SetPassword])
+def test_every_key_of_a_request_for_a_vm_is_in_the_contract(body: Any) -> None:
+    schema = document()["components"]["schemas"][body.__name__]
+    assert {field.name for field in fields(body)} <= schema["properties"].keys()
 
 
 def arguments(endpoint: Endpoint[Any, Any]) -> list[Any]:
