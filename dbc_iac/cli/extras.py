@@ -18,7 +18,7 @@ def require_emulator() -> None:
 
 def require_controller() -> None:
     """Raise DiagnosticError if the controller's extra is not installed."""
-    needed = ("procrastinate", "psycopg", "psycopg_pool", "prometheus_client", "starlette", "uvicorn")
+    needed = ("itsdangerous", "procrastinate", "psycopg", "psycopg_pool", "prometheus_client", "starlette", "uvicorn")
     if missing := [name for name in needed if find_spec(name) is None]:
         summary = f"the controller is not installed ({missing[0]} is missing)"
         remedy = "Install it with: pip install 'dbc-iac[controller]'"

@@ -183,10 +183,11 @@ class LimitsSpec(Part):
 
 
 class WebSpec(Part):
-    """Secrets of the HTTP server of `controller run --listen`."""
+    """Secrets of the page and the other paths of `controller run --listen`."""
 
     token: SecretRef | None = Field(
-        default=None, description="token to read from elsewhere than this machine, at least 20 characters"
+        default=None,
+        description="token to sign in with: to approve, and to read from another machine; at least 20 characters",
     )
     github: SecretRef | None = Field(default=None, description="secret of a webhook of GitHub: /hooks/github")
     gitlab: SecretRef | None = Field(default=None, description="secret token of a webhook of GitLab: /hooks/gitlab")

@@ -5,30 +5,19 @@ Skipped with its reason where there is no Chromium: `make browser` installs one.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from dbc_iac.diagnostics import Diagnostic, Severity
 from dbc_iac.plan.model import Action, FieldChange
 from dbc_iac.views.html.plan import plan_html
+from tests.browser import browser, violations
 from tests.views.plans import change, everything, fleet, plan
 
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    with sync_playwright() as playwright:
-        try:
-            made = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        except Error as error:
-            pytest.skip(f"no Chromium here (make browser): {str(error).splitlines()[0]}")
-        yield made
-        made.close()
+__all__ = ["browser"]
 
 
 @pytest.fixture(scope="module")
@@ -113,8 +102,7 @@ def test_it_is_accessible_in_light_and_in_dark(page: Page, files: dict[str, str]
     assert page.evaluate("document.documentElement.dataset.theme") == scheme
     if name == "everything":
         page.get_by_role("button", name="Open all").click()
-    found = Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
+    assert not violations(page)
 
 
 def test_the_theme_is_changed_by_a_button(page: Page, files: dict[str, str]) -> None:

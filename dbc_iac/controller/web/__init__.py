@@ -1,1 +1,1 @@
-"""The HTTP server of a worker: health, metrics and webhooks."""
+"""The HTTP server of a worker: page, health, metrics and webhooks."""

@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -18,6 +18,8 @@ from dbc_iac.controller.store import Store
 from dbc_iac.controller.web.access import WebSecrets, has_token, is_local
 from dbc_iac.controller.web.hooks import pushed, request_syncs
 from dbc_iac.controller.web.metrics import CONTENT_TYPE, Metrics
+from dbc_iac.controller.web.pages import Pages
+from dbc_iac.controller.web.sessions import COOKIE, Session, Sessions
 from dbc_iac.diagnostics import DiagnosticError
 
 POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -66,14 +68,25 @@ class Web:
             raise HTTPException(503, "the database of the controller is not available")
         return store
 
+    @property
+    def sessions(self) -> Sessions | None:
+        """Sessions of people; None without a token."""
+        return None if self.secrets.token is None else Sessions(self.secrets.token)
+
+    def session(self, request: Request) -> Session | None:
+        """The session of a request."""
+        sessions = self.sessions
+        return None if sessions is None else sessions.read(request.cookies.get(COOKIE, ""))
+
     def require_reader(self, request: Request) -> None:
-        """Raise HTTPException unless the request comes from this machine, or has the token."""
-        if not is_local(request) and not has_token(request, self.secrets):
+        """Raise HTTPException unless the request comes from this machine, or has the token or a session."""
+        if not is_local(request) and not has_token(request, self.secrets) and self.session(request) is None:
             raise HTTPException(401, "a token is required", {"www-authenticate": "Bearer"})
 
 
 def application(web: Web) -> ASGIApp:
     """The application of a fleet."""
+    pages = Pages(web)
 
     async def health(_: Request) -> Response:
         return PlainTextResponse("ok\n")
@@ -94,13 +107,20 @@ def application(web: Web) -> ASGIApp:
         content = await pushed(request, web.secrets)
         return JSONResponse({"sources": await request_syncs(web.database(), web.fleet, content)}, 202)
 
-    async def refused(_: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
-        return PlainTextResponse(f"{error.detail}\n", error.status_code, error.headers)
+    def problem(request: Request, error: HTTPException) -> Response:
+        if "text/html" not in request.headers.get("accept", ""):
+            return PlainTextResponse(f"{error.detail}\n", error.status_code, error.headers)
+        if error.status_code == 401 and web.sessions is not None:
+            return RedirectResponse("/login", 303)
+        return pages.problem(request, error.status_code, error.detail)
 
-    async def no_database(_: Request, error: Exception) -> Response:
+    async def refused(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
+        return problem(request, error)
+
+    async def no_database(request: Request, error: Exception) -> Response:
         assert isinstance(error, DiagnosticError)  # noqa: S101 - registered for it
-        return PlainTextResponse(f"{error.diagnostics[0].summary}\n", 503)
+        return problem(request, HTTPException(503, error.diagnostics[0].summary))
 
     return SecurityHeaders(
         Starlette(
@@ -110,6 +130,7 @@ def application(web: Web) -> ASGIApp:
                 Route("/metrics", metrics),
                 Route("/hooks/github", hook, methods=["POST"]),
                 Route("/hooks/gitlab", hook, methods=["POST"]),
+                *pages.routes,
             ],
             exception_handlers={HTTPException: refused, DiagnosticError: no_database},
         )

@@ -29,7 +29,10 @@ def _data(environ: dict[str, str]) -> Path:
     help="Directory of mirrors, checkouts and caches; default: $STATE_DIRECTORY, else ~/.local/state/dbc-iac.",
 )
 @click.option(
-    "--listen", metavar="HOST:PORT", default="", help="Serve health, metrics and webhooks over HTTP at this address."
+    "--listen",
+    metavar="HOST:PORT",
+    default="",
+    help="Serve the page, health, metrics and webhooks at this address.",
 )
 @json_option
 @click.pass_obj

@@ -1,0 +1,228 @@
+"""The page of a fleet: rendered here, readable without JavaScript, with every text escaped."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import parse_qs
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from dbc_iac.controller.records import Phase, RunRecord, StackStatus
+from dbc_iac.controller.store import Store
+from dbc_iac.controller.text import event_text, problem_lines
+from dbc_iac.controller.web.access import is_local
+from dbc_iac.controller.web.bodies import bounded_body
+from dbc_iac.controller.web.rows import phases, row, rows
+from dbc_iac.controller.web.sessions import COOKIE, SECONDS, Session
+from dbc_iac.diagnostics import DiagnosticError
+from dbc_iac.plan.serialization import read_plan
+from dbc_iac.views.html.pages import asset, environment, source_hash
+from dbc_iac.views.html.plan import plan_html
+from dbc_iac.views.text.plan import plan_lines
+from dbc_iac.views.text.wording import count, duration
+
+if TYPE_CHECKING:
+    from dbc_iac.controller.web.app import Web
+
+POLICY = "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"  # fmt: skip  # noqa: E501
+"""Content-Security-Policy of a page."""
+_FORM_BYTES = 8192
+_NAME = 60
+"""Characters of the longest name of a person."""
+_PLAN_LINES = 400
+"""Lines of a plan in the page of its stack; the page of the plan has all."""
+
+
+class Pages:
+    """The pages of one fleet."""
+
+    def __init__(self, web: Web) -> None:
+        self._web = web
+        self._templates = environment({"count": count, "duration": duration, "event": event_text, "utc": _utc})
+
+    @property
+    def routes(self) -> list[Route]:
+        return [
+            Route("/", self.index),
+            Route("/stacks/{name}", self.stack),
+            Route("/stacks/{name}/plans/{digest}", self.plan),
+            Route("/stacks/{name}/decision", self.decide, methods=["POST"]),
+            Route("/login", self.login, methods=["GET", "POST"]),
+            Route("/logout", self.logout, methods=["POST"]),
+            Route("/style.css", self.style),
+        ]
+
+    async def index(self, request: Request) -> Response:
+        """All stacks."""
+        self._web.require_reader(request)
+        fleet = self._web.fleet.name
+        store = self._web.database()
+        stacks = [stack for stack in await store.stacks() if stack.fleet == fleet]
+        phase = request.query_params.get("phase", "")
+        if phase not in {"", *Phase}:
+            raise HTTPException(404, "there is no such phase")
+        now = datetime.now(UTC)
+        problems = [(s.name, s.problem) for s in await store.sources() if s.fleet == fleet and s.problem]
+        return self._page(
+            request, "stacks", stacks=stacks, phase=phase, phases=phases(stacks), rows=rows(stacks, now, phase),
+            waiting=sum(bool(one.needed) for one in rows(stacks, now)), sources=problems,
+        )  # fmt: skip
+
+    async def stack(self, request: Request) -> Response:
+        """One stack; `?run=` shows another run than the last."""
+        self._web.require_reader(request)
+        store = self._web.database()
+        return await self._stack(request, store, await self._found(store, request))
+
+    async def _stack(
+        self, request: Request, store: Store, stack: StackStatus, problem: str = "", status: int = 200
+    ) -> Response:
+        runs = await store.runs(stack.name)
+        run = await self._run(store, stack, request.query_params.get("run"), runs)
+        approvals = await store.approvals(stack.name)
+        waiting = next((a for a in approvals if a.status == "pending"), None)
+        digest = waiting.digest if waiting is not None else "" if run is None else run.digest
+        plan = await store.plan_of(stack.name, digest) if digest else None
+        lines = [] if plan is None else await asyncio.to_thread(_plan_text, plan)
+        return self._page(
+            request, "stack", status, row=row(stack, datetime.now(UTC)), stack=stack, runs=runs, run=run,
+            problem=problem,
+            events=[] if run is None else await store.events(run.id),
+            problems=[] if run is None else [*problem_lines(run)],
+            approvals=approvals, waiting=waiting, digest=digest, lines=lines[:_PLAN_LINES],
+            more=max(0, len(lines) - _PLAN_LINES),
+        )  # fmt: skip
+
+    async def plan(self, request: Request) -> Response:
+        """The page of a plan, the same as `plan --html`."""
+        self._web.require_reader(request)
+        store = self._web.database()
+        stack = await self._found(store, request)
+        plan = await store.plan_of(stack.name, request.path_params["digest"])
+        if plan is None:
+            raise HTTPException(404, "there is no such plan")
+        try:
+            text = await asyncio.to_thread(lambda: plan_html(read_plan(json.loads(plan))))
+        except DiagnosticError as error:
+            raise HTTPException(409, error.diagnostics[0].summary) from None
+        style, script = source_hash(asset("plan.css")), source_hash(asset("plan.js"))
+        policy = f"default-src 'none'; style-src {style}; script-src {script}; base-uri 'none'; form-action 'none'"
+        return HTMLResponse(text, headers={"content-security-policy": f"{policy}; frame-ancestors 'none'"})
+
+    async def decide(self, request: Request) -> Response:
+        """Approve or reject the plan that waits."""
+        form = await _form(request)
+        session = self._actor(request, form)
+        decision = _decision(form.get("decision", ""))
+        store = self._web.database()
+        stack = await self._found(store, request)
+        try:
+            await store.decide(stack.name, form.get("digest", ""), decision, f"{session.name} (page)")
+        except DiagnosticError as error:
+            [found] = error.diagnostics
+            if found.code != "not-waiting":
+                raise
+            return await self._stack(request, store, stack, f"{found.summary}. {found.detail}", 409)
+        return RedirectResponse(f"/stacks/{stack.name}", 303)
+
+    async def login(self, request: Request) -> Response:
+        """Start a session with the token."""
+        sessions = self._web.sessions
+        if sessions is None:
+            raise HTTPException(404, "the Fleet file has no web.token")
+        if request.method != "POST":
+            return self._page(request, "login", problem="")
+        form = await _form(request)
+        name = form.get("name", "").strip()
+        if not 0 < len(name) <= _NAME or not name.isprintable():
+            return self._page(request, "login", 400, problem=f"A name of 1 to {_NAME} characters is required.")
+        if not sessions.has_token(form.get("token", "").strip()):
+            return self._page(request, "login", 401, problem="This is not the token of the fleet.")
+        answer = RedirectResponse("/", 303)
+        secure = not is_local(request)  # a browser sends it by TLS only, or on this machine
+        answer.set_cookie(
+            COOKIE, sessions.start(name), max_age=SECONDS, secure=secure, httponly=True, samesite="strict"
+        )
+        return answer
+
+    async def logout(self, request: Request) -> Response:
+        """End a session in this browser."""
+        self._actor(request, await _form(request))
+        answer = RedirectResponse("/", 303)
+        answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
+        return answer
+
+    async def style(self, _: Request) -> Response:
+        headers = {"cache-control": "public, max-age=300"}
+        return Response(asset("plan.css") + asset("controller.css"), media_type="text/css", headers=headers)
+
+    def problem(self, request: Request, status: int, text: str) -> Response:
+        """A page for a request that has failed."""
+        return self._page(request, "problem", status, text=text)
+
+    def _actor(self, request: Request, form: Mapping[str, str]) -> Session:
+        """The session of a form that was sent by its own page. Raises HTTPException."""
+        session = self._web.session(request)
+        if session is None or not session.matches(form.get("csrf", "")):
+            raise HTTPException(403, "sign in, and send the form again")
+        return session
+
+    async def _found(self, store: Store, request: Request) -> StackStatus:
+        stack = await store.stack(request.path_params["name"])
+        if stack is None or stack.fleet != self._web.fleet.name:
+            raise HTTPException(404, "there is no such stack")
+        return stack
+
+    @staticmethod
+    async def _run(store: Store, stack: StackStatus, wanted: str | None, runs: list[RunRecord]) -> RunRecord | None:
+        """The run with a number, or the last one. Raises HTTPException."""
+        if wanted is None:
+            return runs[0] if runs else None
+        number = wanted if wanted.isascii() and wanted.isdigit() and len(wanted) < 18 else "0"
+        found = await store.run(int(number))
+        if found is None or found.stack != stack.name:
+            raise HTTPException(404, "there is no such run")
+        return found
+
+    def _page(self, request: Request, template: str, status: int = 200, **values: Any) -> Response:
+        text = self._templates.get_template(f"controller_{template}.html.jinja").render(
+            fleet=self._web.fleet.name,
+            session=self._web.session(request),
+            can_sign_in=self._web.sessions is not None,
+            **values,
+        )
+        return HTMLResponse(text, status, headers={"content-security-policy": POLICY})
+
+
+async def _form(request: Request) -> dict[str, str]:
+    """The fields of a form. Raises HTTPException for one that another site has sent."""
+    if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
+        raise HTTPException(403, "forms of other sites are refused")
+    body = await bounded_body(request, _FORM_BYTES)
+    fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=10)
+    return {name: values[0] for name, values in fields.items()}
+
+
+def _decision(text: str) -> Literal["approved", "rejected"]:
+    match text:
+        case "approved" | "rejected":
+            return text
+    raise HTTPException(400, "expected approved or rejected")
+
+
+def _plan_text(plan: str) -> list[str]:
+    try:
+        return [line.text for line in plan_lines(read_plan(json.loads(plan)))]
+    except DiagnosticError as error:  # of another version of dbc-iac
+        return [error.diagnostics[0].summary]
+
+
+def _utc(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -1,0 +1,81 @@
+"""Stacks as rows of the page."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from dbc_iac.controller.records import Phase, StackStatus
+from dbc_iac.views.text.wording import duration
+
+_COMMIT = 8
+_NEEDED = {
+    Phase.APPROVAL: "approve or reject the plan",
+    Phase.FAILED: "correct the failure",
+    Phase.DRIFTED: "review the drift",
+    Phase.REJECTED: "change the manifests",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A stack as it is shown. `needed`: action that somebody must take; empty: none. `notes`: besides the phase."""
+
+    stack: StackStatus
+    needed: str
+    notes: str
+    wanted: str
+    applied: str
+    last: str
+    next: str
+
+
+def row(stack: StackStatus, now: datetime) -> Row:
+    """The row of a stack."""
+    notes = {
+        "running": stack.running,
+        "drift": stack.drifted and stack.phase != Phase.DRIFTED,
+        "suspended": stack.suspended,
+        "removed": stack.removed,
+    }
+    due = stack.next_run is not None and not stack.suspended
+    return Row(
+        stack,
+        needed(stack),
+        ", ".join(name for name, shown in notes.items() if shown),
+        stack.commit[:_COMMIT],
+        stack.applied_commit[:_COMMIT],
+        "" if stack.last_run is None else f"{_length(now, stack.last_run)} ago",
+        _due(stack.next_run, now) if due and stack.next_run is not None else "",
+    )
+
+
+def needed(stack: StackStatus) -> str:
+    """Action that somebody must take about a stack; empty: none."""
+    if stack.removed:
+        return ""
+    if stack.source_problem is not None:
+        return f"correct the source {stack.source}"
+    return _NEEDED.get(Phase(stack.phase), "")
+
+
+def rows(stacks: Iterable[StackStatus], now: datetime, phase: str = "") -> list[Row]:
+    """Rows of the stacks in a phase, or of all: those that need somebody first, then by name."""
+    shown = [row(stack, now) for stack in stacks if phase in {"", stack.phase}]
+    return sorted(shown, key=lambda one: (not one.needed, one.stack.name))
+
+
+def phases(stacks: Sequence[StackStatus]) -> list[tuple[str, int]]:
+    """Number of stacks in each phase that has any."""
+    found = Counter(stack.phase for stack in stacks)
+    return [(phase.value, found[phase.value]) for phase in Phase if found[phase.value]]
+
+
+def _due(at: datetime, now: datetime) -> str:
+    return "now" if at <= now else f"in {_length(at, now)}"
+
+
+def _length(later: datetime, earlier: datetime) -> str:
+    return duration(max(int((later - earlier).total_seconds()), 0))

@@ -1,0 +1,29 @@
+"""The browser of tests; they are skipped with the reason where there is no Chromium: `make browser` installs one."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Error, Page, sync_playwright
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    with sync_playwright() as playwright:
+        try:
+            made = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        except Error as error:
+            pytest.skip(f"no Chromium here (make browser): {str(error).splitlines()[0]}")
+        yield made
+        made.close()
+
+
+def violations(page: Page, *, colours: bool = True) -> str:
+    """Report of axe about a page, empty without violations. Contrasts of large pages take seconds."""
+    rules = {"color-contrast": {"enabled": colours}}
+    found = Axe().run(page, options={"resultTypes": ["violations"], "rules": rules})
+    return found.generate_report() if found.violations_count else ""

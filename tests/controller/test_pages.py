@@ -1,0 +1,126 @@
+"""The page of a fleet: what it shows, who may act, and nothing that others put into it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dbc_iac.controller.store import Store
+from dbc_iac.controller.web.access import WebSecrets
+from tests.controller.fleets import on_store
+from tests.controller.web import ELSEWHERE, GITHUB, PLAN, SECRETS, TOKEN, browsing, csrf_of, filled
+
+FORM = {"accept": "text/html"}
+AWAY = "https://fleet.example.org"
+DECISION = "/stacks/vision-0/decision"
+
+
+def test_the_page_shows_every_stack_and_its_plan_without_a_token_on_this_machine(tmp_path: Path) -> None:
+    async def task(store: Store) -> None:
+        made = await filled(store, tmp_path, 12)
+        async with browsing(made, store) as web:
+            text = (await web.get("/")).text
+            assert "<h1>12 stacks</h1>" in text
+            assert text.count('<th scope="row">') == 12
+            assert text.index("vision-0") < text.index("vision-3<")  # those that need somebody come first
+            assert "approve or reject the plan" in text
+            failed = (await web.get("/?phase=failed")).text
+            assert "vision-1<" in failed
+            assert "vision-0<" not in failed
+            assert (await web.get("/?phase=odd")).status_code == 404
+            stack = (await web.get("/stacks/vision-0")).text
+            assert PLAN.digest in stack
+            assert "Plan as text" in stack
+            assert "Approve this plan" not in stack
+            plan = await web.get(f"/stacks/vision-0/plans/{PLAN.digest}")
+            assert "script-src 'sha256-" in plan.headers["content-security-policy"]
+            assert "frame-ancestors 'none'" in plan.headers["content-security-policy"]
+            assert (await web.get("/style.css")).headers["content-type"].startswith("text/css")
+            for path in (
+                "/stacks/nope",
+                "/stacks/vision-0?run=x",
+                "/stacks/vision-0?run=1",
+                "/stacks/vision-0/plans/x",
+            ):
+                assert (await web.get(path, headers=FORM)).status_code == 404, path
+            hostile = (await web.get("/stacks/vision-1")).text
+            assert "error[no-project]" in hostile
+            for found in (text, stack, hostile, plan.text):
+                assert "<img src=x" not in found
+                assert "\x1b" not in found
+                assert TOKEN not in found
+                assert GITHUB not in found
+
+    on_store(task)
+
+
+def test_a_person_signs_in_and_approves_exactly_the_plan_that_waits(tmp_path: Path) -> None:
+    async def task(store: Store) -> None:
+        made = await filled(store, tmp_path, 3)
+        async with browsing(made, store, client=ELSEWHERE, url=AWAY) as web:
+            assert (await web.get("/", headers=FORM)).headers["location"] == "/login"
+            assert (await web.get("/")).status_code == 401
+            wrong = await web.post("/login", data={"name": "Ada", "token": "x" * 24})
+            assert (wrong.status_code, "set-cookie" in wrong.headers) == (401, False)
+            assert (await web.post("/login", data={"name": "", "token": TOKEN})).status_code == 400
+            entered = await web.post("/login", data={"name": "Ada", "token": TOKEN})
+            cookie = entered.headers["set-cookie"].lower()
+            assert all(part in cookie for part in ("httponly", "secure", "samesite=strict"))
+            assert TOKEN not in cookie
+            shown = (await web.get("/stacks/vision-0")).text
+            form = {"csrf": csrf_of(shown), "digest": PLAN.digest, "decision": "approved"}
+            assert "Approve this plan" in shown
+            for lacking, status in (
+                ({**form, "csrf": ""}, 403),
+                ({**form, "csrf": form["csrf"] + "x"}, 403),
+                ({**form, "decision": "applied"}, 400),
+                ({**form, "digest": "0" * 64}, 409),
+                ({**form, "more": "x" * 9000}, 413),
+            ):
+                assert (await web.post(DECISION, data=lacking)).status_code == status, lacking
+            foreign = await web.post(DECISION, data=form, headers={"sec-fetch-site": "cross-site"})
+            assert foreign.status_code == 403
+            assert [a.status for a in await store.approvals("vision-0")] == ["pending"]
+            assert (await web.post(DECISION, data=form)).headers["location"] == "/stacks/vision-0"
+            [approval] = await store.approvals("vision-0")
+            assert (approval.status, approval.decided_by, approval.digest) == ("approved", "Ada (page)", PLAN.digest)
+            again = await web.post(DECISION, data=form)
+            assert (again.status_code, "approved by Ada" in again.text) == (409, True)
+            await web.post("/logout", data={"csrf": form["csrf"]})
+            assert (await web.get("/")).status_code == 401
+
+    on_store(task)
+
+
+@pytest.mark.parametrize("secrets", [WebSecrets(), SECRETS], ids=["without a token", "without a session"])
+def test_nobody_decides_without_a_session_also_on_this_machine(tmp_path: Path, secrets: WebSecrets) -> None:
+    async def task(store: Store) -> None:
+        made = await filled(store, tmp_path, 2)
+        async with browsing(made, store, secrets=secrets) as web:
+            form = {"csrf": "", "digest": PLAN.digest, "decision": "approved"}
+            bearer = {"authorization": f"Bearer {TOKEN}"}
+            assert (await web.post(DECISION, data=form)).status_code == 403
+            assert (await web.post(DECISION, data=form, headers=bearer)).status_code == 403
+            web.cookies.set("dbc_iac_session", "WyJhIiwiYiJd.aaaaaa.bbbbbb")
+            assert (await web.post(DECISION, data=form)).status_code == 403
+            assert [a.status for a in await store.approvals("vision-0")] == ["pending"]
+
+    on_store(task)
+
+
+def test_a_lost_database_is_a_page_with_one_sentence(tmp_path: Path) -> None:
+    async def task(store: Store) -> None:
+        made = await filled(store, tmp_path, 2)
+        async with browsing(made, None) as web:
+            answer = await web.get("/", headers=FORM)
+            assert (answer.status_code, "The database of the controller is not available." in answer.text) == (
+                503,
+                True,
+            )
+        await store.pool.close()
+        async with browsing(made, store) as web:
+            answer = await web.get("/", headers=FORM)
+            assert (answer.status_code, "Traceback" in answer.text) == (503, False)
+
+    on_store(task)
