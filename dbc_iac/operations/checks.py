@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from dbc_iac.address import close_address
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Locator, Severity
 from dbc_iac.kinds import Inventory, kind_of
 from dbc_iac.manifest.load import LoadedProject
@@ -31,6 +33,17 @@ if TYPE_CHECKING:
 
 OUTPUT_NAMES = frozenset({"resource", "project", "env"})
 """The names that an output can use."""
+_NAMED_RESOURCE = re.compile(r"""\bresource\[(['"])([A-Za-z]+/[a-z0-9.-]+)\1\]""")
+
+
+def named_resources(template: str) -> set[str]:
+    """The addresses that the template of an output names as `resource['ADDRESS']`."""
+    return {match[2] for match in _NAMED_RESOURCE.finditer(template)}
+
+
+def without_named_resources(template: str) -> str:
+    """The rest of the template of an output."""
+    return _NAMED_RESOURCE.sub("", template)
 
 
 def check_manifests(loaded: LoadedProject, inventory: Inventory, moved: tuple[tuple[str, str], ...]) -> Diagnostics:
@@ -45,6 +58,7 @@ def check_manifests(loaded: LoadedProject, inventory: Inventory, moved: tuple[tu
         found.extend(still_there(project.removed, inventory))
     merge_instances(found)
     if not found.error_count:
+        found.extend(outputs_of_unknown_resources(project.outputs, inventory, loaded.where))
         found.extend(shared_wallets(loaded, inventory))
     return found
 
@@ -59,6 +73,23 @@ def unsound_outputs(outputs: Mapping[str, str], place: Locator) -> Iterator[Diag
                 f"invalid template of output {name}: {problem}",
                 remedy="Write a Jinja template, such as {{ resource['VirtualMachine/trainer'].ssh }}.",
                 source=place(("spec", "outputs", name)),
+            )
+
+
+def outputs_of_unknown_resources(
+    outputs: Mapping[str, str], inventory: Inventory, place: Locator
+) -> Iterator[Diagnostic]:
+    """Outputs that name a resource without a manifest. All manifests are known to be valid."""
+    for name, text in outputs.items():
+        for address in sorted(named_resources(text) - inventory.resources.keys()):
+            close = close_address(address, inventory.resources)
+            yield Diagnostic(
+                "unknown-resource",
+                Severity.WARNING,
+                f"output {name} uses {address}, which has no manifest",
+                remedy=f"Did you mean {close}?" if close else "Correct the address, or add its manifest.",
+                source=place(("spec", "outputs", name)),
+                exit_code=ExitCode.OK,
             )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,12 +17,11 @@ from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadabl
 from dbc_iac.kinds.framework.capabilities import Host
 from dbc_iac.kinds.virtual_machine.reading import login_account
 from dbc_iac.manifest.templates import Templates
+from dbc_iac.operations.checks import named_resources, without_named_resources
 from dbc_iac.operations.project import Project
 from dbc_iac.operations.ssh import ssh_line
 from dbc_iac.plan import PlanContext
 from dbc_iac.state import Binding, State
-
-_RESOURCE = re.compile(r"""\bresource\[(['"])([A-Za-z]+/[a-z0-9.-]+)\1\]""")
 
 
 def output_templates(project: Project, name: str | None) -> Mapping[str, str]:
@@ -89,11 +87,11 @@ def resource_values(project: Project, templates: Iterable[str] | None = None) ->
 
 
 def _used(templates: Iterable[str]) -> set[str] | None:
-    """The addresses that templates name as `resource['ADDRESS']`; None if they use others, too."""
+    """The addresses that templates name; None if they use others, too."""
     found: set[str] = set()
     for text in templates:
-        found.update(match[2] for match in _RESOURCE.finditer(text))
-        if "resource" in _RESOURCE.sub("", text):
+        found |= named_resources(text)
+        if "resource" in without_named_resources(text):
             return None
     return found
 

@@ -27,6 +27,16 @@ def emulated(tmp_path: Path) -> Iterator[Emulated]:
     made.close()
 
 
+def test_an_output_of_a_resource_without_manifest_gives_a_warning(emulated: Emulated) -> None:
+    emulated.project.write(
+        {"dbc-iac.yaml": PROJECT + "  outputs: {ip: '{{ resource[\"VirtualMachine/trianer\"].host }}'}\n"}
+    )
+    result = emulated.run("validate", "--json")
+    assert (result.code, result.codes) == (0, ["unknown-resource"])
+    assert "Did you mean VirtualMachine/trainer?" in result.err
+    assert "dbc-iac.yaml" in result.err
+
+
 def test_outputs_are_what_they_name_once_it_is_there(emulated: Emulated) -> None:
     emulated.project.write({"dbc-iac.yaml": PROJECT + OUTPUTS})
     before = emulated.run("output", "--json")

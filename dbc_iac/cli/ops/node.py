@@ -40,7 +40,7 @@ def command() -> None:
 @json_option
 @click.pass_obj
 def list_nodes(app: App, everyone: bool) -> None:
-    """List the nodes with their free capacity, and when their rentals end."""
+    """List the nodes with their free capacity, and when their rentals end. `node show` has the whole id."""
 
     async def work(console: Console) -> list[dict[str, Json]]:
         documents = sorted(r.name for r in console.inventory.of("Node"))
@@ -108,7 +108,8 @@ def _columns(row: dict[str, Any]) -> tuple[object, ...]:
     return (
         row["name"], row["version"], f"{row['gpuFree']}/{row['gpuCount']}", row["cpuCores"],
         f"{row['memFreeGib']}/{row['memSizeGib']}Gi", ", ".join(f"{d['path']} {d['freeGib']}Gi" for d in row["disks"]),
-        row["rentOrder"], _end_text(decoded(Rental, row["rental"], camel)) if row["rental"] else "", row["id"],
+        row["rentOrder"], _end_text(decoded(Rental, row["rental"], camel)) if row["rental"] else "",
+        f"{row['id'][:12]}…",
     )  # fmt: skip
 
 
