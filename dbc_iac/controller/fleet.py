@@ -193,6 +193,13 @@ class WebSpec(Part):
     gitlab: SecretRef | None = Field(default=None, description="secret token of a webhook of GitLab: /hooks/gitlab")
 
 
+class NotificationsSpec(Part):
+    """A webhook that is called when approval is needed, drift is found, a stack fails or recovers."""
+
+    url: SecretRef = Field(description="https URL")
+    secret: SecretRef = Field(description="key of the signature (HMAC-SHA256)")
+
+
 class RetentionSpec(Part):
     """Age and number of the runs that are kept with their plans and events."""
 
@@ -212,6 +219,7 @@ class FleetSpec(Part):
     limits: LimitsSpec = Field(default_factory=LimitsSpec)
     retention: RetentionSpec = Field(default_factory=RetentionSpec)
     web: WebSpec = Field(default_factory=WebSpec)
+    notifications: NotificationsSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)

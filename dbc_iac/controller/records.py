@@ -149,6 +149,8 @@ class StartedRun:
     drift_only: bool
     """Whether this tree was applied before: any change now is drift."""
     failures: int
+    drifted: bool
+    """Whether the last run found drift."""
     now: datetime
     approval: ApprovalRecord | None
     plan: str | None

@@ -54,7 +54,7 @@ class Runs(Tables):
         found = await connection.execute(
             "update stacks s set next_run = null from sources o where s.name = %s and o.fleet = s.fleet "
             "and o.name = s.source returning s.spec, o.name, o.spec, s.commit, s.tree, s.applied_tree = s.tree, "
-            "s.failures, clock_timestamp()",
+            "s.failures, s.drifted, clock_timestamp()",
             (stack,),
         )
         values = await found.fetchone()
@@ -66,7 +66,7 @@ class Runs(Tables):
         if approval is not None:
             kept = await (await connection.execute("select plan from runs where id = %s", (approval.run,))).fetchone()
             plan = None if kept is None else kept[0]
-        spec, source, source_spec, commit, tree, drift_only, failures, now = values
+        spec, source, source_spec, commit, tree, drift_only, failures, drifted, now = values
         return StartedRun(
             id=row[0],
             stack=stack,
@@ -77,6 +77,7 @@ class Runs(Tables):
             tree=tree,
             drift_only=drift_only,
             failures=failures,
+            drifted=drifted,
             now=now,
             approval=approval,
             plan=plan,

@@ -20,7 +20,7 @@ import signal
 import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from dbc_iac.controller.client import database_url, schema_of
 from dbc_iac.controller.database import SCHEMA, conninfo
 from dbc_iac.controller.fleet import Fleet, SourceSpec
 from dbc_iac.controller.mirrors import Mirrors
+from dbc_iac.controller.notifications import notifier
 from dbc_iac.controller.pace import next_fetch
 from dbc_iac.controller.records import RunResult, StartedRun
 from dbc_iac.controller.running import LEASE, Site, StackRun, remove_abandoned
@@ -295,10 +296,12 @@ async def run_worker(fleet: Fleet, environ: Mapping[str, str], options: WorkerOp
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, worker.drain)
-    if not options.listen:
-        await worker.run()
-        return
-    from dbc_iac.controller.web.server import serving
+    async with AsyncExitStack() as beside:
+        notifying = await beside.enter_async_context(notifier(fleet, environ, options.notify))
+        if notifying is not None:
+            options.ended.append(notifying.ended)
+        if options.listen:
+            from dbc_iac.controller.web.server import serving
 
-    async with serving(worker, options, environ):
+            await beside.enter_async_context(serving(worker, options, environ))
         await worker.run()
