@@ -38,7 +38,7 @@ DOCUMENTS = (
 )
 LOOKS: list[tuple[str, str]] = [
     ("node list", "gpu-a"),
-    ("node list --all", NODE_ID),
+    ("node list --all", f"{NODE_ID[:12]}…"),
     ("node show gpu-a", "ubuntu.qcow2"),
     (f"node show {NODE_ID}", "renting"),
     ("node clients", "0.4.1.8"),
