@@ -5,10 +5,12 @@ WORKDIR /src
 COPY pyproject.toml README.md LICENSE action.yml ./
 COPY dbc_iac dbc_iac
 COPY examples examples
-RUN python -m venv /opt/dbc-iac && /opt/dbc-iac/bin/pip install --no-cache-dir '.[graph,mnemonic,objectstore,postgres]'
+RUN python -m venv /opt/dbc-iac && /opt/dbc-iac/bin/pip install --no-cache-dir '.[controller,graph,mnemonic,objectstore,postgres]'
 
 FROM python:3.12-slim
 COPY --from=build /opt/dbc-iac /opt/dbc-iac
+# For the controller, which fetches with them.
+RUN apt-get update && apt-get install -y --no-install-recommends git openssh-client && rm -rf /var/lib/apt/lists/*
 RUN useradd --create-home --uid 10001 dbc
 ENV PATH=/opt/dbc-iac/bin:$PATH PYTHONDONTWRITEBYTECODE=1
 # Sessions are kept in it, also for whom --user names.

@@ -151,7 +151,7 @@ def test_the_container_image_runs_without_root() -> None:
     sources = [s for line in lines if re.match(r"COPY (?!--from)", line) for s in line.split()[1:-1]]
     assert all((ROOT / source).exists() for source in sources)
     [install] = [line for line in lines if "pip install" in line]
-    assert "'.[graph,mnemonic,objectstore,postgres]'" in install
+    assert "'.[controller,graph,mnemonic,objectstore,postgres]'" in install
     assert "ENV HOME=/tmp" in lines, "any --user has a directory for sessions"
     assert '--user "$(id -u):$(id -g)"' in lines[0] + (ROOT / "docs/ci.md").read_text()
     assert lines.index("USER 10001") < lines.index('ENTRYPOINT ["dbc-iac"]')
