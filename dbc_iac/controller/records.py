@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -176,10 +176,8 @@ class RunResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
-    """Numbers for metrics."""
+class QueueLength:
+    """Jobs that wait. `oldest`: seconds that the oldest has waited."""
 
-    phases: Mapping[str, int] = field(default_factory=dict)
-    drifted: int = 0
-    waiting_jobs: int = 0
-    oldest_job_seconds: float = 0.0
+    jobs: int = 0
+    oldest: float = 0.0

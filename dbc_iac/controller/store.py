@@ -13,7 +13,7 @@ from typing import Self
 from dbc_iac.controller.approvals import Approvals
 from dbc_iac.controller.database import Connection, database_errors, migrate, open_pool
 from dbc_iac.controller.fleets import Fleets
-from dbc_iac.controller.records import Counts, StackStatus
+from dbc_iac.controller.records import QueueLength, StackStatus
 from dbc_iac.controller.runs import Runs
 
 
@@ -47,13 +47,11 @@ class Store(Fleets, Runs, Approvals):
         )
         return len(found)
 
-    async def counts(self) -> Counts:
-        """Stacks by phase, and the queue."""
-        phases = await self._rows("select phase, count(*) from stacks where not removed group by phase")
-        [(drifted,)] = await self._rows("select count(*) from stacks where drifted and not removed")
-        [(jobs, age)] = await self._rows(
+    async def queue_length(self) -> QueueLength:
+        """Jobs of all fleets that wait in the queue."""
+        [(jobs, oldest)] = await self._rows(
             "select count(*), coalesce(extract(epoch from max(clock_timestamp() - e.at)), 0)::float8 "
             "from procrastinate_jobs j join procrastinate_events e on e.job_id = j.id and e.type = 'deferred' "
             "where j.status = 'todo' and (j.scheduled_at is null or j.scheduled_at <= clock_timestamp())"
         )
-        return Counts({phase: number for phase, number in phases}, drifted, jobs, age)  # noqa: C416
+        return QueueLength(jobs, oldest)

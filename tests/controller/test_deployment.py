@@ -17,7 +17,7 @@ import yaml
 
 from dbc_iac.cli.commands.controller.run import command
 from dbc_iac.controller.fleet import load_fleet
-from dbc_iac.controller.records import Counts, Phase, SourceStatus, StackStatus
+from dbc_iac.controller.records import Phase, QueueLength, SourceStatus, StackStatus
 from dbc_iac.controller.web.metrics import Metrics
 
 ROOT = Path(__file__).parents[2]
@@ -46,7 +46,7 @@ def exported() -> set[str]:
         "a", "f", "s", {}, False, False, "", "", "", "", "synced", False, "", 0, now, now, 1, False, now, None, None
     )
     metrics._runs.labels("applied").observe(1)
-    text = metrics.text("f", [stack], [SourceStatus("f", "s", {}, "", now, now, 0, None)], Counts())
+    text = metrics.text("f", [stack], [SourceStatus("f", "s", {}, "", now, now, 0, None)], QueueLength())
     return set(re.findall(r"^(dbc_iac_\w+)", text.decode(), re.MULTILINE))
 
 

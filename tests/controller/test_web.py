@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import procrastinate
 import pytest
 
 from dbc_iac.api.secret import SecretText
@@ -120,6 +121,9 @@ def test_metrics_show_the_fleet(tmp_path: Path) -> None:
             result = RunResult(outcome, phase, 60, drifted=True)
             await store.end_run(started.id, result)
             await metrics.ended(started, result, 7)
+        app = procrastinate.App(connector=procrastinate.PsycopgConnector())
+        async with app.open_async(store.pool):
+            await app.configure_task("run", queue="q").defer_async()
         async with browsing(made, store, metrics=metrics) as web:
             assert (await web.get("/readyz")).status_code == 200
             found = await web.get("/metrics")
@@ -130,7 +134,8 @@ def test_metrics_show_the_fleet(tmp_path: Path) -> None:
         assert lines['dbc_iac_stacks{fleet="research",phase="failed"}'] == "0.0"
         assert lines['dbc_iac_stacks_drifted{fleet="research"}'] == "1.0"
         assert lines['dbc_iac_source_failures{fleet="research",source="infra"}'] == "0.0"
-        assert lines["dbc_iac_queue_jobs"] == "0.0"
+        assert lines["dbc_iac_queue_jobs"] == "1.0"
+        assert float(lines["dbc_iac_queue_oldest_seconds"]) > 0
         assert lines['dbc_iac_reconcile_seconds_bucket{le="10.0",outcome="failed"}'] == "1.0"
         assert lines['dbc_iac_reconcile_seconds_sum{outcome="applied"}'] == "7.0"
         assert float(lines['dbc_iac_stack_last_success_timestamp_seconds{fleet="research",stack="a"}']) > 1e9

@@ -100,7 +100,7 @@ def application(web: Web) -> ASGIApp:
         store, fleet = web.database(), web.fleet.name
         stacks = [stack for stack in await store.stacks() if stack.fleet == fleet and not stack.removed]
         sources = [source for source in await store.sources() if source.fleet == fleet]
-        text = web.metrics.text(fleet, stacks, sources, await store.counts())
+        text = web.metrics.text(fleet, stacks, sources, await store.queue_length())
         return Response(text, media_type=CONTENT_TYPE)
 
     async def hook(request: Request) -> Response:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from prometheus_client import CollectorRegistry, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from dbc_iac.controller.records import Counts, Phase, RunResult, SourceStatus, StackStatus, StartedRun
+from dbc_iac.controller.records import Phase, QueueLength, RunResult, SourceStatus, StackStatus, StartedRun
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _BUCKETS = (1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400)
@@ -43,7 +43,9 @@ class Metrics:
         """Count a run that has ended."""
         self._runs.labels(result.outcome.value).observe(seconds)
 
-    def text(self, fleet: str, stacks: Iterable[StackStatus], sources: Iterable[SourceStatus], counts: Counts) -> bytes:
+    def text(
+        self, fleet: str, stacks: Iterable[StackStatus], sources: Iterable[SourceStatus], queue: QueueLength
+    ) -> bytes:
         """All metrics in the text format of Prometheus."""
         for labelled in (self._stacks, self._drifted, self._failures, self._success, self._fetches):
             labelled.clear()  # removed stacks disappear
@@ -60,6 +62,6 @@ class Metrics:
         self._drifted.labels(fleet).set(drifted)
         for source in sources:
             self._fetches.labels(fleet, source.name).set(source.failures)
-        self._jobs.set(counts.waiting_jobs)
-        self._age.set(counts.oldest_job_seconds)
+        self._jobs.set(queue.jobs)
+        self._age.set(queue.oldest)
         return generate_latest(self._registry)
