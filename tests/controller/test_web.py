@@ -215,3 +215,23 @@ def test_a_worker_serves_on_its_port_and_ends(tmp_path: Path) -> None:
 
     asyncio.run(task())
     assert notes == [f"listening on http://{listen}"]
+
+
+def test_a_bug_is_one_line_for_the_operator_and_none_for_the_reader(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise KeyError("canary")
+
+    monkeypatch.setattr(Metrics, "text", broken)
+    reports: list[str] = []
+
+    async def task(store: Store) -> None:
+        async with browsing(fleet(tmp_path, A), store, reports=reports) as web:
+            answer = await web.get("/metrics")
+            assert (answer.status_code, answer.text) == (500, "Internal Server Error")
+            assert answer.headers["x-frame-options"] == "DENY"
+
+    on_store(task)
+    [report] = reports
+    assert report.startswith("/metrics: this is a bug in dbc-iac (")

@@ -39,9 +39,12 @@ async def browsing(
     url: str = "http://127.0.0.1:8080",
     secrets: WebSecrets = SECRETS,
     metrics: Metrics | None = None,
+    reports: list[str] | None = None,
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client at an address, of a server that it knows by a URL."""
-    app = application(Web(fleet, secrets, metrics or Metrics(), lambda: store))
+    app = application(
+        Web(fleet, secrets, metrics or Metrics(), lambda: store, (reports if reports is not None else []).append)
+    )
     transport = httpx.ASGITransport(app, client=(client, 1234))
     async with httpx.AsyncClient(transport=transport, base_url=url) as made:
         yield made

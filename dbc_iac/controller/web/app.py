@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,8 +21,9 @@ from dbc_iac.controller.web.hooks import pushed, request_syncs
 from dbc_iac.controller.web.metrics import CONTENT_TYPE, Metrics
 from dbc_iac.controller.web.pages import Pages
 from dbc_iac.controller.web.sessions import COOKIE, Session, Sessions
-from dbc_iac.diagnostics import DiagnosticError
+from dbc_iac.diagnostics import DiagnosticError, place_of
 
+_LOG = logging.getLogger("dbc_iac.controller")
 POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 """Content-Security-Policy of answers that have none of their own."""
 _HEADERS = {
@@ -35,11 +37,12 @@ _HEADERS = {
 }
 
 
-class SecurityHeaders:
-    """Adds the security headers to each answer, also to those of errors."""
+class Guarded:
+    """Adds the security headers to each answer, also to those of errors, and reports bugs in one line."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, report: Callable[[str], None]) -> None:
         self._app = app
+        self._report = report
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def with_headers(message: Message) -> None:
@@ -49,7 +52,11 @@ class SecurityHeaders:
                     headers.setdefault(name, value)
             await send(message)
 
-        await self._app(scope, receive, with_headers)
+        try:
+            await self._app(scope, receive, with_headers)
+        except Exception as error:
+            self._report(f"{scope['path']}: this is a bug in dbc-iac ({place_of(error)})")
+            _LOG.debug("unexpected exception", exc_info=error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +67,7 @@ class Web:
     secrets: WebSecrets
     metrics: Metrics
     store: Callable[[], Store | None]
+    report: Callable[[str], None]
 
     def database(self) -> Store:
         """The database. Raises HTTPException if it is not available."""
@@ -122,7 +130,7 @@ def application(web: Web) -> ASGIApp:
         assert isinstance(error, DiagnosticError)  # noqa: S101 - registered for it
         return problem(request, HTTPException(503, error.diagnostics[0].summary))
 
-    return SecurityHeaders(
+    return Guarded(
         Starlette(
             routes=[
                 Route("/healthz", health),
@@ -133,5 +141,6 @@ def application(web: Web) -> ASGIApp:
                 *pages.routes,
             ],
             exception_handlers={HTTPException: refused, DiagnosticError: no_database},
-        )
+        ),
+        web.report,
     )

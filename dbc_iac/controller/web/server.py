@@ -41,7 +41,7 @@ async def serving(worker: Worker, options: WorkerOptions, environ: Mapping[str, 
         raise DiagnosticError(Diagnostic("web-token", Severity.ERROR, summary, remedy=remedy))
     metrics = Metrics()
     options.ended.append(metrics.ended)
-    app = application(Web(worker.fleet, secrets, metrics, lambda: worker.store))
+    app = application(Web(worker.fleet, secrets, metrics, lambda: worker.store, options.notify))
     config = uvicorn.Config(
         app,
         lifespan="off",
