@@ -1,7 +1,7 @@
 # Targets are one line each; everything they need is created in .venv from PyPI.
 PYTHON ?= python3
 BIN := .venv/bin
-JOBS ?= 2
+JOBS ?= 3
 # Modules are compiled once, not by each process that a test starts.
 unexport PYTHONDONTWRITEBYTECODE
 EXTRAS := controller,emulator,graph,mnemonic,objectstore,postgres,dev

@@ -13,7 +13,7 @@ def test_missing_parts_are_named_with_their_remedy(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("shutil.which", lambda name: None)
     environ = {"PLAYWRIGHT_BROWSERS_PATH": str(tmp_path), "JOBS": "4", "RECORDINGS": str(tmp_path / "none")}
     lines = announcement(environ, tmp_path / "clone", cores=4).splitlines()
-    assert lines[0] == "Lint, types, import layers and tests: about 3 minutes with 4 processes."
+    assert lines[0] == "Lint, types, import layers and tests: about 2 minutes with 4 processes."
     assert [line.partition(":")[0] for line in lines[1:]] == ["Skipped"] * 4
     assert "Skipped: pages in a browser: no Chromium (make browser)." in lines
 
