@@ -240,10 +240,8 @@ _TOO_LARGE = re.compile("File too large|signal 25|SIGXFSZ|File size limit exceed
 
 
 def _environment(directory: Path, settings: Mapping[str, str]) -> dict[str, str]:
-    """The environment of git: nothing of the controller's but the way to programs and to the ssh agent."""
-    kept = {
-        name: os.environ[name] for name in ("PATH", "SSH_AUTH_SOCK", "GIT_SSL_CAINFO", "TMPDIR") if name in os.environ
-    }
+    """The environment of git: nothing of the controller's but the way to programs, the ssh agent and the proxy."""
+    kept = {name: os.environ[name] for name in _PASSED if name in os.environ}
     given = {f"GIT_CONFIG_KEY_{n}": key for n, key in enumerate(settings)}
     given |= {f"GIT_CONFIG_VALUE_{n}": value for n, value in enumerate(settings.values())}
     return {

@@ -15,6 +15,7 @@ from dbc_iac.controller.fleet import SourceSpec
 from dbc_iac.controller.git import FetchLimits, Repository
 from dbc_iac.diagnostics import MAX_SUMMARY, Diagnostic, DiagnosticError
 from tests.controller.repositories import Origin
+from tests.raw_server import raw_server
 
 MIB = 1024**2
 
@@ -156,3 +157,15 @@ def test_credentials_are_in_no_argument_and_in_no_message(
     assert f"Authorization: Basic {basic}" in environ
     assert "canary-of-the-controller" not in environ
     assert "GIT_TERMINAL_PROMPT=0" in environ
+
+
+def test_a_fetch_uses_the_proxy_which_does_not_get_the_credentials(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with raw_server(b"HTTP/1.1 407 Denied\r\nContent-Length: 0\r\n\r\n") as (url, seen):
+        monkeypatch.setenv("HTTPS_PROXY", url)
+        source = SourceSpec(git="https://git.example.invalid/infra.git")
+        made = Repository(source, tmp_path / "mirror.git", FetchLimits(MIB, 60), SecretText("canary-token"))
+        assert "407" in problem_of(made.fetch()).detail
+    assert seen[0].startswith(b"CONNECT git.example.invalid:443 ")
+    assert b"Authorization" not in seen[0]
