@@ -22,7 +22,7 @@ from typing import Any, TextIO
 
 from dbc_iac.apply import Event, Stop
 from dbc_iac.controller.lanes import DatabaseLanes
-from dbc_iac.controller.reconcile import Ending, Policy, failed, observe, reconcile
+from dbc_iac.controller.reconcile import Policy, RunEnd, failed, observe, reconcile
 from dbc_iac.controller.records import Outcome
 from dbc_iac.diagnostics import REPORT, Diagnostic, DiagnosticError, ExitCode, Severity, place_of
 from dbc_iac.operations.apply import Observer
@@ -98,16 +98,16 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     threading.Thread(target=_watch_worker, daemon=True).start()
     reporter = Reporter(out, stopping)
-    ending = _run(request, reporter, stopping)
-    reporter.write({"result": _shown(ending, reporter.redaction).to_json()})
+    end = _run(request, reporter, stopping)
+    reporter.write({"result": _shown(end, reporter.redaction).to_json()})
 
 
-def _shown(ending: Ending, redaction: Redaction) -> Ending:
+def _shown(end: RunEnd, redaction: Redaction) -> RunEnd:
     """The end of a run without secrets. A plan with one could not be approved by its digest, and is not stored."""
-    shown = redaction(ending)
-    if shown.plan == ending.plan:
+    shown = redaction(end)
+    if shown.plan == end.plan:
         return shown
-    if ending.approval:
+    if end.approval:
         summary, remedy = "the plan has the value of a secret and cannot be approved", "Change the value of the secret."
         return failed(_problem("secret-in-plan", summary, remedy))
     return replace(shown, plan=None)
@@ -127,7 +127,7 @@ def _watch_worker() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _run(request: dict[str, Any], reporter: Reporter, stopping: Stopping) -> Ending:
+def _run(request: dict[str, Any], reporter: Reporter, stopping: Stopping) -> RunEnd:
     policy = Policy(**request["policy"])
     with asyncio.Runner() as runner:
         lanes = DatabaseLanes(request["lanes"], stopping.ask, observe=policy.mode == "observe")
@@ -145,7 +145,7 @@ def _run(request: dict[str, Any], reporter: Reporter, stopping: Stopping) -> End
         except DiagnosticError as error:
             return failed(*error.diagnostics)
         except (KeyboardInterrupt, asyncio.CancelledError):
-            return Ending(Outcome.INTERRUPTED, None, "stopped")
+            return RunEnd(Outcome.INTERRUPTED, None, "stopped")
         except MemoryError:
             return failed(_problem("out-of-memory", "the run needs more memory", "Raise `limits.memory`."))
         except Exception as error:

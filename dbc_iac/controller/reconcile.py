@@ -45,7 +45,7 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class RunEnd:
     """The end of a run, for the worker: fields as in `records.RunResult`."""
 
     outcome: Outcome
@@ -73,19 +73,19 @@ class Ending:
         }
 
 
-def failed(*diagnostics: Diagnostic, plan: Plan | None = None) -> Ending:
+def failed(*diagnostics: Diagnostic, plan: Plan | None = None) -> RunEnd:
     """The end of a run that changed nothing because of these problems."""
     errors = [d for d in diagnostics if d.severity is Severity.ERROR]
     first = (errors or [*diagnostics])[0]
     if first.exit_code is ExitCode.LOCKED:  # locked by another apply: the next run tries again
         message = f"{first.summary}. {first.detail}"
-        return Ending(Outcome.INTERRUPTED, None, message, diagnostics=diagnostics)
+        return RunEnd(Outcome.INTERRUPTED, None, message, diagnostics=diagnostics)
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     digest = "" if plan is None else plan.digest
-    return Ending(Outcome.FAILED, Phase.FAILED, f"{first.summary}{more}", digest, plan, diagnostics=diagnostics)
+    return RunEnd(Outcome.FAILED, Phase.FAILED, f"{first.summary}{more}", digest, plan, diagnostics=diagnostics)
 
 
-def observe(project: Project, policy: Policy) -> Ending:
+def observe(project: Project, policy: Policy) -> RunEnd:
     """Plan; change nothing."""
     _refuse_lost_state(project)
     with project.locked("controller"):
@@ -98,7 +98,7 @@ def observe(project: Project, policy: Policy) -> Ending:
     return _planned(plan, phase, policy)
 
 
-def reconcile(project: Project, policy: Policy, observer: Observer, stopped: Callable[[], bool]) -> Ending:
+def reconcile(project: Project, policy: Policy, observer: Observer, stopped: Callable[[], bool]) -> RunEnd:
     """Plan, and apply what may be applied. `stopped`: whether the run is asked to end. Raises DiagnosticError."""
     _refuse_lost_state(project)
     with project.locked("controller"):
@@ -160,24 +160,24 @@ def _approved(project: Project, policy: Policy) -> PlanToApply | None:
 
 def _applied(
     project: Project, to_apply: PlanToApply, policy: Policy, observer: Observer, stopped: Callable[[], bool]
-) -> Ending:
+) -> RunEnd:
     plan = to_apply.plan
     digest = to_apply.reviewed or plan.digest
     if stopped():
-        return Ending(Outcome.INTERRUPTED, None, "stopped before the apply", digest, plan)
+        return RunEnd(Outcome.INTERRUPTED, None, "stopped before the apply", digest, plan)
     if plan.empty:
         close_pending(project, to_apply)
         return replace(_unchanged(plan), outcome=Outcome.APPLIED, digest=digest)
     report = project.redaction(apply_plan(project, to_apply, ApplyOptions(), observer))
     problems = project.redaction((*plan.diagnostics, *report.diagnostics))
     if report.exit_code is ExitCode.INTERRUPTED:
-        return Ending(Outcome.INTERRUPTED, None, counts(report), digest, plan, report, problems)
+        return RunEnd(Outcome.INTERRUPTED, None, counts(report), digest, plan, report, problems)
     if report.exit_code is not ExitCode.OK:
-        return Ending(Outcome.FAILED, Phase.FAILED, counts(report), digest, plan, report, problems)
-    return Ending(Outcome.APPLIED, Phase.SYNCED, counts(report), digest, plan, report, problems)
+        return RunEnd(Outcome.FAILED, Phase.FAILED, counts(report), digest, plan, report, problems)
+    return RunEnd(Outcome.APPLIED, Phase.SYNCED, counts(report), digest, plan, report, problems)
 
 
-def _awaiting(plan: Plan, reason: str, policy: Policy) -> Ending:
+def _awaiting(plan: Plan, reason: str, policy: Policy) -> RunEnd:
     """The end of a run whose plan needs approval. If an equal plan was decided or waits, its digest is kept."""
     waiting = policy.approval
     if waiting is None or waiting["status"] not in {"pending", "approved", "rejected"}:
@@ -191,16 +191,16 @@ def _awaiting(plan: Plan, reason: str, policy: Policy) -> Ending:
     return replace(kept, phase=Phase.WINDOW) if waiting["status"] == "approved" and not policy.open else kept
 
 
-def _planned(plan: Plan, phase: Phase, policy: Policy) -> Ending:
+def _planned(plan: Plan, phase: Phase, policy: Policy) -> RunEnd:
     drifted = _is_drift(plan, policy) or any(field.drift for change in plan.pending for field in change.fields)
     done = [f"{plan.count(action)} to {action.value}" for action in Action if plan.count(action)]
     words = ", ".join(text for text in done if not text.endswith(("no-op", "unknown")))
-    return Ending(Outcome.PLANNED, phase, f"Plan: {words or 'renames only'}.", plan.digest, plan, drifted=drifted)
+    return RunEnd(Outcome.PLANNED, phase, f"Plan: {words or 'renames only'}.", plan.digest, plan, drifted=drifted)
 
 
-def _unchanged(plan: Plan) -> Ending:
+def _unchanged(plan: Plan) -> RunEnd:
     message = "The infrastructure matches the manifests."
-    return Ending(Outcome.UNCHANGED, Phase.SYNCED, message, plan.digest, diagnostics=plan.diagnostics)
+    return RunEnd(Outcome.UNCHANGED, Phase.SYNCED, message, plan.digest, diagnostics=plan.diagnostics)
 
 
 def _errors(plan: Plan) -> list[Diagnostic]:

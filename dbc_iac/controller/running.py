@@ -31,8 +31,11 @@ _FLUSH_SECONDS = 0.5
 
 
 @dataclass(slots=True)
-class Site:
-    """Settings, directories and database of a worker. `url`: database; `schema`: schema of the controller in it."""
+class WorkerContext:
+    """Settings, directories and database of a worker, which all of its runs share.
+
+    `url`: database; `schema`: schema of the controller in it.
+    """
 
     fleet: Fleet
     url: SecretText
@@ -57,8 +60,8 @@ def remove_abandoned(data: Path, open_runs: Iterable[int]) -> None:
 class StackRun:
     """One run, from its start in the database to its end there."""
 
-    def __init__(self, site: Site, store: Store, run: StartedRun) -> None:
-        self._site = site
+    def __init__(self, context: WorkerContext, store: Store, run: StartedRun) -> None:
+        self._context = context
         self._store = store
         self._run = run
         self._stopped = ""
@@ -67,7 +70,7 @@ class StackRun:
 
     async def to_end(self) -> RunResult:
         """Run the stack, and record the result."""
-        place = self._site.data / "runs" / str(self._run.id)
+        place = self._context.data / "runs" / str(self._run.id)
         try:
             result = await self._result(place)
         except DiagnosticError as error:
@@ -82,8 +85,8 @@ class StackRun:
         return result
 
     async def _result(self, place: Path) -> RunResult:
-        run, spec = self._run, self._site.fleet.spec
-        repository = await self._site.mirrors.repository(run.source, run.source_spec)
+        run, spec = self._run, self._context.fleet.spec
+        repository = await self._context.mirrors.repository(run.source, run.source_spec)
         await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)  # left over if the database was wiped
         await repository.require(run.commit)
         await repository.checkout(run.commit, place)
@@ -93,13 +96,13 @@ class StackRun:
             raise DiagnosticError(
                 Diagnostic("no-directory", Severity.ERROR, summary[:72], remedy="Correct `path` of the stack.")
             )
-        home = self._site.data / "stacks" / run.stack
+        home = self._context.data / "stacks" / run.stack
         (home / "cache").mkdir(parents=True, exist_ok=True, mode=0o700)
         given = spec.secrets.get(run.stack)
-        secrets = (
-            {} if given is None else await asyncio.to_thread(secrets_of, self._site.fleet.directory / given.directory)
-        )
-        environ = environment(secrets, home, self._site.worker)
+        secrets: dict[str, str] = {}
+        if given is not None:
+            secrets = await asyncio.to_thread(secrets_of, self._context.fleet.directory / given.directory)
+        environ = environment(secrets, home, self._context.worker)
         async with started(self._request(directory), environ, directory) as process:
             return await self._followed(process)
 
@@ -113,8 +116,8 @@ class StackRun:
             "directory": str(directory),
             "environment": run.spec.environment,
             "stack": run.spec.stack,
-            "memory": byte_count(self._site.fleet.spec.limits.memory),
-            "lanes": conninfo(self._site.url, self._site.schema, statement_timeout=0),
+            "memory": byte_count(self._context.fleet.spec.limits.memory),
+            "lanes": conninfo(self._context.url, self._context.schema, statement_timeout=0),
             "policy": {
                 "mode": run.spec.mode,
                 "drift": run.spec.drift,
@@ -147,9 +150,9 @@ class StackRun:
 
     async def _renew(self, process: RunProcess) -> None:
         while True:
-            await asyncio.sleep(self._site.lease / _RENEWALS)
+            await asyncio.sleep(self._context.lease / _RENEWALS)
             try:
-                if not await self._store.renew_run(self._run.id, self._site.lease):
+                if not await self._store.renew_run(self._run.id, self._context.lease):
                     self._stop(process, "another worker has taken the stack over")
             except DiagnosticError:
                 self._stop(process, "the database of the controller was lost")
@@ -166,13 +169,13 @@ class StackRun:
             del self._events[: len(events)]
 
     async def _limit(self, process: RunProcess) -> None:
-        await asyncio.sleep(self._site.fleet.spec.limits.time)
+        await asyncio.sleep(self._context.fleet.spec.limits.time)
         self._stop(process, "the run took longer than `limits.time`")
         await asyncio.sleep(GRACE)
         process.kill()
 
     async def _drain(self, process: RunProcess) -> None:
-        await self._site.draining.wait()
+        await self._context.draining.wait()
         self._stop(process, "the worker was stopped")
 
     def _stop(self, process: RunProcess, why: str) -> None:
@@ -223,12 +226,12 @@ class StackRun:
 
     def _next(self, outcome: Outcome) -> float:
         interval = self._run.spec.interval
-        return next_run(outcome, interval, self._run.failures, stopped=self._site.draining.is_set())
+        return next_run(outcome, interval, self._run.failures, stopped=self._context.draining.is_set())
 
     async def _end(self, result: RunResult) -> None:
         """Record the result. Retries for the time of the lease, such as while the database restarts; then gives up."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._site.lease):
+            async with asyncio.timeout(self._context.lease):
                 while True:
                     try:
                         await self._store.end_run(self._run.id, result)

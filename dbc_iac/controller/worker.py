@@ -38,7 +38,7 @@ from dbc_iac.controller.mirrors import Mirrors
 from dbc_iac.controller.notifications import notifier
 from dbc_iac.controller.pace import next_fetch
 from dbc_iac.controller.records import RunResult, StartedRun
-from dbc_iac.controller.running import LEASE, Site, StackRun, remove_abandoned
+from dbc_iac.controller.running import LEASE, StackRun, WorkerContext, remove_abandoned
 from dbc_iac.controller.store import Store
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity, place_of
 from dbc_iac.files.reading import real_path
@@ -86,7 +86,9 @@ class Worker:
         """The database; None while it is not available, and at the end."""
         self._draining = asyncio.Event()
         mirrors = Mirrors(fleet, data / "sources")
-        self._site = Site(fleet, url, options.schema, data, worker_name(), mirrors, self._draining, options.lease)
+        self._context = WorkerContext(
+            fleet, url, options.schema, data, worker_name(), mirrors, self._draining, options.lease
+        )
         # Channels of PostgreSQL have short names.
         self.queue = hashlib.blake2b(fleet.name.encode(), digest_size=8).hexdigest()
         self._registered: set[int] = set()
@@ -97,15 +99,15 @@ class Worker:
 
     async def run(self) -> None:
         """Work until `drain`. A lost database is waited for. Raises DiagnosticError if the fleet is refused."""
-        info = conninfo(self._site.url, self._options.schema)
+        info = conninfo(self._context.url, self._options.schema)
         first, pause = True, 1.0
         while not self._draining.is_set():
             began = asyncio.get_running_loop().time()
             try:
                 async with Store.open(info, self._options.workers + _CONTROL_JOBS + 4) as store:
                     await store.register(self.fleet, socket.gethostname())
-                    await asyncio.to_thread(remove_abandoned, self._site.data, await store.open_runs())
-                    self._options.notify(f"worker {self._site.worker} of fleet {self.fleet.name} is ready")
+                    await asyncio.to_thread(remove_abandoned, self._context.data, await store.open_runs())
+                    self._options.notify(f"worker {self._context.worker} of fleet {self.fleet.name} is ready")
                     first = False
                     self.store = store
                     await self._work(store)
@@ -125,7 +127,7 @@ class Worker:
     async def _work(self, store: Store) -> None:
         """Serve the queue until `drain`, or until the database is lost."""
         app = procrastinate.App(connector=procrastinate.PsycopgConnector(), periodic_defaults={"max_delay": 30})
-        _Tasks(app, self.queue, self._site, self._options, store)
+        _Tasks(app, self.queue, self._context, self._options, store)
         async with app.open_async(store.pool):
             for worker in self._registered:  # those of before the database was lost: their jobs are free
                 await app.job_manager.unregister_worker(worker)
@@ -148,7 +150,7 @@ class Worker:
     async def _serve(self, app: procrastinate.App, queue: str, jobs: int) -> None:
         worker = app._worker(
             queues=[queue],
-            name=self._site.worker,
+            name=self._context.worker,
             concurrency=jobs,
             install_signal_handlers=False,
             delete_jobs="always",
@@ -171,12 +173,14 @@ class Worker:
 class _Tasks:
     """The jobs of the queue."""
 
-    def __init__(self, app: procrastinate.App, queue: str, site: Site, options: WorkerOptions, store: Store) -> None:
+    def __init__(
+        self, app: procrastinate.App, queue: str, context: WorkerContext, options: WorkerOptions, store: Store
+    ) -> None:
         self._app = app
-        self._site = site
+        self._context = context
         self._options = options
         self._store = store
-        self._name = site.fleet.name
+        self._name = context.fleet.name
         control, runs = f"c-{queue}", f"r-{queue}"
         self._sync = app.task(name="sync", queue=control)(self._reported(self.sync))
         self._run = app.task(name="run", queue=runs)(self._reported(self.run))
@@ -225,7 +229,7 @@ class _Tasks:
 
     async def retention(self, timestamp: int) -> None:
         """Delete old runs."""
-        kept = self._site.fleet.spec.retention
+        kept = self._context.fleet.spec.retention
         await self._store.delete_old_runs(kept.days, kept.runs)
 
     async def sync(self, source: str) -> None:
@@ -235,7 +239,7 @@ class _Tasks:
             return
         spec = SourceSpec.model_validate(found.spec)
         try:
-            repository = await self._site.mirrors.repository(source, spec)
+            repository = await self._context.mirrors.repository(source, spec)
             commit = await repository.fetch()
             paths = await self._store.paths(self._name, source)
             trees = {path: await repository.tree(commit, path) for path in set(paths.values())}
@@ -257,11 +261,11 @@ class _Tasks:
 
     async def run(self, stack: str) -> None:
         """One run of a stack."""
-        started = await self._store.begin_run(stack, self._site.worker, self._options.lease)
+        started = await self._store.begin_run(stack, self._context.worker, self._options.lease)
         if started is None:
             return
         began = time.monotonic()
-        result = await StackRun(self._site, self._store, started).to_end()
+        result = await StackRun(self._context, self._store, started).to_end()
         self._options.notify(f"{stack}: {result.outcome.value}: {result.message}")
         for ended in self._options.ended:
             await ended(started, result, time.monotonic() - began)

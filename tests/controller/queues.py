@@ -12,7 +12,7 @@ from unittest.mock import patch
 from dbc_iac.api.secret import SecretText
 from dbc_iac.controller import worker as worker_module
 from dbc_iac.controller.records import Outcome, Phase, RunResult, StartedRun
-from dbc_iac.controller.running import Site
+from dbc_iac.controller.running import WorkerContext
 from dbc_iac.controller.store import Store
 from dbc_iac.controller.worker import Worker, WorkerOptions
 from tests.controller.fleets import fleet, info, new_schema
@@ -23,7 +23,7 @@ from tests.state.servers import postgres
 class Simulated:
     """A run that observes nothing."""
 
-    def __init__(self, site: Site, store: Store, run: StartedRun) -> None:
+    def __init__(self, context: WorkerContext, store: Store, run: StartedRun) -> None:
         self._store = store
         self._run = run
 

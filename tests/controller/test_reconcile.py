@@ -12,7 +12,7 @@ import pytest
 
 from dbc_iac import PlanOptions, Project, Runtime
 from dbc_iac.apply import Stop
-from dbc_iac.controller.reconcile import Ending, Policy, failed, observe, reconcile
+from dbc_iac.controller.reconcile import Policy, RunEnd, failed, observe, reconcile
 from dbc_iac.diagnostics import DiagnosticError
 from dbc_iac.operations.apply import Observer
 from tests.projects import PROJECT, Emulated, document, project, vm
@@ -37,7 +37,7 @@ class Stack:
         runtime = Runtime(environ=emulated.project.environ, run=run, transport=emulated.network.transport)
         return Project.load(emulated.project.directory, runtime=runtime)
 
-    def run(self, observer: Observer | None = None, **policy: Any) -> Ending:
+    def run(self, observer: Observer | None = None, **policy: Any) -> RunEnd:
         """The end of a run. A DiagnosticError is one, as in the process of a run."""
         rules = Policy(**{"mode": "apply", "drift": "revert", "drift_only": False, "open": True, **policy})
         try:
@@ -60,9 +60,9 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
     emulated.close()
 
 
-def known(ending: Ending, status: str) -> dict[str, Any]:
-    assert ending.plan is not None
-    return {"status": status, "digest": ending.digest, "plan": json.dumps(ending.plan.to_json())}
+def known(end: RunEnd, status: str) -> dict[str, Any]:
+    assert end.plan is not None
+    return {"status": status, "digest": end.digest, "plan": json.dumps(end.plan.to_json())}
 
 
 def test_observing_changes_nothing_and_reports_drift(stack: Stack) -> None:
