@@ -53,6 +53,14 @@ def public_ip_problem(value: str) -> str:
     return "" if address.version == 6 or not address.is_reserved else "expected a public address, not a reserved one"
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 HEADER_NAME = r"[!#$%&'*+.^_`~0-9A-Za-z-]+"
 HEADER_VALUE = r"([!-~]([ -~]*[!-~])?)?"
 """Printable ASCII, without spaces around it."""

@@ -7,7 +7,6 @@ silence, so connections are kept for 10 s. A request can hang, so each has a dea
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -24,6 +23,7 @@ from dbc_iac.api.http import (
 )
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import NotSent, Unknown
+from dbc_iac.api.patterns import is_loopback
 from dbc_iac.api.secret import SecretText
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _checked_url(url: str, insecure_http: bool) -> str:
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
         raise ValueError("a client node's URL is http://host:port or https://host:port")
-    if parts.scheme == "http" and not insecure_http and not _is_loopback(parts.hostname):
+    if parts.scheme == "http" and not insecure_http and not is_loopback(parts.hostname):
         raise InsecureUrl("http to another machine needs insecureHttp: true: a session read on the way never expires")
     return url.rstrip("/")
 
@@ -113,10 +113,3 @@ def _shown_url(url: str) -> str:
     """Scheme, host and port: user and path of a URL may be secret."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from dbc_iac.api.patterns import is_loopback
 from dbc_iac.api.secret import SecretText
 from dbc_iac.controller.fleet import Fleet
 from dbc_iac.controller.records import Outcome, RunResult, StartedRun
@@ -24,7 +25,6 @@ _PAUSES = (1.0, 5.0, 25.0)
 """Seconds before each repeat of a delivery that has failed."""
 _GRACE = 10.0
 """Seconds for deliveries in flight when the worker ends."""
-_LOCAL = {"localhost", "127.0.0.1", "::1"}
 
 
 def events(run: StartedRun, result: RunResult) -> Iterator[str]:
@@ -60,7 +60,7 @@ def body(fleet: str, event: str, run: StartedRun, result: RunResult) -> bytes:
 
 
 def signature(secret: SecretText, content: bytes) -> str:
-    """The value of the signature's header."""
+    """HMAC-SHA256 of a body, as in the header of GitHub and of notifications."""
     return "sha256=" + hmac.new(secret.reveal().encode(), content, hashlib.sha256).hexdigest()
 
 
@@ -131,9 +131,8 @@ async def notifier(
 def _check(url: SecretText) -> None:
     try:
         parts = urlsplit(url.reveal())
-        fits = bool(parts.hostname) and (
-            parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOCAL)
-        )
+        host = parts.hostname or ""
+        fits = bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host)))
     except ValueError:
         fits = False
     if not fits:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import re
 from importlib import resources
 from typing import Annotated, Literal, Self
@@ -13,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from dbc_iac.api.patterns import HEADER_NAME, OWN_HEADERS
+from dbc_iac.api.patterns import HEADER_NAME, OWN_HEADERS, is_loopback
 from dbc_iac.manifest.durations import Seconds
 from dbc_iac.manifest.header import NAME
 from dbc_iac.manifest.identities import IdentitySpec
@@ -130,20 +129,13 @@ def check_url(url: str, shown: str, *, insecure_http: bool, at: str = "url") -> 
         raise wrong("invalid URL: malformed host or port", _URL, at=at) from None
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
         raise wrong("expected http://HOST:PORT or https://HOST", _URL, at=at)
-    if parts.scheme == "http" and not insecure_http and not _loopback(parts.hostname):
+    if parts.scheme == "http" and not insecure_http and not is_loopback(parts.hostname):
         raise wrong(
             "plain http to another machine",
             "Use https or a tunnel to 127.0.0.1, or set insecureHttp: true.",
             detail=f"It would expose {shown}.",
             at=at,
         )
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 class ChainSpec(Part):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hmac
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from starlette.requests import Request
 
+from dbc_iac.api.patterns import is_loopback
 from dbc_iac.api.secret import SecretText
 from dbc_iac.controller.fleet import Fleet
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
@@ -48,21 +48,13 @@ def same(given: str, secret: str) -> bool:
     return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), secret.encode("utf-8", "surrogatepass"))
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def is_local(request: Request) -> bool:
     """Whether a request comes from this machine, by its own name and through no proxy."""
     client = request.client
     proxied = any(name in request.headers for name in _PROXIED)
     host = request.headers.get("host", "")
     name = host if host.endswith("]") else host.rpartition(":")[0] or host
-    return client is not None and is_loopback(client.host) and is_loopback(name) and not proxied
+    return client is not None and is_loopback(client.host) and is_loopback(name.strip("[]")) and not proxied
 
 
 def has_token(request: Request, secrets: WebSecrets) -> bool:

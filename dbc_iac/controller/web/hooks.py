@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -13,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from dbc_iac.controller.fleet import Fleet
+from dbc_iac.controller.notifications import signature
 from dbc_iac.controller.store import Store
 from dbc_iac.controller.web.access import WebSecrets, same
 from dbc_iac.controller.web.bodies import bounded_body
@@ -26,7 +25,8 @@ async def pushed(request: Request, secrets: WebSecrets) -> Mapping[str, Any]:
     """The content of a hook that has its secret. Raises HTTPException."""
     body = await bounded_body(request, MAX_BODY)
     if request.url.path.endswith("/github"):
-        _check(secrets.github is not None and _signed(request, body, secrets.github.reveal()), "X-Hub-Signature-256")
+        given = request.headers.get("x-hub-signature-256", "")
+        _check(secrets.github is not None and same(given, signature(secrets.github, body)), "X-Hub-Signature-256")
     else:
         given = request.headers.get("x-gitlab-token", "")
         _check(secrets.gitlab is not None and same(given, secrets.gitlab.reveal()), "X-Gitlab-Token")
@@ -42,11 +42,6 @@ async def pushed(request: Request, secrets: WebSecrets) -> Mapping[str, Any]:
 def _check(passed: bool, header: str) -> None:
     if not passed:
         raise HTTPException(401, f"{header} does not fit the secret in the Fleet file")
-
-
-def _signed(request: Request, body: bytes, secret: str) -> bool:
-    expected = "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
-    return same(request.headers.get("x-hub-signature-256", ""), expected)
 
 
 async def request_syncs(store: Store, fleet: Fleet, content: Mapping[str, Any]) -> list[str]:

@@ -19,7 +19,7 @@ from dbc_iac.controller.store import Store
 from dbc_iac.controller.text import event_text, problem_lines
 from dbc_iac.controller.web.access import is_local
 from dbc_iac.controller.web.bodies import bounded_body
-from dbc_iac.controller.web.rows import phases, row, rows
+from dbc_iac.controller.web.rows import needed, phases, row, rows
 from dbc_iac.controller.web.sessions import COOKIE, SECONDS, Session
 from dbc_iac.diagnostics import DiagnosticError
 from dbc_iac.plan.serialization import read_plan
@@ -72,7 +72,7 @@ class Pages:
         problems = [(s.name, s.problem) for s in await store.sources() if s.fleet == fleet and s.problem]
         return self._page(
             request, "stacks", stacks=stacks, phase=phase, phases=phases(stacks), rows=rows(stacks, now, phase),
-            waiting=sum(bool(one.needed) for one in rows(stacks, now)), sources=problems,
+            waiting=sum(bool(needed(stack)) for stack in stacks), sources=problems,
         )  # fmt: skip
 
     async def stack(self, request: Request) -> Response:
