@@ -20,6 +20,21 @@ def test_the_page_of_diagnostics_has_every_code_with_a_remedy() -> None:
     assert sorted(known) == sorted(re.findall("^### (.+)$", (ROOT / PAGE).read_text(), re.MULTILINE)), (
         "run `make schemas`"
     )
-    lacking = [code for code, entry in known.items() if not any(v.remedy for v in entry.variants)]
+    lacking = [code for code, entry in known.items() if not any(entry.variants.values())]
     assert not lacking, "add them to WRITTEN or REMEDIES of tools/troubleshooting.py"
     assert not (WRITTEN.keys() | REMEDIES.keys()) - known.keys() - {"plan-unreadable"}
+
+
+def test_a_diagnostic_is_printed_with_its_own_remedies_only() -> None:
+    """Its code, summary and remedy are chosen by conditions of the source code, and by variables set before."""
+    known = entries()
+    for code, remedy in {
+        "too-large": ["Split the file."],
+        "unreadable-file": ["Correct the path or the permissions of the file."],
+    }.items():
+        assert known[code].variants["cannot read NAME (STRERROR)", ""] == remedy
+    assert known["outside-project"].variants["NAME is outside the project", ""] == ["Copy the file into the project."]
+    assert [*known["cannot-map"].variants.values()] == [
+        ["Did you mean VALUE?", "Use Kind/name as in the manifests."],
+        ["Use `dbc-iac state rm ADDRESS` first to choose another object; the current one is untouched."],
+    ]

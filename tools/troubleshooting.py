@@ -1,7 +1,8 @@
 """The page docs/troubleshooting.md: every diagnostic code with its summaries and remedies, read from the source code.
 
 A diagnostic is a call with an argument `code` and one of `summary`, `detail` and `remedy`, by the signature of the
-called function. Values within a text are shown in capitals; a local variable by the text that is assigned to it.
+called function. Values within a text are shown in capitals; a local variable by the texts that can be assigned to it
+there. A summary is printed with those remedies only that occur with it: texts of one condition stay together.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ from __future__ import annotations
 import ast
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from html import escape
-from itertools import zip_longest
+from itertools import islice, product
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "dbc_iac"
@@ -34,15 +35,6 @@ _MAKES = re.compile(r"Diagnostic\(|problem\(|failed\(|warn\(")
 
 
 @dataclass(frozen=True)
-class Variant:
-    """A diagnostic of the source code: its text, its cause and its remedy; empty where they are not known."""
-
-    summary: str
-    cause: str = ""
-    remedy: str = ""
-
-
-@dataclass(frozen=True)
 class Signature:
     """Parameters of a function that makes a diagnostic; its code, where that is no parameter."""
 
@@ -52,10 +44,10 @@ class Signature:
 
 @dataclass
 class Entry:
-    """A diagnostic code: the area of its first use, and its diagnostics in the order of the source."""
+    """A diagnostic code: the area of its first use, and remedies by summary and cause, in the order of the source."""
 
     area: str = ""
-    variants: list[Variant] = field(default_factory=list)
+    variants: dict[tuple[str, str], list[str]] = field(default_factory=dict)
 
 
 def _sources() -> Iterator[tuple[Path, str]]:
@@ -82,14 +74,15 @@ def entries() -> Mapping[str, Entry]:
     for path, tree in trees.items():
         signatures = {**_COMMON, **dict(_signatures(tree))}
         constants = shared | dict(_CONSTANT.findall(sources[path]))
-        for function, call in _calls(tree):
+        module = _Scope({name: [Text(text)] for name, text in constants.items()})
+        for call, scope in _calls(tree.body, module):
             if _name(call) in signatures:
-                _read(found, path.relative_to(PACKAGE).parts[0], call, signatures, _Texts(function, constants))
-    for code, texts in WRITTEN.items():
-        found[code].variants = [Variant(*texts)]
+                _read(found, path.relative_to(PACKAGE).parts[0], call, signatures, scope)
+    for code, (summary, cause, remedy) in WRITTEN.items():
+        found[code].variants = {(summary, cause): [remedy]}
         found[code].area = found[code].area or "operations"
     for code in REMEDIES.keys() & found.keys():
-        found[code].variants = [replace(v, remedy=v.remedy or REMEDIES[code]) for v in found[code].variants]
+        found[code].variants = {text: known or [REMEDIES[code]] for text, known in found[code].variants.items()}
     return dict(sorted(found.items()))
 
 
@@ -114,6 +107,7 @@ WRITTEN: Mapping[str, tuple[str, str, str]] = {
         "Check the rent order and the identity; `dbc-iac node show` lists the orders of the machine.",
     ),
     "unknown-kind": ("unknown kind KIND", "", "Use one of the kinds in docs/kinds.md."),
+    "unknown-name": ("there is no KIND NAME", "", "Use a name that `list` prints, such as `dbc-iac vm list`."),
     "unsafe-value": (
         "a value cannot be sent", "A node would read it as something else. Nothing was sent.",
         "Write a value of the form that the summary names.",
@@ -161,14 +155,14 @@ def page() -> Iterator[str]:
             yield ""
             yield f"### {code}"
             yield ""
-            yield from (_line(variant) for variant in known[code].variants[:_MOST])
+            yield from (_line(*texts, remedies) for texts, remedies in islice(known[code].variants.items(), _MOST))
 
 
-def _line(variant: Variant) -> str:
-    text = f"* **{_plain(variant.summary).rstrip('.')}.**"
-    if variant.cause:
-        text += f" {_plain(variant.cause)}"
-    return f"{text} *Remedy:* {_plain(variant.remedy)}" if variant.remedy else text
+def _line(summary: str, cause: str, remedies: list[str]) -> str:
+    text = f"* **{_plain(summary).rstrip('.')}.**"
+    if cause:
+        text += f" {_plain(cause)}"
+    return f"{text} *Remedy:* {' *Or:* '.join(map(_plain, remedies))}" if remedies else text
 
 
 def _plain(text: str) -> str:
@@ -202,92 +196,194 @@ def _code_made_by(function: ast.AST) -> str:
     return ""
 
 
-def _calls(tree: ast.Module) -> Iterator[tuple[ast.AST | None, ast.Call]]:
-    """Calls with the function that they are in."""
-    waiting: list[tuple[ast.AST, ast.AST | None]] = [(tree, None)]
-    while waiting:
-        node, function = waiting.pop()
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            function = node
-        if isinstance(node, ast.Call):
-            yield function, node
-        waiting += [(inner, function) for inner in reversed([*ast.iter_child_nodes(node)])]
-
-
 def _read(
-    found: defaultdict[str, Entry],
-    area: str,
-    call: ast.Call,
-    signatures: Mapping[str, Signature],
-    texts: _Texts,
+    found: defaultdict[str, Entry], area: str, call: ast.Call, signatures: Mapping[str, Signature], scope: _Scope
 ) -> None:
-    """Add the diagnostics of a call, if it makes any."""
+    """Add the diagnostics of a call, if it makes any: each summary with the causes and remedies that occur with it."""
     signature = signatures[_name(call)]
     given = dict(zip(signature.parameters, call.args, strict=False)) | {k.arg: k.value for k in call.keywords if k.arg}
-    codes = [signature.code] if signature.code else texts.of(given.get("code"))
     if not {"summary", "remedy", "detail"} & given.keys():
         return
-    parts = {key: texts.of(given[key]) if key in given else [] for key in ("summary", "detail", "remedy")}
-    for code in filter(_CODE.fullmatch, codes):
-        entry = found[code]
-        entry.area = entry.area or area
-        for summary, cause, remedy in zip_longest(*parts.values(), fillvalue=""):
-            variant = Variant(summary or next(iter(parts["summary"]), ""), _known(cause), _known(remedy))
-            if _known(variant.summary) and variant not in entry.variants:
-                entry.variants.append(variant)
+    codes = [Text(signature.code)] if signature.code else scope.texts(given.get("code"))
+    parts = [scope.texts(given[key]) if key in given else [Text("")] for key in ("summary", "detail", "remedy")]
+    for code, summary, detail, remedy in product(codes, *parts):
+        if _CODE.fullmatch(code.text) and _possible(scope.when, code, summary, detail, remedy):
+            entry = found[code.text]
+            entry.area = entry.area or area
+            if _known(summary.text):
+                remedies = entry.variants.setdefault((_known(summary.text), _known(detail.text)), [])
+                remedies += [text for text in [_known(remedy.text)] if text and text not in remedies]
 
 
 def _known(text: str) -> str:
     """The text; empty if nothing but values."""
-    return "" if re.fullmatch(r"[A-Z .]*", text) else text
+    return "" if re.fullmatch(r"[A-Z .]*", text) else text.strip()
+
+
+Conditions = frozenset[tuple[str, bool]]
+"""Expressions of the source code with their truth."""
 
 
 @dataclass(frozen=True)
-class _Texts:
-    """Texts of expressions within a function. `constants`: texts of modules by name."""
+class Text:
+    """A text that an expression can be, and when it is."""
 
-    function: ast.AST | None
-    constants: Mapping[str, str]
+    text: str
+    when: Conditions = frozenset()
 
-    def of(self, node: ast.expr | None) -> list[str]:
-        """The texts that an expression can be."""
+
+def _possible(when: Conditions, *texts: Text) -> bool:
+    """Whether no expression has to be both true and false."""
+    every = when.union(*(one.when for one in texts))
+    return not any((test, not truth) in every for test, truth in every)
+
+
+def _condition(test: ast.expr, truth: bool) -> tuple[str, bool]:
+    while isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        test, truth = test.operand, not truth
+    return ast.dump(test), truth
+
+
+@dataclass
+class _Scope:
+    """A place of the source code: the texts of its variables, and what is true there."""
+
+    variables: dict[str, list[Text]]
+    when: Conditions = frozenset()
+
+    def texts(self, node: ast.expr | None) -> list[Text]:
+        """The texts that an expression can be; values in capitals."""
         match node:
             case ast.Constant(value=str(text)):
-                return [text]
-            case ast.IfExp(body=body, orelse=orelse):
-                return [*self.of(body), *self.of(orelse)]
+                return [Text(text)]
+            case ast.IfExp(test=test, body=body, orelse=orelse):
+                return [
+                    Text(one.text, one.when | {_condition(test, truth)})
+                    for truth, branch in ((True, body), (False, orelse))
+                    for one in self.texts(branch)
+                ]
+            case ast.BoolOp(op=ast.Or(), values=values):
+                return [one for value in values for one in self.texts(value)]
             case ast.JoinedStr(values=parts):
-                return ["".join(map(self._part, parts))]
+                return self._joined(parts)
+            case ast.FormattedValue(value=value):
+                return self._inserted(value)
             case ast.BinOp(left=left, op=ast.Add(), right=right):
-                return [a + b for a in self.of(left) for b in self.of(right) or [""]]
-            case ast.Name(id=name) if name in self.constants:
-                return [self.constants[name]]
-            case ast.Name(id=name) if self.function is not None:
-                return [t for v in _assigned(name, self.function) for t in _Texts(None, self.constants).of(v)]
-        return []
-
-    def _part(self, part: ast.expr) -> str:
-        if isinstance(part, ast.Constant):
-            return str(part.value)
-        assert isinstance(part, ast.FormattedValue)
-        texts = self.of(part.value)
-        if texts and len(texts[0]) < 80:
-            return texts[0]
-        match part.value:
+                return self._joined([left, right])
+            case ast.Name(id=name) if name in self.variables:
+                return [one for one in self.variables[name] if _possible(self.when, one)]
             case ast.Name(id=name) | ast.Attribute(attr=name):
-                return name.strip("_").upper().replace("_", " ")
+                return [Text(name.strip("_").upper().replace("_", " "))]
             case ast.Call(func=ast.Name(id="len")):
-                return "N"
-        return "VALUE"
+                return [Text("N")]
+        return [Text("VALUE")]
+
+    def _joined(self, parts: Iterable[ast.expr]) -> list[Text]:
+        made = [Text("")]
+        for part in parts:
+            pairs = product(made, self.texts(part))
+            made = [Text(a.text + b.text, a.when | b.when) for a, b in pairs if _possible(self.when, a, b)]
+        return made
+
+    def _inserted(self, node: ast.expr) -> list[Text]:
+        """The texts of a part of a text: all if they are in the source code, else the name of the value."""
+        texts = self.texts(node)
+        if all(_known(one.text) or not one.text for one in texts):
+            some = [one for one in texts if one.text]
+            return some if len(some) == len(texts) else [Text(one.text) for one in some]
+        return texts if len(texts) == 1 else [Text(_Scope({}).texts(node)[0].text)]
+
+    def assign(self, target: ast.expr, value: ast.expr | None) -> None:
+        """Set a variable, or several from a tuple."""
+        if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple) and len(target.elts) == len(value.elts):
+            for one, of in zip(target.elts, value.elts, strict=True):
+                self.assign(one, of)
+        elif isinstance(target, ast.Name):
+            texts = self.texts(value)
+            self.variables[target.id] = self._unknown(target.id) if texts == [Text("VALUE")] else texts
+        else:
+            for name in ast.walk(target):
+                if isinstance(name, ast.Name):
+                    self.variables[name.id] = self._unknown(name.id)
+
+    @staticmethod
+    def _unknown(name: str) -> list[Text]:
+        return _Scope({}).texts(ast.Name(name))
+
+    def branch(self, *conditions: tuple[str, bool]) -> _Scope:
+        return _Scope(dict(self.variables), self.when | {*conditions})
+
+    def join(self, branches: Iterable[_Scope | None]) -> bool:
+        """Continue after branches, of which None have ended; False if all have."""
+        going = [branch for branch in branches if branch is not None]
+        if len(going) == 1:
+            self.variables, self.when = going[0].variables, going[0].when
+        for name in {name for branch in going for name in branch.variables} if len(going) > 1 else ():
+            values = [(branch.when, branch.variables.get(name, self._unknown(name))) for branch in going]
+            if any(texts != values[0][1] for _, texts in values):
+                joined = [Text(one.text, one.when | (when - self.when)) for when, texts in values for one in texts]
+                self.variables[name] = joined
+            else:
+                self.variables[name] = values[0][1]
+        return bool(going)
 
 
-def _assigned(name: str, function: ast.AST) -> Iterable[ast.expr]:
-    """The values that a function assigns to a local variable."""
-    for node in ast.walk(function):
-        if isinstance(node, ast.Assign):
-            for target in node.targets:
-                if isinstance(target, ast.Name) and target.id == name:
-                    yield node.value
-                elif isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
-                    pairs = zip(target.elts, node.value.elts, strict=False)
-                    yield from (v for t, v in pairs if isinstance(t, ast.Name) and t.id == name)
+def _calls(block: Iterable[ast.stmt], scope: _Scope) -> Generator[tuple[ast.Call, _Scope], None, _Scope | None]:
+    """Calls of a block, with the scope of each; returns the scope after the block, None if it always leaves it."""
+    for statement in block:
+        yield from ((node, scope.branch()) for node in _expressions(statement) if isinstance(node, ast.Call))
+        match statement:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                yield from _calls(statement.body, scope.branch())
+            case ast.Return() | ast.Raise() | ast.Continue() | ast.Break():
+                return None
+            case ast.Assign(targets=targets, value=value):
+                for target in targets:
+                    scope.assign(target, value)
+            case ast.AnnAssign(target=target, value=value):
+                scope.assign(target, value)
+            case ast.AugAssign(target=ast.Name() as target, value=value):
+                scope.assign(target, ast.BinOp(target, statement.op, value))
+            case ast.For(target=target) | ast.AsyncFor(target=target):
+                scope.assign(target, None)
+        branches: list[_Scope | None] = []
+        for conditions, body in _branches(statement):
+            branches.append((yield from _calls(body, scope.branch(*conditions))))
+        if branches and not scope.join(branches):
+            return None
+    return scope
+
+
+def _branches(statement: ast.stmt) -> list[tuple[list[tuple[str, bool]], list[ast.stmt]]]:
+    """The blocks of a statement, of which one is executed, each with its conditions."""
+    match statement:
+        case ast.If(test=test, body=body, orelse=orelse):
+            return [([_condition(test, True)], body), ([_condition(test, False)], orelse)]
+        case ast.Match(subject=subject, cases=cases):
+            tests = [f"{ast.dump(subject)} {ast.dump(c.pattern)} {c.guard and ast.dump(c.guard)}" for c in cases]
+            blocks = [c.body for c in cases]
+            return [
+                ([*((test, False) for test in tests[:n]), *((test, True) for test in tests[n : n + 1])], block)
+                for n, block in enumerate([*blocks, []])
+            ]
+        case ast.With(body=body) | ast.AsyncWith(body=body):
+            return [([], body)]
+        case ast.For(body=body, orelse=orelse) | ast.AsyncFor(body=body, orelse=orelse):
+            return [([], body), ([], orelse)]
+        case ast.While(body=body):
+            return [([], body), ([], [])]
+        case ast.Try(body=body, handlers=handlers, orelse=orelse, finalbody=finalbody):
+            return [([], [*body, *orelse, *finalbody]), *(([], handler.body) for handler in handlers)]
+    return []
+
+
+def _expressions(statement: ast.stmt) -> Iterator[ast.AST]:
+    """The expressions of a statement, without the statements in it."""
+    waiting: list[ast.AST] = [statement]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        waiting += reversed([n for n in ast.iter_child_nodes(node) if not isinstance(n, _NESTED)])
+
+
+_NESTED = (ast.stmt, ast.ExceptHandler, ast.match_case)
