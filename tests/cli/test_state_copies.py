@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.projects import PROJECT, Emulated, Project, project, start_state, vm
+from tests.projects import PROJECT, Emulated, Project, document, project, start_state, vm
 from tests.proof.ends import Interposed, Point
 from tests.state.servers import terraform_http
 
@@ -27,14 +27,18 @@ def served(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Emu
         emulated.close()
 
 
-def test_what_could_not_be_written_is_kept_and_put_back(served: tuple[Emulated, terraform_http.Documents]) -> None:
+@pytest.mark.parametrize("writes", [2, 3, 6], ids=["before any call", "after the VMs", "the state itself"])
+def test_what_could_not_be_written_is_kept_and_put_back(
+    served: tuple[Emulated, terraform_http.Documents], writes: int
+) -> None:
     emulated, documents = served
+    emulated.project.write({"manifests/disk.yaml": document("Disk", "scratch", {"vm": "one", "size": "50Gi"})})
     start_state(emulated)
-    documents.down_after = 2
+    documents.down_after = writes
     result = emulated.run("apply", "--yes", "--json")
     file = emulated.project.directory / ERRORED
     made = dict(emulated.vms)
-    assert result.code == 7
+    assert (result.code, len(made)) == (7, 0 if writes == 2 else 2)
     assert "errored-state" in result.codes
     assert file.stat().st_mode & 0o777 == 0o600
     assert ("VirtualMachine" in file.read_text()) is ("encryption" not in _project(emulated))
@@ -52,7 +56,7 @@ def test_what_could_not_be_written_is_kept_and_put_back(served: tuple[Emulated, 
         ["import", "--all", "--generate", "manifests/found"],
         *([["state", "rotate-key"]] if "encryption" in _project(emulated) else []),
     ]
-    for command in commands:  # nothing before what is in the file
+    for command in commands[: None if writes == 3 else 1]:  # nothing before what is in the file
         early = emulated.run(*command, "--json")
         assert (early.code, "errored-state-waits" in early.codes, emulated.vms) == (5, True, made)
     put = emulated.run("state", "push", str(file))
@@ -62,7 +66,10 @@ def test_what_could_not_be_written_is_kept_and_put_back(served: tuple[Emulated, 
     assert len(emulated.vms) == 2
     assert set(made) <= set(emulated.vms)
     again = emulated.run("state", "push", str(file), "--json")
-    assert (again.code, again.codes) == (5, ["push-serial"])
+    if writes == 6:  # the copy had all of it: it is the state
+        assert again.code == 0
+    else:
+        assert (again.code, again.codes) == (5, ["push-serial"])
 
 
 def test_no_file_takes_the_place_of_another_one(served: tuple[Emulated, terraform_http.Documents]) -> None:
