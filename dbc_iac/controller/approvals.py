@@ -10,10 +10,11 @@ from dbc_iac.controller.records import ApprovalRecord, Outcome, RunResult
 from dbc_iac.controller.tables import Tables
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 
-APPROVALS: LiteralString = (
+LAST_APPROVALS: LiteralString = (
     "select id, stack, run, digest, tree, commit, reason, status, requested, decided, decided_by from approvals "
+    "where stack = %s order by id desc limit %s"
 )
-"""Query of approvals, without a condition."""
+"""Query of a number of approvals of a stack, the newest first."""
 
 
 class Approvals(Tables):
@@ -21,7 +22,7 @@ class Approvals(Tables):
 
     async def approvals(self, stack: str, limit: int = 50) -> list[ApprovalRecord]:
         """The last approvals of a stack, the newest first."""
-        return await self._all(ApprovalRecord, APPROVALS + "where stack = %s order by id desc limit %s", (stack, limit))
+        return await self._all(ApprovalRecord, LAST_APPROVALS, (stack, limit))
 
     async def decide(
         self, stack: str, digest: str, decision: Literal["approved", "rejected"], who: str

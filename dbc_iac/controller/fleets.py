@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Mapping
 from typing import Any, LiteralString
@@ -16,6 +17,7 @@ from dbc_iac.diagnostics import MAX_SUMMARY, Diagnostic, DiagnosticError, ExitCo
 from dbc_iac.plan.model import canonical_digest
 
 _LONGEST_QUEUE = 200
+_SOURCES: LiteralString = "select name, spec, failures, problem from sources "
 _STACKS: LiteralString = """
 select s.name, s.fleet, s.source, s.spec, s.removed, s.suspended, s.commit, s.tree, s.applied_commit, s.applied_tree,
   s.phase, s.drifted, s.message, s.failures, s.next_run, s.last_success, r.id as run,
@@ -47,7 +49,7 @@ on conflict (name) do update set removed = false, source = excluded.source, clai
 class Fleets(Tables):
     """Queries of fleets, sources and stacks."""
 
-    async def register(self, fleet: Fleet, host: str) -> None:
+    async def register(self, fleet: Fleet) -> None:
         """Make the stacks of a Fleet file those of the fleet. Raises DiagnosticError if another fleet has one.
 
         Stacks that are no longer in it finish their run, and are forgotten; nothing is destroyed.
@@ -63,9 +65,9 @@ class Fleets(Tables):
             await connection.execute("select pg_advisory_xact_lock(hashtext('dbc-iac controller'))")
             await self._refuse_claimed(connection, fleet.name, claims)
             await connection.execute(
-                "insert into fleets (name, digest, host) values (%s, %s, %s) on conflict (name) do update "
-                "set digest = excluded.digest, host = excluded.host, registered = clock_timestamp()",
-                (fleet.name, digest, host),
+                "insert into fleets (name, digest) values (%s, %s) on conflict (name) do update "
+                "set digest = excluded.digest",
+                (fleet.name, digest),
             )
             for name, source in spec.sources.items():
                 await connection.execute(
@@ -121,15 +123,12 @@ class Fleets(Tables):
                 )
             )
 
-    async def sources(self) -> list[SourceStatus]:
-        """All sources, by name."""
-        return await self._all(
-            SourceStatus,
-            "select fleet, name, spec, commit, synced, next_sync, failures, problem from sources order by fleet, name",
-        )
+    async def sources(self, fleet: str) -> list[SourceStatus]:
+        """All sources of a fleet, by name."""
+        return await self._all(SourceStatus, _SOURCES + "where fleet = %s order by name", (fleet,))
 
     async def source(self, fleet: str, name: str) -> SourceStatus | None:
-        return next((s for s in await self.sources() if (s.fleet, s.name) == (fleet, name)), None)
+        return await self._one(SourceStatus, _SOURCES + "where fleet = %s and name = %s", (fleet, name))
 
     async def due_sources(self, fleet: str) -> list[str]:
         """Names of the sources of a fleet that are to be fetched now."""
@@ -140,11 +139,10 @@ class Fleets(Tables):
 
     async def request_sync(self, fleet: str, name: str) -> bool:
         """Fetch a source as soon as possible. Returns whether it exists."""
-        found = await self._rows(
-            "update sources set next_sync = clock_timestamp() where fleet = %s and name = %s returning name",
-            (fleet, name),
+        found = await self._execute(
+            "update sources set next_sync = clock_timestamp() where fleet = %s and name = %s", (fleet, name)
         )
-        return bool(found)
+        return found == 1
 
     async def paths(self, fleet: str, source: str) -> dict[str, str]:
         """Directory of each stack of a source, by the stack's name."""
@@ -158,9 +156,9 @@ class Fleets(Tables):
         """Record a fetched commit: stacks whose tree has changed run now. `trees`: by stack; `next_sync`: seconds."""
         async with self._transaction() as connection:
             await connection.execute(
-                "update sources set commit = %s, synced = clock_timestamp(), failures = 0, problem = null, "
+                "update sources set failures = 0, problem = null, "
                 "next_sync = clock_timestamp() + make_interval(secs => %s) where fleet = %s and name = %s",
-                (commit, next_sync, fleet, source),
+                (next_sync, fleet, source),
             )
             await connection.execute(
                 "update stacks s set commit = %(commit)s, tree = t.tree, failures = 0, next_run = clock_timestamp() "
@@ -172,27 +170,29 @@ class Fleets(Tables):
     async def sync_failed(self, fleet: str, source: str, problem: Diagnostic, next_sync: float) -> None:
         """Record a failed fetch: stacks go on with the commit they have. `next_sync`: seconds."""
         shown = {"summary": problem.summary, "detail": problem.detail, "remedy": problem.remedy}
-        await self._rows(
+        await self._execute(
             "update sources set failures = failures + 1, problem = %s, "
-            "next_sync = clock_timestamp() + make_interval(secs => %s) where fleet = %s and name = %s returning name",
+            "next_sync = clock_timestamp() + make_interval(secs => %s) where fleet = %s and name = %s",
             (Jsonb(shown), next_sync, fleet, source),
         )
 
-    async def stacks(self) -> list[StackStatus]:
-        """All stacks, by name."""
-        return await self._all(StackStatus, _STACKS + "order by s.name")
+    async def stacks(self, fleet: str) -> list[StackStatus]:
+        """All stacks of a fleet, by name."""
+        return await self._all(StackStatus, _STACKS + "where s.fleet = %s order by s.name", (fleet,))
 
-    async def stack(self, name: str) -> StackStatus | None:
-        return await self._one(StackStatus, _STACKS + "where s.name = %s", (name,))
+    async def stack(self, fleet: str, name: str) -> StackStatus | None:
+        return await self._one(StackStatus, _STACKS + "where s.fleet = %s and s.name = %s", (fleet, name))
 
     async def stack_of(self, fleet: str, name: str) -> StackStatus:
         """A stack of a fleet. Raises DiagnosticError if it has none of this name."""
-        known = {stack.name: stack for stack in await self.stacks() if stack.fleet == fleet}
-        if name not in known:
-            remedy = f"Use one of: {', '.join(known)}." if known else "Start a worker with `dbc-iac controller run`."
-            summary = f"unknown stack {name}"[:MAX_SUMMARY]
-            raise DiagnosticError(Diagnostic("unknown-stack", Severity.ERROR, summary, remedy=remedy))
-        return known[name]
+        if (found := await self.stack(fleet, name)) is not None:
+            return found
+        known = [known for (known,) in await self._rows("select name from stacks where fleet = %s", (fleet,))]
+        remedy = "Run `dbc-iac controller status` for the stacks." if known else "Run `dbc-iac controller run` first."
+        if close := difflib.get_close_matches(name, known, 1):
+            remedy = f"Did you mean {close[0]}?"
+        summary = f"unknown stack {name}"[:MAX_SUMMARY]
+        raise DiagnosticError(Diagnostic("unknown-stack", Severity.ERROR, summary, remedy=remedy))
 
     async def due_stacks(self, fleet: str) -> list[str]:
         """Names of the stacks of a fleet that are to run now and are not in the queue, the most overdue first.
@@ -209,23 +209,19 @@ class Fleets(Tables):
         )
         return [name for (name,) in found]
 
-    async def request_run(self, stack: str) -> bool:
-        """Run a stack as soon as possible. Returns whether it exists and has a commit."""
-        found = await self._rows(
-            "update stacks set next_run = clock_timestamp() where name = %s and commit <> '' and not removed "
-            "returning name",
-            (stack,),
+    async def request_run(self, stack: str) -> None:
+        """Run a stack as soon as possible; one that has no commit yet runs after the first fetch."""
+        await self._execute(
+            "update stacks set next_run = clock_timestamp() where name = %s and commit <> '' and not removed", (stack,)
         )
-        return bool(found)
 
-    async def suspend(self, stack: str, *, suspended: bool) -> bool:
-        """Suspend or resume a stack; a run in progress completes. Returns whether the stack exists."""
-        found = await self._rows(
+    async def suspend(self, stack: str, *, suspended: bool) -> None:
+        """Suspend or resume a stack; a run in progress completes."""
+        await self._execute(
             "update stacks set suspended = %s, next_run = case when %s then next_run else clock_timestamp() end "
-            "where name = %s and not removed returning name",
+            "where name = %s and not removed",
             (suspended, suspended, stack),
         )
-        return bool(found)
 
 
 def _json_of(spec: StackSpec | SourceSpec) -> Any:

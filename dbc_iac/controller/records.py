@@ -50,12 +50,8 @@ class Outcome(StrEnum):
 class SourceStatus:
     """A source of a fleet. `problem`: summary, detail and remedy of the last fetch, if it failed."""
 
-    fleet: str
     name: str
     spec: Mapping[str, Any]
-    commit: str
-    synced: datetime | None
-    next_sync: datetime
     failures: int
     problem: Mapping[str, str] | None
 

@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, LiteralString
 
 from psycopg import errors
-from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from dbc_iac.controller.approvals import APPROVALS, settle_approvals
+from dbc_iac.controller.approvals import LAST_APPROVALS, settle_approvals
 from dbc_iac.controller.database import Connection
 from dbc_iac.controller.fleet import SourceSpec, StackSpec
 from dbc_iac.controller.records import ApprovalRecord, EventRecord, Outcome, RunRecord, RunResult, StartedRun
-from dbc_iac.controller.tables import Tables, forget_removed
+from dbc_iac.controller.tables import Tables, forget_removed, records
 
 _RUNS: LiteralString = """
 select id, stack, commit, tree, mode, worker, lower(period) as started,
@@ -59,13 +58,11 @@ class Runs(Tables):
         )
         values = await found.fetchone()
         assert values is not None  # noqa: S101 - the stack was just found, and a stack has a source
-        open_ = APPROVALS + "where stack = %s order by id desc limit 1"
-        async with connection.cursor(row_factory=class_row(ApprovalRecord)) as cursor:
-            approval = await (await cursor.execute(open_, (stack,))).fetchone()
+        approval = next(iter(await records(connection, ApprovalRecord, LAST_APPROVALS, (stack, 1))), None)
         plan = None
         if approval is not None:
-            kept = await (await connection.execute("select plan from runs where id = %s", (approval.run,))).fetchone()
-            plan = None if kept is None else kept[0]
+            kept = await connection.execute("select plan from runs where id = %s", (approval.run,))
+            [(plan,)] = await kept.fetchall()
         spec, source, source_spec, commit, tree, drift_only, failures, drifted, now = values
         return StartedRun(
             id=row[0],
@@ -85,12 +82,11 @@ class Runs(Tables):
 
     async def renew_run(self, run: int, lease: float) -> bool:
         """Renew the lease of an open run. Returns whether it is still open. `lease`: seconds."""
-        found = await self._rows(
-            "update runs set lease = clock_timestamp() + make_interval(secs => %s) where id = %s and outcome is null "
-            "returning id",
+        found = await self._execute(
+            "update runs set lease = clock_timestamp() + make_interval(secs => %s) where id = %s and outcome is null",
             (lease, run),
         )
-        return bool(found)
+        return found == 1
 
     async def end_run(self, run: int, result: RunResult) -> bool:
         """Record the end of a run. Returns whether it was still open; otherwise nothing is recorded."""
@@ -160,13 +156,8 @@ class Runs(Tables):
     async def run(self, run: int) -> RunRecord | None:
         return await self._one(RunRecord, _RUNS + "where id = %s", (run,))
 
-    async def plan(self, run: int) -> str | None:
-        """The plan of a run as JSON (`Plan.to_json`); None if it has none, or there is no such run."""
-        found = await self._rows("select plan from runs where id = %s", (run,))
-        return found[0][0] if found else None
-
     async def plan_of(self, stack: str, digest: str) -> str | None:
-        """The newest plan of a stack with a digest, as JSON."""
+        """The newest plan of a stack with a digest, as JSON (`Plan.to_json`)."""
         found = await self._rows(
             "select plan from runs where stack = %s and digest = %s and plan is not null order by id desc limit 1",
             (stack, digest),
@@ -175,9 +166,9 @@ class Runs(Tables):
 
     async def add_events(self, run: int, events: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
         """Append events by number; those that are stored already are skipped."""
-        await self._rows(
+        await self._execute(
             "insert into events (run, number, content) select %s, * from unnest(%s::int[], %s::jsonb[]) "
-            "on conflict do nothing returning number",
+            "on conflict do nothing",
             (run, [n for n, _ in events], [Jsonb(content) for _, content in events]),
         )
 

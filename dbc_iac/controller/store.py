@@ -37,15 +37,14 @@ class Store(Fleets, Runs, Approvals):
 
     async def delete_old_runs(self, days: int, runs: int) -> int:
         """Delete runs beyond an age or a number for each stack, never the last one. Returns their number."""
-        found = await self._rows(
+        return await self._execute(
             "delete from runs r using (select id, stack, period, outcome, row_number() over "
             "(partition by stack order by id desc) as nth from runs) as n "
             "where n.id = r.id and n.nth > 1 and n.outcome is not null "
             "and (n.nth > %s or upper(n.period) < clock_timestamp() - make_interval(days => %s)) and not exists "
-            "(select from approvals a where a.run = r.id and a.status in ('pending', 'approved')) returning r.id",
+            "(select from approvals a where a.run = r.id and a.status in ('pending', 'approved'))",
             (runs, days),
         )
-        return len(found)
 
     async def queue_length(self) -> QueueLength:
         """Jobs of all fleets that wait in the queue."""

@@ -31,16 +31,27 @@ class Tables:
         async with self._connection() as connection, connection.transaction():
             yield connection
 
+    async def _execute(self, query: LiteralString, values: Values = ()) -> int:
+        """Returns the number of rows that were changed."""
+        async with self._connection() as connection:
+            return (await connection.execute(query, values)).rowcount
+
     async def _rows(self, query: LiteralString, values: Values = ()) -> list[tuple[Any, ...]]:
         async with self._connection() as connection:
             return await (await connection.execute(query, values)).fetchall()
 
     async def _all(self, kind: type[T], query: LiteralString, values: Values = ()) -> list[T]:
-        async with self._connection() as connection, connection.cursor(row_factory=class_row(kind)) as cursor:
-            return await (await cursor.execute(query, values)).fetchall()
+        async with self._connection() as connection:
+            return await records(connection, kind, query, values)
 
     async def _one(self, kind: type[T], query: LiteralString, values: Values = ()) -> T | None:
         return next(iter(await self._all(kind, query, values)), None)
+
+
+async def records(connection: Connection, kind: type[T], query: LiteralString, values: Values) -> list[T]:
+    """Rows of a query as records."""
+    async with connection.cursor(row_factory=class_row(kind)) as cursor:
+        return await (await cursor.execute(query, values)).fetchall()
 
 
 async def forget_removed(connection: Connection) -> None:

@@ -105,7 +105,7 @@ class Worker:
             began = asyncio.get_running_loop().time()
             try:
                 async with Store.open(info, self._options.workers + _CONTROL_JOBS + 4) as store:
-                    await store.register(self.fleet, socket.gethostname())
+                    await store.register(self.fleet)
                     await asyncio.to_thread(remove_abandoned, self._context.data, await store.open_runs())
                     self._options.notify(f"worker {self._context.worker} of fleet {self.fleet.name} is ready")
                     first = False

@@ -84,7 +84,7 @@ class Lab:
         """The stack once it satisfies a condition."""
         async with asyncio.timeout(PATIENCE):
             while True:
-                found = await self.store.stack("lab")
+                found = await self.store.stack("research", "lab")
                 if found is not None:
                     met = condition(found)
                     if met if isinstance(met, bool) else await met:

@@ -49,7 +49,7 @@ class Queue:
                 await asyncio.sleep(0.05)
 
     async def synced(self) -> bool:
-        found = await self.store.stack("lab")
+        found = await self.store.stack("research", "lab")
         return found is not None and found.phase == "synced" and not found.running
 
 

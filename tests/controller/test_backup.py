@@ -27,7 +27,7 @@ def test_a_restored_dump_goes_on_with_its_approvals_and_its_history(tmp_path: Pa
     subprocess.run([postgres.program("pg_restore"), "--exit-on-error", "-d", address, str(dump)], check=True)
 
     async def after(store: Store) -> None:
-        await store.register(made, "other-host")
+        await store.register(made)
         [approval] = await store.approvals("vision-0")
         assert (approval.status, approval.digest) == ("pending", PLAN.digest)
         await store.decide("vision-0", PLAN.digest, "approved", "Ada")

@@ -44,7 +44,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     schema = new_schema()
 
     async def fill(store: Store) -> None:
-        await store.register(read, "host")
+        await store.register(read)
         await store.synced("research", "infra", "c" * 40, {"a": "t1"}, 60)
         started = await store.begin_run("a", "host:1", 60)
         assert started is not None
@@ -104,6 +104,7 @@ def test_history_and_logs_show_a_run(made: Fleet) -> None:
     ("arguments", "code", "summary"),
     [
         (("status", "c"), "unknown-stack", "unknown stack c"),
+        (("history", "aa"), "unknown-stack", "unknown stack aa"),
         (("logs", "9999999"), "unknown-run", "unknown run 9999999"),
         (("approve", "a", "e" * 64), "not-waiting", "the plan eeeeeeeeeeee of a does not wait for approval"),
         (("reject", "b", DIGEST), "not-waiting", f"the plan {DIGEST[:12]} of b does not wait for approval"),

@@ -37,7 +37,7 @@ async def next_run(store: Store) -> StartedRun:
 
 def test_each_change_is_notified_once(tmp_path: Path) -> None:
     async def task(store: Store) -> None:
-        await store.register(fleet(tmp_path, A), "host")
+        await store.register(fleet(tmp_path, A))
         await store.synced("research", "infra", "c1", {"a": "t1"}, 60)
         found = []
         for result in (

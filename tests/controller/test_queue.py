@@ -20,7 +20,7 @@ from tests.controller.queues import queue, working
 def test_the_stack_and_the_job_of_a_worker_that_is_gone_are_taken_over(tmp_path: Path) -> None:
     async def task() -> None:
         async with queue(tmp_path) as (made, worker):
-            await made.store.register(worker.fleet, "host")
+            await made.store.register(worker.fleet)
             await made.store.synced("research", "infra", "c1", {"lab": "t1"}, 3600)
             lost = await made.store.begin_run("lab", "gone", -1)
             assert lost is not None
@@ -43,7 +43,7 @@ def test_the_stack_and_the_job_of_a_worker_that_is_gone_are_taken_over(tmp_path:
 def test_a_fleet_whose_stack_belongs_to_another_does_not_start(tmp_path: Path) -> None:
     async def task() -> None:
         async with queue(tmp_path) as (made, worker):
-            await made.store.register(fleet(tmp_path, {"name": "lab", "source": "infra"}, name="other"), "host")
+            await made.store.register(fleet(tmp_path, {"name": "lab", "source": "infra"}, name="other"))
             with pytest.raises(DiagnosticError, match="the stack lab belongs to the fleet other"):
                 await worker.run()
 

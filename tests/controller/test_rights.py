@@ -48,7 +48,7 @@ def test_a_role_that_may_create_a_schema_starts_alone(role: str) -> None:
         assert refused.value.diagnostics[0].detail == "permission denied for database postgres."
         as_boss("grant create on database postgres to {role}", role=role)
         async with Store.open(conninfo(url(role), new_schema())) as store:
-            assert await store.stacks() == []
+            assert await store.stacks("research") == []
 
     asyncio.run(task())
 
@@ -66,7 +66,7 @@ def test_a_role_that_may_create_nothing_works_on_existing_tables(role: str, tmp_
         )  # fmt: skip
         made = fleet(tmp_path, {"name": "lab", "source": "infra"})
         async with Store.open(conninfo(url(role), schema)) as store:
-            await store.register(made, "host")
+            await store.register(made)
             await store.synced("research", "infra", "c1", {"lab": "t1"}, 0)
             run = await store.begin_run("lab", "host:1", 60)
             assert run is not None

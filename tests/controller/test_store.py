@@ -19,7 +19,7 @@ PLANNED = RunResult(Outcome.PLANNED, Phase.APPROVAL, 60, digest="d1", plan="{}",
 
 
 async def _registered(store: Store, made: Fleet, commit: str = "c1") -> None:
-    await store.register(made, "host")
+    await store.register(made)
     await store.synced("research", "infra", commit, dict.fromkeys((s.name for s in made.spec.stacks), commit), 60)
 
 
@@ -29,7 +29,7 @@ def test_two_processes_create_the_tables_at_once() -> None:
     async def both() -> list[str]:
         async def one() -> str:
             async with Store.open(info(schema)) as store:
-                return str(len(await store.stacks()))
+                return str(len(await store.stacks("research")))
 
         return [*await asyncio.gather(one(), one(), one())]
 
@@ -78,12 +78,12 @@ def test_a_run_is_taken_over_after_its_lease_and_not_before(tmp_path: Path) -> N
 
 def test_a_stack_of_another_fleet_is_refused(tmp_path: Path) -> None:
     async def task(store: Store) -> None:
-        await store.register(fleet(tmp_path, A, B), "host")
+        await store.register(fleet(tmp_path, A, B))
         with pytest.raises(DiagnosticError, match="the stack b belongs to the fleet research"):
-            await store.register(fleet(tmp_path, {**B, "name": "other-name"}, name="second"), "host")
+            await store.register(fleet(tmp_path, {**B, "name": "other-name"}, name="second"))
         with pytest.raises(DiagnosticError, match="the stack a belongs to the fleet research"):
-            await store.register(fleet(tmp_path, {**A, "path": "third"}, name="second"), "host")
-        assert [s.name for s in await store.stacks()] == ["a", "b"]
+            await store.register(fleet(tmp_path, {**A, "path": "third"}, name="second"))
+        assert [s.name for s in await store.stacks("research")] == ["a", "b"]
 
     on_store(task)
 
@@ -93,13 +93,13 @@ def test_a_removed_stack_finishes_its_run_and_is_forgotten(tmp_path: Path) -> No
         await _registered(store, fleet(tmp_path, A, B))
         started = await store.begin_run("b", "one", 60)
         assert started is not None
-        await store.register(fleet(tmp_path, A), "host")
-        assert [(s.name, s.removed, s.running) for s in await store.stacks()] == [
+        await store.register(fleet(tmp_path, A))
+        assert [(s.name, s.removed, s.running) for s in await store.stacks("research")] == [
             ("a", False, False),
             ("b", True, True),
         ]
         assert await store.end_run(started.id, RunResult(Outcome.UNCHANGED, Phase.SYNCED, 60))
-        assert [s.name for s in await store.stacks()] == ["a"]
+        assert [s.name for s in await store.stacks("research")] == ["a"]
 
     on_store(task)
 
@@ -107,8 +107,8 @@ def test_a_removed_stack_finishes_its_run_and_is_forgotten(tmp_path: Path) -> No
 def test_stacks_that_swap_their_directories_are_fetched_again(tmp_path: Path) -> None:
     async def task(store: Store) -> None:
         await _registered(store, fleet(tmp_path, A, B))
-        await store.register(fleet(tmp_path, {**A, "path": "other"}, {**B, "path": "."}), "host")
-        assert [(s.spec["path"], s.commit, s.next_run) for s in await store.stacks()] == [
+        await store.register(fleet(tmp_path, {**A, "path": "other"}, {**B, "path": "."}))
+        assert [(s.spec["path"], s.commit, s.next_run) for s in await store.stacks("research")] == [
             ("other", "", None), (".", "", None),
         ]  # fmt: skip
         assert await store.due_sources("research") == ["infra"]
@@ -126,7 +126,7 @@ def test_only_stacks_whose_tree_changed_run_after_a_commit(tmp_path: Path) -> No
             await store.end_run(started.id, RunResult(Outcome.UNCHANGED, Phase.SYNCED, 60))
         await store.synced("research", "infra", "c2", {"a": "c1", "b": "t2"}, 60)
         assert await store.due_stacks("research") == ["b"]
-        assert [(s.commit, s.applied_commit) for s in await store.stacks()] == [("c1", "c1"), ("c2", "c1")]
+        assert [(s.commit, s.applied_commit) for s in await store.stacks("research")] == [("c1", "c1"), ("c2", "c1")]
         await store.suspend("b", suspended=True)
         assert await store.due_stacks("research") == []
         await store.suspend("b", suspended=False)
@@ -196,7 +196,7 @@ def test_old_runs_are_deleted_but_for_the_last_and_the_waiting(tmp_path: Path) -
         assert await store.delete_old_runs(0, 100) == 1
         assert len(await store.runs("a")) == 2
         assert [e.content["event"] for e in await store.events(first, after=0)] == ["end"]
-        assert (await store.stacks())[0].failures == 3
+        assert (await store.stacks("research"))[0].failures == 3
 
     on_store(task)
 

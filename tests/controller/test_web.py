@@ -47,7 +47,7 @@ def signed(body: bytes, secret: str = GITHUB) -> dict[str, str]:
 
 async def waiting(store: Store, made: Fleet) -> None:
     """Put the sources of a fleet off, so that only a request makes one due."""
-    await store.register(made, "host")
+    await store.register(made)
     for name in made.spec.sources:
         await store.synced(made.name, name, "c" * 40, {}, 3600)
 
@@ -113,7 +113,7 @@ def test_metrics_show_the_fleet(tmp_path: Path) -> None:
     metrics = Metrics()
 
     async def task(store: Store) -> None:
-        await store.register(made, "host")
+        await store.register(made)
         await store.synced("research", "infra", "c" * 40, {"a": "t", "b": "t"}, 60)
         for outcome, phase in ((Outcome.FAILED, Phase.FAILED), (Outcome.APPLIED, Phase.SYNCED)):
             started = await store.begin_run("a", "one", 60)

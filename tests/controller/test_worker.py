@@ -18,7 +18,7 @@ def test_a_commit_is_planned_by_a_process_with_the_secrets_of_its_stack(tmp_path
             assert made.vms == {}
             [run] = await made.store.runs("lab")
             assert (run.outcome, run.commit) == ("planned", made.origin.git("rev-parse", "HEAD"))
-            plan = await made.store.plan(run.id)
+            plan = await made.store.plan_of("lab", run.digest)
             assert plan is not None
             assert json.loads(plan)["digest"] == run.digest
             assert SEED not in plan

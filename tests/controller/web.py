@@ -66,7 +66,7 @@ async def filled(store: Store, directory: Path, stacks: int) -> Fleet:
         directory,
         *({"name": f"vision-{n}", "source": "infra", "path": f"v{n}", "mode": "approve"} for n in range(stacks)),
     )
-    await store.register(made, "host")
+    await store.register(made)
     trees = {f"vision-{n}": f"t{n}" for n in range(stacks)}
     await store.synced("research", "infra", "3f786850e387550fdab836ed7e6dc881de23001b", trees, 60)
     problem = Diagnostic("no-project", Severity.ERROR, "no dbc-iac.yaml in v1", HOSTILE, "Correct `path`.")

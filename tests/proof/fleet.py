@@ -161,7 +161,7 @@ async def until(met: Callable[[list[StackStatus]], bool], store: Store, seconds:
     began = time.monotonic()
     while True:
         with suppress(Exception):  # the database may be down
-            if met(await store.stacks()):
+            if met(await store.stacks("proof")):
                 return time.monotonic() - began
         assert time.monotonic() - began < seconds, what
         await asyncio.sleep(0.5)
@@ -184,7 +184,7 @@ async def disrupted(stacks: int) -> None:
         while True:
             await asyncio.sleep(source.uniform(8, 12))
             with suppress(Exception):
-                done = sum(s.phase == "synced" for s in await store.stacks())
+                done = sum(s.phase == "synced" for s in await store.stacks("proof"))
                 if restarts == 2 and done >= 0.9 * stacks:
                     break
                 if done >= (restarts + 1) * 0.3 * stacks and restarts < 2:
@@ -200,7 +200,7 @@ async def disrupted(stacks: int) -> None:
         after = await until(lambda found: all(s.phase == "synced" for s in found), store, 600, "stacks stay behind")
         lag = 0.0
         for _ in range(60):
-            overdue = [s for s in await store.stacks() if s.next_run is not None and not s.running]
+            overdue = [s for s in await store.stacks("proof") if s.next_run is not None and not s.running]
             now = (await store._rows("select clock_timestamp()"))[0][0]
             lag = max(lag, *((now - s.next_run).total_seconds() for s in overdue if s.next_run is not None), 0.0)
             await asyncio.sleep(1)
@@ -269,7 +269,7 @@ async def _state(made: World, store: Store) -> str:
     """The condition of a world, for the message of a failure."""
     logs = [f"{file.name}: {file.read_text()}" for file in sorted(made.folder.glob("*.log"))]
     calls = dict(Counter(_call(uri) for _, uri in made.calls))
-    return "\n".join([*(str(stack) for stack in await store.stacks()), *logs, str(calls)])
+    return "\n".join([*(str(stack) for stack in await store.stacks("proof")), *logs, str(calls)])
 
 
 def _call(uri: str) -> str:

@@ -1,17 +1,13 @@
 -- Fleets, sources and stacks as their Fleet file defines them, and their condition.
 create table fleets (
   name text primary key,
-  digest text not null,
-  registered timestamptz not null default clock_timestamp(),
-  host text not null
+  digest text not null
 );
 
 create table sources (
   fleet text not null references fleets on delete cascade,
   name text not null,
   spec jsonb not null,
-  commit text not null default '',
-  synced timestamptz,
   next_sync timestamptz not null default clock_timestamp(),
   failures integer not null default 0,
   problem jsonb,

@@ -100,15 +100,14 @@ def application(web: Web) -> ASGIApp:
         return PlainTextResponse("ok\n")
 
     async def ready(_: Request) -> Response:
-        await web.database().sources()
+        await web.database().sources(web.fleet.name)
         return PlainTextResponse("ok\n")
 
     async def metrics(request: Request) -> Response:
         web.require_reader(request)
         store, fleet = web.database(), web.fleet.name
-        stacks = [stack for stack in await store.stacks() if stack.fleet == fleet and not stack.removed]
-        sources = [source for source in await store.sources() if source.fleet == fleet]
-        text = web.metrics.text(fleet, stacks, sources, await store.queue_length())
+        stacks = [stack for stack in await store.stacks(fleet) if not stack.removed]
+        text = web.metrics.text(fleet, stacks, await store.sources(fleet), await store.queue_length())
         return Response(text, media_type=CONTENT_TYPE)
 
     async def hook(request: Request) -> Response:

@@ -64,12 +64,12 @@ class Pages:
         self._web.require_reader(request)
         fleet = self._web.fleet.name
         store = self._web.database()
-        stacks = [stack for stack in await store.stacks() if stack.fleet == fleet]
+        stacks = await store.stacks(fleet)
         phase = request.query_params.get("phase", "")
         if phase not in {"", *Phase}:
             raise HTTPException(404, "there is no such phase")
         now = datetime.now(UTC)
-        problems = [(s.name, s.problem) for s in await store.sources() if s.fleet == fleet and s.problem]
+        problems = [(s.name, s.problem) for s in await store.sources(fleet) if s.problem]
         return self._page(
             request, "stacks", stacks=stacks, phase=phase, phases=phases(stacks), rows=rows(stacks, now, phase),
             waiting=sum(bool(needed(stack)) for stack in stacks), sources=problems,
@@ -175,8 +175,8 @@ class Pages:
         return session
 
     async def _found(self, store: Store, request: Request) -> StackStatus:
-        stack = await store.stack(request.path_params["name"])
-        if stack is None or stack.fleet != self._web.fleet.name:
+        stack = await store.stack(self._web.fleet.name, request.path_params["name"])
+        if stack is None:
             raise HTTPException(404, "there is no such stack")
         return stack
 

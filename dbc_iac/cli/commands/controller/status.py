@@ -44,7 +44,7 @@ def command(app: App, /, stacks: tuple[str, ...], fleet: Path, watch: bool) -> N
 async def _chosen(store: Store, fleet: Fleet, names: tuple[str, ...]) -> list[StackStatus]:
     if names:
         return [await store.stack_of(fleet.name, name) for name in names]
-    return [stack for stack in await store.stacks() if stack.fleet == fleet.name]
+    return await store.stacks(fleet.name)
 
 
 def _show(app: App, stacks: list[StackStatus], *, clear: bool) -> None:
