@@ -9,11 +9,9 @@ from datetime import datetime
 from typing import Any
 
 from dbc_iac.controller.records import EventRecord, RunRecord, StackStatus
+from dbc_iac.controller.rows import SHORT_COMMIT, row, seconds
 from dbc_iac.plan.model import camel
 from dbc_iac.views.text.tables import table
-from dbc_iac.views.text.wording import duration
-
-_COMMIT = 8
 
 
 def to_json(record: Any) -> dict[str, Any]:
@@ -24,25 +22,18 @@ def to_json(record: Any) -> dict[str, Any]:
 
 def stacks_text(stacks: Iterable[StackStatus], now: datetime) -> str:
     """A table of stacks."""
-    columns = ("stack", "phase", "mode", "wanted", "applied", "last run", "next run", "message")
+    columns = ("stack", "phase", "mode", "commit", "applied", "last run", "next run", "message")
     return table(columns, [_stack(stack, now) for stack in stacks])
 
 
 def _stack(stack: StackStatus, now: datetime) -> tuple[str, ...]:
-    phase = f"{stack.phase}, running" if stack.running else stack.phase
-    phase = f"{phase}, suspended" if stack.suspended else phase
-    phase = f"{phase}, removed" if stack.removed else phase
-    last = "-" if stack.last_run is None else f"{duration(_seconds(now, stack.last_run))} ago"
-    due = "-" if stack.next_run is None or stack.suspended else f"in {duration(_seconds(stack.next_run, now))}"
+    shown = row(stack, now)
+    phase = f"{stack.phase}, {shown.notes}" if shown.notes else stack.phase
     message = stack.message if stack.source_problem is None else f"{stack.source}: {stack.source_problem}"
     if stack.approval is not None:
         message = f"{message} Digest: {stack.approval}"
-    commits = (stack.commit[:_COMMIT] or "-", stack.applied_commit[:_COMMIT] or "-")
-    return (stack.name, phase, str(stack.spec.get("mode", "")), *commits, last, due, message)
-
-
-def _seconds(later: datetime, earlier: datetime) -> int:
-    return max(int((later - earlier).total_seconds()), 0)
+    cells = (text or "-" for text in (shown.commit, shown.applied, shown.last, shown.next))
+    return (stack.name, phase, stack.spec["mode"], *cells, message)
 
 
 def runs_text(runs: Iterable[RunRecord]) -> str:
@@ -52,10 +43,10 @@ def runs_text(runs: Iterable[RunRecord]) -> str:
 
 
 def _run(run: RunRecord) -> tuple[str, ...]:
-    seconds = "-" if run.ended is None else str(_seconds(run.ended, run.started))
+    took = "-" if run.ended is None else str(seconds(run.ended, run.started))
     started = run.started.astimezone().strftime("%Y-%m-%d %H:%M:%S")
     outcome = run.outcome or "running"
-    return (str(run.id), started, seconds, run.commit[:_COMMIT], run.mode, outcome, run.worker, run.message)
+    return (str(run.id), started, took, run.commit[:SHORT_COMMIT], run.mode, outcome, run.worker, run.message)
 
 
 def event_text(event: EventRecord) -> str:

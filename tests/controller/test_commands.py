@@ -77,7 +77,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 
 def test_status_shows_phase_commits_and_the_digest_that_waits(made: Fleet) -> None:
     header, first, second = made.run("status").out.splitlines()
-    assert header.split() == ["stack", "phase", "mode", "wanted", "applied", "last", "run", "next", "run", "message"]
+    assert header.split() == ["stack", "phase", "mode", "commit", "applied", "last", "run", "next", "run", "message"]
     assert first.split()[:5] == ["a", "approval", "approve", "cccccccc", "-"]
     assert first.endswith(f"Plan: 1 to create. Digest: {DIGEST}")
     assert second.split()[:3] == ["b", "failed", "observe"]

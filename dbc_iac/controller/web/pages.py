@@ -15,11 +15,11 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from dbc_iac.controller.records import Phase, RunRecord, StackStatus
+from dbc_iac.controller.rows import needed, phases, row, rows
 from dbc_iac.controller.store import Store
 from dbc_iac.controller.text import event_text, problem_lines
 from dbc_iac.controller.web.access import is_local
 from dbc_iac.controller.web.bodies import bounded_body
-from dbc_iac.controller.web.rows import needed, phases, row, rows
 from dbc_iac.controller.web.sessions import COOKIE, SECONDS, Session
 from dbc_iac.diagnostics import DiagnosticError
 from dbc_iac.plan.serialization import read_plan

@@ -1,4 +1,4 @@
-"""Stacks as rows of the page."""
+"""Stacks as rows of tables, in a terminal and on the page."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from datetime import datetime
 from dbc_iac.controller.records import Phase, StackStatus
 from dbc_iac.views.text.wording import duration
 
-_COMMIT = 8
+SHORT_COMMIT = 8
+"""Characters of a commit as it is shown."""
 _NEEDED = {
     Phase.APPROVAL: "approve or reject the plan",
     Phase.FAILED: "correct the failure",
@@ -26,7 +27,7 @@ class Row:
     stack: StackStatus
     needed: str
     notes: str
-    wanted: str
+    commit: str
     applied: str
     last: str
     next: str
@@ -40,15 +41,14 @@ def row(stack: StackStatus, now: datetime) -> Row:
         "suspended": stack.suspended,
         "removed": stack.removed,
     }
-    due = stack.next_run is not None and not stack.suspended
     return Row(
         stack,
         needed(stack),
         ", ".join(name for name, shown in notes.items() if shown),
-        stack.commit[:_COMMIT],
-        stack.applied_commit[:_COMMIT],
-        "" if stack.last_run is None else f"{_length(now, stack.last_run)} ago",
-        _due(stack.next_run, now) if due and stack.next_run is not None else "",
+        stack.commit[:SHORT_COMMIT],
+        stack.applied_commit[:SHORT_COMMIT],
+        "" if stack.last_run is None else f"{duration(seconds(now, stack.last_run))} ago",
+        "" if stack.next_run is None or stack.suspended else _due(stack.next_run, now),
     )
 
 
@@ -74,8 +74,9 @@ def phases(stacks: Sequence[StackStatus]) -> list[tuple[str, int]]:
 
 
 def _due(at: datetime, now: datetime) -> str:
-    return "now" if at <= now else f"in {_length(at, now)}"
+    return "now" if at <= now else f"in {duration(seconds(at, now))}"
 
 
-def _length(later: datetime, earlier: datetime) -> str:
-    return duration(max(int((later - earlier).total_seconds()), 0))
+def seconds(later: datetime, earlier: datetime) -> int:
+    """Whole seconds between two times, not negative."""
+    return max(int((later - earlier).total_seconds()), 0)
