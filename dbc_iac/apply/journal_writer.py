@@ -290,29 +290,24 @@ class JournalWriter:
             records = [record for record, _ in group]
             try:
                 problems = await asyncio.get_running_loop().run_in_executor(self._thread, self._write_group, records)
-            except BaseException as error:
+            except BaseException as error:  # a record must not wait forever
                 problems = [error] * len(group)
-                raise
-            finally:
-                for (_, written), problem in zip(group, problems, strict=True):
-                    if not written.done() and problem is None:
-                        written.set_result(None)
-                    elif not written.done() and problem is not None:
-                        written.set_exception(problem)
+            for (_, written), problem in zip(group, problems, strict=True):
+                if not written.done() and problem is None:
+                    written.set_result(None)
+                elif not written.done() and problem is not None:
+                    written.set_exception(problem)
 
     def _write_group(self, records: Sequence[Callable[[], None]]) -> list[BaseException | None]:
-        """Write records; the problem of each, if it has one."""
+        """Write records; the problem of each, if it has one. Raises if the group could not be written."""
         problems: list[BaseException | None] = []
-        try:
-            with self._journal.group():
-                for record in records:
-                    try:
-                        record()
-                        problems.append(None)
-                    except Exception as error:
-                        problems.append(error)
-        except DiagnosticError as error:
-            return [error] * len(records)
+        with self._journal.group():
+            for record in records:
+                try:
+                    record()
+                    problems.append(None)
+                except Exception as error:
+                    problems.append(error)
         return problems
 
 

@@ -57,7 +57,7 @@ class Journal:
         self._append({**record, "owner": dict(owner)}, sync=True)
 
     def intent(self, intent: PendingOperation) -> None:
-        """Record an intent. It is on disk when this returns."""
+        """Record an intent. It is on disk when this returns, or the `group` around it ends."""
         self._append({"type": "intent", "operation": intent.model_dump(mode="json", by_alias=True)}, sync=True)
 
     def result(self, number: int, outcome: str, message: str) -> None:

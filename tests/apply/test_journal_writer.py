@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,8 +50,8 @@ def intent(number: int) -> PendingOperation:
     )
 
 
-def journal(directory: Path) -> tuple[Groups, Counted]:
-    files = Counted()
+def journal(directory: Path, files: Counted | None = None) -> tuple[Groups, Counted]:
+    files = files or Counted()
     made = Groups(LocalBackend(directory, "main", files))
     made.begin(serial=0, plan="", owner={})
     files.syncs = 0
@@ -95,3 +96,38 @@ def test_no_call_of_a_group_is_made_if_it_cannot_be_written(tmp_path: Path) -> N
     writer.close()
     assert [r["type"] for r in kept.records] == ["begin", "intent", "intent", "result", "result"]
     assert "result" not in (tmp_path / "main.journal.jsonl").read_text()
+
+
+class Broken(Counted):
+    """Files with a bug: the first record cannot be written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.queued = threading.Event()
+
+    def write(self, descriptor: int, content: bytes) -> None:
+        if b'"number":1,' in content:
+            self.queued.wait()
+            raise ValueError("broken")
+        super().write(descriptor, content)
+
+
+def test_an_unexpected_error_fails_its_group_only(tmp_path: Path) -> None:
+    files = Broken()
+    kept, _ = journal(tmp_path, files)
+    writer = JournalWriter(kept, {}, {}, 0)
+
+    async def go() -> None:
+        first = asyncio.ensure_future(writer.lost(1, "why"))
+        for _ in range(2):  # until its group is being written
+            await asyncio.sleep(0)
+        second = asyncio.ensure_future(writer.lost(2, "why"))
+        await asyncio.sleep(0)
+        files.queued.set()
+        with pytest.raises(ValueError, match="broken"):
+            await first
+        await second
+
+    asyncio.run(go())
+    writer.close()
+    assert [r["number"] for r in kept.read()[1:]] == [2]
