@@ -18,6 +18,7 @@ from dbc_iac.files.writing import (
     write_new,
     write_whole,
 )
+from dbc_iac.state.files import FILES
 
 
 def fill_disk(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,3 +121,33 @@ def test_a_directory_that_cannot_be_created_is_detected(tmp_path: Path, name: st
 def test_the_check_creates_no_directory(tmp_path: Path) -> None:
     check_creatable(tmp_path / "a/b")
     assert [*tmp_path.iterdir()] == []
+
+
+def test_content_is_on_disk_before_its_name_and_the_name_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files of users as well as those of the state; `tests/conftest.py` replaces `os.fsync` for all other tests."""
+    synced: list[tuple[int, bool]] = []
+    target = tmp_path / "a"
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append((os.fstat(descriptor).st_ino, target.exists())))
+
+    def made() -> list[tuple[int, bool]]:
+        found, synced[:] = [*synced], []
+        return found
+
+    directory = tmp_path.stat().st_ino
+    write_whole(target, b"x")
+    assert made() == [(target.stat().st_ino, False)]
+    target.unlink()
+    write_new(target, b"x")
+    assert made() == [(target.stat().st_ino, True)]
+    target.unlink()
+    FILES.replace(target, b"x")
+    assert made() == [(target.stat().st_ino, False), (directory, True)]
+    target.unlink()
+    FILES.append(target, b"x\n", sync=True)
+    assert made() == [(target.stat().st_ino, True), (directory, True)]
+    FILES.append(target, b"x\n", sync=False)
+    assert made() == []
+    FILES.empty(target)
+    assert made() == [(target.stat().st_ino, True)]

@@ -27,6 +27,7 @@ from dbc_iac.state.encryption import (
     new_secret_key,
     public_of,
 )
+from dbc_iac.state.encryption.keys import MEMORY, OPERATIONS  # imported before `tests/conftest.py` lowers them
 from tests.examples import examples
 from tests.state.places import PLACES, Place
 
@@ -352,3 +353,7 @@ def test_a_header_with_too_many_keys_is_refused_before_any_is_tried(
 def test_a_public_key_that_everybody_can_open_is_no_recipient(public: str) -> None:
     with pytest.raises(DiagnosticError, match="is not a usable public key"):
         Recipient(public, new_secret_key())
+
+
+def test_a_passphrase_costs_as_much_as_rfc_9106_recommends() -> None:
+    assert (OPERATIONS >= 3, MEMORY >= 64 * 1024 * 1024) == (True, True)
