@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from typing import Any
 
 from dbc_iac.address import Address
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Locator, Severity, SourceRange
@@ -26,20 +27,17 @@ def renamed(
     in any order. Where `check_lists` or `blocked` finds a problem, nothing is moved.
     """
     links, done = dict(moves), list[tuple[str, str]]()
-
-    def move(address: str) -> None:
-        nonlocal state
-        now = _destination(address, links, documents)
-        if now in state.bindings and now != address:
-            onward = _destination(now, links, documents)
-            if onward in documents and onward != now:
-                move(now)
-        if now not in state.bindings and not _malformed(now) and Address(now).kind == Address(address).kind:
-            state = move_binding(state, address, now)
-            done.append((address, now))
-
-    for address in [a for a in links if a in state.bindings and a not in documents]:
-        move(address)
+    for first in [a for a in links if a in state.bindings and a not in documents]:
+        waiting = [(first, _destination(first, links, documents))]
+        while (place := waiting[-1][1]) in state.bindings and place != waiting[-1][0]:
+            onward = _destination(place, links, documents)
+            if onward not in documents or onward == place:
+                break
+            waiting.append((place, onward))
+        for address, now in reversed(waiting):
+            if now not in state.bindings and not _malformed(now) and Address(now).kind == Address(address).kind:
+                state = move_binding(state, address, now)
+                done.append((address, now))
     return state, tuple(done)
 
 
@@ -179,35 +177,43 @@ def move_binding(state: State, source: str, destination: str) -> State:
         raise _problem(f"{destination} is already in the state (id {bound})", remedy)
     if Address(source).kind != Address(destination).kind:
         raise _problem(f"cannot move {source} to {destination}", "Use two addresses of one kind.")
-    bindings = {
-        (destination if a == source else a): _renamed(b, source, destination) for a, b in state.bindings.items()
-    }
+    rename = _Rename(source, destination)
+    bindings = {(destination if a == source else a): rename.of(b) for a, b in state.bindings.items()}
     generation = max(state.generations.get(source, 0), state.generations.get(destination, 0), binding.generation)
     pending = tuple(i.model_copy(update={"address": destination}) if i.address == source else i for i in state.pending)
     generations = {**state.generations, destination: generation}  # a later document of the old name takes a new id
     return state.model_copy(update={"bindings": bindings, "generations": generations, "pending": pending})
 
 
-def _renamed(binding: Binding, source: str, destination: str) -> Binding:
-    def name(address: str) -> str:
-        return destination if address == source else address
+class _Rename:
+    """One rename in the bindings of a state."""
 
-    kind, old = Address(source).kind, Address(source).name
-    applied = dict(binding.applied)
-    for field in kind_of(binding.kind).fields:
-        reference = field.reference
-        if reference is None or reference.by_id or reference.kind != kind:
-            continue
-        if applied.get(field.path) == old:
-            applied[field.path] = Address(destination).name
-    return binding.model_copy(
-        update={
-            "applied": applied,
-            "address": name(binding.address),
-            "parent": name(binding.parent),
-            "dependencies": tuple(name(d) for d in binding.dependencies),
-        }
-    )
+    def __init__(self, source: str, destination: str) -> None:
+        self._source, self._destination = source, destination
+        self._kind, self._old, self._new = Address(source).kind, Address(source).name, Address(destination).name
+        self._fields: dict[str, list[str]] = {}
+
+    def of(self, binding: Binding) -> Binding:
+        """The binding, with the new name in all that refers to it."""
+        if binding.kind not in self._fields:
+            self._fields[binding.kind] = [*self._naming(binding.kind)]
+        update: dict[str, Any] = {}
+        if named := [path for path in self._fields[binding.kind] if binding.applied.get(path) == self._old]:
+            update["applied"] = {**binding.applied, **dict.fromkeys(named, self._new)}
+        if self._source in (binding.address, binding.parent, *binding.dependencies):
+            update |= {"address": self._address(binding.address), "parent": self._address(binding.parent)}
+            update["dependencies"] = tuple(map(self._address, binding.dependencies))
+        return binding.model_copy(update=update) if update else binding
+
+    def _naming(self, kind: str) -> Iterator[str]:
+        """Fields of a kind that are applied as the name of the resource."""
+        for field in kind_of(kind).reference_fields:
+            reference = field.reference
+            if reference is not None and not reference.by_id and reference.kind == self._kind:
+                yield field.path
+
+    def _address(self, address: str) -> str:
+        return self._destination if address == self._source else address
 
 
 def _problem(summary: str, remedy: str) -> DiagnosticError:
