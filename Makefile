@@ -54,7 +54,7 @@ bench: .venv/ready         ## one table: whole processes, calls, backends, growt
 	$(BIN)/python -m benchmarks
 prove: .venv/ready         ## every crash point, many random courses, real processes killed, a fleet; about an hour
 	$(BIN)/python -m tests.proof.sweep
-	PROVE_EXAMPLES=500 $(BIN)/pytest tests/proof/test_random.py tests/cli/test_crash.py tests/cli/test_hostile_*.py tests/plan tests/manifest tests/state
+	PROVE_EXAMPLES=500 $(BIN)/pytest tests/proof/test_random.py tests/cli/test_crash.py tests/cli/test_hostile_*.py tests/cli/test_signals.py tests/plan tests/manifest tests/state
 	$(BIN)/python -m tests.proof.kills 7 3
 	$(BIN)/python -m tests.proof.fleet 40
 upgrade:                   ## newest versions of all libraries into tests/constraints.txt; then make test

@@ -19,10 +19,17 @@ import pytest
 
 from dbc_iac.__main__ import INTERRUPTED
 from dbc_iac.diagnostics import ExitCode
+from tests.examples import examples
 from tests.projects import PROJECT, SEED, Emulated, document, project, vm
 
 DISK = document("Disk", "scratch", {"vm": "trainer", "size": "50Gi"})
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+EVERY = examples(suite=len(SIGNALS), proof=1)
+
+
+def with_signals(*places: str) -> list[tuple[str, int]]:
+    """Each place with one signal, the next one with another; in `make prove` with each."""
+    return [(place, number) for n, place in enumerate(places) for number in SIGNALS[n % EVERY :: EVERY]]
 
 
 class SignalAt(io.StringIO):
@@ -41,13 +48,7 @@ class SignalAt(io.StringIO):
 
 
 @pytest.mark.parametrize(
-    ("moment", "number"),
-    [
-        ("creating…", signal.SIGINT),
-        ("window opened", signal.SIGTERM),
-        ("adding 50 GiB", signal.SIGHUP),
-        ("powering off… (", signal.SIGINT),
-    ],
+    ("moment", "number"), with_signals("creating…", "window opened", "adding 50 GiB", "powering off… (")
 )
 def test_the_first_signal_finishes_what_is_in_flight_and_closes_windows(
     tmp_path: Path, moment: str, number: int
@@ -183,15 +184,7 @@ def silent_node(directory: Path) -> Iterator[socket.socket]:
         yield node
 
 
-@pytest.mark.parametrize(
-    ("command", "number"),
-    [
-        ("plan", signal.SIGINT),
-        ("apply --yes", signal.SIGTERM),
-        ("orphans", signal.SIGHUP),
-        ("vm list", signal.SIGTERM),
-    ],
-)
+@pytest.mark.parametrize(("command", "number"), with_signals("plan", "apply --yes", "orphans", "vm list"))
 def test_a_command_that_looks_ends_with_one_line(tmp_path: Path, command: str, number: int) -> None:
     with silent_node(tmp_path) as node:
         child = process(tmp_path, "-C", str(tmp_path), *command.split())
@@ -203,14 +196,7 @@ def test_a_command_that_looks_ends_with_one_line(tmp_path: Path, command: str, n
 
 
 @pytest.mark.parametrize(
-    ("module", "number"),
-    [
-        ("dbc_iac.cli", signal.SIGINT),
-        ("click", signal.SIGTERM),
-        ("dbc_iac.cli.commands", signal.SIGHUP),
-        ("pydantic", signal.SIGINT),
-        ("httpx", signal.SIGTERM),
-    ],
+    ("module", "number"), with_signals("dbc_iac.cli", "click", "dbc_iac.cli.commands", "pydantic", "httpx")
 )
 def test_a_command_that_starts_ends_with_one_line(tmp_path: Path, module: str, number: int) -> None:
     """Sent at the import of a module: of those that every command needs, and of those of this one."""
