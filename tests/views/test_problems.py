@@ -55,6 +55,20 @@ def test_errors_are_never_grouped() -> None:
     assert render(errors, {}).count("error[likely-rename]") == 20
 
 
+def test_the_number_of_printed_problems_is_limited_and_warnings_hide_no_error() -> None:
+    warnings = [
+        Diagnostic(f"w-{n}", Severity.WARNING, f"warning {n}", source=SourceRange("a.yaml", n, 1, n, 1))
+        for n in range(1, 41)
+    ]
+    text = render([*warnings, Diagnostic("lost", Severity.ERROR, "an error without a place")], {})
+    assert text.count("\n  --> a.yaml") == 29
+    assert "error[lost]: an error without a place\n" in text
+    assert "... and 1 more warning[w-30], " in text
+    errors = [Diagnostic("x", Severity.ERROR, f"error {n}") for n in range(1, 101)]
+    assert render(errors, {}).count("error[x]: ") == 30
+    assert render(errors, {}).endswith("... and 70 more error[x] (--json shows all)\n")
+
+
 @pytest.mark.hostile_summaries
 @pytest.mark.parametrize("columns", [60, 80, 140])
 def test_diagnostics_are_folded_and_coloured_on_a_terminal_and_the_caret_stays(columns: int) -> None:

@@ -18,7 +18,7 @@ from dbc_iac.views.text.problems import and_more, shortened
 _WIDEST = 120
 """Characters of a source line that are shown; fewer on a narrow terminal."""
 _MOST = 30
-"""Number of problems that are printed."""
+"""Number of problems that are printed: errors before others."""
 _MARGIN, _NARROWEST = 20, 20
 """Columns of the line number and the dots, and least columns of the excerpt."""
 _TONES = {Severity.ERROR: Tone.LOSS, Severity.WARNING: Tone.CHANGED, Severity.NOTE: Tone.HEAD}
@@ -33,13 +33,15 @@ def render(diagnostics: Iterable[Diagnostic], sources: Mapping[str, str], screen
     """Diagnostics as text. `sources`: text of each file by name; without it the excerpt is left out."""
     known = map(explained, diagnostics)
     ordered = sorted(known, key=lambda d: (d.source is None, d.source or SourceRange("", 0, 0, 0, 0)))
+    found = [*shortened(ordered, Detail.GROUPED)]
+    printed = {*sorted(found, key=lambda one: one[0].severity is not Severity.ERROR)[:_MOST]}
     texts: list[str] = []
     left_out: Counter[str] = Counter()
-    for one, rest in shortened(ordered, Detail.GROUPED):
-        if sum(left_out.values()) or len(texts) >= _MOST:
-            left_out[f"{one.severity.value}[{one.code}]"] += 1 + len(rest)
-        else:
+    for one, rest in found:
+        if (one, rest) in printed:
             texts.append(_rendered(one, rest, sources, screen))
+        else:
+            left_out[f"{one.severity.value}[{one.code}]"] += 1 + len(rest)
     if left_out:
         counts = ", ".join(f"{number:,} more {name}" for name, number in left_out.items())
         texts.append("".join(screen.render([Line(f"... and {counts} (--json shows all)", Tone.LOSS)])))
