@@ -90,14 +90,13 @@ def filled(template: str, forge: str, settings: PipelineSettings, place: str, ow
     prefix = "" if place == "." else f"{place}/"
     paths = [*(f"{prefix}{path}" for path in settings.paths), *own]
     parts = _github(settings, paths) if forge == "github" else _gitlab(settings, paths)
-    text = _MARK.sub(lambda mark: "".join(f"{mark[1]}{line}\n" for line in parts.get(mark[2], ())), template)
-    text = text.replace("SECRETS", ", ".join((*settings.secrets, *((SIGNING_KEY,) if settings.signed else ()))))
-    if settings.environments and forge == "github":
-        return text.replace("    environment: dbc\n", f"    environment: dbc-{_GITHUB_ENVIRONMENT}\n")
+    names = ", ".join((*settings.secrets, *((SIGNING_KEY,) if settings.signed else ())))
+    text = template.replace("{SECRETS}", names)
     if settings.environments:
-        text = text.replace("  environment: dbc\n", "  environment: dbc-$DBC_IAC_ENVIRONMENT\n")
-        return text.replace("  resource_group: dbc-iac\n", "  resource_group: dbc-iac-$DBC_IAC_ENVIRONMENT\n")
-    return text
+        environment = _GITHUB_ENVIRONMENT if forge == "github" else "$DBC_IAC_ENVIRONMENT"
+        text = text.replace("  environment: dbc\n", f"  environment: dbc-{environment}\n")
+        text = text.replace("  resource_group: dbc-iac\n", f"  resource_group: dbc-iac-{environment}\n")
+    return _MARK.sub(lambda mark: "".join(f"{mark[1]}{line}\n" for line in parts.get(mark[2], ())), text)
 
 
 def _github(settings: PipelineSettings, paths: list[str]) -> Mapping[str, list[str]]:

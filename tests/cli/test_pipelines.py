@@ -56,7 +56,7 @@ def test_actionlint_finds_nothing_in_the_workflow(settings: PipelineSettings | N
 PROJECT_OF_CI = """  environments:
     dev: {variables: [env/dev.yaml], stack: dev}
     prod: {variables: [env/prod.yaml], stack: prod}
-  state: {backend: http, address: "https://state.example.org/lab", username: ci, password: {env: STATE_PASSWORD}}
+  state: {backend: http, address: "https://state.example.org/lab", username: ci, password: {env: STATE_SECRETS}}
   trustedPlanKeys: ["PUBLIC"]
   manifests: ["manifests/*.yaml", "more/**/*.yaml"]
 """
@@ -70,11 +70,13 @@ def test_a_pipeline_knows_the_secrets_environments_and_files_of_its_project(name
         "dbc-iac.yaml": text, "env/dev.yaml": "count: 1\n", "env/prod.yaml": "count: 2\n", "more/x.yaml": "",
     })  # fmt: skip
     steps = made.run("init", "--ci", name).out
-    assert "secrets DEV_LOGIN, LOGIN, SEED, STATE_PASSWORD." in steps
+    assert "secrets DEV_LOGIN, LOGIN, SEED, STATE_SECRETS." in steps
     assert "DBC_IAC_SIGNING_KEY" in steps
     path = ".github/workflows/dbc-iac.yaml" if name == "github" else ".gitlab-ci.yml"
     written = yaml.safe_load((tmp_path / path).read_text())
     if name == "gitlab":
+        named = "variables of the project: DEV_LOGIN, LOGIN, SEED, STATE_SECRETS, DBC_IAC_SIGNING_KEY, and"
+        assert named in (tmp_path / path).read_text()
         assert written["plan"]["parallel"] == {"matrix": [{"DBC_IAC_ENVIRONMENT": ["dev", "prod"]}]}
         changes = written["plan"]["rules"][0]["changes"]
     else:
@@ -89,7 +91,7 @@ def test_a_pipeline_knows_the_secrets_environments_and_files_of_its_project(name
             matrix,
         ]
         secrets = {n: set(jobs[n]["steps"][1].get("env", {})) for n in jobs}
-        read = {"DEV_LOGIN", "LOGIN", "SEED", "STATE_PASSWORD"}
+        read = {"DEV_LOGIN", "LOGIN", "SEED", "STATE_SECRETS"}
         signing = {"DBC_IAC_SIGNING_KEY"}
         assert secrets == {"validate": set(), "fmt": set(), "plan": read | signing, "apply": read, "drift": read}
         assert jobs["plan"]["steps"][1]["with"]["artifact"] == "dbc-iac-plan-${{ matrix.environment }}"
