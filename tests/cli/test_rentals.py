@@ -16,14 +16,14 @@ from tests.proof.lab import SERVER_ID, WORLD
 CHAIN = '  chain: {url: "http://127.0.0.1:9944"}\n'
 NOW = datetime(2026, 11, 29, 5, 36, tzinfo=UTC)
 END = 1_000_000 + round(2.1 * 86400 / 6)
-LINE = "Node/gpu-a ends in 2.1 days, 2026-12-01 08:00 UTC"
+LINE = "Node/gpu-a ends in 2 d 2 h, 2026-12-01 08:00 UTC"
 
 Rented = Callable[..., Emulated]
 
 
 @pytest.fixture
 def rented(world: Rented) -> Rented:
-    """A project with a VM on a machine whose rental ends in 2.1 days; further text is of the project file."""
+    """A project with a VM on a machine whose rental ends in 2 d 2 h; further text is of the project file."""
 
     def made(text: str = CHAIN, **order: Any) -> Emulated:
         orders = {"112": {"renter": "tenant", "machine": NODE_ID, "end": END, **order}}
@@ -69,12 +69,12 @@ def test_without_a_chain_node_the_last_block_is_shown_and_no_date(rented: Rented
     ]
     for text in shown:
         assert f"at block {END:,}" in text
-        assert "days" not in text
+        assert " UTC" not in text
 
 
 def test_the_time_of_a_block_can_be_set(rented: Rented) -> None:
     emulated = rented('  chain: {url: "http://127.0.0.1:9944", blockTime: 12s}\n')
-    assert "ends in 4.2 days, 2026-12-03 10:24 UTC" in run(emulated, "plan").out
+    assert "ends in 4 d 4 h, 2026-12-03 10:24 UTC" in run(emulated, "plan").out
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,7 @@ def show_node(app: App, /, name: str, identity: str, order: str) -> None:
 
 
 def _end_text(rental: Rental) -> str:
-    """The end of a rental below the heading of its column: `in 2.1 days, 2026-12-01 08:00 UTC`."""
+    """The end of a rental below the heading of its column: `in 2 d 2 h, 2026-12-01 08:00 UTC`."""
     return end_text(rental).removeprefix("ends ")
 
 

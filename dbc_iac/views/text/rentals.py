@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from dbc_iac.plan.model import Rental
+from dbc_iac.views.text.wording import duration
 
 TITLE = "Rentals"
-_MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
 def rental_texts(rentals: Iterable[Rental]) -> Iterator[str]:
@@ -21,15 +21,8 @@ def rental_texts(rentals: Iterable[Rental]) -> Iterator[str]:
 
 
 def end_text(rental: Rental) -> str:
-    """The end of a rental: `ends in 2.1 days, 2026-12-01 08:00 UTC`; without a chain `ends at block 1,000,000`."""
+    """The end of a rental: `ends in 2 d 2 h, 2026-12-01 08:00 UTC`; without a chain `ends at block 1,000,000`."""
     if rental.seconds_left is None or not rental.ends_at:
         return f"ends at block {rental.end_block:,}"
     date = f"{datetime.fromisoformat(rental.ends_at):%Y-%m-%d %H:%M} UTC"
-    return f"ended on {date}" if rental.seconds_left <= 0 else f"ends in {time_left(rental.seconds_left)}, {date}"
-
-
-def time_left(seconds: int) -> str:
-    """A time in its largest unit: `2.1 days`, `20.5 hours`, `12 minutes`."""
-    if seconds >= _DAY:
-        return f"{seconds / _DAY:.1f} days"
-    return f"{seconds / _HOUR:.1f} hours" if seconds >= _HOUR else f"{seconds // _MINUTE} minutes"
+    return f"ended on {date}" if rental.seconds_left <= 0 else f"ends in {duration(rental.seconds_left)}, {date}"
