@@ -20,7 +20,7 @@ ALIASES: Mapping[str, str] = {
 }
 """Options with another name here. A command that has an option of the typed name keeps it."""
 
-WITHOUT_EFFECT = frozenset({"fmt --recursive", "init --upgrade", "validate --no-color"})
+WITHOUT_EFFECT = frozenset({"fmt --recursive", "init --upgrade"})
 """Options that request what the command does anyway."""
 
 OPTION_ADVICE: Mapping[str, str] = {

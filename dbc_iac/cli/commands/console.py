@@ -32,8 +32,7 @@ def command(app: App, /, expression: str | None) -> None:
         try:
             value = evaluated(line)
         except ValueError as error:
-            summary = f"cannot evaluate: {str(error)[:50]}"
-            problem = Diagnostic("expression", Severity.ERROR, summary, _whole(error), _REMEDY)
+            problem = Diagnostic("expression", Severity.ERROR, f"cannot evaluate: {error}", remedy=_REMEDY)
             if expression is not None:
                 raise DiagnosticError(problem) from None
             app.report([problem])
@@ -42,11 +41,6 @@ def command(app: App, /, expression: str | None) -> None:
             app.show(value_text(value), value)
     if failed and not app.runtime.terminal:
         raise Exit(ExitCode.CONFIGURATION)
-
-
-def _whole(error: ValueError) -> str:
-    text = str(error)
-    return f"{text}." if len(text) > 50 else ""
 
 
 def _typed(app: App) -> Iterator[str]:
