@@ -22,7 +22,7 @@ from typing import Any, TextIO
 
 from dbc_iac.apply import Event, Stop
 from dbc_iac.controller.lanes import DatabaseLanes
-from dbc_iac.controller.reconcile import Policy, RunEnd, failed, observe, reconcile
+from dbc_iac.controller.reconcile import Policy, RunEnd, failed, reconcile
 from dbc_iac.controller.records import Outcome
 from dbc_iac.diagnostics import REPORT, Diagnostic, DiagnosticError, ExitCode, Severity, place_of
 from dbc_iac.operations.apply import Observer
@@ -139,8 +139,6 @@ def _run(request: dict[str, Any], reporter: Reporter, stopping: Stopping) -> Run
                 runtime=Runtime(run=runner.run, turn=lanes.turn),
             )
             reporter.redaction = project.redaction
-            if policy.mode == "observe":
-                return observe(project, policy)
             return reconcile(project, policy, reporter, lambda: stopping.asked)
         except DiagnosticError as error:
             return failed(*error.diagnostics)

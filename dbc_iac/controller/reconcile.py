@@ -85,23 +85,12 @@ def failed(*diagnostics: Diagnostic, plan: Plan | None = None) -> RunEnd:
     return RunEnd(Outcome.FAILED, Phase.FAILED, f"{first.summary}{more}", digest, plan, diagnostics=diagnostics)
 
 
-def observe(project: Project, policy: Policy) -> RunEnd:
-    """Plan; change nothing."""
-    _refuse_lost_state(project)
-    with project.locked("controller"):
-        plan = plan_project(project, PlanOptions())
-    if problems := _errors(plan):
-        return failed(*problems, plan=plan)
-    if not plan.pending:
-        return _unchanged(plan)
-    phase = Phase.DRIFTED if _is_drift(plan, policy) else Phase.OUT_OF_SYNC
-    return _planned(plan, phase, policy)
-
-
 def reconcile(project: Project, policy: Policy, observer: Observer, stopped: Callable[[], bool]) -> RunEnd:
     """Plan, and apply what may be applied. `stopped`: whether the run is asked to end. Raises DiagnosticError."""
     _refuse_lost_state(project)
     with project.locked("controller"):
+        if policy.mode == "observe":
+            return _observed(project, policy)
         if policy.approved() and policy.open and (approved := _approved(project, policy)) is not None:
             return _applied(project, approved, policy, observer, stopped)
         to_apply = _plan(project)
@@ -118,6 +107,17 @@ def reconcile(project: Project, policy: Policy, observer: Observer, stopped: Cal
         if not policy.open:
             return _planned(plan, Phase.WINDOW, policy)
         return _applied(project, to_apply, policy, observer, stopped)
+
+
+def _observed(project: Project, policy: Policy) -> RunEnd:
+    """Plan; change nothing."""
+    plan = plan_project(project, PlanOptions())
+    if problems := _errors(plan):
+        return failed(*problems, plan=plan)
+    if not plan.pending:
+        return _unchanged(plan)
+    phase = Phase.DRIFTED if _is_drift(plan, policy) else Phase.OUT_OF_SYNC
+    return _planned(plan, phase, policy)
 
 
 def _is_drift(plan: Plan, policy: Policy) -> bool:

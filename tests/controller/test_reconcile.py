@@ -12,7 +12,7 @@ import pytest
 
 from dbc_iac import PlanOptions, Project, Runtime
 from dbc_iac.apply import Stop
-from dbc_iac.controller.reconcile import Policy, RunEnd, failed, observe, reconcile
+from dbc_iac.controller.reconcile import Policy, RunEnd, failed, reconcile
 from dbc_iac.diagnostics import DiagnosticError
 from dbc_iac.operations.apply import Observer
 from tests.projects import PROJECT, Emulated, document, project, vm
@@ -41,8 +41,6 @@ class Stack:
         """The end of a run. A DiagnosticError is one, as in the process of a run."""
         rules = Policy(**{"mode": "apply", "drift": "revert", "drift_only": False, "open": True, **policy})
         try:
-            if rules.mode == "observe":
-                return observe(self.load(), rules)
             return reconcile(self.load(), rules, observer or Observer(), lambda: False)
         except DiagnosticError as error:
             return failed(*error.diagnostics)
