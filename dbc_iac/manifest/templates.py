@@ -54,7 +54,7 @@ class Templates:
         for place, answer in zip(others, answers, strict=True):
             values[place] = answer.value
             if answer.problem and not self._hidden(texts[place]):
-                found.add(_problem(answer, marks.value(place)))
+                found.add(_problem(answer, texts[place], marks.value(place)))
         return _filled(value, values, path)
 
     @staticmethod
@@ -108,13 +108,15 @@ def _filled(value: Any, values: Mapping[Path, Any], path: Path) -> Any:
     return value
 
 
-def _problem(answer: Answer, source: SourceRange | None) -> Diagnostic:
+def _problem(answer: Answer, text: str, source: SourceRange | None) -> Diagnostic:
     problem, _, close = answer.problem.partition(CLOSE)
     remedy = f"Did you mean {close}" if close else _LITERAL if answer.syntax else "Correct the expression."
     if problem == NO_EACH:
         remedy = "Add `forEach:`, or use a variable of var."
     elif problem.endswith(UNKNOWN) and not close:
-        remedy = "Use var, env, project, or each in a document with forEach."
+        variable = f"var.{problem.removesuffix(UNKNOWN)}" in text
+        other = "Use var.NAME, env, project, or each in a document with forEach."
+        remedy = "Declare it under `variables` in the project file." if variable else other
     summary, problem = "cannot render the template", problem.rstrip(".")
     if len(whole := f"{summary}: {problem}") <= MAX_SUMMARY:
         summary, problem = whole, ""

@@ -33,10 +33,14 @@ def test_a_misspelled_name_gets_a_suggestion(
     assert f"help: Did you mean {suggestion}?" in result.err
 
 
-def test_an_unknown_name_without_a_similar_one_gets_the_known_names(tmp_path: Path) -> None:
-    result = project(tmp_path, vm(gpus="{{ zzz }}")).run("validate")
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [("zzz", "Use var.NAME, env, project"), ("var.zzz", "Declare it under `variables` in the project file.")],
+)
+def test_an_unknown_name_without_a_similar_one_gets_a_remedy(tmp_path: Path, name: str, remedy: str) -> None:
+    result = project(tmp_path, vm(gpus=f"{{{{ {name} }}}}")).run("validate")
     assert "zzz is not defined" in result.err
-    assert "help: Use var, env, project" in result.err
+    assert f"help: {remedy}" in result.err
 
 
 @pytest.mark.parametrize(
