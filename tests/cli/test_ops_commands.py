@@ -14,7 +14,7 @@ import pytest
 
 from dbc_iac.cli import CommandRuntime, run_command
 from dbc_iac.cli.commands import OPS, dbc_iac
-from tests.projects import NODE_ID, Emulated, project, vm
+from tests.projects import NODE_ID, Emulated, document, project, vm
 
 
 def _leaves(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[str, click.Command]]:
@@ -159,3 +159,10 @@ def test_two_orders_of_one_machine_are_listed_once(emulated: Emulated) -> None:
     assert emulated.run("vm", "show", task_id, "--json").json["taskId"] == task_id, "found on the Node that lists it"
     result = emulated.run("vm", "show", "A" * 22, "--json")
     assert (result.code, result.codes) == (3, ["unknown-name"])
+
+
+def test_a_missing_node_option_gets_the_names_to_choose_from(tmp_path: Path) -> None:
+    made = project(tmp_path, document("Node", "gpu-b", {"id": "ab" * 32, "identity": "tenant", "rentOrder": "2"}))
+    assert "Use --node with one of: gpu-a, gpu-b." in made.run("image", "stop", "a.qcow2", "--yes").err
+    (tmp_path / "manifests/all.yaml").write_text("")
+    assert "Use --node with a node id." in made.run("image", "stop", "a.qcow2", "--yes").err

@@ -70,7 +70,8 @@ def node(console: Console, where: TargetOptions) -> Route:
     named = documents.get(where.node.removeprefix("Node/"))
     if not where.node:
         if len(documents) != 1:
-            raise unknown("node", "", documents, "Use --node with one of them.")
+            known = f"one of: {', '.join(sorted(documents))}" if documents else "a node id"
+            raise unknown("node", "", documents, f"Use --node with {known}.")
         [named] = documents.values()
     if named is None:
         same = [r for r in documents.values() if isinstance(r.spec, NodeSpec) and r.spec.id == where.node]
