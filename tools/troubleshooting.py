@@ -14,7 +14,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from html import escape
-from itertools import islice, product
+from itertools import product
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "dbc_iac"
@@ -24,10 +24,6 @@ _AREAS = {
     "apply": "Apply", "importing": "Import", "state": "State", "controller": "Controller", "cli": "Command line",
     "files": "Files", "operations": "Operations",
 }  # fmt: skip
-_MOST = 12
-"""Lines of one code."""
-
-
 _CONSTANT = re.compile(r'^(_?[A-Z][A-Z_]*) = "([^"\\]*)"$', re.MULTILINE)
 """A text of a module."""
 _MAKES = re.compile(r"Diagnostic\(|problem\(|failed\(|warn\(")
@@ -155,7 +151,7 @@ def page() -> Iterator[str]:
             yield ""
             yield f"### {code}"
             yield ""
-            yield from (_line(*texts, remedies) for texts, remedies in islice(known[code].variants.items(), _MOST))
+            yield from (_line(*texts, remedies) for texts, remedies in known[code].variants.items())
 
 
 def _line(summary: str, cause: str, remedies: list[str]) -> str:
