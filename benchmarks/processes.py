@@ -118,9 +118,7 @@ def terraform(directory: Path, count: int) -> dict[str, Used]:
     if TERRAFORM is None:
         return {}
     keys = ", ".join(f'"vm-{n}"="node-{n % NODES}"' for n in range(count))
-    fields = (
-        'node = each.value, image = "ubuntu.qcow2", gpus = 0, cpus = 1, memory = "1Gi", disk = "10Gi", ssh = "auto"'
-    )
+    fields = 'node = each.value, image = "ubuntu.qcow2", gpus = 0, cpus = 1, memory = "1Gi", disk = "10Gi"'
     (directory / "main.tf").write_text(
         f'resource "terraform_data" "vm" {{\n  for_each = {{{keys}}}\n'
         f'  input = {{{fields}, ssh = "auto", vnc = "auto"}}\n}}\n'
