@@ -1,14 +1,13 @@
-"""The environment of a run, and processes that end without a result."""
+"""The environment of a run."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 from pathlib import Path
 
 import pytest
 
-from dbc_iac.controller.child_process import environment, secrets_of, started
+from dbc_iac.controller.child_process import environment, secrets_of
 from dbc_iac.diagnostics import DiagnosticError
 
 
@@ -38,14 +37,3 @@ def test_a_run_gets_the_secrets_of_its_stack_and_nothing_of_the_worker(
     }
     with pytest.raises(DiagnosticError, match="cannot read secrets"):
         secrets_of(tmp_path / "missing")
-
-
-def test_a_process_without_memory_ends_without_a_result(tmp_path: Path) -> None:
-    async def task() -> None:
-        request = {"memory": 1, "policy": {}}
-        async with started(request, environment({}, tmp_path, "host:1"), tmp_path) as process:
-            assert [event async for event in process.events()] == []
-            assert process.result is None
-            assert await process.process.wait() != 0
-
-    asyncio.run(task())
