@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -36,15 +37,17 @@ class Number(click.FloatRange):
 class Seconds(Number):
     """A time in seconds: `60`, `60s`, `5m` or `1h`."""
 
-    name = "seconds"
+    name = "time, such as 60, 60s, 5m or 1h"
 
     def __init__(self) -> None:
         super().__init__(min=0)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         text = str(value)
-        unit = {"s": 1, "m": 60, "h": 3600}.get(text[-1:])
-        return super().convert(value, param, ctx) if unit is None else unit * super().convert(text[:-1], param, ctx)
+        if (unit := {"s": 1, "m": 60, "h": 3600}.get(text[-1:])) is not None:
+            with suppress(ValueError):
+                value = unit * float(text[:-1])
+        return super().convert(value, param, ctx)
 
 
 class WholeNumber(click.IntRange):

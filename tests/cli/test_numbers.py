@@ -60,6 +60,21 @@ def test_a_number_out_of_range_is_a_usage_error(arguments: tuple[str, ...], tmp_
     assert (result.code, result.codes) == (3, ["usage"])
 
 
+@pytest.mark.parametrize(
+    ("typed", "problem"),
+    [
+        ("5x", "'5x' is not a valid time, such as 60, 60s, 5m or 1h"),
+        ("xm", "'xm' is not a valid time, such as 60, 60s, 5m or 1h"),
+        ("-5s", "-5.0 is not in the range"),
+        ("1e308h", "inf is not a finite number"),
+    ],
+)
+def test_a_time_that_is_none_is_quoted_as_typed(typed: str, problem: str, tmp_path: Path) -> None:
+    result = Project(tmp_path).run("plan", f"--lock-timeout={typed}")
+    assert result.code == 3
+    assert problem in result.err
+
+
 @pytest.mark.parametrize("share", ["0", "100"])
 def test_both_ends_of_a_range_are_taken(share: str, tmp_path: Path) -> None:
     made = project(tmp_path, environ={"SEED": "e5" * 32})
