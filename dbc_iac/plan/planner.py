@@ -21,13 +21,13 @@ from dbc_iac.plan.check.authority import check_authority
 from dbc_iac.plan.check.file_dependencies import spare_used, with_users
 from dbc_iac.plan.check.guardrails import check_guardrails, check_offline_never
 from dbc_iac.plan.check.preflight import PreflightFacts, check_preflight, read_facts
-from dbc_iac.plan.check.references import check_inventory
+from dbc_iac.plan.check.references import check_inventory, closure
 from dbc_iac.plan.context import PlanContext, PlanOptions
 from dbc_iac.plan.decide.changes import POWERED_OFF_REASON, ChangeSet, decide_changes
 from dbc_iac.plan.decide.port_allocation import choose_ports
 from dbc_iac.plan.decide.propagation import propagate
 from dbc_iac.plan.decide.rename_hints import likely_renames
-from dbc_iac.plan.decide.targets import check_named, keep_parents, left_with, of_this_run, targeted
+from dbc_iac.plan.decide.targets import by_need, check_named, keep_parents, left_with, of_this_run, targeted
 from dbc_iac.plan.decide.unreadable import unreadable
 from dbc_iac.plan.model import Action, Change, Plan, Step, StepKind, stream_digest
 from dbc_iac.plan.observe.pending_operations import resolvable_operations
@@ -67,7 +67,8 @@ async def make_plan(context: PlanContext, options: PlanOptions) -> Plan:
     denied = () if options.offline else await check_authority(decision.context, reader, builders)
     rentals, unavailable = ((), ()) if options.offline else await read_rentals(decision.context, refreshed)
     diagnostics = (*plan.diagnostics, *denied, *(weighed(p, context.refused) for p in unavailable))
-    return replace(plan, calls=reader.calls, rentals=rentals, diagnostics=diagnostics)
+    changes = tuple(marked(plan.changes, denied))
+    return replace(plan, changes=changes, calls=reader.calls, rentals=rentals, diagnostics=diagnostics)
 
 
 def decide(context: PlanContext, refreshed: RefreshedState, options: PlanOptions, problems: Diagnostics) -> Decision:
@@ -117,15 +118,8 @@ def complete(
 
 def _refused(changes: Mapping[str, Change], problems: Diagnostics) -> set[str]:
     """Addresses of the changes with an error, and of those that depend on them."""
-    refused = {problem.address for problem in problems.errors if problem.address}
-    while following := {
-        address
-        for address, change in changes.items()
-        if address not in refused
-        and not refused.isdisjoint({*change.dependencies, *change.old_dependencies, change.placement.parent})
-    }:
-        refused |= following
-    return {address for address in refused if address in changes}
+    needing = by_need(changes, lambda c: {*c.dependencies, *c.old_dependencies, c.placement.parent})
+    return closure((p.address for p in problems.errors if p.address), needing) & changes.keys()
 
 
 def marked(changes: Iterable[Change], problems: Iterable[Diagnostic]) -> Iterator[Change]:

@@ -224,6 +224,8 @@ def test_a_plan_whose_later_call_would_be_refused_destroys_nothing(two_nodes: Em
     two_nodes.project.write({"manifests/all.yaml": "---\n".join([NODE, SECOND, changed, vm(network="training")])})
     result = two_nodes.run("apply", "--yes", "--json", "--replace", "VirtualMachine/trainer")
     assert (result.code, result.codes) == (4, ["refused-later"]), result.out + result.err
+    shown = two_nodes.run("plan", "--json", "--replace", "VirtualMachine/trainer").json["changes"]
+    assert [c["address"] for c in shown if "refused (refused-later)" in c["reasons"]] == ["Network/training"]
     assert "wallet not rented" in result.err or "machine has already expired" in result.err
     assert two_nodes.vms == before
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
@@ -206,9 +206,15 @@ def _with_dependents(addresses: set[str], inventory: Inventory) -> set[str]:
     for address, resource in inventory.resources.items():
         for needed in dependencies(resource, inventory):
             dependents[needed].append(address)
-    found, todo = set(addresses), [*addresses]
+    return closure(addresses, dependents)
+
+
+def closure(names: Iterable[str], following: Mapping[str, Iterable[str]]) -> set[str]:
+    """These names, and all that follow them, directly or not."""
+    found = set(names)
+    todo = [*found]
     while todo:
-        more = [a for a in dependents[todo.pop()] if a not in found]
+        more = [name for name in following.get(todo.pop(), ()) if name not in found]
         found.update(more)
         todo += more
     return found

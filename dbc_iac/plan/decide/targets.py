@@ -11,6 +11,8 @@ from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
 from dbc_iac.plan.context import PlanOptions
 from dbc_iac.plan.model import Action, Change
 
+_NOUNS = {Action.CREATE: "creation", Action.REPLACE: "replacement", Action.DELETE: "deletion"}
+
 
 def targeted(changes: Mapping[str, Change], options: PlanOptions) -> dict[str, Change]:
     """The changes that the options ask for: the targets, what they need, and what goes with them.
@@ -26,9 +28,6 @@ def targeted(changes: Mapping[str, Change], options: PlanOptions) -> dict[str, C
     wanted |= {changes[a].placement.parent for a in wanted} & set(changes)
     wanted |= {a for a, c in changes.items() if c.action is Action.ADOPT and c.placement.parent in wanted}
     return {a: c for a, c in changes.items() if a in wanted}
-
-
-_NOUNS = {Action.CREATE: "creation", Action.REPLACE: "replacement", Action.DELETE: "deletion"}
 
 
 def left_with(
@@ -85,7 +84,7 @@ def _unchanged(change: Change) -> Change:
 def _reached(changes: Mapping[str, Change], targets: frozenset[str]) -> set[str]:
     """The targets (an address, or all instances of a `forEach`), what they need, and what goes with them."""
     wanted: set[str] = set()
-    dependents = _by_need(changes, lambda c: c.dependencies if c.pending else ())
+    dependents = by_need(changes, lambda c: c.dependencies if c.pending else ())
     todo = [a for a in changes if {a, Address(a).resource, Address(a).group} & targets]
     while todo:
         address = todo.pop()
@@ -104,7 +103,7 @@ def _without(changes: Mapping[str, Change], excluded: frozenset[str]) -> dict[st
     """All but what is excluded, what needs that, and (of what goes) what that needs."""
     left: set[str] = set()
     todo = [a for a in changes if a in excluded or Address(a).group in excluded]
-    needing = _by_need(changes, lambda c: (*c.needed, c.placement.parent, c.old_placement.parent))
+    needing = by_need(changes, lambda c: (*c.needed, c.placement.parent, c.old_placement.parent))
     while todo:
         address = todo.pop()
         if address in left:
@@ -116,7 +115,7 @@ def _without(changes: Mapping[str, Change], excluded: frozenset[str]) -> dict[st
     return {a: c for a, c in changes.items() if a not in left}
 
 
-def _by_need(changes: Mapping[str, Change], needed: Callable[[Change], Iterable[str]]) -> defaultdict[str, list[str]]:
+def by_need(changes: Mapping[str, Change], needed: Callable[[Change], Iterable[str]]) -> defaultdict[str, list[str]]:
     """Addresses of the changes that need an address, by that address."""
     found: defaultdict[str, list[str]] = defaultdict(list)
     for change in changes.values():

@@ -13,6 +13,7 @@ from dbc_iac.json import Json
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.capabilities import Host, capacity
 from dbc_iac.kinds.framework.capacity import Allocations, Capacity
+from dbc_iac.plan.check.references import closure
 from dbc_iac.plan.model import Action, Change, StepKind
 from dbc_iac.plan.schedule.step_builder import StepBuilder, removal_key, window_key
 
@@ -38,14 +39,7 @@ class _Order:
 
     def not_after(self, key: str, steps: set[str]) -> set[str]:
         """Those of the steps that do not come after a step, directly or not."""
-        if not steps:
-            return steps
-        found, todo = {key}, [key]
-        while todo:
-            more = [k for k in self._waiting[todo.pop()] if k not in found]
-            found.update(more)
-            todo += more
-        return steps - found
+        return steps - closure({key}, self._waiting) if steps else steps
 
     def put_behind(self, key: str, steps: set[str]) -> None:
         """Let a step wait for the end of those steps that do not come after it."""
