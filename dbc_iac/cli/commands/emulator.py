@@ -9,6 +9,7 @@ import click
 from dbc_iac.cli.app import App
 from dbc_iac.cli.extras import require_emulator
 from dbc_iac.cli.options import FILE, Number, json_option
+from dbc_iac.manifest.scaffold import WORLD
 
 TIME_SCALE = Number(min=0, min_open=True, max=1_000_000)
 
@@ -58,4 +59,4 @@ def command(
     require_emulator()
     from dbc_iac.cli.emulator_server import serve_world
 
-    serve_world(app, world or app.directory / "world.yaml", listen, admin, admin_token, time_scale, keep)
+    serve_world(app, world or app.directory / WORLD, listen, admin, admin_token, time_scale, keep)
