@@ -17,7 +17,7 @@ from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, Severi
 from dbc_iac.files.reading import file_problem, read_file
 from dbc_iac.manifest.durations import Seconds
 from dbc_iac.manifest.header import FIELDS, check_header, without_anchors
-from dbc_iac.manifest.project import Name, TimeZone
+from dbc_iac.manifest.project import Name, StackName, TimeZone
 from dbc_iac.manifest.schema import document_schema
 from dbc_iac.manifest.secrets import SecretRef
 from dbc_iac.manifest.source_map import SourceLocator
@@ -69,10 +69,6 @@ GitRef = Annotated[
         "Write a branch such as main, or refs/tags/v1.",
         250,
     ),
-]
-StackName = Annotated[
-    str,
-    Form(r"[A-Za-z0-9][A-Za-z0-9_-]{0,41}", "at most 42 letters, digits, _ and -", "Choose another name."),
 ]
 Directory = Annotated[str, AfterValidator(_inside)]
 Bytes = Annotated[

@@ -12,6 +12,7 @@ from dbc_iac.manifest.source_map import Path, SourceMap
 
 API_VERSION = "dbc-iac/v1"
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?")
+STACK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,41}")
 NAME_EXPECTED = "expected 1-42 lower-case letters, digits or -"
 FIELDS = ("apiVersion", "kind", "metadata", "spec")
 _METADATA = ("name", "labels")

@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from dbc_iac.api.patterns import HEADER_NAME, OWN_HEADERS, is_loopback
 from dbc_iac.manifest.durations import Seconds
-from dbc_iac.manifest.header import NAME
+from dbc_iac.manifest.header import NAME, STACK_NAME
 from dbc_iac.manifest.identities import IdentitySpec
 from dbc_iac.manifest.secrets import LITERAL, SecretRef
 from dbc_iac.manifest.validators import Form, Part, Whole, wrong
@@ -41,7 +41,7 @@ OutputName = Annotated[str, Form(r"[A-Za-z_][A-Za-z0-9_-]{0,63}", "letters, digi
 StackName = Annotated[
     str,
     Form(
-        r"[A-Za-z0-9][A-Za-z0-9_-]{0,41}",
+        STACK_NAME.pattern,
         "letters, digits, _ and -, at most 42",
         "Begin with a letter or digit; write at most 42 letters, digits, _ and -.",
     ),

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity, SourceRange
+from dbc_iac.manifest.header import STACK_NAME
 
 if TYPE_CHECKING:
     from dbc_iac.manifest.project import ProjectSpec
 
 DEFAULT = "main"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,41}")
 
 
 def check_stack_name(name: str) -> None:
     """Raise DiagnosticError for a name that a stack cannot have."""
-    if not _NAME.fullmatch(name):
+    if not STACK_NAME.fullmatch(name):
         summary = f"invalid stack name {name[:44]!r}"
         remedy = "Use --stack with at most 42 letters, digits, _ and -, beginning with a letter or digit."
         raise DiagnosticError(Diagnostic("stack-name", Severity.ERROR, summary, remedy=remedy))
