@@ -87,7 +87,7 @@ class SourceSpec(Part):
 
     git: GitUrl = Field(description="URL of the repository: https, ssh or file")
     ref: GitRef = Field(default="main", description="branch, or a full name such as refs/tags/v1")
-    interval: Seconds = Field(default=60, description="time between two fetches")
+    interval: Seconds = Field(default="60s", validate_default=True, description="time between two fetches")
     username: str = Field(default="git", pattern="^[^:\x00-\x1f]+$", description="https: name to log in with")
     credentials: SecretRef | None = Field(default=None, description="https: password or token")
     signers: str | None = Field(
@@ -156,7 +156,7 @@ class StackSpec(Part):
     drift: Literal["report", "revert"] = Field(
         default="report", description="report drift, or plan its reversal as a change; `mode` decides what follows"
     )
-    interval: Seconds = Field(default=600, description="time between two runs")
+    interval: Seconds = Field(default="10m", validate_default=True, description="time between two runs")
     window: WindowSpec | None = Field(default=None, description="the time in which changes may begin; default: always")
 
 
@@ -173,9 +173,9 @@ class LimitsSpec(Part):
     """Limits of each run and each fetch."""
 
     memory: Bytes = Field(default="4Gi", description="address space of a run's process")
-    time: Seconds = Field(default=14400, description="time of a run until it is asked to stop")
+    time: Seconds = Field(default="4h", validate_default=True, description="time of a run until it is asked to stop")
     checkout: Bytes = Field(default="256Mi", description="content of one commit, and one fetch")
-    fetch: Seconds = Field(default=120, description="time of one fetch")
+    fetch: Seconds = Field(default="2m", validate_default=True, description="time of one fetch")
 
 
 class WebSpec(Part):

@@ -142,7 +142,7 @@ class ChainSpec(Part):
     """A node of the DBC chain, which knows the current block: rent orders end at a block."""
 
     url: Url = Field(description="JSON-RPC over HTTP, such as https://HOST or http://127.0.0.1:9944")
-    block_time: Seconds = Field(default=6, description="time between two blocks")
+    block_time: Seconds = Field(default="6s", validate_default=True, description="time between two blocks")
 
     @model_validator(mode="after")
     def _checked(self) -> Self:

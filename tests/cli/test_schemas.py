@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -33,3 +35,20 @@ def test_the_schema_refuses_what_validate_refuses() -> None:
     assert validator.is_valid(good)
     for spec in ({"vm": "a"}, {"vm": "a", "size": 5}, {"vm": "a", "size": "5Gi", "sizes": 1}):
         assert not validator.is_valid({**good, "spec": spec})
+
+
+def _parts(schema: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(schema, dict):
+        yield schema
+    for inner in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ():
+        yield from _parts(inner)
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("specs/*.schema.json")), ids=lambda p: p.stem)
+def test_each_default_of_a_schema_is_valid_by_it(path: Path) -> None:
+    schema = json.loads(path.read_text())
+    validator = jsonschema.Draft202012Validator(schema)
+    defaults = [
+        (part["default"], part) for part in _parts(schema) if "default" in part and isinstance(part.get("type"), str)
+    ]
+    assert [d for d, part in defaults if not validator.evolve(schema=part).is_valid(d)] == []

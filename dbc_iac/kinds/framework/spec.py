@@ -75,7 +75,7 @@ class BeforeOffline(Part):
     """A command that is run before a VM is powered off, such as a graceful shutdown in the guest."""
 
     command: tuple[str, ...] = Field(min_length=1, description="program and arguments; no shell")
-    timeout: Seconds = 120
+    timeout: Seconds = Field(default="120s", validate_default=True)
     force: Flag = Field(default=True, description="power off even when the command fails or times out")
 
 
