@@ -24,7 +24,7 @@ def current_route(kept: Route, kind: Kind[Any], inventory: Inventory) -> Route:
 
     Of two Nodes for one machine (two orders) that with the same name is used, else the most similar.
     """
-    machines = inventory.having(Address(kept.name).kind, _target, kept.target)
+    machines = inventory.having(Address(kept.name).kind, target_of, kept.target)
     routes = [kind_of(m.kind).route(m, inventory) for m in machines]
     if not routes:
         return kept
@@ -35,7 +35,8 @@ def current_route(kept: Route, kind: Kind[Any], inventory: Inventory) -> Route:
     return route_for(best, kind, inventory)
 
 
-def _target(machine: Resource[Any], inventory: Inventory) -> str:
+def target_of(machine: Resource[Any], inventory: Inventory) -> str:
+    """The target of a Node or BareMetalManager, to find those of one machine: `Inventory.having`."""
     return kind_of(machine.kind).route(machine, inventory).target
 
 

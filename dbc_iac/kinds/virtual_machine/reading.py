@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import fields, replace
 from datetime import datetime
 from fractions import Fraction
@@ -12,6 +12,7 @@ from typing import Any
 
 from dbc_iac.api.responses import VmDetails, VmSummary
 from dbc_iac.json import Json
+from dbc_iac.kinds.current_route import target_of
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
 from dbc_iac.kinds.framework.inventory import Inventory, Resource
 from dbc_iac.kinds.framework.ownership_marker import read_marker
@@ -61,18 +62,18 @@ async def vms_of(
     if isinstance(listing, Unreadable):
         unread[node.address] = listing.reason
         return []
+    nodes = inventory.having(node.kind, target_of, route.target)
+    orders = {node_route(n.name, inventory, None).rent_order for n in nodes}
     here: list[tuple[VmSummary, VmDetails]] = []
     for task_id, summary in sorted(listing.value.items()):
         details = None if task_id.startswith(CHECK_VM) else await reader.vm(route, task_id)
-        if isinstance(details, Known) and details.value is not None and _is_of(details.value, route, inventory):
+        if isinstance(details, Known) and details.value is not None and _is_of(details.value, route, orders):
             here.append((summary, details.value))
     return here
 
 
-def _is_of(details: VmDetails, route: Route, inventory: Inventory) -> bool:
-    """Whether a VM belongs to this Node. Of several Nodes on one machine: the Node with its order, else the first."""
-    routes = [node_route(r.name, inventory, None) for r in inventory.of("Node")]
-    orders = {r.rent_order for r in routes if r.target == route.target}
+def _is_of(details: VmDetails, route: Route, orders: Collection[str]) -> bool:
+    """Whether a VM belongs to this Node: the one with its order, else any. `orders`: of all on its machine."""
     order = details.rent_order or ""
     return order == route.rent_order or order not in orders
 
