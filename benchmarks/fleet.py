@@ -12,23 +12,32 @@ NODES = 20
 _IDS = [hashlib.sha256(f"node {n}".encode()).hexdigest() for n in range(NODES)]
 
 
-def documents(count: int) -> list[str]:
-    """The manifests of `count` VMs and of their nodes."""
-    nodes = [
+VM = {
+    "node": "{{ each.value }}",
+    "image": "ubuntu.qcow2",
+    "gpus": 0,
+    "cpus": 1,
+    "memory": "1Gi",
+    "dataDisk": {"size": "10Gi"},
+    "ports": {"ssh": "auto", "vnc": "auto"},
+}
+"""The spec of each VM, in a `forEach` from its name to its node."""
+
+
+def nodes() -> list[str]:
+    """The manifests of the nodes."""
+    return [
         document("Node", f"node-{n}", {"id": i, "identity": "tenant", "rentOrder": str(n), "portRange": "20000-39999"})
         for n, i in enumerate(_IDS)
     ]
-    keys = {f"vm-{n}": f"node-{n % NODES}" for n in range(count)}
-    spec = {
-        "node": "{{ each.value }}",
-        "image": "ubuntu.qcow2",
-        "gpus": 0,
-        "cpus": 1,
-        "memory": "1Gi",
-        "dataDisk": {"size": "10Gi"},
-        "ports": {"ssh": "auto", "vnc": "auto"},
-    }
-    return [*nodes, document("VirtualMachine", "fleet", spec, forEach=keys)]
+
+
+def documents(count: int) -> list[str]:
+    """The manifests of `count` VMs and of their nodes."""
+    return [
+        *nodes(),
+        document("VirtualMachine", "fleet", VM, forEach={f"vm-{n}": f"node-{n % NODES}" for n in range(count)}),
+    ]
 
 
 def world(count: int) -> dict[str, Any]:

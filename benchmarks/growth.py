@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import hashlib
 import json
 import math
 import resource
@@ -21,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.fleet import NODES, VM, nodes
 from dbc_iac.__main__ import COLLECT_AFTER
 from dbc_iac.api.responses import RentOrder
 from dbc_iac.diagnostics import DiagnosticError, Diagnostics
@@ -48,7 +48,6 @@ from tests.projects import PROJECT, SEED, UID, document
 
 LIMIT = 1.15
 SIZES = (500, 1000, 2000, 4000, 8000, 16000)
-NODES = 20
 FILE = 5000
 """Instances of a `forEach` in a file."""
 LEAST_SECONDS = 0.02
@@ -132,17 +131,8 @@ class Planned:
 
     def write(self) -> None:
         one = self.situation
-        ids = [hashlib.sha256(f"node {n}".encode()).hexdigest() for n in range(NODES)]
-        found = [
-            document(
-                "Node", f"node-{n}", {"id": i, "identity": "tenant", "rentOrder": str(n), "portRange": "20000-39999"}
-            )
-            for n, i in enumerate(ids)
-        ]
-        spec = {
-            "node": "{{ each.value }}", "image": "ubuntu.qcow2", "gpus": 0, "cpus": 1, "memory": "1Gi",
-            "dataDisk": {"size": "10Gi"}, "ports": {"ssh": "auto", "vnc": "auto"}, **one.spec,
-        }  # fmt: skip
+        found = nodes()
+        spec = {**VM, **one.spec}
         names = [f"vm-{n}" for n in range(0 if one.removed else self.count)]
         if one.extra == "One network":
             found.append(document("Network", "lan", {"via": "node-0", "cidr": "192.168.66.0/24"}))
