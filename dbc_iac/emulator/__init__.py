@@ -6,8 +6,7 @@ that it tests. `network.Network` is a running world; `world.WorldSpec` is its de
 """
 
 from dbc_iac.emulator.embedded import EmbeddedNetwork
-from dbc_iac.emulator.http.asgi import port_app
 from dbc_iac.emulator.network import Network
 from dbc_iac.emulator.world import FaultSpec, WorldSpec, load_world
 
-__all__ = ["EmbeddedNetwork", "FaultSpec", "Network", "WorldSpec", "load_world", "port_app"]
+__all__ = ["EmbeddedNetwork", "FaultSpec", "Network", "WorldSpec", "load_world"]

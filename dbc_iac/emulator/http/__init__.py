@@ -2,5 +2,5 @@
 
 `node.HttpNode` is one port: of a client node, a GPU node or a manager. On a real port, `listener` accepts connections
 and `evhttp` parses and writes HTTP as the node's library does. Order within a request: `routes`, `envelope`, `local`
-(answered here) or `relay` (answered elsewhere). `in_process` is a port as an httpx transport, `asgi` as an ASGI app.
+(answered here) or `relay` (answered elsewhere). `in_process` is a port as an httpx transport.
 """
