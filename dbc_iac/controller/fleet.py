@@ -154,7 +154,9 @@ class StackSpec(Part):
         "without data loss that pass policies and guardrails, ask for approval of others",
     )
     drift: Literal["report", "revert"] = Field(
-        default="report", description="report drift, or plan its reversal as a change; `mode` decides what follows"
+        default="report",
+        description="report: drift is reverted only after approval, together with a change of the manifests; "
+        "revert: plan its reversal as a change, `mode` decides what follows",
     )
     interval: Seconds = Field(default="10m", validate_default=True, description="time between two runs")
     window: WindowSpec | None = Field(default=None, description="the time in which changes may begin; default: always")

@@ -17,7 +17,9 @@ from dbc_iac.operations.apply import Observer, PlanToApply, apply_plan, close_pe
 from dbc_iac.operations.plan import plan_project
 from dbc_iac.operations.project import Project
 from dbc_iac.operations.reviewed_plans import continue_plan
-from dbc_iac.plan import Action, Plan, PlanOptions
+from dbc_iac.plan import Action, Change, Plan, PlanOptions
+from dbc_iac.plan.decide.changes import POWERED_OFF_REASON
+from dbc_iac.plan.review.drift import reverts_drift
 from dbc_iac.plan.review.plan_comparison import first_difference
 from dbc_iac.plan.serialization import read_plan
 from dbc_iac.views.text.apply import counts, report_json
@@ -100,9 +102,9 @@ def reconcile(project: Project, policy: Policy, observer: Observer, stopped: Cal
         if plan.empty:
             close_pending(project, to_apply)
             return _unchanged(plan)
-        if _is_drift(plan, policy) and policy.drift == "report" and not policy.approved():
+        if _is_drift(plan, policy) and policy.drift == "report":
             return _planned(plan, Phase.DRIFTED, policy)
-        if reason := approval_reason(plan, policy.mode):
+        if reason := approval_reason(plan, policy):
             return _awaiting(plan, reason, policy)
         if not policy.open:
             return _planned(plan, Phase.WINDOW, policy)
@@ -122,20 +124,34 @@ def _observed(project: Project, policy: Policy) -> RunEnd:
 
 def _is_drift(plan: Plan, policy: Policy) -> bool:
     """Whether a plan only reverts drift; its changes show it, also after the controller's database was lost."""
-    return policy.drift_only or (bool(plan.pending) and all(only_drift(change) for change in plan.pending))
+    return bool(plan.pending) and all(
+        _drifted(change, policy)
+        and POWERED_OFF_REASON not in change.reasons  # by an interrupted apply: it is started
+        and (policy.drift_only or change.action is Action.CREATE or only_drift(change))
+        for change in plan.pending
+    )
 
 
-def approval_reason(plan: Plan, mode: str) -> str:
+def _drifted(change: Change, policy: Policy) -> bool:
+    """Whether a change reverts drift, alone or besides other differences."""
+    return reverts_drift(change) or (policy.drift_only and POWERED_OFF_REASON not in change.reasons)
+
+
+def approval_reason(plan: Plan, policy: Policy) -> str:
     """The reason why a plan needs approval; empty: it is applied without."""
     pending = [c for c in plan.pending if not Address(c.address).deposed]
-    if mode == "approve":
+    if policy.mode == "approve":
         return "mode approve"
-    if lost := [c.address for c in pending if c.losses]:
-        return f"data loss: {', '.join(lost)}"
     removes = {Action.DELETE, Action.REPLACE, Action.FORGET}
-    if gone := [c.address for c in pending if c.action in removes and kind_of(c.kind).irreplaceable]:
-        return f"identity loss: {', '.join(gone)}"
-    return "more removals than the threshold" if plan.options.get("max_removals") == _ALL_REMOVALS else ""
+    reasons = {
+        "data loss": [c.address for c in pending if c.losses],
+        "identity loss": [c.address for c in pending if c.action in removes and kind_of(c.kind).irreplaceable],
+        "drift": [c.address for c in pending if policy.drift == "report" and _drifted(c, policy)],
+    }
+    found = [f"{reason}: {', '.join(addresses)}" for reason, addresses in reasons.items() if addresses]
+    if plan.options.get("max_removals") == _ALL_REMOVALS:
+        found.append("more removals than the threshold")
+    return "; ".join(found)
 
 
 def _plan(project: Project) -> PlanToApply:
@@ -192,7 +208,7 @@ def _awaiting(plan: Plan, reason: str, policy: Policy) -> RunEnd:
 
 
 def _planned(plan: Plan, phase: Phase, policy: Policy) -> RunEnd:
-    drifted = _is_drift(plan, policy) or any(field.drift for change in plan.pending for field in change.fields)
+    drifted = any(_drifted(change, policy) for change in plan.pending)
     done = [f"{plan.count(action)} to {action.value}" for action in Action if plan.count(action)]
     words = ", ".join(text for text in done if not text.endswith(("no-op", "unknown")))
     return RunEnd(Outcome.PLANNED, phase, f"Plan: {words or 'renames only'}.", plan.digest, plan, drifted=drifted)

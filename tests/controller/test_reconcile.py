@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -81,6 +82,64 @@ def test_drift_is_reported_or_reverted(stack: Stack) -> None:
     assert stack.run(drift="report").phase == "drifted"  # the database does not know that it was applied
     assert [one["domain"] for one in stack.emulated.vms.values()] == ["off"]
     assert stack.run(drift="revert", drift_only=True).outcome == "applied"
+    assert [one["domain"] for one in stack.emulated.vms.values()] == ["running"]
+
+
+def test_a_commit_reverts_drift_only_after_approval_where_drift_is_reported(stack: Stack) -> None:
+    stack.run()
+    stack.stop_vm()
+    stack.write(vm("a", memory="16Gi"), document("Network", "network1", {"via": "gpu-a", "cidr": "192.168.60.0/24"}))
+    waiting = stack.run(drift="report")
+    assert (waiting.outcome, waiting.phase) == ("planned", "approval")
+    assert (waiting.approval, waiting.drifted) == ("drift: VirtualMachine/a", True)
+    assert [one["domain"] for one in stack.emulated.vms.values()] == ["off"]
+    assert stack.run(drift="report", approval=known(waiting, "approved")).outcome == "applied"
+    assert [one["domain"] for one in stack.emulated.vms.values()] == ["running"]
+    stack.stop_vm()
+    stack.write(vm("a", memory="8Gi"))
+    assert stack.run(drift="revert").outcome == "applied"
+
+
+def test_drift_beside_an_approval_that_is_stale_is_not_reverted(stack: Stack) -> None:
+    stack.run()
+    stack.write(vm("a", memory="16Gi"))
+    waiting = stack.run(mode="approve")
+    stack.write(vm("a"))
+    stack.stop_vm()
+    stale = stack.run(drift="report", approval=known(waiting, "approved"))
+    assert (stale.outcome, stale.phase, stale.drifted) == ("planned", "drifted", True)
+    assert [one["domain"] for one in stack.emulated.vms.values()] == ["off"]
+
+
+def test_an_object_that_was_deleted_is_drift(stack: Stack) -> None:
+    stack.run()
+    stack.emulated.admin.remove_vm(next(iter(stack.emulated.vms)))
+    gone = stack.run(drift="report")
+    assert (gone.phase, gone.drifted, stack.emulated.vms) == ("drifted", True, {})
+    stack.write(vm("a"), vm("b"))
+    assert stack.run(drift="report").approval == "drift: VirtualMachine/a"
+    assert stack.run(drift="revert").outcome == "applied"
+
+
+@pytest.mark.parametrize("drift_only", [False, True])
+def test_a_machine_that_an_interrupted_apply_powered_off_is_started(stack: Stack, drift_only: bool) -> None:
+    stack.run()
+    stack.write(vm("a", memory="16Gi"))
+
+    class LeavePoweredOff(Observer):
+        def watching(self, plan: Any, stop: Stop) -> Any:
+            self.task = asyncio.current_task()
+            return super().watching(plan, stop)
+
+        def event(self, event: Any) -> None:
+            if event.kind == "goal-met" and self.task is not None:
+                self.task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        stack.run(LeavePoweredOff())
+    assert [one["domain"] for one in stack.emulated.vms.values()] == ["off"]
+    stack.write(vm("a"))
+    assert stack.run(drift="report", drift_only=drift_only).outcome == "applied"
     assert [one["domain"] for one in stack.emulated.vms.values()] == ["running"]
 
 

@@ -18,7 +18,7 @@ from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.cached_reader import CachedReader
 from dbc_iac.kinds.framework.capabilities import Host, power_field
 from dbc_iac.plan.context import PlanContext, PlanOptions
-from dbc_iac.plan.decide.changes import ChangeSet
+from dbc_iac.plan.decide.changes import POWERED_OFF_REASON, ChangeSet
 from dbc_iac.plan.decide.deletions import GONE
 from dbc_iac.plan.decide.unreadable import unreadable
 from dbc_iac.plan.model import Action, Change, FieldChange, Rental, encoded
@@ -127,10 +127,22 @@ async def find_drift(context: PlanContext) -> DriftReport:
     )
 
 
+def reverts_drift(change: Change) -> bool:
+    """Whether a change reverts drift, alone or besides other differences.
+
+    Starting a VM that an interrupted apply powered off does not.
+    """
+    started = power_field(kind_of(change.kind)) if POWERED_OFF_REASON in change.reasons else ""
+    return _recreates(change) or (change.pending and any(f.drift and f.path != started for f in change.fields))
+
+
+def _recreates(change: Change) -> bool:
+    """Whether a change creates an object again that was deleted outside dbc-iac."""
+    return change.action is Action.CREATE and bool(change.identity.old_id)
+
+
 def _drift(change: Change, change_set: ChangeSet) -> Drift | None:
-    vanished = (change.action is Action.CREATE and bool(change.identity.old_id)) or (
-        change.action is Action.FORGET and GONE in change.reasons
-    )
+    vanished = _recreates(change) or (change.action is Action.FORGET and GONE in change.reasons)
     stays = tuple(f for f in change_set.stays.get(change.address, ()) if f.drift)
     apart = (*stays, *change_set.ignored.get(change.address, ()))
     moved = () if vanished else (*(f for f in change.fields if f.drift and f not in apart), *stays)
