@@ -68,24 +68,24 @@ class Expander:
             return
         kind = value["kind"]
         before = self._found.error_count
-        if self._uses_invalid_variable(value.get("forEach")):
+        if self._variables.invalid and self._uses_invalid_variable(value.get("forEach")):
             self.broken.add(Address.of(kind, name))
             return
         metadata = without_anchors(value["metadata"])
         origins = Origins(value["spec"], marks, self._variables)
         count = 0
-        for key, each, origins.each in self._instances(value, marks):
+        instances = self._instances(value["forEach"], marks) if "forEach" in value else [(None, None, ())]
+        for key, each, origins.each in instances:
             count += 1
             instance = name if key is None else f"{name}.{key}"
             yield from self._resource(kind, instance, metadata, value, origins, each)
         failed = self._found.error_count > before
-        origins.report_at_templates(self._found, count)
-        if failed or self._uses_invalid_variable(value):
+        if failed:
+            origins.report_at_templates(self._found, count)
+        if failed or (self._variables.invalid and self._uses_invalid_variable(value)):
             self.broken.add(Address.of(kind, name))
 
     def _uses_invalid_variable(self, value: Any) -> bool:
-        if not self._variables.invalid:
-            return False
         if isinstance(value, dict | list):
             return any(map(self._uses_invalid_variable, value.values() if isinstance(value, dict) else value))
         return isinstance(value, str) and self._variables.hide(value)
@@ -102,11 +102,9 @@ class Expander:
 
     def _labels(self, written: Any, names: Mapping[str, Any], marks: SourceMap) -> dict[str, str]:
         path = ("metadata", "labels")
-        labels = {} if written is None else self._templates.render(written, marks, self._found, path, names)
+        labels = self._templates.render(written, marks, self._found, path, names)
         if not isinstance(labels, dict):
-            self._problem(
-                "invalid-value", "metadata.labels: expected a mapping of text to text", marks, ("metadata", "labels")
-            )
+            self._problem("invalid-value", "metadata.labels: expected a mapping of text to text", marks, path)
             return {}
         for key, value in labels.items():
             if not TOKEN.fullmatch(str(key)) or not isinstance(value, str) or not TOKEN.fullmatch(value):
@@ -114,19 +112,14 @@ class Expander:
                     "invalid-value",
                     f"label {key}: expected 1-64 letters, digits, _, . or -, as text",
                     marks,
-                    ("metadata", "labels", key),
+                    (*path, key),
                 )
         return labels
 
-    def _instances(
-        self, value: dict[str, Any], marks: SourceMap
-    ) -> Iterator[tuple[str | None, dict[str, Any] | None, Path]]:
-        """Key, names and path in the document of each instance. Without `forEach`: one instance without a key."""
-        if "forEach" not in value:
-            yield None, None, ()
-            return
+    def _instances(self, written: Any, marks: SourceMap) -> Iterator[tuple[str | None, dict[str, Any] | None, Path]]:
+        """Key, names and path in the document of each instance of a `forEach`."""
         before = self._found.error_count
-        each = self._templates.render(value["forEach"], marks, self._found, ("forEach",))
+        each = self._templates.render(written, marks, self._found, ("forEach",))
         if self._found.error_count > before:
             return
         items = self._keyed(each, marks) if isinstance(each, list) else each
@@ -170,8 +163,13 @@ class Expander:
         marks, address = origins.marks, Address.of(kind, name)
         names = {} if each is None else {"each": each}
         before = self._found.error_count
-        spec = without_anchors(self._rendered(value["spec"], marks, names, address))
-        labels = self._labels(metadata.get("labels"), names, marks)
+        problems = Diagnostics()
+        try:
+            spec = without_anchors(self._templates.render(value["spec"], marks, problems, ("spec",), names))
+        finally:
+            self._found.extend(replace(d, address=address) for d in problems)
+        written = metadata.get("labels")
+        labels = {} if written is None else self._labels(written, names, marks)
         place = marks.value(("metadata", "name"))
         if address in self._places:
             first = self._places[address]
@@ -192,16 +190,8 @@ class Expander:
         if self._found.error_count > before:
             return
         parsed = parse(self._models[kind], spec, marks, ("spec",), self._found, address, origins.placed)
-        if parsed is not None and not self._uses_invalid_variable(value):
+        if parsed is not None and not (self._variables.invalid and self._uses_invalid_variable(value)):
             yield ParsedResource(address, kind, name, parsed, labels, SourceLocator(marks))
-
-    def _rendered(self, written: Any, marks: SourceMap, names: Mapping[str, Any], address: str) -> Any:
-        """The rendered spec of one resource, to which all problems belong."""
-        problems = Diagnostics()
-        try:
-            return self._templates.render(written, marks, problems, ("spec",), names)
-        finally:
-            self._found.extend(replace(d, address=address) for d in problems)
 
     def _problem(self, code: str, summary: str, marks: SourceMap, path: Path) -> None:
         # An invalid key of a mapping is shown itself, not its value.

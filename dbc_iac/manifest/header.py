@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, Severity
@@ -35,29 +35,53 @@ def without_anchors(value: Any) -> Any:
 
 
 def check_header(
-    value: dict[str, Any], marks: SourceMap, kinds: Iterable[str], fields: tuple[str, ...], found: Diagnostics
+    value: dict[str, Any], marks: SourceMap, kinds: Collection[str], fields: tuple[str, ...], found: Diagnostics
 ) -> str | None:
     """Validate the header of a document: its `metadata.name`, or None if there are problems, which are collected."""
-    header = _Header(marks, found)
     before = found.error_count
-    loose = _loose(value, fields)
-    header.unknown_keys({k: v for k, v in value.items() if k not in loose}, fields, ())
-    header.version(value.get("apiVersion"))
-    header.kind(value.get("kind"), sorted(kinds))
-    metadata = without_anchors(value.get("metadata"))
-    name = header.name(metadata)
+
+    def report(code: str, summary: str, path: Path, remedy: str) -> None:
+        found.add(Diagnostic(code, Severity.ERROR, summary, remedy=remedy, source=marks.value(path)))
+
+    def report_unknown(key: str, known: tuple[str, ...], at: Path, elsewhere: str | None) -> None:
+        remedy, source = elsewhere or _likely(key, known), marks.key((*at, key))
+        found.add(Diagnostic("unknown-field", Severity.ERROR, f"unknown field {key}", remedy=remedy, source=source))
+
+    # Keys of a document without `spec` that belong below it: their one cause is reported with `spec`.
+    unknown = [key for key in value if key not in fields]
+    loose = [k for k in unknown if not difflib.get_close_matches(k, fields, 1)] if "spec" not in value else []
+    for key in unknown:
+        if key not in loose:
+            report_unknown(key, fields, (), f"Move {key} below `spec:`." if key in _IN_SPEC else None)
+    if (version := value.get("apiVersion")) != API_VERSION:
+        summary = _wrong("apiVersion", "unsupported apiVersion", version)
+        report("api-version", summary, ("apiVersion",), f"Write `apiVersion: {API_VERSION}`.")
+    if not isinstance(kind := value.get("kind"), str) or kind not in kinds:
+        report("unknown-kind", _wrong("kind", "unknown kind", kind), ("kind",), _likely(str(kind), sorted(kinds)))
+    metadata, name = without_anchors(value.get("metadata")), None
+    if not isinstance(metadata, dict):
+        summary = "metadata is required" if metadata is None else "metadata: expected a mapping"
+        meant = (close_name(metadata) if isinstance(metadata, str) else "") or "..."
+        report("missing-field", summary, ("metadata",), f"Write `metadata: {{name: {meant}}}`.")
+    else:
+        for key in metadata:
+            if key not in _METADATA:
+                report_unknown(key, _METADATA, ("metadata",), _OTHER_TOOLS.get(key))
+        name = metadata.get("name")
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            close = close_name(str(name))
+            remedy = "Add `name:`." if name is None or not close else f"Write {close}."
+            report("invalid-name", f"metadata.name: {NAME_EXPECTED}", ("metadata", "name"), remedy)
     if not isinstance(value.get("spec"), dict):
         rest = " and the other fields" if len(loose) > 1 else ""
         remedy = f"Add `spec:`, and move {loose[0]}{rest} below it." if loose else "Add `spec:`."
-        header.problem("missing-field", "spec is required", ("spec",), remedy)
+        report("missing-field", "spec is required", ("spec",), remedy)
     return name if found.error_count == before else None
 
 
-def _loose(value: dict[str, Any], fields: tuple[str, ...]) -> list[str]:
-    """Keys of a document without `spec` that belong below it: their one cause is reported with `spec`."""
-    if "spec" in value:
-        return []
-    return [key for key in value if key not in fields and not difflib.get_close_matches(key, fields, 1)]
+def _likely(word: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(word, known, 1)
+    return f"Did you mean {close[0]}?" if close else f"Use one of: {', '.join(known)}."
 
 
 def _wrong(field: str, problem: str, value: Any) -> str:
@@ -65,54 +89,3 @@ def _wrong(field: str, problem: str, value: Any) -> str:
     if value is None:
         return f"{field} is required"
     return f"{field}: expected text" if isinstance(value, dict | list) else f"{problem} {value}"
-
-
-class _Header:
-    def __init__(self, marks: SourceMap, found: Diagnostics) -> None:
-        self._marks = marks
-        self._found = found
-
-    def version(self, version: Any) -> None:
-        if version != API_VERSION:
-            self.problem(
-                "api-version",
-                _wrong("apiVersion", "unsupported apiVersion", version),
-                ("apiVersion",),
-                f"Write `apiVersion: {API_VERSION}`.",
-            )
-
-    def kind(self, kind: Any, known: list[str]) -> None:
-        if not isinstance(kind, str) or kind not in known:
-            close = difflib.get_close_matches(str(kind), known, 1)
-            remedy = f"Did you mean {close[0]}?" if close else f"Use one of: {', '.join(known)}."
-            self.problem("unknown-kind", _wrong("kind", "unknown kind", kind), ("kind",), remedy)
-
-    def name(self, metadata: Any) -> str | None:
-        if not isinstance(metadata, dict):
-            summary = "metadata is required" if metadata is None else "metadata: expected a mapping"
-            meant = (close_name(metadata) if isinstance(metadata, str) else "") or "..."
-            self.problem("missing-field", summary, ("metadata",), f"Write `metadata: {{name: {meant}}}`.")
-            return None
-        self.unknown_keys(metadata, _METADATA, ("metadata",))
-        name = metadata.get("name")
-        if isinstance(name, str) and NAME.fullmatch(name):
-            return name
-        close = close_name(str(name))
-        remedy = "Add `name:`." if name is None or not close else f"Write {close}."
-        self.problem("invalid-name", f"metadata.name: {NAME_EXPECTED}", ("metadata", "name"), remedy)
-        return None
-
-    def unknown_keys(self, value: dict[str, Any], known: tuple[str, ...], at: Path) -> None:
-        for key in value:
-            if key not in known:
-                close = difflib.get_close_matches(key, known, 1)
-                remedy = f"Did you mean {close[0]}?" if close else f"Use one of: {', '.join(known)}."
-                if not at and key in _IN_SPEC:
-                    remedy = f"Move {key} below `spec:`."
-                if at and key in _OTHER_TOOLS:
-                    remedy = _OTHER_TOOLS[key]
-                self.problem("unknown-field", f"unknown field {key}", (*at, key), remedy, at_key=True)
-
-    def problem(self, code: str, summary: str, path: Path, remedy: str, *, at_key: bool = False) -> None:
-        source = self._marks.key(path) if at_key else self._marks.value(path)
-        self._found.add(Diagnostic(code, Severity.ERROR, summary, remedy=remedy, source=source))

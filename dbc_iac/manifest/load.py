@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,7 +48,7 @@ class LoadedProject:
 def load_project(
     directory: Path,
     *,
-    environment: str | None,
+    environment: str,
     variables: Mapping[str, str],
     variable_files: Sequence[Path],
     environ: Mapping[str, str],
@@ -62,25 +63,20 @@ def load_project(
     """
     loader = _Loader(directory, sources)
     name, project, rest = loader.project()
-    chosen = loader.environment(project, environment)
+    chosen = EnvironmentSpec() if not environment else loader.environment(project, environment)
+    places = (loader.where.marks.value, loader.where)
     if only_project_file:
-        place = SourceLocator(loader.marks)
-        return LoadedProject(
-            name, project, (), Diagnostics(), frozenset(), whole=False, where=loader.marks.value, place=place
-        )
+        return LoadedProject(name, project, (), Diagnostics(), frozenset(), False, *places)
     context = loader.context(name, project, environment, chosen, variables, variable_files, environ)
     reader = Expander(models, context, loader.found, loader.variables)
     try:
         resources = [r for d in (*rest, *loader.manifests(project)) for r in reader.read(d)]
     finally:
-        hide_literals(loader.found, sources)
-    merge_instances(loader.found)
-    whole = reader.whole and loader.whole
-    broken = frozenset(reader.broken)
-    marks = loader.marks
-    return LoadedProject(
-        name, project, tuple(resources), loader.found, broken, whole, marks.value, SourceLocator(marks), context
-    )
+        if loader.found.error_count:
+            hide_literals(loader.found, sources)
+            merge_instances(loader.found)
+    whole, broken = reader.whole and loader.whole, frozenset(reader.broken)
+    return LoadedProject(name, project, tuple(resources), loader.found, broken, whole, *places, context)
 
 
 class _Loader:
@@ -89,12 +85,9 @@ class _Loader:
         self.found = Diagnostics()
         self.sources = sources
         self.whole = True
-        self.marks = SourceMap()
-        self.variables = Variables()
-
-    def where(self, path: str) -> SourceRange | None:
+        self.where = SourceLocator(SourceMap())
         """Source range of a dotted path below `spec` of the project file."""
-        return SourceLocator(self.marks)(path)
+        self.variables = Variables()
 
     def read(self, path: Path, place: SourceRange | None = None) -> list[YamlDocument]:
         """Documents of a file that the project file names at `place`. Problems are collected."""
@@ -114,7 +107,7 @@ class _Loader:
     def project(self) -> tuple[str, ProjectSpec, list[YamlDocument]]:
         """Name and spec of the project, and the other documents of the same file."""
         path = self.directory / FILE
-        if not _exists(path):
+        if not os.path.exists(path):  # noqa: PTH110 - no exception, also for an invalid name
             self._stop(
                 "no-project",
                 f"no {FILE} in {'this directory' if self.directory == Path() else self.directory}",
@@ -130,7 +123,7 @@ class _Loader:
             remedy = "Keep exactly one." if projects else f"Write `kind: Project` into {FILE}."
             self._stop("no-project", f"{FILE} has {found} of kind Project", remedy, source)
         document = projects[0]
-        self.marks = document.marks
+        self.where = SourceLocator(document.marks)
         value = without_anchors(document.value)
         name = check_header(value, document.marks, ("Project",), FIELDS, self.found)
         written = value.get("spec")
@@ -142,10 +135,8 @@ class _Loader:
             raise AssertionError("an invalid project file has errors")
         return name, spec, [d for d in documents if d is not document]
 
-    def environment(self, project: ProjectSpec, name: str | None) -> EnvironmentSpec:
-        """The settings of an environment; without a name, none. Raises DiagnosticError for an unknown one."""
-        if name is None:
-            return EnvironmentSpec()
+    def environment(self, project: ProjectSpec, name: str) -> EnvironmentSpec:
+        """The settings of an environment. Raises DiagnosticError for an unknown one."""
         if name not in project.environments:
             known = ", ".join(sorted(project.environments))
             remedy = f"Use one of: {known}." if known else "Declare it under `environments` in the project file."
@@ -157,7 +148,7 @@ class _Loader:
         self,
         name: str,
         project: ProjectSpec,
-        environment: str | None,
+        environment: str,
         chosen: EnvironmentSpec,
         variables: Mapping[str, str],
         variable_files: Sequence[Path],
@@ -177,7 +168,7 @@ class _Loader:
         unset = {n for n in project.variables if n not in known or known[n].value is None}
         self.variables = Variables(known, frozenset(unset if self.found.error_count > before else ()))
         values = {n: setting.value for n, setting in known.items()}
-        return {"var": values, "env": environment or "", "project": name}
+        return {"var": values, "env": environment, "project": name}
 
     def manifests(self, project: ProjectSpec) -> list[YamlDocument]:
         """Documents of all manifests, by file name. A glob that matches no file is an error."""
@@ -208,11 +199,3 @@ class _Loader:
         self.found.add(Diagnostic(code, Severity.ERROR, summary, remedy=remedy, source=source))
         self.found.raise_errors()
         raise AssertionError("an error was added")
-
-
-def _exists(path: Path) -> bool:
-    """Whether a path exists, readable or not; False for an invalid file name."""
-    try:
-        return path.exists()
-    except OSError:
-        return False

@@ -362,14 +362,10 @@ class ProjectSpec(Part):
         return {name: identity.type for name, identity in self.identities.items()}
 
     @model_validator(mode="after")
-    def _known_client(self) -> Self:
+    def _checked(self) -> Self:
         if self.image_client is not None and self.image_client not in self.clients:
             known = ", ".join(self.clients)
             raise wrong(f"unknown client {self.image_client}", f"Use one of: {known}.", at="imageClient")
-        return self
-
-    @model_validator(mode="after")
-    def _dated(self) -> Self:
         if self.thresholds.rental_ends_within is not None and self.chain is None:
             raise wrong(
                 "rentalEndsWithin requires a chain node",

@@ -40,7 +40,9 @@ _CONFLICT = re.compile(r"^<{7} ", re.MULTILINE)
 _PREFIX = "tag:yaml.org,2002:"
 _PLAIN = "plain"
 """Pseudo tag of a scalar without tag and quotes."""
-_KNOWN_TAGS = frozenset({_PLAIN, f"{_PREFIX}str", f"{_PREFIX}map", f"{_PREFIX}seq"})
+_MERGE = "merge"
+"""Pseudo tag of a plain `<<`."""
+_KNOWN_TAGS = frozenset({_PLAIN, _MERGE, f"{_PREFIX}str", f"{_PREFIX}map", f"{_PREFIX}seq"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,8 @@ def scan_yaml(data: bytes, file: str, found: Diagnostics) -> tuple[list[YamlDocu
             while loader.check_node():
                 node = loader.get_node()
                 if node is not None:
-                    documents.append(_Builder(file, problems, text).document(node))
+                    builder = _Builder(file, problems, text)
+                    documents.append(YamlDocument(file, builder.build(node, ()), builder.marks))
             whole = True
         finally:
             loader.dispose()
@@ -93,7 +96,7 @@ class _Loader(yaml.CSafeLoader):
 
     def resolve(self, kind: type[yaml.Node], value: str | None, implicit: Any) -> str:
         if kind is yaml.ScalarNode:
-            return _PLAIN if implicit[0] else f"{_PREFIX}str"
+            return f"{_PREFIX}str" if not implicit[0] else _MERGE if value == "<<" else _PLAIN
         return f"{_PREFIX}seq" if kind is yaml.SequenceNode else f"{_PREFIX}map"
 
 
@@ -192,14 +195,11 @@ class _Builder:
         self.marks = SourceMap()
         self.count = 0
 
-    def document(self, node: yaml.Node) -> YamlDocument:
-        return YamlDocument(self.file, self._build(node, ()), self.marks)
-
     def _range(self, node: yaml.Node) -> SourceRange:
         start, end = node.start_mark, node.end_mark
         return SourceRange(self.file, start.line + 1, start.column + 1, end.line + 1, end.column + 1)
 
-    def _build(self, node: yaml.Node, path: Path) -> Any:
+    def build(self, node: yaml.Node, path: Path) -> Any:
         self.count += 1
         where = self._range(node)
         if self.count > MAX_VALUES:
@@ -207,37 +207,41 @@ class _Builder:
         if len(path) > MAX_DEPTH:
             raise DiagnosticError(_too_deep(self.file, where))
         self.marks.values[path] = where
-        self._check_tag(node, where)
+        if node.tag not in _KNOWN_TAGS:
+            self._unknown_tag(node, where)
         if isinstance(node, yaml.MappingNode):
-            return self._unquoted(node) if _is_template(node) else self._mapping(node, path)
+            return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
-            return [self._build(item, (*path, index)) for index, item in enumerate(node.value)]
+            return [self.build(item, (*path, index)) for index, item in enumerate(node.value)]
         assert isinstance(node, yaml.ScalarNode)  # noqa: S101 - there is no fourth kind
-        return scalar(node.value) if node.tag == _PLAIN else node.value
+        return scalar(node.value) if node.tag in {_PLAIN, _MERGE} else node.value
 
     def _problem(self, diagnostic: Diagnostic) -> None:
         self.found.add(diagnostic)
         if len(self.found) >= MAX_PROBLEMS:
             raise DiagnosticError(*self.found)
 
-    def _check_tag(self, node: yaml.Node, where: SourceRange) -> None:
-        if node.tag not in _KNOWN_TAGS:
-            tag = node.tag.replace(_PREFIX, "!!")
-            self._problem(
-                Diagnostic("unknown-tag", Severity.ERROR, f"unknown tag {tag}", remedy="Remove the tag.", source=where)
-            )
+    def _unknown_tag(self, node: yaml.Node, where: SourceRange) -> None:
+        tag = node.tag.replace(_PREFIX, "!!")
+        self._problem(
+            Diagnostic("unknown-tag", Severity.ERROR, f"unknown tag {tag}", remedy="Remove the tag.", source=where)
+        )
 
-    def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
+    def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any] | str:
+        """The mapping; the text of `{{ expression }}` without quotes, which YAML reads as one with a mapping as key."""
+        if node.flow_style and len(node.value) == 1 and isinstance(node.value[0][0], yaml.MappingNode):
+            return self._unquoted(node)
         result: dict[str, Any] = {}
         merged: list[tuple[yaml.Node, yaml.Node]] = []
         for key_node, value_node in node.value:
-            if _is_merge(key_node):
+            if key_node.tag == _MERGE:
                 merged += self._merged(value_node)
                 continue
             if not isinstance(key_node, yaml.ScalarNode):
                 self._not_text(key_node)
                 continue
-            self._check_tag(key_node, self._range(key_node))
+            if key_node.tag not in _KNOWN_TAGS:
+                self._unknown_tag(key_node, self._range(key_node))
             key = key_node.value
             here = (*path, key)
             if key in result and here == ("apiVersion",):
@@ -247,7 +251,7 @@ class _Builder:
                 self._duplicate(key, self._range(key_node), here)
                 continue
             self.marks.keys[here] = self._range(key_node)
-            result[key] = self._build(value_node, here)
+            result[key] = self.build(value_node, here)
         for key_node, value_node in merged:
             if not isinstance(key_node, yaml.ScalarNode):
                 self._not_text(key_node)
@@ -256,7 +260,7 @@ class _Builder:
             if key not in result:
                 here = (*path, key)
                 self.marks.keys[here] = self._range(key_node)
-                result[key] = self._build(value_node, here)
+                result[key] = self.build(value_node, here)
         return result
 
     def _merged(self, node: yaml.Node) -> Iterator[tuple[yaml.Node, yaml.Node]]:
@@ -267,7 +271,7 @@ class _Builder:
         if isinstance(node, yaml.MappingNode):
             nested: list[tuple[yaml.Node, yaml.Node]] = []
             for key, value in node.value:
-                if _is_merge(key):
+                if key.tag == _MERGE:
                     nested += self._merged(value)
                 else:
                     self.count += 1
@@ -333,15 +337,6 @@ class _Builder:
                 (Related("first defined here", first),),
             )
         )
-
-
-def _is_template(node: yaml.MappingNode) -> bool:
-    """Whether this is `{{ expression }}` without quotes, which YAML reads as a mapping with a mapping as its key."""
-    return bool(node.flow_style and len(node.value) == 1 and isinstance(node.value[0][0], yaml.MappingNode))
-
-
-def _is_merge(key: yaml.Node) -> bool:
-    return isinstance(key, yaml.ScalarNode) and key.tag == _PLAIN and key.value == "<<"
 
 
 def scalar(text: str) -> str | int | float | bool | None:

@@ -43,7 +43,7 @@ def settings_of_new(texts: Mapping[str, str]) -> PipelineSettings:
 def settings_of(directory: Path) -> PipelineSettings:
     """The settings of a project; the default ones where its files are invalid. Reads no secret."""
     try:
-        loaded = _load(directory, None)
+        loaded = _load(directory)
     except DiagnosticError:
         return PipelineSettings()
     project = loaded.project
@@ -59,7 +59,7 @@ def settings_of(directory: Path) -> PipelineSettings:
     )
 
 
-def _load(directory: Path, environment: str | None) -> LoadedProject:
+def _load(directory: Path, environment: str = "") -> LoadedProject:
     return load_project(
         directory, environment=environment, variables={}, variable_files=(), environ={}, models=models(), sources={}
     )

@@ -63,7 +63,7 @@ def load_files(
     """The project file and the manifests, parsed; no secret is read. Raises DiagnosticError."""
     return load_project(
         directory,
-        environment=environment or None,
+        environment=environment,
         variables=variables,
         variable_files=variable_files,
         environ=runtime.environ,

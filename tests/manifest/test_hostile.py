@@ -212,7 +212,7 @@ def test_a_default_with_a_fraction_is_a_number(tmp_path: Path) -> None:
         }
     )
     loaded = load_project(
-        tmp_path, environment=None, variables={}, variable_files=(), environ={}, models=models(), sources={}
+        tmp_path, environment="", variables={}, variable_files=(), environ={}, models=models(), sources={}
     )
     [disk] = loaded.resources
     assert (disk.spec.size, disk.labels) == (3, {"team": "vision"})  # type: ignore[attr-defined]
