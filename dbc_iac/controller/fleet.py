@@ -185,7 +185,8 @@ class WebSpec(Part):
 
     token: SecretRef | None = Field(
         default=None,
-        description="token to sign in with: to approve, and to read from another machine; at least 20 characters",
+        description="token to sign in with, to read and to approve; at least 20 characters. Without it, the page can "
+        "be read from the same machine only",
     )
     github: SecretRef | None = Field(default=None, description="secret of a webhook of GitHub: /hooks/github")
     gitlab: SecretRef | None = Field(default=None, description="secret token of a webhook of GitLab: /hooks/gitlab")

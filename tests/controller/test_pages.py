@@ -9,17 +9,18 @@ import pytest
 from dbc_iac.controller.store import Store
 from dbc_iac.controller.web.access import WebSecrets
 from tests.controller.fleets import on_store
-from tests.controller.web import ELSEWHERE, GITHUB, PLAN, SECRETS, TOKEN, browsing, csrf_of, filled
+from tests.controller.web import BEARER, ELSEWHERE, GITHUB, PLAN, SECRETS, TOKEN, browsing, csrf_of, filled
 
 FORM = {"accept": "text/html"}
 AWAY = "https://fleet.example.org"
 DECISION = "/stacks/vision-0/decision"
 
 
-def test_the_page_shows_every_stack_and_its_plan_without_a_token_on_this_machine(tmp_path: Path) -> None:
+def test_the_page_shows_every_stack_and_its_plan(tmp_path: Path) -> None:
     async def task(store: Store) -> None:
         made = await filled(store, tmp_path, 12)
         async with browsing(made, store) as web:
+            web.headers.update(BEARER)
             text = (await web.get("/")).text
             assert "<h1>12 stacks</h1>" in text
             assert text.count('<th scope="row">') == 12
@@ -99,9 +100,8 @@ def test_nobody_decides_without_a_session_also_on_this_machine(tmp_path: Path, s
         made = await filled(store, tmp_path, 2)
         async with browsing(made, store, secrets=secrets) as web:
             form = {"csrf": "", "digest": PLAN.digest, "decision": "approved"}
-            bearer = {"authorization": f"Bearer {TOKEN}"}
             assert (await web.post(DECISION, data=form)).status_code == 403
-            assert (await web.post(DECISION, data=form, headers=bearer)).status_code == 403
+            assert (await web.post(DECISION, data=form, headers=BEARER)).status_code == 403
             web.cookies.set("dbc_iac_session", "WyJhIiwiYiJd.aaaaaa.bbbbbb")
             assert (await web.post(DECISION, data=form)).status_code == 403
             assert [a.status for a in await store.approvals("vision-0")] == ["pending"]
@@ -113,14 +113,14 @@ def test_a_lost_database_is_a_page_with_one_sentence(tmp_path: Path) -> None:
     async def task(store: Store) -> None:
         made = await filled(store, tmp_path, 2)
         async with browsing(made, None) as web:
-            answer = await web.get("/", headers=FORM)
+            answer = await web.get("/", headers=FORM | BEARER)
             assert (answer.status_code, "The database of the controller is not available." in answer.text) == (
                 503,
                 True,
             )
         await store.pool.close()
         async with browsing(made, store) as web:
-            answer = await web.get("/", headers=FORM)
+            answer = await web.get("/", headers=FORM | BEARER)
             assert (answer.status_code, "Traceback" in answer.text) == (503, False)
 
     on_store(task)

@@ -26,7 +26,7 @@ from dbc_iac.controller.web.server import serving
 from dbc_iac.controller.worker import Worker, WorkerOptions
 from dbc_iac.diagnostics import DiagnosticError
 from tests.controller.fleets import fleet, on_store
-from tests.controller.web import ELSEWHERE, GITHUB, GITLAB, TOKEN, browsing
+from tests.controller.web import BEARER, ELSEWHERE, GITHUB, GITLAB, HERE, TOKEN, browsing
 
 A, B = {"name": "a", "source": "infra"}, {"name": "b", "source": "infra", "path": "b"}
 SOURCES = {
@@ -38,7 +38,6 @@ PUSH = {
     "repository": {"clone_url": "https://git.example.org/Team/infra.git", "ssh_url": "git@git.example.org:team/x.git"}
 }
 PROJECT = {"project": {"git_ssh_url": "git@git.example.org:team/infra.git"}}
-BEARER = {"authorization": f"Bearer {TOKEN}"}
 
 
 def signed(body: bytes, secret: str = GITHUB) -> dict[str, str]:
@@ -126,7 +125,7 @@ def test_metrics_show_the_fleet(tmp_path: Path) -> None:
             await app.configure_task("run", queue="q").defer_async()
         async with browsing(made, store, metrics=metrics) as web:
             assert (await web.get("/readyz")).status_code == 200
-            found = await web.get("/metrics")
+            found = await web.get("/metrics", headers=BEARER)
         assert found.headers["content-type"].startswith("text/plain")
         lines = dict(line.rsplit(" ", 1) for line in found.text.splitlines() if not line.startswith("#"))
         assert lines['dbc_iac_stacks{fleet="research",phase="synced"}'] == "1.0"
@@ -147,17 +146,15 @@ def test_metrics_show_the_fleet(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("client", "url", "headers", "status"),
     [
-        ("127.0.0.1", "http://localhost:8080", {}, 503),
-        ("::1", "http://[::1]:8080", {}, 503),
-        ("127.0.0.1", "http://rebound.example.org:8080", {}, 401),
-        ("127.0.0.1", "http://127.0.0.1:8080", {"x-forwarded-for": "192.0.2.1"}, 401),
+        (HERE, "http://127.0.0.1:8080", {}, 401),  # as a proxy on this machine passes it on
+        (HERE, "http://127.0.0.1:8080", BEARER, 503),
         (ELSEWHERE, "http://127.0.0.1:8080", {}, 401),
         (ELSEWHERE, "https://fleet.example.org", BEARER, 503),
         (ELSEWHERE, "https://fleet.example.org", {"authorization": f"Bearer {TOKEN}x"}, 401),
         (ELSEWHERE, "https://fleet.example.org", {"authorization": "Bearer"}, 401),
     ],
 )
-def test_reading_from_elsewhere_needs_the_token(
+def test_reading_needs_the_token_also_on_this_machine(
     tmp_path: Path, client: str, url: str, headers: dict[str, str], status: int
 ) -> None:
     """503: allowed, and the database is not available."""
@@ -170,6 +167,31 @@ def test_reading_from_elsewhere_needs_the_token(
             assert "default-src 'none'" in answer.headers["content-security-policy"]
             assert (await web.get("/healthz")).status_code == 200
             assert (await web.get("/readyz")).status_code == 503
+
+    asyncio.run(task())
+
+
+@pytest.mark.parametrize(
+    ("client", "url", "headers", "status"),
+    [
+        (HERE, "http://localhost:8080", {}, 503),
+        ("::1", "http://[::1]:8080", {}, 503),
+        (HERE, "http://rebound.example.org:8080", {}, 401),
+        (HERE, "http://127.0.0.1:8080", {"x-forwarded-for": "192.0.2.1"}, 401),
+        (HERE, "http://127.0.0.1:8080", {"forwarded": "for=192.0.2.1"}, 401),
+        (HERE, "http://127.0.0.1:8080", {"x-real-ip": "192.0.2.1"}, 401),
+        (HERE, "http://127.0.0.1:8080", {"authorization": "Bearer "}, 503),
+        (ELSEWHERE, "http://127.0.0.1:8080", {}, 401),
+    ],
+)
+def test_a_fleet_without_a_token_is_read_on_this_machine_only(
+    tmp_path: Path, client: str, url: str, headers: dict[str, str], status: int
+) -> None:
+    """503: allowed, and the database is not available."""
+
+    async def task() -> None:
+        async with browsing(fleet(tmp_path, A), None, client=client, url=url, secrets=WebSecrets()) as web:
+            assert (await web.get("/metrics", headers=headers)).status_code == status
 
     asyncio.run(task())
 
@@ -228,7 +250,7 @@ def test_a_bug_is_one_line_for_the_operator_and_none_for_the_reader(
 
     async def task(store: Store) -> None:
         async with browsing(fleet(tmp_path, A), store, reports=reports) as web:
-            answer = await web.get("/metrics")
+            answer = await web.get("/metrics", headers=BEARER)
             assert (answer.status_code, answer.text) == (500, "Internal Server Error")
             assert answer.headers["x-frame-options"] == "DENY"
 

@@ -27,6 +27,7 @@ from tests.views.plans import HOSTILE, everything
 
 TOKEN, GITHUB, GITLAB = "token-of-the-page-canary", "secret-of-github-canary", "secret-of-gitlab-canary"
 SECRETS = WebSecrets(SecretText(TOKEN), SecretText(GITHUB), SecretText(GITLAB))
+BEARER = {"authorization": f"Bearer {TOKEN}"}
 HERE, ELSEWHERE = "127.0.0.1", "192.0.2.7"
 
 

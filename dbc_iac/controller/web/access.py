@@ -16,7 +16,7 @@ from dbc_iac.manifest.secrets import SecretResolver
 
 MIN_TOKEN = 20
 """Characters of the shortest token."""
-_PROXIED = ("forwarded", "x-forwarded-for", "via")
+_PROXIED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
 
 
 @dataclass(frozen=True, slots=True)
