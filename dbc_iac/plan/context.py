@@ -37,6 +37,11 @@ class PlanOptions:
     max_removals: int | None = None
     """Maximum share of the resources in the state to delete or replace, in percent; None: that of the project file."""
 
+    @property
+    def named(self) -> bool:
+        """Whether they name an address."""
+        return bool(self.targets or self.excludes or self.replace or self.destroy_identity or self.unprotect)
+
     def to_json(self) -> dict[str, Json]:
         """Options by field name; sets are sorted."""
         values = ((f.name, getattr(self, f.name)) for f in fields(self))

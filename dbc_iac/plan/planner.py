@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from graphlib import CycleError
 from types import MappingProxyType
 
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
@@ -16,9 +15,8 @@ from dbc_iac.json import Json
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.cached_reader import CachedReader
 from dbc_iac.kinds.framework.capabilities import Host, power_of
-from dbc_iac.kinds.framework.spec import BeforeOffline
 from dbc_iac.plan.check.authority import check_authority
-from dbc_iac.plan.check.file_dependencies import spare_used, with_users
+from dbc_iac.plan.check.file_dependencies import spare_used, spoiling, with_users
 from dbc_iac.plan.check.guardrails import check_guardrails, check_offline_never
 from dbc_iac.plan.check.preflight import PreflightFacts, check_preflight, read_facts
 from dbc_iac.plan.check.references import check_inventory, closure
@@ -29,7 +27,7 @@ from dbc_iac.plan.decide.propagation import propagate
 from dbc_iac.plan.decide.rename_hints import likely_renames
 from dbc_iac.plan.decide.targets import by_need, check_named, keep_parents, left_with, of_this_run, targeted
 from dbc_iac.plan.decide.unreadable import unreadable
-from dbc_iac.plan.model import Action, Change, Plan, Step, StepKind, stream_digest
+from dbc_iac.plan.model import Action, Change, Plan, StepKind, stream_digest
 from dbc_iac.plan.observe.pending_operations import resolvable_operations
 from dbc_iac.plan.observe.refresh import RefreshedState, refresh, remembered
 from dbc_iac.plan.observe.rentals import read_rentals
@@ -64,19 +62,22 @@ async def make_plan(context: PlanContext, options: PlanOptions) -> Plan:
     decision = await asyncio.to_thread(decide, context, refreshed, options, problems)
     facts = None if options.offline else await read_facts(decision.context, refreshed, decision.changes)
     plan, builders = await asyncio.to_thread(complete, decision, refreshed, options, facts)
-    denied = () if options.offline else await check_authority(decision.context, reader, builders)
-    rentals, unavailable = ((), ()) if options.offline else await read_rentals(decision.context, refreshed)
+    if options.offline:
+        return plan
+    denied = await check_authority(decision.context, reader, builders)
+    rentals, unavailable = await read_rentals(decision.context, refreshed)
     diagnostics = (*plan.diagnostics, *denied, *(weighed(p, context.refused) for p in unavailable))
-    changes = tuple(marked(plan.changes, denied))
+    changes = tuple(marked(plan.changes, denied)) if denied else plan.changes
     return replace(plan, changes=changes, calls=reader.calls, rentals=rentals, diagnostics=diagnostics)
 
 
 def decide(context: PlanContext, refreshed: RefreshedState, options: PlanOptions, problems: Diagnostics) -> Decision:
     """Decide the changes, of the targets only. Pure but for secrets. Raises DiagnosticError for an unknown target."""
     context, change_set = decide_until_stable(context, refreshed, options)
-    named = check_named(change_set.changes, options)
-    named.raise_errors()
-    problems.extend(named)
+    if options.named:
+        named = check_named(change_set.changes, options)
+        named.raise_errors()
+        problems.extend(named)
     changes: Mapping[str, Change] = change_set.changes
     if options.targets or options.excludes:
         changes = targeted(change_set.changes, options)
@@ -103,16 +104,22 @@ def complete(
     if facts is not None:
         problems.extend(check_preflight(context, refreshed, changes, facts))
     problems.extend(check_guardrails(context, changes, options))
-    changes, used = spare_used(context, decision.change_set.changes, changes)
-    problems.extend(used)
-    changes = dict(sorted(with_users(changes).items()))  # the order that an apply of the plan compiles them in
+    if spoiled := list(spoiling(changes)):
+        changes, used = spare_used(context, decision.change_set.changes, changes, spoiled)
+        problems.extend(used)
+        changes = with_users(changes)
+    changes = dict(sorted(changes.items()))  # the order that an apply of the plan compiles them in
     if any(c.action is Action.DELETE for c in changes.values()):
         problems.extend(likely_renames(changes))
-    problems = _placed(problems, context, refreshed)
-    refused = _refused(changes, problems)
-    builders = _steps({a: replace(c, action=Action.NO_OP) if a in refused else c for a, c in changes.items()})
+    possible: Mapping[str, Change] = changes
+    if problems:
+        problems = _placed(problems, context, refreshed)
+        refused = _refused(changes, problems)
+        possible = {a: replace(c, action=Action.NO_OP) if a in refused else c for a, c in changes.items()}
+    builders = compile_steps(possible)
     problems.extend(check_offline_never(context, changes, builders))
-    changes = {c.address: c for c in marked(changes.values(), problems)}
+    if problems:
+        changes = {c.address: c for c in marked(changes.values(), problems)}
     return _plan(context, refreshed, options, changes, builders, problems), builders
 
 
@@ -209,31 +216,15 @@ def decide_until_stable(
         requested |= following
 
 
-def _steps(changes: Mapping[str, Change]) -> dict[str, StepBuilder]:
-    try:
-        return compile_steps(changes)
-    except CycleError as error:
-        ring = " -> ".join(reversed(error.args[1]))
-        problems = Diagnostics()
-        problems.add(
-            Diagnostic(
-                "no-order",
-                Severity.ERROR,
-                "the steps form a dependency cycle",
-                f"The disks of a VM share one power-off window, and these steps wait for each other: {ring}.",
-                "Remove a `dependsOn`, or apply in two parts with --target.",
-                exit_code=ExitCode.CONFIGURATION,
-            )
-        )
-        problems.raise_errors()
-        raise
-
-
-def _hooks(context: PlanContext, steps: Iterable[Step]) -> dict[str, BeforeOffline]:
-    """`beforeOffline` of the VMs that these steps power off, by address."""
-    touched = {a for step in steps for a in (step.address, *(goal.address for goal in step.goals))}
-    resources = (r for a, r in sorted(context.inventory.resources.items()) if a in touched)
-    return {r.address: hook for r in resources if (hook := r.spec.lifecycle.before_offline) is not None}
+def _closed(
+    context: PlanContext, refreshed: RefreshedState, changes: Mapping[str, Change], options: PlanOptions
+) -> tuple[int, ...]:
+    """Numbers of the pending operations that can be closed."""
+    if options.offline or not context.state.open:
+        return ()
+    seen = ((kind_of(t.kind), refreshed.observations[a]) for a, t in refreshed.tracked_objects.items())
+    waiting = frozenset(o.id for kind, o in seen if isinstance(kind, Host) and power_of(kind, o.values) != "on")
+    return tuple(resolvable_operations(context.state, changes, refreshed.observations, waiting))
 
 
 def _plan(
@@ -247,7 +238,11 @@ def _plan(
     steps = tuple(d.step() for d in builders.values())
     running = {a for a, c in changes.items() if c.observed_power != "off"}
     off = {s.address for s in steps if s.kind is StepKind.WINDOW} & running
-    hooks = _hooks(context, steps)
+    touched = {a for step in steps for a in (step.address, *(goal.address for goal in step.goals))}
+    resources = context.inventory.resources
+    before_offline = {
+        a: hook for a in sorted(touched & resources.keys()) if (hook := resources[a].spec.lifecycle.before_offline)
+    }
     shown = tuple(
         replace(c, power_off=True)
         if a in off or (c.pending and off and {c.placement.parent, c.old_placement.parent} & off)
@@ -255,17 +250,11 @@ def _plan(
         for a, c in sorted(changes.items())
     )
     manifests = (
-        (a, r.kind, r.spec.model_dump_json(by_alias=True, exclude_none=True))
-        for a, r in sorted(context.inventory.resources.items())
+        (a, r.kind, r.spec.model_dump_json(by_alias=True, exclude_none=True)) for a, r in sorted(resources.items())
     )
     seen = ((a, o.present, o.id, dict(o.values)) for a, o in sorted(refreshed.observations.items()))
     state = context.state
-    hosts = {a: kind for a, t in refreshed.tracked_objects.items() if isinstance(kind := kind_of(t.kind), Host)}
-    seen_hosts = ((hosts[a], o) for a, o in refreshed.observations.items() if a in hosts)
-    waiting = frozenset(o.id for kind, o in seen_hosts if power_of(kind, o.values) != "on")
-    closed = (
-        tuple(resolvable_operations(state, changes, refreshed.observations, waiting)) if not options.offline else ()
-    )
+    closed = _closed(context, refreshed, changes, options)
     down = tuple(f"{c.address}: {POWERED_OFF_REASON}" for c in shown if POWERED_OFF_REASON in c.reasons)
     recovery = down + tuple(
         f"{i.address}: a previous {i.noun} may have succeeded; checking first"
@@ -286,7 +275,7 @@ def _plan(
         recovery=recovery,
         moves=tuple(f"{before} to {now}" for before, now in context.moves),
         closed_operations=closed,
-        hooks={a: hook.model_dump(mode="json", by_alias=True) for a, hook in hooks.items()},
+        hooks={a: hook.model_dump(mode="json", by_alias=True) for a, hook in before_offline.items()},
         access=context.access,
         destroy=options.destroy,
         targets=tuple(sorted(options.targets)),

@@ -84,9 +84,13 @@ def _external(inventory: Inventory) -> dict[str, frozenset[FileAt]]:
 
 
 def spare_used(
-    context: PlanContext, everything: Mapping[str, Change], chosen: Mapping[str, Change]
+    context: PlanContext,
+    everything: Mapping[str, Change],
+    chosen: Mapping[str, Change],
+    spoiled: Iterable[tuple[Change, Goal, FileAt]],
 ) -> tuple[dict[str, Change], list[Diagnostic]]:
-    """Refuse to delete or overwrite a file that a staying resource uses. `chosen`: the changes to make.
+    """Refuse to delete or overwrite a file that a staying resource uses. `chosen`: the changes to make; `spoiled`: what
+    `spoiling` gives of them.
 
     Returns the changes, except those that only complete a file in use: a warning names them.
     """
@@ -94,7 +98,7 @@ def spare_used(
     problems: list[Diagnostic] = []
     external: Mapping[FileAt, set[str]] | None = None
     users: dict[bool, Mapping[FileAt, set[str]]] = {}
-    for change, goal, file in _spoiling(chosen):
+    for change, goal, file in spoiled:
         if external is None:
             external = _by_file(_external(context.inventory).items())
         if goal.deletes not in users:
@@ -143,7 +147,7 @@ def with_users(changes: Mapping[str, Change]) -> dict[str, Change]:
     """The changes with the users of each file, which are deleted before it."""
     found = dict(changes)
     going: Mapping[FileAt, set[str]] | None = None
-    for change, _, file in _spoiling(changes):
+    for change, _, file in spoiling(changes):
         if going is None:
             going = _by_file((a, _now(c)) for a, c in changes.items() if c.action in _GOES)
         here = found[change.address]
@@ -161,7 +165,8 @@ def _by_file(files: Iterable[tuple[str, frozenset[FileAt]]]) -> Mapping[FileAt, 
     return found
 
 
-def _spoiling(changes: Mapping[str, Change]) -> Iterator[tuple[Change, Goal, FileAt]]:
+def spoiling(changes: Mapping[str, Change]) -> Iterator[tuple[Change, Goal, FileAt]]:
+    """The goals of the changes that delete or overwrite a file."""
     for change in changes.values():
         kind = kind_of(change.kind)
         if change.pending and (provided_files(kind, change.applied) or provided_files(kind, change.desired)):

@@ -218,8 +218,3 @@ def closure(names: Iterable[str], following: Mapping[str, Iterable[str]]) -> set
         found.update(more)
         todo += more
     return found
-
-
-def topological_order(edges: Mapping[str, tuple[str, ...]]) -> list[str]:
-    """Keys in an order in which each comes after its dependencies; ties as given."""
-    return list(TopologicalSorter({k: [e for e in v if e in edges] for k, v in edges.items()}).static_order())

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from dbc_iac.api.wire_types import UnsafeWireValue
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, ExitCode, Severity
 from dbc_iac.json import Json
 from dbc_iac.kinds import Observation, kind_of
 from dbc_iac.kinds.current_route import authority_refusal
@@ -20,7 +20,7 @@ from dbc_iac.kinds.node import auto_ports
 from dbc_iac.plan.check.references import dependencies
 from dbc_iac.plan.context import PlanContext
 from dbc_iac.plan.decide.auto_ports import AUTO, kept_auto_port
-from dbc_iac.plan.observe.state_recovery import is_unbound, recover_state
+from dbc_iac.plan.observe.state_recovery import recover_state
 from dbc_iac.plan.observe.tracked_objects import TrackedObject, find_tracked_objects, tracked_object
 
 _NOBODY_RENTS = ("machine is not be rented", "machine has already expired")
@@ -46,36 +46,39 @@ class RefreshedState:
 
 async def refresh(context: PlanContext, reader: CachedReader) -> RefreshedState:
     """Observe every tracked object, and read the orders of every node with VMs."""
-    let_in = await _let_in(find_tracked_objects(context), context, reader)
-    rediscovered = await recover_state(context, reader, let_in)
-    found, tracked_objects = await _identified(rediscovered.tracked_objects, context, reader)
-    recovered = {a: {"id": c.id} for a, c in tracked_objects.items() if a in let_in and c.id != let_in[a].id}
-    found = {a: {**recovered.get(a, {}), **found.get(a, {})} for a in recovered | found}
-    seen = await asyncio.gather(*(_seen(c, context, reader) for c in tracked_objects.values()))
+    tracked_objects, problems = find_tracked_objects(context), Diagnostics()
+    found: Mapping[str, Mapping[str, Json]] = {}
+    for address, tracked in tracked_objects.items():
+        if tracked.resource is None:
+            tracked_objects[address] = await _let_in(tracked, context, reader)
+    if any(t.unbound for t in tracked_objects.values()):
+        rediscovered = await recover_state(context, reader, tracked_objects)
+        problems.extend(rediscovered.problems)
+        named, identified = await _identified(rediscovered.tracked_objects, context, reader)
+        recovered = {a: {"id": identified[a].id} for a, t in tracked_objects.items() if t.id != identified[a].id}
+        found = {a: {**recovered.get(a, {}), **named.get(a, {})} for a in recovered | named}
+        tracked_objects = identified
+    seen = await asyncio.gather(*(observe(c, context, reader) for c in tracked_objects.values()))
     observations = dict(zip(tracked_objects, seen, strict=True))
     routes = {c.route for c in tracked_objects.values() if c.resource is not None and isinstance(kind_of(c.kind), Host)}
     covered = await asyncio.gather(*(whole_machine(reader, route) for route in routes))
     whole = dict(zip(routes, covered, strict=True))
     unmanaged = await _unmanaged(context, reader, tracked_objects, observations)
-    return RefreshedState(tracked_objects, observations, reader, whole, unmanaged, tuple(rediscovered.problems), found)
+    return RefreshedState(tracked_objects, observations, reader, whole, unmanaged, tuple(problems), found)
 
 
-async def _let_in(
-    tracked_objects: dict[str, TrackedObject], context: PlanContext, reader: CachedReader
-) -> dict[str, TrackedObject]:
-    """The objects, those without a document under the order that is accepted: the Node's, else the one in the state.
+async def _let_in(tracked: TrackedObject, context: PlanContext, reader: CachedReader) -> TrackedObject:
+    """An object without a document, under the order that is accepted: the Node's, else the one in the state.
 
     A VM may have had an order of its own, which only the state has now.
     """
-    for address, tracked in tracked_objects.items():
-        bound = tracked.binding or tracked.pending
-        place = tracked.place
-        if tracked.resource is not None or bound is None or _identity_is_gone(place, context):
-            continue
-        kept = place.under(Route.from_json(bound.route).rent_order)
-        if kept != place and await authority_refusal(place, reader) and not await authority_refusal(kept, reader):
-            tracked_objects[address] = replace(tracked, route=kept, place=kept)
-    return tracked_objects
+    bound, place = tracked.binding or tracked.pending, tracked.place
+    if bound is None or _identity_is_gone(place, context):
+        return tracked
+    kept = place.under(Route.from_json(bound.route).rent_order)
+    if kept != place and await authority_refusal(place, reader) and not await authority_refusal(kept, reader):
+        return replace(tracked, route=kept, place=kept)
+    return tracked
 
 
 async def _identified(
@@ -98,9 +101,7 @@ async def _identified(
             for d in dependencies(inventory.resources[a], inventory)
         )
         unknown = [
-            d
-            for d in dict.fromkeys(needed)
-            if d in tracked_objects and is_unbound(tracked_objects[d]) and d not in found
+            d for d in dict.fromkeys(needed) if d in tracked_objects and tracked_objects[d].unbound and d not in found
         ]
         seen = await asyncio.gather(*(observe(tracked_objects[d], context, reader) for d in unknown))
         there = {d: {"id": o.id, **o.resolved} for d, o in zip(unknown, seen, strict=True) if o.present and o.id}
@@ -112,7 +113,7 @@ async def _identified(
 def _is_nameless(tracked: TrackedObject) -> bool:
     """Whether its identity may follow from that of other objects."""
     lives_on_a_vm = isinstance(kind_of(tracked.kind), Child)
-    return is_unbound(tracked) and tracked.resource is not None and not tracked.id and not lives_on_a_vm
+    return tracked.unbound and tracked.resource is not None and not tracked.id and not lives_on_a_vm
 
 
 async def _unmanaged(
@@ -183,11 +184,14 @@ async def observe(tracked: TrackedObject, context: PlanContext, reader: CachedRe
         if tracked.pending is not None and operation is not None and not tracked.id:
             taken = frozenset(b.id for b in context.state.bindings.values())
             return await kind.trace(lookup, tracked.pending, operation.detail, taken, reader)
-        return await kind.observe(lookup, reader)
+        seen = await kind.observe(lookup, reader)
     except UnsafeWireValue as error:
         if tracked.binding is None and tracked.pending is None:
             raise
         raise DiagnosticError(_unusable(tracked.address, str(error))) from None
+    if seen.not_rented and not seen.reason.endswith(_NOBODY_RENTS):
+        return replace(seen, not_rented=await _has_ended(tracked.place, context, reader))
+    return seen
 
 
 def _unusable(address: str, problem: str) -> Diagnostic:
@@ -207,18 +211,13 @@ def _identity_is_gone(route: Route, context: PlanContext) -> bool:
     return bool(context.identities) and route.identity not in context.identities
 
 
-async def _seen(tracked: TrackedObject, context: PlanContext, reader: CachedReader) -> Observation:
-    """Observe a tracked object. `not_rented` is kept only if an ended rent order, or a machine without renter, proves
-    it: otherwise the wallet may be the wrong one."""
-    seen = await observe(tracked, context, reader)
-    if not seen.not_rented or seen.reason.endswith(_NOBODY_RENTS):
-        return seen
-    route, orders = tracked.place, await reader.orders(tracked.place)
-    wallets = context.wallets(route.identity)
-    ended = isinstance(orders, Known) and any(
+async def _has_ended(route: Route, context: PlanContext, reader: CachedReader) -> bool:
+    """Whether a rent order has ended. Unless that is proved, or the machine has no renter, an object that is not rented
+    may only be asked for by the wrong wallet."""
+    orders, wallets = await reader.orders(route), context.wallets(route.identity)
+    return isinstance(orders, Known) and any(
         o.id == route.rent_order and not o.renting and (not wallets or o.renter in wallets) for o in orders.value
     )
-    return replace(seen, not_rented=ended)
 
 
 async def whole_machine(reader: CachedReader, route: Route) -> bool | None:

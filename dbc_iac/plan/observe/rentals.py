@@ -82,17 +82,13 @@ async def read_rentals(
     chain, reader = context.chain, refreshed.reader
     if not routes:
         return (), ()
-    waiting = [order_of(route, context.wallets, reader) for route in routes]
-    head, orders = await asyncio.gather(_head(chain), asyncio.gather(*waiting))
+    reading = asyncio.gather(*(order_of(route, context.wallets, reader) for route in routes))
+    head = None if chain is None else await chain.head()
     dated = head if isinstance(head, ChainHead) else None
-    pairs = zip(routes, orders, strict=True)
+    pairs = zip(routes, await reading, strict=True)
     found = (rental_of(route, order, dated) for route, order in pairs if order is not None)
     rentals = sorted((r for r in found if r is not None), key=lambda r: (r.end_block, r.node))
     return tuple(rentals), (head,) if isinstance(head, Diagnostic) else ()
-
-
-async def _head(chain: ChainClock | None) -> ChainHead | Diagnostic | None:
-    return None if chain is None else await chain.head()
 
 
 def _routes(context: PlanContext, refreshed: RefreshedState) -> Iterable[Route]:

@@ -65,7 +65,7 @@ async def recover_state(
     waiting: dict[str, dict[str, TrackedObject]] = {}
     bound = frozenset(b.id for b in context.state.bindings.values())
     for address, tracked in made.tracked_objects.items():
-        if is_unbound(tracked) and tracked.resource is not None and (parent := parent_address(tracked.resource)):
+        if tracked.unbound and tracked.resource is not None and (parent := parent_address(tracked.resource)):
             waiting.setdefault(parent, {})[address] = tracked
     for host in sorted(waiting.keys() & made.tracked_objects.keys()):
         if host in hosts or made.tracked_objects[host].binding is not None:
@@ -77,18 +77,13 @@ async def recover_state(
     return made
 
 
-def is_unbound(tracked: TrackedObject) -> bool:
-    """Whether the state has neither a binding nor a pending operation: it is new, or the state was lost."""
-    return tracked.binding is None and tracked.operation is None
-
-
 async def _recover_hosts(context: PlanContext, reader: CachedReader, made: RecoveredState) -> set[str]:
     """Addresses of recovered hosts. Ambiguous ones are refused."""
     external = {a for a, r in context.inventory.resources.items() if r.external}
     new = {
         a: c
         for a, c in made.tracked_objects.items()
-        if is_unbound(c) and isinstance(kind_of(c.kind), Host) and a not in external
+        if c.unbound and isinstance(kind_of(c.kind), Host) and a not in external
     }
     known = {c.id for c in made.tracked_objects.values() if c.pending is not None or c.binding is not None}
     hosts = [h for h in await _unmanaged_hosts(context, reader, new.values()) if h.id not in known]
@@ -124,7 +119,7 @@ async def _recover_renamed(context: PlanContext, reader: CachedReader, made: Rec
     """Find objects that have the name of their manifest before a rename: LANs without `name`."""
     for address, tracked in list(made.tracked_objects.items()):
         kind = kind_of(tracked.kind)
-        if not is_unbound(tracked) or isinstance(kind, Host | Child):
+        if not tracked.unbound or isinstance(kind, Host | Child):
             continue
         former = _former_names(tracked, context, made)
         seen = {

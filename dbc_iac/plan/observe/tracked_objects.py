@@ -36,6 +36,11 @@ class TrackedObject:
     pending: Binding | None = None
     """The object that a pending creation may have made, where there is no binding."""
 
+    @property
+    def unbound(self) -> bool:
+        """Whether the state has neither a binding nor a pending operation: it is new, or the state was lost."""
+        return self.binding is None and self.operation is None
+
 
 def find_tracked_objects(context: PlanContext) -> dict[str, TrackedObject]:
     """Tracked objects by address: those of the manifests first."""
@@ -61,8 +66,8 @@ def find_tracked_objects(context: PlanContext) -> dict[str, TrackedObject]:
                 binding.generation,
                 route,
             )
-    made = {a: with_parent(c, context, found) for a, c in found.items()}
-    for tracked in _deposed(context, made):
+    made = {a: with_parent(c, context, found) if parent_field(kind_of(c.kind)) else c for a, c in found.items()}
+    for tracked in _deposed(context, made) if state.pending else ():
         made.setdefault(tracked.address, tracked)
     return made
 
@@ -74,12 +79,13 @@ def tracked_object(
     inventory, state, kind = context.inventory, context.state, kind_of(resource.kind)
     address, route = resource.address, kind.route(resource, inventory)
     binding = state.bindings.get(address)
-    if binding is not None:
+    if binding is not None and pending:
         binding = mark_uncertain(binding, pending)
     operation = next((i for i in reversed(pending) if i.id or i.detail), None)
-    parent = state.bindings.get(parent_address(resource))
-    if operation is not None and not matches_spec(operation, resource, inventory, route, parent.id if parent else ""):
-        operation = None
+    if operation is not None:
+        parent = state.bindings.get(parent_address(resource))
+        if not matches_spec(operation, resource, inventory, route, parent.id if parent else ""):
+            operation = None
     generation = binding.generation if binding else state.generations.get(address, 0) + 1
     bound = binding is not None and not resource.external  # an external one names its object
     identity = binding.id if binding and bound else kind.identity(resource, inventory, generation)

@@ -10,13 +10,14 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
 
 from dbc_iac.address import Address
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.capabilities import build_files, host, provided_files, survives_parent
 from dbc_iac.kinds.framework.goal import Goal, Needs
 from dbc_iac.kinds.images.files import FileAt
-from dbc_iac.plan.check.references import topological_order
 from dbc_iac.plan.model import Action, Change, StepKind
 from dbc_iac.plan.schedule.goals import Goals, goal_input, goals_of, keeps_identity
 from dbc_iac.plan.schedule.node_ordering import order_nodes
@@ -26,7 +27,7 @@ _GOING = frozenset({Action.DELETE, Action.REPLACE, Action.FORGET})
 
 
 def compile_steps(changes: Mapping[str, Change]) -> dict[str, StepBuilder]:
-    """All steps by key, in an order that respects their dependencies."""
+    """All steps by key, in an order that respects their dependencies. Raises DiagnosticError if there is none."""
     builders: dict[str, StepBuilder] = {}
     pending = {a: c for a, c in changes.items() if c.pending}
     goals = {a: goals_of(c, parent_deleted=_parent_deleted(c, changes)) for a, c in pending.items()}
@@ -44,8 +45,23 @@ def compile_steps(changes: Mapping[str, Change]) -> dict[str, StepBuilder]:
     for builder in builders.values():
         builder.after = {k for k in builder.after if k in builders and k != builder.key}
     order_nodes(changes, builders)
-    keys = topological_order({k: tuple(sorted(d.first)) for k, d in builders.items()})
+    try:
+        keys = [*TopologicalSorter({k: sorted(b.first) for k, b in builders.items()}).static_order()]
+    except CycleError as error:
+        raise DiagnosticError(_no_order(error.args[1])) from None
     return {k: builders[k] for k in keys}
+
+
+def _no_order(ring: list[str]) -> Diagnostic:
+    return Diagnostic(
+        "no-order",
+        Severity.ERROR,
+        "the steps form a dependency cycle",
+        "The disks of a VM share one power-off window, and these steps wait for each other: "
+        f"{' -> '.join(reversed(ring))}.",
+        "Remove a `dependsOn`, or apply in two parts with --target.",
+        exit_code=ExitCode.CONFIGURATION,
+    )
 
 
 class _Uses:
