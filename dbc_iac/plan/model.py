@@ -18,7 +18,6 @@ from typing import Any
 from dbc_iac.diagnostics import Diagnostic, ExitCode
 from dbc_iac.json import Json
 from dbc_iac.kinds import kind_of
-from dbc_iac.kinds.framework.capabilities import power_of
 
 FORMAT_VERSION = 2
 
@@ -122,12 +121,12 @@ class Change:
     @property
     def observed_power(self) -> str:
         """The power state that was observed; empty if there is none."""
-        return power_of(kind_of(self.kind), self.observed)
+        return kind_of(self.kind).power_of(self.observed)
 
     @property
     def desired_power(self) -> str:
         """The power state of the manifest; empty if it sets none."""
-        return power_of(kind_of(self.kind), self.desired)
+        return kind_of(self.kind).power_of(self.desired)
 
     @property
     def needed(self) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from dbc_iac.api.storage_responses import Progress, StoredImage
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
-from dbc_iac.kinds.framework.capabilities import FileProvider, UsesImageServer
+from dbc_iac.kinds.framework.capabilities import UsesImageServer
 from dbc_iac.kinds.framework.capacity import Machine
 from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, unseen
 from dbc_iac.kinds.framework.inventory import Inventory, Resource
@@ -175,7 +175,7 @@ async def still_used(reader: CachedReader, route: Route, users: Mapping[str, str
 
 
 @register
-class Image(Kind[ImageSpec], FileProvider, UsesImageServer):
+class Image(Kind[ImageSpec], UsesImageServer):
     name = "Image"
     ids_in_paths = False
     spec = ImageSpec

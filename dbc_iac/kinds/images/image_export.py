@@ -19,7 +19,7 @@ from dbc_iac.api.storage_responses import Progress, StoredImage
 from dbc_iac.diagnostics import Diagnostic, Severity
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
-from dbc_iac.kinds.framework.capabilities import FileProvider, UsesImageServer
+from dbc_iac.kinds.framework.capabilities import UsesImageServer
 from dbc_iac.kinds.framework.capacity import Machine
 from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, unseen
 from dbc_iac.kinds.framework.inventory import Inventory, Resource
@@ -122,7 +122,7 @@ async def _on_node(reader: CachedReader, route: Route, file: str, server: str) -
 
 
 @register
-class ImageExport(Kind[ImageExportSpec], FileProvider, UsesImageServer):
+class ImageExport(Kind[ImageExportSpec], UsesImageServer):
     name = "ImageExport"
     ids_in_paths = False
     spec = ImageExportSpec

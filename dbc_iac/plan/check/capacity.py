@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dbc_iac.api.responses import NodeHardware
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.kinds import kind_of
-from dbc_iac.kinds.framework.capabilities import Host, capacity, power_field
+from dbc_iac.kinds.framework.capabilities import Host
 from dbc_iac.kinds.framework.capacity import CPUS, GPUS, MEMORY, Capacity, Machine
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.plan.context import PlanContext
@@ -23,9 +23,11 @@ def check_capacity(context: PlanContext, machine: Machine, here: Mapping[str, Ch
     """Problems of all changes on one machine together."""
     if machine.hardware is not None:
         after = {a: required_capacity(c) for a, c in here.items()}
-        yield from _gpus(context, machine, here, after)
-        yield from _together(context, machine, here, after)
-        yield from _one_vm_an_order(context, machine, here, after)
+        if any(_grows(c, GPUS) for c in here.values()):
+            yield from _gpus(context, machine.hardware, here, after)
+        yield from _together(context, machine.hardware, here, after)
+        if any(c.action in _CREATED for c in here.values()):
+            yield from _one_vm_an_order(context, machine, here, after)
         yield from _space(context, machine.hardware, here, after)
 
 
@@ -41,21 +43,19 @@ def required_capacity(change: Change) -> Capacity:
     """Capacity of a resource after the apply. An object that is removed from the state and exists still has its own."""
     if change.action is Action.DELETE or (change.action is Action.FORGET and not change.observed):
         return Capacity()
-    return capacity(kind_of(change.kind), change.desired or change.applied)
+    return kind_of(change.kind).capacity(change.desired or change.applied)
 
 
 def _gpus(
-    context: PlanContext, machine: Machine, here: Mapping[str, Change], after: Mapping[str, Capacity]
+    context: PlanContext, hardware: NodeHardware, here: Mapping[str, Change], after: Mapping[str, Capacity]
 ) -> Iterator[Diagnostic]:
     """Check that new GPUs are free, or released in the same plan. A VM that is too large alone has its own problem."""
-    hardware = machine.hardware
-    assert hardware is not None  # noqa: S101 - the caller looked
     if any(after[address].gpus > hardware.gpu_count for address in here):
         return
     comes, goes = 0, 0
     last = ""
     for address, change in here.items():
-        before = capacity(kind_of(change.kind), change.applied).gpus if change.applied else 0
+        before = kind_of(change.kind).capacity(change.applied).gpus if change.applied else 0
         holds_now = before if change.observed_power == "on" else 0
         gpus = after[address].gpus
         if change.action in _CREATED | {Action.UPDATE} and gpus > holds_now:
@@ -74,11 +74,9 @@ def _gpus(
 
 
 def _together(
-    context: PlanContext, machine: Machine, here: Mapping[str, Change], after: Mapping[str, Capacity]
+    context: PlanContext, hardware: NodeHardware, here: Mapping[str, Change], after: Mapping[str, Capacity]
 ) -> Iterator[Diagnostic]:
     """Check that all running VMs fit together: the node counts those that run, so the last one could not start."""
-    hardware = machine.hardware
-    assert hardware is not None  # noqa: S101 - the caller looked
     running = {a: after[a] for a, c in here.items() if c.desired_power in {"", "on"}}
     has = ((CPUS, "CPU cores", hardware.cpu_cores), (MEMORY, "GiB of memory", hardware.mem_size_gib))
     for path, unit, there in has:
@@ -96,7 +94,7 @@ def _together(
 def _grows(change: Change, path: str) -> bool:
     return change.action in _CREATED or (
         change.action is Action.UPDATE
-        and any(f.path in {path, power_field(kind_of(change.kind))} for f in change.fields)
+        and any(f.path in {path, kind_of(change.kind).power_field} for f in change.fields)
     )
 
 
@@ -108,8 +106,12 @@ def _space(
     grows: defaultdict[str, dict[str, int]] = defaultdict(dict)
     free: dict[str, int] = {}
     for address, change in here.items():
-        for directory, more in _grown(change, after[address].space).items():
-            root = hardware.holding(directory)
+        if change.action not in _CREATED | {Action.UPDATE}:
+            continue  # deletions come later
+        updated = change.action is Action.UPDATE
+        had = kind_of(change.kind).capacity({**change.applied, **change.observed}).space if updated else {}
+        for directory, size in after[address].space.items():
+            root, more = hardware.holding(directory), size - had.get(directory, 0)
             if root is not None and more > 0:
                 grows[root.path][address] = more
                 free[root.path] = math.floor(root.free_gib)
@@ -125,16 +127,6 @@ def _space(
                 remedy="Reduce the sizes, or use another directory of the host (hostDir).",
                 severity=Severity.WARNING,
             )
-
-
-def _grown(change: Change, space: Mapping[str, int]) -> Mapping[str, int]:
-    """GiB that a change adds, by directory of the host. `space`: all that it has then. Deletions come later."""
-    if change.action in _CREATED:
-        return space
-    if change.action is not Action.UPDATE:
-        return {}
-    had = capacity(kind_of(change.kind), {**change.applied, **change.observed}).space
-    return {directory: size - had.get(directory, 0) for directory, size in space.items()}
 
 
 def _one_vm_an_order(

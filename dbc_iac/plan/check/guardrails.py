@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.kinds import kind_of
-from dbc_iac.kinds.framework.capabilities import parent_field
 from dbc_iac.plan.context import PlanContext, PlanOptions
 from dbc_iac.plan.model import Action, Change
 from dbc_iac.plan.schedule.step_builder import StepBuilder
@@ -19,8 +18,9 @@ SMALL = 5
 
 def check_guardrails(context: PlanContext, changes: Mapping[str, Change], options: PlanOptions) -> Iterator[Diagnostic]:
     removals = [c for c in changes.values() if c.action in {Action.DELETE, Action.REPLACE}]
-    yield from _empty(context, removals, options)
-    yield from _share(context, removals, options)
+    if removals:
+        yield from _empty(context, options)
+        yield from _share(context, removals, options)
     for change in removals:
         yield from _protection(context, change, options)
     for change in changes.values():
@@ -37,9 +37,9 @@ def _refusal(code: str, summary: str, detail: str, remedy: str, address: str | N
     return Diagnostic(code, Severity.ERROR, summary, detail, remedy, None, (), address, ExitCode.REFUSED)
 
 
-def _empty(context: PlanContext, removals: list[Change], options: PlanOptions) -> Iterator[Diagnostic]:
+def _empty(context: PlanContext, options: PlanOptions) -> Iterator[Diagnostic]:
     managed = [r for r in context.inventory.resources.values() if not kind_of(r.kind).read_only]
-    if removals and not managed and not options.destroy and not options.allow_empty:
+    if not managed and not options.destroy and not options.allow_empty:
         yield _refusal(
             "empty-manifests",
             "the manifests are empty, but the state is not",
@@ -113,7 +113,7 @@ def _unmanaged(context: PlanContext, change: Change) -> Diagnostic:
         return _refusal("external-parent", summary, detail, remedy, change.address)
     return resource.problem(
         "external-parent",
-        parent_field(kind_of(change.kind)),
+        kind_of(change.kind).parent_field,
         summary,
         detail=detail,
         remedy=remedy,

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.kinds import kind_of
-from dbc_iac.kinds.framework.capabilities import Host, capacity
+from dbc_iac.kinds.framework.capabilities import Host
 from dbc_iac.kinds.framework.capacity import Allocations, Capacity
 from dbc_iac.kinds.framework.rules import Behaviour
 from dbc_iac.plan.check.capacity import required_capacity
@@ -31,36 +31,32 @@ def check_ports(
     """Conflicts of the changes on one machine, also with unmanaged VMs (by id): errors where one of the two is started
     or gets its port in this plan, else warnings of the next start."""
     before = {f"unmanaged VM {identity}": holding for identity, holding in unmanaged.items()}
-    held, going = Allocations(), started(here)
+    held = Allocations()
     for other, holding in before.items():
         held.add(other, holding)
     for address, change in here.items():
         mine = required_capacity(change)
         if clashing := held.clashing(mine):
             other = next(o for o in before if o in clashing)
-            yield _conflict(context, going, address, other, mine.clashes(before[other])[0])
+            yield _conflict(context, started(here), address, other, mine.clashes(before[other])[0])
         before[address] = mine
         held.add(address, mine)
 
 
 def started(changes: Mapping[str, Change]) -> set[str]:
-    """Addresses of VMs that are started, or get a new port or address."""
+    """Addresses of VMs that are started, also for a change of a child, or get a new port or address."""
+    found = {a for a, c in changes.items() if c.action in {Action.CREATE, Action.REPLACE}}
     opened = {c.placement.parent for c in changes.values() if c.action not in _RESTS}
-    return {a for a, c in changes.items() if _starts(c, opened=a in opened)}
-
-
-def _starts(change: Change, *, opened: bool) -> bool:
-    """Whether a VM is started, or gets a new port or address. `opened`: whether a child of it is changed."""
-    kind = kind_of(change.kind)
-    if change.action in {Action.CREATE, Action.REPLACE}:
-        return True
-    stays_off = (change.desired_power or change.observed_power) == "off"
-    if change.action is Action.UPDATE:
-        had, gets = capacity(kind, {**change.applied, **change.observed}), required_capacity(change)
-        if (had.ports, had.start_ports, had.addresses) != (gets.ports, gets.start_ports, gets.addresses):
-            return True
-        opened = opened or change.observed_power == "off" or any(f.behaviour in _CYCLES for f in change.fields)
-    return isinstance(kind, Host) and opened and not stays_off
+    for address, change in changes.items():
+        kind, cycles = kind_of(change.kind), address in opened
+        if change.action is Action.UPDATE:
+            had, gets = kind.capacity({**change.applied, **change.observed}), required_capacity(change)
+            if (had.ports, had.start_ports, had.addresses) != (gets.ports, gets.start_ports, gets.addresses):
+                found.add(address)
+            cycles = cycles or change.observed_power == "off" or any(f.behaviour in _CYCLES for f in change.fields)
+        if isinstance(kind, Host) and cycles and (change.desired_power or change.observed_power) != "off":
+            found.add(address)
+    return found
 
 
 def _conflict(context: PlanContext, going: set[str], address: str, other: str, what: str) -> Diagnostic:

@@ -7,21 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
 from dbc_iac.kinds import Resource, kind_of
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known
-from dbc_iac.kinds.framework.capabilities import (
-    Child,
-    Host,
-    UsesCapacity,
-    UsesImageServer,
-    host,
-    max_per_parent,
-    parent_field,
-)
+from dbc_iac.kinds.framework.capabilities import Child, Host, UsesCapacity, UsesImageServer, host
 from dbc_iac.kinds.framework.capacity import Capacity, Machine
 from dbc_iac.kinds.framework.inventory import unusable_secret
 from dbc_iac.kinds.framework.route import Route
@@ -58,23 +50,27 @@ class PreflightFacts:
 async def read_facts(context: PlanContext, refreshed: RefreshedState, changes: Mapping[str, Change]) -> PreflightFacts:
     """Read each machine that something is created, changed or replaced on, once."""
     reader = refreshed.reader
-    checked = {a: c for a, c in changes.items() if c.action in _CHECKED}
-    routes = {Route.from_json(c.placement.route) for c in checked.values() if isinstance(kind_of(c.kind), UsesCapacity)}
-    with_image_servers = {
-        Route.from_json(c.placement.route) for c in checked.values() if isinstance(kind_of(c.kind), UsesImageServer)
-    }
+    checked = [
+        (c, kind_of(c.kind), Route.from_json(c.placement.route)) for c in changes.values() if c.action in _CHECKED
+    ]
+    routes = list(dict.fromkeys(route for _, kind, route in checked if isinstance(kind, UsesCapacity)))
+    with_image_servers = {route for _, kind, route in checked if isinstance(kind, UsesImageServer)}
     looks = (_machine(reader, r, context, image_servers=r in with_image_servers) for r in routes)
     machines = dict(zip(routes, await asyncio.gather(*looks), strict=True))
     unheard: dict[str, frozenset[str]] = {}
     files: dict[str, frozenset[str] | None] = {}
     coming = {c.identity.id for c in changes.values() if c.action in _COMES}
-    for address, change in checked.items():
-        machine = machines.get(Route.from_json(change.placement.route))
-        if machine is not None:
-            unheard[address] = await _unheard(reader, machine.route, change, coming)
-            files[address] = await _image_server_files(reader, machine, change)
-    unmanaged = await _unmanaged(refreshed, changes)
-    return PreflightFacts(machines, unheard, files, unmanaged, await _free_slots(reader, changes))
+    for change, kind, route in checked:
+        if isinstance(kind, UsesCapacity) and (lans := kind.networks_of(change.desired) - coming):
+            unheard[change.address] = await _unheard(reader, route, sorted(lans))
+        if isinstance(kind, UsesImageServer) and (server := kind.fetched_from(change.desired)):
+            files[change.address] = await _image_server_files(reader, machines[route], server)
+    free_slots: dict[tuple[str, str], int | None] = {}
+    for (name, parent), new in _coming(changes).items():
+        where = Lookup("", Route.from_json(new[0].placement.route), "", 0, parent_id=new[0].placement.parent_id)
+        child = kind_of(name)
+        free_slots[name, parent] = await child.free_slots(where, reader) if isinstance(child, Child) else None
+    return PreflightFacts(machines, unheard, files, await _unmanaged(refreshed, changes), free_slots)
 
 
 def check_preflight(
@@ -110,23 +106,20 @@ def check_preflight(
         merged = Machine(of_target[0].route, of_target[0].hardware, tuple(orders.values()), None)
         found.extend(check_capacity(context, merged, here.get(target, {})))
     for target, on_it in sorted(here.items()):
-        if any(_is_host(c) for c in on_it.values()):
-            found.extend(check_ports(context, on_it, facts.unmanaged.get(target, {})))
-    found.extend(_members_stay(refreshed, changes))
+        found.extend(check_ports(context, on_it, facts.unmanaged.get(target, {})))
+    if going := [c for c in changes.values() if c.action in _GOES]:
+        found.extend(_members_stay(refreshed, changes, going))
     found.extend(_secrets(context, changes))
-    found.extend(_room(context, changes, facts))
+    if facts.free_slots:
+        found.extend(_room(context, changes, facts))
     return found
-
-
-def _is_host(change: Change) -> bool:
-    return isinstance(kind_of(change.kind), Host) and bool(change.desired or change.applied)
 
 
 async def _unmanaged(refreshed: RefreshedState, changes: Mapping[str, Change]) -> dict[str, Mapping[str, Capacity]]:
     """Capacity that VMs of others hold on the machines where a VM is started."""
     found, ids = dict(refreshed.unmanaged), managed(refreshed.tracked_objects)
     for target, here in sorted(by_machine(changes).items()):
-        hosts = {a: c for a, c in here.items() if _is_host(c)}
+        hosts = {a: c for a, c in here.items() if isinstance(kind_of(c.kind), Host) and (c.desired or c.applied)}
         if target not in found and hosts.keys() & started(here):
             change = next(reversed(hosts.values()))
             route = Route.from_json(change.placement.route or change.old_placement.route)
@@ -140,18 +133,9 @@ def _coming(changes: Mapping[str, Change]) -> dict[tuple[str, str], list[Change]
     for change in changes.values():
         parent = changes.get(change.placement.parent)
         stays = change.placement.parent_id and (parent is None or parent.action not in _COMES)
-        if stays and change.action in _COMES and max_per_parent(kind_of(change.kind)):
+        if stays and change.action in _COMES and kind_of(change.kind).max_per_parent:
             coming.setdefault((change.kind, change.placement.parent), []).append(change)
     return coming
-
-
-async def _free_slots(reader: CachedReader, changes: Mapping[str, Change]) -> dict[tuple[str, str], int | None]:
-    found: dict[tuple[str, str], int | None] = {}
-    for (name, parent), new in _coming(changes).items():
-        where = Lookup("", Route.from_json(new[0].placement.route), "", 0, parent_id=new[0].placement.parent_id)
-        kind = kind_of(name)
-        found[name, parent] = await kind.free_slots(where, reader) if isinstance(kind, Child) else None
-    return found
 
 
 def _room(context: PlanContext, changes: Mapping[str, Change], facts: PreflightFacts) -> Iterator[Diagnostic]:
@@ -160,7 +144,7 @@ def _room(context: PlanContext, changes: Mapping[str, Change], facts: PreflightF
         free_slots = facts.free_slots.get((name, parent))
         if free_slots is not None and len(new) > free_slots:
             resource = context.inventory.resources[new[max(free_slots, 0)].address]
-            yield _no_room(resource, parent_field(kind_of(name)), parent, len(new), max(free_slots, 0))
+            yield _no_room(resource, kind_of(name).parent_field, parent, len(new), max(free_slots, 0))
 
 
 def _no_room(resource: Resource[Spec], path: str, parent: str, new: int, free_slots: int) -> Diagnostic:
@@ -186,11 +170,13 @@ def _secrets(context: PlanContext, changes: Mapping[str, Change]) -> Diagnostics
     return found
 
 
-def _members_stay(refreshed: RefreshedState, changes: Mapping[str, Change]) -> Iterator[Diagnostic]:
-    """Warn of a LAN that has members which stay: it cannot be deleted."""
-    leaving = {c.identity.old_id or c.identity.id for c in changes.values() if c.action in _GOES}
+def _members_stay(
+    refreshed: RefreshedState, changes: Mapping[str, Change], going: Sequence[Change]
+) -> Iterator[Diagnostic]:
+    """Warn of a LAN that has members which stay: it cannot be deleted. `going`: the changes that delete an object."""
+    leaving = {c.identity.old_id or c.identity.id for c in going}
     addresses = {c.identity.id: c.address for c in changes.values() if c.identity.id}
-    for change in [c for c in changes.values() if c.action in _GOES]:
+    for change in going:
         observed = refreshed.observations.get(change.address)
         stay = sorted(set(observed.members) - leaving) if observed is not None else []
         if change.action is Action.REPLACE:  # managed members are replaced with it, or it is refused
@@ -207,19 +193,15 @@ def _members_stay(refreshed: RefreshedState, changes: Mapping[str, Change]) -> I
             )
 
 
-async def _image_server_files(reader: CachedReader, machine: Machine, change: Change) -> frozenset[str] | None:
-    kind = kind_of(change.kind)
-    server = kind.fetched_from(change.desired) if isinstance(kind, UsesImageServer) else ""
-    if not server or machine.inventory is None or server not in (machine.image_servers or ()):
+async def _image_server_files(reader: CachedReader, machine: Machine, server: str) -> frozenset[str] | None:
+    if machine.inventory is None or server not in (machine.image_servers or ()):
         return None
     stored = await reader.image_server(through_image_client(machine.route, machine.inventory), server)
     return frozenset(stored.value) if isinstance(stored, Known) else None
 
 
-async def _unheard(reader: CachedReader, route: Route, change: Change, coming: set[str]) -> frozenset[str]:
-    """Existing LANs that the change joins and that its machine does not know. `coming`: ids of new objects."""
-    kind = kind_of(change.kind)
-    names = sorted(kind.networks_of(change.desired) - coming) if isinstance(kind, UsesCapacity) else []
+async def _unheard(reader: CachedReader, route: Route, names: Sequence[str]) -> frozenset[str]:
+    """LANs that a machine does not know."""
     found = await asyncio.gather(*(reader.network(route, name) for name in names))
     return frozenset(n for n, lan in zip(names, found, strict=True) if isinstance(lan, Known) and lan.value is None)
 

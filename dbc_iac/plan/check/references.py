@@ -13,7 +13,6 @@ from itertools import pairwise
 from dbc_iac.address import Address
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, Related
 from dbc_iac.kinds import Inventory, Resource, kind_of
-from dbc_iac.kinds.framework.capabilities import max_per_parent, parent_field
 from dbc_iac.kinds.framework.spec import Spec
 
 MAX_SUGGESTIONS = 50
@@ -43,19 +42,29 @@ def check_inventory(
     `identities`: what each is made of, by name. `broken`: addresses of documents that have problems of their own; what
     refers to them is not judged.
     """
-    found, names = Diagnostics(), _Names(inventory)
-    unsound: set[str] = set()
+    found, unsound = Diagnostics(), set[str]()
+    names: _Names | None = None
     for resource in inventory.resources.values():
-        found.extend(_fields_of_lifecycle(resource))
-        problems = [*_dangling(resource, inventory, names, broken), *_identity(resource, identities)]
+        lifecycle, identity = resource.spec.lifecycle, getattr(resource.spec, "identity", None)
+        if lifecycle.ignore_changes or lifecycle.replace_on:
+            found.extend(_fields_of_lifecycle(resource))
+        named = [*references(resource)]
+        follows = [(f"lifecycle.replaceOn.{i}", a) for i, a in enumerate(lifecycle.replace_on) if "/" in a]
+        problems = []
+        for path, address in (*named, *follows):
+            if address not in inventory.resources and not (broken and _is_broken(address, broken)):
+                names = names or _Names(inventory)
+                problems.append(_dangling(resource, path, address, names))
+        if identity is not None and identities.get(identity) not in kind_of(resource.kind).identified_by:
+            problems.append(_wrong_identity(resource, identity, identities))
         found.extend(problems)
-        if problems or any(_is_broken(address, broken) for _, address in references(resource)):
+        if problems or (broken and any(_is_broken(address, broken) for _, address in named)):
             unsound.add(resource.address)
     found.extend(_cycles(inventory))
-    found.extend(_crowded(inventory))
-    judged = inventory.resources.keys() - _with_dependents(unsound, inventory)
+    found.extend(_crowded([r for r in inventory.resources.values() if kind_of(r.kind).max_per_parent]))
+    passed_over = _with_dependents(unsound, inventory) if unsound else unsound
     for resource in inventory.resources.values():
-        if resource.address in judged:
+        if resource.address not in passed_over:
             found.extend(kind_of(resource.kind).check(resource, inventory))
     return found
 
@@ -64,7 +73,7 @@ class _Names:
     """Names of the manifests, for the remedies of references to none of them."""
 
     def __init__(self, inventory: Inventory) -> None:
-        self._inventory = inventory
+        self.inventory = inventory
         self._left = MAX_SUGGESTIONS
 
     def close(self, kind: str, name: str) -> list[str]:
@@ -72,13 +81,13 @@ class _Names:
         self._left -= 1
         if self._left < 0:
             return []
-        return difflib.get_close_matches(name, [r.name for r in self._inventory.of(kind)], 1)
+        return difflib.get_close_matches(name, [r.name for r in self.inventory.of(kind)], 1)
 
     @cached_property
     def addresses(self) -> Mapping[str, list[str]]:
         """Addresses of each name, of any kind."""
         found: defaultdict[str, list[str]] = defaultdict(list)
-        for resource in self._inventory.resources.values():
+        for resource in self.inventory.resources.values():
             found[resource.name].append(resource.address)
         return found
 
@@ -86,8 +95,6 @@ class _Names:
 def _fields_of_lifecycle(resource: Resource[Spec]) -> Iterator[Diagnostic]:
     """Check that `ignoreChanges` and `replaceOn` name fields."""
     lifecycle = resource.spec.lifecycle
-    if not (lifecycle.ignore_changes or lifecycle.replace_on):
-        return
     fields = {f.path for f in kind_of(resource.kind).fields}
     known = fields | {path.rpartition(".")[0] for path in fields if "." in path}
     named = [(f"lifecycle.ignoreChanges.{i}", path) for i, path in enumerate(lifecycle.ignore_changes)]
@@ -104,24 +111,19 @@ def _fields_of_lifecycle(resource: Resource[Spec]) -> Iterator[Diagnostic]:
 
 
 def _is_broken(address: str, broken: frozenset[str]) -> bool:
-    return bool(broken) and bool({address, Address(address).group} & broken)
+    return not broken.isdisjoint((address, Address(address).group))
 
 
-def _dangling(
-    resource: Resource[Spec], inventory: Inventory, names: _Names, broken: frozenset[str]
-) -> Iterator[Diagnostic]:
-    follows = ((f"lifecycle.replaceOn.{i}", a) for i, a in enumerate(resource.spec.lifecycle.replace_on) if "/" in a)
-    for path, address in (*references(resource), *follows):
-        if address in inventory.resources or _is_broken(address, broken):
-            continue
-        kind, name = Address(address).kind, Address(address).label
-        close = [Address.of(kind, n) for n in names.close(kind, name)]
-        named = names.addresses.get(name, ())
-        remedy = f"Did you mean {close[0]}?" if close else f"Add {address} to the manifests."
-        if name in inventory.resources:
-            remedy = f"Write only the name: {Address(name).name}."
-        detail = f"{named[0]} has that name, but is of another kind." if named else _or_a_file(resource, path)
-        yield resource.problem("unknown-reference", path, f"there is no {address}", detail=detail, remedy=remedy)
+def _dangling(resource: Resource[Spec], path: str, address: str, names: _Names) -> Diagnostic:
+    """The problem of a reference to nothing."""
+    kind, name = Address(address).kind, Address(address).label
+    close = [Address.of(kind, n) for n in names.close(kind, name)]
+    named = names.addresses.get(name, ())
+    remedy = f"Did you mean {close[0]}?" if close else f"Add {address} to the manifests."
+    if name in names.inventory.resources:
+        remedy = f"Write only the name: {Address(name).name}."
+    detail = f"{named[0]} has that name, but is of another kind." if named else _or_a_file(resource, path)
+    return resource.problem("unknown-reference", path, f"there is no {address}", detail=detail, remedy=remedy)
 
 
 def _or_a_file(resource: Resource[Spec], path: str) -> str:
@@ -130,29 +132,24 @@ def _or_a_file(resource: Resource[Spec], path: str) -> str:
     return f"A file name would end in {reference.unless}." if reference is not None and reference.unless else ""
 
 
-def _identity(resource: Resource[Spec], identities: Mapping[str, str]) -> Iterator[Diagnostic]:
-    name = getattr(resource.spec, "identity", None)
-    if name is None:
-        return
-    fitting = kind_of(resource.kind).identified_by
-    if name in identities and identities[name] not in fitting:
-        yield resource.problem(
+def _wrong_identity(resource: Resource[Spec], name: str, identities: Mapping[str, str]) -> Diagnostic:
+    """The problem of an identity that the project file does not have, or that is made of something unfit."""
+    if name in identities:
+        fitting = " or ".join(kind_of(resource.kind).identified_by)
+        return resource.problem(
             "wrong-identity",
             "identity",
-            f"identity {name} is a {identities[name]}, not a {' or '.join(fitting)}",
-            remedy=f"Use an identity of the project file with a {' or '.join(fitting)}.",
+            f"identity {name} is a {identities[name]}, not a {fitting}",
+            remedy=f"Use an identity of the project file with a {fitting}.",
         )
-    if name not in identities:
-        close = difflib.get_close_matches(name, identities, 1)
-        known = ", ".join(sorted(identities)) or "none"
-        yield resource.problem(
-            "unknown-identity",
-            "identity",
-            f"identity {name} is not in the project file",
-            remedy=f"Did you mean {close[0]}?"
-            if close
-            else f"Add it to identities of the project file (now: {known}).",
-        )
+    close = difflib.get_close_matches(name, identities, 1)
+    known = ", ".join(sorted(identities)) or "none"
+    return resource.problem(
+        "unknown-identity",
+        "identity",
+        f"identity {name} is not in the project file",
+        remedy=f"Did you mean {close[0]}?" if close else f"Add it to identities of the project file (now: {known}).",
+    )
 
 
 def _cycles(inventory: Inventory) -> Iterator[Diagnostic]:
@@ -180,28 +177,25 @@ def _cycles(inventory: Inventory) -> Iterator[Diagnostic]:
         )
 
 
-def _crowded(inventory: Inventory) -> Iterator[Diagnostic]:
+def _crowded(children: Iterable[Resource[Spec]]) -> Iterator[Diagnostic]:
     """Check the number of children of each VM."""
     counts: Counter[tuple[str, str]] = Counter()
-    for resource in inventory.resources.values():
+    for resource in children:
         kind = kind_of(resource.kind)
-        if limit := max_per_parent(kind):
-            parent = str(getattr(resource.spec, parent_field(kind)))
-            counts[resource.kind, parent] += 1
-            if counts[resource.kind, parent] == limit + 1:
-                yield resource.problem(
-                    "too-many",
-                    parent_field(kind),
-                    f"{parent} has more than {limit} resources of kind {resource.kind}",
-                    detail="The node accepts one more, but never creates it.",
-                    remedy=f"Remove {resource.name}, or move it to another VM.",
-                )
+        parent = str(getattr(resource.spec, kind.parent_field))
+        counts[resource.kind, parent] += 1
+        if counts[resource.kind, parent] == kind.max_per_parent + 1:
+            yield resource.problem(
+                "too-many",
+                kind.parent_field,
+                f"{parent} has more than {kind.max_per_parent} resources of kind {resource.kind}",
+                detail="The node accepts one more, but never creates it.",
+                remedy=f"Remove {resource.name}, or move it to another VM.",
+            )
 
 
 def _with_dependents(addresses: set[str], inventory: Inventory) -> set[str]:
     """These addresses, and those of all resources that depend on one of them, directly or not."""
-    if not addresses:
-        return addresses
     dependents: defaultdict[str, list[str]] = defaultdict(list)
     for address, resource in inventory.resources.items():
         for needed in dependencies(resource, inventory):

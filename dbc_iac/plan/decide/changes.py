@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode
 from dbc_iac.json import Json
 from dbc_iac.kinds import Observation, Resource, kind_of
-from dbc_iac.kinds.framework.capabilities import power_field, power_of, powered
 from dbc_iac.kinds.framework.rules import Behaviour
 from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.plan.check.file_dependencies import implicit_dependencies
@@ -81,7 +80,7 @@ def decide_changes(
         else:
             want = desired[address]
             if _powered_off_by_apply(tracked, observation):
-                want = powered(kind_of(tracked.kind), want, "on")
+                want = {kind_of(tracked.kind).power_field: "on", **want}
             base = _base(context, tracked, resource, want)
             change = _wanted(context, refreshed, tracked, resource, observation, base, made, options)
             made.changes[address] = change
@@ -118,7 +117,7 @@ def _keep_claimed(context: PlanContext, refreshed: RefreshedState, made: ChangeS
 
 def _powered_off_by_apply(tracked: TrackedObject, observation: Observation) -> bool:
     """Whether an interrupted apply powered it off, also if its power is not managed: it ran before."""
-    return power_of(kind_of(tracked.kind), observation.values) == "off" and _was_to_come_back(tracked)
+    return kind_of(tracked.kind).power_of(observation.values) == "off" and _was_to_come_back(tracked)
 
 
 def _was_to_come_back(tracked: TrackedObject) -> bool:
@@ -297,7 +296,7 @@ def _compared(
         reason = _drifted(fields) if all(c.drift for c in fields) else "manifest changed"
         if all(c.path in tracked.binding.uncertain for c in fields):
             reason = "unknown outcome of an earlier call"
-        only_down = bool(down) and [c.path for c in fields] == [power_field(kind_of(seen.kind))]
+        only_down = bool(down) and [c.path for c in fields] == [kind_of(seen.kind).power_field]
         unsettled = any(i.address == changed.address and i.call_class == "blind" for i in context.state.open)
         reasons = down if only_down else (*down, reason)
         return replace(changed, action=Action.UPDATE, reasons=reasons, unsettled=unsettled)

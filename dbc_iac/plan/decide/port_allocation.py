@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping
 from dbc_iac.diagnostics import Diagnostics
 from dbc_iac.json import Json
 from dbc_iac.kinds import Inventory, Observation, kind_of
-from dbc_iac.kinds.framework.capabilities import capacity, power_of
 from dbc_iac.kinds.framework.capacity import Allocations
 from dbc_iac.kinds.node import HOST_PORTS, auto_ports, no_free_port
 from dbc_iac.plan.decide.auto_ports import AUTO, kept_auto_port
@@ -44,11 +43,11 @@ def choose_ports(
         tracked, kind = tracked_objects[address], kind_of(tracked_objects[address].kind)
         fields, there = desired.get(address, {}), held[tracked.route.target]
         if chosen.get(address) and address in off:
-            taken = there.contested(capacity(kind, fields))
+            taken = there.contested(kind.capacity(fields))
             automatic[address].update({path: AUTO for path in chosen[address] if fields[path] in taken})
-        there.add(address, capacity(kind, {k: v for k, v in fields.items() if v != AUTO}))
+        there.add(address, kind.capacity({k: v for k, v in fields.items() if v != AUTO}))
         if tracked.binding is not None:
-            held[tracked.place.target].add(address, capacity(kind, tracked.binding.applied))
+            held[tracked.place.target].add(address, kind.capacity(tracked.binding.applied))
     free = {target: _FreePorts(holdings.ports | HOST_PORTS | inventory.own_ports) for target, holdings in held.items()}
     for address, fields in automatic.items():
         tracked = tracked_objects[address]
@@ -86,7 +85,7 @@ def _keep(
 def _is_off(tracked: TrackedObject, refreshed: RefreshedState) -> bool:
     """Whether an object is known to be off or absent."""
     seen = refreshed.observations.get(tracked.address)
-    return seen is not None and (seen.present is False or power_of(kind_of(tracked.kind), seen.values) == "off")
+    return seen is not None and (seen.present is False or kind_of(tracked.kind).power_of(seen.values) == "off")
 
 
 class _FreePorts:

@@ -10,7 +10,6 @@ from dbc_iac.address import Address
 from dbc_iac.diagnostics import Diagnostic, Severity
 from dbc_iac.json import Json
 from dbc_iac.kinds import kind_of
-from dbc_iac.kinds.framework.capabilities import port_fields
 from dbc_iac.plan.model import Action, Change
 
 ALIKE = 0.8
@@ -43,7 +42,7 @@ def likely_renames(changes: Mapping[str, Change]) -> Iterator[Diagnostic]:
 
 def _compared(change: Change) -> dict[str, Json]:
     """The fields that show a likeness: without chosen ports, which always differ."""
-    chosen = port_fields(kind_of(change.kind))
+    chosen = kind_of(change.kind).port_fields
     return {path: value for path, value in change.desired.items() if path not in chosen}
 
 

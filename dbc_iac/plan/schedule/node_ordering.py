@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from dbc_iac.json import Json
 from dbc_iac.kinds import kind_of
-from dbc_iac.kinds.framework.capabilities import Host, capacity
+from dbc_iac.kinds.framework.capabilities import Host
 from dbc_iac.kinds.framework.capacity import Allocations, Capacity
 from dbc_iac.plan.check.references import closure
 from dbc_iac.plan.model import Action, Change, StepKind
@@ -113,7 +113,7 @@ def _order_capacity(changes: Mapping[str, Change], order: _Order) -> None:
 def _capacity_changes(key: str, builder: StepBuilder, change: Change) -> tuple[Capacity | None, Capacity | None]:
     """Capacity that the step of a host releases, and capacity that it acquires."""
     kind = kind_of(change.kind)
-    before, after = capacity(kind, {**change.applied, **change.observed}), capacity(kind, change.desired)
+    before, after = kind.capacity({**change.applied, **change.observed}), kind.capacity(change.desired)
     if key == removal_key(builder.address):
         return before, None
     if change.action is Action.CREATE:
