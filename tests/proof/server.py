@@ -33,14 +33,16 @@ class Server:
     @contextmanager
     def started(cls) -> Iterator[Server]:
         home = Path(tempfile.mkdtemp(prefix="proof-postgres-"))
-        user, programs = programs_of(home)
-        made = cls(home, user, programs, free_port())
-        made._run("initdb", "-D", str(home / "data"), "--auth=trust", "-U", "postgres", "-N").wait()
         try:
-            made.start()
-            yield made
+            user, programs = programs_of(home)
+            made = cls(home, user, programs, free_port())
+            made._run("initdb", "-D", str(home / "data"), "--auth=trust", "-U", "postgres", "-N").wait()
+            try:
+                made.start()
+                yield made
+            finally:
+                made.stop()
         finally:
-            made.stop()
             shutil.rmtree(home, ignore_errors=True)
 
     @property
@@ -64,8 +66,9 @@ class Server:
         with (self.home / "log").open("ab") as out:
             line = [str(self.programs / program), *arguments]
             return subprocess.Popen(
-                line, cwd="/", user=self.user, stdout=out, stderr=out, env={"PATH": os.environ["PATH"]}
-            )
+                line, cwd="/", user=self.user, stdout=out, stderr=out, env={"PATH": os.environ["PATH"]},
+                start_new_session=True,  # Ctrl-C is not for it
+            )  # fmt: skip
 
 
 def free_port() -> int:
