@@ -132,7 +132,7 @@ def reverts_drift(change: Change) -> bool:
 
     Starting a VM that an interrupted apply powered off does not.
     """
-    started = power_field(kind_of(change.kind)) if POWERED_OFF_REASON in change.reasons else ""
+    started = kind_of(change.kind).power_field if POWERED_OFF_REASON in change.reasons else ""
     return _recreates(change) or (change.pending and any(f.drift and f.path != started for f in change.fields))
 
 
