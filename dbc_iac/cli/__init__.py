@@ -7,7 +7,7 @@ import sys
 
 from dbc_iac.cli.app import run_command
 from dbc_iac.cli.commands import dbc_iac
-from dbc_iac.cli.resilient_stream import ResilientStream, StandardOutput
+from dbc_iac.cli.resilient_stream import ResilientStream, end_command
 from dbc_iac.cli.runtime import CommandRuntime
 from dbc_iac.cli.signals import end_on_signals, end_with
 
@@ -18,7 +18,7 @@ def main() -> None:
     """Run the command line of this process, and exit."""
     end_on_signals()
     runtime = CommandRuntime()
-    sys.stderr, sys.stdout = ResilientStream(runtime.err), StandardOutput(runtime.out)  # click writes there, too
+    sys.stderr, sys.stdout = ResilientStream(runtime.err), ResilientStream(runtime.out, end_command)  # for click
     code = run_command(dbc_iac, sys.argv[1:], runtime)
     end_with(code)
     # Python flushes sys.stdout at exit; a failure there would replace the exit code.

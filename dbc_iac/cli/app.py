@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dbc_iac.cli.logs import logs_of
-from dbc_iac.cli.resilient_stream import ResilientStream
+from dbc_iac.cli.resilient_stream import ResilientStream, end_command
 from dbc_iac.cli.runtime import INTERRUPTED, CommandRuntime
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.operations.stack_name import DEFAULT
@@ -38,6 +38,8 @@ class App:
     json: bool = False
     sources: dict[str, str] = field(default_factory=dict)
     redaction: Redaction = field(default_factory=Redaction)
+    applying: bool = False
+    """Whether the command goes on if standard output cannot be written."""
 
     def project(self, *, only_project_file: bool = False) -> Project:
         """Load the project of the global options. Raises DiagnosticError with every problem of its files.
@@ -71,14 +73,16 @@ class App:
 
     def load_files(self) -> LoadedProject:
         """The files of the project, also with problems in manifests. Raises DiagnosticError for the project file."""
-        from dbc_iac.operations.project import load_files
+        from dbc_iac.kinds import models
+        from dbc_iac.manifest.load import load_project
 
-        return load_files(
+        return load_project(
             self.directory,
             environment=self.environment,
             variables=self.variables,
             variable_files=self.variable_files,
-            runtime=self.runtime,
+            environ=self.runtime.environ,
+            models=models(),
             sources=self.sources,
         )
 
@@ -101,23 +105,23 @@ class App:
         false only if the user asked for them, and for a state, which holds none and must stay as it is."""
         if redact:
             text, value = self.redaction((text, value))
-        self.runtime.print_out(json_text(value) if self.json else escaped_lines(text))
+        self.runtime.print_lines([json_text(value) if self.json else escaped_lines(text)])
 
     def show_lines(self, lines: Iterable[Line], value: Any) -> None:
         """Print the result of a command: lines laid out for the terminal, or with --json the value.
 
         Escaped, and without secrets. Each line, and each item of an iterator in the value, is made when it is printed.
         """
-        screen = self.runtime.screen(self.runtime.out)
         if not self.json:
-            self.runtime.print_parts(screen.render([self.redaction(line)]) for line in lines)
+            screen = self.runtime.screen(self.runtime.out)
+            self.runtime.print_lines(screen.render([self.redaction(line)]) for line in lines)
         elif isinstance(value, Mapping):
             shown = (
                 (k, map(self.redaction, v) if isinstance(v, Iterator) else self.redaction(v)) for k, v in value.items()
             )
-            self.runtime.print_parts(f"{text}\n" for text in json_pieces(dict(shown)))
+            self.runtime.print_lines(json_pieces(dict(shown)))
         else:
-            self.runtime.print_out(json_text(self.redaction(value)))
+            self.runtime.print_lines([json_text(self.redaction(value))])
 
     def note(self, text: str) -> None:
         """Print progress on standard error, escaped and without secrets."""
@@ -129,6 +133,12 @@ class App:
             from dbc_iac.cli.failures import problems_text
 
             self.runtime.print_err(problems_text(self, found))
+
+    def unwritable(self, error: Exception) -> None:
+        """Standard output cannot be written: the end of a command, but not of an apply. Raises as `end_command`."""
+        if not self.applying:
+            end_command(error)
+        self.runtime.print_err("cannot write standard output any more; the apply continues")
 
 
 class Exit(Exception):  # noqa: N818 - the end of a command, not a fault
@@ -143,6 +153,7 @@ def run_command(group: click.Command, arguments: Sequence[str], runtime: Command
     """Run one command line. Never raises: every end is an exit code, and a problem is reported once."""
     as_json = not {"--json", "-json"}.isdisjoint(arguments)
     app = App(replace(runtime, err=ResilientStream(runtime.err)), json=as_json)
+    app.runtime = replace(app.runtime, out=ResilientStream(runtime.out, app.unwritable))
     with logs_of(app.runtime, lambda text: app.redaction(text)):  # noqa: PLW0108 - it changes when a project is loaded
         return _run(group, arguments, app)
 

@@ -8,18 +8,18 @@ from dbc_iac.apply import ApplyOptions, Report
 from dbc_iac.cli.app import App, Exit
 from dbc_iac.cli.approval import Approval, require_approval
 from dbc_iac.cli.options import ApplyArguments, PlanOutput
-from dbc_iac.cli.plan_output import refuse_errors, report_diagnostics, show_plan, write_outputs
+from dbc_iac.cli.plan_output import report_diagnostics, write_outputs
 from dbc_iac.cli.progress_reporting import ProgressReporter, write_report
-from dbc_iac.diagnostics import ExitCode, Severity
+from dbc_iac.diagnostics import ExitCode
 from dbc_iac.operations.apply import PlanToApply, apply_plan, close_pending
-from dbc_iac.operations.outputs import evaluate_outputs, output_templates, resource_values
+from dbc_iac.operations.outputs import evaluate_outputs, resource_values
 from dbc_iac.operations.project import Project
 from dbc_iac.operations.secrets import require_secrets
 from dbc_iac.plan import Action
 from dbc_iac.views.text.apply import report_json, report_lines
 from dbc_iac.views.text.lines import Line, Tone
 from dbc_iac.views.text.outputs import outputs_text
-from dbc_iac.views.text.plan import scope, summary
+from dbc_iac.views.text.plan import plan_lines, scope, summary
 
 
 def confirm_and_apply(
@@ -38,21 +38,23 @@ def confirm_and_apply(
     """
     plan = to_apply.plan
     reporter = ProgressReporter.of(app, arguments.events)
-    report_diagnostics(app, plan)
-    if app.json or reviewed:
+    if plan.diagnostics:
+        report_diagnostics(app, plan)
+    if any(output.files.values()):
         write_outputs(app, plan, output)
+    if reviewed and not app.json:
+        app.show_lines([Line(summary(plan), Tone.HEAD), Line(scope(plan), Tone.ASIDE), Line()], None)
+    elif not app.json:
+        app.show_lines(plan_lines(plan, output.detail, reported=True), None)
+    if plan.errors:
         if not app.json:
-            app.show_lines([Line(summary(plan), Tone.HEAD), Line(scope(plan), Tone.ASIDE), Line()], None)
-    else:
-        show_plan(app, plan, output, reported=True)
+            app.note("Nothing was changed: the plan was refused.")
+        raise Exit(plan.exit_code)
     shown = plan.to_json() if app.json else None
-    if not app.json and any(d.severity is Severity.ERROR for d in plan.diagnostics):
-        app.note("Nothing was changed: the plan was refused.")
-    refuse_errors(plan)
     if plan.empty:
         close_pending(project, to_apply)
         nothing = Report(unknown=tuple(c.address for c in plan.changes if c.action is Action.UNKNOWN))
-        written = write_report(app, nothing, arguments)
+        written = write_report(app, nothing, arguments.report) if arguments.report else ExitCode.OK
         if app.json:
             app.show("", {"plan": shown, "report": None})
         raise Exit(max(plan.exit_code, written))
@@ -62,8 +64,9 @@ def confirm_and_apply(
     report = app.redaction(apply_plan(project, to_apply, options, reporter))
     reporter.end(report)
     app.report(d for d in report.diagnostics if d not in plan.diagnostics)
-    written = write_report(app, report, arguments)
-    outputs = {} if plan.destroy or report.exit_code is not ExitCode.OK else _outputs(app, project)
+    written = write_report(app, report, arguments.report) if arguments.report else ExitCode.OK
+    evaluated = project.loaded.project.outputs and not plan.destroy and report.exit_code is ExitCode.OK
+    outputs = _outputs(app, project) if evaluated else {}
     ended = [*report_lines(report, reported=True)]
     if outputs:
         ended += [Line(), Line("Outputs:", Tone.HEAD), *map(Line, outputs_text(outputs).splitlines())]
@@ -74,9 +77,7 @@ def confirm_and_apply(
 
 def _outputs(app: App, project: Project) -> dict[str, Any]:
     """The values of the project's outputs after an apply; those that cannot be evaluated are reported as warnings."""
-    templates = output_templates(project, None)
-    if not templates:
-        return {}
+    templates = project.loaded.project.outputs
     resources = resource_values(project, templates.values())
     values, problems = evaluate_outputs(project, templates, resources)
     app.report(problems)

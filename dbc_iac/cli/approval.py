@@ -26,12 +26,6 @@ class Approval(Enum):
     DATA_LOSS = auto()
     """A reviewed plan, `destroy`, or --allow-data-loss."""
 
-    @classmethod
-    def of(cls, *, yes: bool, data_loss: bool) -> Approval:
-        if not yes:
-            return cls.NONE
-        return cls.DATA_LOSS if data_loss else cls.CHANGES
-
 
 def require_approval(app: App, plan: Plan, given: Approval) -> None:
     """Ask for approval if it is not given. Raises DiagnosticError, Exit."""

@@ -67,11 +67,11 @@ class _Demo:
     runtime: CommandRuntime
 
     def act(self, title: str) -> None:
-        self.runtime.print_out(f"\n# {title}\n")
+        self.runtime.print_lines([f"\n# {title}\n"])
 
     def step(self, expected: ExitCode, *arguments: str, shown: str = "") -> None:
         """Run one command. `shown`: its arguments as printed."""
-        self.runtime.print_out(f"$ dbc-iac {shown or ' '.join(arguments)}")
+        self.runtime.print_lines([f"$ dbc-iac {shown or ' '.join(arguments)}"])
         code = run_command(self.group, arguments, self.runtime)
         if code is not expected:
             raise _failed(f"`dbc-iac {' '.join(arguments)}` exited with {code}, not {expected}")
@@ -83,8 +83,8 @@ class _Demo:
 
 def _story(demo: _Demo, network: Network, page: Path) -> None:
     [node] = network.nodes.values()
-    demo.runtime.print_out(
-        "One VM on an emulated GPU machine with a virtual clock, from the project that `init` writes."
+    demo.runtime.print_lines(
+        ["One VM on an emulated GPU machine with a virtual clock, from the project that `init` writes."]
     )
     demo.act("1. Plan: what an apply would do. The plan is kept in a file, and as a page.")
     arguments = ("plan", "-o", "the.plan", "--html")
@@ -100,7 +100,7 @@ def _story(demo: _Demo, network: Network, page: Path) -> None:
     demo.step(ExitCode.OK, "destroy", "--yes")
     if left := len(node.truth()["vms"]):
         raise _failed(f"{left} objects remain on the emulated machine")
-    demo.runtime.print_out(f"\nDemo complete: no objects remain. The page of the first plan: {page}")
+    demo.runtime.print_lines([f"\nDemo complete: no objects remain. The page of the first plan: {page}"])
 
 
 def _failed(summary: str) -> DiagnosticError:

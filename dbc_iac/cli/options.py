@@ -153,7 +153,7 @@ selection_options = _grouped(
 class PlanOutput:
     """The output formats of a plan."""
 
-    full: bool = False
+    detail: Detail = Detail.GROUPED
     markdown: Path | None = None
     html: Path | None = None
 
@@ -162,15 +162,17 @@ class PlanOutput:
         """The files to write, by option."""
         return {"--markdown": self.markdown, "--html": self.html}
 
-    @property
-    def detail(self) -> Detail:
-        return Detail.FULL if self.full else Detail.GROUPED
-
 
 plan_output_options = _grouped(
     "output",
     PlanOutput,
-    click.option("--full", is_flag=True, help="Show every resource; do not group equal ones."),
+    click.option(
+        "--full",
+        "detail",
+        is_flag=True,
+        help="Show every resource; do not group equal ones.",
+        callback=lambda _, __, full: Detail.FULL if full else Detail.GROUPED,
+    ),
     click.option("--markdown", type=FILE, help="Also write the plan as Markdown, for a pull request."),
     click.option("--html", type=FILE, help="Also write the plan as a self-contained HTML page."),
 )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from dbc_iac.cli.app import App, Exit
+from dbc_iac.cli.app import App
 from dbc_iac.cli.options import PlanOutput
 from dbc_iac.cli.output_files import check_outputs
-from dbc_iac.diagnostics import DiagnosticError, Severity
+from dbc_iac.diagnostics import DiagnosticError
 from dbc_iac.plan import Plan
 from dbc_iac.views.text.plan import plan_lines
 
@@ -18,7 +18,8 @@ def show_plan(app: App, plan: Plan, output: PlanOutput, *, reported: bool = Fals
 
     `reported`: its diagnostics have been printed by `report_diagnostics`.
     """
-    write_outputs(app, plan, output)
+    if any(output.files.values()):
+        write_outputs(app, plan, output)
     app.show_lines(plan_lines(plan, output.detail, reported=reported), dict(plan.members()) if app.json else None)
 
 
@@ -31,10 +32,9 @@ def report_diagnostics(app: App, plan: Plan) -> None:
 
 def write_outputs(app: App, plan: Plan, output: PlanOutput) -> None:
     """Write a plan to the files that the options name. Raises DiagnosticError."""
-    if any(output.files.values()):
-        from dbc_iac.cli.plan_documents import write_documents
+    from dbc_iac.cli.plan_documents import write_documents
 
-        write_documents(app.redaction(plan), output)
+    write_documents(app.redaction(plan), output)
 
 
 @contextmanager
@@ -53,9 +53,3 @@ def failure_shown(app: App, output: PlanOutput) -> Iterator[None]:
             problems = app.redaction(list(error.diagnostics))
             write_failure(output.markdown, problems, app.sources, error.exit_code)
         raise
-
-
-def refuse_errors(plan: Plan) -> None:
-    """End the command if a plan has errors, such as those of policies; they are reported with the plan."""
-    if codes := [d.exit_code for d in plan.diagnostics if d.severity is Severity.ERROR]:
-        raise Exit(max(codes))

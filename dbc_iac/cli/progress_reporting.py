@@ -15,9 +15,7 @@ import click
 from dbc_iac.apply import Event, Report, Stop
 from dbc_iac.cli.app import App
 from dbc_iac.cli.graceful_stop import stop_on_signal
-from dbc_iac.cli.options import ApplyArguments
 from dbc_iac.cli.output_files import write_output
-from dbc_iac.cli.resilient_stream import ResilientStream
 from dbc_iac.diagnostics import DiagnosticError, ExitCode
 from dbc_iac.files.outputs import writing
 from dbc_iac.json import Json
@@ -25,7 +23,7 @@ from dbc_iac.operations.apply import Observer
 from dbc_iac.plan import Plan
 from dbc_iac.views.json.events import begin_json, end_json, event_json
 from dbc_iac.views.markdown.apply import report_markdown
-from dbc_iac.views.progress import PlainProgress, Progress, SilentProgress
+from dbc_iac.views.progress import PlainProgress, Progress
 from dbc_iac.views.text.apply import report_json, report_text
 
 REMIND_SECONDS = 30.0
@@ -65,7 +63,7 @@ class ProgressReporter(Observer):
 
     app: App
     log: EventLog | None = None
-    progress: Progress = field(default_factory=SilentProgress)
+    progress: Progress = field(init=False)
 
     @classmethod
     def of(cls, app: App, events: str | None) -> ProgressReporter:
@@ -73,14 +71,13 @@ class ProgressReporter(Observer):
 
         From now on no stream of the command fails: an apply is finished even if nobody can read its output.
         """
-        raw = app.runtime.out
-        app.runtime = replace(app.runtime, out=_resilient(app, raw))
+        app.applying = True
         if events is None:
             return cls(app)
         if events == "-":
             if app.json:
                 raise click.UsageError("--events - and --json both use standard output: give --events a FILE")
-            log = EventLog(raw, app, owned=False)
+            log = EventLog(app.runtime.out, app, owned=False)
             app.runtime = replace(app.runtime, out=app.runtime.err)  # text for people goes there
             return cls(app, log)
         with writing():
@@ -89,25 +86,23 @@ class ProgressReporter(Observer):
     def event(self, event: Event) -> None:
         shown = self.app.redaction(event)
         self.progress.show(shown)
-        self._log(event_json(shown))
+        if self.log is not None:
+            self.log.write(event_json(shown))
 
     def note(self, text: str) -> None:
         self.progress.notice(self.app.redaction(text))
 
     def end(self, report: Report) -> None:
         """Write the last event. A log without it is of a process that was killed."""
-        self._log(end_json(report))
         if self.log is not None:
+            self.log.write(end_json(report))
             self.log.close()
-
-    def _log(self, value: dict[str, Json]) -> None:
-        if self.log is not None:
-            self.log.write(value)
 
     @asynccontextmanager
     async def watching(self, plan: Plan, stop: Stop) -> AsyncIterator[None]:
         """Around the apply, whose event loop is the clock of the events. A signal asks it to stop."""
-        self._log(begin_json(plan))
+        if self.log is not None:
+            self.log.write(begin_json(plan))
         loop = asyncio.get_running_loop()
         began = loop.time()
         self.progress = self._made(plan, lambda: loop.time() - began)
@@ -128,7 +123,7 @@ class ProgressReporter(Observer):
 
     def _made(self, plan: Plan, now: Callable[[], float]) -> Progress:
         if self.app.json:
-            return SilentProgress()
+            return PlainProgress(lambda text: None)
         runtime = self.app.runtime
         screen = runtime.screen(runtime.err)
         if screen.columns is None or runtime.environ.get("TERM") == "dumb":
@@ -139,18 +134,8 @@ class ProgressReporter(Observer):
         return LiveProgress(runtime.err, screen, now, machines, len(plan.pending))
 
 
-def _resilient(app: App, out: TextIO) -> ResilientStream:
-    """Standard output of an apply; a closed stream does not stop the apply."""
-    return ResilientStream(
-        out, lambda: app.runtime.print_err("cannot write standard output any more; the apply continues")
-    )
-
-
-def write_report(app: App, report: Report, arguments: ApplyArguments) -> ExitCode:
+def write_report(app: App, report: Report, file: Path) -> ExitCode:
     """Write the report to the file of `--report`, in the form of its suffix. OK if it was written."""
-    file = arguments.report
-    if file is None:
-        return ExitCode.OK
     forms: dict[str, Callable[[Report], str]] = {
         ".md": report_markdown,
         ".json": lambda made: json.dumps(report_json(made), indent=2) + "\n",

@@ -1,4 +1,4 @@
-"""Streams that survive a closed pipe, a closed terminal, a full disk, and a limited encoding.
+"""A stream that survives a closed pipe, a closed terminal, a full disk, and a limited encoding.
 
 An apply must finish even when its output cannot be written: a VM powered off for a change would stay off otherwise.
 """
@@ -10,22 +10,22 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, NoReturn, TextIO
+from typing import BinaryIO, TextIO
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 
 
 class ResilientStream(io.TextIOBase, TextIO):
-    """Writes to another stream until a write fails, calls `broken`, and from then on discards everything."""
+    """Writes to another stream until a write fails, and then discards everything, unless `failed` raises."""
 
-    def __init__(self, stream: TextIO, broken: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, stream: TextIO, failed: Callable[[Exception], None] = lambda error: None) -> None:
         super().__init__()
         self._stream = stream
-        self._broken = broken
         self._gone = False
+        self.failed = failed
 
     def write(self, text: str) -> int:
-        self._try(lambda: self._stream.write(encodable(text, self._stream)))
+        self._try(lambda: self._stream.write(encodable(text, self._stream.encoding or "utf-8")))
         return len(text)
 
     def flush(self) -> None:
@@ -36,9 +36,13 @@ class ResilientStream(io.TextIOBase, TextIO):
             return
         try:
             operation()
-        except (OSError, ValueError):  # a closed stream raises ValueError
+        except (OSError, ValueError) as error:  # a closed stream raises ValueError
+            self.failed(error)
             self._gone = True
-            self._broken()
+
+    @property
+    def buffer(self) -> BinaryIO:  # click writes completions in bytes
+        return self._stream.buffer
 
     def isatty(self) -> bool:
         return not self._gone and self._stream.isatty()
@@ -51,46 +55,9 @@ class ResilientStream(io.TextIOBase, TextIO):
         return self._stream.encoding or "utf-8"
 
 
-class StandardOutput(io.TextIOBase, TextIO):
-    """Standard output for code that writes to it directly, as click does with help texts.
-
-    Raises BrokenPipeError if the reader is gone, DiagnosticError for any other failure, such as a full disk.
-    """
-
-    def __init__(self, stream: TextIO) -> None:
-        super().__init__()
-        self._stream = stream
-
-    def write(self, text: str) -> int:
-        try:
-            self._stream.write(encodable(text, self._stream))
-        except OSError as error:
-            _raise_unwritable(error)
-        return len(text)
-
-    def flush(self) -> None:
-        try:
-            self._stream.flush()
-        except OSError as error:
-            _raise_unwritable(error)
-
-    @property
-    def buffer(self) -> BinaryIO:  # click writes completions in bytes
-        return self._stream.buffer
-
-    def isatty(self) -> bool:
-        return self._stream.isatty()
-
-    def fileno(self) -> int:
-        return self._stream.fileno()
-
-    @property
-    def encoding(self) -> str:  # type: ignore[override]
-        return self._stream.encoding or "utf-8"
-
-
-def _raise_unwritable(error: OSError) -> NoReturn:
-    if isinstance(error, BrokenPipeError):
+def end_command(error: Exception) -> None:
+    """End a command whose result cannot be written: BrokenPipeError if the reader is gone, else DiagnosticError."""
+    if isinstance(error, BrokenPipeError) or not isinstance(error, OSError):
         raise error
     summary = f"cannot write standard output ({error.strerror})"
     remedy = "Redirect it to a disk with free space."
@@ -98,9 +65,8 @@ def _raise_unwritable(error: OSError) -> NoReturn:
     raise DiagnosticError(problem) from None
 
 
-def encodable(text: str, stream: TextIO) -> str:
-    """The text; characters outside the encoding of the stream become `\\uXXXX`, which is valid inside JSON."""
-    encoding = stream.encoding or "utf-8"
+def encodable(text: str, encoding: str) -> str:
+    """The text; characters outside the encoding become `\\uXXXX`, which is valid inside JSON."""
     try:
         text.encode(encoding)
     except UnicodeEncodeError:

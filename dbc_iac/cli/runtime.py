@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TextIO
 
-from dbc_iac.cli.resilient_stream import StandardOutput, encodable, or_null_device
+from dbc_iac.cli.resilient_stream import or_null_device
 from dbc_iac.operations.runtime import Runtime
 from dbc_iac.views.text.lines import PLAIN_TEXT, Screen, escaped_lines
 
@@ -54,22 +54,15 @@ class CommandRuntime(Runtime):
             return text
         return _LOG_COMMAND.sub(lambda found: f"{found['indent'] or ''}\\u{ord(found[0][-1]):04x}", text)
 
-    def print_out(self, text: str) -> None:
-        """Print a line on standard output. Raises BrokenPipeError, and DiagnosticError for a full disk."""
-        out = StandardOutput(self.out)
-        out.write(self.loggable(text if text.endswith("\n") else f"{text}\n"))
-        out.flush()
-
-    def print_parts(self, texts: Iterable[str]) -> None:
-        """Print texts of whole lines on standard output, each when it is made. Raises as `print_out` does."""
-        out = StandardOutput(self.out)
-        for text in texts:
-            out.write(self.loggable(text))
-        out.flush()
+    def print_lines(self, lines: Iterable[str]) -> None:
+        """Print lines on standard output. Raises BrokenPipeError, and DiagnosticError for a full disk."""
+        for text in lines:
+            self.out.write(self.loggable(text if text.endswith("\n") else f"{text}\n"))
+        self.out.flush()
 
     def print_err(self, text: str) -> None:
         """Print a line on standard error: progress and problems."""
-        self.err.write(encodable(self.loggable(text if text.endswith("\n") else f"{text}\n"), self.err))
+        self.err.write(self.loggable(text if text.endswith("\n") else f"{text}\n"))
         self.err.flush()
 
     def report_progress(self, text: str) -> None:

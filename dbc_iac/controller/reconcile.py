@@ -157,7 +157,7 @@ def approval_reason(plan: Plan, policy: Policy) -> str:
 def _plan(project: Project) -> PlanToApply:
     """Plan; if only the threshold of removals refuses the plan, plan without it, which then requires approval."""
     to_apply = plan_now(project, PlanOptions())
-    if {d.code for d in to_apply.plan.diagnostics if d.severity is Severity.ERROR} != {_THRESHOLD}:
+    if {d.code for d in to_apply.plan.errors} != {_THRESHOLD}:
         return to_apply
     return plan_now(project, PlanOptions(max_removals=_ALL_REMOVALS))
 
@@ -221,7 +221,7 @@ def _unchanged(plan: Plan) -> RunEnd:
 
 def _errors(plan: Plan) -> list[Diagnostic]:
     """Errors of a plan, first among all its diagnostics; also objects that could not be read."""
-    if any(d.severity is Severity.ERROR for d in plan.diagnostics):
+    if plan.errors:
         return sorted(plan.diagnostics, key=lambda d: d.severity is not Severity.ERROR)
     if plan.pending or plan.exit_code is ExitCode.OK:
         return []

@@ -64,7 +64,7 @@ def apply_reviewed(
 
 def refuse_errors(plan: Plan) -> None:
     """Raise DiagnosticError for a plan with errors, which is never applied."""
-    if any(d.severity is Severity.ERROR for d in plan.diagnostics):
+    if plan.errors:
         raise DiagnosticError(*plan.diagnostics)
 
 

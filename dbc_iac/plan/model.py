@@ -15,7 +15,7 @@ from functools import cache, cached_property
 from types import NoneType
 from typing import Any
 
-from dbc_iac.diagnostics import Diagnostic, ExitCode
+from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.json import Json
 from dbc_iac.kinds import kind_of
 
@@ -230,8 +230,15 @@ class Plan:
         return not self.pending and not self.moves
 
     @property
+    def errors(self) -> tuple[Diagnostic, ...]:
+        """Errors, such as those of policies: a plan with one is never applied."""
+        return tuple(d for d in self.diagnostics if d.severity is Severity.ERROR)
+
+    @property
     def exit_code(self) -> ExitCode:
-        """Exit code of a command that only plans: an error if an object could not be read."""
+        """Exit code of a command that only plans: of the errors, else an error if an object could not be read."""
+        if self.errors:
+            return max(d.exit_code for d in self.errors)
         unknown = [c for c in self.changes if c.action is Action.UNKNOWN]
         if any(c.authority for c in unknown):
             return ExitCode.AUTHORISATION

@@ -181,10 +181,3 @@ class PlainProgress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         return
-
-
-class SilentProgress(PlainProgress):
-    """No output, for `--json`."""
-
-    def __init__(self) -> None:
-        super().__init__(lambda text: None)

@@ -65,7 +65,8 @@ def command(
     check_outputs(app, {**output.files, **arguments.files}, project.loaded, (file, reviewed))
     with project.locked("apply", lock_timeout):
         to_apply = _reviewed(project, file, reviewed) or plan_now(project, selection.plan_options())
-        given = Approval.of(yes=yes or file is not None, data_loss=lossy or bool(file or reviewed))
+        given = Approval.DATA_LOSS if lossy or file or reviewed else Approval.CHANGES
+        given = given if yes or file else Approval.NONE
         confirm_and_apply(app, project, to_apply, given, output, arguments, reviewed=file is not None)
 
 

@@ -43,5 +43,6 @@ def command(
     project = app.project()
     check_outputs(app, {**output.files, **arguments.files}, project.loaded)
     with project.locked("destroy", lock_timeout):
+        given = Approval.DATA_LOSS if yes else Approval.NONE
         to_apply = plan_now(project, selection.plan_options(destroy=True))
-        confirm_and_apply(app, project, to_apply, Approval.of(yes=yes, data_loss=True), output, arguments)
+        confirm_and_apply(app, project, to_apply, given, output, arguments)

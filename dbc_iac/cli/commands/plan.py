@@ -18,7 +18,7 @@ from dbc_iac.cli.options import (
     selection_options,
 )
 from dbc_iac.cli.output_files import check_outputs
-from dbc_iac.cli.plan_output import failure_shown, refuse_errors, report_diagnostics, show_plan
+from dbc_iac.cli.plan_output import failure_shown, report_diagnostics, show_plan
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.operations.plan import plan_project
 from dbc_iac.operations.state_copies import use_copy
@@ -80,7 +80,6 @@ def command(
 
         write_plan_file(plan, file, signing_key(key, app.runtime.environ), project.keyring)
     show_plan(app, plan, output, reported=True)
-    refuse_errors(plan)
     if plan.exit_code is not ExitCode.OK:
         raise Exit(plan.exit_code)
     if file is not None and not app.json:
