@@ -13,13 +13,15 @@ import resource
 import signal
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO
 
+from dbc_iac.api.idempotency import CallEvent
 from dbc_iac.apply import Event, Stop
 from dbc_iac.controller.lanes import DatabaseLanes
 from dbc_iac.controller.reconcile import Policy, RunEnd, failed, reconcile
@@ -98,8 +100,10 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     threading.Thread(target=_watch_worker, daemon=True).start()
     reporter = Reporter(out, stopping)
-    end = _run(request, reporter, stopping)
-    reporter.write({"result": _shown(end, reporter.redaction).to_json()})
+    calls: Counter[tuple[str, str]] = Counter()
+    end = _run(request, reporter, stopping, lambda call: calls.update([(call.call_class.value, call.outcome)]))
+    counts = [[*call, number] for call, number in sorted(calls.items())]
+    reporter.write({"result": {**_shown(end, reporter.redaction).to_json(), "calls": counts}})
 
 
 def _shown(end: RunEnd, redaction: Redaction) -> RunEnd:
@@ -127,7 +131,9 @@ def _watch_worker() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _run(request: dict[str, Any], reporter: Reporter, stopping: Stopping) -> RunEnd:
+def _run(
+    request: dict[str, Any], reporter: Reporter, stopping: Stopping, called: Callable[[CallEvent], None]
+) -> RunEnd:
     policy = Policy(**request["policy"])
     with asyncio.Runner() as runner:
         lanes = DatabaseLanes(request["lanes"], stopping.ask, observe=policy.mode == "observe")
@@ -136,7 +142,7 @@ def _run(request: dict[str, Any], reporter: Reporter, stopping: Stopping) -> Run
                 Path(request["directory"]),
                 environment=request["environment"],
                 stack=request["stack"],
-                runtime=Runtime(run=runner.run, turn=lanes.turn),
+                runtime=Runtime(run=runner.run, turn=lanes.turn, called=called),
             )
             reporter.redaction = project.redaction
             return reconcile(project, policy, reporter, lambda: stopping.asked)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -156,7 +156,7 @@ class StartedRun:
 class RunResult:
     """The end of a run. `approval`: why the plan needs approval; empty: it does not. `next_run`: seconds until then.
 
-    `phase`: None keeps the previous one.
+    `phase`: None keeps the previous one. `calls`: class and outcome of requests, and their number.
     """
 
     outcome: Outcome
@@ -169,6 +169,7 @@ class RunResult:
     diagnostics: str | None = None
     drifted: bool = False
     approval: str = ""
+    calls: Sequence[tuple[str, str, int]] = ()
 
 
 @dataclass(frozen=True, slots=True)

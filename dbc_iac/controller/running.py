@@ -200,6 +200,7 @@ class StackRun:
             diagnostics=result["diagnostics"],
             drifted=result["drifted"],
             approval=result["approval"],
+            calls=result["calls"],
         )
 
     def _without_result(self, code: int) -> RunResult:

@@ -82,7 +82,11 @@ class Identities:
             for name, spec in ({} if offline else self._project.clients).items()
         ]
         sessions = SessionStore(cache_directory(self._runtime.environ))
-        return Connections(clients, sessions, self._runtime.uuid, _log_request, self._runtime.turn)
+        return Connections(clients, sessions, self._runtime.uuid, self._report_request, self._runtime.turn)
+
+    def _report_request(self, event: CallEvent) -> None:
+        _log_request(event)
+        self._runtime.called(event)
 
     async def prepare(self, name: str, route: Route) -> None:
         """Make the credentials of an identity for a target, once, without blocking the event loop.

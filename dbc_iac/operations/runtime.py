@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import httpx
 
     from dbc_iac.api.channel import Turn
+    from dbc_iac.api.idempotency import CallEvent
 
 T = TypeVar("T")
 _LOG = logging.getLogger("dbc_iac.operations")
@@ -35,13 +36,15 @@ class Runtime:
 
     `transport` replaces the network towards a node, given by its name (a client node's, or the address of a resource
     with a `url`); None: the real one. `run` drives a coroutine to its end; a test passes one persistent event loop.
-    `turn`: the turn of a request among processes that share machines; None: this process is alone.
+    `turn`: the turn of a request among processes that share machines; None: this process is alone. `called` gets each
+    request.
     """
 
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ), repr=False)
     run: Callable[[Coroutine[Any, Any, Any]], Any] = _run
     transport: Callable[[str], httpx.AsyncBaseTransport | None] = _real_network
     turn: Turn | None = None
+    called: Callable[[CallEvent], None] = lambda _: None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     uuid: Callable[[], uuid.UUID] = uuid.uuid4
 

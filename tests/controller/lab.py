@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 from dbc_iac.api.secret import SecretText
 from dbc_iac.controller.records import StackStatus
 from dbc_iac.controller.store import Store
-from dbc_iac.controller.worker import Worker, WorkerOptions
+from dbc_iac.controller.worker import Ended, Worker, WorkerOptions
 from dbc_iac.emulator import Network, WorldSpec
 from dbc_iac.emulator.http.listener import Listener
 from dbc_iac.emulator.server import node_handler
@@ -60,7 +60,9 @@ class Lab:
         return found
 
     @asynccontextmanager
-    async def worker(self, stack: Mapping[str, Any] | None = None, name: str = "one") -> AsyncIterator[Worker]:
+    async def worker(
+        self, stack: Mapping[str, Any] | None = None, name: str = "one", ended: Sequence[Ended] = ()
+    ) -> AsyncIterator[Worker]:
         """A worker of a fleet with one stack `lab`."""
         secrets = self.directory / "secrets"
         secrets.mkdir(exist_ok=True)
@@ -72,6 +74,7 @@ class Lab:
             secrets={"lab": {"directory": "secrets"}},
         )
         options = WorkerOptions(1, self.directory / f"data-{name}", self.schema, notify=self.notes.append)
+        options.ended.extend(ended)
         worker = Worker(made, SecretText(self.url), options)
         running = asyncio.create_task(worker.run())
         try:

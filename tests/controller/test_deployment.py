@@ -46,6 +46,7 @@ def exported() -> set[str]:
         "a", "f", "s", {}, False, False, "", "", "", "", "synced", False, "", 0, now, now, 1, False, now, None, None
     )
     metrics._runs.labels("applied").observe(1)
+    metrics._calls.labels("read", "done").inc()
     text = metrics.text("f", [stack], [SourceStatus("s", {}, 0, None)], QueueLength())
     return set(re.findall(r"^(dbc_iac_\w+)", text.decode(), re.MULTILINE))
 

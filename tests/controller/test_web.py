@@ -117,7 +117,7 @@ def test_metrics_show_the_fleet(tmp_path: Path) -> None:
         for outcome, phase in ((Outcome.FAILED, Phase.FAILED), (Outcome.APPLIED, Phase.SYNCED)):
             started = await store.begin_run("a", "one", 60)
             assert started is not None
-            result = RunResult(outcome, phase, 60, drifted=True)
+            result = RunResult(outcome, phase, 60, drifted=True, calls=[("read", "done", 2), ("blind", "unknown", 1)])
             await store.end_run(started.id, result)
             await metrics.ended(started, result, 7)
         app = procrastinate.App(connector=procrastinate.PsycopgConnector())
@@ -137,6 +137,8 @@ def test_metrics_show_the_fleet(tmp_path: Path) -> None:
         assert float(lines["dbc_iac_queue_oldest_seconds"]) > 0
         assert lines['dbc_iac_reconcile_seconds_bucket{le="10.0",outcome="failed"}'] == "1.0"
         assert lines['dbc_iac_reconcile_seconds_sum{outcome="applied"}'] == "7.0"
+        assert lines['dbc_iac_calls_total{class="read",outcome="done"}'] == "4.0"
+        assert lines['dbc_iac_calls_total{class="blind",outcome="unknown"}'] == "2.0"
         assert float(lines['dbc_iac_stack_last_success_timestamp_seconds{fleet="research",stack="a"}']) > 1e9
         assert 'dbc_iac_stack_last_success_timestamp_seconds{fleet="research",stack="b"}' not in lines
 

@@ -151,12 +151,10 @@ def _applied_after(stage: Stage, name: str, number: int) -> dict[str, Any] | Non
 def _approve_on_page(stage: Stage, site: str, name: str) -> None:
     """Sign in, read the plan, and approve it, as a browser does for a person."""
     with httpx.Client(base_url=site, follow_redirects=True, trust_env=False) as browser:
-        stage.say(f"{site}/ shows:")
-        _quote(stage, browser.get("/"))
-        browser.post("/login", data={"name": "Ada", "token": files.TOKEN})
-        shown = browser.get(f"/stacks/{name}")
-        stage.say(f"\n{site}/stacks/{name} shows, to Ada, who has signed in with the token:")
-        _quote(stage, shown)
+        stage.say(f"Ada signs in at {site}/login with her name and the token. {site}/ shows:")
+        _quote(stage, browser.post("/login", data={"name": "Ada", "token": files.TOKEN}))
+        stage.say(f"\n{site}/stacks/{name} shows:")
+        _quote(stage, shown := browser.get(f"/stacks/{name}"))
         form = {"csrf": csrf_of(shown.text), "digest": _stack(stage, name)["approval"], "decision": "approved"}
         browser.post(f"/stacks/{name}/decision", data=form).raise_for_status()
         stage.say("\nAda presses `Approve this plan`.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from prometheus_client import CollectorRegistry, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from dbc_iac.controller.records import Phase, QueueLength, RunResult, SourceStatus, StackStatus, StartedRun
@@ -14,7 +14,7 @@ _BUCKETS = (1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400)
 
 
 class Metrics:
-    """Durations of the runs of this worker, and the condition of its fleet, which every worker reports alike."""
+    """Runs and requests of this worker, and the condition of its fleet, which every worker reports alike."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -39,9 +39,18 @@ class Metrics:
             registry=self._registry,
         )
 
+        self._calls = Counter(
+            "dbc_iac_calls",
+            "Requests to nodes by the runs of this worker, by class (effect of a repeat) and outcome.",
+            ("class", "outcome"),
+            registry=self._registry,
+        )
+
     async def ended(self, _: StartedRun, result: RunResult, seconds: float) -> None:
-        """Count a run that has ended."""
+        """Count a run that has ended, and its requests."""
         self._runs.labels(result.outcome.value).observe(seconds)
+        for kind, outcome, number in result.calls:
+            self._calls.labels(kind, outcome).inc(number)
 
     def text(
         self, fleet: str, stacks: Iterable[StackStatus], sources: Iterable[SourceStatus], queue: QueueLength
