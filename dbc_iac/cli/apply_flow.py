@@ -11,8 +11,9 @@ from dbc_iac.cli.options import ApplyArguments, PlanOutput
 from dbc_iac.cli.plan_output import report_diagnostics, write_outputs
 from dbc_iac.cli.progress_reporting import ProgressReporter, write_report
 from dbc_iac.diagnostics import ExitCode
-from dbc_iac.operations.apply import PlanToApply, apply_plan, close_pending
+from dbc_iac.operations.apply import apply_plan, close_pending
 from dbc_iac.operations.outputs import evaluate_outputs, resource_values
+from dbc_iac.operations.plan import PlanToApply
 from dbc_iac.operations.project import Project
 from dbc_iac.operations.secrets import require_secrets
 from dbc_iac.plan import Action

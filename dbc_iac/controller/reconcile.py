@@ -13,8 +13,8 @@ from dbc_iac.apply import ApplyOptions, Report
 from dbc_iac.controller.records import Outcome, Phase
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.kinds import kind_of
-from dbc_iac.operations.apply import Observer, PlanToApply, apply_plan, close_pending, plan_now
-from dbc_iac.operations.plan import plan_project
+from dbc_iac.operations.apply import Observer, apply_plan, close_pending
+from dbc_iac.operations.plan import PlanToApply, plan_now, plan_project
 from dbc_iac.operations.project import Project
 from dbc_iac.operations.reviewed_plans import continue_plan
 from dbc_iac.plan import Action, Change, Plan, PlanOptions

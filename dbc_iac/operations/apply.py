@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from dbc_iac.api.secret import SecretText
@@ -17,11 +18,11 @@ from dbc_iac.kinds.framework.spec import BeforeOffline
 from dbc_iac.manifest.program_environment import program_environment
 from dbc_iac.manifest.secrets import SecretRef
 from dbc_iac.operations.errored_state import keep_errored_state
-from dbc_iac.operations.plan import plan_and_state
+from dbc_iac.operations.plan import PlanToApply
 from dbc_iac.operations.project import Project
 from dbc_iac.operations.secrets import require_secrets
-from dbc_iac.plan import Plan, PlanOptions
-from dbc_iac.state import State, owner
+from dbc_iac.plan import Change, Plan
+from dbc_iac.state import owner
 from dbc_iac.state.backup import StateBackup
 
 _LOG = logging.getLogger("dbc_iac.apply")
@@ -42,23 +43,6 @@ class Observer:
         """Called with a sentence for people."""
 
 
-@dataclass(frozen=True, slots=True)
-class PlanToApply:
-    """A plan that can be applied now, and the state that it starts from.
-
-    `reviewed`: digest of the reviewed plan that it continues; empty: its own.
-    """
-
-    plan: Plan
-    state: State
-    reviewed: str = ""
-
-
-def plan_now(project: Project, options: PlanOptions) -> PlanToApply:
-    """A plan made now. The state is locked. Raises DiagnosticError."""
-    return PlanToApply(*plan_and_state(project, options))
-
-
 def close_pending(project: Project, to_apply: PlanToApply) -> None:
     """Record the findings of a plan without changes: resolved pending operations, changed routes. Locked state."""
     plan, state = to_apply.plan, to_apply.state
@@ -70,7 +54,8 @@ def close_pending(project: Project, to_apply: PlanToApply) -> None:
 
 def apply_plan(project: Project, to_apply: PlanToApply, options: ApplyOptions, observer: Observer) -> Report:
     """Apply a plan and write the state, which is locked. Raises DiagnosticError before the first call only."""
-    report: Report = project.runtime.run(_Apply(project, to_apply, options, observer).run())
+    changes = {change.address: change for change in to_apply.plan.changes}
+    report: Report = project.runtime.run(_Apply(project, to_apply, options, observer, changes).run())
     return report
 
 
@@ -80,6 +65,7 @@ class _Apply:
     to_apply: PlanToApply
     options: ApplyOptions
     observer: Observer
+    changes: Mapping[str, Change]
 
     async def run(self) -> Report:
         project, plan, store = self.project, self.to_apply.plan, self.project.store
@@ -93,12 +79,17 @@ class _Apply:
         written, records = store.unfolded
         store.journal.begin(serial=state.serial, plan=self.to_apply.reviewed or plan.digest, owner=holder)
         number = max((i.number for i in state.pending), default=0)
-        journal = JournalWriter(store.journal, {c.address: c for c in plan.changes}, state.bindings, number)
+        journal = JournalWriter(store.journal, self.changes, state.bindings, number)
         await journal.takes_over(plan)
+        hooks = hooks_of(plan, project.directory, project.runtime.environ) if plan.hooks else {}
         stop = Stop()
         async with self.observer.watching(plan, stop):
             try:
-                report = await self._run(journal, stop)
+                async with project.identities.connections() as connections:
+                    connect = partial(project.identities.connect, connections)
+                    report = await run(
+                        plan, Run(connect, self._secret, journal, self._event, hooks, self.options, stop)
+                    )
             except asyncio.CancelledError:
                 for address in journal.down():
                     self.observer.note(f"{address}: powered off by this apply; the next apply starts it")
@@ -109,35 +100,17 @@ class _Apply:
         done = StateBackup(applied, (*records, *store.journal.records))
         return self._keep_errored(report, done) if journal.unwritten is not None else self._commit(report, done)
 
-    async def _run(self, journal: JournalWriter, stop: Stop) -> Report:
-        project, plan = self.project, self.to_apply.plan
-        async with project.identities.connections() as connections:
-            return await run(
-                plan,
-                Run(
-                    project.connect(connections),
-                    self._secrets(),
-                    journal,
-                    self._event,
-                    hooks_of(plan, project.directory, project.runtime.environ),
-                    self.options,
-                    stop,
-                ),
-            )
-
     def _event(self, event: Event) -> None:
         if _LOG.isEnabledFor(logging.INFO):
             _LOG.info("%s %s: %s", event.kind, event.address, self.project.redaction(event.text))
         self.observer.event(event)
 
-    def _secrets(self) -> Callable[[str, str], SecretText | None]:
-        refs = {c.address: c.secrets for c in self.to_apply.plan.changes}
-
-        def secret(address: str, path: str) -> SecretText | None:
-            ref = refs.get(address, {}).get(path)
-            return self.project.resolved(SecretRef.model_validate(ref)) if ref is not None else None
-
-        return secret
+    def _secret(self, address: str, path: str) -> SecretText | None:
+        """The secret that the plan names for a field; None if there is none, or it is not available."""
+        change = self.changes.get(address)
+        if change is None or path not in change.secrets:
+            return None
+        return self.project.resolved(SecretRef.model_validate(change.secrets[path]))
 
     def _commit(self, report: Report, done: StateBackup) -> Report:
         """Write the state. The report survives where that fails."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.files.reading import leads_out, real_path
@@ -14,9 +14,13 @@ from dbc_iac.operations.runtime import Runtime
 from dbc_iac.state.backends.backend import Backend
 from dbc_iac.state.backends.local import LocalBackend
 
+if TYPE_CHECKING:
+    from dbc_iac.operations.project import Project
 
-def backend_of(spec: StateSpec, directory: Path, runtime: Runtime, resolver: SecretResolver, stack: str) -> Backend:
-    """The backend of a stack in the project `directory`. Raises DiagnosticError, also for a missing secret."""
+
+def backend_of(project: Project, spec: StateSpec, stack: str) -> Backend:
+    """The backend of a stack of a project. Raises DiagnosticError, also for a missing secret."""
+    directory, runtime = project.directory, project.runtime
     if spec.backend == "local":
         if leads_out(directory / spec.path, directory):
             raise _problem(
@@ -30,7 +34,7 @@ def backend_of(spec: StateSpec, directory: Path, runtime: Runtime, resolver: Sec
         return LocalBackend(directory / spec.path, stack)
     refuse_untrusted(runtime.environ, f"reach its state ({spec.backend})")
     try:
-        return _REMOTE[spec.backend](spec, runtime, resolver, stack)
+        return _REMOTE[spec.backend](spec, runtime, project.resolver, stack)
     except ImportError as error:
         raise _problem(
             "missing-extra",

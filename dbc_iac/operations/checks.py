@@ -46,19 +46,22 @@ def without_named_resources(template: str) -> str:
     return _NAMED_RESOURCE.sub("", template)
 
 
-def check_manifests(loaded: LoadedProject, inventory: Inventory, moved: tuple[tuple[str, str], ...]) -> Diagnostics:
+def check_manifests(loaded: LoadedProject, inventory: Inventory) -> Diagnostics:
     """All problems that can be found without the API and the state."""
     project, found = loaded.project, Diagnostics()
     found.extend(loaded.diagnostics)
-    found.extend(unsound(project.policies, loaded.where))
-    found.extend(unsound_outputs(project.outputs, loaded.where))
+    if project.policies:
+        found.extend(unsound(project.policies, loaded.where))
+    if project.outputs:
+        found.extend(unsound_outputs(project.outputs, loaded.where))
     found.extend(check_inventory(inventory, project.identity_types(), loaded.broken))
-    if moved or project.removed:
-        found.extend(check_lists(moved, project.removed, loaded.where))
+    if inventory.moves or project.removed:
+        found.extend(check_lists(inventory.moves, project.removed, loaded.where))
         found.extend(still_there(project.removed, inventory))
     merge_instances(found)
-    if not found.error_count:
+    if project.outputs and not found.error_count:
         found.extend(outputs_of_unknown_resources(project.outputs, inventory, loaded.where))
+    if len(project.clients) > 1 and not found.error_count:
         found.extend(shared_wallets(loaded, inventory))
     return found
 
@@ -143,19 +146,21 @@ def _named(environment: str) -> str:
 def check_plan(project: Project, plan: Plan, state: State, warnings: Iterable[Diagnostic] = ()) -> Plan:
     """The plan with these warnings, and those of policies, rentals, other stacks, secrets and the backend."""
     spec, runtime, resources = project.loaded.project, project.runtime, project.inventory.resources
-    labels = {a: r.labels for a, r in resources.items()}
-    found = (
-        *evaluate(spec.policies, plan, labels, runtime.now(), project.loaded.where),
-        *(() if plan.destroy else ending_rentals(plan.rentals, spec.thresholds, runtime.now())),
-    )
+    found: list[Diagnostic] = []
+    if spec.policies:
+        labels = {a: r.labels for a, r in resources.items()}
+        found += evaluate(spec.policies, plan, labels, runtime.now(), project.loaded.where)
+    if spec.thresholds.rental_ends_within is not None and not plan.destroy:
+        found += ending_rentals(plan.rentals, spec.thresholds.rental_ends_within, runtime.now())
     placed = [
-        replace(d, source=resources[d.address].where("")) if d.address in labels and d.source is None else d
+        replace(d, source=r.where("")) if d.source is None and (r := resources.get(d.address or "")) is not None else d
         for d in found
     ]
     claimed = [*claimed_elsewhere(project, plan)]
     placed += claimed
-    if not plan.destroy and (project.moved or spec.removed):
-        placed += blocked(state, project.moved, resources, project.loaded.where)
+    moves = project.inventory.moves
+    if not plan.destroy and (moves or spec.removed):
+        placed += blocked(state, moves, resources, project.loaded.where)
         placed += mistyped(spec.removed, state, plan.changes, project.loaded.where)
     placed += warnings
     placed += ephemeral_state(spec.state, runtime.environ)

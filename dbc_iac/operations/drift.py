@@ -16,6 +16,7 @@ def find_drift(project: Project) -> DriftReport:
     project.check().raise_errors()
     report = project.work(drift.find_drift, project.state)
     spec, runtime = project.loaded.project, project.runtime
-    ending = ending_rentals(report.rentals, spec.thresholds, runtime.now())
+    within = spec.thresholds.rental_ends_within
+    ending = () if within is None else ending_rentals(report.rentals, within, runtime.now())
     warnings = (*ending, *ephemeral_state(spec.state, runtime.environ))
     return project.redaction(replace(report, diagnostics=(*report.diagnostics, *warnings)))

@@ -1,10 +1,11 @@
-"""Credentials of the project's identities, made when they are needed: no other key is read."""
+"""Connections to nodes with the credentials of the project's identities: a key is read when it is needed."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from dbc_iac.address import Address
@@ -19,15 +20,16 @@ from dbc_iac.api.auth.credentials import (
 from dbc_iac.api.auth.keys import AddressError, KeyMaterialError, Sr25519Key, public_key_of, verify
 from dbc_iac.api.auth.keystore import open_keystore
 from dbc_iac.api.auth.sessions import SessionStore, cache_directory
-from dbc_iac.api.channel import Connections
+from dbc_iac.api.channel import Channel, Connections
 from dbc_iac.api.idempotency import CallEvent
 from dbc_iac.api.transport import ClientNode
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity, SourceRange
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.files.reading import MIB, file_problem, read_file, read_given, read_inside
 from dbc_iac.json import load_json
+from dbc_iac.kinds import Inventory
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.manifest.identities import IdentitySpec, MultisigSpec, WalletSpec
-from dbc_iac.manifest.project import ProjectSpec
+from dbc_iac.manifest.load import LoadedProject
 from dbc_iac.manifest.secrets import IN_A_HEADER, SecretResolver
 from dbc_iac.manifest.trust import refuse_untrusted
 from dbc_iac.operations.runtime import Runtime
@@ -48,15 +50,11 @@ class Identities:
     """Credentials by the name of their identity; each is made once."""
 
     def __init__(
-        self,
-        project: ProjectSpec,
-        resolver: SecretResolver,
-        runtime: Runtime,
-        base: Path,
-        where: Callable[[str], SourceRange | None],
+        self, loaded: LoadedProject, inventory: Inventory, resolver: SecretResolver, runtime: Runtime, base: Path
     ) -> None:
-        self._where = where
-        self._project = project
+        self._where = loaded.place
+        self._project = loaded.project
+        self._inventory = inventory
         self._resolver = resolver
         self._runtime = runtime
         self._base = base
@@ -88,13 +86,51 @@ class Identities:
         _log_request(event)
         self._runtime.called(event)
 
-    async def prepare(self, name: str, route: Route) -> None:
+    async def connect(self, connections: Connections, route: Route) -> Channel:
+        """The channel to a target. Keys are read in a thread: a program may take seconds to print one."""
+        if route.identity not in self._made:
+            await self._prepare(route.identity, route)
+        return self.channel(connections, route)
+
+    def channel(self, connections: Connections, route: Route) -> Channel:
+        """The channel to a target, with the credentials of its identity. Raises DiagnosticError."""
+        credentials = self.credentials(route.identity, route)
+        if route.url:  # the target is its own client node
+            if route.name not in connections.nodes:
+                connections.nodes[route.name] = self._target_as_client(route)
+            clients: tuple[str, ...] = (route.name,)
+        else:  # the state may name a client node that is gone
+            clients = tuple(c for c in route.clients if c in connections.nodes) or tuple(self._project.clients)
+        return Channel(connections, route.target, credentials, clients, route.rent_order or None, route.target)
+
+    def _target_as_client(self, route: Route) -> ClientNode:
+        """The target as its own client node, for an identity with a node key. Only a manifest allows plain http.
+
+        A URL from the state or a plan file alone could lead signatures to anybody. Raises DiagnosticError.
+        """
+        asked = [r.spec for r in self._inventory.resources.values() if getattr(r.spec, "url", None) == route.url]
+        insecure = any(getattr(spec, "insecure_http", False) for spec in asked)
+        with suppress(ValueError):
+            if self._project.identities[route.identity].type == "nodeKey":
+                return ClientNode(
+                    route.name, route.url, transport=self._runtime.transport(route.name), insecure_http=insecure
+                )
+        raise DiagnosticError(
+            Diagnostic(
+                "untrusted-route",
+                Severity.ERROR,
+                f"the URL of {route.name} is in no manifest",
+                f"Only the state or the plan file has {route.url[:40]}. A request to it would reveal a signature.",
+                "Add the BareMetalManager with its `url` to the manifests.",
+                exit_code=ExitCode.REFUSED,
+            )
+        )
+
+    async def _prepare(self, name: str, route: Route) -> None:
         """Make the credentials of an identity for a target, once, without blocking the event loop.
 
         Raises DiagnosticError as `credentials` does.
         """
-        if name in self._made:
-            return
         spec = self._project.identities.get(name)
         key = (name, route.name if spec is not None and spec.sessions is not None else "")
         if key not in self._preparing:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
+from functools import partial
 
 from dbc_iac.diagnostics import DiagnosticError
 from dbc_iac.operations.checks import check_plan, other_environment, shared_wallets
@@ -19,26 +21,37 @@ def plan_locked(project: Project, options: PlanOptions | None = None) -> Plan:
         return plan_project(project, options or PlanOptions())
 
 
+@dataclass(frozen=True, slots=True)
+class PlanToApply:
+    """A plan that can be applied now, and the state that it starts from.
+
+    `reviewed`: digest of the reviewed plan that it continues; empty: its own.
+    """
+
+    plan: Plan
+    state: State
+    reviewed: str = ""
+
+
 def plan_project(project: Project, options: PlanOptions) -> Plan:
-    """Make a plan, with its warnings. The state is locked, except where `options.offline`. Raises DiagnosticError."""
-    return plan_and_state(project, options)[0]
+    """Make a plan as `plan_now` does."""
+    return plan_now(project, options).plan
 
 
-def plan_and_state(project: Project, options: PlanOptions) -> tuple[Plan, State]:
-    """Make a plan as `plan_project` does; return it with the state that it was made from. Writes nothing."""
+def plan_now(project: Project, options: PlanOptions) -> PlanToApply:
+    """Make a plan, with its warnings. The state is locked, except where `options.offline`. Writes nothing.
+
+    Raises DiagnosticError.
+    """
     if not options.destroy:
         project.check().raise_errors()
     state = project.state
     try:
-        plan: Plan = project.runtime.run(_plan(project, state, options))
+        plan: Plan = project.work(partial(make_plan, options=options), state, offline=options.offline)
     except DiagnosticError as error:  # values of another environment would make the remedies wrong
         raise DiagnosticError(*other_environment(state, project.environment), *error.diagnostics) from None
     for change in plan.changes if _LOG.isEnabledFor(logging.INFO) else ():
         _LOG.info("%s: %s", change.address, "; ".join((change.action.value, *project.redaction(change.reasons))))
-    warnings = () if options.destroy else shared_wallets(project.loaded, project.inventory)
-    return check_plan(project, plan, state, warnings), state
-
-
-async def _plan(project: Project, state: State, options: PlanOptions) -> Plan:
-    async with project.identities.connections(offline=options.offline) as connections:
-        return await make_plan(project.context(connections, state), options)
+    several = len(project.loaded.project.clients) > 1 and not options.destroy
+    warnings = shared_wallets(project.loaded, project.inventory) if several else ()
+    return PlanToApply(check_plan(project, plan, state, warnings), state)

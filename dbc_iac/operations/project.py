@@ -5,20 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from dbc_iac.api.channel import Channel, Connections
+from dbc_iac.api.channel import Connections
 from dbc_iac.api.secret import SecretText
-from dbc_iac.api.transport import ClientNode
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, ExitCode, Severity
+from dbc_iac.diagnostics import DiagnosticError, Diagnostics, ExitCode
 from dbc_iac.kinds import Inventory, Resource, models
-from dbc_iac.kinds.framework.cached_reader import Connect
-from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.manifest.load import LoadedProject, load_project
 from dbc_iac.manifest.secrets import SecretRef, SecretResolver, secret_places
@@ -40,7 +37,6 @@ from dbc_iac.views.redaction import Redaction
 if TYPE_CHECKING:
     from dbc_iac.apply import ApplyOptions, Event, Report
     from dbc_iac.plan import Plan, PlanOptions
-    from dbc_iac.plan.observe.rentals import ChainClock
     from dbc_iac.plan.review.drift import DriftReport
     from dbc_iac.state.backends.backend import Backend
     from dbc_iac.state.encryption import Keyring
@@ -48,29 +44,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _LOG = logging.getLogger("dbc_iac.operations")
 _LOCK_RETRY_SECONDS = 5.0
-
-
-def load_files(
-    directory: Path,
-    *,
-    environment: str,
-    variables: Mapping[str, str],
-    variable_files: tuple[Path, ...],
-    runtime: Runtime,
-    sources: dict[str, str],
-    only_project_file: bool = False,
-) -> LoadedProject:
-    """The project file and the manifests, parsed; no secret is read. Raises DiagnosticError."""
-    return load_project(
-        directory,
-        environment=environment,
-        variables=variables,
-        variable_files=variable_files,
-        environ=runtime.environ,
-        models=models(),
-        sources=sources,
-        only_project_file=only_project_file,
-    )
 
 
 @dataclass
@@ -109,12 +82,13 @@ class Project:
             check_stack_name(stack)
         directory, runtime = Path(directory), runtime or Runtime()
         sources = {} if sources is None else sources
-        loaded = load_files(
+        loaded = load_project(
             directory,
             environment=environment,
             variables=variables or {},
             variable_files=variable_files,
-            runtime=runtime,
+            environ=runtime.environ,
+            models=models(),
             sources=sources,
             only_project_file=only_project_file,
         )
@@ -154,18 +128,13 @@ class Project:
             resources,
             clients,
             spec.image_client or clients[0],
-            self.moved,
+            tuple((m.from_, m.to) for m in spec.moved),
             frozenset(port for url in urls if (port := urlsplit(url).port) is not None),
         )
 
-    @property
-    def moved(self) -> tuple[tuple[str, str], ...]:
-        """The `moved` blocks of the project file: (old address, new address)."""
-        return tuple((m.from_, m.to) for m in self.loaded.project.moved)
-
     def check(self) -> Diagnostics:
         """All problems that can be found without the API and the state."""
-        return check_manifests(self.loaded, self.inventory, self.moved)
+        return check_manifests(self.loaded, self.inventory)
 
     def plan(self, options: PlanOptions | None = None) -> Plan:
         """Compare the manifests with the API. Holds the state lock meanwhile. Raises DiagnosticError."""
@@ -239,10 +208,7 @@ class Project:
     @cached_property
     def backend(self) -> Backend:
         """The backend of the stack, which stores bytes."""
-        return self._backend_of(self.stack)
-
-    def _backend_of(self, stack: str) -> Backend:
-        return backend_of(self.loaded.project.state, self.directory, self.runtime, self.resolver, stack)
+        return backend_of(self, self.loaded.project.state, self.stack)
 
     @cached_property
     def keyring(self) -> Keyring | None:
@@ -257,7 +223,7 @@ class Project:
 
     def store_of(self, stack: str) -> Store:
         """The state of another stack, for reading."""
-        return Store(sealed(self._backend_of(stack), self.keyring, stack), stack)
+        return Store(sealed(backend_of(self, self.loaded.project.state, stack), self.keyring, stack), stack)
 
     def open_state(self) -> State:
         """The state with a finished journal folded in and renames applied. Requires the state lock."""
@@ -267,21 +233,21 @@ class Project:
     def _renamed(self, state: State) -> State:
         check_bindings(state, self.store.backend.place)
         # Without the manifests, an address that is in the state was perhaps created after the rename.
-        moved = [m for m in self.moved if self.loaded.whole or m[1] not in state.bindings]
+        moved = [m for m in self.inventory.moves if self.loaded.whole or m[1] not in state.bindings]
         return renamed(state, moved, self.inventory.resources)[0] if moved else state
 
     def _moves(self, state: State) -> tuple[tuple[str, str], ...]:
         """Renames of the project file that are in `state`, and not on disk yet."""
         written, records = self.store.unfolded  # as `state` was read, before its renames
         known = None if written is None else fold(written, records)
-        found = () if known is None else renamed(known, self.moved, self.inventory.resources)[1]
+        found = () if known is None else renamed(known, self.inventory.moves, self.inventory.resources)[1]
         return tuple((old, new) for old, new in found if new in state.bindings)
 
-    def work(self, task: Callable[[PlanContext], Coroutine[Any, Any, T]], state: State) -> T:
-        """Run a task that reads the API, on this state."""
+    def work(self, task: Callable[[PlanContext], Coroutine[Any, Any, T]], state: State, *, offline: bool = False) -> T:
+        """Run a task that reads the API, on this state; `offline`: without client nodes."""
 
         async def go() -> T:
-            async with self.identities.connections() as connections:
+            async with self.identities.connections(offline=offline) as connections:
                 return await task(self.context(connections, state))
 
         with self._all_missing_secrets():
@@ -290,7 +256,8 @@ class Project:
 
     @cached_property
     def identities(self) -> Identities:
-        return Identities(self.loaded.project, self.resolver, self.runtime, self.directory, self.loaded.place)
+        """The credentials of requests, and the connections to nodes."""
+        return Identities(self.loaded, self.inventory, self.resolver, self.runtime, self.directory)
 
     def context(self, connections: Connections, state: State) -> PlanContext:
         """The input of planning."""
@@ -298,74 +265,17 @@ class Project:
         return PlanContext(
             self.inventory,
             state,
-            self.connect(connections),
+            partial(self.identities.connect, connections),
             self._secret,
             self.environment,
             project.identity_types(),
             project.thresholds.max_removals,
             frozenset(project.thresholds.refuse),
-            self._moves(state) if self.moved else (),
+            self._moves(state) if self.inventory.moves else (),
             frozenset(project.removed),
             self.identities.wallets,
             self._reviewed_settings(),
-            self.chain,
-        )
-
-    @property
-    def chain(self) -> ChainClock | None:
-        """The chain that dates the ends of rentals; None if the project file names none."""
-        return chain_clock(self.loaded.project.chain, self.runtime, self.loaded.where)
-
-    def connect(self, connections: Connections) -> Connect:
-        """Gives the channel to a target. Keys are read in a thread: a program may take seconds to print one."""
-
-        async def connect(route: Route) -> Channel:
-            await self.identities.prepare(route.identity, route)
-            return self.channel(connections, route)
-
-        return connect
-
-    def channel(self, connections: Connections, route: Route) -> Channel:
-        """The channel to a target, with the credentials of its identity. Raises DiagnosticError."""
-        return Channel(
-            connections,
-            route.target,
-            self.identities.credentials(route.identity, route),
-            self._clients(connections, route),
-            route.rent_order or None,
-            route.target,
-        )
-
-    def _clients(self, connections: Connections, route: Route) -> tuple[str, ...]:
-        """The names of the nodes to send to: client nodes, or the target itself where it has a URL of its own."""
-        if not route.url:
-            known = tuple(c for c in route.clients if c in connections.nodes)  # the state may name one that is gone
-            return known or tuple(self.loaded.project.clients)
-        if route.name not in connections.nodes:
-            connections.nodes[route.name] = self._target_as_client(route)
-        return (route.name,)
-
-    def _target_as_client(self, route: Route) -> ClientNode:
-        """The target as its own client node, for an identity with a node key. Only a manifest allows plain http.
-
-        A URL from the state or a plan file alone could lead signatures to anybody. Raises DiagnosticError.
-        """
-        asked = [r.spec for r in self.inventory.resources.values() if getattr(r.spec, "url", None) == route.url]
-        insecure = any(getattr(spec, "insecure_http", False) for spec in asked)
-        with suppress(ValueError):
-            if self.loaded.project.identities[route.identity].type == "nodeKey":
-                return ClientNode(
-                    route.name, route.url, transport=self.runtime.transport(route.name), insecure_http=insecure
-                )
-        raise DiagnosticError(
-            Diagnostic(
-                "untrusted-route",
-                Severity.ERROR,
-                f"the URL of {route.name} is in no manifest",
-                f"Only the state or the plan file has {route.url[:40]}. A request to it would reveal a signature.",
-                "Add the BareMetalManager with its `url` to the manifests.",
-                exit_code=ExitCode.REFUSED,
-            )
+            chain_clock(project.chain, self.runtime, self.loaded.where) if project.chain is not None else None,
         )
 
     def _secret(self, address: str, path: str) -> SecretText | None:
@@ -388,7 +298,8 @@ class Project:
 
         Of references to secrets, never of secrets.
         """
-        spec = self.loaded.project.model_dump(mode="json", by_alias=True)
+        decisive = {"clients", "image_client", "identities"}
+        spec = self.loaded.project.model_dump(mode="json", by_alias=True, include=decisive)
         return {
             "clients": canonical_digest([spec["clients"], spec["imageClient"]]),
             "identities": canonical_digest(spec["identities"]),

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from dbc_iac.api.chain import ChainNode
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Locator, Severity
-from dbc_iac.manifest.project import ChainSpec, ThresholdsSpec
+from dbc_iac.manifest.project import ChainSpec
 from dbc_iac.operations.runtime import Runtime
 from dbc_iac.plan.model import Rental
 from dbc_iac.plan.observe.rentals import ChainClock
@@ -17,22 +17,19 @@ PORT = "chain"
 """Name of the chain node for `Runtime.transport`."""
 
 
-def chain_clock(spec: ChainSpec | None, runtime: Runtime, place: Locator) -> ChainClock | None:
-    """The chain of a project; None if it names none."""
-    if spec is None:
-        return None
+def chain_clock(spec: ChainSpec, runtime: Runtime, place: Locator) -> ChainClock:
+    """The chain of a project."""
     node = ChainNode(spec.url, runtime.transport(PORT))
     return ChainClock(node, spec.block_time, runtime.now, place(("spec", "chain", "url")))
 
 
-def ending_rentals(rentals: Iterable[Rental], thresholds: ThresholdsSpec, now: datetime) -> Iterator[Diagnostic]:
-    """A warning for each rental that ends within `thresholds.rentalEndsWithin`, counted from `now`."""
-    within = thresholds.rental_ends_within
-    for rental in rentals if within is not None else ():
+def ending_rentals(rentals: Iterable[Rental], within: float, now: datetime) -> Iterator[Diagnostic]:
+    """A warning for each rental that ends `within` seconds, counted from `now`."""
+    for rental in rentals:
         if not rental.ends_at:
             continue
         left = (datetime.fromisoformat(rental.ends_at) - now).total_seconds()
-        if within is not None and left < within:
+        if left < within:
             yield Diagnostic(
                 "rental-ends",
                 Severity.WARNING,

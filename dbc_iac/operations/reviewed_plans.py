@@ -5,19 +5,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from dbc_iac.apply import ApplyOptions, Event, Report
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
-from dbc_iac.operations.apply import Observer, PlanToApply, apply_plan, close_pending, plan_now
+from dbc_iac.operations.apply import Observer, apply_plan, close_pending
 from dbc_iac.operations.checks import check_plan
+from dbc_iac.operations.plan import PlanToApply, plan_now
 from dbc_iac.operations.plan_files import plan_to_apply
 from dbc_iac.operations.project import Project
 from dbc_iac.operations.state_checks import check_identities
 from dbc_iac.plan import Plan, PlanOptions
 from dbc_iac.plan.review.plan_comparison import check_is_remainder, first_difference
 from dbc_iac.plan.review.staleness import check_staleness
-from dbc_iac.state import State
 
 _LOG = logging.getLogger("dbc_iac.apply")
 
@@ -99,7 +100,7 @@ def continue_plan(project: Project, reviewed: Plan) -> PlanToApply:
                 exit_code=ExitCode.REFUSED,
             )
         )
-    project.runtime.run(_check_staleness(project, reviewed, state))
+    project.work(partial(check_staleness, reviewed), state)
     # Its warnings are found again.
     return PlanToApply(check_plan(project, replace(reviewed, diagnostics=()), state), state)
 
@@ -130,8 +131,3 @@ def _accepted(reviewed: Plan, now: PlanToApply, problem: Diagnostic | None) -> P
     if problem is not None:
         raise DiagnosticError(problem)
     return replace(now, reviewed=reviewed.digest)
-
-
-async def _check_staleness(project: Project, plan: Plan, state: State) -> None:
-    async with project.identities.connections() as connections:
-        await check_staleness(plan, project.context(connections, state))

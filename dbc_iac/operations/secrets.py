@@ -98,7 +98,7 @@ def require_secrets(plan: Plan, inventory: Inventory, resolver: SecretResolver, 
     """
     problems = Diagnostics()
     for change in plan.pending:
-        if change.action != "delete":
+        if change.secrets and change.action != "delete":
             problems.extend(_unusable(change, inventory, resolver, programs))
     problems.raise_errors()
 

@@ -144,7 +144,7 @@ def _store(project: Project, name: str) -> Store:
     spec = parse(StateSpec, written.get("state", written), documents[0].marks, at, problems)
     if spec is None:
         raise DiagnosticError(*problems)
-    backend = backend_of(spec, project.directory, project.runtime, project.resolver, project.stack)
+    backend = backend_of(project, spec, project.stack)
     return Store(sealed(backend, project.keyring, project.stack), project.stack)
 
 

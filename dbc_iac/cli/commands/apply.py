@@ -23,7 +23,7 @@ from dbc_iac.cli.options import (
 )
 from dbc_iac.cli.output_files import check_outputs
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
-from dbc_iac.operations.apply import PlanToApply, plan_now
+from dbc_iac.operations.plan import PlanToApply, plan_now
 from dbc_iac.operations.project import Project
 
 

@@ -19,7 +19,7 @@ from dbc_iac.cli.options import (
     yes_option,
 )
 from dbc_iac.cli.output_files import check_outputs
-from dbc_iac.operations.apply import plan_now
+from dbc_iac.operations.plan import plan_now
 
 
 @click.command("destroy")

@@ -63,7 +63,7 @@ class Console:
                     remedy=f"Use --identity with one of: {known}.",
                 )
             )  # fmt: skip
-        return self.project.channel(self.connections, route)
+        return self.project.identities.channel(self.connections, route)
 
     def public(self, route: Route) -> Channel:
         """Channel to a target without credentials, for public data."""

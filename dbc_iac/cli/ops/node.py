@@ -22,6 +22,7 @@ from dbc_iac.diagnostics import Diagnostic, ExitCode
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import Reading, Unreadable
 from dbc_iac.kinds.framework.route import Route
+from dbc_iac.operations.rentals import chain_clock
 from dbc_iac.plan.decoding import decoded
 from dbc_iac.plan.model import Rental, camel
 from dbc_iac.plan.observe.rentals import ChainHead, order_of, rental_of
@@ -60,8 +61,10 @@ def list_nodes(app: App, everyone: bool) -> None:
 
 async def _chain_head(console: Console) -> ChainHead | None:
     """The newest block of the project's chain; None without one, or with a warning."""
-    chain = console.project.chain
-    head = None if chain is None else await chain.head()
+    loaded = console.project.loaded
+    if (spec := loaded.project.chain) is None:
+        return None
+    head = await chain_clock(spec, console.project.runtime, loaded.where).head()
     if isinstance(head, Diagnostic):
         console.warn(head.code, head.summary, detail=head.detail, remedy=head.remedy)
         return None
