@@ -68,7 +68,7 @@ def _rule(rule: Rule) -> str:
     for name in ("grow_only", "not_reported", "inferred", "secret", "no_clear", "whole_list", "unreliable"):
         if getattr(rule, name):
             words.append(name.replace("_", " "))
-    words += [f"depends: {c.__name__.replace('_', ' ')}" for c in rule.given]
+    words += [f"depends: {c.name}" for c in rule.given]
     return ", ".join(words)
 
 

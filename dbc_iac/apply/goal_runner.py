@@ -83,8 +83,7 @@ class GoalRunner:
         An exception ends this goal alone: windows are closed, other branches go on.
         """
         try:
-            informed = goal.informed(self.journal_writer.known).excluding(self.journal_writer.taken)
-            return await _Attempt(self, informed, barrier).run()
+            return await _Attempt(self, goal.informed(self.journal_writer.bindings), barrier).run()
         except Exception as error:
             return failed_with(error)
 
@@ -254,8 +253,7 @@ class _Attempt:
             if fresh.sight is not GoalStatus.UNMET:
                 return await self._step(fresh)
         context = await self.runner.context(self.goal)
-        detail = await self.goal.before(self.runner.reader)
-        self.goal = self.goal.primed(detail)
+        self.goal, detail = await self.goal.primed(self.runner.reader)
         self.tries += 1
         self.number = number = await self.runner.journal_writer.intent(self.goal, detail)
         if halted := self._halted():  # the intent could not be written

@@ -83,7 +83,7 @@ class JournalWriter:
         self.unwritten: DiagnosticError | None = None
         self._journal = journal
         self._changes = changes
-        self._bindings = dict(bindings)
+        self.bindings = dict(bindings)
         self._number = number
         self._going_down: set[str] = set()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
@@ -94,21 +94,11 @@ class JournalWriter:
         """Wait for the record that is being written. The lock is released only after it."""
         self._thread.shutdown(cancel_futures=True)
 
-    def known(self, address: str) -> dict[str, Json]:
-        """`id` and resolved values of an address now; empty if it is not bound."""
-        bound = self._bindings.get(address)
-        return {} if bound is None else {"id": bound.id, **bound.resolved}
-
-    @property
-    def taken(self) -> frozenset[str]:
-        """All bound ids."""
-        return frozenset(b.id for b in self._bindings.values())
-
     async def takes_over(self, plan: Plan) -> None:
         """Record the findings of a plan on an interrupted apply: objects it left, and operations without an effect."""
         for change in plan.pending:
             going = change.action in {Action.DELETE, Action.REPLACE}
-            if going and change.identity.old_id and change.address not in self._bindings:
+            if going and change.identity.old_id and change.address not in self.bindings:
                 place = replace(change.placement, route=change.old_placement.route or change.placement.route)
                 old = replace(change, placement=place)
                 generation = (
@@ -119,12 +109,12 @@ class JournalWriter:
                 await self._bind(old, change.identity.old_id, generation, change.applied, change.resolved)
         for number in plan.closed_operations:
             await self._write(self._journal.result, number, "refused", "it can have no effect any more")
-        for binding in rebound(plan, self._bindings):
+        for binding in rebound(plan, self.bindings):
             await self._put(binding)
 
     def down(self) -> tuple[str, ...]:
         """Addresses of VMs that this apply powered off and has not started again."""
-        off = {a for a, b in self._bindings.items() if b.powered_off_by_apply and not Address(a).deposed}
+        off = {a for a, b in self.bindings.items() if b.powered_off_by_apply and not Address(a).deposed}
         return tuple(sorted(off | self._going_down))
 
     async def intent(self, goal: Goal, detail: Mapping[str, Json]) -> int:
@@ -192,7 +182,7 @@ class JournalWriter:
 
     async def uncertain(self, goal: Goal) -> None:
         """Record that the outcome of a call is unknown or partial: the next apply sends its fields again."""
-        if goal.fields and not goal.creates and goal.address in self._bindings:
+        if goal.fields and not goal.creates and goal.address in self.bindings:
             await self._applied(goal.address, {}, tuple(goal.fields))
 
     async def bind_broken(self, change: Change, goal: Goal) -> None:
@@ -213,14 +203,14 @@ class JournalWriter:
     async def _forget(self, address: str, identity: str, change: Change) -> None:
         """Unbind an object. Its replacement stays bound, also if it has the same name on another machine."""
         came = change.identity.generation if change.action is Action.REPLACE else None
-        places = [a for a, b in self._bindings.items() if address in {a, Address(a).resource} and b.generation != came]
-        for bound in [self._bindings[a] for a in places if self._bindings[a].id == identity]:
-            self._bindings.pop(bound.address, None)
+        places = [a for a, b in self.bindings.items() if address in {a, Address(a).resource} and b.generation != came]
+        for bound in [self.bindings[a] for a in places if self.bindings[a].id == identity]:
+            self.bindings.pop(bound.address, None)
             await self._write(self._journal.unbind, bound.address)
 
     async def settle(self, change: Change) -> None:
         """Record that a change is complete, with protection, route and dependencies of the manifest."""
-        bound = self._bindings.get(change.address)
+        bound = self.bindings.get(change.address)
         if bound is not None and change.desired and (after := _settled(bound, change)) != bound:
             await self._put(after)
 
@@ -232,7 +222,7 @@ class JournalWriter:
         fields: Mapping[str, Json],
         resolved: Mapping[str, Json],
     ) -> None:
-        before = self._bindings.get(change.address)
+        before = self.bindings.get(change.address)
         left = None
         replaced = change.action is Action.REPLACE
         other = before is not None and (before.id, before.route.get("target")) != (
@@ -243,16 +233,16 @@ class JournalWriter:
         if before is not None and stays and other and before.id == change.identity.old_id:
             place = Address(change.address).depose(before.generation)
             left = before.model_copy(update={"address": place, "protected": False})
-            self._bindings[place] = left
+            self.bindings[place] = left
         await self._put(_made(change, identity, generation, fields, resolved), left)
 
     async def _put(self, binding: Binding, left: Binding | None = None) -> None:
-        self._bindings[binding.address] = binding
+        self.bindings[binding.address] = binding
         await self._write(self._journal.bind, binding, left)
 
     async def _resolved(self, address: str, resolved: Mapping[str, Json]) -> None:
         """Record resolved values of a bound object."""
-        bound = self._bindings.get(address)
+        bound = self.bindings.get(address)
         if bound is not None and {**bound.resolved, **resolved} != bound.resolved:
             await self._put(bound.model_copy(update={"resolved": {**bound.resolved, **resolved}}))
 
@@ -260,14 +250,14 @@ class JournalWriter:
         self, address: str, fields: Mapping[str, Json], uncertain: tuple[str, ...], down: bool | None = None
     ) -> None:
         """Record fields. `down`: whether the VM is off only until this apply starts it again; None: as before."""
-        bound = self._bindings.get(address)
+        bound = self.bindings.get(address)
         if bound is None:
             return
         still = tuple(p for p in dict.fromkeys((*bound.uncertain, *uncertain)) if p not in fields)
         update: dict[str, Any] = {"applied": {**bound.applied, **fields}, "uncertain": still}
         if down is not None:
             update["powered_off_by_apply"] = down
-        self._bindings[address] = bound.model_copy(update=update)
+        self.bindings[address] = bound.model_copy(update=update)
         await self._write(self._journal.applied, address, fields, still, down)
 
     async def _write(self, record: Callable[P, None], *given: P.args, **named: P.kwargs) -> None:

@@ -86,17 +86,14 @@ class DiskExists(Goal):
     def begins(self) -> DiskExists:
         return replace(self, queued=True)
 
-    def excluding(self, taken: frozenset[str]) -> DiskExists:
-        return self if self.known is None else replace(self, known=self.known | taken)
+    def informed(self, bindings: Mapping[str, Binding]) -> DiskExists:
+        """The goal without bound files as candidates."""
+        return self if self.known is None else replace(self, known=self.known | {b.id for b in bindings.values()})
 
-    async def before(self, reader: CachedReader) -> dict[str, Json]:
-        known: list[Json] = [*sorted({d.source_file for d in await disks_of(reader, self.route, self.vm)})]
-        return {"known": known, **await _errors(reader, self, _ADD_FAILED)}
-
-    def primed(self, detail: Mapping[str, Json]) -> DiskExists:
-        known = detail.get("known")
-        primed = replace(self, errors=_texts(detail.get("errors")))
-        return replace(primed, known=_texts(known)) if isinstance(known, list) else primed
+    async def primed(self, reader: CachedReader) -> tuple[Goal, dict[str, Json]]:
+        known = frozenset(d.source_file for d in await disks_of(reader, self.route, self.vm))
+        errors = await job_errors(reader, self.route, self.vm, _ADD_FAILED)
+        return replace(self, known=known, errors=errors), {"known": [*sorted(known)], **_kept(errors)}
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
         body = requests.DiskAdd(size_gib=self.size, mount_dir=self.host_dir)
@@ -153,11 +150,9 @@ class DiskAbsent(Goal):
         before = self.errors if self.queued else None
         return await failed_job(reader, self.route, self.vm, _DELETE_FAILED, before) or GoalState(GoalStatus.UNMET)
 
-    async def before(self, reader: CachedReader) -> dict[str, Json]:
-        return await _errors(reader, self, _DELETE_FAILED)
-
-    def primed(self, detail: Mapping[str, Json]) -> DiskAbsent:
-        return replace(self, errors=_texts(detail.get("errors")))
+    async def primed(self, reader: CachedReader) -> tuple[Goal, dict[str, Json]]:
+        errors = await job_errors(reader, self.route, self.vm, _DELETE_FAILED)
+        return replace(self, errors=errors), _kept(errors)
 
     def begins(self) -> DiskAbsent:
         return replace(self, queued=True)
@@ -170,14 +165,9 @@ class DiskAbsent(Goal):
         return await disks.delete_disk(await context.connect(self.route), self.vm, requests.DiskDelete(disk=device))
 
 
-async def _errors(reader: CachedReader, goal: Goal, text: str) -> dict[str, Json]:
-    """The pre-image of a VM's log: its lines with this text."""
-    errors = await job_errors(reader, goal.route, goal.vm, text)
+def _kept(errors: frozenset[str] | None) -> dict[str, Json]:
+    """The pre-image of a VM's log for the journal."""
     return {} if errors is None else {"errors": [*sorted(errors)]}
-
-
-def _texts(listed: Json) -> frozenset[str] | None:
-    return frozenset(str(one) for one in listed) if isinstance(listed, list) else None
 
 
 def _shown(disk: VmDisk) -> dict[str, Json]:

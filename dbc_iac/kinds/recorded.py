@@ -9,7 +9,6 @@ from dbc_iac.api.patterns import SEGMENT
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.kind import kind_of, models
 from dbc_iac.kinds.framework.route import Route
-from dbc_iac.kinds.framework.spec import SpecField, leaf_adapter, spec_fields
 from dbc_iac.manifest.header import NAME
 
 _TARGET = re.compile(r"[0-9a-f]{64}")
@@ -40,18 +39,12 @@ def unknown_kind(name: str) -> bool:
 
 def unfit_field(kind: str, values: Mapping[str, Json]) -> str:
     """Path of the first value that is invalid for its field; empty if all are valid."""
-    model = kind_of(kind).spec
-    for field in spec_fields(model):  # type: ignore[arg-type]
+    for field in kind_of(kind).fields:
         if field.path in values and field.reference is None and not field.rule.secret:
-            adapter = leaf_adapter(model, field.attributes)  # type: ignore[arg-type]
             try:
-                adapter.validate_python(values[field.path])
+                field.adapter.validate_python(values[field.path])
             except ValueError:
-                if not _is_resolved_text(field, values[field.path]):
+                # A text may differ from those of manifests: a resolved file name, or a word that only the state has.
+                if not (field.text and isinstance(values[field.path], str)):
                     return field.path
     return ""
-
-
-def _is_resolved_text(field: SpecField, value: Json) -> bool:
-    """Whether a text may differ from those of manifests: a resolved file name, or a word that only the state has."""
-    return field.text and isinstance(value, str)

@@ -178,7 +178,7 @@ def with_resolved(
 
     `moving`: addresses that are created or replaced.
     """
-    bound = {a: {"id": b.id, **b.resolved} for a, b in context.state.bindings.items()}
+    bound = {a: b.known for a, b in context.state.bindings.items()}
     known = {a: k for a, k in {**found, **bound}.items() if a not in moving}
     ids = {a: str(k["id"]) for a, k in {**found, **bound}.items()}
     if (known, ids) == (context.inventory.known, context.inventory.bound):

@@ -67,6 +67,11 @@ class Binding(_Document):
     powered_off_by_apply: bool = False
     """Whether an apply powered the VM off to change it and has not started it again."""
 
+    @property
+    def known(self) -> dict[str, Any]:
+        """Its `id` and resolved values, to which references resolve."""
+        return {"id": self.id, **self.resolved}
+
 
 class State(_Document):
     """State of one stack."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dbc_iac.kinds.virtual_machine.capacity import capacity_of
+from dbc_iac.kinds import kind_of
 
 HOST: dict[str, Any] = {"ports.ssh": 20000, "ports.vnc": 20001, "ports.forward": ["udp,8080-8081:80-81"]}
 PUBLIC: dict[str, Any] = {**HOST, "publicIp": "203.0.113.50"}
@@ -32,4 +32,5 @@ PUBLIC: dict[str, Any] = {**HOST, "publicIp": "203.0.113.50"}
 def test_two_vms_clash_in_what_the_node_compares(
     one: dict[str, Any], other: dict[str, Any], clashes: tuple[str, ...]
 ) -> None:
-    assert capacity_of(one).clashes(capacity_of(other)) == capacity_of(other).clashes(capacity_of(one)) == clashes
+    capacity = kind_of("VirtualMachine").capacity
+    assert capacity(one).clashes(capacity(other)) == capacity(other).clashes(capacity(one)) == clashes

@@ -217,7 +217,7 @@ def _power(
 ) -> None:
     async def work(console: Console) -> tuple[ResolvedTarget, str]:
         found = await lookup.vm(console, vm, where)
-        goal = VmPower(address=found.label, route=found.route, id=found.id, to=to)
+        goal = VmPower(address=found.label, route=found.route, id=found.id, powers=to)
         seen = await goal.look(console.reader)
         if seen.sight in {GoalStatus.MET, GoalStatus.FAILED, GoalStatus.UNKNOWN}:
             if seen.sight is not GoalStatus.MET:
@@ -263,7 +263,7 @@ def _again(app: App, yes: bool, vm: str, where: TargetOptions, verb: str, press:
             outcome = await press(console.channel(found.route), found.id)
         look = f"dbc-iac vm show {found.label}"
         accepted(outcome, f"the {verb.lower()} of {found.label}", look)
-        goal = VmPower(address=found.label, route=found.route, id=found.id, to="on")
+        goal = VmPower(address=found.label, route=found.route, id=found.id, powers="on")
         return found, await wait_for_goal(console, goal, outcome, look, wait)
 
     found, status = run(app, work, yes=yes)

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from dbc_iac.api.channel import Channel
 from dbc_iac.api.idempotency import CallClass
@@ -21,6 +21,7 @@ from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Unreadable
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.images.files import FileAt
+from dbc_iac.state.document import Binding
 
 _IRREGULAR = {"setting": "set"}
 """Past participles that are not the stem and `ed`."""
@@ -120,11 +121,8 @@ class Goal(ABC):
     timeout_seconds: float = 3600.0
     temporary: bool = False
     """Whether the VM is powered off only to be changed: the state records that it has to be started again."""
-
-    @property
-    def powers(self) -> str:
-        """`on` or `off` if the goal is a power state; else empty."""
-        return ""
+    powers: Literal["", "on", "off"] = ""
+    """The power state that it is; empty for other goals."""
 
     @property
     def spoils(self) -> FileAt | None:
@@ -150,22 +148,15 @@ class Goal(ABC):
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
         """Make the one call."""
 
-    async def before(self, reader: CachedReader) -> dict[str, Json]:
-        """Pre-image for the journal, from which the effect of a blind call is recognised later."""
-        return {}
-
-    def informed(self, known: Callable[[str], Mapping[str, Json]]) -> Goal:
-        """The goal with `id` and resolved values of other addresses in this apply. `known` returns them by address."""
+    def informed(self, bindings: Mapping[str, Binding]) -> Goal:
+        """The goal with what is known of other objects in this apply: their ids and resolved values."""
         return self
 
-    def excluding(self, taken: frozenset[str]) -> Goal:
-        """The goal without the objects that are already bound (`taken`: ids) as candidates."""
-        return self
+    async def primed(self, reader: CachedReader) -> tuple[Goal, dict[str, Json]]:
+        """The goal right before its call, and the pre-image for the journal, from which the effect of a blind call is
+        recognised later."""
+        return self, {}
 
     def begins(self) -> Goal:
         """The goal once its call has been accepted: later looks show the outcome."""
-        return self
-
-    def primed(self, detail: Mapping[str, Json]) -> Goal:
-        """The goal with a pre-image from the journal."""
         return self

@@ -21,7 +21,7 @@ from dbc_iac.kinds.framework.inventory import Inventory, Resource
 from dbc_iac.kinds.framework.ownership_marker import Marker, parse_marker
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.rules import Behaviour, Facts
-from dbc_iac.kinds.framework.spec import Spec, SpecField, spec_fields, value_at
+from dbc_iac.kinds.framework.spec import Spec, SpecField, spec_fields
 from dbc_iac.kinds.framework.values import GoalInput, Lookup, Observation, Unmanaged
 from dbc_iac.kinds.images.files import FileAt
 from dbc_iac.state.document import Binding
@@ -75,7 +75,7 @@ class Kind(ABC, Generic[S]):
     file_field: ClassVar[str] = ""
     """The field that names the image file that it is made from; empty without one."""
 
-    @property
+    @cached_property
     def fields(self) -> tuple[SpecField, ...]:
         return spec_fields(self.spec)
 
@@ -92,10 +92,6 @@ class Kind(ABC, Generic[S]):
     def port_fields(self) -> frozenset[str]:
         """Paths of fields that take ports of the host."""
         return frozenset(f.path for f in self.fields if f.rule.host_port)
-
-    @cached_property
-    def _managed_fields(self) -> tuple[SpecField, ...]:
-        return tuple(f for f in self.fields if not f.rule.secret and f.rule.behaviour is not Behaviour.ACCESS)
 
     @abstractmethod
     def route(self, resource: Resource[S], inventory: Inventory) -> Route:
@@ -127,8 +123,15 @@ class Kind(ABC, Generic[S]):
 
     def _desired(self, resource: Resource[S], inventory: Inventory) -> dict[str, Json]:
         dumped = resource.spec.model_dump(mode="json", by_alias=True, exclude_none=True)
-        found = ((f.path, value_at(dumped, f.keys)) for f in self._managed_fields)
-        return {path: value for path, value in found if value is not None}
+        found: dict[str, Json] = {}
+        for field in self.fields:
+            if not field.rule.secret and field.rule.behaviour is not Behaviour.ACCESS:
+                part: Any = dumped
+                for key in field.keys[:-1]:
+                    part = part.get(key, {})
+                if field.keys[-1] in part:
+                    found[field.path] = part[field.keys[-1]]
+        return found
 
     def identity(self, resource: Resource[S], inventory: Inventory, generation: int) -> str:
         """The id that the object will have; empty if the node chooses it."""

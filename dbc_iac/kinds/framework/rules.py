@@ -6,9 +6,10 @@ be changed in place on a whole-machine order and be refused on a partial one. `R
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import chain
+from typing import Any
 
 
 class Behaviour(StrEnum):
@@ -35,7 +36,14 @@ class Facts:
     attached_file: bool = False
 
 
-Condition = Callable[["Rule", Facts], "Rule"]
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Modifiers of a rule that apply where the fact `fact` is `value`. `name`: for the documentation."""
+
+    name: str
+    fact: str
+    value: bool
+    modifiers: tuple[tuple[str, Any], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,44 +71,28 @@ class Rule:
     given: tuple[Condition, ...] = ()
 
     def under(self, facts: Facts) -> Rule:
-        rule = self
-        for condition in self.given:
-            rule = condition(rule, facts)
-        return rule
+        modifiers = dict(chain(*(c.modifiers for c in self.given if getattr(facts, c.fact) is c.value)))
+        return replace(self, **modifiers) if modifiers else self
 
 
-def whole_machine(rule: Rule, facts: Facts) -> Rule:
-    """In place only while the VM's order covers every GPU of the machine; the node refuses it otherwise."""
-    if facts.whole_machine is False:
-        return replace(
-            rule,
-            behaviour=Behaviour.REFUSED,
-            remedy="Set the old value again, or use --replace ADDRESS. Under a rent order for a part of the machine "
-            "the node changes neither GPUs, CPUs nor memory in place.",
-        )
-    return rule
-
-
-def no_pxe(rule: Rule, facts: Facts) -> Rule:
-    """A pxe VM has no port forwards, filter or LAN that the node could change: only a new VM gets another value."""
-    return replace(rule, behaviour=Behaviour.REPLACE) if facts.pxe else rule
-
-
-def reported_on_linux(rule: Rule, facts: Facts) -> Rule:
-    """Details show the ssh port only of a VM whose os has no `win` in it."""
-    return replace(rule, not_reported=True) if facts.windows else rule
-
-
-def reported_on_windows(rule: Rule, facts: Facts) -> Rule:
-    """Details show the rdp port only of a VM whose os has `win` in it."""
-    return rule if facts.windows else replace(rule, not_reported=True)
-
-
-def attached_is_create_only(rule: Rule, facts: Facts) -> Rule:
-    """With a file of the user's own, the size shown is the one asked for, not the file's."""
-    if facts.attached_file:
-        return replace(rule, behaviour=Behaviour.CREATE_ONLY, unreliable=True)
-    return rule
+_PARTIAL = (
+    "Set the old value again, or use --replace ADDRESS. Under a rent order for a part of the machine "
+    "the node changes neither GPUs, CPUs nor memory in place."
+)
+whole_machine = Condition(
+    "whole machine", "whole_machine", False, (("behaviour", Behaviour.REFUSED), ("remedy", _PARTIAL))
+)
+"""In place only while the VM's order covers every GPU of the machine; the node refuses it otherwise."""
+no_pxe = Condition("no pxe", "pxe", True, (("behaviour", Behaviour.REPLACE),))
+"""A pxe VM has no port forwards, filter or LAN that the node could change: only a new VM gets another value."""
+reported_on_linux = Condition("reported on linux", "windows", True, (("not_reported", True),))
+"""Details show the ssh port only of a VM whose os has no `win` in it."""
+reported_on_windows = Condition("reported on windows", "windows", False, (("not_reported", True),))
+"""Details show the rdp port only of a VM whose os has `win` in it."""
+attached_is_create_only = Condition(
+    "attached is create only", "attached_file", True, (("behaviour", Behaviour.CREATE_ONLY), ("unreliable", True))
+)
+"""With a file of the user's own, the size shown is the one asked for, not the file's."""
 
 
 online = Rule(Behaviour.ONLINE)

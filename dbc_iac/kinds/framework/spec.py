@@ -6,23 +6,20 @@ names another document. Nested parts are flattened: `ports.ssh` is one field.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import cache
-from types import UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 
-from dbc_iac.json import Json
 from dbc_iac.kinds.framework.rules import Facts, Rule, access
 from dbc_iac.kinds.framework.types import AddressText, FieldOrAddress, Flag
 from dbc_iac.manifest.durations import Seconds
 from dbc_iac.manifest.validators import SecretForm, wrong
-
-_Mark = TypeVar("_Mark")
 
 
 class Part(BaseModel):
@@ -41,10 +38,9 @@ class Part(BaseModel):
     @classmethod
     def _not_emptied(cls, value: Any, info: ValidationInfo) -> Any:
         """Refuse null for a field that cannot be cleared."""
-        if value is None and info.field_name is not None:
-            rule = _marked(cls.model_fields[info.field_name], Rule)
-            if rule is not None and rule.no_clear:
-                raise wrong("cannot be emptied", "Leave it out: then it stays as it is and is not managed.")
+        marks = cls.model_fields[str(info.field_name)].metadata if value is None else ()
+        if any(isinstance(mark, Rule) and mark.no_clear for mark in marks):
+            raise wrong("cannot be emptied", "Leave it out: then it stays as it is and is not managed.")
         return value
 
 
@@ -114,12 +110,15 @@ class Spec(Part):
     timeouts: Annotated[Timeouts, access] = Field(default_factory=lambda: _TIMEOUTS)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class SpecField:
     """One leaf of a spec: its dotted camelCase path, the attributes that lead to it, its rule, what it refers to."""
 
     path: str
     attributes: tuple[str, ...]
+    keys: tuple[str, ...]
+    """Keys that lead to it in a dumped spec."""
+    info: FieldInfo
     rule: Rule
     reference: Reference | None
     secret_form: SecretForm | None = None
@@ -130,10 +129,13 @@ class SpecField:
 
     sent: Sent | None = None
 
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """Keys that lead to it in a dumped spec."""
-        return _keys(self.path)
+    @cached_property
+    def adapter(self) -> TypeAdapter[Any]:
+        """Checks a value by itself, by the type that the field has."""
+        kind: Any = self.info.annotation
+        for mark in self.info.metadata:
+            kind = Annotated[kind, mark]
+        return TypeAdapter(kind)
 
     def read(self, spec: BaseModel) -> Any:
         """The value in a spec, None if a nested part is absent."""
@@ -148,73 +150,28 @@ class SpecField:
 @cache
 def spec_fields(model: type[BaseModel]) -> tuple[SpecField, ...]:
     """All leaves of a spec with a rule, in the order in which they are written down."""
-    return tuple(_walk(model, "", ()))
+    found: list[SpecField] = []
+    for name, info in model.model_fields.items():
+        key = info.alias or to_camel(name)
+        marks: dict[type, Any] = {type(mark): mark for mark in info.metadata}
+        union = get_origin(info.annotation) in {Union, UnionType}
+        types = get_args(info.annotation) if union else (info.annotation,)
+        part = next((t for t in types if isinstance(t, type) and issubclass(t, Part)), None)
+        if rule := marks.get(Rule):
+            text = all(t in {str, NoneType} or get_origin(t) is Literal for t in types)
+            reference, form, sent = marks.get(Reference), marks.get(SecretForm), marks.get(Sent)
+            found.append(SpecField(key, (name,), (key,), info, rule, reference, form, text, sent))
+        elif part is not None:
+            found += (
+                replace(f, path=f"{key}.{f.path}", attributes=(name, *f.attributes), keys=(key, *f.keys))
+                for f in spec_fields(part)
+            )
+        else:
+            raise TypeError(f"{model.__name__}.{name} has no rule")
+    return tuple(found)
 
 
 @cache
 def rules_under(model: type[BaseModel], facts: Facts) -> tuple[tuple[SpecField, Rule], ...]:
     """All leaves of a spec with the rules that apply."""
     return tuple((f, f.rule.under(facts)) for f in spec_fields(model))
-
-
-@cache
-def leaf_adapter(model: type[BaseModel], attributes: tuple[str, ...]) -> TypeAdapter[Any]:
-    """Checks a value of one leaf by itself, by the type that its field has."""
-    *parents, leaf = attributes
-    for name in parents:
-        part = _part(model.model_fields[name].annotation)
-        assert part is not None  # noqa: S101 - the path was found by the same walk
-        model = part
-    field = model.model_fields[leaf]
-    kind: Any = field.annotation
-    for mark in field.metadata:
-        kind = Annotated[kind, mark]
-    return TypeAdapter(kind)
-
-
-def _walk(model: type[BaseModel], prefix: str, attributes: tuple[str, ...]) -> Iterator[SpecField]:
-    for name, field in model.model_fields.items():
-        path = f"{prefix}{field.alias or to_camel(name)}"
-        part = _part(field.annotation)
-        rule = _marked(field, Rule)
-        if rule is None and part is not None:
-            yield from _walk(part, f"{path}.", (*attributes, name))
-        elif rule is not None:
-            reference, form = _marked(field, Reference), _marked(field, SecretForm)
-            text, sent = _is_text(field.annotation), _marked(field, Sent)
-            yield SpecField(path, (*attributes, name), rule, reference, form, text, sent)
-        else:
-            raise TypeError(f"{model.__name__}.{name} has no rule")
-
-
-def _is_text(annotation: Any) -> bool:
-    options = get_args(annotation) if get_origin(annotation) in {Union, UnionType} else (annotation,)
-    return all(option in {str, type(None)} or get_origin(option) is Literal for option in options)
-
-
-def _part(annotation: Any) -> type[BaseModel] | None:
-    options = get_args(annotation) if get_origin(annotation) in {Union, UnionType} else (annotation,)
-    for option in options:
-        if isinstance(option, type) and issubclass(option, Part):
-            return option
-    return None
-
-
-def _marked(field: FieldInfo, kind: type[_Mark]) -> _Mark | None:
-    return next((m for m in field.metadata if isinstance(m, kind)), None)
-
-
-@cache
-def _keys(path: str) -> tuple[str, ...]:
-    return tuple(path.split("."))
-
-
-def value_at(dumped: Mapping[str, Any], keys: tuple[str, ...]) -> Json:
-    """The value below these keys of a dumped spec; None if it or a part above it is absent."""
-    value: Any = dumped
-    for key in keys:
-        if type(value) is not dict or key not in value:
-            return None
-        value = value[key]
-    found: Json = value
-    return found

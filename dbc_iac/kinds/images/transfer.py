@@ -7,7 +7,7 @@ taken as complete if it has the size of its source. Both sizes are rounded, so s
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -18,6 +18,7 @@ from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadabl
 from dbc_iac.kinds.framework.goal import Goal, GoalState, GoalStatus
 from dbc_iac.kinds.framework.values import Lookup, Observation
 from dbc_iac.kinds.images.image_server import why_stalled
+from dbc_iac.state.document import Binding
 
 SIZE = "size"
 """Resolved path of the size of a copy when it was created."""
@@ -47,8 +48,9 @@ class Transfer(Goal):
     def file(self) -> str:
         return self.id or f"the file of {self.source}"
 
-    def informed(self, known: Callable[[str], Mapping[str, Json]]) -> Goal:
-        file = str(known(self.source).get(self.name_of_file, "")) if self.source and not self.id else ""
+    def informed(self, bindings: Mapping[str, Binding]) -> Goal:
+        bound = bindings.get(self.source) if not self.id else None
+        file = str(bound.known.get(self.name_of_file, "")) if bound is not None else ""
         return replace(self, id=file, fields={**self.fields, "file": file}) if file else self
 
     async def look(self, reader: CachedReader) -> GoalState:

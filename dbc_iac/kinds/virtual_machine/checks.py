@@ -10,6 +10,7 @@ from dbc_iac.diagnostics import Diagnostic, Severity
 from dbc_iac.kinds.framework.inventory import Inventory, Resource
 from dbc_iac.kinds.framework.spec import spec_fields
 from dbc_iac.kinds.framework.types import forward_ranges
+from dbc_iac.kinds.images.files import SUFFIX
 from dbc_iac.kinds.node import auto_ports, no_free_port
 from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
 
@@ -19,12 +20,17 @@ VmResource = Resource[VirtualMachineSpec]
 def check(vm: VmResource) -> Iterator[Diagnostic]:
     """Every problem of one VM document on its own."""
     spec = vm.spec
-    if spec.external:
-        return
-    yield from _image(vm)
+    if spec.image.endswith(SUFFIX) and not re.fullmatch(patterns.IMAGE, spec.image):
+        yield vm.problem(
+            "invalid-image",
+            "image",
+            "an image name is made of at most 128 letters, digits, _ . and -",
+            detail="The node pastes the name into shell commands.",
+            remedy="Rename the image file.",
+        )
     yield from _ports(vm)
-    yield from _forwards(vm)
-    yield from _firewall_order(vm)
+    if spec.firewall:
+        yield from _firewall_order(vm)
     if spec.bios_mode == "uefi" and not spec.windows:
         yield vm.problem(
             "ignored-by-node",
@@ -34,7 +40,15 @@ def check(vm: VmResource) -> Iterator[Diagnostic]:
             remedy="Remove biosMode, or set os: windows.",
         )
     yield from _pxe(vm) if spec.pxe else _not_pxe(vm)
-    yield from _login(vm)
+    if spec.login.username not in (None, spec.first_account) and spec.login.password is None and not spec.pxe:
+        yield vm.problem(
+            "missing-field",
+            "login.username",
+            f"login.username {spec.login.username} has no effect without login.password",
+            detail=f"The image has the account {spec.first_account}; another account "
+            "is used only to set its password, and must exist in the image.",
+            remedy="Add `password: {env: NAME}` below login, or remove username.",
+        )
     if "[dbc-iac:" in spec.description:
         yield vm.problem(
             "reserved-text", "description", "a description must not contain [dbc-iac:", remedy="Remove that text."
@@ -57,8 +71,6 @@ def task_id(vm: VmResource) -> Iterator[Diagnostic]:
 
 def same_public_ip(vm: VmResource, inventory: Inventory) -> Iterator[Diagnostic]:
     """The node refuses a public IP of another of its VMs; on several nodes it would lead to one VM at most."""
-    if vm.spec.public_ip is None:
-        return
     for other in inventory.before(vm, _public_ip)[:1]:
         yield vm.problem(
             "duplicate-identity",
@@ -78,8 +90,8 @@ def _lan_and_machine(vm: VmResource, inventory: Inventory) -> Hashable:
 
 def without_a_range(vm: VmResource, inventory: Inventory) -> Iterator[Diagnostic]:
     """An `auto` needs a `portRange` of the Node."""
-    ports, node = vm.spec.ports, f"Node/{vm.spec.node}"
-    for path, value in (("ports.ssh", ports.ssh), ("ports.rdp", ports.rdp), ("ports.vnc", ports.vnc)):
+    node = f"Node/{vm.spec.node}"
+    for path, value in vm.spec.ports.numbers.items():
         if value == "auto" and not vm.spec.external and not auto_ports(node, inventory, path):
             yield no_free_port(vm, node, path)
 
@@ -107,20 +119,6 @@ def _machine(node: str, inventory: Inventory) -> str:
     return str(getattr(found.spec, "id", "")) if found is not None else ""
 
 
-def _image(vm: VmResource) -> Iterator[Diagnostic]:
-    image = vm.spec.image
-    if not image.endswith(".qcow2"):
-        return  # the name of an Image: that there is one was checked
-    if not re.fullmatch(patterns.IMAGE, image):
-        yield vm.problem(
-            "invalid-image",
-            "image",
-            "an image name is made of at most 128 letters, digits, _ . and -",
-            detail="The node pastes the name into shell commands.",
-            remedy="Rename the image file.",
-        )
-
-
 def _ports(vm: VmResource) -> Iterator[Diagnostic]:
     spec, ports = vm.spec, vm.spec.ports
     needed, port = ("rdp", ports.rdp) if spec.windows else ("ssh", ports.ssh)
@@ -131,26 +129,18 @@ def _ports(vm: VmResource) -> Iterator[Diagnostic]:
             f"ports.{needed} is required for {spec.os} without publicIp",
             remedy=f"Add `{needed}: auto` (needs portRange on the Node) or a port number.",
         )
-    chosen: dict[int, str] = {}
-    for name, value in (("ssh", ports.ssh), ("rdp", ports.rdp), ("vnc", ports.vnc)):
-        if isinstance(value, int) and value in chosen:
+    taken: dict[tuple[str, int], str] = {}
+    for path, value in ports.numbers.items():
+        if isinstance(value, int) and ("tcp", value) in taken:
             yield vm.problem(
                 "port-conflict",
-                f"ports.{name}",
-                f"ports.{name} and ports.{chosen[value]} are both {value}",
+                path,
+                f"{path} and {taken['tcp', value]} are both {value}",
                 detail="The node does not compare the ports of one VM with each other.",
                 remedy="Choose different ports, or `auto`.",
             )
         elif isinstance(value, int):
-            chosen[value] = name
-
-
-def _forwards(vm: VmResource) -> Iterator[Diagnostic]:
-    taken: dict[tuple[str, int], str] = {}
-    ports = vm.spec.ports
-    for name, value in (("ports.ssh", ports.ssh), ("ports.rdp", ports.rdp), ("ports.vnc", ports.vnc)):
-        if isinstance(value, int):
-            taken[("tcp", value)] = name
+            taken["tcp", value] = path
     for index, text in enumerate(ports.forward):
         protocol, host, _ = forward_ranges(text)
         clash = next((taken[(protocol, p)] for p in host if (protocol, p) in taken), None)
@@ -202,20 +192,6 @@ def _pxe(vm: VmResource) -> Iterator[Diagnostic]:
                 detail="The node validates the field, and creates the VM without it.",
                 remedy=f"Remove {path}.",
             )
-
-
-def _login(vm: VmResource) -> Iterator[Diagnostic]:
-    """An account is named only by the call that sets its password."""
-    login = vm.spec.login
-    if login.username not in (None, vm.spec.first_account) and login.password is None and not vm.spec.pxe:
-        yield vm.problem(
-            "missing-field",
-            "login.username",
-            f"login.username {login.username} has no effect without login.password",
-            detail=f"The image has the account {vm.spec.first_account}; another account "
-            "is used only to set its password, and must exist in the image.",
-            remedy="Add `password: {env: NAME}` below login, or remove username.",
-        )
 
 
 def _not_pxe(vm: VmResource) -> Iterator[Diagnostic]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from dbc_iac.kinds.framework.spec import Sent, spec_fields
 from dbc_iac.kinds.virtual_machine.failed_creation import CREATE_ERROR, creation_failed
 from dbc_iac.kinds.virtual_machine.power import TRANSITIONAL, status_of, status_text
 from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
+from dbc_iac.state.document import Binding
 
 NO_AGENT = "N/A"
 """Account name that the node reports for a guest without an agent."""
@@ -58,12 +59,11 @@ class VmExists(Goal):
         note = "" if details.value.user_name != NO_AGENT else "the guest has no agent: no account could be set"
         return GoalState(GoalStatus.MET, note, id=self.id, resolved={"dataDisk.path": path} if path else {})
 
-    def informed(self, known: Callable[[str], Mapping[str, Json]]) -> Goal:
-        image = str(self.desired["image"])
-        file = known(image).get("id") if image.startswith("Image/") else None
-        if not file:
+    def informed(self, bindings: Mapping[str, Binding]) -> Goal:
+        image = bindings.get(str(self.desired["image"]))  # an address, as long as its file is not known
+        if image is None or not image.id:
             return self
-        return replace(self, desired={**self.desired, "image": file}, fields={**self.fields, "image": file})
+        return replace(self, desired={**self.desired, "image": image.id}, fields={**self.fields, "image": image.id})
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
         return await vms.create_vm(await context.connect(self.route), self.body())

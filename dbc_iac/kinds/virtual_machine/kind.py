@@ -18,11 +18,12 @@ from dbc_iac.kinds.framework.kind import Kind, register
 from dbc_iac.kinds.framework.ownership_marker import Marker, read_marker
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.rules import Behaviour, Facts
-from dbc_iac.kinds.framework.types import parse_gib
+from dbc_iac.kinds.framework.types import forward_ranges, parse_gib
 from dbc_iac.kinds.framework.values import GoalInput, Lookup, Observation, Unmanaged
 from dbc_iac.kinds.images.files import (
     BASE,
     NOT_SHOWN,
+    SUFFIX,
     UNKNOWN_IMAGE,
     FileAt,
     files_at,
@@ -33,7 +34,6 @@ from dbc_iac.kinds.images.files import (
 from dbc_iac.kinds.network import lan_name
 from dbc_iac.kinds.node import node_route
 from dbc_iac.kinds.virtual_machine import checks, reading
-from dbc_iac.kinds.virtual_machine.capacity import capacity_of
 from dbc_iac.kinds.virtual_machine.goals import DiskHasSize, VmColdModified, VmExists, VmModified, VmPassword
 from dbc_iac.kinds.virtual_machine.gpu_recovery import gpus_in_use, other_gpus, port_in_use_unseen, ports_in_use
 from dbc_iac.kinds.virtual_machine.identity import hidden_digest, task_id
@@ -41,6 +41,8 @@ from dbc_iac.kinds.virtual_machine.power import VmAbsent, VmPower, VmRestarted, 
 from dbc_iac.kinds.virtual_machine.preflight import preflight
 from dbc_iac.kinds.virtual_machine.setup_complete import VmFinished
 from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
+
+_PORTS = ("ports.ssh", "ports.rdp", "ports.vnc")
 
 
 @register
@@ -129,15 +131,16 @@ class VirtualMachine(Kind[VirtualMachineSpec], Host, UsesCapacity, Importable):
         return any(self._digest(resource, inventory, image) == marker.digest for image in images)
 
     def check(self, resource: Resource[VirtualMachineSpec], inventory: Inventory) -> Iterable[Diagnostic]:
-        yield from checks.check(resource)
-        yield from checks.same_public_ip(resource, inventory)
-        yield from checks.without_a_range(resource, inventory)
-        yield from checks.cut_off_by_lan(resource, inventory)
-        yield from self._image_node(resource, inventory)
-        yield from checks.task_id(resource)
-
-    def _image_node(self, resource: Resource[VirtualMachineSpec], inventory: Inventory) -> Iterator[Diagnostic]:
-        image = inventory.find("Image", resource.spec.image)
+        spec = resource.spec
+        if not spec.external:
+            yield from checks.check(resource)
+        if spec.public_ip is not None:
+            yield from checks.same_public_ip(resource, inventory)
+        if "auto" in spec.ports.numbers.values():
+            yield from checks.without_a_range(resource, inventory)
+        if spec.network is not None:
+            yield from checks.cut_off_by_lan(resource, inventory)
+        image = None if spec.image.endswith(SUFFIX) else inventory.find("Image", spec.image)
         if image is not None and getattr(image.spec, "node", "") != resource.spec.node:
             yield resource.problem(
                 "wrong-node",
@@ -145,9 +148,34 @@ class VirtualMachine(Kind[VirtualMachineSpec], Host, UsesCapacity, Importable):
                 f"{image.address} is a file on {getattr(image.spec, 'node', '')}, not on {resource.spec.node}",
                 remedy="Add an Image for this node.",
             )
+        if spec.external != (spec.id is not None):
+            yield from checks.task_id(resource)
 
     def capacity(self, fields: Mapping[str, Json]) -> Capacity:
-        return capacity_of(fields)
+        """Capacity by desired or applied fields. With a public IP only the screen's port is on the host, but the node
+        compares the ssh port (with windows the rdp port) at each start anyway."""
+        numbers = {
+            path: port for path in ("ports.ssh", "ports.rdp", "ports.vnc") if type(port := fields.get(path)) is int
+        }
+        public_ip, remote = fields.get("publicIp"), "ports.rdp" if fields.get("os") == "windows" else "ports.ssh"
+        ports = {("tcp", port) for path, port in numbers.items() if path == "ports.vnc" or not public_ip}
+        forward = fields.get("ports.forward")
+        for text in forward if isinstance(forward, list) and not public_ip else ():
+            protocol, host, _ = forward_ranges(str(text))
+            ports.update((protocol, port) for port in host)
+        gpus, cpus = (value if isinstance(value := fields.get(path), int) else 0 for path in ("gpus", "cpus"))
+        memory, disk = (
+            parse_gib(size) if isinstance(size := fields.get(path), str) else 0 for path in ("memory", "dataDisk.size")
+        )
+        return Capacity(
+            gpus=gpus,
+            cpus=cpus,
+            memory=memory,
+            space={} if fields.get("dataDisk.file") else {"/data": disk},
+            ports=frozenset(ports),
+            start_ports=frozenset(("tcp", port) for path, port in numbers.items() if path in {remote, "ports.vnc"}),
+            addresses=frozenset({public_ip} if isinstance(public_ip, str) and public_ip else ()),
+        )
 
     def preflight(
         self,
@@ -180,7 +208,7 @@ class VirtualMachine(Kind[VirtualMachineSpec], Host, UsesCapacity, Importable):
             details = None if identity in ours else await reader.vm(route, identity)
             if isinstance(details, Known) and details.value is not None:
                 shown = reading.seen(Lookup("", route, identity, 0), summary.status, details.value, masked_ip)
-                found[identity] = capacity_of(shown.values)
+                found[identity] = self.capacity(shown.values)
         return found
 
     async def observe(self, lookup: Lookup, reader: CachedReader) -> Observation:
@@ -276,13 +304,13 @@ class VirtualMachine(Kind[VirtualMachineSpec], Host, UsesCapacity, Importable):
         others = dict(await self.others(task.route, frozenset({task.id}), reader))
         if "port" in refused:
             values = {**task.applied, **task.desired}
-            return ports_in_use(capacity_of(values), others) or port_in_use_unseen(values, refused)
+            return ports_in_use(self.capacity(values), others) or port_in_use_unseen(values, refused)
         return await gpus_in_use(task.route, others, reader)
 
     def power(self, task: GoalInput, *, to: str, temporary: bool = False) -> Goal:
         side: Literal["on", "off"] = "on" if to == "on" else "off"
         return VmPower(
-            address=task.address, route=task.route, id=task.id, vm=task.id, fields={"power": side}, to=side,
+            address=task.address, route=task.route, id=task.id, vm=task.id, fields={"power": side}, powers=side,
             old=task.id == task.old_id, temporary=temporary,
         )  # fmt: skip
 

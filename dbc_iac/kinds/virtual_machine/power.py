@@ -50,18 +50,14 @@ class VmPower(Goal):
     name = "vm-power"
     call_class = CallClass.STATE_CONDITIONED
     queued_visibly = True
-    to: Literal["on", "off"]
+    powers: Literal["on", "off"]
     old: bool = False
     """Whether it is the VM that is replaced, under the same address."""
 
     @property
-    def powers(self) -> str:
-        return self.to
-
-    @property
     def action_text(self) -> str:
         which = f" the old VM {self.id}" if self.old else ""
-        return f"starting{which}" if self.to == "on" else f"powering off{which}"
+        return f"starting{which}" if self.powers == "on" else f"powering off{which}"
 
     async def look(self, reader: CachedReader) -> GoalState:
         status, problem = await status_of(reader, self)
@@ -71,13 +67,13 @@ class VmPower(Goal):
             return GoalState(GoalStatus.FAILED, "the node does not list the VM any more")
         if status in TRANSITIONAL:
             return GoalState(GoalStatus.WAITING, status_text(status))
-        if POWER.get(status) == self.to:
+        if POWER.get(status) == self.powers:
             return GoalState(GoalStatus.MET, status)
         return GoalState(GoalStatus.BROKEN if status.endswith("error") else GoalStatus.UNMET, status)
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
         channel = await context.connect(self.route)
-        return await (vms.start_vm if self.to == "on" else vms.shutdown_vm)(channel, self.id)
+        return await (vms.start_vm if self.powers == "on" else vms.shutdown_vm)(channel, self.id)
 
 
 @dataclass(frozen=True, kw_only=True)

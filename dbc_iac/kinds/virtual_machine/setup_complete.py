@@ -6,7 +6,6 @@ completes the setup, so the VM is powered off and on, once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -86,8 +85,8 @@ class VmFinished(Goal):
         channel = await context.connect(self.route)
         return await (vms.shutdown_vm if status == "running" else vms.start_vm)(channel, self.id)
 
-    def primed(self, detail: Mapping[str, Json]) -> Goal:
-        return replace(self, unfinished=True)
+    async def primed(self, reader: CachedReader) -> tuple[Goal, dict[str, Json]]:
+        return replace(self, unfinished=True), {}
 
     def begins(self) -> Goal:
         return replace(self, calls=self.calls + 1)

@@ -90,6 +90,11 @@ class Ports(Part):
         Field(default=(), description="more port forwards, such as tcp,8080:80")
     )
 
+    @property
+    def numbers(self) -> dict[str, int | str | None]:
+        """The single ports by path."""
+        return {"ports.ssh": self.ssh, "ports.rdp": self.rdp, "ports.vnc": self.vnc}
+
 
 class Login(Part):
     """The account whose password is set through the guest agent. Without `password` neither is managed."""
