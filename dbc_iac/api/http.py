@@ -8,7 +8,9 @@ are texts of `http_exchange`: a text of the server could contain anything.
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import socket
 import threading
 from base64 import b64encode
 from collections.abc import Coroutine, Mapping
@@ -24,10 +26,16 @@ if TYPE_CHECKING:
     import httpx
 
     from dbc_iac.api.http_exchange import Exchanges
+    from dbc_iac.api.plain_http import PlainExchanges
 
 T = TypeVar("T")
 MIB = 1024 * 1024
 CONNECT_WITHIN = 10.0
+PLAIN_URL = re.compile(
+    r"http://(?P<server>(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{1,5}))?)"
+    r"(?P<target>(?!.*/\.)/[A-Za-z0-9_~./-]*(\?[A-Za-z0-9_~.=&-]*)?)?"
+)
+"""An http address that is sent as written: without a user, characters to escape, and dots to resolve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +91,15 @@ class UnusableError(ExchangeError):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
+    """An answer. `headers` have lower-case names."""
+
     status: int
     headers: Mapping[str, str]
     body: bytes
 
     @property
     def content_type(self) -> str:
-        return self.headers.get("Content-Type", "")
+        return self.headers.get("content-type", "")
 
     @property
     def success(self) -> bool:
@@ -103,13 +113,37 @@ class Reply:
         return f"Reply({self.status}, {len(self.body)} bytes)"
 
 
+def check_coding(status: int, coding: str) -> None:
+    """Refuse an answer with a Content-Encoding."""
+    if coding.strip().lower() not in {"", "identity"}:
+        raise UnusableError(status, "it has a Content-Encoding, which was not asked for")
+
+
+def too_long(status: int, size: int) -> UnusableError:
+    return UnusableError(status, f"it is longer than {size // MIB} MiB")
+
+
+def system_reason(error: BaseException) -> str:
+    """Why the operating system made no connection, or ended one."""
+    if isinstance(error, socket.gaierror):
+        return f"its name does not resolve ({(error.strerror or 'no address').lower()})"
+    # asyncio joins the errors of several addresses into a text.
+    number = getattr(error, "errno", None) or next(map(int, re.findall(r"\[Errno (\d+)\]", str(error))), 0)
+    if number:
+        return os.strerror(number).lower()
+    return f"no connection within {CONNECT_WITHIN:g} s" if isinstance(error, TimeoutError) else "connection closed"
+
+
 def basic(user: str, password: SecretText) -> SecretText:
     """The value of an Authorization header."""
     return SecretText("Basic " + b64encode(f"{user}:{password.reveal()}".encode()).decode())
 
 
 class HttpClient:
-    """Requests to one server. Proxies of the environment are used only with `proxies`, ~/.netrc never."""
+    """Requests to one server. Proxies of the environment are used only with `proxies`, ~/.netrc never.
+
+    `plain`: for many calls to an http address; they go by `plain_http`, all others by httpx.
+    """
 
     def __init__(
         self,
@@ -118,6 +152,7 @@ class HttpClient:
         *,
         keep_alive: float = 5.0,
         proxies: bool = False,
+        plain: bool = False,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         """Raises ValueError for a header that cannot be sent, without its value."""
@@ -132,6 +167,8 @@ class HttpClient:
         self._proxies = proxies
         self._transport = transport
         self._exchanges: Exchanges | None = None
+        self._plain = plain
+        self._plain_exchanges: PlainExchanges | None = None
 
     async def request(
         self,
@@ -143,6 +180,12 @@ class HttpClient:
         headers: Mapping[str, str] | None = None,
     ) -> Reply:
         """One exchange. Raises ExchangeError, and nothing else."""
+        if self._plain and (match := PLAIN_URL.fullmatch(url)):
+            if self._plain_exchanges is None:
+                from dbc_iac.api.plain_http import PlainExchanges
+
+                self._plain_exchanges = PlainExchanges(self._limits, self._headers, self._keep_alive)
+            return await self._plain_exchanges.request(match, method, content, headers or {})
         if self._exchanges is None:
             from dbc_iac.api.http_exchange import Exchanges
 
@@ -154,8 +197,9 @@ class HttpClient:
         return _waited(self.request(method, url, content, **more))
 
     async def aclose(self) -> None:
-        if self._exchanges is not None:
-            await self._exchanges.aclose()
+        for exchanges in (self._exchanges, self._plain_exchanges):
+            if exchanges is not None:
+                await exchanges.aclose()
 
 
 @cache

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import os
-import socket
 import ssl
 import sys
 from collections.abc import Iterator, Mapping
@@ -16,7 +15,6 @@ from urllib.request import getproxies, proxy_bypass
 
 from dbc_iac.api.http import (
     CONNECT_WITHIN,
-    MIB,
     BrokenError,
     ExchangeError,
     Limits,
@@ -24,7 +22,9 @@ from dbc_iac.api.http import (
     NotConnectedError,
     Reply,
     SettingError,
-    UnusableError,
+    check_coding,
+    system_reason,
+    too_long,
 )
 from dbc_iac.api.secret import SecretText
 
@@ -88,13 +88,12 @@ class Exchanges:
         self._clients.clear()
 
     async def _read(self, response: httpx.Response) -> Reply:
-        if response.headers.get("Content-Encoding", "identity").strip().lower() not in {"", "identity"}:
-            raise UnusableError(response.status_code, "it has a Content-Encoding, which was not asked for")
+        check_coding(response.status_code, response.headers.get("Content-Encoding", ""))
         received = bytearray()
         async for chunk in response.aiter_bytes():
             received += chunk
             if len(received) > self._limits.size:
-                raise UnusableError(response.status_code, f"it is longer than {self._limits.size // MIB} MiB")
+                raise too_long(response.status_code, self._limits.size)
         return Reply(response.status_code, response.headers, bytes(received))
 
     def _client(self, scheme: str, proxy: tuple[str, str] | None) -> httpx.AsyncClient:
@@ -107,6 +106,7 @@ class Exchanges:
                 transport=self._transport,
                 headers={
                     "User-Agent": "dbc-iac",
+                    **({} if self._keep_alive else {"Connection": "close"}),
                     "Accept-Encoding": "identity",
                     **{name: value.reveal() for name, value in self._headers.items()},
                 },
@@ -199,10 +199,8 @@ def reason(error: BaseException) -> str:
                 text = getattr(cause, "reason", None) or "failed"
                 plain_http = text == "WRONG_VERSION_NUMBER"
                 return "it does not speak TLS" if plain_http else f"TLS: {text.replace('_', ' ').lower()}"
-            case socket.gaierror():
-                return f"its name does not resolve ({(cause.strerror or 'no address').lower()})"
             case OSError() if cause.errno:
-                return os.strerror(cause.errno).lower()
+                return system_reason(cause)
     text = str(error)
     match error:
         case httpx.ProxyError():

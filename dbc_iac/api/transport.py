@@ -58,8 +58,9 @@ class ClientNode:
         self.url = _checked_url(url, insecure_http)
         self._label = f"client node {name} ({_shown_url(url)})"
         limits = Limits(deadline, MAX_BYTES)
-        self._shared = HttpClient(limits, headers, keep_alive=KEEP_ALIVE, transport=transport)
-        self._single = HttpClient(limits, headers, keep_alive=0.0, transport=transport)
+        plain = transport is None
+        self._shared = HttpClient(limits, headers, keep_alive=KEEP_ALIVE, plain=plain, transport=transport)
+        self._single = HttpClient(limits, headers, keep_alive=0.0, plain=plain, transport=transport)
         self.max_in_flight = max_in_flight
         self.turn = asyncio.Semaphore(max_in_flight)
         """Limits requests in flight: hold it around `post`."""
@@ -85,7 +86,7 @@ class ClientNode:
         # repeat does it twice gets a connection of its own.
         blind = call_class is CallClass.BLIND
         client = self._single if blind else self._shared
-        headers = {"Content-Type": "application/json", **({"Connection": "close"} if blind else {})}
+        headers = {"content-type": "application/json"}
         try:
             return await client.request("POST", f"{self.url}/api/v1{path}", body, headers=headers)
         except NotConnectedError as error:

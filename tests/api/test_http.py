@@ -59,6 +59,9 @@ def failure(kind: type[ExchangeError], url: str, limits: Limits = LIMITS, **opti
     return str(caught.value).removeprefix("cannot be reached: ")
 
 
+both = pytest.mark.parametrize("plain", [False, True], ids=["httpx", "plain"])
+
+
 def posted(url: str, deadline: float = 30.0) -> object:
     async def work() -> object:
         node = ClientNode("lab", url, deadline=deadline)
@@ -77,9 +80,10 @@ def dribble(send: Send) -> None:
         threading.Event().wait(0.02)
 
 
-def test_no_content_encoding_is_asked_for() -> None:
+@both
+def test_no_content_encoding_is_asked_for(plain: bool) -> None:
     with raw_server(OK) as (url, seen):
-        assert ask(url, headers={"X-Key": SecretText("a")}).json() == {}
+        assert ask(url, headers={"X-Key": SecretText("a")}, plain=plain).json() == {}
     assert b"accept-encoding: identity\r\n" in seen[0].lower()
     assert seen[0].lower().count(b"accept-encoding") == 1
 
@@ -97,54 +101,60 @@ def test_a_value_that_no_header_can_have_is_refused_and_not_shown(value: str) ->
     assert value.strip() not in str(caught.value)
 
 
-def test_an_answer_with_a_content_encoding_is_refused_and_not_decoded() -> None:
+@both
+def test_an_answer_with_a_content_encoding_is_refused_and_not_decoded(plain: bool) -> None:
     with raw_server(GZIPPED) as (url, _):
-        assert "Content-Encoding" in failure(UnusableError, url)
+        assert "Content-Encoding" in failure(UnusableError, url, plain=plain)
 
 
-def test_identity_is_no_content_encoding() -> None:
+@both
+def test_identity_is_no_content_encoding(plain: bool) -> None:
     with raw_server(b"HTTP/1.1 200 OK\r\nContent-Encoding: Identity\r\nContent-Length: 2\r\n\r\n{}") as (url, _):
-        assert ask(url).body == b"{}"
+        assert ask(url, plain=plain).body == b"{}"
 
 
+@both
 @pytest.mark.parametrize("chunked", [False, True], ids=["unframed", "chunked"])
-def test_an_answer_that_is_too_long_is_cut_off_while_it_comes(chunked: bool) -> None:
+def test_an_answer_that_is_too_long_is_cut_off_while_it_comes(plain: bool, chunked: bool) -> None:
     def endless(send: Send) -> None:
         while True:
             send(b"10000\r\n" + b"x" * 65536 + b"\r\n" if chunked else b"x" * 65536)
 
     head = b"HTTP/1.1 200 OK\r\n" + (b"Transfer-Encoding: chunked\r\n\r\n" if chunked else b"\r\n")
     with raw_server(head, endless) as (url, _):
-        assert failure(UnusableError, url) == "sent an answer that is refused: it is longer than 1 MiB"
+        assert failure(UnusableError, url, plain=plain) == "sent an answer that is refused: it is longer than 1 MiB"
 
 
-def test_a_head_that_never_ends_is_cut_off() -> None:
+@both
+def test_a_head_that_never_ends_is_cut_off(plain: bool) -> None:
     def endless(send: Send) -> None:
         while True:
             send(b"X-A: b\r\n" * 1000)
 
     with raw_server(b"HTTP/1.1 200 OK\r\n", endless) as (url, _):
-        assert failure(BrokenError, url) == "gave no complete answer: the answer is not HTTP"
+        assert failure(BrokenError, url, plain=plain) == "gave no complete answer: the answer is not HTTP"
 
 
+@both
 @pytest.mark.parametrize(
     "before",
-    [b"", b"HTTP/1.1 200 OK\r\nX-A: ", b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"],
+    [b"HTTP/1.1 200 ", b"HTTP/1.1 200 OK\r\nX-A: ", b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"],
     ids=["status line", "head", "body"],
 )
-def test_a_server_that_dribbles_ends_at_the_deadline_of_the_whole_exchange(before: bytes) -> None:
+def test_a_server_that_dribbles_ends_at_the_deadline_of_the_whole_exchange(plain: bool, before: bytes) -> None:
     with raw_server(before, dribble) as (url, _):
-        assert failure(NoAnswerError, url, Limits(0.3, MIB)) == "gave no answer within 0.3 s"
+        assert failure(NoAnswerError, url, Limits(0.3, MIB), plain=plain) == "gave no answer within 0.3 s"
 
 
-def test_endless_interim_answers_end_at_the_deadline() -> None:
+@both
+def test_endless_interim_answers_end_at_the_deadline(plain: bool) -> None:
     def endless(send: Send) -> None:
         while True:
             send(b"HTTP/1.1 100 Continue\r\n\r\n")
             threading.Event().wait(0.02)
 
     with raw_server(endless) as (url, _):
-        failure(NoAnswerError, url, Limits(0.3, MIB))
+        failure(NoAnswerError, url, Limits(0.3, MIB), plain=plain)
 
 
 def test_a_client_node_that_dribbles_ends_at_its_deadline() -> None:
@@ -193,17 +203,21 @@ def test_a_refused_connection_has_its_reason() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
-    assert failure(NotConnectedError, url) == "connection refused"
+    for plain in (False, True):
+        assert failure(NotConnectedError, url, plain=plain) == "connection refused"
+        local = url.replace("127.0.0.1", "localhost")
+        assert failure(NotConnectedError, local, plain=plain) == "connection refused"
     assert posted(url) == NotSent(f"client node lab ({url}) cannot be reached: connection refused")
 
 
-def test_an_unresolvable_name_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+@both
+def test_an_unresolvable_name_is_reported(plain: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(*_: object, **__: object) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     said = "its name does not resolve (name or service not known)"
-    assert failure(NotConnectedError, "http://client.example") == said
+    assert failure(NotConnectedError, "http://client.example", plain=plain) == said
 
 
 def test_an_untrusted_certificate_is_reported_unless_its_authority_is_named(
