@@ -17,6 +17,7 @@ from dbc_iac.operations.plan import PlanToApply
 from dbc_iac.operations.project import Project
 from dbc_iac.operations.secrets import require_secrets
 from dbc_iac.plan import Action
+from dbc_iac.views.disruption import disruptions
 from dbc_iac.views.text.apply import report_json, report_lines
 from dbc_iac.views.text.lines import Line, Tone
 from dbc_iac.views.text.outputs import outputs_text
@@ -44,7 +45,7 @@ def confirm_and_apply(
     if any(output.files.values()):
         write_outputs(app, plan, output)
     if reviewed and not app.json:
-        app.show_lines([Line(summary(plan), Tone.HEAD), Line(scope(plan), Tone.ASIDE), Line()], None)
+        app.show_lines([Line(summary(plan), Tone.HEAD), Line(scope(plan, disruptions(plan)), Tone.ASIDE), Line()], None)
     elif not app.json:
         app.show_lines(plan_lines(plan, output.detail, reported=True), None)
     if plan.errors:
@@ -71,7 +72,7 @@ def confirm_and_apply(
     ended = [*report_lines(report, reported=True)]
     if outputs:
         ended += [Line(), Line("Outputs:", Tone.HEAD), *map(Line, outputs_text(outputs).splitlines())]
-    value = {"plan": shown, "report": report_json(report)}
+    value = {"plan": shown, "report": report_json(report)} if app.json else {}
     app.show_lines(ended, {**value, "outputs": outputs} if outputs else value)
     raise Exit(max(report.exit_code, written))
 

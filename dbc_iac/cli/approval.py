@@ -12,6 +12,7 @@ from dbc_iac.cli.app import App, Exit
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.kinds import kind_of
 from dbc_iac.plan import Plan
+from dbc_iac.views.disruption import disruptions
 from dbc_iac.views.text.lines import escaped, escaped_lines
 from dbc_iac.views.text.plan import scope, summary
 
@@ -56,7 +57,8 @@ def _ask(app: App, plan: Plan) -> None:
     expected = plan.project if plan.destroy and any(change.losses for change in plan.pending) else "yes"
     _require_terminal(app, "Use --yes, or apply a plan FILE.")
     what = "the name of the project" if expected == plan.project else "yes"
-    question = f"{summary(plan)} {scope(plan)}\nType {what} to {'delete the data' if what != 'yes' else 'apply'}:"
+    about = f"{summary(plan)} {scope(plan, disruptions(plan))}"
+    question = f"{about}\nType {what} to {'delete the data' if what != 'yes' else 'apply'}:"
     text = escaped_lines(app.redaction(question))
     answer = click.prompt(text, default="", show_default=False, prompt_suffix=" ")
     if answer.strip() != expected:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
 from dbc_iac.address import Address
@@ -66,25 +66,34 @@ def expected_calls(plan: Plan) -> int:
 def disruptions(plan: Plan) -> tuple[Disruption, ...]:
     """Disruptions, one per machine: deletions and replacements first, then in the order of the steps."""
     changes = {c.address: c for c in plan.changes}
-    numbers = {s.address: n for n, s in reversed(list(enumerate(shown_steps(plan), 1)))}
-    begins = _begins(plan)
+    steps, begins, off = shown_steps(plan), _begins(plan), powered_off(plan)
+    numbers = {s.address: n for n, s in reversed(list(enumerate(steps, 1)))}
     new = {c.address for c in plan.changes if c.action is Action.CREATE}  # not in use yet
     found: dict[str, Disruption] = {}
     for change in plan.pending:
-        effect = _of_change(change)
-        if effect is not None:
+        if (effect := _of_change(change)) is not None:
             causes = tuple(r for r in change.reasons if r != DESTROY) if change.action is not Action.UPDATE else ()
             number = numbers.get(change.address, 0)
             found[change.address] = Disruption(
                 change.address, change.placement.node, effect, step=number, causes=causes
             )
-    for number, step in enumerate(shown_steps(plan), 1):
-        if step.kind is StepKind.WINDOW and step.address not in new and not is_off_all_along(step, changes):
-            whole = found.get(step.address)
-            if whole is None or whole.effect not in {Effect.DELETED, Effect.REPLACED}:
-                found[step.address] = replace(_of_window(number, step, changes), begins=begins[step.key])
+    for number, step in enumerate(steps, 1):
+        was_off = step.address in off
+        if step.kind is not StepKind.WINDOW or step.address in new or (was_off and step.power == "off"):
+            continue
+        whole = found.get(step.address)
+        if whole is None or whole.effect not in {Effect.DELETED, Effect.REPLACED}:
+            effect = Effect.STARTED if was_off else Effect.CYCLED if step.power == "on" else Effect.STAYS_OFF
+            causes = tuple(dict.fromkeys(_causes(step, changes)))
+            seconds = 0 if was_off else step.seconds
+            found[step.address] = Disruption(step.address, step.node, effect, seconds, number, causes, begins[step.key])
     order = list(Effect)
     return tuple(sorted(found.values(), key=lambda d: (order.index(d.effect) > 1, d.step, d.address)))
+
+
+def powered_off(plan: Plan) -> frozenset[str]:
+    """Addresses of the machines that were off when the plan was made."""
+    return frozenset(c.address for c in plan.changes if c.observed_power == "off")
 
 
 def _begins(plan: Plan) -> dict[str, int]:
@@ -101,17 +110,9 @@ def _begins(plan: Plan) -> dict[str, int]:
     return begins
 
 
-def _of_window(number: int, step: Step, changes: dict[str, Change]) -> Disruption:
-    causes = tuple(dict.fromkeys(_causes(step, changes)))
-    effect = Effect.CYCLED if step.power == "on" else Effect.STAYS_OFF
-    if _was_off(step, changes):
-        return Disruption(step.address, step.node, Effect.STARTED, 0, number, causes)
-    return Disruption(step.address, step.node, effect, step.seconds, number, causes)
-
-
-def window_text(step: Step, changes: dict[str, Change]) -> str:
-    """Effect of an offline window on its VM, as shown after its address."""
-    if _was_off(step, changes):
+def window_text(step: Step, off: Container[str]) -> str:
+    """Effect of an offline window on its VM, as shown after its address. `off`: see `powered_off`."""
+    if step.address in off:
         return "powered off, stays off" if step.power == "off" else "powered off, will be started after the changes"
     return f"power-off window of about {duration(step.seconds)}" if step.power == "on" else "powering off, stays off"
 
@@ -125,16 +126,6 @@ def machines(found: Sequence[Disruption]) -> str:
 def length(found: Iterable[Disruption]) -> int:
     """Expected seconds from the start of the apply to the end of the last window."""
     return max((d.begins + d.seconds for d in found if d.seconds), default=0)
-
-
-def is_off_all_along(step: Step, changes: dict[str, Change]) -> bool:
-    """Whether the VM of a window is off and stays off: no disruption."""
-    return step.power == "off" and _was_off(step, changes)
-
-
-def _was_off(step: Step, changes: dict[str, Change]) -> bool:
-    host = changes.get(step.address)
-    return host is not None and host.observed_power == "off"
 
 
 def _causes(step: Step, changes: dict[str, Change]) -> Iterator[str]:

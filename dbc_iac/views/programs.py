@@ -24,10 +24,7 @@ def program_texts(plan: Plan) -> Iterator[str]:
     for change in plan.pending:
         if change.action is not Action.DELETE:
             for path, reference in change.secrets.items():
-                text = f"{path}: {_source(SecretRef.model_validate(reference))}"
-                found.setdefault(text, []).append(change.address)
+                ref = SecretRef.model_validate(reference)
+                source = str(ref) if ref.command is None else f"program {shlex.join(ref.command)}"
+                found.setdefault(f"{path}: {source}", []).append(change.address)
     yield from (f"{text}, for {some(addresses)}" for text, addresses in found.items())
-
-
-def _source(ref: SecretRef) -> str:
-    return f"program {shlex.join(ref.command)}" if ref.command is not None else str(ref)

@@ -39,7 +39,9 @@ class Redaction:
 
 def _without(value: Any, hidden: list[str]) -> Any:
     if isinstance(value, str):
-        return value if isinstance(value, Enum) else _text(value, hidden)
+        for word in hidden if not isinstance(value, Enum) else ():
+            value = value.replace(word, HIDDEN)
+        return value
     if isinstance(value, Mapping):
         return {_without(k, hidden): _without(v, hidden) for k, v in value.items()}
     if isinstance(value, tuple | list):
@@ -47,10 +49,3 @@ def _without(value: Any, hidden: list[str]) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return replace(value, **{f.name: _without(getattr(value, f.name), hidden) for f in fields(value) if f.init})
     return value
-
-
-def _text(text: str, hidden: list[str]) -> str:
-    for word in hidden:
-        if word in text:
-            text = text.replace(word, HIDDEN)
-    return text

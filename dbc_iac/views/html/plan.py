@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from dbc_iac.address import Address
 from dbc_iac.plan.model import Action, Change, FieldChange, Plan
-from dbc_iac.views.disruption import Disruption, disruptions, length, machines, shown_steps, window_text
+from dbc_iac.views.disruption import Disruption, disruptions, length, machines, powered_off, shown_steps, window_text
 from dbc_iac.views.graph import Graph, by_machine, plan_graph
 from dbc_iac.views.grouping import Detail, grouped, likeness
 from dbc_iac.views.html.layout import can_lay_out
@@ -14,13 +14,9 @@ from dbc_iac.views.html.pages import anchor, asset, environment, source_hash
 from dbc_iac.views.programs import TITLE, program_texts
 from dbc_iac.views.text.fields import effect, is_long_list, list_difference, step_text, value_text
 from dbc_iac.views.text.plan import (
-    DRIFTED,
-    INTENDED,
     ORDER,
     SIGNS,
-    UNREAD,
     VERBS,
-    losses_of,
     only_drift,
     reason_text,
     scope,
@@ -49,9 +45,8 @@ def plan_html(plan: Plan, detail: Detail = Detail.GROUPED) -> str:
     plan = named(plan)
     style, script = asset("plan.css"), asset("plan.js")
     split = split_changes(plan)
-    shown = split.intended + split.drifted + split.unread
-    found = disruptions(plan)
-    changes = {c.address: c for c in plan.changes}
+    shown = [change for changes in split.values() for change in changes]
+    found, off = disruptions(plan), powered_off(plan)
     whole = plan_graph(plan)
     drawn = by_machine(whole)
     page = environment(_FILTERS)
@@ -60,7 +55,7 @@ def plan_html(plan: Plan, detail: Detail = Detail.GROUPED) -> str:
         plan=plan,
         title=_title(plan),
         summary=summary(plan),
-        scope=scope(plan),
+        scope=scope(plan, found),
         verbs={a.value: v for a, v in VERBS.items()},
         reason=reason_text,
         style=Markup(style),  # noqa: S704 - file of this package
@@ -72,17 +67,13 @@ def plan_html(plan: Plan, detail: Detail = Detail.GROUPED) -> str:
         problems=problems(plan.diagnostics, detail),
         programs_title=TITLE,
         programs=[*program_texts(plan)],
-        losses=[(c, loss) for c in plan.changes for loss in losses_of(c)],
+        losses=[(c, loss) for c in plan.pending for loss in c.losses],
         disruptions=found,
         disruption_summary=_disrupted(found),
         length=length(found),
         sections=[
             (key, title, tuple(grouped(members, likeness, detail)))
-            for key, title, members in (
-                ("changes", INTENDED, split.intended),
-                ("drift", DRIFTED, split.drifted),
-                ("unread", UNREAD, split.unread),
-            )
+            for key, (title, members) in zip(("changes", "drift", "unread"), split.items(), strict=True)
         ],
         first=_FIRST,
         most_losses=_MAX_LOSSES,
@@ -92,13 +83,13 @@ def plan_html(plan: Plan, detail: Detail = Detail.GROUPED) -> str:
         notes=[(c.address, n) for c in plan.changes if c.action is Action.NO_OP for n in c.notes],
         rentals=[*rental_texts(plan.rentals)],
         steps=shown_steps(plan),
-        lost=losses_of,
+        lost=lambda change: change.losses if change.pending else (),
         same=_same,
         shared_fields=_shared,
         differing_fields=_differing,
         own_fields=_own,
         drifted_fields=_drifted,
-        window=lambda step: window_text(step, changes),
+        window=lambda step: window_text(step, off),
     )
 
 

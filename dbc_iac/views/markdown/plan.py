@@ -11,15 +11,12 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from dbc_iac.diagnostics import Severity
 from dbc_iac.plan.model import Action, Change, Plan
-from dbc_iac.views.disruption import shown_steps
+from dbc_iac.views.disruption import disruptions, shown_steps
 from dbc_iac.views.grouping import Detail, grouped, likeness
 from dbc_iac.views.programs import TITLE, program_texts
 from dbc_iac.views.text.lines import PLAIN_TEXT, Line, Tone, escaped
 from dbc_iac.views.text.plan import (
-    DRIFTED,
-    INTENDED,
     SIGNS,
-    UNREAD,
     VERBS,
     disruption_texts,
     group_lines,
@@ -79,17 +76,17 @@ def _size(text: str) -> int:
 
 def _blocks(plan: Plan, detail: Detail) -> Iterator[str]:
     """Blocks that are not cut, in order."""
-    yield f"## {_title(plan)}\n\n**{plain(summary(plan))}** {plain(scope(plan))}\n"
+    disrupted = disruptions(plan)
+    yield f"## {_title(plan)}\n\n**{plain(summary(plan))}** {plain(scope(plan, disrupted))}\n"
     for found in problems(plan.diagnostics, detail):
         yield from _alert(_ALERTS[found.severity], found.title.rstrip(":"), found.lines)
     yield from _alert("CAUTION", "Data loss", losses(plan))
-    yield from _alert("WARNING", "Disruption", [t.strip() for t in disruption_texts(plan, detail)])
+    yield from _alert("WARNING", "Disruption", [t.strip() for t in disruption_texts(disrupted, detail)])
     yield from _alert("IMPORTANT", TITLE, [*program_texts(plan)])
     for title, lines in (("Recovery", plan.recovery), ("Moved", plan.moves)):
         if lines:
             yield f"**{title}**\n\n" + "".join(f"- {line}\n" for line in _listed(lines))
-    split = split_changes(plan)
-    for title, changes in ((INTENDED, split.intended), (DRIFTED, split.drifted), (UNREAD, split.unread)):
+    for title, changes in split_changes(plan).items():
         if changes:
             yield f"### {title}\n"
             yield from _folded(changes, detail)

@@ -35,12 +35,18 @@ def report_lines(report: Report, *, reported: bool = False) -> Iterator[Line]:
     diagnostics have been printed, and failures are left out."""
     if reported:
         yield Line()
-    else:
-        yield from _listed("Failed:", report.failed, Tone.LOSS)
-    yield from _listed("Not started:", report.not_started, Tone.CHANGED)
-    yield from _listed("Not finished (the next apply continues):", report.waiting, Tone.CHANGED)
-    yield from _listed("Powered off by this apply:", report.powered_off, Tone.LOSS)
-    yield from _listed("Could not be read, left unchanged:", dict.fromkeys(report.unknown, ""), Tone.UNSEEN)
+    sections: tuple[tuple[str, Mapping[str, str], Tone], ...] = (
+        ("Failed:", {} if reported else report.failed, Tone.LOSS),
+        ("Not started:", report.not_started, Tone.CHANGED),
+        ("Not finished (the next apply continues):", report.waiting, Tone.CHANGED),
+        ("Powered off by this apply:", report.powered_off, Tone.LOSS),
+        ("Could not be read, left unchanged:", dict.fromkeys(report.unknown, ""), Tone.UNSEEN),
+    )
+    for title, found, tone in sections:
+        if found:
+            yield Line(title, tone)
+            yield from (Line(f"  {who}" + (f": {short_text(why)}" if why else "")) for who, why in found.items())
+            yield Line()
     yield Line(counts(report), Tone.ADDED if _complete(report) else Tone.LOSS)
 
 
@@ -75,10 +81,3 @@ def counts(report: Report) -> str:
     parts += [f"{len(found):,} {word}" for found, word in rest if found]
     name = "Destroy" if report.destroy else "Apply"
     return f"{name} {ending} ({duration(int(report.seconds))}): {', '.join(parts)}."
-
-
-def _listed(title: str, found: Mapping[str, str], tone: Tone) -> Iterator[Line]:
-    if found:
-        yield Line(title, tone)
-        yield from (Line(f"  {address}" + (f": {short_text(why)}" if why else "")) for address, why in found.items())
-        yield Line()

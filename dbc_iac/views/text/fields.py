@@ -47,11 +47,12 @@ def new_field_lines(field: FieldChange) -> Iterator[Line]:
 
 def changed_field_lines(field: FieldChange) -> Iterator[Line]:
     """Lines of a changed field with its effect; of a long list only the removed and added entries, in order."""
+    mark = f"  ({effect(field)})" if field.behaviour in _EFFECTS else ""
     if not is_long_list(field):
-        yield Line(f"{_INDENT}{field.path}: {step_text(field)}{_mark(field)}")
+        yield Line(f"{_INDENT}{field.path}: {step_text(field)}{mark}")
         return
     parts = list_difference(field)
-    yield Line(f"{_INDENT}{field.path}: {parts.before} -> {parts.after}{_mark(field)}")
+    yield Line(f"{_INDENT}{field.path}: {parts.before} -> {parts.after}{mark}")
     for sign, entry in parts.entries:
         yield Line(f"{_INDENT}  {sign} {entry}", Tone.REMOVED if sign == "-" else Tone.ADDED)
 
@@ -66,7 +67,8 @@ def common_field_lines(alike: tuple[FieldChange, ...], action: Action, names: Se
     members: dict[str, list[str]] = {}
     for field, name in zip(alike, names, strict=True):
         members.setdefault(value_text(field.after) if action is Action.CREATE else step_text(field), []).append(name)
-    yield Line(f"{_INDENT}{first.path}:" + ("" if action is Action.CREATE else _mark(first)))
+    marked = action is not Action.CREATE and first.behaviour in _EFFECTS
+    yield Line(f"{_INDENT}{first.path}:" + (f"  ({effect(first)})" if marked else ""))
     for value, having in list(members.items())[:_VALUES]:
         yield Line(f"{_INDENT}  {some(having, MEMBERS)}: {value}")
     if len(members) > _VALUES:
@@ -81,10 +83,6 @@ def step_text(field: FieldChange) -> str:
 def effect(field: FieldChange) -> str:
     """Consequence of a changed field for its object; empty for a change in place."""
     return _EFFECTS.get(field.behaviour, "")
-
-
-def _mark(field: FieldChange) -> str:
-    return f"  ({effect(field)})" if effect(field) else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,15 +50,15 @@ class Screen:
 
     def render(self, lines: Iterable[Line]) -> str:
         """The text of the lines, each with its end."""
-        return "".join(f"{self._paint(part, line.tone)}\n" for line in lines for part in self._fold(escaped(line.text)))
-
-    def _fold(self, text: str) -> Iterator[str]:
-        if self.columns is None or self.columns < NARROWEST:
-            return iter((text,))
-        return fold(text, self.columns)
+        texts = ((escaped(line.text), line.tone) for line in lines)
+        if self.columns is not None and self.columns >= NARROWEST:
+            texts = ((part, tone) for text, tone in texts for part in fold(text, self.columns))
+        if self.colours:
+            texts = ((self._paint(text, tone), tone) for text, tone in texts)
+        return "".join(f"{text}\n" for text, _ in texts)
 
     def _paint(self, text: str, tone: Tone) -> str:
-        if not self.colours or tone is Tone.PLAIN or not text:
+        if tone is Tone.PLAIN or not text:
             return text
         from rich.color import ColorSystem
         from rich.style import Style

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from dbc_iac.diagnostics import Diagnostic, Severity
 from dbc_iac.plan.decide.deletions import DESTROY
-from dbc_iac.plan.model import Action, Change, Plan, Step, StepKind
+from dbc_iac.plan.model import Action, Change, Plan, StepKind
 from dbc_iac.views.disruption import (
     Disruption,
     Effect,
@@ -15,6 +14,7 @@ from dbc_iac.views.disruption import (
     expected_calls,
     length,
     machines,
+    powered_off,
     shown_steps,
     window_text,
 )
@@ -75,17 +75,19 @@ def summary(plan: Plan) -> str:
     return f"Plan: {', '.join(counts)}."
 
 
-def scope(plan: Plan) -> str:
-    """Project, stack and environment of a plan, with the expected number of power-offs and API calls."""
+def scope(plan: Plan, found: Iterable[Disruption]) -> str:
+    """Project, stack and environment of a plan, with the expected number of power-offs and API calls.
+
+    `found`: the disruptions of the plan.
+    """
     parts = [
         f"{'Destroy project' if plan.destroy else 'Project'} {plan.project}",
         f"stack {plan.stack}{'' if plan.lineage else ' (new)'}",
     ]
     if plan.environment:
         parts.append(f"environment {plan.environment}")
-    off = [d for d in disruptions(plan) if d.effect in _OFF and d.step]
     text = f"{', '.join(parts)}."
-    if off:
+    if off := [d for d in found if d.effect in _OFF and d.step]:
         text += f" {machines(off)} will be powered off."
     if calls := expected_calls(plan):
         text += f" About {count(calls, 'API call')}."
@@ -94,34 +96,57 @@ def scope(plan: Plan) -> str:
 
 def plan_lines(plan: Plan, detail: Detail = Detail.GROUPED, *, reported: bool = False) -> Iterator[Line]:
     """Lines of a plan. `reported`: its diagnostics have been printed elsewhere and are left out."""
-    plan = named(plan)
+    plan, found = named(plan), disruptions(plan)
     yield Line(summary(plan), Tone.HEAD)
-    yield Line(scope(plan), Tone.ASIDE)
-    for found in () if reported else problems(plan.diagnostics, detail):
-        yield from _section(found.title, _PROBLEMS[found.severity], (f"  ! {line}" for line in found.lines), detail)
-    yield from _before(plan, detail)
-    yield from _section("Data loss:", Tone.LOSS, (f"  ! {loss}" for loss in losses(plan)), detail)
-    yield from _section("Disruption:", Tone.CHANGED, disruption_texts(plan, detail), detail)
-    yield from _section(f"{TITLE}:", Tone.CHANGED, (f"  {text}" for text in program_texts(plan)), detail)
-    split = split_changes(plan)
-    for members in grouped(split.intended, likeness, detail):
-        yield Line()
-        yield from group_lines(members)
-    yield from _changes(f"{DRIFTED}:", split.drifted, detail)
-    yield from _changes(f"{UNREAD}:", split.unread, detail)
-    refused = [d for d in plan.diagnostics if reported and d.severity is Severity.ERROR]
-    yield from _section("Refused:", Tone.LOSS, (f"  ! {line}" for line in _refusals(refused)), detail)
-    yield from _section(f"{RENTALS}:", Tone.HEAD, (f"  {text}" for text in rental_texts(plan.rentals)), detail)
-    notes = [f"  {c.address}: {n}" for c in plan.changes if c.action is Action.NO_OP for n in c.notes]
-    yield from _section("Notes on unchanged resources:", Tone.HEAD, notes, detail)
-    steps = list(schedule_lines(plan, detail))
-    if steps:
+    yield Line(scope(plan, found), Tone.ASIDE)
+    for told in () if reported else problems(plan.diagnostics, detail):
+        yield from _sections([(told.title, _PROBLEMS[told.severity], [f"  ! {line}" for line in told.lines])], detail)
+    if plan.recovery or plan.moves:
+        yield from _before(plan, detail)
+    before = (
+        ("Data loss:", Tone.LOSS, [f"  ! {loss}" for loss in losses(plan)]),
+        ("Disruption:", Tone.CHANGED, [*disruption_texts(found, detail)]),
+        (f"{TITLE}:", Tone.CHANGED, [f"  {text}" for text in program_texts(plan)]),
+    )
+    yield from _sections(before, detail)
+    for title, changes in split_changes(plan).items():
+        if changes and title != INTENDED:
+            yield Line()
+            yield Line(f"{title}:", Tone.HEAD)
+        for members in grouped(changes, likeness, detail):
+            if title == INTENDED:
+                yield Line()
+            yield from group_lines(members)
+    after = (
+        ("Refused:", Tone.LOSS, [f"  ! {text}" for text in _refusals(plan.errors)] if reported and plan.errors else []),
+        (f"{RENTALS}:", Tone.HEAD, [f"  {text}" for text in rental_texts(plan.rentals)]),
+        (
+            "Notes on unchanged resources:",
+            Tone.HEAD,
+            [f"  {c.address}: {n}" for c in plan.changes if c.action is Action.NO_OP for n in c.notes],
+        ),
+    )
+    yield from _sections(after, detail)
+    if steps := list(schedule_lines(plan, detail)):
         yield Line()
         yield Line("Steps:", Tone.HEAD)
         yield from steps
     if not plan.empty:
         yield Line()
         yield Line(summary(plan), Tone.HEAD)
+
+
+def _sections(sections: Iterable[tuple[str, Tone, Sequence[str]]], detail: Detail) -> Iterator[Line]:
+    """Lists with a heading; nothing for an empty list."""
+    for title, tone, lines in sections:
+        if not lines:
+            continue
+        yield Line()
+        yield Line(title, tone)
+        most = len(lines) if detail is Detail.FULL else _MAX
+        yield from (Line(text, tone if tone is Tone.LOSS else Tone.PLAIN) for text in lines[:most])
+        if most < len(lines):
+            yield Line(f"  ... and {len(lines) - most:,} more (--full shows them)", tone)
 
 
 def _refusals(errors: Iterable[Diagnostic]) -> Iterator[str]:
@@ -140,44 +165,25 @@ def _before(plan: Plan, detail: Detail) -> Iterator[Line]:
             yield Line(f"{word}: ... and {rest:,} more (--full shows them)", Tone.CHANGED)
 
 
-def _changes(title: str, changes: tuple[Change, ...], detail: Detail) -> Iterator[Line]:
-    if not changes:
-        return
-    yield Line()
-    yield Line(title, Tone.HEAD)
-    for members in grouped(changes, likeness, detail):
-        yield from group_lines(members)
-
-
 INTENDED = "Changes"
 DRIFTED = "Drift (changed outside dbc-iac), will be reverted"
 UNREAD = "Could not be read, left unchanged"
 
 
-@dataclass(frozen=True, slots=True)
-class SplitChanges:
-    """The shown changes, the gravest first, then in the order of the steps: `intended` by the manifests, `drifted`
-    (only reverting changes made outside dbc-iac), and `unread` (the API could not be read)."""
-
-    intended: tuple[Change, ...]
-    drifted: tuple[Change, ...]
-    unread: tuple[Change, ...]
-
-
-def split_changes(plan: Plan) -> SplitChanges:
-    """Split the changes of a plan by their cause."""
+def split_changes(plan: Plan) -> dict[str, list[Change]]:
+    """The shown changes, the gravest first, then in the order of the steps: INTENDED by the manifests, DRIFTED (only
+    reverting changes made outside dbc-iac), and UNREAD (the API could not be read)."""
     order = {action: rank for rank, action in enumerate(ORDER)}
     places: dict[str, int] = {}
     for number, step in enumerate(plan.steps):
         for address in (step.address, *(g.address for g in step.goals)):
             places.setdefault(address, number)
-    found = (c for c in plan.changes if c.action is not Action.NO_OP)
-    shown = sorted(found, key=lambda c: (order[c.action], places.get(c.address, len(plan.steps))))
-    unread = tuple(c for c in shown if c.action is Action.UNKNOWN)
-    drifted = tuple(c for c in shown if only_drift(c))
-    return SplitChanges(
-        tuple(c for c in shown if c.action is not Action.UNKNOWN and not only_drift(c)), drifted, unread
-    )
+    shown = (c for c in plan.changes if c.action is not Action.NO_OP)
+    split: dict[str, list[Change]] = {INTENDED: [], DRIFTED: [], UNREAD: []}
+    for change in sorted(shown, key=lambda c: (order[c.action], places.get(c.address, len(plan.steps)))):
+        unread = change.action is Action.UNKNOWN
+        split[UNREAD if unread else DRIFTED if only_drift(change) else INTENDED].append(change)
+    return split
 
 
 def only_drift(change: Change) -> bool:
@@ -187,28 +193,22 @@ def only_drift(change: Change) -> bool:
 
 def losses(plan: Plan) -> tuple[str, ...]:
     """Data losses of a plan, one sentence each."""
-    return tuple(loss for c in plan.changes for loss in losses_of(c))
+    return tuple(loss for change in plan.pending for loss in change.losses)
 
 
-def losses_of(change: Change) -> tuple[str, ...]:
-    """Data losses of one change, one sentence each."""
-    return change.losses if change.pending else ()
-
-
-def disruption_texts(plan: Plan, detail: Detail) -> Iterator[str]:
+def disruption_texts(found: Sequence[Disruption], detail: Detail) -> Iterator[str]:
     """Lines of the disruptions; machines with the same disruption share a line."""
-    found = disruptions(plan)
     for members in grouped(found, lambda d: (d.effect, d.seconds, len(d.causes), d.causes[:1]), detail):
-        if len(members) == 1:
-            yield f"  {_disrupted(members[0])}"
-            continue
         first = members[0]
         off = f", off for about {duration(first.seconds)}" if first.seconds else ""
-        causes = {d.causes for d in members}
-        why = f" ({', '.join(first.causes)})" if first.causes and len(causes) == 1 else ""
-        yield f"  {machines(members)}: each {first.effect.value}{off}{why}"
-        yield f"    {some([d.address for d in members])}"
-    if whole := whole_length(found):
+        why = f" ({', '.join(first.causes)})" if first.causes and len({d.causes for d in members}) == 1 else ""
+        if len(members) == 1:
+            place = f" on {first.node}" if first.node else ""
+            yield f"  {first.address}{place}: {first.effect.value}{off}{why}"
+        else:
+            yield f"  {machines(members)}: each {first.effect.value}{off}{why}"
+            yield f"    {some([d.address for d in members])}"
+    if len(found) > 1 and (whole := whole_length(found)):
         yield f"  {whole}"
 
 
@@ -217,25 +217,6 @@ def whole_length(found: Sequence[Disruption]) -> str:
     if sum(bool(d.seconds) for d in found) < 2:
         return ""
     return f"One window at a time on each machine, about {duration(length(found))} in total."
-
-
-def _disrupted(one: Disruption) -> str:
-    place = f" on {one.node}" if one.node else ""
-    off = f", off for about {duration(one.seconds)}" if one.seconds else ""
-    return f"{one.address}{place}: {one.effect.value}{off}" + (f" ({', '.join(one.causes)})" if one.causes else "")
-
-
-def _section(title: str, tone: Tone, lines: Iterable[str], detail: Detail) -> Iterator[Line]:
-    """List with a heading; nothing for an empty list."""
-    found = list(lines)
-    if not found:
-        return
-    yield Line()
-    yield Line(title, tone)
-    most = len(found) if detail is Detail.FULL or len(found) <= _MAX else _MAX
-    yield from (Line(text, tone if tone is Tone.LOSS else Tone.PLAIN) for text in found[:most])
-    if most < len(found):
-        yield Line(f"  ... and {len(found) - most:,} more (--full shows them)", tone)
 
 
 def group_lines(members: tuple[Change, ...]) -> Iterator[Line]:
@@ -283,22 +264,16 @@ def change_lines(change: Change) -> Iterator[Line]:
     elif change.action is Action.CREATE:
         yield Line(f"      id: {change.identity.id or _LATER}")
     field_lines = new_field_lines if change.action is Action.CREATE else changed_field_lines
+    drifted = [] if only_drift(change) else [f for f in change.fields if f.drift]
     for field in change.fields:
-        if not field.drift or only_drift(change):
+        if not field.drift or not drifted:
             yield from field_lines(field)
-    yield from _drift_lines(change)
+    if drifted:  # of a resource that the manifests change too
+        yield _drift_head()
+        for field in drifted:
+            yield from changed_field_lines(field)
     for note in change.notes:
         yield Line(f"      note: {note}", Tone.ASIDE)
-
-
-def _drift_lines(change: Change) -> Iterator[Line]:
-    """Drift of a resource that the manifests change too."""
-    drifted = [f for f in change.fields if f.drift]
-    if not drifted or only_drift(change):
-        return
-    yield _drift_head()
-    for field in drifted:
-        yield from changed_field_lines(field)
 
 
 def _drift_head() -> Line:
@@ -311,18 +286,11 @@ def schedule_lines(plan: Plan, detail: Detail) -> Iterator[Line]:
     if detail is Detail.GROUPED and len(steps) > _MAX:
         yield Line(f"  {len(steps):,} (--full lists them)")
         return
-    changes = {c.address: c for c in plan.changes}
+    off = powered_off(plan)
     for number, step in enumerate(steps, 1):
-        yield from _step(number, step, changes)
-
-
-def _step(number: int, step: Step, changes: dict[str, Change]) -> Iterator[Line]:
-    if step.kind is StepKind.WINDOW:
-        yield Line(f"{number:>3}. {step.address}: {window_text(step, changes)}", Tone.CHANGED)
-        yield from (Line(f"       {_owner(g.address, step)}{g.text}") for g in step.goals)
-    else:
-        yield Line(f"{number:>3}. {step.address}: {', '.join(g.text for g in step.goals)}")
-
-
-def _owner(address: str, step: Step) -> str:
-    return "" if address == step.address else f"{address}: "
+        if step.kind is StepKind.WINDOW:
+            yield Line(f"{number:>3}. {step.address}: {window_text(step, off)}", Tone.CHANGED)
+            owners = ("" if g.address == step.address else f"{g.address}: " for g in step.goals)
+            yield from (Line(f"       {owner}{g.text}") for owner, g in zip(owners, step.goals, strict=True))
+        else:
+            yield Line(f"{number:>3}. {step.address}: {', '.join(g.text for g in step.goals)}")

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from dbc_iac.address import Address
 from dbc_iac.json import Json
-from dbc_iac.plan.model import Change, FieldChange, Plan
+from dbc_iac.plan.model import Change, Plan
 
 
 def named(plan: Plan) -> Plan:
@@ -19,12 +19,8 @@ def named(plan: Plan) -> Plan:
 
 
 def _named(change: Change, names: Mapping[Json, str]) -> Change:
-    return replace(change, fields=tuple(_field(f, names) for f in change.fields)) if change.fields else change
+    def shown(value: Json) -> Json:
+        return (names.get(value) or value) if isinstance(value, str) else value
 
-
-def _field(field: FieldChange, names: Mapping[Json, str]) -> FieldChange:
-    return replace(field, before=_value(field.before, names), after=_value(field.after, names))
-
-
-def _value(value: Json, names: Mapping[Json, str]) -> Json:
-    return (names.get(value) or value) if isinstance(value, str) else value
+    fields = (replace(f, before=shown(f.before), after=shown(f.after)) for f in change.fields)
+    return replace(change, fields=tuple(fields)) if change.fields else change
